@@ -1,0 +1,2 @@
+//! The binary: parse, start, restore, exit code.
+fn main() {}

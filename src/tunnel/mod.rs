@@ -1,0 +1,1 @@
+//! Upgraded connections to the API server, each for one pod.
