@@ -5,7 +5,21 @@
 //! | room | what it is | may use |
 //! |---|---|---|
 //! | [`model`] | the only state: plain data and `update(event) -> effects` | nothing of ours |
+//! | [`text`] | every word a person sees, in every language | `model` |
+//! | [`keymap`] | one table from keys to commands, which is also the help and the hints | `model`, `text` |
+//! | [`view`] | draws the model | `model`, `text` |
+//! | [`cluster`] | kubeconfig, clients by context, probes | `model` |
+//! | [`proxy`] | the proxy pod: its spec, its relay, its life, the watch on it | `model`, `cluster` |
 //! | [`tunnel`] | upgraded connections to the API server that carry streams to a pod | nothing of ours |
+//! | [`forward`] | listeners on this machine and what keeps them going | `model`, `tunnel` |
+//! | [`store`] | config, state, audit log, imports; one writer | `model` |
 
+pub mod cluster;
+pub mod forward;
+pub mod keymap;
 pub mod model;
+pub mod proxy;
+pub mod store;
+pub mod text;
 pub mod tunnel;
+pub mod view;

@@ -1,0 +1,1 @@
+//! Kubeconfig, clients by context, probes.

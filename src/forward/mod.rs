@@ -1,0 +1,1 @@
+//! Listeners on this machine and what keeps them going.

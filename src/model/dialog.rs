@@ -1,0 +1,183 @@
+//! Dialogs: each carries its own data. The topmost one has the keys.
+
+use std::collections::VecDeque;
+
+use tui_input::Input;
+
+use super::event::Epoch;
+use super::fault::Fault;
+use super::forward::ForwardSpec;
+use super::proxy::PodKey;
+use super::target::Target;
+
+/// A dialog over the panes.
+#[derive(Debug, Clone)]
+pub enum Dialog {
+    /// A form for a target.
+    TargetForm(Box<TargetForm>),
+    /// A new name for a target.
+    Rename {
+        /// The name so far.
+        name: String,
+        /// The new one.
+        field: Field,
+    },
+    /// A TTL for pods that are about to be created.
+    AskTtl {
+        /// The targets.
+        targets: Vec<String>,
+        /// The TTL.
+        field: Field,
+    },
+    /// A question with buttons.
+    Confirm {
+        /// What is asked.
+        question: Question,
+        /// The button that Enter presses; 0 is the harmless one.
+        button: usize,
+    },
+    /// The keys, made from the key table.
+    Help {
+        /// Lines scrolled down.
+        scroll: usize,
+    },
+    /// A pod's description.
+    Describe {
+        /// The pod.
+        key: PodKey,
+        /// The text, once it is here.
+        text: Option<Result<Vec<String>, Fault>>,
+        /// Lines scrolled down.
+        scroll: usize,
+    },
+    /// A pod's log.
+    PodLog {
+        /// The pod.
+        key: PodKey,
+        /// Which following of it.
+        epoch: Epoch,
+        /// The last lines.
+        lines: VecDeque<String>,
+        /// Whether it has ended, and why.
+        ended: Option<Option<Fault>>,
+        /// Lines hidden below the last one shown: 0 follows the end.
+        back: usize,
+    },
+    /// A fault in full, with its remedy ready to copy.
+    Fault(Fault),
+}
+
+/// What a confirmation asks. Buttons are 0 (no) and 1 (yes), unless said otherwise.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Question {
+    /// Delete these targets?
+    DeleteTargets(Vec<String>),
+    /// Kill these pods?
+    KillPods(Vec<PodKey>),
+    /// Delete finished and expired proxy pods of everybody?
+    CleanAll {
+        /// How many.
+        pods: usize,
+    },
+    /// Quit with this open? Buttons: stay, quit and leave pods to their TTL, quit and delete our pods.
+    Quit {
+        /// Open forwards.
+        forwards: usize,
+        /// Live pods of ours.
+        pods: usize,
+    },
+    /// The port is taken: take the next free one?
+    OtherPort {
+        /// The forward.
+        spec: Box<ForwardSpec>,
+        /// The free port.
+        port: u16,
+        /// The fault that names the holder.
+        fault: Box<Fault>,
+    },
+    /// Import the older tool's targets?
+    Import {
+        /// The file.
+        path: String,
+        /// What it holds.
+        targets: Vec<Target>,
+        /// What cannot be taken over, and why.
+        left_out: Vec<String>,
+    },
+}
+
+impl Question {
+    /// How many buttons it has.
+    pub fn buttons(&self) -> usize {
+        match self {
+            Self::Quit { .. } => 3,
+            Self::DeleteTargets(_)
+            | Self::KillPods(_)
+            | Self::CleanAll { .. }
+            | Self::OtherPort { .. }
+            | Self::Import { .. } => 2,
+        }
+    }
+}
+
+/// A text field and what is wrong with it.
+#[derive(Debug, Clone, Default)]
+pub struct Field {
+    /// The text and the cursor.
+    pub input: Input,
+    /// What is wrong with the text, as a key of the text tables (`field.<key>`).
+    pub error: Option<&'static str>,
+}
+
+/// A form for a target.
+#[derive(Debug, Clone)]
+pub struct TargetForm {
+    /// The target that is edited; `None`: a new one.
+    pub editing: Option<String>,
+    /// What the form does not show of the target: kept as it is.
+    pub base: Option<Target>,
+    /// The fields, in the order of [`FormField::ALL`].
+    pub fields: Vec<Field>,
+    /// The field with the keys.
+    pub active: usize,
+    /// Whether a person tried to submit: empty fields count as wrong from then on.
+    pub tried: bool,
+}
+
+/// The fields of a target form, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormField {
+    /// The name.
+    Name,
+    /// The context; the arrow keys go through those that are known.
+    Cluster,
+    /// The namespace.
+    Namespace,
+    /// The address.
+    Address,
+    /// The local port.
+    LocalPort,
+    /// The TTL.
+    Ttl,
+    /// Tags, separated by commas or spaces.
+    Tags,
+}
+
+impl FormField {
+    /// All fields, in order.
+    pub const ALL: [Self; 7] =
+        [Self::Name, Self::Cluster, Self::Namespace, Self::Address, Self::LocalPort, Self::Ttl, Self::Tags];
+
+    /// Its key in the text tables: `form.<key>` and `form-hint.<key>`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Cluster => "cluster",
+            Self::Namespace => "namespace",
+            Self::Address => "address",
+            Self::LocalPort => "local-port",
+            Self::Ttl => "ttl",
+            Self::Tags => "tags",
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What is to be done: orders that [`Model::update`](super::Model::update) returns and `effects` (or, for the last
+//! three, `app`) carries out.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::event::Epoch;
+use super::forward::{ForwardId, ForwardSpec, Via};
+use super::proxy::{PodKey, PodRequest};
+use super::target::Target;
+
+/// One order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Connect to a cluster and watch its proxy pods, replacing an older connection.
+    Connect {
+        /// The context.
+        cluster: String,
+        /// The connection's epoch.
+        epoch: Epoch,
+        /// The namespaces to watch where a cluster-wide watch is not allowed.
+        namespaces: BTreeSet<String>,
+    },
+    /// Let a cluster go.
+    Disconnect {
+        /// The context.
+        cluster: String,
+    },
+    /// Create a proxy pod.
+    CreatePod(PodRequest),
+    /// Delete a pod, if it still has this uid.
+    DeletePod {
+        /// Which.
+        key: PodKey,
+        /// Its uid.
+        uid: String,
+    },
+    /// Fetch a pod's description.
+    Describe(PodKey),
+    /// Follow a pod's log.
+    FollowLog {
+        /// Which pod.
+        key: PodKey,
+        /// Echoed in the answers.
+        epoch: Epoch,
+    },
+    /// Stop following the log.
+    StopLog,
+    /// Open a forward: listen, and go through `via` once there is one.
+    OpenForward {
+        /// What it is to be.
+        spec: ForwardSpec,
+        /// The pod, where one is ready.
+        via: Option<Via>,
+    },
+    /// Send a forward's new connections another way; with `None` they wait (`waiting`) or fail.
+    Point {
+        /// Which forward.
+        id: ForwardId,
+        /// The pod.
+        via: Option<Via>,
+        /// Without a pod: whether one is coming.
+        waiting: bool,
+    },
+    /// Close a forward and all its connections.
+    CloseForward {
+        /// Which.
+        id: ForwardId,
+    },
+    /// Write changes of targets to the config.
+    Save(Vec<TargetEdit>),
+    /// Read the config again.
+    Reload,
+    /// Remember the local port a target got.
+    Remember {
+        /// The target's name.
+        target: String,
+        /// The port.
+        port: u16,
+    },
+    /// Remember that the older tool's targets were offered.
+    LegacyOffered,
+    /// Write a line of the audit log.
+    Audit(AuditEntry),
+    /// Put a text on the clipboard (OSC 52).
+    Copy(String),
+    /// Ring the terminal's bell.
+    Bell,
+    /// End the program.
+    Quit,
+}
+
+/// One change of the saved targets.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TargetEdit {
+    /// A new target.
+    Add(Target),
+    /// The target of that name becomes this one (perhaps under another name).
+    Replace {
+        /// Its name so far.
+        name: String,
+        /// What it is now.
+        target: Target,
+    },
+    /// The target of that name goes.
+    Remove {
+        /// Its name.
+        name: String,
+    },
+    /// A removed target comes back, with the comments it had where they are still known.
+    Restore(Target),
+}
+
+/// One line of the audit log. It holds no address and no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuditEntry {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What was done: `create-pod`, `delete-pod`, `open-forward`, `close-forward`, `save-targets`.
+    pub action: &'static str,
+    /// To what: a pod's or target's name.
+    pub thing: String,
+    /// The context, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// The namespace, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The fault's kind, where it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<super::fault::What>,
+}

@@ -1,0 +1,216 @@
+//! What happened: everything that reaches [`Model::update`](super::Model::update).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::action::Action;
+use super::cluster::{Context, Link, Scope};
+use super::fault::Fault;
+use super::forward::{Counts, ForwardId, TunnelInfo, Via};
+use super::proxy::{PodKey, ProxyPod, RequestId};
+use super::settings::Settings;
+use super::target::Target;
+
+/// Counts the openings of something replaceable. Events carry the epoch they belong to; those of an older one are
+/// dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A person asked for something.
+    Act(Action),
+    /// A second has passed, or the loop woke after a longer sleep.
+    Tick {
+        /// The time now.
+        now: DateTime<Utc>,
+        /// The counters of every open forward.
+        samples: Vec<Sample>,
+    },
+    /// The kubeconfig was read.
+    Contexts(Result<Vec<Context>, Fault>),
+    /// Something about a cluster.
+    Cluster {
+        /// The context.
+        cluster: String,
+        /// Which connection.
+        epoch: Epoch,
+        /// What.
+        event: ClusterEvent,
+    },
+    /// An answer to something asked about a pod.
+    Pod(PodEvent),
+    /// Something about a forward.
+    Forward {
+        /// Which.
+        id: ForwardId,
+        /// Which opening of it.
+        epoch: Epoch,
+        /// What.
+        event: ForwardEvent,
+    },
+    /// Something about files.
+    Store(StoreEvent),
+    /// The system asks the program to end (SIGTERM, SIGHUP): no questions.
+    Terminate,
+}
+
+/// A forward's counters, read by the loop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// The forward.
+    pub id: ForwardId,
+    /// Its counters.
+    pub counts: Counts,
+    /// Its tunnel, where one is open.
+    pub tunnel: Option<TunnelInfo>,
+}
+
+/// What happens to a connection to a cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClusterEvent {
+    /// The server answered a probe.
+    Answered {
+        /// Its version.
+        version: String,
+        /// Round trip of the probe.
+        rtt: Duration,
+        /// How far its clock is ahead of ours.
+        skew: TimeDelta,
+    },
+    /// The connection does not work (any more); it is tried again by itself.
+    Failed {
+        /// The state to show.
+        link: Link,
+        /// Why.
+        fault: Fault,
+    },
+    /// What the watch covers was found out. A narrower scope than all comes with the refusal that narrowed it.
+    Watching {
+        /// The scope.
+        scope: Scope,
+        /// The 403 that made it narrow.
+        refused: Option<Fault>,
+    },
+    /// One namespace (or, `None`, all) was listed: these are all proxy pods there.
+    Listed {
+        /// The namespace.
+        namespace: Option<String>,
+        /// Its proxy pods.
+        pods: Vec<ProxyPod>,
+    },
+    /// A pod is new or changed.
+    Applied(Box<ProxyPod>),
+    /// A pod is gone.
+    Gone {
+        /// Which.
+        key: PodKey,
+        /// Its uid.
+        uid: String,
+    },
+    /// An exec plugin wrote this on stderr.
+    PluginSaid(String),
+}
+
+/// Answers about pods.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PodEvent {
+    /// A request to create was answered.
+    Created {
+        /// Which request.
+        request: RequestId,
+        /// The pod as stored, or the refusal.
+        result: Result<Box<ProxyPod>, Fault>,
+    },
+    /// A deletion was answered; a pod that was gone already counts as deleted.
+    Deleted {
+        /// Which pod.
+        key: PodKey,
+        /// Whether it worked.
+        result: Result<(), Fault>,
+    },
+    /// A description: lines ready to show.
+    Described {
+        /// Which pod.
+        key: PodKey,
+        /// Its text.
+        result: Result<Vec<String>, Fault>,
+    },
+    /// More of a pod's log.
+    Logged {
+        /// Which pod.
+        key: PodKey,
+        /// Which following of it.
+        epoch: Epoch,
+        /// New lines.
+        lines: Vec<String>,
+    },
+    /// A pod's log ended.
+    LogEnded {
+        /// Which pod.
+        key: PodKey,
+        /// Which following of it.
+        epoch: Epoch,
+        /// Why, where it is not simply the end.
+        fault: Option<Fault>,
+    },
+}
+
+/// What happens to a forward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForwardEvent {
+    /// It listens.
+    Bound(Vec<SocketAddr>),
+    /// It cannot listen; for a taken port the fault names the holder and the remedy the next free port.
+    NotBound(Fault),
+    /// A tunnel through this pod is open.
+    Up(Via),
+    /// The tunnel broke and is being opened again.
+    Down(Fault),
+    /// One connection failed; the forward goes on.
+    ConnectionFailed(Fault),
+    /// The listener is closed and everything of it is gone.
+    Closed,
+}
+
+/// What happens to files.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StoreEvent {
+    /// The config was read, at start or after a change on disk.
+    Loaded(Box<Loaded>),
+    /// The config cannot be used as it is; the last good one stays.
+    Broken(Fault),
+    /// Edits were written.
+    Saved,
+    /// Edits could not be written; the targets are as in the file again.
+    NotSaved(Fault),
+    /// Targets of the older `brow` tool were found and not yet offered.
+    Legacy {
+        /// The file.
+        path: String,
+        /// What it holds.
+        targets: Vec<Target>,
+        /// Entries that cannot be taken over, each with the reason.
+        left_out: Vec<String>,
+    },
+    /// Another file of ours (state, audit) failed; told once.
+    Trouble(Fault),
+}
+
+/// A config as read, with the ports remembered from earlier runs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Loaded {
+    /// All but the targets.
+    pub settings: Settings,
+    /// The targets, in the file's order.
+    pub targets: Vec<Target>,
+    /// Local ports that targets without one of their own had last.
+    pub ports: Vec<(String, u16)>,
+    /// Where the config is, for messages.
+    pub path: String,
+    /// Whether the file exists.
+    pub exists: bool,
+}

@@ -1,0 +1,188 @@
+//! Faults: errors that reach a person, as data. Their words are in `text`.
+
+use serde::Serialize;
+
+/// What went wrong, to which thing, and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The kind of fault; it chooses the sentence.
+    pub what: What,
+    /// The thing it happened to: a context, a pod, a file, a port.
+    pub thing: String,
+    /// The words of whoever refused (the server, the kernel, a parser), where there are any.
+    pub detail: String,
+    /// What a person can do next.
+    pub remedy: Remedy,
+}
+
+/// Kinds of fault, one sentence each in the text tables (`fault.<name>`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// No kubeconfig where one was looked for.
+    NoKubeconfig,
+    /// A kubeconfig that cannot be read or parsed.
+    KubeconfigBroken,
+    /// A context that no kubeconfig has.
+    UnknownContext,
+    /// An exec plugin that could not be run or failed.
+    PluginFailed,
+    /// 401.
+    Unauthorized,
+    /// 403.
+    Forbidden,
+    /// The server cannot be reached: refused, no route, no such host.
+    Unreachable,
+    /// The server did not answer in time.
+    TimedOut,
+    /// TLS: unknown authority, wrong name, expired certificate.
+    Tls,
+    /// The proxy on the way to the API server failed.
+    ApiProxy,
+    /// The namespace does not exist.
+    NamespaceMissing,
+    /// A quota is used up.
+    Quota,
+    /// Pod Security admission refused the pod.
+    PodSecurity,
+    /// Another admission plugin or webhook refused the pod.
+    Admission,
+    /// The server found the request invalid.
+    Invalid,
+    /// Any other answer of the API server that is an error.
+    Server,
+    /// The image cannot be pulled.
+    ImagePull,
+    /// The container cannot be made from its config.
+    ContainerConfig,
+    /// No node takes the pod.
+    Unschedulable,
+    /// The kubelet evicted the pod.
+    Evicted,
+    /// The pod was deleted, by someone else or elsewhere.
+    PodDeleted,
+    /// The pod's TTL is up.
+    PodExpired,
+    /// The pod ended by itself.
+    PodFailed,
+    /// A forward has no pod to go through.
+    NoPod,
+    /// The local port is taken.
+    PortInUse,
+    /// The local port needs privileges.
+    PortPrivileged,
+    /// The local address cannot be listened on for another reason.
+    ListenFailed,
+    /// The target refused the connection.
+    TargetRefused,
+    /// The target did not answer the relay in time.
+    TargetTimedOut,
+    /// The target's name does not resolve in the cluster.
+    TargetUnresolved,
+    /// The target's network or host is not reachable from the pod.
+    TargetUnreachable,
+    /// The target cut the connection.
+    TargetReset,
+    /// The tunnel to the pod broke or could not be opened.
+    Tunnel,
+    /// The config (or another file of ours) does not parse or says something impossible.
+    ConfigBroken,
+    /// A file cannot be read.
+    FileUnreadable,
+    /// A file cannot be written (read-only home, full disk).
+    FileUnwritable,
+    /// A file changed in a way that an edit cannot be merged with.
+    EditConflict,
+    /// A TTL above the ceiling.
+    TtlTooLong,
+    /// A target that no longer exists was to be used.
+    TargetMissing,
+    /// A name that another target has.
+    NameTaken,
+}
+
+/// What a person can do next; one sentence each in the text tables (`remedy.<name>`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remedy {
+    /// Nothing needs doing: it is tried again by itself.
+    Retrying,
+    /// Ask for a right; the Role that grants it can be copied.
+    Grant(Grant),
+    /// Take another local port: this one is free.
+    OtherPort(u16),
+    /// What the kind of fault itself suggests (`remedy.<what>`).
+    ByKind,
+}
+
+/// A right in the cluster that was missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// `list`, `watch`, `create`, `delete`, `get`.
+    pub verb: String,
+    /// `pods`, `pods/portforward`, `pods/log`.
+    pub resource: String,
+    /// The namespace; `None`: cluster-wide.
+    pub namespace: Option<String>,
+}
+
+impl Fault {
+    /// A fault whose remedy follows from its kind.
+    pub fn new(what: What, thing: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { what, thing: thing.into(), detail: detail.into(), remedy: Remedy::ByKind }
+    }
+
+    /// The same fault with another remedy.
+    #[must_use]
+    pub fn with(self, remedy: Remedy) -> Self {
+        Self { remedy, ..self }
+    }
+}
+
+impl What {
+    /// Every kind, for tables that must name all.
+    pub const ALL: [Self; 40] = {
+        use What::*;
+        [
+            NoKubeconfig,
+            KubeconfigBroken,
+            UnknownContext,
+            PluginFailed,
+            Unauthorized,
+            Forbidden,
+            Unreachable,
+            TimedOut,
+            Tls,
+            ApiProxy,
+            NamespaceMissing,
+            Quota,
+            PodSecurity,
+            Admission,
+            Invalid,
+            Server,
+            ImagePull,
+            ContainerConfig,
+            Unschedulable,
+            Evicted,
+            PodDeleted,
+            PodExpired,
+            PodFailed,
+            NoPod,
+            PortInUse,
+            PortPrivileged,
+            ListenFailed,
+            TargetRefused,
+            TargetTimedOut,
+            TargetUnresolved,
+            TargetUnreachable,
+            TargetReset,
+            Tunnel,
+            ConfigBroken,
+            FileUnreadable,
+            FileUnwritable,
+            EditConflict,
+            TtlTooLong,
+            TargetMissing,
+            NameTaken,
+        ]
+    };
+}

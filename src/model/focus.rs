@@ -1,0 +1,51 @@
+//! Where the keys go: panes and the detail strip.
+
+/// The four panes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pane {
+    /// Kubeconfig contexts.
+    Clusters,
+    /// Saved targets.
+    #[default]
+    Targets,
+    /// Proxy pods.
+    Pods,
+    /// Forwards.
+    Forwards,
+}
+
+/// What the detail strip shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Strip {
+    /// The selected row's details.
+    #[default]
+    Details,
+    /// The event log.
+    Log,
+}
+
+/// What has the focus when no dialog is open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Focus {
+    /// The pane that the keys act on, unless the log has them.
+    pub pane: Pane,
+    /// Whether the strip's log has the keys (scrolling, filtering, copying).
+    pub in_log: bool,
+    /// Whether the pane fills the screen.
+    pub zoomed: bool,
+    /// What the strip shows.
+    pub strip: Strip,
+}
+
+impl Pane {
+    /// All panes, in the order of the keys 1 to 4.
+    pub const ALL: [Self; 4] = [Self::Clusters, Self::Targets, Self::Pods, Self::Forwards];
+
+    /// The pane `by` steps on, around.
+    #[must_use]
+    pub fn step(self, by: isize) -> Self {
+        let at = Self::ALL.iter().position(|p| *p == self).unwrap_or_default();
+        let at = at.cast_signed() + by;
+        Self::ALL[at.rem_euclid(4).unsigned_abs()]
+    }
+}

@@ -1,0 +1,128 @@
+//! The event log: what happened, when, to what.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, Utc};
+use tui_input::Input;
+
+use super::fault::Fault;
+
+/// How grave an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Grade {
+    /// For the record.
+    Info,
+    /// Something worked.
+    Good,
+    /// Worth a look.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+/// What happened; one sentence each in the text tables (`log.<name>`), with `{thing}` and `{detail}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happening {
+    /// A cluster answers. Detail: its version.
+    ClusterReady,
+    /// A cluster was let go.
+    ClusterLetGo,
+    /// The watch covers some namespaces only. Detail: which.
+    ScopeNarrowed,
+    /// An exec plugin's stderr. Detail: its words.
+    PluginSaid,
+    /// A pod is asked for. Detail: the place.
+    PodAsked,
+    /// A pod was stored.
+    PodCreated,
+    /// A pod is ready.
+    PodReady,
+    /// A pod is being deleted on our order.
+    PodKilled,
+    /// Finished and expired pods are being deleted. Thing: how many.
+    PodsCleaned,
+    /// There was nothing to clean.
+    NothingToClean,
+    /// A pod went away without our doing.
+    PodGone,
+    /// A pod's TTL is up.
+    PodExpired,
+    /// A forward listens. Detail: where.
+    ForwardOpened,
+    /// A forward asked for a taken port and got another. Detail: which.
+    ForwardElsewhere,
+    /// A forward goes through another pod now. Detail: which.
+    ForwardMoved,
+    /// A forward's tunnel is open again.
+    ForwardBack,
+    /// A forward was closed.
+    ForwardClosed,
+    /// A target was saved.
+    TargetSaved,
+    /// A target was renamed. Detail: the new name.
+    TargetRenamed,
+    /// A target was deleted; `u` brings it back.
+    TargetDeleted,
+    /// A deleted target is back.
+    TargetRestored,
+    /// There is nothing to undo.
+    NothingToUndo,
+    /// Targets were imported. Thing: how many.
+    Imported,
+    /// The config changed on disk and was read.
+    ConfigRead,
+    /// A text went to the clipboard. Thing: the text.
+    Copied,
+    /// Something failed: the fault says what.
+    Failed(Box<Fault>),
+    /// The command does not apply here. Detail: the command's name.
+    NotHere,
+    /// Nothing is selected.
+    NothingSelected,
+    /// A target is forwarded already. Detail: where.
+    AlreadyForwarded,
+}
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// How grave.
+    pub grade: Grade,
+    /// What.
+    pub what: Happening,
+    /// To what.
+    pub thing: String,
+    /// More, where there is more to say.
+    pub detail: String,
+}
+
+/// The log and where a person is in it.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    /// Entries, oldest first, at most [`Log::KEPT`].
+    pub entries: VecDeque<Entry>,
+    /// Entries hidden below the last one shown: 0 follows the end.
+    pub back: usize,
+    /// The filter's text.
+    pub filter: Input,
+    /// Whether the filter's field has the keys.
+    pub filtering: bool,
+}
+
+impl Log {
+    /// Entries kept.
+    pub const KEPT: usize = 2_000;
+
+    /// Adds an entry; a reader who has scrolled back stays where they are.
+    pub fn push(&mut self, entry: Entry) {
+        if self.entries.len() == Self::KEPT {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(entry);
+        if self.back > 0 {
+            self.back = (self.back + 1).min(Self::KEPT - 1);
+        }
+    }
+}

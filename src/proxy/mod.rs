@@ -1,0 +1,1 @@
+//! The proxy pod: its spec, its relay, its life.

@@ -1,0 +1,1 @@
+//! Config, state, audit log, imports; one writer.
