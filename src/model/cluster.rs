@@ -31,6 +31,8 @@ pub struct Cluster {
     pub skew: TimeDelta,
     /// What the pods watch covers.
     pub scope: Scope,
+    /// Namespaces whose pods are known; `None` stands for all.
+    pub listed: BTreeSet<Option<String>>,
     /// What went wrong last, while it lasts.
     pub fault: Option<Fault>,
     /// The connection's epoch: events of an older one are dropped.
@@ -96,6 +98,7 @@ impl From<Context> for Cluster {
             rtt: None,
             skew: TimeDelta::zero(),
             scope: Scope::None,
+            listed: BTreeSet::new(),
             fault: None,
             epoch: Epoch::default(),
         }

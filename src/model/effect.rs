@@ -23,6 +23,13 @@ pub enum Effect {
         /// The namespaces to watch where a cluster-wide watch is not allowed.
         namespaces: BTreeSet<String>,
     },
+    /// Watch these namespaces too, where a cluster-wide watch is not allowed.
+    Widen {
+        /// The context.
+        cluster: String,
+        /// All namespaces to watch.
+        namespaces: BTreeSet<String>,
+    },
     /// Let a cluster go.
     Disconnect {
         /// The context.

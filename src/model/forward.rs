@@ -59,6 +59,8 @@ pub struct Forward {
     pub via: Option<Via>,
     /// What moved through it.
     pub traffic: Traffic,
+    /// Whether it asks for a pod: one is found or created once the cluster's pods are known.
+    pub wants_pod: bool,
     /// The tunnel's protocol and round trip, once one is open.
     pub tunnel: Option<TunnelInfo>,
     /// What went wrong last: a connection's reason or the forward's.
@@ -146,6 +148,7 @@ impl Forward {
             state: ForwardState::Opening,
             via: None,
             traffic: Traffic::default(),
+            wants_pod: false,
             tunnel: None,
             fault: None,
             since: now,

@@ -25,7 +25,7 @@ pub struct List<K, C> {
     pub of: usize,
 }
 
-impl<K: Ord + Clone, C: Default> Default for List<K, C> {
+impl<K, C: Default> Default for List<K, C> {
     fn default() -> Self {
         Self {
             order: Vec::new(),

@@ -18,17 +18,19 @@ pub mod settings;
 pub mod target;
 pub mod ttl;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
 use cluster::Cluster;
 use dialog::Dialog;
+use effect::TargetEdit;
+use fault::Fault;
 use focus::Focus;
 use forward::{Forward, ForwardId};
 use list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetColumn};
 use log::{Entry, Log};
-use proxy::{PodKey, PodRequest, ProxyPod, RequestId};
+use proxy::{Phase, PodKey, PodRequest, ProxyPod, RequestId};
 use settings::Settings;
 use target::Target;
 
@@ -43,14 +45,26 @@ pub struct Model {
     pub settings: Settings,
     /// Where the config is.
     pub config_path: String,
+    /// Why the config on disk is not the one in use.
+    pub config_fault: Option<Fault>,
+    /// Edits that could not be written; they are tried again when the config is read again.
+    pub unsaved: Vec<TargetEdit>,
     /// Kubeconfig contexts, in the kubeconfig's order.
     pub clusters: Vec<Cluster>,
+    /// Why there are none.
+    pub kubeconfig_fault: Option<Fault>,
     /// Saved targets, in the file's order.
     pub targets: Vec<Target>,
+    /// Targets deleted in this run, last one last.
+    pub deleted: Vec<Vec<Target>>,
     /// Proxy pods of the connected clusters.
     pub pods: BTreeMap<PodKey, ProxyPod>,
     /// Pods asked for and not yet answered.
     pub requests: BTreeMap<RequestId, PodRequest>,
+    /// Pods that this run created.
+    pub created: BTreeSet<PodKey>,
+    /// Pods that are being deleted on our order, with the phase they had.
+    pub killing: BTreeMap<PodKey, Phase>,
     /// Forwards, in the order of opening.
     pub forwards: BTreeMap<ForwardId, Forward>,
     /// Ports that targets without one of their own had last.
@@ -71,4 +85,48 @@ pub struct Model {
     pub log: Log,
     /// The entry shown in the bottom line until its time is up.
     pub notice: Option<(Entry, DateTime<Utc>)>,
+    /// Rows in a page of what has the keys.
+    pub page: usize,
+    /// When finished pods were last looked for.
+    pub cleaned: DateTime<Utc>,
+    /// The last number given to an epoch, a request or a forward.
+    pub counter: u64,
+    /// Whether the lists have to be arranged before the next frame.
+    pub unarranged: bool,
+}
+
+impl Model {
+    /// A model that knows nothing yet but the time and who we are.
+    pub fn new(now: DateTime<Utc>, me: impl Into<String>) -> Self {
+        Self {
+            now,
+            me: me.into(),
+            settings: Settings::default(),
+            config_path: String::new(),
+            config_fault: None,
+            unsaved: Vec::new(),
+            clusters: Vec::new(),
+            kubeconfig_fault: None,
+            targets: Vec::new(),
+            deleted: Vec::new(),
+            pods: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            created: BTreeSet::new(),
+            killing: BTreeMap::new(),
+            forwards: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            cluster_list: List::default(),
+            target_list: List::default(),
+            pod_list: List::default(),
+            forward_list: List::default(),
+            focus: Focus::default(),
+            dialogs: Vec::new(),
+            log: Log::default(),
+            notice: None,
+            page: 10,
+            cleaned: now,
+            counter: 0,
+            unarranged: true,
+        }
+    }
 }
