@@ -141,6 +141,7 @@ impl Fault {
 impl What {
     /// Every kind, for tables that must name all.
     pub const ALL: [Self; 40] = {
+        #[expect(clippy::enum_glob_use, reason = "a table of every variant")]
         use What::*;
         [
             NoKubeconfig,
