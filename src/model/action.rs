@@ -179,12 +179,17 @@ impl Command {
 impl Model {
     pub(super) fn on_action(&mut self, action: Action, out: &mut Vec<Effect>) {
         self.unarranged = true;
+        // Leaving at once works from everywhere.
+        let anywhere = matches!(action, Action::Page(_) | Action::Do(Command::QuitNow));
+        if !anywhere && !self.dialogs.is_empty() {
+            return self.in_dialog(action, out);
+        }
+        if !anywhere && self.filtering() {
+            return self.in_filter(action);
+        }
         match action {
             Action::Page(rows) => self.page = rows.max(1),
-            // Leaving at once works from everywhere.
             Action::Do(Command::QuitNow) => self.leave(self.settings.on_quit == OnQuit::Delete, out),
-            action if !self.dialogs.is_empty() => self.in_dialog(action, out),
-            action if self.filtering() => self.in_filter(action),
             Action::Do(command) => self.on_command(command, out),
             Action::Click { pane, row, double } => self.on_click(pane, row, double, out),
             Action::ClickColumn { pane, column } => self.sort_by(pane, column),

@@ -140,8 +140,8 @@ impl Fault {
 
 impl What {
     /// Every kind, for tables that must name all.
+    #[expect(clippy::enum_glob_use, reason = "a table of every variant")]
     pub const ALL: [Self; 40] = {
-        #[expect(clippy::enum_glob_use, reason = "a table of every variant")]
         use What::*;
         [
             NoKubeconfig,
