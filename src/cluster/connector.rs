@@ -85,7 +85,9 @@ where
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
-        .map_response(|response: http::Response<hyper::body::Incoming>| response.map(|body| body.map_err(BoxError::from)))
+        .map_response(|response: http::Response<hyper::body::Incoming>| {
+            response.map(|body| body.map_err(BoxError::from))
+        })
         .service_fn(move |request: Request<Body>| client.request(request));
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
 }
@@ -96,7 +98,9 @@ mod tests {
 
     #[test]
     fn escapes_of_a_proxys_password_are_undone() {
-        for (text, bytes) in [("user:p%40ss", "user:p@ss"), ("a%", "a%"), ("a%zz", "a%zz"), ("a%+1", "a%+1"), ("é", "é")] {
+        for (text, bytes) in
+            [("user:p%40ss", "user:p@ss"), ("a%", "a%"), ("a%zz", "a%zz"), ("a%+1", "a%+1"), ("é", "é")]
+        {
             assert_eq!(percent_decoded(text), bytes.as_bytes(), "{text}");
         }
     }

@@ -55,7 +55,8 @@ impl Clusters {
         }
         .map_err(|error| unreadable(explicit, &error))?;
         let mut slots = BTreeMap::new();
-        let contexts: Vec<Context> = kubeconfig.contexts.iter().map(|named| project(&kubeconfig, &named.name)).collect();
+        let contexts: Vec<Context> =
+            kubeconfig.contexts.iter().map(|named| project(&kubeconfig, &named.name)).collect();
         for context in &contexts {
             slots.insert(context.name.clone(), Slot::default());
         }
