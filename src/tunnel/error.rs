@@ -91,8 +91,12 @@ impl Error {
         matches!(self, Self::PodGone { .. } | Self::NoSuchPod { .. })
     }
 
+    /// Whether the same may work a moment later.
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::TunnelLost { .. } | Self::Upgrade { status: 500.., .. })
+    }
+
     /// Sorts the text of a pod's error stream. The wording is the kubelet's and the container runtime's.
-    #[cfg_attr(not(test), expect(dead_code, reason = "used by the SPDY streams, which come next"))]
     pub(super) fn from_error_stream(text: &str) -> Self {
         let text = text.trim().to_owned();
         let has = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
@@ -139,7 +143,6 @@ impl Error {
     }
 
     /// The error that a reader or writer of a [`super::Stream`] gets; [`Error::from_io`] takes it out again.
-    #[cfg_attr(not(test), expect(dead_code, reason = "used by the SPDY streams, which come next"))]
     pub(super) fn into_io(self) -> io::Error {
         let kind = match self {
             Self::Reset => io::ErrorKind::ConnectionReset,

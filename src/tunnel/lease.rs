@@ -2,110 +2,123 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::DropGuard;
 
-use super::{Error, Protocol, Route, Stats, Stream};
+use super::{
+    Error, Protocol, Route, Stats, Stream,
+    dial::Dialer,
+    manage,
+    pool::{Backoff, Pool},
+};
+
+/// How long a connection waits for an API server that does not answer; the last attempt may take a little longer.
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// The tunnels of one cluster. Cheap to clone; remembers which protocol worked.
 #[derive(Clone)]
 pub struct Tunnels {
-    client: kube::Client,
-    forced: Option<Protocol>,
+    dialer: Arc<Dialer>,
 }
 
 impl fmt::Debug for Tunnels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tunnels").field("forced", &self.forced).finish_non_exhaustive()
+        f.debug_struct("Tunnels").field("protocol", &self.dialer.settled()).finish_non_exhaustive()
     }
 }
 
 impl Tunnels {
-    /// Tunnels through `client`, whose connections must have `TCP_NODELAY`. With `forced`, only that protocol is used.
+    /// Tunnels through `client`, whose connections must have `TCP_NODELAY` and no time-out for reading. With `forced`,
+    /// only that protocol is used; else they are tried in the order of [`Protocol::ALL`].
     pub fn new(client: kube::Client, forced: Option<Protocol>) -> Self {
-        Self { client, forced }
+        Self { dialer: Arc::new(Dialer::new(client, forced)) }
     }
 
-    /// Opens tunnels for `route` in the background and keeps them until the lease is dropped. Must be called within a
-    /// tokio runtime.
+    /// Opens a tunnel for `route` in the background and keeps tunnels until the lease is dropped. Must be called within
+    /// a tokio runtime.
     pub fn lease(&self, route: Route, opts: LeaseOptions) -> Lease {
-        Lease { tunnels: self.clone(), route, opts, cancel: CancellationToken::new(), figures: Arc::default() }
+        let pool = Arc::new(Pool::new(Arc::clone(&self.dialer), route, opts));
+        tokio::spawn(manage::manage(Arc::clone(&pool)));
+        let guard = pool.cancel.clone().drop_guard();
+        Lease { pool, _guard: guard }
     }
 }
 
 /// How a lease prepares for connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseOptions {
     /// How many streams to hold opened ahead. Only for relays, which wait for an address line before they connect
     /// anywhere: any other pod would see idle connections.
     pub spares: usize,
+    /// How many tunnels to open at most. Streams get one each as far as it reaches, then share.
+    pub tunnels: usize,
 }
 
-#[derive(Debug, Default)]
-struct Figures {
-    opened: AtomicU64,
-    failed: AtomicU64,
+impl Default for LeaseOptions {
+    fn default() -> Self {
+        Self { spares: 0, tunnels: 8 }
+    }
 }
 
 /// Holds tunnels to one route. Dropping it ends its tunnels, streams and tasks.
 pub struct Lease {
-    tunnels: Tunnels,
-    route: Route,
-    opts: LeaseOptions,
-    cancel: CancellationToken,
-    figures: Arc<Figures>,
+    pool: Arc<Pool>,
+    _guard: DropGuard,
 }
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("route", &self.route).field("opts", &self.opts).finish_non_exhaustive()
+        f.debug_struct("Lease").field("route", &self.pool.route).finish_non_exhaustive()
     }
 }
 
 impl Lease {
-    /// A new stream. What is written to it travels with its opening: there is no round trip to wait for. That the pod
-    /// refuses is told by the stream itself.
+    /// A new stream. Where a tunnel is open, this waits for nothing; what is written to the stream travels with its
+    /// opening. That the pod refuses is told by the stream itself, not here.
+    ///
+    /// While the API server does not answer, new attempts are made for some 25 s.
     ///
     /// # Errors
     /// When no tunnel can be had: see [`Error`].
     pub async fn open(&self) -> Result<Stream, Error> {
-        let api: Api<Pod> = Api::namespaced(self.tunnels.client.clone(), &self.route.namespace);
-        let opened = api.portforward(&self.route.pod, &[self.route.port]).await;
-        let mut forwarder = opened.map_err(|error| {
-            self.figures.failed.fetch_add(1, Ordering::Relaxed);
-            Error::from_kube(&error, Protocol::V4)
-        })?;
-        let inner = forwarder.take_stream(self.route.port).ok_or(Error::Closed)?;
-        self.figures.opened.fetch_add(1, Ordering::Relaxed);
-        let token = self.cancel.child_token();
-        let guard = token.clone().drop_guard();
-        tokio::spawn(async move {
-            token.cancelled().await;
-            forwarder.abort();
-        });
-        Ok(Stream { inner, _guard: guard })
+        let pool = &self.pool;
+        let began = Instant::now();
+        let mut backoff = Backoff::default();
+        loop {
+            if let Some(stream) = pool.take() {
+                pool.figures.count_opened();
+                return Ok(stream);
+            }
+            let result = tokio::select! {
+                biased;
+                () = pool.cancel.cancelled() => Err(Error::Closed),
+                result = pool.connect() => result,
+            };
+            let error = match result {
+                Ok(stream) => {
+                    pool.figures.count_opened();
+                    return Ok(stream);
+                }
+                Err(error) => error,
+            };
+            if !error.is_transient() || began.elapsed() > PATIENCE {
+                pool.figures.count_failed();
+                return Err(error);
+            }
+            tokio::time::sleep(backoff.next(&error)).await;
+        }
     }
 
     /// The figures of this lease now.
     pub fn stats(&self) -> Stats {
-        Stats {
-            protocol: Some(self.tunnels.forced.unwrap_or(Protocol::V4)),
-            opened: self.figures.opened.load(Ordering::Relaxed),
-            failed: self.figures.failed.load(Ordering::Relaxed),
-            ..Stats::default()
-        }
+        self.pool.stats()
     }
-}
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.cancel.cancel();
+    /// The protocol in use, as far as that is settled.
+    pub fn protocol(&self) -> Option<Protocol> {
+        self.pool.dialer.settled()
     }
 }

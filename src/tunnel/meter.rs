@@ -28,13 +28,13 @@ impl Counters {
     }
 
     /// Counts a connection as open until the guard is dropped.
-    pub(super) fn enter(&self) -> impl Drop + '_ {
+    pub(super) fn enter(&self) -> Leave<'_> {
         self.open.fetch_add(1, Ordering::Relaxed);
         Leave(&self.open)
     }
 }
 
-struct Leave<'a>(&'a AtomicU64);
+pub(super) struct Leave<'a>(&'a AtomicU64);
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {

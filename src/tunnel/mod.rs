@@ -11,18 +11,29 @@
 //! let tunnels = Tunnels::new(client, None);
 //! let route = Route { namespace: "default".into(), pod: "web-0".into(), port: 8080 };
 //! let lease = tunnels.lease(route, LeaseOptions::default());
-//! let counters = Counters::default();
+//! let counters = std::sync::Arc::new(Counters::default());
 //! let stream = lease.open().await?;
 //! splice(local, stream, None, &counters).await?;
 //! # Ok(())
 //! # }
 //! ```
 
+mod dial;
 mod error;
+mod frame;
+mod headers;
+mod health;
 mod lease;
+mod manage;
 mod meter;
+mod peer;
+mod pool;
+mod pump;
+mod receive;
+mod session;
 mod splice;
 mod stream;
+mod transport;
 
 use std::{fmt, str::FromStr};
 
