@@ -58,19 +58,23 @@ const SMALL: usize = 4 * 1024;
 /// Moves bytes both ways between `local` and `stream` until both directions have ended: see the rules at the top of this
 /// module's source. `first_line` is sent ahead and counts in no meter: it is the address line of a relay.
 ///
+/// A relay that ends without a byte has something to explain: the local program is then not told of the end. Whoever
+/// shares `local` finds out why, and ends or resets it.
+///
 /// # Errors
 /// The pod's refusal, a reset, a lost tunnel, or a failure of the local socket. The local socket is reset then, so that
 /// the local program does not mistake a failure for an orderly end.
 pub async fn splice(
-    local: TcpStream,
+    local: impl Into<Arc<TcpStream>>,
     stream: Stream,
     first_line: Option<Bytes>,
     counters: &Arc<Counters>,
 ) -> Result<Summary, Error> {
+    let local = local.into();
+    let relayed = first_line.is_some();
     let _open = counters.enter();
     // What the local program is sent is never held back to be sent with more. A socket without the option still works.
     let _ = local.set_nodelay(true);
-    let local = Arc::new(local);
     lock(&stream.shared().state).attach(Arc::clone(&local), Arc::clone(counters));
     let mut splice = Splice {
         local: Arc::clone(&local),
@@ -91,6 +95,11 @@ pub async fn splice(
     drop(splice);
     match result {
         Ok(()) => {
+            if relayed && summary.down == 0 {
+                return Ok(summary);
+            }
+            // The local program may have closed already.
+            let _ = SockRef::from(&*local).shutdown(Shutdown::Write);
             if !local_ended {
                 farewell(&local).await;
             }
@@ -204,11 +213,7 @@ impl Splice<'_> {
             match self.stream.poll_bytes(cx) {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Err(error)) => return Err(error),
-                Poll::Ready(Ok(false)) => {
-                    // The local program may have closed already.
-                    let _ = SockRef::from(&*self.local).shutdown(Shutdown::Write);
-                    return Ok(Poll::Ready(()));
-                }
+                Poll::Ready(Ok(false)) => return Ok(Poll::Ready(())),
                 Poll::Ready(Ok(true)) => {}
             }
             let delivered = lock(&self.stream.shared().state).deliver();
