@@ -1,5 +1,7 @@
 //! A client for the test cluster, built as the program builds its own: with `TCP_NODELAY` on every connection.
 
+#![allow(dead_code, reason = "each test file that includes this uses a part of it")]
+
 use std::time::Duration;
 
 use hyper_util::client::legacy::connect::HttpConnector;
