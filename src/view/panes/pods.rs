@@ -18,13 +18,13 @@ use crate::view::state::ViewState;
 
 /// In the order of [`PodColumn::ALL`].
 const SHAPES: [Shape; 7] = [
-    Shape::words(2, 12, 63),
-    Shape::words(Shape::ALWAYS, 9, 40),
+    Shape::words(2, 8, 63),
+    Shape::words(Shape::ALWAYS, 8, 40),
     Shape::words(4, 11, 50),
-    Shape::words(Shape::ALWAYS, 12, 48),
+    Shape::words(Shape::ALWAYS, 18, 48),
     Shape::words(1, 12, 36),
     Shape::number(3, 6, 8),
-    Shape::picture(Shape::ALWAYS, 14, 34),
+    Shape::picture(Shape::ALWAYS, 13, 34),
 ];
 
 /// From this time left on the countdown is red.
