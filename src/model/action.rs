@@ -2,7 +2,16 @@
 
 use tui_input::InputRequest;
 
-use super::focus::Pane;
+use super::Model;
+use super::dialog::{Dialog, Question};
+use super::effect::Effect;
+use super::event::Epoch;
+use super::fault::{Fault, What};
+use super::focus::{Pane, Strip};
+use super::forward::{ForwardId, ForwardState};
+use super::log::{Grade, Happening};
+use super::proxy::{PodKey, Whose};
+use super::settings::OnQuit;
 
 /// One thing a person asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,5 +173,319 @@ impl Command {
     /// The command of that name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|command| command.name() == name)
+    }
+}
+
+impl Model {
+    pub(super) fn on_action(&mut self, action: Action, out: &mut Vec<Effect>) {
+        self.unarranged = true;
+        // Leaving at once works from everywhere.
+        let anywhere = matches!(action, Action::Page(_) | Action::Do(Command::QuitNow));
+        if !anywhere && !self.dialogs.is_empty() {
+            return self.in_dialog(action, out);
+        }
+        if !anywhere && self.filtering() {
+            return self.in_filter(action);
+        }
+        match action {
+            Action::Page(rows) => self.page = rows.max(1),
+            Action::Do(Command::QuitNow) => self.leave(self.settings.on_quit == OnQuit::Delete, out),
+            Action::Do(command) => self.on_command(command, out),
+            Action::Click { pane, row, double } => self.on_click(pane, row, double, out),
+            Action::ClickColumn { pane, column } => self.sort_by(pane, column),
+            Action::Wheel { pane: Some(pane), by } => self.scroll_pane(pane, by),
+            Action::Wheel { pane: None, by } => self.scroll_log(&Action::Wheel { pane: None, by }),
+            Action::Edit(_) | Action::Paste(_) | Action::ClickItem(_) => {}
+        }
+    }
+
+    fn on_command(&mut self, command: Command, out: &mut Vec<Effect>) {
+        if self.focus.in_log && self.in_log(command, out) {
+            return;
+        }
+        match command {
+            Command::Up
+            | Command::Down
+            | Command::Left
+            | Command::Right
+            | Command::Top
+            | Command::Bottom
+            | Command::PageUp
+            | Command::PageDown
+            | Command::Next
+            | Command::Previous
+            | Command::Clusters
+            | Command::Targets
+            | Command::Pods
+            | Command::Forwards
+            | Command::Zoom
+            | Command::Mark
+            | Command::MarkAll
+            | Command::Filter
+            | Command::Sort
+            | Command::SortReverse
+            | Command::ToggleLog
+            | Command::Cancel => self.browse(command),
+            Command::Help => self.dialogs.push(Dialog::Help { scroll: 0 }),
+            Command::Clean => {
+                if self.clean(Whose::Mine, out) == 0 {
+                    self.note(Grade::Info, Happening::NothingToClean, "", "");
+                }
+            }
+            Command::CleanAll => self.ask_clean_all(),
+            Command::Undo => self.undo(out),
+            Command::Reload => out.push(Effect::Reload),
+            Command::Quit => self.ask_quit(out),
+            Command::QuitNow => self.leave(false, out),
+            Command::New => self.new_target(),
+            Command::Accept
+            | Command::ConnectCluster
+            | Command::DisconnectCluster
+            | Command::Create
+            | Command::CreateWithTtl
+            | Command::Forward
+            | Command::Connect
+            | Command::Edit
+            | Command::Rename
+            | Command::Duplicate
+            | Command::Delete
+            | Command::Kill
+            | Command::KillNow
+            | Command::Describe
+            | Command::PodLog
+            | Command::Stop
+            | Command::Restart
+            | Command::Copy => {
+                let known = match self.focus.pane {
+                    Pane::Clusters => self.on_clusters_pane(command, out),
+                    Pane::Targets => self.on_targets_pane(command, out),
+                    Pane::Pods => self.on_pods_pane(command, out),
+                    Pane::Forwards => self.on_forwards_pane(command, out),
+                };
+                if !known {
+                    self.note(Grade::Info, Happening::NotHere, "", command.name());
+                }
+            }
+        }
+    }
+
+    fn on_clusters_pane(&mut self, command: Command, out: &mut Vec<Effect>) -> bool {
+        let chosen = self.cluster_list.chosen();
+        match command {
+            Command::ConnectCluster | Command::Accept | Command::Restart => {
+                for name in chosen {
+                    self.connect(&name, out);
+                }
+            }
+            Command::DisconnectCluster => {
+                for name in chosen {
+                    self.let_go(&name, out);
+                }
+            }
+            Command::Describe | Command::Copy => {
+                let fault = self.cluster_list.selected().and_then(|name| self.cluster(name)?.fault.clone());
+                match (fault, command) {
+                    (Some(fault), Command::Copy) => out.push(Effect::CopyFault(Box::new(fault))),
+                    (Some(fault), _) => self.dialogs.push(Dialog::Fault(fault)),
+                    (None, _) => return false,
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn on_targets_pane(&mut self, command: Command, out: &mut Vec<Effect>) -> bool {
+        match command {
+            Command::Create => {
+                let targets = self.chosen_targets();
+                if targets.is_empty() {
+                    self.nothing_selected();
+                }
+                self.create_pods(&targets, None, out);
+            }
+            Command::CreateWithTtl => self.ask_ttl(),
+            Command::Forward | Command::Connect | Command::Accept => {
+                if self.target_list.selected().is_none() {
+                    self.nothing_selected();
+                }
+                self.forward_targets(out);
+            }
+            Command::Edit => self.edit_target(false),
+            Command::Duplicate => self.edit_target(true),
+            Command::Rename => self.rename_target(),
+            Command::Delete => self.ask_delete(),
+            Command::Copy => self.copy_locals(out),
+            _ => return false,
+        }
+        true
+    }
+
+    fn on_pods_pane(&mut self, command: Command, out: &mut Vec<Effect>) -> bool {
+        let chosen = self.pod_list.chosen();
+        let selected = self.pod_list.selected().cloned();
+        match command {
+            Command::Forward | Command::Connect | Command::Accept => {
+                for key in chosen {
+                    self.forward_pod(&key, out);
+                }
+                self.pod_list.marks.clear();
+            }
+            Command::Kill if !chosen.is_empty() => self.ask(Question::KillPods(chosen)),
+            Command::KillNow => {
+                for key in chosen {
+                    self.kill(&key, out);
+                }
+                self.pod_list.marks.clear();
+            }
+            Command::Describe => match selected {
+                Some(key) => {
+                    out.push(Effect::Describe(key.clone()));
+                    self.dialogs.push(Dialog::Describe { key, text: None, scroll: 0 });
+                }
+                None => self.nothing_selected(),
+            },
+            Command::PodLog => match selected {
+                Some(key) => {
+                    let epoch = Epoch(self.count());
+                    out.push(Effect::FollowLog { key: key.clone(), epoch });
+                    let lines = std::collections::VecDeque::new();
+                    self.dialogs.push(Dialog::PodLog { key, epoch, lines, ended: None, back: 0 });
+                }
+                None => self.nothing_selected(),
+            },
+            Command::Kill => self.nothing_selected(),
+            _ => return false,
+        }
+        true
+    }
+
+    fn forward_pod(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
+        let Some(pod) = self.pods.get(key) else {
+            return;
+        };
+        if let Some(target) = self.target_of_pod(pod).cloned() {
+            self.open_forward_via(&target, key, out);
+        } else {
+            let fault = Fault::new(What::TargetMissing, &pod.target, "");
+            self.fail(fault);
+        }
+    }
+
+    fn on_forwards_pane(&mut self, command: Command, out: &mut Vec<Effect>) -> bool {
+        let chosen = self.forward_list.chosen();
+        match command {
+            Command::Stop => {
+                for id in chosen {
+                    self.stop_forward(id, out);
+                }
+            }
+            Command::Restart => {
+                for id in chosen {
+                    self.restart_forward(id, None, out);
+                }
+            }
+            Command::Copy => self.copy_locals(out),
+            Command::Describe | Command::Accept => {
+                let fault = self.forward_list.selected().and_then(|id| self.forwards.get(id)?.fault.clone());
+                match fault {
+                    Some(fault) => self.dialogs.push(Dialog::Fault(fault)),
+                    None => return false,
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// Copies the local addresses of the chosen forwards (or of the chosen targets' forwards), a line each.
+    fn copy_locals(&mut self, out: &mut Vec<Effect>) {
+        let ids: Vec<ForwardId> = match self.focus.pane {
+            Pane::Targets => {
+                let names = self.target_list.chosen();
+                let of = |name: &String| self.forwards_of(name).map(|forward| forward.spec.id).collect::<Vec<_>>();
+                names.iter().flat_map(of).collect()
+            }
+            Pane::Clusters | Pane::Pods | Pane::Forwards => self.forward_list.chosen(),
+        };
+        let locals: Vec<String> =
+            ids.iter().filter_map(|id| self.forwards.get(id)).map(super::forward::Forward::local).collect();
+        if locals.is_empty() {
+            return self.nothing_selected();
+        }
+        self.note(Grade::Info, Happening::Copied, locals.join(", "), "");
+        out.push(Effect::Copy(locals.join("\n")));
+    }
+
+    fn ask_clean_all(&mut self) {
+        let pods: usize = self.clusters.iter().map(|cluster| self.over(&cluster.name, Whose::All).len()).sum();
+        if pods == 0 {
+            self.note(Grade::Info, Happening::NothingToClean, "", "");
+        } else {
+            self.ask(Question::CleanAll { pods });
+        }
+    }
+
+    /// Live pods that this run created.
+    fn our_pods(&self) -> Vec<PodKey> {
+        let live = |key: &&PodKey| self.pods.get(*key).is_none_or(|pod| !pod.is_over(self.time_at(&key.cluster)));
+        self.created.iter().filter(live).cloned().collect()
+    }
+
+    fn ask_quit(&mut self, out: &mut Vec<Effect>) {
+        let forwards = self.forwards.values().filter(|forward| forward.state != ForwardState::Failed).count();
+        let pods = self.our_pods().len();
+        let ask = forwards > 0 || (pods > 0 && self.settings.on_quit == OnQuit::Ask);
+        if ask {
+            self.ask(Question::Quit { forwards, pods });
+        } else {
+            self.leave(self.settings.on_quit == OnQuit::Delete, out);
+        }
+    }
+
+    /// Ends the program; the pods of this run are deleted or left to their TTL.
+    pub(super) fn leave(&mut self, delete_pods: bool, out: &mut Vec<Effect>) {
+        if delete_pods || self.settings.on_quit == OnQuit::Delete {
+            for key in self.our_pods() {
+                self.kill(&key, out);
+            }
+        }
+        for id in self.forwards.keys().copied().collect::<Vec<_>>() {
+            self.stop_forward(id, out);
+        }
+        out.push(Effect::Quit);
+    }
+
+    fn on_click(&mut self, pane: Pane, row: Option<usize>, double: bool, out: &mut Vec<Effect>) {
+        self.focus.pane = pane;
+        self.focus.in_log = false;
+        if let Some(row) = row {
+            self.select_row(pane, row);
+            if double {
+                self.on_command(Command::Accept, out);
+            }
+        }
+    }
+
+    /// A command for the log, while it has the keys; false: not one for it.
+    fn in_log(&mut self, command: Command, out: &mut Vec<Effect>) -> bool {
+        match command {
+            Command::Up | Command::Down | Command::PageUp | Command::PageDown | Command::Top | Command::Bottom => {
+                self.scroll_log(&Action::Do(command));
+            }
+            Command::Filter => self.log.filtering = true,
+            Command::Copy => {
+                let entries = self.log.shown().cloned().collect::<Vec<_>>();
+                self.note(Grade::Info, Happening::Copied, entries.len().to_string(), "");
+                out.push(Effect::CopyEntries(entries));
+            }
+            Command::Cancel if !self.log.filter.value().is_empty() => self.log.filter.reset(),
+            Command::Cancel => {
+                self.focus.in_log = false;
+                self.focus.strip = Strip::Details;
+            }
+            _ => return false,
+        }
+        true
     }
 }

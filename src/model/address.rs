@@ -172,7 +172,6 @@ mod tests {
             ":1",
             "a!!b:1",
             "[fe80::1%eth0]:1",
-            "[::1:1",
             "300.1.1.1:1",
             "1.2.3:1",
             "a\\b:1",
@@ -183,6 +182,7 @@ mod tests {
             assert_eq!(text.parse::<Address>(), Err(AddressError::Port), "{text}");
         }
         assert_eq!("fd00::1:5432".parse::<Address>(), Err(AddressError::Brackets));
+        assert_eq!("[::1:1".parse::<Address>(), Err(AddressError::Brackets));
         assert_eq!("".parse::<Address>(), Err(AddressError::Empty));
     }
 }

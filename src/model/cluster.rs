@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::event::Epoch;
-use super::fault::Fault;
+use super::Model;
+use super::effect::Effect;
+use super::event::{ClusterEvent, Epoch};
+use super::fault::{Fault, What};
+use super::log::{Grade, Happening};
+use super::proxy::Whose;
 
 /// One kubeconfig context and what is known of the cluster behind it.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,5 +106,173 @@ impl From<Context> for Cluster {
             fault: None,
             epoch: Epoch::default(),
         }
+    }
+}
+
+impl Cluster {
+    /// Whether all our pods in this namespace are known, or never will be.
+    pub fn knows(&self, namespace: &str) -> bool {
+        self.link == Link::Forbidden || self.listed.contains(&None) || self.listed.contains(&Some(namespace.to_owned()))
+    }
+}
+
+impl Model {
+    /// The cluster behind a context.
+    pub fn cluster(&self, name: &str) -> Option<&Cluster> {
+        self.clusters.iter().find(|cluster| cluster.name == name)
+    }
+
+    fn cluster_mut(&mut self, name: &str) -> Option<&mut Cluster> {
+        self.clusters.iter_mut().find(|cluster| cluster.name == name)
+    }
+
+    /// The time by a cluster's clock.
+    pub fn time_at(&self, cluster: &str) -> chrono::DateTime<chrono::Utc> {
+        self.now + self.cluster(cluster).map_or(TimeDelta::zero(), |cluster| cluster.skew)
+    }
+
+    /// Namespaces of a cluster that matter to us: the context's own and those of its targets.
+    pub(super) fn namespaces(&self, cluster: &str) -> BTreeSet<String> {
+        let own = self.cluster(cluster).map(|cluster| cluster.namespace.clone());
+        let targets = self.targets.iter().filter(|target| target.cluster == cluster);
+        own.into_iter().chain(targets.filter_map(|target| target.namespace.clone())).collect()
+    }
+
+    pub(super) fn on_contexts(&mut self, found: Result<Vec<Context>, Fault>, out: &mut Vec<Effect>) {
+        self.unarranged = true;
+        match found {
+            Ok(contexts) => {
+                self.kubeconfig_fault = None;
+                self.clusters = contexts.into_iter().map(Cluster::from).collect();
+                self.connect_wished(out);
+            }
+            Err(fault) => {
+                self.kubeconfig_fault = Some(fault.clone());
+                self.fail(fault);
+            }
+        }
+    }
+
+    /// Connects the clusters that the config wants connected from the start.
+    pub(super) fn connect_wished(&mut self, out: &mut Vec<Effect>) {
+        let wished: Vec<String> =
+            self.settings.clusters.iter().filter(|(_, at)| at.connect).map(|(name, _)| name.clone()).collect();
+        for name in wished {
+            // A context that this machine's kubeconfig lacks is no fault until somebody wants it.
+            if self.cluster(&name).is_some() {
+                self.need(&name, out);
+            }
+        }
+    }
+
+    /// Sees to it that a cluster is connected; false where its context is unknown, which is then told.
+    pub(super) fn need(&mut self, name: &str, out: &mut Vec<Effect>) -> bool {
+        match self.cluster(name).map(|cluster| cluster.link) {
+            None => {
+                let fault = match &self.kubeconfig_fault {
+                    Some(fault) => fault.clone(),
+                    None => Fault::new(What::UnknownContext, name, ""),
+                };
+                self.fail(fault);
+                false
+            }
+            Some(Link::Idle) => {
+                self.connect(name, out);
+                true
+            }
+            Some(_) => true,
+        }
+    }
+
+    /// Connects a cluster, anew where it is connected.
+    pub(super) fn connect(&mut self, name: &str, out: &mut Vec<Effect>) {
+        let epoch = Epoch(self.count());
+        let namespaces = self.namespaces(name);
+        self.unarranged = true;
+        if let Some(cluster) = self.cluster_mut(name) {
+            cluster.link = Link::Connecting;
+            cluster.epoch = epoch;
+            cluster.scope = Scope::None;
+            cluster.listed.clear();
+            cluster.fault = None;
+            out.push(Effect::Connect { cluster: name.to_owned(), epoch, namespaces });
+        }
+    }
+
+    /// Lets a cluster go: its pods leave the screen, its forwards stay.
+    pub(super) fn let_go(&mut self, name: &str, out: &mut Vec<Effect>) {
+        let epoch = Epoch(self.count());
+        self.unarranged = true;
+        if let Some(cluster) = self.cluster_mut(name)
+            && cluster.link != Link::Idle
+        {
+            cluster.link = Link::Idle;
+            cluster.epoch = epoch;
+            cluster.scope = Scope::None;
+            cluster.listed.clear();
+            cluster.fault = None;
+            cluster.rtt = None;
+            self.pods.retain(|key, _| key.cluster != name);
+            out.push(Effect::Disconnect { cluster: name.to_owned() });
+            self.note(Grade::Info, Happening::ClusterLetGo, name, "");
+        }
+    }
+
+    pub(super) fn on_cluster(&mut self, name: &str, epoch: Epoch, event: ClusterEvent, out: &mut Vec<Effect>) {
+        let Some(cluster) = self.cluster_mut(name).filter(|cluster| cluster.epoch == epoch) else {
+            return;
+        };
+        match event {
+            ClusterEvent::Answered { version, rtt, skew } => {
+                cluster.rtt = Some(rtt);
+                cluster.skew = skew;
+                let new = cluster.version.as_ref() != Some(&version);
+                cluster.version = Some(version.clone());
+                if matches!(cluster.link, Link::Connecting | Link::Unauthorized | Link::Unreachable) {
+                    cluster.link = Link::Ready;
+                    cluster.fault = None;
+                    self.note(Grade::Good, Happening::ClusterReady, name, version);
+                }
+                self.unarranged |= new;
+            }
+            ClusterEvent::Failed { link, fault } => {
+                cluster.link = link;
+                let new = cluster.fault.as_ref().map(|old| old.what) != Some(fault.what);
+                cluster.fault = Some(fault.clone());
+                if link != Link::Ready {
+                    cluster.rtt = None;
+                }
+                if new {
+                    self.fail(fault);
+                }
+                self.settle_forwards(name, out);
+            }
+            ClusterEvent::Watching { scope, refused } => {
+                let narrowed = cluster.scope != scope && matches!(scope, Scope::Namespaces(_)) && refused.is_some();
+                let first = cluster.scope == Scope::None;
+                let names = match &scope {
+                    Scope::Namespaces(names) => names.iter().cloned().collect::<Vec<_>>().join(", "),
+                    Scope::None | Scope::All => String::new(),
+                };
+                cluster.scope = scope;
+                if cluster.link == Link::Forbidden {
+                    cluster.link = Link::Ready;
+                    cluster.fault = None;
+                }
+                if narrowed && first {
+                    self.note(Grade::Warning, Happening::ScopeNarrowed, name, names);
+                }
+            }
+            ClusterEvent::Listed { namespace, pods } => {
+                cluster.listed.insert(namespace.clone());
+                self.on_listed(name, namespace.as_deref(), pods, out);
+                self.clean_in(name, Whose::Mine, out);
+                self.settle_forwards(name, out);
+            }
+            ClusterEvent::Applied(pod) => self.on_applied(*pod, out),
+            ClusterEvent::Gone { key, uid } => self.on_gone(&key, &uid, out),
+            ClusterEvent::PluginSaid(words) => self.note(Grade::Info, Happening::PluginSaid, name, words),
+        }
+        self.unarranged = true;
     }
 }

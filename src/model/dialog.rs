@@ -4,10 +4,14 @@ use std::collections::VecDeque;
 
 use tui_input::Input;
 
+use super::Model;
+use super::action::{Action, Command};
+use super::effect::Effect;
 use super::event::Epoch;
 use super::fault::Fault;
+use super::form::{name_error, ttl_error};
 use super::forward::ForwardSpec;
-use super::proxy::PodKey;
+use super::proxy::{PodKey, Whose};
 use super::target::Target;
 
 /// A dialog over the panes.
@@ -179,5 +183,262 @@ impl FormField {
             Self::Ttl => "ttl",
             Self::Tags => "tags",
         }
+    }
+}
+
+impl Model {
+    /// Gives an action to the topmost dialog; it is taken off, works, and stays off where it is done with.
+    pub(super) fn in_dialog(&mut self, action: Action, out: &mut Vec<Effect>) {
+        let Some(dialog) = self.dialogs.pop() else {
+            return;
+        };
+        self.unarranged = true;
+        let at = self.dialogs.len();
+        let kept = match dialog {
+            Dialog::TargetForm(form) => self.in_form(form, action, out),
+            Dialog::Rename { name, field } => self.in_rename(name, field, action, out),
+            Dialog::AskTtl { targets, field } => self.in_ask_ttl(targets, field, action, out),
+            Dialog::Confirm { question, button } => self.in_question(question, button, &action, out),
+            Dialog::Help { scroll } => scrolled(scroll, self.page, &action).map(|scroll| Dialog::Help { scroll }),
+            Dialog::Describe { key, text, scroll } => {
+                let lines = text.as_ref().and_then(|text| text.as_ref().ok()).map_or(0, Vec::len);
+                scrolled(scroll, self.page, &action).map(|scroll| Dialog::Describe {
+                    key,
+                    text,
+                    scroll: scroll.min(lines.saturating_sub(1)),
+                })
+            }
+            Dialog::PodLog { key, epoch, lines, ended, back } => {
+                let kept = scrolled_back(back, self.page, &action);
+                if kept.is_none() {
+                    out.push(Effect::StopLog);
+                }
+                let most = lines.len().saturating_sub(1);
+                kept.map(|back| Dialog::PodLog { key, epoch, lines, ended, back: back.min(most) })
+            }
+            Dialog::Fault(fault) => match action {
+                Action::Do(Command::Cancel | Command::Accept | Command::Quit) => None,
+                Action::Do(Command::Copy) => {
+                    out.push(Effect::CopyFault(Box::new(fault.clone())));
+                    Some(Dialog::Fault(fault))
+                }
+                _ => Some(Dialog::Fault(fault)),
+            },
+        };
+        if let Some(dialog) = kept {
+            // What the work itself opened lies above.
+            self.dialogs.insert(at.min(self.dialogs.len()), dialog);
+        }
+    }
+
+    fn in_form(&mut self, mut form: Box<TargetForm>, action: Action, out: &mut Vec<Effect>) -> Option<Dialog> {
+        let last = FormField::ALL.len() - 1;
+        match action {
+            Action::Do(Command::Cancel) => return None,
+            Action::Do(Command::Accept) => {
+                form.tried = true;
+                form.check(self);
+                if let Some(target) = form.target(self) {
+                    self.save_target(form.editing, &target, out);
+                    return None;
+                }
+                form.active = form.fields.iter().position(|field| field.error.is_some()).unwrap_or(form.active);
+            }
+            Action::Do(Command::Up | Command::Down) if form.active() == FormField::Cluster => {
+                let by = if action == Action::Do(Command::Up) { -1 } else { 1 };
+                self.step_context(&mut form, by);
+            }
+            Action::Do(Command::Next | Command::Down) => {
+                form.active = if form.active == last { 0 } else { form.active + 1 }
+            }
+            Action::Do(Command::Previous | Command::Up) => {
+                form.active = form.active.checked_sub(1).unwrap_or(last);
+            }
+            Action::Do(Command::Top) => form.active = 0,
+            Action::Do(Command::Bottom) => form.active = last,
+            Action::ClickItem(at) => form.active = at.min(last),
+            Action::Edit(_) | Action::Paste(_) => form.fields[form.active].edit(action),
+            _ => {}
+        }
+        form.check(self);
+        Some(Dialog::TargetForm(form))
+    }
+
+    /// Puts the next known context into the cluster field.
+    fn step_context(&self, form: &mut TargetForm, by: isize) {
+        if self.clusters.is_empty() {
+            return;
+        }
+        let at = self.clusters.iter().position(|cluster| cluster.name == form.text(FormField::Cluster));
+        let next = match at {
+            Some(at) => (at.cast_signed() + by).rem_euclid(self.clusters.len().cast_signed()).unsigned_abs(),
+            None => 0,
+        };
+        form.fields[form.active] = Field::new(self.clusters[next].name.clone());
+    }
+
+    fn in_rename(&mut self, name: String, mut field: Field, action: Action, out: &mut Vec<Effect>) -> Option<Dialog> {
+        match action {
+            Action::Do(Command::Cancel) => return None,
+            Action::Do(Command::Accept) => {
+                let new = field.text().to_owned();
+                field.error = name_error(&new, Some(&name), self);
+                if field.error.is_none() {
+                    if new != name {
+                        self.save_name(&name, &new, out);
+                    }
+                    return None;
+                }
+            }
+            Action::Edit(_) | Action::Paste(_) => {
+                field.edit(action);
+                field.error = name_error(field.text(), Some(&name), self).filter(|error| *error != "required");
+            }
+            _ => {}
+        }
+        Some(Dialog::Rename { name, field })
+    }
+
+    fn in_ask_ttl(
+        &mut self,
+        targets: Vec<String>,
+        mut field: Field,
+        action: Action,
+        out: &mut Vec<Effect>,
+    ) -> Option<Dialog> {
+        match action {
+            Action::Do(Command::Cancel) => return None,
+            Action::Do(Command::Accept) => {
+                field.error = ttl_error(field.text(), self.settings.max_ttl);
+                if let (None, Ok(ttl)) = (field.error, field.text().parse()) {
+                    let targets: Vec<Target> = targets.iter().filter_map(|name| self.target(name)).cloned().collect();
+                    self.create_pods(&targets, Some(ttl), out);
+                    return None;
+                }
+            }
+            Action::Edit(_) | Action::Paste(_) => {
+                field.edit(action);
+                field.error = ttl_error(field.text(), self.settings.max_ttl).filter(|error| *error != "required");
+            }
+            _ => {}
+        }
+        Some(Dialog::AskTtl { targets, field })
+    }
+
+    fn in_question(
+        &mut self,
+        question: Question,
+        button: usize,
+        action: &Action,
+        out: &mut Vec<Effect>,
+    ) -> Option<Dialog> {
+        let count = question.buttons();
+        let step = |by: isize| (button.cast_signed() + by).rem_euclid(count.cast_signed()).unsigned_abs();
+        let button = match action {
+            Action::Do(Command::Cancel) => {
+                self.answer(question, 0, out);
+                return None;
+            }
+            Action::Do(Command::Accept) => {
+                self.answer(question, button, out);
+                return None;
+            }
+            Action::ClickItem(at) if *at < count => {
+                self.answer(question, *at, out);
+                return None;
+            }
+            // Whoever presses the key of the question again means it.
+            Action::Do(Command::Quit) if matches!(question, Question::Quit { .. }) => {
+                self.answer(question, 1, out);
+                return None;
+            }
+            Action::Do(Command::Right | Command::Next | Command::Down) => step(1),
+            Action::Do(Command::Left | Command::Previous | Command::Up) => step(-1),
+            _ => button,
+        };
+        Some(Dialog::Confirm { question, button })
+    }
+
+    fn answer(&mut self, question: Question, button: usize, out: &mut Vec<Effect>) {
+        let yes = button > 0;
+        match question {
+            Question::DeleteTargets(names) if yes => self.delete_targets(&names, out),
+            Question::KillPods(keys) if yes => {
+                for key in keys {
+                    self.kill(&key, out);
+                }
+                self.pod_list.marks.clear();
+            }
+            Question::CleanAll { .. } if yes => {
+                self.clean(Whose::All, out);
+            }
+            Question::Quit { .. } if yes => self.leave(button == 2, out),
+            Question::OtherPort { spec, port, .. } if yes => self.restart_forward(spec.id, Some(port), out),
+            Question::Import { targets, .. } => {
+                if yes {
+                    self.import(targets, out);
+                }
+                out.push(Effect::LegacyOffered);
+            }
+            Question::DeleteTargets(_)
+            | Question::KillPods(_)
+            | Question::CleanAll { .. }
+            | Question::Quit { .. }
+            | Question::OtherPort { .. } => {}
+        }
+    }
+}
+
+impl Field {
+    /// Takes an edit or a paste. Pasted line ends become spaces: a field has one line.
+    pub(super) fn edit(&mut self, action: Action) {
+        match action {
+            Action::Edit(request) => {
+                self.input.handle(request);
+            }
+            Action::Paste(text) => {
+                for c in text.trim_end_matches(['\r', '\n']).chars() {
+                    let c = if c.is_control() { ' ' } else { c };
+                    self.input.handle(tui_input::InputRequest::InsertChar(c));
+                }
+            }
+            Action::Do(_)
+            | Action::Click { .. }
+            | Action::ClickColumn { .. }
+            | Action::ClickItem(_)
+            | Action::Wheel { .. }
+            | Action::Page(_) => {}
+        }
+    }
+}
+
+/// Where a text that starts at its top is scrolled to; `None`: the dialog is left.
+fn scrolled(scroll: usize, page: usize, action: &Action) -> Option<usize> {
+    match action {
+        Action::Do(Command::Cancel | Command::Accept | Command::Quit | Command::Help) => None,
+        Action::Do(Command::Up) => Some(scroll.saturating_sub(1)),
+        Action::Do(Command::Down) => Some(scroll.saturating_add(1)),
+        Action::Do(Command::PageUp) => Some(scroll.saturating_sub(page)),
+        Action::Do(Command::PageDown) => Some(scroll.saturating_add(page)),
+        Action::Do(Command::Top) => Some(0),
+        // The view stops at the last page.
+        Action::Do(Command::Bottom) => Some(usize::from(u16::MAX)),
+        Action::Wheel { by, .. } => Some(scroll.saturating_add_signed(*by)),
+        _ => Some(scroll),
+    }
+}
+
+/// Where a text that follows its end is scrolled back to; `None`: it is left.
+pub(super) fn scrolled_back(back: usize, page: usize, action: &Action) -> Option<usize> {
+    match action {
+        Action::Do(Command::Cancel | Command::Accept | Command::Quit) => None,
+        Action::Do(Command::Up) => Some(back.saturating_add(1)),
+        Action::Do(Command::Down) => Some(back.saturating_sub(1)),
+        Action::Do(Command::PageUp) => Some(back.saturating_add(page)),
+        Action::Do(Command::PageDown) => Some(back.saturating_sub(page)),
+        Action::Do(Command::Top) => Some(usize::from(u16::MAX)),
+        Action::Do(Command::Bottom) => Some(0),
+        Action::Wheel { by, .. } => Some(back.saturating_add_signed(-*by)),
+        _ => Some(back),
     }
 }

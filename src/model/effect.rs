@@ -1,5 +1,5 @@
-//! What is to be done: orders that [`Model::update`](super::Model::update) returns and `effects` (or, for the last
-//! three, `app`) carries out.
+//! What is to be done: orders that [`Model::update`](super::Model::update) returns and `effects` (or, from
+//! [`Effect::Copy`] on, `app`) carries out.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::event::Epoch;
+use super::fault::{Fault, What};
 use super::forward::{ForwardId, ForwardSpec, Via};
+use super::log::Entry;
 use super::proxy::{PodKey, PodRequest};
 use super::target::Target;
 
@@ -93,10 +95,37 @@ pub enum Effect {
     Audit(AuditEntry),
     /// Put a text on the clipboard (OSC 52).
     Copy(String),
-    /// Ring the terminal's bell.
-    Bell,
+    /// Put a fault on the clipboard: its words, and the Role that its remedy asks for.
+    CopyFault(Box<Fault>),
+    /// Put log entries on the clipboard, as they are worded on the screen.
+    CopyEntries(Vec<Entry>),
     /// End the program.
     Quit,
+}
+
+impl Effect {
+    /// Whether only the owner of the terminal can carry it out.
+    pub fn is_for_terminal(&self) -> bool {
+        match self {
+            Self::Copy(_) | Self::CopyFault(_) | Self::CopyEntries(_) | Self::Quit => true,
+            Self::Connect { .. }
+            | Self::Widen { .. }
+            | Self::Disconnect { .. }
+            | Self::CreatePod(_)
+            | Self::DeletePod { .. }
+            | Self::Describe(_)
+            | Self::FollowLog { .. }
+            | Self::StopLog
+            | Self::OpenForward { .. }
+            | Self::Point { .. }
+            | Self::CloseForward { .. }
+            | Self::Save(_)
+            | Self::Reload
+            | Self::Remember { .. }
+            | Self::LegacyOffered
+            | Self::Audit(_) => false,
+        }
+    }
 }
 
 /// One change of the saved targets.
@@ -137,5 +166,5 @@ pub struct AuditEntry {
     pub namespace: Option<String>,
     /// The fault's kind, where it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fault: Option<super::fault::What>,
+    pub fault: Option<What>,
 }

@@ -141,7 +141,13 @@ impl Fault {
 impl What {
     /// Every kind, for tables that must name all.
     pub const ALL: [Self; 40] = {
-        use What::*;
+        use What::{
+            Admission, ApiProxy, ConfigBroken, ContainerConfig, EditConflict, Evicted, FileUnreadable, FileUnwritable,
+            Forbidden, ImagePull, Invalid, KubeconfigBroken, ListenFailed, NameTaken, NamespaceMissing, NoKubeconfig,
+            NoPod, PluginFailed, PodDeleted, PodExpired, PodFailed, PodSecurity, PortInUse, PortPrivileged, Quota,
+            Server, TargetMissing, TargetRefused, TargetReset, TargetTimedOut, TargetUnreachable, TargetUnresolved,
+            TimedOut, Tls, TtlTooLong, Tunnel, Unauthorized, UnknownContext, Unreachable, Unschedulable,
+        };
         [
             NoKubeconfig,
             KubeconfigBroken,

@@ -1,15 +1,21 @@
 //! Forwards: a listener on this machine and the way from it to a target.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::Model;
 use super::address::Address;
-use super::event::Epoch;
-use super::fault::Fault;
-use super::proxy::PodKey;
+use super::dialog::{Dialog, Question};
+use super::effect::Effect;
+use super::event::{Epoch, ForwardEvent};
+use super::fault::{Fault, Remedy, What};
+use super::focus::Pane;
+use super::log::{Grade, Happening};
+use super::proxy::{Phase, PodKey, PodPlace, PodRequest, ProxyPod};
+use super::target::Target;
 
 /// Names one forward for as long as the program runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,8 +30,8 @@ pub struct ForwardSpec {
     pub epoch: Epoch,
     /// The target's name.
     pub target: String,
-    /// The kubeconfig context.
-    pub cluster: String,
+    /// Where its pods are found.
+    pub place: PodPlace,
     /// Where the relay connects to.
     pub address: Address,
     /// Where to listen; loopback unless somebody asked for more.
@@ -61,6 +67,8 @@ pub struct Forward {
     pub traffic: Traffic,
     /// Whether it asks for a pod: one is found or created once the cluster's pods are known.
     pub wants_pod: bool,
+    /// Without a pod: whether one is coming, so that connections wait.
+    pub waiting: bool,
     /// The tunnel's protocol and round trip, once one is open.
     pub tunnel: Option<TunnelInfo>,
     /// What went wrong last: a connection's reason or the forward's.
@@ -149,6 +157,7 @@ impl Forward {
             via: None,
             traffic: Traffic::default(),
             wants_pod: false,
+            waiting: false,
             tunnel: None,
             fault: None,
             since: now,
@@ -162,5 +171,400 @@ impl Forward {
             (None, Some(ip)) => SocketAddr::new(*ip, self.spec.port).to_string(),
             (None, None) => format!("127.0.0.1:{}", self.spec.port),
         }
+    }
+}
+
+impl ProxyPod {
+    /// The way through this pod.
+    pub fn via(&self) -> Via {
+        Via { pod: self.key.clone(), port: self.port }
+    }
+}
+
+/// Loopback in both families: nothing beyond this machine unless somebody asks.
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
+impl Model {
+    /// Forwards of a target.
+    pub fn forwards_of<'a>(&'a self, target: &'a str) -> impl Iterator<Item = &'a Forward> {
+        self.forwards.values().filter(move |forward| forward.spec.target == target)
+    }
+
+    /// Opens a forward to a target through a pod of its own, which is asked for where there is none.
+    pub(super) fn open_forward(&mut self, target: &Target, out: &mut Vec<Effect>) {
+        let open = self.forwards_of(&target.name).find(|forward| forward.state != ForwardState::Failed);
+        if let Some(forward) = open {
+            let (id, local, broken) = (forward.spec.id, forward.local(), forward.state == ForwardState::Broken);
+            if broken {
+                self.want_pod(id);
+                self.settle_forwards(&target.cluster, out);
+            } else {
+                self.note(Grade::Info, Happening::AlreadyForwarded, &target.name, local);
+            }
+            self.show_forward(id);
+            return;
+        }
+        if !self.need(&target.cluster, out) {
+            return;
+        }
+        let failed: Vec<ForwardId> = self.forwards_of(&target.name).map(|forward| forward.spec.id).collect();
+        for id in failed {
+            self.forwards.remove(&id);
+        }
+        let remembered = self.ports.get(&target.name).copied().unwrap_or(0);
+        let (port, any_port) = if target.local_port == 0 { (remembered, true) } else { (target.local_port, false) };
+        let id = self.listen(target, port, any_port, None, out);
+        self.want_pod(id);
+        self.settle_forwards(&target.cluster, out);
+    }
+
+    /// Opens one more forward to a target, through a given pod.
+    pub(super) fn open_forward_via(&mut self, target: &Target, pod: &PodKey, out: &mut Vec<Effect>) {
+        let through = |forward: &&Forward| forward.via.as_ref().is_some_and(|via| via.pod == *pod);
+        let taken = self.forwards.values().any(|forward| {
+            forward.state != ForwardState::Failed
+                && (forward.spec.port == target.local_port
+                    || forward.bound.iter().any(|local| local.port() == target.local_port))
+        });
+        let open = self.forwards_of(&target.name).find(through).map(|forward| (forward.spec.id, forward.local()));
+        if let Some((id, local)) = open {
+            self.note(Grade::Info, Happening::AlreadyForwarded, &target.name, local);
+            self.show_forward(id);
+            return;
+        }
+        let port = if taken { 0 } else { target.local_port };
+        let via = self.pods.get(pod).filter(|pod| pod.phase == Phase::Ready).map(ProxyPod::via);
+        let waits = via.is_none();
+        let id = self.listen(target, port, port == 0, via, out);
+        if waits {
+            self.want_pod(id);
+            self.settle_forwards(&target.cluster, out);
+        }
+    }
+
+    fn want_pod(&mut self, id: ForwardId) {
+        if let Some(forward) = self.forwards.get_mut(&id) {
+            forward.wants_pod = true;
+        }
+    }
+
+    fn listen(
+        &mut self,
+        target: &Target,
+        port: u16,
+        any_port: bool,
+        via: Option<Via>,
+        out: &mut Vec<Effect>,
+    ) -> ForwardId {
+        let spec = ForwardSpec {
+            id: ForwardId(self.count()),
+            epoch: Epoch(self.count()),
+            target: target.name.clone(),
+            place: self.place_of(target),
+            address: target.address.clone(),
+            bind: LOOPBACK.to_vec(),
+            port,
+            any_port,
+        };
+        let id = spec.id;
+        let mut forward = Forward::opening(spec.clone(), self.now);
+        forward.via.clone_from(&via);
+        self.forwards.insert(id, forward);
+        self.unarranged = true;
+        let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));
+        self.audit("open-forward", &spec.target, place, None, out);
+        out.push(Effect::OpenForward { spec, via });
+        id
+    }
+
+    /// Selects a forward's row, as soon as there is one.
+    fn show_forward(&mut self, id: ForwardId) {
+        if let Some(row) = self.forward_list.order.iter().position(|other| *other == id) {
+            self.forward_list.select(row);
+            self.focus.pane = Pane::Forwards;
+        }
+    }
+
+    /// Gives every forward of a cluster that has no pod one that is ready, or asks for one.
+    pub(super) fn settle_forwards(&mut self, cluster: &str, out: &mut Vec<Effect>) {
+        let without: Vec<ForwardId> = self
+            .forwards
+            .values()
+            .filter(|forward| forward.spec.place.cluster == cluster && forward.via.is_none())
+            .filter(|forward| forward.state != ForwardState::Failed)
+            .map(|forward| forward.spec.id)
+            .collect();
+        for id in without {
+            self.settle_forward(id, out);
+        }
+    }
+
+    fn settle_forward(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get(&id) else {
+            return;
+        };
+        let (spec, wants) = (forward.spec.clone(), forward.wants_pod);
+        if let Some(via) = self.ready_pod(&spec.place).map(ProxyPod::via) {
+            self.point(id, Some(via), false, None, out);
+            return;
+        }
+        let cluster = self.cluster(&spec.place.cluster);
+        let known = cluster.is_some_and(|cluster| cluster.knows(&spec.place.namespace));
+        let fault = cluster.and_then(|cluster| cluster.fault.clone());
+        if !known || self.pod_coming(&spec.place) {
+            if wants {
+                self.point(id, None, true, fault, out);
+            }
+            return;
+        }
+        if !wants {
+            return;
+        }
+        let target = self.targets.iter().find(|target| target.name == spec.target).cloned();
+        // Asked for once: a second refusal would be no wiser.
+        if let Some(forward) = self.forwards.get_mut(&id) {
+            forward.wants_pod = false;
+        }
+        let asked = if let Some(target) = target {
+            self.ask_pod(&target, None, out)
+        } else {
+            self.fail(Fault::new(What::TargetMissing, &spec.target, ""));
+            false
+        };
+        let fault = (!asked).then(|| Fault::new(What::NoPod, &spec.target, ""));
+        self.point(id, None, asked, fault, out);
+    }
+
+    /// Sends a forward's new connections through `via`; without it they wait, or fail with `fault`.
+    fn point(&mut self, id: ForwardId, via: Option<Via>, waiting: bool, fault: Option<Fault>, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        self.unarranged = true;
+        if via.is_some() {
+            forward.wants_pod = false;
+            forward.fault = None;
+        } else {
+            forward.fault = fault;
+        }
+        let state = match (&via, waiting) {
+            (Some(_), _) => ForwardState::Live,
+            (None, true) => ForwardState::Waiting,
+            (None, false) => ForwardState::Broken,
+        };
+        if !forward.bound.is_empty() {
+            forward.state = state;
+        }
+        forward.waiting = waiting;
+        forward.via.clone_from(&via);
+        out.push(Effect::Point { id, via, waiting });
+    }
+
+    /// A pod is ready: forwards without one that match it go through it.
+    pub(super) fn serve(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
+        let Some(pod) = self.pods.get(key).filter(|pod| pod.owner == self.me) else {
+            return;
+        };
+        let via = pod.via();
+        let matching: Vec<ForwardId> = self
+            .forwards
+            .values()
+            .filter(|forward| forward.via.is_none() && forward.state != ForwardState::Failed)
+            .filter(|forward| forward.spec.place.label == pod.target_label)
+            .filter(|forward| forward.spec.place.cluster == key.cluster)
+            .filter(|forward| forward.spec.place.namespace == key.namespace)
+            .map(|forward| forward.spec.id)
+            .collect();
+        for id in matching {
+            self.point(id, Some(via.clone()), false, None, out);
+        }
+    }
+
+    /// A pod on its way has something to say: forwards that wait for it show it.
+    pub(super) fn tell_waiting(&mut self, key: &PodKey, fault: Option<&Fault>) {
+        let Some(pod) = self.pods.get(key) else {
+            return;
+        };
+        for forward in self.forwards.values_mut() {
+            let place = &forward.spec.place;
+            if forward.via.is_none()
+                && forward.state == ForwardState::Waiting
+                && place.label == pod.target_label
+                && (&place.cluster, &place.namespace) == (&key.cluster, &key.namespace)
+            {
+                forward.fault = fault.cloned();
+            }
+        }
+    }
+
+    /// A pod is no longer to be used: its forwards move to another, wait for one, or say why they can't.
+    pub(super) fn leave_pod(&mut self, key: &PodKey, fault: Option<&Fault>, out: &mut Vec<Effect>) {
+        let through: Vec<ForwardId> = self
+            .forwards
+            .values()
+            .filter(|forward| forward.via.as_ref().is_some_and(|via| via.pod == *key))
+            .map(|forward| forward.spec.id)
+            .collect();
+        for id in through {
+            let Some(place) = self.forwards.get(&id).map(|forward| forward.spec.place.clone()) else {
+                continue;
+            };
+            let other = self.ready_pod(&place).filter(|pod| pod.key != *key).map(ProxyPod::via);
+            if let Some(via) = other {
+                let (target, pod) = (self.target_of(id), via.pod.name.clone());
+                self.point(id, Some(via), false, None, out);
+                self.note(Grade::Warning, Happening::ForwardMoved, target, pod);
+                continue;
+            }
+            let coming = self.pod_coming(&place);
+            let fault = fault.cloned().unwrap_or_else(|| Fault::new(What::PodDeleted, &key.name, ""));
+            self.point(id, None, coming, Some(fault), out);
+        }
+        // Those that waited for exactly this pod wait for nothing now.
+        let waiting: Vec<ForwardId> = self
+            .forwards
+            .values()
+            .filter(|forward| forward.via.is_none() && forward.waiting && !forward.wants_pod)
+            .filter(|forward| forward.spec.place.cluster == key.cluster)
+            .map(|forward| forward.spec.id)
+            .collect();
+        for id in waiting {
+            let Some(place) = self.forwards.get(&id).map(|forward| forward.spec.place.clone()) else {
+                continue;
+            };
+            if !self.pod_coming(&place) {
+                let fault = fault.cloned().unwrap_or_else(|| Fault::new(What::PodDeleted, &key.name, ""));
+                self.point(id, None, false, Some(fault), out);
+            }
+        }
+    }
+
+    /// A pod that was asked for was refused: what waited for it is told.
+    pub(super) fn give_up_waiting(&mut self, request: &PodRequest, fault: &Fault) -> Vec<Effect> {
+        let mut out = Vec::new();
+        let place = request.place();
+        if self.pod_coming(&place) {
+            return out;
+        }
+        let waiting: Vec<ForwardId> = self
+            .forwards
+            .values()
+            .filter(|forward| forward.via.is_none() && !forward.wants_pod && forward.spec.place == place)
+            .map(|forward| forward.spec.id)
+            .collect();
+        for id in waiting {
+            self.point(id, None, false, Some(fault.clone()), &mut out);
+        }
+        out
+    }
+
+    fn target_of(&self, id: ForwardId) -> String {
+        self.forwards.get(&id).map(|forward| forward.spec.target.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn on_forward(&mut self, id: ForwardId, epoch: Epoch, event: ForwardEvent, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get_mut(&id).filter(|forward| forward.spec.epoch == epoch) else {
+            return;
+        };
+        self.unarranged = true;
+        let target = forward.spec.target.clone();
+        match event {
+            ForwardEvent::Bound(bound) => {
+                forward.state = match (&forward.via, forward.waiting || forward.wants_pod) {
+                    (Some(_), _) => ForwardState::Live,
+                    (None, true) => ForwardState::Waiting,
+                    (None, false) => ForwardState::Broken,
+                };
+                let port = bound.first().map_or(0, SocketAddr::port);
+                let asked = forward.spec.port;
+                let (any, local) = (forward.spec.any_port, bound.first().map(ToString::to_string).unwrap_or_default());
+                forward.bound = bound;
+                // A restart takes the same port again.
+                forward.spec.port = port;
+                if any && port != 0 {
+                    self.ports.insert(target.clone(), port);
+                    out.push(Effect::Remember { target: target.clone(), port });
+                }
+                if asked != 0 && asked != port {
+                    self.note(Grade::Warning, Happening::ForwardElsewhere, target, local);
+                } else {
+                    self.note(Grade::Good, Happening::ForwardOpened, target, local);
+                }
+            }
+            ForwardEvent::NotBound(fault) => {
+                forward.state = ForwardState::Failed;
+                forward.fault = Some(fault.clone());
+                if let Remedy::OtherPort(port) = fault.remedy {
+                    let spec = Box::new(forward.spec.clone());
+                    let question = Question::OtherPort { spec, port, fault: Box::new(fault.clone()) };
+                    self.ask(question);
+                }
+                self.audit("open-forward", &target, None, Some(fault.what), out);
+                self.fail(fault);
+            }
+            ForwardEvent::Up(via) => {
+                if forward.via.as_ref() == Some(&via) {
+                    let back = forward.state == ForwardState::Reconnecting;
+                    forward.state = ForwardState::Live;
+                    if back {
+                        forward.fault = None;
+                        self.note(Grade::Good, Happening::ForwardBack, target, via.pod.name);
+                    }
+                }
+            }
+            ForwardEvent::Down(fault) => {
+                if forward.via.is_some() {
+                    forward.state = ForwardState::Reconnecting;
+                }
+                forward.fault = Some(fault.clone());
+                self.fail(fault);
+            }
+            ForwardEvent::ConnectionFailed(fault) => {
+                forward.fault = Some(fault.clone());
+                self.fail(fault);
+            }
+            ForwardEvent::Closed => {
+                self.forwards.remove(&id);
+            }
+        }
+    }
+
+    /// Closes a forward.
+    pub(super) fn stop_forward(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+        if let Some(forward) = self.forwards.remove(&id) {
+            self.unarranged = true;
+            let spec = forward.spec;
+            let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));
+            self.audit("close-forward", &spec.target, place, None, out);
+            out.push(Effect::CloseForward { id });
+            self.note(Grade::Info, Happening::ForwardClosed, spec.target, "");
+        }
+    }
+
+    /// Closes a forward and opens it again on the same port, or on another.
+    pub(super) fn restart_forward(&mut self, id: ForwardId, port: Option<u16>, out: &mut Vec<Effect>) {
+        let epoch = Epoch(self.count());
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        forward.spec.epoch = epoch;
+        forward.spec.port = port.unwrap_or(forward.spec.port);
+        forward.state = ForwardState::Opening;
+        forward.bound.clear();
+        forward.fault = None;
+        forward.traffic = Traffic::default();
+        forward.wants_pod = forward.via.is_none();
+        let (spec, via) = (forward.spec.clone(), forward.via.clone());
+        let cluster = spec.place.cluster.clone();
+        self.unarranged = true;
+        out.push(Effect::OpenForward { spec, via });
+        if self.need(&cluster, out) {
+            self.settle_forwards(&cluster, out);
+        }
+    }
+
+    /// Asks a question in a dialog.
+    pub(super) fn ask(&mut self, question: Question) {
+        self.dialogs.push(Dialog::Confirm { question, button: 0 });
     }
 }

@@ -21,6 +21,8 @@ pub struct List<K, C> {
     pub filter: Input,
     /// Whether the filter's field has the keys.
     pub filtering: bool,
+    /// The row to select at the next arrangement, where somebody wants it shown.
+    pub wanted: Option<K>,
     /// Rows before filtering.
     pub of: usize,
 }
@@ -35,6 +37,7 @@ impl<K, C: Default> Default for List<K, C> {
             descending: false,
             filter: Input::default(),
             filtering: false,
+            wanted: None,
             of: 0,
         }
     }
@@ -55,7 +58,9 @@ impl<K: Ord + Clone, C> List<K, C> {
     /// Takes a new order; the selection stays on its row, or near it where that is gone. Marks of rows that `exists`
     /// denies are dropped.
     pub fn arrange(&mut self, order: Vec<K>, of: usize, exists: impl Fn(&K) -> bool) {
-        let found = self.selected().and_then(|key| order.iter().position(|other| other == key));
+        let wanted = self.wanted.take();
+        let find = |key: &K| order.iter().position(|other| other == key);
+        let found = wanted.as_ref().and_then(find).or_else(|| self.selected().and_then(find));
         self.cursor = found.unwrap_or(self.cursor).min(order.len().saturating_sub(1));
         self.order = order;
         self.of = of;

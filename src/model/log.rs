@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tui_input::Input;
 
+use super::Model;
 use super::fault::Fault;
 
 /// How grave an entry is.
@@ -98,6 +99,19 @@ pub struct Entry {
     pub detail: String,
 }
 
+impl Entry {
+    /// Whether a filter's text occurs in what the entry is about, whatever the case.
+    pub fn is_like(&self, text: &str) -> bool {
+        let text = text.trim().to_lowercase();
+        let has = |words: &str| words.to_lowercase().contains(&text);
+        let fault = match &self.what {
+            Happening::Failed(fault) => has(&fault.detail),
+            _ => false,
+        };
+        text.is_empty() || has(&self.thing) || has(&self.detail) || fault
+    }
+}
+
 /// The log and where a person is in it.
 #[derive(Debug, Clone, Default)]
 pub struct Log {
@@ -115,6 +129,12 @@ impl Log {
     /// Entries kept.
     pub const KEPT: usize = 2_000;
 
+    /// The entries that a reader sees from the end backwards: those down to where they have scrolled.
+    pub fn shown(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        let end = self.entries.len().saturating_sub(self.back);
+        self.entries.range(..end).filter(|entry| entry.is_like(self.filter.value()))
+    }
+
     /// Adds an entry; a reader who has scrolled back stays where they are.
     pub fn push(&mut self, entry: Entry) {
         if self.entries.len() == Self::KEPT {
@@ -124,5 +144,27 @@ impl Log {
         if self.back > 0 {
             self.back = (self.back + 1).min(Self::KEPT - 1);
         }
+    }
+}
+
+/// How long the bottom line shows an entry.
+const NOTICE: TimeDelta = TimeDelta::seconds(6);
+
+impl Model {
+    /// Puts an entry into the log and, for a while, into the bottom line.
+    pub(super) fn note(&mut self, grade: Grade, what: Happening, thing: impl Into<String>, detail: impl Into<String>) {
+        let entry = Entry { at: self.now, grade, what, thing: thing.into(), detail: detail.into() };
+        // What a person is being told is not pushed aside by what merely happened.
+        let graver = self.notice.as_ref().is_some_and(|(shown, _)| shown.grade > grade && grade == Grade::Info);
+        if !graver {
+            self.notice = Some((entry.clone(), self.now + NOTICE));
+        }
+        self.log.push(entry);
+    }
+
+    /// Puts a fault into the log and the bottom line.
+    pub(super) fn fail(&mut self, fault: Fault) {
+        let thing = fault.thing.clone();
+        self.note(Grade::Error, Happening::Failed(Box::new(fault)), thing, "");
     }
 }

@@ -4,12 +4,15 @@
 
 pub mod action;
 pub mod address;
+mod arrange;
+mod browse;
 pub mod cluster;
 pub mod dialog;
 pub mod effect;
 pub mod event;
 pub mod fault;
 pub mod focus;
+mod form;
 pub mod forward;
 pub mod list;
 pub mod log;
@@ -17,8 +20,9 @@ pub mod proxy;
 pub mod settings;
 pub mod target;
 pub mod ttl;
+mod update;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use chrono::{DateTime, Utc};
 
@@ -47,6 +51,8 @@ pub struct Model {
     pub config_path: String,
     /// Why the config on disk is not the one in use.
     pub config_fault: Option<Fault>,
+    /// Edits on their way to the file, oldest first.
+    pub saving: VecDeque<Vec<TargetEdit>>,
     /// Edits that could not be written; they are tried again when the config is read again.
     pub unsaved: Vec<TargetEdit>,
     /// Kubeconfig contexts, in the kubeconfig's order.
@@ -55,6 +61,8 @@ pub struct Model {
     pub kubeconfig_fault: Option<Fault>,
     /// Saved targets, in the file's order.
     pub targets: Vec<Target>,
+    /// Names of targets that are reachable now, as of the last arrangement.
+    pub live: BTreeSet<String>,
     /// Targets deleted in this run, last one last.
     pub deleted: Vec<Vec<Target>>,
     /// Proxy pods of the connected clusters.
@@ -104,10 +112,12 @@ impl Model {
             settings: Settings::default(),
             config_path: String::new(),
             config_fault: None,
+            saving: VecDeque::new(),
             unsaved: Vec::new(),
             clusters: Vec::new(),
             kubeconfig_fault: None,
             targets: Vec::new(),
+            live: BTreeSet::new(),
             deleted: Vec::new(),
             pods: BTreeMap::new(),
             requests: BTreeMap::new(),
@@ -130,3 +140,6 @@ impl Model {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

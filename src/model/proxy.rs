@@ -4,9 +4,15 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::Model;
 use super::address::Address;
-use super::fault::Fault;
+use super::dialog::Dialog;
+use super::effect::{AuditEntry, Effect};
+use super::event::PodEvent;
+use super::fault::{Fault, What};
+use super::log::{Grade, Happening};
 use super::settings::PodSettings;
+use super::target::Target;
 use super::ttl::Ttl;
 
 /// Names one pod among all clusters.
@@ -93,6 +99,28 @@ pub struct PodRequest {
     pub settings: PodSettings,
 }
 
+/// Where the pods of one target are found.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PodPlace {
+    /// The kubeconfig context.
+    pub cluster: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The value of their `brow/target` label.
+    pub label: String,
+}
+
+impl PodRequest {
+    /// Where the pod will be found.
+    pub fn place(&self) -> PodPlace {
+        PodPlace {
+            cluster: self.cluster.clone(),
+            namespace: self.namespace.clone(),
+            label: super::target::label(&self.target, &self.address),
+        }
+    }
+}
+
 /// Names one request to create a pod.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
@@ -132,5 +160,303 @@ impl Phase {
 impl fmt::Display for PodKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.cluster, self.namespace, self.name)
+    }
+}
+
+/// Whose pods are cleaned up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Our own.
+    Mine,
+    /// Everybody's.
+    All,
+}
+
+/// Lines of a pod's log kept in its dialog.
+const LOG_LINES: usize = 5_000;
+
+impl Model {
+    /// Asks for a proxy pod for a target; false where that cannot even be asked, which is then told.
+    pub(super) fn ask_pod(&mut self, target: &Target, ttl: Option<Ttl>, out: &mut Vec<Effect>) -> bool {
+        if !self.need(&target.cluster, out) {
+            return false;
+        }
+        let ttl = ttl.or(target.ttl).unwrap_or(self.settings.ttl);
+        if ttl > self.settings.max_ttl {
+            let ceiling = self.settings.max_ttl.to_string();
+            self.fail(Fault::new(What::TtlTooLong, &target.name, ceiling));
+            return false;
+        }
+        let request = PodRequest {
+            id: RequestId(self.count()),
+            target: target.name.clone(),
+            cluster: target.cluster.clone(),
+            namespace: self.namespace_of(target),
+            address: target.address.clone(),
+            ttl,
+            settings: self.settings.pod_for(&target.cluster, &target.pod),
+        };
+        let place = format!("{}/{}", request.cluster, request.namespace);
+        self.note(Grade::Info, Happening::PodAsked, &target.name, place);
+        self.requests.insert(request.id, request.clone());
+        out.push(Effect::CreatePod(request));
+        true
+    }
+
+    /// The namespace a target's pods live in.
+    pub fn namespace_of(&self, target: &Target) -> String {
+        let own = || self.cluster(&target.cluster).map(|cluster| cluster.namespace.clone());
+        target.namespace.clone().or_else(own).unwrap_or_else(|| "default".to_owned())
+    }
+
+    /// The best ready pod of ours at a place: the one with the most time left.
+    pub(super) fn ready_pod<'a>(&'a self, at: &'a PodPlace) -> Option<&'a ProxyPod> {
+        let now = self.time_at(&at.cluster);
+        let ready = |pod: &&ProxyPod| pod.phase == Phase::Ready && !pod.is_over(now);
+        self.pods_at(at).filter(ready).max_by_key(|pod| (pod.deadline(), pod.created))
+    }
+
+    /// Whether a pod of ours for a place is on its way.
+    pub(super) fn pod_coming(&self, at: &PodPlace) -> bool {
+        self.pods_at(at).any(|pod| pod.phase.is_coming()) || self.requests.values().any(|asked| asked.place() == *at)
+    }
+
+    /// Our own pods at a place.
+    pub fn pods_at<'a>(&'a self, at: &'a PodPlace) -> impl Iterator<Item = &'a ProxyPod> {
+        self.pods.values().filter(move |pod| {
+            pod.target_label == at.label
+                && pod.key.cluster == at.cluster
+                && pod.key.namespace == at.namespace
+                && pod.owner == self.me
+        })
+    }
+
+    /// Where a target's pods are found.
+    pub fn place_of(&self, target: &Target) -> PodPlace {
+        PodPlace { cluster: target.cluster.clone(), namespace: self.namespace_of(target), label: target.label() }
+    }
+
+    /// Deletes a pod, which shows as terminating from now on.
+    pub(super) fn kill(&mut self, key: &PodKey, out: &mut Vec<Effect>) -> bool {
+        let Some(pod) = self.pods.get_mut(key).filter(|pod| pod.phase != Phase::Terminating) else {
+            return false;
+        };
+        out.push(Effect::DeletePod { key: key.clone(), uid: pod.uid.clone() });
+        self.killing.insert(key.clone(), pod.phase);
+        pod.phase = Phase::Terminating;
+        self.unarranged = true;
+        self.leave_pod(key, None, out);
+        true
+    }
+
+    /// Deletes finished and expired pods in all clusters; how many.
+    pub(super) fn clean(&mut self, whose: Whose, out: &mut Vec<Effect>) -> usize {
+        let clusters: Vec<String> = self.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+        clusters.iter().map(|cluster| self.clean_in(cluster, whose, out)).sum()
+    }
+
+    /// Deletes finished and expired pods in one cluster; how many.
+    pub(super) fn clean_in(&mut self, cluster: &str, whose: Whose, out: &mut Vec<Effect>) -> usize {
+        let over = self.over(cluster, whose);
+        for key in &over {
+            self.kill(key, out);
+        }
+        if !over.is_empty() {
+            self.note(Grade::Info, Happening::PodsCleaned, over.len().to_string(), cluster);
+        }
+        over.len()
+    }
+
+    /// Finished and expired pods in one cluster that are not being deleted yet.
+    pub(super) fn over(&self, cluster: &str, whose: Whose) -> Vec<PodKey> {
+        let now = self.time_at(cluster);
+        self.pods
+            .values()
+            .filter(|pod| pod.key.cluster == cluster && pod.phase != Phase::Terminating && pod.is_over(now))
+            .filter(|pod| whose == Whose::All || pod.owner == self.me)
+            .map(|pod| pod.key.clone())
+            .collect()
+    }
+
+    pub(super) fn on_pod(&mut self, event: PodEvent, out: &mut Vec<Effect>) {
+        self.unarranged = true;
+        match event {
+            PodEvent::Created { request, result } => self.on_created(request, result, out),
+            PodEvent::Deleted { key, result } => {
+                let before = self.killing.remove(&key);
+                let fault = result.as_ref().err().map(|fault| fault.what);
+                if let Err(fault) = result {
+                    if let (Some(pod), Some(phase)) = (self.pods.get_mut(&key), before) {
+                        pod.phase = phase;
+                    }
+                    self.fail(fault);
+                } else {
+                    self.note(Grade::Info, Happening::PodKilled, &key.name, &key.cluster);
+                    // Without a watch (or before it says so) the deletion itself is the news.
+                    self.created.remove(&key);
+                }
+                self.audit("delete-pod", &key.name, Some((&key.cluster, &key.namespace)), fault, out);
+            }
+            PodEvent::Described { key, result } => {
+                for dialog in &mut self.dialogs {
+                    if let Dialog::Describe { key: shown, text, .. } = dialog
+                        && *shown == key
+                    {
+                        *text = Some(result.clone());
+                    }
+                }
+            }
+            PodEvent::Logged { key, epoch, lines: new } => {
+                for dialog in &mut self.dialogs {
+                    if let Dialog::PodLog { key: shown, epoch: at, lines, back, .. } = dialog
+                        && (&*shown, &*at) == (&key, &epoch)
+                    {
+                        *back = if *back > 0 { *back + new.len() } else { 0 };
+                        lines.extend(new.iter().cloned());
+                        lines.drain(..lines.len().saturating_sub(LOG_LINES));
+                        *back = (*back).min(lines.len().saturating_sub(1));
+                    }
+                }
+            }
+            PodEvent::LogEnded { key, epoch, fault } => {
+                for dialog in &mut self.dialogs {
+                    if let Dialog::PodLog { key: shown, epoch: at, ended, .. } = dialog
+                        && (&*shown, &*at) == (&key, &epoch)
+                    {
+                        *ended = Some(fault.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_created(&mut self, id: RequestId, result: Result<Box<ProxyPod>, Fault>, out: &mut Vec<Effect>) {
+        let Some(request) = self.requests.remove(&id) else {
+            return;
+        };
+        let place = Some((request.cluster.as_str(), request.namespace.as_str()));
+        match result {
+            Ok(pod) => {
+                self.created.insert(pod.key.clone());
+                self.audit("create-pod", &pod.key.name, place, None, out);
+                self.note(Grade::Info, Happening::PodCreated, &pod.key.name, &pod.key.cluster);
+                // The watch may have been faster, and knows more by then.
+                let watched = self.cluster(&pod.key.cluster).is_some_and(|at| at.link != super::cluster::Link::Idle);
+                if watched && !self.pods.contains_key(&pod.key) {
+                    self.on_applied(*pod, out);
+                }
+            }
+            Err(fault) => {
+                self.audit("create-pod", &request.target, place, Some(fault.what), out);
+                out.extend(self.give_up_waiting(&request, &fault));
+                self.fail(fault);
+            }
+        }
+    }
+
+    /// Takes a full list of the pods in one namespace, or in all.
+    pub(super) fn on_listed(
+        &mut self,
+        cluster: &str,
+        namespace: Option<&str>,
+        pods: Vec<ProxyPod>,
+        out: &mut Vec<Effect>,
+    ) {
+        let known: Vec<(PodKey, String)> = self
+            .pods
+            .values()
+            .filter(|pod| pod.key.cluster == cluster && namespace.is_none_or(|name| pod.key.namespace == name))
+            .filter(|pod| !pods.iter().any(|listed| listed.key == pod.key && listed.uid == pod.uid))
+            .map(|pod| (pod.key.clone(), pod.uid.clone()))
+            .collect();
+        for (key, uid) in known {
+            self.on_gone(&key, &uid, out);
+        }
+        for pod in pods {
+            self.on_applied(pod, out);
+        }
+    }
+
+    /// Takes a new or changed pod.
+    pub(super) fn on_applied(&mut self, mut pod: ProxyPod, out: &mut Vec<Effect>) {
+        if self.killing.contains_key(&pod.key) && !pod.phase.is_over() {
+            pod.phase = Phase::Terminating;
+        }
+        let key = pod.key.clone();
+        let (phase, mine) = (pod.phase, pod.owner == self.me);
+        let fault = pod.fault.clone();
+        let before = self.pods.insert(key.clone(), pod).filter(|old| self.pods[&key].uid == old.uid);
+        let was = before.as_ref().map(|old| old.phase);
+        let faulted = before.as_ref().and_then(|old| old.fault.as_ref()).map(|old| old.what);
+        if mine && was.is_some() && was != Some(phase) {
+            match phase {
+                Phase::Ready => self.note(Grade::Good, Happening::PodReady, &key.name, &key.cluster),
+                Phase::Expired => self.note(Grade::Warning, Happening::PodExpired, &key.name, &key.cluster),
+                Phase::Creating
+                | Phase::Pending
+                | Phase::Pulling
+                | Phase::Starting
+                | Phase::Terminating
+                | Phase::Succeeded
+                | Phase::Failed => {}
+            }
+        }
+        if mine
+            && phase != Phase::Expired
+            && fault.as_ref().map(|fault| fault.what) != faulted
+            && let Some(fault) = &fault
+        {
+            self.fail(fault.clone());
+        }
+        match phase {
+            Phase::Ready => self.serve(&key, out),
+            Phase::Creating | Phase::Pending | Phase::Pulling | Phase::Starting => {
+                self.tell_waiting(&key, fault.as_ref());
+            }
+            Phase::Expired => {
+                let fault = Fault::new(What::PodExpired, &key.name, "");
+                self.leave_pod(&key, Some(&fault), out);
+            }
+            Phase::Terminating | Phase::Succeeded | Phase::Failed => {
+                let fault = fault.unwrap_or_else(|| Fault::new(What::PodDeleted, &key.name, ""));
+                self.leave_pod(&key, Some(&fault), out);
+            }
+        }
+    }
+
+    /// Takes the news that a pod is gone.
+    pub(super) fn on_gone(&mut self, key: &PodKey, uid: &str, out: &mut Vec<Effect>) {
+        if self.pods.get(key).is_none_or(|pod| pod.uid != uid) {
+            return;
+        }
+        let Some(pod) = self.pods.remove(key) else {
+            return;
+        };
+        let ours = self.killing.contains_key(key);
+        self.created.remove(key);
+        if pod.owner == self.me && !ours && !pod.phase.is_over() && pod.phase != Phase::Terminating {
+            self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);
+        }
+        let what = if pod.phase == Phase::Expired { What::PodExpired } else { What::PodDeleted };
+        self.leave_pod(key, Some(&Fault::new(what, &key.name, "")), out);
+    }
+
+    /// Writes a line of the audit log.
+    pub(super) fn audit(
+        &self,
+        action: &'static str,
+        thing: &str,
+        place: Option<(&str, &str)>,
+        fault: Option<What>,
+        out: &mut Vec<Effect>,
+    ) {
+        out.push(Effect::Audit(AuditEntry {
+            at: self.now,
+            action,
+            thing: thing.to_owned(),
+            cluster: place.map(|(cluster, _)| cluster.to_owned()),
+            namespace: place.map(|(_, namespace)| namespace.to_owned()),
+            fault,
+        }));
     }
 }

@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Model;
+use super::dialog::Question;
+use super::effect::{Effect, TargetEdit};
+use super::event::{Loaded, StoreEvent};
+use super::log::{Grade, Happening};
 use super::ttl::Ttl;
 
 /// How a proxy pod is made, where the config says so; what is absent comes from the wider level
@@ -212,6 +217,68 @@ impl Settings {
         match self.clusters.get(cluster) {
             Some(at) => own.over(&at.pod.over(&self.pod)),
             None => own.over(&self.pod),
+        }
+    }
+}
+
+impl Model {
+    pub(super) fn on_store(&mut self, event: StoreEvent, out: &mut Vec<Effect>) {
+        self.unarranged = true;
+        match event {
+            StoreEvent::Loaded(loaded) => self.on_loaded(*loaded, out),
+            StoreEvent::Broken(fault) => {
+                self.config_fault = Some(fault.clone());
+                self.fail(fault);
+            }
+            StoreEvent::Saved => {
+                self.saving.pop_front();
+            }
+            StoreEvent::NotSaved(fault) => {
+                // Kept in memory and tried again when the file is read again: nothing a person typed is lost.
+                let edits = self.saving.pop_front().unwrap_or_default();
+                self.unsaved.extend(edits);
+                self.fail(fault);
+            }
+            StoreEvent::Legacy { path, targets, left_out } => self.ask(Question::Import { path, targets, left_out }),
+            StoreEvent::Trouble(fault) => self.fail(fault),
+        }
+    }
+
+    fn on_loaded(&mut self, loaded: Loaded, out: &mut Vec<Effect>) {
+        let again = !self.config_path.is_empty();
+        self.config_fault = None;
+        self.config_path = loaded.path;
+        self.settings = loaded.settings;
+        self.targets = loaded.targets;
+        self.ports.extend(loaded.ports);
+        let under_way: Vec<TargetEdit> = self.saving.iter().flatten().cloned().collect();
+        let unsaved = std::mem::take(&mut self.unsaved);
+        for edit in under_way.iter().chain(&unsaved) {
+            self.apply(edit);
+        }
+        if !unsaved.is_empty() {
+            self.save(unsaved, out);
+        }
+        if again {
+            self.note(Grade::Info, Happening::ConfigRead, self.config_path.clone(), "");
+        }
+        self.connect_wished(out);
+        let clusters: Vec<String> = self.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+        for cluster in clusters {
+            self.widen(&cluster, out);
+        }
+    }
+
+    /// Takes imported targets over, except those whose name is taken.
+    pub(super) fn import(&mut self, targets: Vec<super::target::Target>, out: &mut Vec<Effect>) {
+        let new: Vec<TargetEdit> =
+            targets.into_iter().filter(|target| self.target(&target.name).is_none()).map(TargetEdit::Add).collect();
+        for edit in &new {
+            self.apply(edit);
+        }
+        self.note(Grade::Good, Happening::Imported, new.len().to_string(), "");
+        if !new.is_empty() {
+            self.save(new, out);
         }
     }
 }

@@ -1,6 +1,11 @@
 //! Targets: saved places to reach.
 
+use super::Model;
 use super::address::Address;
+use super::dialog::{Dialog, Field, Question, TargetForm};
+use super::effect::{Effect, TargetEdit};
+use super::forward::ForwardId;
+use super::log::{Grade, Happening};
 use super::settings::PodSettings;
 use super::ttl::Ttl;
 
@@ -62,6 +67,229 @@ pub fn label(name: &str, address: &Address) -> String {
 /// FNV-1a, 64 bits: stable between versions and machines, which the standard library's hasher does not promise.
 fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+impl Model {
+    /// The target of that name.
+    pub fn target(&self, name: &str) -> Option<&Target> {
+        self.targets.iter().find(|target| target.name == name)
+    }
+
+    /// The marked targets, else the selected one.
+    pub(super) fn chosen_targets(&self) -> Vec<Target> {
+        self.target_list.chosen().iter().filter_map(|name| self.target(name)).cloned().collect()
+    }
+
+    /// The target a pod was made for, where it is saved here.
+    pub fn target_of_pod(&self, pod: &super::proxy::ProxyPod) -> Option<&Target> {
+        self.targets.iter().find(|target| target.cluster == pod.key.cluster && target.label() == pod.target_label)
+    }
+
+    /// Creates a pod for each chosen target.
+    pub(super) fn create_pods(&mut self, targets: &[Target], ttl: Option<Ttl>, out: &mut Vec<Effect>) {
+        for target in targets {
+            self.ask_pod(target, ttl, out);
+        }
+        self.target_list.marks.clear();
+    }
+
+    /// Forwards each chosen target.
+    pub(super) fn forward_targets(&mut self, out: &mut Vec<Effect>) {
+        for target in self.chosen_targets() {
+            self.open_forward(&target, out);
+        }
+        self.target_list.marks.clear();
+    }
+
+    /// Opens the dialog that asks for the TTL of pods about to be created.
+    pub(super) fn ask_ttl(&mut self) {
+        let targets = self.chosen_targets();
+        let Some(first) = targets.first() else {
+            return self.nothing_selected();
+        };
+        let field = Field::new(first.ttl.unwrap_or(self.settings.ttl).to_string());
+        let targets = targets.into_iter().map(|target| target.name).collect();
+        self.dialogs.push(Dialog::AskTtl { targets, field });
+    }
+
+    /// Opens the form for a new target, on the cluster that is in view.
+    pub(super) fn new_target(&mut self) {
+        let selected = self.cluster_list.selected().cloned();
+        let current = self.clusters.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone());
+        let beside =
+            self.target_list.selected().and_then(|name| self.target(name)).map(|target| target.cluster.clone());
+        let cluster = match self.focus.pane {
+            super::focus::Pane::Clusters => selected.or(current),
+            super::focus::Pane::Targets | super::focus::Pane::Pods | super::focus::Pane::Forwards => {
+                current.or(beside).or(selected)
+            }
+        };
+        let form = TargetForm::empty(&cluster.unwrap_or_default());
+        self.dialogs.push(Dialog::TargetForm(Box::new(form)));
+    }
+
+    /// Opens the form for the selected target, or for a copy of it.
+    pub(super) fn edit_target(&mut self, copy: bool) {
+        let Some(target) = self.target_list.selected().and_then(|name| self.target(name)) else {
+            return self.nothing_selected();
+        };
+        let mut form =
+            if copy { TargetForm::copy(target, &self.free_name(&target.name)) } else { TargetForm::editing(target) };
+        form.check(self);
+        self.dialogs.push(Dialog::TargetForm(Box::new(form)));
+    }
+
+    /// Opens the dialog for a new name.
+    pub(super) fn rename_target(&mut self) {
+        let Some(name) = self.target_list.selected().cloned() else {
+            return self.nothing_selected();
+        };
+        let field = Field::new(name.clone());
+        self.dialogs.push(Dialog::Rename { name, field });
+    }
+
+    /// `name-2`, or the first number that is free.
+    fn free_name(&self, name: &str) -> String {
+        let stem = match name.rsplit_once('-') {
+            Some((stem, number)) if !stem.is_empty() && number.parse::<u32>().is_ok() => stem,
+            Some(_) | None => name,
+        };
+        let taken = |name: &String| self.target(name).is_some();
+        (2u32..=u32::MAX).map(|number| format!("{stem}-{number}")).find(|name| !taken(name)).unwrap_or_default()
+    }
+
+    /// Asks whether the chosen targets are to go.
+    pub(super) fn ask_delete(&mut self) {
+        let names: Vec<String> = self.chosen_targets().into_iter().map(|target| target.name).collect();
+        if names.is_empty() {
+            return self.nothing_selected();
+        }
+        self.ask(Question::DeleteTargets(names));
+    }
+
+    /// Saves what a form says.
+    pub(super) fn save_target(&mut self, editing: Option<String>, target: &Target, out: &mut Vec<Effect>) {
+        let edit = match editing {
+            Some(name) => TargetEdit::Replace { name, target: target.clone() },
+            None => TargetEdit::Add(target.clone()),
+        };
+        self.apply(&edit);
+        self.save(vec![edit], out);
+        self.note(Grade::Good, Happening::TargetSaved, &target.name, "");
+        self.select_target(&target.name);
+        self.widen(&target.cluster, out);
+    }
+
+    /// Gives a target another name. Its open forwards take the name over.
+    pub(super) fn save_name(&mut self, name: &str, new: &str, out: &mut Vec<Effect>) {
+        let Some(mut target) = self.target(name).cloned() else {
+            return;
+        };
+        new.clone_into(&mut target.name);
+        let edit = TargetEdit::Replace { name: name.to_owned(), target };
+        self.apply(&edit);
+        self.save(vec![edit], out);
+        self.note(Grade::Good, Happening::TargetRenamed, name, new);
+        self.select_target(new);
+    }
+
+    /// Deletes targets; their forwards are closed, their pods left to their TTL.
+    pub(super) fn delete_targets(&mut self, names: &[String], out: &mut Vec<Effect>) {
+        let gone: Vec<Target> = names.iter().filter_map(|name| self.target(name)).cloned().collect();
+        let edits: Vec<TargetEdit> =
+            gone.iter().map(|target| TargetEdit::Remove { name: target.name.clone() }).collect();
+        for (edit, target) in edits.iter().zip(&gone) {
+            let open: Vec<ForwardId> = self.forwards_of(&target.name).map(|forward| forward.spec.id).collect();
+            for id in open {
+                self.stop_forward(id, out);
+            }
+            self.apply(edit);
+            self.note(Grade::Warning, Happening::TargetDeleted, &target.name, "");
+        }
+        self.target_list.marks.clear();
+        if !gone.is_empty() {
+            self.deleted.push(gone);
+            self.save(edits, out);
+        }
+    }
+
+    /// Brings the targets of the last deletion back.
+    pub(super) fn undo(&mut self, out: &mut Vec<Effect>) {
+        let Some(back) = self.deleted.pop() else {
+            return self.note(Grade::Info, Happening::NothingToUndo, "", "");
+        };
+        let mut edits = Vec::new();
+        for mut target in back {
+            if self.target(&target.name).is_some() {
+                target.name = self.free_name(&target.name);
+            }
+            self.note(Grade::Good, Happening::TargetRestored, &target.name, "");
+            self.select_target(&target.name);
+            let edit = TargetEdit::Restore(target);
+            self.apply(&edit);
+            edits.push(edit);
+        }
+        self.save(edits, out);
+    }
+
+    /// Applies an edit to the targets in memory.
+    pub(super) fn apply(&mut self, edit: &TargetEdit) {
+        self.unarranged = true;
+        match edit {
+            TargetEdit::Add(target) | TargetEdit::Restore(target) => {
+                if self.target(&target.name).is_none() {
+                    self.targets.push(target.clone());
+                }
+            }
+            TargetEdit::Replace { name, target } => {
+                if let Some(old) = self.targets.iter_mut().find(|old| old.name == *name) {
+                    old.clone_from(target);
+                } else {
+                    self.targets.push(target.clone());
+                }
+                if *name != target.name {
+                    for forward in self.forwards.values_mut().filter(|forward| forward.spec.target == *name) {
+                        forward.spec.target.clone_from(&target.name);
+                    }
+                    if let Some(port) = self.ports.remove(name) {
+                        self.ports.insert(target.name.clone(), port);
+                    }
+                }
+            }
+            TargetEdit::Remove { name } => self.targets.retain(|target| target.name != *name),
+        }
+    }
+
+    /// Sends edits to the store and to the audit log.
+    pub(super) fn save(&mut self, edits: Vec<TargetEdit>, out: &mut Vec<Effect>) {
+        let names: Vec<&str> = edits
+            .iter()
+            .map(|edit| match edit {
+                TargetEdit::Add(target) | TargetEdit::Restore(target) => target.name.as_str(),
+                TargetEdit::Replace { name, .. } | TargetEdit::Remove { name } => name.as_str(),
+            })
+            .collect();
+        self.audit("save-targets", &names.join(", "), None, None, out);
+        self.saving.push_back(edits.clone());
+        out.push(Effect::Save(edits));
+    }
+
+    fn select_target(&mut self, name: &str) {
+        self.target_list.wanted = Some(name.to_owned());
+        self.unarranged = true;
+    }
+
+    /// Has the watch of a connected cluster cover its targets' namespaces.
+    pub(super) fn widen(&mut self, cluster: &str, out: &mut Vec<Effect>) {
+        if self.cluster(cluster).is_some_and(|at| at.link != super::cluster::Link::Idle) {
+            let namespaces = self.namespaces(cluster);
+            out.push(Effect::Widen { cluster: cluster.to_owned(), namespaces });
+        }
+    }
+
+    pub(super) fn nothing_selected(&mut self) {
+        self.note(Grade::Info, Happening::NothingSelected, "", "");
+    }
 }
 
 #[cfg(test)]

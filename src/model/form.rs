@@ -1,0 +1,166 @@
+//! The target form: fields, checked as one types.
+
+use super::Model;
+use super::address::{Address, AddressError};
+use super::dialog::{Field, FormField, TargetForm};
+use super::settings::PodSettings;
+use super::target::Target;
+use super::ttl::{Ttl, TtlError};
+
+/// The longest name; longer ones only hurt the columns.
+const NAME_LEN: usize = 100;
+
+impl Field {
+    /// A field with a text in it, the cursor at its end.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { input: text.into().into(), error: None }
+    }
+
+    /// The text without the white space around it.
+    pub fn text(&self) -> &str {
+        self.input.value().trim()
+    }
+}
+
+impl TargetForm {
+    /// The form for a new target on `cluster`.
+    pub fn empty(cluster: &str) -> Self {
+        Self::with(None, None, ["", cluster, "", "", "", "", ""].map(Field::new))
+    }
+
+    /// The form for changing a target.
+    pub fn editing(target: &Target) -> Self {
+        Self::with(Some(target.name.clone()), Some(target.clone()), Self::fields_of(target, &target.name))
+    }
+
+    /// The form for a new target that starts as a copy, under another name.
+    pub fn copy(target: &Target, name: &str) -> Self {
+        Self::with(None, Some(target.clone()), Self::fields_of(target, name))
+    }
+
+    fn fields_of(target: &Target, name: &str) -> [Field; 7] {
+        let port = if target.local_port == 0 { String::new() } else { target.local_port.to_string() };
+        [
+            name.to_owned(),
+            target.cluster.clone(),
+            target.namespace.clone().unwrap_or_default(),
+            target.address.to_string(),
+            port,
+            target.ttl.map(|ttl| ttl.to_string()).unwrap_or_default(),
+            target.tags.join(", "),
+        ]
+        .map(Field::new)
+    }
+
+    fn with(editing: Option<String>, base: Option<Target>, fields: [Field; 7]) -> Self {
+        Self { editing, base, fields: fields.into(), active: 0, tried: false }
+    }
+
+    /// The text of a field.
+    pub fn text(&self, field: FormField) -> &str {
+        FormField::ALL.iter().position(|f| *f == field).and_then(|at| self.fields.get(at)).map_or("", Field::text)
+    }
+
+    /// The field that has the keys.
+    pub fn active(&self) -> FormField {
+        FormField::ALL[self.active.min(FormField::ALL.len() - 1)]
+    }
+
+    /// Checks every field; an empty one is only wrong once a person tried to submit.
+    pub fn check(&mut self, model: &Model) {
+        for (at, field) in FormField::ALL.into_iter().enumerate() {
+            let error = self.error(field, model);
+            self.fields[at].error = error.filter(|error| self.tried || *error != "required");
+        }
+    }
+
+    fn error(&self, field: FormField, model: &Model) -> Option<&'static str> {
+        let text = self.text(field);
+        match field {
+            FormField::Name => name_error(text, self.editing.as_deref(), model),
+            FormField::Cluster => {
+                let kept = self.base.as_ref().is_some_and(|base| base.cluster == text);
+                if text.is_empty() {
+                    Some("required")
+                } else {
+                    (!kept && model.cluster(text).is_none() && !model.clusters.is_empty()).then_some("unknown-context")
+                }
+            }
+            FormField::Namespace => (!text.is_empty() && !is_dns_label(text)).then_some("namespace"),
+            FormField::Address => text.parse::<Address>().err().map(|error| match error {
+                AddressError::Empty => "required",
+                AddressError::Port => "address-port",
+                AddressError::Brackets => "address-brackets",
+                AddressError::Host => "address-host",
+            }),
+            FormField::LocalPort => {
+                (!text.is_empty() && (text.starts_with('+') || text.parse::<u16>().is_err())).then_some("port")
+            }
+            FormField::Ttl => ttl_error(text, model.settings.max_ttl).filter(|error| *error != "required"),
+            FormField::Tags => text.chars().any(char::is_control).then_some("control"),
+        }
+    }
+
+    /// The target that the form describes; `None` while something in it is wrong.
+    pub fn target(&self, model: &Model) -> Option<Target> {
+        if FormField::ALL.into_iter().any(|field| self.error(field, model).is_some()) {
+            return None;
+        }
+        let some = |field| Some(self.text(field).to_owned()).filter(|text| !text.is_empty());
+        Some(Target {
+            name: self.text(FormField::Name).to_owned(),
+            cluster: self.text(FormField::Cluster).to_owned(),
+            namespace: some(FormField::Namespace),
+            address: self.text(FormField::Address).parse().ok()?,
+            local_port: self.text(FormField::LocalPort).parse().unwrap_or(0),
+            ttl: self.text(FormField::Ttl).parse().ok(),
+            tags: tags(self.text(FormField::Tags)),
+            pod: self.base.as_ref().map_or_else(PodSettings::default, |base| base.pod.clone()),
+        })
+    }
+}
+
+/// What is wrong with a target's name.
+pub(super) fn name_error(name: &str, own: Option<&str>, model: &Model) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("required")
+    } else if name.chars().any(char::is_control) {
+        Some("control")
+    } else if name.chars().count() > NAME_LEN {
+        Some("name-long")
+    } else {
+        let taken = own != Some(name) && model.targets.iter().any(|target| target.name == name);
+        taken.then_some("name-taken")
+    }
+}
+
+/// What is wrong with a TTL.
+pub(super) fn ttl_error(text: &str, ceiling: Ttl) -> Option<&'static str> {
+    match text.parse::<Ttl>() {
+        Ok(ttl) => (ttl > ceiling).then_some("ttl-ceiling"),
+        Err(TtlError::Empty) => Some("required"),
+        Err(TtlError::Form) => Some("ttl-form"),
+        Err(TtlError::Zero) => Some("ttl-zero"),
+        Err(TtlError::Negative) => Some("ttl-negative"),
+        Err(TtlError::TooLong) => Some("ttl-too-long"),
+    }
+}
+
+/// Whether a text is a DNS label (RFC 1123), as a namespace must be.
+fn is_dns_label(text: &str) -> bool {
+    text.len() <= 63
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// Tags as people write them: between commas or white space, each once.
+fn tags(text: &str) -> Vec<String> {
+    let mut tags: Vec<String> = Vec::new();
+    for tag in text.split([',', '，', ' ', '\t']).filter(|tag| !tag.is_empty()) {
+        if !tags.iter().any(|known| known == tag) {
+            tags.push(tag.to_owned());
+        }
+    }
+    tags
+}

@@ -1,0 +1,57 @@
+//! Routes events to the handlers that sit with their nouns.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::Model;
+use super::effect::Effect;
+use super::event::{Event, Sample};
+
+/// How often finished pods are looked for without being asked.
+const CLEAN_EVERY: TimeDelta = TimeDelta::seconds(60);
+
+impl Model {
+    /// Takes in one event; what is to be done about it is returned, in order.
+    pub fn update(&mut self, event: Event) -> Vec<Effect> {
+        let mut out = Vec::new();
+        match event {
+            Event::Tick { now, samples } => self.on_tick(now, samples, &mut out),
+            Event::Act(action) => self.on_action(action, &mut out),
+            Event::Contexts(found) => self.on_contexts(found, &mut out),
+            Event::Cluster { cluster, epoch, event } => self.on_cluster(&cluster, epoch, event, &mut out),
+            Event::Pod(event) => self.on_pod(event, &mut out),
+            Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
+            Event::Store(event) => self.on_store(event, &mut out),
+            Event::Terminate => self.leave(false, &mut out),
+        }
+        out
+    }
+
+    fn on_tick(&mut self, now: DateTime<Utc>, samples: Vec<Sample>, out: &mut Vec<Effect>) {
+        self.now = now;
+        for Sample { id, counts, tunnel } in samples {
+            if let Some(forward) = self.forwards.get_mut(&id) {
+                forward.traffic.sample(counts);
+                forward.tunnel = tunnel;
+                self.unarranged = true;
+            }
+        }
+        if self.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
+            self.notice = None;
+        }
+        if now - self.cleaned >= CLEAN_EVERY {
+            self.cleaned = now;
+            self.clean(super::proxy::Whose::Mine, out);
+        }
+    }
+
+    /// Whether something on the screen changes with the clock alone: a countdown, an age, a rate, a notice.
+    pub fn ticks(&self) -> bool {
+        !self.pods.is_empty() || !self.forwards.is_empty() || self.notice.is_some()
+    }
+
+    /// The next number for an epoch, a request or a forward.
+    pub(super) fn count(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+}
