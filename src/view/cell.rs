@@ -169,13 +169,10 @@ mod tests {
 
     #[test]
     fn bars_run_down_by_eighths() {
-        let bar = |part| Cell::Bar {
-            part,
-            style: Style::new(),
-            track: Style::new(),
-            ground: "·",
-            label: "12:34".to_owned(),
-        };
+        let bar =
+            |part| Cell::Bar {
+                part, style: Style::new(), track: Style::new(), ground: "·", label: "12:34".to_owned()
+            };
         for (part, room, shown) in [
             (1.0, 18, "██████████   12:34"),
             (0.5, 18, "█████·····   12:34"),

@@ -4,23 +4,33 @@ use ratatui::style::Color;
 
 use crate::model::settings::Colors;
 
-/// How many colors to use: what `wanted` says, and for [`Colors::Auto`] what the environment says.
-///
-/// `no_color`, `colorterm` and `term` are the variables `NO_COLOR` (no-color.org: any text but the empty one counts),
-/// `COLORTERM` and `TERM`.
-pub fn detect(wanted: Colors, no_color: Option<&str>, colorterm: Option<&str>, term: Option<&str>) -> Colors {
-    if wanted != Colors::Auto {
-        return wanted;
-    }
-    let term = term.unwrap_or_default();
-    if no_color.is_some_and(|value| !value.is_empty()) || term == "dumb" {
-        Colors::None
-    } else if matches!(colorterm, Some("truecolor" | "24bit")) || term.ends_with("-direct") {
-        Colors::Truecolor
-    } else if term.contains("256color") {
-        Colors::Ansi256
-    } else {
-        Colors::Ansi16
+/// What the terminal says of its colors in the environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// `NO_COLOR`: any text but the empty one counts (no-color.org).
+    pub no_color: Option<String>,
+    /// `COLORTERM`.
+    pub colorterm: Option<String>,
+    /// `TERM`.
+    pub term: Option<String>,
+}
+
+impl Surroundings {
+    /// How many colors to use: as `wanted`, and for [`Colors::Auto`] as the terminal says.
+    pub fn depth(&self, wanted: Colors) -> Colors {
+        if wanted != Colors::Auto {
+            return wanted;
+        }
+        let term = self.term.as_deref().unwrap_or_default();
+        if self.no_color.as_ref().is_some_and(|value| !value.is_empty()) || term == "dumb" {
+            Colors::None
+        } else if matches!(self.colorterm.as_deref(), Some("truecolor" | "24bit")) || term.ends_with("-direct") {
+            Colors::Truecolor
+        } else if term.contains("256color") {
+            Colors::Ansi256
+        } else {
+            Colors::Ansi16
+        }
     }
 }
 
@@ -78,7 +88,12 @@ mod tests {
 
     #[test]
     fn the_environment_says_how_many_colors() {
-        let auto = |no, colorterm, term| detect(Colors::Auto, no, colorterm, term);
+        let said = |no: Option<&str>, colorterm: Option<&str>, term: Option<&str>| Surroundings {
+            no_color: no.map(str::to_owned),
+            colorterm: colorterm.map(str::to_owned),
+            term: term.map(str::to_owned),
+        };
+        let auto = |no, colorterm, term| said(no, colorterm, term).depth(Colors::Auto);
         assert_eq!(auto(None, Some("truecolor"), Some("xterm")), Colors::Truecolor);
         assert_eq!(auto(None, None, Some("xterm-direct")), Colors::Truecolor);
         assert_eq!(auto(Some(""), None, Some("tmux-256color")), Colors::Ansi256);
@@ -86,7 +101,7 @@ mod tests {
         assert_eq!(auto(None, None, Some("dumb")), Colors::None);
         assert_eq!(auto(None, None, Some("linux")), Colors::Ansi16);
         assert_eq!(auto(None, None, None), Colors::Ansi16);
-        assert_eq!(detect(Colors::Ansi256, Some("1"), None, None), Colors::Ansi256);
+        assert_eq!(said(Some("1"), None, None).depth(Colors::Ansi256), Colors::Ansi256);
     }
 
     #[test]

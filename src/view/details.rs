@@ -36,22 +36,18 @@ struct Facts<'a> {
 pub(super) fn lines(scene: Scene<'_>, room: u16) -> Vec<Line<'_>> {
     let model = scene.model;
     let facts = match model.focus.pane {
-        Pane::Clusters => model
-            .cluster_list
-            .selected()
-            .and_then(|name| model.clusters.iter().find(|cluster| cluster.name == *name))
-            .map(|cluster| of_cluster(scene, cluster)),
-        Pane::Targets => model
-            .target_list
-            .selected()
-            .and_then(|name| model.targets.iter().find(|target| target.name == *name))
-            .map(|target| of_target(scene, target)),
-        Pane::Pods => {
-            model.pod_list.selected().and_then(|key| model.pods.get(key)).map(|pod| of_pod(scene, pod))
+        Pane::Clusters => {
+            model.cluster_list.selected().and_then(|name| model.cluster(name)).map(|cluster| of_cluster(scene, cluster))
         }
-        Pane::Forwards => {
-            model.forward_list.selected().and_then(|id| model.forwards.get(id)).map(|forward| of_forward(scene, forward))
+        Pane::Targets => {
+            model.target_list.selected().and_then(|name| model.target(name)).map(|target| of_target(scene, target))
         }
+        Pane::Pods => model.pod_list.selected().and_then(|key| model.pods.get(key)).map(|pod| of_pod(scene, pod)),
+        Pane::Forwards => model
+            .forward_list
+            .selected()
+            .and_then(|id| model.forwards.get(id))
+            .map(|forward| of_forward(scene, forward)),
     };
     facts.map_or_else(Vec::new, |facts| set(scene, facts, room))
 }
@@ -127,7 +123,7 @@ fn of_cluster<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Facts<'a> {
 fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     let theme = scene.theme();
     let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
-    let namespace = targets::namespace(scene, target);
+    let namespace = scene.model.namespace_of(target);
     let place = format!("{}/{namespace}", target.cluster);
     let ttl = target.ttl.unwrap_or(scene.model.settings.ttl).to_string();
     let forward = targets::forward_of(scene, &target.name);
@@ -156,14 +152,20 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
 
 fn of_pod<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Facts<'a> {
     let theme = scene.theme();
-    let now = pods::clock(scene, &pod.key);
+    let now = scene.model.time_at(&pod.key.cluster);
     let phase = pods::phase_now(scene, pod, now);
     let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
     let mut head = vec![bold(scene, &pod.key.name), Span::raw("  ")];
     if phase.is_coming() {
         let (done, names) = pods::steps(phase);
         for (at, name) in names.into_iter().enumerate() {
-            let style = if at < done { theme.good } else if at == done { theme.info } else { theme.faint };
+            let style = if at < done {
+                theme.good
+            } else if at == done {
+                theme.info
+            } else {
+                theme.faint
+            };
             head.extend([pods::dot(scene, at, done), Span::styled(format!(" {}", scene.get(name)), style)]);
             head.extend((at + 1 < names.len()).then(|| Span::styled(" → ", theme.faint)));
         }

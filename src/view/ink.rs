@@ -171,9 +171,12 @@ mod tests {
 
     #[test]
     fn cuts_the_beginning_off() {
-        for (text, room, shown) in
-            [("brow-db-x7f3", 12, "brow-db-x7f3"), ("brow-db-x7f3", 6, "…-x7f3"), ("数据库", 4, "…库"), ("数据库", 1, "…")]
-        {
+        for (text, room, shown) in [
+            ("brow-db-x7f3", 12, "brow-db-x7f3"),
+            ("brow-db-x7f3", 6, "…-x7f3"),
+            ("数据库", 4, "…库"),
+            ("数据库", 1, "…"),
+        ] {
             assert_eq!(cut_front(text, room), shown, "{text} {room}");
         }
     }
@@ -189,7 +192,8 @@ mod tests {
     #[test]
     fn lines_are_cut_as_a_whole() {
         let line = [Span::raw("abc"), Span::raw("数据"), Span::raw("z")];
-        for (room, shown) in [(8, "abc数 据 z"), (7, "abc数 …"), (5, "abc…"), (3, "ab…"), (1, "…"), (0, "")] {
+        for (room, shown) in [(8, "abc数 据 z"), (7, "abc数 …"), (5, "abc…"), (3, "ab…"), (1, "…"), (0, "")]
+        {
             let mut buffer = Buffer::empty(Rect::new(0, 0, 9, 1));
             put_line(&mut buffer, 0, 0, room, &line);
             let text: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();

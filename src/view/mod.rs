@@ -23,9 +23,9 @@ mod theme;
 #[cfg(test)]
 mod tests;
 
-pub use color::detect;
+pub use color::Surroundings;
 pub use state::{Hit, ViewState};
-pub use theme::{Theme, ThemeError};
+pub use theme::Theme;
 
 use chrono::FixedOffset;
 use ratatui::Frame;

@@ -18,8 +18,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         return;
     }
     let model = scene.model;
-    let rows =
-        [model.cluster_list.order.len(), model.target_list.order.len(), model.pod_list.order.len(), model.forward_list.order.len()];
+    let rows = [
+        model.cluster_list.order.len(),
+        model.target_list.order.len(),
+        model.pod_list.order.len(),
+        model.forward_list.order.len(),
+    ];
     let parts = layout::split(area, model.focus, rows, panes::clusters::wish(scene));
     for (pane, area) in parts.panes {
         panes::draw(frame, scene, state, pane, area);

@@ -46,8 +46,6 @@ pub enum Hit {
     },
     /// A button or field of the topmost dialog.
     Item(usize),
-    /// The topmost dialog, or what it covers.
-    Dialog,
     /// The strip.
     Strip,
 }

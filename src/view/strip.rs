@@ -74,14 +74,10 @@ fn draw_log(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area
     if focused {
         state.set_page(inner.height);
     }
-    let shown = visible(scene, inner.height.into());
-    let missing = inner.height.saturating_sub(u16::try_from(shown.len()).unwrap_or(u16::MAX));
-    // While it is filtered or read from the end, the newest entry stands at the bottom; a short log begins at the top.
-    let top = if log.entries.len() < usize::from(inner.height) { 0 } else { missing };
-    for (at, ((entry, words), y)) in shown.iter().rev().zip(inner.y + top..).enumerate() {
-        let line = entry_line(scene, entry, words);
-        put_line(frame.buffer_mut(), inner.x, y, inner.width, &line);
-        if scene.model.focus.in_log && at + 1 == shown.len() {
+    let (entries, newest) = visible(scene, inner.height.into());
+    for (at, (entry, y)) in entries.iter().zip(inner.y..).enumerate() {
+        put_line(frame.buffer_mut(), inner.x, y, inner.width, &entry_line(scene, entry));
+        if scene.model.focus.in_log && at == newest {
             let row = Rect { x: inner.x - 1, width: inner.width + 2, y, height: 1 };
             frame.buffer_mut().set_style(row, scene.theme().selection);
             put(frame.buffer_mut(), row.x, y, 1, "▌", scene.theme().accent);
@@ -89,32 +85,27 @@ fn draw_log(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area
     }
 }
 
-/// The entries to show, newest first: those that the filter lets through, from `back` on.
-fn visible<'a>(scene: Scene<'a>, rows: usize) -> Vec<(&'a Entry, String)> {
+/// The entries to show, oldest first, and which of them the reader is at. Where the reader is so far back that older
+/// entries don't fill the room, newer ones follow.
+fn visible(scene: Scene<'_>, rows: usize) -> (Vec<&Entry>, usize) {
     let log = &scene.model.log;
-    let wanted = log.filter.value().to_lowercase();
-    let worded = log.entries.iter().rev().map(|entry| (entry, scene.text().entry(entry)));
-    let mut hits = worded.filter(|(_, words)| wanted.is_empty() || words.to_lowercase().contains(&wanted));
-    if wanted.is_empty() {
-        // Without a filter the position is known, and no entry that is not shown need be put into words.
-        let back = log.back.min(log.entries.len().saturating_sub(rows));
-        return log.entries.iter().rev().skip(back).take(rows).map(|entry| (entry, scene.text().entry(entry))).collect();
-    }
-    let mut shown: Vec<(&Entry, String)> = hits.by_ref().take(log.back.saturating_add(rows)).collect();
-    let back = log.back.min(shown.len().saturating_sub(rows));
-    shown.drain(..back);
-    shown.truncate(rows);
-    shown
+    let mut shown: Vec<&Entry> = log.shown().rev().take(rows).collect();
+    shown.reverse();
+    let at = shown.len().saturating_sub(1);
+    let newer = log.entries.range(log.entries.len().saturating_sub(log.back)..);
+    let newer = newer.filter(|entry| entry.is_like(log.filter.value()));
+    shown.extend(newer.take(rows - shown.len().min(rows)));
+    (shown, at)
 }
 
-fn entry_line<'a>(scene: Scene<'a>, entry: &Entry, words: &'a str) -> Line<'a> {
+fn entry_line<'a>(scene: Scene<'a>, entry: &Entry) -> Line<'a> {
     let theme = scene.theme();
     let (symbol, style) = grade(scene, entry.grade);
     let at = entry.at.with_timezone(&scene.look.zone).format("%H:%M:%S").to_string();
     vec![
         Span::styled(at, theme.dim),
         Span::styled(format!(" {symbol} "), style),
-        Span::styled(words, if entry.grade >= Grade::Warning { style } else { theme.text }),
+        Span::styled(scene.text().entry(entry), if entry.grade >= Grade::Warning { style } else { theme.text }),
     ]
 }
 

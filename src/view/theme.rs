@@ -4,6 +4,7 @@ use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
 
 use super::color::{hex, named, nearest_256};
+use crate::model::fault::{Fault, What};
 use crate::model::settings::Colors;
 
 /// What each role looks like on this terminal.
@@ -37,22 +38,6 @@ pub struct Theme {
     pub colored: bool,
 }
 
-/// Why there is no such theme.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ThemeError {
-    /// The name is none of ours.
-    #[error("no theme {0:?}; there are {names}", names = Theme::NAMES.join(", "))]
-    Unknown(String),
-    /// The theme's file is broken.
-    #[error("theme {name}: {why}")]
-    Broken {
-        /// The theme.
-        name: String,
-        /// The parser's words.
-        why: String,
-    },
-}
-
 /// A theme's file: the same roles, as written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,26 +69,29 @@ impl Theme {
     pub const NAMES: [&str; 4] = ["dark", "light", "high-contrast", "terminal"];
 
     /// A theme that comes with the program, for a terminal with so many colors. [`Colors::Auto`] stands for 16 here:
-    /// what the environment says is [`detect`](super::detect)ed before.
+    /// what the environment says is found out [before](super::Surroundings::depth).
     ///
     /// # Errors
-    /// No theme has this name.
-    pub fn named(name: &str, colors: Colors) -> Result<Self, ThemeError> {
+    /// No theme has this name; the fault is about the config's key `theme`.
+    pub fn named(name: &str, colors: Colors) -> Result<Self, Fault> {
         let source = match name {
             "dark" => include_str!("../../assets/themes/dark.toml"),
             "light" => include_str!("../../assets/themes/light.toml"),
             "high-contrast" => include_str!("../../assets/themes/high-contrast.toml"),
             "terminal" => include_str!("../../assets/themes/terminal.toml"),
-            _ => return Err(ThemeError::Unknown(name.to_owned())),
+            _ => {
+                let words = format!("no theme {name:?}; there are {}", Self::NAMES.join(", "));
+                return Err(Fault::new(What::ConfigBroken, "theme", words));
+            }
         };
-        let broken = |why: String| ThemeError::Broken { name: name.to_owned(), why };
+        let broken = |why: String| Fault::new(What::ConfigBroken, name, why);
         let palette: Palette = toml::from_str(source).map_err(|e| broken(e.to_string()))?;
         Self::made_of(&palette, colors).map_err(|color| broken(format!("no color {color:?}")))
     }
 
     fn made_of(palette: &Palette, colors: Colors) -> Result<Self, String> {
         if colors == Colors::None {
-            return Ok(Self::without_color());
+            return Ok(Self::plain());
         }
         let fg = |paint: &Paint| Ok::<_, String>(Style::new().fg(paint.on(colors)?));
         let background = palette.background.on(colors)?;
@@ -130,7 +118,8 @@ impl Theme {
         })
     }
 
-    fn without_color() -> Self {
+    /// No colors: bold, dim and reverse only.
+    pub fn plain() -> Self {
         let plain = Style::new();
         let (bold, dim) = (plain.add_modifier(Modifier::BOLD), plain.add_modifier(Modifier::DIM));
         Self {
@@ -158,7 +147,11 @@ impl Paint {
         match (self, colors) {
             (Self::Both([rgb, _]), Colors::Truecolor | Colors::Ansi256) => {
                 let (red, green, blue) = hex(rgb).ok_or_else(|| rgb.clone())?;
-                Ok(if colors == Colors::Truecolor { Color::Rgb(red, green, blue) } else { nearest_256(red, green, blue) })
+                Ok(if colors == Colors::Truecolor {
+                    Color::Rgb(red, green, blue)
+                } else {
+                    nearest_256(red, green, blue)
+                })
             }
             (Self::Both([_, name]) | Self::Own(name), _) => own(name),
         }
@@ -180,7 +173,7 @@ mod tests {
             }
         }
         let error = Theme::named("drak", Colors::Auto).unwrap_err();
-        assert_eq!(error.to_string(), "no theme \"drak\"; there are dark, light, high-contrast, terminal");
+        assert_eq!(error.detail, "no theme \"drak\"; there are dark, light, high-contrast, terminal");
     }
 
     #[test]

@@ -46,7 +46,14 @@ impl Row<'_> {
         if self.active {
             put(buffer, line.x, line.y, 1, "▌", theme.accent);
         }
-        put(buffer, line.x + 2, line.y, lead.saturating_sub(3), label, if self.active { theme.text } else { theme.dim });
+        put(
+            buffer,
+            line.x + 2,
+            line.y,
+            lead.saturating_sub(3),
+            label,
+            if self.active { theme.text } else { theme.dim },
+        );
         let x = line.x + lead;
         let rest = line.width - lead;
         let own = if beside(line.width) { INPUT.min(rest) } else { rest };

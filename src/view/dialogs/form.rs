@@ -23,7 +23,8 @@ enum Part<'a> {
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, form: &TargetForm) {
     let labels: Vec<&str> = FormField::ALL.iter().map(|field| scene.get(&format!("form.{}", field.key()))).collect();
-    let hints: Vec<&str> = FormField::ALL.iter().map(|field| scene.get(&format!("form-hint.{}", field.key()))).collect();
+    let hints: Vec<&str> =
+        FormField::ALL.iter().map(|field| scene.get(&format!("form-hint.{}", field.key()))).collect();
     let widest = labels.iter().map(|label| width(label)).max().unwrap_or_default();
     let rows: Vec<Row<'_>> = (form.fields.iter().zip(labels.iter().zip(&hints)).enumerate())
         .map(|(at, (field, (label, hint)))| Row { label: (label, widest), field, hint, active: at == form.active })

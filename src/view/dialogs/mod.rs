@@ -14,17 +14,16 @@ mod ttl;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
+use super::Scene;
 use super::details::Line;
 use super::ink::{put, put_line};
-use super::state::{Hit, ViewState};
-use super::Scene;
+use super::state::ViewState;
 use crate::model::dialog::Dialog;
 
 /// Draws a dialog into the middle of `area`.
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, dialog: &Dialog, area: Rect) {
     // Nothing under a dialog can be clicked.
     state.begin();
-    state.zone(frame.area(), Hit::Dialog);
     match dialog {
         Dialog::TargetForm(form) => form::draw(frame, scene, state, area, form),
         Dialog::Rename { name, field } => rename::draw(frame, scene, state, area, (name, field)),

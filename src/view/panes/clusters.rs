@@ -37,7 +37,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         sorted: ClusterColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
         aside: Vec::new(),
     };
-    show(frame, scene, state, area, content, |name| Some(cells(scene, model.clusters.iter().find(|c| c.name == *name)?)));
+    show(frame, scene, state, area, content, |name| Some(cells(scene, model.cluster(name)?)));
 }
 
 /// The width at which nothing in the pane has to be cut.
@@ -50,7 +50,7 @@ pub(in crate::view) fn wish(scene: Scene<'_>) -> u16 {
 fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
     let theme = scene.theme();
     let model = scene.model;
-    let forwards = model.forwards.values().filter(|forward| forward.spec.cluster == cluster.name).count();
+    let forwards = model.forwards.values().filter(|forward| forward.spec.place.cluster == cluster.name).count();
     let name = if cluster.link == Link::Idle { theme.dim } else { theme.text };
     let mut called = vec![Span::styled(cluster.name.as_str(), name)];
     if cluster.current {

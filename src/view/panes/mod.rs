@@ -91,10 +91,7 @@ fn show<'a, K: Ord, C>(
     };
     table.draw(frame, state, scene.theme(), inner, |at| {
         let key = list.order.get(at);
-        Row {
-            cells: key.and_then(&cells).unwrap_or_default(),
-            marked: key.is_some_and(|key| list.marks.contains(key)),
-        }
+        Row { cells: key.and_then(&cells).unwrap_or_default(), marked: key.is_some_and(|key| list.marks.contains(key)) }
     });
 }
 

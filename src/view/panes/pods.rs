@@ -11,7 +11,7 @@ use ratatui::text::Span;
 use super::{Content, Scene, show};
 use crate::model::focus::Pane;
 use crate::model::list::PodColumn;
-use crate::model::proxy::{Phase, PodKey, ProxyPod};
+use crate::model::proxy::{Phase, ProxyPod};
 use crate::view::cell::Cell;
 use crate::view::columns::Shape;
 use crate::view::state::ViewState;
@@ -52,7 +52,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
 
 fn cells<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Vec<Cell<'a>> {
     let theme = scene.theme();
-    let now = clock(scene, &pod.key);
+    let now = scene.model.time_at(&pod.key.cluster);
     let own = pod.owner == scene.model.me;
     let name = if pod.is_over(now) { theme.dim } else { theme.text };
     vec![
@@ -68,12 +68,6 @@ fn cells<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Vec<Cell<'a>> {
         Cell::text(scene.text().age(now - pod.created), theme.dim),
         left(scene, pod, now),
     ]
-}
-
-/// The time by the clock of the cluster that a pod is in.
-pub(in crate::view) fn clock(scene: Scene<'_>, key: &PodKey) -> DateTime<Utc> {
-    let cluster = scene.model.clusters.iter().find(|cluster| cluster.name == key.cluster);
-    scene.model.now + cluster.map_or(TimeDelta::zero(), |cluster| cluster.skew)
 }
 
 /// The phase to show: what we ordered and what the clock says come before what the watch has told so far.
@@ -123,7 +117,9 @@ fn left(scene: Scene<'_>, pod: &ProxyPod, now: DateTime<Utc>) -> Cell<'static> {
     if phase > Phase::Ready {
         return Cell::Steps { line: Vec::new(), label: Span::styled("–", theme.faint) };
     }
-    let Some(left) = pod.left(now) else { return Cell::Steps { line: Vec::new(), label: Span::styled("∞", theme.warn) } };
+    let Some(left) = pod.left(now) else {
+        return Cell::Steps { line: Vec::new(), label: Span::styled("∞", theme.warn) };
+    };
     let label = scene.text().left(left);
     if phase.is_coming() {
         return Cell::Steps { line: dots(scene, phase), label: Span::styled(label, theme.dim) };

@@ -6,9 +6,9 @@ use ratatui::text::Span;
 
 use super::{Content, Scene, show};
 use crate::model::focus::Pane;
-use crate::model::forward::Forward;
+use crate::model::forward::{Forward, ForwardState};
 use crate::model::list::TargetColumn;
-use crate::model::proxy::{PodKey, ProxyPod};
+use crate::model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
 use crate::model::target::Target;
 use crate::view::cell::Cell;
 use crate::view::columns::Shape;
@@ -36,7 +36,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         sorted: TargetColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
         aside: Vec::new(),
     };
-    show(frame, scene, state, area, content, |name| Some(cells(scene, model.targets.iter().find(|t| t.name == *name)?)));
+    show(frame, scene, state, area, content, |name| Some(cells(scene, model.target(name)?)));
 }
 
 fn cells<'a>(scene: Scene<'a>, target: &'a Target) -> Vec<Cell<'a>> {
@@ -49,18 +49,12 @@ fn cells<'a>(scene: Scene<'a>, target: &'a Target) -> Vec<Cell<'a>> {
     vec![
         Cell::text(target.name.as_str(), theme.text),
         Cell::text(target.cluster.as_str(), theme.dim),
-        Cell::text(namespace(scene, target), theme.dim),
+        Cell::text(scene.model.namespace_of(target), theme.dim),
         Cell::text(target.address.to_string(), theme.text),
         Cell::Line(vec![port(scene, target)]),
         Cell::Line(tags),
         Cell::Line(vec![live(scene, target)]),
     ]
-}
-
-/// The namespace of a target's pods: its own, else its context's.
-pub(in crate::view) fn namespace<'a>(scene: Scene<'a>, target: &'a Target) -> &'a str {
-    let context = || scene.model.clusters.iter().find(|cluster| cluster.name == target.cluster);
-    target.namespace.as_deref().or_else(|| Some(context()?.namespace.as_str())).unwrap_or("default")
 }
 
 /// The local port: configured, or remembered, or any.
@@ -74,7 +68,7 @@ fn port<'a>(scene: Scene<'a>, target: &Target) -> Span<'a> {
 }
 
 /// What there is of it now: its forward, else the pod that has come furthest, else a pod that is asked for.
-fn live<'a>(scene: Scene<'a>, target: &Target) -> Span<'a> {
+fn live<'a>(scene: Scene<'a>, target: &'a Target) -> Span<'a> {
     let theme = scene.theme();
     if let Some(forward) = forward_of(scene, &target.name) {
         return Span::styled(scene.text().forward_state(forward.state), super::forwards::style(scene, forward.state));
@@ -83,25 +77,25 @@ fn live<'a>(scene: Scene<'a>, target: &Target) -> Span<'a> {
         return Span::styled(scene.text().phase(pod.phase), super::pods::phase_style(scene, pod.phase));
     }
     if scene.model.requests.values().any(|request| request.target == target.name) {
-        return Span::styled(scene.text().phase(crate::model::proxy::Phase::Creating), theme.info);
+        return Span::styled(scene.text().phase(Phase::Creating), theme.info);
     }
     Span::styled("–", theme.faint)
 }
 
-/// The forward to a target, where there is one.
-pub(in crate::view) fn forward_of<'a>(scene: Scene<'a>, target: &str) -> Option<&'a Forward> {
-    scene.model.forwards.values().find(|forward| forward.spec.target == target)
+/// The forward to a target: one that is live before others.
+pub(in crate::view) fn forward_of<'a>(scene: Scene<'a>, target: &'a str) -> Option<&'a Forward> {
+    scene.model.forwards_of(target).min_by_key(|forward| forward.state != ForwardState::Live)
 }
 
-/// The target's pod that is the most use: ready before coming, and neither ended nor ending. Its pods lie side by
-/// side in the map because their names begin with the target's label.
+/// Our own pod for a target that is the most use: ready before coming, and neither ended nor ending. Its pods lie side
+/// by side in the map because their names begin with the target's label: no need to go through all of them.
 pub(in crate::view) fn pod_of<'a>(scene: Scene<'a>, target: &Target) -> Option<&'a ProxyPod> {
-    let label = target.label();
-    let (cluster, namespace) = (target.cluster.as_str(), namespace(scene, target));
-    let prefix = format!("brow-{label}-");
-    let first = PodKey { cluster: cluster.to_owned(), namespace: namespace.to_owned(), name: prefix.clone() };
-    let near = |key: &PodKey| key.cluster == cluster && key.namespace == namespace && key.name.starts_with(&prefix);
-    let pods = scene.model.pods.range(first..).take_while(|(key, _)| near(key)).map(|(_, pod)| pod);
-    pods.filter(|pod| pod.target_label == label && pod.phase <= crate::model::proxy::Phase::Ready)
+    let PodPlace { cluster, namespace, label } = scene.model.place_of(target);
+    let first = PodKey { cluster, namespace, name: format!("brow-{label}-") };
+    let near = |key: &PodKey| {
+        key.cluster == first.cluster && key.namespace == first.namespace && key.name.starts_with(&first.name)
+    };
+    let pods = scene.model.pods.range(first.clone()..).take_while(|(key, _)| near(key)).map(|(_, pod)| pod);
+    pods.filter(|pod| pod.target_label == label && pod.owner == scene.model.me && pod.phase <= Phase::Ready)
         .max_by_key(|pod| pod.phase)
 }

@@ -14,7 +14,7 @@ use crate::model::fault::{Fault, Grant, Remedy, What};
 use crate::model::focus::Pane;
 use crate::model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState, TunnelInfo, Via};
 use crate::model::log::{Entry, Grade, Happening};
-use crate::model::proxy::{Phase, PodKey, ProxyPod};
+use crate::model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
 use crate::model::settings::{Colors, PodSettings};
 use crate::model::target::Target;
 use crate::text::{HelpSection, Hint, Text};
@@ -89,7 +89,7 @@ pub fn forward(id: u64, target: &Target, port: u16, state: ForwardState) -> Forw
         id: ForwardId(id),
         epoch: Epoch(1),
         target: target.name.clone(),
-        cluster: target.cluster.clone(),
+        place: PodPlace { cluster: target.cluster.clone(), namespace: "default".to_owned(), label: target.label() },
         address: target.address.clone(),
         bind: vec![loopback],
         port,
@@ -103,7 +103,8 @@ pub fn forward(id: u64, target: &Target, port: u16, state: ForwardState) -> Forw
 
 pub fn forbidden() -> Fault {
     let grant = Grant { verb: "list".to_owned(), resource: "pods".to_owned(), namespace: Some("billing".to_owned()) };
-    let words = "pods is forbidden: User \"ada\" cannot list resource \"pods\" in API group \"\" in the namespace \"billing\"";
+    let words =
+        "pods is forbidden: User \"ada\" cannot list resource \"pods\" in API group \"\" in the namespace \"billing\"";
     Fault::new(What::Forbidden, "staging", words).with(Remedy::Grant(grant))
 }
 
@@ -119,9 +120,8 @@ pub fn busy() -> Model {
         cluster("lab", Link::Idle),
     ];
     model.clusters[1].fault = Some(forbidden());
-    model.clusters[2].fault = Some(
-        Fault::new(What::Unreachable, "prod-eu", "connection refused (os error 111)").with(Remedy::Retrying),
-    );
+    model.clusters[2].fault =
+        Some(Fault::new(What::Unreachable, "prod-eu", "connection refused (os error 111)").with(Remedy::Retrying));
     model.targets = vec![
         target("mysql-dev", "dev", "10.0.0.1:3306", 3306, &["db", "team-a"]),
         target("redis", "dev", "cache.internal:6379", 0, &["cache"]),

@@ -2,9 +2,9 @@
 
 mod fixture;
 
-use fixture::*;
 use crate::model::dialog::*;
 use crate::model::focus::Pane;
+use fixture::*;
 
 #[test]
 fn look() {
@@ -14,7 +14,13 @@ fn look() {
     m.cluster_list.cursor = 1;
     println!("{}", screen(&m, 80, 24));
     let fields = |a: &[&str]| a.iter().map(|t| Field { input: (*t).into(), error: None }).collect::<Vec<_>>();
-    let mut form = TargetForm { editing: None, base: None, fields: fields(&["mysql-dev", "dev", "", "10.0.0.1", "", "30m", "db, x"]), active: 3, tried: true };
+    let mut form = TargetForm {
+        editing: None,
+        base: None,
+        fields: fields(&["mysql-dev", "dev", "", "10.0.0.1", "", "30m", "db, x"]),
+        active: 3,
+        tried: true,
+    };
     form.fields[3].error = Some("address-port");
     form.fields[0].error = Some("name-taken");
     m.dialogs = vec![Dialog::TargetForm(Box::new(form))];
@@ -25,7 +31,10 @@ fn look() {
     println!("{}", screen(&m, 80, 24));
     m.dialogs = vec![Dialog::Confirm { question: Question::KillPods(m.pods.keys().cloned().collect()), button: 1 }];
     println!("{}", screen(&m, 80, 24));
-    m.dialogs = vec![Dialog::Rename { name: "mysql".into(), field: Field { input: "数据库".into(), error: Some("name-taken") } }];
+    m.dialogs = vec![Dialog::Rename {
+        name: "mysql".into(),
+        field: Field { input: "数据库".into(), error: Some("name-taken") },
+    }];
     println!("{}", screen(&m, 80, 24));
     m.dialogs = vec![Dialog::Fault(forbidden())];
     println!("{}", screen(&m, 80, 24));
@@ -37,5 +46,10 @@ fn look() {
 #[test]
 fn any() {
     let m = busy();
-    for w in (0..=210).step_by(7) { for h in (0..=60).step_by(3) { screen(&m, w, h); } }
+    for w in (0..=210).step_by(7) {
+        for h in (0..=60).step_by(3) {
+            let theme = crate::view::Theme::plain();
+            drawn(&m, w, h, &theme);
+        }
+    }
 }
