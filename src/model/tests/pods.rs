@@ -161,3 +161,27 @@ fn with_pod() -> Model {
     applied(&mut model, ready(&pod));
     model
 }
+
+#[test]
+fn a_pod_seen_through_two_contexts_has_one_row() {
+    let mut model = with_pod();
+    model.focus.pane = Pane::Clusters;
+    model.cluster_list.select(1);
+    press(&mut model, Command::ConnectCluster);
+    let epoch = model.cluster("prod").unwrap().epoch;
+    let mut twin = model.pods.values().next().unwrap().clone();
+    let own = twin.key.clone();
+    twin.key.cluster = "prod".into();
+    let told = model.log.entries.len();
+    let event = ClusterEvent::Listed { namespace: None, pods: vec![twin.clone()] };
+    model.update(Event::Cluster { cluster: "prod".into(), epoch, event });
+    let event = ClusterEvent::Applied(Box::new(ProxyPod { phase: Phase::Expired, ..twin.clone() }));
+    model.update(Event::Cluster { cluster: "prod".into(), epoch, event });
+    model.arrange();
+    assert_eq!((model.pods.len(), &model.pod_list.order[..]), (2, &[own.clone()][..]), "the target's context wins");
+    assert_eq!(model.log.entries.len(), told);
+    applied(&mut model, ProxyPod { phase: Phase::Expired, key: own.clone(), ..twin });
+    let effects = at(&mut model, 60);
+    let deleted = |e: &Effect| matches!(e, Effect::DeletePod { key, .. } if *key == own);
+    assert_eq!(effects.iter().filter(|e| deleted(e)).count(), 1);
+}
