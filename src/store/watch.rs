@@ -68,7 +68,8 @@ fn is_change(event: &notify::Event) -> bool {
         EventKind::Access(_) => true,
         EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => false,
     };
-    !reading && !(event.paths.iter().all(|path| disk::is_ours(path)) && !event.paths.is_empty())
+    let ours = !event.paths.is_empty() && event.paths.iter().all(|path| disk::is_ours(path));
+    !reading && !ours
 }
 
 fn unwatched(path: &Path, error: &notify::Error) -> Fault {

@@ -200,12 +200,11 @@ impl<'r, 't> Section<'r, 't> {
         };
         let mut texts = Vec::new();
         for value in array {
-            match value.as_str() {
-                Some(text) => texts.push(text.to_owned()),
-                None => {
-                    let span = value.span().unwrap_or_else(|| found.span.clone());
-                    self.problem(&span, key, format!("must hold texts in quotes, not {}", value_kind(value)));
-                }
+            if let Some(text) = value.as_str() {
+                texts.push(text.to_owned());
+            } else {
+                let span = value.span().unwrap_or_else(|| found.span.clone());
+                self.problem(&span, key, format!("must hold texts in quotes, not {}", value_kind(value)));
             }
         }
         Some(texts)
@@ -219,13 +218,12 @@ impl<'r, 't> Section<'r, 't> {
         };
         let mut map = BTreeMap::new();
         for (name, item) in table.iter() {
-            match item.as_str() {
-                Some(text) => _ = map.insert(name.to_owned(), text.to_owned()),
-                None => {
-                    let span = item.span().unwrap_or_else(|| found.span.clone());
-                    let says = format!("must hold texts in quotes, not {} at `{name}`", kind(item));
-                    self.problem(&span, key, says);
-                }
+            if let Some(text) = item.as_str() {
+                map.insert(name.to_owned(), text.to_owned());
+            } else {
+                let span = item.span().unwrap_or_else(|| found.span.clone());
+                let says = format!("must hold texts in quotes, not {} at `{name}`", kind(item));
+                self.problem(&span, key, says);
             }
         }
         map
