@@ -64,8 +64,7 @@ impl Watch {
 /// lock and temporary files.
 fn is_change(event: &notify::Event) -> bool {
     let reading = match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
-        EventKind::Access(_) => true,
+        EventKind::Access(kind) => kind != AccessKind::Close(AccessMode::Write),
         EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => false,
     };
     let ours = !event.paths.is_empty() && event.paths.iter().all(|path| disk::is_ours(path));

@@ -1,6 +1,9 @@
 //! Changes of targets, made in the text as it is on disk now: a person's comments and order stay, and what another
 //! instance or an editor wrote meanwhile is merged key by key.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use toml_edit::{ArrayOfTables, Decor, DocumentMut, Item, RawString, Table, Value};
@@ -32,6 +35,9 @@ pub struct Removed {
 /// makes no sense.
 pub fn apply(path: &Path, text: &str, edit: &TargetEdit, removed: &mut Vec<Removed>) -> Result<String, Fault> {
     let Config { settings, targets } = super::read(path, text)?;
+    // One kind of line end to work on; a file of Windows' kind gets it back.
+    let crlf = text.contains("\r\n") && text.matches('\n').count() == text.matches("\r\n").count();
+    let text = &text.replace("\r\n", "\n");
     let document = super::document(path, text)?.into_mut();
     let mut editor = Editor { document, targets, max_ttl: settings.max_ttl, removed };
     match edit {
@@ -41,9 +47,12 @@ pub fn apply(path: &Path, text: &str, edit: &TargetEdit, removed: &mut Vec<Remov
         TargetEdit::Restore(target) => editor.restore(target),
     }?;
     let mut edited = editor.document.to_string();
-    if !text.starts_with(['\n', '\r']) {
+    if !text.starts_with('\n') {
         // The blank line that was between two targets of which the first one is gone.
-        edited = edited.trim_start_matches(['\n', '\r']).to_owned();
+        edited = edited.trim_start_matches('\n').to_owned();
+    }
+    if crlf {
+        edited = edited.replace('\n', "\r\n");
     }
     // What we could not read ourselves is not put in anybody's file.
     super::read(path, &edited)?;

@@ -50,7 +50,9 @@ pub fn fault(path: &Path, text: &str, first: &Problem, more: usize) -> Fault {
     let (line, column) = line_column(text, first.at);
     let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
     let place = format!("{}:{line}:{column}", path.display());
-    Fault::new(What::ConfigBroken, place, format!("{}{more}", first.says))
+    // What a file holds may be anything; on the way to a terminal it must not be.
+    let says = first.says.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] });
+    Fault::new(What::ConfigBroken, place, says.chain(more.chars()).collect::<String>())
 }
 
 #[cfg(test)]

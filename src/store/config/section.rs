@@ -103,9 +103,13 @@ impl<'r, 't> Section<'r, 't> {
         let found = self.table.get_key_value(key).filter(|(_, item)| !item.is_none());
         #[cfg(test)]
         {
-            // Which cluster or place it is makes no difference to what may stand in it.
-            let group = self.name.split('.').next().unwrap_or_default();
-            let group = if group == "cluster" { group } else { &self.name };
+            // Whose resources or which cluster it is makes no difference to what may stand there.
+            let last = self.name.rsplit('.').next().unwrap_or_default();
+            let group = match self.name.split_once('.') {
+                Some(_) if ["resources", "tolerations"].contains(&last) => last,
+                Some(("cluster", _)) => "cluster",
+                Some(_) | None => &self.name,
+            };
             let mut keys = self.reader.keys.borrow_mut();
             keys.0.insert(format!("{group}.{key}"));
             if found.is_some() {
