@@ -134,12 +134,15 @@ async fn run(paths: Paths, mut queue: UnboundedReceiver<Order>, teller: Teller) 
         let done = blocking(desk, move |desk| {
             let answers = match work {
                 Work::Order(order) => desk.carry_out(order),
-                Work::Look => desk.look(),
+                Work::Look => {
+                    // A directory may have come or gone, a link may lead elsewhere. Followed first: what happens
+                    // between the look and the next word must not be missed.
+                    if let Some(watch) = &mut watch {
+                        _ = watch.follow(&desk.paths().config);
+                    }
+                    desk.look()
+                }
             };
-            // A directory may have come or gone, a link may lead elsewhere.
-            if let Some(watch) = &mut watch {
-                _ = watch.follow(&desk.paths().config);
-            }
             (answers, watch)
         });
         let Some(done) = done.await else { return };
