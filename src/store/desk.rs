@@ -115,8 +115,9 @@ impl Desk {
         let before = self.seen.clone();
         match self.write(edits) {
             Ok(Written { news, refused: None }) => {
-                let told = news.then(|| self.tell());
-                told.into_iter().chain([StoreEvent::Saved]).collect()
+                let trouble = self.rename_ports(edits);
+                // In this order: as long as an edit counts as under way, it is put on top of what is read.
+                [StoreEvent::Saved].into_iter().chain(news.then(|| self.tell())).chain(trouble).collect()
             }
             // The refused edits are over: whoever has shown them already is brought back to what is.
             Ok(Written { refused: Some(fault), .. }) => vec![StoreEvent::NotSaved(fault), self.tell()],
@@ -126,6 +127,28 @@ impl Desk {
                 [StoreEvent::NotSaved(fault)].into_iter().chain(news).collect()
             }
         }
+    }
+
+    /// Remembers ports under the new names of their targets.
+    fn rename_ports(&mut self, edits: &[TargetEdit]) -> Vec<StoreEvent> {
+        let renamed = |edit: &TargetEdit| match edit {
+            TargetEdit::Replace { was, target } if was.name != target.name => {
+                Some((was.name.clone(), target.name.clone()))
+            }
+            TargetEdit::Replace { .. } | TargetEdit::Add(_) | TargetEdit::Remove(_) | TargetEdit::Restore(_) => None,
+        };
+        let names: Vec<(String, String)> = edits.iter().filter_map(renamed).collect();
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let result = state::change(&self.paths.state_dir, |state| {
+            for (old, new) in names {
+                if let Some(port) = state.ports.remove(&old) {
+                    state.ports.insert(new, port);
+                }
+            }
+        });
+        self.trouble(result)
     }
 
     /// Writes edits on top of what is on disk, under the lock. Each stands for itself: one that cannot be made keeps

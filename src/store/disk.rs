@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -136,15 +136,16 @@ impl Locked {
     }
 
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let mode = match fs::metadata(&self.path) {
+        let there = match fs::metadata(&self.path) {
             Ok(there) => {
                 // A rename would get round a file that was made read-only on purpose.
                 access(&self.path, Access::WRITE_OK)?;
-                there.permissions().mode() & 0o777
+                Some(there)
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => 0o600,
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
+        let mode = there.as_ref().map_or(0o600, |there| there.permissions().mode() & 0o777);
         let dir = self.path.parent().unwrap_or(Path::new("/"));
         let prefix = sibling(&self.path, ".");
         let mut temporary = tempfile::Builder::new()
@@ -153,6 +154,10 @@ impl Locked {
             .permissions(Permissions::from_mode(0o600))
             .tempfile_in(dir)?;
         temporary.write_all(bytes)?;
+        if let Some(there) = there {
+            // Run by root, it must not take a person's file away from them; others may not give theirs away.
+            _ = fchown(temporary.as_file(), Some(there.uid()), Some(there.gid()));
+        }
         temporary.as_file().set_permissions(Permissions::from_mode(mode))?;
         temporary.as_file().sync_all()?;
         temporary.persist(&self.path).map_err(|error| error.error)?;

@@ -137,6 +137,34 @@ async fn edits_in_conflict_are_over_and_the_others_are_made() {
 }
 
 #[tokio::test]
+async fn what_another_instance_wrote_comes_along_with_a_save() {
+    let mut brow = Running::new();
+    brow.save(&[TargetEdit::Add(target("a"))]).await;
+    let mut other = Running::at(brow.paths.clone());
+    let to = Target { local_port: 7, ..target("a") };
+    let edit = [TargetEdit::Replace { was: Box::new(target("a")), target: to }];
+    assert_eq!(other.save(&edit).await, StoreEvent::Saved);
+    // Ours may be told before it saves, or by its own save: either way it ends with both changes, told once.
+    let to = Target { tags: vec!["db".to_owned()], ..target("a") };
+    brow.store.send(Order::Save(vec![TargetEdit::Replace { was: Box::new(target("a")), target: to }]));
+    let mut told = Vec::new();
+    while !matches!(
+        &told[..],
+        [.., StoreEvent::Saved, StoreEvent::Loaded(_)] | [StoreEvent::Loaded(_), StoreEvent::Saved]
+    ) {
+        told.push(brow.next().await);
+    }
+    assert_eq!(told.len(), 2, "{told:?}");
+    let both = Target { local_port: 7, tags: vec!["db".to_owned()], ..target("a") };
+    assert_eq!(load(&brow.paths).unwrap().targets, std::slice::from_ref(&both));
+    // And the other one hears of it.
+    let StoreEvent::Loaded(loaded) = other.next().await else { panic!("not loaded") };
+    assert_eq!(loaded.targets, [both]);
+    brow.end().await;
+    other.end().await;
+}
+
+#[tokio::test]
 async fn a_deletion_is_taken_back_with_its_comments() {
     let mut brow = Running::new();
     let text =
@@ -168,11 +196,14 @@ async fn modes_are_tight_and_kept() {
     brow.save(&[TargetEdit::Add(target("b"))]).await;
     assert_eq!(mode(&brow.paths.config), 0o644);
     brow.store.send(Order::Remember { target: "a".to_owned(), port: 4000 });
+    // A new name takes the port along.
+    let to = target("z");
+    brow.save(&[TargetEdit::Replace { was: Box::new(target("a")), target: to }]).await;
     let (paths, home) = (brow.paths.clone(), brow.home.take());
     brow.end().await;
     assert_eq!(mode(&paths.state_dir), 0o700);
     assert_eq!(mode(&paths.state_dir.join("state.json")), 0o600);
-    assert_eq!(load(&paths).unwrap().ports, [("a".to_owned(), 4000)]);
+    assert_eq!(load(&paths).unwrap().ports, [("z".to_owned(), 4000)]);
     drop(home);
 }
 

@@ -58,7 +58,7 @@ const LATEST: Duration = Duration::from_millis(500);
 /// handle is left, and all orders given until then are carried out.
 ///
 /// Answers are [`Event::Store`]s. Each save is answered, in order:
-/// - with [`StoreEvent::Saved`]; before it comes [`StoreEvent::Loaded`] where others' changes were merged;
+/// - with [`StoreEvent::Saved`], and then [`StoreEvent::Loaded`] where others' changes were merged;
 /// - with [`StoreEvent::NotSaved`] and then [`StoreEvent::Loaded`] where an edit is in conflict with the file
 ///   (`EditConflict`, `NameTaken`, `TtlTooLong`): that edit is over, the others of the same save were made;
 /// - with [`StoreEvent::NotSaved`] alone where nothing could be written (`ConfigBroken`, `FileUnreadable`,

@@ -1,5 +1,9 @@
 //! Tests of edits: the whole text is compared, for comments and order are what this is about.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
 use super::*;
 use crate::store::tests::target;
 
@@ -222,4 +226,57 @@ fn windows_line_ends_stay() {
     // A byte order mark is no part of the first key.
     let marked = format!("\u{feff}{FILE}");
     assert!(edit(&marked, &TargetEdit::Add(target("c")), &mut Vec::new()).unwrap().contains("name = \"c\""));
+}
+
+/// One step of a person: which of five targets, and what with it.
+fn step() -> impl Strategy<Value = (usize, u8, u16)> {
+    (0..5usize, 0..4u8, 1..4u16)
+}
+
+proptest! {
+    // 1,500 cases went well; what is left here is a guard, and quick.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
+
+    /// Whatever is done in whatever order: the text says what was meant, and no comment that is not about a deleted
+    /// target is lost.
+    #[test]
+    fn any_edits_in_any_order(steps in prop::collection::vec(step(), 1..25)) {
+        let (mut text, mut removed) = (FILE.to_owned(), Vec::new());
+        let mut meant: BTreeMap<String, Target> =
+            ["a", "b"].iter().map(|name| ((*name).to_owned(), there(FILE, name))).collect();
+        let mut gone: Vec<Target> = Vec::new();
+        for (which, what, port) in steps {
+            let name = ["a", "b", "c", "d", "e"][which].to_owned();
+            let edit = match (what, meant.get(&name).cloned()) {
+                (0, Some(was)) => {
+                    meant.remove(&name);
+                    gone.push(was.clone());
+                    TargetEdit::Remove(was)
+                }
+                (_, Some(was)) => {
+                    let ttl = was.ttl.is_none().then_some(Ttl::DEFAULT);
+                    let target = Target { local_port: port - 1, ttl, ..was.clone() };
+                    meant.insert(name, target.clone());
+                    TargetEdit::Replace { was: Box::new(was), target }
+                }
+                (1, None) if gone.iter().any(|target| target.name == name) => {
+                    let last = gone.iter().rposition(|target| target.name == name).unwrap();
+                    let target = gone.remove(last);
+                    meant.insert(name, target.clone());
+                    TargetEdit::Restore(target)
+                }
+                (_, None) => {
+                    meant.insert(name.clone(), target(&name));
+                    TargetEdit::Add(target(&name))
+                }
+            };
+            text = super::apply(path(), &text, &edit, &mut removed).unwrap();
+            let config = crate::store::config::read(path(), &text).unwrap();
+            let is: BTreeMap<String, Target> = config.targets.into_iter().map(|t| (t.name.clone(), t)).collect();
+            prop_assert_eq!(&is, &meant, "{}", text);
+            for comment in ["# My targets.", "# bright room", "# --- databases ---", "# Keys.", "# The end."] {
+                prop_assert_eq!(text.matches(comment).count(), 1, "{} in\n{}", comment, text);
+            }
+        }
+    }
 }
