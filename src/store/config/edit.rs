@@ -112,9 +112,17 @@ impl Editor<'_> {
                 table.insert(key, Item::Value(value));
             }
         }
-        if !self.document.as_table().is_empty() {
-            table.decor_mut().set_prefix("\n");
+        let end = last_position(self.document.as_table());
+        let tables = self.tables()?;
+        let mut above = String::new();
+        if tables.iter().last().is_none_or(|last| last_position(last) == end) {
+            // It comes last in the file: behind the comments there, not between them and what they are about.
+            table.set_position(end.map(|end| end + 1));
+            above = raw(Some(self.document.trailing()));
+            self.document.set_trailing("");
         }
+        let apart = if above.is_empty() && self.document.as_table().is_empty() { "" } else { "\n" };
+        table.decor_mut().set_prefix(above + apart);
         self.tables()?.push(table);
         Ok(())
     }
@@ -318,6 +326,16 @@ fn each_table<'t>(table: &'t mut Table, visit: &mut dyn FnMut(&'t mut Table)) {
             }
         }
     }
+}
+
+/// The position of the table that comes last in the file, of this one and those below it.
+fn last_position(table: &Table) -> Option<isize> {
+    let below = table.iter().filter_map(|(_, item)| match item {
+        Item::Table(table) => last_position(table),
+        Item::ArrayOfTables(tables) => tables.iter().filter_map(last_position).max(),
+        Item::None | Item::Value(_) => None,
+    });
+    below.max().max(table.position())
 }
 
 /// Makes a table and those below it stand where they are put.

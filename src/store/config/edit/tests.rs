@@ -103,6 +103,20 @@ fn a_new_target_stands_behind_the_last_one() {
 }
 
 #[test]
+fn a_new_target_comes_behind_the_comments_at_the_end() {
+    let sample = include_str!("../../../../config.example.toml");
+    let written = "\n[[target]]\nname = \"c\"\ncluster = \"dev\"\naddress = \"10.0.0.1:3306\"\n";
+    let order = "[cluster.a]\n\n[keys.pods]\n\n[cluster.b]\nconnect = true\n# why\n";
+    for text in [sample, order, "# Mine.\n", "theme = \"light\"\n# why\n", "theme = \"light\"\n"] {
+        let edited = edit(text, &TargetEdit::Add(target("c")), &mut Vec::new()).unwrap();
+        assert_eq!(edited, format!("{text}{written}"));
+        // And another one.
+        let twice = edit(&edited, &TargetEdit::Add(target("d")), &mut Vec::new()).unwrap();
+        assert_eq!(twice, format!("{edited}{}", written.replace("\"c\"", "\"d\"")));
+    }
+}
+
+#[test]
 fn everything_a_target_can_say_is_written() {
     let full = "[[target]]\nname = \"c\"\ncluster = \"d\"\nnamespace = \"n\"\naddress = \"[fd00::1]:1\"\nlocal_port = 2\n\
                 ttl = \"1h\"\ntags = [\"x\", \"y z\"]\nimage = \"i\"\npull_policy = \"Never\"\npull_secrets = [\"s\"]\n\
