@@ -69,9 +69,9 @@ fn stack<'a>(scene: Scene<'a>, across: usize, tall: usize) -> Vec<Vec<Line<'a>>>
 
 fn lines<'a>(scene: Scene<'a>, section: &'a HelpSection) -> Vec<Line<'a>> {
     let theme = scene.theme();
-    let widest = section.lines.iter().map(|(keys, _)| width(keys)).max().unwrap_or_default().min(LEAST / 2);
+    let widest = section.lines.iter().map(|line| width(&line.keys)).max().unwrap_or_default().min(LEAST / 2);
     let mut lines = vec![vec![Span::styled(section.title.as_str(), theme.text.add_modifier(Modifier::BOLD))]];
-    for (keys, label) in &section.lines {
+    for crate::text::Hint { keys, label } in &section.lines {
         let pad = " ".repeat(usize::from(widest.saturating_sub(width(keys)) + 2));
         lines.push(vec![
             Span::styled(keys.as_str(), theme.accent),
