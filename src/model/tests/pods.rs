@@ -89,7 +89,7 @@ fn only_our_own_finished_pods_are_cleaned_unless_asked_for_all() {
             .collect::<Vec<_>>()
     };
     let effects = at(&mut model, 60);
-    assert_eq!(deleted(&effects), [mine.key.name.clone()], "every minute, without being asked");
+    assert_eq!(deleted(&effects), std::slice::from_ref(&mine.key.name), "every minute, without being asked");
     assert!(deleted(&press(&mut model, Command::Clean)).is_empty());
     press(&mut model, Command::CleanAll);
     press(&mut model, Command::Right);
