@@ -99,10 +99,33 @@ pub enum Effect {
     CopyFault(Box<Fault>),
     /// Put log entries on the clipboard, as they are worded on the screen.
     CopyEntries(Vec<Entry>),
-    /// Ring the terminal's bell.
-    Bell,
     /// End the program.
     Quit,
+}
+
+impl Effect {
+    /// Whether only the owner of the terminal can carry it out.
+    pub fn is_for_terminal(&self) -> bool {
+        match self {
+            Self::Copy(_) | Self::CopyFault(_) | Self::CopyEntries(_) | Self::Quit => true,
+            Self::Connect { .. }
+            | Self::Widen { .. }
+            | Self::Disconnect { .. }
+            | Self::CreatePod(_)
+            | Self::DeletePod { .. }
+            | Self::Describe(_)
+            | Self::FollowLog { .. }
+            | Self::StopLog
+            | Self::OpenForward { .. }
+            | Self::Point { .. }
+            | Self::CloseForward { .. }
+            | Self::Save(_)
+            | Self::Reload
+            | Self::Remember { .. }
+            | Self::LegacyOffered
+            | Self::Audit(_) => false,
+        }
+    }
 }
 
 /// One change of the saved targets.

@@ -140,3 +140,6 @@ impl Model {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

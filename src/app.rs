@@ -1,0 +1,338 @@
+//! The loop: wait for something, update the model, run the effects, draw.
+
+use std::time::Duration;
+
+use chrono::{FixedOffset, Local, Utc};
+use crossterm::clipboard::CopyToClipboard;
+use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::effects::Effects;
+use crate::keymap::Keymap;
+use crate::model::Model;
+use crate::model::action::{Action, Command};
+use crate::model::effect::Effect;
+use crate::model::event::{Event, StoreEvent};
+use crate::model::fault::{Fault, Remedy, What};
+use crate::model::settings::{Colors, Settings};
+use crate::term::Term;
+use crate::text::{HelpSection, Text};
+use crate::view::{self, Hit, Look, Theme, ViewState};
+
+/// The shortest time between two frames: 30 a second.
+const FRAME: Duration = Duration::from_millis(33);
+/// Two clicks on one row within this time are a double click.
+const DOUBLE_CLICK: Duration = Duration::from_millis(400);
+/// Lines a notch of the wheel moves.
+const WHEEL: isize = 3;
+/// Events taken in one go before the screen is drawn.
+const BATCH: usize = 512;
+
+/// What the terminal says of itself, read once at the door.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// `LC_ALL`, `LC_MESSAGES` or `LANG`, the first that is set.
+    pub locale: String,
+    /// `NO_COLOR`.
+    pub no_color: Option<String>,
+    /// `COLORTERM`.
+    pub colorterm: Option<String>,
+    /// `TERM`.
+    pub term: Option<String>,
+}
+
+impl Surroundings {
+    fn depth(&self, wanted: Colors) -> Colors {
+        view::detect(wanted, self.no_color.as_deref(), self.colorterm.as_deref(), self.term.as_deref())
+    }
+}
+
+/// The dashboard: the model and everything that is only about showing it.
+pub struct App {
+    model: Model,
+    effects: Effects,
+    events: mpsc::Receiver<Event>,
+    surroundings: Surroundings,
+    keymap: Keymap,
+    text: Text,
+    theme: Theme,
+    help: Vec<HelpSection>,
+    view: ViewState,
+    clicked: Option<(Instant, Hit)>,
+    dressed: Option<Settings>,
+    foreground: Vec<Effect>,
+    zone: FixedOffset,
+    quit: bool,
+}
+
+impl App {
+    /// A dashboard over a model that has been given what was read at start.
+    pub fn new(model: Model, effects: Effects, events: mpsc::Receiver<Event>, surroundings: Surroundings) -> Self {
+        let text = Text::new(model.settings.language.unwrap_or_else(|| Text::locale(&surroundings.locale)));
+        let keymap = Keymap::default();
+        let help = keymap.help(&text);
+        let mut app = Self {
+            theme: Theme::plain(),
+            view: ViewState::default(),
+            clicked: None,
+            dressed: None,
+            foreground: Vec::new(),
+            zone: *Local::now().offset(),
+            quit: false,
+            model,
+            effects,
+            events,
+            surroundings,
+            keymap,
+            text,
+            help,
+        };
+        app.dress();
+        app
+    }
+
+    /// Runs until somebody quits; the terminal is given back when `term` is dropped.
+    ///
+    /// # Errors
+    /// Where the terminal can't be written or signals can't be heard.
+    pub async fn run(&mut self, term: &mut Term) -> std::io::Result<()> {
+        let mut signals = [
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::hangup())?,
+            signal(SignalKind::interrupt())?,
+        ];
+        let mut queued = Vec::with_capacity(BATCH);
+        let mut drawn: Option<Instant> = None;
+        let mut stale = true;
+        while !self.quit {
+            let now = Instant::now();
+            let due = drawn.map_or(now, |at| at + FRAME);
+            if stale && due <= now {
+                self.draw(term)?;
+                drawn = Some(Instant::now());
+                stale = false;
+            }
+            let wake = match (stale, self.model.ticks()) {
+                (true, _) => Some(due),
+                (false, true) => Some(next_second()),
+                (false, false) => None,
+            };
+            tokio::select! {
+                biased;
+                event = term.next() => {
+                    self.tick();
+                    match event {
+                        Some(Ok(event)) => self.on_terminal(event, term)?,
+                        // The terminal is gone: the pane was closed.
+                        Some(Err(_)) | None => self.update(Event::Terminate),
+                    }
+                    stale = true;
+                }
+                () = any(&mut signals) => self.update(Event::Terminate),
+                count = self.events.recv_many(&mut queued, BATCH) => {
+                    self.tick();
+                    for event in queued.drain(..) {
+                        self.update(event);
+                    }
+                    if count == 0 {
+                        self.quit = true;
+                    }
+                    stale = true;
+                }
+                () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => stale |= self.tick(),
+            }
+            self.follow_foreground(term)?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of everything: forwards are closed, orders under way are finished, files are written.
+    pub async fn finish(self) {
+        // Nobody draws any more, but tasks still report: their events must not block them.
+        let mut events = self.events;
+        let drain = async move { while events.recv().await.is_some() {} };
+        tokio::select! {
+            () = self.effects.finish() => {}
+            () = drain => {}
+        }
+    }
+
+    fn draw(&mut self, term: &mut Term) -> std::io::Result<()> {
+        self.model.arrange();
+        let hints = self.keymap.hints(&self.model, &self.text);
+        let look = Look { theme: &self.theme, text: &self.text, hints: &hints, help: &self.help, zone: self.zone };
+        let (model, view) = (&self.model, &mut self.view);
+        term.draw(|frame| view::draw(frame, model, &look, view))?;
+        let page = self.view.page();
+        if page != self.model.page {
+            self.update(Event::Act(Action::Page(page)));
+        }
+        Ok(())
+    }
+
+    /// Tells the model the time, where a second has passed; whether it did.
+    fn tick(&mut self) -> bool {
+        let now = Utc::now();
+        if now.timestamp() == self.model.now.timestamp() {
+            return false;
+        }
+        let samples = self.effects.samples();
+        self.update(Event::Tick { now, samples });
+        true
+    }
+
+    /// Updates the model and has the effects run. Those for the terminal wait for the loop.
+    fn update(&mut self, event: Event) {
+        let restyle = matches!(event, Event::Store(_));
+        for effect in self.model.update(event) {
+            if effect.is_for_terminal() {
+                self.foreground.push(effect);
+            } else {
+                self.effects.run(effect);
+            }
+        }
+        if restyle {
+            self.dress();
+        }
+    }
+
+    /// Takes language, theme, colors and keys from the settings, where they changed. What is wrong with them is
+    /// told, and the last good one stays.
+    fn dress(&mut self) {
+        if self.dressed.as_ref() == Some(&self.model.settings) {
+            return;
+        }
+        let settings = self.model.settings.clone();
+        self.dressed = Some(settings.clone());
+        self.text = Text::new(settings.language.unwrap_or_else(|| Text::locale(&self.surroundings.locale)));
+        let mut faults = Vec::new();
+        match Theme::named(&settings.theme, self.surroundings.depth(settings.colors)) {
+            Ok(theme) => self.theme = theme,
+            Err(error) => faults.push(Fault::new(What::ConfigBroken, "theme", error.to_string())),
+        }
+        match Keymap::new(&settings.keys) {
+            Ok(keymap) => self.keymap = keymap,
+            Err(wrong) => faults.extend(wrong),
+        }
+        self.help = self.keymap.help(&self.text);
+        for fault in faults {
+            let fault = Fault { thing: format!("{}:{}", self.model.config_path, fault.thing), ..fault };
+            self.update_store(fault);
+        }
+    }
+
+    fn update_store(&mut self, fault: Fault) {
+        for effect in self.model.update(Event::Store(StoreEvent::Broken(fault))) {
+            self.effects.run(effect);
+        }
+    }
+
+    /// Carries out what only the owner of the terminal can.
+    fn follow_foreground(&mut self, term: &mut Term) -> std::io::Result<()> {
+        term.set_mouse(self.model.settings.mouse)?;
+        for effect in std::mem::take(&mut self.foreground) {
+            match effect {
+                Effect::Copy(text) => term.send(CopyToClipboard::to_clipboard_from(text))?,
+                Effect::CopyFault(fault) => {
+                    let text = self.fault_in_words(&fault);
+                    term.send(CopyToClipboard::to_clipboard_from(text))?;
+                }
+                Effect::CopyEntries(entries) => {
+                    let line = |entry| format!("{}\n", self.text.entry(entry));
+                    let text: String = entries.iter().map(line).collect();
+                    term.send(CopyToClipboard::to_clipboard_from(text))?;
+                }
+                Effect::Quit => self.quit = true,
+                other => self.effects.run(other),
+            }
+        }
+        Ok(())
+    }
+
+    fn fault_in_words(&self, fault: &Fault) -> String {
+        if let Remedy::Grant(grant) = &fault.remedy {
+            return self.text.role(grant);
+        }
+        let words = self.text.fault(fault);
+        [words.what, words.detail, words.remedy].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
+    fn on_terminal(&mut self, event: TermEvent, term: &mut Term) -> std::io::Result<()> {
+        match event {
+            TermEvent::Key(key) => self.on_key(key, term)?,
+            TermEvent::Mouse(mouse) => self.on_mouse(mouse),
+            TermEvent::Paste(text) => self.update(Event::Act(Action::Paste(text))),
+            // The next frame measures the terminal itself.
+            TermEvent::Resize(..) | TermEvent::FocusGained | TermEvent::FocusLost => {}
+        }
+        Ok(())
+    }
+
+    fn on_key(&mut self, key: KeyEvent, term: &mut Term) -> std::io::Result<()> {
+        if key.kind == KeyEventKind::Release {
+            return Ok(());
+        }
+        match (key.code, key.modifiers) {
+            (KeyCode::Char('z'), KeyModifiers::CONTROL) => term.suspend(),
+            (KeyCode::Char('l'), KeyModifiers::CONTROL) => term.redraw(),
+            _ => {
+                if let Some(action) = self.keymap.resolve(&self.model, key) {
+                    self.update(Event::Act(action));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn on_mouse(&mut self, mouse: MouseEvent) {
+        let hit = self.view.hit(mouse.column, mouse.row);
+        let wheel = match mouse.kind {
+            MouseEventKind::ScrollUp => Some(-WHEEL),
+            MouseEventKind::ScrollDown => Some(WHEEL),
+            _ => None,
+        };
+        if let Some(by) = wheel {
+            let pane = match hit {
+                Some(Hit::Row { pane, .. } | Hit::Pane(pane) | Hit::Column { pane, .. }) => Some(pane),
+                Some(Hit::Item(_) | Hit::Dialog | Hit::Strip) | None => None,
+            };
+            return self.update(Event::Act(Action::Wheel { pane, by }));
+        }
+        if mouse.kind != MouseEventKind::Down(crossterm::event::MouseButton::Left) {
+            return;
+        }
+        let Some(hit) = hit else {
+            return;
+        };
+        let now = Instant::now();
+        let double = self.clicked.as_ref().is_some_and(|(at, last)| *last == hit && now - *at < DOUBLE_CLICK);
+        self.clicked = (!double).then_some((now, hit));
+        let action = match hit {
+            Hit::Row { pane, row } => Action::Click { pane, row: Some(row), double },
+            Hit::Pane(pane) => Action::Click { pane, row: None, double: false },
+            Hit::Column { pane, column } => Action::ClickColumn { pane, column },
+            Hit::Item(item) => Action::ClickItem(item),
+            Hit::Strip => Action::Do(Command::ToggleLog),
+            Hit::Dialog => return,
+        };
+        self.update(Event::Act(action));
+    }
+}
+
+/// Waits for any of the signals that ask the program to end.
+async fn any(signals: &mut [Signal; 3]) {
+    let [terminate, hangup, interrupt] = signals;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// When the clock on the wall shows the next second.
+fn next_second() -> Instant {
+    let past = Utc::now().timestamp_subsec_millis() % 1_000;
+    Instant::now() + Duration::from_millis(u64::from(1_001 - past))
+}

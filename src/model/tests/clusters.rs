@@ -1,0 +1,98 @@
+//! Clusters: connected when needed, honest about every state.
+
+use super::*;
+
+#[test]
+fn nothing_is_connected_until_it_is_needed() {
+    let mut model = model();
+    assert!(model.clusters.iter().all(|cluster| cluster.link == Link::Idle));
+    let effects = press(&mut model, Command::Create);
+    assert!(
+        matches!(&effects[0], Effect::Connect { cluster, namespaces, .. }
+        if cluster == "prod" && namespaces.contains("team")),
+        "{effects:?}"
+    );
+    assert_eq!(model.cluster("dev").unwrap().link, Link::Idle);
+}
+
+#[test]
+fn the_config_can_wish_a_cluster_connected_from_the_start() {
+    let mut model = Model::new(noon(), ME);
+    let mut loaded = Loaded::default();
+    loaded.settings.clusters.entry("dev".to_owned()).or_default().connect = true;
+    loaded.settings.clusters.entry("gone".to_owned()).or_default().connect = true;
+    model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
+    let effects = model.update(Event::Contexts(Ok(vec![context("dev"), context("prod")])));
+    assert_eq!(effects.len(), 1);
+    assert!(matches!(&effects[0], Effect::Connect { cluster, .. } if cluster == "dev"));
+    assert!(model.log.entries.is_empty(), "a wish for a context that is not here is no fault");
+}
+
+#[test]
+fn states_follow_the_answers() {
+    let mut model = model();
+    model.focus.pane = Pane::Clusters;
+    press(&mut model, Command::ConnectCluster);
+    assert_eq!(model.cluster("dev").unwrap().link, Link::Connecting);
+    for (link, what) in [
+        (Link::Unauthorized, What::Unauthorized),
+        (Link::Forbidden, What::Forbidden),
+        (Link::Unreachable, What::Unreachable),
+    ] {
+        let fault = Fault::new(what, "dev", "says so");
+        on_dev(&mut model, ClusterEvent::Failed { link, fault: fault.clone() });
+        assert_eq!(model.cluster("dev").unwrap().link, link);
+        assert_eq!(model.cluster("dev").unwrap().fault, Some(fault.clone()));
+        let told = model.log.entries.len();
+        on_dev(&mut model, ClusterEvent::Failed { link, fault });
+        assert_eq!(model.log.entries.len(), told, "the same fault is told once");
+    }
+    on_dev(&mut model, answered());
+    let dev = model.cluster("dev").unwrap();
+    assert_eq!((dev.link, dev.version.as_deref(), &dev.fault), (Link::Ready, Some("v1.33.1"), &None));
+}
+
+#[test]
+fn what_an_older_connection_says_is_dropped() {
+    let mut model = connected();
+    let old = model.cluster("dev").unwrap().epoch;
+    model.focus.pane = Pane::Clusters;
+    press(&mut model, Command::DisconnectCluster);
+    let request = PodRequest { target: "mysql".into(), ..request_for_mysql() };
+    let event = ClusterEvent::Applied(Box::new(pod(&request, 1, Phase::Ready)));
+    model.update(Event::Cluster { cluster: "dev".to_owned(), epoch: old, event });
+    assert!(model.pods.is_empty());
+    assert_eq!(model.cluster("dev").unwrap().link, Link::Idle);
+}
+
+#[test]
+fn a_narrower_watch_is_said_once() {
+    let mut model = model();
+    model.focus.pane = Pane::Clusters;
+    press(&mut model, Command::ConnectCluster);
+    let refused = Some(Fault::new(What::Forbidden, "dev", "pods is forbidden"));
+    for names in [vec!["team"], vec!["team", "other"]] {
+        let scope = Scope::Namespaces(names.into_iter().map(str::to_owned).collect());
+        on_dev(&mut model, ClusterEvent::Watching { scope, refused: refused.clone() });
+    }
+    assert_eq!(model.log.entries.len(), 1);
+}
+
+#[test]
+fn an_unknown_context_is_named() {
+    let mut model = model();
+    model.targets[0].cluster = "nowhere".to_owned();
+    model.targets.truncate(1);
+    model.unarranged = true;
+    model.arrange();
+    let effects = press(&mut model, Command::Create);
+    assert!(requests(&effects).is_empty());
+    let (entry, _) = model.notice.as_ref().unwrap();
+    assert_eq!(entry.thing, "nowhere");
+}
+
+fn request_for_mysql() -> PodRequest {
+    let mut model = connected();
+    model.target_list.select(1);
+    requests(&press(&mut model, Command::Create)).remove(0)
+}

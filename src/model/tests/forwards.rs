@@ -1,0 +1,188 @@
+//! Forwards: opened, pointed at pods, moved, told what went wrong.
+
+use super::super::dialog::{Dialog, Question};
+use super::super::event::{Epoch, ForwardEvent, Sample};
+use super::super::fault::Remedy;
+use super::super::forward::{Counts, ForwardId, ForwardState, Via};
+use super::*;
+
+/// `mysql` is asked to be forwarded in a connected cluster without pods.
+fn forwarded() -> (Model, PodRequest, ForwardId) {
+    let mut model = connected();
+    model.target_list.select(1);
+    let effects = press(&mut model, Command::Forward);
+    let request = requests(&effects).remove(0);
+    let id = *model.forwards.keys().next().unwrap();
+    assert!(matches!(&effects[..], [.., Effect::Point { via: None, waiting: true, .. }]), "{effects:?}");
+    tell(&mut model, id, ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]));
+    (model, request, id)
+}
+
+fn tell(model: &mut Model, id: ForwardId, event: ForwardEvent) -> Vec<Effect> {
+    let epoch = model.forwards[&id].spec.epoch;
+    let effects = model.update(Event::Forward { id, epoch, event });
+    model.arrange();
+    effects
+}
+
+fn pointed(effects: &[Effect]) -> Vec<(Option<String>, bool)> {
+    let point = |effect: &Effect| match effect {
+        Effect::Point { via, waiting, .. } => Some((via.as_ref().map(|via| via.pod.name.clone()), *waiting)),
+        _ => None,
+    };
+    effects.iter().filter_map(point).collect()
+}
+
+#[test]
+fn one_key_creates_waits_and_goes_through() {
+    let (mut model, request, id) = forwarded();
+    assert_eq!(model.forwards[&id].state, ForwardState::Waiting);
+    let pod = created(&mut model, &request, 1);
+    let effects = applied(&mut model, ready(&pod));
+    assert_eq!(pointed(&effects), [(Some(pod.key.name.clone()), false)]);
+    assert_eq!(model.forwards[&id].state, ForwardState::Live);
+    assert!(model.is_live("mysql"));
+    assert_eq!(model.ports["mysql"], 40_001, "a free port is remembered");
+}
+
+#[test]
+fn a_pod_that_is_there_is_used() {
+    let (mut model, request, id) = forwarded();
+    let pod = created(&mut model, &request, 1);
+    applied(&mut model, ready(&pod));
+    model.focus.pane = Pane::Forwards;
+    let effects = press(&mut model, Command::Stop);
+    assert!(effects.contains(&Effect::CloseForward { id }));
+    model.focus.pane = Pane::Targets;
+    let effects = press(&mut model, Command::Connect);
+    assert!(requests(&effects).is_empty());
+    assert_eq!(pointed(&effects), [(Some(pod.key.name), false)]);
+    let Some(Effect::OpenForward { spec, .. }) = effects.iter().find(|e| matches!(e, Effect::OpenForward { .. }))
+    else {
+        panic!("{effects:?}")
+    };
+    assert_eq!((spec.port, spec.any_port), (40_001, true), "the remembered port is a wish");
+}
+
+#[test]
+fn before_the_pods_are_known_nothing_is_created() {
+    let mut model = model();
+    model.target_list.select(1);
+    let effects = press(&mut model, Command::Forward);
+    assert!(requests(&effects).is_empty());
+    on_dev(&mut model, answered());
+    let effects = on_dev(&mut model, ClusterEvent::Listed { namespace: Some("team".into()), pods: vec![] });
+    assert_eq!(requests(&effects).len(), 1);
+    let effects = on_dev(&mut model, ClusterEvent::Listed { namespace: Some("team".into()), pods: vec![] });
+    assert!(requests(&effects).is_empty(), "one is enough");
+}
+
+#[test]
+fn a_refused_pod_breaks_the_forward_with_the_reason() {
+    let (mut model, request, id) = forwarded();
+    let fault = Fault::new(What::Quota, "mysql", "exceeded quota");
+    let result = Err(fault.clone());
+    let effects = model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
+    assert_eq!(pointed(&effects), [(None, false)]);
+    assert_eq!((model.forwards[&id].state, &model.forwards[&id].fault), (ForwardState::Broken, &Some(fault)));
+    let again = press(&mut model, Command::Forward);
+    assert_eq!(requests(&again).len(), 1, "asking again tries again");
+    assert_eq!(model.forwards.len(), 1);
+}
+
+#[test]
+fn a_forward_moves_to_another_pod_or_says_that_there_is_none() {
+    let (mut model, request, id) = forwarded();
+    let one = created(&mut model, &request, 1);
+    applied(&mut model, ready(&one));
+    let two = pod(&request, 2, Phase::Ready);
+    applied(&mut model, two.clone());
+    let effects = on_dev(&mut model, ClusterEvent::Gone { key: one.key.clone(), uid: one.uid });
+    assert_eq!(pointed(&effects), [(Some(two.key.name.clone()), false)]);
+    assert_eq!(model.forwards[&id].state, ForwardState::Live);
+    let effects = applied(&mut model, ProxyPod { phase: Phase::Expired, ..two });
+    assert_eq!(pointed(&effects), [(None, false)]);
+    let forward = &model.forwards[&id];
+    assert_eq!((forward.state, forward.fault.as_ref().unwrap().what), (ForwardState::Broken, What::PodExpired));
+    let three = pod(&request, 3, Phase::Ready);
+    let effects = applied(&mut model, three.clone());
+    assert_eq!(pointed(&effects), [(Some(three.key.name), false)], "a new pod mends it by itself");
+}
+
+#[test]
+fn somebody_elses_pod_is_used_only_when_it_is_chosen() {
+    let (mut model, request, id) = forwarded();
+    let theirs = ProxyPod { owner: "bob@desk".into(), ..pod(&request, 5, Phase::Ready) };
+    assert!(pointed(&applied(&mut model, theirs.clone())).is_empty());
+    model.focus.pane = Pane::Pods;
+    let effects = press(&mut model, Command::Forward);
+    let through = Via { pod: theirs.key.clone(), port: theirs.port };
+    assert!(effects.iter().any(|e| matches!(e, Effect::OpenForward { via: Some(via), .. } if *via == through)));
+    assert_eq!(model.forwards.len(), 2);
+    assert_eq!(model.forwards[&id].via, None);
+}
+
+#[test]
+fn a_taken_port_offers_the_next_free_one() {
+    let mut model = connected();
+    model.targets[0].local_port = 3306;
+    model.target_list.select(1);
+    press(&mut model, Command::Forward);
+    let id = *model.forwards.keys().next().unwrap();
+    let fault = Fault::new(What::PortInUse, "3306", "pid 7 (mysqld)").with(Remedy::OtherPort(3307));
+    tell(&mut model, id, ForwardEvent::NotBound(fault));
+    assert_eq!(model.forwards[&id].state, ForwardState::Failed);
+    assert!(matches!(
+        model.dialogs.last(),
+        Some(Dialog::Confirm { question: Question::OtherPort { port: 3307, .. }, .. })
+    ));
+    let before = model.forwards[&id].spec.epoch;
+    press(&mut model, Command::Right);
+    let effects = press(&mut model, Command::Accept);
+    assert!(
+        effects.iter().any(|e| matches!(e, Effect::OpenForward { spec, .. } if spec.port == 3307 && spec.id == id))
+    );
+    assert!(model.forwards[&id].spec.epoch > before);
+    let stale = Event::Forward { id, epoch: Epoch(before.0), event: ForwardEvent::Closed };
+    model.update(stale);
+    assert!(model.forwards.contains_key(&id), "the old opening's end is not the new one's");
+}
+
+#[test]
+fn a_failed_connection_is_told_and_leaves_the_forward_live() {
+    let (mut model, request, id) = forwarded();
+    let pod = created(&mut model, &request, 1);
+    applied(&mut model, ready(&pod));
+    let fault = Fault::new(What::TargetRefused, "10.0.0.1:3306", "");
+    tell(&mut model, id, ForwardEvent::ConnectionFailed(fault.clone()));
+    assert_eq!((model.forwards[&id].state, model.forwards[&id].fault.clone()), (ForwardState::Live, Some(fault)));
+    tell(&mut model, id, ForwardEvent::Down(Fault::new(What::Tunnel, "mysql", "")));
+    assert_eq!(model.forwards[&id].state, ForwardState::Reconnecting);
+    let via = model.forwards[&id].via.clone().unwrap();
+    tell(&mut model, id, ForwardEvent::Up(via));
+    assert_eq!((model.forwards[&id].state, &model.forwards[&id].fault), (ForwardState::Live, &None));
+}
+
+#[test]
+fn counters_become_rates_and_a_minute_of_history() {
+    let (mut model, _, id) = forwarded();
+    for second in 1..=70u64 {
+        let counts = Counts { open: 1, total: 2, failed: 0, up: second * 10, down: second * 1_000 };
+        let samples = vec![Sample { id, counts, tunnel: None }];
+        model.update(Event::Tick { now: noon() + TimeDelta::seconds(second.cast_signed()), samples });
+    }
+    let traffic = &model.forwards[&id].traffic;
+    assert_eq!((traffic.up_rate, traffic.down_rate, traffic.history.len()), (10, 1_000, 60));
+    assert_eq!(traffic.counts.down, 70_000);
+}
+
+#[test]
+fn an_open_forward_is_not_opened_twice() {
+    let (mut model, _, id) = forwarded();
+    let effects = press(&mut model, Command::Forward);
+    assert!(effects.is_empty(), "{effects:?}");
+    assert_eq!((model.forwards.len(), model.focus.pane), (1, Pane::Forwards));
+    assert_eq!(model.forward_list.selected(), Some(&id));
+    let effects = press(&mut model, Command::Copy);
+    assert_eq!(effects, [Effect::Copy("127.0.0.1:40001".to_owned())]);
+}

@@ -1,0 +1,103 @@
+//! Panes: filters, sorting, marks, the log.
+
+use super::super::list::TargetColumn;
+use super::*;
+
+fn type_in(model: &mut Model, text: &str) {
+    model.update(Event::Act(Action::Paste(text.to_owned())));
+    model.arrange();
+}
+
+#[test]
+fn a_filter_is_fuzzy_and_ends_with_enter_or_goes_with_escape() {
+    let mut model = model();
+    press(&mut model, Command::Filter);
+    type_in(&mut model, "msql");
+    assert_eq!(model.target_list.order, ["mysql"]);
+    press(&mut model, Command::Accept);
+    assert!(!model.filtering());
+    assert_eq!((model.target_list.order.len(), model.target_list.of), (1, 3));
+    press(&mut model, Command::Cancel);
+    assert_eq!(model.target_list.order.len(), 3);
+    press(&mut model, Command::Filter);
+    type_in(&mut model, "zzz");
+    assert!(model.target_list.order.is_empty());
+    press(&mut model, Command::Cancel);
+    assert_eq!(model.target_list.order.len(), 3);
+}
+
+#[test]
+fn filters_know_other_scripts() {
+    let mut model = model();
+    model.targets.push(target("生产数据库", "dev"));
+    press(&mut model, Command::Filter);
+    type_in(&mut model, "数据");
+    assert_eq!(model.target_list.order, ["生产数据库"]);
+}
+
+#[test]
+fn every_column_sorts_both_ways() {
+    let mut model = model();
+    for (at, column) in TargetColumn::ALL.iter().enumerate() {
+        model.update(Event::Act(Action::ClickColumn { pane: Pane::Targets, column: at }));
+        model.arrange();
+        assert_eq!(model.target_list.column, *column);
+        let up = model.target_list.order.clone();
+        assert_eq!(up.len(), 3);
+        let before = model.target_list.descending;
+        press(&mut model, Command::SortReverse);
+        assert_ne!(model.target_list.descending, before);
+        let down: Vec<_> = model.target_list.order.iter().rev().cloned().collect();
+        assert_eq!(up, down, "{column:?}");
+    }
+}
+
+#[test]
+fn keys_reach_every_pane_and_stop_at_the_ends() {
+    let mut model = model();
+    for pane in [Pane::Pods, Pane::Forwards, Pane::Clusters, Pane::Targets] {
+        press(&mut model, Command::Next);
+        assert_eq!(model.focus.pane, pane);
+    }
+    press(&mut model, Command::Bottom);
+    assert_eq!(model.target_list.cursor, 2);
+    press(&mut model, Command::Down);
+    assert_eq!(model.target_list.cursor, 2);
+    press(&mut model, Command::Top);
+    press(&mut model, Command::PageUp);
+    assert_eq!(model.target_list.cursor, 0);
+    model.focus.pane = Pane::Pods;
+    for command in Command::ALL.iter().filter(|c| !matches!(c, Command::Quit | Command::QuitNow)) {
+        model.dialogs.clear();
+        press(&mut model, *command);
+    }
+}
+
+#[test]
+fn a_reader_of_the_log_is_not_moved_by_what_happens() {
+    let mut model = model();
+    for _ in 0..10 {
+        press(&mut model, Command::Clean);
+    }
+    press(&mut model, Command::ToggleLog);
+    press(&mut model, Command::Up);
+    press(&mut model, Command::Up);
+    assert_eq!(model.log.back, 2);
+    let seen = model.log.shown().count();
+    model.fail(Fault::new(What::Server, "x", "y"));
+    assert_eq!((model.log.back, model.log.shown().count()), (3, seen));
+    press(&mut model, Command::Filter);
+    type_in(&mut model, "x");
+    assert_eq!(model.log.shown().count(), 1);
+}
+
+#[test]
+fn a_double_click_is_the_main_action() {
+    let mut model = connected();
+    let click = |row, double| Event::Act(Action::Click { pane: Pane::Targets, row: Some(row), double });
+    model.update(click(1, false));
+    assert_eq!(model.target_list.selected().map(String::as_str), Some("mysql"));
+    let effects = model.update(click(1, true));
+    assert!(effects.iter().any(|e| matches!(e, Effect::OpenForward { .. })));
+    model.update(Event::Act(Action::Click { pane: Pane::Pods, row: Some(99), double: true }));
+}

@@ -1,0 +1,151 @@
+//! `update` by table: events in, effects and state out.
+
+mod clusters;
+mod dialogs;
+mod files;
+mod forwards;
+mod lists;
+mod pods;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::Model;
+use super::action::{Action, Command};
+use super::cluster::{Context, Link, Scope};
+use super::effect::Effect;
+use super::event::{ClusterEvent, Event, Loaded, PodEvent, StoreEvent};
+use super::fault::{Fault, What};
+use super::focus::Pane;
+use super::proxy::{Phase, PodKey, PodRequest, ProxyPod};
+use super::settings::PodSettings;
+use super::target::Target;
+use super::ttl::Ttl;
+
+const ME: &str = "ann@laptop";
+
+fn noon() -> DateTime<Utc> {
+    "2026-01-02T12:00:00Z".parse().unwrap()
+}
+
+fn target(name: &str, cluster: &str) -> Target {
+    Target {
+        name: name.to_owned(),
+        cluster: cluster.to_owned(),
+        namespace: None,
+        address: "10.0.0.1:3306".parse().unwrap(),
+        local_port: 0,
+        ttl: None,
+        tags: Vec::new(),
+        pod: PodSettings::default(),
+    }
+}
+
+fn context(name: &str) -> Context {
+    Context {
+        name: name.to_owned(),
+        server: format!("https://{name}.example:6443"),
+        user: "ann".to_owned(),
+        namespace: "team".to_owned(),
+        current: name == "dev",
+    }
+}
+
+fn pod(request: &PodRequest, number: u32, phase: Phase) -> ProxyPod {
+    let started = (phase > Phase::Pending).then_some(noon());
+    ProxyPod {
+        key: PodKey {
+            cluster: request.cluster.clone(),
+            namespace: request.namespace.clone(),
+            name: format!("brow-{}-{number:06}", request.target),
+        },
+        uid: format!("uid-{number}"),
+        target_label: request.place().label,
+        target: request.target.clone(),
+        owner: ME.to_owned(),
+        phase,
+        fault: None,
+        created: noon(),
+        started,
+        ttl: Some(request.ttl),
+        port: 1080,
+        node: None,
+        image: "alpine/socat:latest".to_owned(),
+    }
+}
+
+/// A model with contexts `dev` and `prod` and targets `mysql` and `redis` on `dev`, nothing connected.
+fn model() -> Model {
+    let mut model = Model::new(noon(), ME);
+    let loaded = Loaded {
+        targets: vec![target("mysql", "dev"), target("redis", "dev"), target("far", "prod")],
+        path: "/home/ann/.config/brow/config.toml".to_owned(),
+        exists: true,
+        ..Loaded::default()
+    };
+    model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
+    model.update(Event::Contexts(Ok(vec![context("dev"), context("prod")])));
+    model.arrange();
+    model
+}
+
+/// The same with `dev` connected, answering and listed as empty.
+fn connected() -> Model {
+    let mut model = model();
+    model.focus.pane = Pane::Clusters;
+    press(&mut model, Command::ConnectCluster);
+    model.focus.pane = Pane::Targets;
+    on_dev(&mut model, ClusterEvent::Watching { scope: Scope::All, refused: None });
+    on_dev(&mut model, answered());
+    on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: Vec::new() });
+    model
+}
+
+fn answered() -> ClusterEvent {
+    ClusterEvent::Answered {
+        version: "v1.33.1".to_owned(),
+        rtt: std::time::Duration::from_millis(3),
+        skew: TimeDelta::zero(),
+    }
+}
+
+fn press(model: &mut Model, command: Command) -> Vec<Effect> {
+    let effects = model.update(Event::Act(Action::Do(command)));
+    model.arrange();
+    effects
+}
+
+fn on_dev(model: &mut Model, event: ClusterEvent) -> Vec<Effect> {
+    let epoch = model.cluster("dev").unwrap().epoch;
+    let effects = model.update(Event::Cluster { cluster: "dev".to_owned(), epoch, event });
+    model.arrange();
+    effects
+}
+
+fn applied(model: &mut Model, pod: ProxyPod) -> Vec<Effect> {
+    on_dev(model, ClusterEvent::Applied(Box::new(pod)))
+}
+
+fn requests(effects: &[Effect]) -> Vec<PodRequest> {
+    let request = |effect: &Effect| match effect {
+        Effect::CreatePod(request) => Some(request.clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(request).collect()
+}
+
+/// Answers a request as the API server would, with a pending pod.
+fn created(model: &mut Model, request: &PodRequest, number: u32) -> ProxyPod {
+    let pod = pod(request, number, Phase::Pending);
+    let result = Ok(Box::new(pod.clone()));
+    model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
+    model.arrange();
+    pod
+}
+
+fn ready(pod: &ProxyPod) -> ProxyPod {
+    ProxyPod { phase: Phase::Ready, started: Some(noon()), ..pod.clone() }
+}
+
+fn at(model: &mut Model, seconds: i64) -> Vec<Effect> {
+    model.update(Event::Tick { now: noon() + TimeDelta::seconds(seconds), samples: Vec::new() })
+}

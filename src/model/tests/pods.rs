@@ -1,0 +1,163 @@
+//! Proxy pods: asked for, watched, counted down, killed, cleaned.
+
+use super::super::dialog::{Dialog, Question};
+use super::*;
+
+#[test]
+fn marked_targets_get_a_pod_each() {
+    let mut model = connected();
+    press(&mut model, Command::MarkAll);
+    let effects = press(&mut model, Command::Create);
+    let asked = requests(&effects);
+    assert_eq!(asked.iter().map(|r| r.target.as_str()).collect::<Vec<_>>(), ["far", "mysql", "redis"]);
+    assert!(asked.iter().all(|r| r.ttl == Ttl::DEFAULT && r.namespace == "team"));
+    assert!(model.target_list.marks.is_empty());
+}
+
+#[test]
+fn a_ttl_can_be_given_for_one_creation_and_has_a_ceiling() {
+    let mut model = connected();
+    press(&mut model, Command::CreateWithTtl);
+    for wrong in ["25h", "0s", "abc", ""] {
+        set_field(&mut model, wrong);
+        assert!(requests(&press(&mut model, Command::Accept)).is_empty(), "{wrong}");
+    }
+    set_field(&mut model, "90s");
+    let asked = requests(&press(&mut model, Command::Accept));
+    assert_eq!(asked[0].ttl.secs(), 90);
+    assert!(model.dialogs.is_empty());
+
+    model.targets.iter_mut().for_each(|target| target.ttl = Ttl::from_secs(100_000));
+    assert!(requests(&press(&mut model, Command::Create)).is_empty());
+    assert!(matches!(&model.log.entries.back().unwrap().what,
+        super::super::log::Happening::Failed(fault) if fault.what == What::TtlTooLong));
+}
+
+fn set_field(model: &mut Model, text: &str) {
+    let Some(Dialog::AskTtl { field, .. }) = model.dialogs.last_mut() else { panic!("no field") };
+    *field = super::super::dialog::Field::new(text);
+}
+
+#[test]
+fn a_pod_counts_down_by_the_clusters_clock() {
+    let mut model = connected();
+    let asked = requests(&press(&mut model, Command::Create));
+    let asked = PodRequest { cluster: "dev".into(), ..asked[0].clone() };
+    let pod = ready(&pod(&asked, 1, Phase::Pending));
+    assert_eq!(pod.left(noon() + TimeDelta::seconds(60)), Some(TimeDelta::seconds(1_740)));
+    assert!(!pod.is_over(noon() + TimeDelta::seconds(1_799)));
+    assert!(pod.is_over(noon() + TimeDelta::seconds(1_800)));
+    assert_eq!(pod.left(noon() + TimeDelta::seconds(9_999)), Some(TimeDelta::zero()));
+}
+
+#[test]
+fn killing_asks_and_shows_at_once() {
+    let mut model = with_pod();
+    model.focus.pane = Pane::Pods;
+    let key = model.pod_list.selected().unwrap().clone();
+    press(&mut model, Command::Kill);
+    assert!(matches!(model.dialogs.last(), Some(Dialog::Confirm { question: Question::KillPods(_), button: 0 })));
+    assert!(press(&mut model, Command::Accept).is_empty(), "the first button is the harmless one");
+    press(&mut model, Command::Kill);
+    press(&mut model, Command::Right);
+    let effects = press(&mut model, Command::Accept);
+    assert!(effects.contains(&Effect::DeletePod { key: key.clone(), uid: "uid-1".into() }));
+    assert_eq!(model.pods[&key].phase, Phase::Terminating);
+    assert!(press(&mut model, Command::KillNow).is_empty(), "once is enough");
+
+    let refused = Err(Fault::new(What::Forbidden, &key.name, ""));
+    model.update(Event::Pod(PodEvent::Deleted { key: key.clone(), result: refused }));
+    assert_eq!(model.pods[&key].phase, Phase::Ready, "a refused deletion leaves the pod as it was");
+}
+
+#[test]
+fn only_our_own_finished_pods_are_cleaned_unless_asked_for_all() {
+    let mut model = with_pod();
+    let mine = model.pods.values().next().unwrap().clone();
+    let mut theirs = ProxyPod { owner: "bob@desk".into(), uid: "uid-2".into(), ..mine.clone() };
+    theirs.key.name = "brow-x-000002".into();
+    for pod in [&mine, &theirs] {
+        applied(&mut model, ProxyPod { phase: Phase::Expired, ..pod.clone() });
+    }
+    let deleted = |effects: &[Effect]| {
+        effects
+            .iter()
+            .filter_map(|e| match e {
+                Effect::DeletePod { key, .. } => Some(key.name.clone()),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    let effects = at(&mut model, 60);
+    assert_eq!(deleted(&effects), [mine.key.name.clone()], "every minute, without being asked");
+    assert!(deleted(&press(&mut model, Command::Clean)).is_empty());
+    press(&mut model, Command::CleanAll);
+    press(&mut model, Command::Right);
+    assert_eq!(deleted(&press(&mut model, Command::Accept)), [theirs.key.name]);
+}
+
+#[test]
+fn pods_left_by_an_earlier_run_are_cleaned_when_they_are_listed() {
+    let mut model = connected();
+    let request = requests(&press(&mut model, Command::Create)).remove(0);
+    let request = PodRequest { cluster: "dev".into(), ..request };
+    let over = ProxyPod { phase: Phase::Failed, ..pod(&request, 7, Phase::Ready) };
+    let effects = on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: vec![over.clone()] });
+    assert!(effects.contains(&Effect::DeletePod { key: over.key, uid: over.uid }));
+}
+
+#[test]
+fn a_list_replaces_what_was_known_of_its_namespace_only() {
+    let mut model = with_pod();
+    let mut other = model.pods.values().next().unwrap().clone();
+    other.key.namespace = "elsewhere".into();
+    applied(&mut model, other.clone());
+    on_dev(&mut model, ClusterEvent::Listed { namespace: Some("team".into()), pods: Vec::new() });
+    assert_eq!(model.pods.keys().collect::<Vec<_>>(), [&other.key]);
+}
+
+#[test]
+fn a_pod_of_the_same_name_is_another_pod() {
+    let mut model = with_pod();
+    let pod = model.pods.values().next().unwrap().clone();
+    on_dev(&mut model, ClusterEvent::Gone { key: pod.key.clone(), uid: "older".into() });
+    assert!(model.pods.contains_key(&pod.key));
+    on_dev(&mut model, ClusterEvent::Gone { key: pod.key.clone(), uid: pod.uid });
+    assert!(model.pods.is_empty());
+}
+
+#[test]
+fn quitting_asks_once_and_deletes_only_what_this_run_created() {
+    let mut model = with_pod();
+    let theirs = {
+        let mut pod = model.pods.values().next().unwrap().clone();
+        pod.key.name = "brow-old-000009".into();
+        pod
+    };
+    applied(&mut model, theirs);
+    assert!(press(&mut model, Command::Quit).is_empty());
+    assert!(matches!(
+        model.dialogs.last(),
+        Some(Dialog::Confirm { question: Question::Quit { forwards: 0, pods: 1 }, .. })
+    ));
+    press(&mut model, Command::Right);
+    press(&mut model, Command::Right);
+    let effects = press(&mut model, Command::Accept);
+    let deleted = effects.iter().filter(|e| matches!(e, Effect::DeletePod { .. })).count();
+    assert_eq!((deleted, effects.last()), (1, Some(&Effect::Quit)));
+
+    let mut model = with_pod();
+    press(&mut model, Command::Quit);
+    assert_eq!(press(&mut model, Command::Quit), [Effect::Quit], "twice means it");
+    assert_eq!(with_pod().update(Event::Terminate), [Effect::Quit], "a signal is not asked");
+}
+
+/// A connected model whose `mysql` has a ready pod that this run created.
+fn with_pod() -> Model {
+    let mut model = connected();
+    model.target_list.select(1);
+    let request = requests(&press(&mut model, Command::Create)).remove(0);
+    let pod = created(&mut model, &request, 1);
+    applied(&mut model, ready(&pod));
+    model
+}

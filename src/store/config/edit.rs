@@ -1,0 +1,348 @@
+//! Changes of targets, made in the text as it is on disk now: a person's comments and order stay, and what another
+//! instance or an editor wrote meanwhile is merged key by key.
+
+use toml_edit::{ArrayOfTables, Decor, DocumentMut, Item, RawString, Table, Value};
+
+use crate::model::effect::TargetEdit;
+use crate::model::fault::{Fault, What};
+use crate::model::target::Target;
+use crate::model::ttl::Ttl;
+
+use super::Config;
+use super::values::fields;
+
+/// A target that was taken out, as it stood in the file.
+#[derive(Debug, Clone)]
+pub struct Removed {
+    target: Target,
+    table: Table,
+    index: usize,
+    /// Comments above it that are not about it; they stayed, above whatever came next.
+    above: String,
+}
+
+/// What edits are made on.
+pub struct Editor<'a> {
+    document: DocumentMut,
+    /// The targets of the document, always in step with it.
+    targets: Vec<Target>,
+    max_ttl: Ttl,
+    /// The targets that whoever made the edits knew.
+    base: &'a [Target],
+    removed: &'a mut Vec<Removed>,
+}
+
+impl<'a> Editor<'a> {
+    /// An editor of `text`, which is `config`. `base` are the targets as whoever makes the edits knows them; what is
+    /// taken out goes to `removed`.
+    ///
+    /// # Errors
+    /// [`What::ConfigBroken`] for a text that is no TOML.
+    pub fn new(text: &str, config: &Config, base: &'a [Target], removed: &'a mut Vec<Removed>) -> Result<Self, Fault> {
+        let document = text.parse().map_err(|error: toml_edit::TomlError| {
+            Fault::new(What::ConfigBroken, "", error.message()) //
+        })?;
+        Ok(Self { document, targets: config.targets.clone(), max_ttl: config.settings.max_ttl, base, removed })
+    }
+
+    /// The text with the edits made so far.
+    pub fn text(&self) -> String {
+        let text = self.document.to_string();
+        // The blank line that was between two targets, where the first one is gone.
+        if self.document.as_table().is_empty() { text } else { text.trim_start_matches(['\n', '\r']).to_owned() }
+    }
+
+    /// Makes one edit.
+    ///
+    /// # Errors
+    /// [`What::EditConflict`] where what is to be changed is gone or was changed elsewhere to something else,
+    /// [`What::NameTaken`], [`What::TtlTooLong`]; each names the target. Nothing is changed then.
+    pub fn apply(&mut self, edit: &TargetEdit) -> Result<(), Fault> {
+        match edit {
+            TargetEdit::Add(target) => self.add(target),
+            TargetEdit::Replace { name, target } => self.replace(name, target),
+            TargetEdit::Remove { name } => self.remove(name),
+            TargetEdit::Restore(target) => self.restore(target),
+        }
+    }
+
+    fn at(&self, name: &str) -> Option<usize> {
+        self.targets.iter().position(|target| target.name == name)
+    }
+
+    fn known(&self, name: &str) -> Option<&'a Target> {
+        self.base.iter().find(|target| target.name == name)
+    }
+
+    fn tables(&mut self) -> Result<&mut ArrayOfTables, Fault> {
+        let item = self.document.entry("target").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+        item.as_array_of_tables_mut().ok_or_else(|| Fault::new(What::EditConflict, "target", "is no list of tables"))
+    }
+
+    fn table(&mut self, index: usize) -> Result<&mut Table, Fault> {
+        let gone = || Fault::new(What::EditConflict, "target", "is gone");
+        self.tables()?.get_mut(index).ok_or_else(gone)
+    }
+
+    fn check(&self, target: &Target) -> Result<(), Fault> {
+        match target.ttl {
+            Some(ttl) if ttl > self.max_ttl => {
+                Err(Fault::new(What::TtlTooLong, &target.name, format!("{ttl} is above {}", self.max_ttl)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a target of that name may be put in: `false` where the very same one is there already, as after an
+    /// edit that is tried again.
+    fn room_for(&self, target: &Target) -> Result<bool, Fault> {
+        match self.at(&target.name) {
+            None => Ok(true),
+            Some(at) if self.targets.get(at) == Some(target) => Ok(false),
+            Some(_) => Err(Fault::new(What::NameTaken, &target.name, "")),
+        }
+    }
+
+    fn add(&mut self, target: &Target) -> Result<(), Fault> {
+        self.check(target)?;
+        if !self.room_for(target)? {
+            return Ok(());
+        }
+        let mut table = Table::new();
+        for (key, value) in fields(target) {
+            if let Some(value) = value {
+                table.insert(key, Item::Value(value));
+            }
+        }
+        if !self.document.as_table().is_empty() {
+            table.decor_mut().set_prefix("\n");
+        }
+        self.tables()?.push(table);
+        self.targets.push(target.clone());
+        Ok(())
+    }
+
+    fn replace(&mut self, name: &str, target: &Target) -> Result<(), Fault> {
+        self.check(target)?;
+        let Some(at) = self.at(name) else {
+            // Tried again after it went through?
+            if self.targets.contains(target) {
+                return Ok(());
+            }
+            return Err(Fault::new(What::EditConflict, name, "it is no longer in the file"));
+        };
+        if name != target.name && self.at(&target.name).is_some() {
+            return Err(Fault::new(What::NameTaken, &target.name, ""));
+        }
+        let Some(current) = self.targets.get(at).cloned() else { return Ok(()) };
+        let base = self.known(name).cloned().unwrap_or_else(|| current.clone());
+        let changes = merge(name, &base, &current, target)?;
+        for (key, value) in changes {
+            self.set(at, key, value)?;
+        }
+        Ok(())
+    }
+
+    /// Sets a key of the nth target, or takes it out.
+    fn set(&mut self, at: usize, key: &'static str, value: Option<Value>) -> Result<(), Fault> {
+        let table = self.table(at)?;
+        match value {
+            Some(mut value) => match table.get_mut(key) {
+                // In place: inserting again would format the key anew, comment and all.
+                Some(item) => {
+                    if let Some(old) = item.as_value() {
+                        *value.decor_mut() = old.decor().clone();
+                    }
+                    *item = Item::Value(value);
+                }
+                None => _ = table.insert(key, Item::Value(value)),
+            },
+            None => self.unset(at, key)?,
+        }
+        Ok(())
+    }
+
+    /// Takes a key out; a comment above it stays, above the next key or table.
+    fn unset(&mut self, at: usize, key: &str) -> Result<(), Fault> {
+        let table = self.table(at)?;
+        let next = table.iter().map(|(name, _)| name.to_owned()).skip_while(|name| name != key).nth(1);
+        let above = table.key(key).map(|key| prefix(key.leaf_decor())).unwrap_or_default();
+        let position = table.position();
+        table.remove(key);
+        if !above.contains('#') {
+            return Ok(());
+        }
+        let next = next.filter(|name| table.get(name).is_some_and(Item::is_value));
+        match next.and_then(|name| table.get_key_value_mut(&name)) {
+            Some((mut key, _)) => {
+                let both = format!("{above}{}", prefix(key.leaf_decor()));
+                key.leaf_decor_mut().set_prefix(both);
+            }
+            None => self.put_before_next(position, &above),
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), Fault> {
+        // Gone already is what was wanted.
+        let Some(at) = self.at(name) else { return Ok(()) };
+        let Some(current) = self.targets.get(at).cloned() else { return Ok(()) };
+        if self.known(name).is_some_and(|base| *base != current) {
+            return Err(Fault::new(What::EditConflict, name, "it was changed in the file meanwhile"));
+        }
+        let tables = self.tables()?;
+        if at >= tables.len() {
+            return Ok(());
+        }
+        let mut table = tables.remove(at);
+        self.targets.remove(at);
+        // A comment with a blank line between it and the target is about the file, not about the target.
+        let prefix = prefix(table.decor());
+        let own = prefix.rfind("\n\n").map_or(0, |blank| blank + 2);
+        let (above, own) = prefix.split_at(own);
+        let above = if above.contains('#') { above } else { "" };
+        self.put_before_next(table.position(), above);
+        table.decor_mut().set_prefix(format!("\n{}", own.trim_start_matches('\n')));
+        self.removed.push(Removed { target: current, table, index: at, above: above.to_owned() });
+        Ok(())
+    }
+
+    fn restore(&mut self, target: &Target) -> Result<(), Fault> {
+        self.check(target)?;
+        if !self.room_for(target)? {
+            return Ok(());
+        }
+        let Some(last) = self.removed.iter().rposition(|removed| removed.target.name == target.name) else {
+            return self.add(target);
+        };
+        let Removed { target: was, mut table, index, above } = self.removed.remove(last);
+        let index = index.min(self.targets.len());
+        if index == 0 {
+            // Let it find its place by what stands around it: positions of then mean nothing in the text of now.
+            let own = prefix(table.decor());
+            let taken_back = self.take_back(&above);
+            table.decor_mut().set_prefix(format!("{taken_back}{}", own.trim_start_matches('\n')));
+        }
+        forget_positions(&mut table);
+        let tables = self.tables()?;
+        tables.insert(index, table);
+        if let Some(next) = tables.get_mut(index + 1)
+            && !prefix(next.decor()).starts_with('\n')
+        {
+            let apart = format!("\n{}", prefix(next.decor()));
+            next.decor_mut().set_prefix(apart);
+        }
+        self.targets.insert(index, was.clone());
+        for (key, value) in merge(&was.name, &was, &was, target)? {
+            self.set(index, key, value)?;
+        }
+        Ok(())
+    }
+
+    /// Puts a comment before the table that comes after that position in the file, or at the end.
+    fn put_before_next(&mut self, position: Option<isize>, comment: &str) {
+        if comment.is_empty() {
+            return;
+        }
+        let mut next: Option<&mut Table> = None;
+        each_table(self.document.as_table_mut(), &mut |table| {
+            if table.position() > position && next.as_ref().is_none_or(|next| table.position() < next.position()) {
+                next = Some(table);
+            }
+        });
+        match next {
+            Some(table) => {
+                let both = format!("{comment}{}", prefix(table.decor()).trim_start_matches('\n'));
+                table.decor_mut().set_prefix(both);
+            }
+            None => {
+                let both = format!("{comment}{}", raw(Some(self.document.trailing())));
+                self.document.set_trailing(both);
+            }
+        }
+    }
+
+    /// Takes a comment away from where [`Self::put_before_next`] put it.
+    fn take_back(&mut self, comment: &str) -> String {
+        if comment.is_empty() {
+            return String::new();
+        }
+        let mut found = false;
+        each_table(self.document.as_table_mut(), &mut |table| {
+            let before = prefix(table.decor());
+            if let Some(rest) = before.strip_prefix(comment).filter(|_| !found) {
+                table.decor_mut().set_prefix(rest);
+                found = true;
+            }
+        });
+        let trailing = raw(Some(self.document.trailing()));
+        match trailing.strip_prefix(comment).filter(|_| !found) {
+            Some(rest) => self.document.set_trailing(rest),
+            None if !found => return String::new(),
+            None => {}
+        }
+        comment.to_owned()
+    }
+}
+
+/// The keys to set so that what `base` was changed to in `wanted` is changed in `current` too.
+fn merge(
+    name: &str,
+    base: &Target,
+    current: &Target,
+    wanted: &Target,
+) -> Result<Vec<(&'static str, Option<Value>)>, Fault> {
+    let same = |a: &Option<Value>, b: &Option<Value>| {
+        a.as_ref().map(ToString::to_string) == b.as_ref().map(ToString::to_string)
+    };
+    let mut changes = Vec::new();
+    for (((key, was), (_, is)), (_, wish)) in fields(base).into_iter().zip(fields(current)).zip(fields(wanted)) {
+        if same(&was, &wish) || same(&is, &wish) {
+            continue;
+        }
+        if !same(&was, &is) {
+            let says = format!("`{key}` was changed in the file meanwhile");
+            return Err(Fault::new(What::EditConflict, name, says));
+        }
+        changes.push((key, wish));
+    }
+    Ok(changes)
+}
+
+fn raw(text: Option<&RawString>) -> String {
+    text.and_then(RawString::as_str).unwrap_or_default().to_owned()
+}
+
+fn prefix(decor: &Decor) -> String {
+    raw(decor.prefix())
+}
+
+/// Calls `visit` with every table that has a header of its own, in no particular order.
+fn each_table<'t>(table: &'t mut Table, visit: &mut dyn FnMut(&'t mut Table)) {
+    for (_, item) in table.iter_mut() {
+        let below: Vec<&'t mut Table> = match item {
+            Item::Table(table) => vec![table],
+            Item::ArrayOfTables(tables) => tables.iter_mut().collect(),
+            Item::None | Item::Value(_) => continue,
+        };
+        for table in below {
+            if table.is_implicit() || table.is_dotted() {
+                each_table(table, visit);
+            } else {
+                visit(table);
+            }
+        }
+    }
+}
+
+/// Makes a table and those below it stand where they are put.
+fn forget_positions(table: &mut Table) {
+    table.set_position(None);
+    for (_, item) in table.iter_mut() {
+        match item {
+            Item::Table(table) => forget_positions(table),
+            Item::ArrayOfTables(tables) => tables.iter_mut().for_each(forget_positions),
+            Item::None | Item::Value(_) => {}
+        }
+    }
+}

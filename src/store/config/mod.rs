@@ -1,0 +1,243 @@
+//! The config as text: read into the model's types, and edited with a person's comments and order kept.
+
+pub mod edit;
+pub mod problem;
+pub mod section;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use toml_edit::{Document, Item};
+
+use crate::model::action::Command;
+use crate::model::fault::{Fault, What};
+use crate::model::settings::{
+    ClusterSettings, Colors, KeyOverride, Language, OnQuit, PodSettings, PullPolicy, Resources, Settings, Toleration,
+};
+use crate::model::target::Target;
+use crate::model::ttl::Ttl;
+
+use problem::Problem;
+use section::{Found, Reader, Section, kind, nearest};
+
+/// A config that makes sense.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Config {
+    /// All but the targets.
+    pub settings: Settings,
+    /// The targets, in the file's order.
+    pub targets: Vec<Target>,
+}
+
+/// The places a key can be given a meaning in.
+const PLACES: [&str; 8] = ["anywhere", "clusters", "targets", "pods", "forwards", "log", "dialogs", "form"];
+
+/// Reads a config.
+///
+/// # Errors
+/// What is wrong first, with file, line, column and key.
+pub fn read(path: &Path, text: &str) -> Result<Config, Fault> {
+    let document = Document::parse(text).map_err(|error| {
+        let problem = [Problem::syntax(text, &error)];
+        problem::fault(path, text, &problem).unwrap_or_else(|| Fault::new(What::ConfigBroken, "", ""))
+    })?;
+    let reader = Reader::new(text);
+    let config = whole(reader.root(document.as_table()));
+    match problem::fault(path, text, &reader.into_problems()) {
+        Some(fault) => Err(fault),
+        None => Ok(config),
+    }
+}
+
+fn whole(mut root: Section<'_, '_>) -> Config {
+    let base = Settings::default();
+    let mut settings = Settings {
+        language: root.one_of("language", &[("en", Language::En), ("zh-CN", Language::ZhCn)]),
+        theme: root.word("theme").map_or(base.theme, |found| found.value),
+        colors: root
+            .one_of(
+                "colors",
+                &[
+                    ("auto", Colors::Auto),
+                    ("truecolor", Colors::Truecolor),
+                    ("256", Colors::Ansi256),
+                    ("16", Colors::Ansi16),
+                    ("none", Colors::None),
+                ],
+            )
+            .unwrap_or(base.colors),
+        mouse: root.boolean("mouse").unwrap_or(base.mouse),
+        on_quit: root
+            .one_of("on_quit", &[("ask", OnQuit::Ask), ("leave", OnQuit::Leave), ("delete", OnQuit::Delete)])
+            .unwrap_or(base.on_quit),
+        ..base
+    };
+    if let Some(section) = root.section("defaults") {
+        defaults(section, &mut settings);
+    }
+    for (name, section) in root.named("cluster") {
+        settings.clusters.insert(name.value, cluster(section));
+    }
+    if let Some(section) = root.section("keys") {
+        settings.keys = keys(section);
+    }
+    let sections = root.list("target", false).unwrap_or_default();
+    let mut names = BTreeSet::new();
+    let targets = sections.into_iter().filter_map(|section| target(section, &mut names, settings.max_ttl)).collect();
+    root.finish();
+    Config { settings, targets }
+}
+
+fn defaults(mut section: Section<'_, '_>, settings: &mut Settings) {
+    let (ttl, max) = (section.parsed::<Ttl>("ttl"), section.parsed::<Ttl>("max_ttl"));
+    settings.max_ttl = max.map_or(settings.max_ttl, |found| found.value);
+    if let Some(found) = &ttl {
+        within(&section, found, settings.max_ttl);
+    }
+    // Who sets a ceiling below the built-in default means pods without a TTL too.
+    settings.ttl = ttl.map_or(settings.ttl.min(settings.max_ttl), |found| found.value);
+    settings.pod = pod(&mut section);
+    section.finish();
+}
+
+fn within(section: &Section<'_, '_>, ttl: &Found<Ttl>, max: Ttl) {
+    if ttl.value > max {
+        let says = format!("is {}, above the ceiling of {max} (`defaults.max_ttl`)", ttl.value);
+        section.problem(&ttl.span, "ttl", says);
+    }
+}
+
+fn cluster(mut section: Section<'_, '_>) -> ClusterSettings {
+    let protocols = ["spdy", "spdy-websocket", "v4-websocket"].map(|name| (name, name));
+    let settings = ClusterSettings {
+        connect: section.boolean("connect").unwrap_or_default(),
+        tunnel: section.one_of("tunnel", &protocols).map(str::to_owned),
+        pod: pod(&mut section),
+    };
+    section.finish();
+    settings
+}
+
+fn pod(section: &mut Section<'_, '_>) -> PodSettings {
+    let policies =
+        [("Always", PullPolicy::Always), ("IfNotPresent", PullPolicy::IfNotPresent), ("Never", PullPolicy::Never)];
+    PodSettings {
+        image: section.word("image").map(|found| found.value),
+        pull_policy: section.one_of("pull_policy", &policies),
+        pull_secrets: section.texts("pull_secrets"),
+        node_selector: section.map("node_selector"),
+        tolerations: section.list("tolerations", true).map(|all| all.into_iter().map(toleration).collect()),
+        resources: section.section("resources").map(resources).unwrap_or_default(),
+        labels: section.map("labels"),
+        annotations: section.map("annotations"),
+    }
+}
+
+fn toleration(mut section: Section<'_, '_>) -> Toleration {
+    let same = |word: &'static str| (word, word);
+    let toleration = Toleration {
+        key: section.text("key").map(|found| found.value),
+        operator: section.one_of("operator", &["Exists", "Equal"].map(same)).map(str::to_owned),
+        value: section.text("value").map(|found| found.value),
+        effect: section.one_of("effect", &["NoSchedule", "PreferNoSchedule", "NoExecute"].map(same)).map(str::to_owned),
+    };
+    section.finish();
+    toleration
+}
+
+fn resources(mut section: Section<'_, '_>) -> Resources {
+    let mut quantity = |key| {
+        let found = section.text(key)?;
+        if is_quantity(&found.value) {
+            return Some(found.value);
+        }
+        let says = format!("is \"{}\": write a quantity such as 10m, 0.5 or 16Mi", found.value.escape_debug());
+        section.problem(&found.span, key, says);
+        None
+    };
+    let resources = Resources {
+        cpu_request: quantity("cpu_request"),
+        cpu_limit: quantity("cpu_limit"),
+        memory_request: quantity("memory_request"),
+        memory_limit: quantity("memory_limit"),
+    };
+    section.finish();
+    resources
+}
+
+/// Whether a text is a Kubernetes quantity of zero or more: digits, perhaps with a fraction, and a suffix
+/// (`k8s.io/apimachinery/pkg/api/resource`, the grammar in `quantity.go`; exponents are left out).
+fn is_quantity(text: &str) -> bool {
+    const SUFFIXES: [&str; 16] = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    number(whole) && number(fraction) && SUFFIXES.contains(&&text[digits.len()..])
+}
+
+fn target(mut section: Section<'_, '_>, names: &mut BTreeSet<String>, max_ttl: Ttl) -> Option<Target> {
+    let name = section.word("name");
+    if let Some(name) = &name
+        && !names.insert(name.value.clone())
+    {
+        section.problem(&name.span, "name", format!("is \"{}\", which another target has", name.value));
+    }
+    let cluster = section.word("cluster");
+    let namespace = section.word("namespace").map(|found| found.value);
+    let address = section.parsed("address");
+    let local_port = section.port("local_port").unwrap_or_default();
+    let ttl = section.parsed("ttl");
+    if let Some(ttl) = &ttl {
+        within(&section, ttl, max_ttl);
+    }
+    let tags = section.texts("tags").unwrap_or_default();
+    let pod = pod(&mut section);
+    section.require(&["name", "cluster", "address"]);
+    section.finish();
+    Some(Target {
+        name: name?.value,
+        cluster: cluster?.value,
+        namespace,
+        address: address?.value,
+        local_port,
+        ttl: ttl.map(|found| found.value),
+        tags,
+        pod,
+    })
+}
+
+fn keys(mut section: Section<'_, '_>) -> Vec<KeyOverride> {
+    let mut all = Vec::new();
+    for place in PLACES {
+        let Some(commands) = section.section(place) else { continue };
+        for (command, item) in commands.free() {
+            if Command::named(command.value).is_none() {
+                let near = nearest(command.value, Command::ALL.iter().map(|known| known.name())).unwrap_or_default();
+                let says = format!("is not a known command; the nearest is `{near}`");
+                commands.problem(&command.span, command.value, says);
+            }
+            let chords = match item {
+                Item::Value(value) if value.is_str() => Some(value.as_str().into_iter().map(str::to_owned).collect()),
+                Item::Value(value) => value
+                    .as_array()
+                    .and_then(|list| list.iter().map(|chord| chord.as_str().map(str::to_owned)).collect()),
+                Item::None | Item::Table(_) | Item::ArrayOfTables(_) => None,
+            };
+            let Some(keys) = chords else {
+                let span = item.span().unwrap_or_else(|| command.span.clone());
+                let says = format!("must be a key such as \"c\" or a list of them, not {}", kind(item));
+                commands.problem(&span, command.value, says);
+                continue;
+            };
+            let line = commands.reader().line(command.span.start);
+            all.push(KeyOverride { place: place.to_owned(), command: command.value.to_owned(), keys, line });
+        }
+    }
+    section.finish();
+    // In the file's order, so that of two that clash the later one is named.
+    all.sort_by_key(|key| key.line);
+    all
+}

@@ -1,0 +1,72 @@
+//! What is wrong with a config, and where: every message names file, line, column and key.
+
+use std::ops::Range;
+use std::path::Path;
+
+use crate::model::fault::{Fault, What};
+
+/// One thing that is wrong with a config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Byte offset in the text.
+    pub at: usize,
+    /// The sentence; it names the key.
+    pub says: String,
+}
+
+impl Problem {
+    /// A problem at the beginning of `span`.
+    pub fn new(span: &Range<usize>, says: impl Into<String>) -> Self {
+        Self { at: span.start, says: says.into() }
+    }
+
+    /// What the TOML parser says, with the key of the line that it stumbled over, where the line has one.
+    pub fn syntax(text: &str, error: &toml_edit::TomlError) -> Self {
+        // The parser's span may begin at the line's end: the key is then still the one of that line.
+        let at = error.span().map_or(0, |span| span.start).min(text.len());
+        let line = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1);
+        let line = text.get(line..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        let message = error.message().trim().replace('\n', ", ");
+        let key = line.split_once('=').map(|(key, _)| key.trim()).filter(|key| !key.is_empty());
+        let says = match key {
+            Some(key) => format!("`{key}`: {message}"),
+            None if line.trim().is_empty() => message,
+            None => format!("`{}`: {message}", line.trim()),
+        };
+        Self { at, says }
+    }
+}
+
+/// Line and column of a byte offset, both from 1; columns count characters.
+pub fn line_column(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    (line, before.get(start..).unwrap_or_default().chars().count() + 1)
+}
+
+/// The fault for a config's problems: the first in the file's order, and how many more there are.
+/// `None` where there are none.
+pub fn fault(path: &Path, text: &str, problems: &[Problem]) -> Option<Fault> {
+    let first = problems.iter().min_by_key(|problem| problem.at)?;
+    let (line, column) = line_column(text, first.at);
+    let more = match problems.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    let place = format!("{}:{line}:{column}", path.display());
+    Some(Fault::new(What::ConfigBroken, place, format!("{}{more}", first.says)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters() {
+        let text = "a\n中文 = 1\n";
+        assert_eq!(line_column(text, 0), (1, 1));
+        assert_eq!(line_column(text, text.find('=').unwrap()), (2, 4));
+        assert_eq!(line_column(text, 999), (3, 1));
+    }
+}

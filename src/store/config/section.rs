@@ -1,0 +1,338 @@
+//! Reading one table of the config. Asking for a key is what makes it known: the list of known keys, which unknown
+//! ones are compared with and which the sample config must name, cannot differ from what is read.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+#[cfg(test)]
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::ops::Range;
+use std::str::FromStr;
+
+use toml_edit::{Item, TableLike, Value};
+
+use super::problem::{Problem, line_column};
+
+/// The text that is read and what was found wrong with it so far.
+#[derive(Debug)]
+pub struct Reader<'t> {
+    text: &'t str,
+    problems: RefCell<Vec<Problem>>,
+    /// Keys that were asked for, and those of them that were there.
+    #[cfg(test)]
+    pub keys: RefCell<(BTreeSet<String>, BTreeSet<String>)>,
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+pub struct Found<T> {
+    /// The value.
+    pub value: T,
+    /// Its bytes in the text.
+    pub span: Range<usize>,
+}
+
+/// One table of the config, while it is read.
+pub struct Section<'r, 't> {
+    reader: &'r Reader<'t>,
+    table: &'t dyn TableLike,
+    /// What the table is called in messages: `target`, `cluster.dev`.
+    name: String,
+    /// The keys asked for.
+    known: Vec<&'static str>,
+    /// Where the table begins.
+    pub span: Range<usize>,
+}
+
+impl<'t> Reader<'t> {
+    /// A reader of that text.
+    pub fn new(text: &'t str) -> Self {
+        Self {
+            text,
+            problems: RefCell::default(),
+            #[cfg(test)]
+            keys: RefCell::default(),
+        }
+    }
+
+    /// The section for the whole file.
+    pub fn root<'r>(&'r self, table: &'t dyn TableLike) -> Section<'r, 't> {
+        Section { reader: self, table, name: String::new(), known: Vec::new(), span: 0..0 }
+    }
+
+    /// Notes that something is wrong.
+    pub fn problem(&self, span: &Range<usize>, says: impl Into<String>) {
+        self.problems.borrow_mut().push(Problem::new(span, says));
+    }
+
+    /// The line of a byte offset, from 1.
+    pub fn line(&self, at: usize) -> usize {
+        line_column(self.text, at).0
+    }
+
+    /// What was found wrong.
+    pub fn into_problems(self) -> Vec<Problem> {
+        self.problems.into_inner()
+    }
+}
+
+/// The candidate that is spelled most like `name`.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Transposed letters are the commonest slip and count as one (Damerau).
+    candidates.into_iter().min_by_key(|candidate| strsim::damerau_levenshtein(name, candidate))
+}
+
+impl<'r, 't> Section<'r, 't> {
+    /// The key as messages name it.
+    pub fn path(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    }
+
+    /// Notes that something is wrong with a key of this table.
+    pub fn problem(&self, span: &Range<usize>, key: &str, says: impl Display) {
+        self.reader.problem(span, format!("`{}` {says}", self.path(key)));
+    }
+
+    /// The reader, for what is not about one key.
+    pub fn reader(&self) -> &'r Reader<'t> {
+        self.reader
+    }
+
+    fn item(&mut self, key: &'static str) -> Option<Found<&'t Item>> {
+        self.known.push(key);
+        let found = self.table.get_key_value(key).filter(|(_, item)| !item.is_none());
+        #[cfg(test)]
+        {
+            // Which cluster or place it is makes no difference to what may stand in it.
+            let group = self.name.split('.').next().unwrap_or_default();
+            let group = if group == "cluster" { group } else { &self.name };
+            let mut keys = self.reader.keys.borrow_mut();
+            keys.0.insert(format!("{group}.{key}"));
+            if found.is_some() {
+                keys.1.insert(format!("{group}.{key}"));
+            }
+        }
+        let (name, item) = found?;
+        let span = item.span().or_else(|| name.span()).unwrap_or_else(|| self.span.clone());
+        Some(Found { value: item, span })
+    }
+
+    fn must_be<T>(&self, key: &str, wanted: &str, found: &Found<&Item>) -> Option<T> {
+        self.problem(&found.span, key, format!("must be {wanted}, not {}", kind(found.value)));
+        None
+    }
+
+    /// A text.
+    pub fn text(&mut self, key: &'static str) -> Option<Found<String>> {
+        let found = self.item(key)?;
+        match found.value.as_str() {
+            Some(text) => Some(Found { value: text.to_owned(), span: found.span }),
+            None => self.must_be(key, "a text in quotes", &found),
+        }
+    }
+
+    /// A text with something in it, and nothing that would upset a terminal.
+    pub fn word(&mut self, key: &'static str) -> Option<Found<String>> {
+        let found = self.text(key)?;
+        if found.value.trim().is_empty() {
+            self.problem(&found.span, key, "is empty");
+            return None;
+        }
+        if found.value.trim() != found.value || found.value.chars().any(char::is_control) {
+            self.problem(&found.span, key, "must not begin or end with spaces nor hold control characters");
+            return None;
+        }
+        Some(found)
+    }
+
+    /// A text that is read as something else, whose error says what is wrong.
+    pub fn parsed<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Option<Found<T>> {
+        let found = self.text(key)?;
+        match found.value.parse() {
+            Ok(value) => Some(Found { value, span: found.span }),
+            Err(error) => {
+                self.problem(&found.span, key, format!("is \"{}\": {error}", found.value.escape_debug()));
+                None
+            }
+        }
+    }
+
+    /// One of a few words.
+    pub fn one_of<T: Copy>(&mut self, key: &'static str, choices: &[(&'static str, T)]) -> Option<T> {
+        let found = self.text(key)?;
+        if let Some((_, value)) = choices.iter().find(|(word, _)| *word == found.value) {
+            return Some(*value);
+        }
+        let words: Vec<_> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        let near = nearest(&found.value, choices.iter().map(|(word, _)| *word)).unwrap_or_default();
+        let given = found.value.escape_debug();
+        self.problem(
+            &found.span,
+            key,
+            format!("must be {}, not \"{given}\"; the nearest is \"{near}\"", words.join(" or ")),
+        );
+        None
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        let found = self.item(key)?;
+        found.value.as_bool().or_else(|| self.must_be(key, "true or false", &found))
+    }
+
+    /// A port, or 0 for any.
+    pub fn port(&mut self, key: &'static str) -> Option<u16> {
+        const WANTED: &str = "a whole number from 0 to 65535";
+        let found = self.item(key)?;
+        let Some(number) = found.value.as_integer() else { return self.must_be(key, WANTED, &found) };
+        let port = u16::try_from(number).ok();
+        if port.is_none() {
+            self.problem(&found.span, key, format!("must be {WANTED}, not {number}"));
+        }
+        port
+    }
+
+    /// A list of texts.
+    pub fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
+        let found = self.item(key)?;
+        let Some(array) = found.value.as_array() else {
+            return self.must_be(key, "a list of texts such as [\"a\", \"b\"]", &found);
+        };
+        let mut texts = Vec::new();
+        for value in array {
+            match value.as_str() {
+                Some(text) => texts.push(text.to_owned()),
+                None => {
+                    let span = value.span().unwrap_or_else(|| found.span.clone());
+                    self.problem(&span, key, format!("must hold texts in quotes, not {}", value_kind(value)));
+                }
+            }
+        }
+        Some(texts)
+    }
+
+    /// A table of texts by free names.
+    pub fn map(&mut self, key: &'static str) -> BTreeMap<String, String> {
+        let Some(found) = self.item(key) else { return BTreeMap::new() };
+        let Some(table) = found.value.as_table_like() else {
+            return self.must_be(key, "a table such as { name = \"text\" }", &found).unwrap_or_default();
+        };
+        let mut map = BTreeMap::new();
+        for (name, item) in table.iter() {
+            match item.as_str() {
+                Some(text) => _ = map.insert(name.to_owned(), text.to_owned()),
+                None => {
+                    let span = item.span().unwrap_or_else(|| found.span.clone());
+                    let says = format!("must hold texts in quotes, not {} at `{name}`", kind(item));
+                    self.problem(&span, key, says);
+                }
+            }
+        }
+        map
+    }
+
+    /// A table of its own keys.
+    pub fn section(&mut self, key: &'static str) -> Option<Section<'r, 't>> {
+        let found = self.item(key)?;
+        self.open(key, &found)
+    }
+
+    fn open(&self, key: &str, found: &Found<&'t Item>) -> Option<Section<'r, 't>> {
+        let Some(table) = found.value.as_table_like() else {
+            return self.must_be(key, "a table", found);
+        };
+        let (reader, name) = (self.reader, self.path(key));
+        Some(Section { reader, table, name, known: Vec::new(), span: found.span.clone() })
+    }
+
+    /// A table of tables by free names (`[cluster.dev]`).
+    pub fn named(&mut self, key: &'static str) -> Vec<(Found<String>, Section<'r, 't>)> {
+        let Some(all) = self.section(key) else { return Vec::new() };
+        let mut sections = Vec::new();
+        for (name, _) in all.table.iter() {
+            let Some((key, item)) = all.table.get_key_value(name) else { continue };
+            let at = key.span().unwrap_or_else(|| all.span.clone());
+            let span = item.span().unwrap_or_else(|| at.clone());
+            if let Some(section) = all.open(name, &Found { value: item, span }) {
+                sections.push((Found { value: name.to_owned(), span: at }, section));
+            }
+        }
+        sections
+    }
+
+    /// A list of tables: `[[target]]`, or where `inline` lets it, `[{ … }, { … }]`.
+    pub fn list(&mut self, key: &'static str, inline: bool) -> Option<Vec<Section<'r, 't>>> {
+        let found = self.item(key)?;
+        let name = self.path(key);
+        let tables: Vec<(&'t dyn TableLike, Option<Range<usize>>)> = match found.value {
+            Item::ArrayOfTables(tables) => tables.iter().map(|t| (t as &dyn TableLike, t.span())).collect(),
+            Item::Value(Value::Array(array)) if inline => {
+                let tables = array.iter().map(|value| match value {
+                    Value::InlineTable(table) => Some((table as &dyn TableLike, table.span())),
+                    _ => None,
+                });
+                match tables.collect() {
+                    Some(tables) => tables,
+                    None => return self.must_be(key, "a list of tables", &found),
+                }
+            }
+            _ => return self.must_be(key, &format!("written as [[{name}]] tables"), &found),
+        };
+        let section = |(table, span): (&'t dyn TableLike, Option<Range<usize>>)| Section {
+            reader: self.reader,
+            table,
+            name: name.clone(),
+            known: Vec::new(),
+            span: span.unwrap_or_else(|| found.span.clone()),
+        };
+        Some(tables.into_iter().map(section).collect())
+    }
+
+    /// Every key of this table with its item, for tables whose keys are not ours to list.
+    pub fn free(&self) -> Vec<(Found<&'t str>, &'t Item)> {
+        let entries = self.table.iter().map(|(name, item)| {
+            let span = self.table.key(name).and_then(toml_edit::Key::span);
+            (Found { value: name, span: span.unwrap_or_else(|| self.span.clone()) }, item)
+        });
+        entries.collect()
+    }
+
+    /// Notes which of these keys are not there.
+    pub fn require(&self, keys: &[&str]) {
+        for key in keys.iter().filter(|key| !self.table.contains_key(key)) {
+            self.problem(&self.span, key, "is missing");
+        }
+    }
+
+    /// Notes every key that nobody asked for, with the nearest that somebody did.
+    pub fn finish(self) {
+        for (found, _) in self.free() {
+            if !self.known.contains(&found.value) {
+                let near = nearest(found.value, self.known.iter().copied()).unwrap_or_default();
+                self.problem(&found.span, found.value, format!("is not a known key; the nearest is `{near}`"));
+            }
+        }
+    }
+}
+
+/// What an item is, in words.
+pub fn kind(item: &Item) -> &'static str {
+    match item {
+        Item::None => "nothing",
+        Item::Value(value) => value_kind(value),
+        Item::Table(_) => "a table",
+        Item::ArrayOfTables(_) => "a list of tables",
+    }
+}
+
+fn value_kind(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "a text",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a fraction",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "a list",
+        Value::InlineTable(_) => "a table",
+    }
+}

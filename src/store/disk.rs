@@ -1,0 +1,185 @@
+//! Files that are never half written and that two instances may write: temporary file, fsync, rename; an advisory
+//! lock beside the file.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Access, FlockOperation, access, flock};
+
+use crate::model::fault::{Fault, What};
+
+use super::config::problem::line_column;
+
+/// How long another instance may hold a lock; it holds it for one read and one write.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// As many symlinks as Linux follows (`path_resolution(7)`).
+const LINKS: usize = 40;
+
+/// A fault for a file that cannot be written.
+pub fn unwritable(path: &Path, error: &io::Error) -> Fault {
+    Fault::new(What::FileUnwritable, path.display().to_string(), error.to_string())
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Fault {
+    Fault::new(What::FileUnreadable, path.display().to_string(), error.to_string())
+}
+
+/// The text of a file; `None` where there is no file.
+///
+/// # Errors
+/// [`What::FileUnreadable`], and [`What::ConfigBroken`] for a file that is not UTF-8, naming the place.
+pub fn read(path: &Path) -> Result<Option<String>, Fault> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(path, &error)),
+    };
+    String::from_utf8(bytes).map(Some).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes().get(..valid).unwrap_or_default());
+        let (line, column) = line_column(&text, valid);
+        Fault::new(What::ConfigBroken, format!("{}:{line}:{column}", path.display()), "not UTF-8 text")
+    })
+}
+
+/// The file that a path means: where symlinks lead, also when nothing is there yet. What is written replaces that
+/// file, not the link to it.
+///
+/// # Errors
+/// [`What::FileUnreadable`] for links that go in a circle.
+pub fn resolve(path: &Path) -> Result<PathBuf, Fault> {
+    let mut file = path.to_owned();
+    for _ in 0..LINKS {
+        match fs::read_link(&file) {
+            Ok(link) => file = file.parent().unwrap_or(Path::new("/")).join(link),
+            // Not a link, or not there: its directory may still be behind links, and a lock must not be in two places.
+            Err(_) => {
+                let Some((dir, name)) = file.parent().zip(file.file_name()) else { return Ok(file) };
+                return Ok(fs::canonicalize(dir).map_or_else(|_| file.clone(), |dir| dir.join(name)));
+            }
+        }
+    }
+    Err(Fault::new(What::FileUnreadable, path.display().to_string(), "too many symbolic links"))
+}
+
+/// Makes a directory and those above it, for our eyes only; what is there already keeps its mode.
+///
+/// # Errors
+/// [`What::FileUnwritable`].
+pub fn make_dir(dir: &Path) -> Result<(), Fault> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| unwritable(dir, &error))
+}
+
+fn sibling(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// Whether a file is one of those that this module puts beside others.
+pub fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    name.starts_with('.') && (name.ends_with(".lock") || name.ends_with(".tmp"))
+}
+
+/// A file that nobody else writes as long as this lives. The lock ends with the process, whatever ends it.
+#[derive(Debug)]
+pub struct Locked {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Locked {
+    /// Locks `path` (as [`resolve`] gives it), waiting for another instance; makes the directory where it is missing.
+    ///
+    /// # Errors
+    /// [`What::FileUnwritable`].
+    pub fn new(path: &Path) -> Result<Self, Fault> {
+        if let Some(dir) = path.parent() {
+            make_dir(dir)?;
+        }
+        let beside = sibling(path, ".lock");
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&beside)
+            .map_err(|error| unwritable(path, &error))?;
+        let since = Instant::now();
+        loop {
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: lock }),
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) if since.elapsed() < PATIENCE => {
+                    sleep(Duration::from_millis(5));
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    let says = format!("another instance has held {} for {} s", beside.display(), PATIENCE.as_secs());
+                    return Err(Fault::new(What::FileUnwritable, path.display().to_string(), says));
+                }
+                Err(error) => return Err(unwritable(path, &error.into())),
+            }
+        }
+    }
+
+    /// Replaces the file's text in one step: whoever reads it, and whatever happens meanwhile, finds the old or the
+    /// new one. A new file is 0600, an old one keeps its mode.
+    ///
+    /// # Errors
+    /// [`What::FileUnwritable`]; the file is then as it was.
+    pub fn write(&self, text: &str) -> Result<(), Fault> {
+        self.replace(text.as_bytes()).map_err(|error| unwritable(&self.path, &error))
+    }
+
+    fn replace(&self, bytes: &[u8]) -> io::Result<()> {
+        let mode = match fs::metadata(&self.path) {
+            Ok(there) => {
+                // A rename would get round a file that was made read-only on purpose.
+                access(&self.path, Access::WRITE_OK)?;
+                there.permissions().mode() & 0o777
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => 0o600,
+            Err(error) => return Err(error),
+        };
+        let dir = self.path.parent().unwrap_or(Path::new("/"));
+        let prefix = sibling(&self.path, ".");
+        let mut temporary = tempfile::Builder::new()
+            .prefix(prefix.file_name().unwrap_or_default())
+            .suffix(".tmp")
+            .permissions(Permissions::from_mode(0o600))
+            .tempfile_in(dir)?;
+        temporary.write_all(bytes)?;
+        temporary.as_file().set_permissions(Permissions::from_mode(mode))?;
+        temporary.as_file().sync_all()?;
+        temporary.persist(&self.path).map_err(|error| error.error)?;
+        // The rename itself lasts once the directory is on the disk.
+        File::open(dir)?.sync_all()
+    }
+}
+
+/// Deletes what a writer that was killed left beside `path`. Failing is harmless.
+pub fn sweep(path: &Path) {
+    let leftovers = || -> Vec<PathBuf> {
+        let prefix = sibling(path, ".");
+        let prefix = prefix.file_name().and_then(OsStr::to_str).unwrap_or_default().to_owned();
+        let Some(Ok(entries)) = path.parent().map(fs::read_dir) else { return Vec::new() };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let ours = names.filter(|name| name.starts_with(&prefix) && name.ends_with(".tmp"));
+        ours.map(|name| path.with_file_name(name)).collect()
+    };
+    // Under the lock nobody is writing: what is still there is nobody's.
+    if leftovers().is_empty() {
+        return;
+    }
+    if let Ok(_lock) = Locked::new(path) {
+        for leftover in leftovers() {
+            _ = fs::remove_file(leftover);
+        }
+    }
+}

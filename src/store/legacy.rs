@@ -1,0 +1,95 @@
+//! The older `brow` tool's `config.json`: `{"name": {"env": context, "ip", "local_port", "remote_port",
+//! "service_name", "ttl"}}`. It is only read.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::model::address::{Address, Host};
+use crate::model::event::StoreEvent;
+use crate::model::fault::{Fault, What};
+use crate::model::settings::PodSettings;
+use crate::model::target::Target;
+use crate::model::ttl::Ttl;
+
+use super::disk;
+
+/// The offer to take the older tool's targets over; `None` where it has none.
+///
+/// # Errors
+/// [`What::FileUnreadable`]; [`What::ConfigBroken`] with line and column for a file that is no JSON object.
+pub fn offer(path: &Path) -> Result<Option<StoreEvent>, Fault> {
+    let Some(text) = disk::read(path)? else { return Ok(None) };
+    let entries: Map<String, Value> = serde_json::from_str(&text).map_err(|error| {
+        let place = format!("{}:{}:{}", path.display(), error.line(), error.column());
+        Fault::new(What::ConfigBroken, place, error.to_string())
+    })?;
+    let (mut targets, mut left_out) = (Vec::new(), Vec::new());
+    for (name, entry) in &entries {
+        match target(name, entry) {
+            Ok(target) => targets.push(target),
+            Err(why) => left_out.push(format!("{}: {why}", name.escape_debug())),
+        }
+    }
+    if targets.is_empty() && left_out.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(StoreEvent::Legacy { path: path.display().to_string(), targets, left_out }))
+}
+
+fn target(name: &str, entry: &Value) -> Result<Target, String> {
+    let trimmed = name.trim();
+    if trimmed.is_empty() || trimmed.chars().any(char::is_control) {
+        return Err("the name is empty or holds control characters".to_owned());
+    }
+    let entry = entry.as_object().ok_or("not an object")?;
+    let text = |key: &str| entry.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+    let cluster = text("env").ok_or("`env` (the context) is missing")?;
+    let ip = text("ip").ok_or("`ip` is missing")?;
+    // JSON writes a bare IPv6 address; ours takes it in brackets.
+    let host = ip.parse().map(Host::V6).or_else(|_| ip.parse()).map_err(|error| format!("`ip` {ip}: {error}"))?;
+    let port = port(entry, "remote_port")?.ok_or("`remote_port` is missing")?;
+    // The service name is how people of the older tool know the thing: they find it by its tag.
+    let tags = text("service_name").filter(|service| *service != trimmed).map(str::to_owned);
+    Ok(Target {
+        name: trimmed.to_owned(),
+        cluster: cluster.to_owned(),
+        namespace: None,
+        address: Address { host, port },
+        local_port: self::port(entry, "local_port")?.unwrap_or_default(),
+        ttl: ttl(entry)?,
+        tags: tags.into_iter().collect(),
+        pod: PodSettings::default(),
+    })
+}
+
+/// A number or the text of one; absent, `null`, empty and 0 all mean none.
+fn number(value: Option<&Value>) -> Result<Option<u64>, ()> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Number(number)) => number.as_u64().map(Some).ok_or(()),
+        Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+        Some(Value::String(text)) => text.trim().parse().map(Some).map_err(|_| ()),
+        Some(Value::Bool(_) | Value::Array(_) | Value::Object(_)) => Err(()),
+    }
+}
+
+fn port(entry: &Map<String, Value>, key: &str) -> Result<Option<u16>, String> {
+    let wrong = || format!("`{key}` is not a port: {}", entry.get(key).unwrap_or(&Value::Null));
+    let number = number(entry.get(key)).map_err(|()| wrong())?.filter(|number| *number != 0);
+    number.map(|number| u16::try_from(number).map_err(|_| wrong())).transpose()
+}
+
+/// A TTL: text such as `30m`, or seconds.
+fn ttl(entry: &Map<String, Value>) -> Result<Option<Ttl>, String> {
+    let value = entry.get("ttl");
+    let wrong = |why: &str| format!("`ttl` {}: {why}", value.unwrap_or(&Value::Null));
+    match number(value) {
+        Ok(None | Some(0)) => Ok(None),
+        Ok(Some(secs)) => Ttl::from_secs(secs).map(Some).ok_or_else(|| wrong("too long")),
+        Err(()) => {
+            let text = value.and_then(Value::as_str).ok_or_else(|| wrong("not a time"))?;
+            text.parse().map(Some).map_err(|error| wrong(&format!("{error}")))
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What is remembered between runs: local ports that targets got, and whether the older tool's targets were offered.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::fault::Fault;
+
+use super::disk::{self, Locked};
+
+/// What is remembered between runs. Unknown fields are let through: a newer version may have written them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// The local port that a target without one of its own had last.
+    pub ports: BTreeMap<String, u16>,
+    /// Whether the older tool's targets were offered.
+    pub legacy_offered: bool,
+    /// What a newer version remembers.
+    #[serde(flatten)]
+    pub others: BTreeMap<String, serde_json::Value>,
+}
+
+fn file(dir: &Path) -> PathBuf {
+    dir.join("state.json")
+}
+
+/// What is remembered. A file that makes no sense counts as empty: there is nothing in it that a person wrote, and
+/// the next change writes it anew.
+///
+/// # Errors
+/// [`FileUnreadable`](crate::model::fault::What::FileUnreadable).
+pub fn load(dir: &Path) -> Result<State, Fault> {
+    let text = disk::read(&file(dir))?.unwrap_or_default();
+    Ok(serde_json::from_str(&text).unwrap_or_default())
+}
+
+/// Changes what is remembered, on top of what other instances have written since.
+///
+/// # Errors
+/// [`FileUnreadable`](crate::model::fault::What::FileUnreadable) or
+/// [`FileUnwritable`](crate::model::fault::What::FileUnwritable).
+pub fn change(dir: &Path, change: impl FnOnce(&mut State)) -> Result<(), Fault> {
+    let path = file(dir);
+    let locked = Locked::new(&path)?;
+    let old = load(dir)?;
+    let mut new = old.clone();
+    change(&mut new);
+    if new == old {
+        return Ok(());
+    }
+    let text = serde_json::to_string_pretty(&new).map_err(|error| disk::unwritable(&path, &error.into()))?;
+    locked.write(&(text + "\n"))
+}
+
+/// Cleans up after writers that were killed.
+pub fn sweep(dir: &Path) {
+    disk::sweep(&file(dir));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instances_remember_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("not/yet/there");
+        assert_eq!(load(&dir), Ok(State::default()));
+        std::thread::scope(|scope| {
+            for writer in 0..4u16 {
+                let dir = &dir;
+                scope.spawn(move || {
+                    for step in 0..10 {
+                        let port = 1000 + writer * 100 + step;
+                        change(dir, |state| _ = state.ports.insert(format!("t{port}"), port)).unwrap();
+                    }
+                });
+            }
+        });
+        change(&dir, |state| state.legacy_offered = true).unwrap();
+        let state = load(&dir).unwrap();
+        assert_eq!((state.ports.len(), state.legacy_offered), (40, true));
+    }
+
+    #[test]
+    fn a_newer_versions_fields_stay_and_nonsense_counts_as_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(file(dir.path()), r#"{"ports":{"a":1},"newer":[1,2]}"#).unwrap();
+        change(dir.path(), |state| _ = state.ports.insert("b".to_owned(), 2)).unwrap();
+        let text = std::fs::read_to_string(file(dir.path())).unwrap();
+        assert!(text.contains("newer") && text.contains("\"a\": 1"), "{text}");
+        std::fs::write(file(dir.path()), "{").unwrap();
+        assert_eq!(load(dir.path()), Ok(State::default()));
+    }
+}

@@ -1,0 +1,77 @@
+//! Noticing that the config changed on disk. Directories are watched, not the file: editors put a new file in its
+//! place, and a link may come to lead elsewhere.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+use crate::model::fault::{Fault, What};
+
+use super::disk;
+
+/// A watch on the directories that a file depends on.
+pub struct Watch {
+    watcher: RecommendedWatcher,
+    watched: BTreeSet<PathBuf>,
+}
+
+impl Watch {
+    /// A watch that says on `changed` that something may have. One pending word is enough, so its capacity may be 1.
+    ///
+    /// # Errors
+    /// [`What::FileUnreadable`] where the system has no watches left.
+    pub fn new(path: &Path, changed: mpsc::Sender<()>) -> Result<Self, Fault> {
+        let notice = move |event: notify::Result<notify::Event>| {
+            // An error (an overflow, say) may hide a change as well.
+            if event.is_ok_and(|event| !is_change(&event)) {
+                return;
+            }
+            // Full: the word is pending already. Closed: the writer has ended.
+            _ = changed.try_send(());
+        };
+        let watcher = notify::recommended_watcher(notice).map_err(|error| unwatched(path, &error))?;
+        let mut watch = Self { watcher, watched: BTreeSet::new() };
+        watch.follow(path)?;
+        Ok(watch)
+    }
+
+    /// Watches what `path` depends on now: its directory (or the nearest above it that exists), and the one that a
+    /// link leads to.
+    ///
+    /// # Errors
+    /// [`What::FileUnreadable`].
+    pub fn follow(&mut self, path: &Path) -> Result<(), Fault> {
+        let file = disk::resolve(path).unwrap_or_else(|_| path.to_owned());
+        let existing = |path: &Path| path.ancestors().skip(1).find(|dir| dir.is_dir()).map(Path::to_owned);
+        let wanted: BTreeSet<PathBuf> = [path, &file].into_iter().filter_map(existing).collect();
+        for gone in self.watched.difference(&wanted) {
+            // It may be gone from the disk, and its watch with it.
+            _ = self.watcher.unwatch(gone);
+        }
+        // Watching again what is watched already finds a directory that was deleted and made anew.
+        for dir in &wanted {
+            self.watcher.watch(dir, RecursiveMode::NonRecursive).map_err(|error| unwatched(path, &error))?;
+        }
+        self.watched = wanted;
+        Ok(())
+    }
+}
+
+/// Whether an event may mean that a file's text changed: not for mere reading, which we do ourselves, nor for our
+/// lock and temporary files.
+fn is_change(event: &notify::Event) -> bool {
+    let reading = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
+        EventKind::Access(_) => true,
+        EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => false,
+    };
+    !reading && !(event.paths.iter().all(|path| disk::is_ours(path)) && !event.paths.is_empty())
+}
+
+fn unwatched(path: &Path, error: &notify::Error) -> Fault {
+    let says = format!("changes made elsewhere will not be noticed: {error}");
+    Fault::new(What::FileUnreadable, path.display().to_string(), says)
+}

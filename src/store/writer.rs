@@ -1,0 +1,171 @@
+//! The one task that writes our files, in the order in which it is told to.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::model::effect::{AuditEntry, TargetEdit};
+use crate::model::event::{Event, StoreEvent};
+
+use super::Paths;
+use super::desk::Desk;
+use super::watch::Watch;
+
+/// Something to be done with files.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Order {
+    /// Read the config again and tell, changed or not.
+    Reload,
+    /// Write changes of targets to the config: all of them or, where one cannot be, none.
+    Save(Vec<TargetEdit>),
+    /// Remember the local port a target got.
+    Remember {
+        /// The target's name.
+        target: String,
+        /// The port.
+        port: u16,
+    },
+    /// Remember that the older tool's targets were offered.
+    LegacyOffered,
+    /// Write a line of the audit log.
+    Audit(AuditEntry),
+}
+
+/// Where orders are given.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// Without a bound, as the loop must neither wait for a disk nor lose an order: they come at the pace of a person.
+    orders: UnboundedSender<Order>,
+}
+
+impl Store {
+    /// Gives an order. It never waits; orders given after the task has ended are dropped.
+    pub fn send(&self, order: Order) {
+        _ = self.orders.send(order);
+    }
+}
+
+/// A change is looked at once the directory has been quiet for so long: editors write in several steps.
+const QUIET: Duration = Duration::from_millis(60);
+/// A directory that is never quiet does not keep us from looking for longer than this.
+const LATEST: Duration = Duration::from_millis(500);
+
+/// Begins: the handle for orders, and the task, which is to be spawned. It ends once `token` is cancelled, or no
+/// handle is left, and all orders given until then are carried out.
+///
+/// Answers are [`Event::Store`]s. A save is answered by [`StoreEvent::Saved`] or [`StoreEvent::NotSaved`]; before
+/// that comes [`StoreEvent::Loaded`] where the file now differs from what an optimistic reader thinks.
+pub fn start(
+    paths: Paths,
+    events: mpsc::Sender<Event>,
+    token: CancellationToken,
+) -> (Store, impl Future<Output = ()> + Send + 'static) {
+    let (orders, queue) = mpsc::unbounded_channel();
+    (Store { orders }, run(paths, queue, Teller { events, token }))
+}
+
+/// Tells the loop; once the end has come it may no longer listen, and must not be waited for.
+struct Teller {
+    events: mpsc::Sender<Event>,
+    token: CancellationToken,
+}
+
+impl Teller {
+    async fn tell(&self, answers: Vec<StoreEvent>) {
+        for answer in answers {
+            let event = Event::Store(answer);
+            tokio::select! {
+                biased;
+                room = self.events.reserve() => match room {
+                    Ok(room) => room.send(event),
+                    Err(_) => return,
+                },
+                () = self.token.cancelled() => drop(self.events.try_send(event)),
+            }
+        }
+    }
+}
+
+async fn run(paths: Paths, mut queue: UnboundedReceiver<Order>, teller: Teller) {
+    let config = paths.config.clone();
+    // Watching begins before reading: a change in between is noticed.
+    let (nudge, mut changes) = mpsc::channel(1);
+    let first = blocking(Desk::new(paths), move |desk| {
+        let (watch, trouble) = match Watch::new(&config, nudge) {
+            Ok(watch) => (Some(watch), None),
+            Err(fault) => (None, Some(StoreEvent::Trouble(fault))),
+        };
+        let answers = trouble.into_iter().chain(desk.open()).collect();
+        (answers, watch)
+    });
+    let Some((mut desk, (answers, mut watch))) = first.await else { return };
+    teller.tell(answers).await;
+
+    let mut look_at: Option<(Instant, Instant)> = None;
+    loop {
+        let due = look_at.map(|(quiet, latest)| quiet.min(latest));
+        let work = tokio::select! {
+            biased;
+            () = teller.token.cancelled() => break,
+            order = queue.recv() => match order {
+                Some(order) => Work::Order(order),
+                None => return,
+            },
+            // `None` only where there is no watch: that arm is then off for good.
+            Some(()) = changes.recv() => {
+                let now = Instant::now();
+                let latest = look_at.map_or(now + LATEST, |(_, latest)| latest);
+                look_at = Some((now + QUIET, latest));
+                continue;
+            }
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                look_at = None;
+                Work::Look
+            }
+        };
+        let done = blocking(desk, move |desk| {
+            let answers = match work {
+                Work::Order(order) => desk.carry_out(order),
+                Work::Look => desk.look(),
+            };
+            // A directory may have come or gone, a link may lead elsewhere.
+            if let Some(watch) = &mut watch {
+                _ = watch.follow(&desk.paths().config);
+            }
+            (answers, watch)
+        });
+        let Some(done) = done.await else { return };
+        let answers;
+        (desk, (answers, watch)) = done;
+        teller.tell(answers).await;
+    }
+
+    // Nobody can give another order now; those that were given are carried out.
+    queue.close();
+    while let Some(order) = queue.recv().await {
+        let Some((back, answers)) = blocking(desk, move |desk| desk.carry_out(order)).await else { return };
+        desk = back;
+        teller.tell(answers).await;
+    }
+}
+
+enum Work {
+    Order(Order),
+    Look,
+}
+
+/// Does work with files where waiting for a disk holds nobody up. `None`: it panicked, and the panic hook has told.
+async fn blocking<T: Send + 'static>(
+    mut desk: Desk,
+    work: impl FnOnce(&mut Desk) -> T + Send + 'static,
+) -> Option<(Desk, T)> {
+    let task = spawn_blocking(move || {
+        let result = work(&mut desk);
+        (desk, result)
+    });
+    task.await.ok()
+}

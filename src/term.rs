@@ -1,0 +1,149 @@
+//! The terminal: taken with a guard that always gives it back, and the one place that reads its events.
+
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
+    EventStream,
+};
+use crossterm::terminal::{
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+    enable_raw_mode,
+};
+use crossterm::{cursor, execute, queue};
+use ratatui::backend::CrosstermBackend;
+use ratatui::{Frame, Terminal};
+
+/// Whether the terminal is ours at the moment: the panic hook and the guard both give it back, once.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// The terminal, taken for as long as this lives.
+pub struct Term {
+    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    mouse: bool,
+    events: Option<EventStream>,
+}
+
+impl Term {
+    /// Takes the terminal: raw mode, the alternate screen, bracketed paste and, where wished, the mouse.
+    ///
+    /// # Errors
+    /// Where standard input or output is no terminal, or it refuses.
+    pub fn take(mouse: bool) -> io::Result<Self> {
+        if !io::stdin().is_terminal() || !stdout().is_terminal() {
+            return Err(io::Error::other("standard input and output must be a terminal"));
+        }
+        // Room for a whole frame: the terminal sees it in one piece.
+        let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 17, stdout()));
+        enter(mouse)?;
+        let terminal = Terminal::new(backend);
+        if terminal.is_err() {
+            give_back();
+        }
+        Ok(Self { terminal: terminal?, mouse, events: Some(EventStream::new()) })
+    }
+
+    /// Draws a frame.
+    ///
+    /// # Errors
+    /// Where the terminal can't be written: it was closed.
+    pub fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        self.terminal.draw(render)?;
+        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
+    }
+
+    /// The terminal's events; `None` once the terminal is gone.
+    pub async fn next(&mut self) -> Option<io::Result<crossterm::event::Event>> {
+        match &mut self.events {
+            Some(events) => futures::StreamExt::next(events).await,
+            None => None,
+        }
+    }
+
+    /// Sends bytes to the terminal between two frames.
+    ///
+    /// # Errors
+    /// Where the terminal can't be written.
+    pub fn send(&mut self, command: impl crossterm::Command) -> io::Result<()> {
+        execute!(self.terminal.backend_mut(), command)
+    }
+
+    /// Takes the mouse or lets it go.
+    ///
+    /// # Errors
+    /// Where the terminal can't be written.
+    pub fn set_mouse(&mut self, mouse: bool) -> io::Result<()> {
+        if std::mem::replace(&mut self.mouse, mouse) == mouse {
+            return Ok(());
+        }
+        if mouse { self.send(EnableMouseCapture) } else { self.send(DisableMouseCapture) }
+    }
+
+    /// Gives the terminal back to the shell until the program is brought to the foreground again.
+    ///
+    /// # Errors
+    /// Where the terminal can't be taken again.
+    pub fn suspend(&mut self) -> io::Result<()> {
+        // Nobody may read the keys that are the shell's now.
+        self.events = None;
+        give_back();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP)?;
+        enter(self.mouse)?;
+        self.events = Some(EventStream::new());
+        self.redraw()
+    }
+
+    /// Has the next frame drawn from nothing, in case something else wrote on the screen.
+    ///
+    /// # Errors
+    /// Where the terminal can't be written.
+    pub fn redraw(&mut self) -> io::Result<()> {
+        self.terminal.clear()
+    }
+}
+
+impl Drop for Term {
+    fn drop(&mut self) {
+        self.events = None;
+        give_back();
+    }
+}
+
+fn enter(mouse: bool) -> io::Result<()> {
+    enable_raw_mode()?;
+    TAKEN.store(true, Ordering::SeqCst);
+    execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
+    if mouse {
+        execute!(stdout(), EnableMouseCapture)?;
+    }
+    Ok(())
+}
+
+/// Gives the terminal back, if it is taken. A terminal that can't be written any more needs nothing back.
+fn give_back() {
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
+    let mut out = stdout();
+    let _gone = execute!(
+        out,
+        EndSynchronizedUpdate,
+        DisableMouseCapture,
+        DisableBracketedPaste,
+        LeaveAlternateScreen,
+        cursor::Show
+    );
+    let _gone = out.flush();
+    let _gone = disable_raw_mode();
+}
+
+/// Has a panic give the terminal back before it is reported.
+pub fn restore_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        give_back();
+        report(info);
+    }));
+}
