@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{FixedOffset, Local, Utc};
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,8 +15,8 @@ use crate::model::Model;
 use crate::model::action::{Action, Command};
 use crate::model::effect::Effect;
 use crate::model::event::{Event, StoreEvent};
-use crate::model::fault::{Fault, Remedy};
-use crate::model::settings::Settings;
+use crate::model::fault::{Fault, Remedy, What};
+use crate::model::settings::{Colors, Settings};
 use crate::term::Term;
 use crate::text::{HelpSection, Text};
 use crate::view::{self, Hit, Look, Theme, ViewState};
@@ -35,8 +35,18 @@ const BATCH: usize = 512;
 pub struct Surroundings {
     /// `LC_ALL`, `LC_MESSAGES` or `LANG`, the first that is set.
     pub locale: String,
-    /// What `COLORTERM`, `TERM` and `NO_COLOR` say.
-    pub colors: view::Surroundings,
+    /// `NO_COLOR`.
+    pub no_color: Option<String>,
+    /// `COLORTERM`.
+    pub colorterm: Option<String>,
+    /// `TERM`.
+    pub term: Option<String>,
+}
+
+impl Surroundings {
+    fn depth(&self, wanted: Colors) -> Colors {
+        view::detect(wanted, self.no_color.as_deref(), self.colorterm.as_deref(), self.term.as_deref())
+    }
 }
 
 /// The dashboard: the model and everything that is only about showing it.
@@ -53,6 +63,7 @@ pub struct App {
     clicked: Option<(Instant, Hit)>,
     dressed: Option<Settings>,
     foreground: Vec<Effect>,
+    zone: FixedOffset,
     quit: bool,
 }
 
@@ -68,6 +79,7 @@ impl App {
             clicked: None,
             dressed: None,
             foreground: Vec::new(),
+            zone: *Local::now().offset(),
             quit: false,
             model,
             effects,
@@ -150,7 +162,7 @@ impl App {
     fn draw(&mut self, term: &mut Term) -> std::io::Result<()> {
         self.model.arrange();
         let hints = self.keymap.hints(&self.model, &self.text);
-        let look = Look { theme: &self.theme, text: &self.text, hints: &hints, help: &self.help };
+        let look = Look { theme: &self.theme, text: &self.text, hints: &hints, help: &self.help, zone: self.zone };
         let (model, view) = (&self.model, &mut self.view);
         term.draw(|frame| view::draw(frame, model, &look, view))?;
         let page = self.view.page();
@@ -196,9 +208,9 @@ impl App {
         self.dressed = Some(settings.clone());
         self.text = Text::new(settings.language.unwrap_or_else(|| Text::locale(&self.surroundings.locale)));
         let mut faults = Vec::new();
-        match Theme::named(&settings.theme, self.surroundings.colors.depth(settings.colors)) {
+        match Theme::named(&settings.theme, self.surroundings.depth(settings.colors)) {
             Ok(theme) => self.theme = theme,
-            Err(fault) => faults.push(fault),
+            Err(error) => faults.push(Fault::new(What::ConfigBroken, "theme", error.to_string())),
         }
         match Keymap::new(&settings.keys) {
             Ok(keymap) => self.keymap = keymap,
@@ -284,7 +296,7 @@ impl App {
         if let Some(by) = wheel {
             let pane = match hit {
                 Some(Hit::Row { pane, .. } | Hit::Pane(pane) | Hit::Column { pane, .. }) => Some(pane),
-                Some(Hit::Item(_) | Hit::Strip) | None => None,
+                Some(Hit::Item(_) | Hit::Dialog | Hit::Strip) | None => None,
             };
             return self.update(Event::Act(Action::Wheel { pane, by }));
         }
@@ -303,6 +315,7 @@ impl App {
             Hit::Column { pane, column } => Action::ClickColumn { pane, column },
             Hit::Item(item) => Action::ClickItem(item),
             Hit::Strip => Action::Do(Command::ToggleLog),
+            Hit::Dialog => return,
         };
         self.update(Event::Act(action));
     }

@@ -40,19 +40,26 @@ impl Target {
 /// The most bytes a label of ours has: `brow-` + label + `-` + 6 stays a DNS label of 63 (RFC 1123).
 const LABEL_LEN: usize = 51;
 
+/// Whether a name spells the address, so that it must not show in the cluster's objects.
+pub fn hides(name: &str, address: &Address) -> bool {
+    plain(name).contains(&plain(&address.host.to_string()))
+}
+
+/// The letters and digits of a text, lower case, with single dashes between.
+fn plain(text: &str) -> String {
+    let dashed: String =
+        text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    dashed.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+}
+
 /// A DNS label for a target's name, always the same for the same name and address.
 ///
 /// What a DNS label cannot hold (other scripts, case, length) is replaced by a hash of the name, so that two names
 /// never share a label by being alike. A name that spells the address is hashed whole: the address must not show in
 /// the cluster's objects.
 pub fn label(name: &str, address: &Address) -> String {
-    let plain = |text: &str| -> String {
-        let dashed: String =
-            text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-        dashed.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
-    };
     let slug = plain(name);
-    if slug.contains(&plain(&address.host.to_string())) {
+    if hides(name, address) {
         return format!("t-{:016x}", fnv1a(name));
     }
     if slug == name && slug.len() <= LABEL_LEN {

@@ -1,0 +1,79 @@
+//! Faults in words: what happened, to which thing, and what to do next.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::Text;
+use crate::model::fault::{Fault, Grant, Remedy, What};
+
+/// A fault in words. `detail` and `remedy` may be empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultWords {
+    /// What happened, to which thing.
+    pub what: String,
+    /// The words of whoever refused.
+    pub detail: String,
+    /// What to do next.
+    pub remedy: String,
+}
+
+impl FaultWords {
+    /// All of it, a line each.
+    pub fn in_full(&self) -> String {
+        let parts = [&self.what, &self.detail, &self.remedy];
+        parts.map(String::as_str).into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The name of a kind of fault in the text tables, which is the one it has in the audit log.
+struct Name(What);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.serialize(f)
+    }
+}
+
+impl Text {
+    /// A fault in words.
+    pub fn fault(&self, fault: &Fault) -> FaultWords {
+        let thing = ("thing", fault.thing.as_str());
+        let by_kind = |table| self.fill(&format!("{table}.{}", Name(fault.what)), &[thing]);
+        let (what, remedy) = match &fault.remedy {
+            Remedy::Retrying => (by_kind("fault"), self.get("remedy.retrying").to_owned()),
+            Remedy::Grant(grant) => {
+                let place = self.place_of(grant);
+                let right = [thing, ("verb", &grant.verb), ("resource", &grant.resource), ("where", &place)];
+                let what = match fault.what {
+                    What::Forbidden => self.fill("fault.forbidden-grant", &right),
+                    _ => by_kind("fault"),
+                };
+                (what, self.fill("remedy.grant", &right))
+            }
+            Remedy::OtherPort(port) => {
+                (by_kind("fault"), self.fill("remedy.other-port", &[("port", &port.to_string())]))
+            }
+            Remedy::ByKind => (by_kind("fault"), by_kind("remedy")),
+        };
+        FaultWords { what, detail: fault.detail.trim().to_owned(), remedy }
+    }
+
+    /// A fault for the clipboard: its words and, where a right is missing, what grants it. All but that is a comment,
+    /// so that it can be handed to `kubectl apply -f -` as it is.
+    pub fn to_copy(&self, fault: &Fault) -> String {
+        let words = self.fault(fault).in_full();
+        let Remedy::Grant(grant) = &fault.remedy else {
+            return words;
+        };
+        let comment: String = words.lines().map(|line| format!("# {line}\n")).collect();
+        comment + &self.role(grant, Self::refused_user(&fault.detail))
+    }
+
+    fn place_of(&self, grant: &Grant) -> String {
+        match &grant.namespace {
+            Some(namespace) => self.fill("where.namespace", &[("namespace", namespace)]),
+            None => self.get("where.cluster").to_owned(),
+        }
+    }
+}

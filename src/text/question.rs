@@ -1,0 +1,86 @@
+//! Questions in words.
+
+use super::Text;
+use crate::model::dialog::Question;
+
+/// A question in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuestionWords {
+    /// The question itself.
+    pub title: String,
+    /// What will happen; may have several lines.
+    pub says: String,
+    /// The buttons, the harmless one first.
+    pub buttons: Vec<String>,
+}
+
+/// Names listed before the rest is only counted.
+const NAMED: usize = 8;
+
+impl Text {
+    /// A question in words.
+    pub fn question(&self, question: &Question) -> QuestionWords {
+        let button = |key: &str| self.get(key).to_owned();
+        let (title, says, buttons) = match question {
+            Question::DeleteTargets(names) => {
+                let (title, says) = self.about("question.delete-targets", "question.delete-targets-says", names);
+                (title, says, vec![button("button.cancel"), button("button.delete")])
+            }
+            Question::KillPods(keys) => {
+                let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
+                let (title, says) = self.about("question.kill-pods", "question.kill-pods-says", &names);
+                (title, says, vec![button("button.cancel"), button("button.kill")])
+            }
+            Question::CleanAll { pods } => {
+                let title = self.fill("question.clean-all", &[("count", &pods.to_string())]);
+                (title, button("question.clean-all-says"), vec![button("button.cancel"), button("button.delete")])
+            }
+            Question::Quit { forwards, pods } => {
+                let line = |key, count: &usize| (*count > 0).then(|| self.fill(key, &[("count", &count.to_string())]));
+                let says = [line("question.quit-forwards", forwards), line("question.quit-pods", pods)];
+                let says = says.into_iter().flatten().collect::<Vec<_>>().join("\n");
+                let leave = if *pods > 0 { "button.quit-leave" } else { "button.quit" };
+                (
+                    button("question.quit"),
+                    says,
+                    vec![button("button.stay"), button(leave), button("button.quit-delete")],
+                )
+            }
+            Question::OtherPort { port, fault, .. } => {
+                let port = port.to_string();
+                let port = ("port", port.as_str());
+                let words = self.fault(fault);
+                let fault = [words.what, words.detail];
+                let fault = fault.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
+                let says = self.fill("question.other-port-says", &[port, ("fault", &fault)]);
+                let buttons = vec![button("button.cancel"), self.fill("button.other-port", &[port])];
+                (self.fill("question.other-port", &[port]), says, buttons)
+            }
+            Question::Import { path, targets, left_out } => {
+                let title = self.fill("question.import", &[("count", &targets.len().to_string())]);
+                let mut says = self.fill("question.import-says", &[("path", path)]);
+                if !left_out.is_empty() {
+                    says += &format!("\n{}\n{}", self.get("question.import-left-out"), self.some_of(left_out));
+                }
+                (title, says, vec![button("button.not-now"), button("button.import")])
+            }
+        };
+        QuestionWords { title, says, buttons }
+    }
+
+    /// Title and text of a question about named things.
+    fn about(&self, title: &str, says: &str, names: &[String]) -> (String, String) {
+        let (count, listed) = (names.len().to_string(), self.some_of(names));
+        let with = [("count", count.as_str()), ("names", listed.as_str())];
+        (self.fill(title, &with), self.fill(says, &with))
+    }
+
+    /// The first few, a line each, and how many more there are.
+    fn some_of(&self, names: &[String]) -> String {
+        let mut lines: Vec<String> = names.iter().take(NAMED).cloned().collect();
+        if names.len() > NAMED {
+            lines.push(self.fill("question.more", &[("count", &(names.len() - NAMED).to_string())]));
+        }
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,108 @@
+//! The Role and RoleBinding that grant a missing right.
+
+use super::Text;
+use crate::model::fault::Grant;
+
+impl Text {
+    /// The least Role (cluster-wide: ClusterRole) that grants a right, and its binding to `user`, ready for
+    /// `kubectl apply -f -`. An empty `user` leaves a name to fill in.
+    pub fn role(&self, grant: &Grant, user: &str) -> String {
+        let name = format!("brow-tui-{}-{}", grant.verb, grant.resource.replace('/', "-"));
+        let kind = if grant.namespace.is_some() { "Role" } else { "ClusterRole" };
+        let namespace = grant.namespace.as_ref().map(|name| format!("  namespace: {}\n", quoted(name)));
+        let namespace = namespace.unwrap_or_default();
+        // Whoever may list but not watch would see a picture that never changes.
+        let verbs = if grant.verb == "list" { r#""list", "watch""#.to_owned() } else { quoted(&grant.verb) };
+        let resource = quoted(&grant.resource);
+        let subject = subject(user);
+        let head = "apiVersion: rbac.authorization.k8s.io/v1";
+        format!(
+            "{head}\nkind: {kind}\nmetadata:\n  name: {name}\n{namespace}\
+             rules:\n  - apiGroups: [\"\"]\n    resources: [{resource}]\n    verbs: [{verbs}]\n\
+             ---\n\
+             {head}\nkind: {kind}Binding\nmetadata:\n  name: {name}\n{namespace}\
+             roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: {kind}\n  name: {name}\n\
+             subjects:\n{subject}"
+        )
+    }
+
+    /// The user that a refusal names (`pods is forbidden: User "anna" cannot list resource …`, the API server's own
+    /// words); empty where it names none.
+    pub fn refused_user(words: &str) -> &str {
+        let named = words.split_once("User \"").and_then(|(_, rest)| rest.split_once('"'));
+        named.map_or("", |(user, _)| user)
+    }
+}
+
+fn subject(user: &str) -> String {
+    let account = user.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+    if let Some((namespace, name)) = account {
+        let (namespace, name) = (quoted(namespace), quoted(name));
+        return format!("  - kind: ServiceAccount\n    namespace: {namespace}\n    name: {name}\n");
+    }
+    let name = if user.is_empty() { "YOUR-USER" } else { user };
+    format!("  - apiGroup: rbac.authorization.k8s.io\n    kind: User\n    name: {}\n", quoted(name))
+}
+
+/// A YAML string: one of JSON is one of YAML, whatever is in it.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::settings::Language;
+
+    fn grant(verb: &str, resource: &str, namespace: Option<&str>) -> Grant {
+        Grant { verb: verb.to_owned(), resource: resource.to_owned(), namespace: namespace.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_role_grants_one_right_in_one_namespace() {
+        let role = Text::new(Language::En).role(&grant("create", "pods/portforward", Some("dev")), "anna@corp");
+        let wanted = "\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: brow-tui-create-pods-portforward
+  namespace: \"dev\"
+rules:
+  - apiGroups: [\"\"]
+    resources: [\"pods/portforward\"]
+    verbs: [\"create\"]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: brow-tui-create-pods-portforward
+  namespace: \"dev\"
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: brow-tui-create-pods-portforward
+subjects:
+  - apiGroup: rbac.authorization.k8s.io
+    kind: User
+    name: \"anna@corp\"
+";
+        assert_eq!(role, wanted);
+    }
+
+    #[test]
+    fn cluster_wide_rights_are_cluster_roles() {
+        let role = Text::new(Language::En).role(&grant("list", "pods", None), "system:serviceaccount:ci:robot");
+        assert!(role.contains("kind: ClusterRole\n") && role.contains("kind: ClusterRoleBinding\n"), "{role}");
+        assert!(!role.contains("  namespace: \"dev\"") && role.contains(r#"verbs: ["list", "watch"]"#), "{role}");
+        assert!(role.contains("kind: ServiceAccount\n    namespace: \"ci\"\n    name: \"robot\""), "{role}");
+    }
+
+    #[test]
+    fn the_refusal_names_the_user() {
+        let words =
+            r#"pods is forbidden: User "anna" cannot list resource "pods" in API group "" at the cluster scope"#;
+        assert_eq!(Text::refused_user(words), "anna");
+        assert_eq!(Text::refused_user("no"), "");
+        assert!(Text::new(Language::En).role(&grant("get", "pods/log", None), "").contains("YOUR-USER"));
+    }
+}

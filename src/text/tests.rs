@@ -1,0 +1,277 @@
+//! What the tables must have.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use chrono::DateTime;
+
+use super::*;
+use crate::model::action::Command;
+use crate::model::cluster::Link;
+use crate::model::dialog::{FormField, Question};
+use crate::model::fault::{Fault, Grant, Remedy, What};
+use crate::model::forward::ForwardState;
+use crate::model::list::{ClusterColumn, ForwardColumn, PodColumn, TargetColumn};
+use crate::model::log::{Entry, Grade, Happening};
+use crate::model::proxy::Phase;
+
+const LANGUAGES: [Language; 2] = [Language::En, Language::ZhCn];
+
+fn words(language: Language) -> BTreeMap<String, String> {
+    Text::new(language).words.into_iter().collect()
+}
+
+fn placeholders(words: &str) -> BTreeSet<&str> {
+    words.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
+}
+
+/// Keys that the code makes out of a name, for each name there is.
+fn made_keys() -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    let columns = ClusterColumn::ALL.iter().map(|column| column.key());
+    let columns = columns.chain(TargetColumn::ALL.iter().map(|column| column.key()));
+    let columns = columns.chain(PodColumn::ALL.iter().map(|column| column.key()));
+    let columns = columns.chain(ForwardColumn::ALL.iter().map(|column| column.key()));
+    keys.extend(columns.map(|key| format!("column.{key}")));
+    for command in Command::ALL {
+        keys.extend(["command", "hint"].map(|table| format!("{table}.{}", command.name())));
+    }
+    for field in FormField::ALL {
+        keys.extend(["form", "form-hint"].map(|table| format!("{table}.{}", field.key())));
+    }
+    for what in What::ALL {
+        let name = serde_json::to_value(what).unwrap();
+        keys.extend(["fault", "remedy"].map(|table| format!("{table}.{}", name.as_str().unwrap())));
+    }
+    keys
+}
+
+/// The text of every source file of ours.
+fn sources() -> Vec<String> {
+    let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut texts = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
+            texts.push(fs::read_to_string(path).unwrap());
+        }
+    }
+    texts
+}
+
+/// The string literals in Rust source: what stands between quotes.
+fn literals(source: &str) -> impl Iterator<Item = &str> {
+    source.split('"').skip(1)
+}
+
+#[test]
+fn both_languages_have_the_same_keys_and_placeholders() {
+    let (en, zh) = (words(Language::En), words(Language::ZhCn));
+    let names = |words: &BTreeMap<String, String>| words.keys().cloned().collect::<BTreeSet<_>>();
+    assert!(en.len() > 200, "the English table is empty: it does not parse");
+    assert_eq!(names(&en), names(&zh));
+    for (key, words) in &en {
+        assert_eq!(placeholders(words), placeholders(&zh[key]), "{key}");
+        assert!(!words.trim().is_empty() && !zh[key].trim().is_empty(), "{key} is empty");
+    }
+}
+
+#[test]
+fn the_chinese_table_is_chinese() {
+    // Symbols and proper names only; everything else must have been translated.
+    let same = ["dialog.ask-ttl-label", "dialog.describe", "form.ttl", "view.pod", "view.ttl"];
+    let (en, zh) = (words(Language::En), words(Language::ZhCn));
+    for (key, words) in en.iter().filter(|(key, _)| !same.contains(&key.as_str())) {
+        assert_ne!(words, &zh[key], "{key}");
+    }
+}
+
+#[test]
+fn every_key_that_is_asked_for_is_there() {
+    let en = words(Language::En);
+    for key in made_keys() {
+        assert!(en.contains_key(&key), "{key} is missing");
+    }
+    let tables: BTreeSet<&str> = en.keys().filter_map(|key| key.split_once('.')).map(|(table, _)| table).collect();
+    let is_key = |text: &str| {
+        let name = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+        text.split_once('.').is_some_and(|(table, key)| tables.contains(table) && !key.is_empty() && name(key))
+    };
+    for source in sources() {
+        for key in literals(&source).filter(|text| is_key(text)) {
+            assert!(en.contains_key(key), "{key} is missing");
+        }
+    }
+}
+
+#[test]
+fn there_is_nothing_that_nobody_asks_for() {
+    let sources = sources();
+    let mut asked: BTreeSet<String> = made_keys();
+    for source in &sources {
+        for text in literals(source) {
+            // What the form finds wrong is named without its table.
+            asked.extend([text.to_owned(), format!("field.{text}")]);
+        }
+    }
+    // Rooms that are yet to be written ask for these.
+    let later = ["dialog.", "fixed.", "hint.", "place.", "view."];
+    let unused: Vec<String> = words(Language::En)
+        .into_keys()
+        .filter(|key| !later.iter().any(|table| key.starts_with(table)))
+        .filter(|key| !asked.contains(key) && !key.strip_suffix("-one").is_some_and(|many| asked.contains(many)))
+        .collect();
+    assert!(unused.is_empty(), "nobody asks for {unused:?}");
+}
+
+#[test]
+fn faults_name_their_thing_and_say_what_to_do() {
+    for language in LANGUAGES {
+        let text = Text::new(language);
+        for what in What::ALL {
+            let said = text.fault(&Fault::new(what, "THING", " words "));
+            assert!(said.what.contains("THING") && !said.what.contains('{'), "{what:?}: {}", said.what);
+            assert!(said.remedy.chars().count() > 5 && !said.remedy.contains('{'), "{what:?}: {}", said.remedy);
+            assert_eq!(said.detail, "words");
+        }
+    }
+}
+
+#[test]
+fn a_missing_right_is_named_with_its_place() {
+    let text = Text::new(Language::En);
+    let grant =
+        Grant { verb: "create".into(), resource: "pods/portforward".into(), namespace: Some("brow-dev".into()) };
+    let detail = r#"pods "p" is forbidden: User "anna" cannot create resource "pods/portforward""#;
+    let fault = Fault::new(What::Forbidden, "prod", detail).with(Remedy::Grant(grant));
+    let said = text.fault(&fault);
+    assert_eq!(said.what, "prod: no right to create pods/portforward in namespace brow-dev (403)");
+    let copy = text.to_copy(&fault);
+    let yaml: Vec<&str> = copy.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(yaml[0], "apiVersion: rbac.authorization.k8s.io/v1");
+    assert!(copy.contains("name: \"anna\""), "{copy}");
+    let port = Fault::new(What::PortInUse, "127.0.0.1:3306", "").with(Remedy::OtherPort(3307));
+    assert_eq!(
+        text.to_copy(&port),
+        "127.0.0.1:3306 is in use\nPort 3307 is free: give the target that local port, or leave the port empty to \
+         get any."
+    );
+    let again = Fault::new(What::Tunnel, "pod", "").with(Remedy::Retrying);
+    assert_eq!(text.fault(&again).remedy, "It is tried again by itself.");
+}
+
+#[test]
+fn symbols_tell_the_states_apart() {
+    for language in LANGUAGES {
+        let text = Text::new(language);
+        let links = [Link::Idle, Link::Connecting, Link::Ready, Link::Unauthorized, Link::Forbidden, Link::Unreachable];
+        let phases = [
+            Phase::Creating,
+            Phase::Pending,
+            Phase::Pulling,
+            Phase::Starting,
+            Phase::Ready,
+            Phase::Terminating,
+            Phase::Expired,
+            Phase::Succeeded,
+            Phase::Failed,
+        ];
+        let states = [
+            ForwardState::Opening,
+            ForwardState::Waiting,
+            ForwardState::Live,
+            ForwardState::Reconnecting,
+            ForwardState::Broken,
+            ForwardState::Failed,
+        ];
+        for shown in [
+            links.map(|link| text.link(link)).to_vec(),
+            phases.map(|phase| text.phase(phase)).to_vec(),
+            states.map(|state| text.forward_state(state)).to_vec(),
+        ] {
+            let symbols: BTreeSet<&str> = shown.iter().map(|words| words.split_once(' ').unwrap().0).collect();
+            assert_eq!(symbols.len(), shown.len(), "{shown:?}");
+            assert!(symbols.iter().all(|symbol| unicode_width::UnicodeWidthStr::width(*symbol) == 1), "{symbols:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_filled_in_is_not_filled_again() {
+    let mut text = Text::new(Language::En);
+    text.words.insert("test.a".into(), "{x} and {y}, {z} {".into());
+    text.words.insert("test.n".into(), "{count} pods".into());
+    text.words.insert("test.n-one".into(), "one pod".into());
+    assert_eq!(text.fill("test.a", &[("x", "{y}"), ("y", "2")]), "{y} and 2, {z} {");
+    assert_eq!(text.fill("test.n", &[("count", "1")]), "one pod");
+    assert_eq!(text.fill("test.n", &[("count", "21")]), "21 pods");
+}
+
+#[test]
+fn the_locale_chooses_the_language() {
+    for (value, language) in [
+        ("zh_CN.UTF-8", Language::ZhCn),
+        ("zh", Language::ZhCn),
+        ("zh-Hans", Language::ZhCn),
+        ("ZH_tw", Language::ZhCn),
+        ("en_US.UTF-8", Language::En),
+        ("C.UTF-8", Language::En),
+        ("", Language::En),
+        ("zha_CN", Language::En),
+    ] {
+        assert_eq!(Text::locale(value), language, "{value}");
+    }
+}
+
+#[test]
+fn entries_are_one_line() {
+    let text = Text::new(Language::En);
+    let at = DateTime::from_timestamp(0, 0).unwrap();
+    let entry = |what, thing: &str, detail: &str| {
+        text.entry(&Entry { at, grade: Grade::Info, what, thing: thing.into(), detail: detail.into() })
+    };
+    assert_eq!(entry(Happening::ForwardOpened, "db", "127.0.0.1:3306"), "db is at 127.0.0.1:3306");
+    assert_eq!(entry(Happening::PodsCleaned, "1", "dev"), "Cleaning up 1 finished or expired pod in dev");
+    assert_eq!(entry(Happening::PodsCleaned, "3", "dev"), "Cleaning up 3 finished or expired pods in dev");
+    assert_eq!(entry(Happening::NotHere, "", "kill"), "“kill” does nothing in this pane; ? shows the keys");
+    assert_eq!(entry(Happening::Copied, "127.0.0.1:1", ""), "Copied: 127.0.0.1:1");
+    assert_eq!(entry(Happening::Copied, "12", ""), "Copied: 12 entries of the log");
+    let fault = Fault::new(What::Quota, "pod x", "exceeded quota:\n  cpu");
+    assert_eq!(
+        entry(Happening::Failed(Box::new(fault)), "pod x", ""),
+        "A quota leaves no room for pod x — exceeded quota: cpu"
+    );
+}
+
+#[test]
+fn questions_have_a_button_for_each_answer() {
+    let names = |count: usize| (1..=count).map(|n| format!("t{n}")).collect::<Vec<_>>();
+    for language in LANGUAGES {
+        let text = Text::new(language);
+        for question in [
+            Question::DeleteTargets(names(1)),
+            Question::DeleteTargets(names(20)),
+            Question::KillPods(Vec::new()),
+            Question::CleanAll { pods: 2 },
+            Question::Quit { forwards: 1, pods: 0 },
+            Question::Quit { forwards: 0, pods: 2 },
+            Question::Import { path: "/p".into(), targets: Vec::new(), left_out: names(2) },
+        ] {
+            let said = text.question(&question);
+            assert_eq!(said.buttons.len(), question.buttons(), "{question:?}");
+            assert!(!said.title.contains('{') && !said.says.contains('{'), "{said:?}");
+        }
+    }
+    let text = Text::new(Language::En);
+    let said = text.question(&Question::DeleteTargets(names(10)));
+    assert_eq!(said.title, "Delete 10 targets?");
+    assert!(said.says.contains("t8\nand 2 more\n"), "{}", said.says);
+    assert_eq!(text.question(&Question::DeleteTargets(names(1))).title, "Delete target t1?");
+    let said = text.question(&Question::Quit { forwards: 2, pods: 1 });
+    assert_eq!(
+        said.says,
+        "2 open forwards close now.\n1 proxy pod of this run lives until its TTL, unless you delete it now."
+    );
+}

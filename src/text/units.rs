@@ -1,0 +1,115 @@
+//! Numbers with their units: bytes, rates, times.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::Text;
+
+impl Text {
+    /// Bytes in three digits and a decimal unit: `0 B`, `1.53 kB`, `418 MB`.
+    pub fn bytes(&self, bytes: u64) -> String {
+        const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+        if bytes < 1_000 {
+            return format!("{bytes} B");
+        }
+        let mut value = bytes as f64;
+        let mut unit = "B";
+        for next in UNITS {
+            // What would be rounded up to 1000 is 1.00 of the next unit.
+            if value < 999.5 {
+                break;
+            }
+            value /= 1_000.0;
+            unit = next;
+        }
+        let digits = match value {
+            ..9.995 => 2,
+            ..99.95 => 1,
+            _ => 0,
+        };
+        format!("{value:.digits$} {unit}")
+    }
+
+    /// Bytes a second.
+    pub fn rate(&self, bytes: u64) -> String {
+        format!("{}/s", self.bytes(bytes))
+    }
+
+    /// A round trip: `0.4 ms`, `48 ms`, `1.2 s`.
+    pub fn rtt(&self, rtt: Duration) -> String {
+        let millis = rtt.as_secs_f64() * 1_000.0;
+        match millis {
+            ..9.95 => format!("{millis:.1} ms"),
+            ..999.5 => format!("{millis:.0} ms"),
+            _ => format!("{:.1} s", millis / 1_000.0),
+        }
+    }
+
+    /// An age in at most two units: `42s`, `5m`, `3h05m`, `2d4h`.
+    pub fn age(&self, age: TimeDelta) -> String {
+        let secs = age.num_seconds().max(0);
+        let (days, hours, minutes) = (secs / 86_400, secs / 3_600 % 24, secs / 60 % 60);
+        match (days, secs / 3_600, secs / 60) {
+            (1.., _, _) => format!("{days}d{hours}h"),
+            (_, 1.., _) => format!("{hours}h{minutes:02}m"),
+            (_, _, 1..) => format!("{minutes}m"),
+            _ => format!("{secs}s"),
+        }
+    }
+
+    /// What is left of a time: `29:59`, `1:29:59`. A second that has begun counts, so that 00:00 is the end.
+    pub fn left(&self, left: TimeDelta) -> String {
+        let secs = (left.num_milliseconds().max(0) + 999) / 1_000;
+        let (hours, minutes, secs) = (secs / 3_600, secs / 60 % 60, secs % 60);
+        if hours > 0 { format!("{hours}:{minutes:02}:{secs:02}") } else { format!("{minutes:02}:{secs:02}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::settings::Language;
+
+    #[test]
+    fn bytes_keep_three_digits() {
+        let text = Text::new(Language::En);
+        for (bytes, shown) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.00 kB"),
+            (1_534, "1.53 kB"),
+            (9_994, "9.99 kB"),
+            (9_995, "10.0 kB"),
+            (99_949, "99.9 kB"),
+            (99_950, "100 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1.00 MB"),
+            (418_000_000, "418 MB"),
+            (268_435_456, "268 MB"),
+            (u64::MAX, "18.4 EB"),
+        ] {
+            assert_eq!(text.bytes(bytes), shown, "{bytes}");
+        }
+        assert_eq!(text.rate(1_500), "1.50 kB/s");
+    }
+
+    #[test]
+    fn times_are_short() {
+        let text = Text::new(Language::En);
+        for (millis, shown) in
+            [(0.4, "0.4 ms"), (9.94, "9.9 ms"), (9.96, "10 ms"), (48.2, "48 ms"), (999.6, "1.0 s"), (1_234.0, "1.2 s")]
+        {
+            assert_eq!(text.rtt(Duration::from_secs_f64(millis / 1_000.0)), shown);
+        }
+        for (secs, shown) in [(-3, "0s"), (59, "59s"), (60, "1m"), (3_599, "59m"), (11_100, "3h05m"), (187_200, "2d4h")]
+        {
+            assert_eq!(text.age(TimeDelta::seconds(secs)), shown);
+        }
+        for (millis, shown) in
+            [(-1, "00:00"), (0, "00:00"), (1, "00:01"), (1_000, "00:01"), (1_800_000, "30:00"), (5_399_500, "1:30:00")]
+        {
+            assert_eq!(text.left(TimeDelta::milliseconds(millis)), shown);
+        }
+    }
+}
