@@ -85,6 +85,7 @@ fn forward(model: &Model, n: u16) -> Forward {
         bind: vec![loopback],
         port: 3_000 + n,
         any_port: false,
+        tunnel: None,
     };
     let mut forward = Forward::opening(spec, model.now);
     forward.state = ForwardState::Live;

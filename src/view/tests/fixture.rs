@@ -96,6 +96,7 @@ pub fn forward(id: u64, target: &Target, port: u16, state: ForwardState) -> Forw
         bind: vec![loopback],
         port,
         any_port: false,
+        tunnel: None,
     };
     let mut forward = Forward::opening(spec, ago(480));
     forward.state = state;
