@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{FixedOffset, Local, Utc};
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,7 +15,7 @@ use crate::model::Model;
 use crate::model::action::{Action, Command};
 use crate::model::effect::Effect;
 use crate::model::event::{Event, StoreEvent};
-use crate::model::fault::{Fault, Remedy};
+use crate::model::fault::Fault;
 use crate::model::settings::Settings;
 use crate::term::Term;
 use crate::text::{HelpSection, Text};
@@ -53,6 +53,7 @@ pub struct App {
     clicked: Option<(Instant, Hit)>,
     dressed: Option<Settings>,
     foreground: Vec<Effect>,
+    zone: FixedOffset,
     quit: bool,
 }
 
@@ -68,6 +69,7 @@ impl App {
             clicked: None,
             dressed: None,
             foreground: Vec::new(),
+            zone: *Local::now().offset(),
             quit: false,
             model,
             effects,
@@ -86,11 +88,8 @@ impl App {
     /// # Errors
     /// Where the terminal can't be written or signals can't be heard.
     pub async fn run(&mut self, term: &mut Term) -> std::io::Result<()> {
-        let mut signals = [
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::hangup())?,
-            signal(SignalKind::interrupt())?,
-        ];
+        let mut signals =
+            [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?];
         let mut queued = Vec::with_capacity(BATCH);
         let mut drawn: Option<Instant> = None;
         let mut stale = true;
@@ -150,7 +149,7 @@ impl App {
     fn draw(&mut self, term: &mut Term) -> std::io::Result<()> {
         self.model.arrange();
         let hints = self.keymap.hints(&self.model, &self.text);
-        let look = Look { theme: &self.theme, text: &self.text, hints: &hints, help: &self.help };
+        let look = Look { theme: &self.theme, text: &self.text, hints: &hints, help: &self.help, zone: self.zone };
         let (model, view) = (&self.model, &mut self.view);
         term.draw(|frame| view::draw(frame, model, &look, view))?;
         let page = self.view.page();
@@ -224,7 +223,7 @@ impl App {
             match effect {
                 Effect::Copy(text) => term.send(CopyToClipboard::to_clipboard_from(text))?,
                 Effect::CopyFault(fault) => {
-                    let text = self.fault_in_words(&fault);
+                    let text = self.text.to_copy(&fault);
                     term.send(CopyToClipboard::to_clipboard_from(text))?;
                 }
                 Effect::CopyEntries(entries) => {
@@ -237,14 +236,6 @@ impl App {
             }
         }
         Ok(())
-    }
-
-    fn fault_in_words(&self, fault: &Fault) -> String {
-        if let Remedy::Grant(grant) = &fault.remedy {
-            return self.text.role(grant);
-        }
-        let words = self.text.fault(fault);
-        [words.what, words.detail, words.remedy].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
     fn on_terminal(&mut self, event: TermEvent, term: &mut Term) -> std::io::Result<()> {

@@ -1,1 +1,179 @@
-//! Listeners on this machine and what keeps them going.
+//! Forwards: a listener on this machine, and what keeps the way from it to a pod open.
+//!
+//! [`start`] makes one forward. Its future owns everything of it (the listeners, the connections, the watch over the
+//! tunnel) and ends only when all of that is gone; its [`Handle`] points it at another pod, closes it, and shows its
+//! counters. What the pods and tunnels are is behind [`Route`], so that the tests need no cluster.
+
+mod connection;
+mod holder;
+mod listener;
+mod meter;
+mod report;
+mod route;
+mod supervise;
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::model::address::Address;
+use crate::model::event::{Event, ForwardEvent, Sample};
+use crate::model::forward::{Counts, ForwardId, ForwardSpec, TunnelInfo, Via};
+
+use meter::Meter;
+use report::Reporter;
+pub use route::{Lease, Route};
+use supervise::Way;
+
+/// The most connections that one forward carries at a time. More wait in the kernel's queue: a runaway client must not
+/// take every descriptor of the program.
+pub const MAX_CONNECTIONS: usize = 1024;
+
+/// Where new connections go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pointing {
+    via: Option<Via>,
+    /// Without a pod: whether one is coming.
+    waiting: bool,
+}
+
+/// The hold on one forward. Dropping it closes the forward.
+#[derive(Debug)]
+pub struct Handle {
+    /// Dropped before the rest: connections must see the forward closed before they see it point nowhere.
+    _guard: DropGuard,
+    id: ForwardId,
+    pointing: watch::Sender<Pointing>,
+    tunnel: watch::Receiver<Option<TunnelInfo>>,
+    meter: Arc<Meter>,
+    token: CancellationToken,
+}
+
+impl Handle {
+    /// Sends new connections through `via`; those under way stay where they are. Without a pod they wait for one
+    /// (`waiting`) or fail at once.
+    pub fn point(&self, via: Option<Via>, waiting: bool) {
+        let new = Pointing { via, waiting };
+        self.pointing.send_if_modified(|pointing| {
+            let differs = *pointing != new;
+            *pointing = new;
+            differs
+        });
+    }
+
+    /// Closes the listener and resets every connection. The forward's future ends soon after.
+    pub fn close(&self) {
+        self.token.cancel();
+    }
+
+    /// The counters now.
+    pub fn counts(&self) -> Counts {
+        self.meter.counts()
+    }
+
+    /// The tunnel, where one is open.
+    pub fn tunnel(&self) -> Option<TunnelInfo> {
+        self.tunnel.borrow().clone()
+    }
+
+    /// Counters and tunnel as the loop takes them once a second. Reads atomics; never waits.
+    pub fn sample(&self) -> Sample {
+        Sample { id: self.id, counts: self.counts(), tunnel: self.tunnel() }
+    }
+}
+
+/// What the tasks of one forward share.
+struct Shared<R: Route> {
+    route: R,
+    target: String,
+    address: Address,
+    reporter: Reporter,
+    meter: Arc<Meter>,
+    /// Where new connections go now.
+    ways: watch::Receiver<Way<R::Lease>>,
+    /// Told when a connection needs what is not there: look now, not later.
+    nudge: Notify,
+    token: CancellationToken,
+    tracker: TaskTracker,
+}
+
+/// Makes a forward that listens as `spec` says and goes through `via`; without it, connections wait until
+/// [`Handle::point`] names a pod or says that none is coming.
+///
+/// Nothing happens until the future runs, within a tokio runtime. It says [`ForwardEvent::Bound`] or
+/// [`ForwardEvent::NotBound`] (and ends then), and ends after [`ForwardEvent::Closed`] once `token` is cancelled or the
+/// handle closes it. All its tasks have ended before.
+pub fn start<R: Route>(
+    spec: ForwardSpec,
+    via: Option<Via>,
+    route: R,
+    events: mpsc::Sender<Event>,
+    token: &CancellationToken,
+) -> (Handle, impl Future<Output = ()> + Send + 'static) {
+    let token = token.child_token();
+    let meter = Arc::new(Meter::default());
+    let waiting = via.is_none();
+    let (pointing, pointed) = watch::channel(Pointing { via, waiting });
+    let (tunnel_out, tunnel) = watch::channel(None);
+    let handle = Handle {
+        _guard: token.clone().drop_guard(),
+        id: spec.id,
+        pointing,
+        tunnel,
+        meter: Arc::clone(&meter),
+        token: token.clone(),
+    };
+    let run = async move {
+        // Should this future be dropped before its end, nothing of it may live on.
+        let guard = token.clone().drop_guard();
+        let reporter = Reporter::new(spec.id, spec.epoch, events);
+        let bound = tokio::select! {
+            biased;
+            () = token.cancelled() => {
+                reporter.last(ForwardEvent::Closed).await;
+                return;
+            }
+            bound = listener::bind(&spec) => bound,
+        };
+        let listeners = match bound {
+            Ok(listeners) => listeners,
+            Err(fault) => return reporter.last(ForwardEvent::NotBound(fault)).await,
+        };
+        let (way_out, ways) = watch::channel(Way::Preparing);
+        let shared = Arc::new(Shared {
+            route,
+            target: spec.target,
+            address: spec.address,
+            reporter,
+            meter,
+            ways,
+            nudge: Notify::new(),
+            token: token.clone(),
+            tracker: TaskTracker::new(),
+        });
+        let locals = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        shared.tell(ForwardEvent::Bound(locals)).await;
+        let watch = supervise::supervise(Arc::clone(&shared), pointed, way_out, tunnel_out);
+        shared.tracker.spawn(watch);
+        listener::accept(&shared, listeners);
+        token.cancelled().await;
+        shared.tracker.close();
+        shared.tracker.wait().await;
+        shared.reporter.last(ForwardEvent::Closed).await;
+        drop(guard);
+    };
+    (handle, run)
+}
+
+impl<R: Route> Shared<R> {
+    /// Sends an event that must arrive, unless the forward is being closed.
+    async fn tell(&self, event: ForwardEvent) {
+        tokio::select! {
+            biased;
+            () = self.token.cancelled() => {}
+            () = self.reporter.send(event) => {}
+        }
+    }
+}

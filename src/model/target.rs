@@ -40,19 +40,26 @@ impl Target {
 /// The most bytes a label of ours has: `brow-` + label + `-` + 6 stays a DNS label of 63 (RFC 1123).
 const LABEL_LEN: usize = 51;
 
+/// Whether a name spells the address, so that it must not show in the cluster's objects.
+pub fn hides(name: &str, address: &Address) -> bool {
+    plain(name).contains(&plain(&address.host.to_string()))
+}
+
+/// The letters and digits of a text, lower case, with single dashes between.
+fn plain(text: &str) -> String {
+    let dashed: String =
+        text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    dashed.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
+}
+
 /// A DNS label for a target's name, always the same for the same name and address.
 ///
 /// What a DNS label cannot hold (other scripts, case, length) is replaced by a hash of the name, so that two names
 /// never share a label by being alike. A name that spells the address is hashed whole: the address must not show in
 /// the cluster's objects.
 pub fn label(name: &str, address: &Address) -> String {
-    let plain = |text: &str| -> String {
-        let dashed: String =
-            text.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-        dashed.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
-    };
     let slug = plain(name);
-    if slug.contains(&plain(&address.host.to_string())) {
+    if hides(name, address) {
         return format!("t-{:016x}", fnv1a(name));
     }
     if slug == name && slug.len() <= LABEL_LEN {
@@ -168,9 +175,9 @@ impl Model {
     }
 
     /// Saves what a form says.
-    pub(super) fn save_target(&mut self, editing: Option<String>, target: &Target, out: &mut Vec<Effect>) {
-        let edit = match editing {
-            Some(name) => TargetEdit::Replace { name, target: target.clone() },
+    pub(super) fn save_target(&mut self, was: Option<Target>, target: &Target, out: &mut Vec<Effect>) {
+        let edit = match was {
+            Some(was) => TargetEdit::Replace { was: Box::new(was), target: target.clone() },
             None => TargetEdit::Add(target.clone()),
         };
         self.apply(&edit);
@@ -182,11 +189,11 @@ impl Model {
 
     /// Gives a target another name. Its open forwards take the name over.
     pub(super) fn save_name(&mut self, name: &str, new: &str, out: &mut Vec<Effect>) {
-        let Some(mut target) = self.target(name).cloned() else {
+        let Some(was) = self.target(name).cloned() else {
             return;
         };
-        new.clone_into(&mut target.name);
-        let edit = TargetEdit::Replace { name: name.to_owned(), target };
+        let target = Target { name: new.to_owned(), ..was.clone() };
+        let edit = TargetEdit::Replace { was: Box::new(was), target };
         self.apply(&edit);
         self.save(vec![edit], out);
         self.note(Grade::Good, Happening::TargetRenamed, name, new);
@@ -196,8 +203,7 @@ impl Model {
     /// Deletes targets; their forwards are closed, their pods left to their TTL.
     pub(super) fn delete_targets(&mut self, names: &[String], out: &mut Vec<Effect>) {
         let gone: Vec<Target> = names.iter().filter_map(|name| self.target(name)).cloned().collect();
-        let edits: Vec<TargetEdit> =
-            gone.iter().map(|target| TargetEdit::Remove { name: target.name.clone() }).collect();
+        let edits: Vec<TargetEdit> = gone.iter().cloned().map(TargetEdit::Remove).collect();
         for (edit, target) in edits.iter().zip(&gone) {
             let open: Vec<ForwardId> = self.forwards_of(&target.name).map(|forward| forward.spec.id).collect();
             for id in open {
@@ -241,7 +247,8 @@ impl Model {
                     self.targets.push(target.clone());
                 }
             }
-            TargetEdit::Replace { name, target } => {
+            TargetEdit::Replace { was, target } => {
+                let name = &was.name;
                 if let Some(old) = self.targets.iter_mut().find(|old| old.name == *name) {
                     old.clone_from(target);
                 } else {
@@ -256,7 +263,7 @@ impl Model {
                     }
                 }
             }
-            TargetEdit::Remove { name } => self.targets.retain(|target| target.name != *name),
+            TargetEdit::Remove(was) => self.targets.retain(|target| target.name != was.name),
         }
     }
 
@@ -265,8 +272,10 @@ impl Model {
         let names: Vec<&str> = edits
             .iter()
             .map(|edit| match edit {
-                TargetEdit::Add(target) | TargetEdit::Restore(target) => target.name.as_str(),
-                TargetEdit::Replace { name, .. } | TargetEdit::Remove { name } => name.as_str(),
+                TargetEdit::Add(target) | TargetEdit::Restore(target) | TargetEdit::Remove(target) => {
+                    target.name.as_str()
+                }
+                TargetEdit::Replace { was, .. } => was.name.as_str(),
             })
             .collect();
         self.audit("save-targets", &names.join(", "), None, None, out);

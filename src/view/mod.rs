@@ -1,1 +1,86 @@
-//! Draws the model.
+//! Draws the model. Reads it and nothing else: no clock, no files, no waiting, no pruning or sorting.
+//!
+//! [`draw`] is one frame. [`ViewState`] is what has to be remembered between frames: scroll offsets, and what is where
+//! for the mouse.
+#![deny(clippy::disallowed_methods)]
+
+mod bottom;
+mod cell;
+mod chrome;
+mod color;
+mod columns;
+mod details;
+mod dialogs;
+mod ink;
+mod layout;
+mod panes;
+mod screen;
+mod state;
+mod strip;
+mod table;
+mod theme;
+
+#[cfg(test)]
+mod tests;
+
+pub use color::Surroundings;
+pub use state::{Hit, ViewState};
+pub use theme::Theme;
+
+use chrono::FixedOffset;
+use ratatui::Frame;
+
+use crate::model::Model;
+use crate::model::focus::Pane;
+use crate::text::{HelpSection, Hint, Text};
+
+/// How things look and what the keys are: all that the model does not know.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    /// Colors.
+    pub theme: &'a Theme,
+    /// Words.
+    pub text: &'a Text,
+    /// The keys that work here now, most useful first.
+    pub hints: &'a [Hint],
+    /// All keys.
+    pub help: &'a [HelpSection],
+    /// How far the person's clock is from UTC, for the log.
+    pub zone: FixedOffset,
+}
+
+/// Draws one frame.
+pub fn draw(frame: &mut Frame<'_>, model: &Model, look: &Look<'_>, state: &mut ViewState) {
+    screen::draw(frame, Scene { model, look }, state);
+}
+
+/// What every part of the screen is given.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
+    model: &'a Model,
+    look: &'a Look<'a>,
+}
+
+impl<'a> Scene<'a> {
+    fn theme(self) -> &'a Theme {
+        self.look.theme
+    }
+
+    fn text(self) -> &'a Text {
+        self.look.text
+    }
+
+    fn get(self, key: &str) -> &'a str {
+        self.look.text.get(key)
+    }
+
+    /// A column's head.
+    fn head(self, key: &str) -> &'a str {
+        self.get(&format!("column.{key}"))
+    }
+
+    /// Whether keys go to this pane.
+    fn has_keys(self, pane: Pane) -> bool {
+        self.model.focus.pane == pane && !self.model.focus.in_log
+    }
+}

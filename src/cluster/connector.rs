@@ -1,0 +1,107 @@
+//! The client: kube's own authentication, TLS and proxies over a connector of ours.
+//!
+//! kube's connector leaves Nagle's algorithm on. A forwarded connection is small writes that wait for answers; against
+//! the other side's delayed ACK (RFC 1122, 4.2.3.2) that costs 40 ms, which is most of what kube's port-forward takes.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderValue, Request, Uri};
+use http_body_util::BodyExt as _;
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ClientBuilder, ConfigExt as _};
+use kube::{Client, Config, Error};
+use tower::{BoxError, Service, ServiceBuilder};
+
+/// How long a TCP connection to the API server may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// TCP keep-alive: a peer that vanished is noticed, and middleboxes keep the connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// A client for a config. Runs the exec plugin, where there is one, and so blocks.
+pub fn client(config: Config) -> Result<Client, Error> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT));
+    connector.set_keepalive(Some(KEEP_ALIVE));
+    connector.set_happy_eyeballs_timeout(Some(Duration::from_millis(250)));
+    let Some(proxy) = config.proxy_url.clone() else {
+        return stack(connector, &config);
+    };
+    match proxy.scheme_str() {
+        Some("socks5" | "socks5h") => stack(SocksV5::new(proxy, connector), &config),
+        Some("http") => stack(tunnel(&proxy, connector), &config),
+        Some("https") => {
+            let connector = config.rustls_https_connector_with_connector(connector)?;
+            stack(tunnel(&proxy, connector), &config)
+        }
+        Some(_) | None => Err(Error::ProxyProtocolUnsupported { proxy_url: Box::new(proxy) }),
+    }
+}
+
+/// An HTTP CONNECT tunnel, with the credentials of the proxy's URL.
+fn tunnel<C>(proxy: &Uri, connector: C) -> Tunnel<C> {
+    let tunnel = Tunnel::new(proxy.clone(), connector);
+    let user = proxy.authority().and_then(|authority| authority.as_str().rsplit_once('@')).map(|(user, _)| user);
+    let value = user.map(|user| format!("Basic {}", STANDARD.encode(percent_decoded(user))));
+    match value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+        Some(value) => tunnel.with_auth(value),
+        None => tunnel,
+    }
+}
+
+/// The bytes of a URL's user info (RFC 3986, 2.1).
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::new(), 0);
+    while let Some(byte) = bytes.get(at) {
+        let escape = (*byte == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+        let value = escape.filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+        if let Some(value) = value.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            out.push(value);
+            at += 3;
+        } else {
+            out.push(*byte);
+            at += 1;
+        }
+    }
+    out
+}
+
+fn stack<C>(connector: C, config: &Config) -> Result<Client, Error>
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+    C::Future: Send + 'static,
+    C::Error: Into<BoxError>,
+{
+    let https = config.rustls_https_connector_with_connector(connector)?;
+    let client = hyper_util::client::legacy::Builder::new(TokioExecutor::new()).build::<_, Body>(https);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .map_response(|response: http::Response<hyper::body::Incoming>| {
+            response.map(|body| body.map_err(BoxError::from))
+        })
+        .service_fn(move |request: Request<Body>| client.request(request));
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_of_a_proxys_password_are_undone() {
+        for (text, bytes) in
+            [("user:p%40ss", "user:p@ss"), ("a%", "a%"), ("a%zz", "a%zz"), ("a%+1", "a%+1"), ("é", "é")]
+        {
+            assert_eq!(percent_decoded(text), bytes.as_bytes(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The one place where an error of kube becomes a fault that a person can be told.
+
+use std::io;
+
+use kube::Error;
+use kube::core::Status;
+
+use crate::model::cluster::Link;
+use crate::model::fault::{Fault, Grant, Remedy, What};
+
+/// What an error means for `thing`, and what it says of the cluster. `asked` is the right that the request needed.
+pub fn fault(thing: &str, error: &Error, asked: Option<Grant>) -> (Link, Fault) {
+    match error {
+        Error::Api(status) => of_status(thing, status, asked),
+        Error::Auth(error) => (Link::Unauthorized, Fault::new(What::PluginFailed, thing, plugin_words(error))),
+        Error::ProxyProtocolUnsupported { .. } | Error::ProxyProtocolDisabled { .. } => {
+            (Link::Unreachable, Fault::new(What::ApiProxy, thing, chain(error)))
+        }
+        Error::RustlsTls(_) | Error::TlsRequired => (Link::Unreachable, Fault::new(What::Tls, thing, chain(error))),
+        Error::SerdeError(_) => (Link::Unreachable, Fault::new(What::Server, thing, chain(error))),
+        other => {
+            let detail = chain(other);
+            (Link::Unreachable, Fault::new(transport(&detail), thing, detail))
+        }
+    }
+}
+
+/// The right that a request on pods needs.
+pub fn grant(verb: &str, resource: &str, namespace: Option<&str>) -> Grant {
+    Grant { verb: verb.to_owned(), resource: resource.to_owned(), namespace: namespace.map(str::to_owned) }
+}
+
+/// What an IO error on the way to the API server means.
+pub fn of_io(thing: &str, error: &io::Error) -> Fault {
+    let detail = chain(error);
+    Fault::new(transport(&detail), thing, detail)
+}
+
+fn of_status(thing: &str, status: &Status, asked: Option<Grant>) -> (Link, Fault) {
+    let message = status.message.clone();
+    let kind = status.details.as_ref().map(|details| details.kind.as_str());
+    let what = match (status.code, status.reason.as_str()) {
+        (401, _) => return (Link::Unauthorized, Fault::new(What::Unauthorized, thing, message)),
+        // resourcequota admission (plugin/pkg/admission/resourcequota/controller.go)
+        (403, _) if message.contains("exceeded quota") || message.contains("failed quota") => What::Quota,
+        // policy/admission/podsecurity
+        (403, _) if message.contains("violates PodSecurity") => What::PodSecurity,
+        (403, _) if message.contains("PodSecurityPolicy") || message.contains("pod security policy") => {
+            What::PodSecurity
+        }
+        (_, _) if message.contains("admission webhook") || message.contains("denied the request") => What::Admission,
+        // authorization (staging/src/k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go)
+        (403, _) if asked.is_some() && message.contains("cannot") => {
+            let fault = Fault::new(What::Forbidden, thing, message);
+            let fault = match asked {
+                Some(grant) => fault.with(Remedy::Grant(grant)),
+                None => fault,
+            };
+            return (Link::Forbidden, fault);
+        }
+        (403, _) if message.contains("being terminated") => What::NamespaceMissing,
+        (403, _) => What::Admission,
+        (404, _) if kind == Some("namespaces") || message.contains("namespaces \"") => What::NamespaceMissing,
+        (404, _) => What::PodDeleted,
+        (422, _) | (400, "Invalid") => What::Invalid,
+        (504, _) | (_, "Timeout" | "ServerTimeout") => What::TimedOut,
+        (_, _) => What::Server,
+    };
+    (Link::Ready, Fault::new(what, thing, message))
+}
+
+/// The kind of a transport error. hyper, rustls and the proxies hide their kinds behind boxes; their words are stable.
+fn transport(words: &str) -> What {
+    let has = |needle: &str| words.contains(needle);
+    if has("certificate") || has("invalid peer") || has("tls") || has("TLS") || has("corrupt message") {
+        What::Tls
+    } else if has("tunnel error") || has("SOCKS") || has("socks") || has("proxy") {
+        What::ApiProxy
+    } else if has("timed out") || has("deadline") || has("timeout") {
+        What::TimedOut
+    } else {
+        What::Unreachable
+    }
+}
+
+fn plugin_words(error: &kube::client::AuthError) -> String {
+    match error {
+        kube::client::AuthError::AuthExecRun { out, .. } => {
+            let said = String::from_utf8_lossy(&out.stderr).trim().to_owned();
+            let status = out.status.to_string();
+            if said.is_empty() { status } else { format!("{status}: {said}") }
+        }
+        other => chain(other),
+    }
+}
+
+/// An error and its causes in one line; a cause that its parent has already quoted is not said twice.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !words.contains(&more) {
+            words.push_str(": ");
+            words.push_str(&more);
+        }
+        cause = error.source();
+    }
+    words
+}

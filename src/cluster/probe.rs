@@ -1,0 +1,131 @@
+//! Keeps asking a cluster for its version: whether it answers, how fast, and how its clock stands.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use http::Request;
+use http_body_util::BodyExt as _;
+use k8s_openapi::apimachinery::pkg::version::Info;
+use kube::client::Body;
+use kube::core::Status;
+use kube::{Client, Error};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Clusters, fault};
+use crate::model::cluster::Link;
+use crate::model::event::{ClusterEvent, Epoch, Event};
+use crate::model::fault::{Fault, What};
+
+/// Between two probes that were answered.
+const EVERY: Duration = Duration::from_secs(10);
+/// How long an answer may take before the cluster counts as unreachable.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// Between two probes that failed, at most.
+const LONGEST: Duration = Duration::from_secs(30);
+/// Clocks closer than this count as equal: the `Date` header has whole seconds (RFC 9110, 5.6.7).
+const SAME_TIME: TimeDelta = TimeDelta::seconds(2);
+
+/// Probes a cluster until `token` is cancelled, and reports each answer and each failure.
+pub async fn keep(
+    clusters: Clusters,
+    context: String,
+    epoch: Epoch,
+    events: mpsc::Sender<Event>,
+    token: CancellationToken,
+) {
+    let mut pause = Duration::from_secs(1);
+    loop {
+        let probing = async {
+            let probed = probe(&clusters, &context).await;
+            (probed, clusters.plugin_said(&context).await)
+        };
+        let (probed, said) = tokio::select! {
+            () = token.cancelled() => return,
+            probed = probing => probed,
+        };
+        let (event, next) = match probed {
+            Ok(answered) => {
+                pause = Duration::from_secs(1);
+                (answered, EVERY)
+            }
+            Err((link, fault)) => {
+                let next = pause.mul_f64(rand::random_range(0.8..1.2));
+                pause = (pause * 2).min(LONGEST);
+                (ClusterEvent::Failed { link, fault }, next)
+            }
+        };
+        let said = said.map(ClusterEvent::PluginSaid);
+        for event in said.into_iter().chain([event]) {
+            if events.send(Event::Cluster { cluster: context.clone(), epoch, event }).await.is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            () = token.cancelled() => return,
+            () = sleep(next) => {}
+        }
+    }
+}
+
+async fn probe(clusters: &Clusters, context: &str) -> Result<ClusterEvent, (Link, Fault)> {
+    let slow = || {
+        let fault = Fault::new(What::TimedOut, context, format!("no answer within {} s", PATIENCE.as_secs()));
+        (Link::Unreachable, fault)
+    };
+    let client = clusters.client(context).await.map_err(|fault| (link_of(fault.what), fault))?;
+    let answer = timeout(PATIENCE, version(&client)).await.map_err(|_| slow())?;
+    answer.map_err(|error| fault(context, &error, None))
+}
+
+/// How a cluster stands for which no client could be made.
+fn link_of(what: What) -> Link {
+    if what == What::PluginFailed { Link::Unauthorized } else { Link::Unreachable }
+}
+
+async fn version(client: &Client) -> Result<ClusterEvent, Error> {
+    let request = Request::get("/version").body(Body::empty()).map_err(Error::HttpError)?;
+    let start = Instant::now();
+    let response = client.send(request).await?;
+    let rtt = start.elapsed();
+    let (head, body) = response.into_parts();
+    let bytes = body.collect().await?.to_bytes();
+    if !head.status.is_success() {
+        let status = serde_json::from_slice(&bytes).unwrap_or_else(|_| Status {
+            code: head.status.as_u16(),
+            message: String::from_utf8_lossy(&bytes).trim().to_owned(),
+            ..Status::default()
+        });
+        return Err(Error::Api(Box::new(status)));
+    }
+    let info: Info = serde_json::from_slice(&bytes).map_err(Error::SerdeError)?;
+    let date = head.headers.get(http::header::DATE).and_then(|value| value.to_str().ok());
+    Ok(ClusterEvent::Answered { version: info.git_version, rtt, skew: skew(date, Utc::now()) })
+}
+
+/// How far the clock that wrote a `Date` header is ahead of `now`.
+fn skew(date: Option<&str>, now: DateTime<Utc>) -> TimeDelta {
+    let then = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+    let ahead = then.map_or(TimeDelta::zero(), |then| then.to_utc() - now);
+    if ahead.abs() < SAME_TIME { TimeDelta::zero() } else { ahead }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_differs_is_measured() {
+        let now = "2026-01-02T12:00:00.5Z".parse().unwrap();
+        for (date, seconds) in [
+            (Some("Fri, 02 Jan 2026 12:00:00 GMT"), 0),
+            (Some("Fri, 02 Jan 2026 12:01:00 GMT"), 59),
+            (Some("Fri, 02 Jan 2026 11:59:00 GMT"), -60),
+            (Some("yesterday"), 0),
+            (None, 0),
+        ] {
+            assert_eq!(skew(date, now).num_seconds(), seconds, "{date:?}");
+        }
+    }
+}

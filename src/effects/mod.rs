@@ -1,0 +1,252 @@
+//! Effects become tasks: the one place that starts long-lived ones, owns their tokens, and joins them at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::{self, Clusters};
+use crate::forward;
+use crate::model::effect::Effect;
+use crate::model::event::{Epoch, Event, PodEvent, Sample};
+use crate::model::forward::{ForwardId, ForwardSpec, Via};
+use crate::model::proxy::{PodKey, PodRequest};
+use crate::proxy;
+use crate::store::{self, Order, Paths, Store};
+
+mod route;
+
+use route::{Relayed, Routes};
+
+/// How long orders under way (deletions, closings, files) may take at the end.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// What runs on behalf of the model.
+pub struct Effects {
+    clusters: Clusters,
+    routes: Arc<Routes>,
+    store: Store,
+    me: String,
+    events: mpsc::Sender<Event>,
+    /// Ends everything but the files.
+    token: CancellationToken,
+    /// Ends the store, last of all.
+    files: CancellationToken,
+    /// Tasks that end by themselves or with the token.
+    tasks: JoinSet<()>,
+    /// Orders that are carried out even when the program is being left.
+    orders: JoinSet<()>,
+    connections: BTreeMap<String, Connection>,
+    forwards: BTreeMap<ForwardId, Open>,
+    log: Option<AbortHandle>,
+}
+
+/// A connection to a cluster: its probe and its watch.
+struct Connection {
+    token: CancellationToken,
+    namespaces: watch::Sender<BTreeSet<String>>,
+}
+
+/// An open forward.
+struct Open {
+    handle: forward::Handle,
+    /// Closes it.
+    token: CancellationToken,
+    /// Cancelled once nothing of it is left.
+    ended: CancellationToken,
+}
+
+impl Effects {
+    /// Starts the store and waits for orders. To be called inside a runtime.
+    pub fn start(clusters: Clusters, paths: Paths, me: String, events: mpsc::Sender<Event>) -> Self {
+        let token = CancellationToken::new();
+        // The store outlives everything else: closing and deleting are audited too.
+        let files = CancellationToken::new();
+        let (store, writing) = store::start(paths, events.clone(), files.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(writing);
+        Self {
+            routes: Arc::new(Routes::new(clusters.clone())),
+            clusters,
+            store,
+            me,
+            events,
+            token,
+            files,
+            tasks,
+            orders: JoinSet::new(),
+            connections: BTreeMap::new(),
+            forwards: BTreeMap::new(),
+            log: None,
+        }
+    }
+
+    /// Carries out an effect; those of the terminal are not for here and are passed over.
+    pub fn run(&mut self, effect: Effect) {
+        self.reap();
+        match effect {
+            Effect::Connect { cluster, epoch, namespaces } => self.connect(cluster, epoch, namespaces),
+            Effect::Widen { cluster, namespaces } => {
+                if let Some(connection) = self.connections.get(&cluster) {
+                    connection.namespaces.send_if_modified(|known| {
+                        let new = *known != namespaces;
+                        *known = namespaces;
+                        new
+                    });
+                }
+            }
+            Effect::Disconnect { cluster } => {
+                if let Some(connection) = self.connections.remove(&cluster) {
+                    connection.token.cancel();
+                }
+            }
+            Effect::CreatePod(request) => self.create(request),
+            Effect::DeletePod { key, uid } => self.delete(key, uid),
+            Effect::Describe(key) => {
+                let (clusters, events) = (self.clusters.clone(), self.events.clone());
+                self.spawn(async move {
+                    let result = proxy::describe(&clusters, &key).await;
+                    tell(&events, Event::Pod(PodEvent::Described { key, result })).await;
+                });
+            }
+            Effect::FollowLog { key, epoch } => {
+                self.stop_log();
+                let following = proxy::follow_log(self.clusters.clone(), key, epoch, self.events.clone());
+                self.log = Some(self.spawn(following));
+            }
+            Effect::StopLog => self.stop_log(),
+            Effect::OpenForward { spec, via } => self.open(spec, via),
+            Effect::Point { id, via, waiting } => {
+                if let Some(open) = self.forwards.get(&id) {
+                    open.handle.point(via, waiting);
+                }
+            }
+            Effect::CloseForward { id } => {
+                if let Some(open) = self.forwards.get(&id) {
+                    open.token.cancel();
+                }
+            }
+            Effect::Save(edits) => self.store.send(Order::Save(edits)),
+            Effect::Reload => self.store.send(Order::Reload),
+            Effect::Remember { target, port } => self.store.send(Order::Remember { target, port }),
+            Effect::LegacyOffered => self.store.send(Order::LegacyOffered),
+            Effect::Audit(entry) => self.store.send(Order::Audit(entry)),
+            Effect::Copy(_) | Effect::CopyFault(_) | Effect::CopyEntries(_) | Effect::Quit => {}
+        }
+    }
+
+    /// The counters of every open forward.
+    pub fn samples(&self) -> Vec<Sample> {
+        self.forwards.values().map(|open| open.handle.sample()).collect()
+    }
+
+    /// Lets go of everything: orders under way are carried out, forwards are closed, files are written. What has not
+    /// ended by itself after a grace period is ended.
+    pub async fn finish(mut self) {
+        let ending = async {
+            while self.orders.join_next().await.is_some() {}
+            self.token.cancel();
+            for open in self.forwards.values() {
+                open.token.cancel();
+                open.ended.cancelled().await;
+            }
+            self.files.cancel();
+            while self.tasks.join_next().await.is_some() {}
+        };
+        if timeout(GRACE, ending).await.is_err() {
+            self.tasks.abort_all();
+            self.orders.abort_all();
+        }
+    }
+
+    /// Takes in the ends of tasks, so that the sets do not grow; a panic in one has been reported by the hook.
+    fn reap(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+        while self.orders.try_join_next().is_some() {}
+        self.forwards.retain(|_, open| !open.ended.is_cancelled());
+    }
+
+    /// Starts a task that ends with the program.
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        let token = self.token.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = task => {}
+            }
+        })
+    }
+
+    fn stop_log(&mut self) {
+        if let Some(log) = self.log.take() {
+            log.abort();
+        }
+    }
+
+    fn connect(&mut self, cluster: String, epoch: Epoch, namespaces: BTreeSet<String>) {
+        let again = self.connections.remove(&cluster);
+        if let Some(old) = &again {
+            old.token.cancel();
+        }
+        let token = self.token.child_token();
+        let (sender, receiver) = watch::channel(namespaces);
+        self.connections.insert(cluster.clone(), Connection { token: token.clone(), namespaces: sender });
+        let (clusters, routes, events) = (self.clusters.clone(), Arc::clone(&self.routes), self.events.clone());
+        self.tasks.spawn(async move {
+            if again.is_some() {
+                // A login that has run out, a server that moved: connecting again starts from nothing.
+                clusters.forget(&cluster).await;
+                routes.forget(&cluster).await;
+            }
+            let probing = cluster::keep(clusters.clone(), cluster.clone(), epoch, events.clone(), token.clone());
+            let watching = proxy::watch(clusters, cluster, epoch, receiver, events, token);
+            tokio::join!(probing, watching);
+        });
+    }
+
+    fn create(&mut self, request: PodRequest) {
+        let (clusters, me, events) = (self.clusters.clone(), self.me.clone(), self.events.clone());
+        self.orders.spawn(async move {
+            let result = proxy::create(&clusters, &request, &me).await.map(Box::new);
+            tell(&events, Event::Pod(PodEvent::Created { request: request.id, result })).await;
+        });
+    }
+
+    fn delete(&mut self, key: PodKey, uid: String) {
+        let (clusters, events) = (self.clusters.clone(), self.events.clone());
+        self.orders.spawn(async move {
+            let result = proxy::delete(&clusters, &key, &uid).await;
+            tell(&events, Event::Pod(PodEvent::Deleted { key, result })).await;
+        });
+    }
+
+    /// Opens a forward; an older opening of it ends first, so that the port is free again.
+    fn open(&mut self, spec: ForwardSpec, via: Option<Via>) {
+        let before = self.forwards.remove(&spec.id).map(|open| {
+            open.token.cancel();
+            open.ended
+        });
+        let (id, token, ended) = (spec.id, self.token.child_token(), CancellationToken::new());
+        let route = Relayed::new(Arc::clone(&self.routes), &spec);
+        let (handle, forwarding) = forward::start(spec, via, route, self.events.clone(), &token);
+        self.forwards.insert(id, Open { handle, token, ended: ended.clone() });
+        self.tasks.spawn(async move {
+            // Whatever becomes of the task, its end is known.
+            let _ended = ended.drop_guard();
+            if let Some(before) = before {
+                before.cancelled().await;
+            }
+            forwarding.await;
+        });
+    }
+}
+
+/// Tells the loop, which may have ended.
+async fn tell(events: &mpsc::Sender<Event>, event: Event) {
+    // A loop that has ended wants no news.
+    let _ended = events.send(event).await;
+}

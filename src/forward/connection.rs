@@ -1,0 +1,135 @@
+//! One forwarded connection, from accept to its end.
+
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+use super::Shared;
+use super::route::{self, Lease, Route};
+use super::supervise::{Line, Way};
+use crate::model::fault::{Fault, What};
+use crate::tunnel::Error;
+
+/// How long a connection waits for a pod that is coming: pulling an image takes its time.
+const POD_PATIENCE: Duration = Duration::from_mins(2);
+
+/// How long a connection waits for the forward to move, once its pod is found to be gone.
+const MOVE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How a connection ended that did not end in order.
+enum End {
+    /// Something failed.
+    Failed(Fault),
+    /// The local program itself cut it, or the forward was closed.
+    Cut,
+}
+
+/// Carries one connection. Whatever goes wrong concerns this connection only.
+pub(super) async fn serve<R: Route>(shared: &Shared<R>, local: TcpStream) {
+    // Nothing sent to the local program waits to be sent with more. A socket without the option still works.
+    let _ = local.set_nodelay(true);
+    let local = Arc::new(local);
+    let end = tokio::select! {
+        biased;
+        () = shared.token.cancelled() => Err(End::Cut),
+        end = carry(shared, &local) => end,
+    };
+    let Err(end) = end else { return };
+    // An error must not look like an orderly end: closing sends RST. Failing to set it only makes it look like one.
+    let _ = SockRef::from(&*local).set_linger(Some(Duration::ZERO));
+    if let End::Failed(fault) = end {
+        shared.meter.fail();
+        shared.reporter.failed(fault);
+    }
+}
+
+async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(), End> {
+    let began = Instant::now();
+    let first_line = shared.route.first_line();
+    let relayed = first_line.is_some();
+    let (line, stream) = open(shared, relayed).await?;
+    let result = line.lease.splice(Arc::clone(local), stream, first_line, &shared.meter.counters).await;
+    // A relay that cannot reach its target hangs up; if the client has already sent something, that looks like a reset.
+    let unexplained = match &result {
+        Ok(summary) => summary.down == 0,
+        Err(error) => matches!(error, Error::Reset),
+    };
+    if relayed
+        && unexplained
+        && let Some(fault) = line.reason(&shared.route, began.elapsed()).await
+    {
+        return Err(End::Failed(fault));
+    }
+    let summary = result.map_err(|error| failed(shared, &line, &error, relayed))?;
+    if relayed && summary.down == 0 {
+        // The target hung up without a word, and nothing was wrong. The local program may have done so too.
+        let _ = SockRef::from(&**local).shutdown(Shutdown::Write);
+    }
+    Ok(())
+}
+
+/// A stream through the pod that the forward points at; through the next one, where that one is gone.
+async fn open<R: Route>(
+    shared: &Shared<R>,
+    relayed: bool,
+) -> Result<(Arc<Line<R::Lease>>, <R::Lease as Lease>::Stream), End> {
+    let mut gone: Option<(Arc<Line<R::Lease>>, End)> = None;
+    loop {
+        let deadline = Instant::now() + if gone.is_some() { MOVE_PATIENCE } else { POD_PATIENCE };
+        let way = timeout_at(deadline, way(shared, gone.as_ref().map(|(line, _)| line))).await;
+        let line = match (way, gone.take()) {
+            (Ok(line), _) => line?,
+            (Err(_), Some((_, end))) => return Err(end),
+            (Err(_), None) => return Err(no_pod(shared)),
+        };
+        if relayed {
+            line.listening().await;
+        }
+        match line.lease.open().await {
+            Ok(stream) => return Ok((line, stream)),
+            Err(error) => {
+                let end = failed(shared, &line, &error, relayed);
+                if !error.is_pod_gone() {
+                    return Err(end);
+                }
+                gone = Some((line, end));
+            }
+        }
+    }
+}
+
+/// The line that new connections take, waited for where there is none; never `not`.
+async fn way<R: Route>(shared: &Shared<R>, not: Option<&Arc<Line<R::Lease>>>) -> Result<Arc<Line<R::Lease>>, End> {
+    let mut ways = shared.ways.clone();
+    let mut nudged = false;
+    loop {
+        let way = ways.borrow_and_update().clone();
+        match way {
+            Way::Through(line) if !not.is_some_and(|not| Arc::ptr_eq(not, &line)) => return Ok(line),
+            Way::Nowhere { waiting: false } => return Err(no_pod(shared)),
+            Way::Failed(fault) if nudged => return Err(End::Failed(fault)),
+            Way::Failed(_) => {
+                shared.nudge.notify_one();
+                nudged = true;
+            }
+            Way::Through(_) | Way::Preparing | Way::Nowhere { waiting: true } => {}
+        }
+        if ways.changed().await.is_err() {
+            return Err(End::Cut);
+        }
+    }
+}
+
+fn no_pod<R: Route>(shared: &Shared<R>) -> End {
+    End::Failed(Fault::new(What::NoPod, &shared.target, ""))
+}
+
+fn failed<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>, error: &Error, relayed: bool) -> End {
+    // If it was the tunnel's fault, that is seen at once.
+    shared.nudge.notify_one();
+    route::fault(error, &line.via, &shared.address, relayed).map_or(End::Cut, End::Failed)
+}

@@ -1,0 +1,202 @@
+//! Which process holds a port: from /proc on Linux, else (or where /proc does not tell) from `lsof`.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// How long `lsof` may take: it can hang on a dead network file system.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The process that holds a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Holder {
+    /// Its id.
+    pub pid: u32,
+    /// Its command's name, as the system shortens it.
+    pub name: String,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name.is_empty() { write!(f, "pid {}", self.pid) } else { write!(f, "pid {} ({})", self.pid, self.name) }
+    }
+}
+
+/// Who listens on `port` of one of `bind` (or of all addresses). `None` where that cannot be told: processes of other
+/// users show their sockets to root only.
+pub(super) async fn of(port: u16, bind: &[IpAddr]) -> Option<Holder> {
+    #[cfg(target_os = "linux")]
+    {
+        let bind = bind.to_vec();
+        // Reads some files for every process: not on a thread that moves bytes.
+        let found = tokio::task::spawn_blocking(move || proc::holder(port, &bind)).await;
+        if let Ok(Some(holder)) = found {
+            return Some(holder);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = bind;
+    lsof(port).await
+}
+
+async fn lsof(port: u16) -> Option<Holder> {
+    let mut command = Command::new("lsof");
+    command.args(["-nP", &format!("-iTCP:{port}"), "-sTCP:LISTEN", "-Fpc"]);
+    command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let output = timeout(PATIENCE, command.output()).await.ok()?.ok()?;
+    from_lsof(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// The first process in the output of `lsof -Fpc`: a line `p<pid>`, then `c<command>` (lsof(8), OUTPUT FOR OTHER
+/// PROGRAMS).
+fn from_lsof(output: &str) -> Option<Holder> {
+    let mut lines = output.lines();
+    let pid = lines.by_ref().find_map(|line| line.strip_prefix('p')?.parse().ok())?;
+    let name = lines.take_while(|line| !line.starts_with('p')).find_map(|line| line.strip_prefix('c'));
+    Some(Holder { pid, name: printable(name.unwrap_or_default()) })
+}
+
+/// A process chooses its own name: control characters in it are not for a terminal.
+fn printable(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
+#[cfg(target_os = "linux")]
+mod proc {
+    //! `/proc/net/tcp` and `tcp6` give a socket's inode (proc(5)), `/proc/<pid>/fd` who has it open.
+
+    use std::collections::HashSet;
+    use std::fs;
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    use std::path::Path;
+
+    use super::{Holder, printable};
+
+    /// `TCP_LISTEN` in the kernel's `include/net/tcp_states.h`.
+    const LISTEN: &str = "0A";
+
+    pub(super) fn holder(port: u16, bind: &[IpAddr]) -> Option<Holder> {
+        let mut sockets = Vec::new();
+        for table in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
+            let text = fs::read_to_string(table).unwrap_or_default();
+            sockets.extend(text.lines().skip(1).filter_map(socket).filter(|socket| socket.port == port));
+        }
+        let is_ours = |socket: &&Socket| socket.ip.is_unspecified() || bind.contains(&socket.ip);
+        let inodes = |listening: bool| -> HashSet<u64> {
+            let some = sockets.iter().filter(is_ours).filter(|socket| !listening || socket.listens);
+            some.map(|socket| socket.inode).filter(|inode| *inode != 0).collect()
+        };
+        // A port may also be held without listening on it: then by whoever else has it.
+        let wanted = Some(inodes(true)).filter(|some| !some.is_empty()).unwrap_or_else(|| inodes(false));
+        if wanted.is_empty() { None } else { owner(&wanted) }
+    }
+
+    fn owner(inodes: &HashSet<u64>) -> Option<Holder> {
+        let processes = fs::read_dir("/proc").ok()?.flatten();
+        processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find_map(|pid: u32| {
+            let dir = Path::new("/proc").join(pid.to_string());
+            let mut links = fs::read_dir(dir.join("fd")).ok()?.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+            let holds = links.any(|link| link.to_str().and_then(inode).is_some_and(|inode| inodes.contains(&inode)));
+            holds.then(|| {
+                let name = fs::read_to_string(dir.join("comm")).unwrap_or_default();
+                Holder { pid, name: printable(name.trim_end()) }
+            })
+        })
+    }
+
+    fn inode(link: &str) -> Option<u64> {
+        link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    }
+
+    #[derive(Debug, PartialEq, Eq)]
+    pub(super) struct Socket {
+        pub ip: IpAddr,
+        pub port: u16,
+        pub listens: bool,
+        pub inode: u64,
+    }
+
+    /// A line `sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode …`.
+    pub(super) fn socket(line: &str) -> Option<Socket> {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let (ip, port) = fields.get(1)?.split_once(':')?;
+        Some(Socket {
+            ip: address(ip)?,
+            port: u16::from_str_radix(port, 16).ok()?,
+            listens: *fields.get(3)? == LISTEN,
+            inode: fields.get(9)?.parse().ok()?,
+        })
+    }
+
+    /// The kernel prints each 32-bit word of the address, which lies in network order, as a number of this machine.
+    fn address(hex: &str) -> Option<IpAddr> {
+        let word = |at: usize| {
+            let word = hex.get(at..at + 8)?;
+            Some(u32::from_str_radix(word, 16).ok()?.to_ne_bytes())
+        };
+        match hex.len() {
+            8 => Some(Ipv4Addr::from(word(0)?).into()),
+            32 => {
+                let mut bytes = [0; 16];
+                for (index, chunk) in bytes.chunks_exact_mut(4).enumerate() {
+                    chunk.copy_from_slice(&word(index * 8)?);
+                }
+                Some(Ipv6Addr::from(bytes).into())
+            }
+            _ => None,
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use std::net::TcpListener;
+
+        use super::*;
+
+        #[test]
+        #[cfg(target_endian = "little")]
+        fn lines_are_read() {
+            let line =
+                "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1";
+            let ip = IpAddr::from([127, 0, 0, 1]);
+            assert_eq!(socket(line), Some(Socket { ip, port: 8080, listens: true, inode: 4711 }));
+            let line =
+                "   1: 00000000000000000000000001000000:0016 00000000000000000000000000000000:0000 01 0:0 0:0 0 0 0 12";
+            let ip = IpAddr::from(Ipv6Addr::LOCALHOST);
+            assert_eq!(socket(line), Some(Socket { ip, port: 22, listens: false, inode: 12 }));
+            for broken in ["", "sl local_address", "0: 0100007F 0 0A", "0: XY:1 0 0A 0 0 0 0 0 1"] {
+                assert_eq!(socket(broken), None, "{broken}");
+            }
+        }
+
+        #[test]
+        fn this_process_is_found_on_the_address_that_it_holds() {
+            let held = TcpListener::bind("127.0.0.1:0").expect("a port");
+            let local = held.local_addr().expect("an address");
+            let holder = holder(local.port(), &[local.ip()]).expect("a holder");
+            assert_eq!(holder.pid, std::process::id());
+            assert!(!holder.name.is_empty());
+            assert_eq!(super::holder(local.port(), &[IpAddr::from([127, 0, 0, 77])]), None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lsof_says_is_read() {
+        let holder = |pid, name: &str| Some(Holder { pid, name: name.into() });
+        assert_eq!(from_lsof("p123\ncnginx\nf6\n"), holder(123, "nginx"));
+        assert_eq!(from_lsof("p123\nf6\np124\ncother\n"), holder(123, ""));
+        assert_eq!(from_lsof("p9\nca\u{1b}[31mb\n"), holder(9, "a[31mb"));
+        assert_eq!(from_lsof(""), None);
+        assert_eq!(from_lsof("lsof: no such thing"), None);
+        assert_eq!(Holder { pid: 1, name: String::new() }.to_string(), "pid 1");
+    }
+}

@@ -1,0 +1,276 @@
+//! The local end of a forward: one port on several addresses, and what to say when it cannot be had.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+use super::route::Route;
+use super::{MAX_CONNECTIONS, Shared, connection, holder};
+use crate::model::fault::{Fault, Remedy, What};
+use crate::model::forward::ForwardSpec;
+
+/// Connections that the kernel may hold until they are accepted.
+const BACKLOG: i32 = 1024;
+
+/// How many ports of the kernel's choice are tried until one is free on every address.
+const TRIES: usize = 64;
+
+/// How many ports above a taken one are tried before the kernel chooses.
+const NEXT: u16 = 512;
+
+/// Where unprivileged stand-ins for privileged ports begin: 80 becomes 8080, 443 becomes 8443.
+const UNPRIVILEGED: u16 = 8000;
+
+/// The pause after the first accept that failed for want of a resource; it doubles up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Listens as `spec` says.
+///
+/// # Errors
+/// A fault that names who holds a taken port, and in its remedy a port that is free.
+pub(super) async fn bind(spec: &ForwardSpec) -> Result<Vec<TcpListener>, Fault> {
+    let error = match listen(&spec.bind, spec.port) {
+        Ok(listeners) => return Ok(listeners),
+        Err(error) => error,
+    };
+    let port = spec.port.to_string();
+    match error.kind() {
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied if spec.any_port => {
+            listen(&spec.bind, 0).map_err(|error| Fault::new(What::ListenFailed, port, error.to_string()))
+        }
+        io::ErrorKind::AddrInUse if spec.port != 0 => {
+            let holder = holder::of(spec.port, &spec.bind).await.map(|holder| holder.to_string()).unwrap_or_default();
+            let fault = Fault::new(What::PortInUse, port, holder);
+            Err(with_other(fault, &spec.bind, spec.port.saturating_add(1)))
+        }
+        io::ErrorKind::PermissionDenied => {
+            let fault = Fault::new(What::PortPrivileged, port, error.to_string());
+            Err(with_other(fault, &spec.bind, spec.port.saturating_add(UNPRIVILEGED)))
+        }
+        _ => Err(Fault::new(What::ListenFailed, port, error.to_string())),
+    }
+}
+
+fn with_other(fault: Fault, bind: &[IpAddr], from: u16) -> Fault {
+    match free_port(bind, from) {
+        Some(port) => fault.with(Remedy::OtherPort(port)),
+        None => fault,
+    }
+}
+
+/// The first port from `from` on that is free on all addresses, else one of the kernel's choice. Somebody else may take
+/// it before it is used.
+fn free_port(bind: &[IpAddr], from: u16) -> Option<u16> {
+    let near = (from.max(1024)..=from.max(1024).saturating_add(NEXT)).find(|port| listen(bind, *port).is_ok());
+    near.or_else(|| listen(bind, 0).ok()?.first()?.local_addr().ok().map(|local| local.port()))
+}
+
+/// Listens on one port of all the addresses that this host has.
+fn listen(bind: &[IpAddr], port: u16) -> io::Result<Vec<TcpListener>> {
+    if port != 0 {
+        return listen_on_all(bind, port);
+    }
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..TRIES {
+        match listen_on_all(bind, 0) {
+            // The kernel's choice for the first address may be taken on the second.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
+            done => return done,
+        }
+    }
+    Err(last)
+}
+
+fn listen_on_all(bind: &[IpAddr], mut port: u16) -> io::Result<Vec<TcpListener>> {
+    let mut listeners: Vec<TcpListener> = Vec::with_capacity(bind.len());
+    let mut missing = None;
+    for ip in bind {
+        match listen_on(SocketAddr::new(*ip, port)) {
+            Ok(listener) => {
+                port = listener.local_addr()?.port();
+                listeners.push(listener);
+            }
+            Err(error) if is_missing(*ip, &error) => missing = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    match missing {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok(listeners),
+    }
+}
+
+/// Whether this host has no IPv6, or none on its loopback.
+fn is_missing(ip: IpAddr, error: &io::Error) -> bool {
+    let unsupported =
+        matches!(error.raw_os_error(), Some(code) if code == rustix::io::Errno::AFNOSUPPORT.raw_os_error());
+    ip.is_ipv6() && (unsupported || error.kind() == io::ErrorKind::AddrNotAvailable)
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // `::` would take the port in IPv4 as well.
+        socket.set_only_v6(true)?;
+    }
+    // Connections of the forward before this one may still linger in TIME-WAIT. (On Windows the option would let two
+    // programs share the port.)
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts connections on every listener until the forward is closed.
+pub(super) fn accept<R: Route>(shared: &Arc<Shared<R>>, listeners: Vec<TcpListener>) {
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    for listener in listeners {
+        let (shared, room) = (Arc::clone(shared), Arc::clone(&room));
+        shared.tracker.clone().spawn(async move {
+            tokio::select! {
+                biased;
+                () = shared.token.cancelled() => {}
+                () = accept_from(&shared, &listener, &room) => {}
+            }
+        });
+    }
+}
+
+async fn accept_from<R: Route>(shared: &Arc<Shared<R>>, listener: &TcpListener, room: &Arc<Semaphore>) {
+    let mut pause = PAUSE;
+    // The semaphore is never closed.
+    while let Ok(permit) = Arc::clone(room).acquire_owned().await {
+        match listener.accept().await {
+            Ok((local, _)) => {
+                pause = PAUSE;
+                let entered = shared.meter.enter();
+                let shared = Arc::clone(shared);
+                shared.tracker.clone().spawn(async move {
+                    connection::serve(&shared, local).await;
+                    drop((entered, permit));
+                });
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            // Out of descriptors or memory: what is open goes on, and may give some back.
+            Err(error) => {
+                let local = listener.local_addr().map(|local| local.to_string()).unwrap_or_default();
+                let fault = Fault::new(What::ListenFailed, local, error.to_string()).with(Remedy::Retrying);
+                shared.reporter.failed(fault);
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+}
+
+/// Whether an accept failed because of the connection that it would have returned (accept(2): errors already pending
+/// on the new socket are passed on).
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
+        NetworkUnreachable, WouldBlock,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+            | WouldBlock
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+    use crate::model::event::Epoch;
+    use crate::model::forward::ForwardId;
+    use crate::model::proxy::PodPlace;
+
+    const BOTH: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
+    fn spec(port: u16, any_port: bool) -> ForwardSpec {
+        ForwardSpec {
+            id: ForwardId(1),
+            epoch: Epoch(1),
+            target: "db".into(),
+            place: PodPlace { cluster: "c".into(), namespace: "n".into(), label: "db".into() },
+            address: "10.0.0.1:3306".parse().expect("an address"),
+            bind: BOTH.to_vec(),
+            port,
+            any_port,
+        }
+    }
+
+    fn port_of(listeners: &[TcpListener]) -> u16 {
+        listeners.first().expect("a listener").local_addr().expect("an address").port()
+    }
+
+    fn has_v6() -> bool {
+        listen_on(SocketAddr::new(BOTH[1], 0)).is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_free_port_is_the_same_in_both_families() {
+        let listeners = bind(&spec(0, true)).await.expect("a free port");
+        assert_eq!(listeners.len(), if has_v6() { 2 } else { 1 });
+        let port = port_of(&listeners);
+        assert!(listeners.iter().all(|listener| listener.local_addr().is_ok_and(|local| local.port() == port)));
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_names_its_holder_and_the_next_free_one() {
+        // Taken in one family only is taken all the same.
+        let taken = listen(&BOTH[..1], 0).expect("a free port");
+        let port = port_of(&taken);
+        let fault = bind(&spec(port, false)).await.expect_err("taken");
+        assert_eq!(fault.what, What::PortInUse);
+        assert_eq!(fault.thing, port.to_string());
+        assert!(fault.detail.starts_with(&format!("pid {} (", std::process::id())), "{}", fault.detail);
+        let Remedy::OtherPort(other) = fault.remedy else { panic!("no other port") };
+        assert_ne!(other, port);
+        assert!(bind(&spec(other, false)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_wished_port_that_is_taken_gives_way() {
+        let taken = listen(&BOTH[..1], 0).expect("a free port");
+        let listeners = bind(&spec(port_of(&taken), true)).await.expect("another");
+        assert_ne!(port_of(&listeners), port_of(&taken));
+    }
+
+    #[tokio::test]
+    async fn only_missing_addresses_of_ipv6_are_left_out() {
+        // 2001:db8::/32 is for documentation: no host has it.
+        let documented: IpAddr = "2001:db8::1".parse().expect("an address");
+        let listeners = listen(&[BOTH[0], documented], 0).expect("IPv4 alone");
+        assert_eq!(listeners.len(), 1);
+        assert!(listen(&[documented], 0).is_err());
+        // 192.0.2.0/24 likewise; somebody asked for that address, so its absence is told.
+        let v4: IpAddr = "192.0.2.1".parse().expect("an address");
+        assert!(listen(&[BOTH[0], v4], 0).is_err());
+    }
+
+    #[test]
+    fn a_privileged_port_has_a_stand_in_that_looks_like_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let _guard = runtime.enter();
+        let fault = with_other(Fault::new(What::PortPrivileged, "80", ""), &BOTH, 80 + UNPRIVILEGED);
+        let Remedy::OtherPort(port) = fault.remedy else { panic!("no other port") };
+        assert!(port >= 8080);
+    }
+}

@@ -1,0 +1,98 @@
+//! A forward's words to the loop, and how many of them.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+
+use crate::model::event::{Epoch, Event, ForwardEvent};
+use crate::model::fault::Fault;
+use crate::model::forward::ForwardId;
+
+/// How many failures of connections may be told at once.
+const BURST: u32 = 5;
+
+/// How often one more may be told after that. The counter of failed connections counts every one.
+const PACE: Duration = Duration::from_secs(1);
+
+/// How long the loop may take for the last word when it is itself about to end.
+const LAST: Duration = Duration::from_secs(1);
+
+/// Sends one forward's events.
+#[derive(Debug)]
+pub(super) struct Reporter {
+    id: ForwardId,
+    epoch: Epoch,
+    events: mpsc::Sender<Event>,
+    allowance: Mutex<Allowance>,
+}
+
+/// A token bucket.
+#[derive(Debug)]
+struct Allowance {
+    left: u32,
+    /// When `left` was last topped up.
+    at: Instant,
+}
+
+impl Allowance {
+    fn take(&mut self, now: Instant) -> bool {
+        let earned = now.duration_since(self.at).as_millis() / PACE.as_millis();
+        let earned = u32::try_from(earned).unwrap_or(BURST).min(BURST);
+        if earned > 0 {
+            self.left = (self.left + earned).min(BURST);
+            self.at = now;
+        }
+        let may = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        may
+    }
+}
+
+impl Reporter {
+    pub(super) fn new(id: ForwardId, epoch: Epoch, events: mpsc::Sender<Event>) -> Self {
+        let allowance = Mutex::new(Allowance { left: BURST, at: Instant::now() });
+        Self { id, epoch, events, allowance }
+    }
+
+    /// Sends an event, waiting for room. That the loop has ended is no concern of ours.
+    pub(super) async fn send(&self, event: ForwardEvent) {
+        let _ = self.events.send(self.wrap(event)).await;
+    }
+
+    /// Sends the last event of all. A loop that no longer takes events cannot keep the forward from ending.
+    pub(super) async fn last(&self, event: ForwardEvent) {
+        let _ = timeout(LAST, self.send(event)).await;
+    }
+
+    /// Tells of a failed connection, unless much of the kind was told just now. Never waits.
+    pub(super) fn failed(&self, fault: Fault) {
+        let may = self.allowance.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        if may {
+            // A full queue has more pressing news than this.
+            let _ = self.events.try_send(self.wrap(ForwardEvent::ConnectionFailed(fault)));
+        }
+    }
+
+    fn wrap(&self, event: ForwardEvent) -> Event {
+        Event::Forward { id: self.id, epoch: self.epoch, event }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_storm_is_told_in_drops() {
+        let start = Instant::now();
+        let mut allowance = Allowance { left: BURST, at: start };
+        let told = (0..1000).filter(|_| allowance.take(start)).count();
+        assert_eq!(told, BURST as usize);
+        assert!(allowance.take(start + PACE));
+        assert!(!allowance.take(start + PACE));
+        let told = (0..1000).filter(|_| allowance.take(start + PACE * 1000)).count();
+        assert_eq!(told, BURST as usize);
+    }
+}

@@ -1,0 +1,150 @@
+//! What a forward asks of the rest of the program: a way to a pod, and the reason when it leads nowhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::model::address::Address;
+use crate::model::fault::{Fault, Grant, Remedy, What};
+use crate::model::forward::Via;
+use crate::tunnel::{self, Counters, Error, Stats, Summary};
+
+/// Where one forward's pods are reached, and what a connection to them begins with. `effects` fills it in.
+pub trait Route: Send + Sync + 'static {
+    /// What holds the tunnels to one pod.
+    type Lease: Lease;
+
+    /// Takes hold of tunnels to a pod. The lease opens them by itself and keeps them until it is dropped.
+    ///
+    /// # Errors
+    /// When there is no client for the pod's cluster. It is tried again.
+    fn lease(&self, via: &Via) -> impl Future<Output = Result<Self::Lease, Fault>> + Send;
+
+    /// What each stream begins with: a relay's address line. `None`: the pod's port is the target itself.
+    fn first_line(&self) -> Option<Bytes>;
+
+    /// Finds out why a stream through a relay was reset or ended without a byte from the target: refused, timed out, not
+    /// resolved.
+    /// `age` is how long ago its connection was made. `None`: nothing is known to be wrong, the target just hung up.
+    fn diagnose(&self, via: &Via, age: Duration) -> impl Future<Output = Option<Fault>> + Send;
+}
+
+/// Tunnels to one pod: [`tunnel::Lease`], or a stand-in for it in tests.
+pub trait Lease: Send + Sync + 'static {
+    /// One forwarded connection.
+    type Stream: Send + 'static;
+
+    /// A new stream, from a tunnel opened at once where there is none.
+    ///
+    /// # Errors
+    /// When no tunnel can be had.
+    fn open(&self) -> impl Future<Output = Result<Self::Stream, Error>> + Send;
+
+    /// Opens a stream and ends it unused; a relay answers that by ending it too.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when nothing in the pod listens (yet), or whatever else went wrong on the way.
+    fn probe(&self) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Moves bytes both ways until the connection is over. Where `first_line` was sent and the pod ended its side
+    /// without a byte, `local` is not yet told of the end: the caller finds out why first.
+    ///
+    /// # Errors
+    /// The pod's refusal, a reset, a lost tunnel, a failure of the local socket.
+    fn splice(
+        &self,
+        local: Arc<TcpStream>,
+        stream: Self::Stream,
+        first_line: Option<Bytes>,
+        counters: &Arc<Counters>,
+    ) -> impl Future<Output = Result<Summary, Error>> + Send;
+
+    /// How the tunnels stand. Read once a second or oftener; must not wait.
+    fn stats(&self) -> Stats;
+}
+
+impl Lease for tunnel::Lease {
+    type Stream = tunnel::Stream;
+
+    async fn open(&self) -> Result<Self::Stream, Error> {
+        Self::open(self).await
+    }
+
+    async fn probe(&self) -> Result<(), Error> {
+        let mut stream = Self::open(self).await?;
+        stream.shutdown().await.map_err(Error::from_io)?;
+        let mut scrap = [0; 64];
+        while stream.read(&mut scrap).await.map_err(Error::from_io)? > 0 {}
+        Ok(())
+    }
+
+    async fn splice(
+        &self,
+        local: Arc<TcpStream>,
+        stream: Self::Stream,
+        first_line: Option<Bytes>,
+        counters: &Arc<Counters>,
+    ) -> Result<Summary, Error> {
+        tunnel::splice(local, stream, first_line, counters).await
+    }
+
+    fn stats(&self) -> Stats {
+        Self::stats(self)
+    }
+}
+
+/// A tunnel's error as a fault; `None` where nothing failed but the local program's own connection, or where the
+/// forward itself was closed. `relayed`: the pod's port is a relay, not the target.
+pub(super) fn fault(error: &Error, via: &Via, address: &Address, relayed: bool) -> Option<Fault> {
+    let pod = &via.pod;
+    let fault = match error {
+        Error::Refused { text } if relayed => Fault::new(What::Tunnel, &pod.name, text),
+        Error::Refused { text } => Fault::new(What::TargetRefused, address.to_string(), text),
+        Error::PodGone { text } | Error::NoSuchPod { text } => Fault::new(What::PodDeleted, &pod.name, text),
+        Error::Forbidden { text } => Fault::new(What::Forbidden, &pod.cluster, text).with(Remedy::Grant(Grant {
+            verb: "create".to_owned(),
+            resource: "pods/portforward".to_owned(),
+            namespace: Some(pod.namespace.clone()),
+        })),
+        Error::Unauthorized { text } => Fault::new(What::Unauthorized, &pod.cluster, text),
+        Error::Unreachable { text } => Fault::new(What::Unreachable, &pod.cluster, text).with(Remedy::Retrying),
+        Error::Reset => Fault::new(What::TargetReset, address.to_string(), ""),
+        Error::TunnelLost { text } | Error::Protocol { text } => {
+            Fault::new(What::Tunnel, &pod.name, text).with(Remedy::Retrying)
+        }
+        Error::Pod { text } => Fault::new(What::Tunnel, &pod.name, text),
+        Error::Upgrade { .. } | Error::Stalled => Fault::new(What::Tunnel, &pod.name, error.to_string()),
+        Error::Local(_) | Error::Closed => return None,
+    };
+    Some(fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::proxy::PodKey;
+
+    #[test]
+    fn a_fault_names_what_it_happened_to() {
+        let pod = PodKey { cluster: "dev".into(), namespace: "default".into(), name: "brow-db-abc".into() };
+        let via = Via { pod, port: 1080 };
+        let address: Address = "10.0.0.1:3306".parse().expect("an address");
+        let of = |error: Error, relayed| fault(&error, &via, &address, relayed);
+        let refused = || Error::Refused { text: "connection refused".into() };
+        assert_eq!(
+            of(refused(), false).map(|f| (f.what, f.thing)),
+            Some((What::TargetRefused, "10.0.0.1:3306".into()))
+        );
+        assert_eq!(of(refused(), true).map(|f| (f.what, f.thing)), Some((What::Tunnel, "brow-db-abc".into())));
+        let forbidden = of(Error::Forbidden { text: String::new() }, true).expect("a fault");
+        let Remedy::Grant(grant) = forbidden.remedy else { panic!("a grant") };
+        assert_eq!((grant.verb.as_str(), grant.resource.as_str()), ("create", "pods/portforward"));
+        assert_eq!(grant.namespace.as_deref(), Some("default"));
+        assert_eq!(of(Error::Reset, true).map(|f| f.what), Some(What::TargetReset));
+        assert_eq!(of(Error::Closed, true), None);
+        assert_eq!(of(Error::from_io(std::io::ErrorKind::BrokenPipe.into()), true), None);
+    }
+}

@@ -1,0 +1,244 @@
+//! Keeps a way open from the listener to the pod that the forward points at, and says when it breaks and is back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OnceCell, watch};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::route::{self, Lease, Route};
+use super::{Pointing, Shared};
+use crate::model::event::ForwardEvent;
+use crate::model::fault::{Fault, Remedy};
+use crate::model::forward::{TunnelInfo, Via};
+use crate::tunnel::{Error, Protocol, Stats};
+
+/// How often tunnels are looked at that have been as they are for a while.
+const CALM: Duration = Duration::from_secs(1);
+
+/// How often after something has changed or failed.
+const ALERT: Duration = Duration::from_millis(50);
+
+/// How long after that.
+const ALERT_FOR: Duration = Duration::from_secs(2);
+
+/// The pause after a lease was refused; it doubles up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// How long a relay may take from its container's start until it listens.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// How often a relay that does not listen yet is asked again.
+const KNOCK: Duration = Duration::from_millis(100);
+
+/// For how long the reason of one failure is taken to be that of the next: a reason costs a request.
+const SAME_REASON: Duration = Duration::from_secs(1);
+
+/// How long a reason may take to find out, with the client waiting.
+const REASON_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where new connections go.
+#[derive(Debug)]
+pub(super) enum Way<L> {
+    /// There is no pod; with `waiting` one is coming.
+    Nowhere { waiting: bool },
+    /// A lease is being taken.
+    Preparing,
+    /// No lease could be had; it is tried again, at once when somebody needs it.
+    Failed(Fault),
+    /// Through this pod.
+    Through(Arc<Line<L>>),
+}
+
+impl<L> Clone for Way<L> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Nowhere { waiting } => Self::Nowhere { waiting: *waiting },
+            Self::Preparing => Self::Preparing,
+            Self::Failed(fault) => Self::Failed(fault.clone()),
+            Self::Through(line) => Self::Through(Arc::clone(line)),
+        }
+    }
+}
+
+/// The tunnels to one pod. Connections hold it to their end: a forward that moves on lets them finish.
+#[derive(Debug)]
+pub(super) struct Line<L> {
+    pub via: Via,
+    pub lease: L,
+    born: Instant,
+    /// Set once the relay was seen listening, or was given the time for it.
+    listens: OnceCell<()>,
+    /// The last reason that was found out, and when.
+    reason: Mutex<Option<(Instant, Option<Fault>)>>,
+}
+
+impl<L: Lease> Line<L> {
+    fn new(via: Via, lease: L) -> Self {
+        Self { via, lease, born: Instant::now(), listens: OnceCell::new(), reason: Mutex::new(None) }
+    }
+
+    /// Waits until the pod's relay listens: its container has started, but that was a moment ago, perhaps. Whether a
+    /// relay that is given up listens after all, the connections find out.
+    pub(super) async fn listening(&self) {
+        let knock = async {
+            while let Err(Error::Refused { .. }) = self.lease.probe().await {
+                sleep(KNOCK).await;
+            }
+        };
+        let left = FRESH.saturating_sub(self.born.elapsed());
+        self.listens
+            .get_or_init(|| async {
+                let _ = timeout(left, knock).await;
+            })
+            .await;
+    }
+
+    /// Why a connection that began `age` ago ended as it did. Connections that failed together share one answer.
+    pub(super) async fn reason<R: Route>(&self, route: &R, age: Duration) -> Option<Fault> {
+        let mut known = self.reason.lock().await;
+        match &*known {
+            Some((at, fault)) if at.elapsed() < SAME_REASON => fault.clone(),
+            _ => {
+                let fault = timeout(REASON_PATIENCE, route.diagnose(&self.via, age)).await.ok().flatten();
+                *known = Some((Instant::now(), fault.clone()));
+                fault
+            }
+        }
+    }
+}
+
+/// The senders of what the supervisor finds out.
+struct Out<L> {
+    ways: watch::Sender<Way<L>>,
+    tunnel: watch::Sender<Option<TunnelInfo>>,
+}
+
+/// Follows where the forward is pointed, until it is closed.
+pub(super) async fn supervise<R: Route>(
+    shared: Arc<Shared<R>>,
+    mut pointed: watch::Receiver<Pointing>,
+    ways: watch::Sender<Way<R::Lease>>,
+    tunnel: watch::Sender<Option<TunnelInfo>>,
+) {
+    let out = Out { ways, tunnel };
+    loop {
+        let pointing = pointed.borrow_and_update().clone();
+        tokio::select! {
+            biased;
+            () = shared.token.cancelled() => break,
+            changed = pointed.changed() => if changed.is_err() {
+                break;
+            },
+            () = follow(&shared, &out, pointing) => {}
+        }
+    }
+    // Those who wait for a way hold no lease from here on.
+    out.ways.send_replace(Way::Nowhere { waiting: false });
+    out.tunnel.send_replace(None);
+}
+
+/// Opens the way and watches it. Never ends by itself.
+async fn follow<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, pointing: Pointing) {
+    out.tunnel.send_replace(None);
+    let Some(via) = pointing.via else {
+        out.ways.send_replace(Way::Nowhere { waiting: pointing.waiting });
+        return std::future::pending().await;
+    };
+    out.ways.send_replace(Way::Preparing);
+    let lease = lease(shared, out, &via).await;
+    let line = Arc::new(Line::new(via, lease));
+    out.ways.send_replace(Way::Through(Arc::clone(&line)));
+    let knock = async {
+        if shared.route.first_line().is_some() {
+            line.listening().await;
+        }
+    };
+    tokio::join!(knock, watch_over(shared, out, &line));
+}
+
+/// Takes a lease, however long it takes.
+async fn lease<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, via: &Via) -> R::Lease {
+    let mut pause = PAUSE;
+    let mut told = false;
+    loop {
+        let fault = match shared.route.lease(via).await {
+            Ok(lease) => return lease,
+            Err(fault) => fault,
+        };
+        if !told {
+            shared.tell(ForwardEvent::Down(fault.clone())).await;
+            told = true;
+        }
+        out.ways.send_replace(Way::Failed(fault));
+        tokio::select! {
+            () = sleep(pause.mul_f64(0.5 + rand::random::<f64>())) => {}
+            () = shared.nudge.notified() => {}
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        out.ways.send_replace(Way::Preparing);
+    }
+}
+
+/// How tunnels stand, where that can be told.
+#[derive(Debug)]
+enum Outlook {
+    Up,
+    Down(Error),
+    Unclear,
+}
+
+fn outlook(stats: Stats) -> Outlook {
+    // In v4 every stream is a connection of its own: what works is known from the last one.
+    let single = stats.protocol == Some(Protocol::V4);
+    match stats.trouble {
+        _ if stats.tunnels > 0 => Outlook::Up,
+        None if single => Outlook::Up,
+        Some(error) => Outlook::Down(error),
+        None => Outlook::Unclear,
+    }
+}
+
+/// The lease opens its tunnels again by itself; this tells of it. Never ends by itself.
+async fn watch_over<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, line: &Line<R::Lease>) {
+    let mut up = None;
+    let mut alert_until = Instant::now() + ALERT_FOR;
+    loop {
+        let stats = line.lease.stats();
+        let protocol = stats.protocol.map(|protocol| protocol.name().to_owned());
+        let info = protocol.map(|protocol| TunnelInfo { protocol, rtt: stats.rtt });
+        let event = match outlook(stats) {
+            Outlook::Up if up != Some(true) => {
+                up = Some(true);
+                Some(ForwardEvent::Up(line.via.clone()))
+            }
+            Outlook::Down(error) if up != Some(false) => {
+                up = Some(false);
+                let fault = route::fault(&error, &line.via, &shared.address, true);
+                fault.map(|fault| ForwardEvent::Down(retrying(fault)))
+            }
+            Outlook::Up | Outlook::Down(_) | Outlook::Unclear => None,
+        };
+        let info = info.filter(|_| up == Some(true));
+        out.tunnel.send_if_modified(|shown| {
+            let differs = *shown != info;
+            *shown = info;
+            differs
+        });
+        if let Some(event) = event {
+            alert_until = Instant::now() + ALERT_FOR;
+            shared.tell(event).await;
+        }
+        let pause = if Instant::now() < alert_until { ALERT } else { CALM };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = shared.nudge.notified() => alert_until = Instant::now() + ALERT_FOR,
+        }
+    }
+}
+
+/// A tunnel that broke is opened again whatever was wrong, unless a person has to do something first.
+fn retrying(fault: Fault) -> Fault {
+    if fault.remedy == Remedy::ByKind { fault.with(Remedy::Retrying) } else { fault }
+}

@@ -1,0 +1,96 @@
+//! A pod's description: what it is, how it stands, what happened to it.
+
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::Api;
+use kube::api::ListParams;
+
+use super::life::within;
+use crate::cluster::{Clusters, fault, grant};
+use crate::model::fault::Fault;
+use crate::model::proxy::PodKey;
+
+/// Fetches a pod and its events, as lines to read. Where events are forbidden that is said in their place.
+///
+/// # Errors
+/// What the server says to getting the pod.
+pub async fn describe(clusters: &Clusters, key: &PodKey) -> Result<Vec<String>, Fault> {
+    let client = clusters.client(&key.cluster).await?;
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &key.namespace);
+    let asked = grant("get", "pods", Some(&key.namespace));
+    let pod =
+        within(&key.cluster, pods.get(&key.name)).await?.map_err(|error| fault(&key.name, &error, Some(asked)).1)?;
+    let mut lines = summary(key, &pod);
+    lines.push(String::new());
+    let events: Api<Event> = Api::namespaced(client, &key.namespace);
+    let fields = format!("involvedObject.name={},involvedObject.namespace={}", key.name, key.namespace);
+    match within(&key.cluster, events.list(&ListParams::default().fields(&fields))).await? {
+        Ok(list) if list.items.is_empty() => lines.push("Events:       none".to_owned()),
+        Ok(list) => {
+            lines.push("Events:".to_owned());
+            lines.extend(list.items.iter().map(event));
+        }
+        Err(error) => lines.push(format!("Events:       {}", fault(&key.name, &error, None).1.detail)),
+    }
+    Ok(lines.into_iter().map(|line| line.chars().filter(|c| !c.is_control()).collect()).collect())
+}
+
+fn summary(key: &PodKey, pod: &Pod) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut row = |name: &str, value: Option<String>| {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            lines.push(format!("{:<13} {value}", format!("{name}:")));
+        }
+    };
+    let (meta, spec, status) = (&pod.metadata, pod.spec.as_ref(), pod.status.as_ref());
+    row("Name", meta.name.clone());
+    row("Namespace", meta.namespace.clone());
+    row("Cluster", Some(key.cluster.clone()));
+    row("Created", meta.creation_timestamp.as_ref().map(|time| time.0.to_string()));
+    row("Node", spec.and_then(|spec| spec.node_name.clone()));
+    row("IP", status.and_then(|status| status.pod_ip.clone()));
+    row("Phase", status.and_then(|status| status.phase.clone()));
+    row("Reason", status.and_then(|status| status.reason.clone()));
+    row("Message", status.and_then(|status| status.message.clone()));
+    row("Deadline", spec.and_then(|spec| spec.active_deadline_seconds).map(|secs| format!("{secs} s after its start")));
+    for (name, map) in [("Labels", &meta.labels), ("Annotations", &meta.annotations)] {
+        for (at, (key, value)) in map.iter().flatten().enumerate() {
+            row(if at == 0 { name } else { " " }, Some(format!("{key}={value}")));
+        }
+    }
+    for container in spec.map(|spec| spec.containers.as_slice()).unwrap_or_default() {
+        row("Image", container.image.clone());
+        let resources = container.resources.as_ref();
+        let amounts = |map: Option<&std::collections::BTreeMap<String, _>>| {
+            let amount = |(name, amount): (&String, &k8s_openapi::apimachinery::pkg::api::resource::Quantity)| {
+                format!("{name} {}", amount.0)
+            };
+            map.map(|map| map.iter().map(amount).collect::<Vec<_>>().join(", "))
+        };
+        row("Requests", amounts(resources.and_then(|resources| resources.requests.as_ref())));
+        row("Limits", amounts(resources.and_then(|resources| resources.limits.as_ref())));
+    }
+    for state in status.and_then(|status| status.container_statuses.as_deref()).unwrap_or_default() {
+        row("Restarts", Some(state.restart_count.to_string()));
+        let waiting = state.state.as_ref().and_then(|state| state.waiting.as_ref());
+        row(
+            "Waiting",
+            waiting.map(|w| [w.reason.clone(), w.message.clone()].into_iter().flatten().collect::<Vec<_>>().join(": ")),
+        );
+    }
+    lines.push(String::new());
+    lines.push("Conditions:".to_owned());
+    for condition in status.and_then(|status| status.conditions.as_deref()).unwrap_or_default() {
+        let why =
+            [condition.reason.clone(), condition.message.clone()].into_iter().flatten().collect::<Vec<_>>().join(": ");
+        lines.push(format!("  {:<28} {:<6} {why}", condition.type_, condition.status).trim_end().to_owned());
+    }
+    lines
+}
+
+fn event(event: &Event) -> String {
+    let when = event.last_timestamp.as_ref().map(|time| time.0.to_string());
+    let when = when.or_else(|| event.event_time.as_ref().map(|time| time.0.to_string())).unwrap_or_default();
+    let count = event.count.filter(|count| *count > 1).map(|count| format!(" (×{count})")).unwrap_or_default();
+    let (reason, message) = (event.reason.as_deref().unwrap_or(""), event.message.as_deref().unwrap_or(""));
+    format!("  {when:<21} {:<8} {reason}: {message}{count}", event.type_.as_deref().unwrap_or(""))
+}

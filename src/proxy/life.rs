@@ -1,0 +1,89 @@
+//! Making and unmaking proxy pods.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::{Api, Error};
+use tokio::time::{sleep, timeout};
+
+use super::{project, spec};
+use crate::cluster::{Clusters, fault, grant};
+use crate::model::fault::{Fault, What};
+use crate::model::proxy::{PodKey, PodRequest, ProxyPod};
+
+/// How long the API server may take over one request.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How often a deletion that met a conflict is tried again.
+const TRIES: u32 = 5;
+
+/// Creates the pod that a request asks for, and returns it as stored.
+///
+/// # Errors
+/// What the server says: no right (with the right that is missing), quota, Pod Security, another admission plugin, a
+/// missing namespace, an invalid setting; or that it cannot be reached.
+pub async fn create(clusters: &Clusters, request: &PodRequest, me: &str) -> Result<ProxyPod, Fault> {
+    let client = clusters.client(&request.cluster).await?;
+    let api: Api<Pod> = Api::namespaced(client, &request.namespace);
+    let pod = spec(request, me, Utc::now());
+    let params = PostParams::default();
+    let place = format!("{}/{}", request.cluster, request.namespace);
+    let stored = within(&request.cluster, api.create(&params, &pod)).await?.map_err(|error| {
+        let (_, fault) = fault(&request.target, &error, Some(grant("create", "pods", Some(&request.namespace))));
+        match fault.what {
+            What::NamespaceMissing => Fault { thing: place.clone(), ..fault },
+            What::Unauthorized | What::Unreachable | What::TimedOut | What::Tls | What::ApiProxy => {
+                Fault { thing: request.cluster.clone(), ..fault }
+            }
+            _ => fault,
+        }
+    })?;
+    project(&request.cluster, &stored)
+        .ok_or_else(|| Fault::new(What::Server, &request.target, "the stored pod lacks our labels"))
+}
+
+/// Deletes a pod, if it still has this uid. One that is gone, or replaced by another of its name, counts as deleted.
+///
+/// # Errors
+/// What the server says, after some tries where it met a conflict.
+pub async fn delete(clusters: &Clusters, key: &PodKey, uid: &str) -> Result<(), Fault> {
+    let client = clusters.client(&key.cluster).await?;
+    let api: Api<Pod> = Api::namespaced(client, &key.namespace);
+    let same = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+    let params = DeleteParams { preconditions: Some(same), ..DeleteParams::default() }.grace_period(1);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let error = match timeout(PATIENCE, api.delete(&key.name, &params)).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => return Err(slow(&key.cluster)),
+        };
+        match &error {
+            Error::Api(status) if status.code == 404 => return Ok(()),
+            Error::Api(status) if status.code == 409 => {
+                // A failed precondition is a conflict too: then there is another pod of that name now.
+                let now = api.get_metadata_opt(&key.name).await.ok().flatten();
+                if now.is_none_or(|now| now.metadata.uid.as_deref() != Some(uid)) {
+                    return Ok(());
+                }
+                if tries < TRIES {
+                    sleep(Duration::from_millis(100 << tries)).await;
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        return Err(fault(&key.name, &error, Some(grant("delete", "pods", Some(&key.namespace)))).1);
+    }
+}
+
+/// Waits for an answer of the API server, but not for ever.
+pub(super) async fn within<T>(cluster: &str, answer: impl Future<Output = T>) -> Result<T, Fault> {
+    timeout(PATIENCE, answer).await.map_err(|_| slow(cluster))
+}
+
+fn slow(cluster: &str) -> Fault {
+    Fault::new(What::TimedOut, cluster, format!("no answer within {} s", PATIENCE.as_secs()))
+}

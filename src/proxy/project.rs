@@ -1,0 +1,202 @@
+//! A pod as Kubernetes has it, projected to the row the model has: at the edge, once.
+
+use chrono::{DateTime, Utc};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{MANAGED_BY, OWNER, TARGET, relay};
+use crate::model::fault::{Fault, What};
+use crate::model::proxy::{Phase, PodKey, ProxyPod};
+use crate::model::ttl::Ttl;
+
+/// The row for a pod; `None` where it is not one of ours.
+pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
+    let meta = &pod.metadata;
+    let label = |name: &str| meta.labels.as_ref().and_then(|all| all.get(name)).map(String::as_str);
+    let note = |name: &str| meta.annotations.as_ref().and_then(|all| all.get(name)).map(String::as_str);
+    if label(MANAGED_BY.0) != Some(MANAGED_BY.1) {
+        return None;
+    }
+    let name = meta.name.clone()?;
+    let spec = pod.spec.as_ref();
+    let container = spec.and_then(|spec| spec.containers.first());
+    let port = container.and_then(|container| container.ports.as_ref()?.first()).map(|port| port.container_port);
+    let target_label = label(TARGET).unwrap_or_default().to_owned();
+    let deleted = meta.deletion_timestamp.is_some();
+    let (phase, fault) = pod.status.as_ref().map_or((Phase::Pending, None), |status| stand(&name, status, deleted));
+    Some(ProxyPod {
+        uid: meta.uid.clone().unwrap_or_default(),
+        target: note(TARGET).map_or_else(|| target_label.clone(), plain),
+        target_label,
+        owner: note(OWNER).map_or_else(|| "?".to_owned(), plain),
+        phase,
+        fault,
+        created: meta.creation_timestamp.as_ref().map_or_else(Utc::now, time),
+        started: pod.status.as_ref().and_then(|status| status.start_time.as_ref()).map(time),
+        ttl: spec
+            .and_then(|spec| spec.active_deadline_seconds)
+            .and_then(|secs| Ttl::from_secs(u64::try_from(secs).ok()?)),
+        port: port.and_then(|port| u16::try_from(port).ok()).unwrap_or(relay::PORT),
+        node: spec.and_then(|spec| spec.node_name.clone()),
+        image: container.and_then(|container| container.image.clone()).unwrap_or_default(),
+        key: PodKey { cluster: cluster.to_owned(), namespace: meta.namespace.clone().unwrap_or_default(), name },
+    })
+}
+
+/// What other people wrote must not reach the terminal as escapes.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+fn time(time: &Time) -> DateTime<Utc> {
+    DateTime::from_timestamp(time.0.as_second(), 0).unwrap_or_default()
+}
+
+fn stand(name: &str, status: &PodStatus, deleted: bool) -> (Phase, Option<Fault>) {
+    let fault = |what, words: String| Some(Fault::new(what, name, plain(&words)));
+    let reason = status.reason.as_deref().unwrap_or_default();
+    let message = status.message.clone().unwrap_or_default();
+    // Whatever else it says while it is being deleted is how the deletion looks from within.
+    if deleted {
+        return (Phase::Terminating, None);
+    }
+    match status.phase.as_deref() {
+        // pkg/kubelet/active_deadline.go
+        Some("Failed") if reason == "DeadlineExceeded" => return (Phase::Expired, fault(What::PodExpired, message)),
+        Some("Failed") if reason == "Evicted" => return (Phase::Failed, fault(What::Evicted, message)),
+        Some("Failed") => {
+            let ended = ended(status);
+            let words: Vec<&str> = [reason, &message, &ended].into_iter().filter(|words| !words.is_empty()).collect();
+            return (Phase::Failed, fault(What::PodFailed, words.join(": ")));
+        }
+        Some("Succeeded") => return (Phase::Succeeded, None),
+        Some(_) | None => {}
+    }
+    let relay = status.container_statuses.as_ref().and_then(|all| all.first());
+    if let Some((what, words)) = relay.and_then(waits) {
+        return (Phase::Pulling, fault(what, words));
+    }
+    if let Some(words) = unschedulable(status) {
+        return (Phase::Pending, fault(What::Unschedulable, words));
+    }
+    let running = relay.and_then(|relay| relay.state.as_ref()).is_some_and(|state| state.running.is_some());
+    let phase = if running {
+        if is_true(status, "Ready") { Phase::Ready } else { Phase::Starting }
+    } else if is_true(status, "PodScheduled") {
+        Phase::Pulling
+    } else {
+        Phase::Pending
+    };
+    (phase, None)
+}
+
+/// Why a container waits, where that is more than taking its time
+/// (`pkg/kubelet/images/types.go`, `pkg/kubelet/kuberuntime/kuberuntime_container.go`).
+fn waits(relay: &ContainerStatus) -> Option<(What, String)> {
+    let waiting = relay.state.as_ref()?.waiting.as_ref()?;
+    let reason = waiting.reason.as_deref()?;
+    let what = match reason {
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "ImageInspectError"
+        | "RegistryUnavailable" => What::ImagePull,
+        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => What::ContainerConfig,
+        "ContainerCreating" | "PodInitializing" => return None,
+        _ => What::PodFailed,
+    };
+    let words = waiting.message.as_deref().map_or_else(|| reason.to_owned(), |message| format!("{reason}: {message}"));
+    Some((what, words))
+}
+
+/// The scheduler's words where no node takes the pod.
+fn unschedulable(status: &PodStatus) -> Option<String> {
+    let scheduled = condition(status, "PodScheduled")?;
+    let no = scheduled.status == "False" && scheduled.reason.as_deref() == Some("Unschedulable");
+    no.then(|| scheduled.message.clone().unwrap_or_default())
+}
+
+/// How the container ended.
+fn ended(status: &PodStatus) -> String {
+    let state = status.container_statuses.as_ref().and_then(|all| all.first()?.state.as_ref());
+    let Some(ContainerState { terminated: Some(end), .. }) = state else {
+        return String::new();
+    };
+    let reason = end.reason.as_deref().unwrap_or("ended");
+    let words = end.message.as_deref().unwrap_or_default();
+    format!("{reason} (exit code {}) {words}", end.exit_code).trim_end().to_owned()
+}
+
+fn is_true(status: &PodStatus, kind: &str) -> bool {
+    condition(status, kind).is_some_and(|condition| condition.status == "True")
+}
+
+fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a PodCondition> {
+    status.conditions.as_ref()?.iter().find(|condition| condition.type_ == kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(status: &Value) -> Option<ProxyPod> {
+        let pod = json!({
+            "metadata": {
+                "name": "brow-x-bcdfgh", "namespace": "team", "uid": "u",
+                "labels": {MANAGED_BY.0: MANAGED_BY.1, TARGET: "x"},
+                "annotations": {OWNER: "ann\u{1b}@laptop", TARGET: "x y"},
+                "creationTimestamp": "2026-01-02T12:00:00Z",
+            },
+            "spec": {
+                "activeDeadlineSeconds": 60,
+                "containers": [{"name": "relay", "image": "i", "ports": [{"containerPort": 10800}]}],
+            },
+            "status": status,
+        });
+        project("dev", &serde_json::from_value(pod).unwrap())
+    }
+
+    fn waiting(reason: &str) -> Value {
+        json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}],
+               "containerStatuses": [{"name": "relay", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+               "state": {"waiting": {"reason": reason, "message": "says so"}}}]})
+    }
+
+    #[test]
+    fn phases_and_reasons() {
+        let running = |ready: &str| {
+            json!({"phase": "Running", "conditions": [{"type": "Ready", "status": ready}],
+                   "containerStatuses": [{"name": "relay", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+                   "state": {"running": {}}}]})
+        };
+        let unschedulable = json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False",
+                                   "reason": "Unschedulable", "message": "0/1 nodes"}]});
+        for (status, phase, what) in [
+            (json!({"phase": "Pending"}), Phase::Pending, None),
+            (unschedulable, Phase::Pending, Some(What::Unschedulable)),
+            (waiting("ContainerCreating"), Phase::Pulling, None),
+            (waiting("ErrImagePull"), Phase::Pulling, Some(What::ImagePull)),
+            (waiting("ImagePullBackOff"), Phase::Pulling, Some(What::ImagePull)),
+            (waiting("CreateContainerConfigError"), Phase::Pulling, Some(What::ContainerConfig)),
+            (running("False"), Phase::Starting, None),
+            (running("True"), Phase::Ready, None),
+            (json!({"phase": "Failed", "reason": "DeadlineExceeded"}), Phase::Expired, Some(What::PodExpired)),
+            (json!({"phase": "Failed", "reason": "Evicted", "message": "disk"}), Phase::Failed, Some(What::Evicted)),
+            (json!({"phase": "Failed"}), Phase::Failed, Some(What::PodFailed)),
+            (json!({"phase": "Succeeded"}), Phase::Succeeded, None),
+        ] {
+            let row = pod(&status).unwrap();
+            assert_eq!((row.phase, row.fault.map(|fault| fault.what)), (phase, what), "{status}");
+        }
+    }
+
+    #[test]
+    fn what_others_wrote_is_shown_without_escapes() {
+        let row = pod(&json!({"phase": "Pending", "startTime": "2026-01-02T12:00:01Z"})).unwrap();
+        assert_eq!((row.owner.as_str(), row.target.as_str(), row.port), ("ann@laptop", "x y", 10_800));
+        assert_eq!(row.deadline().unwrap().to_rfc3339(), "2026-01-02T12:01:01+00:00");
+    }
+}

@@ -1,0 +1,202 @@
+//! What a proxy pod is made of.
+//!
+//! It meets the *restricted* Pod Security Standard and needs no right beyond `pods` and `pods/portforward`. The
+//! address that it relays to appears nowhere in it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, ContainerPort, LocalObjectReference, Pod, PodSecurityContext, PodSpec,
+    ResourceRequirements, SeccompProfile, SecurityContext, Toleration,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use rand::RngExt as _;
+
+use super::{CREATED_AT, MANAGED_BY, OWNER, TARGET, TTL, relay};
+use crate::model::proxy::PodRequest;
+use crate::model::settings::{PodSettings, PullPolicy};
+
+/// The image with socat and sh where the config names none.
+pub const DEFAULT_IMAGE: &str = "alpine/socat:latest";
+
+/// Nobody, in every distribution that the image could be built on.
+const NOBODY: i64 = 65_534;
+
+/// Letters and digits of a pod's random end: those of Kubernetes' own names, which spell no words
+/// (`k8s.io/apimachinery/pkg/util/rand`).
+const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// The pod for a request; a new random name each time.
+pub fn spec(request: &PodRequest, me: &str, now: DateTime<Utc>) -> Pod {
+    let label = request.place().label;
+    let hidden = crate::model::target::hides(&request.target, &request.address);
+    let settings = &request.settings;
+    let mut labels = settings.labels.clone();
+    labels.extend([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()), (TARGET.to_owned(), label.clone())]);
+    let mut annotations = settings.annotations.clone();
+    annotations.extend([
+        (CREATED_AT.to_owned(), now.to_rfc3339_opts(SecondsFormat::Secs, true)),
+        (TTL.to_owned(), request.ttl.to_string()),
+        (OWNER.to_owned(), me.to_owned()),
+    ]);
+    if !hidden {
+        annotations.insert(TARGET.to_owned(), request.target.clone());
+    }
+    Pod {
+        metadata: ObjectMeta {
+            name: Some(format!("brow-{label}-{}", random())),
+            namespace: Some(request.namespace.clone()),
+            labels: Some(labels),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        },
+        spec: Some(pod_spec(request, settings)),
+        status: None,
+    }
+}
+
+fn pod_spec(request: &PodRequest, settings: &PodSettings) -> PodSpec {
+    let secrets = settings.pull_secrets.clone().unwrap_or_default();
+    PodSpec {
+        containers: vec![container(settings)],
+        restart_policy: Some("Never".to_owned()),
+        active_deadline_seconds: Some(request.ttl.secs().into()),
+        // The relay keeps nothing that a slow end could save.
+        termination_grace_period_seconds: Some(1),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(NOBODY),
+            run_as_group: Some(NOBODY),
+            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
+            ..PodSecurityContext::default()
+        }),
+        image_pull_secrets: (!secrets.is_empty())
+            .then(|| secrets.into_iter().map(|name| LocalObjectReference { name }).collect()),
+        node_selector: (!settings.node_selector.is_empty()).then(|| settings.node_selector.clone()),
+        tolerations: settings.tolerations.as_ref().map(|all| {
+            let one = |t: &crate::model::settings::Toleration| Toleration {
+                key: t.key.clone(),
+                operator: t.operator.clone(),
+                value: t.value.clone(),
+                effect: t.effect.clone(),
+                toleration_seconds: None,
+            };
+            all.iter().map(one).collect()
+        }),
+        ..PodSpec::default()
+    }
+}
+
+fn container(settings: &PodSettings) -> Container {
+    let policy = match settings.pull_policy.unwrap_or(PullPolicy::IfNotPresent) {
+        PullPolicy::Always => "Always",
+        PullPolicy::IfNotPresent => "IfNotPresent",
+        PullPolicy::Never => "Never",
+    };
+    let resources = &settings.resources;
+    let amounts = |cpu: &Option<String>, cpu_else: &str, memory: &Option<String>, memory_else: &str| {
+        let amount = |set: &Option<String>, other: &str| Quantity(set.clone().unwrap_or_else(|| other.to_owned()));
+        BTreeMap::from([("cpu".to_owned(), amount(cpu, cpu_else)), ("memory".to_owned(), amount(memory, memory_else))])
+    };
+    Container {
+        name: "relay".to_owned(),
+        image: Some(settings.image.clone().unwrap_or_else(|| DEFAULT_IMAGE.to_owned())),
+        image_pull_policy: Some(policy.to_owned()),
+        args: Some(relay::args()),
+        ports: Some(vec![ContainerPort {
+            name: Some("relay".to_owned()),
+            container_port: relay::PORT.into(),
+            protocol: Some("TCP".to_owned()),
+            ..ContainerPort::default()
+        }]),
+        resources: Some(ResourceRequirements {
+            requests: Some(amounts(&resources.cpu_request, "5m", &resources.memory_request, "16Mi")),
+            limits: Some(amounts(&resources.cpu_limit, "500m", &resources.memory_limit, "128Mi")),
+            ..ResourceRequirements::default()
+        }),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            read_only_root_filesystem: Some(true),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+            ..SecurityContext::default()
+        }),
+        ..Container::default()
+    }
+}
+
+fn random() -> String {
+    let mut rng = rand::rng();
+    let letter = |_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]);
+    (0..6).map(letter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::proxy::RequestId;
+    use crate::model::ttl::Ttl;
+
+    fn request(target: &str, address: &str) -> PodRequest {
+        PodRequest {
+            id: RequestId(1),
+            target: target.to_owned(),
+            cluster: "dev".to_owned(),
+            namespace: "team".to_owned(),
+            address: address.parse().unwrap(),
+            ttl: Ttl::DEFAULT,
+            settings: PodSettings::default(),
+        }
+    }
+
+    #[test]
+    fn the_address_is_nowhere_in_the_pod() {
+        for (target, address, trace) in [
+            ("mysql-dev", "10.0.0.1:3306", "10.0.0.1"),
+            ("10.0.0.1:3306", "10.0.0.1:3306", "10.0.0.1"),
+            ("db-10-0-0-1", "10.0.0.1:3306", "10-0-0-1"),
+            ("DB.corp.internal", "db.corp.internal:5432", "corp.internal"),
+            ("DB.corp.internal", "db.corp.internal:5432", "corp-internal"),
+            ("v6 [fd00::9]", "[fd00::9]:1", "fd00"),
+        ] {
+            let pod = spec(&request(target, address), "ann@laptop", Utc::now());
+            let text = serde_json::to_string(&pod).unwrap().to_lowercase();
+            assert!(!text.contains(trace), "{target}: {text}");
+        }
+    }
+
+    #[test]
+    fn any_target_makes_a_valid_name() {
+        for target in ["mysql", "数据库", "A B", &"x".repeat(200)] {
+            let name = spec(&request(target, "10.0.0.1:1"), "me", Utc::now()).metadata.name.unwrap();
+            assert!(name.len() <= 63, "{name}");
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{name}");
+        }
+        let names = [1, 2].map(|_| spec(&request("a", "10.0.0.1:1"), "me", Utc::now()).metadata.name);
+        assert_ne!(names[0], names[1]);
+    }
+
+    #[test]
+    fn settings_reach_the_pod_but_never_replace_what_marks_it() {
+        let mut request = request("a", "10.0.0.1:1");
+        request.settings = PodSettings {
+            image: Some("registry.local/socat:1".into()),
+            pull_policy: Some(PullPolicy::Always),
+            pull_secrets: Some(vec!["pull".into()]),
+            labels: BTreeMap::from([("team".into(), "x".into()), (MANAGED_BY.0.into(), "someone".into())]),
+            annotations: BTreeMap::from([(OWNER.into(), "someone".into())]),
+            ..PodSettings::default()
+        };
+        let pod = spec(&request, "me@here", Utc::now());
+        let labels = pod.metadata.labels.unwrap();
+        assert_eq!((labels["team"].as_str(), labels[MANAGED_BY.0].as_str()), ("x", MANAGED_BY.1));
+        assert_eq!(pod.metadata.annotations.unwrap()[OWNER], "me@here");
+        let spec = pod.spec.unwrap();
+        assert_eq!(spec.containers[0].image.as_deref(), Some("registry.local/socat:1"));
+        assert_eq!(spec.image_pull_secrets.unwrap()[0].name, "pull");
+        assert_eq!(spec.active_deadline_seconds, Some(1_800));
+    }
+}

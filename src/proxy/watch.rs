@@ -1,0 +1,213 @@
+//! The watch on all proxy pods of a cluster: every namespace where that is allowed, else one watch for each namespace
+//! that matters. It never polls, and never goes deaf: kube's watcher lists and watches anew after every end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client};
+use tokio::sync::{mpsc, watch as channel};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::life::within;
+use super::{MANAGED_BY, project};
+use crate::cluster::{Clusters, fault, grant};
+use crate::model::cluster::{Link, Scope};
+use crate::model::event::{ClusterEvent, Epoch, Event};
+use crate::model::fault::{Fault, What};
+use crate::model::proxy::{PodKey, ProxyPod};
+
+/// Between two tries to find out what may be watched.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Watches the proxy pods of a cluster until `token` is cancelled. `namespaces` are those to watch where not all may
+/// be; it may grow.
+pub async fn watch(
+    clusters: Clusters,
+    cluster: String,
+    epoch: Epoch,
+    namespaces: channel::Receiver<BTreeSet<String>>,
+    events: mpsc::Sender<Event>,
+    token: CancellationToken,
+) {
+    let watcher = Watcher { clusters, teller: Teller { cluster, epoch, events } };
+    tokio::select! {
+        () = token.cancelled() => {}
+        () = watcher.run(namespaces) => {}
+    }
+}
+
+/// Reports to the loop.
+#[derive(Clone)]
+struct Teller {
+    cluster: String,
+    epoch: Epoch,
+    events: mpsc::Sender<Event>,
+}
+
+impl Teller {
+    /// False once the loop has ended.
+    async fn tell(&self, event: ClusterEvent) -> bool {
+        let event = Event::Cluster { cluster: self.cluster.clone(), epoch: self.epoch, event };
+        self.events.send(event).await.is_ok()
+    }
+}
+
+struct Watcher {
+    clusters: Clusters,
+    teller: Teller,
+}
+
+impl Watcher {
+    async fn run(self, mut namespaces: channel::Receiver<BTreeSet<String>>) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            // A cluster that does not answer is the probe's to report.
+            let Ok(client) = self.clusters.client(&self.teller.cluster).await else {
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                continue;
+            };
+            match may_list(&client, &self.teller.cluster, None).await {
+                Ok(()) => {
+                    if self.teller.tell(ClusterEvent::Watching { scope: Scope::All, refused: None }).await {
+                        follow(client, self.teller.clone(), None).await;
+                    }
+                    return;
+                }
+                Err(refused) if refused.what == What::Forbidden => {
+                    self.by_namespace(client, &mut namespaces, refused).await;
+                    return;
+                }
+                Err(_) => {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// A watch for each namespace that allows one. Those that don't are asked again when the set changes or after a
+    /// pause: rights are granted while people wait for them.
+    async fn by_namespace(&self, client: Client, namespaces: &mut channel::Receiver<BTreeSet<String>>, refused: Fault) {
+        let mut watching: BTreeMap<String, ()> = BTreeMap::new();
+        let mut tasks = JoinSet::new();
+        loop {
+            let wanted = namespaces.borrow_and_update().clone();
+            let mut denied = None;
+            for name in wanted {
+                if watching.contains_key(&name) {
+                    continue;
+                }
+                match may_list(&client, &self.teller.cluster, Some(&name)).await {
+                    Ok(()) => {
+                        watching.insert(name.clone(), ());
+                        tasks.spawn(follow(client.clone(), self.teller.clone(), Some(name)));
+                    }
+                    Err(fault) => denied = Some(fault),
+                }
+            }
+            let again = denied.is_some();
+            let event = if let (true, Some(fault)) = (watching.is_empty(), denied) {
+                ClusterEvent::Failed { link: Link::Forbidden, fault }
+            } else {
+                let scope = Scope::Namespaces(watching.keys().cloned().collect());
+                ClusterEvent::Watching { scope, refused: Some(refused.clone()) }
+            };
+            if !self.teller.tell(event).await {
+                return;
+            }
+            tokio::select! {
+                changed = namespaces.changed() => if changed.is_err() { return },
+                () = sleep(LONGEST_PAUSE), if again => {}
+            }
+        }
+    }
+}
+
+/// Whether pods may be listed, found out by listing none of them to speak of.
+async fn may_list(client: &Client, cluster: &str, namespace: Option<&str>) -> Result<(), Fault> {
+    let api: Api<Pod> = api(client.clone(), namespace);
+    let params = kube::api::ListParams::default().labels(&selector()).limit(1);
+    let listed = within(cluster, api.list_metadata(&params)).await?;
+    listed.map(|_| ()).map_err(|error| fault(cluster, &error, Some(grant("list", "pods", namespace))).1)
+}
+
+fn api(client: Client, namespace: Option<&str>) -> Api<Pod> {
+    match namespace {
+        Some(name) => Api::namespaced(client, name),
+        None => Api::all(client),
+    }
+}
+
+fn selector() -> String {
+    format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)
+}
+
+/// Follows the pods of one namespace, or of all, for ever. A list is told as one event.
+async fn follow(client: Client, teller: Teller, namespace: Option<String>) {
+    let config = watcher::Config::default().labels(&selector());
+    let mut stream = watcher(api(client, namespace.as_deref()), config).default_backoff().boxed();
+    let mut listing: Vec<ProxyPod> = Vec::new();
+    let mut told: Option<What> = None;
+    let row = |pod: &Pod| project(&teller.cluster, pod);
+    while let Some(next) = stream.next().await {
+        let event = match next {
+            Ok(watcher::Event::Init) => {
+                listing.clear();
+                continue;
+            }
+            Ok(watcher::Event::InitApply(pod)) => {
+                listing.extend(row(&pod));
+                continue;
+            }
+            Ok(watcher::Event::InitDone) => {
+                told = None;
+                ClusterEvent::Listed { namespace: namespace.clone(), pods: std::mem::take(&mut listing) }
+            }
+            Ok(watcher::Event::Apply(pod)) => match row(&pod) {
+                Some(row) => ClusterEvent::Applied(Box::new(row)),
+                None => continue,
+            },
+            Ok(watcher::Event::Delete(pod)) => gone(&teller.cluster, &pod),
+            Err(error) => {
+                // An outage is the probe's to report, once; a right that was taken away is ours.
+                let (link, fault) = refusal(&teller.cluster, &error, namespace.as_deref());
+                if !matches!(link, Link::Forbidden | Link::Unauthorized) || told == Some(fault.what) {
+                    continue;
+                }
+                told = Some(fault.what);
+                ClusterEvent::Failed { link, fault }
+            }
+        };
+        if !teller.tell(event).await {
+            return;
+        }
+    }
+}
+
+fn gone(cluster: &str, pod: &Pod) -> ClusterEvent {
+    let meta = &pod.metadata;
+    let key = PodKey {
+        cluster: cluster.to_owned(),
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: meta.name.clone().unwrap_or_default(),
+    };
+    ClusterEvent::Gone { key, uid: meta.uid.clone().unwrap_or_default() }
+}
+
+fn refusal(cluster: &str, error: &watcher::Error, namespace: Option<&str>) -> (Link, Fault) {
+    let of = |error: &kube::Error, verb| fault(cluster, error, Some(grant(verb, "pods", namespace)));
+    match error {
+        watcher::Error::InitialListFailed(error) => of(error, "list"),
+        watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => of(error, "watch"),
+        watcher::Error::WatchError(status) => of(&kube::Error::Api(status.clone()), "watch"),
+        watcher::Error::NoResourceVersion => (Link::Ready, Fault::new(What::Server, cluster, error.to_string())),
+    }
+}

@@ -1,0 +1,228 @@
+//! Opens tunnels: the upgrade request of each protocol, and which protocol to ask for.
+
+use std::{sync::Mutex, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
+use kube::client::Body;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::{Error, Protocol, Route, error::chain, receive::lock, transport::Transport};
+
+/// How long one attempt may take. A gateway that swallows an upgrade is noticed by this alone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The subprotocol of port-forwarding in SPDY, and inside a WebSocket.
+const SPDY: &str = "portforward.k8s.io";
+const SPDY_IN_WEB_SOCKET: &str = "SPDY/3.1+portforward.k8s.io";
+const V4: &str = "v4.channel.k8s.io";
+
+/// How much of an answer that is no upgrade is read.
+const ANSWER: usize = 16 * 1024;
+
+/// Dials the tunnels of one cluster and remembers which protocol worked.
+pub(super) struct Dialer {
+    client: kube::Client,
+    forced: Option<Protocol>,
+    worked: Mutex<Option<Protocol>>,
+}
+
+/// An attempt that brought no tunnel.
+struct Failure {
+    error: Error,
+    /// Another protocol may fare better.
+    go_on: bool,
+    /// The API server itself said so, in a `Status`.
+    is_status: bool,
+}
+
+impl Dialer {
+    pub(super) fn new(client: kube::Client, forced: Option<Protocol>) -> Self {
+        Self { client, forced, worked: Mutex::new(None) }
+    }
+
+    /// The protocol that is used, as far as that is settled.
+    pub(super) fn settled(&self) -> Option<Protocol> {
+        self.forced.or(*lock(&self.worked))
+    }
+
+    /// Opens a connection for `route`, falling back from protocol to protocol. With `ahead`, none is opened in a
+    /// protocol whose connections reach the pod at once: [`Error::Closed`] says that there was no other.
+    pub(super) async fn dial(&self, route: &Route, ahead: bool) -> Result<(Protocol, Transport), Error> {
+        check(route)?;
+        let first = self.settled();
+        let mut others = Protocol::ALL.to_vec();
+        if let Some(first) = first {
+            others.retain(|other| *other != first);
+            others.insert(0, first);
+        }
+        if self.forced.is_some() {
+            others.truncate(1);
+        }
+        let mut worst: Option<Failure> = None;
+        for protocol in others {
+            if ahead && protocol == Protocol::V4 {
+                if worst.is_some() {
+                    *lock(&self.worked) = Some(Protocol::V4);
+                }
+                return Err(Error::Closed);
+            }
+            let attempt = tokio::time::timeout(PATIENCE, self.upgrade(protocol, route)).await;
+            let failure = match attempt {
+                Ok(Ok(transport)) => {
+                    *lock(&self.worked) = Some(protocol);
+                    return Ok((protocol, transport));
+                }
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure {
+                    error: Error::Unreachable { text: format!("no answer within {} s", PATIENCE.as_secs()) },
+                    go_on: true,
+                    is_status: false,
+                },
+            };
+            let go_on = failure.go_on;
+            if worst.as_ref().is_none_or(|worst| !worst.is_status && failure.is_status) {
+                worst = Some(failure);
+            }
+            if !go_on {
+                break;
+            }
+        }
+        Err(worst.map_or(Error::Closed, |failure| failure.error))
+    }
+
+    async fn upgrade(&self, protocol: Protocol, route: &Route) -> Result<Transport, Failure> {
+        let broken = |error: http::Error| Failure {
+            error: Error::Protocol { text: error.to_string() },
+            go_on: false,
+            is_status: false,
+        };
+        let path = format!("/api/v1/namespaces/{}/pods/{}/portforward", route.namespace, route.pod);
+        let request = Request::builder().header(header::CONNECTION, "Upgrade");
+        let key = BASE64.encode(rand::random::<[u8; 16]>());
+        let web_socket = |subprotocol: &'static str| {
+            HeaderMap::from_iter([
+                (header::UPGRADE, HeaderValue::from_static("websocket")),
+                (header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
+                (header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol)),
+            ])
+        };
+        let request = match protocol {
+            Protocol::Spdy => request
+                .method(Method::POST)
+                .uri(path)
+                .header(header::UPGRADE, "SPDY/3.1")
+                .header("X-Stream-Protocol-Version", SPDY),
+            Protocol::SpdyOverWebSocket | Protocol::V4 => {
+                let (subprotocol, uri) = match protocol {
+                    Protocol::V4 => (V4, format!("{path}?ports={}", route.port)),
+                    _ => (SPDY_IN_WEB_SOCKET, path),
+                };
+                let mut request = request.method(Method::GET).uri(uri).header(header::SEC_WEBSOCKET_KEY, &key);
+                if let Some(headers) = request.headers_mut() {
+                    headers.extend(web_socket(subprotocol));
+                }
+                request
+            }
+        };
+        let request = request.body(Body::empty()).map_err(broken)?;
+        let response = self.client.send(request).await.map_err(|error| unanswered(&error, protocol))?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(refused(response, protocol).await);
+        }
+        verify(protocol, response.headers(), &key).map_err(|text| Failure {
+            error: Error::Upgrade { protocol, status: 101, text },
+            go_on: true,
+            is_status: false,
+        })?;
+        let upgraded = hyper::upgrade::on(response).await.map_err(|error| Failure {
+            error: Error::Unreachable { text: chain(&error) },
+            go_on: true,
+            is_status: false,
+        })?;
+        let pipe = TokioIo::new(upgraded);
+        Ok(match protocol {
+            Protocol::Spdy => Transport::bare(pipe),
+            Protocol::SpdyOverWebSocket | Protocol::V4 => Transport::web_socket(pipe).await,
+        })
+    }
+}
+
+/// The names end up in a path: nothing may pass that could turn it into another.
+fn check(route: &Route) -> Result<(), Error> {
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
+    };
+    if is_name(&route.namespace)
+        && is_name(&route.pod)
+        && !route.pod.starts_with('.')
+        && !route.namespace.starts_with('.')
+    {
+        Ok(())
+    } else {
+        Err(Error::NoSuchPod { text: format!("{}/{} is no name of a pod", route.namespace, route.pod) })
+    }
+}
+
+/// The request brought no answer.
+fn unanswered(error: &kube::Error, protocol: Protocol) -> Failure {
+    let unreached = match error {
+        kube::Error::Service(inner) => inner
+            .downcast_ref::<hyper_util::client::legacy::Error>()
+            .is_none_or(hyper_util::client::legacy::Error::is_connect),
+        kube::Error::HyperError(_) => false,
+        _ => true,
+    };
+    // A proxy that does not know the upgrade may just hang up.
+    Failure { error: Error::from_kube(error, protocol), go_on: !unreached, is_status: false }
+}
+
+/// The answer is no upgrade.
+async fn refused(response: Response<Body>, protocol: Protocol) -> Failure {
+    let status = response.status().as_u16();
+    let body = http_body_util::Limited::new(response.into_body(), ANSWER);
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let parsed: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
+    let message =
+        parsed.filter(|value| value["kind"] == "Status").and_then(|value| value["message"].as_str().map(str::to_owned));
+    let is_status = message.is_some();
+    let text = message.unwrap_or_else(|| {
+        let body = String::from_utf8_lossy(&body);
+        body.lines().next().unwrap_or_default().chars().take(200).collect()
+    });
+    // What the API server says of the pod or of us holds in any protocol, but for 403: WebSockets ask with another verb
+    // (get), and a role may hold only the one.
+    let final_word = is_status && matches!(status, 401 | 404);
+    let error = match status {
+        404 if !is_status => Error::Upgrade { protocol, status, text },
+        _ => Error::from_status(status, text, protocol),
+    };
+    Failure { error, go_on: !final_word, is_status }
+}
+
+/// Checks the headers of an answer with status 101.
+fn verify(protocol: Protocol, headers: &HeaderMap, key: &str) -> Result<(), String> {
+    let has = |name: header::HeaderName, wanted: &str| {
+        headers.get(&name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.eq_ignore_ascii_case(wanted))
+    };
+    let upgrade = if protocol == Protocol::Spdy { "SPDY/3.1" } else { "websocket" };
+    if !has(header::UPGRADE, upgrade) {
+        return Err(format!("it did not upgrade to {upgrade}"));
+    }
+    let subprotocol = match protocol {
+        Protocol::Spdy => return Ok(()),
+        Protocol::SpdyOverWebSocket => SPDY_IN_WEB_SOCKET,
+        Protocol::V4 => V4,
+    };
+    if !has(header::SEC_WEBSOCKET_PROTOCOL, subprotocol) {
+        return Err(format!("it did not take the subprotocol {subprotocol}"));
+    }
+    let accept = derive_accept_key(key.as_bytes());
+    if headers.get(header::SEC_WEBSOCKET_ACCEPT).is_none_or(|value| value.as_bytes() != accept.as_bytes()) {
+        return Err("its Sec-WebSocket-Accept does not fit the key".to_owned());
+    }
+    Ok(())
+}

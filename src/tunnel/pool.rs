@@ -1,0 +1,297 @@
+//! The tunnels of one lease: which one a new stream gets.
+//!
+//! Streams on one tunnel can hold each other up (see [`super::session::WORKERS`], and a local program that does not
+//! read), so a stream has a tunnel to itself as long as there are enough; a tunnel whose stream has ended serves the next.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Error, LeaseOptions, Protocol, Route, Stats, Stream, dial::Dialer, pump::pump, receive::lock, session::Session,
+    transport::Transport,
+};
+
+/// See the module.
+pub(super) struct Pool {
+    pub dialer: Arc<Dialer>,
+    pub route: Route,
+    pub opts: LeaseOptions,
+    pub cancel: CancellationToken,
+    /// Tells the manager that something changed.
+    pub changed: Arc<Notify>,
+    pub figures: Figures,
+    held: Mutex<Held>,
+    /// One dials when there is no tunnel at all; the others wait for its outcome.
+    dialing: tokio::sync::Mutex<()>,
+}
+
+/// Counts of a lease.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    opened: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Figures {
+    pub(super) fn count_opened(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Default)]
+struct Held {
+    tunnels: Vec<Tunnel>,
+    spares: VecDeque<Stream>,
+    trouble: Option<(Instant, Error)>,
+}
+
+struct Tunnel {
+    session: Arc<Session>,
+    idle_since: Option<Instant>,
+}
+
+/// How many tunnels there may be in all, for each that there should be at most: held-up ones are replaced.
+const EXCESS: usize = 2;
+
+/// How long a tunnel that is not needed stays.
+const IDLE: Duration = Duration::from_secs(30);
+
+impl Pool {
+    pub(super) fn new(dialer: Arc<Dialer>, route: Route, opts: LeaseOptions) -> Self {
+        Self {
+            dialer,
+            route,
+            opts,
+            cancel: CancellationToken::new(),
+            changed: Arc::default(),
+            figures: Figures::default(),
+            held: Mutex::default(),
+            dialing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// A spare stream, or a new one on the best tunnel there is. None if there is no good one.
+    pub(super) fn take(&self) -> Option<Stream> {
+        let mut held = lock(&self.held);
+        let mut stale = Vec::new();
+        let mut found = None;
+        while let Some(spare) = held.spares.pop_front() {
+            if spare.is_fresh() {
+                found = Some(spare);
+                break;
+            }
+            stale.push(spare);
+        }
+        if found.is_none() {
+            found = held.best(self.opts.tunnels).map(|session| session.stream(self.route.port));
+        }
+        drop(held);
+        // A stream tells its tunnel when it is dropped: not under the lock.
+        drop(stale);
+        self.changed.notify_one();
+        found
+    }
+
+    /// Dials, unless another does already, and gives a stream on the new tunnel.
+    pub(super) async fn connect(&self) -> Result<Stream, Error> {
+        if self.dialer.settled() == Some(Protocol::V4) {
+            return self.dial(false).await?.ok_or(Error::Closed);
+        }
+        let asked = Instant::now();
+        let _turn = self.dialing.lock().await;
+        if let Some(stream) = self.take() {
+            return Ok(stream);
+        }
+        if let Some((at, error)) = &lock(&self.held).trouble
+            && *at > asked
+        {
+            return Err(error.clone());
+        }
+        match self.dial(false).await? {
+            Some(stream) => Ok(stream),
+            None => self.take().ok_or(Error::Closed),
+        }
+    }
+
+    /// Opens a tunnel. One that carries a single stream comes with it.
+    pub(super) async fn dial(&self, ahead: bool) -> Result<Option<Stream>, Error> {
+        match self.dialer.dial(&self.route, ahead).await {
+            Ok((protocol, transport)) => {
+                lock(&self.held).trouble = None;
+                Ok(self.adopt(protocol, transport))
+            }
+            Err(Error::Closed) => Err(Error::Closed),
+            Err(error) => {
+                lock(&self.held).trouble = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    fn adopt(&self, protocol: Protocol, transport: Transport) -> Option<Stream> {
+        let token = self.cancel.child_token();
+        let session = Arc::new(Session::new(protocol, transport, Arc::clone(&self.changed), token));
+        let stream = (protocol == Protocol::V4).then(|| session.stream(self.route.port));
+        if let Some(stream) = &stream {
+            // The node connects to the pod as soon as the connection is there: its bytes must find the stream.
+            let _ = stream.open();
+        }
+        tokio::spawn(pump(Arc::clone(&session)));
+        lock(&self.held).tunnels.push(Tunnel { session, idle_since: None });
+        stream
+    }
+
+    /// Forgets what has ended, closes what is not needed. How many tunnels to dial, and how many spares are missing.
+    pub(super) fn tidy(&self) -> Need {
+        let mut held = lock(&self.held);
+        let live: usize = held.tunnels.iter().map(|tunnel| tunnel.session.live()).sum();
+        let ahead = usize::from(self.opts.spares == 0);
+        let wanted = (live + ahead).clamp(1, self.opts.tunnels.max(1));
+        let mut usable = held.tunnels.iter().filter(|tunnel| tunnel.session.is_usable()).count();
+        let mut surplus = false;
+        for tunnel in &mut held.tunnels {
+            let idle = tunnel.session.live() == 0;
+            if !idle {
+                tunnel.idle_since = None;
+            } else if !tunnel.session.is_open() {
+                tunnel.session.cancel.cancel();
+            } else if usable > wanted {
+                surplus = true;
+                if tunnel.idle_since.get_or_insert_with(Instant::now).elapsed() >= IDLE {
+                    tunnel.session.cancel.cancel();
+                    usable -= 1;
+                }
+            }
+        }
+        held.tunnels.retain(|tunnel| !tunnel.session.is_closed() && !tunnel.session.cancel.is_cancelled());
+        let (fresh, stale): (VecDeque<_>, VecDeque<_>) = held.spares.drain(..).partition(Stream::is_fresh);
+        held.spares = fresh;
+        let room = (self.opts.tunnels * EXCESS).saturating_sub(held.tunnels.len());
+        let need = Need {
+            tunnels: wanted.saturating_sub(usable).min(room),
+            spares: self.opts.spares.saturating_sub(held.spares.len()),
+            lost_spares: !stale.is_empty(),
+            surplus,
+        };
+        drop(held);
+        drop(stale);
+        need
+    }
+
+    /// Opens a spare stream on the best tunnel, if there is one.
+    pub(super) fn add_spare(&self) -> bool {
+        let session = lock(&self.held).best(self.opts.tunnels);
+        let Some(stream) = session.map(|session| session.stream(self.route.port)) else { return false };
+        self.keep_spare(stream)
+    }
+
+    pub(super) fn keep_spare(&self, stream: Stream) -> bool {
+        if stream.open().is_err() {
+            return false;
+        }
+        lock(&self.held).spares.push_back(stream);
+        true
+    }
+
+    /// Lets go of everything.
+    pub(super) fn clear(&self) {
+        let held = std::mem::take(&mut *lock(&self.held));
+        drop(held);
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let held = lock(&self.held);
+        let live: usize = held.tunnels.iter().map(|tunnel| tunnel.session.live()).sum();
+        let spares = held.spares.len();
+        Stats {
+            protocol: held.tunnels.last().map(|tunnel| tunnel.session.protocol).or_else(|| self.dialer.settled()),
+            rtt: held.tunnels.iter().filter_map(|tunnel| lock(&tunnel.session.health).rtt()).min(),
+            tunnels: held.tunnels.iter().filter(|tunnel| !tunnel.session.is_closed()).count(),
+            streams: live.saturating_sub(spares),
+            spares,
+            opened: self.figures.opened.load(Ordering::Relaxed),
+            failed: self.figures.failed.load(Ordering::Relaxed),
+            trouble: held.trouble.as_ref().map(|(_, error)| error.clone()),
+        }
+    }
+}
+
+impl Held {
+    /// The tunnel with the fewest streams among those that are well. When there are as many as there may be, an unwell
+    /// one is better than none.
+    fn best(&self, tunnels: usize) -> Option<Arc<Session>> {
+        let least = |only_usable: bool| {
+            self.tunnels
+                .iter()
+                .map(|tunnel| &tunnel.session)
+                .filter(|session| if only_usable { session.is_usable() } else { session.is_open() })
+                .min_by_key(|session| session.live())
+                .cloned()
+        };
+        least(true).or_else(|| if self.tunnels.len() >= tunnels * EXCESS { least(false) } else { None })
+    }
+}
+
+/// What a pool lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Need {
+    pub tunnels: usize,
+    pub spares: usize,
+    /// Spare streams have ended while they waited.
+    pub lost_spares: bool,
+    /// There are more tunnels than needed: look again later.
+    pub surplus: bool,
+}
+
+/// Ever longer pauses, each with a random part so that many forwards do not come back at once.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    step: u32,
+}
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(200);
+    const LONGEST: Duration = Duration::from_secs(30);
+
+    /// The pause after this error. What only a person can mend is not tried often.
+    pub(super) fn next(&mut self, error: &Error) -> Duration {
+        let pause = if error.is_transient() { Self::FIRST * 2_u32.pow(self.step) } else { Self::LONGEST };
+        self.step = (self.step + 1).min(8);
+        pause.min(Self::LONGEST).mul_f64(0.5 + rand::random::<f64>() / 2.0)
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.step = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_limit_and_differ() {
+        let error = Error::Unreachable { text: String::new() };
+        let mut backoff = Backoff::default();
+        let pauses: Vec<Duration> = (0..20).map(|_| backoff.next(&error)).collect();
+        assert!(pauses[0] <= Backoff::FIRST);
+        assert!(pauses.iter().all(|pause| *pause <= Backoff::LONGEST));
+        assert!(pauses[19] >= Backoff::LONGEST / 2);
+        assert_ne!(pauses[18], pauses[19]);
+        backoff.reset();
+        assert!(backoff.next(&error) <= Backoff::FIRST);
+    }
+}

@@ -1,0 +1,341 @@
+//! The one task of a tunnel: reads the connection, hands bytes to streams, sends what had to wait, keeps time.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, Waker, ready},
+    time::{Duration, Instant},
+};
+
+use bytes::{Buf, Bytes};
+use tokio::time::Sleep;
+
+use super::{
+    Error, Protocol,
+    frame::{self, Decoder, Frame},
+    health::{Beat, INTERVAL},
+    receive::{Shared, lock},
+    session::Session,
+    transport::Received,
+};
+
+/// How often the pump looks at the time.
+const BEAT: Duration = Duration::from_secs(2);
+
+/// How often while a stream holds the tunnel up.
+const CLOGGED_BEAT: Duration = Duration::from_millis(250);
+
+/// How long a stream may hold the tunnel up while others are seen to wait for it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How many chunks are taken before other tasks get their turn.
+const TURNS: usize = 8;
+
+/// Reads a tunnel until it ends, then ends its streams with the reason.
+pub(super) async fn pump(session: Arc<Session>) {
+    let mut pump = Pump {
+        beat: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        session: Arc::clone(&session),
+        decoder: Decoder::default(),
+        channels: [false; 2],
+        last: None,
+        touched: Vec::new(),
+        clogs: Vec::new(),
+        clogged: None,
+        suspect: None,
+    };
+    let cancel = session.cancel.clone();
+    let error = tokio::select! {
+        biased;
+        () = cancel.cancelled() => Error::Closed,
+        error = std::future::poll_fn(|cx| pump.poll(cx)) => error,
+    };
+    drop(pump);
+    session.close(&error);
+    session.cancel.cancel();
+}
+
+struct Pump {
+    session: Arc<Session>,
+    beat: Pin<Box<Sleep>>,
+    decoder: Decoder,
+    /// Whether the port number that opens each V4 channel has come.
+    channels: [bool; 2],
+    /// The stream that the last bytes were for: most often the next are, too.
+    last: Option<(u32, Arc<Shared>, bool)>,
+    /// Streams that the chunk at hand brought something for.
+    touched: Vec<Arc<Shared>>,
+    /// Streams that must be drained before the tunnel is read again.
+    clogs: Vec<Arc<Shared>>,
+    clogged: Option<Instant>,
+    suspect: Option<Instant>,
+}
+
+impl Pump {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        {
+            let mut io = self.session.lock_io();
+            if io.pump.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+                io.pump = Some(cx.waker().clone());
+            }
+            io.flush();
+            if let Some(error) = io.death() {
+                return Poll::Ready(error);
+            }
+        }
+        while self.beat.as_mut().poll(cx).is_ready() {
+            if let Some(error) = self.on_beat(cx) {
+                return Poll::Ready(error);
+            }
+            let pause = if self.clogs.is_empty() { BEAT } else { CLOGGED_BEAT };
+            self.beat.as_mut().reset(tokio::time::Instant::now() + pause);
+        }
+        for _ in 0..TURNS {
+            if self.is_clogged() {
+                return Poll::Pending;
+            }
+            let received = ready!(self.session.lock_io().transport.poll_receive(cx));
+            match received {
+                Ok(Received::Bytes(chunk)) => {
+                    lock(&self.session.health).hear();
+                    if let Err(error) = self.take(chunk) {
+                        return Poll::Ready(error);
+                    }
+                    self.deliver();
+                }
+                Ok(Received::Pong(payload)) => self.on_web_socket_pong(&payload),
+                Ok(Received::End) => return Poll::Ready(self.on_end()),
+                Err(error) => return Poll::Ready(Error::TunnelLost { text: error.to_string() }),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Whether a full stream keeps the tunnel from being read.
+    fn is_clogged(&mut self) -> bool {
+        self.clogs.retain(|shared| lock(&shared.state).clogged);
+        if self.clogs.is_empty() && self.clogged.take().is_some() {
+            lock(&self.session.health).excuse();
+            self.session.clogged.store(false, Ordering::Relaxed);
+            self.session.changed.notify_one();
+        }
+        !self.clogs.is_empty()
+    }
+
+    fn take(&mut self, mut chunk: Bytes) -> Result<(), Error> {
+        if self.session.protocol == Protocol::V4 {
+            self.take_channel(chunk);
+            return Ok(());
+        }
+        while let Some(frame) =
+            self.decoder.next(&mut chunk).map_err(|rule| Error::Protocol { text: rule.to_string() })?
+        {
+            self.on_frame(frame);
+        }
+        Ok(())
+    }
+
+    fn on_frame(&mut self, frame: Frame) {
+        match frame {
+            Frame::Data { stream, bytes, fin } => self.on_data(stream, bytes, fin),
+            Frame::SynReply { stream, fin } | Frame::Headers { stream, fin } => {
+                if fin {
+                    self.on_data(stream, Bytes::new(), true);
+                }
+            }
+            Frame::Reset { stream, .. } => {
+                if let Some((shared, _)) = self.find(stream) {
+                    lock(&shared.state).fail(Error::Reset);
+                    self.touch(&shared);
+                }
+            }
+            // Our own come back odd; even ones are the peer's to be answered.
+            Frame::Ping { id } if id % 2 == 1 => lock(&self.session.health).pong(id),
+            Frame::Ping { id } => self.session.control(|out| frame::ping(out, id)),
+            Frame::GoAway { .. } => self.session.retire(),
+            Frame::SynStream { stream } => {
+                self.session.control(|out| frame::reset(out, stream, frame::Status::Refused));
+            }
+            // The servers keep no windows, and nothing that SETTINGS could say concerns us.
+            Frame::WindowUpdate { .. } | Frame::Other { .. } => {}
+        }
+    }
+
+    fn find(&mut self, id: u32) -> Option<(Arc<Shared>, bool)> {
+        if let Some((last, shared, is_error)) = &self.last
+            && *last == id
+        {
+            return Some((Arc::clone(shared), *is_error));
+        }
+        let slot = self.session.slot(id)?;
+        self.last = Some((id, Arc::clone(&slot.shared), slot.is_error));
+        Some((slot.shared, slot.is_error))
+    }
+
+    fn touch(&mut self, shared: &Arc<Shared>) {
+        if !self.touched.iter().any(|touched| Arc::ptr_eq(touched, shared)) {
+            self.touched.push(Arc::clone(shared));
+        }
+    }
+
+    fn on_data(&mut self, id: u32, bytes: Bytes, fin: bool) {
+        // Bytes for a stream that we have given up: the node sends on for up to a second.
+        let Some((shared, is_error)) = self.find(id) else { return };
+        {
+            let mut state = lock(&shared.state);
+            match (is_error, fin) {
+                (true, _) => {
+                    state.complain(&bytes);
+                    if fin {
+                        state.judge();
+                    }
+                }
+                (false, _) => {
+                    state.push(bytes);
+                    if fin {
+                        state.end();
+                    }
+                }
+            }
+        }
+        if fin && !is_error {
+            // The node has torn the forward down; what we would still send would block its worker for good.
+            self.session.finish(&shared);
+        }
+        self.touch(&shared);
+    }
+
+    fn take_channel(&mut self, mut message: Bytes) {
+        let channel = message.get_u8();
+        let Some(seen) = self.channels.get_mut(usize::from(channel)) else { return };
+        if !std::mem::replace(seen, true) {
+            // The first message of a channel repeats the port.
+            message.advance(message.len().min(2));
+        }
+        if message.is_empty() {
+            return;
+        }
+        if let Some((shared, is_error)) = self.find(u32::from(channel)) {
+            let mut state = lock(&shared.state);
+            if is_error {
+                state.complain(&message);
+            } else {
+                state.push(message);
+            }
+            drop(state);
+            self.touch(&shared);
+        }
+    }
+
+    /// Passes on what the chunk brought: to a local socket at once where one is attached, else by waking the reader.
+    fn deliver(&mut self) {
+        for shared in std::mem::take(&mut self.touched) {
+            let mut state = lock(&shared.state);
+            // A failure shows itself to the reader when it tries in its turn.
+            let failed = state.deliver().is_err();
+            state.compact();
+            let over = state.is_over();
+            let wake =
+                failed || over || state.has_ended() || !matches!(state.outlook(), super::receive::Outlook::Nothing);
+            let reader = if wake { state.reader() } else { None };
+            if state.is_full() && !state.abandoned && !state.clogged {
+                state.clogged = true;
+                self.clogs.push(Arc::clone(&shared));
+                self.clogged.get_or_insert_with(Instant::now);
+            }
+            drop(state);
+            reader.into_iter().for_each(Waker::wake);
+            if over {
+                self.last = None;
+                self.session.forget(&shared);
+            }
+        }
+        if !self.clogs.is_empty() {
+            self.session.clogged.store(true, Ordering::Relaxed);
+            self.session.changed.notify_one();
+            self.beat.as_mut().reset(tokio::time::Instant::now() + CLOGGED_BEAT);
+        }
+    }
+
+    fn on_web_socket_pong(&self, payload: &[u8]) {
+        let mut health = lock(&self.session.health);
+        health.hear();
+        if let Ok(id) = <[u8; 4]>::try_from(payload) {
+            health.pong(u32::from_be_bytes(id));
+        }
+    }
+
+    /// The connection has ended. For V4 that is how the pod's side ends.
+    fn on_end(&self) -> Error {
+        if self.session.protocol == Protocol::V4 {
+            for shared in self.session.all() {
+                let mut state = lock(&shared.state);
+                state.end();
+                state.judge();
+            }
+        }
+        Error::TunnelLost { text: "the API server ended the connection".to_owned() }
+    }
+
+    fn on_beat(&mut self, cx: &mut Context<'_>) -> Option<Error> {
+        if self.is_clogged() {
+            lock(&self.session.health).excuse();
+            self.relieve();
+            return None;
+        }
+        let mut health = lock(&self.session.health);
+        let beat = health.beat();
+        let suspect = health.is_suspect();
+        drop(health);
+        match beat {
+            Beat::Dead => return Some(Error::TunnelLost { text: "no answer to pings".to_owned() }),
+            Beat::Ping(id) if self.session.protocol == Protocol::V4 => {
+                let mut io = self.session.lock_io();
+                if io.transport.web_socket_ping(cx, Bytes::copy_from_slice(&id.to_be_bytes())).is_err() {
+                    return Some(Error::TunnelLost { text: "the connection broke".to_owned() });
+                }
+                io.flush();
+            }
+            Beat::Ping(id) => self.session.control(|out| frame::ping(out, id)),
+            Beat::Fine => {}
+        }
+        // A worker of the server that stays stuck: the streams there may live on, new ones go elsewhere.
+        if !suspect {
+            self.suspect = None;
+        } else if self.suspect.get_or_insert_with(Instant::now).elapsed() > INTERVAL {
+            self.session.retire();
+        }
+        None
+    }
+
+    /// Cuts off the streams that hold the tunnel up, once it is seen that others wait behind them. A stream that has the
+    /// tunnel to itself, or shares it with idle ones only, may take its time.
+    fn relieve(&self) {
+        let Some(since) = self.clogged else { return };
+        if since.elapsed() < PATIENCE {
+            return;
+        }
+        let before = since.checked_sub(Duration::from_secs(1)).unwrap_or(since);
+        let waiting = self.session.all().iter().any(|shared| {
+            !self.clogs.iter().any(|clog| Arc::ptr_eq(clog, shared))
+                && lock(&shared.state).active.is_some_and(|at| at >= before)
+        });
+        if !waiting {
+            return;
+        }
+        for shared in &self.clogs {
+            let mut state = lock(&shared.state);
+            if state.taken.is_some_and(|at| at > since) {
+                // Slow, but it reads.
+                continue;
+            }
+            state.fail(Error::Stalled);
+            state.clogged = false;
+            let reader = state.reader();
+            drop(state);
+            reader.into_iter().for_each(Waker::wake);
+        }
+        self.session.wake_pump();
+    }
+}

@@ -1,0 +1,272 @@
+//! What a stream has received and its reader has not yet taken.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::{io::ReadBuf, net::TcpStream};
+
+use super::{Counters, Error};
+
+/// Above this many waiting bytes the tunnel stops reading.
+pub(super) const FULL: usize = 256 * 1024;
+
+/// Below this many it reads again.
+const DRAINED: usize = 64 * 1024;
+
+/// More pieces than this are merged when they are small. A piece keeps the whole chunk alive that it was read in: so a
+/// stream keeps at most some thirty chunks, whatever the peer sends.
+const PIECES: usize = 16;
+const SMALL: usize = 8 * 1024;
+
+/// How much of the error stream's text is kept.
+const TEXT: usize = 4 * 1024;
+
+/// How long the end of the data waits for the verdict of the error stream. The node sends both at once.
+const VERDICT: Duration = Duration::from_millis(500);
+
+/// Locks a mutex. Nothing here leaves its data half changed in a panic, so that poisoning says nothing.
+pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The numbers of a stream's two SPDY streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ids {
+    /// Carries the node's words when it fails; we end our direction of it with the opening.
+    pub error: u32,
+    /// Carries the bytes.
+    pub data: u32,
+}
+
+/// The half of a stream that its tunnel's pump and its reader share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// Set when the opening was sent.
+    pub ids: OnceLock<Ids>,
+    pub state: Mutex<Receive>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Receive {
+    queue: VecDeque<Bytes>,
+    bytes: usize,
+    /// The pod's side of the data has ended.
+    fin: Option<Instant>,
+    /// The error stream has ended, and with it the whole forward on the node.
+    judged: bool,
+    text: BytesMut,
+    failure: Option<Error>,
+    reader: Option<Waker>,
+    sink: Option<Sink>,
+    /// We have ended our direction or reset the stream: nothing more may be sent.
+    pub sent_fin: bool,
+    /// The tunnel waits until this stream is drained.
+    pub clogged: bool,
+    /// The handle was dropped: whatever comes is thrown away.
+    pub abandoned: bool,
+    /// When bytes were last exchanged, either way.
+    pub active: Option<Instant>,
+    /// When the reader last took bytes.
+    pub taken: Option<Instant>,
+    /// All bytes received.
+    pub total: u64,
+}
+
+/// A local socket that the pump writes to by itself: a received chunk then reaches the local program without another
+/// task being woken.
+#[derive(Debug)]
+struct Sink {
+    socket: Arc<TcpStream>,
+    counters: Arc<Counters>,
+    written: u64,
+    first: Option<Instant>,
+}
+
+/// What a reader finds at the end of the queue.
+#[derive(Debug)]
+pub(super) enum Outlook {
+    /// Bytes wait.
+    Bytes,
+    /// None now; more may come.
+    Nothing,
+    /// None now, the data has ended, and the verdict is due by then.
+    VerdictBy(Instant),
+    /// The pod's side ended in order.
+    End,
+    /// It did not.
+    Failed(Error),
+}
+
+impl Receive {
+    /// Takes bytes from the tunnel.
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        self.total += bytes.len() as u64;
+        self.active = Some(Instant::now());
+        if !self.abandoned && self.fin.is_none() && !bytes.is_empty() {
+            self.bytes += bytes.len();
+            self.queue.push_back(bytes);
+        }
+    }
+
+    /// The pod's side of the data has ended.
+    pub(super) fn end(&mut self) {
+        self.fin.get_or_insert_with(Instant::now);
+    }
+
+    /// Words on the error stream.
+    pub(super) fn complain(&mut self, words: &[u8]) {
+        let room = TEXT.saturating_sub(self.text.len());
+        self.text.extend_from_slice(&words[..words.len().min(room)]);
+    }
+
+    /// The error stream has ended: what it said is the verdict.
+    pub(super) fn judge(&mut self) {
+        self.judged = true;
+        if !self.text.is_empty() {
+            let error = Error::from_error_stream(&String::from_utf8_lossy(&self.text));
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    /// Ends the stream with `error`, unless it has ended already.
+    pub(super) fn fail(&mut self, error: Error) {
+        if !(self.judged && self.fin.is_some()) {
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    /// Whether the node has nothing more to say about this stream.
+    pub(super) fn is_over(&self) -> bool {
+        self.failure.is_some() || (self.judged && self.fin.is_some())
+    }
+
+    /// Whether the pod's side of the data has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.fin.is_some() || self.failure.is_some()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes > FULL
+    }
+
+    /// Whether the tunnel should go on reading now; says so once.
+    pub(super) fn unclog(&mut self) -> bool {
+        self.clogged && (self.bytes < DRAINED || self.abandoned) && {
+            self.clogged = false;
+            true
+        }
+    }
+
+    /// Throws away what waits.
+    pub(super) fn abandon(&mut self) {
+        self.abandoned = true;
+        self.queue = VecDeque::new();
+        self.bytes = 0;
+        self.sink = None;
+        self.reader = None;
+    }
+
+    /// Merges small pieces: see [`PIECES`].
+    pub(super) fn compact(&mut self) {
+        if self.queue.len() > PIECES && self.bytes / self.queue.len() < SMALL {
+            let mut merged = BytesMut::with_capacity(self.bytes);
+            for piece in self.queue.drain(..) {
+                merged.extend_from_slice(&piece);
+            }
+            self.queue.push_back(merged.freeze());
+        }
+    }
+
+    pub(super) fn outlook(&self) -> Outlook {
+        if self.bytes > 0 {
+            return Outlook::Bytes;
+        }
+        match (&self.failure, self.fin) {
+            (Some(error), _) => Outlook::Failed(error.clone()),
+            (None, Some(_)) if self.judged => Outlook::End,
+            (None, Some(since)) if since.elapsed() >= VERDICT => Outlook::End,
+            (None, Some(since)) => Outlook::VerdictBy(since + VERDICT),
+            (None, None) => Outlook::Nothing,
+        }
+    }
+
+    /// Moves waiting bytes to a reader's buffer.
+    pub(super) fn take(&mut self, buf: &mut ReadBuf<'_>) {
+        while let Some(front) = self.queue.front_mut()
+            && buf.remaining() > 0
+        {
+            let count = front.len().min(buf.remaining());
+            buf.put_slice(&front[..count]);
+            self.consume(count);
+        }
+    }
+
+    fn consume(&mut self, mut count: usize) {
+        self.bytes -= count;
+        self.taken = Some(Instant::now());
+        while count > 0
+            && let Some(front) = self.queue.front_mut()
+        {
+            let step = count.min(front.len());
+            front.advance(step);
+            count -= step;
+            if front.is_empty() {
+                self.queue.pop_front();
+            }
+        }
+    }
+
+    /// Wakes `waker` at the next change.
+    pub(super) fn register(&mut self, waker: &Waker) {
+        if self.reader.as_ref().is_none_or(|reader| !reader.will_wake(waker)) {
+            self.reader = Some(waker.clone());
+        }
+    }
+
+    /// The reader, to be woken after the lock is released.
+    pub(super) fn reader(&mut self) -> Option<Waker> {
+        self.reader.take()
+    }
+
+    /// From now on the pump writes to `socket` and counts in `counters`.
+    pub(super) fn attach(&mut self, socket: Arc<TcpStream>, counters: Arc<Counters>) {
+        self.sink = Some(Sink { socket, counters, written: 0, first: None });
+    }
+
+    /// Bytes written to the attached socket, and when the first was.
+    pub(super) fn written(&self) -> (u64, Option<Instant>) {
+        self.sink.as_ref().map_or((0, None), |sink| (sink.written, sink.first))
+    }
+
+    /// Writes to the attached socket what it takes without waiting.
+    pub(super) fn deliver(&mut self) -> io::Result<()> {
+        while self.bytes > 0
+            && let Some(sink) = &mut self.sink
+        {
+            let mut slices = [IoSlice::new(&[]); 16];
+            let mut count = 0;
+            for (slice, piece) in slices.iter_mut().zip(&self.queue) {
+                *slice = IoSlice::new(piece);
+                count += 1;
+            }
+            let written = match sink.socket.try_write_vectored(&slices[..count]) {
+                Ok(written) => written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            sink.written += written as u64;
+            sink.first.get_or_insert_with(Instant::now);
+            sink.counters.add_down(written);
+            self.consume(written);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,395 @@
+//! One tunnel: an upgraded connection and the streams on it.
+//!
+//! Senders write to the connection themselves, under a lock, as long as it takes their bytes; what it does not take
+//! waits in a queue that the [pump](super::pump) empties. So a byte on its way up crosses no task.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Error, Protocol, Stream,
+    frame::{self, HEAD},
+    headers::Blocks,
+    health::Health,
+    receive::{Ids, Receive, Shared, lock},
+    transport::{Outgoing, Transport},
+};
+
+/// Above this many bytes that the connection does not take, senders wait.
+const HIGH: usize = 256 * 1024;
+
+/// Below this many they go on.
+const LOW: usize = 64 * 1024;
+
+/// A peer that lets this much pile up in answers to itself (pongs) is not one of ours.
+const ABSURD: usize = 1 << 20;
+
+/// The payload of a frame that we send. Servers take a frame apart in pieces of 32 KiB and pay for each frame anew.
+pub(super) const PAYLOAD: usize = 64 * 1024;
+
+/// Servers (all are built on spdystream) hand the frames of a stream to one of this many workers, by its number. A
+/// worker waits while the pod does not take its stream's bytes, and every other stream of that worker with it.
+pub(super) const WORKERS: u32 = 5;
+
+/// One upgraded connection. See the module.
+pub(super) struct Session {
+    pub protocol: Protocol,
+    io: Mutex<Io>,
+    streams: Mutex<Streams>,
+    pub health: Mutex<Health>,
+    /// Handles given out and not yet dropped.
+    live: AtomicUsize,
+    /// A stream whose reader does not read keeps the tunnel from being read.
+    pub clogged: AtomicBool,
+    /// Told when a stream or the tunnel ends.
+    pub changed: Arc<Notify>,
+    /// Ends the pump, and with it the connection.
+    pub cancel: CancellationToken,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("protocol", &self.protocol).field("live", &self.live).finish_non_exhaustive()
+    }
+}
+
+pub(super) struct Io {
+    pub transport: Transport,
+    pub out: Outgoing,
+    /// The pump's: the connection's readiness is always told to it, whoever found it wanting.
+    pub pump: Option<Waker>,
+    writers: Vec<Waker>,
+    dead: Option<Error>,
+}
+
+impl Io {
+    /// Sends what waits, as far as the connection takes it.
+    pub(super) fn flush(&mut self) {
+        let Some(pump) = self.pump.clone() else { return };
+        if self.dead.is_some() {
+            return;
+        }
+        match self.transport.poll_send(&mut Context::from_waker(&pump), &mut self.out) {
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+            Poll::Ready(Err(error)) => {
+                self.dead = Some(Error::TunnelLost { text: error.to_string() });
+                pump.wake();
+            }
+        }
+        if self.out.len() < LOW || self.dead.is_some() {
+            self.writers.drain(..).for_each(Waker::wake);
+        }
+    }
+
+    /// The error that a write met.
+    pub(super) fn death(&self) -> Option<Error> {
+        self.dead.clone()
+    }
+}
+
+struct Streams {
+    slots: HashMap<u32, Slot>,
+    next: u32,
+    requests: u64,
+    blocks: Blocks,
+    closed: Option<Error>,
+    going_away: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Slot {
+    pub shared: Arc<Shared>,
+    pub is_error: bool,
+}
+
+impl Session {
+    pub(super) fn new(
+        protocol: Protocol,
+        transport: Transport,
+        changed: Arc<Notify>,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self {
+            protocol,
+            io: Mutex::new(Io { transport, out: Outgoing::default(), pump: None, writers: Vec::new(), dead: None }),
+            streams: Mutex::new(Streams {
+                slots: HashMap::new(),
+                next: 1,
+                requests: 0,
+                blocks: Blocks::default(),
+                closed: None,
+                going_away: false,
+            }),
+            health: Mutex::new(Health::new()),
+            live: AtomicUsize::new(0),
+            clogged: AtomicBool::new(false),
+            changed,
+            cancel,
+        }
+    }
+
+    /// A handle for a new stream. Nothing is sent before [`Session::start`].
+    pub(super) fn stream(self: &Arc<Self>, port: u16) -> Stream {
+        self.live.fetch_add(1, Ordering::Relaxed);
+        Stream::new(Arc::clone(self), port)
+    }
+
+    /// How many streams are in use.
+    pub(super) fn live(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// Whether the tunnel takes another stream.
+    pub(super) fn is_open(&self) -> bool {
+        let streams = lock(&self.streams);
+        let taken = self.protocol == Protocol::V4 && self.live() > 0;
+        streams.closed.is_none() && !streams.going_away && !taken && streams.next < u32::MAX / 4
+    }
+
+    /// Whether a new stream would do well here.
+    pub(super) fn is_usable(&self) -> bool {
+        self.is_open() && !self.clogged.load(Ordering::Relaxed) && !lock(&self.health).is_suspect()
+    }
+
+    /// Whether the tunnel has ended.
+    pub(super) fn is_closed(&self) -> bool {
+        lock(&self.streams).closed.is_some()
+    }
+
+    pub(super) fn lock_io(&self) -> std::sync::MutexGuard<'_, Io> {
+        lock(&self.io)
+    }
+
+    /// Opens the stream: both of its SPDY streams and its first bytes leave in one write, without waiting for an answer.
+    /// `first` has [`HEAD`] bytes of room in front.
+    pub(super) fn start(&self, shared: &Arc<Shared>, port: u16, first: Option<BytesMut>) -> Result<(), Error> {
+        let mut streams = lock(&self.streams);
+        if let Some(error) = &streams.closed {
+            return Err(error.clone());
+        }
+        lock(&shared.state).active = Some(std::time::Instant::now());
+        if self.protocol == Protocol::V4 {
+            let _ = shared.ids.set(Ids { error: 1, data: 0 });
+            streams.slots.insert(0, Slot { shared: Arc::clone(shared), is_error: false });
+            streams.slots.insert(1, Slot { shared: Arc::clone(shared), is_error: true });
+            let mut io = lock(&self.io);
+            if let Some(first) = first {
+                io.out.push(self.seal(0, first));
+            }
+            io.flush();
+            return Ok(());
+        }
+        let ids = streams.number();
+        let _ = shared.ids.set(ids);
+        let (port, request) = (port.to_string(), streams.requests.to_string());
+        let mut opening = BytesMut::with_capacity(512);
+        for (id, kind) in [(ids.error, "error"), (ids.data, "data")] {
+            let is_error = kind == "error";
+            let block = streams.blocks.encode(&[("streamtype", kind), ("port", &port), ("requestid", &request)]);
+            frame::syn_stream(&mut opening, id, is_error, &block);
+            streams.slots.insert(id, Slot { shared: Arc::clone(shared), is_error });
+        }
+        let mut io = lock(&self.io);
+        let first = first.map(|first| self.seal(ids.data, first));
+        match first {
+            Some(first) if first.len() <= 4096 => {
+                opening.extend_from_slice(&first);
+                io.out.push(opening.freeze());
+            }
+            first => {
+                io.out.push(opening.freeze());
+                first.into_iter().for_each(|first| io.out.push(first));
+            }
+        }
+        io.flush();
+        Ok(())
+    }
+
+    /// Makes a frame of `payload`, which has [`HEAD`] bytes of room in front.
+    fn seal(&self, data: u32, mut payload: BytesMut) -> Bytes {
+        if self.protocol == Protocol::V4 {
+            // One byte, the channel's number.
+            payload[HEAD - 1] = 0;
+            return payload.freeze().slice(HEAD - 1..);
+        }
+        let head = frame::data_head(data, payload.len() - HEAD, false);
+        payload[..HEAD].copy_from_slice(&head);
+        payload.freeze()
+    }
+
+    /// Whether bytes may be sent now; else wakes `cx` when they may.
+    pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let mut io = lock(&self.io);
+        if let Some(error) = &io.dead {
+            return Poll::Ready(Err(error.clone()));
+        }
+        if io.out.len() > HIGH {
+            io.writers.push(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends bytes of an opened stream. `payload` has [`HEAD`] bytes of room in front. Call [`Session::poll_room`] first:
+    /// this never waits.
+    pub(super) fn send(&self, shared: &Shared, payload: BytesMut) {
+        let Some(ids) = shared.ids.get() else { return };
+        let mut io = lock(&self.io);
+        let piece = self.seal(ids.data, payload);
+        io.out.push(piece);
+        io.flush();
+    }
+
+    /// Sends a frame of our own making. A peer that provokes ever more of them while it takes none is cut off.
+    pub(super) fn control(&self, write: impl FnOnce(&mut BytesMut)) {
+        if self.protocol == Protocol::V4 {
+            return;
+        }
+        let mut frames = BytesMut::with_capacity(64);
+        write(&mut frames);
+        let mut io = lock(&self.io);
+        if io.out.len() > ABSURD {
+            io.dead = Some(Error::Protocol { text: "the peer provokes answers and takes none".to_owned() });
+            if let Some(pump) = &io.pump {
+                pump.wake_by_ref();
+            }
+            return;
+        }
+        io.out.push(frames.freeze());
+        io.flush();
+    }
+
+    /// Ends our direction of a stream. The node then tears the whole forward down, within a second.
+    pub(super) fn finish(&self, shared: &Shared) {
+        let mut state = lock(&shared.state);
+        let first = !std::mem::replace(&mut state.sent_fin, true);
+        drop(state);
+        if let (true, Some(ids)) = (first, shared.ids.get()) {
+            let head = frame::data_head(ids.data, 0, true);
+            self.control(|out| out.extend_from_slice(&head));
+        }
+    }
+
+    /// The handle of a stream was dropped: whatever is not over yet is cut off.
+    pub(super) fn release(&self, shared: &Shared) {
+        self.live.fetch_sub(1, Ordering::Relaxed);
+        let mut state = lock(&shared.state);
+        let (over, sent_fin) = (state.is_over(), state.sent_fin);
+        // Bytes that were on their way when the stream was given up: more will follow for up to a second.
+        let flowing = !over && state.active.is_some_and(|at| at.elapsed().as_millis() < 100) && state.total > 1 << 16;
+        state.abandon();
+        let unclog = state.unclog();
+        state.sent_fin = true;
+        drop(state);
+        if let Some(ids) = shared.ids.get() {
+            let mut streams = lock(&self.streams);
+            streams.slots.remove(&ids.error);
+            streams.slots.remove(&ids.data);
+            drop(streams);
+            if !over && !sent_fin {
+                self.control(|out| frame::reset(out, ids.data, frame::Status::Cancel));
+            }
+            if !sent_fin && self.protocol != Protocol::V4 {
+                // Bytes may have been on their way to a node that no longer takes them: its worker would hang.
+                self.probe();
+            }
+        }
+        if self.live() == 0 && (flowing || self.protocol == Protocol::V4) {
+            self.cancel.cancel();
+        }
+        if unclog {
+            self.wake_pump();
+        }
+        self.changed.notify_one();
+    }
+
+    /// Asks every worker of the server for a sign of life.
+    pub(super) fn probe(&self) {
+        let ids = lock(&self.health).probe();
+        self.control(|out| ids.for_each(|id| frame::ping(out, id)));
+    }
+
+    pub(super) fn wake_pump(&self) {
+        if let Some(pump) = &lock(&self.io).pump {
+            pump.wake_by_ref();
+        }
+    }
+
+    /// The stream of that number.
+    pub(super) fn slot(&self, id: u32) -> Option<Slot> {
+        lock(&self.streams).slots.get(&id).cloned()
+    }
+
+    /// Forgets a stream that is over on the node, and ends our direction of it.
+    pub(super) fn forget(&self, shared: &Shared) {
+        self.finish(shared);
+        if let Some(ids) = shared.ids.get() {
+            let mut streams = lock(&self.streams);
+            streams.slots.remove(&ids.error);
+            streams.slots.remove(&ids.data);
+        }
+        self.changed.notify_one();
+    }
+
+    /// No new streams here.
+    pub(super) fn retire(&self) {
+        lock(&self.streams).going_away = true;
+        self.changed.notify_one();
+    }
+
+    /// Every stream on the tunnel, once.
+    pub(super) fn all(&self) -> Vec<Arc<Shared>> {
+        let streams = lock(&self.streams);
+        streams.slots.values().filter(|slot| !slot.is_error).map(|slot| Arc::clone(&slot.shared)).collect()
+    }
+
+    /// The tunnel has ended: so have all its streams.
+    pub(super) fn close(&self, error: &Error) {
+        let mut streams = lock(&self.streams);
+        streams.closed.get_or_insert_with(|| error.clone());
+        let slots = std::mem::take(&mut streams.slots);
+        drop(streams);
+        for slot in slots.into_values().filter(|slot| !slot.is_error) {
+            let reader = {
+                let mut state: std::sync::MutexGuard<'_, Receive> = lock(&slot.shared.state);
+                state.fail(error.clone());
+                state.reader()
+            };
+            reader.into_iter().for_each(Waker::wake);
+        }
+        let mut io = lock(&self.io);
+        io.dead.get_or_insert_with(|| error.clone());
+        io.out = Outgoing::default();
+        io.writers.drain(..).for_each(Waker::wake);
+        io.pump = None;
+        drop(io);
+        self.changed.notify_one();
+    }
+}
+
+impl Streams {
+    /// Numbers for a stream's two SPDY streams: odd, rising, and the data's such that its worker has the fewest others.
+    fn number(&mut self) -> Ids {
+        let error = self.next;
+        let mut load = [0_usize; WORKERS as usize];
+        for (id, _) in self.slots.iter().filter(|(_, slot)| !slot.is_error) {
+            load[(id % WORKERS) as usize] += 1;
+        }
+        let candidates = (1..=WORKERS).map(|step| error + 2 * step);
+        let data = candidates.min_by_key(|id| load[(id % WORKERS) as usize]).unwrap_or(error + 2);
+        self.next = data + 2;
+        self.requests += 1;
+        Ids { error, data }
+    }
+}

@@ -1,0 +1,268 @@
+//! Moves bytes between a local socket and a stream, and keeps the rules for ends.
+//!
+//! The node (containerd, and most of its kind) knows no half-closed forwards: a second after either side has ended its
+//! direction, it tears the whole forward down. So what the local program's end-of-file means has to be found out here,
+//! and the pod is told as late as possible. What is guaranteed:
+//!
+//! - *The pod ends first*: the local program gets all bytes, then end-of-file, as soon as the node says so (containerd
+//!   takes a second to say it when the local side stays open).
+//! - *The local program closes its socket*: the forward on the node ends at once. (On Linux, for programs on this
+//!   machine, the kernel tells a closed socket from a half-closed one.)
+//! - *The local program half-closes and reads on*: it gets the whole answer, however slow, as long as no silence in it
+//!   lasts longer than [`ANSWERING`], and none before it longer than [`THINKING`]. Then the node is told, and with it the
+//!   pod: a server that waits for end-of-file itself (an echo) so ends late, not never.
+//! - *Where a closed socket cannot be told from a half-closed one*, both limits are [`ANSWERING`].
+//! - *A reset stays a reset*, in both directions; a refused connection and a lost tunnel also reach the local program as
+//!   a reset, never as an orderly end.
+
+use std::{
+    io,
+    net::Shutdown,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use socket2::SockRef;
+use tokio::{net::TcpStream, time::Sleep};
+
+use super::{
+    Counters, Error, Stream, Summary,
+    frame::HEAD,
+    peer::{self, Peer},
+    receive::lock,
+    session::PAYLOAD,
+};
+
+/// How long the pod may be silent after the local program has half-closed, before its answer begins.
+const THINKING: Duration = Duration::from_secs(60);
+
+/// How long the pod may be silent within its answer to a program that has half-closed.
+const ANSWERING: Duration = Duration::from_secs(10);
+
+/// How long the node may take to end a forward that it was told to end.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// How often a half-closed program is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How long, after the pod has ended, what the local program still sends is taken and thrown away: closing a socket with
+/// unread bytes would reset it, and the tail of the answer might be lost with it.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The first size of the buffer for what the local program sends; it grows to [`PAYLOAD`] while it is filled.
+const SMALL: usize = 4 * 1024;
+
+/// Moves bytes both ways between `local` and `stream` until both directions have ended: see the rules at the top of this
+/// module's source. `first_line` is sent ahead and counts in no meter: it is the address line of a relay.
+///
+/// A relay that ends without a byte has something to explain: the local program is then not told of the end. Whoever
+/// shares `local` finds out why, and ends or resets it.
+///
+/// # Errors
+/// The pod's refusal, a reset, a lost tunnel, or a failure of the local socket. The local socket is reset then, so that
+/// the local program does not mistake a failure for an orderly end.
+pub async fn splice(
+    local: impl Into<Arc<TcpStream>>,
+    stream: Stream,
+    first_line: Option<Bytes>,
+    counters: &Arc<Counters>,
+) -> Result<Summary, Error> {
+    let local = local.into();
+    let relayed = first_line.is_some();
+    let _open = counters.enter();
+    // What the local program is sent is never held back to be sent with more. A socket without the option still works.
+    let _ = local.set_nodelay(true);
+    lock(&stream.shared().state).attach(Arc::clone(&local), Arc::clone(counters));
+    let mut splice = Splice {
+        local: Arc::clone(&local),
+        stream,
+        counters,
+        first_line,
+        size: SMALL,
+        up: 0,
+        local_end: None,
+        stopped: false,
+        told: None,
+        look: None,
+        started: Instant::now(),
+    };
+    let result = std::future::poll_fn(|cx| splice.poll(cx)).await;
+    let summary = splice.summary();
+    let local_ended = splice.local_end.is_some();
+    drop(splice);
+    match result {
+        Ok(()) => {
+            if relayed && summary.down == 0 {
+                return Ok(summary);
+            }
+            // The local program may have closed already.
+            let _ = SockRef::from(&*local).shutdown(Shutdown::Write);
+            if !local_ended {
+                farewell(&local).await;
+            }
+            Ok(summary)
+        }
+        Err(error) => {
+            // Failing to set it only makes the reset an orderly end.
+            let _ = SockRef::from(&*local).set_linger(Some(Duration::ZERO));
+            Err(error)
+        }
+    }
+}
+
+struct Splice<'a> {
+    local: Arc<TcpStream>,
+    stream: Stream,
+    counters: &'a Arc<Counters>,
+    first_line: Option<Bytes>,
+    size: usize,
+    up: u64,
+    /// The local program has ended its direction.
+    local_end: Option<Instant>,
+    /// Nothing more is sent to the pod.
+    stopped: bool,
+    /// The node was told that the local program has ended.
+    told: Option<Instant>,
+    look: Option<Pin<Box<Sleep>>>,
+    started: Instant,
+}
+
+impl Splice<'_> {
+    fn summary(&self) -> Summary {
+        let (down, first) = lock(&self.stream.shared().state).written();
+        Summary { up: self.up, down, first_byte: first.map(|first| first - self.started) }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.poll_up(cx)?;
+        if self.poll_down(cx)?.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.local_end.is_some() {
+            return self.poll_half_closed(cx);
+        }
+        Poll::Pending
+    }
+
+    /// Takes what the local program sends.
+    fn poll_up(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        while self.local_end.is_none() && !self.stopped {
+            match self.stream.poll_room(cx) {
+                Poll::Ready(room) => room.or_else(|error| self.give_way(error))?,
+                Poll::Pending => return Ok(()),
+            }
+            let ready = match self.local.poll_read_ready(cx) {
+                Poll::Ready(ready) => ready.map(|()| true).map_err(Error::from_io)?,
+                Poll::Pending => false,
+            };
+            let mut buffer = BytesMut::with_capacity(HEAD + self.size + self.first_line.as_ref().map_or(0, Bytes::len));
+            buffer.put_bytes(0, HEAD);
+            if let Some(line) = self.first_line.take() {
+                buffer.extend_from_slice(&line);
+            }
+            let ahead = buffer.len();
+            let mut end = false;
+            let mut blocked = !ready;
+            if ready {
+                match self.local.try_read_buf(&mut buffer) {
+                    Ok(0) => end = true,
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => blocked = true,
+                    Err(error) => return Err(Error::from_io(error)),
+                }
+            }
+            let count = buffer.len() - ahead;
+            if buffer.len() > HEAD {
+                // Its failure shows in the other direction.
+                if self.stream.send(buffer).is_err() {
+                    self.stopped = true;
+                    return Ok(());
+                }
+                self.up += count as u64;
+                self.counters.add_up(count);
+            } else {
+                self.stream.open().or_else(|error| self.give_way(error))?;
+            }
+            if count > 0 {
+                self.size =
+                    if count >= self.size { (self.size * 4).min(PAYLOAD) } else { self.size.min(count * 4).max(SMALL) };
+            }
+            if end {
+                self.local_end = Some(Instant::now());
+            } else if blocked && !ready {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// A tunnel that cannot be written to may still hold bytes for the local program: they come first.
+    fn give_way(&mut self, error: Error) -> Result<(), Error> {
+        self.stopped = true;
+        let mut state = lock(&self.stream.shared().state);
+        state.fail(error);
+        Ok(())
+    }
+
+    /// Passes on what the pod sent. Ready when the pod's side has ended in order.
+    fn poll_down(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Error> {
+        loop {
+            match self.stream.poll_bytes(cx) {
+                Poll::Pending => return Ok(Poll::Pending),
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Ready(Ok(false)) => return Ok(Poll::Ready(())),
+                Poll::Ready(Ok(true)) => {}
+            }
+            let delivered = lock(&self.stream.shared().state).deliver();
+            self.stream.unclog();
+            delivered.map_err(Error::from_io)?;
+            if self.local.poll_write_ready(cx).is_pending() {
+                return Ok(Poll::Pending);
+            }
+        }
+    }
+
+    /// The local program has ended its direction: decides when the node is told.
+    fn poll_half_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        loop {
+            if let Some(look) = &mut self.look {
+                ready!(look.as_mut().poll(cx));
+            }
+            let peer = peer::look(&self.local);
+            if peer == Peer::Closed {
+                self.stream.finish();
+                return Poll::Ready(Ok(()));
+            }
+            let Some(ended) = self.local_end else { return Poll::Pending };
+            let active = lock(&self.stream.shared().state).active.unwrap_or(ended);
+            let limit = if active > ended || peer == Peer::Unknown { ANSWERING } else { THINKING };
+            if active.max(ended).elapsed() >= limit {
+                self.stream.finish();
+                if self.told.get_or_insert_with(Instant::now).elapsed() >= LAST_WORDS {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            self.look = Some(Box::pin(tokio::time::sleep(LOOK)));
+        }
+    }
+}
+
+/// Takes and throws away what the local program still sends.
+async fn farewell(local: &TcpStream) {
+    let _ = tokio::time::timeout(FAREWELL, async {
+        let mut scrap = BytesMut::with_capacity(SMALL);
+        while local.readable().await.is_ok() {
+            scrap.clear();
+            match local.try_read_buf(&mut scrap) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => break,
+            }
+        }
+    })
+    .await;
+}

@@ -1,0 +1,202 @@
+//! The pipe under a tunnel: the upgraded connection's bytes as they are, or inside WebSocket messages.
+
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::{Sink, Stream as _};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{self, Message, protocol::Role, protocol::WebSocketConfig},
+};
+use tokio_util::io::poll_read_buf;
+
+/// How much is read at once. A TLS record holds 16 KiB; several are taken together so that they go on in one write.
+const CHUNK: usize = 64 * 1024;
+
+/// The largest WebSocket message we take. API servers send one for each read of theirs, at most 32 KiB.
+const MAX_MESSAGE: usize = 4 << 20;
+
+/// How many pieces one vectored write takes.
+const SLICES: usize = 16;
+
+/// Any byte pipe; in the program an upgraded HTTP connection.
+pub(super) trait Pipe: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Pipe for T {}
+
+/// A byte pipe, bare or wrapped.
+pub(super) enum Transport {
+    Bare { pipe: Box<dyn Pipe>, buffer: BytesMut, unflushed: bool },
+    WebSocket { socket: Box<WebSocketStream<Box<dyn Pipe>>>, unflushed: bool },
+}
+
+/// What was taken from a transport.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// Bytes; for a WebSocket a whole binary message.
+    Bytes(Bytes),
+    /// A WebSocket's answer to our ping, which carried these bytes.
+    Pong(Bytes),
+    /// The peer has ended the connection in order.
+    End,
+}
+
+impl Transport {
+    pub(super) fn bare(pipe: impl Pipe + 'static) -> Self {
+        Self::Bare { pipe: Box::new(pipe), buffer: BytesMut::new(), unflushed: false }
+    }
+
+    /// The client's side of a WebSocket whose handshake is done.
+    pub(super) async fn web_socket(pipe: impl Pipe + 'static) -> Self {
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(MAX_MESSAGE))
+            .max_frame_size(Some(MAX_MESSAGE))
+            .read_buffer_size(CHUNK);
+        let pipe: Box<dyn Pipe> = Box::new(pipe);
+        let socket = WebSocketStream::from_raw_socket(pipe, Role::Client, Some(config)).await;
+        Self::WebSocket { socket: Box::new(socket), unflushed: false }
+    }
+
+    /// The next bytes. Never an empty piece.
+    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
+        match self {
+            Self::Bare { pipe, buffer, .. } => {
+                // Gives the allocation back to use where all that was read from it has been passed on.
+                buffer.reserve(CHUNK);
+                let mut count = 0;
+                while buffer.len() < CHUNK {
+                    match poll_read_buf(Pin::new(pipe), cx, buffer) {
+                        Poll::Ready(Ok(0)) if count == 0 => return Poll::Ready(Ok(Received::End)),
+                        Poll::Ready(Ok(0)) => break,
+                        Poll::Ready(Ok(more)) => count += more,
+                        Poll::Ready(Err(error)) if count == 0 => return Poll::Ready(Err(error)),
+                        Poll::Pending if count == 0 => {
+                            // An idle tunnel holds no buffer.
+                            *buffer = BytesMut::new();
+                            return Poll::Pending;
+                        }
+                        // An error or the end shows again at the next call.
+                        Poll::Ready(Err(_)) | Poll::Pending => break,
+                    }
+                }
+                Poll::Ready(Ok(Received::Bytes(buffer.split().freeze())))
+            }
+            Self::WebSocket { socket, .. } => loop {
+                let message = match ready!(Pin::new(&mut *socket).poll_next(cx)) {
+                    None => return Poll::Ready(Ok(Received::End)),
+                    Some(message) => message.map_err(io_error)?,
+                };
+                match message {
+                    Message::Binary(bytes) if !bytes.is_empty() => return Poll::Ready(Ok(Received::Bytes(bytes))),
+                    Message::Pong(bytes) => return Poll::Ready(Ok(Received::Pong(bytes))),
+                    Message::Close(_) => return Poll::Ready(Ok(Received::End)),
+                    Message::Binary(_) | Message::Text(_) | Message::Ping(_) | Message::Frame(_) => {}
+                }
+            },
+        }
+    }
+
+    /// Writes `out` from its front and flushes. Ready when all of it has left.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<io::Result<()>> {
+        match self {
+            Self::Bare { pipe, unflushed, .. } => {
+                while out.bytes > 0 {
+                    let written = {
+                        let mut slices = [IoSlice::new(&[]); SLICES];
+                        let mut count = 0;
+                        for (slice, piece) in slices.iter_mut().zip(&out.pieces) {
+                            *slice = IoSlice::new(piece);
+                            count += 1;
+                        }
+                        ready!(Pin::new(&mut *pipe).poll_write_vectored(cx, &slices[..count]))?
+                    };
+                    if written == 0 {
+                        return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+                    }
+                    out.advance(written);
+                    *unflushed = true;
+                }
+                if *unflushed {
+                    ready!(Pin::new(pipe).poll_flush(cx))?;
+                    *unflushed = false;
+                }
+                Poll::Ready(Ok(()))
+            }
+            Self::WebSocket { socket, unflushed } => {
+                while !out.pieces.is_empty() {
+                    ready!(Pin::new(&mut *socket).poll_ready(cx)).map_err(io_error)?;
+                    let Some(piece) = out.pop() else { break };
+                    Pin::new(&mut *socket).start_send(Message::Binary(piece)).map_err(io_error)?;
+                    *unflushed = true;
+                }
+                if *unflushed {
+                    ready!(Pin::new(socket).poll_flush(cx)).map_err(io_error)?;
+                    *unflushed = false;
+                }
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    /// Asks a WebSocket's peer for a sign of life. Nothing on a bare pipe.
+    pub(super) fn web_socket_ping(&mut self, cx: &mut Context<'_>, payload: Bytes) -> io::Result<()> {
+        if let Self::WebSocket { socket, unflushed } = self
+            && Pin::new(&mut *socket).poll_ready(cx).map_err(io_error)?.is_ready()
+        {
+            Pin::new(socket).start_send(Message::Ping(payload)).map_err(io_error)?;
+            *unflushed = true;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes waiting to leave. Every piece is a frame or several whole ones: a WebSocket message is made of each.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    pieces: VecDeque<Bytes>,
+    bytes: usize,
+}
+
+impl Outgoing {
+    pub(super) fn push(&mut self, piece: Bytes) {
+        if !piece.is_empty() {
+            self.bytes += piece.len();
+            self.pieces.push_back(piece);
+        }
+    }
+
+    /// How many bytes wait.
+    pub(super) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let piece = self.pieces.pop_front()?;
+        self.bytes -= piece.len();
+        Some(piece)
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        self.bytes -= count;
+        while let Some(front) = self.pieces.front_mut() {
+            if count < front.len() {
+                front.advance(count);
+                return;
+            }
+            count -= front.len();
+            self.pieces.pop_front();
+        }
+    }
+}
+
+fn io_error(error: tungstenite::Error) -> io::Error {
+    match error {
+        tungstenite::Error::Io(error) => error,
+        other => io::Error::other(other),
+    }
+}

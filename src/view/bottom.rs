@@ -1,0 +1,68 @@
+//! The bottom line: what just happened, and the keys that work here now.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Span;
+
+use super::Scene;
+use super::ink::{line_width, put_line};
+use super::strip::grade;
+use crate::text::Hint;
+
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
+    if area.is_empty() {
+        return;
+    }
+    let side = u16::from(area.width > 2);
+    let mut area = Rect { x: area.x + side, width: area.width - 2 * side, ..area };
+    // What stays wrong until somebody mends it stands on the right for as long.
+    if let Some((words, style)) = standing(scene) {
+        let alarm = [Span::styled(words, style)];
+        let own = line_width(&alarm).min(area.width / 2);
+        put_line(frame.buffer_mut(), area.right() - own, area.y, own, &alarm);
+        area.width = area.width.saturating_sub(own + 2);
+    }
+    if let Some((entry, _)) = &scene.model.notice {
+        let (symbol, style) = grade(scene, entry.grade);
+        let notice = [Span::styled(format!("{symbol} "), style), Span::styled(scene.text().entry(entry), style)];
+        let used = put_line(frame.buffer_mut(), area.x, area.y, area.width, &notice);
+        area.x += used + 3;
+        area.width = area.width.saturating_sub(used + 3);
+    }
+    put_line(frame.buffer_mut(), area.x, area.y, area.width, &hints(scene, area.width));
+}
+
+/// As many whole hints as fit. The last one (the way to all the others) comes before those in the middle.
+fn hints(scene: Scene<'_>, room: u16) -> Vec<Span<'_>> {
+    let theme = scene.theme();
+    let words = |hint: &'_ Hint| {
+        let (keys, label) = (hint.keys.clone(), hint.label.clone());
+        [Span::styled(keys, theme.accent), Span::raw(" "), Span::styled(label, theme.dim), Span::raw("  ")]
+    };
+    let Some((last, others)) = scene.look.hints.split_last() else { return Vec::new() };
+    let last = words(last);
+    let mut line: Vec<Span<'_>> = Vec::new();
+    for hint in others {
+        let next = words(hint);
+        if line_width(&line) + line_width(&next) + line_width(&last) > room + 2 {
+            break;
+        }
+        line.extend(next);
+    }
+    line.extend(last);
+    line.pop();
+    line
+}
+
+/// A config that cannot be used, or edits that could not be written.
+fn standing(scene: Scene<'_>) -> Option<(String, Style)> {
+    let model = scene.model;
+    if let Some(fault) = &model.config_fault {
+        return Some((format!("✗ {}", scene.text().fault(fault).what), scene.theme().bad));
+    }
+    let unsaved = model.unsaved.len();
+    (unsaved > 0).then(|| {
+        (format!("! {}", scene.text().fill("view.unsaved", &[("count", &unsaved.to_string())])), scene.theme().warn)
+    })
+}

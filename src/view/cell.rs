@@ -1,0 +1,210 @@
+//! What a table's cell can hold, and the pictures in it: countdown bars, steps and sparklines.
+
+use std::collections::VecDeque;
+
+use ratatui::buffer::Buffer;
+use ratatui::style::Style;
+use ratatui::text::Span;
+
+use super::ink::{cut_front, line_width, put, put_line, width};
+
+/// One cell of a table.
+#[derive(Debug, Clone)]
+pub(super) enum Cell<'a> {
+    /// Words.
+    Line(Vec<Span<'a>>),
+    /// A name whose end tells more than its beginning.
+    Tail(Span<'a>),
+    /// Words, and fewer words for where they don't fit.
+    Either {
+        /// All of them.
+        long: Vec<Span<'a>>,
+        /// The fewer.
+        short: Vec<Span<'a>>,
+    },
+    /// A countdown: a bar that is full at 1, and what is written at its end.
+    Bar {
+        /// From 0 to 1.
+        part: f64,
+        /// The bar's and the label's style.
+        style: Style,
+        /// Style of what is behind the bar.
+        track: Style,
+        /// What is behind the bar, in each cell.
+        ground: &'static str,
+        /// The time left.
+        label: String,
+    },
+    /// A picture of words where a bar would be, and what is written at its end.
+    Steps {
+        /// The picture.
+        line: Vec<Span<'a>>,
+        /// The time it will have.
+        label: Span<'a>,
+    },
+    /// Values over time, newest last.
+    Spark {
+        /// A value a second.
+        values: &'a VecDeque<u64>,
+        /// Style.
+        style: Style,
+    },
+}
+
+/// Eighths of a cell, filled from the left.
+const ACROSS: [&str; 9] = [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"];
+/// Eighths of a cell, filled from below.
+const UPWARDS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+/// Columns of the label beside a bar: `h:mm:ss`.
+const LABEL: u16 = 7;
+/// The least room in which a bar says something.
+const LEAST_BAR: u16 = 4;
+
+impl<'a> Cell<'a> {
+    /// A cell with one text.
+    pub fn text(text: impl Into<std::borrow::Cow<'a, str>>, style: Style) -> Self {
+        Self::Line(vec![Span::styled(text, style)])
+    }
+
+    /// Nothing.
+    pub fn empty() -> Self {
+        Self::Line(Vec::new())
+    }
+
+    /// The columns it would like to have.
+    pub fn natural(&self) -> u16 {
+        match self {
+            Self::Line(line) | Self::Either { long: line, .. } => line_width(line),
+            Self::Tail(name) => width(&name.content),
+            Self::Bar { label, .. } => 2 * LEAST_BAR + 1 + width(label).max(LABEL),
+            Self::Steps { line, label } => line_width(line) + 1 + width(&label.content).max(LABEL),
+            Self::Spark { .. } => 10,
+        }
+    }
+
+    /// Draws it into `room` columns from (`x`, `y`).
+    pub fn draw(&self, buffer: &mut Buffer, x: u16, y: u16, room: u16, right: bool) {
+        match self {
+            Self::Line(line) => draw_line(buffer, (x, y), room, line, right),
+            Self::Either { long, short } => {
+                let line = if line_width(long) <= room { long } else { short };
+                draw_line(buffer, (x, y), room, line, right);
+            }
+            Self::Tail(name) => {
+                put(buffer, x, y, room, &cut_front(&name.content, room), name.style);
+            }
+            Self::Bar { part, style, track, ground, label } => {
+                let own = width(label).max(LABEL);
+                let length = room.saturating_sub(own + 1);
+                let bar = if length >= LEAST_BAR { length } else { 0 };
+                draw_bar(buffer, (x, y), bar, *part, (*style, *track, ground));
+                let left = room - bar;
+                let indent = left.saturating_sub(width(label));
+                put(buffer, x + bar + indent, y, left - indent, label, *style);
+            }
+            Self::Steps { line, label } => {
+                let used = put_line(buffer, x, y, room, line);
+                // Where there is no room for both, how far it is says more than how long it will live.
+                let own = width(&label.content);
+                if used == 0 || own < room.saturating_sub(used) {
+                    put_line(buffer, x + room.saturating_sub(own), y, own.min(room), std::slice::from_ref(label));
+                }
+            }
+            Self::Spark { values, style } => draw_spark(buffer, (x, y), room, values, *style),
+        }
+    }
+}
+
+fn draw_line(buffer: &mut Buffer, (x, y): (u16, u16), room: u16, line: &[Span<'_>], right: bool) {
+    let indent = if right { room.saturating_sub(line_width(line)) } else { 0 };
+    put_line(buffer, x + indent, y, room - indent, line);
+}
+
+/// A bar of `length` cells of which `part` is filled, to an eighth of a cell; what is left of a time never shows as
+/// nothing.
+fn draw_bar(buffer: &mut Buffer, (x, y): (u16, u16), length: u16, part: f64, look: (Style, Style, &str)) {
+    let (style, track, ground) = look;
+    let eighths = f64::from(length) * 8.0 * part.clamp(0.0, 1.0);
+    let mut eighths = if part > 0.0 { eighths.round().max(1.0) } else { 0.0 };
+    // The track is a background where there are colors, so that a part-filled cell continues into it.
+    let behind = track.fg.map_or(Style::new(), |color| Style::new().bg(color));
+    for column in 0..length {
+        let here = (0..=8usize).rev().find(|n| f64::from(u8::try_from(*n).unwrap_or_default()) <= eighths).unwrap_or(0);
+        eighths = (eighths - 8.0).max(0.0);
+        let (symbol, style) = if here == 0 { (ground, track) } else { (ACROSS[here], style) };
+        put(buffer, x + column, y, 1, symbol, style.patch(behind));
+    }
+}
+
+/// The last minute in `room` cells: each shows the highest value of its share of the minute.
+fn draw_spark(buffer: &mut Buffer, (x, y): (u16, u16), room: u16, values: &VecDeque<u64>, style: Style) {
+    const SPAN: usize = crate::model::forward::Traffic::SPAN;
+    let cells = usize::from(room).min(SPAN);
+    let Some(share) = SPAN.checked_div(cells).map(|least| least + usize::from(least * cells < SPAN)) else { return };
+    let top = values.iter().copied().max().unwrap_or_default();
+    if top == 0 {
+        return;
+    }
+    let newest_first: Vec<u64> = values.iter().rev().copied().collect();
+    for (column, chunk) in newest_first.chunks(share).enumerate().take(cells) {
+        let value = chunk.iter().copied().max().unwrap_or_default();
+        // Something is never drawn as nothing.
+        let height = (value.saturating_mul(8) / top).clamp(u64::from(value > 0), 8);
+        let column = u16::try_from(cells - 1 - column).unwrap_or_default();
+        put(buffer, x + column, y, 1, UPWARDS[usize::try_from(height).unwrap_or_default()], style);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::layout::Rect;
+
+    use super::*;
+
+    fn drawn(cell: &Cell<'_>, room: u16, right: bool) -> String {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, room, 1));
+        cell.draw(&mut buffer, 0, 0, room, right);
+        buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect()
+    }
+
+    #[test]
+    fn bars_run_down_by_eighths() {
+        let bar =
+            |part| Cell::Bar {
+                part, style: Style::new(), track: Style::new(), ground: "·", label: "12:34".to_owned()
+            };
+        for (part, room, shown) in [
+            (1.0, 18, "██████████   12:34"),
+            (0.5, 18, "█████·····   12:34"),
+            (0.54, 18, "█████▍····   12:34"),
+            (0.001, 18, "▏·········   12:34"),
+            (0.0, 18, "··········   12:34"),
+            (2.0, 12, "████   12:34"),
+            (1.0, 11, "      12:34"),
+            (1.0, 4, "12:…"),
+            (1.0, 0, ""),
+        ] {
+            assert_eq!(drawn(&bar(part), room, false), shown, "{part} {room}");
+        }
+    }
+
+    #[test]
+    fn a_minute_fits_any_width() {
+        let values: VecDeque<u64> = (0..60).collect();
+        let spark = Cell::Spark { values: &values, style: Style::new() };
+        assert_eq!(drawn(&spark, 10, false), "▁▁▂▃▃▄▅▆▇█");
+        assert_eq!(drawn(&spark, 60, false).chars().filter(|c| *c == '▇').count(), 7);
+        assert_eq!(drawn(&spark, 0, false), "");
+        let short = VecDeque::from([0, 8, 0, 1]);
+        assert_eq!(drawn(&Cell::Spark { values: &short, style: Style::new() }, 60, false).trim(), "█ ▁");
+        let idle = VecDeque::from([0; 60]);
+        assert_eq!(drawn(&Cell::Spark { values: &idle, style: Style::new() }, 5, false), "     ");
+    }
+
+    #[test]
+    fn numbers_stand_on_the_right() {
+        assert_eq!(drawn(&Cell::text("42", Style::new()), 5, true), "   42");
+        assert_eq!(drawn(&Cell::text("1234567", Style::new()), 5, true), "1234…");
+        assert_eq!(drawn(&Cell::empty(), 3, true), "   ");
+    }
+}

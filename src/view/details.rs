@@ -1,0 +1,227 @@
+//! The strip's details: all that is known of the selected row, with the whole of its fault.
+
+use std::borrow::Cow;
+
+use chrono::TimeDelta;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::Span;
+
+use super::Scene;
+use super::ink::{line_width, wrap};
+use super::panes::{clusters, forwards, pods, targets};
+use crate::model::cluster::{Cluster, Scope};
+use crate::model::fault::Fault;
+use crate::model::focus::Pane;
+use crate::model::forward::Forward;
+use crate::model::proxy::ProxyPod;
+use crate::model::target::Target;
+
+/// A line of styled words.
+pub(super) type Line<'a> = Vec<Span<'a>>;
+
+/// What is said of one row.
+#[derive(Default)]
+struct Facts<'a> {
+    /// Its name and state.
+    head: Line<'a>,
+    /// Label and value, in order of weight.
+    facts: Vec<(&'a str, Span<'a>)>,
+    /// What went wrong.
+    fault: Option<&'a Fault>,
+    /// What to do with it.
+    next: Option<String>,
+}
+
+/// The details of the selected row, wrapped to `room` columns; `tall` lines of them will be seen.
+pub(super) fn lines(scene: Scene<'_>, room: u16, tall: u16) -> Vec<Line<'_>> {
+    let model = scene.model;
+    let facts = match model.focus.pane {
+        Pane::Clusters => {
+            model.cluster_list.selected().and_then(|name| model.cluster(name)).map(|cluster| of_cluster(scene, cluster))
+        }
+        Pane::Targets => {
+            model.target_list.selected().and_then(|name| model.target(name)).map(|target| of_target(scene, target))
+        }
+        Pane::Pods => model.pod_list.selected().and_then(|key| model.pods.get(key)).map(|pod| of_pod(scene, pod)),
+        Pane::Forwards => model
+            .forward_list
+            .selected()
+            .and_then(|id| model.forwards.get(id))
+            .map(|forward| of_forward(scene, forward)),
+    };
+    facts.map_or_else(Vec::new, |facts| set(scene, facts, room, tall))
+}
+
+/// Head, fault, facts and what to do, in the order in which they may be cut off.
+fn set<'a>(scene: Scene<'a>, facts: Facts<'a>, room: u16, tall: u16) -> Vec<Line<'a>> {
+    let theme = scene.theme();
+    let mut lines = vec![facts.head];
+    if let Some(fault) = facts.fault {
+        lines.extend(fault_lines(scene, fault, room, tall.saturating_sub(1)));
+    }
+    if let Some(next) = facts.next {
+        lines.extend(wrap(&next, room).into_iter().map(|line| vec![Span::styled(line, theme.accent)]));
+    }
+    let mut line: Line<'a> = Vec::new();
+    for (label, value) in facts.facts {
+        let fact = [Span::styled(label, theme.dim), Span::raw(" "), value];
+        if !line.is_empty() && line_width(&line) + 3 + line_width(&fact) > room {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(Span::raw("   "));
+        }
+        line.extend(fact);
+    }
+    lines.push(line);
+    lines
+}
+
+/// A fault's words: what, the words of whoever refused, what to do. Where they don't all fit into `tall` lines, what to
+/// do comes before the words of others.
+pub(super) fn fault_lines<'a>(scene: Scene<'a>, fault: &Fault, room: u16, tall: u16) -> Vec<Line<'a>> {
+    let theme = scene.theme();
+    let words = scene.text().fault(fault);
+    let part = |text: &str, style: Style| {
+        wrap(text, room).into_iter().map(move |line| vec![Span::styled(line, style)]).collect::<Vec<_>>()
+    };
+    let mut lines = part(&format!("✗ {}", words.what), theme.bad);
+    let (detail, remedy) = (part(&words.detail, theme.text), part(&words.remedy, theme.accent));
+    if lines.len() + detail.len() + remedy.len() <= tall.into() {
+        lines.extend(detail.into_iter().chain(remedy));
+    } else {
+        lines.extend(remedy.into_iter().chain(detail));
+    }
+    lines
+}
+
+fn bold(scene: Scene<'_>, name: &'_ str) -> Span<'static> {
+    Span::styled(name.to_owned(), scene.theme().text.add_modifier(Modifier::BOLD))
+}
+
+fn of_cluster<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Facts<'a> {
+    let theme = scene.theme();
+    let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
+    let mut facts = vec![
+        fact("view.server", cluster.server.as_str().into()),
+        fact("view.user", cluster.user.as_str().into()),
+        fact("view.namespace", cluster.namespace.as_str().into()),
+    ];
+    facts.extend(cluster.version.as_deref().map(|version| fact("view.version", version.into())));
+    facts.extend(cluster.rtt.map(|rtt| fact("view.rtt", scene.text().rtt(rtt).into())));
+    facts.extend(match &cluster.scope {
+        Scope::None => None,
+        Scope::All => Some(fact("view.watching", scene.get("view.all-namespaces").into())),
+        Scope::Namespaces(names) => {
+            Some(fact("view.watching", names.iter().map(String::as_str).collect::<Vec<_>>().join(", ").into()))
+        }
+    });
+    // A clock that is off by less than this confuses nobody.
+    if cluster.skew.abs() >= TimeDelta::seconds(2) {
+        facts.push(fact("view.skew", format!("{:+} s", cluster.skew.num_seconds()).into()));
+    }
+    let state = Span::styled(scene.text().link(cluster.link), clusters::link_style(scene, cluster.link));
+    let head = vec![bold(scene, &cluster.name), Span::raw("  "), state];
+    Facts { head, facts, fault: cluster.fault.as_ref(), next: None }
+}
+
+fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
+    let theme = scene.theme();
+    let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
+    let namespace = scene.model.namespace_of(target);
+    let place = format!("{}/{namespace}", target.cluster);
+    let ttl = target.ttl.unwrap_or(scene.model.settings.ttl).to_string();
+    let forward = targets::forward_of(scene, &target.name);
+    let pod = targets::pod_of(scene, target);
+    let mut facts = vec![fact("view.cluster", place.clone().into()), fact("view.ttl", ttl.clone().into())];
+    facts.extend((!target.tags.is_empty()).then(|| fact("view.tags", target.tags.join(", ").into())));
+    facts.extend(pod.map(|pod| fact("view.pod", pod.key.name.as_str().into())));
+    facts.extend(forward.map(|forward| (scene.get("view.forward"), forwards::local(scene, forward))));
+    let address = target.address.to_string();
+    let next = (forward.is_none() && pod.is_none()).then(|| {
+        let port = match target.local_port {
+            0 => scene.model.ports.get(&target.name).map_or_else(|| scene.get("view.any-port").into(), u16::to_string),
+            port => port.to_string(),
+        };
+        let parts = [("place", place.as_str()), ("ttl", &ttl), ("port", &port), ("address", &address)];
+        scene.text().fill("view.connect-does", &parts)
+    });
+    let mut head = vec![bold(scene, &target.name), Span::styled("  → ", theme.dim), Span::styled(address, theme.text)];
+    if let Some(forward) = forward {
+        head.push(Span::raw("  "));
+        head.push(Span::styled(scene.text().forward_state(forward.state), forwards::style(scene, forward.state)));
+    }
+    let fault = forward.and_then(|forward| forward.fault.as_ref()).or_else(|| pod.and_then(|pod| pod.fault.as_ref()));
+    Facts { head, facts, fault, next }
+}
+
+fn of_pod<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Facts<'a> {
+    let theme = scene.theme();
+    let now = scene.model.time_at(&pod.key.cluster);
+    let phase = pods::phase_now(scene, pod, now);
+    let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
+    let mut head = vec![bold(scene, &pod.key.name), Span::raw("  ")];
+    if phase.is_coming() {
+        let (done, names) = pods::steps(phase);
+        for (at, name) in names.into_iter().enumerate() {
+            let style = if at < done {
+                theme.good
+            } else if at == done {
+                theme.info
+            } else {
+                theme.faint
+            };
+            head.extend([pods::dot(scene, at, done), Span::styled(format!(" {}", scene.get(name)), style)]);
+            head.extend((at + 1 < names.len()).then(|| Span::styled(" → ", theme.faint)));
+        }
+    } else {
+        head.push(Span::styled(scene.text().phase(phase), pods::phase_style(scene, phase)));
+    }
+    let place = format!("{}/{}", pod.key.cluster, pod.key.namespace);
+    let mut facts = vec![fact("view.target", pod.target.as_str().into()), fact("view.cluster", place.into())];
+    if let (Some(ttl), Some(left), true) = (pod.ttl, pod.left(now), phase <= crate::model::proxy::Phase::Ready) {
+        let part = left.num_milliseconds() as f64 / 1000.0 / f64::from(ttl.secs());
+        let style = if phase.is_coming() { theme.text } else { pods::countdown_style(scene, left, part) };
+        facts.push((scene.get("view.left"), Span::styled(format!("{} / {ttl}", scene.text().left(left)), style)));
+    }
+    facts.push(fact("view.owner", pod.owner.as_str().into()));
+    facts.push(fact("view.age", scene.text().age(now - pod.created).into()));
+    facts.extend(pod.node.as_deref().map(|node| fact("view.node", node.into())));
+    facts.push(fact("view.image", pod.image.as_str().into()));
+    Facts { head, facts, fault: pod.fault.as_ref(), next: None }
+}
+
+fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward) -> Facts<'a> {
+    let theme = scene.theme();
+    let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
+    let (traffic, counts) = (&forward.traffic, forward.traffic.counts);
+    let moved = |bytes, rate| format!("{} ({})", scene.text().bytes(bytes), scene.text().rate(rate));
+    let mut facts = vec![
+        fact("view.connections", format!("{}/{}", counts.open, counts.total).into()),
+        fact("view.up", moved(counts.up, traffic.up_rate).into()),
+        fact("view.down", moved(counts.down, traffic.down_rate).into()),
+    ];
+    if counts.failed > 0 {
+        facts.push((scene.get("view.failed"), Span::styled(counts.failed.to_string(), theme.bad)));
+    }
+    if let Some(via) = &forward.via {
+        facts.push(fact("view.pod", format!("{}:{}", via.pod, via.port).into()));
+    }
+    if let Some(tunnel) = &forward.tunnel {
+        let rtt = tunnel.rtt.map(|rtt| format!(" ({})", scene.text().rtt(rtt))).unwrap_or_default();
+        facts.push(fact("view.tunnel", format!("{}{rtt}", tunnel.protocol).into()));
+    }
+    facts.push(fact("view.open-for", scene.text().age(scene.model.now - forward.since).into()));
+    let others = forward.bound.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>();
+    facts.extend((!others.is_empty()).then(|| fact("view.also-on", others.join(", ").into())));
+    let head = vec![
+        bold(scene, &forward.spec.target),
+        Span::raw("  "),
+        forwards::local(scene, forward),
+        Span::styled(format!(" → {}", forward.spec.address), theme.dim),
+        Span::raw("  "),
+        Span::styled(scene.text().forward_state(forward.state), forwards::style(scene, forward.state)),
+    ];
+    let next = forwards::open_to_others(forward).then(|| scene.get("view.beyond-loopback").to_owned());
+    Facts { head, facts, fault: forward.fault.as_ref(), next }
+}

@@ -1,0 +1,63 @@
+//! A pod's description.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Span;
+
+use super::super::chrome;
+use super::super::details::{Line, fault_lines};
+use super::super::ink::{put_line, wrap};
+use super::super::{Scene, state::ViewState};
+use super::{large, page};
+use crate::model::fault::Fault;
+use crate::model::proxy::PodKey;
+
+/// What a description is so far.
+type Text<'a> = Option<&'a Result<Vec<String>, Fault>>;
+
+pub(super) fn draw(
+    frame: &mut Frame<'_>,
+    scene: Scene<'_>,
+    state: &mut ViewState,
+    area: Rect,
+    (key, text, scroll): (&PodKey, Text<'_>, usize),
+) {
+    let theme = scene.theme();
+    let inner = chrome::dialog(
+        frame,
+        scene,
+        large(area),
+        &scene.text().fill("dialog.describe", &[("pod", &key.name)]),
+        theme.accent,
+    );
+    state.set_page(inner.height);
+    match text {
+        None => {
+            let waiting = [Span::styled(scene.get("dialog.loading"), theme.info)];
+            put_line(frame.buffer_mut(), inner.x, inner.y, inner.width, &waiting);
+        }
+        Some(Err(fault)) => page(frame, scene, inner, &fault_lines(scene, fault, inner.width, inner.height), 0),
+        Some(Ok(text)) => {
+            let (lines, first) = wrapped(scene, text, inner, scroll);
+            page(frame, scene, inner, &lines, first);
+        }
+    }
+}
+
+/// The text wrapped, and which of the wrapped lines `scroll` (which counts lines as they came) is. Towards the end the
+/// last line stands at the bottom, however many more lines the wrapping made.
+fn wrapped<'a>(scene: Scene<'_>, text: &[String], inner: Rect, scroll: usize) -> (Vec<Line<'a>>, usize) {
+    let mut lines: Vec<Line<'a>> = Vec::new();
+    let mut first = 0;
+    for (at, line) in text.iter().enumerate() {
+        if at == scroll {
+            first = lines.len();
+        }
+        let parts = if line.trim().is_empty() { vec![String::new()] } else { wrap(line, inner.width) };
+        lines.extend(parts.into_iter().map(|part| vec![Span::styled(part, scene.theme().text)]));
+    }
+    let tall = usize::from(inner.height);
+    let last = lines.len().saturating_sub(tall);
+    let first = if scroll + tall >= text.len() { last } else { first.min(last) };
+    (lines, if scroll == 0 { 0 } else { first })
+}

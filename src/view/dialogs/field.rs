@@ -1,0 +1,111 @@
+//! A text field with its label, and beside it what is wrong with it or what belongs in it.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Span;
+
+use super::super::chrome;
+use super::super::ink::{put, put_line, width, wrap};
+use super::super::{Scene, state::ViewState};
+use super::middle;
+use crate::model::dialog::Field;
+use crate::view::state::Hit;
+
+/// A field as drawn in a line.
+pub(super) struct Row<'a> {
+    /// Its label, and the columns that all labels take.
+    pub label: (&'a str, u16),
+    /// The field.
+    pub field: &'a Field,
+    /// What belongs in it, said while it has the keys.
+    pub hint: &'a str,
+    /// Whether it has the keys.
+    pub active: bool,
+}
+
+/// From this many columns on a message stands beside its field.
+const BESIDE: u16 = 72;
+/// Columns of an input that stands beside its message.
+const INPUT: u16 = 32;
+
+impl Row<'_> {
+    /// What is said beside it: what is wrong first.
+    fn message<'s>(&'s self, scene: Scene<'s>) -> Option<Span<'s>> {
+        let theme = scene.theme();
+        if let Some(error) = self.field.error {
+            return Some(Span::styled(format!("✗ {}", scene.get(&format!("field.{error}"))), theme.bad));
+        }
+        (self.active && !self.hint.is_empty()).then(|| Span::styled(self.hint, theme.dim))
+    }
+
+    /// Draws it into a line; where that is wide enough the message stands beside the input, else it is left to
+    /// [`Row::below`].
+    pub fn draw(&self, frame: &mut Frame<'_>, scene: Scene<'_>, line: Rect) {
+        let theme = scene.theme();
+        let (label, widest) = self.label;
+        let lead = widest.saturating_add(4).min(line.width / 2);
+        let buffer = frame.buffer_mut();
+        if self.active {
+            put(buffer, line.x, line.y, 1, "▌", theme.accent);
+        }
+        put(
+            buffer,
+            line.x + 2,
+            line.y,
+            lead.saturating_sub(3),
+            label,
+            if self.active { theme.text } else { theme.dim },
+        );
+        let x = line.x + lead;
+        let rest = line.width - lead;
+        let own = if beside(line.width) { INPUT.min(rest) } else { rest };
+        let style = if self.active { theme.text.patch(theme.selection) } else { theme.text };
+        chrome::input(frame, Rect { x, width: own, height: 1, ..line }, &self.field.input, style, self.active);
+        if let (true, Some(message)) = (beside(line.width), self.message(scene)) {
+            put_line(frame.buffer_mut(), x + own + 2, line.y, rest.saturating_sub(own + 2), &[message]);
+        }
+    }
+
+    /// The message's lines below the field, where there is no room beside it.
+    pub fn below<'s>(&'s self, scene: Scene<'s>, width: u16) -> Vec<Span<'s>> {
+        if beside(width) {
+            return Vec::new();
+        }
+        self.message(scene).map_or_else(Vec::new, |message| {
+            let lines = wrap(&message.content, width.saturating_sub(2));
+            lines.into_iter().map(|line| Span::styled(line, message.style)).collect()
+        })
+    }
+}
+
+/// Whether a line has room for a message beside its field.
+fn beside(width: u16) -> bool {
+    width >= BESIDE
+}
+
+/// A dialog that asks for one text. What is said of it stands below, where a long sentence has room.
+pub(super) fn ask(
+    frame: &mut Frame<'_>,
+    scene: Scene<'_>,
+    state: &mut ViewState,
+    area: Rect,
+    title: &str,
+    row: &Row<'_>,
+) {
+    const WIDE: u16 = 64;
+    let wide = super::room(area, WIDE.max(width(title).saturating_add(2)).min(BESIDE - 1));
+    let below = row.below(scene, wide);
+    // A line free above and below the field, and always room for two lines of message, so that the box keeps still.
+    let airy = u16::from(area.height >= 8);
+    let tall = 1 + 2 * airy + u16::try_from(below.len().max(2)).unwrap_or(u16::MAX);
+    let inner = chrome::dialog(frame, scene, middle(area, wide, tall), title, scene.theme().accent);
+    let y = inner.y + airy;
+    if y < inner.bottom() {
+        let line = Rect { y, height: 1, ..inner };
+        state.zone(line, Hit::Item(0));
+        row.draw(frame, scene, line);
+    }
+    for (line, y) in below.iter().zip(y + 1 + airy..inner.bottom()) {
+        put_line(frame.buffer_mut(), inner.x + 2, y, inner.width.saturating_sub(2), std::slice::from_ref(line));
+    }
+}

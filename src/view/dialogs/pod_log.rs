@@ -1,0 +1,68 @@
+//! A pod's log, followed.
+
+use std::collections::VecDeque;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Span;
+
+use super::super::chrome;
+use super::super::details::Line;
+use super::super::ink::{put, put_line, width, wrap};
+use super::super::{Scene, state::ViewState};
+use super::large;
+use crate::model::fault::Fault;
+use crate::model::proxy::PodKey;
+
+/// The pod, its lines, whether (and why) they ended, and how many are hidden below.
+type Log<'a> = (&'a PodKey, &'a VecDeque<String>, Option<&'a Option<Fault>>, usize);
+
+pub(super) fn draw(
+    frame: &mut Frame<'_>,
+    scene: Scene<'_>,
+    state: &mut ViewState,
+    area: Rect,
+    (key, lines, ended, back): Log<'_>,
+) {
+    let theme = scene.theme();
+    let outer = large(area);
+    let inner =
+        chrome::dialog(frame, scene, outer, &scene.text().fill("dialog.pod-log", &[("pod", &key.name)]), theme.accent);
+    state.set_page(inner.height);
+    let count = back.to_string();
+    let (standing, style) = match ended {
+        None if back > 0 => {
+            (format!(" {} ", scene.text().fill("dialog.log-back", &[("lines", &count), ("count", &count)])), theme.dim)
+        }
+        None => (format!(" {} ", scene.get("dialog.log-follows")), theme.info),
+        Some(None) => (format!(" {} ", scene.get("dialog.log-ended")), theme.dim),
+        Some(Some(fault)) => (format!(" ✗ {} ", scene.text().fault(fault).what), theme.bad),
+    };
+    let room = outer.width.saturating_sub(4);
+    put(frame.buffer_mut(), outer.x + 2, outer.bottom().saturating_sub(1), room, &standing, style);
+    if lines.is_empty() {
+        let waiting = [Span::styled(scene.get("dialog.log-empty"), theme.dim)];
+        put_line(frame.buffer_mut(), inner.x, inner.y, inner.width.min(width(&waiting[0].content)), &waiting);
+        return;
+    }
+    for (line, y) in tail(scene, lines, back, inner).iter().zip(inner.y..) {
+        put_line(frame.buffer_mut(), inner.x, y, inner.width, line);
+    }
+}
+
+/// The lines that end `back` before the last one, wrapped, as many as fit; only those are wrapped.
+fn tail<'a>(scene: Scene<'_>, lines: &VecDeque<String>, back: usize, inner: Rect) -> Vec<Line<'a>> {
+    let tall = usize::from(inner.height);
+    let back = back.min(lines.len().saturating_sub(1));
+    let mut shown: Vec<Line<'a>> = Vec::new();
+    for line in lines.iter().rev().skip(back) {
+        let parts = if line.trim().is_empty() { vec![String::new()] } else { wrap(line, inner.width) };
+        shown.extend(parts.into_iter().rev().map(|part| vec![Span::styled(part, scene.theme().text)]));
+        if shown.len() >= tall {
+            break;
+        }
+    }
+    shown.truncate(tall);
+    shown.reverse();
+    shown
+}

@@ -1,0 +1,95 @@
+//! Clusters: one row per kubeconfig context.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Span;
+
+use super::{Content, Scene, show};
+use crate::model::cluster::{Cluster, Link};
+use crate::model::focus::Pane;
+use crate::model::list::ClusterColumn;
+use crate::model::proxy::PodKey;
+use crate::view::cell::Cell;
+use crate::view::columns::Shape;
+use crate::view::ink::width;
+use crate::view::state::ViewState;
+use crate::view::table::GUTTER;
+
+/// In the order of [`ClusterColumn::ALL`].
+const SHAPES: [Shape; 6] = [
+    Shape::words(Shape::ALWAYS, 10, 60),
+    Shape::words(1, 7, 18),
+    Shape::words(Shape::ALWAYS, 12, 20),
+    Shape::number(2, 5, 8),
+    Shape::number(4, 3, 6),
+    Shape::number(3, 3, 10),
+];
+
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
+    let model = scene.model;
+    let list = &model.cluster_list;
+    let content = Content {
+        pane: Pane::Clusters,
+        list,
+        heads: ClusterColumn::ALL.iter().map(|column| scene.head(column.key())).collect(),
+        shapes: &SHAPES,
+        sorted: ClusterColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
+        aside: Vec::new(),
+    };
+    show(frame, scene, state, area, content, |name| Some(cells(scene, model.cluster(name)?)));
+}
+
+/// The width at which nothing in the pane has to be cut.
+pub(in crate::view) fn wish(scene: Scene<'_>) -> u16 {
+    let names = scene.model.clusters.iter().map(|cluster| width(&cluster.name)).max().unwrap_or_default();
+    // The other columns, their gaps and the frame.
+    names.saturating_add(GUTTER + 2 + 7 + 14 + 6 + 4 + 8 + 5 * 2)
+}
+
+fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
+    let theme = scene.theme();
+    let model = scene.model;
+    let forwards = model.forwards.values().filter(|forward| forward.spec.place.cluster == cluster.name).count();
+    let name = if cluster.link == Link::Idle { theme.dim } else { theme.text };
+    let mut called = vec![Span::styled(cluster.name.as_str(), name)];
+    if cluster.current {
+        called.push(Span::styled(" *", theme.dim));
+    }
+    vec![
+        Cell::Line(called),
+        Cell::text(cluster.version.as_deref().unwrap_or_default(), theme.dim),
+        Cell::text(scene.text().link(cluster.link), link_style(scene, cluster.link)),
+        Cell::text(cluster.rtt.map(|rtt| scene.text().rtt(rtt)).unwrap_or_default(), theme.dim),
+        number(scene, pods(scene, &cluster.name), cluster.link),
+        number(scene, forwards, cluster.link),
+    ]
+}
+
+/// How many pods a cluster has: they lie side by side in the map.
+fn pods(scene: Scene<'_>, cluster: &str) -> usize {
+    let first = PodKey { cluster: cluster.to_owned(), namespace: String::new(), name: String::new() };
+    scene.model.pods.range(first..).take_while(|(key, _)| key.cluster == cluster).count()
+}
+
+/// A zero stands back; of a cluster that nobody asked nothing is known.
+fn number(scene: Scene<'_>, count: usize, link: Link) -> Cell<'static> {
+    let theme = scene.theme();
+    match count {
+        0 if link == Link::Idle => Cell::empty(),
+        0 => Cell::text("0", theme.faint),
+        _ => Cell::text(count.to_string(), theme.text),
+    }
+}
+
+/// The color of a cluster's state.
+pub(in crate::view) fn link_style(scene: Scene<'_>, link: Link) -> Style {
+    let theme = scene.theme();
+    match link {
+        Link::Idle => theme.dim,
+        Link::Connecting => theme.info,
+        Link::Ready => theme.good,
+        Link::Unauthorized | Link::Forbidden => theme.warn,
+        Link::Unreachable => theme.bad,
+    }
+}

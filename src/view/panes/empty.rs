@@ -1,0 +1,68 @@
+//! What a pane without rows says: why it is empty and which key to press next.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Span;
+
+use super::Scene;
+use crate::model::cluster::Link;
+use crate::model::focus::Pane;
+use crate::view::ink::{put_line, width, wrap};
+
+/// Draws into the pane's `area`; `hidden` says that a filter hides what there is.
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, pane: Pane, area: Rect, hidden: bool, filter: &str) {
+    let side = u16::from(area.width > 8);
+    let area = Rect { x: area.x + side, width: area.width - 2 * side, ..area };
+    let (text, style) = words(scene, pane, hidden, filter);
+    let mut lines: Vec<Vec<Span<'_>>> =
+        wrap(&text, area.width).into_iter().map(|line| vec![Span::styled(line, style)]).collect();
+    if scene.has_keys(pane) && !hidden {
+        lines.extend(next_keys(scene));
+    }
+    let shown = lines.len().min(area.height.into());
+    let indent = u16::try_from((usize::from(area.height) - shown) / 3).unwrap_or_default();
+    for (line, y) in lines.iter().zip(area.y + indent..area.bottom()) {
+        put_line(frame.buffer_mut(), area.x, y, area.width, line);
+    }
+}
+
+fn words(scene: Scene<'_>, pane: Pane, hidden: bool, filter: &str) -> (String, Style) {
+    let theme = scene.theme();
+    if hidden {
+        return (scene.text().fill("view.no-match", &[("filter", filter)]), theme.dim);
+    }
+    let connected = scene.model.clusters.iter().any(|cluster| cluster.link == Link::Ready);
+    let connecting = scene.model.clusters.iter().any(|cluster| cluster.link == Link::Connecting);
+    let key = match pane {
+        Pane::Clusters => {
+            if let Some(fault) = &scene.model.kubeconfig_fault {
+                let words = scene.text().fault(fault);
+                return ([words.what, words.detail, words.remedy].join("\n").replace("\n\n", "\n"), theme.bad);
+            }
+            "view.empty-clusters"
+        }
+        Pane::Targets => "view.empty-targets",
+        Pane::Pods if connected => "view.empty-pods",
+        Pane::Pods if connecting => "view.connecting",
+        Pane::Pods => "view.unconnected",
+        Pane::Forwards => "view.empty-forwards",
+    };
+    (scene.get(key).to_owned(), theme.dim)
+}
+
+/// The keys that work here, one a line, the first few.
+fn next_keys(scene: Scene<'_>) -> Vec<Vec<Span<'_>>> {
+    const SHOWN: usize = 3;
+    let hints = &scene.look.hints[..scene.look.hints.len().min(SHOWN)];
+    let widest = hints.iter().map(|hint| width(&hint.keys)).max().unwrap_or_default();
+    let line = |hint: &'_ crate::text::Hint| {
+        let pad = " ".repeat(usize::from(widest - width(&hint.keys) + 2));
+        vec![
+            Span::styled(hint.keys.clone(), scene.theme().accent),
+            Span::raw(pad),
+            Span::styled(hint.label.clone(), scene.theme().text),
+        ]
+    };
+    hints.iter().map(line).collect()
+}

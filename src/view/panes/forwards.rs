@@ -1,0 +1,110 @@
+//! Forwards: where each listens, how it stands and what moves through it.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::Span;
+
+use super::{Content, Scene, show};
+use crate::model::focus::Pane;
+use crate::model::forward::{Forward, ForwardState};
+use crate::model::list::ForwardColumn;
+use crate::view::cell::Cell;
+use crate::view::columns::Shape;
+use crate::view::state::ViewState;
+
+/// In the order of [`ForwardColumn::ALL`].
+const SHAPES: [Shape; 9] = [
+    Shape::words(Shape::ALWAYS, 15, 48),
+    Shape::words(7, 10, 40),
+    Shape::words(1, 12, 63),
+    Shape::words(Shape::ALWAYS, 10, 20),
+    Shape::number(4, 6, 14),
+    Shape::number(5, 9, 24),
+    Shape::number(6, 9, 24),
+    Shape::picture(3, 10, 30),
+    Shape::words(2, 18, 60),
+];
+
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
+    let model = scene.model;
+    let list = &model.forward_list;
+    let content = Content {
+        pane: Pane::Forwards,
+        list,
+        heads: ForwardColumn::ALL.iter().map(|column| scene.head(column.key())).collect(),
+        shapes: &SHAPES,
+        sorted: ForwardColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
+        aside: Vec::new(),
+    };
+    show(frame, scene, state, area, content, |id| Some(cells(scene, model.forwards.get(id)?)));
+}
+
+fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
+    let theme = scene.theme();
+    let counts = forward.traffic.counts;
+    let mut connections = vec![
+        Span::styled(counts.open.to_string(), if counts.open > 0 { theme.text } else { theme.faint }),
+        Span::styled(format!("/{}", counts.total), theme.dim),
+    ];
+    if counts.failed > 0 {
+        connections.push(Span::styled(format!(" ✗{}", counts.failed), theme.bad));
+    }
+    let via = forward.via.as_ref().map_or("–", |via| via.pod.name.as_str());
+    vec![
+        Cell::Line(vec![local(scene, forward)]),
+        Cell::Line(vec![Span::styled("→ ", theme.faint), Span::styled(forward.spec.target.as_str(), theme.text)]),
+        Cell::Tail(Span::styled(via, if forward.via.is_some() { theme.dim } else { theme.faint })),
+        Cell::text(scene.text().forward_state(forward.state), style(scene, forward.state)),
+        Cell::Line(connections),
+        moved(scene, counts.up, forward.traffic.up_rate),
+        moved(scene, counts.down, forward.traffic.down_rate),
+        Cell::Spark { values: &forward.traffic.history, style: theme.info },
+        match &forward.fault {
+            Some(fault) => Cell::text(scene.text().fault(fault).what, theme.warn),
+            None => Cell::empty(),
+        },
+    ]
+}
+
+/// Where a forward listens; red and with a `!` where others than this machine can reach it.
+pub(in crate::view) fn local<'a>(scene: Scene<'a>, forward: &Forward) -> Span<'a> {
+    let theme = scene.theme();
+    let address = forward.local();
+    if open_to_others(forward) {
+        return Span::styled(format!("! {address}"), theme.bad.add_modifier(Modifier::BOLD));
+    }
+    let shown = if forward.bound.is_empty() { theme.dim } else { theme.text };
+    Span::styled(address, shown)
+}
+
+/// Whether it listens (or is to listen) beyond loopback.
+pub(in crate::view) fn open_to_others(forward: &Forward) -> bool {
+    if forward.bound.is_empty() {
+        forward.spec.bind.iter().any(|ip| !ip.is_loopback())
+    } else {
+        forward.bound.iter().any(|address| !address.ip().is_loopback())
+    }
+}
+
+/// The color of a forward's state.
+pub(in crate::view) fn style(scene: Scene<'_>, state: ForwardState) -> Style {
+    let theme = scene.theme();
+    match state {
+        ForwardState::Opening | ForwardState::Waiting => theme.info,
+        ForwardState::Live => theme.good,
+        ForwardState::Reconnecting => theme.warn,
+        ForwardState::Broken | ForwardState::Failed => theme.bad,
+    }
+}
+
+/// What moved in all and, while something moves, how fast.
+fn moved(scene: Scene<'_>, bytes: u64, rate: u64) -> Cell<'static> {
+    let theme = scene.theme();
+    let total = Span::styled(scene.text().bytes(bytes), if bytes > 0 { theme.text } else { theme.faint });
+    if rate == 0 {
+        return Cell::Line(vec![total]);
+    }
+    let rate = Span::styled(scene.text().rate(rate), theme.info);
+    Cell::Either { long: vec![rate, Span::raw("  "), total.clone()], short: vec![total] }
+}

@@ -1,0 +1,116 @@
+//! The four panes: a frame with counts, filter and marks around a table.
+
+pub(super) mod clusters;
+mod empty;
+pub(super) mod forwards;
+pub(super) mod pods;
+pub(super) mod targets;
+
+use std::collections::BTreeSet;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Span;
+use tui_input::Input;
+
+use super::Scene;
+use super::cell::Cell;
+use super::chrome::{self, Chrome};
+use super::columns::Shape;
+use super::state::{Hit, ViewState};
+use super::table::{Row, Table};
+use crate::model::focus::Pane;
+use crate::model::list::List;
+
+/// Draws a pane; one that has a single line is only its title.
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, pane: Pane, area: Rect) {
+    if area.is_empty() {
+        return;
+    }
+    state.zone(area, Hit::Pane(pane));
+    match pane {
+        Pane::Clusters => clusters::draw(frame, scene, state, area),
+        Pane::Targets => targets::draw(frame, scene, state, area),
+        Pane::Pods => pods::draw(frame, scene, state, area),
+        Pane::Forwards => forwards::draw(frame, scene, state, area),
+    }
+}
+
+/// What one pane hands to [`show`].
+struct Content<'a, K, C> {
+    pane: Pane,
+    list: &'a List<K, C>,
+    heads: Vec<&'a str>,
+    shapes: &'static [Shape],
+    /// Index of the column that the rows are sorted by.
+    sorted: usize,
+    /// Said beside the count in the title, where there is something to say.
+    aside: Vec<Span<'a>>,
+}
+
+fn show<'a, K: Ord, C>(
+    frame: &mut Frame<'_>,
+    scene: Scene<'a>,
+    state: &mut ViewState,
+    area: Rect,
+    content: Content<'a, K, C>,
+    cells: impl Fn(&'a K) -> Option<Vec<Cell<'a>>>,
+) {
+    let Content { pane, list, heads, shapes, sorted, aside } = content;
+    let focused = scene.has_keys(pane);
+    let inner = chrome::draw(
+        frame,
+        scene,
+        area,
+        &Chrome {
+            number: Some(pane as usize + 1),
+            name: scene.get(name_key(pane)),
+            focused,
+            count: count(list.order.len(), list.of, &list.filter),
+            aside,
+            marks: visible_marks(&list.order, &list.marks),
+            filter: (list.filtering || !list.filter.value().is_empty()).then_some(&list.filter),
+            filtering: list.filtering && focused && scene.model.dialogs.is_empty(),
+        },
+    );
+    if focused && scene.model.dialogs.is_empty() {
+        state.set_page(inner.height.saturating_sub(1));
+    }
+    if list.order.is_empty() {
+        empty::draw(frame, scene, pane, inner, list.of > 0, list.filter.value());
+        return;
+    }
+    let table = Table {
+        pane,
+        focused,
+        shapes,
+        heads,
+        sorted: (sorted, list.descending),
+        cursor: list.cursor,
+        rows: list.order.len(),
+    };
+    table.draw(frame, state, scene.theme(), inner, |at| {
+        let key = list.order.get(at);
+        Row { cells: key.and_then(&cells).unwrap_or_default(), marked: key.is_some_and(|key| list.marks.contains(key)) }
+    });
+}
+
+/// `12`, or `3/12` while a filter hides some.
+fn count(shown: usize, of: usize, filter: &Input) -> String {
+    if shown == of && filter.value().is_empty() { of.to_string() } else { format!("{shown}/{of}") }
+}
+
+/// How many marked rows can be seen: the ones an action will work on.
+fn visible_marks<K: Ord>(order: &[K], marks: &BTreeSet<K>) -> usize {
+    if marks.is_empty() { 0 } else { order.iter().filter(|key| marks.contains(key)).count() }
+}
+
+/// The text table's key for a pane's name.
+fn name_key(pane: Pane) -> &'static str {
+    match pane {
+        Pane::Clusters => "view.clusters",
+        Pane::Targets => "view.targets",
+        Pane::Pods => "view.pods",
+        Pane::Forwards => "view.forwards",
+    }
+}

@@ -1,0 +1,177 @@
+//! Proxy pods: how far each has come and how long it has left.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Span;
+
+use super::{Content, Scene, show};
+use crate::model::focus::Pane;
+use crate::model::list::PodColumn;
+use crate::model::proxy::{Phase, ProxyPod};
+use crate::view::cell::Cell;
+use crate::view::columns::Shape;
+use crate::view::state::ViewState;
+
+/// In the order of [`PodColumn::ALL`].
+const SHAPES: [Shape; 7] = [
+    Shape::words(2, 8, 63),
+    Shape::words(Shape::ALWAYS, 8, 40),
+    Shape::words(4, 11, 50),
+    Shape::words(Shape::ALWAYS, 17, 48),
+    Shape::words(1, 12, 36),
+    Shape::number(3, 6, 8),
+    Shape::picture(Shape::ALWAYS, 13, 34),
+];
+
+/// From this time left on the countdown is red.
+const LAST_MINUTE: TimeDelta = TimeDelta::minutes(1);
+/// From this part of the TTL left on the countdown is yellow.
+const LAST_PART: f64 = 0.2;
+
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
+    let model = scene.model;
+    let list = &model.pod_list;
+    let aside = match model.requests.len() {
+        0 => Vec::new(),
+        asked => vec![Span::styled(format!(" +{asked}"), scene.theme().info)],
+    };
+    let content = Content {
+        pane: Pane::Pods,
+        list,
+        heads: PodColumn::ALL.iter().map(|column| scene.head(column.key())).collect(),
+        shapes: &SHAPES,
+        sorted: PodColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
+        aside,
+    };
+    show(frame, scene, state, area, content, |key| Some(cells(scene, model.pods.get(key)?)));
+}
+
+fn cells<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Vec<Cell<'a>> {
+    let theme = scene.theme();
+    let now = scene.model.time_at(&pod.key.cluster);
+    let own = pod.owner == scene.model.me;
+    let name = if pod.is_over(now) { theme.dim } else { theme.text };
+    vec![
+        Cell::Tail(Span::styled(pod.key.name.as_str(), name)),
+        Cell::text(pod.target.as_str(), name),
+        Cell::Line(vec![
+            Span::styled(pod.key.cluster.as_str(), theme.dim),
+            Span::styled("/", theme.faint),
+            Span::styled(pod.key.namespace.as_str(), theme.dim),
+        ]),
+        Cell::Line(phase(scene, pod, now)),
+        Cell::text(pod.owner.as_str(), if own { theme.dim } else { theme.mark }),
+        Cell::text(scene.text().age(now - pod.created), theme.dim),
+        left(scene, pod, now),
+    ]
+}
+
+/// The phase to show: what we ordered and what the clock says come before what the watch has told so far.
+pub(in crate::view) fn phase_now(scene: Scene<'_>, pod: &ProxyPod, now: DateTime<Utc>) -> Phase {
+    if pod.phase.is_over() {
+        pod.phase
+    } else if scene.model.killing.contains_key(&pod.key) {
+        Phase::Terminating
+    } else if pod.is_over(now) {
+        Phase::Expired
+    } else {
+        pod.phase
+    }
+}
+
+/// The phase, and the reason when it waits or has failed.
+fn phase<'a>(scene: Scene<'a>, pod: &'a ProxyPod, now: DateTime<Utc>) -> Vec<Span<'a>> {
+    let theme = scene.theme();
+    let phase = phase_now(scene, pod, now);
+    let mut line = vec![Span::styled(scene.text().phase(phase), phase_style(scene, phase))];
+    if let Some(fault) = &pod.fault
+        && phase != Phase::Expired
+    {
+        let why: Cow<'a, str> =
+            if fault.detail.is_empty() { scene.text().fault(fault).what.into() } else { fault.detail.as_str().into() };
+        line.push(Span::styled(" · ", theme.faint));
+        line.push(Span::styled(why, if phase == Phase::Failed { theme.bad } else { theme.warn }));
+    }
+    line
+}
+
+/// The color of a phase.
+pub(in crate::view) fn phase_style(scene: Scene<'_>, phase: Phase) -> Style {
+    let theme = scene.theme();
+    match phase {
+        Phase::Creating | Phase::Pending | Phase::Pulling | Phase::Starting => theme.info,
+        Phase::Ready => theme.good,
+        Phase::Terminating | Phase::Expired | Phase::Succeeded => theme.dim,
+        Phase::Failed => theme.bad,
+    }
+}
+
+/// How far a pod has come, before its TTL runs; then what is left of it.
+fn left(scene: Scene<'_>, pod: &ProxyPod, now: DateTime<Utc>) -> Cell<'static> {
+    let theme = scene.theme();
+    let phase = phase_now(scene, pod, now);
+    if phase > Phase::Ready {
+        return Cell::Steps { line: Vec::new(), label: Span::styled("–", theme.faint) };
+    }
+    let Some(left) = pod.left(now) else {
+        return Cell::Steps { line: Vec::new(), label: Span::styled("∞", theme.warn) };
+    };
+    let label = scene.text().left(left);
+    if phase.is_coming() {
+        return Cell::Steps { line: dots(scene, phase), label: Span::styled(label, theme.dim) };
+    }
+    let whole = pod.ttl.map_or(1.0, |ttl| f64::from(ttl.secs()));
+    let part = left.num_milliseconds() as f64 / 1000.0 / whole;
+    let style = countdown_style(scene, left, part);
+    Cell::Bar { part, style, track: theme.track, ground: if theme.colored { " " } else { "·" }, label }
+}
+
+/// Red in the last minute, yellow in the last fifth.
+pub(in crate::view) fn countdown_style(scene: Scene<'_>, left: TimeDelta, part: f64) -> Style {
+    let theme = scene.theme();
+    if left <= LAST_MINUTE {
+        theme.bad
+    } else if part <= LAST_PART {
+        theme.warn
+    } else {
+        theme.good
+    }
+}
+
+/// The steps of a pod's way to ready: which are done, and (one of them) under way.
+pub(in crate::view) fn steps(phase: Phase) -> (usize, [&'static str; 4]) {
+    let done = match phase {
+        Phase::Creating | Phase::Pending => 0,
+        Phase::Pulling => 1,
+        Phase::Starting => 3,
+        _ => 4,
+    };
+    (done, ["view.step-scheduled", "view.step-pulled", "view.step-started", "view.step-ready"])
+}
+
+/// A dot a step: done, under way, to come.
+pub(in crate::view) fn dot(scene: Scene<'_>, at: usize, done: usize) -> Span<'static> {
+    let theme = scene.theme();
+    match at {
+        at if at < done => Span::styled("●", theme.good),
+        at if at == done => Span::styled("◐", theme.info),
+        _ => Span::styled("○", theme.faint),
+    }
+}
+
+fn dots(scene: Scene<'_>, phase: Phase) -> Vec<Span<'static>> {
+    let theme = scene.theme();
+    let (done, names) = steps(phase);
+    let mut line = Vec::new();
+    for at in 0..names.len() {
+        if at > 0 {
+            line.push(Span::styled("─", if at <= done { theme.good } else { theme.faint }));
+        }
+        line.push(dot(scene, at, done));
+    }
+    line
+}

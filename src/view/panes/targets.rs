@@ -1,0 +1,101 @@
+//! Targets: saved places, and whether each is live now.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::text::Span;
+
+use super::{Content, Scene, show};
+use crate::model::focus::Pane;
+use crate::model::forward::{Forward, ForwardState};
+use crate::model::list::TargetColumn;
+use crate::model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
+use crate::model::target::Target;
+use crate::view::cell::Cell;
+use crate::view::columns::Shape;
+use crate::view::state::ViewState;
+
+/// In the order of [`TargetColumn::ALL`].
+const SHAPES: [Shape; 7] = [
+    Shape::words(Shape::ALWAYS, 9, 50),
+    Shape::words(3, 6, 40),
+    Shape::words(1, 9, 30),
+    Shape::words(5, 17, 60),
+    Shape::number(4, 5, 12),
+    Shape::words(2, 8, 30),
+    Shape::words(Shape::ALWAYS, 10, 24),
+];
+
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
+    let model = scene.model;
+    let list = &model.target_list;
+    let content = Content {
+        pane: Pane::Targets,
+        list,
+        heads: TargetColumn::ALL.iter().map(|column| scene.head(column.key())).collect(),
+        shapes: &SHAPES,
+        sorted: TargetColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
+        aside: Vec::new(),
+    };
+    show(frame, scene, state, area, content, |name| Some(cells(scene, model.target(name)?)));
+}
+
+fn cells<'a>(scene: Scene<'a>, target: &'a Target) -> Vec<Cell<'a>> {
+    let theme = scene.theme();
+    let mut tags = Vec::new();
+    for tag in &target.tags {
+        tags.push(Span::styled(if tags.is_empty() { "#" } else { " #" }, theme.faint));
+        tags.push(Span::styled(tag.as_str(), theme.dim));
+    }
+    vec![
+        Cell::text(target.name.as_str(), theme.text),
+        Cell::text(target.cluster.as_str(), theme.dim),
+        Cell::text(scene.model.namespace_of(target), theme.dim),
+        Cell::text(target.address.to_string(), theme.text),
+        Cell::Line(vec![port(scene, target)]),
+        Cell::Line(tags),
+        Cell::Line(vec![live(scene, target)]),
+    ]
+}
+
+/// The local port: configured, or remembered, or any.
+fn port<'a>(scene: Scene<'a>, target: &Target) -> Span<'a> {
+    let theme = scene.theme();
+    match (target.local_port, scene.model.ports.get(&target.name)) {
+        (0, None) => Span::styled(scene.get("view.any-port"), theme.faint),
+        (0, Some(remembered)) => Span::styled(remembered.to_string(), theme.dim),
+        (port, _) => Span::styled(port.to_string(), theme.text),
+    }
+}
+
+/// What there is of it now: its forward, else the pod that has come furthest, else a pod that is asked for.
+fn live<'a>(scene: Scene<'a>, target: &'a Target) -> Span<'a> {
+    let theme = scene.theme();
+    if let Some(forward) = forward_of(scene, &target.name) {
+        return Span::styled(scene.text().forward_state(forward.state), super::forwards::style(scene, forward.state));
+    }
+    if let Some(pod) = pod_of(scene, target) {
+        return Span::styled(scene.text().phase(pod.phase), super::pods::phase_style(scene, pod.phase));
+    }
+    if scene.model.requests.values().any(|request| request.target == target.name) {
+        return Span::styled(scene.text().phase(Phase::Creating), theme.info);
+    }
+    Span::styled("–", theme.faint)
+}
+
+/// The forward to a target: one that is live before others.
+pub(in crate::view) fn forward_of<'a>(scene: Scene<'a>, target: &'a str) -> Option<&'a Forward> {
+    scene.model.forwards_of(target).min_by_key(|forward| forward.state != ForwardState::Live)
+}
+
+/// Our own pod for a target that is the most use: ready before coming, and neither ended nor ending. Its pods lie side
+/// by side in the map because their names begin with the target's label: no need to go through all of them.
+pub(in crate::view) fn pod_of<'a>(scene: Scene<'a>, target: &Target) -> Option<&'a ProxyPod> {
+    let PodPlace { cluster, namespace, label } = scene.model.place_of(target);
+    let first = PodKey { cluster, namespace, name: format!("brow-{label}-") };
+    let near = |key: &PodKey| {
+        key.cluster == first.cluster && key.namespace == first.namespace && key.name.starts_with(&first.name)
+    };
+    let pods = scene.model.pods.range(first.clone()..).take_while(|(key, _)| near(key)).map(|(_, pod)| pod);
+    pods.filter(|pod| pod.target_label == label && pod.owner == scene.model.me && pod.phase <= Phase::Ready)
+        .max_by_key(|pod| pod.phase)
+}

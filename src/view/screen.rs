@@ -1,0 +1,67 @@
+//! The whole screen: panes, strip, bottom line, and the dialogs above them.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use super::ink::{put, width, wrap};
+use super::layout::{self, LEAST};
+use super::state::ViewState;
+use super::{Scene, bottom, dialogs, panes, strip};
+
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState) {
+    let area = frame.area();
+    state.begin();
+    frame.buffer_mut().set_style(area, scene.theme().base);
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        too_small(frame, scene, area);
+        return;
+    }
+    let model = scene.model;
+    let rows = [
+        model.cluster_list.order.len(),
+        model.target_list.order.len(),
+        model.pod_list.order.len(),
+        model.forward_list.order.len(),
+    ];
+    let parts = layout::split(area, model.focus, rows, panes::clusters::wish(scene));
+    for (pane, area) in parts.panes {
+        panes::draw(frame, scene, state, pane, area);
+    }
+    strip::draw(frame, scene, state, parts.strip);
+    bottom::draw(frame, scene, parts.bottom);
+    if let Some(dialog) = model.dialogs.last() {
+        recede(frame, scene, parts.bottom);
+        dialogs::draw(frame, scene, state, dialog, Rect { height: area.height - 1, ..area });
+    }
+}
+
+/// Whether a dialog has the keys.
+pub(super) fn has_dialog(scene: Scene<'_>) -> bool {
+    !scene.model.dialogs.is_empty()
+}
+
+/// What lies under a dialog stands back; the bottom line, which has the dialog's keys, does not.
+fn recede(frame: &mut Frame<'_>, scene: Scene<'_>, bottom: Rect) {
+    let area = Rect { height: bottom.y, ..frame.area() };
+    let style = if scene.theme().colored {
+        scene.theme().faint.remove_modifier(Modifier::all())
+    } else {
+        Style::new().remove_modifier(Modifier::BOLD | Modifier::REVERSED).add_modifier(Modifier::DIM)
+    };
+    let style = scene.theme().base.bg.map_or(style, |background| style.bg(background));
+    frame.buffer_mut().set_style(area, style);
+}
+
+/// A screen on which nothing can be shown says so, in as many words as fit.
+fn too_small(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
+    let (wide, tall) = (LEAST.0.to_string(), LEAST.1.to_string());
+    let text = scene.text().fill("view.too-small", &[("width", &wide), ("height", &tall)]);
+    let lines = wrap(&text, area.width);
+    let top = usize::from(area.height).saturating_sub(lines.len()) / 2;
+    let top = area.y + u16::try_from(top).unwrap_or_default();
+    for (line, y) in lines.iter().zip(top..area.bottom()) {
+        let indent = area.width.saturating_sub(width(line)) / 2;
+        put(frame.buffer_mut(), area.x + indent, y, area.width - indent, line, scene.theme().warn);
+    }
+}

@@ -1,0 +1,136 @@
+//! What the view remembers between frames: how far tables are scrolled and what is where for the mouse.
+
+use ratatui::layout::{Position, Rect};
+
+use crate::model::focus::Pane;
+
+/// Owned by the loop, handed to every [`draw`](super::draw).
+#[derive(Debug, Clone, Default)]
+pub struct ViewState {
+    /// First visible row of each pane's table.
+    offsets: [usize; 4],
+    /// Natural column widths seen so far, by pane, so that columns don't jump while a person scrolls.
+    widths: [Widths; 4],
+    /// What can be clicked, as drawn last; later ones lie above earlier ones.
+    zones: Vec<(Rect, Hit)>,
+    /// Rows of what has the keys, as drawn last.
+    page: usize,
+}
+
+/// Natural widths and what they were measured for.
+#[derive(Debug, Clone, Default)]
+struct Widths {
+    total: u16,
+    rows: usize,
+    natural: Vec<u16>,
+}
+
+/// What lies under the mouse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hit {
+    /// A row of a pane: an index into its visible order.
+    Row {
+        /// The pane.
+        pane: Pane,
+        /// The row.
+        row: usize,
+    },
+    /// A pane's frame or empty space.
+    Pane(Pane),
+    /// A column's head: an index into the pane's columns.
+    Column {
+        /// The pane.
+        pane: Pane,
+        /// The column.
+        column: usize,
+    },
+    /// A button or field of the topmost dialog.
+    Item(usize),
+    /// The strip.
+    Strip,
+}
+
+impl ViewState {
+    /// What lies at a column and row of the screen, as drawn last.
+    pub fn hit(&self, column: u16, row: u16) -> Option<Hit> {
+        let at = Position::new(column, row);
+        self.zones.iter().rev().find(|(area, _)| area.contains(at)).map(|(_, hit)| *hit)
+    }
+
+    /// How many rows a page of what has the keys is; never 0.
+    pub fn page(&self) -> usize {
+        self.page.max(1)
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.zones.clear();
+    }
+
+    pub(super) fn set_page(&mut self, rows: u16) {
+        self.page = rows.into();
+    }
+
+    pub(super) fn zone(&mut self, area: Rect, hit: Hit) {
+        if !area.is_empty() {
+            self.zones.push((area, hit));
+        }
+    }
+
+    /// The first row to draw so that `cursor` is visible, moving as little as possible.
+    pub(super) fn scroll(&mut self, pane: Pane, cursor: usize, rows: usize, of: usize) -> usize {
+        let offset = &mut self.offsets[pane as usize];
+        let lowest = cursor.saturating_sub(rows.saturating_sub(1));
+        *offset = (*offset).clamp(lowest, cursor.max(lowest)).min(of.saturating_sub(rows));
+        *offset
+    }
+
+    /// Widens `natural` to what was seen since the pane's width or number of rows last changed.
+    pub(super) fn settle(&mut self, pane: Pane, total: u16, rows: usize, natural: &mut [u16]) {
+        let seen = &mut self.widths[pane as usize];
+        if seen.total == total && seen.rows == rows && seen.natural.len() == natural.len() {
+            for (own, before) in natural.iter_mut().zip(&seen.natural) {
+                *own = (*own).max(*before);
+            }
+        }
+        *seen = Widths { total, rows, natural: natural.to_vec() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scrolls_as_little_as_it_must() {
+        let mut state = ViewState::default();
+        let mut scroll = |cursor| state.scroll(Pane::Pods, cursor, 10, 100);
+        assert_eq!([scroll(0), scroll(9), scroll(10), scroll(50), scroll(45), scroll(40)], [0, 0, 1, 41, 41, 40]);
+        assert_eq!(state.scroll(Pane::Pods, 3, 10, 5), 0);
+        assert_eq!(state.scroll(Pane::Pods, 0, 0, 0), 0);
+        assert_eq!(state.scroll(Pane::Pods, 4, 0, 5), 4);
+    }
+
+    #[test]
+    fn the_topmost_zone_is_hit() {
+        let mut state = ViewState::default();
+        state.zone(Rect::new(0, 0, 10, 10), Hit::Pane(Pane::Pods));
+        state.zone(Rect::new(1, 1, 8, 1), Hit::Row { pane: Pane::Pods, row: 7 });
+        state.zone(Rect::new(0, 0, 0, 5), Hit::Strip);
+        assert_eq!(state.hit(1, 1), Some(Hit::Row { pane: Pane::Pods, row: 7 }));
+        assert_eq!(state.hit(0, 0), Some(Hit::Pane(Pane::Pods)));
+        assert_eq!(state.hit(10, 0), None);
+    }
+
+    #[test]
+    fn columns_stay_as_wide_as_they_were() {
+        let mut state = ViewState::default();
+        let mut settle = |total, rows, mut natural: Vec<u16>| {
+            state.settle(Pane::Pods, total, rows, &mut natural);
+            natural
+        };
+        assert_eq!(settle(80, 5, vec![4, 9]), [4, 9]);
+        assert_eq!(settle(80, 5, vec![6, 2]), [6, 9]);
+        assert_eq!(settle(80, 6, vec![1, 2]), [1, 2]);
+        assert_eq!(settle(81, 6, vec![0, 3]), [0, 3]);
+    }
+}

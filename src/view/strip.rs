@@ -1,0 +1,133 @@
+//! The strip below the panes: details of the selected row, or the event log; both where there is room.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Span;
+
+use super::chrome::{self, Chrome};
+use super::details::{self, Line};
+use super::ink::{put, put_line};
+use super::state::{Hit, ViewState};
+use super::{Scene, screen::has_dialog};
+use crate::model::focus::Strip;
+use crate::model::log::{Entry, Grade};
+
+/// From this width on the log is shown beside the details.
+const BOTH: u16 = 150;
+
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
+    if area.is_empty() {
+        return;
+    }
+    state.zone(area, Hit::Strip);
+    if scene.model.focus.strip == Strip::Log || scene.model.focus.in_log {
+        draw_log(frame, scene, state, area);
+    } else if area.width >= BOTH {
+        let left = area.width * 3 / 5;
+        draw_details(frame, scene, Rect { width: left, ..area });
+        draw_log(frame, scene, state, Rect { x: area.x + left, width: area.width - left, ..area });
+    } else {
+        draw_details(frame, scene, area);
+    }
+}
+
+fn plain<'a>(name: &'a str, focused: bool) -> Chrome<'a> {
+    Chrome {
+        number: None,
+        name,
+        focused,
+        count: String::new(),
+        aside: Vec::new(),
+        marks: 0,
+        filter: None,
+        filtering: false,
+    }
+}
+
+fn draw_details(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
+    let inner = padded(chrome::draw(frame, scene, area, &plain(scene.get("view.details"), false)));
+    let mut lines = details::lines(scene, inner.width, inner.height);
+    if lines.is_empty() {
+        match &scene.model.kubeconfig_fault {
+            Some(fault) => lines = details::fault_lines(scene, fault, inner.width, inner.height),
+            None => lines.push(vec![Span::styled(scene.get("view.nothing"), scene.theme().dim)]),
+        }
+    }
+    let tall = usize::from(inner.height);
+    for ((at, line), y) in lines.iter().take(tall).enumerate().zip(inner.y..) {
+        let used = put_line(frame.buffer_mut(), inner.x, y, inner.width, line);
+        // What does not fit is at least announced.
+        if at + 1 == tall && lines.len() > tall {
+            let x = inner.x + used.saturating_add(1).min(inner.width.saturating_sub(1));
+            put(frame.buffer_mut(), x, y, 1, "…", scene.theme().dim);
+        }
+    }
+}
+
+fn draw_log(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
+    let log = &scene.model.log;
+    let focused = scene.model.focus.in_log && !has_dialog(scene);
+    let filter = (log.filtering || !log.filter.value().is_empty()).then_some(&log.filter);
+    let count = if log.back > 0 { format!("−{}", log.back) } else { log.entries.len().to_string() };
+    let frame_of = Chrome {
+        count,
+        filter,
+        filtering: log.filtering && focused,
+        ..plain(scene.get("view.log"), scene.model.focus.in_log)
+    };
+    let inner = padded(chrome::draw(frame, scene, area, &frame_of));
+    if focused {
+        state.set_page(inner.height);
+    }
+    let (entries, newest) = visible(scene, inner.height.into());
+    for (at, (entry, y)) in entries.iter().zip(inner.y..).enumerate() {
+        put_line(frame.buffer_mut(), inner.x, y, inner.width, &entry_line(scene, entry));
+        if scene.model.focus.in_log && at == newest {
+            let row = Rect { x: inner.x - 1, width: inner.width + 2, y, height: 1 };
+            frame.buffer_mut().set_style(row, scene.theme().selection);
+            put(frame.buffer_mut(), row.x, y, 1, "▌", scene.theme().accent);
+        }
+    }
+}
+
+/// The entries to show, oldest first, and which of them the reader is at. Where the reader is so far back that older
+/// entries don't fill the room, newer ones follow.
+fn visible(scene: Scene<'_>, rows: usize) -> (Vec<&Entry>, usize) {
+    let log = &scene.model.log;
+    let mut shown: Vec<&Entry> = log.shown().rev().take(rows).collect();
+    shown.reverse();
+    let at = shown.len().saturating_sub(1);
+    let newer = log.entries.range(log.entries.len().saturating_sub(log.back)..);
+    let newer = newer.filter(|entry| entry.is_like(log.filter.value()));
+    shown.extend(newer.take(rows - shown.len().min(rows)));
+    (shown, at)
+}
+
+fn entry_line<'a>(scene: Scene<'a>, entry: &Entry) -> Line<'a> {
+    let theme = scene.theme();
+    let (symbol, style) = grade(scene, entry.grade);
+    let at = entry.at.with_timezone(&scene.look.zone).format("%H:%M:%S").to_string();
+    vec![
+        Span::styled(at, theme.dim),
+        Span::styled(format!(" {symbol} "), style),
+        Span::styled(scene.text().entry(entry), if entry.grade >= Grade::Warning { style } else { theme.text }),
+    ]
+}
+
+/// The symbol and color of an entry.
+pub(super) fn grade(scene: Scene<'_>, grade: Grade) -> (&'static str, Style) {
+    let theme = scene.theme();
+    match grade {
+        Grade::Info => ("·", theme.dim),
+        Grade::Good => ("✓", theme.good),
+        Grade::Warning => ("!", theme.warn),
+        Grade::Error => ("✗", theme.bad),
+    }
+}
+
+/// The area without a column on each side.
+fn padded(area: Rect) -> Rect {
+    let side = u16::from(area.width > 2);
+    Rect { x: area.x + side, width: area.width - 2 * side, ..area }
+}

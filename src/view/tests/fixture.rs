@@ -1,0 +1,301 @@
+//! A model with something of everything in it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
+use ratatui::Terminal;
+use ratatui::backend::{Backend, TestBackend};
+use ratatui::buffer::CellWidth;
+
+use crate::model::Model;
+use crate::model::cluster::{Cluster, Context, Link, Scope};
+use crate::model::dialog::Field;
+use crate::model::event::Epoch;
+use crate::model::fault::{Fault, Grant, Remedy, What};
+use crate::model::focus::Pane;
+use crate::model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState, TunnelInfo, Via};
+use crate::model::log::{Entry, Grade, Happening};
+use crate::model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
+use crate::model::settings::{Language, PodSettings};
+use crate::model::target::Target;
+use crate::text::{HelpSection, Hint, Text};
+use crate::view::{Look, Theme, ViewState, draw};
+
+/// The time in all tests.
+pub fn now() -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").unwrap().to_utc()
+}
+
+/// Seconds before [`now`].
+pub fn ago(secs: i64) -> DateTime<Utc> {
+    now() - TimeDelta::seconds(secs)
+}
+
+pub fn cluster(name: &str, link: Link) -> Cluster {
+    let context = Context {
+        name: name.to_owned(),
+        server: format!("https://{name}.example.net:6443"),
+        user: "ada".to_owned(),
+        namespace: "default".to_owned(),
+        current: name == "dev",
+    };
+    let mut cluster = Cluster { link, ..Cluster::from(context) };
+    if link == Link::Ready {
+        cluster.version = Some("v1.33.1".to_owned());
+        cluster.rtt = Some(Duration::from_millis(12));
+        cluster.scope = Scope::All;
+    }
+    cluster
+}
+
+pub fn target(name: &str, cluster: &str, address: &str, local_port: u16, tags: &[&str]) -> Target {
+    Target {
+        name: name.to_owned(),
+        cluster: cluster.to_owned(),
+        namespace: None,
+        address: address.parse().unwrap(),
+        local_port,
+        ttl: None,
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        pod: PodSettings::default(),
+    }
+}
+
+pub fn pod(cluster: &str, target: &Target, suffix: &str, phase: Phase) -> ProxyPod {
+    let label = target.label();
+    ProxyPod {
+        key: PodKey {
+            cluster: cluster.to_owned(),
+            namespace: "default".to_owned(),
+            name: format!("brow-{label}-{suffix}"),
+        },
+        uid: suffix.to_owned(),
+        target_label: label,
+        target: target.name.clone(),
+        owner: "ada@gangway".to_owned(),
+        phase,
+        fault: None,
+        created: ago(600),
+        started: (phase > Phase::Pending).then(|| ago(598)),
+        ttl: Some("30m".parse().unwrap()),
+        port: 40_000,
+        node: (phase > Phase::Pending).then(|| "worker-2".to_owned()),
+        image: "alpine/socat:latest".to_owned(),
+    }
+}
+
+pub fn forward(id: u64, target: &Target, port: u16, state: ForwardState) -> Forward {
+    let loopback: IpAddr = "127.0.0.1".parse().unwrap();
+    let spec = ForwardSpec {
+        id: ForwardId(id),
+        epoch: Epoch(1),
+        target: target.name.clone(),
+        place: PodPlace { cluster: target.cluster.clone(), namespace: "default".to_owned(), label: target.label() },
+        address: target.address.clone(),
+        bind: vec![loopback],
+        port,
+        any_port: false,
+        tunnel: None,
+    };
+    let mut forward = Forward::opening(spec, ago(480));
+    forward.state = state;
+    forward.bound = vec![(loopback, port).into()];
+    forward
+}
+
+pub fn forbidden() -> Fault {
+    let grant = Grant { verb: "list".to_owned(), resource: "pods".to_owned(), namespace: Some("billing".to_owned()) };
+    let words =
+        "pods is forbidden: User \"ada\" cannot list resource \"pods\" in API group \"\" in the namespace \"billing\"";
+    Fault::new(What::Forbidden, "staging", words).with(Remedy::Grant(grant))
+}
+
+/// Clusters in every state, a few targets, pods and forwards in every phase.
+pub fn busy() -> Model {
+    let mut model = Model::new(now(), "ada@gangway");
+    model.clusters = vec![
+        cluster("dev", Link::Ready),
+        cluster("staging", Link::Forbidden),
+        cluster("prod-eu", Link::Unreachable),
+        cluster("prod-us", Link::Unauthorized),
+        cluster("edge", Link::Connecting),
+        cluster("lab", Link::Idle),
+    ];
+    model.clusters[1].fault = Some(forbidden());
+    model.clusters[2].fault =
+        Some(Fault::new(What::Unreachable, "prod-eu", "connection refused (os error 111)").with(Remedy::Retrying));
+    model.targets = vec![
+        target("mysql-dev", "dev", "10.0.0.1:3306", 3306, &["db", "team-a"]),
+        target("redis", "dev", "cache.internal:6379", 0, &["cache"]),
+        target("数据库", "dev", "10.0.0.7:5432", 5432, &["db"]),
+        target("billing", "staging", "billing.corp.internal:8443", 8443, &[]),
+        target("grafana", "prod-eu", "[fd00::12]:3000", 0, &["metrics"]),
+    ];
+    model.ports.insert("redis".to_owned(), 40_123);
+    pods(&mut model);
+    forwards(&mut model);
+    log(&mut model);
+    model.cluster_list.order = model.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+    model.target_list.order = model.targets.iter().map(|target| target.name.clone()).collect();
+    model.pod_list.order = model.pods.keys().cloned().collect();
+    model.forward_list.order = model.forwards.keys().copied().collect();
+    model.cluster_list.of = model.clusters.len();
+    model.target_list.of = model.targets.len();
+    model.pod_list.of = model.pods.len();
+    model.forward_list.of = model.forwards.len();
+    model
+}
+
+fn pods(model: &mut Model) {
+    let [mysql, redis, database] = [&model.targets[0], &model.targets[1], &model.targets[2]];
+    let mut pods = vec![
+        pod("dev", mysql, "4k2x9d", Phase::Ready),
+        pod("dev", redis, "b7m1qz", Phase::Pulling),
+        pod("dev", database, "c0ffee", Phase::Ready),
+        pod("dev", mysql, "d3adbf", Phase::Expired),
+        pod("dev", redis, "e5t8rw", Phase::Failed),
+        pod("dev", mysql, "f9p4lk", Phase::Pending),
+        pod("dev", redis, "g2h6jn", Phase::Ready),
+    ];
+    pods[1].fault = Some(Fault::new(What::ImagePull, "alpine/socat:latest", "ErrImagePull: not found"));
+    pods[2].started = Some(ago(30 * 60 - 42));
+    pods[3].started = Some(ago(40 * 60));
+    pods[4].fault = Some(Fault::new(What::Evicted, "brow-redis-e5t8rw", "The node was low on resource: memory."));
+    pods[5].fault = Some(Fault::new(What::Unschedulable, "brow-mysql-dev-f9p4lk", "0/3 nodes are available"));
+    pods[6].started = Some(ago(25 * 60));
+    pods[6].owner = "bob@harbour".to_owned();
+    model.pods = pods.into_iter().map(|pod| (pod.key.clone(), pod)).collect();
+}
+
+fn forwards(model: &mut Model) {
+    let via = |pod: usize| model.pods.keys().nth(pod).map(|key| Via { pod: key.clone(), port: 40_000 });
+    let mut live = forward(1, &model.targets[0], 3306, ForwardState::Live);
+    live.via = via(0);
+    live.tunnel = Some(TunnelInfo { protocol: "SPDY/3.1".to_owned(), rtt: Some(Duration::from_micros(1_500)) });
+    for second in 0..60u64 {
+        let counts = Counts {
+            open: 3,
+            total: 128,
+            failed: 0,
+            up: second * second * 90,
+            down: second * 40_000 + (second % 7) * 31_000,
+        };
+        live.traffic.sample(counts);
+    }
+    let waiting = forward(2, &model.targets[1], 40_123, ForwardState::Waiting);
+    let mut open = forward(3, &model.targets[2], 5432, ForwardState::Reconnecting);
+    open.bound = vec!["0.0.0.0:5432".parse().unwrap()];
+    open.via = via(2);
+    open.fault = Some(Fault::new(What::Tunnel, "brow-c0ffee", "connection reset by peer").with(Remedy::Retrying));
+    open.traffic.counts = Counts { open: 0, total: 9, failed: 2, up: 12_345, down: 9_876_543 };
+    model.forwards = [live, waiting, open].into_iter().map(|forward| (forward.spec.id, forward)).collect();
+}
+
+fn log(model: &mut Model) {
+    let mut push = |secs, grade, what, thing: &str, detail: &str| {
+        model.log.push(Entry { at: ago(secs), grade, what, thing: thing.to_owned(), detail: detail.to_owned() });
+    };
+    push(620, Grade::Good, Happening::ClusterReady, "dev", "v1.33.1");
+    push(600, Grade::Info, Happening::PodAsked, "mysql-dev", "dev/default");
+    push(590, Grade::Good, Happening::PodReady, "brow-mysql-dev-4k2x9d", "");
+    push(480, Grade::Good, Happening::ForwardOpened, "mysql-dev", "127.0.0.1:3306");
+    push(120, Grade::Error, Happening::Failed(Box::new(forbidden())), "staging", "");
+    push(60, Grade::Warning, Happening::PodExpired, "brow-mysql-dev-d3adbf", "");
+}
+
+/// The words of all tests but those about another language.
+pub fn english() -> Text {
+    Text::new(Language::En)
+}
+
+fn hint(keys: &str, label: &str) -> Hint {
+    Hint { keys: keys.to_owned(), label: label.to_owned() }
+}
+
+fn hints() -> Vec<Hint> {
+    vec![
+        hint("enter", "connect"),
+        hint("c", "create pod"),
+        hint("f", "forward"),
+        hint("n", "new"),
+        hint("e", "edit"),
+        hint("x", "delete"),
+        hint("space", "mark"),
+        hint("/", "filter"),
+        hint("q", "quit"),
+        hint("?", "help"),
+    ]
+}
+
+fn help() -> Vec<HelpSection> {
+    let section = |title: &str, keys: &[(&str, &str)]| HelpSection {
+        title: title.to_owned(),
+        lines: keys.iter().map(|(keys, label)| hint(keys, label)).collect(),
+    };
+    let moving = [("↑ k", "up"), ("↓ j", "down"), ("g", "first row"), ("G", "last row"), ("tab", "next pane")];
+    let targets =
+        [("enter", "create a pod and forward"), ("c", "create a pod"), ("f", "forward"), ("n", "new"), ("e", "edit")];
+    let pods = [("f", "forward"), ("x", "kill, after a question"), ("X", "kill at once"), ("i", "describe")];
+    vec![
+        section("Anywhere", &moving),
+        section("Targets", &targets),
+        section("Proxy pods", &pods),
+        section("Forwards", &[("x", "stop"), ("R", "restart"), ("y", "copy the address")]),
+        section("Dialogs", &moving),
+    ]
+}
+
+/// Draws a model with a theme.
+pub fn drawn(model: &Model, width: u16, height: u16, theme: &Theme) -> (Terminal<TestBackend>, ViewState) {
+    themed(model, width, height, theme, &english())
+}
+
+/// Draws a model with a theme and a language.
+pub fn themed(
+    model: &Model,
+    width: u16,
+    height: u16,
+    theme: &Theme,
+    text: &Text,
+) -> (Terminal<TestBackend>, ViewState) {
+    let (hints, help) = (hints(), help());
+    let zone = FixedOffset::east_opt(3_600).unwrap();
+    let look = Look { theme, text, hints: &hints, help: &help, zone };
+    let mut state = ViewState::default();
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| draw(frame, model, &look, &mut state)).unwrap();
+    (terminal, state)
+}
+
+/// The screen as text: what a terminal would show, and where its cursor is when it is visible.
+pub fn lines(terminal: &mut Terminal<TestBackend>) -> String {
+    let buffer = terminal.backend().buffer().clone();
+    let mut text = String::new();
+    for y in 0..buffer.area.height {
+        let mut x = 0;
+        while x < buffer.area.width {
+            let symbol = buffer[(x, y)].symbol();
+            text.push_str(symbol);
+            x += symbol.cell_width().max(1);
+        }
+        text.push('\n');
+    }
+    // Without anything asked of it the frame hides the cursor.
+    if terminal.backend().cursor_visible() {
+        let at = terminal.backend_mut().get_cursor_position().unwrap();
+        text.push_str(&format!("cursor at column {}, row {}\n", at.x, at.y));
+    }
+    text
+}
+
+/// With another pane in focus.
+pub fn focused(mut model: Model, pane: Pane) -> Model {
+    model.focus.pane = pane;
+    model
+}
+
+/// A field with a text, and what is wrong with it.
+pub fn field(text: &str, error: Option<&'static str>) -> Field {
+    Field { input: text.into(), error }
+}

@@ -1,0 +1,231 @@
+//! What is measured.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::forwarder::Forwarder;
+use crate::pod::{DOWN, DOWN_SMALL, ECHO, LARGE, PLAIN, RELAY, SMALL, UP, WEB};
+use crate::wire::Wire;
+
+/// How often each case is run, in turn.
+const ROUNDS: usize = 5;
+
+const PORTS: [u16; 6] = [ECHO, DOWN, UP, DOWN_SMALL, WEB, PLAIN];
+
+/// Runs the wanted cases and prints a line for each.
+pub async fn run(kubeconfig: &str, api: SocketAddr, wanted: impl Fn(&str) -> bool) {
+    let kubectl = Forwarder::kubectl(kubeconfig, api, &PORTS);
+    let ours = Forwarder::ours(kubeconfig, api, &PORTS, Some("10.99.0.10:7"));
+    settle().await;
+    if wanted("first") {
+        let (theirs, own) =
+            both(async || first_byte(kubectl.at(ECHO)).await, async || first_byte(ours.at(ECHO)).await).await;
+        line("first byte, ms", theirs, own, "≤ 0.8");
+        let (theirs, own) =
+            both(async || first_byte(kubectl.at(PLAIN)).await, async || first_byte(ours.at(RELAY)).await).await;
+        line("first byte through a relay (plain socat), ms", theirs, own, "≤ 1.2");
+    }
+    if wanted("requests") {
+        let (theirs, own) = both(async || requests(kubectl.at(WEB)).await, async || requests(ours.at(WEB)).await).await;
+        line("200 requests, 20 at a time, ms", theirs, own, "≤ 0.6");
+    }
+    if wanted("down") {
+        let before = (kubectl.cpu(), ours.cpu());
+        let (theirs, own) = both(async || down(kubectl.at(DOWN)).await, async || down(ours.at(DOWN)).await).await;
+        line("256 MB down, MB/s", theirs, own, "≥ 1.3");
+        cpu("CPU seconds per GB down", (&kubectl, before.0), (&ours, before.1));
+    }
+    if wanted("up") {
+        let before = (kubectl.cpu(), ours.cpu());
+        let (theirs, own) = both(async || up(kubectl.at(UP)).await, async || up(ours.at(UP)).await).await;
+        line("256 MB up, MB/s", theirs, own, "≥ 1.3");
+        cpu("CPU seconds per GB up", (&kubectl, before.0), (&ours, before.1));
+    }
+    if wanted("many") {
+        let mut spread = (Vec::new(), Vec::new());
+        let (theirs, own) = both(
+            async || many(kubectl.at(DOWN_SMALL), &mut spread.0).await,
+            async || many(ours.at(DOWN_SMALL), &mut spread.1).await,
+        )
+        .await;
+        line("64 downloads of 16 MB at once, MB/s", theirs, own, "≥ 1.2");
+        line("  slowest ÷ fastest", median(spread.0), median(spread.1), "own ≥ 0.5");
+    }
+    drop((kubectl, ours));
+    if wanted("distance") {
+        distance(kubeconfig, api).await;
+    }
+    if wanted("memory") {
+        memory(kubeconfig, api).await;
+    }
+}
+
+/// Lets forwarders open what they open ahead.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
+async fn distance(kubeconfig: &str, api: SocketAddr) {
+    let round_trip = Duration::from_millis(50);
+    let wire = Wire::new(api, round_trip / 2).await;
+    let kubectl = Forwarder::kubectl(kubeconfig, wire.address, &[ECHO]);
+    let ours = Forwarder::ours(kubeconfig, wire.address, &[ECHO], None);
+    settle().await;
+    let trips = |milliseconds: f64| milliseconds / 50.0;
+    let (theirs, own) = both(
+        async || trips(first_bytes(kubectl.at(ECHO), 20).await),
+        async || trips(first_bytes(ours.at(ECHO), 20).await),
+    )
+    .await;
+    line("first byte at 50 ms, round trips", theirs, own, "own ≤ 1.15");
+}
+
+/// Ten forwards, each with a download going on, in one process; kubectl needs a process for each pod, or one for all
+/// ports of a pod, as here.
+async fn memory(kubeconfig: &str, api: SocketAddr) {
+    let ports = [DOWN; 10];
+    let kubectl = Forwarder::kubectl(kubeconfig, api, &[DOWN, UP, DOWN_SMALL, ECHO, WEB, PLAIN]);
+    let ours = Forwarder::ours(kubeconfig, api, &ports, None);
+    settle().await;
+    let mut figures = Vec::new();
+    for (forwarder, addresses) in [(&kubectl, vec![kubectl.at(DOWN); 10]), (&ours, ours.addresses[&DOWN].clone())] {
+        let mut downloads = JoinSet::new();
+        for address in addresses {
+            downloads.spawn(async move { read_all(address, LARGE).await });
+        }
+        let mut highest = 0_f64;
+        while !downloads.is_empty() {
+            tokio::select! {
+                _ = downloads.join_next() => {}
+                () = tokio::time::sleep(Duration::from_millis(50)) => highest = highest.max(forwarder.memory("VmRSS")),
+            }
+        }
+        figures.push(highest);
+    }
+    line("memory with 10 busy forwards, MB", figures[0], figures[1], "own ≤ 25");
+}
+
+/// Both in turn; the medians.
+async fn both(mut theirs: impl AsyncFnMut() -> f64, mut own: impl AsyncFnMut() -> f64) -> (f64, f64) {
+    let mut figures = (Vec::new(), Vec::new());
+    // The first of each warms up and does not count.
+    theirs().await;
+    own().await;
+    for _ in 0..ROUNDS {
+        figures.0.push(theirs().await);
+        figures.1.push(own().await);
+    }
+    (median(figures.0), median(figures.1))
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+fn line(name: &str, theirs: f64, own: f64, goal: &str) {
+    println!("{name:<44} {theirs:>12.2} {own:>12.2} {:>8.2} {goal:>10}", own / theirs);
+}
+
+fn cpu(name: &str, theirs: (&Forwarder, f64), own: (&Forwarder, f64)) {
+    let moved = (ROUNDS + 1) as f64 * LARGE as f64 / 1e9;
+    let used = |(forwarder, before): (&Forwarder, f64)| (forwarder.cpu() - before) / moved;
+    line(name, used(theirs), used(own), "≤ 0.7");
+}
+
+/// From connect to the first byte back from an echo, in ms: the median of a hundred.
+async fn first_byte(address: SocketAddr) -> f64 {
+    first_bytes(address, 100).await
+}
+
+async fn first_bytes(address: SocketAddr, count: usize) -> f64 {
+    let mut figures = Vec::new();
+    for _ in 0..count {
+        let started = Instant::now();
+        let mut socket = TcpStream::connect(address).await.expect("connected");
+        socket.set_nodelay(true).expect("nodelay");
+        socket.write_all(b"x").await.expect("written");
+        socket.read_exact(&mut [0]).await.expect("a byte");
+        figures.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    median(figures)
+}
+
+/// 200 requests, 20 at a time, in ms.
+async fn requests(address: SocketAddr) -> f64 {
+    let started = Instant::now();
+    let gate = Arc::new(Semaphore::new(20));
+    let mut all = JoinSet::new();
+    for _ in 0..200 {
+        let gate = Arc::clone(&gate);
+        all.spawn(async move {
+            let _turn = gate.acquire().await.expect("open");
+            let mut socket = TcpStream::connect(address).await.expect("connected");
+            socket.write_all(b"GET /index.html HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.expect("sent");
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"hello\n") {
+                assert!(socket.read_buf(&mut answer).await.expect("an answer") > 0, "cut off");
+            }
+        });
+    }
+    while let Some(done) = all.join_next().await {
+        done.expect("a request");
+    }
+    started.elapsed().as_secs_f64() * 1e3
+}
+
+async fn read_all(address: SocketAddr, expected: u64) -> Duration {
+    let started = Instant::now();
+    let mut socket = TcpStream::connect(address).await.expect("connected");
+    let mut buffer = vec![0; 256 * 1024];
+    let mut left = expected;
+    while left > 0 {
+        let count = socket.read(&mut buffer).await.expect("bytes");
+        assert!(count > 0, "cut off with {left} of {expected} bytes to come");
+        left -= count as u64;
+    }
+    started.elapsed()
+}
+
+fn rate(bytes: u64, time: Duration) -> f64 {
+    bytes as f64 / 1e6 / time.as_secs_f64()
+}
+
+async fn down(address: SocketAddr) -> f64 {
+    rate(LARGE, read_all(address, LARGE).await)
+}
+
+async fn up(address: SocketAddr) -> f64 {
+    let started = Instant::now();
+    let mut socket = TcpStream::connect(address).await.expect("connected");
+    let buffer = vec![7; 256 * 1024];
+    let mut left = LARGE;
+    while left > 0 {
+        let count = buffer.len().min(usize::try_from(left).expect("small"));
+        socket.write_all(&buffer[..count]).await.expect("taken");
+        left -= count as u64;
+    }
+    let mut answer = [0; 5];
+    socket.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"done\n");
+    rate(LARGE, started.elapsed())
+}
+
+async fn many(address: SocketAddr, spread: &mut Vec<f64>) -> f64 {
+    let started = Instant::now();
+    let mut all = JoinSet::new();
+    for _ in 0..64 {
+        all.spawn(read_all(address, SMALL));
+    }
+    let times: Vec<f64> = all.join_all().await.iter().map(Duration::as_secs_f64).collect();
+    let (fastest, slowest) =
+        times.iter().fold((f64::MAX, 0_f64), |(low, high), time| (low.min(*time), high.max(*time)));
+    spread.push(fastest / slowest);
+    rate(64 * SMALL, started.elapsed())
+}

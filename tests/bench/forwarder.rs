@@ -1,0 +1,124 @@
+//! The two forwarders as child processes.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use brow_tui::tunnel::{Route, Tunnels};
+
+use crate::forward::Forward;
+use crate::{cluster, pod};
+
+/// Runs in the child: `serve KUBECONFIG SERVER PORT[=ADDRESS]...`, an address standing for the relay's first line. Prints
+/// `PORT ADDRESS` for each and lives until its standard input ends.
+pub async fn serve(arguments: &[String]) {
+    let mut config = cluster::config(&arguments[0], "brow-admin").await;
+    config.cluster_url = format!("https://{}", arguments[1]).parse().expect("a URL");
+    let forced = std::env::var("BROW_BENCH_PROTOCOL").ok().map(|name| name.parse().expect("a protocol"));
+    let tunnels = Tunnels::new(cluster::client(config), forced);
+    let mut forwards = Vec::new();
+    for argument in &arguments[2..] {
+        let (port, target) = argument.split_once('=').map_or((argument.as_str(), None), |(port, to)| (port, Some(to)));
+        let port: u16 = port.parse().expect("a port");
+        let route = Route { namespace: pod::NAMESPACE.into(), pod: pod::POD.into(), port };
+        let forward = match target {
+            Some(target) => Forward::relayed(&tunnels, route, target).await,
+            None => Forward::new(&tunnels, route).await,
+        };
+        println!("{port} {}", forward.address);
+        forwards.push(forward);
+    }
+    println!("ready");
+    std::io::stdout().flush().expect("flushed");
+    tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0]).unwrap_or(0)).await.expect("joined");
+}
+
+/// A running forwarder.
+pub struct Forwarder {
+    child: Child,
+    /// Local addresses by port of the pod; several where a port was asked for several times.
+    pub addresses: HashMap<u16, Vec<SocketAddr>>,
+}
+
+impl Forwarder {
+    /// Ours, to the API server at `server`.
+    pub fn ours(kubeconfig: &str, server: SocketAddr, ports: &[u16], relayed: Option<&str>) -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("our own path"));
+        command.arg("serve").arg(kubeconfig).arg(server.to_string());
+        command.args(ports.iter().map(ToString::to_string));
+        command.args(relayed.map(|target| format!("{}={target}", pod::RELAY)));
+        Self::start(
+            command.stdin(Stdio::piped()),
+            |line| {
+                let (port, address) = line.split_once(' ')?;
+                Some((port.parse().ok()?, address.parse().ok()?))
+            },
+            usize::MAX,
+        )
+    }
+
+    /// `kubectl port-forward`.
+    pub fn kubectl(kubeconfig: &str, server: SocketAddr, ports: &[u16]) -> Self {
+        let mut command = Command::new("kubectl");
+        command.args(["--kubeconfig", kubeconfig, "--context", "brow-admin", "--server"]);
+        command.arg(format!("https://{server}"));
+        command.args(["-n", pod::NAMESPACE, "port-forward", "--address", "127.0.0.1", pod::POD]);
+        command.args(ports.iter().map(|port| format!(":{port}")));
+        Self::start(
+            &mut command,
+            |line| {
+                let (address, port) = line.strip_prefix("Forwarding from ")?.split_once(" -> ")?;
+                Some((port.trim().parse().ok()?, address.parse().ok()?))
+            },
+            ports.len(),
+        )
+    }
+
+    fn start(command: &mut Command, read: impl Fn(&str) -> Option<(u16, SocketAddr)>, count: usize) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("started");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut addresses: HashMap<u16, Vec<SocketAddr>> = HashMap::new();
+        let mut found = 0;
+        while found < count {
+            let line = lines.next().expect("a line").expect("text");
+            if line == "ready" {
+                break;
+            }
+            if let Some((port, address)) = read(&line) {
+                addresses.entry(port).or_default().push(address);
+                found += 1;
+            }
+        }
+        // kubectl writes a line for each connection: somebody must take them.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, addresses }
+    }
+
+    /// The local address for a port of the pod.
+    pub fn at(&self, port: u16) -> SocketAddr {
+        self.addresses[&port][0]
+    }
+
+    /// CPU seconds used so far.
+    pub fn cpu(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("a process");
+        let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
+        let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
+        ticks as f64 / 100.0
+    }
+
+    /// Resident memory in MB: now, or at its highest.
+    pub fn memory(&self, field: &str) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("a field");
+        line.trim_matches([':', ' ', '\t', 'k', 'B']).parse::<f64>().expect("a number") / 1024.0
+    }
+}
+
+impl Drop for Forwarder {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,86 @@
+//! The pod at the far end: an echo, sources, a sink, a web server, the relay, and a plain socat to the private echo.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{DeleteParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+
+/// The namespace of the bench.
+pub const NAMESPACE: &str = "brow-bench";
+/// The pod of the bench.
+pub const POD: &str = "bench";
+
+/// How much the large transfers move.
+pub const LARGE: u64 = 256 << 20;
+/// How much each of many transfers moves.
+pub const SMALL: u64 = 16 << 20;
+
+/// Echoes.
+pub const ECHO: u16 = 7;
+/// Sends [`LARGE`] bytes.
+pub const DOWN: u16 = 9001;
+/// Takes [`LARGE`] bytes, then answers with a line.
+pub const UP: u16 = 9002;
+/// Sends [`SMALL`] bytes.
+pub const DOWN_SMALL: u16 = 9003;
+/// HTTP.
+pub const WEB: u16 = 8080;
+/// The relay of proxy pods: takes an address line.
+pub const RELAY: u16 = 9000;
+/// A plain socat to the private network's echo.
+pub const PLAIN: u16 = 9007;
+
+fn socat(name: &str, port: u16, to: &str) -> Value {
+    json!({
+        "name": name, "image": "alpine/socat:latest", "imagePullPolicy": "Never",
+        "args": [format!("TCP-LISTEN:{port},fork,reuseaddr,bind=127.0.0.1,backlog=128"), to],
+    })
+}
+
+/// Creates the pod and waits until it runs.
+pub async fn create(client: &Client) {
+    let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } })).expect("valid");
+    let _ = Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await;
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": { "name": POD },
+        "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "automountServiceAccountToken": false,
+            "containers": [
+                socat("echo", ECHO, "PIPE"),
+                socat("down", DOWN, &format!("EXEC:head -c {LARGE} /dev/zero,nofork")),
+                socat("up", UP, &format!("SYSTEM:head -c {LARGE} >/dev/null; echo done,nofork")),
+                socat("down-small", DOWN_SMALL, &format!("EXEC:head -c {SMALL} /dev/zero,nofork")),
+                socat("relay", RELAY, "SYSTEM:IFS= read -r t && exec socat STDIO \"TCP:$t\",nofork"),
+                socat("plain", PLAIN, "TCP:10.99.0.10:7"),
+                {
+                    "name": "web", "image": "busybox:latest", "imagePullPolicy": "Never",
+                    "command": ["sh", "-c", format!("echo hello > /tmp/index.html; exec httpd -f -p {WEB} -h /tmp")],
+                },
+            ],
+        },
+    }))
+    .expect("valid");
+    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    if pods.get_opt(POD).await.expect("an answer").is_none() {
+        pods.create(&PostParams::default(), &pod).await.expect("created");
+    }
+    loop {
+        let pod = pods.get(POD).await.expect("the pod");
+        let ready = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+        if ready.is_some_and(|all| all.len() == 7 && all.iter().all(|container| container.ready)) {
+            return;
+        }
+        assert!(pod.metadata.deletion_timestamp.is_none(), "{} is being deleted", pod.name_any());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Deletes what [`create`] made.
+pub async fn delete(client: &Client) {
+    let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+    let _ = Api::<Pod>::namespaced(client.clone(), NAMESPACE).delete(POD, &now).await;
+    let _ = Api::<Namespace>::all(client.clone()).delete(NAMESPACE, &now).await;
+}

@@ -1,0 +1,75 @@
+//! The real cluster, through kubectl: what a test arranges and checks behind the program's back.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::PATIENCE;
+
+/// The kubeconfig of the test cluster; without one the test says loudly that it did not run.
+pub fn kubeconfig(test: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("BROW_TEST_KUBECONFIG").map(PathBuf::from);
+    if path.is_none() {
+        eprintln!("SKIPPED: {test} needs a cluster: set BROW_TEST_KUBECONFIG");
+    }
+    path
+}
+
+/// Runs kubectl as the admin; its standard output.
+#[track_caller]
+pub fn kubectl(args: &[&str]) -> String {
+    try_kubectl(args).unwrap_or_else(|error| panic!("kubectl {args:?}: {error}"))
+}
+
+pub fn try_kubectl(args: &[&str]) -> Result<String, String> {
+    let config = std::env::var("BROW_TEST_KUBECONFIG").unwrap();
+    let output =
+        Command::new("kubectl").args(["--kubeconfig", &config, "--context", "brow-admin"]).args(args).output().unwrap();
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+/// A namespace of a test's own, deleted with all that is in it when the test ends.
+pub struct Namespace(pub String);
+
+impl Namespace {
+    pub fn new(stem: &str) -> Self {
+        let name = format!("brow-t-{stem}-{:08x}", rand::random::<u32>());
+        kubectl(&["create", "namespace", &name]);
+        let end = Instant::now() + PATIENCE;
+        // Pods are refused until the namespace has its service account.
+        while try_kubectl(&["-n", &name, "get", "serviceaccount", "default"]).is_err() {
+            assert!(Instant::now() < end, "no service account in {name}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Self(name)
+    }
+
+    pub fn pods(&self) -> Vec<String> {
+        let names = kubectl(&["-n", &self.0, "get", "pods", "-o", "name"]);
+        names.lines().map(|line| line.trim_start_matches("pod/").to_owned()).collect()
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let gone = try_kubectl(&["delete", "namespace", &self.0, "--wait=false"]);
+        let pods = try_kubectl(&["-n", &self.0, "delete", "pods", "--all", "--wait=false", "--grace-period=0", "--force"]);
+        if let (Err(error), false) = (gone.and(pods), std::thread::panicking()) {
+            eprintln!("namespace {} was left behind: {error}", self.0);
+        }
+    }
+}
+
+/// Waits for a condition that nothing announces.
+#[track_caller]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,252 @@
+//! A person at a terminal: the real binary in a pseudo-terminal, its screen read back, keys pressed.
+#![allow(dead_code, reason = "each story uses the part it needs")]
+
+pub mod kube;
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+use tempfile::TempDir;
+
+/// How long anything that must happen may take before a test gives up. Long, because the machine may be slow; never
+/// waited for when things go well.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A home of its own with a config: nothing of the person who runs the tests is read or written.
+pub struct Home {
+    pub dir: TempDir,
+}
+
+impl Home {
+    pub fn new(config: &str) -> Self {
+        let home = Self { dir: TempDir::new().unwrap() };
+        if !config.is_empty() {
+            std::fs::create_dir_all(home.config().parent().unwrap()).unwrap();
+            std::fs::write(home.config(), config).unwrap();
+        }
+        home
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join(".config/brow/config.toml")
+    }
+
+    pub fn read_config(&self) -> String {
+        std::fs::read_to_string(self.config()).unwrap_or_default()
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+/// The program on a screen.
+pub struct Screen {
+    parser: vt100::Parser,
+    output: Receiver<Vec<u8>>,
+    raw: Vec<u8>,
+    keys: Box<dyn Write + Send>,
+    master: Box<dyn MasterPty + Send>,
+    child: Box<dyn Child + Send + Sync>,
+}
+
+/// How the program is started.
+pub struct Start<'a> {
+    pub home: &'a Home,
+    pub kubeconfig: Option<PathBuf>,
+    pub size: (u16, u16),
+    pub env: Vec<(String, String)>,
+    pub args: Vec<String>,
+}
+
+impl<'a> Start<'a> {
+    pub fn new(home: &'a Home) -> Self {
+        Self { home, kubeconfig: None, size: (80, 24), env: Vec::new(), args: Vec::new() }
+    }
+
+    pub fn kubeconfig(mut self, path: impl Into<PathBuf>) -> Self {
+        self.kubeconfig = Some(path.into());
+        self
+    }
+
+    pub fn size(mut self, columns: u16, rows: u16) -> Self {
+        self.size = (columns, rows);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.to_owned());
+        self
+    }
+
+    pub fn run(self) -> Screen {
+        let (columns, rows) = self.size;
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_brow-tui"));
+        command.env_clear();
+        for (name, value) in [("TERM", "xterm-256color"), ("LANG", "en_US.UTF-8"), ("USER", "ann")] {
+            command.env(name, value);
+        }
+        command.env("PATH", std::env::var("PATH").unwrap_or_default());
+        command.env("HOME", self.home.path());
+        if let Some(path) = &self.kubeconfig {
+            command.env("KUBECONFIG", path);
+        }
+        for (name, value) in &self.env {
+            command.env(name, value);
+        }
+        command.args(&self.args);
+        command.cwd(self.home.path());
+        let child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let (sender, output) = channel();
+        thread::spawn(move || {
+            let mut buffer = [0; 16_384];
+            while let Ok(count) = reader.read(&mut buffer) {
+                if count == 0 || sender.send(buffer[..count].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Screen {
+            parser: vt100::Parser::new(rows, columns, 0),
+            output,
+            raw: Vec::new(),
+            keys: pair.master.take_writer().unwrap(),
+            master: pair.master,
+            child,
+        }
+    }
+}
+
+impl Screen {
+    /// What is on the screen now.
+    pub fn text(&self) -> String {
+        self.parser.screen().contents()
+    }
+
+    /// Everything the program has written, escapes and all.
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// The screen's cells and colors.
+    pub fn cells(&self) -> &vt100::Screen {
+        self.parser.screen()
+    }
+
+    /// The line that contains `needle`.
+    pub fn line(&self, needle: &str) -> Option<String> {
+        self.text().lines().find(|line| line.contains(needle)).map(str::to_owned)
+    }
+
+    pub fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    /// Pastes a text, as a terminal with bracketed paste does.
+    pub fn paste(&mut self, text: &str) {
+        self.press(&format!("\x1b[200~{text}\x1b[201~"));
+    }
+
+    /// A click of the left button; column and row from 0.
+    pub fn click(&mut self, column: u16, row: u16) {
+        self.press(&format!("\x1b[<0;{0};{1}M\x1b[<0;{0};{1}m", column + 1, row + 1));
+    }
+
+    pub fn resize(&mut self, columns: u16, rows: u16) {
+        self.parser.screen_mut().set_size(rows, columns);
+        self.master.resize(PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }).unwrap();
+    }
+
+    /// Waits until the screen shows what `what` describes, and returns it.
+    #[track_caller]
+    pub fn wait(&mut self, what: &str, shows: impl Fn(&str) -> bool) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let text = self.text();
+            if shows(&text) {
+                return text;
+            }
+            match self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.take(&bytes),
+                Err(RecvTimeoutError::Timeout) => panic!("never saw: {what}. On the screen:\n{text}"),
+                Err(RecvTimeoutError::Disconnected) => panic!("ended before: {what}. On the screen:\n{text}"),
+            }
+        }
+    }
+
+    /// Waits until the screen contains a text.
+    #[track_caller]
+    pub fn wait_for(&mut self, needle: &str) -> String {
+        self.wait(needle, |text| text.contains(needle))
+    }
+
+    /// Waits until the screen no longer contains a text.
+    #[track_caller]
+    pub fn wait_gone(&mut self, needle: &str) -> String {
+        self.wait(&format!("no {needle}"), |text| !text.contains(needle))
+    }
+
+    /// Waits for the program to end and reads what it still wrote.
+    #[track_caller]
+    pub fn wait_end(&mut self) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.output.recv_timeout(Duration::from_millis(50)) {
+                Ok(bytes) => self.take(&bytes),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.child.wait().unwrap(),
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                while let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(200)) {
+                    self.take(&bytes);
+                }
+                return status;
+            }
+            assert!(Instant::now() < end, "did not end. On the screen:\n{}", self.text());
+        }
+    }
+
+    /// Whether the terminal was given back: cursor shown, main screen, mouse and paste off.
+    pub fn given_back(&self) -> bool {
+        let screen = self.parser.screen();
+        !screen.alternate_screen()
+            && !screen.hide_cursor()
+            && !screen.bracketed_paste()
+            && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.process_id().unwrap()
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(self.pid().cast_signed()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.raw.extend_from_slice(bytes);
+        self.parser.process(bytes);
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // A test that failed must not leave its program behind; one that has ended can't be killed again.
+        let _ended = self.child.kill();
+    }
+}

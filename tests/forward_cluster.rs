@@ -1,0 +1,248 @@
+//! Forwards through real pods.
+
+#[path = "cluster/tunnel.rs"]
+mod cluster;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use brow_tui::forward::{self, Handle, Route};
+use brow_tui::model::event::{Epoch, Event, ForwardEvent};
+use brow_tui::model::fault::{Fault, What};
+use brow_tui::model::forward::{ForwardId, ForwardSpec, Via};
+use brow_tui::model::proxy::{PodKey, PodPlace};
+use brow_tui::tunnel::{self, LeaseOptions, Tunnels};
+use bytes::Bytes;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, PostParams};
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+const NAMESPACE: &str = "brow-dev";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What `effects` does in the program, for one target.
+struct Real {
+    tunnels: Tunnels,
+    first_line: Option<&'static str>,
+}
+
+impl Route for Real {
+    type Lease = tunnel::Lease;
+
+    async fn lease(&self, via: &Via) -> Result<tunnel::Lease, Fault> {
+        let route = tunnel::Route { namespace: via.pod.namespace.clone(), pod: via.pod.name.clone(), port: via.port };
+        Ok(self.tunnels.lease(route, LeaseOptions::default()))
+    }
+
+    fn first_line(&self) -> Option<Bytes> {
+        self.first_line.map(|line| Bytes::from_static(line.as_bytes()))
+    }
+
+    async fn diagnose(&self, _: &Via, _: Duration) -> Option<Fault> {
+        Some(Fault::new(What::TargetRefused, "somewhere", "found out"))
+    }
+}
+
+struct Open {
+    handle: Handle,
+    task: JoinHandle<()>,
+    events: mpsc::Receiver<Event>,
+    locals: Vec<SocketAddr>,
+}
+
+impl Open {
+    async fn new(client: &kube::Client, via: Via, first_line: Option<&'static str>) -> Self {
+        let spec = ForwardSpec {
+            id: ForwardId(1),
+            epoch: Epoch(1),
+            target: "web".into(),
+            place: PodPlace { cluster: "brow-developer".into(), namespace: NAMESPACE.into(), label: "web".into() },
+            address: "10.99.0.10:7".parse().expect("an address"),
+            bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
+            port: 0,
+            any_port: true,
+        };
+        let (sender, events) = mpsc::channel(64);
+        let route = Real { tunnels: Tunnels::new(client.clone(), None), first_line };
+        let (handle, run) = forward::start(spec, Some(via), route, sender, &CancellationToken::new());
+        let mut open = Self { handle, task: tokio::spawn(run), events, locals: Vec::new() };
+        let ForwardEvent::Bound(locals) = open.event().await else { panic!("not bound") };
+        open.locals = locals;
+        open
+    }
+
+    async fn event(&mut self) -> ForwardEvent {
+        let event = timeout(PATIENCE, self.events.recv()).await.expect("no event").expect("ended");
+        let Event::Forward { event, .. } = event else { panic!("{event:?}") };
+        event
+    }
+
+    async fn failure(&mut self) -> Fault {
+        loop {
+            match self.event().await {
+                ForwardEvent::ConnectionFailed(fault) => return fault,
+                ForwardEvent::Up(_) | ForwardEvent::Down(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.locals[0]).await.expect("connected")
+    }
+
+    async fn close(self) {
+        self.handle.close();
+        timeout(PATIENCE, self.task).await.expect("in time").expect("ended");
+    }
+}
+
+fn via(name: &str, port: u16) -> Via {
+    Via { pod: PodKey { cluster: "brow-developer".into(), namespace: NAMESPACE.into(), name: name.into() }, port }
+}
+
+/// A client, and the names of the pods of the Deployment `web`: HTTP on 8080, echo on 7.
+async fn cluster() -> Option<(kube::Client, Vec<String>)> {
+    let kubeconfig = cluster::kubeconfig()?;
+    let client = cluster::client(cluster::config(&kubeconfig, "brow-developer").await);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    let list = pods.list(&ListParams::default().labels("app=web")).await.expect("pods");
+    let names = list.items.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    Some((client, names.filter_map(|pod| pod.metadata.name).collect()))
+}
+
+async fn ask_name(open: &Open) -> String {
+    let mut client = open.connect().await;
+    client.write_all(b"GET / HTTP/1.0\r\n\r\n").await.expect("asked");
+    let mut answer = String::new();
+    timeout(PATIENCE, client.read_to_string(&mut answer)).await.expect("in time").expect("answered");
+    answer
+}
+
+#[tokio::test]
+async fn bytes_through_a_pod_are_counted_exactly() {
+    let Some((client, pods)) = cluster().await else { return };
+    let open = Open::new(&client, via(&pods[0], 7), None).await;
+    let bytes: Vec<u8> = (0..3_000_001_u32).map(|i| i.to_le_bytes()[0] ^ i.to_le_bytes()[2]).collect();
+    let (mut read, mut write) = open.connect().await.into_split();
+    let sent = bytes.clone();
+    let sender = tokio::spawn(async move {
+        write.write_all(&sent).await.expect("sent");
+        write
+    });
+    let mut back = vec![0; bytes.len()];
+    timeout(PATIENCE, read.read_exact(&mut back)).await.expect("in time").expect("echoed");
+    assert_eq!(Sha256::digest(&back), Sha256::digest(&bytes));
+    drop((sender.await.expect("sent"), read));
+    let ended = async {
+        while open.handle.counts().open > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, ended).await.expect("in time");
+    let counts = open.handle.counts();
+    assert_eq!((counts.up, counts.down), (bytes.len() as u64, bytes.len() as u64));
+    assert_eq!((counts.total, counts.failed), (1, 0));
+    assert!(open.handle.tunnel().is_some());
+    open.close().await;
+}
+
+#[tokio::test]
+async fn a_forward_moves_from_pod_to_pod() {
+    let Some((client, pods)) = cluster().await else { return };
+    let open = Open::new(&client, via(&pods[0], 8080), None).await;
+    assert!(ask_name(&open).await.contains(&pods[0]));
+    open.handle.point(Some(via(&pods[1], 8080)), false);
+    // The order to move and the next connection are not one: it may still find the old way.
+    let moved = async { while !ask_name(&open).await.contains(&pods[1]) {} };
+    timeout(PATIENCE, moved).await.expect("moved");
+    assert_eq!(open.handle.counts().failed, 0);
+    open.close().await;
+}
+
+#[tokio::test]
+async fn a_port_where_nothing_listens_fails_that_connection_only() {
+    let Some((client, pods)) = cluster().await else { return };
+    let mut open = Open::new(&client, via(&pods[0], 9), None).await;
+    for _ in 0..2 {
+        let mut client = open.connect().await;
+        let end = timeout(PATIENCE, client.read(&mut [0])).await.expect("in time");
+        assert_eq!(end.expect_err("not an orderly end").kind(), std::io::ErrorKind::ConnectionReset);
+        let fault = open.failure().await;
+        assert_eq!(fault.what, What::TargetRefused, "{fault:?}");
+    }
+    open.handle.point(Some(via("no-such-pod", 7)), false);
+    let mut client = open.connect().await;
+    assert!(timeout(PATIENCE, client.read(&mut [0])).await.expect("in time").is_err());
+    let gone = async { while open.failure().await.what != What::PodDeleted {} };
+    timeout(PATIENCE, gone).await.expect("told");
+    open.handle.point(Some(via(&pods[0], 8080)), false);
+    let back = async { while !ask_name(&open).await.contains(&pods[0]) {} };
+    timeout(PATIENCE, back).await.expect("back");
+    open.close().await;
+}
+
+/// A pod as the program makes them, with a relay that takes its time to listen.
+fn relay(name: &str) -> Pod {
+    let script = "sleep 2; exec socat TCP-LISTEN:1080,fork,reuseaddr,bind=127.0.0.1 \
+        SYSTEM:'IFS= read -r t && exec socat STDIO \"TCP:$t\"',nofork";
+    let pod = serde_json::json!({
+        "metadata": { "name": name },
+        "spec": {
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": 300,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{
+                "name": "relay",
+                "image": "alpine/socat:latest",
+                "imagePullPolicy": "IfNotPresent",
+                "command": ["sh", "-c", script],
+            }],
+        },
+    });
+    serde_json::from_value(pod).expect("a pod")
+}
+
+#[tokio::test]
+async fn a_fresh_relay_is_waited_for_and_its_target_asked() {
+    let Some((client, _)) = cluster().await else { return };
+    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    let name = format!("forward-test-{}", std::process::id());
+    pods.create(&PostParams::default(), &relay(&name)).await.expect("created");
+    let result = tokio::spawn(through_relay(client, name.clone())).await;
+    pods.delete(&name, &DeleteParams::default()).await.expect("deleted");
+    result.expect("the story");
+}
+
+async fn through_relay(client: kube::Client, name: String) {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    let running = kube::runtime::wait::await_condition(pods, &name, kube::runtime::conditions::is_pod_running());
+    timeout(PATIENCE, running).await.expect("in time").expect("running");
+    let open = Open::new(&client, via(&name, 1080), Some("10.99.0.10:7\n")).await;
+    // The relay does not listen yet; the connection does not notice.
+    let mut echo = open.connect().await;
+    echo.write_all(b"through the relay").await.expect("sent");
+    let mut back = [0; 17];
+    timeout(PATIENCE, echo.read_exact(&mut back)).await.expect("in time").expect("echoed");
+    assert_eq!(&back, b"through the relay");
+    assert_eq!((open.handle.counts().up, open.handle.counts().down), (17, 17), "without the address line");
+    assert_eq!(open.handle.counts().failed, 0);
+    drop(echo);
+    open.close().await;
+
+    // A target that refuses looks like one, not like an orderly end.
+    let mut open = Open::new(&client, via(&name, 1080), Some("10.99.0.10:4\n")).await;
+    let mut refused = open.connect().await;
+    refused.write_all(b"anybody?").await.expect("sent");
+    let end = timeout(PATIENCE, refused.read(&mut [0])).await.expect("in time");
+    assert_eq!(end.expect_err("not an orderly end").kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(open.failure().await.detail, "found out");
+    open.close().await;
+}

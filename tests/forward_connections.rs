@@ -1,0 +1,214 @@
+//! What happens to one connection of a forward, and to many at once.
+
+mod forward_fake;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use brow_tui::model::fault::{Fault, What};
+use brow_tui::model::forward::Counts;
+use brow_tui::tunnel::Error;
+use forward_fake::{Forward, World, echo, end, say, server, silent, until, via};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+async fn world() -> Arc<World> {
+    let world = Arc::new(World::default());
+    let (port, _) = server(echo).await;
+    world.add("web-1", port);
+    world
+}
+
+#[tokio::test]
+async fn both_families_lead_to_the_pod() {
+    let forward = Forward::open(&world().await, Some(via("web-1")), false).await;
+    for local in &forward.locals {
+        say(&mut TcpStream::connect(local).await.expect("connected"), b"hello").await;
+    }
+    assert!(forward.locals.iter().all(|local| local.ip().is_loopback()));
+    assert_eq!(forward.handle.counts().total, forward.locals.len() as u64);
+    assert_eq!(forward.world.without_nodelay.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn counters_are_exact() {
+    let world = Arc::new(World::default());
+    // A relay: takes a line, then echoes.
+    let (port, _) = server(|mut stream| async move {
+        let mut byte = [0];
+        while byte != *b"\n" {
+            stream.read_exact(&mut byte).await?;
+        }
+        echo(stream).await
+    })
+    .await;
+    world.add("web-1", port);
+    let forward = Forward::open(&world, Some(via("web-1")), true).await;
+    let mut expected = Counts::default();
+    for size in [1_u32, 1_460, 65_536, 1_000_003] {
+        let bytes: Vec<u8> = (0..size).map(|i| i.to_le_bytes()[0] ^ i.to_le_bytes()[1]).collect();
+        let client = forward.connect().await;
+        let (mut read, mut write) = client.into_split();
+        let sent = bytes.clone();
+        let sender = tokio::spawn(async move {
+            write.write_all(&sent).await.expect("sent");
+            write.shutdown().await.expect("ended");
+        });
+        let mut back = Vec::new();
+        read.read_to_end(&mut back).await.expect("echoed");
+        sender.await.expect("sent");
+        assert!(back == bytes, "{size} bytes came back changed");
+        expected.total += 1;
+        expected.up += u64::from(size);
+        expected.down += u64::from(size);
+    }
+    until("all ended", || forward.handle.counts().open == 0).await;
+    assert_eq!(forward.handle.sample().counts, expected);
+}
+
+#[tokio::test]
+async fn a_half_closed_client_gets_the_whole_answer() {
+    let world = Arc::new(World::default());
+    let (port, _) = server(|mut stream| async move {
+        let mut asked = Vec::new();
+        stream.read_to_end(&mut asked).await?;
+        for _ in 0..asked.len() {
+            stream.write_all(&[b'a'; 1_000]).await?;
+        }
+        stream.shutdown().await
+    })
+    .await;
+    world.add("web-1", port);
+    let forward = Forward::open(&world, Some(via("web-1")), false).await;
+    let mut client = forward.connect().await;
+    client.write_all(&[b'q'; 200]).await.expect("asked");
+    client.shutdown().await.expect("half closed");
+    assert_eq!(end(client).await, (vec![b'a'; 200_000], false));
+}
+
+#[tokio::test]
+async fn a_failed_connection_is_reset_and_told_and_the_forward_goes_on() {
+    let world = world().await;
+    let mut forward = Forward::open(&world, Some(via("web-1")), false).await;
+    world.change("web-1", |pod| pod.open_fails = Some(Error::Refused { text: "connection refused".into() }));
+    assert_eq!(end(forward.connect().await).await, (Vec::new(), true));
+    let fault = forward.failure().await;
+    assert_eq!((fault.what, fault.thing.as_str()), (What::TargetRefused, "10.0.0.1:3306"));
+    assert_eq!(forward.handle.counts(), Counts { total: 1, failed: 1, ..Counts::default() });
+    world.change("web-1", |pod| pod.open_fails = None);
+    say(&mut forward.connect().await, b"again").await;
+}
+
+#[tokio::test]
+async fn a_reset_in_the_pod_is_a_reset_here() {
+    let world = Arc::new(World::default());
+    let (port, _) = server(|mut stream| async move {
+        let mut scrap = [0; 4];
+        stream.read_exact(&mut scrap).await?;
+        socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO))
+    })
+    .await;
+    world.add("web-1", port);
+    let mut forward = Forward::open(&world, Some(via("web-1")), false).await;
+    let mut client = forward.connect().await;
+    client.write_all(b"fall").await.expect("sent");
+    assert_eq!(end(client).await, (Vec::new(), true));
+    assert_eq!(forward.failure().await.what, What::TargetReset);
+}
+
+#[tokio::test]
+async fn a_client_that_resets_is_no_failure() {
+    let forward = Forward::open(&world().await, Some(via("web-1")), false).await;
+    let mut client = forward.connect().await;
+    say(&mut client, b"hello").await;
+    socket2::SockRef::from(&client).set_linger(Some(std::time::Duration::ZERO)).expect("set");
+    drop(client);
+    until("ended", || forward.handle.counts().open == 0).await;
+    assert_eq!(forward.handle.counts().failed, 0);
+}
+
+#[tokio::test]
+async fn a_storm_of_failures_is_counted_in_full_and_told_in_part() {
+    let world = world().await;
+    let mut forward = Forward::open(&world, Some(via("web-1")), false).await;
+    world.change("web-1", |pod| pod.open_fails = Some(Error::Refused { text: String::new() }));
+    for _ in 0..300 {
+        assert!(end(forward.connect().await).await.1);
+    }
+    until("all failed", || forward.handle.counts().failed == 300).await;
+    let mut told = 0;
+    while let Ok(event) = forward.events.try_recv() {
+        told += usize::from(format!("{event:?}").contains("ConnectionFailed"));
+    }
+    assert!((1..60).contains(&told), "{told} of 300");
+}
+
+#[tokio::test]
+async fn a_relay_that_ends_without_a_byte_is_asked_why() {
+    let world = Arc::new(World::default());
+    let (port, _) = server(silent).await;
+    world.add("web-1", port);
+    let fault = Fault::new(What::TargetRefused, "10.0.0.1:3306", "Connection refused");
+    *world.reason.lock().expect("reason") = Some(fault.clone());
+    let mut forward = Forward::open(&world, Some(via("web-1")), true).await;
+    let clients = futures::future::join_all((0..20).map(|_| forward.connect())).await;
+    for (bytes, reset) in futures::future::join_all(clients.into_iter().map(end)).await {
+        assert!(bytes.is_empty() && reset);
+    }
+    assert_eq!(forward.failure().await, fault);
+    until("all failed", || forward.handle.counts().failed == 20).await;
+    // They failed together, so they share the answer.
+    assert!(world.diagnoses.load(Ordering::SeqCst) < 20);
+}
+
+#[tokio::test]
+async fn a_target_that_hangs_up_without_a_word_is_no_failure() {
+    let world = Arc::new(World::default());
+    let (port, _) = server(silent).await;
+    world.add("web-1", port);
+    let forward = Forward::open(&world, Some(via("web-1")), true).await;
+    assert_eq!(end(forward.connect().await).await, (Vec::new(), false));
+    assert_eq!(forward.handle.counts().failed, 0);
+    assert_eq!(world.diagnoses.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_fresh_relay_is_given_time_to_listen() {
+    let world = world().await;
+    world.change("web-1", |pod| pod.probes_refused = 3);
+    let forward = Forward::open(&world, Some(via("web-1")), true).await;
+    let mut client = forward.connect().await;
+    // The address line comes back too: it is an echo.
+    let mut line = [0; 14];
+    client.read_exact(&mut line).await.expect("the line");
+    assert_eq!(&line, b"10.0.0.1:3306\n");
+    assert_eq!(world.probes.load(Ordering::SeqCst), 4);
+    drop(client);
+    let mut client = forward.connect().await;
+    client.read_exact(&mut line).await.expect("the line");
+    assert_eq!(world.probes.load(Ordering::SeqCst), 4, "asked once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_hundred_connections_at_once() {
+    let forward = Arc::new(Forward::open(&world().await, Some(via("web-1")), false).await);
+    let gate = Arc::new(tokio::sync::Barrier::new(500));
+    let clients: Vec<_> = (0..500_u32)
+        .map(|i| {
+            let (forward, gate) = (Arc::clone(&forward), Arc::clone(&gate));
+            tokio::spawn(async move {
+                let mut client = forward.connect().await;
+                let text = vec![i.to_le_bytes()[0]; 10_000];
+                say(&mut client, &text).await;
+                // All are open before the first one closes.
+                gate.wait().await;
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.expect("answered");
+    }
+    until("all ended", || forward.handle.counts().open == 0).await;
+    let counts = Counts { open: 0, total: 500, failed: 0, up: 5_000_000, down: 5_000_000 };
+    assert_eq!(forward.handle.counts(), counts);
+}

@@ -1,0 +1,341 @@
+//! Forwards without a cluster: pods that are servers in this process, and tunnels that are plain connections to them.
+
+#![allow(dead_code, reason = "each story uses its part")]
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use brow_tui::forward::{self, Handle, Lease, Route};
+use brow_tui::model::event::{Epoch, Event, ForwardEvent};
+use brow_tui::model::fault::Fault;
+use brow_tui::model::forward::{ForwardId, ForwardSpec, Via};
+use brow_tui::model::proxy::{PodKey, PodPlace};
+use brow_tui::tunnel::{Counters, Error, Protocol, Stats, Summary};
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Longer than anything here takes; only a broken test waits for it.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the tests set and look at.
+#[derive(Default)]
+pub struct World {
+    pub pods: Mutex<HashMap<String, Pod>>,
+    /// Fails every request for a lease while it is set.
+    pub no_lease: Mutex<Option<Fault>>,
+    /// What a diagnosis finds.
+    pub reason: Mutex<Option<Fault>>,
+    pub asked_leases: AtomicUsize,
+    pub live_leases: AtomicUsize,
+    pub diagnoses: AtomicUsize,
+    pub probes: AtomicUsize,
+    pub without_nodelay: AtomicUsize,
+}
+
+/// A pod: where its port leads, and how it and its tunnels behave.
+#[derive(Clone)]
+pub struct Pod {
+    pub port: SocketAddr,
+    pub open_fails: Option<Error>,
+    pub probes_refused: usize,
+    pub stats: Stats,
+}
+
+impl World {
+    pub fn add(&self, name: &str, port: SocketAddr) {
+        let stats = Stats { protocol: Some(Protocol::Spdy), tunnels: 1, ..Stats::default() };
+        let pod = Pod { port, open_fails: None, probes_refused: 0, stats };
+        self.pods.lock().expect("pods").insert(name.to_owned(), pod);
+    }
+
+    pub fn change(&self, name: &str, change: impl FnOnce(&mut Pod)) {
+        change(self.pods.lock().expect("pods").get_mut(name).expect("a pod"));
+    }
+
+    fn pod(&self, name: &str) -> Option<Pod> {
+        self.pods.lock().expect("pods").get(name).cloned()
+    }
+}
+
+pub struct FakeRoute {
+    pub world: Arc<World>,
+    pub relayed: bool,
+}
+
+impl Route for FakeRoute {
+    type Lease = FakeLease;
+
+    async fn lease(&self, via: &Via) -> Result<FakeLease, Fault> {
+        self.world.asked_leases.fetch_add(1, Ordering::SeqCst);
+        if let Some(fault) = self.world.no_lease.lock().expect("fault").clone() {
+            return Err(fault);
+        }
+        self.world.live_leases.fetch_add(1, Ordering::SeqCst);
+        Ok(FakeLease { world: Arc::clone(&self.world), pod: via.pod.name.clone() })
+    }
+
+    fn first_line(&self) -> Option<Bytes> {
+        self.relayed.then(|| Bytes::from_static(b"10.0.0.1:3306\n"))
+    }
+
+    async fn diagnose(&self, _: &Via, _: Duration) -> Option<Fault> {
+        self.world.diagnoses.fetch_add(1, Ordering::SeqCst);
+        self.world.reason.lock().expect("reason").clone()
+    }
+}
+
+pub struct FakeLease {
+    world: Arc<World>,
+    pod: String,
+}
+
+impl Drop for FakeLease {
+    fn drop(&mut self) {
+        self.world.live_leases.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Lease for FakeLease {
+    type Stream = TcpStream;
+
+    async fn open(&self) -> Result<TcpStream, Error> {
+        let pod = self.world.pod(&self.pod).ok_or(Error::NoSuchPod { text: self.pod.clone() })?;
+        if let Some(error) = pod.open_fails {
+            return Err(error);
+        }
+        TcpStream::connect(pod.port).await.map_err(|error| Error::Refused { text: error.to_string() })
+    }
+
+    async fn probe(&self) -> Result<(), Error> {
+        self.world.probes.fetch_add(1, Ordering::SeqCst);
+        let mut pods = self.world.pods.lock().expect("pods");
+        match pods.get_mut(&self.pod) {
+            Some(pod) if pod.probes_refused > 0 => {
+                pod.probes_refused -= 1;
+                Err(Error::Refused { text: "connection refused".into() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn splice(
+        &self,
+        local: Arc<TcpStream>,
+        mut stream: TcpStream,
+        first_line: Option<Bytes>,
+        counters: &Arc<Counters>,
+    ) -> Result<Summary, Error> {
+        if !local.nodelay().unwrap_or(false) {
+            self.world.without_nodelay.fetch_add(1, Ordering::SeqCst);
+        }
+        let relayed = first_line.is_some();
+        let (mut pod_read, mut pod_write) = stream.split();
+        let mut up = 0;
+        let mut down = 0;
+        let upward = async {
+            if let Some(line) = first_line {
+                pod_write.write_all(&line).await?;
+            }
+            let mut buffer = vec![0; 16 * 1024];
+            loop {
+                let count = read(&local, &mut buffer).await?;
+                if count == 0 {
+                    pod_write.shutdown().await?;
+                    return std::future::pending::<io::Result<()>>().await;
+                }
+                pod_write.write_all(&buffer[..count]).await?;
+                counters.up.fetch_add(count as u64, Ordering::Relaxed);
+                up += count as u64;
+            }
+        };
+        let downward = async {
+            let mut buffer = vec![0; 16 * 1024];
+            loop {
+                let count = pod_read.read(&mut buffer).await.map_err(from_pod)?;
+                if count == 0 {
+                    return Ok(());
+                }
+                write(&local, &buffer[..count]).await?;
+                counters.down.fetch_add(count as u64, Ordering::Relaxed);
+                down += count as u64;
+            }
+        };
+        let ended = tokio::select! {
+            ended = upward => ended,
+            ended = downward => ended,
+        };
+        // Takes out what the pod's side said; all else is the local program's.
+        ended.map_err(Error::from_io)?;
+        if !(relayed && down == 0) {
+            let _ = socket2::SockRef::from(&*local).shutdown(std::net::Shutdown::Write);
+        }
+        Ok(Summary { up, down, first_byte: None })
+    }
+
+    fn stats(&self) -> Stats {
+        self.world.pod(&self.pod).map(|pod| pod.stats).unwrap_or_default()
+    }
+}
+
+fn from_pod(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::ConnectionReset { io::Error::other(Error::Reset) } else { error }
+}
+
+async fn read(local: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        local.readable().await?;
+        match local.try_read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            done => return done,
+        }
+    }
+}
+
+async fn write(local: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        local.writable().await?;
+        match local.try_write(bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A server in this process; `talk` serves one connection. It ends with the test's runtime.
+pub async fn server<F>(talk: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> (SocketAddr, JoinHandle<()>)
+where
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let task = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let talk = talk(stream);
+            tokio::spawn(async move {
+                let _ = talk.await;
+            });
+        }
+    });
+    (address, task)
+}
+
+/// Sends everything back, until its client ends.
+pub async fn echo(mut stream: TcpStream) -> io::Result<()> {
+    let (mut read, mut write) = stream.split();
+    tokio::io::copy(&mut read, &mut write).await?;
+    write.shutdown().await
+}
+
+/// Ends without a word, but only after the address line: what a relay does that cannot reach its target.
+pub async fn silent(mut stream: TcpStream) -> io::Result<()> {
+    let mut byte = [0];
+    while stream.read(&mut byte).await? > 0 && byte != *b"\n" {}
+    stream.shutdown().await
+}
+
+/// A forward under test.
+pub struct Forward {
+    pub world: Arc<World>,
+    pub handle: Handle,
+    pub events: mpsc::Receiver<Event>,
+    pub token: CancellationToken,
+    pub task: JoinHandle<()>,
+    pub locals: Vec<SocketAddr>,
+}
+
+pub const BOTH: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
+pub fn spec(port: u16) -> ForwardSpec {
+    ForwardSpec {
+        id: ForwardId(7),
+        epoch: Epoch(3),
+        target: "db".into(),
+        place: PodPlace { cluster: "dev".into(), namespace: "default".into(), label: "db".into() },
+        address: "10.0.0.1:3306".parse().expect("an address"),
+        bind: BOTH.to_vec(),
+        port,
+        any_port: port == 0,
+    }
+}
+
+pub fn via(name: &str) -> Via {
+    let pod = PodKey { cluster: "dev".into(), namespace: "default".into(), name: name.into() };
+    Via { pod, port: 1080 }
+}
+
+impl Forward {
+    /// Opens a forward and waits until it listens.
+    pub async fn open(world: &Arc<World>, via: Option<Via>, relayed: bool) -> Self {
+        let token = CancellationToken::new();
+        let (sender, events) = mpsc::channel(64);
+        let route = FakeRoute { world: Arc::clone(world), relayed };
+        let (handle, run) = forward::start(spec(0), via, route, sender, &token);
+        let task = tokio::spawn(run);
+        let mut forward = Self { world: Arc::clone(world), handle, events, token, task, locals: Vec::new() };
+        let ForwardEvent::Bound(locals) = forward.event().await else { panic!("not bound first") };
+        forward.locals = locals;
+        forward
+    }
+
+    pub async fn event(&mut self) -> ForwardEvent {
+        let event = tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("no event").expect("ended");
+        let Event::Forward { id: ForwardId(7), epoch: Epoch(3), event } = event else { panic!("{event:?}") };
+        event
+    }
+
+    /// The next failure of a connection.
+    pub async fn failure(&mut self) -> Fault {
+        loop {
+            match self.event().await {
+                ForwardEvent::ConnectionFailed(fault) => return fault,
+                ForwardEvent::Up(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    pub async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.locals.first().expect("a listener")).await.expect("connected")
+    }
+}
+
+/// Waits until something holds.
+pub async fn until(what: &str, holds: impl Fn() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// Sends a text and reads it back.
+pub async fn say(client: &mut TcpStream, text: &[u8]) {
+    client.write_all(text).await.expect("sent");
+    let mut back = vec![0; text.len()];
+    tokio::time::timeout(PATIENCE, client.read_exact(&mut back)).await.expect("in time").expect("an answer");
+    assert_eq!(back, text);
+}
+
+/// How a connection ended: what came, and whether it was reset.
+pub async fn end(mut client: TcpStream) -> (Vec<u8>, bool) {
+    let mut all = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, client.read_to_end(&mut all)).await.expect("an end");
+    match read {
+        Ok(_) => (all, false),
+        Err(error) => {
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{error}");
+            (all, true)
+        }
+    }
+}

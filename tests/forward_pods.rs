@@ -1,0 +1,203 @@
+//! A forward whose pod comes, goes, moves, and loses its tunnel.
+
+mod forward_fake;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use brow_tui::forward;
+use brow_tui::model::event::{Event, ForwardEvent};
+use brow_tui::model::fault::{Fault, Remedy, What};
+use brow_tui::model::forward::TunnelInfo;
+use brow_tui::tunnel::Error;
+use forward_fake::{FakeRoute, Forward, World, echo, end, say, server, spec, until, via};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Two pods that say which one they are before they echo.
+async fn world() -> Arc<World> {
+    let world = Arc::new(World::default());
+    for (pod, name) in [("web-1", b'1'), ("web-2", b'2')] {
+        let (port, _) = server(move |mut stream| async move {
+            stream.write_all(&[name]).await?;
+            echo(stream).await
+        })
+        .await;
+        world.add(pod, port);
+    }
+    world
+}
+
+async fn who(client: &mut TcpStream) -> char {
+    char::from(client.read_u8().await.expect("a name"))
+}
+
+#[tokio::test]
+async fn connections_wait_for_a_pod_that_is_coming() {
+    let forward = Forward::open(&world().await, None, false).await;
+    forward.handle.point(None, true);
+    let mut client = forward.connect().await;
+    client.write_all(b"early").await.expect("sent");
+    until("accepted", || forward.handle.counts().open == 1).await;
+    assert_eq!(forward.handle.tunnel(), None);
+    forward.handle.point(Some(via("web-1")), false);
+    assert_eq!(who(&mut client).await, '1');
+    let mut back = [0; 5];
+    client.read_exact(&mut back).await.expect("echoed");
+    assert_eq!(&back, b"early");
+}
+
+#[tokio::test]
+async fn connections_fail_at_once_where_no_pod_is_coming() {
+    let mut forward = Forward::open(&world().await, None, false).await;
+    let waiting = forward.connect().await;
+    until("accepted", || forward.handle.counts().open == 1).await;
+    forward.handle.point(None, false);
+    assert_eq!(end(waiting).await, (Vec::new(), true));
+    assert_eq!(end(forward.connect().await).await, (Vec::new(), true));
+    let fault = forward.failure().await;
+    assert_eq!((fault.what, fault.thing.as_str()), (What::NoPod, "db"));
+    forward.handle.point(Some(via("web-2")), false);
+    assert_eq!(who(&mut forward.connect().await).await, '2');
+}
+
+#[tokio::test]
+async fn a_move_takes_new_connections_and_leaves_the_old() {
+    let mut forward = Forward::open(&world().await, Some(via("web-1")), false).await;
+    let mut old = forward.connect().await;
+    assert_eq!(who(&mut old).await, '1');
+    assert_eq!(forward.event().await, ForwardEvent::Up(via("web-1")));
+    forward.handle.point(Some(via("web-2")), false);
+    assert_eq!(forward.event().await, ForwardEvent::Up(via("web-2")));
+    let mut new = forward.connect().await;
+    assert_eq!(who(&mut new).await, '2');
+    say(&mut old, b"still here").await;
+    say(&mut new, b"and here").await;
+    assert_eq!(forward.world.live_leases.load(Ordering::SeqCst), 2);
+    drop(old);
+    until("the old lease is gone", || forward.world.live_leases.load(Ordering::SeqCst) == 1).await;
+    say(&mut new, b"and on").await;
+}
+
+#[tokio::test]
+async fn a_connection_that_finds_its_pod_gone_moves_with_the_forward() {
+    let world = world().await;
+    let forward = Forward::open(&world, Some(via("web-1")), false).await;
+    world.pods.lock().expect("pods").remove("web-1");
+    let mut client = forward.connect().await;
+    until("accepted", || forward.handle.counts().open == 1).await;
+    forward.handle.point(Some(via("web-2")), false);
+    assert_eq!(who(&mut client).await, '2');
+    assert_eq!(forward.handle.counts().failed, 0);
+}
+
+#[tokio::test]
+async fn a_pod_that_is_gone_for_good_is_the_reason() {
+    let world = world().await;
+    let mut forward = Forward::open(&world, Some(via("web-1")), false).await;
+    world.pods.lock().expect("pods").remove("web-1");
+    assert!(end(forward.connect().await).await.1);
+    let fault = forward.failure().await;
+    assert_eq!((fault.what, fault.thing.as_str()), (What::PodDeleted, "web-1"));
+}
+
+#[tokio::test]
+async fn a_broken_tunnel_is_told_once_and_its_return_too() {
+    let world = world().await;
+    let mut forward = Forward::open(&world, Some(via("web-1")), false).await;
+    assert_eq!(forward.event().await, ForwardEvent::Up(via("web-1")));
+    until("shown", || forward.handle.tunnel().is_some()).await;
+    assert_eq!(forward.handle.tunnel(), Some(TunnelInfo { protocol: "spdy".into(), rtt: None }));
+    for round in 0..3 {
+        let trouble = Error::TunnelLost { text: format!("cut {round}") };
+        world.change("web-1", |pod| {
+            pod.stats.tunnels = 0;
+            pod.stats.trouble = Some(trouble.clone());
+            pod.open_fails = Some(trouble);
+        });
+        // A connection that fails makes it seen at once; however many do, it is told once.
+        for _ in 0..3 {
+            assert!(end(forward.connect().await).await.1);
+        }
+        let down = loop {
+            match forward.event().await {
+                ForwardEvent::Down(fault) => break fault,
+                ForwardEvent::ConnectionFailed(_) => {}
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!((down.what, &down.remedy), (What::Tunnel, &Remedy::Retrying));
+        assert_eq!(forward.handle.tunnel(), None);
+        world.change("web-1", |pod| {
+            pod.stats.tunnels = 1;
+            pod.stats.trouble = None;
+            pod.open_fails = None;
+        });
+        say(&mut skip_name(&forward).await, b"back").await;
+        loop {
+            match forward.event().await {
+                ForwardEvent::Up(up) => {
+                    assert_eq!(up, via("web-1"));
+                    break;
+                }
+                ForwardEvent::ConnectionFailed(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+async fn skip_name(forward: &Forward) -> TcpStream {
+    let mut client = forward.connect().await;
+    who(&mut client).await;
+    client
+}
+
+#[tokio::test]
+async fn a_refused_lease_is_tried_again_for_whoever_comes() {
+    let world = world().await;
+    let fault = Fault::new(What::Unreachable, "dev", "no route to host");
+    *world.no_lease.lock().expect("fault") = Some(fault.clone());
+    let mut forward = Forward::open(&world, Some(via("web-1")), false).await;
+    assert_eq!(forward.event().await, ForwardEvent::Down(fault.clone()));
+    assert!(end(forward.connect().await).await.1);
+    assert_eq!(forward.failure().await, fault);
+    *world.no_lease.lock().expect("fault") = None;
+    assert_eq!(who(&mut forward.connect().await).await, '1');
+    assert_eq!(forward.event().await, ForwardEvent::Up(via("web-1")));
+}
+
+#[tokio::test]
+async fn a_taken_port_is_told_and_ends_the_forward() {
+    let world = world().await;
+    let first = Forward::open(&world, Some(via("web-1")), false).await;
+    let port = first.locals[0].port();
+    let open = |world: &Arc<World>| {
+        let (sender, events) = mpsc::channel(8);
+        let route = FakeRoute { world: Arc::clone(world), relayed: false };
+        let token = CancellationToken::new();
+        let (handle, run) = forward::start(spec(port), Some(via("web-1")), route, sender, &token);
+        (handle, tokio::spawn(run), events)
+    };
+    let (_handle, task, mut events) = open(&world);
+    let Some(Event::Forward { event: ForwardEvent::NotBound(fault), .. }) = events.recv().await else {
+        panic!("bound twice")
+    };
+    assert_eq!(fault.what, What::PortInUse);
+    assert!(fault.detail.starts_with(&format!("pid {}", std::process::id())), "{}", fault.detail);
+    assert!(matches!(fault.remedy, Remedy::OtherPort(_)));
+    task.await.expect("ended");
+    assert!(events.recv().await.is_none(), "nothing after that: the row stays to show the reason");
+
+    // Closed with a connection open, the port is free again at once.
+    let client = skip_name(&first).await;
+    first.handle.close();
+    first.task.await.expect("closed");
+    let (handle, task, mut events) = open(&world);
+    let bound = events.recv().await;
+    assert!(matches!(bound, Some(Event::Forward { event: ForwardEvent::Bound(_), .. })), "{bound:?}");
+    drop((client, handle));
+    task.await.expect("closed by dropping the handle");
+}
