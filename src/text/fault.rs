@@ -39,7 +39,9 @@ impl Text {
     /// A fault in words.
     pub fn fault(&self, fault: &Fault) -> FaultWords {
         let thing = ("thing", fault.thing.as_str());
-        let by_kind = |table| self.fill(&format!("{table}.{}", Name(fault.what)), &[thing]);
+        // The thing without where it is: `dev/payments` is the namespace `payments`.
+        let name = ("name", fault.thing.rsplit('/').next().unwrap_or_default());
+        let by_kind = |table| self.fill(&format!("{table}.{}", Name(fault.what)), &[thing, name]);
         let (what, remedy) = match &fault.remedy {
             Remedy::Retrying => (by_kind("fault"), self.get("remedy.retrying").to_owned()),
             Remedy::Grant(grant) => {
@@ -56,7 +58,11 @@ impl Text {
             }
             Remedy::ByKind => (by_kind("fault"), by_kind("remedy")),
         };
-        FaultWords { what, detail: fault.detail.trim().to_owned(), remedy }
+        let detail = match (fault.what, fault.detail.trim()) {
+            (What::PortInUse, holder) if !holder.is_empty() => self.fill("fault.held", &[("detail", holder)]),
+            (_, words) => words.to_owned(),
+        };
+        FaultWords { what, detail, remedy }
     }
 
     /// A fault for the clipboard: its words and, where a right is missing, what grants it. All but that is a comment,

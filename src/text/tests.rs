@@ -116,11 +116,8 @@ fn there_is_nothing_that_nobody_asks_for() {
             asked.extend([text.to_owned(), format!("field.{text}")]);
         }
     }
-    // Rooms that are yet to be written ask for these.
-    let later = ["dialog.", "view."];
     let unused: Vec<String> = words(Language::En)
         .into_keys()
-        .filter(|key| !later.iter().any(|table| key.starts_with(table)))
         .filter(|key| !asked.contains(key) && !key.strip_suffix("-one").is_some_and(|many| asked.contains(many)))
         .collect();
     assert!(unused.is_empty(), "nobody asks for {unused:?}");
@@ -134,7 +131,7 @@ fn faults_name_their_thing_and_say_what_to_do() {
             let said = text.fault(&Fault::new(what, "THING", " words "));
             assert!(said.what.contains("THING") && !said.what.contains('{'), "{what:?}: {}", said.what);
             assert!(said.remedy.chars().count() > 5 && !said.remedy.contains('{'), "{what:?}: {}", said.remedy);
-            assert_eq!(said.detail, "words");
+            assert!(said.detail.ends_with("words"), "{what:?}: {}", said.detail);
         }
     }
 }
@@ -152,10 +149,10 @@ fn a_missing_right_is_named_with_its_place() {
     let yaml: Vec<&str> = copy.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(yaml[0], "apiVersion: rbac.authorization.k8s.io/v1");
     assert!(copy.contains("name: \"anna\""), "{copy}");
-    let port = Fault::new(What::PortInUse, "127.0.0.1:3306", "").with(Remedy::OtherPort(3307));
+    let port = Fault::new(What::PortInUse, "3306", "pid 7 (mysqld)").with(Remedy::OtherPort(3307));
     assert_eq!(
         text.to_copy(&port),
-        "127.0.0.1:3306 is in use\nPort 3307 is free: give the target that local port, or leave the port empty to \
+        "Local port 3306 is taken\nheld by pid 7 (mysqld)\nPort 3307 is free: give the target that local port, or leave the port empty to \
          get any."
     );
     let again = Fault::new(What::Tunnel, "pod", "").with(Remedy::Retrying);

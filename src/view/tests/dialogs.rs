@@ -59,7 +59,7 @@ fn one_field() {
 fn questions() {
     let targets = [target("a", "dev", "10.0.0.1:80", 80, &[]), target("b", "dev", "10.0.0.2:80", 0, &[])];
     let spec = forward(9, &targets[0], 3306, ForwardState::Failed).spec;
-    let taken = Fault::new(What::PortInUse, "127.0.0.1:3306", "mysqld (4711)").with(Remedy::OtherPort(3307));
+    let taken = Fault::new(What::PortInUse, "3306", "pid 4711 (mysqld)").with(Remedy::OtherPort(3307));
     let questions = [
         ("delete", Question::DeleteTargets(vec!["mysql-dev".to_owned(), "redis".to_owned()]), 0),
         ("kill", Question::KillPods(busy().pod_list.order.clone()), 1),
