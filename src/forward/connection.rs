@@ -48,7 +48,6 @@ pub(super) async fn serve<R: Route>(shared: &Shared<R>, local: TcpStream) {
 }
 
 async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(), End> {
-    let began = Instant::now();
     let first_line = shared.route.first_line();
     let relayed = first_line.is_some();
     let (line, stream) = open(shared, relayed).await?;
@@ -60,7 +59,7 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
     };
     if relayed
         && unexplained
-        && let Some(fault) = line.reason(&shared.route, began.elapsed()).await
+        && let Some(fault) = line.reason(&shared.route).await
     {
         return Err(End::Failed(fault));
     }

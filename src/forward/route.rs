@@ -1,7 +1,6 @@
 //! What a forward asks of the rest of the program: a way to a pod, and the reason when it leads nowhere.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,9 +26,8 @@ pub trait Route: Send + Sync + 'static {
     fn first_line(&self) -> Option<Bytes>;
 
     /// Finds out why a stream through a relay was reset or ended without a byte from the target: refused, timed out, not
-    /// resolved.
-    /// `age` is how long ago its connection was made. `None`: nothing is known to be wrong, the target just hung up.
-    fn diagnose(&self, via: &Via, age: Duration) -> impl Future<Output = Option<Fault>> + Send;
+    /// resolved. `lease` leads to the relay that knows. `None`: nothing is wrong, the target just hung up.
+    fn diagnose(&self, lease: &Self::Lease, via: &Via) -> impl Future<Output = Option<Fault>> + Send;
 }
 
 /// Tunnels to one pod: [`tunnel::Lease`], or a stand-in for it in tests.

@@ -86,7 +86,7 @@ impl Route for FakeRoute {
         self.relayed.then(|| Bytes::from_static(b"10.0.0.1:3306\n"))
     }
 
-    async fn diagnose(&self, _: &Via, _: Duration) -> Option<Fault> {
+    async fn diagnose(&self, _: &FakeLease, _: &Via) -> Option<Fault> {
         self.world.diagnoses.fetch_add(1, Ordering::SeqCst);
         self.world.reason.lock().expect("reason").clone()
     }
@@ -298,7 +298,7 @@ impl Forward {
         loop {
             match self.event().await {
                 ForwardEvent::ConnectionFailed(fault) => return fault,
-                ForwardEvent::Up(_) => {}
+                ForwardEvent::Up(_) | ForwardEvent::Down(_) => {}
                 other => panic!("{other:?}"),
             }
         }
