@@ -15,8 +15,8 @@ use crate::model::Model;
 use crate::model::action::{Action, Command};
 use crate::model::effect::Effect;
 use crate::model::event::{Event, StoreEvent};
-use crate::model::fault::{Fault, Remedy, What};
-use crate::model::settings::{Colors, Settings};
+use crate::model::fault::Fault;
+use crate::model::settings::Settings;
 use crate::term::Term;
 use crate::text::{HelpSection, Text};
 use crate::view::{self, Hit, Look, Theme, ViewState};
@@ -35,18 +35,8 @@ const BATCH: usize = 512;
 pub struct Surroundings {
     /// `LC_ALL`, `LC_MESSAGES` or `LANG`, the first that is set.
     pub locale: String,
-    /// `NO_COLOR`.
-    pub no_color: Option<String>,
-    /// `COLORTERM`.
-    pub colorterm: Option<String>,
-    /// `TERM`.
-    pub term: Option<String>,
-}
-
-impl Surroundings {
-    fn depth(&self, wanted: Colors) -> Colors {
-        view::detect(wanted, self.no_color.as_deref(), self.colorterm.as_deref(), self.term.as_deref())
-    }
+    /// What `COLORTERM`, `TERM` and `NO_COLOR` say.
+    pub colors: view::Surroundings,
 }
 
 /// The dashboard: the model and everything that is only about showing it.
@@ -98,11 +88,8 @@ impl App {
     /// # Errors
     /// Where the terminal can't be written or signals can't be heard.
     pub async fn run(&mut self, term: &mut Term) -> std::io::Result<()> {
-        let mut signals = [
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::hangup())?,
-            signal(SignalKind::interrupt())?,
-        ];
+        let mut signals =
+            [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?];
         let mut queued = Vec::with_capacity(BATCH);
         let mut drawn: Option<Instant> = None;
         let mut stale = true;
@@ -208,9 +195,9 @@ impl App {
         self.dressed = Some(settings.clone());
         self.text = Text::new(settings.language.unwrap_or_else(|| Text::locale(&self.surroundings.locale)));
         let mut faults = Vec::new();
-        match Theme::named(&settings.theme, self.surroundings.depth(settings.colors)) {
+        match Theme::named(&settings.theme, self.surroundings.colors.depth(settings.colors)) {
             Ok(theme) => self.theme = theme,
-            Err(error) => faults.push(Fault::new(What::ConfigBroken, "theme", error.to_string())),
+            Err(fault) => faults.push(fault),
         }
         match Keymap::new(&settings.keys) {
             Ok(keymap) => self.keymap = keymap,
@@ -236,7 +223,7 @@ impl App {
             match effect {
                 Effect::Copy(text) => term.send(CopyToClipboard::to_clipboard_from(text))?,
                 Effect::CopyFault(fault) => {
-                    let text = self.fault_in_words(&fault);
+                    let text = self.text.to_copy(&fault);
                     term.send(CopyToClipboard::to_clipboard_from(text))?;
                 }
                 Effect::CopyEntries(entries) => {
@@ -249,14 +236,6 @@ impl App {
             }
         }
         Ok(())
-    }
-
-    fn fault_in_words(&self, fault: &Fault) -> String {
-        if let Remedy::Grant(grant) = &fault.remedy {
-            return self.text.role(grant);
-        }
-        let words = self.text.fault(fault);
-        [words.what, words.detail, words.remedy].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
     }
 
     fn on_terminal(&mut self, event: TermEvent, term: &mut Term) -> std::io::Result<()> {
@@ -296,7 +275,7 @@ impl App {
         if let Some(by) = wheel {
             let pane = match hit {
                 Some(Hit::Row { pane, .. } | Hit::Pane(pane) | Hit::Column { pane, .. }) => Some(pane),
-                Some(Hit::Item(_) | Hit::Dialog | Hit::Strip) | None => None,
+                Some(Hit::Item(_) | Hit::Strip) | None => None,
             };
             return self.update(Event::Act(Action::Wheel { pane, by }));
         }
@@ -315,7 +294,6 @@ impl App {
             Hit::Column { pane, column } => Action::ClickColumn { pane, column },
             Hit::Item(item) => Action::ClickItem(item),
             Hit::Strip => Action::Do(Command::ToggleLog),
-            Hit::Dialog => return,
         };
         self.update(Event::Act(action));
     }

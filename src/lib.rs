@@ -13,13 +13,21 @@
 //! | [`tunnel`] | upgraded connections to the API server that carry streams to a pod | nothing of ours |
 //! | [`forward`] | listeners on this machine and what keeps them going | `model`, `tunnel` |
 //! | [`store`] | config, state, audit log, imports; one writer | `model` |
+//! | [`term`] | the terminal, taken and given back | nothing of ours |
+//! | [`effects`] | effects become tasks | `model`, `cluster`, `proxy`, `tunnel`, `forward`, `store` |
+//! | [`app`] | the loop | `model`, `text`, `view`, `keymap`, `term`, `effects` |
+//! | [`cli`] | the command line | `app`, `model`, `text`, `term`, `effects`, `store`, `cluster`, `proxy` |
 
+pub mod app;
+pub mod cli;
 pub mod cluster;
+pub mod effects;
 pub mod forward;
 pub mod keymap;
 pub mod model;
 pub mod proxy;
 pub mod store;
+pub mod term;
 pub mod text;
 pub mod tunnel;
 pub mod view;

@@ -3,6 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> color_eyre::eyre::Result<ExitCode> {
-    color_eyre::config::HookBuilder::default().display_env_section(false).display_location_section(false).install()?;
+    color_eyre::config::HookBuilder::default().display_env_section(false).install()?;
     brow_tui::cli::run()
 }

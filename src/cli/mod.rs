@@ -17,6 +17,7 @@ use crate::proxy;
 use crate::store::{self, Paths};
 use crate::term::{self, Term};
 use crate::text::Text;
+use crate::view;
 
 /// Events that may wait for the loop; a source that is faster waits for room.
 const EVENTS: usize = 1_024;
@@ -40,7 +41,7 @@ pub struct Args {
 pub fn run() -> eyre::Result<ExitCode> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(4)
         .enable_all()
         .build()
         .wrap_err("the runtime could not be started")?;
@@ -87,8 +88,6 @@ fn surroundings() -> Surroundings {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     Surroundings {
         locale: ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).unwrap_or_default(),
-        no_color: set("NO_COLOR"),
-        colorterm: set("COLORTERM"),
-        term: set("TERM"),
+        colors: view::Surroundings { no_color: set("NO_COLOR"), colorterm: set("COLORTERM"), term: set("TERM") },
     }
 }

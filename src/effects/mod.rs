@@ -20,7 +20,7 @@ use crate::store::{self, Order, Paths, Store};
 
 mod route;
 
-use route::Routes;
+use route::{Relayed, Routes};
 
 /// How long orders under way (deletions, closings, files) may take at the end.
 const GRACE: Duration = Duration::from_secs(8);
@@ -141,13 +141,7 @@ impl Effects {
 
     /// The counters of every open forward.
     pub fn samples(&self) -> Vec<Sample> {
-        self.forwards
-            .iter()
-            .map(|(id, open)| {
-                let (counts, tunnel) = open.handle.sample();
-                Sample { id: *id, counts, tunnel }
-            })
-            .collect()
+        self.forwards.values().map(|open| open.handle.sample()).collect()
     }
 
     /// Lets go of everything: orders under way are carried out, forwards are closed, files are written. What has not
@@ -194,19 +188,24 @@ impl Effects {
     }
 
     fn connect(&mut self, cluster: String, epoch: Epoch, namespaces: BTreeSet<String>) {
-        if let Some(old) = self.connections.remove(&cluster) {
+        let again = self.connections.remove(&cluster);
+        if let Some(old) = &again {
             old.token.cancel();
-            // A login that has run out, a server that moved: connecting again starts from nothing.
-            self.clusters.forget(&cluster);
-            self.routes.forget(&cluster);
         }
         let token = self.token.child_token();
         let (sender, receiver) = watch::channel(namespaces);
         self.connections.insert(cluster.clone(), Connection { token: token.clone(), namespaces: sender });
-        let probing = cluster::keep(self.clusters.clone(), cluster.clone(), epoch, self.events.clone(), token.clone());
-        let watching = proxy::watch(self.clusters.clone(), cluster, epoch, receiver, self.events.clone(), token);
-        self.tasks.spawn(probing);
-        self.tasks.spawn(watching);
+        let (clusters, routes, events) = (self.clusters.clone(), Arc::clone(&self.routes), self.events.clone());
+        self.tasks.spawn(async move {
+            if again.is_some() {
+                // A login that has run out, a server that moved: connecting again starts from nothing.
+                clusters.forget(&cluster).await;
+                routes.forget(&cluster).await;
+            }
+            let probing = cluster::keep(clusters.clone(), cluster.clone(), epoch, events.clone(), token.clone());
+            let watching = proxy::watch(clusters, cluster, epoch, receiver, events, token);
+            tokio::join!(probing, watching);
+        });
     }
 
     fn create(&mut self, request: PodRequest) {
@@ -232,8 +231,8 @@ impl Effects {
             open.ended
         });
         let (id, token, ended) = (spec.id, self.token.child_token(), CancellationToken::new());
-        let route = self.routes.route(&spec);
-        let (handle, forwarding) = forward::start(spec, via, route, self.events.clone(), token.clone());
+        let route = Relayed::new(Arc::clone(&self.routes), &spec);
+        let (handle, forwarding) = forward::start(spec, via, route, self.events.clone(), &token);
         self.forwards.insert(id, Open { handle, token, ended: ended.clone() });
         self.tasks.spawn(async move {
             // Whatever becomes of the task, its end is known.

@@ -34,6 +34,8 @@ pub struct ForwardSpec {
     pub place: PodPlace,
     /// Where the relay connects to.
     pub address: Address,
+    /// The tunnel protocol that the config asks for, instead of trying.
+    pub tunnel: Option<String>,
     /// Where to listen; loopback unless somebody asked for more.
     pub bind: Vec<IpAddr>,
     /// The local port; 0: any free one.
@@ -262,6 +264,7 @@ impl Model {
             target: target.name.clone(),
             place: self.place_of(target),
             address: target.address.clone(),
+            tunnel: self.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
             bind: LOOPBACK.to_vec(),
             port,
             any_port,

@@ -6,6 +6,8 @@
 //! Data is never mixed with messages: socat's own words go nowhere. Where a stream ended without a byte from the
 //! target, a second stream whose line begins with `?` only tries to connect, and carries the words of the failure.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::model::address::Address;
@@ -14,8 +16,8 @@ use crate::model::fault::What;
 /// The port the relay listens on, on the pod's loopback.
 pub const PORT: u16 = 10_800;
 
-/// Seconds a connection to the target may take.
-const CONNECT_TIMEOUT: u16 = 10;
+/// How long the relay tries to connect to the target.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The arguments of the container, whose entrypoint is socat.
 ///
@@ -23,9 +25,9 @@ const CONNECT_TIMEOUT: u16 = 10;
 /// and cut slow answers off; `max-children` bounds what one forward can make the node carry. Within single quotes
 /// socat's parser takes everything as it stands.
 pub fn args() -> Vec<String> {
-    let ask = format!(r#"exec socat -u OPEN:/dev/null "TCP:${{t#?}},connect-timeout={CONNECT_TIMEOUT}" 2>&1"#);
-    let go =
-        format!(r#"exec socat -t86400 STDIO "TCP:$t,connect-timeout={CONNECT_TIMEOUT},keepalive,nodelay" 2>/dev/null"#);
+    let wait = CONNECT_TIMEOUT.as_secs();
+    let ask = format!(r#"exec socat -u OPEN:/dev/null "TCP:${{t#?}},connect-timeout={wait}" 2>&1"#);
+    let go = format!(r#"exec socat -t86400 STDIO "TCP:$t,connect-timeout={wait},keepalive,nodelay" 2>/dev/null"#);
     let script = format!(r#"IFS= read -r t && case $t in "?"*) {ask} ;; *) {go} ;; esac"#);
     vec![
         format!("TCP-LISTEN:{PORT},fork,reuseaddr,bind=127.0.0.1,backlog=512,max-children=1024,nodelay"),

@@ -51,6 +51,7 @@ fn hints(scene: Scene<'_>, room: u16) -> Vec<Span<'_>> {
         line.extend(next);
     }
     line.extend(last);
+    line.pop();
     line
 }
 

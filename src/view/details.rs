@@ -32,8 +32,8 @@ struct Facts<'a> {
     next: Option<String>,
 }
 
-/// The details of the selected row, wrapped to `room` columns.
-pub(super) fn lines(scene: Scene<'_>, room: u16) -> Vec<Line<'_>> {
+/// The details of the selected row, wrapped to `room` columns; `tall` lines of them will be seen.
+pub(super) fn lines(scene: Scene<'_>, room: u16, tall: u16) -> Vec<Line<'_>> {
     let model = scene.model;
     let facts = match model.focus.pane {
         Pane::Clusters => {
@@ -49,15 +49,15 @@ pub(super) fn lines(scene: Scene<'_>, room: u16) -> Vec<Line<'_>> {
             .and_then(|id| model.forwards.get(id))
             .map(|forward| of_forward(scene, forward)),
     };
-    facts.map_or_else(Vec::new, |facts| set(scene, facts, room))
+    facts.map_or_else(Vec::new, |facts| set(scene, facts, room, tall))
 }
 
 /// Head, fault, facts and what to do, in the order in which they may be cut off.
-fn set<'a>(scene: Scene<'a>, facts: Facts<'a>, room: u16) -> Vec<Line<'a>> {
+fn set<'a>(scene: Scene<'a>, facts: Facts<'a>, room: u16, tall: u16) -> Vec<Line<'a>> {
     let theme = scene.theme();
     let mut lines = vec![facts.head];
     if let Some(fault) = facts.fault {
-        lines.extend(fault_lines(scene, fault, room));
+        lines.extend(fault_lines(scene, fault, room, tall.saturating_sub(1)));
     }
     if let Some(next) = facts.next {
         lines.extend(wrap(&next, room).into_iter().map(|line| vec![Span::styled(line, theme.accent)]));
@@ -77,16 +77,21 @@ fn set<'a>(scene: Scene<'a>, facts: Facts<'a>, room: u16) -> Vec<Line<'a>> {
     lines
 }
 
-/// A fault's words: what, the words of whoever refused, what to do.
-pub(super) fn fault_lines<'a>(scene: Scene<'a>, fault: &Fault, room: u16) -> Vec<Line<'a>> {
+/// A fault's words: what, the words of whoever refused, what to do. Where they don't all fit into `tall` lines, what to
+/// do comes before the words of others.
+pub(super) fn fault_lines<'a>(scene: Scene<'a>, fault: &Fault, room: u16, tall: u16) -> Vec<Line<'a>> {
     let theme = scene.theme();
     let words = scene.text().fault(fault);
-    let part = |text: String, style: Style| {
-        wrap(&text, room).into_iter().map(move |line| vec![Span::styled(line, style)]).collect::<Vec<_>>()
+    let part = |text: &str, style: Style| {
+        wrap(text, room).into_iter().map(move |line| vec![Span::styled(line, style)]).collect::<Vec<_>>()
     };
-    let mut lines = part(format!("✗ {}", words.what), theme.bad);
-    lines.extend(part(words.detail, theme.text));
-    lines.extend(part(words.remedy, theme.accent));
+    let mut lines = part(&format!("✗ {}", words.what), theme.bad);
+    let (detail, remedy) = (part(&words.detail, theme.text), part(&words.remedy, theme.accent));
+    if lines.len() + detail.len() + remedy.len() <= tall.into() {
+        lines.extend(detail.into_iter().chain(remedy));
+    } else {
+        lines.extend(remedy.into_iter().chain(detail));
+    }
     lines
 }
 

@@ -57,7 +57,7 @@ pub(super) fn split(screen: Rect, focus: Focus, rows: [usize; 4], clusters: u16)
         y += height;
         match band {
             [left, right] => {
-                let split = clusters.clamp(28, area.width * 2 / 5);
+                let split = clusters.clamp(28, area.width * 3 / 7);
                 panes.push((*left, Rect { width: split, ..area }));
                 panes.push((*right, Rect { x: area.x + split, width: area.width - split, ..area }));
             }

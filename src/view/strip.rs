@@ -47,7 +47,13 @@ fn plain<'a>(name: &'a str, focused: bool) -> Chrome<'a> {
 
 fn draw_details(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
     let inner = padded(chrome::draw(frame, scene, area, &plain(scene.get("view.details"), false)));
-    let lines = details::lines(scene, inner.width);
+    let mut lines = details::lines(scene, inner.width, inner.height);
+    if lines.is_empty() {
+        match &scene.model.kubeconfig_fault {
+            Some(fault) => lines = details::fault_lines(scene, fault, inner.width, inner.height),
+            None => lines.push(vec![Span::styled(scene.get("view.nothing"), scene.theme().dim)]),
+        }
+    }
     let tall = usize::from(inner.height);
     for ((at, line), y) in lines.iter().take(tall).enumerate().zip(inner.y..) {
         let used = put_line(frame.buffer_mut(), inner.x, y, inner.width, line);

@@ -13,7 +13,7 @@ use super::theme::Theme;
 use crate::model::focus::Pane;
 
 /// Columns left of the cells: the selection's bar and the mark.
-pub(super) const GUTTER: u16 = 2;
+pub(super) const GUTTER: u16 = 3;
 
 /// What a table shows, without its cells.
 pub(super) struct Table<'a> {

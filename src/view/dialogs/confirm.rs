@@ -3,14 +3,11 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
-use ratatui::text::Span;
 
 use super::super::chrome;
-use super::super::details::Line;
-use super::super::ink::{put, put_line, width, wrap};
+use super::super::ink::{put, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::middle;
-use super::question::{Words, words};
 use crate::model::dialog::Question;
 use crate::view::state::Hit;
 
@@ -27,56 +24,48 @@ pub(super) fn draw(
     (question, button): (&Question, usize),
 ) {
     let theme = scene.theme();
-    let words = words(scene, question);
-    let wide = super::room(area, WIDE);
-    let lines = place(&words.buttons, wide);
-    let below = lines.last().map_or(0, |(line, _)| line + 1);
-    // Frame, question and buttons first; what is left is for the things, which may be many.
-    let ask = wrap(&words.ask, wide);
-    let around = below + 4 + u16::try_from(ask.len()).unwrap_or(u16::MAX);
-    let things = things(scene, &words, wide, area.height.saturating_sub(around));
-    let tall = ask.len() + things.len() + 1;
-    let outer = middle(area, wide, u16::try_from(tall).unwrap_or(u16::MAX).saturating_add(below));
-    let edge = if words.grave { theme.bad } else { theme.accent };
-    let inner = chrome::dialog(frame, scene, outer, &words.title, edge);
-    let buttons_at = inner.bottom().saturating_sub(below).max(inner.y);
-    let asked = ask.into_iter().map(|line| vec![Span::styled(line, theme.text)]);
-    for (line, y) in asked.chain(things).zip(inner.y..buttons_at) {
-        put_line(frame.buffer_mut(), inner.x, y, inner.width, &line);
+    let words = scene.text().question(question);
+    let wide = super::room(area, WIDE.max(width(&words.title).saturating_add(2)));
+    let places = place(&words.buttons, wide);
+    let below = places.last().map_or(0, |(line, _)| line + 1);
+    // Frame and buttons first; what is left is for what is said, which may be long.
+    let room = usize::from(area.height.saturating_sub(below + 3));
+    let mut says = wrap(&words.says, wide);
+    if says.len() > room {
+        says.truncate(room);
+        if let Some(last) = says.last_mut() {
+            "…".clone_into(last);
+        }
     }
-    for (at, ((line, x), label)) in lines.iter().zip(&words.buttons).enumerate() {
-        let text = format!(" {label} ");
+    let tall = u16::try_from(says.len()).unwrap_or(u16::MAX).saturating_add(1 + below);
+    let edge = if grave(question) { theme.bad } else { theme.accent };
+    let inner = chrome::dialog(frame, scene, middle(area, wide, tall), &words.title, edge);
+    let buttons_at = inner.bottom().saturating_sub(below).max(inner.y);
+    for (line, y) in says.iter().zip(inner.y..buttons_at) {
+        put(frame.buffer_mut(), inner.x, y, inner.width, line, theme.text);
+    }
+    for (at, ((line, x), label)) in places.iter().zip(&words.buttons).enumerate() {
+        let text = if at == button { format!("▸{label} ") } else { format!(" {label} ") };
         let own = width(&text).min(inner.width.saturating_sub(*x));
         let spot = Rect { x: inner.x + x, y: buttons_at + line, width: own, height: 1 };
         if spot.y >= inner.bottom() {
             continue;
         }
         state.zone(spot, Hit::Item(at));
-        let color = if at > 0 && words.grave { theme.bad } else { theme.accent };
+        let color = if at > 0 && grave(question) { theme.bad } else { theme.accent };
         let pressed = color.add_modifier(Modifier::REVERSED | Modifier::BOLD);
-        put(frame.buffer_mut(), spot.x, spot.y, own, &text, if at == button { pressed } else { theme.dim });
+        put(frame.buffer_mut(), spot.x, spot.y, own, &text, if at == button { pressed } else { theme.text });
     }
 }
 
-/// The things a question is about, a bullet each; where there are more than fit, how many more.
-fn things<'a>(scene: Scene<'_>, words: &Words, wide: u16, room: u16) -> Vec<Line<'a>> {
-    let theme = scene.theme();
-    let mut lines: Vec<Line<'a>> = Vec::new();
-    for thing in &words.things {
-        for (at, line) in wrap(thing, wide.saturating_sub(2)).into_iter().enumerate() {
-            let bullet = if at == 0 { "· " } else { "  " };
-            lines.push(vec![Span::styled(bullet, theme.faint), Span::styled(line, theme.dim)]);
+/// Whether a yes cannot be taken back.
+fn grave(question: &Question) -> bool {
+    match question {
+        Question::KillPods(_) | Question::CleanAll { .. } => true,
+        Question::DeleteTargets(_) | Question::Quit { .. } | Question::OtherPort { .. } | Question::Import { .. } => {
+            false
         }
     }
-    let room = usize::from(room);
-    if lines.len() > room {
-        let kept = room.saturating_sub(1);
-        let hidden = (lines.len() - kept).to_string();
-        lines.truncate(kept);
-        lines.push(vec![Span::styled(scene.text().fill("view.more", &[("count", &hidden)]), theme.dim)]);
-        lines.truncate(room);
-    }
-    lines
 }
 
 /// Where the buttons go: line and column of each, side by side as far as they fit.

@@ -23,14 +23,20 @@ pub(super) fn draw(
     (key, text, scroll): (&PodKey, Text<'_>, usize),
 ) {
     let theme = scene.theme();
-    let inner = chrome::dialog(frame, scene, large(area), &key.to_string(), theme.accent);
+    let inner = chrome::dialog(
+        frame,
+        scene,
+        large(area),
+        &scene.text().fill("dialog.describe", &[("pod", &key.name)]),
+        theme.accent,
+    );
     state.set_page(inner.height);
     match text {
         None => {
-            let waiting = [Span::styled(scene.get("view.loading"), theme.info)];
+            let waiting = [Span::styled(scene.get("dialog.loading"), theme.info)];
             put_line(frame.buffer_mut(), inner.x, inner.y, inner.width, &waiting);
         }
-        Some(Err(fault)) => page(frame, scene, inner, &fault_lines(scene, fault, inner.width), 0),
+        Some(Err(fault)) => page(frame, scene, inner, &fault_lines(scene, fault, inner.width, inner.height), 0),
         Some(Ok(text)) => {
             let (lines, first) = wrapped(scene, text, inner, scroll);
             page(frame, scene, inner, &lines, first);

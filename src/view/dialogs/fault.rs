@@ -29,7 +29,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         lines.extend(wrap(&text, wide).into_iter().map(|line| vec![Span::styled(line, style)]));
     }
     let outer = middle(area, wide, u16::try_from(lines.len()).unwrap_or(u16::MAX));
-    let inner = chrome::dialog(frame, scene, outer, scene.get("view.fault"), theme.bad);
+    let inner = chrome::dialog(frame, scene, outer, scene.get("dialog.fault"), theme.bad);
     state.set_page(inner.height);
     page(frame, scene, inner, &lines, 0);
 }

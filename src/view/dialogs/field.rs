@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::super::chrome;
-use super::super::ink::{put, put_line, wrap};
+use super::super::ink::{put, put_line, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::middle;
 use crate::model::dialog::Field;
@@ -23,6 +23,8 @@ pub(super) struct Row<'a> {
     pub active: bool,
 }
 
+/// From this many columns on a message stands beside its field.
+const BESIDE: u16 = 72;
 /// Columns of an input that stands beside its message.
 const INPUT: u16 = 32;
 
@@ -78,38 +80,32 @@ impl Row<'_> {
 
 /// Whether a line has room for a message beside its field.
 fn beside(width: u16) -> bool {
-    width >= 72
+    width >= BESIDE
 }
 
-/// A dialog that asks for one text.
+/// A dialog that asks for one text. What is said of it stands below, where a long sentence has room.
 pub(super) fn ask(
     frame: &mut Frame<'_>,
     scene: Scene<'_>,
     state: &mut ViewState,
     area: Rect,
-    (title, lead): (&str, &str),
+    title: &str,
     row: &Row<'_>,
 ) {
-    const WIDE: u16 = 60;
-    let width = super::room(area, WIDE);
-    let lead = wrap(lead, width);
-    let below = row.below(scene, width);
-    // Below the field one line is always kept for what may be said of it, so that the box keeps still.
-    let tall = lead.len() + 1 + below.len().max(1);
-    let outer = middle(area, width, u16::try_from(tall).unwrap_or(u16::MAX));
-    let inner = chrome::dialog(frame, scene, outer, title, scene.theme().accent);
-    // The field itself comes first where there is no room for all.
-    let said = lead.len().min(usize::from(inner.height.saturating_sub(1)));
-    for (line, y) in lead.iter().take(said).zip(inner.y..inner.bottom()) {
-        put(frame.buffer_mut(), inner.x, y, inner.width, line, scene.theme().dim);
-    }
-    let y = inner.y + u16::try_from(said).unwrap_or_default();
+    const WIDE: u16 = 64;
+    let wide = super::room(area, WIDE.max(width(title).saturating_add(2)).min(BESIDE - 1));
+    let below = row.below(scene, wide);
+    // A line free above and below the field, and always room for two lines of message, so that the box keeps still.
+    let airy = u16::from(area.height >= 8);
+    let tall = 1 + 2 * airy + u16::try_from(below.len().max(2)).unwrap_or(u16::MAX);
+    let inner = chrome::dialog(frame, scene, middle(area, wide, tall), title, scene.theme().accent);
+    let y = inner.y + airy;
     if y < inner.bottom() {
         let line = Rect { y, height: 1, ..inner };
         state.zone(line, Hit::Item(0));
         row.draw(frame, scene, line);
     }
-    for (line, y) in below.iter().zip(y + 1..inner.bottom()) {
+    for (line, y) in below.iter().zip(y + 1 + airy..inner.bottom()) {
         put_line(frame.buffer_mut(), inner.x + 2, y, inner.width.saturating_sub(2), std::slice::from_ref(line));
     }
 }

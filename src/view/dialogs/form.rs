@@ -36,8 +36,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         parts.extend(row.below(scene, wide).into_iter().map(Part::Message));
     }
     let title = match &form.editing {
-        Some(name) => scene.text().fill("view.form-edit", &[("name", name)]),
-        None => scene.get("view.form-new").to_owned(),
+        Some(name) => scene.text().fill("dialog.edit-target", &[("name", name)]),
+        None => scene.get("dialog.new-target").to_owned(),
     };
     // A line free above and below, where there is room.
     let tall = u16::try_from(parts.len()).unwrap_or(u16::MAX);

@@ -10,7 +10,7 @@ use super::super::details::Line;
 use super::super::ink::width;
 use super::super::{Scene, state::ViewState};
 use super::{large, page};
-use crate::text::HelpSection;
+use crate::text::{HelpSection, Hint};
 
 /// The least columns in which a key and what it does can be read.
 const LEAST: u16 = 38;
@@ -18,7 +18,7 @@ const LEAST: u16 = 38;
 const GAP: u16 = 3;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, scroll: usize) {
-    let inner = chrome::dialog(frame, scene, large(area), scene.get("view.help"), scene.theme().accent);
+    let inner = chrome::dialog(frame, scene, large(area), scene.get("dialog.help"), scene.theme().accent);
     state.set_page(inner.height);
     let across = ((inner.width + GAP) / (LEAST + GAP)).clamp(1, 4);
     let stacks = stack(scene, usize::from(across), inner.height.into());
@@ -69,9 +69,9 @@ fn stack<'a>(scene: Scene<'a>, across: usize, tall: usize) -> Vec<Vec<Line<'a>>>
 
 fn lines<'a>(scene: Scene<'a>, section: &'a HelpSection) -> Vec<Line<'a>> {
     let theme = scene.theme();
-    let widest = section.lines.iter().map(|(keys, _)| width(keys)).max().unwrap_or_default().min(LEAST / 2);
+    let widest = section.lines.iter().map(|hint| width(&hint.keys)).max().unwrap_or_default().min(LEAST / 2);
     let mut lines = vec![vec![Span::styled(section.title.as_str(), theme.text.add_modifier(Modifier::BOLD))]];
-    for (keys, label) in &section.lines {
+    for Hint { keys, label } in &section.lines {
         let pad = " ".repeat(usize::from(widest.saturating_sub(width(keys)) + 2));
         lines.push(vec![
             Span::styled(keys.as_str(), theme.accent),

@@ -7,7 +7,6 @@ mod field;
 mod form;
 mod help;
 mod pod_log;
-mod question;
 mod rename;
 mod ttl;
 

@@ -26,18 +26,22 @@ pub(super) fn draw(
 ) {
     let theme = scene.theme();
     let outer = large(area);
-    let inner = chrome::dialog(frame, scene, outer, &key.to_string(), theme.accent);
+    let inner =
+        chrome::dialog(frame, scene, outer, &scene.text().fill("dialog.pod-log", &[("pod", &key.name)]), theme.accent);
     state.set_page(inner.height);
+    let count = back.to_string();
     let (standing, style) = match ended {
-        None if back > 0 => (format!(" −{back} "), theme.dim),
-        None => (format!(" {} ", scene.get("view.following")), theme.info),
-        Some(None) => (format!(" {} ", scene.get("view.log-ended")), theme.dim),
+        None if back > 0 => {
+            (format!(" {} ", scene.text().fill("dialog.log-back", &[("lines", &count), ("count", &count)])), theme.dim)
+        }
+        None => (format!(" {} ", scene.get("dialog.log-follows")), theme.info),
+        Some(None) => (format!(" {} ", scene.get("dialog.log-ended")), theme.dim),
         Some(Some(fault)) => (format!(" ✗ {} ", scene.text().fault(fault).what), theme.bad),
     };
     let room = outer.width.saturating_sub(4);
     put(frame.buffer_mut(), outer.x + 2, outer.bottom().saturating_sub(1), room, &standing, style);
     if lines.is_empty() {
-        let waiting = [Span::styled(scene.get("view.log-empty"), theme.dim)];
+        let waiting = [Span::styled(scene.get("dialog.log-empty"), theme.dim)];
         put_line(frame.buffer_mut(), inner.x, inner.y, inner.width.min(width(&waiting[0].content)), &waiting);
         return;
     }

@@ -15,9 +15,8 @@ pub(super) fn draw(
     area: Rect,
     (name, field): (&str, &Field),
 ) {
-    let label = scene.get(&format!("form.{}", FormField::Name.key()));
+    let label = scene.get("dialog.rename-label");
     let hint = scene.get(&format!("form-hint.{}", FormField::Name.key()));
-    let lead = scene.text().fill("view.rename-lead", &[("name", name)]);
     let row = Row { label: (label, width(label)), field, hint, active: true };
-    ask(frame, scene, state, area, (scene.get("view.rename"), &lead), &row);
+    ask(frame, scene, state, area, &scene.text().fill("dialog.rename", &[("name", name)]), &row);
 }

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::super::ink::width;
 use super::super::{Scene, state::ViewState};
 use super::field::{Row, ask};
-use crate::model::dialog::{Field, FormField};
+use crate::model::dialog::Field;
 
 pub(super) fn draw(
     frame: &mut Frame<'_>,
@@ -15,9 +15,10 @@ pub(super) fn draw(
     area: Rect,
     (targets, field): (&[String], &Field),
 ) {
-    let label = scene.get(&format!("form.{}", FormField::Ttl.key()));
-    let hint = scene.get(&format!("form-hint.{}", FormField::Ttl.key()));
-    let lead = scene.text().fill("view.ttl-lead", &[("targets", &targets.join(", "))]);
+    let label = scene.get("dialog.ask-ttl-label");
+    let hint = scene.get("dialog.ask-ttl-hint");
+    let count = targets.len().to_string();
+    let title = scene.text().fill("dialog.ask-ttl", &[("names", &targets.join(", ")), ("count", &count)]);
     let row = Row { label: (label, width(label)), field, hint, active: true };
-    ask(frame, scene, state, area, (scene.get("view.ttl-ask"), &lead), &row);
+    ask(frame, scene, state, area, &title, &row);
 }

@@ -21,7 +21,7 @@ const SHAPES: [Shape; 7] = [
     Shape::words(2, 8, 63),
     Shape::words(Shape::ALWAYS, 8, 40),
     Shape::words(4, 11, 50),
-    Shape::words(Shape::ALWAYS, 18, 48),
+    Shape::words(Shape::ALWAYS, 17, 48),
     Shape::words(1, 12, 36),
     Shape::number(3, 6, 8),
     Shape::picture(Shape::ALWAYS, 13, 34),

@@ -16,10 +16,10 @@ use crate::view::state::ViewState;
 
 /// In the order of [`TargetColumn::ALL`].
 const SHAPES: [Shape; 7] = [
-    Shape::words(Shape::ALWAYS, 10, 50),
+    Shape::words(Shape::ALWAYS, 9, 50),
     Shape::words(3, 6, 40),
     Shape::words(1, 9, 30),
-    Shape::words(5, 14, 60),
+    Shape::words(5, 17, 60),
     Shape::number(4, 5, 12),
     Shape::words(2, 8, 30),
     Shape::words(Shape::ALWAYS, 10, 24),

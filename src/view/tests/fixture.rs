@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use ratatui::Terminal;
-use ratatui::backend::TestBackend;
+use ratatui::backend::{Backend, TestBackend};
+use ratatui::buffer::CellWidth;
 
 use crate::model::Model;
 use crate::model::cluster::{Cluster, Context, Link, Scope};
+use crate::model::dialog::Field;
 use crate::model::event::Epoch;
 use crate::model::fault::{Fault, Grant, Remedy, What};
 use crate::model::focus::Pane;
 use crate::model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState, TunnelInfo, Via};
 use crate::model::log::{Entry, Grade, Happening};
 use crate::model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
-use crate::model::settings::{Colors, PodSettings};
+use crate::model::settings::{Language, PodSettings};
 use crate::model::target::Target;
 use crate::text::{HelpSection, Hint, Text};
 use crate::view::{Look, Theme, ViewState, draw};
@@ -94,6 +96,7 @@ pub fn forward(id: u64, target: &Target, port: u16, state: ForwardState) -> Forw
         bind: vec![loopback],
         port,
         any_port: false,
+        tunnel: None,
     };
     let mut forward = Forward::opening(spec, ago(480));
     forward.state = state;
@@ -201,8 +204,16 @@ fn log(model: &mut Model) {
     push(60, Grade::Warning, Happening::PodExpired, "brow-mysql-dev-d3adbf", "");
 }
 
-pub fn hints() -> Vec<Hint> {
-    let hint = |keys: &str, label: &str| Hint { keys: keys.to_owned(), label: label.to_owned() };
+/// The words of all tests but those about another language.
+pub fn english() -> Text {
+    Text::new(Language::En)
+}
+
+fn hint(keys: &str, label: &str) -> Hint {
+    Hint { keys: keys.to_owned(), label: label.to_owned() }
+}
+
+fn hints() -> Vec<Hint> {
     vec![
         hint("enter", "connect"),
         hint("c", "create pod"),
@@ -212,35 +223,79 @@ pub fn hints() -> Vec<Hint> {
         hint("x", "delete"),
         hint("space", "mark"),
         hint("/", "filter"),
-        hint("?", "help"),
         hint("q", "quit"),
+        hint("?", "help"),
     ]
 }
 
-pub fn help() -> Vec<HelpSection> {
-    vec![]
+fn help() -> Vec<HelpSection> {
+    let section = |title: &str, keys: &[(&str, &str)]| HelpSection {
+        title: title.to_owned(),
+        lines: keys.iter().map(|(keys, label)| hint(keys, label)).collect(),
+    };
+    let moving = [("↑ k", "up"), ("↓ j", "down"), ("g", "first row"), ("G", "last row"), ("tab", "next pane")];
+    let targets =
+        [("enter", "create a pod and forward"), ("c", "create a pod"), ("f", "forward"), ("n", "new"), ("e", "edit")];
+    let pods = [("f", "forward"), ("x", "kill, after a question"), ("X", "kill at once"), ("i", "describe")];
+    vec![
+        section("Anywhere", &moving),
+        section("Targets", &targets),
+        section("Proxy pods", &pods),
+        section("Forwards", &[("x", "stop"), ("R", "restart"), ("y", "copy the address")]),
+        section("Dialogs", &moving),
+    ]
 }
 
-/// Draws a model as it comes out with a theme.
+/// Draws a model with a theme.
 pub fn drawn(model: &Model, width: u16, height: u16, theme: &Theme) -> (Terminal<TestBackend>, ViewState) {
-    let text = Text::stub();
+    themed(model, width, height, theme, &english())
+}
+
+/// Draws a model with a theme and a language.
+pub fn themed(
+    model: &Model,
+    width: u16,
+    height: u16,
+    theme: &Theme,
+    text: &Text,
+) -> (Terminal<TestBackend>, ViewState) {
     let (hints, help) = (hints(), help());
-    let zone = FixedOffset::east_opt(0).unwrap();
-    let look = Look { theme, text: &text, hints: &hints, help: &help, zone };
+    let zone = FixedOffset::east_opt(3_600).unwrap();
+    let look = Look { theme, text, hints: &hints, help: &help, zone };
     let mut state = ViewState::default();
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| draw(frame, model, &look, &mut state)).unwrap();
     (terminal, state)
 }
 
-/// The screen as text.
-pub fn screen(model: &Model, width: u16, height: u16) -> String {
-    let theme = Theme::named("dark", Colors::Truecolor).unwrap();
-    drawn(model, width, height, &theme).0.backend().to_string()
+/// The screen as text: what a terminal would show, and where its cursor is when it is visible.
+pub fn lines(terminal: &mut Terminal<TestBackend>) -> String {
+    let buffer = terminal.backend().buffer().clone();
+    let mut text = String::new();
+    for y in 0..buffer.area.height {
+        let mut x = 0;
+        while x < buffer.area.width {
+            let symbol = buffer[(x, y)].symbol();
+            text.push_str(symbol);
+            x += symbol.cell_width().max(1);
+        }
+        text.push('\n');
+    }
+    // Without anything asked of it the frame hides the cursor.
+    if terminal.backend().cursor_visible() {
+        let at = terminal.backend_mut().get_cursor_position().unwrap();
+        text.push_str(&format!("cursor at column {}, row {}\n", at.x, at.y));
+    }
+    text
 }
 
 /// With another pane in focus.
 pub fn focused(mut model: Model, pane: Pane) -> Model {
     model.focus.pane = pane;
     model
+}
+
+/// A field with a text, and what is wrong with it.
+pub fn field(text: &str, error: Option<&'static str>) -> Field {
+    Field { input: text.into(), error }
 }

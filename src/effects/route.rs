@@ -1,0 +1,98 @@
+//! The way from a forward to its pod, filled in with what the other rooms have.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use crate::cluster::Clusters;
+use crate::forward::Route;
+use crate::model::address::Address;
+use crate::model::fault::{Fault, What};
+use crate::model::forward::{ForwardSpec, Via};
+use crate::proxy::relay;
+use crate::tunnel::{self, Lease, LeaseOptions, Protocol, Tunnels};
+
+/// Streams held opened ahead at a proxy pod, so that a connection finds the relay's shell already started.
+const SPARES: usize = 4;
+
+/// How long the relay may take to say what is wrong: its own connect timeout and the way there and back.
+const DIAGNOSIS: Duration = Duration::from_secs(14);
+
+/// The tunnels of every cluster; those of one cluster share what was learned about its protocols.
+pub struct Routes {
+    clusters: Clusters,
+    tunnels: Mutex<BTreeMap<String, Tunnels>>,
+}
+
+impl Routes {
+    pub fn new(clusters: Clusters) -> Self {
+        Self { clusters, tunnels: Mutex::default() }
+    }
+
+    /// Drops what is known of a cluster: its next tunnel starts from a new client.
+    pub async fn forget(&self, cluster: &str) {
+        self.tunnels.lock().await.remove(cluster);
+    }
+
+    async fn lease(&self, via: &Via, forced: Option<Protocol>, spares: usize) -> Result<Lease, Fault> {
+        let cluster = &via.pod.cluster;
+        let client = self.clusters.client(cluster).await?;
+        let mut all = self.tunnels.lock().await;
+        let tunnels = all.entry(cluster.clone()).or_insert_with(|| Tunnels::new(client, forced));
+        let route = tunnel::Route { namespace: via.pod.namespace.clone(), pod: via.pod.name.clone(), port: via.port };
+        Ok(tunnels.lease(route, LeaseOptions { spares, ..LeaseOptions::default() }))
+    }
+}
+
+/// The route of one forward through relays.
+pub struct Relayed {
+    routes: std::sync::Arc<Routes>,
+    address: Address,
+    forced: Option<Protocol>,
+}
+
+impl Relayed {
+    pub fn new(routes: std::sync::Arc<Routes>, spec: &ForwardSpec) -> Self {
+        // The config's reader lets no other names through; an unknown one means: by trying.
+        let forced = spec.tunnel.as_ref().and_then(|name| name.parse().ok());
+        Self { routes, address: spec.address.clone(), forced }
+    }
+
+    async fn ask(&self, via: &Via) -> Result<Vec<u8>, tunnel::Error> {
+        let lease = self.routes.lease(via, self.forced, 0).await.map_err(|_| tunnel::Error::Closed)?;
+        let mut stream = lease.open().await?;
+        let line = relay::diagnosis_line(&self.address);
+        stream.write_all(&line).await.map_err(tunnel::Error::from_io)?;
+        let mut answer = Vec::new();
+        stream.take(4_096).read_to_end(&mut answer).await.map_err(tunnel::Error::from_io)?;
+        Ok(answer)
+    }
+}
+
+impl Route for Relayed {
+    type Lease = Lease;
+
+    async fn lease(&self, via: &Via) -> Result<Lease, Fault> {
+        self.routes.lease(via, self.forced, SPARES).await
+    }
+
+    fn first_line(&self) -> Option<Bytes> {
+        Some(relay::first_line(&self.address))
+    }
+
+    async fn diagnose(&self, via: &Via, age: Duration) -> Option<Fault> {
+        let address = self.address.to_string();
+        // A relay gives up by itself after its timeout: asking again would only take as long again.
+        if age >= relay::CONNECT_TIMEOUT {
+            let words = format!("no answer within {} s", relay::CONNECT_TIMEOUT.as_secs());
+            return Some(Fault::new(What::TargetTimedOut, address, words));
+        }
+        let answer = timeout(DIAGNOSIS, self.ask(via)).await.ok()?.ok()?;
+        let (what, words) = relay::read_diagnosis(&answer)?;
+        Some(Fault::new(what, address, words))
+    }
+}

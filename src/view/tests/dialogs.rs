@@ -1,0 +1,131 @@
+//! Dialogs.
+
+use std::collections::VecDeque;
+
+use super::fixture::{busy, field, forbidden, forward, target, themed};
+use super::{shots, shots_with};
+use crate::model::dialog::{Dialog, Field, Question, TargetForm};
+use crate::model::event::Epoch;
+use crate::model::fault::{Fault, Remedy, What};
+use crate::model::forward::ForwardState;
+use crate::model::proxy::PodKey;
+use crate::view::{Hit, Theme};
+
+fn with(dialog: Dialog) -> crate::model::Model {
+    let mut model = busy();
+    model.dialogs.push(dialog);
+    model
+}
+
+fn key() -> PodKey {
+    busy().pod_list.order[0].clone()
+}
+
+fn form(editing: Option<&str>, active: usize, errors: &[(usize, &'static str)]) -> TargetForm {
+    let texts = ["mysql-dev", "dev", "", "10.0.0.1", "", "30m", "db, team-a"];
+    let mut fields: Vec<Field> = texts.into_iter().map(|text| field(text, None)).collect();
+    for (at, error) in errors {
+        fields[*at].error = Some(error);
+    }
+    TargetForm { editing: editing.map(str::to_owned), base: None, fields, active, tried: true }
+}
+
+#[test]
+fn forms() {
+    shots("form-new", &with(Dialog::TargetForm(Box::new(form(None, 4, &[])))));
+    let wrong = form(Some("mysql-dev"), 3, &[(0, "name-taken"), (3, "address-port")]);
+    shots("form-wrong", &with(Dialog::TargetForm(Box::new(wrong))));
+}
+
+#[test]
+fn a_form_scrolls_to_its_active_field() {
+    for (active, shown) in [(0, "mysql-dev"), (3, "10.0.0.1"), (6, "team-a")] {
+        let model = with(Dialog::TargetForm(Box::new(form(None, active, &[(0, "name-taken"), (3, "address-port")]))));
+        let (mut terminal, state) = themed(&model, 40, 8, &Theme::plain(), &super::fixture::english());
+        assert!(super::lines(&mut terminal).contains(shown), "{active}");
+        let items: Vec<Hit> = (0..8).filter_map(|y| state.hit(20, y)).collect();
+        assert!(items.contains(&Hit::Item(active)), "{items:?}");
+    }
+}
+
+#[test]
+fn one_field() {
+    shots("rename", &with(Dialog::Rename { name: "mysql-dev".to_owned(), field: field("数据库", Some("name-taken")) }));
+    let targets = vec!["mysql-dev".to_owned(), "redis".to_owned()];
+    shots("ask-ttl", &with(Dialog::AskTtl { targets, field: field("1h30m", None) }));
+}
+
+#[test]
+fn questions() {
+    let targets = [target("a", "dev", "10.0.0.1:80", 80, &[]), target("b", "dev", "10.0.0.2:80", 0, &[])];
+    let spec = forward(9, &targets[0], 3306, ForwardState::Failed).spec;
+    let taken = Fault::new(What::PortInUse, "127.0.0.1:3306", "mysqld (4711)").with(Remedy::OtherPort(3307));
+    let questions = [
+        ("delete", Question::DeleteTargets(vec!["mysql-dev".to_owned(), "redis".to_owned()]), 0),
+        ("kill", Question::KillPods(busy().pod_list.order.clone()), 1),
+        ("clean-all", Question::CleanAll { pods: 12 }, 0),
+        ("quit", Question::Quit { forwards: 2, pods: 3 }, 2),
+        ("other-port", Question::OtherPort { spec: Box::new(spec), port: 3307, fault: Box::new(taken) }, 1),
+        (
+            "import",
+            Question::Import {
+                path: "~/.config/brow/config.json".to_owned(),
+                targets: targets.to_vec(),
+                left_out: vec!["old-db: no address".to_owned()],
+            },
+            0,
+        ),
+    ];
+    for (name, question, button) in questions {
+        shots(&format!("confirm-{name}"), &with(Dialog::Confirm { question, button }));
+    }
+}
+
+#[test]
+fn a_question_about_many_things_fits_any_screen() {
+    let many = (0..500).map(|n| format!("target-{n}")).collect();
+    let model = with(Dialog::Confirm { question: Question::DeleteTargets(many), button: 1 });
+    let (mut terminal, state) = themed(&model, 60, 14, &Theme::plain(), &super::fixture::english());
+    let screen = super::lines(&mut terminal);
+    assert!(screen.contains("target-0") && !screen.contains("target-499"), "{screen}");
+    let hits: Vec<Hit> =
+        (0..14).flat_map(|y| (0..60).filter_map(move |x| Some((x, y)))).filter_map(|(x, y)| state.hit(x, y)).collect();
+    assert!(hits.contains(&Hit::Item(0)) && hits.contains(&Hit::Item(1)), "{screen}");
+}
+
+#[test]
+fn help() {
+    shots("help", &with(Dialog::Help { scroll: 0 }));
+    shots("help-scrolled", &with(Dialog::Help { scroll: 9_999 }));
+}
+
+#[test]
+fn descriptions() {
+    shots("describe-waiting", &with(Dialog::Describe { key: key(), text: None, scroll: 0 }));
+    let long = "  Normal  Pulled  2m  kubelet  Successfully pulled image \"alpine/socat:latest\" in 1.2s ".repeat(3);
+    let mut text: Vec<String> = (0..60).map(|n| format!("Line {n}: value")).collect();
+    text.push(long);
+    for (name, scroll) in [("top", 0), ("middle", 20), ("end", 60)] {
+        let text = Some(Ok(text.clone()));
+        shots(&format!("describe-{name}"), &with(Dialog::Describe { key: key(), text, scroll }));
+    }
+    shots("describe-fault", &with(Dialog::Describe { key: key(), text: Some(Err(forbidden())), scroll: 0 }));
+}
+
+#[test]
+fn pod_logs() {
+    let log =
+        |lines: VecDeque<String>, ended, back| with(Dialog::PodLog { key: key(), epoch: Epoch(1), lines, ended, back });
+    let lines: VecDeque<String> = (0..80).map(|n| format!("2026/03/01 12:00:{n:02} socat[7] E line {n}")).collect();
+    shots("pod-log-empty", &log(VecDeque::new(), None, 0));
+    shots("pod-log", &log(lines.clone(), None, 0));
+    shots("pod-log-back", &log(lines.clone(), None, 40));
+    shots("pod-log-ended", &log(lines.clone(), Some(None), 0));
+    shots("pod-log-fault", &log(lines, Some(Some(forbidden())), 0));
+}
+
+#[test]
+fn faults() {
+    shots("fault", &with(Dialog::Fault(forbidden())));
+    shots_with("fault-plain", &with(Dialog::Fault(forbidden())), &Theme::plain(), &super::fixture::english());
+}

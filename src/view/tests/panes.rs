@@ -1,0 +1,155 @@
+//! Panes, strip and bottom line.
+
+use super::fixture::{self, ago, busy, english, focused, forbidden, now, themed};
+use super::{shots, shots_with};
+use crate::model::Model;
+use crate::model::cluster::Link;
+use crate::model::effect::TargetEdit;
+use crate::model::fault::{Fault, What};
+use crate::model::focus::{Pane, Strip};
+use crate::model::log::{Entry, Grade, Happening};
+use crate::model::proxy::Phase;
+use crate::model::settings::{Colors, Language};
+use crate::text::Text;
+use crate::view::{Hit, Theme};
+
+#[test]
+fn every_pane_focused() {
+    for pane in Pane::ALL {
+        shots(&format!("focused-{pane:?}").to_lowercase(), &focused(busy(), pane));
+    }
+}
+
+#[test]
+fn every_pane_zoomed() {
+    for pane in Pane::ALL {
+        let mut model = focused(busy(), pane);
+        model.focus.zoomed = true;
+        shots(&format!("zoomed-{pane:?}").to_lowercase(), &model);
+    }
+}
+
+#[test]
+fn first_start() {
+    let mut model = Model::new(now(), "ada@gangway");
+    shots("first-start", &model);
+    model.kubeconfig_fault = Some(Fault::new(What::NoKubeconfig, "/home/ada/.kube/config", "no such file"));
+    shots("no-kubeconfig", &model);
+    model.kubeconfig_fault = None;
+    model.clusters = vec![fixture::cluster("dev", Link::Connecting)];
+    model.cluster_list.order = vec!["dev".to_owned()];
+    model.cluster_list.of = 1;
+    shots("connecting", &focused(model, Pane::Pods));
+}
+
+#[test]
+fn filter_marks_and_order() {
+    let mut model = focused(busy(), Pane::Pods);
+    model.pod_list.order.retain(|key| key.name.contains("redis"));
+    model.pod_list.filter = "redis".into();
+    model.pod_list.filtering = true;
+    shots("filtering", &model);
+    model.pod_list.filtering = false;
+    model.pod_list.marks.extend(model.pod_list.order.iter().take(2).cloned());
+    model.pod_list.cursor = 2;
+    model.pod_list.descending = true;
+    model.pod_list.column = crate::model::list::PodColumn::Left;
+    shots("filtered-marked-sorted", &model);
+    model.pod_list.order.clear();
+    model.pod_list.filter = "数据 nothing".into();
+    shots("no-match", &model);
+}
+
+#[test]
+fn scrolled_to_the_end() {
+    let mut model = focused(busy(), Pane::Targets);
+    model.targets = (0..60).map(|n| fixture::target(&format!("target-{n:02}"), "dev", "10.0.0.1:80", 0, &[])).collect();
+    model.target_list.order = model.targets.iter().map(|target| target.name.clone()).collect();
+    model.target_list.of = 60;
+    model.target_list.cursor = 59;
+    shots("scrolled", &model);
+}
+
+#[test]
+fn details_of_a_pod_on_its_way_and_of_one_that_failed() {
+    let mut model = focused(busy(), Pane::Pods);
+    for (name, phase) in [("pulling", Phase::Pulling), ("failed", Phase::Failed)] {
+        model.pod_list.cursor = model.pod_list.order.iter().position(|key| model.pods[key].phase == phase).unwrap();
+        shots(&format!("details-{name}"), &model);
+    }
+    let key = model.pod_list.order[0].clone();
+    model.killing.insert(key, Phase::Ready);
+    model.pod_list.cursor = 0;
+    shots("details-terminating", &model);
+}
+
+#[test]
+fn details_of_a_target_without_anything_and_of_an_open_forward() {
+    let mut model = busy();
+    model.target_list.cursor = 4;
+    shots("details-idle-target", &model);
+    let mut model = focused(busy(), Pane::Forwards);
+    model.forward_list.cursor = 2;
+    shots("details-open-forward", &model);
+    let mut model = focused(busy(), Pane::Clusters);
+    model.cluster_list.cursor = 1;
+    shots("details-forbidden-cluster", &model);
+}
+
+#[test]
+fn the_log() {
+    let mut model = busy();
+    model.focus.in_log = true;
+    model.focus.strip = Strip::Log;
+    shots("log", &model);
+    model.log.back = 4;
+    shots("log-scrolled", &model);
+    model.log.back = 0;
+    model.log.filter = "mysql".into();
+    model.log.filtering = true;
+    shots("log-filtering", &model);
+    model.log.filtering = false;
+    model.focus.zoomed = true;
+    shots("log-zoomed", &model);
+}
+
+#[test]
+fn the_bottom_line() {
+    let mut model = busy();
+    let entry = |grade, what| Entry { at: ago(1), grade, what, thing: "staging".to_owned(), detail: String::new() };
+    model.notice = Some((entry(Grade::Error, Happening::Failed(Box::new(forbidden()))), now()));
+    shots("notice-error", &model);
+    model.notice = Some((entry(Grade::Good, Happening::ClusterReady), now()));
+    model.unsaved = vec![TargetEdit::Remove { name: "redis".to_owned() }];
+    shots("notice-unsaved", &model);
+    model.notice = None;
+    model.config_fault = Some(Fault::new(What::ConfigBroken, "config.toml:3:7", "expected `=`"));
+    shots("config-broken", &model);
+}
+
+#[test]
+fn without_colors_shapes_say_it() {
+    shots_with("plain", &focused(busy(), Pane::Pods), &Theme::plain(), &english());
+}
+
+#[test]
+fn in_chinese() {
+    let theme = Theme::named("light", Colors::Ansi256).unwrap();
+    let text = Text::new(Language::ZhCn);
+    shots_with("chinese", &focused(busy(), Pane::Pods), &theme, &text);
+    shots_with("chinese-first-start", &Model::new(now(), "ada@gangway"), &theme, &text);
+}
+
+#[test]
+fn what_is_under_the_mouse() {
+    let (_, state) = themed(&busy(), 80, 24, &Theme::plain(), &english());
+    let pane = Pane::Targets;
+    assert_eq!(state.hit(40, 0), Some(Hit::Pane(pane)));
+    assert_eq!(state.hit(40, 1), Some(Hit::Column { pane, column: 0 }));
+    assert_eq!(state.hit(40, 2), Some(Hit::Row { pane, row: 0 }));
+    assert_eq!(state.hit(40, 4), Some(Hit::Row { pane, row: 2 }));
+    assert_eq!(state.hit(1, 2), Some(Hit::Row { pane: Pane::Clusters, row: 0 }));
+    assert_eq!(state.hit(40, 20), Some(Hit::Strip));
+    assert_eq!(state.hit(40, 23), None);
+    assert_eq!(state.page(), 5);
+}

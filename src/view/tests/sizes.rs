@@ -1,0 +1,97 @@
+//! Any size: nothing panics, nothing is squeezed out of its column.
+
+use super::fixture::{busy, drawn, english, field, focused, lines, pod, target, themed};
+use crate::model::Model;
+use crate::model::dialog::{Dialog, Question, TargetForm};
+use crate::model::focus::{Pane, Strip};
+use crate::model::proxy::Phase;
+use crate::model::settings::Colors;
+use crate::view::{Look, Theme, ViewState, draw};
+
+/// A model for each way in which the screen is divided.
+fn models() -> Vec<Model> {
+    let mut models = vec![Model::new(super::fixture::now(), "a@b"), focused(busy(), Pane::Forwards)];
+    let mut log = busy();
+    log.focus.in_log = true;
+    log.focus.strip = Strip::Log;
+    log.log.filtering = true;
+    log.log.filter = "数据库 a long filter that does not fit".into();
+    models.push(log);
+    let mut zoomed = focused(busy(), Pane::Pods);
+    zoomed.focus.zoomed = true;
+    zoomed.pod_list.filtering = true;
+    models.push(zoomed);
+    let fields = (0..7).map(|n| field("数据库-🏴‍☠️-long", (n % 2 == 0).then_some("name-taken"))).collect();
+    let form = TargetForm { editing: None, base: None, fields, active: 5, tried: true };
+    let dialogs = [
+        Dialog::TargetForm(Box::new(form)),
+        Dialog::Rename { name: "x".to_owned(), field: field("👩‍👩‍👧", Some("name-taken")) },
+        Dialog::Confirm { question: Question::Quit { forwards: 1, pods: 1 }, button: 2 },
+        Dialog::Help { scroll: 3 },
+        Dialog::Describe {
+            key: busy().pod_list.order[0].clone(), text: Some(Ok(vec!["数据".repeat(99)])), scroll: 1
+        },
+        Dialog::Fault(super::fixture::forbidden()),
+    ];
+    models.extend(dialogs.into_iter().map(|dialog| {
+        let mut model = busy();
+        model.dialogs.push(dialog);
+        model
+    }));
+    models
+}
+
+#[test]
+fn no_size_panics() {
+    let theme = Theme::named("dark", Colors::Ansi256).unwrap();
+    let text = english();
+    for model in models() {
+        let small = (0..=44u16).flat_map(|width| (0..=18u16).map(move |height| (width, height)));
+        let sampled =
+            (0..=210u16).step_by(23).flat_map(|width| (0..=60u16).step_by(13).map(move |height| (width, height)));
+        for (width, height) in small.step_by(3).chain(sampled) {
+            themed(&model, width, height, &theme, &text);
+        }
+    }
+}
+
+#[test]
+fn a_terminal_that_changes_its_size_is_drawn_as_if_new() {
+    let (theme, text) = (Theme::plain(), english());
+    let zone = chrono::FixedOffset::east_opt(0).unwrap();
+    let look = Look { theme: &theme, text: &text, hints: &[], help: &[], zone };
+    let model = busy();
+    let mut state = ViewState::default();
+    for (width, height) in [(200, 50), (80, 24), (20, 5), (120, 35), (80, 24)] {
+        let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| draw(frame, &model, &look, &mut state)).unwrap();
+        let mut fresh = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
+        fresh.draw(|frame| draw(frame, &model, &look, &mut ViewState::default())).unwrap();
+        assert_eq!(lines(&mut terminal), lines(&mut fresh), "{width}x{height}");
+    }
+}
+
+#[test]
+fn wide_names_keep_columns_straight() {
+    let names = ["plain", "数据库", "👩‍👩‍👧-home", "e\u{301}te\u{301}", "ﾊﾞｽ", "🏳️‍🌈", "한국어", "a\u{202e}b\u{7}c"];
+    let mut model = focused(busy(), Pane::Pods);
+    model.targets = names.iter().map(|name| target(name, "dev", "10.0.0.1:80", 80, &[])).collect();
+    model.pods = (model.targets.iter().zip(["a", "b", "c", "d", "e", "f", "g", "h"]))
+        .map(|(target, suffix)| pod("dev", target, suffix, Phase::Ready))
+        .map(|pod| (pod.key.clone(), pod))
+        .collect();
+    model.pod_list.order = model.pods.keys().cloned().collect();
+    model.target_list.order = names.iter().map(|name| (*name).to_owned()).collect();
+    for width in [60, 80, 100, 140, 200] {
+        let (terminal, _) = drawn(&model, width, 50, &Theme::plain());
+        let buffer = terminal.backend().buffer();
+        let column = |needle: &str| -> Vec<u16> {
+            let row = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<Vec<_>>();
+            let at = |cells: Vec<&str>| (0..cells.len()).find(|x| cells[*x..].concat().starts_with(needle));
+            (0..50).filter_map(|y| at(row(y))).map(|x| u16::try_from(x).unwrap()).collect()
+        };
+        let left = column("20:02");
+        // The strip's details show it once more.
+        assert!(left.len() > names.len() && left[..names.len()].iter().all(|x| *x == left[0]), "{width}: {left:?}");
+    }
+}

@@ -1,0 +1,126 @@
+//! Draws a frame with 1,000 pods at 200×50 into memory.
+
+use std::hint::black_box;
+
+use brow_tui::model::Model;
+use brow_tui::model::cluster::{Cluster, Context, Link};
+use brow_tui::model::event::Epoch;
+use brow_tui::model::focus::Pane;
+use brow_tui::model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState};
+use brow_tui::model::proxy::{Phase, PodKey, ProxyPod};
+use brow_tui::model::settings::{Colors, Language, PodSettings};
+use brow_tui::model::target::Target;
+use brow_tui::text::{Hint, Text};
+use brow_tui::view::{Look, Theme, ViewState, draw};
+use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
+use criterion::{Criterion, criterion_group, criterion_main};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+/// Three clusters, 40 targets, `pods` pods and 20 forwards with traffic.
+fn model(pods: usize) -> Model {
+    let now = DateTime::parse_from_rfc3339("2026-03-01T12:00:00Z").unwrap().to_utc();
+    let mut model = Model::new(now, "ada@gangway");
+    for name in ["dev", "staging", "prod"] {
+        let context = Context {
+            name: name.to_owned(),
+            server: format!("https://{name}.example.net:6443"),
+            user: "ada".to_owned(),
+            namespace: "default".to_owned(),
+            current: name == "dev",
+        };
+        model.clusters.push(Cluster { link: Link::Ready, ..Cluster::from(context) });
+    }
+    let cluster = |n: usize| ["dev", "staging", "prod"][n % 3].to_owned();
+    model.targets = (0..40)
+        .map(|n| Target {
+            name: format!("target-{n:02}"),
+            cluster: cluster(n),
+            namespace: None,
+            address: format!("10.0.0.{}:3306", n + 1).parse().unwrap(),
+            local_port: 3306,
+            ttl: None,
+            tags: vec!["db".to_owned(), "team-a".to_owned()],
+            pod: PodSettings::default(),
+        })
+        .collect();
+    model.pods = (0..pods).map(|n| pod(&model.targets[n % 40], n, now)).map(|pod| (pod.key.clone(), pod)).collect();
+    model.forwards = (0..20).map(|n| forward(&model, n)).map(|forward| (forward.spec.id, forward)).collect();
+    model.focus.pane = Pane::Pods;
+    model.arrange();
+    model
+}
+
+fn pod(target: &Target, n: usize, now: DateTime<Utc>) -> ProxyPod {
+    ProxyPod {
+        key: PodKey {
+            cluster: target.cluster.clone(),
+            namespace: "default".to_owned(),
+            name: format!("brow-{}-{n:06}", target.label()),
+        },
+        uid: n.to_string(),
+        target_label: target.label(),
+        target: target.name.clone(),
+        owner: if n.is_multiple_of(3) { "ada@gangway" } else { "bob@harbour" }.to_owned(),
+        phase: if n.is_multiple_of(7) { Phase::Pulling } else { Phase::Ready },
+        fault: None,
+        created: now - TimeDelta::seconds(600),
+        started: Some(now - TimeDelta::seconds(590 + i64::try_from(n).unwrap())),
+        ttl: Some("30m".parse().unwrap()),
+        port: 40_000,
+        node: Some("worker-1".to_owned()),
+        image: "alpine/socat:latest".to_owned(),
+    }
+}
+
+fn forward(model: &Model, n: u16) -> Forward {
+    let target = &model.targets[usize::from(n)];
+    let loopback = "127.0.0.1".parse().unwrap();
+    let spec = ForwardSpec {
+        id: ForwardId(n.into()),
+        epoch: Epoch(1),
+        target: target.name.clone(),
+        place: model.place_of(target),
+        address: target.address.clone(),
+        bind: vec![loopback],
+        port: 3_000 + n,
+        any_port: false,
+        tunnel: None,
+    };
+    let mut forward = Forward::opening(spec, model.now);
+    forward.state = ForwardState::Live;
+    forward.bound = vec![(loopback, 3_000 + n).into()];
+    forward.via = model.pods.values().nth(n.into()).map(ProxyPod::via);
+    for second in 0..60 {
+        forward.traffic.sample(Counts { open: 3, total: second, failed: 0, up: second * second, down: second * 9_999 });
+    }
+    forward
+}
+
+fn frame(criterion: &mut Criterion) {
+    let theme = Theme::named("dark", Colors::Truecolor).unwrap();
+    let text = Text::new(Language::En);
+    let hints: Vec<Hint> = (0..8).map(|n| Hint { keys: n.to_string(), label: "does something".to_owned() }).collect();
+    let zone = FixedOffset::east_opt(0).unwrap();
+    let look = Look { theme: &theme, text: &text, hints: &hints, help: &[], zone };
+    for pods in [10, 1_000] {
+        let mut model = model(pods);
+        let mut state = ViewState::default();
+        let mut terminal = Terminal::new(TestBackend::new(200, 50)).unwrap();
+        criterion.bench_function(&format!("frame 200x50, {pods} pods"), |bencher| {
+            bencher.iter(|| {
+                // A second passes: every countdown changes.
+                model.now += TimeDelta::seconds(1);
+                terminal.draw(|frame| draw(frame, black_box(&model), &look, &mut state)).unwrap();
+            });
+        });
+        let mut state = ViewState::default();
+        criterion.bench_function(&format!("frame 200x50, {pods} pods, zoomed"), |bencher| {
+            model.focus.zoomed = true;
+            bencher.iter(|| terminal.draw(|frame| draw(frame, black_box(&model), &look, &mut state)).unwrap().count);
+        });
+    }
+}
+
+criterion_group!(benches, frame);
+criterion_main!(benches);
