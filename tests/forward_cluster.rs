@@ -48,7 +48,7 @@ impl Route for Real {
         self.target.as_ref().map(relay::first_line)
     }
 
-    async fn diagnose(&self, lease: &tunnel::Lease, _: &Via) -> Option<Fault> {
+    async fn diagnose(&self, lease: &tunnel::Lease, _: &Via, _: Duration) -> Option<Fault> {
         let mut stream = lease.open().await.ok()?;
         stream.write_all(&relay::diagnosis_line(self.target.as_ref()?)).await.ok()?;
         let mut answer = Vec::new();
@@ -76,6 +76,7 @@ impl Open {
             bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
             port: 0,
             any_port: true,
+            tunnel: None,
         };
         let target = target.map(|target| target.parse().expect("an address"));
         let (sender, events) = mpsc::channel(64);

@@ -39,7 +39,7 @@ const KNOCK: Duration = Duration::from_millis(100);
 const SAME_REASON: Duration = Duration::from_secs(1);
 
 /// How long a reason may take to find out, with the client waiting: a relay gives a target that does not answer 10 s.
-const REASON_PATIENCE: Duration = Duration::from_secs(12);
+const REASON_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Where new connections go.
 #[derive(Debug)]
@@ -98,13 +98,13 @@ impl<L: Lease> Line<L> {
             .await;
     }
 
-    /// Why a connection through the relay ended as it just did. Connections that failed together share one answer.
-    pub(super) async fn reason<R: Route<Lease = L>>(&self, route: &R) -> Option<Fault> {
+    /// Why a connection through the relay ended as it just did, after `age`. Connections that failed together share one answer.
+    pub(super) async fn reason<R: Route<Lease = L>>(&self, route: &R, age: Duration) -> Option<Fault> {
         let mut known = self.reason.lock().await;
         match &*known {
             Some((at, fault)) if at.elapsed() < SAME_REASON => fault.clone(),
             _ => {
-                let fault = timeout(REASON_PATIENCE, route.diagnose(&self.lease, &self.via)).await.ok().flatten();
+                let fault = timeout(REASON_PATIENCE, route.diagnose(&self.lease, &self.via, age)).await.ok().flatten();
                 *known = Some((Instant::now(), fault.clone()));
                 fault
             }
