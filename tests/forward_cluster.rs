@@ -7,10 +7,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use brow_tui::forward::{self, Handle, Route};
+use brow_tui::model::address::Address;
 use brow_tui::model::event::{Epoch, Event, ForwardEvent};
 use brow_tui::model::fault::{Fault, What};
 use brow_tui::model::forward::{ForwardId, ForwardSpec, Via};
 use brow_tui::model::proxy::{PodKey, PodPlace};
+use brow_tui::proxy::relay;
 use brow_tui::tunnel::{self, LeaseOptions, Tunnels};
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::Pod;
@@ -30,7 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What `effects` does in the program, for one target.
 struct Real {
     tunnels: Tunnels,
-    first_line: Option<&'static str>,
+    /// Where the relay in the pod is sent; none: the pod's port is the target.
+    target: Option<Address>,
 }
 
 impl Route for Real {
@@ -42,11 +45,16 @@ impl Route for Real {
     }
 
     fn first_line(&self) -> Option<Bytes> {
-        self.first_line.map(|line| Bytes::from_static(line.as_bytes()))
+        self.target.as_ref().map(relay::first_line)
     }
 
-    async fn diagnose(&self, _: &Via, _: Duration) -> Option<Fault> {
-        Some(Fault::new(What::TargetRefused, "somewhere", "found out"))
+    async fn diagnose(&self, lease: &tunnel::Lease, _: &Via, _: Duration) -> Option<Fault> {
+        let mut stream = lease.open().await.ok()?;
+        stream.write_all(&relay::diagnosis_line(self.target.as_ref()?)).await.ok()?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.ok()?;
+        let (what, words) = relay::read_diagnosis(&answer)?;
+        Some(Fault::new(what, "the target", words))
     }
 }
 
@@ -58,7 +66,7 @@ struct Open {
 }
 
 impl Open {
-    async fn new(client: &kube::Client, via: Via, first_line: Option<&'static str>) -> Self {
+    async fn new(client: &kube::Client, via: Via, target: Option<&str>) -> Self {
         let spec = ForwardSpec {
             id: ForwardId(1),
             epoch: Epoch(1),
@@ -68,9 +76,11 @@ impl Open {
             bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
             port: 0,
             any_port: true,
+            tunnel: None,
         };
+        let target = target.map(|target| target.parse().expect("an address"));
         let (sender, events) = mpsc::channel(64);
-        let route = Real { tunnels: Tunnels::new(client.clone(), None), first_line };
+        let route = Real { tunnels: Tunnels::new(client.clone(), None), target };
         let (handle, run) = forward::start(spec, Some(via), route, sender, &CancellationToken::new());
         let mut open = Self { handle, task: tokio::spawn(run), events, locals: Vec::new() };
         let ForwardEvent::Bound(locals) = open.event().await else { panic!("not bound") };
@@ -189,10 +199,10 @@ async fn a_port_where_nothing_listens_fails_that_connection_only() {
     open.close().await;
 }
 
-/// A pod as the program makes them, with a relay that takes its time to listen.
-fn relay(name: &str) -> Pod {
-    let script = "sleep 2; exec socat TCP-LISTEN:1080,fork,reuseaddr,bind=127.0.0.1 \
-        SYSTEM:'IFS= read -r t && exec socat STDIO \"TCP:$t\"',nofork";
+/// A pod with the program's own relay, which takes its time to listen.
+fn pod(name: &str) -> Pod {
+    let mut command = vec!["sh".to_owned(), "-c".to_owned(), "sleep 2; exec socat \"$@\"".to_owned(), "sh".to_owned()];
+    command.extend(relay::args());
     let pod = serde_json::json!({
         "metadata": { "name": name },
         "spec": {
@@ -203,7 +213,7 @@ fn relay(name: &str) -> Pod {
                 "name": "relay",
                 "image": "alpine/socat:latest",
                 "imagePullPolicy": "IfNotPresent",
-                "command": ["sh", "-c", script],
+                "command": command,
             }],
         },
     });
@@ -215,7 +225,7 @@ async fn a_fresh_relay_is_waited_for_and_its_target_asked() {
     let Some((client, _)) = cluster().await else { return };
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     let name = format!("forward-test-{}", std::process::id());
-    pods.create(&PostParams::default(), &relay(&name)).await.expect("created");
+    pods.create(&PostParams::default(), &pod(&name)).await.expect("created");
     let result = tokio::spawn(through_relay(client, name.clone())).await;
     pods.delete(&name, &DeleteParams::default()).await.expect("deleted");
     result.expect("the story");
@@ -225,7 +235,7 @@ async fn through_relay(client: kube::Client, name: String) {
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     let running = kube::runtime::wait::await_condition(pods, &name, kube::runtime::conditions::is_pod_running());
     timeout(PATIENCE, running).await.expect("in time").expect("running");
-    let open = Open::new(&client, via(&name, 1080), Some("10.99.0.10:7\n")).await;
+    let open = Open::new(&client, via(&name, relay::PORT), Some("10.99.0.10:7")).await;
     // The relay does not listen yet; the connection does not notice.
     let mut echo = open.connect().await;
     echo.write_all(b"through the relay").await.expect("sent");
@@ -238,11 +248,12 @@ async fn through_relay(client: kube::Client, name: String) {
     open.close().await;
 
     // A target that refuses looks like one, not like an orderly end.
-    let mut open = Open::new(&client, via(&name, 1080), Some("10.99.0.10:4\n")).await;
+    let mut open = Open::new(&client, via(&name, relay::PORT), Some("10.99.0.10:4")).await;
     let mut refused = open.connect().await;
     refused.write_all(b"anybody?").await.expect("sent");
     let end = timeout(PATIENCE, refused.read(&mut [0])).await.expect("in time");
     assert_eq!(end.expect_err("not an orderly end").kind(), std::io::ErrorKind::ConnectionReset);
-    assert_eq!(open.failure().await.detail, "found out");
+    let fault = open.failure().await;
+    assert_eq!((fault.what, fault.detail.as_str()), (What::TargetRefused, "Connection refused"));
     open.close().await;
 }

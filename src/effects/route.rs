@@ -22,6 +22,9 @@ const SPARES: usize = 4;
 /// How long the relay may take to say what is wrong: its own connect timeout and the way there and back.
 const DIAGNOSIS: Duration = Duration::from_secs(14);
 
+/// How long after its timeout a relay's end may arrive here: the way back, and the second that containerd takes.
+const GIVING_UP: Duration = Duration::from_secs(3);
+
 /// The tunnels of every cluster; those of one cluster share what was learned about its protocols.
 pub struct Routes {
     clusters: Clusters,
@@ -62,8 +65,7 @@ impl Relayed {
         Self { routes, address: spec.address.clone(), forced }
     }
 
-    async fn ask(&self, via: &Via) -> Result<Vec<u8>, tunnel::Error> {
-        let lease = self.routes.lease(via, self.forced, 0).await.map_err(|_| tunnel::Error::Closed)?;
+    async fn ask(&self, lease: &Lease) -> Result<Vec<u8>, tunnel::Error> {
         let mut stream = lease.open().await?;
         let line = relay::diagnosis_line(&self.address);
         stream.write_all(&line).await.map_err(tunnel::Error::from_io)?;
@@ -84,14 +86,18 @@ impl Route for Relayed {
         Some(relay::first_line(&self.address))
     }
 
-    async fn diagnose(&self, via: &Via, age: Duration) -> Option<Fault> {
+    async fn diagnose(&self, lease: &Lease, _: &Via, age: Duration) -> Option<Fault> {
         let address = self.address.to_string();
-        // A relay gives up by itself after its timeout: asking again would only take as long again.
+        // A relay gives up by itself after its timeout: asking again would only take as long again. Whoever lived longer
+        // without a byte had reached the target: a connection that was never used, and closed for that.
+        if age >= relay::CONNECT_TIMEOUT + GIVING_UP {
+            return None;
+        }
         if age >= relay::CONNECT_TIMEOUT {
             let words = format!("no answer within {} s", relay::CONNECT_TIMEOUT.as_secs());
             return Some(Fault::new(What::TargetTimedOut, address, words));
         }
-        let answer = timeout(DIAGNOSIS, self.ask(via)).await.ok()?.ok()?;
+        let answer = timeout(DIAGNOSIS, self.ask(lease)).await.ok()?.ok()?;
         let (what, words) = relay::read_diagnosis(&answer)?;
         Some(Fault::new(what, address, words))
     }

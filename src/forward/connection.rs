@@ -48,24 +48,22 @@ pub(super) async fn serve<R: Route>(shared: &Shared<R>, local: TcpStream) {
 }
 
 async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(), End> {
-    let began = Instant::now();
     let first_line = shared.route.first_line();
     let relayed = first_line.is_some();
     let (line, stream) = open(shared, relayed).await?;
-    let result = line.lease.splice(Arc::clone(local), stream, first_line, &shared.meter.counters).await;
-    // A relay that cannot reach its target hangs up; if the client has already sent something, that looks like a reset.
-    let unexplained = match &result {
-        Ok(summary) => summary.down == 0,
-        Err(error) => matches!(error, Error::Reset),
-    };
-    if relayed
-        && unexplained
+    let began = Instant::now();
+    let counters = &shared.meter.counters;
+    let (summary, result) = line.lease.splice(Arc::clone(local), stream, first_line, counters).await;
+    let silent = relayed && summary.down == 0;
+    // A relay that cannot reach its target hangs up; if the client has already sent something, that is a reset.
+    if silent
+        && matches!(result, Ok(()) | Err(Error::Reset))
         && let Some(fault) = line.reason(&shared.route, began.elapsed()).await
     {
         return Err(End::Failed(fault));
     }
-    let summary = result.map_err(|error| failed(shared, &line, &error, relayed))?;
-    if relayed && summary.down == 0 {
+    result.map_err(|error| failed(shared, &line, &error, relayed))?;
+    if silent {
         // The target hung up without a word, and nothing was wrong. The local program may have done so too.
         let _ = SockRef::from(&**local).shutdown(Shutdown::Write);
     }

@@ -26,10 +26,10 @@ pub trait Route: Send + Sync + 'static {
     /// What each stream begins with: a relay's address line. `None`: the pod's port is the target itself.
     fn first_line(&self) -> Option<Bytes>;
 
-    /// Finds out why a stream through a relay was reset or ended without a byte from the target: refused, timed out, not
-    /// resolved.
-    /// `age` is how long ago its connection was made. `None`: nothing is known to be wrong, the target just hung up.
-    fn diagnose(&self, via: &Via, age: Duration) -> impl Future<Output = Option<Fault>> + Send;
+    /// Finds out why a stream through a relay ended or was reset without a byte from the target: refused, timed out, not
+    /// resolved. `lease` leads to the relay that knows; `age` is for how long the stream was open. `None`: nothing is
+    /// wrong, the target just hung up.
+    fn diagnose(&self, lease: &Self::Lease, via: &Via, age: Duration) -> impl Future<Output = Option<Fault>> + Send;
 }
 
 /// Tunnels to one pod: [`tunnel::Lease`], or a stand-in for it in tests.
@@ -52,15 +52,15 @@ pub trait Lease: Send + Sync + 'static {
     /// Moves bytes both ways until the connection is over. Where `first_line` was sent and the pod ended its side
     /// without a byte, `local` is not yet told of the end: the caller finds out why first.
     ///
-    /// # Errors
-    /// The pod's refusal, a reset, a lost tunnel, a failure of the local socket.
+    /// Returns what was moved, and the pod's refusal, a reset, a lost tunnel or a failure of the local socket, where
+    /// that was the end.
     fn splice(
         &self,
         local: Arc<TcpStream>,
         stream: Self::Stream,
         first_line: Option<Bytes>,
         counters: &Arc<Counters>,
-    ) -> impl Future<Output = Result<Summary, Error>> + Send;
+    ) -> impl Future<Output = (Summary, Result<(), Error>)> + Send;
 
     /// How the tunnels stand. Read once a second or oftener; must not wait.
     fn stats(&self) -> Stats;
@@ -87,8 +87,8 @@ impl Lease for tunnel::Lease {
         stream: Self::Stream,
         first_line: Option<Bytes>,
         counters: &Arc<Counters>,
-    ) -> Result<Summary, Error> {
-        tunnel::splice(local, stream, first_line, counters).await
+    ) -> (Summary, Result<(), Error>) {
+        tunnel::splice_and_sum(local, stream, first_line, counters).await
     }
 
     fn stats(&self) -> Stats {

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::route::{self, Lease, Route};
 use super::{Pointing, Shared};
 use crate::model::event::ForwardEvent;
-use crate::model::fault::{Fault, Remedy};
+use crate::model::fault::{Fault, Remedy, What};
 use crate::model::forward::{TunnelInfo, Via};
 use crate::tunnel::{Error, Protocol, Stats};
 
@@ -21,6 +21,9 @@ const ALERT: Duration = Duration::from_millis(50);
 
 /// How long after that.
 const ALERT_FOR: Duration = Duration::from_secs(2);
+
+/// How long a lease may be without a tunnel before that is told: most are open again before anybody notices.
+const LOST_AFTER: Duration = Duration::from_secs(1);
 
 /// The pause after a lease was refused; it doubles up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(250);
@@ -35,8 +38,8 @@ const KNOCK: Duration = Duration::from_millis(100);
 /// For how long the reason of one failure is taken to be that of the next: a reason costs a request.
 const SAME_REASON: Duration = Duration::from_secs(1);
 
-/// How long a reason may take to find out, with the client waiting.
-const REASON_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a reason may take to find out, with the client waiting: a relay gives a target that does not answer 10 s.
+const REASON_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Where new connections go.
 #[derive(Debug)]
@@ -95,13 +98,13 @@ impl<L: Lease> Line<L> {
             .await;
     }
 
-    /// Why a connection that began `age` ago ended as it did. Connections that failed together share one answer.
-    pub(super) async fn reason<R: Route>(&self, route: &R, age: Duration) -> Option<Fault> {
+    /// Why a connection through the relay ended as it just did, after `age`. Connections that failed together share one answer.
+    pub(super) async fn reason<R: Route<Lease = L>>(&self, route: &R, age: Duration) -> Option<Fault> {
         let mut known = self.reason.lock().await;
         match &*known {
             Some((at, fault)) if at.elapsed() < SAME_REASON => fault.clone(),
             _ => {
-                let fault = timeout(REASON_PATIENCE, route.diagnose(&self.via, age)).await.ok().flatten();
+                let fault = timeout(REASON_PATIENCE, route.diagnose(&self.lease, &self.via, age)).await.ok().flatten();
                 *known = Some((Instant::now(), fault.clone()));
                 fault
             }
@@ -181,12 +184,13 @@ async fn lease<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, via: &Via) -> 
     }
 }
 
-/// How tunnels stand, where that can be told.
+/// How tunnels stand.
 #[derive(Debug)]
 enum Outlook {
     Up,
     Down(Error),
-    Unclear,
+    /// None is open, and no attempt has failed yet.
+    Opening,
 }
 
 fn outlook(stats: Stats) -> Outlook {
@@ -196,35 +200,59 @@ fn outlook(stats: Stats) -> Outlook {
         _ if stats.tunnels > 0 => Outlook::Up,
         None if single => Outlook::Up,
         Some(error) => Outlook::Down(error),
-        None => Outlook::Unclear,
+        None => Outlook::Opening,
+    }
+}
+
+/// What was last told of a line's tunnels.
+#[derive(Debug, Default)]
+struct Told {
+    up: Option<bool>,
+    /// Since when there is none, although there was.
+    lost: Option<Instant>,
+}
+
+impl Told {
+    /// Whether something is to be told: up (`Ok`) or down.
+    fn news(&mut self, outlook: Outlook, now: Instant) -> Option<Result<(), Error>> {
+        let error = match outlook {
+            Outlook::Up => {
+                self.lost = None;
+                return (self.up.replace(true) != Some(true)).then_some(Ok(()));
+            }
+            Outlook::Down(error) => error,
+            Outlook::Opening => {
+                let lost = self.up == Some(true) && now.duration_since(*self.lost.get_or_insert(now)) >= LOST_AFTER;
+                if !lost {
+                    return None;
+                }
+                Error::TunnelLost { text: String::new() }
+            }
+        };
+        (self.up.replace(false) != Some(false)).then_some(Err(error))
     }
 }
 
 /// The lease opens its tunnels again by itself; this tells of it. Never ends by itself.
 async fn watch_over<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, line: &Line<R::Lease>) {
-    let mut up = None;
+    let mut told = Told::default();
     let mut alert_until = Instant::now() + ALERT_FOR;
     loop {
         let stats = line.lease.stats();
-        let protocol = stats.protocol.map(|protocol| protocol.name().to_owned());
-        let info = protocol.map(|protocol| TunnelInfo { protocol, rtt: stats.rtt });
-        let event = match outlook(stats) {
-            Outlook::Up if up != Some(true) => {
-                up = Some(true);
-                Some(ForwardEvent::Up(line.via.clone()))
-            }
-            Outlook::Down(error) if up != Some(false) => {
-                up = Some(false);
-                let fault = route::fault(&error, &line.via, &shared.address, true);
-                fault.map(|fault| ForwardEvent::Down(retrying(fault)))
-            }
-            Outlook::Up | Outlook::Down(_) | Outlook::Unclear => None,
-        };
-        let info = info.filter(|_| up == Some(true));
+        let info = stats.protocol.map(|protocol| TunnelInfo { protocol: protocol.name().to_owned(), rtt: stats.rtt });
+        let news = told.news(outlook(stats), Instant::now());
+        let info = info.filter(|_| told.up == Some(true));
         out.tunnel.send_if_modified(|shown| {
             let differs = *shown != info;
             *shown = info;
             differs
+        });
+        let event = news.and_then(|news| match news {
+            Ok(()) => Some(ForwardEvent::Up(line.via.clone())),
+            Err(error) => {
+                let fault = route::fault(&error, &line.via, &shared.address, true)?;
+                Some(ForwardEvent::Down(retrying(fault)))
+            }
         });
         if let Some(event) = event {
             alert_until = Instant::now() + ALERT_FOR;
@@ -238,7 +266,51 @@ async fn watch_over<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, line: &Li
     }
 }
 
-/// A tunnel that broke is opened again whatever was wrong, unless a person has to do something first.
+/// What is wrong with a tunnel itself needs nobody's help; what is wrong with a login or a pod does.
 fn retrying(fault: Fault) -> Fault {
-    if fault.remedy == Remedy::ByKind { fault.with(Remedy::Retrying) } else { fault }
+    if fault.what == What::Tunnel { fault.with(Remedy::Retrying) } else { fault }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trouble() -> Outlook {
+        Outlook::Down(Error::TunnelLost { text: "cut".into() })
+    }
+
+    #[test]
+    fn each_change_is_told_once() {
+        let now = Instant::now();
+        let mut told = Told::default();
+        assert!(told.news(Outlook::Opening, now).is_none());
+        assert!(matches!(told.news(Outlook::Up, now), Some(Ok(()))));
+        assert!(told.news(Outlook::Up, now).is_none());
+        assert!(matches!(told.news(trouble(), now), Some(Err(_))));
+        assert!(told.news(trouble(), now).is_none());
+        assert!(told.news(Outlook::Opening, now + LOST_AFTER).is_none());
+        assert!(matches!(told.news(Outlook::Up, now), Some(Ok(()))));
+    }
+
+    #[test]
+    fn a_tunnel_that_is_back_at_once_is_not_missed() {
+        let now = Instant::now();
+        let mut told = Told::default();
+        assert!(told.news(Outlook::Up, now).is_some());
+        assert!(told.news(Outlook::Opening, now).is_none());
+        assert!(told.news(Outlook::Up, now + LOST_AFTER / 2).is_none());
+        assert!(told.news(Outlook::Opening, now + LOST_AFTER).is_none());
+        assert!(matches!(told.news(Outlook::Opening, now + LOST_AFTER * 2), Some(Err(_))));
+        assert!(told.news(Outlook::Opening, now + LOST_AFTER * 9).is_none());
+    }
+
+    #[test]
+    fn tunnels_of_one_stream_are_up_while_nothing_fails() {
+        let single = Stats { protocol: Some(Protocol::V4), ..Stats::default() };
+        assert!(matches!(outlook(single.clone()), Outlook::Up));
+        let failing = Stats { trouble: Some(Error::Reset), ..single };
+        assert!(matches!(outlook(failing), Outlook::Down(_)));
+        let trying = Stats { protocol: Some(Protocol::Spdy), ..Stats::default() };
+        assert!(matches!(outlook(trying), Outlook::Opening));
+    }
 }

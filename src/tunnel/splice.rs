@@ -70,6 +70,17 @@ pub async fn splice(
     first_line: Option<Bytes>,
     counters: &Arc<Counters>,
 ) -> Result<Summary, Error> {
+    let (summary, result) = splice_and_sum(local, stream, first_line, counters).await;
+    result.map(|()| summary)
+}
+
+/// Does what [`splice`] does, and says what was moved also where it failed.
+pub async fn splice_and_sum(
+    local: impl Into<Arc<TcpStream>>,
+    stream: Stream,
+    first_line: Option<Bytes>,
+    counters: &Arc<Counters>,
+) -> (Summary, Result<(), Error>) {
     let local = local.into();
     let relayed = first_line.is_some();
     let _open = counters.enter();
@@ -96,19 +107,19 @@ pub async fn splice(
     match result {
         Ok(()) => {
             if relayed && summary.down == 0 {
-                return Ok(summary);
+                return (summary, Ok(()));
             }
             // The local program may have closed already.
             let _ = SockRef::from(&*local).shutdown(Shutdown::Write);
             if !local_ended {
                 farewell(&local).await;
             }
-            Ok(summary)
+            (summary, Ok(()))
         }
         Err(error) => {
             // Failing to set it only makes the reset an orderly end.
             let _ = SockRef::from(&*local).set_linger(Some(Duration::ZERO));
-            Err(error)
+            (summary, Err(error))
         }
     }
 }

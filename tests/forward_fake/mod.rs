@@ -86,7 +86,7 @@ impl Route for FakeRoute {
         self.relayed.then(|| Bytes::from_static(b"10.0.0.1:3306\n"))
     }
 
-    async fn diagnose(&self, _: &Via, _: Duration) -> Option<Fault> {
+    async fn diagnose(&self, _: &FakeLease, _: &Via, _: Duration) -> Option<Fault> {
         self.world.diagnoses.fetch_add(1, Ordering::SeqCst);
         self.world.reason.lock().expect("reason").clone()
     }
@@ -132,7 +132,7 @@ impl Lease for FakeLease {
         mut stream: TcpStream,
         first_line: Option<Bytes>,
         counters: &Arc<Counters>,
-    ) -> Result<Summary, Error> {
+    ) -> (Summary, Result<(), Error>) {
         if !local.nodelay().unwrap_or(false) {
             self.world.without_nodelay.fetch_add(1, Ordering::SeqCst);
         }
@@ -173,11 +173,11 @@ impl Lease for FakeLease {
             ended = downward => ended,
         };
         // Takes out what the pod's side said; all else is the local program's.
-        ended.map_err(Error::from_io)?;
-        if !(relayed && down == 0) {
+        let ended = ended.map_err(Error::from_io);
+        if ended.is_ok() && !(relayed && down == 0) {
             let _ = socket2::SockRef::from(&*local).shutdown(std::net::Shutdown::Write);
         }
-        Ok(Summary { up, down, first_byte: None })
+        (Summary { up, down, first_byte: None }, ended)
     }
 
     fn stats(&self) -> Stats {
@@ -265,6 +265,7 @@ pub fn spec(port: u16) -> ForwardSpec {
         bind: BOTH.to_vec(),
         port,
         any_port: port == 0,
+        tunnel: None,
     }
 }
 
@@ -298,7 +299,7 @@ impl Forward {
         loop {
             match self.event().await {
                 ForwardEvent::ConnectionFailed(fault) => return fault,
-                ForwardEvent::Up(_) => {}
+                ForwardEvent::Up(_) | ForwardEvent::Down(_) => {}
                 other => panic!("{other:?}"),
             }
         }
