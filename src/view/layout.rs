@@ -28,9 +28,10 @@ pub(super) fn split(screen: Rect, focus: Focus, rows: [usize; 4], clusters: u16)
     let above = Rect { height: screen.height - bottom.height, ..screen };
     if focus.zoomed {
         let nothing = Rect { height: 0, ..above };
-        return match focus.in_log {
-            true => Parts { panes: Vec::new(), strip: above, bottom },
-            false => Parts { panes: vec![(focus.pane, above)], strip: nothing, bottom },
+        return if focus.in_log {
+            Parts { panes: Vec::new(), strip: above, bottom }
+        } else {
+            Parts { panes: vec![(focus.pane, above)], strip: nothing, bottom }
         };
     }
     let bands: &[&[Pane]] = if screen.width >= SIDE_BY_SIDE {
@@ -153,7 +154,7 @@ mod tests {
             for width in [0, 40, 80, 200] {
                 for in_log in [false, true] {
                     for pane in Pane::ALL {
-                        let focus = Focus { in_log, pane, ..Focus::default() };
+                        let focus = Focus { pane, in_log, ..Focus::default() };
                         heights(width, height, focus, [0, 3, 1000, 7]);
                     }
                 }
