@@ -88,11 +88,8 @@ impl App {
     /// # Errors
     /// Where the terminal can't be written or signals can't be heard.
     pub async fn run(&mut self, term: &mut Term) -> std::io::Result<()> {
-        let mut signals = [
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::hangup())?,
-            signal(SignalKind::interrupt())?,
-        ];
+        let mut signals =
+            [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?];
         let mut queued = Vec::with_capacity(BATCH);
         let mut drawn: Option<Instant> = None;
         let mut stale = true;

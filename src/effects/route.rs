@@ -43,8 +43,7 @@ impl Routes {
         let client = self.clusters.client(cluster).await?;
         let mut all = self.tunnels.lock().await;
         let tunnels = all.entry(cluster.clone()).or_insert_with(|| Tunnels::new(client, forced));
-        let route =
-            tunnel::Route { namespace: via.pod.namespace.clone(), pod: via.pod.name.clone(), port: via.port };
+        let route = tunnel::Route { namespace: via.pod.namespace.clone(), pod: via.pod.name.clone(), port: via.port };
         Ok(tunnels.lease(route, LeaseOptions { spares, ..LeaseOptions::default() }))
     }
 }

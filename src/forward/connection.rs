@@ -53,12 +53,20 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
     let relayed = first_line.is_some();
     let (line, stream) = open(shared, relayed).await?;
     let result = line.lease.splice(Arc::clone(local), stream, first_line, &shared.meter.counters).await;
+    // A relay that cannot reach its target hangs up; if the client has already sent something, that looks like a reset.
+    let unexplained = match &result {
+        Ok(summary) => summary.down == 0,
+        Err(error) => matches!(error, Error::Reset),
+    };
+    if relayed
+        && unexplained
+        && let Some(fault) = line.reason(&shared.route, began.elapsed()).await
+    {
+        return Err(End::Failed(fault));
+    }
     let summary = result.map_err(|error| failed(shared, &line, &error, relayed))?;
     if relayed && summary.down == 0 {
-        if let Some(fault) = line.reason(&shared.route, began.elapsed()).await {
-            return Err(End::Failed(fault));
-        }
-        // The target hung up without a word. The local program may have done so too.
+        // The target hung up without a word, and nothing was wrong. The local program may have done so too.
         let _ = SockRef::from(&**local).shutdown(Shutdown::Write);
     }
     Ok(())

@@ -26,7 +26,8 @@ pub trait Route: Send + Sync + 'static {
     /// What each stream begins with: a relay's address line. `None`: the pod's port is the target itself.
     fn first_line(&self) -> Option<Bytes>;
 
-    /// Finds out why a stream through a relay ended without a byte from the target: refused, timed out, not resolved.
+    /// Finds out why a stream through a relay was reset or ended without a byte from the target: refused, timed out, not
+    /// resolved.
     /// `age` is how long ago its connection was made. `None`: nothing is known to be wrong, the target just hung up.
     fn diagnose(&self, via: &Via, age: Duration) -> impl Future<Output = Option<Fault>> + Send;
 }

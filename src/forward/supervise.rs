@@ -95,7 +95,7 @@ impl<L: Lease> Line<L> {
             .await;
     }
 
-    /// Why a connection that began `age` ago ended without a byte. Connections that failed together share one answer.
+    /// Why a connection that began `age` ago ended as it did. Connections that failed together share one answer.
     pub(super) async fn reason<R: Route>(&self, route: &R, age: Duration) -> Option<Fault> {
         let mut known = self.reason.lock().await;
         match &*known {

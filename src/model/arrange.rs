@@ -7,7 +7,7 @@ use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
 use super::Model;
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Link};
 use super::forward::{Forward, ForwardState};
 use super::list::{ClusterColumn, ForwardColumn, PodColumn, TargetColumn};
 use super::proxy::{Phase, ProxyPod};
@@ -103,11 +103,11 @@ impl Model {
 
     fn arrange_pods(&mut self) {
         let mut filter = Filter::new(self.pod_list.filter.value());
-        let mut rows: Vec<&ProxyPod> = self
-            .pods
-            .values()
-            .filter(|pod| filter.lets(&[&pod.key.name, &pod.target, &pod.key.cluster, &pod.key.namespace, &pod.owner]))
-            .collect();
+        // Several contexts may lead to one cluster: each pod has one row.
+        let several = self.clusters.iter().filter(|at| at.link != Link::Idle).count() > 1;
+        let mut rows: Vec<&ProxyPod> = self.pods.values().filter(|pod| !several || !self.is_twin(pod)).collect();
+        let of = rows.len();
+        rows.retain(|pod| filter.lets(&[&pod.key.name, &pod.target, &pod.key.cluster, &pod.key.namespace, &pod.owner]));
         let column = self.pod_list.column;
         rows.sort_by(|a, b| match column {
             PodColumn::Name => a.key.name.cmp(&b.key.name),
@@ -121,7 +121,7 @@ impl Model {
         });
         let order = turned(rows, self.pod_list.descending).map(|pod| pod.key.clone()).collect();
         let pods = &self.pods;
-        self.pod_list.arrange(order, pods.len(), |key| pods.contains_key(key));
+        self.pod_list.arrange(order, of, |key| pods.contains_key(key));
     }
 
     fn arrange_forwards(&mut self) {

@@ -239,7 +239,8 @@ impl Model {
                 form.tried = true;
                 form.check(self);
                 if let Some(target) = form.target(self) {
-                    self.save_target(form.editing, &target, out);
+                    let was = form.editing.and(form.base);
+                    self.save_target(was, &target, out);
                     return None;
                 }
                 form.active = form.fields.iter().position(|field| field.error.is_some()).unwrap_or(form.active);

@@ -133,18 +133,16 @@ impl Effect {
 pub enum TargetEdit {
     /// A new target.
     Add(Target),
-    /// The target of that name becomes this one (perhaps under another name).
+    /// A target becomes another (perhaps under another name). Only what differs between the two is changed in the
+    /// file, so that what somebody else changed meanwhile stays.
     Replace {
-        /// Its name so far.
-        name: String,
+        /// The target as it was when the person began to edit it.
+        was: Box<Target>,
         /// What it is now.
         target: Target,
     },
-    /// The target of that name goes.
-    Remove {
-        /// Its name.
-        name: String,
-    },
+    /// A target goes, if it is still this one.
+    Remove(Target),
     /// A removed target comes back, with the comments it had where they are still known.
     Restore(Target),
 }

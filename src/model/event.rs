@@ -185,7 +185,8 @@ pub enum StoreEvent {
     Broken(Fault),
     /// Edits were written.
     Saved,
-    /// Edits could not be written; the targets are as in the file again.
+    /// Edits could not be written. Where the file contradicts one of them (`EditConflict`, `NameTaken`, `TtlTooLong`)
+    /// it is over, and a `Loaded` follows with the targets as they are; else they can be tried again.
     NotSaved(Fault),
     /// Targets of the older `brow` tool were found and not yet offered.
     Legacy {

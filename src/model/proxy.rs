@@ -236,6 +236,20 @@ impl Model {
         PodPlace { cluster: target.cluster.clone(), namespace: self.namespace_of(target), label: target.label() }
     }
 
+    /// Whether a pod is one that another context of the same cluster shows already: the same uid, seen through the
+    /// context of its target (else through the context that comes first).
+    pub fn is_twin(&self, pod: &ProxyPod) -> bool {
+        let mut same = self.clusters.iter().filter(|at| at.name != pod.key.cluster).filter_map(|at| {
+            let key = PodKey { cluster: at.name.clone(), ..pod.key.clone() };
+            self.pods.get(&key).filter(|other| other.uid == pod.uid)
+        });
+        let rank = |pod: &ProxyPod| {
+            let place = self.clusters.iter().position(|at| at.name == pod.key.cluster);
+            (self.target_of_pod(pod).is_none(), place)
+        };
+        same.any(|other| rank(other) < rank(pod))
+    }
+
     /// Deletes a pod, which shows as terminating from now on.
     pub(super) fn kill(&mut self, key: &PodKey, out: &mut Vec<Effect>) -> bool {
         let Some(pod) = self.pods.get_mut(key).filter(|pod| pod.phase != Phase::Terminating) else {
@@ -274,6 +288,7 @@ impl Model {
             .values()
             .filter(|pod| pod.key.cluster == cluster && pod.phase != Phase::Terminating && pod.is_over(now))
             .filter(|pod| whose == Whose::All || pod.owner == self.me)
+            .filter(|pod| !self.is_twin(pod))
             .map(|pod| pod.key.clone())
             .collect()
     }
@@ -383,7 +398,7 @@ impl Model {
             pod.phase = Phase::Terminating;
         }
         let key = pod.key.clone();
-        let (phase, mine) = (pod.phase, pod.owner == self.me);
+        let (phase, mine) = (pod.phase, pod.owner == self.me && !self.is_twin(&pod));
         let fault = pod.fault.clone();
         let before = self.pods.insert(key.clone(), pod).filter(|old| self.pods[&key].uid == old.uid);
         let was = before.as_ref().map(|old| old.phase);
@@ -434,7 +449,8 @@ impl Model {
         };
         let ours = self.killing.contains_key(key);
         self.created.remove(key);
-        if pod.owner == self.me && !ours && !pod.phase.is_over() && pod.phase != Phase::Terminating {
+        let told = pod.owner == self.me && !self.is_twin(&pod);
+        if told && !ours && !pod.phase.is_over() && pod.phase != Phase::Terminating {
             self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);
         }
         let what = if pod.phase == Phase::Expired { What::PodExpired } else { What::PodDeleted };

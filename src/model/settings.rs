@@ -8,6 +8,7 @@ use super::Model;
 use super::dialog::Question;
 use super::effect::{Effect, TargetEdit};
 use super::event::{Loaded, StoreEvent};
+use super::fault::What;
 use super::log::{Grade, Happening};
 use super::ttl::Ttl;
 
@@ -234,9 +235,12 @@ impl Model {
                 self.saving.pop_front();
             }
             StoreEvent::NotSaved(fault) => {
-                // Kept in memory and tried again when the file is read again: nothing a person typed is lost.
                 let edits = self.saving.pop_front().unwrap_or_default();
-                self.unsaved.extend(edits);
+                // An edit that the file contradicts is over, and the targets come as they are now. Others are kept in
+                // memory and tried again when the file is read again: nothing a person typed is lost.
+                if !matches!(fault.what, What::EditConflict | What::NameTaken | What::TtlTooLong) {
+                    self.unsaved.extend(edits);
+                }
                 self.fail(fault);
             }
             StoreEvent::Legacy { path, targets, left_out } => self.ask(Question::Import { path, targets, left_out }),

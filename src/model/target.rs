@@ -175,9 +175,9 @@ impl Model {
     }
 
     /// Saves what a form says.
-    pub(super) fn save_target(&mut self, editing: Option<String>, target: &Target, out: &mut Vec<Effect>) {
-        let edit = match editing {
-            Some(name) => TargetEdit::Replace { name, target: target.clone() },
+    pub(super) fn save_target(&mut self, was: Option<Target>, target: &Target, out: &mut Vec<Effect>) {
+        let edit = match was {
+            Some(was) => TargetEdit::Replace { was: Box::new(was), target: target.clone() },
             None => TargetEdit::Add(target.clone()),
         };
         self.apply(&edit);
@@ -189,11 +189,11 @@ impl Model {
 
     /// Gives a target another name. Its open forwards take the name over.
     pub(super) fn save_name(&mut self, name: &str, new: &str, out: &mut Vec<Effect>) {
-        let Some(mut target) = self.target(name).cloned() else {
+        let Some(was) = self.target(name).cloned() else {
             return;
         };
-        new.clone_into(&mut target.name);
-        let edit = TargetEdit::Replace { name: name.to_owned(), target };
+        let target = Target { name: new.to_owned(), ..was.clone() };
+        let edit = TargetEdit::Replace { was: Box::new(was), target };
         self.apply(&edit);
         self.save(vec![edit], out);
         self.note(Grade::Good, Happening::TargetRenamed, name, new);
@@ -203,8 +203,7 @@ impl Model {
     /// Deletes targets; their forwards are closed, their pods left to their TTL.
     pub(super) fn delete_targets(&mut self, names: &[String], out: &mut Vec<Effect>) {
         let gone: Vec<Target> = names.iter().filter_map(|name| self.target(name)).cloned().collect();
-        let edits: Vec<TargetEdit> =
-            gone.iter().map(|target| TargetEdit::Remove { name: target.name.clone() }).collect();
+        let edits: Vec<TargetEdit> = gone.iter().cloned().map(TargetEdit::Remove).collect();
         for (edit, target) in edits.iter().zip(&gone) {
             let open: Vec<ForwardId> = self.forwards_of(&target.name).map(|forward| forward.spec.id).collect();
             for id in open {
@@ -248,7 +247,8 @@ impl Model {
                     self.targets.push(target.clone());
                 }
             }
-            TargetEdit::Replace { name, target } => {
+            TargetEdit::Replace { was, target } => {
+                let name = &was.name;
                 if let Some(old) = self.targets.iter_mut().find(|old| old.name == *name) {
                     old.clone_from(target);
                 } else {
@@ -263,7 +263,7 @@ impl Model {
                     }
                 }
             }
-            TargetEdit::Remove { name } => self.targets.retain(|target| target.name != *name),
+            TargetEdit::Remove(was) => self.targets.retain(|target| target.name != was.name),
         }
     }
 
@@ -272,8 +272,10 @@ impl Model {
         let names: Vec<&str> = edits
             .iter()
             .map(|edit| match edit {
-                TargetEdit::Add(target) | TargetEdit::Restore(target) => target.name.as_str(),
-                TargetEdit::Replace { name, .. } | TargetEdit::Remove { name } => name.as_str(),
+                TargetEdit::Add(target) | TargetEdit::Restore(target) | TargetEdit::Remove(target) => {
+                    target.name.as_str()
+                }
+                TargetEdit::Replace { was, .. } => was.name.as_str(),
             })
             .collect();
         self.audit("save-targets", &names.join(", "), None, None, out);

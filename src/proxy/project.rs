@@ -56,6 +56,10 @@ fn stand(name: &str, status: &PodStatus, deleted: bool) -> (Phase, Option<Fault>
     let fault = |what, words: String| Some(Fault::new(what, name, plain(&words)));
     let reason = status.reason.as_deref().unwrap_or_default();
     let message = status.message.clone().unwrap_or_default();
+    // Whatever else it says while it is being deleted is how the deletion looks from within.
+    if deleted {
+        return (Phase::Terminating, None);
+    }
     match status.phase.as_deref() {
         // pkg/kubelet/active_deadline.go
         Some("Failed") if reason == "DeadlineExceeded" => return (Phase::Expired, fault(What::PodExpired, message)),
@@ -67,9 +71,6 @@ fn stand(name: &str, status: &PodStatus, deleted: bool) -> (Phase, Option<Fault>
         }
         Some("Succeeded") => return (Phase::Succeeded, None),
         Some(_) | None => {}
-    }
-    if deleted {
-        return (Phase::Terminating, None);
     }
     let relay = status.container_statuses.as_ref().and_then(|all| all.first());
     if let Some((what, words)) = relay.and_then(waits) {

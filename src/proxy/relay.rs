@@ -27,8 +27,7 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub fn args() -> Vec<String> {
     let wait = CONNECT_TIMEOUT.as_secs();
     let ask = format!(r#"exec socat -u OPEN:/dev/null "TCP:${{t#?}},connect-timeout={wait}" 2>&1"#);
-    let go =
-        format!(r#"exec socat -t86400 STDIO "TCP:$t,connect-timeout={wait},keepalive,nodelay" 2>/dev/null"#);
+    let go = format!(r#"exec socat -t86400 STDIO "TCP:$t,connect-timeout={wait},keepalive,nodelay" 2>/dev/null"#);
     let script = format!(r#"IFS= read -r t && case $t in "?"*) {ask} ;; *) {go} ;; esac"#);
     vec![
         format!("TCP-LISTEN:{PORT},fork,reuseaddr,bind=127.0.0.1,backlog=512,max-children=1024,nodelay"),

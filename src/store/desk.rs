@@ -1,13 +1,10 @@
 //! What the writer knows between two orders, and how it carries one out.
 
-use std::path::PathBuf;
-
 use crate::model::effect::TargetEdit;
 use crate::model::event::{Loaded, StoreEvent};
 use crate::model::fault::Fault;
-use crate::model::target::Target;
 
-use super::config::edit::{Editor, Removed};
+use super::config::edit::Removed;
 use super::disk::{self, Locked};
 use super::writer::Order;
 use super::{Paths, audit, config, interpret, legacy, state};
@@ -20,8 +17,6 @@ pub struct Desk {
     paths: Paths,
     /// What was last seen on disk: a change is what differs from it, so that our own writing is none.
     seen: Seen,
-    /// The targets as last told: what edits start from.
-    base: Vec<Target>,
     /// Targets that edits took out, to be put back as they stood.
     removed: Vec<Removed>,
     audit: audit::Audit,
@@ -33,7 +28,7 @@ impl Desk {
     /// A desk that has looked at nothing yet.
     pub fn new(paths: Paths) -> Self {
         let audit = audit::Audit::default();
-        Self { paths, seen: Ok(None), base: Vec::new(), removed: Vec::new(), audit, told: false }
+        Self { paths, seen: Ok(None), removed: Vec::new(), audit, told: false }
     }
 
     /// Where the files are.
@@ -49,7 +44,6 @@ impl Desk {
         }
         state::sweep(&self.paths.state_dir);
         self.seen = disk::read(&self.paths.config);
-        self.base = self.loaded().map(|loaded| loaded.targets).unwrap_or_default();
         match state::load(&self.paths.state_dir) {
             Ok(state) if state.legacy_offered => Vec::new(),
             Ok(_) => match legacy::offer(&self.paths.legacy) {
@@ -76,12 +70,9 @@ impl Desk {
         vec![self.tell()]
     }
 
-    fn tell(&mut self) -> StoreEvent {
+    fn tell(&self) -> StoreEvent {
         match self.loaded() {
-            Ok(loaded) => {
-                self.base.clone_from(&loaded.targets);
-                StoreEvent::Loaded(Box::new(loaded))
-            }
+            Ok(loaded) => StoreEvent::Loaded(Box::new(loaded)),
             Err(fault) => StoreEvent::Broken(fault),
         }
     }
@@ -123,41 +114,61 @@ impl Desk {
     fn save(&mut self, edits: &[TargetEdit]) -> Vec<StoreEvent> {
         let before = self.seen.clone();
         match self.write(edits) {
-            Ok(merged) => {
-                // What another wrote meanwhile is news; our own edits are not.
-                let told = self.tell();
-                if merged { vec![told, StoreEvent::Saved] } else { vec![StoreEvent::Saved] }
+            Ok(Written { news, refused: None }) => {
+                let trouble = self.rename_ports(edits);
+                // In this order: as long as an edit counts as under way, it is put on top of what is read.
+                [StoreEvent::Saved].into_iter().chain(news.then(|| self.tell())).chain(trouble).collect()
             }
+            // The refused edits are over: whoever has shown them already is brought back to what is.
+            Ok(Written { refused: Some(fault), .. }) => vec![StoreEvent::NotSaved(fault), self.tell()],
             Err(fault) => {
                 self.seen = disk::read(&self.paths.config);
-                let changed = self.seen != before;
-                match self.loaded() {
-                    // Whoever showed the edits already is brought back to what is.
-                    Ok(_) => vec![self.tell(), StoreEvent::NotSaved(fault)],
-                    Err(broken) if changed => vec![StoreEvent::Broken(broken), StoreEvent::NotSaved(fault)],
-                    Err(_) => vec![StoreEvent::NotSaved(fault)],
-                }
+                let news = (self.seen != before).then(|| self.tell());
+                [StoreEvent::NotSaved(fault)].into_iter().chain(news).collect()
             }
         }
     }
 
-    /// Writes edits on top of what is on disk, under the lock; whether what was on disk was news.
-    fn write(&mut self, edits: &[TargetEdit]) -> Result<bool, Fault> {
-        let file: PathBuf = disk::resolve(&self.paths.config)?;
+    /// Remembers ports under the new names of their targets.
+    fn rename_ports(&mut self, edits: &[TargetEdit]) -> Vec<StoreEvent> {
+        let renamed = |edit: &TargetEdit| match edit {
+            TargetEdit::Replace { was, target } if was.name != target.name => {
+                Some((was.name.clone(), target.name.clone()))
+            }
+            TargetEdit::Replace { .. } | TargetEdit::Add(_) | TargetEdit::Remove(_) | TargetEdit::Restore(_) => None,
+        };
+        let names: Vec<(String, String)> = edits.iter().filter_map(renamed).collect();
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let result = state::change(&self.paths.state_dir, |state| {
+            for (old, new) in names {
+                if let Some(port) = state.ports.remove(&old) {
+                    state.ports.insert(new, port);
+                }
+            }
+        });
+        self.trouble(result)
+    }
+
+    /// Writes edits on top of what is on disk, under the lock. Each stands for itself: one that cannot be made keeps
+    /// none of the others back.
+    fn write(&mut self, edits: &[TargetEdit]) -> Result<Written, Fault> {
+        let file = disk::resolve(&self.paths.config)?;
         let locked = Locked::new(&file)?;
         let current = disk::read(&file)?;
         let text = current.clone().unwrap_or_default();
         // A file that does not make sense is a person's, half done: never written over.
-        let config = config::read(&self.paths.config, &text)?;
-        let mut removed = self.removed.clone();
-        let mut editor = Editor::new(&text, &config, &self.base, &mut removed)?;
+        config::read(&self.paths.config, &text)?;
+        let (mut edited, mut removed) = (text.clone(), self.removed.clone());
+        let mut refused: Option<Fault> = None;
         for edit in edits {
-            editor.apply(edit)?;
+            match config::edit::apply(&self.paths.config, &edited, edit, &mut removed) {
+                Ok(text) => edited = text,
+                Err(fault) => refused = refused.or(Some(fault)),
+            }
         }
-        let edited = editor.text();
-        // What we cannot read ourselves is not put in anybody's file.
-        config::read(&self.paths.config, &edited)?;
-        let merged = self.seen.as_ref() != Ok(&current);
+        let news = self.seen.as_ref() != Ok(&current);
         if edited == text {
             self.seen = Ok(current);
         } else {
@@ -165,6 +176,14 @@ impl Desk {
             self.seen = Ok(Some(edited));
         }
         self.removed = removed;
-        Ok(merged)
+        Ok(Written { news, refused })
     }
+}
+
+/// What became of a save.
+struct Written {
+    /// Whether the file was not as last seen: somebody else's changes are in it too.
+    news: bool,
+    /// The first edit that could not be made.
+    refused: Option<Fault>,
 }

@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -55,14 +55,12 @@ pub fn read(path: &Path) -> Result<Option<String>, Fault> {
 pub fn resolve(path: &Path) -> Result<PathBuf, Fault> {
     let mut file = path.to_owned();
     for _ in 0..LINKS {
-        match fs::read_link(&file) {
-            Ok(link) => file = file.parent().unwrap_or(Path::new("/")).join(link),
+        let Ok(link) = fs::read_link(&file) else {
             // Not a link, or not there: its directory may still be behind links, and a lock must not be in two places.
-            Err(_) => {
-                let Some((dir, name)) = file.parent().zip(file.file_name()) else { return Ok(file) };
-                return Ok(fs::canonicalize(dir).map_or_else(|_| file.clone(), |dir| dir.join(name)));
-            }
-        }
+            let Some((dir, name)) = file.parent().zip(file.file_name()) else { return Ok(file) };
+            return Ok(fs::canonicalize(dir).map_or_else(|_| file.clone(), |dir| dir.join(name)));
+        };
+        file = file.parent().unwrap_or(Path::new("/")).join(link);
     }
     Err(Fault::new(What::FileUnreadable, path.display().to_string(), "too many symbolic links"))
 }
@@ -84,8 +82,8 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
 
 /// Whether a file is one of those that this module puts beside others.
 pub fn is_ours(path: &Path) -> bool {
-    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    name.starts_with('.') && (name.ends_with(".lock") || name.ends_with(".tmp"))
+    let hidden = path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with('.'));
+    hidden && path.extension().is_some_and(|extension| extension == "lock" || extension == "tmp")
 }
 
 /// A file that nobody else writes as long as this lives. The lock ends with the process, whatever ends it.
@@ -138,15 +136,16 @@ impl Locked {
     }
 
     fn replace(&self, bytes: &[u8]) -> io::Result<()> {
-        let mode = match fs::metadata(&self.path) {
+        let there = match fs::metadata(&self.path) {
             Ok(there) => {
                 // A rename would get round a file that was made read-only on purpose.
                 access(&self.path, Access::WRITE_OK)?;
-                there.permissions().mode() & 0o777
+                Some(there)
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => 0o600,
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
+        let mode = there.as_ref().map_or(0o600, |there| there.permissions().mode() & 0o777);
         let dir = self.path.parent().unwrap_or(Path::new("/"));
         let prefix = sibling(&self.path, ".");
         let mut temporary = tempfile::Builder::new()
@@ -155,6 +154,10 @@ impl Locked {
             .permissions(Permissions::from_mode(0o600))
             .tempfile_in(dir)?;
         temporary.write_all(bytes)?;
+        if let Some(there) = there {
+            // Run by root, it must not take a person's file away from them; others may not give theirs away.
+            _ = fchown(temporary.as_file(), Some(there.uid()), Some(there.gid()));
+        }
         temporary.as_file().set_permissions(Permissions::from_mode(mode))?;
         temporary.as_file().sync_all()?;
         temporary.persist(&self.path).map_err(|error| error.error)?;
@@ -167,11 +170,13 @@ impl Locked {
 pub fn sweep(path: &Path) {
     let leftovers = || -> Vec<PathBuf> {
         let prefix = sibling(path, ".");
-        let prefix = prefix.file_name().and_then(OsStr::to_str).unwrap_or_default().to_owned();
+        let prefix = prefix.file_name().unwrap_or_default().as_encoded_bytes();
         let Some(Ok(entries)) = path.parent().map(fs::read_dir) else { return Vec::new() };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let ours = names.filter(|name| name.starts_with(&prefix) && name.ends_with(".tmp"));
-        ours.map(|name| path.with_file_name(name)).collect()
+        let ours = |file: &PathBuf| {
+            let name = file.file_name().unwrap_or_default().as_encoded_bytes();
+            name.starts_with(prefix) && file.extension().is_some_and(|extension| extension == "tmp")
+        };
+        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(ours).collect()
     };
     // Under the lock nobody is writing: what is still there is nobody's.
     if leftovers().is_empty() {

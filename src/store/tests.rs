@@ -1,11 +1,14 @@
 //! Tests of the room as a whole.
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::model::effect::TargetEdit;
+use crate::model::effect::{AuditEntry, TargetEdit};
 use crate::model::event::{Event, StoreEvent};
 use crate::model::settings::PodSettings;
 use crate::model::target::Target;
@@ -29,10 +32,11 @@ struct Running {
     events: mpsc::Receiver<Event>,
     token: CancellationToken,
     task: tokio::task::JoinHandle<()>,
-    _home: Option<tempfile::TempDir>,
+    /// Lives as long as this does.
+    home: Option<tempfile::TempDir>,
 }
 
-fn paths(home: &std::path::Path) -> Paths {
+fn paths(home: &Path) -> Paths {
     Paths {
         config: home.join("config/brow/config.toml"),
         state_dir: home.join("state/brow"),
@@ -44,14 +48,14 @@ impl Running {
     fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let paths = paths(home.path());
-        Self { _home: Some(home), ..Self::at(paths) }
+        Self { home: Some(home), ..Self::at(paths) }
     }
 
     fn at(paths: Paths) -> Self {
         let (sender, events) = mpsc::channel(64);
         let token = CancellationToken::new();
         let (store, task) = start(paths.clone(), sender, token.clone());
-        Self { paths, store, events, token, task: tokio::spawn(task), _home: None }
+        Self { paths, store, events, token, task: tokio::spawn(task), home: None }
     }
 
     async fn next(&mut self) -> StoreEvent {
@@ -93,4 +97,268 @@ async fn the_first_save_makes_the_file_and_an_editor_is_noticed() {
     let StoreEvent::Loaded(loaded) = brow.next().await else { panic!("not loaded") };
     assert_eq!(loaded.targets[0].tags, ["db"]);
     brow.end().await;
+}
+
+#[tokio::test]
+async fn a_file_is_never_ours_to_break() {
+    let mut brow = Running::new();
+    brow.save(&[TargetEdit::Add(target("a"))]).await;
+    let good = brow.text();
+    let broken = good.clone() + "ttll = \"1h\"\n";
+    std::fs::write(&brow.paths.config, &broken).unwrap();
+    let StoreEvent::Broken(fault) = brow.next().await else { panic!("not broken") };
+    assert_eq!(fault.what, What::ConfigBroken);
+    assert_eq!(fault.thing, format!("{}:5:1", brow.paths.config.display()));
+    assert!(fault.detail.contains("`target.ttll`") && fault.detail.contains("`ttl`"), "{}", fault.detail);
+    assert_eq!(load(&brow.paths), Err(fault.clone()));
+    // An edit meanwhile waits; it does not write over what the person has not finished.
+    let edit = [TargetEdit::Add(target("b"))];
+    assert_eq!(brow.save(&edit).await, StoreEvent::NotSaved(fault.clone()));
+    assert_eq!(brow.text(), broken);
+    brow.store.send(Order::Reload);
+    assert_eq!(brow.next().await, StoreEvent::Broken(fault));
+    std::fs::write(&brow.paths.config, &good).unwrap();
+    assert!(matches!(brow.next().await, StoreEvent::Loaded(_)));
+    assert_eq!(brow.save(&edit).await, StoreEvent::Saved);
+    assert_eq!(load(&brow.paths).unwrap().targets.len(), 2);
+    brow.end().await;
+}
+
+#[tokio::test]
+async fn edits_in_conflict_are_over_and_the_others_are_made() {
+    let mut brow = Running::new();
+    brow.save(&[TargetEdit::Add(target("a"))]).await;
+    let edits = [TargetEdit::Add(Target { local_port: 1, ..target("a") }), TargetEdit::Add(target("b"))];
+    let StoreEvent::NotSaved(fault) = brow.save(&edits).await else { panic!("saved") };
+    assert_eq!((fault.what, fault.thing.as_str()), (What::NameTaken, "a"));
+    let StoreEvent::Loaded(loaded) = brow.next().await else { panic!("not loaded") };
+    assert_eq!(loaded.targets, [target("a"), target("b")]);
+    brow.end().await;
+}
+
+#[tokio::test]
+async fn what_another_instance_wrote_comes_along_with_a_save() {
+    let mut brow = Running::new();
+    brow.save(&[TargetEdit::Add(target("a"))]).await;
+    let mut other = Running::at(brow.paths.clone());
+    let to = Target { local_port: 7, ..target("a") };
+    let edit = [TargetEdit::Replace { was: Box::new(target("a")), target: to }];
+    assert_eq!(other.save(&edit).await, StoreEvent::Saved);
+    // Ours may be told before it saves, or by its own save: either way it ends with both changes, told once.
+    let to = Target { tags: vec!["db".to_owned()], ..target("a") };
+    brow.store.send(Order::Save(vec![TargetEdit::Replace { was: Box::new(target("a")), target: to }]));
+    let mut told = Vec::new();
+    while !matches!(
+        &told[..],
+        [.., StoreEvent::Saved, StoreEvent::Loaded(_)] | [StoreEvent::Loaded(_), StoreEvent::Saved]
+    ) {
+        told.push(brow.next().await);
+    }
+    assert_eq!(told.len(), 2, "{told:?}");
+    let both = Target { local_port: 7, tags: vec!["db".to_owned()], ..target("a") };
+    assert_eq!(load(&brow.paths).unwrap().targets, std::slice::from_ref(&both));
+    // And the other one hears of it.
+    let StoreEvent::Loaded(loaded) = other.next().await else { panic!("not loaded") };
+    assert_eq!(loaded.targets, [both]);
+    brow.end().await;
+    other.end().await;
+}
+
+#[tokio::test]
+async fn a_deletion_is_taken_back_with_its_comments() {
+    let mut brow = Running::new();
+    let text =
+        "# Mine.\n\n[[target]] # first\nname = \"a\" # the name\ncluster = \"dev\"\naddress = \"10.0.0.1:3306\"\n";
+    // The directory comes after the watch began.
+    brow.store.send(Order::Reload);
+    assert!(matches!(brow.next().await, StoreEvent::Loaded(_)));
+    std::fs::create_dir_all(brow.paths.config.parent().unwrap()).unwrap();
+    std::fs::write(&brow.paths.config, text).unwrap();
+    assert!(matches!(brow.next().await, StoreEvent::Loaded(_)));
+    assert_eq!(brow.save(&[TargetEdit::Remove(target("a"))]).await, StoreEvent::Saved);
+    assert_eq!(brow.text(), "# Mine.\n\n");
+    assert_eq!(brow.save(&[TargetEdit::Restore(target("a"))]).await, StoreEvent::Saved);
+    assert_eq!(brow.text(), text);
+    std::fs::remove_file(&brow.paths.config).unwrap();
+    let StoreEvent::Loaded(loaded) = brow.next().await else { panic!("not loaded") };
+    assert!(!loaded.exists && loaded.targets.is_empty());
+    brow.end().await;
+}
+
+#[tokio::test]
+async fn modes_are_tight_and_kept() {
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mut brow = Running::new();
+    brow.save(&[TargetEdit::Add(target("a"))]).await;
+    assert_eq!(mode(&brow.paths.config), 0o600);
+    assert_eq!(mode(brow.paths.config.parent().unwrap()), 0o700);
+    std::fs::set_permissions(&brow.paths.config, Permissions::from_mode(0o644)).unwrap();
+    brow.save(&[TargetEdit::Add(target("b"))]).await;
+    assert_eq!(mode(&brow.paths.config), 0o644);
+    brow.store.send(Order::Remember { target: "a".to_owned(), port: 4000 });
+    // A new name takes the port along.
+    let to = target("z");
+    brow.save(&[TargetEdit::Replace { was: Box::new(target("a")), target: to }]).await;
+    let (paths, home) = (brow.paths.clone(), brow.home.take());
+    brow.end().await;
+    assert_eq!(mode(&paths.state_dir), 0o700);
+    assert_eq!(mode(&paths.state_dir.join("state.json")), 0o600);
+    assert_eq!(load(&paths).unwrap().ports, [("z".to_owned(), 4000)]);
+    drop(home);
+}
+
+#[tokio::test]
+async fn a_link_is_followed_not_replaced() {
+    let home = tempfile::tempdir().unwrap();
+    let paths = paths(home.path());
+    let dotfiles = home.path().join("dotfiles");
+    std::fs::create_dir_all(&dotfiles).unwrap();
+    std::fs::create_dir_all(paths.config.parent().unwrap()).unwrap();
+    // A chain, relative, and with nothing at its end yet.
+    symlink("../../dotfiles/link", &paths.config).unwrap();
+    symlink("brow.toml", dotfiles.join("link")).unwrap();
+    let mut brow = Running::at(paths.clone());
+    assert_eq!(brow.save(&[TargetEdit::Add(target("a"))]).await, StoreEvent::Saved);
+    assert!(std::fs::symlink_metadata(&paths.config).unwrap().is_symlink());
+    assert!(std::fs::symlink_metadata(dotfiles.join("link")).unwrap().is_symlink());
+    // A change where the link leads is noticed, too.
+    let real = dotfiles.join("brow.toml");
+    let text = std::fs::read_to_string(&real).unwrap();
+    std::fs::write(&real, text + "local_port = 9\n").unwrap();
+    let StoreEvent::Loaded(loaded) = brow.next().await else { panic!("not loaded") };
+    assert_eq!(loaded.targets[0].local_port, 9);
+    brow.end().await;
+}
+
+/// Where the home cannot be written. Root writes everywhere, so a file stands where a directory would have to be.
+#[tokio::test]
+async fn a_home_that_cannot_be_written_is_told_and_nothing_else_suffers() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let mut brow = Running::at(paths(&file));
+    let StoreEvent::Trouble(fault) = brow.next().await else { panic!("no trouble") };
+    assert_eq!(fault.what, What::FileUnreadable);
+    let StoreEvent::NotSaved(fault) = brow.save(&[TargetEdit::Add(target("a"))]).await else { panic!("saved") };
+    assert_eq!(fault.what, What::FileUnwritable);
+    assert!(fault.thing.starts_with(&file.display().to_string()), "{}", fault.thing);
+    // Told once: the next answer is the reload's.
+    brow.store.send(Order::Remember { target: "a".to_owned(), port: 1 });
+    brow.store.send(Order::LegacyOffered);
+    brow.store.send(Order::Reload);
+    assert!(matches!(brow.next().await, StoreEvent::Broken(fault) if fault.what == What::FileUnreadable));
+    brow.end().await;
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let mut paths = paths(home.path());
+    paths.config = home.path().to_owned();
+    let fault = load(&paths).unwrap_err();
+    assert_eq!((fault.what, fault.thing), (What::FileUnreadable, home.path().display().to_string()));
+    paths.config = home.path().join("latin1.toml");
+    std::fs::write(&paths.config, b"theme = \"dark\"\n# caf\xe9\n").unwrap();
+    let fault = load(&paths).unwrap_err();
+    assert_eq!((fault.what, fault.thing), (What::ConfigBroken, format!("{}:2:6", paths.config.display())));
+}
+
+#[tokio::test]
+async fn orders_given_before_the_end_are_carried_out_though_nobody_listens() {
+    let home = tempfile::tempdir().unwrap();
+    let paths = paths(home.path());
+    let (sender, _events) = mpsc::channel(1);
+    let token = CancellationToken::new();
+    let (store, task) = start(paths.clone(), sender, token.clone());
+    for number in 0..20 {
+        store.send(Order::Save(vec![TargetEdit::Add(target(&format!("t{number}")))]));
+    }
+    store.send(Order::Audit(AuditEntry {
+        at: "2026-07-01T00:00:00Z".parse().unwrap(),
+        action: "open-forward",
+        thing: "t1".to_owned(),
+        cluster: None,
+        namespace: None,
+        fault: None,
+    }));
+    token.cancel();
+    tokio::time::timeout(Duration::from_secs(20), task).await.expect("it ends");
+    assert_eq!(load(&paths).unwrap().targets.len(), 20);
+    let log = std::fs::read_to_string(paths.state_dir.join("audit/2026-07-01.jsonl")).unwrap();
+    assert_eq!(log, "{\"at\":\"2026-07-01T00:00:00Z\",\"action\":\"open-forward\",\"thing\":\"t1\"}\n");
+    // Too late: dropped, and no panic.
+    store.send(Order::Reload);
+}
+
+#[tokio::test]
+async fn the_older_tools_targets_are_offered_once() {
+    let home = tempfile::tempdir().unwrap();
+    let paths = paths(home.path());
+    std::fs::create_dir_all(paths.legacy.parent().unwrap()).unwrap();
+    std::fs::write(&paths.legacy, include_str!("../../tests/fixtures/legacy.json")).unwrap();
+    let mut brow = Running::at(paths.clone());
+    let StoreEvent::Legacy { path, targets, left_out } = brow.next().await else { panic!("no offer") };
+    assert_eq!(path, paths.legacy.display().to_string());
+    let told: Vec<String> = targets
+        .iter()
+        .map(|t| format!("{} {} {} {} {:?} {:?}", t.name, t.cluster, t.address, t.local_port, t.ttl, t.tags))
+        .collect();
+    let ttl = |secs| Ttl::from_secs(secs);
+    assert_eq!(
+        told,
+        [
+            format!("mysql dev 10.0.0.1:3306 13306 {:?} [\"mysql-svc\"]", ttl(1800)),
+            format!("pg prod [fd00::1]:5432 0 {:?} []", ttl(3600)),
+            "redis dev redis.internal:6379 6379 None []".to_owned(),
+        ]
+    );
+    assert_eq!(
+        left_out,
+        [
+            "bad-ip: `ip` 10.0.0.1;reboot: not an IP address or DNS name: letters, digits, '-' and '.' only",
+            "bad-port: `remote_port` is not a port: 70000",
+            "bad-ttl: `ttl` \"soon\": not a time: write 90s, 30m, 2h or 1h30m",
+            "no-env: `env` (the context) is missing",
+            "no-object: not an object",
+        ]
+    );
+    brow.store.send(Order::LegacyOffered);
+    brow.end().await;
+    let mut brow = Running::at(paths);
+    brow.store.send(Order::Reload);
+    assert!(matches!(brow.next().await, StoreEvent::Loaded(_)));
+    brow.end().await;
+}
+
+#[tokio::test]
+async fn what_a_killed_writer_left_is_swept() {
+    let home = tempfile::tempdir().unwrap();
+    let paths = paths(home.path());
+    let beside = |name: &str| paths.config.with_file_name(name);
+    std::fs::create_dir_all(paths.config.parent().unwrap()).unwrap();
+    for name in [".config.toml.AbC123.tmp", ".other.toml.AbC123.tmp", "config.toml.tmp"] {
+        std::fs::write(beside(name), "half").unwrap();
+    }
+    let mut brow = Running::at(paths.clone());
+    brow.store.send(Order::Reload);
+    brow.next().await;
+    assert!(!beside(".config.toml.AbC123.tmp").exists());
+    assert!(beside(".other.toml.AbC123.tmp").exists() && beside("config.toml.tmp").exists());
+    brow.end().await;
+}
+
+#[test]
+fn the_environments_ttl_comes_first_and_is_checked() {
+    let mut settings = Settings::default();
+    for none in [None, Some("")] {
+        apply_ttl(&mut settings, none).unwrap();
+        assert_eq!(settings.ttl, Ttl::DEFAULT);
+    }
+    apply_ttl(&mut settings, Some("2h")).unwrap();
+    assert_eq!(settings.ttl.secs(), 7200);
+    for (wish, what) in [("0s", What::ConfigBroken), ("soon", What::ConfigBroken), ("25h", What::TtlTooLong)] {
+        let fault = apply_ttl(&mut settings, Some(wish)).unwrap_err();
+        assert_eq!((fault.what, fault.thing.as_str()), (what, "BROW_DEFAULT_TTL"), "{wish}");
+        assert!(fault.detail.contains(wish), "{}", fault.detail);
+    }
 }

@@ -12,6 +12,9 @@ use crate::model::fault::{Fault, What};
 
 use super::disk;
 
+/// How often to look for directories that have just appeared.
+const ROUNDS: usize = 8;
+
 /// A watch on the directories that a file depends on.
 pub struct Watch {
     watcher: RecommendedWatcher,
@@ -44,31 +47,43 @@ impl Watch {
     /// # Errors
     /// [`What::FileUnreadable`].
     pub fn follow(&mut self, path: &Path) -> Result<(), Fault> {
-        let file = disk::resolve(path).unwrap_or_else(|_| path.to_owned());
-        let existing = |path: &Path| path.ancestors().skip(1).find(|dir| dir.is_dir()).map(Path::to_owned);
-        let wanted: BTreeSet<PathBuf> = [path, &file].into_iter().filter_map(existing).collect();
-        for gone in self.watched.difference(&wanted) {
-            // It may be gone from the disk, and its watch with it.
-            _ = self.watcher.unwatch(gone);
+        // A directory that appears while the one above it is being watched would be missed: look again until nothing
+        // has changed. Each round is a level deeper, so a few are enough.
+        for _ in 0..ROUNDS {
+            let wanted = depends_on(path);
+            for gone in self.watched.difference(&wanted) {
+                // It may be gone from the disk, and its watch with it.
+                _ = self.watcher.unwatch(gone);
+            }
+            // Watching again what is watched already finds a directory that was deleted and made anew.
+            for dir in &wanted {
+                self.watcher.watch(dir, RecursiveMode::NonRecursive).map_err(|error| unwatched(path, &error))?;
+            }
+            self.watched = wanted;
+            if self.watched == depends_on(path) {
+                break;
+            }
         }
-        // Watching again what is watched already finds a directory that was deleted and made anew.
-        for dir in &wanted {
-            self.watcher.watch(dir, RecursiveMode::NonRecursive).map_err(|error| unwatched(path, &error))?;
-        }
-        self.watched = wanted;
         Ok(())
     }
+}
+
+/// The directories in which something has to happen for `path` to lead to another text.
+fn depends_on(path: &Path) -> BTreeSet<PathBuf> {
+    let file = disk::resolve(path).unwrap_or_else(|_| path.to_owned());
+    let existing = |path: &Path| path.ancestors().skip(1).find(|dir| dir.is_dir()).map(Path::to_owned);
+    [path, &file].into_iter().filter_map(existing).collect()
 }
 
 /// Whether an event may mean that a file's text changed: not for mere reading, which we do ourselves, nor for our
 /// lock and temporary files.
 fn is_change(event: &notify::Event) -> bool {
     let reading = match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
-        EventKind::Access(_) => true,
+        EventKind::Access(kind) => kind != AccessKind::Close(AccessMode::Write),
         EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => false,
     };
-    !reading && !(event.paths.iter().all(|path| disk::is_ours(path)) && !event.paths.is_empty())
+    let ours = !event.paths.is_empty() && event.paths.iter().all(|path| disk::is_ours(path));
+    !reading && !ours
 }
 
 fn unwatched(path: &Path, error: &notify::Error) -> Fault {

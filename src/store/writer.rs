@@ -20,7 +20,7 @@ use super::watch::Watch;
 pub enum Order {
     /// Read the config again and tell, changed or not.
     Reload,
-    /// Write changes of targets to the config: all of them or, where one cannot be, none.
+    /// Write changes of targets to the config.
     Save(Vec<TargetEdit>),
     /// Remember the local port a target got.
     Remember {
@@ -57,8 +57,12 @@ const LATEST: Duration = Duration::from_millis(500);
 /// Begins: the handle for orders, and the task, which is to be spawned. It ends once `token` is cancelled, or no
 /// handle is left, and all orders given until then are carried out.
 ///
-/// Answers are [`Event::Store`]s. A save is answered by [`StoreEvent::Saved`] or [`StoreEvent::NotSaved`]; before
-/// that comes [`StoreEvent::Loaded`] where the file now differs from what an optimistic reader thinks.
+/// Answers are [`Event::Store`]s. Each save is answered, in order:
+/// - with [`StoreEvent::Saved`], and then [`StoreEvent::Loaded`] where others' changes were merged;
+/// - with [`StoreEvent::NotSaved`] and then [`StoreEvent::Loaded`] where an edit is in conflict with the file
+///   (`EditConflict`, `NameTaken`, `TtlTooLong`): that edit is over, the others of the same save were made;
+/// - with [`StoreEvent::NotSaved`] alone where nothing could be written (`ConfigBroken`, `FileUnreadable`,
+///   `FileUnwritable`): the edits can be ordered again.
 pub fn start(
     paths: Paths,
     events: mpsc::Sender<Event>,
@@ -130,12 +134,15 @@ async fn run(paths: Paths, mut queue: UnboundedReceiver<Order>, teller: Teller) 
         let done = blocking(desk, move |desk| {
             let answers = match work {
                 Work::Order(order) => desk.carry_out(order),
-                Work::Look => desk.look(),
+                Work::Look => {
+                    // A directory may have come or gone, a link may lead elsewhere. Followed first: what happens
+                    // between the look and the next word must not be missed.
+                    if let Some(watch) = &mut watch {
+                        _ = watch.follow(&desk.paths().config);
+                    }
+                    desk.look()
+                }
             };
-            // A directory may have come or gone, a link may lead elsewhere.
-            if let Some(watch) = &mut watch {
-                _ = watch.follow(&desk.paths().config);
-            }
             (answers, watch)
         });
         let Some(done) = done.await else { return };

@@ -90,8 +90,8 @@ fn editing_keeps_what_the_form_does_not_show() {
     fill(&mut model, FormField::Address, "10.0.0.2:1");
     let effects = press(&mut model, Command::Accept);
     assert!(effects.iter().any(|e| matches!(e, Effect::Save(edits)
-        if matches!(&edits[..], [TargetEdit::Replace { name, target }]
-            if name == "mysql" && target.pod.image.as_deref() == Some("mine")))));
+        if matches!(&edits[..], [TargetEdit::Replace { was, target }]
+            if was.name == "mysql" && target.pod.image.as_deref() == Some("mine")))));
     press(&mut model, Command::Duplicate);
     assert_eq!(form(&model).text(FormField::Name), "mysql-2");
 }

@@ -46,6 +46,20 @@ fn what_could_not_be_written_is_kept_and_tried_again() {
 }
 
 #[test]
+fn an_edit_that_the_file_contradicts_is_over() {
+    let mut model = model();
+    press(&mut model, Command::Delete);
+    press(&mut model, Command::Right);
+    press(&mut model, Command::Accept);
+    let fault = Fault::new(What::EditConflict, "mysql", "it was changed in the file meanwhile");
+    model.update(Event::Store(StoreEvent::NotSaved(fault)));
+    let all = vec![target("mysql", "dev"), target("redis", "dev"), target("far", "prod")];
+    let effects = model.update(loaded(all));
+    assert!(!effects.iter().any(|e| matches!(e, Effect::Save(_))), "{effects:?}");
+    assert_eq!((model.targets.len(), model.unsaved.len()), (3, 0));
+}
+
+#[test]
 fn a_config_read_while_an_edit_is_under_way_does_not_undo_it() {
     let mut model = model();
     press(&mut model, Command::Delete);

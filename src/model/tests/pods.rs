@@ -89,7 +89,7 @@ fn only_our_own_finished_pods_are_cleaned_unless_asked_for_all() {
             .collect::<Vec<_>>()
     };
     let effects = at(&mut model, 60);
-    assert_eq!(deleted(&effects), [mine.key.name.clone()], "every minute, without being asked");
+    assert_eq!(deleted(&effects), std::slice::from_ref(&mine.key.name), "every minute, without being asked");
     assert!(deleted(&press(&mut model, Command::Clean)).is_empty());
     press(&mut model, Command::CleanAll);
     press(&mut model, Command::Right);
@@ -160,4 +160,28 @@ fn with_pod() -> Model {
     let pod = created(&mut model, &request, 1);
     applied(&mut model, ready(&pod));
     model
+}
+
+#[test]
+fn a_pod_seen_through_two_contexts_has_one_row() {
+    let mut model = with_pod();
+    model.focus.pane = Pane::Clusters;
+    model.cluster_list.select(1);
+    press(&mut model, Command::ConnectCluster);
+    let epoch = model.cluster("prod").unwrap().epoch;
+    let mut twin = model.pods.values().next().unwrap().clone();
+    let own = twin.key.clone();
+    twin.key.cluster = "prod".into();
+    let told = model.log.entries.len();
+    let event = ClusterEvent::Listed { namespace: None, pods: vec![twin.clone()] };
+    model.update(Event::Cluster { cluster: "prod".into(), epoch, event });
+    let event = ClusterEvent::Applied(Box::new(ProxyPod { phase: Phase::Expired, ..twin.clone() }));
+    model.update(Event::Cluster { cluster: "prod".into(), epoch, event });
+    model.arrange();
+    assert_eq!((model.pods.len(), &model.pod_list.order[..]), (2, &[own.clone()][..]), "the target's context wins");
+    assert_eq!(model.log.entries.len(), told);
+    applied(&mut model, ProxyPod { phase: Phase::Expired, key: own.clone(), ..twin });
+    let effects = at(&mut model, 60);
+    let deleted = |e: &Effect| matches!(e, Effect::DeletePod { key, .. } if *key == own);
+    assert_eq!(effects.iter().filter(|e| deleted(e)).count(), 1);
 }

@@ -1,6 +1,11 @@
 //! Changes of targets, made in the text as it is on disk now: a person's comments and order stay, and what another
 //! instance or an editor wrote meanwhile is merged key by key.
 
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
 use toml_edit::{ArrayOfTables, Decor, DocumentMut, Item, RawString, Table, Value};
 
 use crate::model::effect::TargetEdit;
@@ -21,57 +26,50 @@ pub struct Removed {
     above: String,
 }
 
-/// What edits are made on.
-pub struct Editor<'a> {
+/// Makes one edit in `text`, the config at `path`, and gives the new text. A target that is taken out goes to
+/// `removed`, from where it is put back as it stood.
+///
+/// # Errors
+/// [`What::EditConflict`] where what is to be changed is gone or was changed elsewhere to something else,
+/// [`What::NameTaken`] and [`What::TtlTooLong`], each with the target's name; [`What::ConfigBroken`] for a text that
+/// makes no sense.
+pub fn apply(path: &Path, text: &str, edit: &TargetEdit, removed: &mut Vec<Removed>) -> Result<String, Fault> {
+    let Config { settings, targets } = super::read(path, text)?;
+    // One kind of line end to work on; a file of Windows' kind gets it back.
+    let crlf = text.contains("\r\n") && text.matches('\n').count() == text.matches("\r\n").count();
+    let text = &text.replace("\r\n", "\n");
+    let document = super::document(path, text)?.into_mut();
+    let mut editor = Editor { document, targets, max_ttl: settings.max_ttl, removed };
+    match edit {
+        TargetEdit::Add(target) => editor.add(target),
+        TargetEdit::Replace { was, target } => editor.replace(was, target),
+        TargetEdit::Remove(was) => editor.remove(was),
+        TargetEdit::Restore(target) => editor.restore(target),
+    }?;
+    let mut edited = editor.document.to_string();
+    if !text.starts_with('\n') {
+        // The blank line that was between two targets of which the first one is gone.
+        edited = edited.trim_start_matches('\n').to_owned();
+    }
+    if crlf {
+        edited = edited.replace('\n', "\r\n");
+    }
+    // What we could not read ourselves is not put in anybody's file.
+    super::read(path, &edited)?;
+    Ok(edited)
+}
+
+/// What one edit is made on.
+struct Editor<'a> {
     document: DocumentMut,
-    /// The targets of the document, always in step with it.
     targets: Vec<Target>,
     max_ttl: Ttl,
-    /// The targets that whoever made the edits knew.
-    base: &'a [Target],
     removed: &'a mut Vec<Removed>,
 }
 
-impl<'a> Editor<'a> {
-    /// An editor of `text`, which is `config`. `base` are the targets as whoever makes the edits knows them; what is
-    /// taken out goes to `removed`.
-    ///
-    /// # Errors
-    /// [`What::ConfigBroken`] for a text that is no TOML.
-    pub fn new(text: &str, config: &Config, base: &'a [Target], removed: &'a mut Vec<Removed>) -> Result<Self, Fault> {
-        let document = text.parse().map_err(|error: toml_edit::TomlError| {
-            Fault::new(What::ConfigBroken, "", error.message()) //
-        })?;
-        Ok(Self { document, targets: config.targets.clone(), max_ttl: config.settings.max_ttl, base, removed })
-    }
-
-    /// The text with the edits made so far.
-    pub fn text(&self) -> String {
-        let text = self.document.to_string();
-        // The blank line that was between two targets, where the first one is gone.
-        if self.document.as_table().is_empty() { text } else { text.trim_start_matches(['\n', '\r']).to_owned() }
-    }
-
-    /// Makes one edit.
-    ///
-    /// # Errors
-    /// [`What::EditConflict`] where what is to be changed is gone or was changed elsewhere to something else,
-    /// [`What::NameTaken`], [`What::TtlTooLong`]; each names the target. Nothing is changed then.
-    pub fn apply(&mut self, edit: &TargetEdit) -> Result<(), Fault> {
-        match edit {
-            TargetEdit::Add(target) => self.add(target),
-            TargetEdit::Replace { name, target } => self.replace(name, target),
-            TargetEdit::Remove { name } => self.remove(name),
-            TargetEdit::Restore(target) => self.restore(target),
-        }
-    }
-
+impl Editor<'_> {
     fn at(&self, name: &str) -> Option<usize> {
         self.targets.iter().position(|target| target.name == name)
-    }
-
-    fn known(&self, name: &str) -> Option<&'a Target> {
-        self.base.iter().find(|target| target.name == name)
     }
 
     fn tables(&mut self) -> Result<&mut ArrayOfTables, Fault> {
@@ -114,16 +112,24 @@ impl<'a> Editor<'a> {
                 table.insert(key, Item::Value(value));
             }
         }
-        if !self.document.as_table().is_empty() {
-            table.decor_mut().set_prefix("\n");
+        let end = last_position(self.document.as_table());
+        let tables = self.tables()?;
+        let mut above = String::new();
+        if tables.iter().last().is_none_or(|last| last_position(last) == end) {
+            // It comes last in the file: behind the comments there, not between them and what they are about.
+            table.set_position(end.map(|end| end + 1));
+            above = raw(Some(self.document.trailing()));
+            self.document.set_trailing("");
         }
+        let apart = if above.is_empty() && self.document.as_table().is_empty() { "" } else { "\n" };
+        table.decor_mut().set_prefix(above + apart);
         self.tables()?.push(table);
-        self.targets.push(target.clone());
         Ok(())
     }
 
-    fn replace(&mut self, name: &str, target: &Target) -> Result<(), Fault> {
+    fn replace(&mut self, was: &Target, target: &Target) -> Result<(), Fault> {
         self.check(target)?;
+        let name = &was.name;
         let Some(at) = self.at(name) else {
             // Tried again after it went through?
             if self.targets.contains(target) {
@@ -131,13 +137,11 @@ impl<'a> Editor<'a> {
             }
             return Err(Fault::new(What::EditConflict, name, "it is no longer in the file"));
         };
-        if name != target.name && self.at(&target.name).is_some() {
+        if *name != target.name && self.at(&target.name).is_some() {
             return Err(Fault::new(What::NameTaken, &target.name, ""));
         }
         let Some(current) = self.targets.get(at).cloned() else { return Ok(()) };
-        let base = self.known(name).cloned().unwrap_or_else(|| current.clone());
-        let changes = merge(name, &base, &current, target)?;
-        for (key, value) in changes {
+        for (key, value) in merge(was, &current, target)? {
             self.set(at, key, value)?;
         }
         Ok(())
@@ -183,19 +187,18 @@ impl<'a> Editor<'a> {
         Ok(())
     }
 
-    fn remove(&mut self, name: &str) -> Result<(), Fault> {
+    fn remove(&mut self, was: &Target) -> Result<(), Fault> {
         // Gone already is what was wanted.
-        let Some(at) = self.at(name) else { return Ok(()) };
+        let Some(at) = self.at(&was.name) else { return Ok(()) };
         let Some(current) = self.targets.get(at).cloned() else { return Ok(()) };
-        if self.known(name).is_some_and(|base| *base != current) {
-            return Err(Fault::new(What::EditConflict, name, "it was changed in the file meanwhile"));
+        if current != *was {
+            return Err(Fault::new(What::EditConflict, &was.name, "it was changed in the file meanwhile"));
         }
         let tables = self.tables()?;
         if at >= tables.len() {
             return Ok(());
         }
         let mut table = tables.remove(at);
-        self.targets.remove(at);
         // A comment with a blank line between it and the target is about the file, not about the target.
         let prefix = prefix(table.decor());
         let own = prefix.rfind("\n\n").map_or(0, |blank| blank + 2);
@@ -212,19 +215,19 @@ impl<'a> Editor<'a> {
         if !self.room_for(target)? {
             return Ok(());
         }
-        let Some(last) = self.removed.iter().rposition(|removed| removed.target.name == target.name) else {
-            return self.add(target);
-        };
+        // Where its name was taken meanwhile it comes back under another.
+        let same = |removed: &Removed| Target { name: target.name.clone(), ..removed.target.clone() } == *target;
+        let named = |removed: &Removed| removed.target.name == target.name;
+        let last = self.removed.iter().rposition(named).or_else(|| self.removed.iter().rposition(same));
+        let Some(last) = last else { return self.add(target) };
         let Removed { target: was, mut table, index, above } = self.removed.remove(last);
-        let index = index.min(self.targets.len());
-        if index == 0 {
-            // Let it find its place by what stands around it: positions of then mean nothing in the text of now.
-            let own = prefix(table.decor());
-            let taken_back = self.take_back(&above);
-            table.decor_mut().set_prefix(format!("{taken_back}{}", own.trim_start_matches('\n')));
-        }
+        let above = if self.take_back(&above) { above } else { "\n".to_owned() };
+        let before = format!("{above}{}", prefix(table.decor()).trim_start_matches('\n'));
+        table.decor_mut().set_prefix(before);
+        // It finds its place by what stands around it: positions of then mean nothing in the text of now.
         forget_positions(&mut table);
         let tables = self.tables()?;
+        let index = index.min(tables.len());
         tables.insert(index, table);
         if let Some(next) = tables.get_mut(index + 1)
             && !prefix(next.decor()).starts_with('\n')
@@ -232,8 +235,7 @@ impl<'a> Editor<'a> {
             let apart = format!("\n{}", prefix(next.decor()));
             next.decor_mut().set_prefix(apart);
         }
-        self.targets.insert(index, was.clone());
-        for (key, value) in merge(&was.name, &was, &was, target)? {
+        for (key, value) in merge(&was, &was, target)? {
             self.set(index, key, value)?;
         }
         Ok(())
@@ -250,22 +252,19 @@ impl<'a> Editor<'a> {
                 next = Some(table);
             }
         });
-        match next {
-            Some(table) => {
-                let both = format!("{comment}{}", prefix(table.decor()).trim_start_matches('\n'));
-                table.decor_mut().set_prefix(both);
-            }
-            None => {
-                let both = format!("{comment}{}", raw(Some(self.document.trailing())));
-                self.document.set_trailing(both);
-            }
+        if let Some(table) = next {
+            let both = format!("{comment}{}", prefix(table.decor()).trim_start_matches('\n'));
+            table.decor_mut().set_prefix(both);
+        } else {
+            let both = format!("{comment}{}", raw(Some(self.document.trailing())));
+            self.document.set_trailing(both);
         }
     }
 
-    /// Takes a comment away from where [`Self::put_before_next`] put it.
-    fn take_back(&mut self, comment: &str) -> String {
+    /// Takes a comment away from where [`Self::put_before_next`] put it, if it is still there.
+    fn take_back(&mut self, comment: &str) -> bool {
         if comment.is_empty() {
-            return String::new();
+            return false;
         }
         let mut found = false;
         each_table(self.document.as_table_mut(), &mut |table| {
@@ -276,22 +275,16 @@ impl<'a> Editor<'a> {
             }
         });
         let trailing = raw(Some(self.document.trailing()));
-        match trailing.strip_prefix(comment).filter(|_| !found) {
-            Some(rest) => self.document.set_trailing(rest),
-            None if !found => return String::new(),
-            None => {}
+        if let Some(rest) = trailing.strip_prefix(comment).filter(|_| !found) {
+            self.document.set_trailing(rest);
+            found = true;
         }
-        comment.to_owned()
+        found
     }
 }
 
 /// The keys to set so that what `base` was changed to in `wanted` is changed in `current` too.
-fn merge(
-    name: &str,
-    base: &Target,
-    current: &Target,
-    wanted: &Target,
-) -> Result<Vec<(&'static str, Option<Value>)>, Fault> {
+fn merge(base: &Target, current: &Target, wanted: &Target) -> Result<Vec<(&'static str, Option<Value>)>, Fault> {
     let same = |a: &Option<Value>, b: &Option<Value>| {
         a.as_ref().map(ToString::to_string) == b.as_ref().map(ToString::to_string)
     };
@@ -302,7 +295,7 @@ fn merge(
         }
         if !same(&was, &is) {
             let says = format!("`{key}` was changed in the file meanwhile");
-            return Err(Fault::new(What::EditConflict, name, says));
+            return Err(Fault::new(What::EditConflict, &base.name, says));
         }
         changes.push((key, wish));
     }
@@ -333,6 +326,16 @@ fn each_table<'t>(table: &'t mut Table, visit: &mut dyn FnMut(&'t mut Table)) {
             }
         }
     }
+}
+
+/// The position of the table that comes last in the file, of this one and those below it.
+fn last_position(table: &Table) -> Option<isize> {
+    let below = table.iter().filter_map(|(_, item)| match item {
+        Item::Table(table) => last_position(table),
+        Item::ArrayOfTables(tables) => tables.iter().filter_map(last_position).max(),
+        Item::None | Item::Value(_) => None,
+    });
+    below.max().max(table.position())
 }
 
 /// Makes a table and those below it stand where they are put.

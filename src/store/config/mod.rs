@@ -13,7 +13,7 @@ use std::path::Path;
 use toml_edit::{Document, Item};
 
 use crate::model::action::Command;
-use crate::model::fault::{Fault, What};
+use crate::model::fault::Fault;
 use crate::model::settings::{
     ClusterSettings, Colors, KeyOverride, Language, OnQuit, PodSettings, PullPolicy, Resources, Settings, Toleration,
 };
@@ -40,16 +40,22 @@ const PLACES: [&str; 8] = ["anywhere", "clusters", "targets", "pods", "forwards"
 /// # Errors
 /// What is wrong first, with file, line, column and key.
 pub fn read(path: &Path, text: &str) -> Result<Config, Fault> {
-    let document = Document::parse(text).map_err(|error| {
-        let problem = [Problem::syntax(text, &error)];
-        problem::fault(path, text, &problem).unwrap_or_else(|| Fault::new(What::ConfigBroken, "", ""))
-    })?;
+    let document = document(path, text)?;
     let reader = Reader::new(text);
     let config = whole(reader.root(document.as_table()));
-    match problem::fault(path, text, &reader.into_problems()) {
-        Some(fault) => Err(fault),
+    let problems = reader.into_problems();
+    match problems.iter().min_by_key(|problem| problem.at) {
+        Some(first) => Err(problem::fault(path, text, first, problems.len() - 1)),
         None => Ok(config),
     }
+}
+
+/// The text as TOML.
+fn document<'t>(path: &Path, text: &'t str) -> Result<Document<&'t str>, Fault> {
+    Document::parse(text).map_err(|error| {
+        let problem = Problem::syntax(text, &error);
+        problem::fault(path, text, &problem, 0)
+    })
 }
 
 fn whole(mut root: Section<'_, '_>) -> Config {

@@ -45,17 +45,14 @@ pub fn line_column(text: &str, at: usize) -> (usize, usize) {
     (line, before.get(start..).unwrap_or_default().chars().count() + 1)
 }
 
-/// The fault for a config's problems: the first in the file's order, and how many more there are.
-/// `None` where there are none.
-pub fn fault(path: &Path, text: &str, problems: &[Problem]) -> Option<Fault> {
-    let first = problems.iter().min_by_key(|problem| problem.at)?;
+/// The fault for a problem, with how many more there are.
+pub fn fault(path: &Path, text: &str, first: &Problem, more: usize) -> Fault {
     let (line, column) = line_column(text, first.at);
-    let more = match problems.len() - 1 {
-        0 => String::new(),
-        more => format!(" (and {more} more)"),
-    };
+    let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
     let place = format!("{}:{line}:{column}", path.display());
-    Some(Fault::new(What::ConfigBroken, place, format!("{}{more}", first.says)))
+    // What a file holds may be anything; on the way to a terminal it must not be.
+    let says = first.says.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] });
+    Fault::new(What::ConfigBroken, place, says.chain(more.chars()).collect::<String>())
 }
 
 #[cfg(test)]

@@ -103,9 +103,13 @@ impl<'r, 't> Section<'r, 't> {
         let found = self.table.get_key_value(key).filter(|(_, item)| !item.is_none());
         #[cfg(test)]
         {
-            // Which cluster or place it is makes no difference to what may stand in it.
-            let group = self.name.split('.').next().unwrap_or_default();
-            let group = if group == "cluster" { group } else { &self.name };
+            // Whose resources or which cluster it is makes no difference to what may stand there.
+            let last = self.name.rsplit('.').next().unwrap_or_default();
+            let group = match self.name.split_once('.') {
+                Some(_) if ["resources", "tolerations"].contains(&last) => last,
+                Some(("cluster", _)) => "cluster",
+                Some(_) | None => &self.name,
+            };
             let mut keys = self.reader.keys.borrow_mut();
             keys.0.insert(format!("{group}.{key}"));
             if found.is_some() {
@@ -200,12 +204,11 @@ impl<'r, 't> Section<'r, 't> {
         };
         let mut texts = Vec::new();
         for value in array {
-            match value.as_str() {
-                Some(text) => texts.push(text.to_owned()),
-                None => {
-                    let span = value.span().unwrap_or_else(|| found.span.clone());
-                    self.problem(&span, key, format!("must hold texts in quotes, not {}", value_kind(value)));
-                }
+            if let Some(text) = value.as_str() {
+                texts.push(text.to_owned());
+            } else {
+                let span = value.span().unwrap_or_else(|| found.span.clone());
+                self.problem(&span, key, format!("must hold texts in quotes, not {}", value_kind(value)));
             }
         }
         Some(texts)
@@ -219,13 +222,12 @@ impl<'r, 't> Section<'r, 't> {
         };
         let mut map = BTreeMap::new();
         for (name, item) in table.iter() {
-            match item.as_str() {
-                Some(text) => _ = map.insert(name.to_owned(), text.to_owned()),
-                None => {
-                    let span = item.span().unwrap_or_else(|| found.span.clone());
-                    let says = format!("must hold texts in quotes, not {} at `{name}`", kind(item));
-                    self.problem(&span, key, says);
-                }
+            if let Some(text) = item.as_str() {
+                map.insert(name.to_owned(), text.to_owned());
+            } else {
+                let span = item.span().unwrap_or_else(|| found.span.clone());
+                let says = format!("must hold texts in quotes, not {} at `{name}`", kind(item));
+                self.problem(&span, key, says);
             }
         }
         map

@@ -1,1 +1,114 @@
-//! Tests of reading and editing.
+//! Tests of reading the config: the sample, and a folder of configs that are wrong.
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../config.example.toml");
+
+/// The sample with what is commented out by `#` right before it put in force.
+fn in_force() -> String {
+    let set = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if !rest.starts_with([' ', '#']) => rest.to_owned(),
+        Some(_) | None => line.to_owned(),
+    };
+    EXAMPLE.lines().map(|line| set(line) + "\n").collect()
+}
+
+#[test]
+fn the_sample_is_what_holds_without_a_config() {
+    let config = read("config.example.toml".as_ref(), EXAMPLE).unwrap();
+    assert_eq!(config, Config::default());
+}
+
+#[test]
+fn the_sample_names_every_key() {
+    let text = in_force();
+    let document = Document::parse(text.as_str()).unwrap();
+    let reader = Reader::new(&text);
+    let config = whole(reader.root(document.as_table()));
+    {
+        let (known, named) = &*reader.keys.borrow();
+        assert!(known.len() > 50, "{known:?}");
+        assert_eq!(known.difference(named).collect::<Vec<_>>(), Vec::<&String>::new());
+    }
+    assert_eq!(reader.into_problems(), []);
+    assert_eq!(config.targets.len(), 1);
+    assert_eq!(config.settings.clusters.len(), 1);
+    for command in Command::ALL {
+        let name = command.name();
+        let word = |text: &str| text.split(|c: char| !c.is_ascii_lowercase() && c != '-').any(|word| word == name);
+        assert!(EXAMPLE.lines().filter(|line| line.starts_with("#   ")).any(word), "{name}");
+    }
+}
+
+#[test]
+fn every_setting_arrives() {
+    let config = read("c.toml".as_ref(), &in_force()).unwrap();
+    let [target] = &config.targets[..] else { panic!("{:?}", config.targets) };
+    assert_eq!((target.name.as_str(), target.cluster.as_str()), ("mysql-dev", "dev"));
+    assert_eq!(target.address.to_string(), "10.0.0.1:3306");
+    assert_eq!((target.local_port, target.ttl.map(Ttl::secs)), (3306, Some(3600)));
+    assert_eq!((&target.tags, target.namespace.as_deref()), (&vec!["db".to_owned()], Some("default")));
+    assert_eq!(target.pod.labels["app"], "mysql");
+    let settings = &config.settings;
+    assert_eq!(settings.language, Some(Language::En));
+    let pod = settings.pod_for("dev", &target.pod);
+    assert_eq!(pod.pull_policy, Some(PullPolicy::IfNotPresent));
+    assert_eq!(pod.resources.memory_limit.as_deref(), Some("128Mi"));
+    assert_eq!(pod.resources.cpu_limit.as_deref(), Some("500m"));
+    assert_eq!(settings.pod.tolerations.as_ref().unwrap()[0].value.as_deref(), Some("tools"));
+    let line = 1 + in_force().lines().position(|line| line.starts_with("create =")).unwrap();
+    let keys = vec!["c".to_owned()];
+    let create = KeyOverride { place: "targets".to_owned(), command: "create".to_owned(), keys, line };
+    assert!(settings.keys.contains(&create), "{:?}", settings.keys);
+}
+
+#[test]
+fn a_ceiling_below_the_built_in_ttl_holds_for_it_too() {
+    let config = read("c.toml".as_ref(), "[defaults]\nmax_ttl = \"10m\"").unwrap();
+    assert_eq!(config.settings.ttl.secs(), 600);
+}
+
+#[test]
+fn tables_may_be_written_in_any_of_tomls_ways() {
+    let text = "[[target]]\nname = 'a'\ncluster = 'c'\naddress = 'h:1'\nlabels.x = 'y'\n[target.annotations]\n\
+                k = 'v'\n[[target.tolerations]]\nkey = 'k'\n[defaults.resources]\ncpu_limit = '1'\n";
+    let config = read("c.toml".as_ref(), text).unwrap();
+    let pod = &config.targets[0].pod;
+    assert_eq!((pod.labels["x"].as_str(), pod.annotations["k"].as_str()), ("y", "v"));
+    assert_eq!(pod.tolerations.as_ref().unwrap().len(), 1);
+    assert_eq!(config.settings.pod.resources.cpu_limit.as_deref(), Some("1"));
+}
+
+#[test]
+fn quantities() {
+    for good in ["0", "10m", "0.5", "1Gi", "128974848", "100M"] {
+        assert!(is_quantity(good), "{good}");
+    }
+    for bad in ["", "m", "-1", "1.", ".5", "1mi", "1 Gi", "1.2.3", "1KiB", "１"] {
+        assert!(!is_quantity(bad), "{bad}");
+    }
+}
+
+/// Each config in `tests/fixtures/config` is wrong; its first line says what is told of it, after `# `, as
+/// `line:column: message`.
+#[test]
+fn wrong_configs_are_told_with_file_line_column_and_key() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config");
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let file = entry.unwrap().path();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let expected = text.lines().next().unwrap().strip_prefix("# ").unwrap().to_owned();
+        let told = match read("c.toml".as_ref(), &text) {
+            Ok(_) => "nothing".to_owned(),
+            Err(fault) => format!("{}: {}", fault.thing.strip_prefix("c.toml:").unwrap(), fault.detail),
+        };
+        count += 1;
+        if told != expected {
+            wrong.push(format!("{}\n expected {expected}\n     told {told}", file.display()));
+        }
+    }
+    assert!(count >= 25, "only {count} files");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -51,7 +51,7 @@ fn map(map: &BTreeMap<String, String>) -> Option<Value> {
     (!table.is_empty()).then(|| table.into())
 }
 
-fn some<'a>(pairs: [(&'static str, &'a Option<String>); 4]) -> InlineTable {
+fn some(pairs: [(&'static str, &Option<String>); 4]) -> InlineTable {
     let there = pairs.into_iter().filter_map(|(key, text)| Some((key, text.as_deref()?)));
     there.collect()
 }
