@@ -213,6 +213,7 @@ mod tests {
             bind: BOTH.to_vec(),
             port,
             any_port,
+            tunnel: None,
         }
     }
 

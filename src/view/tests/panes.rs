@@ -120,7 +120,7 @@ fn the_bottom_line() {
     model.notice = Some((entry(Grade::Error, Happening::Failed(Box::new(forbidden()))), now()));
     shots("notice-error", &model);
     model.notice = Some((entry(Grade::Good, Happening::ClusterReady), now()));
-    model.unsaved = vec![TargetEdit::Remove { name: "redis".to_owned() }];
+    model.unsaved = vec![TargetEdit::Remove(model.targets[1].clone())];
     shots("notice-unsaved", &model);
     model.notice = None;
     model.config_fault = Some(Fault::new(What::ConfigBroken, "config.toml:3:7", "expected `=`"));
