@@ -210,6 +210,7 @@ mod tests {
             target: "db".into(),
             place: PodPlace { cluster: "c".into(), namespace: "n".into(), label: "db".into() },
             address: "10.0.0.1:3306".parse().expect("an address"),
+            tunnel: None,
             bind: BOTH.to_vec(),
             port,
             any_port,

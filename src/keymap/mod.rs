@@ -1,52 +1,159 @@
-//! tmp
-use crate::model::{
-    Model,
-    action::{Action, Command},
-    fault::Fault,
-    settings::KeyOverride,
-};
-use crate::text::*;
-use crossterm::event::{KeyCode, KeyEvent};
-#[derive(Default)]
-pub struct Keymap;
+//! One table from keys to commands, which is also the help and the hints of the bottom line.
+
+mod chord;
+mod fixed;
+mod help;
+mod hints;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use crossterm::event::KeyEvent;
+
+use crate::model::Model;
+use crate::model::action::{Action, Command};
+use crate::model::dialog::{Dialog, Question};
+use crate::model::fault::Fault;
+use crate::model::focus::Pane;
+use crate::model::settings::KeyOverride;
+
+use chord::Chord;
+use table::{Found, Section, Table};
+
+/// What keys mean: the default table with the config's changes, and the keys of a sequence that has begun.
+#[derive(Debug, Clone, Default)]
+pub struct Keymap {
+    table: Table,
+    /// A sequence that has begun, and where.
+    pending: Vec<Chord>,
+    begun: Option<Place>,
+}
+
+/// What has the keys, and so decides what they mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// A form or a single text field in a dialog.
+    Form,
+    /// A question with buttons.
+    Question,
+    /// The question whether to quit.
+    Quit,
+    /// A text that scrolls: a description, a pod's log, the help, a fault.
+    Scroll,
+    /// The text field of a filter.
+    Filter,
+    /// The event log in the strip.
+    Log,
+    /// The clusters pane.
+    Clusters,
+    /// The targets pane.
+    Targets,
+    /// The proxy pods pane.
+    Pods,
+    /// The forwards pane.
+    Forwards,
+}
+
 impl Keymap {
-    pub fn new(_: &[KeyOverride]) -> Result<Self, Vec<Fault>> {
-        Ok(Self)
+    /// The default keys with the config's changes.
+    ///
+    /// # Errors
+    /// A fault for each change that cannot be: unknown places, commands and keys, and keys with two meanings. Its
+    /// thing is the line in the config.
+    pub fn new(overrides: &[KeyOverride]) -> Result<Self, Vec<Fault>> {
+        Ok(Self { table: Table::with(overrides)?, ..Self::default() })
     }
-    pub fn hints(&self, _: &Model, _: &Text) -> Vec<Hint> {
-        vec![]
+
+    /// What has the keys now.
+    pub fn place(model: &Model) -> Place {
+        match model.dialogs.last() {
+            Some(Dialog::TargetForm(_) | Dialog::Rename { .. } | Dialog::AskTtl { .. }) => Place::Form,
+            Some(Dialog::Confirm { question: Question::Quit { .. }, .. }) => Place::Quit,
+            Some(Dialog::Confirm { .. }) => Place::Question,
+            Some(Dialog::Help { .. } | Dialog::Describe { .. } | Dialog::PodLog { .. } | Dialog::Fault(_)) => {
+                Place::Scroll
+            }
+            None if model.filtering() => Place::Filter,
+            None if model.focus.in_log => Place::Log,
+            None => match model.focus.pane {
+                Pane::Clusters => Place::Clusters,
+                Pane::Targets => Place::Targets,
+                Pane::Pods => Place::Pods,
+                Pane::Forwards => Place::Forwards,
+            },
+        }
     }
-    pub fn help(&self, _: &Text) -> Vec<HelpSection> {
-        vec![]
+
+    /// What a key asks for here and now; `None` where it asks for nothing, or is the beginning of a sequence.
+    pub fn resolve(&mut self, model: &Model, key: KeyEvent) -> Option<Action> {
+        let chord = Chord::of(key)?;
+        let place = Self::place(model);
+        if self.begun != Some(place) {
+            self.pending.clear();
+        }
+        self.begun = Some(place);
+        self.pending.push(chord);
+        if let Found::Nothing = self.table.find(place, &self.pending) {
+            // A sequence that nobody knows: its last key may mean something by itself.
+            self.pending.drain(..self.pending.len() - 1);
+        }
+        let found = self.table.find(place, &self.pending);
+        if let Found::Beginning = found {
+            return None;
+        }
+        self.pending.clear();
+        match found {
+            Found::Command(command) => Some(Action::Do(place.meaning(command))),
+            Found::Nothing | Found::Beginning => fixed::action(place, chord),
+        }
     }
-    pub fn resolve(&mut self, m: &Model, k: KeyEvent) -> Option<Action> {
-        use Command::*;
-        let form = m.filtering() || matches!(m.dialogs.last(), Some(crate::model::dialog::Dialog::TargetForm(_)));
-        Some(match k.code {
-            KeyCode::Tab => Action::Do(Next),
-            KeyCode::Enter => Action::Do(Accept),
-            KeyCode::Esc => Action::Do(Cancel),
-            KeyCode::Up => Action::Do(Up),
-            KeyCode::Down => Action::Do(Down),
-            KeyCode::Right => Action::Do(Right),
-            KeyCode::Char(c) if form => Action::Edit(tui_input::InputRequest::InsertChar(c)),
-            KeyCode::Char('q') => Action::Do(Quit),
-            KeyCode::Char('n') => Action::Do(New),
-            KeyCode::Char('c') => Action::Do(Create),
-            KeyCode::Char('f') => Action::Do(Forward),
-            KeyCode::Char('X') => Action::Do(KillNow),
-            KeyCode::Char('x') => Action::Do(Stop),
-            KeyCode::Char('j') => Action::Do(Down),
-            KeyCode::Char('L') => Action::Do(ToggleLog),
-            KeyCode::Char('i') => Action::Do(Describe),
-            KeyCode::Char('1') => Action::Do(Clusters),
-            KeyCode::Char('2') => Action::Do(Targets),
-            KeyCode::Char('3') => Action::Do(Pods),
-            KeyCode::Char('4') => Action::Do(Forwards),
-            KeyCode::Char('/') => Action::Do(Filter),
-            KeyCode::Char('z') => Action::Do(Zoom),
-            KeyCode::Char('l') => Action::Do(PodLog),
-            _ => return None,
-        })
+}
+
+impl Place {
+    /// The sections of the table that hold here, the nearest first.
+    fn sections(self) -> [Section; 2] {
+        let own = match self {
+            Self::Form | Self::Filter => Section::Form,
+            Self::Question | Self::Quit | Self::Scroll => Section::Dialogs,
+            Self::Log => Section::Log,
+            Self::Clusters => Section::Clusters,
+            Self::Targets => Section::Targets,
+            Self::Pods => Section::Pods,
+            Self::Forwards => Section::Forwards,
+        };
+        [own, Section::Anywhere]
+    }
+
+    /// Whether characters are text here.
+    fn has_text(self) -> bool {
+        matches!(self, Self::Form | Self::Filter)
+    }
+
+    /// Whether a command of one of its sections does something here.
+    fn takes(self, command: Command) -> bool {
+        use Command::{
+            Accept, Bottom, Cancel, Copy, Down, Help, Left, Next, PageDown, PageUp, Previous, Quit, QuitNow, Right,
+            Top, Up,
+        };
+        match self {
+            Self::Form | Self::Filter => matches!(command, Accept | Cancel | Next | Previous | Up | Down | Quit),
+            Self::Question | Self::Quit => {
+                matches!(command, Accept | Cancel | Next | Previous | Up | Down | Left | Right | Quit)
+                    || (self == Self::Quit && command == QuitNow)
+            }
+            Self::Scroll => {
+                matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Top | Bottom | Copy | Help | Quit)
+            }
+            Self::Log | Self::Clusters | Self::Targets | Self::Pods | Self::Forwards => true,
+        }
+    }
+
+    /// Quitting a dialog is leaving it, not the program.
+    fn meaning(self, command: Command) -> Command {
+        match (self, command) {
+            (Self::Form | Self::Filter | Self::Question | Self::Scroll, Command::Quit) => Command::Cancel,
+            _ => command,
+        }
     }
 }

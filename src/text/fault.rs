@@ -66,8 +66,8 @@ impl Text {
         let Remedy::Grant(grant) = &fault.remedy else {
             return words;
         };
-        let comment: String = words.lines().map(|line| format!("# {line}\n")).collect();
-        comment + &self.role(grant, Self::refused_user(&fault.detail))
+        let comment: Vec<String> = words.lines().map(|line| format!("# {line}\n")).collect();
+        comment.concat() + &self.role(grant, Self::refused_user(&fault.detail))
     }
 
     fn place_of(&self, grant: &Grant) -> String {

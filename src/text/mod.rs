@@ -78,13 +78,12 @@ impl Text {
                 rest = after;
                 continue;
             };
-            match with.iter().find(|(known, _)| *known == name) {
-                Some((_, value)) => filled.push_str(value),
-                None => {
-                    filled.push('{');
-                    filled.push_str(name);
-                    filled.push('}');
-                }
+            if let Some((_, value)) = with.iter().find(|(known, _)| *known == name) {
+                filled.push_str(value);
+            } else {
+                filled.push('{');
+                filled.push_str(name);
+                filled.push('}');
             }
             rest = behind;
         }

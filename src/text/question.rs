@@ -60,7 +60,8 @@ impl Text {
                 let title = self.fill("question.import", &[("count", &targets.len().to_string())]);
                 let mut says = self.fill("question.import-says", &[("path", path)]);
                 if !left_out.is_empty() {
-                    says += &format!("\n{}\n{}", self.get("question.import-left-out"), self.some_of(left_out));
+                    let left_out = self.some_of(left_out);
+                    says = [&says, self.get("question.import-left-out"), &left_out].join("\n");
                 }
                 (title, says, vec![button("button.not-now"), button("button.import")])
             }

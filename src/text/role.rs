@@ -1,10 +1,10 @@
-//! The Role and RoleBinding that grant a missing right.
+//! The role, and its binding, that grant a missing right.
 
 use super::Text;
 use crate::model::fault::Grant;
 
 impl Text {
-    /// The least Role (cluster-wide: ClusterRole) that grants a right, and its binding to `user`, ready for
+    /// The least Role (cluster-wide: `ClusterRole`) that grants a right, and its binding to `user`, ready for
     /// `kubectl apply -f -`. An empty `user` leaves a name to fill in.
     pub fn role(&self, grant: &Grant, user: &str) -> String {
         let name = format!("brow-tui-{}-{}", grant.verb, grant.resource.replace('/', "-"));

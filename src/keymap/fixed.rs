@@ -1,0 +1,74 @@
+//! Keys that the config does not change: those of text fields (as in a shell's line), of answers, of the terminal.
+
+use tui_input::InputRequest;
+
+use super::Place;
+use super::chord::Chord;
+use crate::model::action::{Action, Command};
+
+/// Keys, what they do to a text field, and the key of the words for it.
+const EDITS: [(&[&str], InputRequest, &str); 13] = [
+    (&["ctrl-a", "home"], InputRequest::GoToStart, "fixed.line-start"),
+    (&["ctrl-e", "end"], InputRequest::GoToEnd, "fixed.line-end"),
+    (&["left", "ctrl-b"], InputRequest::GoToPrevChar, "fixed.previous-char"),
+    (&["right", "ctrl-f"], InputRequest::GoToNextChar, "fixed.next-char"),
+    (&["alt-b", "ctrl-left", "alt-left"], InputRequest::GoToPrevWord, "fixed.previous-word"),
+    (&["alt-f", "ctrl-right", "alt-right"], InputRequest::GoToNextWord, "fixed.next-word"),
+    (&["backspace", "ctrl-h"], InputRequest::DeletePrevChar, "fixed.delete-previous-char"),
+    (&["delete", "ctrl-d"], InputRequest::DeleteNextChar, "fixed.delete-next-char"),
+    (&["ctrl-w", "alt-backspace", "ctrl-backspace"], InputRequest::DeletePrevWord, "fixed.delete-previous-word"),
+    (&["alt-d", "ctrl-delete"], InputRequest::DeleteNextWord, "fixed.delete-next-word"),
+    (&["ctrl-u"], InputRequest::DeleteFromStart, "fixed.delete-to-start"),
+    (&["ctrl-k"], InputRequest::DeleteTillEnd, "fixed.delete-to-end"),
+    (&["ctrl-y"], InputRequest::Yank, "fixed.yank"),
+];
+
+/// Keys that answer a question, and the words for it.
+const ANSWERS: [(&str, Action, &str); 2] =
+    [("y", Action::ClickItem(1), "fixed.yes"), ("n", Action::Do(Command::Cancel), "fixed.no")];
+
+/// Keys that whoever owns the terminal takes before they are looked up here.
+const TERMINAL: [(&str, &str); 2] = [("ctrl-z", "fixed.suspend"), ("ctrl-l", "fixed.redraw")];
+
+/// What a key that the table does not know does in a place.
+pub(super) fn action(place: Place, chord: Chord) -> Option<Action> {
+    match place {
+        Place::Form | Place::Filter => {
+            let edit = EDITS.iter().find(|(keys, ..)| is_among(keys, chord)).map(|(_, edit, _)| *edit);
+            edit.or_else(|| chord.writes().map(InputRequest::InsertChar)).map(Action::Edit)
+        }
+        Place::Question | Place::Quit => {
+            ANSWERS.iter().find(|(key, ..)| is_among(&[key], chord)).map(|(_, action, _)| action.clone())
+        }
+        Place::Scroll | Place::Log | Place::Clusters | Place::Targets | Place::Pods | Place::Forwards => None,
+    }
+}
+
+/// Whether a key edits a text field.
+pub(super) fn edits(chord: Chord) -> bool {
+    EDITS.iter().any(|(keys, ..)| is_among(keys, chord))
+}
+
+/// Whether the terminal's owner takes this key.
+pub(super) fn is_terminals(chord: Chord) -> bool {
+    TERMINAL.iter().any(|(key, _)| is_among(&[key], chord))
+}
+
+fn is_among(keys: &[&str], chord: Chord) -> bool {
+    keys.iter().any(|key| Chord::parse(key) == Ok(chord))
+}
+
+/// Keys and the words for what they do, for the help: of text fields.
+pub(super) fn text_keys() -> impl Iterator<Item = (Vec<&'static str>, &'static str)> {
+    EDITS.iter().map(|(keys, _, words)| (keys.to_vec(), *words))
+}
+
+/// The same of answers.
+pub(super) fn answer_keys() -> impl Iterator<Item = (Vec<&'static str>, &'static str)> {
+    ANSWERS.iter().map(|(key, _, words)| (vec![*key], *words))
+}
+
+/// The same of the terminal.
+pub(super) fn terminal_keys() -> impl Iterator<Item = (Vec<&'static str>, &'static str)> {
+    TERMINAL.iter().map(|(key, words)| (vec![*key], *words))
+}

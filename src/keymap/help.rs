@@ -1,0 +1,51 @@
+//! The help: the whole table, worded.
+
+use super::Keymap;
+use super::chord::Chord;
+use super::fixed;
+use super::table::{Section, shown};
+use crate::text::{HelpSection, Hint, Text};
+
+impl Keymap {
+    /// All keys, place by place.
+    pub fn help(&self, text: &Text) -> Vec<HelpSection> {
+        let mut sections: Vec<HelpSection> = Section::ALL
+            .into_iter()
+            .map(|section| {
+                let mut lines: Vec<Hint> = self
+                    .table
+                    .of(section)
+                    .filter(|binding| !binding.keys.is_empty())
+                    .map(|binding| Hint {
+                        keys: binding.keys.iter().map(shown).collect::<Vec<_>>().join(", "),
+                        label: text.get(&format!("command.{}", binding.command.name())).to_owned(),
+                    })
+                    .collect();
+                match section {
+                    Section::Dialogs => lines.extend(fixed_lines(text, fixed::answer_keys())),
+                    Section::Anywhere => lines.extend(fixed_lines(text, fixed::terminal_keys())),
+                    _ => {}
+                }
+                HelpSection { title: text.get(section.title()).to_owned(), lines }
+            })
+            .collect();
+        let lines = fixed_lines(text, fixed::text_keys()).collect();
+        sections.push(HelpSection { title: text.get("place.text").to_owned(), lines });
+        sections
+    }
+}
+
+fn fixed_lines<'a>(
+    text: &'a Text,
+    keys: impl Iterator<Item = (Vec<&'static str>, &'static str)> + 'a,
+) -> impl Iterator<Item = Hint> + 'a {
+    keys.map(|(keys, words)| Hint {
+        keys: keys
+            .iter()
+            .flat_map(|key| Chord::parse(key))
+            .map(|chord| chord.to_string())
+            .collect::<Vec<_>>()
+            .join(", "),
+        label: text.get(words).to_owned(),
+    })
+}

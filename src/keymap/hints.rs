@@ -1,0 +1,150 @@
+//! The hints of the bottom line: the keys that do something here and now, the most important first.
+
+use super::{Keymap, Place};
+use crate::model::Model;
+use crate::model::action::Command;
+use crate::model::cluster::Link;
+use crate::model::dialog::Dialog;
+use crate::model::focus::Pane;
+use crate::text::{Hint, Text};
+
+/// Hints as they are put together.
+struct Hints<'a> {
+    keymap: &'a Keymap,
+    text: &'a Text,
+    place: Place,
+    said: Vec<Hint>,
+}
+
+impl Hints<'_> {
+    /// Commands in the words of `hint.<name>`.
+    fn say(&mut self, commands: &[Command]) -> &mut Self {
+        for command in commands {
+            let words = format!("hint.{}", command.name());
+            self.say_as(&[*command], &words);
+        }
+        self
+    }
+
+    /// Commands, if.
+    fn say_if(&mut self, here: bool, commands: &[Command]) -> &mut Self {
+        if here { self.say(commands) } else { self }
+    }
+
+    /// Commands that belong together, each with its first key, in words of their own.
+    fn say_as(&mut self, commands: &[Command], words: &str) -> &mut Self {
+        let keys: String = commands
+            .iter()
+            .filter_map(|command| self.keymap.table.keys(self.place, *command).into_iter().next())
+            .collect();
+        if !keys.is_empty() {
+            self.said.push(Hint { keys, label: self.text.get(words).to_owned() });
+        }
+        self
+    }
+}
+
+impl Keymap {
+    /// The keys that do something here and now, the most important first. The last is the way to all the others.
+    pub fn hints(&self, model: &Model, text: &Text) -> Vec<Hint> {
+        let place = Self::place(model);
+        let mut hints = Hints { keymap: self, text, place, said: Vec::new() };
+        match place {
+            Place::Form => {
+                hints.say_as(&[Command::Accept], "hint.save");
+                if let Some(Dialog::TargetForm(_)) = model.dialogs.last() {
+                    hints.say_as(&[Command::Next], "hint.next-field");
+                }
+                hints.say_as(&[Command::Cancel], "hint.close");
+            }
+            Place::Question | Place::Quit => {
+                hints
+                    .say_as(&[Command::Left, Command::Right], "hint.choose-button")
+                    .say_as(&[Command::Accept], "hint.press");
+                hints.said.extend(
+                    super::fixed::answer_keys()
+                        .zip(["hint.yes", "hint.no"])
+                        .map(|((keys, _), words)| Hint { keys: keys.join(", "), label: text.get(words).to_owned() }),
+                );
+                hints.say_if(place == Place::Quit, &[Command::QuitNow]);
+            }
+            Place::Scroll => {
+                hints.say_as(&[Command::Up, Command::Down], "hint.scroll").say(&[Command::PageDown]);
+                hints.say_if(matches!(model.dialogs.last(), Some(Dialog::Fault(_))), &[Command::Copy]);
+                hints.say_as(&[Command::Cancel], "hint.close");
+            }
+            Place::Filter => {
+                hints
+                    .say_as(&[Command::Accept], "hint.keep-filter")
+                    .say_as(&[Command::Cancel], "hint.clear-filter")
+                    .say_as(&[Command::Up, Command::Down], "hint.scroll");
+            }
+            Place::Log => {
+                hints
+                    .say_as(&[Command::Up, Command::Down], "hint.scroll")
+                    .say(&[Command::Filter, Command::Copy])
+                    .say_as(&[Command::ToggleLog], "hint.details")
+                    .say(&[Command::Quit, Command::Help]);
+            }
+            Place::Clusters | Place::Targets | Place::Pods | Place::Forwards => of_pane(model, &mut hints),
+        }
+        hints.said
+    }
+}
+
+fn of_pane(model: &Model, hints: &mut Hints<'_>) {
+    let (marked, filtered, rows) = match model.focus.pane {
+        Pane::Clusters => standing(&model.cluster_list),
+        Pane::Targets => standing(&model.target_list),
+        Pane::Pods => standing(&model.pod_list),
+        Pane::Forwards => standing(&model.forward_list),
+    };
+    match hints.place {
+        Place::Clusters => of_clusters(model, hints),
+        Place::Targets => {
+            use Command::{Connect, Create, CreateWithTtl, Delete, Duplicate, Edit, Forward, New, Rename};
+            hints.say_if(rows, &[Connect, Forward, Create]).say(&[New]);
+            hints.say_if(rows, &[Edit, Delete, CreateWithTtl, Rename, Duplicate]);
+        }
+        Place::Pods => {
+            use Command::{Describe, Forward, Kill, KillNow, PodLog, Targets};
+            hints.say_if(rows, &[Forward, Kill, KillNow, Describe, PodLog]).say_if(!rows, &[Targets]);
+        }
+        Place::Forwards => of_forwards(model, hints, rows),
+        Place::Form | Place::Question | Place::Quit | Place::Scroll | Place::Filter | Place::Log => {}
+    }
+    if marked {
+        hints.say_as(&[Command::Cancel], "hint.clear-marks");
+    } else if filtered {
+        hints.say_as(&[Command::Cancel], "hint.clear-filter");
+    }
+    let over = model.pods.values().any(|pod| pod.owner == model.me && pod.is_over(model.time_at(&pod.key.cluster)));
+    hints.say_if(over, &[Command::Clean]).say_if(!model.deleted.is_empty(), &[Command::Undo]);
+    hints.say_if(rows || filtered, &[Command::Filter]).say_if(rows, &[Command::Mark, Command::Sort]);
+    hints.say_as(&[Command::Zoom], if model.focus.zoomed { "hint.unzoom" } else { "hint.zoom" });
+    hints.say(&[Command::ToggleLog, Command::Quit, Command::Help]);
+}
+
+/// Whether rows of a list are marked, whether it is filtered, and whether there are any.
+fn standing<K, C>(list: &crate::model::list::List<K, C>) -> (bool, bool, bool) {
+    (!list.marks.is_empty(), !list.filter.value().is_empty(), !list.order.is_empty())
+}
+
+fn of_clusters(model: &Model, hints: &mut Hints<'_>) {
+    let Some(cluster) = model.cluster_list.selected().and_then(|name| model.cluster(name)) else {
+        hints.say(&[Command::Reload]);
+        return;
+    };
+    hints.say(&[Command::ConnectCluster]);
+    hints.say_if(cluster.fault.is_some(), &[Command::Describe, Command::Copy]);
+    hints.say_if(cluster.link != Link::Idle, &[Command::DisconnectCluster]);
+    hints.say(&[Command::New]);
+}
+
+fn of_forwards(model: &Model, hints: &mut Hints<'_>, rows: bool) {
+    use Command::{Copy, Describe, Pods, Restart, Stop, Targets};
+    let selected = model.forward_list.selected().and_then(|id| model.forwards.get(id));
+    hints.say_if(rows, &[Copy, Stop, Restart]);
+    hints.say_if(selected.is_some_and(|forward| forward.fault.is_some()), &[Describe]);
+    hints.say_if(!rows, &[Targets, Pods]);
+}

@@ -1,0 +1,297 @@
+//! The table: the default keys, the config's changes to them, and what is found in it.
+
+use toml_edit::{Document, Item, Value};
+
+use super::Place;
+use super::chord::Chord;
+use super::fixed;
+use crate::model::action::Command;
+use crate::model::fault::{Fault, What};
+use crate::model::settings::KeyOverride;
+
+/// A part of the table, as the config names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section {
+    /// Holds wherever nothing nearer does.
+    Anywhere,
+    /// The clusters pane.
+    Clusters,
+    /// The targets pane.
+    Targets,
+    /// The proxy pods pane.
+    Pods,
+    /// The forwards pane.
+    Forwards,
+    /// The event log.
+    Log,
+    /// Questions and texts.
+    Dialogs,
+    /// Forms and filters.
+    Form,
+}
+
+impl Section {
+    /// All of them, in the order of the help.
+    pub const ALL: [Self; 8] = [
+        Self::Targets,
+        Self::Pods,
+        Self::Forwards,
+        Self::Clusters,
+        Self::Anywhere,
+        Self::Log,
+        Self::Dialogs,
+        Self::Form,
+    ];
+
+    /// Its name in the config.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Anywhere => "anywhere",
+            Self::Clusters => "clusters",
+            Self::Targets => "targets",
+            Self::Pods => "pods",
+            Self::Forwards => "forwards",
+            Self::Log => "log",
+            Self::Dialogs => "dialogs",
+            Self::Form => "form",
+        }
+    }
+
+    /// The key of its name in the text tables.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Anywhere => "place.anywhere",
+            Self::Clusters => "place.clusters",
+            Self::Targets => "place.targets",
+            Self::Pods => "place.pods",
+            Self::Forwards => "place.forwards",
+            Self::Log => "place.log",
+            Self::Dialogs => "place.dialogs",
+            Self::Form => "place.form",
+        }
+    }
+
+    /// Whether what it binds stands before what is bound anywhere, with the whole of that behind it.
+    fn covers(self) -> bool {
+        matches!(self, Self::Clusters | Self::Targets | Self::Pods | Self::Forwards | Self::Log)
+    }
+}
+
+/// Keys one after the other.
+pub(super) type Sequence = Vec<Chord>;
+
+/// A command and its keys.
+#[derive(Debug, Clone)]
+pub(super) struct Binding {
+    pub section: Section,
+    pub command: Command,
+    pub keys: Vec<Sequence>,
+    /// Line in the config, where it comes from there.
+    line: Option<usize>,
+}
+
+/// All bindings, in the order of the help.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    bindings: Vec<Binding>,
+}
+
+/// What keys were found to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Those of a command.
+    Command(Command),
+    /// The beginning of a sequence.
+    Beginning,
+    /// Nothing.
+    Nothing,
+}
+
+impl Default for Table {
+    /// The keys of `assets/keymap.toml`, which is part of the program and tested: what cannot be read there is left
+    /// out.
+    fn default() -> Self {
+        let mut bindings = Vec::new();
+        if let Ok(document) = Document::parse(include_str!("../../assets/keymap.toml")) {
+            for (place, commands) in document.iter() {
+                let section = Section::ALL.into_iter().find(|section| section.name() == place);
+                for (name, keys) in commands.as_table_like().into_iter().flat_map(toml_edit::TableLike::iter) {
+                    if let (Some(section), Some(command)) = (section, Command::named(name)) {
+                        let keys = written(keys).iter().filter_map(|keys| sequence(keys).ok()).collect();
+                        bindings.push(Binding { section, command, keys, line: None });
+                    }
+                }
+            }
+        }
+        Self { bindings }
+    }
+}
+
+/// A key or a list of keys, as written.
+fn written(item: &Item) -> Vec<String> {
+    match item.as_value() {
+        Some(Value::String(keys)) => vec![keys.value().clone()],
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn sequence(text: &str) -> Result<Sequence, String> {
+    let keys = text.split_whitespace().map(Chord::parse).collect::<Result<Sequence, String>>()?;
+    if keys.is_empty() { Err("\"\" is no key; [] takes a command's keys away".to_owned()) } else { Ok(keys) }
+}
+
+/// Keys as the help shows them.
+pub(super) fn shown(keys: &Sequence) -> String {
+    let plain = keys.iter().all(|chord| chord.writes().is_some_and(|c| c != ' '));
+    keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(if plain { "" } else { " " })
+}
+
+/// The candidate that is spelled most like `name`.
+pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    candidates.into_iter().min_by_key(|candidate| strsim::damerau_levenshtein(&name, candidate))
+}
+
+impl Table {
+    /// The default table with changes.
+    ///
+    /// # Errors
+    /// A fault for each change that cannot be.
+    pub fn with(overrides: &[KeyOverride]) -> Result<Self, Vec<Fault>> {
+        let mut table = Self::default();
+        let mut faults = Vec::new();
+        for change in overrides {
+            if let Err(says) = table.change(change) {
+                faults.push(fault(change.line, says));
+            }
+        }
+        faults.extend(table.clashes());
+        if faults.is_empty() { Ok(table) } else { Err(faults) }
+    }
+
+    fn change(&mut self, change: &KeyOverride) -> Result<(), String> {
+        let KeyOverride { place, command: name, keys, line } = change;
+        let section = Section::ALL.into_iter().find(|section| section.name() == place).ok_or_else(|| {
+            let near = nearest(place, Section::ALL.map(Section::name)).unwrap_or_default();
+            format!("`keys.{place}` is no place; the nearest is `keys.{near}`")
+        })?;
+        let command = Command::named(name).ok_or_else(|| {
+            let near = nearest(name, Command::ALL.iter().map(|known| known.name())).unwrap_or_default();
+            format!("`{name}` is no command; the nearest is `{near}`")
+        })?;
+        let at = |says| format!("`{place}.{name}`: {says}");
+        let keys = keys.iter().map(|keys| sequence(keys)).collect::<Result<Vec<Sequence>, String>>().map_err(at)?;
+        for keys in &keys {
+            if let Some(chord) = keys.iter().find(|chord| fixed::is_terminals(**chord)) {
+                return Err(at(format!("{chord} suspends the program or redraws the screen and cannot be changed")));
+            }
+            if section == Section::Form && keys[0].writes().is_some() {
+                return Err(at(format!("{} writes a character there; choose one with Ctrl or Alt", shown(keys))));
+            }
+        }
+        let line = Some(*line);
+        match self.bindings.iter_mut().find(|known| known.section == section && known.command == command) {
+            Some(binding) => {
+                binding.keys = keys;
+                binding.line = line;
+            }
+            None => self.bindings.push(Binding { section, command, keys, line }),
+        }
+        Ok(())
+    }
+
+    /// Keys with two meanings, and commands that can no longer be reached because their last key has another meaning
+    /// nearer.
+    fn clashes(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (at, a) in self.bindings.iter().enumerate() {
+            for b in self.bindings[at + 1..].iter().filter(|b| b.section == a.section) {
+                let both = a.keys.iter().find_map(|keys| b.keys.iter().find(|other| overlap(keys, other)));
+                if let Some(keys) = both {
+                    // The one that was changed is at fault; of two, the later.
+                    let (new, old) = if a.line > b.line { (a, b) } else { (b, a) };
+                    let (keys, place) = (shown(keys), a.section.name());
+                    let (new_name, old_name) = (new.command.name(), old.command.name());
+                    let says = format!("`{place}.{new_name}`: {keys} is the key of `{place}.{old_name}` already");
+                    faults.push(fault(new.line.unwrap_or_default(), says));
+                }
+            }
+        }
+        for hidden in self.bindings.iter().filter(|b| b.section == Section::Anywhere && !b.keys.is_empty()) {
+            for section in Section::ALL.into_iter().filter(|section| section.covers()) {
+                if let Some(says) = self.hidden_in(section, hidden) {
+                    faults.push(says);
+                }
+            }
+        }
+        faults
+    }
+
+    /// Whether every key of a command has another meaning in a pane.
+    fn hidden_in(&self, section: Section, hidden: &Binding) -> Option<Fault> {
+        let near = || self.bindings.iter().filter(move |binding| binding.section == section);
+        if near().any(|binding| binding.command == hidden.command && !binding.keys.is_empty()) {
+            return None;
+        }
+        let covering = |keys: &Sequence| near().find(|b| b.keys.iter().any(|other| overlap(keys, other)));
+        let covers: Vec<&Binding> = hidden.keys.iter().filter_map(covering).collect();
+        if covers.len() < hidden.keys.len() {
+            return None;
+        }
+        let cover = covers.into_iter().max_by_key(|binding| binding.line)?;
+        let line = cover.line.max(hidden.line)?;
+        let says = format!(
+            "`{place}.{}` takes the last key of `anywhere.{}` in that place; give that one another",
+            cover.command.name(),
+            hidden.command.name(),
+            place = section.name(),
+        );
+        Some(fault(line, says))
+    }
+
+    /// What keys are in a place.
+    pub fn find(&self, place: Place, keys: &[Chord]) -> Found {
+        for section in place.sections() {
+            // Where characters are text, writing and editing come before what holds anywhere.
+            let edits = |first: &Chord| first.writes().is_some() || fixed::edits(*first);
+            if section == Section::Anywhere && place.has_text() && keys.first().is_some_and(edits) {
+                break;
+            }
+            let here = self.bindings.iter().filter(|b| b.section == section && place.takes(b.command));
+            for binding in here {
+                for known in &binding.keys {
+                    if known == keys {
+                        return Found::Command(binding.command);
+                    }
+                    if known.starts_with(keys) {
+                        return Found::Beginning;
+                    }
+                }
+            }
+        }
+        Found::Nothing
+    }
+
+    /// The bindings of a section.
+    pub fn of(&self, section: Section) -> impl Iterator<Item = &Binding> {
+        self.bindings.iter().filter(move |binding| binding.section == section)
+    }
+
+    /// The keys of a command in a place, as the help shows them: those that nothing nearer covers, the first first.
+    pub fn keys(&self, place: Place, command: Command) -> Vec<String> {
+        let bound = self.bindings.iter().filter(|binding| binding.command == command);
+        let bound = bound.filter(|binding| place.sections().contains(&binding.section));
+        let keys = bound.flat_map(|binding| &binding.keys);
+        keys.filter(|keys| self.find(place, keys) == Found::Command(command)).map(shown).collect()
+    }
+}
+
+/// Whether one sequence is the beginning of the other, so that they cannot both mean something.
+fn overlap(a: &Sequence, b: &Sequence) -> bool {
+    a.starts_with(b) || b.starts_with(a)
+}
+
+fn fault(line: usize, says: String) -> Fault {
+    Fault::new(What::ConfigBroken, line.to_string(), says)
+}

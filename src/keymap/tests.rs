@@ -1,0 +1,322 @@
+//! What the keys must do.
+
+use chrono::DateTime;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use tui_input::InputRequest;
+
+use super::*;
+use crate::model::cluster::Cluster;
+use crate::model::event::Event;
+use crate::model::fault::What;
+use crate::model::settings::Language;
+use crate::text::Text;
+
+fn model() -> Model {
+    Model::new(DateTime::from_timestamp(0, 0).unwrap(), "me@here")
+}
+
+fn at(pane: Pane) -> Model {
+    let mut model = model();
+    model.focus.pane = pane;
+    model
+}
+
+/// Presses keys as a legacy terminal reports them: characters, or names between `<` and `>`.
+fn press(keymap: &mut Keymap, model: &Model, keys: &str) -> Vec<Option<Action>> {
+    let mut events = Vec::new();
+    let mut rest = keys;
+    while let Some(c) = rest.chars().next() {
+        let named = rest.strip_prefix('<').and_then(|rest| rest.split_once('>'));
+        let (code, modifiers, behind) = match named {
+            Some((name, behind)) => {
+                let ctrl = name.strip_prefix("ctrl-").and_then(|c| c.chars().next());
+                match (name, ctrl) {
+                    (_, Some(c)) => (KeyCode::Char(c), KeyModifiers::CONTROL, behind),
+                    ("enter", _) => (KeyCode::Enter, KeyModifiers::NONE, behind),
+                    ("esc", _) => (KeyCode::Esc, KeyModifiers::NONE, behind),
+                    ("tab", _) => (KeyCode::Tab, KeyModifiers::NONE, behind),
+                    ("backtab", _) => (KeyCode::BackTab, KeyModifiers::SHIFT, behind),
+                    ("delete", _) => (KeyCode::Delete, KeyModifiers::NONE, behind),
+                    ("right", _) => (KeyCode::Right, KeyModifiers::NONE, behind),
+                    ("down", _) => (KeyCode::Down, KeyModifiers::NONE, behind),
+                    ("home", _) => (KeyCode::Home, KeyModifiers::NONE, behind),
+                    _ => panic!("{name}"),
+                }
+            }
+            None => (KeyCode::Char(c), KeyModifiers::NONE, &rest[c.len_utf8()..]),
+        };
+        rest = behind;
+        events.push(KeyEvent::new(code, modifiers));
+    }
+    events.into_iter().map(|event| keymap.resolve(model, event)).collect()
+}
+
+fn command(model: &Model, keys: &str) -> Option<Command> {
+    match press(&mut Keymap::default(), model, keys).pop().flatten() {
+        Some(Action::Do(command)) => Some(command),
+        _ => None,
+    }
+}
+
+fn change(place: &str, command: &str, keys: &[&str], line: usize) -> KeyOverride {
+    KeyOverride {
+        place: place.to_owned(),
+        command: command.to_owned(),
+        keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+        line,
+    }
+}
+
+#[test]
+fn the_default_table_is_whole() {
+    let table = Table::with(&[]).unwrap();
+    let text = include_str!("../../assets/keymap.toml");
+    let lines = text.lines().filter(|line| line.contains(" = ")).count();
+    let bound: Vec<Command> =
+        Section::ALL.into_iter().flat_map(|section| table.of(section)).map(|b| b.command).collect();
+    assert_eq!(bound.len(), lines, "a line of the table has an unknown command or place");
+    for section in Section::ALL {
+        for binding in table.of(section) {
+            assert!(!binding.keys.is_empty(), "{:?} has no key that can be read", binding.command);
+        }
+    }
+    for command in Command::ALL {
+        assert!(bound.contains(command), "{command:?} has no key");
+    }
+}
+
+#[test]
+fn each_pane_has_its_keys() {
+    for (pane, keys, wanted) in [
+        (Pane::Targets, "c", Command::Create),
+        (Pane::Targets, "T", Command::CreateWithTtl),
+        (Pane::Targets, "f", Command::Forward),
+        (Pane::Targets, "<enter>", Command::Connect),
+        (Pane::Targets, "n", Command::New),
+        (Pane::Targets, "e", Command::Edit),
+        (Pane::Targets, "r", Command::Rename),
+        (Pane::Targets, "d", Command::Duplicate),
+        (Pane::Targets, "x", Command::Delete),
+        (Pane::Targets, "<delete>", Command::Delete),
+        (Pane::Targets, "l", Command::Right),
+        (Pane::Pods, "f", Command::Forward),
+        (Pane::Pods, "x", Command::Kill),
+        (Pane::Pods, "X", Command::KillNow),
+        (Pane::Pods, "i", Command::Describe),
+        (Pane::Pods, "l", Command::PodLog),
+        (Pane::Pods, "<right>", Command::Right),
+        (Pane::Pods, "h", Command::Left),
+        (Pane::Forwards, "x", Command::Stop),
+        (Pane::Forwards, "R", Command::Restart),
+        (Pane::Forwards, "y", Command::Copy),
+        (Pane::Clusters, "<enter>", Command::ConnectCluster),
+        (Pane::Clusters, "x", Command::DisconnectCluster),
+        (Pane::Clusters, "C", Command::Clean),
+        (Pane::Targets, "u", Command::Undo),
+        (Pane::Pods, "q", Command::Quit),
+        (Pane::Pods, "<ctrl-c>", Command::Quit),
+        (Pane::Forwards, "j", Command::Down),
+        (Pane::Forwards, "<tab>", Command::Next),
+        (Pane::Forwards, "<backtab>", Command::Previous),
+        (Pane::Forwards, "3", Command::Pods),
+        (Pane::Forwards, "G", Command::Bottom),
+        (Pane::Forwards, " ", Command::Mark),
+        (Pane::Forwards, "/", Command::Filter),
+        (Pane::Forwards, "?", Command::Help),
+        (Pane::Forwards, "z", Command::Zoom),
+    ] {
+        assert_eq!(command(&at(pane), keys), Some(wanted), "{keys} in {pane:?}");
+    }
+    assert_eq!(command(&at(Pane::Forwards), "c"), None);
+    let mut log = at(Pane::Pods);
+    log.focus.in_log = true;
+    assert_eq!(command(&log, "y"), Some(Command::Copy));
+    assert_eq!(command(&log, "x"), None);
+}
+
+#[test]
+fn forms_take_text_and_the_keys_of_a_shells_line() {
+    let mut model = model();
+    model.update(Event::Act(Action::Do(Command::New)));
+    assert_eq!(Keymap::place(&model), Place::Form);
+    let mut keymap = Keymap::default();
+    let pressed = press(&mut keymap, &model, "q?/ 键<ctrl-a><ctrl-w><home><ctrl-h>");
+    let wanted = [
+        InputRequest::InsertChar('q'),
+        InputRequest::InsertChar('?'),
+        InputRequest::InsertChar('/'),
+        InputRequest::InsertChar(' '),
+        InputRequest::InsertChar('键'),
+        InputRequest::GoToStart,
+        InputRequest::DeletePrevWord,
+        InputRequest::GoToStart,
+        InputRequest::DeletePrevChar,
+    ];
+    assert_eq!(pressed, wanted.map(|edit| Some(Action::Edit(edit))));
+    for (keys, wanted) in [
+        ("<tab>", Command::Next),
+        ("<backtab>", Command::Previous),
+        ("<enter>", Command::Accept),
+        ("<esc>", Command::Cancel),
+        ("<ctrl-c>", Command::Cancel),
+        ("<down>", Command::Down),
+    ] {
+        assert_eq!(command(&model, keys), Some(wanted), "{keys}");
+    }
+    assert_eq!(command(&model, "<ctrl-r>"), None);
+}
+
+#[test]
+fn filters_take_text_too() {
+    let mut model = model();
+    model.update(Event::Act(Action::Do(Command::Filter)));
+    assert_eq!(Keymap::place(&model), Place::Filter);
+    assert_eq!(press(&mut Keymap::default(), &model, "k"), [Some(Action::Edit(InputRequest::InsertChar('k')))]);
+    assert_eq!(command(&model, "<enter>"), Some(Command::Accept));
+    assert_eq!(command(&model, "<esc>"), Some(Command::Cancel));
+}
+
+#[test]
+fn questions_are_answered_by_one_key() {
+    let mut model = model();
+    model.dialogs.push(Dialog::Confirm { question: Question::CleanAll { pods: 1 }, button: 0 });
+    assert_eq!(press(&mut Keymap::default(), &model, "y"), [Some(Action::ClickItem(1))]);
+    for (keys, wanted) in [
+        ("n", Command::Cancel),
+        ("q", Command::Cancel),
+        ("<ctrl-c>", Command::Cancel),
+        ("<esc>", Command::Cancel),
+        ("<enter>", Command::Accept),
+        ("l", Command::Right),
+        ("<tab>", Command::Next),
+    ] {
+        assert_eq!(command(&model, keys), Some(wanted), "{keys}");
+    }
+    assert_eq!(command(&model, "C"), None);
+}
+
+#[test]
+fn ctrl_c_twice_quits() {
+    let mut model = model();
+    model.dialogs.push(Dialog::Confirm { question: Question::Quit { forwards: 1, pods: 0 }, button: 0 });
+    assert_eq!(command(&model, "<ctrl-c>"), Some(Command::QuitNow));
+    assert_eq!(command(&model, "q"), Some(Command::Quit));
+}
+
+#[test]
+fn texts_scroll_and_close() {
+    let mut model = model();
+    model.dialogs.push(Dialog::Help { scroll: 0 });
+    for (keys, wanted) in [
+        ("j", Command::Down),
+        ("G", Command::Bottom),
+        ("<esc>", Command::Cancel),
+        ("q", Command::Cancel),
+        ("?", Command::Help),
+        ("y", Command::Copy),
+    ] {
+        assert_eq!(command(&model, keys), Some(wanted), "{keys}");
+    }
+    assert_eq!(command(&model, "c"), None);
+}
+
+#[test]
+fn the_config_changes_keys() {
+    let changes = [
+        change("targets", "create", &["p", "f9"], 3),
+        change("anywhere", "top", &["g g"], 4),
+        change("anywhere", "quit", &["ctrl-q"], 5),
+        change("pods", "kill-now", &[], 6),
+    ];
+    let mut keymap = Keymap::new(&changes).unwrap();
+    let model = at(Pane::Targets);
+    let mut commands = |keys: &str| press(&mut keymap, &model, keys);
+    assert_eq!(commands("p"), [Some(Action::Do(Command::Create))]);
+    assert_eq!(commands("c"), [None]);
+    assert_eq!(commands("gg"), [None, Some(Action::Do(Command::Top))]);
+    assert_eq!(commands("gk"), [None, Some(Action::Do(Command::Up))], "a broken sequence's last key counts");
+    assert_eq!(commands("g<ctrl-q>"), [None, Some(Action::Do(Command::Quit))]);
+    assert_eq!(press(&mut keymap, &at(Pane::Pods), "X"), [None]);
+    let help = keymap.help(&Text::new(Language::En));
+    assert!(help.iter().flat_map(|section| &section.lines).any(|line| line.keys == "gg, Home" || line.keys == "gg"));
+}
+
+#[test]
+fn a_sequence_ends_where_the_keys_go_elsewhere() {
+    let mut keymap = Keymap::new(&[change("anywhere", "top", &["g g"], 1)]).unwrap();
+    assert_eq!(press(&mut keymap, &at(Pane::Targets), "g"), [None]);
+    assert_eq!(press(&mut keymap, &at(Pane::Pods), "g"), [None]);
+    assert_eq!(press(&mut keymap, &at(Pane::Pods), "g"), [Some(Action::Do(Command::Top))]);
+}
+
+#[test]
+fn what_cannot_be_is_told_with_its_line() {
+    for (changes, line, says) in [
+        (vec![change("targets", "new", &["c"], 7)], "7", "`targets.new`: c is the key of `targets.create` already"),
+        (
+            vec![change("pods", "describe", &["o"], 8), change("pods", "forward", &["o"], 9)],
+            "9",
+            "`pods.forward`: o is the key of `pods.describe` already",
+        ),
+        (vec![change("anywhere", "top", &["q q"], 4)], "4", "is the key of `anywhere.quit` already"),
+        (vec![change("targets", "crate", &["c"], 3)], "3", "`crate` is no command; the nearest is `create`"),
+        (vec![change("target", "create", &["c"], 3)], "3", "`keys.target` is no place; the nearest is `keys.targets`"),
+        (vec![change("targets", "create", &["entre"], 5)], "5", "\"entre\" is no key; the nearest is \"enter\""),
+        (vec![change("targets", "create", &[""], 5)], "5", "[] takes a command's keys away"),
+        (vec![change("form", "accept", &["a"], 2)], "2", "a writes a character there"),
+        (vec![change("anywhere", "undo", &["ctrl-z"], 2)], "2", "Ctrl-Z suspends the program"),
+        (vec![change("targets", "create", &["/"], 6)], "6", "`targets.create` takes the last key of `anywhere.filter`"),
+        (vec![change("anywhere", "filter", &["f"], 6)], "6", "takes the last key of `anywhere.filter`"),
+    ] {
+        let faults = Keymap::new(&changes).unwrap_err();
+        let first = &faults[0];
+        assert_eq!((first.what, first.thing.as_str()), (What::ConfigBroken, line), "{faults:?}");
+        assert!(first.detail.contains(says), "{says}: {faults:?}");
+    }
+    // What is covered but has another key left is no clash, nor what moves over altogether.
+    let changes = [change("targets", "create", &["q"], 1), change("pods", "filter", &["o"], 2)];
+    assert!(Keymap::new(&changes).is_ok());
+    let swapped = [change("targets", "create", &["e"], 1), change("targets", "edit", &["c"], 2)];
+    assert!(Keymap::new(&swapped).is_ok());
+}
+
+#[test]
+fn hints_say_what_works_here_now() {
+    let text = Text::new(Language::En);
+    let shown = |keymap: &Keymap, model: &Model| -> Vec<String> {
+        keymap.hints(model, &text).into_iter().map(|hint| format!("{} {}", hint.keys, hint.label)).collect()
+    };
+    let keymap = Keymap::default();
+    assert_eq!(shown(&keymap, &model()), ["n new", "z zoom", "L log", "q quit", "? help"]);
+    let mut with_cluster = at(Pane::Clusters);
+    with_cluster.clusters.push(Cluster::from(crate::model::cluster::Context {
+        name: "dev".into(),
+        server: String::new(),
+        user: String::new(),
+        namespace: "default".into(),
+        current: true,
+    }));
+    with_cluster.arrange();
+    assert_eq!(shown(&keymap, &with_cluster)[..2], ["Enter connect", "n new"]);
+    let mut asked = model();
+    asked.dialogs.push(Dialog::Confirm { question: Question::CleanAll { pods: 1 }, button: 0 });
+    assert_eq!(shown(&keymap, &asked), ["←→ choose", "Enter press", "y yes", "n no"]);
+    let mut form = model();
+    form.update(Event::Act(Action::Do(Command::New)));
+    assert_eq!(shown(&keymap, &form), ["Enter save", "Tab next field", "Esc close"]);
+    let changed = Keymap::new(&[change("anywhere", "new", &["N"], 1)]).unwrap();
+    assert_eq!(shown(&changed, &model())[0], "N new");
+}
+
+#[test]
+fn the_help_has_every_key_in_both_languages() {
+    let keymap = Keymap::default();
+    for language in [Language::En, Language::ZhCn] {
+        let help = keymap.help(&Text::new(language));
+        assert_eq!(help.len(), Section::ALL.len() + 1);
+        for section in &help {
+            assert!(!section.title.contains('?') && !section.lines.is_empty(), "{section:?}");
+            assert!(section.lines.iter().all(|line| line.label != "?" && !line.keys.is_empty()), "{section:?}");
+        }
+    }
+}
