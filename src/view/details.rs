@@ -25,7 +25,7 @@ struct Facts<'a> {
     /// Its name and state.
     head: Line<'a>,
     /// Label and value, in order of weight.
-    facts: Vec<(&'a str, Span<'a>)>,
+    pairs: Vec<(&'a str, Span<'a>)>,
     /// What went wrong.
     fault: Option<&'a Fault>,
     /// What to do with it.
@@ -63,7 +63,7 @@ fn set<'a>(scene: Scene<'a>, facts: Facts<'a>, room: u16, tall: u16) -> Vec<Line
         lines.extend(wrap(&next, room).into_iter().map(|line| vec![Span::styled(line, theme.accent)]));
     }
     let mut line: Line<'a> = Vec::new();
-    for (label, value) in facts.facts {
+    for (label, value) in facts.pairs {
         let fact = [Span::styled(label, theme.dim), Span::raw(" "), value];
         if !line.is_empty() && line_width(&line) + 3 + line_width(&fact) > room {
             lines.push(std::mem::take(&mut line));
@@ -122,7 +122,7 @@ fn of_cluster<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Facts<'a> {
     }
     let state = Span::styled(scene.text().link(cluster.link), clusters::link_style(scene, cluster.link));
     let head = vec![bold(scene, &cluster.name), Span::raw("  "), state];
-    Facts { head, facts, fault: cluster.fault.as_ref(), next: None }
+    Facts { head, pairs: facts, fault: cluster.fault.as_ref(), next: None }
 }
 
 fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
@@ -152,7 +152,7 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
         head.push(Span::styled(scene.text().forward_state(forward.state), forwards::style(scene, forward.state)));
     }
     let fault = forward.and_then(|forward| forward.fault.as_ref()).or_else(|| pod.and_then(|pod| pod.fault.as_ref()));
-    Facts { head, facts, fault, next }
+    Facts { head, pairs: facts, fault, next }
 }
 
 fn of_pod<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Facts<'a> {
@@ -164,13 +164,7 @@ fn of_pod<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Facts<'a> {
     if phase.is_coming() {
         let (done, names) = pods::steps(phase);
         for (at, name) in names.into_iter().enumerate() {
-            let style = if at < done {
-                theme.good
-            } else if at == done {
-                theme.info
-            } else {
-                theme.faint
-            };
+            let style = pods::dot(scene, at, done).style;
             head.extend([pods::dot(scene, at, done), Span::styled(format!(" {}", scene.get(name)), style)]);
             head.extend((at + 1 < names.len()).then(|| Span::styled(" → ", theme.faint)));
         }
@@ -188,7 +182,7 @@ fn of_pod<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Facts<'a> {
     facts.push(fact("view.age", scene.text().age(now - pod.created).into()));
     facts.extend(pod.node.as_deref().map(|node| fact("view.node", node.into())));
     facts.push(fact("view.image", pod.image.as_str().into()));
-    Facts { head, facts, fault: pod.fault.as_ref(), next: None }
+    Facts { head, pairs: facts, fault: pod.fault.as_ref(), next: None }
 }
 
 fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward) -> Facts<'a> {
@@ -223,5 +217,5 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward) -> Facts<'a> {
         Span::styled(scene.text().forward_state(forward.state), forwards::style(scene, forward.state)),
     ];
     let next = forwards::open_to_others(forward).then(|| scene.get("view.beyond-loopback").to_owned());
-    Facts { head, facts, fault: forward.fault.as_ref(), next }
+    Facts { head, pairs: facts, fault: forward.fault.as_ref(), next }
 }

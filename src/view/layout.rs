@@ -28,9 +28,10 @@ pub(super) fn split(screen: Rect, focus: Focus, rows: [usize; 4], clusters: u16)
     let above = Rect { height: screen.height - bottom.height, ..screen };
     if focus.zoomed {
         let nothing = Rect { height: 0, ..above };
-        return match focus.in_log {
-            true => Parts { panes: Vec::new(), strip: above, bottom },
-            false => Parts { panes: vec![(focus.pane, above)], strip: nothing, bottom },
+        return if focus.in_log {
+            Parts { panes: Vec::new(), strip: above, bottom }
+        } else {
+            Parts { panes: vec![(focus.pane, above)], strip: nothing, bottom }
         };
     }
     let bands: &[&[Pane]] = if screen.width >= SIDE_BY_SIDE {
@@ -49,7 +50,7 @@ pub(super) fn split(screen: Rect, focus: Focus, rows: [usize; 4], clusters: u16)
         })
         .collect();
     let focused = bands.iter().position(|band| band.contains(&focus.pane)).unwrap_or_default();
-    let heights = share(space, &needs, (!focus.in_log).then_some(focused));
+    let heights = share(space, &needs, focused);
     let mut panes = Vec::new();
     let mut y = above.y;
     for (band, height) in bands.iter().zip(heights) {
@@ -84,15 +85,16 @@ fn strip_height(height: u16, focus: Focus) -> u16 {
 
 /// Shares `space` among bands: each gets what it needs where there is enough; where not, none gets more than an even
 /// share (the focused one half as much again). Where even that is too little the others become mere titles.
-fn share(space: u16, needs: &[u16], focused: Option<usize>) -> Vec<u16> {
+fn share(space: u16, needs: &[u16], focused: usize) -> Vec<u16> {
     let bands = u16::try_from(needs.len()).unwrap_or(u16::MAX);
-    if space < LEAST_BAND * bands {
-        let open = focused.unwrap_or(needs.len() - 1);
+    // Four bands with a single row each are mostly frames.
+    let worth = if bands > 3 { LEAST_BAND + 1 } else { LEAST_BAND };
+    if space < worth * bands {
         let others = (bands - 1).min(space.saturating_sub(LEAST_BAND));
         let mut titles = others;
         return (0..needs.len())
             .map(|band| {
-                if band == open {
+                if band == focused {
                     return space - others;
                 }
                 let shown = titles.min(1);
@@ -103,7 +105,7 @@ fn share(space: u16, needs: &[u16], focused: Option<usize>) -> Vec<u16> {
     }
     let mut heights = vec![LEAST_BAND; needs.len()];
     for _ in LEAST_BAND * bands..space {
-        let weight = |band: usize| if focused == Some(band) { 3 } else { 2 };
+        let weight = |band: usize| if focused == band { 3 } else { 2 };
         let hungry = (0..needs.len()).filter(|band| heights[*band] < needs[*band]);
         let next = hungry.min_by_key(|band| heights[*band] * 6 / weight(*band));
         // All have what they need: the rest goes round, to the lower bands first, whose lists grow the most.
@@ -153,7 +155,7 @@ mod tests {
             for width in [0, 40, 80, 200] {
                 for in_log in [false, true] {
                     for pane in Pane::ALL {
-                        let focus = Focus { in_log, pane, ..Focus::default() };
+                        let focus = Focus { pane, in_log, ..Focus::default() };
                         heights(width, height, focus, [0, 3, 1000, 7]);
                     }
                 }

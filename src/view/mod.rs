@@ -41,7 +41,7 @@ pub struct Look<'a> {
     pub theme: &'a Theme,
     /// Words.
     pub text: &'a Text,
-    /// The keys that work here now, most useful first.
+    /// The keys that work here now, most useful first; where not all fit the last one stays (the way to help).
     pub hints: &'a [Hint],
     /// All keys.
     pub help: &'a [HelpSection],

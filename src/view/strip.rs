@@ -32,7 +32,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     }
 }
 
-fn plain<'a>(name: &'a str, focused: bool) -> Chrome<'a> {
+fn plain(name: &str, focused: bool) -> Chrome<'_> {
     Chrome {
         number: None,
         name,

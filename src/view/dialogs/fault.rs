@@ -9,7 +9,8 @@ use super::super::details::Line;
 use super::super::ink::wrap;
 use super::super::{Scene, state::ViewState};
 use super::{middle, page};
-use crate::model::fault::Fault;
+use crate::model::fault::{Fault, Remedy};
+use crate::text::Text;
 
 /// Columns of the text where there is room.
 const WIDE: u16 = 76;
@@ -19,10 +20,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     let words = scene.text().fault(fault);
     let wide = super::room(area, WIDE);
     let mut lines: Vec<Line<'_>> = Vec::new();
-    for (text, style) in [(words.what, theme.text), (words.detail, theme.dim), (words.remedy, theme.accent)] {
-        if text.is_empty() {
-            continue;
-        }
+    let mut parts = vec![(words.what, theme.text), (words.detail, theme.dim), (words.remedy, theme.accent)];
+    if let Remedy::Grant(grant) = &fault.remedy {
+        let role = scene.text().role(grant, Text::refused_user(&fault.detail));
+        parts.extend([(scene.get("dialog.role").to_owned(), theme.dim), (role, theme.text)]);
+    }
+    for (text, style) in parts.into_iter().filter(|(text, _)| !text.is_empty()) {
         if !lines.is_empty() {
             lines.push(Vec::new());
         }
@@ -31,5 +34,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     let outer = middle(area, wide, u16::try_from(lines.len()).unwrap_or(u16::MAX));
     let inner = chrome::dialog(frame, scene, outer, scene.get("dialog.fault"), theme.bad);
     state.set_page(inner.height);
+    // It does not scroll: what is cut off can still be copied.
+    let tall = usize::from(inner.height);
+    if lines.len() > tall {
+        lines.truncate(tall.saturating_sub(1));
+        lines.push(vec![Span::styled("…", theme.dim)]);
+        lines.truncate(tall);
+    }
     page(frame, scene, inner, &lines, 0);
 }

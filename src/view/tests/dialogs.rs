@@ -89,7 +89,7 @@ fn a_question_about_many_things_fits_any_screen() {
     let screen = super::lines(&mut terminal);
     assert!(screen.contains("target-0") && !screen.contains("target-499"), "{screen}");
     let hits: Vec<Hit> =
-        (0..14).flat_map(|y| (0..60).filter_map(move |x| Some((x, y)))).filter_map(|(x, y)| state.hit(x, y)).collect();
+        (0..14).flat_map(|y| (0..60).map(move |x| (x, y))).filter_map(|(x, y)| state.hit(x, y)).collect();
     assert!(hits.contains(&Hit::Item(0)) && hits.contains(&Hit::Item(1)), "{screen}");
 }
 

@@ -1,5 +1,6 @@
 //! A model with something of everything in it.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -284,7 +285,7 @@ pub fn lines(terminal: &mut Terminal<TestBackend>) -> String {
     // Without anything asked of it the frame hides the cursor.
     if terminal.backend().cursor_visible() {
         let at = terminal.backend_mut().get_cursor_position().unwrap();
-        text.push_str(&format!("cursor at column {}, row {}\n", at.x, at.y));
+        writeln!(text, "cursor at column {}, row {}", at.x, at.y).unwrap();
     }
     text
 }
