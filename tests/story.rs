@@ -13,7 +13,9 @@ use sha2::{Digest, Sha256};
 const VPC: &str = "10.99.0.10";
 
 fn config(namespace: &str, more: &str) -> String {
-    format!("[[target]]\nname = \"网页 web\"\ncluster = \"brow-admin\"\nnamespace = \"{namespace}\"\naddress = \"{VPC}:8080\"\n{more}")
+    format!(
+        "[[target]]\nname = \"网页 web\"\ncluster = \"brow-admin\"\nnamespace = \"{namespace}\"\naddress = \"{VPC}:8080\"\n{more}"
+    )
 }
 
 /// The first `127.0.0.1:port` on the screen.
@@ -179,9 +181,8 @@ fn rights_are_shown_as_they_are() {
     let mut screen = Start::new(&home).kubeconfig(&kubeconfig).size(120, 40).run();
     screen.wait_for("brow-badtoken");
     screen.press("1a\r");
-    let state = |text: &str, name: &str, state: &str| {
-        text.lines().any(|line| line.contains(name) && line.contains(state))
-    };
+    let state =
+        |text: &str, name: &str, state: &str| text.lines().any(|line| line.contains(name) && line.contains(state));
     screen.wait("every state", |text| {
         state(text, "brow-admin", "● ready")
             && state(text, "brow-develop", "● ready")

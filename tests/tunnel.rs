@@ -1,30 +1,68 @@
-//! The tunnel against a real cluster.
+//! The tunnel against a real cluster. Each module is one story.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+#[path = "cluster/bridge.rs"]
+mod bridge;
 #[path = "cluster/tunnel.rs"]
 mod cluster;
+#[path = "cluster/forward.rs"]
+mod forward;
+#[path = "cluster/testpod.rs"]
+mod testpod;
+#[path = "cluster/wire.rs"]
+mod wire;
 
-use brow_tui::tunnel::{LeaseOptions, Route, Tunnels};
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
-use kube::api::ListParams;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+#[path = "tunnel/ends.rs"]
+mod ends;
+#[path = "tunnel/errors.rs"]
+mod errors;
+#[path = "tunnel/faults.rs"]
+mod faults;
+#[path = "tunnel/load.rs"]
+mod load;
+#[path = "tunnel/protocols.rs"]
+mod protocols;
 
-/// A pod of the Deployment `web`: HTTP on 8080, echo on 7.
-async fn web_pod(client: &kube::Client) -> String {
-    let pods: Api<Pod> = Api::namespaced(client.clone(), "brow-dev");
-    let list = pods.list(&ListParams::default().labels("app=web")).await.expect("pods");
-    list.items.first().and_then(|pod| pod.metadata.name.clone()).expect("a web pod")
+use std::net::SocketAddr;
+
+use brow_tui::tunnel::{Protocol, Route, Tunnels};
+
+/// What most stories need.
+struct Stage {
+    kubeconfig: String,
+    pod: String,
 }
 
-#[tokio::test]
-async fn bytes_come_back_from_the_echo() {
-    let Some(kubeconfig) = cluster::kubeconfig() else { return };
-    let client = cluster::client(cluster::config(&kubeconfig, "brow-developer").await);
-    let route = Route { namespace: "brow-dev".into(), pod: web_pod(&client).await, port: 7 };
-    let lease = Tunnels::new(client, None).lease(route, LeaseOptions::default());
-    let mut stream = lease.open().await.expect("a stream");
-    stream.write_all(b"hello").await.expect("written");
-    let mut back = [0; 5];
-    stream.read_exact(&mut back).await.expect("echoed");
-    assert_eq!(&back, b"hello");
+impl Stage {
+    /// The shared pod; nothing, said aloud, without a cluster.
+    async fn new() -> Option<Self> {
+        let kubeconfig = cluster::kubeconfig()?;
+        let pod = testpod::shared(&kubeconfig).await;
+        Some(Self { kubeconfig, pod })
+    }
+
+    fn route(&self, port: u16) -> Route {
+        Route { namespace: testpod::NAMESPACE.into(), pod: self.pod.clone(), port }
+    }
+
+    async fn client(&self) -> kube::Client {
+        cluster::client(cluster::config(&self.kubeconfig, "brow-admin").await)
+    }
+
+    async fn tunnels(&self, forced: Option<Protocol>) -> Tunnels {
+        Tunnels::new(self.client().await, forced)
+    }
+
+    /// Where the API server listens.
+    async fn api(&self) -> SocketAddr {
+        let config = cluster::config(&self.kubeconfig, "brow-admin").await;
+        config.cluster_url.authority().expect("a host").as_str().parse().expect("an address")
+    }
+
+    /// Tunnels whose connections go to `address` instead of the API server.
+    async fn tunnels_by(&self, address: SocketAddr) -> Tunnels {
+        let mut config = cluster::config(&self.kubeconfig, "brow-admin").await;
+        config.cluster_url = format!("https://{address}").parse().expect("a URL");
+        Tunnels::new(cluster::client(config), None)
+    }
 }

@@ -214,7 +214,6 @@ mod tests {
             bind: BOTH.to_vec(),
             port,
             any_port,
-            tunnel: None,
         }
     }
 

@@ -57,7 +57,8 @@ impl Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         let gone = try_kubectl(&["delete", "namespace", &self.0, "--wait=false"]);
-        let pods = try_kubectl(&["-n", &self.0, "delete", "pods", "--all", "--wait=false", "--grace-period=0", "--force"]);
+        let pods =
+            try_kubectl(&["-n", &self.0, "delete", "pods", "--all", "--wait=false", "--grace-period=0", "--force"]);
         if let (Err(error), false) = (gone.and(pods), std::thread::panicking()) {
             eprintln!("namespace {} was left behind: {error}", self.0);
         }

@@ -1,0 +1,116 @@
+//! A pod whose ports each behave in one way, shared by the tests of one binary.
+
+#![allow(dead_code, reason = "each test file that includes this uses a part of it")]
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{DeleteParams, PostParams};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use super::cluster;
+
+/// The namespace of these tests.
+pub const NAMESPACE: &str = "brow-tunnel-test";
+
+/// How much [`SOURCE`] sends.
+pub const SOURCE_BYTES: u64 = 16 << 20;
+
+/// Echoes.
+pub const ECHO: u16 = 7;
+/// Sends [`SOURCE_BYTES`] and closes.
+pub const SOURCE: u16 = 9001;
+/// Takes what it gets.
+pub const DISCARD: u16 = 9;
+/// Sends without end.
+pub const ENDLESS: u16 = 9002;
+/// Takes a byte, waits three seconds, answers `answer`, closes.
+pub const SLOW: u16 = 9003;
+/// Says `bye` and closes.
+pub const BYE: u16 = 9004;
+/// Takes a byte, then resets.
+pub const RESET: u16 = 9005;
+/// Takes a byte and never reads again.
+pub const DEAF: u16 = 9006;
+/// The relay of proxy pods.
+pub const RELAY: u16 = 9000;
+/// Nothing listens there.
+pub const NOBODY: u16 = 81;
+
+static SHARED: OnceCell<String> = OnceCell::const_new();
+
+/// The name of the shared pod. It is created when it is first asked for, and deleted when this process ends.
+pub async fn shared(kubeconfig: &str) -> String {
+    SHARED
+        .get_or_init(|| async {
+            let client = cluster::client(cluster::config(kubeconfig, "brow-admin").await);
+            let name = format!("tunnel-{}", std::process::id());
+            create(&client, &name).await;
+            let script = "while kill -0 \"$1\"; do sleep 1; done; \
+                          kubectl --kubeconfig \"$2\" -n \"$3\" delete pod \"$4\" --wait=false --now";
+            Command::new("sh")
+                .args(["-c", script, "sh", &std::process::id().to_string(), kubeconfig, NAMESPACE, &name])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("a shell");
+            name
+        })
+        .await
+        .clone()
+}
+
+fn socat(name: &str, port: u16, options: &str, to: &str) -> Value {
+    json!({
+        "name": name, "image": "alpine/socat:latest", "imagePullPolicy": "Never",
+        "args": [format!("TCP-LISTEN:{port},fork,reuseaddr,bind=127.0.0.1,backlog=256{options}"), to],
+    })
+}
+
+/// Creates such a pod and waits until it runs.
+pub async fn create(client: &Client, name: &str) {
+    let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } })).expect("valid");
+    let _ = Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await;
+    let source = format!("EXEC:head -c {SOURCE_BYTES} /dev/zero,nofork");
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": { "name": name },
+        "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "activeDeadlineSeconds": 1800,
+            "automountServiceAccountToken": false,
+            "restartPolicy": "Never",
+            "containers": [
+                socat("echo", ECHO, "", "PIPE"),
+                socat("source", SOURCE, "", &source),
+                socat("discard", DISCARD, "", "EXEC:tail -f,nofork"),
+                socat("endless", ENDLESS, "", "EXEC:cat /dev/zero,nofork"),
+                socat("slow", SLOW, "", "SYSTEM:head -c 1 >/dev/null; sleep 3; echo answer,nofork"),
+                socat("bye", BYE, "", "EXEC:echo bye,nofork"),
+                socat("reset", RESET, ",linger=0", "SYSTEM:head -c 1 >/dev/null"),
+                socat("deaf", DEAF, "", "SYSTEM:head -c 1 >/dev/null; sleep 300,nofork"),
+                socat("relay", RELAY, "", "SYSTEM:IFS= read -r t && exec socat STDIO \"TCP:$t\",nofork"),
+            ],
+        },
+    }))
+    .expect("valid");
+    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+    pods.create(&PostParams::default(), &pod).await.expect("created");
+    loop {
+        let pod = pods.get(name).await.expect("the pod");
+        let containers = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
+        if containers.len() == 9 && containers.iter().all(|container| container.ready) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Deletes a pod at once.
+pub async fn delete(client: &Client, name: &str) {
+    let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+    Api::<Pod>::namespaced(client.clone(), NAMESPACE).delete(name, &now).await.expect("deleted");
+}

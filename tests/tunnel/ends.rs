@@ -1,0 +1,91 @@
+//! How connections end: in order, half, by reset.
+
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use brow_tui::tunnel::Error;
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::Stage;
+use crate::forward::Forward;
+use crate::testpod::{BYE, DISCARD, ECHO, RESET, SLOW, SOURCE, SOURCE_BYTES};
+
+#[tokio::test]
+async fn a_client_that_half_closes_gets_its_slow_answer_whole() {
+    let Some(stage) = Stage::new().await else { return };
+    let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(SLOW)).await;
+    let mut socket = TcpStream::connect(forward.address).await.unwrap();
+    socket.write_all(b"x").await.unwrap();
+    socket.shutdown().await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "answer\n");
+    let summary = forward.outcomes.recv().await.unwrap().expect("an orderly end");
+    assert_eq!((summary.up, summary.down), (1, 7));
+    assert!(summary.first_byte.is_some_and(|time| time >= Duration::from_secs(2)));
+}
+
+#[tokio::test]
+async fn a_server_that_closes_first_reaches_the_client_as_end_of_file() {
+    let Some(stage) = Stage::new().await else { return };
+    let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(BYE)).await;
+    let mut socket = TcpStream::connect(forward.address).await.unwrap();
+    let mut answer = String::new();
+    let started = Instant::now();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "bye\n");
+    // The node itself waits a second for the other direction.
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    drop(socket);
+    forward.outcomes.recv().await.unwrap().expect("an orderly end");
+}
+
+#[tokio::test]
+async fn all_bytes_arrive_before_the_end() {
+    let Some(stage) = Stage::new().await else { return };
+    let forward = Forward::new(&stage.tunnels(None).await, stage.route(SOURCE)).await;
+    let mut socket = TcpStream::connect(forward.address).await.unwrap();
+    let mut received = Vec::new();
+    socket.read_to_end(&mut received).await.unwrap();
+    assert_eq!(received.len() as u64, SOURCE_BYTES);
+    assert_eq!(forward.counters.down.load(std::sync::atomic::Ordering::Relaxed), SOURCE_BYTES);
+}
+
+#[tokio::test]
+async fn a_client_that_closes_frees_its_stream_at_once() {
+    let Some(stage) = Stage::new().await else { return };
+    let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(ECHO)).await;
+    let mut socket = TcpStream::connect(forward.address).await.unwrap();
+    socket.write_all(b"x").await.unwrap();
+    socket.read_exact(&mut [0]).await.unwrap();
+    drop(socket);
+    let ended = tokio::time::timeout(Duration::from_secs(5), forward.outcomes.recv()).await.expect("in time");
+    ended.unwrap().expect("an orderly end");
+    assert_eq!(forward.stats().streams, 0);
+}
+
+#[tokio::test]
+async fn a_reset_by_the_server_reaches_the_client_as_a_reset() {
+    let Some(stage) = Stage::new().await else { return };
+    let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(RESET)).await;
+    let mut socket = TcpStream::connect(forward.address).await.unwrap();
+    socket.write_all(b"x").await.unwrap();
+    let error = socket.read(&mut [0]).await.expect_err("a reset");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert!(matches!(forward.outcomes.recv().await.unwrap(), Err(Error::Reset)));
+}
+
+#[tokio::test]
+async fn a_reset_by_the_client_ends_the_forwarded_connection() {
+    let Some(stage) = Stage::new().await else { return };
+    let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(DISCARD)).await;
+    let mut socket = TcpStream::connect(forward.address).await.unwrap();
+    socket.write_all(b"x").await.unwrap();
+    SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(socket);
+    let outcome = tokio::time::timeout(Duration::from_secs(5), forward.outcomes.recv()).await.expect("in time");
+    assert!(matches!(outcome.unwrap(), Err(Error::Local(_))));
+    assert_eq!(forward.stats().streams, 0);
+}

@@ -1,0 +1,57 @@
+//! What goes wrong for one connection touches no other, and says what it is.
+
+use std::time::Duration;
+
+use brow_tui::tunnel::{Error, LeaseOptions, Route, Tunnels};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::forward::Forward;
+use crate::testpod::{ECHO, NAMESPACE, NOBODY};
+use crate::{Stage, cluster};
+
+#[tokio::test]
+async fn a_refused_connection_ends_itself_only() {
+    let Some(stage) = Stage::new().await else { return };
+    let tunnels = stage.tunnels(None).await;
+    let mut refused = Forward::new(&tunnels, stage.route(NOBODY)).await;
+    for _ in 0..3 {
+        let mut socket = TcpStream::connect(refused.address).await.unwrap();
+        socket.write_all(b"x").await.unwrap();
+        socket.read(&mut [0]).await.expect_err("a reset, not an end");
+        let outcome = refused.outcomes.recv().await.unwrap();
+        assert!(matches!(outcome, Err(Error::Refused { .. })), "{outcome:?}");
+    }
+    assert!(refused.stats().tunnels >= 1, "the tunnel lives on");
+}
+
+async fn open(client: kube::Client, pod: &str, namespace: &str) -> Error {
+    let route = Route { namespace: namespace.into(), pod: pod.into(), port: ECHO };
+    let lease = Tunnels::new(client, None).lease(route, LeaseOptions::default());
+    lease.open().await.expect_err("no stream")
+}
+
+#[tokio::test]
+async fn what_the_api_server_refuses_is_told_apart() {
+    let Some(stage) = Stage::new().await else { return };
+    let client = |context: &'static str| async { cluster::client(cluster::config(&stage.kubeconfig, context).await) };
+    let error = open(client("brow-admin").await, "no-such-pod", NAMESPACE).await;
+    assert!(matches!(&error, Error::NoSuchPod { text } if text.contains("no-such-pod")), "{error:?}");
+    let error = open(client("brow-admin").await, "../secrets", NAMESPACE).await;
+    assert!(matches!(error, Error::NoSuchPod { .. }), "{error:?}");
+    let error = open(client("brow-viewer").await, &stage.pod, NAMESPACE).await;
+    assert!(matches!(&error, Error::Forbidden { text } if text.contains("portforward")), "{error:?}");
+    let error = open(client("brow-badtoken").await, &stage.pod, NAMESPACE).await;
+    assert!(matches!(error, Error::Unauthorized { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_not_there_is_asked_again_for_a_while() {
+    let Some(stage) = Stage::new().await else { return };
+    // A port that was free a moment ago.
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let lease = stage.tunnels_by(address).await.lease(stage.route(ECHO), LeaseOptions::default());
+    let opening = tokio::time::timeout(Duration::from_secs(2), lease.open()).await;
+    assert!(opening.is_err(), "it still tries: {opening:?}");
+    assert!(matches!(lease.stats().trouble, Some(Error::Unreachable { .. })), "{:?}", lease.stats());
+}

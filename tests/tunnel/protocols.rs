@@ -1,0 +1,103 @@
+//! Each protocol carries bytes, and the best one that passes is found by itself.
+
+use brow_tui::tunnel::{Error, LeaseOptions, Protocol, Tunnels};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::Stage;
+use crate::bridge::{Bridge, Lets};
+use crate::forward::Forward;
+use crate::testpod::{ECHO, NOBODY, RELAY, SOURCE, SOURCE_BYTES};
+
+/// Echoes half a megabyte in both directions at once, downloads, and is refused: by forwards of `tunnels`.
+async fn carries(stage: &Stage, tunnels: &Tunnels, protocol: Protocol) {
+    let forward = Forward::new(tunnels, stage.route(ECHO)).await;
+    let sent: Vec<u8> = (0..500_000_u32).map(|index| index.to_le_bytes()[0] ^ index.to_le_bytes()[1]).collect();
+    let (mut read, mut write) = TcpStream::connect(forward.address).await.unwrap().into_split();
+    let copy = sent.clone();
+    let writing = tokio::spawn(async move {
+        write.write_all(&copy).await.unwrap();
+        write
+    });
+    let mut echoed = vec![0; sent.len()];
+    read.read_exact(&mut echoed).await.unwrap();
+    assert!(echoed == sent, "bytes differ");
+    drop(writing.await.unwrap());
+    let stats = forward.stats();
+    assert_eq!((stats.protocol, stats.trouble.is_none()), (Some(protocol), true), "{stats:?}");
+
+    let forward = Forward::new(tunnels, stage.route(SOURCE)).await;
+    let mut received = Vec::new();
+    TcpStream::connect(forward.address).await.unwrap().read_to_end(&mut received).await.unwrap();
+    assert_eq!(received.len() as u64, SOURCE_BYTES);
+
+    let mut forward = Forward::new(tunnels, stage.route(NOBODY)).await;
+    let mut socket = TcpStream::connect(forward.address).await.unwrap();
+    let _ = socket.read(&mut [0]).await;
+    let outcome = forward.outcomes.recv().await.unwrap();
+    assert!(matches!(outcome, Err(Error::Refused { .. })), "{outcome:?}");
+
+    let forward = Forward::relayed(tunnels, stage.route(RELAY), "10.99.0.10:7").await;
+    for _ in 0..5 {
+        let mut socket = TcpStream::connect(forward.address).await.unwrap();
+        socket.write_all(b"through").await.unwrap();
+        let mut back = [0; 7];
+        socket.read_exact(&mut back).await.unwrap();
+        assert_eq!(&back, b"through");
+    }
+}
+
+#[tokio::test]
+async fn spdy_is_what_a_plain_api_server_gets() {
+    let Some(stage) = Stage::new().await else { return };
+    carries(&stage, &stage.tunnels(None).await, Protocol::Spdy).await;
+}
+
+#[tokio::test]
+async fn v4_can_be_forced() {
+    let Some(stage) = Stage::new().await else { return };
+    carries(&stage, &stage.tunnels(Some(Protocol::V4)).await, Protocol::V4).await;
+}
+
+#[tokio::test]
+async fn spdy_inside_a_web_socket_can_be_forced() {
+    let Some(stage) = Stage::new().await else { return };
+    let bridge = Bridge::new(stage.client().await, Lets::Everything).await;
+    let tunnels = Tunnels::new(bridge.client(), Some(Protocol::SpdyOverWebSocket));
+    carries(&stage, &tunnels, Protocol::SpdyOverWebSocket).await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_knows_no_spdy_is_passed_by_web_socket() {
+    let Some(stage) = Stage::new().await else { return };
+    let bridge = Bridge::new(stage.client().await, Lets::WebSockets).await;
+    let tunnels = Tunnels::new(bridge.client(), None);
+    carries(&stage, &tunnels, Protocol::SpdyOverWebSocket).await;
+    let asked = bridge.asked();
+    assert_eq!(asked.iter().filter(|protocol| **protocol == Protocol::Spdy).count(), 1, "remembered: {asked:?}");
+}
+
+#[tokio::test]
+async fn v4_is_the_last_resort_and_the_connection_that_asked_is_kept() {
+    let Some(stage) = Stage::new().await else { return };
+    let bridge = Bridge::new(stage.client().await, Lets::V4).await;
+    let tunnels = Tunnels::new(bridge.client(), None);
+    let lease = tunnels.lease(stage.route(ECHO), LeaseOptions::default());
+    let mut stream = lease.open().await.expect("a stream, after two refusals");
+    stream.write_all(b"kept").await.unwrap();
+    let mut back = [0; 4];
+    stream.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"kept");
+    assert_eq!(lease.stats().protocol, Some(Protocol::V4));
+}
+
+#[tokio::test]
+async fn a_forced_protocol_is_not_replaced() {
+    let Some(stage) = Stage::new().await else { return };
+    let bridge = Bridge::new(stage.client().await, Lets::V4).await;
+    let tunnels = Tunnels::new(bridge.client(), Some(Protocol::Spdy));
+    let lease = tunnels.lease(stage.route(ECHO), LeaseOptions::default());
+    let error = lease.open().await.expect_err("refused");
+    assert!(matches!(error, Error::Upgrade { protocol: Protocol::Spdy, .. }), "{error:?}");
+    assert!(bridge.asked().iter().all(|protocol| *protocol == Protocol::Spdy));
+}
