@@ -16,7 +16,7 @@
 //! | [`term`] | the terminal, taken and given back | nothing of ours |
 //! | [`effects`] | effects become tasks | `model`, `cluster`, `proxy`, `tunnel`, `forward`, `store` |
 //! | [`app`] | the loop | `model`, `text`, `view`, `keymap`, `term`, `effects` |
-//! | [`cli`] | the command line | `app`, `model`, `text`, `term`, `effects`, `store`, `cluster`, `proxy` |
+//! | [`cli`] | the command line | `app`, `model`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy` |
 
 pub mod app;
 pub mod cli;

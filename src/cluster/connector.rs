@@ -22,7 +22,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// A client for a config. Runs the exec plugin, where there is one, and so blocks.
-pub fn client(config: Config) -> Result<Client, Error> {
+pub fn client(config: &Config) -> Result<Client, Error> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
@@ -30,14 +30,14 @@ pub fn client(config: Config) -> Result<Client, Error> {
     connector.set_keepalive(Some(KEEP_ALIVE));
     connector.set_happy_eyeballs_timeout(Some(Duration::from_millis(250)));
     let Some(proxy) = config.proxy_url.clone() else {
-        return stack(connector, &config);
+        return stack(connector, config);
     };
     match proxy.scheme_str() {
-        Some("socks5" | "socks5h") => stack(SocksV5::new(proxy, connector), &config),
-        Some("http") => stack(tunnel(&proxy, connector), &config),
+        Some("socks5" | "socks5h") => stack(SocksV5::new(proxy, connector), config),
+        Some("http") => stack(tunnel(&proxy, connector), config),
         Some("https") => {
             let connector = config.rustls_https_connector_with_connector(connector)?;
-            stack(tunnel(&proxy, connector), &config)
+            stack(tunnel(&proxy, connector), config)
         }
         Some(_) | None => Err(Error::ProxyProtocolUnsupported { proxy_url: Box::new(proxy) }),
     }

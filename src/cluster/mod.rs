@@ -90,7 +90,7 @@ impl Clusters {
             .await
             .map_err(|error| Fault::new(What::KubeconfigBroken, context, fault::chain(&error)))?;
         // An exec plugin runs in here, and takes the time it takes.
-        let client = tokio::task::spawn_blocking(move || connector::client(config))
+        let client = tokio::task::spawn_blocking(move || connector::client(&config))
             .await
             .map_err(|error| Fault::new(What::PluginFailed, context, error.to_string()))?
             .map_err(|error| fault(context, &error, None).1)?;

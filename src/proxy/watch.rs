@@ -1,7 +1,7 @@
 //! The watch on all proxy pods of a cluster: every namespace where that is allowed, else one watch for each namespace
 //! that matters. It never polls, and never goes deaf: kube's watcher lists and watches anew after every end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -96,18 +96,18 @@ impl Watcher {
     /// A watch for each namespace that allows one. Those that don't are asked again when the set changes or after a
     /// pause: rights are granted while people wait for them.
     async fn by_namespace(&self, client: Client, namespaces: &mut channel::Receiver<BTreeSet<String>>, refused: Fault) {
-        let mut watching: BTreeMap<String, ()> = BTreeMap::new();
+        let mut watching = BTreeSet::new();
         let mut tasks = JoinSet::new();
         loop {
             let wanted = namespaces.borrow_and_update().clone();
             let mut denied = None;
             for name in wanted {
-                if watching.contains_key(&name) {
+                if watching.contains(&name) {
                     continue;
                 }
                 match may_list(&client, &self.teller.cluster, Some(&name)).await {
                     Ok(()) => {
-                        watching.insert(name.clone(), ());
+                        watching.insert(name.clone());
                         tasks.spawn(follow(client.clone(), self.teller.clone(), Some(name)));
                     }
                     Err(fault) => denied = Some(fault),
@@ -117,7 +117,7 @@ impl Watcher {
             let event = if let (true, Some(fault)) = (watching.is_empty(), denied) {
                 ClusterEvent::Failed { link: Link::Forbidden, fault }
             } else {
-                let scope = Scope::Namespaces(watching.keys().cloned().collect());
+                let scope = Scope::Namespaces(watching.clone());
                 ClusterEvent::Watching { scope, refused: Some(refused.clone()) }
             };
             if !self.teller.tell(event).await {

@@ -184,7 +184,7 @@ fn unanswered(error: &kube::Error, protocol: Protocol) -> Failure {
 async fn refused(response: Response<Body>, protocol: Protocol) -> Failure {
     let status = response.status().as_u16();
     let body = http_body_util::Limited::new(response.into_body(), ANSWER);
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let parsed: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
     let message =
         parsed.filter(|value| value["kind"] == "Status").and_then(|value| value["message"].as_str().map(str::to_owned));

@@ -237,7 +237,7 @@ fn control(out: &mut BytesMut, kind: u16, fin: bool, length: usize) {
     out.put_u32(u32::try_from(length & MAX_PAYLOAD).unwrap_or_default() | if fin { FIN } else { 0 });
 }
 
-/// SYN_STREAM with the highest priority (0). The servers' queues are ordered by priority, and the bytes that follow
+/// `SYN_STREAM` with the highest priority (0). The servers' queues are ordered by priority, and the bytes that follow
 /// the opening have priority 0: an opening of lower priority would be overtaken by them, and they would be dropped.
 pub(super) fn syn_stream(out: &mut BytesMut, stream: u32, fin: bool, block: &[u8]) {
     control(out, SYN_STREAM, fin, 10 + block.len());
@@ -247,7 +247,7 @@ pub(super) fn syn_stream(out: &mut BytesMut, stream: u32, fin: bool, block: &[u8
     out.put_slice(block);
 }
 
-/// RST_STREAM.
+/// `RST_STREAM`.
 pub(super) fn reset(out: &mut BytesMut, stream: u32, status: Status) {
     control(out, RST_STREAM, false, 8);
     out.put_u32(stream);

@@ -48,9 +48,10 @@ mod linux {
     const IPPROTO_TCP: u8 = 6;
     const ENOENT: i32 = 2;
 
-    /// The length of `nlmsghdr` and of `inet_diag_req_v2`.
+    /// The length of `nlmsghdr`.
     const HEADER: usize = 16;
-    const REQUEST: usize = HEADER + 56;
+    /// The length of `nlmsghdr` and `inet_diag_req_v2` (56).
+    const REQUEST: u32 = 72;
 
     /// Where `idiag_inode` lies in an answer: behind the header, 4 bytes of state, 48 of addresses, and four words.
     const INODE: usize = HEADER + 4 + 48 + 16;
@@ -67,8 +68,8 @@ mod linux {
 
     /// Asks for the socket whose own address is `theirs`.
     fn request(ours: SocketAddr, theirs: SocketAddr) -> Vec<u8> {
-        let mut request = Vec::with_capacity(REQUEST);
-        request.extend_from_slice(&(REQUEST as u32).to_ne_bytes());
+        let mut request = Vec::new();
+        request.extend_from_slice(&REQUEST.to_ne_bytes());
         request.extend_from_slice(&BY_FAMILY.to_ne_bytes());
         request.extend_from_slice(&NLM_F_REQUEST.to_ne_bytes());
         request.extend_from_slice(&[0; 8]);

@@ -184,18 +184,15 @@ impl Pump {
         let Some((shared, is_error)) = self.find(id) else { return };
         {
             let mut state = lock(&shared.state);
-            match (is_error, fin) {
-                (true, _) => {
-                    state.complain(&bytes);
-                    if fin {
-                        state.judge();
-                    }
+            if is_error {
+                state.complain(&bytes);
+                if fin {
+                    state.judge();
                 }
-                (false, _) => {
-                    state.push(bytes);
-                    if fin {
-                        state.end();
-                    }
+            } else {
+                state.push(bytes);
+                if fin {
+                    state.end();
                 }
             }
         }

@@ -54,6 +54,7 @@ pub(super) struct Shared {
 
 /// See the module.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one direction, and most combine")]
 pub(super) struct Receive {
     queue: VecDeque<Bytes>,
     bytes: usize,

@@ -209,7 +209,9 @@ impl Session {
             }
             first => {
                 io.out.push(opening.freeze());
-                first.into_iter().for_each(|first| io.out.push(first));
+                if let Some(first) = first {
+                    io.out.push(first);
+                }
             }
         }
         io.flush();

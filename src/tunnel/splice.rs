@@ -37,7 +37,7 @@ use super::{
 };
 
 /// How long the pod may be silent after the local program has half-closed, before its answer begins.
-const THINKING: Duration = Duration::from_secs(60);
+const THINKING: Duration = Duration::from_mins(1);
 
 /// How long the pod may be silent within its answer to a program that has half-closed.
 const ANSWERING: Duration = Duration::from_secs(10);
@@ -162,7 +162,8 @@ impl Splice<'_> {
     fn poll_up(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         while self.local_end.is_none() && !self.stopped {
             match self.stream.poll_room(cx) {
-                Poll::Ready(room) => room.or_else(|error| self.give_way(error))?,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => self.give_way(error),
                 Poll::Pending => return Ok(()),
             }
             let ready = match self.local.poll_read_ready(cx) {
@@ -194,8 +195,8 @@ impl Splice<'_> {
                 }
                 self.up += count as u64;
                 self.counters.add_up(count);
-            } else {
-                self.stream.open().or_else(|error| self.give_way(error))?;
+            } else if let Err(error) = self.stream.open() {
+                self.give_way(error);
             }
             if count > 0 {
                 self.size =
@@ -211,11 +212,10 @@ impl Splice<'_> {
     }
 
     /// A tunnel that cannot be written to may still hold bytes for the local program: they come first.
-    fn give_way(&mut self, error: Error) -> Result<(), Error> {
+    fn give_way(&mut self, error: Error) {
         self.stopped = true;
         let mut state = lock(&self.stream.shared().state);
         state.fail(error);
-        Ok(())
     }
 
     /// Passes on what the pod sent. Ready when the pod's side has ended in order.

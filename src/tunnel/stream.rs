@@ -38,7 +38,10 @@ pub struct Stream {
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stream").field("session", &self.session).field("ids", &self.shared.ids.get()).finish()
+        f.debug_struct("Stream")
+            .field("session", &self.session)
+            .field("ids", &self.shared.ids.get())
+            .finish_non_exhaustive()
     }
 }
 

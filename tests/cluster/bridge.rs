@@ -1,4 +1,4 @@
-//! Stands between us and an API server that knows no SPDY inside WebSockets, and does what newer API servers do
+//! Stands between us and an API server that knows no SPDY inside `WebSockets`, and does what newer API servers do
 //! themselves: takes such a WebSocket and passes its bytes on as SPDY. It can also be a gateway that refuses.
 
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use crate::cluster;
 pub enum Lets {
     /// Any upgrade.
     Everything,
-    /// WebSockets of any kind.
+    /// `WebSockets` of any kind.
     WebSockets,
     /// Only `v4.channel.k8s.io`.
     V4,
