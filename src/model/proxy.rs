@@ -33,7 +33,7 @@ pub struct ProxyPod {
     pub key: PodKey,
     /// Its uid: a pod of the same name may follow it.
     pub uid: String,
-    /// The value of its `brow/target` label, to match with [`Target`](super::target::Target)s.
+    /// The value of its `brow/target` label, to match with the targets.
     pub target_label: String,
     /// The target's name as a person wrote it (annotation), else the label.
     pub target: String,

@@ -1,6 +1,7 @@
 //! Forwards without a cluster: pods that are servers in this process, and tunnels that are plain connections to them.
 
 #![allow(dead_code, reason = "each story uses its part")]
+#![allow(clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 use std::collections::HashMap;
 use std::io;
@@ -218,7 +219,7 @@ where
 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let task = tokio::spawn(async move {
+    let accepting = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let talk = talk(stream);
             tokio::spawn(async move {
@@ -226,7 +227,7 @@ where
             });
         }
     });
-    (address, task)
+    (address, accepting)
 }
 
 /// Sends everything back, until its client ends.
