@@ -323,7 +323,7 @@ impl Pump {
         }
         for shared in &self.clogs {
             let mut state = lock(&shared.state);
-            if state.taken.is_some_and(|at| at > since) {
+            if state.taken.is_some_and(|at| at.elapsed() < PATIENCE) {
                 // Slow, but it reads.
                 continue;
             }
