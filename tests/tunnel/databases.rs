@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
+use brow_tui::tunnel::Error;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -28,15 +29,27 @@ fn client(program: &str, server: SocketAddr) -> Command {
     command
 }
 
+/// A dump that is the same each time: newer ones carry a random key against commands hidden in the data.
+fn dump_of(database: &str, server: SocketAddr) -> Command {
+    let mut command = client("pg_dump", server);
+    let help = std::process::Command::new("pg_dump").arg("--help").output().expect("pg_dump");
+    if String::from_utf8_lossy(&help.stdout).contains("--restrict-key") {
+        command.arg("--restrict-key=same");
+    }
+    command.arg(database);
+    command
+}
+
 async fn relayed(stage: &Stage, target: SocketAddr) -> Forward {
     Forward::relayed(&stage.tunnels(None).await, stage.route(RELAY), &target.to_string()).await
 }
 
-/// Every connection so far ended in order.
-fn all_ended_in_order(forward: &mut Forward) -> usize {
+/// How many connections there were. None has failed, but by the client's own doing: some close with bytes unread, which is
+/// a reset.
+fn none_failed(forward: &mut Forward) -> usize {
     let mut count = 0;
     while let Ok(outcome) = forward.outcomes.try_recv() {
-        outcome.expect("an orderly end");
+        assert!(matches!(outcome, Ok(_) | Err(Error::Local(_))), "{outcome:?}");
         count += 1;
     }
     count
@@ -48,13 +61,13 @@ async fn a_postgres_is_worked_hard_without_an_error() {
     let Some(postgres) = Postgres::start().await else { return };
     let mut forward = relayed(&stage, postgres.address).await;
     run(client("pgbench", forward.address).args(["-i", "-q", "postgres"])).await;
-    run(client("pgbench", forward.address).args(["-c", "8", "-j", "2", "-T", "4", "postgres"])).await;
+    run(client("pgbench", forward.address).args(["-c", "8", "-j", "2", "-t", "100", "postgres"])).await;
     // A connection for each transaction.
-    let report = run(client("pgbench", forward.address).args(["-C", "-S", "-c", "8", "-T", "4", "postgres"])).await;
+    let report = run(client("pgbench", forward.address).args(["-C", "-S", "-c", "8", "-t", "15", "postgres"])).await;
     let report = String::from_utf8_lossy(&report);
     assert!(report.contains("number of failed transactions: 0"), "{report}");
-    let connections = all_ended_in_order(&mut forward);
-    assert!(connections > 100, "{connections}: {report}");
+    let connections = none_failed(&mut forward);
+    assert!(connections >= 120, "{connections}: {report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,8 +79,8 @@ async fn a_dump_and_its_restore_are_the_same_byte_for_byte() {
                 from generate_series(1, 100000) i";
     run(client("psql", forward.address).args(["-q", "-c", data, "postgres"])).await;
     run(client("createdb", forward.address).arg("copy")).await;
-    let dump = run(client("pg_dump", forward.address).arg("postgres")).await;
-    let direct = run(client("pg_dump", postgres.address).arg("postgres")).await;
+    let dump = run(&mut dump_of("postgres", forward.address)).await;
+    let direct = run(&mut dump_of("postgres", postgres.address)).await;
     assert!(dump.len() > 15_000_000, "{}", dump.len());
     assert!(dump == direct, "the dump differs from that of a direct connection");
     let mut restore = client("psql", forward.address);
@@ -78,7 +91,7 @@ async fn a_dump_and_its_restore_are_the_same_byte_for_byte() {
     drop(stdin);
     let restored = tokio::time::timeout(Duration::from_mins(1), restore.wait()).await.expect("in time");
     assert!(restored.expect("ended").success());
-    let copy = run(client("pg_dump", postgres.address).arg("copy")).await;
+    let copy = run(&mut dump_of("copy", postgres.address)).await;
     assert!(copy == dump, "the copy differs");
 }
 
@@ -115,12 +128,12 @@ async fn a_redis_is_worked_hard_without_an_error() {
     let Some(stage) = Stage::new().await else { return };
     let Some(redis) = Redis::start().await else { return };
     let mut forward = relayed(&stage, redis.address).await;
-    for options in [["-n", "20000", "-c", "50", "-P", "1"], ["-n", "100000", "-c", "20", "-P", "16"]] {
+    for options in [["-n", "2000", "-c", "50", "-P", "1"], ["-n", "20000", "-c", "20", "-P", "16"]] {
         let report =
             run(client("redis-benchmark", forward.address).args(options).args(["-q", "-t", "ping,set,get,lrange_100"]))
                 .await;
         let report = String::from_utf8_lossy(&report);
         assert!(report.contains("requests per second") && !report.to_lowercase().contains("error"), "{report}");
     }
-    assert!(all_ended_in_order(&mut forward) >= 70);
+    assert!(none_failed(&mut forward) >= 70);
 }
