@@ -28,6 +28,8 @@ pub(super) struct Pool {
     pub cancel: CancellationToken,
     /// Tells the manager that something changed.
     pub changed: Arc<Notify>,
+    /// Tells those who wait for a tunnel that there is a new one.
+    arrived: Notify,
     pub figures: Figures,
     held: Mutex<Held>,
     /// One dials when there is no tunnel at all; the others wait for its outcome.
@@ -77,6 +79,7 @@ impl Pool {
             opts,
             cancel: CancellationToken::new(),
             changed: Arc::default(),
+            arrived: Notify::new(),
             figures: Figures::default(),
             held: Mutex::default(),
             dialing: tokio::sync::Mutex::default(),
@@ -109,10 +112,7 @@ impl Pool {
     pub(super) async fn connect(&self) -> Result<Stream, Error> {
         if self.dialer.settled() == Some(Protocol::V4) {
             // A better protocol may have come up: then the stream is on its tunnel.
-            return match self.dial(false).await? {
-                Some(stream) => Ok(stream),
-                None => self.take().ok_or(Error::Closed),
-            };
+            return self.dial(false).await?.or_else(|| self.take()).ok_or(Error::Closed);
         }
         let asked = Instant::now();
         let _turn = self.dialing.lock().await;
@@ -124,10 +124,13 @@ impl Pool {
         {
             return Err(error.clone());
         }
-        match self.dial(false).await? {
-            Some(stream) => Ok(stream),
-            None => self.take().ok_or(Error::Closed),
-        }
+        // A tunnel that was being opened ahead may come first.
+        let dialed = tokio::select! {
+            biased;
+            dialed = self.dial(false) => dialed?,
+            stream = self.arrival() => Some(stream),
+        };
+        dialed.or_else(|| self.take()).ok_or(Error::Closed)
     }
 
     /// Opens a tunnel. One that carries a single stream comes with it.
@@ -155,7 +158,19 @@ impl Pool {
         }
         tokio::spawn(pump(Arc::clone(&session)));
         lock(&self.held).tunnels.push(Tunnel { session, idle_since: None });
+        self.arrived.notify_waiters();
         stream
+    }
+
+    /// A stream on a tunnel that another has dialed.
+    async fn arrival(&self) -> Stream {
+        loop {
+            let arrived = self.arrived.notified();
+            if let Some(stream) = self.take() {
+                return stream;
+            }
+            arrived.await;
+        }
     }
 
     /// Forgets what has ended, closes what is not needed. How many tunnels to dial, and how many spares are missing.
