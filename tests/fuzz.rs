@@ -115,7 +115,7 @@ async fn round(listener: &TcpListener, random: &mut StdRng) {
             all.spawn(async move {
                 let mut socket = upgrade(socket).await?;
                 let mut scrap = [0; 512];
-                socket.read(&mut scrap).await?;
+                let _ = socket.read(&mut scrap).await?;
                 for piece in bytes.chunks(cut) {
                     socket.write_all(piece).await?;
                 }
@@ -219,7 +219,7 @@ async fn words_without_end_on_the_error_stream_are_cut_short() {
     let (mut socket, mut stream) = (socket, stream.expect("a stream"));
     stream.flush().await.expect("opened");
     let before = memory();
-    flood(&mut socket, &data(1, 0, &[b'?'; 50_000]), 64 << 20).await;
+    flood(&mut socket, &data(1, 0, &vec![b'?'; 50_000]), 64 << 20).await;
     assert!(memory() < before + 32 * MEGABYTE, "{} MB", (memory() - before) / MEGABYTE);
     socket.write_all(&data(1, 1, b"")).await.expect("taken");
     let error = stream.read(&mut [0]).await.expect_err("its verdict");

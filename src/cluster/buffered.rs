@@ -53,11 +53,7 @@ impl<T: Read + Unpin> Buffered<T> {
 }
 
 impl<T: Read + Unpin> Read for Buffered<T> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut out: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut out: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.start == this.end {
             if out.remaining() >= MOST {

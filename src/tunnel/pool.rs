@@ -57,6 +57,8 @@ impl Figures {
 struct Held {
     tunnels: Vec<Tunnel>,
     spares: VecDeque<Stream>,
+    /// When a spare was last taken.
+    spared: Option<Instant>,
     trouble: Option<(Instant, Error)>,
 }
 
@@ -67,6 +69,10 @@ struct Tunnel {
 
 /// How many tunnels there may be in all, for each that there should be at most: held-up ones are replaced.
 const EXCESS: usize = 2;
+
+/// How long after a spare was taken the next is opened, while there are others: the connection that took it goes first,
+/// here and in the relay's pod.
+const REFILL: Duration = Duration::from_millis(5);
 
 /// How long a tunnel that is not needed stays.
 const IDLE: Duration = Duration::from_secs(30);
@@ -93,6 +99,7 @@ impl Pool {
         let mut found = None;
         while let Some(spare) = held.spares.pop_front() {
             if spare.is_fresh() {
+                held.spared = Some(Instant::now());
                 found = Some(spare);
                 break;
             }
@@ -198,10 +205,13 @@ impl Pool {
         held.tunnels.retain(|tunnel| !tunnel.session.is_closed() && !tunnel.session.cancel.is_cancelled());
         let (fresh, stale): (VecDeque<_>, VecDeque<_>) = held.spares.drain(..).partition(Stream::is_fresh);
         held.spares = fresh;
+        let missing = self.opts.spares.saturating_sub(held.spares.len());
+        let refill = held.spared.map(|at| at + REFILL).filter(|at| !held.spares.is_empty() && *at > Instant::now());
         let room = (self.opts.tunnels * EXCESS).saturating_sub(held.tunnels.len());
         let need = Need {
             tunnels: wanted.saturating_sub(usable).min(room),
-            spares: self.opts.spares.saturating_sub(held.spares.len()),
+            spares: if refill.is_some() { 0 } else { missing },
+            refill: refill.filter(|_| missing > 0),
             lost_spares: !stale.is_empty(),
             surplus,
         };
@@ -269,6 +279,8 @@ impl Held {
 pub(super) struct Need {
     pub tunnels: usize,
     pub spares: usize,
+    /// Spare streams are missing, but are to be opened only then.
+    pub refill: Option<Instant>,
     /// Spare streams have ended while they waited.
     pub lost_spares: bool,
     /// There are more tunnels than needed: look again later.
