@@ -126,7 +126,9 @@ fn one_key_does_it_all_and_the_address_leaves_no_trace() {
     // What failed leaves no trace either.
     screen.press("4x");
     screen.wait_for("Forwards 0");
-    screen.press("2\x1b/refused\r\r");
+    screen.press("2\x1b");
+    screen.wait_for("Targets 2");
+    screen.press("/refused\r\r");
     let shown = screen.wait("a live forward", |text| local(text).is_some());
     let mut stream = TcpStream::connect(local(&shown).unwrap()).unwrap();
     stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
