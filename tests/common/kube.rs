@@ -15,7 +15,8 @@ pub fn kubeconfig(test: &str) -> Option<PathBuf> {
     let path = std::env::var_os("BROW_TEST_KUBECONFIG").map(PathBuf::from);
     if path.is_none() {
         // Past the capture of `eprintln!`: a run that tested little must say so.
-        writeln!(std::io::stderr(), "SKIPPED: {test} needs a cluster: set BROW_TEST_KUBECONFIG").unwrap();
+        let mut loud = std::io::stderr();
+        writeln!(loud, "SKIPPED: {test} needs a cluster: set BROW_TEST_KUBECONFIG").unwrap();
     }
     path
 }
