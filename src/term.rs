@@ -13,9 +13,13 @@ use crossterm::terminal::{
 use crossterm::{cursor, execute, queue};
 use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
+use tokio::sync::Notify;
 
 /// Whether the terminal is ours at the moment: the panic hook and the guard both give it back, once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Told when something has panicked.
+static PANICKED: Notify = Notify::const_new();
 
 /// The terminal, taken for as long as this lives.
 pub struct Term {
@@ -48,6 +52,10 @@ impl Term {
     /// # Errors
     /// Where the terminal can't be written: it was closed.
     pub fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        if !TAKEN.load(Ordering::SeqCst) {
+            // A panic elsewhere has given the terminal back; what it reported is not drawn over.
+            return Ok(());
+        }
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.draw(render)?;
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
@@ -138,11 +146,18 @@ fn give_back() {
     let _gone = disable_raw_mode();
 }
 
-/// Has a panic give the terminal back before it is reported.
+/// Has a panic give the terminal back before it is reported, and [`panicked`] end the loop, whatever task it was in:
+/// what goes on with a part missing, on a terminal that is no longer its own, only does harm.
 pub fn restore_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         give_back();
         report(info);
+        PANICKED.notify_one();
     }));
+}
+
+/// Waits until something has panicked, after [`restore_on_panic`].
+pub async fn panicked() {
+    PANICKED.notified().await;
 }
