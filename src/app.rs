@@ -115,7 +115,7 @@ impl App {
                 event = term.next() => {
                     self.tick();
                     match event {
-                        Some(Ok(event)) => self.on_terminal(event, term)?,
+                        Some(Ok(event)) => self.on_terminal(event, term).await?,
                         // The terminal is gone: the pane was closed.
                         Some(Err(_)) | None => self.update(Event::Terminate),
                     }
@@ -258,9 +258,9 @@ impl App {
         Ok(())
     }
 
-    fn on_terminal(&mut self, event: TermEvent, term: &mut Term) -> std::io::Result<()> {
+    async fn on_terminal(&mut self, event: TermEvent, term: &mut Term) -> std::io::Result<()> {
         match event {
-            TermEvent::Key(key) => self.on_key(key, term)?,
+            TermEvent::Key(key) => self.on_key(key, term).await?,
             TermEvent::Mouse(mouse) => self.on_mouse(mouse),
             TermEvent::Paste(text) => self.update(Event::Act(Action::Paste(text))),
             // The next frame measures the terminal itself.
@@ -269,12 +269,12 @@ impl App {
         Ok(())
     }
 
-    fn on_key(&mut self, key: KeyEvent, term: &mut Term) -> std::io::Result<()> {
+    async fn on_key(&mut self, key: KeyEvent, term: &mut Term) -> std::io::Result<()> {
         if key.kind == KeyEventKind::Release {
             return Ok(());
         }
         match (key.code, key.modifiers) {
-            (KeyCode::Char('z'), KeyModifiers::CONTROL) => term.suspend(),
+            (KeyCode::Char('z'), KeyModifiers::CONTROL) => term.suspend().await,
             (KeyCode::Char('l'), KeyModifiers::CONTROL) => term.redraw(),
             _ => {
                 if let Some(action) = self.keymap.resolve(&self.model, key) {

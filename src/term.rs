@@ -2,18 +2,23 @@
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossterm::event::{
-    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, EventStream,
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event, EventStream,
 };
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
     enable_raw_mode,
 };
 use crossterm::{cursor, execute, queue};
+use futures::StreamExt;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Position, Rect};
 use ratatui::{Frame, Terminal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Whether the terminal is ours at the moment: the panic hook and the guard both give it back, once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -25,11 +30,54 @@ static PANICKED: Notify = Notify::const_new();
 pub struct Term {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
     mouse: bool,
-    events: Option<EventStream>,
+    reader: Option<Reader>,
+}
+
+/// The task that reads the terminal's events.
+///
+/// It is not the loop that reads: crossterm goes round for ever on a terminal that was closed, as reading nothing, or
+/// an error, does not end its reading. There it may, until the program has heard the hang-up and ends.
+struct Reader {
+    events: mpsc::Receiver<io::Result<Event>>,
+    task: JoinHandle<()>,
+}
+
+/// Events read ahead of the loop.
+const AHEAD: usize = 64;
+/// How long a reader that is told to stop may take: it only waits, unless the terminal is gone.
+const STOP: Duration = Duration::from_millis(500);
+
+impl Reader {
+    fn start() -> Self {
+        let (sender, events) = mpsc::channel(AHEAD);
+        let task = tokio::spawn(async move {
+            let mut stream = EventStream::new();
+            while let Some(event) = stream.next().await {
+                if sender.send(event).await.is_err() {
+                    break;
+                }
+            }
+        });
+        Self { events, task }
+    }
+
+    /// Stops reading: from then on keys are somebody else's.
+    async fn stop(mut self) {
+        self.task.abort();
+        // A reader that does not stop has nothing to read any more.
+        let _stopped = timeout(STOP, &mut self.task).await;
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Term {
-    /// Takes the terminal: raw mode, the alternate screen, bracketed paste and, where wished, the mouse.
+    /// Takes the terminal: raw mode, the alternate screen, bracketed paste and, where wished, the mouse. To be called
+    /// inside a runtime.
     ///
     /// # Errors
     /// Where standard input or output is no terminal, or it refuses.
@@ -44,7 +92,7 @@ impl Term {
         if terminal.is_err() {
             give_back();
         }
-        Ok(Self { terminal: terminal?, mouse, events: Some(EventStream::new()) })
+        Ok(Self { terminal: terminal?, mouse, reader: Some(Reader::start()) })
     }
 
     /// Draws a frame.
@@ -62,9 +110,9 @@ impl Term {
     }
 
     /// The terminal's events; `None` once the terminal is gone.
-    pub async fn next(&mut self) -> Option<io::Result<crossterm::event::Event>> {
-        match &mut self.events {
-            Some(events) => futures::StreamExt::next(events).await,
+    pub async fn next(&mut self) -> Option<io::Result<Event>> {
+        match &mut self.reader {
+            Some(reader) => reader.events.recv().await,
             None => None,
         }
     }
@@ -92,13 +140,15 @@ impl Term {
     ///
     /// # Errors
     /// Where the terminal can't be taken again.
-    pub fn suspend(&mut self) -> io::Result<()> {
+    pub async fn suspend(&mut self) -> io::Result<()> {
         // Nobody may read the keys that are the shell's now.
-        self.events = None;
+        if let Some(reader) = self.reader.take() {
+            reader.stop().await;
+        }
         give_back();
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP)?;
         enter(self.mouse)?;
-        self.events = Some(EventStream::new());
+        self.reader = Some(Reader::start());
         self.redraw()
     }
 
@@ -107,13 +157,16 @@ impl Term {
     /// # Errors
     /// Where the terminal can't be written.
     pub fn redraw(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // Not its `clear`: that asks the terminal where the cursor is, reads the answer beside the one place that reads
+        // events, and fails where none comes.
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::from((Position::ORIGIN, size)))
     }
 }
 
 impl Drop for Term {
     fn drop(&mut self) {
-        self.events = None;
+        self.reader = None;
         give_back();
     }
 }

@@ -9,7 +9,7 @@ use super::dialog::{Dialog, Question};
 use super::effect::{Effect, TargetEdit};
 use super::event::{Loaded, StoreEvent};
 use super::fault::{Fault, What};
-use super::log::{Grade, Happening};
+use super::log::{Entry, Grade, Happening};
 use super::ttl::Ttl;
 
 /// How a proxy pod is made, where the config says so; what is absent comes from the wider level
@@ -253,6 +253,8 @@ impl Model {
         let again = !self.config_path.is_empty();
         if let Some(mended) = self.config_fault.take() {
             self.dialogs.retain(|dialog| !matches!(dialog, Dialog::Fault(fault) if *fault == mended));
+            let told = |(entry, _): &(Entry, _)| matches!(&entry.what, Happening::Failed(fault) if **fault == mended);
+            self.notice.take_if(|notice| told(notice));
         }
         self.config_path = loaded.path;
         self.settings = loaded.settings;
