@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event, EventStream,
+    MouseEventKind,
 };
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
@@ -53,6 +54,9 @@ impl Reader {
         let task = tokio::spawn(async move {
             let mut stream = EventStream::new();
             while let Some(event) = stream.next().await {
+                if matches!(&event, Ok(Event::Mouse(mouse)) if is_idle(mouse.kind)) {
+                    continue;
+                }
                 if sender.send(event).await.is_err() {
                     break;
                 }
@@ -67,6 +71,11 @@ impl Reader {
         // A reader that does not stop has nothing to read any more.
         let _stopped = timeout(STOP, &mut self.task).await;
     }
+}
+
+/// Whether the mouse only moved. Nothing depends on where it is, so nothing is woken up by it.
+fn is_idle(kind: MouseEventKind) -> bool {
+    matches!(kind, MouseEventKind::Moved | MouseEventKind::Drag(_))
 }
 
 impl Drop for Reader {

@@ -9,7 +9,7 @@ use super::action::{Action, Command};
 use super::effect::Effect;
 use super::event::Epoch;
 use super::fault::Fault;
-use super::form::{name_error, ttl_error};
+use super::form::{is_unseen, name_error, ttl_error};
 use super::forward::ForwardSpec;
 use super::proxy::{PodKey, Whose};
 use super::target::Target;
@@ -391,15 +391,17 @@ impl Model {
 }
 
 impl Field {
-    /// Takes an edit or a paste. Pasted line ends become spaces: a field has one line.
+    /// Takes an edit or a paste. Pasted line ends become spaces, as a field has one line; what cannot be seen is left
+    /// out.
     pub(super) fn edit(&mut self, action: Action) {
         match action {
             Action::Edit(request) => {
                 self.input.handle(request);
             }
             Action::Paste(text) => {
-                for c in text.trim_end_matches(['\r', '\n']).chars() {
-                    let c = if c.is_control() { ' ' } else { c };
+                let words = text.split(char::is_control).filter(|part| !part.is_empty());
+                let line = words.collect::<Vec<_>>().join(" ");
+                for c in line.chars().filter(|c| !is_unseen(*c)) {
                     self.input.handle(tui_input::InputRequest::InsertChar(c));
                 }
             }
