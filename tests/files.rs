@@ -34,7 +34,7 @@ fn add(screen: &mut Screen, name: &str) {
 #[test]
 fn a_config_that_is_broken_at_the_start() {
     for (text, at, says) in [
-        ("[[target]]\nname = \"a\"\nclutser = \"dev\"\n", "config.toml:3:1", "`cluster`"),
+        ("[[target]]\nname = \"a\"\nclutser = \"dev\"\naddress = \"a:1\"\n", "config.toml:3:1", "`cluster`"),
         ("[defaults]\nttl = \"1h\n", "config.toml:2", "`ttl`"),
         ("[defaults]\nttl = \"soon\"\n", "config.toml:2:7", "ttl"),
         ("mouse = \"yes\"\n", "config.toml:1:9", "mouse"),
@@ -62,7 +62,7 @@ fn a_config_that_breaks_leaves_the_last_good_one() {
     let home = Home::new(CONFIG);
     let mut screen = start(&home);
     screen.wait_for("mysql-dev");
-    let broken = format!("{CONFIG}[[target]]\nname = \"half\nclus");
+    let broken = format!("{CONFIG}[[target]]\nname = half\n");
     home.write_config(&broken);
     let shown = screen.wait_for("What went wrong");
     assert!(shown.contains("config.toml:7:") && shown.contains("`name`"), "{shown}");
@@ -116,6 +116,8 @@ fn a_config_that_cannot_be_read_or_written() {
         .run();
     screen.wait_for("No targets yet");
     fs::write(home.path().join("folder"), "").unwrap();
+    screen.wait_for("What went wrong");
+    screen.escape("What went wrong");
     add(&mut screen, "kept");
     screen.wait_for("1 unsaved change");
     screen.press("q");
@@ -164,7 +166,8 @@ fn two_instances_edit_at_the_same_time() {
     one.press("\r");
     two.press("\r");
     for screen in [&mut one, &mut two] {
-        screen.wait("all three", |text| text.contains("Targets 3") && text.contains("of-one") && text.contains("of-two"));
+        screen
+            .wait("all three", |text| text.contains("Targets 3") && text.contains("of-one") && text.contains("of-two"));
     }
     // One renames what the other has open in a form: the other is told, and neither's work is half done.
     two.press("gg");
@@ -227,7 +230,7 @@ fn kubeconfigs_that_do_not_help_say_what_would() {
     let home = Home::new(&CONFIG.replace("\"dev\"", "\"elsewhere\""));
     let mut screen = Start::new(&home).kubeconfig(home.path().join("none")).size(160, 40).run();
     screen.wait_for("No kubeconfig at");
-    screen.wait_for("KUBECONFIG or --kubeconfig");
+    screen.wait_for("--kubeconfig at yours");
     screen.press("f");
     screen.wait_for("✗ No kubeconfig at");
     quit(&mut screen);
@@ -273,11 +276,8 @@ fn what_cannot_start_says_why_and_fails() {
     let (code, _, err) = run(&["--kubconfig", "x"], &[]);
     assert!(code == Some(2) && err.contains("--kubeconfig"), "{err}");
 
-    let mut screen = Start::new(&home)
-        .kubeconfig(home.kubeconfig(&["dev"]))
-        .env("BROW_DEFAULT_TTL", "soon")
-        .size(100, 30)
-        .run();
+    let mut screen =
+        Start::new(&home).kubeconfig(home.kubeconfig(&["dev"])).env("BROW_DEFAULT_TTL", "soon").size(100, 30).run();
     screen.wait_for("BROW_DEFAULT_TTL");
     screen.wait_for("What went wrong");
     screen.escape("What went wrong");

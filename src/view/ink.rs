@@ -142,10 +142,27 @@ pub(super) fn wrap(text: &str, room: u16) -> Vec<String> {
     lines
 }
 
+/// What is not broken unless it is longer than a line: what stands between white space (a path, an option, a command),
+/// and single words of scripts that put none between them.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let apart = |part: &str| {
+        part.trim().is_empty() || part.chars().next().is_some_and(|c| width(c.encode_utf8(&mut [0; 4])) > 1)
+    };
+    let mut parts = text.split_word_bound_indices().peekable();
+    std::iter::from_fn(move || {
+        let (start, first) = parts.next()?;
+        let mut end = start + first.len();
+        while let Some((_, next)) = parts.next_if(|(_, next)| !apart(first) && !apart(next)) {
+            end += next.len();
+        }
+        text.get(start..end)
+    })
+}
+
 fn wrap_paragraph(text: &str, room: u16, lines: &mut Vec<String>) {
     let mut line = String::new();
     let mut used = 0;
-    for word in text.split_word_bounds() {
+    for word in words(text) {
         let own = width(word);
         if used + own > room && used > 0 {
             lines.push(std::mem::take(&mut line).trim_end().to_owned());

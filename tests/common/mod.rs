@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 /// How long anything that must happen may take before a test gives up. Long, because the machine may be slow; never
 /// waited for when things go well.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A home of its own with a config: nothing of the person who runs the tests is read or written.
 pub struct Home {
