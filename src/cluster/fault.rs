@@ -3,6 +3,7 @@
 use std::io;
 
 use kube::Error;
+use kube::client::AuthError;
 use kube::core::Status;
 
 use crate::model::cluster::Link;
@@ -12,17 +13,36 @@ use crate::model::fault::{Fault, Grant, Remedy, What};
 pub fn fault(thing: &str, error: &Error, asked: Option<Grant>) -> (Link, Fault) {
     match error {
         Error::Api(status) => of_status(thing, status, asked),
-        Error::Auth(error) => (Link::Unauthorized, Fault::new(What::PluginFailed, thing, plugin_words(error))),
+        Error::Auth(error) => login(thing, error),
         Error::ProxyProtocolUnsupported { .. } | Error::ProxyProtocolDisabled { .. } => {
             (Link::Unreachable, Fault::new(What::ApiProxy, thing, chain(error)))
         }
         Error::RustlsTls(_) | Error::TlsRequired => (Link::Unreachable, Fault::new(What::Tls, thing, chain(error))),
         Error::SerdeError(_) => (Link::Unreachable, Fault::new(What::Server, thing, chain(error))),
         other => {
+            // A login that is renewed on the way fails within the request.
+            if let Some(error) = auth_error(other) {
+                return login(thing, error);
+            }
             let detail = chain(other);
             (Link::Unreachable, Fault::new(transport(&detail), thing, detail))
         }
     }
+}
+
+fn login(thing: &str, error: &AuthError) -> (Link, Fault) {
+    (Link::Unauthorized, Fault::new(What::PluginFailed, thing, plugin_words(error)))
+}
+
+fn auth_error(error: &Error) -> Option<&AuthError> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// The right that a request on pods needs.
@@ -83,9 +103,9 @@ fn transport(words: &str) -> What {
     }
 }
 
-fn plugin_words(error: &kube::client::AuthError) -> String {
+fn plugin_words(error: &AuthError) -> String {
     match error {
-        kube::client::AuthError::AuthExecRun { out, .. } => {
+        AuthError::AuthExecRun { out, .. } => {
             let said = String::from_utf8_lossy(&out.stderr).trim().to_owned();
             let status = out.status.to_string();
             if said.is_empty() { status } else { format!("{status}: {said}") }
@@ -93,6 +113,9 @@ fn plugin_words(error: &kube::client::AuthError) -> String {
         other => chain(other),
     }
 }
+
+/// What layers say that only pass a failure on.
+const WRAPPINGS: [&str; 2] = ["ServiceError: ", "client error (Connect): "];
 
 /// An error and its causes in one line; a cause that its parent has already quoted is not said twice.
 pub fn chain(error: &dyn std::error::Error) -> String {
@@ -106,5 +129,9 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    words
+    let mut bare = words.as_str();
+    for wrapping in WRAPPINGS {
+        bare = bare.strip_prefix(wrapping).unwrap_or(bare);
+    }
+    bare.to_owned()
 }

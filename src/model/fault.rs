@@ -23,6 +23,8 @@ pub enum What {
     NoKubeconfig,
     /// A kubeconfig that cannot be read or parsed.
     KubeconfigBroken,
+    /// A context that cannot be used: it is incomplete, or names a file or user that is not there.
+    ContextBroken,
     /// A context that no kubeconfig has.
     UnknownContext,
     /// An exec plugin that could not be run or failed.
@@ -140,9 +142,9 @@ impl Fault {
 
 impl What {
     /// Every kind, for tables that must name all.
-    pub const ALL: [Self; 40] = {
+    pub const ALL: [Self; 41] = {
         use What::{
-            Admission, ApiProxy, ConfigBroken, ContainerConfig, EditConflict, Evicted, FileUnreadable, FileUnwritable,
+            Admission, ApiProxy, ConfigBroken, ContainerConfig, ContextBroken, EditConflict, Evicted, FileUnreadable, FileUnwritable,
             Forbidden, ImagePull, Invalid, KubeconfigBroken, ListenFailed, NameTaken, NamespaceMissing, NoKubeconfig,
             NoPod, PluginFailed, PodDeleted, PodExpired, PodFailed, PodSecurity, PortInUse, PortPrivileged, Quota,
             Server, TargetMissing, TargetRefused, TargetReset, TargetTimedOut, TargetUnreachable, TargetUnresolved,
@@ -151,6 +153,7 @@ impl What {
         [
             NoKubeconfig,
             KubeconfigBroken,
+            ContextBroken,
             UnknownContext,
             PluginFailed,
             Unauthorized,
