@@ -91,7 +91,7 @@ impl Clusters {
     ///
     /// # Errors
     /// [`What::UnknownContext`]; [`What::ContextBroken`] where the context is incomplete or names missing files;
-    /// [`What::PluginFailed`] for an exec plugin, with what it wrote on stderr.
+    /// [`What::PluginFailed`] and [`What::PluginMissing`] for an exec plugin, with what it wrote on stderr.
     pub async fn client(&self, context: &str) -> Result<Client, Fault> {
         let slot = self.slot(context)?;
         let mut made = slot.made.lock().await;
@@ -146,7 +146,9 @@ impl Clusters {
         let proxy = cluster.and_then(|cluster| cluster.proxy_url.clone()).filter(|proxy| !proxy.is_empty());
         let proxy = proxy.or_else(|| {
             // As kube's config reads them.
-            ["HTTPS_PROXY", "https_proxy"].into_iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+            ["HTTPS_PROXY", "https_proxy"]
+                .into_iter()
+                .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
         });
         (cluster.and_then(|cluster| cluster.server.clone()).unwrap_or_default(), proxy.map(|url| without_login(&url)))
     }
@@ -178,10 +180,11 @@ impl Slot {
         let said = self.stderr.as_ref().and_then(|stderr| stderr.take_from(before));
         // The shell's own words, 127 is what it ends with then (POSIX, 2.8.2).
         let missing = fault.detail.contains("exit status: 127") || fault.detail.contains("os error 2");
+        let what = if missing { What::PluginMissing } else { fault.what };
         let hint = self.install_hint.clone().filter(|_| missing);
         let parts = [said.unwrap_or_else(|| fault.detail.clone()), hint.unwrap_or_default()];
         let words: Vec<&str> = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).collect();
-        Fault { detail: words.join("\n"), ..fault }
+        Fault { what, detail: words.join("\n"), ..fault }
     }
 }
 

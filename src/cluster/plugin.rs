@@ -54,6 +54,7 @@ impl Stderr {
 /// of its own a plugin that opens /dev/tty to ask for a password fails, instead of writing over the screen and waiting
 /// for keys that never come.
 const SCRIPT: &str = "exec 2>>\"$BROW_PLUGIN_STDERR\"
+command -v \"$0\" >/dev/null || { echo \"$0: command not found\" >&2; exit 127; }
 if command -v setsid >/dev/null; then exec setsid -w \"$0\" \"$@\"; fi
 exec \"$0\" \"$@\"";
 

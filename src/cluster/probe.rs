@@ -53,7 +53,7 @@ pub async fn keep(
             }
             Err((link, fault)) => {
                 // A login that fails again and again is a nuisance to more than us.
-                pause = if fault.what == What::PluginFailed { LONGEST } else { pause };
+                pause = if is_plugin(fault.what) { LONGEST } else { pause };
                 let next = pause.mul_f64(rand::random_range(0.9..1.1));
                 pause = (pause * 2).min(LONGEST);
                 (ClusterEvent::Failed { link, fault }, next)
@@ -112,9 +112,13 @@ fn located(clusters: &Clusters, context: &str, fault: Fault) -> Fault {
     Fault { detail: format!("{place}: {}", fault.detail), ..fault }
 }
 
+fn is_plugin(what: What) -> bool {
+    matches!(what, What::PluginFailed | What::PluginMissing)
+}
+
 /// How a cluster stands for which no client could be made.
 fn link_of(what: What) -> Link {
-    if what == What::PluginFailed { Link::Unauthorized } else { Link::Unreachable }
+    if is_plugin(what) { Link::Unauthorized } else { Link::Unreachable }
 }
 
 async fn version(client: &Client) -> Result<ClusterEvent, Error> {

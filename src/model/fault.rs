@@ -29,6 +29,8 @@ pub enum What {
     UnknownContext,
     /// An exec plugin that could not be run or failed.
     PluginFailed,
+    /// An exec plugin that is not installed.
+    PluginMissing,
     /// 401.
     Unauthorized,
     /// 403.
@@ -142,13 +144,14 @@ impl Fault {
 
 impl What {
     /// Every kind, for tables that must name all.
-    pub const ALL: [Self; 41] = {
+    pub const ALL: [Self; 42] = {
         use What::{
-            Admission, ApiProxy, ConfigBroken, ContainerConfig, ContextBroken, EditConflict, Evicted, FileUnreadable, FileUnwritable,
-            Forbidden, ImagePull, Invalid, KubeconfigBroken, ListenFailed, NameTaken, NamespaceMissing, NoKubeconfig,
-            NoPod, PluginFailed, PodDeleted, PodExpired, PodFailed, PodSecurity, PortInUse, PortPrivileged, Quota,
-            Server, TargetMissing, TargetRefused, TargetReset, TargetTimedOut, TargetUnreachable, TargetUnresolved,
-            TimedOut, Tls, TtlTooLong, Tunnel, Unauthorized, UnknownContext, Unreachable, Unschedulable,
+            Admission, ApiProxy, ConfigBroken, ContainerConfig, ContextBroken, EditConflict, Evicted, FileUnreadable,
+            FileUnwritable, Forbidden, ImagePull, Invalid, KubeconfigBroken, ListenFailed, NameTaken, NamespaceMissing,
+            NoKubeconfig, NoPod, PluginFailed, PluginMissing, PodDeleted, PodExpired, PodFailed, PodSecurity,
+            PortInUse, PortPrivileged, Quota, Server, TargetMissing, TargetRefused, TargetReset, TargetTimedOut,
+            TargetUnreachable, TargetUnresolved, TimedOut, Tls, TtlTooLong, Tunnel, Unauthorized, UnknownContext,
+            Unreachable, Unschedulable,
         };
         [
             NoKubeconfig,
@@ -156,6 +159,7 @@ impl What {
             ContextBroken,
             UnknownContext,
             PluginFailed,
+            PluginMissing,
             Unauthorized,
             Forbidden,
             Unreachable,
