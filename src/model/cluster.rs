@@ -1,6 +1,6 @@
 //! Clusters: one row per kubeconfig context.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -37,6 +37,8 @@ pub struct Cluster {
     pub scope: Scope,
     /// Namespaces whose pods are known; `None` stands for all.
     pub listed: BTreeSet<Option<String>>,
+    /// Namespaces whose pods we may not list.
+    pub denied: BTreeMap<String, Fault>,
     /// What went wrong last, while it lasts.
     pub fault: Option<Fault>,
     /// The connection's epoch: events of an older one are dropped.
@@ -103,6 +105,7 @@ impl From<Context> for Cluster {
             skew: TimeDelta::zero(),
             scope: Scope::None,
             listed: BTreeSet::new(),
+            denied: BTreeMap::new(),
             fault: None,
             epoch: Epoch::default(),
         }
@@ -194,6 +197,7 @@ impl Model {
             cluster.epoch = epoch;
             cluster.scope = Scope::None;
             cluster.listed.clear();
+            cluster.denied.clear();
             cluster.fault = None;
             out.push(Effect::Connect { cluster: name.to_owned(), epoch, namespaces });
         }
@@ -210,6 +214,7 @@ impl Model {
             cluster.epoch = epoch;
             cluster.scope = Scope::None;
             cluster.listed.clear();
+            cluster.denied.clear();
             cluster.fault = None;
             cluster.rtt = None;
             self.pods.retain(|key, _| key.cluster != name);
@@ -262,6 +267,21 @@ impl Model {
                 if narrowed && first {
                     self.note(Grade::Warning, Happening::ScopeNarrowed, name, names);
                 }
+            }
+            ClusterEvent::Denied(denied) => {
+                let before = std::mem::replace(&mut cluster.denied, denied.clone());
+                // The context's own namespace is looked into in passing: only what a target needs is missed.
+                let needed: BTreeSet<String> = self
+                    .targets
+                    .iter()
+                    .filter(|target| target.cluster == name)
+                    .map(|target| self.namespace_of(target))
+                    .collect();
+                let news = denied.into_iter().filter(|(at, _)| !before.contains_key(at) && needed.contains(at));
+                for (_, fault) in news {
+                    self.fail(fault);
+                }
+                self.settle_forwards(name, out);
             }
             ClusterEvent::Listed { namespace, pods } => {
                 cluster.listed.insert(namespace.clone());

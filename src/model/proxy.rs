@@ -198,6 +198,7 @@ impl Model {
         };
         let place = format!("{}/{}", request.cluster, request.namespace);
         self.note(Grade::Info, Happening::PodAsked, &target.name, place);
+        self.refused.remove(&target.name);
         self.requests.insert(request.id, request.clone());
         out.push(Effect::CreatePod(request));
         true
@@ -223,12 +224,15 @@ impl Model {
 
     /// Our own pods at a place.
     pub fn pods_at<'a>(&'a self, at: &'a PodPlace) -> impl Iterator<Item = &'a ProxyPod> {
-        self.pods.values().filter(move |pod| {
-            pod.target_label == at.label
-                && pod.key.cluster == at.cluster
-                && pod.key.namespace == at.namespace
-                && pod.owner == self.me
-        })
+        self.pods.values().filter(move |pod| self.is_at(pod, at))
+    }
+
+    /// Whether a pod is one of our own at a place.
+    pub(super) fn is_at(&self, pod: &ProxyPod, at: &PodPlace) -> bool {
+        pod.target_label == at.label
+            && pod.key.cluster == at.cluster
+            && pod.key.namespace == at.namespace
+            && pod.owner == self.me
     }
 
     /// Where a target's pods are found.
@@ -364,6 +368,7 @@ impl Model {
             Err(fault) => {
                 self.audit("create-pod", &request.target, place, Some(fault.what), out);
                 out.extend(self.give_up_waiting(&request, &fault));
+                self.refused.insert(request.target.clone(), fault.clone());
                 self.fail(fault);
             }
         }
