@@ -27,6 +27,7 @@ fn local(screen: &str) -> Option<String> {
 
 fn get(address: &str, path: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
@@ -34,10 +35,11 @@ fn get(address: &str, path: &str) -> Vec<u8> {
     answer.split_off(head)
 }
 
-fn countdown(screen: &str) -> Option<u32> {
-    let line = screen.lines().find(|line| line.contains("brow-web-") && line.contains("ready"))?;
-    let time = line.split_whitespace().find(|word| word.len() == 5 && word.as_bytes()[2] == b':')?;
-    let (minutes, seconds) = time.split_once(':')?;
+/// Seconds left of the ready pod in a namespace, as the pane shows them.
+fn countdown(screen: &str, namespace: &Namespace) -> Option<u32> {
+    let line = screen.lines().find(|line| line.contains(&namespace.0) && line.contains("ready"))?;
+    let words = line.split(|c: char| !(c.is_ascii_digit() || c == ':'));
+    let (minutes, seconds) = words.filter_map(|word| word.split_once(':')).last()?;
     Some(minutes.parse::<u32>().ok()? * 60 + seconds.parse::<u32>().ok()?)
 }
 
@@ -51,10 +53,10 @@ fn from_nothing_to_bytes_and_back() {
     assert!(screen.text().contains("idle"), "nothing is connected at start:\n{}", screen.text());
 
     screen.press("c");
-    let shown = screen.wait("a ready pod with a countdown", |text| countdown(text).is_some());
-    let first = countdown(&shown).unwrap();
+    let shown = screen.wait("a ready pod with a countdown", |text| countdown(text, &namespace).is_some());
+    let first = countdown(&shown, &namespace).unwrap();
     assert!((1_700..=1_800).contains(&first), "{first}");
-    screen.wait("the countdown moves", |text| countdown(text).is_some_and(|left| left < first));
+    screen.wait("the countdown moves", |text| countdown(text, &namespace).is_some_and(|left| left < first));
 
     screen.press("f");
     let shown = screen.wait("a live forward", |text| local(text).is_some() && text.contains("● live"));
@@ -126,7 +128,7 @@ fn a_pod_dies_at_its_deadline_though_the_program_was_killed() {
     let mut screen = Start::new(&home).kubeconfig(&kubeconfig).size(120, 40).run();
     screen.wait_for("网页 web");
     screen.press("c");
-    screen.wait("a ready pod", |text| countdown(text).is_some());
+    screen.wait("a ready pod", |text| countdown(text, &namespace).is_some());
     screen.signal(rustix::process::Signal::KILL);
     screen.wait_end();
     let name = namespace.pods().remove(0);
@@ -154,7 +156,7 @@ fn two_instances_side_by_side() {
     one.press("\r");
     let first = local(&one.wait("one is live", |text| local(text).is_some() && text.contains("● live"))).unwrap();
     two.press("1\r");
-    two.wait("two sees one's pod", |text| countdown(text).is_some());
+    two.wait("two sees one's pod", |text| countdown(text, &namespace).is_some());
     two.press("2f");
     let second = local(&two.wait("two is live", |text| local(text).is_some() && text.contains("● live"))).unwrap();
     assert_ne!(first, second, "they do not fight over a port");
