@@ -247,5 +247,8 @@ fn unreadable(path: &Path, error: &KubeconfigError) -> Fault {
     if missing {
         return Fault::new(What::NoKubeconfig, path.display().to_string(), "");
     }
-    Fault::new(What::KubeconfigBroken, path.display().to_string(), fault::chain(error))
+    let words = fault::chain(error);
+    // The parser draws a picture of the line below its words.
+    let words = words.split("\n").next().unwrap_or_default();
+    Fault::new(What::KubeconfigBroken, path.display().to_string(), words)
 }

@@ -11,6 +11,7 @@ use super::event::{ClusterEvent, Epoch};
 use super::fault::{Fault, What};
 use super::log::{Grade, Happening};
 use super::proxy::Whose;
+use super::target::Target;
 
 /// One kubeconfig context and what is known of the cluster behind it.
 #[derive(Debug, Clone, PartialEq)]
@@ -185,6 +186,17 @@ impl Model {
             }
             Some(_) => true,
         }
+    }
+
+    /// Sees to it that a target's cluster is connected; where its context is unknown the target keeps that too.
+    pub(super) fn need_for(&mut self, target: &Target, out: &mut Vec<Effect>) -> bool {
+        let known = self.need(&target.cluster, out);
+        if !known {
+            let fault = self.kubeconfig_fault.clone();
+            let fault = fault.unwrap_or_else(|| Fault::new(What::UnknownContext, &target.cluster, ""));
+            self.refused.insert(target.name.clone(), fault);
+        }
+        known
     }
 
     /// Connects a cluster, anew where it is connected.

@@ -218,7 +218,7 @@ impl Model {
             self.show_forward(id);
             return;
         }
-        if !self.need(&target.cluster, out) {
+        if !self.need_for(target, out) {
             return;
         }
         let failed: Vec<ForwardId> = self.forwards_of(&target.name).map(|forward| forward.spec.id).collect();

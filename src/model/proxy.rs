@@ -178,13 +178,15 @@ const LOG_LINES: usize = 5_000;
 impl Model {
     /// Asks for a proxy pod for a target; false where that cannot even be asked, which is then told.
     pub(super) fn ask_pod(&mut self, target: &Target, ttl: Option<Ttl>, out: &mut Vec<Effect>) -> bool {
-        if !self.need(&target.cluster, out) {
+        if !self.need_for(target, out) {
             return false;
         }
         let ttl = ttl.or(target.ttl).unwrap_or(self.settings.ttl);
         if ttl > self.settings.max_ttl {
             let ceiling = self.settings.max_ttl.to_string();
-            self.fail(Fault::new(What::TtlTooLong, &target.name, ceiling));
+            let fault = Fault::new(What::TtlTooLong, &target.name, ceiling);
+            self.refused.insert(target.name.clone(), fault.clone());
+            self.fail(fault);
             return false;
         }
         let request = PodRequest {
