@@ -91,10 +91,11 @@ fn of_status(thing: &str, status: &Status, asked: Option<Grant>) -> (Link, Fault
 
 /// The kind of a transport error. hyper, rustls and the proxies hide their kinds behind boxes; their words are stable.
 fn transport(words: &str) -> What {
+    let words = words.to_ascii_lowercase();
     let has = |needle: &str| words.contains(needle);
-    if has("certificate") || has("invalid peer") || has("tls") || has("TLS") || has("corrupt message") {
+    if has("certificate") || has("invalid peer") || has("tls") || has("corrupt message") || has("fatal alert") {
         What::Tls
-    } else if has("tunnel error") || has("SOCKS") || has("socks") || has("proxy") {
+    } else if has("tunnel error") || has("socks") || has("proxy") {
         What::ApiProxy
     } else if has("timed out") || has("deadline") || has("timeout") {
         What::TimedOut

@@ -105,8 +105,7 @@ pub(super) fn fault(error: &Error, via: &Via, address: &Address, relayed: bool) 
         Error::Refused { text } => Fault::new(What::TargetRefused, address.to_string(), text),
         Error::PodGone { text } | Error::NoSuchPod { text } => Fault::new(What::PodDeleted, &pod.name, text),
         Error::Forbidden { text } => Fault::new(What::Forbidden, &pod.cluster, text).with(Remedy::Grant(Grant {
-            // A WebSocket begins with a GET, which some servers take for the verb.
-            verb: if text.contains("cannot get resource") { "get" } else { "create" }.to_owned(),
+            verb: "create".to_owned(),
             resource: "pods/portforward".to_owned(),
             namespace: Some(pod.namespace.clone()),
         })),

@@ -71,7 +71,7 @@ impl Keymap {
             }
             Place::Scroll => {
                 hints.say_as(&[Command::Up, Command::Down], "hint.scroll").say(&[Command::PageDown]);
-                hints.say_if(matches!(model.dialogs.last(), Some(Dialog::Fault(_))), &[Command::Copy]);
+                hints.say_if(model.dialogs.last().is_some_and(|dialog| dialog.fault().is_some()), &[Command::Copy]);
                 hints.say_as(&[Command::Cancel], "hint.close");
             }
             Place::Filter => {
