@@ -139,7 +139,7 @@ fn each_missing_right_is_named_and_the_role_that_is_copied_grants_it() {
         screen.press(key);
         wait_says(&mut screen, &[&format!("no right to get {right} in namespace {namespace}")]);
         screen.press("y\x1b");
-        screen.wait_gone("Esc close");
+        screen.wait_gone(&format!("no right to get {right} in"));
         let copied = clipboard(screen.raw()).unwrap();
         assert!(
             copied.contains(&format!("resources: [\"{right}\"]")) && copied.contains("verbs: [\"get\"]"),

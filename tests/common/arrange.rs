@@ -290,10 +290,7 @@ fn serve(stream: &TcpStream, log: &Mutex<Vec<String>>, answer: &dyn Fn(&str, &st
 
 /// Words as they stand in the text, wherever the screen broke the lines. Frames don't count.
 pub fn says(screen: &str, words: &str) -> bool {
-    let plain = |text: &str| {
-        let text: String = text.chars().map(|c| if "│╭╮╰╯─".contains(c) { ' ' } else { c }).collect();
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
-    };
+    let plain = |text: &str| text.chars().filter(|c| !c.is_whitespace() && !"│┃╭╮╰╯─".contains(*c)).collect::<String>();
     plain(screen).contains(&plain(words))
 }
 
