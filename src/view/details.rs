@@ -139,12 +139,12 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     facts.extend(forward.map(|forward| (scene.get("view.forward"), forwards::local(scene, forward))));
     let address = target.address.to_string();
     let next = (forward.is_none() && pod.is_none()).then(|| {
-        let port = match target.local_port {
-            0 => scene.model.ports.get(&target.name).map_or_else(|| scene.get("view.any-port").into(), u16::to_string),
-            port => port.to_string(),
-        };
+        let remembered = scene.model.ports.get(&target.name).copied();
+        let port = Some(target.local_port).filter(|port| *port != 0).or(remembered);
+        let key = if port.is_some() { "view.connect-does" } else { "view.connect-does-any" };
+        let port = port.map(|port| port.to_string()).unwrap_or_default();
         let parts = [("place", place.as_str()), ("ttl", &ttl), ("port", &port), ("address", &address)];
-        scene.text().fill("view.connect-does", &parts)
+        scene.text().fill(key, &parts)
     });
     let mut head = vec![bold(scene, &target.name), Span::styled("  → ", theme.dim), Span::styled(address, theme.text)];
     if let Some(forward) = forward {
