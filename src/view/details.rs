@@ -153,7 +153,9 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
         head.push(Span::raw("  "));
         head.push(Span::styled(scene.text().forward_state(forward.state), forwards::style(scene, forward.state)));
     }
-    let fault = forward.and_then(|forward| forward.fault.as_ref()).or_else(|| pod.and_then(|pod| pod.fault.as_ref()));
+    let fault = scene.model.fault_of_target(target);
+    // What went wrong has a remedy of its own.
+    let next = next.filter(|_| fault.is_none());
     Facts { head, pairs: facts, fault, next }
 }
 
