@@ -315,8 +315,7 @@ impl Pump {
         }
         let before = since.checked_sub(Duration::from_secs(1)).unwrap_or(since);
         let waiting = self.session.all().iter().any(|shared| {
-            !self.clogs.iter().any(|clog| Arc::ptr_eq(clog, shared))
-                && lock(&shared.state).is_waiting(before)
+            !self.clogs.iter().any(|clog| Arc::ptr_eq(clog, shared)) && lock(&shared.state).is_waiting(before)
         });
         if !waiting {
             return;
