@@ -122,7 +122,7 @@ fn a_pod_that_waits_says_for_what() {
     screen.press("3/image\r");
     wait_says(&mut screen, &["cannot be pulled", "nowhere.invalid/none:1", "pull_secrets can be set in the config"]);
     screen.press("\x1b");
-    screen.wait("no filter", |text| row(text, "brow-node-", "0/1"));
+    screen.wait_gone("/ image");
     screen.press("/node\r");
     wait_says(&mut screen, &["No node can take brow-node-", "match", "Check node_selector, tolerations and resources"]);
     screen.resize(80, 24);
@@ -196,7 +196,7 @@ fn a_forward_whose_pod_is_deleted_moves_to_another_and_says_when_there_is_none()
     until("it works again", || works(&address));
     screen.press("4x");
     screen.wait_for("Nothing is forwarded");
-    screen.press("3X");
+    screen.press("3aX");
     screen.wait_for("Proxy pods 0");
     quit(screen);
 }
