@@ -80,7 +80,7 @@ async fn dashboard(args: Args) -> eyre::Result<()> {
     let end = app.run(&mut term).await;
     drop(term);
     app.finish().await;
-    end.wrap_err("the terminal went away")
+    end.wrap_err("the dashboard could not go on")
 }
 
 /// What the environment says of the terminal.

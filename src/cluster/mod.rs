@@ -249,6 +249,6 @@ fn unreadable(path: &Path, error: &KubeconfigError) -> Fault {
     }
     let words = fault::chain(error);
     // The parser draws a picture of the line below its words.
-    let words = words.split("\n").next().unwrap_or_default();
+    let words = words.lines().next().unwrap_or_default();
     Fault::new(What::KubeconfigBroken, path.display().to_string(), words)
 }

@@ -9,7 +9,7 @@ use super::action::{Action, Command};
 use super::effect::Effect;
 use super::event::Epoch;
 use super::fault::Fault;
-use super::form::{name_error, ttl_error};
+use super::form::{is_unseen, name_error, ttl_error};
 use super::forward::ForwardSpec;
 use super::proxy::{PodKey, Whose};
 use super::target::Target;
@@ -89,6 +89,8 @@ pub enum Question {
         forwards: usize,
         /// Live pods of ours.
         pods: usize,
+        /// Changes of targets that could not be written to the config.
+        unsaved: usize,
     },
     /// The port is taken: take the next free one?
     OtherPort {
@@ -220,21 +222,19 @@ impl Model {
             Dialog::Rename { name, field } => self.in_rename(name, field, action, out),
             Dialog::AskTtl { targets, field } => self.in_ask_ttl(targets, field, action, out),
             Dialog::Confirm { question, button } => self.in_question(question, button, &action, out),
-            Dialog::Help { scroll } => scrolled(scroll, self.page, &action).map(|scroll| Dialog::Help { scroll }),
+            Dialog::Help { scroll } => {
+                scrolled(scroll, (self.page, self.reach), &action).map(|scroll| Dialog::Help { scroll })
+            }
             Dialog::Describe { key, text, scroll } => {
-                let lines = text.as_ref().and_then(|text| text.as_ref().ok()).map_or(0, Vec::len);
-                scrolled(scroll, self.page, &action).map(|scroll| Dialog::Describe {
-                    key,
-                    text,
-                    scroll: scroll.min(lines.saturating_sub(1)),
-                })
+                let scroll = scrolled(scroll, (self.page, self.reach), &action);
+                scroll.map(|scroll| Dialog::Describe { key, text, scroll })
             }
             Dialog::PodLog { key, epoch, lines, ended, back } => {
                 let kept = scrolled_back(back, self.page, &action);
                 if kept.is_none() {
                     out.push(Effect::StopLog);
                 }
-                let most = lines.len().saturating_sub(1);
+                let most = self.reach.min(lines.len().saturating_sub(1));
                 kept.map(|back| Dialog::PodLog { key, epoch, lines, ended, back: back.min(most) })
             }
             Dialog::Fault(fault) => match action {
@@ -408,15 +408,17 @@ impl Model {
 }
 
 impl Field {
-    /// Takes an edit or a paste. Pasted line ends become spaces: a field has one line.
+    /// Takes an edit or a paste. Pasted line ends become spaces, as a field has one line; what cannot be seen is left
+    /// out.
     pub(super) fn edit(&mut self, action: Action) {
         match action {
             Action::Edit(request) => {
                 self.input.handle(request);
             }
             Action::Paste(text) => {
-                for c in text.trim_end_matches(['\r', '\n']).chars() {
-                    let c = if c.is_control() { ' ' } else { c };
+                let words = text.split(char::is_control).filter(|part| !part.is_empty());
+                let line = words.collect::<Vec<_>>().join(" ");
+                for c in line.chars().filter(|c| !is_unseen(*c)) {
                     self.input.handle(tui_input::InputRequest::InsertChar(c));
                 }
             }
@@ -425,13 +427,15 @@ impl Field {
             | Action::ClickColumn { .. }
             | Action::ClickItem(_)
             | Action::Wheel { .. }
-            | Action::Page(_) => {}
+            | Action::Page { .. } => {}
         }
     }
 }
 
 /// Where a text that starts at its top is scrolled to; `None`: the dialog is left.
-fn scrolled(scroll: usize, page: usize, action: &Action) -> Option<usize> {
+fn scrolled(scroll: usize, (page, reach): (usize, usize), action: &Action) -> Option<usize> {
+    // Whoever went further than there is text comes back from its end.
+    let scroll = scroll.min(reach);
     match action {
         Action::Do(Command::Cancel | Command::Accept | Command::Quit | Command::Help) => None,
         Action::Do(Command::Up) => Some(scroll.saturating_sub(1)),

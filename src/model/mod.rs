@@ -97,6 +97,8 @@ pub struct Model {
     pub notice: Option<(Entry, DateTime<Utc>)>,
     /// Rows in a page of what has the keys.
     pub page: usize,
+    /// How far the topmost dialog's text can be scrolled, as drawn last.
+    pub reach: usize,
     /// When finished pods were last looked for.
     pub cleaned: DateTime<Utc>,
     /// The last number given to an epoch, a request or a forward.
@@ -137,6 +139,7 @@ impl Model {
             log: Log::default(),
             notice: None,
             page: 10,
+            reach: usize::MAX,
             cleaned: now,
             counter: 0,
             unarranged: true,

@@ -23,6 +23,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     let across = ((inner.width + GAP) / (LEAST + GAP)).clamp(1, 4);
     let stacks = stack(scene, usize::from(across), inner.height.into());
     let tallest = stacks.iter().map(Vec::len).max().unwrap_or_default();
+    state.set_reach(tallest);
     let first = scroll.min(tallest.saturating_sub(inner.height.into()));
     let own = (inner.width - (across - 1) * GAP.min(inner.width)) / across;
     for (stack, at) in stacks.iter().zip(0u16..) {
