@@ -130,7 +130,10 @@ fn a_pod_that_waits_says_for_what() {
     screen.press("\x1b");
     screen.wait_gone("/ image");
     screen.press("/node\r");
-    wait_says(&mut screen, &["No node can take brow-node-", "match", "Check node_selector, tolerations and resources"]);
+    wait_says(
+        &mut screen,
+        &["No node can take brow-node-", "0/1 nodes are available", "Check node_selector, tolerations and resources"],
+    );
     screen.resize(80, 24);
     wait_says(&mut screen, &["No node can take brow-node-", "Check node_selector"]);
     screen.press("X");
