@@ -152,10 +152,12 @@ fn each_missing_right_is_named_and_the_role_that_is_copied_grants_it() {
     screen.press("X");
     screen.wait("the refusal", |text| text.contains("no right to delete pods"));
     screen.press("L");
-    screen.press("/delete pods\r");
-    screen.press("\r");
+    screen.press("/delete resource\r\r");
     grant(&mut screen, &nobody, "delete", "pods");
-    screen.press("\x1bL3X");
+    until("the forward is back on the pod that stayed", || page(&address).contains("hello from the vpc"));
+    screen.press("\x1b");
+    screen.wait_gone("delete resource");
+    screen.press("L3X");
     until("the pod is gone", || nobody.namespace.pods().is_empty());
     screen.signal(rustix::process::Signal::TERM);
     assert!(screen.wait_end().success());
