@@ -139,10 +139,8 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     facts.extend(forward.map(|forward| (scene.get("view.forward"), forwards::local(scene, forward))));
     let address = target.address.to_string();
     let next = (forward.is_none() && pod.is_none()).then(|| {
-        let port = match target.local_port {
-            0 => scene.model.ports.get(&target.name).copied(),
-            port => Some(port),
-        };
+        let remembered = scene.model.ports.get(&target.name).copied();
+        let port = Some(target.local_port).filter(|port| *port != 0).or(remembered);
         let key = if port.is_some() { "view.connect-does" } else { "view.connect-does-any" };
         let port = port.map(|port| port.to_string()).unwrap_or_default();
         let parts = [("place", place.as_str()), ("ttl", &ttl), ("port", &port), ("address", &address)];

@@ -281,6 +281,14 @@ impl Screen {
         }
     }
 
+    /// Takes in what the program writes for so long.
+    pub fn look(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while let Ok(bytes) = self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            self.take(&bytes);
+        }
+    }
+
     /// Waits until the screen contains a text.
     #[track_caller]
     pub fn wait_for(&mut self, needle: &str) -> String {
