@@ -7,11 +7,15 @@ mod bridge;
 mod cluster;
 #[path = "cluster/forward.rs"]
 mod forward;
+#[path = "cluster/server.rs"]
+mod server;
 #[path = "cluster/testpod.rs"]
 mod testpod;
 #[path = "cluster/wire.rs"]
 mod wire;
 
+#[path = "tunnel/databases.rs"]
+mod databases;
 #[path = "tunnel/ends.rs"]
 mod ends;
 #[path = "tunnel/errors.rs"]

@@ -25,10 +25,11 @@ const DIAGNOSIS: Duration = Duration::from_secs(14);
 /// How long after its timeout a relay's end may arrive here: the way back, and the second that containerd takes.
 const GIVING_UP: Duration = Duration::from_secs(3);
 
-/// The tunnels of every cluster; those of one cluster share what was learned about its protocols.
+/// The tunnels of every cluster; those of one cluster share what was learned about its protocols, unless the config asks
+/// for one.
 pub struct Routes {
     clusters: Clusters,
-    tunnels: Mutex<BTreeMap<String, Tunnels>>,
+    tunnels: Mutex<BTreeMap<(String, Option<Protocol>), Tunnels>>,
 }
 
 impl Routes {
@@ -38,14 +39,14 @@ impl Routes {
 
     /// Drops what is known of a cluster: its next tunnel starts from a new client.
     pub async fn forget(&self, cluster: &str) {
-        self.tunnels.lock().await.remove(cluster);
+        self.tunnels.lock().await.retain(|(known, _), _| known != cluster);
     }
 
     async fn lease(&self, via: &Via, forced: Option<Protocol>, spares: usize) -> Result<Lease, Fault> {
         let cluster = &via.pod.cluster;
         let client = self.clusters.client(cluster).await?;
         let mut all = self.tunnels.lock().await;
-        let tunnels = all.entry(cluster.clone()).or_insert_with(|| Tunnels::new(client, forced));
+        let tunnels = all.entry((cluster.clone(), forced)).or_insert_with(|| Tunnels::new(client, forced));
         let route = tunnel::Route { namespace: via.pod.namespace.clone(), pod: via.pod.name.clone(), port: via.port };
         Ok(tunnels.lease(route, LeaseOptions { spares, ..LeaseOptions::default() }))
     }

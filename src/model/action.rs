@@ -324,6 +324,13 @@ impl Model {
             Command::Rename => self.rename_target(),
             Command::Delete => self.ask_delete(),
             Command::Copy => self.copy_locals(out),
+            Command::Describe => {
+                let target = self.target_list.selected().and_then(|name| self.target(name));
+                match target.and_then(|target| self.fault_of_target(target)).cloned() {
+                    Some(fault) => self.dialogs.push(Dialog::Fault(fault)),
+                    None => return false,
+                }
+            }
             _ => return false,
         }
         true
@@ -486,6 +493,13 @@ impl Model {
                 let entries = self.log.shown().cloned().collect::<Vec<_>>();
                 self.note(Grade::Info, Happening::Copied, entries.len().to_string(), "");
                 out.push(Effect::CopyEntries(entries));
+            }
+            Command::Describe | Command::Accept => {
+                let read = self.log.shown().next_back().map(|entry| entry.what.clone());
+                match read {
+                    Some(Happening::Failed(fault)) => self.dialogs.push(Dialog::Fault(*fault)),
+                    Some(_) | None => return false,
+                }
             }
             Command::Cancel if !self.log.filter.value().is_empty() => self.log.filter.reset(),
             Command::Cancel => {

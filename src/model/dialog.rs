@@ -188,6 +188,24 @@ impl FormField {
     }
 }
 
+impl Dialog {
+    /// The fault that it shows, ready to be copied.
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Fault(fault)
+            | Self::Describe { text: Some(Err(fault)), .. }
+            | Self::PodLog { ended: Some(Some(fault)), .. } => Some(fault),
+            Self::TargetForm(_)
+            | Self::Rename { .. }
+            | Self::AskTtl { .. }
+            | Self::Confirm { .. }
+            | Self::Help { .. }
+            | Self::Describe { .. }
+            | Self::PodLog { .. } => None,
+        }
+    }
+}
+
 impl Model {
     /// Gives an action to the topmost dialog; it is taken off, works, and stays off where it is done with.
     pub(super) fn in_dialog(&mut self, action: Action, out: &mut Vec<Effect>) {
@@ -196,6 +214,9 @@ impl Model {
         };
         self.unarranged = true;
         let at = self.dialogs.len();
+        if let (Some(fault), Action::Do(Command::Copy)) = (dialog.fault(), &action) {
+            out.push(Effect::CopyFault(Box::new(fault.clone())));
+        }
         let kept = match dialog {
             Dialog::TargetForm(form) => self.in_form(form, action, out),
             Dialog::Rename { name, field } => self.in_rename(name, field, action, out),
@@ -218,10 +239,6 @@ impl Model {
             }
             Dialog::Fault(fault) => match action {
                 Action::Do(Command::Cancel | Command::Accept | Command::Quit) => None,
-                Action::Do(Command::Copy) => {
-                    out.push(Effect::CopyFault(Box::new(fault.clone())));
-                    Some(Dialog::Fault(fault))
-                }
                 _ => Some(Dialog::Fault(fault)),
             },
         };

@@ -69,6 +69,8 @@ pub struct Model {
     pub pods: BTreeMap<PodKey, ProxyPod>,
     /// Pods asked for and not yet answered.
     pub requests: BTreeMap<RequestId, PodRequest>,
+    /// Why the last pod asked for was refused, by target, until the next is asked for.
+    pub refused: BTreeMap<String, Fault>,
     /// Pods that this run created.
     pub created: BTreeSet<PodKey>,
     /// Pods that are being deleted on our order, with the phase they had.
@@ -123,6 +125,7 @@ impl Model {
             deleted: Vec::new(),
             pods: BTreeMap::new(),
             requests: BTreeMap::new(),
+            refused: BTreeMap::new(),
             created: BTreeSet::new(),
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),

@@ -1,6 +1,9 @@
 //! Opens tunnels: the upgrade request of each protocol, and which protocol to ask for.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -14,6 +17,14 @@ use super::{Error, Protocol, Route, error::chain, receive::lock, transport::Tran
 /// How long one attempt may take. A gateway that swallows an upgrade is noticed by this alone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long others wait for the outcome of the first attempts, which settle the protocol for all. They do not wait longer:
+/// the network may be back by the time that an attempt begun before gives up.
+const TURN: Duration = Duration::from_secs(1);
+
+/// For how long a protocol that is not the best is taken to be the best that passes. A gateway that had a bad moment, or
+/// was replaced, should not cost the speed of a whole day.
+const REMEMBERED: Duration = Duration::from_mins(10);
+
 /// The subprotocol of port-forwarding in SPDY, and inside a WebSocket.
 const SPDY: &str = "portforward.k8s.io";
 const SPDY_IN_WEB_SOCKET: &str = "SPDY/3.1+portforward.k8s.io";
@@ -26,7 +37,9 @@ const ANSWER: usize = 16 * 1024;
 pub(super) struct Dialer {
     client: kube::Client,
     forced: Option<Protocol>,
-    worked: Mutex<Option<Protocol>>,
+    worked: Mutex<Option<(Protocol, Instant)>>,
+    /// Held while it is not settled which protocol works.
+    settling: tokio::sync::Mutex<()>,
 }
 
 /// An attempt that brought no tunnel.
@@ -40,39 +53,63 @@ struct Failure {
 
 impl Dialer {
     pub(super) fn new(client: kube::Client, forced: Option<Protocol>) -> Self {
-        Self { client, forced, worked: Mutex::new(None) }
+        Self { client, forced, worked: Mutex::default(), settling: tokio::sync::Mutex::default() }
     }
 
     /// The protocol that is used, as far as that is settled.
     pub(super) fn settled(&self) -> Option<Protocol> {
-        self.forced.or(*lock(&self.worked))
+        self.forced.or(lock(&self.worked).map(|(protocol, _)| protocol))
+    }
+
+    fn settle(&self, protocol: Protocol) {
+        let mut worked = lock(&self.worked);
+        // What is confirmed again is not remembered for longer: the better ones are to be tried again.
+        if worked.is_none_or(|(known, at)| known != protocol || at.elapsed() >= REMEMBERED) {
+            *worked = Some((protocol, Instant::now()));
+        }
+    }
+
+    /// The protocols to try, in order.
+    fn order(&self) -> Vec<Protocol> {
+        if let Some(forced) = self.forced {
+            return vec![forced];
+        }
+        let mut order = Protocol::ALL.to_vec();
+        if let Some((protocol, at)) = *lock(&self.worked)
+            && at.elapsed() < REMEMBERED
+        {
+            order.retain(|other| *other != protocol);
+            order.insert(0, protocol);
+        }
+        order
+    }
+
+    /// Waits while another attempt is finding out which protocol works.
+    async fn settling(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        if self.settled().is_some() {
+            return None;
+        }
+        let turn = tokio::time::timeout(TURN, self.settling.lock()).await.ok();
+        if self.settled().is_some() { None } else { turn }
     }
 
     /// Opens a connection for `route`, falling back from protocol to protocol. With `ahead`, none is opened in a
     /// protocol whose connections reach the pod at once: [`Error::Closed`] says that there was no other.
     pub(super) async fn dial(&self, route: &Route, ahead: bool) -> Result<(Protocol, Transport), Error> {
         check(route)?;
-        let first = self.settled();
-        let mut others = Protocol::ALL.to_vec();
-        if let Some(first) = first {
-            others.retain(|other| *other != first);
-            others.insert(0, first);
-        }
-        if self.forced.is_some() {
-            others.truncate(1);
-        }
+        let _turn = self.settling().await;
         let mut worst: Option<Failure> = None;
-        for protocol in others {
+        for protocol in self.order() {
             if ahead && protocol == Protocol::V4 {
                 if worst.is_some() {
-                    *lock(&self.worked) = Some(Protocol::V4);
+                    self.settle(Protocol::V4);
                 }
                 return Err(Error::Closed);
             }
             let attempt = tokio::time::timeout(PATIENCE, self.upgrade(protocol, route)).await;
             let failure = match attempt {
                 Ok(Ok(transport)) => {
-                    *lock(&self.worked) = Some(protocol);
+                    self.settle(protocol);
                     return Ok((protocol, transport));
                 }
                 Ok(Err(failure)) => failure,

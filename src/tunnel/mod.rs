@@ -44,7 +44,7 @@ pub use splice::{splice, splice_and_sum};
 pub use stream::Stream;
 
 /// How a tunnel speaks to the API server, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// SPDY/3.1 after an HTTP/1.1 upgrade: what `kubectl port-forward` speaks. Any API server knows it.
     Spdy,

@@ -108,7 +108,11 @@ impl Pool {
     /// Dials, unless another does already, and gives a stream on the new tunnel.
     pub(super) async fn connect(&self) -> Result<Stream, Error> {
         if self.dialer.settled() == Some(Protocol::V4) {
-            return self.dial(false).await?.ok_or(Error::Closed);
+            // A better protocol may have come up: then the stream is on its tunnel.
+            return match self.dial(false).await? {
+                Some(stream) => Ok(stream),
+                None => self.take().ok_or(Error::Closed),
+            };
         }
         let asked = Instant::now();
         let _turn = self.dialing.lock().await;

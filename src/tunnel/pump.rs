@@ -315,15 +315,14 @@ impl Pump {
         }
         let before = since.checked_sub(Duration::from_secs(1)).unwrap_or(since);
         let waiting = self.session.all().iter().any(|shared| {
-            !self.clogs.iter().any(|clog| Arc::ptr_eq(clog, shared))
-                && lock(&shared.state).active.is_some_and(|at| at >= before)
+            !self.clogs.iter().any(|clog| Arc::ptr_eq(clog, shared)) && lock(&shared.state).is_waiting(before)
         });
         if !waiting {
             return;
         }
         for shared in &self.clogs {
             let mut state = lock(&shared.state);
-            if state.taken.is_some_and(|at| at > since) {
+            if state.taken.is_some_and(|at| at.elapsed() < PATIENCE) {
                 // Slow, but it reads.
                 continue;
             }

@@ -27,6 +27,10 @@ const SMALL: usize = 8 * 1024;
 /// How much of the error stream's text is kept.
 const TEXT: usize = 4 * 1024;
 
+/// More than this in all, and the last less than [`LULL`] ago, is a flow.
+const FLOW: u64 = 64 * 1024;
+const LULL: Duration = Duration::from_millis(100);
+
 /// How long the end of the data waits for the verdict of the error stream. The node sends both at once.
 const VERDICT: Duration = Duration::from_millis(500);
 
@@ -72,8 +76,10 @@ pub(super) struct Receive {
     pub clogged: bool,
     /// The handle was dropped: whatever comes is thrown away.
     pub abandoned: bool,
-    /// When bytes were last exchanged, either way.
-    pub active: Option<Instant>,
+    /// When bytes were last sent, the opening included.
+    pub sent: Option<Instant>,
+    /// When bytes were last received.
+    received: Option<Instant>,
     /// When the reader last took bytes.
     pub taken: Option<Instant>,
     /// All bytes received.
@@ -109,11 +115,27 @@ impl Receive {
     /// Takes bytes from the tunnel.
     pub(super) fn push(&mut self, bytes: Bytes) {
         self.total += bytes.len() as u64;
-        self.active = Some(Instant::now());
+        self.received = Some(Instant::now());
         if !self.abandoned && self.fin.is_none() && !bytes.is_empty() {
             self.bytes += bytes.len();
             self.queue.push_back(bytes);
         }
+    }
+
+    /// When bytes were last exchanged, either way.
+    pub(super) fn active(&self) -> Option<Instant> {
+        self.sent.max(self.received)
+    }
+
+    /// Whether much is on its way that has not arrived yet: in a download that is given up.
+    pub(super) fn is_flowing(&self) -> bool {
+        !self.is_over() && self.total > FLOW && self.received.is_some_and(|at| at.elapsed() < LULL)
+    }
+
+    /// Whether somebody waits for bytes, as far as that shows: what was sent last has no answer, or bytes were flowing at
+    /// `then`.
+    pub(super) fn is_waiting(&self, then: Instant) -> bool {
+        !self.abandoned && !self.is_over() && (self.sent > self.received || self.received.is_some_and(|at| at >= then))
     }
 
     /// The pod's side of the data has ended.

@@ -178,7 +178,7 @@ impl Session {
         if let Some(error) = &streams.closed {
             return Err(error.clone());
         }
-        lock(&shared.state).active = Some(std::time::Instant::now());
+        lock(&shared.state).sent = Some(std::time::Instant::now());
         if self.protocol == Protocol::V4 {
             let _ = shared.ids.set(Ids { error: 1, data: 0 });
             streams.slots.insert(0, Slot { shared: Arc::clone(shared), is_error: false });
@@ -288,8 +288,8 @@ impl Session {
         self.live.fetch_sub(1, Ordering::Relaxed);
         let mut state = lock(&shared.state);
         let (over, sent_fin) = (state.is_over(), state.sent_fin);
-        // Bytes that were on their way when the stream was given up: more will follow for up to a second.
-        let flowing = !over && state.active.is_some_and(|at| at.elapsed().as_millis() < 100) && state.total > 1 << 16;
+        // Much that nobody reads is on its way: an own tunnel is closed rather than emptied.
+        let flowing = state.is_flowing();
         state.abandon();
         let unclog = state.unclog();
         state.sent_fin = true;

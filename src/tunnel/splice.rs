@@ -244,11 +244,15 @@ impl Splice<'_> {
             }
             let peer = peer::look(&self.local);
             if peer == Peer::Closed {
-                self.stream.finish();
+                // A reset stops what is flowing to nobody; an end would let it flow for another second. Either way the
+                // pod gets all that was sent.
+                if !lock(&self.stream.shared().state).is_flowing() {
+                    self.stream.finish();
+                }
                 return Poll::Ready(Ok(()));
             }
             let Some(ended) = self.local_end else { return Poll::Pending };
-            let active = lock(&self.stream.shared().state).active.unwrap_or(ended);
+            let active = lock(&self.stream.shared().state).active().unwrap_or(ended);
             let limit = if active > ended || peer == Peer::Unknown { ANSWERING } else { THINKING };
             if active.max(ended).elapsed() >= limit {
                 self.stream.finish();

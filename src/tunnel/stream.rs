@@ -71,7 +71,7 @@ impl Stream {
             if state.sent_fin {
                 return Err(Error::Closed);
             }
-            state.active = Some(std::time::Instant::now());
+            state.sent = Some(std::time::Instant::now());
         }
         if self.shared.ids.get().is_none() {
             return self.session.start(&self.shared, self.port, Some(buffer));

@@ -90,7 +90,7 @@ pub async fn create(client: &Client, name: &str) {
                 socat("endless", ENDLESS, "", "EXEC:cat /dev/zero,nofork"),
                 socat("slow", SLOW, "", "SYSTEM:head -c 1 >/dev/null; sleep 3; echo answer,nofork"),
                 socat("bye", BYE, "", "EXEC:echo bye,nofork"),
-                socat("reset", RESET, ",linger=0", "SYSTEM:head -c 1 >/dev/null"),
+                socat("reset", RESET, ",linger=0,end-close", "SYSTEM:head -c 1 >/dev/null"),
                 socat("deaf", DEAF, "", "SYSTEM:head -c 1 >/dev/null; sleep 300,nofork"),
                 socat("relay", RELAY, "", "SYSTEM:IFS= read -r t && exec socat STDIO \"TCP:$t\",nofork"),
             ],

@@ -1,6 +1,7 @@
 //! A person at a terminal: the real binary in a pseudo-terminal, its screen read back, keys pressed.
 #![allow(dead_code, reason = "each story uses the part it needs")]
 
+pub mod arrange;
 pub mod kube;
 
 use std::io::{Read, Write};

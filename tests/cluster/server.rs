@@ -1,0 +1,165 @@
+//! Servers that a test starts on the private network, which pods reach and whose clients are on this machine.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// This machine's own address in the private network of the test cluster.
+const PRIVATE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1));
+
+/// A free port there; nothing, said aloud, where there is no such network.
+async fn free() -> Option<SocketAddr> {
+    match TcpListener::bind((PRIVATE, 0)).await {
+        Ok(listener) => listener.local_addr().ok(),
+        Err(error) => {
+            eprintln!("SKIPPED: {PRIVATE} is not ours, so a server could not be reached by pods: {error}");
+            None
+        }
+    }
+}
+
+/// Whether a program is installed; says aloud where it is not.
+fn is_installed(program: &Path) -> bool {
+    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    if !found {
+        eprintln!("SKIPPED: {} is not installed", program.display());
+    }
+    found
+}
+
+async fn until_it_answers(address: SocketAddr, child: &mut Child) {
+    let answers = async {
+        while TcpStream::connect(address).await.is_err() {
+            assert!(child.try_wait().expect("a child").is_none(), "the server ended at once");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), answers).await.expect("the server answers");
+}
+
+/// A PostgreSQL of its own, with TLS, that trusts everybody. Ends when dropped.
+pub struct Postgres {
+    /// Where it listens.
+    pub address: SocketAddr,
+    bin: PathBuf,
+    data: PathBuf,
+    child: Child,
+    _dir: TempDir,
+}
+
+impl Postgres {
+    /// Starts it; nothing, said aloud, where it is not installed.
+    pub async fn start() -> Option<Self> {
+        let address = free().await?;
+        let Some(bin) = Self::bin() else {
+            eprintln!("SKIPPED: PostgreSQL is not installed");
+            return None;
+        };
+        if !is_installed(Path::new("openssl")) || !is_installed(Path::new("pgbench")) {
+            return None;
+        }
+        let dir = TempDir::new().expect("a directory");
+        if rustix::process::geteuid().is_root() {
+            let (user, group) = (id("-u"), id("-g"));
+            chown(dir.path(), Some(user), Some(group)).expect("its owner changed");
+        }
+        let data = dir.path().join("data");
+        let path = |path: &Path| path.to_str().expect("text").to_owned();
+        quiet(&mut Self::own(&bin.join("initdb"), &["-D", &path(&data), "-A", "trust", "-U", "postgres", "-N"]));
+        std::fs::write(data.join("pg_hba.conf"), "host all all 0.0.0.0/0 trust\n").expect("written");
+        let (key, certificate) = (path(&data.join("server.key")), path(&data.join("server.crt")));
+        let options = ["-nodes", "-subj", "/CN=test", "-keyout", &key, "-out", &certificate];
+        quiet(&mut Self::own(Path::new("openssl"), &[&["req", "-new", "-x509"], &options[..]].concat()));
+        let port = address.port().to_string();
+        let mut server = Self::own(&bin.join("postgres"), &["-D", &path(&data), "-p", &port]);
+        server.args(["-h", &address.ip().to_string(), "-k", "", "-c", "ssl=on", "-c", "fsync=off"]);
+        server.args(["-c", "timezone=UTC"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = server.spawn().expect("started");
+        until_it_answers(address, &mut child).await;
+        Some(Self { address, bin, data, child, _dir: dir })
+    }
+
+    /// Debian keeps each version's programs in a directory of its own.
+    fn bin() -> Option<PathBuf> {
+        let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+        versions.filter_map(|entry| Some(entry.ok()?.path().join("bin"))).find(|bin| bin.join("initdb").exists())
+    }
+
+    /// A command as the user that PostgreSQL insists on: not root. It dies with the test.
+    fn own(program: &Path, arguments: &[&str]) -> Command {
+        let mut command = if rustix::process::geteuid().is_root() {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=KILL"]);
+            command.arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command.args(arguments).current_dir("/");
+        command
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let data = self.data.to_str().unwrap_or_default();
+        let stop = ["-D", data, "-m", "immediate", "-s", "stop"];
+        let _ = Self::own(&self.bin.join("pg_ctl"), &stop).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let _ = self.child.wait();
+    }
+}
+
+/// A number of the user `postgres`.
+fn id(option: &str) -> u32 {
+    let output = Command::new("id").args([option, "postgres"]).output().expect("id");
+    String::from_utf8_lossy(&output.stdout).trim().parse().expect("a user named postgres")
+}
+
+fn quiet(command: &mut Command) {
+    let output = command.stdin(Stdio::null()).output().expect("run");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A Redis of its own. Ends when dropped.
+pub struct Redis {
+    /// Where it listens.
+    pub address: SocketAddr,
+    child: Child,
+    _dir: TempDir,
+}
+
+impl Redis {
+    /// Starts it; nothing, said aloud, where it is not installed.
+    pub async fn start() -> Option<Self> {
+        let address = free().await?;
+        if !is_installed(Path::new("redis-server")) || !is_installed(Path::new("redis-benchmark")) {
+            return None;
+        }
+        let dir = TempDir::new().expect("a directory");
+        let mut server = Command::new("setpriv");
+        server.args(["--pdeathsig=KILL", "redis-server", "--bind", &address.ip().to_string(), "--save", ""]);
+        server.args(["--port", &address.port().to_string(), "--protected-mode", "no"]);
+        server.current_dir(dir.path()).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = server.spawn().expect("started");
+        until_it_answers(address, &mut child).await;
+        let mut socket = TcpStream::connect(address).await.expect("connected");
+        socket.write_all(b"PING\r\n").await.expect("taken");
+        let mut answer = [0; 7];
+        socket.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer, b"+PONG\r\n");
+        Some(Self { address, child, _dir: dir })
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
