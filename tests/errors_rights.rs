@@ -1,5 +1,6 @@
 //! Rights that are missing: which verb, where, and a role that grants it when it is applied as it was copied. And the
 //! manifest that is shipped: whoever has just those rights can do the whole of the main job.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
 

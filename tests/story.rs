@@ -1,4 +1,5 @@
 //! The main job, from the keyboard, against a real cluster: create, watch, forward, move bytes, kill, quit.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
 
