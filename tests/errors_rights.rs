@@ -186,13 +186,13 @@ fn the_manifest_is_all_that_the_main_job_needs() {
     screen.wait_for("Conditions:");
     screen.press("G");
     screen.wait("its events", |text| text.contains("Scheduled") || text.contains("Started"));
-    assert!(!screen.text().contains("403"), "{}", screen.text());
+    assert!(!screen.text().contains("(403)"), "{}", screen.text());
     screen.press("\x1b");
     screen.wait_gone("Esc close");
     screen.press("l");
     screen.wait_for("Esc close");
     screen.wait("the log, and that it goes on", |text| text.contains("follow") || text.contains("empty"));
-    assert!(!screen.text().contains("403"), "{}", screen.text());
+    assert!(!screen.text().contains("(403)"), "{}", screen.text());
     screen.press("\x1b");
     screen.wait_gone("Esc close");
     screen.press("X");
@@ -212,9 +212,6 @@ fn the_manifest_is_all_that_the_main_job_needs() {
     until("the pod is gone", || nobody.namespace.pods().is_empty());
     screen.press("4x");
     screen.wait_for("Nothing is forwarded");
-    screen.press("L");
-    assert!(!screen.wait_for("Details").is_empty() || !screen.text().contains("403"));
-    screen.press("L");
     quit(screen);
 }
 
