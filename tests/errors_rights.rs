@@ -27,9 +27,9 @@ impl Nobody {
         let name = &namespace.0;
         kubectl(&["-n", name, "create", "serviceaccount", "robot"]);
         let token = kubectl(&["-n", name, "create", "token", "robot", "--duration", "1h"]);
-        let home = Home::new(&format!(
-            "[[target]]\nname = \"web\"\ncluster = \"robots\"\naddress = \"10.99.0.10:8080\"\nttl = \"5m\"\n"
-        ));
+        let home = Home::new(
+            "[[target]]\nname = \"web\"\ncluster = \"robots\"\naddress = \"10.99.0.10:8080\"\nttl = \"5m\"\n",
+        );
         let all = Kubeconfig::of_cluster(admin)
             .user("robot", json!({ "token": token.trim() }))
             .context("robots", "brow", "robot", name);
