@@ -17,7 +17,7 @@ use crate::model::effect::Effect;
 use crate::model::event::{Event, StoreEvent};
 use crate::model::fault::Fault;
 use crate::model::settings::Settings;
-use crate::term::Term;
+use crate::term::{self, Term};
 use crate::text::{HelpSection, Text};
 use crate::view::{self, Hit, Look, Theme, ViewState};
 
@@ -52,6 +52,8 @@ pub struct App {
     view: ViewState,
     clicked: Option<(Instant, Hit)>,
     dressed: Option<Settings>,
+    /// What in them could not be used.
+    misfit: Option<Fault>,
     foreground: Vec<Effect>,
     zone: FixedOffset,
     quit: bool,
@@ -68,6 +70,7 @@ impl App {
             view: ViewState::default(),
             clicked: None,
             dressed: None,
+            misfit: None,
             foreground: Vec::new(),
             zone: *Local::now().offset(),
             quit: false,
@@ -88,8 +91,7 @@ impl App {
     /// # Errors
     /// Where the terminal can't be written or signals can't be heard.
     pub async fn run(&mut self, term: &mut Term) -> std::io::Result<()> {
-        let mut signals =
-            [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?];
+        let mut signals = signals()?;
         let mut queued = Vec::with_capacity(BATCH);
         let mut drawn: Option<Instant> = None;
         let mut stale = true;
@@ -108,10 +110,12 @@ impl App {
             };
             tokio::select! {
                 biased;
+                // The terminal has been given back and the panic reported.
+                () = term::panicked() => return Err(std::io::Error::other("a part of the program panicked")),
                 event = term.next() => {
                     self.tick();
                     match event {
-                        Some(Ok(event)) => self.on_terminal(event, term)?,
+                        Some(Ok(event)) => self.on_terminal(event, term).await?,
                         // The terminal is gone: the pane was closed.
                         Some(Err(_)) | None => self.update(Event::Terminate),
                     }
@@ -136,13 +140,22 @@ impl App {
     }
 
     /// Lets go of everything: forwards are closed, orders under way are finished, files are written.
+    ///
+    /// Somebody who asks a second time is not kept waiting for what does not end.
     pub async fn finish(self) {
+        let again = async {
+            match signals() {
+                Ok(mut signals) => any(&mut signals).await,
+                Err(_) => std::future::pending().await,
+            }
+        };
         // Nobody draws any more, but tasks still report: their events must not block them.
         let mut events = self.events;
         let drain = async move { while events.recv().await.is_some() {} };
         tokio::select! {
             () = self.effects.finish() => {}
             () = drain => {}
+            () = again => {}
         }
     }
 
@@ -152,9 +165,9 @@ impl App {
         let look = Look { theme: &self.theme, text: &self.text, hints: &hints, help: &self.help, zone: self.zone };
         let (model, view) = (&self.model, &mut self.view);
         term.draw(|frame| view::draw(frame, model, &look, view))?;
-        let page = self.view.page();
-        if page != self.model.page {
-            self.update(Event::Act(Action::Page(page)));
+        let (rows, reach) = (self.view.page(), self.view.reach());
+        if (rows, reach) != (self.model.page, self.model.reach) {
+            self.update(Event::Act(Action::Page { rows, reach }));
         }
         Ok(())
     }
@@ -189,6 +202,10 @@ impl App {
     /// told, and the last good one stays.
     fn dress(&mut self) {
         if self.dressed.as_ref() == Some(&self.model.settings) {
+            // Reading the same again has not mended it.
+            if let (None, Some(fault)) = (&self.model.config_fault, self.misfit.clone()) {
+                self.update_store(fault);
+            }
             return;
         }
         let settings = self.model.settings.clone();
@@ -204,8 +221,11 @@ impl App {
             Err(wrong) => faults.extend(wrong),
         }
         self.help = self.keymap.help(&self.text);
-        for fault in faults {
+        self.misfit = None;
+        // The first is the one to mend first, and so the last word.
+        for fault in faults.into_iter().rev() {
             let fault = Fault { thing: format!("{}:{}", self.model.config_path, fault.thing), ..fault };
+            self.misfit = Some(fault.clone());
             self.update_store(fault);
         }
     }
@@ -238,9 +258,9 @@ impl App {
         Ok(())
     }
 
-    fn on_terminal(&mut self, event: TermEvent, term: &mut Term) -> std::io::Result<()> {
+    async fn on_terminal(&mut self, event: TermEvent, term: &mut Term) -> std::io::Result<()> {
         match event {
-            TermEvent::Key(key) => self.on_key(key, term)?,
+            TermEvent::Key(key) => self.on_key(key, term).await?,
             TermEvent::Mouse(mouse) => self.on_mouse(mouse),
             TermEvent::Paste(text) => self.update(Event::Act(Action::Paste(text))),
             // The next frame measures the terminal itself.
@@ -249,12 +269,12 @@ impl App {
         Ok(())
     }
 
-    fn on_key(&mut self, key: KeyEvent, term: &mut Term) -> std::io::Result<()> {
+    async fn on_key(&mut self, key: KeyEvent, term: &mut Term) -> std::io::Result<()> {
         if key.kind == KeyEventKind::Release {
             return Ok(());
         }
         match (key.code, key.modifiers) {
-            (KeyCode::Char('z'), KeyModifiers::CONTROL) => term.suspend(),
+            (KeyCode::Char('z'), KeyModifiers::CONTROL) => term.suspend().await,
             (KeyCode::Char('l'), KeyModifiers::CONTROL) => term.redraw(),
             _ => {
                 if let Some(action) = self.keymap.resolve(&self.model, key) {
@@ -297,6 +317,11 @@ impl App {
         };
         self.update(Event::Act(action));
     }
+}
+
+/// The signals that ask the program to end.
+fn signals() -> std::io::Result<[Signal; 3]> {
+    Ok([signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?])
 }
 
 /// Waits for any of the signals that ask the program to end.

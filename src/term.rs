@@ -2,30 +2,91 @@
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossterm::event::{
-    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, EventStream,
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event, EventStream,
+    MouseEventKind,
 };
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
     enable_raw_mode,
 };
 use crossterm::{cursor, execute, queue};
+use futures::StreamExt;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Position, Rect};
 use ratatui::{Frame, Terminal};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// Whether the terminal is ours at the moment: the panic hook and the guard both give it back, once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Told when something has panicked.
+static PANICKED: Notify = Notify::const_new();
 
 /// The terminal, taken for as long as this lives.
 pub struct Term {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
     mouse: bool,
-    events: Option<EventStream>,
+    reader: Option<Reader>,
+}
+
+/// The task that reads the terminal's events.
+///
+/// It is not the loop that reads: crossterm goes round for ever on a terminal that was closed, as reading nothing, or
+/// an error, does not end its reading. There it may, until the program has heard the hang-up and ends.
+struct Reader {
+    events: mpsc::Receiver<io::Result<Event>>,
+    task: JoinHandle<()>,
+}
+
+/// Events read ahead of the loop.
+const AHEAD: usize = 64;
+/// How long a reader that is told to stop may take: it only waits, unless the terminal is gone.
+const STOP: Duration = Duration::from_millis(500);
+
+impl Reader {
+    fn start() -> Self {
+        let (sender, events) = mpsc::channel(AHEAD);
+        let task = tokio::spawn(async move {
+            let mut stream = EventStream::new();
+            while let Some(event) = stream.next().await {
+                if matches!(&event, Ok(Event::Mouse(mouse)) if is_idle(mouse.kind)) {
+                    continue;
+                }
+                if sender.send(event).await.is_err() {
+                    break;
+                }
+            }
+        });
+        Self { events, task }
+    }
+
+    /// Stops reading: from then on keys are somebody else's.
+    async fn stop(mut self) {
+        self.task.abort();
+        // A reader that does not stop has nothing to read any more.
+        let _stopped = timeout(STOP, &mut self.task).await;
+    }
+}
+
+/// Whether the mouse only moved. Nothing depends on where it is, so nothing is woken up by it.
+fn is_idle(kind: MouseEventKind) -> bool {
+    matches!(kind, MouseEventKind::Moved | MouseEventKind::Drag(_))
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Term {
-    /// Takes the terminal: raw mode, the alternate screen, bracketed paste and, where wished, the mouse.
+    /// Takes the terminal: raw mode, the alternate screen, bracketed paste and, where wished, the mouse. To be called
+    /// inside a runtime.
     ///
     /// # Errors
     /// Where standard input or output is no terminal, or it refuses.
@@ -40,7 +101,7 @@ impl Term {
         if terminal.is_err() {
             give_back();
         }
-        Ok(Self { terminal: terminal?, mouse, events: Some(EventStream::new()) })
+        Ok(Self { terminal: terminal?, mouse, reader: Some(Reader::start()) })
     }
 
     /// Draws a frame.
@@ -48,15 +109,19 @@ impl Term {
     /// # Errors
     /// Where the terminal can't be written: it was closed.
     pub fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        if !TAKEN.load(Ordering::SeqCst) {
+            // A panic elsewhere has given the terminal back; what it reported is not drawn over.
+            return Ok(());
+        }
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.draw(render)?;
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
 
     /// The terminal's events; `None` once the terminal is gone.
-    pub async fn next(&mut self) -> Option<io::Result<crossterm::event::Event>> {
-        match &mut self.events {
-            Some(events) => futures::StreamExt::next(events).await,
+    pub async fn next(&mut self) -> Option<io::Result<Event>> {
+        match &mut self.reader {
+            Some(reader) => reader.events.recv().await,
             None => None,
         }
     }
@@ -84,13 +149,15 @@ impl Term {
     ///
     /// # Errors
     /// Where the terminal can't be taken again.
-    pub fn suspend(&mut self) -> io::Result<()> {
+    pub async fn suspend(&mut self) -> io::Result<()> {
         // Nobody may read the keys that are the shell's now.
-        self.events = None;
+        if let Some(reader) = self.reader.take() {
+            reader.stop().await;
+        }
         give_back();
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP)?;
         enter(self.mouse)?;
-        self.events = Some(EventStream::new());
+        self.reader = Some(Reader::start());
         self.redraw()
     }
 
@@ -99,13 +166,16 @@ impl Term {
     /// # Errors
     /// Where the terminal can't be written.
     pub fn redraw(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // Not its `clear`: that asks the terminal where the cursor is, reads the answer beside the one place that reads
+        // events, and fails where none comes.
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::from((Position::ORIGIN, size)))
     }
 }
 
 impl Drop for Term {
     fn drop(&mut self) {
-        self.events = None;
+        self.reader = None;
         give_back();
     }
 }
@@ -138,11 +208,18 @@ fn give_back() {
     let _gone = disable_raw_mode();
 }
 
-/// Has a panic give the terminal back before it is reported.
+/// Has a panic give the terminal back before it is reported, and [`panicked`] end the loop, whatever task it was in:
+/// what goes on with a part missing, on a terminal that is no longer its own, only does harm.
 pub fn restore_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         give_back();
         report(info);
+        PANICKED.notify_one();
     }));
+}
+
+/// Waits until something has panicked, after [`restore_on_panic`].
+pub async fn panicked() {
+    PANICKED.notified().await;
 }

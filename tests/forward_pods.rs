@@ -1,4 +1,5 @@
 //! A forward whose pod comes, goes, moves, and loses its tunnel.
+#![allow(clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod forward_fake;
 

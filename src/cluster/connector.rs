@@ -12,6 +12,7 @@ use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::TokioExecutor;
+use kube::client::middleware::AuthLayer;
 use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use kube::{Client, Config, Error};
 use tower::{BoxError, Service, ServiceBuilder};
@@ -28,6 +29,16 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// # Errors
 /// When the config names a proxy, certificate or login that cannot be used.
 pub fn client(config: &Config) -> Result<Client, Error> {
+    let auth = config.auth_layer()?;
+    let mut config = config.clone();
+    if auth.is_some() {
+        // kube would run the plugin once more for a client certificate; whoever gave a token has none.
+        config.auth_info.exec = None;
+    }
+    connect(&config, auth)
+}
+
+fn connect(config: &Config, auth: Option<AuthLayer>) -> Result<Client, Error> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
@@ -35,14 +46,14 @@ pub fn client(config: &Config) -> Result<Client, Error> {
     connector.set_keepalive(Some(KEEP_ALIVE));
     connector.set_happy_eyeballs_timeout(Some(Duration::from_millis(250)));
     let Some(proxy) = config.proxy_url.clone() else {
-        return stack(connector, config);
+        return stack(connector, config, auth);
     };
     match proxy.scheme_str() {
-        Some("socks5" | "socks5h") => stack(SocksV5::new(proxy, connector), config),
-        Some("http") => stack(tunnel(&proxy, connector), config),
+        Some("socks5" | "socks5h") => stack(SocksV5::new(proxy, connector), config, auth),
+        Some("http") => stack(tunnel(&proxy, connector), config, auth),
         Some("https") => {
             let connector = config.rustls_https_connector_with_connector(connector)?;
-            stack(tunnel(&proxy, connector), config)
+            stack(tunnel(&proxy, connector), config, auth)
         }
         Some(_) | None => Err(Error::ProxyProtocolUnsupported { proxy_url: Box::new(proxy) }),
     }
@@ -76,7 +87,7 @@ fn percent_decoded(text: &str) -> Vec<u8> {
     out
 }
 
-fn stack<C>(connector: C, config: &Config) -> Result<Client, Error>
+fn stack<C>(connector: C, config: &Config, auth: Option<AuthLayer>) -> Result<Client, Error>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
@@ -88,7 +99,7 @@ where
     let client = hyper_util::client::legacy::Builder::new(TokioExecutor::new()).build::<_, Body>(https);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
+        .option_layer(auth)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .map_response(|response: http::Response<hyper::body::Incoming>| {

@@ -3,6 +3,7 @@
 use std::io;
 
 use kube::Error;
+use kube::client::AuthError;
 use kube::core::Status;
 
 use crate::model::cluster::Link;
@@ -12,17 +13,36 @@ use crate::model::fault::{Fault, Grant, Remedy, What};
 pub fn fault(thing: &str, error: &Error, asked: Option<Grant>) -> (Link, Fault) {
     match error {
         Error::Api(status) => of_status(thing, status, asked),
-        Error::Auth(error) => (Link::Unauthorized, Fault::new(What::PluginFailed, thing, plugin_words(error))),
+        Error::Auth(error) => login(thing, error),
         Error::ProxyProtocolUnsupported { .. } | Error::ProxyProtocolDisabled { .. } => {
             (Link::Unreachable, Fault::new(What::ApiProxy, thing, chain(error)))
         }
         Error::RustlsTls(_) | Error::TlsRequired => (Link::Unreachable, Fault::new(What::Tls, thing, chain(error))),
         Error::SerdeError(_) => (Link::Unreachable, Fault::new(What::Server, thing, chain(error))),
         other => {
+            // A login that is renewed on the way fails within the request.
+            if let Some(error) = auth_error(other) {
+                return login(thing, error);
+            }
             let detail = chain(other);
             (Link::Unreachable, Fault::new(transport(&detail), thing, detail))
         }
     }
+}
+
+fn login(thing: &str, error: &AuthError) -> (Link, Fault) {
+    (Link::Unauthorized, Fault::new(What::PluginFailed, thing, plugin_words(error)))
+}
+
+fn auth_error(error: &Error) -> Option<&AuthError> {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// The right that a request on pods needs.
@@ -71,10 +91,11 @@ fn of_status(thing: &str, status: &Status, asked: Option<Grant>) -> (Link, Fault
 
 /// The kind of a transport error. hyper, rustls and the proxies hide their kinds behind boxes; their words are stable.
 fn transport(words: &str) -> What {
+    let words = words.to_ascii_lowercase();
     let has = |needle: &str| words.contains(needle);
-    if has("certificate") || has("invalid peer") || has("tls") || has("TLS") || has("corrupt message") {
+    if has("certificate") || has("invalid peer") || has("tls") || has("corrupt message") || has("fatal alert") {
         What::Tls
-    } else if has("tunnel error") || has("SOCKS") || has("socks") || has("proxy") {
+    } else if has("tunnel error") || has("socks") || has("proxy") {
         What::ApiProxy
     } else if has("timed out") || has("deadline") || has("timeout") {
         What::TimedOut
@@ -83,9 +104,9 @@ fn transport(words: &str) -> What {
     }
 }
 
-fn plugin_words(error: &kube::client::AuthError) -> String {
+fn plugin_words(error: &AuthError) -> String {
     match error {
-        kube::client::AuthError::AuthExecRun { out, .. } => {
+        AuthError::AuthExecRun { out, .. } => {
             let said = String::from_utf8_lossy(&out.stderr).trim().to_owned();
             let status = out.status.to_string();
             if said.is_empty() { status } else { format!("{status}: {said}") }
@@ -93,6 +114,9 @@ fn plugin_words(error: &kube::client::AuthError) -> String {
         other => chain(other),
     }
 }
+
+/// What layers say that only pass a failure on.
+const WRAPPINGS: [&str; 2] = ["ServiceError: ", "client error (Connect): "];
 
 /// An error and its causes in one line; a cause that its parent has already quoted is not said twice.
 pub fn chain(error: &dyn std::error::Error) -> String {
@@ -106,5 +130,9 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    words
+    let mut bare = words.as_str();
+    for wrapping in WRAPPINGS {
+        bare = bare.strip_prefix(wrapping).unwrap_or(bare);
+    }
+    bare.to_owned()
 }

@@ -10,12 +10,15 @@ mod plugin;
 mod probe;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::model::cluster::Context;
 use crate::model::fault::{Fault, What};
@@ -25,6 +28,9 @@ pub use fault::{fault, grant, of_io};
 pub use probe::keep;
 
 use plugin::Stderr;
+
+/// How long a login plugin that failed is not run again for those who only try again: it may open a browser each time.
+const PLUGIN_REST: Duration = Duration::from_secs(25);
 
 /// The contexts of a kubeconfig, and the clients made so far. Cheap to clone: all clones are one.
 #[derive(Clone, Default)]
@@ -41,8 +47,18 @@ struct Inner {
 /// One context. The lock is held while the client is made, so that a login plugin runs once however many ask.
 #[derive(Default)]
 struct Slot {
-    client: Mutex<Option<Client>>,
+    made: Mutex<Made>,
     stderr: Option<Stderr>,
+    /// What the kubeconfig says to do where the plugin is missing.
+    install_hint: Option<String>,
+}
+
+/// What came of making a client.
+#[derive(Default)]
+struct Made {
+    client: Option<Client>,
+    /// When the login plugin failed last, and how.
+    failed: Option<(Instant, Fault)>,
 }
 
 impl Clusters {
@@ -51,11 +67,7 @@ impl Clusters {
     /// # Errors
     /// [`What::NoKubeconfig`] where there is none, [`What::KubeconfigBroken`] where one can't be read or parsed.
     pub fn read(explicit: Option<&Path>) -> Result<(Self, Vec<Context>), Fault> {
-        let mut kubeconfig = match explicit {
-            Some(path) => Kubeconfig::read_from(path),
-            None => Kubeconfig::read(),
-        }
-        .map_err(|error| unreadable(explicit, &error))?;
+        let mut kubeconfig = read(explicit)?;
         let mut slots = BTreeMap::new();
         let contexts: Vec<Context> =
             kubeconfig.contexts.iter().map(|named| project(&kubeconfig, &named.name)).collect();
@@ -70,7 +82,8 @@ impl Clusters {
             let stderr = Stderr::new().ok();
             plugin::tame(exec, stderr.as_ref());
             for context in contexts.iter().filter(|context| context.user == user.name) {
-                slots.insert(context.name.clone(), Slot { stderr: stderr.clone(), ..Slot::default() });
+                let install_hint = exec.install_hint.clone();
+                slots.insert(context.name.clone(), Slot { stderr: stderr.clone(), install_hint, ..Slot::default() });
             }
         }
         Ok((Self { inner: Arc::new(Inner { kubeconfig, slots }) }, contexts))
@@ -79,31 +92,47 @@ impl Clusters {
     /// The client for a context, made when it is first asked for.
     ///
     /// # Errors
-    /// [`What::UnknownContext`]; [`What::KubeconfigBroken`] where the context is incomplete or names missing files;
-    /// [`What::PluginFailed`] for an exec plugin.
+    /// [`What::UnknownContext`]; [`What::ContextBroken`] where the context is incomplete or names missing files;
+    /// [`What::PluginFailed`] and [`What::PluginMissing`] for an exec plugin, with what it wrote on stderr.
     pub async fn client(&self, context: &str) -> Result<Client, Fault> {
         let slot = self.slot(context)?;
-        let mut made = slot.client.lock().await;
-        if let Some(client) = &*made {
+        let mut made = slot.made.lock().await;
+        if let Some(client) = &made.client {
             return Ok(client.clone());
         }
+        if let Some((_, fault)) = made.failed.as_ref().filter(|(at, _)| at.elapsed() < PLUGIN_REST) {
+            return Err(fault.clone());
+        }
+        let broken = |words| Fault::new(What::ContextBroken, context, words);
+        self.check_user(context).map_err(broken)?;
         let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
         let config = Config::from_custom_kubeconfig(self.inner.kubeconfig.clone(), &options)
             .await
-            .map_err(|error| Fault::new(What::KubeconfigBroken, context, fault::chain(&error)))?;
+            .map_err(|error| broken(fault::chain(&error)))?;
+        let before = slot.stderr.as_ref().map_or(0, Stderr::length);
         // An exec plugin runs in here, and takes the time it takes.
-        let client = tokio::task::spawn_blocking(move || connector::client(&config))
+        let result = tokio::task::spawn_blocking(move || connector::client(&config))
             .await
             .map_err(|error| Fault::new(What::PluginFailed, context, error.to_string()))?
-            .map_err(|error| fault(context, &error, None).1)?;
-        *made = Some(client.clone());
-        Ok(client)
+            .map_err(|error| fault(context, &error, None).1);
+        match result {
+            Ok(client) => {
+                *made = Made { client: Some(client.clone()), failed: None };
+                Ok(client)
+            }
+            Err(fault) if fault.what == What::PluginFailed => {
+                let fault = slot.explained(fault, before);
+                made.failed = Some((Instant::now(), fault.clone()));
+                Err(fault)
+            }
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Drops the client of a context, so that the next one logs in anew.
     pub async fn forget(&self, context: &str) {
         if let Ok(slot) = self.slot(context) {
-            *slot.client.lock().await = None;
+            *slot.made.lock().await = Made::default();
         }
     }
 
@@ -113,9 +142,84 @@ impl Clusters {
         tokio::task::spawn_blocking(move || stderr.news()).await.ok().flatten()
     }
 
+    /// The API server of a context, to be named where it cannot be reached, and the proxy on the way to it.
+    fn server(&self, context: &str) -> (String, Option<String>) {
+        let (_, cluster) = self.entries(context);
+        let proxy = cluster.and_then(|cluster| cluster.proxy_url.clone()).filter(|proxy| !proxy.is_empty());
+        let proxy = proxy.or_else(|| {
+            // As kube's config reads them.
+            ["HTTPS_PROXY", "https_proxy"]
+                .into_iter()
+                .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
+        });
+        (cluster.and_then(|cluster| cluster.server.clone()).unwrap_or_default(), proxy.map(|url| without_login(&url)))
+    }
+
+    /// A user that is not there would be a login without credentials, and a puzzling 401.
+    fn check_user(&self, context: &str) -> Result<(), String> {
+        let user = self.entries(context).0.and_then(|context| context.user.clone()).unwrap_or_default();
+        let known = user.is_empty() || self.inner.kubeconfig.auth_infos.iter().any(|named| named.name == user);
+        if known { Ok(()) } else { Err(format!("it names the user “{user}”, which is not in the kubeconfig")) }
+    }
+
+    fn entries(&self, context: &str) -> (Option<&kube::config::Context>, Option<&kube::config::Cluster>) {
+        let kubeconfig = &self.inner.kubeconfig;
+        let context = kubeconfig.contexts.iter().find(|named| named.name == context);
+        let context = context.and_then(|named| named.context.as_ref());
+        let cluster = context.and_then(|at| kubeconfig.clusters.iter().find(|named| named.name == at.cluster));
+        (context, cluster.and_then(|named| named.cluster.as_ref()))
+    }
+
     fn slot(&self, context: &str) -> Result<&Slot, Fault> {
         self.inner.slots.get(context).ok_or_else(|| Fault::new(What::UnknownContext, context, ""))
     }
+}
+
+impl Slot {
+    /// A plugin's failure with what it wrote on stderr from `before` on and, where it could not be started, with what
+    /// the kubeconfig says to do then.
+    fn explained(&self, fault: Fault, before: u64) -> Fault {
+        let said = self.stderr.as_ref().and_then(|stderr| stderr.take_from(before));
+        // The shell's own words, 127 is what it ends with then (POSIX, 2.8.2).
+        let missing = fault.detail.contains("exit status: 127") || fault.detail.contains("os error 2");
+        let what = if missing { What::PluginMissing } else { fault.what };
+        let hint = self.install_hint.clone().filter(|_| missing);
+        let parts = [said.unwrap_or_else(|| fault.detail.clone()), hint.unwrap_or_default()];
+        let words: Vec<&str> = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).collect();
+        Fault { what, detail: words.join("\n"), ..fault }
+    }
+}
+
+/// A URL without user and password.
+fn without_login(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => url.to_owned(),
+    }
+}
+
+/// Reads and merges the kubeconfig files. As for kubectl, files that `KUBECONFIG` lists need not all be there.
+fn read(explicit: Option<&Path>) -> Result<Kubeconfig, Fault> {
+    let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    let mut paths: Vec<PathBuf> = match explicit {
+        Some(path) => vec![path.to_owned()],
+        None => std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty()).collect(),
+    };
+    if paths.is_empty() {
+        return Kubeconfig::read().map_err(|error| unreadable(Path::new("~/.kube/config"), &error));
+    }
+    let all = paths.clone();
+    if paths.len() > 1 {
+        paths.retain(|path| path.exists());
+    }
+    if paths.is_empty() {
+        let all = all.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        return Err(Fault::new(What::NoKubeconfig, all, ""));
+    }
+    paths.iter().try_fold(Kubeconfig::default(), |merged, path| {
+        let next = Kubeconfig::read_from(path).and_then(|next| merged.merge(next));
+        next.map_err(|error| unreadable(path, &error))
+    })
 }
 
 /// A context as the model knows it.
@@ -135,17 +239,18 @@ fn project(kubeconfig: &Kubeconfig, name: &str) -> Context {
     }
 }
 
-fn unreadable(explicit: Option<&Path>, error: &KubeconfigError) -> Fault {
-    let looked_at = match (explicit, error) {
-        (_, KubeconfigError::ReadConfig(_, path)) => path.display().to_string(),
-        (Some(path), _) => path.display().to_string(),
-        (None, _) => std::env::var("KUBECONFIG").unwrap_or_else(|_| "~/.kube/config".to_owned()),
-    };
+fn unreadable(path: &Path, error: &KubeconfigError) -> Fault {
+    let path = if let KubeconfigError::ReadConfig(_, path) = error { path } else { path };
     let missing = match error {
-        KubeconfigError::ReadConfig(io, _) => io.kind() == std::io::ErrorKind::NotFound,
+        KubeconfigError::ReadConfig(io, _) => io.kind() == ErrorKind::NotFound,
         KubeconfigError::FindPath => true,
         _ => false,
     };
-    let what = if missing { What::NoKubeconfig } else { What::KubeconfigBroken };
-    Fault::new(what, looked_at, fault::chain(error))
+    if missing {
+        return Fault::new(What::NoKubeconfig, path.display().to_string(), "");
+    }
+    let words = fault::chain(error);
+    // The parser draws a picture of the line below its words.
+    let words = words.lines().next().unwrap_or_default();
+    Fault::new(What::KubeconfigBroken, path.display().to_string(), words)
 }

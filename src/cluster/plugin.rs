@@ -29,16 +29,34 @@ impl Stderr {
 
     /// What came since the last call. Reads a file, and so blocks.
     pub fn news(&self) -> Option<String> {
+        self.take_from(self.read.load(Ordering::Relaxed))
+    }
+
+    /// What came from a place in the file on; it is no news any more. Reads a file, and so blocks.
+    pub fn take_from(&self, start: u64) -> Option<String> {
         let mut file = File::open(self.file.path()).ok()?;
-        file.seek(SeekFrom::Start(self.read.load(Ordering::Relaxed))).ok()?;
+        file.seek(SeekFrom::Start(start)).ok()?;
         let mut bytes = Vec::new();
         file.take(MOST).read_to_end(&mut bytes).ok()?;
-        self.read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.read.fetch_max(start + bytes.len() as u64, Ordering::Relaxed);
         let words = String::from_utf8_lossy(&bytes);
         let words: String = words.chars().filter(|c| !c.is_control() || *c == '\n').collect();
         Some(words.trim().to_owned()).filter(|words| !words.is_empty())
     }
+
+    /// How much has been written so far, in bytes.
+    pub fn length(&self) -> u64 {
+        self.file.as_file().metadata().map_or(0, |data| data.len())
+    }
 }
+
+/// Keeps the plugin's stderr, and puts it into a session of its own where the system has setsid(1): without a terminal
+/// of its own a plugin that opens /dev/tty to ask for a password fails, instead of writing over the screen and waiting
+/// for keys that never come.
+const SCRIPT: &str = "exec 2>>\"$BROW_PLUGIN_STDERR\"
+command -v \"$0\" >/dev/null || { echo \"$0: command not found\" >&2; exit 127; }
+if command -v setsid >/dev/null; then exec setsid -w \"$0\" \"$@\"; fi
+exec \"$0\" \"$@\"";
 
 /// Keeps a plugin from the terminal: it is told that nobody can answer, and its stderr goes to `stderr`.
 ///
@@ -49,7 +67,7 @@ pub fn tame(exec: &mut ExecConfig, stderr: Option<&Stderr>) {
     let (Some(command), Some(stderr)) = (exec.command.take(), stderr) else {
         return;
     };
-    let mut args = vec!["-c".to_owned(), format!("exec \"$0\" \"$@\" 2>>\"${VARIABLE}\""), command];
+    let mut args = vec!["-c".to_owned(), SCRIPT.to_owned(), command];
     args.extend(exec.args.take().unwrap_or_default());
     exec.command = Some("/bin/sh".to_owned());
     exec.args = Some(args);

@@ -24,6 +24,8 @@ const EVERY: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(6);
 /// Between two probes that failed, at most.
 const LONGEST: Duration = Duration::from_secs(30);
+/// How often a login plugin that takes its time is listened to.
+const LISTEN: Duration = Duration::from_millis(500);
 /// Clocks closer than this count as equal: the `Date` header has whole seconds (RFC 9110, 5.6.7).
 const SAME_TIME: TimeDelta = TimeDelta::seconds(2);
 
@@ -37,21 +39,22 @@ pub async fn keep(
 ) {
     let mut pause = Duration::from_secs(1);
     loop {
-        let probing = async {
-            let probed = probe(&clusters, &context).await;
-            (probed, clusters.plugin_said(&context).await)
-        };
-        let (probed, said) = tokio::select! {
+        let probed = tokio::select! {
             () = token.cancelled() => return,
-            probed = probing => probed,
+            probed = probe(&clusters, &context) => probed,
+            // A login that waits for a person says what it waits for: that is told while it does.
+            () = listen(&clusters, &context, epoch, &events) => return,
         };
+        let said = clusters.plugin_said(&context).await;
         let (event, next) = match probed {
             Ok(answered) => {
                 pause = Duration::from_secs(1);
                 (answered, EVERY)
             }
             Err((link, fault)) => {
-                let next = pause.mul_f64(rand::random_range(0.8..1.2));
+                // A login that fails again and again is a nuisance to more than us.
+                pause = if is_plugin(fault.what) { LONGEST } else { pause };
+                let next = pause.mul_f64(rand::random_range(0.9..1.1));
                 pause = (pause * 2).min(LONGEST);
                 (ClusterEvent::Failed { link, fault }, next)
             }
@@ -69,19 +72,53 @@ pub async fn keep(
     }
 }
 
+/// Tells what a login plugin says while it runs. Ends with the loop.
+async fn listen(clusters: &Clusters, context: &str, epoch: Epoch, events: &mpsc::Sender<Event>) {
+    loop {
+        sleep(LISTEN).await;
+        if let Some(words) = clusters.plugin_said(context).await {
+            let event = ClusterEvent::PluginSaid(words);
+            if events.send(Event::Cluster { cluster: context.to_owned(), epoch, event }).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
 async fn probe(clusters: &Clusters, context: &str) -> Result<ClusterEvent, (Link, Fault)> {
     let slow = || {
-        let fault = Fault::new(What::TimedOut, context, format!("no answer within {} s", PATIENCE.as_secs()));
-        (Link::Unreachable, fault)
+        let (server, _) = clusters.server(context);
+        let words = format!("{server}: no answer within {} s", PATIENCE.as_secs());
+        (Link::Unreachable, Fault::new(What::TimedOut, context, words))
     };
     let client = clusters.client(context).await.map_err(|fault| (link_of(fault.what), fault))?;
     let answer = timeout(PATIENCE, version(&client)).await.map_err(|_| slow())?;
-    answer.map_err(|error| fault(context, &error, None))
+    answer.map_err(|error| {
+        let (link, fault) = fault(context, &error, None);
+        // A server that answers this with an error is not one that can be worked with.
+        let link = if link == Link::Ready { Link::Unreachable } else { link };
+        (link, located(clusters, context, fault))
+    })
+}
+
+/// A fault of the way to the server, with the server or the proxy that was tried.
+fn located(clusters: &Clusters, context: &str, fault: Fault) -> Fault {
+    let (server, proxy) = clusters.server(context);
+    let place = match fault.what {
+        What::ApiProxy => proxy.unwrap_or(server),
+        What::Unreachable | What::TimedOut | What::Tls | What::Server => server,
+        _ => return fault,
+    };
+    Fault { detail: format!("{place}: {}", fault.detail), ..fault }
+}
+
+fn is_plugin(what: What) -> bool {
+    matches!(what, What::PluginFailed | What::PluginMissing)
 }
 
 /// How a cluster stands for which no client could be made.
 fn link_of(what: What) -> Link {
-    if what == What::PluginFailed { Link::Unauthorized } else { Link::Unreachable }
+    if is_plugin(what) { Link::Unauthorized } else { Link::Unreachable }
 }
 
 async fn version(client: &Client) -> Result<ClusterEvent, Error> {
@@ -91,6 +128,12 @@ async fn version(client: &Client) -> Result<ClusterEvent, Error> {
     let rtt = start.elapsed();
     let (head, body) = response.into_parts();
     let bytes = body.collect().await?.to_bytes();
+    let date = head.headers.get(http::header::DATE).and_then(|value| value.to_str().ok());
+    let skew = skew(date, Utc::now());
+    // Some clusters keep their version to themselves: that answer shows as well that they are there.
+    if head.status == http::StatusCode::FORBIDDEN {
+        return Ok(ClusterEvent::Answered { version: "?".to_owned(), rtt, skew });
+    }
     if !head.status.is_success() {
         let status = serde_json::from_slice(&bytes).unwrap_or_else(|_| Status {
             code: head.status.as_u16(),
@@ -100,8 +143,7 @@ async fn version(client: &Client) -> Result<ClusterEvent, Error> {
         return Err(Error::Api(Box::new(status)));
     }
     let info: Info = serde_json::from_slice(&bytes).map_err(Error::SerdeError)?;
-    let date = head.headers.get(http::header::DATE).and_then(|value| value.to_str().ok());
-    Ok(ClusterEvent::Answered { version: info.git_version, rtt, skew: skew(date, Utc::now()) })
+    Ok(ClusterEvent::Answered { version: info.git_version, rtt, skew })
 }
 
 /// How far the clock that wrote a `Date` header is ahead of `now`.

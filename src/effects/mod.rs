@@ -188,8 +188,7 @@ impl Effects {
     }
 
     fn connect(&mut self, cluster: String, epoch: Epoch, namespaces: BTreeSet<String>) {
-        let again = self.connections.remove(&cluster);
-        if let Some(old) = &again {
+        if let Some(old) = self.connections.remove(&cluster) {
             old.token.cancel();
         }
         let token = self.token.child_token();
@@ -197,11 +196,9 @@ impl Effects {
         self.connections.insert(cluster.clone(), Connection { token: token.clone(), namespaces: sender });
         let (clusters, routes, events) = (self.clusters.clone(), Arc::clone(&self.routes), self.events.clone());
         self.tasks.spawn(async move {
-            if again.is_some() {
-                // A login that has run out, a server that moved: connecting again starts from nothing.
-                clusters.forget(&cluster).await;
-                routes.forget(&cluster).await;
-            }
+            // A login that has run out, a server that moved: connecting again starts from nothing.
+            clusters.forget(&cluster).await;
+            routes.forget(&cluster).await;
             let probing = cluster::keep(clusters.clone(), cluster.clone(), epoch, events.clone(), token.clone());
             let watching = proxy::watch(clusters, cluster, epoch, receiver, events, token);
             tokio::join!(probing, watching);

@@ -6,6 +6,7 @@ use crate::model::action::Command;
 use crate::model::cluster::Link;
 use crate::model::dialog::Dialog;
 use crate::model::focus::Pane;
+use crate::model::log::Happening;
 use crate::text::{Hint, Text};
 
 /// Hints as they are put together.
@@ -70,7 +71,7 @@ impl Keymap {
             }
             Place::Scroll => {
                 hints.say_as(&[Command::Up, Command::Down], "hint.scroll").say(&[Command::PageDown]);
-                hints.say_if(matches!(model.dialogs.last(), Some(Dialog::Fault(_))), &[Command::Copy]);
+                hints.say_if(model.dialogs.last().is_some_and(|dialog| dialog.fault().is_some()), &[Command::Copy]);
                 hints.say_as(&[Command::Cancel], "hint.close");
             }
             Place::Filter => {
@@ -80,8 +81,11 @@ impl Keymap {
                     .say_as(&[Command::Up, Command::Down], "hint.scroll");
             }
             Place::Log => {
+                let wrong =
+                    model.log.shown().next_back().is_some_and(|entry| matches!(entry.what, Happening::Failed(_)));
                 hints
                     .say_as(&[Command::Up, Command::Down], "hint.scroll")
+                    .say_if(wrong, &[Command::Describe])
                     .say(&[Command::Filter, Command::Copy])
                     .say_as(&[Command::ToggleLog], "hint.details")
                     .say(&[Command::Quit, Command::Help]);
@@ -104,6 +108,9 @@ fn of_pane(model: &Model, hints: &mut Hints<'_>) {
         Place::Targets => {
             use Command::{Connect, Create, CreateWithTtl, Delete, Duplicate, Edit, Forward, New, Rename};
             hints.say_if(rows, &[Connect, Forward, Create]).say(&[New]);
+            let selected = model.target_list.selected().and_then(|name| model.target(name));
+            let wrong = selected.is_some_and(|target| model.fault_of_target(target).is_some());
+            hints.say_if(wrong, &[Command::Describe]);
             hints.say_if(rows, &[Edit, Delete, CreateWithTtl, Rename, Duplicate]);
         }
         Place::Pods => {

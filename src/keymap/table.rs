@@ -280,9 +280,9 @@ impl Table {
 
     /// The keys of a command in a place, as the help shows them: those that nothing nearer covers, the first first.
     pub fn keys(&self, place: Place, command: Command) -> Vec<String> {
-        let bound = self.bindings.iter().filter(|binding| binding.command == command);
-        let bound = bound.filter(|binding| place.sections().contains(&binding.section));
-        let keys = bound.flat_map(|binding| &binding.keys);
+        // What the nearer section says comes first: who gives a command a key of its own here wants to see that one.
+        let bound = place.sections().into_iter().flat_map(|section| self.of(section));
+        let keys = bound.filter(|binding| binding.command == command).flat_map(|binding| &binding.keys);
         keys.filter(|keys| self.find(place, keys) == Found::Command(command)).map(shown).collect()
     }
 }

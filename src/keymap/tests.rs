@@ -198,7 +198,7 @@ fn questions_are_answered_by_one_key() {
 #[test]
 fn ctrl_c_twice_quits() {
     let mut model = model();
-    model.dialogs.push(Dialog::Confirm { question: Question::Quit { forwards: 1, pods: 0 }, button: 0 });
+    model.dialogs.push(Dialog::Confirm { question: Question::Quit { forwards: 1, pods: 0, unsaved: 0 }, button: 0 });
     assert_eq!(command(&model, "<ctrl-c>"), Some(Command::QuitNow));
     assert_eq!(command(&model, "q"), Some(Command::Quit));
 }

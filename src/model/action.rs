@@ -48,8 +48,13 @@ pub enum Action {
         /// Lines.
         by: isize,
     },
-    /// The visible rows of a pane or dialog changed (resize): how far a page is.
-    Page(usize),
+    /// A frame was drawn in which something scrolls by another measure (a resize, say).
+    Page {
+        /// Visible rows of what has the keys: how far a page is.
+        rows: usize,
+        /// How far the topmost dialog's text can be scrolled; `usize::MAX` where nobody knows.
+        reach: usize,
+    },
 }
 
 macro_rules! commands {
@@ -180,7 +185,7 @@ impl Model {
     pub(super) fn on_action(&mut self, action: Action, out: &mut Vec<Effect>) {
         self.unarranged = true;
         // Leaving at once works from everywhere.
-        let anywhere = matches!(action, Action::Page(_) | Action::Do(Command::QuitNow));
+        let anywhere = matches!(action, Action::Page { .. } | Action::Do(Command::QuitNow));
         if !anywhere && !self.dialogs.is_empty() {
             return self.in_dialog(action, out);
         }
@@ -188,7 +193,10 @@ impl Model {
             return self.in_filter(action);
         }
         match action {
-            Action::Page(rows) => self.page = rows.max(1),
+            Action::Page { rows, reach } => {
+                self.page = rows.max(1);
+                self.reach = reach;
+            }
             Action::Do(Command::QuitNow) => self.leave(self.settings.on_quit == OnQuit::Delete, out),
             Action::Do(command) => self.on_command(command, out),
             Action::Click { pane, row, double } => self.on_click(pane, row, double, out),
@@ -316,6 +324,13 @@ impl Model {
             Command::Rename => self.rename_target(),
             Command::Delete => self.ask_delete(),
             Command::Copy => self.copy_locals(out),
+            Command::Describe => {
+                let target = self.target_list.selected().and_then(|name| self.target(name));
+                match target.and_then(|target| self.fault_of_target(target)).cloned() {
+                    Some(fault) => self.dialogs.push(Dialog::Fault(fault)),
+                    None => return false,
+                }
+            }
             _ => return false,
         }
         true
@@ -434,10 +449,10 @@ impl Model {
 
     fn ask_quit(&mut self, out: &mut Vec<Effect>) {
         let forwards = self.forwards.values().filter(|forward| forward.state != ForwardState::Failed).count();
-        let pods = self.our_pods().len();
-        let ask = forwards > 0 || (pods > 0 && self.settings.on_quit == OnQuit::Ask);
+        let (pods, unsaved) = (self.our_pods().len(), self.unsaved.len());
+        let ask = forwards > 0 || unsaved > 0 || (pods > 0 && self.settings.on_quit == OnQuit::Ask);
         if ask {
-            self.ask(Question::Quit { forwards, pods });
+            self.ask(Question::Quit { forwards, pods, unsaved });
         } else {
             self.leave(self.settings.on_quit == OnQuit::Delete, out);
         }
@@ -478,6 +493,12 @@ impl Model {
                 let entries = self.log.shown().cloned().collect::<Vec<_>>();
                 self.note(Grade::Info, Happening::Copied, entries.len().to_string(), "");
                 out.push(Effect::CopyEntries(entries));
+            }
+            Command::Describe | Command::Accept => {
+                let read = self.log.shown().next_back().map(|entry| entry.what.clone());
+                if let Some(Happening::Failed(fault)) = read {
+                    self.dialogs.push(Dialog::Fault(*fault));
+                }
             }
             Command::Cancel if !self.log.filter.value().is_empty() => self.log.filter.reset(),
             Command::Cancel => {

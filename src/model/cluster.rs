@@ -1,6 +1,6 @@
 //! Clusters: one row per kubeconfig context.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -11,6 +11,7 @@ use super::event::{ClusterEvent, Epoch};
 use super::fault::{Fault, What};
 use super::log::{Grade, Happening};
 use super::proxy::Whose;
+use super::target::Target;
 
 /// One kubeconfig context and what is known of the cluster behind it.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +38,8 @@ pub struct Cluster {
     pub scope: Scope,
     /// Namespaces whose pods are known; `None` stands for all.
     pub listed: BTreeSet<Option<String>>,
+    /// Namespaces whose pods we may not list.
+    pub denied: BTreeMap<String, Fault>,
     /// What went wrong last, while it lasts.
     pub fault: Option<Fault>,
     /// The connection's epoch: events of an older one are dropped.
@@ -103,6 +106,7 @@ impl From<Context> for Cluster {
             skew: TimeDelta::zero(),
             scope: Scope::None,
             listed: BTreeSet::new(),
+            denied: BTreeMap::new(),
             fault: None,
             epoch: Epoch::default(),
         }
@@ -184,6 +188,17 @@ impl Model {
         }
     }
 
+    /// Sees to it that a target's cluster is connected; where its context is unknown the target keeps that too.
+    pub(super) fn need_for(&mut self, target: &Target, out: &mut Vec<Effect>) -> bool {
+        let known = self.need(&target.cluster, out);
+        if !known {
+            let fault = self.kubeconfig_fault.clone();
+            let fault = fault.unwrap_or_else(|| Fault::new(What::UnknownContext, &target.cluster, ""));
+            self.refused.insert(target.name.clone(), fault);
+        }
+        known
+    }
+
     /// Connects a cluster, anew where it is connected.
     pub(super) fn connect(&mut self, name: &str, out: &mut Vec<Effect>) {
         let epoch = Epoch(self.count());
@@ -194,6 +209,7 @@ impl Model {
             cluster.epoch = epoch;
             cluster.scope = Scope::None;
             cluster.listed.clear();
+            cluster.denied.clear();
             cluster.fault = None;
             out.push(Effect::Connect { cluster: name.to_owned(), epoch, namespaces });
         }
@@ -210,6 +226,7 @@ impl Model {
             cluster.epoch = epoch;
             cluster.scope = Scope::None;
             cluster.listed.clear();
+            cluster.denied.clear();
             cluster.fault = None;
             cluster.rtt = None;
             self.pods.retain(|key, _| key.cluster != name);
@@ -262,6 +279,21 @@ impl Model {
                 if narrowed && first {
                     self.note(Grade::Warning, Happening::ScopeNarrowed, name, names);
                 }
+            }
+            ClusterEvent::Denied(denied) => {
+                let before = std::mem::replace(&mut cluster.denied, denied.clone());
+                // The context's own namespace is looked into in passing: only what a target needs is missed.
+                let needed: BTreeSet<String> = self
+                    .targets
+                    .iter()
+                    .filter(|target| target.cluster == name)
+                    .map(|target| self.namespace_of(target))
+                    .collect();
+                let news = denied.into_iter().filter(|(at, _)| !before.contains_key(at) && needed.contains(at));
+                for (_, fault) in news {
+                    self.fail(fault);
+                }
+                self.settle_forwards(name, out);
             }
             ClusterEvent::Listed { namespace, pods } => {
                 cluster.listed.insert(namespace.clone());

@@ -9,7 +9,7 @@ use super::action::{Action, Command};
 use super::effect::Effect;
 use super::event::Epoch;
 use super::fault::Fault;
-use super::form::{name_error, ttl_error};
+use super::form::{is_unseen, name_error, ttl_error};
 use super::forward::ForwardSpec;
 use super::proxy::{PodKey, Whose};
 use super::target::Target;
@@ -89,6 +89,8 @@ pub enum Question {
         forwards: usize,
         /// Live pods of ours.
         pods: usize,
+        /// Changes of targets that could not be written to the config.
+        unsaved: usize,
     },
     /// The port is taken: take the next free one?
     OtherPort {
@@ -186,6 +188,24 @@ impl FormField {
     }
 }
 
+impl Dialog {
+    /// The fault that it shows, ready to be copied.
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Fault(fault)
+            | Self::Describe { text: Some(Err(fault)), .. }
+            | Self::PodLog { ended: Some(Some(fault)), .. } => Some(fault),
+            Self::TargetForm(_)
+            | Self::Rename { .. }
+            | Self::AskTtl { .. }
+            | Self::Confirm { .. }
+            | Self::Help { .. }
+            | Self::Describe { .. }
+            | Self::PodLog { .. } => None,
+        }
+    }
+}
+
 impl Model {
     /// Gives an action to the topmost dialog; it is taken off, works, and stays off where it is done with.
     pub(super) fn in_dialog(&mut self, action: Action, out: &mut Vec<Effect>) {
@@ -194,35 +214,39 @@ impl Model {
         };
         self.unarranged = true;
         let at = self.dialogs.len();
+        if let (Some(fault), Action::Do(Command::Copy)) = (dialog.fault(), &action) {
+            out.push(Effect::CopyFault(Box::new(fault.clone())));
+        }
         let kept = match dialog {
             Dialog::TargetForm(form) => self.in_form(form, action, out),
             Dialog::Rename { name, field } => self.in_rename(name, field, action, out),
             Dialog::AskTtl { targets, field } => self.in_ask_ttl(targets, field, action, out),
             Dialog::Confirm { question, button } => self.in_question(question, button, &action, out),
-            Dialog::Help { scroll } => scrolled(scroll, self.page, &action).map(|scroll| Dialog::Help { scroll }),
+            Dialog::Help { scroll } => {
+                scrolled(scroll, (self.page, self.reach), &action).map(|scroll| Dialog::Help { scroll })
+            }
             Dialog::Describe { key, text, scroll } => {
-                let lines = text.as_ref().and_then(|text| text.as_ref().ok()).map_or(0, Vec::len);
-                scrolled(scroll, self.page, &action).map(|scroll| Dialog::Describe {
-                    key,
-                    text,
-                    scroll: scroll.min(lines.saturating_sub(1)),
-                })
+                let scroll = scrolled(scroll, (self.page, self.reach), &action);
+                scroll.map(|scroll| Dialog::Describe { key, text, scroll })
             }
             Dialog::PodLog { key, epoch, lines, ended, back } => {
                 let kept = scrolled_back(back, self.page, &action);
                 if kept.is_none() {
                     out.push(Effect::StopLog);
                 }
-                let most = lines.len().saturating_sub(1);
+                let most = self.reach.min(lines.len().saturating_sub(1));
                 kept.map(|back| Dialog::PodLog { key, epoch, lines, ended, back: back.min(most) })
             }
             Dialog::Fault(fault) => match action {
                 Action::Do(Command::Cancel | Command::Accept | Command::Quit) => None,
-                Action::Do(Command::Copy) => {
-                    out.push(Effect::CopyFault(Box::new(fault.clone())));
-                    Some(Dialog::Fault(fault))
-                }
-                _ => Some(Dialog::Fault(fault)),
+                Action::Do(_)
+                | Action::Edit(_)
+                | Action::Paste(_)
+                | Action::Click { .. }
+                | Action::ClickColumn { .. }
+                | Action::ClickItem(_)
+                | Action::Wheel { .. }
+                | Action::Page { .. } => Some(Dialog::Fault(fault)),
             },
         };
         if let Some(dialog) = kept {
@@ -259,7 +283,11 @@ impl Model {
             Action::Do(Command::Bottom) => form.active = last,
             Action::ClickItem(at) => form.active = at.min(last),
             Action::Edit(_) | Action::Paste(_) => form.fields[form.active].edit(action),
-            _ => {}
+            Action::Do(_)
+            | Action::Click { .. }
+            | Action::ClickColumn { .. }
+            | Action::Wheel { .. }
+            | Action::Page { .. } => {}
         }
         form.check(self);
         Some(Dialog::TargetForm(form))
@@ -295,7 +323,12 @@ impl Model {
                 field.edit(action);
                 field.error = name_error(field.text(), Some(&name), self).filter(|error| *error != "required");
             }
-            _ => {}
+            Action::Do(_)
+            | Action::Click { .. }
+            | Action::ClickColumn { .. }
+            | Action::ClickItem(_)
+            | Action::Wheel { .. }
+            | Action::Page { .. } => {}
         }
         Some(Dialog::Rename { name, field })
     }
@@ -321,7 +354,12 @@ impl Model {
                 field.edit(action);
                 field.error = ttl_error(field.text(), self.settings.max_ttl).filter(|error| *error != "required");
             }
-            _ => {}
+            Action::Do(_)
+            | Action::Click { .. }
+            | Action::ClickColumn { .. }
+            | Action::ClickItem(_)
+            | Action::Wheel { .. }
+            | Action::Page { .. } => {}
         }
         Some(Dialog::AskTtl { targets, field })
     }
@@ -355,7 +393,14 @@ impl Model {
             }
             Action::Do(Command::Right | Command::Next | Command::Down) => step(1),
             Action::Do(Command::Left | Command::Previous | Command::Up) => step(-1),
-            _ => button,
+            Action::Do(_)
+            | Action::Edit(_)
+            | Action::Paste(_)
+            | Action::Click { .. }
+            | Action::ClickColumn { .. }
+            | Action::ClickItem(_)
+            | Action::Wheel { .. }
+            | Action::Page { .. } => button,
         };
         Some(Dialog::Confirm { question, button })
     }
@@ -391,15 +436,17 @@ impl Model {
 }
 
 impl Field {
-    /// Takes an edit or a paste. Pasted line ends become spaces: a field has one line.
+    /// Takes an edit or a paste. Pasted line ends become spaces, as a field has one line; what cannot be seen is left
+    /// out.
     pub(super) fn edit(&mut self, action: Action) {
         match action {
             Action::Edit(request) => {
                 self.input.handle(request);
             }
             Action::Paste(text) => {
-                for c in text.trim_end_matches(['\r', '\n']).chars() {
-                    let c = if c.is_control() { ' ' } else { c };
+                let words = text.split(char::is_control).filter(|part| !part.is_empty());
+                let line = words.collect::<Vec<_>>().join(" ");
+                for c in line.chars().filter(|c| !is_unseen(*c)) {
                     self.input.handle(tui_input::InputRequest::InsertChar(c));
                 }
             }
@@ -408,13 +455,15 @@ impl Field {
             | Action::ClickColumn { .. }
             | Action::ClickItem(_)
             | Action::Wheel { .. }
-            | Action::Page(_) => {}
+            | Action::Page { .. } => {}
         }
     }
 }
 
 /// Where a text that starts at its top is scrolled to; `None`: the dialog is left.
-fn scrolled(scroll: usize, page: usize, action: &Action) -> Option<usize> {
+fn scrolled(scroll: usize, (page, reach): (usize, usize), action: &Action) -> Option<usize> {
+    // Whoever went further than there is text comes back from its end.
+    let scroll = scroll.min(reach);
     match action {
         Action::Do(Command::Cancel | Command::Accept | Command::Quit | Command::Help) => None,
         Action::Do(Command::Up) => Some(scroll.saturating_sub(1)),
@@ -425,7 +474,13 @@ fn scrolled(scroll: usize, page: usize, action: &Action) -> Option<usize> {
         // The view stops at the last page.
         Action::Do(Command::Bottom) => Some(usize::from(u16::MAX)),
         Action::Wheel { by, .. } => Some(scroll.saturating_add_signed(*by)),
-        _ => Some(scroll),
+        Action::Do(_)
+        | Action::Edit(_)
+        | Action::Paste(_)
+        | Action::Click { .. }
+        | Action::ClickColumn { .. }
+        | Action::ClickItem(_)
+        | Action::Page { .. } => Some(scroll),
     }
 }
 
@@ -440,6 +495,12 @@ pub(super) fn scrolled_back(back: usize, page: usize, action: &Action) -> Option
         Action::Do(Command::Top) => Some(usize::from(u16::MAX)),
         Action::Do(Command::Bottom) => Some(0),
         Action::Wheel { by, .. } => Some(back.saturating_add_signed(-*by)),
-        _ => Some(back),
+        Action::Do(_)
+        | Action::Edit(_)
+        | Action::Paste(_)
+        | Action::Click { .. }
+        | Action::ClickColumn { .. }
+        | Action::ClickItem(_)
+        | Action::Page { .. } => Some(back),
     }
 }

@@ -1,5 +1,6 @@
 //! What happened: everything that reaches [`Model::update`](super::Model::update).
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -95,6 +96,8 @@ pub enum ClusterEvent {
         /// The 403 that made it narrow.
         refused: Option<Fault>,
     },
+    /// Namespaces that matter to us and whose pods may not be listed, all of them, with what the server said.
+    Denied(BTreeMap<String, Fault>),
     /// One namespace (or, `None`, all) was listed: these are all proxy pods there.
     Listed {
         /// The namespace.

@@ -23,10 +23,14 @@ pub enum What {
     NoKubeconfig,
     /// A kubeconfig that cannot be read or parsed.
     KubeconfigBroken,
+    /// A context that cannot be used: it is incomplete, or names a file or user that is not there.
+    ContextBroken,
     /// A context that no kubeconfig has.
     UnknownContext,
     /// An exec plugin that could not be run or failed.
     PluginFailed,
+    /// An exec plugin that is not installed.
+    PluginMissing,
     /// 401.
     Unauthorized,
     /// 403.
@@ -140,19 +144,22 @@ impl Fault {
 
 impl What {
     /// Every kind, for tables that must name all.
-    pub const ALL: [Self; 40] = {
+    pub const ALL: [Self; 42] = {
         use What::{
-            Admission, ApiProxy, ConfigBroken, ContainerConfig, EditConflict, Evicted, FileUnreadable, FileUnwritable,
-            Forbidden, ImagePull, Invalid, KubeconfigBroken, ListenFailed, NameTaken, NamespaceMissing, NoKubeconfig,
-            NoPod, PluginFailed, PodDeleted, PodExpired, PodFailed, PodSecurity, PortInUse, PortPrivileged, Quota,
-            Server, TargetMissing, TargetRefused, TargetReset, TargetTimedOut, TargetUnreachable, TargetUnresolved,
-            TimedOut, Tls, TtlTooLong, Tunnel, Unauthorized, UnknownContext, Unreachable, Unschedulable,
+            Admission, ApiProxy, ConfigBroken, ContainerConfig, ContextBroken, EditConflict, Evicted, FileUnreadable,
+            FileUnwritable, Forbidden, ImagePull, Invalid, KubeconfigBroken, ListenFailed, NameTaken, NamespaceMissing,
+            NoKubeconfig, NoPod, PluginFailed, PluginMissing, PodDeleted, PodExpired, PodFailed, PodSecurity,
+            PortInUse, PortPrivileged, Quota, Server, TargetMissing, TargetRefused, TargetReset, TargetTimedOut,
+            TargetUnreachable, TargetUnresolved, TimedOut, Tls, TtlTooLong, Tunnel, Unauthorized, UnknownContext,
+            Unreachable, Unschedulable,
         };
         [
             NoKubeconfig,
             KubeconfigBroken,
+            ContextBroken,
             UnknownContext,
             PluginFailed,
+            PluginMissing,
             Unauthorized,
             Forbidden,
             Unreachable,

@@ -97,7 +97,7 @@ impl TargetForm {
                 (!text.is_empty() && (text.starts_with('+') || text.parse::<u16>().is_err())).then_some("port")
             }
             FormField::Ttl => ttl_error(text, model.settings.max_ttl).filter(|error| *error != "required"),
-            FormField::Tags => text.chars().any(char::is_control).then_some("control"),
+            FormField::Tags => text.chars().any(is_unseen).then_some("control"),
         }
     }
 
@@ -120,11 +120,21 @@ impl TargetForm {
     }
 }
 
+/// Whether a character cannot be seen, or turns what is beside it round: two names that differ in nothing else look
+/// the same. The joiners that scripts and emoji need are not among them.
+pub(super) fn is_unseen(c: char) -> bool {
+    let marks = ['\u{61c}', '\u{200b}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{feff}'];
+    c.is_control()
+        || marks.contains(&c)
+        || ('\u{202a}'..='\u{202e}').contains(&c)
+        || ('\u{2066}'..='\u{2069}').contains(&c)
+}
+
 /// What is wrong with a target's name.
 pub(super) fn name_error(name: &str, own: Option<&str>, model: &Model) -> Option<&'static str> {
     if name.is_empty() {
         Some("required")
-    } else if name.chars().any(char::is_control) {
+    } else if name.chars().any(is_unseen) {
         Some("control")
     } else if name.chars().count() > NAME_LEN {
         Some("name-long")

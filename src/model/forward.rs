@@ -194,6 +194,18 @@ impl Model {
         self.forwards.values().filter(move |forward| forward.spec.target == target)
     }
 
+    /// What is wrong with a target now: its forward's fault, its pod's, or why there is no pod.
+    pub fn fault_of_target(&self, target: &Target) -> Option<&Fault> {
+        let of_target = |forward: &&Forward| forward.spec.target == target.name;
+        let forwards = self.forwards.values().filter(of_target).find_map(|forward| forward.fault.as_ref());
+        let place = self.place_of(target);
+        if forwards.is_some() || self.ready_pod(&place).is_some() {
+            return forwards;
+        }
+        let mut coming = self.pods.values().filter(|pod| pod.phase.is_coming() && self.is_at(pod, &place));
+        coming.find_map(|pod| pod.fault.as_ref()).or_else(|| self.refused.get(&target.name))
+    }
+
     /// Opens a forward to a target through a pod of its own, which is asked for where there is none.
     pub(super) fn open_forward(&mut self, target: &Target, out: &mut Vec<Effect>) {
         let open = self.forwards_of(&target.name).find(|forward| forward.state != ForwardState::Failed);
@@ -208,7 +220,7 @@ impl Model {
             self.show_forward(id);
             return;
         }
-        if !self.need(&target.cluster, out) {
+        if !self.need_for(target, out) {
             return;
         }
         let failed: Vec<ForwardId> = self.forwards_of(&target.name).map(|forward| forward.spec.id).collect();
@@ -316,6 +328,15 @@ impl Model {
         let cluster = self.cluster(&spec.place.cluster);
         let known = cluster.is_some_and(|cluster| cluster.knows(&spec.place.namespace));
         let fault = cluster.and_then(|cluster| cluster.fault.clone());
+        let denied = cluster.and_then(|cluster| cluster.denied.get(&spec.place.namespace)).cloned();
+        if let Some(denied) = denied.filter(|_| wants) {
+            // A pod could be created perhaps, but nobody would learn that it is ready.
+            if let Some(forward) = self.forwards.get_mut(&id) {
+                forward.wants_pod = false;
+            }
+            self.point(id, None, false, Some(denied), out);
+            return;
+        }
         if !known || self.pod_coming(&spec.place) {
             if wants {
                 self.point(id, None, true, fault, out);

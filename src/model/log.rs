@@ -84,6 +84,21 @@ pub enum Happening {
     AlreadyForwarded,
 }
 
+impl Happening {
+    /// Whether it is the answer to a key that was just pressed: without it the key would seem dead.
+    fn answers(&self) -> bool {
+        matches!(
+            self,
+            Self::NothingToClean
+                | Self::NothingToUndo
+                | Self::Copied
+                | Self::NotHere
+                | Self::NothingSelected
+                | Self::AlreadyForwarded
+        )
+    }
+}
+
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -155,7 +170,8 @@ impl Model {
     pub(super) fn note(&mut self, grade: Grade, what: Happening, thing: impl Into<String>, detail: impl Into<String>) {
         let entry = Entry { at: self.now, grade, what, thing: thing.into(), detail: detail.into() };
         // What a person is being told is not pushed aside by what merely happened.
-        let graver = self.notice.as_ref().is_some_and(|(shown, _)| shown.grade > grade && grade == Grade::Info);
+        let graver = self.notice.as_ref().is_some_and(|(shown, _)| shown.grade > grade && grade == Grade::Info)
+            && !entry.what.answers();
         if !graver {
             self.notice = Some((entry.clone(), self.now + NOTICE));
         }

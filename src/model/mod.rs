@@ -69,6 +69,8 @@ pub struct Model {
     pub pods: BTreeMap<PodKey, ProxyPod>,
     /// Pods asked for and not yet answered.
     pub requests: BTreeMap<RequestId, PodRequest>,
+    /// Why the last pod asked for was refused, by target, until the next is asked for.
+    pub refused: BTreeMap<String, Fault>,
     /// Pods that this run created.
     pub created: BTreeSet<PodKey>,
     /// Pods that are being deleted on our order, with the phase they had.
@@ -95,6 +97,8 @@ pub struct Model {
     pub notice: Option<(Entry, DateTime<Utc>)>,
     /// Rows in a page of what has the keys.
     pub page: usize,
+    /// How far the topmost dialog's text can be scrolled, as drawn last.
+    pub reach: usize,
     /// When finished pods were last looked for.
     pub cleaned: DateTime<Utc>,
     /// The last number given to an epoch, a request or a forward.
@@ -121,6 +125,7 @@ impl Model {
             deleted: Vec::new(),
             pods: BTreeMap::new(),
             requests: BTreeMap::new(),
+            refused: BTreeMap::new(),
             created: BTreeSet::new(),
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),
@@ -134,6 +139,7 @@ impl Model {
             log: Log::default(),
             notice: None,
             page: 10,
+            reach: usize::MAX,
             cleaned: now,
             counter: 0,
             unarranged: true,

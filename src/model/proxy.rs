@@ -178,13 +178,15 @@ const LOG_LINES: usize = 5_000;
 impl Model {
     /// Asks for a proxy pod for a target; false where that cannot even be asked, which is then told.
     pub(super) fn ask_pod(&mut self, target: &Target, ttl: Option<Ttl>, out: &mut Vec<Effect>) -> bool {
-        if !self.need(&target.cluster, out) {
+        if !self.need_for(target, out) {
             return false;
         }
         let ttl = ttl.or(target.ttl).unwrap_or(self.settings.ttl);
         if ttl > self.settings.max_ttl {
             let ceiling = self.settings.max_ttl.to_string();
-            self.fail(Fault::new(What::TtlTooLong, &target.name, ceiling));
+            let fault = Fault::new(What::TtlTooLong, &target.name, ceiling);
+            self.refused.insert(target.name.clone(), fault.clone());
+            self.fail(fault);
             return false;
         }
         let request = PodRequest {
@@ -198,6 +200,7 @@ impl Model {
         };
         let place = format!("{}/{}", request.cluster, request.namespace);
         self.note(Grade::Info, Happening::PodAsked, &target.name, place);
+        self.refused.remove(&target.name);
         self.requests.insert(request.id, request.clone());
         out.push(Effect::CreatePod(request));
         true
@@ -223,12 +226,15 @@ impl Model {
 
     /// Our own pods at a place.
     pub fn pods_at<'a>(&'a self, at: &'a PodPlace) -> impl Iterator<Item = &'a ProxyPod> {
-        self.pods.values().filter(move |pod| {
-            pod.target_label == at.label
-                && pod.key.cluster == at.cluster
-                && pod.key.namespace == at.namespace
-                && pod.owner == self.me
-        })
+        self.pods.values().filter(move |pod| self.is_at(pod, at))
+    }
+
+    /// Whether a pod is one of our own at a place.
+    pub(super) fn is_at(&self, pod: &ProxyPod, at: &PodPlace) -> bool {
+        pod.target_label == at.label
+            && pod.key.cluster == at.cluster
+            && pod.key.namespace == at.namespace
+            && pod.owner == self.me
     }
 
     /// Where a target's pods are found.
@@ -305,6 +311,10 @@ impl Model {
                         pod.phase = phase;
                     }
                     self.fail(fault);
+                    // Forwards had left it; it is as good as before.
+                    if before == Some(Phase::Ready) {
+                        self.serve(&key, out);
+                    }
                 } else {
                     self.note(Grade::Info, Happening::PodKilled, &key.name, &key.cluster);
                     // Without a watch (or before it says so) the deletion itself is the news.
@@ -364,6 +374,7 @@ impl Model {
             Err(fault) => {
                 self.audit("create-pod", &request.target, place, Some(fault.what), out);
                 out.extend(self.give_up_waiting(&request, &fault));
+                self.refused.insert(request.target.clone(), fault.clone());
                 self.fail(fault);
             }
         }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Model;
-use super::dialog::Question;
+use super::dialog::{Dialog, Question};
 use super::effect::{Effect, TargetEdit};
 use super::event::{Loaded, StoreEvent};
-use super::fault::What;
-use super::log::{Grade, Happening};
+use super::fault::{Fault, What};
+use super::log::{Entry, Grade, Happening};
 use super::ttl::Ttl;
 
 /// How a proxy pod is made, where the config says so; what is absent comes from the wider level
@@ -228,6 +228,7 @@ impl Model {
         match event {
             StoreEvent::Loaded(loaded) => self.on_loaded(*loaded, out),
             StoreEvent::Broken(fault) => {
+                self.show_config_fault(&fault);
                 self.config_fault = Some(fault.clone());
                 self.fail(fault);
             }
@@ -250,7 +251,11 @@ impl Model {
 
     fn on_loaded(&mut self, loaded: Loaded, out: &mut Vec<Effect>) {
         let again = !self.config_path.is_empty();
-        self.config_fault = None;
+        if let Some(mended) = self.config_fault.take() {
+            self.dialogs.retain(|dialog| !matches!(dialog, Dialog::Fault(fault) if *fault == mended));
+            let told = |(entry, _): &(Entry, _)| matches!(&entry.what, Happening::Failed(fault) if **fault == mended);
+            self.notice.take_if(|notice| told(notice));
+        }
         self.config_path = loaded.path;
         self.settings = loaded.settings;
         self.targets = loaded.targets;
@@ -270,6 +275,18 @@ impl Model {
         let clusters: Vec<String> = self.clusters.iter().map(|cluster| cluster.name.clone()).collect();
         for cluster in clusters {
             self.widen(&cluster, out);
+        }
+    }
+
+    /// Says in full what is wrong with the config, unless a person is in the middle of something else.
+    fn show_config_fault(&mut self, fault: &Fault) {
+        let before = self.config_fault.as_ref();
+        if let Some(Dialog::Fault(shown)) = self.dialogs.last_mut()
+            && Some(&*shown) == before
+        {
+            shown.clone_from(fault);
+        } else if self.dialogs.is_empty() && !self.filtering() && before != Some(fault) {
+            self.dialogs.push(Dialog::Fault(fault.clone()));
         }
     }
 

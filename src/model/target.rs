@@ -225,7 +225,8 @@ impl Model {
             return self.note(Grade::Info, Happening::NothingToUndo, "", "");
         };
         let mut edits = Vec::new();
-        for mut target in back {
+        // The last one that was taken out goes in first: each stands again where it stood.
+        for mut target in back.into_iter().rev() {
             if self.target(&target.name).is_some() {
                 target.name = self.free_name(&target.name);
             }

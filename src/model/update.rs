@@ -15,7 +15,11 @@ impl Model {
         let mut out = Vec::new();
         match event {
             Event::Tick { now, samples } => self.on_tick(now, samples, &mut out),
-            Event::Act(action) => self.on_action(action, &mut out),
+            Event::Act(action) => {
+                self.on_action(action, &mut out);
+                // Keys may come faster than frames: what one filtered or sorted, the next acts on.
+                self.arrange();
+            }
             Event::Contexts(found) => self.on_contexts(found, &mut out),
             Event::Cluster { cluster, epoch, event } => self.on_cluster(&cluster, epoch, event, &mut out),
             Event::Pod(event) => self.on_pod(event, &mut out),

@@ -33,8 +33,15 @@ pub async fn create(clusters: &Clusters, request: &PodRequest, me: &str) -> Resu
         let (_, fault) = fault(&request.target, &error, Some(grant("create", "pods", Some(&request.namespace))));
         match fault.what {
             What::NamespaceMissing => Fault { thing: place.clone(), ..fault },
-            What::Unauthorized | What::Unreachable | What::TimedOut | What::Tls | What::ApiProxy => {
-                Fault { thing: request.cluster.clone(), ..fault }
+            What::Unauthorized
+            | What::PluginFailed
+            | What::Unreachable
+            | What::TimedOut
+            | What::Tls
+            | What::ApiProxy => Fault { thing: request.cluster.clone(), ..fault },
+            // What decides is the namespace's.
+            What::Quota | What::PodSecurity | What::Admission | What::Invalid => {
+                Fault { thing: format!("{} ({place})", request.target), ..fault }
             }
             _ => fault,
         }

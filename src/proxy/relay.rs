@@ -22,12 +22,13 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The arguments of the container, whose entrypoint is socat.
 ///
 /// `nofork` gives the shell the connection itself; without `-t` socat would end half a second after either side's FIN
-/// and cut slow answers off; `max-children` bounds what one forward can make the node carry. Within single quotes
+/// and cut slow answers off; `shut-down` passes the target's FIN on, which a plain write end never would; `max-children` bounds what one forward can make the node carry. Within single quotes
 /// socat's parser takes everything as it stands.
 pub fn args() -> Vec<String> {
     let wait = CONNECT_TIMEOUT.as_secs();
     let ask = format!(r#"exec socat -u OPEN:/dev/null "TCP:${{t#?}},connect-timeout={wait}" 2>&1"#);
-    let go = format!(r#"exec socat -t86400 STDIO "TCP:$t,connect-timeout={wait},keepalive,nodelay" 2>/dev/null"#);
+    let go =
+        format!(r#"exec socat -t86400 STDIO,shut-down "TCP:$t,connect-timeout={wait},keepalive,nodelay" 2>/dev/null"#);
     let script = format!(r#"IFS= read -r t && case $t in "?"*) {ask} ;; *) {go} ;; esac"#);
     vec![
         format!("TCP-LISTEN:{PORT},fork,reuseaddr,bind=127.0.0.1,backlog=512,max-children=1024,nodelay"),

@@ -1,7 +1,7 @@
 //! The watch on all proxy pods of a cluster: every namespace where that is allowed, else one watch for each namespace
 //! that matters. It never polls, and never goes deaf: kube's watcher lists and watches anew after every end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -100,7 +100,7 @@ impl Watcher {
         let mut tasks = JoinSet::new();
         loop {
             let wanted = namespaces.borrow_and_update().clone();
-            let mut denied = None;
+            let mut denied = BTreeMap::new();
             for name in wanted {
                 if watching.contains(&name) {
                     continue;
@@ -110,17 +110,17 @@ impl Watcher {
                         watching.insert(name.clone());
                         tasks.spawn(follow(client.clone(), self.teller.clone(), Some(name)));
                     }
-                    Err(fault) => denied = Some(fault),
+                    Err(fault) => drop(denied.insert(name, fault)),
                 }
             }
-            let again = denied.is_some();
-            let event = if let (true, Some(fault)) = (watching.is_empty(), denied) {
-                ClusterEvent::Failed { link: Link::Forbidden, fault }
+            let again = !denied.is_empty();
+            let event = if let (true, Some(fault)) = (watching.is_empty(), denied.values().next()) {
+                ClusterEvent::Failed { link: Link::Forbidden, fault: fault.clone() }
             } else {
                 let scope = Scope::Namespaces(watching.clone());
                 ClusterEvent::Watching { scope, refused: Some(refused.clone()) }
             };
-            if !self.teller.tell(event).await {
+            if !(self.teller.tell(event).await && self.teller.tell(ClusterEvent::Denied(denied)).await) {
                 return;
             }
             tokio::select! {

@@ -40,7 +40,7 @@ impl Text {
     pub fn fault(&self, fault: &Fault) -> FaultWords {
         let thing = ("thing", fault.thing.as_str());
         // The thing without where it is: `dev/payments` is the namespace `payments`.
-        let name = ("name", fault.thing.rsplit('/').next().unwrap_or_default());
+        let name = ("name", fault.thing.rsplit('/').next().unwrap_or_default().trim_end_matches(')'));
         let by_kind = |table| self.fill(&format!("{table}.{}", Name(fault.what)), &[thing, name]);
         let (what, remedy) = match &fault.remedy {
             Remedy::Retrying => (by_kind("fault"), self.get("remedy.retrying").to_owned()),

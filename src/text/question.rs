@@ -35,9 +35,13 @@ impl Text {
                 let title = self.fill("question.clean-all", &[("count", &pods.to_string())]);
                 (title, button("question.clean-all-says"), vec![button("button.cancel"), button("button.delete")])
             }
-            Question::Quit { forwards, pods } => {
+            Question::Quit { forwards, pods, unsaved } => {
                 let line = |key, count: &usize| (*count > 0).then(|| self.fill(key, &[("count", &count.to_string())]));
-                let says = [line("question.quit-forwards", forwards), line("question.quit-pods", pods)];
+                let says = [
+                    line("question.quit-forwards", forwards),
+                    line("question.quit-pods", pods),
+                    line("question.quit-unsaved", unsaved),
+                ];
                 let says = says.into_iter().flatten().collect::<Vec<_>>().join("\n");
                 let leave = if *pods > 0 { "button.quit-leave" } else { "button.quit" };
                 (

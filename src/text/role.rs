@@ -12,7 +12,12 @@ impl Text {
         let namespace = grant.namespace.as_ref().map(|name| format!("  namespace: {}\n", quoted(name)));
         let namespace = namespace.unwrap_or_default();
         // Whoever may list but not watch would see a picture that never changes.
-        let verbs = if grant.verb == "list" { r#""list", "watch""#.to_owned() } else { quoted(&grant.verb) };
+        let verbs = match (grant.verb.as_str(), grant.resource.as_str()) {
+            ("list", _) => r#""list", "watch""#.to_owned(),
+            // The same right by two names: a SPDY upgrade is a POST, a WebSocket's a GET.
+            ("create", "pods/portforward") => r#""create", "get""#.to_owned(),
+            (verb, _) => quoted(verb),
+        };
         let resource = quoted(&grant.resource);
         let subject = subject(user);
         let head = "apiVersion: rbac.authorization.k8s.io/v1";
@@ -70,7 +75,7 @@ metadata:
 rules:
   - apiGroups: [\"\"]
     resources: [\"pods/portforward\"]
-    verbs: [\"create\"]
+    verbs: [\"create\", \"get\"]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding

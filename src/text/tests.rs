@@ -252,8 +252,8 @@ fn questions_have_a_button_for_each_answer() {
             Question::DeleteTargets(names(20)),
             Question::KillPods(Vec::new()),
             Question::CleanAll { pods: 2 },
-            Question::Quit { forwards: 1, pods: 0 },
-            Question::Quit { forwards: 0, pods: 2 },
+            Question::Quit { forwards: 1, pods: 0, unsaved: 1 },
+            Question::Quit { forwards: 0, pods: 2, unsaved: 2 },
             Question::Import { path: "/p".into(), targets: Vec::new(), left_out: names(2) },
         ] {
             let said = text.question(&question);
@@ -266,7 +266,7 @@ fn questions_have_a_button_for_each_answer() {
     assert_eq!(said.title, "Delete 10 targets?");
     assert!(said.says.contains("t8\nand 2 more\n"), "{}", said.says);
     assert_eq!(text.question(&Question::DeleteTargets(names(1))).title, "Delete target t1?");
-    let said = text.question(&Question::Quit { forwards: 2, pods: 1 });
+    let said = text.question(&Question::Quit { forwards: 2, pods: 1, unsaved: 0 });
     assert_eq!(
         said.says,
         "2 open forwards close now.\n1 proxy pod of this run lives until its TTL, unless you delete it now."

@@ -8,6 +8,7 @@ use ratatui::text::Span;
 use super::Scene;
 use super::ink::{line_width, put_line};
 use super::strip::grade;
+use crate::model::log::{Entry, Happening};
 use crate::text::Hint;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
@@ -23,7 +24,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
         put_line(frame.buffer_mut(), area.right() - own, area.y, own, &alarm);
         area.width = area.width.saturating_sub(own + 2);
     }
-    if let Some((entry, _)) = &scene.model.notice {
+    if let Some((entry, _)) = scene.model.notice.as_ref().filter(|(entry, _)| !stands(scene, entry)) {
         let (symbol, style) = grade(scene, entry.grade);
         let notice = [Span::styled(format!("{symbol} "), style), Span::styled(scene.text().entry(entry), style)];
         let used = put_line(frame.buffer_mut(), area.x, area.y, area.width, &notice);
@@ -55,14 +56,22 @@ fn hints(scene: Scene<'_>, room: u16) -> Vec<Span<'_>> {
     line
 }
 
-/// A config that cannot be used, or edits that could not be written.
+/// A config that cannot be used, and edits that could not be written.
 fn standing(scene: Scene<'_>) -> Option<(String, Style)> {
     let model = scene.model;
-    if let Some(fault) = &model.config_fault {
-        return Some((format!("✗ {}", scene.text().fault(fault).what), scene.theme().bad));
-    }
     let unsaved = model.unsaved.len();
-    (unsaved > 0).then(|| {
-        (format!("! {}", scene.text().fill("view.unsaved", &[("count", &unsaved.to_string())])), scene.theme().warn)
-    })
+    let unsaved =
+        (unsaved > 0).then(|| format!("! {}", scene.text().fill("view.unsaved", &[("count", &unsaved.to_string())])));
+    let Some(fault) = &model.config_fault else {
+        return unsaved.map(|words| (words, scene.theme().warn));
+    };
+    // The place first, by the file's name alone: the folder is long, and known.
+    let place = fault.thing.rsplit('/').next().unwrap_or_default();
+    let words = [unsaved.as_deref(), Some(&format!("✗ {place}")), Some(&fault.detail)];
+    Some((words.into_iter().flatten().collect::<Vec<_>>().join("  "), scene.theme().bad))
+}
+
+/// Whether an entry says what stands on the right anyway.
+fn stands(scene: Scene<'_>, entry: &Entry) -> bool {
+    matches!(&entry.what, Happening::Failed(fault) if Some(&**fault) == scene.model.config_fault.as_ref())
 }

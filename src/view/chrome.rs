@@ -121,7 +121,9 @@ pub(super) fn input(frame: &mut Frame<'_>, area: Rect, field: &Input, style: Sty
     }
     let buffer = frame.buffer_mut();
     let room = area.width;
-    let cursor = u16::try_from(field.visual_cursor()).unwrap_or(u16::MAX);
+    // Measured as it is drawn: what is drawn as nothing takes no column.
+    let before = field.value().char_indices().nth(field.cursor()).map_or(field.value().len(), |(at, _)| at);
+    let cursor = width(&field.value()[..before]);
     // One column is for the cursor behind the last character.
     let hidden = if active { cursor.saturating_sub(room.saturating_sub(1)) } else { 0 };
     let (mut skipped, mut used) = (0u16, 0u16);

@@ -140,18 +140,22 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     let address = target.address.to_string();
     let next = (forward.is_none() && pod.is_none()).then(|| {
         let port = match target.local_port {
-            0 => scene.model.ports.get(&target.name).map_or_else(|| scene.get("view.any-port").into(), u16::to_string),
-            port => port.to_string(),
+            0 => scene.model.ports.get(&target.name).copied(),
+            port => Some(port),
         };
+        let key = if port.is_some() { "view.connect-does" } else { "view.connect-does-any" };
+        let port = port.map(|port| port.to_string()).unwrap_or_default();
         let parts = [("place", place.as_str()), ("ttl", &ttl), ("port", &port), ("address", &address)];
-        scene.text().fill("view.connect-does", &parts)
+        scene.text().fill(key, &parts)
     });
     let mut head = vec![bold(scene, &target.name), Span::styled("  → ", theme.dim), Span::styled(address, theme.text)];
     if let Some(forward) = forward {
         head.push(Span::raw("  "));
         head.push(Span::styled(scene.text().forward_state(forward.state), forwards::style(scene, forward.state)));
     }
-    let fault = forward.and_then(|forward| forward.fault.as_ref()).or_else(|| pod.and_then(|pod| pod.fault.as_ref()));
+    let fault = scene.model.fault_of_target(target);
+    // What went wrong has a remedy of its own.
+    let next = next.filter(|_| fault.is_none());
     Facts { head, pairs: facts, fault, next }
 }
 

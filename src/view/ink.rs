@@ -2,6 +2,7 @@
 //! terminal as a control sequence.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use ratatui::buffer::{Buffer, CellWidth};
 use ratatui::style::Style;
@@ -28,8 +29,28 @@ pub(super) fn line_width(line: &[Span<'_>]) -> u16 {
 pub(super) fn graphemes(text: &str) -> impl Iterator<Item = (&str, u16)> {
     text.graphemes(true)
         .filter(|grapheme| !grapheme.contains(char::is_control))
+        .map(undisputed)
         .map(|grapheme| (grapheme, grapheme.cell_width()))
         .filter(|(_, width)| *width > 0)
+}
+
+/// The part of a grapheme whose columns all terminals agree about: some draw an emoji that is joined to others,
+/// colored or turned into one as a single picture, others as several, and all behind it would stand somewhere else.
+fn undisputed(grapheme: &str) -> &str {
+    /// Zero width joiner, the variation selectors, the keycap, and the tags that make a flag.
+    const JOINS: [RangeInclusive<char>; 4] =
+        ['\u{200d}'..='\u{200d}', '\u{fe00}'..='\u{fe0f}', '\u{20e3}'..='\u{20e3}', '\u{e0020}'..='\u{e007f}'];
+    const SKINS: RangeInclusive<char> = '\u{1f3fb}'..='\u{1f3ff}';
+    const FLAGS: RangeInclusive<char> = '\u{1f1e6}'..='\u{1f1ff}';
+    let ends = |(at, c): &(usize, char)| {
+        *at > 0 && (JOINS.iter().any(|range| range.contains(c)) || SKINS.contains(c) || FLAGS.contains(c))
+    };
+    // Where letters are joined the joiner only chooses their shape.
+    let emoji = |c: char| !c.is_alphabetic();
+    match grapheme.char_indices().find(ends) {
+        Some((at, _)) if grapheme.starts_with(emoji) => &grapheme[..at],
+        Some(_) | None => grapheme,
+    }
 }
 
 /// The text, or as much of its beginning as fits with a `…` behind it.
@@ -121,10 +142,29 @@ pub(super) fn wrap(text: &str, room: u16) -> Vec<String> {
     lines
 }
 
+/// What is not broken unless it is longer than a line: what stands between white space (a path, an option, a command),
+/// and single words of scripts that put none between them.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let apart = |part: &str| {
+        part.trim().is_empty() || part.chars().next().is_some_and(|c| width(c.encode_utf8(&mut [0; 4])) > 1)
+    };
+    let mut parts = text.split_word_bound_indices().peekable();
+    // No line begins with what ends a sentence or a part of it.
+    let closes = |part: &str| part.chars().all(|c| "。，、；：！？）」』》”’".contains(c));
+    std::iter::from_fn(move || {
+        let (start, first) = parts.next()?;
+        let mut end = start + first.len();
+        while let Some((_, next)) = parts.next_if(|(_, next)| closes(next) || (!apart(first) && !apart(next))) {
+            end += next.len();
+        }
+        text.get(start..end)
+    })
+}
+
 fn wrap_paragraph(text: &str, room: u16, lines: &mut Vec<String>) {
     let mut line = String::new();
     let mut used = 0;
-    for word in text.split_word_bounds() {
+    for word in words(text) {
         let own = width(word);
         if used + own > room && used > 0 {
             lines.push(std::mem::take(&mut line).trim_end().to_owned());
@@ -160,7 +200,7 @@ mod tests {
             ("数据库", 6, "数据库"),
             ("数据库", 5, "数据…"),
             ("数据库", 4, "数…"),
-            ("👩‍👩‍👧 home", 4, "👩‍👩‍👧 …"),
+            ("👩‍👩‍👧 home", 4, "👩 …"),
             ("e\u{301}e\u{301}", 1, "…"),
             ("abc", 0, ""),
         ] {
@@ -187,6 +227,37 @@ mod tests {
         put(&mut buffer, 0, 0, 12, "a\u{1b}[31mb\u{202e}c\nd\u{9b}e", Style::new());
         let shown: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
         assert_eq!(shown, "a[31mbcde   ");
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        for (text, room, lines) in [
+            ("or start with --kubeconfig FILE.", 20, &["or start with", "--kubeconfig FILE."][..]),
+            ("see /home/ada/.kube/config", 22, &["see", "/home/ada/.kube/config"]),
+            ("目标是保存下来的去处。好", 20, &["目标是保存下来的去", "处。好"]),
+            ("abcdef", 4, &["abcd", "ef"]),
+            ("a  b", 2, &["a", "b"]),
+            ("", 4, &[""]),
+        ] {
+            let wrapped: Vec<String> = text.split('\n').flat_map(|line| wrap(&format!("{line}\n"), room)).collect();
+            assert_eq!(wrapped, lines, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_terminals_disagree_about_is_not_drawn() {
+        for (text, shown, columns) in [
+            ("🤦🏼\u{200d}♂\u{fe0f}x", "🤦x", 3),
+            ("👍🏽", "👍", 2),
+            ("❤\u{fe0f}!", "❤!", 2),
+            ("1\u{fe0f}\u{20e3}", "1", 1),
+            ("🇩🇪", "🇩", 1),
+            ("e\u{301}", "e\u{301}", 1),
+            ("क्\u{200d}ष", "क्\u{200d}ष", width("क्\u{200d}ष")),
+        ] {
+            let drawn: String = graphemes(text).map(|(grapheme, _)| grapheme).collect();
+            assert_eq!((drawn.as_str(), width(text)), (shown, columns), "{text}");
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct ViewState {
     zones: Vec<(Rect, Hit)>,
     /// Rows of what has the keys, as drawn last.
     page: usize,
+    /// How far the topmost dialog's text can be scrolled, as drawn last; `usize::MAX`: nothing was drawn that scrolls.
+    reach: usize,
 }
 
 /// Natural widths and what they were measured for.
@@ -62,12 +64,23 @@ impl ViewState {
         self.page.max(1)
     }
 
+    /// How far the topmost dialog's text can be scrolled.
+    pub fn reach(&self) -> usize {
+        self.reach
+    }
+
     pub(super) fn begin(&mut self) {
         self.zones.clear();
+        self.reach = usize::MAX;
     }
 
     pub(super) fn set_page(&mut self, rows: u16) {
         self.page = rows.into();
+    }
+
+    /// A text of `lines` lines is read here, a page of which was drawn.
+    pub(super) fn set_reach(&mut self, lines: usize) {
+        self.reach = lines.saturating_sub(self.page());
     }
 
     pub(super) fn zone(&mut self, area: Rect, hit: Hit) {

@@ -1,10 +1,12 @@
-//! Draws a frame with 1,000 pods at 200×50 into memory.
+//! Draws a frame with 1,000 pods at 200×50 into memory, and applies events to as many pods.
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on should say where")]
 
 use std::hint::black_box;
 
 use brow_tui::model::Model;
+use brow_tui::model::action::{Action, Command};
 use brow_tui::model::cluster::{Cluster, Context, Link};
-use brow_tui::model::event::Epoch;
+use brow_tui::model::event::{ClusterEvent, Epoch, Event, Sample};
 use brow_tui::model::focus::Pane;
 use brow_tui::model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState};
 use brow_tui::model::proxy::{Phase, PodKey, ProxyPod};
@@ -122,5 +124,37 @@ fn frame(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, frame);
+fn event(criterion: &mut Criterion) {
+    let mut model = model(1_000);
+    let (cluster, pod) =
+        (model.pods.values().next().unwrap().key.cluster.clone(), model.pods.values().next().unwrap().clone());
+    let epoch = model.clusters.iter().find(|at| at.name == cluster).unwrap().epoch;
+    criterion.bench_function("event: a pod changes, 1,000 pods", |bencher| {
+        bencher.iter(|| {
+            let event = ClusterEvent::Applied(Box::new(pod.clone()));
+            model.update(black_box(Event::Cluster { cluster: cluster.clone(), epoch, event }))
+        });
+    });
+    criterion.bench_function("event: a second passes, 1,000 pods and 20 forwards", |bencher| {
+        bencher.iter(|| {
+            let now = model.now + TimeDelta::seconds(1);
+            let counts = Counts { open: 3, total: 60, failed: 0, up: 60, down: 60 };
+            let samples = model.forwards.keys().map(|id| Sample { id: *id, counts, tunnel: None }).collect();
+            model.cleaned = now;
+            model.update(black_box(Event::Tick { now, samples }))
+        });
+    });
+    criterion.bench_function("event: a key, 1,000 pods", |bencher| {
+        bencher.iter(|| model.update(black_box(Event::Act(Action::Do(Command::Down)))));
+    });
+    criterion.bench_function("arranging 1,000 pods anew, once per frame at most", |bencher| {
+        bencher.iter(|| {
+            let event = ClusterEvent::Applied(Box::new(pod.clone()));
+            model.update(Event::Cluster { cluster: cluster.clone(), epoch, event });
+            model.arrange();
+        });
+    });
+}
+
+criterion_group!(benches, frame, event);
 criterion_main!(benches);

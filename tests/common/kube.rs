@@ -1,16 +1,22 @@
 //! The real cluster, through kubectl: what a test arranges and checks behind the program's back.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::PATIENCE;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use super::{Home, PATIENCE};
 
 /// The kubeconfig of the test cluster; without one the test says loudly that it did not run.
 pub fn kubeconfig(test: &str) -> Option<PathBuf> {
     let path = std::env::var_os("BROW_TEST_KUBECONFIG").map(PathBuf::from);
     if path.is_none() {
-        eprintln!("SKIPPED: {test} needs a cluster: set BROW_TEST_KUBECONFIG");
+        // Past the capture of `eprintln!`: a run that tested little must say so.
+        let mut loud = std::io::stderr();
+        writeln!(loud, "SKIPPED: {test} needs a cluster: set BROW_TEST_KUBECONFIG").unwrap();
     }
     path
 }
@@ -35,6 +41,33 @@ pub fn try_kubectl(args: &[&str]) -> Result<String, String> {
 /// A namespace of a test's own, deleted with all that is in it when the test ends.
 pub struct Namespace(pub String);
 
+/// What the program's main job takes; the same as in `assets/rbac.yaml`.
+const ROLE: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: { name: person }
+rules:
+  - { apiGroups: [''], resources: [pods], verbs: [get, list, watch, create, delete] }
+  - { apiGroups: [''], resources: [pods/portforward], verbs: [create] }
+  - { apiGroups: [''], resources: [pods/log], verbs: [get] }
+  - { apiGroups: [''], resources: [events], verbs: [list] }
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: person }
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: { name: person }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: Role, name: person }
+subjects: [{ kind: ServiceAccount, name: person }]
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: person, annotations: { kubernetes.io/service-account.name: person } }
+type: kubernetes.io/service-account-token
+";
+
 impl Namespace {
     pub fn new(stem: &str) -> Self {
         let name = format!("brow-t-{stem}-{:08x}", rand::random::<u32>());
@@ -46,6 +79,35 @@ impl Namespace {
             std::thread::sleep(Duration::from_millis(50));
         }
         Self(name)
+    }
+
+    /// A kubeconfig whose only context, `story`, is somebody with rights in this namespace alone. So the program sees
+    /// nothing of what other tests do to the same cluster.
+    pub fn kubeconfig(&self, home: &Home) -> PathBuf {
+        let manifest = home.path().join("person.yaml");
+        std::fs::write(&manifest, ROLE).unwrap();
+        kubectl(&["-n", &self.0, "apply", "-f", manifest.to_str().unwrap()]);
+        let secret = || kubectl(&["-n", &self.0, "get", "secret", "person", "-o", "go-template={{.data.token}}"]);
+        until("the token is there", || !secret().is_empty() && !secret().contains("no value"));
+        let token = String::from_utf8(BASE64_STANDARD.decode(secret()).unwrap()).unwrap();
+
+        let path = home.path().join("kubeconfig");
+        std::fs::write(&path, kubectl(&["config", "view", "--minify", "--raw", "--flatten"])).unwrap();
+        let edit = |args: &[&str]| {
+            let status =
+                Command::new("kubectl").arg("--kubeconfig").arg(&path).arg("config").args(args).output().unwrap();
+            assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
+            String::from_utf8(status.stdout).unwrap()
+        };
+        let cluster = edit(&["view", "-o", "go-template={{(index .clusters 0).name}}"]);
+        let admin = edit(&["view", "-o", "go-template={{(index .users 0).name}}"]);
+        let namespace = format!("--namespace={}", self.0);
+        edit(&["set-credentials", "person", &format!("--token={token}")]);
+        edit(&["set-context", "story", &format!("--cluster={cluster}"), "--user=person", &namespace]);
+        edit(&["use-context", "story"]);
+        edit(&["delete-context", "brow-admin"]);
+        edit(&["unset", &format!("users.{admin}")]);
+        path
     }
 
     pub fn pods(&self) -> Vec<String> {

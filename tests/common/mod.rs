@@ -1,6 +1,8 @@
 //! A person at a terminal: the real binary in a pseudo-terminal, its screen read back, keys pressed.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 #![allow(dead_code, reason = "each story uses the part it needs")]
 
+pub mod arrange;
 pub mod kube;
 
 use std::io::{Read, Write};
@@ -25,10 +27,28 @@ impl Home {
     pub fn new(config: &str) -> Self {
         let home = Self { dir: TempDir::new().unwrap() };
         if !config.is_empty() {
-            std::fs::create_dir_all(home.config().parent().unwrap()).unwrap();
-            std::fs::write(home.config(), config).unwrap();
+            home.write_config(config);
         }
         home
+    }
+
+    /// A kubeconfig of these contexts, all of a server that nobody is at; the first is the current one.
+    pub fn kubeconfig(&self, contexts: &[&str]) -> PathBuf {
+        let mut text = String::from("apiVersion: v1\nkind: Config\n");
+        text += "clusters:\n- {name: nobody, cluster: {server: \"https://127.0.0.1:1\"}}\n";
+        text += "users:\n- {name: ann, user: {token: none}}\n";
+        let context =
+            |name| format!("- {{name: \"{name}\", context: {{cluster: nobody, user: ann, namespace: team}}}}\n");
+        text += &contexts.iter().map(context).fold("contexts:\n".to_owned(), |all, one| all + &one);
+        text += &["current-context: \"", contexts[0], "\"\n"].concat();
+        let path = self.path().join("kubeconfig");
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn write_config(&self, text: &str) {
+        std::fs::create_dir_all(self.config().parent().unwrap()).unwrap();
+        std::fs::write(self.config(), text).unwrap();
     }
 
     pub fn config(&self) -> PathBuf {
@@ -52,6 +72,8 @@ pub struct Screen {
     keys: Box<dyn Write + Send>,
     master: Box<dyn MasterPty + Send>,
     child: Box<dyn Child + Send + Sync>,
+    /// The terminal's settings before the program had it.
+    settings: String,
 }
 
 /// How the program is started.
@@ -61,11 +83,19 @@ pub struct Start<'a> {
     pub size: (u16, u16),
     pub env: Vec<(String, String)>,
     pub args: Vec<String>,
+    pub program: PathBuf,
 }
 
 impl<'a> Start<'a> {
     pub fn new(home: &'a Home) -> Self {
-        Self { home, kubeconfig: None, size: (80, 24), env: Vec::new(), args: Vec::new() }
+        Self {
+            home,
+            kubeconfig: None,
+            size: (80, 24),
+            env: Vec::new(),
+            args: Vec::new(),
+            program: env!("CARGO_BIN_EXE_brow-tui").into(),
+        }
     }
 
     pub fn kubeconfig(mut self, path: impl Into<PathBuf>) -> Self {
@@ -88,11 +118,17 @@ impl<'a> Start<'a> {
         self
     }
 
+    /// Another program than brow-tui.
+    pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
+        self.program = path.into();
+        self
+    }
+
     pub fn run(self) -> Screen {
         let (columns, rows) = self.size;
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_brow-tui"));
+        let mut command = CommandBuilder::new(&self.program);
         command.env_clear();
         for (name, value) in [("TERM", "xterm-256color"), ("LANG", "en_US.UTF-8"), ("USER", "ann")] {
             command.env(name, value);
@@ -107,6 +143,7 @@ impl<'a> Start<'a> {
         }
         command.args(&self.args);
         command.cwd(self.home.path());
+        let settings = settings(&*pair.master);
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let mut reader = pair.master.try_clone_reader().unwrap();
@@ -126,8 +163,14 @@ impl<'a> Start<'a> {
             keys: pair.master.take_writer().unwrap(),
             master: pair.master,
             child,
+            settings,
         }
     }
+}
+
+/// The settings of a terminal (`tcgetattr`), as one text to compare.
+fn settings(master: &dyn MasterPty) -> String {
+    format!("{:?}", master.get_termios())
 }
 
 impl Screen {
@@ -156,6 +199,13 @@ impl Screen {
         self.keys.flush().unwrap();
     }
 
+    /// Leaves what is open with Esc, and waits until it is gone. Another key right behind Esc would be Alt with it.
+    #[track_caller]
+    pub fn escape(&mut self, gone: &str) {
+        self.press("\x1b");
+        self.wait_gone(gone);
+    }
+
     /// Pastes a text, as a terminal with bracketed paste does.
     pub fn paste(&mut self, text: &str) {
         self.press(&format!("\x1b[200~{text}\x1b[201~"));
@@ -166,6 +216,39 @@ impl Screen {
         self.press(&format!("\x1b[<0;{0};{1}M\x1b[<0;{0};{1}m", column + 1, row + 1));
     }
 
+    /// The wheel over a column and row, down or up.
+    pub fn wheel(&mut self, column: u16, row: u16, down: bool) {
+        let button = if down { 65 } else { 64 };
+        self.press(&format!("\x1b[<{button};{};{}M", column + 1, row + 1));
+    }
+
+    /// Where a text is on the screen: column and row from 0.
+    #[track_caller]
+    pub fn find(&self, needle: &str) -> (u16, u16) {
+        let (rows, columns) = self.cells().size();
+        for row in 0..rows {
+            let (mut line, mut at) = (String::new(), Vec::new());
+            for column in 0..columns {
+                let cell = self.cells().cell(row, column).unwrap();
+                let text = if cell.has_contents() { cell.contents() } else { " " };
+                if !cell.is_wide_continuation() {
+                    at.extend(text.bytes().map(|_| column));
+                    line += text;
+                }
+            }
+            if let Some(byte) = line.find(needle) {
+                return (at[byte], row);
+            }
+        }
+        panic!("no {needle} on the screen:\n{}", self.text());
+    }
+
+    /// Waits until every frame is closed: nothing stands over, and nothing is missing on the left or the right.
+    #[track_caller]
+    pub fn wait_whole(&mut self, what: &str) -> String {
+        self.wait_cells(what, whole)
+    }
+
     pub fn resize(&mut self, columns: u16, rows: u16) {
         self.parser.screen_mut().set_size(rows, columns);
         self.master.resize(PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }).unwrap();
@@ -174,10 +257,22 @@ impl Screen {
     /// Waits until the screen shows what `what` describes, and returns it.
     #[track_caller]
     pub fn wait(&mut self, what: &str, shows: impl Fn(&str) -> bool) -> String {
+        self.wait_cells(what, |cells| shows(&cells.contents()))
+    }
+
+    /// Waits until the cells are as `shows` wants them, and returns the text.
+    #[track_caller]
+    pub fn wait_cells(&mut self, what: &str, shows: impl Fn(&vt100::Screen) -> bool) -> String {
+        self.wait_until(what, |screen| shows(screen.cells()))
+    }
+
+    /// Waits until something holds, and returns the text.
+    #[track_caller]
+    pub fn wait_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
             let text = self.text();
-            if shows(&text) {
+            if self.between_frames() && holds(self) {
                 return text;
             }
             match self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -185,6 +280,14 @@ impl Screen {
                 Err(RecvTimeoutError::Timeout) => panic!("never saw: {what}. On the screen:\n{text}"),
                 Err(RecvTimeoutError::Disconnected) => panic!("ended before: {what}. On the screen:\n{text}"),
             }
+        }
+    }
+
+    /// Takes in what the program writes for so long.
+    pub fn look(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while let Ok(bytes) = self.output.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            self.take(&bytes);
         }
     }
 
@@ -227,6 +330,7 @@ impl Screen {
             && !screen.hide_cursor()
             && !screen.bracketed_paste()
             && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
+            && settings(&*self.master) == self.settings
     }
 
     pub fn pid(&self) -> u32 {
@@ -238,10 +342,30 @@ impl Screen {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// Whether the last frame that was begun (a synchronized update) is on the screen as a whole.
+    fn between_frames(&self) -> bool {
+        let last = |mark: &[u8]| self.raw.windows(mark.len()).rposition(|bytes| bytes == mark);
+        last(b"\x1b[?2026l") >= last(b"\x1b[?2026h")
+    }
+
     fn take(&mut self, bytes: &[u8]) {
         self.raw.extend_from_slice(bytes);
         self.parser.process(bytes);
     }
+}
+
+/// Whether each row above the bottom line begins and ends with a frame, as do the two panes of the first band.
+pub fn whole(cells: &vt100::Screen) -> bool {
+    const LEFT: [&str; 5] = ["╭", "│", "╰", "─", "┃"];
+    const RIGHT: [&str; 5] = ["╮", "│", "╯", "─", "┃"];
+    let (rows, columns) = cells.size();
+    let at = |row, column| cells.cell(row, column).map_or("", vt100::Cell::contents);
+    let second = (1..columns).find(|column| at(0, *column) == "╭" && at(0, column - 1) == "╮");
+    let end = |column| (0..rows).find(|row| at(*row, column) == "╰").unwrap_or_default();
+    (0..rows - 1).all(|row| LEFT.contains(&at(row, 0)) && RIGHT.contains(&at(row, columns - 1)))
+        && second.is_none_or(|column| {
+            (0..=end(column)).all(|row| RIGHT.contains(&at(row, column - 1)) && LEFT.contains(&at(row, column)))
+        })
 }
 
 impl Drop for Screen {

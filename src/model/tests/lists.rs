@@ -5,7 +5,24 @@ use super::*;
 
 fn type_in(model: &mut Model, text: &str) {
     model.update(Event::Act(Action::Paste(text.to_owned())));
-    model.arrange();
+}
+
+#[test]
+fn keys_that_come_faster_than_frames_act_on_what_the_ones_before_left() {
+    let mut model = model();
+    assert_ne!(model.target_list.selected().map(String::as_str), Some("mysql"), "the test would show nothing");
+    for action in [
+        Action::Do(Command::Filter),
+        Action::Paste("mysql".to_owned()),
+        Action::Do(Command::Accept),
+        Action::Do(Command::Delete),
+        Action::Do(Command::Right),
+        Action::Do(Command::Accept),
+    ] {
+        model.update(Event::Act(action));
+    }
+    assert!(model.targets.iter().all(|target| target.name != "mysql"));
+    assert_eq!(model.targets.len(), 2);
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn quitting_asks_once_and_deletes_only_what_this_run_created() {
     assert!(press(&mut model, Command::Quit).is_empty());
     assert!(matches!(
         model.dialogs.last(),
-        Some(Dialog::Confirm { question: Question::Quit { forwards: 0, pods: 1 }, .. })
+        Some(Dialog::Confirm { question: Question::Quit { forwards: 0, pods: 1, unsaved: 0 }, .. })
     ));
     press(&mut model, Command::Right);
     press(&mut model, Command::Right);

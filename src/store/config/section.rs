@@ -301,7 +301,14 @@ impl<'r, 't> Section<'r, 't> {
 
     /// Notes which of these keys are not there.
     pub fn require(&self, keys: &[&str]) {
-        for key in keys.iter().filter(|key| !self.table.contains_key(key)) {
+        // A key that is there but misspelled is told as that.
+        let meant: Vec<&str> = self
+            .free()
+            .into_iter()
+            .filter(|(found, _)| !self.known.contains(&found.value))
+            .filter_map(|(found, _)| nearest(found.value, self.known.iter().copied()))
+            .collect();
+        for key in keys.iter().filter(|key| !self.table.contains_key(key) && !meant.contains(key)) {
             self.problem(&self.span, key, "is missing");
         }
     }

@@ -34,14 +34,17 @@ fn words(scene: Scene<'_>, pane: Pane, hidden: bool, filter: &str) -> (String, S
     }
     let connected = scene.model.clusters.iter().any(|cluster| cluster.link == Link::Ready);
     let connecting = scene.model.clusters.iter().any(|cluster| cluster.link == Link::Connecting);
+    // A file that cannot be read is not an empty one.
+    let fault = match pane {
+        Pane::Clusters => scene.model.kubeconfig_fault.as_ref(),
+        Pane::Targets => scene.model.config_fault.as_ref(),
+        Pane::Pods | Pane::Forwards => None,
+    };
+    if let Some(fault) = fault {
+        return (scene.text().fault(fault).in_full(), theme.bad);
+    }
     let key = match pane {
-        Pane::Clusters => {
-            if let Some(fault) = &scene.model.kubeconfig_fault {
-                let words = scene.text().fault(fault);
-                return ([words.what, words.detail, words.remedy].join("\n").replace("\n\n", "\n"), theme.bad);
-            }
-            "view.empty-clusters"
-        }
+        Pane::Clusters => "view.empty-clusters",
         Pane::Targets => "view.empty-targets",
         Pane::Pods if connected => "view.empty-pods",
         Pane::Pods if connecting => "view.connecting",

@@ -79,6 +79,9 @@ fn live<'a>(scene: Scene<'a>, target: &'a Target) -> Span<'a> {
     if scene.model.requests.values().any(|request| request.target == target.name) {
         return Span::styled(scene.text().phase(Phase::Creating), theme.info);
     }
+    if scene.model.refused.contains_key(&target.name) {
+        return Span::styled(scene.text().phase(Phase::Failed), theme.bad);
+    }
     Span::styled("–", theme.faint)
 }
 

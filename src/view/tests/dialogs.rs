@@ -64,7 +64,7 @@ fn questions() {
         ("delete", Question::DeleteTargets(vec!["mysql-dev".to_owned(), "redis".to_owned()]), 0),
         ("kill", Question::KillPods(busy().pod_list.order.clone()), 1),
         ("clean-all", Question::CleanAll { pods: 12 }, 0),
-        ("quit", Question::Quit { forwards: 2, pods: 3 }, 2),
+        ("quit", Question::Quit { forwards: 2, pods: 3, unsaved: 1 }, 2),
         ("other-port", Question::OtherPort { spec: Box::new(spec), port: 3307, fault: Box::new(taken) }, 1),
         (
             "import",

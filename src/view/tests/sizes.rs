@@ -26,7 +26,7 @@ fn models() -> Vec<Model> {
     let dialogs = [
         Dialog::TargetForm(Box::new(form)),
         Dialog::Rename { name: "x".to_owned(), field: field("👩‍👩‍👧", Some("name-taken")) },
-        Dialog::Confirm { question: Question::Quit { forwards: 1, pods: 1 }, button: 2 },
+        Dialog::Confirm { question: Question::Quit { forwards: 1, pods: 1, unsaved: 0 }, button: 2 },
         Dialog::Help { scroll: 3 },
         Dialog::Describe {
             key: busy().pod_list.order[0].clone(), text: Some(Ok(vec!["数据".repeat(99)])), scroll: 1
