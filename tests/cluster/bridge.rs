@@ -59,7 +59,7 @@ impl Bridge {
 
     /// A client whose API server is this gateway.
     pub fn client(&self) -> Client {
-        cluster::client(Config::new(format!("http://{}", self.address).parse().expect("a URL")))
+        cluster::client(&Config::new(format!("http://{}", self.address).parse().expect("a URL")))
     }
 
     /// Every protocol that was asked for, in order.

@@ -46,7 +46,7 @@ static SHARED: OnceCell<String> = OnceCell::const_new();
 pub async fn shared(kubeconfig: &str) -> String {
     SHARED
         .get_or_init(|| async {
-            let client = cluster::client(cluster::config(kubeconfig, "brow-admin").await);
+            let client = cluster::client(&cluster::config(kubeconfig, "brow-admin").await);
             let name = format!("tunnel-{}", std::process::id());
             create(&client, &name).await;
             let script = "while kill -0 \"$1\"; do sleep 1; done; \
