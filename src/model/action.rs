@@ -496,9 +496,8 @@ impl Model {
             }
             Command::Describe | Command::Accept => {
                 let read = self.log.shown().next_back().map(|entry| entry.what.clone());
-                match read {
-                    Some(Happening::Failed(fault)) => self.dialogs.push(Dialog::Fault(*fault)),
-                    Some(_) | None => return false,
+                if let Some(Happening::Failed(fault)) = read {
+                    self.dialogs.push(Dialog::Fault(*fault));
                 }
             }
             Command::Cancel if !self.log.filter.value().is_empty() => self.log.filter.reset(),

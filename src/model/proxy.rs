@@ -311,6 +311,10 @@ impl Model {
                         pod.phase = phase;
                     }
                     self.fail(fault);
+                    // Forwards had left it; it is as good as before.
+                    if before == Some(Phase::Ready) {
+                        self.serve(&key, out);
+                    }
                 } else {
                     self.note(Grade::Info, Happening::PodKilled, &key.name, &key.cluster);
                     // Without a watch (or before it says so) the deletion itself is the news.

@@ -25,6 +25,7 @@ async fn a_client_that_half_closes_gets_its_slow_answer_whole() {
     let summary = forward.outcomes.recv().await.unwrap().expect("an orderly end");
     assert_eq!((summary.up, summary.down), (1, 7));
     assert!(summary.first_byte.is_some_and(|time| time >= Duration::from_secs(2)));
+    assert!(forward.counters.first_byte().is_some_and(|time| time >= Duration::from_secs(2)));
 }
 
 #[tokio::test]
