@@ -93,7 +93,11 @@ fn of_status(thing: &str, status: &Status, asked: Option<Grant>) -> (Link, Fault
 fn transport(words: &str) -> What {
     let words = words.to_ascii_lowercase();
     let has = |needle: &str| words.contains(needle);
-    if has("certificate") || has("invalid peer") || has("tls") || has("corrupt message") || has("fatal alert") {
+    // Whoever hangs up is no matter of trust, though the words come from TLS.
+    let hung_up = has("without sending tls close_notify") || has("handshake eof") || has("reset by peer");
+    if hung_up {
+        What::Unreachable
+    } else if has("certificate") || has("invalid peer") || has("tls") || has("corrupt message") || has("fatal alert") {
         What::Tls
     } else if has("tunnel error") || has("socks") || has("proxy") {
         What::ApiProxy
@@ -116,7 +120,8 @@ fn plugin_words(error: &AuthError) -> String {
 }
 
 /// What layers say that only pass a failure on.
-const WRAPPINGS: [&str; 2] = ["ServiceError: ", "client error (Connect): "];
+const WRAPPINGS: [&str; 4] =
+    ["ServiceError: ", "client error (Connect): ", "client error (SendRequest): ", "connection error: "];
 
 /// An error and its causes in one line; a cause that its parent has already quoted is not said twice.
 pub fn chain(error: &dyn std::error::Error) -> String {
@@ -134,5 +139,6 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     for wrapping in WRAPPINGS {
         bare = bare.strip_prefix(wrapping).unwrap_or(bare);
     }
-    bare.to_owned()
+    // rustls goes on with the address of its manual.
+    bare.split(": https://docs.rs/").next().unwrap_or(bare).to_owned()
 }
