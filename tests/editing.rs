@@ -51,6 +51,9 @@ fn order(text: &str) -> Vec<&'static str> {
     rows.filter_map(named).collect()
 }
 
+/// Esc as the kitty protocol spells it: another key may follow at once.
+const ESC: &str = "\x1b[27u";
+
 #[test]
 fn a_target_is_made_field_by_field() {
     let home = Home::new(CONFIG);
@@ -256,8 +259,6 @@ fn any_key_in_any_pane_does_no_harm() {
         ["\x1b[A", "\x1b[D", "\x1b[H", "\x1b[F", "\x1b[5~", "\x1b[6~", "\x1bOP", "\x1b[15~", "\x1b[3~", "\x1b[Z"];
     let control = ('\x01'..'\x1a').filter(|c| !"\x03\x1a\x0d\x0a".contains(*c)).map(String::from);
     let keys: Vec<String> = printable.chain(named.map(str::to_owned)).chain(control).collect();
-    // Esc as the kitty protocol spells it: another key may follow at once.
-    const ESC: &str = "\x1b[27u";
     for pane in ["1", "2", "3", "4", "L"] {
         for some in keys.chunks(40) {
             for key in some {

@@ -1,5 +1,6 @@
 //! Logins: plugins in the style of EKS and GKE, client certificates, tokens. What a plugin says is shown, and never
 //! written over the screen.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
 
@@ -118,22 +119,22 @@ fn a_plugin_that_waits_for_a_person_is_heard_meanwhile_and_holds_nothing_up() {
     );
     let plugin = script(&home.path().join("helper"), &words);
     let all = Kubeconfig::of_cluster(&kubeconfig);
-    let hole = TcpListener::bind("127.0.0.1:0").unwrap();
+    let swallows = TcpListener::bind("127.0.0.1:0").unwrap();
     let token = all.token("admin");
     let hold = home.path().join("hold");
     let env = [("TOKEN", token.as_str()), ("HOLD", hold.to_str().unwrap())];
     let all = all
         .plugin("robot", &plugin, &env)
-        .cluster("hole", &json!({ "server": format!("https://{}", hole.local_addr().unwrap()) }))
+        .cluster("swallows", &json!({ "server": format!("https://{}", swallows.local_addr().unwrap()) }))
         .context("dev", "brow", "robot", "default")
-        .context("hole", "hole", "admin", "default")
+        .context("swallows", "swallows", "admin", "default")
         .context("other", "brow", "admin", "default");
     let mut screen = Start::new(&home).kubeconfig(all.write(&home.path().join("kc"))).size(120, 40).run();
-    screen.wait_for("hole");
+    screen.wait_for("swallows");
     screen.press("1a\r");
     screen.wait("the others have come to an end, each in its way", |text| {
         let is = |name: &str, state: &str| text.lines().any(|line| line.contains(name) && line.contains(state));
-        is("dev", "connecting") && is("other", "● ready") && is("hole", "✗ unreach")
+        is("dev", "connecting") && is("other", "● ready") && is("swallows", "✗ unreach")
     });
     screen.press("?");
     screen.wait_for("Keys");

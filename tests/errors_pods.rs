@@ -1,4 +1,5 @@
 //! Pods that are refused, that wait, or that go away: the server's own words, and what to do next.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
 

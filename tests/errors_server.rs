@@ -1,4 +1,5 @@
 //! Servers that cannot be reached or don't let us in: each told apart, with what to do next.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
 
@@ -109,8 +110,8 @@ fn every_way_not_to_reach_a_server_is_told_apart() {
     let proxy_url = proxy.url.clone();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let broken = FakeApi::new(|_, _| Some(status(500, "InternalError", "etcd is out of order")));
-    let hole = TcpListener::bind("127.0.0.1:0").unwrap();
-    let hole_url = format!("https://{}", hole.local_addr().unwrap());
+    let swallows = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hole_url = format!("https://{}", swallows.local_addr().unwrap());
     let all = Kubeconfig::of_cluster(&kubeconfig)
         .cluster(
             "a",

@@ -1,5 +1,6 @@
 //! The two ends of a forward: local ports that are not to be had, and targets that don't answer. Each failure is one
 //! connection's, with its reason, and never the forward's.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
 

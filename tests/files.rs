@@ -233,6 +233,10 @@ fn kubeconfigs_that_do_not_help_say_what_would() {
     screen.wait_for("--kubeconfig at yours");
     screen.press("f");
     screen.wait_for("✗ No kubeconfig at");
+    // The log's line is too short for it; in full it says what to do.
+    screen.press("Li");
+    screen.wait_for("What went wrong");
+    screen.escape("What went wrong");
     quit(&mut screen);
 
     let broken = home.path().join("broken");

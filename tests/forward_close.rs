@@ -1,4 +1,5 @@
 //! Closing a forward frees all of it. One test in this file: it counts what the whole process holds.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod forward_fake;
 

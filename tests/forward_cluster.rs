@@ -1,4 +1,5 @@
 //! Forwards through real pods.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 #[path = "cluster/tunnel.rs"]
 mod cluster;

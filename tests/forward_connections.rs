@@ -1,4 +1,5 @@
 //! What happens to one connection of a forward, and to many at once.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod forward_fake;
 

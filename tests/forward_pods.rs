@@ -110,7 +110,7 @@ async fn a_broken_tunnel_is_told_once_and_its_return_too() {
     let mut forward = Forward::open(&world, Some(via("web-1")), false).await;
     assert_eq!(forward.event().await, ForwardEvent::Up(via("web-1")));
     until("shown", || forward.handle.tunnel().is_some()).await;
-    assert_eq!(forward.handle.tunnel(), Some(TunnelInfo { protocol: "spdy".into(), rtt: None }));
+    assert_eq!(forward.handle.tunnel(), Some(TunnelInfo { protocol: "spdy".into(), rtt: None, first_byte: None }));
     for round in 0..3 {
         let trouble = Error::TunnelLost { text: format!("cut {round}") };
         world.change("web-1", |pod| {

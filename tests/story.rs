@@ -1,4 +1,5 @@
 //! The main job, from the keyboard, against a real cluster: create, watch, forward, move bytes, kill, quit.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
 
@@ -40,7 +41,7 @@ fn get(address: &str, path: &str) -> Vec<u8> {
 fn countdown(screen: &str) -> Option<u32> {
     let line = screen.lines().find(|line| line.contains("brow-web-") && line.contains("● ready"))?;
     let words = line.split(|c: char| !(c.is_ascii_digit() || c == ':'));
-    let (minutes, seconds) = words.filter_map(|word| word.split_once(':')).last()?;
+    let (minutes, seconds) = words.filter_map(|word| word.split_once(':')).next_back()?;
     Some(minutes.parse::<u32>().ok()? * 60 + seconds.parse::<u32>().ok()?)
 }
 

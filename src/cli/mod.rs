@@ -29,8 +29,7 @@ pub struct Args {
     /// Kubeconfig to use instead of $KUBECONFIG or ~/.kube/config
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Config to use instead of $`BROW_CONFIG` or ~/.config/brow/config.toml
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help = "Config to use instead of $BROW_CONFIG or ~/.config/brow/config.toml")]
     config: Option<PathBuf>,
 }
 

@@ -17,12 +17,17 @@ use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use kube::{Client, Config, Error};
 use tower::{BoxError, Service, ServiceBuilder};
 
+use super::buffered::Buffered;
+
 /// How long a TCP connection to the API server may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// TCP keep-alive: a peer that vanished is noticed, and middleboxes keep the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// A client for a config. Runs the exec plugin, where there is one, and so blocks.
+///
+/// # Errors
+/// When the config names a proxy, certificate or login that cannot be used.
 pub fn client(config: &Config) -> Result<Client, Error> {
     let auth = config.auth_layer()?;
     let mut config = config.clone();
@@ -89,6 +94,7 @@ where
     C::Future: Send + 'static,
     C::Error: Into<BoxError>,
 {
+    let connector = ServiceBuilder::new().map_response(Buffered::new).service(connector);
     let https = config.rustls_https_connector_with_connector(connector)?;
     let client = hyper_util::client::legacy::Builder::new(TokioExecutor::new()).build::<_, Body>(https);
     let service = ServiceBuilder::new()

@@ -239,7 +239,11 @@ async fn watch_over<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, line: &Li
     let mut alert_until = Instant::now() + ALERT_FOR;
     loop {
         let stats = line.lease.stats();
-        let info = stats.protocol.map(|protocol| TunnelInfo { protocol: protocol.name().to_owned(), rtt: stats.rtt });
+        let first_byte = shared.meter.counters.first_byte();
+        let info = stats.protocol.map(|protocol| {
+            let protocol = protocol.name().to_owned();
+            TunnelInfo { protocol, rtt: stats.rtt, first_byte }
+        });
         let news = told.news(outlook(stats), Instant::now());
         let info = info.filter(|_| told.up == Some(true));
         out.tunnel.send_if_modified(|shown| {

@@ -149,7 +149,11 @@ impl Model {
                 self.log.back = 0;
             }
             Action::Wheel { pane: Some(pane), by } => self.scroll_pane(pane, by),
-            _ => {}
+            Action::Do(_)
+            | Action::ClickColumn { .. }
+            | Action::ClickItem(_)
+            | Action::Wheel { pane: None, .. }
+            | Action::Page { .. } => {}
         }
     }
 

@@ -239,7 +239,14 @@ impl Model {
             }
             Dialog::Fault(fault) => match action {
                 Action::Do(Command::Cancel | Command::Accept | Command::Quit) => None,
-                _ => Some(Dialog::Fault(fault)),
+                Action::Do(_)
+                | Action::Edit(_)
+                | Action::Paste(_)
+                | Action::Click { .. }
+                | Action::ClickColumn { .. }
+                | Action::ClickItem(_)
+                | Action::Wheel { .. }
+                | Action::Page { .. } => Some(Dialog::Fault(fault)),
             },
         };
         if let Some(dialog) = kept {
@@ -276,7 +283,11 @@ impl Model {
             Action::Do(Command::Bottom) => form.active = last,
             Action::ClickItem(at) => form.active = at.min(last),
             Action::Edit(_) | Action::Paste(_) => form.fields[form.active].edit(action),
-            _ => {}
+            Action::Do(_)
+            | Action::Click { .. }
+            | Action::ClickColumn { .. }
+            | Action::Wheel { .. }
+            | Action::Page { .. } => {}
         }
         form.check(self);
         Some(Dialog::TargetForm(form))
@@ -312,7 +323,12 @@ impl Model {
                 field.edit(action);
                 field.error = name_error(field.text(), Some(&name), self).filter(|error| *error != "required");
             }
-            _ => {}
+            Action::Do(_)
+            | Action::Click { .. }
+            | Action::ClickColumn { .. }
+            | Action::ClickItem(_)
+            | Action::Wheel { .. }
+            | Action::Page { .. } => {}
         }
         Some(Dialog::Rename { name, field })
     }
@@ -338,7 +354,12 @@ impl Model {
                 field.edit(action);
                 field.error = ttl_error(field.text(), self.settings.max_ttl).filter(|error| *error != "required");
             }
-            _ => {}
+            Action::Do(_)
+            | Action::Click { .. }
+            | Action::ClickColumn { .. }
+            | Action::ClickItem(_)
+            | Action::Wheel { .. }
+            | Action::Page { .. } => {}
         }
         Some(Dialog::AskTtl { targets, field })
     }
@@ -372,7 +393,14 @@ impl Model {
             }
             Action::Do(Command::Right | Command::Next | Command::Down) => step(1),
             Action::Do(Command::Left | Command::Previous | Command::Up) => step(-1),
-            _ => button,
+            Action::Do(_)
+            | Action::Edit(_)
+            | Action::Paste(_)
+            | Action::Click { .. }
+            | Action::ClickColumn { .. }
+            | Action::ClickItem(_)
+            | Action::Wheel { .. }
+            | Action::Page { .. } => button,
         };
         Some(Dialog::Confirm { question, button })
     }
@@ -446,7 +474,13 @@ fn scrolled(scroll: usize, (page, reach): (usize, usize), action: &Action) -> Op
         // The view stops at the last page.
         Action::Do(Command::Bottom) => Some(usize::from(u16::MAX)),
         Action::Wheel { by, .. } => Some(scroll.saturating_add_signed(*by)),
-        _ => Some(scroll),
+        Action::Do(_)
+        | Action::Edit(_)
+        | Action::Paste(_)
+        | Action::Click { .. }
+        | Action::ClickColumn { .. }
+        | Action::ClickItem(_)
+        | Action::Page { .. } => Some(scroll),
     }
 }
 
@@ -461,6 +495,12 @@ pub(super) fn scrolled_back(back: usize, page: usize, action: &Action) -> Option
         Action::Do(Command::Top) => Some(usize::from(u16::MAX)),
         Action::Do(Command::Bottom) => Some(0),
         Action::Wheel { by, .. } => Some(back.saturating_add_signed(-*by)),
-        _ => Some(back),
+        Action::Do(_)
+        | Action::Edit(_)
+        | Action::Paste(_)
+        | Action::Click { .. }
+        | Action::ClickColumn { .. }
+        | Action::ClickItem(_)
+        | Action::Page { .. } => Some(back),
     }
 }

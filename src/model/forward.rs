@@ -103,6 +103,8 @@ pub struct TunnelInfo {
     pub protocol: String,
     /// Round trip of the tunnel itself, where the protocol can measure it.
     pub rtt: Option<Duration>,
+    /// From a connection's start to the target's first byte, as it was the last time.
+    pub first_byte: Option<Duration>,
 }
 
 /// Counters as read once a second; all since the forward was opened.

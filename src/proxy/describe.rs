@@ -25,8 +25,9 @@ pub async fn describe(clusters: &Clusters, key: &PodKey) -> Result<Vec<String>, 
     let fields = format!("involvedObject.name={},involvedObject.namespace={}", key.name, key.namespace);
     match within(&key.cluster, events.list(&ListParams::default().fields(&fields))).await? {
         Ok(list) if list.items.is_empty() => lines.push("Events:       none".to_owned()),
-        Ok(list) => {
+        Ok(mut list) => {
             lines.push("Events:".to_owned());
+            list.items.sort_by_key(when);
             lines.extend(list.items.iter().map(event));
         }
         Err(error) => lines.push(format!("Events:       {}", fault(&key.name, &error, None).1.detail)),
@@ -38,7 +39,8 @@ fn summary(key: &PodKey, pod: &Pod) -> Vec<String> {
     let mut lines = Vec::new();
     let mut row = |name: &str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
-            lines.push(format!("{:<13} {value}", format!("{name}:")));
+            let name = if name.is_empty() { String::new() } else { format!("{name}:") };
+            lines.push(format!("{name:<13} {value}"));
         }
     };
     let (meta, spec, status) = (&pod.metadata, pod.spec.as_ref(), pod.status.as_ref());
@@ -54,7 +56,7 @@ fn summary(key: &PodKey, pod: &Pod) -> Vec<String> {
     row("Deadline", spec.and_then(|spec| spec.active_deadline_seconds).map(|secs| format!("{secs} s after its start")));
     for (name, map) in [("Labels", &meta.labels), ("Annotations", &meta.annotations)] {
         for (at, (key, value)) in map.iter().flatten().enumerate() {
-            row(if at == 0 { name } else { " " }, Some(format!("{key}={value}")));
+            row(if at == 0 { name } else { "" }, Some(format!("{key}={value}")));
         }
     }
     for container in spec.map(|spec| spec.containers.as_slice()).unwrap_or_default() {
@@ -87,9 +89,18 @@ fn summary(key: &PodKey, pod: &Pod) -> Vec<String> {
     lines
 }
 
+/// When it happened last, in RFC 3339 to the second. Events have their time in one of two fields.
+fn when(event: &Event) -> String {
+    let time = event.last_timestamp.as_ref().map(|time| time.0).or(event.event_time.as_ref().map(|time| time.0));
+    let time = time.map(|time| time.to_string()).unwrap_or_default();
+    match time.split_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => time,
+    }
+}
+
 fn event(event: &Event) -> String {
-    let when = event.last_timestamp.as_ref().map(|time| time.0.to_string());
-    let when = when.or_else(|| event.event_time.as_ref().map(|time| time.0.to_string())).unwrap_or_default();
+    let when = when(event);
     let count = event.count.filter(|count| *count > 1).map(|count| format!(" (×{count})")).unwrap_or_default();
     let (reason, message) = (event.reason.as_deref().unwrap_or(""), event.message.as_deref().unwrap_or(""));
     format!("  {when:<21} {:<8} {reason}: {message}{count}", event.type_.as_deref().unwrap_or(""))

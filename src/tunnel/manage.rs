@@ -94,7 +94,8 @@ impl Manager {
                 }
             }
         }
-        need.surplus.then(|| now + SURPLUS)
+        let refill = need.refill.map(tokio::time::Instant::from_std);
+        refill.or_else(|| need.surplus.then(|| now + SURPLUS))
     }
 
     fn pause_until(&mut self, until: tokio::time::Instant) {

@@ -16,9 +16,22 @@ pub struct Counters {
     pub down: AtomicU64,
     /// Connections being spliced now.
     pub open: AtomicU64,
+    /// Microseconds from a connection's start to the pod's first byte, the last time; 0 until then.
+    first_byte: AtomicU64,
 }
 
 impl Counters {
+    /// From a connection's start to the pod's first byte, as it was the last time.
+    pub fn first_byte(&self) -> Option<Duration> {
+        let micros = self.first_byte.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
+    }
+
+    pub(super) fn note_first_byte(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.first_byte.store(micros.max(1), Ordering::Relaxed);
+    }
+
     pub(super) fn add_up(&self, bytes: usize) {
         self.up.fetch_add(bytes as u64, Ordering::Relaxed);
     }

@@ -28,6 +28,8 @@ pub(super) struct Pool {
     pub cancel: CancellationToken,
     /// Tells the manager that something changed.
     pub changed: Arc<Notify>,
+    /// Tells those who wait for a tunnel that there is a new one.
+    arrived: Notify,
     pub figures: Figures,
     held: Mutex<Held>,
     /// One dials when there is no tunnel at all; the others wait for its outcome.
@@ -55,6 +57,8 @@ impl Figures {
 struct Held {
     tunnels: Vec<Tunnel>,
     spares: VecDeque<Stream>,
+    /// When a spare was last taken.
+    spared: Option<Instant>,
     trouble: Option<(Instant, Error)>,
 }
 
@@ -65,6 +69,10 @@ struct Tunnel {
 
 /// How many tunnels there may be in all, for each that there should be at most: held-up ones are replaced.
 const EXCESS: usize = 2;
+
+/// How long after a spare was taken the next is opened, while there are others: the connection that took it goes first,
+/// here and in the relay's pod.
+const REFILL: Duration = Duration::from_millis(5);
 
 /// How long a tunnel that is not needed stays.
 const IDLE: Duration = Duration::from_secs(30);
@@ -77,6 +85,7 @@ impl Pool {
             opts,
             cancel: CancellationToken::new(),
             changed: Arc::default(),
+            arrived: Notify::new(),
             figures: Figures::default(),
             held: Mutex::default(),
             dialing: tokio::sync::Mutex::default(),
@@ -90,6 +99,7 @@ impl Pool {
         let mut found = None;
         while let Some(spare) = held.spares.pop_front() {
             if spare.is_fresh() {
+                held.spared = Some(Instant::now());
                 found = Some(spare);
                 break;
             }
@@ -109,10 +119,7 @@ impl Pool {
     pub(super) async fn connect(&self) -> Result<Stream, Error> {
         if self.dialer.settled() == Some(Protocol::V4) {
             // A better protocol may have come up: then the stream is on its tunnel.
-            return match self.dial(false).await? {
-                Some(stream) => Ok(stream),
-                None => self.take().ok_or(Error::Closed),
-            };
+            return self.dial(false).await?.or_else(|| self.take()).ok_or(Error::Closed);
         }
         let asked = Instant::now();
         let _turn = self.dialing.lock().await;
@@ -124,10 +131,13 @@ impl Pool {
         {
             return Err(error.clone());
         }
-        match self.dial(false).await? {
-            Some(stream) => Ok(stream),
-            None => self.take().ok_or(Error::Closed),
-        }
+        // A tunnel that was being opened ahead may come first.
+        let dialed = tokio::select! {
+            biased;
+            dialed = self.dial(false) => dialed?,
+            stream = self.arrival() => Some(stream),
+        };
+        dialed.or_else(|| self.take()).ok_or(Error::Closed)
     }
 
     /// Opens a tunnel. One that carries a single stream comes with it.
@@ -155,7 +165,19 @@ impl Pool {
         }
         tokio::spawn(pump(Arc::clone(&session)));
         lock(&self.held).tunnels.push(Tunnel { session, idle_since: None });
+        self.arrived.notify_waiters();
         stream
+    }
+
+    /// A stream on a tunnel that another has dialed.
+    async fn arrival(&self) -> Stream {
+        loop {
+            let arrived = self.arrived.notified();
+            if let Some(stream) = self.take() {
+                return stream;
+            }
+            arrived.await;
+        }
     }
 
     /// Forgets what has ended, closes what is not needed. How many tunnels to dial, and how many spares are missing.
@@ -183,10 +205,13 @@ impl Pool {
         held.tunnels.retain(|tunnel| !tunnel.session.is_closed() && !tunnel.session.cancel.is_cancelled());
         let (fresh, stale): (VecDeque<_>, VecDeque<_>) = held.spares.drain(..).partition(Stream::is_fresh);
         held.spares = fresh;
+        let missing = self.opts.spares.saturating_sub(held.spares.len());
+        let refill = held.spared.map(|at| at + REFILL).filter(|at| !held.spares.is_empty() && *at > Instant::now());
         let room = (self.opts.tunnels * EXCESS).saturating_sub(held.tunnels.len());
         let need = Need {
             tunnels: wanted.saturating_sub(usable).min(room),
-            spares: self.opts.spares.saturating_sub(held.spares.len()),
+            spares: if refill.is_some() { 0 } else { missing },
+            refill: refill.filter(|_| missing > 0),
             lost_spares: !stale.is_empty(),
             surplus,
         };
@@ -254,6 +279,8 @@ impl Held {
 pub(super) struct Need {
     pub tunnels: usize,
     pub spares: usize,
+    /// Spare streams are missing, but are to be opened only then.
+    pub refill: Option<Instant>,
     /// Spare streams have ended while they waited.
     pub lost_spares: bool,
     /// There are more tunnels than needed: look again later.

@@ -93,6 +93,7 @@ struct Sink {
     socket: Arc<TcpStream>,
     counters: Arc<Counters>,
     written: u64,
+    started: Instant,
     first: Option<Instant>,
 }
 
@@ -260,7 +261,7 @@ impl Receive {
 
     /// From now on the pump writes to `socket` and counts in `counters`.
     pub(super) fn attach(&mut self, socket: Arc<TcpStream>, counters: Arc<Counters>) {
-        self.sink = Some(Sink { socket, counters, written: 0, first: None });
+        self.sink = Some(Sink { socket, counters, written: 0, started: Instant::now(), first: None });
     }
 
     /// Bytes written to the attached socket, and when the first was.
@@ -286,7 +287,10 @@ impl Receive {
                 Err(error) => return Err(error),
             };
             sink.written += written as u64;
-            sink.first.get_or_insert_with(Instant::now);
+            if sink.first.is_none() {
+                sink.first = Some(Instant::now());
+                sink.counters.note_first_byte(sink.started.elapsed());
+            }
             sink.counters.add_down(written);
             self.consume(written);
         }

@@ -208,6 +208,7 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward) -> Facts<'a> {
     if let Some(tunnel) = &forward.tunnel {
         let rtt = tunnel.rtt.map(|rtt| format!(" ({})", scene.text().rtt(rtt))).unwrap_or_default();
         facts.push(fact("view.tunnel", format!("{}{rtt}", tunnel.protocol).into()));
+        facts.extend(tunnel.first_byte.map(|time| fact("view.first-byte", scene.text().rtt(time).into())));
     }
     facts.push(fact("view.open-for", scene.text().age(scene.model.now - forward.since).into()));
     let others = forward.bound.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>();

@@ -149,10 +149,12 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         part.trim().is_empty() || part.chars().next().is_some_and(|c| width(c.encode_utf8(&mut [0; 4])) > 1)
     };
     let mut parts = text.split_word_bound_indices().peekable();
+    // No line begins with what ends a sentence or a part of it.
+    let closes = |part: &str| part.chars().all(|c| "。，、；：！？）」』》”’".contains(c));
     std::iter::from_fn(move || {
         let (start, first) = parts.next()?;
         let mut end = start + first.len();
-        while let Some((_, next)) = parts.next_if(|(_, next)| !apart(first) && !apart(next)) {
+        while let Some((_, next)) = parts.next_if(|(_, next)| closes(next) || (!apart(first) && !apart(next))) {
             end += next.len();
         }
         text.get(start..end)
@@ -225,6 +227,21 @@ mod tests {
         put(&mut buffer, 0, 0, 12, "a\u{1b}[31mb\u{202e}c\nd\u{9b}e", Style::new());
         let shown: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
         assert_eq!(shown, "a[31mbcde   ");
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        for (text, room, lines) in [
+            ("or start with --kubeconfig FILE.", 20, &["or start with", "--kubeconfig FILE."][..]),
+            ("see /home/ada/.kube/config", 22, &["see", "/home/ada/.kube/config"]),
+            ("目标是保存下来的去处。好", 20, &["目标是保存下来的去", "处。好"]),
+            ("abcdef", 4, &["abcd", "ef"]),
+            ("a  b", 2, &["a", "b"]),
+            ("", 4, &[""]),
+        ] {
+            let wrapped: Vec<String> = text.split('\n').flat_map(|line| wrap(&format!("{line}\n"), room)).collect();
+            assert_eq!(wrapped, lines, "{text}");
+        }
     }
 
     #[test]

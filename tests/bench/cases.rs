@@ -1,5 +1,6 @@
 //! What is measured.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,24 +38,32 @@ pub async fn run(kubeconfig: &str, api: SocketAddr, wanted: impl Fn(&str) -> boo
     }
     if wanted("down") {
         let before = (kubectl.cpu(), ours.cpu());
-        let (theirs, own) = both(async || down(kubectl.at(DOWN)).await, async || down(ours.at(DOWN)).await).await;
+        let mut whole = (Whole::default(), Whole::default());
+        let (theirs, own) =
+            both(async || whole.0.of(down(kubectl.at(DOWN))).await, async || whole.1.of(down(ours.at(DOWN))).await)
+                .await;
         line("256 MB down, MB/s", theirs, own, "≥ 1.3");
         cpu("CPU seconds per GB down", (&kubectl, before.0), (&ours, before.1));
+        line("  of the whole machine", whole.0.per_gigabyte(), whole.1.per_gigabyte(), "");
     }
     if wanted("up") {
         let before = (kubectl.cpu(), ours.cpu());
-        let (theirs, own) = both(async || up(kubectl.at(UP)).await, async || up(ours.at(UP)).await).await;
+        let mut whole = (Whole::default(), Whole::default());
+        let (theirs, own) =
+            both(async || whole.0.of(up(kubectl.at(UP))).await, async || whole.1.of(up(ours.at(UP))).await).await;
         line("256 MB up, MB/s", theirs, own, "≥ 1.3");
         cpu("CPU seconds per GB up", (&kubectl, before.0), (&ours, before.1));
+        line("  of the whole machine", whole.0.per_gigabyte(), whole.1.per_gigabyte(), "");
     }
     if wanted("many") {
         let mut spread = (Vec::new(), Vec::new());
-        let (theirs, own) = both(
+        let (theirs, own) = in_turn(
+            3,
             async || many(kubectl.at(DOWN_SMALL), &mut spread.0).await,
             async || many(ours.at(DOWN_SMALL), &mut spread.1).await,
         )
         .await;
-        line("64 downloads of 16 MB at once, MB/s", theirs, own, "≥ 1.2");
+        line("64 downloads of 8 MB at once, MB/s", theirs, own, "≥ 1.2");
         line("  slowest ÷ fastest", median(spread.0), median(spread.1), "own ≥ 0.5");
     }
     drop((kubectl, ours));
@@ -112,12 +121,16 @@ async fn memory(kubeconfig: &str, api: SocketAddr) {
 }
 
 /// Both in turn; the medians.
-async fn both(mut theirs: impl AsyncFnMut() -> f64, mut own: impl AsyncFnMut() -> f64) -> (f64, f64) {
+async fn both(theirs: impl AsyncFnMut() -> f64, own: impl AsyncFnMut() -> f64) -> (f64, f64) {
+    in_turn(ROUNDS, theirs, own).await
+}
+
+async fn in_turn(rounds: usize, mut theirs: impl AsyncFnMut() -> f64, mut own: impl AsyncFnMut() -> f64) -> (f64, f64) {
     let mut figures = (Vec::new(), Vec::new());
     // The first of each warms up and does not count.
     theirs().await;
     own().await;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         figures.0.push(theirs().await);
         figures.1.push(own().await);
     }
@@ -131,12 +144,44 @@ fn median(mut figures: Vec<f64>) -> f64 {
 
 fn line(name: &str, theirs: f64, own: f64, goal: &str) {
     println!("{name:<44} {theirs:>12.2} {own:>12.2} {:>8.2} {goal:>10}", own / theirs);
+    // Long cases follow: what is known is shown.
+    let _ = std::io::stdout().flush();
 }
 
 fn cpu(name: &str, theirs: (&Forwarder, f64), own: (&Forwarder, f64)) {
     let moved = (ROUNDS + 1) as f64 * LARGE as f64 / 1e9;
     let used = |(forwarder, before): (&Forwarder, f64)| (forwarder.cpu() - before) / moved;
     line(name, used(theirs), used(own), "≤ 0.7");
+}
+
+/// CPU seconds of the whole machine while 256 MB moved: the API server's, the node's and the pod's, too. Where they fill
+/// the machine, they bound the throughput whatever a forwarder does.
+#[derive(Default)]
+struct Whole {
+    used: f64,
+    moved: f64,
+}
+
+impl Whole {
+    async fn of(&mut self, transfer: impl Future<Output = f64>) -> f64 {
+        let before = busy();
+        let rate = transfer.await;
+        self.used += busy() - before;
+        self.moved += LARGE as f64 / 1e9;
+        rate
+    }
+
+    fn per_gigabyte(&self) -> f64 {
+        self.used / self.moved
+    }
+}
+
+/// CPU seconds that this machine was not idle: `/proc/stat`, all but `idle` and `iowait`, in ticks.
+fn busy() -> f64 {
+    let stat = std::fs::read_to_string("/proc/stat").expect("a system with /proc");
+    let ticks = stat.lines().next().expect("a line").split_whitespace().skip(1).enumerate();
+    let busy = ticks.filter(|(index, _)| !matches!(index, 3 | 4) && *index < 8);
+    busy.map(|(_, ticks)| ticks.parse::<f64>().expect("a number")).sum::<f64>() / 100.0
 }
 
 /// From connect to the first byte back from an echo, in ms: the median of a hundred.
@@ -147,6 +192,8 @@ async fn first_byte(address: SocketAddr) -> f64 {
 async fn first_bytes(address: SocketAddr, count: usize) -> f64 {
     let mut figures = Vec::new();
     for _ in 0..count {
+        // A connection for itself: what the one before left to do, in the pod too, is done.
+        tokio::time::sleep(Duration::from_millis(20)).await;
         let started = Instant::now();
         let mut socket = TcpStream::connect(address).await.expect("connected");
         socket.set_nodelay(true).expect("nodelay");

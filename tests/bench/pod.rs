@@ -15,7 +15,7 @@ pub const POD: &str = "bench";
 /// How much the large transfers move.
 pub const LARGE: u64 = 256 << 20;
 /// How much each of many transfers moves.
-pub const SMALL: u64 = 16 << 20;
+pub const SMALL: u64 = 8 << 20;
 
 /// Echoes.
 pub const ECHO: u16 = 7;

@@ -1,14 +1,10 @@
-//! A client for the test cluster, built as the program builds its own: with `TCP_NODELAY` on every connection.
+//! A client for the test cluster, as the program makes its own.
 
 #![allow(dead_code, reason = "each test file that includes this uses a part of it")]
 
 use std::time::Duration;
 
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use kube::client::{Body, ConfigExt};
 use kube::{Client, Config};
-use tower::{BoxError, ServiceBuilder};
 
 /// The kubeconfig of the test cluster, or nothing (said aloud) where there is none.
 pub fn kubeconfig() -> Option<String> {
@@ -28,17 +24,7 @@ pub async fn config(kubeconfig: &str, context: &str) -> Config {
     config
 }
 
-/// A client for `config`.
+/// A client for `config`, as the program itself makes it.
 pub fn client(config: Config) -> Client {
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    let https = config.rustls_https_connector_with_connector(http).expect("a TLS configuration");
-    let hyper = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(https);
-    let service = ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer().expect("credentials"))
-        .map_err(BoxError::from)
-        .service(hyper);
-    Client::new(service, config.default_namespace)
+    brow_tui::cluster::client(&config).expect("a client")
 }

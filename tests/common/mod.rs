@@ -1,4 +1,5 @@
 //! A person at a terminal: the real binary in a pseudo-terminal, its screen read back, keys pressed.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 #![allow(dead_code, reason = "each story uses the part it needs")]
 
 pub mod arrange;

@@ -25,6 +25,22 @@ async fn a_client_that_half_closes_gets_its_slow_answer_whole() {
     let summary = forward.outcomes.recv().await.unwrap().expect("an orderly end");
     assert_eq!((summary.up, summary.down), (1, 7));
     assert!(summary.first_byte.is_some_and(|time| time >= Duration::from_secs(2)));
+    assert!(forward.counters.first_byte().is_some_and(|time| time >= Duration::from_secs(2)));
+}
+
+#[tokio::test]
+async fn a_client_that_half_closes_waits_for_its_end_no_longer_than_the_node_does() {
+    let Some(stage) = Stage::new().await else { return };
+    let forward = Forward::new(&stage.tunnels(None).await, stage.route(BYE)).await;
+    let mut socket = TcpStream::connect(forward.address).await.unwrap();
+    socket.write_all(b"x").await.unwrap();
+    socket.shutdown().await.unwrap();
+    let mut answer = String::new();
+    let started = Instant::now();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "bye\n");
+    // containerd says that the pod has ended a second after it did, unless it was told of our end before.
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 }
 
 #[tokio::test]

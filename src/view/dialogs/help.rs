@@ -24,6 +24,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     let stacks = stack(scene, usize::from(across), inner.height.into());
     let tallest = stacks.iter().map(Vec::len).max().unwrap_or_default();
     state.set_reach(tallest);
+    // Sections are not torn apart, so there may be fewer columns than would fit: those are wider.
+    let across = u16::try_from(stacks.len()).unwrap_or(across).max(1);
     let first = scroll.min(tallest.saturating_sub(inner.height.into()));
     let own = (inner.width - (across - 1) * GAP.min(inner.width)) / across;
     for (stack, at) in stacks.iter().zip(0u16..) {

@@ -173,7 +173,8 @@ fn forwards(model: &mut Model) {
     let via = |pod: usize| model.pods.keys().nth(pod).map(|key| Via { pod: key.clone(), port: 40_000 });
     let mut live = forward(1, &model.targets[0], 3306, ForwardState::Live);
     live.via = via(0);
-    live.tunnel = Some(TunnelInfo { protocol: "SPDY/3.1".to_owned(), rtt: Some(Duration::from_micros(1_500)) });
+    let rtt = Some(Duration::from_micros(1_500));
+    live.tunnel = Some(TunnelInfo { protocol: "SPDY/3.1".to_owned(), rtt, first_byte: None });
     for second in 0..60u64 {
         let counts = Counts {
             open: 3,
