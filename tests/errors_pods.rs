@@ -55,7 +55,7 @@ fn a_pod_that_is_refused_leaves_the_reason_with_its_target() {
         screen.press("2ac");
         screen.wait("all three failed", |text| {
             let failed = |name: &&str| text.lines().any(|line| line.contains(*name) && line.contains("✗ failed"));
-            ["a-quota", "b-missing", "c-label"].iter().all(|name| failed(&name))
+            ["a-quota", "b-missing", "c-label"].iter().all(failed)
         });
         screen.press("\x1b");
         screen.wait_gone("✓ 3");
