@@ -125,12 +125,12 @@ fn a_pod_that_waits_says_for_what() {
             && row(text, "brow-node-", "0/1 nodes are available")
             && row(text, "brow-never-", "ErrImageNeverPull")
     });
-    screen.press("3/image\r");
-    screen.wait_for("/ image");
+    screen.press("3/brow-image\r");
+    screen.wait_for("/ brow-image");
     wait_says(&mut screen, &["cannot be pulled", "nowhere.invalid/none:1", "pull_secrets can be set in the config"]);
     screen.press("\x1b");
-    screen.wait_gone("/ image");
-    screen.press("/node\r");
+    screen.wait_gone("/ brow-image");
+    screen.press("/brow-node\r");
     wait_says(
         &mut screen,
         &["No node can take brow-node-", "0/1 nodes are available", "Check node_selector, tolerations and resources"],

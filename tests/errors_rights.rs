@@ -66,8 +66,10 @@ fn apply(text: &str, args: &[&str]) -> String {
 fn grant(screen: &mut Screen, nobody: &Nobody, verb: &str, resource: &str) {
     let namespace = &nobody.namespace.0;
     screen.wait_for("What went wrong");
-    let right = format!("no right to {verb} {resource} in namespace {namespace} (403)");
-    wait_says(screen, &[&right, "Ask an administrator", "can be copied", "kind: Role"]);
+    // A dialog's lines stand between what is behind it, so that a sentence can only be read a line at a time.
+    let right = format!("no right to {verb} {resource} in namespace");
+    let place = format!("{namespace} (403)");
+    wait_says(screen, &[&right, &place, "Ask an administrator", "can be copied", "kind: Role"]);
     let before = screen.raw().len();
     screen.press("y\x1b");
     screen.wait_gone("What went wrong");
