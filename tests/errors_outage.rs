@@ -1,6 +1,6 @@
 //! A cluster that dies and comes back while pods and forwards are open. Not the API server itself, which others use: a
 //! wire of our own in front of it.
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! The life of proxy pods, as Kubernetes has them: what they are called and made of, what the config adds, and who
 //! clears them away.
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
 
