@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
-use common::arrange::{FakeApi, Kubeconfig, quit, says, status, wait_says};
+use common::arrange::{FakeApi, Kubeconfig, quit, says, status, wait_dialog, wait_says};
 use common::kube::{Namespace, kubeconfig, kubectl, until};
 use common::{Home, Screen, Start};
 use serde_json::json;
@@ -29,8 +29,7 @@ fn start<'a>(home: &'a Home, kubeconfig: &Path, me: &str, size: (u16, u16)) -> S
 #[track_caller]
 fn in_full(screen: &mut Screen, words: &[&str]) {
     screen.press("i");
-    screen.wait_for("What went wrong");
-    wait_says(screen, words);
+    wait_dialog(screen, words);
     screen.press("\x1b");
     screen.wait_gone("What went wrong");
 }
