@@ -43,6 +43,7 @@ pub const NOBODY: u16 = 81;
 static SHARED: OnceCell<String> = OnceCell::const_new();
 
 /// The name of the shared pod. It is created when it is first asked for, and deleted when this process ends.
+#[expect(clippy::zombie_processes, reason = "it waits for this process to end")]
 pub async fn shared(kubeconfig: &str) -> String {
     SHARED
         .get_or_init(|| async {
