@@ -71,8 +71,10 @@ pub struct Model {
     pub requests: BTreeMap<RequestId, PodRequest>,
     /// Why the last pod asked for was refused, by target, until the next is asked for.
     pub refused: BTreeMap<String, Fault>,
-    /// Pods that this run created.
-    pub created: BTreeSet<PodKey>,
+    /// Pods that this run created, with their uids: they are known although their cluster may be let go of.
+    pub created: BTreeMap<PodKey, String>,
+    /// The program is ending, and the pods of this run with it: also those that are still being created.
+    pub ending_pods: bool,
     /// Pods that are being deleted on our order, with the phase they had.
     pub killing: BTreeMap<PodKey, Phase>,
     /// Forwards, in the order of opening.
@@ -126,7 +128,8 @@ impl Model {
             pods: BTreeMap::new(),
             requests: BTreeMap::new(),
             refused: BTreeMap::new(),
-            created: BTreeSet::new(),
+            created: BTreeMap::new(),
+            ending_pods: false,
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),
             ports: BTreeMap::new(),

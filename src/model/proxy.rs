@@ -362,9 +362,12 @@ impl Model {
         let place = Some((request.cluster.as_str(), request.namespace.as_str()));
         match result {
             Ok(pod) => {
-                self.created.insert(pod.key.clone());
+                self.created.insert(pod.key.clone(), pod.uid.clone());
                 self.audit("create-pod", &pod.key.name, place, None, out);
                 self.note(Grade::Info, Happening::PodCreated, &pod.key.name, &pod.key.cluster);
+                if self.ending_pods {
+                    return out.push(Effect::DeletePod { key: pod.key.clone(), uid: pod.uid });
+                }
                 // The watch may have been faster, and knows more by then.
                 let watched = self.cluster(&pod.key.cluster).is_some_and(|at| at.link != super::cluster::Link::Idle);
                 if watched && !self.pods.contains_key(&pod.key) {
@@ -418,6 +421,10 @@ impl Model {
             match phase {
                 Phase::Ready => self.note(Grade::Good, Happening::PodReady, &key.name, &key.cluster),
                 Phase::Expired => self.note(Grade::Warning, Happening::PodExpired, &key.name, &key.cluster),
+                // What is over is cleaned away by whoever comes first.
+                Phase::Terminating if !self.killing.contains_key(&key) && !was.is_some_and(Phase::is_over) => {
+                    self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);
+                }
                 Phase::Creating
                 | Phase::Pending
                 | Phase::Pulling

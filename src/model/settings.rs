@@ -258,7 +258,7 @@ impl Model {
         }
         self.config_path = loaded.path;
         self.settings = loaded.settings;
-        self.targets = loaded.targets;
+        let before = std::mem::replace(&mut self.targets, loaded.targets);
         self.ports.extend(loaded.ports);
         let under_way: Vec<TargetEdit> = self.saving.iter().flatten().cloned().collect();
         let unsaved = std::mem::take(&mut self.unsaved);
@@ -276,6 +276,7 @@ impl Model {
         for cluster in clusters {
             self.widen(&cluster, out);
         }
+        self.follow_targets(&before, out);
     }
 
     /// Says in full what is wrong with the config, unless a person is in the middle of something else.

@@ -176,6 +176,7 @@ impl Model {
 
     /// Saves what a form says.
     pub(super) fn save_target(&mut self, was: Option<Target>, target: &Target, out: &mut Vec<Effect>) {
+        let before = self.targets.clone();
         let edit = match was {
             Some(was) => TargetEdit::Replace { was: Box::new(was), target: target.clone() },
             None => TargetEdit::Add(target.clone()),
@@ -185,6 +186,7 @@ impl Model {
         self.note(Grade::Good, Happening::TargetSaved, &target.name, "");
         self.select_target(&target.name);
         self.widen(&target.cluster, out);
+        self.follow_targets(&before, out);
     }
 
     /// Gives a target another name. Its open forwards take the name over.
