@@ -11,6 +11,7 @@ pub mod dialog;
 pub mod effect;
 pub mod event;
 pub mod fault;
+mod filter;
 pub mod focus;
 mod form;
 pub mod forward;

@@ -212,6 +212,19 @@ impl Model {
         target.namespace.clone().or_else(own).unwrap_or_else(|| "default".to_owned())
     }
 
+    /// The phase to show: what we ordered and what the clock says come before what the watch has told so far.
+    pub fn phase_of(&self, pod: &ProxyPod) -> Phase {
+        if pod.phase.is_over() {
+            pod.phase
+        } else if self.killing.contains_key(&pod.key) {
+            Phase::Terminating
+        } else if pod.is_over(self.time_at(&pod.key.cluster)) {
+            Phase::Expired
+        } else {
+            pod.phase
+        }
+    }
+
     /// The best ready pod of ours at a place: the one with the most time left.
     pub(super) fn ready_pod<'a>(&'a self, at: &'a PodPlace) -> Option<&'a ProxyPod> {
         let now = self.time_at(&at.cluster);

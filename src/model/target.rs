@@ -82,6 +82,14 @@ impl Model {
         self.targets.iter().find(|target| target.name == name)
     }
 
+    /// The local port that forwards of a target are to have: its own, else the one it had last; `None`: any.
+    pub fn port_of(&self, target: &Target) -> Option<u16> {
+        match target.local_port {
+            0 => self.ports.get(&target.name).copied(),
+            port => Some(port),
+        }
+    }
+
     /// The marked targets, else the selected one.
     pub(super) fn chosen_targets(&self) -> Vec<Target> {
         self.target_list.chosen().iter().filter_map(|name| self.target(name)).cloned().collect()

@@ -31,7 +31,12 @@ impl Model {
     }
 
     fn on_tick(&mut self, now: DateTime<Utc>, samples: Vec<Sample>, out: &mut Vec<Effect>) {
+        // Pods that expire now have another phase, and may stand elsewhere for it.
+        let expired =
+            |model: &Self| model.pods.values().filter(|pod| pod.is_over(model.time_at(&pod.key.cluster))).count();
+        let before = expired(self);
         self.now = now;
+        self.unarranged |= expired(self) != before;
         for Sample { id, counts, tunnel } in samples {
             if let Some(forward) = self.forwards.get_mut(&id) {
                 forward.traffic.sample(counts);
