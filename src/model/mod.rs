@@ -52,6 +52,8 @@ pub struct Model {
     pub config_path: String,
     /// Why the config on disk is not the one in use.
     pub config_fault: Option<Fault>,
+    /// The environment variable that was passed over, and why.
+    pub ignored: Option<Fault>,
     /// Edits on their way to the file, oldest first.
     pub saving: VecDeque<Vec<TargetEdit>>,
     /// Edits that could not be written; they are tried again when the config is read again.
@@ -119,6 +121,7 @@ impl Model {
             settings: Settings::default(),
             config_path: String::new(),
             config_fault: None,
+            ignored: None,
             saving: VecDeque::new(),
             unsaved: Vec::new(),
             clusters: Vec::new(),

@@ -271,6 +271,7 @@ impl Model {
         if again {
             self.note(Grade::Info, Happening::ConfigRead, self.config_path.clone(), "");
         }
+        self.show_ignored(loaded.ignored);
         self.connect_wished(out);
         let clusters: Vec<String> = self.clusters.iter().map(|cluster| cluster.name.clone()).collect();
         for cluster in clusters {
@@ -289,6 +290,17 @@ impl Model {
         } else if self.dialogs.is_empty() && !self.filtering() && before != Some(fault) {
             self.dialogs.push(Dialog::Fault(fault.clone()));
         }
+    }
+
+    /// Says in full, once, which environment variable makes no sense.
+    fn show_ignored(&mut self, ignored: Option<Fault>) {
+        if let Some(fault) = ignored.as_ref().filter(|fault| self.ignored.as_ref() != Some(fault)) {
+            if self.dialogs.is_empty() && !self.filtering() {
+                self.dialogs.push(Dialog::Fault(fault.clone()));
+            }
+            self.fail(fault.clone());
+        }
+        self.ignored = ignored;
     }
 
     /// Takes imported targets over, except those whose name is taken.
