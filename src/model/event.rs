@@ -213,6 +213,8 @@ pub struct Loaded {
     pub targets: Vec<Target>,
     /// Local ports that targets without one of their own had last.
     pub ports: Vec<(String, u16)>,
+    /// What pods of renamed targets still carry: the target's name now, by cluster and label.
+    pub renamed: BTreeMap<(String, String), String>,
     /// Where the config is, for messages.
     pub path: String,
     /// Whether the file exists.

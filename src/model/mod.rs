@@ -17,6 +17,7 @@ pub mod forward;
 pub mod list;
 pub mod log;
 pub mod proxy;
+pub mod renamed;
 pub mod settings;
 pub mod target;
 pub mod ttl;
@@ -65,6 +66,8 @@ pub struct Model {
     pub targets: Vec<Target>,
     /// Names of targets that are reachable now, as of the last arrangement.
     pub live: BTreeSet<String>,
+    /// What pods of renamed targets still carry: the target's name now, by cluster and label.
+    pub renamed: BTreeMap<(String, String), String>,
     /// Targets deleted in this run, last one last.
     pub deleted: Vec<Vec<Target>>,
     /// Proxy pods of the connected clusters.
@@ -125,6 +128,7 @@ impl Model {
             kubeconfig_fault: None,
             targets: Vec::new(),
             live: BTreeSet::new(),
+            renamed: BTreeMap::new(),
             deleted: Vec::new(),
             pods: BTreeMap::new(),
             requests: BTreeMap::new(),

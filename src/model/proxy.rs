@@ -33,7 +33,8 @@ pub struct ProxyPod {
     pub key: PodKey,
     /// Its uid: a pod of the same name may follow it.
     pub uid: String,
-    /// The value of its `brow/target` label, to match with the targets.
+    /// The value of its `brow/target` label, to match with the targets; for one of a renamed target, what the label
+    /// would be now.
     pub target_label: String,
     /// The target's name as a person wrote it (annotation), else the label.
     pub target: String,
@@ -408,6 +409,7 @@ impl Model {
         if self.killing.contains_key(&pod.key) && !pod.phase.is_over() {
             pod.phase = Phase::Terminating;
         }
+        self.read_label(&mut pod);
         let key = pod.key.clone();
         let (phase, mine) = (pod.phase, pod.owner == self.me && !self.is_twin(&pod));
         let fault = pod.fault.clone();

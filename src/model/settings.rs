@@ -258,13 +258,15 @@ impl Model {
         }
         self.config_path = loaded.path;
         self.settings = loaded.settings;
-        self.targets = loaded.targets;
+        let before = std::mem::replace(&mut self.targets, loaded.targets);
+        self.remember_renamed(loaded.renamed);
         self.ports.extend(loaded.ports);
         let under_way: Vec<TargetEdit> = self.saving.iter().flatten().cloned().collect();
         let unsaved = std::mem::take(&mut self.unsaved);
         for edit in under_way.iter().chain(&unsaved) {
             self.apply(edit);
         }
+        self.find_renamed(&before);
         if !unsaved.is_empty() {
             self.save(unsaved, out);
         }

@@ -250,18 +250,11 @@ impl Model {
             }
             TargetEdit::Replace { was, target } => {
                 let name = &was.name;
+                self.take_over(was, target);
                 if let Some(old) = self.targets.iter_mut().find(|old| old.name == *name) {
                     old.clone_from(target);
                 } else {
                     self.targets.push(target.clone());
-                }
-                if *name != target.name {
-                    for forward in self.forwards.values_mut().filter(|forward| forward.spec.target == *name) {
-                        forward.spec.target.clone_from(&target.name);
-                    }
-                    if let Some(port) = self.ports.remove(name) {
-                        self.ports.insert(target.name.clone(), port);
-                    }
                 }
             }
             TargetEdit::Remove(was) => self.targets.retain(|target| target.name != was.name),

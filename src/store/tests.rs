@@ -199,11 +199,18 @@ async fn modes_are_tight_and_kept() {
     // A new name takes the port along.
     let to = target("z");
     brow.save(&[TargetEdit::Replace { was: Box::new(target("a")), target: to }]).await;
+    brow.save(&[TargetEdit::Replace { was: Box::new(target("b")), target: target("y") }]).await;
+    // What is no more is forgotten.
+    brow.store.send(Order::Remember { target: "y".to_owned(), port: 4001 });
+    brow.save(&[TargetEdit::Remove(target("y"))]).await;
     let (paths, home) = (brow.paths.clone(), brow.home.take());
     brow.end().await;
     assert_eq!(mode(&paths.state_dir), 0o700);
     assert_eq!(mode(&paths.state_dir.join("state.json")), 0o600);
-    assert_eq!(load(&paths).unwrap().ports, [("z".to_owned(), 4000)]);
+    let loaded = load(&paths).unwrap();
+    assert_eq!(loaded.ports, [("z".to_owned(), 4000)]);
+    let former = (("dev".to_owned(), "a".to_owned()), "z".to_owned());
+    assert_eq!(loaded.renamed.into_iter().collect::<Vec<_>>(), [former]);
     drop(home);
 }
 
