@@ -5,6 +5,7 @@
 pub mod action;
 pub mod address;
 mod arrange;
+mod audit;
 mod browse;
 pub mod cluster;
 pub mod dialog;

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Model;
 use super::address::Address;
 use super::dialog::Dialog;
-use super::effect::{AuditEntry, Effect};
+use super::effect::Effect;
 use super::event::PodEvent;
 use super::fault::{Fault, What};
 use super::log::{Grade, Happening};
@@ -468,24 +468,5 @@ impl Model {
         }
         let what = if pod.phase == Phase::Expired { What::PodExpired } else { What::PodDeleted };
         self.leave_pod(key, Some(&Fault::new(what, &key.name, "")), out);
-    }
-
-    /// Writes a line of the audit log.
-    pub(super) fn audit(
-        &self,
-        action: &'static str,
-        thing: &str,
-        place: Option<(&str, &str)>,
-        fault: Option<What>,
-        out: &mut Vec<Effect>,
-    ) {
-        out.push(Effect::Audit(AuditEntry {
-            at: self.now,
-            action,
-            thing: thing.to_owned(),
-            cluster: place.map(|(cluster, _)| cluster.to_owned()),
-            namespace: place.map(|(_, namespace)| namespace.to_owned()),
-            fault,
-        }));
     }
 }

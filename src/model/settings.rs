@@ -8,7 +8,7 @@ use super::Model;
 use super::dialog::{Dialog, Question};
 use super::effect::{Effect, TargetEdit};
 use super::event::{Loaded, StoreEvent};
-use super::fault::{Fault, What};
+use super::fault::Fault;
 use super::log::{Entry, Grade, Happening};
 use super::ttl::Ttl;
 
@@ -233,13 +233,15 @@ impl Model {
                 self.fail(fault);
             }
             StoreEvent::Saved => {
-                self.saving.pop_front();
+                let edits = self.saving.pop_front().unwrap_or_default();
+                self.audit_edits(&edits, None, out);
             }
             StoreEvent::NotSaved(fault) => {
                 let edits = self.saving.pop_front().unwrap_or_default();
+                self.audit_edits(&edits, Some(&fault), out);
                 // An edit that the file contradicts is over, and the targets come as they are now. Others are kept in
                 // memory and tried again when the file is read again: nothing a person typed is lost.
-                if !matches!(fault.what, What::EditConflict | What::NameTaken | What::TtlTooLong) {
+                if !fault.what.ends_an_edit() {
                     self.unsaved.extend(edits);
                 }
                 self.fail(fault);
@@ -307,7 +309,7 @@ impl Model {
     /// Takes imported targets over, except those whose name is taken.
     pub(super) fn import(&mut self, targets: Vec<super::target::Target>, out: &mut Vec<Effect>) {
         let new: Vec<TargetEdit> =
-            targets.into_iter().filter(|target| self.target(&target.name).is_none()).map(TargetEdit::Add).collect();
+            targets.into_iter().filter(|target| self.target(&target.name).is_none()).map(TargetEdit::Import).collect();
         for edit in &new {
             self.apply(edit);
         }

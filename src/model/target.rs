@@ -243,7 +243,7 @@ impl Model {
     pub(super) fn apply(&mut self, edit: &TargetEdit) {
         self.unarranged = true;
         match edit {
-            TargetEdit::Add(target) | TargetEdit::Restore(target) => {
+            TargetEdit::Add(target) | TargetEdit::Import(target) | TargetEdit::Restore(target) => {
                 if self.target(&target.name).is_none() {
                     self.targets.push(target.clone());
                 }
@@ -261,18 +261,8 @@ impl Model {
         }
     }
 
-    /// Sends edits to the store and to the audit log.
+    /// Sends edits to the store. The audit log hears of them with the answer.
     pub(super) fn save(&mut self, edits: Vec<TargetEdit>, out: &mut Vec<Effect>) {
-        let names: Vec<&str> = edits
-            .iter()
-            .map(|edit| match edit {
-                TargetEdit::Add(target) | TargetEdit::Restore(target) | TargetEdit::Remove(target) => {
-                    target.name.as_str()
-                }
-                TargetEdit::Replace { was, .. } => was.name.as_str(),
-            })
-            .collect();
-        self.audit("save-targets", &names.join(", "), None, None, out);
         self.saving.push_back(edits.clone());
         out.push(Effect::Save(edits));
     }

@@ -136,7 +136,7 @@ impl Desk {
                 match edit {
                     TargetEdit::Replace { was, target } => state.replace(was, target),
                     TargetEdit::Remove(target) => state.forget(&target.name),
-                    TargetEdit::Add(_) | TargetEdit::Restore(_) => {}
+                    TargetEdit::Add(_) | TargetEdit::Import(_) | TargetEdit::Restore(_) => {}
                 }
             }
         });
