@@ -149,6 +149,7 @@ impl Model {
                 self.kubeconfig_fault = None;
                 self.clusters = contexts.into_iter().map(Cluster::from).collect();
                 self.connect_wished(out);
+                self.connect_left(out);
             }
             Err(fault) => {
                 self.kubeconfig_fault = Some(fault.clone());
@@ -308,6 +309,7 @@ impl Model {
                 cluster.listed.insert(namespace.clone());
                 self.on_listed(name, namespace.as_deref(), pods, out);
                 self.clean_in(name, Whose::Mine, out);
+                self.forget_left(out);
                 self.settle_forwards(name, out);
             }
             ClusterEvent::Applied(pod) => self.on_applied(*pod, out),

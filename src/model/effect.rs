@@ -89,6 +89,20 @@ pub enum Effect {
         /// The port.
         port: u16,
     },
+    /// Remember that pods of ours may live in a cluster.
+    PodsUntil {
+        /// The context.
+        cluster: String,
+        /// When the last TTL is up.
+        until: DateTime<Utc>,
+    },
+    /// Remember that no pod of ours is left in a cluster, unless another instance has made one since.
+    PodsGone {
+        /// The context.
+        cluster: String,
+        /// When that was found.
+        at: DateTime<Utc>,
+    },
     /// Remember that the older tool's targets were offered.
     LegacyOffered,
     /// Write a line of the audit log.
@@ -122,6 +136,8 @@ impl Effect {
             | Self::Save(_)
             | Self::Reload
             | Self::Remember { .. }
+            | Self::PodsUntil { .. }
+            | Self::PodsGone { .. }
             | Self::LegacyOffered
             | Self::Audit(_) => false,
         }

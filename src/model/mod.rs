@@ -15,6 +15,7 @@ pub mod fault;
 pub mod focus;
 mod form;
 pub mod forward;
+mod leftovers;
 pub mod list;
 pub mod log;
 pub mod proxy;
@@ -79,6 +80,8 @@ pub struct Model {
     pub refused: BTreeMap<String, Fault>,
     /// Pods that this run created.
     pub created: BTreeSet<PodKey>,
+    /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
+    pub pods_until: BTreeMap<String, DateTime<Utc>>,
     /// Pods that are being deleted on our order, with the phase they had.
     pub killing: BTreeMap<PodKey, Phase>,
     /// Forwards, in the order of opening.
@@ -135,6 +138,7 @@ impl Model {
             requests: BTreeMap::new(),
             refused: BTreeMap::new(),
             created: BTreeSet::new(),
+            pods_until: BTreeMap::new(),
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),
             ports: BTreeMap::new(),

@@ -364,6 +364,7 @@ impl Model {
         match result {
             Ok(pod) => {
                 self.created.insert(pod.key.clone());
+                self.may_leave(&request.cluster, request.ttl, out);
                 self.audit("create-pod", &pod.key.name, place, None, out);
                 self.note(Grade::Info, Happening::PodCreated, &pod.key.name, &pod.key.cluster);
                 // The watch may have been faster, and knows more by then.

@@ -276,7 +276,11 @@ impl Model {
             self.note(Grade::Info, Happening::ConfigRead, self.config_path.clone(), "");
         }
         self.show_ignored(loaded.ignored);
+        self.remember_left(loaded.pods_until, out);
         self.connect_wished(out);
+        if !again {
+            self.connect_left(out);
+        }
         let clusters: Vec<String> = self.clusters.iter().map(|cluster| cluster.name.clone()).collect();
         for cluster in clusters {
             self.widen(&cluster, out);

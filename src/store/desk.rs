@@ -89,6 +89,19 @@ impl Desk {
                 let result = state::change(&self.paths.state_dir, |state| _ = state.ports.insert(target, port));
                 self.trouble(result)
             }
+            Order::PodsUntil { cluster, until } => {
+                let result = state::change(&self.paths.state_dir, |state| {
+                    let known = state.pods_until.entry(cluster).or_insert(until);
+                    *known = until.max(*known);
+                });
+                self.trouble(result)
+            }
+            Order::PodsGone { cluster, at } => {
+                let result = state::change(&self.paths.state_dir, |state| {
+                    state.pods_until.retain(|name, until| *name != cluster || *until > at);
+                });
+                self.trouble(result)
+            }
             Order::LegacyOffered => {
                 let result = state::change(&self.paths.state_dir, |state| state.legacy_offered = true);
                 self.trouble(result)

@@ -45,6 +45,7 @@ fn interpret(paths: &Paths, text: Option<&str>) -> Result<Loaded, Fault> {
         targets: config.targets,
         ports: state.ports.into_iter().collect(),
         renamed,
+        pods_until: state.pods_until,
         path: paths.config.display().to_string(),
         exists: text.is_some(),
         ignored,

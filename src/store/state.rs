@@ -1,8 +1,10 @@
-//! What is remembered between runs: local ports that targets got, what renamed targets were called, and whether the older tool's targets were offered.
+//! What is remembered between runs: local ports that targets got, what renamed targets were called, where pods
+//! may have been left, and whether the older tool's targets were offered.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::model::fault::Fault;
@@ -16,6 +18,8 @@ use super::disk::{self, Locked};
 pub struct State {
     /// The local port that a target without one of its own had last.
     pub ports: BTreeMap<String, u16>,
+    /// Clusters in which pods of ours may live, with when the last TTL is up.
+    pub pods_until: BTreeMap<String, DateTime<Utc>>,
     /// Renamings whose pods may still live, oldest first.
     pub renamed: Vec<Renamed>,
     /// Whether the older tool's targets were offered.

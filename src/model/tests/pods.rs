@@ -250,3 +250,39 @@ fn what_an_earlier_run_renamed_still_has_its_pods() {
     first.on_applied(pod.clone(), &mut Vec::new());
     assert_eq!(first.target_of_pod(&first.pods[&pod.key]).unwrap().name, "db");
 }
+
+#[test]
+fn a_start_looks_where_pods_may_have_been_left_until_none_is() {
+    let mut model = connected();
+    select(&mut model, "mysql");
+    let request = requests(&press(&mut model, Command::Create)).remove(0);
+    let result = Ok(Box::new(pod(&request, 1, Phase::Pending)));
+    let effects = model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
+    let until = noon() + TimeDelta::seconds(Ttl::DEFAULT.secs().into());
+    assert!(effects.contains(&Effect::PodsUntil { cluster: "dev".to_owned(), until }), "{effects:?}");
+
+    // The next start, long after.
+    let later = until + TimeDelta::hours(1);
+    let mut model = Model::new(later, ME);
+    let left = [("dev", until), ("unknown", until), ("prod", until - TimeDelta::days(30))];
+    let pods_until = left.map(|(name, until)| (name.to_owned(), until)).into();
+    let loaded = Loaded { targets: vec![target("mysql", "dev")], pods_until, path: "c".into(), ..Loaded::default() };
+    let effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded.clone()))));
+    assert_eq!(effects, [Effect::PodsGone { cluster: "prod".to_owned(), at: later }]);
+    let effects = model.update(Event::Contexts(Ok(vec![context("dev"), context("prod")])));
+    assert!(matches!(&effects[..], [Effect::Connect { cluster, .. }] if cluster == "dev"), "{effects:?}");
+    let expired = ProxyPod { phase: Phase::Expired, started: Some(noon()), ..pod(&request, 1, Phase::Pending) };
+    let effects = on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: vec![expired.clone()] });
+    assert!(matches!(&effects[..], [Effect::DeletePod { .. }]), "{effects:?}");
+    on_dev(&mut model, ClusterEvent::Gone { key: expired.key.clone(), uid: expired.uid.clone() });
+    let effects = model.update(Event::Tick { now: later + TimeDelta::seconds(61), samples: Vec::new() });
+    let gone = Effect::PodsGone { cluster: "dev".to_owned(), at: later + TimeDelta::seconds(61) };
+    assert!(effects.contains(&gone), "{effects:?}");
+
+    // Who let the cluster go is not connected again by a change of the config.
+    model.focus.pane = Pane::Clusters;
+    model.arrange();
+    press(&mut model, Command::DisconnectCluster);
+    let effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Connect { .. })), "{effects:?}");
+}
