@@ -237,6 +237,17 @@ impl Model {
         }
     }
 
+    /// A list says that what was refused, if it was, is not any more.
+    fn allowed_again(&mut self, name: &str) {
+        let Some(cluster) = self.cluster_mut(name).filter(|cluster| cluster.link == Link::Forbidden) else {
+            return;
+        };
+        cluster.link = Link::Ready;
+        cluster.fault = None;
+        let version = cluster.version.clone().unwrap_or_default();
+        self.note(Grade::Good, Happening::ClusterReady, name, version);
+    }
+
     pub(super) fn on_cluster(&mut self, name: &str, epoch: Epoch, event: ClusterEvent, out: &mut Vec<Effect>) {
         let Some(cluster) = self.cluster_mut(name).filter(|cluster| cluster.epoch == epoch) else {
             return;
@@ -307,12 +318,7 @@ impl Model {
             }
             ClusterEvent::Listed { namespace, pods } => {
                 cluster.listed.insert(namespace.clone());
-                if cluster.link == Link::Forbidden {
-                    cluster.link = Link::Ready;
-                    cluster.fault = None;
-                    let version = cluster.version.clone().unwrap_or_default();
-                    self.note(Grade::Good, Happening::ClusterReady, name, version);
-                }
+                self.allowed_again(name);
                 self.on_listed(name, namespace.as_deref(), pods, out);
                 self.clean_in(name, Whose::Mine, out);
                 self.forget_left(out);

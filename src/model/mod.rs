@@ -21,6 +21,7 @@ pub mod list;
 pub mod log;
 pub mod proxy;
 pub mod renamed;
+mod restart;
 pub mod settings;
 pub mod target;
 pub mod ttl;

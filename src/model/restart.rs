@@ -1,0 +1,74 @@
+//! Forwards that are opened anew: on a person's order, or since their target was edited.
+
+use super::Model;
+use super::effect::Effect;
+use super::event::Epoch;
+use super::forward::{ForwardId, ForwardSpec, ForwardState, Traffic};
+use super::target::Target;
+
+impl Model {
+    /// Closes a forward and opens it again on the same port, or on another.
+    pub(super) fn restart_forward(&mut self, id: ForwardId, port: Option<u16>, out: &mut Vec<Effect>) {
+        let epoch = Epoch(self.count());
+        let Some(forward) = self.forwards.get(&id) else {
+            return;
+        };
+        let spec = ForwardSpec { epoch, ..self.spec_of_now(&forward.spec) };
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        if spec.place != forward.spec.place {
+            forward.via = None;
+        }
+        forward.spec = spec;
+        forward.spec.port = port.unwrap_or(forward.spec.port);
+        forward.state = ForwardState::Opening;
+        forward.bound.clear();
+        forward.fault = None;
+        forward.traffic = Traffic::default();
+        forward.wants_pod = forward.via.is_none();
+        let (spec, via) = (forward.spec.clone(), forward.via.clone());
+        let cluster = spec.place.cluster.clone();
+        self.unarranged = true;
+        let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));
+        self.audit("restart-forward", &spec.target, place, None, out);
+        out.push(Effect::OpenForward { spec, via });
+        if self.need(&cluster, out) {
+            self.settle_forwards(&cluster, out);
+        }
+    }
+
+    /// What a forward would be if it were opened now: its target may have been edited.
+    fn spec_of_now(&self, spec: &ForwardSpec) -> ForwardSpec {
+        let Some(target) = self.target(&spec.target) else {
+            return spec.clone();
+        };
+        ForwardSpec {
+            place: self.place_of(target),
+            address: target.address.clone(),
+            tunnel: self.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
+            ..spec.clone()
+        }
+    }
+
+    /// Opens the forwards anew whose targets were edited: what the screen says of a target is where its forward leads.
+    pub(super) fn follow_targets(&mut self, before: &[Target], out: &mut Vec<Effect>) {
+        let mut moved: Vec<(ForwardId, Option<u16>)> = Vec::new();
+        for forward in self.forwards.values() {
+            let is_its = |target: &&Target| target.name == forward.spec.target;
+            let (Some(was), Some(now)) = (before.iter().find(is_its), self.targets.iter().find(is_its)) else {
+                continue;
+            };
+            // One that has a port beside its target's, since that was taken, keeps it.
+            let had_it = was.local_port == forward.spec.port || was.local_port == 0;
+            let port = Some(now.local_port).filter(|port| *port != 0 && *port != was.local_port && had_it);
+            let led = (&was.address, &was.cluster, &was.namespace);
+            if port.is_some() || led != (&now.address, &now.cluster, &now.namespace) {
+                moved.push((forward.spec.id, port));
+            }
+        }
+        for (id, port) in moved {
+            self.restart_forward(id, port, out);
+        }
+    }
+}
