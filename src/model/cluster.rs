@@ -146,14 +146,50 @@ impl Model {
         self.unarranged = true;
         match found {
             Ok(contexts) => {
-                self.kubeconfig_fault = None;
-                self.clusters = contexts.into_iter().map(Cluster::from).collect();
+                let again = self.kubeconfig_fault.take().is_some() || !self.clusters.is_empty();
+                let count = contexts.len();
+                self.take_contexts(contexts, out);
+                if again {
+                    self.note(Grade::Info, Happening::KubeconfigRead, count.to_string(), "");
+                }
                 self.connect_wished(out);
             }
             Err(fault) => {
                 self.kubeconfig_fault = Some(fault.clone());
                 self.fail(fault);
             }
+        }
+    }
+
+    /// Takes contexts over. What is known of clusters that are the same stays; those whose context says
+    /// something else now are connected anew, those that are gone are let go.
+    fn take_contexts(&mut self, contexts: Vec<Context>, out: &mut Vec<Effect>) {
+        let gone: Vec<String> = self
+            .clusters
+            .iter()
+            .map(|cluster| cluster.name.clone())
+            .filter(|name| contexts.iter().all(|context| context.name != *name))
+            .collect();
+        for name in gone {
+            self.let_go(&name, out);
+        }
+        let mut before = std::mem::take(&mut self.clusters);
+        let mut moved = Vec::new();
+        for context in contexts {
+            let mut new = Cluster::from(context);
+            if let Some(at) = before.iter().position(|old| old.name == new.name) {
+                let old = before.swap_remove(at);
+                let same = (&old.server, &old.user, &old.namespace) == (&new.server, &new.user, &new.namespace);
+                if same {
+                    new = Cluster { current: new.current, ..old };
+                } else if old.link != Link::Idle {
+                    moved.push(new.name.clone());
+                }
+            }
+            self.clusters.push(new);
+        }
+        for name in moved {
+            self.connect(&name, out);
         }
     }
 
