@@ -136,6 +136,8 @@ impl Effects {
                 self.read_kubeconfig();
             }
             Effect::Remember { target, port } => self.store.send(Order::Remember { target, port }),
+            Effect::PodsUntil { cluster, until } => self.store.send(Order::PodsUntil { cluster, until }),
+            Effect::PodsGone { cluster, at } => self.store.send(Order::PodsGone { cluster, at }),
             Effect::LegacyOffered => self.store.send(Order::LegacyOffered),
             Effect::Audit(entry) => self.store.send(Order::Audit(entry)),
             Effect::Copy(_) | Effect::CopyFault(_) | Effect::CopyEntries(_) | Effect::Quit => {}
@@ -145,6 +147,11 @@ impl Effects {
     /// The counters of every open forward.
     pub fn samples(&self) -> Vec<Sample> {
         self.forwards.values().map(|open| open.handle.sample()).collect()
+    }
+
+    /// Waits until no order is under way.
+    pub async fn settle(&mut self) {
+        while self.orders.join_next().await.is_some() {}
     }
 
     /// Lets go of everything: orders under way are carried out, forwards are closed, files are written. What has not

@@ -153,6 +153,7 @@ impl Model {
                     self.note(Grade::Info, Happening::KubeconfigRead, count.to_string(), "");
                 }
                 self.connect_wished(out);
+                self.connect_left(out);
             }
             Err(fault) => {
                 self.kubeconfig_fault = Some(fault.clone());
@@ -267,6 +268,7 @@ impl Model {
             cluster.rtt = None;
             self.pods.retain(|key, _| key.cluster != name);
             out.push(Effect::Disconnect { cluster: name.to_owned() });
+            self.audit_cluster("disconnect-cluster", name, None, out);
             self.note(Grade::Info, Happening::ClusterLetGo, name, "");
         }
     }
@@ -281,19 +283,27 @@ impl Model {
                 cluster.skew = skew;
                 let new = cluster.version.as_ref() != Some(&version);
                 cluster.version = Some(version.clone());
+                let first = cluster.link == Link::Connecting;
                 if matches!(cluster.link, Link::Connecting | Link::Unauthorized | Link::Unreachable) {
                     cluster.link = Link::Ready;
                     cluster.fault = None;
                     self.note(Grade::Good, Happening::ClusterReady, name, version);
                 }
+                if first {
+                    self.audit_cluster("connect-cluster", name, None, out);
+                }
                 self.unarranged |= new;
             }
             ClusterEvent::Failed { link, fault } => {
+                let first = cluster.link == Link::Connecting && cluster.fault.is_none();
                 cluster.link = link;
                 let new = cluster.fault.as_ref().map(|old| old.what) != Some(fault.what);
                 cluster.fault = Some(fault.clone());
                 if link != Link::Ready {
                     cluster.rtt = None;
+                }
+                if first {
+                    self.audit_cluster("connect-cluster", name, Some(fault.what), out);
                 }
                 if new {
                     self.fail(fault);
@@ -316,25 +326,18 @@ impl Model {
                     self.note(Grade::Warning, Happening::ScopeNarrowed, name, names);
                 }
             }
-            ClusterEvent::Denied(denied) => {
-                let before = std::mem::replace(&mut cluster.denied, denied.clone());
-                // The context's own namespace is looked into in passing: only what a target needs is missed.
-                let needed: BTreeSet<String> = self
-                    .targets
-                    .iter()
-                    .filter(|target| target.cluster == name)
-                    .map(|target| self.namespace_of(target))
-                    .collect();
-                let news = denied.into_iter().filter(|(at, _)| !before.contains_key(at) && needed.contains(at));
-                for (_, fault) in news {
-                    self.fail(fault);
-                }
-                self.settle_forwards(name, out);
-            }
+            ClusterEvent::Denied(denied) => self.on_denied(name, denied, out),
             ClusterEvent::Listed { namespace, pods } => {
                 cluster.listed.insert(namespace.clone());
+                if cluster.link == Link::Forbidden {
+                    cluster.link = Link::Ready;
+                    cluster.fault = None;
+                    let version = cluster.version.clone().unwrap_or_default();
+                    self.note(Grade::Good, Happening::ClusterReady, name, version);
+                }
                 self.on_listed(name, namespace.as_deref(), pods, out);
                 self.clean_in(name, Whose::Mine, out);
+                self.forget_left(out);
                 self.settle_forwards(name, out);
             }
             ClusterEvent::Applied(pod) => self.on_applied(*pod, out),
@@ -342,5 +345,25 @@ impl Model {
             ClusterEvent::PluginSaid(words) => self.note(Grade::Info, Happening::PluginSaid, name, words),
         }
         self.unarranged = true;
+    }
+
+    /// Namespaces in which pods may not be listed.
+    fn on_denied(&mut self, name: &str, denied: BTreeMap<String, Fault>, out: &mut Vec<Effect>) {
+        let Some(cluster) = self.cluster_mut(name) else {
+            return;
+        };
+        let before = std::mem::replace(&mut cluster.denied, denied.clone());
+        // The context's own namespace is looked into in passing: only what a target needs is missed.
+        let needed: BTreeSet<String> = self
+            .targets
+            .iter()
+            .filter(|target| target.cluster == name)
+            .map(|target| self.namespace_of(target))
+            .collect();
+        let news = denied.into_iter().filter(|(at, _)| !before.contains_key(at) && needed.contains(at));
+        for (_, fault) in news {
+            self.fail(fault);
+        }
+        self.settle_forwards(name, out);
     }
 }

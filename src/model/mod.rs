@@ -5,6 +5,7 @@
 pub mod action;
 pub mod address;
 mod arrange;
+mod audit;
 mod browse;
 pub mod cluster;
 pub mod dialog;
@@ -15,9 +16,11 @@ mod filter;
 pub mod focus;
 mod form;
 pub mod forward;
+mod leftovers;
 pub mod list;
 pub mod log;
 pub mod proxy;
+pub mod renamed;
 pub mod settings;
 pub mod target;
 pub mod ttl;
@@ -52,6 +55,8 @@ pub struct Model {
     pub config_path: String,
     /// Why the config on disk is not the one in use.
     pub config_fault: Option<Fault>,
+    /// The environment variable that was passed over, and why.
+    pub ignored: Option<Fault>,
     /// Edits on their way to the file, oldest first.
     pub saving: VecDeque<Vec<TargetEdit>>,
     /// Edits that could not be written; they are tried again when the config is read again.
@@ -64,6 +69,8 @@ pub struct Model {
     pub targets: Vec<Target>,
     /// Names of targets that are reachable now, as of the last arrangement.
     pub live: BTreeSet<String>,
+    /// What pods of renamed targets still carry: the target's name now, by cluster and label.
+    pub renamed: BTreeMap<(String, String), String>,
     /// Targets deleted in this run, last one last.
     pub deleted: Vec<Vec<Target>>,
     /// Proxy pods of the connected clusters.
@@ -72,8 +79,12 @@ pub struct Model {
     pub requests: BTreeMap<RequestId, PodRequest>,
     /// Why the last pod asked for was refused, by target, until the next is asked for.
     pub refused: BTreeMap<String, Fault>,
-    /// Pods that this run created.
-    pub created: BTreeSet<PodKey>,
+    /// Pods that this run created, with their uids: they are known although their cluster may be let go of.
+    pub created: BTreeMap<PodKey, String>,
+    /// The program is ending, and the pods of this run with it: also those that are still being created.
+    pub ending_pods: bool,
+    /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
+    pub pods_until: BTreeMap<String, DateTime<Utc>>,
     /// Pods that are being deleted on our order, with the phase they had.
     pub killing: BTreeMap<PodKey, Phase>,
     /// Forwards, in the order of opening.
@@ -117,17 +128,21 @@ impl Model {
             settings: Settings::default(),
             config_path: String::new(),
             config_fault: None,
+            ignored: None,
             saving: VecDeque::new(),
             unsaved: Vec::new(),
             clusters: Vec::new(),
             kubeconfig_fault: None,
             targets: Vec::new(),
             live: BTreeSet::new(),
+            renamed: BTreeMap::new(),
             deleted: Vec::new(),
             pods: BTreeMap::new(),
             requests: BTreeMap::new(),
             refused: BTreeMap::new(),
-            created: BTreeSet::new(),
+            created: BTreeMap::new(),
+            ending_pods: false,
+            pods_until: BTreeMap::new(),
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),
             ports: BTreeMap::new(),

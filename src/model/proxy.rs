@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Model;
 use super::address::Address;
 use super::dialog::Dialog;
-use super::effect::{AuditEntry, Effect};
+use super::effect::Effect;
 use super::event::PodEvent;
 use super::fault::{Fault, What};
 use super::log::{Grade, Happening};
@@ -33,7 +33,8 @@ pub struct ProxyPod {
     pub key: PodKey,
     /// Its uid: a pod of the same name may follow it.
     pub uid: String,
-    /// The value of its `brow/target` label, to match with the targets.
+    /// The value of its `brow/target` label, to match with the targets; for one of a renamed target, what the label
+    /// would be now.
     pub target_label: String,
     /// The target's name as a person wrote it (annotation), else the label.
     pub target: String,
@@ -375,9 +376,13 @@ impl Model {
         let place = Some((request.cluster.as_str(), request.namespace.as_str()));
         match result {
             Ok(pod) => {
-                self.created.insert(pod.key.clone());
+                self.created.insert(pod.key.clone(), pod.uid.clone());
+                self.may_leave(&request.cluster, request.ttl, out);
                 self.audit("create-pod", &pod.key.name, place, None, out);
                 self.note(Grade::Info, Happening::PodCreated, &pod.key.name, &pod.key.cluster);
+                if self.ending_pods {
+                    return out.push(Effect::DeletePod { key: pod.key.clone(), uid: pod.uid });
+                }
                 // The watch may have been faster, and knows more by then.
                 let watched = self.cluster(&pod.key.cluster).is_some_and(|at| at.link != super::cluster::Link::Idle);
                 if watched && !self.pods.contains_key(&pod.key) {
@@ -421,6 +426,7 @@ impl Model {
         if self.killing.contains_key(&pod.key) && !pod.phase.is_over() {
             pod.phase = Phase::Terminating;
         }
+        self.read_label(&mut pod);
         let key = pod.key.clone();
         let (phase, mine) = (pod.phase, pod.owner == self.me && !self.is_twin(&pod));
         let fault = pod.fault.clone();
@@ -431,6 +437,10 @@ impl Model {
             match phase {
                 Phase::Ready => self.note(Grade::Good, Happening::PodReady, &key.name, &key.cluster),
                 Phase::Expired => self.note(Grade::Warning, Happening::PodExpired, &key.name, &key.cluster),
+                // What is over is cleaned away by whoever comes first.
+                Phase::Terminating if !self.killing.contains_key(&key) && !was.is_some_and(Phase::is_over) => {
+                    self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);
+                }
                 Phase::Creating
                 | Phase::Pending
                 | Phase::Pulling
@@ -479,24 +489,5 @@ impl Model {
         }
         let what = if pod.phase == Phase::Expired { What::PodExpired } else { What::PodDeleted };
         self.leave_pod(key, Some(&Fault::new(what, &key.name, "")), out);
-    }
-
-    /// Writes a line of the audit log.
-    pub(super) fn audit(
-        &self,
-        action: &'static str,
-        thing: &str,
-        place: Option<(&str, &str)>,
-        fault: Option<What>,
-        out: &mut Vec<Effect>,
-    ) {
-        out.push(Effect::Audit(AuditEntry {
-            at: self.now,
-            action,
-            thing: thing.to_owned(),
-            cluster: place.map(|(cluster, _)| cluster.to_owned()),
-            namespace: place.map(|(_, namespace)| namespace.to_owned()),
-            fault,
-        }));
     }
 }

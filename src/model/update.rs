@@ -25,7 +25,7 @@ impl Model {
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
             Event::Store(event) => self.on_store(event, &mut out),
-            Event::Terminate => self.leave(false, &mut out),
+            Event::Terminate => self.leave_unasked(&mut out),
         }
         out
     }
@@ -50,6 +50,7 @@ impl Model {
         if now - self.cleaned >= CLEAN_EVERY {
             self.cleaned = now;
             self.clean(super::proxy::Whose::Mine, out);
+            self.forget_left(out);
         }
     }
 

@@ -113,9 +113,20 @@ fn a_kubeconfig_that_is_read_again_leaves_what_is_the_same() {
     assert!(matches!(&effects[..], [Effect::Connect { cluster, .. }] if cluster == "dev"), "{effects:?}");
 
     let effects = model.update(Event::Contexts(Ok(vec![context("new")])));
-    assert!(matches!(&effects[..], [Effect::Disconnect { cluster }] if cluster == "dev"), "{effects:?}");
+    assert!(matches!(&effects[..], [Effect::Disconnect { cluster }, ..] if cluster == "dev"), "{effects:?}");
     assert!(model.cluster("dev").is_none());
 
     model.update(Event::Contexts(Err(Fault::new(What::KubeconfigBroken, "~/.kube/config", ""))));
     assert_eq!(model.clusters.len(), 1, "what was read before stays in use");
+}
+
+#[test]
+fn a_right_that_was_given_back_is_seen_by_the_list() {
+    let mut model = connected();
+    let fault = Fault::new(What::Forbidden, "dev", "");
+    on_dev(&mut model, ClusterEvent::Failed { link: Link::Forbidden, fault });
+    assert_eq!(model.cluster("dev").unwrap().link, Link::Forbidden);
+    on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: Vec::new() });
+    let cluster = model.cluster("dev").unwrap();
+    assert_eq!((cluster.link, &cluster.fault), (Link::Ready, &None));
 }
