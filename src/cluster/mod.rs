@@ -298,15 +298,16 @@ fn unreadable(path: &Path, error: &KubeconfigError) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn kubeconfig(names: &[&str]) -> String {
-        let clusters: String = names
-            .iter()
-            .map(|name| format!("- name: {name}\n  cluster: {{ server: 'https://{name}.invalid:6443' }}\n"))
-            .collect();
-        let contexts: String =
-            names.iter().map(|name| format!("- name: {name}\n  context: {{ cluster: {name}, user: ann }}\n")).collect();
+        let (mut clusters, mut contexts) = (String::new(), String::new());
+        for name in names {
+            writeln!(clusters, "- name: {name}\n  cluster: {{ server: 'https://{name}.invalid:6443' }}").unwrap();
+            writeln!(contexts, "- name: {name}\n  context: {{ cluster: {name}, user: ann }}").unwrap();
+        }
         let user = "- name: ann\n  user: { token: x }\n";
         format!("apiVersion: v1\nkind: Config\nclusters:\n{clusters}contexts:\n{contexts}users:\n{user}")
     }
