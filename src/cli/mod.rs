@@ -62,10 +62,8 @@ async fn dashboard(args: Args) -> eyre::Result<()> {
         Ok(loaded) => StoreEvent::Loaded(Box::new(loaded)),
         Err(fault) => StoreEvent::Broken(fault),
     };
-    let (clusters, contexts) = match Clusters::read(args.kubeconfig.as_deref()) {
-        Ok((clusters, contexts)) => (clusters, Ok(contexts)),
-        Err(fault) => (Clusters::default(), Err(fault)),
-    };
+    let clusters = Clusters::unread(args.kubeconfig);
+    let contexts = clusters.read_again();
     let (sender, events) = mpsc::channel(EVENTS);
     let mut effects = Effects::start(clusters, paths, me, sender);
     for event in [Event::Store(first), Event::Contexts(contexts)] {

@@ -1,6 +1,6 @@
 //! Kubeconfig contexts and the clients for them.
 //!
-//! [`Clusters`] is made from the kubeconfig at start and connects nothing. A client comes into being when somebody
+//! [`Clusters`] is made from the kubeconfig at start, and again when a person asks for it, and connects nothing. A client comes into being when somebody
 //! first asks for it, and is shared by all who ask after that.
 
 mod buffered;
@@ -12,7 +12,7 @@ mod probe;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
@@ -35,13 +35,20 @@ const PLUGIN_REST: Duration = Duration::from_secs(25);
 /// The contexts of a kubeconfig, and the clients made so far. Cheap to clone: all clones are one.
 #[derive(Clone, Default)]
 pub struct Clusters {
-    inner: Arc<Inner>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// The kubeconfig that was asked for by name.
+    explicit: Option<PathBuf>,
+    inner: RwLock<Arc<Inner>>,
 }
 
 #[derive(Default)]
 struct Inner {
     kubeconfig: Kubeconfig,
-    slots: BTreeMap<String, Slot>,
+    slots: BTreeMap<String, Arc<Slot>>,
 }
 
 /// One context. The lock is held while the client is made, so that a login plugin runs once however many ask.
@@ -67,8 +74,25 @@ impl Clusters {
     /// # Errors
     /// [`What::NoKubeconfig`] where there is none, [`What::KubeconfigBroken`] where one can't be read or parsed.
     pub fn read(explicit: Option<&Path>) -> Result<(Self, Vec<Context>), Fault> {
-        let mut kubeconfig = read(explicit)?;
-        let mut slots = BTreeMap::new();
+        let clusters = Self::unread(explicit.map(Path::to_owned));
+        let contexts = clusters.read_again()?;
+        Ok((clusters, contexts))
+    }
+
+    /// Knows no contexts until [`Clusters::read_again`].
+    pub fn unread(explicit: Option<PathBuf>) -> Self {
+        Self { shared: Arc::new(Shared { explicit, inner: RwLock::default() }) }
+    }
+
+    /// Reads the kubeconfig, as it is now. Clients that are there stay until they are forgotten; without the file, or
+    /// with one that makes no sense, so does everything. Blocks for as long as the file takes.
+    ///
+    /// # Errors
+    /// As [`Clusters::read`].
+    pub fn read_again(&self) -> Result<Vec<Context>, Fault> {
+        let mut kubeconfig = read(self.shared.explicit.as_deref())?;
+        let before = self.inner();
+        let mut slots: BTreeMap<String, Slot> = BTreeMap::new();
         let contexts: Vec<Context> =
             kubeconfig.contexts.iter().map(|named| project(&kubeconfig, &named.name)).collect();
         for context in &contexts {
@@ -86,7 +110,20 @@ impl Clusters {
                 slots.insert(context.name.clone(), Slot { stderr: stderr.clone(), install_hint, ..Slot::default() });
             }
         }
-        Ok((Self { inner: Arc::new(Inner { kubeconfig, slots }) }, contexts))
+        for (name, slot) in &mut slots {
+            // One that is just being made is made once more.
+            if let Some(made) = before.slots.get(name).and_then(|old| old.made.try_lock().ok()) {
+                slot.made.get_mut().client.clone_from(&made.client);
+            }
+        }
+        let slots = slots.into_iter().map(|(name, slot)| (name, Arc::new(slot))).collect();
+        *self.shared.inner.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Inner { kubeconfig, slots });
+        Ok(contexts)
+    }
+
+    /// What was read last.
+    fn inner(&self) -> Arc<Inner> {
+        Arc::clone(&self.shared.inner.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The client for a context, made when it is first asked for.
@@ -95,7 +132,8 @@ impl Clusters {
     /// [`What::UnknownContext`]; [`What::ContextBroken`] where the context is incomplete or names missing files;
     /// [`What::PluginFailed`] and [`What::PluginMissing`] for an exec plugin, with what it wrote on stderr.
     pub async fn client(&self, context: &str) -> Result<Client, Fault> {
-        let slot = self.slot(context)?;
+        let inner = self.inner();
+        let slot = inner.slot(context)?;
         let mut made = slot.made.lock().await;
         if let Some(client) = &made.client {
             return Ok(client.clone());
@@ -104,9 +142,9 @@ impl Clusters {
             return Err(fault.clone());
         }
         let broken = |words| Fault::new(What::ContextBroken, context, words);
-        self.check_user(context).map_err(broken)?;
+        inner.check_user(context).map_err(broken)?;
         let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-        let config = Config::from_custom_kubeconfig(self.inner.kubeconfig.clone(), &options)
+        let config = Config::from_custom_kubeconfig(inner.kubeconfig.clone(), &options)
             .await
             .map_err(|error| broken(fault::chain(&error)))?;
         let before = slot.stderr.as_ref().map_or(0, Stderr::length);
@@ -131,20 +169,21 @@ impl Clusters {
 
     /// Drops the client of a context, so that the next one logs in anew.
     pub async fn forget(&self, context: &str) {
-        if let Ok(slot) = self.slot(context) {
+        if let Ok(slot) = self.inner().slot(context) {
             *slot.made.lock().await = Made::default();
         }
     }
 
     /// What an exec plugin has written on stderr since this was asked last.
     pub async fn plugin_said(&self, context: &str) -> Option<String> {
-        let stderr = self.slot(context).ok()?.stderr.clone()?;
+        let stderr = self.inner().slot(context).ok()?.stderr.clone()?;
         tokio::task::spawn_blocking(move || stderr.news()).await.ok().flatten()
     }
 
     /// The API server of a context, to be named where it cannot be reached, and the proxy on the way to it.
     fn server(&self, context: &str) -> (String, Option<String>) {
-        let (_, cluster) = self.entries(context);
+        let inner = self.inner();
+        let (_, cluster) = inner.entries(context);
         let proxy = cluster.and_then(|cluster| cluster.proxy_url.clone()).filter(|proxy| !proxy.is_empty());
         let proxy = proxy.or_else(|| {
             // As kube's config reads them.
@@ -154,16 +193,18 @@ impl Clusters {
         });
         (cluster.and_then(|cluster| cluster.server.clone()).unwrap_or_default(), proxy.map(|url| without_login(&url)))
     }
+}
 
+impl Inner {
     /// A user that is not there would be a login without credentials, and a puzzling 401.
     fn check_user(&self, context: &str) -> Result<(), String> {
         let user = self.entries(context).0.and_then(|context| context.user.clone()).unwrap_or_default();
-        let known = user.is_empty() || self.inner.kubeconfig.auth_infos.iter().any(|named| named.name == user);
+        let known = user.is_empty() || self.kubeconfig.auth_infos.iter().any(|named| named.name == user);
         if known { Ok(()) } else { Err(format!("it names the user “{user}”, which is not in the kubeconfig")) }
     }
 
     fn entries(&self, context: &str) -> (Option<&kube::config::Context>, Option<&kube::config::Cluster>) {
-        let kubeconfig = &self.inner.kubeconfig;
+        let kubeconfig = &self.kubeconfig;
         let context = kubeconfig.contexts.iter().find(|named| named.name == context);
         let context = context.and_then(|named| named.context.as_ref());
         let cluster = context.and_then(|at| kubeconfig.clusters.iter().find(|named| named.name == at.cluster));
@@ -171,7 +212,7 @@ impl Clusters {
     }
 
     fn slot(&self, context: &str) -> Result<&Slot, Fault> {
-        self.inner.slots.get(context).ok_or_else(|| Fault::new(What::UnknownContext, context, ""))
+        self.slots.get(context).map(AsRef::as_ref).ok_or_else(|| Fault::new(What::UnknownContext, context, ""))
     }
 }
 
@@ -253,4 +294,43 @@ fn unreadable(path: &Path, error: &KubeconfigError) -> Fault {
     // The parser draws a picture of the line below its words.
     let words = words.lines().next().unwrap_or_default();
     Fault::new(What::KubeconfigBroken, path.display().to_string(), words)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    fn kubeconfig(names: &[&str]) -> String {
+        let (mut clusters, mut contexts) = (String::new(), String::new());
+        for name in names {
+            writeln!(clusters, "- name: {name}\n  cluster: {{ server: 'https://{name}.invalid:6443' }}").unwrap();
+            writeln!(contexts, "- name: {name}\n  context: {{ cluster: {name}, user: ann }}").unwrap();
+        }
+        let user = "- name: ann\n  user: { token: x }\n";
+        format!("apiVersion: v1\nkind: Config\nclusters:\n{clusters}contexts:\n{contexts}users:\n{user}")
+    }
+
+    #[tokio::test]
+    async fn what_is_read_again_is_in_use_and_clients_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kubeconfig");
+        let clusters = Clusters::unread(Some(path.clone()));
+        assert_eq!(clusters.read_again().unwrap_err().what, What::NoKubeconfig);
+        std::fs::write(&path, kubeconfig(&["dev"])).unwrap();
+        assert_eq!(clusters.read_again().unwrap().len(), 1);
+        clusters.client("dev").await.unwrap();
+        assert_eq!(clusters.client("new").await.err().unwrap().what, What::UnknownContext);
+
+        std::fs::write(&path, kubeconfig(&["dev", "new"])).unwrap();
+        let clone = clusters.clone();
+        assert_eq!(clusters.read_again().unwrap().len(), 2);
+        clone.client("new").await.unwrap();
+        assert!(clone.inner().slots["dev"].made.lock().await.client.is_some(), "nobody has to log in again");
+
+        std::fs::write(&path, "clusters: {").unwrap();
+        assert_eq!(clusters.read_again().unwrap_err().what, What::KubeconfigBroken);
+        clusters.client("new").await.unwrap();
+    }
 }

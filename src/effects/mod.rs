@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -131,7 +131,10 @@ impl Effects {
                 }
             }
             Effect::Save(edits) => self.store.send(Order::Save(edits)),
-            Effect::Reload => self.store.send(Order::Reload),
+            Effect::Reload => {
+                self.store.send(Order::Reload);
+                self.read_kubeconfig();
+            }
             Effect::Remember { target, port } => self.store.send(Order::Remember { target, port }),
             Effect::PodsUntil { cluster, until } => self.store.send(Order::PodsUntil { cluster, until }),
             Effect::PodsGone { cluster, at } => self.store.send(Order::PodsGone { cluster, at }),
@@ -186,6 +189,15 @@ impl Effects {
                 () = task => {}
             }
         })
+    }
+
+    fn read_kubeconfig(&mut self) {
+        let (clusters, events) = (self.clusters.clone(), self.events.clone());
+        self.spawn(async move {
+            if let Ok(found) = spawn_blocking(move || clusters.read_again()).await {
+                tell(&events, Event::Contexts(found)).await;
+            }
+        });
     }
 
     fn stop_log(&mut self) {

@@ -166,7 +166,7 @@ commands! {
     Clean = "clean",
     /// Delete everybody's finished and expired proxy pods, after a question.
     CleanAll = "clean-all",
-    /// Read the config again.
+    /// Read config and kubeconfig again.
     Reload = "reload",
     /// Quit, asking where something is open.
     Quit = "quit",

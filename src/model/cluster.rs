@@ -146,8 +146,12 @@ impl Model {
         self.unarranged = true;
         match found {
             Ok(contexts) => {
-                self.kubeconfig_fault = None;
-                self.clusters = contexts.into_iter().map(Cluster::from).collect();
+                let again = self.kubeconfig_fault.take().is_some() || !self.clusters.is_empty();
+                let count = contexts.len();
+                self.take_contexts(contexts, out);
+                if again {
+                    self.note(Grade::Info, Happening::KubeconfigRead, count.to_string(), "");
+                }
                 self.connect_wished(out);
                 self.connect_left(out);
             }
@@ -155,6 +159,38 @@ impl Model {
                 self.kubeconfig_fault = Some(fault.clone());
                 self.fail(fault);
             }
+        }
+    }
+
+    /// Takes contexts over. What is known of clusters that are the same stays; those whose context says
+    /// something else now are connected anew, those that are gone are let go.
+    fn take_contexts(&mut self, contexts: Vec<Context>, out: &mut Vec<Effect>) {
+        let gone: Vec<String> = self
+            .clusters
+            .iter()
+            .map(|cluster| cluster.name.clone())
+            .filter(|name| contexts.iter().all(|context| context.name != *name))
+            .collect();
+        for name in gone {
+            self.let_go(&name, out);
+        }
+        let mut before = std::mem::take(&mut self.clusters);
+        let mut moved = Vec::new();
+        for context in contexts {
+            let mut new = Cluster::from(context);
+            if let Some(at) = before.iter().position(|old| old.name == new.name) {
+                let old = before.swap_remove(at);
+                let same = (&old.server, &old.user, &old.namespace) == (&new.server, &new.user, &new.namespace);
+                if same {
+                    new = Cluster { current: new.current, ..old };
+                } else if old.link != Link::Idle {
+                    moved.push(new.name.clone());
+                }
+            }
+            self.clusters.push(new);
+        }
+        for name in moved {
+            self.connect(&name, out);
         }
     }
 
@@ -301,21 +337,7 @@ impl Model {
                     self.note(Grade::Warning, Happening::ScopeNarrowed, name, names);
                 }
             }
-            ClusterEvent::Denied(denied) => {
-                let before = std::mem::replace(&mut cluster.denied, denied.clone());
-                // The context's own namespace is looked into in passing: only what a target needs is missed.
-                let needed: BTreeSet<String> = self
-                    .targets
-                    .iter()
-                    .filter(|target| target.cluster == name)
-                    .map(|target| self.namespace_of(target))
-                    .collect();
-                let news = denied.into_iter().filter(|(at, _)| !before.contains_key(at) && needed.contains(at));
-                for (_, fault) in news {
-                    self.fail(fault);
-                }
-                self.settle_forwards(name, out);
-            }
+            ClusterEvent::Denied(denied) => self.on_denied(name, denied, out),
             ClusterEvent::Listed { namespace, pods } => {
                 cluster.listed.insert(namespace.clone());
                 self.allowed_again(name);
@@ -329,5 +351,25 @@ impl Model {
             ClusterEvent::PluginSaid(words) => self.note(Grade::Info, Happening::PluginSaid, name, words),
         }
         self.unarranged = true;
+    }
+
+    /// Namespaces in which pods may not be listed.
+    fn on_denied(&mut self, name: &str, denied: BTreeMap<String, Fault>, out: &mut Vec<Effect>) {
+        let Some(cluster) = self.cluster_mut(name) else {
+            return;
+        };
+        let before = std::mem::replace(&mut cluster.denied, denied.clone());
+        // The context's own namespace is looked into in passing: only what a target needs is missed.
+        let needed: BTreeSet<String> = self
+            .targets
+            .iter()
+            .filter(|target| target.cluster == name)
+            .map(|target| self.namespace_of(target))
+            .collect();
+        let news = denied.into_iter().filter(|(at, _)| !before.contains_key(at) && needed.contains(at));
+        for (_, fault) in news {
+            self.fail(fault);
+        }
+        self.settle_forwards(name, out);
     }
 }

@@ -34,6 +34,7 @@ impl Text {
             Happening::NothingToUndo => plain("log.nothing-to-undo"),
             Happening::Imported => counted("log.imported"),
             Happening::ConfigRead => plain("log.config-read"),
+            Happening::KubeconfigRead => counted("log.kubeconfig-read"),
             // Of the log's entries only their number is told; an address is never just a number.
             Happening::Copied if thing.bytes().all(|b| b.is_ascii_digit()) => counted("log.copied-entries"),
             Happening::Copied => plain("log.copied"),

@@ -98,6 +98,29 @@ fn request_for_mysql() -> PodRequest {
 }
 
 #[test]
+fn a_kubeconfig_that_is_read_again_leaves_what_is_the_same() {
+    let mut model = connected();
+    let effects = press(&mut model, Command::Reload);
+    assert!(matches!(effects[..], [Effect::Reload]));
+    let effects = model.update(Event::Contexts(Ok(vec![context("new"), context("dev")])));
+    assert!(effects.is_empty(), "{effects:?}");
+    assert_eq!(model.clusters.iter().map(|at| at.name.as_str()).collect::<Vec<_>>(), ["new", "dev"]);
+    assert_eq!(model.cluster("dev").unwrap().link, Link::Ready);
+    on_dev(&mut model, answered());
+
+    let moved = Context { server: "https://elsewhere:6443".to_owned(), ..context("dev") };
+    let effects = model.update(Event::Contexts(Ok(vec![moved])));
+    assert!(matches!(&effects[..], [Effect::Connect { cluster, .. }] if cluster == "dev"), "{effects:?}");
+
+    let effects = model.update(Event::Contexts(Ok(vec![context("new")])));
+    assert!(matches!(&effects[..], [Effect::Disconnect { cluster }, ..] if cluster == "dev"), "{effects:?}");
+    assert!(model.cluster("dev").is_none());
+
+    model.update(Event::Contexts(Err(Fault::new(What::KubeconfigBroken, "~/.kube/config", ""))));
+    assert_eq!(model.clusters.len(), 1, "what was read before stays in use");
+}
+
+#[test]
 fn a_right_that_was_given_back_is_seen_by_the_list() {
     let mut model = connected();
     let fault = Fault::new(What::Forbidden, "dev", "");
