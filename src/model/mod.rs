@@ -12,6 +12,7 @@ pub mod dialog;
 pub mod effect;
 pub mod event;
 pub mod fault;
+mod filter;
 pub mod focus;
 mod form;
 pub mod forward;
@@ -78,8 +79,10 @@ pub struct Model {
     pub requests: BTreeMap<RequestId, PodRequest>,
     /// Why the last pod asked for was refused, by target, until the next is asked for.
     pub refused: BTreeMap<String, Fault>,
-    /// Pods that this run created.
-    pub created: BTreeSet<PodKey>,
+    /// Pods that this run created, with their uids: they are known although their cluster may be let go of.
+    pub created: BTreeMap<PodKey, String>,
+    /// The program is ending, and the pods of this run with it: also those that are still being created.
+    pub ending_pods: bool,
     /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
     /// Pods that are being deleted on our order, with the phase they had.
@@ -137,7 +140,8 @@ impl Model {
             pods: BTreeMap::new(),
             requests: BTreeMap::new(),
             refused: BTreeMap::new(),
-            created: BTreeSet::new(),
+            created: BTreeMap::new(),
+            ending_pods: false,
             pods_until: BTreeMap::new(),
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),

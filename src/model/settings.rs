@@ -285,6 +285,7 @@ impl Model {
         for cluster in clusters {
             self.widen(&cluster, out);
         }
+        self.follow_targets(&before, out);
     }
 
     /// Says in full what is wrong with the config, unless a person is in the middle of something else.
