@@ -237,6 +237,26 @@ impl Model {
         }
     }
 
+    /// Takes the namespaces that may not be listed, and tells of those that a target needs.
+    fn on_denied(&mut self, name: &str, denied: BTreeMap<String, Fault>, out: &mut Vec<Effect>) {
+        let Some(cluster) = self.cluster_mut(name) else {
+            return;
+        };
+        let before = std::mem::replace(&mut cluster.denied, denied.clone());
+        // The context's own namespace is looked into in passing: only what a target needs is missed.
+        let needed: BTreeSet<String> = self
+            .targets
+            .iter()
+            .filter(|target| target.cluster == name)
+            .map(|target| self.namespace_of(target))
+            .collect();
+        let news = denied.into_iter().filter(|(at, _)| !before.contains_key(at) && needed.contains(at));
+        for (_, fault) in news {
+            self.fail(fault);
+        }
+        self.settle_forwards(name, out);
+    }
+
     pub(super) fn on_cluster(&mut self, name: &str, epoch: Epoch, event: ClusterEvent, out: &mut Vec<Effect>) {
         let Some(cluster) = self.cluster_mut(name).filter(|cluster| cluster.epoch == epoch) else {
             return;
@@ -290,21 +310,7 @@ impl Model {
                     self.note(Grade::Warning, Happening::ScopeNarrowed, name, names);
                 }
             }
-            ClusterEvent::Denied(denied) => {
-                let before = std::mem::replace(&mut cluster.denied, denied.clone());
-                // The context's own namespace is looked into in passing: only what a target needs is missed.
-                let needed: BTreeSet<String> = self
-                    .targets
-                    .iter()
-                    .filter(|target| target.cluster == name)
-                    .map(|target| self.namespace_of(target))
-                    .collect();
-                let news = denied.into_iter().filter(|(at, _)| !before.contains_key(at) && needed.contains(at));
-                for (_, fault) in news {
-                    self.fail(fault);
-                }
-                self.settle_forwards(name, out);
-            }
+            ClusterEvent::Denied(denied) => self.on_denied(name, denied, out),
             ClusterEvent::Listed { namespace, pods } => {
                 cluster.listed.insert(namespace.clone());
                 if cluster.link == Link::Forbidden {
