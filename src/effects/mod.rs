@@ -131,6 +131,7 @@ impl Effects {
                 }
             }
             Effect::Save(edits) => self.store.send(Order::Save(edits)),
+            Effect::Follow(edits) => self.store.send(Order::Follow(edits)),
             Effect::Reload => {
                 self.store.send(Order::Reload);
                 self.read_kubeconfig();

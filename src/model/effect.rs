@@ -80,6 +80,8 @@ pub enum Effect {
     },
     /// Write changes of targets to the config.
     Save(Vec<TargetEdit>),
+    /// Have what is remembered of targets follow changes that somebody else made to the config.
+    Follow(Vec<TargetEdit>),
     /// Read the config again.
     Reload,
     /// Remember the local port a target got.
@@ -134,6 +136,7 @@ impl Effect {
             | Self::Point { .. }
             | Self::CloseForward { .. }
             | Self::Save(_)
+            | Self::Follow(_)
             | Self::Reload
             | Self::Remember { .. }
             | Self::PodsUntil { .. }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::Model;
+use super::effect::{Effect, TargetEdit};
 use super::proxy::ProxyPod;
 use super::target::Target;
 
@@ -46,14 +47,16 @@ impl Model {
         }
     }
 
-    /// Targets read from the file again: one that went while one to the same place came has another name now.
-    pub(super) fn find_renamed(&mut self, before: &[Target]) {
+    /// Targets read from the file again: one that went while one to the same place came has another name now. Of one
+    /// that merely went nothing is kept.
+    pub(super) fn find_renamed(&mut self, before: &[Target], out: &mut Vec<Effect>) {
         let gone: Vec<&Target> = before.iter().filter(|was| self.target(&was.name).is_none()).collect();
         let known = |name: &str| before.iter().any(|was| was.name == name);
         let new: Vec<Target> = self.targets.iter().filter(|target| !known(&target.name)).cloned().collect();
         let same = |was: &Target, target: &Target| {
             (&was.cluster, &was.namespace, &was.address) == (&target.cluster, &target.namespace, &target.address)
         };
+        let mut edits = Vec::new();
         for was in &gone {
             let mut here = new.iter().filter(|target| same(was, target));
             // Of two that could be it, neither is taken for it.
@@ -61,7 +64,14 @@ impl Model {
                 && gone.iter().filter(|other| same(other, target)).count() == 1
             {
                 self.take_over(was, target);
+                edits.push(TargetEdit::Replace { was: Box::new((*was).clone()), target: target.clone() });
+            } else {
+                self.refused.remove(&was.name);
+                edits.push(TargetEdit::Remove((*was).clone()));
             }
+        }
+        if !edits.is_empty() {
+            out.push(Effect::Follow(edits));
         }
     }
 

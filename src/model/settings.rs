@@ -268,7 +268,7 @@ impl Model {
         for edit in under_way.iter().chain(&unsaved) {
             self.apply(edit);
         }
-        self.find_renamed(&before);
+        self.find_renamed(&before, out);
         if !unsaved.is_empty() {
             self.save(unsaved, out);
         }

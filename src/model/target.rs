@@ -267,7 +267,10 @@ impl Model {
                     self.targets.push(target.clone());
                 }
             }
-            TargetEdit::Remove(was) => self.targets.retain(|target| target.name != was.name),
+            TargetEdit::Remove(was) => {
+                self.targets.retain(|target| target.name != was.name);
+                self.refused.remove(&was.name);
+            }
         }
     }
 

@@ -26,12 +26,32 @@ const TTL: &str = "brow/ttl";
 /// The annotation with the owner.
 const OWNER: &str = "brow/owner";
 
+/// The user database of passwd(5). Users of a directory service are not in it.
+const PASSWD: &str = "/etc/passwd";
+
 /// Who we are to the clusters: `user@host`. The one form that is written into pods and compared with what is read.
+/// The user is whom the environment names, else whom the user database has for our uid, else `uid-` and the number.
 pub fn owner() -> String {
     let user =
         ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    owner_of(&user.unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw())), &host)
+    let by_uid = || {
+        let uid = rustix::process::getuid().as_raw();
+        // A name that is not UTF-8 stands in nobody's way.
+        let users = std::fs::read(PASSWD).unwrap_or_default();
+        user_of(uid, &String::from_utf8_lossy(&users)).unwrap_or_else(|| format!("uid-{uid}"))
+    };
+    owner_of(&user.unwrap_or_else(by_uid), &host)
+}
+
+/// The first user with this uid in a text of the form of passwd(5): `name:password:uid:…`.
+fn user_of(uid: u32, users: &str) -> Option<String> {
+    let user = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    };
+    users.lines().find_map(user)
 }
 
 /// An annotation holds any text, so only what a terminal can't show is left out.
@@ -49,5 +69,16 @@ mod tests {
         assert_eq!(owner_of("安娜 O'Neil\u{1b}[31m", "host.local\n"), "安娜 O'Neil[31m@host.local");
         assert_eq!(owner(), owner());
         assert!(owner().contains('@'));
+    }
+
+    #[test]
+    fn a_user_is_found_by_uid() {
+        let users =
+            "root:x:0:0:root:/root:/bin/sh\n# a remark\n:x:7::\nann:x:1000:1000::/home/ann:/bin/sh\nanna:x:1000:::\n";
+        assert_eq!(user_of(0, users).as_deref(), Some("root"));
+        assert_eq!(user_of(1000, users).as_deref(), Some("ann"));
+        for nobody in [7, 100] {
+            assert_eq!(user_of(nobody, users), None);
+        }
     }
 }

@@ -84,6 +84,7 @@ impl Desk {
                 self.seen = disk::read(&self.paths.config);
                 vec![self.tell()]
             }
+            Order::Follow(edits) => self.remember(&edits),
             Order::Save(edits) => self.save(&edits),
             Order::Remember { target, port } => {
                 let result = state::change(&self.paths.state_dir, |state| _ = state.ports.insert(target, port));

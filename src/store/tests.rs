@@ -216,6 +216,9 @@ async fn modes_are_tight_and_kept() {
     // What is no more is forgotten.
     brow.store.send(Order::Remember { target: "y".to_owned(), port: 4001 });
     brow.save(&[TargetEdit::Remove(target("y"))]).await;
+    // Nor what somebody else took out of the file.
+    brow.store.send(Order::Remember { target: "x".to_owned(), port: 4002 });
+    brow.store.send(Order::Follow(vec![TargetEdit::Remove(target("x"))]));
     let (paths, home) = (brow.paths.clone(), brow.home.take());
     brow.end().await;
     assert_eq!(mode(&paths.state_dir), 0o700);

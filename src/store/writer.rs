@@ -23,6 +23,8 @@ pub enum Order {
     Reload,
     /// Write changes of targets to the config.
     Save(Vec<TargetEdit>),
+    /// Have what is remembered of targets follow changes that somebody else made to the config.
+    Follow(Vec<TargetEdit>),
     /// Remember the local port a target got.
     Remember {
         /// The target's name.

@@ -176,3 +176,24 @@ fn connections_and_restarts_are_audited() {
     let name = model.forwards[&id].spec.target.clone();
     assert_eq!(audited(&out)[0], ("restart-forward", name.as_str(), None));
 }
+
+#[test]
+fn nothing_is_kept_of_targets_that_are_gone() {
+    let refusal = |model: &mut Model| {
+        model.refused.insert("mysql".to_owned(), Fault::new(What::Quota, "mysql", ""));
+    };
+    let mut model = model();
+    refusal(&mut model);
+    // Away from the file: two it could be called now, so it is neither.
+    let others = vec![target("redis", "dev"), target("a", "dev"), target("b", "dev"), target("distant", "prod")];
+    let effects = model.update(loaded(others));
+    let far = TargetEdit::Replace { was: Box::new(target("far", "prod")), target: target("distant", "prod") };
+    let followed = Effect::Follow(vec![TargetEdit::Remove(target("mysql", "dev")), far]);
+    assert!(effects.contains(&followed), "{effects:?}");
+    assert!(model.refused.is_empty());
+
+    let mut model = self::model();
+    refusal(&mut model);
+    model.apply(&TargetEdit::Remove(target("mysql", "dev")));
+    assert!(model.refused.is_empty());
+}
