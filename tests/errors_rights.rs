@@ -203,7 +203,7 @@ fn the_manifest_is_all_that_the_main_job_needs() {
     let config = nobody.home.read_config() + "[cluster.robots]\ntunnel = \"v4-websocket\"\n";
     std::fs::write(nobody.home.config(), config).unwrap();
     screen.press("L");
-    screen.wait_for("has changed");
+    screen.wait_for("was read and is in use");
     screen.press("L2\r");
     let shown = screen.wait("live", |text| local(text).is_some() && text.contains("● live"));
     assert!(page(&local(&shown).unwrap()).contains("hello from the vpc"));
