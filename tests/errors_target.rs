@@ -183,7 +183,10 @@ fn a_target_that_does_not_answer_fails_the_connection_with_its_reason_and_not_th
     assert!(screen.wait_end().success());
 }
 
-/// The thing that a sentence names.
+/// The thing that a sentence names: a port is no part of a name.
 fn named(address: &str, what: &str) -> String {
-    if what.starts_with("does not resolve") { format!("The name {address}") } else { address.to_owned() }
+    match address.rsplit_once(':') {
+        Some((host, _)) if what.starts_with("does not resolve") => format!("The name {host}"),
+        _ => address.to_owned(),
+    }
 }
