@@ -237,9 +237,9 @@ fn rights_are_shown_as_they_are() {
         |text: &str, name: &str, state: &str| text.lines().any(|line| line.contains(name) && line.contains(state));
     screen.wait("every state", |text| {
         state(text, "brow-admin", "● ready")
-            && state(text, "brow-develop", "● ready")
-            && state(text, "brow-viewer", "● ready")
-            && state(text, "brow-badtok", "unauth")
+            && state(text, "brow-dev", "● ready")
+            && state(text, "brow-view", "● ready")
+            && state(text, "brow-bad", "unauth")
             && state(text, "brow-down", "unreach")
     });
     screen.press("L");
