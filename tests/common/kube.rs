@@ -110,9 +110,12 @@ impl Namespace {
         path
     }
 
+    /// The names of its pods, without those that are being deleted already: a kubelet may take a minute over them.
     pub fn pods(&self) -> Vec<String> {
-        let names = kubectl(&["-n", &self.0, "get", "pods", "-o", "name"]);
-        names.lines().map(|line| line.trim_start_matches("pod/").to_owned()).collect()
+        let names =
+            "go-template={{range .items}}{{if not .metadata.deletionTimestamp}}{{.metadata.name}} {{end}}{{end}}";
+        let names = kubectl(&["-n", &self.0, "get", "pods", "-o", names]);
+        names.split_whitespace().map(str::to_owned).collect()
     }
 }
 
