@@ -4,11 +4,9 @@
 
 mod common;
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use common::arrange::{Kubeconfig, Wire, says, wait_dialog, wait_says};
 use common::kube::{Namespace, kubeconfig, kubectl, until};
+use common::through::{local, works};
 use common::{Home, Screen, Start};
 use serde_json::json;
 
@@ -52,18 +50,6 @@ impl Story {
         screen.wait_for("near");
         (Self { space, home, wire }, screen)
     }
-}
-
-fn local(screen: &str) -> Option<String> {
-    let at = screen.find("127.0.0.1:")?;
-    Some(screen[at..].chars().take_while(|c| c.is_ascii_digit() || *c == '.' || *c == ':').collect())
-}
-
-fn works(address: &str) -> bool {
-    let mut answer = String::new();
-    let Ok(mut stream) = TcpStream::connect(address) else { return false };
-    let asked = write!(stream, "GET /index.html HTTP/1.0\r\n\r\n");
-    asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.contains("hello from the vpc")
 }
 
 fn cluster(text: &str, name: &str, state: &str) -> bool {

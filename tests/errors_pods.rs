@@ -3,12 +3,12 @@
 
 mod common;
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::path::Path;
 
 use common::arrange::{FakeApi, Kubeconfig, quit, says, status, wait_dialog, wait_says};
 use common::kube::{Namespace, kubeconfig, kubectl, until};
+use common::through::{local, works};
 use common::{Home, Screen, Start};
 use serde_json::json;
 
@@ -139,19 +139,6 @@ fn a_pod_that_waits_says_for_what() {
     screen.press("X");
     screen.signal(rustix::process::Signal::TERM);
     assert!(screen.wait_end().success());
-}
-
-fn local(screen: &str) -> Option<String> {
-    let at = screen.find("127.0.0.1:")?;
-    Some(screen[at..].chars().take_while(|c| c.is_ascii_digit() || *c == '.' || *c == ':').collect())
-}
-
-/// Whether a GET through the forward works.
-fn works(address: &str) -> bool {
-    let mut answer = String::new();
-    let Ok(mut stream) = TcpStream::connect(address) else { return false };
-    let asked = write!(stream, "GET /index.html HTTP/1.0\r\n\r\n");
-    asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.contains("hello from the vpc")
 }
 
 #[test]

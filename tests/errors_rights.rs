@@ -5,12 +5,12 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use common::arrange::{Kubeconfig, clipboard, quit, wait_dialog, wait_says};
 use common::kube::{Namespace, kubeconfig, kubectl, until};
+use common::through::{live, local, works};
 use common::{Home, Screen, Start};
 use serde_json::json;
 
@@ -84,21 +84,6 @@ fn grant(screen: &mut Screen, nobody: &Nobody, verb: &str, resource: &str) {
     });
 }
 
-fn local(screen: &str) -> Option<String> {
-    let at = screen.find("127.0.0.1:")?;
-    Some(screen[at..].chars().take_while(|c| c.is_ascii_digit() || *c == '.' || *c == ':').collect())
-}
-
-/// What a GET of `/index.html` brings; nothing where the connection fails.
-fn page(address: &str) -> String {
-    let mut answer = String::new();
-    if let Ok(mut stream) = TcpStream::connect(address) {
-        let asked = write!(stream, "GET /index.html HTTP/1.0\r\n\r\n");
-        let _cut = asked.and_then(|()| stream.read_to_string(&mut answer));
-    }
-    answer
-}
-
 #[test]
 fn each_missing_right_is_named_and_the_role_that_is_copied_grants_it() {
     let Some(kubeconfig) = kubeconfig("each_missing_right_is_named_and_the_role_that_is_copied_grants_it") else {
@@ -130,7 +115,7 @@ fn each_missing_right_is_named_and_the_role_that_is_copied_grants_it() {
     screen.press("4i");
     grant(&mut screen, &nobody, "create", "pods/portforward");
     let address = local(&screen.text()).unwrap();
-    until("bytes go through", || page(&address).contains("hello from the vpc"));
+    until("bytes go through", || works(&address));
     screen.wait_for("● live");
 
     // The log and the description.
@@ -153,7 +138,7 @@ fn each_missing_right_is_named_and_the_role_that_is_copied_grants_it() {
     screen.press("L");
     screen.press("/delete resource\r\r");
     grant(&mut screen, &nobody, "delete", "pods");
-    until("the forward is back on the pod that stayed", || page(&address).contains("hello from the vpc"));
+    until("the forward is back on the pod that stayed", || works(&address));
     screen.press("\x1b");
     screen.wait_gone("delete resource");
     screen.press("L3X");
@@ -179,8 +164,8 @@ fn the_manifest_is_all_that_the_main_job_needs() {
     let mut screen = nobody.start();
     screen.wait_for("robots");
     screen.press("2\r");
-    let shown = screen.wait("live", |text| local(text).is_some() && text.contains("● live"));
-    assert!(page(&local(&shown).unwrap()).contains("hello from the vpc"));
+    let shown = screen.wait("live", |text| live(text).is_some());
+    assert!(works(&live(&shown).unwrap()));
     screen.press("3i");
     screen.wait_for("Conditions:");
     screen.press("G");
@@ -205,8 +190,8 @@ fn the_manifest_is_all_that_the_main_job_needs() {
     screen.press("L");
     screen.wait_for("was read and is in use");
     screen.press("L2\r");
-    let shown = screen.wait("live", |text| local(text).is_some() && text.contains("● live"));
-    assert!(page(&local(&shown).unwrap()).contains("hello from the vpc"));
+    let shown = screen.wait("live", |text| live(text).is_some());
+    assert!(works(&live(&shown).unwrap()));
     screen.press("3X");
     until("the pod is gone", || nobody.namespace.pods().is_empty());
     screen.press("4x");

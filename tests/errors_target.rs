@@ -4,12 +4,13 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use common::arrange::{FakeApi, Kubeconfig, quit, says, wait_dialog, wait_says};
 use common::kube::{Namespace, kubeconfig, kubectl};
+use common::through::{answer, in_line};
 use common::{Home, Screen, Start};
 use serde_json::json;
 
@@ -114,17 +115,7 @@ impl Silent {
 
 fn local(screen: &str, target: &str) -> Option<String> {
     let line = screen.lines().find(|line| line.contains(&format!("→ {target} ")) && line.contains("127.0.0.1:"))?;
-    let at = line.find("127.0.0.1:")?;
-    Some(line[at..].chars().take_while(|c| c.is_ascii_digit() || *c == '.' || *c == ':').collect())
-}
-
-/// How a connection ends: what it brought, or that it was cut.
-fn ends(address: &str) -> Result<String, std::io::Error> {
-    let mut stream = TcpStream::connect(address)?;
-    write!(stream, "GET / HTTP/1.0\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
+    in_line(line)
 }
 
 #[track_caller]
@@ -157,7 +148,7 @@ fn a_target_that_does_not_answer_fails_the_connection_with_its_reason_and_not_th
     screen.wait_for("nameless");
     screen.press("2af");
     let addresses = places.each_ref().map(|(name, ..)| live(&mut screen, name));
-    let clients = addresses.clone().map(|address| std::thread::spawn(move || ends(&address)));
+    let clients = addresses.clone().map(|address| std::thread::spawn(move || answer(&address, "/")));
     for client in clients {
         let end = client.join().unwrap();
         assert!(end.is_err(), "a connection that failed does not look like one that ended in order: {end:?}");
@@ -174,7 +165,7 @@ fn a_target_that_does_not_answer_fails_the_connection_with_its_reason_and_not_th
     }
     // The next connection is tried like the first.
     let again = addresses[0].clone();
-    assert!(ends(&again).is_err());
+    assert!(answer(&again, "/").is_err());
     screen.wait("counted", |text| says(text, "✗2"));
     live(&mut screen, "refuses");
     screen.press("ax");

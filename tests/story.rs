@@ -3,11 +3,12 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::TcpStream;
 use std::path::Path;
 
 use common::kube::{Namespace, kubeconfig, kubectl, try_kubectl, until};
+use common::through::{get, live};
 use common::{Home, Start};
 use sha2::{Digest, Sha256};
 
@@ -18,23 +19,6 @@ fn config(namespace: &str, more: &str) -> String {
     format!(
         "[[target]]\nname = \"网页 web\"\ncluster = \"story\"\nnamespace = \"{namespace}\"\naddress = \"{VPC}:8080\"\n{more}"
     )
-}
-
-/// Where the first live forward listens.
-fn local(screen: &str) -> Option<String> {
-    let line = screen.lines().find(|line| line.contains("127.0.0.1:") && line.contains("● live"))?;
-    let address = &line[line.find("127.0.0.1:")?..];
-    Some(address.chars().take_while(|c| c.is_ascii_digit() || *c == '.' || *c == ':').collect())
-}
-
-fn get(address: &str, path: &str) -> Vec<u8> {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let head = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
-    answer.split_off(head)
 }
 
 /// Seconds left of the ready pod, as the pane shows them.
@@ -64,12 +48,12 @@ fn from_nothing_to_bytes_and_back() {
     screen.wait("the countdown moves", |text| countdown(text).is_some_and(|left| left < first));
 
     screen.press("f");
-    let shown = screen.wait("a live forward", |text| local(text).is_some());
-    let address = local(&shown).unwrap();
-    let through = get(&address, "/1m");
-    let page = get(&address, "/index.html");
+    let shown = screen.wait("a live forward", |text| live(text).is_some());
+    let address = live(&shown).unwrap();
+    let through = get(&address, "/1m").unwrap();
+    let page = get(&address, "/index.html").unwrap();
     assert_eq!(through.len(), 1 << 20);
-    assert_eq!(Sha256::digest(&through), Sha256::digest(get(&format!("{VPC}:8080"), "/1m")));
+    assert_eq!(Sha256::digest(&through), Sha256::digest(get(&format!("{VPC}:8080"), "/1m").unwrap()));
     assert_eq!(page, b"hello from the vpc\n");
     screen.wait_for("0/2");
     assert_eq!(namespace.pods().len(), 1, "one pod serves both");
@@ -118,8 +102,8 @@ fn one_key_does_it_all_and_the_address_leaves_no_trace() {
     let mut screen = Start::new(&home).kubeconfig(&kubeconfig).size(200, 50).run();
     screen.wait_for("网页 web");
     screen.press("2/网页\r\r");
-    let shown = screen.wait("a live forward", |text| local(text).is_some());
-    assert_eq!(get(&local(&shown).unwrap(), "/index.html"), b"hello from the vpc\n");
+    let shown = screen.wait("a live forward", |text| live(text).is_some());
+    assert_eq!(get(&live(&shown).unwrap(), "/index.html").unwrap(), b"hello from the vpc\n");
     let deadline = "jsonpath={.items[0].spec.activeDeadlineSeconds}";
     assert_eq!(kubectl(&["-n", &namespace.0, "get", "pods", "-o", deadline]), "120");
     assert_no_trace(&admin, &namespace);
@@ -130,8 +114,8 @@ fn one_key_does_it_all_and_the_address_leaves_no_trace() {
     screen.press("2\x1b");
     screen.wait_for("Targets 2");
     screen.press("/refused\r\r");
-    let shown = screen.wait("a live forward", |text| local(text).is_some());
-    let mut stream = TcpStream::connect(local(&shown).unwrap()).unwrap();
+    let shown = screen.wait("a live forward", |text| live(text).is_some());
+    let mut stream = TcpStream::connect(live(&shown).unwrap()).unwrap();
     stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
     let answer = stream.read(&mut [0; 8]).map_err(|error| error.kind());
     assert!(matches!(answer, Ok(0) | Err(std::io::ErrorKind::ConnectionReset)), "{answer:?}");
@@ -204,14 +188,14 @@ fn two_instances_side_by_side() {
     one.wait_for("网页 web");
     two.wait_for("网页 web");
     one.press("\r");
-    let first = local(&one.wait("one is live", |text| local(text).is_some())).unwrap();
+    let first = live(&one.wait("one is live", |text| live(text).is_some())).unwrap();
     two.press("1\r");
     two.wait("two sees one's pod", |text| countdown(text).is_some());
     two.press("2f");
-    let second = local(&two.wait("two is live", |text| local(text).is_some())).unwrap();
+    let second = live(&two.wait("two is live", |text| live(text).is_some())).unwrap();
     assert_ne!(first, second, "they do not fight over a port");
     assert_eq!(namespace.pods().len(), 1, "nor over a pod");
-    assert_eq!(get(&first, "/index.html"), get(&second, "/index.html"));
+    assert_eq!(get(&first, "/index.html").unwrap(), get(&second, "/index.html").unwrap());
 
     // What one saves the other sees.
     one.press("2n");

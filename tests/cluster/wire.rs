@@ -31,6 +31,7 @@ pub struct Wire {
     weather: watch::Sender<Weather>,
     cut: watch::Sender<u64>,
     open: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -41,12 +42,14 @@ impl Wire {
         let address = listener.local_addr().expect("an address");
         let (weather, _) = watch::channel(Weather::Fair);
         let (cut, _) = watch::channel(0);
-        let open = Arc::new(AtomicUsize::new(0));
+        let (open, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (for_weather, for_cut, for_open) = (weather.clone(), cut.clone(), Arc::clone(&open));
+        let for_ended = Arc::clone(&ended);
         let task = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let weather = for_weather.subscribe();
                 if *weather.borrow() == Weather::Down {
+                    for_ended.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
                 let mut cut = for_cut.subscribe();
@@ -61,7 +64,7 @@ impl Wire {
                 });
             }
         });
-        Self { address, weather, cut, open, task }
+        Self { address, weather, cut, open, ended, task }
     }
 
     /// Changes the weather, for new connections and those that are open.
@@ -77,6 +80,11 @@ impl Wire {
     /// How many connections are open now.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// How many connections were ended as they came.
+    pub fn ended(&self) -> usize {
+        self.ended.load(Ordering::Relaxed)
     }
 }
 

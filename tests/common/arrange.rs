@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::Screen;
+use super::kube::until;
 
 /// A kubeconfig that is put together from the test cluster's and other parts.
 pub struct Kubeconfig {
@@ -124,6 +125,8 @@ pub fn clipboard(raw: &[u8]) -> Option<String> {
 pub struct Wire {
     pub address: SocketAddr,
     weather: Arc<AtomicU8>,
+    /// How many connections it carries.
+    carried: Arc<AtomicUsize>,
 }
 
 const CLEAR: u8 = 0;
@@ -139,18 +142,26 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let weather = Arc::new(AtomicU8::new(CLEAR));
-        let seen = Arc::clone(&weather);
+        let carried = Arc::new(AtomicUsize::new(0));
+        let (seen, count) = (Arc::clone(&weather), Arc::clone(&carried));
         thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
-                let weather = Arc::clone(&seen);
+                let (weather, count) = (Arc::clone(&seen), Arc::clone(&count));
+                count.fetch_add(1, Ordering::SeqCst);
                 match weather.load(Ordering::SeqCst) {
                     OVER => return,
-                    CUT => drop(near),
-                    _ => drop(thread::spawn(move || carry(near, upstream, &weather))),
+                    CUT => {
+                        drop(near);
+                        count.fetch_sub(1, Ordering::SeqCst);
+                    }
+                    _ => drop(thread::spawn(move || {
+                        carry(near, upstream, &weather);
+                        count.fetch_sub(1, Ordering::SeqCst);
+                    })),
                 }
             }
         });
-        Self { address, weather }
+        Self { address, weather, carried }
     }
 
     /// Nothing moves any more, and no connection ends.
@@ -158,9 +169,10 @@ impl Wire {
         self.weather.store(STALLED, Ordering::SeqCst);
     }
 
-    /// Every connection ends, and new ones do at once.
+    /// Every connection ends, and new ones do at once. Nothing that is sent after this gets through.
     pub fn cut(&self) {
         self.weather.store(CUT, Ordering::SeqCst);
+        until("every connection has ended", || self.carried.load(Ordering::SeqCst) == 0);
     }
 
     pub fn clear(&self) {
@@ -191,15 +203,15 @@ fn one_way(mut from: TcpStream, mut to: TcpStream, weather: &Arc<AtomicU8>) {
     from.set_read_timeout(Some(LOOK)).unwrap();
     let mut buffer = [0; 16_384];
     loop {
-        match weather.load(Ordering::SeqCst) {
-            STALLED => {
-                thread::sleep(LOOK);
-                continue;
-            }
-            CUT | OVER => break,
-            _ => {}
+        let read = from.read(&mut buffer);
+        // What came while it was stalled waits.
+        while weather.load(Ordering::SeqCst) == STALLED {
+            thread::sleep(LOOK);
         }
-        match from.read(&mut buffer) {
+        if matches!(weather.load(Ordering::SeqCst), CUT | OVER) {
+            break;
+        }
+        match read {
             Ok(0) => break,
             Ok(count) if to.write_all(&buffer[..count]).is_err() => break,
             Ok(_) => {}

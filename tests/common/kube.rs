@@ -41,26 +41,11 @@ pub fn try_kubectl(args: &[&str]) -> Result<String, String> {
 /// A namespace of a test's own, deleted with all that is in it when the test ends.
 pub struct Namespace(pub String);
 
-/// What the program's main job takes; the same as in `assets/rbac.yaml`.
-const ROLE: &str = "
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: { name: person }
-rules:
-  - { apiGroups: [''], resources: [pods], verbs: [get, list, watch, create, delete] }
-  - { apiGroups: [''], resources: [pods/portforward], verbs: [create] }
-  - { apiGroups: [''], resources: [pods/log], verbs: [get] }
-  - { apiGroups: [''], resources: [events], verbs: [list] }
----
+/// Somebody, and a token for them.
+const PERSON: &str = "
 apiVersion: v1
 kind: ServiceAccount
 metadata: { name: person }
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: { name: person }
-roleRef: { apiGroup: rbac.authorization.k8s.io, kind: Role, name: person }
-subjects: [{ kind: ServiceAccount, name: person }]
 ---
 apiVersion: v1
 kind: Secret
@@ -85,7 +70,11 @@ impl Namespace {
     /// nothing of what other tests do to the same cluster.
     pub fn kubeconfig(&self, home: &Home) -> PathBuf {
         let manifest = home.path().join("person.yaml");
-        std::fs::write(&manifest, ROLE).unwrap();
+        // The rights that README promises are enough, and no others.
+        let rights = include_str!("../../assets/rbac.yaml").replace("kind: ClusterRole\n", "kind: Role\n");
+        let user = format!("name: \"system:serviceaccount:{}:person\"", self.0);
+        let rights = rights.replace("name: USER", &user).replace("NAMESPACE", &self.0);
+        std::fs::write(&manifest, format!("{PERSON}---\n{rights}")).unwrap();
         kubectl(&["-n", &self.0, "apply", "-f", manifest.to_str().unwrap()]);
         let secret = || kubectl(&["-n", &self.0, "get", "secret", "person", "-o", "go-template={{.data.token}}"]);
         until("the token is there", || !secret().is_empty() && !secret().contains("no value"));

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::Stage;
 use crate::forward::Forward;
+use crate::load::until;
 use crate::testpod::{self, ECHO, ENDLESS, NAMESPACE};
 use crate::wire::{Weather, Wire};
 
@@ -74,7 +75,7 @@ async fn an_api_server_that_restarts_is_found_again() {
         let mut socket = TcpStream::connect(address).await.unwrap();
         echoes(&mut socket).await
     });
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    until("it was tried again and again", || wire.ended() > 2).await;
     wire.set(Weather::Fair);
     waiting.await.unwrap().expect("an echo");
 }

@@ -24,7 +24,7 @@ async fn echo(address: std::net::SocketAddr, text: &[u8]) -> std::io::Result<()>
 }
 
 /// Waits until `condition` holds.
-async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let wait = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(20)).await;
