@@ -18,6 +18,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         return;
     }
     let model = scene.model;
+    let area = if model.practice { practice(frame, scene, area) } else { area };
     let rows = [
         model.cluster_list.order.len(),
         model.target_list.order.len(),
@@ -34,6 +35,18 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         recede(frame, scene, parts.bottom);
         dialogs::draw(frame, scene, state, dialog, Rect { height: area.height - 1, ..area });
     }
+}
+
+/// The first line says that all this is practice; what is left for the rest.
+fn practice(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) -> Rect {
+    let line = Rect { height: 1, ..area };
+    // What fits: the whole sentence, or the word alone.
+    let words = ["view.practice", "view.practice-short"].map(|key| scene.text().get(key).to_owned());
+    let fits = words.iter().find(|words| width(words) + 2 <= area.width).unwrap_or(&words[1]);
+    let style = scene.theme().warn.add_modifier(Modifier::REVERSED);
+    frame.buffer_mut().set_style(line, style);
+    put(frame.buffer_mut(), area.x + 1, area.y, area.width.saturating_sub(2), fits, style);
+    Rect { y: area.y + 1, height: area.height - 1, ..area }
 }
 
 /// Whether a dialog has the keys.

@@ -1,0 +1,1 @@
+//! The practice cluster through the program's own client.
