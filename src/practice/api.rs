@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, Method, Request, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -79,11 +81,15 @@ fn elsewhere(user: User, method: &Method, path: &str, parts: &[&str]) -> Result<
     }
 }
 
-/// The user whose token a request bears.
+/// The user whose token a request bears, or has for a password.
 fn login(world: &World, headers: &HeaderMap) -> Result<User, Refusal> {
     let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let token = value.strip_prefix("Bearer ").unwrap_or_default();
-    let known = world.tokens.iter().find(|(own, _)| own == token);
+    let password = || {
+        let pair = String::from_utf8(STANDARD.decode(value.strip_prefix("Basic ")?).ok()?).ok()?;
+        pair.split_once(':').map(|(_, password)| password.to_owned())
+    };
+    let token = value.strip_prefix("Bearer ").map(str::to_owned).or_else(password);
+    let known = world.tokens.iter().find(|(own, _)| Some(own) == token.as_ref());
     known.map(|(_, user)| *user).ok_or_else(Refusal::unauthorized)
 }
 
@@ -97,7 +103,8 @@ async fn body(request: Request<Incoming>) -> Result<Value, Refusal> {
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(&bytes).map_err(|error| Refusal::bad(format!("couldn't get version/kind; json parse error: {error}")))
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Refusal::bad(format!("couldn't get version/kind; json parse error: {error}")))
 }
 
 /// The pairs of a query; escapes undone.
@@ -168,7 +175,9 @@ impl Call {
                 forward::answer(world, self.kind, self.key(), request, self.text("ports"))
             }
             ("pods", "log", "get") => log::answer(world, self.kind, &self.key(), &self.query),
-            (_, "", "list") => list::answer(world, self.kind, self.place().as_deref(), &self.selector()?, form, &self.query),
+            (_, "", "list") => {
+                list::answer(world, self.kind, self.place().as_deref(), &self.selector()?, form, &self.query)
+            }
             (_, "", "watch") => watch::answer(world, self.kind, self.place(), self.selector()?, form, &self.query),
             (_, "" | "status", "get") => {
                 let object = world.store.get(&self.key()).ok_or_else(|| Refusal::no_such(self.kind, &self.name))?;

@@ -51,26 +51,32 @@ impl Home {
         self.dir.path().join("state")
     }
 
-    /// Writes the kubeconfig: `port` is the API server's, at `down` nobody listens.
-    pub(super) fn write_kubeconfig(&self, port: u16, down: u16, tokens: &[(String, User)]) -> io::Result<()> {
-        let mut text = String::from("apiVersion: v1\nkind: Config\npreferences: {}\nclusters:\n");
-        for (name, port) in [("practice", port), ("down", down)] {
-            text += &format!("- {{name: {name}, cluster: {{server: \"http://127.0.0.1:{port}\"}}}}\n");
-        }
-        text += "users:\n";
+    /// Writes the kubeconfig, and one for kubectl, which sends no token over plain HTTP but does send what a URL says:
+    /// the same contexts, with the user in the server's address. `port` is the API server's, at `down` nobody listens.
+    pub(super) fn write_kubeconfigs(&self, port: u16, down: u16, tokens: &[(String, User)]) -> io::Result<()> {
+        let mut users = String::from("users:\n");
+        let mut clusters = [String::from("clusters:\n"), String::from("clusters:\n")];
         for (token, user) in tokens {
-            text += &format!("- {{name: {}, user: {{token: \"{token}\"}}}}\n", user.name());
+            users += &format!("- {{name: {}, user: {{token: \"{token}\"}}}}\n", user.name());
         }
-        text += "contexts:\n";
+        for ((name, user, _), with_user) in CONTEXTS.iter().flat_map(|context| [(context, false), (context, true)]) {
+            let token = tokens.iter().find(|(_, own)| Some(*own) == *user).filter(|_| with_user);
+            let login = token.map(|(token, user)| format!("{}:{token}@", user.name())).unwrap_or_default();
+            let port = if user.is_some() { port } else { down };
+            clusters[usize::from(with_user)] +=
+                &format!("- {{name: {name}, cluster: {{server: \"http://{login}127.0.0.1:{port}\"}}}}\n");
+        }
+        let mut contexts = String::from("contexts:\n");
         for (name, user, namespace) in CONTEXTS {
-            let cluster = if user.is_some() { "practice" } else { "down" };
             let user = user.unwrap_or(User::Sailor).name();
-            text += &format!(
-                "- {{name: {name}, context: {{cluster: {cluster}, user: {user}, namespace: {namespace}}}}}\n"
-            );
+            contexts +=
+                &format!("- {{name: {name}, context: {{cluster: {name}, user: {user}, namespace: {namespace}}}}}\n");
         }
-        text += "current-context: practice\n";
-        write(&self.kubeconfig(), &text)
+        for (path, clusters) in [self.kubeconfig(), self.dir.path().join("kubeconfig-kubectl")].iter().zip(clusters) {
+            let head = "apiVersion: v1\nkind: Config\ncurrent-context: practice\n";
+            write(path, &[head, &clusters, &users, &contexts].concat())?;
+        }
+        Ok(())
     }
 
     /// Removes everything.

@@ -30,7 +30,11 @@ pub(super) fn container(pod: &Value) -> &str {
 
 /// Lives through a pod's life, until it fails or this is dropped. `at_once` leaves the waiting out.
 pub(super) async fn live(world: Arc<World>, key: Key, run: Run, at_once: bool) {
-    let pause = async |time| if !at_once { sleep(time).await };
+    let pause = async |time| {
+        if !at_once {
+            sleep(time).await
+        }
+    };
     pause(SCHEDULING).await;
     if !schedule(&world, &key) {
         return;
@@ -121,7 +125,11 @@ async fn pull(world: &World, key: &Key, pod: &Value, at_once: bool) -> bool {
             let message = format!("Back-off pulling image \"{image}\"");
             world.event(pod, "Normal", "BackOff", &message);
             world.event(pod, "Warning", "Failed", "Error: ImagePullBackOff");
-            wait(world, key, &json!({ "reason": "ImagePullBackOff", "message": format!("{message}: ErrImagePull: {why}") }));
+            wait(
+                world,
+                key,
+                &json!({ "reason": "ImagePullBackOff", "message": format!("{message}: ErrImagePull: {why}") }),
+            );
             sleep(BACK_OFF).await;
         }
         world.event(pod, "Normal", "Pulling", &format!("Pulling image \"{image}\""));

@@ -186,8 +186,7 @@ pub(super) fn delete(
         let wanted = &options["preconditions"][field];
         if !wanted.is_null() && *wanted != meta[field] {
             let (wanted, is) = (words(wanted), words(&meta[field]));
-            let why =
-                format!("Precondition failed: {name} in precondition: {wanted}, {name} in object meta: {is}");
+            let why = format!("Precondition failed: {name} in precondition: {wanted}, {name} in object meta: {is}");
             return Err(Refusal::conflict(kind, &key.name, &why));
         }
     }

@@ -106,7 +106,10 @@ mod tests {
         let (mut client, server) = io::duplex(1_024);
         let memory = Memory::default();
         let served = tokio::spawn(async move { serve(server, &memory).await });
-        client.write_all(b"PING\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$2\r\n41\r\n*2\r\n$4\r\nincr\r\n$1\r\na\r\n").await.unwrap();
+        client
+            .write_all(b"PING\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$2\r\n41\r\n*2\r\n$4\r\nincr\r\n$1\r\na\r\n")
+            .await
+            .unwrap();
         client.write_all(b"GET a\r\nGET b\r\nKEYS *\r\nNONSENSE\r\nQUIT\r\n").await.unwrap();
         let mut said = String::new();
         client.read_to_string(&mut said).await.unwrap();

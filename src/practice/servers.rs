@@ -65,8 +65,11 @@ const NETWORK: [(&str, &[&str], &[(u16, Server)]); 2] = [
 pub(super) const SILENT: &str = "10.0.0.99";
 
 /// What a container's image is, and the port that it listens on.
-const IMAGES: [(&str, u16, Server); 3] =
-    [("practice/page", 8080, Server::Page), ("practice/echo", 7, Server::Echo), ("practice/redis", 6379, Server::Redis)];
+const IMAGES: [(&str, u16, Server); 3] = [
+    ("practice/page", 8080, Server::Page),
+    ("practice/echo", 7, Server::Echo),
+    ("practice/redis", 6379, Server::Redis),
+];
 
 /// What listens on a port of a pod.
 pub(super) fn listens(pod: &Value, port: u16) -> Option<Server> {

@@ -108,8 +108,7 @@ impl Store {
         kept.version += 1;
         last["metadata"]["resourceVersion"] = kept.version.to_string().into();
         let last = Arc::new(last);
-        let change =
-            Change { version: kept.version, key: key.clone(), before: Some(Arc::clone(&last)), after: None };
+        let change = Change { version: kept.version, key: key.clone(), before: Some(Arc::clone(&last)), after: None };
         self.tell(&mut kept, change);
         Some(last)
     }

@@ -114,9 +114,9 @@ impl User {
             }
             "selfsubjectrulesreviews" => {
                 let namespace = words(&review["spec"]["namespace"]);
-                let rules = self.rules(&namespace).into_iter().map(|(verbs, groups, resources)| {
-                    json!({ "verbs": verbs, "apiGroups": groups, "resources": resources })
-                });
+                let rules = self.rules(&namespace).into_iter().map(
+                    |(verbs, groups, resources)| json!({ "verbs": verbs, "apiGroups": groups, "resources": resources }),
+                );
                 review["status"] = json!({
                     "resourceRules": rules.collect::<Vec<_>>(),
                     "nonResourceRules": [{ "verbs": ["get"], "nonResourceURLs": ["/api", "/apis", "/healthz", "/version"] }],
@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn reviews_say_what_the_rules_say() {
-        let attributes = json!({ "verb": "create", "resource": "pods", "subresource": "portforward", "namespace": "shop" });
+        let attributes =
+            json!({ "verb": "create", "resource": "pods", "subresource": "portforward", "namespace": "shop" });
         let review = json!({ "spec": { "resourceAttributes": attributes } });
         let allowed = |user: User| user.review("selfsubjectaccessreviews", review.clone()).unwrap()["status"].clone();
         assert_eq!(allowed(User::Team), json!({ "allowed": true }));

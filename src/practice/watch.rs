@@ -102,8 +102,7 @@ pub(super) fn answer(
     let lasts = text("timeoutSeconds").parse().map_or(LONGEST, Duration::from_secs);
     let (events, queue) = mpsc::channel(QUEUE);
     let bookmarks = flag("allowWatchBookmarks");
-    let mut watch =
-        Watch { world: Arc::clone(world), kind, place, selector, form, version: from, bookmarks, events };
+    let mut watch = Watch { world: Arc::clone(world), kind, place, selector, form, version: from, bookmarks, events };
     let marked = flag("sendInitialEvents");
     let initial = from == 0 || marked;
     world.spawn(async move {

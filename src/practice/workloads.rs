@@ -34,19 +34,29 @@ pub(super) fn seed(world: &Arc<World>) {
     let labels = json!({ "kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64" });
     let ready = json!([{ "type": "Ready", "status": "True", "reason": "KubeletReady", "lastTransitionTime": now() }]);
     let info = json!({ "kubeletVersion": super::kinds::VERSION, "containerRuntimeVersion": "containerd://practice" });
-    add("nodes", "", NODE, json!({
-        "metadata": { "labels": labels },
-        "status": { "conditions": ready, "nodeInfo": info, "addresses": [{ "type": "InternalIP", "address": "10.0.0.2" }] },
-    }));
+    add(
+        "nodes",
+        "",
+        NODE,
+        json!({
+            "metadata": { "labels": labels },
+            "status": { "conditions": ready, "nodeInfo": info, "addresses": [{ "type": "InternalIP", "address": "10.0.0.2" }] },
+        }),
+    );
     for (namespace, name, port, inner, ip) in [
         ("shop", "web", 80, 8080, "10.96.0.80"),
         ("shop", "redis", 6379, 6379, "10.96.0.63"),
         ("harbor", "echo", 7, 7, "10.96.0.7"),
     ] {
         let ports = json!([{ "name": "main", "port": port, "targetPort": inner, "protocol": "TCP" }]);
-        add("services", namespace, name, json!({
-            "spec": { "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip], "selector": { "app": name }, "ports": ports },
-        }));
+        add(
+            "services",
+            namespace,
+            name,
+            json!({
+                "spec": { "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip], "selector": { "app": name }, "ports": ports },
+            }),
+        );
     }
     for (plural, namespace, name, image, port, replicas) in [
         ("deployments", "shop", "web", "practice/page:1", 8080, 2),
@@ -54,7 +64,8 @@ pub(super) fn seed(world: &Arc<World>) {
         ("daemonsets", "harbor", "echo", "practice/echo:1", 7, 1),
         ("deployments", "default", "hello", "practice/page:1", 8080, 1),
     ] {
-        let container = json!({ "name": name, "image": image, "ports": [{ "containerPort": port, "protocol": "TCP" }] });
+        let container =
+            json!({ "name": name, "image": image, "ports": [{ "containerPort": port, "protocol": "TCP" }] });
         let template = json!({ "metadata": { "labels": { "app": name } }, "spec": { "containers": [container] } });
         let selector = json!({ "matchLabels": { "app": name } });
         let mut spec = json!({ "selector": selector, "template": template });
