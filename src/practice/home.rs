@@ -31,8 +31,8 @@ impl Home {
     /// Makes the directory, and sweeps away those whose program was killed.
     pub(super) fn new() -> io::Result<Self> {
         sweep(&std::env::temp_dir());
-        // tempfile's directories have mode 0700.
-        let dir = tempfile::Builder::new().prefix(&format!("{PREFIX}{}-", std::process::id())).tempdir()?;
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let dir = tempfile::Builder::new().prefix(&prefix).permissions(fs::Permissions::from_mode(0o700)).tempdir()?;
         let home = Self { dir };
         write(&home.config(), include_str!("../../assets/practice.toml"))?;
         fs::create_dir(home.state())?;

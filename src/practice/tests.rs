@@ -306,7 +306,7 @@ async fn through(lease: &Lease, line: &str, say: &[u8]) -> Vec<u8> {
         if say.is_empty() {
             stream.read_to_end(&mut heard).await.unwrap();
         } else {
-            stream.read_buf(&mut heard).await.unwrap();
+            stream.read_buf(&mut heard).await.unwrap_or_else(|error| panic!("{line}: {error:?}"));
         }
     };
     timeout(PATIENCE, hear).await.expect("an answer");
@@ -321,6 +321,7 @@ async fn streams_reach_the_private_network_in_every_protocol() {
     pods.create(&PostParams::default(), &relay("relay", &json!({}))).await.unwrap();
     until(&pods, "relay", ready).await;
     for protocol in Protocol::ALL {
+        println!("{protocol}");
         let tunnels = Tunnels::new(client.clone(), Some(protocol));
         let route = |port| Route { namespace: "shop".into(), pod: "relay".into(), port };
         let lease = tunnels.lease(route(10_800), LeaseOptions::default());
