@@ -122,7 +122,7 @@ fn via(name: &str, port: u16) -> Via {
 /// A client, and the names of the pods of the Deployment `web`: HTTP on 8080, echo on 7.
 async fn cluster() -> Option<(kube::Client, Vec<String>)> {
     let kubeconfig = cluster::kubeconfig()?;
-    let client = cluster::client(cluster::config(&kubeconfig, "brow-developer").await);
+    let client = cluster::client(&cluster::config(&kubeconfig, "brow-developer").await);
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     let list = pods.list(&ListParams::default().labels("app=web")).await.expect("pods");
     let names = list.items.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());

@@ -87,6 +87,28 @@ fn every_way_out_gives_the_terminal_back() {
 }
 
 #[test]
+fn quitting_with_a_forward_open_asks_once() {
+    let home = Home::new(&CONFIG.replace("local_port = 3306\n", ""));
+    for (keys, says) in [("qq", "q again means it"), ("q\x03", "and so does Ctrl-C"), ("qy", "and yes")] {
+        let mut screen = dashboard(&home, 80, 24);
+        // Its listener is open, though its cluster does not answer.
+        screen.press("f");
+        screen.wait_for("127.0.0.1:");
+        screen.wait_for("✗ dev cannot be reached");
+        screen.press("q");
+        screen.wait_for("1 open forward closes now");
+        // How to answer is not hidden by what else went wrong.
+        assert!(screen.text().lines().last().unwrap().contains("Enter press"), "{}", screen.text());
+        screen.press("\r");
+        screen.wait_gone("Quit?");
+        for key in keys.chars() {
+            screen.press(&key.to_string());
+        }
+        left(&mut screen, says);
+    }
+}
+
+#[test]
 fn connecting_to_nobody_does_not_hold_the_end_up() {
     let home = Home::new(CONFIG);
     let mut screen = dashboard(&home, 80, 24);

@@ -50,7 +50,7 @@ impl Stage {
     }
 
     async fn client(&self) -> kube::Client {
-        cluster::client(cluster::config(&self.kubeconfig, "brow-admin").await)
+        cluster::client(&cluster::config(&self.kubeconfig, "brow-admin").await)
     }
 
     async fn tunnels(&self, forced: Option<Protocol>) -> Tunnels {
@@ -67,6 +67,6 @@ impl Stage {
     async fn tunnels_by(&self, address: SocketAddr) -> Tunnels {
         let mut config = cluster::config(&self.kubeconfig, "brow-admin").await;
         config.cluster_url = format!("https://{address}").parse().expect("a URL");
-        Tunnels::new(cluster::client(config), None)
+        Tunnels::new(cluster::client(&config), None)
     }
 }

@@ -93,7 +93,11 @@ fn of_status(thing: &str, status: &Status, asked: Option<Grant>) -> (Link, Fault
 fn transport(words: &str) -> What {
     let words = words.to_ascii_lowercase();
     let has = |needle: &str| words.contains(needle);
-    if has("certificate") || has("invalid peer") || has("tls") || has("corrupt message") || has("fatal alert") {
+    // Whoever hangs up is no matter of trust, though the words come from TLS.
+    let hung_up = has("without sending tls close_notify") || has("handshake eof") || has("reset by peer");
+    if hung_up {
+        What::Unreachable
+    } else if has("certificate") || has("invalid peer") || has("tls") || has("corrupt message") || has("fatal alert") {
         What::Tls
     } else if has("tunnel error") || has("socks") || has("proxy") {
         What::ApiProxy
@@ -116,7 +120,8 @@ fn plugin_words(error: &AuthError) -> String {
 }
 
 /// What layers say that only pass a failure on.
-const WRAPPINGS: [&str; 2] = ["ServiceError: ", "client error (Connect): "];
+const WRAPPINGS: [&str; 4] =
+    ["ServiceError: ", "client error (Connect): ", "client error (SendRequest): ", "connection error: "];
 
 /// An error and its causes in one line; a cause that its parent has already quoted is not said twice.
 pub fn chain(error: &dyn std::error::Error) -> String {
@@ -134,5 +139,52 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     for wrapping in WRAPPINGS {
         bare = bare.strip_prefix(wrapping).unwrap_or(bare);
     }
-    bare.to_owned()
+    // rustls goes on with the address of its manual.
+    bare.split(": https://docs.rs/").next().unwrap_or(bare).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_the_transport_are_told_apart() {
+        for (words, what) in [
+            ("tcp connect error: Connection refused (os error 111)", What::Unreachable),
+            ("dns error: failed to lookup address information", What::Unreachable),
+            ("peer closed connection without sending TLS close_notify", What::Unreachable),
+            ("tls handshake eof", What::Unreachable),
+            ("Connection reset by peer (os error 104)", What::Unreachable),
+            ("invalid peer certificate: UnknownIssuer", What::Tls),
+            ("received fatal alert: CertificateRequired", What::Tls),
+            ("tunnel error: unsuccessful", What::ApiProxy),
+            ("SOCKS error: cannot connect", What::ApiProxy),
+            ("connection timed out", What::TimedOut),
+        ] {
+            assert_eq!(transport(words), what, "{words}");
+        }
+    }
+
+    #[test]
+    fn refusals_of_the_server_are_told_apart() {
+        for (code, words, what) in [
+            (401, "Unauthorized", What::Unauthorized),
+            (403, "pods is forbidden: User \"ann\" cannot create resource \"pods\"", What::Forbidden),
+            (403, "pods \"p\" is forbidden: exceeded quota: none, requested: pods=1", What::Quota),
+            (403, "pods \"p\" is forbidden: violates PodSecurity \"restricted:latest\"", What::PodSecurity),
+            (403, "pods \"p\" is forbidden: unable to validate against any pod security policy", What::PodSecurity),
+            (403, "unable to create new content in namespace a because it is being terminated", What::NamespaceMissing),
+            (400, "admission webhook \"a.b\" denied the request: no", What::Admission),
+            (404, "namespaces \"a\" not found", What::NamespaceMissing),
+            (404, "pods \"a\" not found", What::PodDeleted),
+            (422, "Pod \"a\" is invalid", What::Invalid),
+            (504, "timeout", What::TimedOut),
+            (500, "etcd is out of order", What::Server),
+        ] {
+            let status = Status { code, message: words.to_owned(), ..Status::default() };
+            let asked = Some(grant("create", "pods", Some("team")));
+            let (_, fault) = fault("db", &Error::Api(Box::new(status)), asked);
+            assert_eq!((fault.what, fault.detail.as_str()), (what, words), "{words}");
+        }
+    }
 }

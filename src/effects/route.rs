@@ -16,8 +16,9 @@ use crate::model::forward::{ForwardSpec, Via};
 use crate::proxy::relay;
 use crate::tunnel::{self, Lease, LeaseOptions, Protocol, Tunnels};
 
-/// Streams held opened ahead at a proxy pod, so that a connection finds the relay's shell already started.
-const SPARES: usize = 4;
+/// Streams held opened ahead at a proxy pod, so that a connection finds the relay's shell already started. Each has a
+/// tunnel to itself: more would cost the API server connections that mostly idle.
+const SPARES: usize = 2;
 
 /// How long the relay may take to say what is wrong: its own connect timeout and the way there and back.
 const DIAGNOSIS: Duration = Duration::from_secs(14);

@@ -83,7 +83,7 @@ pub enum Question {
         /// How many.
         pods: usize,
     },
-    /// Quit with this open? Buttons: stay, quit and leave pods to their TTL, quit and delete our pods.
+    /// Quit with this open? Buttons: stay, quit and leave pods to their TTL, and where there are pods, quit and delete them.
     Quit {
         /// Open forwards.
         forwards: usize,
@@ -116,8 +116,9 @@ impl Question {
     /// How many buttons it has.
     pub fn buttons(&self) -> usize {
         match self {
-            Self::Quit { .. } => 3,
-            Self::DeleteTargets(_)
+            Self::Quit { pods: 1.., .. } => 3,
+            Self::Quit { pods: 0, .. }
+            | Self::DeleteTargets(_)
             | Self::KillPods(_)
             | Self::CleanAll { .. }
             | Self::OtherPort { .. }

@@ -451,6 +451,7 @@ impl Model {
             .forwards
             .values()
             .filter(|forward| forward.via.is_none() && forward.waiting && !forward.wants_pod)
+            .filter(|forward| forward.state != ForwardState::Failed)
             .filter(|forward| forward.spec.place.cluster == key.cluster)
             .map(|forward| forward.spec.id)
             .collect();
@@ -476,6 +477,8 @@ impl Model {
             .forwards
             .values()
             .filter(|forward| forward.via.is_none() && !forward.wants_pod && forward.spec.place == place)
+            // One that could not listen has a reason of its own.
+            .filter(|forward| forward.state != ForwardState::Failed)
             .map(|forward| forward.spec.id)
             .collect();
         for id in waiting {

@@ -43,12 +43,11 @@ impl Text {
                     line("question.quit-unsaved", unsaved),
                 ];
                 let says = says.into_iter().flatten().collect::<Vec<_>>().join("\n");
-                let leave = if *pods > 0 { "button.quit-leave" } else { "button.quit" };
-                (
-                    button("question.quit"),
-                    says,
-                    vec![button("button.stay"), button(leave), button("button.quit-delete")],
-                )
+                let buttons: &[&str] = match pods {
+                    0 => &["button.stay", "button.quit"],
+                    1.. => &["button.stay", "button.quit-leave", "button.quit-delete"],
+                };
+                (button("question.quit"), says, buttons.iter().map(|key| button(key)).collect())
             }
             Question::OtherPort { port, fault, .. } => {
                 let port = port.to_string();

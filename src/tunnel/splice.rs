@@ -4,8 +4,11 @@
 //! direction, it tears the whole forward down. So what the local program's end-of-file means has to be found out here,
 //! and the pod is told as late as possible. What is guaranteed:
 //!
-//! - *The pod ends first*: the local program gets all bytes, then end-of-file, as soon as the node says so (containerd
-//!   takes a second to say it when the local side stays open).
+//! - *The pod ends first*: the local program gets all bytes at once, then end-of-file as soon as the node says so. A
+//!   containerd says so a second later, as long as it was not told that the local side has ended: nothing on the wire
+//!   tells the pod's end before. To tell it of the local end early would save that second, and cost every answer its
+//!   tail that takes longer than one; so `printf x | socat -t5 - TCP:…` gets its answer at once and whole, and its
+//!   end-of-file a second later.
 //! - *The local program closes its socket*: the forward on the node ends at once. (On Linux, for programs on this
 //!   machine, the kernel tells a closed socket from a half-closed one.)
 //! - *The local program half-closes and reads on*: it gets the whole answer, however slow, as long as no silence in it

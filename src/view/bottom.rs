@@ -7,6 +7,7 @@ use ratatui::text::Span;
 
 use super::Scene;
 use super::ink::{line_width, put_line};
+use super::screen::has_dialog;
 use super::strip::grade;
 use crate::model::log::{Entry, Happening};
 use crate::text::Hint;
@@ -24,6 +25,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
         put_line(frame.buffer_mut(), area.right() - own, area.y, own, &alarm);
         area.width = area.width.saturating_sub(own + 2);
     }
+    // Whoever is asked something must see how to answer, whatever else has happened.
+    let asked = has_dialog(scene);
+    if asked {
+        let used = put_line(frame.buffer_mut(), area.x, area.y, area.width, &hints(scene, area.width));
+        area.x += used + 3;
+        area.width = area.width.saturating_sub(used + 3);
+    }
     if let Some((entry, _)) = scene.model.notice.as_ref().filter(|(entry, _)| !stands(scene, entry)) {
         let (symbol, style) = grade(scene, entry.grade);
         let notice = [Span::styled(format!("{symbol} "), style), Span::styled(scene.text().entry(entry), style)];
@@ -31,7 +39,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
         area.x += used + 3;
         area.width = area.width.saturating_sub(used + 3);
     }
-    put_line(frame.buffer_mut(), area.x, area.y, area.width, &hints(scene, area.width));
+    if !asked {
+        put_line(frame.buffer_mut(), area.x, area.y, area.width, &hints(scene, area.width));
+    }
 }
 
 /// As many whole hints as fit. The last one (the way to all the others) comes before those in the middle.

@@ -16,7 +16,7 @@ pub async fn serve(arguments: &[String]) {
     let mut config = cluster::config(&arguments[0], "brow-admin").await;
     config.cluster_url = format!("https://{}", arguments[1]).parse().expect("a URL");
     let forced = std::env::var("BROW_BENCH_PROTOCOL").ok().map(|name| name.parse().expect("a protocol"));
-    let tunnels = Tunnels::new(cluster::client(config), forced);
+    let tunnels = Tunnels::new(cluster::client(&config), forced);
     let mut forwards = Vec::new();
     for argument in &arguments[2..] {
         let (port, target) = argument.split_once('=').map_or((argument.as_str(), None), |(port, to)| (port, Some(to)));

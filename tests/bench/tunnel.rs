@@ -27,7 +27,7 @@ async fn main() {
     let Some(kubeconfig) = cluster::kubeconfig() else { return };
     let config = cluster::config(&kubeconfig, "brow-admin").await;
     let api: SocketAddr = config.cluster_url.authority().expect("a host").as_str().parse().expect("an address");
-    let client = cluster::client(config);
+    let client = cluster::client(&config);
     pod::create(&client).await;
     let only = std::env::var("BROW_BENCH").unwrap_or_default();
     let wanted = |case: &str| only.is_empty() || only.split(',').any(|name| name == case);

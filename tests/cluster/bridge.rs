@@ -1,6 +1,7 @@
 //! Stands between us and an API server that knows no SPDY inside `WebSockets`, and does what newer API servers do
 //! themselves: takes such a WebSocket and passes its bytes on as SPDY. It can also be a gateway that refuses.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -59,7 +60,7 @@ impl Bridge {
 
     /// A client whose API server is this gateway.
     pub fn client(&self) -> Client {
-        cluster::client(Config::new(format!("http://{}", self.address).parse().expect("a URL")))
+        cluster::client(&Config::new(format!("http://{}", self.address).parse().expect("a URL")))
     }
 
     /// Every protocol that was asked for, in order.
@@ -111,8 +112,9 @@ async fn serve(mut near: TcpStream, upstream: Client, lets: Lets, log: Arc<Mutex
         answer += "Upgrade: SPDY/3.1\r\n\r\n";
     } else {
         let accept = derive_accept_key(key.as_bytes());
-        answer += &format!("Upgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n");
-        answer += &format!("Sec-WebSocket-Protocol: {}\r\n\r\n", value("sec-websocket-protocol"));
+        let protocol = value("sec-websocket-protocol");
+        write!(answer, "Upgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n").expect("a string takes all");
+        write!(answer, "Sec-WebSocket-Protocol: {protocol}\r\n\r\n").expect("a string takes all");
     }
     near.write_all(answer.as_bytes()).await.expect("written");
     let mut far = TokioIo::new(hyper::upgrade::on(response).await.expect("upgraded"));

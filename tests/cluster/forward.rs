@@ -33,7 +33,7 @@ impl Forward {
     /// A forward through a relay to `target`.
     pub async fn relayed(tunnels: &Tunnels, route: Route, target: &str) -> Self {
         let line = Bytes::from(format!("{target}\n"));
-        Self::with(tunnels, route, LeaseOptions { spares: 4, ..LeaseOptions::default() }, Some(line)).await
+        Self::with(tunnels, route, LeaseOptions { spares: 2, ..LeaseOptions::default() }, Some(line)).await
     }
 
     async fn with(tunnels: &Tunnels, route: Route, options: LeaseOptions, line: Option<Bytes>) -> Self {

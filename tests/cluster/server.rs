@@ -43,7 +43,7 @@ async fn until_it_answers(address: SocketAddr, child: &mut Child) {
     tokio::time::timeout(Duration::from_secs(30), answers).await.expect("the server answers");
 }
 
-/// A PostgreSQL of its own, with TLS, that trusts everybody. Ends when dropped.
+/// A `PostgreSQL` of its own, with TLS, that trusts everybody. Ends when dropped.
 pub struct Postgres {
     /// Where it listens.
     pub address: SocketAddr,
@@ -91,7 +91,7 @@ impl Postgres {
         versions.filter_map(|entry| Some(entry.ok()?.path().join("bin"))).find(|bin| bin.join("initdb").exists())
     }
 
-    /// A command as the user that PostgreSQL insists on: not root. It dies with the test.
+    /// A command as the user that `PostgreSQL` insists on: not root. It dies with the test.
     fn own(program: &Path, arguments: &[&str]) -> Command {
         let mut command = if rustix::process::geteuid().is_root() {
             let mut command = Command::new("setpriv");

@@ -43,10 +43,11 @@ pub const NOBODY: u16 = 81;
 static SHARED: OnceCell<String> = OnceCell::const_new();
 
 /// The name of the shared pod. It is created when it is first asked for, and deleted when this process ends.
+#[expect(clippy::zombie_processes, reason = "it waits for this process to end")]
 pub async fn shared(kubeconfig: &str) -> String {
     SHARED
         .get_or_init(|| async {
-            let client = cluster::client(cluster::config(kubeconfig, "brow-admin").await);
+            let client = cluster::client(&cluster::config(kubeconfig, "brow-admin").await);
             let name = format!("tunnel-{}", std::process::id());
             create(&client, &name).await;
             let script = "while kill -0 \"$1\"; do sleep 1; done; \

@@ -25,6 +25,6 @@ pub async fn config(kubeconfig: &str, context: &str) -> Config {
 }
 
 /// A client for `config`, as the program itself makes it.
-pub fn client(config: Config) -> Client {
-    brow_tui::cluster::client(&config).expect("a client")
+pub fn client(config: &Config) -> Client {
+    brow_tui::cluster::client(config).expect("a client")
 }

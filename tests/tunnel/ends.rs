@@ -29,6 +29,20 @@ async fn a_client_that_half_closes_gets_its_slow_answer_whole() {
 }
 
 #[tokio::test]
+async fn a_client_that_half_closes_waits_for_its_end_no_longer_than_the_node_does() {
+    let Some(stage) = Stage::new().await else { return };
+    let forward = Forward::new(&stage.tunnels(None).await, stage.route(BYE)).await;
+    let mut socket = TcpStream::connect(forward.address).await.unwrap();
+    socket.shutdown().await.unwrap();
+    let mut answer = String::new();
+    let started = Instant::now();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "bye\n");
+    // containerd says that the pod has ended a second after it did, unless it was told of our end before.
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
 async fn a_server_that_closes_first_reaches_the_client_as_end_of_file() {
     let Some(stage) = Stage::new().await else { return };
     let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(BYE)).await;

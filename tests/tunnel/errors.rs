@@ -34,7 +34,7 @@ async fn open(client: kube::Client, pod: &str, namespace: &str) -> Error {
 #[tokio::test]
 async fn what_the_api_server_refuses_is_told_apart() {
     let Some(stage) = Stage::new().await else { return };
-    let client = |context: &'static str| async { cluster::client(cluster::config(&stage.kubeconfig, context).await) };
+    let client = |context: &'static str| async { cluster::client(&cluster::config(&stage.kubeconfig, context).await) };
     let error = open(client("brow-admin").await, "no-such-pod", NAMESPACE).await;
     assert!(matches!(&error, Error::NoSuchPod { text } if text.contains("no-such-pod")), "{error:?}");
     let error = open(client("brow-admin").await, "../secrets", NAMESPACE).await;

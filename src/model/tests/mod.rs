@@ -2,6 +2,7 @@
 
 mod clusters;
 mod dialogs;
+mod faults;
 mod files;
 mod forwards;
 mod lists;

@@ -1,0 +1,137 @@
+//! A cluster that dies and comes back while pods and forwards are open. Not the API server itself, which others use: a
+//! wire of our own in front of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use common::arrange::{Kubeconfig, Wire, says, wait_dialog, wait_says};
+use common::kube::{Namespace, kubeconfig, kubectl, until};
+use common::{Home, Screen, Start};
+use serde_json::json;
+
+struct Story {
+    space: Namespace,
+    home: Home,
+    wire: Wire,
+}
+
+impl Story {
+    fn new(stem: &str, admin: &std::path::Path) -> (Self, Screen) {
+        let space = Namespace::new(stem);
+        let name = space.0.as_str();
+        let of_cluster = Kubeconfig::of_cluster(admin);
+        let server = of_cluster.server();
+        let (_, upstream) = server.split_once("://").unwrap();
+        let wire = Wire::to(upstream);
+        let home = Home::new(&format!(
+            "[[target]]\nname = \"web\"\ncluster = \"far\"\nnamespace = \"{name}\"\naddress = \"10.99.0.10:8080\"\nttl = \"5m\"\n"
+        ));
+        kubectl(&["-n", name, "create", "serviceaccount", "robot"]);
+        kubectl(&[
+            "-n",
+            name,
+            "create",
+            "rolebinding",
+            "robot",
+            "--clusterrole=edit",
+            &format!("--serviceaccount={name}:robot"),
+        ]);
+        let token = kubectl(&["-n", name, "create", "token", "robot", "--duration", "1h"]);
+        // Another way to the same server has another name in the URL; the certificate's is asked for.
+        let changed = json!({ "server": format!("https://{}", wire.address), "tls-server-name": "localhost" });
+        let all = of_cluster
+            .cluster("wire", &changed)
+            .user("robot", json!({ "token": token.trim() }))
+            .context("far", "wire", "robot", name)
+            .context("near", "brow", "robot", name);
+        let path = all.write(&home.path().join("kc"));
+        let mut screen = Start::new(&home).kubeconfig(path).env("USER", name).size(200, 50).run();
+        screen.wait_for("near");
+        (Self { space, home, wire }, screen)
+    }
+}
+
+fn local(screen: &str) -> Option<String> {
+    let at = screen.find("127.0.0.1:")?;
+    Some(screen[at..].chars().take_while(|c| c.is_ascii_digit() || *c == '.' || *c == ':').collect())
+}
+
+fn works(address: &str) -> bool {
+    let mut answer = String::new();
+    let Ok(mut stream) = TcpStream::connect(address) else { return false };
+    let asked = write!(stream, "GET /index.html HTTP/1.0\r\n\r\n");
+    asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.contains("hello from the vpc")
+}
+
+fn cluster(text: &str, name: &str, state: &str) -> bool {
+    text.lines().any(|line| line.split(['│', ' ', '▌', '▏']).any(|word| word == name) && line.contains(state))
+}
+
+#[test]
+fn a_cluster_that_dies_and_comes_back_is_told_and_its_forwards_work_again() {
+    let test = "a_cluster_that_dies_and_comes_back_is_told_and_its_forwards_work_again";
+    let Some(admin) = kubeconfig(test) else { return };
+    let (story, mut screen) = Story::new("outage", &admin);
+    screen.press("2\r");
+    let shown =
+        screen.wait("live", |text| text.contains("● live") && text.contains("● ready") && local(text).is_some());
+    let address = local(&shown).unwrap();
+    assert!(works(&address));
+
+    // It stops answering, without a word.
+    story.wire.stall();
+    screen.wait("far does not answer", |text| cluster(text, "far", "✗ unreach"));
+    screen.wait("the forward says so too", |text| says(text, "The tunnel to brow-web-") && says(text, "broke"));
+    screen.press("1");
+    wait_says(&mut screen, &["far did not answer in time", "keeps asking until it answers"]);
+    let of_pods = screen.line("brow-web-").expect("what was known stays on the screen");
+    assert!(of_pods.contains("ready"), "{of_pods}");
+    // Others are not held up by it: connecting, drawing, keys.
+    screen.press("j\r");
+    screen.wait("near is ready", |text| cluster(text, "near", "● ready"));
+    assert!(cluster(&screen.text(), "far", "✗ unreach"));
+
+    // Its connections end, and new ones do.
+    story.wire.cut();
+    screen.press("k");
+    wait_says(&mut screen, &["✗ far cannot be reached", "Check the VPN"]);
+
+    story.wire.clear();
+    screen.wait("far is back", |text| cluster(text, "far", "● ready"));
+    screen.wait("the forward is back", |text| text.contains("● live"));
+    until("and works", || works(&address));
+    let row = screen.line("→ web").unwrap();
+    assert!(row.contains("● live") && !row.contains("broke"), "nothing is wrong any more: {row}");
+
+    // What happened meanwhile is seen: the watch lists anew.
+    let pod = story.space.pods().remove(0);
+    kubectl(&["-n", &story.space.0, "delete", "pod", &pod, "--wait=false", "--grace-period=1"]);
+    screen.wait_for("! no pod");
+    screen.signal(rustix::process::Signal::TERM);
+    assert!(screen.wait_end().success());
+    drop(story.home);
+}
+
+#[test]
+fn what_is_asked_of_a_dead_cluster_fails_in_its_own_time_and_says_so() {
+    let test = "what_is_asked_of_a_dead_cluster_fails_in_its_own_time_and_says_so";
+    let Some(admin) = kubeconfig(test) else { return };
+    let (story, mut screen) = Story::new("dead", &admin);
+    screen.press("1\r");
+    screen.wait("far is ready", |text| cluster(text, "far", "● ready"));
+    story.wire.cut();
+    screen.press("2c");
+    screen.wait_for("✗ failed");
+    screen.press("i");
+    wait_dialog(&mut screen, &["far cannot be reached", "Check the VPN"]);
+    screen.press("\x1b");
+    screen.wait_gone("What went wrong");
+    story.wire.clear();
+    screen.press("c");
+    screen.wait("a ready pod", |text| text.lines().any(|line| line.contains("brow-web-") && line.contains("● ready")));
+    screen.signal(rustix::process::Signal::TERM);
+    assert!(screen.wait_end().success());
+}
