@@ -3,13 +3,13 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::TcpStream;
 use std::path::Path;
 
 use common::kube::{Namespace, kubeconfig, kubectl, try_kubectl, until};
+use common::story::{self, Stage, countdown_of, get, local};
 use common::{Home, Start};
-use sha2::{Digest, Sha256};
 
 /// Where the test cluster's private network has its servers.
 const VPC: &str = "10.99.0.10";
@@ -20,29 +20,9 @@ fn config(namespace: &str, more: &str) -> String {
     )
 }
 
-/// Where the first live forward listens.
-fn local(screen: &str) -> Option<String> {
-    let line = screen.lines().find(|line| line.contains("127.0.0.1:") && line.contains("● live"))?;
-    let address = &line[line.find("127.0.0.1:")?..];
-    Some(address.chars().take_while(|c| c.is_ascii_digit() || *c == '.' || *c == ':').collect())
-}
-
-fn get(address: &str, path: &str) -> Vec<u8> {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
-    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let head = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
-    answer.split_off(head)
-}
-
 /// Seconds left of the ready pod, as the pane shows them.
 fn countdown(screen: &str) -> Option<u32> {
-    let line = screen.lines().find(|line| line.contains("brow-web-") && line.contains("● ready"))?;
-    let words = line.split(|c: char| !(c.is_ascii_digit() || c == ':'));
-    let (minutes, seconds) = words.filter_map(|word| word.split_once(':')).next_back()?;
-    Some(minutes.parse::<u32>().ok()? * 60 + seconds.parse::<u32>().ok()?)
+    countdown_of(screen, "brow-web-")
 }
 
 #[test]
@@ -53,39 +33,15 @@ fn from_nothing_to_bytes_and_back() {
     let namespace = Namespace::new("story");
     let home = Home::new(&config(&namespace.0, ""));
     let kubeconfig = namespace.kubeconfig(&home);
-    let mut screen = Start::new(&home).kubeconfig(kubeconfig).size(120, 40).run();
-    screen.wait_for("网页 web");
-    assert!(screen.text().contains("idle"), "nothing is connected at start:\n{}", screen.text());
-
-    screen.press("c");
-    let shown = screen.wait("a ready pod with a countdown", |text| countdown(text).is_some());
-    let first = countdown(&shown).unwrap();
-    assert!((1_700..=1_800).contains(&first), "{first}");
-    screen.wait("the countdown moves", |text| countdown(text).is_some_and(|left| left < first));
-
-    screen.press("f");
-    let shown = screen.wait("a live forward", |text| local(text).is_some());
-    let address = local(&shown).unwrap();
-    let through = get(&address, "/1m");
-    let page = get(&address, "/index.html");
-    assert_eq!(through.len(), 1 << 20);
-    assert_eq!(Sha256::digest(&through), Sha256::digest(get(&format!("{VPC}:8080"), "/1m")));
-    assert_eq!(page, b"hello from the vpc\n");
-    screen.wait_for("0/2");
-    assert_eq!(namespace.pods().len(), 1, "one pod serves both");
-
-    screen.press("3x");
-    screen.wait_for("Kill");
-    screen.press("\x1b[C\r");
-    until("the pod is gone", || namespace.pods().is_empty());
-    screen.wait_for("no pod");
-
-    screen.press("q");
-    screen.wait_for("Quit");
-    screen.press("\x1b[C\r");
-    assert!(screen.wait_end().success());
-    assert!(screen.given_back());
-    assert!(TcpStream::connect(&address).is_err(), "the listener went with the program");
+    let screen = Start::new(&home).kubeconfig(kubeconfig).size(120, 40).run();
+    let stage = Stage {
+        target: "网页 web",
+        choose: "",
+        pod: "brow-web-",
+        pods: &|| namespace.pods().len(),
+        mebibyte: &|| get(&format!("{VPC}:8080"), "/1m"),
+    };
+    story::from_nothing_to_bytes_and_back(screen, &stage);
 }
 
 /// Looks for the target's address in everything that the cluster keeps about a namespace.

@@ -57,20 +57,22 @@ impl Home {
         let mut users = String::from("users:\n");
         let mut clusters = [String::from("clusters:\n"), String::from("clusters:\n")];
         for (token, user) in tokens {
-            users += &format!("- {{name: {}, user: {{token: \"{token}\"}}}}\n", user.name());
+            let line = format!("- {{name: {}, user: {{token: \"{token}\"}}}}\n", user.name());
+            users.push_str(&line);
         }
         for ((name, user, _), with_user) in CONTEXTS.iter().flat_map(|context| [(context, false), (context, true)]) {
             let token = tokens.iter().find(|(_, own)| Some(*own) == *user).filter(|_| with_user);
             let login = token.map(|(token, user)| format!("{}:{token}@", user.name())).unwrap_or_default();
             let port = if user.is_some() { port } else { down };
-            clusters[usize::from(with_user)] +=
-                &format!("- {{name: {name}, cluster: {{server: \"http://{login}127.0.0.1:{port}\"}}}}\n");
+            let line = format!("- {{name: {name}, cluster: {{server: \"http://{login}127.0.0.1:{port}\"}}}}\n");
+            clusters[usize::from(with_user)].push_str(&line);
         }
         let mut contexts = String::from("contexts:\n");
         for (name, user, namespace) in CONTEXTS {
             let user = user.unwrap_or(User::Sailor).name();
-            contexts +=
-                &format!("- {{name: {name}, context: {{cluster: {name}, user: {user}, namespace: {namespace}}}}}\n");
+            let line =
+                format!("- {{name: {name}, context: {{cluster: {name}, user: {user}, namespace: {namespace}}}}}\n");
+            contexts.push_str(&line);
         }
         for (path, clusters) in [self.kubeconfig(), self.dir.path().join("kubeconfig-kubectl")].iter().zip(clusters) {
             let head = "apiVersion: v1\nkind: Config\ncurrent-context: practice\n";

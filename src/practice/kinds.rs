@@ -9,6 +9,7 @@ pub(super) const VERSION: &str = "v1.35.0+practice";
 
 /// A resource.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "that is what Kubernetes calls it")]
 pub(super) struct Kind {
     pub group: &'static str,
     pub plural: &'static str,

@@ -32,7 +32,7 @@ pub(super) fn container(pod: &Value) -> &str {
 pub(super) async fn live(world: Arc<World>, key: Key, run: Run, at_once: bool) {
     let pause = async |time| {
         if !at_once {
-            sleep(time).await
+            sleep(time).await;
         }
     };
     pause(SCHEDULING).await;

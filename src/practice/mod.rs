@@ -103,13 +103,10 @@ impl Practice {
 /// Serves connections to the API.
 async fn listen(listener: TcpListener, world: Arc<World>) {
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let Ok((stream, _)) = listener.accept().await else {
             // Out of file descriptors, most likely: that passes.
-            Err(_) => {
-                sleep(Duration::from_millis(50)).await;
-                continue;
-            }
+            sleep(Duration::from_millis(50)).await;
+            continue;
         };
         // Without it answers are only slower.
         let _slower = stream.set_nodelay(true);

@@ -160,7 +160,7 @@ fn complete(pod: &mut Value) {
     }
     let class = match set {
         (0, _) => "BestEffort",
-        (some, same) if some == same => "Guaranteed",
+        (all, guaranteed) if all == guaranteed => "Guaranteed",
         _ => "Burstable",
     };
     pod["status"] = json!({ "phase": "Pending", "qosClass": class });

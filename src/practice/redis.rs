@@ -105,7 +105,7 @@ mod tests {
     async fn a_client_keeps_and_finds_values() {
         let (mut client, server) = io::duplex(1_024);
         let memory = Memory::default();
-        let served = tokio::spawn(async move { serve(server, &memory).await });
+        let task = tokio::spawn(async move { serve(server, &memory).await });
         client
             .write_all(b"PING\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$2\r\n41\r\n*2\r\n$4\r\nincr\r\n$1\r\na\r\n")
             .await
@@ -116,6 +116,6 @@ mod tests {
         let wanted = "+PONG\r\n+OK\r\n:42\r\n$2\r\n42\r\n$-1\r\n*1\r\n$1\r\na\r\n-ERR unknown command 'NONSENSE', with args \
             beginning with: \r\n+OK\r\n";
         assert_eq!(said, wanted);
-        served.await.unwrap().unwrap();
+        task.await.unwrap().unwrap();
     }
 }

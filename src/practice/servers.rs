@@ -51,8 +51,11 @@ pub(super) enum Unreached {
     Unresolved,
 }
 
-/// The private network behind the cluster: address, names, and what listens there.
-const NETWORK: [(&str, &[&str], &[(u16, Server)]); 2] = [
+/// A host: address, names, and what listens there.
+type Host = (&'static str, &'static [&'static str], &'static [(u16, Server)]);
+
+/// The private network behind the cluster.
+const NETWORK: [Host; 2] = [
     (
         "10.0.0.1",
         &["page.practice.internal", "redis.practice.internal", "echo.practice.internal"],
@@ -119,8 +122,8 @@ pub(super) async fn dial(world: &Arc<World>, host: &str, port: u16) -> Result<Du
     if host == SILENT {
         std::future::pending::<()>().await;
     }
-    if let Some(pods) = behind(world, host, ip.is_some(), port) {
-        let (pod, server) = pods.ok_or(Unreached::Refused)?;
+    if let Some(found) = behind(world, host, ip.is_some(), port) {
+        let (pod, server) = found?;
         let log = world.run(words(&pod["metadata"]["uid"])).log;
         return Ok(connect(world, server, Some(log)));
     }
@@ -131,11 +134,11 @@ pub(super) async fn dial(world: &Arc<World>, host: &str, port: u16) -> Result<Du
     Err(Unreached::Unresolved)
 }
 
-/// A ready pod behind a service's name or address, or with this address itself; `Some(None)`: there is none.
-fn behind(world: &World, host: &str, is_ip: bool, port: u16) -> Option<Option<(Arc<Value>, Server)>> {
+/// A ready pod behind a service's name or address, or with this address itself; `None`: nobody is called so.
+fn behind(world: &World, host: &str, is_ip: bool, port: u16) -> Option<Result<(Arc<Value>, Server), Unreached>> {
     let (pods, _) = world.store.list("pods", None);
     if let Some(pod) = pods.iter().find(|pod| is_ip && pod["status"]["podIP"] == host) {
-        return Some(listens(pod, port).map(|server| (Arc::clone(pod), server)));
+        return Some(listens(pod, port).map(|server| (Arc::clone(pod), server)).ok_or(Unreached::Refused));
     }
     let service = if is_ip {
         world.store.list("services", None).0.into_iter().find(|service| service["spec"]["clusterIP"] == host)?
@@ -157,7 +160,8 @@ fn behind(world: &World, host: &str, is_ip: bool, port: u16) -> Option<Option<(A
             && pod["status"]["containerStatuses"][0]["ready"] == true
     };
     let pod = pods.iter().find(fits);
-    Some(pod.and_then(|pod| Some((Arc::clone(pod), listens(pod, u16::try_from(inner).ok()?)?))))
+    let server = pod.and_then(|pod| Some((Arc::clone(pod), listens(pod, u16::try_from(inner).ok()?)?)));
+    Some(server.ok_or(Unreached::Refused))
 }
 
 async fn echo(mut wire: DuplexStream) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! The practice cluster through kube's client, as the program uses it: what it answers is what a real one answers.
 #![allow(clippy::disallowed_methods, reason = "tests read what was written")]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use futures::{AsyncBufReadExt as _, StreamExt as _, TryStreamExt as _};
@@ -237,11 +238,11 @@ async fn lists_come_whole_by_pages_and_as_metadata() {
     loop {
         let page = pods.list(&params).await.unwrap();
         assert!(page.items.len() <= 2);
-        paged.extend(page.items.iter().map(|pod| pod.name_any()));
+        paged.extend(page.items.iter().map(kube::ResourceExt::name_any));
         let Some(token) = page.metadata.continue_.filter(|token| !token.is_empty()) else { break };
         params = params.continue_token(&token);
     }
-    assert_eq!(paged, all.iter().map(|pod| pod.name_any()).collect::<Vec<_>>());
+    assert_eq!(paged, all.iter().map(kube::ResourceExt::name_any).collect::<Vec<_>>());
     let meta = pods.list_metadata(&ListParams::default().labels("app in (web),!none")).await.unwrap();
     assert_eq!(meta.items.len(), 2);
     assert_eq!(
@@ -270,7 +271,7 @@ async fn a_deployment_replaces_its_pods_and_rolls_out() {
         let mut names: Vec<_> = list
             .iter()
             .filter(|pod| ready(pod) && pod.metadata.deletion_timestamp.is_none())
-            .map(|pod| pod.name_any())
+            .map(kube::ResourceExt::name_any)
             .collect();
         names.sort();
         names
@@ -321,7 +322,6 @@ async fn streams_reach_the_private_network_in_every_protocol() {
     pods.create(&PostParams::default(), &relay("relay", &json!({}))).await.unwrap();
     until(&pods, "relay", ready).await;
     for protocol in Protocol::ALL {
-        println!("{protocol}");
         let tunnels = Tunnels::new(client.clone(), Some(protocol));
         let route = |port| Route { namespace: "shop".into(), pod: "relay".into(), port };
         let lease = tunnels.lease(route(10_800), LeaseOptions::default());
@@ -378,7 +378,6 @@ async fn nothing_is_left_behind() {
     let practice = Practice::start().await.unwrap();
     let (kubeconfig, url) = (practice.kubeconfig(), client_url(&practice));
     let dir = kubeconfig.parent().unwrap().to_owned();
-    use std::os::unix::fs::PermissionsExt as _;
     for (path, mode) in [(&dir, 0o700), (&kubeconfig, 0o600), (&practice.config(), 0o600)] {
         assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, mode, "{}", path.display());
     }

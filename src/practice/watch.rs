@@ -145,10 +145,10 @@ impl Watch {
     }
 
     async fn follow(&mut self, end: Instant) -> Result<(), Over> {
-        let mut changed = self.world.store.subscribe();
+        let mut versions = self.world.store.subscribe();
         let mut bookmark = Instant::now() + BOOKMARK;
         loop {
-            changed.mark_unchanged();
+            versions.mark_unchanged();
             let (changes, version) = match self.world.store.since(self.kind.plural, self.version) {
                 Ok(news) => news,
                 Err(expired) => {
@@ -162,7 +162,7 @@ impl Watch {
             }
             self.version = self.version.max(version);
             tokio::select! {
-                _ = changed.changed() => {}
+                _ = versions.changed() => {}
                 () = self.events.closed() => return Err(Over),
                 () = sleep_until(bookmark), if self.bookmarks => {
                     self.mark(false).await?;

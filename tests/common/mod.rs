@@ -4,6 +4,7 @@
 
 pub mod arrange;
 pub mod kube;
+pub mod story;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};

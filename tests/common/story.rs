@@ -1,0 +1,85 @@
+//! The main job, as one story that is told on the real cluster and on the practice cluster alike.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use sha2::{Digest, Sha256};
+
+use super::kube::until;
+use super::{PATIENCE, Screen};
+
+/// Where the first live forward listens.
+pub fn local(screen: &str) -> Option<String> {
+    let line = screen.lines().find(|line| line.contains("127.0.0.1:") && line.contains("● live"))?;
+    let address = &line[line.find("127.0.0.1:")?..];
+    Some(address.chars().take_while(|c| c.is_ascii_digit() || *c == '.' || *c == ':').collect())
+}
+
+pub fn get(address: &str, path: &str) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let head = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+    answer.split_off(head)
+}
+
+/// Seconds left of the ready pod whose name begins so, as the pane shows them.
+pub fn countdown_of(screen: &str, pod: &str) -> Option<u32> {
+    let line = screen.lines().find(|line| line.contains(pod) && line.contains("● ready"))?;
+    let words = line.split(|c: char| !(c.is_ascii_digit() || c == ':'));
+    let (minutes, seconds) = words.filter_map(|word| word.split_once(':')).next_back()?;
+    Some(minutes.parse::<u32>().ok()? * 60 + seconds.parse::<u32>().ok()?)
+}
+
+/// Where a story is told.
+pub struct Stage<'a> {
+    /// The target, and the keys that choose it.
+    pub target: &'a str,
+    pub choose: &'a str,
+    /// How the names of its pods begin.
+    pub pod: &'a str,
+    /// The proxy pods that the cluster itself knows of.
+    pub pods: &'a dyn Fn() -> usize,
+    /// The mebibyte that is at `/1m`.
+    pub mebibyte: &'a dyn Fn() -> Vec<u8>,
+}
+
+/// From a saved target to a pod, a forward, bytes, and back to nothing, with the keys that the bottom line names.
+pub fn from_nothing_to_bytes_and_back(mut screen: Screen, stage: &Stage<'_>) {
+    screen.wait_for(stage.target);
+    assert!(screen.text().contains("idle"), "nothing is connected at start:\n{}", screen.text());
+
+    screen.press(stage.choose);
+    screen.press("c");
+    let countdown = |text: &str| countdown_of(text, stage.pod);
+    let shown = screen.wait("a ready pod with a countdown", |text| countdown(text).is_some());
+    let first = countdown(&shown).unwrap();
+    assert!((1_700..=1_800).contains(&first), "{first}");
+    screen.wait("the countdown moves", |text| countdown(text).is_some_and(|left| left < first));
+
+    screen.press("f");
+    let shown = screen.wait("a live forward", |text| local(text).is_some());
+    let address = local(&shown).unwrap();
+    let through = get(&address, "/1m");
+    let page = get(&address, "/index.html");
+    assert_eq!(through.len(), 1 << 20);
+    assert_eq!(Sha256::digest(&through), Sha256::digest((stage.mebibyte)()));
+    assert_eq!(page, b"hello from the vpc\n");
+    screen.wait_for("0/2");
+    assert_eq!((stage.pods)(), 1, "one pod serves both");
+
+    screen.press("3x");
+    screen.wait_for("Kill");
+    screen.press("\x1b[C\r");
+    until("the pod is gone", || (stage.pods)() == 0);
+    screen.wait_for("no pod");
+
+    screen.press("q");
+    screen.wait_for("Quit");
+    screen.press("\x1b[C\r");
+    assert!(screen.wait_end().success());
+    assert!(screen.given_back());
+    assert!(TcpStream::connect(&address).is_err(), "the listener went with the program");
+}

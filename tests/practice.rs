@@ -1,0 +1,232 @@
+//! The practice cluster from the keyboard, with nothing installed: no kubeconfig, an empty home, no way to any network.
+//! The main story is the one that `story.rs` tells on a real cluster.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+mod common;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+
+use common::kube::until;
+use common::story::{self, Stage, local};
+use common::{Home, Screen, Start};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// An empty home, and a place for temporary files that is looked into.
+struct Bare {
+    home: Home,
+    temp: TempDir,
+}
+
+impl Bare {
+    fn new() -> Self {
+        Self { home: Home::new(""), temp: TempDir::new().unwrap() }
+    }
+
+    /// Starts `--practice`, with a proxy in the environment that nobody is at.
+    fn start(&self, size: (u16, u16), more: &[(&str, &str)]) -> Screen {
+        let start = Start::new(&self.home).arg("--practice").size(size.0, size.1);
+        let start = start.env("TMPDIR", self.temp.path().to_str().unwrap()).env("HTTPS_PROXY", "http://127.0.0.1:1");
+        more.iter().fold(start, |start, (name, value)| start.env(name, value)).run()
+    }
+
+    /// The directory of the practice cluster.
+    fn dir(&self) -> PathBuf {
+        fs::read_dir(self.temp.path()).unwrap().next().expect("a directory").unwrap().path()
+    }
+
+    /// Asks the practice cluster's API behind the program's back.
+    fn get(&self, path: &str) -> Value {
+        let kubeconfig = fs::read_to_string(self.dir().join("kubeconfig")).unwrap();
+        let after = |mark: &str| kubeconfig.split_once(mark).unwrap().1.split('"').next().unwrap().to_owned();
+        let (address, token) = (after("server: \"http://"), after("token: \""));
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\nAuthorization: Bearer {token}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    }
+
+    fn pods(&self) -> Vec<Value> {
+        let list = self.get("/api/v1/pods?labelSelector=app.kubernetes.io/managed-by%3Dbrow-tui");
+        list["items"].as_array().unwrap().clone()
+    }
+
+    /// Nothing was written at home, and nothing is left of what was written elsewhere.
+    fn assert_untouched(&self) {
+        for dir in [self.home.path(), self.temp.path()] {
+            let left: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+            assert!(left.is_empty(), "{left:?}");
+        }
+    }
+}
+
+fn quit(mut screen: Screen) {
+    screen.press("q");
+    screen.wait_until("the question, or the end", |screen| screen.text().contains("Quit") || screen.given_back());
+    if !screen.given_back() {
+        screen.press("\x1b[C\r");
+    }
+    assert!(screen.wait_end().success());
+    assert!(screen.given_back());
+}
+
+#[test]
+fn from_nothing_to_bytes_and_back() {
+    let bare = Bare::new();
+    let screen = bare.start((120, 40), &[]);
+    let stage = Stage {
+        target: "hello-page",
+        choose: "/hello\r",
+        pod: "brow-hello-page-",
+        pods: &|| bare.pods().len(),
+        mebibyte: &|| (0..=250_u8).cycle().take(1 << 20).collect(),
+    };
+    story::from_nothing_to_bytes_and_back(screen, &stage);
+    bare.assert_untouched();
+}
+
+#[test]
+fn it_says_that_it_is_practice_and_reaches_no_network() {
+    let bare = Bare::new();
+    for (language, words) in
+        [("en_US.UTF-8", "PRACTICE: none of this is real"), ("zh_CN.UTF-8", "练习：这里的一切都不是真的")]
+    {
+        let mut screen = bare.start((80, 24), &[("LC_ALL", language)]);
+        screen.wait_for("hello-page");
+        screen.wait_for(words);
+        assert!(screen.text().lines().next().unwrap().contains("brow-tui"), "how to leave:\n{}", screen.text());
+        screen.press("/hello\r\r");
+        let shown = screen
+            .wait("a live forward", |text| text.contains("127.0.0.1:") && bare.pods().len() == 1 && text.contains('●'));
+        assert!(shown.contains("brow-"), "{shown}");
+        assert_loopback_only(screen.pid());
+        screen.signal(rustix::process::Signal::TERM);
+        assert!(screen.wait_end().success());
+        assert!(screen.given_back());
+        bare.assert_untouched();
+    }
+}
+
+/// Every TCP socket of a process has both ends on this machine (Linux tells; elsewhere nothing is looked at).
+fn assert_loopback_only(pid: u32) {
+    let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else { return };
+    let links = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let inodes: Vec<String> =
+        links.filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())).collect();
+    let mut seen = 0;
+    // 127.0.0.0/8 and ::1 in the kernel's notation; 0 is an end that is not connected.
+    for (table, fine) in [("tcp", vec!["7F", "00000000:0000"]), ("tcp6", vec!["01000000", "00000000:0000"])] {
+        let text = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+        for line in text.lines().skip(1) {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            if !inodes.iter().any(|inode| inode == fields[9]) {
+                continue;
+            }
+            seen += 1;
+            for end in &fields[1..3] {
+                let address = end.split(':').next().unwrap();
+                let own = if table == "tcp" { &address[6..] } else { &address[24..] };
+                assert!(end.ends_with(fine[1]) || fine.contains(&own), "{table}: {line}");
+            }
+        }
+    }
+    assert!(seen > 0, "sockets were looked at in the right place");
+}
+
+#[test]
+fn what_can_go_wrong_goes_wrong() {
+    let bare = Bare::new();
+    let mut screen = bare.start((160, 50), &[]);
+    screen.wait_for("try-down");
+    for (target, words) in [
+        ("try-forbidden", "User \"viewer\" cannot create resource"),
+        ("try-no-quota", "exceeded quota"),
+        ("try-bad-image", "registry.invalid"),
+        ("try-no-node", "0/1 nodes are available"),
+        ("try-down", "unreach"),
+    ] {
+        screen.press(&format!("2/{target}\r"));
+        screen.wait(target, |text| text.contains("Targets 1"));
+        screen.press("c");
+        if target == "try-bad-image" || target == "try-no-node" {
+            until("a pod", || bare.pods().iter().any(|pod| pod["metadata"]["name"].as_str().unwrap().contains(target)));
+            screen.press("3");
+            screen.wait(target, |text| text.contains("✗") || text.contains("brow-try"));
+            screen.press("/");
+            screen.press(&format!("{target}\r"));
+        }
+        screen.wait(words, |text| text.contains(words));
+        if target == "try-bad-image" || target == "try-no-node" {
+            screen.press("\x1b");
+            screen.wait("all pods", |text| text.contains("Proxy pods"));
+        }
+        screen.press("2\x1b");
+        screen.wait("all targets", |text| text.contains("Targets 12"));
+    }
+    quit(screen);
+    bare.assert_untouched();
+}
+
+#[test]
+fn targets_that_do_not_answer_say_why() {
+    let bare = Bare::new();
+    let mut screen = bare.start((160, 50), &[]);
+    for (target, words) in [("try-refused", "refused the connection"), ("try-unresolved", "resolve")] {
+        screen.wait_for("try-down");
+        screen.press(&format!("2/{target}\r"));
+        screen.wait(target, |text| text.contains("Targets 1"));
+        screen.press("\r");
+        let shown = screen.wait("a live forward", |text| local(text).is_some());
+        let mut stream = TcpStream::connect(local(&shown).unwrap()).unwrap();
+        stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        let answer = stream.read(&mut [0; 8]).map_err(|error| error.kind());
+        assert!(matches!(answer, Ok(0) | Err(std::io::ErrorKind::ConnectionReset)), "{answer:?}");
+        screen.wait(words, |text| text.to_lowercase().contains(words));
+        screen.press("4x");
+        screen.wait_for("Forwards 0");
+        screen.press("2\x1b");
+        screen.wait("all targets", |text| text.contains("Targets 12"));
+    }
+    quit(screen);
+    bare.assert_untouched();
+}
+
+#[test]
+fn a_pod_ends_at_its_deadline_and_what_an_editor_writes_counts() {
+    let bare = Bare::new();
+    let mut screen = bare.start((120, 40), &[]);
+    screen.wait_for("hello-page");
+    let config = bare.dir().join("config.toml");
+    let short = "\n[[target]]\nname = \"short\"\ncluster = \"practice\"\naddress = \"10.0.0.1:7\"\nttl = \"3s\"\n";
+    fs::write(&config, fs::read_to_string(&config).unwrap() + short).unwrap();
+    screen.wait_for("short");
+    screen.press("/short\r");
+    screen.press("c");
+    screen.wait("an expired pod", |text| {
+        text.lines().any(|line| line.contains("brow-short-") && line.contains("expired"))
+    });
+    assert_eq!(bare.pods()[0]["status"]["reason"], "DeadlineExceeded");
+    quit(screen);
+    bare.assert_untouched();
+}
+
+#[test]
+fn a_killed_program_leaves_nothing_for_long() {
+    let bare = Bare::new();
+    let mut screen = bare.start((80, 24), &[]);
+    screen.wait_for("hello-page");
+    let left = bare.dir();
+    screen.signal(rustix::process::Signal::KILL);
+    screen.wait_end();
+    assert!(left.exists(), "nobody can tidy up after SIGKILL");
+    let mut screen = bare.start((80, 24), &[]);
+    screen.wait_for("hello-page");
+    assert!(!left.exists(), "but the next start does");
+    screen.press("q");
+    assert!(screen.wait_end().success());
+    bare.assert_untouched();
+}
