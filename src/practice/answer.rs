@@ -103,8 +103,11 @@ impl Refusal {
     }
 
     pub(super) fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", kind.qualified());
-        Self::new(409, "Conflict", message, details(kind, name))
+        // With the kind in the resource's place, as that one check does it.
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", kind.kind);
+        let mut details = details(kind, name);
+        details["kind"] = kind.kind.into();
+        Self::new(409, "Conflict", message, details)
     }
 
     pub(super) fn expired(asked: u64, oldest: u64) -> Self {

@@ -109,6 +109,7 @@ fn resources(group: &str) -> Value {
         all.push(json!({
             "name": kind.plural, "singularName": kind.kind.to_lowercase(), "namespaced": kind.namespaced,
             "kind": kind.kind, "verbs": kind.verbs(), "shortNames": kind.short,
+            "categories": if matches!(kind.plural, "events" | "namespaces" | "nodes") { json!([]) } else { json!(["all"]) },
         }));
         if kind.plural == "pods" {
             let sub = |name, kind, verbs: &[&str]| {

@@ -182,11 +182,17 @@ pub(super) fn delete(
 ) -> Result<Arc<Value>, Refusal> {
     let pod = world.store.get(key).ok_or_else(|| Refusal::no_such(kind, &key.name))?;
     let meta = &pod["metadata"];
-    for (field, name) in [("uid", "UID"), ("resourceVersion", "ResourceVersion")] {
+    // `apiserver/pkg/registry/rest/delete.go`
+    for (field, name, end) in
+        [("uid", "UID", "deleted and then recreated"), ("resourceVersion", "ResourceVersion", "modified")]
+    {
         let wanted = &options["preconditions"][field];
         if !wanted.is_null() && *wanted != meta[field] {
             let (wanted, is) = (words(wanted), words(&meta[field]));
-            let why = format!("Precondition failed: {name} in precondition: {wanted}, {name} in object meta: {is}");
+            let why = format!(
+                "the {name} in the precondition ({wanted}) does not match the {name} in record ({is}). The object might \
+                 have been {end}"
+            );
             return Err(Refusal::conflict(kind, &key.name, &why));
         }
     }

@@ -150,7 +150,7 @@ async fn refusals_are_in_the_servers_words() {
     let other = Preconditions { uid: Some("other".into()), resource_version: None };
     let params = DeleteParams { preconditions: Some(other), ..DeleteParams::default() };
     let (code, _, words) = refused(pods.delete("x", &params).await);
-    assert_eq!((code, words.contains("UID in precondition: other, UID in object meta: ")), (409, true));
+    assert_eq!((code, words.contains("UID in the precondition (other) does not match")), (409, true));
     let down = client(&practice, "practice-down").await;
     assert!(down.apiserver_version().await.is_err());
     practice.end().await.unwrap();
