@@ -20,6 +20,9 @@ const STARTING: Duration = Duration::from_millis(250);
 const FAILING: Duration = Duration::from_secs(3);
 const BACK_OFF: Duration = Duration::from_secs(10);
 
+/// How long containers take to end, at most: they know what SIGTERM means.
+pub(super) const ENDING: Duration = Duration::from_millis(400);
+
 /// `pkg/kubelet/active_deadline.go`
 const DEADLINE: &str = "Pod was active on the node longer than the specified deadline";
 
@@ -61,6 +64,8 @@ pub(super) async fn live(world: Arc<World>, key: Key, run: Run, at_once: bool) {
             world.event(&pod, "Normal", "Killing", &format!("Stopping container {}", container(&pod)));
             world.event(&pod, "Normal", "DeadlineExceeded", DEADLINE);
             world.store.update(&key, expire);
+            pause(ENDING).await;
+            world.store.update(&key, end);
             run.stopped.cancel();
         }
     }
@@ -201,10 +206,16 @@ fn expire(pod: &mut Value) {
         }
     }
     for container in status["containerStatuses"].as_array_mut().into_iter().flatten() {
-        let begun = container["state"]["running"]["startedAt"].clone();
         container["ready"] = false.into();
-        container["started"] = false.into();
+    }
+}
+
+/// Its containers have noticed.
+fn end(pod: &mut Value) {
+    for container in pod["status"]["containerStatuses"].as_array_mut().into_iter().flatten() {
+        let begun = container["state"]["running"]["startedAt"].clone();
         if !begun.is_null() {
+            container["started"] = false.into();
             let ended = json!({ "exitCode": 143, "reason": "Error", "startedAt": begun, "finishedAt": now() });
             container["state"] = json!({ "terminated": ended });
         }

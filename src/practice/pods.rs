@@ -17,9 +17,6 @@ use super::world::{World, hex, now, time, uid, words};
 /// The namespace whose quota is used up.
 pub(super) const FULL: &str = "full";
 
-/// How long containers take to end, at most: they know what SIGTERM means.
-const ENDING: Duration = Duration::from_millis(600);
-
 /// How a name is checked (`apimachinery/pkg/util/validation`, `IsDNS1123Subdomain`).
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
     and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
@@ -214,7 +211,7 @@ pub(super) fn delete(
     world.event(&pod, "Normal", "Killing", &format!("Stopping container {}", kubelet::container(&pod)));
     let (at, key) = (Arc::clone(world), key.clone());
     world.spawn(async move {
-        sleep(ENDING.min(Duration::from_secs(grace.unsigned_abs()))).await;
+        sleep(kubelet::ENDING.min(Duration::from_secs(grace.unsigned_abs()))).await;
         at.end_run(&pod_uid);
         at.store.remove(&key, &pod_uid);
     });
