@@ -32,7 +32,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     strip::draw(frame, scene, state, parts.strip);
     bottom::draw(frame, scene, parts.bottom);
     if let Some(dialog) = model.dialogs.last() {
-        recede(frame, scene, parts.bottom);
+        recede(frame, scene, Rect { height: area.height - parts.bottom.height, ..area });
         dialogs::draw(frame, scene, state, dialog, Rect { height: area.height - 1, ..area });
     }
 }
@@ -54,9 +54,8 @@ pub(super) fn has_dialog(scene: Scene<'_>) -> bool {
     !scene.model.dialogs.is_empty()
 }
 
-/// What lies under a dialog stands back; the bottom line, which has the dialog's keys, does not.
-fn recede(frame: &mut Frame<'_>, scene: Scene<'_>, bottom: Rect) {
-    let area = Rect { height: bottom.y, ..frame.area() };
+/// What lies under a dialog stands back; the bottom line, which has the dialog's keys, does not, nor the line that says that this is practice.
+fn recede(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
     let style = if scene.theme().colored {
         scene.theme().faint.remove_modifier(Modifier::all())
     } else {
