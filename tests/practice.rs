@@ -211,6 +211,54 @@ fn a_pod_ends_at_its_deadline_and_what_an_editor_writes_counts() {
     bare.assert_untouched();
 }
 
+/// The same API for the tool that everybody has; where it is not installed nothing is tested, loudly.
+#[test]
+fn kubectl_finds_its_way_about() {
+    if std::process::Command::new("kubectl").arg("version").arg("--client").output().is_err() {
+        writeln!(std::io::stderr(), "SKIPPED: kubectl_finds_its_way_about needs kubectl").unwrap();
+        return;
+    }
+    let bare = Bare::new();
+    let mut screen = bare.start((120, 40), &[]);
+    screen.wait_for("hello-page");
+    let kubeconfig = bare.dir().join("kubeconfig-kubectl");
+    let cache = TempDir::new().unwrap();
+    let kubectl = |args: &[&str]| {
+        let mut command = std::process::Command::new("kubectl");
+        command.env("HOME", cache.path()).arg("--kubeconfig").arg(&kubeconfig).args(args);
+        let output = command.output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    for (args, words) in [
+        (vec!["version"], "+practice"),
+        (vec!["get", "pods"], "1/1     Running   0"),
+        (vec!["get", "all", "-A"], "statefulset.apps/redis"),
+        (vec!["describe", "pod", "redis-0"], "Started container redis"),
+        (vec!["logs", "redis-0"], "listening on port 6379"),
+        (vec!["delete", "pod", "redis-0"], "\"redis-0\" deleted"),
+        (vec!["get", "pods", "none"], "pods \"none\" not found"),
+        (vec!["rollout", "restart", "deployment", "web"], "restarted"),
+        (vec!["rollout", "status", "deployment", "web", "--timeout=50s"], "successfully rolled out"),
+        (vec!["--context", "practice-viewer", "delete", "pod", "x"], "User \"viewer\" cannot delete resource \"pods\""),
+        (vec!["--context", "practice-team", "get", "pods", "-A"], "at the cluster scope"),
+        (vec!["--context", "practice-down", "get", "pods"], "refused"),
+    ] {
+        let said = kubectl(&args);
+        assert!(said.contains(words), "kubectl {args:?}: {said}");
+    }
+    // What kubectl makes and unmakes the dashboard shows.
+    choose(&mut screen, "hello-page");
+    screen.press("c");
+    until("a pod", || bare.pods().len() == 1);
+    let name = bare.pods()[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    screen.wait_for(&name);
+    kubectl(&["delete", "pod", &name, "--now"]);
+    screen.wait("the pod is gone", |text| text.contains("Proxy pods 0"));
+    screen.signal(rustix::process::Signal::TERM);
+    assert!(screen.wait_end().success());
+    bare.assert_untouched();
+}
+
 #[test]
 fn a_killed_program_leaves_nothing_for_long() {
     let bare = Bare::new();

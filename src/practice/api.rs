@@ -169,7 +169,7 @@ impl Call {
         };
         let ask = Ask { verb, group: self.kind.group, resource: &resource, namespace: &self.namespace };
         user.check(self.kind, &self.name, &ask)?;
-        let form = Form::wanted(request.headers());
+        let form = Form::wanted(request.headers(), self.kind);
         match (self.kind.plural, self.sub.as_str(), verb) {
             ("pods", "portforward", "create" | "get") => {
                 forward::answer(world, self.kind, self.key(), request, self.text("ports"))

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::answer::{Answer, Refusal, json as document};
 use super::kinds::Kind;
 use super::select::Selector;
+use super::table;
 use super::watch::Form;
 use super::world::{World, words};
 
@@ -33,6 +34,9 @@ pub(super) fn answer(
         let (namespace, name) = name(last);
         meta["continue"] = URL_SAFE_NO_PAD.encode(format!("{namespace}/{name}")).into();
         meta["remainingItemCount"] = left.into();
+    }
+    if form == Form::Table {
+        return Ok(document(200, &table::pods(page.into_iter().map(AsRef::as_ref), &meta)));
     }
     let items: Vec<Value> = page.into_iter().map(|object| form.item(object)).collect();
     let (list, api) = form.list(kind);

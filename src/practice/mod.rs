@@ -19,6 +19,7 @@ mod select;
 mod servers;
 mod spdy;
 mod store;
+mod table;
 #[cfg(test)]
 mod tests;
 mod users;

@@ -14,6 +14,7 @@ use super::answer::{Answer, Refusal, stream};
 use super::kinds::Kind;
 use super::select::Selector;
 use super::store::Change;
+use super::table;
 use super::world::World;
 
 /// Between two bookmarks (`apiserver/pkg/storage/cacher`).
@@ -31,14 +32,22 @@ pub(super) enum Form {
     Whole,
     /// `PartialObjectMetadata`
     Metadata,
+    /// `Table`, which only pods have here.
+    Table,
 }
 
 impl Form {
-    /// The first that the Accept header names.
-    pub(super) fn wanted(headers: &HeaderMap) -> Self {
+    /// The first that the Accept header names, and that there is.
+    pub(super) fn wanted(headers: &HeaderMap, kind: &Kind) -> Self {
         let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
         let first = accept.split(',').find(|part| part.contains("json")).unwrap_or_default();
-        if first.contains("as=PartialObjectMetadata") { Self::Metadata } else { Self::Whole }
+        if first.contains("as=PartialObjectMetadata") {
+            Self::Metadata
+        } else if first.contains("as=Table") && kind.plural == "pods" {
+            Self::Table
+        } else {
+            Self::Whole
+        }
     }
 
     /// An object by itself.
@@ -48,6 +57,10 @@ impl Form {
             Self::Metadata => json!({
                 "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"],
             }),
+            Self::Table => table::pods(
+                std::iter::once(object),
+                &json!({ "resourceVersion": object["metadata"]["resourceVersion"] }),
+            ),
         }
     }
 
@@ -64,7 +77,7 @@ impl Form {
     /// The kind and version of a list.
     pub(super) fn list(self, kind: &Kind) -> (String, String) {
         match self {
-            Self::Whole => (format!("{}List", kind.kind), kind.api_version()),
+            Self::Whole | Self::Table => (format!("{}List", kind.kind), kind.api_version()),
             Self::Metadata => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
         }
     }
