@@ -171,6 +171,21 @@ fn what_can_go_wrong_goes_wrong() {
     bare.assert_untouched();
 }
 
+/// Somebody whose rights end with their namespace: watched there alone, and through to a service of the cluster.
+#[test]
+fn a_team_works_in_its_own_namespace() {
+    let bare = Bare::new();
+    let mut screen = bare.start((120, 40), &[]);
+    screen.wait_for("hello-page");
+    choose(&mut screen, "team-page");
+    screen.press("\r");
+    let shown = screen.wait("a live forward", |text| local(text).is_some());
+    assert_eq!(story::get(&local(&shown).unwrap(), "/index.html"), b"hello from the vpc\n");
+    assert_eq!(bare.pods()[0]["metadata"]["namespace"], "shop");
+    quit(screen);
+    bare.assert_untouched();
+}
+
 #[test]
 fn targets_that_do_not_answer_say_why() {
     let bare = Bare::new();
