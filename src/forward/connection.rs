@@ -1,6 +1,5 @@
 //! One forwarded connection, from accept to its end.
 
-use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use super::Shared;
 use super::route::{self, Lease, Route};
 use super::supervise::{Line, Way};
 use crate::model::fault::{Fault, What};
-use crate::tunnel::Error;
+use crate::tunnel::{self, Error};
 
 /// How long a connection waits for a pod that is coming: pulling an image takes its time.
 const POD_PATIENCE: Duration = Duration::from_mins(2);
@@ -63,10 +62,12 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
         return Err(End::Failed(fault));
     }
     result.map_err(|error| failed(shared, &line, &error, relayed))?;
-    if silent {
-        // The target hung up without a word, and nothing was wrong. The local program may have done so too.
-        let _ = SockRef::from(&**local).shutdown(Shutdown::Write);
+    // A pod that is killed ends its connections in order: what it cut off would look whole. The forward has left it by
+    // then, for the cluster tells of the end a second before the node does.
+    if relayed && !shared.leads(&line) && !line.answers().await {
+        return Err(End::Failed(Fault::new(What::PodDeleted, &line.via.pod.name, "")));
     }
+    tunnel::end_in_order(local).await;
     Ok(())
 }
 

@@ -25,7 +25,7 @@ use crate::model::forward::{Counts, ForwardId, ForwardSpec, TunnelInfo, Via};
 use meter::Meter;
 use report::Reporter;
 pub use route::{Lease, Route};
-use supervise::Way;
+use supervise::{Line, Way};
 
 /// The most connections that one forward carries at a time. More wait in the kernel's queue: a runaway client must not
 /// take every descriptor of the program.
@@ -168,6 +168,11 @@ pub fn start<R: Route>(
 }
 
 impl<R: Route> Shared<R> {
+    /// Whether new connections go through this line.
+    fn leads(&self, line: &Arc<Line<R::Lease>>) -> bool {
+        matches!(&*self.ways.borrow(), Way::Through(way) if Arc::ptr_eq(way, line))
+    }
+
     /// Sends an event that must arrive, unless the forward is being closed.
     async fn tell(&self, event: ForwardEvent) {
         tokio::select! {
