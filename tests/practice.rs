@@ -194,12 +194,7 @@ fn targets_that_do_not_answer_say_why() {
         screen.wait_for("try-down");
         choose(&mut screen, target);
         screen.press("\r");
-        let shown = screen.wait("a live forward", |text| local(text).is_some());
-        let mut stream = TcpStream::connect(local(&shown).unwrap()).unwrap();
-        stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
-        let answer = stream.read(&mut [0; 8]).map_err(|error| error.kind());
-        assert!(matches!(answer, Ok(0) | Err(std::io::ErrorKind::ConnectionReset)), "{answer:?}");
-        screen.wait(words, |text| text.to_lowercase().contains(words));
+        story::fails_with(&mut screen, words);
         screen.press("4x");
         screen.wait_for("Forwards 0");
         show_all(&mut screen);
@@ -214,14 +209,12 @@ fn a_pod_ends_at_its_deadline_and_what_an_editor_writes_counts() {
     let mut screen = bare.start((120, 40), &[]);
     screen.wait_for("hello-page");
     let config = bare.dir().join("config.toml");
-    let short = "\n[[target]]\nname = \"zz\"\ncluster = \"practice\"\naddress = \"10.0.0.1:7\"\nttl = \"3s\"\n";
+    let short = "\n[[target]]\nname = \"zz\"\ncluster = \"practice\"\naddress = \"10.0.0.1:7\"\nttl = \"5s\"\n";
     fs::write(&config, fs::read_to_string(&config).unwrap() + short).unwrap();
     screen.wait_for("zz");
     choose(&mut screen, "zz");
-    screen.press("c");
-    screen
-        .wait("an expired pod", |text| text.lines().any(|line| line.contains("brow-zz-") && line.contains("expired")));
-    until("the cluster says so too", || bare.pods().iter().all(|pod| pod["status"]["reason"] == "DeadlineExceeded"));
+    let reason = |pod: &Value| pod["status"]["reason"].as_str().unwrap_or_default().to_owned();
+    story::runs_out(&mut screen, "brow-zz-", &|| bare.pods().iter().map(reason).collect());
     quit(screen);
     bare.assert_untouched();
 }

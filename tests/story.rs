@@ -3,8 +3,6 @@
 
 mod common;
 
-use std::io::Read;
-use std::net::TcpStream;
 use std::path::Path;
 
 use common::kube::{Namespace, kubeconfig, kubectl, try_kubectl, until};
@@ -86,12 +84,7 @@ fn one_key_does_it_all_and_the_address_leaves_no_trace() {
     screen.press("2\x1b");
     screen.wait_for("Targets 2");
     screen.press("/refused\r\r");
-    let shown = screen.wait("a live forward", |text| local(text).is_some());
-    let mut stream = TcpStream::connect(local(&shown).unwrap()).unwrap();
-    stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
-    let answer = stream.read(&mut [0; 8]).map_err(|error| error.kind());
-    assert!(matches!(answer, Ok(0) | Err(std::io::ErrorKind::ConnectionReset)), "{answer:?}");
-    screen.wait("the reason", |text| text.to_lowercase().contains("refused the connection"));
+    story::fails_with(&mut screen, "refused the connection");
     assert_no_trace(&admin, &namespace);
 
     screen.signal(rustix::process::Signal::TERM);
@@ -122,6 +115,21 @@ fn a_pod_dies_at_its_deadline_though_the_program_was_killed() {
     screen.wait_for("网页 web");
     screen.press("1\r");
     until("the expired pod is deleted", || namespace.pods().is_empty());
+    screen.press("q");
+    assert!(screen.wait_end().success());
+}
+
+#[test]
+fn a_pod_runs_out_on_the_screen() {
+    if kubeconfig("a_pod_runs_out_on_the_screen").is_none() {
+        return;
+    }
+    let namespace = Namespace::new("out");
+    let home = Home::new(&config(&namespace.0, "ttl = \"8s\"\n"));
+    let mut screen = Start::new(&home).kubeconfig(namespace.kubeconfig(&home)).size(120, 40).run();
+    screen.wait_for("网页 web");
+    let reason = |name: &String| kubectl(&["-n", &namespace.0, "get", "pod", name, "-o", "jsonpath={.status.reason}"]);
+    story::runs_out(&mut screen, "brow-web-", &|| namespace.pods().iter().map(reason).collect());
     screen.press("q");
     assert!(screen.wait_end().success());
 }

@@ -83,3 +83,21 @@ pub fn from_nothing_to_bytes_and_back(mut screen: Screen, stage: &Stage<'_>) {
     assert!(screen.given_back());
     assert!(TcpStream::connect(&address).is_err(), "the listener went with the program");
 }
+
+/// A forward to a target that cannot be reached, just asked for: it is live, its connections fail, and it says why.
+pub fn fails_with(screen: &mut Screen, words: &str) {
+    let shown = screen.wait("a live forward", |text| local(text).is_some());
+    let mut stream = TcpStream::connect(local(&shown).unwrap()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let answer = stream.read(&mut [0; 8]).map_err(|error| error.kind());
+    assert!(matches!(answer, Ok(0) | Err(std::io::ErrorKind::ConnectionReset)), "{answer:?}");
+    screen.wait(words, |text| text.to_lowercase().contains(words));
+}
+
+/// The chosen target's pod comes up, runs out on the screen, and is ended by the cluster, which says why.
+pub fn runs_out(screen: &mut Screen, pod: &str, reasons: &dyn Fn() -> Vec<String>) {
+    screen.press("c");
+    screen.wait("a ready pod", |text| countdown_of(text, pod).is_some());
+    screen.wait("an expired pod", |text| text.lines().any(|line| line.contains(pod) && line.contains("expired")));
+    until("the cluster says so too", || reasons() == ["DeadlineExceeded"]);
+}
