@@ -223,7 +223,7 @@ impl Model {
                 self.page = rows.max(1);
                 self.reach = reach;
             }
-            Action::Do(Command::QuitNow) => self.leave(self.settings.on_quit == OnQuit::Delete, out),
+            Action::Do(Command::QuitNow) => self.leave_unasked(out),
             Action::Do(command) => self.on_command(command, out),
             Action::Click { pane, row, double } => self.on_click(pane, row, double, out),
             Action::ClickColumn { pane, column } => self.sort_by(pane, column),
@@ -270,7 +270,7 @@ impl Model {
             Command::Undo => self.undo(out),
             Command::Reload => out.push(Effect::Reload),
             Command::Quit => self.ask_quit(out),
-            Command::QuitNow => self.leave(false, out),
+            Command::QuitNow => self.leave_unasked(out),
             Command::New => self.new_target(),
             Command::Accept
             | Command::ConnectCluster
@@ -468,27 +468,35 @@ impl Model {
     }
 
     /// Live pods that this run created.
-    fn our_pods(&self) -> Vec<PodKey> {
-        let live = |key: &&PodKey| self.pods.get(*key).is_none_or(|pod| !pod.is_over(self.time_at(&key.cluster)));
-        self.created.iter().filter(live).cloned().collect()
+    fn our_pods(&self) -> Vec<(PodKey, String)> {
+        let live = |key: &PodKey| self.pods.get(key).is_none_or(|pod| !pod.is_over(self.time_at(&key.cluster)));
+        self.created.iter().filter(|(key, _)| live(key)).map(|(key, uid)| (key.clone(), uid.clone())).collect()
     }
 
     fn ask_quit(&mut self, out: &mut Vec<Effect>) {
         let forwards = self.forwards.values().filter(|forward| forward.state != ForwardState::Failed).count();
-        let (pods, unsaved) = (self.our_pods().len(), self.unsaved.len());
+        let (pods, unsaved) = (self.our_pods().len() + self.requests.len(), self.unsaved.len());
         let ask = forwards > 0 || unsaved > 0 || (pods > 0 && self.settings.on_quit == OnQuit::Ask);
         if ask {
             self.ask(Question::Quit { forwards, pods, unsaved });
         } else {
-            self.leave(self.settings.on_quit == OnQuit::Delete, out);
+            self.leave_unasked(out);
         }
+    }
+
+    /// Ends the program as the settings say, where nobody is asked.
+    pub(super) fn leave_unasked(&mut self, out: &mut Vec<Effect>) {
+        self.leave(self.settings.on_quit == OnQuit::Delete, out);
     }
 
     /// Ends the program; the pods of this run are deleted or left to their TTL.
     pub(super) fn leave(&mut self, delete_pods: bool, out: &mut Vec<Effect>) {
-        if delete_pods || self.settings.on_quit == OnQuit::Delete {
-            for key in self.our_pods() {
-                self.kill(&key, out);
+        self.ending_pods = delete_pods;
+        if delete_pods {
+            for (key, uid) in self.our_pods() {
+                if !self.kill(&key, out) && !self.pods.contains_key(&key) {
+                    out.push(Effect::DeletePod { key, uid });
+                }
             }
         }
         for id in self.forwards.keys().copied().collect::<Vec<_>>() {

@@ -91,6 +91,8 @@ pub enum What {
     Tunnel,
     /// The config (or another file of ours) does not parse or says something impossible.
     ConfigBroken,
+    /// An environment variable says something impossible; it is ignored.
+    VariableBroken,
     /// A file cannot be read.
     FileUnreadable,
     /// A file cannot be written (read-only home, full disk).
@@ -144,14 +146,14 @@ impl Fault {
 
 impl What {
     /// Every kind, for tables that must name all.
-    pub const ALL: [Self; 42] = {
+    pub const ALL: [Self; 43] = {
         use What::{
             Admission, ApiProxy, ConfigBroken, ContainerConfig, ContextBroken, EditConflict, Evicted, FileUnreadable,
             FileUnwritable, Forbidden, ImagePull, Invalid, KubeconfigBroken, ListenFailed, NameTaken, NamespaceMissing,
             NoKubeconfig, NoPod, PluginFailed, PluginMissing, PodDeleted, PodExpired, PodFailed, PodSecurity,
             PortInUse, PortPrivileged, Quota, Server, TargetMissing, TargetRefused, TargetReset, TargetTimedOut,
             TargetUnreachable, TargetUnresolved, TimedOut, Tls, TtlTooLong, Tunnel, Unauthorized, UnknownContext,
-            Unreachable, Unschedulable,
+            Unreachable, Unschedulable, VariableBroken,
         };
         [
             NoKubeconfig,
@@ -190,6 +192,7 @@ impl What {
             TargetReset,
             Tunnel,
             ConfigBroken,
+            VariableBroken,
             FileUnreadable,
             FileUnwritable,
             EditConflict,

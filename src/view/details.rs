@@ -139,10 +139,7 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     facts.extend(forward.map(|forward| (scene.get("view.forward"), forwards::local(scene, forward))));
     let address = target.address.to_string();
     let next = (forward.is_none() && pod.is_none()).then(|| {
-        let port = match target.local_port {
-            0 => scene.model.ports.get(&target.name).copied(),
-            port => Some(port),
-        };
+        let port = scene.model.port_of(target);
         let key = if port.is_some() { "view.connect-does" } else { "view.connect-does-any" };
         let port = port.map(|port| port.to_string()).unwrap_or_default();
         let parts = [("place", place.as_str()), ("ttl", &ttl), ("port", &port), ("address", &address)];
@@ -162,7 +159,7 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
 fn of_pod<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Facts<'a> {
     let theme = scene.theme();
     let now = scene.model.time_at(&pod.key.cluster);
-    let phase = pods::phase_now(scene, pod, now);
+    let phase = scene.model.phase_of(pod);
     let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
     let mut head = vec![bold(scene, &pod.key.name), Span::raw("  ")];
     if phase.is_coming() {
