@@ -37,7 +37,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     let wish = rows.iter().map(|row| row.wish(scene)).max().unwrap_or_default();
     let beside = super::room(area, WIDE) >= wish;
     // All or none, so that the fields keep still when another gets the keys.
-    rows.iter_mut().for_each(|row| row.beside = beside);
+    for row in &mut rows {
+        row.beside = beside;
+    }
     let wide = super::room(area, if beside { wish } else { BELOW });
     let mut parts = Vec::new();
     for (at, row) in rows.iter().enumerate() {

@@ -35,7 +35,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
 
 /// The sections in as many columns as there is room for without cutting a line, and their widths; in a single column
 /// lines are wrapped.
-fn stacked<'a>(scene: Scene<'a>, inner: Rect) -> (Vec<Vec<Line<'a>>>, Vec<u16>) {
+fn stacked(scene: Scene<'_>, inner: Rect) -> (Vec<Vec<Line<'_>>>, Vec<u16>) {
     for across in (2..=ACROSS).rev() {
         let stacks = stack(scene, across.into(), inner.height.into(), u16::MAX);
         let widths: Vec<u16> =
