@@ -167,7 +167,7 @@ impl App {
                 },
             };
             for effect in news.map(|news| self.model.update(news)).into_iter().flatten() {
-                if matches!(effect, Effect::Audit(_) | Effect::DeletePod { .. }) {
+                if matches!(effect, Effect::Audit(_) | Effect::DeletePod { .. } | Effect::PodsUntil { .. }) {
                     self.effects.run(effect);
                 }
             }

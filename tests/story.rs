@@ -110,10 +110,9 @@ fn a_pod_dies_at_its_deadline_though_the_program_was_killed() {
     let reason = || kubectl(&["-n", &namespace.0, "get", "pod", &name, "-o", "jsonpath={.status.reason}"]);
     until("Kubernetes ends the pod", || reason() == "DeadlineExceeded");
 
-    // The next start finds what the last one left behind, and clears it away.
+    // The next start finds what the last one left behind, and clears it away: no key is pressed.
     let mut screen = Start::new(&home).kubeconfig(&kubeconfig).size(120, 40).run();
     screen.wait_for("网页 web");
-    screen.press("1\r");
     until("the expired pod is deleted", || namespace.pods().is_empty());
     screen.press("q");
     assert!(screen.wait_end().success());
@@ -131,6 +130,28 @@ fn a_pod_runs_out_on_the_screen() {
     let reason = |name: &String| kubectl(&["-n", &namespace.0, "get", "pod", name, "-o", "jsonpath={.status.reason}"]);
     story::runs_out(&mut screen, "brow-web-", &|| namespace.pods().iter().map(reason).collect());
     screen.press("q");
+    assert!(screen.wait_end().success());
+}
+
+#[test]
+fn a_pod_left_by_a_crash_is_on_the_next_screen() {
+    if kubeconfig("a_pod_left_by_a_crash_is_on_the_next_screen").is_none() {
+        return;
+    }
+    let namespace = Namespace::new("left");
+    let home = Home::new(&config(&namespace.0, ""));
+    let kubeconfig = namespace.kubeconfig(&home);
+    let start = || Start::new(&home).kubeconfig(&kubeconfig).size(120, 40).run();
+    let mut screen = start();
+    screen.wait_for("网页 web");
+    screen.press("c");
+    screen.wait("a ready pod", |text| countdown(text).is_some());
+    screen.signal(rustix::process::Signal::KILL);
+    screen.wait_end();
+
+    let mut screen = start();
+    screen.wait("the pod, though no key was pressed", |text| countdown(text).is_some());
+    screen.signal(rustix::process::Signal::TERM);
     assert!(screen.wait_end().success());
 }
 
@@ -190,4 +211,26 @@ fn rights_are_shown_as_they_are() {
     screen.press("q");
     assert!(screen.wait_end().success());
     assert!(try_kubectl(&["get", "ns"]).is_ok(), "nothing happened to the cluster");
+}
+
+#[test]
+fn quitting_at_once_deletes_even_a_pod_that_is_still_being_created() {
+    if kubeconfig("quitting_at_once_deletes_even_a_pod_that_is_still_being_created").is_none() {
+        return;
+    }
+    let namespace = Namespace::new("quit");
+    let home = Home::new(&config(&namespace.0, ""));
+    let kubeconfig = namespace.kubeconfig(&home);
+    let mut screen = Start::new(&home).kubeconfig(&kubeconfig).size(120, 40).run();
+    screen.wait_for("网页 web");
+    screen.press("cq");
+    screen.wait_for("Quit and delete pods");
+    screen.press("\x1b[C\x1b[C\r");
+    assert!(screen.wait_end().success());
+    until("the pod is gone", || namespace.pods().is_empty());
+    let audit: String = std::fs::read_dir(home.path().join(".local/state/brow/audit"))
+        .unwrap()
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    assert!(audit.contains("create-pod") && audit.contains("delete-pod"), "{audit}");
 }

@@ -133,6 +133,8 @@ impl Effects {
             Effect::Save(edits) => self.store.send(Order::Save(edits)),
             Effect::Reload => self.store.send(Order::Reload),
             Effect::Remember { target, port } => self.store.send(Order::Remember { target, port }),
+            Effect::PodsUntil { cluster, until } => self.store.send(Order::PodsUntil { cluster, until }),
+            Effect::PodsGone { cluster, at } => self.store.send(Order::PodsGone { cluster, at }),
             Effect::LegacyOffered => self.store.send(Order::LegacyOffered),
             Effect::Audit(entry) => self.store.send(Order::Audit(entry)),
             Effect::Copy(_) | Effect::CopyFault(_) | Effect::CopyEntries(_) | Effect::Quit => {}

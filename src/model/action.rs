@@ -320,8 +320,7 @@ impl Model {
                 let fault = self.cluster_list.selected().and_then(|name| self.cluster(name)?.fault.clone());
                 match (fault, command) {
                     (Some(fault), Command::Copy) => out.push(Effect::CopyFault(Box::new(fault))),
-                    (Some(fault), _) => self.dialogs.push(Dialog::Fault(fault)),
-                    (None, _) => return false,
+                    (fault, _) => self.show_fault(fault, self.cluster_list.selected().cloned()),
                 }
             }
             _ => return false,
@@ -352,10 +351,8 @@ impl Model {
             Command::Copy => self.copy_locals(out),
             Command::Describe => {
                 let target = self.target_list.selected().and_then(|name| self.target(name));
-                match target.and_then(|target| self.fault_of_target(target)).cloned() {
-                    Some(fault) => self.dialogs.push(Dialog::Fault(fault)),
-                    None => return false,
-                }
+                let fault = target.and_then(|target| self.fault_of_target(target)).cloned();
+                self.show_fault(fault, target.map(|target| target.name.clone()));
             }
             _ => return false,
         }
@@ -428,15 +425,22 @@ impl Model {
             }
             Command::Copy => self.copy_locals(out),
             Command::Describe | Command::Accept => {
-                let fault = self.forward_list.selected().and_then(|id| self.forwards.get(id)?.fault.clone());
-                match fault {
-                    Some(fault) => self.dialogs.push(Dialog::Fault(fault)),
-                    None => return false,
-                }
+                let forward = self.forward_list.selected().and_then(|id| self.forwards.get(id));
+                let name = forward.map(|forward| forward.spec.target.clone());
+                self.show_fault(forward.and_then(|forward| forward.fault.clone()), name);
             }
             _ => return false,
         }
         true
+    }
+
+    /// Shows in full what is wrong with the selected row, which is called `name`.
+    fn show_fault(&mut self, fault: Option<Fault>, name: Option<String>) {
+        match (fault, name) {
+            (Some(fault), _) => self.dialogs.push(Dialog::Fault(fault)),
+            (None, Some(name)) => self.note(Grade::Info, Happening::NothingWrong, name, ""),
+            (None, None) => self.nothing_selected(),
+        }
     }
 
     /// Copies the local addresses of the chosen forwards (or of the chosen targets' forwards), a line each.
@@ -452,7 +456,11 @@ impl Model {
         let locals: Vec<String> =
             ids.iter().filter_map(|id| self.forwards.get(id)).map(super::forward::Forward::local).collect();
         if locals.is_empty() {
-            return self.nothing_selected();
+            let targets = if self.focus.pane == Pane::Targets { self.target_list.chosen() } else { Vec::new() };
+            if targets.is_empty() {
+                return self.nothing_selected();
+            }
+            return self.note(Grade::Info, Happening::NotForwarded, targets.join(", "), "");
         }
         self.note(Grade::Info, Happening::Copied, locals.join(", "), "");
         out.push(Effect::Copy(locals.join("\n")));

@@ -124,7 +124,9 @@ impl Model {
                 ForwardColumn::State => a.state.cmp(&b.state),
                 ForwardColumn::Connections => (x.counts.open, x.counts.total).cmp(&(y.counts.open, y.counts.total)),
                 ForwardColumn::Up => x.counts.up.cmp(&y.counts.up),
+                ForwardColumn::UpRate => x.up_rate.cmp(&y.up_rate),
                 ForwardColumn::Down => x.counts.down.cmp(&y.counts.down),
+                ForwardColumn::DownRate => x.down_rate.cmp(&y.down_rate),
                 ForwardColumn::Activity => (x.up_rate + x.down_rate).cmp(&(y.up_rate + y.down_rate)),
                 ForwardColumn::Fault => a.fault.is_some().cmp(&b.fault.is_some()),
             }

@@ -149,6 +149,7 @@ impl Model {
                 self.kubeconfig_fault = None;
                 self.clusters = contexts.into_iter().map(Cluster::from).collect();
                 self.connect_wished(out);
+                self.connect_left(out);
             }
             Err(fault) => {
                 self.kubeconfig_fault = Some(fault.clone());
@@ -231,6 +232,7 @@ impl Model {
             cluster.rtt = None;
             self.pods.retain(|key, _| key.cluster != name);
             out.push(Effect::Disconnect { cluster: name.to_owned() });
+            self.audit_cluster("disconnect-cluster", name, None, out);
             self.note(Grade::Info, Happening::ClusterLetGo, name, "");
         }
     }
@@ -245,19 +247,27 @@ impl Model {
                 cluster.skew = skew;
                 let new = cluster.version.as_ref() != Some(&version);
                 cluster.version = Some(version.clone());
+                let first = cluster.link == Link::Connecting;
                 if matches!(cluster.link, Link::Connecting | Link::Unauthorized | Link::Unreachable) {
                     cluster.link = Link::Ready;
                     cluster.fault = None;
                     self.note(Grade::Good, Happening::ClusterReady, name, version);
                 }
+                if first {
+                    self.audit_cluster("connect-cluster", name, None, out);
+                }
                 self.unarranged |= new;
             }
             ClusterEvent::Failed { link, fault } => {
+                let first = cluster.link == Link::Connecting && cluster.fault.is_none();
                 cluster.link = link;
                 let new = cluster.fault.as_ref().map(|old| old.what) != Some(fault.what);
                 cluster.fault = Some(fault.clone());
                 if link != Link::Ready {
                     cluster.rtt = None;
+                }
+                if first {
+                    self.audit_cluster("connect-cluster", name, Some(fault.what), out);
                 }
                 if new {
                     self.fail(fault);
@@ -305,6 +315,7 @@ impl Model {
                 }
                 self.on_listed(name, namespace.as_deref(), pods, out);
                 self.clean_in(name, Whose::Mine, out);
+                self.forget_left(out);
                 self.settle_forwards(name, out);
             }
             ClusterEvent::Applied(pod) => self.on_applied(*pod, out),

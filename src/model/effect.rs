@@ -89,6 +89,20 @@ pub enum Effect {
         /// The port.
         port: u16,
     },
+    /// Remember that pods of ours may live in a cluster.
+    PodsUntil {
+        /// The context.
+        cluster: String,
+        /// When the last TTL is up.
+        until: DateTime<Utc>,
+    },
+    /// Remember that no pod of ours is left in a cluster, unless another instance has made one since.
+    PodsGone {
+        /// The context.
+        cluster: String,
+        /// When that was found.
+        at: DateTime<Utc>,
+    },
     /// Remember that the older tool's targets were offered.
     LegacyOffered,
     /// Write a line of the audit log.
@@ -122,6 +136,8 @@ impl Effect {
             | Self::Save(_)
             | Self::Reload
             | Self::Remember { .. }
+            | Self::PodsUntil { .. }
+            | Self::PodsGone { .. }
             | Self::LegacyOffered
             | Self::Audit(_) => false,
         }
@@ -133,6 +149,8 @@ impl Effect {
 pub enum TargetEdit {
     /// A new target.
     Add(Target),
+    /// A target of the older tool.
+    Import(Target),
     /// A target becomes another (perhaps under another name). Only what differs between the two is changed in the
     /// file, so that what somebody else changed meanwhile stays.
     Replace {
@@ -152,9 +170,11 @@ pub enum TargetEdit {
 pub struct AuditEntry {
     /// When.
     pub at: DateTime<Utc>,
-    /// What was done: `create-pod`, `delete-pod`, `open-forward`, `close-forward`, `save-targets`.
+    /// What was done: `create-pod`, `delete-pod`; `open-forward`, `restart-forward`, `close-forward`; `add-target`,
+    /// `edit-target`, `rename-target`, `delete-target`, `restore-target`, `import-targets`; `connect-cluster`,
+    /// `disconnect-cluster`.
     pub action: &'static str,
-    /// To what: a pod's or target's name.
+    /// To what: a pod's, target's or context's name; for a renaming, both names.
     pub thing: String,
     /// The context, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -213,6 +213,10 @@ pub struct Loaded {
     pub targets: Vec<Target>,
     /// Local ports that targets without one of their own had last.
     pub ports: Vec<(String, u16)>,
+    /// What pods of renamed targets still carry: the target's name now, by cluster and label.
+    pub renamed: BTreeMap<(String, String), String>,
+    /// Clusters in which pods of earlier runs may live, with when the last TTL is up.
+    pub pods_until: BTreeMap<String, DateTime<Utc>>,
     /// Where the config is, for messages.
     pub path: String,
     /// Whether the file exists.

@@ -145,6 +145,11 @@ impl Fault {
 }
 
 impl What {
+    /// Whether the file contradicts an edit, which is then over; other faults of a save keep all its edits waiting.
+    pub fn ends_an_edit(self) -> bool {
+        matches!(self, Self::EditConflict | Self::NameTaken | Self::TtlTooLong)
+    }
+
     /// Every kind, for tables that must name all.
     pub const ALL: [Self; 43] = {
         use What::{

@@ -596,6 +596,8 @@ impl Model {
         let (spec, via) = (forward.spec.clone(), forward.via.clone());
         let cluster = spec.place.cluster.clone();
         self.unarranged = true;
+        let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));
+        self.audit("restart-forward", &spec.target, place, None, out);
         out.push(Effect::OpenForward { spec, via });
         if self.need(&cluster, out) {
             self.settle_forwards(&cluster, out);

@@ -149,7 +149,7 @@ columns! {
 }
 columns! {
     /// Columns of the forwards pane.
-    ForwardColumn { Local = "local", Target = "target", Pod = "pod", State = "state", Connections = "connections", Up = "up", Down = "down", Activity = "activity", Fault = "fault" } default Local
+    ForwardColumn { Local = "local", Target = "target", Pod = "pod", State = "state", Connections = "connections", Up = "up", UpRate = "up-rate", Down = "down", DownRate = "down-rate", Activity = "activity", Fault = "fault" } default Local
 }
 
 #[cfg(test)]

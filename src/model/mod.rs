@@ -5,6 +5,7 @@
 pub mod action;
 pub mod address;
 mod arrange;
+mod audit;
 mod browse;
 pub mod cluster;
 pub mod dialog;
@@ -15,9 +16,11 @@ mod filter;
 pub mod focus;
 mod form;
 pub mod forward;
+mod leftovers;
 pub mod list;
 pub mod log;
 pub mod proxy;
+pub mod renamed;
 pub mod settings;
 pub mod target;
 pub mod ttl;
@@ -68,6 +71,8 @@ pub struct Model {
     pub targets: Vec<Target>,
     /// Names of targets that are reachable now, as of the last arrangement.
     pub live: BTreeSet<String>,
+    /// What pods of renamed targets still carry: the target's name now, by cluster and label.
+    pub renamed: BTreeMap<(String, String), String>,
     /// Targets deleted in this run, last one last.
     pub deleted: Vec<Vec<Target>>,
     /// Proxy pods of the connected clusters.
@@ -80,6 +85,8 @@ pub struct Model {
     pub created: BTreeMap<PodKey, String>,
     /// The program is ending, and the pods of this run with it: also those that are still being created.
     pub ending_pods: bool,
+    /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
+    pub pods_until: BTreeMap<String, DateTime<Utc>>,
     /// Pods that are being deleted on our order, with the phase they had.
     pub killing: BTreeMap<PodKey, Phase>,
     /// Forwards, in the order of opening.
@@ -131,12 +138,14 @@ impl Model {
             kubeconfig_fault: None,
             targets: Vec::new(),
             live: BTreeSet::new(),
+            renamed: BTreeMap::new(),
             deleted: Vec::new(),
             pods: BTreeMap::new(),
             requests: BTreeMap::new(),
             refused: BTreeMap::new(),
             created: BTreeMap::new(),
             ending_pods: false,
+            pods_until: BTreeMap::new(),
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),
             ports: BTreeMap::new(),

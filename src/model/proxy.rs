@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Model;
 use super::address::Address;
 use super::dialog::Dialog;
-use super::effect::{AuditEntry, Effect};
+use super::effect::Effect;
 use super::event::PodEvent;
 use super::fault::{Fault, What};
 use super::log::{Grade, Happening};
@@ -33,7 +33,8 @@ pub struct ProxyPod {
     pub key: PodKey,
     /// Its uid: a pod of the same name may follow it.
     pub uid: String,
-    /// The value of its `brow/target` label, to match with the targets.
+    /// The value of its `brow/target` label, to match with the targets; for one of a renamed target, what the label
+    /// would be now.
     pub target_label: String,
     /// The target's name as a person wrote it (annotation), else the label.
     pub target: String,
@@ -376,6 +377,7 @@ impl Model {
         match result {
             Ok(pod) => {
                 self.created.insert(pod.key.clone(), pod.uid.clone());
+                self.may_leave(&request.cluster, request.ttl, out);
                 self.audit("create-pod", &pod.key.name, place, None, out);
                 self.note(Grade::Info, Happening::PodCreated, &pod.key.name, &pod.key.cluster);
                 if self.ending_pods {
@@ -424,6 +426,7 @@ impl Model {
         if self.killing.contains_key(&pod.key) && !pod.phase.is_over() {
             pod.phase = Phase::Terminating;
         }
+        self.read_label(&mut pod);
         let key = pod.key.clone();
         let (phase, mine) = (pod.phase, pod.owner == self.me && !self.is_twin(&pod));
         let fault = pod.fault.clone();
@@ -486,24 +489,5 @@ impl Model {
         }
         let what = if pod.phase == Phase::Expired { What::PodExpired } else { What::PodDeleted };
         self.leave_pod(key, Some(&Fault::new(what, &key.name, "")), out);
-    }
-
-    /// Writes a line of the audit log.
-    pub(super) fn audit(
-        &self,
-        action: &'static str,
-        thing: &str,
-        place: Option<(&str, &str)>,
-        fault: Option<What>,
-        out: &mut Vec<Effect>,
-    ) {
-        out.push(Effect::Audit(AuditEntry {
-            at: self.now,
-            action,
-            thing: thing.to_owned(),
-            cluster: place.map(|(cluster, _)| cluster.to_owned()),
-            namespace: place.map(|(_, namespace)| namespace.to_owned()),
-            fault,
-        }));
     }
 }

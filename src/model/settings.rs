@@ -8,7 +8,7 @@ use super::Model;
 use super::dialog::{Dialog, Question};
 use super::effect::{Effect, TargetEdit};
 use super::event::{Loaded, StoreEvent};
-use super::fault::{Fault, What};
+use super::fault::Fault;
 use super::log::{Entry, Grade, Happening};
 use super::ttl::Ttl;
 
@@ -233,13 +233,15 @@ impl Model {
                 self.fail(fault);
             }
             StoreEvent::Saved => {
-                self.saving.pop_front();
+                let edits = self.saving.pop_front().unwrap_or_default();
+                self.audit_edits(&edits, None, out);
             }
             StoreEvent::NotSaved(fault) => {
                 let edits = self.saving.pop_front().unwrap_or_default();
+                self.audit_edits(&edits, Some(&fault), out);
                 // An edit that the file contradicts is over, and the targets come as they are now. Others are kept in
                 // memory and tried again when the file is read again: nothing a person typed is lost.
-                if !matches!(fault.what, What::EditConflict | What::NameTaken | What::TtlTooLong) {
+                if !fault.what.ends_an_edit() {
                     self.unsaved.extend(edits);
                 }
                 self.fail(fault);
@@ -259,12 +261,14 @@ impl Model {
         self.config_path = loaded.path;
         self.settings = loaded.settings;
         let before = std::mem::replace(&mut self.targets, loaded.targets);
+        self.remember_renamed(loaded.renamed);
         self.ports.extend(loaded.ports);
         let under_way: Vec<TargetEdit> = self.saving.iter().flatten().cloned().collect();
         let unsaved = std::mem::take(&mut self.unsaved);
         for edit in under_way.iter().chain(&unsaved) {
             self.apply(edit);
         }
+        self.find_renamed(&before);
         if !unsaved.is_empty() {
             self.save(unsaved, out);
         }
@@ -272,7 +276,11 @@ impl Model {
             self.note(Grade::Info, Happening::ConfigRead, self.config_path.clone(), "");
         }
         self.show_ignored(loaded.ignored);
+        self.remember_left(loaded.pods_until, out);
         self.connect_wished(out);
+        if !again {
+            self.connect_left(out);
+        }
         let clusters: Vec<String> = self.clusters.iter().map(|cluster| cluster.name.clone()).collect();
         for cluster in clusters {
             self.widen(&cluster, out);
@@ -306,7 +314,7 @@ impl Model {
     /// Takes imported targets over, except those whose name is taken.
     pub(super) fn import(&mut self, targets: Vec<super::target::Target>, out: &mut Vec<Effect>) {
         let new: Vec<TargetEdit> =
-            targets.into_iter().filter(|target| self.target(&target.name).is_none()).map(TargetEdit::Add).collect();
+            targets.into_iter().filter(|target| self.target(&target.name).is_none()).map(TargetEdit::Import).collect();
         for edit in &new {
             self.apply(edit);
         }

@@ -253,43 +253,26 @@ impl Model {
     pub(super) fn apply(&mut self, edit: &TargetEdit) {
         self.unarranged = true;
         match edit {
-            TargetEdit::Add(target) | TargetEdit::Restore(target) => {
+            TargetEdit::Add(target) | TargetEdit::Import(target) | TargetEdit::Restore(target) => {
                 if self.target(&target.name).is_none() {
                     self.targets.push(target.clone());
                 }
             }
             TargetEdit::Replace { was, target } => {
                 let name = &was.name;
+                self.take_over(was, target);
                 if let Some(old) = self.targets.iter_mut().find(|old| old.name == *name) {
                     old.clone_from(target);
                 } else {
                     self.targets.push(target.clone());
-                }
-                if *name != target.name {
-                    for forward in self.forwards.values_mut().filter(|forward| forward.spec.target == *name) {
-                        forward.spec.target.clone_from(&target.name);
-                    }
-                    if let Some(port) = self.ports.remove(name) {
-                        self.ports.insert(target.name.clone(), port);
-                    }
                 }
             }
             TargetEdit::Remove(was) => self.targets.retain(|target| target.name != was.name),
         }
     }
 
-    /// Sends edits to the store and to the audit log.
+    /// Sends edits to the store. The audit log hears of them with the answer.
     pub(super) fn save(&mut self, edits: Vec<TargetEdit>, out: &mut Vec<Effect>) {
-        let names: Vec<&str> = edits
-            .iter()
-            .map(|edit| match edit {
-                TargetEdit::Add(target) | TargetEdit::Restore(target) | TargetEdit::Remove(target) => {
-                    target.name.as_str()
-                }
-                TargetEdit::Replace { was, .. } => was.name.as_str(),
-            })
-            .collect();
-        self.audit("save-targets", &names.join(", "), None, None, out);
         self.saving.push_back(edits.clone());
         out.push(Effect::Save(edits));
     }

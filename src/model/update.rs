@@ -50,6 +50,7 @@ impl Model {
         if now - self.cleaned >= CLEAN_EVERY {
             self.cleaned = now;
             self.clean(super::proxy::Whose::Mine, out);
+            self.forget_left(out);
         }
     }
 

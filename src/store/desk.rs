@@ -89,6 +89,19 @@ impl Desk {
                 let result = state::change(&self.paths.state_dir, |state| _ = state.ports.insert(target, port));
                 self.trouble(result)
             }
+            Order::PodsUntil { cluster, until } => {
+                let result = state::change(&self.paths.state_dir, |state| {
+                    let known = state.pods_until.entry(cluster).or_insert(until);
+                    *known = until.max(*known);
+                });
+                self.trouble(result)
+            }
+            Order::PodsGone { cluster, at } => {
+                let result = state::change(&self.paths.state_dir, |state| {
+                    state.pods_until.retain(|name, until| *name != cluster || *until > at);
+                });
+                self.trouble(result)
+            }
             Order::LegacyOffered => {
                 let result = state::change(&self.paths.state_dir, |state| state.legacy_offered = true);
                 self.trouble(result)
@@ -115,7 +128,7 @@ impl Desk {
         let before = self.seen.clone();
         match self.write(edits) {
             Ok(Written { news, refused: None }) => {
-                let trouble = self.rename_ports(edits);
+                let trouble = self.remember(edits);
                 // In this order: as long as an edit counts as under way, it is put on top of what is read.
                 [StoreEvent::Saved].into_iter().chain(news.then(|| self.tell())).chain(trouble).collect()
             }
@@ -129,22 +142,14 @@ impl Desk {
         }
     }
 
-    /// Remembers ports under the new names of their targets.
-    fn rename_ports(&mut self, edits: &[TargetEdit]) -> Vec<StoreEvent> {
-        let renamed = |edit: &TargetEdit| match edit {
-            TargetEdit::Replace { was, target } if was.name != target.name => {
-                Some((was.name.clone(), target.name.clone()))
-            }
-            TargetEdit::Replace { .. } | TargetEdit::Add(_) | TargetEdit::Remove(_) | TargetEdit::Restore(_) => None,
-        };
-        let names: Vec<(String, String)> = edits.iter().filter_map(renamed).collect();
-        if names.is_empty() {
-            return Vec::new();
-        }
+    /// Has what is remembered follow what became of the targets.
+    fn remember(&mut self, edits: &[TargetEdit]) -> Vec<StoreEvent> {
         let result = state::change(&self.paths.state_dir, |state| {
-            for (old, new) in names {
-                if let Some(port) = state.ports.remove(&old) {
-                    state.ports.insert(new, port);
+            for edit in edits {
+                match edit {
+                    TargetEdit::Replace { was, target } => state.replace(was, target),
+                    TargetEdit::Remove(target) => state.forget(&target.name),
+                    TargetEdit::Add(_) | TargetEdit::Import(_) | TargetEdit::Restore(_) => {}
                 }
             }
         });

@@ -38,11 +38,14 @@ fn interpret(paths: &Paths, text: Option<&str>) -> Result<Loaded, Fault> {
     let wish = std::env::var_os(TTL_VARIABLE).map(|value| value.to_string_lossy().into_owned());
     let ignored = apply_ttl(&mut config.settings, wish.as_deref()).err();
     // Forgotten ports are no reason not to start; a state that cannot be written is told when it is written.
-    let ports = state::load(&paths.state_dir).unwrap_or_default().ports;
+    let state = state::load(&paths.state_dir).unwrap_or_default();
+    let renamed = state.renamed.into_iter().map(|earlier| ((earlier.cluster, earlier.label), earlier.name)).collect();
     Ok(Loaded {
         settings: config.settings,
         targets: config.targets,
-        ports: ports.into_iter().collect(),
+        ports: state.ports.into_iter().collect(),
+        renamed,
+        pods_until: state.pods_until,
         path: paths.config.display().to_string(),
         exists: text.is_some(),
         ignored,

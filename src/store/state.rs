@@ -1,11 +1,14 @@
-//! What is remembered between runs: local ports that targets got, and whether the older tool's targets were offered.
+//! What is remembered between runs: local ports that targets got, what renamed targets were called, where pods
+//! may have been left, and whether the older tool's targets were offered.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::model::fault::Fault;
+use crate::model::target::Target;
 
 use super::disk::{self, Locked};
 
@@ -15,11 +18,55 @@ use super::disk::{self, Locked};
 pub struct State {
     /// The local port that a target without one of its own had last.
     pub ports: BTreeMap<String, u16>,
+    /// Clusters in which pods of ours may live, with when the last TTL is up.
+    pub pods_until: BTreeMap<String, DateTime<Utc>>,
+    /// Renamings whose pods may still live, oldest first.
+    pub renamed: Vec<Renamed>,
     /// Whether the older tool's targets were offered.
     pub legacy_offered: bool,
     /// What a newer version remembers.
     #[serde(flatten)]
     pub others: BTreeMap<String, serde_json::Value>,
+}
+
+/// A target's renaming, as its pods see it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renamed {
+    /// The context.
+    pub cluster: String,
+    /// The label that pods made before it carry.
+    pub label: String,
+    /// What the target is called now.
+    pub name: String,
+}
+
+/// How many renamings are remembered.
+const RENAMED: usize = 100;
+
+impl State {
+    /// A target is another now: what is remembered of it goes along.
+    pub fn replace(&mut self, was: &Target, target: &Target) {
+        if was.name != target.name
+            && let Some(port) = self.ports.remove(&was.name)
+        {
+            self.ports.insert(target.name.clone(), port);
+        }
+        for earlier in self.renamed.iter_mut().filter(|earlier| earlier.name == was.name) {
+            earlier.name.clone_from(&target.name);
+        }
+        let (cluster, label) = (was.cluster.clone(), was.label());
+        if cluster == target.cluster && label != target.label() {
+            self.renamed.retain(|earlier| (&earlier.cluster, &earlier.label) != (&cluster, &label));
+            self.renamed.push(Renamed { cluster, label, name: target.name.clone() });
+            self.renamed.drain(..self.renamed.len().saturating_sub(RENAMED));
+        }
+    }
+
+    /// A target is no more, and nothing of it is remembered.
+    pub fn forget(&mut self, name: &str) {
+        self.ports.remove(name);
+        self.renamed.retain(|earlier| earlier.name != name);
+    }
 }
 
 fn file(dir: &Path) -> PathBuf {

@@ -199,11 +199,33 @@ async fn modes_are_tight_and_kept() {
     // A new name takes the port along.
     let to = target("z");
     brow.save(&[TargetEdit::Replace { was: Box::new(target("a")), target: to }]).await;
+    brow.save(&[TargetEdit::Replace { was: Box::new(target("b")), target: target("y") }]).await;
+    let noon: chrono::DateTime<chrono::Utc> = "2026-01-02T12:00:00Z".parse().unwrap();
+    let until = |cluster: &str, hours: i64| {
+        let until = noon + chrono::TimeDelta::hours(hours);
+        Order::PodsUntil { cluster: cluster.to_owned(), until }
+    };
+    // The latest counts, and nobody declares a pod gone that another instance made since.
+    for order in [until("dev", 3), until("dev", 1), until("prod", 1)] {
+        brow.store.send(order);
+    }
+    for cluster in ["dev", "prod"] {
+        let at = noon + chrono::TimeDelta::hours(2);
+        brow.store.send(Order::PodsGone { cluster: cluster.to_owned(), at });
+    }
+    // What is no more is forgotten.
+    brow.store.send(Order::Remember { target: "y".to_owned(), port: 4001 });
+    brow.save(&[TargetEdit::Remove(target("y"))]).await;
     let (paths, home) = (brow.paths.clone(), brow.home.take());
     brow.end().await;
     assert_eq!(mode(&paths.state_dir), 0o700);
     assert_eq!(mode(&paths.state_dir.join("state.json")), 0o600);
-    assert_eq!(load(&paths).unwrap().ports, [("z".to_owned(), 4000)]);
+    let loaded = load(&paths).unwrap();
+    assert_eq!(loaded.ports, [("z".to_owned(), 4000)]);
+    let left: Vec<_> = loaded.pods_until.into_iter().collect();
+    assert_eq!(left, [("dev".to_owned(), noon + chrono::TimeDelta::hours(3))]);
+    let former = (("dev".to_owned(), "a".to_owned()), "z".to_owned());
+    assert_eq!(loaded.renamed.into_iter().collect::<Vec<_>>(), [former]);
     drop(home);
 }
 

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
@@ -28,6 +29,20 @@ pub enum Order {
         target: String,
         /// The port.
         port: u16,
+    },
+    /// Remember that pods of ours may live in a cluster.
+    PodsUntil {
+        /// The context.
+        cluster: String,
+        /// When the last TTL is up.
+        until: DateTime<Utc>,
+    },
+    /// Remember that no pod of ours is left in a cluster, unless one may still live by what another instance wrote.
+    PodsGone {
+        /// The context.
+        cluster: String,
+        /// When that was found.
+        at: DateTime<Utc>,
     },
     /// Remember that the older tool's targets were offered.
     LegacyOffered,

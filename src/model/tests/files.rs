@@ -1,6 +1,7 @@
 //! The config: read, broken, saved, not saved.
 
 use super::super::dialog::{Dialog, Question};
+use super::super::effect::TargetEdit;
 use super::*;
 
 fn loaded(targets: Vec<Target>) -> Event {
@@ -102,4 +103,74 @@ fn a_variable_that_makes_no_sense_is_told_once_and_takes_no_targets_away() {
     press(&mut model, Command::Cancel);
     load(&mut model);
     assert!(model.dialogs.is_empty(), "it was told");
+}
+
+/// Action, thing and fault of the audit lines among effects.
+fn audited(effects: &[Effect]) -> Vec<(&str, &str, Option<What>)> {
+    let line = |effect| match effect {
+        Effect::Audit(entry) => Some((entry.action, entry.thing.as_str(), entry.fault)),
+        _ => None,
+    };
+    effects.iter().filter_map(line).collect()
+}
+
+#[test]
+fn each_change_of_a_target_is_audited_by_its_name_and_with_its_outcome() {
+    let edit = |was: &str, now: &str| TargetEdit::Replace {
+        was: Box::new(target(was, "dev")),
+        target: Target { local_port: 5, ..target(now, "dev") },
+    };
+    let edits = [
+        (TargetEdit::Add(target("a", "dev")), "add-target", "a"),
+        (TargetEdit::Import(target("b", "dev")), "import-targets", "b"),
+        (edit("mysql", "mysql"), "edit-target", "mysql"),
+        (edit("redis", "cache"), "rename-target", "redis -> cache"),
+        (TargetEdit::Remove(target("a", "dev")), "delete-target", "a"),
+        (TargetEdit::Restore(target("a", "dev")), "restore-target", "a"),
+    ];
+    for (edit, action, thing) in edits {
+        for fault in [None, Some(What::FileUnwritable), Some(What::NameTaken)] {
+            let mut model = model();
+            let mut out = Vec::new();
+            model.save(vec![edit.clone()], &mut out);
+            assert_eq!(audited(&out), [], "not before it is known");
+            let answer = match fault {
+                None => StoreEvent::Saved,
+                Some(what) => StoreEvent::NotSaved(Fault::new(what, "config.toml", "")),
+            };
+            let effects = model.update(Event::Store(answer));
+            assert_eq!(audited(&effects), [(action, thing, fault)]);
+        }
+    }
+    // Of several only the one that is refused was not made.
+    let mut model = model();
+    let all = ["x", "y"].map(|name| TargetEdit::Add(target(name, "dev")));
+    model.save(all.to_vec(), &mut Vec::new());
+    let effects = model.update(Event::Store(StoreEvent::NotSaved(Fault::new(What::NameTaken, "y", ""))));
+    assert_eq!(audited(&effects), [("add-target", "x", None), ("add-target", "y", Some(What::NameTaken))]);
+}
+
+#[test]
+fn connections_and_restarts_are_audited() {
+    let mut model = model();
+    model.focus.pane = Pane::Clusters;
+    assert_eq!(audited(&press(&mut model, Command::ConnectCluster)), [], "not before it is known");
+    let effects = on_dev(&mut model, answered());
+    assert_eq!(audited(&effects), [("connect-cluster", "dev", None)]);
+    assert_eq!(audited(&on_dev(&mut model, answered())), [], "a probe is no connection");
+    let effects = press(&mut model, Command::DisconnectCluster);
+    assert_eq!(audited(&effects), [("disconnect-cluster", "dev", None)]);
+    press(&mut model, Command::ConnectCluster);
+    let failed = || ClusterEvent::Failed { link: Link::Unreachable, fault: Fault::new(What::TimedOut, "dev", "") };
+    let effects = on_dev(&mut model, failed());
+    assert_eq!(audited(&effects), [("connect-cluster", "dev", Some(What::TimedOut))]);
+    assert_eq!(audited(&on_dev(&mut model, failed())), []);
+
+    model.focus.pane = Pane::Targets;
+    press(&mut model, Command::Forward);
+    let id = *model.forwards.keys().next().unwrap();
+    let mut out = Vec::new();
+    model.restart_forward(id, None, &mut out);
+    let name = model.forwards[&id].spec.target.clone();
+    assert_eq!(audited(&out)[0], ("restart-forward", name.as_str(), None));
 }

@@ -1,6 +1,7 @@
 //! Proxy pods: asked for, watched, counted down, killed, cleaned.
 
 use super::super::dialog::{Dialog, Question};
+use super::super::effect::TargetEdit;
 use super::*;
 
 #[test]
@@ -34,7 +35,9 @@ fn a_ttl_can_be_given_for_one_creation_and_has_a_ceiling() {
 }
 
 fn set_field(model: &mut Model, text: &str) {
-    let Some(Dialog::AskTtl { field, .. }) = model.dialogs.last_mut() else { panic!("no field") };
+    let Some(Dialog::AskTtl { field, .. } | Dialog::Rename { field, .. }) = model.dialogs.last_mut() else {
+        panic!("no field")
+    };
     *field = super::super::dialog::Field::new(text);
 }
 
@@ -184,4 +187,102 @@ fn a_pod_seen_through_two_contexts_has_one_row() {
     let effects = at(&mut model, 60);
     let deleted = |e: &Effect| matches!(e, Effect::DeletePod { key, .. } if *key == own);
     assert_eq!(effects.iter().filter(|e| deleted(e)).count(), 1);
+}
+
+fn select(model: &mut Model, name: &str) {
+    model.target_list.wanted = Some(name.to_owned());
+    model.unarranged = true;
+    model.arrange();
+    assert_eq!(model.target_list.selected().map(String::as_str), Some(name));
+}
+
+/// Gives `mysql` the name `db`, from the keyboard.
+fn rename(model: &mut Model) {
+    model.focus.pane = Pane::Targets;
+    select(model, "mysql");
+    press(model, Command::Rename);
+    set_field(model, "db");
+    press(model, Command::Accept);
+    assert!(model.target("db").is_some() && model.target("mysql").is_none());
+}
+
+#[test]
+fn a_renamed_target_keeps_its_pods_and_forwards() {
+    for in_file in [false, true] {
+        let mut model = connected();
+        select(&mut model, "mysql");
+        let request = requests(&press(&mut model, Command::Forward)).remove(0);
+        let pod = ready(&created(&mut model, &request, 1));
+        if in_file {
+            let targets = vec![target("db", "dev"), target("redis", "dev"), target("far", "prod")];
+            let loaded = Loaded { targets, path: "c".into(), exists: true, ..Loaded::default() };
+            model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
+        } else {
+            rename(&mut model);
+        }
+        // Made under the old name, ready under the new one; the label stays as the cluster has it.
+        let effects = applied(&mut model, pod.clone());
+        assert!(matches!(effects[..], [Effect::Point { via: Some(_), .. }]), "{effects:?}");
+        assert!(model.is_live("db"));
+        assert_eq!(model.target_of_pod(&model.pods[&pod.key]).unwrap().name, "db");
+        model.focus.pane = Pane::Targets;
+        select(&mut model, "db");
+        assert!(requests(&press(&mut model, Command::Create)).iter().all(|asked| asked.target == "db"));
+        assert!(requests(&press(&mut model, Command::Forward)).is_empty(), "it is forwarded already");
+        // A new target of the old name does not lose its own pods to the renamed one.
+        let edit = TargetEdit::Add(target("mysql", "dev"));
+        model.apply(&edit);
+        applied(&mut model, ProxyPod { uid: "other".into(), ..pod.clone() });
+        assert_eq!(model.target_of_pod(&model.pods[&pod.key]).unwrap().name, "mysql");
+    }
+}
+
+#[test]
+fn what_an_earlier_run_renamed_still_has_its_pods() {
+    let mut model = connected();
+    let renamed = [(("dev".to_owned(), "mysql".to_owned()), "db".to_owned())].into();
+    let loaded = Loaded { targets: vec![target("db", "dev")], renamed, path: "c".into(), ..Loaded::default() };
+    let mut first = Model::new(noon(), ME);
+    first.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
+    select(&mut model, "mysql");
+    let request = requests(&press(&mut model, Command::Create)).remove(0);
+    let pod = ready(&pod(&request, 1, Phase::Pending));
+    first.on_applied(pod.clone(), &mut Vec::new());
+    assert_eq!(first.target_of_pod(&first.pods[&pod.key]).unwrap().name, "db");
+}
+
+#[test]
+fn a_start_looks_where_pods_may_have_been_left_until_none_is() {
+    let mut model = connected();
+    select(&mut model, "mysql");
+    let request = requests(&press(&mut model, Command::Create)).remove(0);
+    let result = Ok(Box::new(pod(&request, 1, Phase::Pending)));
+    let effects = model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
+    let until = noon() + TimeDelta::seconds(Ttl::DEFAULT.secs().into());
+    assert!(effects.contains(&Effect::PodsUntil { cluster: "dev".to_owned(), until }), "{effects:?}");
+
+    // The next start, long after.
+    let later = until + TimeDelta::hours(1);
+    let mut model = Model::new(later, ME);
+    let left = [("dev", until), ("unknown", until), ("prod", until - TimeDelta::days(30))];
+    let pods_until = left.map(|(name, until)| (name.to_owned(), until)).into();
+    let loaded = Loaded { targets: vec![target("mysql", "dev")], pods_until, path: "c".into(), ..Loaded::default() };
+    let effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded.clone()))));
+    assert_eq!(effects, [Effect::PodsGone { cluster: "prod".to_owned(), at: later }]);
+    let effects = model.update(Event::Contexts(Ok(vec![context("dev"), context("prod")])));
+    assert!(matches!(&effects[..], [Effect::Connect { cluster, .. }] if cluster == "dev"), "{effects:?}");
+    let expired = ProxyPod { phase: Phase::Expired, started: Some(noon()), ..pod(&request, 1, Phase::Pending) };
+    let effects = on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: vec![expired.clone()] });
+    assert!(matches!(&effects[..], [Effect::DeletePod { .. }]), "{effects:?}");
+    on_dev(&mut model, ClusterEvent::Gone { key: expired.key.clone(), uid: expired.uid.clone() });
+    let effects = model.update(Event::Tick { now: later + TimeDelta::seconds(61), samples: Vec::new() });
+    let gone = Effect::PodsGone { cluster: "dev".to_owned(), at: later + TimeDelta::seconds(61) };
+    assert!(effects.contains(&gone), "{effects:?}");
+
+    // Who let the cluster go is not connected again by a change of the config.
+    model.focus.pane = Pane::Clusters;
+    model.arrange();
+    press(&mut model, Command::DisconnectCluster);
+    let effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Connect { .. })), "{effects:?}");
 }

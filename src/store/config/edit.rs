@@ -41,7 +41,7 @@ pub fn apply(path: &Path, text: &str, edit: &TargetEdit, removed: &mut Vec<Remov
     let document = super::document(path, text)?.into_mut();
     let mut editor = Editor { document, targets, max_ttl: settings.max_ttl, removed };
     match edit {
-        TargetEdit::Add(target) => editor.add(target),
+        TargetEdit::Add(target) | TargetEdit::Import(target) => editor.add(target),
         TargetEdit::Replace { was, target } => editor.replace(was, target),
         TargetEdit::Remove(was) => editor.remove(was),
         TargetEdit::Restore(target) => editor.restore(target),

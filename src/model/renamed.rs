@@ -1,0 +1,90 @@
+//! Targets under a new name: their forwards, ports and pods stay theirs.
+//!
+//! A pod's label comes from the name its target had when it was made, and stays. So it is read anew: a pod counts as
+//! one of the target that its label's owner is called now.
+
+use std::collections::BTreeMap;
+
+use super::Model;
+use super::proxy::ProxyPod;
+use super::target::Target;
+
+impl Model {
+    /// A target becomes another: what is kept under its name goes along.
+    pub(super) fn take_over(&mut self, was: &Target, target: &Target) {
+        let (old, new) = (was.label(), target.label());
+        let carried = was.cluster == target.cluster && old != new;
+        if was.name != target.name {
+            for forward in self.forwards.values_mut().filter(|forward| forward.spec.target == was.name) {
+                forward.spec.target.clone_from(&target.name);
+                if carried {
+                    forward.spec.place.label.clone_from(&new);
+                }
+            }
+            for asked in self.requests.values_mut().filter(|asked| asked.target == was.name) {
+                asked.target.clone_from(&target.name);
+            }
+            for name in self.renamed.values_mut().filter(|name| **name == was.name) {
+                name.clone_from(&target.name);
+            }
+            if let Some(port) = self.ports.remove(&was.name) {
+                self.ports.insert(target.name.clone(), port);
+            }
+            if let Some(fault) = self.refused.remove(&was.name) {
+                self.refused.insert(target.name.clone(), fault);
+            }
+        }
+        if carried {
+            self.renamed.insert((target.cluster.clone(), old.clone()), target.name.clone());
+            let carriers = self.pods.values_mut().filter(|pod| pod.key.cluster == target.cluster);
+            for pod in carriers.filter(|pod| pod.target_label == old) {
+                pod.target_label.clone_from(&new);
+                if pod.owner == self.me {
+                    pod.target.clone_from(&target.name);
+                }
+            }
+        }
+    }
+
+    /// Targets read from the file again: one that went while one to the same place came has another name now.
+    pub(super) fn find_renamed(&mut self, before: &[Target]) {
+        let gone: Vec<&Target> = before.iter().filter(|was| self.target(&was.name).is_none()).collect();
+        let known = |name: &str| before.iter().any(|was| was.name == name);
+        let new: Vec<Target> = self.targets.iter().filter(|target| !known(&target.name)).cloned().collect();
+        let same = |was: &Target, target: &Target| {
+            (&was.cluster, &was.namespace, &was.address) == (&target.cluster, &target.namespace, &target.address)
+        };
+        for was in &gone {
+            let mut here = new.iter().filter(|target| same(was, target));
+            // Of two that could be it, neither is taken for it.
+            if let (Some(target), None) = (here.next(), here.next())
+                && gone.iter().filter(|other| same(other, target)).count() == 1
+            {
+                self.take_over(was, target);
+            }
+        }
+    }
+
+    /// Has a pod's label say which target it is one of now. A target that bears the label itself comes first.
+    pub(super) fn read_label(&self, pod: &mut ProxyPod) {
+        let Some(name) = self.renamed.get(&(pod.key.cluster.clone(), pod.target_label.clone())) else {
+            return;
+        };
+        let mut here = self.targets.iter().filter(|target| target.cluster == pod.key.cluster);
+        if !here.any(|target| target.label() == pod.target_label)
+            && let Some(target) = self.target(name)
+        {
+            pod.target_label = target.label();
+            if pod.owner == self.me {
+                pod.target.clone_from(&target.name);
+            }
+        }
+    }
+
+    /// Takes what earlier runs renamed.
+    pub(super) fn remember_renamed(&mut self, earlier: BTreeMap<(String, String), String>) {
+        for (label, name) in earlier {
+            self.renamed.entry(label).or_insert(name);
+        }
+    }
+}
