@@ -14,9 +14,10 @@
 //! | [`forward`] | listeners on this machine and what keeps them going | `model`, `tunnel` |
 //! | [`store`] | config, state, audit log, imports; one writer | `model` |
 //! | [`term`] | the terminal, taken and given back | nothing of ours |
+//! | [`practice`] | a Kubernetes API of our own on loopback, to practise on | `tunnel` (its frames) |
 //! | [`effects`] | effects become tasks | `model`, `cluster`, `proxy`, `tunnel`, `forward`, `store` |
 //! | [`app`] | the loop | `model`, `text`, `view`, `keymap`, `term`, `effects` |
-//! | [`cli`] | the command line | `app`, `model`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy` |
+//! | [`cli`] | the command line | `app`, `model`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `practice` |
 
 pub mod app;
 pub mod cli;
@@ -25,6 +26,7 @@ pub mod effects;
 pub mod forward;
 pub mod keymap;
 pub mod model;
+pub mod practice;
 pub mod proxy;
 pub mod store;
 pub mod term;

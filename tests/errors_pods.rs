@@ -3,7 +3,6 @@
 
 mod common;
 
-use std::io::Write;
 use std::path::Path;
 
 use common::arrange::{FakeApi, Kubeconfig, quit, says, status, wait_dialog, wait_says};

@@ -4,7 +4,6 @@
 
 mod common;
 
-use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 

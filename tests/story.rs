@@ -3,14 +3,12 @@
 
 mod common;
 
-use std::io::Read;
-use std::net::TcpStream;
 use std::path::Path;
 
 use common::kube::{Namespace, kubeconfig, kubectl, try_kubectl, until};
+use common::story::{self, Stage, countdown_of};
 use common::through::{get, live};
 use common::{Home, Start};
-use sha2::{Digest, Sha256};
 
 /// Where the test cluster's private network has its servers.
 const VPC: &str = "10.99.0.10";
@@ -23,10 +21,7 @@ fn config(namespace: &str, more: &str) -> String {
 
 /// Seconds left of the ready pod, as the pane shows them.
 fn countdown(screen: &str) -> Option<u32> {
-    let line = screen.lines().find(|line| line.contains("brow-web-") && line.contains("● ready"))?;
-    let words = line.split(|c: char| !(c.is_ascii_digit() || c == ':'));
-    let (minutes, seconds) = words.filter_map(|word| word.split_once(':')).next_back()?;
-    Some(minutes.parse::<u32>().ok()? * 60 + seconds.parse::<u32>().ok()?)
+    countdown_of(screen, "brow-web-")
 }
 
 #[test]
@@ -37,39 +32,15 @@ fn from_nothing_to_bytes_and_back() {
     let namespace = Namespace::new("story");
     let home = Home::new(&config(&namespace.0, ""));
     let kubeconfig = namespace.kubeconfig(&home);
-    let mut screen = Start::new(&home).kubeconfig(kubeconfig).size(120, 40).run();
-    screen.wait_for("网页 web");
-    assert!(screen.text().contains("idle"), "nothing is connected at start:\n{}", screen.text());
-
-    screen.press("c");
-    let shown = screen.wait("a ready pod with a countdown", |text| countdown(text).is_some());
-    let first = countdown(&shown).unwrap();
-    assert!((1_700..=1_800).contains(&first), "{first}");
-    screen.wait("the countdown moves", |text| countdown(text).is_some_and(|left| left < first));
-
-    screen.press("f");
-    let shown = screen.wait("a live forward", |text| live(text).is_some());
-    let address = live(&shown).unwrap();
-    let through = get(&address, "/1m").unwrap();
-    let page = get(&address, "/index.html").unwrap();
-    assert_eq!(through.len(), 1 << 20);
-    assert_eq!(Sha256::digest(&through), Sha256::digest(get(&format!("{VPC}:8080"), "/1m").unwrap()));
-    assert_eq!(page, b"hello from the vpc\n");
-    screen.wait_for("0/2");
-    assert_eq!(namespace.pods().len(), 1, "one pod serves both");
-
-    screen.press("3x");
-    screen.wait_for("Kill");
-    screen.press("\x1b[C\r");
-    until("the pod is gone", || namespace.pods().is_empty());
-    screen.wait_for("no pod");
-
-    screen.press("q");
-    screen.wait_for("Quit");
-    screen.press("\x1b[C\r");
-    assert!(screen.wait_end().success());
-    assert!(screen.given_back());
-    assert!(TcpStream::connect(&address).is_err(), "the listener went with the program");
+    let screen = Start::new(&home).kubeconfig(kubeconfig).size(120, 40).run();
+    let stage = Stage {
+        target: "网页 web",
+        choose: "",
+        pod: "brow-web-",
+        pods: &|| namespace.pods().len(),
+        mebibyte: &|| get(&format!("{VPC}:8080"), "/1m").unwrap(),
+    };
+    story::from_nothing_to_bytes_and_back(screen, &stage);
 }
 
 /// Looks for the target's address in everything that the cluster keeps about a namespace.
@@ -114,12 +85,7 @@ fn one_key_does_it_all_and_the_address_leaves_no_trace() {
     screen.press("2\x1b");
     screen.wait_for("Targets 2");
     screen.press("/refused\r\r");
-    let shown = screen.wait("a live forward", |text| live(text).is_some());
-    let mut stream = TcpStream::connect(live(&shown).unwrap()).unwrap();
-    stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
-    let answer = stream.read(&mut [0; 8]).map_err(|error| error.kind());
-    assert!(matches!(answer, Ok(0) | Err(std::io::ErrorKind::ConnectionReset)), "{answer:?}");
-    screen.wait("the reason", |text| text.to_lowercase().contains("refused the connection"));
+    story::fails_with(&mut screen, "refused the connection");
     assert_no_trace(&admin, &namespace);
 
     screen.signal(rustix::process::Signal::TERM);
@@ -149,6 +115,21 @@ fn a_pod_dies_at_its_deadline_though_the_program_was_killed() {
     let mut screen = Start::new(&home).kubeconfig(&kubeconfig).size(120, 40).run();
     screen.wait_for("网页 web");
     until("the expired pod is deleted", || namespace.pods().is_empty());
+    screen.press("q");
+    assert!(screen.wait_end().success());
+}
+
+#[test]
+fn a_pod_runs_out_on_the_screen() {
+    if kubeconfig("a_pod_runs_out_on_the_screen").is_none() {
+        return;
+    }
+    let namespace = Namespace::new("out");
+    let home = Home::new(&config(&namespace.0, "ttl = \"8s\"\n"));
+    let mut screen = Start::new(&home).kubeconfig(namespace.kubeconfig(&home)).size(120, 40).run();
+    screen.wait_for("网页 web");
+    let reason = |name: &String| kubectl(&["-n", &namespace.0, "get", "pod", name, "-o", "jsonpath={.status.reason}"]);
+    story::runs_out(&mut screen, "brow-web-", &|| namespace.pods().iter().map(reason).collect());
     screen.press("q");
     assert!(screen.wait_end().success());
 }

@@ -16,10 +16,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("forward", &["model", "tunnel"]),
     ("store", &["model"]),
     ("term", &[]),
+    // The frames of the tunnel, from their other end.
+    ("practice", &["tunnel"]),
     ("effects", &["model", "cluster", "proxy", "tunnel", "forward", "store"]),
     ("app", &["model", "text", "view", "keymap", "term", "effects"]),
     // Starting the loop means reading what it starts from.
-    ("cli", &["app", "model", "text", "view", "term", "effects", "store", "cluster", "proxy"]),
+    ("cli", &["app", "model", "text", "view", "term", "effects", "store", "cluster", "proxy", "practice"]),
     ("lib", &[]),
     ("main", &["cli"]),
 ];

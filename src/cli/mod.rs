@@ -13,6 +13,8 @@ use crate::cluster::Clusters;
 use crate::effects::Effects;
 use crate::model::Model;
 use crate::model::event::{Event, StoreEvent};
+use crate::model::fault::Fault;
+use crate::practice::Practice;
 use crate::proxy;
 use crate::store::{self, Paths};
 use crate::term::{self, Term};
@@ -31,6 +33,9 @@ pub struct Args {
     kubeconfig: Option<PathBuf>,
     #[arg(long, value_name = "FILE", help = "Config to use instead of $BROW_CONFIG or ~/.config/brow/config.toml")]
     config: Option<PathBuf>,
+    /// Open a practice cluster that lives in this program alone; nothing of yours is read or written
+    #[arg(long, conflicts_with_all = ["kubeconfig", "config"])]
+    practice: bool,
 }
 
 /// Parses the command line and does what it says; the exit code is 0, or 1 where something stopped the program.
@@ -50,14 +55,31 @@ pub fn run() -> eyre::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn dashboard(args: Args) -> eyre::Result<()> {
+/// Runs the dashboard, over a practice cluster where that is wished for; it ends with the dashboard, however that ended.
+async fn dashboard(mut args: Args) -> eyre::Result<()> {
+    if !args.practice {
+        let paths = Paths::find(args.config.take());
+        return over(args, paths).await;
+    }
+    let practice = Practice::start().await.wrap_err("the practice cluster could not be started")?;
+    args.kubeconfig = Some(practice.kubeconfig());
+    let (config, state_dir) = (practice.config(), practice.state());
+    // Nobody has used the older tool here.
+    let legacy = state_dir.join("none");
+    let ended = over(args, Ok(Paths { config, state_dir, legacy })).await;
+    practice.end().await.wrap_err("the practice cluster's files could not be removed")?;
+    ended
+}
+
+async fn over(args: Args, paths: Result<Paths, Fault>) -> eyre::Result<()> {
     let surroundings = surroundings();
     let text = Text::new(Text::locale(&surroundings.locale));
     let spoken = |fault| eyre::eyre!(text.fault(&fault).in_full());
     let me = proxy::owner();
     let mut model = Model::new(Utc::now(), me.clone());
 
-    let paths = Paths::find(args.config).map_err(spoken)?;
+    model.practice = args.practice;
+    let paths = paths.map_err(spoken)?;
     let first = match store::load(&paths) {
         Ok(loaded) => StoreEvent::Loaded(Box::new(loaded)),
         Err(fault) => StoreEvent::Broken(fault),

@@ -144,9 +144,12 @@ impl Clusters {
         let broken = |words| Fault::new(What::ContextBroken, context, words);
         inner.check_user(context).map_err(broken)?;
         let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-        let config = Config::from_custom_kubeconfig(inner.kubeconfig.clone(), &options)
+        let mut config = Config::from_custom_kubeconfig(inner.kubeconfig.clone(), &options)
             .await
             .map_err(|error| broken(fault::chain(&error)))?;
+        if self.server(context).1.is_none() {
+            config.proxy_url = None;
+        }
         let before = slot.stderr.as_ref().map_or(0, Stderr::length);
         // An exec plugin runs in here, and takes the time it takes.
         let result = tokio::task::spawn_blocking(move || connector::client(&config))
@@ -185,13 +188,16 @@ impl Clusters {
         let inner = self.inner();
         let (_, cluster) = inner.entries(context);
         let proxy = cluster.and_then(|cluster| cluster.proxy_url.clone()).filter(|proxy| !proxy.is_empty());
+        let server = cluster.and_then(|cluster| cluster.server.clone()).unwrap_or_default();
         let proxy = proxy.or_else(|| {
-            // As kube's config reads them.
+            // As kube's config reads them; but no environment's proxy leads to this machine itself, as for kubectl
+            // (Go's net/http, ProxyFromEnvironment).
             ["HTTPS_PROXY", "https_proxy"]
                 .into_iter()
+                .filter(|_| !is_loopback(&server))
                 .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
         });
-        (cluster.and_then(|cluster| cluster.server.clone()).unwrap_or_default(), proxy.map(|url| without_login(&url)))
+        (server, proxy.map(|url| without_login(&url)))
     }
 }
 
@@ -229,6 +235,14 @@ impl Slot {
         let words: Vec<&str> = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).collect();
         Fault { what, detail: words.join("\n"), ..fault }
     }
+}
+
+/// Whether a server is on this machine.
+fn is_loopback(server: &str) -> bool {
+    let uri = server.parse::<http::Uri>().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// A URL without user and password.

@@ -50,6 +50,8 @@ pub struct Model {
     pub now: DateTime<Utc>,
     /// Who we are to the clusters: `user@host`, the value of the `brow/owner` annotation.
     pub me: String,
+    /// Whether all this is the practice cluster's.
+    pub practice: bool,
     /// What the config says.
     pub settings: Settings,
     /// Where the config is.
@@ -126,6 +128,7 @@ impl Model {
         Self {
             now,
             me: me.into(),
+            practice: false,
             settings: Settings::default(),
             config_path: String::new(),
             config_fault: None,

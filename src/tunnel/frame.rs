@@ -8,10 +8,10 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// The longest payload that a frame can announce: its length has 24 bits.
-pub(super) const MAX_PAYLOAD: usize = (1 << 24) - 1;
+pub(crate) const MAX_PAYLOAD: usize = (1 << 24) - 1;
 
 /// The length of every frame's head: stream or type, then flags and length.
-pub(super) const HEAD: usize = 8;
+pub(crate) const HEAD: usize = 8;
 
 const CONTROL: u32 = 1 << 31;
 const VERSION: u32 = 3;
@@ -27,7 +27,7 @@ const WINDOW_UPDATE: u16 = 9;
 
 /// Why a stream is reset (SPDY/3, 2.6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Status {
+pub(crate) enum Status {
     /// The opener refuses a stream that the peer opened.
     Refused = 3,
     /// The opener needs the stream no longer.
@@ -36,7 +36,7 @@ pub(super) enum Status {
 
 /// A frame, or for DATA a piece of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Frame {
+pub(crate) enum Frame {
     /// A piece of a stream's bytes; `fin` with the last piece of the stream's last frame.
     Data { stream: u32, bytes: Bytes, fin: bool },
     /// The peer opens a stream: in port-forwarding only clients do.
@@ -59,7 +59,7 @@ pub(super) enum Frame {
 
 /// The peer broke a rule of the framing; nothing after it can be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Violation {
+pub(crate) enum Violation {
     /// A control frame of another version: most likely not SPDY at all.
     #[error("a control frame of SPDY version {0}")]
     Version(u32),
@@ -73,7 +73,7 @@ pub(super) enum Violation {
 
 /// Takes a byte stream apart into frames.
 #[derive(Debug, Default)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     /// The head and the fixed fields of the frame at hand.
     kept: [u8; HEAD + FIELDS],
     filled: usize,
@@ -106,7 +106,7 @@ enum State {
 
 impl Decoder {
     /// The next frame in `input`, which is consumed as far as it was used. `None` means that all of it was.
-    pub(super) fn next(&mut self, input: &mut Bytes) -> Result<Option<Frame>, Violation> {
+    pub(crate) fn next(&mut self, input: &mut Bytes) -> Result<Option<Frame>, Violation> {
         loop {
             match self.state {
                 State::Head => {
@@ -223,7 +223,7 @@ impl Decoder {
 }
 
 /// The head of a DATA frame. `length` must not be above [`MAX_PAYLOAD`].
-pub(super) fn data_head(stream: u32, length: usize, fin: bool) -> [u8; HEAD] {
+pub(crate) fn data_head(stream: u32, length: usize, fin: bool) -> [u8; HEAD] {
     debug_assert!(length <= MAX_PAYLOAD);
     let length = u32::try_from(length & MAX_PAYLOAD).unwrap_or_default() | if fin { FIN } else { 0 };
     let mut head = [0; HEAD];
@@ -239,7 +239,7 @@ fn control(out: &mut BytesMut, kind: u16, fin: bool, length: usize) {
 
 /// `SYN_STREAM` with the highest priority (0). The servers' queues are ordered by priority, and the bytes that follow
 /// the opening have priority 0: an opening of lower priority would be overtaken by them, and they would be dropped.
-pub(super) fn syn_stream(out: &mut BytesMut, stream: u32, fin: bool, block: &[u8]) {
+pub(crate) fn syn_stream(out: &mut BytesMut, stream: u32, fin: bool, block: &[u8]) {
     control(out, SYN_STREAM, fin, 10 + block.len());
     out.put_u32(stream);
     out.put_u32(0);
@@ -247,15 +247,22 @@ pub(super) fn syn_stream(out: &mut BytesMut, stream: u32, fin: bool, block: &[u8
     out.put_slice(block);
 }
 
+/// `SYN_REPLY`, as a server takes a stream.
+pub(crate) fn syn_reply(out: &mut BytesMut, stream: u32, block: &[u8]) {
+    control(out, SYN_REPLY, false, 4 + block.len());
+    out.put_u32(stream);
+    out.put_slice(block);
+}
+
 /// `RST_STREAM`.
-pub(super) fn reset(out: &mut BytesMut, stream: u32, status: Status) {
+pub(crate) fn reset(out: &mut BytesMut, stream: u32, status: Status) {
     control(out, RST_STREAM, false, 8);
     out.put_u32(stream);
     out.put_u32(status as u32);
 }
 
 /// PING: ours are odd.
-pub(super) fn ping(out: &mut BytesMut, id: u32) {
+pub(crate) fn ping(out: &mut BytesMut, id: u32) {
     control(out, PING, false, 4);
     out.put_u32(id);
 }

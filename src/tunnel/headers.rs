@@ -18,13 +18,13 @@ const SYNC: [u8; 5] = [0, 0, 0, 0xff, 0xff];
 
 /// The sending half of a connection's compression context.
 #[derive(Debug, Default)]
-pub(super) struct Blocks {
+pub(crate) struct Blocks {
     begun: bool,
 }
 
 impl Blocks {
     /// Encodes one header block. Names must be in lower case; a pair's length is well below 64 KiB.
-    pub(super) fn encode(&mut self, headers: &[(&str, &str)]) -> BytesMut {
+    pub(crate) fn encode(&mut self, headers: &[(&str, &str)]) -> BytesMut {
         let mut plain = BytesMut::with_capacity(128);
         plain.put_u32(u32::try_from(headers.len()).unwrap_or_default());
         for text in headers.iter().flat_map(|(name, value)| [name, value]) {

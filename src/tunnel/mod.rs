@@ -20,8 +20,8 @@
 
 mod dial;
 mod error;
-mod frame;
-mod headers;
+pub(crate) mod frame;
+pub(crate) mod headers;
 mod health;
 mod lease;
 mod manage;

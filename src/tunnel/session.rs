@@ -154,7 +154,9 @@ impl Session {
     pub(super) fn is_open(&self) -> bool {
         let streams = lock(&self.streams);
         let taken = self.protocol == Protocol::V4 && self.live() > 0;
-        streams.closed.is_none() && !streams.going_away && !taken && streams.next < u32::MAX / 4
+        // A tunnel that is being ended closes only when its task gets its turn.
+        let ending = self.cancel.is_cancelled();
+        streams.closed.is_none() && !ending && !streams.going_away && !taken && streams.next < u32::MAX / 4
     }
 
     /// Whether a new stream would do well here.

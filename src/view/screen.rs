@@ -18,6 +18,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         return;
     }
     let model = scene.model;
+    let area = if model.practice { practice(frame, scene, area) } else { area };
     let rows = [
         model.cluster_list.order.len(),
         model.target_list.order.len(),
@@ -31,9 +32,21 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     strip::draw(frame, scene, state, parts.strip);
     bottom::draw(frame, scene, parts.bottom);
     if let Some(dialog) = model.dialogs.last() {
-        recede(frame, scene, parts.bottom);
+        recede(frame, scene, Rect { height: area.height - parts.bottom.height, ..area });
         dialogs::draw(frame, scene, state, dialog, Rect { height: area.height - 1, ..area });
     }
+}
+
+/// The first line says that all this is practice; what is left for the rest.
+fn practice(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) -> Rect {
+    let line = Rect { height: 1, ..area };
+    // What fits: the whole sentence, or the word alone.
+    let words = ["view.practice", "view.practice-short"].map(|key| scene.text().get(key).to_owned());
+    let fits = words.iter().find(|words| width(words) + 2 <= area.width).unwrap_or(&words[1]);
+    let style = scene.theme().warn.add_modifier(Modifier::REVERSED);
+    frame.buffer_mut().set_style(line, style);
+    put(frame.buffer_mut(), area.x + 1, area.y, area.width.saturating_sub(2), fits, style);
+    Rect { y: area.y + 1, height: area.height - 1, ..area }
 }
 
 /// Whether a dialog has the keys.
@@ -41,9 +54,8 @@ pub(super) fn has_dialog(scene: Scene<'_>) -> bool {
     !scene.model.dialogs.is_empty()
 }
 
-/// What lies under a dialog stands back; the bottom line, which has the dialog's keys, does not.
-fn recede(frame: &mut Frame<'_>, scene: Scene<'_>, bottom: Rect) {
-    let area = Rect { height: bottom.y, ..frame.area() };
+/// What lies under a dialog stands back; the bottom line, which has the dialog's keys, does not, nor the line that says that this is practice.
+fn recede(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
     let style = if scene.theme().colored {
         scene.theme().faint.remove_modifier(Modifier::all())
     } else {

@@ -4,6 +4,7 @@
 
 pub mod arrange;
 pub mod kube;
+pub mod story;
 pub mod through;
 
 use std::io::{Read, Write};

@@ -107,13 +107,11 @@ fn a_variable_that_makes_no_sense_is_told_once_and_takes_no_targets_away() {
 
 /// Action, thing and fault of the audit lines among effects.
 fn audited(effects: &[Effect]) -> Vec<(&str, &str, Option<What>)> {
-    let mut lines = Vec::new();
-    for effect in effects {
-        if let Effect::Audit(entry) = effect {
-            lines.push((entry.action, entry.thing.as_str(), entry.fault));
-        }
-    }
-    lines
+    let lines = effects.iter().filter_map(|effect| match effect {
+        Effect::Audit(entry) => Some((entry.action, entry.thing.as_str(), entry.fault)),
+        _ => None,
+    });
+    lines.collect()
 }
 
 #[test]

@@ -11,6 +11,9 @@ use crate::view::{Look, Theme, ViewState, draw};
 /// A model for each way in which the screen is divided.
 fn models() -> Vec<Model> {
     let mut models = vec![Model::new(super::fixture::now(), "a@b"), focused(busy(), Pane::Forwards)];
+    let mut practice = busy();
+    practice.practice = true;
+    models.push(practice);
     let mut log = busy();
     log.focus.in_log = true;
     log.focus.strip = Strip::Log;
@@ -93,5 +96,20 @@ fn wide_names_keep_columns_straight() {
         let left = column("20:02");
         // The strip's details show it once more.
         assert!(left.len() > names.len() && left[..names.len()].iter().all(|x| *x == left[0]), "{width}: {left:?}");
+    }
+}
+
+#[test]
+fn practice_says_so_on_the_first_line_whatever_is_open() {
+    let theme = Theme::named("dark", Colors::Ansi256).unwrap();
+    for mut model in models() {
+        model.practice = true;
+        let first = |width, height| {
+            let (mut terminal, _) = drawn(&model, width, height, &theme);
+            lines(&mut terminal).lines().next().unwrap_or_default().to_owned()
+        };
+        let wide = first(80, 24);
+        assert!(wide.contains("PRACTICE: nothing here is real") && wide.contains("q, then brow-tui"), "{wide}");
+        assert!(first(40, 14).contains("PRACTICE"));
     }
 }

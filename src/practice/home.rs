@@ -1,0 +1,125 @@
+//! The practice cluster's own files: a kubeconfig, a config with targets to try, and a place for state, in a temporary
+//! directory that nobody else can read and that goes with the program.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Pid, getuid, test_kill_process};
+use tempfile::TempDir;
+
+use super::users::User;
+
+/// How the directories are called: this, the process, and something random.
+const PREFIX: &str = "brow-practice-";
+
+/// The contexts: name, user, namespace.
+const CONTEXTS: [(&str, Option<User>, &str); 4] = [
+    ("practice", Some(User::Sailor), "shop"),
+    ("practice-team", Some(User::Team), "shop"),
+    ("practice-viewer", Some(User::Viewer), "shop"),
+    ("practice-down", None, "default"),
+];
+
+/// The files.
+pub(super) struct Home {
+    dir: TempDir,
+}
+
+impl Home {
+    /// Makes the directory, and sweeps away those whose program was killed.
+    pub(super) fn new() -> io::Result<Self> {
+        sweep(&std::env::temp_dir());
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let dir = tempfile::Builder::new().prefix(&prefix).permissions(fs::Permissions::from_mode(0o700)).tempdir()?;
+        let home = Self { dir };
+        write(&home.config(), include_str!("../../assets/practice.toml"))?;
+        fs::create_dir(home.state())?;
+        Ok(home)
+    }
+
+    pub(super) fn kubeconfig(&self) -> PathBuf {
+        self.dir.path().join("kubeconfig")
+    }
+
+    pub(super) fn config(&self) -> PathBuf {
+        self.dir.path().join("config.toml")
+    }
+
+    pub(super) fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// Writes the kubeconfig, and one for kubectl, which sends no token over plain HTTP but does send what a URL says:
+    /// the same contexts, with the user in the server's address. `port` is the API server's, at `down` nobody listens.
+    pub(super) fn write_kubeconfigs(&self, port: u16, down: u16, tokens: &[(String, User)]) -> io::Result<()> {
+        let mut users = String::from("users:\n");
+        let mut clusters = [String::from("clusters:\n"), String::from("clusters:\n")];
+        for (token, user) in tokens {
+            let line = format!("- {{name: {}, user: {{token: \"{token}\"}}}}\n", user.name());
+            users.push_str(&line);
+        }
+        for ((name, user, _), with_user) in CONTEXTS.iter().flat_map(|context| [(context, false), (context, true)]) {
+            let token = tokens.iter().find(|(_, own)| Some(*own) == *user).filter(|_| with_user);
+            let login = token.map(|(token, user)| format!("{}:{token}@", user.name())).unwrap_or_default();
+            let port = if user.is_some() { port } else { down };
+            let line = format!("- {{name: {name}, cluster: {{server: \"http://{login}127.0.0.1:{port}\"}}}}\n");
+            clusters[usize::from(with_user)].push_str(&line);
+        }
+        let mut contexts = String::from("contexts:\n");
+        for (name, user, namespace) in CONTEXTS {
+            let user = user.unwrap_or(User::Sailor).name();
+            let line =
+                format!("- {{name: {name}, context: {{cluster: {name}, user: {user}, namespace: {namespace}}}}}\n");
+            contexts.push_str(&line);
+        }
+        for (path, clusters) in [self.kubeconfig(), self.dir.path().join("kubeconfig-kubectl")].iter().zip(clusters) {
+            let head = "apiVersion: v1\nkind: Config\ncurrent-context: practice\n";
+            write(path, &[head, &clusters, &users, &contexts].concat())?;
+        }
+        Ok(())
+    }
+
+    /// Removes everything.
+    pub(super) fn remove(self) -> io::Result<()> {
+        self.dir.close()
+    }
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    fs::write(path, text)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}
+
+/// Removes the directories of ours whose process is no more. What cannot be removed is left to the system.
+fn sweep(temp: &Path) {
+    for entry in fs::read_dir(temp).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok());
+        let Some(pid) = number.and_then(Pid::from_raw) else { continue };
+        let ours = entry.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == getuid().as_raw());
+        if ours && test_kill_process(pid) == Err(rustix::io::Errno::SRCH) {
+            let _left = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_program_left_is_swept_away_and_nothing_else() {
+        let temp = TempDir::new().unwrap();
+        // Above the highest number that a process can have (`PID_MAX_LIMIT`).
+        let dead = temp.path().join(format!("{PREFIX}4194999-abc"));
+        let live = temp.path().join(format!("{PREFIX}{}-abc", std::process::id()));
+        let other = temp.path().join("brow-other-4194999-abc");
+        for dir in [&dead, &live, &other] {
+            fs::create_dir(dir).unwrap();
+        }
+        sweep(temp.path());
+        assert!(!dead.exists() && live.exists() && other.exists());
+    }
+}

@@ -1,0 +1,210 @@
+//! What answers in the practice cluster: the servers in its pods and those in the private network behind it. They are
+//! real servers of real protocols; only the wires between them are memory instead of sockets, so that nothing but the
+//! API listens on this machine.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::io::{self, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
+use tokio::time::sleep;
+
+use super::redis;
+use super::relay;
+use super::store::Key;
+use super::world::{Log, World, words};
+
+/// What a wire holds in each direction.
+const WIRE: usize = 64 * 1024;
+
+/// How long a network takes to say that nobody has an address.
+const NO_ROUTE: Duration = Duration::from_millis(800);
+
+/// What the Redis servers remember.
+pub(super) type Memory = Arc<Mutex<BTreeMap<Vec<u8>, Vec<u8>>>>;
+
+/// A server's kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Server {
+    /// HTTP: a page, and a mebibyte to measure with.
+    Page,
+    /// Gives back what it is sent.
+    Echo,
+    /// Speaks RESP.
+    Redis,
+    /// Our relay: the first line says where to.
+    Relay,
+}
+
+/// Why an address cannot be reached, as the kernel and the resolver say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unreached {
+    Refused,
+    NoRoute,
+    Unresolved,
+}
+
+/// A host: address, names, and what listens there.
+type Host = (&'static str, &'static [&'static str], &'static [(u16, Server)]);
+
+/// The private network behind the cluster.
+const NETWORK: [Host; 2] = [
+    (
+        "10.0.0.1",
+        &["page.practice.internal", "redis.practice.internal", "echo.practice.internal"],
+        &[(7, Server::Echo), (80, Server::Page), (6379, Server::Redis), (8080, Server::Page)],
+    ),
+    ("10.0.0.5", &["db.practice.internal"], &[(6379, Server::Redis)]),
+];
+
+/// The address that never answers: a firewall drops what is sent there.
+pub(super) const SILENT: &str = "10.0.0.99";
+
+/// What a container's image is, and the port that it listens on.
+const IMAGES: [(&str, u16, Server); 3] = [
+    ("practice/page", 8080, Server::Page),
+    ("practice/echo", 7, Server::Echo),
+    ("practice/redis", 6379, Server::Redis),
+];
+
+/// What listens on a port of a pod.
+pub(super) fn listens(pod: &Value, port: u16) -> Option<Server> {
+    let relay = format!("TCP-LISTEN:{port},");
+    pod["spec"]["containers"].as_array()?.iter().find_map(|container| {
+        let image = words(&container["image"]);
+        let name = image.rsplit_once(':').map_or(image, |(name, _)| name);
+        let known = IMAGES.iter().find(|(own, at, _)| *own == name && *at == port).map(|(_, _, server)| *server);
+        let args = &container["args"];
+        let relays = words(&args[0]).starts_with(&relay) && words(&args[1]).contains("IFS= read -r t");
+        known.or(relays.then_some(Server::Relay))
+    })
+}
+
+/// What a pod logs when it starts.
+pub(super) fn greeting(pod: &Value) -> Vec<String> {
+    let listening = |(_, port, server): &(&str, u16, Server)| {
+        (listens(pod, *port) == Some(*server)).then(|| format!("practice {server:?} listening on port {port}"))
+    };
+    IMAGES.iter().filter_map(listening).collect()
+}
+
+/// Connects to a server: the other end of a wire to it.
+pub(super) fn connect(world: &Arc<World>, server: Server, log: Option<Arc<Log>>) -> DuplexStream {
+    let (near, far) = io::duplex(WIRE);
+    let at = Arc::clone(world);
+    world.spawn(async move {
+        // A server whose client has gone has nobody to tell.
+        let _ended = match server {
+            Server::Page => page(far, log).await,
+            Server::Echo => echo(far).await,
+            Server::Redis => redis::serve(far, &at.memory).await,
+            Server::Relay => relay::serve(far, &at).await,
+        };
+    });
+    near
+}
+
+/// Connects to an address of the private network, or of a service of the cluster.
+pub(super) async fn dial(world: &Arc<World>, host: &str, port: u16) -> Result<DuplexStream, Unreached> {
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+    let known = NETWORK.iter().find(|(address, names, _)| *address == host || names.contains(&host));
+    if let Some((_, _, ports)) = known {
+        let server = ports.iter().find(|(open, _)| *open == port).map(|(_, server)| *server);
+        return server.map(|server| connect(world, server, None)).ok_or(Unreached::Refused);
+    }
+    if host == SILENT {
+        std::future::pending::<()>().await;
+    }
+    if let Some(found) = behind(world, host, ip.is_some(), port) {
+        let (pod, server) = found?;
+        let log = world.run(words(&pod["metadata"]["uid"])).log;
+        return Ok(connect(world, server, Some(log)));
+    }
+    if ip.is_some() {
+        sleep(NO_ROUTE).await;
+        return Err(Unreached::NoRoute);
+    }
+    Err(Unreached::Unresolved)
+}
+
+/// A ready pod behind a service's name or address, or with this address itself; `None`: nobody is called so.
+fn behind(world: &World, host: &str, is_ip: bool, port: u16) -> Option<Result<(Arc<Value>, Server), Unreached>> {
+    let (pods, _) = world.store.list("pods", None);
+    if let Some(pod) = pods.iter().find(|pod| is_ip && pod["status"]["podIP"] == host) {
+        return Some(listens(pod, port).map(|server| (Arc::clone(pod), server)).ok_or(Unreached::Refused));
+    }
+    let service = if is_ip {
+        world.store.list("services", None).0.into_iter().find(|service| service["spec"]["clusterIP"] == host)?
+    } else {
+        let mut parts = host.trim_end_matches('.').splitn(3, '.');
+        let (name, namespace, rest) = (parts.next()?, parts.next()?, parts.next().unwrap_or("svc"));
+        if !["svc", "svc.cluster.local"].contains(&rest) {
+            return None;
+        }
+        world.store.get(&Key::new("services", namespace, name))?
+    };
+    let ports = service["spec"]["ports"].as_array()?;
+    let inner = ports.iter().find(|own| own["port"] == port)?["targetPort"].as_u64()?;
+    let wanted = service["spec"]["selector"].as_object()?;
+    let fits = |pod: &&Arc<Value>| {
+        let labels = &pod["metadata"]["labels"];
+        pod["metadata"]["namespace"] == service["metadata"]["namespace"]
+            && wanted.iter().all(|(name, value)| labels[name] == *value)
+            && pod["status"]["containerStatuses"][0]["ready"] == true
+    };
+    let pod = pods.iter().find(fits);
+    let server = pod.and_then(|pod| Some((Arc::clone(pod), listens(pod, u16::try_from(inner).ok()?)?)));
+    Some(server.ok_or(Unreached::Refused))
+}
+
+async fn echo(mut wire: DuplexStream) -> io::Result<()> {
+    let mut buffer = vec![0; WIRE];
+    loop {
+        let count = wire.read(&mut buffer).await?;
+        if count == 0 {
+            return wire.shutdown().await;
+        }
+        wire.write_all(&buffer[..count]).await?;
+    }
+}
+
+/// What the page says.
+const PAGE: &str = "<!doctype html>\n<title>brow-tui practice</title>\n<h1>You have crossed the brow.</h1>\n<p>This page \
+    came from the practice network, through the practice cluster, to a port of your machine.</p>\n";
+
+async fn page(wire: DuplexStream, log: Option<Arc<Log>>) -> io::Result<()> {
+    let answer = |request: Request<hyper::body::Incoming>| {
+        let path = request.uri().path();
+        let (status, kind, body) = match path {
+            "/" => (StatusCode::OK, "text/html; charset=utf-8", Bytes::from_static(PAGE.as_bytes())),
+            "/index.html" => (StatusCode::OK, "text/plain", Bytes::from_static(b"hello from the vpc\n")),
+            "/1m" => (StatusCode::OK, "application/octet-stream", mebibyte()),
+            _ => (StatusCode::NOT_FOUND, "text/plain", Bytes::from_static(b"not found\n")),
+        };
+        if let Some(log) = &log {
+            log.write(format!("{} {path} {}", request.method(), status.as_u16()));
+        }
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = status;
+        response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+        async { Ok::<_, Infallible>(response) }
+    };
+    let service = hyper::service::service_fn(answer);
+    let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(wire), service);
+    connection.await.map_err(io::Error::other)
+}
+
+/// The bytes 0 to 250, over and over: no power of two, so that a piece that is lost or doubled shows.
+fn mebibyte() -> Bytes {
+    (0..=250_u8).cycle().take(1 << 20).collect::<Vec<u8>>().into()
+}
+
+/// A reader of lines over a wire, for protocols that have some.
+pub(super) type Lines = BufReader<DuplexStream>;

@@ -1,0 +1,174 @@
+//! What the practice cluster is made of while it runs.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::servers::Memory;
+use super::store::{Key, Store, lock};
+use super::users::User;
+
+/// The one node.
+pub(super) const NODE: &str = "practice-node";
+
+/// Everything that the parts of the practice cluster share. It plays the part of other machines, which is why it has
+/// locks and tasks of its own.
+pub(super) struct World {
+    pub store: Store,
+    /// The bearer token of each user, made for this run.
+    pub tokens: Vec<(String, User)>,
+    /// What the Redis servers remember.
+    pub memory: Memory,
+    /// Images that have been pulled.
+    pub images: Mutex<HashSet<String>>,
+    /// Running containers, by their pod's uid.
+    runs: Mutex<HashMap<String, Run>>,
+    /// Ends everything.
+    pub token: CancellationToken,
+    pub tasks: TaskTracker,
+    counter: AtomicU64,
+}
+
+/// What runs for a pod.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Run {
+    /// Cancelled when its containers end.
+    pub stopped: CancellationToken,
+    pub log: Arc<Log>,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self {
+            store: Store::default(),
+            tokens: User::ALL.into_iter().map(|user| (hex(32), user)).collect(),
+            memory: Memory::default(),
+            images: Mutex::default(),
+            runs: Mutex::default(),
+            token: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            counter: AtomicU64::new(0),
+        }
+    }
+
+    /// Starts a task that ends with the cluster.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let token = self.token.clone();
+        self.tasks.spawn(async move { token.run_until_cancelled(task).await });
+    }
+
+    /// What runs for a pod; made when it is first asked for.
+    pub(super) fn run(&self, uid: &str) -> Run {
+        lock(&self.runs).entry(uid.to_owned()).or_default().clone()
+    }
+
+    /// Ends what runs for a pod, whose object is gone.
+    pub(super) fn end_run(&self, uid: &str) {
+        if let Some(run) = lock(&self.runs).remove(uid) {
+            run.stopped.cancel();
+        }
+    }
+
+    /// Records an event about a pod; one that says the same as an earlier one is counted there.
+    pub(super) fn event(&self, pod: &Value, kind: &str, reason: &str, message: &str) {
+        let meta = &pod["metadata"];
+        let (namespace, name) = (words(&meta["namespace"]), words(&meta["name"]));
+        let (known, _) = self.store.list("events", Some(namespace));
+        let same = known.iter().find(|event| {
+            event["involvedObject"]["uid"] == meta["uid"] && event["reason"] == reason && event["message"] == message
+        });
+        if let Some(event) = same {
+            let key = Key::new("events", namespace, words(&event["metadata"]["name"]));
+            self.store.update(&key, |event| {
+                event["count"] = (event["count"].as_u64().unwrap_or(1) + 1).into();
+                event["lastTimestamp"] = now().into();
+            });
+            return;
+        }
+        let scheduler = matches!(reason, "Scheduled" | "FailedScheduling");
+        let mut about = json!({
+            "kind": "Pod", "apiVersion": "v1", "namespace": namespace, "name": name,
+            "uid": meta["uid"], "resourceVersion": meta["resourceVersion"],
+        });
+        if matches!(reason, "Pulling" | "Pulled" | "Created" | "Started" | "Killing" | "BackOff" | "Failed") {
+            about["fieldPath"] = format!("spec.containers{{{}}}", words(&pod["spec"]["containers"][0]["name"])).into();
+        }
+        let source = if scheduler {
+            json!({ "component": "default-scheduler" })
+        } else {
+            json!({ "component": "kubelet", "host": NODE })
+        };
+        let number = self.counter.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{name}.{:x}{number:04x}", Utc::now().timestamp_millis());
+        let event = json!({
+            "kind": "Event", "apiVersion": "v1",
+            "metadata": { "name": name, "namespace": namespace, "uid": uid(), "creationTimestamp": now() },
+            "involvedObject": about, "reason": reason, "message": message, "type": kind, "source": source,
+            "firstTimestamp": now(), "lastTimestamp": now(), "count": 1, "eventTime": null,
+            "reportingComponent": source["component"], "reportingInstance": "",
+        });
+        // Numbered names don't meet.
+        let _kept = self.store.insert(Key::new("events", namespace, name), event);
+    }
+}
+
+/// What a container has written, and who waits for more.
+#[derive(Debug)]
+pub(super) struct Log {
+    lines: Mutex<Vec<(DateTime<Utc>, String)>>,
+    written: watch::Sender<usize>,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { lines: Mutex::default(), written: watch::Sender::new(0) }
+    }
+}
+
+impl Log {
+    pub(super) fn write(&self, line: impl Into<String>) {
+        let mut lines = lock(&self.lines);
+        lines.push((Utc::now(), line.into()));
+        self.written.send_replace(lines.len());
+    }
+
+    /// The lines from a number on.
+    pub(super) fn from(&self, first: usize) -> Vec<(DateTime<Utc>, String)> {
+        lock(&self.lines).get(first..).map(<[_]>::to_vec).unwrap_or_default()
+    }
+
+    /// Is told how many lines there are.
+    pub(super) fn subscribe(&self) -> watch::Receiver<usize> {
+        self.written.subscribe()
+    }
+}
+
+/// The text at a place in an object; empty where there is none.
+pub(super) fn words(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The time as Kubernetes writes it: RFC 3339, to the second.
+pub(super) fn now() -> String {
+    time(Utc::now())
+}
+
+pub(super) fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// Random hexadecimal digits.
+pub(super) fn hex(count: usize) -> String {
+    (0..count).map(|_| char::from_digit(rand::random_range(0..16), 16).unwrap_or('0')).collect()
+}
+
+/// A random UUID (RFC 9562, 5.4).
+pub(super) fn uid() -> String {
+    format!("{}-{}-4{}-a{}-{}", hex(8), hex(4), hex(3), hex(3), hex(12))
+}

@@ -1,0 +1,87 @@
+//! The main job, as one story that is told on the real cluster and on the practice cluster alike.
+
+use std::io::Read;
+use std::net::TcpStream;
+
+use sha2::{Digest, Sha256};
+
+use super::kube::until;
+use super::through::{get, live};
+use super::{PATIENCE, Screen};
+
+/// Seconds left of the ready pod whose name begins so, as the pane shows them.
+pub fn countdown_of(screen: &str, pod: &str) -> Option<u32> {
+    let line = screen.lines().find(|line| line.contains(pod) && line.contains("● ready"))?;
+    let words = line.split(|c: char| !(c.is_ascii_digit() || c == ':'));
+    let (minutes, seconds) = words.filter_map(|word| word.split_once(':')).next_back()?;
+    Some(minutes.parse::<u32>().ok()? * 60 + seconds.parse::<u32>().ok()?)
+}
+
+/// Where a story is told.
+pub struct Stage<'a> {
+    /// The target, and the keys that choose it.
+    pub target: &'a str,
+    pub choose: &'a str,
+    /// How the names of its pods begin.
+    pub pod: &'a str,
+    /// The proxy pods that the cluster itself knows of.
+    pub pods: &'a dyn Fn() -> usize,
+    /// The mebibyte that is at `/1m`.
+    pub mebibyte: &'a dyn Fn() -> Vec<u8>,
+}
+
+/// From a saved target to a pod, a forward, bytes, and back to nothing, with the keys that the bottom line names.
+pub fn from_nothing_to_bytes_and_back(mut screen: Screen, stage: &Stage<'_>) {
+    screen.wait_for(stage.target);
+    assert!(screen.text().contains("idle"), "nothing is connected at start:\n{}", screen.text());
+
+    screen.press(stage.choose);
+    screen.press("c");
+    let countdown = |text: &str| countdown_of(text, stage.pod);
+    let shown = screen.wait("a ready pod with a countdown", |text| countdown(text).is_some());
+    let first = countdown(&shown).unwrap();
+    assert!((1_700..=1_800).contains(&first), "{first}");
+    screen.wait("the countdown moves", |text| countdown(text).is_some_and(|left| left < first));
+
+    screen.press("f");
+    let shown = screen.wait("a live forward", |text| live(text).is_some());
+    let address = live(&shown).unwrap();
+    let through = get(&address, "/1m").unwrap();
+    let page = get(&address, "/index.html").unwrap();
+    assert_eq!(through.len(), 1 << 20);
+    assert_eq!(Sha256::digest(&through), Sha256::digest((stage.mebibyte)()));
+    assert_eq!(page, b"hello from the vpc\n");
+    screen.wait_for("0/2");
+    assert_eq!((stage.pods)(), 1, "one pod serves both");
+
+    screen.press("3x");
+    screen.wait_for("Kill");
+    screen.press("\x1b[C\r");
+    until("the pod is gone", || (stage.pods)() == 0);
+    screen.wait_for("no pod");
+
+    screen.press("q");
+    screen.wait_for("Quit");
+    screen.press("\x1b[C\r");
+    assert!(screen.wait_end().success());
+    assert!(screen.given_back());
+    assert!(TcpStream::connect(&address).is_err(), "the listener went with the program");
+}
+
+/// A forward to a target that cannot be reached, just asked for: it is live, its connections fail, and it says why.
+pub fn fails_with(screen: &mut Screen, words: &str) {
+    let shown = screen.wait("a live forward", |text| live(text).is_some());
+    let mut stream = TcpStream::connect(live(&shown).unwrap()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let answer = stream.read(&mut [0; 8]).map_err(|error| error.kind());
+    assert!(matches!(answer, Ok(0) | Err(std::io::ErrorKind::ConnectionReset)), "{answer:?}");
+    screen.wait(words, |text| text.to_lowercase().contains(words));
+}
+
+/// The chosen target's pod comes up, runs out on the screen, and is ended by the cluster, which says why.
+pub fn runs_out(screen: &mut Screen, pod: &str, reasons: &dyn Fn() -> Vec<String>) {
+    screen.press("c");
+    screen.wait("a ready pod", |text| countdown_of(text, pod).is_some());
+    screen.wait("an expired pod", |text| text.lines().any(|line| line.contains(pod) && line.contains("expired")));
+    until("the cluster says so too", || reasons() == ["DeadlineExceeded"]);
+}

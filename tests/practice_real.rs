@@ -1,0 +1,224 @@
+//! The practice cluster held against the real one: the same requests to both, and their answers side by side. Where they
+//! differ, the practice cluster is wrong.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use brow_tui::practice::Practice;
+use common::PATIENCE;
+use common::kube::{Namespace, kubeconfig};
+use futures::{StreamExt as _, TryStreamExt as _};
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::api::{DeleteParams, ListParams, LogParams, PostParams, Preconditions, WatchEvent, WatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config, Error};
+use serde_json::{Value, json};
+
+/// A cluster and the namespace to work in.
+struct Place {
+    client: Client,
+    namespace: String,
+}
+
+impl Place {
+    async fn new(kubeconfig: &std::path::Path, context: &str, namespace: &str) -> Self {
+        let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+        let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+        Self { client: Client::try_from(config).unwrap(), namespace: namespace.to_owned() }
+    }
+
+    fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// A refusal: code, reason, message with what differs taken out, and details.
+    fn refusal<T: std::fmt::Debug>(&self, answer: Result<T, Error>) -> (u16, String, String, Value) {
+        let Err(Error::Api(status)) = answer else { panic!("no refusal: {answer:?}") };
+        let uid = status
+            .message
+            .split_once("in record (")
+            .and_then(|(_, rest)| rest.split(')').next())
+            .unwrap_or("no uid")
+            .to_owned();
+        let message = status.message.replace(&self.namespace, "NS").replace(&uid, "UID");
+        let details = serde_json::to_value(&status.details).unwrap();
+        (status.code, status.reason.clone(), message, json!([details["name"], details["kind"]]))
+    }
+
+    /// The states of a pod until it is as it should be.
+    async fn until(&self, name: &str, holds: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let params = WatchParams::default().fields(&format!("metadata.name={name}"));
+        let watching = async {
+            let mut seen = Vec::new();
+            let mut events = self.pods().watch(&params, "0").await.unwrap().boxed();
+            while let Some(event) = events.try_next().await.unwrap() {
+                if let WatchEvent::Added(pod) | WatchEvent::Modified(pod) = event {
+                    seen.push(serde_json::to_value(pod).unwrap());
+                    if holds(seen.last().unwrap()) {
+                        return seen;
+                    }
+                }
+            }
+            panic!("the watch ended");
+        };
+        tokio::time::timeout(PATIENCE, watching).await.expect("the state that was waited for")
+    }
+}
+
+fn pod(name: &str, image: &str, seconds: i64) -> Pod {
+    let script = "SYSTEM:'IFS= read -r t && exec socat STDIO \"TCP:$t\"',nofork";
+    let amounts = json!({ "cpu": "5m", "memory": "16Mi" });
+    let container = json!({
+        "name": "relay", "image": image, "imagePullPolicy": "IfNotPresent",
+        "args": ["TCP-LISTEN:10800,fork,bind=127.0.0.1", script],
+        "ports": [{ "containerPort": 10800, "protocol": "TCP", "name": "relay" }],
+        "resources": { "requests": amounts, "limits": amounts },
+    });
+    serde_json::from_value(json!({
+        "metadata": { "name": name, "labels": { "app": name } },
+        "spec": {
+            "restartPolicy": "Never", "activeDeadlineSeconds": seconds, "terminationGracePeriodSeconds": 1,
+            "automountServiceAccountToken": false, "enableServiceLinks": false, "containers": [container],
+        },
+    }))
+    .unwrap()
+}
+
+/// Where there is something in an object, without numbers and without what only some clusters have.
+fn paths(object: &Value, at: &str, found: &mut BTreeSet<String>) {
+    match object {
+        Value::Object(fields) => {
+            for (name, value) in fields.iter().filter(|(name, _)| *name != "managedFields") {
+                paths(value, &format!("{at}.{name}"), found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| paths(item, &format!("{at}[]"), found)),
+        Value::Null => {}
+        _ => _ = found.insert(at.to_owned()),
+    }
+}
+
+/// What the real one has and the practice one lacks.
+#[track_caller]
+fn assert_has_all(what: &str, real: &Value, practice: &Value) {
+    let [real, practice] = [real, practice].map(|object| {
+        let mut found = BTreeSet::new();
+        paths(object, "", &mut found);
+        found
+    });
+    let missing: Vec<_> = real.difference(&practice).collect();
+    assert!(missing.is_empty(), "{what}: the practice cluster lacks {missing:?}");
+}
+
+fn ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+fn waits(pod: &Value, reason: &str) -> bool {
+    pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == reason
+}
+
+const IMAGE: &str = "alpine/socat:latest";
+
+#[tokio::test]
+async fn both_refuse_in_the_same_words() {
+    let Some(kubeconfig) = kubeconfig("both_refuse_in_the_same_words") else { return };
+    let namespace = Namespace::new("same");
+    let practice = Practice::start().await.unwrap();
+    let places = [
+        Place::new(&kubeconfig, "brow-admin", &namespace.0).await,
+        Place::new(&practice.kubeconfig(), "practice", "shop").await,
+    ];
+    let mut heard = Vec::new();
+    for place in &places {
+        let (pods, post) = (place.pods(), PostParams::default());
+        let nowhere: Api<Pod> = Api::namespaced(place.client.clone(), "no-such-namespace");
+        pods.create(&post, &pod("x", IMAGE, 600)).await.unwrap();
+        let other = Preconditions { uid: Some("other".into()), resource_version: None };
+        let other = DeleteParams { preconditions: Some(other), ..DeleteParams::default() };
+        let mut unnamed = pod("x", IMAGE, 600);
+        unnamed.metadata.name = None;
+        let mut elsewhere = pod("y", IMAGE, 600);
+        elsewhere.metadata.namespace = Some("elsewhere".into());
+        let mut empty = pod("y", IMAGE, 600);
+        empty.spec.as_mut().unwrap().containers.clear();
+        heard.push([
+            ("a name that is taken", place.refusal(pods.create(&post, &pod("x", IMAGE, 600)).await)),
+            ("a namespace that is not there", place.refusal(nowhere.create(&post, &pod("x", IMAGE, 600)).await)),
+            ("a bad name", place.refusal(pods.create(&post, &pod("X_y", IMAGE, 600)).await)),
+            ("no deadline", place.refusal(pods.create(&post, &pod("y", IMAGE, 0)).await)),
+            ("no name", place.refusal(pods.create(&post, &unnamed).await)),
+            ("another namespace", place.refusal(pods.create(&post, &elsewhere).await)),
+            ("no containers", place.refusal(pods.create(&post, &empty).await)),
+            ("no such pod", place.refusal(pods.get("none").await)),
+            ("nothing to delete", place.refusal(pods.delete("none", &DeleteParams::default()).await)),
+            ("another uid", place.refusal(pods.delete("x", &other).await)),
+            ("the log of nothing", place.refusal(pods.logs("none", &LogParams::default()).await)),
+        ]);
+    }
+    let [real, practised] = heard.try_into().unwrap();
+    for (real, practised) in real.iter().zip(&practised) {
+        assert_eq!(practised, real, "practice and real: {}", real.0);
+    }
+    practice.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pod_looks_the_same_on_both() {
+    let Some(kubeconfig) = kubeconfig("a_pod_looks_the_same_on_both") else { return };
+    let namespace = Namespace::new("same");
+    let practice = Practice::start().await.unwrap();
+    let places = [
+        Place::new(&kubeconfig, "brow-admin", &namespace.0).await,
+        Place::new(&practice.kubeconfig(), "practice", "shop").await,
+    ];
+    let mut looks = Vec::new();
+    for place in &places {
+        let pods = place.pods();
+        let made = pods.create(&PostParams::default(), &pod("one", IMAGE, 5)).await.unwrap();
+        pods.create(&PostParams::default(), &pod("bad", "registry.invalid/team/none:1", 600)).await.unwrap();
+        let running = place.until("one", ready).await.pop().unwrap();
+        let pulling = place.until("bad", |pod| waits(pod, "ErrImagePull")).await.pop().unwrap();
+        let failed = place.until("one", |pod| pod["status"]["phase"] == "Failed").await.pop().unwrap();
+        let reason = failed["status"]["reason"].clone();
+        let marked = pods.delete("bad", &DeleteParams::default().grace_period(1)).await.unwrap().left().unwrap();
+        let events: Api<Event> = Api::namespaced(place.client.clone(), &place.namespace);
+        let about = ListParams::default().fields("involvedObject.name=one");
+        let wanted = ["Scheduled", "Created", "Started", "Killing", "DeadlineExceeded"];
+        // A real node reports its events late.
+        let told = async {
+            loop {
+                let events = events.list(&about).await.unwrap();
+                let has = |reason: &&str| events.iter().any(|event| event.reason.as_deref() == Some(*reason));
+                if wanted.iter().all(has) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, told).await.expect("the events");
+        let gone = async {
+            while pods.get_opt("bad").await.unwrap().is_some() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, gone).await.expect("the end of a deleted pod");
+        let words =
+            pulling["status"]["containerStatuses"][0]["state"]["waiting"]["message"].as_str().unwrap().to_owned();
+        // The resolver's own address aside.
+        let words = words.split_once(" on ").map(|(words, _)| words.to_owned()).unwrap();
+        let json = |pod: &Pod| serde_json::to_value(pod).unwrap();
+        looks.push(([json(&made), running, pulling, failed, json(&marked)], (reason, words)));
+    }
+    let [(real, told), (practised, also_told)] = looks.try_into().unwrap();
+    for (at, what) in ["created", "running", "pulling", "failed", "marked"].iter().enumerate() {
+        assert_has_all(what, &real[at], &practised[at]);
+    }
+    assert_eq!(also_told, told);
+    practice.end().await.unwrap();
+}
