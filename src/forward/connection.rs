@@ -20,6 +20,9 @@ const POD_PATIENCE: Duration = Duration::from_mins(2);
 /// How long a connection waits for the forward to move, once its pod is found to be gone.
 const MOVE_PATIENCE: Duration = Duration::from_secs(3);
 
+/// To how many pods a connection is offered.
+const TRIES: usize = 4;
+
 /// How a connection ended that did not end in order.
 enum End {
     /// Something failed.
@@ -48,34 +51,71 @@ pub(super) async fn serve<R: Route>(shared: &Shared<R>, local: TcpStream) {
 }
 
 async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(), End> {
-    let first_line = shared.route.first_line();
-    let relayed = first_line.is_some();
-    let (line, stream) = open(shared, relayed).await?;
-    let began = Instant::now();
-    let counters = &shared.meter.counters;
-    let (summary, result) = line.lease.splice(Arc::clone(local), stream, first_line, counters).await;
-    let silent = relayed && summary.down == 0;
+    let mut gone = None;
+    let mut again = None;
+    for left in (0..TRIES).rev() {
+        let (line, stream) = open(shared, gone.take()).await?;
+        let address = shared.route.first_line();
+        let relayed = address.is_some();
+        let opening = address.or(again.take());
+        let told = opening.is_none();
+        let began = Instant::now();
+        let counters = &shared.meter.counters;
+        let (summary, result) = line.lease.splice(Arc::clone(local), stream, opening, counters).await;
+        match (result, summary.sent) {
+            // A pod that is the target itself and is just going: another may take what this one did not.
+            (Err(error), Some(sent)) if !relayed && left > 0 && error.is_refusal() => {
+                // The splice had it reset.
+                let _ = SockRef::from(&**local).set_linger(None);
+                let end = failed(shared, &line, &error, relayed);
+                shared.refused(&line).await;
+                gone = Some((line, end));
+                again = Some(sent).filter(|sent| !sent.is_empty());
+            }
+            (result, _) => {
+                let silent = summary.down == 0 && !told;
+                return finish(shared, local, &line, relayed, silent, began, result).await;
+            }
+        }
+    }
+    Err(End::Cut)
+}
+
+/// What is left to do for a connection that has ended one way or another. `silent`: the pod has sent nothing, and the
+/// local program was not told of an orderly end.
+async fn finish<R: Route>(
+    shared: &Shared<R>,
+    local: &TcpStream,
+    line: &Line<R::Lease>,
+    relayed: bool,
+    silent: bool,
+    began: Instant,
+    result: Result<(), Error>,
+) -> Result<(), End> {
     // A relay that cannot reach its target hangs up; if the client has already sent something, that is a reset.
     if silent
+        && relayed
         && matches!(result, Ok(()) | Err(Error::Reset))
         && let Some(fault) = line.reason(&shared.route, began.elapsed()).await
     {
         return Err(End::Failed(fault));
     }
-    result.map_err(|error| failed(shared, &line, &error, relayed))?;
+    result.map_err(|error| failed(shared, line, &error, relayed))?;
     if silent {
         // The target hung up without a word, and nothing was wrong. The local program may have done so too.
-        let _ = SockRef::from(&**local).shutdown(Shutdown::Write);
+        let _ = SockRef::from(local).shutdown(Shutdown::Write);
     }
     Ok(())
 }
 
+/// A pod's line that is not to be taken again, and how the connection ends if no other comes.
+type Gone<L> = Option<(Arc<Line<L>>, End)>;
+
 /// A stream through the pod that the forward points at; through the next one, where that one is gone.
 async fn open<R: Route>(
     shared: &Shared<R>,
-    relayed: bool,
+    mut gone: Gone<R::Lease>,
 ) -> Result<(Arc<Line<R::Lease>>, <R::Lease as Lease>::Stream), End> {
-    let mut gone: Option<(Arc<Line<R::Lease>>, End)> = None;
     loop {
         let deadline = Instant::now() + if gone.is_some() { MOVE_PATIENCE } else { POD_PATIENCE };
         let way = timeout_at(deadline, way(shared, gone.as_ref().map(|(line, _)| line))).await;
@@ -84,6 +124,7 @@ async fn open<R: Route>(
             (Err(_), Some((_, end))) => return Err(end),
             (Err(_), None) => return Err(no_pod(shared)),
         };
+        let relayed = shared.route.first_line().is_some();
         if relayed {
             line.listening().await;
         }

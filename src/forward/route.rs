@@ -7,7 +7,6 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::model::address::Address;
 use crate::model::fault::{Fault, Grant, Remedy, What};
 use crate::model::forward::Via;
 use crate::tunnel::{self, Counters, Error, Stats, Summary};
@@ -98,11 +97,11 @@ impl Lease for tunnel::Lease {
 
 /// A tunnel's error as a fault; `None` where nothing failed but the local program's own connection, or where the
 /// forward itself was closed. `relayed`: the pod's port is a relay, not the target.
-pub(super) fn fault(error: &Error, via: &Via, address: &Address, relayed: bool) -> Option<Fault> {
+pub(super) fn fault(error: &Error, via: &Via, address: &str, relayed: bool) -> Option<Fault> {
     let pod = &via.pod;
     let fault = match error {
         Error::Refused { text } if relayed => Fault::new(What::Tunnel, &pod.name, text),
-        Error::Refused { text } => Fault::new(What::TargetRefused, address.to_string(), text),
+        Error::Refused { text } => Fault::new(What::TargetRefused, address, text),
         Error::PodGone { text } | Error::NoSuchPod { text } => Fault::new(What::PodDeleted, &pod.name, text),
         Error::Forbidden { text } => Fault::new(What::Forbidden, &pod.cluster, text).with(Remedy::Grant(Grant {
             verb: "create".to_owned(),
@@ -111,7 +110,7 @@ pub(super) fn fault(error: &Error, via: &Via, address: &Address, relayed: bool) 
         })),
         Error::Unauthorized { text } => Fault::new(What::Unauthorized, &pod.cluster, text),
         Error::Unreachable { text } => Fault::new(What::Unreachable, &pod.cluster, text).with(Remedy::Retrying),
-        Error::Reset => Fault::new(What::TargetReset, address.to_string(), ""),
+        Error::Reset => Fault::new(What::TargetReset, address, ""),
         Error::TunnelLost { text } | Error::Protocol { text } => {
             Fault::new(What::Tunnel, &pod.name, text).with(Remedy::Retrying)
         }
@@ -131,8 +130,7 @@ mod tests {
     fn a_fault_names_what_it_happened_to() {
         let pod = PodKey { cluster: "dev".into(), namespace: "default".into(), name: "brow-db-abc".into() };
         let via = Via { pod, port: 1080 };
-        let address: Address = "10.0.0.1:3306".parse().expect("an address");
-        let of = |error: Error, relayed| fault(&error, &via, &address, relayed);
+        let of = |error: Error, relayed| fault(&error, &via, "10.0.0.1:3306", relayed);
         let refused = || Error::Refused { text: "connection refused".into() };
         assert_eq!(
             of(refused(), false).map(|f| (f.what, f.thing)),

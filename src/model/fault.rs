@@ -71,6 +71,14 @@ pub enum What {
     PodFailed,
     /// A forward has no pod to go through.
     NoPod,
+    /// A workload that the cluster does not have.
+    WorkloadMissing,
+    /// A workload that selects no pods.
+    NoSelector,
+    /// A port that a workload or its pods don't have.
+    PortMissing,
+    /// No pod of a workload runs, and it was waited for.
+    NoPodRuns,
     /// The local port is taken.
     PortInUse,
     /// The local port needs privileges.
@@ -123,10 +131,17 @@ pub enum Remedy {
 pub struct Grant {
     /// `list`, `watch`, `create`, `delete`, `get`.
     pub verb: String,
-    /// `pods`, `pods/portforward`, `pods/log`.
+    /// `pods`, `pods/portforward`, `deployments.apps`: with its group behind a dot, as `kubectl auth can-i` takes it.
     pub resource: String,
     /// The namespace; `None`: cluster-wide.
     pub namespace: Option<String>,
+}
+
+impl Grant {
+    /// Whether it is the right to read what selects pods, a service or a workload: there are ways round that.
+    pub fn is_of_workload(&self) -> bool {
+        self.resource == "services" || self.resource.contains('.')
+    }
 }
 
 impl Fault {
@@ -144,14 +159,14 @@ impl Fault {
 
 impl What {
     /// Every kind, for tables that must name all.
-    pub const ALL: [Self; 42] = {
+    pub const ALL: [Self; 46] = {
         use What::{
             Admission, ApiProxy, ConfigBroken, ContainerConfig, ContextBroken, EditConflict, Evicted, FileUnreadable,
             FileUnwritable, Forbidden, ImagePull, Invalid, KubeconfigBroken, ListenFailed, NameTaken, NamespaceMissing,
-            NoKubeconfig, NoPod, PluginFailed, PluginMissing, PodDeleted, PodExpired, PodFailed, PodSecurity,
-            PortInUse, PortPrivileged, Quota, Server, TargetMissing, TargetRefused, TargetReset, TargetTimedOut,
-            TargetUnreachable, TargetUnresolved, TimedOut, Tls, TtlTooLong, Tunnel, Unauthorized, UnknownContext,
-            Unreachable, Unschedulable,
+            NoKubeconfig, NoPod, NoPodRuns, NoSelector, PluginFailed, PluginMissing, PodDeleted, PodExpired, PodFailed,
+            PodSecurity, PortInUse, PortMissing, PortPrivileged, Quota, Server, TargetMissing, TargetRefused,
+            TargetReset, TargetTimedOut, TargetUnreachable, TargetUnresolved, TimedOut, Tls, TtlTooLong, Tunnel,
+            Unauthorized, UnknownContext, Unreachable, Unschedulable, WorkloadMissing,
         };
         [
             NoKubeconfig,
@@ -180,6 +195,10 @@ impl What {
             PodExpired,
             PodFailed,
             NoPod,
+            WorkloadMissing,
+            NoSelector,
+            PortMissing,
+            NoPodRuns,
             PortInUse,
             PortPrivileged,
             ListenFailed,

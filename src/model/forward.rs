@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::Model;
-use super::address::Address;
+use super::backend::Backend;
 use super::dialog::{Dialog, Question};
 use super::effect::Effect;
 use super::event::{Epoch, ForwardEvent};
@@ -16,6 +16,7 @@ use super::focus::Pane;
 use super::log::{Grade, Happening};
 use super::proxy::{Phase, PodKey, PodPlace, PodRequest, ProxyPod};
 use super::target::Target;
+use super::workload::Where;
 
 /// Names one forward for as long as the program runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,8 +33,8 @@ pub struct ForwardSpec {
     pub target: String,
     /// Where its pods are found.
     pub place: PodPlace,
-    /// Where the relay connects to.
-    pub address: Address,
+    /// Where to: what the relay connects to, or the workload whose pods it goes through.
+    pub address: Where,
     /// The tunnel protocol that the config asks for, instead of trying.
     pub tunnel: Option<String>,
     /// Where to listen; loopback unless somebody asked for more.
@@ -65,6 +66,8 @@ pub struct Forward {
     pub state: ForwardState,
     /// The pod it goes through now.
     pub via: Option<Via>,
+    /// The running pods of its workload, the best first.
+    pub backends: Vec<Backend>,
     /// What moved through it.
     pub traffic: Traffic,
     /// Whether it asks for a pod: one is found or created once the cluster's pods are known.
@@ -159,6 +162,7 @@ impl Forward {
             bound: Vec::new(),
             state: ForwardState::Opening,
             via: None,
+            backends: Vec::new(),
             traffic: Traffic::default(),
             wants_pod: false,
             waiting: false,
@@ -211,7 +215,9 @@ impl Model {
         let open = self.forwards_of(&target.name).find(|forward| forward.state != ForwardState::Failed);
         if let Some(forward) = open {
             let (id, local, broken) = (forward.spec.id, forward.local(), forward.state == ForwardState::Broken);
-            if broken {
+            if broken && target.address.is_direct() {
+                self.restart_forward(id, None, out);
+            } else if broken {
                 self.want_pod(id);
                 self.settle_forwards(&target.cluster, out);
             } else {
@@ -258,9 +264,11 @@ impl Model {
         }
     }
 
+    /// Has a forward look for a pod; the pods of a workload are looked for by the forward's own watch.
     fn want_pod(&mut self, id: ForwardId) {
         if let Some(forward) = self.forwards.get_mut(&id) {
-            forward.wants_pod = true;
+            let direct = forward.spec.address.is_direct();
+            (forward.wants_pod, forward.waiting) = (!direct, direct);
         }
     }
 
@@ -308,6 +316,7 @@ impl Model {
             .forwards
             .values()
             .filter(|forward| forward.spec.place.cluster == cluster && forward.via.is_none())
+            .filter(|forward| !forward.spec.address.is_direct())
             .filter(|forward| forward.state != ForwardState::Failed)
             .map(|forward| forward.spec.id)
             .collect();
@@ -362,7 +371,14 @@ impl Model {
     }
 
     /// Sends a forward's new connections through `via`; without it they wait, or fail with `fault`.
-    fn point(&mut self, id: ForwardId, via: Option<Via>, waiting: bool, fault: Option<Fault>, out: &mut Vec<Effect>) {
+    pub(super) fn point(
+        &mut self,
+        id: ForwardId,
+        via: Option<Via>,
+        waiting: bool,
+        fault: Option<Fault>,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(forward) = self.forwards.get_mut(&id) else {
             return;
         };
@@ -396,7 +412,7 @@ impl Model {
             .forwards
             .values()
             .filter(|forward| forward.via.is_none() && forward.state != ForwardState::Failed)
-            .filter(|forward| forward.spec.place.label == pod.target_label)
+            .filter(|forward| forward.spec.place.label == pod.target_label && !forward.spec.address.is_direct())
             .filter(|forward| forward.spec.place.cluster == key.cluster)
             .filter(|forward| forward.spec.place.namespace == key.namespace)
             .map(|forward| forward.spec.id)
@@ -414,6 +430,7 @@ impl Model {
         for forward in self.forwards.values_mut() {
             let place = &forward.spec.place;
             if forward.via.is_none()
+                && !forward.spec.address.is_direct()
                 && forward.state == ForwardState::Waiting
                 && place.label == pod.target_label
                 && (&place.cluster, &place.namespace) == (&key.cluster, &key.namespace)
@@ -429,6 +446,7 @@ impl Model {
             .forwards
             .values()
             .filter(|forward| forward.via.as_ref().is_some_and(|via| via.pod == *key))
+            .filter(|forward| !forward.spec.address.is_direct())
             .map(|forward| forward.spec.id)
             .collect();
         for id in through {
@@ -452,6 +470,7 @@ impl Model {
             .values()
             .filter(|forward| forward.via.is_none() && forward.waiting && !forward.wants_pod)
             .filter(|forward| forward.state != ForwardState::Failed)
+            .filter(|forward| !forward.spec.address.is_direct())
             .filter(|forward| forward.spec.place.cluster == key.cluster)
             .map(|forward| forward.spec.id)
             .collect();
@@ -548,7 +567,13 @@ impl Model {
                 forward.fault = Some(fault.clone());
                 self.fail(fault);
             }
+            ForwardEvent::Backends(backends) => self.on_backends(id, backends, out),
+            ForwardEvent::NoBackend(fault) => self.on_no_backend(id, fault, out),
+            ForwardEvent::Refused(via) => self.on_refused(id, &via, out),
             ForwardEvent::ConnectionFailed(fault) => {
+                // That there is no pod is known; why is worth more.
+                let known = forward.fault.clone().filter(|_| fault.what == What::NoPod);
+                let fault = known.unwrap_or(fault);
                 forward.fault = Some(fault.clone());
                 self.fail(fault);
             }
@@ -582,7 +607,9 @@ impl Model {
         forward.bound.clear();
         forward.fault = None;
         forward.traffic = Traffic::default();
-        forward.wants_pod = forward.via.is_none();
+        let direct = forward.spec.address.is_direct();
+        forward.wants_pod = forward.via.is_none() && !direct;
+        forward.waiting = direct;
         let (spec, via) = (forward.spec.clone(), forward.via.clone());
         let cluster = spec.place.cluster.clone();
         self.unarranged = true;

@@ -82,6 +82,8 @@ pub enum Happening {
     NothingSelected,
     /// A target is forwarded already. Detail: where.
     AlreadyForwarded,
+    /// A target is reached without a proxy pod. Detail: the workload.
+    NeedsNoPod,
 }
 
 impl Happening {
@@ -95,6 +97,7 @@ impl Happening {
                 | Self::NotHere
                 | Self::NothingSelected
                 | Self::AlreadyForwarded
+                | Self::NeedsNoPod
         )
     }
 }

@@ -5,6 +5,7 @@
 pub mod action;
 pub mod address;
 mod arrange;
+pub mod backend;
 mod browse;
 pub mod cluster;
 pub mod dialog;
@@ -21,6 +22,7 @@ pub mod settings;
 pub mod target;
 pub mod ttl;
 mod update;
+pub mod workload;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

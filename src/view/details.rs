@@ -143,7 +143,12 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
             0 => scene.model.ports.get(&target.name).copied(),
             port => Some(port),
         };
-        let key = if port.is_some() { "view.connect-does" } else { "view.connect-does-any" };
+        let key = match (target.address.is_direct(), port.is_some()) {
+            (false, true) => "view.connect-does",
+            (false, false) => "view.connect-does-any",
+            (true, true) => "view.connect-does-direct",
+            (true, false) => "view.connect-does-direct-any",
+        };
         let port = port.map(|port| port.to_string()).unwrap_or_default();
         let parts = [("place", place.as_str()), ("ttl", &ttl), ("port", &port), ("address", &address)];
         scene.text().fill(key, &parts)

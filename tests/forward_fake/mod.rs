@@ -178,7 +178,7 @@ impl Lease for FakeLease {
         if ended.is_ok() && !(relayed && down == 0) {
             let _ = socket2::SockRef::from(&*local).shutdown(std::net::Shutdown::Write);
         }
-        (Summary { up, down, first_byte: None }, ended)
+        (Summary { up, down, ..Summary::default() }, ended)
     }
 
     fn stats(&self) -> Stats {

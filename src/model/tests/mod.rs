@@ -7,6 +7,7 @@ mod files;
 mod forwards;
 mod lists;
 mod pods;
+mod workloads;
 
 use chrono::{DateTime, TimeDelta, Utc};
 

@@ -1,0 +1,314 @@
+//! What a target points at: an address, or a workload whose pods are found in the cluster.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::address::{Address, AddressError};
+use super::ttl::Ttl;
+
+/// Where a target is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Where {
+    /// A host and port, reached through a proxy pod.
+    Address(Address),
+    /// Pods of the cluster, reached directly.
+    Workload(Workload),
+}
+
+/// Something in the cluster that stands for pods, and a port of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Workload {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// Its name; of [`Kind::Selector`] the selector.
+    pub name: String,
+    /// The port.
+    pub port: Port,
+    /// How long to wait for a pod that runs; absent: [`Workload::WAIT`].
+    pub wait: Option<Ttl>,
+}
+
+/// A kind of workload, by the name that `kubectl` has for it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// One pod.
+    Pod,
+    /// A service: its port is mapped to the target port.
+    Service,
+    /// A deployment.
+    Deployment,
+    /// A stateful set.
+    StatefulSet,
+    /// A daemon set.
+    DaemonSet,
+    /// A replica set.
+    ReplicaSet,
+    /// A job.
+    Job,
+    /// All pods that a label selector finds.
+    Selector,
+}
+
+/// A port by number or name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Port {
+    /// A number, never 0.
+    Number(u16),
+    /// A name: a service's port's, else a container's port's.
+    Name(String),
+}
+
+/// Why a text is no workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WorkloadError {
+    /// Not of the form `kind/name:port`.
+    #[error("write kind/name:port, for example service/web:http")]
+    Form,
+    /// No port, or none that Kubernetes could know.
+    #[error("end it with a port's number or name, such as :8080 or :http")]
+    Port,
+    /// A kind that is not known.
+    #[error("a kind is one of pod, service, deployment, statefulset, daemonset, replicaset, job and selector")]
+    Kind,
+    /// No name that Kubernetes would take.
+    #[error("a name has lower-case letters, digits, '-' and '.' only")]
+    Name,
+    /// No label selector.
+    #[error("a selector is written selector/app=web,tier!=db:8080")]
+    Selector,
+}
+
+/// Why a text is neither an address nor a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WhereError {
+    /// It has no slash, and is no address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// It has a slash, and is no workload.
+    #[error(transparent)]
+    Workload(#[from] WorkloadError),
+}
+
+/// Every kind with the names that kubectl takes for it, the one that is shown first.
+const KINDS: [(Kind, &[&str]); 8] = [
+    (Kind::Pod, &["pod", "pods", "po"]),
+    (Kind::Service, &["service", "services", "svc"]),
+    (Kind::Deployment, &["deployment", "deployments", "deploy", "deployment.apps", "deployments.apps"]),
+    (Kind::StatefulSet, &["statefulset", "statefulsets", "sts", "statefulset.apps", "statefulsets.apps"]),
+    (Kind::DaemonSet, &["daemonset", "daemonsets", "ds", "daemonset.apps", "daemonsets.apps"]),
+    (Kind::ReplicaSet, &["replicaset", "replicasets", "rs", "replicaset.apps", "replicasets.apps"]),
+    (Kind::Job, &["job", "jobs", "job.batch", "jobs.batch"]),
+    (Kind::Selector, &["selector"]),
+];
+
+impl Workload {
+    /// How long to wait for a first pod to run where the target does not say.
+    pub const WAIT: Duration = Duration::from_mins(1);
+
+    /// How long to wait for a pod that runs.
+    pub fn patience(&self) -> Duration {
+        self.wait.map_or(Self::WAIT, Ttl::duration)
+    }
+}
+
+impl Where {
+    /// The workload, where it is one.
+    pub fn workload(&self) -> Option<&Workload> {
+        match self {
+            Self::Address(_) => None,
+            Self::Workload(workload) => Some(workload),
+        }
+    }
+
+    /// Whether pods of the cluster are the target themselves: no proxy pod is needed.
+    pub fn is_direct(&self) -> bool {
+        self.workload().is_some()
+    }
+}
+
+impl FromStr for Where {
+    type Err = WhereError;
+
+    fn from_str(text: &str) -> Result<Self, WhereError> {
+        // No address has a slash.
+        if text.contains('/') { Ok(Self::Workload(text.parse()?)) } else { Ok(Self::Address(text.parse()?)) }
+    }
+}
+
+impl FromStr for Workload {
+    type Err = WorkloadError;
+
+    fn from_str(text: &str) -> Result<Self, WorkloadError> {
+        let (kind, rest) = text.trim().split_once('/').ok_or(WorkloadError::Form)?;
+        let kind: Kind = kind.parse()?;
+        let (name, port) = rest.rsplit_once(':').ok_or(WorkloadError::Port)?;
+        let port = port.parse()?;
+        if name.is_empty() {
+            return Err(WorkloadError::Form);
+        }
+        if kind == Kind::Selector {
+            if !is_selector(name) {
+                return Err(WorkloadError::Selector);
+            }
+        } else if !is_dns_name(name) {
+            return Err(WorkloadError::Name);
+        }
+        Ok(Self { kind, name: name.to_owned(), port, wait: None })
+    }
+}
+
+impl FromStr for Kind {
+    type Err = WorkloadError;
+
+    fn from_str(text: &str) -> Result<Self, WorkloadError> {
+        let text = text.to_ascii_lowercase();
+        let known = KINDS.iter().find(|(_, names)| names.contains(&text.as_str()));
+        known.map(|(kind, _)| kind.clone()).ok_or(WorkloadError::Kind)
+    }
+}
+
+impl FromStr for Port {
+    type Err = WorkloadError;
+
+    fn from_str(text: &str) -> Result<Self, WorkloadError> {
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            let number = text.parse().ok().filter(|number| *number != 0);
+            return number.map(Self::Number).ok_or(WorkloadError::Port);
+        }
+        // A container's port: an IANA service name of 15 characters; a service's: a DNS label
+        // (`k8s.io/apimachinery/pkg/util/validation`).
+        let fits = text.len() <= 63
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && text.bytes().any(|b| b.is_ascii_lowercase())
+            && !text.starts_with('-')
+            && !text.ends_with('-');
+        if fits { Ok(Self::Name(text.to_owned())) } else { Err(WorkloadError::Port) }
+    }
+}
+
+/// Whether a text is a DNS subdomain (RFC 1123), as names of objects are.
+fn is_dns_name(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+/// Whether a text may be a label selector, in kubectl's words: `a=b`, `a==b`, `a!=b`, `a`, `!a`, `a in (b,c)`,
+/// `a notin (b)`. The server has the last word.
+fn is_selector(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_./=!,() ".contains(c);
+    let mut depth = 0;
+    let mut parts = vec![String::new()];
+    for c in text.chars() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        if !(0..=1).contains(&depth) || !fits(c) {
+            return false;
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(c);
+        }
+    }
+    depth == 0 && parts.iter().all(|part| part.chars().any(|c| c.is_ascii_alphanumeric()))
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = KINDS.iter().find(|(kind, _)| kind == self).map(|(_, names)| *names);
+        f.write_str(names.and_then(|names| names.first().copied()).unwrap_or_default())
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}:{}", self.kind, self.name, self.port)
+    }
+}
+
+impl fmt::Display for Where {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Workload(workload) => workload.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_what_kubectl_writes() {
+        for (text, shown) in [
+            ("service/web:http", "service/web:http"),
+            ("svc/web:80", "service/web:80"),
+            (" deploy/web:8080 ", "deployment/web:8080"),
+            ("deployment.apps/web:8080", "deployment/web:8080"),
+            ("StatefulSet/db:5432", "statefulset/db:5432"),
+            ("ds/agent:metrics", "daemonset/agent:metrics"),
+            ("replicasets.apps/web-56f6:1", "replicaset/web-56f6:1"),
+            ("job.batch/import:http-2", "job/import:http-2"),
+            ("po/web-56f6.x:8080", "pod/web-56f6.x:8080"),
+            ("selector/app=web,tier!=db:8080", "selector/app=web,tier!=db:8080"),
+            ("selector/app.kubernetes.io/name in (a,b):8080", "selector/app.kubernetes.io/name in (a,b):8080"),
+        ] {
+            let place: Where = text.parse().unwrap();
+            assert_eq!(place.to_string(), shown);
+            assert!(place.is_direct(), "{text}");
+            assert_eq!(shown.parse(), Ok(place), "{text}");
+        }
+        let address: Where = "10.0.0.1:3306".parse().unwrap();
+        assert!(!address.is_direct());
+        assert_eq!(address.to_string(), "10.0.0.1:3306");
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        use WorkloadError::{Form, Kind, Name, Port, Selector};
+        for (text, error) in [
+            ("service", Form),
+            ("service/:80", Form),
+            ("service/web", Port),
+            ("service/web:", Port),
+            ("service/web:0", Port),
+            ("service/web:70000", Port),
+            ("service/web:HTTP", Port),
+            ("service/web:-a", Port),
+            ("ingress/web:80", Kind),
+            ("/web:80", Kind),
+            ("service/we b:80", Name),
+            ("service/ns/web:80", Name),
+            ("service/web;id:80", Name),
+            ("selector/app=web,:80", Selector),
+            ("selector/app=$x:80", Selector),
+            ("selector/app in (a:80", Selector),
+            ("selector/a)(:80", Selector),
+        ] {
+            assert_eq!(text.parse::<Workload>(), Err(error), "{text}");
+        }
+        assert_eq!("web".parse::<Where>(), Err(WhereError::Address(AddressError::Port)));
+        assert_eq!("x/web:1".parse::<Where>(), Err(WhereError::Workload(Kind)));
+    }
+}
