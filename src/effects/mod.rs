@@ -259,7 +259,7 @@ impl Effects {
             if let Some(query) = query {
                 workload::follow(clusters, query, events).await;
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

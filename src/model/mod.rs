@@ -20,6 +20,7 @@ pub mod log;
 pub mod proxy;
 pub mod settings;
 pub mod target;
+pub mod traffic;
 pub mod ttl;
 mod update;
 pub mod workload;

@@ -55,15 +55,12 @@ pub async fn follow(clusters: Clusters, query: Query, events: mpsc::Sender<Event
         pause = (pause * 2).min(LONGEST_PAUSE);
     };
     let (out, found) = watch::channel(None);
-    match selection::fixed(&query.workload) {
-        Some(fixed) => {
-            out.send_replace(Some(Ok(fixed)));
-            pods::follow(client, found, teller).await;
-        }
-        None => {
-            let watching = object::follow(client.clone(), query, out);
-            tokio::join!(watching, pods::follow(client, found, teller));
-        }
+    if let Some(fixed) = selection::fixed(&query.workload) {
+        out.send_replace(Some(Ok(fixed)));
+        pods::follow(client, found, teller).await;
+    } else {
+        let watching = object::follow(client.clone(), query, out);
+        tokio::join!(watching, pods::follow(client, found, teller));
     }
 }
 

@@ -127,18 +127,18 @@ mod tests {
 
     use super::*;
 
-    fn object(spec: Value) -> DynamicObject {
+    fn object(spec: &Value) -> DynamicObject {
         serde_json::from_value(json!({ "metadata": { "name": "web" }, "spec": spec })).unwrap()
     }
 
-    fn selection(workload: &str, spec: Value) -> Result<(String, String), Fault> {
+    fn selection(workload: &str, spec: &Value) -> Result<(String, String), Fault> {
         let found = of(&workload.parse().unwrap(), &object(spec))?;
         let Pods::Labels(labels) = found.pods else { panic!("by labels") };
         Ok((labels, found.port.to_string()))
     }
 
-    fn some(labels: &str, port: &str) -> Result<(String, String), Fault> {
-        Ok((labels.to_owned(), port.to_owned()))
+    fn some(labels: &str, port: &str) -> (String, String) {
+        (labels.to_owned(), port.to_owned())
     }
 
     #[test]
@@ -153,8 +153,8 @@ mod tests {
             ],
         } });
         let wanted = "app=web,tier=front,track in (a,b),zone notin (x),!old,live";
-        assert_eq!(selection("deployment/web:8080", spec), some(wanted, "8080"));
-        let none = selection("job/web:http", json!({})).unwrap_err();
+        assert_eq!(selection("deployment/web:8080", &spec).unwrap(), some(wanted, "8080"));
+        let none = selection("job/web:http", &json!({})).unwrap_err();
         assert_eq!((none.what, none.thing.as_str()), (What::NoSelector, "job/web:http"));
     }
 
@@ -166,10 +166,10 @@ mod tests {
             { "name": "same", "port": 82 },
         ] });
         for (port, target) in [("80", "web"), ("http", "web"), ("admin", "9090"), ("81", "9090"), ("same", "82")] {
-            assert_eq!(selection(&format!("service/web:{port}"), spec.clone()), some("app=web", target), "{port}");
+            assert_eq!(selection(&format!("service/web:{port}"), &spec).unwrap(), some("app=web", target), "{port}");
         }
         for port in ["9090", "web"] {
-            let fault = selection(&format!("service/web:{port}"), spec.clone()).unwrap_err();
+            let fault = selection(&format!("service/web:{port}"), &spec).unwrap_err();
             assert_eq!(fault.what, What::PortMissing);
             assert_eq!(fault.detail, "http (80), admin (81), same (82)");
         }

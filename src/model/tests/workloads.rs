@@ -97,7 +97,7 @@ fn a_pod_that_refuses_is_left_for_one_that_is_ready() {
     assert_eq!(refused(&mut model, &a).as_deref(), Some("b"));
     assert_eq!(refused(&mut model, &a), None, "late news");
     assert_eq!(refused(&mut model, &b).as_deref(), Some("a"));
-    pods(&mut model, &[a.clone()]);
+    pods(&mut model, std::slice::from_ref(&a));
     assert_eq!(refused(&mut model, &a), None, "there is no other");
 }
 
