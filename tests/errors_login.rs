@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use common::arrange::{Kubeconfig, clipboard, quit, says, script, wait_says};
+use common::arrange::{Kubeconfig, clipboard, quit, says, script, wait_dialog, wait_says};
 use common::kube::{kubeconfig, until};
 use common::{Home, Screen, Start};
 use serde_json::json;
@@ -72,8 +72,7 @@ fn a_plugin_that_fails_is_quoted_and_not_run_again_and_again() {
     wait_says(&mut screen, &wanted);
     assert!(!says(&screen.text(), "aws sso login Error: the SSO"), "said once:\n{}", screen.text());
     screen.press("i");
-    screen.wait_for("What went wrong");
-    wait_says(&mut screen, &wanted);
+    wait_dialog(&mut screen, &wanted);
     screen.press("y");
     screen.wait_for("What went wrong");
     let raw = |screen: &Screen| clipboard(screen.raw());
@@ -157,8 +156,7 @@ fn a_plugin_that_is_missing_is_named_with_the_way_to_get_it() {
     screen.press("1\ri");
     screen.wait("dev is locked out", |text| row(text, "? unauth"));
     screen.press("i");
-    screen.wait_for("What went wrong");
-    wait_says(
+    wait_dialog(
         &mut screen,
         &[
             "The login plugin for dev is not installed",

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
-use common::arrange::{FakeApi, Kubeconfig, quit, says, status, wait_says};
+use common::arrange::{FakeApi, Kubeconfig, quit, says, status, wait_dialog, wait_says};
 use common::kube::{Namespace, kubeconfig, kubectl, until};
 use common::{Home, Screen, Start};
 use serde_json::json;
@@ -29,8 +29,7 @@ fn start<'a>(home: &'a Home, kubeconfig: &Path, me: &str, size: (u16, u16)) -> S
 #[track_caller]
 fn in_full(screen: &mut Screen, words: &[&str]) {
     screen.press("i");
-    screen.wait_for("What went wrong");
-    wait_says(screen, words);
+    wait_dialog(screen, words);
     screen.press("\x1b");
     screen.wait_gone("What went wrong");
 }
@@ -125,12 +124,12 @@ fn a_pod_that_waits_says_for_what() {
             && row(text, "brow-node-", "0/1 nodes are available")
             && row(text, "brow-never-", "ErrImageNeverPull")
     });
-    screen.press("3/image\r");
-    screen.wait_for("/ image");
+    screen.press("3/brow-image\r");
+    screen.wait_for("/ brow-image");
     wait_says(&mut screen, &["cannot be pulled", "nowhere.invalid/none:1", "pull_secrets can be set in the config"]);
     screen.press("\x1b");
-    screen.wait_gone("/ image");
-    screen.press("/node\r");
+    screen.wait_gone("/ brow-image");
+    screen.press("/brow-node\r");
     wait_says(
         &mut screen,
         &["No node can take brow-node-", "0/1 nodes are available", "Check node_selector, tolerations and resources"],

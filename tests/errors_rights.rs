@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use common::arrange::{Kubeconfig, clipboard, quit, wait_says};
+use common::arrange::{Kubeconfig, clipboard, quit, wait_dialog, wait_says};
 use common::kube::{Namespace, kubeconfig, kubectl, until};
 use common::{Home, Screen, Start};
 use serde_json::json;
@@ -65,9 +65,8 @@ fn apply(text: &str, args: &[&str]) -> String {
 #[track_caller]
 fn grant(screen: &mut Screen, nobody: &Nobody, verb: &str, resource: &str) {
     let namespace = &nobody.namespace.0;
-    screen.wait_for("What went wrong");
     let right = format!("no right to {verb} {resource} in namespace {namespace} (403)");
-    wait_says(screen, &[&right, "Ask an administrator", "can be copied", "kind: Role"]);
+    wait_dialog(screen, &[&right, "Ask an administrator", "can be copied", "kind: Role"]);
     let before = screen.raw().len();
     screen.press("y\x1b");
     screen.wait_gone("What went wrong");

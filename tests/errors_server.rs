@@ -6,7 +6,7 @@ mod common;
 use std::net::TcpListener;
 use std::process::Command;
 
-use common::arrange::{FakeApi, Kubeconfig, quit, says, status, wait_says};
+use common::arrange::{FakeApi, Kubeconfig, quit, says, status, wait_dialog, wait_says};
 use common::kube::kubeconfig;
 use common::{Home, Screen, Start};
 use serde_json::json;
@@ -26,8 +26,7 @@ fn without_a_kubeconfig_the_place_where_it_belongs_is_named() {
         screen.press("2c");
         screen.wait_for("✗ failed");
         screen.press("i");
-        screen.wait_for("What went wrong");
-        wait_says(&mut screen, &wanted);
+        wait_dialog(&mut screen, &wanted);
         screen.press("\x1b");
         screen.wait_gone("What went wrong");
         quit(screen);

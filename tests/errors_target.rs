@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use common::arrange::{FakeApi, Kubeconfig, quit, says, wait_says};
+use common::arrange::{FakeApi, Kubeconfig, quit, says, wait_dialog, wait_says};
 use common::kube::{Namespace, kubeconfig, kubectl};
 use common::{Home, Screen, Start};
 use serde_json::json;
@@ -53,9 +53,8 @@ fn a_taken_port_names_its_holder_and_the_next_free_one_is_a_key_away() {
         screen.press("\r");
         screen.wait_gone("instead?");
         screen.press("4i");
-        screen.wait_for("What went wrong");
         let free = format!("Port {} is free", port + 1);
-        wait_says(&mut screen, &[&format!("Local port {port} is taken"), &holder, &free, "leave the port empty"]);
+        wait_dialog(&mut screen, &[&format!("Local port {port} is taken"), &holder, &free, "leave the port empty"]);
         screen.press("\x1b");
         screen.wait_gone("What went wrong");
         screen.press("R");

@@ -23,7 +23,9 @@ const EVERY: Duration = Duration::from_secs(10);
 /// How long an answer may take before the cluster counts as unreachable.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// Between two probes that failed, at most.
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(10);
+/// Between two runs of a login plugin that failed.
+const LOGIN: Duration = Duration::from_secs(30);
 /// How often a login plugin that takes its time is listened to.
 const LISTEN: Duration = Duration::from_millis(500);
 /// Clocks closer than this count as equal: the `Date` header has whole seconds (RFC 9110, 5.6.7).
@@ -53,8 +55,8 @@ pub async fn keep(
             }
             Err((link, fault)) => {
                 // A login that fails again and again is a nuisance to more than us.
-                pause = if is_plugin(fault.what) { LONGEST } else { pause };
-                let next = pause.mul_f64(rand::random_range(0.9..1.1));
+                let next = if is_plugin(fault.what) { LOGIN } else { pause };
+                let next = next.mul_f64(rand::random_range(0.9..1.1));
                 pause = (pause * 2).min(LONGEST);
                 (ClusterEvent::Failed { link, fault }, next)
             }

@@ -70,6 +70,11 @@ struct Tunnel {
 /// How many tunnels there may be in all, for each that there should be at most: held-up ones are replaced.
 const EXCESS: usize = 2;
 
+/// A stream that would be one of more than this many on its tunnel, while there are to be more tunnels, waits a moment for
+/// one: connections that come all at once would all be put on the first.
+const CROWDED: usize = 4;
+const MOMENT: Duration = Duration::from_millis(30);
+
 /// How long after a spare was taken the next is opened, while there are others: the connection that took it goes first,
 /// here and in the relay's pod.
 const REFILL: Duration = Duration::from_millis(5);
@@ -90,6 +95,32 @@ impl Pool {
             held: Mutex::default(),
             dialing: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Waits a moment where tunnels are crowded and more are being opened.
+    pub(super) async fn spread(&self) {
+        if !self.is_crowded() {
+            return;
+        }
+        self.changed.notify_one();
+        let less = async {
+            loop {
+                let arrived = self.arrived.notified();
+                if !self.is_crowded() {
+                    return;
+                }
+                arrived.await;
+            }
+        };
+        // Late, a crowded one is better than none.
+        let _ = tokio::time::timeout(MOMENT, less).await;
+    }
+
+    fn is_crowded(&self) -> bool {
+        let held = lock(&self.held);
+        held.spares.is_empty()
+            && held.tunnels.len() < self.opts.tunnels
+            && held.best(self.opts.tunnels).is_some_and(|session| session.live() >= CROWDED)
     }
 
     /// A spare stream, or a new one on the best tunnel there is. None if there is no good one.

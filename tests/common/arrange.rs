@@ -307,3 +307,22 @@ pub fn quit(mut screen: Screen) {
     assert!(screen.wait_end().success());
     assert!(screen.given_back());
 }
+
+/// What stands in the dialog of a fault; nothing where none is open.
+fn dialog(screen: &str) -> Option<String> {
+    let lines: Vec<Vec<char>> = screen.lines().map(|line| line.chars().collect()).collect();
+    let title: Vec<char> = "╭─ What went wrong".chars().collect();
+    let find = |line: &Vec<char>| line.windows(title.len()).position(|part| part == title);
+    let (top, left) = lines.iter().enumerate().find_map(|(row, line)| Some((row, find(line)?)))?;
+    let right = left + lines[top][left..].iter().position(|c| *c == '╮')?;
+    let inside = lines[top + 1..].iter().take_while(|line| line.get(left) != Some(&'╰'));
+    Some(inside.map(|line| line.iter().take(right).skip(left + 1).collect::<String>() + "\n").collect())
+}
+
+/// Waits until the dialog of a fault says all of these.
+#[track_caller]
+pub fn wait_dialog(screen: &mut Screen, words: &[&str]) -> String {
+    screen.wait(&format!("a dialog with {words:?}"), |text| {
+        dialog(text).is_some_and(|inside| words.iter().all(|words| says(&inside, words)))
+    })
+}

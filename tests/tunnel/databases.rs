@@ -128,7 +128,7 @@ async fn a_redis_is_worked_hard_without_an_error() {
     let Some(stage) = Stage::new().await else { return };
     let Some(redis) = Redis::start().await else { return };
     let mut forward = relayed(&stage, redis.address).await;
-    for options in [["-n", "2000", "-c", "50", "-P", "1"], ["-n", "20000", "-c", "20", "-P", "16"]] {
+    for options in [["-n", "1000", "-c", "50", "-P", "1"], ["-n", "10000", "-c", "20", "-P", "16"]] {
         let report =
             run(client("redis-benchmark", forward.address).args(options).args(["-q", "-t", "ping,set,get,lrange_100"]))
                 .await;
