@@ -342,6 +342,45 @@ async fn connections_wait_for_a_first_pod_for_as_long_as_they_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_without_pods_are_reached_through_a_proxy_pod() {
+    let Some(config) = kubeconfig("services_without_pods_are_reached_through_a_proxy_pod") else { return };
+    let namespace = Namespace::new("bare");
+    // Where the test cluster's private network has its web server.
+    let vpc = "10.99.0.10";
+    let endpoints = format!(
+        "---\napiVersion: v1\nkind: Endpoints\nmetadata: {{ name: bare }}\nsubsets: [{{ addresses: [{{ ip: {vpc} }}], \
+         ports: [{{ name: www, port: 8080 }}] }}]\n"
+    );
+    let manifest = [
+        service("bare", "ports: [{ name: www, port: 80 }]"),
+        endpoints,
+        service("external", &format!("type: ExternalName, externalName: '{vpc}'")),
+        service("nobody", "ports: [{ name: www, port: 80 }]"),
+    ];
+    apply(&namespace, &manifest.concat());
+    let list = [
+        ("bare", "service/bare:www"),
+        ("external", "service/external:8080"),
+        ("external-name", "service/external:www"),
+        ("nobody", "service/nobody:80\"\nwait = \"1s"),
+    ];
+    let program = start(&config, &namespace, &list);
+    for target in ["bare", "external"] {
+        let address = program.open(target);
+        let answer = ask(address).unwrap_or_else(|error| panic!("{target}: {error}"));
+        assert!(!answer.is_empty());
+        let forward = program.forward(target).unwrap();
+        assert_eq!(forward.relay.map(|relay| relay.to_string()), Some(format!("{vpc}:8080")), "{target}");
+        assert_eq!(program.failed(target), 0);
+    }
+    let made = kubectl(&["-n", &namespace.0, "get", "pods", "-o", "yaml"]);
+    assert_eq!(made.matches("kind: Pod").count(), 2, "a proxy pod each");
+    assert!(!made.contains(vpc), "the address is nowhere in them");
+    assert_eq!(program.refused("external-name").what, What::PortMissing);
+    assert_eq!(program.refused("nobody").detail, "it has no endpoints");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_right_is_named_with_the_role_and_a_way_round() {
     let Some(config) = kubeconfig("a_missing_right_is_named_with_the_role_and_a_way_round") else { return };
     let list =

@@ -13,7 +13,6 @@ use crate::forward::Route;
 use crate::model::address::Address;
 use crate::model::fault::{Fault, What};
 use crate::model::forward::{ForwardSpec, Via};
-use crate::model::workload::Where;
 use crate::proxy::relay;
 use crate::tunnel::{self, Lease, LeaseOptions, Protocol, Tunnels};
 
@@ -57,8 +56,6 @@ impl Routes {
 /// The route of one forward: through relays to an address, or straight to a workload's pods.
 pub struct Path {
     routes: std::sync::Arc<Routes>,
-    /// Where relays are sent; absent: the pods are the target.
-    address: Option<Address>,
     forced: Option<Protocol>,
 }
 
@@ -66,14 +63,10 @@ impl Path {
     pub fn new(routes: std::sync::Arc<Routes>, spec: &ForwardSpec) -> Self {
         // The config's reader lets no other names through; an unknown one means: by trying.
         let forced = spec.tunnel.as_ref().and_then(|name| name.parse().ok());
-        let address = match &spec.address {
-            Where::Address(address) => Some(address.clone()),
-            Where::Workload(_) => None,
-        };
-        Self { routes, address, forced }
+        Self { routes, forced }
     }
 
-    async fn ask(&self, lease: &Lease, address: &Address) -> Result<Vec<u8>, tunnel::Error> {
+    async fn ask(lease: &Lease, address: &Address) -> Result<Vec<u8>, tunnel::Error> {
         let mut stream = lease.open().await?;
         let line = relay::diagnosis_line(address);
         stream.write_all(&line).await.map_err(tunnel::Error::from_io)?;
@@ -88,16 +81,16 @@ impl Route for Path {
 
     async fn lease(&self, via: &Via) -> Result<Lease, Fault> {
         // Only a relay waits for an address: any other server would see idle connections.
-        let spares = if self.address.is_some() { SPARES } else { 0 };
+        let spares = if via.to.is_some() { SPARES } else { 0 };
         self.routes.lease(via, self.forced, spares).await
     }
 
-    fn first_line(&self) -> Option<Bytes> {
-        self.address.as_ref().map(relay::first_line)
+    fn first_line(&self, via: &Via) -> Option<Bytes> {
+        via.to.as_ref().map(relay::first_line)
     }
 
-    async fn diagnose(&self, lease: &Lease, _: &Via, age: Duration) -> Option<Fault> {
-        let asked = self.address.as_ref()?;
+    async fn diagnose(&self, lease: &Lease, via: &Via, age: Duration) -> Option<Fault> {
+        let asked = via.to.as_ref()?;
         let address = asked.to_string();
         // A relay gives up by itself after its timeout: asking again would only take as long again. Whoever lived longer
         // without a byte had reached the target: a connection that was never used, and closed for that.
@@ -108,7 +101,7 @@ impl Route for Path {
             let words = format!("no answer within {} s", relay::CONNECT_TIMEOUT.as_secs());
             return Some(Fault::new(What::TargetTimedOut, address, words));
         }
-        let answer = timeout(DIAGNOSIS, self.ask(lease, asked)).await.ok()?.ok()?;
+        let answer = timeout(DIAGNOSIS, Self::ask(lease, asked)).await.ok()?.ok()?;
         let (what, words) = relay::read_diagnosis(&answer)?;
         Some(Fault::new(what, address, words))
     }

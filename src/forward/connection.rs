@@ -55,7 +55,7 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
     let mut again = None;
     for left in (0..TRIES).rev() {
         let (line, stream) = open(shared, gone.take()).await?;
-        let address = shared.route.first_line();
+        let address = shared.route.first_line(&line.via);
         let relayed = address.is_some();
         let opening = address.or(again.take());
         let told = opening.is_none();
@@ -124,7 +124,7 @@ async fn open<R: Route>(
             (Err(_), Some((_, end))) => return Err(end),
             (Err(_), None) => return Err(no_pod(shared)),
         };
-        let relayed = shared.route.first_line().is_some();
+        let relayed = shared.route.first_line(&line.via).is_some();
         if relayed {
             line.listening().await;
         }

@@ -22,8 +22,8 @@ pub trait Route: Send + Sync + 'static {
     /// When there is no client for the pod's cluster. It is tried again.
     fn lease(&self, via: &Via) -> impl Future<Output = Result<Self::Lease, Fault>> + Send;
 
-    /// What each stream begins with: a relay's address line. `None`: the pod's port is the target itself.
-    fn first_line(&self) -> Option<Bytes>;
+    /// What each stream to a pod begins with: a relay's address line. `None`: the pod's port is the target itself.
+    fn first_line(&self, via: &Via) -> Option<Bytes>;
 
     /// Finds out why a stream through a relay ended or was reset without a byte from the target: refused, timed out, not
     /// resolved. `lease` leads to the relay that knows; `age` is for how long the stream was open. `None`: nothing is
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn a_fault_names_what_it_happened_to() {
         let pod = PodKey { cluster: "dev".into(), namespace: "default".into(), name: "brow-db-abc".into() };
-        let via = Via { pod, port: 1080 };
+        let via = Via { pod, port: 1080, to: None };
         let of = |error: Error, relayed| fault(&error, &via, "10.0.0.1:3306", relayed);
         let refused = || Error::Refused { text: "connection refused".into() };
         assert_eq!(

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use chrono::{DateTime, Utc};
 
 use super::Model;
+use super::address::Address;
 use super::effect::Effect;
 use super::fault::Fault;
 use super::forward::{ForwardId, Via};
@@ -43,7 +44,9 @@ impl Model {
         let Some(forward) = self.forwards.get_mut(&id) else {
             return;
         };
-        let before = forward.via.clone();
+        // Pods have come in the place of an address: whoever goes through a proxy pod goes straight now.
+        let relayed = forward.relay.take().is_some();
+        let before = forward.via.clone().filter(|_| !relayed);
         let via = pick(&backends, before.as_ref()).map(|backend| backend.via.clone());
         // The reason of a connection that failed stays to be read; why there was no pod is over.
         let fault = forward.fault.take().filter(|_| before.is_some() && via.is_some());
@@ -58,6 +61,24 @@ impl Model {
         if let (Some(_), Some(via)) = (before, via) {
             self.note(Grade::Info, Happening::ForwardMoved, target, via.pod.name);
         }
+    }
+
+    /// A forward's workload is an address: it takes a proxy pod, which is asked for where there is none.
+    pub(super) fn on_relay(&mut self, id: ForwardId, address: Address, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        forward.backends.clear();
+        let cluster = forward.spec.place.cluster.clone();
+        let through = forward.via.clone().filter(|via| via.to.is_some());
+        forward.relay = Some(address);
+        if through.is_some() {
+            // The same pod reaches the new address as well.
+            return self.point(id, through, false, None, out);
+        }
+        self.point(id, None, true, None, out);
+        self.want_pod(id);
+        self.settle_forwards(&cluster, out);
     }
 
     /// A pod takes no connections although it runs: they go to the next one that is ready, where there is one.
@@ -81,6 +102,8 @@ impl Model {
             return;
         };
         forward.backends.clear();
+        forward.relay = None;
+        forward.wants_pod = false;
         self.point(id, None, false, Some(fault.clone()), out);
         self.fail(fault);
     }
@@ -94,7 +117,7 @@ mod tests {
     fn backend(name: &str, ready: bool, second: i64) -> Backend {
         let pod = PodKey { cluster: "dev".into(), namespace: "default".into(), name: name.into() };
         let created = DateTime::from_timestamp(second, 0).unwrap();
-        Backend { via: Via { pod, port: 80 }, uid: name.into(), ready, created }
+        Backend { via: Via { pod, port: 80, to: None }, uid: name.into(), ready, created }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::action::Action;
+use super::address::Address;
 use super::backend::Backend;
 use super::cluster::{Context, Link, Scope};
 use super::fault::Fault;
@@ -178,6 +179,8 @@ pub enum ForwardEvent {
     Backends(Vec<Backend>),
     /// Its workload leads nowhere; looking for it goes on.
     NoBackend(Fault),
+    /// Its workload has no pods to go to, but this address stands for it: a proxy pod reaches it.
+    Relay(Address),
     /// A pod of its workload runs but takes no connections.
     Refused(Via),
     /// One connection failed; the forward goes on.

@@ -140,7 +140,7 @@ pub struct Grant {
 impl Grant {
     /// Whether it is the right to read what selects pods, a service or a workload: there are ways round that.
     pub fn is_of_workload(&self) -> bool {
-        self.resource == "services" || self.resource.contains('.')
+        self.resource == "services" || (self.resource.contains('.') && !self.resource.starts_with("endpoint"))
     }
 }
 

@@ -6,7 +6,7 @@ use super::dialog::{Field, FormField, TargetForm};
 use super::settings::PodSettings;
 use super::target::Target;
 use super::ttl::{Ttl, TtlError};
-use super::workload::{Where, WhereError, WorkloadError};
+use super::workload::{Kind, Where, WhereError, WorkloadError};
 
 /// The longest name; longer ones only hurt the columns.
 const NAME_LEN: usize = 100;
@@ -103,6 +103,7 @@ impl TargetForm {
         let base = self.base.as_ref().and_then(|base| base.address.workload());
         if let (Where::Workload(workload), Some(base)) = (&mut place, base) {
             workload.wait = base.wait;
+            workload.proxy = base.proxy && workload.kind == Kind::Service;
         }
         Some(place)
     }

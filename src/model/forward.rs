@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use chrono::{DateTime, Utc};
 
 use super::Model;
+use super::address::Address;
 use super::backend::Backend;
 use super::dialog::{Dialog, Question};
 use super::effect::Effect;
@@ -53,6 +54,8 @@ pub struct Via {
     pub pod: PodKey,
     /// The port in the pod.
     pub port: u16,
+    /// What the relay there is to connect to; absent: the pod is the target itself.
+    pub to: Option<Address>,
 }
 
 /// One forward.
@@ -68,6 +71,8 @@ pub struct Forward {
     pub via: Option<Via>,
     /// The running pods of its workload, the best first.
     pub backends: Vec<Backend>,
+    /// What stands for its workload where that has no pods: an address, which takes a proxy pod to reach.
+    pub relay: Option<Address>,
     /// What moved through it.
     pub traffic: Traffic,
     /// Whether it asks for a pod: one is found or created once the cluster's pods are known.
@@ -108,6 +113,7 @@ impl Forward {
             state: ForwardState::Opening,
             via: None,
             backends: Vec::new(),
+            relay: None,
             traffic: Traffic::default(),
             wants_pod: false,
             waiting: false,
@@ -115,6 +121,25 @@ impl Forward {
             fault: None,
             since: now,
         }
+    }
+
+    /// What its proxy pods' relays connect to; `None` where it goes straight to the pods of a workload, or does not know
+    /// yet.
+    pub fn relayed_to(&self) -> Option<&Address> {
+        match &self.spec.address {
+            Where::Address(address) => Some(address),
+            Where::Workload(_) => self.relay.as_ref(),
+        }
+    }
+
+    /// A way with what the relay at its end connects to, where there is one.
+    fn relayed(&self, via: Via) -> Via {
+        Via { to: self.relayed_to().cloned(), ..via }
+    }
+
+    /// Whether it goes straight to pods, as far as is known.
+    pub fn is_direct(&self) -> bool {
+        self.relayed_to().is_none()
     }
 
     /// The address to give to a client: the first bound one, else what was asked for.
@@ -128,9 +153,9 @@ impl Forward {
 }
 
 impl ProxyPod {
-    /// The way through this pod.
+    /// The way to this pod's relay; where that connects to, a forward knows.
     pub fn via(&self) -> Via {
-        Via { pod: self.key.clone(), port: self.port }
+        Via { pod: self.key.clone(), port: self.port, to: None }
     }
 }
 
@@ -160,7 +185,7 @@ impl Model {
         let open = self.forwards_of(&target.name).find(|forward| forward.state != ForwardState::Failed);
         if let Some(forward) = open {
             let (id, local, broken) = (forward.spec.id, forward.local(), forward.state == ForwardState::Broken);
-            if broken && target.address.is_direct() {
+            if broken && target.address.workload().is_some() {
                 self.restart_forward(id, None, out);
             } else if broken {
                 self.want_pod(id);
@@ -199,6 +224,10 @@ impl Model {
             self.show_forward(id);
             return;
         }
+        if target.address.workload().is_some() {
+            // Where a relay would be sent is not known yet; the forward finds out, and finds this pod then.
+            return self.open_forward(target, out);
+        }
         let port = if taken { 0 } else { target.local_port };
         let via = self.pods.get(pod).filter(|pod| pod.phase == Phase::Ready).map(ProxyPod::via);
         let waits = via.is_none();
@@ -210,9 +239,9 @@ impl Model {
     }
 
     /// Has a forward look for a pod; the pods of a workload are looked for by the forward's own watch.
-    fn want_pod(&mut self, id: ForwardId) {
+    pub(super) fn want_pod(&mut self, id: ForwardId) {
         if let Some(forward) = self.forwards.get_mut(&id) {
-            let direct = forward.spec.address.is_direct();
+            let direct = forward.is_direct();
             (forward.wants_pod, forward.waiting) = (!direct, direct);
         }
     }
@@ -238,6 +267,7 @@ impl Model {
         };
         let id = spec.id;
         let mut forward = Forward::opening(spec.clone(), self.now);
+        let via = via.map(|via| forward.relayed(via));
         forward.via.clone_from(&via);
         self.forwards.insert(id, forward);
         self.unarranged = true;
@@ -261,7 +291,7 @@ impl Model {
             .forwards
             .values()
             .filter(|forward| forward.spec.place.cluster == cluster && forward.via.is_none())
-            .filter(|forward| !forward.spec.address.is_direct())
+            .filter(|forward| !forward.is_direct())
             .filter(|forward| forward.state != ForwardState::Failed)
             .map(|forward| forward.spec.id)
             .collect();
@@ -328,6 +358,7 @@ impl Model {
             return;
         };
         self.unarranged = true;
+        let via = via.map(|via| forward.relayed(via));
         if via.is_some() {
             forward.wants_pod = false;
             forward.fault = None;
@@ -357,7 +388,7 @@ impl Model {
             .forwards
             .values()
             .filter(|forward| forward.via.is_none() && forward.state != ForwardState::Failed)
-            .filter(|forward| forward.spec.place.label == pod.target_label && !forward.spec.address.is_direct())
+            .filter(|forward| forward.spec.place.label == pod.target_label && !forward.is_direct())
             .filter(|forward| forward.spec.place.cluster == key.cluster)
             .filter(|forward| forward.spec.place.namespace == key.namespace)
             .map(|forward| forward.spec.id)
@@ -375,7 +406,7 @@ impl Model {
         for forward in self.forwards.values_mut() {
             let place = &forward.spec.place;
             if forward.via.is_none()
-                && !forward.spec.address.is_direct()
+                && !forward.is_direct()
                 && forward.state == ForwardState::Waiting
                 && place.label == pod.target_label
                 && (&place.cluster, &place.namespace) == (&key.cluster, &key.namespace)
@@ -391,7 +422,7 @@ impl Model {
             .forwards
             .values()
             .filter(|forward| forward.via.as_ref().is_some_and(|via| via.pod == *key))
-            .filter(|forward| !forward.spec.address.is_direct())
+            .filter(|forward| !forward.is_direct())
             .map(|forward| forward.spec.id)
             .collect();
         for id in through {
@@ -415,7 +446,7 @@ impl Model {
             .values()
             .filter(|forward| forward.via.is_none() && forward.waiting && !forward.wants_pod)
             .filter(|forward| forward.state != ForwardState::Failed)
-            .filter(|forward| !forward.spec.address.is_direct())
+            .filter(|forward| !forward.is_direct())
             .filter(|forward| forward.spec.place.cluster == key.cluster)
             .map(|forward| forward.spec.id)
             .collect();
@@ -514,6 +545,7 @@ impl Model {
             }
             ForwardEvent::Backends(backends) => self.on_backends(id, backends, out),
             ForwardEvent::NoBackend(fault) => self.on_no_backend(id, fault, out),
+            ForwardEvent::Relay(address) => self.on_relay(id, address, out),
             ForwardEvent::Refused(via) => self.on_refused(id, &via, out),
             ForwardEvent::ConnectionFailed(fault) => {
                 // That there is no pod is known; why is worth more.
@@ -552,7 +584,7 @@ impl Model {
         forward.bound.clear();
         forward.fault = None;
         forward.traffic = Traffic::default();
-        let direct = forward.spec.address.is_direct();
+        let direct = forward.is_direct();
         forward.wants_pod = forward.via.is_none() && !direct;
         forward.waiting = direct;
         let (spec, via) = (forward.spec.clone(), forward.via.clone());

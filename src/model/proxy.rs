@@ -178,10 +178,6 @@ const LOG_LINES: usize = 5_000;
 impl Model {
     /// Asks for a proxy pod for a target; false where that cannot even be asked, which is then told.
     pub(super) fn ask_pod(&mut self, target: &Target, ttl: Option<Ttl>, out: &mut Vec<Effect>) -> bool {
-        if target.address.is_direct() {
-            self.note(Grade::Info, Happening::NeedsNoPod, &target.name, target.address.to_string());
-            return false;
-        }
         if !self.need_for(target, out) {
             return false;
         }

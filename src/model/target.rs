@@ -99,6 +99,11 @@ impl Model {
     /// Creates a pod for each chosen target.
     pub(super) fn create_pods(&mut self, targets: &[Target], ttl: Option<Ttl>, out: &mut Vec<Effect>) {
         for target in targets {
+            let relayed = self.forwards_of(&target.name).any(|forward| !forward.is_direct());
+            if target.address.is_direct() && !relayed {
+                self.note(Grade::Info, Happening::NeedsNoPod, &target.name, target.address.to_string());
+                continue;
+            }
             self.ask_pod(target, ttl, out);
         }
         self.target_list.marks.clear();

@@ -27,6 +27,8 @@ pub struct Workload {
     pub port: Port,
     /// How long to wait for a pod that runs; absent: [`Workload::WAIT`].
     pub wait: Option<Ttl>,
+    /// Whether a service is reached through a proxy pod and its cluster IP, which the cluster's network balances.
+    pub proxy: bool,
 }
 
 /// A kind of workload, by the name that `kubectl` has for it.
@@ -121,9 +123,10 @@ impl Where {
         }
     }
 
-    /// Whether pods of the cluster are the target themselves: no proxy pod is needed.
+    /// Whether pods of the cluster are the target themselves, as far as can be told without asking: no proxy pod is
+    /// needed.
     pub fn is_direct(&self) -> bool {
-        self.workload().is_some()
+        self.workload().is_some_and(|workload| !workload.proxy)
     }
 }
 
@@ -154,7 +157,7 @@ impl FromStr for Workload {
         } else if !is_dns_name(name) {
             return Err(WorkloadError::Name);
         }
-        Ok(Self { kind, name: name.to_owned(), port, wait: None })
+        Ok(Self { kind, name: name.to_owned(), port, wait: None, proxy: false })
     }
 }
 

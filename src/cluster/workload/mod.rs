@@ -1,9 +1,10 @@
 //! From a workload to the pods behind it: watched, never asked again and again.
 //!
 //! Two watches: one on the workload itself, for the selector of its pods and, of a service, its ports; one on those
-//! pods. A pod or a selector needs the second only. What runs is told the moment it changes; what stands in the way (a
+//! pods, or on the endpoints of a service that selects none. A pod or a selector needs the second only. What runs is told the moment it changes; what stands in the way (a
 //! right, a name, a port) is told with what to do about it, and watched further.
 
+mod endpoints;
 mod object;
 mod pods;
 mod selection;
@@ -14,13 +15,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::Clusters;
+use crate::model::address::Address;
 use crate::model::backend::{Backend, rank};
 use crate::model::event::{Epoch, Event, ForwardEvent};
 use crate::model::fault::Fault;
 use crate::model::forward::ForwardId;
 use crate::model::workload::{Kind, Workload};
 
-use selection::{Pods, Selection};
+use selection::{Aim, Pods, Selection};
 
 /// Between two tries to get a client.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -64,8 +66,8 @@ pub async fn follow(clusters: Clusters, query: Query, events: mpsc::Sender<Event
     }
 }
 
-/// What the workload itself says of its pods; nothing yet, or what is wrong with it.
-type Sight = Option<Result<Selection, Fault>>;
+/// Where the workload itself says that it leads; nothing yet, or what is wrong with it.
+type Sight = Option<Result<Aim, Fault>>;
 
 /// Reports to the loop, nothing twice.
 struct Teller {
@@ -78,6 +80,10 @@ impl Teller {
     async fn pods(&mut self, mut backends: Vec<Backend>) {
         rank(&mut backends);
         self.tell(ForwardEvent::Backends(backends)).await;
+    }
+
+    async fn relay(&mut self, address: Address) {
+        self.tell(ForwardEvent::Relay(address)).await;
     }
 
     async fn nothing(&mut self, fault: Fault) {

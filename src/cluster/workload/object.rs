@@ -35,13 +35,14 @@ pub(super) async fn follow(client: Client, query: Query, out: watch::Sender<Sigh
                 continue;
             }
             Ok(watcher::Event::InitDone) => match seen.take() {
-                Some(object) => selection::of(&query.workload, &object),
+                Some(object) => selection::of(&query.workload, &query.namespace, &object),
                 None => Err(missing(&api, &query).await),
             },
-            Ok(watcher::Event::Apply(object)) => selection::of(&query.workload, &object),
+            Ok(watcher::Event::Apply(object)) => selection::of(&query.workload, &query.namespace, &object),
             Ok(watcher::Event::Delete(_)) => Err(missing(&api, &query).await),
             Err(error) => match refusal(&query, resource_of(&query.workload.kind), &error) {
-                Some(fault) => Err(fault),
+                // Its name will do, perhaps.
+                Some(fault) => selection::by_name(&query.workload, &query.namespace).ok_or(fault),
                 None => continue,
             },
         };

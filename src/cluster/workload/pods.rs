@@ -11,7 +11,7 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Pods, Query, Selection, Sight, Teller, object, plain, selection};
+use super::{Aim, Pods, Query, Selection, Sight, Teller, endpoints, object, plain, selection};
 use crate::model::backend::Backend;
 use crate::model::fault::{Fault, What};
 use crate::model::forward::Via;
@@ -26,7 +26,9 @@ pub(super) async fn follow(client: Client, mut sights: watch::Receiver<Sight>, m
         let sight = sights.borrow_and_update().clone();
         let watching = async {
             match sight {
-                Some(Ok(selection)) => watch_pods(&client, &selection, &mut teller).await,
+                Some(Ok(Aim::Pods(selection))) => watch_pods(&client, &selection, &mut teller).await,
+                Some(Ok(Aim::Address(address))) => teller.relay(address).await,
+                Some(Ok(Aim::Endpoints(port))) => endpoints::follow(&client, port.as_deref(), &mut teller).await,
                 Some(Err(fault)) => teller.nothing(fault).await,
                 None => overdue(&mut teller).await,
             }
@@ -182,6 +184,7 @@ fn backend(query: &Query, selection: &Selection, pod: &Pod) -> Result<Backend, I
         via: Via {
             pod: PodKey { cluster: query.cluster.clone(), namespace: query.namespace.clone(), name: name(pod) },
             port,
+            to: None,
         },
         uid: pod.metadata.uid.clone().unwrap_or_default(),
         ready: ready.any(|condition| condition.status == "True"),

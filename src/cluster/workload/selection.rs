@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::DynamicObject;
 
+use crate::model::address::{Address, Host};
 use crate::model::fault::{Fault, What};
 use crate::model::workload::{Kind, Port, Workload};
 
@@ -24,8 +25,19 @@ pub(super) enum Pods {
     Named(String),
 }
 
-/// The selection of a workload that is one itself.
-pub(super) fn fixed(workload: &Workload) -> Option<Selection> {
+/// Where a workload leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Aim {
+    /// To pods.
+    Pods(Selection),
+    /// To an address, which a proxy pod reaches.
+    Address(Address),
+    /// To whatever its endpoints are: the port's name there.
+    Endpoints(Option<String>),
+}
+
+/// Where a workload leads that is a selection itself.
+pub(super) fn fixed(workload: &Workload) -> Option<Aim> {
     let pods = match workload.kind {
         Kind::Pod => Pods::Named(workload.name.clone()),
         Kind::Selector => Pods::Labels(workload.name.clone()),
@@ -33,38 +45,85 @@ pub(super) fn fixed(workload: &Workload) -> Option<Selection> {
             return None;
         }
     };
-    Some(Selection { pods, port: workload.port.clone() })
+    Some(Aim::Pods(Selection { pods, port: workload.port.clone() }))
 }
 
-/// The selection that an object of the cluster stands for.
-pub(super) fn of(workload: &Workload, object: &DynamicObject) -> Result<Selection, Fault> {
+/// Where an object of the cluster leads.
+pub(super) fn of(workload: &Workload, namespace: &str, object: &DynamicObject) -> Result<Aim, Fault> {
     if workload.kind == Kind::Service {
-        return of_service(workload, object);
+        return of_service(workload, namespace, part(object, &[]).unwrap_or_default());
     }
-    let selector: Option<LabelSelector> = part(object, "selector");
+    let selector: Option<LabelSelector> = part(object, &["selector"]);
     let labels = selector.as_ref().map(labels).filter(|labels| !labels.is_empty());
     let labels = labels.ok_or_else(|| Fault::new(What::NoSelector, workload.to_string(), ""))?;
-    Ok(Selection { pods: Pods::Labels(labels), port: workload.port.clone() })
+    Ok(Aim::Pods(Selection { pods: Pods::Labels(labels), port: workload.port.clone() }))
 }
 
-fn of_service(workload: &Workload, object: &DynamicObject) -> Result<Selection, Fault> {
-    let spec = object.data.get("spec").and_then(|spec| serde_json::from_value::<ServiceSpec>(spec.clone()).ok());
-    let spec = spec.unwrap_or_default();
-    let selector = spec.selector.filter(|selector| !selector.is_empty());
-    let Some(selector) = selector.filter(|_| spec.type_.as_deref() != Some("ExternalName")) else {
-        return Err(Fault::new(What::NoSelector, workload.to_string(), ""));
-    };
+fn of_service(workload: &Workload, namespace: &str, spec: ServiceSpec) -> Result<Aim, Fault> {
     let ports = spec.ports.unwrap_or_default();
     let found = ports.iter().find(|port| match &workload.port {
         Port::Number(number) => port.port == i32::from(*number),
         Port::Name(name) => port.name.as_ref() == Some(name),
     });
-    let port = found.ok_or_else(|| {
+    let missing = || {
         let known: Vec<String> = ports.iter().map(shown).collect();
         Fault::new(What::PortMissing, workload.to_string(), known.join(", "))
-    })?;
+    };
+    if spec.type_.as_deref() == Some("ExternalName") {
+        // Only its name means anything in a cluster; a port need not be listed.
+        let number = found.and_then(|port| u16::try_from(port.port).ok());
+        let port = number.or(number_of(&workload.port)).ok_or_else(missing)?;
+        return at(&spec.external_name.unwrap_or_default(), port, workload);
+    }
+    let port = found.ok_or_else(missing)?;
+    if workload.proxy {
+        let number = u16::try_from(port.port).map_err(|_| missing())?;
+        return match spec.cluster_ip.filter(|ip| !ip.is_empty() && ip != "None") {
+            Some(ip) => at(&ip, number, workload),
+            // Of a headless service the name means its pods.
+            None => at(&cluster_name(workload, namespace), target_number(port).unwrap_or(number), workload),
+        };
+    }
+    let Some(selector) = spec.selector.filter(|selector| !selector.is_empty()) else {
+        return Ok(Aim::Endpoints(port.name.clone()));
+    };
     let labels: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    Ok(Selection { pods: Pods::Labels(labels.join(",")), port: target_port(port, workload)? })
+    Ok(Aim::Pods(Selection { pods: Pods::Labels(labels.join(",")), port: target_port(port, workload)? }))
+}
+
+/// Where a service leads that may not be read: its name is known, and its port where that is a number.
+pub(super) fn by_name(workload: &Workload, namespace: &str) -> Option<Aim> {
+    let port = number_of(&workload.port).filter(|_| workload.proxy)?;
+    at(&cluster_name(workload, namespace), port, workload).ok()
+}
+
+/// The service's name in the cluster's DNS.
+fn cluster_name(workload: &Workload, namespace: &str) -> String {
+    format!("{}.{namespace}.svc", workload.name)
+}
+
+fn number_of(port: &Port) -> Option<u16> {
+    match port {
+        Port::Number(number) => Some(*number),
+        Port::Name(_) => None,
+    }
+}
+
+fn target_number(port: &ServicePort) -> Option<u16> {
+    match port.target_port {
+        Some(IntOrString::Int(number)) => u16::try_from(number).ok().filter(|number| *number != 0),
+        Some(IntOrString::String(_)) | None => None,
+    }
+}
+
+fn at(host: &str, port: u16, workload: &Workload) -> Result<Aim, Fault> {
+    address(host, port).map(Aim::Address).ok_or_else(|| Fault::new(What::NoSelector, workload.to_string(), host))
+}
+
+/// A host as the cluster's objects write it: IPv6 without brackets.
+pub(super) fn address(host: &str, port: u16) -> Option<Address> {
+    let host = host.parse().map(Host::V6).ok().or_else(|| host.parse().ok())?;
+    Some(Address { host, port })
 }
 
 /// `http (80)`, or `80` for a port without a name.
@@ -85,8 +144,11 @@ fn target_port(port: &ServicePort, workload: &Workload) -> Result<Port, Fault> {
     found.ok_or_else(|| Fault::new(What::PortMissing, workload.to_string(), shown(port)))
 }
 
-fn part<T: serde::de::DeserializeOwned>(object: &DynamicObject, key: &str) -> Option<T> {
-    serde_json::from_value(object.data.get("spec")?.get(key)?.clone()).ok()
+/// Something in an object's spec.
+fn part<T: serde::de::DeserializeOwned>(object: &DynamicObject, path: &[&str]) -> Option<T> {
+    let spec = object.data.get("spec")?;
+    let value = path.iter().try_fold(spec, |value, key| value.get(key))?;
+    serde_json::from_value(value.clone()).ok()
 }
 
 /// A label selector as a query has it (`k8s.io/apimachinery/pkg/apis/meta/v1/helpers.go`).
@@ -131,8 +193,12 @@ mod tests {
         serde_json::from_value(json!({ "metadata": { "name": "web" }, "spec": spec })).unwrap()
     }
 
+    fn aim(workload: &Workload, spec: &Value) -> Result<Aim, Fault> {
+        of(workload, "team", &object(spec))
+    }
+
     fn selection(workload: &str, spec: &Value) -> Result<(String, String), Fault> {
-        let found = of(&workload.parse().unwrap(), &object(spec))?;
+        let Aim::Pods(found) = aim(&workload.parse().unwrap(), spec)? else { panic!("to pods") };
         let Pods::Labels(labels) = found.pods else { panic!("by labels") };
         Ok((labels, found.port.to_string()))
     }
@@ -173,6 +239,35 @@ mod tests {
             assert_eq!(fault.what, What::PortMissing);
             assert_eq!(fault.detail, "http (80), admin (81), same (82)");
         }
+    }
+
+    #[test]
+    fn what_has_no_pods_is_an_address() {
+        let address = |workload: &Workload, spec: &Value| match aim(workload, spec) {
+            Ok(Aim::Address(address)) => address.to_string(),
+            other => panic!("{other:?}"),
+        };
+        let external = json!({ "type": "ExternalName", "externalName": "db.corp.example" });
+        assert_eq!(address(&"service/db:5432".parse().unwrap(), &external), "db.corp.example:5432");
+        let fault = aim(&"service/db:sql".parse().unwrap(), &external).unwrap_err();
+        assert_eq!(fault.what, What::PortMissing, "a name needs a list of ports");
+
+        let bare = json!({ "clusterIP": "10.96.0.7", "ports": [{ "name": "sql", "port": 5432 }] });
+        let found = aim(&"service/db:5432".parse().unwrap(), &bare).unwrap();
+        assert_eq!(found, Aim::Endpoints(Some("sql".to_owned())));
+
+        let proxied = |port: &str| Workload { proxy: true, ..format!("service/web:{port}").parse().unwrap() };
+        let spec = |ip: &str| {
+            let ports = json!([{ "name": "www", "port": 80, "targetPort": 8080 }]);
+            json!({ "selector": { "app": "web" }, "clusterIP": ip, "ports": ports })
+        };
+        assert_eq!(address(&proxied("www"), &spec("10.96.0.7")), "10.96.0.7:80");
+        assert_eq!(address(&proxied("www"), &spec("fd00::7")), "[fd00::7]:80");
+        assert_eq!(address(&proxied("80"), &spec("None")), "web.team.svc:8080");
+        let Some(Aim::Address(named)) = by_name(&proxied("80"), "team") else { panic!("no address") };
+        assert_eq!(named.to_string(), "web.team.svc:80");
+        assert_eq!(by_name(&proxied("www"), "team"), None);
+        assert_eq!(by_name(&"service/web:80".parse().unwrap(), "team"), None);
     }
 
     #[test]

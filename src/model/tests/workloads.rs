@@ -30,7 +30,7 @@ fn happens(model: &mut Model, event: ForwardEvent) -> Vec<Effect> {
 fn backend(name: &str, ready: bool, second: i64) -> Backend {
     let pod = PodKey { cluster: "dev".to_owned(), namespace: "team".to_owned(), name: name.to_owned() };
     let created = noon() + TimeDelta::seconds(second);
-    Backend { via: Via { pod, port: 8080 }, uid: name.to_owned(), ready, created }
+    Backend { via: Via { pod, port: 8080, to: None }, uid: name.to_owned(), ready, created }
 }
 
 fn pods(model: &mut Model, all: &[Backend]) -> Vec<Effect> {
@@ -117,6 +117,65 @@ fn what_stands_in_the_way_is_told_and_heals() {
     assert_eq!(only(&model).state, ForwardState::Waiting);
     pods(&mut model, &[backend("a", true, 9)]);
     assert_eq!((only(&model).state, &only(&model).fault), (ForwardState::Live, &None));
+}
+
+/// The proxy pod that was asked for, ready.
+fn proxy_pod(model: &mut Model, effects: &[Effect]) -> ProxyPod {
+    let [request] = &requests(effects)[..] else { panic!("{effects:?}") };
+    let pod = created(model, request, 1);
+    ready(&pod)
+}
+
+fn shown(forward: &Forward) -> Option<String> {
+    let via = forward.via.as_ref()?;
+    Some(via.to.as_ref().map_or_else(|| via.pod.name.clone(), ToString::to_string))
+}
+
+#[test]
+fn what_has_no_pods_goes_through_a_proxy_pod() {
+    let mut model = open();
+    let address: crate::model::address::Address = "10.0.0.9:5432".parse().unwrap();
+    let effects = happens(&mut model, ForwardEvent::Relay(address));
+    assert_eq!(only(&model).state, ForwardState::Waiting);
+    let pod = proxy_pod(&mut model, &effects);
+    assert_eq!(pod.key.name, "brow-web-000001", "the service's name is no secret");
+    applied(&mut model, pod.clone());
+    assert_eq!(shown(only(&model)).as_deref(), Some("10.0.0.9:5432"));
+    assert_eq!(only(&model).state, ForwardState::Live);
+    // Its endpoint moves: the same pod reaches that too.
+    let effects = happens(&mut model, ForwardEvent::Relay("10.0.0.8:5432".parse().unwrap()));
+    assert_eq!(requests(&effects), []);
+    assert_eq!(shown(only(&model)).as_deref(), Some("10.0.0.8:5432"));
+    // The pod goes: like any other forward it asks, and says why.
+    on_dev(&mut model, ClusterEvent::Gone { key: pod.key, uid: pod.uid });
+    assert_eq!(only(&model).state, ForwardState::Broken);
+    // It gets pods of its own: straight there.
+    pods(&mut model, &[backend("a", true, 9)]);
+    assert_eq!(shown(only(&model)).as_deref(), Some("a"));
+}
+
+#[test]
+fn a_service_by_its_address_gets_a_proxy_pod_when_asked() {
+    let mut model = connected();
+    web(&mut model);
+    let address = match model.targets.last().map(|target| target.address.clone()) {
+        Some(crate::model::workload::Where::Workload(workload)) => {
+            crate::model::workload::Where::Workload(crate::model::workload::Workload { proxy: true, ..workload })
+        }
+        other => panic!("{other:?}"),
+    };
+    model.targets.last_mut().unwrap().address = address;
+    let effects = press(&mut model, Command::Create);
+    assert_eq!(requests(&effects).len(), 1);
+    let pod = proxy_pod(&mut model, &effects);
+    applied(&mut model, pod);
+    // A pod alone is no way: where it is to connect to must be known first.
+    press(&mut model, Command::Forward);
+    happens(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:4000".parse().unwrap()]));
+    assert_eq!((only(&model).state, &only(&model).via), (ForwardState::Waiting, &None));
+    let effects = happens(&mut model, ForwardEvent::Relay("10.96.0.7:80".parse().unwrap()));
+    assert_eq!(requests(&effects), [], "there is one");
+    assert_eq!(shown(only(&model)).as_deref(), Some("10.96.0.7:80"));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::model::settings::{
 };
 use crate::model::target::Target;
 use crate::model::ttl::Ttl;
-use crate::model::workload::{Where, Workload};
+use crate::model::workload::{Kind, Where, Workload};
 
 use problem::Problem;
 use section::{Found, Reader, Section, kind, nearest};
@@ -220,7 +220,11 @@ fn target(mut section: Section<'_, '_>, names: &mut BTreeSet<String>, max_ttl: T
 fn place(section: &mut Section<'_, '_>) -> Option<Where> {
     let address = section.parsed("address");
     let workload = section.parsed::<Workload>("workload");
+    let proxy = section.one_of("via", &[("direct", false), ("proxy", true)]).unwrap_or_default();
     let wait = section.parsed::<Ttl>("wait");
+    if proxy && workload.as_ref().is_some_and(|found| found.value.kind != Kind::Service) {
+        section.problem(&section.key_span("via"), "via", "is \"proxy\", which only a service has an address for");
+    }
     match (section.has("address"), section.has("workload")) {
         (true, true) => {
             let span = workload.as_ref().map_or_else(|| section.span.clone(), |found| found.span.clone());
@@ -229,14 +233,14 @@ fn place(section: &mut Section<'_, '_>) -> Option<Where> {
         (false, false) if section.means("workload") => {}
         (false, false) => section.require(&["address"]),
         (true, false) => {
-            if let Some(wait) = &wait {
-                section.problem(&wait.span, "wait", "is for a `workload`: an address is not waited for");
+            for key in ["via", "wait"].into_iter().filter(|key| section.has(key)) {
+                section.problem(&section.key_span(key), key, "is for a `workload`, not for an `address`");
             }
         }
         (false, true) => {}
     }
     let wait = wait.map(|found| found.value);
-    let workload = workload.map(|found| Where::Workload(Workload { wait, ..found.value }));
+    let workload = workload.map(|found| Where::Workload(Workload { wait, proxy, ..found.value }));
     workload.or_else(|| Some(Where::Address(address?.value)))
 }
 

@@ -22,6 +22,7 @@ pub fn fields(target: &Target) -> Vec<(&'static str, Option<Value>)> {
         ("namespace", target.namespace.as_deref().map(Value::from)),
         ("address", address),
         ("workload", workload.map(|workload| workload.to_string().into())),
+        ("via", workload.filter(|workload| workload.proxy).map(|_| "proxy".into())),
         ("wait", workload.and_then(|workload| workload.wait).map(|wait| wait.to_string().into())),
         ("local_port", port.map(|port| i64::from(port).into())),
         ("ttl", target.ttl.map(|ttl| ttl.to_string().into())),
