@@ -26,6 +26,8 @@ mod faults;
 mod load;
 #[path = "tunnel/protocols.rs"]
 mod protocols;
+#[path = "tunnel/relay.rs"]
+mod relay;
 
 use std::net::SocketAddr;
 

@@ -101,10 +101,15 @@ impl Dialer {
         let mut worst: Option<Failure> = None;
         for protocol in self.order() {
             if ahead && protocol == Protocol::V4 {
-                if worst.is_some() {
-                    self.settle(Protocol::V4);
-                }
-                return Err(Error::Closed);
+                return match worst {
+                    // Not a failure of the moment, such as a time-out or a missing right: those say nothing of protocols.
+                    Some(Failure { error: Error::Upgrade { .. }, .. }) => {
+                        self.settle(Protocol::V4);
+                        Err(Error::Closed)
+                    }
+                    Some(failure) => Err(failure.error),
+                    None => Err(Error::Closed),
+                };
             }
             let attempt = tokio::time::timeout(PATIENCE, self.upgrade(protocol, route)).await;
             let failure = match attempt {

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 const PRIVATE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1));
 
 /// A free port there; nothing, said aloud, where there is no such network.
-async fn free() -> Option<SocketAddr> {
+pub async fn free() -> Option<SocketAddr> {
     match TcpListener::bind((PRIVATE, 0)).await {
         Ok(listener) => listener.local_addr().ok(),
         Err(error) => {

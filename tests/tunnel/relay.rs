@@ -1,0 +1,51 @@
+//! Streams opened ahead at a relay: ready for a connection, and unknown to the target until there is one.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::Stage;
+use crate::forward::Forward;
+use crate::server;
+use crate::testpod::RELAY;
+
+async fn spares(forward: &Forward, count: usize) {
+    let wait = async {
+        while forward.stats().spares != count {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), wait).await.expect("opened ahead");
+}
+
+#[tokio::test]
+async fn the_target_sees_a_connection_only_when_there_is_one() {
+    let Some(stage) = Stage::new().await else { return };
+    let Some(address) = server::free().await else { return };
+    let target = TcpListener::bind(address).await.expect("free a moment ago");
+    let forward = Forward::relayed(&stage.tunnels(None).await, stage.route(RELAY), &address.to_string()).await;
+    for _ in 0..5 {
+        spares(&forward, 2).await;
+        assert_eq!(forward.stats().streams, 0);
+        assert!(target.accept().now_or_never().is_none(), "the target was reached by nobody");
+        let mut socket = TcpStream::connect(forward.address).await.unwrap();
+        socket.write_all(b"x").await.unwrap();
+        let (mut accepted, _) = target.accept().await.unwrap();
+        let mut byte = [0];
+        accepted.read_exact(&mut byte).await.unwrap();
+        accepted.write_all(&byte).await.unwrap();
+        socket.read_exact(&mut byte).await.unwrap();
+        assert_eq!(&byte, b"x");
+        assert_eq!(forward.stats().streams, 1);
+        drop(socket);
+        while accepted.read(&mut byte).await.is_ok_and(|count| count > 0) {}
+        let idle = async {
+            while forward.stats().streams > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), idle).await.expect("given back");
+    }
+}
