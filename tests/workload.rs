@@ -381,6 +381,26 @@ async fn services_without_pods_are_reached_through_a_proxy_pod() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kind_that_the_cluster_lacks_says_what_brings_it() {
+    let Some(config) = kubeconfig("a_kind_that_the_cluster_lacks_says_what_brings_it") else { return };
+    let list = [
+        ("kruise", "broadcastjob.apps.kruise.io/web:http"),
+        ("argo", "rollout.argoproj.io/web:http"),
+        ("unheard", "flying-carpet/web:http"),
+        ("no-pods", "configmap/web:http"),
+    ];
+    let program = Program::start(&targets("brow-admin", "brow-dev", &list), &config);
+    let text = Text::new(Language::En);
+    let words = |target: &str| text.fault(&program.refused(target));
+    let kruise = words("kruise");
+    assert_eq!(kruise.what, "broadcastjob.apps.kruise.io (brow-admin): the cluster knows no such kind");
+    assert!(kruise.detail.contains("broadcastjobs.apps.kruise.io is missing; OpenKruise brings it: helm"));
+    assert!(words("argo").detail.contains("rollouts.argoproj.io is missing; Argo Rollouts brings it: kubectl apply"));
+    assert!(words("unheard").detail.starts_with("near to it: "), "{}", words("unheard").detail);
+    assert!(words("no-pods").what.starts_with("There is no configmap/web"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_missing_right_is_named_with_the_role_and_a_way_round() {
     let Some(config) = kubeconfig("a_missing_right_is_named_with_the_role_and_a_way_round") else { return };
     let list =

@@ -73,6 +73,8 @@ pub enum What {
     NoPod,
     /// A workload that the cluster does not have.
     WorkloadMissing,
+    /// A kind of workload that the cluster does not know. Detail: the CRD that is missing, else kinds that are near.
+    KindMissing,
     /// A workload that selects no pods.
     NoSelector,
     /// A port that a workload or its pods don't have.
@@ -159,14 +161,14 @@ impl Fault {
 
 impl What {
     /// Every kind, for tables that must name all.
-    pub const ALL: [Self; 46] = {
+    pub const ALL: [Self; 47] = {
         use What::{
             Admission, ApiProxy, ConfigBroken, ContainerConfig, ContextBroken, EditConflict, Evicted, FileUnreadable,
-            FileUnwritable, Forbidden, ImagePull, Invalid, KubeconfigBroken, ListenFailed, NameTaken, NamespaceMissing,
-            NoKubeconfig, NoPod, NoPodRuns, NoSelector, PluginFailed, PluginMissing, PodDeleted, PodExpired, PodFailed,
-            PodSecurity, PortInUse, PortMissing, PortPrivileged, Quota, Server, TargetMissing, TargetRefused,
-            TargetReset, TargetTimedOut, TargetUnreachable, TargetUnresolved, TimedOut, Tls, TtlTooLong, Tunnel,
-            Unauthorized, UnknownContext, Unreachable, Unschedulable, WorkloadMissing,
+            FileUnwritable, Forbidden, ImagePull, Invalid, KindMissing, KubeconfigBroken, ListenFailed, NameTaken,
+            NamespaceMissing, NoKubeconfig, NoPod, NoPodRuns, NoSelector, PluginFailed, PluginMissing, PodDeleted,
+            PodExpired, PodFailed, PodSecurity, PortInUse, PortMissing, PortPrivileged, Quota, Server, TargetMissing,
+            TargetRefused, TargetReset, TargetTimedOut, TargetUnreachable, TargetUnresolved, TimedOut, Tls, TtlTooLong,
+            Tunnel, Unauthorized, UnknownContext, Unreachable, Unschedulable, WorkloadMissing,
         };
         [
             NoKubeconfig,
@@ -196,6 +198,7 @@ impl What {
             PodFailed,
             NoPod,
             WorkloadMissing,
+            KindMissing,
             NoSelector,
             PortMissing,
             NoPodRuns,

@@ -50,6 +50,9 @@ pub enum Kind {
     Job,
     /// All pods that a label selector finds.
     Selector,
+    /// A kind that something else brings to the cluster: its resource, kind or short name, perhaps with its group
+    /// (`cloneset.apps.kruise.io`).
+    Custom(String),
 }
 
 /// A port by number or name.
@@ -70,8 +73,11 @@ pub enum WorkloadError {
     /// No port, or none that Kubernetes could know.
     #[error("end it with a port's number or name, such as :8080 or :http")]
     Port,
-    /// A kind that is not known.
-    #[error("a kind is one of pod, service, deployment, statefulset, daemonset, replicaset, job and selector")]
+    /// Nothing that can be a kind, or one that is misspelled.
+    #[error(
+        "a kind is pod, service, deployment, statefulset, daemonset, replicaset, job, selector, or one that the cluster \
+         has besides"
+    )]
     Kind,
     /// No name that Kubernetes would take.
     #[error("a name has lower-case letters, digits, '-' and '.' only")]
@@ -79,6 +85,61 @@ pub enum WorkloadError {
     /// No label selector.
     #[error("a selector is written selector/app=web,tier!=db:8080")]
     Selector,
+}
+
+/// What brings a custom kind to a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Installer {
+    /// The kind, in lower case.
+    pub kind: &'static str,
+    /// Its custom resource definition.
+    pub crd: &'static str,
+    /// The product.
+    pub product: &'static str,
+    /// How it is installed.
+    pub how: &'static str,
+}
+
+/// What installs `OpenKruise`, by its chart.
+const KRUISE: &str =
+    "helm repo add openkruise https://openkruise.github.io/charts/ && helm install kruise openkruise/kruise";
+
+/// The custom kinds of workloads that are met most.
+pub const INSTALLERS: [Installer; 7] = [
+    Installer { kind: "cloneset", crd: "clonesets.apps.kruise.io", product: "OpenKruise", how: KRUISE },
+    Installer { kind: "statefulset", crd: "statefulsets.apps.kruise.io", product: "OpenKruise", how: KRUISE },
+    Installer { kind: "daemonset", crd: "daemonsets.apps.kruise.io", product: "OpenKruise", how: KRUISE },
+    Installer { kind: "broadcastjob", crd: "broadcastjobs.apps.kruise.io", product: "OpenKruise", how: KRUISE },
+    Installer {
+        kind: "rollout",
+        crd: "rollouts.argoproj.io",
+        product: "Argo Rollouts",
+        how: "kubectl apply -n argo-rollouts -f \
+              https://github.com/argoproj/argo-rollouts/releases/latest/download/install.yaml",
+    },
+    Installer {
+        kind: "leaderworkerset",
+        crd: "leaderworkersets.leaderworkerset.x-k8s.io",
+        product: "LeaderWorkerSet",
+        how: "https://lws.sigs.k8s.io/docs/installation",
+    },
+    Installer {
+        kind: "deploymentconfig",
+        crd: "deploymentconfigs.apps.openshift.io",
+        product: "OpenShift",
+        how: "https://docs.openshift.com",
+    },
+];
+
+impl Installer {
+    /// What brings a kind, named as a person does: with or without its group, in the singular or plural.
+    pub fn of(name: &str) -> Option<&'static Self> {
+        let (kind, group) = name.split_once('.').unwrap_or((name, ""));
+        INSTALLERS.iter().find(|known| {
+            let (plural, of) = known.crd.split_once('.').unwrap_or_default();
+            (kind == known.kind || kind == plural) && (group.is_empty() || group == of)
+        })
+    }
 }
 
 /// Why a text is neither an address nor a workload.
@@ -167,7 +228,13 @@ impl FromStr for Kind {
     fn from_str(text: &str) -> Result<Self, WorkloadError> {
         let text = text.to_ascii_lowercase();
         let known = KINDS.iter().find(|(_, names)| names.contains(&text.as_str()));
-        known.map(|(kind, _)| kind.clone()).ok_or(WorkloadError::Kind)
+        if let Some((kind, _)) = known {
+            return Ok(kind.clone());
+        }
+        // A slip in a name that everybody knows is more likely than a kind that looks like it.
+        let mut names = KINDS.iter().flat_map(|(_, names)| *names).filter(|name| name.len() > 3);
+        let slip = names.any(|name| strsim::damerau_levenshtein(name, &text) == 1);
+        if slip || !is_dns_name(&text) { Err(WorkloadError::Kind) } else { Ok(Self::Custom(text)) }
     }
 }
 
@@ -229,6 +296,9 @@ fn is_selector(text: &str) -> bool {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Custom(name) = self {
+            return f.write_str(name);
+        }
         let names = KINDS.iter().find(|(kind, _)| kind == self).map(|(_, names)| *names);
         f.write_str(names.and_then(|names| names.first().copied()).unwrap_or_default())
     }
@@ -274,6 +344,9 @@ mod tests {
             ("replicasets.apps/web-56f6:1", "replicaset/web-56f6:1"),
             ("job.batch/import:http-2", "job/import:http-2"),
             ("po/web-56f6.x:8080", "pod/web-56f6.x:8080"),
+            ("CloneSet/web:8080", "cloneset/web:8080"),
+            ("statefulset.apps.kruise.io/db:sql", "statefulset.apps.kruise.io/db:sql"),
+            ("rollouts.v1alpha1.argoproj.io/web:http", "rollouts.v1alpha1.argoproj.io/web:http"),
             ("selector/app=web,tier!=db:8080", "selector/app=web,tier!=db:8080"),
             ("selector/app.kubernetes.io/name in (a,b):8080", "selector/app.kubernetes.io/name in (a,b):8080"),
         ] {
@@ -288,6 +361,15 @@ mod tests {
     }
 
     #[test]
+    fn what_brings_a_kind_is_known_by_any_of_its_names() {
+        for name in ["cloneset", "clonesets", "cloneset.apps.kruise.io", "clonesets.apps.kruise.io"] {
+            assert_eq!(Installer::of(name).map(|known| known.crd), Some("clonesets.apps.kruise.io"), "{name}");
+        }
+        assert_eq!(Installer::of("rollout").map(|known| known.product), Some("Argo Rollouts"));
+        assert_eq!(Installer::of("rollout.example.com"), None);
+    }
+
+    #[test]
     fn says_what_is_wrong() {
         use WorkloadError::{Form, Kind, Name, Port, Selector};
         for (text, error) in [
@@ -299,7 +381,9 @@ mod tests {
             ("service/web:70000", Port),
             ("service/web:HTTP", Port),
             ("service/web:-a", Port),
-            ("ingress/web:80", Kind),
+            ("servise/web:80", Kind),
+            ("deploymnet/web:80", Kind),
+            ("clone_set/web:80", Kind),
             ("/web:80", Kind),
             ("service/we b:80", Name),
             ("service/ns/web:80", Name),
@@ -312,6 +396,7 @@ mod tests {
             assert_eq!(text.parse::<Workload>(), Err(error), "{text}");
         }
         assert_eq!("web".parse::<Where>(), Err(WhereError::Address(AddressError::Port)));
-        assert_eq!("x/web:1".parse::<Where>(), Err(WhereError::Workload(Kind)));
+        assert_eq!("x/we_b:1".parse::<Where>(), Err(WhereError::Workload(Name)));
+        assert_eq!("x_/web:1".parse::<Where>(), Err(WhereError::Workload(Kind)));
     }
 }

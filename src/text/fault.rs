@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Text;
 use crate::model::fault::{Fault, Grant, Remedy, What};
+use crate::model::workload::Installer;
 
 /// A fault in words. `detail` and `remedy` may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,13 @@ impl Text {
         let detail = match (fault.what, fault.detail.trim()) {
             (What::PortInUse, holder) if !holder.is_empty() => self.fill("fault.held", &[("detail", holder)]),
             (What::WorkloadMissing, names) if !names.is_empty() => self.fill("fault.near-names", &[("detail", names)]),
+            (What::KindMissing, crd) if !crd.is_empty() => match Installer::of(crd) {
+                Some(known) => {
+                    let parts = [("crd", known.crd), ("product", known.product), ("how", known.how)];
+                    self.fill("fault.missing-crd", &parts)
+                }
+                None => self.fill("fault.near-names", &[("detail", crd)]),
+            },
             (What::PortMissing, ports) if !ports.is_empty() => self.fill("fault.known-ports", &[("detail", ports)]),
             (_, words) => words.to_owned(),
         };

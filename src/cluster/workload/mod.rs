@@ -4,6 +4,7 @@
 //! pods, or on the endpoints of a service that selects none. A pod or a selector needs the second only. What runs is told the moment it changes; what stands in the way (a
 //! right, a name, a port) is told with what to do about it, and watched further.
 
+mod discovery;
 mod endpoints;
 mod object;
 mod pods;
@@ -20,7 +21,7 @@ use crate::model::backend::{Backend, rank};
 use crate::model::event::{Epoch, Event, ForwardEvent};
 use crate::model::fault::Fault;
 use crate::model::forward::ForwardId;
-use crate::model::workload::{Kind, Workload};
+use crate::model::workload::Workload;
 
 use selection::{Aim, Pods, Selection};
 
@@ -98,19 +99,6 @@ impl Teller {
         let event = Event::Forward { id: self.query.id, epoch: self.query.epoch, event };
         // A loop that has ended wants no news.
         let _ended = self.events.send(event).await;
-    }
-}
-
-/// The resource of a kind, as rights and messages name it: `deployments.apps`.
-fn resource_of(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Pod | Kind::Selector => "pods",
-        Kind::Service => "services",
-        Kind::Deployment => "deployments.apps",
-        Kind::StatefulSet => "statefulsets.apps",
-        Kind::DaemonSet => "daemonsets.apps",
-        Kind::ReplicaSet => "replicasets.apps",
-        Kind::Job => "jobs.batch",
     }
 }
 

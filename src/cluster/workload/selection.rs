@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{Pod, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::DynamicObject;
+use serde_json::Value;
 
 use crate::model::address::{Address, Host};
 use crate::model::fault::{Fault, What};
@@ -41,9 +42,13 @@ pub(super) fn fixed(workload: &Workload) -> Option<Aim> {
     let pods = match workload.kind {
         Kind::Pod => Pods::Named(workload.name.clone()),
         Kind::Selector => Pods::Labels(workload.name.clone()),
-        Kind::Service | Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::ReplicaSet | Kind::Job => {
-            return None;
-        }
+        Kind::Service
+        | Kind::Deployment
+        | Kind::StatefulSet
+        | Kind::DaemonSet
+        | Kind::ReplicaSet
+        | Kind::Job
+        | Kind::Custom(_) => return None,
     };
     Some(Aim::Pods(Selection { pods, port: workload.port.clone() }))
 }
@@ -53,10 +58,28 @@ pub(super) fn of(workload: &Workload, namespace: &str, object: &DynamicObject) -
     if workload.kind == Kind::Service {
         return of_service(workload, namespace, part(object, &[]).unwrap_or_default());
     }
-    let selector: Option<LabelSelector> = part(object, &["selector"]);
-    let labels = selector.as_ref().map(labels).filter(|labels| !labels.is_empty());
+    by_labels(workload, part(object, &["selector"]).and_then(|selector| written(&selector)))
+}
+
+/// The pods that a selector finds, if that is one.
+pub(super) fn by_labels(workload: &Workload, labels: Option<String>) -> Result<Aim, Fault> {
+    let labels = labels.filter(|labels| !labels.trim().is_empty());
     let labels = labels.ok_or_else(|| Fault::new(What::NoSelector, workload.to_string(), ""))?;
     Ok(Aim::Pods(Selection { pods: Pods::Labels(labels), port: workload.port.clone() }))
+}
+
+/// A selector as a query has it, in whichever of the ways in which kinds write theirs: as `LabelSelector`, as a table of
+/// labels (`ReplicationController`), as a text.
+fn written(selector: &Value) -> Option<String> {
+    if let Some(text) = selector.as_str() {
+        return Some(text.to_owned());
+    }
+    let table = selector.as_object()?;
+    if table.values().all(Value::is_string) {
+        let equal = table.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
+        return Some(equal.collect::<Vec<_>>().join(","));
+    }
+    serde_json::from_value::<LabelSelector>(selector.clone()).ok().as_ref().map(labels)
 }
 
 fn of_service(workload: &Workload, namespace: &str, spec: ServiceSpec) -> Result<Aim, Fault> {
@@ -185,7 +208,7 @@ pub(super) fn port_in(pod: &Pod, port: &Port) -> Result<u16, Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -220,6 +243,10 @@ mod tests {
         } });
         let wanted = "app=web,tier=front,track in (a,b),zone notin (x),!old,live";
         assert_eq!(selection("deployment/web:8080", &spec).unwrap(), some(wanted, "8080"));
+        let table = json!({ "selector": { "app": "web", "tier": "front" } });
+        assert_eq!(selection("replicationcontroller/web:http", &table).unwrap(), some("app=web,tier=front", "http"));
+        let text = json!({ "selector": "app=web" });
+        assert_eq!(selection("thing.example/web:http", &text).unwrap(), some("app=web", "http"));
         let none = selection("job/web:http", &json!({})).unwrap_err();
         assert_eq!((none.what, none.thing.as_str()), (What::NoSelector, "job/web:http"));
     }

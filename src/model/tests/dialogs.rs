@@ -41,7 +41,7 @@ fn fields_are_checked_as_one_types() {
         (FormField::Address, "::1:1", Some("address-brackets")),
         (FormField::Address, "[::1]:1", None),
         (FormField::Address, "service/web", Some("workload-port")),
-        (FormField::Address, "ingress/web:80", Some("workload-kind")),
+        (FormField::Address, "servise/web:80", Some("workload-kind")),
         (FormField::Address, "svc/web:http", None),
         (FormField::LocalPort, "65536", Some("port")),
         (FormField::LocalPort, "+1", Some("port")),
