@@ -181,9 +181,35 @@ impl Command {
     }
 }
 
+impl Action {
+    /// Whether it leaves every row where it stands, whatever has the focus: those come in bursts, and a large list is
+    /// not arranged anew for each.
+    fn only_moves(&self) -> bool {
+        matches!(
+            self,
+            Self::Page { .. }
+                | Self::Wheel { .. }
+                | Self::Do(
+                    Command::Up
+                        | Command::Down
+                        | Command::Left
+                        | Command::Right
+                        | Command::Top
+                        | Command::Bottom
+                        | Command::PageUp
+                        | Command::PageDown
+                        | Command::Next
+                        | Command::Previous
+                        | Command::Mark
+                        | Command::MarkAll
+                )
+        )
+    }
+}
+
 impl Model {
     pub(super) fn on_action(&mut self, action: Action, out: &mut Vec<Effect>) {
-        self.unarranged = true;
+        self.unarranged |= !action.only_moves();
         // Leaving at once works from everywhere.
         let anywhere = matches!(action, Action::Page { .. } | Action::Do(Command::QuitNow));
         if !anywhere && !self.dialogs.is_empty() {
