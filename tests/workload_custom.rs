@@ -109,11 +109,9 @@ async fn custom_kinds_lead_to_their_pods() {
     ];
     let faulty = [("glass", "window/glass:80"), ("onne", "clone/onne:80"), ("else", "cloneset.example.com/one:80")];
     let all = cases.iter().map(|(name, workload, _)| (*name, *workload)).chain(faulty);
-    let config: String = all
-        .map(|(name, workload)| {
-            format!("[[target]]\nname = \"{name}\"\ncluster = \"custom\"\nworkload = \"{workload}\"\n")
-        })
-        .collect();
+    let target =
+        |(name, workload)| format!("[[target]]\nname = \"{name}\"\ncluster = \"custom\"\nworkload = \"{workload}\"\n");
+    let config = all.map(target).collect::<Vec<_>>().concat();
     let program = Program::start(&config, &server.kubeconfig(home.path()));
     for (name, workload, pod) in cases {
         program.press(name, Command::Forward);

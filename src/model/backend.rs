@@ -8,7 +8,7 @@ use super::Model;
 use super::address::Address;
 use super::effect::Effect;
 use super::fault::Fault;
-use super::forward::{ForwardId, Via};
+use super::forward::{ForwardId, ForwardState, Via};
 use super::log::{Grade, Happening};
 
 /// A running pod of a workload.
@@ -93,6 +93,25 @@ impl Model {
             let (target, pod) = (forward.spec.target.clone(), via.pod.name.clone());
             self.point(id, Some(via), false, None, out);
             self.note(Grade::Warning, Happening::ForwardMoved, target, pod);
+        }
+    }
+
+    /// Sends a forward's new connections through the next pod of its workload.
+    pub(super) fn next_backend(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get(&id) else {
+            return;
+        };
+        let target = forward.spec.target.clone();
+        let at = forward.backends.iter().position(|backend| forward.via.as_ref() == Some(&backend.via));
+        let next = at.map_or(0, |at| (at + 1) % forward.backends.len());
+        let next = forward.backends.get(next).map(|backend| backend.via.clone());
+        match next {
+            Some(via) if forward.via.as_ref() != Some(&via) && forward.state != ForwardState::Failed => {
+                let pod = via.pod.name.clone();
+                self.point(id, Some(via), false, None, out);
+                self.note(Grade::Info, Happening::ForwardMoved, target, pod);
+            }
+            Some(_) | None => self.note(Grade::Info, Happening::NoOtherPod, target, ""),
         }
     }
 

@@ -82,6 +82,8 @@ pub enum Happening {
     NothingSelected,
     /// A target is forwarded already. Detail: where.
     AlreadyForwarded,
+    /// There is no other pod to go through.
+    NoOtherPod,
     /// A target is reached without a proxy pod. Detail: the workload.
     NeedsNoPod,
 }
@@ -98,6 +100,7 @@ impl Happening {
                 | Self::NothingSelected
                 | Self::AlreadyForwarded
                 | Self::NeedsNoPod
+                | Self::NoOtherPod
         )
     }
 }

@@ -45,6 +45,7 @@ impl Text {
             Happening::NotHere => self.fill("log.not-here", &[("command", self.get(&format!("hint.{detail}")))]),
             Happening::NothingSelected => plain("log.nothing-selected"),
             Happening::AlreadyForwarded => plain("log.already-forwarded"),
+            Happening::NoOtherPod => plain("log.no-other-pod"),
             Happening::NeedsNoPod => plain("log.needs-no-pod"),
         };
         // A server's words may have several lines; an entry has one.

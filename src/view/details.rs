@@ -210,6 +210,10 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward) -> Facts<'a> {
     if let Some(via) = &forward.via {
         facts.push(fact("view.pod", format!("{}:{}", via.pod, via.port).into()));
     }
+    if !forward.backends.is_empty() {
+        let ready = forward.backends.iter().filter(|backend| backend.ready).count();
+        facts.push(fact("view.backends", format!("{ready}/{}", forward.backends.len()).into()));
+    }
     if let Some(tunnel) = &forward.tunnel {
         let rtt = tunnel.rtt.map(|rtt| format!(" ({})", scene.text().rtt(rtt))).unwrap_or_default();
         facts.push(fact("view.tunnel", format!("{}{rtt}", tunnel.protocol).into()));

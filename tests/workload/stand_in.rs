@@ -68,15 +68,14 @@ fn serve(mut stream: TcpStream, answers: &Answers) {
     let (status, body) = {
         let known = answers.lock().unwrap();
         let of = |wanted: &str| known.iter().find(|(path, _)| path == wanted).map(|(_, body)| body.clone());
-        match of(&exact).or_else(|| of(path)) {
-            Some(body) => ("200 OK", body),
-            None => {
-                let status = json!({
-                    "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404,
-                    "message": format!("{target} is not here"),
-                });
-                ("404 Not Found", status)
-            }
+        if let Some(body) = of(&exact).or_else(|| of(path)) {
+            ("200 OK", body)
+        } else {
+            let status = json!({
+                "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404,
+                "message": format!("{target} is not here"),
+            });
+            ("404 Not Found", status)
         }
     };
     let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");

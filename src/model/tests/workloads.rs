@@ -102,6 +102,20 @@ fn a_pod_that_refuses_is_left_for_one_that_is_ready() {
 }
 
 #[test]
+fn a_person_takes_another_pod() {
+    let mut model = open();
+    let (a, b) = (backend("a", true, 9), backend("b", false, 1));
+    pods(&mut model, &[a.clone(), b.clone()]);
+    model.arrange();
+    model.focus.pane = Pane::Forwards;
+    assert_eq!(pointed(&press(&mut model, Command::NextPod)), Some((Some("b"), false)));
+    assert_eq!(pointed(&press(&mut model, Command::NextPod)), Some((Some("a"), false)), "round");
+    pods(&mut model, std::slice::from_ref(&a));
+    assert_eq!(pointed(&press(&mut model, Command::NextPod)), None);
+    assert_eq!(model.log.entries.back().map(|entry| &entry.what), Some(&Happening::NoOtherPod));
+}
+
+#[test]
 fn what_stands_in_the_way_is_told_and_heals() {
     let mut model = open();
     let missing = Fault::new(What::WorkloadMissing, "service/web (dev/team)", "web-2");
