@@ -99,7 +99,7 @@ impl Open {
         loop {
             match self.event().await {
                 ForwardEvent::ConnectionFailed(fault) => return fault,
-                ForwardEvent::Up(_) | ForwardEvent::Down(_) => {}
+                ForwardEvent::Up(_) | ForwardEvent::Down(_) | ForwardEvent::Refused(_) => {}
                 other => panic!("{other:?}"),
             }
         }
