@@ -172,13 +172,22 @@ async fn every_kind_leads_to_its_pods() {
         ("pod", "pod/alone:http", "alone"),
         ("selector", "selector/app in (alone,none):8080", "alone"),
     ];
-    let workloads: Vec<(&str, &str)> = cases.iter().map(|(name, workload, _)| (*name, *workload)).collect();
+    let mut workloads: Vec<(&str, &str)> = cases.iter().map(|(name, workload, _)| (*name, *workload)).collect();
+    workloads.push(("several", "deployment/web:http,8080"));
     let program = start(&config, &namespace, &workloads);
     for (name, workload, pod) in cases {
         let address = program.open(name);
         let answer = ask(address).unwrap_or_else(|error| panic!("{workload}: {error}"));
         assert!(answer.starts_with(pod), "{workload} led to {answer}");
         assert_eq!(program.failed(name), 0);
+    }
+    program.open("several");
+    until("both ports are forwarded", || {
+        let all = program.forwards("several");
+        all.len() == 2 && all.iter().all(|forward| forward.state == ForwardState::Live)
+    });
+    for forward in program.forwards("several") {
+        assert!(ask(forward.bound[0]).unwrap().starts_with("web-"));
     }
     let made = kubectl(&["-n", &namespace.0, "get", "pods", "-l", "app.kubernetes.io/managed-by=brow-tui"]);
     assert_eq!(made, "", "no proxy pod was made");
@@ -356,6 +365,7 @@ async fn services_without_pods_are_reached_through_a_proxy_pod() {
         endpoints,
         service("external", &format!("type: ExternalName, externalName: '{vpc}'")),
         service("nobody", "ports: [{ name: www, port: 80 }]"),
+        service("balanced", "selector: { app: web }, ports: [{ name: www, port: 80, targetPort: 8080 }]"),
     ];
     apply(&namespace, &manifest.concat());
     let list = [
@@ -363,6 +373,7 @@ async fn services_without_pods_are_reached_through_a_proxy_pod() {
         ("external", "service/external:8080"),
         ("external-name", "service/external:www"),
         ("nobody", "service/nobody:80\"\nwait = \"1s"),
+        ("balanced", "service/balanced:www\"\nvia = \"proxy"),
     ];
     let program = start(&config, &namespace, &list);
     for target in ["bare", "external"] {
@@ -378,6 +389,12 @@ async fn services_without_pods_are_reached_through_a_proxy_pod() {
     assert!(!made.contains(vpc), "the address is nowhere in them");
     assert_eq!(program.refused("external-name").what, What::PortMissing);
     assert_eq!(program.refused("nobody").detail, "it has no endpoints");
+    // By its cluster IP, which nothing answers for in the test cluster: that has no kube-proxy.
+    let ip = kubectl(&["-n", &namespace.0, "get", "svc", "balanced", "-o", "jsonpath={.spec.clusterIP}"]);
+    program.open("balanced");
+    let via = program.forward("balanced").unwrap().via.unwrap();
+    assert!(via.pod.name.starts_with("brow-balanced-"), "{}", via.pod.name);
+    assert_eq!(via.to.map(|to| to.to_string()), Some(format!("{ip}:80")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -162,6 +162,15 @@ impl ProxyPod {
 /// Loopback in both families: nothing beyond this machine unless somebody asks.
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
+/// What the local port of a target's forward is remembered by: the target's name, with the port where that is not the
+/// first of several.
+pub fn port_name(target: &Target, address: &Where) -> String {
+    match (target.address.workload(), address.workload()) {
+        (Some(all), Some(one)) if all.more.contains(&one.port) => format!("{}:{}", target.name, one.port),
+        _ => target.name.clone(),
+    }
+}
+
 impl Model {
     /// Forwards of a target.
     pub fn forwards_of<'a>(&'a self, target: &'a str) -> impl Iterator<Item = &'a Forward> {
@@ -180,9 +189,17 @@ impl Model {
         coming.find_map(|pod| pod.fault.as_ref()).or_else(|| self.refused.get(&target.name))
     }
 
-    /// Opens a forward to a target through a pod of its own, which is asked for where there is none.
+    /// Opens a forward to each port of a target, through a pod of its own which is asked for where there is none.
     pub(super) fn open_forward(&mut self, target: &Target, out: &mut Vec<Effect>) {
-        let open = self.forwards_of(&target.name).find(|forward| forward.state != ForwardState::Failed);
+        let all = target.address.singles();
+        for address in &all {
+            self.open_forward_to(target, address, all.len() > 1, out);
+        }
+    }
+
+    fn open_forward_to(&mut self, target: &Target, address: &Where, several: bool, out: &mut Vec<Effect>) {
+        let same = |forward: &&Forward| !several || forward.spec.address == *address;
+        let open = self.forwards_of(&target.name).filter(same).find(|forward| forward.state != ForwardState::Failed);
         if let Some(forward) = open {
             let (id, local, broken) = (forward.spec.id, forward.local(), forward.state == ForwardState::Broken);
             if broken && target.address.workload().is_some() {
@@ -199,13 +216,17 @@ impl Model {
         if !self.need_for(target, out) {
             return;
         }
-        let failed: Vec<ForwardId> = self.forwards_of(&target.name).map(|forward| forward.spec.id).collect();
+        let failed: Vec<ForwardId> =
+            self.forwards_of(&target.name).filter(same).map(|forward| forward.spec.id).collect();
         for id in failed {
             self.forwards.remove(&id);
         }
-        let remembered = self.ports.get(&target.name).copied().unwrap_or(0);
-        let (port, any_port) = if target.local_port == 0 { (remembered, true) } else { (target.local_port, false) };
-        let id = self.listen(target, port, any_port, None, out);
+        let name = port_name(target, address);
+        let remembered = self.ports.get(&name).copied().unwrap_or(0);
+        // The local port that the target names is for the first of several.
+        let any_port = target.local_port == 0 || name != target.name;
+        let port = if any_port { remembered } else { target.local_port };
+        let id = self.listen(target, address, (port, any_port), None, out);
         self.want_pod(id);
         self.settle_forwards(&target.cluster, out);
     }
@@ -231,7 +252,7 @@ impl Model {
         let port = if taken { 0 } else { target.local_port };
         let via = self.pods.get(pod).filter(|pod| pod.phase == Phase::Ready).map(ProxyPod::via);
         let waits = via.is_none();
-        let id = self.listen(target, port, port == 0, via, out);
+        let id = self.listen(target, &target.address, (port, port == 0), via, out);
         if waits {
             self.want_pod(id);
             self.settle_forwards(&target.cluster, out);
@@ -249,8 +270,8 @@ impl Model {
     fn listen(
         &mut self,
         target: &Target,
-        port: u16,
-        any_port: bool,
+        address: &Where,
+        (port, any_port): (u16, bool),
         via: Option<Via>,
         out: &mut Vec<Effect>,
     ) -> ForwardId {
@@ -259,7 +280,7 @@ impl Model {
             epoch: Epoch(self.count()),
             target: target.name.clone(),
             place: self.place_of(target),
-            address: target.address.clone(),
+            address: address.clone(),
             tunnel: self.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
             bind: LOOPBACK.to_vec(),
             port,
@@ -506,8 +527,11 @@ impl Model {
                 // A restart takes the same port again.
                 forward.spec.port = port;
                 if any && port != 0 {
-                    self.ports.insert(target.clone(), port);
-                    out.push(Effect::Remember { target: target.clone(), port });
+                    let address = &forward.spec.address;
+                    let of = self.targets.iter().find(|of| of.name == target);
+                    let name = of.map_or_else(|| target.clone(), |of| port_name(of, address));
+                    self.ports.insert(name.clone(), port);
+                    out.push(Effect::Remember { target: name, port });
                 }
                 if asked != 0 && asked != port {
                     self.note(Grade::Warning, Happening::ForwardElsewhere, target, local);

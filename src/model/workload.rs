@@ -23,8 +23,10 @@ pub struct Workload {
     pub kind: Kind,
     /// Its name; of [`Kind::Selector`] the selector.
     pub name: String,
-    /// The port.
+    /// The port; of a forward's workload the only one.
     pub port: Port,
+    /// Further ports, each forwarded as well.
+    pub more: Vec<Port>,
     /// How long to wait for a pod that runs; absent: [`Workload::WAIT`].
     pub wait: Option<Ttl>,
     /// Whether a service is reached through a proxy pod and its cluster IP, which the cluster's network balances.
@@ -184,6 +186,16 @@ impl Where {
         }
     }
 
+    /// Each port of it by itself: what a forward leads to.
+    pub fn singles(&self) -> Vec<Self> {
+        let Self::Workload(workload) = self else {
+            return vec![self.clone()];
+        };
+        let ports = std::iter::once(&workload.port).chain(&workload.more);
+        let single = |port: &Port| Workload { port: port.clone(), more: Vec::new(), ..workload.clone() };
+        ports.map(|port| Self::Workload(single(port))).collect()
+    }
+
     /// Whether pods of the cluster are the target themselves, as far as can be told without asking: no proxy pod is
     /// needed.
     pub fn is_direct(&self) -> bool {
@@ -207,7 +219,15 @@ impl FromStr for Workload {
         let (kind, rest) = text.trim().split_once('/').ok_or(WorkloadError::Form)?;
         let kind: Kind = kind.parse()?;
         let (name, port) = rest.rsplit_once(':').ok_or(WorkloadError::Port)?;
-        let port = port.parse()?;
+        let mut ports = Vec::new();
+        for port in port.split(',') {
+            let port: Port = port.parse()?;
+            if ports.contains(&port) {
+                return Err(WorkloadError::Port);
+            }
+            ports.push(port);
+        }
+        let port = ports.remove(0);
         if name.is_empty() {
             return Err(WorkloadError::Form);
         }
@@ -218,7 +238,7 @@ impl FromStr for Workload {
         } else if !is_dns_name(name) {
             return Err(WorkloadError::Name);
         }
-        Ok(Self { kind, name: name.to_owned(), port, wait: None, proxy: false })
+        Ok(Self { kind, name: name.to_owned(), port, more: ports, wait: None, proxy: false })
     }
 }
 
@@ -315,7 +335,8 @@ impl fmt::Display for Port {
 
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}:{}", self.kind, self.name, self.port)
+        write!(f, "{}/{}:{}", self.kind, self.name, self.port)?;
+        self.more.iter().try_for_each(|port| write!(f, ",{port}"))
     }
 }
 
@@ -337,6 +358,7 @@ mod tests {
         for (text, shown) in [
             ("service/web:http", "service/web:http"),
             ("svc/web:80", "service/web:80"),
+            ("svc/web:http,81,admin", "service/web:http,81,admin"),
             (" deploy/web:8080 ", "deployment/web:8080"),
             ("deployment.apps/web:8080", "deployment/web:8080"),
             ("StatefulSet/db:5432", "statefulset/db:5432"),
@@ -378,6 +400,8 @@ mod tests {
             ("service/web", Port),
             ("service/web:", Port),
             ("service/web:0", Port),
+            ("service/web:80,", Port),
+            ("service/web:80,80", Port),
             ("service/web:70000", Port),
             ("service/web:HTTP", Port),
             ("service/web:-a", Port),

@@ -92,6 +92,11 @@ impl Program {
         self.core().model.forwards_of(target).next().cloned()
     }
 
+    /// All forwards to a target.
+    pub fn forwards(&self, target: &str) -> Vec<Forward> {
+        self.core().model.forwards_of(target).cloned().collect()
+    }
+
     /// Waits until a forward is as it should be.
     #[track_caller]
     pub fn wait_for(&self, target: &str, what: &str, holds: impl Fn(&Forward) -> bool) -> Forward {

@@ -102,6 +102,37 @@ fn a_pod_that_refuses_is_left_for_one_that_is_ready() {
 }
 
 #[test]
+fn each_of_several_ports_is_forwarded() {
+    let mut model = connected();
+    web(&mut model);
+    let last = model.targets.last_mut().unwrap();
+    (last.address, last.local_port) = ("service/web:http,admin".parse().unwrap(), 4000);
+    let specs = |effects: Vec<Effect>| -> Vec<crate::model::forward::ForwardSpec> {
+        let spec = |effect| match effect {
+            Effect::OpenForward { spec, .. } => Some(spec),
+            _ => None,
+        };
+        effects.into_iter().filter_map(spec).collect()
+    };
+    let opened = specs(press(&mut model, Command::Forward));
+    let shown: Vec<_> = opened.iter().map(|spec| (spec.address.to_string(), spec.port, spec.any_port)).collect();
+    let wanted = [("service/web:http".to_owned(), 4000, false), ("service/web:admin".to_owned(), 0, true)];
+    assert_eq!(shown, wanted);
+    let [first, second] = &opened[..] else { panic!("two") };
+    for (spec, local) in [(first, "127.0.0.1:4000"), (second, "127.0.0.1:4567")] {
+        let event = ForwardEvent::Bound(vec![local.parse().unwrap()]);
+        model.update(Event::Forward { id: spec.id, epoch: spec.epoch, event });
+    }
+    assert_eq!(model.ports.get("web:admin"), Some(&4567), "remembered beside the first");
+    // One of them is closed: forwarding again opens that one only, where it was.
+    model.stop_forward(second.id, &mut Vec::new());
+    model.focus.pane = Pane::Targets;
+    let opened = specs(press(&mut model, Command::Forward));
+    let shown: Vec<_> = opened.iter().map(|spec| (spec.address.to_string(), spec.port)).collect();
+    assert_eq!(shown, [("service/web:admin".to_owned(), 4567)]);
+}
+
+#[test]
 fn a_person_takes_another_pod() {
     let mut model = open();
     let (a, b) = (backend("a", true, 9), backend("b", false, 1));
