@@ -202,3 +202,40 @@ async fn a_taken_port_is_told_and_ends_the_forward() {
     drop((client, handle));
     task.await.expect("closed by dropping the handle");
 }
+
+#[tokio::test]
+async fn a_pod_that_is_killed_cuts_what_it_served_and_one_that_is_left_does_not() {
+    for killed in [true, false] {
+        let world = Arc::new(World::default());
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        // Whatever the reason for its end, a pod's connections end in order.
+        let (port, _) = server(move |mut stream| {
+            let stopped = stopped.clone();
+            async move {
+                stream.write_all(b"half of it").await?;
+                stopped.cancelled().await;
+                stream.shutdown().await
+            }
+        })
+        .await;
+        world.add("web-1", port);
+        let mut forward = Forward::open(&world, Some(via("web-1")), true).await;
+        let mut client = forward.connect().await;
+        let mut begun = [0; 10];
+        client.read_exact(&mut begun).await.expect("the first half");
+        forward.handle.point(None, true);
+        until("the forward has left the pod", || forward.handle.tunnel().is_none()).await;
+        if killed {
+            world.pods.lock().expect("pods").remove("web-1");
+        }
+        stop.cancel();
+        assert_eq!(end(client).await, (Vec::new(), killed));
+        if killed {
+            let fault = forward.failure().await;
+            assert_eq!((fault.what, fault.thing.as_str()), (What::PodDeleted, "web-1"));
+        } else {
+            assert_eq!(forward.handle.counts().failed, 0);
+        }
+    }
+}

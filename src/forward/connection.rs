@@ -1,6 +1,5 @@
 //! One forwarded connection, from accept to its end.
 
-use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use super::Shared;
 use super::route::{self, Lease, Route};
 use super::supervise::{Line, Way};
 use crate::model::fault::{Fault, What};
-use crate::tunnel::Error;
+use crate::tunnel::{self, Error};
 
 /// How long a connection waits for a pod that is coming: pulling an image takes its time.
 const POD_PATIENCE: Duration = Duration::from_mins(2);
@@ -58,7 +57,6 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
         let address = shared.route.first_line(&line.via);
         let relayed = address.is_some();
         let opening = address.or(again.take());
-        let told = opening.is_none();
         let began = Instant::now();
         let counters = &shared.meter.counters;
         let (summary, result) = line.lease.splice(Arc::clone(local), stream, opening, counters).await;
@@ -73,7 +71,7 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
                 again = Some(sent).filter(|sent| !sent.is_empty());
             }
             (result, _) => {
-                let silent = summary.down == 0 && !told;
+                let silent = relayed && summary.down == 0;
                 return finish(shared, local, &line, relayed, silent, began, result).await;
             }
         }
@@ -81,12 +79,11 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
     Err(End::Cut)
 }
 
-/// What is left to do for a connection that has ended one way or another. `silent`: the pod has sent nothing, and the
-/// local program was not told of an orderly end.
+/// What is left to do for a connection that has ended one way or another. `silent`: a relay has sent nothing.
 async fn finish<R: Route>(
     shared: &Shared<R>,
     local: &TcpStream,
-    line: &Line<R::Lease>,
+    line: &Arc<Line<R::Lease>>,
     relayed: bool,
     silent: bool,
     began: Instant,
@@ -94,17 +91,18 @@ async fn finish<R: Route>(
 ) -> Result<(), End> {
     // A relay that cannot reach its target hangs up; if the client has already sent something, that is a reset.
     if silent
-        && relayed
         && matches!(result, Ok(()) | Err(Error::Reset))
         && let Some(fault) = line.reason(&shared.route, began.elapsed()).await
     {
         return Err(End::Failed(fault));
     }
     result.map_err(|error| failed(shared, line, &error, relayed))?;
-    if silent {
-        // The target hung up without a word, and nothing was wrong. The local program may have done so too.
-        let _ = SockRef::from(local).shutdown(Shutdown::Write);
+    // A pod that is killed ends its connections in order: what it cut off would look whole. The forward has left it by
+    // then, for the cluster tells of the end a second before the node does.
+    if relayed && !shared.leads(line) && !line.answers().await {
+        return Err(End::Failed(Fault::new(What::PodDeleted, &line.via.pod.name, "")));
     }
+    tunnel::end_in_order(local).await;
     Ok(())
 }
 

@@ -170,10 +170,14 @@ pub fn start<R: Route>(
 impl<R: Route> Shared<R> {
     /// Says that the pod of this line takes no connections, if new ones still go there.
     async fn refused(&self, line: &Arc<Line<R::Lease>>) {
-        let current = matches!(&*self.ways.borrow(), Way::Through(now) if Arc::ptr_eq(now, line));
-        if current {
+        if self.leads(line) {
             self.tell(ForwardEvent::Refused(line.via.clone())).await;
         }
+    }
+
+    /// Whether new connections go through this line.
+    fn leads(&self, line: &Arc<Line<R::Lease>>) -> bool {
+        matches!(&*self.ways.borrow(), Way::Through(way) if Arc::ptr_eq(way, line))
     }
 
     /// Sends an event that must arrive, unless the forward is being closed.

@@ -98,6 +98,11 @@ impl<L: Lease> Line<L> {
             .await;
     }
 
+    /// Whether the pod's relay still takes connections.
+    pub(super) async fn answers(&self) -> bool {
+        timeout(REASON_PATIENCE, self.lease.probe()).await.is_ok_and(|probed| probed.is_ok())
+    }
+
     /// Why a connection through the relay ended as it just did, after `age`. Connections that failed together share one answer.
     pub(super) async fn reason<R: Route<Lease = L>>(&self, route: &R, age: Duration) -> Option<Fault> {
         let mut known = self.reason.lock().await;

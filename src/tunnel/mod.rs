@@ -40,7 +40,7 @@ use std::{fmt, str::FromStr};
 pub use error::Error;
 pub use lease::{Lease, LeaseOptions, Tunnels};
 pub use meter::{Counters, Stats, Summary};
-pub use splice::{splice, splice_and_sum};
+pub use splice::{end_in_order, splice, splice_and_sum};
 pub use stream::Stream;
 
 /// How a tunnel speaks to the API server, best first.

@@ -76,11 +76,23 @@ pub async fn splice(
     first_line: Option<Bytes>,
     counters: &Arc<Counters>,
 ) -> Result<Summary, Error> {
-    let (summary, result) = splice_and_sum(local, stream, first_line, counters).await;
+    let (local, relayed) = (local.into(), first_line.is_some());
+    let (summary, result) = splice_and_sum(Arc::clone(&local), stream, first_line, counters).await;
+    if result.is_ok() && !(relayed && summary.down == 0) {
+        end_in_order(&local).await;
+    }
     result.map(|()| summary)
 }
 
-/// Does what [`splice`] does, and says what was moved also where it failed.
+/// Tells the local program that the pod has ended, and takes what it still sends for a moment.
+pub async fn end_in_order(local: &TcpStream) {
+    // The local program may have closed already.
+    let _ = SockRef::from(local).shutdown(Shutdown::Write);
+    farewell(local).await;
+}
+
+/// Moves bytes as [`splice`] does, and says what was moved also where it failed. Where it did not, the local program is
+/// not yet told of the end: whoever shares `local` may know that the end was none ([`end_in_order`]).
 pub async fn splice_and_sum(
     local: impl Into<Arc<TcpStream>>,
     stream: Stream,
@@ -88,7 +100,6 @@ pub async fn splice_and_sum(
     counters: &Arc<Counters>,
 ) -> (Summary, Result<(), Error>) {
     let local = local.into();
-    let relayed = first_line.is_some();
     let _open = counters.enter();
     // What the local program is sent is never held back to be sent with more. A socket without the option still works.
     let _ = local.set_nodelay(true);
@@ -109,26 +120,12 @@ pub async fn splice_and_sum(
     };
     let result = std::future::poll_fn(|cx| splice.poll(cx)).await;
     let summary = splice.summary();
-    let local_ended = splice.local_end.is_some();
     drop(splice);
-    match result {
-        Ok(()) => {
-            if relayed && summary.down == 0 {
-                return (summary, Ok(()));
-            }
-            // The local program may have closed already.
-            let _ = SockRef::from(&*local).shutdown(Shutdown::Write);
-            if !local_ended {
-                farewell(&local).await;
-            }
-            (summary, Ok(()))
-        }
-        Err(error) => {
-            // Failing to set it only makes the reset an orderly end.
-            let _ = SockRef::from(&*local).set_linger(Some(Duration::ZERO));
-            (summary, Err(error))
-        }
+    if result.is_err() {
+        // Failing to set it only makes the reset an orderly end.
+        let _ = SockRef::from(&*local).set_linger(Some(Duration::ZERO));
     }
+    (summary, result)
 }
 
 struct Splice<'a> {

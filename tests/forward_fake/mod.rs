@@ -123,7 +123,8 @@ impl Lease for FakeLease {
                 pod.probes_refused -= 1;
                 Err(Error::Refused { text: "connection refused".into() })
             }
-            _ => Ok(()),
+            Some(_) => Ok(()),
+            None => Err(Error::PodGone { text: "not found".into() }),
         }
     }
 
@@ -137,7 +138,6 @@ impl Lease for FakeLease {
         if !local.nodelay().unwrap_or(false) {
             self.world.without_nodelay.fetch_add(1, Ordering::SeqCst);
         }
-        let relayed = first_line.is_some();
         let (mut pod_read, mut pod_write) = stream.split();
         let mut up = 0;
         let mut down = 0;
@@ -175,9 +175,6 @@ impl Lease for FakeLease {
         };
         // Takes out what the pod's side said; all else is the local program's.
         let ended = ended.map_err(Error::from_io);
-        if ended.is_ok() && !(relayed && down == 0) {
-            let _ = socket2::SockRef::from(&*local).shutdown(std::net::Shutdown::Write);
-        }
         (Summary { up, down, ..Summary::default() }, ended)
     }
 
