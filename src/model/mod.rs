@@ -17,6 +17,7 @@ mod form;
 pub mod forward;
 pub mod list;
 pub mod log;
+mod open;
 pub mod proxy;
 pub mod settings;
 pub mod target;
