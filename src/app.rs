@@ -7,7 +7,7 @@ use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::effects::Effects;
 use crate::keymap::Keymap;
@@ -27,6 +27,8 @@ const FRAME: Duration = Duration::from_millis(33);
 const DOUBLE_CLICK: Duration = Duration::from_millis(400);
 /// Lines a notch of the wheel moves.
 const WHEEL: isize = 3;
+/// How long the answers to what was ordered are waited for when the program ends.
+const ANSWERS: Duration = Duration::from_secs(8);
 /// Events taken in one go before the screen is drawn.
 const BATCH: usize = 512;
 
@@ -142,20 +144,41 @@ impl App {
     /// Lets go of everything: forwards are closed, orders under way are finished, files are written.
     ///
     /// Somebody who asks a second time is not kept waiting for what does not end.
-    pub async fn finish(self) {
+    pub async fn finish(mut self) {
         let again = async {
             match signals() {
                 Ok(mut signals) => any(&mut signals).await,
                 Err(_) => std::future::pending().await,
             }
         };
-        // Nobody draws any more, but tasks still report: their events must not block them.
+        tokio::pin!(again);
+        let given_up = sleep(ANSWERS);
+        tokio::pin!(given_up);
+        // What was ordered is still answered: answers are audited, and a pod that comes into being now may have to go.
+        loop {
+            let news = tokio::select! {
+                biased;
+                () = &mut again => return,
+                () = &mut given_up => break,
+                news = self.events.recv() => news,
+                () = self.effects.settle() => match self.events.try_recv() {
+                    Ok(news) => Some(news),
+                    Err(_) => break,
+                },
+            };
+            for effect in news.map(|news| self.model.update(news)).into_iter().flatten() {
+                if matches!(effect, Effect::Audit(_) | Effect::DeletePod { .. }) {
+                    self.effects.run(effect);
+                }
+            }
+        }
+        // Nobody listens any more, but tasks still report: their events must not block them.
         let mut events = self.events;
         let drain = async move { while events.recv().await.is_some() {} };
         tokio::select! {
             () = self.effects.finish() => {}
             () = drain => {}
-            () = again => {}
+            () = &mut again => {}
         }
     }
 

@@ -280,10 +280,12 @@ fn what_cannot_start_says_why_and_fails() {
     let (code, _, err) = run(&["--kubconfig", "x"], &[]);
     assert!(code == Some(2) && err.contains("--kubeconfig"), "{err}");
 
+    home.write_config("[[target]]\nname = \"kept-in-sight\"\ncluster = \"dev\"\naddress = \"10.0.0.1:1\"\n");
     let mut screen =
         Start::new(&home).kubeconfig(home.kubeconfig(&["dev"])).env("BROW_DEFAULT_TTL", "soon").size(100, 30).run();
-    screen.wait_for("BROW_DEFAULT_TTL");
+    screen.wait_for("BROW_DEFAULT_TTL is ignored");
     screen.wait_for("What went wrong");
     screen.escape("What went wrong");
+    screen.wait_for("kept-in-sight");
     quit(&mut screen);
 }

@@ -227,3 +227,25 @@ fn rights_are_shown_as_they_are() {
     assert!(screen.wait_end().success());
     assert!(try_kubectl(&["get", "ns"]).is_ok(), "nothing happened to the cluster");
 }
+
+#[test]
+fn quitting_at_once_deletes_even_a_pod_that_is_still_being_created() {
+    if kubeconfig("quitting_at_once_deletes_even_a_pod_that_is_still_being_created").is_none() {
+        return;
+    }
+    let namespace = Namespace::new("quit");
+    let home = Home::new(&config(&namespace.0, ""));
+    let kubeconfig = namespace.kubeconfig(&home);
+    let mut screen = Start::new(&home).kubeconfig(&kubeconfig).size(120, 40).run();
+    screen.wait_for("网页 web");
+    screen.press("cq");
+    screen.wait_for("Quit and delete pods");
+    screen.press("\x1b[C\x1b[C\r");
+    assert!(screen.wait_end().success());
+    until("the pod is gone", || namespace.pods().is_empty());
+    let audit: String = std::fs::read_dir(home.path().join(".local/state/brow/audit"))
+        .unwrap()
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    assert!(audit.contains("create-pod") && audit.contains("delete-pod"), "{audit}");
+}

@@ -144,6 +144,11 @@ impl Effects {
         self.forwards.values().map(|open| open.handle.sample()).collect()
     }
 
+    /// Waits until no order is under way.
+    pub async fn settle(&mut self) {
+        while self.orders.join_next().await.is_some() {}
+    }
+
     /// Lets go of everything: orders under way are carried out, forwards are closed, files are written. What has not
     /// ended by itself after a grace period is ended.
     pub async fn finish(mut self) {

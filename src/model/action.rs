@@ -225,7 +225,7 @@ impl Model {
                 self.page = rows.max(1);
                 self.reach = reach;
             }
-            Action::Do(Command::QuitNow) => self.leave(self.settings.on_quit == OnQuit::Delete, out),
+            Action::Do(Command::QuitNow) => self.leave_unasked(out),
             Action::Do(command) => self.on_command(command, out),
             Action::Click { pane, row, double } => self.on_click(pane, row, double, out),
             Action::ClickColumn { pane, column } => self.sort_by(pane, column),
@@ -272,7 +272,7 @@ impl Model {
             Command::Undo => self.undo(out),
             Command::Reload => out.push(Effect::Reload),
             Command::Quit => self.ask_quit(out),
-            Command::QuitNow => self.leave(false, out),
+            Command::QuitNow => self.leave_unasked(out),
             Command::New => self.new_target(),
             Command::Accept
             | Command::ConnectCluster
@@ -323,8 +323,7 @@ impl Model {
                 let fault = self.cluster_list.selected().and_then(|name| self.cluster(name)?.fault.clone());
                 match (fault, command) {
                     (Some(fault), Command::Copy) => out.push(Effect::CopyFault(Box::new(fault))),
-                    (Some(fault), _) => self.dialogs.push(Dialog::Fault(fault)),
-                    (None, _) => return false,
+                    (fault, _) => self.show_fault(fault, self.cluster_list.selected().cloned()),
                 }
             }
             _ => return false,
@@ -355,10 +354,8 @@ impl Model {
             Command::Copy => self.copy_locals(out),
             Command::Describe => {
                 let target = self.target_list.selected().and_then(|name| self.target(name));
-                match target.and_then(|target| self.fault_of_target(target)).cloned() {
-                    Some(fault) => self.dialogs.push(Dialog::Fault(fault)),
-                    None => return false,
-                }
+                let fault = target.and_then(|target| self.fault_of_target(target)).cloned();
+                self.show_fault(fault, target.map(|target| target.name.clone()));
             }
             _ => return false,
         }
@@ -436,15 +433,22 @@ impl Model {
             }
             Command::Copy => self.copy_locals(out),
             Command::Describe | Command::Accept => {
-                let fault = self.forward_list.selected().and_then(|id| self.forwards.get(id)?.fault.clone());
-                match fault {
-                    Some(fault) => self.dialogs.push(Dialog::Fault(fault)),
-                    None => return false,
-                }
+                let forward = self.forward_list.selected().and_then(|id| self.forwards.get(id));
+                let name = forward.map(|forward| forward.spec.target.clone());
+                self.show_fault(forward.and_then(|forward| forward.fault.clone()), name);
             }
             _ => return false,
         }
         true
+    }
+
+    /// Shows in full what is wrong with the selected row, which is called `name`.
+    fn show_fault(&mut self, fault: Option<Fault>, name: Option<String>) {
+        match (fault, name) {
+            (Some(fault), _) => self.dialogs.push(Dialog::Fault(fault)),
+            (None, Some(name)) => self.note(Grade::Info, Happening::NothingWrong, name, ""),
+            (None, None) => self.nothing_selected(),
+        }
     }
 
     /// Copies the local addresses of the chosen forwards (or of the chosen targets' forwards), a line each.
@@ -460,7 +464,11 @@ impl Model {
         let locals: Vec<String> =
             ids.iter().filter_map(|id| self.forwards.get(id)).map(super::forward::Forward::local).collect();
         if locals.is_empty() {
-            return self.nothing_selected();
+            let targets = if self.focus.pane == Pane::Targets { self.target_list.chosen() } else { Vec::new() };
+            if targets.is_empty() {
+                return self.nothing_selected();
+            }
+            return self.note(Grade::Info, Happening::NotForwarded, targets.join(", "), "");
         }
         self.note(Grade::Info, Happening::Copied, locals.join(", "), "");
         out.push(Effect::Copy(locals.join("\n")));
@@ -476,27 +484,35 @@ impl Model {
     }
 
     /// Live pods that this run created.
-    fn our_pods(&self) -> Vec<PodKey> {
-        let live = |key: &&PodKey| self.pods.get(*key).is_none_or(|pod| !pod.is_over(self.time_at(&key.cluster)));
-        self.created.iter().filter(live).cloned().collect()
+    fn our_pods(&self) -> Vec<(PodKey, String)> {
+        let live = |key: &PodKey| self.pods.get(key).is_none_or(|pod| !pod.is_over(self.time_at(&key.cluster)));
+        self.created.iter().filter(|(key, _)| live(key)).map(|(key, uid)| (key.clone(), uid.clone())).collect()
     }
 
     fn ask_quit(&mut self, out: &mut Vec<Effect>) {
         let forwards = self.forwards.values().filter(|forward| forward.state != ForwardState::Failed).count();
-        let (pods, unsaved) = (self.our_pods().len(), self.unsaved.len());
+        let (pods, unsaved) = (self.our_pods().len() + self.requests.len(), self.unsaved.len());
         let ask = forwards > 0 || unsaved > 0 || (pods > 0 && self.settings.on_quit == OnQuit::Ask);
         if ask {
             self.ask(Question::Quit { forwards, pods, unsaved });
         } else {
-            self.leave(self.settings.on_quit == OnQuit::Delete, out);
+            self.leave_unasked(out);
         }
+    }
+
+    /// Ends the program as the settings say, where nobody is asked.
+    pub(super) fn leave_unasked(&mut self, out: &mut Vec<Effect>) {
+        self.leave(self.settings.on_quit == OnQuit::Delete, out);
     }
 
     /// Ends the program; the pods of this run are deleted or left to their TTL.
     pub(super) fn leave(&mut self, delete_pods: bool, out: &mut Vec<Effect>) {
-        if delete_pods || self.settings.on_quit == OnQuit::Delete {
-            for key in self.our_pods() {
-                self.kill(&key, out);
+        self.ending_pods = delete_pods;
+        if delete_pods {
+            for (key, uid) in self.our_pods() {
+                if !self.kill(&key, out) && !self.pods.contains_key(&key) {
+                    out.push(Effect::DeletePod { key, uid });
+                }
             }
         }
         for id in self.forwards.keys().copied().collect::<Vec<_>>() {

@@ -3,41 +3,13 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
-use nucleo_matcher::{Config, Matcher, Utf32Str};
-
 use super::Model;
 use super::cluster::{Cluster, Link};
+use super::filter::Filter;
 use super::forward::{Forward, ForwardState};
-use super::list::{ClusterColumn, ForwardColumn, PodColumn, TargetColumn};
+use super::list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetColumn};
 use super::proxy::{Phase, ProxyPod};
 use super::target::Target;
-
-/// A fuzzy filter; an empty text lets everything through.
-struct Filter {
-    pattern: Pattern,
-    matcher: Matcher,
-    buffer: Vec<char>,
-}
-
-impl Filter {
-    fn new(text: &str) -> Self {
-        Self {
-            pattern: Pattern::parse(text.trim(), CaseMatching::Smart, Normalization::Smart),
-            matcher: Matcher::new(Config::DEFAULT),
-            buffer: Vec::new(),
-        }
-    }
-
-    fn lets(&mut self, words: &[&str]) -> bool {
-        if self.pattern.atoms.is_empty() {
-            return true;
-        }
-        let text = words.join(" ");
-        let text = Utf32Str::new(&text, &mut self.buffer);
-        self.pattern.score(text, &mut self.matcher).is_some()
-    }
-}
 
 impl Model {
     /// Arranges every pane's rows, where something changed. To be called before a frame is drawn.
@@ -54,12 +26,15 @@ impl Model {
 
     fn arrange_clusters(&mut self) {
         let mut filter = Filter::new(self.cluster_list.filter.value());
-        let mut rows: Vec<&Cluster> =
-            self.clusters.iter().filter(|at| filter.lets(&[&at.name, &at.server, &at.user])).collect();
+        let mut rows: Vec<(u32, &Cluster)> = self
+            .clusters
+            .iter()
+            .filter_map(|at| Some((filter.score(&[&at.name, &at.server, &at.user])?, at)))
+            .collect();
         let column = self.cluster_list.column;
         let pods = |at: &Cluster| self.pods.keys().filter(|key| key.cluster == at.name).count();
         let forwards = |at: &Cluster| self.forwards.values().filter(|f| f.spec.place.cluster == at.name).count();
-        rows.sort_by(|a, b| match column {
+        rows.sort_by(|(_, a), (_, b)| match column {
             // The kubeconfig's own order is the one its owner knows.
             ClusterColumn::Name => Ordering::Equal,
             ClusterColumn::Version => a.version.cmp(&b.version),
@@ -68,75 +43,79 @@ impl Model {
             ClusterColumn::Pods => pods(a).cmp(&pods(b)),
             ClusterColumn::Forwards => forwards(a).cmp(&forwards(b)),
         });
-        let order = turned(rows, self.cluster_list.descending).map(|at| at.name.clone()).collect();
+        let order = rows.into_iter().map(|(score, at)| (score, at.name.clone())).collect();
         let names = &self.clusters;
-        self.cluster_list.arrange(order, names.len(), |name| names.iter().any(|at| at.name == *name));
+        settle(&mut self.cluster_list, order, names.len(), |name| names.iter().any(|at| at.name == *name));
     }
 
     fn arrange_targets(&mut self) {
         let mut filter = Filter::new(self.target_list.filter.value());
-        let mut rows: Vec<(&Target, bool)> = self
+        let mut rows: Vec<(u32, &Target, String)> = self
             .targets
             .iter()
-            .filter(|target| {
+            .filter_map(|target| {
                 let address = target.address.to_string();
-                let tags = target.tags.join(" ");
-                let namespace = target.namespace.as_deref().unwrap_or_default();
-                filter.lets(&[&target.name, &target.cluster, namespace, &address, &tags])
+                let namespace = self.namespace_of(target);
+                let mut fields = vec![target.name.as_str(), &target.cluster, &namespace, &address];
+                fields.extend(target.tags.iter().map(String::as_str));
+                Some((filter.score(&fields)?, target, namespace))
             })
-            .map(|target| (target, self.is_live(&target.name)))
             .collect();
         let column = self.target_list.column;
-        rows.sort_by(|(a, a_live), (b, b_live)| match column {
+        rows.sort_by(|(_, a, a_namespace), (_, b, b_namespace)| match column {
             TargetColumn::Name => a.name.cmp(&b.name),
             TargetColumn::Cluster => (&a.cluster, &a.name).cmp(&(&b.cluster, &b.name)),
-            TargetColumn::Namespace => (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)),
+            TargetColumn::Namespace => (a_namespace, &a.name).cmp(&(b_namespace, &b.name)),
             TargetColumn::Address => a.address.cmp(&b.address),
-            TargetColumn::Port => (a.local_port, &a.name).cmp(&(b.local_port, &b.name)),
+            TargetColumn::Port => (self.port_of(a), &a.name).cmp(&(self.port_of(b), &b.name)),
             TargetColumn::Tags => (&a.tags, &a.name).cmp(&(&b.tags, &b.name)),
-            TargetColumn::Live => (!a_live, &a.name).cmp(&(!b_live, &b.name)),
+            TargetColumn::Live => (!self.is_live(&a.name), &a.name).cmp(&(!self.is_live(&b.name), &b.name)),
         });
-        let order = turned(rows, self.target_list.descending).map(|(target, _)| target.name.clone()).collect();
+        let order = rows.into_iter().map(|(score, target, _)| (score, target.name.clone())).collect();
         let targets = &self.targets;
-        self.target_list.arrange(order, targets.len(), |name| targets.iter().any(|target| target.name == *name));
+        settle(&mut self.target_list, order, targets.len(), |name| targets.iter().any(|target| target.name == *name));
     }
 
     fn arrange_pods(&mut self) {
         let mut filter = Filter::new(self.pod_list.filter.value());
         // Several contexts may lead to one cluster: each pod has one row.
         let several = self.clusters.iter().filter(|at| at.link != Link::Idle).count() > 1;
-        let mut rows: Vec<&ProxyPod> = self.pods.values().filter(|pod| !several || !self.is_twin(pod)).collect();
+        let rows: Vec<&ProxyPod> = self.pods.values().filter(|pod| !several || !self.is_twin(pod)).collect();
         let of = rows.len();
-        rows.retain(|pod| filter.lets(&[&pod.key.name, &pod.target, &pod.key.cluster, &pod.key.namespace, &pod.owner]));
+        let mut score = |pod: &ProxyPod| {
+            let key = &pod.key;
+            filter.score(&[&key.name, &pod.target, &key.cluster, &key.namespace, &pod.owner])
+        };
+        let mut rows: Vec<(u32, &ProxyPod)> = rows.into_iter().filter_map(|pod| Some((score(pod)?, pod))).collect();
         let column = self.pod_list.column;
-        rows.sort_by(|a, b| match column {
+        rows.sort_by(|(_, a), (_, b)| match column {
             PodColumn::Name => a.key.name.cmp(&b.key.name),
             PodColumn::Target => a.target.cmp(&b.target),
             PodColumn::Place => a.key.cmp(&b.key),
-            PodColumn::Phase => a.phase.cmp(&b.phase),
+            PodColumn::Phase => self.phase_of(a).cmp(&self.phase_of(b)),
             PodColumn::Owner => a.owner.cmp(&b.owner),
             // The youngest first: the one just created is the one looked for.
             PodColumn::Age => b.created.cmp(&a.created),
             PodColumn::Left => a.deadline().cmp(&b.deadline()),
         });
-        let order = turned(rows, self.pod_list.descending).map(|pod| pod.key.clone()).collect();
+        let order = rows.into_iter().map(|(score, pod)| (score, pod.key.clone())).collect();
         let pods = &self.pods;
-        self.pod_list.arrange(order, of, |key| pods.contains_key(key));
+        settle(&mut self.pod_list, order, of, |key| pods.contains_key(key));
     }
 
     fn arrange_forwards(&mut self) {
         let mut filter = Filter::new(self.forward_list.filter.value());
-        let mut rows: Vec<&Forward> = self
+        let mut rows: Vec<(u32, &Forward)> = self
             .forwards
             .values()
-            .filter(|forward| {
+            .filter_map(|forward| {
                 let local = forward.local();
                 let pod = forward.via.as_ref().map_or("", |via| &via.pod.name);
-                filter.lets(&[&local, &forward.spec.target, &forward.spec.place.cluster, pod])
+                Some((filter.score(&[&local, &forward.spec.target, &forward.spec.place.cluster, pod])?, forward))
             })
             .collect();
         let column = self.forward_list.column;
-        rows.sort_by(|a, b| {
+        rows.sort_by(|(_, a), (_, b)| {
             let (x, y) = (&a.traffic, &b.traffic);
             match column {
                 ForwardColumn::Local => (a.spec.port, a.spec.id).cmp(&(b.spec.port, b.spec.id)),
@@ -145,14 +124,16 @@ impl Model {
                 ForwardColumn::State => a.state.cmp(&b.state),
                 ForwardColumn::Connections => (x.counts.open, x.counts.total).cmp(&(y.counts.open, y.counts.total)),
                 ForwardColumn::Up => x.counts.up.cmp(&y.counts.up),
+                ForwardColumn::UpRate => x.up_rate.cmp(&y.up_rate),
                 ForwardColumn::Down => x.counts.down.cmp(&y.counts.down),
+                ForwardColumn::DownRate => x.down_rate.cmp(&y.down_rate),
                 ForwardColumn::Activity => (x.up_rate + x.down_rate).cmp(&(y.up_rate + y.down_rate)),
                 ForwardColumn::Fault => a.fault.is_some().cmp(&b.fault.is_some()),
             }
         });
-        let order = turned(rows, self.forward_list.descending).map(|forward| forward.spec.id).collect();
+        let order = rows.into_iter().map(|(score, forward)| (score, forward.spec.id)).collect();
         let forwards = &self.forwards;
-        self.forward_list.arrange(order, forwards.len(), |id| forwards.contains_key(id));
+        settle(&mut self.forward_list, order, forwards.len(), |id| forwards.contains_key(id));
     }
 
     /// Whether a target is reachable now: a forward of it is live, or a pod of ours for it is ready. As of the last
@@ -178,9 +159,15 @@ impl Model {
     }
 }
 
-fn turned<T>(mut rows: Vec<T>, descending: bool) -> impl Iterator<Item = T> {
-    if descending {
+/// Gives a list its sorted rows, each with the filter's score. Where the filter's text has just changed, the best one
+/// is selected, the first of several.
+fn settle<K: Ord + Clone, C>(list: &mut List<K, C>, mut rows: Vec<(u32, K)>, of: usize, exists: impl Fn(&K) -> bool) {
+    if list.descending {
         rows.reverse();
     }
-    rows.into_iter()
+    if std::mem::take(&mut list.seeking) && !list.filter.value().trim().is_empty() {
+        // Of equals `max_by_key` gives the last.
+        list.wanted = rows.iter().rev().max_by_key(|(score, _)| *score).map(|(_, key)| key.clone());
+    }
+    list.arrange(rows.into_iter().map(|(_, key)| key).collect(), of, exists);
 }

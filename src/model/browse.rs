@@ -144,9 +144,15 @@ impl Model {
             }
             Action::Edit(_) | Action::Paste(_) => {
                 let mut field = Field { input: std::mem::take(self.filter_mut()), error: None };
+                let before = field.input.value().to_owned();
                 field.edit(action);
+                let changed = field.input.value() != before;
                 *self.filter_mut() = field.input;
-                self.log.back = 0;
+                if self.focus.in_log {
+                    self.log.back = 0;
+                } else {
+                    on_list!(self, pane, list => list.seeking |= changed);
+                }
             }
             Action::Wheel { pane: Some(pane), by } => self.scroll_pane(pane, by),
             Action::Do(_)

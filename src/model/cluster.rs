@@ -297,6 +297,12 @@ impl Model {
             }
             ClusterEvent::Listed { namespace, pods } => {
                 cluster.listed.insert(namespace.clone());
+                if cluster.link == Link::Forbidden {
+                    cluster.link = Link::Ready;
+                    cluster.fault = None;
+                    let version = cluster.version.clone().unwrap_or_default();
+                    self.note(Grade::Good, Happening::ClusterReady, name, version);
+                }
                 self.on_listed(name, namespace.as_deref(), pods, out);
                 self.clean_in(name, Whose::Mine, out);
                 self.settle_forwards(name, out);

@@ -227,4 +227,6 @@ pub struct Loaded {
     pub path: String,
     /// Whether the file exists.
     pub exists: bool,
+    /// An environment variable that makes no sense and was passed over.
+    pub ignored: Option<Fault>,
 }

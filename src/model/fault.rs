@@ -101,6 +101,8 @@ pub enum What {
     Tunnel,
     /// The config (or another file of ours) does not parse or says something impossible.
     ConfigBroken,
+    /// An environment variable says something impossible; it is ignored.
+    VariableBroken,
     /// A file cannot be read.
     FileUnreadable,
     /// A file cannot be written (read-only home, full disk).
@@ -161,14 +163,14 @@ impl Fault {
 
 impl What {
     /// Every kind, for tables that must name all.
-    pub const ALL: [Self; 47] = {
+    pub const ALL: [Self; 48] = {
         use What::{
             Admission, ApiProxy, ConfigBroken, ContainerConfig, ContextBroken, EditConflict, Evicted, FileUnreadable,
             FileUnwritable, Forbidden, ImagePull, Invalid, KindMissing, KubeconfigBroken, ListenFailed, NameTaken,
             NamespaceMissing, NoKubeconfig, NoPod, NoPodRuns, NoSelector, PluginFailed, PluginMissing, PodDeleted,
             PodExpired, PodFailed, PodSecurity, PortInUse, PortMissing, PortPrivileged, Quota, Server, TargetMissing,
             TargetRefused, TargetReset, TargetTimedOut, TargetUnreachable, TargetUnresolved, TimedOut, Tls, TtlTooLong,
-            Tunnel, Unauthorized, UnknownContext, Unreachable, Unschedulable, WorkloadMissing,
+            Tunnel, Unauthorized, UnknownContext, Unreachable, Unschedulable, VariableBroken, WorkloadMissing,
         };
         [
             NoKubeconfig,
@@ -212,6 +214,7 @@ impl What {
             TargetReset,
             Tunnel,
             ConfigBroken,
+            VariableBroken,
             FileUnreadable,
             FileUnwritable,
             EditConflict,

@@ -451,10 +451,10 @@ impl Model {
             ForwardEvent::Relay(address) => self.on_relay(id, address, out),
             ForwardEvent::Refused(via) => self.on_refused(id, &via, out),
             ForwardEvent::ConnectionFailed(fault) => {
-                // That there is no pod is known; why is worth more.
-                let known = forward.fault.clone().filter(|_| fault.what == What::NoPod);
-                let fault = known.unwrap_or(fault);
-                forward.fault = Some(fault.clone());
+                // That there is no pod is what follows; why there is none says more.
+                if fault.what != What::NoPod || forward.fault.is_none() {
+                    forward.fault = Some(fault.clone());
+                }
                 self.fail(fault);
             }
             ForwardEvent::Closed => {
@@ -478,10 +478,24 @@ impl Model {
     /// Closes a forward and opens it again on the same port, or on another.
     pub(super) fn restart_forward(&mut self, id: ForwardId, port: Option<u16>, out: &mut Vec<Effect>) {
         let epoch = Epoch(self.count());
+        let Some(forward) = self.forwards.get(&id) else {
+            return;
+        };
+        let spec = ForwardSpec { epoch, ..self.spec_of_now(&forward.spec) };
         let Some(forward) = self.forwards.get_mut(&id) else {
             return;
         };
-        forward.spec.epoch = epoch;
+        if spec.place != forward.spec.place {
+            forward.via = None;
+        }
+        let workload = spec.address.workload().or(forward.spec.address.workload()).is_some();
+        if workload && spec.address != forward.spec.address {
+            // What it went through was for something else.
+            (forward.via, forward.relay) = (None, None);
+            forward.backends.clear();
+        }
+        forward.spec = spec;
+        forward.via = forward.via.take().map(|via| forward.relayed(via));
         forward.spec.port = port.unwrap_or(forward.spec.port);
         forward.state = ForwardState::Opening;
         forward.bound.clear();
@@ -499,8 +513,47 @@ impl Model {
         }
     }
 
-    /// Asks a question in a dialog.
+    /// What a forward would be if it were opened now: its target may have been edited.
+    fn spec_of_now(&self, spec: &ForwardSpec) -> ForwardSpec {
+        let Some(target) = self.target(&spec.target) else {
+            return spec.clone();
+        };
+        // Of several ports each forward keeps its own.
+        let singles = target.address.singles();
+        let port = |of: &Where| of.workload().map(|workload| workload.port.clone());
+        let same = singles.iter().find(|single| port(single) == port(&spec.address)).or(singles.first());
+        ForwardSpec {
+            place: self.place_of(target),
+            address: same.unwrap_or(&target.address).clone(),
+            tunnel: self.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
+            ..spec.clone()
+        }
+    }
+
+    /// Opens the forwards anew whose targets were edited: what the screen says of a target is where its forward leads.
+    pub(super) fn follow_targets(&mut self, before: &[Target], out: &mut Vec<Effect>) {
+        let mut moved: Vec<(ForwardId, Option<u16>)> = Vec::new();
+        for forward in self.forwards.values() {
+            let is_its = |target: &&Target| target.name == forward.spec.target;
+            let (Some(was), Some(now)) = (before.iter().find(is_its), self.targets.iter().find(is_its)) else {
+                continue;
+            };
+            // One that has a port beside its target's, since that was taken, keeps it.
+            let had_it = was.local_port == forward.spec.port || was.local_port == 0;
+            let port = Some(now.local_port).filter(|port| *port != 0 && *port != was.local_port && had_it);
+            let led = (&was.address, &was.cluster, &was.namespace);
+            if port.is_some() || led != (&now.address, &now.cluster, &now.namespace) {
+                moved.push((forward.spec.id, port));
+            }
+        }
+        for (id, port) in moved {
+            self.restart_forward(id, port, out);
+        }
+    }
+
+    /// Asks a question in a dialog. What somebody is in the middle of comes first.
     pub(super) fn ask(&mut self, question: Question) {
-        self.dialogs.push(Dialog::Confirm { question, button: 0 });
+        let dialog = Dialog::Confirm { question, button: 0 };
+        if self.dialogs.is_empty() { self.dialogs.push(dialog) } else { self.dialogs.insert(0, dialog) }
     }
 }

@@ -21,6 +21,8 @@ pub struct List<K, C> {
     pub filter: Input,
     /// Whether the filter's field has the keys.
     pub filtering: bool,
+    /// Whether the filter's text has just changed: the next arrangement selects the row that matches best.
+    pub seeking: bool,
     /// The row to select at the next arrangement, where somebody wants it shown.
     pub wanted: Option<K>,
     /// Rows before filtering.
@@ -37,6 +39,7 @@ impl<K, C: Default> Default for List<K, C> {
             descending: false,
             filter: Input::default(),
             filtering: false,
+            seeking: false,
             wanted: None,
             of: 0,
         }
@@ -146,7 +149,7 @@ columns! {
 }
 columns! {
     /// Columns of the forwards pane.
-    ForwardColumn { Local = "local", Target = "target", Pod = "pod", State = "state", Connections = "connections", Up = "up", Down = "down", Activity = "activity", Fault = "fault" } default Local
+    ForwardColumn { Local = "local", Target = "target", Pod = "pod", State = "state", Connections = "connections", Up = "up", UpRate = "up-rate", Down = "down", DownRate = "down-rate", Activity = "activity", Fault = "fault" } default Local
 }
 
 #[cfg(test)]

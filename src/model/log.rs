@@ -70,7 +70,7 @@ pub enum Happening {
     NothingToUndo,
     /// Targets were imported. Thing: how many.
     Imported,
-    /// The config changed on disk and was read.
+    /// The config was read again, because it changed on disk or a person asked for it.
     ConfigRead,
     /// A text went to the clipboard. Thing: the text.
     Copied,
@@ -80,6 +80,10 @@ pub enum Happening {
     NotHere,
     /// Nothing is selected.
     NothingSelected,
+    /// There is no fault to show or to copy.
+    NothingWrong,
+    /// A target has no forward whose address could be copied.
+    NotForwarded,
     /// A target is forwarded already. Detail: where.
     AlreadyForwarded,
     /// There is no other pod to go through.
@@ -98,6 +102,8 @@ impl Happening {
                 | Self::Copied
                 | Self::NotHere
                 | Self::NothingSelected
+                | Self::NothingWrong
+                | Self::NotForwarded
                 | Self::AlreadyForwarded
                 | Self::NeedsNoPod
                 | Self::NoOtherPod

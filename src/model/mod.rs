@@ -12,6 +12,7 @@ pub mod dialog;
 pub mod effect;
 pub mod event;
 pub mod fault;
+mod filter;
 pub mod focus;
 mod form;
 pub mod forward;
@@ -55,6 +56,8 @@ pub struct Model {
     pub config_path: String,
     /// Why the config on disk is not the one in use.
     pub config_fault: Option<Fault>,
+    /// The environment variable that was passed over, and why.
+    pub ignored: Option<Fault>,
     /// Edits on their way to the file, oldest first.
     pub saving: VecDeque<Vec<TargetEdit>>,
     /// Edits that could not be written; they are tried again when the config is read again.
@@ -75,8 +78,10 @@ pub struct Model {
     pub requests: BTreeMap<RequestId, PodRequest>,
     /// Why the last pod asked for was refused, by target, until the next is asked for.
     pub refused: BTreeMap<String, Fault>,
-    /// Pods that this run created.
-    pub created: BTreeSet<PodKey>,
+    /// Pods that this run created, with their uids: they are known although their cluster may be let go of.
+    pub created: BTreeMap<PodKey, String>,
+    /// The program is ending, and the pods of this run with it: also those that are still being created.
+    pub ending_pods: bool,
     /// Pods that are being deleted on our order, with the phase they had.
     pub killing: BTreeMap<PodKey, Phase>,
     /// Forwards, in the order of opening.
@@ -120,6 +125,7 @@ impl Model {
             settings: Settings::default(),
             config_path: String::new(),
             config_fault: None,
+            ignored: None,
             saving: VecDeque::new(),
             unsaved: Vec::new(),
             clusters: Vec::new(),
@@ -130,7 +136,8 @@ impl Model {
             pods: BTreeMap::new(),
             requests: BTreeMap::new(),
             refused: BTreeMap::new(),
-            created: BTreeSet::new(),
+            created: BTreeMap::new(),
+            ending_pods: false,
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),
             ports: BTreeMap::new(),

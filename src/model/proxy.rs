@@ -212,6 +212,19 @@ impl Model {
         target.namespace.clone().or_else(own).unwrap_or_else(|| "default".to_owned())
     }
 
+    /// The phase to show: what we ordered and what the clock says come before what the watch has told so far.
+    pub fn phase_of(&self, pod: &ProxyPod) -> Phase {
+        if pod.phase.is_over() {
+            pod.phase
+        } else if self.killing.contains_key(&pod.key) {
+            Phase::Terminating
+        } else if pod.is_over(self.time_at(&pod.key.cluster)) {
+            Phase::Expired
+        } else {
+            pod.phase
+        }
+    }
+
     /// The best ready pod of ours at a place: the one with the most time left.
     pub(super) fn ready_pod<'a>(&'a self, at: &'a PodPlace) -> Option<&'a ProxyPod> {
         let now = self.time_at(&at.cluster);
@@ -362,9 +375,12 @@ impl Model {
         let place = Some((request.cluster.as_str(), request.namespace.as_str()));
         match result {
             Ok(pod) => {
-                self.created.insert(pod.key.clone());
+                self.created.insert(pod.key.clone(), pod.uid.clone());
                 self.audit("create-pod", &pod.key.name, place, None, out);
                 self.note(Grade::Info, Happening::PodCreated, &pod.key.name, &pod.key.cluster);
+                if self.ending_pods {
+                    return out.push(Effect::DeletePod { key: pod.key.clone(), uid: pod.uid });
+                }
                 // The watch may have been faster, and knows more by then.
                 let watched = self.cluster(&pod.key.cluster).is_some_and(|at| at.link != super::cluster::Link::Idle);
                 if watched && !self.pods.contains_key(&pod.key) {
@@ -418,6 +434,10 @@ impl Model {
             match phase {
                 Phase::Ready => self.note(Grade::Good, Happening::PodReady, &key.name, &key.cluster),
                 Phase::Expired => self.note(Grade::Warning, Happening::PodExpired, &key.name, &key.cluster),
+                // What is over is cleaned away by whoever comes first.
+                Phase::Terminating if !self.killing.contains_key(&key) && !was.is_some_and(Phase::is_over) => {
+                    self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);
+                }
                 Phase::Creating
                 | Phase::Pending
                 | Phase::Pulling

@@ -258,7 +258,7 @@ impl Model {
         }
         self.config_path = loaded.path;
         self.settings = loaded.settings;
-        self.targets = loaded.targets;
+        let before = std::mem::replace(&mut self.targets, loaded.targets);
         self.ports.extend(loaded.ports);
         let under_way: Vec<TargetEdit> = self.saving.iter().flatten().cloned().collect();
         let unsaved = std::mem::take(&mut self.unsaved);
@@ -271,11 +271,13 @@ impl Model {
         if again {
             self.note(Grade::Info, Happening::ConfigRead, self.config_path.clone(), "");
         }
+        self.show_ignored(loaded.ignored);
         self.connect_wished(out);
         let clusters: Vec<String> = self.clusters.iter().map(|cluster| cluster.name.clone()).collect();
         for cluster in clusters {
             self.widen(&cluster, out);
         }
+        self.follow_targets(&before, out);
     }
 
     /// Says in full what is wrong with the config, unless a person is in the middle of something else.
@@ -288,6 +290,17 @@ impl Model {
         } else if self.dialogs.is_empty() && !self.filtering() && before != Some(fault) {
             self.dialogs.push(Dialog::Fault(fault.clone()));
         }
+    }
+
+    /// Says in full, once, which environment variable makes no sense.
+    fn show_ignored(&mut self, ignored: Option<Fault>) {
+        if let Some(fault) = ignored.as_ref().filter(|fault| self.ignored.as_ref() != Some(fault)) {
+            if self.dialogs.is_empty() && !self.filtering() {
+                self.dialogs.push(Dialog::Fault(fault.clone()));
+            }
+            self.fail(fault.clone());
+        }
+        self.ignored = ignored;
     }
 
     /// Takes imported targets over, except those whose name is taken.

@@ -86,6 +86,14 @@ impl Model {
         self.targets.iter().find(|target| target.name == name)
     }
 
+    /// The local port that forwards of a target are to have: its own, else the one it had last; `None`: any.
+    pub fn port_of(&self, target: &Target) -> Option<u16> {
+        match target.local_port {
+            0 => self.ports.get(&target.name).copied(),
+            port => Some(port),
+        }
+    }
+
     /// The marked targets, else the selected one.
     pub(super) fn chosen_targets(&self) -> Vec<Target> {
         self.target_list.chosen().iter().filter_map(|name| self.target(name)).cloned().collect()
@@ -185,6 +193,7 @@ impl Model {
 
     /// Saves what a form says.
     pub(super) fn save_target(&mut self, was: Option<Target>, target: &Target, out: &mut Vec<Effect>) {
+        let before = self.targets.clone();
         let edit = match was {
             Some(was) => TargetEdit::Replace { was: Box::new(was), target: target.clone() },
             None => TargetEdit::Add(target.clone()),
@@ -194,6 +203,7 @@ impl Model {
         self.note(Grade::Good, Happening::TargetSaved, &target.name, "");
         self.select_target(&target.name);
         self.widen(&target.cluster, out);
+        self.follow_targets(&before, out);
     }
 
     /// Gives a target another name. Its open forwards take the name over.

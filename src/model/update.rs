@@ -25,13 +25,18 @@ impl Model {
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
             Event::Store(event) => self.on_store(event, &mut out),
-            Event::Terminate => self.leave(false, &mut out),
+            Event::Terminate => self.leave_unasked(&mut out),
         }
         out
     }
 
     fn on_tick(&mut self, now: DateTime<Utc>, samples: Vec<Sample>, out: &mut Vec<Effect>) {
+        // Pods that expire now have another phase, and may stand elsewhere for it.
+        let expired =
+            |model: &Self| model.pods.values().filter(|pod| pod.is_over(model.time_at(&pod.key.cluster))).count();
+        let before = expired(self);
         self.now = now;
+        self.unarranged |= expired(self) != before;
         for Sample { id, counts, tunnel } in samples {
             if let Some(forward) = self.forwards.get_mut(&id) {
                 forward.traffic.sample(counts);

@@ -19,7 +19,7 @@ pub use writer::{Order, Store, start};
 use crate::model::event::Loaded;
 use crate::model::fault::{Fault, What};
 use crate::model::settings::Settings;
-use crate::model::ttl::Ttl;
+use crate::model::ttl::{Ttl, TtlError};
 
 /// The environment variable with the TTL that comes before the config's default.
 const TTL_VARIABLE: &str = "BROW_DEFAULT_TTL";
@@ -27,8 +27,7 @@ const TTL_VARIABLE: &str = "BROW_DEFAULT_TTL";
 /// Reads the config and what is remembered: for the first frame, before [`start`]. A missing config is an empty one.
 ///
 /// # Errors
-/// [`What::ConfigBroken`] with file, line, column and key, or the name of the environment variable that makes no
-/// sense; [`What::TtlTooLong`] for a variable above the ceiling; [`What::FileUnreadable`].
+/// [`What::ConfigBroken`] with file, line, column and key; [`What::FileUnreadable`].
 pub fn load(paths: &Paths) -> Result<Loaded, Fault> {
     interpret(paths, disk::read(&paths.config)?.as_deref())
 }
@@ -37,7 +36,7 @@ pub fn load(paths: &Paths) -> Result<Loaded, Fault> {
 fn interpret(paths: &Paths, text: Option<&str>) -> Result<Loaded, Fault> {
     let mut config = config::read(&paths.config, text.unwrap_or_default())?;
     let wish = std::env::var_os(TTL_VARIABLE).map(|value| value.to_string_lossy().into_owned());
-    apply_ttl(&mut config.settings, wish.as_deref())?;
+    let ignored = apply_ttl(&mut config.settings, wish.as_deref()).err();
     // Forgotten ports are no reason not to start; a state that cannot be written is told when it is written.
     let ports = state::load(&paths.state_dir).unwrap_or_default().ports;
     Ok(Loaded {
@@ -46,16 +45,19 @@ fn interpret(paths: &Paths, text: Option<&str>) -> Result<Loaded, Fault> {
         ports: ports.into_iter().collect(),
         path: paths.config.display().to_string(),
         exists: text.is_some(),
+        ignored,
     })
 }
 
+/// Puts the variable's TTL before the config's. One that makes no sense changes nothing: a slip in the environment
+/// must not take the targets away.
 fn apply_ttl(settings: &mut Settings, wish: Option<&str>) -> Result<(), Fault> {
     let Some(wish) = wish.filter(|wish| !wish.is_empty()) else { return Ok(()) };
-    let broken = |says: String| Fault::new(What::ConfigBroken, TTL_VARIABLE, says);
-    let ttl: Ttl = wish.parse().map_err(|error| broken(format!("is \"{}\": {error}", wish.escape_debug())))?;
+    let broken =
+        |why: String| Fault::new(What::VariableBroken, TTL_VARIABLE, format!("\"{}\": {why}", wish.escape_debug()));
+    let ttl: Ttl = wish.parse().map_err(|error: TtlError| broken(error.to_string()))?;
     if ttl > settings.max_ttl {
-        let says = format!("is {ttl}, above the ceiling of {}", settings.max_ttl);
-        return Err(Fault::new(What::TtlTooLong, TTL_VARIABLE, says));
+        return Err(broken(format!("above max_ttl, which is {}", settings.max_ttl)));
     }
     settings.ttl = ttl;
     Ok(())

@@ -42,7 +42,9 @@ impl Text {
         let thing = ("thing", fault.thing.as_str());
         // The thing without where it is: `dev/payments` is the namespace `payments`.
         let name = ("name", fault.thing.rsplit('/').next().unwrap_or_default().trim_end_matches(')'));
-        let by_kind = |table| self.fill(&format!("{table}.{}", Name(fault.what)), &[thing, name]);
+        // An address without its port: only the name is looked up.
+        let host = ("host", fault.thing.rsplit_once(':').map_or(fault.thing.as_str(), |(host, _)| host));
+        let by_kind = |table| self.fill(&format!("{table}.{}", Name(fault.what)), &[thing, name, host]);
         let (what, remedy) = match &fault.remedy {
             Remedy::Retrying => (by_kind("fault"), self.get("remedy.retrying").to_owned()),
             Remedy::Grant(grant) => {

@@ -44,6 +44,8 @@ impl Text {
             }
             Happening::NotHere => self.fill("log.not-here", &[("command", self.get(&format!("hint.{detail}")))]),
             Happening::NothingSelected => plain("log.nothing-selected"),
+            Happening::NothingWrong => plain("log.nothing-wrong"),
+            Happening::NotForwarded => plain("log.not-forwarded"),
             Happening::AlreadyForwarded => plain("log.already-forwarded"),
             Happening::NoOtherPod => plain("log.no-other-pod"),
             Happening::NeedsNoPod => plain("log.needs-no-pod"),

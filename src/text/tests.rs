@@ -272,3 +272,11 @@ fn questions_have_a_button_for_each_answer() {
         "2 open forwards close now.\n1 proxy pod of this run lives until its TTL, unless you delete it now."
     );
 }
+
+#[test]
+fn a_name_that_does_not_resolve_is_told_without_its_port() {
+    for (thing, shown) in [("no-such-host.invalid:80", "no-such-host.invalid "), ("db", "db ")] {
+        let said = Text::new(Language::En).fault(&Fault::new(What::TargetUnresolved, thing, "")).what;
+        assert!(said.contains(shown) && !said.contains(":80"), "{said}");
+    }
+}

@@ -31,6 +31,19 @@ impl Text {
         format!("{value:.digits$} {unit}")
     }
 
+    /// Bytes to the last one: `269,123,456 bytes`.
+    pub fn bytes_exactly(&self, bytes: u64) -> String {
+        let digits = bytes.to_string();
+        let mut count = String::with_capacity(digits.len() * 4 / 3);
+        for (at, digit) in digits.chars().enumerate() {
+            if at > 0 && (digits.len() - at).is_multiple_of(3) {
+                count.push(',');
+            }
+            count.push(digit);
+        }
+        self.fill("view.bytes", &[("count", &count)])
+    }
+
     /// Bytes a second.
     pub fn rate(&self, bytes: u64) -> String {
         format!("{}/s", self.bytes(bytes))
@@ -92,6 +105,16 @@ mod tests {
             assert_eq!(text.bytes(bytes), shown, "{bytes}");
         }
         assert_eq!(text.rate(1_500), "1.50 kB/s");
+        for (bytes, shown) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (999, "999 bytes"),
+            (1_000, "1,000 bytes"),
+            (269_123_456, "269,123,456 bytes"),
+            (u64::MAX, "18,446,744,073,709,551,615 bytes"),
+        ] {
+            assert_eq!(text.bytes_exactly(bytes), shown);
+        }
     }
 
     #[test]

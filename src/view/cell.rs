@@ -15,13 +15,6 @@ pub(super) enum Cell<'a> {
     Line(Vec<Span<'a>>),
     /// A name whose end tells more than its beginning.
     Tail(Span<'a>),
-    /// Words, and fewer words for where they don't fit.
-    Either {
-        /// All of them.
-        long: Vec<Span<'a>>,
-        /// The fewer.
-        short: Vec<Span<'a>>,
-    },
     /// A countdown: a bar that is full at 1, and what is written at its end.
     Bar {
         /// From 0 to 1.
@@ -74,7 +67,7 @@ impl<'a> Cell<'a> {
     /// The columns it would like to have.
     pub fn natural(&self) -> u16 {
         match self {
-            Self::Line(line) | Self::Either { long: line, .. } => line_width(line),
+            Self::Line(line) => line_width(line),
             Self::Tail(name) => width(&name.content),
             Self::Bar { label, .. } => 2 * LEAST_BAR + 1 + width(label).max(LABEL),
             Self::Steps { line, label } => line_width(line) + 1 + width(&label.content).max(LABEL),
@@ -86,10 +79,6 @@ impl<'a> Cell<'a> {
     pub fn draw(&self, buffer: &mut Buffer, x: u16, y: u16, room: u16, right: bool) {
         match self {
             Self::Line(line) => draw_line(buffer, (x, y), room, line, right),
-            Self::Either { long, short } => {
-                let line = if line_width(long) <= room { long } else { short };
-                draw_line(buffer, (x, y), room, line, right);
-            }
             Self::Tail(name) => {
                 put(buffer, x, y, room, &cut_front(&name.content, room), name.style);
             }

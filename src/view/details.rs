@@ -47,7 +47,7 @@ pub(super) fn lines(scene: Scene<'_>, room: u16, tall: u16) -> Vec<Line<'_>> {
             .forward_list
             .selected()
             .and_then(|id| model.forwards.get(id))
-            .map(|forward| of_forward(scene, forward)),
+            .map(|forward| of_forward(scene, forward, room >= 100 || tall >= 5)),
     };
     facts.map_or_else(Vec::new, |facts| set(scene, facts, room, tall))
 }
@@ -139,10 +139,7 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     facts.extend(forward.map(|forward| (scene.get("view.forward"), forwards::local(scene, forward))));
     let address = target.address.to_string();
     let next = (forward.is_none() && pod.is_none()).then(|| {
-        let port = match target.local_port {
-            0 => scene.model.ports.get(&target.name).copied(),
-            port => Some(port),
-        };
+        let port = scene.model.port_of(target);
         let key = match (target.address.is_direct(), port.is_some()) {
             (false, true) => "view.connect-does",
             (false, false) => "view.connect-does-any",
@@ -167,7 +164,7 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
 fn of_pod<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Facts<'a> {
     let theme = scene.theme();
     let now = scene.model.time_at(&pod.key.cluster);
-    let phase = pods::phase_now(scene, pod, now);
+    let phase = scene.model.phase_of(pod);
     let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
     let mut head = vec![bold(scene, &pod.key.name), Span::raw("  ")];
     if phase.is_coming() {
@@ -194,11 +191,16 @@ fn of_pod<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Facts<'a> {
     Facts { head, pairs: facts, fault: pod.fault.as_ref(), next: None }
 }
 
-fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward) -> Facts<'a> {
+/// `exactly`: whether there is room for every digit of what was moved.
+fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Facts<'a> {
     let theme = scene.theme();
     let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
     let (traffic, counts) = (&forward.traffic, forward.traffic.counts);
-    let moved = |bytes, rate| format!("{} ({})", scene.text().bytes(bytes), scene.text().rate(rate));
+    let moved = |bytes, rate| {
+        let text = scene.text();
+        let total = if exactly { text.bytes_exactly(bytes) } else { text.bytes(bytes) };
+        format!("{total} ({})", text.rate(rate))
+    };
     let mut facts = vec![
         fact("view.connections", format!("{}/{}", counts.open, counts.total).into()),
         fact("view.up", moved(counts.up, traffic.up_rate).into()),

@@ -69,7 +69,11 @@ fn draw_log(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area
     let log = &scene.model.log;
     let focused = scene.model.focus.in_log && !has_dialog(scene);
     let filter = (log.filtering || !log.filter.value().is_empty()).then_some(&log.filter);
-    let count = if log.back > 0 { format!("−{}", log.back) } else { log.entries.len().to_string() };
+    let count = if log.back > 0 {
+        format!("−{}", log.back)
+    } else {
+        super::panes::count(log.shown().count(), log.entries.len(), &log.filter)
+    };
     let frame_of = Chrome {
         count,
         filter,

@@ -96,3 +96,14 @@ fn request_for_mysql() -> PodRequest {
     model.target_list.select(1);
     requests(&press(&mut model, Command::Create)).remove(0)
 }
+
+#[test]
+fn a_right_that_was_given_back_is_seen_by_the_list() {
+    let mut model = connected();
+    let fault = Fault::new(What::Forbidden, "dev", "");
+    on_dev(&mut model, ClusterEvent::Failed { link: Link::Forbidden, fault });
+    assert_eq!(model.cluster("dev").unwrap().link, Link::Forbidden);
+    on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: Vec::new() });
+    let cluster = model.cluster("dev").unwrap();
+    assert_eq!((cluster.link, &cluster.fault), (Link::Ready, &None));
+}

@@ -2,6 +2,7 @@
 
 use tui_input::InputRequest;
 
+use super::super::dialog::Question;
 use super::super::dialog::{Dialog, FormField, TargetForm};
 use super::super::effect::TargetEdit;
 use super::*;
@@ -161,4 +162,14 @@ fn wrong_keys_in_dialogs_do_nothing() {
         press(&mut model, Command::Cancel);
         assert!(model.dialogs.is_empty());
     }
+}
+
+#[test]
+fn a_question_waits_for_what_somebody_is_typing() {
+    let mut model = model();
+    press(&mut model, Command::New);
+    model.ask(Question::CleanAll { pods: 3 });
+    assert!(!matches!(model.dialogs.last(), Some(Dialog::Confirm { .. })));
+    press(&mut model, Command::Cancel);
+    assert!(matches!(model.dialogs.last(), Some(Dialog::Confirm { .. })));
 }

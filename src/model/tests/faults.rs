@@ -6,6 +6,7 @@ use super::super::dialog::Dialog;
 use super::super::event::ForwardEvent;
 use super::super::fault::{Grant, Remedy};
 use super::super::forward::ForwardState;
+use super::super::log::Happening;
 use super::*;
 
 fn forbidden(verb: &str) -> Fault {
@@ -102,4 +103,32 @@ fn a_forward_comes_back_to_a_pod_that_could_not_be_killed() {
     let refused = Err(forbidden("delete"));
     model.update(Event::Pod(PodEvent::Deleted { key: pod.key.clone(), result: refused }));
     assert_eq!(model.forwards[&id].via.as_ref().map(|via| &via.pod), Some(&pod.key));
+}
+
+#[test]
+fn where_nothing_is_wrong_that_is_said() {
+    let mut model = connected();
+    let last = |model: &Model| model.log.entries.back().map(|entry| (entry.what.clone(), entry.thing.clone())).unwrap();
+    for pane in [Pane::Clusters, Pane::Targets] {
+        model.focus.pane = pane;
+        press(&mut model, Command::Describe);
+        let name = if pane == Pane::Clusters { "dev" } else { "far" };
+        assert_eq!(last(&model), (Happening::NothingWrong, name.to_owned()));
+    }
+    model.focus.pane = Pane::Clusters;
+    press(&mut model, Command::Copy);
+    assert_eq!(last(&model), (Happening::NothingWrong, "dev".to_owned()));
+    model.focus.pane = Pane::Targets;
+    press(&mut model, Command::Copy);
+    assert_eq!(last(&model), (Happening::NotForwarded, "far".to_owned()));
+    press(&mut model, Command::Forward);
+    model.focus.pane = Pane::Forwards;
+    press(&mut model, Command::Describe);
+    assert_eq!(last(&model), (Happening::NothingWrong, "far".to_owned()));
+    press(&mut model, Command::Stop);
+    for command in [Command::Describe, Command::Copy] {
+        press(&mut model, command);
+        assert_eq!(last(&model).0, Happening::NothingSelected, "{command:?}");
+    }
+    assert!(model.dialogs.is_empty());
 }

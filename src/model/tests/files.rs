@@ -86,3 +86,20 @@ fn the_older_tools_targets_are_offered_once() {
     assert!(effects.contains(&Effect::LegacyOffered));
     assert_eq!(model.targets.len(), 4, "a taken name is left alone");
 }
+
+#[test]
+fn a_variable_that_makes_no_sense_is_told_once_and_takes_no_targets_away() {
+    let mut model = Model::new(noon(), ME);
+    let fault = Fault::new(What::VariableBroken, "BROW_DEFAULT_TTL", "\"0\": zero");
+    let load = |model: &mut Model| {
+        let targets = vec![target("mysql", "dev")];
+        let loaded = Loaded { targets, path: "c".into(), ignored: Some(fault.clone()), ..Loaded::default() };
+        model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
+    };
+    load(&mut model);
+    assert_eq!(model.targets.len(), 1);
+    assert!(matches!(&model.dialogs[..], [Dialog::Fault(told)] if *told == fault));
+    press(&mut model, Command::Cancel);
+    load(&mut model);
+    assert!(model.dialogs.is_empty(), "it was told");
+}

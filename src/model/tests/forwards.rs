@@ -4,6 +4,7 @@ use super::super::dialog::{Dialog, Question};
 use super::super::event::{Epoch, ForwardEvent, Sample};
 use super::super::fault::Remedy;
 use super::super::forward::{Counts, ForwardId, ForwardState, Via};
+use super::super::log::Happening;
 use super::*;
 
 /// `mysql` is asked to be forwarded in a connected cluster without pods.
@@ -186,4 +187,72 @@ fn an_open_forward_is_not_opened_twice() {
     assert_eq!(model.forward_list.selected(), Some(&id));
     let effects = press(&mut model, Command::Copy);
     assert_eq!(effects, [Effect::Copy("127.0.0.1:40001".to_owned())]);
+}
+
+#[test]
+fn a_forward_follows_its_edited_target() {
+    let mut model = connected();
+    model.target_list.select(1);
+    let effects = press(&mut model, Command::Connect);
+    let request = requests(&effects).remove(0);
+    let pod = ready(&created(&mut model, &request, 1));
+    applied(&mut model, pod);
+    let id = *model.forwards.keys().next().unwrap();
+    let was = model.target(&request.target).unwrap().clone();
+    let specs = |effects: &[Effect]| {
+        let mut specs = Vec::new();
+        for effect in effects {
+            if let Effect::OpenForward { spec, .. } = effect {
+                specs.push(spec.clone());
+            }
+        }
+        specs
+    };
+
+    // Another address: the same pod serves it, but the listener must know.
+    let mut out = Vec::new();
+    let moved = Target { address: "10.9.9.9:99".parse().unwrap(), ..was.clone() };
+    model.save_target(Some(was.clone()), &moved, &mut out);
+    let [spec] = specs(&out).try_into().unwrap();
+    assert_eq!((spec.id, spec.address.to_string()), (id, "10.9.9.9:99".to_owned()));
+    assert!(model.forwards[&id].via.is_some());
+
+    // What leads nowhere else is left alone.
+    let mut out = Vec::new();
+    let tagged = Target { tags: vec!["db".to_owned()], ..moved.clone() };
+    model.save_target(Some(moved), &tagged, &mut out);
+    assert!(specs(&out).is_empty());
+
+    // An edit in the file counts as much, another port too.
+    model.update(Event::Store(StoreEvent::Saved));
+    model.update(Event::Store(StoreEvent::Saved));
+    let mut targets = model.targets.clone();
+    for target in &mut targets {
+        if target.name == tagged.name {
+            target.local_port = 4_321;
+        }
+    }
+    let file = Loaded { targets, ..Loaded::default() };
+    let effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(file))));
+    let [spec] = specs(&effects).try_into().unwrap();
+    assert_eq!(spec.port, 4_321);
+}
+
+#[test]
+fn why_there_is_no_pod_outlives_that_there_is_none() {
+    let mut model = connected();
+    model.target_list.select(1);
+    let request = requests(&press(&mut model, Command::Connect)).remove(0);
+    let pod = ready(&created(&mut model, &request, 1));
+    applied(&mut model, pod.clone());
+    let (id, epoch) = model.forwards.iter().map(|(id, forward)| (*id, forward.spec.epoch)).next().unwrap();
+    applied(&mut model, ProxyPod { phase: Phase::Terminating, ..pod.clone() });
+    assert_eq!(model.forwards[&id].fault.as_ref().map(|fault| fault.what), Some(What::PodDeleted));
+    assert!(
+        model.log.entries.iter().any(|entry| matches!(entry.what, Happening::PodGone)),
+        "somebody else deleted it, and that is told"
+    );
+    let event = ForwardEvent::ConnectionFailed(Fault::new(What::NoPod, "mysql", ""));
+    model.update(Event::Forward { id, epoch, event });
+    assert_eq!(model.forwards[&id].fault.as_ref().map(|fault| fault.what), Some(What::PodDeleted));
 }

@@ -44,6 +44,67 @@ fn a_filter_is_fuzzy_and_ends_with_enter_or_goes_with_escape() {
 }
 
 #[test]
+fn while_a_filter_is_typed_the_best_row_is_selected() {
+    let mut model = model();
+    model.targets = ["a-shutdown", "b-down", "down", "unrelated"].map(|name| target(name, "dev")).to_vec();
+    press(&mut model, Command::Top);
+    press(&mut model, Command::Filter);
+    type_in(&mut model, "down");
+    assert_eq!(model.target_list.order, ["a-shutdown", "b-down", "down"], "the order is that of sorting");
+    assert_eq!(model.target_list.selected().map(String::as_str), Some("down"), "its name is exactly that");
+    press(&mut model, Command::Accept);
+    press(&mut model, Command::Cancel);
+    assert_eq!(model.target_list.selected().map(String::as_str), Some("down"), "it stays when all are shown again");
+}
+
+#[test]
+fn a_selection_made_after_typing_is_left_alone() {
+    let mut model = model();
+    model.targets = ["a-down", "down"].map(|name| target(name, "dev")).to_vec();
+    press(&mut model, Command::Filter);
+    type_in(&mut model, "down");
+    let first = model.target_list.cursor;
+    press(&mut model, if first == 0 { Command::Down } else { Command::Up });
+    let chosen = model.target_list.selected().cloned();
+    model.unarranged = true;
+    model.arrange();
+    assert_eq!(model.target_list.selected().cloned(), chosen);
+}
+
+#[test]
+fn rows_are_sorted_by_what_is_shown() {
+    let mut model = model();
+    model.target_list.column = TargetColumn::Port;
+    model.targets[0].local_port = 6000;
+    model.ports.insert("redis".to_owned(), 5000);
+    model.unarranged = true;
+    model.arrange();
+    assert_eq!(model.target_list.order, ["far", "redis", "mysql"], "any port, the remembered one, its own");
+    model.target_list.column = TargetColumn::Namespace;
+    model.targets[0].namespace = Some("abc".to_owned());
+    model.targets[1].namespace = Some("xyz".to_owned());
+    model.unarranged = true;
+    model.arrange();
+    assert_eq!(model.target_list.order, ["mysql", "far", "redis"], "the context's namespace is between them");
+}
+
+#[test]
+fn pods_are_sorted_by_the_phase_that_is_shown() {
+    let mut model = connected();
+    let effects = press(&mut model, Command::Create);
+    let request = requests(&effects).remove(0);
+    let pods: Vec<_> = (1..4).map(|number| ready(&pod(&request, number, Phase::Ready))).collect();
+    for pod in &pods {
+        applied(&mut model, pod.clone());
+    }
+    model.pod_list.column = super::super::list::PodColumn::Phase;
+    model.killing.insert(pods[0].key.clone(), Phase::Ready);
+    model.unarranged = true;
+    model.arrange();
+    assert_eq!(model.pod_list.order.last(), Some(&pods[0].key), "it is terminating");
+}
+
+#[test]
 fn filters_know_other_scripts() {
     let mut model = model();
     model.targets.push(target("生产数据库", "dev"));

@@ -6,7 +6,7 @@ use ratatui::text::Span;
 
 use super::super::chrome;
 use super::super::details::{Line, fault_lines};
-use super::super::ink::{put_line, wrap};
+use super::super::ink::{put_line, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::{large, page};
 use crate::model::fault::Fault;
@@ -54,11 +54,41 @@ fn wrapped<'a>(scene: Scene<'_>, text: &[String], inner: Rect, scroll: usize) ->
         if at == scroll {
             first = lines.len();
         }
-        let parts = if line.trim().is_empty() { vec![String::new()] } else { wrap(line, inner.width) };
+        let parts = if line.trim().is_empty() { vec![String::new()] } else { hung(line, inner.width) };
         lines.extend(parts.into_iter().map(|part| vec![Span::styled(part, scene.theme().text)]));
     }
     let tall = usize::from(inner.height);
     let last = lines.len().saturating_sub(tall);
     let first = if scroll + tall >= text.len() { last } else { first.min(last) };
     (lines, if scroll == 0 { 0 } else { first })
+}
+
+/// A line wrapped so that what follows stands under its text: two columns further in than it begins.
+fn hung(line: &str, room: u16) -> Vec<String> {
+    if width(line) <= room {
+        return vec![line.to_owned()];
+    }
+    let text = line.trim_start();
+    let lead = width(line).saturating_sub(width(text)).min(room / 2);
+    let below = lead.saturating_add(2).min(room / 2);
+    let indents = std::iter::once(lead).chain(std::iter::repeat(below));
+    let parts = wrap(text, room.saturating_sub(below)).into_iter();
+    parts.zip(indents).map(|(part, indent)| format!("{}{part}", " ".repeat(indent.into()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_hang() {
+        for (line, room, shown) in [
+            ("short", 10, &["short"][..]),
+            ("  a: one two three four", 12, &["  a: one", "    two", "    three", "    four"]),
+            ("  note: aaaaaaaaaaaaaaaa", 12, &["  note:", "    aaaaaaaa", "    aaaaaaaa"]),
+            ("aaaaaaaaaaaaaa", 10, &["aaaaaaaa", "  aaaaaa"]),
+        ] {
+            assert_eq!(hung(line, room), shown, "{line}");
+        }
+    }
 }

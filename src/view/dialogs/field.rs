@@ -21,14 +21,25 @@ pub(super) struct Row<'a> {
     pub hint: &'a str,
     /// Whether it has the keys.
     pub active: bool,
+    /// Whether messages stand beside the fields; else below.
+    pub beside: bool,
 }
 
-/// From this many columns on a message stands beside its field.
-const BESIDE: u16 = 72;
 /// Columns of an input that stands beside its message.
 const INPUT: u16 = 32;
 
 impl Row<'_> {
+    /// The columns it takes with what may be said of it beside it.
+    pub fn wish(&self, scene: Scene<'_>) -> u16 {
+        let error = self.field.error.map_or(0, |error| width(scene.get(&format!("field.{error}"))).saturating_add(2));
+        self.lead().saturating_add(INPUT + 2).saturating_add(error.max(width(self.hint)))
+    }
+
+    /// The columns of the label.
+    fn lead(&self) -> u16 {
+        self.label.1.saturating_add(4)
+    }
+
     /// What is said beside it: what is wrong first.
     fn message<'s>(&'s self, scene: Scene<'s>) -> Option<Span<'s>> {
         let theme = scene.theme();
@@ -38,12 +49,10 @@ impl Row<'_> {
         (self.active && !self.hint.is_empty()).then(|| Span::styled(self.hint, theme.dim))
     }
 
-    /// Draws it into a line; where that is wide enough the message stands beside the input, else it is left to
-    /// [`Row::below`].
+    /// Draws it into a line; a message that stands below is left to [`Row::below`].
     pub fn draw(&self, frame: &mut Frame<'_>, scene: Scene<'_>, line: Rect) {
         let theme = scene.theme();
-        let (label, widest) = self.label;
-        let lead = widest.saturating_add(4).min(line.width / 2);
+        let lead = self.lead().min(line.width / 2);
         let buffer = frame.buffer_mut();
         if self.active {
             put(buffer, line.x, line.y, 1, "▌", theme.accent);
@@ -53,22 +62,22 @@ impl Row<'_> {
             line.x + 2,
             line.y,
             lead.saturating_sub(3),
-            label,
+            self.label.0,
             if self.active { theme.text } else { theme.dim },
         );
         let x = line.x + lead;
         let rest = line.width - lead;
-        let own = if beside(line.width) { INPUT.min(rest) } else { rest };
+        let own = if self.beside { INPUT.min(rest) } else { rest };
         let style = if self.active { theme.text.patch(theme.selection) } else { theme.text };
         chrome::input(frame, Rect { x, width: own, height: 1, ..line }, &self.field.input, style, self.active);
-        if let (true, Some(message)) = (beside(line.width), self.message(scene)) {
+        if let (true, Some(message)) = (self.beside, self.message(scene)) {
             put_line(frame.buffer_mut(), x + own + 2, line.y, rest.saturating_sub(own + 2), &[message]);
         }
     }
 
-    /// The message's lines below the field, where there is no room beside it.
+    /// The message's lines below the field, where it does not stand beside it.
     pub fn below<'s>(&'s self, scene: Scene<'s>, width: u16) -> Vec<Span<'s>> {
-        if beside(width) {
+        if self.beside {
             return Vec::new();
         }
         self.message(scene).map_or_else(Vec::new, |message| {
@@ -76,11 +85,6 @@ impl Row<'_> {
             lines.into_iter().map(|line| Span::styled(line, message.style)).collect()
         })
     }
-}
-
-/// Whether a line has room for a message beside its field.
-fn beside(width: u16) -> bool {
-    width >= BESIDE
 }
 
 /// A dialog that asks for one text. What is said of it stands below, where a long sentence has room.
@@ -93,7 +97,8 @@ pub(super) fn ask(
     row: &Row<'_>,
 ) {
     const WIDE: u16 = 64;
-    let wide = super::room(area, WIDE.max(width(title).saturating_add(2)).min(BESIDE - 1));
+    const MOST: u16 = 71;
+    let wide = super::room(area, WIDE.max(width(title).saturating_add(2)).min(MOST));
     let below = row.below(scene, wide);
     // A line free above and below the field, and always room for two lines of message, so that the box keeps still.
     let airy = u16::from(area.height >= 8);

@@ -1,4 +1,4 @@
-//! The form for a target: labels, fields, and beside each what is wrong with it.
+//! The form for a target: labels, fields, and beside or below each what is wrong with it.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -13,7 +13,9 @@ use crate::model::dialog::{FormField, TargetForm};
 use crate::view::state::Hit;
 
 /// Columns of the form's content where there is room.
-const WIDE: u16 = 96;
+const WIDE: u16 = 124;
+/// The same where messages stand below the fields.
+const BELOW: u16 = 96;
 
 /// One line of the form.
 enum Part<'a> {
@@ -26,10 +28,19 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     let hints: Vec<&str> =
         FormField::ALL.iter().map(|field| scene.get(&format!("form-hint.{}", field.key()))).collect();
     let widest = labels.iter().map(|label| width(label)).max().unwrap_or_default();
-    let rows: Vec<Row<'_>> = (form.fields.iter().zip(labels.iter().zip(&hints)).enumerate())
-        .map(|(at, (field, (label, hint)))| Row { label: (label, widest), field, hint, active: at == form.active })
+    let mut rows: Vec<Row<'_>> = (form.fields.iter().zip(labels.iter().zip(&hints)).enumerate())
+        .map(|(at, (field, (label, hint)))| {
+            let active = at == form.active;
+            Row { label: (label, widest), field, hint, active, beside: false }
+        })
         .collect();
-    let wide = super::room(area, WIDE);
+    let wish = rows.iter().map(|row| row.wish(scene)).max().unwrap_or_default();
+    let beside = super::room(area, WIDE) >= wish;
+    // All or none, so that the fields keep still when another gets the keys.
+    for row in &mut rows {
+        row.beside = beside;
+    }
+    let wide = super::room(area, if beside { wish } else { BELOW });
     let mut parts = Vec::new();
     for (at, row) in rows.iter().enumerate() {
         parts.push(Part::Field(at));

@@ -7,31 +7,48 @@ use ratatui::text::Span;
 
 use super::super::chrome;
 use super::super::details::Line;
-use super::super::ink::width;
+use super::super::ink::{line_width, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::{large, page};
 use crate::text::{HelpSection, Hint};
 
-/// The least columns in which a key and what it does can be read.
-const LEAST: u16 = 38;
+/// The columns that keys may take at most before what they do.
+const KEYS: u16 = 19;
 /// Columns between columns of text.
 const GAP: u16 = 3;
+/// More columns of text than these nobody looks through.
+const ACROSS: u16 = 4;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, scroll: usize) {
     let inner = chrome::dialog(frame, scene, large(area), scene.get("dialog.help"), scene.theme().accent);
     state.set_page(inner.height);
-    let across = ((inner.width + GAP) / (LEAST + GAP)).clamp(1, 4);
-    let stacks = stack(scene, usize::from(across), inner.height.into());
+    let (stacks, widths) = stacked(scene, inner);
     let tallest = stacks.iter().map(Vec::len).max().unwrap_or_default();
     state.set_reach(tallest);
-    // Sections are not torn apart, so there may be fewer columns than would fit: those are wider.
-    let across = u16::try_from(stacks.len()).unwrap_or(across).max(1);
     let first = scroll.min(tallest.saturating_sub(inner.height.into()));
-    let own = (inner.width - (across - 1) * GAP.min(inner.width)) / across;
-    for (stack, at) in stacks.iter().zip(0u16..) {
-        let column = Rect { x: inner.x + at * (own + GAP), width: own, ..inner };
-        page_of(frame, scene, column, inner, (stack, first, tallest));
+    let mut x = inner.x;
+    for (stack, width) in stacks.iter().zip(widths) {
+        page_of(frame, scene, Rect { x, width, ..inner }, inner, (stack, first, tallest));
+        x += width + GAP;
     }
+}
+
+/// The sections in as many columns as there is room for without cutting a line, and their widths; in a single column
+/// lines are wrapped.
+fn stacked(scene: Scene<'_>, inner: Rect) -> (Vec<Vec<Line<'_>>>, Vec<u16>) {
+    for across in (2..=ACROSS).rev() {
+        let stacks = stack(scene, across.into(), inner.height.into(), u16::MAX);
+        let widths: Vec<u16> =
+            stacks.iter().map(|stack| stack.iter().map(|line| line_width(line)).max().unwrap_or_default()).collect();
+        let gaps = u16::try_from(stacks.len().saturating_sub(1)).unwrap_or(ACROSS);
+        let taken = widths.iter().fold(gaps * GAP, |sum, own| sum.saturating_add(*own));
+        if taken <= inner.width {
+            // What is left over stands between them.
+            let spare = (inner.width - taken) / (gaps + 1);
+            return (stacks, widths.into_iter().map(|own| own + spare).collect());
+        }
+    }
+    (stack(scene, 1, inner.height.into(), inner.width), vec![inner.width])
 }
 
 /// One column; the scroll bar is drawn once, on the right frame, for the tallest.
@@ -51,9 +68,9 @@ fn page_of(
     }
 }
 
-/// The sections in `across` stacks of about the same height; a section is not torn apart.
-fn stack<'a>(scene: Scene<'a>, across: usize, tall: usize) -> Vec<Vec<Line<'a>>> {
-    let sections: Vec<Vec<Line<'a>>> = scene.look.help.iter().map(|section| lines(scene, section)).collect();
+/// The sections in `across` stacks of about the same height and `room` columns; a section is not torn apart.
+fn stack<'a>(scene: Scene<'a>, across: usize, tall: usize, room: u16) -> Vec<Vec<Line<'a>>> {
+    let sections: Vec<Vec<Line<'a>>> = scene.look.help.iter().map(|section| lines(scene, section, room)).collect();
     let all: usize = sections.iter().map(Vec::len).sum();
     let aim = all.div_ceil(across).max(tall);
     let mut stacks: Vec<Vec<Line<'a>>> = vec![Vec::new()];
@@ -70,17 +87,18 @@ fn stack<'a>(scene: Scene<'a>, across: usize, tall: usize) -> Vec<Vec<Line<'a>>>
     stacks
 }
 
-fn lines<'a>(scene: Scene<'a>, section: &'a HelpSection) -> Vec<Line<'a>> {
+fn lines<'a>(scene: Scene<'a>, section: &'a HelpSection, room: u16) -> Vec<Line<'a>> {
     let theme = scene.theme();
-    let widest = section.lines.iter().map(|hint| width(&hint.keys)).max().unwrap_or_default().min(LEAST / 2);
+    let widest = section.lines.iter().map(|hint| width(&hint.keys)).max().unwrap_or_default().min(KEYS);
     let mut lines = vec![vec![Span::styled(section.title.as_str(), theme.text.add_modifier(Modifier::BOLD))]];
     for Hint { keys, label } in &section.lines {
-        let pad = " ".repeat(usize::from(widest.saturating_sub(width(keys)) + 2));
-        lines.push(vec![
-            Span::styled(keys.as_str(), theme.accent),
-            Span::raw(pad),
-            Span::styled(label.as_str(), theme.dim),
-        ]);
+        let lead = widest.max(width(keys)) + 2;
+        let pad = " ".repeat(usize::from(lead - width(keys)));
+        let mut parts = wrap(label, room.saturating_sub(lead).max(1)).into_iter();
+        let said = Span::styled(parts.next().unwrap_or_default(), theme.dim);
+        lines.push(vec![Span::styled(keys.as_str(), theme.accent), Span::raw(pad), said]);
+        let below = " ".repeat(lead.into());
+        lines.extend(parts.map(|part| vec![Span::raw(below.clone()), Span::styled(part, theme.dim)]));
     }
     lines.push(Vec::new());
     lines

@@ -17,6 +17,6 @@ pub(super) fn draw(
 ) {
     let label = scene.get("dialog.rename-label");
     let hint = scene.get(&format!("form-hint.{}", FormField::Name.key()));
-    let row = Row { label: (label, width(label)), field, hint, active: true };
+    let row = Row { label: (label, width(label)), field, hint, active: true, beside: false };
     ask(frame, scene, state, area, &scene.text().fill("dialog.rename", &[("name", name)]), &row);
 }

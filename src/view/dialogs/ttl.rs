@@ -19,6 +19,6 @@ pub(super) fn draw(
     let hint = scene.get("dialog.ask-ttl-hint");
     let count = targets.len().to_string();
     let title = scene.text().fill("dialog.ask-ttl", &[("names", &targets.join(", ")), ("count", &count)]);
-    let row = Row { label: (label, width(label)), field, hint, active: true };
+    let row = Row { label: (label, width(label)), field, hint, active: true, beside: false };
     ask(frame, scene, state, area, &title, &row);
 }

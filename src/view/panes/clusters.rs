@@ -18,9 +18,10 @@ use crate::view::table::GUTTER;
 
 /// In the order of [`ClusterColumn::ALL`].
 const SHAPES: [Shape; 6] = [
-    Shape::words(Shape::ALWAYS, 10, 60),
+    Shape::words(Shape::ALWAYS, 9, 60),
     Shape::words(1, 7, 18),
-    Shape::words(Shape::ALWAYS, 12, 20),
+    // The longest state in full: cut, they are told apart no longer.
+    Shape::words(Shape::ALWAYS, 20, 20),
     Shape::number(2, 5, 8),
     Shape::number(4, 3, 6),
     Shape::number(3, 3, 10),

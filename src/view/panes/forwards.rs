@@ -15,15 +15,19 @@ use crate::view::cell::Cell;
 use crate::view::columns::Shape;
 use crate::view::state::ViewState;
 
+/// How fast it moves: the first to go, since the picture of the last minute says it too.
+const RATE: Shape = Shape::number(0, 9, 12);
 /// In the order of [`ForwardColumn::ALL`].
-const SHAPES: [Shape; 9] = [
+const SHAPES: [Shape; 11] = [
     Shape::words(Shape::ALWAYS, 15, 48),
     Shape::words(7, 10, 40),
     Shape::words(1, 12, 63),
     Shape::words(Shape::ALWAYS, 10, 20),
     Shape::number(4, 6, 14),
-    Shape::number(5, 9, 24),
-    Shape::number(6, 9, 24),
+    Shape::number(5, 9, 12),
+    RATE,
+    Shape::number(6, 9, 12),
+    RATE,
     Shape::picture(3, 10, 30),
     Shape::words(2, 18, 60),
 ];
@@ -59,8 +63,10 @@ fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
         Cell::Tail(Span::styled(via, if forward.via.is_some() { theme.dim } else { theme.faint })),
         Cell::text(scene.text().forward_state(forward.state), style(scene, forward.state)),
         Cell::Line(connections),
-        moved(scene, counts.up, forward.traffic.up_rate),
-        moved(scene, counts.down, forward.traffic.down_rate),
+        moved(scene, counts.up),
+        rate(scene, forward.traffic.up_rate),
+        moved(scene, counts.down),
+        rate(scene, forward.traffic.down_rate),
         Cell::Spark { values: &forward.traffic.history, style: theme.info },
         match &forward.fault {
             Some(fault) => Cell::text(scene.text().fault(fault).what, theme.warn),
@@ -107,13 +113,14 @@ pub(in crate::view) fn style(scene: Scene<'_>, state: ForwardState) -> Style {
     }
 }
 
-/// What moved in all and, while something moves, how fast.
-fn moved(scene: Scene<'_>, bytes: u64, rate: u64) -> Cell<'static> {
+/// What moved in all.
+fn moved(scene: Scene<'_>, bytes: u64) -> Cell<'static> {
     let theme = scene.theme();
-    let total = Span::styled(scene.text().bytes(bytes), if bytes > 0 { theme.text } else { theme.faint });
-    if rate == 0 {
-        return Cell::Line(vec![total]);
-    }
-    let rate = Span::styled(scene.text().rate(rate), theme.info);
-    Cell::Either { long: vec![rate, Span::raw("  "), total.clone()], short: vec![total] }
+    Cell::text(scene.text().bytes(bytes), if bytes > 0 { theme.text } else { theme.faint })
+}
+
+/// How fast something moves.
+fn rate(scene: Scene<'_>, bytes: u64) -> Cell<'static> {
+    let theme = scene.theme();
+    Cell::text(scene.text().rate(bytes), if bytes > 0 { theme.info } else { theme.faint })
 }

@@ -96,7 +96,7 @@ fn show<'a, K: Ord, C>(
 }
 
 /// `12`, or `3/12` while a filter hides some.
-fn count(shown: usize, of: usize, filter: &Input) -> String {
+pub(super) fn count(shown: usize, of: usize, filter: &Input) -> String {
     if shown == of && filter.value().is_empty() { of.to_string() } else { format!("{shown}/{of}") }
 }
 

@@ -63,30 +63,17 @@ fn cells<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Vec<Cell<'a>> {
             Span::styled("/", theme.faint),
             Span::styled(pod.key.namespace.as_str(), theme.dim),
         ]),
-        Cell::Line(phase(scene, pod, now)),
+        Cell::Line(phase(scene, pod)),
         Cell::text(pod.owner.as_str(), if own { theme.dim } else { theme.mark }),
         Cell::text(scene.text().age(now - pod.created), theme.dim),
         left(scene, pod, now),
     ]
 }
 
-/// The phase to show: what we ordered and what the clock says come before what the watch has told so far.
-pub(in crate::view) fn phase_now(scene: Scene<'_>, pod: &ProxyPod, now: DateTime<Utc>) -> Phase {
-    if pod.phase.is_over() {
-        pod.phase
-    } else if scene.model.killing.contains_key(&pod.key) {
-        Phase::Terminating
-    } else if pod.is_over(now) {
-        Phase::Expired
-    } else {
-        pod.phase
-    }
-}
-
 /// The phase, and the reason when it waits or has failed.
-fn phase<'a>(scene: Scene<'a>, pod: &'a ProxyPod, now: DateTime<Utc>) -> Vec<Span<'a>> {
+fn phase<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Vec<Span<'a>> {
     let theme = scene.theme();
-    let phase = phase_now(scene, pod, now);
+    let phase = scene.model.phase_of(pod);
     let mut line = vec![Span::styled(scene.text().phase(phase), phase_style(scene, phase))];
     if let Some(fault) = &pod.fault
         && phase != Phase::Expired
@@ -113,7 +100,7 @@ pub(in crate::view) fn phase_style(scene: Scene<'_>, phase: Phase) -> Style {
 /// How far a pod has come, before its TTL runs; then what is left of it.
 fn left(scene: Scene<'_>, pod: &ProxyPod, now: DateTime<Utc>) -> Cell<'static> {
     let theme = scene.theme();
-    let phase = phase_now(scene, pod, now);
+    let phase = scene.model.phase_of(pod);
     if phase > Phase::Ready {
         return Cell::Steps { line: Vec::new(), label: Span::styled("–", theme.faint) };
     }

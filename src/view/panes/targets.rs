@@ -60,10 +60,10 @@ fn cells<'a>(scene: Scene<'a>, target: &'a Target) -> Vec<Cell<'a>> {
 /// The local port: configured, or remembered, or any.
 fn port<'a>(scene: Scene<'a>, target: &Target) -> Span<'a> {
     let theme = scene.theme();
-    match (target.local_port, scene.model.ports.get(&target.name)) {
-        (0, None) => Span::styled(scene.get("view.any-port"), theme.faint),
+    match (target.local_port, scene.model.port_of(target)) {
+        (_, None) => Span::styled(scene.get("view.any-port"), theme.faint),
         (0, Some(remembered)) => Span::styled(remembered.to_string(), theme.dim),
-        (port, _) => Span::styled(port.to_string(), theme.text),
+        (_, Some(port)) => Span::styled(port.to_string(), theme.text),
     }
 }
 

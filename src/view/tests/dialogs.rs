@@ -94,6 +94,49 @@ fn a_question_about_many_things_fits_any_screen() {
 }
 
 #[test]
+fn what_is_wrong_with_a_field_can_be_read_at_any_width() {
+    let errors = [(0, "name-taken"), (1, "unknown-context"), (3, "address-brackets")];
+    let model = with(Dialog::TargetForm(Box::new(form(None, 4, &errors))));
+    for width in [70, 80, 100, 120, 132, 200] {
+        let (mut terminal, _) = themed(&model, width, 40, &Theme::plain(), &super::fixture::english());
+        let screen = super::lines(&mut terminal);
+        for (_, error) in errors {
+            assert!(screen.contains(super::fixture::english().get(&format!("field.{error}"))), "{width}: {screen}");
+        }
+    }
+}
+
+#[test]
+fn no_description_in_the_help_is_cut() {
+    use crate::model::settings::{Colors, Language};
+    for language in [Language::En, Language::ZhCn] {
+        let text = crate::text::Text::new(language);
+        let help = crate::keymap::Keymap::default().help(&text);
+        let theme = Theme::named("dark", Colors::Truecolor).unwrap();
+        let zone = chrono::FixedOffset::east_opt(0).unwrap();
+        let look = crate::view::Look { theme: &theme, text: &text, hints: &[], help: &help, zone };
+        for (width, height) in [(80, 24), (100, 60), (132, 43), (200, 50)] {
+            let (mut state, mut model) = (crate::view::ViewState::default(), with(Dialog::Help { scroll: 0 }));
+            let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
+            let mut seen = String::new();
+            for scroll in (0..120).step_by(15) {
+                model.dialogs = vec![Dialog::Help { scroll }];
+                terminal.draw(|frame| crate::view::draw(frame, &model, &look, &mut state)).unwrap();
+                seen.push_str(&super::lines(&mut terminal));
+            }
+            for hint in help.iter().flat_map(|section| &section.lines) {
+                // A line may be wrapped: its end is there all the same.
+                let end = hint.label.char_indices().rev().nth(4).map_or(0, |(at, _)| at);
+                let end = hint.label[end..].split(' ').next_back().unwrap_or_default();
+                let shown = seen.lines().any(|line| line.contains(end) && !line.contains(&format!("{end}…")));
+                assert!(shown, "{width}x{height}: {}", hint.label);
+                assert!(width == 80 || seen.contains(&hint.label), "{width}x{height}: {}", hint.label);
+            }
+        }
+    }
+}
+
+#[test]
 fn help() {
     shots("help", &with(Dialog::Help { scroll: 0 }));
     shots("help-scrolled", &with(Dialog::Help { scroll: 9_999 }));

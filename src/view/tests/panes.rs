@@ -153,3 +153,30 @@ fn what_is_under_the_mouse() {
     assert_eq!(state.hit(40, 23), None);
     assert_eq!(state.page(), 5);
 }
+
+#[test]
+fn rates_in_both_directions_have_columns_where_there_is_room() {
+    let model = focused(busy(), Pane::Forwards);
+    for (width, shown) in [(200, true), (150, true), (100, false), (80, false)] {
+        let (mut terminal, _) = super::fixture::drawn(&model, width, 50, &Theme::plain());
+        let screen = super::lines(&mut terminal);
+        assert_eq!(screen.contains("SENDING") && screen.contains("RECEIVING"), shown, "{width}: {screen}");
+        assert!(screen.contains(" bytes ("), "{screen}");
+    }
+}
+
+#[test]
+fn a_clusters_state_is_never_cut_where_two_panes_share_a_band() {
+    let mut model = busy();
+    for cluster in &mut model.clusters {
+        cluster.name = format!("{}-with-a-long-name", cluster.name);
+    }
+    model.cluster_list.order = model.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+    for width in [72, 80, 100, 120] {
+        let (mut terminal, _) = super::fixture::drawn(&model, width, 40, &Theme::plain());
+        let screen = super::lines(&mut terminal);
+        for state in ["? unauthorized", "✗ unreachable", "◌ connecting"] {
+            assert!(screen.contains(state), "{width}: {screen}");
+        }
+    }
+}

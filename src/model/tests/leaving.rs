@@ -1,0 +1,77 @@
+//! Quitting, and what becomes of the pods of this run.
+
+use super::super::dialog::{Dialog, Question};
+use super::super::settings::OnQuit;
+use super::*;
+
+fn deleted(effects: &[Effect]) -> Vec<&str> {
+    let mut names = Vec::new();
+    for effect in effects {
+        if let Effect::DeletePod { key, .. } = effect {
+            names.push(key.name.as_str());
+        }
+    }
+    names
+}
+
+fn with_pod() -> (Model, ProxyPod) {
+    let mut model = connected();
+    model.target_list.select(1);
+    let request = requests(&press(&mut model, Command::Create)).remove(0);
+    let pod = created(&mut model, &request, 1);
+    (model, pod)
+}
+
+#[test]
+fn the_answer_comes_before_the_setting() {
+    for (on_quit, button, gone) in [(OnQuit::Delete, 1, false), (OnQuit::Leave, 2, true), (OnQuit::Ask, 1, false)] {
+        let (mut model, pod) = with_pod();
+        model.settings.on_quit = on_quit;
+        press(&mut model, Command::Forward);
+        press(&mut model, Command::Quit);
+        for _ in 0..button {
+            press(&mut model, Command::Right);
+        }
+        let effects = press(&mut model, Command::Accept);
+        assert_eq!(deleted(&effects).contains(&pod.key.name.as_str()), gone, "{on_quit:?}");
+        assert_eq!(effects.last(), Some(&Effect::Quit));
+    }
+}
+
+#[test]
+fn the_setting_holds_where_nobody_is_asked() {
+    for (on_quit, gone) in [(OnQuit::Delete, 1), (OnQuit::Leave, 0), (OnQuit::Ask, 0)] {
+        let (mut model, _) = with_pod();
+        model.settings.on_quit = on_quit;
+        assert_eq!(deleted(&model.update(Event::Terminate)).len(), gone, "{on_quit:?}");
+    }
+}
+
+#[test]
+fn pods_of_a_cluster_that_was_let_go_of_are_deleted_too() {
+    let (mut model, pod) = with_pod();
+    model.focus.pane = Pane::Clusters;
+    press(&mut model, Command::DisconnectCluster);
+    assert!(model.pods.is_empty());
+    press(&mut model, Command::Quit);
+    press(&mut model, Command::Right);
+    press(&mut model, Command::Right);
+    assert_eq!(deleted(&press(&mut model, Command::Accept)), [pod.key.name.as_str()]);
+}
+
+#[test]
+fn a_pod_that_is_still_being_created_is_asked_about_and_deleted_as_it_comes() {
+    let mut model = connected();
+    model.target_list.select(1);
+    let request = requests(&press(&mut model, Command::Create)).remove(0);
+    press(&mut model, Command::Quit);
+    assert!(matches!(model.dialogs.last(), Some(Dialog::Confirm { question: Question::Quit { pods: 1, .. }, .. })));
+    press(&mut model, Command::Right);
+    press(&mut model, Command::Right);
+    assert!(deleted(&press(&mut model, Command::Accept)).is_empty());
+    let pod = pod(&request, 1, Phase::Pending);
+    let result = Ok(Box::new(pod.clone()));
+    let effects = model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
+    assert_eq!(deleted(&effects), [pod.key.name.as_str()]);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Audit(_))));
+}
