@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::io::{Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 

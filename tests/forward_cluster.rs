@@ -45,7 +45,7 @@ impl Route for Real {
         Ok(self.tunnels.lease(route, LeaseOptions::default()))
     }
 
-    fn first_line(&self) -> Option<Bytes> {
+    fn first_line(&self, _: &Via) -> Option<Bytes> {
         self.target.as_ref().map(relay::first_line)
     }
 
@@ -99,7 +99,7 @@ impl Open {
         loop {
             match self.event().await {
                 ForwardEvent::ConnectionFailed(fault) => return fault,
-                ForwardEvent::Up(_) | ForwardEvent::Down(_) => {}
+                ForwardEvent::Up(_) | ForwardEvent::Down(_) | ForwardEvent::Refused(_) => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -116,7 +116,11 @@ impl Open {
 }
 
 fn via(name: &str, port: u16) -> Via {
-    Via { pod: PodKey { cluster: "brow-developer".into(), namespace: NAMESPACE.into(), name: name.into() }, port }
+    Via {
+        pod: PodKey { cluster: "brow-developer".into(), namespace: NAMESPACE.into(), name: name.into() },
+        port,
+        to: None,
+    }
 }
 
 /// A client, and the names of the pods of the Deployment `web`: HTTP on 8080, echo on 7.

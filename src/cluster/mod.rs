@@ -8,6 +8,7 @@ mod connector;
 mod fault;
 mod plugin;
 mod probe;
+pub mod workload;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;

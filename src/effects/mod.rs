@@ -9,7 +9,7 @@ use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{self, Clusters};
+use crate::cluster::{self, Clusters, workload};
 use crate::forward;
 use crate::model::effect::Effect;
 use crate::model::event::{Epoch, Event, PodEvent, Sample};
@@ -20,7 +20,7 @@ use crate::store::{self, Order, Paths, Store};
 
 mod route;
 
-use route::{Relayed, Routes};
+use route::{Path, Routes};
 
 /// How long orders under way (deletions, closings, files) may take at the end.
 const GRACE: Duration = Duration::from_secs(8);
@@ -248,7 +248,8 @@ impl Effects {
             open.ended
         });
         let (id, token, ended) = (spec.id, self.token.child_token(), CancellationToken::new());
-        let route = Relayed::new(Arc::clone(&self.routes), &spec);
+        let route = Path::new(Arc::clone(&self.routes), &spec);
+        let finding = self.finding(&spec);
         let (handle, forwarding) = forward::start(spec, via, route, self.events.clone(), &token);
         self.forwards.insert(id, Open { handle, token, ended: ended.clone() });
         self.tasks.spawn(async move {
@@ -257,8 +258,29 @@ impl Effects {
             if let Some(before) = before {
                 before.cancelled().await;
             }
-            forwarding.await;
+            tokio::select! {
+                () = forwarding => {}
+                () = finding => {}
+            }
         });
+    }
+
+    /// The watch on a workload's pods, which never ends; of an address there is nothing to find out.
+    fn finding(&self, spec: &ForwardSpec) -> impl Future<Output = ()> + Send + 'static {
+        let query = spec.address.workload().map(|workload| workload::Query {
+            id: spec.id,
+            epoch: spec.epoch,
+            cluster: spec.place.cluster.clone(),
+            namespace: spec.place.namespace.clone(),
+            workload: workload.clone(),
+        });
+        let (clusters, events) = (self.clusters.clone(), self.events.clone());
+        async move {
+            if let Some(query) = query {
+                workload::follow(clusters, query, events).await;
+            }
+            std::future::pending::<()>().await;
+        }
     }
 }
 

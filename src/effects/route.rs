@@ -53,23 +53,22 @@ impl Routes {
     }
 }
 
-/// The route of one forward through relays.
-pub struct Relayed {
+/// The route of one forward: through relays to an address, or straight to a workload's pods.
+pub struct Path {
     routes: std::sync::Arc<Routes>,
-    address: Address,
     forced: Option<Protocol>,
 }
 
-impl Relayed {
+impl Path {
     pub fn new(routes: std::sync::Arc<Routes>, spec: &ForwardSpec) -> Self {
         // The config's reader lets no other names through; an unknown one means: by trying.
         let forced = spec.tunnel.as_ref().and_then(|name| name.parse().ok());
-        Self { routes, address: spec.address.clone(), forced }
+        Self { routes, forced }
     }
 
-    async fn ask(&self, lease: &Lease) -> Result<Vec<u8>, tunnel::Error> {
+    async fn ask(lease: &Lease, address: &Address) -> Result<Vec<u8>, tunnel::Error> {
         let mut stream = lease.open().await?;
-        let line = relay::diagnosis_line(&self.address);
+        let line = relay::diagnosis_line(address);
         stream.write_all(&line).await.map_err(tunnel::Error::from_io)?;
         let mut answer = Vec::new();
         stream.take(4_096).read_to_end(&mut answer).await.map_err(tunnel::Error::from_io)?;
@@ -77,19 +76,22 @@ impl Relayed {
     }
 }
 
-impl Route for Relayed {
+impl Route for Path {
     type Lease = Lease;
 
     async fn lease(&self, via: &Via) -> Result<Lease, Fault> {
-        self.routes.lease(via, self.forced, SPARES).await
+        // Only a relay waits for an address: any other server would see idle connections.
+        let spares = if via.to.is_some() { SPARES } else { 0 };
+        self.routes.lease(via, self.forced, spares).await
     }
 
-    fn first_line(&self) -> Option<Bytes> {
-        Some(relay::first_line(&self.address))
+    fn first_line(&self, via: &Via) -> Option<Bytes> {
+        via.to.as_ref().map(relay::first_line)
     }
 
-    async fn diagnose(&self, lease: &Lease, _: &Via, age: Duration) -> Option<Fault> {
-        let address = self.address.to_string();
+    async fn diagnose(&self, lease: &Lease, via: &Via, age: Duration) -> Option<Fault> {
+        let asked = via.to.as_ref()?;
+        let address = asked.to_string();
         // A relay gives up by itself after its timeout: asking again would only take as long again. Whoever lived longer
         // without a byte had reached the target: a connection that was never used, and closed for that.
         if age >= relay::CONNECT_TIMEOUT + GIVING_UP {
@@ -99,7 +101,7 @@ impl Route for Relayed {
             let words = format!("no answer within {} s", relay::CONNECT_TIMEOUT.as_secs());
             return Some(Fault::new(What::TargetTimedOut, address, words));
         }
-        let answer = timeout(DIAGNOSIS, self.ask(lease)).await.ok()?.ok()?;
+        let answer = timeout(DIAGNOSIS, Self::ask(lease, asked)).await.ok()?.ok()?;
         let (what, words) = relay::read_diagnosis(&answer)?;
         Some(Fault::new(what, address, words))
     }

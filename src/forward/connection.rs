@@ -19,6 +19,9 @@ const POD_PATIENCE: Duration = Duration::from_mins(2);
 /// How long a connection waits for the forward to move, once its pod is found to be gone.
 const MOVE_PATIENCE: Duration = Duration::from_secs(3);
 
+/// To how many pods a connection is offered.
+const TRIES: usize = 4;
+
 /// How a connection ended that did not end in order.
 enum End {
     /// Something failed.
@@ -47,13 +50,45 @@ pub(super) async fn serve<R: Route>(shared: &Shared<R>, local: TcpStream) {
 }
 
 async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(), End> {
-    let first_line = shared.route.first_line();
-    let relayed = first_line.is_some();
-    let (line, stream) = open(shared, relayed).await?;
-    let began = Instant::now();
-    let counters = &shared.meter.counters;
-    let (summary, result) = line.lease.splice(Arc::clone(local), stream, first_line, counters).await;
-    let silent = relayed && summary.down == 0;
+    let mut gone = None;
+    let mut again = None;
+    for left in (0..TRIES).rev() {
+        let (line, stream) = open(shared, gone.take()).await?;
+        let address = shared.route.first_line(&line.via);
+        let relayed = address.is_some();
+        let opening = address.or(again.take());
+        let began = Instant::now();
+        let counters = &shared.meter.counters;
+        let (summary, result) = line.lease.splice(Arc::clone(local), stream, opening, counters).await;
+        match (result, summary.sent) {
+            // A pod that is the target itself and is just going: another may take what this one did not.
+            (Err(error), Some(sent)) if !relayed && left > 0 && error.is_refusal() => {
+                // The splice had it reset.
+                let _ = SockRef::from(&**local).set_linger(None);
+                let end = failed(shared, &line, &error, relayed);
+                shared.refused(&line).await;
+                gone = Some((line, end));
+                again = Some(sent).filter(|sent| !sent.is_empty());
+            }
+            (result, _) => {
+                let silent = relayed && summary.down == 0;
+                return finish(shared, local, &line, relayed, silent, began, result).await;
+            }
+        }
+    }
+    Err(End::Cut)
+}
+
+/// What is left to do for a connection that has ended one way or another. `silent`: a relay has sent nothing.
+async fn finish<R: Route>(
+    shared: &Shared<R>,
+    local: &TcpStream,
+    line: &Arc<Line<R::Lease>>,
+    relayed: bool,
+    silent: bool,
+    began: Instant,
+    result: Result<(), Error>,
+) -> Result<(), End> {
     // A relay that cannot reach its target hangs up; if the client has already sent something, that is a reset.
     if silent
         && matches!(result, Ok(()) | Err(Error::Reset))
@@ -61,22 +96,24 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
     {
         return Err(End::Failed(fault));
     }
-    result.map_err(|error| failed(shared, &line, &error, relayed))?;
+    result.map_err(|error| failed(shared, line, &error, relayed))?;
     // A pod that is killed ends its connections in order: what it cut off would look whole. The forward has left it by
     // then, for the cluster tells of the end a second before the node does.
-    if relayed && !shared.leads(&line) && !line.answers().await {
+    if relayed && !shared.leads(line) && !line.answers().await {
         return Err(End::Failed(Fault::new(What::PodDeleted, &line.via.pod.name, "")));
     }
     tunnel::end_in_order(local).await;
     Ok(())
 }
 
+/// A pod's line that is not to be taken again, and how the connection ends if no other comes.
+type Gone<L> = Option<(Arc<Line<L>>, End)>;
+
 /// A stream through the pod that the forward points at; through the next one, where that one is gone.
 async fn open<R: Route>(
     shared: &Shared<R>,
-    relayed: bool,
+    mut gone: Gone<R::Lease>,
 ) -> Result<(Arc<Line<R::Lease>>, <R::Lease as Lease>::Stream), End> {
-    let mut gone: Option<(Arc<Line<R::Lease>>, End)> = None;
     loop {
         let deadline = Instant::now() + if gone.is_some() { MOVE_PATIENCE } else { POD_PATIENCE };
         let way = timeout_at(deadline, way(shared, gone.as_ref().map(|(line, _)| line))).await;
@@ -85,6 +122,7 @@ async fn open<R: Route>(
             (Err(_), Some((_, end))) => return Err(end),
             (Err(_), None) => return Err(no_pod(shared)),
         };
+        let relayed = shared.route.first_line(&line.via).is_some();
         if relayed {
             line.listening().await;
         }

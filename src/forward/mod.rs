@@ -18,7 +18,6 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::model::address::Address;
 use crate::model::event::{Event, ForwardEvent, Sample};
 use crate::model::forward::{Counts, ForwardId, ForwardSpec, TunnelInfo, Via};
 
@@ -88,7 +87,8 @@ impl Handle {
 struct Shared<R: Route> {
     route: R,
     target: String,
-    address: Address,
+    /// What the target is called where a connection to it fails.
+    address: String,
     reporter: Reporter,
     meter: Arc<Meter>,
     /// Where new connections go now.
@@ -145,7 +145,7 @@ pub fn start<R: Route>(
         let shared = Arc::new(Shared {
             route,
             target: spec.target,
-            address: spec.address,
+            address: spec.address.to_string(),
             reporter,
             meter,
             ways,
@@ -168,6 +168,13 @@ pub fn start<R: Route>(
 }
 
 impl<R: Route> Shared<R> {
+    /// Says that the pod of this line takes no connections, if new ones still go there.
+    async fn refused(&self, line: &Arc<Line<R::Lease>>) {
+        if self.leads(line) {
+            self.tell(ForwardEvent::Refused(line.via.clone())).await;
+        }
+    }
+
     /// Whether new connections go through this line.
     fn leads(&self, line: &Arc<Line<R::Lease>>) -> bool {
         matches!(&*self.ways.borrow(), Way::Through(way) if Arc::ptr_eq(way, line))

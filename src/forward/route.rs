@@ -7,7 +7,6 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::model::address::Address;
 use crate::model::fault::{Fault, Grant, Remedy, What};
 use crate::model::forward::Via;
 use crate::tunnel::{self, Counters, Error, Stats, Summary};
@@ -23,8 +22,8 @@ pub trait Route: Send + Sync + 'static {
     /// When there is no client for the pod's cluster. It is tried again.
     fn lease(&self, via: &Via) -> impl Future<Output = Result<Self::Lease, Fault>> + Send;
 
-    /// What each stream begins with: a relay's address line. `None`: the pod's port is the target itself.
-    fn first_line(&self) -> Option<Bytes>;
+    /// What each stream to a pod begins with: a relay's address line. `None`: the pod's port is the target itself.
+    fn first_line(&self, via: &Via) -> Option<Bytes>;
 
     /// Finds out why a stream through a relay ended or was reset without a byte from the target: refused, timed out, not
     /// resolved. `lease` leads to the relay that knows; `age` is for how long the stream was open. `None`: nothing is
@@ -98,11 +97,11 @@ impl Lease for tunnel::Lease {
 
 /// A tunnel's error as a fault; `None` where nothing failed but the local program's own connection, or where the
 /// forward itself was closed. `relayed`: the pod's port is a relay, not the target.
-pub(super) fn fault(error: &Error, via: &Via, address: &Address, relayed: bool) -> Option<Fault> {
+pub(super) fn fault(error: &Error, via: &Via, address: &str, relayed: bool) -> Option<Fault> {
     let pod = &via.pod;
     let fault = match error {
         Error::Refused { text } if relayed => Fault::new(What::Tunnel, &pod.name, text),
-        Error::Refused { text } => Fault::new(What::TargetRefused, address.to_string(), text),
+        Error::Refused { text } => Fault::new(What::TargetRefused, address, text),
         Error::PodGone { text } | Error::NoSuchPod { text } => Fault::new(What::PodDeleted, &pod.name, text),
         Error::Forbidden { text } => Fault::new(What::Forbidden, &pod.cluster, text).with(Remedy::Grant(Grant {
             verb: "create".to_owned(),
@@ -111,7 +110,7 @@ pub(super) fn fault(error: &Error, via: &Via, address: &Address, relayed: bool) 
         })),
         Error::Unauthorized { text } => Fault::new(What::Unauthorized, &pod.cluster, text),
         Error::Unreachable { text } => Fault::new(What::Unreachable, &pod.cluster, text).with(Remedy::Retrying),
-        Error::Reset => Fault::new(What::TargetReset, address.to_string(), ""),
+        Error::Reset => Fault::new(What::TargetReset, address, ""),
         Error::TunnelLost { text } | Error::Protocol { text } => {
             Fault::new(What::Tunnel, &pod.name, text).with(Remedy::Retrying)
         }
@@ -130,9 +129,8 @@ mod tests {
     #[test]
     fn a_fault_names_what_it_happened_to() {
         let pod = PodKey { cluster: "dev".into(), namespace: "default".into(), name: "brow-db-abc".into() };
-        let via = Via { pod, port: 1080 };
-        let address: Address = "10.0.0.1:3306".parse().expect("an address");
-        let of = |error: Error, relayed| fault(&error, &via, &address, relayed);
+        let via = Via { pod, port: 1080, to: None };
+        let of = |error: Error, relayed| fault(&error, &via, "10.0.0.1:3306", relayed);
         let refused = || Error::Refused { text: "connection refused".into() };
         assert_eq!(
             of(refused(), false).map(|f| (f.what, f.thing)),

@@ -159,7 +159,7 @@ async fn follow<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, pointing: Poi
     let line = Arc::new(Line::new(via, lease));
     out.ways.send_replace(Way::Through(Arc::clone(&line)));
     let knock = async {
-        if shared.route.first_line().is_some() {
+        if shared.route.first_line(&line.via).is_some() {
             line.listening().await;
         }
     };

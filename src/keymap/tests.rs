@@ -108,6 +108,7 @@ fn each_pane_has_its_keys() {
         (Pane::Pods, "h", Command::Left),
         (Pane::Forwards, "x", Command::Stop),
         (Pane::Forwards, "R", Command::Restart),
+        (Pane::Forwards, "p", Command::NextPod),
         (Pane::Forwards, "y", Command::Copy),
         (Pane::Clusters, "<enter>", Command::ConnectCluster),
         (Pane::Clusters, "x", Command::DisconnectCluster),

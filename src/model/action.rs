@@ -160,6 +160,8 @@ commands! {
     Stop = "stop",
     /// Forwards: close and open again.
     Restart = "restart",
+    /// Forwards: take the next pod of the workload.
+    NextPod = "next-pod",
     /// Copy: a forward's address, a log line, a fault's remedy.
     Copy = "copy",
     /// Delete our finished and expired pods.
@@ -289,6 +291,7 @@ impl Model {
             | Command::PodLog
             | Command::Stop
             | Command::Restart
+            | Command::NextPod
             | Command::Copy => {
                 let known = match self.focus.pane {
                     Pane::Clusters => self.on_clusters_pane(command, out),
@@ -416,6 +419,11 @@ impl Model {
             Command::Stop => {
                 for id in chosen {
                     self.stop_forward(id, out);
+                }
+            }
+            Command::NextPod => {
+                for id in chosen {
+                    self.next_backend(id, out);
                 }
             }
             Command::Restart => {

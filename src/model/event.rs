@@ -7,6 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::action::Action;
+use super::address::Address;
+use super::backend::Backend;
 use super::cluster::{Context, Link, Scope};
 use super::fault::Fault;
 use super::forward::{Counts, ForwardId, TunnelInfo, Via};
@@ -173,6 +175,14 @@ pub enum ForwardEvent {
     Up(Via),
     /// The tunnel broke and is being opened again.
     Down(Fault),
+    /// These are the running pods of its workload, the best first.
+    Backends(Vec<Backend>),
+    /// Its workload leads nowhere; looking for it goes on.
+    NoBackend(Fault),
+    /// Its workload has no pods to go to, but this address stands for it: a proxy pod reaches it.
+    Relay(Address),
+    /// A pod of its workload runs but takes no connections.
+    Refused(Via),
     /// One connection failed; the forward goes on.
     ConnectionFailed(Fault),
     /// The listener is closed and everything of it is gone.

@@ -71,6 +71,16 @@ pub enum What {
     PodFailed,
     /// A forward has no pod to go through.
     NoPod,
+    /// A workload that the cluster does not have.
+    WorkloadMissing,
+    /// A kind of workload that the cluster does not know. Detail: the CRD that is missing, else kinds that are near.
+    KindMissing,
+    /// A workload that selects no pods.
+    NoSelector,
+    /// A port that a workload or its pods don't have.
+    PortMissing,
+    /// No pod of a workload runs, and it was waited for.
+    NoPodRuns,
     /// The local port is taken.
     PortInUse,
     /// The local port needs privileges.
@@ -125,10 +135,17 @@ pub enum Remedy {
 pub struct Grant {
     /// `list`, `watch`, `create`, `delete`, `get`.
     pub verb: String,
-    /// `pods`, `pods/portforward`, `pods/log`.
+    /// `pods`, `pods/portforward`, `deployments.apps`: with its group behind a dot, as `kubectl auth can-i` takes it.
     pub resource: String,
     /// The namespace; `None`: cluster-wide.
     pub namespace: Option<String>,
+}
+
+impl Grant {
+    /// Whether it is the right to read what selects pods, a service or a workload: there are ways round that.
+    pub fn is_of_workload(&self) -> bool {
+        self.resource == "services" || (self.resource.contains('.') && !self.resource.starts_with("endpoint"))
+    }
 }
 
 impl Fault {
@@ -151,14 +168,14 @@ impl What {
     }
 
     /// Every kind, for tables that must name all.
-    pub const ALL: [Self; 43] = {
+    pub const ALL: [Self; 48] = {
         use What::{
             Admission, ApiProxy, ConfigBroken, ContainerConfig, ContextBroken, EditConflict, Evicted, FileUnreadable,
-            FileUnwritable, Forbidden, ImagePull, Invalid, KubeconfigBroken, ListenFailed, NameTaken, NamespaceMissing,
-            NoKubeconfig, NoPod, PluginFailed, PluginMissing, PodDeleted, PodExpired, PodFailed, PodSecurity,
-            PortInUse, PortPrivileged, Quota, Server, TargetMissing, TargetRefused, TargetReset, TargetTimedOut,
-            TargetUnreachable, TargetUnresolved, TimedOut, Tls, TtlTooLong, Tunnel, Unauthorized, UnknownContext,
-            Unreachable, Unschedulable, VariableBroken,
+            FileUnwritable, Forbidden, ImagePull, Invalid, KindMissing, KubeconfigBroken, ListenFailed, NameTaken,
+            NamespaceMissing, NoKubeconfig, NoPod, NoPodRuns, NoSelector, PluginFailed, PluginMissing, PodDeleted,
+            PodExpired, PodFailed, PodSecurity, PortInUse, PortMissing, PortPrivileged, Quota, Server, TargetMissing,
+            TargetRefused, TargetReset, TargetTimedOut, TargetUnreachable, TargetUnresolved, TimedOut, Tls, TtlTooLong,
+            Tunnel, Unauthorized, UnknownContext, Unreachable, Unschedulable, VariableBroken, WorkloadMissing,
         };
         [
             NoKubeconfig,
@@ -187,6 +204,11 @@ impl What {
             PodExpired,
             PodFailed,
             NoPod,
+            WorkloadMissing,
+            KindMissing,
+            NoSelector,
+            PortMissing,
+            NoPodRuns,
             PortInUse,
             PortPrivileged,
             ListenFailed,

@@ -1,11 +1,12 @@
 //! The target form: fields, checked as one types.
 
 use super::Model;
-use super::address::{Address, AddressError};
+use super::address::AddressError;
 use super::dialog::{Field, FormField, TargetForm};
 use super::settings::PodSettings;
 use super::target::Target;
 use super::ttl::{Ttl, TtlError};
+use super::workload::{Kind, Where, WhereError, WorkloadError};
 
 /// The longest name; longer ones only hurt the columns.
 const NAME_LEN: usize = 100;
@@ -87,18 +88,24 @@ impl TargetForm {
                 }
             }
             FormField::Namespace => (!text.is_empty() && !is_dns_label(text)).then_some("namespace"),
-            FormField::Address => text.parse::<Address>().err().map(|error| match error {
-                AddressError::Empty => "required",
-                AddressError::Port => "address-port",
-                AddressError::Brackets => "address-brackets",
-                AddressError::Host => "address-host",
-            }),
+            FormField::Address => text.parse::<Where>().err().map(where_error),
             FormField::LocalPort => {
                 (!text.is_empty() && (text.starts_with('+') || text.parse::<u16>().is_err())).then_some("port")
             }
             FormField::Ttl => ttl_error(text, model.settings.max_ttl).filter(|error| *error != "required"),
             FormField::Tags => text.chars().any(is_unseen).then_some("control"),
         }
+    }
+
+    /// Where the target is, with what the form does not show of it.
+    fn place(&self) -> Option<Where> {
+        let mut place: Where = self.text(FormField::Address).parse().ok()?;
+        let base = self.base.as_ref().and_then(|base| base.address.workload());
+        if let (Where::Workload(workload), Some(base)) = (&mut place, base) {
+            workload.wait = base.wait;
+            workload.proxy = base.proxy && workload.kind == Kind::Service;
+        }
+        Some(place)
     }
 
     /// The target that the form describes; `None` while something in it is wrong.
@@ -111,12 +118,27 @@ impl TargetForm {
             name: self.text(FormField::Name).to_owned(),
             cluster: self.text(FormField::Cluster).to_owned(),
             namespace: some(FormField::Namespace),
-            address: self.text(FormField::Address).parse().ok()?,
+            address: self.place()?,
             local_port: self.text(FormField::LocalPort).parse().unwrap_or(0),
             ttl: self.text(FormField::Ttl).parse().ok(),
             tags: tags(self.text(FormField::Tags)),
             pod: self.base.as_ref().map_or_else(PodSettings::default, |base| base.pod.clone()),
         })
+    }
+}
+
+/// What is wrong with an address or a workload.
+fn where_error(error: WhereError) -> &'static str {
+    match error {
+        WhereError::Address(AddressError::Empty) => "required",
+        WhereError::Address(AddressError::Port) => "address-port",
+        WhereError::Address(AddressError::Brackets) => "address-brackets",
+        WhereError::Address(AddressError::Host) => "address-host",
+        WhereError::Workload(WorkloadError::Form) => "workload-form",
+        WhereError::Workload(WorkloadError::Port) => "workload-port",
+        WhereError::Workload(WorkloadError::Kind) => "workload-kind",
+        WhereError::Workload(WorkloadError::Name) => "workload-name",
+        WhereError::Workload(WorkloadError::Selector) => "workload-selector",
     }
 }
 

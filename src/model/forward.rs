@@ -1,21 +1,23 @@
 //! Forwards: a listener on this machine and the way from it to a target.
 
-use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
 
 use chrono::{DateTime, Utc};
 
 use super::Model;
 use super::address::Address;
+use super::backend::Backend;
 use super::dialog::{Dialog, Question};
 use super::effect::Effect;
 use super::event::{Epoch, ForwardEvent};
 use super::fault::{Fault, Remedy, What};
-use super::focus::Pane;
 use super::log::{Grade, Happening};
-use super::proxy::{Phase, PodKey, PodPlace, PodRequest, ProxyPod};
+use super::proxy::{PodKey, PodPlace, PodRequest, ProxyPod};
 use super::target::Target;
+use super::workload::Where;
+
+pub use super::open::port_name;
+pub use super::traffic::{Counts, Traffic, TunnelInfo};
 
 /// Names one forward for as long as the program runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,8 +34,8 @@ pub struct ForwardSpec {
     pub target: String,
     /// Where its pods are found.
     pub place: PodPlace,
-    /// Where the relay connects to.
-    pub address: Address,
+    /// Where to: what the relay connects to, or the workload whose pods it goes through.
+    pub address: Where,
     /// The tunnel protocol that the config asks for, instead of trying.
     pub tunnel: Option<String>,
     /// Where to listen; loopback unless somebody asked for more.
@@ -52,6 +54,8 @@ pub struct Via {
     pub pod: PodKey,
     /// The port in the pod.
     pub port: u16,
+    /// What the relay there is to connect to; absent: the pod is the target itself.
+    pub to: Option<Address>,
 }
 
 /// One forward.
@@ -65,6 +69,10 @@ pub struct Forward {
     pub state: ForwardState,
     /// The pod it goes through now.
     pub via: Option<Via>,
+    /// The running pods of its workload, the best first.
+    pub backends: Vec<Backend>,
+    /// What stands for its workload where that has no pods: an address, which takes a proxy pod to reach.
+    pub relay: Option<Address>,
     /// What moved through it.
     pub traffic: Traffic,
     /// Whether it asks for a pod: one is found or created once the cluster's pods are known.
@@ -96,61 +104,6 @@ pub enum ForwardState {
     Failed,
 }
 
-/// What a person is told of the tunnel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TunnelInfo {
-    /// The protocol's name.
-    pub protocol: String,
-    /// Round trip of the tunnel itself, where the protocol can measure it.
-    pub rtt: Option<Duration>,
-    /// From a connection's start to the target's first byte, as it was the last time.
-    pub first_byte: Option<Duration>,
-}
-
-/// Counters as read once a second; all since the forward was opened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Connections open now.
-    pub open: u64,
-    /// Connections accepted so far.
-    pub total: u64,
-    /// Connections that failed.
-    pub failed: u64,
-    /// Bytes from the client to the target.
-    pub up: u64,
-    /// Bytes from the target to the client.
-    pub down: u64,
-}
-
-/// Counters and what they did in the last minute.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// The counters.
-    pub counts: Counts,
-    /// Bytes in the last second, client to target.
-    pub up_rate: u64,
-    /// Bytes in the last second, target to client.
-    pub down_rate: u64,
-    /// Bytes in both directions, a value a second, oldest first, at most [`Traffic::SPAN`].
-    pub history: VecDeque<u64>,
-}
-
-impl Traffic {
-    /// Seconds of history kept.
-    pub const SPAN: usize = 60;
-
-    /// Takes the counters of a new second.
-    pub fn sample(&mut self, counts: Counts) {
-        self.up_rate = counts.up.saturating_sub(self.counts.up);
-        self.down_rate = counts.down.saturating_sub(self.counts.down);
-        self.counts = counts;
-        if self.history.len() == Self::SPAN {
-            self.history.pop_front();
-        }
-        self.history.push_back(self.up_rate + self.down_rate);
-    }
-}
-
 impl Forward {
     /// A forward that is about to be opened.
     pub fn opening(spec: ForwardSpec, now: DateTime<Utc>) -> Self {
@@ -159,6 +112,8 @@ impl Forward {
             bound: Vec::new(),
             state: ForwardState::Opening,
             via: None,
+            backends: Vec::new(),
+            relay: None,
             traffic: Traffic::default(),
             wants_pod: false,
             waiting: false,
@@ -166,6 +121,25 @@ impl Forward {
             fault: None,
             since: now,
         }
+    }
+
+    /// What its proxy pods' relays connect to; `None` where it goes straight to the pods of a workload, or does not know
+    /// yet.
+    pub fn relayed_to(&self) -> Option<&Address> {
+        match &self.spec.address {
+            Where::Address(address) => Some(address),
+            Where::Workload(_) => self.relay.as_ref(),
+        }
+    }
+
+    /// A way with what the relay at its end connects to, where there is one.
+    pub(super) fn relayed(&self, via: Via) -> Via {
+        Via { to: self.relayed_to().cloned(), ..via }
+    }
+
+    /// Whether it goes straight to pods, as far as is known.
+    pub fn is_direct(&self) -> bool {
+        self.relayed_to().is_none()
     }
 
     /// The address to give to a client: the first bound one, else what was asked for.
@@ -179,14 +153,11 @@ impl Forward {
 }
 
 impl ProxyPod {
-    /// The way through this pod.
+    /// The way to this pod's relay; where that connects to, a forward knows.
     pub fn via(&self) -> Via {
-        Via { pod: self.key.clone(), port: self.port }
+        Via { pod: self.key.clone(), port: self.port, to: None }
     }
 }
-
-/// Loopback in both families: nothing beyond this machine unless somebody asks.
-const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 impl Model {
     /// Forwards of a target.
@@ -206,99 +177,11 @@ impl Model {
         coming.find_map(|pod| pod.fault.as_ref()).or_else(|| self.refused.get(&target.name))
     }
 
-    /// Opens a forward to a target through a pod of its own, which is asked for where there is none.
-    pub(super) fn open_forward(&mut self, target: &Target, out: &mut Vec<Effect>) {
-        let open = self.forwards_of(&target.name).find(|forward| forward.state != ForwardState::Failed);
-        if let Some(forward) = open {
-            let (id, local, broken) = (forward.spec.id, forward.local(), forward.state == ForwardState::Broken);
-            if broken {
-                self.want_pod(id);
-                self.settle_forwards(&target.cluster, out);
-            } else {
-                self.note(Grade::Info, Happening::AlreadyForwarded, &target.name, local);
-            }
-            self.show_forward(id);
-            return;
-        }
-        if !self.need_for(target, out) {
-            return;
-        }
-        let failed: Vec<ForwardId> = self.forwards_of(&target.name).map(|forward| forward.spec.id).collect();
-        for id in failed {
-            self.forwards.remove(&id);
-        }
-        let remembered = self.ports.get(&target.name).copied().unwrap_or(0);
-        let (port, any_port) = if target.local_port == 0 { (remembered, true) } else { (target.local_port, false) };
-        let id = self.listen(target, port, any_port, None, out);
-        self.want_pod(id);
-        self.settle_forwards(&target.cluster, out);
-    }
-
-    /// Opens one more forward to a target, through a given pod.
-    pub(super) fn open_forward_via(&mut self, target: &Target, pod: &PodKey, out: &mut Vec<Effect>) {
-        let through = |forward: &&Forward| forward.via.as_ref().is_some_and(|via| via.pod == *pod);
-        let taken = self.forwards.values().any(|forward| {
-            forward.state != ForwardState::Failed
-                && (forward.spec.port == target.local_port
-                    || forward.bound.iter().any(|local| local.port() == target.local_port))
-        });
-        let open = self.forwards_of(&target.name).find(through).map(|forward| (forward.spec.id, forward.local()));
-        if let Some((id, local)) = open {
-            self.note(Grade::Info, Happening::AlreadyForwarded, &target.name, local);
-            self.show_forward(id);
-            return;
-        }
-        let port = if taken { 0 } else { target.local_port };
-        let via = self.pods.get(pod).filter(|pod| pod.phase == Phase::Ready).map(ProxyPod::via);
-        let waits = via.is_none();
-        let id = self.listen(target, port, port == 0, via, out);
-        if waits {
-            self.want_pod(id);
-            self.settle_forwards(&target.cluster, out);
-        }
-    }
-
-    fn want_pod(&mut self, id: ForwardId) {
+    /// Has a forward look for a pod; the pods of a workload are looked for by the forward's own watch.
+    pub(super) fn want_pod(&mut self, id: ForwardId) {
         if let Some(forward) = self.forwards.get_mut(&id) {
-            forward.wants_pod = true;
-        }
-    }
-
-    fn listen(
-        &mut self,
-        target: &Target,
-        port: u16,
-        any_port: bool,
-        via: Option<Via>,
-        out: &mut Vec<Effect>,
-    ) -> ForwardId {
-        let spec = ForwardSpec {
-            id: ForwardId(self.count()),
-            epoch: Epoch(self.count()),
-            target: target.name.clone(),
-            place: self.place_of(target),
-            address: target.address.clone(),
-            tunnel: self.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
-            bind: LOOPBACK.to_vec(),
-            port,
-            any_port,
-        };
-        let id = spec.id;
-        let mut forward = Forward::opening(spec.clone(), self.now);
-        forward.via.clone_from(&via);
-        self.forwards.insert(id, forward);
-        self.unarranged = true;
-        let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));
-        self.audit("open-forward", &spec.target, place, None, out);
-        out.push(Effect::OpenForward { spec, via });
-        id
-    }
-
-    /// Selects a forward's row, as soon as there is one.
-    fn show_forward(&mut self, id: ForwardId) {
-        if let Some(row) = self.forward_list.order.iter().position(|other| *other == id) {
-            self.forward_list.select(row);
-            self.focus.pane = Pane::Forwards;
+            let direct = forward.is_direct();
+            (forward.wants_pod, forward.waiting) = (!direct, direct);
         }
     }
 
@@ -308,6 +191,7 @@ impl Model {
             .forwards
             .values()
             .filter(|forward| forward.spec.place.cluster == cluster && forward.via.is_none())
+            .filter(|forward| !forward.is_direct())
             .filter(|forward| forward.state != ForwardState::Failed)
             .map(|forward| forward.spec.id)
             .collect();
@@ -362,11 +246,19 @@ impl Model {
     }
 
     /// Sends a forward's new connections through `via`; without it they wait, or fail with `fault`.
-    fn point(&mut self, id: ForwardId, via: Option<Via>, waiting: bool, fault: Option<Fault>, out: &mut Vec<Effect>) {
+    pub(super) fn point(
+        &mut self,
+        id: ForwardId,
+        via: Option<Via>,
+        waiting: bool,
+        fault: Option<Fault>,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(forward) = self.forwards.get_mut(&id) else {
             return;
         };
         self.unarranged = true;
+        let via = via.map(|via| forward.relayed(via));
         if via.is_some() {
             forward.wants_pod = false;
             forward.fault = None;
@@ -396,7 +288,7 @@ impl Model {
             .forwards
             .values()
             .filter(|forward| forward.via.is_none() && forward.state != ForwardState::Failed)
-            .filter(|forward| forward.spec.place.label == pod.target_label)
+            .filter(|forward| forward.spec.place.label == pod.target_label && !forward.is_direct())
             .filter(|forward| forward.spec.place.cluster == key.cluster)
             .filter(|forward| forward.spec.place.namespace == key.namespace)
             .map(|forward| forward.spec.id)
@@ -414,6 +306,7 @@ impl Model {
         for forward in self.forwards.values_mut() {
             let place = &forward.spec.place;
             if forward.via.is_none()
+                && !forward.is_direct()
                 && forward.state == ForwardState::Waiting
                 && place.label == pod.target_label
                 && (&place.cluster, &place.namespace) == (&key.cluster, &key.namespace)
@@ -429,6 +322,7 @@ impl Model {
             .forwards
             .values()
             .filter(|forward| forward.via.as_ref().is_some_and(|via| via.pod == *key))
+            .filter(|forward| !forward.is_direct())
             .map(|forward| forward.spec.id)
             .collect();
         for id in through {
@@ -452,6 +346,7 @@ impl Model {
             .values()
             .filter(|forward| forward.via.is_none() && forward.waiting && !forward.wants_pod)
             .filter(|forward| forward.state != ForwardState::Failed)
+            .filter(|forward| !forward.is_direct())
             .filter(|forward| forward.spec.place.cluster == key.cluster)
             .map(|forward| forward.spec.id)
             .collect();
@@ -511,8 +406,11 @@ impl Model {
                 // A restart takes the same port again.
                 forward.spec.port = port;
                 if any && port != 0 {
-                    self.ports.insert(target.clone(), port);
-                    out.push(Effect::Remember { target: target.clone(), port });
+                    let address = &forward.spec.address;
+                    let of = self.targets.iter().find(|of| of.name == target);
+                    let name = of.map_or_else(|| target.clone(), |of| port_name(of, address));
+                    self.ports.insert(name.clone(), port);
+                    out.push(Effect::Remember { target: name, port });
                 }
                 if asked != 0 && asked != port {
                     self.note(Grade::Warning, Happening::ForwardElsewhere, target, local);
@@ -548,6 +446,10 @@ impl Model {
                 forward.fault = Some(fault.clone());
                 self.fail(fault);
             }
+            ForwardEvent::Backends(backends) => self.on_backends(id, backends, out),
+            ForwardEvent::NoBackend(fault) => self.on_no_backend(id, fault, out),
+            ForwardEvent::Relay(address) => self.on_relay(id, address, out),
+            ForwardEvent::Refused(via) => self.on_refused(id, &via, out),
             ForwardEvent::ConnectionFailed(fault) => {
                 // That there is no pod is what follows; why there is none says more.
                 if fault.what != What::NoPod || forward.fault.is_none() {

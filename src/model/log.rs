@@ -88,6 +88,10 @@ pub enum Happening {
     NotForwarded,
     /// A target is forwarded already. Detail: where.
     AlreadyForwarded,
+    /// There is no other pod to go through.
+    NoOtherPod,
+    /// A target is reached without a proxy pod. Detail: the workload.
+    NeedsNoPod,
 }
 
 impl Happening {
@@ -103,6 +107,8 @@ impl Happening {
                 | Self::NothingWrong
                 | Self::NotForwarded
                 | Self::AlreadyForwarded
+                | Self::NeedsNoPod
+                | Self::NoOtherPod
         )
     }
 }

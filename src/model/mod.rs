@@ -6,6 +6,7 @@ pub mod action;
 pub mod address;
 mod arrange;
 mod audit;
+pub mod backend;
 mod browse;
 pub mod cluster;
 pub mod dialog;
@@ -19,13 +20,16 @@ pub mod forward;
 mod leftovers;
 pub mod list;
 pub mod log;
+mod open;
 pub mod proxy;
 pub mod renamed;
 mod restart;
 pub mod settings;
 pub mod target;
+pub mod traffic;
 pub mod ttl;
 mod update;
+pub mod workload;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -5,7 +5,6 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Model;
-use super::address::Address;
 use super::dialog::Dialog;
 use super::effect::Effect;
 use super::event::PodEvent;
@@ -14,6 +13,7 @@ use super::log::{Grade, Happening};
 use super::settings::PodSettings;
 use super::target::Target;
 use super::ttl::Ttl;
+use super::workload::Where;
 
 /// Names one pod among all clusters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,7 +93,7 @@ pub struct PodRequest {
     /// The namespace.
     pub namespace: String,
     /// Where the target is: not for the pod, only to keep it out of the pod's name and labels.
-    pub address: Address,
+    pub address: Where,
     /// How long the pod may live.
     pub ttl: Ttl,
     /// How it is made, all levels merged.

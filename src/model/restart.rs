@@ -3,8 +3,10 @@
 use super::Model;
 use super::effect::Effect;
 use super::event::Epoch;
-use super::forward::{ForwardId, ForwardSpec, ForwardState, Traffic};
+use super::forward::{ForwardId, ForwardSpec, ForwardState};
 use super::target::Target;
+use super::traffic::Traffic;
+use super::workload::Where;
 
 impl Model {
     /// Closes a forward and opens it again on the same port, or on another.
@@ -20,13 +22,22 @@ impl Model {
         if spec.place != forward.spec.place {
             forward.via = None;
         }
+        let workload = spec.address.workload().or(forward.spec.address.workload()).is_some();
+        if workload && spec.address != forward.spec.address {
+            // What it went through was for something else.
+            (forward.via, forward.relay) = (None, None);
+            forward.backends.clear();
+        }
         forward.spec = spec;
+        forward.via = forward.via.take().map(|via| forward.relayed(via));
         forward.spec.port = port.unwrap_or(forward.spec.port);
         forward.state = ForwardState::Opening;
         forward.bound.clear();
         forward.fault = None;
         forward.traffic = Traffic::default();
-        forward.wants_pod = forward.via.is_none();
+        let direct = forward.is_direct();
+        forward.wants_pod = forward.via.is_none() && !direct;
+        forward.waiting = direct;
         let (spec, via) = (forward.spec.clone(), forward.via.clone());
         let cluster = spec.place.cluster.clone();
         self.unarranged = true;
@@ -43,9 +54,13 @@ impl Model {
         let Some(target) = self.target(&spec.target) else {
             return spec.clone();
         };
+        // Of several ports each forward keeps its own.
+        let singles = target.address.singles();
+        let port = |of: &Where| of.workload().map(|workload| workload.port.clone());
+        let same = singles.iter().find(|single| port(single) == port(&spec.address)).or(singles.first());
         ForwardSpec {
             place: self.place_of(target),
-            address: target.address.clone(),
+            address: same.unwrap_or(&target.address).clone(),
             tunnel: self.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
             ..spec.clone()
         }

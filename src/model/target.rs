@@ -1,13 +1,13 @@
 //! Targets: saved places to reach.
 
 use super::Model;
-use super::address::Address;
 use super::dialog::{Dialog, Field, Question, TargetForm};
 use super::effect::{Effect, TargetEdit};
 use super::forward::ForwardId;
 use super::log::{Grade, Happening};
 use super::settings::PodSettings;
 use super::ttl::Ttl;
+use super::workload::Where;
 
 /// A saved place to reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub struct Target {
     pub cluster: String,
     /// Where its proxy pods live; absent: the context's own namespace.
     pub namespace: Option<String>,
-    /// Where to, as the cluster sees it.
-    pub address: Address,
+    /// Where to, as the cluster sees it: an address or a workload.
+    pub address: Where,
     /// The local port; 0: any free one, remembered.
     pub local_port: u16,
     /// How long its proxy pods live; absent: the default.
@@ -40,9 +40,13 @@ impl Target {
 /// The most bytes a label of ours has: `brow-` + label + `-` + 6 stays a DNS label of 63 (RFC 1123).
 const LABEL_LEN: usize = 51;
 
-/// Whether a name spells the address, so that it must not show in the cluster's objects.
-pub fn hides(name: &str, address: &Address) -> bool {
-    plain(name).contains(&plain(&address.host.to_string()))
+/// Whether a name spells the address, so that it must not show in the cluster's objects. A workload is one of those
+/// objects itself.
+pub fn hides(name: &str, address: &Where) -> bool {
+    match address {
+        Where::Address(address) => plain(name).contains(&plain(&address.host.to_string())),
+        Where::Workload(_) => false,
+    }
 }
 
 /// The letters and digits of a text, lower case, with single dashes between.
@@ -57,7 +61,7 @@ fn plain(text: &str) -> String {
 /// What a DNS label cannot hold (other scripts, case, length) is replaced by a hash of the name, so that two names
 /// never share a label by being alike. A name that spells the address is hashed whole: the address must not show in
 /// the cluster's objects.
-pub fn label(name: &str, address: &Address) -> String {
+pub fn label(name: &str, address: &Where) -> String {
     let slug = plain(name);
     if hides(name, address) {
         return format!("t-{:016x}", fnv1a(name));
@@ -103,6 +107,11 @@ impl Model {
     /// Creates a pod for each chosen target.
     pub(super) fn create_pods(&mut self, targets: &[Target], ttl: Option<Ttl>, out: &mut Vec<Effect>) {
         for target in targets {
+            let relayed = self.forwards_of(&target.name).any(|forward| !forward.is_direct());
+            if target.address.is_direct() && !relayed {
+                self.note(Grade::Info, Happening::NeedsNoPod, &target.name, target.address.to_string());
+                continue;
+            }
             self.ask_pod(target, ttl, out);
         }
         self.target_list.marks.clear();
@@ -304,7 +313,7 @@ mod tests {
 
     #[test]
     fn any_name_becomes_a_dns_label() {
-        let address: Address = "10.0.0.1:3306".parse().unwrap();
+        let address: Where = "10.0.0.1:3306".parse().unwrap();
         let long = "x".repeat(300);
         for name in ["mysql-dev", "MySQL dev", "数据库", "--", "a.b", "é", &long, "🤦🏼‍♂️", "-lead", "trail-"]
         {
@@ -320,12 +329,12 @@ mod tests {
 
     #[test]
     fn a_name_that_spells_the_address_is_hidden() {
-        let address: Address = "10.0.0.1:3306".parse().unwrap();
+        let address: Where = "10.0.0.1:3306".parse().unwrap();
         for name in ["10.0.0.1", "mysql 10.0.0.1:3306", "db-10-0-0-1"] {
             let label = label(name, &address);
             assert!(label.starts_with("t-") && !label.contains("10-0-0-1"), "{name}: {label}");
         }
-        let named: Address = "db.corp.internal:5432".parse().unwrap();
+        let named: Where = "db.corp.internal:5432".parse().unwrap();
         assert!(!label("DB.corp.internal", &named).contains("corp"));
     }
 }

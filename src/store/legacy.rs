@@ -11,6 +11,7 @@ use crate::model::fault::{Fault, What};
 use crate::model::settings::PodSettings;
 use crate::model::target::Target;
 use crate::model::ttl::Ttl;
+use crate::model::workload::Where;
 
 use super::disk;
 
@@ -55,7 +56,7 @@ fn target(name: &str, entry: &Value) -> Result<Target, String> {
         name: trimmed.to_owned(),
         cluster: cluster.to_owned(),
         namespace: None,
-        address: Address { host, port },
+        address: Where::Address(Address { host, port }),
         local_port: self::port(entry, "local_port")?.unwrap_or_default(),
         ttl: ttl(entry)?,
         tags: tags.into_iter().collect(),

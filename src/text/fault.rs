@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Text;
 use crate::model::fault::{Fault, Grant, Remedy, What};
+use crate::model::workload::Installer;
 
 /// A fault in words. `detail` and `remedy` may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +54,9 @@ impl Text {
                     What::Forbidden => self.fill("fault.forbidden-grant", &right),
                     _ => by_kind("fault"),
                 };
-                (what, self.fill("remedy.grant", &right))
+                // Pods can be read by whoever may use them: what leads to them need not be.
+                let key = if grant.is_of_workload() { "remedy.grant-workload" } else { "remedy.grant" };
+                (what, self.fill(key, &right))
             }
             Remedy::OtherPort(port) => {
                 (by_kind("fault"), self.fill("remedy.other-port", &[("port", &port.to_string())]))
@@ -62,6 +65,15 @@ impl Text {
         };
         let detail = match (fault.what, fault.detail.trim()) {
             (What::PortInUse, holder) if !holder.is_empty() => self.fill("fault.held", &[("detail", holder)]),
+            (What::WorkloadMissing, names) if !names.is_empty() => self.fill("fault.near-names", &[("detail", names)]),
+            (What::KindMissing, crd) if !crd.is_empty() => match Installer::of(crd) {
+                Some(known) => {
+                    let parts = [("crd", known.crd), ("product", known.product), ("how", known.how)];
+                    self.fill("fault.missing-crd", &parts)
+                }
+                None => self.fill("fault.near-names", &[("detail", crd)]),
+            },
+            (What::PortMissing, ports) if !ports.is_empty() => self.fill("fault.known-ports", &[("detail", ports)]),
             (_, words) => words.to_owned(),
         };
         FaultWords { what, detail, remedy }

@@ -48,6 +48,8 @@ impl Text {
             Happening::NothingWrong => plain("log.nothing-wrong"),
             Happening::NotForwarded => plain("log.not-forwarded"),
             Happening::AlreadyForwarded => plain("log.already-forwarded"),
+            Happening::NoOtherPod => plain("log.no-other-pod"),
+            Happening::NeedsNoPod => plain("log.needs-no-pod"),
         };
         // A server's words may have several lines; an entry has one.
         if line.contains(['\n', '\r']) { line.split_whitespace().collect::<Vec<_>>().join(" ") } else { line }

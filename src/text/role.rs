@@ -7,7 +7,8 @@ impl Text {
     /// The least Role (cluster-wide: `ClusterRole`) that grants a right, and its binding to `user`, ready for
     /// `kubectl apply -f -`. An empty `user` leaves a name to fill in.
     pub fn role(&self, grant: &Grant, user: &str) -> String {
-        let name = format!("brow-tui-{}-{}", grant.verb, grant.resource.replace('/', "-"));
+        let (resource, group) = grant.resource.split_once('.').unwrap_or((&grant.resource, ""));
+        let name = format!("brow-tui-{}-{}", grant.verb, resource.replace('/', "-"));
         let kind = if grant.namespace.is_some() { "Role" } else { "ClusterRole" };
         let namespace = grant.namespace.as_ref().map(|name| format!("  namespace: {}\n", quoted(name)));
         let namespace = namespace.unwrap_or_default();
@@ -18,12 +19,12 @@ impl Text {
             ("create", "pods/portforward") => r#""create", "get""#.to_owned(),
             (verb, _) => quoted(verb),
         };
-        let resource = quoted(&grant.resource);
+        let (resource, group) = (quoted(resource), quoted(group));
         let subject = subject(user);
         let head = "apiVersion: rbac.authorization.k8s.io/v1";
         format!(
             "{head}\nkind: {kind}\nmetadata:\n  name: {name}\n{namespace}\
-             rules:\n  - apiGroups: [\"\"]\n    resources: [{resource}]\n    verbs: [{verbs}]\n\
+             rules:\n  - apiGroups: [{group}]\n    resources: [{resource}]\n    verbs: [{verbs}]\n\
              ---\n\
              {head}\nkind: {kind}Binding\nmetadata:\n  name: {name}\n{namespace}\
              roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: {kind}\n  name: {name}\n\
@@ -100,6 +101,13 @@ subjects:
         assert!(role.contains("kind: ClusterRole\n") && role.contains("kind: ClusterRoleBinding\n"), "{role}");
         assert!(!role.contains("  namespace: \"dev\"") && role.contains(r#"verbs: ["list", "watch"]"#), "{role}");
         assert!(role.contains("kind: ServiceAccount\n    namespace: \"ci\"\n    name: \"robot\""), "{role}");
+    }
+
+    #[test]
+    fn a_resource_of_a_group_is_granted_in_it() {
+        let role = Text::new(Language::En).role(&grant("list", "deployments.apps", Some("dev")), "anna");
+        let wanted = "apiGroups: [\"apps\"]\n    resources: [\"deployments\"]\n    verbs: [\"list\", \"watch\"]";
+        assert!(role.contains(wanted) && role.contains("name: brow-tui-list-deployments\n"), "{role}");
     }
 
     #[test]

@@ -91,6 +91,11 @@ impl Error {
         matches!(self, Self::PodGone { .. } | Self::NoSuchPod { .. })
     }
 
+    /// Whether nobody in the pod has taken a connection that sent nothing back: it may be made to another pod.
+    pub fn is_refusal(&self) -> bool {
+        self.is_pod_gone() || matches!(self, Self::Refused { .. })
+    }
+
     /// Whether the same may work a moment later.
     pub(super) fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::TunnelLost { .. } | Self::Upgrade { status: 500.., .. })

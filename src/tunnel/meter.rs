@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+
 use super::Protocol;
 
 /// Running totals of a forward. Written by [`super::splice`], read by whoever samples them.
@@ -56,7 +58,7 @@ impl Drop for Leave<'_> {
 }
 
 /// What one spliced connection moved.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Bytes from the local program to the pod, without the first line.
     pub up: u64,
@@ -64,6 +66,9 @@ pub struct Summary {
     pub down: u64,
     /// From the start of the splice to the pod's first byte; absent if none came.
     pub first_byte: Option<Duration>,
+    /// All that was sent to the pod, the first line too, as long as it is little and the pod has sent nothing: if the
+    /// pod refused the connection, it can be sent to another.
+    pub sent: Option<Bytes>,
 }
 
 /// The state of a lease, for the forward's details.

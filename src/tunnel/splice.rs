@@ -55,6 +55,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// unread bytes would reset it, and the tail of the answer might be lost with it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How much of what was sent is kept, until the pod answers, to be sent elsewhere if it refuses.
+const KEPT: usize = 16 * 1024;
+
 /// The first size of the buffer for what the local program sends; it grows to [`PAYLOAD`] while it is filled.
 const SMALL: usize = 4 * 1024;
 
@@ -108,6 +111,7 @@ pub async fn splice_and_sum(
         first_line,
         size: SMALL,
         up: 0,
+        sent: Some(BytesMut::new()),
         local_end: None,
         stopped: false,
         told: None,
@@ -131,6 +135,8 @@ struct Splice<'a> {
     first_line: Option<Bytes>,
     size: usize,
     up: u64,
+    /// What was sent, until that is too much or the pod has answered.
+    sent: Option<BytesMut>,
     /// The local program has ended its direction.
     local_end: Option<Instant>,
     /// Nothing more is sent to the pod.
@@ -144,7 +150,8 @@ struct Splice<'a> {
 impl Splice<'_> {
     fn summary(&self) -> Summary {
         let (down, first) = lock(&self.stream.shared().state).written();
-        Summary { up: self.up, down, first_byte: first.map(|first| first - self.started) }
+        let sent = self.sent.as_ref().filter(|_| down == 0).map(|sent| Bytes::copy_from_slice(sent));
+        Summary { up: self.up, down, first_byte: first.map(|first| first - self.started), sent }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -188,6 +195,7 @@ impl Splice<'_> {
             }
             let count = buffer.len() - ahead;
             if buffer.len() > HEAD {
+                self.keep(&buffer[HEAD..]);
                 // Its failure shows in the other direction.
                 if self.stream.send(buffer).is_err() {
                     self.stopped = true;
@@ -211,6 +219,14 @@ impl Splice<'_> {
         Ok(())
     }
 
+    /// Keeps what is sent.
+    fn keep(&mut self, bytes: &[u8]) {
+        self.sent.take_if(|sent| sent.len() + bytes.len() > KEPT);
+        if let Some(sent) = &mut self.sent {
+            sent.extend_from_slice(bytes);
+        }
+    }
+
     /// A tunnel that cannot be written to may still hold bytes for the local program: they come first.
     fn give_way(&mut self, error: Error) {
         self.stopped = true;
@@ -225,7 +241,8 @@ impl Splice<'_> {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Ready(Ok(false)) => return Ok(Poll::Ready(())),
-                Poll::Ready(Ok(true)) => {}
+                // Whoever answers has not refused.
+                Poll::Ready(Ok(true)) => self.sent = None,
             }
             let delivered = lock(&self.stream.shared().state).deliver();
             self.stream.unclog();

@@ -140,7 +140,12 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     let address = target.address.to_string();
     let next = (forward.is_none() && pod.is_none()).then(|| {
         let port = scene.model.port_of(target);
-        let key = if port.is_some() { "view.connect-does" } else { "view.connect-does-any" };
+        let key = match (target.address.is_direct(), port.is_some()) {
+            (false, true) => "view.connect-does",
+            (false, false) => "view.connect-does-any",
+            (true, true) => "view.connect-does-direct",
+            (true, false) => "view.connect-does-direct-any",
+        };
         let port = port.map(|port| port.to_string()).unwrap_or_default();
         let parts = [("place", place.as_str()), ("ttl", &ttl), ("port", &port), ("address", &address)];
         scene.text().fill(key, &parts)
@@ -206,6 +211,10 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
     }
     if let Some(via) = &forward.via {
         facts.push(fact("view.pod", format!("{}:{}", via.pod, via.port).into()));
+    }
+    if !forward.backends.is_empty() {
+        let ready = forward.backends.iter().filter(|backend| backend.ready).count();
+        facts.push(fact("view.backends", format!("{ready}/{}", forward.backends.len()).into()));
     }
     if let Some(tunnel) = &forward.tunnel {
         let rtt = tunnel.rtt.map(|rtt| format!(" ({})", scene.text().rtt(rtt))).unwrap_or_default();

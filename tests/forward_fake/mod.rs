@@ -83,7 +83,7 @@ impl Route for FakeRoute {
         Ok(FakeLease { world: Arc::clone(&self.world), pod: via.pod.name.clone() })
     }
 
-    fn first_line(&self) -> Option<Bytes> {
+    fn first_line(&self, _: &Via) -> Option<Bytes> {
         self.relayed.then(|| Bytes::from_static(b"10.0.0.1:3306\n"))
     }
 
@@ -175,7 +175,7 @@ impl Lease for FakeLease {
         };
         // Takes out what the pod's side said; all else is the local program's.
         let ended = ended.map_err(Error::from_io);
-        (Summary { up, down, first_byte: None }, ended)
+        (Summary { up, down, ..Summary::default() }, ended)
     }
 
     fn stats(&self) -> Stats {
@@ -269,7 +269,7 @@ pub fn spec(port: u16) -> ForwardSpec {
 
 pub fn via(name: &str) -> Via {
     let pod = PodKey { cluster: "dev".into(), namespace: "default".into(), name: name.into() };
-    Via { pod, port: 1080 }
+    Via { pod, port: 1080, to: None }
 }
 
 impl Forward {

@@ -117,7 +117,8 @@ fn somebody_elses_pod_is_used_only_when_it_is_chosen() {
     assert!(pointed(&applied(&mut model, theirs.clone())).is_empty());
     model.focus.pane = Pane::Pods;
     let effects = press(&mut model, Command::Forward);
-    let through = Via { pod: theirs.key.clone(), port: theirs.port };
+    let to = Some("10.0.0.1:3306".parse().unwrap());
+    let through = Via { pod: theirs.key.clone(), port: theirs.port, to };
     assert!(effects.iter().any(|e| matches!(e, Effect::OpenForward { via: Some(via), .. } if *via == through)));
     assert_eq!(model.forwards.len(), 2);
     assert_eq!(model.forwards[&id].via, None);

@@ -19,6 +19,7 @@ use crate::model::settings::{
 };
 use crate::model::target::Target;
 use crate::model::ttl::Ttl;
+use crate::model::workload::{Kind, Where, Workload};
 
 use problem::Problem;
 use section::{Found, Reader, Section, kind, nearest};
@@ -193,7 +194,6 @@ fn target(mut section: Section<'_, '_>, names: &mut BTreeSet<String>, max_ttl: T
     }
     let cluster = section.word("cluster");
     let namespace = section.word("namespace").map(|found| found.value);
-    let address = section.parsed("address");
     let local_port = section.port("local_port").unwrap_or_default();
     let ttl = section.parsed("ttl");
     if let Some(ttl) = &ttl {
@@ -201,18 +201,47 @@ fn target(mut section: Section<'_, '_>, names: &mut BTreeSet<String>, max_ttl: T
     }
     let tags = section.texts("tags").unwrap_or_default();
     let pod = pod(&mut section);
-    section.require(&["name", "cluster", "address"]);
+    let address = place(&mut section);
+    section.require(&["name", "cluster"]);
     section.finish();
     Some(Target {
         name: name?.value,
         cluster: cluster?.value,
         namespace,
-        address: address?.value,
+        address: address?,
         local_port,
         ttl: ttl.map(|found| found.value),
         tags,
         pod,
     })
+}
+
+/// Where a target is: exactly one of `address` and `workload`, and what belongs to the latter.
+fn place(section: &mut Section<'_, '_>) -> Option<Where> {
+    let address = section.parsed("address");
+    let workload = section.parsed::<Workload>("workload");
+    let proxy = section.one_of("via", &[("direct", false), ("proxy", true)]).unwrap_or_default();
+    let wait = section.parsed::<Ttl>("wait");
+    if proxy && workload.as_ref().is_some_and(|found| found.value.kind != Kind::Service) {
+        section.problem(&section.key_span("via"), "via", "is \"proxy\", which only a service has an address for");
+    }
+    match (section.has("address"), section.has("workload")) {
+        (true, true) => {
+            let span = workload.as_ref().map_or_else(|| section.span.clone(), |found| found.span.clone());
+            section.problem(&span, "workload", "stands beside `address`: a target has one of the two");
+        }
+        (false, false) if section.means("workload") => {}
+        (false, false) => section.require(&["address"]),
+        (true, false) => {
+            for key in ["via", "wait"].into_iter().filter(|key| section.has(key)) {
+                section.problem(&section.key_span(key), key, "is for a `workload`, not for an `address`");
+            }
+        }
+        (false, true) => {}
+    }
+    let wait = wait.map(|found| found.value);
+    let workload = workload.map(|found| Where::Workload(Workload { wait, proxy, ..found.value }));
+    workload.or_else(|| Some(Where::Address(address?.value)))
 }
 
 fn keys(mut section: Section<'_, '_>) -> Vec<KeyOverride> {

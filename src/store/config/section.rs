@@ -299,18 +299,28 @@ impl<'r, 't> Section<'r, 't> {
         entries.collect()
     }
 
+    /// Where a key stands; the table, where it is not there.
+    pub fn key_span(&self, key: &str) -> Range<usize> {
+        self.table.key(key).and_then(toml_edit::Key::span).unwrap_or_else(|| self.span.clone())
+    }
+
+    /// Whether a key is there, whatever its value.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// Notes which of these keys are not there.
     pub fn require(&self, keys: &[&str]) {
-        // A key that is there but misspelled is told as that.
-        let meant: Vec<&str> = self
-            .free()
-            .into_iter()
-            .filter(|(found, _)| !self.known.contains(&found.value))
-            .filter_map(|(found, _)| nearest(found.value, self.known.iter().copied()))
-            .collect();
-        for key in keys.iter().filter(|key| !self.table.contains_key(key) && !meant.contains(key)) {
+        for key in keys.iter().filter(|key| !self.table.contains_key(key) && !self.means(key)) {
             self.problem(&self.span, key, "is missing");
         }
+    }
+
+    /// Whether a key is there but misspelled: that is told, not that it is missing.
+    pub fn means(&self, key: &str) -> bool {
+        let unknown = self.free().into_iter().filter(|(found, _)| !self.known.contains(&found.value));
+        let mut meant = unknown.filter_map(|(found, _)| nearest(found.value, self.known.iter().copied()));
+        meant.any(|near| near == key)
     }
 
     /// Notes every key that nobody asked for, with the nearest that somebody did.

@@ -31,7 +31,7 @@ fn the_sample_names_every_key() {
         assert_eq!(known.difference(named).collect::<Vec<_>>(), Vec::<&String>::new());
     }
     assert_eq!(reader.into_problems(), []);
-    assert_eq!(config.targets.len(), 1);
+    assert_eq!(config.targets.len(), 2);
     assert_eq!(config.settings.clusters.len(), 1);
     for command in Command::ALL {
         let name = command.name();
@@ -43,9 +43,11 @@ fn the_sample_names_every_key() {
 #[test]
 fn every_setting_arrives() {
     let config = read("c.toml".as_ref(), &in_force()).unwrap();
-    let [target] = &config.targets[..] else { panic!("{:?}", config.targets) };
+    let [target, web] = &config.targets[..] else { panic!("{:?}", config.targets) };
     assert_eq!((target.name.as_str(), target.cluster.as_str()), ("mysql-dev", "dev"));
     assert_eq!(target.address.to_string(), "10.0.0.1:3306");
+    let workload = web.address.workload().unwrap();
+    assert_eq!((workload.to_string().as_str(), workload.patience().as_secs()), ("service/web:http", 60));
     assert_eq!((target.local_port, target.ttl.map(Ttl::secs)), (3306, Some(3600)));
     assert_eq!((&target.tags, target.namespace.as_deref()), (&vec!["db".to_owned()], Some("default")));
     assert_eq!(target.pod.labels["app"], "mysql");

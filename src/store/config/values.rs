@@ -6,15 +6,24 @@ use toml_edit::{Array, InlineTable, Value};
 
 use crate::model::settings::{PodSettings, PullPolicy, Resources, Toleration};
 use crate::model::target::Target;
+use crate::model::workload::Where;
 
 /// A target's keys in the order in which they are written, each with its value; `None`: not written.
 pub fn fields(target: &Target) -> Vec<(&'static str, Option<Value>)> {
     let port = Some(target.local_port).filter(|port| *port != 0);
+    let workload = target.address.workload();
+    let address = match &target.address {
+        Where::Address(address) => Some(address.to_string().into()),
+        Where::Workload(_) => None,
+    };
     let mut fields = vec![
         ("name", Some(target.name.as_str().into())),
         ("cluster", Some(target.cluster.as_str().into())),
         ("namespace", target.namespace.as_deref().map(Value::from)),
-        ("address", Some(target.address.to_string().into())),
+        ("address", address),
+        ("workload", workload.map(|workload| workload.to_string().into())),
+        ("via", workload.filter(|workload| workload.proxy).map(|_| "proxy".into())),
+        ("wait", workload.and_then(|workload| workload.wait).map(|wait| wait.to_string().into())),
         ("local_port", port.map(|port| i64::from(port).into())),
         ("ttl", target.ttl.map(|ttl| ttl.to_string().into())),
         ("tags", Some(&target.tags).filter(|tags| !tags.is_empty()).map(|tags| list(tags))),

@@ -1,5 +1,7 @@
 //! Forwards: where each listens, how it stands and what moves through it.
 
+use std::borrow::Cow;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -7,7 +9,7 @@ use ratatui::text::Span;
 
 use super::{Content, Scene, show};
 use crate::model::focus::Pane;
-use crate::model::forward::{Forward, ForwardState};
+use crate::model::forward::{Forward, ForwardState, port_name};
 use crate::model::list::ForwardColumn;
 use crate::view::cell::Cell;
 use crate::view::columns::Shape;
@@ -57,7 +59,7 @@ fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
     let via = forward.via.as_ref().map_or("–", |via| via.pod.name.as_str());
     vec![
         Cell::Line(vec![local(scene, forward)]),
-        Cell::Line(vec![Span::styled("→ ", theme.faint), Span::styled(forward.spec.target.as_str(), theme.text)]),
+        Cell::Line(vec![Span::styled("→ ", theme.faint), Span::styled(name(scene, forward), theme.text)]),
         Cell::Tail(Span::styled(via, if forward.via.is_some() { theme.dim } else { theme.faint })),
         Cell::text(scene.text().forward_state(forward.state), style(scene, forward.state)),
         Cell::Line(connections),
@@ -71,6 +73,13 @@ fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
             None => Cell::empty(),
         },
     ]
+}
+
+/// The target's name, with the port where it is not the first of several.
+fn name<'a>(scene: Scene<'a>, forward: &'a Forward) -> Cow<'a, str> {
+    let target = scene.model.target(&forward.spec.target);
+    let several = target.filter(|target| target.address.workload().is_some_and(|workload| !workload.more.is_empty()));
+    several.map_or(forward.spec.target.as_str().into(), |target| port_name(target, &forward.spec.address).into())
 }
 
 /// Where a forward listens; red and with a `!` where others than this machine can reach it.

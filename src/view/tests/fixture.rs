@@ -170,7 +170,7 @@ fn pods(model: &mut Model) {
 }
 
 fn forwards(model: &mut Model) {
-    let via = |pod: usize| model.pods.keys().nth(pod).map(|key| Via { pod: key.clone(), port: 40_000 });
+    let via = |pod: usize| model.pods.keys().nth(pod).map(|key| Via { pod: key.clone(), port: 40_000, to: None });
     let mut live = forward(1, &model.targets[0], 3306, ForwardState::Live);
     live.via = via(0);
     let rtt = Some(Duration::from_micros(1_500));

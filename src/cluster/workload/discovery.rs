@@ -1,0 +1,159 @@
+//! Custom kinds: found among what the server says it has, by any name that kubectl takes for them.
+
+use futures::{StreamExt as _, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroup, APIResource, APIResourceList};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Client, Error};
+
+use super::near;
+
+/// How many groups are asked at a time.
+const AT_ONCE: usize = 8;
+
+/// A kind that the cluster has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub api: ApiResource,
+    /// Whether it has a scale subresource, which knows its selector.
+    pub scale: bool,
+}
+
+impl Found {
+    /// The resource as rights and messages name it: `deployments.apps`.
+    pub(super) fn resource(&self) -> String {
+        named(&self.api.plural, &self.api.group)
+    }
+
+    /// A subresource, by the same rule: `rollouts/scale.argoproj.io`.
+    pub(super) fn subresource(&self, name: &str) -> String {
+        named(&format!("{}/{name}", self.api.plural), &self.api.group)
+    }
+}
+
+fn named(resource: &str, group: &str) -> String {
+    if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") }
+}
+
+/// A group in one of its versions.
+struct Version {
+    group: String,
+    version: String,
+}
+
+/// Looks for a kind: `clonesets`, `cloneset`, `clone` (its short name), each alone or with the group behind it, and the
+/// version between.
+///
+/// # Errors
+/// Where the server cannot be asked. `Ok(Err(…))`: it has no such kind; these names are near.
+pub(super) async fn find(client: &Client, name: &str) -> Result<Result<Found, Vec<String>>, Error> {
+    let (resource, place) = name.split_once('.').unwrap_or((name, ""));
+    let mut names = Vec::new();
+    if place.is_empty() {
+        let core = client.list_core_api_resources("v1").await?;
+        if let Some(found) = among(&core, "", "v1", resource) {
+            return Ok(Ok(found));
+        }
+        names.extend(names_of(&core));
+    }
+    let groups = client.list_api_groups().await?.groups;
+    let versions: Vec<Version> = groups.iter().filter_map(|group| version(group, place)).collect();
+    // In the server's order, which is that of precedence; a group that does not answer is passed over.
+    let mut lists = stream::iter(versions)
+        .map(async |at| {
+            let list = client.list_api_group_resources(&format!("{}/{}", at.group, at.version)).await.ok();
+            (at, list)
+        })
+        .buffered(AT_ONCE);
+    while let Some((at, list)) = lists.next().await {
+        let Some(list) = list else { continue };
+        if let Some(found) = among(&list, &at.group, &at.version, resource) {
+            return Ok(Ok(found));
+        }
+        names.extend(names_of(&list));
+    }
+    names.sort();
+    names.dedup();
+    Ok(Err(near(resource, &names)))
+}
+
+/// The version of a group that is meant: the one that is named, else the preferred one. `None`: another group is meant.
+fn version(group: &APIGroup, place: &str) -> Option<Version> {
+    let of = |version: &str| Version { group: group.name.clone(), version: version.to_owned() };
+    if place.is_empty() || place == group.name {
+        return group.preferred_version.as_ref().or(group.versions.first()).map(|known| of(&known.version));
+    }
+    let named = place.strip_suffix(&format!(".{}", group.name))?;
+    group.versions.iter().find(|known| known.version == named).map(|known| of(&known.version))
+}
+
+fn among(list: &APIResourceList, group: &str, version: &str, name: &str) -> Option<Found> {
+    let is = |resource: &&APIResource| {
+        resource.namespaced
+            && !resource.name.contains('/')
+            && (resource.name == name
+                || resource.singular_name == name
+                || resource.kind.to_ascii_lowercase() == name
+                || resource.short_names.iter().flatten().any(|short| short == name))
+    };
+    let found = list.resources.iter().find(is)?;
+    let scale = format!("{}/scale", found.name);
+    let api = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, &found.kind), &found.name);
+    Some(Found { api, scale: list.resources.iter().any(|resource| resource.name == scale) })
+}
+
+fn names_of(list: &APIResourceList) -> impl Iterator<Item = String> {
+    let kinds = list.resources.iter().filter(|resource| resource.namespaced && !resource.name.contains('/'));
+    kinds.map(|resource| resource.kind.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_kind_goes_by_many_names() {
+        let list: APIResourceList = serde_json::from_value(json!({
+            "groupVersion": "apps.kruise.io/v1alpha1",
+            "resources": [
+                { "name": "clonesets/scale", "singularName": "", "namespaced": true, "kind": "Scale", "verbs": [] },
+                { "name": "clonesets", "singularName": "cloneset", "namespaced": true, "kind": "CloneSet",
+                  "shortNames": ["clone"], "verbs": [] },
+                { "name": "nodeimages", "singularName": "nodeimage", "namespaced": false, "kind": "NodeImage",
+                  "verbs": [] },
+            ],
+        }))
+        .unwrap();
+        let find = |name: &str| among(&list, "apps.kruise.io", "v1alpha1", name);
+        for name in ["clonesets", "cloneset", "clone"] {
+            let found = find(name).unwrap();
+            assert_eq!((found.resource().as_str(), found.scale), ("clonesets.apps.kruise.io", true), "{name}");
+            assert_eq!(found.subresource("scale"), "clonesets/scale.apps.kruise.io");
+            assert_eq!(
+                (found.api.api_version.as_str(), found.api.kind.as_str()),
+                ("apps.kruise.io/v1alpha1", "CloneSet")
+            );
+        }
+        assert_eq!(find("nodeimage"), None, "belongs to no namespace");
+        assert_eq!(find("clonesets/scale"), None);
+        assert_eq!(names_of(&list).collect::<Vec<_>>(), ["cloneset"]);
+    }
+
+    #[test]
+    fn group_and_version_may_be_named() {
+        let group: APIGroup = serde_json::from_value(json!({
+            "name": "argoproj.io",
+            "versions": [{ "groupVersion": "argoproj.io/v1", "version": "v1" },
+                         { "groupVersion": "argoproj.io/v1alpha1", "version": "v1alpha1" }],
+            "preferredVersion": { "groupVersion": "argoproj.io/v1", "version": "v1" },
+        }))
+        .unwrap();
+        let of = |place: &str| version(&group, place).map(|found| found.version);
+        assert_eq!(of("").as_deref(), Some("v1"));
+        assert_eq!(of("argoproj.io").as_deref(), Some("v1"));
+        assert_eq!(of("v1alpha1.argoproj.io").as_deref(), Some("v1alpha1"));
+        assert_eq!(of("v2.argoproj.io"), None);
+        assert_eq!(of("apps.kruise.io"), None);
+    }
+}

@@ -1,0 +1,150 @@
+//! The watch on the workload itself: its selector, and a service's ports.
+
+use futures::StreamExt as _;
+use kube::api::{DynamicObject, ListParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::discovery::{self, Found};
+use super::selection::{self, Aim};
+use super::{FIRST_PAUSE, LONGEST_PAUSE, Query, Sight, near};
+use crate::cluster::{fault, grant};
+use crate::model::fault::{Fault, What};
+use crate::model::workload::{Installer, Kind};
+
+/// How many names are looked through for one that is near.
+const NAMES: u32 = 500;
+
+/// Watches the object for ever.
+pub(super) async fn follow(client: Client, query: Query, out: watch::Sender<Sight>) {
+    let found = match built_in(&query.workload.kind) {
+        Some(found) => found,
+        None => discovered(&client, &query, &out).await,
+    };
+    let api: Api<DynamicObject> = Api::namespaced_with(client, &query.namespace, &found.api);
+    let config = watcher::Config::default().fields(&format!("metadata.name={}", query.workload.name));
+    let mut stream = watcher(api.clone(), config).default_backoff().boxed();
+    let mut seen: Option<DynamicObject> = None;
+    while let Some(next) = stream.next().await {
+        let sight = match next {
+            Ok(watcher::Event::Init) => {
+                seen = None;
+                continue;
+            }
+            Ok(watcher::Event::InitApply(object)) => {
+                seen = Some(object);
+                continue;
+            }
+            Ok(watcher::Event::InitDone) => match seen.take() {
+                Some(object) => aim(&api, &query, &found, &object).await,
+                None => Err(missing(&api, &query).await),
+            },
+            Ok(watcher::Event::Apply(object)) => aim(&api, &query, &found, &object).await,
+            Ok(watcher::Event::Delete(_)) => Err(missing(&api, &query).await),
+            Err(error) => match refusal(&query, &found.resource(), &error) {
+                // Its name will do, perhaps.
+                Some(fault) => selection::by_name(&query.workload, &query.namespace).ok_or(fault),
+                None => continue,
+            },
+        };
+        tell(&out, sight);
+    }
+}
+
+fn tell(out: &watch::Sender<Sight>, sight: Result<Aim, Fault>) {
+    out.send_if_modified(|known| {
+        let differs = known.as_ref() != Some(&sight);
+        *known = Some(sight);
+        differs
+    });
+}
+
+/// The resource of a kind that every cluster has.
+fn built_in(kind: &Kind) -> Option<Found> {
+    let (group, name, plural) = match kind {
+        Kind::Pod | Kind::Selector => ("", "Pod", "pods"),
+        Kind::Service => ("", "Service", "services"),
+        Kind::Deployment => ("apps", "Deployment", "deployments"),
+        Kind::StatefulSet => ("apps", "StatefulSet", "statefulsets"),
+        Kind::DaemonSet => ("apps", "DaemonSet", "daemonsets"),
+        Kind::ReplicaSet => ("apps", "ReplicaSet", "replicasets"),
+        Kind::Job => ("batch", "Job", "jobs"),
+        Kind::Custom(_) => return None,
+    };
+    let api = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", name), plural);
+    Some(Found { api, scale: false })
+}
+
+/// The resource of a custom kind, looked for until it is found. A kind that the cluster lacks is looked for again when
+/// somebody forwards again, not before: nothing tells of new kinds but asking.
+async fn discovered(client: &Client, query: &Query, out: &watch::Sender<Sight>) -> Found {
+    let name = query.workload.kind.to_string();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match discovery::find(client, &name).await {
+            Ok(Ok(found)) => return found,
+            Ok(Err(near)) => {
+                let installer = Installer::of(&name).map(|known| known.crd.to_owned());
+                let detail = installer.unwrap_or_else(|| near.join(", "));
+                tell(out, Err(Fault::new(What::KindMissing, format!("{name} ({})", query.cluster), detail)));
+                return std::future::pending().await;
+            }
+            // An outage is the cluster's probe's to report.
+            Err(_) => sleep(pause).await,
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Where the object leads: by its selector, else by that of its scale.
+async fn aim(api: &Api<DynamicObject>, query: &Query, found: &Found, object: &DynamicObject) -> Result<Aim, Fault> {
+    let own = selection::of(&query.workload, &query.namespace, object);
+    if !found.scale || !matches!(&own, Err(fault) if fault.what == What::NoSelector) {
+        return own;
+    }
+    let scale = api.get_scale(&query.workload.name).await.map_err(|error| {
+        let asked = grant("get", &found.subresource("scale"), Some(&query.namespace));
+        fault(&query.cluster, &error, Some(asked)).1
+    })?;
+    selection::by_labels(&query.workload, scale.status.and_then(|status| status.selector))
+}
+
+/// There is no object of that name; there may be others that were meant.
+async fn missing(api: &Api<DynamicObject>, query: &Query) -> Fault {
+    let listed = api.list_metadata(&ListParams::default().limit(NAMES)).await;
+    let names = listed.map(|list| list.items.into_iter().filter_map(|object| object.metadata.name).collect());
+    let names: Vec<String> = names.unwrap_or_default();
+    not_found(query, &names)
+}
+
+/// The fault for a name that is not among `names`.
+pub(super) fn not_found(query: &Query, names: &[String]) -> Fault {
+    let workload = &query.workload;
+    let thing = format!("{}/{} ({}/{})", workload.kind, workload.name, query.cluster, query.namespace);
+    Fault::new(What::WorkloadMissing, thing, near(&workload.name, names).join(", "))
+}
+
+/// What a watch's error says that waiting will not mend; an outage is the cluster's probe's to report.
+pub(super) fn refusal(query: &Query, resource: &str, error: &watcher::Error) -> Option<Fault> {
+    let of = |error: &kube::Error, verb| {
+        let asked = grant(verb, resource, Some(&query.namespace));
+        fault(&query.cluster, error, Some(asked)).1
+    };
+    let fault = match error {
+        watcher::Error::InitialListFailed(error) => of(error, "list"),
+        watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => of(error, "watch"),
+        watcher::Error::WatchError(status) => of(&kube::Error::Api(status.clone()), "watch"),
+        watcher::Error::NoResourceVersion => return None,
+    };
+    match fault.what {
+        What::Forbidden | What::Unauthorized | What::Invalid | What::PluginFailed | What::PluginMissing => Some(fault),
+        // 400: a selector that the server does not take.
+        What::Server if fault.detail.contains("selector") => {
+            Some(Fault { what: What::Invalid, thing: query.workload.to_string(), ..fault })
+        }
+        _ => None,
+    }
+}

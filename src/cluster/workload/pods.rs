@@ -1,0 +1,258 @@
+//! The watch on a workload's pods: which of them run, and which port they have.
+
+use std::collections::BTreeMap;
+
+use chrono::DateTime;
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Aim, Pods, Query, Selection, Sight, Teller, endpoints, object, plain, selection};
+use crate::model::backend::Backend;
+use crate::model::fault::{Fault, What};
+use crate::model::forward::Via;
+use crate::model::proxy::PodKey;
+
+/// How many pods that don't run are told of.
+const TOLD: usize = 3;
+
+/// Follows whatever is selected, for ever.
+pub(super) async fn follow(client: Client, mut sights: watch::Receiver<Sight>, mut teller: Teller) {
+    loop {
+        let sight = sights.borrow_and_update().clone();
+        let watching = async {
+            match sight {
+                Some(Ok(Aim::Pods(selection))) => watch_pods(&client, &selection, &mut teller).await,
+                Some(Ok(Aim::Address(address))) => teller.relay(address).await,
+                Some(Ok(Aim::Endpoints(port))) => endpoints::follow(&client, port.as_deref(), &mut teller).await,
+                Some(Err(fault)) => teller.nothing(fault).await,
+                None => overdue(&mut teller).await,
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = watching => {}
+            changed = sights.changed() => if changed.is_err() {
+                // Nothing will change any more.
+                return std::future::pending().await;
+            },
+        }
+    }
+}
+
+/// Nothing is known of the workload for as long as its pods are waited for: the cluster does not answer.
+async fn overdue(teller: &mut Teller) {
+    let workload = teller.query.workload.clone();
+    sleep_until(Instant::now() + workload.patience()).await;
+    let cluster = &teller.query.cluster;
+    teller.nothing(Fault::new(What::TimedOut, cluster, "")).await;
+}
+
+/// What is known of one pod.
+struct Known {
+    backend: Result<Backend, Idle>,
+}
+
+/// Why a pod is not to be gone through.
+enum Idle {
+    /// It does not run: its state in a few words.
+    NotRunning(String),
+    /// It has no port of that name, but these.
+    NoPort(Vec<String>),
+}
+
+async fn watch_pods(client: &Client, selection: &Selection, teller: &mut Teller) {
+    let query = teller.query.clone();
+    let api: Api<Pod> = Api::namespaced(client.clone(), &query.namespace);
+    let config = match &selection.pods {
+        Pods::Labels(labels) => watcher::Config::default().labels(labels),
+        Pods::Named(name) => watcher::Config::default().fields(&format!("metadata.name={name}")),
+    };
+    let mut stream = watcher(api.clone(), config).default_backoff().boxed();
+    let mut pods: BTreeMap<String, Known> = BTreeMap::new();
+    let mut listing = BTreeMap::new();
+    let mut until = Some(Instant::now() + query.workload.patience());
+    let (mut ever, mut lapsed) = (false, false);
+    loop {
+        let next = tokio::select! {
+            next = stream.next() => next,
+            () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
+                (until, lapsed) = (None, true);
+                teller.nothing(nobody(&query, &pods)).await;
+                continue;
+            }
+        };
+        match next {
+            Some(Ok(watcher::Event::Init)) => {
+                listing.clear();
+                continue;
+            }
+            Some(Ok(watcher::Event::InitApply(pod))) => {
+                listing.insert(name(&pod), known(&query, selection, &pod));
+                continue;
+            }
+            Some(Ok(watcher::Event::InitDone)) => pods = std::mem::take(&mut listing),
+            Some(Ok(watcher::Event::Apply(pod))) => {
+                pods.insert(name(&pod), known(&query, selection, &pod));
+            }
+            Some(Ok(watcher::Event::Delete(pod))) => {
+                pods.remove(&name(&pod));
+            }
+            Some(Err(error)) => {
+                if let Some(fault) = object::refusal(&query, "pods", &error) {
+                    until = None;
+                    teller.nothing(fault).await;
+                }
+                continue;
+            }
+            None => return,
+        }
+        let running: Vec<Backend> = pods.values().filter_map(|known| known.backend.as_ref().ok().cloned()).collect();
+        if !running.is_empty() {
+            (until, ever, lapsed) = (None, true, false);
+            teller.pods(running).await;
+        } else if let Some(fault) = never(&api, &query, selection, &pods, ever).await {
+            until = None;
+            teller.nothing(fault).await;
+        } else if ever || (until.is_none() && !lapsed) {
+            // There was one, or a reason that is gone: now another one is waited for.
+            (until, ever) = (Some(Instant::now() + query.workload.patience()), false);
+            teller.pods(Vec::new()).await;
+        }
+    }
+}
+
+/// What waiting will not mend: a port that no pod has, a pod whose name nobody ever had.
+async fn never(
+    api: &Api<Pod>,
+    query: &Query,
+    selection: &Selection,
+    pods: &BTreeMap<String, Known>,
+    ever: bool,
+) -> Option<Fault> {
+    let ports = pods.values().find_map(|known| match &known.backend {
+        Err(Idle::NoPort(ports)) => Some(ports.join(", ")),
+        Err(Idle::NotRunning(_)) | Ok(_) => None,
+    });
+    if let Some(ports) = ports {
+        return Some(Fault::new(What::PortMissing, query.workload.to_string(), ports));
+    }
+    if ever || !pods.is_empty() || !matches!(selection.pods, Pods::Named(_)) {
+        return None;
+    }
+    let listed = api.list_metadata(&ListParams::default().limit(500)).await.ok()?;
+    let names: Vec<String> = listed.items.into_iter().filter_map(|pod| pod.metadata.name).collect();
+    Some(object::not_found(query, &names))
+}
+
+/// No pod has run for as long as was to be waited.
+fn nobody(query: &Query, pods: &BTreeMap<String, Known>) -> Fault {
+    let idle = pods.iter().filter_map(|(name, known)| match &known.backend {
+        Err(Idle::NotRunning(words)) => Some(format!("{name}: {words}")),
+        Err(Idle::NoPort(_)) | Ok(_) => None,
+    });
+    let words: Vec<String> = idle.take(TOLD).collect();
+    Fault::new(What::NoPodRuns, query.workload.to_string(), words.join("; "))
+}
+
+fn name(pod: &Pod) -> String {
+    pod.metadata.name.clone().unwrap_or_default()
+}
+
+fn known(query: &Query, selection: &Selection, pod: &Pod) -> Known {
+    Known { backend: backend(query, selection, pod) }
+}
+
+fn backend(query: &Query, selection: &Selection, pod: &Pod) -> Result<Backend, Idle> {
+    let status = pod.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
+    if pod.metadata.deletion_timestamp.is_some() {
+        return Err(Idle::NotRunning("Terminating".to_owned()));
+    }
+    if phase != "Running" {
+        return Err(Idle::NotRunning(state(phase, pod)));
+    }
+    let port = selection::port_in(pod, &selection.port).map_err(Idle::NoPort)?;
+    let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+    let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
+    let created = pod.metadata.creation_timestamp.as_ref();
+    Ok(Backend {
+        via: Via {
+            pod: PodKey { cluster: query.cluster.clone(), namespace: query.namespace.clone(), name: name(pod) },
+            port,
+            to: None,
+        },
+        uid: pod.metadata.uid.clone().unwrap_or_default(),
+        ready: ready.any(|condition| condition.status == "True"),
+        created: created.and_then(|time| DateTime::from_timestamp(time.0.as_second(), 0)).unwrap_or_default(),
+    })
+}
+
+/// `Pending (ImagePullBackOff: …)`: the phase, and why its containers wait.
+fn state(phase: &str, pod: &Pod) -> String {
+    let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let waiting = containers.filter_map(|container| container.state.as_ref()?.waiting.as_ref());
+    let mut reasons = waiting.filter_map(|waiting| {
+        let reason = waiting.reason.as_deref()?;
+        Some(waiting.message.as_ref().map_or_else(|| reason.to_owned(), |words| format!("{reason}: {words}")))
+    });
+    reasons.next().map_or_else(|| phase.to_owned(), |reason| format!("{phase} ({})", plain(&reason)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::event::Epoch;
+    use crate::model::forward::ForwardId;
+    use crate::model::workload::Port;
+
+    fn query() -> Query {
+        Query {
+            id: ForwardId(1),
+            epoch: Epoch(1),
+            cluster: "dev".into(),
+            namespace: "default".into(),
+            workload: "deployment/web:http".parse().unwrap(),
+        }
+    }
+
+    fn found(status: &Value, deleted: bool) -> Result<Backend, String> {
+        let mut pod = json!({
+            "metadata": { "name": "web-1", "uid": "u1", "creationTimestamp": "2026-01-02T03:04:05Z" },
+            "spec": { "containers": [{ "name": "c", "ports": [{ "name": "http", "containerPort": 8080 }] }] },
+            "status": status,
+        });
+        if deleted {
+            pod["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:05:05Z");
+        }
+        let selection = Selection { pods: Pods::Labels("app=web".into()), port: Port::Name("http".into()) };
+        backend(&query(), &selection, &serde_json::from_value(pod).unwrap()).map_err(|idle| match idle {
+            Idle::NotRunning(words) => words,
+            Idle::NoPort(ports) => ports.join(","),
+        })
+    }
+
+    #[test]
+    fn running_pods_are_gone_through_and_others_say_why_not() {
+        let ready = |status: &str| json!({ "phase": "Running", "conditions": [{ "type": "Ready", "status": status }] });
+        let backend = found(&ready("True"), false).unwrap();
+        assert!(backend.ready);
+        assert_eq!((backend.via.port, backend.created.timestamp()), (8080, 1_767_323_045));
+        assert!(!found(&ready("False"), false).unwrap().ready);
+        assert!(!found(&json!({ "phase": "Running" }), false).unwrap().ready);
+        assert_eq!(found(&ready("True"), true).unwrap_err(), "Terminating");
+        assert_eq!(found(&json!({ "phase": "Succeeded" }), false).unwrap_err(), "Succeeded");
+        assert_eq!(found(&json!({}), false).unwrap_err(), "Pending");
+        let pulling = json!({ "phase": "Pending", "containerStatuses": [{
+            "name": "c", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
+            "state": { "waiting": { "reason": "ImagePullBackOff", "message": "no\u{1b} such image" } },
+        }] });
+        assert_eq!(found(&pulling, false).unwrap_err(), "Pending (ImagePullBackOff: no such image)");
+    }
+}

@@ -1,0 +1,315 @@
+//! Which pods a workload means, and which port of them, read from the object itself.
+
+use k8s_openapi::api::core::v1::{Pod, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::api::DynamicObject;
+use serde_json::Value;
+
+use crate::model::address::{Address, Host};
+use crate::model::fault::{Fault, What};
+use crate::model::workload::{Kind, Port, Workload};
+
+/// The pods of a workload and the port in them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Selection {
+    pub pods: Pods,
+    pub port: Port,
+}
+
+/// How pods are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Pods {
+    /// By a label selector.
+    Labels(String),
+    /// The one of that name.
+    Named(String),
+}
+
+/// Where a workload leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Aim {
+    /// To pods.
+    Pods(Selection),
+    /// To an address, which a proxy pod reaches.
+    Address(Address),
+    /// To whatever its endpoints are: the port's name there.
+    Endpoints(Option<String>),
+}
+
+/// Where a workload leads that is a selection itself.
+pub(super) fn fixed(workload: &Workload) -> Option<Aim> {
+    let pods = match workload.kind {
+        Kind::Pod => Pods::Named(workload.name.clone()),
+        Kind::Selector => Pods::Labels(workload.name.clone()),
+        Kind::Service
+        | Kind::Deployment
+        | Kind::StatefulSet
+        | Kind::DaemonSet
+        | Kind::ReplicaSet
+        | Kind::Job
+        | Kind::Custom(_) => return None,
+    };
+    Some(Aim::Pods(Selection { pods, port: workload.port.clone() }))
+}
+
+/// Where an object of the cluster leads.
+pub(super) fn of(workload: &Workload, namespace: &str, object: &DynamicObject) -> Result<Aim, Fault> {
+    if workload.kind == Kind::Service {
+        return of_service(workload, namespace, part(object, &[]).unwrap_or_default());
+    }
+    by_labels(workload, part(object, &["selector"]).and_then(|selector| written(&selector)))
+}
+
+/// The pods that a selector finds, if that is one.
+pub(super) fn by_labels(workload: &Workload, labels: Option<String>) -> Result<Aim, Fault> {
+    let labels = labels.filter(|labels| !labels.trim().is_empty());
+    let labels = labels.ok_or_else(|| Fault::new(What::NoSelector, workload.to_string(), ""))?;
+    Ok(Aim::Pods(Selection { pods: Pods::Labels(labels), port: workload.port.clone() }))
+}
+
+/// A selector as a query has it, in whichever of the ways in which kinds write theirs: as `LabelSelector`, as a table of
+/// labels (`ReplicationController`), as a text.
+fn written(selector: &Value) -> Option<String> {
+    if let Some(text) = selector.as_str() {
+        return Some(text.to_owned());
+    }
+    let table = selector.as_object()?;
+    if table.values().all(Value::is_string) {
+        let equal = table.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
+        return Some(equal.collect::<Vec<_>>().join(","));
+    }
+    serde_json::from_value::<LabelSelector>(selector.clone()).ok().as_ref().map(labels)
+}
+
+fn of_service(workload: &Workload, namespace: &str, spec: ServiceSpec) -> Result<Aim, Fault> {
+    let ports = spec.ports.unwrap_or_default();
+    let found = ports.iter().find(|port| match &workload.port {
+        Port::Number(number) => port.port == i32::from(*number),
+        Port::Name(name) => port.name.as_ref() == Some(name),
+    });
+    let missing = || {
+        let known: Vec<String> = ports.iter().map(shown).collect();
+        Fault::new(What::PortMissing, workload.to_string(), known.join(", "))
+    };
+    if spec.type_.as_deref() == Some("ExternalName") {
+        // Only its name means anything in a cluster; a port need not be listed.
+        let number = found.and_then(|port| u16::try_from(port.port).ok());
+        let port = number.or(number_of(&workload.port)).ok_or_else(missing)?;
+        return at(&spec.external_name.unwrap_or_default(), port, workload);
+    }
+    let port = found.ok_or_else(missing)?;
+    if workload.proxy {
+        let number = u16::try_from(port.port).map_err(|_| missing())?;
+        return match spec.cluster_ip.filter(|ip| !ip.is_empty() && ip != "None") {
+            Some(ip) => at(&ip, number, workload),
+            // Of a headless service the name means its pods.
+            None => at(&cluster_name(workload, namespace), target_number(port).unwrap_or(number), workload),
+        };
+    }
+    let Some(selector) = spec.selector.filter(|selector| !selector.is_empty()) else {
+        return Ok(Aim::Endpoints(port.name.clone()));
+    };
+    let labels: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    Ok(Aim::Pods(Selection { pods: Pods::Labels(labels.join(",")), port: target_port(port, workload)? }))
+}
+
+/// Where a service leads that may not be read: its name is known, and its port where that is a number.
+pub(super) fn by_name(workload: &Workload, namespace: &str) -> Option<Aim> {
+    let port = number_of(&workload.port).filter(|_| workload.proxy)?;
+    at(&cluster_name(workload, namespace), port, workload).ok()
+}
+
+/// The service's name in the cluster's DNS.
+fn cluster_name(workload: &Workload, namespace: &str) -> String {
+    format!("{}.{namespace}.svc", workload.name)
+}
+
+fn number_of(port: &Port) -> Option<u16> {
+    match port {
+        Port::Number(number) => Some(*number),
+        Port::Name(_) => None,
+    }
+}
+
+fn target_number(port: &ServicePort) -> Option<u16> {
+    match port.target_port {
+        Some(IntOrString::Int(number)) => u16::try_from(number).ok().filter(|number| *number != 0),
+        Some(IntOrString::String(_)) | None => None,
+    }
+}
+
+fn at(host: &str, port: u16, workload: &Workload) -> Result<Aim, Fault> {
+    address(host, port).map(Aim::Address).ok_or_else(|| Fault::new(What::NoSelector, workload.to_string(), host))
+}
+
+/// A host as the cluster's objects write it: IPv6 without brackets.
+pub(super) fn address(host: &str, port: u16) -> Option<Address> {
+    let host = host.parse().map(Host::V6).ok().or_else(|| host.parse().ok())?;
+    Some(Address { host, port })
+}
+
+/// `http (80)`, or `80` for a port without a name.
+fn shown(port: &ServicePort) -> String {
+    let number = port.port;
+    port.name.as_ref().map_or_else(|| number.to_string(), |name| format!("{name} ({number})"))
+}
+
+/// The port in the pods; absent, it is that of the service (`ServicePort` in `core/v1`).
+fn target_port(port: &ServicePort, workload: &Workload) -> Result<Port, Fault> {
+    let number = |number: i32| u16::try_from(number).ok().filter(|number| *number != 0).map(Port::Number);
+    let found = match &port.target_port {
+        Some(IntOrString::String(name)) => Some(Port::Name(name.clone())),
+        // 0 stands for an absent one.
+        Some(IntOrString::Int(0)) | None => number(port.port),
+        Some(IntOrString::Int(target)) => number(*target),
+    };
+    found.ok_or_else(|| Fault::new(What::PortMissing, workload.to_string(), shown(port)))
+}
+
+/// Something in an object's spec.
+fn part<T: serde::de::DeserializeOwned>(object: &DynamicObject, path: &[&str]) -> Option<T> {
+    let spec = object.data.get("spec")?;
+    let value = path.iter().try_fold(spec, |value, key| value.get(key))?;
+    serde_json::from_value(value.clone()).ok()
+}
+
+/// A label selector as a query has it (`k8s.io/apimachinery/pkg/apis/meta/v1/helpers.go`).
+fn labels(selector: &LabelSelector) -> String {
+    let equal = selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
+    let more = selector.match_expressions.iter().flatten().map(|wanted| {
+        let (key, values) = (&wanted.key, wanted.values.as_deref().unwrap_or_default().join(","));
+        match wanted.operator.as_str() {
+            "In" => format!("{key} in ({values})"),
+            "NotIn" => format!("{key} notin ({values})"),
+            "DoesNotExist" => format!("!{key}"),
+            _ => key.clone(),
+        }
+    });
+    equal.chain(more).collect::<Vec<_>>().join(",")
+}
+
+/// A port's number in a pod; a name is looked up in its containers.
+///
+/// # Errors
+/// The names that it has, where that one is not among them.
+pub(super) fn port_in(pod: &Pod, port: &Port) -> Result<u16, Vec<String>> {
+    let name = match port {
+        Port::Number(number) => return Ok(*number),
+        Port::Name(name) => name,
+    };
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let ports: Vec<_> = containers.flat_map(|container| container.ports.iter().flatten()).collect();
+    let is_tcp = |protocol: &Option<String>| protocol.as_deref().is_none_or(|protocol| protocol == "TCP");
+    let found = ports.iter().find(|port| port.name.as_ref() == Some(name) && is_tcp(&port.protocol));
+    let number = found.and_then(|port| u16::try_from(port.container_port).ok());
+    number.ok_or_else(|| ports.iter().filter_map(|port| port.name.clone()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(spec: &Value) -> DynamicObject {
+        serde_json::from_value(json!({ "metadata": { "name": "web" }, "spec": spec })).unwrap()
+    }
+
+    fn aim(workload: &Workload, spec: &Value) -> Result<Aim, Fault> {
+        of(workload, "team", &object(spec))
+    }
+
+    fn selection(workload: &str, spec: &Value) -> Result<(String, String), Fault> {
+        let Aim::Pods(found) = aim(&workload.parse().unwrap(), spec)? else { panic!("to pods") };
+        let Pods::Labels(labels) = found.pods else { panic!("by labels") };
+        Ok((labels, found.port.to_string()))
+    }
+
+    fn some(labels: &str, port: &str) -> (String, String) {
+        (labels.to_owned(), port.to_owned())
+    }
+
+    #[test]
+    fn selectors_become_queries() {
+        let spec = json!({ "selector": {
+            "matchLabels": { "app": "web", "tier": "front" },
+            "matchExpressions": [
+                { "key": "track", "operator": "In", "values": ["a", "b"] },
+                { "key": "zone", "operator": "NotIn", "values": ["x"] },
+                { "key": "old", "operator": "DoesNotExist" },
+                { "key": "live", "operator": "Exists" },
+            ],
+        } });
+        let wanted = "app=web,tier=front,track in (a,b),zone notin (x),!old,live";
+        assert_eq!(selection("deployment/web:8080", &spec).unwrap(), some(wanted, "8080"));
+        let table = json!({ "selector": { "app": "web", "tier": "front" } });
+        assert_eq!(selection("replicationcontroller/web:http", &table).unwrap(), some("app=web,tier=front", "http"));
+        let text = json!({ "selector": "app=web" });
+        assert_eq!(selection("thing.example/web:http", &text).unwrap(), some("app=web", "http"));
+        let none = selection("job/web:http", &json!({})).unwrap_err();
+        assert_eq!((none.what, none.thing.as_str()), (What::NoSelector, "job/web:http"));
+    }
+
+    #[test]
+    fn service_ports_lead_to_target_ports() {
+        let spec = json!({ "selector": { "app": "web" }, "ports": [
+            { "name": "http", "port": 80, "targetPort": "web" },
+            { "name": "admin", "port": 81, "targetPort": 9090 },
+            { "name": "same", "port": 82 },
+        ] });
+        for (port, target) in [("80", "web"), ("http", "web"), ("admin", "9090"), ("81", "9090"), ("same", "82")] {
+            assert_eq!(selection(&format!("service/web:{port}"), &spec).unwrap(), some("app=web", target), "{port}");
+        }
+        for port in ["9090", "web"] {
+            let fault = selection(&format!("service/web:{port}"), &spec).unwrap_err();
+            assert_eq!(fault.what, What::PortMissing);
+            assert_eq!(fault.detail, "http (80), admin (81), same (82)");
+        }
+    }
+
+    #[test]
+    fn what_has_no_pods_is_an_address() {
+        let address = |workload: &Workload, spec: &Value| match aim(workload, spec) {
+            Ok(Aim::Address(address)) => address.to_string(),
+            other => panic!("{other:?}"),
+        };
+        let external = json!({ "type": "ExternalName", "externalName": "db.corp.example" });
+        assert_eq!(address(&"service/db:5432".parse().unwrap(), &external), "db.corp.example:5432");
+        let fault = aim(&"service/db:sql".parse().unwrap(), &external).unwrap_err();
+        assert_eq!(fault.what, What::PortMissing, "a name needs a list of ports");
+
+        let bare = json!({ "clusterIP": "10.96.0.7", "ports": [{ "name": "sql", "port": 5432 }] });
+        let found = aim(&"service/db:5432".parse().unwrap(), &bare).unwrap();
+        assert_eq!(found, Aim::Endpoints(Some("sql".to_owned())));
+
+        let proxied = |port: &str| Workload { proxy: true, ..format!("service/web:{port}").parse().unwrap() };
+        let spec = |ip: &str| {
+            let ports = json!([{ "name": "www", "port": 80, "targetPort": 8080 }]);
+            json!({ "selector": { "app": "web" }, "clusterIP": ip, "ports": ports })
+        };
+        assert_eq!(address(&proxied("www"), &spec("10.96.0.7")), "10.96.0.7:80");
+        assert_eq!(address(&proxied("www"), &spec("fd00::7")), "[fd00::7]:80");
+        assert_eq!(address(&proxied("80"), &spec("None")), "web.team.svc:8080");
+        let Some(Aim::Address(named)) = by_name(&proxied("80"), "team") else { panic!("no address") };
+        assert_eq!(named.to_string(), "web.team.svc:80");
+        assert_eq!(by_name(&proxied("www"), "team"), None);
+        assert_eq!(by_name(&"service/web:80".parse().unwrap(), "team"), None);
+    }
+
+    #[test]
+    fn named_ports_are_each_pods_own() {
+        let pod = |number: u16| -> Pod {
+            serde_json::from_value(json!({ "spec": { "containers": [
+                { "name": "side", "ports": [{ "containerPort": 53, "name": "dns", "protocol": "UDP" }] },
+                { "name": "main", "ports": [{ "containerPort": number, "name": "http" }] },
+            ] } }))
+            .unwrap()
+        };
+        let http = Port::Name("http".into());
+        assert_eq!((port_in(&pod(8080), &http), port_in(&pod(8081), &http)), (Ok(8080), Ok(8081)));
+        assert_eq!(port_in(&pod(8080), &Port::Number(7)), Ok(7), "a number needs no declaration");
+        let known = vec!["dns".to_owned(), "http".to_owned()];
+        assert_eq!(port_in(&pod(1), &Port::Name("dns".into())), Err(known));
+    }
+}

@@ -1,0 +1,136 @@
+//! Opening forwards: which are there already, where they listen, through what.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::Model;
+use super::effect::Effect;
+use super::event::Epoch;
+use super::focus::Pane;
+use super::forward::{Forward, ForwardId, ForwardSpec, ForwardState, Via};
+use super::log::{Grade, Happening};
+use super::proxy::{Phase, PodKey, ProxyPod};
+use super::target::Target;
+use super::workload::Where;
+
+/// Loopback in both families: nothing beyond this machine unless somebody asks.
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
+/// What the local port of a target's forward is remembered by: the target's name, with the port where that is not the
+/// first of several.
+pub fn port_name(target: &Target, address: &Where) -> String {
+    match (target.address.workload(), address.workload()) {
+        (Some(all), Some(one)) if all.more.contains(&one.port) => format!("{}:{}", target.name, one.port),
+        _ => target.name.clone(),
+    }
+}
+
+impl Model {
+    /// Opens a forward to each port of a target, through a pod of its own which is asked for where there is none.
+    pub(super) fn open_forward(&mut self, target: &Target, out: &mut Vec<Effect>) {
+        let all = target.address.singles();
+        for address in &all {
+            self.open_forward_to(target, address, all.len() > 1, out);
+        }
+    }
+
+    fn open_forward_to(&mut self, target: &Target, address: &Where, several: bool, out: &mut Vec<Effect>) {
+        let same = |forward: &&Forward| !several || forward.spec.address == *address;
+        let open = self.forwards_of(&target.name).filter(same).find(|forward| forward.state != ForwardState::Failed);
+        if let Some(forward) = open {
+            let (id, local, broken) = (forward.spec.id, forward.local(), forward.state == ForwardState::Broken);
+            if broken && target.address.workload().is_some() {
+                self.restart_forward(id, None, out);
+            } else if broken {
+                self.want_pod(id);
+                self.settle_forwards(&target.cluster, out);
+            } else {
+                self.note(Grade::Info, Happening::AlreadyForwarded, &target.name, local);
+            }
+            self.show_forward(id);
+            return;
+        }
+        if !self.need_for(target, out) {
+            return;
+        }
+        let failed: Vec<ForwardId> =
+            self.forwards_of(&target.name).filter(same).map(|forward| forward.spec.id).collect();
+        for id in failed {
+            self.forwards.remove(&id);
+        }
+        let name = port_name(target, address);
+        let remembered = self.ports.get(&name).copied().unwrap_or(0);
+        // The local port that the target names is for the first of several.
+        let any_port = target.local_port == 0 || name != target.name;
+        let port = if any_port { remembered } else { target.local_port };
+        let id = self.listen(target, address, (port, any_port), None, out);
+        self.want_pod(id);
+        self.settle_forwards(&target.cluster, out);
+    }
+
+    /// Opens one more forward to a target, through a given pod.
+    pub(super) fn open_forward_via(&mut self, target: &Target, pod: &PodKey, out: &mut Vec<Effect>) {
+        let through = |forward: &&Forward| forward.via.as_ref().is_some_and(|via| via.pod == *pod);
+        let taken = self.forwards.values().any(|forward| {
+            forward.state != ForwardState::Failed
+                && (forward.spec.port == target.local_port
+                    || forward.bound.iter().any(|local| local.port() == target.local_port))
+        });
+        let open = self.forwards_of(&target.name).find(through).map(|forward| (forward.spec.id, forward.local()));
+        if let Some((id, local)) = open {
+            self.note(Grade::Info, Happening::AlreadyForwarded, &target.name, local);
+            self.show_forward(id);
+            return;
+        }
+        if target.address.workload().is_some() {
+            // Where a relay would be sent is not known yet; the forward finds out, and finds this pod then.
+            return self.open_forward(target, out);
+        }
+        let port = if taken { 0 } else { target.local_port };
+        let via = self.pods.get(pod).filter(|pod| pod.phase == Phase::Ready).map(ProxyPod::via);
+        let waits = via.is_none();
+        let id = self.listen(target, &target.address, (port, port == 0), via, out);
+        if waits {
+            self.want_pod(id);
+            self.settle_forwards(&target.cluster, out);
+        }
+    }
+
+    fn listen(
+        &mut self,
+        target: &Target,
+        address: &Where,
+        (port, any_port): (u16, bool),
+        via: Option<Via>,
+        out: &mut Vec<Effect>,
+    ) -> ForwardId {
+        let spec = ForwardSpec {
+            id: ForwardId(self.count()),
+            epoch: Epoch(self.count()),
+            target: target.name.clone(),
+            place: self.place_of(target),
+            address: address.clone(),
+            tunnel: self.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
+            bind: LOOPBACK.to_vec(),
+            port,
+            any_port,
+        };
+        let id = spec.id;
+        let mut forward = Forward::opening(spec.clone(), self.now);
+        let via = via.map(|via| forward.relayed(via));
+        forward.via.clone_from(&via);
+        self.forwards.insert(id, forward);
+        self.unarranged = true;
+        let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));
+        self.audit("open-forward", &spec.target, place, None, out);
+        out.push(Effect::OpenForward { spec, via });
+        id
+    }
+
+    /// Selects a forward's row, as soon as there is one.
+    fn show_forward(&mut self, id: ForwardId) {
+        if let Some(row) = self.forward_list.order.iter().position(|other| *other == id) {
+            self.forward_list.select(row);
+            self.focus.pane = Pane::Forwards;
+        }
+    }
+}

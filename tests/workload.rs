@@ -1,0 +1,441 @@
+//! Workload targets against a real cluster: every kind, every port, and what happens when pods go.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+mod common;
+#[path = "workload/program.rs"]
+mod program;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use brow_tui::model::fault::{Remedy, What};
+use brow_tui::model::forward::ForwardState;
+use brow_tui::model::settings::Language;
+use brow_tui::text::Text;
+use common::kube::{Namespace, kubeconfig, kubectl, until};
+use program::{Program, ask};
+
+/// Answers with the pod's name on a port called `http`.
+fn containers(port: u16) -> String {
+    let script = format!(
+        "mkdir -p /tmp/w && hostname > /tmp/w/index.html && touch /tmp/ready && exec httpd -f -p {port} -h /tmp/w"
+    );
+    format!(
+        "terminationGracePeriodSeconds: 1, automountServiceAccountToken: false, containers: [{{ name: web, \
+         image: 'docker.io/library/busybox:latest', imagePullPolicy: IfNotPresent, \
+         command: [sh, -c, '{script}'], ports: [{{ name: http, containerPort: {port} }}], \
+         readinessProbe: {{ exec: {{ command: [test, -e, /tmp/ready] }}, periodSeconds: 1 }} }}]"
+    )
+}
+
+fn template(app: &str, port: u16) -> String {
+    format!("{{ metadata: {{ labels: {{ app: {app} }} }}, spec: {{ {} }} }}", containers(port))
+}
+
+fn workload(kind: &str, name: &str, more: &str) -> String {
+    format!(
+        "---\napiVersion: apps/v1\nkind: {kind}\nmetadata: {{ name: {name} }}\nspec:\n  {more}\n  \
+         selector: {{ matchLabels: {{ app: {name} }} }}\n  template: {}\n",
+        template(name, 8080)
+    )
+}
+
+fn pod(name: &str, app: &str, port: u16) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: Pod\nmetadata: {{ name: {name}, labels: {{ app: {app} }} }}\nspec: {{ {} }}\n",
+        containers(port)
+    )
+}
+
+fn service(name: &str, spec: &str) -> String {
+    format!("---\napiVersion: v1\nkind: Service\nmetadata: {{ name: {name} }}\nspec: {{ {spec} }}\n")
+}
+
+fn apply(namespace: &Namespace, manifest: &str) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), manifest).unwrap();
+    kubectl(&["-n", &namespace.0, "apply", "-f", file.path().to_str().unwrap()]);
+}
+
+fn targets(context: &str, namespace: &str, workloads: &[(&str, &str)]) -> String {
+    let target = |(name, workload): &(&str, &str)| {
+        format!(
+            "[[target]]\nname = \"{name}\"\ncluster = \"{context}\"\nnamespace = \"{namespace}\"\n\
+             workload = \"{workload}\"\n"
+        )
+    };
+    workloads.iter().map(target).collect()
+}
+
+fn start(kubeconfig: &Path, namespace: &Namespace, workloads: &[(&str, &str)]) -> Program {
+    Program::start(&targets("brow-admin", &namespace.0, workloads), kubeconfig)
+}
+
+fn rolled_out(namespace: &Namespace, what: &str) {
+    kubectl(&["-n", &namespace.0, "rollout", "status", what, "--timeout=120s"]);
+}
+
+fn ready(namespace: &Namespace, pod: &str) {
+    kubectl(&["-n", &namespace.0, "wait", "--for=condition=Ready", "--timeout=120s", pod]);
+}
+
+/// How many connections there were, the pods that answered, and what failed.
+type Borne = (u64, BTreeSet<String>, Vec<String>);
+
+/// Clients that connect, ask and connect again, one right after the other.
+struct Load {
+    stop: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<Borne>>,
+}
+
+impl Load {
+    fn on(address: SocketAddr) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let client = || {
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || {
+                let (mut asked, mut names, mut failures) = (0, BTreeSet::new(), Vec::new());
+                while !stop.load(Ordering::Relaxed) {
+                    asked += 1;
+                    match ask(address) {
+                        Ok(name) => drop(names.insert(name)),
+                        Err(error) => failures.push(error.to_string()),
+                    }
+                }
+                (asked, names, failures)
+            })
+        };
+        let clients = (0..4).map(|_| client()).collect();
+        Self { stop, clients }
+    }
+
+    /// Ends it.
+    fn end(self) -> Borne {
+        self.stop.store(true, Ordering::Relaxed);
+        let (mut asked, mut names, mut failures) = (0, BTreeSet::new(), Vec::new());
+        for client in self.clients {
+            let (count, pods, failed) = client.join().unwrap();
+            asked += count;
+            names.extend(pods);
+            failures.extend(failed);
+        }
+        (asked, names, failures)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_leads_to_its_pods() {
+    let Some(config) = kubeconfig("every_kind_leads_to_its_pods") else { return };
+    let namespace = Namespace::new("kinds");
+    let job = format!(
+        "---\napiVersion: batch/v1\nkind: Job\nmetadata: {{ name: job }}\nspec:\n  template: {{ spec: {{ \
+         restartPolicy: Never, {} }} }}\n",
+        containers(8080)
+    );
+    let manifest = [
+        workload("Deployment", "web", "replicas: 1"),
+        workload("StatefulSet", "db", "replicas: 1\n  serviceName: db"),
+        workload("DaemonSet", "agent", ""),
+        job,
+        pod("alone", "alone", 8080),
+        service("web", "selector: { app: web }, ports: [{ name: www, port: 80, targetPort: http }]"),
+        service("plain", "selector: { app: web }, ports: [{ name: www, port: 80, targetPort: 8080 }]"),
+        service("headless", "clusterIP: None, selector: { app: db }, ports: [{ name: www, port: 8080 }]"),
+    ];
+    apply(&namespace, &manifest.concat());
+    for what in ["deployment/web", "statefulset/db", "daemonset/agent"] {
+        rolled_out(&namespace, what);
+    }
+    ready(&namespace, "pod/alone");
+    until("the job runs", || {
+        let pods = kubectl(&["-n", &namespace.0, "get", "pods", "-l", "job-name=job", "-o", "wide"]);
+        pods.contains("1/1")
+    });
+    let set = kubectl(&["-n", &namespace.0, "get", "rs", "-o", "jsonpath={.items[0].metadata.name}"]);
+    let set = format!("rs/{set}:http");
+    let cases = [
+        ("service-name", "service/web:www", "web-"),
+        ("service-number", "svc/web:80", "web-"),
+        ("service-target-number", "service/plain:www", "web-"),
+        ("headless", "service/headless:8080", "db-0"),
+        ("deployment", "deployment/web:http", "web-"),
+        ("deployment-number", "deploy/web:8080", "web-"),
+        ("statefulset", "statefulset/db:http", "db-0"),
+        ("daemonset", "daemonset/agent:http", "agent-"),
+        ("replicaset", &set, "web-"),
+        ("job", "job/job:http", "job-"),
+        ("pod", "pod/alone:http", "alone"),
+        ("selector", "selector/app in (alone,none):8080", "alone"),
+    ];
+    let mut workloads: Vec<(&str, &str)> = cases.iter().map(|(name, workload, _)| (*name, *workload)).collect();
+    workloads.push(("several", "deployment/web:http,8080"));
+    let program = start(&config, &namespace, &workloads);
+    for (name, workload, pod) in cases {
+        let address = program.open(name);
+        let answer = ask(address).unwrap_or_else(|error| panic!("{workload}: {error}"));
+        assert!(answer.starts_with(pod), "{workload} led to {answer}");
+        assert_eq!(program.failed(name), 0);
+    }
+    program.open("several");
+    until("both ports are forwarded", || {
+        let all = program.forwards("several");
+        all.len() == 2 && all.iter().all(|forward| forward.state == ForwardState::Live)
+    });
+    for forward in program.forwards("several") {
+        assert!(ask(forward.bound[0]).unwrap().starts_with("web-"));
+    }
+    let made = kubectl(&["-n", &namespace.0, "get", "pods", "-l", "app.kubernetes.io/managed-by=brow-tui"]);
+    assert_eq!(made, "", "no proxy pod was made");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_named_port_is_each_pods_own() {
+    let Some(config) = kubeconfig("a_named_port_is_each_pods_own") else { return };
+    let namespace = Namespace::new("ports");
+    let mixed = "selector: { app: mixed }, ports: [{ name: www, port: 80, targetPort: http }]";
+    apply(&namespace, &[pod("one", "mixed", 8081), pod("two", "mixed", 8082), service("mixed", mixed)].concat());
+    ready(&namespace, "pod/one");
+    ready(&namespace, "pod/two");
+    let program = start(&config, &namespace, &[("mixed", "service/mixed:www")]);
+    let address = program.open("mixed");
+    let first = ask(address).unwrap();
+    let port = |pod: &str| if pod == "one" { 8081 } else { 8082 };
+    let through = program.wait_for("mixed", "live", |forward| forward.state == ForwardState::Live).via.unwrap();
+    assert_eq!((through.pod.name.as_str(), through.port), (first.as_str(), port(&first)));
+    kubectl(&["-n", &namespace.0, "delete", "pod", &first, "--wait=false"]);
+    let moved =
+        program.wait_for("mixed", "moved", |forward| forward.via.as_ref().is_some_and(|via| via.pod.name != first));
+    let second = ask(address).unwrap();
+    assert_ne!(first, second);
+    assert_eq!(moved.via.unwrap().port, port(&second));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollout_refuses_nobody() {
+    let Some(config) = kubeconfig("a_rollout_refuses_nobody") else { return };
+    let namespace = Namespace::new("rollout");
+    let strategy = "replicas: 2\n  strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } }";
+    let svc = service("web", "selector: { app: web }, ports: [{ name: www, port: 80, targetPort: http }]");
+    apply(&namespace, &[workload("Deployment", "web", strategy), svc].concat());
+    rolled_out(&namespace, "deployment/web");
+    let before: BTreeSet<String> = namespace.pods().into_iter().collect();
+    let program = start(&config, &namespace, &[("web", "service/web:www")]);
+    let load = Load::on(program.open("web"));
+    kubectl(&["-n", &namespace.0, "rollout", "restart", "deployment/web"]);
+    rolled_out(&namespace, "deployment/web");
+    until("the old pods are gone", || namespace.pods().iter().all(|pod| !before.contains(pod)));
+    let (asked, names, failures) = load.end();
+    assert_eq!(failures, Vec::<String>::new(), "of {asked} connections");
+    assert!(names.iter().any(|name| before.contains(name)), "{names:?} were {before:?}");
+    assert!(names.iter().any(|name| !before.contains(name)), "{names:?} were {before:?}");
+    assert_eq!(program.failed("web"), 0);
+    eprintln!("rollout: {asked} connections, none refused, answered by {}", names.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_pod_is_left_within_a_second() {
+    let Some(config) = kubeconfig("a_deleted_pod_is_left_within_a_second") else { return };
+    let namespace = Namespace::new("deleted");
+    apply(&namespace, &workload("Deployment", "web", "replicas: 3"));
+    rolled_out(&namespace, "deployment/web");
+    let program = start(&config, &namespace, &[("web", "deployment/web:http")]);
+    let load = Load::on(program.open("web"));
+    for _ in 0..2 {
+        let forward = program.wait_for("web", "live", |forward| forward.state == ForwardState::Live);
+        let through = forward.via.unwrap().pod.name;
+        kubectl(&["-n", &namespace.0, "delete", "pod", &through, "--wait=false"]);
+        let deleted = Instant::now();
+        program.wait_for("web", "moved", |forward| forward.via.as_ref().is_some_and(|via| via.pod.name != through));
+        assert!(deleted.elapsed() < Duration::from_secs(1), "{:?}", deleted.elapsed());
+        rolled_out(&namespace, "deployment/web");
+    }
+    let (asked, names, failures) = load.end();
+    assert_eq!(failures, Vec::<String>::new(), "of {asked} connections");
+    assert!(names.len() >= 3, "{names:?}");
+    assert_eq!(program.failed("web"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_that_is_not_ready_or_refuses_is_left() {
+    let Some(config) = kubeconfig("a_pod_that_is_not_ready_or_refuses_is_left") else { return };
+    let namespace = Namespace::new("unready");
+    apply(&namespace, &[pod("one", "web", 8080), pod("two", "web", 8080)].concat());
+    ready(&namespace, "pod/one");
+    ready(&namespace, "pod/two");
+    let program = start(&config, &namespace, &[("web", "selector/app=web:8080")]);
+    let address = program.open("web");
+    let first = ask(address).unwrap();
+    kubectl(&["-n", &namespace.0, "exec", &first, "--", "rm", "/tmp/ready"]);
+    program.wait_for("web", "moved", |forward| forward.via.as_ref().is_some_and(|via| via.pod.name != first));
+    let second = ask(address).unwrap();
+    assert_ne!(first, second);
+    // Of two that are ready, the one whose server is not there is passed over without a word.
+    kubectl(&["-n", &namespace.0, "exec", &first, "--", "touch", "/tmp/ready"]);
+    ready(&namespace, &format!("pod/{first}"));
+    program
+        .wait_for("web", "both ready", |forward| forward.backends.iter().filter(|backend| backend.ready).count() == 2);
+    let deaf = pod("deaf", "web", 8080).replace("exec httpd -f -p 8080 -h /tmp/w", "exec sleep 600");
+    apply(&namespace, &deaf);
+    ready(&namespace, "pod/deaf");
+    kubectl(&["-n", &namespace.0, "delete", "pod", &second, "--wait=false"]);
+    let moved =
+        program.wait_for("web", "moved", |forward| forward.via.as_ref().is_some_and(|via| via.pod.name != second));
+    assert_eq!(moved.via.unwrap().pod.name, "deaf", "the newest that is ready");
+    for _ in 0..3 {
+        assert_eq!(ask(address).unwrap(), first);
+    }
+    assert_eq!(program.failed("web"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_there_is_said_with_what_is_near() {
+    let Some(config) = kubeconfig("what_is_not_there_is_said_with_what_is_near") else { return };
+    let namespace = Namespace::new("missing");
+    let svc = "selector: { app: web }, ports: [{ name: www, port: 80, targetPort: http }]";
+    apply(&namespace, &[pod("web-one", "web", 8080), service("web", svc), service("payments", svc)].concat());
+    ready(&namespace, "pod/web-one");
+    let workloads = [
+        ("service", "service/webb:www"),
+        ("pod", "pod/web-on:8080"),
+        ("service-port", "service/web:http"),
+        ("pod-port", "pod/web-one:www"),
+        ("deployment", "deployment/web:http"),
+        ("later", "service/later:www"),
+    ];
+    let program = start(&config, &namespace, &workloads);
+    let text = Text::new(Language::En);
+    let words = |target: &str| {
+        let words = text.fault(&program.refused(target));
+        format!("{} | {}", words.what, words.detail)
+    };
+    let place = format!("(brow-admin/{})", namespace.0);
+    assert_eq!(words("service"), format!("There is no service/webb {place} | near to it: web"));
+    assert_eq!(words("pod"), format!("There is no pod/web-on {place} | near to it: web-one"));
+    assert_eq!(words("service-port"), "service/web:http: there is no such port | it has: www (80)");
+    assert_eq!(words("pod-port"), "pod/web-one:www: there is no such port | it has: http");
+    assert_eq!(words("deployment"), format!("There is no deployment/web {place} | "));
+    assert!(words("later").starts_with("There is no service/later"));
+    // Once it is there it is used.
+    apply(&namespace, &service("later", svc));
+    program.wait_for("later", "live", |forward| forward.state == ForwardState::Live);
+    assert_eq!(ask(program.open("later")).unwrap(), "web-one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_wait_for_a_first_pod_for_as_long_as_they_are_told() {
+    let Some(config) = kubeconfig("connections_wait_for_a_first_pod_for_as_long_as_they_are_told") else { return };
+    let namespace = Namespace::new("wait");
+    let broken = workload("Deployment", "broken", "replicas: 1").replace("library/busybox:latest", "library/none:1");
+    apply(&namespace, &[workload("Deployment", "web", "replicas: 0"), broken].concat());
+    let list = [("web", "deployment/web:http"), ("broken", "deployment/broken:http\"\nwait = \"3s")];
+    let program = start(&config, &namespace, &list);
+    program.press("web", brow_tui::model::action::Command::Forward);
+    let address = program.wait_for("web", "waiting", |forward| forward.state == ForwardState::Waiting).bound[0];
+    let early = std::thread::spawn(move || ask(address));
+    kubectl(&["-n", &namespace.0, "scale", "deployment/web", "--replicas=1"]);
+    assert!(early.join().unwrap().unwrap().starts_with("web-"));
+    assert_eq!(program.failed("web"), 0);
+
+    until("the image is not there", || {
+        let pods = kubectl(&["-n", &namespace.0, "get", "pods", "-l", "app=broken"]);
+        pods.contains("ErrImagePull") || pods.contains("ImagePullBackOff")
+    });
+    let fault = program.refused("broken");
+    assert_eq!((fault.what, fault.thing.as_str()), (What::NoPodRuns, "deployment/broken:http"));
+    assert!(fault.detail.contains("Pull"), "{}", fault.detail);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_without_pods_are_reached_through_a_proxy_pod() {
+    let Some(config) = kubeconfig("services_without_pods_are_reached_through_a_proxy_pod") else { return };
+    let namespace = Namespace::new("bare");
+    // Where the test cluster's private network has its web server.
+    let vpc = "10.99.0.10";
+    let endpoints = format!(
+        "---\napiVersion: v1\nkind: Endpoints\nmetadata: {{ name: bare }}\nsubsets: [{{ addresses: [{{ ip: {vpc} }}], \
+         ports: [{{ name: www, port: 8080 }}] }}]\n"
+    );
+    let manifest = [
+        service("bare", "ports: [{ name: www, port: 80 }]"),
+        endpoints,
+        service("external", &format!("type: ExternalName, externalName: '{vpc}'")),
+        service("nobody", "ports: [{ name: www, port: 80 }]"),
+        service("balanced", "selector: { app: web }, ports: [{ name: www, port: 80, targetPort: 8080 }]"),
+    ];
+    apply(&namespace, &manifest.concat());
+    let list = [
+        ("bare", "service/bare:www"),
+        ("external", "service/external:8080"),
+        ("external-name", "service/external:www"),
+        ("nobody", "service/nobody:80\"\nwait = \"1s"),
+        ("balanced", "service/balanced:www\"\nvia = \"proxy"),
+    ];
+    let program = start(&config, &namespace, &list);
+    for target in ["bare", "external"] {
+        let address = program.open(target);
+        let answer = ask(address).unwrap_or_else(|error| panic!("{target}: {error}"));
+        assert!(!answer.is_empty());
+        let forward = program.forward(target).unwrap();
+        assert_eq!(forward.relay.map(|relay| relay.to_string()), Some(format!("{vpc}:8080")), "{target}");
+        assert_eq!(program.failed(target), 0);
+    }
+    let made = kubectl(&["-n", &namespace.0, "get", "pods", "-o", "yaml"]);
+    assert_eq!(made.matches("kind: Pod").count(), 2, "a proxy pod each");
+    assert!(!made.contains(vpc), "the address is nowhere in them");
+    assert_eq!(program.refused("external-name").what, What::PortMissing);
+    assert_eq!(program.refused("nobody").detail, "it has no endpoints");
+    // By its cluster IP, which nothing answers for in the test cluster: that has no kube-proxy.
+    let ip = kubectl(&["-n", &namespace.0, "get", "svc", "balanced", "-o", "jsonpath={.spec.clusterIP}"]);
+    program.open("balanced");
+    let via = program.forward("balanced").unwrap().via.unwrap();
+    assert!(via.pod.name.starts_with("brow-balanced-"), "{}", via.pod.name);
+    assert_eq!(via.to.map(|to| to.to_string()), Some(format!("{ip}:80")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kind_that_the_cluster_lacks_says_what_brings_it() {
+    let Some(config) = kubeconfig("a_kind_that_the_cluster_lacks_says_what_brings_it") else { return };
+    let list = [
+        ("kruise", "broadcastjob.apps.kruise.io/web:http"),
+        ("argo", "rollout.argoproj.io/web:http"),
+        ("unheard", "flying-carpet/web:http"),
+        ("no-pods", "configmap/web:http"),
+    ];
+    let program = Program::start(&targets("brow-admin", "brow-dev", &list), &config);
+    let text = Text::new(Language::En);
+    let words = |target: &str| text.fault(&program.refused(target));
+    let kruise = words("kruise");
+    assert_eq!(kruise.what, "broadcastjob.apps.kruise.io (brow-admin): the cluster knows no such kind");
+    assert!(kruise.detail.contains("broadcastjobs.apps.kruise.io is missing; OpenKruise brings it: helm"));
+    assert!(words("argo").detail.contains("rollouts.argoproj.io is missing; Argo Rollouts brings it: kubectl apply"));
+    assert!(words("unheard").detail.starts_with("near to it: "), "{}", words("unheard").detail);
+    assert!(words("no-pods").what.starts_with("There is no configmap/web"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_right_is_named_with_the_role_and_a_way_round() {
+    let Some(config) = kubeconfig("a_missing_right_is_named_with_the_role_and_a_way_round") else { return };
+    let list =
+        [("deployment", "deployment/web:http"), ("service", "service/web:http"), ("selector", "selector/app=web:http")];
+    let program = Program::start(&targets("brow-developer", "brow-dev", &list), &config);
+    let text = Text::new(Language::En);
+    for (target, resource, group) in [("deployment", "deployments", "apps"), ("service", "services", "")] {
+        let fault = program.refused(target);
+        assert_eq!(fault.what, What::Forbidden);
+        let Remedy::Grant(grant) = &fault.remedy else { panic!("{fault:?}") };
+        assert_eq!((grant.verb.as_str(), grant.namespace.as_deref()), ("list", Some("brow-dev")));
+        let words = text.fault(&fault);
+        assert!(words.what.contains(&format!("no right to list {resource}")), "{}", words.what);
+        assert!(words.remedy.contains("selector/app=web:8080"), "{}", words.remedy);
+        let role = text.to_copy(&fault);
+        assert!(role.contains(&format!("apiGroups: [\"{group}\"]\n    resources: [\"{resource}\"]")), "{role}");
+        assert!(role.contains("kind: Role\n") && role.contains("verbs: [\"list\", \"watch\"]"), "{role}");
+    }
+    // The way round.
+    assert!(ask(program.open("selector")).unwrap().starts_with("web-"));
+}
