@@ -4,7 +4,8 @@ use tui_input::Input;
 
 use super::Model;
 use super::action::{Action, Command};
-use super::dialog::{Field, scrolled_back};
+use super::answer::scrolled_back;
+use super::dialog::Field;
 use super::focus::{Pane, Strip};
 use super::list::{ClusterColumn, ForwardColumn, PodColumn, TargetColumn};
 

@@ -15,10 +15,21 @@ pub struct Fault {
     pub remedy: Remedy,
 }
 
-/// Kinds of fault, one sentence each in the text tables (`fault.<name>`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum What {
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $variant:ident,)+) => {
+        /// Kinds of fault, one sentence each in the text tables (`fault.<name>`).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum What { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl What {
+            /// Every kind, for tables that must name all.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+        }
+    };
+}
+
+kinds! {
     /// No kubeconfig where one was looked for.
     NoKubeconfig,
     /// A kubeconfig that cannot be read or parsed.
@@ -166,66 +177,4 @@ impl What {
     pub fn ends_an_edit(self) -> bool {
         matches!(self, Self::EditConflict | Self::NameTaken | Self::TtlTooLong)
     }
-
-    /// Every kind, for tables that must name all.
-    pub const ALL: [Self; 48] = {
-        use What::{
-            Admission, ApiProxy, ConfigBroken, ContainerConfig, ContextBroken, EditConflict, Evicted, FileUnreadable,
-            FileUnwritable, Forbidden, ImagePull, Invalid, KindMissing, KubeconfigBroken, ListenFailed, NameTaken,
-            NamespaceMissing, NoKubeconfig, NoPod, NoPodRuns, NoSelector, PluginFailed, PluginMissing, PodDeleted,
-            PodExpired, PodFailed, PodSecurity, PortInUse, PortMissing, PortPrivileged, Quota, Server, TargetMissing,
-            TargetRefused, TargetReset, TargetTimedOut, TargetUnreachable, TargetUnresolved, TimedOut, Tls, TtlTooLong,
-            Tunnel, Unauthorized, UnknownContext, Unreachable, Unschedulable, VariableBroken, WorkloadMissing,
-        };
-        [
-            NoKubeconfig,
-            KubeconfigBroken,
-            ContextBroken,
-            UnknownContext,
-            PluginFailed,
-            PluginMissing,
-            Unauthorized,
-            Forbidden,
-            Unreachable,
-            TimedOut,
-            Tls,
-            ApiProxy,
-            NamespaceMissing,
-            Quota,
-            PodSecurity,
-            Admission,
-            Invalid,
-            Server,
-            ImagePull,
-            ContainerConfig,
-            Unschedulable,
-            Evicted,
-            PodDeleted,
-            PodExpired,
-            PodFailed,
-            NoPod,
-            WorkloadMissing,
-            KindMissing,
-            NoSelector,
-            PortMissing,
-            NoPodRuns,
-            PortInUse,
-            PortPrivileged,
-            ListenFailed,
-            TargetRefused,
-            TargetTimedOut,
-            TargetUnresolved,
-            TargetUnreachable,
-            TargetReset,
-            Tunnel,
-            ConfigBroken,
-            VariableBroken,
-            FileUnreadable,
-            FileUnwritable,
-            EditConflict,
-            TtlTooLong,
-            TargetMissing,
-            NameTaken,
-        ]
-    };
 }

@@ -4,7 +4,9 @@
 
 pub mod action;
 pub mod address;
+mod answer;
 mod arrange;
+mod attach;
 mod audit;
 pub mod backend;
 mod browse;
@@ -17,10 +19,13 @@ mod filter;
 pub mod focus;
 mod form;
 pub mod forward;
+mod leave;
 mod leftovers;
 pub mod list;
 pub mod log;
 mod open;
+mod panes;
+mod pods;
 pub mod proxy;
 pub mod renamed;
 mod restart;

@@ -128,7 +128,7 @@ fn faults_name_their_thing_and_say_what_to_do() {
     for language in LANGUAGES {
         let text = Text::new(language);
         for what in What::ALL {
-            let said = text.fault(&Fault::new(what, "THING", " words "));
+            let said = text.fault(&Fault::new(*what, "THING", " words "));
             assert!(said.what.contains("THING") && !said.what.contains('{'), "{what:?}: {}", said.what);
             assert!(said.remedy.chars().count() > 5 && !said.remedy.contains('{'), "{what:?}: {}", said.remedy);
             assert!(said.detail.ends_with("words"), "{what:?}: {}", said.detail);

@@ -1,0 +1,215 @@
+//! Which pod each forward goes through: one that is ready, the next when it dies, one that is asked for.
+
+use super::Model;
+use super::effect::Effect;
+use super::fault::{Fault, What};
+use super::forward::{ForwardId, ForwardState, Via};
+use super::log::{Grade, Happening};
+use super::proxy::{PodKey, PodRequest, ProxyPod};
+
+impl Model {
+    /// Has a forward look for a pod; the pods of a workload are looked for by the forward's own watch.
+    pub(super) fn want_pod(&mut self, id: ForwardId) {
+        if let Some(forward) = self.forwards.get_mut(&id) {
+            let direct = forward.is_direct();
+            (forward.wants_pod, forward.waiting) = (!direct, direct);
+        }
+    }
+
+    /// Gives every forward of a cluster that has no pod one that is ready, or asks for one.
+    pub(super) fn settle_forwards(&mut self, cluster: &str, out: &mut Vec<Effect>) {
+        let without: Vec<ForwardId> = self
+            .forwards
+            .values()
+            .filter(|forward| forward.spec.place.cluster == cluster && forward.via.is_none())
+            .filter(|forward| !forward.is_direct())
+            .filter(|forward| forward.state != ForwardState::Failed)
+            .map(|forward| forward.spec.id)
+            .collect();
+        for id in without {
+            self.settle_forward(id, out);
+        }
+    }
+
+    fn settle_forward(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get(&id) else {
+            return;
+        };
+        let (spec, wants) = (forward.spec.clone(), forward.wants_pod);
+        if let Some(via) = self.ready_pod(&spec.place).map(ProxyPod::via) {
+            self.point(id, Some(via), false, None, out);
+            return;
+        }
+        let cluster = self.cluster(&spec.place.cluster);
+        let known = cluster.is_some_and(|cluster| cluster.knows(&spec.place.namespace));
+        let fault = cluster.and_then(|cluster| cluster.fault.clone());
+        let denied = cluster.and_then(|cluster| cluster.denied.get(&spec.place.namespace)).cloned();
+        if let Some(denied) = denied.filter(|_| wants) {
+            // A pod could be created perhaps, but nobody would learn that it is ready.
+            if let Some(forward) = self.forwards.get_mut(&id) {
+                forward.wants_pod = false;
+            }
+            self.point(id, None, false, Some(denied), out);
+            return;
+        }
+        if !known || self.pod_coming(&spec.place) {
+            if wants {
+                self.point(id, None, true, fault, out);
+            }
+            return;
+        }
+        if !wants {
+            return;
+        }
+        let target = self.targets.iter().find(|target| target.name == spec.target).cloned();
+        // Asked for once: a second refusal would be no wiser.
+        if let Some(forward) = self.forwards.get_mut(&id) {
+            forward.wants_pod = false;
+        }
+        let asked = if let Some(target) = target {
+            self.ask_pod(&target, None, out)
+        } else {
+            self.fail(Fault::new(What::TargetMissing, &spec.target, ""));
+            false
+        };
+        let fault = (!asked).then(|| Fault::new(What::NoPod, &spec.target, ""));
+        self.point(id, None, asked, fault, out);
+    }
+
+    /// Sends a forward's new connections through `via`; without it they wait, or fail with `fault`.
+    pub(super) fn point(
+        &mut self,
+        id: ForwardId,
+        via: Option<Via>,
+        waiting: bool,
+        fault: Option<Fault>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        self.unarranged = true;
+        let via = via.map(|via| forward.relayed(via));
+        if via.is_some() {
+            forward.wants_pod = false;
+            forward.fault = None;
+        } else {
+            forward.fault = fault;
+        }
+        let state = match (&via, waiting) {
+            (Some(_), _) => ForwardState::Live,
+            (None, true) => ForwardState::Waiting,
+            (None, false) => ForwardState::Broken,
+        };
+        if !forward.bound.is_empty() {
+            forward.state = state;
+        }
+        forward.waiting = waiting;
+        forward.via.clone_from(&via);
+        out.push(Effect::Point { id, via, waiting });
+    }
+
+    /// A pod is ready: forwards without one that match it go through it.
+    pub(super) fn serve(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
+        let Some(pod) = self.pods.get(key).filter(|pod| pod.owner == self.me) else {
+            return;
+        };
+        let via = pod.via();
+        let matching: Vec<ForwardId> = self
+            .forwards
+            .values()
+            .filter(|forward| forward.via.is_none() && forward.state != ForwardState::Failed)
+            .filter(|forward| forward.spec.place.label == pod.target_label && !forward.is_direct())
+            .filter(|forward| forward.spec.place.cluster == key.cluster)
+            .filter(|forward| forward.spec.place.namespace == key.namespace)
+            .map(|forward| forward.spec.id)
+            .collect();
+        for id in matching {
+            self.point(id, Some(via.clone()), false, None, out);
+        }
+    }
+
+    /// A pod on its way has something to say: forwards that wait for it show it.
+    pub(super) fn tell_waiting(&mut self, key: &PodKey, fault: Option<&Fault>) {
+        let Some(pod) = self.pods.get(key) else {
+            return;
+        };
+        for forward in self.forwards.values_mut() {
+            let place = &forward.spec.place;
+            if forward.via.is_none()
+                && !forward.is_direct()
+                && forward.state == ForwardState::Waiting
+                && place.label == pod.target_label
+                && (&place.cluster, &place.namespace) == (&key.cluster, &key.namespace)
+            {
+                forward.fault = fault.cloned();
+            }
+        }
+    }
+
+    /// A pod is no longer to be used: its forwards move to another, wait for one, or say why they can't.
+    pub(super) fn leave_pod(&mut self, key: &PodKey, fault: Option<&Fault>, out: &mut Vec<Effect>) {
+        let through: Vec<ForwardId> = self
+            .forwards
+            .values()
+            .filter(|forward| forward.via.as_ref().is_some_and(|via| via.pod == *key))
+            .filter(|forward| !forward.is_direct())
+            .map(|forward| forward.spec.id)
+            .collect();
+        for id in through {
+            let Some(place) = self.forwards.get(&id).map(|forward| forward.spec.place.clone()) else {
+                continue;
+            };
+            let other = self.ready_pod(&place).filter(|pod| pod.key != *key).map(ProxyPod::via);
+            if let Some(via) = other {
+                let (target, pod) = (self.target_of(id), via.pod.name.clone());
+                self.point(id, Some(via), false, None, out);
+                self.note(Grade::Warning, Happening::ForwardMoved, target, pod);
+                continue;
+            }
+            let coming = self.pod_coming(&place);
+            let fault = fault.cloned().unwrap_or_else(|| Fault::new(What::PodDeleted, &key.name, ""));
+            self.point(id, None, coming, Some(fault), out);
+        }
+        // Those that waited for exactly this pod wait for nothing now.
+        let waiting: Vec<ForwardId> = self
+            .forwards
+            .values()
+            .filter(|forward| forward.via.is_none() && forward.waiting && !forward.wants_pod)
+            .filter(|forward| forward.state != ForwardState::Failed)
+            .filter(|forward| !forward.is_direct())
+            .filter(|forward| forward.spec.place.cluster == key.cluster)
+            .map(|forward| forward.spec.id)
+            .collect();
+        for id in waiting {
+            let Some(place) = self.forwards.get(&id).map(|forward| forward.spec.place.clone()) else {
+                continue;
+            };
+            if !self.pod_coming(&place) {
+                let fault = fault.cloned().unwrap_or_else(|| Fault::new(What::PodDeleted, &key.name, ""));
+                self.point(id, None, false, Some(fault), out);
+            }
+        }
+    }
+
+    /// A pod that was asked for was refused: what waited for it is told.
+    pub(super) fn give_up_waiting(&mut self, request: &PodRequest, fault: &Fault) -> Vec<Effect> {
+        let mut out = Vec::new();
+        let place = request.place();
+        if self.pod_coming(&place) {
+            return out;
+        }
+        let waiting: Vec<ForwardId> = self
+            .forwards
+            .values()
+            .filter(|forward| forward.via.is_none() && !forward.wants_pod && forward.spec.place == place)
+            // One that could not listen has a reason of its own.
+            .filter(|forward| forward.state != ForwardState::Failed)
+            .map(|forward| forward.spec.id)
+            .collect();
+        for id in waiting {
+            self.point(id, None, false, Some(fault.clone()), &mut out);
+        }
+        out
+    }
+}

@@ -1,0 +1,48 @@
+//! Leaving: what is asked, and what is left behind.
+
+use super::Model;
+use super::dialog::Question;
+use super::effect::Effect;
+use super::forward::ForwardState;
+use super::proxy::PodKey;
+use super::settings::OnQuit;
+
+impl Model {
+    /// Live pods that this run created.
+    fn our_pods(&self) -> Vec<(PodKey, String)> {
+        let live = |key: &PodKey| self.pods.get(key).is_none_or(|pod| !pod.is_over(self.time_at(&key.cluster)));
+        self.created.iter().filter(|(key, _)| live(key)).map(|(key, uid)| (key.clone(), uid.clone())).collect()
+    }
+
+    pub(super) fn ask_quit(&mut self, out: &mut Vec<Effect>) {
+        let forwards = self.forwards.values().filter(|forward| forward.state != ForwardState::Failed).count();
+        let (pods, unsaved) = (self.our_pods().len() + self.requests.len(), self.unsaved.len());
+        let ask = forwards > 0 || unsaved > 0 || (pods > 0 && self.settings.on_quit == OnQuit::Ask);
+        if ask {
+            self.ask(Question::Quit { forwards, pods, unsaved });
+        } else {
+            self.leave_unasked(out);
+        }
+    }
+
+    /// Ends the program as the settings say, where nobody is asked.
+    pub(super) fn leave_unasked(&mut self, out: &mut Vec<Effect>) {
+        self.leave(self.settings.on_quit == OnQuit::Delete, out);
+    }
+
+    /// Ends the program; the pods of this run are deleted or left to their TTL.
+    pub(super) fn leave(&mut self, delete_pods: bool, out: &mut Vec<Effect>) {
+        self.ending_pods = delete_pods;
+        if delete_pods {
+            for (key, uid) in self.our_pods() {
+                if !self.kill(&key, out) && !self.pods.contains_key(&key) {
+                    out.push(Effect::DeletePod { key, uid });
+                }
+            }
+        }
+        for id in self.forwards.keys().copied().collect::<Vec<_>>() {
+            self.stop_forward(id, out);
+        }
+        out.push(Effect::Quit);
+    }
+}

@@ -1,0 +1,192 @@
+//! What the cluster tells of proxy pods.
+
+use super::Model;
+use super::dialog::Dialog;
+use super::effect::Effect;
+use super::event::PodEvent;
+use super::fault::{Fault, What};
+use super::log::{Grade, Happening};
+use super::proxy::{Phase, PodKey, ProxyPod, RequestId};
+
+/// Lines of a pod's log kept in its dialog.
+const LOG_LINES: usize = 5_000;
+
+impl Model {
+    pub(super) fn on_pod(&mut self, event: PodEvent, out: &mut Vec<Effect>) {
+        self.unarranged = true;
+        match event {
+            PodEvent::Created { request, result } => self.on_created(request, result, out),
+            PodEvent::Deleted { key, result } => {
+                let before = self.killing.remove(&key);
+                let fault = result.as_ref().err().map(|fault| fault.what);
+                if let Err(fault) = result {
+                    if let (Some(pod), Some(phase)) = (self.pods.get_mut(&key), before) {
+                        pod.phase = phase;
+                    }
+                    self.fail(fault);
+                    // Forwards had left it; it is as good as before.
+                    if before == Some(Phase::Ready) {
+                        self.serve(&key, out);
+                    }
+                } else {
+                    self.note(Grade::Info, Happening::PodKilled, &key.name, &key.cluster);
+                    // Without a watch (or before it says so) the deletion itself is the news.
+                    self.created.remove(&key);
+                }
+                self.audit("delete-pod", &key.name, Some((&key.cluster, &key.namespace)), fault, out);
+            }
+            PodEvent::Described { key, result } => {
+                for dialog in &mut self.dialogs {
+                    if let Dialog::Describe { key: shown, text, .. } = dialog
+                        && *shown == key
+                    {
+                        *text = Some(result.clone());
+                    }
+                }
+            }
+            PodEvent::Logged { key, epoch, lines: new } => {
+                for dialog in &mut self.dialogs {
+                    if let Dialog::PodLog { key: shown, epoch: at, lines, back, .. } = dialog
+                        && (&*shown, &*at) == (&key, &epoch)
+                    {
+                        *back = if *back > 0 { *back + new.len() } else { 0 };
+                        lines.extend(new.iter().cloned());
+                        lines.drain(..lines.len().saturating_sub(LOG_LINES));
+                        *back = (*back).min(lines.len().saturating_sub(1));
+                    }
+                }
+            }
+            PodEvent::LogEnded { key, epoch, fault } => {
+                for dialog in &mut self.dialogs {
+                    if let Dialog::PodLog { key: shown, epoch: at, ended, .. } = dialog
+                        && (&*shown, &*at) == (&key, &epoch)
+                    {
+                        *ended = Some(fault.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_created(&mut self, id: RequestId, result: Result<Box<ProxyPod>, Fault>, out: &mut Vec<Effect>) {
+        let Some(request) = self.requests.remove(&id) else {
+            return;
+        };
+        let place = Some((request.cluster.as_str(), request.namespace.as_str()));
+        match result {
+            Ok(pod) => {
+                self.created.insert(pod.key.clone(), pod.uid.clone());
+                self.may_leave(&request.cluster, request.ttl, out);
+                self.audit("create-pod", &pod.key.name, place, None, out);
+                self.note(Grade::Info, Happening::PodCreated, &pod.key.name, &pod.key.cluster);
+                if self.ending_pods {
+                    return out.push(Effect::DeletePod { key: pod.key.clone(), uid: pod.uid });
+                }
+                // The watch may have been faster, and knows more by then.
+                let watched = self.cluster(&pod.key.cluster).is_some_and(|at| at.link != super::cluster::Link::Idle);
+                if watched && !self.pods.contains_key(&pod.key) {
+                    self.on_applied(*pod, out);
+                }
+            }
+            Err(fault) => {
+                self.audit("create-pod", &request.target, place, Some(fault.what), out);
+                out.extend(self.give_up_waiting(&request, &fault));
+                self.refused.insert(request.target.clone(), fault.clone());
+                self.fail(fault);
+            }
+        }
+    }
+
+    /// Takes a full list of the pods in one namespace, or in all.
+    pub(super) fn on_listed(
+        &mut self,
+        cluster: &str,
+        namespace: Option<&str>,
+        pods: Vec<ProxyPod>,
+        out: &mut Vec<Effect>,
+    ) {
+        let known: Vec<(PodKey, String)> = self
+            .pods
+            .values()
+            .filter(|pod| pod.key.cluster == cluster && namespace.is_none_or(|name| pod.key.namespace == name))
+            .filter(|pod| !pods.iter().any(|listed| listed.key == pod.key && listed.uid == pod.uid))
+            .map(|pod| (pod.key.clone(), pod.uid.clone()))
+            .collect();
+        for (key, uid) in known {
+            self.on_gone(&key, &uid, out);
+        }
+        for pod in pods {
+            self.on_applied(pod, out);
+        }
+    }
+
+    /// Takes a new or changed pod.
+    pub(super) fn on_applied(&mut self, mut pod: ProxyPod, out: &mut Vec<Effect>) {
+        if self.killing.contains_key(&pod.key) && !pod.phase.is_over() {
+            pod.phase = Phase::Terminating;
+        }
+        self.read_label(&mut pod);
+        let key = pod.key.clone();
+        let (phase, mine) = (pod.phase, pod.owner == self.me && !self.is_twin(&pod));
+        let fault = pod.fault.clone();
+        let before = self.pods.insert(key.clone(), pod).filter(|old| self.pods[&key].uid == old.uid);
+        let was = before.as_ref().map(|old| old.phase);
+        let faulted = before.as_ref().and_then(|old| old.fault.as_ref()).map(|old| old.what);
+        if mine && was.is_some() && was != Some(phase) {
+            match phase {
+                Phase::Ready => self.note(Grade::Good, Happening::PodReady, &key.name, &key.cluster),
+                Phase::Expired => self.note(Grade::Warning, Happening::PodExpired, &key.name, &key.cluster),
+                // What is over is cleaned away by whoever comes first.
+                Phase::Terminating if !self.killing.contains_key(&key) && !was.is_some_and(Phase::is_over) => {
+                    self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);
+                }
+                Phase::Creating
+                | Phase::Pending
+                | Phase::Pulling
+                | Phase::Starting
+                | Phase::Terminating
+                | Phase::Succeeded
+                | Phase::Failed => {}
+            }
+        }
+        if mine
+            && phase != Phase::Expired
+            && fault.as_ref().map(|fault| fault.what) != faulted
+            && let Some(fault) = &fault
+        {
+            self.fail(fault.clone());
+        }
+        match phase {
+            Phase::Ready => self.serve(&key, out),
+            Phase::Creating | Phase::Pending | Phase::Pulling | Phase::Starting => {
+                self.tell_waiting(&key, fault.as_ref());
+            }
+            Phase::Expired => {
+                let fault = Fault::new(What::PodExpired, &key.name, "");
+                self.leave_pod(&key, Some(&fault), out);
+            }
+            Phase::Terminating | Phase::Succeeded | Phase::Failed => {
+                let fault = fault.unwrap_or_else(|| Fault::new(What::PodDeleted, &key.name, ""));
+                self.leave_pod(&key, Some(&fault), out);
+            }
+        }
+    }
+
+    /// Takes the news that a pod is gone.
+    pub(super) fn on_gone(&mut self, key: &PodKey, uid: &str, out: &mut Vec<Effect>) {
+        if self.pods.get(key).is_none_or(|pod| pod.uid != uid) {
+            return;
+        }
+        let Some(pod) = self.pods.remove(key) else {
+            return;
+        };
+        let ours = self.killing.contains_key(key);
+        self.created.remove(key);
+        let told = pod.owner == self.me && !self.is_twin(&pod);
+        if told && !ours && !pod.phase.is_over() && pod.phase != Phase::Terminating {
+            self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);
+        }
+        let what = if pod.phase == Phase::Expired { What::PodExpired } else { What::PodDeleted };
+        self.leave_pod(key, Some(&Fault::new(what, &key.name, "")), out);
+    }
+}
