@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::{self, Clusters, workload};
 use crate::forward;
 use crate::model::effect::Effect;
-use crate::model::event::{Epoch, Event, PodEvent, Sample};
+use crate::model::event::{ClusterEvent, Epoch, Event, PodEvent, Sample};
 use crate::model::forward::{ForwardId, ForwardSpec, Via};
 use crate::model::proxy::{PodKey, PodRequest};
 use crate::proxy;
@@ -98,6 +98,13 @@ impl Effects {
                         new
                     });
                 }
+            }
+            Effect::AskRights { cluster, epoch, namespace } => {
+                let (clusters, events) = (self.clusters.clone(), self.events.clone());
+                self.spawn(async move {
+                    let answer = cluster::rights(&clusters, &cluster, &namespace).await;
+                    tell(&events, Event::Cluster { cluster, epoch, event: ClusterEvent::Rights(answer) }).await;
+                });
             }
             Effect::Disconnect { cluster } => {
                 if let Some(connection) = self.connections.remove(&cluster) {

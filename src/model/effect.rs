@@ -32,6 +32,15 @@ pub enum Effect {
         /// All namespaces to watch.
         namespaces: BTreeSet<String>,
     },
+    /// Ask what we may do in a namespace.
+    AskRights {
+        /// The context.
+        cluster: String,
+        /// The connection's epoch, echoed in the answer.
+        epoch: Epoch,
+        /// The namespace.
+        namespace: String,
+    },
     /// Let a cluster go.
     Disconnect {
         /// The context.
@@ -126,6 +135,7 @@ impl Effect {
             Self::Copy(_) | Self::CopyFault(_) | Self::CopyEntries(_) | Self::Quit => true,
             Self::Connect { .. }
             | Self::Widen { .. }
+            | Self::AskRights { .. }
             | Self::Disconnect { .. }
             | Self::CreatePod(_)
             | Self::DeletePod { .. }

@@ -116,6 +116,8 @@ pub enum ClusterEvent {
         /// Its uid.
         uid: String,
     },
+    /// What we may do in the context's namespace, in the order of [`Right::ALL`](super::cluster::Right::ALL).
+    Rights(Result<[bool; 3], Fault>),
     /// An exec plugin wrote this on stderr.
     PluginSaid(String),
 }

@@ -272,6 +272,9 @@ impl Model {
         if !unsaved.is_empty() {
             self.save(unsaved, out);
         }
+        if !again {
+            self.greet(loaded.exists);
+        }
         if again {
             self.note(Grade::Info, Happening::ConfigRead, self.config_path.clone(), "");
         }

@@ -8,6 +8,7 @@ mod forwards;
 mod leaving;
 mod lists;
 mod pods;
+mod welcome;
 mod workloads;
 
 use chrono::{DateTime, TimeDelta, Utc};

@@ -248,6 +248,11 @@ fn help() -> Vec<HelpSection> {
     ]
 }
 
+/// The ways on from the welcome.
+fn ways() -> Vec<Hint> {
+    vec![hint("n", "type a target in"), hint("?", "all keys"), hint("Esc", "the dashboard")]
+}
+
 /// Draws a model with a theme.
 pub fn drawn(model: &Model, width: u16, height: u16, theme: &Theme) -> (Terminal<TestBackend>, ViewState) {
     themed(model, width, height, theme, &english())
@@ -263,7 +268,7 @@ pub fn themed(
 ) -> (Terminal<TestBackend>, ViewState) {
     let (hints, help) = (hints(), help());
     let zone = FixedOffset::east_opt(3_600).unwrap();
-    let look = Look { theme, text, hints: &hints, help: &help, zone };
+    let look = Look { theme, text, hints: &hints, ways: &ways(), help: &help, zone };
     let mut state = ViewState::default();
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| draw(frame, model, &look, &mut state)).unwrap();
