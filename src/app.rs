@@ -187,10 +187,12 @@ impl App {
     fn draw(&mut self, term: &mut Term) -> std::io::Result<()> {
         self.model.arrange();
         let hints = self.keymap.hints(&self.model, &self.text);
+        let tip = self.keymap.tip(&self.model, &self.text);
         let look = Look {
             theme: &self.theme,
             text: &self.text,
             hints: &hints,
+            tip: tip.as_ref(),
             ways: &self.ways,
             help: &self.help,
             zone: self.zone,

@@ -132,3 +132,38 @@ fn somebody_who_may_only_look_is_told_so() {
     screen.wait_gone("Welcome");
     quit(screen);
 }
+
+/// The next key stands on a frame until it was used, across runs, and not at all where that is not wished for.
+#[test]
+fn the_next_key_is_taught_until_it_was_used() {
+    for (language, [add, connect, help]) in LANGUAGES.into_iter().zip([
+        ["n adds a target", "Enter connects the chosen target", "? shows all keys"],
+        ["n 添加目标", "Enter 把所选的目标", "? 显示当前位置"],
+    ]) {
+        let home = Home::new("");
+        let start = || Start::new(&home).kubeconfig(home.kubeconfig(&["dev"])).env("LC_ALL", language);
+        let mut screen = start().run();
+        wait_says(&mut screen, &["dev *"]);
+        screen.press("\x1b[27u");
+        screen.wait_for(add);
+        screen.press("nweb\t\t\t10.0.0.1:80\r");
+        screen.wait_for(connect);
+        screen.press("3");
+        let elsewhere = format!("2 {connect}");
+        screen.wait_for(&elsewhere);
+        screen.wait_whole("it stands on a frame");
+        screen.press("2\r");
+        screen.wait_gone(connect);
+        screen.press("\x03\x03");
+        assert!(screen.wait_end().success());
+
+        // Remembered: no forward is open, and connecting is not taught again.
+        let mut screen = start().run();
+        screen.wait_for("10.0.0.1:80");
+        screen.wait_for(help);
+        assert!(!screen.text().contains(connect), "{}", screen.text());
+        home.write_config(&format!("tips = false\n{}", home.read_config()));
+        screen.wait_gone(help);
+        quit(screen);
+    }
+}

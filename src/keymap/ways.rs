@@ -1,7 +1,10 @@
-//! The ways on from the welcome: the commands that bring a first target, as far as this program has them.
+//! Keys for somebody new: the ways on from the welcome, as far as this program has commands for them, and the key to
+//! teach next.
 
 use super::{Keymap, Place};
+use crate::model::Model;
 use crate::model::action::Command;
+use crate::model::focus::Pane;
 use crate::text::{Hint, Text};
 
 /// By name, so that a way is offered from the day on which there is a command for it, and not before.
@@ -20,5 +23,26 @@ impl Keymap {
             Some(Hint { keys, label: text.get(&words(command)).to_owned() })
         };
         WAYS.into_iter().filter_map(Command::named).filter_map(way).collect()
+    }
+
+    /// The key to teach now, behind the key of its pane where that is another; nothing where it has lost its keys.
+    pub fn tip(&self, model: &Model, text: &Text) -> Option<Hint> {
+        let lesson = model.lesson()?;
+        let here = Self::place(model);
+        let there = lesson.panes().first().filter(|_| !lesson.panes().contains(&model.focus.pane));
+        let first = |place, command| self.table.keys(place, command).into_iter().next();
+        let keys = match there {
+            None => first(here, lesson.command())?,
+            Some(pane) => {
+                let (place, go) = match pane {
+                    Pane::Clusters => (Place::Clusters, Command::Clusters),
+                    Pane::Targets => (Place::Targets, Command::Targets),
+                    Pane::Pods => (Place::Pods, Command::Pods),
+                    Pane::Forwards => (Place::Forwards, Command::Forwards),
+                };
+                format!("{} {}", first(here, go)?, first(place, lesson.command())?)
+            }
+        };
+        Some(Hint { keys, label: text.get(&format!("tip.{}", lesson.name())).to_owned() })
     }
 }

@@ -234,6 +234,7 @@ impl Model {
     }
 
     fn on_command(&mut self, command: Command, out: &mut Vec<Effect>) {
+        self.learn(command, out);
         if self.focus.in_log && self.in_log(command, out) {
             return;
         }

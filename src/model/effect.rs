@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::event::Epoch;
 use super::fault::{Fault, What};
 use super::forward::{ForwardId, ForwardSpec, Via};
+use super::lesson::Lesson;
 use super::log::Entry;
 use super::proxy::{PodKey, PodRequest};
 use super::target::Target;
@@ -114,6 +115,8 @@ pub enum Effect {
         /// When that was found.
         at: DateTime<Utc>,
     },
+    /// Remember that a key needs not be taught any more.
+    Learned(Lesson),
     /// Remember that the older tool's targets were offered.
     LegacyOffered,
     /// Write a line of the audit log.
@@ -151,6 +154,7 @@ impl Effect {
             | Self::Remember { .. }
             | Self::PodsUntil { .. }
             | Self::PodsGone { .. }
+            | Self::Learned(_)
             | Self::LegacyOffered
             | Self::Audit(_) => false,
         }

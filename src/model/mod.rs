@@ -21,6 +21,7 @@ mod form;
 pub mod forward;
 mod leave;
 mod leftovers;
+pub mod lesson;
 pub mod list;
 pub mod log;
 mod open;
@@ -65,6 +66,8 @@ pub struct Model {
     pub practice: bool,
     /// The welcome of the first run, while it is shown.
     pub welcome: Option<Welcome>,
+    /// The lessons that were learned, by name; `None` until that was read.
+    pub learned: Option<BTreeSet<String>>,
     /// What the config says.
     pub settings: Settings,
     /// Where the config is.
@@ -143,6 +146,7 @@ impl Model {
             me: me.into(),
             practice: false,
             welcome: None,
+            learned: None,
             settings: Settings::default(),
             config_path: String::new(),
             config_fault: None,

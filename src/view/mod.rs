@@ -44,6 +44,8 @@ pub struct Look<'a> {
     pub text: &'a Text,
     /// The keys that work here now, most useful first; where not all fit the last one stays (the way to help).
     pub hints: &'a [Hint],
+    /// The key to teach now.
+    pub tip: Option<&'a Hint>,
     /// The keys that lead on from the welcome, the first way first.
     pub ways: &'a [Hint],
     /// All keys.

@@ -213,3 +213,13 @@ fn the_welcome() {
     let theme = Theme::named("dark", Colors::Truecolor).unwrap();
     shots_with("welcome-chinese", &model, &theme, &Text::new(Language::ZhCn));
 }
+
+#[test]
+fn the_next_key_is_taught_on_a_frame() {
+    let mut model = busy();
+    model.learned = Some(std::collections::BTreeSet::new());
+    shots("tip", &model);
+    model.dialogs.push(crate::model::dialog::Dialog::Fault(forbidden()));
+    let (mut terminal, _) = fixture::drawn(&model, 80, 24, &Theme::plain());
+    assert!(!super::lines(&mut terminal).contains("connects the chosen"), "not beside a question");
+}
