@@ -27,7 +27,7 @@ use crate::model::fault::{Fault, What};
 
 pub use connector::client;
 pub use fault::{fault, grant, of_io};
-pub use probe::keep;
+pub use probe::{keep, probe};
 pub use rights::{may, rights};
 
 use plugin::Stderr;
