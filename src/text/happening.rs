@@ -33,6 +33,7 @@ impl Text {
             Happening::TargetRestored => plain("log.target-restored"),
             Happening::NothingToUndo => plain("log.nothing-to-undo"),
             Happening::Imported => counted("log.imported"),
+            Happening::ThemeChosen => plain("log.theme-chosen"),
             Happening::ConfigRead => plain("log.config-read"),
             Happening::KubeconfigRead => counted("log.kubeconfig-read"),
             // Of the log's entries only their number is told; an address is never just a number.
