@@ -1,10 +1,17 @@
-//! The command line: what it takes, and the dashboard as its main job.
+//! The command line: what it takes, the dashboard as its main job, and the same things without a screen.
+
+mod choose;
+mod config;
+mod connect;
+mod exec;
+mod headless;
+mod print;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chrono::Utc;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use color_eyre::eyre::{self, WrapErr};
 use tokio::sync::mpsc;
 
@@ -13,7 +20,6 @@ use crate::cluster::Clusters;
 use crate::effects::Effects;
 use crate::model::Model;
 use crate::model::event::{Event, StoreEvent};
-use crate::model::fault::Fault;
 use crate::practice::Practice;
 use crate::proxy;
 use crate::store::{self, Paths};
@@ -25,20 +31,53 @@ use crate::view;
 const EVENTS: usize = 1_024;
 
 /// A full-screen dashboard for reaching what only a Kubernetes cluster can reach.
+///
+/// Without a command it opens the dashboard. The commands do the same things without a screen.
 #[derive(Debug, Parser)]
-#[command(name = "brow-tui", version, about)]
+#[command(name = "brow-tui", version, about, after_help = EXIT_CODES)]
 pub struct Args {
     /// Kubeconfig to use instead of $KUBECONFIG or ~/.kube/config
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     kubeconfig: Option<PathBuf>,
-    #[arg(long, value_name = "FILE", help = "Config to use instead of $BROW_CONFIG or ~/.config/brow/config.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        help = "Config to use instead of $BROW_CONFIG or ~/.config/brow/config.toml"
+    )]
     config: Option<PathBuf>,
     /// Open a practice cluster that lives in this program alone; nothing of yours is read or written
-    #[arg(long, conflicts_with_all = ["kubeconfig", "config"])]
+    #[arg(long, global = true, conflicts_with_all = ["kubeconfig", "config"])]
+    practice: bool,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+/// What the exit code says.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 something failed, and standard error says what and what to do; 2 wrong usage; 3 nothing is called \
+that; 128 + N ended by signal N before it was done. connect --exec ends with its command's own (126 it cannot be run, \
+127 it is not there).";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List, show and change saved targets
+    #[command(subcommand)]
+    Config(config::Verb),
+    /// Forward targets, creating proxy pods where needed, until Ctrl-C or a command ends
+    Connect(connect::Args),
+}
+
+/// What everything starts from: where the files are, and which kubeconfig.
+#[derive(Debug, Clone)]
+struct Door {
+    kubeconfig: Option<PathBuf>,
+    paths: Paths,
     practice: bool,
 }
 
-/// Parses the command line and does what it says; the exit code is 0, or 1 where something stopped the program.
+/// Parses the command line and does what it says. The exit codes are in the help; for the dashboard it is 0, or 1 where
+/// something stopped the program.
 ///
 /// # Errors
 /// What a person must know and the screen could not tell them.
@@ -49,45 +88,57 @@ pub fn run() -> eyre::Result<ExitCode> {
         .enable_all()
         .build()
         .wrap_err("the runtime could not be started")?;
-    runtime.block_on(dashboard(args))?;
+    let code = runtime.block_on(enter(args))?;
     // A name look-up or a plugin that hangs must not keep the shell waiting.
     runtime.shutdown_background();
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
-/// Runs the dashboard, over a practice cluster where that is wished for; it ends with the dashboard, however that ended.
-async fn dashboard(mut args: Args) -> eyre::Result<()> {
+/// Does what the command line says, over a practice cluster where that is wished for; it ends with the program, however
+/// that ended.
+async fn enter(args: Args) -> eyre::Result<ExitCode> {
     if !args.practice {
-        let paths = Paths::find(args.config.take());
-        return over(args, paths).await;
+        return match Paths::find(args.config) {
+            Ok(paths) => through(Door { kubeconfig: args.kubeconfig, paths, practice: false }, args.verb).await,
+            Err(fault) => Ok(print::fault(&text(), &fault)),
+        };
     }
     let practice = Practice::start().await.wrap_err("the practice cluster could not be started")?;
-    args.kubeconfig = Some(practice.kubeconfig());
     let (config, state_dir) = (practice.config(), practice.state());
     // Nobody has used the older tool here.
     let legacy = state_dir.join("none");
-    let ended = over(args, Ok(Paths { config, state_dir, legacy })).await;
+    let paths = Paths { config, state_dir, legacy };
+    let ended = through(Door { kubeconfig: Some(practice.kubeconfig()), paths, practice: true }, args.verb).await;
     practice.end().await.wrap_err("the practice cluster's files could not be removed")?;
     ended
 }
 
-async fn over(args: Args, paths: Result<Paths, Fault>) -> eyre::Result<()> {
+async fn through(door: Door, verb: Option<Verb>) -> eyre::Result<ExitCode> {
+    Ok(match verb {
+        None => {
+            dashboard(door).await?;
+            ExitCode::SUCCESS
+        }
+        Some(Verb::Config(verb)) => config::run(door, verb).await,
+        Some(Verb::Connect(args)) => connect::run(door, args).await,
+    })
+}
+
+/// Runs the dashboard.
+async fn dashboard(door: Door) -> eyre::Result<()> {
     let surroundings = surroundings();
-    let text = Text::new(Text::locale(&surroundings.locale));
-    let spoken = |fault| eyre::eyre!(text.fault(&fault).in_full());
     let me = proxy::owner();
     let mut model = Model::new(Utc::now(), me.clone());
 
-    model.practice = args.practice;
-    let paths = paths.map_err(spoken)?;
-    let first = match store::load(&paths) {
+    model.practice = door.practice;
+    let first = match store::load(&door.paths) {
         Ok(loaded) => StoreEvent::Loaded(Box::new(loaded)),
         Err(fault) => StoreEvent::Broken(fault),
     };
-    let clusters = Clusters::unread(args.kubeconfig);
+    let clusters = Clusters::unread(door.kubeconfig);
     let contexts = clusters.read_again();
     let (sender, events) = mpsc::channel(EVENTS);
-    let mut effects = Effects::start(clusters, paths, me, sender);
+    let mut effects = Effects::start(clusters, door.paths, me, sender);
     for event in [Event::Store(first), Event::Contexts(contexts)] {
         for effect in model.update(event) {
             effects.run(effect);
@@ -100,6 +151,11 @@ async fn over(args: Args, paths: Result<Paths, Fault>) -> eyre::Result<()> {
     drop(term);
     app.finish().await;
     end.wrap_err("the dashboard could not go on")
+}
+
+/// The words of the locale's language, before any config was read.
+fn text() -> Text {
+    Text::new(Text::locale(&surroundings().locale))
 }
 
 /// What the environment says of the terminal.

@@ -15,6 +15,7 @@ use super::forward::{Counts, ForwardId, TunnelInfo, Via};
 use super::proxy::{PodKey, ProxyPod, RequestId};
 use super::settings::Settings;
 use super::target::Target;
+use super::wish::Wish;
 
 /// Counts the openings of something replaceable. Events carry the epoch they belong to; those of an older one are
 /// dropped.
@@ -26,6 +27,8 @@ pub struct Epoch(pub u64);
 pub enum Event {
     /// A person asked for something.
     Act(Action),
+    /// Something was asked for by name.
+    Wish(Wish),
     /// A second has passed, or the loop woke after a longer sleep.
     Tick {
         /// The time now.

@@ -34,6 +34,7 @@ pub mod target;
 pub mod traffic;
 pub mod ttl;
 mod update;
+pub mod wish;
 pub mod workload;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -61,6 +62,8 @@ pub struct Model {
     pub me: String,
     /// Whether all this is the practice cluster's.
     pub practice: bool,
+    /// Whether nobody is at a screen: nothing is asked, and nothing is done but what is wished for.
+    pub unattended: bool,
     /// What the config says.
     pub settings: Settings,
     /// Where the config is.
@@ -138,6 +141,7 @@ impl Model {
             now,
             me: me.into(),
             practice: false,
+            unattended: false,
             settings: Settings::default(),
             config_path: String::new(),
             config_fault: None,

@@ -20,6 +20,7 @@ impl Model {
                 // Keys may come faster than frames: what one filtered or sorted, the next acts on.
                 self.arrange();
             }
+            Event::Wish(wish) => self.on_wish(wish, &mut out),
             Event::Contexts(found) => self.on_contexts(found, &mut out),
             Event::Cluster { cluster, epoch, event } => self.on_cluster(&cluster, epoch, event, &mut out),
             Event::Pod(event) => self.on_pod(event, &mut out),
@@ -47,7 +48,7 @@ impl Model {
         if self.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.notice = None;
         }
-        if now - self.cleaned >= CLEAN_EVERY {
+        if now - self.cleaned >= CLEAN_EVERY && !self.unattended {
             self.cleaned = now;
             self.clean(super::proxy::Whose::Mine, out);
             self.forget_left(out);
