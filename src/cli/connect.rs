@@ -26,7 +26,7 @@ pub(super) struct Args {
     choice: Choice,
     /// Run a command once all is ready, with BROW_ADDR, BROW_HOST and BROW_PORT set, and end with it; everything behind
     /// this is the command's, and no shell reads it unless you name one
-    #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND", trailing_var_arg = true)]
+    #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
     exec: Vec<String>,
     /// How long all of it may take to be ready
     #[arg(long, value_name = "TIME", default_value = "2m")]

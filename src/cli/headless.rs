@@ -192,7 +192,8 @@ impl Headless {
         for entry in std::mem::take(&mut self.model.log.entries) {
             let Entry { grade, what, .. } = &entry;
             let says = match what {
-                Happening::Failed(fault) => self.text.fault(fault).in_full(),
+                // Where a right is missing, with what grants it.
+                Happening::Failed(fault) => self.text.to_copy(fault),
                 _ if all => self.text.entry(&entry),
                 _ => continue,
             };

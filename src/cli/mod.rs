@@ -5,6 +5,7 @@ mod config;
 mod connect;
 mod exec;
 mod headless;
+mod pod;
 mod print;
 
 use std::path::PathBuf;
@@ -66,6 +67,9 @@ enum Verb {
     Config(config::Verb),
     /// Forward targets, creating proxy pods where needed, until Ctrl-C or a command ends
     Connect(connect::Args),
+    /// Create, list, show and delete proxy pods
+    #[command(subcommand)]
+    Pod(pod::Verb),
 }
 
 /// What everything starts from: where the files are, and which kubeconfig.
@@ -121,6 +125,7 @@ async fn through(door: Door, verb: Option<Verb>) -> eyre::Result<ExitCode> {
         }
         Some(Verb::Config(verb)) => config::run(door, verb).await,
         Some(Verb::Connect(args)) => connect::run(door, args).await,
+        Some(Verb::Pod(verb)) => pod::run(door, verb).await,
     })
 }
 
@@ -164,5 +169,17 @@ fn surroundings() -> Surroundings {
     Surroundings {
         locale: ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).unwrap_or_default(),
         colors: view::Surroundings { no_color: set("NO_COLOR"), colorterm: set("COLORTERM"), term: set("TERM") },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        Args::command().debug_assert();
     }
 }
