@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::Door;
 use super::choose::{Choice, matches, no_target};
-use super::headless::{self, Headless, Seen};
+use super::headless::{self, Headless, Next, Seen};
 use super::print::{self, FAILED, Stop};
 use crate::model::Model;
 use crate::model::dialog::{Field, FormField, TargetForm};
@@ -267,9 +267,11 @@ impl headless::Verb for Edit {
         }
     }
 
-    fn look(&mut self, seen: &Seen<'_>) -> Option<u8> {
-        let bad = self.incomplete || seen.failed;
-        seen.model.saving.is_empty().then_some(if bad { FAILED } else { 0 })
+    fn look(&mut self, seen: &Seen<'_>) -> Next {
+        match (seen.model.saving.is_empty(), self.incomplete || seen.failed) {
+            (false, _) => Next::Wait,
+            (true, bad) => Next::End(if bad { FAILED } else { 0 }),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Door;
 use super::choose::Choice;
 use super::exec::{self, Running};
-use super::headless::{Aside, Headless, Seen, Verb};
+use super::headless::{Aside, Headless, Next, Seen, Verb};
 use super::print::{self, FAILED, Stop};
 use crate::model::Model;
 use crate::model::cluster::Link;
@@ -123,15 +123,10 @@ impl Connect {
     }
 }
 
-impl Verb for Connect {
-    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Wish>, Stop> {
-        self.targets = self.args.choice.of(model, text)?;
-        Ok(vec![Wish::Connect(self.targets.iter().map(|target| target.name.clone()).collect())])
-    }
-
-    fn look(&mut self, seen: &Seen<'_>) -> Option<u8> {
+impl Connect {
+    /// The exit code, once it is over.
+    fn end(&mut self, seen: &Seen<'_>) -> Option<u8> {
         let model = seen.model;
-        self.tell(model);
         if self.args.lasts.is_some_and(|lasts| seen.age >= lasts.duration()) {
             return Some(if self.ready { 0 } else { FAILED });
         }
@@ -154,6 +149,21 @@ impl Verb for Connect {
         // Closed from elsewhere is an end; broken, all of them, is a failure that was told.
         let end = if model.forwards.is_empty() { 0 } else { FAILED };
         model.forwards.values().all(over).then_some(end)
+    }
+}
+
+impl Verb for Connect {
+    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Wish>, Stop> {
+        self.targets = self.args.choice.of(model, text)?;
+        Ok(vec![Wish::Connect(self.targets.iter().map(|target| target.name.clone()).collect())])
+    }
+
+    fn look(&mut self, seen: &Seen<'_>) -> Next {
+        self.tell(seen.model);
+        match self.end(seen) {
+            Some(code) => Next::End(code),
+            None => Next::Wait,
+        }
     }
 
     fn tells(&self) -> bool {

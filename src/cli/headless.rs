@@ -39,6 +39,16 @@ pub(super) struct Seen<'a> {
     pub age: Duration,
 }
 
+/// What comes next.
+pub(super) enum Next {
+    /// Wait for what happens.
+    Wait,
+    /// Ask for more.
+    Ask(Vec<Wish>),
+    /// End, with this exit code.
+    End(u8),
+}
+
 /// A subcommand.
 pub(super) trait Verb {
     /// What it asks for, once config and kubeconfig are read.
@@ -47,8 +57,8 @@ pub(super) trait Verb {
     /// Why there is nothing to ask for.
     fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Wish>, Stop>;
 
-    /// Looks at what has become of it, prints what is new; the exit code once it is over.
-    fn look(&mut self, seen: &Seen<'_>) -> Option<u8>;
+    /// Looks at what has become of it, and prints what is new.
+    fn look(&mut self, seen: &Seen<'_>) -> Next;
 
     /// Whether what merely happens is told too, on standard error.
     fn tells(&self) -> bool {
@@ -148,8 +158,15 @@ impl Headless {
         loop {
             self.tell(verb.tells());
             let seen = Seen { model: &self.model, text: &self.text, failed: self.failed, age: started.elapsed() };
-            if let Some(code) = verb.look(&seen) {
-                return code;
+            match verb.look(&seen) {
+                Next::Wait => {}
+                Next::Ask(wishes) => {
+                    for wish in wishes {
+                        self.update(Event::Wish(wish));
+                    }
+                    continue;
+                }
+                Next::End(code) => return code,
             }
             aside = aside.or_else(|| verb.aside());
             let waiting = aside.is_some();

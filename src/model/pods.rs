@@ -1,5 +1,7 @@
 //! What the cluster tells of proxy pods.
 
+use chrono::TimeDelta;
+
 use super::Model;
 use super::dialog::Dialog;
 use super::effect::Effect;
@@ -10,6 +12,8 @@ use super::proxy::{Phase, PodKey, ProxyPod, RequestId};
 
 /// Lines of a pod's log kept in its dialog.
 const LOG_LINES: usize = 5_000;
+/// How long a list of pods may be on its way.
+const LIST_TAKES: TimeDelta = TimeDelta::seconds(10);
 
 impl Model {
     pub(super) fn on_pod(&mut self, event: PodEvent, out: &mut Vec<Effect>) {
@@ -110,6 +114,8 @@ impl Model {
             .values()
             .filter(|pod| pod.key.cluster == cluster && namespace.is_none_or(|name| pod.key.namespace == name))
             .filter(|pod| !pods.iter().any(|listed| listed.key == pod.key && listed.uid == pod.uid))
+            // A list may be older than the answer to what was ordered after it.
+            .filter(|pod| !self.created.contains_key(&pod.key) || self.time_at(cluster) - pod.created > LIST_TAKES)
             .map(|pod| (pod.key.clone(), pod.uid.clone()))
             .collect();
         for (key, uid) in known {
