@@ -137,6 +137,7 @@ impl App {
                 () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => stale |= self.tick(),
             }
             self.follow_foreground(term)?;
+            self.effects.publish(&self.model);
         }
         Ok(())
     }

@@ -15,13 +15,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tunnel", &[]),
     ("forward", &["model", "tunnel"]),
     ("store", &["model"]),
+    ("instance", &["model"]),
     ("term", &[]),
     // The frames of the tunnel, from their other end.
     ("practice", &["tunnel"]),
-    ("effects", &["model", "cluster", "proxy", "tunnel", "forward", "store"]),
+    ("effects", &["model", "cluster", "proxy", "tunnel", "forward", "store", "instance"]),
     ("app", &["model", "text", "view", "keymap", "term", "effects"]),
     // Starting the loop means reading what it starts from.
-    ("cli", &["app", "model", "text", "view", "term", "effects", "store", "cluster", "proxy", "practice"]),
+    ("cli", &["app", "model", "text", "view", "term", "effects", "store", "cluster", "proxy", "instance", "practice"]),
     ("lib", &[]),
     ("main", &["cli"]),
 ];

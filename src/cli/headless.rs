@@ -1,6 +1,7 @@
 //! The dashboard's loop with a line printer for a screen: what a verb asks for goes through the same model and the same
 //! effects.
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::effects::Effects;
 use crate::model::Model;
 use crate::model::effect::Effect;
 use crate::model::event::{Event, StoreEvent};
+use crate::model::instance::Role;
 use crate::model::log::{Entry, Grade, Happening};
 use crate::model::wish::Wish;
 use crate::proxy;
@@ -65,6 +67,11 @@ pub(super) trait Verb {
         false
     }
 
+    /// What it is to other instances; `None`: nothing that they could know.
+    fn role(&self) -> Option<Role> {
+        None
+    }
+
     /// Something to wait for beside the loop, from now on.
     fn aside(&mut self) -> Option<Aside> {
         None
@@ -87,6 +94,7 @@ pub(super) struct Headless {
     pub text: Text,
     effects: Effects,
     events: mpsc::Receiver<Event>,
+    runtime: PathBuf,
     signals: [(Signal, u8); 3],
     failed: bool,
     quit: bool,
@@ -116,8 +124,9 @@ impl Headless {
         let contexts = clusters.read_again();
         let (sender, events) = mpsc::channel(EVENTS);
         let effects = Effects::start(clusters, door.paths, me, sender);
+        let runtime = door.runtime;
         let (failed, quit, told) = (false, false, String::new());
-        let mut headless = Self { model, text, effects, events, signals, failed, quit, told };
+        let mut headless = Self { model, text, effects, events, runtime, signals, failed, quit, told };
         headless.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
         headless.tell(false);
         headless.failed = false;
@@ -129,6 +138,10 @@ impl Headless {
 
     /// Runs a verb to its end.
     pub(super) async fn run(mut self, verb: &mut dyn Verb) -> ExitCode {
+        if let Some(role) = verb.role() {
+            self.effects.join(self.runtime.clone(), role);
+            self.hear_others().await;
+        }
         let code = match verb.begin(&self.model, &self.text) {
             Ok(wishes) => {
                 for wish in wishes {
@@ -150,6 +163,16 @@ impl Headless {
         ExitCode::from(code)
     }
 
+    /// Waits until the instances that are there have been heard: what they forward is not forwarded twice.
+    async fn hear_others(&mut self) {
+        while !self.model.others_known {
+            match self.events.recv().await {
+                Some(event) => self.update(event),
+                None => return,
+            }
+        }
+    }
+
     async fn until_over(&mut self, verb: &mut dyn Verb) -> u8 {
         let started = Instant::now();
         let mut queued = Vec::new();
@@ -157,6 +180,7 @@ impl Headless {
         let mut tick = started;
         loop {
             self.tell(verb.tells());
+            self.effects.publish(&self.model);
             let seen = Seen { model: &self.model, text: &self.text, failed: self.failed, age: started.elapsed() };
             match verb.look(&seen) {
                 Next::Wait => {}

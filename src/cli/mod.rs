@@ -3,7 +3,9 @@
 mod choose;
 mod config;
 mod connect;
+mod detach;
 mod exec;
+mod forward;
 mod headless;
 mod pod;
 mod print;
@@ -21,6 +23,7 @@ use crate::cluster::Clusters;
 use crate::effects::Effects;
 use crate::model::Model;
 use crate::model::event::{Event, StoreEvent};
+use crate::model::instance::Role;
 use crate::practice::Practice;
 use crate::proxy;
 use crate::store::{self, Paths};
@@ -67,6 +70,9 @@ enum Verb {
     Config(config::Verb),
     /// Forward targets, creating proxy pods where needed, until Ctrl-C or a command ends
     Connect(connect::Args),
+    /// Start forwards in the background, list and stop those of all running instances
+    #[command(subcommand)]
+    Forward(forward::Verb),
     /// Create, list, show and delete proxy pods
     #[command(subcommand)]
     Pod(pod::Verb),
@@ -77,6 +83,8 @@ enum Verb {
 struct Door {
     kubeconfig: Option<PathBuf>,
     paths: Paths,
+    /// Where the sockets of running instances are.
+    runtime: PathBuf,
     practice: bool,
 }
 
@@ -103,7 +111,10 @@ pub fn run() -> eyre::Result<ExitCode> {
 async fn enter(args: Args) -> eyre::Result<ExitCode> {
     if !args.practice {
         return match Paths::find(args.config) {
-            Ok(paths) => through(Door { kubeconfig: args.kubeconfig, paths, practice: false }, args.verb).await,
+            Ok(paths) => {
+                let runtime = paths.runtime();
+                through(Door { kubeconfig: args.kubeconfig, paths, runtime, practice: false }, args.verb).await
+            }
             Err(fault) => Ok(print::fault(&text(), &fault)),
         };
     }
@@ -111,8 +122,10 @@ async fn enter(args: Args) -> eyre::Result<ExitCode> {
     let (config, state_dir) = (practice.config(), practice.state());
     // Nobody has used the older tool here.
     let legacy = state_dir.join("none");
+    let runtime = state_dir.join("run");
     let paths = Paths { config, state_dir, legacy };
-    let ended = through(Door { kubeconfig: Some(practice.kubeconfig()), paths, practice: true }, args.verb).await;
+    let door = Door { kubeconfig: Some(practice.kubeconfig()), paths, runtime, practice: true };
+    let ended = through(door, args.verb).await;
     practice.end().await.wrap_err("the practice cluster's files could not be removed")?;
     ended
 }
@@ -125,6 +138,7 @@ async fn through(door: Door, verb: Option<Verb>) -> eyre::Result<ExitCode> {
         }
         Some(Verb::Config(verb)) => config::run(door, verb).await,
         Some(Verb::Connect(args)) => connect::run(door, args).await,
+        Some(Verb::Forward(verb)) => forward::run(door, verb).await,
         Some(Verb::Pod(verb)) => pod::run(door, verb).await,
     })
 }
@@ -144,6 +158,7 @@ async fn dashboard(door: Door) -> eyre::Result<()> {
     let contexts = clusters.read_again();
     let (sender, events) = mpsc::channel(EVENTS);
     let mut effects = Effects::start(clusters, door.paths, me, sender);
+    effects.join(door.runtime, Role::Dashboard);
     for event in [Event::Store(first), Event::Contexts(contexts)] {
         for effect in model.update(event) {
             effects.run(effect);

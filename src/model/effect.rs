@@ -78,6 +78,13 @@ pub enum Effect {
         /// Which.
         id: ForwardId,
     },
+    /// Have another instance close a forward of its own.
+    StopElsewhere {
+        /// The instance.
+        instance: String,
+        /// The forward's number there.
+        id: u64,
+    },
     /// Write changes of targets to the config.
     Save(Vec<TargetEdit>),
     /// Have what is remembered of targets follow changes that somebody else made to the config.
@@ -135,6 +142,7 @@ impl Effect {
             | Self::OpenForward { .. }
             | Self::Point { .. }
             | Self::CloseForward { .. }
+            | Self::StopElsewhere { .. }
             | Self::Save(_)
             | Self::Follow(_)
             | Self::Reload

@@ -12,6 +12,7 @@ use super::backend::Backend;
 use super::cluster::{Context, Link, Scope};
 use super::fault::Fault;
 use super::forward::{Counts, ForwardId, TunnelInfo, Via};
+use super::instance::InstanceEvent;
 use super::proxy::{PodKey, ProxyPod, RequestId};
 use super::settings::Settings;
 use super::target::Target;
@@ -58,6 +59,8 @@ pub enum Event {
         /// What.
         event: ForwardEvent,
     },
+    /// Something about other instances.
+    Instance(InstanceEvent),
     /// Something about files.
     Store(StoreEvent),
     /// The system asks the program to end (SIGTERM, SIGHUP): no questions.

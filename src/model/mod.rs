@@ -19,6 +19,7 @@ mod filter;
 pub mod focus;
 mod form;
 pub mod forward;
+pub mod instance;
 mod leave;
 mod leftovers;
 pub mod list;
@@ -47,6 +48,7 @@ use effect::TargetEdit;
 use fault::Fault;
 use focus::Focus;
 use forward::{Forward, ForwardId};
+use instance::Other;
 use list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetColumn};
 use log::{Entry, Log};
 use proxy::{Phase, PodKey, PodRequest, ProxyPod, RequestId};
@@ -104,6 +106,10 @@ pub struct Model {
     pub killing: BTreeMap<PodKey, Phase>,
     /// Forwards, in the order of opening.
     pub forwards: BTreeMap<ForwardId, Forward>,
+    /// Forwards of other instances, by the row that each has here.
+    pub others: BTreeMap<ForwardId, Other>,
+    /// Whether all instances that were there at the start have been heard.
+    pub others_known: bool,
     /// Ports that targets without one of their own had last.
     pub ports: BTreeMap<String, u16>,
     /// The clusters pane.
@@ -162,6 +168,8 @@ impl Model {
             pods_until: BTreeMap::new(),
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),
+            others: BTreeMap::new(),
+            others_known: false,
             ports: BTreeMap::new(),
             cluster_list: List::default(),
             target_list: List::default(),

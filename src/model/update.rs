@@ -25,6 +25,7 @@ impl Model {
             Event::Cluster { cluster, epoch, event } => self.on_cluster(&cluster, epoch, event, &mut out),
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
+            Event::Instance(event) => self.on_instance(event),
             Event::Store(event) => self.on_store(event, &mut out),
             Event::Terminate => self.leave_unasked(&mut out),
         }
