@@ -114,8 +114,8 @@ async fn nobody_else_may_look_and_what_was_left_is_swept() {
     drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
     fs::write(dir.join("notes.txt"), "").unwrap();
     let mut one = One::join(&dir);
-    assert_eq!(one.next().await, Event::Instance(InstanceEvent::Gone { instance: "4194999-0000aaaa".into() }));
     assert_eq!(one.next().await, Event::Instance(InstanceEvent::Known));
+    assert_eq!(one.next().await, Event::Instance(InstanceEvent::Gone { instance: "4194999-0000aaaa".into() }));
     assert!(!stale.exists());
     let socket = dir.join(&names(&dir)[0]).with_extension(SOCKET);
     assert_eq!(fs::metadata(&socket).unwrap().mode() & 0o777, 0o600);

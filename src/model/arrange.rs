@@ -163,7 +163,9 @@ impl Model {
             .map(|pod| (pod.key.cluster.as_str(), pod.key.namespace.as_str(), pod.target_label.as_str()))
             .collect();
         let live = self.targets.iter().filter(|target| {
-            self.forwards_of(&target.name).any(|forward| forward.state == ForwardState::Live) || {
+            let elsewhere = |address| self.elsewhere(target, address).is_some();
+            let forwards = self.forwards_of(&target.name).any(|forward| forward.state == ForwardState::Live);
+            forwards || (!self.others.is_empty() && target.address.singles().iter().any(elsewhere)) || {
                 let place = self.place_of(target);
                 ready.contains(&(&place.cluster, &place.namespace, &place.label))
             }

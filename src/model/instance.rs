@@ -197,9 +197,10 @@ impl Model {
     }
 
     /// Has another instance close a forward of its own.
-    pub(super) fn stop_elsewhere(&self, id: ForwardId, out: &mut Vec<Effect>) {
-        if let Some(other) = self.others.get(&id) {
-            out.push(Effect::StopElsewhere { instance: other.instance.clone(), id: other.forward.id });
+    pub(super) fn stop_elsewhere(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+        if let Some(other) = self.others.get(&id).cloned() {
+            self.note(Grade::Info, Happening::StoppedElsewhere, &other.forward.name, other.pid.to_string());
+            out.push(Effect::StopElsewhere { instance: other.instance, id: other.forward.id });
         }
     }
 

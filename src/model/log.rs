@@ -90,6 +90,8 @@ pub enum Happening {
     AlreadyForwarded,
     /// Another instance forwards a target. Detail: where.
     ForwardedElsewhere,
+    /// Another instance is asked to close a forward. Detail: its process.
+    StoppedElsewhere,
     /// A forward is another instance's. Detail: its process.
     OfAnother,
     /// There is no other pod to go through.
@@ -112,6 +114,7 @@ impl Happening {
                 | Self::NotForwarded
                 | Self::AlreadyForwarded
                 | Self::ForwardedElsewhere
+                | Self::StoppedElsewhere
                 | Self::OfAnother
                 | Self::NeedsNoPod
                 | Self::NoOtherPod
