@@ -4,13 +4,15 @@
 mod common;
 
 use std::fs;
-use std::io::Read;
-use std::path::PathBuf;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use common::Home;
 use common::kube::{Namespace, kubeconfig, until};
-use common::through::works;
+use common::through::{in_line, live, works};
+use common::{Home, Start};
 use serde_json::Value;
 
 /// The program with a home of its own.
@@ -293,4 +295,131 @@ fn practice_has_the_verbs_too_and_leaves_nothing() {
     let failed = shell.run(&["--practice", "pod", "create", "try-bad-image", "--timeout", "4s"]);
     assert!(failed.code == 1 && failed.err.contains("cannot be pulled"), "{}", failed.err);
     assert!(fs::read_dir(home.path()).unwrap().next().is_none(), "nothing is left");
+}
+
+/// The directory of the sockets.
+fn run_dir(home: &Home) -> PathBuf {
+    home.path().join(".local/state/brow/run")
+}
+
+fn sockets(home: &Home) -> Vec<PathBuf> {
+    fs::read_dir(run_dir(home)).map_or_else(|_| Vec::new(), |dir| dir.map(|entry| entry.unwrap().path()).collect())
+}
+
+#[test]
+fn instances_know_each_other_and_stop_each_others_forwards() {
+    let Some(_) = kubeconfig("instances_know_each_other_and_stop_each_others_forwards") else { return };
+    let (home, space) = (Home::new(WEB), Namespace::new("others"));
+    let config = space.kubeconfig(&home);
+    let shell = Shell { home: &home, kubeconfig: Some(config.clone()) };
+    let list = || -> Value { serde_json::from_str(&shell.ok(&["forward", "list", "--json"])).unwrap() };
+    assert_eq!(list(), Value::Array(Vec::new()));
+
+    let mut first = shell.spawn(&["connect", "web", "-q"]);
+    let at = address(&first.line());
+    let rows = list();
+    assert_eq!((&rows[0]["name"], &rows[0]["address"]), (&"web".into(), &at.as_str().into()));
+    assert_eq!((&rows[0]["by"], &rows[0]["pid"]), (&"connect".into(), &first.0.id().into()));
+
+    // A second one does not fight over the port: it uses what is there.
+    let second = shell.run(&["connect", "web", "-q", "--exec", "sh", "-c", "echo $BROW_ADDR"]);
+    assert!(second.code == 0 && second.out.ends_with(&format!("{at}\n")), "{} {}", second.out, second.err);
+    let json: Value = serde_json::from_str(&shell.ok(&["connect", "web", "-q", "--json"])).unwrap();
+    assert_eq!(json["pid"], first.0.id());
+    assert_eq!(space.pods().len(), 1, "one pod serves all");
+
+    // The dashboard shows it with its owner, does not open another, and `x` stops it where it is.
+    let mut screen = Start::new(&home).kubeconfig(&config).size(150, 40).run();
+    screen.wait_for(&format!("pid {}, connect", first.0.id()));
+    screen.press("2\r");
+    screen.wait_for("forwarded already by another brow-tui");
+    screen.press("4x");
+    let (code, err) = first.end();
+    assert_eq!(code, 0, "{err}");
+    screen.wait_gone("connect");
+    assert!(std::net::TcpStream::connect(&at).is_err());
+
+    // The other way round: what the dashboard forwards is listed, used, and stopped from a script.
+    screen.press("2\r");
+    let shown = screen.wait("a live forward", |text| live(text).is_some());
+    let at = live(&shown).unwrap();
+    until("it is listed", || list()[0]["by"] == "dashboard" && list()[0]["state"] == "live");
+    assert!(shell.ok(&["connect", "web", "-q"]).starts_with(&at));
+    assert_eq!(shell.run(&["forward", "stop", "none"]).code, 3);
+    assert!(shell.ok(&["forward", "stop", &at]).contains("stopped: web"));
+    screen.wait_for("closed");
+    assert!(std::net::TcpStream::connect(&at).is_err());
+    screen.press("q");
+    assert!(screen.wait_end().success());
+    assert!(sockets(&home).is_empty(), "each took its socket along");
+}
+
+#[test]
+fn sockets_are_their_owners_alone_and_stale_ones_are_swept() {
+    let home = Home::new("[[target]]\nname = \"web\"\ncluster = \"a\"\naddress = \"10.0.0.1:1\"\n");
+    let kubeconfig = home.kubeconfig(&["a"]);
+    let shell = Shell { home: &home, kubeconfig: Some(kubeconfig.clone()) };
+    let mut screen = Start::new(&home).kubeconfig(&kubeconfig).run();
+    screen.wait_for("web");
+    until("its socket is there", || sockets(&home).len() == 1);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let socket = sockets(&home).remove(0);
+    assert_eq!((mode(&run_dir(&home)), mode(&socket)), (0o700, 0o600));
+    // Garbage harms nobody.
+    for garbage in [&b"\x00\xff\n"[..], b"{\"v\":7}\n", b"{\"v\":1,\"ask\":\"stop\",\"id\":1}\n"] {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        stream.write_all(garbage).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("\"says\":\"no\""), "{answer}");
+    }
+    screen.signal(rustix::process::Signal::KILL);
+    screen.wait_end();
+    assert_eq!(sockets(&home), [socket], "nobody took it along");
+    assert_eq!(shell.ok(&["forward", "list", "--json"]).trim(), "[]");
+    assert!(sockets(&home).is_empty());
+    // Where there can be none, the rest works.
+    fs::set_permissions(run_dir(&home), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut screen = Start::new(&home).kubeconfig(&kubeconfig).size(150, 40).run();
+    screen.wait_for("nobody else may enter");
+    screen.press("q");
+    assert!(screen.wait_end().success());
+}
+
+#[test]
+fn a_detached_instance_outlives_its_terminal_and_ends_with_its_last_forward() {
+    let Some(_) = kubeconfig("a_detached_instance_outlives_its_terminal_and_ends_with_its_last_forward") else {
+        return;
+    };
+    let (home, space) = (Home::new(WEB), Namespace::new("detach"));
+    let config = space.kubeconfig(&home);
+    let shell = Shell { home: &home, kubeconfig: Some(config.clone()) };
+    let pid_of = |text: &str| serde_json::from_str::<Value>(text).unwrap()[0]["pid"].as_u64().unwrap();
+
+    // From a terminal that closes at once.
+    let start = Start::new(&home).kubeconfig(&config).size(150, 40);
+    let mut screen = start.arg("connect").arg("web").arg("--detach").arg("--on-quit").arg("delete").run();
+    let shown = screen.wait("its line", |text| text.contains("web") && in_line(text).is_some_and(|at| works(&at)));
+    let at = in_line(&shown).unwrap();
+    assert!(screen.wait_end().success());
+    drop(screen);
+    assert!(works(&at));
+    let pid = pid_of(&shell.ok(&["forward", "list", "--json"]));
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    assert_eq!((fields[3], fields[4]), (pid.to_string().as_str(), "0"), "a session of its own, without a terminal");
+    assert!(shell.ok(&["forward", "list"]).contains("background"));
+    shell.ok(&["forward", "stop", "web"]);
+    until("its pod went along", || space.pods().is_empty());
+    until("its socket went along", || sockets(&home).is_empty());
+
+    // The TTL of its pod ends it too.
+    shell.ok(&["config", "edit", "web", "--ttl", "15s"]);
+    let line = shell.ok(&["forward", "start", "web", "-q"]);
+    assert!(works(&address(&line)), "{line}");
+    until("it has ended with its pod", || sockets(&home).is_empty());
+    // What fails is told, with its exit code.
+    let failed = shell.run(&["forward", "start", "none"]);
+    assert!(failed.code == 3 && failed.err.contains("no saved target"), "{} {}", failed.code, failed.err);
+    assert_eq!(shell.run(&["--practice", "forward", "start", "redis"]).code, 2);
 }
