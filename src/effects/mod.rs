@@ -1,6 +1,7 @@
 //! Effects become tasks: the one place that starts long-lived ones, owns their tokens, and joins them at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{self, Clusters, workload};
 use crate::forward;
+use crate::instance::{self, Instance};
+use crate::model::Model;
 use crate::model::effect::Effect;
-use crate::model::event::{ClusterEvent, Epoch, Event, PodEvent, Sample};
+use crate::model::event::{ClusterEvent, Epoch, Event, PodEvent, Sample, StoreEvent};
 use crate::model::forward::{ForwardId, ForwardSpec, Via};
+use crate::model::instance::{InstanceEvent, Role};
 use crate::model::proxy::{PodKey, PodRequest};
 use crate::proxy;
 use crate::store::{self, Order, Paths, Store};
@@ -43,6 +47,8 @@ pub struct Effects {
     connections: BTreeMap<String, Connection>,
     forwards: BTreeMap<ForwardId, Open>,
     log: Option<AbortHandle>,
+    /// Us among the instances, and the directory of all.
+    instance: Option<(Instance, PathBuf)>,
 }
 
 /// A connection to a cluster: its probe and its watch.
@@ -82,6 +88,7 @@ impl Effects {
             connections: BTreeMap::new(),
             forwards: BTreeMap::new(),
             log: None,
+            instance: None,
         }
     }
 
@@ -137,6 +144,7 @@ impl Effects {
                     open.token.cancel();
                 }
             }
+            Effect::StopElsewhere { instance, id } => self.stop_elsewhere(instance, id),
             Effect::Save(edits) => self.store.send(Order::Save(edits)),
             Effect::Follow(edits) => self.store.send(Order::Follow(edits)),
             Effect::Reload => {
@@ -152,6 +160,41 @@ impl Effects {
             Effect::Audit(entry) => self.store.send(Order::Audit(entry)),
             Effect::Copy(_) | Effect::CopyFault(_) | Effect::CopyEntries(_) | Effect::Quit => {}
         }
+    }
+
+    /// Becomes known to the other instances whose sockets are in `dir`, and gets to know them. Where that cannot be it is
+    /// told, and everything else works.
+    pub fn join(&mut self, dir: PathBuf, role: Role) {
+        match instance::join(&dir, role, self.events.clone(), self.token.clone()) {
+            Ok((instance, running)) => {
+                self.tasks.spawn(running);
+                self.instance = Some((instance, dir));
+            }
+            Err(fault) => {
+                let events = self.events.clone();
+                self.spawn(async move {
+                    tell(&events, Event::Store(StoreEvent::Trouble(fault))).await;
+                    tell(&events, Event::Instance(InstanceEvent::Known)).await;
+                });
+            }
+        }
+    }
+
+    /// Tells the other instances what is forwarded, where that has changed.
+    pub fn publish(&self, model: &Model) {
+        if let Some((instance, _)) = &self.instance {
+            instance.publish(|pid, role| model.report(pid, role));
+        }
+    }
+
+    fn stop_elsewhere(&mut self, name: String, id: u64) {
+        let Some((_, dir)) = &self.instance else { return };
+        let (dir, events) = (dir.clone(), self.events.clone());
+        self.spawn(async move {
+            if let Err(fault) = instance::stop(&dir, &name, id).await {
+                tell(&events, Event::Instance(InstanceEvent::Silent(fault))).await;
+            }
+        });
     }
 
     /// The counters of every open forward.

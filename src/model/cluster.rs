@@ -243,6 +243,9 @@ impl Model {
 
     /// Connects the clusters that the config wants connected from the start.
     pub(super) fn connect_wished(&mut self, out: &mut Vec<Effect>) {
+        if self.unattended {
+            return;
+        }
         let wished: Vec<String> =
             self.settings.clusters.iter().filter(|(_, at)| at.connect).map(|(name, _)| name.clone()).collect();
         for name in wished {
@@ -391,7 +394,9 @@ impl Model {
                 cluster.listed.insert(namespace.clone());
                 self.allowed_again(name);
                 self.on_listed(name, namespace.as_deref(), pods, out);
-                self.clean_in(name, Whose::Mine, out);
+                if !self.unattended {
+                    self.clean_in(name, Whose::Mine, out);
+                }
                 self.forget_left(out);
                 self.settle_forwards(name, out);
             }

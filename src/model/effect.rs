@@ -88,6 +88,13 @@ pub enum Effect {
         /// Which.
         id: ForwardId,
     },
+    /// Have another instance close a forward of its own.
+    StopElsewhere {
+        /// The instance.
+        instance: String,
+        /// The forward's number there.
+        id: u64,
+    },
     /// Write changes of targets to the config.
     Save(Vec<TargetEdit>),
     /// Have what is remembered of targets follow changes that somebody else made to the config.
@@ -150,6 +157,7 @@ impl Effect {
             | Self::OpenForward { .. }
             | Self::Point { .. }
             | Self::CloseForward { .. }
+            | Self::StopElsewhere { .. }
             | Self::Save(_)
             | Self::Follow(_)
             | Self::Reload

@@ -12,9 +12,11 @@ use super::backend::Backend;
 use super::cluster::{Context, Link, Scope};
 use super::fault::Fault;
 use super::forward::{Counts, ForwardId, TunnelInfo, Via};
+use super::instance::InstanceEvent;
 use super::proxy::{PodKey, ProxyPod, RequestId};
 use super::settings::Settings;
 use super::target::Target;
+use super::wish::Wish;
 
 /// Counts the openings of something replaceable. Events carry the epoch they belong to; those of an older one are
 /// dropped.
@@ -26,6 +28,8 @@ pub struct Epoch(pub u64);
 pub enum Event {
     /// A person asked for something.
     Act(Action),
+    /// Something was asked for by name.
+    Wish(Wish),
     /// A second has passed, or the loop woke after a longer sleep.
     Tick {
         /// The time now.
@@ -55,6 +59,8 @@ pub enum Event {
         /// What.
         event: ForwardEvent,
     },
+    /// Something about other instances.
+    Instance(InstanceEvent),
     /// Something about files.
     Store(StoreEvent),
     /// The system asks the program to end (SIGTERM, SIGHUP): no questions.

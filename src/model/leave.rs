@@ -34,7 +34,9 @@ impl Model {
     pub(super) fn leave(&mut self, delete_pods: bool, out: &mut Vec<Effect>) {
         self.ending_pods = delete_pods;
         if delete_pods {
-            for (key, uid) in self.our_pods() {
+            // One that another instance goes through is left to it.
+            let ours: Vec<_> = self.our_pods().into_iter().filter(|(key, _)| !self.is_used_elsewhere(key)).collect();
+            for (key, uid) in ours {
                 if !self.kill(&key, out) && !self.pods.contains_key(&key) {
                     out.push(Effect::DeletePod { key, uid });
                 }

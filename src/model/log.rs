@@ -90,6 +90,12 @@ pub enum Happening {
     NotForwarded,
     /// A target is forwarded already. Detail: where.
     AlreadyForwarded,
+    /// Another instance forwards a target. Detail: where.
+    ForwardedElsewhere,
+    /// Another instance is asked to close a forward. Detail: its process.
+    StoppedElsewhere,
+    /// A forward is another instance's. Detail: its process.
+    OfAnother,
     /// There is no other pod to go through.
     NoOtherPod,
     /// A target is reached without a proxy pod. Detail: the workload.
@@ -109,6 +115,9 @@ impl Happening {
                 | Self::NothingWrong
                 | Self::NotForwarded
                 | Self::AlreadyForwarded
+                | Self::ForwardedElsewhere
+                | Self::StoppedElsewhere
+                | Self::OfAnother
                 | Self::NeedsNoPod
                 | Self::NoOtherPod
         )

@@ -19,6 +19,7 @@ mod filter;
 pub mod focus;
 mod form;
 pub mod forward;
+pub mod instance;
 mod leave;
 mod leftovers;
 pub mod lesson;
@@ -36,6 +37,7 @@ pub mod traffic;
 pub mod ttl;
 mod update;
 pub mod welcome;
+pub mod wish;
 pub mod workload;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -48,6 +50,7 @@ use effect::TargetEdit;
 use fault::Fault;
 use focus::Focus;
 use forward::{Forward, ForwardId};
+use instance::Other;
 use list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetColumn};
 use log::{Entry, Log};
 use proxy::{Phase, PodKey, PodRequest, ProxyPod, RequestId};
@@ -57,6 +60,7 @@ use welcome::Welcome;
 
 /// Everything the program knows. One loop owns it; the view reads it.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each says a thing of its own")]
 pub struct Model {
     /// The time, as of the last tick.
     pub now: DateTime<Utc>,
@@ -68,6 +72,8 @@ pub struct Model {
     pub welcome: Option<Welcome>,
     /// The lessons that were learned, by name; `None` until that was read.
     pub learned: Option<BTreeSet<String>>,
+    /// Whether nobody is at a screen: nothing is asked, and nothing is done but what is wished for.
+    pub unattended: bool,
     /// What the config says.
     pub settings: Settings,
     /// Where the config is.
@@ -108,6 +114,10 @@ pub struct Model {
     pub killing: BTreeMap<PodKey, Phase>,
     /// Forwards, in the order of opening.
     pub forwards: BTreeMap<ForwardId, Forward>,
+    /// Forwards of other instances, by the row that each has here.
+    pub others: BTreeMap<ForwardId, Other>,
+    /// Whether all instances that were there at the start have been heard.
+    pub others_known: bool,
     /// Ports that targets without one of their own had last.
     pub ports: BTreeMap<String, u16>,
     /// The clusters pane.
@@ -147,6 +157,7 @@ impl Model {
             practice: false,
             welcome: None,
             learned: None,
+            unattended: false,
             settings: Settings::default(),
             config_path: String::new(),
             config_fault: None,
@@ -167,6 +178,8 @@ impl Model {
             pods_until: BTreeMap::new(),
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),
+            others: BTreeMap::new(),
+            others_known: false,
             ports: BTreeMap::new(),
             cluster_list: List::default(),
             target_list: List::default(),

@@ -49,6 +49,9 @@ impl Text {
             Happening::NothingWrong => plain("log.nothing-wrong"),
             Happening::NotForwarded => plain("log.not-forwarded"),
             Happening::AlreadyForwarded => plain("log.already-forwarded"),
+            Happening::ForwardedElsewhere => plain("log.forwarded-elsewhere"),
+            Happening::StoppedElsewhere => plain("log.stopped-elsewhere"),
+            Happening::OfAnother => plain("log.of-another"),
             Happening::NoOtherPod => plain("log.no-other-pod"),
             Happening::NeedsNoPod => plain("log.needs-no-pod"),
         };

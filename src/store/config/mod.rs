@@ -23,6 +23,7 @@ use crate::model::workload::{Kind, Where, Workload};
 
 use problem::Problem;
 use section::{Found, Reader, Section, kind, nearest};
+pub use values::fields;
 
 /// A config that makes sense.
 #[derive(Debug, Clone, Default, PartialEq)]
