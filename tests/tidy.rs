@@ -216,3 +216,27 @@ fn the_tmux_snippet_makes_sense() {
     let words = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
     assert_eq!(words, ["on".to_owned(), String::new()]);
 }
+
+/// The table of features claims only what a test shows.
+#[test]
+fn the_tests_that_the_readme_names_are_there() {
+    let readme = include_str!("../README.md");
+    let table = readme.split_once("## Beside other tools").unwrap().1.split_once("## License").unwrap().0;
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let tests: String = all("tests").into_iter().map(|(_, text)| text).collect();
+    assert!(rows.len() > 10, "the table is there");
+    for row in &rows[2..] {
+        let [.., ours, shown] = &row[..] else { panic!("{row:?}") };
+        assert_eq!(row.len(), rows[0].len(), "{row:?}");
+        if *ours == "no" {
+            assert!(shown.is_empty(), "{row:?}");
+            continue;
+        }
+        let name = shown.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).unwrap_or_else(|| panic!("{row:?}"));
+        assert!(tests.contains(&format!("fn {name}(")), "no test {name}");
+    }
+}
