@@ -5,6 +5,7 @@ mod audit;
 mod config;
 mod desk;
 mod disk;
+mod imports;
 mod legacy;
 mod paths;
 mod state;

@@ -59,6 +59,30 @@ pub fn apply(path: &Path, text: &str, edit: &TargetEdit, removed: &mut Vec<Remov
     Ok(edited)
 }
 
+/// Targets as they would stand in a config.
+pub fn written(targets: &[Target]) -> String {
+    let mut tables = ArrayOfTables::new();
+    for target in targets {
+        let mut table = table(target);
+        table.decor_mut().set_prefix(if tables.is_empty() { "" } else { "\n" });
+        tables.push(table);
+    }
+    let mut document = DocumentMut::new();
+    document.insert("target", Item::ArrayOfTables(tables));
+    document.to_string()
+}
+
+/// A target's table.
+fn table(target: &Target) -> Table {
+    let mut table = Table::new();
+    for (key, value) in fields(target) {
+        if let Some(value) = value {
+            table.insert(key, Item::Value(value));
+        }
+    }
+    table
+}
+
 /// What one edit is made on.
 struct Editor<'a> {
     document: DocumentMut,
@@ -106,12 +130,7 @@ impl Editor<'_> {
         if !self.room_for(target)? {
             return Ok(());
         }
-        let mut table = Table::new();
-        for (key, value) in fields(target) {
-            if let Some(value) = value {
-                table.insert(key, Item::Value(value));
-            }
-        }
+        let mut table = table(target);
         let end = last_position(self.document.as_table());
         let tables = self.tables()?;
         let mut above = String::new();
