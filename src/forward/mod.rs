@@ -6,6 +6,7 @@
 
 mod connection;
 mod holder;
+mod lane;
 mod listener;
 mod meter;
 mod report;
@@ -21,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use crate::model::event::{Event, ForwardEvent, Sample};
 use crate::model::forward::{Counts, ForwardId, ForwardSpec, TunnelInfo, Via};
 
+pub use lane::{Ended, keep as keep_lane};
 use meter::Meter;
 use report::Reporter;
 pub use route::{Lease, Route};
