@@ -191,6 +191,7 @@ fn the_browser_takes_text_and_has_keys_of_its_own() {
         user: String::new(),
         namespace: "default".into(),
         current: true,
+        entries: 0,
     };
     model.clusters.push(Cluster::from(context));
     model.update(Event::Act(Action::Do(Command::Browse)));

@@ -185,8 +185,7 @@ impl Finds {
         spots.iter().filter_map(|spot| self.at(spot)).map(|(found, port)| found.offer(port)).collect()
     }
 
-    /// Every port that is recognised as more than a web page's or unknown; of a workload only where no service leads to
-    /// the same.
+    /// Every port that is recognised; of a workload only where no service leads to the same.
     pub(super) fn recognised(&self) -> Vec<Spot> {
         let mut spots = Vec::new();
         for found in self.all.values() {

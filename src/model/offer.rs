@@ -1,9 +1,12 @@
 //! Offers: targets that somebody may want, from a cluster or a file, and what becomes of them beside those that are
 //! saved already.
 
+use std::collections::BTreeSet;
+
 use super::Model;
 use super::dialog::Question;
 use super::effect::{Effect, TargetEdit};
+use super::form::{is_dns_label, is_unseen};
 use super::log::{Grade, Happening};
 use super::service::Group;
 use super::target::Target;
@@ -88,6 +91,16 @@ pub enum Clash {
     Replace,
 }
 
+/// Whether what a file says of a target can be: it is somebody else's, and parts of it become parts of URLs.
+///
+/// # Errors
+/// [`Why::Name`] for a name, a context or a namespace that cannot be one.
+pub fn check(target: &Target) -> Result<(), Why> {
+    let words = |text: &str| !text.is_empty() && text.len() <= 300 && !text.chars().any(is_unseen);
+    let namespace = target.namespace.as_deref().is_none_or(is_dns_label);
+    if words(&target.name) && words(&target.cluster) && namespace { Ok(()) } else { Err(Why::Name) }
+}
+
 impl Offer {
     /// An offer whose name is given.
     pub fn named(target: Target) -> Self {
@@ -141,6 +154,7 @@ impl Model {
     /// Makes targets of offers.
     pub(super) fn take_offers(&mut self, offers: Vec<Offer>, clash: Clash, out: &mut Vec<Effect>) {
         let before = self.targets.clone();
+        let mut taken = self.taken_ports();
         let (mut tally, mut edits, mut names) = (Tally::default(), Vec::new(), Vec::new());
         for offer in offers {
             let edit = match (self.there(&offer).cloned(), clash) {
@@ -150,16 +164,18 @@ impl Model {
                 }
                 (Some(was), Clash::Replace) => {
                     tally.replaced += 1;
-                    let target = self.in_place_of(&was, &offer);
+                    taken.remove(&was.local_port);
+                    let target = self.in_place_of(&was, &offer, &taken);
                     TargetEdit::Replace { was: Box::new(was), target }
                 }
                 (None, _) => {
                     tally.added += 1;
-                    TargetEdit::Import(self.new_of(offer))
+                    TargetEdit::Import(self.new_of(offer, &taken))
                 }
             };
             self.apply(&edit);
             let (TargetEdit::Import(target) | TargetEdit::Replace { target, .. }) = &edit else { continue };
+            taken.insert(target.local_port);
             names.push(target.name.clone());
             edits.push(edit);
         }
@@ -179,11 +195,11 @@ impl Model {
     }
 
     /// The target that an offer becomes: under a name that is free, with a port that is.
-    fn new_of(&self, offer: Offer) -> Target {
+    fn new_of(&self, offer: Offer, taken: &BTreeSet<u16>) -> Target {
         let port = match offer.target.local_port {
             0 => {
                 let key = offer.key(&self.namespace_of(&offer.target));
-                self.settings.ports.port(offer.group, &key, &self.taken_ports()).unwrap_or(0)
+                self.settings.ports.port(offer.group, &key, taken).unwrap_or(0)
             }
             port => port,
         };
@@ -194,7 +210,7 @@ impl Model {
     }
 
     /// A saved target that takes an offer's place and port over.
-    fn in_place_of(&self, was: &Target, offer: &Offer) -> Target {
+    fn in_place_of(&self, was: &Target, offer: &Offer, taken: &BTreeSet<u16>) -> Target {
         let mut address = offer.target.address.clone();
         if let (Where::Workload(new), Where::Workload(old)) = (&mut address, &was.address) {
             (new.wait, new.proxy) = (old.wait, old.proxy);
@@ -205,10 +221,8 @@ impl Model {
         }
         let local_port = match offer.target.local_port {
             0 => {
-                let mut taken = self.taken_ports();
-                taken.remove(&was.local_port);
                 let key = offer.key(&self.namespace_of(&offer.target));
-                self.settings.ports.port(offer.group, &key, &taken).unwrap_or(was.local_port)
+                self.settings.ports.port(offer.group, &key, taken).unwrap_or(was.local_port)
             }
             port => port,
         };

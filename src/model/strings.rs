@@ -1,7 +1,7 @@
 //! Connection strings: what a client is started or configured with to go through a forward. No password is among them.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Model;
 use super::dialog::Dialog;
@@ -126,9 +126,15 @@ fn fill(template: &str, local: SocketAddr, name: &str) -> String {
 impl Model {
     /// The strings for a forward: those of its protocol, and the plain address, which always serves.
     fn strings_of(&self, forward: &Forward) -> Vec<MenuItem> {
-        let Some(local) = forward.bound.first().copied() else {
+        let Some(mut local) = forward.bound.first().copied() else {
             return Vec::new();
         };
+        // What listens everywhere is reached here by loopback.
+        match local.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => local.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => local.set_ip(Ipv6Addr::LOCALHOST.into()),
+            IpAddr::V4(_) | IpAddr::V6(_) => {}
+        }
         let place = &forward.spec.address;
         let service = match self.target(&forward.spec.target) {
             Some(target) => service_of(target, place),

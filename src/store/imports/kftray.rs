@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Holds;
 use crate::model::address::{Address, Host};
-use crate::model::offer::{Offer, Why};
+use crate::model::offer::{Offer, Why, check};
 use crate::model::settings::PodSettings;
 use crate::model::target::Target;
 use crate::model::workload::{Where, Workload};
@@ -44,7 +44,8 @@ pub fn read(text: &str, cluster: &str) -> Holds {
             continue;
         };
         let name = entry.name().unwrap_or_else(|| format!("#{}", at + 1));
-        match entry.target(&name, cluster) {
+        let target = entry.target(&name, cluster).and_then(|target| check(&target).map(|()| target));
+        match target {
             Ok(target) => {
                 if entry.local_address.as_deref().is_some_and(|address| !super::is_loopback(address)) {
                     holds.leave_out(&name, Why::Beyond);

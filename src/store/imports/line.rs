@@ -3,7 +3,7 @@
 //! they stand in a shell's history. `kubectl port-forward --help` tells the flags and the forms of a port.
 
 use super::Holds;
-use crate::model::offer::{Offer, Why};
+use crate::model::offer::{Offer, Why, check};
 use crate::model::settings::PodSettings;
 use crate::model::target::Target;
 use crate::model::ttl::Ttl;
@@ -186,6 +186,7 @@ impl Named<'_> {
             tags: Vec::new(),
             pod: PodSettings::default(),
         };
+        check(&target)?;
         let with_port = match self.namespace {
             Some(namespace) => format!("{object}-{remote}.{namespace}"),
             None => format!("{object}-{remote}"),

@@ -6,12 +6,17 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use super::disk;
 use crate::model::event::StoreEvent;
 use crate::model::fault::{Fault, What};
 use crate::model::offer::{LeftOut, Offer, Why};
+
+/// No file of targets is larger, in bytes.
+const LARGEST: u64 = 16 << 20;
 
 /// What a text holds.
 #[derive(Debug, Default, PartialEq)]
@@ -33,7 +38,7 @@ impl Holds {
 pub fn read(text: &str, cluster: &str) -> Result<StoreEvent, Fault> {
     let one_line = !text.trim().contains('\n');
     let path = expanded(text.trim());
-    let (from, text) = match disk::read(&path) {
+    let (from, text) = match contents(&path) {
         Ok(Some(inside)) if one_line => (path.display().to_string(), inside),
         Err(fault) if one_line && is_path(text) => return Err(fault),
         Ok(None) if one_line && is_path(text) => {
@@ -43,6 +48,19 @@ pub fn read(text: &str, cluster: &str) -> Result<StoreEvent, Fault> {
     };
     let Holds { offers, left_out } = holds(&text, cluster);
     Ok(StoreEvent::Offers { from, offers, left_out })
+}
+
+/// The text of a file; `None` where there is none of that name.
+fn contents(path: &Path) -> Result<Option<String>, Fault> {
+    let unreadable = |words: String| Fault::new(What::FileUnreadable, path.display().to_string(), words);
+    match fs::metadata(path) {
+        // Some are no files though they have names, and some of these have no end.
+        Ok(file) if !file.is_file() => Err(unreadable("it is no file".to_owned())),
+        Ok(file) if file.len() > LARGEST => Err(unreadable(format!("it is larger than {} MB", LARGEST >> 20))),
+        Ok(_) => disk::read(path),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(error.to_string())),
+    }
 }
 
 /// What a text holds, whatever its form.

@@ -119,13 +119,28 @@ fn commands_of_kubectl() {
 
 #[test]
 fn what_is_no_file_is_told() {
-    for path in ["/nowhere/targets.json", "~/nowhere.json", "targets.json"] {
+    for path in ["/nowhere/targets.json", "~/nowhere.json", "targets.json", "/dev/zero", "/"] {
         assert_eq!(read(path, "here").unwrap_err().what, What::FileUnreadable, "{path}");
     }
     let StoreEvent::Offers { from, offers, .. } = read(" kubectl port-forward svc/web 80 ", "here").unwrap() else {
         panic!()
     };
     assert_eq!((from.as_str(), offers.len()), ("", 1));
+}
+
+#[test]
+fn what_would_lead_elsewhere_is_left_out() {
+    for text in [
+        r#"{ "service": "web", "namespace": "../../x", "remote_port": 80 }"#,
+        r#"{ "alias": "a\u202eb", "service": "web", "remote_port": 80 }"#,
+        r#"{ "service": "web", "context": "d\u001bev", "remote_port": 80 }"#,
+        "web:a/b:80:80",
+        "kubectl port-forward -n 'x?y=z' svc/web 80",
+    ] {
+        let holds = holds(text, "here");
+        let whys: Vec<Why> = holds.left_out.iter().map(|part| part.why).collect();
+        assert_eq!((holds.offers.len(), &whys[..]), (0, &[Why::Name][..]), "{text}");
+    }
 }
 
 #[test]
