@@ -172,14 +172,8 @@ impl Desk {
         let text = current.clone().unwrap_or_default();
         // A file that does not make sense is a person's, half done: never written over.
         config::read(&self.paths.config, &text)?;
-        let (mut edited, mut removed) = (text.clone(), self.removed.clone());
-        let mut refused: Option<Fault> = None;
-        for edit in edits {
-            match config::edit::apply(&self.paths.config, &edited, edit, &mut removed) {
-                Ok(text) => edited = text,
-                Err(fault) => refused = refused.or(Some(fault)),
-            }
-        }
+        let mut removed = self.removed.clone();
+        let (edited, refused) = config::edit::apply_all(&self.paths.config, &text, edits, &mut removed);
         let news = self.seen.as_ref() != Ok(&current);
         if edited == text {
             self.seen = Ok(current);
