@@ -49,6 +49,8 @@ pub struct Effects {
     log: Option<AbortHandle>,
     /// Us among the instances, and the directory of all.
     instance: Option<(Instance, PathBuf)>,
+    /// What looks for services and workloads.
+    browsing: Vec<AbortHandle>,
 }
 
 /// A connection to a cluster: its probe and its watch.
@@ -89,6 +91,7 @@ impl Effects {
             forwards: BTreeMap::new(),
             log: None,
             instance: None,
+            browsing: Vec::new(),
         }
     }
 
@@ -118,6 +121,13 @@ impl Effects {
                     connection.token.cancel();
                 }
             }
+            Effect::Browse { cluster, epoch, namespaces } => {
+                let events = self.events.clone();
+                let browsing = cluster::browse(self.clusters.clone(), cluster, epoch, namespaces, events);
+                let handle = self.spawn(browsing);
+                self.browsing.push(handle);
+            }
+            Effect::StopBrowsing => self.browsing.drain(..).for_each(|browsing| browsing.abort()),
             Effect::CreatePod(request) => self.create(request),
             Effect::DeletePod { key, uid } => self.delete(key, uid),
             Effect::Describe(key) => {
@@ -151,6 +161,8 @@ impl Effects {
                 self.store.send(Order::Reload);
                 self.read_kubeconfig();
             }
+            Effect::ReadOffers { text, cluster } => self.store.send(Order::ReadOffers { text, cluster }),
+            Effect::Export(targets) => self.store.send(Order::Export(targets)),
             Effect::Remember { target, port } => self.store.send(Order::Remember { target, port }),
             Effect::PodsUntil { cluster, until } => self.store.send(Order::PodsUntil { cluster, until }),
             Effect::PodsGone { cluster, at } => self.store.send(Order::PodsGone { cluster, at }),

@@ -355,6 +355,7 @@ impl Model {
                 if first {
                     self.audit_cluster("connect-cluster", name, None, out);
                 }
+                self.look_into(name, out);
                 self.unarranged |= new;
             }
             ClusterEvent::Failed { link, fault } => {

@@ -47,6 +47,17 @@ pub enum Effect {
         /// The context.
         cluster: String,
     },
+    /// Look for services and workloads in a cluster, and go on looking.
+    Browse {
+        /// The context.
+        cluster: String,
+        /// Echoed in what is found.
+        epoch: Epoch,
+        /// The namespaces to look into where not all may be looked into at once.
+        namespaces: BTreeSet<String>,
+    },
+    /// Stop looking, everywhere.
+    StopBrowsing,
     /// Create a proxy pod.
     CreatePod(PodRequest),
     /// Delete a pod, if it still has this uid.
@@ -101,6 +112,15 @@ pub enum Effect {
     Follow(Vec<TargetEdit>),
     /// Read the config again.
     Reload,
+    /// Look for targets in a text, or in the file that it names.
+    ReadOffers {
+        /// The text, or a file's path (`~` is the home).
+        text: String,
+        /// The context for whatever names none.
+        cluster: String,
+    },
+    /// Write targets as the config has them, to be copied.
+    Export(Vec<Target>),
     /// Remember the local port a target got.
     Remember {
         /// The target's name.
@@ -149,6 +169,8 @@ impl Effect {
             | Self::Widen { .. }
             | Self::AskRights { .. }
             | Self::Disconnect { .. }
+            | Self::Browse { .. }
+            | Self::StopBrowsing
             | Self::CreatePod(_)
             | Self::DeletePod { .. }
             | Self::Describe(_)
@@ -161,6 +183,8 @@ impl Effect {
             | Self::Save(_)
             | Self::Follow(_)
             | Self::Reload
+            | Self::ReadOffers { .. }
+            | Self::Export(_)
             | Self::Remember { .. }
             | Self::PodsUntil { .. }
             | Self::PodsGone { .. }

@@ -7,6 +7,7 @@ use tui_input::Input;
 
 use super::Model;
 use super::fault::Fault;
+use super::offer::Tally;
 
 /// How grave an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +71,14 @@ pub enum Happening {
     NothingToUndo,
     /// Targets were imported. Thing: how many.
     Imported,
+    /// Offers became targets. Detail: their names.
+    Taken(Tally),
+    /// A file or a text offers no targets. Thing: which file.
+    NothingOffered,
+    /// Targets went to the clipboard. Thing: how many.
+    Exported,
+    /// Nothing is hidden from a browser.
+    NothingMissing,
     /// The config was read again, because it changed on disk or a person asked for it.
     ConfigRead,
     /// Another theme: its name.
@@ -113,6 +122,10 @@ impl Happening {
                 | Self::NotHere
                 | Self::NothingSelected
                 | Self::NothingWrong
+                | Self::Taken(_)
+                | Self::NothingOffered
+                | Self::Exported
+                | Self::NothingMissing
                 | Self::NotForwarded
                 | Self::AlreadyForwarded
                 | Self::ForwardedElsewhere

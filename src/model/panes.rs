@@ -58,6 +58,8 @@ impl Model {
             Command::Rename => self.rename_target(),
             Command::Delete => self.ask_delete(),
             Command::Copy => self.copy_locals(out),
+            Command::Strings => self.offer_strings(),
+            Command::Export => self.offer_export(),
             Command::Describe => {
                 let target = self.target_list.selected().and_then(|name| self.target(name));
                 let fault = target.and_then(|target| self.fault_of_target(target)).cloned();
@@ -144,6 +146,7 @@ impl Model {
                 }
             }
             Command::Copy => self.copy_locals(out),
+            Command::Strings => self.offer_strings(),
             Command::Describe | Command::Accept => {
                 let forward = self.forward_list.selected().and_then(|id| self.forwards.get(id));
                 let name = forward.map(|forward| forward.spec.target.clone());

@@ -10,6 +10,7 @@ use super::effect::{Effect, TargetEdit};
 use super::event::{Loaded, StoreEvent};
 use super::fault::Fault;
 use super::log::{Entry, Grade, Happening};
+use super::plan::PortPlan;
 use super::ttl::Ttl;
 
 /// How a proxy pod is made, where the config says so; what is absent comes from the wider level
@@ -196,6 +197,10 @@ pub struct Settings {
     pub on_quit: OnQuit,
     /// How pods are made everywhere.
     pub pod: PodSettings,
+    /// Where local ports of imported targets come from.
+    pub ports: PortPlan,
+    /// Connection strings that differ from those built in: by service, then by what they are called.
+    pub strings: BTreeMap<String, BTreeMap<String, String>>,
     /// Per cluster, by context name.
     pub clusters: BTreeMap<String, ClusterSettings>,
     /// Changes to the key table.
@@ -215,6 +220,8 @@ impl Default for Settings {
             max_ttl: Ttl::CEILING,
             on_quit: OnQuit::Ask,
             pod: PodSettings::default(),
+            ports: PortPlan::default(),
+            strings: BTreeMap::new(),
             clusters: BTreeMap::new(),
             keys: Vec::new(),
         }
@@ -256,6 +263,11 @@ impl Model {
                 self.fail(fault);
             }
             StoreEvent::Legacy { path, targets, left_out } => self.ask(Question::Import { path, targets, left_out }),
+            StoreEvent::Offers { from, offers, left_out } => self.consider(Some(from), offers, left_out, out),
+            StoreEvent::Exported { count, text } => {
+                self.note(Grade::Info, Happening::Exported, count.to_string(), "");
+                out.push(Effect::Copy(text));
+            }
             StoreEvent::Trouble(fault) => self.fail(fault),
         }
     }

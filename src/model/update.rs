@@ -23,6 +23,7 @@ impl Model {
             Event::Wish(wish) => self.on_wish(wish, &mut out),
             Event::Contexts(found) => self.on_contexts(found, &mut out),
             Event::Cluster { cluster, epoch, event } => self.on_cluster(&cluster, epoch, event, &mut out),
+            Event::Found { cluster, epoch, event } => self.on_found(&cluster, epoch, event),
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
             Event::Instance(event) => self.on_instance(event),

@@ -34,6 +34,21 @@ impl Text {
             Happening::NothingToUndo => plain("log.nothing-to-undo"),
             Happening::Imported => counted("log.imported"),
             Happening::ThemeChosen => plain("log.theme-chosen"),
+            Happening::Taken(tally) => {
+                let [added, skipped, replaced] =
+                    [tally.added, tally.skipped, tally.replaced].map(|count| count.to_string());
+                let with = [
+                    ("added", added.as_str()),
+                    ("skipped", skipped.as_str()),
+                    ("replaced", replaced.as_str()),
+                    ("detail", detail),
+                ];
+                self.fill(if detail.is_empty() { "log.taken-none" } else { "log.taken" }, &with)
+            }
+            Happening::NothingOffered if thing.is_empty() => plain("log.nothing-offered-pasted"),
+            Happening::NothingOffered => plain("log.nothing-offered"),
+            Happening::NothingMissing => plain("log.nothing-missing"),
+            Happening::Exported => counted("log.exported"),
             Happening::ConfigRead => plain("log.config-read"),
             Happening::KubeconfigRead => counted("log.kubeconfig-read"),
             // Of the log's entries only their number is told; an address is never just a number.

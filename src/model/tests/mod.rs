@@ -5,6 +5,7 @@ mod dialogs;
 mod faults;
 mod files;
 mod forwards;
+mod found;
 mod instances;
 mod leaving;
 mod lessons;
