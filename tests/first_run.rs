@@ -126,7 +126,7 @@ fn somebody_who_may_only_look_is_told_so() {
             && says(text, "no right to create pods/portforward in namespace brow-dev")
     });
     // Other contexts were neither connected nor asked.
-    for name in ["brow-developer", "brow-badtoken", "brow-down"] {
+    for name in ["brow-developer", "brow-badtoken"] {
         assert!(screen.line(name).unwrap().contains("○ idle"), "{}", screen.text());
     }
     screen.press("\x1b");

@@ -341,7 +341,7 @@ impl Model {
         let at = THEMES.iter().position(|name| *name == self.settings.theme);
         let next = THEMES[at.map_or(0, |at| (at + 1) % THEMES.len())];
         next.clone_into(&mut self.settings.theme);
-        self.note(Grade::Info, Happening::ThemeChosen, next, "");
+        self.note(Grade::Good, Happening::ThemeChosen, next, "");
         out.push(Effect::RememberTheme(next));
     }
 
