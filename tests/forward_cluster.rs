@@ -77,6 +77,7 @@ impl Open {
             bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
             port: 0,
             any_port: true,
+            on_demand: false,
             tunnel: None,
         };
         let target = target.map(|target| target.parse().expect("an address"));

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OnceCell, watch};
+use tokio::sync::{Mutex, OnceCell, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::route::{self, Lease, Route};
-use super::{Pointing, Shared};
+use super::{Pointing, Rest, Shared};
 use crate::model::event::ForwardEvent;
 use crate::model::fault::{Fault, Remedy, What};
 use crate::model::forward::{TunnelInfo, Via};
@@ -50,6 +50,8 @@ pub(super) enum Way<L> {
     Preparing,
     /// No lease could be had; it is tried again, at once when somebody needs it.
     Failed(Fault),
+    /// There is nothing until a connection asks for it.
+    Resting(Rest),
     /// Through this pod.
     Through(Arc<Line<L>>),
 }
@@ -60,6 +62,7 @@ impl<L> Clone for Way<L> {
             Self::Nowhere { waiting } => Self::Nowhere { waiting: *waiting },
             Self::Preparing => Self::Preparing,
             Self::Failed(fault) => Self::Failed(fault.clone()),
+            Self::Resting(rest) => Self::Resting(rest.clone()),
             Self::Through(line) => Self::Through(Arc::clone(line)),
         }
     }
@@ -69,6 +72,8 @@ impl<L> Clone for Way<L> {
 #[derive(Debug)]
 pub(super) struct Line<L> {
     pub via: Via,
+    /// Says that nobody holds it any more.
+    _left: Left,
     pub lease: L,
     born: Instant,
     /// Set once the relay was seen listening, or was given the time for it.
@@ -77,9 +82,24 @@ pub(super) struct Line<L> {
     reason: Mutex<Option<(Instant, Option<Fault>)>>,
 }
 
+/// Tells, when it is dropped, that the line to a pod carries nothing any more.
+#[derive(Debug)]
+struct Left {
+    via: Via,
+    out: mpsc::UnboundedSender<Via>,
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        // A forward that is closed has no use for it.
+        let _ = self.out.send(self.via.clone());
+    }
+}
+
 impl<L: Lease> Line<L> {
-    fn new(via: Via, lease: L) -> Self {
-        Self { via, lease, born: Instant::now(), listens: OnceCell::new(), reason: Mutex::new(None) }
+    fn new(via: Via, lease: L, out: mpsc::UnboundedSender<Via>) -> Self {
+        let left = Left { via: via.clone(), out };
+        Self { via, _left: left, lease, born: Instant::now(), listens: OnceCell::new(), reason: Mutex::new(None) }
     }
 
     /// Waits until the pod's relay listens: its container has started, but that was a moment ago, perhaps. Whether a
@@ -150,13 +170,20 @@ pub(super) async fn supervise<R: Route>(
 /// Opens the way and watches it. Never ends by itself.
 async fn follow<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, pointing: Pointing) {
     out.tunnel.send_replace(None);
-    let Some(via) = pointing.via else {
-        out.ways.send_replace(Way::Nowhere { waiting: pointing.waiting });
-        return std::future::pending().await;
+    let via = match pointing {
+        Pointing::Through(via) => via,
+        Pointing::Nowhere { waiting } => {
+            out.ways.send_replace(Way::Nowhere { waiting });
+            return std::future::pending().await;
+        }
+        Pointing::Rest(rest) => {
+            out.ways.send_replace(Way::Resting(rest));
+            return std::future::pending().await;
+        }
     };
     out.ways.send_replace(Way::Preparing);
     let lease = lease(shared, out, &via).await;
-    let line = Arc::new(Line::new(via, lease));
+    let line = Arc::new(Line::new(via, lease, shared.left.clone()));
     out.ways.send_replace(Way::Through(Arc::clone(&line)));
     let knock = async {
         if shared.route.first_line(&line.via).is_some() {

@@ -11,6 +11,7 @@ mod audit;
 pub mod backend;
 mod browse;
 pub mod cluster;
+pub mod demand;
 pub mod dialog;
 pub mod effect;
 pub mod event;
@@ -19,6 +20,7 @@ mod filter;
 pub mod focus;
 mod form;
 pub mod forward;
+pub mod keep;
 mod leave;
 mod leftovers;
 pub mod list;
@@ -28,6 +30,7 @@ mod panes;
 mod pods;
 pub mod proxy;
 pub mod renamed;
+pub mod renew;
 mod restart;
 pub mod settings;
 pub mod target;
@@ -41,6 +44,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use chrono::{DateTime, Utc};
 
 use cluster::Cluster;
+use demand::Upkeep;
 use dialog::Dialog;
 use effect::TargetEdit;
 use fault::Fault;
@@ -97,6 +101,8 @@ pub struct Model {
     pub ending_pods: bool,
     /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
+    /// Pods that come and go without a person's asking for each.
+    pub upkeep: Upkeep,
     /// Pods that are being deleted on our order, with the phase they had.
     pub killing: BTreeMap<PodKey, Phase>,
     /// Forwards, in the order of opening.
@@ -156,6 +162,7 @@ impl Model {
             created: BTreeMap::new(),
             ending_pods: false,
             pods_until: BTreeMap::new(),
+            upkeep: Upkeep::default(),
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),
             ports: BTreeMap::new(),

@@ -172,10 +172,10 @@ pub enum Whose {
 }
 
 impl Model {
-    /// Asks for a proxy pod for a target; false where that cannot even be asked, which is then told.
-    pub(super) fn ask_pod(&mut self, target: &Target, ttl: Option<Ttl>, out: &mut Vec<Effect>) -> bool {
+    /// Asks for a proxy pod for a target; `None` where that cannot even be asked, which is then told.
+    pub(super) fn ask_pod(&mut self, target: &Target, ttl: Option<Ttl>, out: &mut Vec<Effect>) -> Option<RequestId> {
         if !self.need_for(target, out) {
-            return false;
+            return None;
         }
         let ttl = ttl.or(target.ttl).unwrap_or(self.settings.ttl);
         if ttl > self.settings.max_ttl {
@@ -183,7 +183,7 @@ impl Model {
             let fault = Fault::new(What::TtlTooLong, &target.name, ceiling);
             self.refused.insert(target.name.clone(), fault.clone());
             self.fail(fault);
-            return false;
+            return None;
         }
         let request = PodRequest {
             id: RequestId(self.count()),
@@ -197,9 +197,10 @@ impl Model {
         let place = format!("{}/{}", request.cluster, request.namespace);
         self.note(Grade::Info, Happening::PodAsked, &target.name, place);
         self.refused.remove(&target.name);
-        self.requests.insert(request.id, request.clone());
+        let id = request.id;
+        self.requests.insert(id, request.clone());
         out.push(Effect::CreatePod(request));
-        true
+        Some(id)
     }
 
     /// The namespace a target's pods live in.

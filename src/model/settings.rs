@@ -9,6 +9,7 @@ use super::dialog::{Dialog, Question};
 use super::effect::{Effect, TargetEdit};
 use super::event::{Loaded, StoreEvent};
 use super::fault::Fault;
+use super::keep::KeepSettings;
 use super::log::{Entry, Grade, Happening};
 use super::ttl::Ttl;
 
@@ -153,6 +154,8 @@ pub struct ClusterSettings {
     pub connect: bool,
     /// How its pods are made.
     pub pod: PodSettings,
+    /// How its forwards are kept.
+    pub keep: KeepSettings,
     /// The tunnel protocol to use, instead of trying: `spdy`, `spdy-websocket` or `v4-websocket`.
     pub tunnel: Option<String>,
 }
@@ -189,6 +192,8 @@ pub struct Settings {
     pub on_quit: OnQuit,
     /// How pods are made everywhere.
     pub pod: PodSettings,
+    /// How forwards are kept everywhere.
+    pub keep: KeepSettings,
     /// Per cluster, by context name.
     pub clusters: BTreeMap<String, ClusterSettings>,
     /// Changes to the key table.
@@ -206,6 +211,7 @@ impl Default for Settings {
             max_ttl: Ttl::CEILING,
             on_quit: OnQuit::Ask,
             pod: PodSettings::default(),
+            keep: KeepSettings::built_in(),
             clusters: BTreeMap::new(),
             keys: Vec::new(),
         }
@@ -286,6 +292,7 @@ impl Model {
             self.widen(&cluster, out);
         }
         self.follow_targets(&before, out);
+        self.autostart(out);
     }
 
     /// Says in full what is wrong with the config, unless a person is in the middle of something else.

@@ -10,6 +10,7 @@ use brow_tui::model::event::{ClusterEvent, Epoch, Event, Sample};
 use brow_tui::model::focus::Pane;
 use brow_tui::model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState};
 use brow_tui::model::proxy::{Phase, PodKey, ProxyPod};
+use brow_tui::model::keep::KeepSettings;
 use brow_tui::model::settings::{Colors, Language, PodSettings};
 use brow_tui::model::target::Target;
 use brow_tui::text::{Hint, Text};
@@ -44,6 +45,7 @@ fn model(pods: usize) -> Model {
             ttl: None,
             tags: vec!["db".to_owned(), "team-a".to_owned()],
             pod: PodSettings::default(),
+            keep: KeepSettings::default(),
         })
         .collect();
     model.pods = (0..pods).map(|n| pod(&model.targets[n % 40], n, now)).map(|pod| (pod.key.clone(), pod)).collect();
@@ -87,6 +89,7 @@ fn forward(model: &Model, n: u16) -> Forward {
         bind: vec![loopback],
         port: 3_000 + n,
         any_port: false,
+        on_demand: false,
         tunnel: None,
     };
     let mut forward = Forward::opening(spec, model.now);

@@ -263,6 +263,7 @@ pub fn spec(port: u16) -> ForwardSpec {
         bind: BOTH.to_vec(),
         port,
         any_port: port == 0,
+        on_demand: false,
         tunnel: None,
     }
 }

@@ -19,6 +19,7 @@ use super::effect::Effect;
 use super::event::{ClusterEvent, Event, Loaded, PodEvent, StoreEvent};
 use super::fault::{Fault, What};
 use super::focus::Pane;
+use super::keep::KeepSettings;
 use super::proxy::{Phase, PodKey, PodRequest, ProxyPod};
 use super::settings::PodSettings;
 use super::target::Target;
@@ -40,6 +41,7 @@ fn target(name: &str, cluster: &str) -> Target {
         ttl: None,
         tags: Vec::new(),
         pod: PodSettings::default(),
+        keep: KeepSettings::default(),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::model::focus::Pane;
 use crate::model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState, TunnelInfo, Via};
 use crate::model::log::{Entry, Grade, Happening};
 use crate::model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
+use crate::model::keep::KeepSettings;
 use crate::model::settings::{Language, PodSettings};
 use crate::model::target::Target;
 use crate::text::{HelpSection, Hint, Text};
@@ -60,6 +61,7 @@ pub fn target(name: &str, cluster: &str, address: &str, local_port: u16, tags: &
         ttl: None,
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
         pod: PodSettings::default(),
+        keep: KeepSettings::default(),
     }
 }
 
@@ -97,6 +99,7 @@ pub fn forward(id: u64, target: &Target, port: u16, state: ForwardState) -> Forw
         bind: vec![loopback],
         port,
         any_port: false,
+        on_demand: false,
         tunnel: None,
     };
     let mut forward = Forward::opening(spec, ago(480));
