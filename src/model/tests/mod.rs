@@ -1,6 +1,7 @@
 //! `update` by table: events in, effects and state out.
 
 mod clusters;
+mod demand;
 mod dialogs;
 mod faults;
 mod files;
