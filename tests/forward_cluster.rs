@@ -5,9 +5,10 @@
 mod cluster;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
-use brow_tui::forward::{self, Handle, Route};
+use brow_tui::forward::{self, Ended, Handle, Route, keep_lane};
 use brow_tui::model::address::Address;
 use brow_tui::model::event::{Epoch, Event, ForwardEvent};
 use brow_tui::model::fault::{Fault, What};
@@ -47,6 +48,13 @@ impl Route for Real {
 
     fn first_line(&self, _: &Via) -> Option<Bytes> {
         self.target.as_ref().map(relay::first_line)
+    }
+
+    async fn lane(&self, lease: &tunnel::Lease, _: &Via, port: &AtomicU16) -> Ended {
+        match &self.target {
+            Some(target) => keep_lane(lease, &relay::lane_line(target), relay::read_lane, port).await,
+            None => Ended::Never,
+        }
     }
 
     async fn diagnose(&self, lease: &tunnel::Lease, _: &Via, _: Duration) -> Option<Fault> {

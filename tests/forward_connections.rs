@@ -20,6 +20,15 @@ async fn world() -> Arc<World> {
     world
 }
 
+/// A relay: takes a line, then echoes.
+async fn relay(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut byte = [0];
+    while byte != *b"\n" {
+        stream.read_exact(&mut byte).await?;
+    }
+    echo(stream).await
+}
+
 #[tokio::test]
 async fn both_families_lead_to_the_pod() {
     let forward = Forward::open(&world().await, Some(via("web-1")), false).await;
@@ -34,15 +43,7 @@ async fn both_families_lead_to_the_pod() {
 #[tokio::test]
 async fn counters_are_exact() {
     let world = Arc::new(World::default());
-    // A relay: takes a line, then echoes.
-    let (port, _) = server(|mut stream| async move {
-        let mut byte = [0];
-        while byte != *b"\n" {
-            stream.read_exact(&mut byte).await?;
-        }
-        echo(stream).await
-    })
-    .await;
+    let (port, _) = server(relay).await;
     world.add("web-1", port);
     let forward = Forward::open(&world, Some(via("web-1")), true).await;
     let mut expected = Counts::default();
@@ -212,4 +213,21 @@ async fn five_hundred_connections_at_once() {
     until("all ended", || forward.handle.counts().open == 0).await;
     let counts = Counts { open: 0, total: 500, failed: 0, up: 5_000_000, down: 5_000_000 };
     assert_eq!(forward.handle.counts(), counts);
+}
+
+#[tokio::test]
+async fn a_lane_that_has_gone_costs_no_connection() {
+    let world = Arc::new(World::default());
+    let (port, _) = server(relay).await;
+    world.add("web-1", port);
+    let (lane, _) = server(echo).await;
+    world.lane.store(lane.port(), Ordering::SeqCst);
+    let forward = Forward::open(&world, Some(via("web-1")), true).await;
+    // What was sent to it is sent again, after the address; and it is not tried twice.
+    while world.laned.load(Ordering::SeqCst) == 0 {
+        say(&mut forward.connect().await, b"hello").await;
+    }
+    say(&mut forward.connect().await, b"again").await;
+    assert_eq!(world.laned.load(Ordering::SeqCst), 1);
+    assert_eq!(forward.handle.counts().failed, 0);
 }

@@ -49,7 +49,7 @@ fn lease(address: SocketAddr) -> Lease {
     config.proxy_url = None;
     let client = Client::try_from(config).expect("a client");
     let route = Route { namespace: "n".into(), pod: "p".into(), port: 1 };
-    Tunnels::new(client, Some(Protocol::Spdy)).lease(route, LeaseOptions { tunnels: 1, ..LeaseOptions::default() })
+    Tunnels::new(client, Some(Protocol::Spdy)).lease(route, LeaseOptions { tunnels: 1 })
 }
 
 /// The head of a frame, then its payload.

@@ -11,6 +11,7 @@ mod probe;
 pub mod workload;
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -52,10 +53,14 @@ struct Inner {
     slots: BTreeMap<String, Arc<Slot>>,
 }
 
-/// One context. The lock is held while the client is made, so that a login plugin runs once however many ask.
+/// One context.
 #[derive(Default)]
 struct Slot {
-    made: Mutex<Made>,
+    /// The lock within is held while the client is made, so that a login plugin runs once however many ask. Who wants
+    /// to begin anew puts another in its place: a plugin may wait for a person for ever.
+    made: RwLock<Arc<Mutex<Made>>>,
+    /// What the kubeconfig says of the context, in one number.
+    entries: u64,
     stderr: Option<Stderr>,
     /// What the kubeconfig says to do where the plugin is missing.
     install_hint: Option<String>,
@@ -85,8 +90,8 @@ impl Clusters {
         Self { shared: Arc::new(Shared { explicit, inner: RwLock::default() }) }
     }
 
-    /// Reads the kubeconfig, as it is now. Clients that are there stay until they are forgotten; without the file, or
-    /// with one that makes no sense, so does everything. Blocks for as long as the file takes.
+    /// Reads the kubeconfig, as it is now. Clients that are there stay until they are forgotten, or the file says
+    /// something else of their context; without the file, or with one that makes no sense, everything stays. Blocks for as long as the file takes.
     ///
     /// # Errors
     /// As [`Clusters::read`].
@@ -97,7 +102,7 @@ impl Clusters {
         let contexts: Vec<Context> =
             kubeconfig.contexts.iter().map(|named| project(&kubeconfig, &named.name)).collect();
         for context in &contexts {
-            slots.insert(context.name.clone(), Slot::default());
+            slots.insert(context.name.clone(), Slot { entries: context.entries, ..Slot::default() });
         }
         for user in &mut kubeconfig.auth_infos {
             let Some(exec) = user.auth_info.as_mut().and_then(|info| info.exec.as_mut()) else {
@@ -108,13 +113,16 @@ impl Clusters {
             plugin::tame(exec, stderr.as_ref());
             for context in contexts.iter().filter(|context| context.user == user.name) {
                 let install_hint = exec.install_hint.clone();
-                slots.insert(context.name.clone(), Slot { stderr: stderr.clone(), install_hint, ..Slot::default() });
+                if let Some(slot) = slots.get_mut(&context.name) {
+                    (slot.stderr, slot.install_hint) = (stderr.clone(), install_hint);
+                }
             }
         }
         for (name, slot) in &mut slots {
+            let same = before.slots.get(name).filter(|old| old.entries == slot.entries);
             // One that is just being made is made once more.
-            if let Some(made) = before.slots.get(name).and_then(|old| old.made.try_lock().ok()) {
-                slot.made.get_mut().client.clone_from(&made.client);
+            if let Some(client) = same.and_then(|old| old.made().try_lock().ok()?.client.clone()) {
+                slot.made = RwLock::new(Arc::new(Mutex::new(Made { client: Some(client), failed: None })));
             }
         }
         let slots = slots.into_iter().map(|(name, slot)| (name, Arc::new(slot))).collect();
@@ -135,7 +143,8 @@ impl Clusters {
     pub async fn client(&self, context: &str) -> Result<Client, Fault> {
         let inner = self.inner();
         let slot = inner.slot(context)?;
-        let mut made = slot.made.lock().await;
+        let made = slot.made();
+        let mut made = made.lock().await;
         if let Some(client) = &made.client {
             return Ok(client.clone());
         }
@@ -172,9 +181,9 @@ impl Clusters {
     }
 
     /// Drops the client of a context, so that the next one logs in anew.
-    pub async fn forget(&self, context: &str) {
+    pub fn forget(&self, context: &str) {
         if let Ok(slot) = self.inner().slot(context) {
-            *slot.made.lock().await = Made::default();
+            *slot.made.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
         }
     }
 
@@ -224,6 +233,10 @@ impl Inner {
 }
 
 impl Slot {
+    fn made(&self) -> Arc<Mutex<Made>> {
+        Arc::clone(&self.made.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// A plugin's failure with what it wrote on stderr from `before` on and, where it could not be started, with what
     /// the kubeconfig says to do then.
     fn explained(&self, fault: Fault, before: u64) -> Fault {
@@ -292,7 +305,21 @@ fn project(kubeconfig: &Kubeconfig, name: &str) -> Context {
             .filter(|namespace| !namespace.is_empty())
             .unwrap_or_else(|| "default".to_owned()),
         current: kubeconfig.current_context.as_deref() == Some(name),
+        entries: entries(kubeconfig, context),
     }
+}
+
+/// All that a kubeconfig says of a context, its cluster and its user, in one number: two that differ say different
+/// things. Nobody can read a credential from it, and it is not kept beyond the process.
+fn entries(kubeconfig: &Kubeconfig, context: Option<&kube::config::Context>) -> u64 {
+    let cluster = context.and_then(|at| kubeconfig.clusters.iter().find(|named| named.name == at.cluster));
+    let user = context.and_then(|at| {
+        let user = at.user.as_deref().unwrap_or_default();
+        kubeconfig.auth_infos.iter().find(|named| named.name == user)
+    });
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_string(&(context, cluster, user)).unwrap_or_default().hash(&mut hasher);
+    hasher.finish()
 }
 
 fn unreadable(path: &Path, error: &KubeconfigError) -> Fault {
@@ -328,6 +355,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_login_that_changed_is_used_and_others_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kubeconfig");
+        std::fs::write(&path, kubeconfig(&["dev"])).unwrap();
+        let (clusters, before) = Clusters::read(Some(&path)).unwrap();
+        clusters.client("dev").await.unwrap();
+        let same = clusters.read_again().unwrap();
+        assert_eq!(same, before);
+        let ours = || clusters.inner().slots["dev"].made();
+        assert!(ours().lock().await.client.is_some());
+
+        std::fs::write(&path, kubeconfig(&["dev"]).replace("token: x", "token: y")).unwrap();
+        assert_ne!(clusters.read_again().unwrap(), before);
+        assert!(ours().lock().await.client.is_none(), "the old token is not used any more");
+    }
+
+    #[tokio::test]
+    async fn whoever_begins_anew_does_not_wait_for_a_login_that_hangs() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kubeconfig");
+        std::fs::write(&path, kubeconfig(&["dev"])).unwrap();
+        let (clusters, _) = Clusters::read(Some(&path)).unwrap();
+        let hanging = clusters.inner().slots["dev"].made();
+        let _held = hanging.lock().await;
+        clusters.forget("dev");
+        clusters.client("dev").await.unwrap();
+    }
+
+    #[tokio::test]
     async fn what_is_read_again_is_in_use_and_clients_stay() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("kubeconfig");
@@ -342,7 +398,7 @@ mod tests {
         let clone = clusters.clone();
         assert_eq!(clusters.read_again().unwrap().len(), 2);
         clone.client("new").await.unwrap();
-        assert!(clone.inner().slots["dev"].made.lock().await.client.is_some(), "nobody has to log in again");
+        assert!(clone.inner().slots["dev"].made().lock().await.client.is_some(), "nobody has to log in again");
 
         std::fs::write(&path, "clusters: {").unwrap();
         assert_eq!(clusters.read_again().unwrap_err().what, What::KubeconfigBroken);

@@ -226,7 +226,7 @@ impl Effects {
         let (clusters, routes, events) = (self.clusters.clone(), Arc::clone(&self.routes), self.events.clone());
         self.tasks.spawn(async move {
             // A login that has run out, a server that moved: connecting again starts from nothing.
-            clusters.forget(&cluster).await;
+            clusters.forget(&cluster);
             routes.forget(&cluster).await;
             let probing = cluster::keep(clusters.clone(), cluster.clone(), epoch, events.clone(), token.clone());
             let watching = proxy::watch(clusters, cluster, epoch, receiver, events, token);

@@ -1,6 +1,7 @@
 //! The way from a forward to its pod, filled in with what the other rooms have.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,16 +10,12 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::cluster::Clusters;
-use crate::forward::Route;
+use crate::forward::{self, Ended, Route};
 use crate::model::address::Address;
 use crate::model::fault::{Fault, What};
 use crate::model::forward::{ForwardSpec, Via};
 use crate::proxy::relay;
 use crate::tunnel::{self, Lease, LeaseOptions, Protocol, Tunnels};
-
-/// Streams held opened ahead at a proxy pod, so that a connection finds the relay's shell already started. Each has a
-/// tunnel to itself: more would cost the API server connections that mostly idle.
-const SPARES: usize = 2;
 
 /// How long the relay may take to say what is wrong: its own connect timeout and the way there and back.
 const DIAGNOSIS: Duration = Duration::from_secs(14);
@@ -43,13 +40,13 @@ impl Routes {
         self.tunnels.lock().await.retain(|(known, _), _| known != cluster);
     }
 
-    async fn lease(&self, via: &Via, forced: Option<Protocol>, spares: usize) -> Result<Lease, Fault> {
+    async fn lease(&self, via: &Via, forced: Option<Protocol>) -> Result<Lease, Fault> {
         let cluster = &via.pod.cluster;
         let client = self.clusters.client(cluster).await?;
         let mut all = self.tunnels.lock().await;
         let tunnels = all.entry((cluster.clone(), forced)).or_insert_with(|| Tunnels::new(client, forced));
         let route = tunnel::Route { namespace: via.pod.namespace.clone(), pod: via.pod.name.clone(), port: via.port };
-        Ok(tunnels.lease(route, LeaseOptions { spares, ..LeaseOptions::default() }))
+        Ok(tunnels.lease(route, LeaseOptions::default()))
     }
 }
 
@@ -80,13 +77,18 @@ impl Route for Path {
     type Lease = Lease;
 
     async fn lease(&self, via: &Via) -> Result<Lease, Fault> {
-        // Only a relay waits for an address: any other server would see idle connections.
-        let spares = if via.to.is_some() { SPARES } else { 0 };
-        self.routes.lease(via, self.forced, spares).await
+        self.routes.lease(via, self.forced).await
     }
 
     fn first_line(&self, via: &Via) -> Option<Bytes> {
         via.to.as_ref().map(relay::first_line)
+    }
+
+    async fn lane(&self, lease: &Lease, via: &Via, port: &AtomicU16) -> Ended {
+        match &via.to {
+            Some(address) => forward::keep_lane(lease, &relay::lane_line(address), relay::read_lane, port).await,
+            None => Ended::Never,
+        }
     }
 
     async fn diagnose(&self, lease: &Lease, via: &Via, age: Duration) -> Option<Fault> {

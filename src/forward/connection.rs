@@ -59,14 +59,23 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
     let mut gone = None;
     let mut again = None;
     for left in (0..TRIES).rev() {
-        let (line, stream) = open(shared, gone.take()).await?;
+        let Opened { line, stream, laned } = open(shared, gone.take()).await?;
         let address = shared.route.first_line(&line.via);
         let relayed = address.is_some();
-        let opening = address.or(again.take());
+        let opening = match (address.filter(|_| !laned), again.take()) {
+            (Some(address), Some(again)) => Some([address, again].concat().into()),
+            (address, again) => address.or(again),
+        };
         let began = Instant::now();
         let counters = &shared.meter.counters;
         let (summary, result) = line.lease.splice(Arc::clone(local), stream, opening, counters).await;
         match (result, summary.sent) {
+            // The lane has gone this moment; the relay itself takes what it did not.
+            (Err(error), Some(sent)) if laned && left > 0 && error.is_refusal() => {
+                let _ = SockRef::from(&**local).set_linger(None);
+                line.lose_lane();
+                again = Some(sent).filter(|sent| !sent.is_empty());
+            }
             // A pod that is the target itself and is just going: another may take what this one did not.
             (Err(error), Some(sent)) if !relayed && left > 0 && error.is_refusal() => {
                 // The splice had it reset.
@@ -115,11 +124,16 @@ async fn finish<R: Route>(
 /// A pod's line that is not to be taken again, and how the connection ends if no other comes.
 type Gone<L> = Option<(Arc<Line<L>>, End)>;
 
+/// A stream, and what it leads through.
+struct Opened<L: Lease> {
+    line: Arc<Line<L>>,
+    stream: L::Stream,
+    /// It is at a lane's port: no address goes ahead.
+    laned: bool,
+}
+
 /// A stream through the pod that the forward points at; through the next one, where that one is gone.
-async fn open<R: Route>(
-    shared: &Shared<R>,
-    mut gone: Gone<R::Lease>,
-) -> Result<(Arc<Line<R::Lease>>, <R::Lease as Lease>::Stream), End> {
+async fn open<R: Route>(shared: &Shared<R>, mut gone: Gone<R::Lease>) -> Result<Opened<R::Lease>, End> {
     loop {
         let patience = if gone.is_some() { MOVE_PATIENCE } else { POD_PATIENCE };
         let way = way(shared, gone.as_ref().map(|(line, _)| line), Instant::now() + patience).await;
@@ -131,9 +145,12 @@ async fn open<R: Route>(
         let relayed = shared.route.first_line(&line.via).is_some();
         if relayed {
             line.listening().await;
+            if let Some(stream) = line.by_lane().await {
+                return Ok(Opened { line, stream, laned: true });
+            }
         }
         match line.lease.open().await {
-            Ok(stream) => return Ok((line, stream)),
+            Ok(stream) => return Ok(Opened { line, stream, laned: false }),
             Err(error) => {
                 let end = failed(shared, &line, &error, relayed);
                 if !error.is_pod_gone() {

@@ -6,6 +6,7 @@
 
 mod connection;
 mod holder;
+mod lane;
 mod listener;
 mod meter;
 mod report;
@@ -23,6 +24,7 @@ use crate::model::event::{Event, ForwardEvent, Sample};
 use crate::model::fault::Fault;
 use crate::model::forward::{Counts, ForwardId, ForwardSpec, TunnelInfo, Via};
 
+pub use lane::{Ended, keep as keep_lane};
 use meter::Meter;
 use report::Reporter;
 pub use route::{Lease, Route};

@@ -1,6 +1,7 @@
 //! What a forward asks of the rest of the program: a way to a pod, and the reason when it leads nowhere.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +26,11 @@ pub trait Route: Send + Sync + 'static {
     /// What each stream to a pod begins with: a relay's address line. `None`: the pod's port is the target itself.
     fn first_line(&self, via: &Via) -> Option<Bytes>;
 
+    /// Opens a lane through a relay, whose port is in `port` while there is one, and keeps it until it ends; see
+    /// [`lane::keep`](super::lane).
+    fn lane(&self, lease: &Self::Lease, via: &Via, port: &AtomicU16)
+    -> impl Future<Output = super::lane::Ended> + Send;
+
     /// Finds out why a stream through a relay ended or was reset without a byte from the target: refused, timed out, not
     /// resolved. `lease` leads to the relay that knows; `age` is for how long the stream was open. `None`: nothing is
     /// wrong, the target just hung up.
@@ -41,6 +47,9 @@ pub trait Lease: Send + Sync + 'static {
     /// # Errors
     /// When no tunnel can be had.
     fn open(&self) -> impl Future<Output = Result<Self::Stream, Error>> + Send;
+
+    /// A new stream to another port of the pod (a lane), where that takes no waiting for a tunnel.
+    fn open_at(&self, port: u16) -> impl Future<Output = Option<Self::Stream>> + Send;
 
     /// Opens a stream and ends it unused; a relay answers that by ending it too.
     ///
@@ -70,6 +79,10 @@ impl Lease for tunnel::Lease {
 
     async fn open(&self) -> Result<Self::Stream, Error> {
         Self::open(self).await
+    }
+
+    async fn open_at(&self, port: u16) -> Option<Self::Stream> {
+        Self::open_at(self, port).await
     }
 
     async fn probe(&self) -> Result<(), Error> {

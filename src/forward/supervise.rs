@@ -1,11 +1,13 @@
 //! Keeps a way open from the listener to the pod that the forward points at, and says when it breaks and is back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, OnceCell, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::lane::Ended;
 use super::route::{self, Lease, Route};
 use super::{Pointing, Rest, Shared};
 use crate::model::event::ForwardEvent;
@@ -76,6 +78,8 @@ pub(super) struct Line<L> {
     _left: Left,
     pub lease: L,
     born: Instant,
+    /// The port of the lane through the relay; 0: there is none.
+    lane: AtomicU16,
     /// Set once the relay was seen listening, or was given the time for it.
     listens: OnceCell<()>,
     /// The last reason that was found out, and when.
@@ -98,8 +102,21 @@ impl Drop for Left {
 
 impl<L: Lease> Line<L> {
     fn new(via: Via, lease: L, out: mpsc::UnboundedSender<Via>) -> Self {
-        let left = Left { via: via.clone(), out };
-        Self { via, _left: left, lease, born: Instant::now(), listens: OnceCell::new(), reason: Mutex::new(None) }
+        let (left, lane, born) = (Left { via: via.clone(), out }, AtomicU16::new(0), Instant::now());
+        Self { via, _left: left, lease, born, lane, listens: OnceCell::new(), reason: Mutex::new(None) }
+    }
+
+    /// A stream through the lane, where there is one.
+    pub(super) async fn by_lane(&self) -> Option<L::Stream> {
+        match self.lane.load(Ordering::Relaxed) {
+            0 => None,
+            port => self.lease.open_at(port).await,
+        }
+    }
+
+    /// Nobody listens at the lane's port any more.
+    pub(super) fn lose_lane(&self) {
+        self.lane.store(0, Ordering::Relaxed);
     }
 
     /// Waits until the pod's relay listens: its container has started, but that was a moment ago, perhaps. Whether a
@@ -188,9 +205,23 @@ async fn follow<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, pointing: Poi
     let knock = async {
         if shared.route.first_line(&line.via).is_some() {
             line.listening().await;
+            keep_lane(shared, &line).await;
         }
     };
     tokio::join!(knock, watch_over(shared, out, &line));
+}
+
+/// Keeps a lane open, where the relay has lanes.
+async fn keep_lane<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>) {
+    let mut pause = PAUSE;
+    loop {
+        match shared.route.lane(&line.lease, &line.via, &line.lane).await {
+            Ended::Never => return,
+            Ended::Open => pause = PAUSE,
+            Ended::Unasked => pause = (pause * 2).min(LONGEST_PAUSE),
+        }
+        sleep(pause.mul_f64(0.5 + rand::random::<f64>())).await;
+    }
 }
 
 /// Takes a lease, however long it takes.

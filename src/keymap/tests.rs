@@ -296,6 +296,7 @@ fn hints_say_what_works_here_now() {
         user: String::new(),
         namespace: "default".into(),
         current: true,
+        entries: 0,
     }));
     with_cluster.arrange();
     assert_eq!(shown(&keymap, &with_cluster)[..2], ["Enter connect", "n new"]);

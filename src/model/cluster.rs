@@ -26,6 +26,8 @@ pub struct Cluster {
     pub namespace: String,
     /// Whether it is the kubeconfig's current context.
     pub current: bool,
+    /// All that the kubeconfig says of it, in one number (see [`Context::entries`]).
+    pub entries: u64,
     /// How things stand.
     pub link: Link,
     /// The server's version, as `v1.33.1`.
@@ -89,17 +91,20 @@ pub struct Context {
     pub namespace: String,
     /// Whether it is the current context.
     pub current: bool,
+    /// All that the kubeconfig says of it, in one number: differs where any of that does (another CA, another token).
+    pub entries: u64,
 }
 
 impl From<Context> for Cluster {
     fn from(context: Context) -> Self {
-        let Context { name, server, user, namespace, current } = context;
+        let Context { name, server, user, namespace, current, entries } = context;
         Self {
             name,
             server,
             user,
             namespace,
             current,
+            entries,
             link: Link::Idle,
             version: None,
             rtt: None,
@@ -181,7 +186,7 @@ impl Model {
             let mut new = Cluster::from(context);
             if let Some(at) = before.iter().position(|old| old.name == new.name) {
                 let old = before.swap_remove(at);
-                let same = (&old.server, &old.user, &old.namespace) == (&new.server, &new.user, &new.namespace);
+                let same = old.entries == new.entries;
                 if same {
                     new = Cluster { current: new.current, ..old };
                 } else if old.link != Link::Idle {
@@ -330,7 +335,7 @@ impl Model {
                     Scope::None | Scope::All => String::new(),
                 };
                 cluster.scope = scope;
-                if cluster.link == Link::Forbidden {
+                if matches!(cluster.link, Link::Forbidden | Link::Ready) {
                     cluster.link = Link::Ready;
                     cluster.fault = None;
                 }

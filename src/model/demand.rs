@@ -13,6 +13,7 @@ use super::log::{Grade, Happening};
 use super::proxy::{Phase, PodKey, PodPlace, RequestId};
 use super::renew::Renewal;
 use super::target::Target;
+use super::ttl::Ttl;
 
 /// Where a forward on demand stands between two uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,8 +254,8 @@ impl Model {
         for id in late {
             let known = self.forwards.get(&id).and_then(|forward| forward.fault.clone());
             let target = self.target_of(id);
-            let limit = self.keep(&target).create.as_secs().to_string();
-            let fault = known.unwrap_or_else(|| Fault::new(What::PodLate, target, limit));
+            let limit = Ttl::from_secs(self.keep(&target).create.as_secs()).map(|limit| limit.to_string());
+            let fault = known.unwrap_or_else(|| Fault::new(What::PodLate, target, limit.unwrap_or_default()));
             self.rest(id, Some(fault), out);
         }
         for id in idle {

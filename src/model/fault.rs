@@ -82,7 +82,7 @@ kinds! {
     PodFailed,
     /// A forward has no pod to go through.
     NoPod,
-    /// A pod that took longer than a forward on demand waits. Detail: how many seconds that is.
+    /// A pod that took longer than a forward on demand waits. Detail: how long that is.
     PodLate,
     /// A workload that the cluster does not have.
     WorkloadMissing,

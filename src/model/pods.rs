@@ -1,5 +1,7 @@
 //! What the cluster tells of proxy pods.
 
+use std::collections::BTreeSet;
+
 use super::Model;
 use super::dialog::Dialog;
 use super::effect::Effect;
@@ -20,7 +22,8 @@ impl Model {
                 let before = self.killing.remove(&key);
                 let fault = result.as_ref().err().map(|fault| fault.what);
                 if let Err(fault) = result {
-                    if let (Some(pod), Some(phase)) = (self.pods.get_mut(&key), before) {
+                    let shown = self.pods.get_mut(&key).filter(|pod| pod.phase == Phase::Terminating);
+                    if let (Some(pod), Some(phase)) = (shown, before) {
                         pod.phase = phase;
                     }
                     self.fail(fault);
@@ -110,14 +113,15 @@ impl Model {
         pods: Vec<ProxyPod>,
         out: &mut Vec<Effect>,
     ) {
-        let known: Vec<(PodKey, String)> = self
+        let listed: BTreeSet<(&PodKey, &str)> = pods.iter().map(|pod| (&pod.key, pod.uid.as_str())).collect();
+        let gone: Vec<(PodKey, String)> = self
             .pods
             .values()
             .filter(|pod| pod.key.cluster == cluster && namespace.is_none_or(|name| pod.key.namespace == name))
-            .filter(|pod| !pods.iter().any(|listed| listed.key == pod.key && listed.uid == pod.uid))
+            .filter(|pod| !listed.contains(&(&pod.key, pod.uid.as_str())))
             .map(|pod| (pod.key.clone(), pod.uid.clone()))
             .collect();
-        for (key, uid) in known {
+        for (key, uid) in gone {
             self.on_gone(&key, &uid, out);
         }
         for pod in pods {
@@ -127,8 +131,8 @@ impl Model {
 
     /// Takes a new or changed pod.
     pub(super) fn on_applied(&mut self, mut pod: ProxyPod, out: &mut Vec<Effect>) {
-        if self.killing.contains_key(&pod.key) && !pod.phase.is_over() {
-            pod.phase = Phase::Terminating;
+        if let Some(before) = self.killing.get_mut(&pod.key).filter(|_| !pod.phase.is_over()) {
+            *before = std::mem::replace(&mut pod.phase, Phase::Terminating);
         }
         self.read_label(&mut pod);
         let key = pod.key.clone();

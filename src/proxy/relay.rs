@@ -3,6 +3,9 @@
 //! Each stream begins with one line, the address; it is the only place where the address is ever written. The relay
 //! listens on the pod's loopback, which a port-forward reaches and other pods don't.
 //!
+//! A line that begins with `+` asks for a port of its own for the address, for as long as the stream is open (a *lane*):
+//! what is forwarded to that port costs the pod a fork, where a line costs it a shell and a socat.
+//!
 //! Data is never mixed with messages: socat's own words go nowhere. Where a stream ended without a byte from the
 //! target, a second stream whose line begins with `?` only tries to connect, and carries the words of the failure.
 
@@ -23,17 +26,18 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// `nofork` gives the shell the connection itself; without `-t` socat would end half a second after either side's FIN
 /// and cut slow answers off; `shut-down` passes the target's FIN on, which a plain write end never would; `max-children` bounds what one forward can make the node carry. Within single quotes
-/// socat's parser takes everything as it stands.
+/// socat's parser takes everything as it stands. A lane's socat tells its port in its notices (`-dd`), which go back up
+/// the stream; its end, when the stream ends, leaves the connections that it forked as they are.
 pub fn args() -> Vec<String> {
     let wait = CONNECT_TIMEOUT.as_secs();
     let ask = format!(r#"exec socat -u OPEN:/dev/null "TCP:${{t#?}},connect-timeout={wait}" 2>&1"#);
     let go =
         format!(r#"exec socat -t86400 STDIO,shut-down "TCP:$t,connect-timeout={wait},keepalive,nodelay" 2>/dev/null"#);
-    let script = format!(r#"IFS= read -r t && case $t in "?"*) {ask} ;; *) {go} ;; esac"#);
-    vec![
-        format!("TCP-LISTEN:{PORT},fork,reuseaddr,bind=127.0.0.1,backlog=512,max-children=1024,nodelay"),
-        format!("SYSTEM:'{script}',nofork"),
-    ]
+    let many = "fork,reuseaddr,bind=127.0.0.1,backlog=512,max-children=1024,nodelay";
+    let to = format!(r#""TCP:${{t#+}},connect-timeout={wait},keepalive,nodelay""#);
+    let lane = format!("socat -dd -t86400 TCP-LISTEN:0,{many} {to} 2>&1 </dev/null & read -r t; kill $!");
+    let script = format!(r#"IFS= read -r t && case $t in "?"*) {ask} ;; "+"*) {lane} ;; *) {go} ;; esac"#);
+    vec![format!("TCP-LISTEN:{PORT},{many}"), format!("SYSTEM:'{script}',nofork")]
 }
 
 /// The line that opens the way to an address. An [`Address`] holds nothing that a shell or socat takes as its own.
@@ -44,6 +48,19 @@ pub fn first_line(address: &Address) -> Bytes {
 /// The line that asks why an address can't be reached.
 pub fn diagnosis_line(address: &Address) -> Bytes {
     format!("?{address}\n").into()
+}
+
+/// The line that asks for a lane to an address.
+pub fn lane_line(address: &Address) -> Bytes {
+    format!("+{address}\n").into()
+}
+
+/// The port of a lane, once the relay has told it: `2026/01/02 12:00:00 socat[7] N listening on AF=2 127.0.0.1:51137`.
+pub fn read_lane(said: &[u8]) -> Option<u16> {
+    let said = String::from_utf8_lossy(said);
+    let whole = &said[..=said.rfind('\n')?];
+    let port = |line: &str| line.split_once(" N listening on ")?.1.rsplit_once(':')?.1.trim().parse().ok();
+    whole.lines().find_map(port).filter(|port| *port != 0)
 }
 
 /// What the relay's answer to a [`diagnosis_line`] says; `None`: the address can be reached now.
@@ -113,5 +130,15 @@ mod tests {
         let address: Address = "[fd00::1]:5432".parse().unwrap();
         assert_eq!(first_line(&address), "[fd00::1]:5432\n");
         assert_eq!(diagnosis_line(&address), "?[fd00::1]:5432\n");
+        assert_eq!(lane_line(&address), "+[fd00::1]:5432\n");
+    }
+
+    #[test]
+    fn a_lane_is_known_by_its_whole_line() {
+        let said = "2026/01/02 12:00:00 socat[7] W something\n2026/01/02 12:00:00 socat[7] N listening on AF=2 127.0.0.1:51137";
+        assert_eq!(read_lane(said.as_bytes()), None);
+        assert_eq!(read_lane(format!("{said}\n").as_bytes()), Some(51_137));
+        assert_eq!(read_lane(b"sh: socat: not found\n"), None);
+        assert_eq!(read_lane(b"x socat[7] N listening on AF=2 127.0.0.1:0\n"), None);
     }
 }

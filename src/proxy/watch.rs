@@ -67,6 +67,7 @@ struct Watcher {
 impl Watcher {
     async fn run(self, mut namespaces: channel::Receiver<BTreeSet<String>>) {
         let mut pause = FIRST_PAUSE;
+        let mut told = None;
         loop {
             // A cluster that does not answer is the probe's to report.
             let Ok(client) = self.clusters.client(&self.teller.cluster).await else {
@@ -81,11 +82,14 @@ impl Watcher {
                     }
                     return;
                 }
-                Err(refused) if refused.what == What::Forbidden => {
+                Err((Link::Forbidden, refused)) => {
                     self.by_namespace(client, &mut namespaces, refused).await;
                     return;
                 }
-                Err(_) => {
+                Err((link, fault)) => {
+                    if !self.tell_once(&mut told, link, fault).await {
+                        return;
+                    }
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -93,14 +97,26 @@ impl Watcher {
         }
     }
 
+    /// Tells of a list that failed for another reason than a missing right; false once the loop has ended.
+    async fn tell_once(&self, told: &mut Option<What>, link: Link, fault: Fault) -> bool {
+        // An outage is the probe's to report.
+        if link == Link::Unreachable || told.replace(fault.what) == Some(fault.what) {
+            return true;
+        }
+        self.teller.tell(ClusterEvent::Failed { link, fault }).await
+    }
+
     /// A watch for each namespace that allows one. Those that don't are asked again when the set changes or after a
     /// pause: rights are granted while people wait for them.
     async fn by_namespace(&self, client: Client, namespaces: &mut channel::Receiver<BTreeSet<String>>, refused: Fault) {
         let mut watching = BTreeSet::new();
         let mut tasks = JoinSet::new();
+        let mut pause = FIRST_PAUSE;
+        let mut told = None;
         loop {
             let wanted = namespaces.borrow_and_update().clone();
             let mut denied = BTreeMap::new();
+            let mut unsure = None;
             for name in wanted {
                 if watching.contains(&name) {
                     continue;
@@ -110,9 +126,20 @@ impl Watcher {
                         watching.insert(name.clone());
                         tasks.spawn(follow(client.clone(), self.teller.clone(), Some(name)));
                     }
-                    Err(fault) => drop(denied.insert(name, fault)),
+                    Err((Link::Forbidden, fault)) => drop(denied.insert(name, fault)),
+                    Err(failed) => unsure = Some(failed),
                 }
             }
+            if let Some((link, fault)) = unsure {
+                // Whether it is allowed is not known yet.
+                if !self.tell_once(&mut told, link, fault).await {
+                    return;
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                continue;
+            }
+            pause = FIRST_PAUSE;
             let again = !denied.is_empty();
             let event = if let (true, Some(fault)) = (watching.is_empty(), denied.values().next()) {
                 ClusterEvent::Failed { link: Link::Forbidden, fault: fault.clone() }
@@ -132,11 +159,11 @@ impl Watcher {
 }
 
 /// Whether pods may be listed, found out by listing none of them to speak of.
-async fn may_list(client: &Client, cluster: &str, namespace: Option<&str>) -> Result<(), Fault> {
+async fn may_list(client: &Client, cluster: &str, namespace: Option<&str>) -> Result<(), (Link, Fault)> {
     let api: Api<Pod> = api(client.clone(), namespace);
     let params = kube::api::ListParams::default().labels(&selector()).limit(1);
-    let listed = within(cluster, api.list_metadata(&params)).await?;
-    listed.map(|_| ()).map_err(|error| fault(cluster, &error, Some(grant("list", "pods", namespace))).1)
+    let listed = within(cluster, api.list_metadata(&params)).await.map_err(|fault| (Link::Unreachable, fault))?;
+    listed.map(|_| ()).map_err(|error| fault(cluster, &error, Some(grant("list", "pods", namespace))))
 }
 
 fn api(client: Client, namespace: Option<&str>) -> Api<Pod> {

@@ -50,16 +50,13 @@ impl Tunnels {
 /// How a lease prepares for connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseOptions {
-    /// How many streams to hold opened ahead. Only for relays, which wait for an address line before they connect
-    /// anywhere: any other pod would see idle connections.
-    pub spares: usize,
     /// How many tunnels to open at most. Streams get one each as far as it reaches, then share.
     pub tunnels: usize,
 }
 
 impl Default for LeaseOptions {
     fn default() -> Self {
-        Self { spares: 0, tunnels: 8 }
+        Self { tunnels: 8 }
     }
 }
 
@@ -88,7 +85,7 @@ impl Lease {
         let pool = &self.pool;
         let began = Instant::now();
         let mut backoff = Backoff::default();
-        pool.spread().await;
+        pool.spread(false).await;
         loop {
             if let Some(stream) = pool.take() {
                 pool.figures.count_opened();
@@ -112,6 +109,21 @@ impl Lease {
             }
             tokio::time::sleep(backoff.next(&error)).await;
         }
+    }
+
+    /// A new stream to another port of the pod, without waiting for a tunnel: `None` where none is open, or none that
+    /// carries more than one stream.
+    pub async fn open_at(&self, port: u16) -> Option<Stream> {
+        self.pool.spread(true).await;
+        let stream = self.pool.take_at(port)?;
+        self.pool.figures.count_opened();
+        Some(stream)
+    }
+
+    /// Holds so many streams opened ahead from now on; none, until this is called. Only for relays, which wait for an
+    /// address line before they connect anywhere: any other pod would see idle connections.
+    pub fn hold_spares(&self, count: usize) {
+        self.pool.hold_spares(count);
     }
 
     /// The figures of this lease now.

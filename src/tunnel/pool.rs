@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -24,7 +24,10 @@ use super::{
 pub(super) struct Pool {
     pub dialer: Arc<Dialer>,
     pub route: Route,
-    pub opts: LeaseOptions,
+    /// How many tunnels to open at most.
+    most: usize,
+    /// How many streams to hold opened ahead.
+    spares: AtomicUsize,
     pub cancel: CancellationToken,
     /// Tells the manager that something changed.
     pub changed: Arc<Notify>,
@@ -87,7 +90,8 @@ impl Pool {
         Self {
             dialer,
             route,
-            opts,
+            most: opts.tunnels,
+            spares: AtomicUsize::new(0),
             cancel: CancellationToken::new(),
             changed: Arc::default(),
             arrived: Notify::new(),
@@ -97,16 +101,16 @@ impl Pool {
         }
     }
 
-    /// Waits a moment where tunnels are crowded and more are being opened.
-    pub(super) async fn spread(&self) {
-        if !self.is_crowded() {
+    /// Waits a moment where tunnels are crowded and more are being opened. `past`: for a stream that takes no spare.
+    pub(super) async fn spread(&self, past: bool) {
+        if !self.is_crowded(past) {
             return;
         }
         self.changed.notify_one();
         let less = async {
             loop {
                 let arrived = self.arrived.notified();
-                if !self.is_crowded() {
+                if !self.is_crowded(past) {
                     return;
                 }
                 arrived.await;
@@ -116,11 +120,11 @@ impl Pool {
         let _ = tokio::time::timeout(MOMENT, less).await;
     }
 
-    fn is_crowded(&self) -> bool {
+    fn is_crowded(&self, past: bool) -> bool {
         let held = lock(&self.held);
-        held.spares.is_empty()
-            && held.tunnels.len() < self.opts.tunnels
-            && held.best(self.opts.tunnels).is_some_and(|session| session.live() >= CROWDED)
+        (past || held.spares.is_empty())
+            && held.tunnels.len() < self.most
+            && held.best(self.most).is_some_and(|session| session.live() >= CROWDED)
     }
 
     /// A spare stream, or a new one on the best tunnel there is. None if there is no good one.
@@ -137,13 +141,27 @@ impl Pool {
             stale.push(spare);
         }
         if found.is_none() {
-            found = held.best(self.opts.tunnels).map(|session| session.stream(self.route.port));
+            found = held.best(self.most).map(|session| session.stream(self.route.port));
         }
         drop(held);
         // A stream tells its tunnel when it is dropped: not under the lock.
         drop(stale);
         self.changed.notify_one();
         found
+    }
+
+    /// A new stream to another port, on the best tunnel there is. None if there is no good one.
+    pub(super) fn take_at(&self, port: u16) -> Option<Stream> {
+        let session = lock(&self.held).best(self.most).filter(|session| session.protocol != Protocol::V4)?;
+        self.changed.notify_one();
+        Some(session.stream(port))
+    }
+
+    /// Holds so many spare streams from now on.
+    pub(super) fn hold_spares(&self, count: usize) {
+        if self.spares.swap(count, Ordering::Relaxed) != count {
+            self.changed.notify_one();
+        }
     }
 
     /// Dials, unless another does already, and gives a stream on the new tunnel.
@@ -215,8 +233,9 @@ impl Pool {
     pub(super) fn tidy(&self) -> Need {
         let mut held = lock(&self.held);
         let live: usize = held.tunnels.iter().map(|tunnel| tunnel.session.live()).sum();
-        let ahead = usize::from(self.opts.spares == 0);
-        let wanted = (live + ahead).clamp(1, self.opts.tunnels.max(1));
+        let spares = self.spares.load(Ordering::Relaxed);
+        let ahead = usize::from(spares == 0);
+        let wanted = (live + ahead).clamp(1, self.most.max(1));
         let mut usable = held.tunnels.iter().filter(|tunnel| tunnel.session.is_usable()).count();
         let mut surplus = false;
         for tunnel in &mut held.tunnels {
@@ -236,9 +255,11 @@ impl Pool {
         held.tunnels.retain(|tunnel| !tunnel.session.is_closed() && !tunnel.session.cancel.is_cancelled());
         let (fresh, stale): (VecDeque<_>, VecDeque<_>) = held.spares.drain(..).partition(Stream::is_fresh);
         held.spares = fresh;
-        let missing = self.opts.spares.saturating_sub(held.spares.len());
+        let too_many = held.spares.len().saturating_sub(spares);
+        let dropped: Vec<Stream> = held.spares.drain(..too_many).collect();
+        let missing = spares.saturating_sub(held.spares.len());
         let refill = held.spared.map(|at| at + REFILL).filter(|at| !held.spares.is_empty() && *at > Instant::now());
-        let room = (self.opts.tunnels * EXCESS).saturating_sub(held.tunnels.len());
+        let room = (self.most * EXCESS).saturating_sub(held.tunnels.len());
         let need = Need {
             tunnels: wanted.saturating_sub(usable).min(room),
             spares: if refill.is_some() { 0 } else { missing },
@@ -247,13 +268,13 @@ impl Pool {
             surplus,
         };
         drop(held);
-        drop(stale);
+        drop((stale, dropped));
         need
     }
 
     /// Opens a spare stream on the best tunnel, if there is one.
     pub(super) fn add_spare(&self) -> bool {
-        let session = lock(&self.held).best(self.opts.tunnels);
+        let session = lock(&self.held).best(self.most);
         let Some(stream) = session.map(|session| session.stream(self.route.port)) else { return false };
         self.keep_spare(stream)
     }

@@ -31,6 +31,7 @@ fn model(pods: usize) -> Model {
             user: "ada".to_owned(),
             namespace: "default".to_owned(),
             current: name == "dev",
+            entries: 0,
         };
         model.clusters.push(Cluster { link: Link::Ready, ..Cluster::from(context) });
     }

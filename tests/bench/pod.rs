@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brow_tui::proxy::relay;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client, ResourceExt};
@@ -27,8 +28,8 @@ pub const UP: u16 = 9002;
 pub const DOWN_SMALL: u16 = 9003;
 /// HTTP.
 pub const WEB: u16 = 8080;
-/// The relay of proxy pods: takes an address line.
-pub const RELAY: u16 = 9000;
+/// The relay of proxy pods.
+pub const RELAY: u16 = relay::PORT;
 /// A plain socat to the private network's echo.
 pub const PLAIN: u16 = 9007;
 
@@ -53,7 +54,7 @@ pub async fn create(client: &Client) {
                 socat("down", DOWN, &format!("EXEC:head -c {LARGE} /dev/zero,nofork")),
                 socat("up", UP, &format!("SYSTEM:head -c {LARGE} >/dev/null; echo done,nofork")),
                 socat("down-small", DOWN_SMALL, &format!("EXEC:head -c {SMALL} /dev/zero,nofork")),
-                socat("relay", RELAY, "SYSTEM:IFS= read -r t && exec socat STDIO \"TCP:$t\",nofork"),
+                { "name": "relay", "image": "alpine/socat:latest", "imagePullPolicy": "Never", "args": relay::args() },
                 socat("plain", PLAIN, "TCP:10.99.0.10:7"),
                 {
                     "name": "web", "image": "busybox:latest", "imagePullPolicy": "Never",

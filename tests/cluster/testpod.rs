@@ -5,6 +5,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use brow_tui::proxy::relay;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};
@@ -35,8 +36,10 @@ pub const BYE: u16 = 9004;
 pub const RESET: u16 = 9005;
 /// Takes a byte and never reads again.
 pub const DEAF: u16 = 9006;
-/// The relay of proxy pods.
+/// A relay that knows no lanes, as other images may have.
 pub const RELAY: u16 = 9000;
+/// The relay of proxy pods.
+pub const LANES: u16 = relay::PORT;
 /// Nothing listens there.
 pub const NOBODY: u16 = 81;
 
@@ -93,6 +96,7 @@ pub async fn create(client: &Client, name: &str) {
                 socat("bye", BYE, "", "EXEC:echo bye,nofork"),
                 socat("reset", RESET, ",linger=0,end-close", "SYSTEM:head -c 1 >/dev/null"),
                 socat("deaf", DEAF, "", "SYSTEM:head -c 1 >/dev/null; sleep 300,nofork"),
+                { "name": "lanes", "image": "alpine/socat:latest", "imagePullPolicy": "Never", "args": relay::args() },
                 socat("relay", RELAY, "", "SYSTEM:IFS= read -r t && exec socat STDIO \"TCP:$t\",nofork"),
             ],
         },
@@ -103,7 +107,7 @@ pub async fn create(client: &Client, name: &str) {
     loop {
         let pod = pods.get(name).await.expect("the pod");
         let containers = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
-        if containers.len() == 9 && containers.iter().all(|container| container.ready) {
+        if containers.len() == 10 && containers.iter().all(|container| container.ready) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -6,11 +6,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use brow_tui::forward::{self, Handle, Lease, Route};
+use brow_tui::forward::{self, Ended, Handle, Lease, Route};
 use brow_tui::model::event::{Epoch, Event, ForwardEvent};
 use brow_tui::model::fault::Fault;
 use brow_tui::model::forward::{ForwardId, ForwardSpec, Via};
@@ -39,6 +39,10 @@ pub struct World {
     pub diagnoses: AtomicUsize,
     pub probes: AtomicUsize,
     pub without_nodelay: AtomicUsize,
+    /// The port of a lane that has just gone; 0: there are no lanes.
+    pub lane: AtomicU16,
+    /// Streams opened at it.
+    pub laned: AtomicUsize,
 }
 
 /// A pod: where its port leads, and how it and its tunnels behave.
@@ -87,6 +91,16 @@ impl Route for FakeRoute {
         self.relayed.then(|| Bytes::from_static(b"10.0.0.1:3306\n"))
     }
 
+    async fn lane(&self, _: &FakeLease, _: &Via, port: &AtomicU16) -> Ended {
+        match self.world.lane.load(Ordering::SeqCst) {
+            0 => Ended::Never,
+            open => {
+                port.store(open, Ordering::SeqCst);
+                std::future::pending().await
+            }
+        }
+    }
+
     async fn diagnose(&self, _: &FakeLease, _: &Via, _: Duration) -> Option<Fault> {
         self.world.diagnoses.fetch_add(1, Ordering::SeqCst);
         self.world.reason.lock().expect("reason").clone()
@@ -115,6 +129,11 @@ impl Lease for FakeLease {
         TcpStream::connect(pod.port).await.map_err(|error| Error::Refused { text: error.to_string() })
     }
 
+    async fn open_at(&self, port: u16) -> Option<TcpStream> {
+        self.world.laned.fetch_add(1, Ordering::SeqCst);
+        TcpStream::connect(("127.0.0.1", port)).await.ok()
+    }
+
     async fn probe(&self) -> Result<(), Error> {
         self.world.probes.fetch_add(1, Ordering::SeqCst);
         let mut pods = self.world.pods.lock().expect("pods");
@@ -137,6 +156,14 @@ impl Lease for FakeLease {
     ) -> (Summary, Result<(), Error>) {
         if !local.nodelay().unwrap_or(false) {
             self.world.without_nodelay.fetch_add(1, Ordering::SeqCst);
+        }
+        if stream.peer_addr().is_ok_and(|at| at.port() == self.world.lane.load(Ordering::SeqCst)) {
+            // The lane has just gone: what was sent ahead is refused.
+            let mut sent = vec![0; 1_024];
+            let count = read(&local, &mut sent).await.unwrap_or(0);
+            sent.truncate(count);
+            let summary = Summary { sent: Some(sent.into()), ..Summary::default() };
+            return (summary, Err(Error::Refused { text: "connection refused".into() }));
         }
         let (mut pod_read, mut pod_write) = stream.split();
         let mut up = 0;

@@ -8,8 +8,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::Stage;
 use crate::forward::Forward;
+use crate::load::until;
 use crate::server;
-use crate::testpod::RELAY;
+use crate::testpod::{LANES, RELAY};
 
 async fn spares(forward: &Forward, count: usize) {
     let wait = async {
@@ -47,5 +48,41 @@ async fn the_target_sees_a_connection_only_when_there_is_one() {
             }
         };
         tokio::time::timeout(Duration::from_secs(10), idle).await.expect("given back");
+    }
+}
+
+#[tokio::test]
+async fn a_lane_serves_connections_and_outlives_none_of_them() {
+    let Some(stage) = Stage::new().await else { return };
+    let Some(address) = server::free().await else { return };
+    let target = TcpListener::bind(address).await.expect("free a moment ago");
+    let tunnels = stage.tunnels(None).await;
+    let mut forward = Forward::relayed(&tunnels, stage.route(LANES), &address.to_string()).await;
+    until("a lane", || forward.has_lane()).await;
+    assert!(target.accept().now_or_never().is_none(), "the target was reached by nobody");
+    until("no shell waits where there is a lane", || forward.stats().spares == 0).await;
+
+    let mut socket = TcpStream::connect(forward.address).await.unwrap();
+    socket.write_all(b"x").await.unwrap();
+    let (mut accepted, _) = target.accept().await.unwrap();
+    let mut byte = [0];
+    accepted.read_exact(&mut byte).await.unwrap();
+
+    // What goes by a lane stays when the lane goes; what comes then finds the way as before.
+    forward.give_lane_up();
+    for _ in 0..3 {
+        let mut other = TcpStream::connect(forward.address).await.unwrap();
+        other.write_all(b"y").await.unwrap();
+        let (mut its, _) = target.accept().await.unwrap();
+        its.read_exact(&mut byte).await.unwrap();
+        assert_eq!(&byte, b"y");
+    }
+    for sent in [b"a", b"b", b"c"] {
+        accepted.write_all(sent).await.unwrap();
+        socket.read_exact(&mut byte).await.unwrap();
+        assert_eq!(&byte, sent);
+        socket.write_all(sent).await.unwrap();
+        accepted.read_exact(&mut byte).await.unwrap();
+        assert_eq!(&byte, sent);
     }
 }

@@ -108,7 +108,8 @@ fn a_kubeconfig_that_is_read_again_leaves_what_is_the_same() {
     assert_eq!(model.cluster("dev").unwrap().link, Link::Ready);
     on_dev(&mut model, answered());
 
-    let moved = Context { server: "https://elsewhere:6443".to_owned(), ..context("dev") };
+    // Perhaps nothing but the token differs.
+    let moved = Context { entries: 1, ..context("dev") };
     let effects = model.update(Event::Contexts(Ok(vec![moved])));
     assert!(matches!(&effects[..], [Effect::Connect { cluster, .. }] if cluster == "dev"), "{effects:?}");
 

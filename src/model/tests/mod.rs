@@ -53,6 +53,7 @@ fn context(name: &str) -> Context {
         user: "ann".to_owned(),
         namespace: "team".to_owned(),
         current: name == "dev",
+        entries: 0,
     }
 }
 

@@ -91,14 +91,23 @@ pub(in crate::view) fn forward_of<'a>(scene: Scene<'a>, target: &'a str) -> Opti
 }
 
 /// Our own pod for a target that is the most use: ready before coming, and neither ended nor ending. Its pods lie side
-/// by side in the map because their names begin with the target's label: no need to go through all of them.
+/// by side in the map because their names begin with the target's label, or with one that it had under another name: no
+/// need to go through all of them.
 pub(in crate::view) fn pod_of<'a>(scene: Scene<'a>, target: &Target) -> Option<&'a ProxyPod> {
-    let PodPlace { cluster, namespace, label } = scene.model.place_of(target);
-    let first = PodKey { cluster, namespace, name: format!("brow-{label}-") };
-    let near = |key: &PodKey| {
-        key.cluster == first.cluster && key.namespace == first.namespace && key.name.starts_with(&first.name)
+    let model = scene.model;
+    let PodPlace { cluster, namespace, label } = model.place_of(target);
+    let pods = |label: &str| {
+        let first = PodKey { cluster: cluster.clone(), namespace: namespace.clone(), name: format!("brow-{label}-") };
+        let near = move |key: &PodKey| {
+            key.cluster == first.cluster && key.namespace == first.namespace && key.name.starts_with(&first.name)
+        };
+        let from = PodKey { cluster: cluster.clone(), namespace: namespace.clone(), name: format!("brow-{label}-") };
+        model.pods.range(from..).take_while(move |(key, _)| near(key)).map(|(_, pod)| pod)
     };
-    let pods = scene.model.pods.range(first.clone()..).take_while(|(key, _)| near(key)).map(|(_, pod)| pod);
-    pods.filter(|pod| pod.target_label == label && pod.owner == scene.model.me && pod.phase <= Phase::Ready)
+    let earlier = model.renamed.iter().filter(|((at, _), name)| *at == cluster && **name == target.name);
+    let labels = std::iter::once(&label).chain(earlier.map(|((_, label), _)| label));
+    labels
+        .flat_map(|label| pods(label))
+        .filter(|pod| pod.target_label == label && pod.owner == model.me && pod.phase <= Phase::Ready)
         .max_by_key(|pod| pod.phase)
 }

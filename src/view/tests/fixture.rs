@@ -41,6 +41,7 @@ pub fn cluster(name: &str, link: Link) -> Cluster {
         user: "ada".to_owned(),
         namespace: "default".to_owned(),
         current: name == "dev",
+        entries: 0,
     };
     let mut cluster = Cluster { link, ..Cluster::from(context) };
     if link == Link::Ready {
