@@ -263,7 +263,8 @@ impl Model {
                 self.fail(fault);
             }
             // News of a watch that has been ended since.
-            ForwardEvent::Backends(_) | ForwardEvent::NoBackend(_) | ForwardEvent::Relay(_) if forward.is_resting() => {}
+            ForwardEvent::Backends(_) | ForwardEvent::NoBackend(_) | ForwardEvent::Relay(_) if forward.is_resting() => {
+            }
             ForwardEvent::Wanted(round) => self.on_wanted(id, round, out),
             ForwardEvent::Left(via) => self.on_left(id, &via.pod, out),
             ForwardEvent::Backends(backends) => self.on_backends(id, backends, out),

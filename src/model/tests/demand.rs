@@ -138,7 +138,11 @@ fn unused_for_long_enough_it_rests_and_its_pod_goes() {
     assert_eq!(only(&model).idle_left(model.now), Some(TimeDelta::seconds(599)));
     assert!(rests(&second(&mut model, 1_499, 0, 1)).is_empty());
     let effects = second(&mut model, 1_500, 0, 1);
-    assert_eq!((rests(&effects), deleted(&effects)), (vec![None], Vec::<String>::new()), "it may still carry something");
+    assert_eq!(
+        (rests(&effects), deleted(&effects)),
+        (vec![None], Vec::<String>::new()),
+        "it may still carry something"
+    );
     assert_eq!((only(&model).state, &only(&model).via), (ForwardState::Resting, &None));
     let effects = tell(&mut model, ForwardEvent::Left(pod.via()));
     assert_eq!(deleted(&effects), [pod.key.name.clone()]);

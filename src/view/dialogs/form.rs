@@ -78,7 +78,8 @@ fn open_to_others<'a>(scene: Scene<'_>, form: &TargetForm, at: usize) -> Option<
     let keep = form.base.as_ref().map(|base| &base.keep).filter(|keep| keep.is_open_to_others())?;
     let address = keep.local_address?.to_string();
     let says = scene.text().fill("form-hint.open-to-others", &[("address", address.as_str())]);
-    (FormField::ALL.get(at) == Some(&FormField::LocalPort)).then(|| Span::styled(format!("! {says}"), scene.theme().bad))
+    (FormField::ALL.get(at) == Some(&FormField::LocalPort))
+        .then(|| Span::styled(format!("! {says}"), scene.theme().bad))
 }
 
 /// The first line to draw so that the active field and what is said of it are visible.
