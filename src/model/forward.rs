@@ -202,49 +202,8 @@ impl Model {
         self.unarranged = true;
         let target = forward.spec.target.clone();
         match event {
-            ForwardEvent::Bound(bound) => {
-                let others = bound.iter().any(|local| !local.ip().is_loopback());
-                forward.state = match (&forward.via, forward.waiting || forward.wants_pod) {
-                    (Some(_), _) => ForwardState::Live,
-                    (None, _) if forward.is_resting() => ForwardState::Resting,
-                    (None, true) => ForwardState::Waiting,
-                    (None, false) => ForwardState::Broken,
-                };
-                let port = bound.first().map_or(0, SocketAddr::port);
-                let asked = forward.spec.port;
-                let (any, local) = (forward.spec.any_port, bound.first().map(ToString::to_string).unwrap_or_default());
-                forward.bound = bound;
-                // A restart takes the same port again.
-                forward.spec.port = port;
-                if any && port != 0 {
-                    let address = &forward.spec.address;
-                    let of = self.targets.iter().find(|of| of.name == target);
-                    let name = of.map_or_else(|| target.clone(), |of| port_name(of, address));
-                    self.ports.insert(name.clone(), port);
-                    out.push(Effect::Remember { target: name, port });
-                }
-                if asked != 0 && asked != port {
-                    self.note(Grade::Warning, Happening::ForwardElsewhere, &target, &local);
-                } else {
-                    self.note(Grade::Good, Happening::ForwardOpened, &target, &local);
-                }
-                if others {
-                    self.note(Grade::Warning, Happening::OpenToOthers, target, local);
-                }
-            }
-            ForwardEvent::NotBound(fault) => {
-                forward.state = ForwardState::Failed;
-                forward.fault = Some(fault.clone());
-                if let Remedy::OtherPort(port) = fault.remedy
-                    && !forward.unasked
-                {
-                    let spec = Box::new(forward.spec.clone());
-                    let question = Question::OtherPort { spec, port, fault: Box::new(fault.clone()) };
-                    self.ask(question);
-                }
-                self.audit("open-forward", &target, None, Some(fault.what), out);
-                self.fail(fault);
-            }
+            ForwardEvent::Bound(bound) => self.on_bound(id, bound, out),
+            ForwardEvent::NotBound(fault) => self.on_not_bound(id, fault, out),
             ForwardEvent::Up(via) => {
                 if forward.via.as_ref() == Some(&via) {
                     let back = forward.state == ForwardState::Reconnecting;
@@ -276,10 +235,10 @@ impl Model {
                 if fault.what != What::NoPod || forward.fault.is_none() {
                     forward.fault = Some(fault.clone());
                 }
-                let told = self.log.entries.back().is_some_and(
-                    |last| matches!(&last.what, Happening::Failed(told) if **told == fault && last.at == self.now),
-                );
-                if !told {
+                // Why there is no way for one on demand may have been told just now.
+                let rests = forward.is_resting();
+                let last = self.log.entries.back().filter(|last| rests && last.at == self.now);
+                if !last.is_some_and(|last| matches!(&last.what, Happening::Failed(told) if **told == fault)) {
                     self.fail(fault);
                 }
             }
@@ -287,6 +246,61 @@ impl Model {
                 self.forwards.remove(&id);
             }
         }
+    }
+
+    /// It listens.
+    fn on_bound(&mut self, id: ForwardId, bound: Vec<SocketAddr>, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        let target = forward.spec.target.clone();
+        let others = bound.iter().any(|local| !local.ip().is_loopback());
+        forward.state = match (&forward.via, forward.waiting || forward.wants_pod) {
+            (Some(_), _) => ForwardState::Live,
+            (None, _) if forward.is_resting() => ForwardState::Resting,
+            (None, true) => ForwardState::Waiting,
+            (None, false) => ForwardState::Broken,
+        };
+        let port = bound.first().map_or(0, SocketAddr::port);
+        let asked = forward.spec.port;
+        let (any, local) = (forward.spec.any_port, bound.first().map(ToString::to_string).unwrap_or_default());
+        forward.bound = bound;
+        // A restart takes the same port again.
+        forward.spec.port = port;
+        if any && port != 0 {
+            let address = &forward.spec.address;
+            let of = self.targets.iter().find(|of| of.name == target);
+            let name = of.map_or_else(|| target.clone(), |of| port_name(of, address));
+            self.ports.insert(name.clone(), port);
+            out.push(Effect::Remember { target: name, port });
+        }
+        if asked != 0 && asked != port {
+            self.note(Grade::Warning, Happening::ForwardElsewhere, &target, &local);
+        } else {
+            self.note(Grade::Good, Happening::ForwardOpened, &target, &local);
+        }
+        if others {
+            self.note(Grade::Warning, Happening::OpenToOthers, target, local);
+        }
+    }
+
+    /// It cannot listen.
+    fn on_not_bound(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        let target = forward.spec.target.clone();
+        forward.state = ForwardState::Failed;
+        forward.fault = Some(fault.clone());
+        if let Remedy::OtherPort(port) = fault.remedy
+            && !forward.unasked
+        {
+            let spec = Box::new(forward.spec.clone());
+            let question = Question::OtherPort { spec, port, fault: Box::new(fault.clone()) };
+            self.ask(question);
+        }
+        self.audit("open-forward", &target, None, Some(fault.what), out);
+        self.fail(fault);
     }
 
     /// Closes a forward.

@@ -91,8 +91,8 @@ impl Model {
             let had_it = was.local_port == forward.spec.port || was.local_port == 0;
             let port = Some(now.local_port).filter(|port| *port != 0 && *port != was.local_port && had_it);
             let led = (&was.address, &was.cluster, &was.namespace);
-            let moves = led != (&now.address, &now.cluster, &now.namespace);
-            if port.is_some() || moves || was.keep.local_address != now.keep.local_address {
+            let elsewhere = led != (&now.address, &now.cluster, &now.namespace);
+            if port.is_some() || elsewhere || was.keep.local_address != now.keep.local_address {
                 moved.push((forward.spec.id, port));
             } else if was.keep.on_demand != now.keep.on_demand {
                 turned.push(forward.spec.id);

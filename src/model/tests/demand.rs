@@ -145,7 +145,7 @@ fn unused_for_long_enough_it_rests_and_its_pod_goes() {
     );
     assert_eq!((only(&model).state, &only(&model).via), (ForwardState::Resting, &None));
     let effects = tell(&mut model, ForwardEvent::Left(pod.via()));
-    assert_eq!(deleted(&effects), [pod.key.name.clone()]);
+    assert_eq!(deleted(&effects), std::slice::from_ref(&pod.key.name));
     // The next use is like the first.
     let round = only(&model).demand.unwrap().round;
     assert!(tell(&mut model, ForwardEvent::Wanted(round - 1)).is_empty(), "an older rest's news");
