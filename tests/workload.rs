@@ -225,10 +225,12 @@ async fn a_rollout_refuses_nobody() {
     rolled_out(&namespace, "deployment/web");
     let before: BTreeSet<String> = namespace.pods().into_iter().collect();
     let program = start(&config, &namespace, &[("web", "service/web:www")]);
-    let load = Load::on(program.open("web"));
+    let address = program.open("web");
+    let load = Load::on(address);
     kubectl(&["-n", &namespace.0, "rollout", "restart", "deployment/web"]);
     rolled_out(&namespace, "deployment/web");
     until("the old pods are gone", || namespace.pods().iter().all(|pod| !before.contains(pod)));
+    until("a new one answers", || !before.contains(&ask(address).unwrap()));
     let (asked, names, failures) = load.end();
     assert_eq!(failures, Vec::<String>::new(), "of {asked} connections");
     assert!(names.iter().any(|name| before.contains(name)), "{names:?} were {before:?}");
