@@ -108,7 +108,7 @@ impl Open {
         loop {
             match self.event().await {
                 ForwardEvent::ConnectionFailed(fault) => return fault,
-                ForwardEvent::Up(_) | ForwardEvent::Down(_) | ForwardEvent::Refused(_) => {}
+                ForwardEvent::Up(_) | ForwardEvent::Down(_) | ForwardEvent::Refused(_) | ForwardEvent::Left(_) => {}
                 other => panic!("{other:?}"),
             }
         }
