@@ -163,7 +163,7 @@ async fn open<R: Route>(shared: &Shared<R>, mut gone: Gone<R::Lease>) -> Result<
 }
 
 /// The line that new connections take, waited for where there is none; never `not`. `None` once the deadline is past. It
-/// does not hold for whoever asked for a pod: that is given up elsewhere, by the time that the config gives it.
+/// does not hold for whoever waits on demand: that is given up elsewhere, by the time that the config gives it.
 async fn way<R: Route>(
     shared: &Shared<R>,
     not: Option<&Arc<Line<R::Lease>>>,
@@ -197,8 +197,10 @@ async fn way<R: Route>(
             Way::Nowhere { waiting: true } | Way::Preparing if matches!(waited, Waited::Not) => waited = Waited::Long,
             Way::Through(_) | Way::Preparing | Way::Nowhere { waiting: true } => {}
         }
+        // Who serves on demand sets a time of their own for that.
         let changed = match waited {
             Waited::For(_) => ways.changed().await,
+            Waited::Long if shared.is_on_demand() => ways.changed().await,
             Waited::Not | Waited::Long => timeout_at(deadline, ways.changed()).await.ok()?,
         };
         if changed.is_err() {

@@ -226,6 +226,11 @@ impl<R: Route> Shared<R> {
         }
     }
 
+    /// Whether pods have been asked for by connections.
+    fn is_on_demand(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) != NO_ROUND
+    }
+
     /// Whether a connection is the first to fail with the reason of this rest: it tells for all.
     fn tells(&self, round: u64) -> bool {
         self.told.swap(round, Ordering::Relaxed) != round

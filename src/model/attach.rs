@@ -67,8 +67,8 @@ impl Model {
             forward.wants_pod = false;
         }
         let asked = if let Some(target) = target {
-            let request = self.ask_pod(&target, None, out);
             let on_demand = self.forwards.get(&id).is_some_and(|forward| forward.demand.is_some());
+            let request = self.ask_pod(&target, None, on_demand, out);
             self.upkeep.requests.extend(request.filter(|_| on_demand));
             request.is_some()
         } else {
@@ -123,7 +123,7 @@ impl Model {
     /// A pod is ready: forwards without one that match it go through it.
     pub(super) fn serve(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
         self.hand_over(key, out);
-        let Some(pod) = self.pods.get(key).filter(|pod| pod.owner == self.me) else {
+        let Some(pod) = self.pods.get(key).filter(|pod| pod.owner == self.me && self.may_use(pod)) else {
             return;
         };
         let via = pod.via();

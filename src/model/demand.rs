@@ -211,10 +211,13 @@ impl Model {
         self.let_pods_go(&forward.spec.place, None, out);
     }
 
-    /// Deletes a pod that nobody needs any more.
+    /// Deletes a pod that we no longer need. One of another run is left to its TTL: somebody may still use it there.
     pub(super) fn discard(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
         self.upkeep.pods.remove(key);
         self.upkeep.leaving.remove(key);
+        if !self.created.contains_key(key) {
+            return;
+        }
         if !self.kill(key, out)
             && !self.pods.contains_key(key)
             && let Some(uid) = self.created.get(key).cloned()

@@ -91,6 +91,10 @@ impl Model {
                 if watched && !self.pods.contains_key(&pod.key) {
                     self.on_applied(*pod, out);
                 }
+                // Ready already, it was not known for ours.
+                if self.pods.get(&key).is_some_and(|pod| pod.on_demand && pod.phase == Phase::Ready) {
+                    self.serve(&key, out);
+                }
                 self.on_demanded(id, &key, out);
                 self.on_renewal(id, Ok(&key), out);
             }

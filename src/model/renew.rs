@@ -62,7 +62,7 @@ impl Model {
             return true;
         }
         let ttl = ttl.or(pod.ttl).map(|ttl| ttl.min(self.settings.max_ttl));
-        let request = self.ask_pod(&target, ttl, out);
+        let request = self.ask_pod(&target, ttl, self.upkeep.pods.contains(key), out);
         if request.is_some() {
             self.note(Grade::Info, Happening::RenewalAsked, &key.name, "");
         }

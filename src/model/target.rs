@@ -115,7 +115,7 @@ impl Model {
                 self.note(Grade::Info, Happening::NeedsNoPod, &target.name, target.address.to_string());
                 continue;
             }
-            self.ask_pod(target, ttl, out);
+            self.ask_pod(target, ttl, false, out);
         }
         self.target_list.marks.clear();
     }

@@ -75,6 +75,7 @@ fn pod(target: &Target, n: usize, now: DateTime<Utc>) -> ProxyPod {
         port: 40_000,
         node: Some("worker-1".to_owned()),
         image: "alpine/socat:latest".to_owned(),
+        on_demand: false,
     }
 }
 

@@ -104,6 +104,17 @@ fn the_first_connection_makes_one_pod_and_others_none() {
 }
 
 #[test]
+fn a_watch_that_is_faster_than_the_answer_loses_nothing() {
+    let (mut model, request) = wanted();
+    let pod = pod(&request, 1, Phase::Ready);
+    applied(&mut model, pod.clone());
+    let effects =
+        model.update(Event::Pod(PodEvent::Created { request: request.id, result: Ok(Box::new(pod.clone())) }));
+    assert!(deleted(&effects).is_empty(), "{effects:?}");
+    assert_eq!(only(&model).via.as_ref().map(|via| &via.pod), Some(&pod.key));
+}
+
+#[test]
 fn a_pod_that_is_there_is_taken() {
     let mut model = connected();
     model.targets[0].keep.on_demand = Some(true);
@@ -170,6 +181,24 @@ fn a_pod_that_another_forward_uses_stays() {
     let effects = second(&mut model, 1_500, 0, 0);
     assert_eq!(rests(&effects), [None]);
     assert!(deleted(&tell(&mut model, ForwardEvent::Left(pod.via()))).is_empty());
+}
+
+#[test]
+fn a_pod_that_another_run_made_on_demand_is_not_ours_to_use() {
+    let (mut model, request) = wanted();
+    let theirs = ProxyPod { on_demand: true, ..pod(&request, 7, Phase::Ready) };
+    let effects = applied(&mut model, theirs.clone());
+    assert!(!effects.iter().any(|e| matches!(e, Effect::Point { via: Some(_), .. })), "{effects:?}");
+    assert!(request.on_demand, "others can tell ours too");
+    let ours = ready(&created(&mut model, &request, 1));
+    applied(&mut model, ours.clone());
+    assert_eq!(only(&model).via.as_ref().map(|via| &via.pod), Some(&ours.key));
+    let (mut model, old) = forwarded();
+    model.created.clear();
+    let [request] = requests(&press(&mut model, Command::Renew)).try_into().unwrap();
+    let new = ready(&created(&mut model, &request, 2));
+    applied(&mut model, new);
+    assert!(deleted(&tell(&mut model, ForwardEvent::Left(old.via()))).is_empty(), "another run's is left to its TTL");
 }
 
 #[test]

@@ -77,6 +77,7 @@ fn pod(request: &PodRequest, number: u32, phase: Phase) -> ProxyPod {
         port: 1080,
         node: None,
         image: "alpine/socat:latest".to_owned(),
+        on_demand: request.on_demand,
     }
 }
 
