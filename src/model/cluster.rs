@@ -201,6 +201,7 @@ impl Model {
                 }
                 self.connect_wished(out);
                 self.connect_left(out);
+                self.autostart(out);
             }
             Err(fault) => {
                 self.kubeconfig_fault = Some(fault.clone());

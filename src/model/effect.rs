@@ -94,6 +94,15 @@ pub enum Effect {
         /// Without a pod: whether one is coming.
         waiting: bool,
     },
+    /// Have a forward rest: nothing behind its listener until a connection asks for it.
+    Rest {
+        /// Which forward.
+        id: ForwardId,
+        /// Tells this rest from others of this opening.
+        round: u64,
+        /// Why the connections that wait fail; without it they ask again.
+        failed: Option<Fault>,
+    },
     /// Close a forward and all its connections.
     CloseForward {
         /// Which.
@@ -178,6 +187,7 @@ impl Effect {
             | Self::StopLog
             | Self::OpenForward { .. }
             | Self::Point { .. }
+            | Self::Rest { .. }
             | Self::CloseForward { .. }
             | Self::StopElsewhere { .. }
             | Self::Save(_)

@@ -202,6 +202,10 @@ pub enum ForwardEvent {
     Relay(Address),
     /// A pod of its workload runs but takes no connections.
     Refused(Via),
+    /// It rests, and a connection is there for which it shall not; with the rest's number.
+    Wanted(u64),
+    /// The last connection through a pod that new ones no longer take has ended.
+    Left(Via),
     /// One connection failed; the forward goes on.
     ConnectionFailed(Fault),
     /// The listener is closed and everything of it is gone.

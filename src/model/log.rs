@@ -59,6 +59,20 @@ pub enum Happening {
     ForwardBack,
     /// A forward was closed.
     ForwardClosed,
+    /// A forward on demand was not used for so long that it rests now.
+    ForwardRests,
+    /// A forward is one on demand from now on. Detail: where it listens.
+    OnDemandNow,
+    /// A forward is no longer one on demand. Detail: where it listens.
+    AlwaysNow,
+    /// A forward listens where others than this machine reach it. Detail: where.
+    OpenToOthers,
+    /// A pod is to be replaced by another with a new TTL.
+    RenewalAsked,
+    /// A pod was replaced. Detail: the pod that takes over.
+    Renewed,
+    /// A pod cannot be renewed: it is not a ready one of our own with a saved target.
+    NotRenewable,
     /// A target was saved.
     TargetSaved,
     /// A target was renamed. Detail: the new name.
@@ -132,6 +146,7 @@ impl Happening {
                 | Self::StoppedElsewhere
                 | Self::OfAnother
                 | Self::NeedsNoPod
+                | Self::NotRenewable
                 | Self::NoOtherPod
         )
     }

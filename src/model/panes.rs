@@ -53,6 +53,7 @@ impl Model {
                 }
                 self.forward_targets(out);
             }
+            Command::OnDemand => self.toggle_demand(out),
             Command::Edit => self.edit_target(false),
             Command::Duplicate => self.edit_target(true),
             Command::Rename => self.rename_target(),
@@ -80,6 +81,7 @@ impl Model {
                 }
                 self.pod_list.marks.clear();
             }
+            Command::Renew => self.renew_pods(&chosen, out),
             Command::Kill if !chosen.is_empty() => self.ask(Question::KillPods(chosen)),
             Command::KillNow => {
                 for key in chosen {

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Model;
 use super::effect::Effect;
 use super::event::{Event, Sample};
+use super::forward::Forward;
 
 /// How often finished pods are looked for without being asked.
 const CLEAN_EVERY: TimeDelta = TimeDelta::seconds(60);
@@ -43,11 +44,14 @@ impl Model {
         self.unarranged |= expired(self) != before;
         for Sample { id, counts, tunnel } in samples {
             if let Some(forward) = self.forwards.get_mut(&id) {
-                forward.traffic.sample(counts);
+                forward.sample(counts, now);
                 forward.tunnel = tunnel;
                 self.unarranged = true;
+                self.renew_use(id);
             }
         }
+        self.tend_demand(out);
+        self.tend_renewals(out);
         if self.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.notice = None;
         }
@@ -60,7 +64,8 @@ impl Model {
 
     /// Whether something on the screen changes with the clock alone: a countdown, an age, a rate, a notice.
     pub fn ticks(&self) -> bool {
-        !self.pods.is_empty() || !self.forwards.is_empty() || self.notice.is_some()
+        let moves = |forward: &Forward| !forward.is_resting() || forward.traffic.history.iter().any(|bytes| *bytes > 0);
+        !self.pods.is_empty() || self.forwards.values().any(moves) || self.notice.is_some()
     }
 
     /// The next number for an epoch, a request or a forward.
