@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use clap_complete::ArgValueCandidates;
 
-use super::Door;
 use super::choose::{Choice, matches, no_target};
 use super::headless::{self, Headless, Next, Seen};
 use super::print::{self, FAILED, Stop};
+use super::{Door, complete};
 use crate::model::Model;
 use crate::model::dialog::{Field, FormField, TargetForm};
 use crate::model::target::Target;
@@ -31,6 +32,7 @@ pub(super) enum Verb {
     /// Show all that the config says of a target
     Show {
         /// The target
+        #[arg(add = ArgValueCandidates::new(complete::targets))]
         name: String,
         /// Print JSON, with the keys of the config
         #[arg(long)]
@@ -49,6 +51,7 @@ pub(super) enum Verb {
     /// Change a target; what is not named stays as it is
     Edit {
         /// The target
+        #[arg(add = ArgValueCandidates::new(complete::targets))]
         name: String,
         /// Host and port, or kind/name:port
         #[arg(long = "where", value_name = "WHERE")]
@@ -60,6 +63,7 @@ pub(super) enum Verb {
     #[command(visible_alias = "mv")]
     Rename {
         /// The name so far
+        #[arg(add = ArgValueCandidates::new(complete::targets))]
         name: String,
         /// The new one
         new: String,
@@ -68,12 +72,13 @@ pub(super) enum Verb {
     #[command(visible_alias = "rm")]
     Remove {
         /// Names of targets, or patterns with * and ? (in quotes)
-        #[arg(value_name = "NAME", required = true)]
+        #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(complete::targets))]
         names: Vec<String>,
     },
     /// Take over the targets in a file: the older brow tool's config.json, or TOML as in the config
     Import {
         /// The file, or - for standard input
+        #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
         /// Overwrite targets of the same name, rather than skipping those in the file
         #[arg(long)]
@@ -93,7 +98,7 @@ pub(super) enum Verb {
 #[derive(Debug, Default, Args)]
 pub(super) struct Fields {
     /// Kubeconfig context; of a new target the current one where this is absent
-    #[arg(long, value_name = "CONTEXT")]
+    #[arg(long, value_name = "CONTEXT", add = ArgValueCandidates::new(complete::contexts))]
     cluster: Option<String>,
     /// Namespace of its pods; absent: the context's own
     #[arg(long, short, value_name = "NAMESPACE")]
@@ -105,7 +110,7 @@ pub(super) struct Fields {
     #[arg(long, value_name = "TIME")]
     ttl: Option<String>,
     /// A word to find it by; may be given several times
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", add = ArgValueCandidates::new(complete::tags))]
     tag: Vec<String>,
     /// How a service is reached
     #[arg(long)]
@@ -132,13 +137,13 @@ impl Fields {
 
 pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
     match verb {
-        Verb::List { choice, json } => given(door, &choice, |text, targets| list(text, targets, json)),
+        Verb::List { choice, json } => given(&door, &choice, |text, targets| list(text, targets, json)),
         Verb::Show { name, json } => {
             let choice = Choice { names: vec![name], tag: Vec::new() };
-            given(door, &choice, |_, targets| show(targets, json))
+            given(&door, &choice, |_, targets| show(targets, json))
         }
         Verb::Export { choice } => {
-            given(door, &choice, |_, targets| print::out(store::targets_as_toml(targets).trim_end()))
+            given(&door, &choice, |_, targets| print::out(store::targets_as_toml(targets).trim_end()))
         }
         Verb::Import { file, replace, dry_run } => match store::targets_in(&file) {
             Ok(offer) => edit(door, Order::Import { offer, replace, dry_run }).await,
@@ -152,7 +157,7 @@ pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
 }
 
 /// Shows targets as they are in the file, all where none is named.
-fn given(door: Door, choice: &Choice, show: impl FnOnce(&Text, &[Target])) -> ExitCode {
+fn given(door: &Door, choice: &Choice, show: impl FnOnce(&Text, &[Target])) -> ExitCode {
     let mut text = super::text();
     let loaded = match store::load(&door.paths) {
         Ok(loaded) => loaded,

@@ -21,6 +21,10 @@ use crate::model::ttl::Ttl;
 use crate::model::wish::Wish;
 use crate::text::Text;
 
+/// What `--exec` does.
+const EXEC: &str = "Run a command once all is ready, with BROW_ADDR, BROW_HOST and BROW_PORT set, and end with it; \
+                    everything behind this is the command's, and no shell reads it unless you name one";
+
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -32,9 +36,7 @@ pub(super) struct Args {
     /// This is that instance
     #[arg(long, hide = true)]
     detached: bool,
-    /// Run a command once all is ready, with BROW_ADDR, BROW_HOST and BROW_PORT set, and end with it; everything behind
-    /// this is the command's, and no shell reads it unless you name one
-    #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(long, help = EXEC, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
     exec: Vec<String>,
 }
 

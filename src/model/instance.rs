@@ -172,7 +172,8 @@ impl Model {
                 }
             }
             InstanceEvent::Gone { instance } => self.others.retain(|_, other| other.instance != instance),
-            InstanceEvent::Known => self.others_known = true,
+            // Only those who begin with it wait for that.
+            InstanceEvent::Known => {}
             InstanceEvent::Silent(fault) => self.fail(fault),
         }
     }

@@ -49,7 +49,7 @@ impl Model {
         if self.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.notice = None;
         }
-        if now - self.cleaned >= CLEAN_EVERY && !self.unattended {
+        if now - self.cleaned >= CLEAN_EVERY && !self.unattended() {
             self.cleaned = now;
             self.clean(super::proxy::Whose::Mine, out);
             self.forget_left(out);
