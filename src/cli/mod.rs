@@ -1,5 +1,6 @@
 //! The command line: what it takes, the dashboard as its main job, and the same things without a screen.
 
+mod check;
 mod choose;
 mod complete;
 mod config;
@@ -57,6 +58,8 @@ pub struct Args {
     /// Open a practice cluster that lives in this program alone; nothing of yours is read or written
     #[arg(long, global = true, display_order = 900, conflicts_with_all = ["kubeconfig", "config"])]
     practice: bool,
+    #[command(flatten)]
+    check: check::Options,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -130,7 +133,11 @@ pub fn run() -> eyre::Result<ExitCode> {
 /// that ended.
 async fn enter(args: Args) -> eyre::Result<ExitCode> {
     if !args.practice {
-        return match Paths::find(args.config) {
+        let paths = Paths::find(args.config);
+        if args.check.wanted() {
+            return Ok(check::run(args.check, args.kubeconfig, paths).await);
+        }
+        return match paths {
             Ok(paths) => {
                 let runtime = paths.runtime();
                 let door = Door { kubeconfig: args.kubeconfig, paths, runtime, practice: false };
@@ -146,7 +153,11 @@ async fn enter(args: Args) -> eyre::Result<ExitCode> {
     let runtime = state_dir.join("run");
     let paths = Paths { config, state_dir, legacy };
     let door = Door { kubeconfig: Some(practice.kubeconfig()), paths, runtime, practice: true };
-    let ended = Box::pin(through(door, args.verb)).await;
+    let ended = if args.check.wanted() {
+        Ok(check::run(args.check, door.kubeconfig, Ok(door.paths)).await)
+    } else {
+        Box::pin(through(door, args.verb)).await
+    };
     practice.end().await.wrap_err("the practice cluster's files could not be removed")?;
     ended
 }

@@ -22,6 +22,7 @@ pub mod forward;
 pub mod instance;
 mod leave;
 mod leftovers;
+pub mod lesson;
 pub mod list;
 pub mod log;
 mod open;
@@ -35,6 +36,7 @@ pub mod target;
 pub mod traffic;
 pub mod ttl;
 mod update;
+pub mod welcome;
 pub mod wish;
 pub mod workload;
 
@@ -54,6 +56,7 @@ use log::{Entry, Log};
 use proxy::{Phase, PodKey, PodRequest, ProxyPod, RequestId};
 use settings::Settings;
 use target::Target;
+use welcome::Welcome;
 
 /// What stands before the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +78,10 @@ pub struct Model {
     pub practice: bool,
     /// What stands before it.
     pub front: Front,
+    /// The welcome of the first run, while it is shown.
+    pub welcome: Option<Welcome>,
+    /// The lessons that were learned, by name; `None` until that was read.
+    pub learned: Option<BTreeSet<String>>,
     /// What the config says.
     pub settings: Settings,
     /// Where the config is.
@@ -160,6 +167,8 @@ impl Model {
             me: me.into(),
             practice: false,
             front: Front::Screen,
+            welcome: None,
+            learned: None,
             settings: Settings::default(),
             config_path: String::new(),
             config_fault: None,

@@ -105,7 +105,7 @@ fn frame(criterion: &mut Criterion) {
     let text = Text::new(Language::En);
     let hints: Vec<Hint> = (0..8).map(|n| Hint { keys: n.to_string(), label: "does something".to_owned() }).collect();
     let zone = FixedOffset::east_opt(0).unwrap();
-    let look = Look { theme: &theme, text: &text, hints: &hints, help: &[], zone };
+    let look = Look { theme: &theme, text: &text, hints: &hints, tip: None, ways: &[], help: &[], zone };
     for pods in [10, 1_000] {
         let mut model = model(pods);
         let mut state = ViewState::default();
