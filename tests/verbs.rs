@@ -289,6 +289,8 @@ fn practice_has_the_verbs_too_and_leaves_nothing() {
     let shell = Shell { home: &home, kubeconfig: None };
     let pong = shell.ok(&["--practice", "connect", "redis", "-q", "--exec", "sh", "-c", "echo $BROW_PORT; exit 0"]);
     assert_eq!(pong.lines().count(), 2, "{pong}");
+    // It ends by itself, too.
+    assert_eq!(shell.ok(&["--practice", "connect", "redis", "hello-page", "-q", "--for", "4s"]).lines().count(), 2);
     let targets: Value = serde_json::from_str(&shell.ok(&["config", "list", "--json", "--practice"])).unwrap();
     assert!(targets.as_array().unwrap().len() > 5);
     assert!(shell.ok(&["--practice", "pod", "create", "hello-page", "--quiet"]).starts_with("brow-hello-page-"));
