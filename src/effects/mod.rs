@@ -49,6 +49,8 @@ pub struct Effects {
     log: Option<AbortHandle>,
     /// Us among the instances, and the directory of all.
     instance: Option<(Instance, PathBuf)>,
+    /// What looks for services and workloads.
+    browsing: Vec<AbortHandle>,
 }
 
 /// A connection to a cluster: its probe and its watch.
@@ -60,6 +62,8 @@ struct Connection {
 /// An open forward.
 struct Open {
     handle: forward::Handle,
+    /// Whether its workload's pods are watched: not while it rests.
+    seeking: watch::Sender<bool>,
     /// Closes it.
     token: CancellationToken,
     /// Cancelled once nothing of it is left.
@@ -89,6 +93,7 @@ impl Effects {
             forwards: BTreeMap::new(),
             log: None,
             instance: None,
+            browsing: Vec::new(),
         }
     }
 
@@ -118,6 +123,13 @@ impl Effects {
                     connection.token.cancel();
                 }
             }
+            Effect::Browse { cluster, epoch, namespaces } => {
+                let events = self.events.clone();
+                let browsing = cluster::browse(self.clusters.clone(), cluster, epoch, namespaces, events);
+                let handle = self.spawn(browsing);
+                self.browsing.push(handle);
+            }
+            Effect::StopBrowsing => self.browsing.drain(..).for_each(|browsing| browsing.abort()),
             Effect::CreatePod(request) => self.create(request),
             Effect::DeletePod { key, uid } => self.delete(key, uid),
             Effect::Describe(key) => {
@@ -136,7 +148,14 @@ impl Effects {
             Effect::OpenForward { spec, via } => self.open(spec, via),
             Effect::Point { id, via, waiting } => {
                 if let Some(open) = self.forwards.get(&id) {
+                    open.seeking.send_replace(true);
                     open.handle.point(via, waiting);
+                }
+            }
+            Effect::Rest { id, round, failed } => {
+                if let Some(open) = self.forwards.get(&id) {
+                    open.seeking.send_replace(false);
+                    open.handle.rest(round, failed);
                 }
             }
             Effect::CloseForward { id } => {
@@ -151,6 +170,8 @@ impl Effects {
                 self.store.send(Order::Reload);
                 self.read_kubeconfig();
             }
+            Effect::ReadOffers { text, cluster } => self.store.send(Order::ReadOffers { text, cluster }),
+            Effect::Export(targets) => self.store.send(Order::Export(targets)),
             Effect::Remember { target, port } => self.store.send(Order::Remember { target, port }),
             Effect::PodsUntil { cluster, until } => self.store.send(Order::PodsUntil { cluster, until }),
             Effect::PodsGone { cluster, at } => self.store.send(Order::PodsGone { cluster, at }),
@@ -300,9 +321,10 @@ impl Effects {
         });
         let (id, token, ended) = (spec.id, self.token.child_token(), CancellationToken::new());
         let route = Path::new(Arc::clone(&self.routes), &spec);
-        let finding = self.finding(&spec);
+        let (seeking, wanted) = watch::channel(!spec.on_demand);
+        let finding = self.finding(&spec, wanted);
         let (handle, forwarding) = forward::start(spec, via, route, self.events.clone(), &token);
-        self.forwards.insert(id, Open { handle, token, ended: ended.clone() });
+        self.forwards.insert(id, Open { handle, seeking, token, ended: ended.clone() });
         self.tasks.spawn(async move {
             // Whatever becomes of the task, its end is known.
             let _ended = ended.drop_guard();
@@ -316,8 +338,13 @@ impl Effects {
         });
     }
 
-    /// The watch on a workload's pods, which never ends; of an address there is nothing to find out.
-    fn finding(&self, spec: &ForwardSpec) -> impl Future<Output = ()> + Send + 'static {
+    /// The watch on a workload's pods while they are `wanted`, which never ends; of an address there is nothing to find
+    /// out.
+    fn finding(
+        &self,
+        spec: &ForwardSpec,
+        mut wanted: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let query = spec.address.workload().map(|workload| workload::Query {
             id: spec.id,
             epoch: spec.epoch,
@@ -327,11 +354,34 @@ impl Effects {
         });
         let (clusters, events) = (self.clusters.clone(), self.events.clone());
         async move {
-            if let Some(query) = query {
-                workload::follow(clusters, query, events).await;
+            let Some(query) = query else {
+                return std::future::pending().await;
+            };
+            loop {
+                if !*wanted.borrow_and_update() {
+                    if wanted.changed().await.is_err() {
+                        return std::future::pending().await;
+                    }
+                    continue;
+                }
+                let following = async {
+                    workload::follow(clusters.clone(), query.clone(), events.clone()).await;
+                    // It has said all that there is to say.
+                    std::future::pending::<()>().await;
+                };
+                tokio::select! {
+                    () = following => {}
+                    () = until_off(&mut wanted) => {}
+                }
             }
-            std::future::pending::<()>().await;
         }
+    }
+}
+
+/// Waits until something is no longer wanted; for ever, where nobody is left to say so.
+async fn until_off(wanted: &mut watch::Receiver<bool>) {
+    if wanted.wait_for(|wanted| !*wanted).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -132,6 +132,8 @@ commands! {
     Forward = "forward",
     /// Targets: create and forward.
     Connect = "connect",
+    /// Targets: open the forward on demand, make it one, or an ordinary one again.
+    OnDemand = "on-demand",
     /// Targets: a new one.
     New = "new",
     /// Targets: edit.
@@ -148,6 +150,8 @@ commands! {
     Kill = "kill",
     /// Pods: delete at once.
     KillNow = "kill-now",
+    /// Pods: have another with a new TTL take over.
+    Renew = "renew",
     /// Pods: describe.
     Describe = "describe",
     /// Pods: the relay's log.
@@ -166,6 +170,16 @@ commands! {
     CleanAll = "clean-all",
     /// Read config and kubeconfig again.
     Reload = "reload",
+    /// Look what the connected clusters have.
+    Browse = "browse",
+    /// Browser: make targets of all that is recognised.
+    TakeKnown = "take-known",
+    /// Import targets from a file or a pasted text.
+    Import = "import",
+    /// Targets: export.
+    Export = "export",
+    /// Targets and forwards: connection strings.
+    Strings = "strings",
     /// Quit, asking where something is open.
     Quit = "quit",
     /// Quit at once.
@@ -201,6 +215,18 @@ impl Action {
                         | Command::Mark
                         | Command::MarkAll
                 )
+        )
+    }
+}
+
+impl Action {
+    /// Whether it chooses a row among several.
+    pub(super) fn chooses(&self) -> bool {
+        matches!(
+            self,
+            Self::Wheel { .. }
+                | Self::ClickItem(_)
+                | Self::Do(Command::Up | Command::Down | Command::PageUp | Command::PageDown | Command::Mark)
         )
     }
 }
@@ -276,6 +302,8 @@ impl Model {
             Command::Quit => self.ask_quit(out),
             Command::QuitNow => self.leave_unasked(out),
             Command::New => self.new_target(),
+            Command::Browse => self.open_browser(out),
+            Command::Import => self.open_import(),
             Command::Accept
             | Command::ConnectCluster
             | Command::DisconnectCluster
@@ -283,17 +311,22 @@ impl Model {
             | Command::CreateWithTtl
             | Command::Forward
             | Command::Connect
+            | Command::OnDemand
             | Command::Edit
             | Command::Rename
             | Command::Duplicate
             | Command::Delete
             | Command::Kill
             | Command::KillNow
+            | Command::Renew
             | Command::Describe
             | Command::PodLog
             | Command::Stop
             | Command::Restart
             | Command::NextPod
+            | Command::TakeKnown
+            | Command::Export
+            | Command::Strings
             | Command::Copy => {
                 let known = match self.focus.pane {
                     Pane::Clusters => self.on_clusters_pane(command, out),

@@ -23,6 +23,7 @@ impl Model {
         self.arrange_targets();
         self.arrange_pods();
         self.arrange_forwards();
+        self.arrange_browser();
     }
 
     fn arrange_clusters(&mut self) {

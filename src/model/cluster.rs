@@ -201,6 +201,7 @@ impl Model {
                 }
                 self.connect_wished(out);
                 self.connect_left(out);
+                self.autostart(out);
             }
             Err(fault) => {
                 self.kubeconfig_fault = Some(fault.clone());
@@ -355,6 +356,7 @@ impl Model {
                 if first {
                     self.audit_cluster("connect-cluster", name, None, out);
                 }
+                self.look_into(name, out);
                 self.unarranged |= new;
             }
             ClusterEvent::Failed { link, fault } => {

@@ -47,6 +47,17 @@ pub enum Effect {
         /// The context.
         cluster: String,
     },
+    /// Look for services and workloads in a cluster, and go on looking.
+    Browse {
+        /// The context.
+        cluster: String,
+        /// Echoed in what is found.
+        epoch: Epoch,
+        /// The namespaces to look into where not all may be looked into at once.
+        namespaces: BTreeSet<String>,
+    },
+    /// Stop looking, everywhere.
+    StopBrowsing,
     /// Create a proxy pod.
     CreatePod(PodRequest),
     /// Delete a pod, if it still has this uid.
@@ -83,6 +94,15 @@ pub enum Effect {
         /// Without a pod: whether one is coming.
         waiting: bool,
     },
+    /// Have a forward rest: nothing behind its listener until a connection asks for it.
+    Rest {
+        /// Which forward.
+        id: ForwardId,
+        /// Tells this rest from others of this opening.
+        round: u64,
+        /// Why the connections that wait fail; without it they ask again.
+        failed: Option<Fault>,
+    },
     /// Close a forward and all its connections.
     CloseForward {
         /// Which.
@@ -101,6 +121,15 @@ pub enum Effect {
     Follow(Vec<TargetEdit>),
     /// Read the config again.
     Reload,
+    /// Look for targets in a text, or in the file that it names.
+    ReadOffers {
+        /// The text, or a file's path (`~` is the home).
+        text: String,
+        /// The context for whatever names none.
+        cluster: String,
+    },
+    /// Write targets as the config has them, to be copied.
+    Export(Vec<Target>),
     /// Remember the local port a target got.
     Remember {
         /// The target's name.
@@ -147,6 +176,8 @@ impl Effect {
             | Self::Widen { .. }
             | Self::AskRights { .. }
             | Self::Disconnect { .. }
+            | Self::Browse { .. }
+            | Self::StopBrowsing
             | Self::CreatePod(_)
             | Self::DeletePod { .. }
             | Self::Describe(_)
@@ -154,11 +185,14 @@ impl Effect {
             | Self::StopLog
             | Self::OpenForward { .. }
             | Self::Point { .. }
+            | Self::Rest { .. }
             | Self::CloseForward { .. }
             | Self::StopElsewhere { .. }
             | Self::Save(_)
             | Self::Follow(_)
             | Self::Reload
+            | Self::ReadOffers { .. }
+            | Self::Export(_)
             | Self::Remember { .. }
             | Self::PodsUntil { .. }
             | Self::PodsGone { .. }

@@ -12,7 +12,9 @@ use super::backend::Backend;
 use super::cluster::{Context, Link, Scope};
 use super::fault::Fault;
 use super::forward::{Counts, ForwardId, TunnelInfo, Via};
+use super::found::FoundEvent;
 use super::instance::InstanceEvent;
+use super::offer::{LeftOut, Offer};
 use super::proxy::{PodKey, ProxyPod, RequestId};
 use super::settings::Settings;
 use super::target::Target;
@@ -47,6 +49,15 @@ pub enum Event {
         epoch: Epoch,
         /// What.
         event: ClusterEvent,
+    },
+    /// Something about what a cluster has.
+    Found {
+        /// The context.
+        cluster: String,
+        /// Which opening of the browser.
+        epoch: Epoch,
+        /// What.
+        event: FoundEvent,
     },
     /// An answer to something asked about a pod.
     Pod(PodEvent),
@@ -191,6 +202,10 @@ pub enum ForwardEvent {
     Relay(Address),
     /// A pod of its workload runs but takes no connections.
     Refused(Via),
+    /// It rests, and a connection is there for which it shall not; with the rest's number.
+    Wanted(u64),
+    /// The last connection through a pod that new ones no longer take has ended.
+    Left(Via),
     /// One connection failed; the forward goes on.
     ConnectionFailed(Fault),
     /// The listener is closed and everything of it is gone.
@@ -217,6 +232,22 @@ pub enum StoreEvent {
         targets: Vec<Target>,
         /// Entries that cannot be taken over, each with the reason.
         left_out: Vec<String>,
+    },
+    /// A text or file was looked through for targets.
+    Offers {
+        /// The file; empty for a text.
+        from: String,
+        /// What it holds.
+        offers: Vec<Offer>,
+        /// What cannot be taken over.
+        left_out: Vec<LeftOut>,
+    },
+    /// Targets as the config has them.
+    Exported {
+        /// How many.
+        count: usize,
+        /// As TOML.
+        text: String,
     },
     /// Another file of ours (state, audit) failed; told once.
     Trouble(Fault),

@@ -82,6 +82,8 @@ kinds! {
     PodFailed,
     /// A forward has no pod to go through.
     NoPod,
+    /// A pod that took longer than a forward on demand waits. Detail: how long that is.
+    PodLate,
     /// A workload that the cluster does not have.
     WorkloadMissing,
     /// A kind of workload that the cluster does not know. Detail: the CRD that is missing, else kinds that are near.

@@ -3,6 +3,7 @@
 use super::Model;
 use super::address::AddressError;
 use super::dialog::{Field, FormField, TargetForm};
+use super::keep::KeepSettings;
 use super::settings::PodSettings;
 use super::target::Target;
 use super::ttl::{Ttl, TtlError};
@@ -123,6 +124,7 @@ impl TargetForm {
             ttl: self.text(FormField::Ttl).parse().ok(),
             tags: tags(self.text(FormField::Tags)),
             pod: self.base.as_ref().map_or_else(PodSettings::default, |base| base.pod.clone()),
+            keep: self.base.as_ref().map_or_else(KeepSettings::default, |base| base.keep.clone()),
         })
     }
 }
@@ -179,7 +181,7 @@ pub(super) fn ttl_error(text: &str, ceiling: Ttl) -> Option<&'static str> {
 }
 
 /// Whether a text is a DNS label (RFC 1123), as a namespace must be.
-fn is_dns_label(text: &str) -> bool {
+pub(super) fn is_dns_label(text: &str) -> bool {
     text.len() <= 63
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !text.starts_with('-')

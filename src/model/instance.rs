@@ -116,7 +116,8 @@ impl Standing {
 
     fn of(state: ForwardState) -> Self {
         match state {
-            ForwardState::Live => Self::Live,
+            // One at rest is woken by whoever connects.
+            ForwardState::Live | ForwardState::Resting => Self::Live,
             ForwardState::Opening | ForwardState::Waiting | ForwardState::Reconnecting => Self::Waiting,
             ForwardState::Broken | ForwardState::Failed => Self::Broken,
         }

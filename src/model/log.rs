@@ -7,6 +7,7 @@ use tui_input::Input;
 
 use super::Model;
 use super::fault::Fault;
+use super::offer::Tally;
 
 /// How grave an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +59,20 @@ pub enum Happening {
     ForwardBack,
     /// A forward was closed.
     ForwardClosed,
+    /// A forward on demand was not used for so long that it rests now.
+    ForwardRests,
+    /// A forward is one on demand from now on. Detail: where it listens.
+    OnDemandNow,
+    /// A forward is no longer one on demand. Detail: where it listens.
+    AlwaysNow,
+    /// A forward listens where others than this machine reach it. Detail: where.
+    OpenToOthers,
+    /// A pod is to be replaced by another with a new TTL.
+    RenewalAsked,
+    /// A pod was replaced. Detail: the pod that takes over.
+    Renewed,
+    /// A pod cannot be renewed: it is not a ready one of our own with a saved target.
+    NotRenewable,
     /// A target was saved.
     TargetSaved,
     /// A target was renamed. Detail: the new name.
@@ -70,6 +85,14 @@ pub enum Happening {
     NothingToUndo,
     /// Targets were imported. Thing: how many.
     Imported,
+    /// Offers became targets. Detail: their names.
+    Taken(Tally),
+    /// A file or a text offers no targets. Thing: which file.
+    NothingOffered,
+    /// Targets went to the clipboard. Thing: how many.
+    Exported,
+    /// Nothing is hidden from a browser.
+    NothingMissing,
     /// The config was read again, because it changed on disk or a person asked for it.
     ConfigRead,
     /// The kubeconfig was read again. Thing: how many contexts it has.
@@ -111,12 +134,17 @@ impl Happening {
                 | Self::NotHere
                 | Self::NothingSelected
                 | Self::NothingWrong
+                | Self::Taken(_)
+                | Self::NothingOffered
+                | Self::Exported
+                | Self::NothingMissing
                 | Self::NotForwarded
                 | Self::AlreadyForwarded
                 | Self::ForwardedElsewhere
                 | Self::StoppedElsewhere
                 | Self::OfAnother
                 | Self::NeedsNoPod
+                | Self::NotRenewable
                 | Self::NoOtherPod
         )
     }

@@ -10,28 +10,40 @@ mod attach;
 mod audit;
 pub mod backend;
 mod browse;
+pub mod browser;
 pub mod cluster;
+pub mod demand;
 pub mod dialog;
 pub mod effect;
 pub mod event;
+mod export;
 pub mod fault;
 mod filter;
 pub mod focus;
 mod form;
 pub mod forward;
+pub mod found;
+mod import;
 pub mod instance;
+pub mod keep;
 mod leave;
 mod leftovers;
 pub mod lesson;
 pub mod list;
 pub mod log;
+pub mod menu;
+pub mod offer;
 mod open;
 mod panes;
+pub mod plan;
 mod pods;
 pub mod proxy;
 pub mod renamed;
+pub mod renew;
 mod restart;
+pub mod service;
 pub mod settings;
+pub mod strings;
 pub mod target;
 pub mod traffic;
 pub mod ttl;
@@ -45,6 +57,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use chrono::{DateTime, Utc};
 
 use cluster::Cluster;
+use demand::Upkeep;
 use dialog::Dialog;
 use effect::TargetEdit;
 use fault::Fault;
@@ -118,6 +131,8 @@ pub struct Model {
     pub ending_pods: bool,
     /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
+    /// Pods that come and go without a person's asking for each.
+    pub upkeep: Upkeep,
     /// Pods that are being deleted on our order, with the phase they had.
     pub killing: BTreeMap<PodKey, Phase>,
     /// Forwards, in the order of opening.
@@ -187,6 +202,7 @@ impl Model {
             created: BTreeMap::new(),
             ending_pods: false,
             pods_until: BTreeMap::new(),
+            upkeep: Upkeep::default(),
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),
             others: BTreeMap::new(),

@@ -53,11 +53,14 @@ impl Model {
                 }
                 self.forward_targets(out);
             }
+            Command::OnDemand => self.toggle_demand(out),
             Command::Edit => self.edit_target(false),
             Command::Duplicate => self.edit_target(true),
             Command::Rename => self.rename_target(),
             Command::Delete => self.ask_delete(),
             Command::Copy => self.copy_locals(out),
+            Command::Strings => self.offer_strings(),
+            Command::Export => self.offer_export(),
             Command::Describe => {
                 let target = self.target_list.selected().and_then(|name| self.target(name));
                 let fault = target.and_then(|target| self.fault_of_target(target)).cloned();
@@ -78,6 +81,7 @@ impl Model {
                 }
                 self.pod_list.marks.clear();
             }
+            Command::Renew => self.renew_pods(&chosen, out),
             Command::Kill if !chosen.is_empty() => self.ask(Question::KillPods(chosen)),
             Command::KillNow => {
                 for key in chosen {
@@ -144,6 +148,7 @@ impl Model {
                 }
             }
             Command::Copy => self.copy_locals(out),
+            Command::Strings => self.offer_strings(),
             Command::Describe | Command::Accept => {
                 let forward = self.forward_list.selected().and_then(|id| self.forwards.get(id));
                 let name = forward.map(|forward| forward.spec.target.clone());

@@ -91,12 +91,21 @@ impl Model {
                 }
                 // The watch may have been faster, and knows more by then.
                 let watched = self.cluster(&pod.key.cluster).is_some_and(|at| at.link != super::cluster::Link::Idle);
+                let key = pod.key.clone();
                 if watched && !self.pods.contains_key(&pod.key) {
                     self.on_applied(*pod, out);
                 }
+                // Ready already, it was not known for ours.
+                if self.pods.get(&key).is_some_and(|pod| pod.on_demand && pod.phase == Phase::Ready) {
+                    self.serve(&key, out);
+                }
+                self.on_demanded(id, &key, out);
+                self.on_renewal(id, Ok(&key), out);
             }
             Err(fault) => {
                 self.audit("create-pod", &request.target, place, Some(fault.what), out);
+                self.upkeep.requests.remove(&id);
+                self.on_renewal(id, Err(&fault), out);
                 out.extend(self.give_up_waiting(&request, &fault));
                 self.refused.insert(request.target.clone(), fault.clone());
                 self.fail(fault);
@@ -192,6 +201,7 @@ impl Model {
         };
         let ours = self.killing.contains_key(key);
         self.created.remove(key);
+        self.forget_pod(key);
         let told = pod.owner == self.me && !self.is_twin(&pod);
         if told && !ours && !pod.phase.is_over() && pod.phase != Phase::Terminating {
             self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);

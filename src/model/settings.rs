@@ -9,7 +9,9 @@ use super::dialog::{Dialog, Question};
 use super::effect::{Effect, TargetEdit};
 use super::event::{Loaded, StoreEvent};
 use super::fault::Fault;
+use super::keep::KeepSettings;
 use super::log::{Entry, Grade, Happening};
+use super::plan::PortPlan;
 use super::ttl::Ttl;
 
 /// How a proxy pod is made, where the config says so; what is absent comes from the wider level
@@ -153,6 +155,8 @@ pub struct ClusterSettings {
     pub connect: bool,
     /// How its pods are made.
     pub pod: PodSettings,
+    /// How its forwards are kept.
+    pub keep: KeepSettings,
     /// The tunnel protocol to use, instead of trying: `spdy`, `spdy-websocket` or `v4-websocket`.
     pub tunnel: Option<String>,
 }
@@ -191,6 +195,12 @@ pub struct Settings {
     pub on_quit: OnQuit,
     /// How pods are made everywhere.
     pub pod: PodSettings,
+    /// Where local ports of imported targets come from.
+    pub ports: PortPlan,
+    /// Connection strings that differ from those built in: by service, then by what they are called.
+    pub strings: BTreeMap<String, BTreeMap<String, String>>,
+    /// How forwards are kept everywhere.
+    pub keep: KeepSettings,
     /// Per cluster, by context name.
     pub clusters: BTreeMap<String, ClusterSettings>,
     /// Changes to the key table.
@@ -209,6 +219,9 @@ impl Default for Settings {
             max_ttl: Ttl::CEILING,
             on_quit: OnQuit::Ask,
             pod: PodSettings::default(),
+            ports: PortPlan::default(),
+            strings: BTreeMap::new(),
+            keep: KeepSettings::built_in(),
             clusters: BTreeMap::new(),
             keys: Vec::new(),
         }
@@ -250,6 +263,11 @@ impl Model {
                 self.fail(fault);
             }
             StoreEvent::Legacy { path, targets, left_out } => self.ask(Question::Import { path, targets, left_out }),
+            StoreEvent::Offers { from, offers, left_out } => self.consider(Some(from), offers, left_out, out),
+            StoreEvent::Exported { count, text } => {
+                self.note(Grade::Info, Happening::Exported, count.to_string(), "");
+                out.push(Effect::Copy(text));
+            }
             StoreEvent::Trouble(fault) => self.fail(fault),
         }
     }
@@ -293,6 +311,7 @@ impl Model {
             self.widen(&cluster, out);
         }
         self.follow_targets(&before, out);
+        self.autostart(out);
     }
 
     /// Says in full what is wrong with the config, unless a person is in the middle of something else.

@@ -4,6 +4,7 @@ use super::Model;
 use super::dialog::{Dialog, Field, Question, TargetForm};
 use super::effect::{Effect, TargetEdit};
 use super::forward::ForwardId;
+use super::keep::KeepSettings;
 use super::log::{Grade, Happening};
 use super::settings::PodSettings;
 use super::ttl::Ttl;
@@ -28,6 +29,8 @@ pub struct Target {
     pub tags: Vec<String>,
     /// How its proxy pods are made, where it differs.
     pub pod: PodSettings,
+    /// How its forwards are kept, where it differs.
+    pub keep: KeepSettings,
 }
 
 impl Target {
@@ -76,7 +79,7 @@ pub fn label(name: &str, address: &Where) -> String {
 }
 
 /// FNV-1a, 64 bits: stable between versions and machines, which the standard library's hasher does not promise.
-fn fnv1a(text: &str) -> u64 {
+pub(super) fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
@@ -112,7 +115,7 @@ impl Model {
                 self.note(Grade::Info, Happening::NeedsNoPod, &target.name, target.address.to_string());
                 continue;
             }
-            self.ask_pod(target, ttl, out);
+            self.ask_pod(target, ttl, false, out);
         }
         self.target_list.marks.clear();
     }
@@ -138,17 +141,7 @@ impl Model {
 
     /// Opens the form for a new target, on the cluster that is in view.
     pub(super) fn new_target(&mut self) {
-        let selected = self.cluster_list.selected().cloned();
-        let current = self.clusters.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone());
-        let beside =
-            self.target_list.selected().and_then(|name| self.target(name)).map(|target| target.cluster.clone());
-        let cluster = match self.focus.pane {
-            super::focus::Pane::Clusters => selected.or(current),
-            super::focus::Pane::Targets | super::focus::Pane::Pods | super::focus::Pane::Forwards => {
-                current.or(beside).or(selected)
-            }
-        };
-        let form = TargetForm::empty(&cluster.unwrap_or_default());
+        let form = TargetForm::empty(&self.cluster_in_view());
         self.dialogs.push(Dialog::TargetForm(Box::new(form)));
     }
 
@@ -173,7 +166,7 @@ impl Model {
     }
 
     /// `name-2`, or the first number that is free.
-    fn free_name(&self, name: &str) -> String {
+    pub(super) fn free_name(&self, name: &str) -> String {
         let stem = match name.rsplit_once('-') {
             Some((stem, number)) if !stem.is_empty() && number.parse::<u32>().is_ok() => stem,
             Some(_) | None => name,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::model::address::{Address, Host};
 use crate::model::event::StoreEvent;
 use crate::model::fault::{Fault, What};
+use crate::model::keep::KeepSettings;
 use crate::model::settings::PodSettings;
 use crate::model::target::Target;
 use crate::model::ttl::Ttl;
@@ -71,6 +72,7 @@ fn target(name: &str, entry: &Value) -> Result<Target, String> {
         ttl: ttl(entry)?,
         tags: tags.into_iter().collect(),
         pod: PodSettings::default(),
+        keep: KeepSettings::default(),
     })
 }
 

@@ -6,6 +6,7 @@ mod config;
 mod desk;
 mod disk;
 mod exchange;
+mod imports;
 mod legacy;
 mod paths;
 mod state;

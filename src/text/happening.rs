@@ -27,12 +27,34 @@ impl Text {
             Happening::ForwardMoved => plain("log.forward-moved"),
             Happening::ForwardBack => plain("log.forward-back"),
             Happening::ForwardClosed => plain("log.forward-closed"),
+            Happening::ForwardRests => plain("log.forward-rests"),
+            Happening::OnDemandNow => plain("log.on-demand-now"),
+            Happening::AlwaysNow => plain("log.always-now"),
+            Happening::OpenToOthers => plain("log.open-to-others"),
+            Happening::RenewalAsked => plain("log.renewal-asked"),
+            Happening::Renewed => plain("log.renewed"),
+            Happening::NotRenewable => plain("log.not-renewable"),
             Happening::TargetSaved => plain("log.target-saved"),
             Happening::TargetRenamed => plain("log.target-renamed"),
             Happening::TargetDeleted => plain("log.target-deleted"),
             Happening::TargetRestored => plain("log.target-restored"),
             Happening::NothingToUndo => plain("log.nothing-to-undo"),
             Happening::Imported => counted("log.imported"),
+            Happening::Taken(tally) => {
+                let [added, skipped, replaced] =
+                    [tally.added, tally.skipped, tally.replaced].map(|count| count.to_string());
+                let with = [
+                    ("added", added.as_str()),
+                    ("skipped", skipped.as_str()),
+                    ("replaced", replaced.as_str()),
+                    ("detail", detail),
+                ];
+                self.fill(if detail.is_empty() { "log.taken-none" } else { "log.taken" }, &with)
+            }
+            Happening::NothingOffered if thing.is_empty() => plain("log.nothing-offered-pasted"),
+            Happening::NothingOffered => plain("log.nothing-offered"),
+            Happening::NothingMissing => plain("log.nothing-missing"),
+            Happening::Exported => counted("log.exported"),
             Happening::ConfigRead => plain("log.config-read"),
             Happening::KubeconfigRead => counted("log.kubeconfig-read"),
             // Of the log's entries only their number is told; an address is never just a number.

@@ -7,16 +7,20 @@ pub mod section;
 mod tests;
 mod values;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use toml_edit::{Document, Item};
 
 use crate::model::action::Command;
 use crate::model::fault::Fault;
+use crate::model::keep::KeepSettings;
+use crate::model::plan::{PortPlan, PortRange};
+use crate::model::service::Service;
 use crate::model::settings::{
     ClusterSettings, Colors, KeyOverride, Language, OnQuit, PodSettings, PullPolicy, Resources, Settings, Toleration,
 };
+use crate::model::strings::PLACEHOLDERS;
 use crate::model::target::Target;
 use crate::model::ttl::Ttl;
 use crate::model::workload::{Kind, Where, Workload};
@@ -35,7 +39,7 @@ pub struct Config {
 }
 
 /// The places a key can be given a meaning in.
-const PLACES: [&str; 8] = ["anywhere", "clusters", "targets", "pods", "forwards", "log", "dialogs", "form"];
+const PLACES: [&str; 9] = ["anywhere", "clusters", "targets", "pods", "forwards", "log", "dialogs", "form", "browser"];
 
 /// Reads a config.
 ///
@@ -87,6 +91,12 @@ fn whole(mut root: Section<'_, '_>) -> Config {
     if let Some(section) = root.section("defaults") {
         defaults(section, &mut settings);
     }
+    if let Some(section) = root.section("ports") {
+        settings.ports = ports(section);
+    }
+    if let Some(section) = root.section("strings") {
+        settings.strings = strings(section);
+    }
     for (name, section) in root.named("cluster") {
         settings.clusters.insert(name.value, cluster(section));
     }
@@ -109,7 +119,50 @@ fn defaults(mut section: Section<'_, '_>, settings: &mut Settings) {
     // Who sets a ceiling below the built-in default means pods without a TTL too.
     settings.ttl = ttl.map_or(settings.ttl.min(settings.max_ttl), |found| found.value);
     settings.pod = pod(&mut section);
+    settings.keep = keep(&mut section).over(&settings.keep);
     section.finish();
+}
+
+/// The port plan. Ranges may overlap: a port that is taken is passed over in each.
+fn ports(mut section: Section<'_, '_>) -> PortPlan {
+    let base = PortPlan::default();
+    let mut range = |key, base| section.parsed::<PortRange>(key).map_or(base, |found| found.value);
+    let plan = PortPlan {
+        http: range("http", base.http),
+        database: range("database", base.database),
+        tcp: range("tcp", base.tcp),
+    };
+    section.finish();
+    plan
+}
+
+/// Templates of connection strings, by service.
+fn strings(mut section: Section<'_, '_>) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut all = BTreeMap::new();
+    // What is recognised as nothing has strings too.
+    for service in Service::ALL.iter().map(|service| service.name()).chain(["other"]) {
+        if !section.has(service) {
+            section.name(service);
+            continue;
+        }
+        let templates = section.map(service);
+        for (name, template) in &templates {
+            if let Some(wrong) = unknown_placeholder(template) {
+                let known = PLACEHOLDERS.map(|known| format!("{{{known}}}")).join(", ");
+                let says = format!("`{name}` holds {{{wrong}}}; there are {known}");
+                section.problem(&section.key_span(service), service, says);
+            }
+        }
+        all.insert(service.to_owned(), templates);
+    }
+    section.finish();
+    all
+}
+
+/// What stands in braces in a template and is no placeholder.
+fn unknown_placeholder(template: &str) -> Option<&str> {
+    let inside = template.split('{').skip(1).map(|rest| rest.split_once('}').map_or(rest, |(name, _)| name));
+    inside.into_iter().find(|name| !PLACEHOLDERS.contains(name))
 }
 
 fn within(section: &Section<'_, '_>, ttl: &Found<Ttl>, max: Ttl) {
@@ -125,6 +178,7 @@ fn cluster(mut section: Section<'_, '_>) -> ClusterSettings {
         connect: section.boolean("connect").unwrap_or_default(),
         tunnel: section.one_of("tunnel", &protocols).map(str::to_owned),
         pod: pod(&mut section),
+        keep: keep(&mut section),
     };
     section.finish();
     settings
@@ -142,6 +196,21 @@ fn pod(section: &mut Section<'_, '_>) -> PodSettings {
         resources: section.section("resources").map(resources).unwrap_or_default(),
         labels: section.map("labels"),
         annotations: section.map("annotations"),
+    }
+}
+
+/// How forwards are kept, as far as any level may say it.
+fn keep(section: &mut Section<'_, '_>) -> KeepSettings {
+    let mut time = |key| section.parsed::<Ttl>(key).map(|found| found.value);
+    let (idle_timeout, create_timeout) = (time("idle_timeout"), time("create_timeout"));
+    let max_lifetime = time("max_lifetime");
+    KeepSettings {
+        on_demand: section.boolean("on_demand"),
+        idle_timeout,
+        create_timeout,
+        auto_renew: section.boolean("auto_renew"),
+        max_lifetime,
+        ..KeepSettings::default()
     }
 }
 
@@ -203,6 +272,11 @@ fn target(mut section: Section<'_, '_>, names: &mut BTreeSet<String>, max_ttl: T
     }
     let tags = section.texts("tags").unwrap_or_default();
     let pod = pod(&mut section);
+    let keep = KeepSettings {
+        autostart: section.boolean("autostart").unwrap_or_default(),
+        local_address: section.parsed("local_address").map(|found| found.value),
+        ..keep(&mut section)
+    };
     let address = place(&mut section);
     section.require(&["name", "cluster"]);
     section.finish();
@@ -215,6 +289,7 @@ fn target(mut section: Section<'_, '_>, names: &mut BTreeSet<String>, max_ttl: T
         ttl: ttl.map(|found| found.value),
         tags,
         pod,
+        keep,
     })
 }
 

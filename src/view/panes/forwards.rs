@@ -65,7 +65,7 @@ fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
         Cell::Line(vec![local(scene, forward)]),
         Cell::Line(vec![Span::styled("→ ", theme.faint), Span::styled(name(scene, forward), theme.text)]),
         Cell::Tail(Span::styled(via, if forward.via.is_some() { theme.dim } else { theme.faint })),
-        Cell::text(scene.text().forward_state(forward.state), style(scene, forward.state)),
+        Cell::text(scene.text().forward(forward, scene.model.now), style(scene, forward.state)),
         Cell::Line(connections),
         moved(scene, counts.up),
         rate(scene, forward.traffic.up_rate),
@@ -131,6 +131,7 @@ pub(in crate::view) fn style(scene: Scene<'_>, state: ForwardState) -> Style {
     let theme = scene.theme();
     match state {
         ForwardState::Opening | ForwardState::Waiting => theme.info,
+        ForwardState::Resting => theme.dim,
         ForwardState::Live => theme.good,
         ForwardState::Reconnecting => theme.warn,
         ForwardState::Broken | ForwardState::Failed => theme.bad,

@@ -4,10 +4,12 @@ use super::fixture::{self, ago, busy, english, focused, forbidden, now, themed};
 use super::{shots, shots_with};
 use crate::model::Model;
 use crate::model::cluster::{Cluster, Link, Rights};
+use crate::model::demand::Stage;
 use crate::model::effect::TargetEdit;
 use crate::model::fault::{Fault, What};
 use crate::model::focus::{Pane, Strip};
 use crate::model::forward::ForwardId;
+use crate::model::forward::{Demand, Forward, ForwardState};
 use crate::model::instance::{Other, Role, Shared, Standing};
 use crate::model::log::{Entry, Grade, Happening};
 use crate::model::proxy::Phase;
@@ -43,6 +45,28 @@ fn first_start() {
     model.cluster_list.order = vec!["dev".to_owned()];
     model.cluster_list.of = 1;
     shots("connecting", &focused(model, Pane::Pods));
+}
+
+#[test]
+fn forwards_on_demand() {
+    let mut model = focused(busy(), Pane::Forwards);
+    let on_demand = |forward: &mut Forward, state, stage| {
+        forward.state = state;
+        forward.demand = Some(Demand { stage, ..Demand::FRESH });
+        forward.traffic.counts.open = 0;
+    };
+    let soon = now() + chrono::TimeDelta::seconds(598);
+    let mut all = model.forwards.values_mut();
+    on_demand(all.next().unwrap(), ForwardState::Live, Stage::Used(soon));
+    on_demand(all.next().unwrap(), ForwardState::Waiting, Stage::Asked(soon));
+    on_demand(all.next().unwrap(), ForwardState::Resting, Stage::Resting);
+    shots("on-demand", &model);
+    model.forwards.clear();
+    model.targets[0].keep.on_demand = Some(true);
+    model.targets[0].keep.local_address = "0.0.0.0".parse().ok();
+    model.pods.clear();
+    model.arrange();
+    shots("on-demand-target", &focused(model, Pane::Targets));
 }
 
 #[test]
