@@ -163,6 +163,17 @@ fn the_config_from_a_script() {
     assert_eq!(shell.ok(&["config", "export"]), exported);
     assert!(shell.ok(&["config", "import", "out.toml"]).contains("unchanged: page"));
 
+    // What other tools write; the context is the current one.
+    fs::write(home.path().join("lines.txt"), "shop-api:shop:8080:80\nnonsense\n").unwrap();
+    let done = shell.run(&["config", "import", "lines.txt"]);
+    assert!(done.code == 1 && done.out.starts_with("added: shop-api"), "{} {} {}", done.code, done.out, done.err);
+    let name = done.out.trim().strip_prefix("added: ").unwrap();
+    assert!(shell.ok(&["config", "show", name]).contains("cluster = \"dev\""), "{name}");
+    assert!(shell.run(&["config", "import", "lines.txt"]).out.starts_with("skipped: "));
+    shell.ok(&["config", "edit", name, "--on-demand", "true", "--autostart", "true"]);
+    assert!(shell.ok(&["config", "show", name]).contains("on_demand = true\nautostart = true"));
+    shell.ok(&["config", "rm", name]);
+
     let legacy = home.path().join("config.json");
     fs::write(&legacy, r#"{"page":{"env":"dev","ip":"10.0.0.9","remote_port":80},"bad":{"ip":"1"}}"#).unwrap();
     let done = shell.run(&["config", "import", "config.json"]);

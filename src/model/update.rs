@@ -27,7 +27,7 @@ impl Model {
             Event::Found { cluster, epoch, event } => self.on_found(&cluster, epoch, event),
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
-            Event::Instance(event) => self.on_instance(event),
+            Event::Instance(event) => self.on_instance(event, &mut out),
             Event::Store(event) => self.on_store(event, &mut out),
             Event::Terminate => self.leave_unasked(&mut out),
         }
