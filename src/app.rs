@@ -18,7 +18,7 @@ use crate::model::event::{Event, StoreEvent};
 use crate::model::fault::Fault;
 use crate::model::settings::Settings;
 use crate::term::{self, Term};
-use crate::text::{HelpSection, Text};
+use crate::text::{HelpSection, Hint, Text};
 use crate::view::{self, Hit, Look, Theme, ViewState};
 
 /// The shortest time between two frames: 30 a second.
@@ -51,6 +51,7 @@ pub struct App {
     text: Text,
     theme: Theme,
     help: Vec<HelpSection>,
+    ways: Vec<Hint>,
     view: ViewState,
     clicked: Option<(Instant, Hit)>,
     dressed: Option<Settings>,
@@ -66,7 +67,7 @@ impl App {
     pub fn new(model: Model, effects: Effects, events: mpsc::Receiver<Event>, surroundings: Surroundings) -> Self {
         let text = Text::new(model.settings.language.unwrap_or_else(|| Text::locale(&surroundings.locale)));
         let keymap = Keymap::default();
-        let help = keymap.help(&text);
+        let (help, ways) = (keymap.help(&text), keymap.ways(&text));
         let mut app = Self {
             theme: Theme::plain(),
             view: ViewState::default(),
@@ -83,6 +84,7 @@ impl App {
             keymap,
             text,
             help,
+            ways,
         };
         app.dress();
         app
@@ -185,7 +187,16 @@ impl App {
     fn draw(&mut self, term: &mut Term) -> std::io::Result<()> {
         self.model.arrange();
         let hints = self.keymap.hints(&self.model, &self.text);
-        let look = Look { theme: &self.theme, text: &self.text, hints: &hints, help: &self.help, zone: self.zone };
+        let tip = self.keymap.tip(&self.model, &self.text);
+        let look = Look {
+            theme: &self.theme,
+            text: &self.text,
+            hints: &hints,
+            tip: tip.as_ref(),
+            ways: &self.ways,
+            help: &self.help,
+            zone: self.zone,
+        };
         let (model, view) = (&self.model, &mut self.view);
         term.draw(|frame| view::draw(frame, model, &look, view))?;
         let (rows, reach) = (self.view.page(), self.view.reach());
@@ -244,6 +255,7 @@ impl App {
             Err(wrong) => faults.extend(wrong),
         }
         self.help = self.keymap.help(&self.text);
+        self.ways = self.keymap.ways(&self.text);
         self.misfit = None;
         // The first is the one to mend first, and so the last word.
         for fault in faults.into_iter().rev() {

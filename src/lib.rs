@@ -16,10 +16,12 @@
 //! | [`term`] | the terminal, taken and given back | nothing of ours |
 //! | [`practice`] | a Kubernetes API of our own on loopback, to practise on | `tunnel` (its frames) |
 //! | [`effects`] | effects become tasks | `model`, `cluster`, `proxy`, `tunnel`, `forward`, `store` |
+//! | [`check`] | the doctor: whether what the work needs is there | `model`, `cluster`, `proxy`, `tunnel`, `store`, `keymap`, `view` |
 //! | [`app`] | the loop | `model`, `text`, `view`, `keymap`, `term`, `effects` |
-//! | [`cli`] | the command line | `app`, `model`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `practice` |
+//! | [`cli`] | the command line | `app`, `model`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `practice`, `check` |
 
 pub mod app;
+pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod effects;

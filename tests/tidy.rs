@@ -19,9 +19,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The frames of the tunnel, from their other end.
     ("practice", &["tunnel"]),
     ("effects", &["model", "cluster", "proxy", "tunnel", "forward", "store"]),
+    // What a config makes of keys and themes is known only by making them.
+    ("check", &["model", "cluster", "proxy", "tunnel", "store", "keymap", "view"]),
     ("app", &["model", "text", "view", "keymap", "term", "effects"]),
     // Starting the loop means reading what it starts from.
-    ("cli", &["app", "model", "text", "view", "term", "effects", "store", "cluster", "proxy", "practice"]),
+    ("cli", &["app", "model", "text", "view", "term", "effects", "store", "cluster", "proxy", "practice", "check"]),
     ("lib", &[]),
     ("main", &["cli"]),
 ];

@@ -1,5 +1,7 @@
 //! The command line: what it takes, and the dashboard as its main job.
 
+mod check;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,9 +38,12 @@ pub struct Args {
     /// Open a practice cluster that lives in this program alone; nothing of yours is read or written
     #[arg(long, conflicts_with_all = ["kubeconfig", "config"])]
     practice: bool,
+    #[command(flatten)]
+    check: check::Options,
 }
 
-/// Parses the command line and does what it says; the exit code is 0, or 1 where something stopped the program.
+/// Parses the command line and does what it says; the exit code is 0, or 1 where something stopped the program;
+/// with `--check` those of its help.
 ///
 /// # Errors
 /// What a person must know and the screen could not tell them.
@@ -49,14 +54,14 @@ pub fn run() -> eyre::Result<ExitCode> {
         .enable_all()
         .build()
         .wrap_err("the runtime could not be started")?;
-    runtime.block_on(dashboard(args))?;
+    let code = runtime.block_on(enter(args))?;
     // A name look-up or a plugin that hangs must not keep the shell waiting.
     runtime.shutdown_background();
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
-/// Runs the dashboard, over a practice cluster where that is wished for; it ends with the dashboard, however that ended.
-async fn dashboard(mut args: Args) -> eyre::Result<()> {
+/// Does what was asked for, over a practice cluster where that is wished for; it ends with the program, however that ended.
+async fn enter(mut args: Args) -> eyre::Result<ExitCode> {
     if !args.practice {
         let paths = Paths::find(args.config.take());
         return over(args, paths).await;
@@ -71,7 +76,15 @@ async fn dashboard(mut args: Args) -> eyre::Result<()> {
     ended
 }
 
-async fn over(args: Args, paths: Result<Paths, Fault>) -> eyre::Result<()> {
+async fn over(args: Args, paths: Result<Paths, Fault>) -> eyre::Result<ExitCode> {
+    if args.check.wanted() {
+        return Ok(check::run(args.check, args.kubeconfig, paths).await);
+    }
+    dashboard(args, paths).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn dashboard(args: Args, paths: Result<Paths, Fault>) -> eyre::Result<()> {
     let surroundings = surroundings();
     let text = Text::new(Text::locale(&surroundings.locale));
     let spoken = |fault| eyre::eyre!(text.fault(&fault).in_full());

@@ -9,6 +9,7 @@ mod connector;
 mod fault;
 mod plugin;
 mod probe;
+mod rights;
 pub mod workload;
 
 use std::collections::BTreeMap;
@@ -29,7 +30,8 @@ use crate::model::fault::{Fault, What};
 pub use browse::browse;
 pub use connector::client;
 pub use fault::{fault, grant, of_io};
-pub use probe::keep;
+pub use probe::{keep, probe};
+pub use rights::{may, rights};
 
 use plugin::Stderr;
 

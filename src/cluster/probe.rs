@@ -87,7 +87,11 @@ async fn listen(clusters: &Clusters, context: &str, epoch: Epoch, events: &mpsc:
     }
 }
 
-async fn probe(clusters: &Clusters, context: &str) -> Result<ClusterEvent, (Link, Fault)> {
+/// Asks a cluster once: [`ClusterEvent::Answered`], and nothing else.
+///
+/// # Errors
+/// Why it does not answer, and how it stands for that.
+pub async fn probe(clusters: &Clusters, context: &str) -> Result<ClusterEvent, (Link, Fault)> {
     let slow = || {
         let (server, _) = clusters.server(context);
         let words = format!("{server}: no answer within {} s", PATIENCE.as_secs());

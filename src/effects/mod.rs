@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::{self, Clusters, workload};
 use crate::forward;
 use crate::model::effect::Effect;
-use crate::model::event::{Epoch, Event, PodEvent, Sample};
+use crate::model::event::{ClusterEvent, Epoch, Event, PodEvent, Sample};
 use crate::model::forward::{ForwardId, ForwardSpec, Via};
 use crate::model::proxy::{PodKey, PodRequest};
 use crate::proxy;
@@ -102,6 +102,13 @@ impl Effects {
                     });
                 }
             }
+            Effect::AskRights { cluster, epoch, namespace } => {
+                let (clusters, events) = (self.clusters.clone(), self.events.clone());
+                self.spawn(async move {
+                    let answer = cluster::rights(&clusters, &cluster, &namespace).await;
+                    tell(&events, Event::Cluster { cluster, epoch, event: ClusterEvent::Rights(answer) }).await;
+                });
+            }
             Effect::Disconnect { cluster } => {
                 if let Some(connection) = self.connections.remove(&cluster) {
                     connection.token.cancel();
@@ -151,6 +158,7 @@ impl Effects {
             Effect::Remember { target, port } => self.store.send(Order::Remember { target, port }),
             Effect::PodsUntil { cluster, until } => self.store.send(Order::PodsUntil { cluster, until }),
             Effect::PodsGone { cluster, at } => self.store.send(Order::PodsGone { cluster, at }),
+            Effect::Learned(lesson) => self.store.send(Order::Learned(lesson.name())),
             Effect::LegacyOffered => self.store.send(Order::LegacyOffered),
             Effect::Audit(entry) => self.store.send(Order::Audit(entry)),
             Effect::Copy(_) | Effect::CopyFault(_) | Effect::CopyEntries(_) | Effect::Quit => {}

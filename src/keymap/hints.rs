@@ -180,6 +180,9 @@ fn of_clusters(model: &Model, hints: &mut Hints<'_>) {
     hints.say_if(cluster.fault.is_some(), &[Command::Describe, Command::Copy]);
     hints.say_if(cluster.link != Link::Idle, &[Command::DisconnectCluster]);
     hints.say(&[Command::Browse, Command::New]);
+    if model.welcome.is_some() {
+        hints.say_as(&[Command::Cancel], "hint.close");
+    }
 }
 
 fn of_forwards(model: &Model, hints: &mut Hints<'_>, rows: bool) {

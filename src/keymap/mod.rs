@@ -5,6 +5,7 @@ mod fixed;
 mod help;
 mod hints;
 mod table;
+mod ways;
 
 #[cfg(test)]
 mod tests;

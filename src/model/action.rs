@@ -246,6 +246,8 @@ impl Model {
             Action::Do(Command::QuitNow) => self.leave_unasked(out),
             Action::Do(command) => self.on_command(command, out),
             Action::Click { pane, row, double } => self.on_click(pane, row, double, out),
+            // The welcome has columns of its own.
+            Action::ClickColumn { .. } if self.welcome.is_some() => {}
             Action::ClickColumn { pane, column } => self.sort_by(pane, column),
             Action::Wheel { pane: Some(pane), by } => self.scroll_pane(pane, by),
             Action::Wheel { pane: None, by } => self.scroll_log(&Action::Wheel { pane: None, by }),
@@ -254,7 +256,11 @@ impl Model {
     }
 
     fn on_command(&mut self, command: Command, out: &mut Vec<Effect>) {
+        self.learn(command, out);
         if self.focus.in_log && self.in_log(command, out) {
+            return;
+        }
+        if self.leaves_welcome(command) {
             return;
         }
         match command {

@@ -42,6 +42,8 @@ pub struct Cluster {
     pub listed: BTreeSet<Option<String>>,
     /// Namespaces whose pods we may not list.
     pub denied: BTreeMap<String, Fault>,
+    /// What we may do in the context's namespace, where that was asked.
+    pub rights: Rights,
     /// What went wrong last, while it lasts.
     pub fault: Option<Fault>,
     /// The connection's epoch: events of an older one are dropped.
@@ -78,6 +80,45 @@ pub enum Scope {
     Namespaces(BTreeSet<String>),
 }
 
+/// A right that the daily work needs. The order is that in which they are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// To list pods: without it nothing shows.
+    List,
+    /// To create pods: proxy pods.
+    Create,
+    /// To create `pods/portforward`.
+    Forward,
+}
+
+impl Right {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::List, Self::Create, Self::Forward];
+
+    /// Verb and resource, as the API server asks for them.
+    pub fn needs(self) -> (&'static str, &'static str) {
+        match self {
+            Self::List => ("list", "pods"),
+            Self::Create => ("create", "pods"),
+            Self::Forward => ("create", "pods/portforward"),
+        }
+    }
+}
+
+/// What is known of our rights in a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Rights {
+    /// Nobody asked.
+    #[default]
+    NotAsked,
+    /// Asked, not yet answered.
+    Asking,
+    /// The answers, in the order of [`Right::ALL`].
+    Known([bool; 3]),
+    /// The server did not say.
+    Failed(Fault),
+}
+
 /// A context as the kubeconfig has it, before anything is connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Context {
@@ -112,6 +153,7 @@ impl From<Context> for Cluster {
             scope: Scope::None,
             listed: BTreeSet::new(),
             denied: BTreeMap::new(),
+            rights: Rights::NotAsked,
             fault: None,
             epoch: Epoch::default(),
         }
@@ -252,6 +294,7 @@ impl Model {
             cluster.scope = Scope::None;
             cluster.listed.clear();
             cluster.denied.clear();
+            cluster.rights = Rights::NotAsked;
             cluster.fault = None;
             out.push(Effect::Connect { cluster: name.to_owned(), epoch, namespaces });
         }
@@ -269,6 +312,7 @@ impl Model {
             cluster.scope = Scope::None;
             cluster.listed.clear();
             cluster.denied.clear();
+            cluster.rights = Rights::NotAsked;
             cluster.fault = None;
             cluster.rtt = None;
             self.pods.retain(|key, _| key.cluster != name);
@@ -354,6 +398,7 @@ impl Model {
             }
             ClusterEvent::Applied(pod) => self.on_applied(*pod, out),
             ClusterEvent::Gone { key, uid } => self.on_gone(&key, &uid, out),
+            ClusterEvent::Rights(answer) => cluster.rights = answer.map_or_else(Rights::Failed, Rights::Known),
             ClusterEvent::PluginSaid(words) => self.note(Grade::Info, Happening::PluginSaid, name, words),
         }
         self.unarranged = true;

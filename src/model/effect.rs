@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::event::Epoch;
 use super::fault::{Fault, What};
 use super::forward::{ForwardId, ForwardSpec, Via};
+use super::lesson::Lesson;
 use super::log::Entry;
 use super::proxy::{PodKey, PodRequest};
 use super::target::Target;
@@ -31,6 +32,15 @@ pub enum Effect {
         cluster: String,
         /// All namespaces to watch.
         namespaces: BTreeSet<String>,
+    },
+    /// Ask what we may do in a namespace.
+    AskRights {
+        /// The context.
+        cluster: String,
+        /// The connection's epoch, echoed in the answer.
+        epoch: Epoch,
+        /// The namespace.
+        namespace: String,
     },
     /// Let a cluster go.
     Disconnect {
@@ -125,6 +135,8 @@ pub enum Effect {
         /// When that was found.
         at: DateTime<Utc>,
     },
+    /// Remember that a key needs not be taught any more.
+    Learned(Lesson),
     /// Remember that the older tool's targets were offered.
     LegacyOffered,
     /// Write a line of the audit log.
@@ -146,6 +158,7 @@ impl Effect {
             Self::Copy(_) | Self::CopyFault(_) | Self::CopyEntries(_) | Self::Quit => true,
             Self::Connect { .. }
             | Self::Widen { .. }
+            | Self::AskRights { .. }
             | Self::Disconnect { .. }
             | Self::Browse { .. }
             | Self::StopBrowsing
@@ -165,6 +178,7 @@ impl Effect {
             | Self::Remember { .. }
             | Self::PodsUntil { .. }
             | Self::PodsGone { .. }
+            | Self::Learned(_)
             | Self::LegacyOffered
             | Self::Audit(_) => false,
         }

@@ -1,6 +1,6 @@
 //! What happened: everything that reaches [`Model::update`](super::Model::update).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -127,6 +127,8 @@ pub enum ClusterEvent {
         /// Its uid.
         uid: String,
     },
+    /// What we may do in the context's namespace, in the order of [`Right::ALL`](super::cluster::Right::ALL).
+    Rights(Result<[bool; 3], Fault>),
     /// An exec plugin wrote this on stderr.
     PluginSaid(String),
 }
@@ -254,6 +256,8 @@ pub struct Loaded {
     pub renamed: BTreeMap<(String, String), String>,
     /// Clusters in which pods of earlier runs may live, with when the last TTL is up.
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
+    /// The lessons that were learned, by name.
+    pub learned: BTreeSet<String>,
     /// Where the config is, for messages.
     pub path: String,
     /// Whether the file exists.

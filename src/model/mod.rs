@@ -25,6 +25,7 @@ pub mod found;
 mod import;
 mod leave;
 mod leftovers;
+pub mod lesson;
 pub mod list;
 pub mod log;
 pub mod menu;
@@ -43,6 +44,7 @@ pub mod target;
 pub mod traffic;
 pub mod ttl;
 mod update;
+pub mod welcome;
 pub mod workload;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -60,6 +62,7 @@ use log::{Entry, Log};
 use proxy::{Phase, PodKey, PodRequest, ProxyPod, RequestId};
 use settings::Settings;
 use target::Target;
+use welcome::Welcome;
 
 /// Everything the program knows. One loop owns it; the view reads it.
 #[derive(Debug, Clone)]
@@ -70,6 +73,10 @@ pub struct Model {
     pub me: String,
     /// Whether all this is the practice cluster's.
     pub practice: bool,
+    /// The welcome of the first run, while it is shown.
+    pub welcome: Option<Welcome>,
+    /// The lessons that were learned, by name; `None` until that was read.
+    pub learned: Option<BTreeSet<String>>,
     /// What the config says.
     pub settings: Settings,
     /// Where the config is.
@@ -147,6 +154,8 @@ impl Model {
             now,
             me: me.into(),
             practice: false,
+            welcome: None,
+            learned: None,
             settings: Settings::default(),
             config_path: String::new(),
             config_fault: None,

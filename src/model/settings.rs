@@ -182,6 +182,8 @@ pub struct Settings {
     pub colors: Colors,
     /// Whether the mouse is taken.
     pub mouse: bool,
+    /// Whether the next key is taught until it was used.
+    pub tips: bool,
     /// TTL of a pod whose target names none. `BROW_DEFAULT_TTL` comes before the config.
     pub ttl: Ttl,
     /// The longest TTL that is let through.
@@ -207,6 +209,7 @@ impl Default for Settings {
             theme: "dark".to_owned(),
             colors: Colors::Auto,
             mouse: true,
+            tips: true,
             ttl: Ttl::DEFAULT,
             max_ttl: Ttl::CEILING,
             on_quit: OnQuit::Ask,
@@ -275,6 +278,7 @@ impl Model {
         let before = std::mem::replace(&mut self.targets, loaded.targets);
         self.remember_renamed(loaded.renamed);
         self.ports.extend(loaded.ports);
+        self.learned.get_or_insert_default().extend(loaded.learned);
         let under_way: Vec<TargetEdit> = self.saving.iter().flatten().cloned().collect();
         let unsaved = std::mem::take(&mut self.unsaved);
         for edit in under_way.iter().chain(&unsaved) {
@@ -283,6 +287,9 @@ impl Model {
         self.find_renamed(&before, out);
         if !unsaved.is_empty() {
             self.save(unsaved, out);
+        }
+        if !again {
+            self.greet(loaded.exists);
         }
         if again {
             self.note(Grade::Info, Happening::ConfigRead, self.config_path.clone(), "");

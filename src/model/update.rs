@@ -28,6 +28,7 @@ impl Model {
             Event::Store(event) => self.on_store(event, &mut out),
             Event::Terminate => self.leave_unasked(&mut out),
         }
+        self.follow_welcome(&mut out);
         out
     }
 

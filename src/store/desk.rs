@@ -109,6 +109,10 @@ impl Desk {
                 });
                 self.trouble(result)
             }
+            Order::Learned(lesson) => {
+                let result = state::change(&self.paths.state_dir, |state| _ = state.learned.insert(lesson.to_owned()));
+                self.trouble(result)
+            }
             Order::LegacyOffered => {
                 let result = state::change(&self.paths.state_dir, |state| state.legacy_offered = true);
                 self.trouble(result)

@@ -47,6 +47,7 @@ fn interpret(paths: &Paths, text: Option<&str>) -> Result<Loaded, Fault> {
         ports: state.ports.into_iter().collect(),
         renamed,
         pods_until: state.pods_until,
+        learned: state.learned,
         path: paths.config.display().to_string(),
         exists: text.is_some(),
         ignored,

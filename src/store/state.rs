@@ -1,7 +1,7 @@
 //! What is remembered between runs: local ports that targets got, what renamed targets were called, where pods
 //! may have been left, and whether the older tool's targets were offered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -22,6 +22,8 @@ pub struct State {
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
     /// Renamings whose pods may still live, oldest first.
     pub renamed: Vec<Renamed>,
+    /// The keys that need not be taught any more, by the lesson's name.
+    pub learned: BTreeSet<String>,
     /// Whether the older tool's targets were offered.
     pub legacy_offered: bool,
     /// What a newer version remembers.

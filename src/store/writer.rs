@@ -56,6 +56,8 @@ pub enum Order {
         /// When that was found.
         at: DateTime<Utc>,
     },
+    /// Remember that a key needs not be taught any more.
+    Learned(&'static str),
     /// Remember that the older tool's targets were offered.
     LegacyOffered,
     /// Write a line of the audit log.

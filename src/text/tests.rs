@@ -12,6 +12,7 @@ use crate::model::cluster::Link;
 use crate::model::dialog::{FormField, Question};
 use crate::model::fault::{Fault, Grant, Remedy, What};
 use crate::model::forward::ForwardState;
+use crate::model::lesson::Lesson;
 use crate::model::list::{ClusterColumn, ForwardColumn, PodColumn, TargetColumn};
 use crate::model::log::{Entry, Grade, Happening};
 use crate::model::proxy::Phase;
@@ -37,6 +38,7 @@ fn made_keys() -> BTreeSet<String> {
     for command in Command::ALL {
         keys.extend(["command", "hint"].map(|table| format!("{table}.{}", command.name())));
     }
+    keys.extend(Lesson::ALL.iter().map(|lesson| format!("tip.{}", lesson.name())));
     for field in FormField::ALL {
         keys.extend(["form", "form-hint"].map(|table| format!("{table}.{}", field.key())));
     }

@@ -74,9 +74,10 @@ struct Tunnel {
 const EXCESS: usize = 2;
 
 /// A stream that would be one of more than this many on its tunnel, while there are to be more tunnels, waits a moment for
-/// one: connections that come all at once would all be put on the first.
-const CROWDED: usize = 4;
-const MOMENT: Duration = Duration::from_millis(30);
+/// one: connections that come all at once would all be put on the first, and the last of them would have the last tunnel
+/// for themselves. What a browser opens at once does not wait.
+const CROWDED: usize = 6;
+const MOMENT: Duration = Duration::from_millis(250);
 
 /// How long after a spare was taken the next is opened, while there are others: the connection that took it goes first,
 /// here and in the relay's pod.

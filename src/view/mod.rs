@@ -19,6 +19,7 @@ mod state;
 mod strip;
 mod table;
 mod theme;
+mod welcome;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,10 @@ pub struct Look<'a> {
     pub text: &'a Text,
     /// The keys that work here now, most useful first; where not all fit the last one stays (the way to help).
     pub hints: &'a [Hint],
+    /// The key to teach now.
+    pub tip: Option<&'a Hint>,
+    /// The keys that lead on from the welcome, the first way first.
+    pub ways: &'a [Hint],
     /// All keys.
     pub help: &'a [HelpSection],
     /// How far the person's clock is from UTC, for the log.

@@ -7,7 +7,7 @@ use ratatui::style::{Modifier, Style};
 use super::ink::{put, width, wrap};
 use super::layout::{self, LEAST};
 use super::state::ViewState;
-use super::{Scene, bottom, dialogs, panes, strip};
+use super::{Scene, bottom, dialogs, panes, strip, welcome};
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState) {
     let area = frame.area();
@@ -19,6 +19,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     }
     let model = scene.model;
     let area = if model.practice { practice(frame, scene, area) } else { area };
+    if model.welcome.is_some() {
+        let bottom = Rect { y: area.bottom() - 1, height: 1, ..area };
+        welcome::draw(frame, scene, state, Rect { height: area.height - 1, ..area });
+        bottom::draw(frame, scene, bottom);
+        return over(frame, scene, state, area, 1);
+    }
     let rows = [
         model.cluster_list.order.len(),
         model.target_list.order.len(),
@@ -31,8 +37,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     }
     strip::draw(frame, scene, state, parts.strip);
     bottom::draw(frame, scene, parts.bottom);
-    if let Some(dialog) = model.dialogs.last() {
-        recede(frame, scene, Rect { height: area.height - parts.bottom.height, ..area });
+    over(frame, scene, state, area, parts.bottom.height);
+}
+
+/// The topmost dialog, over what lies above the bottom line.
+fn over(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, bottom: u16) {
+    if let Some(dialog) = scene.model.dialogs.last() {
+        recede(frame, scene, Rect { height: area.height - bottom, ..area });
         dialogs::draw(frame, scene, state, dialog, Rect { height: area.height - 1, ..area });
     }
 }

@@ -47,6 +47,7 @@ fn plain(name: &str, focused: bool) -> Chrome<'_> {
 
 fn draw_details(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
     let inner = padded(chrome::draw(frame, scene, area, &plain(scene.get("view.details"), false)));
+    tip(frame, scene, area);
     let mut lines = details::lines(scene, inner.width, inner.height);
     if lines.is_empty() {
         match &scene.model.kubeconfig_fault {
@@ -63,6 +64,15 @@ fn draw_details(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
             put(frame.buffer_mut(), x, y, 1, "…", scene.theme().dim);
         }
     }
+}
+
+/// The key to teach, on the frame's last line, where it takes room from nothing.
+fn tip(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
+    let Some(tip) = scene.look.tip.filter(|_| area.height > 2 && !has_dialog(scene)) else { return };
+    let (theme, room) = (scene.theme(), area.width.saturating_sub(4));
+    let words =
+        [Span::styled(format!(" {}", tip.keys), theme.accent), Span::styled(format!(" {} ", tip.label), theme.dim)];
+    put_line(frame.buffer_mut(), area.x + 2, area.bottom() - 1, room, &words);
 }
 
 fn draw_log(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {

@@ -15,17 +15,14 @@ pub const POD: &str = "bench";
 
 /// How much the large transfers move.
 pub const LARGE: u64 = 256 << 20;
-/// How much each of many transfers moves.
-pub const SMALL: u64 = 8 << 20;
-
 /// Echoes.
 pub const ECHO: u16 = 7;
 /// Sends [`LARGE`] bytes.
 pub const DOWN: u16 = 9001;
 /// Takes [`LARGE`] bytes, then answers with a line.
 pub const UP: u16 = 9002;
-/// Sends [`SMALL`] bytes.
-pub const DOWN_SMALL: u16 = 9003;
+/// Sends without end.
+pub const ENDLESS: u16 = 9003;
 /// HTTP.
 pub const WEB: u16 = 8080;
 /// The relay of proxy pods.
@@ -33,29 +30,32 @@ pub const RELAY: u16 = relay::PORT;
 /// A plain socat to the private network's echo.
 pub const PLAIN: u16 = 9007;
 
-fn socat(name: &str, port: u16, to: &str) -> Value {
-    json!({
-        "name": name, "image": "alpine/socat:latest", "imagePullPolicy": "Never",
-        "args": [format!("TCP-LISTEN:{port},fork,reuseaddr,bind=127.0.0.1,backlog=128"), to],
-    })
+/// A server that costs the machine as little as can be, for the machine is the tunnel's, too: large buffers, and no
+/// program started for a connection where a fork will do.
+fn socat(name: &str, options: &[&str], port: u16, to: &str) -> Value {
+    let listen = format!("TCP-LISTEN:{port},fork,reuseaddr,bind=127.0.0.1,backlog=128");
+    let args = [&["-b", "262144"], options, &[listen.as_str(), to]].concat();
+    json!({ "name": name, "image": "alpine/socat:latest", "imagePullPolicy": "Never", "args": args })
 }
 
 /// Creates the pod and waits until it runs.
 pub async fn create(client: &Client) {
     let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } })).expect("valid");
     let _ = Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await;
+    let up =
+        format!("SYSTEM:dd of=/dev/null bs=262144 iflag=fullblock count={} 2>/dev/null; echo done,nofork", LARGE >> 18);
     let pod: Pod = serde_json::from_value(json!({
         "metadata": { "name": POD },
         "spec": {
             "terminationGracePeriodSeconds": 0,
             "automountServiceAccountToken": false,
             "containers": [
-                socat("echo", ECHO, "PIPE"),
-                socat("down", DOWN, &format!("EXEC:head -c {LARGE} /dev/zero,nofork")),
-                socat("up", UP, &format!("SYSTEM:head -c {LARGE} >/dev/null; echo done,nofork")),
-                socat("down-small", DOWN_SMALL, &format!("EXEC:head -c {SMALL} /dev/zero,nofork")),
+                socat("echo", &[], ECHO, "PIPE"),
+                socat("down", &["-U"], DOWN, &format!("OPEN:/dev/zero,readbytes={LARGE}")),
+                socat("up", &[], UP, &up),
+                socat("endless", &["-U"], ENDLESS, "OPEN:/dev/zero"),
                 { "name": "relay", "image": "alpine/socat:latest", "imagePullPolicy": "Never", "args": relay::args() },
-                socat("plain", PLAIN, "TCP:10.99.0.10:7"),
+                socat("plain", &[], PLAIN, "TCP:10.99.0.10:7"),
                 {
                     "name": "web", "image": "busybox:latest", "imagePullPolicy": "Never",
                     "command": ["sh", "-c", format!("echo hello > /tmp/index.html; exec httpd -f -p {WEB} -h /tmp")],

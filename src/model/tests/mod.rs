@@ -7,8 +7,10 @@ mod files;
 mod forwards;
 mod found;
 mod leaving;
+mod lessons;
 mod lists;
 mod pods;
+mod welcome;
 mod workloads;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -89,6 +91,8 @@ fn model() -> Model {
     };
     model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
     model.update(Event::Contexts(Ok(vec![context("dev"), context("prod")])));
+    // Nothing is taught here but in the tests of that.
+    model.learned = None;
     model.arrange();
     model
 }

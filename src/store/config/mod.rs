@@ -80,6 +80,7 @@ fn whole(mut root: Section<'_, '_>) -> Config {
             )
             .unwrap_or(base.colors),
         mouse: root.boolean("mouse").unwrap_or(base.mouse),
+        tips: root.boolean("tips").unwrap_or(base.tips),
         on_quit: root
             .one_of("on_quit", &[("ask", OnQuit::Ask), ("leave", OnQuit::Leave), ("delete", OnQuit::Delete)])
             .unwrap_or(base.on_quit),

@@ -37,18 +37,18 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
 }
 
 /// What one pane hands to [`show`].
-struct Content<'a, K, C> {
-    pane: Pane,
-    list: &'a List<K, C>,
-    heads: Vec<&'a str>,
-    shapes: &'static [Shape],
+pub(super) struct Content<'a, K, C> {
+    pub pane: Pane,
+    pub list: &'a List<K, C>,
+    pub heads: Vec<&'a str>,
+    pub shapes: &'static [Shape],
     /// Index of the column that the rows are sorted by.
-    sorted: usize,
+    pub sorted: usize,
     /// Said beside the count in the title, where there is something to say.
-    aside: Vec<Span<'a>>,
+    pub aside: Vec<Span<'a>>,
 }
 
-fn show<'a, K: Ord, C>(
+pub(super) fn show<'a, K: Ord, C>(
     frame: &mut Frame<'_>,
     scene: Scene<'a>,
     state: &mut ViewState,

@@ -249,6 +249,11 @@ fn help() -> Vec<HelpSection> {
     ]
 }
 
+/// The ways on from the welcome.
+fn ways() -> Vec<Hint> {
+    vec![hint("n", "type a target in"), hint("?", "all keys"), hint("Esc", "the dashboard")]
+}
+
 /// Draws a model with a theme.
 pub fn drawn(model: &Model, width: u16, height: u16, theme: &Theme) -> (Terminal<TestBackend>, ViewState) {
     themed(model, width, height, theme, &english())
@@ -264,7 +269,9 @@ pub fn themed(
 ) -> (Terminal<TestBackend>, ViewState) {
     let (hints, help) = (hints(), help());
     let zone = FixedOffset::east_opt(3_600).unwrap();
-    let look = Look { theme, text, hints: &hints, help: &help, zone };
+    // What is to be taught is the key table's matter.
+    let tip = model.learned.as_ref().map(|_| hint("2 Enter", "connects the chosen target to a port of this machine"));
+    let look = Look { theme, text, hints: &hints, tip: tip.as_ref(), ways: &ways(), help: &help, zone };
     let mut state = ViewState::default();
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| draw(frame, model, &look, &mut state)).unwrap();

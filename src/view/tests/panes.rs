@@ -3,13 +3,14 @@
 use super::fixture::{self, ago, busy, english, focused, forbidden, now, themed};
 use super::{shots, shots_with};
 use crate::model::Model;
-use crate::model::cluster::Link;
+use crate::model::cluster::{Cluster, Link, Rights};
 use crate::model::effect::TargetEdit;
 use crate::model::fault::{Fault, What};
 use crate::model::focus::{Pane, Strip};
 use crate::model::log::{Entry, Grade, Happening};
 use crate::model::proxy::Phase;
 use crate::model::settings::{Colors, Language};
+use crate::model::welcome::Welcome;
 use crate::text::Text;
 use crate::view::{Hit, Theme};
 
@@ -179,4 +180,46 @@ fn a_clusters_state_is_never_cut_where_two_panes_share_a_band() {
             assert!(screen.contains(state), "{width}: {screen}");
         }
     }
+}
+
+#[test]
+fn the_welcome() {
+    let mut model = Model::new(now(), "ada@gangway");
+    model.welcome = Some(Welcome::default());
+    model.focus.pane = Pane::Clusters;
+    model.kubeconfig_fault = Some(Fault::new(What::NoKubeconfig, "/home/ada/.kube/config", ""));
+    shots("welcome-no-kubeconfig", &model);
+    model.kubeconfig_fault = None;
+    model.clusters = [
+        ("dev", Link::Ready, Rights::Known([true; 3])),
+        ("stage", Link::Ready, Rights::Known([true, false, true])),
+        ("prod-eu", Link::Unreachable, Rights::NotAsked),
+        ("prod-us", Link::Connecting, Rights::NotAsked),
+        ("edge", Link::Ready, Rights::Asking),
+        ("lab", Link::Idle, Rights::NotAsked),
+        ("odd", Link::Ready, Rights::Failed(Fault::new(What::TimedOut, "odd", "no answer within 10 s"))),
+    ]
+    .into_iter()
+    .map(|(name, link, rights)| Cluster { rights, ..fixture::cluster(name, link) })
+    .collect();
+    model.clusters[2].fault = Some(Fault::new(What::Unreachable, "prod-eu", "connection refused (os error 111)"));
+    model.cluster_list.order = model.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+    model.cluster_list.of = model.clusters.len();
+    for cursor in 0..model.clusters.len() {
+        model.cluster_list.cursor = cursor;
+        shots(&format!("welcome-{}", model.clusters[cursor].name), &model);
+    }
+    model.cluster_list.cursor = 1;
+    let theme = Theme::named("dark", Colors::Truecolor).unwrap();
+    shots_with("welcome-chinese", &model, &theme, &Text::new(Language::ZhCn));
+}
+
+#[test]
+fn the_next_key_is_taught_on_a_frame() {
+    let mut model = busy();
+    model.learned = Some(std::collections::BTreeSet::new());
+    shots("tip", &model);
+    model.dialogs.push(crate::model::dialog::Dialog::Fault(forbidden()));
+    let (mut terminal, _) = fixture::drawn(&model, 80, 24, &Theme::plain());
+    assert!(!super::lines(&mut terminal).contains("connects the chosen"), "not beside a question");
 }

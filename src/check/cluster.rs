@@ -1,0 +1,166 @@
+//! One cluster: whether it answers, as whom we are let in, and what is known of pods and tunnels there.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::ListParams;
+use tokio::time::timeout;
+
+use super::{Area, Finding, State, deep};
+use crate::cluster::{Clusters, fault, grant, may, probe};
+use crate::model::cluster::Context;
+use crate::model::event::ClusterEvent;
+use crate::model::fault::{Fault, Grant, Remedy, What};
+use crate::model::proxy::{Phase, ProxyPod};
+use crate::model::settings::{PodSettings, Settings};
+use crate::proxy::{DEFAULT_IMAGE, MANAGED_BY, project};
+use crate::tunnel::{LeaseOptions, Protocol, Route, Tunnels};
+
+/// How long a login plugin and the first answer may take.
+const ANSWER: Duration = Duration::from_secs(40);
+/// How long any other answer may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Clocks that differ by more confuse tokens and certificates.
+const SKEW: TimeDelta = TimeDelta::seconds(10);
+
+/// What the daily work needs, most important first, and whether it works at all without.
+const NEEDS: [(&str, &str, State); 6] = [
+    ("create", "pods/portforward", State::Failed),
+    ("list", "pods", State::Failed),
+    ("watch", "pods", State::Failed),
+    ("create", "pods", State::Warning),
+    ("delete", "pods", State::Warning),
+    // A tunnel inside a WebSocket is a GET; needed only behind gateways that know no SPDY.
+    ("get", "pods/portforward", State::Note),
+];
+
+pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Settings, deep: bool) -> Vec<Finding> {
+    let name = context.name.as_str();
+    let mut findings = match timeout(ANSWER, probe(clusters, name)).await {
+        Ok(Ok(ClusterEvent::Answered { version, rtt, skew })) => {
+            let millis = format!("{:.0}", rtt.as_secs_f64() * 1_000.0);
+            let with = [("server", context.server.as_str()), ("version", &version), ("millis", &millis)];
+            vec![found("reachable", State::Good, "check.answers", &with), clock(skew)]
+        }
+        // A probe answers so and not otherwise.
+        Ok(Ok(_)) => Vec::new(),
+        Ok(Err((_, fault))) => vec![failed("reachable", fault)],
+        Err(_) => {
+            let words = format!("{}: no answer within {} s", context.server, ANSWER.as_secs());
+            vec![failed("reachable", Fault::new(What::TimedOut, name, words))]
+        }
+    };
+    if findings.iter().all(|finding| finding.state != State::Failed) {
+        let rights = rights(clusters, context).await;
+        let allowed = rights.iter().all(|finding| finding.state < State::Warning);
+        findings.extend(rights);
+        if deep && allowed {
+            findings.extend(deep::look(clusters, context, settings).await);
+        } else {
+            findings.extend(known(clusters, context, settings).await);
+        }
+    }
+    findings.into_iter().map(|finding| finding.on(name)).collect()
+}
+
+pub(super) fn found(check: &'static str, state: State, key: &'static str, with: &[(&'static str, &str)]) -> Finding {
+    Finding::new(Area::Cluster, check, state, key, with)
+}
+
+pub(super) fn failed(check: &'static str, fault: Fault) -> Finding {
+    Finding::fault(Area::Cluster, check, State::Failed, fault)
+}
+
+fn clock(skew: TimeDelta) -> Finding {
+    let seconds = format!("{:+}", skew.num_seconds());
+    if skew.abs() > SKEW {
+        found("clock", State::Warning, "check.clock-off", &[("seconds", &seconds)]).remedy("check.set-clock")
+    } else {
+        found("clock", State::Good, "check.clock", &[])
+    }
+}
+
+async fn rights(clusters: &Clusters, context: &Context) -> Vec<Finding> {
+    let space = context.namespace.as_str();
+    let grants: Vec<Grant> = NEEDS.iter().map(|(verb, resource, _)| grant(verb, resource, Some(space))).collect();
+    let answers = match may(clusters, &context.name, &grants).await {
+        Ok(answers) => answers,
+        Err(fault) => return vec![failed("rights", fault)],
+    };
+    let missing: Vec<Finding> = (NEEDS.iter().zip(grants).zip(answers))
+        .filter(|(_, may)| !may)
+        .map(|(((verb, resource, state), grant), _)| match state {
+            State::Good | State::Note => {
+                let with = [("verb", *verb), ("resource", *resource), ("namespace", space)];
+                found("rights", State::Note, "check.right-spare", &with)
+            }
+            State::Warning | State::Failed => {
+                let fault = Fault::new(What::Forbidden, &context.name, "").with(Remedy::Grant(grant));
+                Finding::fault(Area::Cluster, "rights", *state, fault)
+            }
+        })
+        .collect();
+    if missing.iter().any(|finding| finding.state > State::Note) {
+        return missing;
+    }
+    let all = found("rights", State::Good, "check.rights", &[("namespace", space)]);
+    [all].into_iter().chain(missing).collect()
+}
+
+/// What pods of ours that are there show of image and tunnel.
+async fn known(clusters: &Clusters, context: &Context, settings: &Settings) -> Vec<Finding> {
+    let image = image(context, settings);
+    // Who may not list was told that already.
+    let pods = pods(clusters, context).await.unwrap_or_default();
+    let ours = || pods.iter().filter(|pod| pod.image == image);
+    let pulled = ours().find(|pod| matches!(pod.phase, Phase::Starting | Phase::Ready | Phase::Expired));
+    let not = ours().find_map(|pod| pod.fault.clone().filter(|fault| fault.what == What::ImagePull));
+    let of_image = match (pulled, not) {
+        (Some(pod), _) => found("image", State::Good, "check.image-ran", &[("image", &image), ("pod", &pod.key.name)]),
+        (None, Some(fault)) => failed("image", fault),
+        (None, None) => found("image", State::Note, "check.image-unknown", &[("image", &image)]),
+    };
+    let of_tunnel = match pods.iter().find(|pod| pod.phase == Phase::Ready) {
+        Some(pod) => tunnel(clusters, context, settings, pod).await,
+        None => found("tunnel", State::Note, "check.tunnel-unknown", &[]),
+    };
+    vec![of_image, of_tunnel]
+}
+
+/// The image of a proxy pod in a cluster.
+pub(super) fn image(context: &Context, settings: &Settings) -> String {
+    let pod = settings.pod_for(&context.name, &PodSettings::default());
+    pod.image.unwrap_or_else(|| DEFAULT_IMAGE.to_owned())
+}
+
+async fn pods(clusters: &Clusters, context: &Context) -> Result<Vec<ProxyPod>, Fault> {
+    let client = clusters.client(&context.name).await?;
+    let api: Api<Pod> = Api::namespaced(client, &context.namespace);
+    let params = ListParams::default().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)).limit(100);
+    let listed = timeout(PATIENCE, api.list(&params)).await;
+    let slow = || Fault::new(What::TimedOut, &context.name, format!("no answer within {} s", PATIENCE.as_secs()));
+    let listed = listed.map_err(|_| slow())?.map_err(|error| fault(&context.name, &error, None).1)?;
+    Ok(listed.items.iter().filter_map(|pod| project(&context.name, pod)).collect())
+}
+
+/// Opens a way to a ready pod's relay, and says which protocol it took.
+pub(super) async fn tunnel(clusters: &Clusters, context: &Context, settings: &Settings, pod: &ProxyPod) -> Finding {
+    let broken = |words: String| failed("tunnel", Fault::new(What::Tunnel, &pod.key.name, words));
+    let client = match clusters.client(&context.name).await {
+        Ok(client) => client,
+        Err(fault) => return failed("tunnel", fault),
+    };
+    let forced = settings.clusters.get(&context.name).and_then(|at| at.tunnel.as_ref()?.parse::<Protocol>().ok());
+    let route = Route { namespace: pod.key.namespace.clone(), pod: pod.key.name.clone(), port: pod.port };
+    let lease = Tunnels::new(client, forced).lease(route, LeaseOptions::default());
+    match timeout(PATIENCE, lease.open()).await {
+        Ok(Ok(_stream)) => {
+            let protocol = lease.protocol().map(|protocol| protocol.to_string()).unwrap_or_default();
+            found("tunnel", State::Good, "check.tunnel", &[("protocol", &protocol)])
+        }
+        Ok(Err(error)) => broken(error.to_string()),
+        Err(_) => broken(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}

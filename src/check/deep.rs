@@ -1,0 +1,82 @@
+//! What only a pod shows: whether one is admitted, its image pulled, and a tunnel reaches it. It is deleted at once;
+//! where we are stopped before, Kubernetes ends it at its TTL.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use tokio::time::{Instant, sleep};
+
+use super::cluster::{failed, found, image, tunnel};
+use super::{Finding, State};
+use crate::cluster::{Clusters, fault};
+use crate::model::cluster::Context;
+use crate::model::fault::{Fault, What};
+use crate::model::proxy::{Phase, PodRequest, ProxyPod, RequestId};
+use crate::model::settings::{PodSettings, Settings};
+use crate::model::ttl::Ttl;
+use crate::proxy;
+
+/// How long the pod may live at most.
+const TTL_SECONDS: u64 = 120;
+/// How long it may take to become ready.
+const COMING: Duration = Duration::from_mins(1);
+/// How often it is looked at.
+const EVERY: Duration = Duration::from_millis(500);
+
+pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Settings) -> Vec<Finding> {
+    let Some(request) = request(context, settings) else { return Vec::new() };
+    let pod = match proxy::create(clusters, &request, &proxy::owner()).await {
+        Ok(pod) => pod,
+        Err(fault) => return vec![failed("pod", fault)],
+    };
+    let began = Instant::now();
+    let image = image(context, settings);
+    let mut findings = match ready(clusters, context, &pod).await {
+        Ok(pod) => {
+            let seconds = format!("{:.1}", began.elapsed().as_secs_f64());
+            let with = [("image", image.as_str()), ("seconds", &seconds)];
+            let runs = found("image", State::Good, "check.image-runs", &with);
+            vec![runs, tunnel(clusters, context, settings, &pod).await]
+        }
+        Err(fault) => vec![failed("image", fault)],
+    };
+    if let Err(fault) = proxy::delete(clusters, &pod.key, &pod.uid).await {
+        findings.push(failed("pod", fault));
+    }
+    findings
+}
+
+fn request(context: &Context, settings: &Settings) -> Option<PodRequest> {
+    Some(PodRequest {
+        id: RequestId(0),
+        target: "check".to_owned(),
+        cluster: context.name.clone(),
+        namespace: context.namespace.clone(),
+        // Nowhere: nothing is sent there.
+        address: "192.0.2.1:9".parse().ok()?,
+        ttl: Ttl::from_secs(TTL_SECONDS)?.min(settings.max_ttl),
+        settings: settings.pod_for(&context.name, &PodSettings::default()),
+    })
+}
+
+/// Waits until the pod is ready, or says why it will not be.
+async fn ready(clusters: &Clusters, context: &Context, pod: &ProxyPod) -> Result<ProxyPod, Fault> {
+    let client = clusters.client(&context.name).await?;
+    let api: Api<Pod> = Api::namespaced(client, &context.namespace);
+    let end = Instant::now() + COMING;
+    let mut last = pod.clone();
+    while Instant::now() < end {
+        let now = api.get(&pod.key.name).await.map_err(|error| fault(&pod.key.name, &error, None).1)?;
+        last = proxy::project(&context.name, &now).unwrap_or(last);
+        match (&last.fault, last.phase) {
+            (Some(fault), _) => return Err(fault.clone()),
+            (None, Phase::Ready) => return Ok(last),
+            (None, Phase::Terminating | Phase::Expired | Phase::Succeeded | Phase::Failed) => {
+                return Err(Fault::new(What::PodFailed, &pod.key.name, ""));
+            }
+            (None, Phase::Creating | Phase::Pending | Phase::Pulling | Phase::Starting) => sleep(EVERY).await,
+        }
+    }
+    Err(Fault::new(What::TimedOut, &pod.key.name, format!("not ready within {} s", COMING.as_secs())))
+}

@@ -1,0 +1,152 @@
+//! The doctor: whether all that the daily work needs is there, found out by asking and, unless wished for, without
+//! changing anything. What is wrong comes with what to do about it; the words are in `text`.
+
+mod cluster;
+mod deep;
+mod files;
+mod terminal;
+
+use std::path::PathBuf;
+
+use futures::{StreamExt as _, stream};
+
+use crate::cluster::Clusters;
+use crate::model::cluster::Context;
+use crate::model::event::Loaded;
+use crate::model::fault::{Fault, What};
+use crate::store::Paths;
+use crate::view;
+
+/// So many clusters are asked at a time.
+const AT_ONCE: usize = 8;
+
+/// What is to be looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// The kubeconfig that was asked for by name.
+    pub kubeconfig: Option<PathBuf>,
+    /// Only these contexts; none: all.
+    pub contexts: Vec<String>,
+    /// Whether a short-lived pod may be made in each cluster, to see what only that shows.
+    pub deep: bool,
+}
+
+/// What the environment says of the terminal.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// `LC_ALL`, `LC_CTYPE` or `LANG`, the first that is set: it names the encoding.
+    pub encoding: String,
+    /// What `COLORTERM`, `TERM` and `NO_COLOR` say.
+    pub colors: view::Surroundings,
+    /// Whether standard input and output are a terminal.
+    pub terminal: bool,
+}
+
+/// What a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Area {
+    /// The kubeconfig.
+    Kubeconfig,
+    /// One cluster; the finding's thing is its context.
+    Cluster,
+    /// Our own files.
+    Config,
+    /// The terminal.
+    Terminal,
+}
+
+/// How things stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// As it should be.
+    Good,
+    /// Not known, or as good as it can be here: nothing needs doing.
+    Note,
+    /// Works, but something is worth doing.
+    Warning,
+    /// Does not work.
+    Failed,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about.
+    pub area: Area,
+    /// Which context, where it is about a cluster.
+    pub thing: String,
+    /// What was looked at, as JSON names it.
+    pub check: &'static str,
+    /// How it stands.
+    pub state: State,
+    /// What is to be said of it.
+    pub says: Says,
+}
+
+/// What is said of a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Says {
+    /// Words of the text tables with what is filled in, and what to do, where something is to be done.
+    Words {
+        /// The key.
+        key: &'static str,
+        /// Placeholders and what they stand for.
+        with: Vec<(&'static str, String)>,
+        /// The key of what to do.
+        remedy: Option<&'static str>,
+    },
+    /// A fault, which has its own remedy.
+    Fault(Box<Fault>),
+}
+
+impl Finding {
+    fn new(area: Area, check: &'static str, state: State, key: &'static str, with: &[(&'static str, &str)]) -> Self {
+        let with = with.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Self { area, thing: String::new(), check, state, says: Says::Words { key, with, remedy: None } }
+    }
+
+    fn fault(area: Area, check: &'static str, state: State, fault: Fault) -> Self {
+        Self { area, thing: String::new(), check, state, says: Says::Fault(Box::new(fault)) }
+    }
+
+    fn on(self, thing: &str) -> Self {
+        Self { thing: thing.to_owned(), ..self }
+    }
+
+    fn remedy(self, remedy: &'static str) -> Self {
+        let says = match self.says {
+            Says::Words { key, with, .. } => Says::Words { key, with, remedy: Some(remedy) },
+            fault @ Says::Fault(_) => fault,
+        };
+        Self { says, ..self }
+    }
+}
+
+/// Looks at everything; the findings come in the order in which they are to be read.
+///
+/// # Errors
+/// [`What::UnknownContext`] for a context that was named and that the kubeconfig does not have.
+pub async fn run(
+    wish: &Wish,
+    paths: &Paths,
+    loaded: Result<Loaded, Fault>,
+    around: &Surroundings,
+) -> Result<Vec<Finding>, Fault> {
+    let clusters = Clusters::unread(wish.kubeconfig.clone());
+    let contexts = clusters.read_again();
+    let mut findings = vec![files::kubeconfig(&contexts)];
+    let known = contexts.unwrap_or_default();
+    for name in &wish.contexts {
+        if !known.iter().any(|context| context.name == *name) {
+            return Err(Fault::new(What::UnknownContext, name, ""));
+        }
+    }
+    let chosen = |context: &&Context| wish.contexts.is_empty() || wish.contexts.contains(&context.name);
+    let settings = loaded.as_ref().map(|loaded| loaded.settings.clone()).unwrap_or_default();
+    let asked = known.iter().filter(chosen).map(|context| cluster::look(&clusters, context, &settings, wish.deep));
+    let of_clusters: Vec<Vec<Finding>> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+    findings.extend(of_clusters.into_iter().flatten());
+    findings.extend(files::config(paths, &loaded, &known));
+    findings.extend(terminal::look(around, settings.colors).await);
+    Ok(findings)
+}

@@ -1,0 +1,119 @@
+//! What the terminal can do, as far as it says.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::{Area, Finding, State, Surroundings};
+use crate::model::settings::Colors;
+
+/// The size from which everything has its place.
+const ROOMY: (u16, u16) = (80, 24);
+/// How long tmux may take to tell a setting.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub(super) async fn look(around: &Surroundings, colors: Colors) -> Vec<Finding> {
+    let mut findings = vec![of_colors(around.colors.depth(colors)), unicode(&around.encoding)];
+    findings.push(clipboard().await);
+    if around.terminal {
+        findings.extend(size());
+        // Blocks for as long as the terminal takes to answer, 2 s at most.
+        let kitty = tokio::task::spawn_blocking(asked).await.unwrap_or_default();
+        findings.push(match kitty {
+            Some(true) => found("keys", State::Good, "check.keys-kitty", &[]),
+            Some(false) => found("keys", State::Good, "check.keys-plain", &[]),
+            None => found("keys", State::Note, "check.keys-unknown", &[]),
+        });
+    } else {
+        findings.push(found("terminal", State::Note, "check.no-terminal", &[]));
+    }
+    findings
+}
+
+fn found(check: &'static str, state: State, key: &'static str, with: &[(&'static str, &str)]) -> Finding {
+    Finding::new(Area::Terminal, check, state, key, with)
+}
+
+fn of_colors(depth: Colors) -> Finding {
+    let (state, key) = match depth {
+        Colors::Truecolor | Colors::Auto => (State::Good, "check.truecolor"),
+        Colors::Ansi256 => (State::Good, "check.colors-256"),
+        Colors::Ansi16 => (State::Note, "check.colors-16"),
+        Colors::None => (State::Note, "check.colors-none"),
+    };
+    found("colors", state, key, &[])
+}
+
+fn unicode(encoding: &str) -> Finding {
+    let plain = encoding.to_ascii_lowercase().replace('-', "");
+    if plain.contains("utf8") {
+        found("unicode", State::Good, "check.unicode", &[])
+    } else {
+        found("unicode", State::Warning, "check.not-unicode", &[("locale", encoding)]).remedy("check.set-locale")
+    }
+}
+
+/// Whether what is copied gets out of a multiplexer. The terminal itself cannot be asked.
+async fn clipboard() -> Finding {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if set("TMUX") {
+        // Programs in a pane are listened to only where it is "on" (tmux(1), set-clipboard).
+        let setting = tmux(&["show-options", "-sv", "set-clipboard"]).await.unwrap_or_default();
+        return if setting == "on" {
+            found("clipboard", State::Good, "check.clipboard-tmux", &[])
+        } else {
+            found("clipboard", State::Warning, "check.clipboard-tmux-off", &[("setting", &setting)])
+                .remedy("check.set-clipboard")
+        };
+    }
+    let key = if set("ZELLIJ") { "check.clipboard-zellij" } else { "check.clipboard-unknown" };
+    found("clipboard", State::Note, key, &[])
+}
+
+async fn tmux(args: &[&str]) -> Option<String> {
+    let mut command = Command::new("tmux");
+    command.args(args).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let output = timeout(PATIENCE, command.output()).await.ok()?.ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn size() -> Option<Finding> {
+    let (columns, rows) = crossterm::terminal::size().ok()?;
+    let texts = [columns.to_string(), rows.to_string()];
+    let with = [("width", texts[0].as_str()), ("height", &texts[1])];
+    Some(if columns >= ROOMY.0 && rows >= ROOMY.1 {
+        found("size", State::Good, "check.size", &with)
+    } else {
+        found("size", State::Warning, "check.small", &with).remedy("check.enlarge")
+    })
+}
+
+/// Asks for the kitty keyboard protocol; nothing where the terminal could not be asked.
+fn asked() -> Option<bool> {
+    crossterm::terminal::enable_raw_mode().ok()?;
+    let answer = crossterm::terminal::supports_keyboard_enhancement().ok();
+    crossterm::terminal::disable_raw_mode().ok()?;
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_shown_is_worth_a_word() {
+        for (encoding, state) in [
+            ("en_US.UTF-8", State::Good),
+            ("zh_CN.utf8", State::Good),
+            ("C", State::Warning),
+            ("de_DE.ISO-8859-1", State::Warning),
+            ("", State::Warning),
+        ] {
+            assert_eq!(unicode(encoding).state, state, "{encoding}");
+        }
+        assert_eq!(of_colors(Colors::Truecolor).state, State::Good);
+        assert_eq!(of_colors(Colors::None).state, State::Note);
+    }
+}

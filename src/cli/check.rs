@@ -1,0 +1,245 @@
+//! `--check`: the doctor's findings as lines for a person or as JSON.
+
+use std::io::{IsTerminal as _, Write as _, stderr, stdin, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::check::{self, Area, Finding, Says, State, Wish};
+use crate::model::fault::{Fault, Grant, Remedy};
+use crate::store::{self, Paths};
+use crate::text::Text;
+use crate::view;
+
+/// The exit code where something does not work.
+const FAILED: u8 = 1;
+/// The exit code where a context was named that there is not.
+const UNKNOWN: u8 = 3;
+
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Options {
+    /// Check what the work needs (kubeconfig, clusters, rights, image, tunnel, clock, config, terminal), say what is
+    /// wrong and what to do about it, and leave; exit code 0 nothing is wrong, 1 something does not work, 3 no such
+    /// context
+    #[arg(long)]
+    check: bool,
+    /// With --check: make a proxy pod for a moment in each cluster, to see that its image is pulled and a tunnel
+    /// reaches it
+    #[arg(long, requires = "check")]
+    deep: bool,
+    /// With --check: only this context; may be given several times
+    #[arg(long = "context", value_name = "CONTEXT", requires = "check")]
+    contexts: Vec<String>,
+    /// With --check: print JSON
+    #[arg(long, requires = "check")]
+    json: bool,
+}
+
+impl Options {
+    /// Whether the doctor is wanted rather than the dashboard.
+    pub(super) fn wanted(&self) -> bool {
+        self.check
+    }
+}
+
+/// Checks, and says what was found.
+pub(super) async fn run(options: Options, kubeconfig: Option<PathBuf>, paths: Result<Paths, Fault>) -> ExitCode {
+    let mut text = Text::new(Text::locale(&super::surroundings().locale));
+    let paths = match paths {
+        Ok(paths) => paths,
+        Err(fault) => return stop(&text, &fault, FAILED),
+    };
+    let loaded = store::load(&paths);
+    if let Ok(Some(language)) = loaded.as_ref().map(|loaded| loaded.settings.language) {
+        text = Text::new(language);
+    }
+    let wish = Wish { kubeconfig, contexts: options.contexts, deep: options.deep };
+    match check::run(&wish, &paths, loaded, &around()).await {
+        Ok(findings) => {
+            if options.json {
+                say(&format!("{:#}", as_json(&text, &findings)));
+            } else {
+                let plain = !stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
+                say(&lines(&text, &findings, !plain));
+            }
+            if is_well(&findings) { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+        }
+        Err(fault) => stop(&text, &fault, UNKNOWN),
+    }
+}
+
+fn is_well(findings: &[Finding]) -> bool {
+    findings.iter().all(|finding| finding.state < State::Failed)
+}
+
+fn around() -> check::Surroundings {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let view::Surroundings { no_color, colorterm, term } = super::surroundings().colors;
+    check::Surroundings {
+        encoding: ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default(),
+        colors: view::Surroundings { no_color, colorterm, term },
+        terminal: stdin().is_terminal() && stdout().is_terminal(),
+    }
+}
+
+/// Whoever has stopped reading (`head`) has seen enough.
+fn say(text: &str) {
+    let mut out = stdout().lock();
+    let _unread = writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush());
+}
+
+fn stop(text: &Text, fault: &Fault, code: u8) -> ExitCode {
+    let _unread = writeln!(stderr().lock(), "{}", plain(&text.fault(fault).in_full()));
+    ExitCode::from(code)
+}
+
+/// What others wrote, without what a terminal would obey.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// A finding in words: what, the words of whoever refused, what to do. The latter may be empty.
+fn words(text: &Text, finding: &Finding) -> [String; 3] {
+    match &finding.says {
+        Says::Fault(fault) => {
+            let words = text.fault(fault);
+            let remedy = grant(finding).map_or(words.remedy, |grant| {
+                let namespace = grant.namespace.as_deref().unwrap_or_default();
+                let with = [("verb", grant.verb.as_str()), ("resource", &grant.resource), ("namespace", namespace)];
+                text.fill("check.ask-right", &with)
+            });
+            [words.what, words.detail, remedy]
+        }
+        Says::Words { key, with, remedy } => {
+            let with: Vec<(&str, &str)> = with.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let remedy = remedy.map(|key| text.get(key).to_owned()).unwrap_or_default();
+            [text.fill(key, &with), String::new(), remedy]
+        }
+    }
+    .map(|words| plain(&words))
+}
+
+/// The right that is missing, where that is what a finding is about.
+fn grant(finding: &Finding) -> Option<&Grant> {
+    match &finding.says {
+        Says::Fault(fault) => match &fault.remedy {
+            Remedy::Grant(grant) => Some(grant),
+            Remedy::Retrying | Remedy::OtherPort(_) | Remedy::ByKind => None,
+        },
+        Says::Words { .. } => None,
+    }
+}
+
+/// A symbol for each state, so that no one needs to see colors, and its color (ECMA-48, SGR).
+fn symbol(state: State) -> (&'static str, &'static str) {
+    match state {
+        State::Good => ("✓", "32"),
+        State::Note => ("·", "2"),
+        State::Warning => ("!", "33"),
+        State::Failed => ("✗", "31"),
+    }
+}
+
+fn lines(text: &Text, findings: &[Finding], colors: bool) -> String {
+    let paint =
+        |words: &str, color: &str| if colors { format!("\x1b[{color}m{words}\x1b[0m") } else { words.to_owned() };
+    let mut all = String::new();
+    let mut section: Option<(Area, &str)> = None;
+    for finding in findings {
+        if section != Some((finding.area, finding.thing.as_str())) {
+            section = Some((finding.area, finding.thing.as_str()));
+            let (key, _) = area(finding.area);
+            let title = text.fill(key, &[("thing", &plain(&finding.thing))]);
+            let apart = if all.is_empty() { "" } else { "\n" };
+            all.extend([apart, &paint(&title, "1"), "\n"]);
+        }
+        let (sign, color) = symbol(finding.state);
+        let [what, detail, remedy] = words(text, finding);
+        all.extend(["  ", &paint(sign, color), " ", &what, "\n"]);
+        let below = detail.lines().map(|line| format!("    {line}\n"));
+        all.extend(below.chain(remedy.lines().map(|line| format!("    → {line}\n"))));
+    }
+    let count = |state| findings.iter().filter(|finding| finding.state == state).count();
+    let (failed, warned) = (count(State::Failed), count(State::Warning));
+    let sum = match (failed, warned) {
+        (0, 0) => text.get("check.well").to_owned(),
+        (0, _) => text.fill("check.warned", &[("count", &warned.to_string())]),
+        (_, _) => text.fill("check.failed", &[("count", &failed.to_string())]),
+    };
+    all + "\n" + &sum
+}
+
+/// What an area is called, for people and in JSON.
+fn area(area: Area) -> (&'static str, &'static str) {
+    match area {
+        Area::Kubeconfig => ("check.area-kubeconfig", "kubeconfig"),
+        Area::Cluster => ("check.area-cluster", "cluster"),
+        Area::Config => ("check.area-config", "config"),
+        Area::Terminal => ("check.area-terminal", "terminal"),
+    }
+}
+
+fn as_json(text: &Text, findings: &[Finding]) -> Value {
+    let one = |finding: &Finding| {
+        let [says, detail, remedy] = words(text, finding);
+        let some = |words: String| (!words.is_empty()).then_some(words);
+        let fault = match &finding.says {
+            Says::Fault(fault) => Some(fault.what),
+            Says::Words { .. } => None,
+        };
+        json!({
+            "area": area(finding.area).1,
+            "context": (finding.area == Area::Cluster).then_some(&finding.thing),
+            "check": finding.check,
+            "state": match finding.state {
+                State::Good => "good",
+                State::Note => "note",
+                State::Warning => "warning",
+                State::Failed => "failed",
+            },
+            "fault": fault,
+            "says": says,
+            "detail": some(detail),
+            "remedy": some(remedy),
+            "role": grant(finding).map(|grant| text.role(grant, "")),
+        })
+    };
+    json!({ "well": is_well(findings), "findings": findings.iter().map(one).collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fault::What;
+    use crate::model::settings::Language;
+
+    fn finding(area: Area, thing: &str, state: State, says: Says) -> Finding {
+        Finding { area, thing: thing.to_owned(), check: "x", state, says }
+    }
+
+    #[test]
+    fn findings_stand_under_their_heads_with_what_to_do() {
+        let good = Says::Words { key: "check.clock", with: Vec::new(), remedy: None };
+        let fault = Fault::new(What::Unreachable, "prod\u{1b}[31m", "refused");
+        let findings = [
+            finding(Area::Cluster, "dev", State::Good, good.clone()),
+            finding(Area::Cluster, "prod", State::Failed, Says::Fault(Box::new(fault))),
+        ];
+        let text = Text::new(Language::En);
+        let shown = lines(&text, &findings, false);
+        let begins = "Cluster dev\n  ✓ its clock agrees with this machine's\n\nCluster prod\n  ✗ prod\u{fffd}[31m cannot be \
+                      reached\n    refused\n    → Check the VPN";
+        assert!(shown.starts_with(begins), "{shown}");
+        assert!(shown.ends_with("1 thing does not work."), "{shown}");
+        assert!(lines(&text, &findings, true).contains("\x1b[31m✗\x1b[0m"));
+        let json = as_json(&text, &findings);
+        assert_eq!(json["well"], false);
+        assert_eq!(json["findings"][0]["state"], "good");
+        assert_eq!(json["findings"][1]["fault"], "unreachable");
+        assert_eq!(json["findings"][1]["context"], "prod");
+        let well = lines(&text, &findings[..1], false);
+        assert!(well.ends_with("All is well."), "{well}");
+    }
+}

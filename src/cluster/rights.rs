@@ -1,0 +1,72 @@
+//! What we may do: asked of the API server itself (`SelfSubjectAccessReview`, which every user may create by the
+//! default role `system:basic-user`).
+
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::Api;
+use kube::api::PostParams;
+use tokio::time::timeout;
+
+use super::{Clusters, fault};
+use crate::model::cluster::Right;
+use crate::model::fault::{Fault, Grant, What};
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Which of the rights of the daily work we have in a namespace, in the order of [`Right::ALL`].
+///
+/// # Errors
+/// As [`may`].
+pub async fn rights(clusters: &Clusters, context: &str, namespace: &str) -> Result<[bool; 3], Fault> {
+    let grants = Right::ALL.map(|right| {
+        let (verb, resource) = right.needs();
+        super::grant(verb, resource, Some(namespace))
+    });
+    let answers = may(clusters, context, &grants).await?;
+    Ok(std::array::from_fn(|at| answers.get(at).copied().unwrap_or_default()))
+}
+
+/// Whether we have each of these rights on things of the core group. One review each, side by side.
+///
+/// # Errors
+/// Why there is no client for the context, or what the server says instead of an answer.
+pub async fn may(clusters: &Clusters, context: &str, grants: &[Grant]) -> Result<Vec<bool>, Fault> {
+    let client = clusters.client(context).await?;
+    let api: Api<SelfSubjectAccessReview> = Api::all(client);
+    let asked = grants.iter().map(|grant| {
+        let (api, review) = (api.clone(), review(grant));
+        async move {
+            let answer = timeout(PATIENCE, api.create(&PostParams::default(), &review)).await;
+            let words = || format!("no answer within {} s", PATIENCE.as_secs());
+            let answer = answer.map_err(|_| Fault::new(What::TimedOut, context, words()))?;
+            let review = answer.map_err(|error| fault(context, &error, None).1)?;
+            Ok(review.status.is_some_and(|status| status.allowed))
+        }
+    });
+    try_join_all(asked).await
+}
+
+fn review(grant: &Grant) -> SelfSubjectAccessReview {
+    let (resource, subresource) = match grant.resource.split_once('/') {
+        Some((resource, sub)) => (resource, Some(sub.to_owned())),
+        None => (grant.resource.as_str(), None),
+    };
+    let attributes = ResourceAttributes {
+        verb: Some(grant.verb.clone()),
+        group: Some(String::new()),
+        resource: Some(resource.to_owned()),
+        subresource,
+        namespace: grant.namespace.clone(),
+        ..ResourceAttributes::default()
+    };
+    SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    }
+}
