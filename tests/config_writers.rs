@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use brow_tui::model::effect::TargetEdit;
 use brow_tui::model::event::{Event, StoreEvent};
+use brow_tui::model::keep::KeepSettings;
 use brow_tui::model::settings::PodSettings;
 use brow_tui::model::target::Target;
 use brow_tui::store::{Order, Paths, load, start};
@@ -32,6 +33,7 @@ fn target(name: String) -> Target {
         ttl: None,
         tags: Vec::new(),
         pod: PodSettings::default(),
+        keep: KeepSettings::default(),
     }
 }
 

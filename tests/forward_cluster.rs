@@ -85,6 +85,7 @@ impl Open {
             bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
             port: 0,
             any_port: true,
+            on_demand: false,
             tunnel: None,
         };
         let target = target.map(|target| target.parse().expect("an address"));
@@ -107,7 +108,7 @@ impl Open {
         loop {
             match self.event().await {
                 ForwardEvent::ConnectionFailed(fault) => return fault,
-                ForwardEvent::Up(_) | ForwardEvent::Down(_) | ForwardEvent::Refused(_) => {}
+                ForwardEvent::Up(_) | ForwardEvent::Down(_) | ForwardEvent::Refused(_) | ForwardEvent::Left(_) => {}
                 other => panic!("{other:?}"),
             }
         }

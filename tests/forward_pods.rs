@@ -239,3 +239,111 @@ async fn a_pod_that_is_killed_cuts_what_it_served_and_one_that_is_left_does_not(
         }
     }
 }
+
+/// Waits until the forward asks for a pod; the number of its rest.
+async fn wanted(forward: &mut Forward) -> u64 {
+    loop {
+        match forward.event().await {
+            ForwardEvent::Wanted(round) => return round,
+            ForwardEvent::Up(_) | ForwardEvent::ConnectionFailed(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_resting_forward_asks_once_for_fifty_connections() {
+    let mut forward = Forward::on_demand(&world().await).await;
+    let mut clients = Vec::new();
+    for _ in 0..50 {
+        clients.push(forward.connect().await);
+    }
+    until("all are accepted", || forward.handle.counts().open == 50).await;
+    assert_eq!(wanted(&mut forward).await, 0);
+    assert_eq!(forward.world.asked_leases.load(Ordering::SeqCst), 0, "no tunnel before there is a pod");
+    forward.handle.point(None, true);
+    forward.handle.point(Some(via("web-1")), false);
+    for client in &mut clients {
+        // The relay's address line comes first.
+        assert_eq!(who(client).await, '1');
+    }
+    assert_eq!(forward.event().await, ForwardEvent::Up(via("web-1")), "and nobody asked again");
+}
+
+#[tokio::test]
+async fn a_failure_fails_those_that_waited_and_the_next_asks_afresh() {
+    let mut forward = Forward::on_demand(&world().await).await;
+    let first = forward.connect().await;
+    assert_eq!(wanted(&mut forward).await, 0);
+    forward.handle.point(None, true);
+    let second = forward.connect().await;
+    until("both are accepted", || forward.handle.counts().open == 2).await;
+    forward.handle.rest(1, Some(Fault::new(What::Quota, "db", "full")));
+    assert_eq!(end(first).await, (Vec::new(), true));
+    assert_eq!(end(second).await, (Vec::new(), true));
+    assert_eq!(forward.handle.counts().failed, 2);
+    let third = forward.connect().await;
+    let ForwardEvent::ConnectionFailed(fault) = forward.event().await else { panic!("not told") };
+    assert_eq!(fault.what, What::Quota);
+    assert_eq!(wanted(&mut forward).await, 1, "told once, then asked afresh");
+    forward.handle.point(Some(via("web-2")), false);
+    let mut third = third;
+    assert_eq!(who(&mut third).await, '2');
+}
+
+#[tokio::test]
+async fn those_that_wait_ask_again_where_a_rest_is_no_failure() {
+    let mut forward = Forward::on_demand(&world().await).await;
+    let mut client = forward.connect().await;
+    assert_eq!(wanted(&mut forward).await, 0);
+    forward.handle.rest(7, None);
+    assert_eq!(wanted(&mut forward).await, 7);
+    forward.handle.point(Some(via("web-1")), false);
+    assert_eq!(who(&mut client).await, '1');
+}
+
+#[tokio::test]
+async fn a_pod_is_left_when_its_last_connection_ends() {
+    let mut forward = Forward::open(&world().await, Some(via("web-1")), false).await;
+    let mut old = forward.connect().await;
+    assert_eq!(who(&mut old).await, '1');
+    forward.handle.point(Some(via("web-2")), false);
+    let mut new = forward.connect().await;
+    assert_eq!(who(&mut new).await, '2');
+    say(&mut old, b"still here").await;
+    drop(old);
+    loop {
+        match forward.any_event().await {
+            ForwardEvent::Left(left) => break assert_eq!(left, via("web-1")),
+            ForwardEvent::Up(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(forward.world.live_leases.load(Ordering::SeqCst), 1);
+    // Unused, it rests: the tunnel closes, and the pod is left at once.
+    drop(new);
+    until("it has ended", || forward.handle.counts().open == 0).await;
+    forward.handle.rest(1, None);
+    loop {
+        if let ForwardEvent::Left(left) = forward.any_event().await {
+            break assert_eq!(left, via("web-2"));
+        }
+    }
+    until("the tunnel is closed", || forward.world.live_leases.load(Ordering::SeqCst) == 0).await;
+    assert_eq!(forward.handle.tunnel(), None);
+}
+
+#[tokio::test]
+async fn a_pod_that_is_gone_is_asked_for_again_on_demand() {
+    let mut forward = Forward::on_demand(&world().await).await;
+    forward.world.pods.lock().expect("pods").remove("web-1");
+    let mut client = forward.connect().await;
+    wanted(&mut forward).await;
+    forward.handle.point(Some(via("web-1")), false);
+    until("it was tried", || forward.world.asked_leases.load(Ordering::SeqCst) == 1).await;
+    // The cluster has told meanwhile.
+    forward.handle.rest(1, None);
+    assert_eq!(wanted(&mut forward).await, 1);
+    forward.handle.point(Some(via("web-2")), false);
+    assert_eq!(who(&mut client).await, '2');
+}

@@ -56,6 +56,7 @@ fn request(context: &Context, settings: &Settings) -> Option<PodRequest> {
         // Nowhere: nothing is sent there.
         address: "192.0.2.1:9".parse().ok()?,
         ttl: Ttl::from_secs(TTL_SECONDS)?.min(settings.max_ttl),
+        on_demand: false,
         settings: settings.pod_for(&context.name, &PodSettings::default()),
     })
 }

@@ -1,6 +1,7 @@
 //! Effects become tasks: the one place that starts long-lived ones, owns their tokens, and joins them at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{self, Clusters, workload};
 use crate::forward;
+use crate::instance::{self, Instance};
+use crate::model::Model;
 use crate::model::effect::Effect;
-use crate::model::event::{ClusterEvent, Epoch, Event, PodEvent, Sample};
+use crate::model::event::{ClusterEvent, Epoch, Event, PodEvent, Sample, StoreEvent};
 use crate::model::forward::{ForwardId, ForwardSpec, Via};
+use crate::model::instance::{InstanceEvent, Role};
 use crate::model::proxy::{PodKey, PodRequest};
 use crate::proxy;
 use crate::store::{self, Order, Paths, Store};
@@ -43,6 +47,8 @@ pub struct Effects {
     connections: BTreeMap<String, Connection>,
     forwards: BTreeMap<ForwardId, Open>,
     log: Option<AbortHandle>,
+    /// Us among the instances, and the directory of all.
+    instance: Option<(Instance, PathBuf)>,
     /// What looks for services and workloads.
     browsing: Vec<AbortHandle>,
 }
@@ -56,6 +62,8 @@ struct Connection {
 /// An open forward.
 struct Open {
     handle: forward::Handle,
+    /// Whether its workload's pods are watched: not while it rests.
+    seeking: watch::Sender<bool>,
     /// Closes it.
     token: CancellationToken,
     /// Cancelled once nothing of it is left.
@@ -84,6 +92,7 @@ impl Effects {
             connections: BTreeMap::new(),
             forwards: BTreeMap::new(),
             log: None,
+            instance: None,
             browsing: Vec::new(),
         }
     }
@@ -139,7 +148,14 @@ impl Effects {
             Effect::OpenForward { spec, via } => self.open(spec, via),
             Effect::Point { id, via, waiting } => {
                 if let Some(open) = self.forwards.get(&id) {
+                    open.seeking.send_replace(true);
                     open.handle.point(via, waiting);
+                }
+            }
+            Effect::Rest { id, round, failed } => {
+                if let Some(open) = self.forwards.get(&id) {
+                    open.seeking.send_replace(false);
+                    open.handle.rest(round, failed);
                 }
             }
             Effect::CloseForward { id } => {
@@ -147,6 +163,7 @@ impl Effects {
                     open.token.cancel();
                 }
             }
+            Effect::StopElsewhere { instance, id } => self.stop_elsewhere(instance, id),
             Effect::Save(edits) => self.store.send(Order::Save(edits)),
             Effect::Follow(edits) => self.store.send(Order::Follow(edits)),
             Effect::Reload => {
@@ -163,6 +180,41 @@ impl Effects {
             Effect::Audit(entry) => self.store.send(Order::Audit(entry)),
             Effect::Copy(_) | Effect::CopyFault(_) | Effect::CopyEntries(_) | Effect::Quit => {}
         }
+    }
+
+    /// Becomes known to the other instances whose sockets are in `dir`, and gets to know them. Where that cannot be it is
+    /// told, and everything else works.
+    pub fn join(&mut self, dir: PathBuf, role: Role) {
+        match instance::join(&dir, role, self.events.clone(), self.token.clone()) {
+            Ok((instance, running)) => {
+                self.tasks.spawn(running);
+                self.instance = Some((instance, dir));
+            }
+            Err(fault) => {
+                let events = self.events.clone();
+                self.spawn(async move {
+                    tell(&events, Event::Store(StoreEvent::Trouble(fault))).await;
+                    tell(&events, Event::Instance(InstanceEvent::Known)).await;
+                });
+            }
+        }
+    }
+
+    /// Tells the other instances what is forwarded, where that has changed.
+    pub fn publish(&self, model: &Model) {
+        if let Some((instance, _)) = &self.instance {
+            instance.publish(|pid, role| model.report(pid, role));
+        }
+    }
+
+    fn stop_elsewhere(&mut self, name: String, id: u64) {
+        let Some((_, dir)) = &self.instance else { return };
+        let (dir, events) = (dir.clone(), self.events.clone());
+        self.spawn(async move {
+            if let Err(fault) = instance::stop(&dir, &name, id).await {
+                tell(&events, Event::Instance(InstanceEvent::Silent(fault))).await;
+            }
+        });
     }
 
     /// The counters of every open forward.
@@ -269,9 +321,10 @@ impl Effects {
         });
         let (id, token, ended) = (spec.id, self.token.child_token(), CancellationToken::new());
         let route = Path::new(Arc::clone(&self.routes), &spec);
-        let finding = self.finding(&spec);
+        let (seeking, wanted) = watch::channel(!spec.on_demand);
+        let finding = self.finding(&spec, wanted);
         let (handle, forwarding) = forward::start(spec, via, route, self.events.clone(), &token);
-        self.forwards.insert(id, Open { handle, token, ended: ended.clone() });
+        self.forwards.insert(id, Open { handle, seeking, token, ended: ended.clone() });
         self.tasks.spawn(async move {
             // Whatever becomes of the task, its end is known.
             let _ended = ended.drop_guard();
@@ -285,8 +338,13 @@ impl Effects {
         });
     }
 
-    /// The watch on a workload's pods, which never ends; of an address there is nothing to find out.
-    fn finding(&self, spec: &ForwardSpec) -> impl Future<Output = ()> + Send + 'static {
+    /// The watch on a workload's pods while they are `wanted`, which never ends; of an address there is nothing to find
+    /// out.
+    fn finding(
+        &self,
+        spec: &ForwardSpec,
+        mut wanted: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let query = spec.address.workload().map(|workload| workload::Query {
             id: spec.id,
             epoch: spec.epoch,
@@ -296,11 +354,34 @@ impl Effects {
         });
         let (clusters, events) = (self.clusters.clone(), self.events.clone());
         async move {
-            if let Some(query) = query {
-                workload::follow(clusters, query, events).await;
+            let Some(query) = query else {
+                return std::future::pending().await;
+            };
+            loop {
+                if !*wanted.borrow_and_update() {
+                    if wanted.changed().await.is_err() {
+                        return std::future::pending().await;
+                    }
+                    continue;
+                }
+                let following = async {
+                    workload::follow(clusters.clone(), query.clone(), events.clone()).await;
+                    // It has said all that there is to say.
+                    std::future::pending::<()>().await;
+                };
+                tokio::select! {
+                    () = following => {}
+                    () = until_off(&mut wanted) => {}
+                }
             }
-            std::future::pending::<()>().await;
         }
+    }
+}
+
+/// Waits until something is no longer wanted; for ever, where nobody is left to say so.
+async fn until_off(wanted: &mut watch::Receiver<bool>) {
+    if wanted.wait_for(|wanted| !*wanted).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -26,6 +26,8 @@ const TRIES: usize = 4;
 enum End {
     /// Something failed.
     Failed(Fault),
+    /// So did those that waited with it, of which one has told.
+    FailedToo,
     /// The local program itself cut it, or the forward was closed.
     Cut,
 }
@@ -43,9 +45,13 @@ pub(super) async fn serve<R: Route>(shared: &Shared<R>, local: TcpStream) {
     let Err(end) = end else { return };
     // An error must not look like an orderly end: closing sends RST. Failing to set it only makes it look like one.
     let _ = SockRef::from(&*local).set_linger(Some(Duration::ZERO));
-    if let End::Failed(fault) = end {
-        shared.meter.fail();
-        shared.reporter.failed(fault);
+    match end {
+        End::Failed(fault) => {
+            shared.meter.fail();
+            shared.reporter.failed(fault);
+        }
+        End::FailedToo => shared.meter.fail(),
+        End::Cut => {}
     }
 }
 
@@ -129,12 +135,12 @@ struct Opened<L: Lease> {
 /// A stream through the pod that the forward points at; through the next one, where that one is gone.
 async fn open<R: Route>(shared: &Shared<R>, mut gone: Gone<R::Lease>) -> Result<Opened<R::Lease>, End> {
     loop {
-        let deadline = Instant::now() + if gone.is_some() { MOVE_PATIENCE } else { POD_PATIENCE };
-        let way = timeout_at(deadline, way(shared, gone.as_ref().map(|(line, _)| line))).await;
+        let patience = if gone.is_some() { MOVE_PATIENCE } else { POD_PATIENCE };
+        let way = way(shared, gone.as_ref().map(|(line, _)| line), Instant::now() + patience).await;
         let line = match (way, gone.take()) {
-            (Ok(line), _) => line?,
-            (Err(_), Some((_, end))) => return Err(end),
-            (Err(_), None) => return Err(no_pod(shared)),
+            (Some(line), _) => line?,
+            (None, Some((_, end))) => return Err(end),
+            (None, None) => return Err(no_pod(shared)),
         };
         let relayed = shared.route.first_line(&line.via).is_some();
         if relayed {
@@ -156,26 +162,62 @@ async fn open<R: Route>(shared: &Shared<R>, mut gone: Gone<R::Lease>) -> Result<
     }
 }
 
-/// The line that new connections take, waited for where there is none; never `not`.
-async fn way<R: Route>(shared: &Shared<R>, not: Option<&Arc<Line<R::Lease>>>) -> Result<Arc<Line<R::Lease>>, End> {
+/// The line that new connections take, waited for where there is none; never `not`. `None` once the deadline is past. It
+/// does not hold for whoever waits on demand: that is given up elsewhere, by the time that the config gives it.
+async fn way<R: Route>(
+    shared: &Shared<R>,
+    not: Option<&Arc<Line<R::Lease>>>,
+    deadline: Instant,
+) -> Option<Result<Arc<Line<R::Lease>>, End>> {
     let mut ways = shared.ways.clone();
     let mut nudged = false;
+    let mut waited = Waited::Not;
     loop {
         let way = ways.borrow_and_update().clone();
         match way {
-            Way::Through(line) if !not.is_some_and(|not| Arc::ptr_eq(not, &line)) => return Ok(line),
-            Way::Nowhere { waiting: false } => return Err(no_pod(shared)),
-            Way::Failed(fault) if nudged => return Err(End::Failed(fault)),
+            Way::Through(line) if !not.is_some_and(|not| Arc::ptr_eq(not, &line)) => return Some(Ok(line)),
+            Way::Nowhere { waiting: false } => return Some(Err(no_pod(shared))),
+            Way::Failed(fault) if nudged => return Some(Err(End::Failed(fault))),
             Way::Failed(_) => {
                 shared.nudge.notify_one();
                 nudged = true;
             }
+            Way::Resting(rest) => match (rest.failed, waited) {
+                (_, Waited::For(round)) if round == rest.round => {}
+                // It was this that it waited for.
+                (Some(fault), Waited::For(_) | Waited::Long) => {
+                    let tells = shared.tells(rest.round);
+                    return Some(Err(if tells { End::Failed(fault) } else { End::FailedToo }));
+                }
+                (Some(_) | None, _) => {
+                    shared.want(rest.round).await;
+                    waited = Waited::For(rest.round);
+                }
+            },
+            Way::Nowhere { waiting: true } | Way::Preparing if matches!(waited, Waited::Not) => waited = Waited::Long,
             Way::Through(_) | Way::Preparing | Way::Nowhere { waiting: true } => {}
         }
-        if ways.changed().await.is_err() {
-            return Err(End::Cut);
+        // Who serves on demand sets a time of their own for that.
+        let changed = match waited {
+            Waited::For(_) => ways.changed().await,
+            Waited::Long if shared.is_on_demand() => ways.changed().await,
+            Waited::Not | Waited::Long => timeout_at(deadline, ways.changed()).await.ok()?,
+        };
+        if changed.is_err() {
+            return Some(Err(End::Cut));
         }
     }
+}
+
+/// What a connection has been waiting for.
+#[derive(Clone, Copy)]
+enum Waited {
+    /// Nothing yet.
+    Not,
+    /// What was under way when it came.
+    Long,
+    /// What it asked for itself in this rest.
+    For(u64),
 }
 
 fn no_pod<R: Route>(shared: &Shared<R>) -> End {

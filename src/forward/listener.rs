@@ -214,6 +214,7 @@ mod tests {
             bind: BOTH.to_vec(),
             port,
             any_port,
+            on_demand: false,
         }
     }
 

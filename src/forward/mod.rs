@@ -14,12 +14,14 @@ mod route;
 mod supervise;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::model::event::{Event, ForwardEvent, Sample};
+use crate::model::fault::Fault;
 use crate::model::forward::{Counts, ForwardId, ForwardSpec, TunnelInfo, Via};
 
 pub use lane::{Ended, keep as keep_lane};
@@ -32,12 +34,27 @@ use supervise::{Line, Way};
 /// take every descriptor of the program.
 pub const MAX_CONNECTIONS: usize = 1024;
 
+/// No rest has this number.
+const NO_ROUND: u64 = u64::MAX;
+
 /// Where new connections go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Pointing {
-    via: Option<Via>,
-    /// Without a pod: whether one is coming.
-    waiting: bool,
+enum Pointing {
+    /// Through this pod.
+    Through(Via),
+    /// There is no pod; with `waiting` one is coming.
+    Nowhere { waiting: bool },
+    /// There is none until a connection asks for one.
+    Rest(Rest),
+}
+
+/// A time in which there is nothing behind the listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rest {
+    /// Tells it from others of the same forward.
+    round: u64,
+    /// Why the connections fail that waited before it; without it they ask again.
+    failed: Option<Fault>,
 }
 
 /// The hold on one forward. Dropping it closes the forward.
@@ -56,7 +73,17 @@ impl Handle {
     /// Sends new connections through `via`; those under way stay where they are. Without a pod they wait for one
     /// (`waiting`) or fail at once.
     pub fn point(&self, via: Option<Via>, waiting: bool) {
-        let new = Pointing { via, waiting };
+        self.aim(via.map_or(Pointing::Nowhere { waiting }, Pointing::Through));
+    }
+
+    /// Has the forward rest: its tunnels close once no connection uses them, and the next connection asks for a pod
+    /// ([`ForwardEvent::Wanted`], once for each `round`). Connections that wait fail where there is a reason, else they
+    /// ask.
+    pub fn rest(&self, round: u64, failed: Option<Fault>) {
+        self.aim(Pointing::Rest(Rest { round, failed }));
+    }
+
+    fn aim(&self, new: Pointing) {
         self.pointing.send_if_modified(|pointing| {
             let differs = *pointing != new;
             *pointing = new;
@@ -95,6 +122,11 @@ struct Shared<R: Route> {
     meter: Arc<Meter>,
     /// Where new connections go now.
     ways: watch::Receiver<Way<R::Lease>>,
+    /// The last rest that a connection has ended, and the last whose failure was told.
+    asked: AtomicU64,
+    told: AtomicU64,
+    /// Takes the ways of lines that carry nothing any more.
+    left: mpsc::UnboundedSender<Via>,
     /// Told when a connection needs what is not there: look now, not later.
     nudge: Notify,
     token: CancellationToken,
@@ -102,7 +134,7 @@ struct Shared<R: Route> {
 }
 
 /// Makes a forward that listens as `spec` says and goes through `via`; without it, connections wait until
-/// [`Handle::point`] names a pod or says that none is coming.
+/// [`Handle::point`] names a pod or says that none is coming. One on demand rests at first, in round 0.
 ///
 /// Nothing happens until the future runs, within a tokio runtime. It says [`ForwardEvent::Bound`] or
 /// [`ForwardEvent::NotBound`] (and ends then), and ends after [`ForwardEvent::Closed`] once `token` is cancelled or the
@@ -116,8 +148,12 @@ pub fn start<R: Route>(
 ) -> (Handle, impl Future<Output = ()> + Send + 'static) {
     let token = token.child_token();
     let meter = Arc::new(Meter::default());
-    let waiting = via.is_none();
-    let (pointing, pointed) = watch::channel(Pointing { via, waiting });
+    let first = match via {
+        Some(via) => Pointing::Through(via),
+        None if spec.on_demand => Pointing::Rest(Rest { round: 0, failed: None }),
+        None => Pointing::Nowhere { waiting: true },
+    };
+    let (pointing, pointed) = watch::channel(first);
     let (tunnel_out, tunnel) = watch::channel(None);
     let handle = Handle {
         _guard: token.clone().drop_guard(),
@@ -144,6 +180,7 @@ pub fn start<R: Route>(
             Err(fault) => return reporter.last(ForwardEvent::NotBound(fault)).await,
         };
         let (way_out, ways) = watch::channel(Way::Preparing);
+        let (left, mut leaving) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             route,
             target: spec.target,
@@ -151,6 +188,9 @@ pub fn start<R: Route>(
             reporter,
             meter,
             ways,
+            asked: AtomicU64::new(NO_ROUND),
+            told: AtomicU64::new(NO_ROUND),
+            left,
             nudge: Notify::new(),
             token: token.clone(),
             tracker: TaskTracker::new(),
@@ -160,7 +200,16 @@ pub fn start<R: Route>(
         let watch = supervise::supervise(Arc::clone(&shared), pointed, way_out, tunnel_out);
         shared.tracker.spawn(watch);
         listener::accept(&shared, listeners);
-        token.cancelled().await;
+        let tell_left = async {
+            while let Some(via) = leaving.recv().await {
+                shared.tell(ForwardEvent::Left(via)).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = token.cancelled() => {}
+            () = tell_left => {}
+        }
         shared.tracker.close();
         shared.tracker.wait().await;
         shared.reporter.last(ForwardEvent::Closed).await;
@@ -170,6 +219,23 @@ pub fn start<R: Route>(
 }
 
 impl<R: Route> Shared<R> {
+    /// Asks for a pod, as the first connection of a rest; the others wait with it.
+    async fn want(&self, round: u64) {
+        if self.asked.swap(round, Ordering::Relaxed) != round {
+            self.tell(ForwardEvent::Wanted(round)).await;
+        }
+    }
+
+    /// Whether pods have been asked for by connections.
+    fn is_on_demand(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) != NO_ROUND
+    }
+
+    /// Whether a connection is the first to fail with the reason of this rest: it tells for all.
+    fn tells(&self, round: u64) -> bool {
+        self.told.swap(round, Ordering::Relaxed) != round
+    }
+
     /// Says that the pod of this line takes no connections, if new ones still go there.
     async fn refused(&self, line: &Arc<Line<R::Lease>>) {
         if self.leads(line) {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OnceCell, watch};
+use tokio::sync::{Mutex, OnceCell, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::lane::Ended;
 use super::route::{self, Lease, Route};
-use super::{Pointing, Shared};
+use super::{Pointing, Rest, Shared};
 use crate::model::event::ForwardEvent;
 use crate::model::fault::{Fault, Remedy, What};
 use crate::model::forward::{TunnelInfo, Via};
@@ -52,6 +52,8 @@ pub(super) enum Way<L> {
     Preparing,
     /// No lease could be had; it is tried again, at once when somebody needs it.
     Failed(Fault),
+    /// There is nothing until a connection asks for it.
+    Resting(Rest),
     /// Through this pod.
     Through(Arc<Line<L>>),
 }
@@ -62,6 +64,7 @@ impl<L> Clone for Way<L> {
             Self::Nowhere { waiting } => Self::Nowhere { waiting: *waiting },
             Self::Preparing => Self::Preparing,
             Self::Failed(fault) => Self::Failed(fault.clone()),
+            Self::Resting(rest) => Self::Resting(rest.clone()),
             Self::Through(line) => Self::Through(Arc::clone(line)),
         }
     }
@@ -71,6 +74,8 @@ impl<L> Clone for Way<L> {
 #[derive(Debug)]
 pub(super) struct Line<L> {
     pub via: Via,
+    /// Says that nobody holds it any more.
+    _left: Left,
     pub lease: L,
     born: Instant,
     /// The port of the lane through the relay; 0: there is none.
@@ -81,10 +86,24 @@ pub(super) struct Line<L> {
     reason: Mutex<Option<(Instant, Option<Fault>)>>,
 }
 
+/// Tells, when it is dropped, that the line to a pod carries nothing any more.
+#[derive(Debug)]
+struct Left {
+    via: Via,
+    out: mpsc::UnboundedSender<Via>,
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        // A forward that is closed has no use for it.
+        let _ = self.out.send(self.via.clone());
+    }
+}
+
 impl<L: Lease> Line<L> {
-    fn new(via: Via, lease: L) -> Self {
-        let (lane, born) = (AtomicU16::new(0), Instant::now());
-        Self { via, lease, born, lane, listens: OnceCell::new(), reason: Mutex::new(None) }
+    fn new(via: Via, lease: L, out: mpsc::UnboundedSender<Via>) -> Self {
+        let (left, lane, born) = (Left { via: via.clone(), out }, AtomicU16::new(0), Instant::now());
+        Self { via, _left: left, lease, born, lane, listens: OnceCell::new(), reason: Mutex::new(None) }
     }
 
     /// A stream through the lane, where there is one.
@@ -168,13 +187,20 @@ pub(super) async fn supervise<R: Route>(
 /// Opens the way and watches it. Never ends by itself.
 async fn follow<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, pointing: Pointing) {
     out.tunnel.send_replace(None);
-    let Some(via) = pointing.via else {
-        out.ways.send_replace(Way::Nowhere { waiting: pointing.waiting });
-        return std::future::pending().await;
+    let via = match pointing {
+        Pointing::Through(via) => via,
+        Pointing::Nowhere { waiting } => {
+            out.ways.send_replace(Way::Nowhere { waiting });
+            return std::future::pending().await;
+        }
+        Pointing::Rest(rest) => {
+            out.ways.send_replace(Way::Resting(rest));
+            return std::future::pending().await;
+        }
     };
     out.ways.send_replace(Way::Preparing);
     let lease = lease(shared, out, &via).await;
-    let line = Arc::new(Line::new(via, lease));
+    let line = Arc::new(Line::new(via, lease, shared.left.clone()));
     out.ways.send_replace(Way::Through(Arc::clone(&line)));
     let knock = async {
         if shared.route.first_line(&line.via).is_some() {

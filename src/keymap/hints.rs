@@ -114,18 +114,18 @@ fn of_pane(model: &Model, hints: &mut Hints<'_>) {
     match hints.place {
         Place::Clusters => of_clusters(model, hints),
         Place::Targets => {
-            use Command::{Connect, Create, CreateWithTtl, Delete, Duplicate, Edit, Forward, New, Rename};
+            use Command::{Connect, Create, CreateWithTtl, Delete, Duplicate, Edit, Forward, New, OnDemand, Rename};
             hints.say_if(rows, &[Connect, Forward, Create]).say(&[New, Command::Browse]);
             let selected = model.target_list.selected().and_then(|name| model.target(name));
             let wrong = selected.is_some_and(|target| model.fault_of_target(target).is_some());
             hints.say_if(wrong, &[Command::Describe]);
             hints
-                .say_if(rows, &[Edit, Delete, CreateWithTtl, Rename, Duplicate, Command::Export])
+                .say_if(rows, &[Edit, Delete, OnDemand, CreateWithTtl, Rename, Duplicate, Command::Export])
                 .say(&[Command::Import]);
         }
         Place::Pods => {
-            use Command::{Describe, Forward, Kill, KillNow, PodLog, Targets};
-            hints.say_if(rows, &[Forward, Kill, KillNow, Describe, PodLog]).say_if(!rows, &[Targets]);
+            use Command::{Describe, Forward, Kill, KillNow, PodLog, Renew, Targets};
+            hints.say_if(rows, &[Forward, Kill, Renew, KillNow, Describe, PodLog]).say_if(!rows, &[Targets]);
         }
         Place::Forwards => of_forwards(model, hints, rows),
         Place::Form | Place::Question | Place::Quit | Place::Scroll | Place::Filter | Place::Browser | Place::Log => {}

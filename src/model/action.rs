@@ -132,6 +132,8 @@ commands! {
     Forward = "forward",
     /// Targets: create and forward.
     Connect = "connect",
+    /// Targets: open the forward on demand, make it one, or an ordinary one again.
+    OnDemand = "on-demand",
     /// Targets: a new one.
     New = "new",
     /// Targets: edit.
@@ -148,6 +150,8 @@ commands! {
     Kill = "kill",
     /// Pods: delete at once.
     KillNow = "kill-now",
+    /// Pods: have another with a new TTL take over.
+    Renew = "renew",
     /// Pods: describe.
     Describe = "describe",
     /// Pods: the relay's log.
@@ -307,12 +311,14 @@ impl Model {
             | Command::CreateWithTtl
             | Command::Forward
             | Command::Connect
+            | Command::OnDemand
             | Command::Edit
             | Command::Rename
             | Command::Duplicate
             | Command::Delete
             | Command::Kill
             | Command::KillNow
+            | Command::Renew
             | Command::Describe
             | Command::PodLog
             | Command::Stop

@@ -22,7 +22,7 @@ impl Model {
             .forwards
             .values()
             .filter(|forward| forward.spec.place.cluster == cluster && forward.via.is_none())
-            .filter(|forward| !forward.is_direct())
+            .filter(|forward| !forward.is_direct() && !forward.is_resting())
             .filter(|forward| forward.state != ForwardState::Failed)
             .map(|forward| forward.spec.id)
             .collect();
@@ -31,7 +31,7 @@ impl Model {
         }
     }
 
-    fn settle_forward(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+    pub(super) fn settle_forward(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
         let Some(forward) = self.forwards.get(&id) else {
             return;
         };
@@ -67,7 +67,10 @@ impl Model {
             forward.wants_pod = false;
         }
         let asked = if let Some(target) = target {
-            self.ask_pod(&target, None, out)
+            let on_demand = self.forwards.get(&id).is_some_and(|forward| forward.demand.is_some());
+            let request = self.ask_pod(&target, None, on_demand, out);
+            self.upkeep.requests.extend(request.filter(|_| on_demand));
+            request.is_some()
         } else {
             self.fail(Fault::new(What::TargetMissing, &spec.target, ""));
             false
@@ -88,8 +91,15 @@ impl Model {
         let Some(forward) = self.forwards.get_mut(&id) else {
             return;
         };
+        if forward.demand.is_some() && via.is_none() && !waiting {
+            return self.rest(id, fault, out);
+        }
         self.unarranged = true;
         let via = via.map(|via| forward.relayed(via));
+        if let Some(via) = &via {
+            // It was to go, and is of use again.
+            self.upkeep.leaving.remove(&via.pod);
+        }
         if via.is_some() {
             forward.wants_pod = false;
             forward.fault = None;
@@ -106,12 +116,14 @@ impl Model {
         }
         forward.waiting = waiting;
         forward.via.clone_from(&via);
+        self.demand_follows(id);
         out.push(Effect::Point { id, via, waiting });
     }
 
     /// A pod is ready: forwards without one that match it go through it.
     pub(super) fn serve(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
-        let Some(pod) = self.pods.get(key).filter(|pod| pod.owner == self.me) else {
+        self.hand_over(key, out);
+        let Some(pod) = self.pods.get(key).filter(|pod| pod.owner == self.me && self.may_use(pod)) else {
             return;
         };
         let via = pod.via();
@@ -119,6 +131,7 @@ impl Model {
             .forwards
             .values()
             .filter(|forward| forward.via.is_none() && forward.state != ForwardState::Failed)
+            .filter(|forward| !forward.is_resting())
             .filter(|forward| forward.spec.place.label == pod.target_label && !forward.is_direct())
             .filter(|forward| forward.spec.place.cluster == key.cluster)
             .filter(|forward| forward.spec.place.namespace == key.namespace)
@@ -203,6 +216,7 @@ impl Model {
             .forwards
             .values()
             .filter(|forward| forward.via.is_none() && !forward.wants_pod && forward.spec.place == place)
+            .filter(|forward| !forward.is_resting())
             // One that could not listen has a reason of its own.
             .filter(|forward| forward.state != ForwardState::Failed)
             .map(|forward| forward.spec.id)

@@ -201,6 +201,7 @@ impl Model {
                 }
                 self.connect_wished(out);
                 self.connect_left(out);
+                self.autostart(out);
             }
             Err(fault) => {
                 self.kubeconfig_fault = Some(fault.clone());
@@ -243,6 +244,9 @@ impl Model {
 
     /// Connects the clusters that the config wants connected from the start.
     pub(super) fn connect_wished(&mut self, out: &mut Vec<Effect>) {
+        if self.unattended {
+            return;
+        }
         let wished: Vec<String> =
             self.settings.clusters.iter().filter(|(_, at)| at.connect).map(|(name, _)| name.clone()).collect();
         for name in wished {
@@ -392,7 +396,9 @@ impl Model {
                 cluster.listed.insert(namespace.clone());
                 self.allowed_again(name);
                 self.on_listed(name, namespace.as_deref(), pods, out);
-                self.clean_in(name, Whose::Mine, out);
+                if !self.unattended {
+                    self.clean_in(name, Whose::Mine, out);
+                }
                 self.forget_left(out);
                 self.settle_forwards(name, out);
             }

@@ -94,10 +94,26 @@ pub enum Effect {
         /// Without a pod: whether one is coming.
         waiting: bool,
     },
+    /// Have a forward rest: nothing behind its listener until a connection asks for it.
+    Rest {
+        /// Which forward.
+        id: ForwardId,
+        /// Tells this rest from others of this opening.
+        round: u64,
+        /// Why the connections that wait fail; without it they ask again.
+        failed: Option<Fault>,
+    },
     /// Close a forward and all its connections.
     CloseForward {
         /// Which.
         id: ForwardId,
+    },
+    /// Have another instance close a forward of its own.
+    StopElsewhere {
+        /// The instance.
+        instance: String,
+        /// The forward's number there.
+        id: u64,
     },
     /// Write changes of targets to the config.
     Save(Vec<TargetEdit>),
@@ -169,7 +185,9 @@ impl Effect {
             | Self::StopLog
             | Self::OpenForward { .. }
             | Self::Point { .. }
+            | Self::Rest { .. }
             | Self::CloseForward { .. }
+            | Self::StopElsewhere { .. }
             | Self::Save(_)
             | Self::Follow(_)
             | Self::Reload

@@ -13,10 +13,12 @@ use super::cluster::{Context, Link, Scope};
 use super::fault::Fault;
 use super::forward::{Counts, ForwardId, TunnelInfo, Via};
 use super::found::FoundEvent;
+use super::instance::InstanceEvent;
 use super::offer::{LeftOut, Offer};
 use super::proxy::{PodKey, ProxyPod, RequestId};
 use super::settings::Settings;
 use super::target::Target;
+use super::wish::Wish;
 
 /// Counts the openings of something replaceable. Events carry the epoch they belong to; those of an older one are
 /// dropped.
@@ -28,6 +30,8 @@ pub struct Epoch(pub u64);
 pub enum Event {
     /// A person asked for something.
     Act(Action),
+    /// Something was asked for by name.
+    Wish(Wish),
     /// A second has passed, or the loop woke after a longer sleep.
     Tick {
         /// The time now.
@@ -66,6 +70,8 @@ pub enum Event {
         /// What.
         event: ForwardEvent,
     },
+    /// Something about other instances.
+    Instance(InstanceEvent),
     /// Something about files.
     Store(StoreEvent),
     /// The system asks the program to end (SIGTERM, SIGHUP): no questions.
@@ -196,6 +202,10 @@ pub enum ForwardEvent {
     Relay(Address),
     /// A pod of its workload runs but takes no connections.
     Refused(Via),
+    /// It rests, and a connection is there for which it shall not; with the rest's number.
+    Wanted(u64),
+    /// The last connection through a pod that new ones no longer take has ended.
+    Left(Via),
     /// One connection failed; the forward goes on.
     ConnectionFailed(Fault),
     /// The listener is closed and everything of it is gone.

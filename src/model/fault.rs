@@ -82,6 +82,8 @@ kinds! {
     PodFailed,
     /// A forward has no pod to go through.
     NoPod,
+    /// A pod that took longer than a forward on demand waits. Detail: how long that is.
+    PodLate,
     /// A workload that the cluster does not have.
     WorkloadMissing,
     /// A kind of workload that the cluster does not know. Detail: the CRD that is missing, else kinds that are near.
@@ -126,6 +128,8 @@ kinds! {
     TargetMissing,
     /// A name that another target has.
     NameTaken,
+    /// Another instance does not do what it was asked for.
+    InstanceSilent,
 }
 
 /// What a person can do next; one sentence each in the text tables (`remedy.<name>`).

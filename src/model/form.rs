@@ -3,6 +3,7 @@
 use super::Model;
 use super::address::AddressError;
 use super::dialog::{Field, FormField, TargetForm};
+use super::keep::KeepSettings;
 use super::settings::PodSettings;
 use super::target::Target;
 use super::ttl::{Ttl, TtlError};
@@ -123,6 +124,7 @@ impl TargetForm {
             ttl: self.text(FormField::Ttl).parse().ok(),
             tags: tags(self.text(FormField::Tags)),
             pod: self.base.as_ref().map_or_else(PodSettings::default, |base| base.pod.clone()),
+            keep: self.base.as_ref().map_or_else(KeepSettings::default, |base| base.keep.clone()),
         })
     }
 }

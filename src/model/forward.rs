@@ -16,6 +16,7 @@ use super::proxy::{PodKey, PodPlace, ProxyPod};
 use super::target::Target;
 use super::workload::Where;
 
+pub use super::demand::Demand;
 pub use super::open::port_name;
 pub use super::traffic::{Counts, Traffic, TunnelInfo};
 
@@ -45,6 +46,8 @@ pub struct ForwardSpec {
     /// Whether another free port will do when this one is taken (a remembered port is a wish, a configured one an
     /// order).
     pub any_port: bool,
+    /// Whether it begins at rest: nothing behind the listener until somebody connects.
+    pub on_demand: bool,
 }
 
 /// The pod a forward goes through.
@@ -85,6 +88,12 @@ pub struct Forward {
     pub fault: Option<Fault>,
     /// When it was opened.
     pub since: DateTime<Utc>,
+    /// When it was last seen carrying a connection.
+    pub used: Option<DateTime<Utc>>,
+    /// Where it stands between two uses, if it is one on demand.
+    pub demand: Option<Demand>,
+    /// Opened by itself: nobody is there to be asked about it.
+    pub unasked: bool,
 }
 
 /// How a forward stands.
@@ -92,6 +101,8 @@ pub struct Forward {
 pub enum ForwardState {
     /// The listener is being opened.
     Opening,
+    /// Listening on demand; the next connection gets it a pod.
+    Resting,
     /// Listening; its pod is not ready yet, connections wait.
     Waiting,
     /// Listening, with a pod to go through.
@@ -120,6 +131,9 @@ impl Forward {
             tunnel: None,
             fault: None,
             since: now,
+            used: None,
+            demand: None,
+            unasked: false,
         }
     }
 
@@ -188,42 +202,8 @@ impl Model {
         self.unarranged = true;
         let target = forward.spec.target.clone();
         match event {
-            ForwardEvent::Bound(bound) => {
-                forward.state = match (&forward.via, forward.waiting || forward.wants_pod) {
-                    (Some(_), _) => ForwardState::Live,
-                    (None, true) => ForwardState::Waiting,
-                    (None, false) => ForwardState::Broken,
-                };
-                let port = bound.first().map_or(0, SocketAddr::port);
-                let asked = forward.spec.port;
-                let (any, local) = (forward.spec.any_port, bound.first().map(ToString::to_string).unwrap_or_default());
-                forward.bound = bound;
-                // A restart takes the same port again.
-                forward.spec.port = port;
-                if any && port != 0 {
-                    let address = &forward.spec.address;
-                    let of = self.targets.iter().find(|of| of.name == target);
-                    let name = of.map_or_else(|| target.clone(), |of| port_name(of, address));
-                    self.ports.insert(name.clone(), port);
-                    out.push(Effect::Remember { target: name, port });
-                }
-                if asked != 0 && asked != port {
-                    self.note(Grade::Warning, Happening::ForwardElsewhere, target, local);
-                } else {
-                    self.note(Grade::Good, Happening::ForwardOpened, target, local);
-                }
-            }
-            ForwardEvent::NotBound(fault) => {
-                forward.state = ForwardState::Failed;
-                forward.fault = Some(fault.clone());
-                if let Remedy::OtherPort(port) = fault.remedy {
-                    let spec = Box::new(forward.spec.clone());
-                    let question = Question::OtherPort { spec, port, fault: Box::new(fault.clone()) };
-                    self.ask(question);
-                }
-                self.audit("open-forward", &target, None, Some(fault.what), out);
-                self.fail(fault);
-            }
+            ForwardEvent::Bound(bound) => self.on_bound(id, bound, out),
+            ForwardEvent::NotBound(fault) => self.on_not_bound(id, fault, out),
             ForwardEvent::Up(via) => {
                 if forward.via.as_ref() == Some(&via) {
                     let back = forward.state == ForwardState::Reconnecting;
@@ -241,6 +221,11 @@ impl Model {
                 forward.fault = Some(fault.clone());
                 self.fail(fault);
             }
+            // News of a watch that has been ended since.
+            ForwardEvent::Backends(_) | ForwardEvent::NoBackend(_) | ForwardEvent::Relay(_) if forward.is_resting() => {
+            }
+            ForwardEvent::Wanted(round) => self.on_wanted(id, round, out),
+            ForwardEvent::Left(via) => self.on_left(id, &via.pod, out),
             ForwardEvent::Backends(backends) => self.on_backends(id, backends, out),
             ForwardEvent::NoBackend(fault) => self.on_no_backend(id, fault, out),
             ForwardEvent::Relay(address) => self.on_relay(id, address, out),
@@ -250,7 +235,12 @@ impl Model {
                 if fault.what != What::NoPod || forward.fault.is_none() {
                     forward.fault = Some(fault.clone());
                 }
-                self.fail(fault);
+                // Why there is no way for one on demand may have been told just now.
+                let rests = forward.is_resting();
+                let last = self.log.entries.back().filter(|last| rests && last.at == self.now);
+                if !last.is_some_and(|last| matches!(&last.what, Happening::Failed(told) if **told == fault)) {
+                    self.fail(fault);
+                }
             }
             ForwardEvent::Closed => {
                 self.forwards.remove(&id);
@@ -258,20 +248,79 @@ impl Model {
         }
     }
 
+    /// It listens.
+    fn on_bound(&mut self, id: ForwardId, bound: Vec<SocketAddr>, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        let target = forward.spec.target.clone();
+        let others = bound.iter().any(|local| !local.ip().is_loopback());
+        forward.state = match (&forward.via, forward.waiting || forward.wants_pod) {
+            (Some(_), _) => ForwardState::Live,
+            (None, _) if forward.is_resting() => ForwardState::Resting,
+            (None, true) => ForwardState::Waiting,
+            (None, false) => ForwardState::Broken,
+        };
+        let port = bound.first().map_or(0, SocketAddr::port);
+        let asked = forward.spec.port;
+        let (any, local) = (forward.spec.any_port, bound.first().map(ToString::to_string).unwrap_or_default());
+        forward.bound = bound;
+        // A restart takes the same port again.
+        forward.spec.port = port;
+        if any && port != 0 {
+            let address = &forward.spec.address;
+            let of = self.targets.iter().find(|of| of.name == target);
+            let name = of.map_or_else(|| target.clone(), |of| port_name(of, address));
+            self.ports.insert(name.clone(), port);
+            out.push(Effect::Remember { target: name, port });
+        }
+        if asked != 0 && asked != port {
+            self.note(Grade::Warning, Happening::ForwardElsewhere, &target, &local);
+        } else {
+            self.note(Grade::Good, Happening::ForwardOpened, &target, &local);
+        }
+        if others {
+            self.note(Grade::Warning, Happening::OpenToOthers, target, local);
+        }
+    }
+
+    /// It cannot listen.
+    fn on_not_bound(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        let target = forward.spec.target.clone();
+        forward.state = ForwardState::Failed;
+        forward.fault = Some(fault.clone());
+        if let Remedy::OtherPort(port) = fault.remedy
+            && !forward.unasked
+        {
+            let spec = Box::new(forward.spec.clone());
+            let question = Question::OtherPort { spec, port, fault: Box::new(fault.clone()) };
+            self.ask(question);
+        }
+        self.audit("open-forward", &target, None, Some(fault.what), out);
+        self.fail(fault);
+    }
+
     /// Closes a forward.
     pub(super) fn stop_forward(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
         if let Some(forward) = self.forwards.remove(&id) {
             self.unarranged = true;
-            let spec = forward.spec;
+            let spec = forward.spec.clone();
             let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));
             self.audit("close-forward", &spec.target, place, None, out);
             out.push(Effect::CloseForward { id });
+            self.on_stopped(&forward, out);
             self.note(Grade::Info, Happening::ForwardClosed, spec.target, "");
         }
     }
 
     /// Asks a question in a dialog. What somebody is in the middle of comes first.
     pub(super) fn ask(&mut self, question: Question) {
+        if self.unattended {
+            return;
+        }
         let dialog = Dialog::Confirm { question, button: 0 };
         if self.dialogs.is_empty() { self.dialogs.push(dialog) } else { self.dialogs.insert(0, dialog) }
     }

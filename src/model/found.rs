@@ -6,6 +6,7 @@ use super::dialog::Dialog;
 use super::effect::Effect;
 use super::event::Epoch;
 use super::fault::Fault;
+use super::keep::KeepSettings;
 use super::offer::Offer;
 use super::service::{Group, Service, is_aside};
 use super::settings::PodSettings;
@@ -132,6 +133,7 @@ impl Found {
                 ttl: None,
                 tags: port.service.map(|service| service.name().to_owned()).into_iter().collect(),
                 pod: PodSettings::default(),
+                keep: KeepSettings::default(),
             },
             names,
             also: port.name.clone().map(Port::Name),

@@ -1,9 +1,10 @@
 //! Leaving: what is asked, and what is left behind.
 
 use super::Model;
+use super::demand::Upkeep;
 use super::dialog::Question;
 use super::effect::Effect;
-use super::forward::ForwardState;
+use super::forward::{Forward, ForwardState};
 use super::proxy::PodKey;
 use super::settings::OnQuit;
 
@@ -15,7 +16,9 @@ impl Model {
     }
 
     pub(super) fn ask_quit(&mut self, out: &mut Vec<Effect>) {
-        let forwards = self.forwards.values().filter(|forward| forward.state != ForwardState::Failed).count();
+        // One that rests carries nothing, and a connection is all it takes to have it back.
+        let loses = |forward: &&Forward| forward.state != ForwardState::Failed && !forward.is_resting();
+        let forwards = self.forwards.values().filter(loses).count();
         let (pods, unsaved) = (self.our_pods().len() + self.requests.len(), self.unsaved.len());
         let ask = forwards > 0 || unsaved > 0 || (pods > 0 && self.settings.on_quit == OnQuit::Ask);
         if ask {
@@ -33,8 +36,12 @@ impl Model {
     /// Ends the program; the pods of this run are deleted or left to their TTL.
     pub(super) fn leave(&mut self, delete_pods: bool, out: &mut Vec<Effect>) {
         self.ending_pods = delete_pods;
+        // From here on it is this that says which pods go.
+        self.upkeep = Upkeep::default();
         if delete_pods {
-            for (key, uid) in self.our_pods() {
+            // One that another instance goes through is left to it.
+            let ours: Vec<_> = self.our_pods().into_iter().filter(|(key, _)| !self.is_used_elsewhere(key)).collect();
+            for (key, uid) in ours {
                 if !self.kill(&key, out) && !self.pods.contains_key(&key) {
                     out.push(Effect::DeletePod { key, uid });
                 }

@@ -59,6 +59,20 @@ pub enum Happening {
     ForwardBack,
     /// A forward was closed.
     ForwardClosed,
+    /// A forward on demand was not used for so long that it rests now.
+    ForwardRests,
+    /// A forward is one on demand from now on. Detail: where it listens.
+    OnDemandNow,
+    /// A forward is no longer one on demand. Detail: where it listens.
+    AlwaysNow,
+    /// A forward listens where others than this machine reach it. Detail: where.
+    OpenToOthers,
+    /// A pod is to be replaced by another with a new TTL.
+    RenewalAsked,
+    /// A pod was replaced. Detail: the pod that takes over.
+    Renewed,
+    /// A pod cannot be renewed: it is not a ready one of our own with a saved target.
+    NotRenewable,
     /// A target was saved.
     TargetSaved,
     /// A target was renamed. Detail: the new name.
@@ -97,6 +111,12 @@ pub enum Happening {
     NotForwarded,
     /// A target is forwarded already. Detail: where.
     AlreadyForwarded,
+    /// Another instance forwards a target. Detail: where.
+    ForwardedElsewhere,
+    /// Another instance is asked to close a forward. Detail: its process.
+    StoppedElsewhere,
+    /// A forward is another instance's. Detail: its process.
+    OfAnother,
     /// There is no other pod to go through.
     NoOtherPod,
     /// A target is reached without a proxy pod. Detail: the workload.
@@ -120,7 +140,11 @@ impl Happening {
                 | Self::NothingMissing
                 | Self::NotForwarded
                 | Self::AlreadyForwarded
+                | Self::ForwardedElsewhere
+                | Self::StoppedElsewhere
+                | Self::OfAnother
                 | Self::NeedsNoPod
+                | Self::NotRenewable
                 | Self::NoOtherPod
         )
     }

@@ -12,6 +12,7 @@ pub mod backend;
 mod browse;
 pub mod browser;
 pub mod cluster;
+pub mod demand;
 pub mod dialog;
 pub mod effect;
 pub mod event;
@@ -23,6 +24,8 @@ mod form;
 pub mod forward;
 pub mod found;
 mod import;
+pub mod instance;
+pub mod keep;
 mod leave;
 mod leftovers;
 pub mod lesson;
@@ -36,6 +39,7 @@ pub mod plan;
 mod pods;
 pub mod proxy;
 pub mod renamed;
+pub mod renew;
 mod restart;
 pub mod service;
 pub mod settings;
@@ -45,6 +49,7 @@ pub mod traffic;
 pub mod ttl;
 mod update;
 pub mod welcome;
+pub mod wish;
 pub mod workload;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -52,11 +57,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use chrono::{DateTime, Utc};
 
 use cluster::Cluster;
+use demand::Upkeep;
 use dialog::Dialog;
 use effect::TargetEdit;
 use fault::Fault;
 use focus::Focus;
 use forward::{Forward, ForwardId};
+use instance::Other;
 use list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetColumn};
 use log::{Entry, Log};
 use proxy::{Phase, PodKey, PodRequest, ProxyPod, RequestId};
@@ -66,6 +73,7 @@ use welcome::Welcome;
 
 /// Everything the program knows. One loop owns it; the view reads it.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each says a thing of its own")]
 pub struct Model {
     /// The time, as of the last tick.
     pub now: DateTime<Utc>,
@@ -77,6 +85,8 @@ pub struct Model {
     pub welcome: Option<Welcome>,
     /// The lessons that were learned, by name; `None` until that was read.
     pub learned: Option<BTreeSet<String>>,
+    /// Whether nobody is at a screen: nothing is asked, and nothing is done but what is wished for.
+    pub unattended: bool,
     /// What the config says.
     pub settings: Settings,
     /// Where the config is.
@@ -113,10 +123,16 @@ pub struct Model {
     pub ending_pods: bool,
     /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
+    /// Pods that come and go without a person's asking for each.
+    pub upkeep: Upkeep,
     /// Pods that are being deleted on our order, with the phase they had.
     pub killing: BTreeMap<PodKey, Phase>,
     /// Forwards, in the order of opening.
     pub forwards: BTreeMap<ForwardId, Forward>,
+    /// Forwards of other instances, by the row that each has here.
+    pub others: BTreeMap<ForwardId, Other>,
+    /// Whether all instances that were there at the start have been heard.
+    pub others_known: bool,
     /// Ports that targets without one of their own had last.
     pub ports: BTreeMap<String, u16>,
     /// The clusters pane.
@@ -156,6 +172,7 @@ impl Model {
             practice: false,
             welcome: None,
             learned: None,
+            unattended: false,
             settings: Settings::default(),
             config_path: String::new(),
             config_fault: None,
@@ -174,8 +191,11 @@ impl Model {
             created: BTreeMap::new(),
             ending_pods: false,
             pods_until: BTreeMap::new(),
+            upkeep: Upkeep::default(),
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),
+            others: BTreeMap::new(),
+            others_known: false,
             ports: BTreeMap::new(),
             cluster_list: List::default(),
             target_list: List::default(),

@@ -6,7 +6,7 @@ use super::Model;
 use super::effect::Effect;
 use super::event::Epoch;
 use super::focus::Pane;
-use super::forward::{Forward, ForwardId, ForwardSpec, ForwardState, Via};
+use super::forward::{Demand, Forward, ForwardId, ForwardSpec, ForwardState, Via};
 use super::log::{Grade, Happening};
 use super::proxy::{Phase, PodKey, ProxyPod};
 use super::target::Target;
@@ -24,16 +24,41 @@ pub fn port_name(target: &Target, address: &Where) -> String {
     }
 }
 
+/// Where the forwards of a target listen.
+pub(super) fn bind_of(target: &Target) -> Vec<IpAddr> {
+    target.keep.local_address.map_or_else(|| LOOPBACK.to_vec(), |ip| vec![ip])
+}
+
+/// What a new forward begins with.
+enum Through {
+    /// A pod, where one is known.
+    Pod(Option<Via>),
+    /// Nothing until it is used.
+    Demand,
+}
+
+impl Through {
+    fn of(on_demand: bool) -> Self {
+        if on_demand { Self::Demand } else { Self::Pod(None) }
+    }
+}
+
 impl Model {
-    /// Opens a forward to each port of a target, through a pod of its own which is asked for where there is none.
+    /// Opens a forward to each port of a target, through a pod of its own which is asked for where there is none; on
+    /// demand where the config wants it so.
     pub(super) fn open_forward(&mut self, target: &Target, out: &mut Vec<Effect>) {
-        let all = target.address.singles();
-        for address in &all {
-            self.open_forward_to(target, address, all.len() > 1, out);
+        self.open_forward_as(target, self.keep(&target.name).on_demand, out);
+    }
+
+    /// The same, on demand or not.
+    pub(super) fn open_forward_as(&mut self, target: &Target, on_demand: bool, out: &mut Vec<Effect>) {
+        for address in &target.address.singles() {
+            self.open_forward_to(target, address, on_demand, out);
         }
     }
 
-    fn open_forward_to(&mut self, target: &Target, address: &Where, several: bool, out: &mut Vec<Effect>) {
+    fn open_forward_to(&mut self, target: &Target, address: &Where, on_demand: bool, out: &mut Vec<Effect>) {
+        let several = target.address.workload().is_some_and(|workload| !workload.more.is_empty());
         let same = |forward: &&Forward| !several || forward.spec.address == *address;
         let open = self.forwards_of(&target.name).filter(same).find(|forward| forward.state != ForwardState::Failed);
         if let Some(forward) = open {
@@ -49,7 +74,12 @@ impl Model {
             self.show_forward(id);
             return;
         }
-        if !self.need_for(target, out) {
+        if let Some((id, other)) = self.elsewhere(target, address) {
+            let (name, local) = (other.forward.name.clone(), other.forward.local.clone());
+            self.note(Grade::Info, Happening::ForwardedElsewhere, name, local);
+            return self.show_forward(id);
+        }
+        if !on_demand && !self.need_for(target, out) {
             return;
         }
         let failed: Vec<ForwardId> =
@@ -62,9 +92,11 @@ impl Model {
         // The local port that the target names is for the first of several.
         let any_port = target.local_port == 0 || name != target.name;
         let port = if any_port { remembered } else { target.local_port };
-        let id = self.listen(target, address, (port, any_port), None, out);
-        self.want_pod(id);
-        self.settle_forwards(&target.cluster, out);
+        let id = self.listen(target, address, (port, any_port), Through::of(on_demand), out);
+        if !on_demand {
+            self.want_pod(id);
+            self.settle_forwards(&target.cluster, out);
+        }
     }
 
     /// Opens one more forward to a target, through a given pod.
@@ -88,7 +120,7 @@ impl Model {
         let port = if taken { 0 } else { target.local_port };
         let via = self.pods.get(pod).filter(|pod| pod.phase == Phase::Ready).map(ProxyPod::via);
         let waits = via.is_none();
-        let id = self.listen(target, &target.address, (port, port == 0), via, out);
+        let id = self.listen(target, &target.address, (port, port == 0), Through::Pod(via), out);
         if waits {
             self.want_pod(id);
             self.settle_forwards(&target.cluster, out);
@@ -100,9 +132,13 @@ impl Model {
         target: &Target,
         address: &Where,
         (port, any_port): (u16, bool),
-        via: Option<Via>,
+        through: Through,
         out: &mut Vec<Effect>,
     ) -> ForwardId {
+        let (via, on_demand) = match through {
+            Through::Pod(via) => (via, false),
+            Through::Demand => (None, true),
+        };
         let spec = ForwardSpec {
             id: ForwardId(self.count()),
             epoch: Epoch(self.count()),
@@ -110,14 +146,16 @@ impl Model {
             place: self.place_of(target),
             address: address.clone(),
             tunnel: self.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
-            bind: LOOPBACK.to_vec(),
+            bind: bind_of(target),
             port,
             any_port,
+            on_demand,
         };
         let id = spec.id;
         let mut forward = Forward::opening(spec.clone(), self.now);
         let via = via.map(|via| forward.relayed(via));
         forward.via.clone_from(&via);
+        forward.demand = on_demand.then_some(Demand::FRESH);
         self.forwards.insert(id, forward);
         self.unarranged = true;
         let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));

@@ -53,6 +53,7 @@ impl Model {
                 }
                 self.forward_targets(out);
             }
+            Command::OnDemand => self.toggle_demand(out),
             Command::Edit => self.edit_target(false),
             Command::Duplicate => self.edit_target(true),
             Command::Rename => self.rename_target(),
@@ -80,6 +81,7 @@ impl Model {
                 }
                 self.pod_list.marks.clear();
             }
+            Command::Renew => self.renew_pods(&chosen, out),
             Command::Kill if !chosen.is_empty() => self.ask(Question::KillPods(chosen)),
             Command::KillNow => {
                 for key in chosen {
@@ -127,6 +129,12 @@ impl Model {
             Command::Stop => {
                 for id in chosen {
                     self.stop_forward(id, out);
+                    self.stop_elsewhere(id, out);
+                }
+            }
+            Command::NextPod | Command::Restart if chosen.iter().all(|id| self.others.contains_key(id)) => {
+                for id in chosen {
+                    self.tell_whose(id);
                 }
             }
             Command::NextPod => {
@@ -170,8 +178,11 @@ impl Model {
             }
             Pane::Clusters | Pane::Pods | Pane::Forwards => self.forward_list.chosen(),
         };
-        let locals: Vec<String> =
-            ids.iter().filter_map(|id| self.forwards.get(id)).map(super::forward::Forward::local).collect();
+        let local = |id: &ForwardId| {
+            let own = self.forwards.get(id).map(super::forward::Forward::local);
+            own.or_else(|| self.others.get(id).map(|other| other.forward.local.clone()))
+        };
+        let locals: Vec<String> = ids.iter().filter_map(local).collect();
         if locals.is_empty() {
             let targets = if self.focus.pane == Pane::Targets { self.target_list.chosen() } else { Vec::new() };
             if targets.is_empty() {

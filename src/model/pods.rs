@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
+
 use super::Model;
 use super::dialog::Dialog;
 use super::effect::Effect;
@@ -12,6 +14,8 @@ use super::proxy::{Phase, PodKey, ProxyPod, RequestId};
 
 /// Lines of a pod's log kept in its dialog.
 const LOG_LINES: usize = 5_000;
+/// How long a list of pods may be on its way.
+const LIST_TAKES: TimeDelta = TimeDelta::seconds(10);
 
 impl Model {
     pub(super) fn on_pod(&mut self, event: PodEvent, out: &mut Vec<Effect>) {
@@ -87,12 +91,21 @@ impl Model {
                 }
                 // The watch may have been faster, and knows more by then.
                 let watched = self.cluster(&pod.key.cluster).is_some_and(|at| at.link != super::cluster::Link::Idle);
+                let key = pod.key.clone();
                 if watched && !self.pods.contains_key(&pod.key) {
                     self.on_applied(*pod, out);
                 }
+                // Ready already, it was not known for ours.
+                if self.pods.get(&key).is_some_and(|pod| pod.on_demand && pod.phase == Phase::Ready) {
+                    self.serve(&key, out);
+                }
+                self.on_demanded(id, &key, out);
+                self.on_renewal(id, Ok(&key), out);
             }
             Err(fault) => {
                 self.audit("create-pod", &request.target, place, Some(fault.what), out);
+                self.upkeep.requests.remove(&id);
+                self.on_renewal(id, Err(&fault), out);
                 out.extend(self.give_up_waiting(&request, &fault));
                 self.refused.insert(request.target.clone(), fault.clone());
                 self.fail(fault);
@@ -114,6 +127,8 @@ impl Model {
             .values()
             .filter(|pod| pod.key.cluster == cluster && namespace.is_none_or(|name| pod.key.namespace == name))
             .filter(|pod| !listed.contains(&(&pod.key, pod.uid.as_str())))
+            // A list may be older than the answer to what was ordered after it.
+            .filter(|pod| !self.created.contains_key(&pod.key) || self.time_at(cluster) - pod.created > LIST_TAKES)
             .map(|pod| (pod.key.clone(), pod.uid.clone()))
             .collect();
         for (key, uid) in gone {
@@ -186,6 +201,7 @@ impl Model {
         };
         let ours = self.killing.contains_key(key);
         self.created.remove(key);
+        self.forget_pod(key);
         let told = pod.owner == self.me && !self.is_twin(&pod);
         if told && !ours && !pod.phase.is_over() && pod.phase != Phase::Terminating {
             self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);

@@ -54,6 +54,8 @@ pub struct ProxyPod {
     pub node: Option<String>,
     /// Its image.
     pub image: String,
+    /// Whether it was made on demand: whoever made it deletes it when they no longer use it.
+    pub on_demand: bool,
 }
 
 /// How far a proxy pod has come. The order is the order of life.
@@ -96,6 +98,8 @@ pub struct PodRequest {
     pub ttl: Ttl,
     /// How it is made, all levels merged.
     pub settings: PodSettings,
+    /// Whether it is made on demand, to be deleted when we no longer use it.
+    pub on_demand: bool,
 }
 
 /// Where the pods of one target are found.
@@ -172,10 +176,16 @@ pub enum Whose {
 }
 
 impl Model {
-    /// Asks for a proxy pod for a target; false where that cannot even be asked, which is then told.
-    pub(super) fn ask_pod(&mut self, target: &Target, ttl: Option<Ttl>, out: &mut Vec<Effect>) -> bool {
+    /// Asks for a proxy pod for a target; `None` where that cannot even be asked, which is then told.
+    pub(super) fn ask_pod(
+        &mut self,
+        target: &Target,
+        ttl: Option<Ttl>,
+        on_demand: bool,
+        out: &mut Vec<Effect>,
+    ) -> Option<RequestId> {
         if !self.need_for(target, out) {
-            return false;
+            return None;
         }
         let ttl = ttl.or(target.ttl).unwrap_or(self.settings.ttl);
         if ttl > self.settings.max_ttl {
@@ -183,7 +193,7 @@ impl Model {
             let fault = Fault::new(What::TtlTooLong, &target.name, ceiling);
             self.refused.insert(target.name.clone(), fault.clone());
             self.fail(fault);
-            return false;
+            return None;
         }
         let request = PodRequest {
             id: RequestId(self.count()),
@@ -193,13 +203,15 @@ impl Model {
             address: target.address.clone(),
             ttl,
             settings: self.settings.pod_for(&target.cluster, &target.pod),
+            on_demand,
         };
         let place = format!("{}/{}", request.cluster, request.namespace);
         self.note(Grade::Info, Happening::PodAsked, &target.name, place);
         self.refused.remove(&target.name);
-        self.requests.insert(request.id, request.clone());
+        let id = request.id;
+        self.requests.insert(id, request.clone());
         out.push(Effect::CreatePod(request));
-        true
+        Some(id)
     }
 
     /// The namespace a target's pods live in.
@@ -224,13 +236,19 @@ impl Model {
     /// The best ready pod of ours at a place: the one with the most time left.
     pub(super) fn ready_pod<'a>(&'a self, at: &'a PodPlace) -> Option<&'a ProxyPod> {
         let now = self.time_at(&at.cluster);
-        let ready = |pod: &&ProxyPod| pod.phase == Phase::Ready && !pod.is_over(now);
+        let ready = |pod: &&ProxyPod| pod.phase == Phase::Ready && !pod.is_over(now) && self.may_use(pod);
         self.pods_at(at).filter(ready).max_by_key(|pod| (pod.deadline(), pod.created))
     }
 
     /// Whether a pod of ours for a place is on its way.
     pub(super) fn pod_coming(&self, at: &PodPlace) -> bool {
-        self.pods_at(at).any(|pod| pod.phase.is_coming()) || self.requests.values().any(|asked| asked.place() == *at)
+        self.pods_at(at).any(|pod| pod.phase.is_coming() && self.may_use(pod))
+            || self.requests.values().any(|asked| asked.place() == *at)
+    }
+
+    /// Whether a pod is not one that another run made on demand, and will delete under us.
+    pub(super) fn may_use(&self, pod: &ProxyPod) -> bool {
+        !pod.on_demand || self.created.contains_key(&pod.key)
     }
 
     /// Our own pods at a place.
@@ -297,7 +315,7 @@ impl Model {
     }
 
     /// Finished and expired pods in one cluster that are not being deleted yet.
-    pub(super) fn over(&self, cluster: &str, whose: Whose) -> Vec<PodKey> {
+    pub fn over(&self, cluster: &str, whose: Whose) -> Vec<PodKey> {
         let now = self.time_at(cluster);
         self.pods
             .values()

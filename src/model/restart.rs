@@ -3,7 +3,8 @@
 use super::Model;
 use super::effect::Effect;
 use super::event::Epoch;
-use super::forward::{ForwardId, ForwardSpec, ForwardState};
+use super::forward::{Demand, ForwardId, ForwardSpec, ForwardState};
+use super::open::bind_of;
 use super::target::Target;
 use super::traffic::Traffic;
 use super::workload::Where;
@@ -19,6 +20,7 @@ impl Model {
         let Some(forward) = self.forwards.get_mut(&id) else {
             return;
         };
+        let before = forward.clone();
         if spec.place != forward.spec.place {
             forward.via = None;
         }
@@ -38,13 +40,22 @@ impl Model {
         let direct = forward.is_direct();
         forward.wants_pod = forward.via.is_none() && !direct;
         forward.waiting = direct;
+        if let Some(demand) = &mut forward.demand {
+            *demand = Demand::FRESH;
+            (forward.via, forward.relay) = (None, None);
+            forward.backends.clear();
+            (forward.wants_pod, forward.waiting) = (false, false);
+        }
+        let resting = forward.is_resting();
         let (spec, via) = (forward.spec.clone(), forward.via.clone());
         let cluster = spec.place.cluster.clone();
         self.unarranged = true;
         let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));
         self.audit("restart-forward", &spec.target, place, None, out);
         out.push(Effect::OpenForward { spec, via });
-        if self.need(&cluster, out) {
+        // What it carried is cut off.
+        self.on_stopped(&before, out);
+        if !resting && self.need(&cluster, out) {
             self.settle_forwards(&cluster, out);
         }
     }
@@ -61,6 +72,7 @@ impl Model {
         ForwardSpec {
             place: self.place_of(target),
             address: same.unwrap_or(&target.address).clone(),
+            bind: bind_of(target),
             tunnel: self.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
             ..spec.clone()
         }
@@ -68,6 +80,7 @@ impl Model {
 
     /// Opens the forwards anew whose targets were edited: what the screen says of a target is where its forward leads.
     pub(super) fn follow_targets(&mut self, before: &[Target], out: &mut Vec<Effect>) {
+        let mut turned: Vec<ForwardId> = Vec::new();
         let mut moved: Vec<(ForwardId, Option<u16>)> = Vec::new();
         for forward in self.forwards.values() {
             let is_its = |target: &&Target| target.name == forward.spec.target;
@@ -78,8 +91,18 @@ impl Model {
             let had_it = was.local_port == forward.spec.port || was.local_port == 0;
             let port = Some(now.local_port).filter(|port| *port != 0 && *port != was.local_port && had_it);
             let led = (&was.address, &was.cluster, &was.namespace);
-            if port.is_some() || led != (&now.address, &now.cluster, &now.namespace) {
+            let elsewhere = led != (&now.address, &now.cluster, &now.namespace);
+            if port.is_some() || elsewhere || was.keep.local_address != now.keep.local_address {
                 moved.push((forward.spec.id, port));
+            } else if was.keep.on_demand != now.keep.on_demand {
+                turned.push(forward.spec.id);
+            }
+        }
+        for id in turned {
+            if self.keep(&self.target_of(id)).on_demand {
+                self.serve_on_demand(id, out);
+            } else {
+                self.serve_always(id, out);
             }
         }
         for (id, port) in moved {

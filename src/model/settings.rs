@@ -9,6 +9,7 @@ use super::dialog::{Dialog, Question};
 use super::effect::{Effect, TargetEdit};
 use super::event::{Loaded, StoreEvent};
 use super::fault::Fault;
+use super::keep::KeepSettings;
 use super::log::{Entry, Grade, Happening};
 use super::plan::PortPlan;
 use super::ttl::Ttl;
@@ -154,6 +155,8 @@ pub struct ClusterSettings {
     pub connect: bool,
     /// How its pods are made.
     pub pod: PodSettings,
+    /// How its forwards are kept.
+    pub keep: KeepSettings,
     /// The tunnel protocol to use, instead of trying: `spdy`, `spdy-websocket` or `v4-websocket`.
     pub tunnel: Option<String>,
 }
@@ -196,6 +199,8 @@ pub struct Settings {
     pub ports: PortPlan,
     /// Connection strings that differ from those built in: by service, then by what they are called.
     pub strings: BTreeMap<String, BTreeMap<String, String>>,
+    /// How forwards are kept everywhere.
+    pub keep: KeepSettings,
     /// Per cluster, by context name.
     pub clusters: BTreeMap<String, ClusterSettings>,
     /// Changes to the key table.
@@ -216,6 +221,7 @@ impl Default for Settings {
             pod: PodSettings::default(),
             ports: PortPlan::default(),
             strings: BTreeMap::new(),
+            keep: KeepSettings::built_in(),
             clusters: BTreeMap::new(),
             keys: Vec::new(),
         }
@@ -305,6 +311,7 @@ impl Model {
             self.widen(&cluster, out);
         }
         self.follow_targets(&before, out);
+        self.autostart(out);
     }
 
     /// Says in full what is wrong with the config, unless a person is in the middle of something else.

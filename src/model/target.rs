@@ -4,6 +4,7 @@ use super::Model;
 use super::dialog::{Dialog, Field, Question, TargetForm};
 use super::effect::{Effect, TargetEdit};
 use super::forward::ForwardId;
+use super::keep::KeepSettings;
 use super::log::{Grade, Happening};
 use super::settings::PodSettings;
 use super::ttl::Ttl;
@@ -28,6 +29,8 @@ pub struct Target {
     pub tags: Vec<String>,
     /// How its proxy pods are made, where it differs.
     pub pod: PodSettings,
+    /// How its forwards are kept, where it differs.
+    pub keep: KeepSettings,
 }
 
 impl Target {
@@ -112,7 +115,7 @@ impl Model {
                 self.note(Grade::Info, Happening::NeedsNoPod, &target.name, target.address.to_string());
                 continue;
             }
-            self.ask_pod(target, ttl, out);
+            self.ask_pod(target, ttl, false, out);
         }
         self.target_list.marks.clear();
     }

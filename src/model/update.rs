@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Model;
 use super::effect::Effect;
 use super::event::{Event, Sample};
+use super::forward::Forward;
 
 /// How often finished pods are looked for without being asked.
 const CLEAN_EVERY: TimeDelta = TimeDelta::seconds(60);
@@ -20,11 +21,13 @@ impl Model {
                 // Keys may come faster than frames: what one filtered or sorted, the next acts on.
                 self.arrange();
             }
+            Event::Wish(wish) => self.on_wish(wish, &mut out),
             Event::Contexts(found) => self.on_contexts(found, &mut out),
             Event::Cluster { cluster, epoch, event } => self.on_cluster(&cluster, epoch, event, &mut out),
             Event::Found { cluster, epoch, event } => self.on_found(&cluster, epoch, event),
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
+            Event::Instance(event) => self.on_instance(event),
             Event::Store(event) => self.on_store(event, &mut out),
             Event::Terminate => self.leave_unasked(&mut out),
         }
@@ -41,15 +44,18 @@ impl Model {
         self.unarranged |= expired(self) != before;
         for Sample { id, counts, tunnel } in samples {
             if let Some(forward) = self.forwards.get_mut(&id) {
-                forward.traffic.sample(counts);
+                forward.sample(counts, now);
                 forward.tunnel = tunnel;
                 self.unarranged = true;
+                self.renew_use(id);
             }
         }
+        self.tend_demand(out);
+        self.tend_renewals(out);
         if self.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.notice = None;
         }
-        if now - self.cleaned >= CLEAN_EVERY {
+        if now - self.cleaned >= CLEAN_EVERY && !self.unattended {
             self.cleaned = now;
             self.clean(super::proxy::Whose::Mine, out);
             self.forget_left(out);
@@ -58,7 +64,8 @@ impl Model {
 
     /// Whether something on the screen changes with the clock alone: a countdown, an age, a rate, a notice.
     pub fn ticks(&self) -> bool {
-        !self.pods.is_empty() || !self.forwards.is_empty() || self.notice.is_some()
+        let moves = |forward: &Forward| !forward.is_resting() || forward.traffic.history.iter().any(|bytes| *bytes > 0);
+        !self.pods.is_empty() || self.forwards.values().any(moves) || self.notice.is_some()
     }
 
     /// The next number for an epoch, a request or a forward.

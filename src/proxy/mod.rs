@@ -23,6 +23,8 @@ const TARGET: &str = "brow/target";
 const CREATED_AT: &str = "brow/created-at";
 /// The annotation with the TTL as a person writes it.
 const TTL: &str = "brow/ttl";
+/// The annotation of a pod that goes with its last use, `true`.
+const ON_DEMAND: &str = "brow/on-demand";
 /// The annotation with the owner.
 const OWNER: &str = "brow/owner";
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{MANAGED_BY, OWNER, TARGET, relay};
+use super::{MANAGED_BY, ON_DEMAND, OWNER, TARGET, relay};
 use crate::model::fault::{Fault, What};
 use crate::model::proxy::{Phase, PodKey, ProxyPod};
 use crate::model::ttl::Ttl;
@@ -39,6 +39,7 @@ pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
         port: port.and_then(|port| u16::try_from(port).ok()).unwrap_or(relay::PORT),
         node: spec.and_then(|spec| spec.node_name.clone()),
         image: container.and_then(|container| container.image.clone()).unwrap_or_default(),
+        on_demand: note(ON_DEMAND) == Some("true"),
         key: PodKey { cluster: cluster.to_owned(), namespace: meta.namespace.clone().unwrap_or_default(), name },
     })
 }

@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rand::RngExt as _;
 
-use super::{CREATED_AT, MANAGED_BY, OWNER, TARGET, TTL, relay};
+use super::{CREATED_AT, MANAGED_BY, ON_DEMAND, OWNER, TARGET, TTL, relay};
 use crate::model::proxy::PodRequest;
 use crate::model::settings::{PodSettings, PullPolicy};
 
@@ -41,6 +41,7 @@ pub fn spec(request: &PodRequest, me: &str, now: DateTime<Utc>) -> Pod {
         (TTL.to_owned(), request.ttl.to_string()),
         (OWNER.to_owned(), me.to_owned()),
     ]);
+    annotations.extend(request.on_demand.then(|| (ON_DEMAND.to_owned(), "true".to_owned())));
     if !hidden {
         annotations.insert(TARGET.to_owned(), request.target.clone());
     }
@@ -149,6 +150,7 @@ mod tests {
             address: address.parse().unwrap(),
             ttl: Ttl::DEFAULT,
             settings: PodSettings::default(),
+            on_demand: false,
         }
     }
 

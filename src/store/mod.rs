@@ -5,6 +5,7 @@ mod audit;
 mod config;
 mod desk;
 mod disk;
+mod exchange;
 mod imports;
 mod legacy;
 mod paths;
@@ -14,6 +15,7 @@ mod tests;
 mod watch;
 mod writer;
 
+pub use exchange::{Offer, targets_as_json, targets_as_toml, targets_in};
 pub use paths::Paths;
 pub use writer::{Order, Store, start};
 

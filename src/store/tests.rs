@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::model::effect::{AuditEntry, TargetEdit};
 use crate::model::event::{Event, StoreEvent};
+use crate::model::keep::KeepSettings;
 use crate::model::settings::PodSettings;
 use crate::model::target::Target;
 
@@ -23,6 +24,7 @@ pub fn target(name: &str) -> Target {
         ttl: None,
         tags: Vec::new(),
         pod: PodSettings::default(),
+        keep: KeepSettings::default(),
     }
 }
 

@@ -1,8 +1,13 @@
 //! The states of clusters, pods and forwards: a symbol and a word each.
 
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+
 use super::Text;
 use crate::model::cluster::Link;
-use crate::model::forward::ForwardState;
+use crate::model::forward::{Forward, ForwardState};
+use crate::model::instance::Role;
 use crate::model::proxy::Phase;
 
 impl Text {
@@ -37,11 +42,34 @@ impl Text {
     pub fn forward_state(&self, state: ForwardState) -> &str {
         self.get(match state {
             ForwardState::Opening => "forward-state.opening",
+            ForwardState::Resting => "forward-state.resting",
             ForwardState::Waiting => "forward-state.waiting",
             ForwardState::Live => "forward-state.live",
             ForwardState::Reconnecting => "forward-state.reconnecting",
             ForwardState::Broken => "forward-state.broken",
             ForwardState::Failed => "forward-state.failed",
         })
+    }
+
+    /// What another instance is, with its process.
+    pub fn instance(&self, role: Role, pid: u32) -> String {
+        let key = match role {
+            Role::Dashboard => "instance.dashboard",
+            Role::Connect => "instance.connect",
+            Role::Background => "instance.background",
+            Role::Unknown => "instance.unknown",
+        };
+        self.fill(key, &[("pid", &pid.to_string())])
+    }
+
+    /// How a forward stands; one on demand with what is left until it rests.
+    pub fn forward(&self, forward: &Forward, now: DateTime<Utc>) -> Cow<'_, str> {
+        match (forward.state, forward.idle_left(now)) {
+            (ForwardState::Live, Some(left)) => {
+                self.fill("forward-state.idle", &[("left", self.age(left).as_str())]).into()
+            }
+            (ForwardState::Waiting, _) if forward.demand.is_some() => self.get("forward-state.starting").into(),
+            (state, _) => self.forward_state(state).into(),
+        }
     }
 }

@@ -180,6 +180,7 @@ fn symbols_tell_the_states_apart() {
         ];
         let states = [
             ForwardState::Opening,
+            ForwardState::Resting,
             ForwardState::Waiting,
             ForwardState::Live,
             ForwardState::Reconnecting,
@@ -189,7 +190,11 @@ fn symbols_tell_the_states_apart() {
         for shown in [
             links.map(|link| text.link(link)).to_vec(),
             phases.map(|phase| text.phase(phase)).to_vec(),
-            states.map(|state| text.forward_state(state)).to_vec(),
+            states
+                .map(|state| text.forward_state(state))
+                .into_iter()
+                .chain(["forward-state.starting", "forward-state.idle"].map(|key| text.get(key)))
+                .collect(),
         ] {
             let symbols: BTreeSet<&str> = shown.iter().map(|words| words.split_once(' ').unwrap().0).collect();
             assert_eq!(symbols.len(), shown.len(), "{shown:?}");

@@ -13,6 +13,7 @@ use crate::model::cluster::{Cluster, Scope};
 use crate::model::fault::Fault;
 use crate::model::focus::Pane;
 use crate::model::forward::Forward;
+use crate::model::instance::Other;
 use crate::model::proxy::ProxyPod;
 use crate::model::target::Target;
 
@@ -43,11 +44,10 @@ pub(super) fn lines(scene: Scene<'_>, room: u16, tall: u16) -> Vec<Line<'_>> {
             model.target_list.selected().and_then(|name| model.target(name)).map(|target| of_target(scene, target))
         }
         Pane::Pods => model.pod_list.selected().and_then(|key| model.pods.get(key)).map(|pod| of_pod(scene, pod)),
-        Pane::Forwards => model
-            .forward_list
-            .selected()
-            .and_then(|id| model.forwards.get(id))
-            .map(|forward| of_forward(scene, forward, room >= 100 || tall >= 5)),
+        Pane::Forwards => model.forward_list.selected().and_then(|id| {
+            let own = model.forwards.get(id).map(|forward| of_forward(scene, forward, room >= 100 || tall >= 5));
+            own.or_else(|| model.others.get(id).map(|other| of_other(scene, other)))
+        }),
     };
     facts.map_or_else(Vec::new, |facts| set(scene, facts, room, tall))
 }
@@ -138,7 +138,16 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     facts.extend(pod.map(|pod| fact("view.pod", pod.key.name.as_str().into())));
     facts.extend(forward.map(|forward| (scene.get("view.forward"), forwards::local(scene, forward))));
     let address = target.address.to_string();
+    let keep = scene.model.keep(&target.name);
+    if let Some(ip) = target.keep.local_address {
+        let style = if ip.is_loopback() { theme.text } else { theme.bad };
+        facts.push((scene.get("view.listens-on"), Span::styled(ip.to_string(), style)));
+    }
     let next = (forward.is_none() && pod.is_none()).then(|| {
+        if keep.on_demand {
+            let idle = scene.text().age(TimeDelta::from_std(keep.idle).unwrap_or_default());
+            return scene.text().fill("view.on-demand-does", &[("address", address.as_str()), ("idle", &idle)]);
+        }
         let port = scene.model.port_of(target);
         let key = match (target.address.is_direct(), port.is_some()) {
             (false, true) => "view.connect-does",
@@ -153,7 +162,7 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     let mut head = vec![bold(scene, &target.name), Span::styled("  → ", theme.dim), Span::styled(address, theme.text)];
     if let Some(forward) = forward {
         head.push(Span::raw("  "));
-        head.push(Span::styled(scene.text().forward_state(forward.state), forwards::style(scene, forward.state)));
+        head.push(Span::styled(scene.text().forward(forward, scene.model.now), forwards::style(scene, forward.state)));
     }
     let fault = scene.model.fault_of_target(target);
     // What went wrong has a remedy of its own.
@@ -222,6 +231,9 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
         facts.extend(tunnel.first_byte.map(|time| fact("view.first-byte", scene.text().rtt(time).into())));
     }
     facts.push(fact("view.open-for", scene.text().age(scene.model.now - forward.since).into()));
+    if let Some(left) = forward.idle_left(scene.model.now) {
+        facts.push(fact("view.rests-in", scene.text().left(left).into()));
+    }
     let others = forward.bound.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>();
     facts.extend((!others.is_empty()).then(|| fact("view.also-on", others.join(", ").into())));
     let head = vec![
@@ -230,8 +242,27 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
         forwards::local(scene, forward),
         Span::styled(format!(" → {}", forward.spec.address), theme.dim),
         Span::raw("  "),
-        Span::styled(scene.text().forward_state(forward.state), forwards::style(scene, forward.state)),
+        Span::styled(scene.text().forward(forward, scene.model.now), forwards::style(scene, forward.state)),
     ];
     let next = forwards::open_to_others(forward).then(|| scene.get("view.beyond-loopback").to_owned());
     Facts { head, pairs: facts, fault: forward.fault.as_ref(), next }
+}
+
+fn of_other<'a>(scene: Scene<'a>, other: &'a Other) -> Facts<'a> {
+    let theme = scene.theme();
+    let forward = &other.forward;
+    let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
+    let mut facts = vec![fact("view.cluster", format!("{}/{}", forward.cluster, forward.namespace).into())];
+    facts.extend(forward.pod.as_deref().map(|pod| fact("view.pod", pod.into())));
+    let state = Span::styled(scene.text().forward_state(forward.state.state()), theme.dim);
+    let head = vec![
+        bold(scene, &forward.name),
+        Span::raw("  "),
+        Span::styled(forward.local.as_str(), theme.text),
+        Span::raw("  "),
+        state,
+        Span::raw("  "),
+        Span::styled(forwards::whose(scene, other), theme.dim),
+    ];
+    Facts { head, pairs: facts, fault: None, next: Some(scene.get("view.of-another").to_owned()) }
 }

@@ -11,6 +11,7 @@ use brow_tui::model::event::{ClusterEvent, Epoch, Event, Sample};
 use brow_tui::model::focus::Pane;
 use brow_tui::model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState};
 use brow_tui::model::found::{Found, FoundEvent, FoundKey, FoundPort, Place};
+use brow_tui::model::keep::KeepSettings;
 use brow_tui::model::proxy::{Phase, PodKey, ProxyPod};
 use brow_tui::model::service::{Signs, recognise};
 use brow_tui::model::settings::{Colors, Language, PodSettings};
@@ -50,6 +51,7 @@ fn model(pods: usize) -> Model {
             ttl: None,
             tags: vec!["db".to_owned(), "team-a".to_owned()],
             pod: PodSettings::default(),
+            keep: KeepSettings::default(),
         })
         .collect();
     model.pods = (0..pods).map(|n| pod(&model.targets[n % 40], n, now)).map(|pod| (pod.key.clone(), pod)).collect();
@@ -78,6 +80,7 @@ fn pod(target: &Target, n: usize, now: DateTime<Utc>) -> ProxyPod {
         port: 40_000,
         node: Some("worker-1".to_owned()),
         image: "alpine/socat:latest".to_owned(),
+        on_demand: false,
     }
 }
 
@@ -93,6 +96,7 @@ fn forward(model: &Model, n: u16) -> Forward {
         bind: vec![loopback],
         port: 3_000 + n,
         any_port: false,
+        on_demand: false,
         tunnel: None,
     };
     let mut forward = Forward::opening(spec, model.now);

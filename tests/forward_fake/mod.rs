@@ -290,6 +290,7 @@ pub fn spec(port: u16) -> ForwardSpec {
         bind: BOTH.to_vec(),
         port,
         any_port: port == 0,
+        on_demand: false,
         tunnel: None,
     }
 }
@@ -302,10 +303,19 @@ pub fn via(name: &str) -> Via {
 impl Forward {
     /// Opens a forward and waits until it listens.
     pub async fn open(world: &Arc<World>, via: Option<Via>, relayed: bool) -> Self {
+        Self::open_as(world, spec(0), via, relayed).await
+    }
+
+    /// Opens one on demand.
+    pub async fn on_demand(world: &Arc<World>) -> Self {
+        Self::open_as(world, ForwardSpec { on_demand: true, ..spec(0) }, None, true).await
+    }
+
+    async fn open_as(world: &Arc<World>, spec: ForwardSpec, via: Option<Via>, relayed: bool) -> Self {
         let token = CancellationToken::new();
         let (sender, events) = mpsc::channel(64);
         let route = FakeRoute { world: Arc::clone(world), relayed };
-        let (handle, run) = forward::start(spec(0), via, route, sender, &token);
+        let (handle, run) = forward::start(spec, via, route, sender, &token);
         let task = tokio::spawn(run);
         let mut forward = Self { world: Arc::clone(world), handle, events, token, task, locals: Vec::new() };
         let ForwardEvent::Bound(locals) = forward.event().await else { panic!("not bound first") };
@@ -313,7 +323,17 @@ impl Forward {
         forward
     }
 
+    /// The next event, whatever pods were left in between.
     pub async fn event(&mut self) -> ForwardEvent {
+        loop {
+            let event = self.any_event().await;
+            if !matches!(event, ForwardEvent::Left(_)) {
+                return event;
+            }
+        }
+    }
+
+    pub async fn any_event(&mut self) -> ForwardEvent {
         let event = tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("no event").expect("ended");
         let Event::Forward { id: ForwardId(7), epoch: Epoch(3), event } = event else { panic!("{event:?}") };
         event

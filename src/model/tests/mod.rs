@@ -1,11 +1,13 @@
 //! `update` by table: events in, effects and state out.
 
 mod clusters;
+mod demand;
 mod dialogs;
 mod faults;
 mod files;
 mod forwards;
 mod found;
+mod instances;
 mod leaving;
 mod lessons;
 mod lists;
@@ -22,6 +24,7 @@ use super::effect::Effect;
 use super::event::{ClusterEvent, Event, Loaded, PodEvent, StoreEvent};
 use super::fault::{Fault, What};
 use super::focus::Pane;
+use super::keep::KeepSettings;
 use super::proxy::{Phase, PodKey, PodRequest, ProxyPod};
 use super::settings::PodSettings;
 use super::target::Target;
@@ -43,6 +46,7 @@ fn target(name: &str, cluster: &str) -> Target {
         ttl: None,
         tags: Vec::new(),
         pod: PodSettings::default(),
+        keep: KeepSettings::default(),
     }
 }
 
@@ -77,6 +81,7 @@ fn pod(request: &PodRequest, number: u32, phase: Phase) -> ProxyPod {
         port: 1080,
         node: None,
         image: "alpine/socat:latest".to_owned(),
+        on_demand: request.on_demand,
     }
 }
 

@@ -234,6 +234,7 @@ fn proxy_pods_are_none_of_its_business() {
         address: "service/web:http".parse().unwrap(),
         ttl: Ttl::DEFAULT,
         settings: PodSettings::default(),
+        on_demand: false,
     };
     let effects = applied(&mut model, pod(&request, 1, Phase::Ready));
     assert_eq!((pointed(&effects), &only(&model).via), (None, &None));

@@ -14,6 +14,7 @@ use toml_edit::{Document, Item};
 
 use crate::model::action::Command;
 use crate::model::fault::Fault;
+use crate::model::keep::KeepSettings;
 use crate::model::plan::{PortPlan, PortRange};
 use crate::model::service::Service;
 use crate::model::settings::{
@@ -26,6 +27,7 @@ use crate::model::workload::{Kind, Where, Workload};
 
 use problem::Problem;
 use section::{Found, Reader, Section, kind, nearest};
+pub use values::fields;
 
 /// A config that makes sense.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -117,6 +119,7 @@ fn defaults(mut section: Section<'_, '_>, settings: &mut Settings) {
     // Who sets a ceiling below the built-in default means pods without a TTL too.
     settings.ttl = ttl.map_or(settings.ttl.min(settings.max_ttl), |found| found.value);
     settings.pod = pod(&mut section);
+    settings.keep = keep(&mut section).over(&settings.keep);
     section.finish();
 }
 
@@ -185,6 +188,7 @@ fn cluster(mut section: Section<'_, '_>) -> ClusterSettings {
         connect: section.boolean("connect").unwrap_or_default(),
         tunnel: section.one_of("tunnel", &protocols).map(str::to_owned),
         pod: pod(&mut section),
+        keep: keep(&mut section),
     };
     section.finish();
     settings
@@ -202,6 +206,21 @@ fn pod(section: &mut Section<'_, '_>) -> PodSettings {
         resources: section.section("resources").map(resources).unwrap_or_default(),
         labels: section.map("labels"),
         annotations: section.map("annotations"),
+    }
+}
+
+/// How forwards are kept, as far as any level may say it.
+fn keep(section: &mut Section<'_, '_>) -> KeepSettings {
+    let mut time = |key| section.parsed::<Ttl>(key).map(|found| found.value);
+    let (idle_timeout, create_timeout) = (time("idle_timeout"), time("create_timeout"));
+    let max_lifetime = time("max_lifetime");
+    KeepSettings {
+        on_demand: section.boolean("on_demand"),
+        idle_timeout,
+        create_timeout,
+        auto_renew: section.boolean("auto_renew"),
+        max_lifetime,
+        ..KeepSettings::default()
     }
 }
 
@@ -263,6 +282,11 @@ fn target(mut section: Section<'_, '_>, names: &mut BTreeSet<String>, max_ttl: T
     }
     let tags = section.texts("tags").unwrap_or_default();
     let pod = pod(&mut section);
+    let keep = KeepSettings {
+        autostart: section.boolean("autostart").unwrap_or_default(),
+        local_address: section.parsed("local_address").map(|found| found.value),
+        ..keep(&mut section)
+    };
     let address = place(&mut section);
     section.require(&["name", "cluster"]);
     section.finish();
@@ -275,6 +299,7 @@ fn target(mut section: Section<'_, '_>, names: &mut BTreeSet<String>, max_ttl: T
         ttl: ttl.map(|found| found.value),
         tags,
         pod,
+        keep,
     })
 }
 

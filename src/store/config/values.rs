@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use toml_edit::{Array, InlineTable, Value};
 
+use crate::model::keep::KeepSettings;
 use crate::model::settings::{PodSettings, PullPolicy, Resources, Toleration};
 use crate::model::target::Target;
+use crate::model::ttl::Ttl;
 use crate::model::workload::Where;
 
 /// A target's keys in the order in which they are written, each with its value; `None`: not written.
@@ -28,8 +30,22 @@ pub fn fields(target: &Target) -> Vec<(&'static str, Option<Value>)> {
         ("ttl", target.ttl.map(|ttl| ttl.to_string().into())),
         ("tags", Some(&target.tags).filter(|tags| !tags.is_empty()).map(|tags| list(tags))),
     ];
+    fields.extend(keep(&target.keep));
     fields.extend(pod(&target.pod));
     fields
+}
+
+fn keep(keep: &KeepSettings) -> [(&'static str, Option<Value>); 7] {
+    let time = |ttl: Option<Ttl>| ttl.map(|ttl| ttl.to_string().into());
+    [
+        ("on_demand", keep.on_demand.map(Value::from)),
+        ("idle_timeout", time(keep.idle_timeout)),
+        ("create_timeout", time(keep.create_timeout)),
+        ("autostart", keep.autostart.then(|| true.into())),
+        ("auto_renew", keep.auto_renew.map(Value::from)),
+        ("max_lifetime", time(keep.max_lifetime)),
+        ("local_address", keep.local_address.map(|ip| ip.to_string().into())),
+    ]
 }
 
 fn pod(pod: &PodSettings) -> [(&'static str, Option<Value>); 8] {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Holds;
 use crate::model::address::{Address, Host};
+use crate::model::keep::KeepSettings;
 use crate::model::offer::{Offer, Why, check};
 use crate::model::settings::PodSettings;
 use crate::model::target::Target;
@@ -106,6 +107,7 @@ impl Entry {
             ttl: None,
             tags: Vec::new(),
             pod: PodSettings::default(),
+            keep: KeepSettings::default(),
         })
     }
 }

@@ -3,6 +3,7 @@
 //! they stand in a shell's history. `kubectl port-forward --help` tells the flags and the forms of a port.
 
 use super::Holds;
+use crate::model::keep::KeepSettings;
 use crate::model::offer::{Offer, Why, check};
 use crate::model::settings::PodSettings;
 use crate::model::target::Target;
@@ -185,6 +186,7 @@ impl Named<'_> {
             ttl: None,
             tags: Vec::new(),
             pod: PodSettings::default(),
+            keep: KeepSettings::default(),
         };
         check(&target)?;
         let with_port = match self.namespace {

@@ -45,6 +45,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     for (at, row) in rows.iter().enumerate() {
         parts.push(Part::Field(at));
         parts.extend(row.below(scene, wide).into_iter().map(Part::Message));
+        parts.extend(open_to_others(scene, form, at).map(Part::Message));
     }
     let title = match &form.editing {
         Some(name) => scene.text().fill("dialog.edit-target", &[("name", name)]),
@@ -70,6 +71,15 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
             }
         }
     }
+}
+
+/// The warning below the local port of a target whose forwards others can reach.
+fn open_to_others<'a>(scene: Scene<'_>, form: &TargetForm, at: usize) -> Option<Span<'a>> {
+    let keep = form.base.as_ref().map(|base| &base.keep).filter(|keep| keep.is_open_to_others())?;
+    let address = keep.local_address?.to_string();
+    let says = scene.text().fill("form-hint.open-to-others", &[("address", address.as_str())]);
+    (FormField::ALL.get(at) == Some(&FormField::LocalPort))
+        .then(|| Span::styled(format!("! {says}"), scene.theme().bad))
 }
 
 /// The first line to draw so that the active field and what is said of it are visible.

@@ -34,6 +34,11 @@ fn form(editing: Option<&str>, active: usize, errors: &[(usize, &'static str)]) 
 fn forms() {
     shots("form-new", &with(Dialog::TargetForm(Box::new(form(None, 4, &[])))));
     let wrong = form(Some("mysql-dev"), 3, &[(0, "name-taken"), (3, "address-port")]);
+    let mut open = form(Some("mysql-dev"), 4, &[]);
+    let mut base = target("mysql-dev", "dev", "10.0.0.1:3306", 3306, &[]);
+    base.keep.local_address = "0.0.0.0".parse().ok();
+    open.base = Some(base);
+    shots("form-open-to-others", &with(Dialog::TargetForm(Box::new(open))));
     shots("form-wrong", &with(Dialog::TargetForm(Box::new(wrong))));
 }
 

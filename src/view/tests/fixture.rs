@@ -16,6 +16,7 @@ use crate::model::event::Epoch;
 use crate::model::fault::{Fault, Grant, Remedy, What};
 use crate::model::focus::Pane;
 use crate::model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState, TunnelInfo, Via};
+use crate::model::keep::KeepSettings;
 use crate::model::log::{Entry, Grade, Happening};
 use crate::model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
 use crate::model::settings::{Language, PodSettings};
@@ -61,6 +62,7 @@ pub fn target(name: &str, cluster: &str, address: &str, local_port: u16, tags: &
         ttl: None,
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
         pod: PodSettings::default(),
+        keep: KeepSettings::default(),
     }
 }
 
@@ -84,6 +86,7 @@ pub fn pod(cluster: &str, target: &Target, suffix: &str, phase: Phase) -> ProxyP
         port: 40_000,
         node: (phase > Phase::Pending).then(|| "worker-2".to_owned()),
         image: "alpine/socat:latest".to_owned(),
+        on_demand: false,
     }
 }
 
@@ -98,6 +101,7 @@ pub fn forward(id: u64, target: &Target, port: u16, state: ForwardState) -> Forw
         bind: vec![loopback],
         port,
         any_port: false,
+        on_demand: false,
         tunnel: None,
     };
     let mut forward = Forward::opening(spec, ago(480));

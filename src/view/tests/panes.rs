@@ -4,9 +4,13 @@ use super::fixture::{self, ago, busy, english, focused, forbidden, now, themed};
 use super::{shots, shots_with};
 use crate::model::Model;
 use crate::model::cluster::{Cluster, Link, Rights};
+use crate::model::demand::Stage;
 use crate::model::effect::TargetEdit;
 use crate::model::fault::{Fault, What};
 use crate::model::focus::{Pane, Strip};
+use crate::model::forward::ForwardId;
+use crate::model::forward::{Demand, Forward, ForwardState};
+use crate::model::instance::{Other, Role, Shared, Standing};
 use crate::model::log::{Entry, Grade, Happening};
 use crate::model::proxy::Phase;
 use crate::model::settings::{Colors, Language};
@@ -41,6 +45,28 @@ fn first_start() {
     model.cluster_list.order = vec!["dev".to_owned()];
     model.cluster_list.of = 1;
     shots("connecting", &focused(model, Pane::Pods));
+}
+
+#[test]
+fn forwards_on_demand() {
+    let mut model = focused(busy(), Pane::Forwards);
+    let on_demand = |forward: &mut Forward, state, stage| {
+        forward.state = state;
+        forward.demand = Some(Demand { stage, ..Demand::FRESH });
+        forward.traffic.counts.open = 0;
+    };
+    let soon = now() + chrono::TimeDelta::seconds(598);
+    let mut all = model.forwards.values_mut();
+    on_demand(all.next().unwrap(), ForwardState::Live, Stage::Used(soon));
+    on_demand(all.next().unwrap(), ForwardState::Waiting, Stage::Asked(soon));
+    on_demand(all.next().unwrap(), ForwardState::Resting, Stage::Resting);
+    shots("on-demand", &model);
+    model.forwards.clear();
+    model.targets[0].keep.on_demand = Some(true);
+    model.targets[0].keep.local_address = "0.0.0.0".parse().ok();
+    model.pods.clear();
+    model.arrange();
+    shots("on-demand-target", &focused(model, Pane::Targets));
 }
 
 #[test]
@@ -222,4 +248,30 @@ fn the_next_key_is_taught_on_a_frame() {
     model.dialogs.push(crate::model::dialog::Dialog::Fault(forbidden()));
     let (mut terminal, _) = fixture::drawn(&model, 80, 24, &Theme::plain());
     assert!(!super::lines(&mut terminal).contains("connects the chosen"), "not beside a question");
+}
+
+#[test]
+fn forwards_of_other_instances_are_dimmed_and_say_whose_they_are() {
+    let mut model = busy();
+    let shared = |id, name: &str, state| Shared {
+        id,
+        name: name.to_owned(),
+        cluster: "dev".to_owned(),
+        namespace: "default".to_owned(),
+        local: format!("127.0.0.1:{}", 5000 + id),
+        state,
+        pod: Some("brow-grafana-ab12cd".to_owned()),
+    };
+    for (id, role, forward) in [
+        (90, Role::Background, shared(1, "grafana", Standing::Live)),
+        (91, Role::Dashboard, shared(2, "redis", Standing::Waiting)),
+    ] {
+        let other = Other { instance: format!("{id}-0"), pid: 4242, role, forward };
+        model.others.insert(ForwardId(id), other);
+        model.forward_list.order.push(ForwardId(id));
+    }
+    model.forward_list.of = 5;
+    model.forward_list.cursor = 3;
+    model.focus.pane = Pane::Forwards;
+    shots("forwards-of-others", &model);
 }

@@ -1,0 +1,108 @@
+//! How the forwards of a target are kept, as the config says it: on demand, for how long, renewed or not.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::Model;
+use super::ttl::Ttl;
+
+/// What the config says of forwards; what is absent comes from the wider level (target over cluster over defaults over
+/// built in).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeepSettings {
+    /// Whether there is a pod and a tunnel only while it is used.
+    pub on_demand: Option<bool>,
+    /// For how long one on demand stays unused before its pod and tunnel go.
+    pub idle_timeout: Option<Ttl>,
+    /// How long the pod of one on demand may take until it is ready.
+    pub create_timeout: Option<Ttl>,
+    /// Whether a pod whose time is nearly up is replaced while it is used.
+    pub auto_renew: Option<bool>,
+    /// For how long pods are replaced by themselves, from the first one on.
+    pub max_lifetime: Option<Ttl>,
+    /// Whether it is opened with the dashboard. Of a target only.
+    pub autostart: bool,
+    /// Where it listens instead of on loopback. Of a target only.
+    pub local_address: Option<IpAddr>,
+}
+
+/// The same with every level merged and nothing absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Whether there is a pod and a tunnel only while it is used.
+    pub on_demand: bool,
+    /// For how long one on demand stays unused before its pod and tunnel go.
+    pub idle: Duration,
+    /// How long the pod of one on demand may take until it is ready.
+    pub create: Duration,
+    /// Whether a pod whose time is nearly up is replaced while it is used.
+    pub auto_renew: bool,
+    /// For how long pods are replaced by themselves, from the first one on.
+    pub max_lifetime: Duration,
+}
+
+impl Keep {
+    /// What holds where the config says nothing.
+    pub const BUILT_IN: Self = Self {
+        on_demand: false,
+        idle: Duration::from_mins(10),
+        create: Duration::from_secs(30),
+        auto_renew: false,
+        max_lifetime: Duration::from_hours(8),
+    };
+}
+
+impl KeepSettings {
+    /// What holds where the config says nothing.
+    pub fn built_in() -> Self {
+        let time = |time: Duration| Ttl::from_secs(time.as_secs());
+        let Keep { on_demand, idle, create, auto_renew, max_lifetime } = Keep::BUILT_IN;
+        Self {
+            on_demand: Some(on_demand),
+            idle_timeout: time(idle),
+            create_timeout: time(create),
+            auto_renew: Some(auto_renew),
+            max_lifetime: time(max_lifetime),
+            autostart: false,
+            local_address: None,
+        }
+    }
+
+    /// These settings where they say something, `base` where they don't; what is of a target only stays.
+    #[must_use]
+    pub fn over(&self, base: &Self) -> Self {
+        Self {
+            on_demand: self.on_demand.or(base.on_demand),
+            idle_timeout: self.idle_timeout.or(base.idle_timeout),
+            create_timeout: self.create_timeout.or(base.create_timeout),
+            auto_renew: self.auto_renew.or(base.auto_renew),
+            max_lifetime: self.max_lifetime.or(base.max_lifetime),
+            autostart: self.autostart,
+            local_address: self.local_address,
+        }
+    }
+
+    /// Whether it listens where others than this machine can reach it.
+    pub fn is_open_to_others(&self) -> bool {
+        self.local_address.is_some_and(|ip| !ip.is_loopback())
+    }
+}
+
+impl Model {
+    /// How the forwards of a target are kept; for a target that is gone, as the defaults say.
+    pub fn keep(&self, target: &str) -> Keep {
+        let target = self.target(target);
+        let cluster = target.and_then(|target| self.settings.clusters.get(&target.cluster));
+        let wide = cluster.map_or_else(|| self.settings.keep.clone(), |at| at.keep.over(&self.settings.keep));
+        let keep = target.map_or_else(|| wide.clone(), |target| target.keep.over(&wide));
+        let time = |time: Option<Ttl>, base| time.map_or(base, Ttl::duration);
+        let base = Keep::BUILT_IN;
+        Keep {
+            on_demand: keep.on_demand.unwrap_or(base.on_demand),
+            idle: time(keep.idle_timeout, base.idle),
+            create: time(keep.create_timeout, base.create),
+            auto_renew: keep.auto_renew.unwrap_or(base.auto_renew),
+            max_lifetime: time(keep.max_lifetime, base.max_lifetime),
+        }
+    }
+}
