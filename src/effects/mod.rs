@@ -158,7 +158,7 @@ impl Effects {
             Effect::Learned(lesson) => self.store.send(Order::Learned(lesson.name())),
             Effect::LegacyOffered => self.store.send(Order::LegacyOffered),
             Effect::Audit(entry) => self.store.send(Order::Audit(entry)),
-            Effect::Copy(_) | Effect::CopyFault(_) | Effect::CopyEntries(_) | Effect::Quit => {}
+            Effect::Notify(_) | Effect::Copy(_) | Effect::CopyFault(_) | Effect::CopyEntries(_) | Effect::Quit => {}
         }
     }
 

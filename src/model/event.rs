@@ -12,6 +12,7 @@ use super::backend::Backend;
 use super::cluster::{Context, Link, Scope};
 use super::fault::Fault;
 use super::forward::{Counts, ForwardId, TunnelInfo, Via};
+use super::health::Health;
 use super::proxy::{PodKey, ProxyPod, RequestId};
 use super::settings::Settings;
 use super::target::Target;
@@ -189,6 +190,8 @@ pub enum ForwardEvent {
     Wanted(u64),
     /// The last connection through a pod that new ones no longer take has ended.
     Left(Via),
+    /// Its target was probed.
+    Probed(Health),
     /// One connection failed; the forward goes on.
     ConnectionFailed(Fault),
     /// The listener is closed and everything of it is gone.

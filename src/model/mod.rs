@@ -20,6 +20,7 @@ mod filter;
 pub mod focus;
 mod form;
 pub mod forward;
+pub mod health;
 pub mod keep;
 mod leave;
 mod leftovers;

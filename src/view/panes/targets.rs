@@ -71,10 +71,7 @@ fn port<'a>(scene: Scene<'a>, target: &Target) -> Span<'a> {
 fn live<'a>(scene: Scene<'a>, target: &'a Target) -> Span<'a> {
     let theme = scene.theme();
     if let Some(forward) = forward_of(scene, &target.name) {
-        return Span::styled(
-            scene.text().forward(forward, scene.model.now),
-            super::forwards::style(scene, forward.state),
-        );
+        return Span::styled(scene.text().forward(forward, scene.model.now), super::forwards::style_of(scene, forward));
     }
     if let Some(pod) = pod_of(scene, target) {
         return Span::styled(scene.text().phase(pod.phase), super::pods::phase_style(scene, pod.phase));
