@@ -191,7 +191,7 @@ impl Model {
     /// What is wrong with a target now: its forward's fault, its pod's, or why there is no pod.
     pub fn fault_of_target(&self, target: &Target) -> Option<&Fault> {
         let of_target = |forward: &&Forward| forward.spec.target == target.name;
-        let forwards = self.forwards.values().filter(of_target).find_map(|forward| forward.fault.as_ref());
+        let forwards = self.forwards.values().filter(of_target).find_map(Forward::trouble);
         let place = self.place_of(target);
         if forwards.is_some() || self.ready_pod(&place).is_some() {
             return forwards;

@@ -97,6 +97,11 @@ impl Forward {
     pub fn is_down(&self) -> bool {
         self.health().is_some_and(|health| health.down.is_some())
     }
+
+    /// What is wrong with it: what a connection or the forward itself met, else what the last probe did.
+    pub fn trouble(&self) -> Option<&Fault> {
+        self.fault.as_ref().or_else(|| self.health()?.down.as_ref())
+    }
 }
 
 impl Model {

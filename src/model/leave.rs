@@ -37,7 +37,7 @@ impl Model {
     pub(super) fn leave(&mut self, delete_pods: bool, out: &mut Vec<Effect>) {
         self.ending_pods = delete_pods;
         // From here on it is this that says which pods go.
-        self.upkeep = Upkeep::default();
+        *self.upkeep = Upkeep::default();
         if delete_pods {
             for (key, uid) in self.our_pods() {
                 if !self.kill(&key, out) && !self.pods.contains_key(&key) {

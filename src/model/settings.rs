@@ -125,7 +125,7 @@ pub enum Notify {
     Off,
     /// By the terminal's bell.
     Bell,
-    /// By a notification: the sequence of iTerm2, WezTerm, Windows Terminal.
+    /// By a notification: the sequence of `iTerm2`, `WezTerm`, Windows Terminal.
     Osc9,
     /// By a notification: the sequence of urxvt, foot, Ghostty.
     Osc777,
