@@ -140,6 +140,7 @@ impl App {
                 () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => stale |= self.tick(),
             }
             self.follow_foreground(term)?;
+            self.effects.publish(&self.model);
         }
         Ok(())
     }
@@ -147,42 +148,8 @@ impl App {
     /// Lets go of everything: forwards are closed, orders under way are finished, files are written.
     ///
     /// Somebody who asks a second time is not kept waiting for what does not end.
-    pub async fn finish(mut self) {
-        let again = async {
-            match signals() {
-                Ok(mut signals) => any(&mut signals).await,
-                Err(_) => std::future::pending().await,
-            }
-        };
-        tokio::pin!(again);
-        let given_up = sleep(ANSWERS);
-        tokio::pin!(given_up);
-        // What was ordered is still answered: answers are audited, and a pod that comes into being now may have to go.
-        loop {
-            let news = tokio::select! {
-                biased;
-                () = &mut again => return,
-                () = &mut given_up => break,
-                news = self.events.recv() => news,
-                () = self.effects.settle() => match self.events.try_recv() {
-                    Ok(news) => Some(news),
-                    Err(_) => break,
-                },
-            };
-            for effect in news.map(|news| self.model.update(news)).into_iter().flatten() {
-                if matches!(effect, Effect::Audit(_) | Effect::DeletePod { .. } | Effect::PodsUntil { .. }) {
-                    self.effects.run(effect);
-                }
-            }
-        }
-        // Nobody listens any more, but tasks still report: their events must not block them.
-        let mut events = self.events;
-        let drain = async move { while events.recv().await.is_some() {} };
-        tokio::select! {
-            () = self.effects.finish() => {}
-            () = drain => {}
-            () = &mut again => {}
-        }
+    pub async fn finish(self) {
+        wind_up(self.model, self.effects, self.events).await;
     }
 
     fn draw(&mut self, term: &mut Term) -> std::io::Result<()> {
@@ -370,6 +337,46 @@ fn notification(how: Notify, words: &str) -> Option<String> {
         Notify::Bell => Some("\x07".to_owned()),
         Notify::Osc9 => Some(format!("\x1b]9;{words}\x1b\\")),
         Notify::Osc777 => Some(format!("\x1b]777;notify;brow-tui;{words}\x1b\\")),
+    }
+}
+
+/// Lets go of everything: forwards are closed, orders under way are finished, files are written.
+///
+/// Somebody who asks a second time is not kept waiting for what does not end.
+pub async fn wind_up(mut model: Model, mut effects: Effects, mut events: mpsc::Receiver<Event>) {
+    let again = async {
+        match signals() {
+            Ok(mut signals) => any(&mut signals).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::pin!(again);
+    let given_up = sleep(ANSWERS);
+    tokio::pin!(given_up);
+    // What was ordered is still answered: answers are audited, and a pod that comes into being now may have to go.
+    loop {
+        let news = tokio::select! {
+            biased;
+            () = &mut again => return,
+            () = &mut given_up => break,
+            news = events.recv() => news,
+            () = effects.settle() => match events.try_recv() {
+                Ok(news) => Some(news),
+                Err(_) => break,
+            },
+        };
+        for effect in news.map(|news| model.update(news)).into_iter().flatten() {
+            if matches!(effect, Effect::Audit(_) | Effect::DeletePod { .. } | Effect::PodsUntil { .. }) {
+                effects.run(effect);
+            }
+        }
+    }
+    // Nobody listens any more, but tasks still report: their events must not block them.
+    let drain = async move { while events.recv().await.is_some() {} };
+    tokio::select! {
+        () = effects.finish() => {}
+        () = drain => {}
+        () = &mut again => {}
     }
 }
 

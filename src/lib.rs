@@ -13,12 +13,13 @@
 //! | [`tunnel`] | upgraded connections to the API server that carry streams to a pod | nothing of ours |
 //! | [`forward`] | listeners on this machine and what keeps them going | `model`, `tunnel` |
 //! | [`store`] | config, state, audit log, imports; one writer | `model` |
+//! | [`instance`] | the sockets by which running instances know each other | `model` |
 //! | [`term`] | the terminal, taken and given back | nothing of ours |
 //! | [`practice`] | a Kubernetes API of our own on loopback, to practise on | `tunnel` (its frames) |
-//! | [`effects`] | effects become tasks | `model`, `cluster`, `proxy`, `tunnel`, `forward`, `store` |
+//! | [`effects`] | effects become tasks | `model`, `cluster`, `proxy`, `tunnel`, `forward`, `store`, `instance` |
 //! | [`check`] | the doctor: whether what the work needs is there | `model`, `cluster`, `proxy`, `tunnel`, `store`, `keymap`, `view` |
 //! | [`app`] | the loop | `model`, `text`, `view`, `keymap`, `term`, `effects` |
-//! | [`cli`] | the command line | `app`, `model`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `practice`, `check` |
+//! | [`cli`] | the command line | `app`, `model`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `instance`, `practice`, `check` |
 
 pub mod app;
 pub mod check;
@@ -26,6 +27,7 @@ pub mod cli;
 pub mod cluster;
 pub mod effects;
 pub mod forward;
+pub mod instance;
 pub mod keymap;
 pub mod model;
 pub mod practice;

@@ -15,15 +15,22 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tunnel", &[]),
     ("forward", &["model", "tunnel"]),
     ("store", &["model"]),
+    ("instance", &["model"]),
     ("term", &[]),
     // The frames of the tunnel, from their other end.
     ("practice", &["tunnel"]),
-    ("effects", &["model", "cluster", "proxy", "tunnel", "forward", "store"]),
+    ("effects", &["model", "cluster", "proxy", "tunnel", "forward", "store", "instance"]),
     // What a config makes of keys and themes is known only by making them.
     ("check", &["model", "cluster", "proxy", "tunnel", "store", "keymap", "view"]),
     ("app", &["model", "text", "view", "keymap", "term", "effects"]),
     // Starting the loop means reading what it starts from.
-    ("cli", &["app", "model", "text", "view", "term", "effects", "store", "cluster", "proxy", "practice", "check"]),
+    (
+        "cli",
+        &[
+            "app", "model", "text", "view", "term", "effects", "store", "cluster", "proxy", "instance", "practice",
+            "check",
+        ],
+    ),
     ("lib", &[]),
     ("main", &["cli"]),
 ];

@@ -1,12 +1,21 @@
-//! The command line: what it takes, and the dashboard as its main job.
+//! The command line: what it takes, the dashboard as its main job, and the same things without a screen.
 
 mod check;
+mod choose;
+mod config;
+mod connect;
+mod detach;
+mod exec;
+mod forward;
+mod headless;
+mod pod;
+mod print;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chrono::Utc;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use color_eyre::eyre::{self, WrapErr};
 use tokio::sync::mpsc;
 
@@ -15,7 +24,7 @@ use crate::cluster::Clusters;
 use crate::effects::Effects;
 use crate::model::Model;
 use crate::model::event::{Event, StoreEvent};
-use crate::model::fault::Fault;
+use crate::model::instance::Role;
 use crate::practice::Practice;
 use crate::proxy;
 use crate::store::{self, Paths};
@@ -27,23 +36,63 @@ use crate::view;
 const EVENTS: usize = 1_024;
 
 /// A full-screen dashboard for reaching what only a Kubernetes cluster can reach.
+///
+/// Without a command it opens the dashboard. The commands do the same things without a screen.
 #[derive(Debug, Parser)]
-#[command(name = "brow-tui", version, about)]
+#[command(name = "brow-tui", version, about, after_help = EXIT_CODES)]
 pub struct Args {
     /// Kubeconfig to use instead of $KUBECONFIG or ~/.kube/config
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     kubeconfig: Option<PathBuf>,
-    #[arg(long, value_name = "FILE", help = "Config to use instead of $BROW_CONFIG or ~/.config/brow/config.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        help = "Config to use instead of $BROW_CONFIG or ~/.config/brow/config.toml"
+    )]
     config: Option<PathBuf>,
     /// Open a practice cluster that lives in this program alone; nothing of yours is read or written
-    #[arg(long, conflicts_with_all = ["kubeconfig", "config"])]
+    #[arg(long, global = true, conflicts_with_all = ["kubeconfig", "config"])]
     practice: bool,
     #[command(flatten)]
     check: check::Options,
+    #[command(subcommand)]
+    verb: Option<Verb>,
 }
 
-/// Parses the command line and does what it says; the exit code is 0, or 1 where something stopped the program;
-/// with `--check` those of its help.
+/// What the exit code says.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 something failed, and standard error says what and what to do; 2 wrong usage; 3 nothing is called \
+that; 128 + N ended by signal N before it was done. connect --exec ends with its command's own (126 it cannot be run, \
+127 it is not there).";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List, show and change saved targets
+    #[command(subcommand)]
+    Config(config::Verb),
+    /// Forward targets, creating proxy pods where needed, until Ctrl-C or a command ends
+    Connect(connect::Args),
+    /// Start forwards in the background, list and stop those of all running instances
+    #[command(subcommand)]
+    Forward(forward::Verb),
+    /// Create, list, show and delete proxy pods
+    #[command(subcommand)]
+    Pod(pod::Verb),
+}
+
+/// What everything starts from: where the files are, and which kubeconfig.
+#[derive(Debug, Clone)]
+struct Door {
+    kubeconfig: Option<PathBuf>,
+    paths: Paths,
+    /// Where the sockets of running instances are.
+    runtime: PathBuf,
+    practice: bool,
+}
+
+/// Parses the command line and does what it says. The exit codes are in the help; for the dashboard it is 0, or 1 where
+/// something stopped the program.
 ///
 /// # Errors
 /// What a person must know and the screen could not tell them.
@@ -60,47 +109,67 @@ pub fn run() -> eyre::Result<ExitCode> {
     Ok(code)
 }
 
-/// Does what was asked for, over a practice cluster where that is wished for; it ends with the program, however that ended.
-async fn enter(mut args: Args) -> eyre::Result<ExitCode> {
+/// Does what the command line says, over a practice cluster where that is wished for; it ends with the program, however
+/// that ended.
+async fn enter(args: Args) -> eyre::Result<ExitCode> {
     if !args.practice {
-        let paths = Paths::find(args.config.take());
-        return over(args, paths).await;
+        let paths = Paths::find(args.config);
+        if args.check.wanted() {
+            return Ok(check::run(args.check, args.kubeconfig, paths).await);
+        }
+        return match paths {
+            Ok(paths) => {
+                let runtime = paths.runtime();
+                through(Door { kubeconfig: args.kubeconfig, paths, runtime, practice: false }, args.verb).await
+            }
+            Err(fault) => Ok(print::fault(&text(), &fault)),
+        };
     }
     let practice = Practice::start().await.wrap_err("the practice cluster could not be started")?;
-    args.kubeconfig = Some(practice.kubeconfig());
     let (config, state_dir) = (practice.config(), practice.state());
     // Nobody has used the older tool here.
     let legacy = state_dir.join("none");
-    let ended = over(args, Ok(Paths { config, state_dir, legacy })).await;
+    let runtime = state_dir.join("run");
+    let paths = Paths { config, state_dir, legacy };
+    let door = Door { kubeconfig: Some(practice.kubeconfig()), paths, runtime, practice: true };
+    let ended = if args.check.wanted() {
+        Ok(check::run(args.check, door.kubeconfig, Ok(door.paths)).await)
+    } else {
+        through(door, args.verb).await
+    };
     practice.end().await.wrap_err("the practice cluster's files could not be removed")?;
     ended
 }
 
-async fn over(args: Args, paths: Result<Paths, Fault>) -> eyre::Result<ExitCode> {
-    if args.check.wanted() {
-        return Ok(check::run(args.check, args.kubeconfig, paths).await);
-    }
-    dashboard(args, paths).await?;
-    Ok(ExitCode::SUCCESS)
+async fn through(door: Door, verb: Option<Verb>) -> eyre::Result<ExitCode> {
+    Ok(match verb {
+        None => {
+            Box::pin(dashboard(door)).await?;
+            ExitCode::SUCCESS
+        }
+        Some(Verb::Config(verb)) => Box::pin(config::run(door, verb)).await,
+        Some(Verb::Connect(args)) => Box::pin(connect::run(door, args)).await,
+        Some(Verb::Forward(verb)) => Box::pin(forward::run(door, verb)).await,
+        Some(Verb::Pod(verb)) => Box::pin(pod::run(door, verb)).await,
+    })
 }
 
-async fn dashboard(args: Args, paths: Result<Paths, Fault>) -> eyre::Result<()> {
+/// Runs the dashboard.
+async fn dashboard(door: Door) -> eyre::Result<()> {
     let surroundings = surroundings();
-    let text = Text::new(Text::locale(&surroundings.locale));
-    let spoken = |fault| eyre::eyre!(text.fault(&fault).in_full());
     let me = proxy::owner();
     let mut model = Model::new(Utc::now(), me.clone());
 
-    model.practice = args.practice;
-    let paths = paths.map_err(spoken)?;
-    let first = match store::load(&paths) {
+    model.practice = door.practice;
+    let first = match store::load(&door.paths) {
         Ok(loaded) => StoreEvent::Loaded(Box::new(loaded)),
         Err(fault) => StoreEvent::Broken(fault),
     };
-    let clusters = Clusters::unread(args.kubeconfig);
+    let clusters = Clusters::unread(door.kubeconfig);
     let contexts = clusters.read_again();
     let (sender, events) = mpsc::channel(EVENTS);
-    let mut effects = Effects::start(clusters, paths, me, sender);
+    let mut effects = Effects::start(clusters, door.paths, me, sender);
+    effects.join(door.runtime, Role::Dashboard);
     for event in [Event::Store(first), Event::Contexts(contexts)] {
         for effect in model.update(event) {
             effects.run(effect);
@@ -115,11 +184,28 @@ async fn dashboard(args: Args, paths: Result<Paths, Fault>) -> eyre::Result<()> 
     end.wrap_err("the dashboard could not go on")
 }
 
+/// The words of the locale's language, before any config was read.
+fn text() -> Text {
+    Text::new(Text::locale(&surroundings().locale))
+}
+
 /// What the environment says of the terminal.
 fn surroundings() -> Surroundings {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     Surroundings {
         locale: ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).unwrap_or_default(),
         colors: view::Surroundings { no_color: set("NO_COLOR"), colorterm: set("COLORTERM"), term: set("TERM") },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        Args::command().debug_assert();
     }
 }

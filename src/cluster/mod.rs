@@ -3,6 +3,7 @@
 //! [`Clusters`] is made from the kubeconfig at start, and again when a person asks for it, and connects nothing. A client comes into being when somebody
 //! first asks for it, and is shared by all who ask after that.
 
+mod browse;
 mod buffered;
 mod connector;
 mod fault;
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 use crate::model::cluster::Context;
 use crate::model::fault::{Fault, What};
 
+pub use browse::browse;
 pub use connector::client;
 pub use fault::{fault, grant, of_io};
 pub use probe::{keep, probe};

@@ -1,6 +1,7 @@
 //! Effects become tasks: the one place that starts long-lived ones, owns their tokens, and joins them at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{self, Clusters, workload};
 use crate::forward;
+use crate::instance::{self, Instance};
+use crate::model::Model;
 use crate::model::effect::Effect;
-use crate::model::event::{ClusterEvent, Epoch, Event, PodEvent, Sample};
+use crate::model::event::{ClusterEvent, Epoch, Event, PodEvent, Sample, StoreEvent};
 use crate::model::forward::{ForwardId, ForwardSpec, Via};
+use crate::model::instance::{InstanceEvent, Role};
 use crate::model::proxy::{PodKey, PodRequest};
 use crate::proxy;
 use crate::store::{self, Order, Paths, Store};
@@ -43,6 +47,10 @@ pub struct Effects {
     connections: BTreeMap<String, Connection>,
     forwards: BTreeMap<ForwardId, Open>,
     log: Option<AbortHandle>,
+    /// Us among the instances, and the directory of all.
+    instance: Option<(Instance, PathBuf)>,
+    /// What looks for services and workloads.
+    browsing: Vec<AbortHandle>,
 }
 
 /// A connection to a cluster: its probe and its watch.
@@ -84,6 +92,8 @@ impl Effects {
             connections: BTreeMap::new(),
             forwards: BTreeMap::new(),
             log: None,
+            instance: None,
+            browsing: Vec::new(),
         }
     }
 
@@ -113,6 +123,13 @@ impl Effects {
                     connection.token.cancel();
                 }
             }
+            Effect::Browse { cluster, epoch, namespaces } => {
+                let events = self.events.clone();
+                let browsing = cluster::browse(self.clusters.clone(), cluster, epoch, namespaces, events);
+                let handle = self.spawn(browsing);
+                self.browsing.push(handle);
+            }
+            Effect::StopBrowsing => self.browsing.drain(..).for_each(|browsing| browsing.abort()),
             Effect::CreatePod(request) => self.create(request),
             Effect::DeletePod { key, uid } => self.delete(key, uid),
             Effect::Describe(key) => {
@@ -129,29 +146,22 @@ impl Effects {
             }
             Effect::StopLog => self.stop_log(),
             Effect::OpenForward { spec, via } => self.open(spec, via),
-            Effect::Point { id, via, waiting } => {
-                if let Some(open) = self.forwards.get(&id) {
-                    open.seeking.send_replace(true);
-                    open.handle.point(via, waiting);
-                }
-            }
-            Effect::Rest { id, round, failed } => {
-                if let Some(open) = self.forwards.get(&id) {
-                    open.seeking.send_replace(false);
-                    open.handle.rest(round, failed);
-                }
-            }
+            Effect::Point { id, via, waiting } => self.aim(id, true, |handle| handle.point(via, waiting)),
+            Effect::Rest { id, round, failed } => self.aim(id, false, |handle| handle.rest(round, failed)),
             Effect::CloseForward { id } => {
                 if let Some(open) = self.forwards.get(&id) {
                     open.token.cancel();
                 }
             }
+            Effect::StopElsewhere { instance, id } => self.stop_elsewhere(instance, id),
             Effect::Save(edits) => self.store.send(Order::Save(edits)),
             Effect::Follow(edits) => self.store.send(Order::Follow(edits)),
             Effect::Reload => {
                 self.store.send(Order::Reload);
                 self.read_kubeconfig();
             }
+            Effect::ReadOffers { text, cluster } => self.store.send(Order::ReadOffers { text, cluster }),
+            Effect::Export(targets) => self.store.send(Order::Export(targets)),
             Effect::Remember { target, port } => self.store.send(Order::Remember { target, port }),
             Effect::PodsUntil { cluster, until } => self.store.send(Order::PodsUntil { cluster, until }),
             Effect::PodsGone { cluster, at } => self.store.send(Order::PodsGone { cluster, at }),
@@ -160,6 +170,41 @@ impl Effects {
             Effect::Audit(entry) => self.store.send(Order::Audit(entry)),
             Effect::Notify(_) | Effect::Copy(_) | Effect::CopyFault(_) | Effect::CopyEntries(_) | Effect::Quit => {}
         }
+    }
+
+    /// Becomes known to the other instances whose sockets are in `dir`, and gets to know them. Where that cannot be it is
+    /// told, and everything else works.
+    pub fn join(&mut self, dir: PathBuf, role: Role) {
+        match instance::join(&dir, role, self.events.clone(), self.token.clone()) {
+            Ok((instance, running)) => {
+                self.tasks.spawn(running);
+                self.instance = Some((instance, dir));
+            }
+            Err(fault) => {
+                let events = self.events.clone();
+                self.spawn(async move {
+                    tell(&events, Event::Store(StoreEvent::Trouble(fault))).await;
+                    tell(&events, Event::Instance(InstanceEvent::Known)).await;
+                });
+            }
+        }
+    }
+
+    /// Tells the other instances what is forwarded, where that has changed.
+    pub fn publish(&self, model: &Model) {
+        if let Some((instance, _)) = &self.instance {
+            instance.publish(|pid, role| model.report(pid, role));
+        }
+    }
+
+    fn stop_elsewhere(&mut self, name: String, id: u64) {
+        let Some((_, dir)) = &self.instance else { return };
+        let (dir, events) = (dir.clone(), self.events.clone());
+        self.spawn(async move {
+            if let Err(fault) = instance::stop(&dir, &name, id).await {
+                tell(&events, Event::Instance(InstanceEvent::Silent(fault))).await;
+            }
+        });
     }
 
     /// The counters of every open forward.
@@ -281,6 +326,14 @@ impl Effects {
                 () = finding => {}
             }
         });
+    }
+
+    /// Tells a forward where to go; whether its workload's pods are watched for that.
+    fn aim(&self, id: ForwardId, seeking: bool, tell: impl FnOnce(&forward::Handle)) {
+        if let Some(open) = self.forwards.get(&id) {
+            open.seeking.send_replace(seeking);
+            tell(&open.handle);
+        }
     }
 
     /// The watch on a workload's pods while they are `wanted`, which never ends; of an address there is nothing to find

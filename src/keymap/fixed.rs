@@ -33,7 +33,7 @@ const TERMINAL: [(&str, &str); 2] = [("ctrl-z", "fixed.suspend"), ("ctrl-l", "fi
 /// What a key that the table does not know does in a place.
 pub(super) fn action(place: Place, chord: Chord) -> Option<Action> {
     match place {
-        Place::Form | Place::Filter => {
+        Place::Form | Place::Filter | Place::Browser => {
             let edit = EDITS.iter().find(|(keys, ..)| is_among(keys, chord)).map(|(_, edit, _)| *edit);
             edit.or_else(|| chord.writes().map(InputRequest::InsertChar)).map(Action::Edit)
         }

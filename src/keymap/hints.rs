@@ -52,7 +52,8 @@ impl Keymap {
         let mut hints = Hints { keymap: self, text, place, said: Vec::new() };
         match place {
             Place::Form => {
-                hints.say_as(&[Command::Accept], "hint.save");
+                let import = matches!(model.dialogs.last(), Some(Dialog::Import { .. }));
+                hints.say_as(&[Command::Accept], if import { "hint.import" } else { "hint.save" });
                 if let Some(Dialog::TargetForm(_)) = model.dialogs.last() {
                     hints.say_as(&[Command::Next], "hint.next-field");
                 }
@@ -68,6 +69,13 @@ impl Keymap {
                         .map(|((keys, _), words)| Hint { keys: keys.join(", "), label: text.get(words).to_owned() }),
                 );
                 hints.say_if(place == Place::Quit, &[Command::QuitNow]);
+            }
+            Place::Browser => of_browser(model, &mut hints),
+            Place::Scroll if matches!(model.dialogs.last(), Some(Dialog::Menu(_))) => {
+                hints
+                    .say_as(&[Command::Up, Command::Down], "hint.choose-button")
+                    .say_as(&[Command::Accept], "hint.copy")
+                    .say_as(&[Command::Cancel], "hint.close");
             }
             Place::Scroll => {
                 hints.say_as(&[Command::Up, Command::Down], "hint.scroll").say(&[Command::PageDown]);
@@ -107,18 +115,20 @@ fn of_pane(model: &Model, hints: &mut Hints<'_>) {
         Place::Clusters => of_clusters(model, hints),
         Place::Targets => {
             use Command::{Connect, Create, CreateWithTtl, Delete, Duplicate, Edit, Forward, New, OnDemand, Rename};
-            hints.say_if(rows, &[Connect, Forward, Create]).say(&[New]);
+            hints.say_if(rows, &[Connect, Forward, Create]).say(&[New, Command::Browse]);
             let selected = model.target_list.selected().and_then(|name| model.target(name));
             let wrong = selected.is_some_and(|target| model.fault_of_target(target).is_some());
             hints.say_if(wrong, &[Command::Describe]);
-            hints.say_if(rows, &[Edit, Delete, OnDemand, CreateWithTtl, Rename, Duplicate]);
+            hints
+                .say_if(rows, &[Edit, Delete, OnDemand, CreateWithTtl, Rename, Duplicate, Command::Export])
+                .say(&[Command::Import]);
         }
         Place::Pods => {
             use Command::{Describe, Forward, Kill, KillNow, PodLog, Renew, Targets};
             hints.say_if(rows, &[Forward, Kill, Renew, KillNow, Describe, PodLog]).say_if(!rows, &[Targets]);
         }
         Place::Forwards => of_forwards(model, hints, rows),
-        Place::Form | Place::Question | Place::Quit | Place::Scroll | Place::Filter | Place::Log => {}
+        Place::Form | Place::Question | Place::Quit | Place::Scroll | Place::Filter | Place::Browser | Place::Log => {}
     }
     if marked {
         hints.say_as(&[Command::Cancel], "hint.clear-marks");
@@ -130,6 +140,30 @@ fn of_pane(model: &Model, hints: &mut Hints<'_>) {
     hints.say_if(rows || filtered, &[Command::Filter]).say_if(rows, &[Command::Mark, Command::Sort]);
     hints.say_as(&[Command::Zoom], if model.focus.zoomed { "hint.unzoom" } else { "hint.zoom" });
     hints.say(&[Command::ToggleLog, Command::Quit, Command::Help]);
+}
+
+fn of_browser(model: &Model, hints: &mut Hints<'_>) {
+    let Some(Dialog::Browser(browser)) = model.dialogs.last() else {
+        return;
+    };
+    let (marked, filtered, rows) = standing(&browser.list);
+    let missing = !browser.finds.missing.is_empty()
+        || browser.clusters.keys().any(|name| model.cluster(name).is_some_and(|at| at.fault.is_some()));
+    if rows {
+        hints.say_as(&[Command::Accept], "hint.import").say(&[Command::Mark, Command::TakeKnown]);
+    }
+    if missing {
+        hints.say_as(&[Command::Describe], "hint.what-is-missing");
+    }
+    hints.say_if(rows, &[Command::MarkAll]);
+    let words = if marked {
+        "hint.clear-marks"
+    } else if filtered {
+        "hint.clear-filter"
+    } else {
+        "hint.close"
+    };
+    hints.say_as(&[Command::Cancel], words);
 }
 
 /// Whether rows of a list are marked, whether it is filtered, and whether there are any.
@@ -145,7 +179,7 @@ fn of_clusters(model: &Model, hints: &mut Hints<'_>) {
     hints.say(&[Command::ConnectCluster]);
     hints.say_if(cluster.fault.is_some(), &[Command::Describe, Command::Copy]);
     hints.say_if(cluster.link != Link::Idle, &[Command::DisconnectCluster]);
-    hints.say(&[Command::New]);
+    hints.say(&[Command::Browse, Command::New]);
     if model.welcome.is_some() {
         hints.say_as(&[Command::Cancel], "hint.close");
     }
@@ -154,7 +188,7 @@ fn of_clusters(model: &Model, hints: &mut Hints<'_>) {
 fn of_forwards(model: &Model, hints: &mut Hints<'_>, rows: bool) {
     use Command::{Copy, Describe, NextPod, Pods, Restart, Stop, Targets};
     let selected = model.forward_list.selected().and_then(|id| model.forwards.get(id));
-    hints.say_if(rows, &[Copy, Stop, Restart]);
+    hints.say_if(rows, &[Copy, Command::Strings, Stop, Restart]);
     hints.say_if(selected.is_some_and(|forward| forward.backends.len() > 1), &[NextPod]);
     hints.say_if(selected.is_some_and(|forward| forward.trouble().is_some()), &[Describe]);
     hints.say_if(!rows, &[Targets, Pods]);

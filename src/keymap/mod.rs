@@ -44,6 +44,8 @@ pub enum Place {
     Scroll,
     /// The text field of a filter.
     Filter,
+    /// The browser: a filter, and rows.
+    Browser,
     /// The event log in the strip.
     Log,
     /// The clusters pane.
@@ -69,12 +71,19 @@ impl Keymap {
     /// What has the keys now.
     pub fn place(model: &Model) -> Place {
         match model.dialogs.last() {
-            Some(Dialog::TargetForm(_) | Dialog::Rename { .. } | Dialog::AskTtl { .. }) => Place::Form,
+            Some(Dialog::TargetForm(_) | Dialog::Rename { .. } | Dialog::AskTtl { .. } | Dialog::Import { .. }) => {
+                Place::Form
+            }
+            Some(Dialog::Browser(_)) => Place::Browser,
             Some(Dialog::Confirm { question: Question::Quit { .. }, .. }) => Place::Quit,
             Some(Dialog::Confirm { .. }) => Place::Question,
-            Some(Dialog::Help { .. } | Dialog::Describe { .. } | Dialog::PodLog { .. } | Dialog::Fault(_)) => {
-                Place::Scroll
-            }
+            Some(
+                Dialog::Help { .. }
+                | Dialog::Describe { .. }
+                | Dialog::PodLog { .. }
+                | Dialog::Fault(_)
+                | Dialog::Menu(_),
+            ) => Place::Scroll,
             None if model.filtering() => Place::Filter,
             None if model.focus.in_log => Place::Log,
             None => match model.focus.pane {
@@ -117,6 +126,7 @@ impl Place {
         let own = match self {
             Self::Form | Self::Filter => Section::Form,
             Self::Question | Self::Quit | Self::Scroll => Section::Dialogs,
+            Self::Browser => Section::Browser,
             Self::Log => Section::Log,
             Self::Clusters => Section::Clusters,
             Self::Targets => Section::Targets,
@@ -128,14 +138,14 @@ impl Place {
 
     /// Whether characters are text here.
     fn has_text(self) -> bool {
-        matches!(self, Self::Form | Self::Filter)
+        matches!(self, Self::Form | Self::Filter | Self::Browser)
     }
 
     /// Whether a command of one of its sections does something here.
     fn takes(self, command: Command) -> bool {
         use Command::{
-            Accept, Bottom, Cancel, Copy, Down, Help, Left, Next, PageDown, PageUp, Previous, Quit, QuitNow, Right,
-            Top, Up,
+            Accept, Bottom, Cancel, Copy, Describe, Down, Help, Left, Mark, MarkAll, Next, PageDown, PageUp, Previous,
+            Quit, QuitNow, Right, TakeKnown, Top, Up,
         };
         match self {
             Self::Form | Self::Filter => matches!(command, Accept | Cancel | Next | Previous | Up | Down | Quit),
@@ -146,6 +156,10 @@ impl Place {
             Self::Scroll => {
                 matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Top | Bottom | Copy | Help | Quit)
             }
+            Self::Browser => matches!(
+                command,
+                Accept | Cancel | Up | Down | PageUp | PageDown | Mark | MarkAll | TakeKnown | Describe | Help | Quit
+            ),
             Self::Log | Self::Clusters | Self::Targets | Self::Pods | Self::Forwards => true,
         }
     }
@@ -153,7 +167,9 @@ impl Place {
     /// Quitting a dialog is leaving it, not the program.
     fn meaning(self, command: Command) -> Command {
         match (self, command) {
-            (Self::Form | Self::Filter | Self::Question | Self::Scroll, Command::Quit) => Command::Cancel,
+            (Self::Form | Self::Filter | Self::Browser | Self::Question | Self::Scroll, Command::Quit) => {
+                Command::Cancel
+            }
             _ => command,
         }
     }

@@ -28,16 +28,19 @@ pub(super) enum Section {
     Dialogs,
     /// Forms and filters.
     Form,
+    /// The browser.
+    Browser,
 }
 
 impl Section {
     /// All of them, in the order of the help.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Targets,
         Self::Pods,
         Self::Forwards,
         Self::Clusters,
         Self::Anywhere,
+        Self::Browser,
         Self::Log,
         Self::Dialogs,
         Self::Form,
@@ -54,6 +57,7 @@ impl Section {
             Self::Log => "log",
             Self::Dialogs => "dialogs",
             Self::Form => "form",
+            Self::Browser => "browser",
         }
     }
 
@@ -68,6 +72,7 @@ impl Section {
             Self::Log => "place.log",
             Self::Dialogs => "place.dialogs",
             Self::Form => "place.form",
+            Self::Browser => "place.browser",
         }
     }
 
@@ -186,7 +191,9 @@ impl Table {
             if let Some(chord) = keys.iter().find(|chord| fixed::is_terminals(**chord)) {
                 return Err(at(format!("{chord} suspends the program or redraws the screen and cannot be changed")));
             }
-            if section == Section::Form && keys[0].writes().is_some() {
+            let writes = keys[0].writes();
+            let text = section == Section::Form || (section == Section::Browser && writes != Some(' '));
+            if text && writes.is_some() {
                 return Err(at(format!("{} writes a character there; choose one with Ctrl or Alt", shown(keys))));
             }
         }

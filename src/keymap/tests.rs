@@ -93,6 +93,11 @@ fn each_pane_has_its_keys() {
         (Pane::Targets, "f", Command::Forward),
         (Pane::Targets, "<enter>", Command::Connect),
         (Pane::Targets, "n", Command::New),
+        (Pane::Targets, "b", Command::Browse),
+        (Pane::Targets, "I", Command::Import),
+        (Pane::Targets, "E", Command::Export),
+        (Pane::Targets, "Y", Command::Strings),
+        (Pane::Forwards, "Y", Command::Strings),
         (Pane::Targets, "e", Command::Edit),
         (Pane::Targets, "r", Command::Rename),
         (Pane::Targets, "d", Command::Duplicate),
@@ -175,6 +180,38 @@ fn filters_take_text_too() {
     assert_eq!(press(&mut Keymap::default(), &model, "k"), [Some(Action::Edit(InputRequest::InsertChar('k')))]);
     assert_eq!(command(&model, "<enter>"), Some(Command::Accept));
     assert_eq!(command(&model, "<esc>"), Some(Command::Cancel));
+}
+
+#[test]
+fn the_browser_takes_text_and_has_keys_of_its_own() {
+    let mut model = at(Pane::Targets);
+    let context = crate::model::cluster::Context {
+        name: "dev".into(),
+        server: String::new(),
+        user: String::new(),
+        namespace: "default".into(),
+        current: true,
+        entries: 0,
+    };
+    model.clusters.push(Cluster::from(context));
+    model.update(Event::Act(Action::Do(Command::Browse)));
+    assert_eq!(Keymap::place(&model), Place::Browser);
+    assert_eq!(press(&mut Keymap::default(), &model, "j"), [Some(Action::Edit(InputRequest::InsertChar('j')))]);
+    assert_eq!(press(&mut Keymap::default(), &model, "<home>"), [Some(Action::Edit(InputRequest::GoToStart))]);
+    for (keys, wanted) in [
+        (" ", Command::Mark),
+        ("<enter>", Command::Accept),
+        ("<ctrl-a>", Command::MarkAll),
+        ("<ctrl-r>", Command::TakeKnown),
+        ("<ctrl-e>", Command::Describe),
+        ("<down>", Command::Down),
+        ("<esc>", Command::Cancel),
+        ("<ctrl-c>", Command::Cancel),
+    ] {
+        assert_eq!(command(&model, keys), Some(wanted), "{keys}");
+    }
+    let faults = Keymap::new(&[change("browser", "take-known", &["x"], 3)]).unwrap_err();
+    assert!(faults[0].detail.contains("writes a character there"), "{faults:?}");
 }
 
 #[test]
@@ -288,7 +325,7 @@ fn hints_say_what_works_here_now() {
         keymap.hints(model, &text).into_iter().map(|hint| format!("{} {}", hint.keys, hint.label)).collect()
     };
     let keymap = Keymap::default();
-    assert_eq!(shown(&keymap, &model()), ["n new", "z zoom", "L log", "q quit", "? help"]);
+    assert_eq!(shown(&keymap, &model()), ["n new", "b browse", "I import", "z zoom", "L log", "q quit", "? help"]);
     let mut with_cluster = at(Pane::Clusters);
     with_cluster.clusters.push(Cluster::from(crate::model::cluster::Context {
         name: "dev".into(),
@@ -299,7 +336,7 @@ fn hints_say_what_works_here_now() {
         entries: 0,
     }));
     with_cluster.arrange();
-    assert_eq!(shown(&keymap, &with_cluster)[..2], ["Enter connect", "n new"]);
+    assert_eq!(shown(&keymap, &with_cluster)[..2], ["Enter connect", "b browse"]);
     let mut asked = model();
     asked.dialogs.push(Dialog::Confirm { question: Question::CleanAll { pods: 1 }, button: 0 });
     assert_eq!(shown(&keymap, &asked), ["←→ choose", "Enter press", "y yes", "n no"]);

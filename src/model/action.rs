@@ -170,6 +170,16 @@ commands! {
     CleanAll = "clean-all",
     /// Read config and kubeconfig again.
     Reload = "reload",
+    /// Look what the connected clusters have.
+    Browse = "browse",
+    /// Browser: make targets of all that is recognised.
+    TakeKnown = "take-known",
+    /// Import targets from a file or a pasted text.
+    Import = "import",
+    /// Targets: export.
+    Export = "export",
+    /// Targets and forwards: connection strings.
+    Strings = "strings",
     /// Quit, asking where something is open.
     Quit = "quit",
     /// Quit at once.
@@ -205,6 +215,18 @@ impl Action {
                         | Command::Mark
                         | Command::MarkAll
                 )
+        )
+    }
+}
+
+impl Action {
+    /// Whether it chooses a row among several.
+    pub(super) fn chooses(&self) -> bool {
+        matches!(
+            self,
+            Self::Wheel { .. }
+                | Self::ClickItem(_)
+                | Self::Do(Command::Up | Command::Down | Command::PageUp | Command::PageDown | Command::Mark)
         )
     }
 }
@@ -280,6 +302,8 @@ impl Model {
             Command::Quit => self.ask_quit(out),
             Command::QuitNow => self.leave_unasked(out),
             Command::New => self.new_target(),
+            Command::Browse => self.open_browser(out),
+            Command::Import => self.open_import(),
             Command::Accept
             | Command::ConnectCluster
             | Command::DisconnectCluster
@@ -300,6 +324,9 @@ impl Model {
             | Command::Stop
             | Command::Restart
             | Command::NextPod
+            | Command::TakeKnown
+            | Command::Export
+            | Command::Strings
             | Command::Copy => {
                 let known = match self.focus.pane {
                     Pane::Clusters => self.on_clusters_pane(command, out),

@@ -5,6 +5,7 @@ use super::action::{Action, Command};
 use super::dialog::{Dialog, Field, FormField, Question, TargetForm};
 use super::effect::Effect;
 use super::form::{name_error, ttl_error};
+use super::import::in_import;
 use super::proxy::Whose;
 use super::target::Target;
 
@@ -39,6 +40,9 @@ impl Model {
                 let most = self.reach.min(lines.len().saturating_sub(1));
                 kept.map(|back| Dialog::PodLog { key, epoch, lines, ended, back: back.min(most) })
             }
+            Dialog::Browser(browser) => self.in_browser(browser, action, out),
+            Dialog::Menu(menu) => self.in_menu(menu, &action, out),
+            Dialog::Import { cluster, field, pasted } => in_import(cluster, field, pasted, action, out),
             Dialog::Fault(fault) => match action {
                 Action::Do(Command::Cancel | Command::Accept | Command::Quit) => None,
                 Action::Do(_)
@@ -182,6 +186,7 @@ impl Model {
 
     fn answer(&mut self, question: Question, button: usize, out: &mut Vec<Effect>) {
         let yes = button > 0;
+        let clash = button.checked_sub(1).and_then(|at| question.clashes().get(at).copied());
         match question {
             Question::DeleteTargets(names) if yes => self.delete_targets(&names, out),
             Question::KillPods(keys) if yes => {
@@ -201,6 +206,11 @@ impl Model {
                 }
                 out.push(Effect::LegacyOffered);
             }
+            Question::Take { offers, .. } => {
+                if let Some(clash) = clash {
+                    self.take_offers(offers, clash, out);
+                }
+            }
             Question::DeleteTargets(_)
             | Question::KillPods(_)
             | Question::CleanAll { .. }
@@ -211,7 +221,7 @@ impl Model {
 }
 
 /// What became of a dialog that is one field.
-enum Entry {
+pub(super) enum Entry {
     /// It is still being filled in.
     Open,
     /// It was left as it was.
@@ -222,7 +232,7 @@ enum Entry {
 
 impl Field {
     /// Takes an action for the field of a dialog that has no other; `wrong` checks its text.
-    fn take(&mut self, action: Action, wrong: impl Fn(&str) -> Option<&'static str>) -> Entry {
+    pub(super) fn take(&mut self, action: Action, wrong: impl Fn(&str) -> Option<&'static str>) -> Entry {
         match action {
             Action::Do(Command::Cancel) => return Entry::Left,
             Action::Do(Command::Accept) => {

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use super::Model;
 use super::cluster::{Cluster, Link};
 use super::filter::Filter;
-use super::forward::{Forward, ForwardState};
+use super::forward::{Forward, ForwardId, ForwardState};
+use super::instance::Shared;
 use super::list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetColumn};
 use super::proxy::{Phase, ProxyPod};
 use super::target::Target;
@@ -22,6 +23,7 @@ impl Model {
         self.arrange_targets();
         self.arrange_pods();
         self.arrange_forwards();
+        self.arrange_browser();
     }
 
     fn arrange_clusters(&mut self) {
@@ -131,9 +133,21 @@ impl Model {
                 ForwardColumn::Fault => a.trouble().is_some().cmp(&b.trouble().is_some()),
             }
         });
-        let order = rows.into_iter().map(|(score, forward)| (score, forward.spec.id)).collect();
-        let forwards = &self.forwards;
-        settle(&mut self.forward_list, order, forwards.len(), |id| forwards.contains_key(id));
+        // Those of other instances come below our own, whatever the order is by.
+        let others = self.others.iter().filter_map(|(id, other)| {
+            let Shared { local, name, cluster, pod, .. } = &other.forward;
+            Some((filter.score(&[local, name, cluster, pod.as_deref().unwrap_or_default()])?, *id))
+        });
+        let others: Vec<(u32, ForwardId)> = others.collect();
+        let own = rows.into_iter().map(|(score, forward)| (score, forward.spec.id));
+        let order = if self.forward_list.descending {
+            others.into_iter().rev().chain(own).collect()
+        } else {
+            own.chain(others).collect()
+        };
+        let (forwards, others) = (&self.forwards, &self.others);
+        let exists = |id: &ForwardId| forwards.contains_key(id) || others.contains_key(id);
+        settle(&mut self.forward_list, order, forwards.len() + others.len(), exists);
     }
 
     /// Whether a target is reachable now: a forward of it is live, or a pod of ours for it is ready. As of the last
@@ -150,7 +164,9 @@ impl Model {
             .map(|pod| (pod.key.cluster.as_str(), pod.key.namespace.as_str(), pod.target_label.as_str()))
             .collect();
         let live = self.targets.iter().filter(|target| {
-            self.forwards_of(&target.name).any(|forward| forward.state == ForwardState::Live) || {
+            let elsewhere = |address| self.elsewhere(target, address).is_some();
+            let forwards = self.forwards_of(&target.name).any(|forward| forward.state == ForwardState::Live);
+            forwards || (!self.others.is_empty() && target.address.singles().iter().any(elsewhere)) || {
                 let place = self.place_of(target);
                 ready.contains(&(&place.cluster, &place.namespace, &place.label))
             }

@@ -244,6 +244,9 @@ impl Model {
 
     /// Connects the clusters that the config wants connected from the start.
     pub(super) fn connect_wished(&mut self, out: &mut Vec<Effect>) {
+        if self.unattended {
+            return;
+        }
         let wished: Vec<String> =
             self.settings.clusters.iter().filter(|(_, at)| at.connect).map(|(name, _)| name.clone()).collect();
         for name in wished {
@@ -353,6 +356,7 @@ impl Model {
                 if first {
                     self.audit_cluster("connect-cluster", name, None, out);
                 }
+                self.look_into(name, out);
                 self.unarranged |= new;
             }
             ClusterEvent::Failed { link, fault } => {
@@ -392,7 +396,9 @@ impl Model {
                 cluster.listed.insert(namespace.clone());
                 self.allowed_again(name);
                 self.on_listed(name, namespace.as_deref(), pods, out);
-                self.clean_in(name, Whose::Mine, out);
+                if !self.unattended {
+                    self.clean_in(name, Whose::Mine, out);
+                }
                 self.forget_left(out);
                 self.settle_forwards(name, out);
             }

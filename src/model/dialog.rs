@@ -6,10 +6,13 @@ use tui_input::Input;
 
 use super::Model;
 use super::action::Action;
+use super::browser::Browser;
 use super::event::Epoch;
 use super::fault::Fault;
 use super::form::is_unseen;
 use super::forward::ForwardSpec;
+use super::menu::Menu;
+use super::offer::{Clash, LeftOut, Offer};
 use super::proxy::PodKey;
 use super::target::Target;
 
@@ -68,6 +71,19 @@ pub enum Dialog {
     },
     /// A fault in full, with its remedy ready to copy.
     Fault(Fault),
+    /// What the connected clusters have.
+    Browser(Box<Browser>),
+    /// Texts, one of which goes to the clipboard.
+    Menu(Menu),
+    /// Where to import from.
+    Import {
+        /// The context for whatever names none.
+        cluster: String,
+        /// A file's name, or a line.
+        field: Field,
+        /// A pasted text of several lines; it comes before the field.
+        pasted: Option<String>,
+    },
 }
 
 /// What a confirmation asks. Buttons are 0 (no) and 1 (yes), unless said otherwise.
@@ -100,6 +116,18 @@ pub enum Question {
         /// The fault that names the holder.
         fault: Box<Fault>,
     },
+    /// Take these offers over? Buttons: no; only what is new, where something is; replacing what is there, where
+    /// something is.
+    Take {
+        /// The file, or an empty text for one that was pasted; `None`: they come from a cluster.
+        from: Option<String>,
+        /// How many are there already.
+        there: usize,
+        /// The offers.
+        offers: Vec<Offer>,
+        /// What cannot be taken over, and why.
+        left_out: Vec<LeftOut>,
+    },
     /// Import the older tool's targets?
     Import {
         /// The file.
@@ -112,10 +140,20 @@ pub enum Question {
 }
 
 impl Question {
+    /// What the buttons after the first do with offers that are there already.
+    pub fn clashes(&self) -> Vec<Clash> {
+        let Self::Take { there, offers, .. } = self else {
+            return Vec::new();
+        };
+        let new = (offers.len() > *there).then_some(Clash::Skip);
+        new.into_iter().chain((*there > 0).then_some(Clash::Replace)).collect()
+    }
+
     /// How many buttons it has.
     pub fn buttons(&self) -> usize {
         match self {
             Self::Quit { pods: 1.., .. } => 3,
+            Self::Take { .. } => 1 + self.clashes().len(),
             Self::Quit { pods: 0, .. }
             | Self::DeleteTargets(_)
             | Self::KillPods(_)
@@ -201,7 +239,10 @@ impl Dialog {
             | Self::Confirm { .. }
             | Self::Help { .. }
             | Self::Describe { .. }
-            | Self::PodLog { .. } => None,
+            | Self::PodLog { .. }
+            | Self::Browser(_)
+            | Self::Menu(_)
+            | Self::Import { .. } => None,
         }
     }
 }

@@ -47,6 +47,17 @@ pub enum Effect {
         /// The context.
         cluster: String,
     },
+    /// Look for services and workloads in a cluster, and go on looking.
+    Browse {
+        /// The context.
+        cluster: String,
+        /// Echoed in what is found.
+        epoch: Epoch,
+        /// The namespaces to look into where not all may be looked into at once.
+        namespaces: BTreeSet<String>,
+    },
+    /// Stop looking, everywhere.
+    StopBrowsing,
     /// Create a proxy pod.
     CreatePod(PodRequest),
     /// Delete a pod, if it still has this uid.
@@ -97,12 +108,28 @@ pub enum Effect {
         /// Which.
         id: ForwardId,
     },
+    /// Have another instance close a forward of its own.
+    StopElsewhere {
+        /// The instance.
+        instance: String,
+        /// The forward's number there.
+        id: u64,
+    },
     /// Write changes of targets to the config.
     Save(Vec<TargetEdit>),
     /// Have what is remembered of targets follow changes that somebody else made to the config.
     Follow(Vec<TargetEdit>),
     /// Read the config again.
     Reload,
+    /// Look for targets in a text, or in the file that it names.
+    ReadOffers {
+        /// The text, or a file's path (`~` is the home).
+        text: String,
+        /// The context for whatever names none.
+        cluster: String,
+    },
+    /// Write targets as the config has them, to be copied.
+    Export(Vec<Target>),
     /// Remember the local port a target got.
     Remember {
         /// The target's name.
@@ -151,6 +178,8 @@ impl Effect {
             | Self::Widen { .. }
             | Self::AskRights { .. }
             | Self::Disconnect { .. }
+            | Self::Browse { .. }
+            | Self::StopBrowsing
             | Self::CreatePod(_)
             | Self::DeletePod { .. }
             | Self::Describe(_)
@@ -160,9 +189,12 @@ impl Effect {
             | Self::Point { .. }
             | Self::Rest { .. }
             | Self::CloseForward { .. }
+            | Self::StopElsewhere { .. }
             | Self::Save(_)
             | Self::Follow(_)
             | Self::Reload
+            | Self::ReadOffers { .. }
+            | Self::Export(_)
             | Self::Remember { .. }
             | Self::PodsUntil { .. }
             | Self::PodsGone { .. }

@@ -12,10 +12,14 @@ use super::backend::Backend;
 use super::cluster::{Context, Link, Scope};
 use super::fault::Fault;
 use super::forward::{Counts, ForwardId, TunnelInfo, Via};
+use super::found::FoundEvent;
 use super::health::Health;
+use super::instance::InstanceEvent;
+use super::offer::{LeftOut, Offer};
 use super::proxy::{PodKey, ProxyPod, RequestId};
 use super::settings::Settings;
 use super::target::Target;
+use super::wish::Wish;
 
 /// Counts the openings of something replaceable. Events carry the epoch they belong to; those of an older one are
 /// dropped.
@@ -27,6 +31,8 @@ pub struct Epoch(pub u64);
 pub enum Event {
     /// A person asked for something.
     Act(Action),
+    /// Something was asked for by name.
+    Wish(Wish),
     /// A second has passed, or the loop woke after a longer sleep.
     Tick {
         /// The time now.
@@ -45,6 +51,15 @@ pub enum Event {
         /// What.
         event: ClusterEvent,
     },
+    /// Something about what a cluster has.
+    Found {
+        /// The context.
+        cluster: String,
+        /// Which opening of the browser.
+        epoch: Epoch,
+        /// What.
+        event: FoundEvent,
+    },
     /// An answer to something asked about a pod.
     Pod(PodEvent),
     /// Something about a forward.
@@ -56,6 +71,8 @@ pub enum Event {
         /// What.
         event: ForwardEvent,
     },
+    /// Something about other instances.
+    Instance(InstanceEvent),
     /// Something about files.
     Store(StoreEvent),
     /// The system asks the program to end (SIGTERM, SIGHUP): no questions.
@@ -218,6 +235,22 @@ pub enum StoreEvent {
         targets: Vec<Target>,
         /// Entries that cannot be taken over, each with the reason.
         left_out: Vec<String>,
+    },
+    /// A text or file was looked through for targets.
+    Offers {
+        /// The file; empty for a text.
+        from: String,
+        /// What it holds.
+        offers: Vec<Offer>,
+        /// What cannot be taken over.
+        left_out: Vec<LeftOut>,
+    },
+    /// Targets as the config has them.
+    Exported {
+        /// How many.
+        count: usize,
+        /// As TOML.
+        text: String,
     },
     /// Another file of ours (state, audit) failed; told once.
     Trouble(Fault),

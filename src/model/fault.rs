@@ -130,6 +130,8 @@ kinds! {
     TargetMissing,
     /// A name that another target has.
     NameTaken,
+    /// Another instance does not do what it was asked for.
+    InstanceSilent,
 }
 
 /// What a person can do next; one sentence each in the text tables (`remedy.<name>`).

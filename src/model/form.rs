@@ -181,7 +181,7 @@ pub(super) fn ttl_error(text: &str, ceiling: Ttl) -> Option<&'static str> {
 }
 
 /// Whether a text is a DNS label (RFC 1123), as a namespace must be.
-fn is_dns_label(text: &str) -> bool {
+pub(super) fn is_dns_label(text: &str) -> bool {
     text.len() <= 63
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !text.starts_with('-')

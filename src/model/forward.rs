@@ -328,6 +328,9 @@ impl Model {
 
     /// Asks a question in a dialog. What somebody is in the middle of comes first.
     pub(super) fn ask(&mut self, question: Question) {
+        if self.unattended {
+            return;
+        }
         let dialog = Dialog::Confirm { question, button: 0 };
         if self.dialogs.is_empty() { self.dialogs.push(dialog) } else { self.dialogs.insert(0, dialog) }
     }

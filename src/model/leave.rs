@@ -39,7 +39,9 @@ impl Model {
         // From here on it is this that says which pods go.
         *self.upkeep = Upkeep::default();
         if delete_pods {
-            for (key, uid) in self.our_pods() {
+            // One that another instance goes through is left to it.
+            let ours: Vec<_> = self.our_pods().into_iter().filter(|(key, _)| !self.is_used_elsewhere(key)).collect();
+            for (key, uid) in ours {
                 if !self.kill(&key, out) && !self.pods.contains_key(&key) {
                     out.push(Effect::DeletePod { key, uid });
                 }

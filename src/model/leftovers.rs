@@ -36,6 +36,9 @@ impl Model {
     /// Connects the clusters in which earlier runs may have left pods. Also where the TTL is up by now: Kubernetes
     /// ends a pod, and we clear it away.
     pub(super) fn connect_left(&mut self, out: &mut Vec<Effect>) {
+        if self.unattended {
+            return;
+        }
         let left: Vec<String> = self.pods_until.keys().filter(|name| self.cluster(name).is_some()).cloned().collect();
         for name in left {
             self.need(&name, out);
@@ -52,13 +55,17 @@ impl Model {
         }
     }
 
-    /// Whether a cluster was looked at and holds no pod of ours.
-    fn has_none(&self, name: &str) -> bool {
-        let looked_at = self.cluster(name).is_some_and(|at| {
+    /// Whether the pods of a cluster are known, as far as they may be listed.
+    pub fn has_looked(&self, name: &str) -> bool {
+        self.cluster(name).is_some_and(|at| {
             !at.listed.is_empty()
                 && self.namespaces(name).iter().all(|space| at.knows(space) || at.denied.contains_key(space))
-        });
-        looked_at
+        })
+    }
+
+    /// Whether a cluster was looked at and holds no pod of ours.
+    fn has_none(&self, name: &str) -> bool {
+        self.has_looked(name)
             && !self.requests.values().any(|asked| asked.cluster == name)
             && !self.pods.values().any(|pod| pod.key.cluster == name && pod.owner == self.me)
     }

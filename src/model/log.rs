@@ -7,6 +7,7 @@ use tui_input::Input;
 
 use super::Model;
 use super::fault::Fault;
+use super::offer::Tally;
 
 /// How grave an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +89,14 @@ pub enum Happening {
     NothingToUndo,
     /// Targets were imported. Thing: how many.
     Imported,
+    /// Offers became targets. Detail: their names.
+    Taken(Tally),
+    /// A file or a text offers no targets. Thing: which file.
+    NothingOffered,
+    /// Targets went to the clipboard. Thing: how many.
+    Exported,
+    /// Nothing is hidden from a browser.
+    NothingMissing,
     /// The config was read again, because it changed on disk or a person asked for it.
     ConfigRead,
     /// The kubeconfig was read again. Thing: how many contexts it has.
@@ -106,6 +115,12 @@ pub enum Happening {
     NotForwarded,
     /// A target is forwarded already. Detail: where.
     AlreadyForwarded,
+    /// Another instance forwards a target. Detail: where.
+    ForwardedElsewhere,
+    /// Another instance is asked to close a forward. Detail: its process.
+    StoppedElsewhere,
+    /// A forward is another instance's. Detail: its process.
+    OfAnother,
     /// There is no other pod to go through.
     NoOtherPod,
     /// A target is reached without a proxy pod. Detail: the workload.
@@ -123,8 +138,15 @@ impl Happening {
                 | Self::NotHere
                 | Self::NothingSelected
                 | Self::NothingWrong
+                | Self::Taken(_)
+                | Self::NothingOffered
+                | Self::Exported
+                | Self::NothingMissing
                 | Self::NotForwarded
                 | Self::AlreadyForwarded
+                | Self::ForwardedElsewhere
+                | Self::StoppedElsewhere
+                | Self::OfAnother
                 | Self::NeedsNoPod
                 | Self::NotRenewable
                 | Self::NoOtherPod

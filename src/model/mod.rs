@@ -10,36 +10,47 @@ mod attach;
 mod audit;
 pub mod backend;
 mod browse;
+pub mod browser;
 pub mod cluster;
 pub mod demand;
 pub mod dialog;
 pub mod effect;
 pub mod event;
+mod export;
 pub mod fault;
 mod filter;
 pub mod focus;
 mod form;
 pub mod forward;
+pub mod found;
 pub mod health;
+mod import;
+pub mod instance;
 pub mod keep;
 mod leave;
 mod leftovers;
 pub mod lesson;
 pub mod list;
 pub mod log;
+pub mod menu;
+pub mod offer;
 mod open;
 mod panes;
+pub mod plan;
 mod pods;
 pub mod proxy;
 pub mod renamed;
 pub mod renew;
 mod restart;
+pub mod service;
 pub mod settings;
+pub mod strings;
 pub mod target;
 pub mod traffic;
 pub mod ttl;
 mod update;
 pub mod welcome;
+pub mod wish;
 pub mod workload;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -53,6 +64,7 @@ use effect::TargetEdit;
 use fault::Fault;
 use focus::Focus;
 use forward::{Forward, ForwardId};
+use instance::Other;
 use list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetColumn};
 use log::{Entry, Log};
 use proxy::{Phase, PodKey, PodRequest, ProxyPod, RequestId};
@@ -62,6 +74,7 @@ use welcome::Welcome;
 
 /// Everything the program knows. One loop owns it; the view reads it.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each says a thing of its own")]
 pub struct Model {
     /// The time, as of the last tick.
     pub now: DateTime<Utc>,
@@ -73,6 +86,8 @@ pub struct Model {
     pub welcome: Option<Welcome>,
     /// The lessons that were learned, by name; `None` until that was read.
     pub learned: Option<BTreeSet<String>>,
+    /// Whether nobody is at a screen: nothing is asked, and nothing is done but what is wished for.
+    pub unattended: bool,
     /// What the config says.
     pub settings: Settings,
     /// Where the config is.
@@ -115,6 +130,10 @@ pub struct Model {
     pub killing: BTreeMap<PodKey, Phase>,
     /// Forwards, in the order of opening.
     pub forwards: BTreeMap<ForwardId, Forward>,
+    /// Forwards of other instances, by the row that each has here.
+    pub others: BTreeMap<ForwardId, Other>,
+    /// Whether all instances that were there at the start have been heard.
+    pub others_known: bool,
     /// Ports that targets without one of their own had last.
     pub ports: BTreeMap<String, u16>,
     /// The clusters pane.
@@ -154,6 +173,7 @@ impl Model {
             practice: false,
             welcome: None,
             learned: None,
+            unattended: false,
             settings: Settings::default(),
             config_path: String::new(),
             config_fault: None,
@@ -175,6 +195,8 @@ impl Model {
             upkeep: Box::default(),
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),
+            others: BTreeMap::new(),
+            others_known: false,
             ports: BTreeMap::new(),
             cluster_list: List::default(),
             target_list: List::default(),

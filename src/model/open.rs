@@ -74,6 +74,11 @@ impl Model {
             self.show_forward(id);
             return;
         }
+        if let Some((id, other)) = self.elsewhere(target, address) {
+            let (name, local) = (other.forward.name.clone(), other.forward.local.clone());
+            self.note(Grade::Info, Happening::ForwardedElsewhere, name, local);
+            return self.show_forward(id);
+        }
         if !on_demand && !self.need_for(target, out) {
             return;
         }

@@ -59,6 +59,8 @@ impl Model {
             Command::Rename => self.rename_target(),
             Command::Delete => self.ask_delete(),
             Command::Copy => self.copy_locals(out),
+            Command::Strings => self.offer_strings(),
+            Command::Export => self.offer_export(),
             Command::Describe => {
                 let target = self.target_list.selected().and_then(|name| self.target(name));
                 let fault = target.and_then(|target| self.fault_of_target(target)).cloned();
@@ -127,6 +129,12 @@ impl Model {
             Command::Stop => {
                 for id in chosen {
                     self.stop_forward(id, out);
+                    self.stop_elsewhere(id, out);
+                }
+            }
+            Command::NextPod | Command::Restart if chosen.iter().all(|id| self.others.contains_key(id)) => {
+                for id in chosen {
+                    self.tell_whose(id);
                 }
             }
             Command::NextPod => {
@@ -140,6 +148,7 @@ impl Model {
                 }
             }
             Command::Copy => self.copy_locals(out),
+            Command::Strings => self.offer_strings(),
             Command::Describe | Command::Accept => {
                 let forward = self.forward_list.selected().and_then(|id| self.forwards.get(id));
                 let name = forward.map(|forward| forward.spec.target.clone());
@@ -169,8 +178,11 @@ impl Model {
             }
             Pane::Clusters | Pane::Pods | Pane::Forwards => self.forward_list.chosen(),
         };
-        let locals: Vec<String> =
-            ids.iter().filter_map(|id| self.forwards.get(id)).map(super::forward::Forward::local).collect();
+        let local = |id: &ForwardId| {
+            let own = self.forwards.get(id).map(super::forward::Forward::local);
+            own.or_else(|| self.others.get(id).map(|other| other.forward.local.clone()))
+        };
+        let locals: Vec<String> = ids.iter().filter_map(local).collect();
         if locals.is_empty() {
             let targets = if self.focus.pane == Pane::Targets { self.target_list.chosen() } else { Vec::new() };
             if targets.is_empty() {

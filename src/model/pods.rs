@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
+
 use super::Model;
 use super::dialog::Dialog;
 use super::effect::Effect;
@@ -12,6 +14,8 @@ use super::proxy::{Phase, PodKey, ProxyPod, RequestId};
 
 /// Lines of a pod's log kept in its dialog.
 const LOG_LINES: usize = 5_000;
+/// How long a list of pods may be on its way.
+const LIST_TAKES: TimeDelta = TimeDelta::seconds(10);
 
 impl Model {
     pub(super) fn on_pod(&mut self, event: PodEvent, out: &mut Vec<Effect>) {
@@ -123,6 +127,8 @@ impl Model {
             .values()
             .filter(|pod| pod.key.cluster == cluster && namespace.is_none_or(|name| pod.key.namespace == name))
             .filter(|pod| !listed.contains(&(&pod.key, pod.uid.as_str())))
+            // A list may be older than the answer to what was ordered after it.
+            .filter(|pod| !self.created.contains_key(&pod.key) || self.time_at(cluster) - pod.created > LIST_TAKES)
             .map(|pod| (pod.key.clone(), pod.uid.clone()))
             .collect();
         for (key, uid) in gone {

@@ -315,7 +315,7 @@ impl Model {
     }
 
     /// Finished and expired pods in one cluster that are not being deleted yet.
-    pub(super) fn over(&self, cluster: &str, whose: Whose) -> Vec<PodKey> {
+    pub fn over(&self, cluster: &str, whose: Whose) -> Vec<PodKey> {
         let now = self.time_at(cluster);
         self.pods
             .values()

@@ -11,6 +11,7 @@ use super::event::{Loaded, StoreEvent};
 use super::fault::Fault;
 use super::keep::KeepSettings;
 use super::log::{Entry, Grade, Happening};
+use super::plan::PortPlan;
 use super::ttl::Ttl;
 
 /// How a proxy pod is made, where the config says so; what is absent comes from the wider level
@@ -213,6 +214,10 @@ pub struct Settings {
     pub notify_quiet: Ttl,
     /// How pods are made everywhere.
     pub pod: PodSettings,
+    /// Where local ports of imported targets come from.
+    pub ports: PortPlan,
+    /// Connection strings that differ from those built in: by service, then by what they are called.
+    pub strings: BTreeMap<String, BTreeMap<String, String>>,
     /// How forwards are kept everywhere.
     pub keep: KeepSettings,
     /// Per cluster, by context name.
@@ -235,6 +240,8 @@ impl Default for Settings {
             notify: Notify::Off,
             notify_quiet: Ttl::MINUTE,
             pod: PodSettings::default(),
+            ports: PortPlan::default(),
+            strings: BTreeMap::new(),
             keep: KeepSettings::built_in(),
             clusters: BTreeMap::new(),
             keys: Vec::new(),
@@ -277,6 +284,11 @@ impl Model {
                 self.fail(fault);
             }
             StoreEvent::Legacy { path, targets, left_out } => self.ask(Question::Import { path, targets, left_out }),
+            StoreEvent::Offers { from, offers, left_out } => self.consider(Some(from), offers, left_out, out),
+            StoreEvent::Exported { count, text } => {
+                self.note(Grade::Info, Happening::Exported, count.to_string(), "");
+                out.push(Effect::Copy(text));
+            }
             StoreEvent::Trouble(fault) => self.fail(fault),
         }
     }

@@ -79,7 +79,7 @@ pub fn label(name: &str, address: &Where) -> String {
 }
 
 /// FNV-1a, 64 bits: stable between versions and machines, which the standard library's hasher does not promise.
-fn fnv1a(text: &str) -> u64 {
+pub(super) fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
@@ -141,17 +141,7 @@ impl Model {
 
     /// Opens the form for a new target, on the cluster that is in view.
     pub(super) fn new_target(&mut self) {
-        let selected = self.cluster_list.selected().cloned();
-        let current = self.clusters.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone());
-        let beside =
-            self.target_list.selected().and_then(|name| self.target(name)).map(|target| target.cluster.clone());
-        let cluster = match self.focus.pane {
-            super::focus::Pane::Clusters => selected.or(current),
-            super::focus::Pane::Targets | super::focus::Pane::Pods | super::focus::Pane::Forwards => {
-                current.or(beside).or(selected)
-            }
-        };
-        let form = TargetForm::empty(&cluster.unwrap_or_default());
+        let form = TargetForm::empty(&self.cluster_in_view());
         self.dialogs.push(Dialog::TargetForm(Box::new(form)));
     }
 
@@ -176,7 +166,7 @@ impl Model {
     }
 
     /// `name-2`, or the first number that is free.
-    fn free_name(&self, name: &str) -> String {
+    pub(super) fn free_name(&self, name: &str) -> String {
         let stem = match name.rsplit_once('-') {
             Some((stem, number)) if !stem.is_empty() && number.parse::<u32>().is_ok() => stem,
             Some(_) | None => name,

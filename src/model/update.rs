@@ -21,10 +21,13 @@ impl Model {
                 // Keys may come faster than frames: what one filtered or sorted, the next acts on.
                 self.arrange();
             }
+            Event::Wish(wish) => self.on_wish(wish, &mut out),
             Event::Contexts(found) => self.on_contexts(found, &mut out),
             Event::Cluster { cluster, epoch, event } => self.on_cluster(&cluster, epoch, event, &mut out),
+            Event::Found { cluster, epoch, event } => self.on_found(&cluster, epoch, event),
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
+            Event::Instance(event) => self.on_instance(event),
             Event::Store(event) => self.on_store(event, &mut out),
             Event::Terminate => self.leave_unasked(&mut out),
         }
@@ -53,7 +56,7 @@ impl Model {
         if self.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.notice = None;
         }
-        if now - self.cleaned >= CLEAN_EVERY {
+        if now - self.cleaned >= CLEAN_EVERY && !self.unattended {
             self.cleaned = now;
             self.clean(super::proxy::Whose::Mine, out);
             self.forget_left(out);

@@ -7,7 +7,7 @@ use crate::model::fault::Fault;
 use super::config::edit::Removed;
 use super::disk::{self, Locked};
 use super::writer::Order;
-use super::{Paths, audit, config, interpret, legacy, state};
+use super::{Paths, audit, config, imports, interpret, legacy, state};
 
 /// The config as it was when last looked at: its text (`None`: no file), or why it could not be had.
 type Seen = Result<Option<String>, Fault>;
@@ -86,6 +86,12 @@ impl Desk {
             }
             Order::Follow(edits) => self.remember(&edits),
             Order::Save(edits) => self.save(&edits),
+            Order::ReadOffers { text, cluster } => {
+                vec![imports::read(&text, &cluster).unwrap_or_else(StoreEvent::Trouble)]
+            }
+            Order::Export(targets) => {
+                vec![StoreEvent::Exported { count: targets.len(), text: config::edit::written(&targets) }]
+            }
             Order::Remember { target, port } => {
                 let result = state::change(&self.paths.state_dir, |state| _ = state.ports.insert(target, port));
                 self.trouble(result)
@@ -170,14 +176,8 @@ impl Desk {
         let text = current.clone().unwrap_or_default();
         // A file that does not make sense is a person's, half done: never written over.
         config::read(&self.paths.config, &text)?;
-        let (mut edited, mut removed) = (text.clone(), self.removed.clone());
-        let mut refused: Option<Fault> = None;
-        for edit in edits {
-            match config::edit::apply(&self.paths.config, &edited, edit, &mut removed) {
-                Ok(text) => edited = text,
-                Err(fault) => refused = refused.or(Some(fault)),
-            }
-        }
+        let mut removed = self.removed.clone();
+        let (edited, refused) = config::edit::apply_all(&self.paths.config, &text, edits, &mut removed);
         let news = self.seen.as_ref() != Ok(&current);
         if edited == text {
             self.seen = Ok(current);

@@ -15,6 +15,7 @@ use crate::model::ttl::Ttl;
 use crate::model::workload::Where;
 
 use super::disk;
+use super::exchange::Offer;
 
 /// The offer to take the older tool's targets over; `None` where it has none.
 ///
@@ -22,21 +23,30 @@ use super::disk;
 /// [`What::FileUnreadable`]; [`What::ConfigBroken`] with line and column for a file that is no JSON object.
 pub fn offer(path: &Path) -> Result<Option<StoreEvent>, Fault> {
     let Some(text) = disk::read(path)? else { return Ok(None) };
-    let entries: Map<String, Value> = serde_json::from_str(&text).map_err(|error| {
-        let place = format!("{}:{}:{}", path.display(), error.line(), error.column());
-        Fault::new(What::ConfigBroken, place, error.to_string())
-    })?;
-    let (mut targets, mut left_out) = (Vec::new(), Vec::new());
-    for (name, entry) in &entries {
-        match target(name, entry) {
-            Ok(target) => targets.push(target),
-            Err(why) => left_out.push(format!("{}: {why}", name.escape_debug())),
-        }
-    }
+    let Offer { targets, left_out } = read(path, &text)?;
     if targets.is_empty() && left_out.is_empty() {
         return Ok(None);
     }
     Ok(Some(StoreEvent::Legacy { path: path.display().to_string(), targets, left_out }))
+}
+
+/// The targets in a file of the older tool.
+///
+/// # Errors
+/// [`What::ConfigBroken`] with line and column for a text that is no JSON object.
+pub fn read(path: &Path, text: &str) -> Result<Offer, Fault> {
+    let entries: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
+        let place = format!("{}:{}:{}", path.display(), error.line(), error.column());
+        Fault::new(What::ConfigBroken, place, error.to_string())
+    })?;
+    let mut offer = Offer::default();
+    for (name, entry) in &entries {
+        match target(name, entry) {
+            Ok(target) => offer.targets.push(target),
+            Err(why) => offer.left_out.push(format!("{}: {why}", name.escape_debug())),
+        }
+    }
+    Ok(offer)
 }
 
 fn target(name: &str, entry: &Value) -> Result<Target, String> {

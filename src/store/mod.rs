@@ -5,6 +5,8 @@ mod audit;
 mod config;
 mod desk;
 mod disk;
+mod exchange;
+mod imports;
 mod legacy;
 mod paths;
 mod state;
@@ -13,6 +15,7 @@ mod tests;
 mod watch;
 mod writer;
 
+pub use exchange::{Offer, targets_as_json, targets_as_toml, targets_in};
 pub use paths::Paths;
 pub use writer::{Order, Store, start};
 

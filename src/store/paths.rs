@@ -33,6 +33,13 @@ impl Paths {
         Self::among(explicit, base.home_dir(), state, |name| std::env::var_os(name))
     }
 
+    /// The directory of what lives no longer than the programs that make it (sockets): `$XDG_RUNTIME_DIR/brow`, else one
+    /// beside our state.
+    pub fn runtime(&self) -> PathBuf {
+        let given = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        given.filter(|path| path.is_absolute()).map_or_else(|| self.state_dir.join("run"), |path| path.join("brow"))
+    }
+
     fn among(
         explicit: Option<PathBuf>,
         home: &Path,

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::effect::{AuditEntry, TargetEdit};
 use crate::model::event::{Event, StoreEvent};
+use crate::model::target::Target;
 
 use super::Paths;
 use super::desk::Desk;
@@ -25,6 +26,15 @@ pub enum Order {
     Save(Vec<TargetEdit>),
     /// Have what is remembered of targets follow changes that somebody else made to the config.
     Follow(Vec<TargetEdit>),
+    /// Look for targets in a text, or in the file that it names.
+    ReadOffers {
+        /// The text or the path.
+        text: String,
+        /// The context for whatever names none.
+        cluster: String,
+    },
+    /// Write targets as the config has them.
+    Export(Vec<Target>),
     /// Remember the local port a target got.
     Remember {
         /// The target's name.

@@ -42,6 +42,21 @@ impl Text {
             Happening::TargetRestored => plain("log.target-restored"),
             Happening::NothingToUndo => plain("log.nothing-to-undo"),
             Happening::Imported => counted("log.imported"),
+            Happening::Taken(tally) => {
+                let [added, skipped, replaced] =
+                    [tally.added, tally.skipped, tally.replaced].map(|count| count.to_string());
+                let with = [
+                    ("added", added.as_str()),
+                    ("skipped", skipped.as_str()),
+                    ("replaced", replaced.as_str()),
+                    ("detail", detail),
+                ];
+                self.fill(if detail.is_empty() { "log.taken-none" } else { "log.taken" }, &with)
+            }
+            Happening::NothingOffered if thing.is_empty() => plain("log.nothing-offered-pasted"),
+            Happening::NothingOffered => plain("log.nothing-offered"),
+            Happening::NothingMissing => plain("log.nothing-missing"),
+            Happening::Exported => counted("log.exported"),
             Happening::ConfigRead => plain("log.config-read"),
             Happening::KubeconfigRead => counted("log.kubeconfig-read"),
             // Of the log's entries only their number is told; an address is never just a number.
@@ -57,6 +72,9 @@ impl Text {
             Happening::NothingWrong => plain("log.nothing-wrong"),
             Happening::NotForwarded => plain("log.not-forwarded"),
             Happening::AlreadyForwarded => plain("log.already-forwarded"),
+            Happening::ForwardedElsewhere => plain("log.forwarded-elsewhere"),
+            Happening::StoppedElsewhere => plain("log.stopped-elsewhere"),
+            Happening::OfAnother => plain("log.of-another"),
             Happening::NoOtherPod => plain("log.no-other-pod"),
             Happening::NeedsNoPod => plain("log.needs-no-pod"),
         };

@@ -2,6 +2,7 @@
 
 use super::Text;
 use crate::model::dialog::Question;
+use crate::model::offer::{Clash, LeftOut, Offer};
 
 /// A question in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +60,9 @@ impl Text {
                 let buttons = vec![button("button.cancel"), self.fill("button.other-port", &[port])];
                 (self.fill("question.other-port", &[port]), says, buttons)
             }
+            Question::Take { from, there, offers, left_out } => {
+                self.take(question, from.as_ref(), *there, offers, left_out)
+            }
             Question::Import { path, targets, left_out } => {
                 let title = self.fill("question.import", &[("count", &targets.len().to_string())]);
                 let mut says = self.fill("question.import-says", &[("path", path)]);
@@ -70,6 +74,48 @@ impl Text {
             }
         };
         QuestionWords { title, says, buttons }
+    }
+
+    /// The question whether offers are to be taken over.
+    fn take(
+        &self,
+        question: &Question,
+        from: Option<&String>,
+        there: usize,
+        offers: &[Offer],
+        left_out: &[LeftOut],
+    ) -> (String, String, Vec<String>) {
+        let new = offers.len() - there.min(offers.len());
+        let (count, new, there_count) = (offers.len().to_string(), new.to_string(), there.to_string());
+        let title = match (offers.len(), offers.len() > there) {
+            (0, _) => self.get("question.take-nothing").to_owned(),
+            (_, true) => self.fill("question.take", &[("count", &count)]),
+            (_, false) => self.fill("question.take-there", &[("count", &count)]),
+        };
+        let mut says = Vec::new();
+        let names: Vec<String> = offers.iter().map(|offer| offer.target.name.clone()).collect();
+        says.push(self.some_of(&names));
+        if let Some(path) = from.filter(|path| !path.is_empty()) {
+            says.push(self.fill("question.take-from", &[("path", path)]));
+        }
+        if there > 0 {
+            says.push(self.fill("question.take-clash", &[("count", &there_count)]));
+        }
+        if !left_out.is_empty() {
+            let why = |part: &LeftOut| format!("{}: {}", part.what, self.get(&format!("left-out.{}", part.why.key())));
+            let parts: Vec<String> = left_out.iter().map(why).collect();
+            says.push(self.get("question.import-left-out").to_owned());
+            says.push(self.some_of(&parts));
+        }
+        says.retain(|part| !part.is_empty());
+        let mut buttons = vec![self.get("button.cancel").to_owned()];
+        buttons.extend(question.clashes().iter().map(|clash| match (clash, there, new.as_str()) {
+            (Clash::Skip, 0, _) => self.get("button.import").to_owned(),
+            (Clash::Skip, ..) => self.fill("button.take-new", &[("count", &new)]),
+            (Clash::Replace, _, "0") => self.fill("button.replace", &[("count", &there_count)]),
+            (Clash::Replace, ..) => self.fill("button.take-all", &[("new", &new), ("there", &there_count)]),
+        }));
+        (title, says.join("\n"), buttons)
     }
 
     /// Title and text of a question about named things.

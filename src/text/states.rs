@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::Text;
 use crate::model::cluster::Link;
 use crate::model::forward::{Forward, ForwardState};
+use crate::model::instance::Role;
 use crate::model::proxy::Phase;
 
 impl Text {
@@ -48,6 +49,17 @@ impl Text {
             ForwardState::Broken => "forward-state.broken",
             ForwardState::Failed => "forward-state.failed",
         })
+    }
+
+    /// What another instance is, with its process.
+    pub fn instance(&self, role: Role, pid: u32) -> String {
+        let key = match role {
+            Role::Dashboard => "instance.dashboard",
+            Role::Connect => "instance.connect",
+            Role::Background => "instance.background",
+            Role::Unknown => "instance.unknown",
+        };
+        self.fill(key, &[("pid", &pid.to_string())])
     }
 
     /// How a forward stands; one on demand with what is left until it rests.

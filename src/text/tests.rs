@@ -42,6 +42,7 @@ fn made_keys() -> BTreeSet<String> {
     for field in FormField::ALL {
         keys.extend(["form", "form-hint"].map(|table| format!("{table}.{}", field.key())));
     }
+    keys.extend(crate::model::offer::Why::ALL.iter().map(|why| format!("left-out.{}", why.key())));
     for what in What::ALL {
         let name = serde_json::to_value(what).unwrap();
         keys.extend(["fault", "remedy"].map(|table| format!("{table}.{}", name.as_str().unwrap())));

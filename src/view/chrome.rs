@@ -54,9 +54,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, chrome: 
             put(buffer, area.right() - 2 - own, area.y, own, &text, theme.mark);
         }
     }
-    if let Some(filter) = chrome.filter {
+    if let Some(text) = chrome.filter {
         let last = Rect { y: area.bottom().saturating_sub(1), height: 1, ..area };
-        draw_filter(frame, scene, last, filter, chrome.filtering);
+        filter(frame, scene, last, text, chrome.filtering);
     }
     inner
 }
@@ -101,15 +101,15 @@ fn title<'a>(scene: Scene<'a>, chrome: &Chrome<'a>) -> Vec<Span<'a>> {
 }
 
 /// The filter on the lower frame; the cursor is in it while it has the keys.
-fn draw_filter(frame: &mut Frame<'_>, scene: Scene<'_>, line: Rect, filter: &Input, active: bool) {
+pub(super) fn filter(frame: &mut Frame<'_>, scene: Scene<'_>, line: Rect, text: &Input, active: bool) {
     let theme = scene.theme();
     let style = if active { theme.text } else { theme.dim };
     let lead = [Span::styled(" / ", theme.accent)];
     let most = line.width.saturating_sub(4 + line_width(&lead) + 1);
-    let own = width(filter.value()).saturating_add(1).min(most);
+    let own = width(text.value()).saturating_add(1).min(most);
     let x = line.x + 2 + put_line(frame.buffer_mut(), line.x + 2, line.y, line.width.saturating_sub(4), &lead);
     let field = Rect { x, width: own, ..line };
-    input(frame, field, filter, style, active);
+    input(frame, field, text, style, active);
     put(frame.buffer_mut(), x.saturating_add(own), line.y, u16::from(most > 0), " ", style);
 }
 

@@ -13,6 +13,7 @@ use crate::model::cluster::{Cluster, Scope};
 use crate::model::fault::Fault;
 use crate::model::focus::Pane;
 use crate::model::forward::Forward;
+use crate::model::instance::Other;
 use crate::model::proxy::ProxyPod;
 use crate::model::target::Target;
 
@@ -43,11 +44,10 @@ pub(super) fn lines(scene: Scene<'_>, room: u16, tall: u16) -> Vec<Line<'_>> {
             model.target_list.selected().and_then(|name| model.target(name)).map(|target| of_target(scene, target))
         }
         Pane::Pods => model.pod_list.selected().and_then(|key| model.pods.get(key)).map(|pod| of_pod(scene, pod)),
-        Pane::Forwards => model
-            .forward_list
-            .selected()
-            .and_then(|id| model.forwards.get(id))
-            .map(|forward| of_forward(scene, forward, room >= 100 || tall >= 5)),
+        Pane::Forwards => model.forward_list.selected().and_then(|id| {
+            let own = model.forwards.get(id).map(|forward| of_forward(scene, forward, room >= 100 || tall >= 5));
+            own.or_else(|| model.others.get(id).map(|other| of_other(scene, other)))
+        }),
     };
     facts.map_or_else(Vec::new, |facts| set(scene, facts, room, tall))
 }
@@ -254,4 +254,23 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
     ];
     let next = forwards::open_to_others(forward).then(|| scene.get("view.beyond-loopback").to_owned());
     Facts { head, pairs: facts, fault: forward.trouble(), next }
+}
+
+fn of_other<'a>(scene: Scene<'a>, other: &'a Other) -> Facts<'a> {
+    let theme = scene.theme();
+    let forward = &other.forward;
+    let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
+    let mut facts = vec![fact("view.cluster", format!("{}/{}", forward.cluster, forward.namespace).into())];
+    facts.extend(forward.pod.as_deref().map(|pod| fact("view.pod", pod.into())));
+    let state = Span::styled(scene.text().forward_state(forward.state.state()), theme.dim);
+    let head = vec![
+        bold(scene, &forward.name),
+        Span::raw("  "),
+        Span::styled(forward.local.as_str(), theme.text),
+        Span::raw("  "),
+        state,
+        Span::raw("  "),
+        Span::styled(forwards::whose(scene, other), theme.dim),
+    ];
+    Facts { head, pairs: facts, fault: None, next: Some(scene.get("view.of-another").to_owned()) }
 }

@@ -7,10 +7,11 @@ use crate::model::focus::Pane;
 /// Owned by the loop, handed to every [`draw`](super::draw).
 #[derive(Debug, Clone, Default)]
 pub struct ViewState {
-    /// First visible row of each pane's table.
-    offsets: [usize; 4],
-    /// Natural column widths seen so far, by pane, so that columns don't jump while a person scrolls.
-    widths: [Widths; 4],
+    /// First visible row of each pane's table, and of the rows in a dialog.
+    offsets: [usize; 5],
+    /// Natural column widths seen so far, by pane and in a dialog, so that columns don't jump while a
+    /// person scrolls.
+    widths: [Widths; 5],
     /// What can be clicked, as drawn last; later ones lie above earlier ones.
     zones: Vec<(Rect, Hit)>,
     /// Rows of what has the keys, as drawn last.
@@ -18,6 +19,9 @@ pub struct ViewState {
     /// How far the topmost dialog's text can be scrolled, as drawn last; `usize::MAX`: nothing was drawn that scrolls.
     reach: usize,
 }
+
+/// Where the rows of a dialog stand beside those of the panes.
+const DIALOG: usize = 4;
 
 /// Natural widths and what they were measured for.
 #[derive(Debug, Clone, Default)]
@@ -91,7 +95,16 @@ impl ViewState {
 
     /// The first row to draw so that `cursor` is visible, moving as little as possible.
     pub(super) fn scroll(&mut self, pane: Pane, cursor: usize, rows: usize, of: usize) -> usize {
-        let offset = &mut self.offsets[pane as usize];
+        self.scroll_in(pane as usize, cursor, rows, of)
+    }
+
+    /// The same for the rows of a dialog.
+    pub(super) fn scroll_dialog(&mut self, cursor: usize, rows: usize, of: usize) -> usize {
+        self.scroll_in(DIALOG, cursor, rows, of)
+    }
+
+    fn scroll_in(&mut self, at: usize, cursor: usize, rows: usize, of: usize) -> usize {
+        let offset = &mut self.offsets[at];
         let lowest = cursor.saturating_sub(rows.saturating_sub(1));
         *offset = (*offset).clamp(lowest, cursor.max(lowest)).min(of.saturating_sub(rows));
         *offset
@@ -99,7 +112,17 @@ impl ViewState {
 
     /// Widens `natural` to what was seen since the pane's width or number of rows last changed.
     pub(super) fn settle(&mut self, pane: Pane, total: u16, rows: usize, natural: &mut [u16]) {
-        let seen = &mut self.widths[pane as usize];
+        self.settle_in(pane as usize, total, rows, natural);
+    }
+
+    /// The same for the rows of a dialog.
+    pub(super) fn settle_dialog(&mut self, total: u16, rows: usize, mut natural: Vec<u16>) -> Vec<u16> {
+        self.settle_in(DIALOG, total, rows, &mut natural);
+        natural
+    }
+
+    fn settle_in(&mut self, at: usize, total: u16, rows: usize, natural: &mut [u16]) {
+        let seen = &mut self.widths[at];
         if seen.total == total && seen.rows == rows && seen.natural.len() == natural.len() {
             for (own, before) in natural.iter_mut().zip(&seen.natural) {
                 *own = (*own).max(*before);

@@ -6,19 +6,24 @@ use std::hint::black_box;
 use brow_tui::model::Model;
 use brow_tui::model::action::{Action, Command};
 use brow_tui::model::cluster::{Cluster, Context, Link};
+use brow_tui::model::dialog::Dialog;
 use brow_tui::model::event::{ClusterEvent, Epoch, Event, Sample};
 use brow_tui::model::focus::Pane;
 use brow_tui::model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState};
+use brow_tui::model::found::{Found, FoundEvent, FoundKey, FoundPort, Place};
 use brow_tui::model::keep::KeepSettings;
 use brow_tui::model::proxy::{Phase, PodKey, ProxyPod};
+use brow_tui::model::service::{Signs, recognise};
 use brow_tui::model::settings::{Colors, Language, PodSettings};
 use brow_tui::model::target::Target;
+use brow_tui::model::workload::Kind;
 use brow_tui::text::{Hint, Text};
 use brow_tui::view::{Look, Theme, ViewState, draw};
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use criterion::{Criterion, criterion_group, criterion_main};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use tui_input::InputRequest;
 
 /// Three clusters, 40 targets, `pods` pods and 20 forwards with traffic.
 fn model(pods: usize) -> Model {
@@ -162,5 +167,69 @@ fn event(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, frame, event);
+/// What a cluster with 2,000 services brings: two ports each, in 100 namespaces.
+fn services() -> Vec<Found> {
+    let labels = std::collections::BTreeMap::new();
+    let port = |number, name: &str, object: &str| FoundPort {
+        number,
+        name: Some(name.to_owned()),
+        service: recognise(&Signs { port: number, name, protocol: "", object, labels: &labels }),
+    };
+    let service = |n: usize| {
+        let kind = ["mysql", "orders", "redis-cache", "payments-api", "grafana"][n % 5];
+        let name = format!("{kind}-{n:04}");
+        let key = FoundKey {
+            cluster: "dev".to_owned(),
+            namespace: format!("team-{:02}", n % 100),
+            kind: Kind::Service,
+            name: name.clone(),
+        };
+        Found { key, ports: vec![port(80, "http", &name), port(9_000, "main", &name)], labels: labels.clone() }
+    };
+    (0..2_000).map(service).collect()
+}
+
+/// A key pressed in a browser of 2,000 services, up to the frame that shows what it did.
+fn browser(criterion: &mut Criterion) {
+    let theme = Theme::named("dark", Colors::Truecolor).unwrap();
+    let text = Text::new(Language::En);
+    let zone = FixedOffset::east_opt(0).unwrap();
+    let look = Look { theme: &theme, text: &text, hints: &[], tip: None, ways: &[], help: &[], zone };
+    let mut model = model(10);
+    model.clusters.retain(|cluster| cluster.name == "dev");
+    model.update(Event::Act(Action::Do(Command::Browse)));
+    let Some(Dialog::Browser(open)) = model.dialogs.last() else { unreachable!() };
+    let (cluster, epoch) = ("dev".to_owned(), open.epoch);
+    let place = Place { kind: Kind::Service, namespace: None };
+    let event = FoundEvent::Listed { place, all: services() };
+    model.update(Event::Found { cluster, epoch, event });
+    let mut state = ViewState::default();
+    let mut terminal = Terminal::new(TestBackend::new(200, 50)).unwrap();
+    let mut press = |model: &mut Model, action: Action| {
+        model.update(Event::Act(action));
+        model.arrange();
+        terminal.draw(|frame| draw(frame, black_box(model), &look, &mut state)).unwrap();
+    };
+    criterion.bench_function("browser, 2,000 services: a row down, to the frame", |bencher| {
+        bencher.iter(|| press(&mut model, Action::Do(Command::Down)));
+    });
+    criterion.bench_function("browser, 2,000 services: a letter and its taking back, to two frames", |bencher| {
+        bencher.iter(|| {
+            press(&mut model, Action::Edit(InputRequest::InsertChar('m')));
+            press(&mut model, Action::Edit(InputRequest::DeletePrevChar));
+        });
+    });
+    press(&mut model, Action::Paste("mysq".to_owned()));
+    criterion.bench_function(
+        "browser, 2,000 services: the last letter of a word and its taking back, to two frames",
+        |bencher| {
+            bencher.iter(|| {
+                press(&mut model, Action::Edit(InputRequest::InsertChar('l')));
+                press(&mut model, Action::Edit(InputRequest::DeletePrevChar));
+            });
+        },
+    );
+}
+
+criterion_group!(benches, frame, event, browser);
 criterion_main!(benches);

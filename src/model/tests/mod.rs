@@ -6,6 +6,8 @@ mod dialogs;
 mod faults;
 mod files;
 mod forwards;
+mod found;
+mod instances;
 mod leaving;
 mod lessons;
 mod lists;

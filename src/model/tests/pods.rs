@@ -115,7 +115,11 @@ fn a_list_replaces_what_was_known_of_its_namespace_only() {
     let mut other = model.pods.values().next().unwrap().clone();
     other.key.namespace = "elsewhere".into();
     applied(&mut model, other.clone());
-    on_dev(&mut model, ClusterEvent::Listed { namespace: Some("team".into()), pods: Vec::new() });
+    let listed = || ClusterEvent::Listed { namespace: Some("team".into()), pods: Vec::new() };
+    on_dev(&mut model, listed());
+    assert_eq!(model.pods.len(), 2, "the list may be older than the pod that was just created");
+    model.update(Event::Tick { now: noon() + TimeDelta::seconds(11), samples: Vec::new() });
+    on_dev(&mut model, listed());
     assert_eq!(model.pods.keys().collect::<Vec<_>>(), [&other.key]);
 }
 

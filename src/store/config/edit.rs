@@ -26,26 +26,57 @@ pub struct Removed {
     above: String,
 }
 
-/// Makes one edit in `text`, the config at `path`, and gives the new text. A target that is taken out goes to
+/// Makes edits in `text`, the config at `path`: the new text, and the fault of the first that could not be made. Each
+/// stands for itself: one that cannot be made keeps none of the others back. A target that is taken out goes to
 /// `removed`, from where it is put back as it stood.
 ///
-/// # Errors
-/// [`What::EditConflict`] where what is to be changed is gone or was changed elsewhere to something else,
+/// Faults are [`What::EditConflict`] where what is to be changed is gone or was changed elsewhere to something else,
 /// [`What::NameTaken`] and [`What::TtlTooLong`], each with the target's name; [`What::ConfigBroken`] for a text that
 /// makes no sense.
-pub fn apply(path: &Path, text: &str, edit: &TargetEdit, removed: &mut Vec<Removed>) -> Result<String, Fault> {
+pub fn apply_all(path: &Path, text: &str, edits: &[TargetEdit], removed: &mut Vec<Removed>) -> (String, Option<Fault>) {
+    let (mut edited, mut refused) = (text.to_owned(), None);
+    let mut rest = edits;
+    while let [first, others @ ..] = rest {
+        // Many come in at once where they are imported: the text is read and written once for all of them. Whatever
+        // speaks against a new one does so before anything is changed.
+        let new = rest.iter().take_while(|edit| matches!(edit, TargetEdit::Add(_) | TargetEdit::Import(_))).count();
+        let mut fault = None;
+        let text = if new > 1 {
+            let (now, later) = rest.split_at(new);
+            rest = later;
+            change(path, &edited, removed, |editor| {
+                for edit in now {
+                    fault = fault.take().or(editor.make(edit).err());
+                }
+                Ok(())
+            })
+        } else {
+            rest = others;
+            change(path, &edited, removed, |editor| editor.make(first))
+        };
+        match text {
+            Ok(text) => edited = text,
+            Err(broken) => fault = Some(broken),
+        }
+        refused = refused.or(fault);
+    }
+    (edited, refused)
+}
+
+/// Has `make` change `text`.
+fn change(
+    path: &Path,
+    text: &str,
+    removed: &mut Vec<Removed>,
+    make: impl FnOnce(&mut Editor<'_>) -> Result<(), Fault>,
+) -> Result<String, Fault> {
     let Config { settings, targets } = super::read(path, text)?;
     // One kind of line end to work on; a file of Windows' kind gets it back.
     let crlf = text.contains("\r\n") && text.matches('\n').count() == text.matches("\r\n").count();
     let text = &text.replace("\r\n", "\n");
     let document = super::document(path, text)?.into_mut();
     let mut editor = Editor { document, targets, max_ttl: settings.max_ttl, removed };
-    match edit {
-        TargetEdit::Add(target) | TargetEdit::Import(target) => editor.add(target),
-        TargetEdit::Replace { was, target } => editor.replace(was, target),
-        TargetEdit::Remove(was) => editor.remove(was),
-        TargetEdit::Restore(target) => editor.restore(target),
-    }?;
+    make(&mut editor)?;
     let mut edited = editor.document.to_string();
     if !text.starts_with('\n') {
         // The blank line that was between two targets of which the first one is gone.
@@ -59,6 +90,30 @@ pub fn apply(path: &Path, text: &str, edit: &TargetEdit, removed: &mut Vec<Remov
     Ok(edited)
 }
 
+/// Targets as they would stand in a config.
+pub fn written(targets: &[Target]) -> String {
+    let mut tables = ArrayOfTables::new();
+    for target in targets {
+        let mut table = table(target);
+        table.decor_mut().set_prefix(if tables.is_empty() { "" } else { "\n" });
+        tables.push(table);
+    }
+    let mut document = DocumentMut::new();
+    document.insert("target", Item::ArrayOfTables(tables));
+    document.to_string()
+}
+
+/// A target's table.
+fn table(target: &Target) -> Table {
+    let mut table = Table::new();
+    for (key, value) in fields(target) {
+        if let Some(value) = value {
+            table.insert(key, Item::Value(value));
+        }
+    }
+    table
+}
+
 /// What one edit is made on.
 struct Editor<'a> {
     document: DocumentMut,
@@ -68,6 +123,16 @@ struct Editor<'a> {
 }
 
 impl Editor<'_> {
+    /// Makes one edit.
+    fn make(&mut self, edit: &TargetEdit) -> Result<(), Fault> {
+        match edit {
+            TargetEdit::Add(target) | TargetEdit::Import(target) => self.add(target),
+            TargetEdit::Replace { was, target } => self.replace(was, target),
+            TargetEdit::Remove(was) => self.remove(was),
+            TargetEdit::Restore(target) => self.restore(target),
+        }
+    }
+
     fn at(&self, name: &str) -> Option<usize> {
         self.targets.iter().position(|target| target.name == name)
     }
@@ -106,12 +171,7 @@ impl Editor<'_> {
         if !self.room_for(target)? {
             return Ok(());
         }
-        let mut table = Table::new();
-        for (key, value) in fields(target) {
-            if let Some(value) = value {
-                table.insert(key, Item::Value(value));
-            }
-        }
+        let mut table = table(target);
         let end = last_position(self.document.as_table());
         let tables = self.tables()?;
         let mut above = String::new();
@@ -124,6 +184,7 @@ impl Editor<'_> {
         let apart = if above.is_empty() && self.document.as_table().is_empty() { "" } else { "\n" };
         table.decor_mut().set_prefix(above + apart);
         self.tables()?.push(table);
+        self.targets.push(target.clone());
         Ok(())
     }
 

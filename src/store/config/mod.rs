@@ -7,7 +7,7 @@ pub mod section;
 mod tests;
 mod values;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use toml_edit::{Document, Item};
@@ -15,16 +15,20 @@ use toml_edit::{Document, Item};
 use crate::model::action::Command;
 use crate::model::fault::Fault;
 use crate::model::keep::KeepSettings;
+use crate::model::plan::{PortPlan, PortRange};
+use crate::model::service::Service;
 use crate::model::settings::{
     ClusterSettings, Colors, KeyOverride, Language, Notify, OnQuit, PodSettings, PullPolicy, Resources, Settings,
     Toleration,
 };
+use crate::model::strings::PLACEHOLDERS;
 use crate::model::target::Target;
 use crate::model::ttl::Ttl;
 use crate::model::workload::{Kind, Where, Workload};
 
 use problem::Problem;
 use section::{Found, Reader, Section, kind, nearest};
+pub use values::fields;
 
 /// A config that makes sense.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,7 +40,7 @@ pub struct Config {
 }
 
 /// The places a key can be given a meaning in.
-const PLACES: [&str; 8] = ["anywhere", "clusters", "targets", "pods", "forwards", "log", "dialogs", "form"];
+const PLACES: [&str; 9] = ["anywhere", "clusters", "targets", "pods", "forwards", "log", "dialogs", "form", "browser"];
 
 /// Reads a config.
 ///
@@ -95,6 +99,12 @@ fn whole(mut root: Section<'_, '_>) -> Config {
     if let Some(section) = root.section("defaults") {
         defaults(section, &mut settings);
     }
+    if let Some(section) = root.section("ports") {
+        settings.ports = ports(section);
+    }
+    if let Some(section) = root.section("strings") {
+        settings.strings = strings(section);
+    }
     for (name, section) in root.named("cluster") {
         settings.clusters.insert(name.value, cluster(section));
     }
@@ -119,6 +129,48 @@ fn defaults(mut section: Section<'_, '_>, settings: &mut Settings) {
     settings.pod = pod(&mut section);
     settings.keep = keep(&mut section).over(&settings.keep);
     section.finish();
+}
+
+/// The port plan. Ranges may overlap: a port that is taken is passed over in each.
+fn ports(mut section: Section<'_, '_>) -> PortPlan {
+    let base = PortPlan::default();
+    let mut range = |key, base| section.parsed::<PortRange>(key).map_or(base, |found| found.value);
+    let plan = PortPlan {
+        http: range("http", base.http),
+        database: range("database", base.database),
+        tcp: range("tcp", base.tcp),
+    };
+    section.finish();
+    plan
+}
+
+/// Templates of connection strings, by service.
+fn strings(mut section: Section<'_, '_>) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut all = BTreeMap::new();
+    // What is recognised as nothing has strings too.
+    for service in Service::ALL.iter().map(|service| service.name()).chain(["other"]) {
+        if !section.has(service) {
+            section.name(service);
+            continue;
+        }
+        let templates = section.map(service);
+        for (name, template) in &templates {
+            if let Some(wrong) = unknown_placeholder(template) {
+                let known = PLACEHOLDERS.map(|known| format!("{{{known}}}")).join(", ");
+                let says = format!("`{name}` holds {{{wrong}}}; there are {known}");
+                section.problem(&section.key_span(service), service, says);
+            }
+        }
+        all.insert(service.to_owned(), templates);
+    }
+    section.finish();
+    all
+}
+
+/// What stands in braces in a template and is no placeholder.
+fn unknown_placeholder(template: &str) -> Option<&str> {
+    let inside = template.split('{').skip(1).map(|rest| rest.split_once('}').map_or(rest, |(name, _)| name));
+    inside.into_iter().find(|name| !PLACEHOLDERS.contains(name))
 }
 
 fn within(section: &Section<'_, '_>, ttl: &Found<Ttl>, max: Ttl) {

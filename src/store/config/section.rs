@@ -299,6 +299,11 @@ impl<'r, 't> Section<'r, 't> {
         entries.collect()
     }
 
+    /// Makes a key known that is not there.
+    pub fn name(&mut self, key: &'static str) {
+        self.known.push(key);
+    }
+
     /// Where a key stands; the table, where it is not there.
     pub fn key_span(&self, key: &str) -> Range<usize> {
         self.table.key(key).and_then(toml_edit::Key::span).unwrap_or_else(|| self.span.clone())

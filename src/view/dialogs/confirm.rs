@@ -62,9 +62,11 @@ pub(super) fn draw(
 fn grave(question: &Question) -> bool {
     match question {
         Question::KillPods(_) | Question::CleanAll { .. } => true,
-        Question::DeleteTargets(_) | Question::Quit { .. } | Question::OtherPort { .. } | Question::Import { .. } => {
-            false
-        }
+        Question::DeleteTargets(_)
+        | Question::Quit { .. }
+        | Question::OtherPort { .. }
+        | Question::Import { .. }
+        | Question::Take { .. } => false,
     }
 }
 

@@ -1,11 +1,14 @@
 //! Dialogs: one file each. The topmost one is drawn, over panes that stand back.
 
+mod browser;
 mod confirm;
 mod describe;
 mod fault;
 mod field;
 mod form;
 mod help;
+mod import;
+mod menu;
 mod pod_log;
 mod rename;
 mod ttl;
@@ -34,6 +37,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         }
         Dialog::PodLog { key, lines, ended, back, .. } => {
             pod_log::draw(frame, scene, state, area, (key, lines, ended.as_ref(), *back));
+        }
+        Dialog::Browser(browser) => browser::draw(frame, scene, state, area, browser),
+        Dialog::Menu(menu) => menu::draw(frame, scene, state, area, menu),
+        Dialog::Import { cluster, field, pasted } => {
+            import::draw(frame, scene, state, area, (cluster, field, pasted.as_deref()));
         }
         Dialog::Fault(fault) => fault::draw(frame, scene, state, area, fault),
     }

@@ -10,6 +10,7 @@ use ratatui::text::Span;
 use super::{Content, Scene, show};
 use crate::model::focus::Pane;
 use crate::model::forward::{Forward, ForwardState, port_name};
+use crate::model::instance::Other;
 use crate::model::list::ForwardColumn;
 use crate::view::cell::Cell;
 use crate::view::columns::Shape;
@@ -43,7 +44,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         sorted: ForwardColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
         aside: Vec::new(),
     };
-    show(frame, scene, state, area, content, |id| Some(cells(scene, model.forwards.get(id)?)));
+    show(frame, scene, state, area, content, |id| {
+        let own = model.forwards.get(id).map(|forward| cells(scene, forward));
+        own.or_else(|| model.others.get(id).map(|other| others_cells(scene, other)))
+    });
 }
 
 fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
@@ -73,6 +77,26 @@ fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
             None => Cell::empty(),
         },
     ]
+}
+
+/// A forward of another instance: dimmed, with whose it is.
+fn others_cells<'a>(scene: Scene<'a>, other: &'a Other) -> Vec<Cell<'a>> {
+    let theme = scene.theme();
+    let forward = &other.forward;
+    let mut cells = vec![
+        Cell::text(forward.local.as_str(), theme.dim),
+        Cell::Line(vec![Span::styled("→ ", theme.faint), Span::styled(forward.name.as_str(), theme.dim)]),
+        Cell::Tail(Span::styled(forward.pod.as_deref().unwrap_or("–"), theme.faint)),
+        Cell::text(scene.text().forward_state(forward.state.state()), theme.dim),
+    ];
+    cells.resize_with(SHAPES.len() - 1, Cell::empty);
+    cells.push(Cell::text(whose(scene, other), theme.dim));
+    cells
+}
+
+/// Whose forward it is.
+pub(in crate::view) fn whose(scene: Scene<'_>, other: &Other) -> String {
+    scene.text().instance(other.role, other.pid)
 }
 
 /// The target's name, with the port where it is not the first of several.

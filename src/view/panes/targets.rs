@@ -10,6 +10,7 @@ use crate::model::forward::{Forward, ForwardState};
 use crate::model::list::TargetColumn;
 use crate::model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
 use crate::model::target::Target;
+use crate::model::workload::Where;
 use crate::view::cell::Cell;
 use crate::view::columns::Shape;
 use crate::view::state::ViewState;
@@ -72,6 +73,13 @@ fn live<'a>(scene: Scene<'a>, target: &'a Target) -> Span<'a> {
     let theme = scene.theme();
     if let Some(forward) = forward_of(scene, &target.name) {
         return Span::styled(scene.text().forward(forward, scene.model.now), super::forwards::style_of(scene, forward));
+    }
+    let elsewhere = |address: &Where| scene.model.elsewhere(target, address);
+    if let Some((_, other)) = (!scene.model.others.is_empty())
+        .then(|| target.address.singles())
+        .and_then(|all| all.iter().find_map(elsewhere))
+    {
+        return Span::styled(scene.text().forward_state(other.forward.state.state()), theme.dim);
     }
     if let Some(pod) = pod_of(scene, target) {
         return Span::styled(scene.text().phase(pod.phase), super::pods::phase_style(scene, pod.phase));

@@ -3,6 +3,7 @@
 mod colors;
 mod dialogs;
 mod fixture;
+mod found;
 mod panes;
 mod sizes;
 

@@ -8,7 +8,9 @@ use crate::model::demand::Stage;
 use crate::model::effect::TargetEdit;
 use crate::model::fault::{Fault, What};
 use crate::model::focus::{Pane, Strip};
+use crate::model::forward::ForwardId;
 use crate::model::forward::{Demand, Forward, ForwardState};
+use crate::model::instance::{Other, Role, Shared, Standing};
 use crate::model::log::{Entry, Grade, Happening};
 use crate::model::proxy::Phase;
 use crate::model::settings::{Colors, Language};
@@ -246,4 +248,30 @@ fn the_next_key_is_taught_on_a_frame() {
     model.dialogs.push(crate::model::dialog::Dialog::Fault(forbidden()));
     let (mut terminal, _) = fixture::drawn(&model, 80, 24, &Theme::plain());
     assert!(!super::lines(&mut terminal).contains("connects the chosen"), "not beside a question");
+}
+
+#[test]
+fn forwards_of_other_instances_are_dimmed_and_say_whose_they_are() {
+    let mut model = busy();
+    let shared = |id, name: &str, state| Shared {
+        id,
+        name: name.to_owned(),
+        cluster: "dev".to_owned(),
+        namespace: "default".to_owned(),
+        local: format!("127.0.0.1:{}", 5000 + id),
+        state,
+        pod: Some("brow-grafana-ab12cd".to_owned()),
+    };
+    for (id, role, forward) in [
+        (90, Role::Background, shared(1, "grafana", Standing::Live)),
+        (91, Role::Dashboard, shared(2, "redis", Standing::Waiting)),
+    ] {
+        let other = Other { instance: format!("{id}-0"), pid: 4242, role, forward };
+        model.others.insert(ForwardId(id), other);
+        model.forward_list.order.push(ForwardId(id));
+    }
+    model.forward_list.of = 5;
+    model.forward_list.cursor = 3;
+    model.focus.pane = Pane::Forwards;
+    shots("forwards-of-others", &model);
 }

@@ -7,6 +7,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::store::tests::target;
 
+/// Makes one edit.
+fn apply(path: &Path, text: &str, edit: &TargetEdit, removed: &mut Vec<Removed>) -> Result<String, Fault> {
+    match apply_all(path, text, std::slice::from_ref(edit), removed) {
+        (_, Some(fault)) => Err(fault),
+        (text, None) => Ok(text),
+    }
+}
+
 const FILE: &str = "\
 # My targets.
 
@@ -284,7 +292,7 @@ proptest! {
                     TargetEdit::Add(target(&name))
                 }
             };
-            text = super::apply(path(), &text, &edit, &mut removed).unwrap();
+            text = apply(path(), &text, &edit, &mut removed).unwrap();
             let config = crate::store::config::read(path(), &text).unwrap();
             let is: BTreeMap<String, Target> = config.targets.into_iter().map(|t| (t.name.clone(), t)).collect();
             prop_assert_eq!(&is, &meant, "{}", text);
@@ -292,5 +300,24 @@ proptest! {
                 prop_assert_eq!(text.matches(comment).count(), 1, "{} in\n{}", comment, text);
             }
         }
+    }
+}
+
+#[test]
+fn many_new_ones_are_added_as_one_by_one() {
+    let mut edits: Vec<TargetEdit> = ["x", "y", "a", "z", "x"].map(|name| TargetEdit::Import(target(name))).into();
+    edits.push(TargetEdit::Remove(target("nobody")));
+    edits.push(TargetEdit::Add(target("last")));
+    for text in [FILE, "", "# nothing yet\n", &FILE.replace('\n', "\r\n")] {
+        let (mut one_by_one, mut faults) = (text.to_owned(), Vec::new());
+        for edit in &edits {
+            match apply(path(), &one_by_one, edit, &mut Vec::new()) {
+                Ok(text) => one_by_one = text,
+                Err(fault) => faults.push(fault),
+            }
+        }
+        let (at_once, fault) = apply_all(path(), text, &edits, &mut Vec::new());
+        assert_eq!(at_once, one_by_one);
+        assert_eq!(fault, faults.into_iter().next());
     }
 }

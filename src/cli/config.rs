@@ -1,0 +1,373 @@
+//! `config`: the saved targets, listed, shown, changed, handed in and out.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::Door;
+use super::choose::{Choice, matches, no_target};
+use super::headless::{self, Headless, Next, Seen};
+use super::print::{self, FAILED, Stop};
+use crate::model::Model;
+use crate::model::dialog::{Field, FormField, TargetForm};
+use crate::model::target::Target;
+use crate::model::wish::Wish;
+use crate::model::workload::Where;
+use crate::store;
+use crate::text::Text;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// List targets: all, or those that are named
+    #[command(visible_alias = "ls")]
+    List {
+        #[command(flatten)]
+        choice: Choice,
+        /// Print JSON, with the keys of the config
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show all that the config says of a target
+    Show {
+        /// The target
+        name: String,
+        /// Print JSON, with the keys of the config
+        #[arg(long)]
+        json: bool,
+    },
+    /// Save a new target
+    Add {
+        /// Its name
+        name: String,
+        /// Host and port as the cluster sees them (10.0.0.1:3306), or kind/name:port (service/web:http)
+        #[arg(value_name = "WHERE")]
+        place: String,
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Change a target; what is not named stays as it is
+    Edit {
+        /// The target
+        name: String,
+        /// Host and port, or kind/name:port
+        #[arg(long = "where", value_name = "WHERE")]
+        place: Option<String>,
+        #[command(flatten)]
+        fields: Fields,
+    },
+    /// Give a target another name
+    #[command(visible_alias = "mv")]
+    Rename {
+        /// The name so far
+        name: String,
+        /// The new one
+        new: String,
+    },
+    /// Delete targets; their pods are left to their TTL
+    #[command(visible_alias = "rm")]
+    Remove {
+        /// Names of targets, or patterns with * and ? (in quotes)
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
+    /// Take over the targets in a file: the older brow tool's config.json, or TOML as in the config
+    Import {
+        /// The file, or - for standard input
+        file: PathBuf,
+        /// Overwrite targets of the same name, rather than skipping those in the file
+        #[arg(long)]
+        replace: bool,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Print targets as TOML that import, or the config, takes
+    Export {
+        #[command(flatten)]
+        choice: Choice,
+    },
+}
+
+/// What can be said of a target, beside its name and where it is. An empty value takes away what was there.
+#[derive(Debug, Default, Args)]
+pub(super) struct Fields {
+    /// Kubeconfig context; of a new target the current one where this is absent
+    #[arg(long, value_name = "CONTEXT")]
+    cluster: Option<String>,
+    /// Namespace of its pods; absent: the context's own
+    #[arg(long, short, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// Local port; 0: any free one
+    #[arg(long, short = 'p', value_name = "PORT")]
+    local_port: Option<String>,
+    /// How long its proxy pods may live, such as 30m
+    #[arg(long, value_name = "TIME")]
+    ttl: Option<String>,
+    /// A word to find it by; may be given several times
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+    /// How a service is reached
+    #[arg(long)]
+    via: Option<Via>,
+    /// How long connections wait for a workload's pod to run, such as 1m
+    #[arg(long, value_name = "TIME")]
+    wait: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Via {
+    /// Straight to a pod
+    Direct,
+    /// Through a proxy pod and the service's cluster IP
+    Proxy,
+}
+
+impl Fields {
+    fn is_empty(&self) -> bool {
+        let texts = [&self.cluster, &self.namespace, &self.local_port, &self.ttl, &self.wait];
+        texts.iter().all(|text| text.is_none()) && self.tag.is_empty() && self.via.is_none()
+    }
+}
+
+pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
+    match verb {
+        Verb::List { choice, json } => given(door, &choice, |text, targets| list(text, targets, json)),
+        Verb::Show { name, json } => {
+            let choice = Choice { names: vec![name], tag: Vec::new() };
+            given(door, &choice, |_, targets| show(targets, json))
+        }
+        Verb::Export { choice } => {
+            given(door, &choice, |_, targets| print::out(store::targets_as_toml(targets).trim_end()))
+        }
+        Verb::Import { file, replace, dry_run } => match store::targets_in(&file) {
+            Ok(offer) => edit(door, Order::Import { offer, replace, dry_run }).await,
+            Err(fault) => print::fault(&super::text(), &fault),
+        },
+        Verb::Add { name, place, fields } => edit(door, Order::Add { name, place, fields }).await,
+        Verb::Edit { name, place, fields } => edit(door, Order::Edit { name, place, fields }).await,
+        Verb::Rename { name, new } => edit(door, Order::Rename { name, new }).await,
+        Verb::Remove { names } => edit(door, Order::Remove(names)).await,
+    }
+}
+
+/// Shows targets as they are in the file, all where none is named.
+fn given(door: Door, choice: &Choice, show: impl FnOnce(&Text, &[Target])) -> ExitCode {
+    let mut text = super::text();
+    let loaded = match store::load(&door.paths) {
+        Ok(loaded) => loaded,
+        Err(fault) => return print::fault(&text, &fault),
+    };
+    if let Some(language) = loaded.settings.language {
+        text = Text::new(language);
+    }
+    let mut model = Model::new(chrono::Utc::now(), "");
+    model.targets = loaded.targets;
+    if choice.is_empty() {
+        show(&text, &model.targets);
+        return ExitCode::SUCCESS;
+    }
+    match choice.of(&model, &text) {
+        Ok(targets) => {
+            show(&text, &targets);
+            ExitCode::SUCCESS
+        }
+        Err(stop) => stop.tell(),
+    }
+}
+
+fn list(text: &Text, targets: &[Target], json: bool) {
+    if json {
+        return print::json(&store::targets_as_json(targets).into());
+    }
+    let heads = ["name", "cluster", "namespace", "address", "local-port", "tags"].map(|key| format!("column.{key}"));
+    let heads: Vec<&str> = heads.iter().map(|key| text.get(key)).collect();
+    let row = |target: &Target| {
+        let port =
+            if target.local_port == 0 { text.get("view.any-port").to_owned() } else { target.local_port.to_string() };
+        let namespace = target.namespace.clone().unwrap_or_else(|| "–".to_owned());
+        vec![
+            target.name.clone(),
+            target.cluster.clone(),
+            namespace,
+            target.address.to_string(),
+            port,
+            target.tags.join(","),
+        ]
+    };
+    let rows: Vec<Vec<String>> = targets.iter().map(row).collect();
+    print::out(&print::table(&heads, &rows));
+}
+
+fn show(targets: &[Target], json: bool) {
+    if json {
+        let all = store::targets_as_json(targets);
+        return all.iter().for_each(print::json);
+    }
+    print::out(store::targets_as_toml(targets).trim_end());
+}
+
+/// A change of the saved targets.
+enum Order {
+    Add { name: String, place: String, fields: Fields },
+    Edit { name: String, place: Option<String>, fields: Fields },
+    Rename { name: String, new: String },
+    Remove(Vec<String>),
+    Import { offer: store::Offer, replace: bool, dry_run: bool },
+}
+
+async fn edit(door: Door, order: Order) -> ExitCode {
+    match Headless::open(door) {
+        Ok(headless) => headless.run(&mut Edit { order: Some(order), incomplete: false }).await,
+        Err(stop) => stop.tell(),
+    }
+}
+
+/// The verb that carries a change out; it is over once the file is written.
+struct Edit {
+    order: Option<Order>,
+    /// Whether something in a file could not be taken over.
+    incomplete: bool,
+}
+
+impl headless::Verb for Edit {
+    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Wish>, Stop> {
+        let existing = |name: &str| model.target(name).cloned().ok_or_else(|| no_target(model, text, name));
+        match self.order.take() {
+            None => Ok(Vec::new()),
+            Some(Order::Add { name, place, fields }) => {
+                let current =
+                    model.clusters.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.as_str());
+                let mut form = TargetForm::empty(current.unwrap_or_default());
+                set(&mut form, FormField::Name, Some(name));
+                let target = filled(form, Some(place), fields, model, text)?;
+                Ok(vec![Wish::Save { was: None, target: Box::new(target) }])
+            }
+            Some(Order::Edit { name, place, fields }) => {
+                if place.is_none() && fields.is_empty() {
+                    return Err(Stop::usage(text.get("cli.nothing-to-change")));
+                }
+                let was = existing(&name)?;
+                let target = filled(TargetForm::editing(&was), place, fields, model, text)?;
+                Ok(vec![Wish::Save { was: Some(Box::new(was)), target: Box::new(target) }])
+            }
+            Some(Order::Rename { name, new }) => {
+                let was = existing(&name)?;
+                let mut form = TargetForm::editing(&was);
+                set(&mut form, FormField::Name, Some(new));
+                let target = filled(form, None, Fields::default(), model, text)?;
+                Ok(vec![Wish::Rename { name, new: target.name }])
+            }
+            Some(Order::Remove(names)) => removed(&names, model, text),
+            Some(Order::Import { offer, replace, dry_run }) => {
+                self.incomplete = !offer.left_out.is_empty();
+                let wishes = imported(offer, replace, model, text);
+                Ok(if dry_run { Vec::new() } else { wishes })
+            }
+        }
+    }
+
+    fn look(&mut self, seen: &Seen<'_>) -> Next {
+        match (seen.model.saving.is_empty(), self.incomplete || seen.failed) {
+            (false, _) => Next::Wait,
+            (true, bad) => Next::End(if bad { FAILED } else { 0 }),
+        }
+    }
+}
+
+fn set(form: &mut TargetForm, field: FormField, text: Option<String>) {
+    let at = FormField::ALL.iter().position(|known| *known == field);
+    if let (Some(text), Some(at)) = (text, at) {
+        form.fields[at] = Field::new(text);
+    }
+}
+
+/// The target that a form describes, checked as the dashboard checks it.
+fn filled(
+    mut form: TargetForm,
+    place: Option<String>,
+    fields: Fields,
+    model: &Model,
+    text: &Text,
+) -> Result<Target, Stop> {
+    set(&mut form, FormField::Address, place);
+    set(&mut form, FormField::Cluster, fields.cluster);
+    set(&mut form, FormField::Namespace, fields.namespace);
+    set(&mut form, FormField::LocalPort, fields.local_port);
+    set(&mut form, FormField::Ttl, fields.ttl);
+    if !fields.tag.is_empty() {
+        set(&mut form, FormField::Tags, Some(fields.tag.join(", ")));
+    }
+    form.tried = true;
+    form.check(model);
+    let wrong: Vec<String> = FormField::ALL
+        .iter()
+        .zip(&form.fields)
+        .filter_map(|(of, field)| {
+            let error = text.fill(&format!("field.{}", field.error?), &[]);
+            Some(format!("{} “{}”: {error}", text.get(&format!("form.{}", of.key())), field.text()))
+        })
+        .collect();
+    let Some(mut target) = form.target(model) else {
+        return Err(Stop::usage(wrong.join("\n")));
+    };
+    let of_workload = fields.via.is_some() || fields.wait.is_some();
+    match &mut target.address {
+        Where::Workload(workload) => {
+            workload.proxy = fields.via.map_or(workload.proxy, |via| via == Via::Proxy);
+            match fields.wait.as_deref() {
+                None => {}
+                Some("") => workload.wait = None,
+                Some(wait) => {
+                    let wait = wait.parse().map_err(|error| Stop::usage(format!("--wait {wait}: {error}")))?;
+                    workload.wait = Some(wait);
+                }
+            }
+        }
+        Where::Address(_) if of_workload => return Err(Stop::usage(text.get("cli.workload-only"))),
+        Where::Address(_) => {}
+    }
+    Ok(target)
+}
+
+fn removed(names: &[String], model: &Model, text: &Text) -> Result<Vec<Wish>, Stop> {
+    let mut gone = Vec::new();
+    for name in names {
+        let exact = model.target(name).is_some();
+        let fits = |known: &str| if exact { known == name } else { matches(name, known) };
+        let found: Vec<String> =
+            model.targets.iter().filter(|target| fits(&target.name)).map(|target| target.name.clone()).collect();
+        if found.is_empty() {
+            return Err(no_target(model, text, name));
+        }
+        gone.extend(found.into_iter().filter(|name| !gone.contains(name)).collect::<Vec<_>>());
+    }
+    Ok(vec![Wish::Remove(gone)])
+}
+
+/// What is to be done with what a file holds; what becomes of each target is told, a line each.
+fn imported(offer: store::Offer, replace: bool, model: &Model, text: &Text) -> Vec<Wish> {
+    let (mut new, mut wishes) = (Vec::new(), Vec::new());
+    let tell = |key, name: &str| print::out(&text.fill(key, &[("thing", name)]));
+    for target in offer.targets {
+        match model.target(&target.name) {
+            Some(was) if *was == target => tell("cli.import-same", &target.name),
+            Some(was) if replace => {
+                tell("cli.import-replaced", &target.name);
+                wishes.push(Wish::Save { was: Some(Box::new(was.clone())), target: Box::new(target) });
+            }
+            Some(_) => tell("cli.import-skipped", &target.name),
+            None => {
+                tell("cli.import-added", &target.name);
+                new.push(target);
+            }
+        }
+    }
+    for entry in &offer.left_out {
+        print::err(&text.fill("cli.import-left-out", &[("thing", entry)]));
+    }
+    if !new.is_empty() {
+        wishes.push(Wish::Import(new));
+    }
+    wishes
+}

@@ -1,0 +1,117 @@
+//! `connect --detach`: the same program again, without a terminal, told what it says until it is ready.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::process::{ExitCode, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::signal::ctrl_c;
+
+use super::Door;
+use super::connect::{How, OnQuit};
+use super::print::{self, FAILED, Stop};
+
+/// The line by which the instance in the background says that all is ready (EOT, which no name holds).
+const READY: &str = "\u{4}";
+/// The exit code where somebody interrupts.
+const INTERRUPTED: u8 = 130;
+
+/// Starts an instance in the background and says what it says, until it is ready or has failed.
+pub(super) async fn start(door: &Door, how: &How) -> ExitCode {
+    let text = super::text();
+    if door.practice {
+        return Stop::usage(text.get("cli.practice-ends")).tell();
+    }
+    if how.choice.is_empty() {
+        return Stop::usage(text.get("cli.name-a-target")).tell();
+    }
+    let started = command(door, how).and_then(|mut command| command.spawn());
+    let code = match started {
+        Ok(child) => until_ready(child).await,
+        Err(error) => {
+            print::err(&error.to_string());
+            FAILED
+        }
+    };
+    ExitCode::from(code)
+}
+
+/// The command line of the instance in the background.
+fn command(door: &Door, how: &How) -> io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--config").arg(&door.paths.config);
+    if let Some(path) = &door.kubeconfig {
+        command.arg("--kubeconfig").arg(std::path::absolute(path)?);
+    }
+    command.args(["connect", "--detached", "--timeout", &how.timeout.to_string()]);
+    if let Some(lasts) = how.lasts {
+        command.args(["--for", &lasts.to_string()]);
+    }
+    if let Some(wish) = how.on_quit {
+        command.args(["--on-quit", if wish == OnQuit::Delete { "delete" } else { "leave" }]);
+    }
+    let flags = [(how.json, "--json"), (how.quiet, "--quiet")];
+    command.args(flags.into_iter().filter_map(|(wished, flag)| wished.then_some(flag)));
+    command.args(how.choice.tag.iter().map(|tag| format!("--tag={tag}"))).arg("--").args(&how.choice.names);
+    // Until it is ready it ends with us.
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    Ok(command)
+}
+
+/// Passes on what the instance says until it is ready, or has ended; the exit code.
+async fn until_ready(mut child: Child) -> u8 {
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    let saying = async { tokio::join!(pass_on(out, print::out), pass_on(err, print::err)) };
+    let (ready, _) = tokio::select! {
+        said = saying => said,
+        _ = ctrl_c() => {
+            // It lets go of what it has made.
+            let _ended = pid.map(|pid| kill_process(pid, Signal::TERM));
+            let _code = child.wait().await;
+            return INTERRUPTED;
+        }
+    };
+    if ready {
+        // From here on it goes its own way.
+        std::mem::forget(child);
+        return 0;
+    }
+    let code = child.wait().await.ok().and_then(|status| status.code());
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED)
+}
+
+/// Passes lines on until there are no more; whether one of them said that all is ready.
+async fn pass_on(from: Option<impl AsyncRead + Unpin>, to: impl Fn(&str)) -> bool {
+    let mut ready = false;
+    let Some(from) = from else { return ready };
+    let mut lines = BufReader::new(from).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if line == READY {
+            ready = true;
+        } else {
+            to(&line);
+        }
+    }
+    ready
+}
+
+/// Leaves the terminal that we were started from: what becomes of it is nothing to us any more.
+///
+/// # Errors
+/// Where we lead a group of processes, which whoever starts us as above does not make us do.
+pub(super) fn leave_session() -> io::Result<()> {
+    rustix::process::setsid()?;
+    Ok(())
+}
+
+/// Says that all is ready, and lets go of whoever listens.
+pub(super) fn let_go() {
+    print::out(READY);
+    if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
+        // What cannot be let go of is written to nobody.
+        let _kept = (rustix::stdio::dup2_stdout(&null), rustix::stdio::dup2_stderr(&null));
+    }
+}

@@ -1,0 +1,86 @@
+//! The command of `connect --exec`: run as it is given, without a shell, with the forwards in its environment.
+
+use std::io::ErrorKind;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::Command;
+
+use super::headless::Aside;
+
+/// The exit code of a command that is not there, as shells have it.
+const NOT_THERE: u8 = 127;
+/// The exit code of a command that cannot be run, as shells have it.
+const NOT_RUN: u8 = 126;
+
+/// A command that runs.
+pub(super) struct Running {
+    pid: Option<Pid>,
+}
+
+impl Running {
+    /// Starts a command; what is waited for gives its exit code.
+    ///
+    /// # Errors
+    /// The exit code and the reason, where it cannot be started.
+    pub(super) fn start(command: &[String], env: Vec<(String, String)>) -> Result<(Self, Aside), (u8, String)> {
+        let name = command.first().map(String::as_str).unwrap_or_default();
+        let mut child = Command::new(name);
+        child.args(command.iter().skip(1)).envs(env);
+        let mut child = child.spawn().map_err(|error| {
+            let code = if error.kind() == ErrorKind::NotFound { NOT_THERE } else { NOT_RUN };
+            (code, format!("{name}: {error}"))
+        })?;
+        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let ended = async move { child.wait().await.map_or(NOT_RUN, code) };
+        Ok((Self { pid }, Box::pin(ended)))
+    }
+
+    /// Passes a signal on. An interrupt comes from the terminal, which has sent it to the command as well.
+    pub(super) fn signal(&self, number: u8) {
+        let signal = Signal::from_named_raw(number.into());
+        if let (Some(pid), Some(signal)) = (self.pid, signal.filter(|signal| *signal != Signal::INT)) {
+            // It may have ended just now.
+            let _ended = kill_process(pid, signal);
+        }
+    }
+}
+
+/// The exit code of a command, as shells have it: 128 and the signal that ended it.
+fn code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(NOT_RUN)
+}
+
+/// The environment of the forwards: the first by `BROW_ADDR`, `BROW_HOST` and `BROW_PORT`, each by its name behind an
+/// underscore, too.
+pub(super) fn environment(forwards: &[(String, std::net::SocketAddr)]) -> Vec<(String, String)> {
+    let vars = |suffix: &str, at: &std::net::SocketAddr| {
+        let var = |name: &str, value: String| (format!("BROW_{name}{suffix}"), value);
+        [var("ADDR", at.to_string()), var("HOST", at.ip().to_string()), var("PORT", at.port().to_string())]
+    };
+    let first = forwards.first().map(|(_, at)| vars("", at));
+    let named = forwards.iter().map(|(name, at)| vars(&format!("_{}", variable(name)), at));
+    first.into_iter().chain(named).flatten().collect()
+}
+
+/// A name as it can stand in a variable's: upper case, everything else an underscore.
+fn variable(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_forward_has_the_short_names() {
+        let at = |text: &str| text.parse().unwrap();
+        let env = environment(&[("my-db".into(), at("127.0.0.1:3306")), ("web:80".into(), at("[::1]:8080"))]);
+        let get = |name: &str| env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        assert_eq!(get("BROW_ADDR"), Some("127.0.0.1:3306"));
+        assert_eq!(get("BROW_PORT_MY_DB"), Some("3306"));
+        assert_eq!((get("BROW_HOST_WEB_80"), get("BROW_ADDR_WEB_80")), (Some("::1"), Some("[::1]:8080")));
+    }
+}

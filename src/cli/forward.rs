@@ -1,0 +1,125 @@
+//! `forward`: the forwards of every running instance, listed and stopped; new ones in the background.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::choose::matches;
+use super::connect::How;
+use super::print::{self, FAILED, Stop};
+use super::{Door, detach};
+use crate::instance;
+use crate::model::instance::{Report, Shared};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Start forwards that stay when the terminal closes: connect --detach
+    Start {
+        #[command(flatten)]
+        how: How,
+    },
+    /// List the forwards of all running instances
+    #[command(visible_alias = "ls")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop forwards, whichever instance has them
+    Stop {
+        /// Names of targets, or patterns with * and ? (in quotes), or local addresses or ports
+        #[arg(value_name = "NAME", required_unless_present = "all")]
+        names: Vec<String>,
+        /// All of them
+        #[arg(long, conflicts_with = "names")]
+        all: bool,
+    },
+}
+
+pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
+    if door.practice {
+        return Stop::usage(super::text().get("cli.practice-ends")).tell();
+    }
+    match verb {
+        Verb::Start { how } => detach::start(&door, &how).await,
+        Verb::List { json } => {
+            list(&instance::all(&door.runtime).await, json);
+            ExitCode::SUCCESS
+        }
+        Verb::Stop { names, all } => stop(&door.runtime, &names, all).await,
+    }
+}
+
+/// The forwards of instances, each with its instance's name and report, in the order of their addresses.
+fn forwards(instances: &[(String, Report)]) -> Vec<(&str, &Report, &Shared)> {
+    let mut all: Vec<(&str, &Report, &Shared)> = Vec::new();
+    for (name, report) in instances {
+        all.extend(report.forwards.iter().map(|forward| (name.as_str(), report, forward)));
+    }
+    all.sort_by(|(_, _, a), (_, _, b)| (&a.name, &a.local).cmp(&(&b.name, &b.local)));
+    all
+}
+
+fn list(instances: &[(String, Report)], as_json: bool) {
+    let text = super::text();
+    let all = forwards(instances);
+    if as_json {
+        let rows = all.iter().map(|(_, report, forward)| {
+            json!({
+                "name": forward.name,
+                "address": forward.local,
+                "cluster": forward.cluster,
+                "namespace": forward.namespace,
+                "state": forward.state,
+                "pod": forward.pod,
+                "pid": report.pid,
+                "by": report.role,
+            })
+        });
+        return print::json(&rows.collect::<Value>());
+    }
+    let heads = ["local", "target", "state", "place", "owner"].map(|key| format!("column.{key}"));
+    let heads: Vec<&str> = heads.iter().map(|key| text.get(key)).collect();
+    let row = |(_, report, forward): &(&str, &Report, &Shared)| {
+        vec![
+            forward.local.clone(),
+            forward.name.clone(),
+            text.forward_state(forward.state.state()).to_owned(),
+            format!("{}/{}", forward.cluster, forward.namespace),
+            text.instance(report.role, report.pid),
+        ]
+    };
+    let rows: Vec<Vec<String>> = all.iter().map(row).collect();
+    print::out(&print::table(&heads, &rows));
+}
+
+async fn stop(dir: &Path, names: &[String], every: bool) -> ExitCode {
+    let text = super::text();
+    let instances = instance::all(dir).await;
+    let all = forwards(&instances);
+    let port = |forward: &Shared| forward.local.rsplit(':').next().unwrap_or_default().to_owned();
+    let meant =
+        |name: &str, forward: &Shared| matches(name, &forward.name) || forward.local == name || port(forward) == name;
+    if let Some(name) = names.iter().find(|name| !all.iter().any(|(_, _, forward)| meant(name, forward))) {
+        return Stop::unknown(text.fill("cli.no-forward", &[("thing", name)])).tell();
+    }
+    let mut code = 0;
+    for (instance, _, forward) in all {
+        if !every && !names.iter().any(|name| meant(name, forward)) {
+            continue;
+        }
+        match instance::stop(dir, instance, forward.id).await {
+            Ok(()) => {
+                let parts = [("thing", forward.name.as_str()), ("detail", &forward.local)];
+                print::out(&text.fill("cli.forward-stopped", &parts));
+            }
+            Err(fault) => {
+                print::fault(&text, &fault);
+                code = FAILED;
+            }
+        }
+    }
+    ExitCode::from(code)
+}

@@ -1,0 +1,258 @@
+//! The dashboard's loop with a line printer for a screen: what a verb asks for goes through the same model and the same
+//! effects.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::print::{self, FAILED, Stop};
+use super::{Door, EVENTS, surroundings};
+use crate::app;
+use crate::cluster::Clusters;
+use crate::effects::Effects;
+use crate::model::Model;
+use crate::model::effect::Effect;
+use crate::model::event::{Event, StoreEvent};
+use crate::model::instance::Role;
+use crate::model::log::{Entry, Grade, Happening};
+use crate::model::wish::Wish;
+use crate::proxy;
+use crate::store;
+use crate::text::Text;
+
+/// Something beside the loop that a verb waits for; it ends with the exit code.
+pub(super) type Aside = Pin<Box<dyn Future<Output = u8> + Send>>;
+
+/// What a verb sees.
+pub(super) struct Seen<'a> {
+    /// The state of everything.
+    pub model: &'a Model,
+    /// The words.
+    pub text: &'a Text,
+    /// Whether something has failed so far.
+    pub failed: bool,
+    /// How long it runs.
+    pub age: Duration,
+}
+
+/// What comes next.
+pub(super) enum Next {
+    /// Wait for what happens.
+    Wait,
+    /// Ask for more.
+    Ask(Vec<Wish>),
+    /// End, with this exit code.
+    End(u8),
+}
+
+/// A subcommand.
+pub(super) trait Verb {
+    /// What it asks for, once config and kubeconfig are read.
+    ///
+    /// # Errors
+    /// Why there is nothing to ask for.
+    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Wish>, Stop>;
+
+    /// Looks at what has become of it, and prints what is new.
+    fn look(&mut self, seen: &Seen<'_>) -> Next;
+
+    /// Whether what merely happens is told too, on standard error.
+    fn tells(&self) -> bool {
+        false
+    }
+
+    /// What it is to other instances; `None`: nothing that they could know.
+    fn role(&self) -> Option<Role> {
+        None
+    }
+
+    /// Something to wait for beside the loop, from now on.
+    fn aside(&mut self) -> Option<Aside> {
+        None
+    }
+
+    /// The exit code when that signal asks it to end; `None`: it goes on.
+    fn signaled(&mut self, number: u8) -> Option<u8> {
+        Some(128 + number)
+    }
+
+    /// Whether the pods that it made are deleted at its end; absent: as the config says.
+    fn takes_pods_along(&self) -> Option<bool> {
+        None
+    }
+}
+
+/// The loop.
+pub(super) struct Headless {
+    pub model: Model,
+    pub text: Text,
+    effects: Effects,
+    events: mpsc::Receiver<Event>,
+    runtime: PathBuf,
+    signals: [(Signal, u8); 3],
+    failed: bool,
+    quit: bool,
+    /// The fault told last: it is not told twice in a row.
+    told: String,
+}
+
+impl Headless {
+    /// Reads config and kubeconfig.
+    ///
+    /// # Errors
+    /// A config that makes no sense: a verb must not go by another than the one that a person wrote.
+    pub(super) fn open(door: Door) -> Result<Self, Stop> {
+        let mut text = super::text();
+        let loaded = store::load(&door.paths).map_err(|fault| Stop::fault(&text, &fault))?;
+        text = Text::new(loaded.settings.language.unwrap_or_else(|| Text::locale(&surroundings().locale)));
+        let unheard = |error: std::io::Error| Stop { code: FAILED, says: error.to_string() };
+        let hear = |kind: SignalKind| {
+            let number = u8::try_from(kind.as_raw_value()).unwrap_or_default();
+            signal(kind).map(|signal| (signal, number)).map_err(unheard)
+        };
+        let signals = [hear(SignalKind::terminate())?, hear(SignalKind::hangup())?, hear(SignalKind::interrupt())?];
+        let me = proxy::owner();
+        let mut model = Model::new(Utc::now(), me.clone());
+        (model.practice, model.unattended) = (door.practice, true);
+        let clusters = Clusters::unread(door.kubeconfig);
+        let contexts = clusters.read_again();
+        let (sender, events) = mpsc::channel(EVENTS);
+        let effects = Effects::start(clusters, door.paths, me, sender);
+        let runtime = door.runtime;
+        let (failed, quit, told) = (false, false, String::new());
+        let mut headless = Self { model, text, effects, events, runtime, signals, failed, quit, told };
+        headless.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
+        headless.tell(false);
+        headless.failed = false;
+        // Without a kubeconfig everything but clusters works; who needs one is told then.
+        headless.update(Event::Contexts(contexts));
+        headless.model.log.entries.clear();
+        Ok(headless)
+    }
+
+    /// Runs a verb to its end.
+    pub(super) async fn run(mut self, verb: &mut dyn Verb) -> ExitCode {
+        if let Some(role) = verb.role() {
+            self.effects.join(self.runtime.clone(), role);
+            self.hear_others().await;
+        }
+        let code = match verb.begin(&self.model, &self.text) {
+            Ok(wishes) => {
+                for wish in wishes {
+                    self.update(Event::Wish(wish));
+                }
+                self.until_over(verb).await
+            }
+            Err(stop) => {
+                print::err(&stop.says);
+                stop.code
+            }
+        };
+        if let Some(delete_pods) = verb.takes_pods_along() {
+            self.update(Event::Wish(Wish::Leave { delete_pods }));
+        } else {
+            self.update(Event::Terminate);
+        }
+        app::wind_up(self.model, self.effects, self.events).await;
+        ExitCode::from(code)
+    }
+
+    /// Waits until the instances that are there have been heard: what they forward is not forwarded twice.
+    async fn hear_others(&mut self) {
+        while !self.model.others_known {
+            match self.events.recv().await {
+                Some(event) => self.update(event),
+                None => return,
+            }
+        }
+    }
+
+    async fn until_over(&mut self, verb: &mut dyn Verb) -> u8 {
+        let started = Instant::now();
+        let mut queued = Vec::new();
+        let mut aside: Option<Aside> = None;
+        let mut tick = started;
+        loop {
+            self.tell(verb.tells());
+            self.effects.publish(&self.model);
+            let seen = Seen { model: &self.model, text: &self.text, failed: self.failed, age: started.elapsed() };
+            match verb.look(&seen) {
+                Next::Wait => {}
+                Next::Ask(wishes) => {
+                    for wish in wishes {
+                        self.update(Event::Wish(wish));
+                    }
+                    continue;
+                }
+                Next::End(code) => return code,
+            }
+            aside = aside.or_else(|| verb.aside());
+            let waiting = aside.is_some();
+            tokio::select! {
+                biased;
+                number = any(&mut self.signals) => if let Some(code) = verb.signaled(number) {
+                    return code;
+                },
+                code = async { match &mut aside { Some(aside) => aside.await, None => std::future::pending().await } },
+                    if waiting => return code,
+                count = self.events.recv_many(&mut queued, EVENTS) => {
+                    for event in queued.drain(..) {
+                        self.update(event);
+                    }
+                    if count == 0 || self.quit {
+                        return FAILED;
+                    }
+                }
+                () = sleep_until(tick) => {
+                    tick = Instant::now() + Duration::from_secs(1);
+                    let samples = self.effects.samples();
+                    self.update(Event::Tick { now: Utc::now(), samples });
+                }
+            }
+        }
+    }
+
+    fn update(&mut self, event: Event) {
+        for effect in self.model.update(event) {
+            if effect == Effect::Quit {
+                self.quit = true;
+            } else {
+                self.effects.run(effect);
+            }
+        }
+    }
+
+    /// Tells what is new in the log: what went wrong always, the rest where that is wished for.
+    fn tell(&mut self, all: bool) {
+        for entry in std::mem::take(&mut self.model.log.entries) {
+            let Entry { grade, what, .. } = &entry;
+            let says = match what {
+                // Where a right is missing, with what grants it.
+                Happening::Failed(fault) => self.text.to_copy(fault),
+                _ if all => self.text.entry(&entry),
+                _ => continue,
+            };
+            self.failed |= *grade == Grade::Error;
+            if says != self.told {
+                print::err(&says);
+                self.told = says;
+            }
+        }
+    }
+}
+
+/// Waits for any of the signals that ask the program to end; its number.
+async fn any(signals: &mut [(Signal, u8); 3]) -> u8 {
+    let [terminate, hangup, interrupt] = signals;
+    tokio::select! {
+        _ = terminate.0.recv() => terminate.1,
+        _ = hangup.0.recv() => hangup.1,
+        _ = interrupt.0.recv() => interrupt.1,
+    }
+}

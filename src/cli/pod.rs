@@ -1,0 +1,375 @@
+//! `pod`: proxy pods, created, listed, shown, deleted, cleaned up.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::Door;
+use super::choose::{Choice, matches};
+use super::headless::{Headless, Next, Seen};
+use super::print::{self, FAILED, Stop};
+use crate::model::Model;
+use crate::model::cluster::Link;
+use crate::model::dialog::Dialog;
+use crate::model::proxy::{Phase, PodKey, ProxyPod, Whose};
+use crate::model::target::Target;
+use crate::model::ttl::Ttl;
+use crate::model::wish::Wish;
+use crate::text::Text;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Create a proxy pod for each target, and wait until it is ready
+    Create {
+        #[command(flatten)]
+        choice: Choice,
+        /// How long they may live, such as 30m
+        #[arg(long, value_name = "TIME")]
+        ttl: Option<Ttl>,
+        /// How long they may take to be ready
+        #[arg(long, value_name = "TIME", default_value = "2m")]
+        timeout: Ttl,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Say only what goes wrong
+        #[arg(long, short)]
+        quiet: bool,
+    },
+    /// List proxy pods, everybody's
+    #[command(visible_alias = "ls")]
+    List {
+        #[command(flatten)]
+        clusters: Clusters,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Describe a proxy pod: what it is made of, its conditions, its events
+    Info {
+        /// The pod, where several clusters have it as CONTEXT/NAMESPACE/NAME
+        name: String,
+        #[command(flatten)]
+        clusters: Clusters,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete proxy pods
+    #[command(visible_alias = "rm")]
+    Delete {
+        /// Names of pods, or patterns with * and ? (in quotes), which mean your own pods only
+        #[arg(value_name = "POD", required = true)]
+        names: Vec<String>,
+        #[command(flatten)]
+        clusters: Clusters,
+    },
+    /// Delete proxy pods that have finished or expired
+    Cleanup {
+        /// Everybody's, not only yours
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        clusters: Clusters,
+    },
+}
+
+/// The clusters that are looked at.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct Clusters {
+    /// A kubeconfig context to look at; may be given several times. Absent: the current one, those of saved targets, and
+    /// those in which an earlier run may have left pods
+    #[arg(long = "cluster", value_name = "CONTEXT")]
+    named: Vec<String>,
+}
+
+impl Clusters {
+    fn of(&self, model: &Model) -> Vec<String> {
+        if !self.named.is_empty() {
+            return self.named.clone();
+        }
+        let current = model.clusters.iter().filter(|cluster| cluster.current).map(|cluster| cluster.name.clone());
+        let targets = model.targets.iter().map(|target| target.cluster.clone());
+        let wanted: BTreeSet<String> = current.chain(targets).chain(model.pods_until.keys().cloned()).collect();
+        // In the kubeconfig's order; targets of clusters that this machine does not know are nobody's fault.
+        let known = model.clusters.iter().map(|cluster| cluster.name.clone());
+        known.filter(|name| wanted.contains(name)).collect()
+    }
+}
+
+pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
+    let headless = match Headless::open(door) {
+        Ok(headless) => headless,
+        Err(stop) => return stop.tell(),
+    };
+    match verb {
+        Verb::Create { choice, .. } if choice.is_empty() => Stop::usage(headless.text.get("cli.name-a-target")).tell(),
+        Verb::Create { choice, ttl, timeout, json, quiet } => {
+            let targets = Vec::new();
+            headless.run(&mut Create { choice, ttl, timeout, json, quiet, targets }).await
+        }
+        Verb::List { clusters, json } => headless.run(&mut Look::new(clusters, Then::List { json })).await,
+        Verb::Info { name, clusters, json } => headless.run(&mut Look::new(clusters, Then::Info { name, json })).await,
+        Verb::Delete { names, clusters } => headless.run(&mut Look::new(clusters, Then::Delete(names))).await,
+        Verb::Cleanup { all, clusters } => headless.run(&mut Look::new(clusters, Then::Clean { all })).await,
+    }
+}
+
+/// `pod create`.
+struct Create {
+    choice: Choice,
+    ttl: Option<Ttl>,
+    timeout: Ttl,
+    json: bool,
+    quiet: bool,
+    targets: Vec<Target>,
+}
+
+impl super::headless::Verb for Create {
+    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Wish>, Stop> {
+        self.targets = self.choice.of(model, text)?;
+        let targets = self.targets.iter().map(|target| target.name.clone()).collect();
+        Ok(vec![Wish::Create { targets, ttl: self.ttl }])
+    }
+
+    fn look(&mut self, seen: &Seen<'_>) -> Next {
+        let model = seen.model;
+        let asked = model.requests.len() + model.created.len();
+        let mine: Vec<&ProxyPod> = model.created.keys().filter_map(|key| model.pods.get(key)).collect();
+        if mine.len() == asked && mine.iter().all(|pod| pod.phase == Phase::Ready) {
+            if self.json {
+                print::json(&mine.iter().map(|pod| as_json(model, pod)).collect());
+            } else {
+                mine.iter().for_each(|pod| print::out(&pod.key.name));
+            }
+            return Next::End(if seen.failed { FAILED } else { 0 });
+        }
+        let down = self.targets.iter().any(|target| is_down(model, &target.cluster));
+        if down || mine.iter().any(|pod| pod.phase > Phase::Ready) {
+            return Next::End(FAILED);
+        }
+        if seen.age >= self.timeout.duration() {
+            print::err(&seen.text.fill("cli.not-ready", &[("time", &self.timeout.to_string())]));
+            return Next::End(FAILED);
+        }
+        Next::Wait
+    }
+
+    fn tells(&self) -> bool {
+        !self.quiet
+    }
+
+    fn takes_pods_along(&self) -> Option<bool> {
+        // To make them is all that it is for.
+        Some(false)
+    }
+}
+
+fn is_down(model: &Model, cluster: &str) -> bool {
+    let link = model.cluster(cluster).map(|at| at.link);
+    matches!(link, None | Some(Link::Unauthorized | Link::Forbidden | Link::Unreachable))
+}
+
+/// What is done once the pods are known.
+enum Then {
+    List { json: bool },
+    Info { name: String, json: bool },
+    Delete(Vec<String>),
+    Clean { all: bool },
+}
+
+/// A verb that first looks at clusters.
+struct Look {
+    clusters: Clusters,
+    names: Vec<String>,
+    then: Then,
+    /// Whether the pods are known, and what is to be done with them was asked for.
+    asked: bool,
+    /// The pods that are being deleted.
+    going: Vec<PodKey>,
+}
+
+impl Look {
+    fn new(clusters: Clusters, then: Then) -> Self {
+        Self { clusters, names: Vec::new(), then, asked: false, going: Vec::new() }
+    }
+
+    /// Does what is to be done with what was found.
+    fn found(&mut self, seen: &Seen<'_>) -> Result<Next, Stop> {
+        let model = seen.model;
+        match &self.then {
+            Then::List { json } => {
+                list(seen, *json);
+                Ok(Next::End(if seen.failed { FAILED } else { 0 }))
+            }
+            Then::Info { name, .. } => {
+                let pod = one(model, seen.text, name)?;
+                Ok(Next::Ask(vec![Wish::Describe(pod.key.clone())]))
+            }
+            Then::Delete(names) => {
+                for name in names {
+                    let found = several(model, name);
+                    if found.is_empty() {
+                        return Err(Stop::unknown(seen.text.fill("cli.no-pod", &[("thing", name)])));
+                    }
+                    self.going.extend(found.into_iter().map(|pod| pod.key.clone()));
+                }
+                Ok(Next::Ask(vec![Wish::Kill(self.going.clone())]))
+            }
+            Then::Clean { all } => {
+                let whose = if *all { Whose::All } else { Whose::Mine };
+                self.going = model.clusters.iter().flat_map(|cluster| model.over(&cluster.name, whose)).collect();
+                Ok(Next::Ask(vec![Wish::Clean(whose)]))
+            }
+        }
+    }
+
+    /// Looks whether what was asked for has been done.
+    fn done(&self, seen: &Seen<'_>) -> Next {
+        let model = seen.model;
+        if let Then::Info { json, .. } = &self.then {
+            let described = model.dialogs.iter().find_map(|dialog| match dialog {
+                Dialog::Describe { key, text: Some(text), .. } => Some((key, text)),
+                _ => None,
+            });
+            return match described {
+                None => Next::Wait,
+                Some((key, Ok(lines))) => {
+                    tell_info(model, key, lines, *json);
+                    Next::End(0)
+                }
+                Some((_, Err(fault))) => {
+                    print::err(&seen.text.fault(fault).in_full());
+                    Next::End(FAILED)
+                }
+            };
+        }
+        if self.going.iter().any(|key| model.killing.contains_key(key)) {
+            return Next::Wait;
+        }
+        let gone = |key: &&PodKey| model.pods.get(key).is_none_or(|pod| pod.phase == Phase::Terminating);
+        for key in self.going.iter().filter(gone) {
+            print::out(&seen.text.fill("cli.pod-deleted", &[("thing", &key.to_string())]));
+        }
+        Next::End(if seen.failed { FAILED } else { 0 })
+    }
+}
+
+impl super::headless::Verb for Look {
+    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Wish>, Stop> {
+        self.names = self.clusters.of(model);
+        if let (Some(fault), true) = (&model.kubeconfig_fault, self.names.is_empty()) {
+            return Err(Stop::fault(text, fault));
+        }
+        Ok(vec![Wish::Look(self.names.clone())])
+    }
+
+    fn look(&mut self, seen: &Seen<'_>) -> Next {
+        if self.asked {
+            return self.done(seen);
+        }
+        let settled = |name: &String| seen.model.has_looked(name) || is_down(seen.model, name);
+        if !self.names.iter().all(settled) {
+            return Next::Wait;
+        }
+        self.asked = true;
+        self.found(seen).unwrap_or_else(|stop| {
+            print::err(&stop.says);
+            Next::End(stop.code)
+        })
+    }
+}
+
+fn list(seen: &Seen<'_>, as_list: bool) {
+    let (model, text) = (seen.model, seen.text);
+    let pods: Vec<&ProxyPod> = model.pods.values().filter(|pod| !model.is_twin(pod)).collect();
+    if as_list {
+        return print::json(&pods.iter().map(|pod| as_json(model, pod)).collect());
+    }
+    let heads = ["name", "target", "place", "phase", "owner", "age", "left"].map(|key| format!("column.{key}"));
+    let heads: Vec<&str> = heads.iter().map(|key| text.get(key)).collect();
+    let row = |pod: &&ProxyPod| {
+        let now = model.time_at(&pod.key.cluster);
+        let left = pod.left(now).filter(|_| !pod.is_over(now)).map(|left| text.left(left)).unwrap_or_default();
+        vec![
+            pod.key.name.clone(),
+            pod.target.clone(),
+            format!("{}/{}", pod.key.cluster, pod.key.namespace),
+            text.phase(model.phase_of(pod)).to_owned(),
+            pod.owner.clone(),
+            text.age(now - pod.created),
+            left,
+        ]
+    };
+    let rows: Vec<Vec<String>> = pods.iter().map(row).collect();
+    print::out(&print::table(&heads, &rows));
+}
+
+/// A pod as JSON. Times are RFC 3339, by the cluster's clock.
+fn as_json(model: &Model, pod: &ProxyPod) -> Value {
+    let now = model.time_at(&pod.key.cluster);
+    json!({
+        "name": pod.key.name,
+        "cluster": pod.key.cluster,
+        "namespace": pod.key.namespace,
+        "target": pod.target,
+        "owner": pod.owner,
+        "mine": pod.owner == model.me,
+        "phase": phase(model.phase_of(pod)),
+        "created": pod.created,
+        "expires": pod.deadline(),
+        "left_seconds": pod.left(now).map(|left| left.num_seconds()),
+        "ttl": pod.ttl.map(|ttl| ttl.to_string()),
+        "node": pod.node,
+        "image": pod.image,
+        "fault": pod.fault.as_ref().map(|fault| fault.what),
+    })
+}
+
+/// A phase's name for programs.
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Creating => "creating",
+        Phase::Pending => "pending",
+        Phase::Pulling => "pulling",
+        Phase::Starting => "starting",
+        Phase::Ready => "ready",
+        Phase::Terminating => "terminating",
+        Phase::Expired => "expired",
+        Phase::Succeeded => "succeeded",
+        Phase::Failed => "failed",
+    }
+}
+
+fn tell_info(model: &Model, key: &PodKey, lines: &[String], as_list: bool) {
+    let pod = model.pods.get(key);
+    if as_list {
+        let mut all = pod.map_or_else(|| json!({}), |pod| as_json(model, pod));
+        all["description"] = lines.into();
+        return print::json(&all);
+    }
+    lines.iter().for_each(|line| print::out(line));
+}
+
+/// The pods that a name or pattern means; of a pattern only our own.
+fn several<'a>(model: &'a Model, name: &'a str) -> Vec<&'a ProxyPod> {
+    let pods = || model.pods.values().filter(|pod| !model.is_twin(pod));
+    let named = |pod: &&ProxyPod| pod.key.name == name || pod.key.to_string() == name;
+    let exact: Vec<&ProxyPod> = pods().filter(named).collect();
+    if !exact.is_empty() {
+        return exact;
+    }
+    pods().filter(|pod| pod.owner == model.me && matches(name, &pod.key.name)).collect()
+}
+
+/// The one pod of that name.
+fn one<'a>(model: &'a Model, text: &Text, name: &'a str) -> Result<&'a ProxyPod, Stop> {
+    let words = |key| text.fill(key, &[("thing", name)]);
+    match several(model, name).as_slice() {
+        [] => Err(Stop::unknown(words("cli.no-pod"))),
+        [pod] => Ok(*pod),
+        _ => Err(Stop::usage(words("cli.ambiguous-pod"))),
+    }
+}

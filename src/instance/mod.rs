@@ -1,0 +1,184 @@
+//! The instances of this program that run for one person know each other: each has a Unix socket that answers who
+//! forwards what, and closes a forward when asked to.
+//!
+//! The sockets are in a directory that only their owner may enter. One whose program was killed answers nobody, and is
+//! removed by whoever notices.
+
+mod follow;
+mod serve;
+mod wire;
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::io::BufReader;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::model::event::Event;
+use crate::model::fault::{Fault, What};
+use crate::model::instance::{Report, Role};
+use wire::{Ask, Says};
+
+/// How long an instance may take to answer. Whoever takes longer hangs, or is stopped.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long it may take to close a forward.
+const CLOSING: Duration = Duration::from_secs(6);
+/// How the sockets' names end.
+const SOCKET: &str = "sock";
+
+/// This instance among the others.
+pub struct Instance {
+    role: Role,
+    reports: watch::Sender<Report>,
+}
+
+impl Instance {
+    /// Tells the others how things stand, where that has changed.
+    pub fn publish(&self, report: impl FnOnce(u32, Role) -> Report) {
+        let report = report(std::process::id(), self.role);
+        self.reports.send_if_modified(|known| {
+            let differs = *known != report;
+            *known = report;
+            differs
+        });
+    }
+}
+
+/// Becomes known to the others, and gets to know them: events tell of each, and then that all are known. What is
+/// returned is to be spawned; it ends with `token`, and takes the socket along.
+///
+/// # Errors
+/// [`What::FileUnwritable`] where there can be no socket.
+pub fn join(
+    dir: &Path,
+    role: Role,
+    events: mpsc::Sender<Event>,
+    token: CancellationToken,
+) -> Result<(Instance, impl Future<Output = ()> + Send + 'static), Fault> {
+    let fault = |error: &io::Error| Fault::new(What::FileUnwritable, dir.display().to_string(), error.to_string());
+    prepare(dir).map_err(|error| fault(&error))?;
+    let name = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
+    let (listener, socket) = listen(dir, &name).map_err(|error| fault(&error))?;
+    let (reports, told) = watch::channel(Report { pid: std::process::id(), role, forwards: Vec::new() });
+    let (heard_of, names) = mpsc::channel(64);
+    let following = follow::follow(dir.to_owned(), name, names, events.clone());
+    let serving = serve::serve(listener, told, heard_of, events);
+    let running = async move {
+        let _socket = socket;
+        tokio::select! {
+            () = token.cancelled() => {}
+            () = following => {}
+            () = serving => {}
+        }
+    };
+    Ok((Instance { role, reports }, running))
+}
+
+/// Asks every running instance what it forwards; its name and its answer. Sockets that nobody answers are removed.
+pub async fn all(dir: &Path) -> Vec<(String, Report)> {
+    let asked = names(dir).into_iter().map(|name| async move {
+        match ask(dir, &name, &Ask::List, PATIENCE).await {
+            Ok(Says::Report { report }) if is_plain(&report) => Some((name, report)),
+            Ok(_) | Err(_) => None,
+        }
+    });
+    futures::future::join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// Has an instance close a forward, and waits until it has.
+///
+/// # Errors
+/// [`What::InstanceSilent`] where it does not.
+pub async fn stop(dir: &Path, name: &str, id: u64) -> Result<(), Fault> {
+    let pid = name.split('-').next().unwrap_or_default();
+    let fault = |why: String| Fault::new(What::InstanceSilent, pid, why);
+    match ask(dir, name, &Ask::Stop { id }, CLOSING).await {
+        Ok(Says::Stopped) => Ok(()),
+        Ok(Says::No { why }) => Err(fault(why)),
+        Ok(Says::Report { .. }) => Err(fault(String::new())),
+        Err(error) => Err(fault(error.to_string())),
+    }
+}
+
+async fn ask(dir: &Path, name: &str, ask: &Ask, patience: Duration) -> io::Result<Says> {
+    let asking = async {
+        let mut stream = connect(dir, name).await?;
+        wire::write(&mut stream, ask).await?;
+        wire::read(&mut BufReader::new(stream)).await?.ok_or_else(|| ErrorKind::UnexpectedEof.into())
+    };
+    timeout(patience, asking).await.map_err(|_| io::Error::from(ErrorKind::TimedOut))?
+}
+
+/// Connects to an instance. A socket that nobody listens on is removed.
+async fn connect(dir: &Path, name: &str) -> io::Result<UnixStream> {
+    let path = dir.join(name).with_extension(SOCKET);
+    let connected = UnixStream::connect(&path).await;
+    if connected.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+        // Somebody else may have been faster.
+        let _gone = fs::remove_file(&path);
+    }
+    connected
+}
+
+/// The names of the instances that have a socket.
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let name = |path: PathBuf| {
+        let name = path.file_stem()?.to_str()?.to_owned();
+        (path.extension()? == SOCKET && is_name(&name)).then_some(name)
+    };
+    entries.filter_map(|entry| name(entry.path())).collect()
+}
+
+/// Whether a text is an instance's name, and no path to elsewhere.
+fn is_name(name: &str) -> bool {
+    name.split_once('-').is_some_and(|(pid, rest)| {
+        !pid.is_empty()
+            && pid.bytes().all(|byte| byte.is_ascii_digit())
+            && rest.len() == 8
+            && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+/// Whether a report holds nothing that a terminal would obey.
+fn is_plain(report: &Report) -> bool {
+    report.texts().all(|text| !text.chars().any(char::is_control))
+}
+
+/// Makes the directory, for our eyes only. One that others may enter is not used.
+fn prepare(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let found = fs::symlink_metadata(dir)?;
+    if !found.is_dir() || found.uid() != rustix::process::getuid().as_raw() || found.mode() & 0o077 != 0 {
+        return Err(io::Error::other("it must be a directory of your own that nobody else may enter (mode 0700)"));
+    }
+    Ok(())
+}
+
+/// The socket's file, removed with this.
+struct Socket(PathBuf);
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _gone = fs::remove_file(&self.0);
+    }
+}
+
+/// Listens on a socket of our own. It gets its name once it listens: nobody can take it for one that was left.
+fn listen(dir: &Path, name: &str) -> io::Result<(UnixListener, Socket)> {
+    let making = Socket(dir.join(format!(".{name}")));
+    let listener = UnixListener::bind(&making.0)?;
+    fs::set_permissions(&making.0, fs::Permissions::from_mode(0o600))?;
+    let socket = Socket(dir.join(name).with_extension(SOCKET));
+    fs::rename(&making.0, &socket.0)?;
+    Ok((listener, socket))
+}
+
+#[cfg(test)]
+mod tests;

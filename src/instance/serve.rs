@@ -1,0 +1,100 @@
+//! The answering end: one connection, one question.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::wire::{self, Ask, Says};
+use super::{CLOSING, PATIENCE, is_name};
+use crate::model::event::Event;
+use crate::model::forward::ForwardId;
+use crate::model::instance::Report;
+use crate::model::wish::Wish;
+
+/// The most connections at a time: each other instance has one.
+const CONNECTIONS: usize = 64;
+
+/// Answers until it is dropped. Names of instances that ask to be told go to `heard_of`.
+pub(super) async fn serve(
+    listener: UnixListener,
+    reports: watch::Receiver<Report>,
+    heard_of: mpsc::Sender<String>,
+    events: mpsc::Sender<Event>,
+) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut open = JoinSet::new();
+    // The semaphore is never closed.
+    while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
+        while open.try_join_next().is_some() {}
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, most likely: that passes.
+            sleep(PATIENCE).await;
+            continue;
+        };
+        let (reports, heard_of, events) = (reports.clone(), heard_of.clone(), events.clone());
+        open.spawn(async move {
+            // Whoever hangs up or writes nonsense has had their answer.
+            let _ended = answer(stream, reports, &heard_of, &events).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn answer(
+    stream: UnixStream,
+    mut reports: watch::Receiver<Report>,
+    heard_of: &mpsc::Sender<String>,
+    events: &mpsc::Sender<Event>,
+) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let asked = timeout(PATIENCE, wire::read(&mut stream)).await.map_err(|_| io::ErrorKind::TimedOut)?;
+    match asked {
+        Ok(None) => Ok(()),
+        Ok(Some(Ask::List)) => {
+            let report = reports.borrow().clone();
+            wire::write(&mut stream, &Says::Report { report }).await
+        }
+        Ok(Some(Ask::Watch { name })) => {
+            if is_name(&name) {
+                // Where there are too many, one is not followed.
+                let _known = heard_of.try_send(name);
+            }
+            watching(stream, reports).await
+        }
+        Ok(Some(Ask::Stop { id })) => {
+            let has = |report: &Report| report.forwards.iter().any(|forward| forward.id == id);
+            let says = if has(&reports.borrow()) {
+                let _ended = events.send(Event::Wish(Wish::Stop(ForwardId(id)))).await;
+                match timeout(CLOSING, reports.wait_for(|report| !has(report))).await {
+                    Ok(_) => Says::Stopped,
+                    Err(_) => Says::No { why: "it is still open".to_owned() },
+                }
+            } else {
+                Says::No { why: "there is no such forward".to_owned() }
+            };
+            wire::write(&mut stream, &says).await
+        }
+        Err(error) => wire::write(&mut stream, &Says::No { why: error.to_string() }).await,
+    }
+}
+
+/// Tells how things stand, now and whenever that changes, until the other end hangs up.
+async fn watching(mut stream: BufReader<UnixStream>, mut reports: watch::Receiver<Report>) -> io::Result<()> {
+    loop {
+        let report = reports.borrow_and_update().clone();
+        timeout(PATIENCE, wire::write(&mut stream, &Says::Report { report })).await??;
+        let mut nothing = [0];
+        tokio::select! {
+            changed = reports.changed() => if changed.is_err() {
+                return Ok(());
+            },
+            // Nothing more is to be said there: it has hung up, or talks nonsense.
+            _ = stream.read(&mut nothing) => return Ok(()),
+        }
+    }
+}

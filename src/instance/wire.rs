@@ -1,0 +1,126 @@
+//! What goes over the socket: a line of JSON each way, with a version. Fields that are not known are passed over; of
+//! another version nothing is understood but the version.
+
+use std::io;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use crate::model::instance::Report;
+
+/// The version of what is said. Another one is refused.
+const VERSION: u32 = 1;
+/// The longest line that is read, in bytes: more than a thousand forwards take.
+const LINE: u64 = 1 << 20;
+
+/// What an instance is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub(super) enum Ask {
+    /// What it forwards.
+    List,
+    /// The same, now and whenever it changes, until somebody hangs up. An instance that asks gives its own name, to be
+    /// asked back.
+    Watch {
+        /// The name of the instance that asks.
+        name: String,
+    },
+    /// To close a forward.
+    Stop {
+        /// Its number.
+        id: u64,
+    },
+}
+
+/// What it answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "says", rename_all = "kebab-case")]
+pub(super) enum Says {
+    /// What it forwards.
+    Report {
+        /// All of it.
+        report: Report,
+    },
+    /// The forward is closed.
+    Stopped,
+    /// It does not do that.
+    No {
+        /// Why not.
+        why: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line<T> {
+    v: u32,
+    #[serde(flatten)]
+    says: T,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+/// Writes a line.
+///
+/// # Errors
+/// Where nobody reads any more.
+pub(super) async fn write(to: &mut (impl AsyncWrite + Unpin), says: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(&Line { v: VERSION, says })?;
+    line.push(b'\n');
+    to.write_all(&line).await
+}
+
+/// Reads a line; `None` at the end.
+///
+/// # Errors
+/// A line that is too long, unfinished, of another version or nonsense.
+pub(super) async fn read<T: DeserializeOwned>(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<T>> {
+    let mut line = Vec::new();
+    from.take(LINE).read_until(b'\n', &mut line).await?;
+    if line.is_empty() {
+        return Ok(None);
+    }
+    if line.last() != Some(&b'\n') {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a line that does not end"));
+    }
+    let Version { v } = serde_json::from_slice(&line)?;
+    if v != VERSION {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("version {v}, and I speak version {VERSION}")));
+    }
+    let Line { says, .. } = serde_json::from_slice(&line)?;
+    Ok(Some(says))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn reads(text: &str) -> io::Result<Option<Ask>> {
+        read(&mut text.as_bytes()).await
+    }
+
+    #[tokio::test]
+    async fn only_what_makes_sense_is_read() {
+        assert_eq!(reads("").await.unwrap(), None);
+        assert_eq!(reads("{\"v\":1,\"ask\":\"list\",\"newer\":1}\n").await.unwrap(), Some(Ask::List));
+        assert_eq!(reads("{\"v\":1,\"ask\":\"stop\",\"id\":7}\n").await.unwrap(), Some(Ask::Stop { id: 7 }));
+        let mut line = Vec::new();
+        write(&mut line, &Ask::Watch { name: "1-a".into() }).await.unwrap();
+        assert_eq!(line, b"{\"v\":1,\"ask\":\"watch\",\"name\":\"1-a\"}\n");
+        for nonsense in [
+            "{\"v\":1,\"ask\":\"list\"}",
+            "{\"v\":2,\"ask\":\"list\"}\n",
+            "{\"v\":1,\"ask\":\"fly\"}\n",
+            "{\"v\":1,\"ask\":\"stop\",\"id\":-1}\n",
+            "GET / HTTP/1.1\n",
+            "[]\n",
+            "\n",
+        ] {
+            assert!(reads(nonsense).await.is_err(), "{nonsense}");
+        }
+        assert!(reads(&"x".repeat(2 << 20)).await.is_err());
+    }
+}

@@ -1,0 +1,274 @@
+//! What clusters have that a target could be: services and workloads with their ports, as found by looking.
+
+use std::collections::BTreeMap;
+
+use super::dialog::Dialog;
+use super::effect::Effect;
+use super::event::Epoch;
+use super::fault::Fault;
+use super::keep::KeepSettings;
+use super::offer::Offer;
+use super::service::{Group, Service};
+use super::settings::PodSettings;
+use super::target::Target;
+use super::workload::{Kind, Port, Where, Workload};
+use super::{Model, cluster::Link};
+
+/// Names one object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FoundKey {
+    /// The context.
+    pub cluster: String,
+    /// The namespace.
+    pub namespace: String,
+    /// What kind of thing.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+}
+
+/// An object that has ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Which.
+    pub key: FoundKey,
+    /// Its TCP ports, in its own order.
+    pub ports: Vec<FoundPort>,
+    /// Of a service the labels that it selects pods by; of a workload those of its pods.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A TCP port of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundPort {
+    /// Its number.
+    pub number: u16,
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// What speaks there, where it is recognised.
+    pub service: Option<Service>,
+}
+
+/// A port of an object: a row of the browser.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Spot {
+    /// The object.
+    pub key: FoundKey,
+    /// The port's number.
+    pub port: u16,
+}
+
+/// Where it is looked: one kind of object, in one namespace or (`None`) in all.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The kind.
+    pub kind: Kind,
+    /// The namespace.
+    pub namespace: Option<String>,
+}
+
+/// What looking into a cluster brings.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FoundEvent {
+    /// These are all objects of a place.
+    Listed {
+        /// The place.
+        place: Place,
+        /// All of them that have ports.
+        all: Vec<Found>,
+    },
+    /// An object is new or changed; without ports it counts as gone.
+    Applied(Found),
+    /// An object is gone.
+    Gone(FoundKey),
+    /// A place cannot be looked into, or no longer.
+    Missing {
+        /// The place.
+        place: Place,
+        /// Why.
+        fault: Fault,
+    },
+}
+
+impl FoundKey {
+    /// Whether it is in a place.
+    fn is_in(&self, cluster: &str, place: &Place) -> bool {
+        self.cluster == cluster
+            && self.kind == place.kind
+            && place.namespace.as_ref().is_none_or(|namespace| *namespace == self.namespace)
+    }
+}
+
+impl Found {
+    /// The port of that number.
+    pub fn port(&self, number: u16) -> Option<&FoundPort> {
+        self.ports.iter().find(|port| port.number == number)
+    }
+
+    /// The target that a port of it becomes.
+    fn offer(&self, port: &FoundPort) -> Offer {
+        let FoundKey { cluster, namespace, kind, name } = &self.key;
+        let workload = Workload {
+            kind: kind.clone(),
+            name: name.clone(),
+            port: Port::Number(port.number),
+            more: Vec::new(),
+            wait: None,
+            proxy: false,
+        };
+        let which = port.name.clone().unwrap_or_else(|| port.number.to_string());
+        let plain = format!("{name}.{namespace}");
+        // The first port has the plain name; what else the object has says which one it is.
+        let first = self.ports.first().is_none_or(|first| first.number == port.number);
+        let with_port = format!("{name}-{which}.{namespace}");
+        let mut names = if first { vec![plain, with_port] } else { vec![with_port] };
+        names.push(format!("{name}-{which}.{namespace}@{cluster}"));
+        Offer {
+            target: Target {
+                name: names[0].clone(),
+                cluster: cluster.clone(),
+                namespace: Some(namespace.clone()),
+                address: Where::Workload(workload),
+                local_port: 0,
+                ttl: None,
+                tags: port.service.map(|service| service.name().to_owned()).into_iter().collect(),
+                pod: PodSettings::default(),
+                keep: KeepSettings::default(),
+            },
+            names,
+            also: port.name.clone().map(Port::Name),
+            group: port.service.map(Service::group),
+        }
+    }
+}
+
+/// What a browser knows; the rows are made of it.
+#[derive(Debug, Clone, Default)]
+pub struct Finds {
+    /// Everything that was found.
+    pub all: BTreeMap<FoundKey, Found>,
+    /// Places that were listed, by context.
+    pub listed: std::collections::BTreeSet<(String, Place)>,
+    /// Places that cannot be looked into, by context, each with the reason.
+    pub missing: BTreeMap<(String, Place), Fault>,
+}
+
+impl Finds {
+    /// Takes in what was found.
+    pub(super) fn take(&mut self, cluster: &str, event: FoundEvent) {
+        match event {
+            FoundEvent::Listed { place, all } => {
+                self.all.retain(|key, _| !key.is_in(cluster, &place));
+                self.all.extend(all.into_iter().map(|found| (found.key.clone(), found)));
+                let at = (cluster.to_owned(), place);
+                self.missing.remove(&at);
+                self.listed.insert(at);
+            }
+            FoundEvent::Applied(found) if found.ports.is_empty() => drop(self.all.remove(&found.key)),
+            FoundEvent::Applied(found) => drop(self.all.insert(found.key.clone(), found)),
+            FoundEvent::Gone(key) => drop(self.all.remove(&key)),
+            FoundEvent::Missing { place, fault } => {
+                self.all.retain(|key, _| !key.is_in(cluster, &place));
+                let at = (cluster.to_owned(), place);
+                self.listed.remove(&at);
+                self.missing.insert(at, fault);
+            }
+        }
+    }
+
+    /// The object and the port of a row.
+    pub fn at(&self, spot: &Spot) -> Option<(&Found, &FoundPort)> {
+        let found = self.all.get(&spot.key)?;
+        Some((found, found.port(spot.port)?))
+    }
+
+    /// The targets that rows become.
+    pub(super) fn offers(&self, spots: &[Spot]) -> Vec<Offer> {
+        spots.iter().filter_map(|spot| self.at(spot)).map(|(found, port)| found.offer(port)).collect()
+    }
+
+    /// Every port that is recognised; of a workload only where no service leads to the same.
+    pub(super) fn recognised(&self) -> Vec<Spot> {
+        let mut spots = Vec::new();
+        for found in self.all.values() {
+            for port in found.ports.iter().filter(|port| port.service.is_some()) {
+                if found.key.kind == Kind::Service || !self.is_served(found, port) {
+                    spots.push(Spot { key: found.key.clone(), port: port.number });
+                }
+            }
+        }
+        spots
+    }
+
+    /// Whether a service leads to the pods of a workload and speaks the same there.
+    fn is_served(&self, workload: &Found, port: &FoundPort) -> bool {
+        let key = FoundKey { kind: Kind::Service, name: String::new(), ..workload.key.clone() };
+        let near = self.all.range(key.clone()..).map(|(_, found)| found);
+        let mut near = near.take_while(|found| {
+            (&found.key.cluster, &found.key.namespace, &found.key.kind) == (&key.cluster, &key.namespace, &key.kind)
+        });
+        near.any(|service| {
+            let selects = |(key, value): (&String, &String)| workload.labels.get(key) == Some(value);
+            let same = |other: &FoundPort| other.service == port.service;
+            !service.labels.is_empty() && service.labels.iter().all(selects) && service.ports.iter().any(same)
+        })
+    }
+
+    /// The most telling reason why not all is seen: a namespace that stays dark before a view that is narrow, services
+    /// before workloads.
+    pub fn reason(&self) -> Option<&Fault> {
+        let rank =
+            |((_, place), _): &(&(String, Place), &Fault)| (place.namespace.is_none(), place.kind != Kind::Service);
+        self.missing.iter().min_by_key(rank).map(|(_, fault)| fault)
+    }
+}
+
+impl Model {
+    /// Something was found, or could not be looked into.
+    pub(super) fn on_found(&mut self, cluster: &str, epoch: Epoch, event: FoundEvent) {
+        for dialog in &mut self.dialogs {
+            if let Dialog::Browser(browser) = dialog
+                && browser.epoch == epoch
+            {
+                browser.finds.take(cluster, event);
+                browser.stale = true;
+                self.unarranged = true;
+                return;
+            }
+        }
+    }
+
+    /// Begins to look into a cluster, where a browser is open that has not yet.
+    pub(super) fn look_into(&mut self, cluster: &str, out: &mut Vec<Effect>) {
+        let namespaces = self.namespaces(cluster);
+        let answers = self.cluster(cluster).is_some_and(|at| matches!(at.link, Link::Ready | Link::Forbidden));
+        for dialog in &mut self.dialogs {
+            if let Dialog::Browser(browser) = dialog
+                && browser.clusters.insert(cluster.to_owned(), answers) != Some(true)
+                && answers
+            {
+                out.push(Effect::Browse { cluster: cluster.to_owned(), epoch: browser.epoch, namespaces });
+                return;
+            }
+        }
+    }
+
+    /// The saved target that a row is, by the same cluster, namespace, object and port.
+    pub fn saved(&self, found: &Found, port: &FoundPort) -> Option<&Target> {
+        let ports = [Some(Port::Number(port.number)), port.name.clone().map(Port::Name)];
+        self.targets.iter().find(|target| {
+            let Where::Workload(workload) = &target.address else { return false };
+            let mut own = std::iter::once(&workload.port).chain(&workload.more);
+            workload.name == found.key.name
+                && workload.kind == found.key.kind
+                && target.cluster == found.key.cluster
+                && own.any(|port| ports.iter().flatten().any(|other| other == port))
+                && self.namespace_of(target) == found.key.namespace
+        })
+    }
+}
+
+/// The group that a place belongs to in the port plan, by its port and what it is called.
+pub(super) fn group_of(target: &Target) -> Option<Group> {
+    super::strings::service_of(target, &target.address).map(Service::group)
+}

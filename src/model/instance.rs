@@ -1,0 +1,215 @@
+//! Other running instances of this program, and what they forward.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Model;
+use super::effect::Effect;
+use super::fault::Fault;
+use super::forward::{Forward, ForwardId, ForwardState, port_name};
+use super::log::{Grade, Happening};
+use super::proxy::PodKey;
+use super::target::Target;
+use super::workload::Where;
+
+/// What an instance tells of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Its process.
+    pub pid: u32,
+    /// What it is.
+    pub role: Role,
+    /// Its forwards, in the order of opening.
+    pub forwards: Vec<Shared>,
+}
+
+/// What an instance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The dashboard, on somebody's screen.
+    Dashboard,
+    /// A subcommand in the foreground.
+    Connect,
+    /// A subcommand that left its terminal.
+    Background,
+    /// Something that a newer version knows.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A forward as other instances see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// Its number in its instance.
+    pub id: u64,
+    /// The target's name, with the port where that is not the first of several.
+    pub name: String,
+    /// The kubeconfig context.
+    pub cluster: String,
+    /// The namespace.
+    pub namespace: String,
+    /// Where it listens.
+    pub local: String,
+    /// How it stands.
+    pub state: Standing,
+    /// The name of the pod that it goes through.
+    pub pod: Option<String>,
+}
+
+/// How a forward stands, roughly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It can be used.
+    Live,
+    /// It waits for something.
+    Waiting,
+    /// It does not work.
+    Broken,
+}
+
+/// A forward of another instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Other {
+    /// The instance's name among the others.
+    pub instance: String,
+    /// Its process.
+    pub pid: u32,
+    /// What it is.
+    pub role: Role,
+    /// The forward.
+    pub forward: Shared,
+}
+
+/// What happens to other instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstanceEvent {
+    /// An instance told what it forwards.
+    Heard {
+        /// Its name.
+        instance: String,
+        /// What it told.
+        report: Report,
+    },
+    /// An instance has ended.
+    Gone {
+        /// Its name.
+        instance: String,
+    },
+    /// Every instance that was there at our start has been heard.
+    Known,
+    /// An instance did not do what it was asked for.
+    Silent(Fault),
+}
+
+impl Standing {
+    /// The state of our own that is most like it.
+    pub fn state(self) -> ForwardState {
+        match self {
+            Self::Live => ForwardState::Live,
+            Self::Waiting => ForwardState::Waiting,
+            Self::Broken => ForwardState::Broken,
+        }
+    }
+
+    fn of(state: ForwardState) -> Self {
+        match state {
+            // One at rest is woken by whoever connects.
+            ForwardState::Live | ForwardState::Resting => Self::Live,
+            ForwardState::Opening | ForwardState::Waiting | ForwardState::Reconnecting => Self::Waiting,
+            ForwardState::Broken | ForwardState::Failed => Self::Broken,
+        }
+    }
+}
+
+impl Report {
+    /// Every text in it: what a screen shows.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.forwards.iter().flat_map(|forward| {
+            let Shared { name, cluster, namespace, local, pod, .. } = forward;
+            [name, cluster, namespace, local].into_iter().chain(pod).map(String::as_str)
+        })
+    }
+}
+
+impl Model {
+    /// What other instances are told.
+    pub fn report(&self, pid: u32, role: Role) -> Report {
+        let listens = |forward: &&Forward| !forward.bound.is_empty();
+        let forwards = self.forwards.values().filter(listens).map(|forward| {
+            let spec = &forward.spec;
+            let target = self.target(&spec.target);
+            Shared {
+                id: spec.id.0,
+                name: target.map_or_else(|| spec.target.clone(), |target| port_name(target, &spec.address)),
+                cluster: spec.place.cluster.clone(),
+                namespace: spec.place.namespace.clone(),
+                local: forward.local(),
+                state: Standing::of(forward.state),
+                pod: forward.via.as_ref().map(|via| via.pod.name.clone()),
+            }
+        });
+        Report { pid, role, forwards: forwards.collect() }
+    }
+
+    pub(super) fn on_instance(&mut self, event: InstanceEvent) {
+        self.unarranged = true;
+        match event {
+            InstanceEvent::Heard { instance, report } => {
+                let Report { pid, role, forwards } = report;
+                // What was known keeps its row.
+                let known: BTreeMap<u64, ForwardId> = self
+                    .others
+                    .iter()
+                    .filter(|(_, other)| other.instance == instance)
+                    .map(|(id, other)| (other.forward.id, *id))
+                    .collect();
+                self.others.retain(|_, other| other.instance != instance);
+                for forward in forwards {
+                    let id = known.get(&forward.id).copied().unwrap_or_else(|| ForwardId(self.count()));
+                    self.others.insert(id, Other { instance: instance.clone(), pid, role, forward });
+                }
+            }
+            InstanceEvent::Gone { instance } => self.others.retain(|_, other| other.instance != instance),
+            InstanceEvent::Known => self.others_known = true,
+            InstanceEvent::Silent(fault) => self.fail(fault),
+        }
+    }
+
+    /// The forward of another instance that leads where this one would.
+    pub fn elsewhere(&self, target: &Target, address: &Where) -> Option<(ForwardId, &Other)> {
+        let (name, namespace) = (port_name(target, address), self.namespace_of(target));
+        self.others.iter().map(|(id, other)| (*id, other)).find(|(_, other)| {
+            let forward = &other.forward;
+            forward.state != Standing::Broken
+                && (&forward.name, &forward.cluster, &forward.namespace) == (&name, &target.cluster, &namespace)
+        })
+    }
+
+    /// Whether another instance forwards through a pod.
+    pub fn is_used_elsewhere(&self, key: &PodKey) -> bool {
+        self.others.values().any(|other| {
+            let forward = &other.forward;
+            forward.pod.as_ref() == Some(&key.name)
+                && (&forward.cluster, &forward.namespace) == (&key.cluster, &key.namespace)
+        })
+    }
+
+    /// Has another instance close a forward of its own.
+    pub(super) fn stop_elsewhere(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+        if let Some(other) = self.others.get(&id).cloned() {
+            self.note(Grade::Info, Happening::StoppedElsewhere, &other.forward.name, other.pid.to_string());
+            out.push(Effect::StopElsewhere { instance: other.instance, id: other.forward.id });
+        }
+    }
+
+    /// Says whose a forward is that only its own instance can do more with.
+    pub(super) fn tell_whose(&mut self, id: ForwardId) {
+        if let Some(other) = self.others.get(&id) {
+            let (name, pid) = (other.forward.name.clone(), other.pid.to_string());
+            self.note(Grade::Info, Happening::OfAnother, name, pid);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Connection strings: what a client is started or configured with to go through a forward. No password is among them.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::Model;
+use super::dialog::Dialog;
+use super::focus::Pane;
+use super::forward::Forward;
+use super::log::{Grade, Happening};
+use super::menu::{Give, Label, Menu, MenuItem, MenuOf};
+use super::service::{Service, Signs, by_word, recognise};
+use super::target::Target;
+use super::workload::{Port, Where};
+
+/// What a template is called, and the template.
+type Template = (&'static str, &'static str);
+
+/// What may stand in a template in braces.
+pub const PLACEHOLDERS: [&str; 4] = ["host", "port", "address", "name"];
+
+/// Templates of what the config says nothing about.
+fn built_in(service: Option<Service>) -> &'static [Template] {
+    match service {
+        Some(Service::Mysql) => &[
+            ("mysql", "mysql -h {host} -P {port} -u USER -p"),
+            ("URL", "mysql://USER@{address}/DATABASE"),
+            ("JDBC", "jdbc:mysql://{address}/DATABASE"),
+        ],
+        Some(Service::Postgres) => &[
+            ("psql", "psql -h {host} -p {port} -U USER DATABASE"),
+            ("URL", "postgresql://USER@{address}/DATABASE"),
+            ("JDBC", "jdbc:postgresql://{address}/DATABASE"),
+        ],
+        Some(Service::Redis) => &[("redis-cli", "redis-cli -h {host} -p {port}"), ("URL", "redis://{address}")],
+        Some(Service::Mongodb) => &[
+            ("mongosh", "mongosh 'mongodb://{address}/?directConnection=true'"),
+            ("URL", "mongodb://{address}/DATABASE?directConnection=true"),
+        ],
+        Some(Service::Mssql) => &[
+            ("sqlcmd", "sqlcmd -S tcp:{host},{port} -U USER"),
+            ("JDBC", "jdbc:sqlserver://{address};databaseName=DATABASE;trustServerCertificate=true"),
+        ],
+        Some(Service::Oracle) => {
+            &[("sqlplus", "sqlplus USER@//{address}/SERVICE"), ("JDBC", "jdbc:oracle:thin:@//{address}/SERVICE")]
+        }
+        Some(Service::Cassandra) => &[("cqlsh", "cqlsh {host} {port}")],
+        Some(Service::Clickhouse) => &[
+            ("curl", "curl 'http://{address}/?query=SELECT%201'"),
+            ("JDBC", "jdbc:clickhouse://{address}/default"),
+            ("clickhouse-client", "clickhouse-client --host {host} --port {port}"),
+        ],
+        Some(Service::Elasticsearch) => {
+            &[("curl", "curl http://{address}/_cluster/health"), ("URL", "http://{address}")]
+        }
+        Some(Service::Influxdb) => &[("influx", "influx ping --host http://{address}"), ("URL", "http://{address}")],
+        Some(Service::Neo4j) => {
+            &[("cypher-shell", "cypher-shell -a bolt://{address} -u USER"), ("URL", "bolt://{address}")]
+        }
+        Some(Service::Memcached) => &[("nc", "nc {host} {port}")],
+        Some(Service::Etcd) => &[("etcdctl", "etcdctl --endpoints={address} endpoint status")],
+        Some(Service::Kafka) => &[("kcat", "kcat -b {address} -L"), ("config", "bootstrap.servers={address}")],
+        Some(Service::Rabbitmq) => &[("URL", "amqp://USER@{address}")],
+        Some(Service::Nats) => &[("nats", "nats --server nats://{address} rtt"), ("URL", "nats://{address}")],
+        Some(Service::Mqtt) => {
+            &[("mosquitto_sub", "mosquitto_sub -h {host} -p {port} -t '#'"), ("URL", "mqtt://{address}")]
+        }
+        Some(Service::Zookeeper) => &[("zkCli", "zkCli.sh -server {address}")],
+        Some(Service::Ldap) => &[("ldapsearch", "ldapsearch -x -H ldap://{address}"), ("URL", "ldap://{address}")],
+        Some(Service::Ssh) => &[("ssh", "ssh -p {port} USER@{host}"), ("sftp", "sftp -P {port} USER@{host}")],
+        Some(Service::Grpc) => &[("grpcurl", "grpcurl -plaintext {address} list")],
+        Some(Service::Prometheus) => &[
+            ("URL", "http://{address}"),
+            ("curl", "curl 'http://{address}/api/v1/query?query=up'"),
+            ("promtool", "promtool query instant http://{address} up"),
+        ],
+        Some(Service::Vault) => &[("vault", "VAULT_ADDR=http://{address} vault status"), ("URL", "http://{address}")],
+        Some(Service::Consul) => {
+            &[("consul", "CONSUL_HTTP_ADDR={address} consul members"), ("URL", "http://{address}")]
+        }
+        Some(Service::Https) => &[("URL", "https://{address}"), ("curl", "curl -k https://{address}/")],
+        Some(Service::Http | Service::Grafana | Service::Alertmanager | Service::Kibana | Service::Jaeger) | None => {
+            &[("URL", "http://{address}"), ("curl", "curl http://{address}/")]
+        }
+    }
+}
+
+/// What speaks behind a place, by what the target says of it: its tags first, which a person may set.
+pub fn service_of(target: &Target, place: &Where) -> Option<Service> {
+    if let Some(service) = target.tags.iter().find_map(|tag| by_word(tag)) {
+        return Some(service);
+    }
+    let (object, number, name) = match place {
+        Where::Address(address) => (address.host.to_string(), address.port, ""),
+        Where::Workload(workload) => match &workload.port {
+            Port::Number(number) => (workload.name.clone(), *number, ""),
+            Port::Name(name) => (workload.name.clone(), 0, name.as_str()),
+        },
+    };
+    let labels = BTreeMap::from([("name".to_owned(), target.name.clone())]);
+    recognise(&Signs { port: number, name, protocol: "", object: &object, labels: &labels })
+}
+
+/// A template with its placeholders filled in.
+fn fill(template: &str, local: SocketAddr, name: &str) -> String {
+    let (host, port) = (local.ip().to_string(), local.port().to_string());
+    let address = local.to_string();
+    let mut rest = template;
+    let mut filled = String::new();
+    // In one pass: a target's name may itself look like a placeholder.
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let (key, behind) = after.split_once('}').unwrap_or((after, ""));
+        filled.push_str(match key {
+            "host" => &host,
+            "port" => &port,
+            "address" => &address,
+            "name" => name,
+            _ => "",
+        });
+        rest = behind;
+    }
+    filled + rest
+}
+
+impl Model {
+    /// The strings for a forward: those of its protocol, and the plain address, which always serves.
+    fn strings_of(&self, forward: &Forward) -> Vec<MenuItem> {
+        let Some(mut local) = forward.bound.first().copied() else {
+            return Vec::new();
+        };
+        // What listens everywhere is reached here by loopback.
+        match local.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => local.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => local.set_ip(Ipv6Addr::LOCALHOST.into()),
+            IpAddr::V4(_) | IpAddr::V6(_) => {}
+        }
+        let place = &forward.spec.address;
+        let service = match self.target(&forward.spec.target) {
+            Some(target) => service_of(target, place),
+            None => None,
+        };
+        let mut templates: Vec<(String, String)> =
+            built_in(service).iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let own = self.settings.strings.get(service.map_or("other", Service::name));
+        for (name, text) in own.into_iter().flatten() {
+            match templates.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => known.clone_from(text),
+                None => templates.push((name.clone(), text.clone())),
+            }
+        }
+        templates.retain(|(_, text)| !text.is_empty());
+        templates.push((String::new(), "{address}".to_owned()));
+        let item = |(name, text): (String, String)| {
+            let text = fill(&text, local, &forward.spec.target);
+            let label = if name.is_empty() { Label::Address } else { Label::Name(name) };
+            MenuItem { label, shown: text.clone(), give: Give::Text(text) }
+        };
+        templates.into_iter().map(item).collect()
+    }
+
+    /// Offers the connection strings of the selected forward, or of the selected target's forwards.
+    pub(super) fn offer_strings(&mut self) {
+        let forwards: Vec<&Forward> = match self.focus.pane {
+            Pane::Targets => {
+                let name = self.target_list.selected().map_or("", String::as_str);
+                self.forwards_of(name).collect()
+            }
+            Pane::Clusters | Pane::Pods | Pane::Forwards => {
+                self.forward_list.selected().and_then(|id| self.forwards.get(id)).into_iter().collect()
+            }
+        };
+        let items: Vec<MenuItem> = forwards.iter().flat_map(|forward| self.strings_of(forward)).collect();
+        let name = match (forwards.first(), self.focus.pane) {
+            (Some(forward), _) => forward.spec.target.clone(),
+            (None, Pane::Targets) => self.target_list.selected().cloned().unwrap_or_default(),
+            (None, Pane::Clusters | Pane::Pods | Pane::Forwards) => String::new(),
+        };
+        if name.is_empty() {
+            self.nothing_selected();
+        } else if items.is_empty() {
+            self.note(Grade::Info, Happening::NotForwarded, name, "");
+        } else {
+            self.dialogs.push(Dialog::Menu(Menu { of: MenuOf::Strings(name), items, cursor: 0 }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_service_has_strings_and_none_a_password() {
+        let local: SocketAddr = "127.0.0.1:30342".parse().unwrap();
+        for service in Service::ALL.iter().copied().map(Some).chain([None]) {
+            let templates = built_in(service);
+            assert!(!templates.is_empty(), "{service:?}");
+            for (name, template) in templates {
+                let text = fill(template, local, "shop");
+                assert!(!text.contains(['{', '}']), "{template}");
+                assert!(text.contains("30342"), "{template}");
+                assert!(!name.is_empty() && !text.to_lowercase().contains("password"), "{template}");
+            }
+        }
+    }
+
+    #[test]
+    fn strings_are_filled_in_once() {
+        let six: SocketAddr = "[::1]:8080".parse().unwrap();
+        for (template, filled) in [
+            ("http://{address}/", "http://[::1]:8080/"),
+            ("-h {host} -P {port} # {name}", "-h ::1 -P 8080 # {port}"),
+            ("no placeholder", "no placeholder"),
+        ] {
+            assert_eq!(fill(template, six, "{port}"), filled);
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! The browser, what it takes over, imports, exports and connection strings.
+
+use std::net::SocketAddr;
+
+use tui_input::InputRequest;
+
+use super::*;
+use crate::model::dialog::{Dialog, Question};
+use crate::model::effect::TargetEdit;
+use crate::model::event::{Epoch, ForwardEvent};
+use crate::model::fault::{Grant, Remedy};
+use crate::model::found::{Found, FoundEvent, FoundKey, FoundPort, Place};
+use crate::model::log::Happening;
+use crate::model::offer::{LeftOut, Offer, Tally, Why};
+use crate::model::service::{Signs, recognise};
+use crate::model::workload::Kind;
+
+/// An object with its ports as `name:number`.
+fn found(cluster: &str, namespace: &str, kind: Kind, name: &str, ports: &[&str]) -> Found {
+    let labels = [("app".to_owned(), name.to_owned())].into();
+    let port = |text: &&str| {
+        let (own, number) = text.split_once(':').unwrap();
+        let number = number.parse().unwrap();
+        let service = recognise(&Signs { port: number, name: own, protocol: "", object: name, labels: &labels });
+        FoundPort { number, name: Some(own.to_owned()).filter(|name| !name.is_empty()), service }
+    };
+    let key = FoundKey { cluster: cluster.into(), namespace: namespace.into(), kind, name: name.into() };
+    Found { key, ports: ports.iter().map(port).collect(), labels: labels.clone() }
+}
+
+fn service(namespace: &str, name: &str, ports: &[&str]) -> Found {
+    found("dev", namespace, Kind::Service, name, ports)
+}
+
+fn all(kind: Kind) -> Place {
+    Place { kind, namespace: None }
+}
+
+fn tell(model: &mut Model, event: FoundEvent) {
+    let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+    let epoch = browser.epoch;
+    model.update(Event::Found { cluster: "dev".to_owned(), epoch, event });
+    model.arrange();
+}
+
+/// A browser over `dev` with a few services in it.
+fn browsing() -> Model {
+    let mut model = connected();
+    let effects = press(&mut model, Command::Browse);
+    assert!(matches!(&effects[..], [Effect::Browse { cluster, .. }] if cluster == "dev"), "{effects:?}");
+    let services = vec![
+        service("shop", "mysql", &["sql:3306"]),
+        service("shop", "web", &["http:80", "admin:9000"]),
+        service("ops", "metrics", &[":9090"]),
+        service("ops", "odd", &[":7777"]),
+    ];
+    tell(&mut model, FoundEvent::Listed { place: all(Kind::Service), all: services });
+    model
+}
+
+fn rows(model: &Model) -> Vec<String> {
+    let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+    let row = |spot: &crate::model::found::Spot| format!("{}/{}:{}", spot.key.namespace, spot.key.name, spot.port);
+    browser.list.order.iter().map(row).collect()
+}
+
+fn write(model: &mut Model, text: &str) {
+    for c in text.chars() {
+        model.update(Event::Act(Action::Edit(InputRequest::InsertChar(c))));
+    }
+}
+
+/// The targets that effects have the store write.
+fn saved(effects: &[Effect]) -> Vec<TargetEdit> {
+    effects
+        .iter()
+        .flat_map(|effect| if let Effect::Save(edits) = effect { edits.clone() } else { Vec::new() })
+        .collect()
+}
+
+fn tally(model: &Model) -> Tally {
+    let last = model.log.entries.iter().rev().find_map(|entry| match entry.what {
+        Happening::Taken(tally) => Some(tally),
+        _ => None,
+    });
+    last.expect("nothing was taken over")
+}
+
+#[test]
+fn nothing_connected_means_connecting_the_one_in_view_first() {
+    let mut model = model();
+    let effects = press(&mut model, Command::Browse);
+    assert!(matches!(&effects[..], [Effect::Connect { cluster, .. }] if cluster == "dev"), "{effects:?}");
+    assert!(matches!(model.dialogs.last(), Some(Dialog::Browser(_))));
+    let effects = on_dev(&mut model, answered());
+    let looks = |effect: &Effect| matches!(effect, Effect::Browse { cluster, namespaces, .. } if cluster == "dev" && namespaces.contains("team"));
+    assert!(effects.iter().any(looks), "{effects:?}");
+    // It is looked into once.
+    assert!(!on_dev(&mut model, answered()).iter().any(looks));
+    let effects = press(&mut model, Command::Cancel);
+    assert_eq!(effects, [Effect::StopBrowsing]);
+    assert!(model.dialogs.is_empty());
+}
+
+#[test]
+fn rows_are_live_and_filtered() {
+    let mut model = browsing();
+    assert_eq!(rows(&model), ["ops/metrics:9090", "ops/odd:7777", "shop/mysql:3306", "shop/web:80", "shop/web:9000"]);
+    write(&mut model, "msql");
+    assert_eq!(rows(&model), ["shop/mysql:3306"]);
+    tell(&mut model, FoundEvent::Applied(service("shop", "mysql-2", &[":3306"])));
+    assert_eq!(rows(&model).len(), 2);
+    let key = service("shop", "mysql", &[]).key;
+    tell(&mut model, FoundEvent::Gone(key));
+    assert_eq!(rows(&model), ["shop/mysql-2:3306"]);
+    // A service that has lost its ports is none to go to.
+    tell(&mut model, FoundEvent::Applied(service("shop", "mysql-2", &[])));
+    assert_eq!(rows(&model), [""; 0]);
+    // One step back: the filter, then the browser.
+    press(&mut model, Command::Cancel);
+    assert_eq!(rows(&model).len(), 4);
+    // By protocol, namespace and port as well.
+    for (text, row) in [("prometheus", "ops/metrics:9090"), ("7777", "ops/odd:7777"), ("admin", "shop/web:9000")] {
+        write(&mut model, text);
+        assert_eq!(rows(&model), [row], "{text}");
+        press(&mut model, Command::Cancel);
+    }
+    let late = Event::Found {
+        cluster: "dev".to_owned(),
+        epoch: Epoch(0),
+        event: FoundEvent::Listed { place: all(Kind::Service), all: Vec::new() },
+    };
+    model.update(late);
+    model.arrange();
+    assert_eq!(rows(&model).len(), 4, "what an earlier browser asked for is dropped");
+}
+
+#[test]
+fn a_row_becomes_a_target() {
+    let mut model = browsing();
+    write(&mut model, "mysql");
+    let effects = press(&mut model, Command::Accept);
+    let [TargetEdit::Import(target)] = &saved(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!((target.name.as_str(), target.cluster.as_str()), ("mysql.shop", "dev"));
+    assert_eq!(
+        (target.address.to_string().as_str(), target.namespace.as_deref()),
+        ("service/mysql:3306", Some("shop"))
+    );
+    assert!((30_300..=30_399).contains(&target.local_port), "{}", target.local_port);
+    assert_eq!(target.tags, ["mysql"]);
+    assert!(
+        effects.iter().any(|effect| matches!(effect, Effect::Widen { namespaces, .. } if namespaces.contains("shop")))
+    );
+    assert_eq!(tally(&model), Tally { added: 1, skipped: 0, replaced: 0 });
+    assert!(matches!(model.dialogs.last(), Some(Dialog::Browser(_))), "one goes on looking");
+    // The row knows the target now, also when it is named by the port's name.
+    let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!() };
+    let (found, port) = browser.finds.at(&browser.list.order[0]).unwrap();
+    assert_eq!(model.saved(found, port).map(|target| target.name.as_str()), Some("mysql.shop"));
+    let named = Target { address: "service/mysql:sql".parse().unwrap(), ..target.clone() };
+    let at = model.targets.iter().position(|target| target.name == "mysql.shop").unwrap();
+    let (found, port) = (found.clone(), port.clone());
+    model.targets[at] = named;
+    assert!(model.saved(&found, &port).is_some());
+    assert!(model.saved(&service("other", "mysql", &[":3306"]), &port).is_none(), "another namespace");
+}
+
+#[test]
+fn marked_rows_and_all_that_is_recognised_become_targets() {
+    let mut model = browsing();
+    press(&mut model, Command::Down);
+    for _ in 0..3 {
+        press(&mut model, Command::Mark);
+    }
+    let effects = press(&mut model, Command::Accept);
+    let names: Vec<String> = saved(&effects).iter().map(name).collect();
+    assert_eq!(names, ["odd.ops", "mysql.shop", "web.shop"]);
+    // What a deployment runs behind a service is there by the service already.
+    let sets = vec![
+        found("dev", "shop", Kind::Deployment, "mysql", &["sql:3306"]),
+        found("dev", "shop", Kind::Deployment, "redis", &[":6379"]),
+    ];
+    tell(&mut model, FoundEvent::Listed { place: all(Kind::Deployment), all: sets });
+    press(&mut model, Command::TakeKnown);
+    let Some(Dialog::Confirm { question, .. }) = model.dialogs.last() else { panic!("{:?}", model.dialogs) };
+    let Question::Take { there: 2, offers, .. } = question else { panic!("{question:?}") };
+    let offered: Vec<&str> = offers.iter().map(|offer| offer.target.name.as_str()).collect();
+    assert_eq!(offered, ["metrics.ops", "mysql.shop", "web.shop", "redis.shop"]);
+    // Only what is new.
+    let effects = model.update(Event::Act(Action::ClickItem(1)));
+    assert_eq!(saved(&effects).iter().map(name).collect::<Vec<_>>(), ["metrics.ops", "redis.shop"]);
+    assert_eq!(tally(&model), Tally { added: 2, skipped: 2, replaced: 0 });
+    let mut ports: Vec<u16> = model.targets.iter().map(|target| target.local_port).filter(|port| *port != 0).collect();
+    let count = ports.len();
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports.len(), count, "each has a port of its own");
+}
+
+fn name(edit: &TargetEdit) -> String {
+    match edit {
+        TargetEdit::Import(target) | TargetEdit::Replace { target, .. } => target.name.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_there_is_replaced_on_request_only() {
+    let mut model = browsing();
+    let own = Target {
+        namespace: Some("shop".to_owned()),
+        address: "service/mysql:sql".parse().unwrap(),
+        local_port: 3306,
+        tags: vec!["mine".to_owned()],
+        ..target("the database", "dev")
+    };
+    model.targets.push(own.clone());
+    write(&mut model, "mysql");
+    press(&mut model, Command::Accept);
+    let Some(Dialog::Confirm { question, button: 0 }) = model.dialogs.last() else { panic!("{:?}", model.dialogs) };
+    assert_eq!(question.buttons(), 2, "nothing is new: only to replace");
+    press(&mut model, Command::Cancel);
+    assert!(model.targets.contains(&own), "no is no");
+    press(&mut model, Command::Accept);
+    let effects = model.update(Event::Act(Action::ClickItem(1)));
+    let [TargetEdit::Replace { was, target }] = &saved(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!((&**was, target.name.as_str(), &target.tags), (&own, "the database", &own.tags));
+    assert!((30_300..=30_399).contains(&target.local_port));
+    assert_eq!(tally(&model), Tally { added: 0, skipped: 0, replaced: 1 });
+}
+
+#[test]
+fn a_name_that_is_taken_gives_way() {
+    let mut model = browsing();
+    model.targets.push(target("web.shop", "prod"));
+    model.targets.push(target("web-http.shop", "prod"));
+    write(&mut model, "web");
+    press(&mut model, Command::MarkAll);
+    let effects = press(&mut model, Command::Accept);
+    assert_eq!(saved(&effects).iter().map(name).collect::<Vec<_>>(), ["web-http.shop@dev", "web-admin.shop"]);
+}
+
+#[test]
+fn what_may_not_be_seen_is_told() {
+    let mut model = browsing();
+    let grant = |namespace: Option<&str>| Grant {
+        verb: "list".into(),
+        resource: "services".into(),
+        namespace: namespace.map(Into::into),
+    };
+    let fault = |namespace| Fault::new(What::Forbidden, "dev", "").with(Remedy::Grant(grant(namespace)));
+    tell(&mut model, FoundEvent::Missing { place: all(Kind::Service), fault: fault(None) });
+    assert_eq!(rows(&model), [""; 0], "what may not be seen any more is gone");
+    let team = Place { kind: Kind::Service, namespace: Some("team".into()) };
+    tell(&mut model, FoundEvent::Missing { place: team.clone(), fault: fault(Some("team")) });
+    press(&mut model, Command::Describe);
+    assert_eq!(model.dialogs.last().and_then(Dialog::fault), Some(&fault(Some("team"))), "a dark place comes first");
+    press(&mut model, Command::Cancel);
+    let listed = vec![service("team", "db", &[":5432"])];
+    tell(&mut model, FoundEvent::Listed { place: team, all: listed });
+    assert_eq!(rows(&model), ["team/db:5432"]);
+    press(&mut model, Command::Describe);
+    assert_eq!(model.dialogs.last().and_then(Dialog::fault), Some(&fault(None)));
+}
+
+#[test]
+fn a_pasted_text_is_kept_whole() {
+    let mut model = connected();
+    press(&mut model, Command::Import);
+    // Nothing is nothing yet.
+    press(&mut model, Command::Accept);
+    assert!(matches!(model.dialogs.last(), Some(Dialog::Import { field, .. }) if field.error == Some("required")));
+    let text = "web:shop:8080:80\r\nmysql:shop:3306:3306\r\n";
+    model.update(Event::Act(Action::Paste(text.to_owned())));
+    let effects = press(&mut model, Command::Accept);
+    let text = text.replace('\r', "");
+    assert_eq!(effects, [Effect::ReadOffers { text, cluster: "dev".to_owned() }]);
+    assert!(model.dialogs.is_empty());
+    // A line is typed or pasted into the field.
+    press(&mut model, Command::Import);
+    model.update(Event::Act(Action::Paste("~/targets.txt\n".to_owned())));
+    let effects = press(&mut model, Command::Accept);
+    assert_eq!(effects, [Effect::ReadOffers { text: "~/targets.txt".to_owned(), cluster: "dev".to_owned() }]);
+}
+
+#[test]
+fn offers_of_a_file_are_asked_about() {
+    let mut model = connected();
+    let there = Target { address: "10.0.0.1:3306".parse().unwrap(), ..target("other", "dev") };
+    let new = Target { address: "service/web:80".parse().unwrap(), ..target("web", "dev") };
+    let own = Target { local_port: 8080, address: "10.0.0.9:80".parse().unwrap(), ..target("own", "dev") };
+    let offers = [there, new, own].map(Offer::named).to_vec();
+    let left_out = vec![LeftOut { what: "dns".into(), why: Why::Udp }];
+    model.update(Event::Store(StoreEvent::Offers { from: "/tmp/f".into(), offers, left_out }));
+    let Some(Dialog::Confirm { question, .. }) = model.dialogs.last() else { panic!("{:?}", model.dialogs) };
+    assert_eq!(question.buttons(), 3);
+    let effects = model.update(Event::Act(Action::ClickItem(1)));
+    let edits = saved(&effects);
+    assert_eq!(edits.iter().map(name).collect::<Vec<_>>(), ["web", "own"]);
+    assert_eq!(model.target("own").unwrap().local_port, 8080, "a port that the file names is kept");
+    assert!((30_000..=30_099).contains(&model.target("web").unwrap().local_port));
+    let nothing = StoreEvent::Offers { from: String::new(), offers: Vec::new(), left_out: Vec::new() };
+    model.update(Event::Store(nothing));
+    assert!(model.dialogs.is_empty());
+    assert_eq!(model.log.entries.back().unwrap().what, Happening::NothingOffered);
+}
+
+/// Forwards a target, which listens at `local` then.
+fn forwarded(model: &mut Model, name: &str, local: &str) {
+    model.focus.pane = Pane::Targets;
+    model.target_list.wanted = Some(name.to_owned());
+    model.unarranged = true;
+    model.arrange();
+    let effects = press(model, Command::Forward);
+    let spec = effects.iter().find_map(|effect| match effect {
+        Effect::OpenForward { spec, .. } => Some(spec.clone()),
+        _ => None,
+    });
+    let (id, epoch) = spec.map(|spec| (spec.id, spec.epoch)).unwrap();
+    let bound: SocketAddr = local.parse().unwrap();
+    model.update(Event::Forward { id, epoch, event: ForwardEvent::Bound(vec![bound]) });
+    model.arrange();
+}
+
+#[test]
+fn connection_strings_are_copied() {
+    let mut model = connected();
+    model.settings.strings =
+        [("mysql".to_owned(), [("JDBC", ""), ("mycli", "mycli -P {port}")].map(|(a, b)| (a.into(), b.into())).into())]
+            .into();
+    press(&mut model, Command::Strings);
+    assert!(model.dialogs.is_empty(), "it is not forwarded yet");
+    forwarded(&mut model, "mysql", "127.0.0.1:40001");
+    press(&mut model, Command::Strings);
+    let Some(Dialog::Menu(menu)) = model.dialogs.last() else { panic!("{:?}", model.dialogs) };
+    let shown: Vec<&str> = menu.items.iter().map(|item| item.shown.as_str()).collect();
+    assert_eq!(
+        shown,
+        [
+            "mysql -h 127.0.0.1 -P 40001 -u USER -p",
+            "mysql://USER@127.0.0.1:40001/DATABASE",
+            "mycli -P 40001",
+            "127.0.0.1:40001"
+        ]
+    );
+    press(&mut model, Command::Up);
+    let effects = press(&mut model, Command::Accept);
+    assert_eq!(effects, [Effect::Copy("127.0.0.1:40001".to_owned())]);
+    model.focus.pane = Pane::Forwards;
+    press(&mut model, Command::Strings);
+    let effects = press(&mut model, Command::Accept);
+    assert_eq!(effects, [Effect::Copy("mysql -h 127.0.0.1 -P 40001 -u USER -p".to_owned())]);
+}
+
+#[test]
+fn targets_are_exported() {
+    let mut model = connected();
+    model.targets = vec![
+        Target { local_port: 8080, address: "svc/web:80,admin".parse().unwrap(), ..target("web", "dev") },
+        Target {
+            namespace: Some("shop".into()),
+            address: "deploy/api:http".parse().unwrap(),
+            ..target("api", "a b'c")
+        },
+        Target { address: "selector/app in (a,b):80".parse().unwrap(), ..target("sel", "dev") },
+        Target { address: "cloneset/x:80".parse().unwrap(), ..target("odd", "dev") },
+        Target { local_port: 3306, ..target("mysql", "dev") },
+    ];
+    model.unarranged = true;
+    model.arrange();
+    model.focus.pane = Pane::Targets;
+    press(&mut model, Command::MarkAll);
+    press(&mut model, Command::Export);
+    let effects = press(&mut model, Command::Accept);
+    assert!(matches!(&effects[..], [Effect::Export(targets)] if targets.len() == 5), "{effects:?}");
+    press(&mut model, Command::Export);
+    press(&mut model, Command::Down);
+    let effects = press(&mut model, Command::Accept);
+    let [Effect::Copy(text)] = &effects[..] else { panic!("{effects:?}") };
+    let wanted = "\
+kubectl --context 'a b'\\''c' -n shop port-forward deployment/api :http
+kubectl --context dev -n team run brow-mysql --image=alpine/socat:latest --restart=Never --command -- socat TCP-LISTEN:8000,fork,reuseaddr,bind=127.0.0.1 TCP:10.0.0.1:3306
+kubectl --context dev -n team wait --for=condition=Ready pod/brow-mysql
+kubectl --context dev -n team port-forward pod/brow-mysql 3306:8000
+kubectl --context dev -n team delete pod brow-mysql
+# odd: kubectl port-forward takes no cloneset
+kubectl --context dev -n team port-forward \"$(kubectl --context dev -n team get pods -l 'app in (a,b)' --field-selector=status.phase=Running -o name | head -n 1)\" :80
+kubectl --context dev -n team port-forward service/web 8080:80 :admin
+";
+    assert_eq!(text, wanted);
+}

@@ -1,0 +1,103 @@
+//! Other instances: what they forward is seen, not done twice, and stopped where it is.
+
+use super::super::forward::ForwardId;
+use super::super::instance::{InstanceEvent, Report, Role, Shared, Standing};
+use super::super::log::Happening;
+use super::super::wish::Wish;
+use super::*;
+
+fn shared(id: u64, name: &str, state: Standing) -> Shared {
+    Shared {
+        id,
+        name: name.into(),
+        cluster: "dev".into(),
+        namespace: "team".into(),
+        local: "127.0.0.1:3306".into(),
+        state,
+        pod: Some("brow-mysql-000001".into()),
+    }
+}
+
+fn hear(model: &mut Model, forwards: Vec<Shared>) {
+    let report = Report { pid: 42, role: Role::Background, forwards };
+    let event = InstanceEvent::Heard { instance: "42-00000000".into(), report };
+    assert!(model.update(Event::Instance(event)).is_empty());
+    model.arrange();
+}
+
+fn last(model: &Model) -> &Happening {
+    &model.log.entries.back().unwrap().what
+}
+
+#[test]
+fn what_another_instance_forwards_is_not_forwarded_again() {
+    let mut model = connected();
+    hear(&mut model, vec![shared(7, "mysql", Standing::Live), shared(8, "else", Standing::Live)]);
+    assert_eq!(model.forward_list.order.len(), 2);
+    assert!(model.is_live("mysql"));
+    let wish = |model: &mut Model| model.update(Event::Wish(Wish::Connect(vec!["mysql".into()])));
+    assert!(wish(&mut model).is_empty());
+    assert_eq!(last(&model), &Happening::ForwardedElsewhere);
+    assert!(model.forwards.is_empty());
+    // What is broken there is opened here.
+    hear(&mut model, vec![shared(7, "mysql", Standing::Broken)]);
+    assert!(wish(&mut model).iter().any(|effect| matches!(effect, Effect::OpenForward { .. })));
+}
+
+#[test]
+fn rows_of_others_stay_and_go_with_their_instance() {
+    let mut model = connected();
+    hear(&mut model, vec![shared(7, "a", Standing::Live), shared(8, "b", Standing::Live)]);
+    let row: Vec<ForwardId> = model.forward_list.order.clone();
+    hear(&mut model, vec![shared(8, "b", Standing::Waiting)]);
+    assert_eq!(model.forward_list.order, row[1..]);
+    model.update(Event::Instance(InstanceEvent::Gone { instance: "42-00000000".into() }));
+    model.arrange();
+    assert!(model.others.is_empty() && model.forward_list.order.is_empty());
+}
+
+#[test]
+fn a_key_stops_them_there_and_others_say_whose_they_are() {
+    let mut model = connected();
+    hear(&mut model, vec![shared(7, "mysql", Standing::Live)]);
+    press(&mut model, Command::Forwards);
+    assert!(press(&mut model, Command::Restart).is_empty());
+    assert_eq!(last(&model), &Happening::OfAnother);
+    assert_eq!(press(&mut model, Command::Copy), [Effect::Copy("127.0.0.1:3306".into())]);
+    let stop = Effect::StopElsewhere { instance: "42-00000000".into(), id: 7 };
+    assert_eq!(press(&mut model, Command::Stop), [stop]);
+}
+
+#[test]
+fn a_pod_that_another_instance_uses_is_left_to_it() {
+    let mut model = connected();
+    let request = requests(&press(&mut model, Command::Create)).remove(0);
+    let pod = pod(&request, 1, Phase::Ready);
+    let result = Ok(Box::new(pod.clone()));
+    model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
+    let deletes = |mut model: Model| {
+        let effects = model.update(Event::Wish(Wish::Leave { delete_pods: true }));
+        effects.iter().any(|effect| matches!(effect, Effect::DeletePod { .. }))
+    };
+    assert!(deletes(model.clone()));
+    let used =
+        Shared { pod: Some(pod.key.name.clone()), cluster: pod.key.cluster.clone(), ..shared(1, "x", Standing::Live) };
+    hear(&mut model, vec![used]);
+    assert!(!deletes(model));
+}
+
+#[test]
+fn nobody_at_a_screen_is_asked_nothing() {
+    let mut model = model();
+    model.unattended = true;
+    model.pods_until.insert("dev".into(), noon());
+    let loaded = Loaded { targets: model.targets.clone(), pods_until: model.pods_until.clone(), ..Loaded::default() };
+    let effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Connect { .. })), "{effects:?}");
+    let legacy = StoreEvent::Legacy { path: String::new(), targets: Vec::new(), left_out: Vec::new() };
+    model.update(Event::Store(legacy));
+    assert!(model.dialogs.is_empty());
+    let missing = model.update(Event::Wish(Wish::Connect(vec!["none".into()])));
+    assert!(missing.is_empty());
+    assert!(matches!(last(&model), Happening::Failed(fault) if fault.what == What::TargetMissing));
+}

@@ -1,0 +1,123 @@
+//! Targets handed in and out: files of the older `brow` tool, and TOML as in the config.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use serde_json::Value;
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
+
+use crate::model::fault::{Fault, What};
+use crate::model::target::Target;
+
+use super::{config, disk, legacy};
+
+/// The name that stands for standard input.
+const STDIN: &str = "-";
+
+/// What a file holds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Offer {
+    /// Targets, in the file's order.
+    pub targets: Vec<Target>,
+    /// Entries that cannot be taken over, each with the reason.
+    pub left_out: Vec<String>,
+}
+
+/// The targets in a file, `-` being standard input: the older tool's JSON, else TOML as in the config.
+///
+/// # Errors
+/// [`What::FileUnreadable`]; [`What::ConfigBroken`] with file, line and column.
+pub fn targets_in(path: &Path) -> Result<Offer, Fault> {
+    let unreadable = |why: String| Fault::new(What::FileUnreadable, path.display().to_string(), why);
+    let text = if path.as_os_str() == STDIN {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
+        text
+    } else {
+        disk::read(path)?.ok_or_else(|| unreadable("there is no such file".to_owned()))?
+    };
+    if text.trim_start().starts_with('{') {
+        return legacy::read(path, &text);
+    }
+    let config = config::read(path, &text)?;
+    Ok(Offer { targets: config.targets, left_out: Vec::new() })
+}
+
+/// Targets as the config writes them.
+pub fn targets_as_toml(targets: &[Target]) -> String {
+    let mut tables = ArrayOfTables::new();
+    for target in targets {
+        let mut table = Table::new();
+        for (key, value) in config::fields(target) {
+            if let Some(value) = value {
+                table.insert(key, Item::Value(value));
+            }
+        }
+        tables.push(table);
+    }
+    let mut document = DocumentMut::new();
+    document.insert("target", Item::ArrayOfTables(tables));
+    if targets.is_empty() { String::new() } else { document.to_string() }
+}
+
+/// Targets as JSON, with the keys that they have in the config.
+pub fn targets_as_json(targets: &[Target]) -> Vec<Value> {
+    // Our own TOML can be read.
+    let mut all: Value = toml::from_str(&targets_as_toml(targets)).unwrap_or_default();
+    match all.get_mut("target").map(Value::take) {
+        Some(Value::Array(list)) => list,
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: &str = r#"[[target]]
+name = "db"
+cluster = "dev"
+namespace = "team"
+address = "10.0.0.1:3306"
+local_port = 3306
+ttl = "1h"
+tags = ["a", "b"]
+labels = { app = "mysql" }
+
+[[target]]
+name = "网页"
+cluster = "dev"
+workload = "service/web:http,9090"
+via = "proxy"
+wait = "2m"
+"#;
+
+    #[test]
+    fn what_goes_out_comes_in_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("some.toml");
+        std::fs::write(&file, ALL).unwrap();
+        let offer = targets_in(&file).unwrap();
+        assert_eq!((offer.targets.len(), offer.left_out.len()), (2, 0));
+        assert_eq!(targets_as_toml(&offer.targets), ALL);
+        let json = targets_as_json(&offer.targets);
+        assert_eq!(json[0]["local_port"], 3306);
+        assert_eq!(json[0]["labels"]["app"], "mysql");
+        assert_eq!((&json[1]["workload"], &json[1]["via"]), (&"service/web:http,9090".into(), &"proxy".into()));
+        assert_eq!((targets_as_toml(&[]), targets_as_json(&[])), (String::new(), Vec::new()));
+    }
+
+    #[test]
+    fn the_older_tools_file_is_known_by_its_brace() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.json");
+        std::fs::write(&file, r#"{"db":{"env":"dev","ip":"10.0.0.1","remote_port":"3306"},"bad":{}}"#).unwrap();
+        let offer = targets_in(&file).unwrap();
+        assert_eq!((offer.targets[0].name.as_str(), offer.left_out.len()), ("db", 1));
+        for (text, what) in [("{", What::ConfigBroken), ("[[target]]", What::ConfigBroken)] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(targets_in(&file).map_err(|fault| fault.what), Err(what));
+        }
+        assert_eq!(targets_in(&dir.path().join("none")).map_err(|fault| fault.what), Err(What::FileUnreadable));
+    }
+}

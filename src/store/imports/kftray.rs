@@ -1,0 +1,118 @@
+//! kftray's JSON: one object or a list of them, as its export writes it. `workload_type` is `service`, `pod` (`target`
+//! is a label selector) or `proxy` (`remote_address` is what only the cluster reaches).
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Holds;
+use crate::model::address::{Address, Host};
+use crate::model::keep::KeepSettings;
+use crate::model::offer::{Offer, Why, check};
+use crate::model::settings::PodSettings;
+use crate::model::target::Target;
+use crate::model::workload::{Where, Workload};
+
+/// One entry; other keys are about kftray itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Entry {
+    alias: Option<String>,
+    context: Option<String>,
+    namespace: Option<String>,
+    service: Option<String>,
+    target: Option<String>,
+    workload_type: Option<String>,
+    protocol: Option<String>,
+    remote_address: Option<String>,
+    local_address: Option<String>,
+    local_port: Option<i64>,
+    remote_port: Option<i64>,
+}
+
+pub fn read(text: &str, cluster: &str) -> Holds {
+    let mut holds = Holds::default();
+    let entries = match serde_json::from_str(text) {
+        Ok(Value::Array(entries)) => entries,
+        Ok(entry) => vec![entry],
+        Err(error) => {
+            holds.leave_out(format!("{}:{}", error.line(), error.column()), Why::Json);
+            return holds;
+        }
+    };
+    for (at, entry) in entries.into_iter().enumerate() {
+        let Ok(entry) = serde_json::from_value::<Entry>(entry) else {
+            holds.leave_out(format!("#{}", at + 1), Why::Form);
+            continue;
+        };
+        let name = entry.name().unwrap_or_else(|| format!("#{}", at + 1));
+        let target = entry.target(&name, cluster).and_then(|target| check(&target).map(|()| target));
+        match target {
+            Ok(target) => {
+                if entry.local_address.as_deref().is_some_and(|address| !super::is_loopback(address)) {
+                    holds.leave_out(&name, Why::Beyond);
+                }
+                holds.offers.push(Offer::named(target));
+            }
+            Err(why) => holds.leave_out(name, why),
+        }
+    }
+    holds
+}
+
+/// A text with something in it.
+fn some(text: Option<&String>) -> Option<&str> {
+    text.map(String::as_str).map(str::trim).filter(|text| !text.is_empty())
+}
+
+impl Entry {
+    /// What its owner calls it, else what it leads to.
+    fn name(&self) -> Option<String> {
+        let place = some(self.service.as_ref()).or(some(self.target.as_ref())).or(some(self.remote_address.as_ref()));
+        let name =
+            some(self.alias.as_ref()).map(str::to_owned).or_else(|| match (place, some(self.namespace.as_ref())) {
+                (Some(place), Some(namespace)) => Some(format!("{place}.{namespace}")),
+                (place, _) => place.map(str::to_owned),
+            });
+        name.map(|name| name.split(char::is_control).collect())
+    }
+
+    fn target(&self, name: &str, cluster: &str) -> Result<Target, Why> {
+        if some(self.protocol.as_ref()).is_some_and(|protocol| protocol.eq_ignore_ascii_case("udp")) {
+            return Err(Why::Udp);
+        }
+        let port = |port: Option<i64>| u16::try_from(port.unwrap_or_default()).map_err(|_| Why::Port);
+        let (local_port, remote) = (port(self.local_port)?, port(self.remote_port)?);
+        if remote == 0 {
+            return Err(Why::Port);
+        }
+        let address = match some(self.workload_type.as_ref()).unwrap_or("service") {
+            "service" => workload("service", some(self.service.as_ref()).ok_or(Why::Name)?, remote)?,
+            "pod" => workload("selector", some(self.target.as_ref()).ok_or(Why::Name)?, remote)?,
+            "proxy" => {
+                let host = some(self.remote_address.as_ref()).or(some(self.service.as_ref())).ok_or(Why::Name)?;
+                let host: Host = host.parse().map_err(|_| Why::Name)?;
+                Where::Address(Address { host, port: remote })
+            }
+            _ => return Err(Why::Kind),
+        };
+        Ok(Target {
+            name: name.to_owned(),
+            cluster: some(self.context.as_ref())
+                .or(Some(cluster).filter(|name| !name.is_empty()))
+                .ok_or(Why::Context)?
+                .to_owned(),
+            namespace: some(self.namespace.as_ref()).map(str::to_owned),
+            address,
+            local_port,
+            ttl: None,
+            tags: Vec::new(),
+            pod: PodSettings::default(),
+            keep: KeepSettings::default(),
+        })
+    }
+}
+
+fn workload(kind: &str, name: &str, port: u16) -> Result<Where, Why> {
+    let workload: Workload = format!("{kind}/{name}:{port}").parse().map_err(|_| Why::Name)?;
+    Ok(Where::Workload(workload))
+}

@@ -1,0 +1,255 @@
+//! The browser: rows of what clusters have, the filter on the lower frame, and what may not be seen above it.
+
+use std::collections::BTreeSet;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::Span;
+
+use super::super::cell::Cell;
+use super::super::chrome;
+use super::super::columns::{Shape, fit};
+use super::super::ink::{put, width, wrap};
+use super::super::state::{Hit, ViewState};
+use super::super::strip::grade;
+use super::super::table::GUTTER;
+use super::{Scene, large};
+use crate::model::browser::Browser;
+use crate::model::found::Spot;
+use crate::model::log::Happening;
+use crate::model::service::Group;
+use crate::model::workload::Kind;
+
+/// Cluster, namespace, object, ports, protocol, saved target.
+const SHAPES: [Shape; 6] = [
+    Shape::words(1, 6, 24),
+    Shape::words(4, 8, 30),
+    Shape::words(Shape::ALWAYS, 16, 60),
+    Shape::words(Shape::ALWAYS, 5, 24),
+    Shape::words(3, 6, 16),
+    Shape::words(2, 8, 40),
+];
+
+/// The columns' heads, as the text tables name them.
+const HEADS: [&str; 6] =
+    ["column.cluster", "column.namespace", "column.object", "column.object-port", "column.service", "column.saved"];
+
+/// From this width on the screen behind it is seen.
+const ROOMY: u16 = 100;
+
+/// Lines about what may not be seen, at most.
+const NOTES: usize = 3;
+
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, browser: &Browser) {
+    let theme = scene.theme();
+    let list = &browser.list;
+    // Where there is little room its frame takes none of it.
+    let outer = if area.width < ROOMY { area } else { large(area) };
+    let (count, all) = (list.order.len().to_string(), list.of.to_string());
+    let title = scene.text().fill("dialog.browser", &[("count", &count), ("all", &all)]);
+    let inner = chrome::dialog(frame, scene, outer, &title, theme.accent);
+    let notes: Vec<(String, Style)> = notes(scene, browser)
+        .into_iter()
+        .flat_map(|(words, style)| wrap(&words, inner.width).into_iter().map(move |line| (line, style)))
+        .take(NOTES.min(usize::from(inner.height / 3)))
+        .collect();
+    let below = u16::try_from(notes.len()).unwrap_or_default();
+    let body = Rect { height: inner.height.saturating_sub(below), ..inner };
+    state.set_page(body.height.saturating_sub(1).max(1));
+    for ((words, style), y) in notes.iter().zip(body.bottom()..inner.bottom()) {
+        put(frame.buffer_mut(), inner.x, y, inner.width, words, *style);
+    }
+    if list.order.is_empty() {
+        empty(frame, scene, browser, body);
+    } else {
+        rows(frame, scene, state, browser, body);
+    }
+    foot(frame, scene, outer, browser);
+}
+
+/// The marks above; the filter and what was just taken over below.
+fn foot(frame: &mut Frame<'_>, scene: Scene<'_>, outer: Rect, browser: &Browser) {
+    let theme = scene.theme();
+    let list = &browser.list;
+    if !list.marks.is_empty() {
+        let marks = format!(" ✓ {} ", list.marks.len());
+        let own = width(&marks).min(outer.width);
+        put(frame.buffer_mut(), outer.right().saturating_sub(2 + own), outer.y, own, &marks, theme.mark);
+    }
+    let edge = Rect { y: outer.bottom().saturating_sub(1), height: 1.min(outer.height), ..outer };
+    let mut free = outer.width.saturating_sub(4);
+    let told = scene.model.notice.as_ref().map(|(entry, _)| entry);
+    let told = told.filter(|entry| matches!(entry.what, Happening::Taken(_) | Happening::NothingMissing));
+    if let Some(entry) = told {
+        let words = format!(" {} ", scene.text().entry(entry));
+        let own = width(&words).min(free.saturating_mul(2) / 3);
+        let (_, style) = grade(scene, entry.grade);
+        put(frame.buffer_mut(), edge.right().saturating_sub(2 + own), edge.y, own, &words, style);
+        free = free.saturating_sub(own);
+    }
+    chrome::filter(frame, scene, Rect { width: free + 4, ..edge }, &list.filter, true);
+}
+
+/// Why there are no rows.
+fn empty(frame: &mut Frame<'_>, scene: Scene<'_>, browser: &Browser, body: Rect) {
+    let theme = scene.theme();
+    let filter = browser.list.filter.value().trim();
+    let (words, style) = if !filter.is_empty() && browser.list.of > 0 {
+        (scene.text().fill("view.no-match", &[("filter", filter)]), theme.dim)
+    } else if browser.is_done() {
+        (scene.get("dialog.browser-empty").to_owned(), theme.dim)
+    } else {
+        (scene.get("dialog.browser-looking").to_owned(), theme.info)
+    };
+    for (line, y) in wrap(&words, body.width).iter().zip(body.y..body.bottom()) {
+        put(frame.buffer_mut(), body.x, y, body.width, line, style);
+    }
+}
+
+/// What is not seen, and why: clusters that don't answer, places that may not be looked into.
+fn notes(scene: Scene<'_>, browser: &Browser) -> Vec<(String, Style)> {
+    let theme = scene.theme();
+    let mut notes = Vec::new();
+    for (name, _) in browser.clusters.iter().filter(|(_, looking)| !**looking) {
+        let fault = scene.model.cluster(name).and_then(|cluster| cluster.fault.as_ref());
+        notes.push(match fault {
+            Some(fault) => (format!("✗ {}", scene.text().fault(fault).what), theme.bad),
+            None => (scene.text().fill("dialog.browser-waiting", &[("name", name)]), theme.info),
+        });
+    }
+    if let Some(fault) = browser.finds.reason() {
+        let mut words = scene.text().fault(fault).what;
+        let more = browser.finds.missing.len() - 1;
+        if more > 0 {
+            words = scene.text().fill("dialog.browser-more", &[("fault", &words), ("count", &more.to_string())]);
+        }
+        let narrow = browser.finds.missing.keys().any(|(_, place)| place.namespace.is_none());
+        let seen: BTreeSet<&str> =
+            browser.finds.listed.iter().filter_map(|(_, place)| place.namespace.as_deref()).collect();
+        if narrow && !seen.is_empty() {
+            let names = seen.into_iter().collect::<Vec<_>>().join(", ");
+            words = scene.text().fill("dialog.browser-narrow", &[("names", &names), ("fault", &words)]);
+        }
+        notes.push((format!("⊘ {words}"), theme.warn));
+    }
+    notes
+}
+
+fn rows(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, browser: &Browser, area: Rect) {
+    if area.height < 2 || area.width <= GUTTER {
+        return;
+    }
+    let (theme, list) = (scene.theme(), &browser.list);
+    let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    let tall = usize::from(body.height);
+    let first = state.scroll_dialog(list.cursor, tall, list.order.len());
+    let visible: Vec<Vec<Cell<'_>>> = (first..list.order.len().min(first + tall))
+        .map(|at| {
+            // What the row above says already is not said again, but on the first row of the screen.
+            let above = if at == first { None } else { list.order.get(at - 1) };
+            cells(scene, browser, &list.order[at], above)
+        })
+        .collect();
+    let natural: Vec<u16> = (0..SHAPES.len())
+        .map(|column| {
+            let cells = visible.iter().filter_map(|row| row.get(column)).map(Cell::natural).max().unwrap_or_default();
+            let head = width(scene.get(HEADS[column]));
+            if column == 0 && browser.clusters.len() < 2 { 0 } else { cells.max(head) }
+        })
+        .collect();
+    let natural = state.settle_dialog(area.width, list.order.len(), natural);
+    let (widths, gap) = fit(&SHAPES, &natural, area.width - GUTTER);
+    let buffer = frame.buffer_mut();
+    let mut x = area.x + GUTTER;
+    for (head, own) in HEADS.iter().zip(&widths).filter(|(_, own)| **own > 0) {
+        put(buffer, x, area.y, *own, scene.get(head), theme.dim);
+        x += own + gap;
+    }
+    for ((at, row), y) in (first..).zip(&visible).zip(body.y..) {
+        let line = Rect { y, height: 1, ..body };
+        state.zone(line, Hit::Item(at));
+        let mut x = line.x + GUTTER;
+        for (cell, own) in row.iter().zip(&widths).filter(|(_, own)| **own > 0) {
+            if x < line.right() {
+                cell.draw(buffer, x, y, (*own).min(line.right() - x), false);
+                x += own + gap;
+            }
+        }
+        if list.marks.contains(&list.order[at]) {
+            put(buffer, line.x + 1, y, 1, "✓", theme.mark);
+        }
+        if at == list.cursor {
+            buffer.set_style(line, theme.selection);
+            put(buffer, line.x, y, 1, "▌", theme.accent);
+        }
+    }
+    if list.order.len() > tall && tall > 0 {
+        let length = (tall * tall / list.order.len()).max(1);
+        let start = first * (tall - length) / (list.order.len() - tall);
+        for at in start..start + length {
+            put(buffer, body.right() + 1, body.y + u16::try_from(at).unwrap_or_default(), 1, "┃", theme.accent);
+        }
+    }
+}
+
+/// A kind by the shortest name that kubectl takes for it.
+fn short(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Service => "svc",
+        Kind::Deployment => "deploy",
+        Kind::StatefulSet => "sts",
+        Kind::DaemonSet => "ds",
+        Kind::Pod => "po",
+        Kind::ReplicaSet => "rs",
+        Kind::Job => "job",
+        Kind::Selector | Kind::Custom(_) => "",
+    }
+}
+
+fn cells<'a>(scene: Scene<'a>, browser: &'a Browser, spot: &'a Spot, above: Option<&Spot>) -> Vec<Cell<'a>> {
+    let theme = scene.theme();
+    let Some((found, port)) = browser.finds.at(spot) else {
+        return Vec::new();
+    };
+    let key = &found.key;
+    let same_cluster = above.is_some_and(|above| above.key.cluster == key.cluster);
+    let same_space = same_cluster && above.is_some_and(|above| above.key.namespace == key.namespace);
+    let same = above.is_some_and(|above| above.key == *key);
+    let unless = |same: bool, text: &'a str| Cell::text(if same { "" } else { text }, theme.dim);
+    let object = if same {
+        Cell::empty()
+    } else {
+        Cell::Line(vec![
+            Span::styled(format!("{}/", short(&key.kind)), theme.faint),
+            Span::styled(key.name.as_str(), theme.text),
+        ])
+    };
+    let mut ports = vec![Span::styled(port.number.to_string(), theme.text)];
+    if let Some(name) = &port.name {
+        ports.push(Span::styled(format!(" {name}"), theme.dim));
+    }
+    let service = match port.service {
+        Some(service) => {
+            let style = match service.group() {
+                Group::Database => theme.accent,
+                Group::Http => theme.info,
+                Group::Tcp => theme.text,
+            };
+            Cell::text(format!("◆ {}", service.name()), style)
+        }
+        None => Cell::text("–", theme.faint),
+    };
+    let saved = match scene.model.saved(found, port) {
+        Some(target) => Cell::text(target.name.as_str(), theme.good),
+        None => Cell::empty(),
+    };
+    vec![
+        unless(same_cluster, &key.cluster),
+        unless(same_space, &key.namespace),
+        object,
+        Cell::Line(ports),
+        service,
+        saved,
+    ]
+}

@@ -1,0 +1,127 @@
+//! The browser, the menu of strings and the import.
+
+use super::fixture::{busy, english, field, forbidden, lines, target, themed};
+use super::{shots, shots_with};
+use crate::model::Model;
+use crate::model::action::{Action, Command};
+use crate::model::cluster::Link;
+use crate::model::dialog::{Dialog, Question};
+use crate::model::event::Event;
+use crate::model::found::{Found, FoundEvent, FoundKey, FoundPort, Place};
+use crate::model::offer::{LeftOut, Offer, Why};
+use crate::model::service::{Signs, recognise};
+use crate::model::settings::{Colors, Language};
+use crate::model::workload::Kind;
+use crate::text::Text;
+use crate::view::{Hit, Theme};
+
+fn found(cluster: &str, namespace: &str, kind: Kind, name: &str, ports: &[(&str, u16)]) -> Found {
+    let labels = std::collections::BTreeMap::new();
+    let port = |(own, number): &(&str, u16)| FoundPort {
+        number: *number,
+        name: Some((*own).to_owned()).filter(|name| !name.is_empty()),
+        service: recognise(&Signs { port: *number, name: own, protocol: "", object: name, labels: &labels }),
+    };
+    let key = FoundKey { cluster: cluster.into(), namespace: namespace.into(), kind, name: name.into() };
+    Found { key, ports: ports.iter().map(port).collect(), labels: labels.clone() }
+}
+
+fn place(kind: Kind, namespace: Option<&str>) -> Place {
+    Place { kind, namespace: namespace.map(str::to_owned) }
+}
+
+fn tell(model: &mut Model, cluster: &str, event: FoundEvent) {
+    let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+    let epoch = browser.epoch;
+    model.update(Event::Found { cluster: cluster.to_owned(), epoch, event });
+    model.arrange();
+}
+
+fn press(model: &mut Model, command: Command) {
+    model.update(Event::Act(Action::Do(command)));
+    model.arrange();
+}
+
+/// Two clusters, one of them with a Chinese name, and a target with one.
+fn browsing() -> Model {
+    let mut model = busy();
+    model.clusters.retain(|cluster| cluster.name == "dev" || cluster.name == "lab");
+    model.clusters[1].name = "测试集群".to_owned();
+    model.clusters[1].link = Link::Ready;
+    let mut saved = target("商城数据库", "dev", "service/mysql:3306", 30_342, &[]);
+    saved.namespace = Some("shop".to_owned());
+    model.targets.push(saved);
+    press(&mut model, Command::Browse);
+    let services = vec![
+        found("dev", "monitoring", Kind::Service, "grafana", &[("service", 80)]),
+        found("dev", "monitoring", Kind::Service, "prometheus-operated", &[("web", 9090)]),
+        found("dev", "shop", Kind::Service, "mysql", &[("", 3306)]),
+        found("dev", "shop", Kind::Service, "orders-with-quite-a-long-name", &[("grpc", 9000), ("http-metrics", 9100)]),
+        found("dev", "shop", Kind::Service, "game", &[("", 7777)]),
+    ];
+    tell(&mut model, "dev", FoundEvent::Listed { place: place(Kind::Service, None), all: services });
+    let sets = vec![found("dev", "shop", Kind::StatefulSet, "mysql", &[("", 3306)])];
+    tell(&mut model, "dev", FoundEvent::Listed { place: place(Kind::StatefulSet, None), all: sets });
+    let more = vec![found("测试集群", "default", Kind::Service, "redis", &[("", 6379)])];
+    tell(&mut model, "测试集群", FoundEvent::Listed { place: place(Kind::Service, Some("default")), all: more });
+    model
+}
+
+#[test]
+fn the_browser() {
+    let mut model = browsing();
+    shots("browser", &model);
+    press(&mut model, Command::Mark);
+    press(&mut model, Command::Mark);
+    model.update(Event::Act(Action::Paste("r".to_owned())));
+    model.arrange();
+    let fault = forbidden();
+    tell(&mut model, "测试集群", FoundEvent::Missing { place: place(Kind::Service, None), fault: fault.clone() });
+    tell(
+        &mut model,
+        "测试集群",
+        FoundEvent::Listed {
+            place: place(Kind::Service, Some("default")),
+            all: vec![found("测试集群", "default", Kind::Service, "redis", &[("", 6379)])],
+        },
+    );
+    let theme = Theme::named("dark", Colors::Truecolor).unwrap();
+    shots_with("browser-filtered-chinese", &model, &theme, &Text::new(Language::ZhCn));
+    model.update(Event::Act(Action::Paste("zzz".to_owned())));
+    model.arrange();
+    shots("browser-no-match", &model);
+}
+
+#[test]
+fn rows_can_be_clicked_also_when_scrolled() {
+    let mut model = browsing();
+    let many = (0..200).map(|n| found("dev", "many", Kind::Service, &format!("svc-{n:03}"), &[("", 80)])).collect();
+    tell(&mut model, "dev", FoundEvent::Listed { place: place(Kind::Service, None), all: many });
+    for _ in 0..150 {
+        press(&mut model, Command::Down);
+    }
+    let (mut terminal, state) = themed(&model, 80, 24, &Theme::plain(), &english());
+    let screen = lines(&mut terminal);
+    let row = screen.lines().position(|line| line.contains("svc-140")).expect("it is on the screen");
+    let hit = state.hit(30, u16::try_from(row).unwrap());
+    assert_eq!(hit, Some(Hit::Item(140)));
+}
+
+#[test]
+fn the_menu_the_import_and_its_question() {
+    let mut model = busy();
+    model.focus.pane = crate::model::focus::Pane::Forwards;
+    press(&mut model, Command::Strings);
+    assert!(matches!(model.dialogs.last(), Some(Dialog::Menu(_))));
+    shots("strings", &model);
+    let mut model = busy();
+    model.dialogs.push(Dialog::Import { cluster: "dev".to_owned(), field: field("", None), pasted: None });
+    shots("import", &model);
+    let offers = ["web.shop", "数据库.shop"].map(|name| Offer::named(target(name, "dev", "service/web:80", 80, &[])));
+    let left_out = vec![LeftOut { what: "-n kube-system svc/kube-dns 53@udp".to_owned(), why: Why::Udp }];
+    let question =
+        Question::Take { from: Some("~/targets.txt".to_owned()), there: 1, offers: offers.to_vec(), left_out };
+    let mut model = busy();
+    model.dialogs.push(Dialog::Confirm { question, button: 1 });
+    shots("confirm-take", &model);
+}
