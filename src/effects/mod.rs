@@ -132,13 +132,7 @@ impl Effects {
             Effect::StopBrowsing => self.browsing.drain(..).for_each(|browsing| browsing.abort()),
             Effect::CreatePod(request) => self.create(request),
             Effect::DeletePod { key, uid } => self.delete(key, uid),
-            Effect::Describe(key) => {
-                let (clusters, events) = (self.clusters.clone(), self.events.clone());
-                self.spawn(async move {
-                    let result = proxy::describe(&clusters, &key).await;
-                    tell(&events, Event::Pod(PodEvent::Described { key, result })).await;
-                });
-            }
+            Effect::Describe(key) => self.describe(key),
             Effect::FollowLog { key, epoch } => {
                 self.stop_log();
                 let following = proxy::follow_log(self.clusters.clone(), key, epoch, self.events.clone());
@@ -293,6 +287,14 @@ impl Effects {
         self.orders.spawn(async move {
             let result = proxy::create(&clusters, &request, &me).await.map(Box::new);
             tell(&events, Event::Pod(PodEvent::Created { request: request.id, result })).await;
+        });
+    }
+
+    fn describe(&mut self, key: PodKey) {
+        let (clusters, events) = (self.clusters.clone(), self.events.clone());
+        self.spawn(async move {
+            let result = proxy::describe(&clusters, &key).await;
+            tell(&events, Event::Pod(PodEvent::Described { key, result })).await;
         });
     }
 

@@ -27,7 +27,7 @@ pub trait Route: Send + Sync + 'static {
     fn first_line(&self, via: &Via) -> Option<Bytes>;
 
     /// Opens a lane through a relay, whose port is in `port` while there is one, and keeps it until it ends; see
-    /// [`lane::keep`](super::lane).
+    /// `lane::keep`.
     fn lane(&self, lease: &Self::Lease, via: &Via, port: &AtomicU16)
     -> impl Future<Output = super::lane::Ended> + Send;
 
