@@ -123,12 +123,7 @@ impl Effects {
                     connection.token.cancel();
                 }
             }
-            Effect::Browse { cluster, epoch, namespaces } => {
-                let events = self.events.clone();
-                let browsing = cluster::browse(self.clusters.clone(), cluster, epoch, namespaces, events);
-                let handle = self.spawn(browsing);
-                self.browsing.push(handle);
-            }
+            Effect::Browse { cluster, epoch, namespaces } => self.browse(cluster, epoch, namespaces),
             Effect::StopBrowsing => self.browsing.drain(..).for_each(|browsing| browsing.abort()),
             Effect::CreatePod(request) => self.create(request),
             Effect::DeletePod { key, uid } => self.delete(key, uid),
@@ -175,6 +170,7 @@ impl Effects {
             Effect::Remember { target, port } => self.store.send(Order::Remember { target, port }),
             Effect::PodsUntil { cluster, until } => self.store.send(Order::PodsUntil { cluster, until }),
             Effect::PodsGone { cluster, at } => self.store.send(Order::PodsGone { cluster, at }),
+            Effect::RememberTheme(name) => self.store.send(Order::Theme(name)),
             Effect::Learned(lesson) => self.store.send(Order::Learned(lesson.name())),
             Effect::LegacyOffered => self.store.send(Order::LegacyOffered),
             Effect::Audit(entry) => self.store.send(Order::Audit(entry)),
@@ -271,6 +267,12 @@ impl Effects {
                 tell(&events, Event::Contexts(found)).await;
             }
         });
+    }
+
+    fn browse(&mut self, cluster: String, epoch: Epoch, namespaces: BTreeSet<String>) {
+        let browsing = cluster::browse(self.clusters.clone(), cluster, epoch, namespaces, self.events.clone());
+        let handle = self.spawn(browsing);
+        self.browsing.push(handle);
     }
 
     fn stop_log(&mut self) {

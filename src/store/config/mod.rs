@@ -82,6 +82,7 @@ fn whole(mut root: Section<'_, '_>) -> Config {
             )
             .unwrap_or(base.colors),
         mouse: root.boolean("mouse").unwrap_or(base.mouse),
+        title: root.boolean("title").unwrap_or(base.title),
         tips: root.boolean("tips").unwrap_or(base.tips),
         on_quit: root
             .one_of("on_quit", &[("ask", OnQuit::Ask), ("leave", OnQuit::Leave), ("delete", OnQuit::Delete)])
