@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{FixedOffset, Local, Utc};
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
+use crossterm::style::Print;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -16,7 +17,7 @@ use crate::model::action::{Action, Command};
 use crate::model::effect::Effect;
 use crate::model::event::{Event, StoreEvent};
 use crate::model::fault::Fault;
-use crate::model::settings::Settings;
+use crate::model::settings::{Notify, Settings};
 use crate::term::{self, Term};
 use crate::text::{HelpSection, Hint, Text};
 use crate::view::{self, Hit, Look, Theme, ViewState};
@@ -260,6 +261,12 @@ impl App {
                     let text: String = entries.iter().map(line).collect();
                     term.send(CopyToClipboard::to_clipboard_from(text))?;
                 }
+                Effect::Notify(entry) => {
+                    let words = self.text.entry(&entry);
+                    if let Some(call) = notification(self.model.settings.notify, &words) {
+                        term.send(Print(call))?;
+                    }
+                }
                 Effect::Quit => self.quit = true,
                 other => self.effects.run(other),
             }
@@ -328,6 +335,18 @@ impl App {
     }
 }
 
+/// What calls a person's attention to some words, in the terminal's language; `None` where nobody wants that.
+fn notification(how: Notify, words: &str) -> Option<String> {
+    // Nothing in the words may end the sequence or, in one of fields, a field.
+    let words: String = words.chars().filter(|c| !c.is_control()).map(|c| if c == ';' { ',' } else { c }).collect();
+    match how {
+        Notify::Off => None,
+        Notify::Bell => Some("\x07".to_owned()),
+        Notify::Osc9 => Some(format!("\x1b]9;{words}\x1b\\")),
+        Notify::Osc777 => Some(format!("\x1b]777;notify;brow-tui;{words}\x1b\\")),
+    }
+}
+
 /// Lets go of everything: forwards are closed, orders under way are finished, files are written.
 ///
 /// Somebody who asks a second time is not kept waiting for what does not end.
@@ -387,4 +406,19 @@ async fn any(signals: &mut [Signal; 3]) {
 fn next_second() -> Instant {
     let past = Utc::now().timestamp_subsec_millis() % 1_000;
     Instant::now() + Duration::from_millis(u64::from(1_001 - past))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notification_is_nothing_but_its_words() {
+        let words = "db; \x1b]0;evil\x07 is down";
+        assert_eq!(notification(Notify::Off, words), None);
+        assert_eq!(notification(Notify::Bell, words).as_deref(), Some("\x07"));
+        assert_eq!(notification(Notify::Osc9, words).as_deref(), Some("\x1b]9;db, ]0,evil is down\x1b\\"));
+        let long = notification(Notify::Osc777, words);
+        assert_eq!(long.as_deref(), Some("\x1b]777;notify;brow-tui;db, ]0,evil is down\x1b\\"));
+    }
 }

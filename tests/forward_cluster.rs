@@ -86,6 +86,7 @@ impl Open {
             port: 0,
             any_port: true,
             on_demand: false,
+            probe: None,
             tunnel: None,
         };
         let target = target.map(|target| target.parse().expect("an address"));

@@ -5,11 +5,13 @@ mod forward_fake;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use brow_tui::forward;
 use brow_tui::model::event::{Event, ForwardEvent};
 use brow_tui::model::fault::{Fault, Remedy, What};
-use brow_tui::model::forward::TunnelInfo;
+use brow_tui::model::forward::{ForwardSpec, TunnelInfo};
+use brow_tui::model::health::{Health, ProbePlan};
 use brow_tui::tunnel::Error;
 use forward_fake::{FakeRoute, Forward, World, echo, end, say, server, spec, until, via};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -346,4 +348,62 @@ async fn a_pod_that_is_gone_is_asked_for_again_on_demand() {
     assert_eq!(wanted(&mut forward).await, 1);
     forward.handle.point(Some(via("web-2")), false);
     assert_eq!(who(&mut client).await, '2');
+}
+
+/// What the next probe finds.
+async fn probed(forward: &mut Forward) -> Health {
+    loop {
+        match forward.event().await {
+            ForwardEvent::Probed(found) => return found,
+            ForwardEvent::Up(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_probe_asks_through_the_tunnel_and_is_no_use_of_the_forward() {
+    let answer = Arc::new(std::sync::Mutex::new("HTTP/1.1 204 No Content\r\n\r\n"));
+    let given = Arc::clone(&answer);
+    let (port, _) = server(move |mut stream| {
+        let given = Arc::clone(&given);
+        async move {
+            let mut asked = Vec::new();
+            while !asked.ends_with(b"\r\n\r\n") && stream.read_buf(&mut asked).await? > 0 {}
+            assert!(asked.starts_with(b"10.0.0.1:3306\nGET /health HTTP/1.1\r\nHost: localhost\r\n"), "{asked:?}");
+            let answer = *given.lock().expect("an answer");
+            stream.write_all(answer.as_bytes()).await
+        }
+    })
+    .await;
+    let world = world().await;
+    world.add("web-3", port);
+    let probe = "http:/health".parse().expect("a probe");
+    let plan = ProbePlan { probe, every: Duration::from_millis(20) };
+    let spec = ForwardSpec { probe: Some(plan), ..spec(0) };
+    let mut forward = Forward::open_as(&world, spec, None, true).await;
+    forward.handle.point(Some(via("web-3")), false);
+    let found = probed(&mut forward).await;
+    assert!(found.down.is_none() && found.latency.is_some(), "{found:?}");
+    assert_eq!(forward.handle.counts().total, 0);
+    *answer.lock().expect("an answer") = "HTTP/1.1 503 Service Unavailable\r\n\r\n";
+    let fault = loop {
+        if let Some(fault) = probed(&mut forward).await.down {
+            break fault;
+        }
+    };
+    assert_eq!((fault.what, fault.detail.as_str()), (What::ProbeFailed, "HTTP/1.1 503 Service Unavailable"));
+    // A relay that hangs up is asked why.
+    *answer.lock().expect("an answer") = "";
+    *world.reason.lock().expect("reason") = Some(Fault::new(What::TargetRefused, "10.0.0.1:3306", "refused"));
+    while probed(&mut forward).await.down.is_none_or(|fault| fault.what != What::TargetRefused) {}
+    // No pod, no probe; and a pod is left as if nobody had asked.
+    forward.handle.rest(1, None);
+    loop {
+        match forward.any_event().await {
+            ForwardEvent::Left(left) => break assert_eq!(left, via("web-3")),
+            ForwardEvent::Probed(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -224,6 +224,34 @@ fn a_pod_in_use_is_renewed_by_itself() {
     end(screen);
 }
 
+#[test]
+fn probes_tell_whether_a_target_is_well() {
+    let Some(_) = kubeconfig("probes_tell_whether_a_target_is_well") else { return };
+    let space = Namespace::new("probe");
+    let well = web("probe = \"http:/index.html\"\nprobe_interval = \"1s\"\n");
+    let sick = well.replace("\"web\"", "\"sick\"").replace("index.html", "nothing");
+    let closed = well.replace("\"web\"", "\"shut\"").replace(":8080", ":81").replace("http:/index.html", "tcp");
+    let home = Home::new(&format!("notify = \"osc777\"\n{well}{sick}{closed}"));
+    let path = space.kubeconfig(&home);
+    let mut screen = Start::new(&home).kubeconfig(path).size(160, 40).run();
+    screen.wait_for("10.99.0.10:8080");
+    screen.press("2af");
+    let state = |text: &str, name: &str, state: &str| {
+        text.lines().any(|line| line.contains(&format!("→ {name}")) && line.contains(state))
+    };
+    screen.wait("what the probes found", |text| {
+        let latency =
+            text.lines().any(|line| line.contains("→ web") && line.contains("● live") && line.contains(" ms"));
+        latency && state(text, "sick", "▼ down") && state(text, "shut", "▼ down")
+    });
+    let raw = String::from_utf8_lossy(screen.raw()).into_owned();
+    assert!(raw.contains("\x1b]777;notify;brow-tui;sick is down"), "the terminal is told");
+    assert!(!raw.contains("brow-tui;web is"), "what is well is no news");
+    screen.press("L");
+    wait_says(&mut screen, &["10.99.0.10:81 refused the connection", "HTTP/1.1 404"]);
+    end(screen);
+}
+
 /// A config of so many targets on demand that open with the dashboard.
 fn many(count: usize) -> String {
     let target = |n| {

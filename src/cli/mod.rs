@@ -171,9 +171,9 @@ async fn through(door: Door, verb: Option<Verb>) -> eyre::Result<ExitCode> {
         // Answered at the door.
         Some(Verb::Completions { .. } | Verb::Man) => ExitCode::SUCCESS,
         Some(Verb::Config(verb)) => Box::pin(config::run(door, verb)).await,
-        Some(Verb::Connect(args)) => connect::run(door, args).await,
-        Some(Verb::Forward(verb)) => forward::run(door, verb).await,
-        Some(Verb::Pod(verb)) => pod::run(door, verb).await,
+        Some(Verb::Connect(args)) => Box::pin(connect::run(door, args)).await,
+        Some(Verb::Forward(verb)) => Box::pin(forward::run(door, verb)).await,
+        Some(Verb::Pod(verb)) => Box::pin(pod::run(door, verb)).await,
     })
 }
 

@@ -141,18 +141,8 @@ impl Effects {
             }
             Effect::StopLog => self.stop_log(),
             Effect::OpenForward { spec, via } => self.open(spec, via),
-            Effect::Point { id, via, waiting } => {
-                if let Some(open) = self.forwards.get(&id) {
-                    open.seeking.send_replace(true);
-                    open.handle.point(via, waiting);
-                }
-            }
-            Effect::Rest { id, round, failed } => {
-                if let Some(open) = self.forwards.get(&id) {
-                    open.seeking.send_replace(false);
-                    open.handle.rest(round, failed);
-                }
-            }
+            Effect::Point { id, via, waiting } => self.aim(id, true, |handle| handle.point(via, waiting)),
+            Effect::Rest { id, round, failed } => self.aim(id, false, |handle| handle.rest(round, failed)),
             Effect::CloseForward { id } => {
                 if let Some(open) = self.forwards.get(&id) {
                     open.token.cancel();
@@ -174,7 +164,7 @@ impl Effects {
             Effect::Learned(lesson) => self.store.send(Order::Learned(lesson.name())),
             Effect::LegacyOffered => self.store.send(Order::LegacyOffered),
             Effect::Audit(entry) => self.store.send(Order::Audit(entry)),
-            Effect::Copy(_) | Effect::CopyFault(_) | Effect::CopyEntries(_) | Effect::Quit => {}
+            Effect::Notify(_) | Effect::Copy(_) | Effect::CopyFault(_) | Effect::CopyEntries(_) | Effect::Quit => {}
         }
     }
 
@@ -338,6 +328,14 @@ impl Effects {
                 () = finding => {}
             }
         });
+    }
+
+    /// Tells a forward where to go; whether its workload's pods are watched for that.
+    fn aim(&self, id: ForwardId, seeking: bool, tell: impl FnOnce(&forward::Handle)) {
+        if let Some(open) = self.forwards.get(&id) {
+            open.seeking.send_replace(seeking);
+            tell(&open.handle);
+        }
     }
 
     /// The watch on a workload's pods while they are `wanted`, which never ends; of an address there is nothing to find

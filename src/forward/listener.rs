@@ -215,6 +215,7 @@ mod tests {
             port,
             any_port,
             on_demand: false,
+            probe: None,
         }
     }
 

@@ -9,6 +9,7 @@ mod holder;
 mod lane;
 mod listener;
 mod meter;
+mod probe;
 mod report;
 mod route;
 mod supervise;
@@ -199,6 +200,9 @@ pub fn start<R: Route>(
         shared.tell(ForwardEvent::Bound(locals)).await;
         let watch = supervise::supervise(Arc::clone(&shared), pointed, way_out, tunnel_out);
         shared.tracker.spawn(watch);
+        if let Some(plan) = spec.probe {
+            shared.tracker.spawn(probe::keep(Arc::clone(&shared), plan));
+        }
         listener::accept(&shared, listeners);
         let tell_left = async {
             while let Some(via) = leaving.recv().await {

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::model::fault::{Fault, Grant, Remedy, What};
@@ -40,7 +40,7 @@ pub trait Route: Send + Sync + 'static {
 /// Tunnels to one pod: [`tunnel::Lease`], or a stand-in for it in tests.
 pub trait Lease: Send + Sync + 'static {
     /// One forwarded connection.
-    type Stream: Send + 'static;
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// A new stream, from a tunnel opened at once where there is none.
     ///

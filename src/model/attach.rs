@@ -115,6 +115,8 @@ impl Model {
             forward.state = state;
         }
         forward.waiting = waiting;
+        // Of another pod nothing has been found yet.
+        forward.health.take_if(|_| forward.via != via);
         forward.via.clone_from(&via);
         self.demand_follows(id);
         out.push(Effect::Point { id, via, waiting });

@@ -161,7 +161,7 @@ impl Model {
         let failed = asked.then(|| fault.clone().unwrap_or_else(|| Fault::new(What::NoPod, &forward.spec.target, "")));
         forward.demand = Some(Demand { round, stage: Stage::Resting });
         forward.fault = fault;
-        (forward.via, forward.relay, forward.tunnel) = (None, None, None);
+        (forward.via, forward.relay, forward.tunnel, forward.health) = (None, None, None, None);
         (forward.waiting, forward.wants_pod) = (false, false);
         forward.backends.clear();
         if !forward.bound.is_empty() {

@@ -159,6 +159,8 @@ pub enum Effect {
     LegacyOffered,
     /// Write a line of the audit log.
     Audit(AuditEntry),
+    /// Have the terminal call a person's attention to this, as the settings say.
+    Notify(Entry),
     /// Put a text on the clipboard (OSC 52).
     Copy(String),
     /// Put a fault on the clipboard: its words, and the Role that its remedy asks for.
@@ -173,7 +175,7 @@ impl Effect {
     /// Whether only the owner of the terminal can carry it out.
     pub fn is_for_terminal(&self) -> bool {
         match self {
-            Self::Copy(_) | Self::CopyFault(_) | Self::CopyEntries(_) | Self::Quit => true,
+            Self::Notify(_) | Self::Copy(_) | Self::CopyFault(_) | Self::CopyEntries(_) | Self::Quit => true,
             Self::Connect { .. }
             | Self::Widen { .. }
             | Self::AskRights { .. }

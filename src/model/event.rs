@@ -13,6 +13,7 @@ use super::cluster::{Context, Link, Scope};
 use super::fault::Fault;
 use super::forward::{Counts, ForwardId, TunnelInfo, Via};
 use super::found::FoundEvent;
+use super::health::Health;
 use super::instance::InstanceEvent;
 use super::offer::{LeftOut, Offer};
 use super::proxy::{PodKey, ProxyPod, RequestId};
@@ -206,6 +207,8 @@ pub enum ForwardEvent {
     Wanted(u64),
     /// The last connection through a pod that new ones no longer take has ended.
     Left(Via),
+    /// Its target was probed.
+    Probed(Health),
     /// One connection failed; the forward goes on.
     ConnectionFailed(Fault),
     /// The listener is closed and everything of it is gone.

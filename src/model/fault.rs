@@ -108,6 +108,8 @@ kinds! {
     TargetUnresolved,
     /// The target's network or host is not reachable from the pod.
     TargetUnreachable,
+    /// The target does not answer a probe as it should. Detail: what it says.
+    ProbeFailed,
     /// The target cut the connection.
     TargetReset,
     /// The tunnel to the pod broke or could not be opened.

@@ -11,6 +11,7 @@ use super::dialog::{Dialog, Question};
 use super::effect::Effect;
 use super::event::{Epoch, ForwardEvent};
 use super::fault::{Fault, Remedy, What};
+use super::health::{Health, ProbePlan, Told};
 use super::log::{Grade, Happening};
 use super::proxy::{PodKey, PodPlace, ProxyPod};
 use super::target::Target;
@@ -48,6 +49,8 @@ pub struct ForwardSpec {
     pub any_port: bool,
     /// Whether it begins at rest: nothing behind the listener until somebody connects.
     pub on_demand: bool,
+    /// How its target is probed, if it is.
+    pub probe: Option<ProbePlan>,
 }
 
 /// The pod a forward goes through.
@@ -92,6 +95,10 @@ pub struct Forward {
     pub used: Option<DateTime<Utc>>,
     /// Where it stands between two uses, if it is one on demand.
     pub demand: Option<Demand>,
+    /// What the last probe found.
+    pub health: Option<Health>,
+    /// What was told of that last.
+    pub told: Option<Told>,
     /// Opened by itself: nobody is there to be asked about it.
     pub unasked: bool,
 }
@@ -133,6 +140,8 @@ impl Forward {
             since: now,
             used: None,
             demand: None,
+            health: None,
+            told: None,
             unasked: false,
         }
     }
@@ -182,7 +191,7 @@ impl Model {
     /// What is wrong with a target now: its forward's fault, its pod's, or why there is no pod.
     pub fn fault_of_target(&self, target: &Target) -> Option<&Fault> {
         let of_target = |forward: &&Forward| forward.spec.target == target.name;
-        let forwards = self.forwards.values().filter(of_target).find_map(|forward| forward.fault.as_ref());
+        let forwards = self.forwards.values().filter(of_target).find_map(Forward::trouble);
         let place = self.place_of(target);
         if forwards.is_some() || self.ready_pod(&place).is_some() {
             return forwards;
@@ -224,6 +233,7 @@ impl Model {
             // News of a watch that has been ended since.
             ForwardEvent::Backends(_) | ForwardEvent::NoBackend(_) | ForwardEvent::Relay(_) if forward.is_resting() => {
             }
+            ForwardEvent::Probed(found) => self.on_probed(id, found, out),
             ForwardEvent::Wanted(round) => self.on_wanted(id, round, out),
             ForwardEvent::Left(via) => self.on_left(id, &via.pod, out),
             ForwardEvent::Backends(backends) => self.on_backends(id, backends, out),

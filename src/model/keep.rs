@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Model;
+use super::health::{Probe, ProbePlan};
+use super::target::Target;
 use super::ttl::Ttl;
 
 /// What the config says of forwards; what is absent comes from the wider level (target over cluster over defaults over
@@ -20,6 +22,10 @@ pub struct KeepSettings {
     pub auto_renew: Option<bool>,
     /// For how long pods are replaced by themselves, from the first one on.
     pub max_lifetime: Option<Ttl>,
+    /// How often a target is probed.
+    pub probe_interval: Option<Ttl>,
+    /// How it is probed. Of a target only.
+    pub probe: Option<Probe>,
     /// Whether it is opened with the dashboard. Of a target only.
     pub autostart: bool,
     /// Where it listens instead of on loopback. Of a target only.
@@ -39,6 +45,8 @@ pub struct Keep {
     pub auto_renew: bool,
     /// For how long pods are replaced by themselves, from the first one on.
     pub max_lifetime: Duration,
+    /// How often a target is probed.
+    pub probe_interval: Duration,
 }
 
 impl Keep {
@@ -49,6 +57,7 @@ impl Keep {
         create: Duration::from_secs(30),
         auto_renew: false,
         max_lifetime: Duration::from_hours(8),
+        probe_interval: Duration::from_secs(30),
     };
 }
 
@@ -56,13 +65,15 @@ impl KeepSettings {
     /// What holds where the config says nothing.
     pub fn built_in() -> Self {
         let time = |time: Duration| Ttl::from_secs(time.as_secs());
-        let Keep { on_demand, idle, create, auto_renew, max_lifetime } = Keep::BUILT_IN;
+        let Keep { on_demand, idle, create, auto_renew, max_lifetime, probe_interval } = Keep::BUILT_IN;
         Self {
             on_demand: Some(on_demand),
             idle_timeout: time(idle),
             create_timeout: time(create),
             auto_renew: Some(auto_renew),
             max_lifetime: time(max_lifetime),
+            probe_interval: time(probe_interval),
+            probe: None,
             autostart: false,
             local_address: None,
         }
@@ -77,6 +88,8 @@ impl KeepSettings {
             create_timeout: self.create_timeout.or(base.create_timeout),
             auto_renew: self.auto_renew.or(base.auto_renew),
             max_lifetime: self.max_lifetime.or(base.max_lifetime),
+            probe_interval: self.probe_interval.or(base.probe_interval),
+            probe: self.probe.clone(),
             autostart: self.autostart,
             local_address: self.local_address,
         }
@@ -89,6 +102,12 @@ impl KeepSettings {
 }
 
 impl Model {
+    /// How a target is probed, if it is.
+    pub(super) fn probe_of(&self, target: &Target) -> Option<ProbePlan> {
+        let probe = target.keep.probe.clone()?;
+        Some(ProbePlan { probe, every: self.keep(&target.name).probe_interval })
+    }
+
     /// How the forwards of a target are kept; for a target that is gone, as the defaults say.
     pub fn keep(&self, target: &str) -> Keep {
         let target = self.target(target);
@@ -103,6 +122,7 @@ impl Model {
             create: time(keep.create_timeout, base.create),
             auto_renew: keep.auto_renew.unwrap_or(base.auto_renew),
             max_lifetime: time(keep.max_lifetime, base.max_lifetime),
+            probe_interval: time(keep.probe_interval, base.probe_interval),
         }
     }
 }

@@ -37,7 +37,7 @@ impl Model {
     pub(super) fn leave(&mut self, delete_pods: bool, out: &mut Vec<Effect>) {
         self.ending_pods = delete_pods;
         // From here on it is this that says which pods go.
-        self.upkeep = Upkeep::default();
+        *self.upkeep = Upkeep::default();
         if delete_pods {
             // One that another instance goes through is left to it.
             let ours: Vec<_> = self.our_pods().into_iter().filter(|(key, _)| !self.is_used_elsewhere(key)).collect();

@@ -67,6 +67,10 @@ pub enum Happening {
     AlwaysNow,
     /// A forward listens where others than this machine reach it. Detail: where.
     OpenToOthers,
+    /// A probe found a forward's target down.
+    WentDown,
+    /// A probe found it up again.
+    WentUp,
     /// A pod is to be replaced by another with a new TTL.
     RenewalAsked,
     /// A pod was replaced. Detail: the pod that takes over.

@@ -23,6 +23,7 @@ pub mod focus;
 mod form;
 pub mod forward;
 pub mod found;
+pub mod health;
 mod import;
 pub mod instance;
 pub mod keep;
@@ -131,8 +132,8 @@ pub struct Model {
     pub ending_pods: bool,
     /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
-    /// Pods that come and go without a person's asking for each.
-    pub upkeep: Upkeep,
+    /// Pods that come and go without a person's asking for each. In a box, since the model is moved about as a whole.
+    pub upkeep: Box<Upkeep>,
     /// Pods that are being deleted on our order, with the phase they had.
     pub killing: BTreeMap<PodKey, Phase>,
     /// Forwards, in the order of opening.
@@ -202,7 +203,7 @@ impl Model {
             created: BTreeMap::new(),
             ending_pods: false,
             pods_until: BTreeMap::new(),
-            upkeep: Upkeep::default(),
+            upkeep: Box::default(),
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),
             others: BTreeMap::new(),

@@ -155,6 +155,7 @@ impl Model {
             port,
             any_port,
             on_demand,
+            probe: self.probe_of(target),
         };
         let id = spec.id;
         let mut forward = Forward::opening(spec.clone(), self.now);

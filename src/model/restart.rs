@@ -37,6 +37,7 @@ impl Model {
         forward.bound.clear();
         forward.fault = None;
         forward.traffic = Traffic::default();
+        forward.health = None;
         let direct = forward.is_direct();
         forward.wants_pod = forward.via.is_none() && !direct;
         forward.waiting = direct;
@@ -73,6 +74,7 @@ impl Model {
             place: self.place_of(target),
             address: same.unwrap_or(&target.address).clone(),
             bind: bind_of(target),
+            probe: self.probe_of(target),
             tunnel: self.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
             ..spec.clone()
         }

@@ -117,6 +117,21 @@ pub enum OnQuit {
     Delete,
 }
 
+/// How a person is told that a probed target went down or up, besides the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Notify {
+    /// Not at all.
+    #[default]
+    Off,
+    /// By the terminal's bell.
+    Bell,
+    /// By a notification: the sequence of `iTerm2`, `WezTerm`, Windows Terminal.
+    Osc9,
+    /// By a notification: the sequence of urxvt, foot, Ghostty.
+    Osc777,
+}
+
 /// The language of the screen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Language {
@@ -198,6 +213,10 @@ pub struct Settings {
     pub max_ttl: Ttl,
     /// What becomes of our pods at the end.
     pub on_quit: OnQuit,
+    /// How a person is told that a probed target went down or up.
+    pub notify: Notify,
+    /// For how long after such news there is none of the same forward.
+    pub notify_quiet: Ttl,
     /// How pods are made everywhere.
     pub pod: PodSettings,
     /// Where local ports of imported targets come from.
@@ -224,6 +243,8 @@ impl Default for Settings {
             ttl: Ttl::DEFAULT,
             max_ttl: Ttl::CEILING,
             on_quit: OnQuit::Ask,
+            notify: Notify::Off,
+            notify_quiet: Ttl::MINUTE,
             pod: PodSettings::default(),
             ports: PortPlan::default(),
             strings: BTreeMap::new(),

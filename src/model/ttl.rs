@@ -34,6 +34,8 @@ pub enum TtlError {
 impl Ttl {
     /// Half an hour: what a pod gets when nobody says otherwise.
     pub const DEFAULT: Self = Self(30 * 60);
+    /// A minute.
+    pub const MINUTE: Self = Self(60);
     /// A day: the ceiling when the config sets none.
     pub const CEILING: Self = Self(24 * 60 * 60);
 

@@ -52,6 +52,7 @@ impl Model {
         }
         self.tend_demand(out);
         self.tend_renewals(out);
+        self.tend_health(out);
         if self.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.notice = None;
         }

@@ -31,6 +31,8 @@ impl Text {
             Happening::OnDemandNow => plain("log.on-demand-now"),
             Happening::AlwaysNow => plain("log.always-now"),
             Happening::OpenToOthers => plain("log.open-to-others"),
+            Happening::WentDown => plain("log.went-down"),
+            Happening::WentUp => plain("log.went-up"),
             Happening::RenewalAsked => plain("log.renewal-asked"),
             Happening::Renewed => plain("log.renewed"),
             Happening::NotRenewable => plain("log.not-renewable"),

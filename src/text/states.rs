@@ -64,9 +64,15 @@ impl Text {
 
     /// How a forward stands; one on demand with what is left until it rests.
     pub fn forward(&self, forward: &Forward, now: DateTime<Utc>) -> Cow<'_, str> {
+        let latency = forward.health().and_then(|health| health.latency);
         match (forward.state, forward.idle_left(now)) {
+            (ForwardState::Live, _) if forward.is_down() => self.get("forward-state.down").into(),
             (ForwardState::Live, Some(left)) => {
                 self.fill("forward-state.idle", &[("left", self.age(left).as_str())]).into()
+            }
+            (ForwardState::Live, None) if latency.is_some() => {
+                let latency = self.rtt(latency.unwrap_or_default());
+                self.fill("forward-state.live-latency", &[("latency", latency.as_str())]).into()
             }
             (ForwardState::Waiting, _) if forward.demand.is_some() => self.get("forward-state.starting").into(),
             (state, _) => self.forward_state(state).into(),

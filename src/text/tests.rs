@@ -193,7 +193,7 @@ fn symbols_tell_the_states_apart() {
             states
                 .map(|state| text.forward_state(state))
                 .into_iter()
-                .chain(["forward-state.starting", "forward-state.idle"].map(|key| text.get(key)))
+                .chain(["forward-state.starting", "forward-state.idle", "forward-state.down"].map(|key| text.get(key)))
                 .collect(),
         ] {
             let symbols: BTreeSet<&str> = shown.iter().map(|words| words.split_once(' ').unwrap().0).collect();

@@ -162,7 +162,7 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     let mut head = vec![bold(scene, &target.name), Span::styled("  → ", theme.dim), Span::styled(address, theme.text)];
     if let Some(forward) = forward {
         head.push(Span::raw("  "));
-        head.push(Span::styled(scene.text().forward(forward, scene.model.now), forwards::style(scene, forward.state)));
+        head.push(Span::styled(scene.text().forward(forward, scene.model.now), forwards::style_of(scene, forward)));
     }
     let fault = scene.model.fault_of_target(target);
     // What went wrong has a remedy of its own.
@@ -231,6 +231,14 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
         facts.extend(tunnel.first_byte.map(|time| fact("view.first-byte", scene.text().rtt(time).into())));
     }
     facts.push(fact("view.open-for", scene.text().age(scene.model.now - forward.since).into()));
+    if let (Some(health), Some(plan)) = (forward.health(), &forward.spec.probe) {
+        let found = match (&health.down, health.latency) {
+            (Some(fault), _) => Span::styled(scene.text().fault(fault).what, theme.bad),
+            (None, Some(latency)) => Span::styled(format!("{} {}", plan.probe, scene.text().rtt(latency)), theme.good),
+            (None, None) => Span::styled(format!("{} ✓", plan.probe), theme.good),
+        };
+        facts.push((scene.get("view.probe"), found));
+    }
     if let Some(left) = forward.idle_left(scene.model.now) {
         facts.push(fact("view.rests-in", scene.text().left(left).into()));
     }
@@ -242,10 +250,10 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
         forwards::local(scene, forward),
         Span::styled(format!(" → {}", forward.spec.address), theme.dim),
         Span::raw("  "),
-        Span::styled(scene.text().forward(forward, scene.model.now), forwards::style(scene, forward.state)),
+        Span::styled(scene.text().forward(forward, scene.model.now), forwards::style_of(scene, forward)),
     ];
     let next = forwards::open_to_others(forward).then(|| scene.get("view.beyond-loopback").to_owned());
-    Facts { head, pairs: facts, fault: forward.fault.as_ref(), next }
+    Facts { head, pairs: facts, fault: forward.trouble(), next }
 }
 
 fn of_other<'a>(scene: Scene<'a>, other: &'a Other) -> Facts<'a> {

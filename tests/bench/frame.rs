@@ -97,6 +97,7 @@ fn forward(model: &Model, n: u16) -> Forward {
         port: 3_000 + n,
         any_port: false,
         on_demand: false,
+        probe: None,
         tunnel: None,
     };
     let mut forward = Forward::opening(spec, model.now);

@@ -291,6 +291,7 @@ pub fn spec(port: u16) -> ForwardSpec {
         port,
         any_port: port == 0,
         on_demand: false,
+        probe: None,
         tunnel: None,
     }
 }
@@ -311,7 +312,7 @@ impl Forward {
         Self::open_as(world, ForwardSpec { on_demand: true, ..spec(0) }, None, true).await
     }
 
-    async fn open_as(world: &Arc<World>, spec: ForwardSpec, via: Option<Via>, relayed: bool) -> Self {
+    pub async fn open_as(world: &Arc<World>, spec: ForwardSpec, via: Option<Via>, relayed: bool) -> Self {
         let token = CancellationToken::new();
         let (sender, events) = mpsc::channel(64);
         let route = FakeRoute { world: Arc::clone(world), relayed };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::demand::Stage;
 use super::super::event::{ForwardEvent, Sample};
 use super::super::forward::{Counts, Forward, ForwardId, ForwardState};
+use super::super::health::Health;
 use super::super::instance::InstanceEvent;
 use super::super::log::Happening;
 use super::*;
@@ -423,4 +424,49 @@ fn pods_are_renewed_by_themselves_while_they_are_used_and_not_for_ever() {
     model.update(Event::Pod(PodEvent::Created { request, result }));
     assert!(requests(&second(&mut model, 1_502, 1, 2)).is_empty(), "not again at once");
     assert_eq!(requests(&second(&mut model, 1_562, 1, 2)).len(), 1);
+}
+
+/// What a probe finds.
+fn probed(model: &mut Model, up: bool) -> Vec<(Happening, String)> {
+    let down = (!up).then(|| Fault::new(What::ProbeFailed, "10.0.0.1:3306", ""));
+    let effects = tell(model, ForwardEvent::Probed(Health { down, latency: Some(Duration::from_millis(2)) }));
+    notified(&effects)
+}
+
+fn notified(effects: &[Effect]) -> Vec<(Happening, String)> {
+    let words = |effect: &Effect| match effect {
+        Effect::Notify(entry) => Some((entry.what.clone(), entry.thing.clone())),
+        _ => None,
+    };
+    effects.iter().filter_map(words).collect()
+}
+
+#[test]
+fn a_target_that_goes_down_or_comes_up_is_news_but_not_all_the_time() {
+    let (mut model, _) = forwarded();
+    let (down, up) = ((Happening::WentDown, "mysql".to_owned()), (Happening::WentUp, "mysql".to_owned()));
+    assert!(probed(&mut model, true).is_empty(), "as it should be");
+    assert_eq!(probed(&mut model, false), std::slice::from_ref(&down));
+    assert!(only(&model).is_down());
+    assert!(probed(&mut model, false).is_empty(), "known");
+    // It flaps within the quiet time: what is true at its end is told.
+    at(&mut model, 20);
+    assert!(probed(&mut model, true).is_empty());
+    assert!(probed(&mut model, false).is_empty());
+    assert!(notified(&at(&mut model, 61)).is_empty(), "as told");
+    assert_eq!(probed(&mut model, true), std::slice::from_ref(&up));
+    at(&mut model, 70);
+    assert!(probed(&mut model, false).is_empty());
+    assert_eq!(notified(&at(&mut model, 121)), [down]);
+    assert_eq!(model.log.entries.iter().filter(|entry| entry.what == Happening::WentDown).count(), 2);
+}
+
+#[test]
+fn what_a_probe_found_goes_with_the_pod_that_it_went_through() {
+    let (mut model, old) = forwarded();
+    probed(&mut model, true);
+    assert!(only(&model).health().is_some_and(|health| health.latency.is_some()));
+    on_dev(&mut model, ClusterEvent::Gone { key: old.key.clone(), uid: old.uid });
+    assert_eq!(only(&model).health(), None);
+    assert!(probed(&mut model, false).is_empty(), "late");
 }

@@ -18,7 +18,8 @@ use crate::model::keep::KeepSettings;
 use crate::model::plan::{PortPlan, PortRange};
 use crate::model::service::Service;
 use crate::model::settings::{
-    ClusterSettings, Colors, KeyOverride, Language, OnQuit, PodSettings, PullPolicy, Resources, Settings, Toleration,
+    ClusterSettings, Colors, KeyOverride, Language, Notify, OnQuit, PodSettings, PullPolicy, Resources, Settings,
+    Toleration,
 };
 use crate::model::strings::PLACEHOLDERS;
 use crate::model::target::Target;
@@ -87,6 +88,13 @@ fn whole(mut root: Section<'_, '_>) -> Config {
         on_quit: root
             .one_of("on_quit", &[("ask", OnQuit::Ask), ("leave", OnQuit::Leave), ("delete", OnQuit::Delete)])
             .unwrap_or(base.on_quit),
+        notify: root
+            .one_of(
+                "notify",
+                &[("off", Notify::Off), ("bell", Notify::Bell), ("osc9", Notify::Osc9), ("osc777", Notify::Osc777)],
+            )
+            .unwrap_or(base.notify),
+        notify_quiet: root.parsed("notify_quiet").map_or(base.notify_quiet, |found| found.value),
         ..base
     };
     if let Some(section) = root.section("defaults") {
@@ -214,13 +222,14 @@ fn pod(section: &mut Section<'_, '_>) -> PodSettings {
 fn keep(section: &mut Section<'_, '_>) -> KeepSettings {
     let mut time = |key| section.parsed::<Ttl>(key).map(|found| found.value);
     let (idle_timeout, create_timeout) = (time("idle_timeout"), time("create_timeout"));
-    let max_lifetime = time("max_lifetime");
+    let (max_lifetime, probe_interval) = (time("max_lifetime"), time("probe_interval"));
     KeepSettings {
         on_demand: section.boolean("on_demand"),
         idle_timeout,
         create_timeout,
         auto_renew: section.boolean("auto_renew"),
         max_lifetime,
+        probe_interval,
         ..KeepSettings::default()
     }
 }
@@ -284,6 +293,7 @@ fn target(mut section: Section<'_, '_>, names: &mut BTreeSet<String>, max_ttl: T
     let tags = section.texts("tags").unwrap_or_default();
     let pod = pod(&mut section);
     let keep = KeepSettings {
+        probe: section.parsed("probe").map(|found| found.value),
         autostart: section.boolean("autostart").unwrap_or_default(),
         local_address: section.parsed("local_address").map(|found| found.value),
         ..keep(&mut section)

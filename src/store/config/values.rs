@@ -35,7 +35,7 @@ pub fn fields(target: &Target) -> Vec<(&'static str, Option<Value>)> {
     fields
 }
 
-fn keep(keep: &KeepSettings) -> [(&'static str, Option<Value>); 7] {
+fn keep(keep: &KeepSettings) -> [(&'static str, Option<Value>); 9] {
     let time = |ttl: Option<Ttl>| ttl.map(|ttl| ttl.to_string().into());
     [
         ("on_demand", keep.on_demand.map(Value::from)),
@@ -44,6 +44,8 @@ fn keep(keep: &KeepSettings) -> [(&'static str, Option<Value>); 7] {
         ("autostart", keep.autostart.then(|| true.into())),
         ("auto_renew", keep.auto_renew.map(Value::from)),
         ("max_lifetime", time(keep.max_lifetime)),
+        ("probe", keep.probe.as_ref().map(|probe| probe.to_string().into())),
+        ("probe_interval", time(keep.probe_interval)),
         ("local_address", keep.local_address.map(|ip| ip.to_string().into())),
     ]
 }

@@ -65,14 +65,14 @@ fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
         Cell::Line(vec![local(scene, forward)]),
         Cell::Line(vec![Span::styled("→ ", theme.faint), Span::styled(name(scene, forward), theme.text)]),
         Cell::Tail(Span::styled(via, if forward.via.is_some() { theme.dim } else { theme.faint })),
-        Cell::text(scene.text().forward(forward, scene.model.now), style(scene, forward.state)),
+        Cell::text(scene.text().forward(forward, scene.model.now), style_of(scene, forward)),
         Cell::Line(connections),
         moved(scene, counts.up),
         rate(scene, forward.traffic.up_rate),
         moved(scene, counts.down),
         rate(scene, forward.traffic.down_rate),
         Cell::Spark { values: &forward.traffic.history, style: theme.info },
-        match &forward.fault {
+        match forward.trouble() {
             Some(fault) => Cell::text(scene.text().fault(fault).what, theme.warn),
             None => Cell::empty(),
         },
@@ -126,8 +126,13 @@ pub(in crate::view) fn open_to_others(forward: &Forward) -> bool {
     }
 }
 
+/// The color of how a forward stands.
+pub(in crate::view) fn style_of(scene: Scene<'_>, forward: &Forward) -> Style {
+    if forward.is_down() { scene.theme().bad } else { style(scene, forward.state) }
+}
+
 /// The color of a forward's state.
-pub(in crate::view) fn style(scene: Scene<'_>, state: ForwardState) -> Style {
+fn style(scene: Scene<'_>, state: ForwardState) -> Style {
     let theme = scene.theme();
     match state {
         ForwardState::Opening | ForwardState::Waiting => theme.info,

@@ -72,10 +72,7 @@ fn port<'a>(scene: Scene<'a>, target: &Target) -> Span<'a> {
 fn live<'a>(scene: Scene<'a>, target: &'a Target) -> Span<'a> {
     let theme = scene.theme();
     if let Some(forward) = forward_of(scene, &target.name) {
-        return Span::styled(
-            scene.text().forward(forward, scene.model.now),
-            super::forwards::style(scene, forward.state),
-        );
+        return Span::styled(scene.text().forward(forward, scene.model.now), super::forwards::style_of(scene, forward));
     }
     let elsewhere = |address: &Where| scene.model.elsewhere(target, address);
     if let Some((_, other)) = (!scene.model.others.is_empty())

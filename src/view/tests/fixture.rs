@@ -102,6 +102,7 @@ pub fn forward(id: u64, target: &Target, port: u16, state: ForwardState) -> Forw
         port,
         any_port: false,
         on_demand: false,
+        probe: None,
         tunnel: None,
     };
     let mut forward = Forward::opening(spec, ago(480));
