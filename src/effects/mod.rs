@@ -123,12 +123,7 @@ impl Effects {
                     connection.token.cancel();
                 }
             }
-            Effect::Browse { cluster, epoch, namespaces } => {
-                let events = self.events.clone();
-                let browsing = cluster::browse(self.clusters.clone(), cluster, epoch, namespaces, events);
-                let handle = self.spawn(browsing);
-                self.browsing.push(handle);
-            }
+            Effect::Browse { cluster, epoch, namespaces } => self.browse(cluster, epoch, namespaces),
             Effect::StopBrowsing => self.browsing.drain(..).for_each(|browsing| browsing.abort()),
             Effect::CreatePod(request) => self.create(request),
             Effect::DeletePod { key, uid } => self.delete(key, uid),
@@ -256,6 +251,12 @@ impl Effects {
                 tell(&events, Event::Contexts(found)).await;
             }
         });
+    }
+
+    fn browse(&mut self, cluster: String, epoch: Epoch, namespaces: BTreeSet<String>) {
+        let browsing = cluster::browse(self.clusters.clone(), cluster, epoch, namespaces, self.events.clone());
+        let handle = self.spawn(browsing);
+        self.browsing.push(handle);
     }
 
     fn stop_log(&mut self) {

@@ -7,7 +7,7 @@ use crate::model::fault::Fault;
 use super::config::edit::Removed;
 use super::disk::{self, Locked};
 use super::writer::Order;
-use super::{Paths, audit, config, imports, interpret, legacy, state};
+use super::{Paths, audit, config, exchange, imports, interpret, legacy, state};
 
 /// The config as it was when last looked at: its text (`None`: no file), or why it could not be had.
 type Seen = Result<Option<String>, Fault>;
@@ -92,7 +92,7 @@ impl Desk {
                 vec![imports::read(&text, &cluster).unwrap_or_else(StoreEvent::Trouble)]
             }
             Order::Export(targets) => {
-                vec![StoreEvent::Exported { count: targets.len(), text: config::edit::written(&targets) }]
+                vec![StoreEvent::Exported { count: targets.len(), text: exchange::targets_as_toml(&targets) }]
             }
             Order::Remember { target, port } => {
                 let result = state::change(&self.paths.state_dir, |state| _ = state.ports.insert(target, port));

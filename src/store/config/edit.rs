@@ -90,19 +90,6 @@ fn change(
     Ok(edited)
 }
 
-/// Targets as they would stand in a config.
-pub fn written(targets: &[Target]) -> String {
-    let mut tables = ArrayOfTables::new();
-    for target in targets {
-        let mut table = table(target);
-        table.decor_mut().set_prefix(if tables.is_empty() { "" } else { "\n" });
-        tables.push(table);
-    }
-    let mut document = DocumentMut::new();
-    document.insert("target", Item::ArrayOfTables(tables));
-    document.to_string()
-}
-
 /// A target's table.
 fn table(target: &Target) -> Table {
     let mut table = Table::new();

@@ -147,7 +147,7 @@ fn what_would_lead_elsewhere_is_left_out() {
 fn what_is_exported_is_read_again() {
     let text = "web:shop:8080:80\nmysql:data::3306";
     let targets: Vec<_> = holds(text, "here").offers.into_iter().map(|offer| offer.target).collect();
-    let written = crate::store::config::edit::written(&targets);
+    let written = crate::store::targets_as_toml(&targets);
     let config = crate::store::config::read("c.toml".as_ref(), &written).unwrap();
     assert_eq!(config.targets, targets);
     assert!(written.starts_with("[[target]]\nname = \"web.shop\"\n"), "{written}");
