@@ -2,12 +2,14 @@
 
 mod check;
 mod choose;
+mod complete;
 mod config;
 mod connect;
 mod detach;
 mod exec;
 mod forward;
 mod headless;
+mod man;
 mod pod;
 mod print;
 
@@ -15,7 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chrono::Utc;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueHint};
 use color_eyre::eyre::{self, WrapErr};
 use tokio::sync::mpsc;
 
@@ -42,17 +44,19 @@ const EVENTS: usize = 1_024;
 #[command(name = "brow-tui", version, about, after_help = EXIT_CODES)]
 pub struct Args {
     /// Kubeconfig to use instead of $KUBECONFIG or ~/.kube/config
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, global = true, display_order = 900)]
     kubeconfig: Option<PathBuf>,
     #[arg(
         long,
         value_name = "FILE",
+        value_hint = ValueHint::FilePath,
         global = true,
+        display_order = 900,
         help = "Config to use instead of $BROW_CONFIG or ~/.config/brow/config.toml"
     )]
     config: Option<PathBuf>,
     /// Open a practice cluster that lives in this program alone; nothing of yours is read or written
-    #[arg(long, global = true, conflicts_with_all = ["kubeconfig", "config"])]
+    #[arg(long, global = true, display_order = 900, conflicts_with_all = ["kubeconfig", "config"])]
     practice: bool,
     #[command(flatten)]
     check: check::Options,
@@ -79,6 +83,13 @@ enum Verb {
     /// Create, list, show and delete proxy pods
     #[command(subcommand)]
     Pod(pod::Verb),
+    /// Print what a shell needs to complete commands, and the names of targets, contexts, pods and forwards
+    Completions {
+        /// The shell
+        shell: complete::Shell,
+    },
+    /// Print the manual page: brow-tui man | man -l -
+    Man,
 }
 
 /// What everything starts from: where the files are, and which kubeconfig.
@@ -97,13 +108,22 @@ struct Door {
 /// # Errors
 /// What a person must know and the screen could not tell them.
 pub fn run() -> eyre::Result<ExitCode> {
+    complete::answer();
     let args = Args::parse();
+    match args.verb {
+        Some(Verb::Completions { shell }) => return Ok(complete::script(shell)),
+        Some(Verb::Man) => {
+            print::out(man::page().trim_end());
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Verb::Config(_) | Verb::Connect(_) | Verb::Forward(_) | Verb::Pod(_)) | None => {}
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .enable_all()
         .build()
         .wrap_err("the runtime could not be started")?;
-    let code = runtime.block_on(enter(args))?;
+    let code = runtime.block_on(Box::pin(enter(args)))?;
     // A name look-up or a plugin that hangs must not keep the shell waiting.
     runtime.shutdown_background();
     Ok(code)
@@ -120,7 +140,8 @@ async fn enter(args: Args) -> eyre::Result<ExitCode> {
         return match paths {
             Ok(paths) => {
                 let runtime = paths.runtime();
-                through(Door { kubeconfig: args.kubeconfig, paths, runtime, practice: false }, args.verb).await
+                let door = Door { kubeconfig: args.kubeconfig, paths, runtime, practice: false };
+                Box::pin(through(door, args.verb)).await
             }
             Err(fault) => Ok(print::fault(&text(), &fault)),
         };
@@ -135,7 +156,7 @@ async fn enter(args: Args) -> eyre::Result<ExitCode> {
     let ended = if args.check.wanted() {
         Ok(check::run(args.check, door.kubeconfig, Ok(door.paths)).await)
     } else {
-        through(door, args.verb).await
+        Box::pin(through(door, args.verb)).await
     };
     practice.end().await.wrap_err("the practice cluster's files could not be removed")?;
     ended
@@ -147,10 +168,12 @@ async fn through(door: Door, verb: Option<Verb>) -> eyre::Result<ExitCode> {
             Box::pin(dashboard(door)).await?;
             ExitCode::SUCCESS
         }
-        Some(Verb::Config(verb)) => Box::pin(config::run(door, verb)).await,
-        Some(Verb::Connect(args)) => Box::pin(connect::run(door, args)).await,
-        Some(Verb::Forward(verb)) => Box::pin(forward::run(door, verb)).await,
-        Some(Verb::Pod(verb)) => Box::pin(pod::run(door, verb)).await,
+        // Answered at the door.
+        Some(Verb::Completions { .. } | Verb::Man) => ExitCode::SUCCESS,
+        Some(Verb::Config(verb)) => config::run(door, verb).await,
+        Some(Verb::Connect(args)) => connect::run(door, args).await,
+        Some(Verb::Forward(verb)) => forward::run(door, verb).await,
+        Some(Verb::Pod(verb)) => pod::run(door, verb).await,
     })
 }
 
