@@ -167,11 +167,18 @@ impl App {
         };
         let (model, view) = (&self.model, &mut self.view);
         term.draw(|frame| view::draw(frame, model, &look, view))?;
+        term.set_title(self.title().as_deref())?;
         let (rows, reach) = (self.view.page(), self.view.reach());
         if (rows, reach) != (self.model.page, self.model.reach) {
             self.update(Event::Act(Action::Page { rows, reach }));
         }
         Ok(())
+    }
+
+    /// What the terminal's title is to say; nothing where it is to be left alone.
+    fn title(&self) -> Option<String> {
+        let ends = || self.model.ends_first().map(|(pod, left)| (pod.target.as_str(), left));
+        self.model.settings.title.then(|| self.text.title(ends()))
     }
 
     /// Tells the model the time, where a second has passed; whether it did.
@@ -187,7 +194,7 @@ impl App {
 
     /// Updates the model and has the effects run. Those for the terminal wait for the loop.
     fn update(&mut self, event: Event) {
-        let restyle = matches!(event, Event::Store(_));
+        let restyle = matches!(event, Event::Store(_) | Event::Act(Action::Do(Command::Theme)));
         for effect in self.model.update(event) {
             if effect.is_for_terminal() {
                 self.foreground.push(effect);

@@ -24,6 +24,9 @@ use tokio::time::timeout;
 /// Whether the terminal is ours at the moment: the panic hook and the guard both give it back, once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
+/// Whether the terminal's title is ours at the moment.
+static TITLED: AtomicBool = AtomicBool::new(false);
+
 /// Told when something has panicked.
 static PANICKED: Notify = Notify::const_new();
 
@@ -31,6 +34,8 @@ static PANICKED: Notify = Notify::const_new();
 pub struct Term {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
     mouse: bool,
+    /// The title as last set.
+    title: Option<String>,
     reader: Option<Reader>,
 }
 
@@ -101,7 +106,7 @@ impl Term {
         if terminal.is_err() {
             give_back();
         }
-        Ok(Self { terminal: terminal?, mouse, reader: Some(Reader::start()) })
+        Ok(Self { terminal: terminal?, mouse, title: None, reader: Some(Reader::start()) })
     }
 
     /// Draws a frame.
@@ -145,6 +150,29 @@ impl Term {
         if mouse { self.send(EnableMouseCapture) } else { self.send(DisableMouseCapture) }
     }
 
+    /// Sets the terminal's title, where it is another than before; nothing: gives the one that it had back.
+    ///
+    /// # Errors
+    /// Where the terminal can't be written.
+    pub fn set_title(&mut self, title: Option<&str>) -> io::Result<()> {
+        if self.title.as_deref() == title || !TAKEN.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.title = title.map(str::to_owned);
+        let out = self.terminal.backend_mut();
+        match title {
+            None => give_title_back(out),
+            Some(title) => {
+                if !TITLED.swap(true, Ordering::SeqCst) {
+                    out.write_all(KEEP_TITLE)?;
+                }
+                let shown: String = title.chars().filter(|c| !c.is_control()).collect();
+                write!(out, "\x1b]2;{shown}\x1b\\")?;
+                out.flush()
+            }
+        }
+    }
+
     /// Gives the terminal back to the shell until the program is brought to the foreground again.
     ///
     /// # Errors
@@ -157,6 +185,7 @@ impl Term {
         give_back();
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP)?;
         enter(self.mouse)?;
+        self.title = None;
         self.reader = Some(Reader::start());
         self.redraw()
     }
@@ -196,6 +225,7 @@ fn give_back() {
         return;
     }
     let mut out = stdout();
+    let _gone = give_title_back(&mut out);
     let _gone = execute!(
         out,
         EndSynchronizedUpdate,
@@ -206,6 +236,19 @@ fn give_back() {
     );
     let _gone = out.flush();
     let _gone = disable_raw_mode();
+}
+
+/// Puts the title onto the terminal's own stack, and takes it off again (xterm's control sequences, window operations
+/// 22 and 23). A terminal that has no stack is left without a title rather than with one that is no longer true.
+const KEEP_TITLE: &[u8] = b"\x1b[22;2t";
+const BRING_TITLE_BACK: &[u8] = b"\x1b]2;\x1b\\\x1b[23;2t";
+
+fn give_title_back(out: &mut impl Write) -> io::Result<()> {
+    if !TITLED.swap(false, Ordering::SeqCst) {
+        return Ok(());
+    }
+    out.write_all(BRING_TITLE_BACK)?;
+    out.flush()
 }
 
 /// Has a panic give the terminal back before it is reported, and [`panicked`] end the loop, whatever task it was in:

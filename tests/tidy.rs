@@ -1,5 +1,5 @@
 //! The house stays in order: who uses whom, that each file says what it is, and how long it is.
-#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -147,5 +147,96 @@ fn nothing_names_the_machine_it_was_written_on() {
         for word in [&home, &work] {
             assert!(!source.contains(word.as_str()), "{} names {word}", path.display());
         }
+    }
+}
+
+/// The nodes of a KDL document, each with the number of braces that it stands in; braces are balanced, and quotes.
+fn nodes(kdl: &str) -> Vec<(usize, String)> {
+    let (mut nodes, mut depth) = (Vec::new(), 0_usize);
+    for line in kdl.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")) {
+        assert_eq!(line.matches('"').count() % 2, 0, "{line}");
+        if line == "}" {
+            depth = depth.checked_sub(1).expect("a brace is closed that was open");
+            continue;
+        }
+        nodes.push((depth, line.trim_end_matches('{').trim().to_owned()));
+        depth += usize::from(line.ends_with('{'));
+    }
+    assert_eq!(depth, 0, "every brace is closed");
+    nodes
+}
+
+#[test]
+fn the_zellij_layout_makes_sense() {
+    let text = include_str!("../assets/zellij.kdl");
+    // What a layout may have (zellij.dev, Creating a Layout), as far as this one needs it.
+    let known = [
+        ("layout", vec![]),
+        ("pane", vec!["size", "borderless", "split_direction", "focus", "command"]),
+        ("plugin", vec!["location"]),
+        ("close_on_exit", vec!["true", "false"]),
+    ];
+    let nodes = nodes(text);
+    for (depth, node) in &nodes {
+        let mut words = node.split_whitespace();
+        let name = words.next().unwrap();
+        let (_, may) = known.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("node {name}"));
+        for word in words {
+            let key = word.split('=').next().unwrap();
+            assert!(may.contains(&key), "{node}");
+        }
+        assert_eq!(*depth == 0, name == "layout", "{node}");
+    }
+    assert_eq!(nodes.iter().filter(|(_, node)| node.contains("command=\"brow-tui\"")).count(), 1);
+}
+
+#[test]
+fn the_tmux_snippet_makes_sense() {
+    let text = include_str!("../assets/tmux.conf");
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert!(
+            matches!(words[..], ["set", "-s" | "-g" | "-as", _, ..] | ["bind-key", "B", "split-window", ..]),
+            "{line}"
+        );
+        assert_eq!(line.matches('"').count() % 2, 0, "{line}");
+    }
+    // tmux itself, where it is installed: a server of its own that reads nothing else, and ends.
+    let socket = format!("brow-tidy-{}", std::process::id());
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tmux.conf");
+    let tmux =
+        |args: &[&str]| std::process::Command::new("tmux").args(["-L", &socket, "-f", "/dev/null"]).args(args).output();
+    let Ok(output) =
+        tmux(&["new-session", "-d", "sleep 60", ";", "source-file", path, ";", "show", "-sv", "set-clipboard"])
+    else {
+        eprintln!("SKIPPED: tmux is not installed");
+        return;
+    };
+    let _ended = tmux(&["kill-server"]);
+    let words = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+    assert_eq!(words, ["on".to_owned(), String::new()]);
+}
+
+/// The table of features claims only what a test shows.
+#[test]
+fn the_tests_that_the_readme_names_are_there() {
+    let readme = include_str!("../README.md");
+    let table = readme.split_once("## Beside other tools").unwrap().1.split_once("## License").unwrap().0;
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let tests: String = all("tests").into_iter().map(|(_, text)| text).collect();
+    assert!(rows.len() > 10, "the table is there");
+    for row in &rows[2..] {
+        let [.., ours, shown] = &row[..] else { panic!("{row:?}") };
+        assert_eq!(row.len(), rows[0].len(), "{row:?}");
+        if *ours == "no" {
+            assert!(shown.is_empty(), "{row:?}");
+            continue;
+        }
+        let name = shown.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).unwrap_or_else(|| panic!("{row:?}"));
+        assert!(tests.contains(&format!("fn {name}(")), "no test {name}");
     }
 }

@@ -163,6 +163,17 @@ fn the_config_from_a_script() {
     assert_eq!(shell.ok(&["config", "export"]), exported);
     assert!(shell.ok(&["config", "import", "out.toml"]).contains("unchanged: page"));
 
+    // What other tools write; the context is the current one.
+    fs::write(home.path().join("lines.txt"), "shop-api:shop:8080:80\nnonsense\n").unwrap();
+    let done = shell.run(&["config", "import", "lines.txt"]);
+    assert!(done.code == 1 && done.out.starts_with("added: shop-api"), "{} {} {}", done.code, done.out, done.err);
+    let name = done.out.trim().strip_prefix("added: ").unwrap();
+    assert!(shell.ok(&["config", "show", name]).contains("cluster = \"dev\""), "{name}");
+    assert!(shell.run(&["config", "import", "lines.txt"]).out.starts_with("skipped: "));
+    shell.ok(&["config", "edit", name, "--on-demand", "true", "--autostart", "true"]);
+    assert!(shell.ok(&["config", "show", name]).contains("on_demand = true\nautostart = true"));
+    shell.ok(&["config", "rm", name]);
+
     let legacy = home.path().join("config.json");
     fs::write(&legacy, r#"{"page":{"env":"dev","ip":"10.0.0.9","remote_port":80},"bad":{"ip":"1"}}"#).unwrap();
     let done = shell.run(&["config", "import", "config.json"]);
@@ -289,6 +300,8 @@ fn practice_has_the_verbs_too_and_leaves_nothing() {
     let shell = Shell { home: &home, kubeconfig: None };
     let pong = shell.ok(&["--practice", "connect", "redis", "-q", "--exec", "sh", "-c", "echo $BROW_PORT; exit 0"]);
     assert_eq!(pong.lines().count(), 2, "{pong}");
+    // It ends by itself, too.
+    assert_eq!(shell.ok(&["--practice", "connect", "redis", "hello-page", "-q", "--for", "4s"]).lines().count(), 2);
     let targets: Value = serde_json::from_str(&shell.ok(&["config", "list", "--json", "--practice"])).unwrap();
     assert!(targets.as_array().unwrap().len() > 5);
     assert!(shell.ok(&["--practice", "pod", "create", "hello-page", "--quiet"]).starts_with("brow-hello-page-"));
@@ -405,8 +418,8 @@ fn a_detached_instance_outlives_its_terminal_and_ends_with_its_last_forward() {
     drop(screen);
     assert!(works(&at));
     let pid = pid_of(&shell.ok(&["forward", "list", "--json"]));
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let about = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = about.rsplit(')').next().unwrap().split_whitespace().collect();
     assert_eq!((fields[3], fields[4]), (pid.to_string().as_str(), "0"), "a session of its own, without a terminal");
     assert!(shell.ok(&["forward", "list"]).contains("background"));
     shell.ok(&["forward", "stop", "web"]);
@@ -422,4 +435,67 @@ fn a_detached_instance_outlives_its_terminal_and_ends_with_its_last_forward() {
     let failed = shell.run(&["forward", "start", "none"]);
     assert!(failed.code == 3 && failed.err.contains("no saved target"), "{} {}", failed.code, failed.err);
     assert_eq!(shell.run(&["--practice", "forward", "start", "redis"]).code, 2);
+}
+
+#[test]
+fn fish_completes_names_as_they_are_now() {
+    if Command::new("fish").arg("--version").output().is_err() {
+        // Past the capture of `eprintln!`: a run that tested little must say so.
+        writeln!(std::io::stderr(), "SKIPPED: fish_completes_names_as_they_are_now needs fish").unwrap();
+        return;
+    }
+    let home = Home::new(WEB);
+    let shell = Shell { home: &home, kubeconfig: Some(home.kubeconfig(&["story", "other"])) };
+    let dir = home.path().join(".config/fish/completions");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("brow-tui.fish"), shell.ok(&["completions", "fish"])).unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_brow-tui")).parent().unwrap().to_owned();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let complete = |line: &str| -> Vec<String> {
+        let environment = shell.command(&[]);
+        let mut command = Command::new("fish");
+        let environment = environment.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        command.env_clear().envs(environment).env("PATH", &path);
+        let output = command.current_dir(home.path()).args(["-c", &format!("complete -C '{line}'")]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
+    };
+    assert!(complete("brow-tui ").starts_with(&["config".to_owned(), "connect".to_owned()]));
+    assert_eq!(complete("brow-tui connect w"), ["web"]);
+    shell.ok(&["config", "add", "wide", "10.0.0.1:1", "--cluster", "other"]);
+    assert_eq!(complete("brow-tui connect w"), ["web", "wide"], "as it is now");
+    assert_eq!(complete("brow-tui config show w"), ["web", "wide"]);
+    assert_eq!(complete("brow-tui connect --tag "), ["t"]);
+    assert_eq!(complete("brow-tui config add x 10.0.0.1:1 --cluster "), ["story", "other"]);
+    assert_eq!(complete("brow-tui forward stop w"), Vec::<String>::new(), "nothing runs");
+    // Another config, named on the line itself.
+    fs::write(home.path().join("b.toml"), WEB.replace("web", "elsewhere")).unwrap();
+    assert_eq!(complete("brow-tui --config b.toml connect el"), ["elsewhere"]);
+    // What cannot be read completes to nothing, and says nothing.
+    assert_eq!(complete("brow-tui --config none/at/all connect w"), Vec::<String>::new());
+}
+
+#[test]
+fn fish_completes_pods_of_the_cluster() {
+    let Some(_) = kubeconfig("fish_completes_pods_of_the_cluster") else { return };
+    let (home, space) = (Home::new(WEB), Namespace::new("fish"));
+    let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
+    let name = shell.ok(&["pod", "create", "web", "-q"]);
+    // As a shell asks: what stands on the line, and what is completed.
+    let mut asked = shell.command(&["--", "brow-tui", "pod", "delete", "brow-"]);
+    let answer = asked.env("BROW_COMPLETE", "fish").output().unwrap();
+    let answer = String::from_utf8(answer.stdout).unwrap();
+    assert_eq!(answer.split('\t').next(), Some(name.trim()), "{answer}");
+}
+
+#[test]
+fn the_manual_page_and_the_help_need_nothing() {
+    let home = Home::new("theme = 1");
+    let shell = Shell { home: &home, kubeconfig: None };
+    assert!(shell.ok(&["man"]).starts_with(".TH BROW-TUI 1"));
+    for name in ["bash", "zsh", "fish"] {
+        assert!(shell.ok(&["completions", name]).contains("BROW_COMPLETE"), "{name}");
+    }
+    assert!(shell.ok(&["connect", "--help"]).contains("--exec"));
+    assert!(shell.ok(&["--help"]).contains("Exit codes: 0"));
 }

@@ -1,22 +1,18 @@
 //! `--check`: the doctor's findings as lines for a person or as JSON.
 
-use std::io::{IsTerminal as _, Write as _, stderr, stdin, stdout};
+use std::io::{IsTerminal as _, stdin, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::print::{self, FAILED, Stop, plain};
 use crate::check::{self, Area, Finding, Says, State, Wish};
 use crate::model::fault::{Fault, Grant, Remedy};
 use crate::store::{self, Paths};
 use crate::text::Text;
 use crate::view;
-
-/// The exit code where something does not work.
-const FAILED: u8 = 1;
-/// The exit code where a context was named that there is not.
-const UNKNOWN: u8 = 3;
 
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Options {
@@ -46,10 +42,10 @@ impl Options {
 
 /// Checks, and says what was found.
 pub(super) async fn run(options: Options, kubeconfig: Option<PathBuf>, paths: Result<Paths, Fault>) -> ExitCode {
-    let mut text = Text::new(Text::locale(&super::surroundings().locale));
+    let mut text = super::text();
     let paths = match paths {
         Ok(paths) => paths,
-        Err(fault) => return stop(&text, &fault, FAILED),
+        Err(fault) => return print::fault(&text, &fault),
     };
     let loaded = store::load(&paths);
     if let Ok(Some(language)) = loaded.as_ref().map(|loaded| loaded.settings.language) {
@@ -59,14 +55,14 @@ pub(super) async fn run(options: Options, kubeconfig: Option<PathBuf>, paths: Re
     match check::run(&wish, &paths, loaded, &around()).await {
         Ok(findings) => {
             if options.json {
-                say(&format!("{:#}", as_json(&text, &findings)));
+                print::json(&as_json(&text, &findings));
             } else {
                 let plain = !stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
-                say(&lines(&text, &findings, !plain));
+                print::out(&lines(&text, &findings, !plain));
             }
             if is_well(&findings) { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
         }
-        Err(fault) => stop(&text, &fault, UNKNOWN),
+        Err(fault) => Stop::unknown(text.fault(&fault).in_full()).tell(),
     }
 }
 
@@ -82,22 +78,6 @@ fn around() -> check::Surroundings {
         colors: view::Surroundings { no_color, colorterm, term },
         terminal: stdin().is_terminal() && stdout().is_terminal(),
     }
-}
-
-/// Whoever has stopped reading (`head`) has seen enough.
-fn say(text: &str) {
-    let mut out = stdout().lock();
-    let _unread = writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush());
-}
-
-fn stop(text: &Text, fault: &Fault, code: u8) -> ExitCode {
-    let _unread = writeln!(stderr().lock(), "{}", plain(&text.fault(fault).in_full()));
-    ExitCode::from(code)
-}
-
-/// What others wrote, without what a terminal would obey.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// A finding in words: what, the words of whoever refused, what to do. The latter may be empty.

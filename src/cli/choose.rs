@@ -1,7 +1,9 @@
 //! Which targets are meant: by name, by pattern, by tag.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 
+use super::complete;
 use super::print::Stop;
 use crate::model::Model;
 use crate::model::target::Target;
@@ -11,10 +13,10 @@ use crate::text::Text;
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Choice {
     /// Names of targets, or patterns with * and ? (in quotes)
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::targets))]
     pub names: Vec<String>,
     /// Targets with this tag; may be given several times
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", add = ArgValueCandidates::new(complete::tags))]
     pub tag: Vec<String>,
 }
 

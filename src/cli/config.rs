@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use clap_complete::ArgValueCandidates;
 
-use super::Door;
 use super::choose::{Choice, matches, no_target};
 use super::headless::{self, Headless, Next, Seen};
 use super::print::{self, FAILED, Stop};
+use super::{Door, complete};
 use crate::model::Model;
 use crate::model::dialog::{Field, FormField, TargetForm};
+use crate::model::offer::Clash;
 use crate::model::target::Target;
 use crate::model::wish::Wish;
 use crate::model::workload::Where;
@@ -31,6 +33,7 @@ pub(super) enum Verb {
     /// Show all that the config says of a target
     Show {
         /// The target
+        #[arg(add = ArgValueCandidates::new(complete::targets))]
         name: String,
         /// Print JSON, with the keys of the config
         #[arg(long)]
@@ -49,6 +52,7 @@ pub(super) enum Verb {
     /// Change a target; what is not named stays as it is
     Edit {
         /// The target
+        #[arg(add = ArgValueCandidates::new(complete::targets))]
         name: String,
         /// Host and port, or kind/name:port
         #[arg(long = "where", value_name = "WHERE")]
@@ -60,6 +64,7 @@ pub(super) enum Verb {
     #[command(visible_alias = "mv")]
     Rename {
         /// The name so far
+        #[arg(add = ArgValueCandidates::new(complete::targets))]
         name: String,
         /// The new one
         new: String,
@@ -68,13 +73,18 @@ pub(super) enum Verb {
     #[command(visible_alias = "rm")]
     Remove {
         /// Names of targets, or patterns with * and ? (in quotes)
-        #[arg(value_name = "NAME", required = true)]
+        #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(complete::targets))]
         names: Vec<String>,
     },
-    /// Take over the targets in a file: the older brow tool's config.json, or TOML as in the config
+    /// Take over the targets in a file: TOML as in the config, the older brow tool's config.json, kftray's JSON, krelay's
+    /// targets, lines of service:namespace:local:remote, commands of kubectl port-forward
     Import {
         /// The file, or - for standard input
+        #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,
+        /// Kubeconfig context for what names none; absent: the current one
+        #[arg(long, value_name = "CONTEXT", add = ArgValueCandidates::new(complete::contexts))]
+        cluster: Option<String>,
         /// Overwrite targets of the same name, rather than skipping those in the file
         #[arg(long)]
         replace: bool,
@@ -93,7 +103,7 @@ pub(super) enum Verb {
 #[derive(Debug, Default, Args)]
 pub(super) struct Fields {
     /// Kubeconfig context; of a new target the current one where this is absent
-    #[arg(long, value_name = "CONTEXT")]
+    #[arg(long, value_name = "CONTEXT", add = ArgValueCandidates::new(complete::contexts))]
     cluster: Option<String>,
     /// Namespace of its pods; absent: the context's own
     #[arg(long, short, value_name = "NAMESPACE")]
@@ -105,11 +115,17 @@ pub(super) struct Fields {
     #[arg(long, value_name = "TIME")]
     ttl: Option<String>,
     /// A word to find it by; may be given several times
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", add = ArgValueCandidates::new(complete::tags))]
     tag: Vec<String>,
     /// How a service is reached
     #[arg(long)]
     via: Option<Via>,
+    /// Whether pod and tunnel exist only while they are used
+    #[arg(long, value_name = "true|false")]
+    on_demand: Option<bool>,
+    /// Whether its forward is opened with the dashboard
+    #[arg(long, value_name = "true|false")]
+    autostart: Option<bool>,
     /// How long connections wait for a workload's pod to run, such as 1m
     #[arg(long, value_name = "TIME")]
     wait: Option<String>,
@@ -126,24 +142,24 @@ enum Via {
 impl Fields {
     fn is_empty(&self) -> bool {
         let texts = [&self.cluster, &self.namespace, &self.local_port, &self.ttl, &self.wait];
-        texts.iter().all(|text| text.is_none()) && self.tag.is_empty() && self.via.is_none()
+        let flags = self.via.is_none() && self.on_demand.is_none() && self.autostart.is_none();
+        texts.iter().all(|text| text.is_none()) && self.tag.is_empty() && flags
     }
 }
 
 pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
     match verb {
-        Verb::List { choice, json } => given(door, &choice, |text, targets| list(text, targets, json)),
+        Verb::List { choice, json } => given(&door, &choice, |text, targets| list(text, targets, json)),
         Verb::Show { name, json } => {
             let choice = Choice { names: vec![name], tag: Vec::new() };
-            given(door, &choice, |_, targets| show(targets, json))
+            given(&door, &choice, |_, targets| show(targets, json))
         }
         Verb::Export { choice } => {
-            given(door, &choice, |_, targets| print::out(store::targets_as_toml(targets).trim_end()))
+            given(&door, &choice, |_, targets| print::out(store::targets_as_toml(targets).trim_end()))
         }
-        Verb::Import { file, replace, dry_run } => match store::targets_in(&file) {
-            Ok(offer) => edit(door, Order::Import { offer, replace, dry_run }).await,
-            Err(fault) => print::fault(&super::text(), &fault),
-        },
+        Verb::Import { file, cluster, replace, dry_run } => {
+            edit(door, Order::Import { file, cluster, replace, dry_run }).await
+        }
         Verb::Add { name, place, fields } => edit(door, Order::Add { name, place, fields }).await,
         Verb::Edit { name, place, fields } => edit(door, Order::Edit { name, place, fields }).await,
         Verb::Rename { name, new } => edit(door, Order::Rename { name, new }).await,
@@ -152,7 +168,7 @@ pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
 }
 
 /// Shows targets as they are in the file, all where none is named.
-fn given(door: Door, choice: &Choice, show: impl FnOnce(&Text, &[Target])) -> ExitCode {
+fn given(door: &Door, choice: &Choice, show: impl FnOnce(&Text, &[Target])) -> ExitCode {
     let mut text = super::text();
     let loaded = match store::load(&door.paths) {
         Ok(loaded) => loaded,
@@ -213,7 +229,7 @@ enum Order {
     Edit { name: String, place: Option<String>, fields: Fields },
     Rename { name: String, new: String },
     Remove(Vec<String>),
-    Import { offer: store::Offer, replace: bool, dry_run: bool },
+    Import { file: PathBuf, cluster: Option<String>, replace: bool, dry_run: bool },
 }
 
 async fn edit(door: Door, order: Order) -> ExitCode {
@@ -236,9 +252,7 @@ impl headless::Verb for Edit {
         match self.order.take() {
             None => Ok(Vec::new()),
             Some(Order::Add { name, place, fields }) => {
-                let current =
-                    model.clusters.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.as_str());
-                let mut form = TargetForm::empty(current.unwrap_or_default());
+                let mut form = TargetForm::empty(&current(model).unwrap_or_default());
                 set(&mut form, FormField::Name, Some(name));
                 let target = filled(form, Some(place), fields, model, text)?;
                 Ok(vec![Wish::Save { was: None, target: Box::new(target) }])
@@ -259,9 +273,18 @@ impl headless::Verb for Edit {
                 Ok(vec![Wish::Rename { name, new: target.name }])
             }
             Some(Order::Remove(names)) => removed(&names, model, text),
-            Some(Order::Import { offer, replace, dry_run }) => {
-                self.incomplete = !offer.left_out.is_empty();
-                let wishes = imported(offer, replace, model, text);
+            Some(Order::Import { file, cluster, replace, dry_run }) => {
+                let cluster = cluster.or_else(|| current(model)).unwrap_or_default();
+                let wishes = match store::targets_in(&file, &cluster).map_err(|fault| Stop::fault(text, &fault))? {
+                    store::Found::Ours(offer) => {
+                        self.incomplete = !offer.left_out.is_empty();
+                        imported(offer, replace, model, text)
+                    }
+                    store::Found::Others(holds) => {
+                        self.incomplete = !holds.left_out.is_empty();
+                        taken(holds, replace, model, text)
+                    }
+                };
                 Ok(if dry_run { Vec::new() } else { wishes })
             }
         }
@@ -273,6 +296,11 @@ impl headless::Verb for Edit {
             (true, bad) => Next::End(if bad { FAILED } else { 0 }),
         }
     }
+}
+
+/// The kubeconfig's current context.
+fn current(model: &Model) -> Option<String> {
+    model.clusters.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone())
 }
 
 fn set(form: &mut TargetForm, field: FormField, text: Option<String>) {
@@ -311,6 +339,8 @@ fn filled(
     let Some(mut target) = form.target(model) else {
         return Err(Stop::usage(wrong.join("\n")));
     };
+    target.keep.on_demand = fields.on_demand.or(target.keep.on_demand);
+    target.keep.autostart = fields.autostart.unwrap_or(target.keep.autostart);
     let of_workload = fields.via.is_some() || fields.wait.is_some();
     match &mut target.address {
         Where::Workload(workload) => {
@@ -370,4 +400,22 @@ fn imported(offer: store::Offer, replace: bool, model: &Model, text: &Text) -> V
         wishes.push(Wish::Import(new));
     }
     wishes
+}
+
+/// What is to be done with what another tool wrote, a line for each place.
+fn taken(holds: store::Holds, replace: bool, model: &Model, text: &Text) -> Vec<Wish> {
+    let clash = if replace { Clash::Replace } else { Clash::Skip };
+    for offer in &holds.offers {
+        let (key, name) = match (model.there(offer), clash) {
+            (Some(there), Clash::Skip) => ("cli.import-there", &there.name),
+            (Some(there), Clash::Replace) => ("cli.import-replaced", &there.name),
+            (None, _) => ("cli.import-added", offer.names.first().unwrap_or(&offer.target.name)),
+        };
+        print::out(&text.fill(key, &[("thing", name)]));
+    }
+    for part in &holds.left_out {
+        let why = text.get(&format!("left-out.{}", part.why.key()));
+        print::err(&text.fill("cli.import-left-out", &[("thing", &format!("{}: {why}", part.what))]));
+    }
+    if holds.offers.is_empty() { Vec::new() } else { vec![Wish::Take { offers: holds.offers, clash }] }
 }

@@ -21,6 +21,10 @@ use crate::model::ttl::Ttl;
 use crate::model::wish::Wish;
 use crate::text::Text;
 
+/// What `--exec` does.
+const EXEC: &str = "Run a command once all is ready, with BROW_ADDR, BROW_HOST and BROW_PORT set, and end with it; \
+                    everything behind this is the command's, and no shell reads it unless you name one";
+
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -32,9 +36,7 @@ pub(super) struct Args {
     /// This is that instance
     #[arg(long, hide = true)]
     detached: bool,
-    /// Run a command once all is ready, with BROW_ADDR, BROW_HOST and BROW_PORT set, and end with it; everything behind
-    /// this is the command's, and no shell reads it unless you name one
-    #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(long, help = EXEC, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
     exec: Vec<String>,
 }
 
@@ -147,14 +149,13 @@ impl Connect {
 
     /// Whether it cannot come to be ready.
     fn is_hopeless(&self, model: &Model, places: &[Option<Place>]) -> bool {
-        let lost = |forward: &Forward| matches!(forward.state, ForwardState::Failed | ForwardState::Broken);
         let down = |target: &Target| {
             let link = model.cluster(&target.cluster).map(|at| at.link);
             let own = model.forwards_of(&target.name).next().is_some();
             own && matches!(link, None | Some(Link::Unauthorized | Link::Forbidden | Link::Unreachable))
         };
         places.iter().any(Option::is_none)
-            || model.forwards.values().any(lost)
+            || model.forwards.values().any(is_over)
             || self.targets.iter().any(|target| down(target) || model.refused.contains_key(&target.name))
     }
 
@@ -209,10 +210,9 @@ impl Connect {
                 return None;
             }
         }
-        let over = |forward: &Forward| matches!(forward.state, ForwardState::Broken | ForwardState::Failed);
         // With nothing of our own (left) there is nothing to hold; all broken is a failure that was told.
         let end = if model.forwards.is_empty() { 0 } else { FAILED };
-        model.forwards.values().all(over).then_some(end)
+        model.forwards.values().all(is_over).then_some(end)
     }
 }
 
@@ -260,9 +260,23 @@ impl Verb for Connect {
     }
 }
 
+/// Whether nothing more comes of a forward. One on demand tries afresh with the next connection.
+fn is_over(forward: &Forward) -> bool {
+    match forward.state {
+        ForwardState::Failed => true,
+        ForwardState::Broken => forward.demand.is_none(),
+        ForwardState::Opening
+        | ForwardState::Resting
+        | ForwardState::Waiting
+        | ForwardState::Live
+        | ForwardState::Reconnecting => false,
+    }
+}
+
 fn of_own(target: &Target, name: String, forward: &Forward) -> Place {
     let pod = forward.via.as_ref().map(|via| &via.pod.name);
-    let live = forward.state == ForwardState::Live;
+    // One at rest is woken by whoever connects.
+    let live = matches!(forward.state, ForwardState::Live | ForwardState::Resting);
     Place::new(target, name, forward.bound.first().copied(), live, pod, None)
 }
 

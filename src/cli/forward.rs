@@ -4,12 +4,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use clap_complete::ArgValueCandidates;
 use serde_json::{Value, json};
 
 use super::choose::matches;
 use super::connect::How;
 use super::print::{self, FAILED, Stop};
-use super::{Door, detach};
+use super::{Door, complete, detach};
 use crate::instance;
 use crate::model::instance::{Report, Shared};
 
@@ -30,7 +31,7 @@ pub(super) enum Verb {
     /// Stop forwards, whichever instance has them
     Stop {
         /// Names of targets, or patterns with * and ? (in quotes), or local addresses or ports
-        #[arg(value_name = "NAME", required_unless_present = "all")]
+        #[arg(value_name = "NAME", required_unless_present = "all", add = ArgValueCandidates::new(complete::forwards))]
         names: Vec<String>,
         /// All of them
         #[arg(long, conflicts_with = "names")]

@@ -16,12 +16,12 @@ use super::{Door, EVENTS, surroundings};
 use crate::app;
 use crate::cluster::Clusters;
 use crate::effects::Effects;
-use crate::model::Model;
 use crate::model::effect::Effect;
 use crate::model::event::{Event, StoreEvent};
-use crate::model::instance::Role;
+use crate::model::instance::{InstanceEvent, Role};
 use crate::model::log::{Entry, Grade, Happening};
 use crate::model::wish::Wish;
+use crate::model::{Front, Model};
 use crate::proxy;
 use crate::store;
 use crate::text::Text;
@@ -64,6 +64,11 @@ pub(super) trait Verb {
 
     /// Whether what merely happens is told too, on standard error.
     fn tells(&self) -> bool {
+        false
+    }
+
+    /// Whether not even what goes wrong is told.
+    fn is_silent(&self) -> bool {
         false
     }
 
@@ -119,7 +124,7 @@ impl Headless {
         let signals = [hear(SignalKind::terminate())?, hear(SignalKind::hangup())?, hear(SignalKind::interrupt())?];
         let me = proxy::owner();
         let mut model = Model::new(Utc::now(), me.clone());
-        (model.practice, model.unattended) = (door.practice, true);
+        (model.practice, model.front) = (door.practice, Front::Verb);
         let clusters = Clusters::unread(door.kubeconfig);
         let contexts = clusters.read_again();
         let (sender, events) = mpsc::channel(EVENTS);
@@ -165,10 +170,11 @@ impl Headless {
 
     /// Waits until the instances that are there have been heard: what they forward is not forwarded twice.
     async fn hear_others(&mut self) {
-        while !self.model.others_known {
-            match self.events.recv().await {
-                Some(event) => self.update(event),
-                None => return,
+        while let Some(event) = self.events.recv().await {
+            let all = event == Event::Instance(InstanceEvent::Known);
+            self.update(event);
+            if all {
+                return;
             }
         }
     }
@@ -179,6 +185,9 @@ impl Headless {
         let mut aside: Option<Aside> = None;
         let mut tick = started;
         loop {
+            if verb.is_silent() {
+                self.model.log.entries.clear();
+            }
             self.tell(verb.tells());
             self.effects.publish(&self.model);
             let seen = Seen { model: &self.model, text: &self.text, failed: self.failed, age: started.elapsed() };

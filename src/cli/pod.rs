@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use clap_complete::ArgValueCandidates;
 use serde_json::{Value, json};
 
-use super::Door;
 use super::choose::{Choice, matches};
 use super::headless::{Headless, Next, Seen};
 use super::print::{self, FAILED, Stop};
+use super::{Door, complete};
 use crate::model::Model;
 use crate::model::cluster::Link;
 use crate::model::dialog::Dialog;
@@ -50,6 +51,7 @@ pub(super) enum Verb {
     /// Describe a proxy pod: what it is made of, its conditions, its events
     Info {
         /// The pod, where several clusters have it as CONTEXT/NAMESPACE/NAME
+        #[arg(add = ArgValueCandidates::new(complete::pods))]
         name: String,
         #[command(flatten)]
         clusters: Clusters,
@@ -61,7 +63,7 @@ pub(super) enum Verb {
     #[command(visible_alias = "rm")]
     Delete {
         /// Names of pods, or patterns with * and ? (in quotes), which mean your own pods only
-        #[arg(value_name = "POD", required = true)]
+        #[arg(value_name = "POD", required = true, add = ArgValueCandidates::new(complete::pods))]
         names: Vec<String>,
         #[command(flatten)]
         clusters: Clusters,
@@ -81,12 +83,12 @@ pub(super) enum Verb {
 pub(super) struct Clusters {
     /// A kubeconfig context to look at; may be given several times. Absent: the current one, those of saved targets, and
     /// those in which an earlier run may have left pods
-    #[arg(long = "cluster", value_name = "CONTEXT")]
+    #[arg(long = "cluster", value_name = "CONTEXT", add = ArgValueCandidates::new(complete::contexts))]
     named: Vec<String>,
 }
 
 impl Clusters {
-    fn of(&self, model: &Model) -> Vec<String> {
+    pub(super) fn of(&self, model: &Model) -> Vec<String> {
         if !self.named.is_empty() {
             return self.named.clone();
         }
@@ -142,7 +144,9 @@ impl super::headless::Verb for Create {
             if self.json {
                 print::json(&mine.iter().map(|pod| as_json(model, pod)).collect());
             } else {
-                mine.iter().for_each(|pod| print::out(&pod.key.name));
+                for pod in &mine {
+                    print::out(&pod.key.name);
+                }
             }
             return Next::End(if seen.failed { FAILED } else { 0 });
         }
@@ -165,6 +169,11 @@ impl super::headless::Verb for Create {
         // To make them is all that it is for.
         Some(false)
     }
+}
+
+/// Whether the pods of a cluster are known, or will not be.
+pub(super) fn is_settled(model: &Model, cluster: &str) -> bool {
+    model.has_looked(cluster) || is_down(model, cluster)
 }
 
 fn is_down(model: &Model, cluster: &str) -> bool {
@@ -270,8 +279,7 @@ impl super::headless::Verb for Look {
         if self.asked {
             return self.done(seen);
         }
-        let settled = |name: &String| seen.model.has_looked(name) || is_down(seen.model, name);
-        if !self.names.iter().all(settled) {
+        if !self.names.iter().all(|name| is_settled(seen.model, name)) {
             return Next::Wait;
         }
         self.asked = true;
@@ -350,7 +358,9 @@ fn tell_info(model: &Model, key: &PodKey, lines: &[String], as_list: bool) {
         all["description"] = lines.into();
         return print::json(&all);
     }
-    lines.iter().for_each(|line| print::out(line));
+    for line in lines {
+        print::out(line);
+    }
 }
 
 /// The pods that a name or pattern means; of a pattern only our own.

@@ -67,7 +67,7 @@ pub(super) fn json(value: &Value) {
 }
 
 /// A text from elsewhere, without what a terminal would obey.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 

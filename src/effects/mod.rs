@@ -165,6 +165,7 @@ impl Effects {
             Effect::Remember { target, port } => self.store.send(Order::Remember { target, port }),
             Effect::PodsUntil { cluster, until } => self.store.send(Order::PodsUntil { cluster, until }),
             Effect::PodsGone { cluster, at } => self.store.send(Order::PodsGone { cluster, at }),
+            Effect::RememberTheme(name) => self.store.send(Order::Theme(name)),
             Effect::Learned(lesson) => self.store.send(Order::Learned(lesson.name())),
             Effect::LegacyOffered => self.store.send(Order::LegacyOffered),
             Effect::Audit(entry) => self.store.send(Order::Audit(entry)),

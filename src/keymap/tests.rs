@@ -359,3 +359,17 @@ fn the_help_has_every_key_in_both_languages() {
         }
     }
 }
+
+#[test]
+fn the_ways_on_from_the_welcome_are_those_that_there_are() {
+    let text = Text::new(Language::En);
+    let ways = Keymap::default().ways(&text);
+    let keys: Vec<&str> = ways.iter().map(|way| way.keys.as_str()).collect();
+    assert!(keys.starts_with(&["n"]) && keys.ends_with(&["?", "Esc"]), "{keys:?}");
+    assert!(ways.iter().all(|way| way.label != "?"), "each has its words: {ways:?}");
+    for (name, key) in [("browse", "b"), ("import", "I")] {
+        assert_eq!(keys.contains(&key), Command::named(name).is_some(), "{name}");
+    }
+    let lost = KeyOverride { place: "anywhere".into(), command: "new".into(), keys: Vec::new(), line: 1 };
+    assert_eq!(Keymap::new(&[lost]).unwrap().ways(&text).len(), ways.len() - 1, "without a key it leads nowhere");
+}

@@ -114,6 +114,8 @@ commands! {
     SortReverse = "sort-reverse",
     /// Show the log in the strip, or the details again.
     ToggleLog = "log",
+    /// The next theme.
+    Theme = "theme",
     /// Help.
     Help = "help",
     /// Close the dialog, leave the filter, clear the marks: one step back.
@@ -290,6 +292,7 @@ impl Model {
             | Command::SortReverse
             | Command::ToggleLog
             | Command::Cancel => self.browse(command),
+            Command::Theme => self.next_theme(out),
             Command::Help => self.dialogs.push(Dialog::Help { scroll: 0 }),
             Command::Clean => {
                 if self.clean(Whose::Mine, out) == 0 {

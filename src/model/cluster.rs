@@ -244,7 +244,7 @@ impl Model {
 
     /// Connects the clusters that the config wants connected from the start.
     pub(super) fn connect_wished(&mut self, out: &mut Vec<Effect>) {
-        if self.unattended {
+        if self.unattended() {
             return;
         }
         let wished: Vec<String> =
@@ -396,7 +396,7 @@ impl Model {
                 cluster.listed.insert(namespace.clone());
                 self.allowed_again(name);
                 self.on_listed(name, namespace.as_deref(), pods, out);
-                if !self.unattended {
+                if !self.unattended() {
                     self.clean_in(name, Whose::Mine, out);
                 }
                 self.forget_left(out);

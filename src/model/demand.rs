@@ -55,6 +55,8 @@ pub struct Upkeep {
     pub first: BTreeMap<PodKey, DateTime<Utc>>,
     /// Whether the forwards that open by themselves have been opened.
     pub started: bool,
+    /// Whether the other instances that were there at the start have been heard.
+    pub others_known: bool,
 }
 
 impl Forward {
@@ -211,11 +213,12 @@ impl Model {
         self.let_pods_go(&forward.spec.place, None, out);
     }
 
-    /// Deletes a pod that we no longer need. One of another run is left to its TTL: somebody may still use it there.
+    /// Deletes a pod that we no longer need. One of another run, or that another
+    /// instance goes through, is left to its TTL.
     pub(super) fn discard(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
         self.upkeep.pods.remove(key);
         self.upkeep.leaving.remove(key);
-        if !self.created.contains_key(key) {
+        if !self.created.contains_key(key) || self.is_used_elsewhere(key) {
             return;
         }
         if !self.kill(key, out)
@@ -339,8 +342,9 @@ impl Model {
 
     /// Opens, once, the forwards that open with the dashboard. Those on demand need no cluster for that.
     pub(super) fn autostart(&mut self, out: &mut Vec<Effect>) {
-        let known = !self.config_path.is_empty() && !self.clusters.is_empty();
-        if !known || std::mem::replace(&mut self.upkeep.started, known) {
+        // What another instance forwards is not opened twice: those have to be heard first.
+        let known = !self.config_path.is_empty() && !self.clusters.is_empty() && self.upkeep.others_known;
+        if !known || self.unattended() || std::mem::replace(&mut self.upkeep.started, known) {
             return;
         }
         let targets: Vec<Target> = self.targets.iter().filter(|target| target.keep.autostart).cloned().collect();

@@ -151,6 +151,8 @@ pub enum Effect {
         /// When that was found.
         at: DateTime<Utc>,
     },
+    /// Remember the theme that a person chose by key.
+    RememberTheme(&'static str),
     /// Remember that a key needs not be taught any more.
     Learned(Lesson),
     /// Remember that the older tool's targets were offered.
@@ -198,6 +200,7 @@ impl Effect {
             | Self::Remember { .. }
             | Self::PodsUntil { .. }
             | Self::PodsGone { .. }
+            | Self::RememberTheme(_)
             | Self::Learned(_)
             | Self::LegacyOffered
             | Self::Audit(_) => false,

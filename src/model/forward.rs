@@ -328,7 +328,7 @@ impl Model {
 
     /// Asks a question in a dialog. What somebody is in the middle of comes first.
     pub(super) fn ask(&mut self, question: Question) {
-        if self.unattended {
+        if self.unattended() {
             return;
         }
         let dialog = Dialog::Confirm { question, button: 0 };

@@ -8,7 +8,7 @@ use super::event::Epoch;
 use super::fault::Fault;
 use super::keep::KeepSettings;
 use super::offer::Offer;
-use super::service::{Group, Service};
+use super::service::{Group, Service, is_aside};
 use super::settings::PodSettings;
 use super::target::Target;
 use super::workload::{Kind, Port, Where, Workload};
@@ -187,11 +187,13 @@ impl Finds {
         spots.iter().filter_map(|spot| self.at(spot)).map(|(found, port)| found.offer(port)).collect()
     }
 
-    /// Every port that is recognised; of a workload only where no service leads to the same.
+    /// Every port that is recognised and not only there for measurements; of a workload only where no service leads to
+    /// the same.
     pub(super) fn recognised(&self) -> Vec<Spot> {
         let mut spots = Vec::new();
         for found in self.all.values() {
-            for port in found.ports.iter().filter(|port| port.service.is_some()) {
+            let useful = |port: &&FoundPort| port.service.is_some() && !port.name.as_deref().is_some_and(is_aside);
+            for port in found.ports.iter().filter(useful) {
                 if found.key.kind == Kind::Service || !self.is_served(found, port) {
                     spots.push(Spot { key: found.key.clone(), port: port.number });
                 }

@@ -154,7 +154,7 @@ impl Model {
         Report { pid, role, forwards: forwards.collect() }
     }
 
-    pub(super) fn on_instance(&mut self, event: InstanceEvent) {
+    pub(super) fn on_instance(&mut self, event: InstanceEvent, out: &mut Vec<Effect>) {
         self.unarranged = true;
         match event {
             InstanceEvent::Heard { instance, report } => {
@@ -173,7 +173,10 @@ impl Model {
                 }
             }
             InstanceEvent::Gone { instance } => self.others.retain(|_, other| other.instance != instance),
-            InstanceEvent::Known => self.others_known = true,
+            InstanceEvent::Known => {
+                self.upkeep.others_known = true;
+                self.autostart(out);
+            }
             InstanceEvent::Silent(fault) => self.fail(fault),
         }
     }

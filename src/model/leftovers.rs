@@ -36,7 +36,7 @@ impl Model {
     /// Connects the clusters in which earlier runs may have left pods. Also where the TTL is up by now: Kubernetes
     /// ends a pod, and we clear it away.
     pub(super) fn connect_left(&mut self, out: &mut Vec<Effect>) {
-        if self.unattended {
+        if self.unattended() {
             return;
         }
         let left: Vec<String> = self.pods_until.keys().filter(|name| self.cluster(name).is_some()).cloned().collect();

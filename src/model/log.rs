@@ -99,6 +99,8 @@ pub enum Happening {
     NothingMissing,
     /// The config was read again, because it changed on disk or a person asked for it.
     ConfigRead,
+    /// Another theme: its name.
+    ThemeChosen,
     /// The kubeconfig was read again. Thing: how many contexts it has.
     KubeconfigRead,
     /// A text went to the clipboard. Thing: the text.

@@ -72,9 +72,17 @@ use settings::Settings;
 use target::Target;
 use welcome::Welcome;
 
+/// What stands before the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Front {
+    /// A screen with a person at it.
+    Screen,
+    /// A subcommand: nothing is asked, and nothing is done but what is wished for.
+    Verb,
+}
+
 /// Everything the program knows. One loop owns it; the view reads it.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each says a thing of its own")]
 pub struct Model {
     /// The time, as of the last tick.
     pub now: DateTime<Utc>,
@@ -82,12 +90,12 @@ pub struct Model {
     pub me: String,
     /// Whether all this is the practice cluster's.
     pub practice: bool,
+    /// What stands before it.
+    pub front: Front,
     /// The welcome of the first run, while it is shown.
     pub welcome: Option<Welcome>,
     /// The lessons that were learned, by name; `None` until that was read.
     pub learned: Option<BTreeSet<String>>,
-    /// Whether nobody is at a screen: nothing is asked, and nothing is done but what is wished for.
-    pub unattended: bool,
     /// What the config says.
     pub settings: Settings,
     /// Where the config is.
@@ -132,8 +140,6 @@ pub struct Model {
     pub forwards: BTreeMap<ForwardId, Forward>,
     /// Forwards of other instances, by the row that each has here.
     pub others: BTreeMap<ForwardId, Other>,
-    /// Whether all instances that were there at the start have been heard.
-    pub others_known: bool,
     /// Ports that targets without one of their own had last.
     pub ports: BTreeMap<String, u16>,
     /// The clusters pane.
@@ -165,15 +171,20 @@ pub struct Model {
 }
 
 impl Model {
+    /// Whether nobody is at a screen.
+    fn unattended(&self) -> bool {
+        self.front == Front::Verb
+    }
+
     /// A model that knows nothing yet but the time and who we are.
     pub fn new(now: DateTime<Utc>, me: impl Into<String>) -> Self {
         Self {
             now,
             me: me.into(),
             practice: false,
+            front: Front::Screen,
             welcome: None,
             learned: None,
-            unattended: false,
             settings: Settings::default(),
             config_path: String::new(),
             config_fault: None,
@@ -196,7 +207,6 @@ impl Model {
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),
             others: BTreeMap::new(),
-            others_known: false,
             ports: BTreeMap::new(),
             cluster_list: List::default(),
             target_list: List::default(),

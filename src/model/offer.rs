@@ -117,7 +117,7 @@ impl Offer {
 
 impl Model {
     /// The saved target that leads to the same place as an offer.
-    fn there(&self, offer: &Offer) -> Option<&Target> {
+    pub fn there(&self, offer: &Offer) -> Option<&Target> {
         let namespace = self.namespace_of(&offer.target);
         self.targets.iter().find(|target| {
             let same = match (&target.address, &offer.target.address) {

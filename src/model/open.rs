@@ -113,6 +113,11 @@ impl Model {
             self.show_forward(id);
             return;
         }
+        let other = self.elsewhere(target, &target.address).map(|(id, other)| (id, other.forward.clone()));
+        if let Some((id, other)) = other.filter(|(_, other)| other.pod.as_ref() == Some(&pod.name)) {
+            self.note(Grade::Info, Happening::ForwardedElsewhere, other.name, other.local);
+            return self.show_forward(id);
+        }
         if target.address.workload().is_some() {
             // Where a relay would be sent is not known yet; the forward finds out, and finds this pod then.
             return self.open_forward(target, out);

@@ -84,12 +84,20 @@ impl PortPlan {
 
 impl Model {
     /// Local ports that belong to somebody already: those of saved targets, those that targets had last, and those that
-    /// forwards listen on. What another program holds shows when a port is to be listened on.
+    /// forwards listen on, of other instances too. What another program holds shows when a port is to be listened on.
     pub(super) fn taken_ports(&self) -> BTreeSet<u16> {
         let targets = self.targets.iter().map(|target| target.local_port);
         let bound = self.forwards.values().flat_map(|forward| forward.bound.iter().map(std::net::SocketAddr::port));
         let asked = self.forwards.values().map(|forward| forward.spec.port);
-        targets.chain(self.ports.values().copied()).chain(bound).chain(asked).filter(|port| *port != 0).collect()
+        let local = |text: &str| text.rsplit(':').next().and_then(|port| port.parse().ok());
+        let others = self.others.values().filter_map(|other| local(&other.forward.local));
+        targets
+            .chain(self.ports.values().copied())
+            .chain(others)
+            .chain(bound)
+            .chain(asked)
+            .filter(|port| *port != 0)
+            .collect()
     }
 }
 

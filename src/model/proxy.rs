@@ -220,6 +220,13 @@ impl Model {
         target.namespace.clone().or_else(own).unwrap_or_else(|| "default".to_owned())
     }
 
+    /// The pod of ours that Kubernetes ends first, and how long it has left.
+    pub fn ends_first(&self) -> Option<(&ProxyPod, TimeDelta)> {
+        let ours = self.pods.values().filter(|pod| pod.owner == self.me && self.phase_of(pod) <= Phase::Ready);
+        let left = |pod: &ProxyPod| pod.left(self.time_at(&pod.key.cluster)).filter(|left| *left > TimeDelta::zero());
+        ours.filter_map(|pod| Some((pod, left(pod)?))).min_by_key(|(_, left)| *left)
+    }
+
     /// The phase to show: what we ordered and what the clock says come before what the watch has told so far.
     pub fn phase_of(&self, pod: &ProxyPod) -> Phase {
         if pod.phase.is_over() {

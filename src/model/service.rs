@@ -154,8 +154,7 @@ const BESIDE: [&str; 16] = [
 pub fn recognise(signs: &Signs<'_>) -> Option<Service> {
     let said = by_word(app_protocol(signs.protocol)).or_else(|| by_port_name(signs.name));
     // Measurements, probes and profiles are pages beside the thing itself.
-    let aside = signs.name.split('-').any(|word| matches!(word, "metrics" | "health" | "pprof" | "probe" | "exporter"));
-    if aside {
+    if is_aside(signs.name) {
         return Some(said.filter(|said| *said == Service::Https).unwrap_or(Service::Http));
     }
     let product = product(signs);
@@ -176,6 +175,12 @@ pub fn recognise(signs: &Signs<'_>) -> Option<Service> {
             }
         }
     }
+}
+
+/// Whether a port's name says that it is there for those who run the thing, not for those who use it.
+pub fn is_aside(name: &str) -> bool {
+    let words = ["metrics", "health", "healthz", "pprof", "probe", "exporter", "telemetry", "webhook"];
+    name.split('-').any(|word| words.contains(&word))
 }
 
 /// An `appProtocol` without its prefix: IANA's names as they are, others as `kubernetes.io/h2c` or

@@ -163,6 +163,9 @@ pub enum Colors {
     None,
 }
 
+/// The themes that come with the program, in the order in which the key goes through them.
+pub const THEMES: [&str; 4] = ["dark", "light", "high-contrast", "terminal"];
+
 /// What the config says of one cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterSettings {
@@ -200,6 +203,8 @@ pub struct Settings {
     pub colors: Colors,
     /// Whether the mouse is taken.
     pub mouse: bool,
+    /// Whether the terminal's title says which pod ends first.
+    pub title: bool,
     /// Whether the next key is taught until it was used.
     pub tips: bool,
     /// TTL of a pod whose target names none. `BROW_DEFAULT_TTL` comes before the config.
@@ -233,6 +238,7 @@ impl Default for Settings {
             theme: "dark".to_owned(),
             colors: Colors::Auto,
             mouse: true,
+            title: true,
             tips: true,
             ttl: Ttl::DEFAULT,
             max_ttl: Ttl::CEILING,
@@ -356,6 +362,15 @@ impl Model {
             self.fail(fault.clone());
         }
         self.ignored = ignored;
+    }
+
+    /// Goes on to the next theme; one that is unknown is followed by the first.
+    pub(super) fn next_theme(&mut self, out: &mut Vec<Effect>) {
+        let at = THEMES.iter().position(|name| *name == self.settings.theme);
+        let next = THEMES[at.map_or(0, |at| (at + 1) % THEMES.len())];
+        next.clone_into(&mut self.settings.theme);
+        self.note(Grade::Good, Happening::ThemeChosen, next, "");
+        out.push(Effect::RememberTheme(next));
     }
 
     /// Takes imported targets over, except those whose name is taken.

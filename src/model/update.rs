@@ -27,7 +27,7 @@ impl Model {
             Event::Found { cluster, epoch, event } => self.on_found(&cluster, epoch, event),
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
-            Event::Instance(event) => self.on_instance(event),
+            Event::Instance(event) => self.on_instance(event, &mut out),
             Event::Store(event) => self.on_store(event, &mut out),
             Event::Terminate => self.leave_unasked(&mut out),
         }
@@ -56,7 +56,7 @@ impl Model {
         if self.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.notice = None;
         }
-        if now - self.cleaned >= CLEAN_EVERY && !self.unattended {
+        if now - self.cleaned >= CLEAN_EVERY && !self.unattended() {
             self.cleaned = now;
             self.clean(super::proxy::Whose::Mine, out);
             self.forget_left(out);

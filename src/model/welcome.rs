@@ -16,7 +16,7 @@ pub struct Welcome {
 impl Model {
     /// Shows the welcome, where this is somebody's first run: no config, and no targets.
     pub(super) fn greet(&mut self, exists: bool) {
-        if !exists && self.targets.is_empty() {
+        if !exists && self.targets.is_empty() && !self.unattended() {
             self.welcome = Some(Welcome::default());
             self.focus.pane = Pane::Clusters;
         }

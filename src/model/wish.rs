@@ -5,6 +5,7 @@ use super::dialog::Dialog;
 use super::effect::Effect;
 use super::fault::{Fault, What};
 use super::forward::ForwardId;
+use super::offer::{Clash, Offer};
 use super::proxy::{PodKey, Whose};
 use super::target::Target;
 use super::ttl::Ttl;
@@ -30,6 +31,13 @@ pub enum Wish {
     Remove(Vec<String>),
     /// Take targets over, except those whose name is taken.
     Import(Vec<Target>),
+    /// Make targets of what another tool's file offers.
+    Take {
+        /// What it offers.
+        offers: Vec<Offer>,
+        /// What becomes of those that are there already.
+        clash: Clash,
+    },
     /// Forward targets, creating pods where there are none.
     Connect(Vec<String>),
     /// Create a pod for each target.
@@ -64,6 +72,7 @@ impl Model {
             Wish::Rename { name, new } => self.save_name(&name, &new, out),
             Wish::Remove(names) => self.delete_targets(&names, out),
             Wish::Import(targets) => self.import(targets, out),
+            Wish::Take { offers, clash } => self.take_offers(offers, clash, out),
             Wish::Connect(names) => {
                 for target in self.named(&names) {
                     self.open_forward(&target, out);

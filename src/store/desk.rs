@@ -25,10 +25,11 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// A desk that has looked at nothing yet.
+    /// A desk that has looked at the config, as somebody else has just done for the first frame: what changes from
+    /// then on is told.
     pub fn new(paths: Paths) -> Self {
-        let audit = audit::Audit::default();
-        Self { paths, seen: Ok(None), removed: Vec::new(), audit, told: false }
+        let (audit, seen) = (audit::Audit::default(), disk::read(&paths.config));
+        Self { paths, seen, removed: Vec::new(), audit, told: false }
     }
 
     /// Where the files are.
@@ -36,15 +37,14 @@ impl Desk {
         &self.paths
     }
 
-    /// Begins: cleans up after writers that were killed, looks at the config (which [`load`](super::load) has told
-    /// already), and offers the older tool's targets, once.
+    /// Begins: cleans up after writers that were killed, tells what has changed since [`Desk::new`], and offers the older tool's targets, once.
     pub fn open(&mut self) -> Vec<StoreEvent> {
         if let Ok(file) = disk::resolve(&self.paths.config) {
             disk::sweep(&file);
         }
         state::sweep(&self.paths.state_dir);
-        self.seen = disk::read(&self.paths.config);
-        match state::load(&self.paths.state_dir) {
+        let mut answers = self.look();
+        answers.extend(match state::load(&self.paths.state_dir) {
             Ok(state) if state.legacy_offered => Vec::new(),
             Ok(_) => match legacy::offer(&self.paths.legacy) {
                 Ok(offer) => offer.into_iter().collect(),
@@ -52,7 +52,8 @@ impl Desk {
             },
             // Who cannot remember that it offered would offer at every start.
             Err(fault) => self.trouble(Err(fault)),
-        }
+        });
+        answers
     }
 
     /// The config, where it makes sense.
@@ -67,7 +68,8 @@ impl Desk {
             return Vec::new();
         }
         self.seen = now;
-        vec![self.tell()]
+        let forgotten = self.forget_theme();
+        [self.tell()].into_iter().chain(forgotten).collect()
     }
 
     fn tell(&self) -> StoreEvent {
@@ -109,6 +111,7 @@ impl Desk {
                 });
                 self.trouble(result)
             }
+            Order::Theme(name) => self.remember_theme(name),
             Order::Learned(lesson) => {
                 let result = state::change(&self.paths.state_dir, |state| _ = state.learned.insert(lesson.to_owned()));
                 self.trouble(result)
@@ -164,6 +167,29 @@ impl Desk {
                 }
             }
         });
+        self.trouble(result)
+    }
+
+    /// Forgets a theme that was chosen in place of one that the config does not ask for any more.
+    fn forget_theme(&mut self) -> Vec<StoreEvent> {
+        let Some(own) = self.own_theme() else { return Vec::new() };
+        let result = state::change(&self.paths.state_dir, |state| {
+            state.theme.take_if(|chosen| chosen.instead_of != own);
+        });
+        self.trouble(result)
+    }
+
+    /// The theme that the config itself asks for; of one that makes no sense that is not known.
+    fn own_theme(&self) -> Option<String> {
+        let text = self.seen.as_ref().ok()?.as_deref().unwrap_or_default();
+        Some(config::read(&self.paths.config, text).ok()?.settings.theme)
+    }
+
+    /// Remembers a theme in place of the config's own; whoever changes that one has chosen anew.
+    fn remember_theme(&mut self, name: &str) -> Vec<StoreEvent> {
+        let Some(own) = self.own_theme() else { return Vec::new() };
+        let chosen = (name != own).then(|| state::Theme { name: name.to_owned(), instead_of: own });
+        let result = state::change(&self.paths.state_dir, |state| state.theme = chosen);
         self.trouble(result)
     }
 

@@ -9,12 +9,21 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 use crate::model::fault::{Fault, What};
 use crate::model::target::Target;
 
-use super::{config, disk, legacy};
+use super::{config, disk, imports, legacy};
 
 /// The name that stands for standard input.
 const STDIN: &str = "-";
 
 /// What a file holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// Targets of ours, or of the older tool.
+    Ours(Offer),
+    /// What other tools write: places without names of ours.
+    Others(imports::Holds),
+}
+
+/// Targets with their names.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Offer {
     /// Targets, in the file's order.
@@ -23,11 +32,12 @@ pub struct Offer {
     pub left_out: Vec<String>,
 }
 
-/// The targets in a file, `-` being standard input: the older tool's JSON, else TOML as in the config.
+/// The targets in a file, `-` being standard input: the older tool's JSON, TOML as in the config, or what another tool
+/// writes, on the context `cluster` where that names none.
 ///
 /// # Errors
 /// [`What::FileUnreadable`]; [`What::ConfigBroken`] with file, line and column.
-pub fn targets_in(path: &Path) -> Result<Offer, Fault> {
+pub fn targets_in(path: &Path, cluster: &str) -> Result<Found, Fault> {
     let unreadable = |why: String| Fault::new(What::FileUnreadable, path.display().to_string(), why);
     let text = if path.as_os_str() == STDIN {
         let mut text = String::new();
@@ -36,11 +46,39 @@ pub fn targets_in(path: &Path) -> Result<Offer, Fault> {
     } else {
         disk::read(path)?.ok_or_else(|| unreadable("there is no such file".to_owned()))?
     };
-    if text.trim_start().starts_with('{') {
-        return legacy::read(path, &text);
+    match form(&text) {
+        Form::Legacy => legacy::read(path, &text).map(Found::Ours),
+        Form::Config => {
+            let config = config::read(path, &text)?;
+            Ok(Found::Ours(Offer { targets: config.targets, left_out: Vec::new() }))
+        }
+        Form::Other => Ok(Found::Others(imports::holds(&text, cluster))),
     }
-    let config = config::read(path, &text)?;
-    Ok(Offer { targets: config.targets, left_out: Vec::new() })
+}
+
+/// What a text is written as.
+enum Form {
+    Legacy,
+    Config,
+    Other,
+}
+
+fn form(text: &str) -> Form {
+    let begins = |with| text.trim_start().starts_with(with);
+    if begins('{') {
+        // The older tool has an object for each target; what is broken is told as its.
+        let others = serde_json::from_str::<Value>(text)
+            .is_ok_and(|all| all.as_object().is_some_and(|all| all.values().any(|value| !value.is_object())));
+        return if others { Form::Other } else { Form::Legacy };
+    }
+    let is_table = |line: &str| {
+        let line = line.trim();
+        line.starts_with('[')
+            && !line.starts_with("[{")
+            && line.trim_end_matches(']').len() < line.len()
+            && line.len() > 2
+    };
+    if text.lines().any(is_table) { Form::Config } else { Form::Other }
 }
 
 /// Targets as the config writes them.
@@ -97,7 +135,7 @@ wait = "2m"
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("some.toml");
         std::fs::write(&file, ALL).unwrap();
-        let offer = targets_in(&file).unwrap();
+        let Found::Ours(offer) = targets_in(&file, "dev").unwrap() else { panic!("ours") };
         assert_eq!((offer.targets.len(), offer.left_out.len()), (2, 0));
         assert_eq!(targets_as_toml(&offer.targets), ALL);
         let json = targets_as_json(&offer.targets);
@@ -112,12 +150,24 @@ wait = "2m"
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config.json");
         std::fs::write(&file, r#"{"db":{"env":"dev","ip":"10.0.0.1","remote_port":"3306"},"bad":{}}"#).unwrap();
-        let offer = targets_in(&file).unwrap();
+        let Found::Ours(offer) = targets_in(&file, "dev").unwrap() else { panic!("ours") };
         assert_eq!((offer.targets[0].name.as_str(), offer.left_out.len()), ("db", 1));
         for (text, what) in [("{", What::ConfigBroken), ("[[target]]", What::ConfigBroken)] {
             std::fs::write(&file, text).unwrap();
-            assert_eq!(targets_in(&file).map_err(|fault| fault.what), Err(what));
+            assert_eq!(targets_in(&file, "dev").map(drop).map_err(|fault| fault.what), Err(what));
         }
-        assert_eq!(targets_in(&dir.path().join("none")).map_err(|fault| fault.what), Err(What::FileUnreadable));
+        let none = targets_in(&dir.path().join("none"), "dev").map(drop);
+        assert_eq!(none.map_err(|fault| fault.what), Err(What::FileUnreadable));
+        for (text, count) in [
+            ("web:shop:8080:80\n", 1),
+            ("kubectl port-forward svc/web 8080:80\n", 1),
+            (r#"[{ "service": "web", "namespace": "shop", "remote_port": 80, "local_port": 81 }]"#, 1),
+            (r#"{ "service": "web", "namespace": "shop", "remote_port": 80, "local_port": 81 }"#, 1),
+            ("", 0),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let Ok(Found::Others(holds)) = targets_in(&file, "dev") else { panic!("{text}") };
+            assert_eq!(holds.offers.len(), count, "{text}: {:?}", holds.left_out);
+        }
     }
 }

@@ -15,7 +15,8 @@ mod tests;
 mod watch;
 mod writer;
 
-pub use exchange::{Offer, targets_as_json, targets_as_toml, targets_in};
+pub use exchange::{Found, Offer, targets_as_json, targets_as_toml, targets_in};
+pub use imports::Holds;
 pub use paths::Paths;
 pub use writer::{Order, Store, start};
 
@@ -42,6 +43,9 @@ fn interpret(paths: &Paths, text: Option<&str>) -> Result<Loaded, Fault> {
     let ignored = apply_ttl(&mut config.settings, wish.as_deref()).err();
     // Forgotten ports are no reason not to start; a state that cannot be written is told when it is written.
     let state = state::load(&paths.state_dir).unwrap_or_default();
+    if let Some(chosen) = state.theme.filter(|chosen| chosen.instead_of == config.settings.theme) {
+        config.settings.theme = chosen.name;
+    }
     let renamed = state.renamed.into_iter().map(|earlier| ((earlier.cluster, earlier.label), earlier.name)).collect();
     Ok(Loaded {
         settings: config.settings,

@@ -1,9 +1,11 @@
 //! Where our files are.
 
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use directories::BaseDirs;
+use rustix::process::getuid;
 
 use crate::model::fault::{Fault, What};
 
@@ -36,8 +38,14 @@ impl Paths {
     /// The directory of what lives no longer than the programs that make it (sockets): `$XDG_RUNTIME_DIR/brow`, else one
     /// beside our state.
     pub fn runtime(&self) -> PathBuf {
-        let given = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        given.filter(|path| path.is_absolute()).map_or_else(|| self.state_dir.join("run"), |path| path.join("brow"))
+        self.runtime_in(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from))
+    }
+
+    fn runtime_in(&self, given: Option<PathBuf>) -> PathBuf {
+        // Whoever became somebody else (sudo -E) has the variable of whom they were.
+        let own = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|meta| meta.uid() == getuid().as_raw());
+        let given = given.filter(|path| path.is_absolute() && own(path));
+        given.map_or_else(|| self.state_dir.join("run"), |path| path.join("brow"))
     }
 
     fn among(
@@ -81,6 +89,16 @@ mod tests {
         assert_eq!(config(None, &[xdg, ("BROW_CONFIG", "")]), "/xdg/brow/config.toml");
         assert_eq!(config(None, &[("XDG_CONFIG_HOME", "relative")]), "/home/me/.config/brow/config.toml");
         assert!(Path::new(&config(Some("here.toml"), &[])).is_absolute());
+    }
+
+    #[test]
+    fn sockets_are_where_the_system_keeps_such_if_it_is_ours() {
+        let paths = Paths { config: "/c".into(), state_dir: "/state/brow".into(), legacy: "/l".into() };
+        let own = tempfile::tempdir().unwrap();
+        assert_eq!(paths.runtime_in(Some(own.path().to_owned())), own.path().join("brow"));
+        for given in [None, Some("relative".into()), Some("/no/such/directory".into())] {
+            assert_eq!(paths.runtime_in(given), Path::new("/state/brow/run"));
+        }
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub struct State {
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
     /// Renamings whose pods may still live, oldest first.
     pub renamed: Vec<Renamed>,
+    /// The theme that was chosen by key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub theme: Option<Theme>,
     /// The keys that need not be taught any more, by the lesson's name.
     pub learned: BTreeSet<String>,
     /// Whether the older tool's targets were offered.
@@ -40,6 +43,15 @@ pub struct Renamed {
     pub label: String,
     /// What the target is called now.
     pub name: String,
+}
+
+/// A theme that was chosen by key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Theme {
+    /// Its name.
+    pub name: String,
+    /// The one that the config asked for then: it counts again once it asks for another.
+    pub instead_of: String,
 }
 
 /// How many renamings are remembered.

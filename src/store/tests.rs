@@ -390,3 +390,27 @@ fn the_environments_ttl_comes_first_and_is_checked() {
         assert_eq!(settings.ttl.secs(), 7200, "what was before it stays");
     }
 }
+
+#[test]
+fn a_theme_chosen_by_key_counts_until_the_config_asks_for_another() {
+    let home = tempfile::tempdir().unwrap();
+    let paths = paths(home.path());
+    std::fs::create_dir_all(paths.config.parent().unwrap()).unwrap();
+    let mut desk = desk::Desk::new(paths.clone());
+    let theme = || load(&paths).unwrap().settings.theme;
+    assert!(desk.carry_out(Order::Theme("light")).is_empty());
+    assert_eq!(theme(), "light", "without a config the built-in one is replaced");
+    std::fs::write(&paths.config, "theme = \"terminal\"\n").unwrap();
+    assert_eq!(theme(), "terminal");
+    desk.look();
+    desk.carry_out(Order::Theme("high-contrast"));
+    assert_eq!(theme(), "high-contrast");
+    desk.carry_out(Order::Theme("terminal"));
+    assert_eq!(theme(), "terminal");
+    desk.carry_out(Order::Theme("light"));
+    std::fs::write(&paths.config, "theme = \"dark\"\n").unwrap();
+    desk.look();
+    std::fs::write(&paths.config, "theme = \"terminal\"\n").unwrap();
+    desk.look();
+    assert_eq!(theme(), "terminal", "what was chosen before that does not come back");
+}

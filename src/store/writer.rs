@@ -56,6 +56,8 @@ pub enum Order {
         /// When that was found.
         at: DateTime<Utc>,
     },
+    /// Remember the theme that a person chose by key.
+    Theme(&'static str),
     /// Remember that a key needs not be taught any more.
     Learned(&'static str),
     /// Remember that the older tool's targets were offered.
@@ -98,7 +100,9 @@ pub fn start(
     token: CancellationToken,
 ) -> (Store, impl Future<Output = ()> + Send + 'static) {
     let (orders, queue) = mpsc::unbounded_channel();
-    (Store { orders }, run(paths, queue, Teller { events, token }))
+    // Here and not in the task, which may have to wait for its turn: what changes meanwhile is to be noticed.
+    let desk = Desk::new(paths);
+    (Store { orders }, run(desk, queue, Teller { events, token }))
 }
 
 /// Tells the loop; once the end has come it may no longer listen, and must not be waited for.
@@ -123,11 +127,11 @@ impl Teller {
     }
 }
 
-async fn run(paths: Paths, mut queue: UnboundedReceiver<Order>, teller: Teller) {
-    let config = paths.config.clone();
+async fn run(desk: Desk, mut queue: UnboundedReceiver<Order>, teller: Teller) {
+    let config = desk.paths().config.clone();
     // Watching begins before reading: a change in between is noticed.
     let (nudge, mut changes) = mpsc::channel(1);
-    let first = blocking(Desk::new(paths), move |desk| {
+    let first = blocking(desk, move |desk| {
         let (watch, trouble) = match Watch::new(&config, nudge) {
             Ok(watch) => (Some(watch), None),
             Err(fault) => (None, Some(StoreEvent::Trouble(fault))),

@@ -42,6 +42,7 @@ impl Text {
             Happening::TargetRestored => plain("log.target-restored"),
             Happening::NothingToUndo => plain("log.nothing-to-undo"),
             Happening::Imported => counted("log.imported"),
+            Happening::ThemeChosen => plain("log.theme-chosen"),
             Happening::Taken(tally) => {
                 let [added, skipped, replaced] =
                     [tally.added, tally.skipped, tally.replaced].map(|count| count.to_string());

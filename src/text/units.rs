@@ -71,6 +71,17 @@ impl Text {
         }
     }
 
+    /// The terminal's title: the target whose pod ends first and its time, in whole minutes so that it changes seldom.
+    pub fn title(&self, ends: Option<(&str, TimeDelta)>) -> String {
+        let Some((target, left)) = ends else { return "brow-tui".to_owned() };
+        let left = match (left.num_hours(), left.num_minutes() % 60) {
+            (0, 0) => "<1m".to_owned(),
+            (0, minutes) => format!("{minutes}m"),
+            (hours, minutes) => format!("{hours}h{minutes:02}m"),
+        };
+        self.fill("view.title", &[("left", &left), ("target", target)])
+    }
+
     /// What is left of a time: `29:59`, `1:29:59`. A second that has begun counts, so that 00:00 is the end.
     pub fn left(&self, left: TimeDelta) -> String {
         let secs = (left.num_milliseconds().max(0) + 999) / 1_000;
@@ -83,6 +94,20 @@ impl Text {
 mod tests {
     use super::*;
     use crate::model::settings::Language;
+
+    #[test]
+    fn the_title_changes_by_the_minute() {
+        let text = Text::new(Language::En);
+        for (secs, shown) in [
+            (59, "<1m db · brow-tui"),
+            (60, "1m db · brow-tui"),
+            (3_599, "59m db · brow-tui"),
+            (5_400, "1h30m db · brow-tui"),
+        ] {
+            assert_eq!(text.title(Some(("db", TimeDelta::seconds(secs)))), shown);
+        }
+        assert_eq!(text.title(None), "brow-tui");
+    }
 
     #[test]
     fn bytes_keep_three_digits() {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::color::{hex, named, nearest_256};
 use crate::model::fault::{Fault, What};
-use crate::model::settings::Colors;
+use crate::model::settings::{Colors, THEMES};
 
 /// What each role looks like on this terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ enum Paint {
 
 impl Theme {
     /// The themes that come with the program.
-    pub const NAMES: [&str; 4] = ["dark", "light", "high-contrast", "terminal"];
+    pub const NAMES: [&str; 4] = THEMES;
 
     /// A theme that comes with the program, for a terminal with so many colors. [`Colors::Auto`] stands for 16 here:
     /// what the environment says is found out [before](super::Surroundings::depth).

@@ -30,14 +30,16 @@ const SHAPES: [Shape; 6] = [
 ];
 const HEADS: [&str; 6] =
     ["column.name", "column.namespace", "column.state", "column.may-list", "column.may-create", "column.may-forward"];
-/// Lines that the text below the contexts needs.
-const TEXT: u16 = 14;
+/// Lines that the text below the contexts needs, beside one for each way on: what this is about, what is to be known of
+/// the context, the frame, and a line between the parts.
+const TEXT: u16 = 11;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let rows = u16::try_from(scene.model.cluster_list.of).unwrap_or(u16::MAX);
     // Frame, heads and rows; without rows the pane says why, which takes some lines.
     let wish = if rows == 0 { 8 } else { rows.saturating_add(3) };
-    let tall = wish.min(area.height.saturating_sub(TEXT)).clamp(area.height.min(5), area.height);
+    let ways = u16::try_from(scene.look.ways.len()).unwrap_or(u16::MAX);
+    let tall = wish.min(area.height.saturating_sub(ways.saturating_add(TEXT))).clamp(area.height.min(5), area.height);
     contexts(frame, scene, state, Rect { height: tall, ..area });
     let below = Rect { y: area.y + tall, height: area.height - tall, ..area };
     if below.height < 3 {

@@ -178,7 +178,7 @@ fn marked_rows_and_all_that_is_recognised_become_targets() {
     // What a deployment runs behind a service is there by the service already.
     let sets = vec![
         found("dev", "shop", Kind::Deployment, "mysql", &["sql:3306"]),
-        found("dev", "shop", Kind::Deployment, "redis", &[":6379"]),
+        found("dev", "shop", Kind::Deployment, "redis", &[":6379", "metrics:9121"]),
     ];
     tell(&mut model, FoundEvent::Listed { place: all(Kind::Deployment), all: sets });
     press(&mut model, Command::TakeKnown);

@@ -89,11 +89,14 @@ fn a_pod_that_another_instance_uses_is_left_to_it() {
 #[test]
 fn nobody_at_a_screen_is_asked_nothing() {
     let mut model = model();
-    model.unattended = true;
+    model.front = super::super::Front::Verb;
     model.pods_until.insert("dev".into(), noon());
     let loaded = Loaded { targets: model.targets.clone(), pods_until: model.pods_until.clone(), ..Loaded::default() };
     let effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Connect { .. })), "{effects:?}");
+    // Not even where it is the first run.
+    let first = model.update(Event::Store(StoreEvent::Loaded(Box::default())));
+    assert!(!first.iter().any(|effect| matches!(effect, Effect::Connect { .. })), "{first:?}");
     let legacy = StoreEvent::Legacy { path: String::new(), targets: Vec::new(), left_out: Vec::new() };
     model.update(Event::Store(legacy));
     assert!(model.dialogs.is_empty());

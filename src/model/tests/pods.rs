@@ -290,3 +290,23 @@ fn a_start_looks_where_pods_may_have_been_left_until_none_is() {
     let effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Connect { .. })), "{effects:?}");
 }
+
+#[test]
+fn the_pod_that_ends_first_is_ours_and_lives() {
+    let mut model = connected();
+    assert!(model.ends_first().is_none());
+    let effects = press(&mut model, Command::Create);
+    let request = requests(&effects).remove(0);
+    let first = created(&mut model, &request, 1);
+    applied(&mut model, ready(&first));
+    let mut others = ready(&pod(&request, 2, Phase::Ready));
+    (others.owner, others.ttl) = ("bob@elsewhere".to_owned(), Ttl::from_secs(60));
+    applied(&mut model, others);
+    let mut later = ready(&pod(&request, 3, Phase::Ready));
+    later.ttl = Ttl::from_secs(7_200);
+    applied(&mut model, later);
+    let (ends, left) = model.ends_first().unwrap();
+    assert_eq!((ends.key.clone(), left), (first.key.clone(), TimeDelta::minutes(30)));
+    at(&mut model, 1_800);
+    assert_eq!(model.ends_first().unwrap().1, TimeDelta::minutes(90), "what has run out is no more");
+}

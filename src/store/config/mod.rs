@@ -83,6 +83,7 @@ fn whole(mut root: Section<'_, '_>) -> Config {
             )
             .unwrap_or(base.colors),
         mouse: root.boolean("mouse").unwrap_or(base.mouse),
+        title: root.boolean("title").unwrap_or(base.title),
         tips: root.boolean("tips").unwrap_or(base.tips),
         on_quit: root
             .one_of("on_quit", &[("ask", OnQuit::Ask), ("leave", OnQuit::Leave), ("delete", OnQuit::Delete)])
@@ -153,15 +154,25 @@ fn strings(mut section: Section<'_, '_>) -> BTreeMap<String, BTreeMap<String, St
             section.name(service);
             continue;
         }
-        let templates = section.map(service);
-        for (name, template) in &templates {
-            if let Some(wrong) = unknown_placeholder(template) {
-                let known = PLACEHOLDERS.map(|known| format!("{{{known}}}")).join(", ");
-                let says = format!("`{name}` holds {{{wrong}}}; there are {known}");
-                section.problem(&section.key_span(service), service, says);
+        let Some(templates) = section.section(service) else { continue };
+        let mut own = BTreeMap::new();
+        for (name, item) in templates.free() {
+            let span = item.span().unwrap_or_else(|| name.span.clone());
+            match item.as_str() {
+                None => {
+                    let says = format!("must be a text in quotes, not {}", kind(item));
+                    templates.problem(&span, name.value, says);
+                }
+                Some(template) => {
+                    if let Some(wrong) = unknown_placeholder(template) {
+                        let known = PLACEHOLDERS.map(|known| format!("{{{known}}}")).join(", ");
+                        templates.problem(&span, name.value, format!("holds {{{wrong}}}; there are {known}"));
+                    }
+                    own.insert(name.value.to_owned(), template.to_owned());
+                }
             }
         }
-        all.insert(service.to_owned(), templates);
+        all.insert(service.to_owned(), own);
     }
     section.finish();
     all

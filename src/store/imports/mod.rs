@@ -19,9 +19,11 @@ use crate::model::offer::{LeftOut, Offer, Why};
 const LARGEST: u64 = 16 << 20;
 
 /// What a text holds.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Holds {
+    /// Targets.
     pub offers: Vec<Offer>,
+    /// What cannot be taken over.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -64,7 +66,7 @@ fn contents(path: &Path) -> Result<Option<String>, Fault> {
 }
 
 /// What a text holds, whatever its form.
-fn holds(text: &str, cluster: &str) -> Holds {
+pub fn holds(text: &str, cluster: &str) -> Holds {
     if text.trim_start().starts_with(['[', '{']) { kftray::read(text, cluster) } else { line::read(text, cluster) }
 }
 

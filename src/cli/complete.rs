@@ -1,0 +1,165 @@
+//! Completions that a shell asks the program itself for: names of targets, tags, contexts, pods and forwards as they are
+//! now. What cannot be read completes to nothing: the command itself says why.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{CommandFactory as _, ValueEnum};
+use clap_complete::CompletionCandidate;
+use clap_complete::env::{Bash, CompleteEnv, EnvCompleter, Fish, Zsh};
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+
+use super::headless::{Headless, Next, Seen, Verb};
+use super::pod::Clusters;
+use super::print::{self, Stop};
+use super::{Args, Door};
+use crate::cluster;
+use crate::instance;
+use crate::model::Model;
+use crate::model::target::Target;
+use crate::model::wish::Wish;
+use crate::store::{self, Paths};
+use crate::text::Text;
+
+/// The variable by which a shell asks.
+const VARIABLE: &str = "BROW_COMPLETE";
+/// How long clusters may take to tell of their pods: somebody has pressed a key and waits.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A shell that can be completed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shell {
+    /// brow-tui completions fish > ~/.config/fish/completions/brow-tui.fish
+    Fish,
+    /// brow-tui completions bash > ~/.local/share/bash-completion/completions/brow-tui
+    Bash,
+    /// brow-tui completions zsh > a file _brow-tui in a directory of $fpath
+    Zsh,
+}
+
+/// Answers where it is a shell that asks, and ends then.
+pub(super) fn answer() {
+    CompleteEnv::with_factory(Args::command).var(VARIABLE).complete();
+}
+
+/// Prints what a shell needs to ask.
+pub(super) fn script(shell: Shell) -> ExitCode {
+    let completer: &dyn EnvCompleter = match shell {
+        Shell::Fish => &Fish,
+        Shell::Bash => &Bash,
+        Shell::Zsh => &Zsh,
+    };
+    let mut script = Vec::new();
+    let written: io::Result<()> =
+        completer.write_registration(VARIABLE, "brow-tui", "brow-tui", "brow-tui", &mut script);
+    match written {
+        Ok(()) => {
+            print::out(String::from_utf8_lossy(&script).trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(error) => Stop { code: print::FAILED, says: error.to_string() }.tell(),
+    }
+}
+
+/// What the command line that is being completed says of the files.
+fn door() -> Option<Door> {
+    let args: Vec<String> = std::env::args().collect();
+    let value = |name: &str| {
+        let equals = format!("{name}=");
+        let at = args.iter().position(|arg| arg == name || arg.starts_with(&equals))?;
+        let inline = args[at].strip_prefix(&equals).map(str::to_owned);
+        inline.or_else(|| args.get(at + 1).cloned()).map(PathBuf::from)
+    };
+    if args.iter().any(|arg| arg == "--practice") {
+        return None;
+    }
+    let paths = Paths::find(value("--config")).ok()?;
+    Some(Door { kubeconfig: value("--kubeconfig"), runtime: paths.runtime(), paths, practice: false })
+}
+
+fn saved() -> Vec<Target> {
+    door().and_then(|door| store::load(&door.paths).ok()).map(|loaded| loaded.targets).unwrap_or_default()
+}
+
+fn candidate(name: &str, help: String) -> CompletionCandidate {
+    CompletionCandidate::new(name).help(Some(help.into()))
+}
+
+/// Names of saved targets.
+pub(super) fn targets() -> Vec<CompletionCandidate> {
+    saved().iter().map(|target| candidate(&target.name, format!("{} {}", target.cluster, target.address))).collect()
+}
+
+/// Tags of saved targets.
+pub(super) fn tags() -> Vec<CompletionCandidate> {
+    let mut tags: Vec<String> = saved().into_iter().flat_map(|target| target.tags).collect();
+    tags.sort();
+    tags.dedup();
+    tags.into_iter().map(CompletionCandidate::new).collect()
+}
+
+/// Contexts of the kubeconfig.
+pub(super) fn contexts() -> Vec<CompletionCandidate> {
+    let read = || cluster::Clusters::unread(door()?.kubeconfig).read_again().ok();
+    let contexts = read().unwrap_or_default();
+    contexts.iter().map(|context| candidate(&context.name, context.server.clone())).collect()
+}
+
+/// Forwards of running instances.
+pub(super) fn forwards() -> Vec<CompletionCandidate> {
+    let asked = || {
+        let dir = door()?.runtime;
+        let runtime = Builder::new_current_thread().enable_all().build().ok()?;
+        Some(runtime.block_on(instance::all(&dir)))
+    };
+    let all = asked().unwrap_or_default();
+    let forwards = all.iter().flat_map(|(_, report)| &report.forwards);
+    forwards.map(|forward| candidate(&forward.name, forward.local.clone())).collect()
+}
+
+/// Proxy pods, as far as clusters tell of them in time.
+pub(super) fn pods() -> Vec<CompletionCandidate> {
+    let mut names = Names { clusters: Clusters::default(), looked: Vec::new(), found: Vec::new() };
+    let mut look = || {
+        let door = door()?;
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().ok()?;
+        runtime.block_on(async {
+            // In a block: signals and tasks need the runtime.
+            if let Ok(headless) = Headless::open(door) {
+                // What has not answered by then is left out.
+                let _late = timeout(PATIENCE, headless.run(&mut names)).await;
+            }
+        });
+        runtime.shutdown_background();
+        Some(())
+    };
+    look();
+    names.found.iter().map(|(name, target)| candidate(name, target.clone())).collect()
+}
+
+/// A verb that only looks which pods there are.
+struct Names {
+    clusters: Clusters,
+    looked: Vec<String>,
+    found: Vec<(String, String)>,
+}
+
+impl Verb for Names {
+    fn begin(&mut self, model: &Model, _: &Text) -> Result<Vec<Wish>, Stop> {
+        self.looked = self.clusters.of(model);
+        Ok(vec![Wish::Look(self.looked.clone())])
+    }
+
+    fn look(&mut self, seen: &Seen<'_>) -> Next {
+        let pods = seen.model.pods.values().filter(|pod| !seen.model.is_twin(pod));
+        self.found = pods.map(|pod| (pod.key.name.clone(), pod.target.clone())).collect();
+        if self.looked.iter().all(|name| super::pod::is_settled(seen.model, name)) { Next::End(0) } else { Next::Wait }
+    }
+
+    fn is_silent(&self) -> bool {
+        true
+    }
+}
