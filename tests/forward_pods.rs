@@ -407,3 +407,18 @@ async fn a_probe_asks_through_the_tunnel_and_is_no_use_of_the_forward() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_the_moment_a_pod_is_found_is_served() {
+    let world = world().await;
+    for _ in 0..200 {
+        let forward = Forward::open(&world, None, false).await;
+        forward.handle.point(None, false);
+        // The reset may be faster than the connection.
+        if let Ok(client) = TcpStream::connect(forward.locals[0]).await {
+            assert_eq!(end(client).await, (Vec::new(), true), "there is none");
+        }
+        forward.handle.point(Some(via("web-1")), false);
+        assert_eq!(who(&mut forward.connect().await).await, '1');
+    }
+}

@@ -176,7 +176,8 @@ async fn way<R: Route>(
         let way = ways.borrow_and_update().clone();
         match way {
             Way::Through(line) if !not.is_some_and(|not| Arc::ptr_eq(not, &line)) => return Some(Ok(line)),
-            Way::Nowhere { waiting: false } => return Some(Err(no_pod(shared))),
+            // Unless it has just been pointed elsewhere, which the ways follow in a moment.
+            Way::Nowhere { waiting: false } if shared.leads_nowhere() => return Some(Err(no_pod(shared))),
             Way::Failed(fault) if nudged => return Some(Err(End::Failed(fault))),
             Way::Failed(_) => {
                 shared.nudge.notify_one();
@@ -195,7 +196,7 @@ async fn way<R: Route>(
                 }
             },
             Way::Nowhere { waiting: true } | Way::Preparing if matches!(waited, Waited::Not) => waited = Waited::Long,
-            Way::Through(_) | Way::Preparing | Way::Nowhere { waiting: true } => {}
+            Way::Through(_) | Way::Preparing | Way::Nowhere { .. } => {}
         }
         // Who serves on demand sets a time of their own for that.
         let changed = match waited {

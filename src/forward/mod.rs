@@ -121,7 +121,9 @@ struct Shared<R: Route> {
     address: String,
     reporter: Reporter,
     meter: Arc<Meter>,
-    /// Where new connections go now.
+    /// Where the forward is to go.
+    pointed: watch::Receiver<Pointing>,
+    /// Where new connections go now, which follows that.
     ways: watch::Receiver<Way<R::Lease>>,
     /// The last rest that a connection has ended, and the last whose failure was told.
     asked: AtomicU64,
@@ -188,6 +190,7 @@ pub fn start<R: Route>(
             address: spec.address.to_string(),
             reporter,
             meter,
+            pointed: pointed.clone(),
             ways,
             asked: AtomicU64::new(NO_ROUND),
             told: AtomicU64::new(NO_ROUND),
@@ -228,6 +231,11 @@ impl<R: Route> Shared<R> {
         if self.asked.swap(round, Ordering::Relaxed) != round {
             self.tell(ForwardEvent::Wanted(round)).await;
         }
+    }
+
+    /// Whether there is no pod, and none is coming.
+    fn leads_nowhere(&self) -> bool {
+        *self.pointed.borrow() == Pointing::Nowhere { waiting: false }
     }
 
     /// Whether pods have been asked for by connections.
