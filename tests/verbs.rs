@@ -138,6 +138,7 @@ fn the_config_from_a_script() {
         (&["config", "add", "x", "10.0.0.1:1", "--cluster", "nope"], 2, "no kubeconfig has a context"),
         (&["config", "add", "x", "10.0.0.1:1", "--ttl", "99h"], 2, "longer than max_ttl"),
         (&["config", "add", "x", "10.0.0.1:1", "--wait", "1m"], 2, "for workloads"),
+        (&["config", "add", "x", "deploy/web:80", "--via", "proxy"], 2, "is for services"),
         (&["config", "edit", "page"], 2, "Say what to change"),
         (&["config", "show", "pag"], 3, "near to it: page"),
         (&["config", "remove", "none*"], 3, "no saved target"),

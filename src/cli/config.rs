@@ -15,7 +15,7 @@ use crate::model::dialog::{Field, FormField, TargetForm};
 use crate::model::offer::Clash;
 use crate::model::target::Target;
 use crate::model::wish::Wish;
-use crate::model::workload::Where;
+use crate::model::workload::{Kind, Where};
 use crate::store;
 use crate::text::Text;
 
@@ -345,6 +345,9 @@ fn filled(
     match &mut target.address {
         Where::Workload(workload) => {
             workload.proxy = fields.via.map_or(workload.proxy, |via| via == Via::Proxy);
+            if workload.proxy && workload.kind != Kind::Service {
+                return Err(Stop::usage(text.get("cli.via-service")));
+            }
             match fields.wait.as_deref() {
                 None => {}
                 Some("") => workload.wait = None,

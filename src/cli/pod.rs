@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::choose::{Choice, matches};
 use super::headless::{Headless, Next, Seen};
-use super::print::{self, FAILED, Stop};
+use super::print::{self, FAILED, Stop, UNKNOWN};
 use super::{Door, complete};
 use crate::model::Model;
 use crate::model::cluster::Link;
@@ -208,20 +208,23 @@ impl Look {
     /// Does what is to be done with what was found.
     fn found(&mut self, seen: &Seen<'_>) -> Result<Next, Stop> {
         let model = seen.model;
+        let down = self.names.iter().any(|cluster| is_down(model, cluster));
+        // Where not all could be asked, nobody knows that there is none.
+        let unknown = |stop: Stop| if down && stop.code == UNKNOWN { Stop { code: FAILED, ..stop } } else { stop };
         match &self.then {
             Then::List { json } => {
                 list(seen, *json);
                 Ok(Next::End(if seen.failed { FAILED } else { 0 }))
             }
             Then::Info { name, .. } => {
-                let pod = one(model, seen.text, name)?;
+                let pod = one(model, seen.text, name).map_err(unknown)?;
                 Ok(Next::Ask(vec![Wish::Describe(pod.key.clone())]))
             }
             Then::Delete(names) => {
                 for name in names {
                     let found = several(model, name);
                     if found.is_empty() {
-                        return Err(Stop::unknown(seen.text.fill("cli.no-pod", &[("thing", name)])));
+                        return Err(unknown(Stop::unknown(seen.text.fill("cli.no-pod", &[("thing", name)]))));
                     }
                     self.going.extend(found.into_iter().map(|pod| pod.key.clone()));
                 }

@@ -59,10 +59,10 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
     let mut gone = None;
     let mut again = None;
     for left in (0..TRIES).rev() {
-        let Opened { line, stream, laned } = open(shared, gone.take()).await?;
+        let Opened { line, stream, lane } = open(shared, gone.take()).await?;
         let address = shared.route.first_line(&line.via);
         let relayed = address.is_some();
-        let opening = match (address.filter(|_| !laned), again.take()) {
+        let opening = match (address.filter(|_| lane.is_none()), again.take()) {
             (Some(address), Some(again)) => Some([address, again].concat().into()),
             (address, again) => address.or(again),
         };
@@ -71,9 +71,9 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
         let (summary, result) = line.lease.splice(Arc::clone(local), stream, opening, counters).await;
         match (result, summary.sent) {
             // The lane has gone this moment; the relay itself takes what it did not.
-            (Err(error), Some(sent)) if laned && left > 0 && error.is_refusal() => {
+            (Err(error), Some(sent)) if lane.is_some() && left > 0 && error.is_refusal() => {
                 let _ = SockRef::from(&**local).set_linger(None);
-                line.lose_lane();
+                line.lose_lane(lane.unwrap_or_default());
                 again = Some(sent).filter(|sent| !sent.is_empty());
             }
             // A pod that is the target itself and is just going: another may take what this one did not.
@@ -128,8 +128,8 @@ type Gone<L> = Option<(Arc<Line<L>>, End)>;
 struct Opened<L: Lease> {
     line: Arc<Line<L>>,
     stream: L::Stream,
-    /// It is at a lane's port: no address goes ahead.
-    laned: bool,
+    /// The port of the lane that it goes by: no address goes ahead.
+    lane: Option<u16>,
 }
 
 /// A stream through the pod that the forward points at; through the next one, where that one is gone.
@@ -145,12 +145,12 @@ async fn open<R: Route>(shared: &Shared<R>, mut gone: Gone<R::Lease>) -> Result<
         let relayed = shared.route.first_line(&line.via).is_some();
         if relayed {
             line.listening().await;
-            if let Some(stream) = line.by_lane().await {
-                return Ok(Opened { line, stream, laned: true });
+            if let Some((port, stream)) = line.by_lane().await {
+                return Ok(Opened { line, stream, lane: Some(port) });
             }
         }
         match line.lease.open().await {
-            Ok(stream) => return Ok(Opened { line, stream, laned: false }),
+            Ok(stream) => return Ok(Opened { line, stream, lane: None }),
             Err(error) => {
                 let end = failed(shared, &line, &error, relayed);
                 if !error.is_pod_gone() {

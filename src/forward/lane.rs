@@ -62,7 +62,8 @@ async fn open(lease: &Lease, line: &Bytes, read: fn(&[u8]) -> Option<u16>, port:
         }
         Ok(None)
     });
-    let Some(found) = begun.await.unwrap_or(Ok(None))? else { return Ok(Ended::Never) };
+    let silent = |_| Error::TunnelLost { text: "the relay did not tell of a lane in time".to_owned() };
+    let Some(found) = begun.await.map_err(silent)?? else { return Ok(Ended::Never) };
     port.store(found, Ordering::Relaxed);
     lease.hold_spares(0);
     // The relay goes on to tell of each connection; unread, that would hold it up.

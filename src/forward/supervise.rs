@@ -1,11 +1,12 @@
 //! Keeps a way open from the listener to the pod that the forward points at, and says when it breaks and is back.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, OnceCell, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::lane::Ended;
 use super::route::{self, Lease, Route};
@@ -76,10 +77,13 @@ pub(super) struct Line<L> {
     pub via: Via,
     /// Says that nobody holds it any more.
     _left: Left,
-    pub lease: L,
+    pub lease: Arc<L>,
     born: Instant,
     /// The port of the lane through the relay; 0: there is none.
-    lane: AtomicU16,
+    lane: Arc<AtomicU16>,
+    /// Keeps the lane open for as long as a connection may be on its way through it: to end it resets those that wait
+    /// for the relay to take them.
+    keeper: OnceLock<AbortOnDropHandle<()>>,
     /// Set once the relay was seen listening, or was given the time for it.
     listens: OnceCell<()>,
     /// The last reason that was found out, and when.
@@ -102,21 +106,23 @@ impl Drop for Left {
 
 impl<L: Lease> Line<L> {
     fn new(via: Via, lease: L, out: mpsc::UnboundedSender<Via>) -> Self {
-        let (left, lane, born) = (Left { via: via.clone(), out }, AtomicU16::new(0), Instant::now());
-        Self { via, _left: left, lease, born, lane, listens: OnceCell::new(), reason: Mutex::new(None) }
+        let (left, lane, born) = (Left { via: via.clone(), out }, Arc::new(AtomicU16::new(0)), Instant::now());
+        let (lease, keeper) = (Arc::new(lease), OnceLock::new());
+        Self { via, _left: left, lease, born, lane, keeper, listens: OnceCell::new(), reason: Mutex::new(None) }
     }
 
     /// A stream through the lane, where there is one.
-    pub(super) async fn by_lane(&self) -> Option<L::Stream> {
+    pub(super) async fn by_lane(&self) -> Option<(u16, L::Stream)> {
         match self.lane.load(Ordering::Relaxed) {
             0 => None,
-            port => self.lease.open_at(port).await,
+            port => self.lease.open_at(port).await.map(|stream| (port, stream)),
         }
     }
 
-    /// Nobody listens at the lane's port any more.
-    pub(super) fn lose_lane(&self) {
-        self.lane.store(0, Ordering::Relaxed);
+    /// Nobody listens at a lane's port any more.
+    pub(super) fn lose_lane(&self, port: u16) {
+        // There may be another already.
+        let _ = self.lane.compare_exchange(port, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Waits until the pod's relay listens: its container has started, but that was a moment ago, perhaps. Whether a
@@ -185,7 +191,7 @@ pub(super) async fn supervise<R: Route>(
 }
 
 /// Opens the way and watches it. Never ends by itself.
-async fn follow<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, pointing: Pointing) {
+async fn follow<R: Route>(shared: &Arc<Shared<R>>, out: &Out<R::Lease>, pointing: Pointing) {
     out.tunnel.send_replace(None);
     let via = match pointing {
         Pointing::Through(via) => via,
@@ -205,23 +211,27 @@ async fn follow<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, pointing: Poi
     let knock = async {
         if shared.route.first_line(&line.via).is_some() {
             line.listening().await;
-            keep_lane(shared, &line).await;
+            line.keeper.get_or_init(|| keep_lane(shared, &line));
         }
     };
     tokio::join!(knock, watch_over(shared, out, &line));
 }
 
 /// Keeps a lane open, where the relay has lanes.
-async fn keep_lane<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>) {
-    let mut pause = PAUSE;
-    loop {
-        match shared.route.lane(&line.lease, &line.via, &line.lane).await {
-            Ended::Never => return,
-            Ended::Open => pause = PAUSE,
-            Ended::Unasked => pause = (pause * 2).min(LONGEST_PAUSE),
+fn keep_lane<R: Route>(shared: &Arc<Shared<R>>, line: &Line<R::Lease>) -> AbortOnDropHandle<()> {
+    let (lease, via, port) = (Arc::clone(&line.lease), line.via.clone(), Arc::clone(&line.lane));
+    let shared_too = Arc::clone(shared);
+    AbortOnDropHandle::new(shared.tracker.spawn(async move {
+        let mut pause = PAUSE;
+        loop {
+            match shared_too.route.lane(&lease, &via, &port).await {
+                Ended::Never => return,
+                Ended::Open => pause = PAUSE,
+                Ended::Unasked => pause = (pause * 2).min(LONGEST_PAUSE),
+            }
+            sleep(pause.mul_f64(0.5 + rand::random::<f64>())).await;
         }
-        sleep(pause.mul_f64(0.5 + rand::random::<f64>())).await;
-    }
+    }))
 }
 
 /// Takes a lease, however long it takes.

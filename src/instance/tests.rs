@@ -22,6 +22,8 @@ fn shared(id: u64) -> Shared {
         name: "db".into(),
         cluster: "dev".into(),
         namespace: "team".into(),
+        server: "https://dev.example:6443".to_owned(),
+        place: "10.0.0.1:3306".to_owned(),
         local: "127.0.0.1:3306".into(),
         state: Standing::Live,
         pod: None,

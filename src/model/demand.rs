@@ -137,7 +137,9 @@ impl Model {
             return;
         };
         let keep = self.keep(&forward.spec.target);
-        let (idle, create) = (self.now + span(keep.idle), self.now + span(keep.create));
+        let patience = forward.spec.address.workload().map(super::workload::Workload::patience);
+        let create = self.now + span(keep.create + patience.unwrap_or_default());
+        let idle = self.now + span(keep.idle);
         let Some(forward) = self.forwards.get_mut(&id) else {
             return;
         };

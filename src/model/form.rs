@@ -122,7 +122,11 @@ impl TargetForm {
             address: self.place()?,
             local_port: self.text(FormField::LocalPort).parse().unwrap_or(0),
             ttl: self.text(FormField::Ttl).parse().ok(),
-            tags: tags(self.text(FormField::Tags)),
+            tags: match &self.base {
+                // A tag that was written in the config may hold a space.
+                Some(base) if base.tags.join(", ") == self.text(FormField::Tags) => base.tags.clone(),
+                Some(_) | None => tags(self.text(FormField::Tags)),
+            },
             pod: self.base.as_ref().map_or_else(PodSettings::default, |base| base.pod.clone()),
             keep: self.base.as_ref().map_or_else(KeepSettings::default, |base| base.keep.clone()),
         })

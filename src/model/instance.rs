@@ -50,6 +50,12 @@ pub struct Shared {
     pub cluster: String,
     /// The namespace.
     pub namespace: String,
+    /// The API server behind the context: two kubeconfigs may call different clusters the same.
+    #[serde(default)]
+    pub server: String,
+    /// What it leads to: two configs may call different places the same.
+    #[serde(default)]
+    pub place: String,
     /// Where it listens.
     pub local: String,
     /// How it stands.
@@ -146,6 +152,8 @@ impl Model {
                 name: target.map_or_else(|| spec.target.clone(), |target| port_name(target, &spec.address)),
                 cluster: spec.place.cluster.clone(),
                 namespace: spec.place.namespace.clone(),
+                server: self.server_of(&spec.place.cluster),
+                place: spec.address.to_string(),
                 local: forward.local(),
                 state: Standing::of(forward.state),
                 pod: forward.via.as_ref().map(|via| via.pod.name.clone()),
@@ -184,11 +192,17 @@ impl Model {
     /// The forward of another instance that leads where this one would.
     pub fn elsewhere(&self, target: &Target, address: &Where) -> Option<(ForwardId, &Other)> {
         let (name, namespace) = (port_name(target, address), self.namespace_of(target));
+        let (server, place) = (self.server_of(&target.cluster), address.to_string());
         self.others.iter().map(|(id, other)| (*id, other)).find(|(_, other)| {
             let forward = &other.forward;
             forward.state != Standing::Broken
                 && (&forward.name, &forward.cluster, &forward.namespace) == (&name, &target.cluster, &namespace)
+                && (&forward.server, &forward.place) == (&server, &place)
         })
+    }
+
+    fn server_of(&self, cluster: &str) -> String {
+        self.cluster(cluster).map(|at| at.server.clone()).unwrap_or_default()
     }
 
     /// Whether another instance forwards through a pod.

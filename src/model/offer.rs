@@ -96,7 +96,8 @@ pub enum Clash {
 /// # Errors
 /// [`Why::Name`] for a name, a context or a namespace that cannot be one.
 pub fn check(target: &Target) -> Result<(), Why> {
-    let words = |text: &str| !text.is_empty() && text.len() <= 300 && !text.chars().any(is_unseen);
+    let words =
+        |text: &str| !text.is_empty() && text.len() <= 300 && text.trim() == text && !text.chars().any(is_unseen);
     let namespace = target.namespace.as_deref().is_none_or(is_dns_label);
     if words(&target.name) && words(&target.cluster) && namespace { Ok(()) } else { Err(Why::Name) }
 }

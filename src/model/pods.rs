@@ -30,6 +30,10 @@ impl Model {
                     if let (Some(pod), Some(phase)) = (shown, before) {
                         pod.phase = phase;
                     }
+                    // It is still to go with its last use.
+                    if self.created.contains_key(&key) && self.pods.get(&key).is_some_and(|pod| pod.on_demand) {
+                        self.upkeep.pods.insert(key.clone());
+                    }
                     self.fail(fault);
                     // Forwards had left it; it is as good as before.
                     if before == Some(Phase::Ready) {

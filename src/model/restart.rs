@@ -96,7 +96,8 @@ impl Model {
             let elsewhere = led != (&now.address, &now.cluster, &now.namespace);
             if port.is_some() || elsewhere || was.keep.local_address != now.keep.local_address {
                 moved.push((forward.spec.id, port));
-            } else if was.keep.on_demand != now.keep.on_demand {
+            }
+            if was.keep.on_demand != now.keep.on_demand {
                 turned.push(forward.spec.id);
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::model::effect::TargetEdit;
 use crate::model::event::{Loaded, StoreEvent};
-use crate::model::fault::Fault;
+use crate::model::fault::{Fault, What};
 
 use super::config::edit::Removed;
 use super::disk::{self, Locked};
@@ -147,7 +147,12 @@ impl Desk {
                 [StoreEvent::Saved].into_iter().chain(news.then(|| self.tell())).chain(trouble).collect()
             }
             // The refused edits are over: whoever has shown them already is brought back to what is.
-            Ok(Written { refused: Some(fault), .. }) => vec![StoreEvent::NotSaved(fault), self.tell()],
+            Ok(Written { refused: Some(fault), .. }) => {
+                // Also where the file would make no sense with it: that will not change by trying again.
+                let ends = fault.what.ends_an_edit();
+                let fault = if ends { fault } else { Fault { what: What::EditConflict, ..fault } };
+                vec![StoreEvent::NotSaved(fault), self.tell()]
+            }
             Err(fault) => {
                 self.seen = disk::read(&self.paths.config);
                 let news = (self.seen != before).then(|| self.tell());

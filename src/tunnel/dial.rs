@@ -102,8 +102,9 @@ impl Dialer {
         for protocol in self.order() {
             if ahead && protocol == Protocol::V4 {
                 return match worst {
-                    // Not a failure of the moment, such as a time-out or a missing right: those say nothing of protocols.
-                    Some(Failure { error: Error::Upgrade { .. }, .. }) => {
+                    // Not a failure of the moment, such as a time-out, a node that is away or a missing right: those say
+                    // nothing of protocols.
+                    Some(Failure { error: Error::Upgrade { status: ..500, .. }, .. }) => {
                         self.settle(Protocol::V4);
                         Err(Error::Closed)
                     }

@@ -12,6 +12,8 @@ fn shared(id: u64, name: &str, state: Standing) -> Shared {
         name: name.into(),
         cluster: "dev".into(),
         namespace: "team".into(),
+        server: "https://dev.example:6443".to_owned(),
+        place: "10.0.0.1:3306".to_owned(),
         local: "127.0.0.1:3306".into(),
         state,
         pod: Some("brow-mysql-000001".into()),
@@ -39,6 +41,15 @@ fn what_another_instance_forwards_is_not_forwarded_again() {
     assert!(wish(&mut model).is_empty());
     assert_eq!(last(&model), &Happening::ForwardedElsewhere);
     assert!(model.forwards.is_empty());
+    // What is called the same but is another place, or in another cluster that is called the same, is opened here.
+    for other in [
+        Shared { place: "10.0.0.2:3306".into(), ..shared(7, "mysql", Standing::Live) },
+        Shared { server: "https://prod.example:6443".into(), ..shared(7, "mysql", Standing::Live) },
+    ] {
+        let mut model = model.clone();
+        hear(&mut model, vec![other]);
+        assert!(wish(&mut model).iter().any(|effect| matches!(effect, Effect::OpenForward { .. })));
+    }
     // What is broken there is opened here.
     hear(&mut model, vec![shared(7, "mysql", Standing::Broken)]);
     assert!(wish(&mut model).iter().any(|effect| matches!(effect, Effect::OpenForward { .. })));

@@ -258,6 +258,8 @@ fn forwards_of_other_instances_are_dimmed_and_say_whose_they_are() {
         name: name.to_owned(),
         cluster: "dev".to_owned(),
         namespace: "default".to_owned(),
+        server: "https://dev.example:6443".to_owned(),
+        place: "10.0.0.1:3306".to_owned(),
         local: format!("127.0.0.1:{}", 5000 + id),
         state,
         pod: Some("brow-grafana-ab12cd".to_owned()),
