@@ -35,13 +35,27 @@ impl Model {
         out
     }
 
+    /// Whether a pod's deadline lies after one time and not after the other. Goes through all pods each second: in
+    /// plain numbers, as Kubernetes writes times in whole seconds, and with one look at the clock of each cluster, whose pods lie side
+    /// by side.
+    fn expires_between(&self, before: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        let (mut at, mut skew) = (None, 0);
+        self.pods.values().any(|pod| {
+            let cluster = pod.key.cluster.as_str();
+            if at != Some(cluster) {
+                let ahead = self.time_at(cluster) - self.now;
+                (at, skew) = (Some(cluster), ahead.num_milliseconds());
+            }
+            let (Some(started), Some(ttl)) = (pod.started, pod.ttl) else { return false };
+            let deadline = (started.timestamp() + i64::from(ttl.secs())) * 1_000 - skew;
+            before.timestamp_millis() < deadline && deadline <= now.timestamp_millis()
+        })
+    }
+
     fn on_tick(&mut self, now: DateTime<Utc>, samples: Vec<Sample>, out: &mut Vec<Effect>) {
         // Pods that expire now have another phase, and may stand elsewhere for it.
-        let expired =
-            |model: &Self| model.pods.values().filter(|pod| pod.is_over(model.time_at(&pod.key.cluster))).count();
-        let before = expired(self);
+        self.unarranged |= self.expires_between(self.now, now);
         self.now = now;
-        self.unarranged |= expired(self) != before;
         for Sample { id, counts, tunnel } in samples {
             if let Some(forward) = self.forwards.get_mut(&id) {
                 forward.sample(counts, now);
