@@ -205,7 +205,8 @@ fn the_older_tools_targets_are_offered_once() {
         screen.wait_for("`ip` is missing");
         if accept {
             screen.press("y");
-            screen.wait_for("1 target is imported");
+            // That it was done is also said, until something else is.
+            screen.wait_for("10.1.1.1:5432");
             until("it is saved", || home.read_config().contains("address = \"10.1.1.1:5432\""));
             let text = home.read_config();
             assert!(text.contains("local_port = 15432") && text.contains("ttl = \"1h\"") && text.contains("\"pg\""));
