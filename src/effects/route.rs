@@ -1,7 +1,6 @@
 //! The way from a forward to its pod, filled in with what the other rooms have.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::cluster::Clusters;
-use crate::forward::{self, Ended, Route};
+use crate::forward::{self, Ended, Lane, Route};
 use crate::model::address::Address;
 use crate::model::fault::{Fault, What};
 use crate::model::forward::{ForwardSpec, Via};
@@ -84,9 +83,9 @@ impl Route for Path {
         via.to.as_ref().map(relay::first_line)
     }
 
-    async fn lane(&self, lease: &Lease, via: &Via, port: &AtomicU16) -> Ended {
+    async fn lane(&self, lease: &Lease, via: &Via, lane: &Lane) -> Ended {
         match &via.to {
-            Some(address) => forward::keep_lane(lease, &relay::lane_line(address), relay::read_lane, port).await,
+            Some(address) => forward::keep_lane(lease, &relay::lane_line(address), relay::read_lane, lane).await,
             None => Ended::Never,
         }
     }

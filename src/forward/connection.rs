@@ -73,7 +73,9 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
             // The lane has gone this moment; the relay itself takes what it did not.
             (Err(error), Some(sent)) if lane.is_some() && left > 0 && error.is_refusal() => {
                 let _ = SockRef::from(&**local).set_linger(None);
-                line.lose_lane(lane.unwrap_or_default());
+                if let Some(port) = lane {
+                    line.lane.lose(port);
+                }
                 again = Some(sent).filter(|sent| !sent.is_empty());
             }
             // A pod that is the target itself and is just going: another may take what this one did not.

@@ -25,7 +25,7 @@ use crate::model::event::{Event, ForwardEvent, Sample};
 use crate::model::fault::Fault;
 use crate::model::forward::{Counts, ForwardId, ForwardSpec, TunnelInfo, Via};
 
-pub use lane::{Ended, keep as keep_lane};
+pub use lane::{Ended, Lane, keep as keep_lane};
 use meter::Meter;
 use report::Reporter;
 pub use route::{Lease, Route};

@@ -1,6 +1,5 @@
 //! Keeps a way open from the listener to the pod that the forward points at, and says when it breaks and is back.
 
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use tokio::sync::{Mutex, OnceCell, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::lane::Ended;
+use super::lane::{Ended, Lane};
 use super::route::{self, Lease, Route};
 use super::{Pointing, Rest, Shared};
 use crate::model::event::ForwardEvent;
@@ -79,8 +78,8 @@ pub(super) struct Line<L> {
     _left: Left,
     pub lease: Arc<L>,
     born: Instant,
-    /// The port of the lane through the relay; 0: there is none.
-    lane: Arc<AtomicU16>,
+    /// The lane through the relay.
+    pub lane: Arc<Lane>,
     /// Keeps the lane open for as long as a connection may be on its way through it: to end it resets those that wait
     /// for the relay to take them.
     keeper: OnceLock<AbortOnDropHandle<()>>,
@@ -106,23 +105,15 @@ impl Drop for Left {
 
 impl<L: Lease> Line<L> {
     fn new(via: Via, lease: L, out: mpsc::UnboundedSender<Via>) -> Self {
-        let (left, lane, born) = (Left { via: via.clone(), out }, Arc::new(AtomicU16::new(0)), Instant::now());
+        let (left, lane, born) = (Left { via: via.clone(), out }, Arc::default(), Instant::now());
         let (lease, keeper) = (Arc::new(lease), OnceLock::new());
         Self { via, _left: left, lease, born, lane, keeper, listens: OnceCell::new(), reason: Mutex::new(None) }
     }
 
     /// A stream through the lane, where there is one.
     pub(super) async fn by_lane(&self) -> Option<(u16, L::Stream)> {
-        match self.lane.load(Ordering::Relaxed) {
-            0 => None,
-            port => self.lease.open_at(port).await.map(|stream| (port, stream)),
-        }
-    }
-
-    /// Nobody listens at a lane's port any more.
-    pub(super) fn lose_lane(&self, port: u16) {
-        // There may be another already.
-        let _ = self.lane.compare_exchange(port, 0, Ordering::Relaxed, Ordering::Relaxed);
+        let port = self.lane.port()?;
+        self.lease.open_at(port).await.map(|stream| (port, stream))
     }
 
     /// Waits until the pod's relay listens: its container has started, but that was a moment ago, perhaps. Whether a
@@ -218,13 +209,13 @@ async fn follow<R: Route>(shared: &Arc<Shared<R>>, out: &Out<R::Lease>, pointing
 }
 
 /// Keeps a lane open, where the relay has lanes.
-fn keep_lane<R: Route>(shared: &Arc<Shared<R>>, line: &Line<R::Lease>) -> AbortOnDropHandle<()> {
-    let (lease, via, port) = (Arc::clone(&line.lease), line.via.clone(), Arc::clone(&line.lane));
+fn keep_lane<R: Route>(shared: &Arc<Shared<R>>, through: &Line<R::Lease>) -> AbortOnDropHandle<()> {
+    let (lease, via, lane) = (Arc::clone(&through.lease), through.via.clone(), Arc::clone(&through.lane));
     let shared_too = Arc::clone(shared);
     AbortOnDropHandle::new(shared.tracker.spawn(async move {
         let mut pause = PAUSE;
         loop {
-            match shared_too.route.lane(&lease, &via, &port).await {
+            match shared_too.route.lane(&lease, &via, &lane).await {
                 Ended::Never => return,
                 Ended::Open => pause = PAUSE,
                 Ended::Unasked => pause = (pause * 2).min(LONGEST_PAUSE),
