@@ -135,8 +135,16 @@ impl Effects {
             }
             Effect::StopLog => self.stop_log(),
             Effect::OpenForward { spec, via } => self.open(spec, via),
-            Effect::Point { id, via, waiting } => self.aim(id, true, |handle| handle.point(via, waiting)),
+            Effect::Point { id, via: None, waiting: true, on_demand: true } => {
+                self.aim(id, true, forward::Handle::seek)
+            }
+            Effect::Point { id, via, waiting, .. } => self.aim(id, true, |handle| handle.point(via, waiting)),
             Effect::Rest { id, round, failed } => self.aim(id, false, |handle| handle.rest(round, failed)),
+            Effect::Probe { id, plan } => {
+                if let Some(open) = self.forwards.get(&id) {
+                    open.handle.probe(plan);
+                }
+            }
             Effect::CloseForward { id } => {
                 if let Some(open) = self.forwards.get(&id) {
                     open.token.cancel();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Shared;
@@ -25,12 +26,24 @@ const LONGEST: usize = 4_096;
 /// `SSLRequest`: its length, and the code 1234.5679 (`PostgreSQL` documentation, "Message Formats").
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// Probes for as long as the forward is open.
-pub(super) async fn keep<R: Route>(shared: Arc<Shared<R>>, plan: ProbePlan) {
-    tokio::select! {
-        biased;
-        () = shared.token.cancelled() => {}
-        () = follow(&shared, &plan) => {}
+/// Probes for as long as the forward is open and there is a plan for it.
+pub(super) async fn keep<R: Route>(shared: Arc<Shared<R>>, mut plans: watch::Receiver<Option<ProbePlan>>) {
+    loop {
+        let plan = plans.borrow_and_update().clone();
+        let following = async {
+            match plan {
+                Some(plan) => follow(&shared, &plan).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shared.token.cancelled() => return,
+            changed = plans.changed() => if changed.is_err() {
+                return;
+            },
+            () = following => return,
+        }
     }
 }
 

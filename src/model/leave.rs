@@ -1,12 +1,12 @@
 //! Leaving: what is asked, and what is left behind.
 
 use super::Model;
-use super::demand::Upkeep;
 use super::dialog::Question;
 use super::effect::Effect;
 use super::forward::{Forward, ForwardState};
 use super::proxy::PodKey;
 use super::settings::OnQuit;
+use super::upkeep::Upkeep;
 
 impl Model {
     /// Live pods that this run created.

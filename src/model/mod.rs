@@ -49,6 +49,7 @@ pub mod target;
 pub mod traffic;
 pub mod ttl;
 mod update;
+pub mod upkeep;
 pub mod welcome;
 pub mod wish;
 pub mod workload;
@@ -58,7 +59,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use chrono::{DateTime, Utc};
 
 use cluster::Cluster;
-use demand::Upkeep;
+
 use dialog::Dialog;
 use effect::TargetEdit;
 use fault::Fault;
@@ -70,6 +71,7 @@ use log::{Entry, Log};
 use proxy::{Phase, PodKey, PodRequest, ProxyPod, RequestId};
 use settings::Settings;
 use target::Target;
+use upkeep::Upkeep;
 use welcome::Welcome;
 
 /// What stands before the model.

@@ -263,6 +263,7 @@ fn forwards_of_other_instances_are_dimmed_and_say_whose_they_are() {
         local: format!("127.0.0.1:{}", 5000 + id),
         state,
         pod: Some("brow-grafana-ab12cd".to_owned()),
+        left: Vec::new(),
     };
     for (id, role, forward) in [
         (90, Role::Background, shared(1, "grafana", Standing::Live)),
