@@ -136,7 +136,7 @@ impl Effects {
             Effect::StopLog => self.stop_log(),
             Effect::OpenForward { spec, via } => self.open(spec, via),
             Effect::Point { id, via: None, waiting: true, on_demand: true } => {
-                self.aim(id, true, forward::Handle::seek)
+                self.aim(id, true, forward::Handle::seek);
             }
             Effect::Point { id, via, waiting, .. } => self.aim(id, true, |handle| handle.point(via, waiting)),
             Effect::Rest { id, round, failed } => self.aim(id, false, |handle| handle.rest(round, failed)),

@@ -113,6 +113,11 @@ impl Model {
             }
             Err(fault) => {
                 self.audit("create-pod", &request.target, place, Some(fault.what), out);
+                if fault.what == What::TimedOut {
+                    // It may have been made all the same.
+                    self.may_leave(&request.cluster, request.ttl, out);
+                    self.unsure.extend(self.ending_pods.then(|| request.clone()));
+                }
                 self.on_renewal(id, Err(&fault), out);
                 out.extend(self.give_up_waiting(&request, &fault));
                 self.refused.insert(request.target.clone(), fault.clone());

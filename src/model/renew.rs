@@ -106,7 +106,7 @@ impl Model {
             self.point(*id, Some(via.clone()), false, None, out);
         }
         self.note(Grade::Good, Happening::Renewed, &old.name, &new.name);
-        self.let_go_of_pod(old, out);
+        self.let_go_of_pod(&old, out);
     }
 
     /// A pod is no more, or no longer of use.

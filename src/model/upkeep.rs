@@ -81,14 +81,14 @@ impl Model {
         let at_place = self.upkeep.pods.iter().filter(|(_, at)| *at == place).map(|(key, _)| key);
         let idle: Vec<PodKey> = at_place.filter(idle).cloned().collect();
         for key in idle {
-            self.let_go_of_pod(key, out);
+            self.let_go_of_pod(&key, out);
         }
     }
 
     /// Deletes a pod as soon as nothing goes through it.
-    pub(super) fn let_go_of_pod(&mut self, key: PodKey, out: &mut Vec<Effect>) {
+    pub(super) fn let_go_of_pod(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
         self.upkeep.leaving.entry(key.clone()).or_insert(false);
-        self.end_if_free(&key, out);
+        self.end_if_free(key, out);
     }
 
     /// Whether a forward of ours is pointed at a pod.
