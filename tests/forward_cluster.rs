@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
-use brow_tui::forward::{self, Ended, Handle, Route, keep_lane};
+use brow_tui::forward::{self, Ended, Handle, Route, Unreached, keep_lane};
 use brow_tui::model::address::Address;
 use brow_tui::model::event::{Epoch, Event, ForwardEvent};
 use brow_tui::model::fault::{Fault, What};
@@ -55,6 +55,10 @@ impl Route for Real {
             Some(target) => keep_lane(lease, &relay::lane_line(target), relay::read_lane, port).await,
             None => Ended::Never,
         }
+    }
+
+    async fn reach(&self, _: &tunnel::Lease, _: &Via) -> Result<Option<Duration>, Unreached> {
+        Ok(None)
     }
 
     async fn diagnose(&self, lease: &tunnel::Lease, _: &Via, _: Duration) -> Option<Fault> {

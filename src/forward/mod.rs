@@ -31,7 +31,7 @@ use hold::{Hold, Holds};
 pub use lane::{Ended, keep as keep_lane};
 use meter::Meter;
 use report::Reporter;
-pub use route::{Lease, Route};
+pub use route::{Lease, Route, Unreached};
 use supervise::{Line, Way};
 
 /// The most connections that one forward carries at a time. More wait in the kernel's queue: a runaway client must not

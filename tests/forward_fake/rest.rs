@@ -175,6 +175,25 @@ async fn who_waits_has_a_limit_unless_another_sets_one() {
 }
 
 #[tokio::test]
+async fn a_connect_takes_the_tunnels_round_trip_and_what_the_relay_says() {
+    let rtt = Duration::from_millis(3);
+    let plan = ProbePlan { probe: "tcp".parse().expect("a probe"), every: Duration::from_millis(20) };
+    for (relayed, wanted) in [(true, Duration::from_micros(3_700)), (false, rtt)] {
+        let world = world().await;
+        let spec = ForwardSpec { probe: Some(plan.clone()), ..spec(0) };
+        let mut forward = Forward::open_as(&world, spec, Some(via("web-1")), relayed).await;
+        assert_eq!(probed(&mut forward).await, Health { down: None, latency: None }, "no round trip is known");
+        world.change("web-1", |pod| pod.stats.rtt = Some(rtt));
+        let found = loop {
+            if let Some(latency) = probed(&mut forward).await.latency {
+                break latency;
+            }
+        };
+        assert_eq!(found, wanted, "{relayed}");
+    }
+}
+
+#[tokio::test]
 async fn another_probe_takes_the_place_of_the_first() {
     let world = world().await;
     let mut forward = Forward::open(&world, Some(via("web-1")), false).await;
