@@ -10,6 +10,7 @@ mod server;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -142,6 +143,50 @@ fn a_workload_is_reached_on_demand_without_any_pod_of_ours() {
     end(screen);
 }
 
+/// Four clients, each of which asks again as soon as it is answered.
+struct Load {
+    counts: Arc<Counts>,
+    clients: Vec<thread::JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Counts {
+    over: AtomicBool,
+    served: AtomicUsize,
+    failed: AtomicUsize,
+}
+
+impl Load {
+    fn on(address: &str) -> Self {
+        let counts = Arc::new(Counts::default());
+        let client = |_| {
+            let (counts, address) = (Arc::clone(&counts), address.to_owned());
+            thread::spawn(move || {
+                while !counts.over.load(Ordering::SeqCst) {
+                    let count = if works(&address) { &counts.served } else { &counts.failed };
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        };
+        let clients = (0..4).map(client).collect();
+        Self { counts, clients }
+    }
+
+    /// Waits until so many more are served.
+    fn until_more(&self, count: usize) {
+        let served = || self.counts.served.load(Ordering::SeqCst);
+        let before = served();
+        until("more are served", || served() >= before + count);
+    }
+
+    /// How many were served, and how many failed.
+    fn end(self) -> (usize, usize) {
+        self.counts.over.store(true, Ordering::SeqCst);
+        self.clients.into_iter().for_each(|client| client.join().unwrap());
+        (self.counts.served.load(Ordering::SeqCst), self.counts.failed.load(Ordering::SeqCst))
+    }
+}
+
 #[test]
 fn a_pod_that_is_deleted_under_load_is_replaced_for_those_who_come() {
     let Some(_) = kubeconfig("a_pod_that_is_deleted_under_load_is_replaced_for_those_who_come") else { return };
@@ -151,31 +196,15 @@ fn a_pod_that_is_deleted_under_load_is_replaced_for_those_who_come() {
     let mut screen = Start::new(&home).kubeconfig(path).size(120, 40).run();
     let address = wait_state(&mut screen, "◇ waiting");
     assert!(works(&address));
-    let over = AtomicBool::new(false);
-    let (served, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while !over.load(Ordering::SeqCst) {
-                    let count = if works(&address) { &served } else { &failed };
-                    count.fetch_add(1, Ordering::SeqCst);
-                }
-            });
-        }
-        let more = |count: usize| {
-            let before = served.load(Ordering::SeqCst);
-            until("more are served", || served.load(Ordering::SeqCst) >= before + count);
-        };
-        for round in 2..4 {
-            more(40);
-            let [pod] = space.pods().try_into().unwrap();
-            kubectl(&["-n", &space.0, "delete", "pod", &pod, "--wait=false", "--grace-period=1"]);
-            until("another was made", || audited(&home, "create-pod") == round);
-        }
-        more(40);
-        over.store(true, Ordering::SeqCst);
-    });
-    let (served, failed) = (served.into_inner(), failed.into_inner());
+    let load = Load::on(&address);
+    for round in 2..4 {
+        load.until_more(40);
+        let [pod] = space.pods().try_into().unwrap();
+        kubectl(&["-n", &space.0, "delete", "pod", &pod, "--wait=false", "--grace-period=1"]);
+        until("another was made", || audited(&home, "create-pod") == round);
+    }
+    load.until_more(40);
+    let (served, failed) = load.end();
     eprintln!("two pods deleted under load: {served} connections served, {failed} cut");
     // What goes through a pod at the moment of its death is cut: no more than one of each client.
     assert!(failed <= 8, "{failed} of {served}");
@@ -203,7 +232,9 @@ impl Transfer {
         Self { stream, digest: Sha256::new(), length: 0 }
     }
 
-    fn rest(mut self) -> (usize, Vec<u8>) {
+    /// Reads it to its end, slowly until there is `hurry`; its length and digest. Who reads nothing for seconds while others
+    /// wait behind it is cut off.
+    fn rest(mut self, hurry: &AtomicBool) -> (usize, Vec<u8>) {
         let mut buffer = vec![0; 1 << 16];
         loop {
             let count = self.stream.read(&mut buffer).unwrap();
@@ -212,6 +243,9 @@ impl Transfer {
             }
             self.digest.update(&buffer[..count]);
             self.length += count;
+            if !hurry.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(10));
+            }
         }
     }
 }
@@ -228,18 +262,28 @@ fn a_pod_is_renewed_under_running_transfers() {
     let address = wait_state(&mut screen, "● live");
     let [old] = space.pods().try_into().unwrap();
     let whole = Sha256::digest(get(&address, "/1m").unwrap()).to_vec();
-    let (large, random) = (Transfer::of(&address, "/256m"), Transfer::of(&address, "/1m"));
+    let hurry = Arc::new(AtomicBool::new(false));
+    let [large, random] = ["/256m", "/1m"].map(|path| {
+        let (transfer, hurry) = (Transfer::of(&address, path), Arc::clone(&hurry));
+        thread::spawn(move || transfer.rest(&hurry))
+    });
+    let load = Load::on(&address);
 
     screen.press("3t");
     screen.wait("another pod takes over", |text| {
         text.lines().any(|line| line.contains('→') && line.contains("● live") && !line.contains(&old[old.len() - 6..]))
     });
     assert_eq!(space.pods().len(), 2, "the old one carries the transfers still");
+    load.until_more(20);
+    let (served, failed) = load.end();
+    assert_eq!(failed, 0, "of {served} connections while one pod took over from another");
     assert!(works(&address), "new connections go to the new one");
-    assert_eq!(random.rest(), (1 << 20, whole));
+    assert!(!large.is_finished(), "one is under way still");
+    hurry.store(true, Ordering::SeqCst);
+    assert_eq!(random.join().unwrap(), (1 << 20, whole));
     let mut zeros = Sha256::new();
     (0..256).for_each(|_| zeros.update(vec![0; 1 << 20]));
-    assert_eq!(large.rest(), (256 << 20, zeros.finalize().to_vec()));
+    assert_eq!(large.join().unwrap(), (256 << 20, zeros.finalize().to_vec()));
     until("the old one is deleted", || space.pods().len() == 1 && !space.pods().contains(&old));
     assert!(works(&address));
     end(screen);

@@ -23,7 +23,7 @@ use crate::tunnel::Error;
 const PATIENCE: Duration = Duration::from_secs(12);
 
 /// How long a server may take to let us go in order.
-const GOODBYE: Duration = Duration::from_secs(2);
+const GOODBYE: Duration = Duration::from_secs(10);
 
 /// The most of an answer that is read, in bytes.
 const LONGEST: usize = 4_096;

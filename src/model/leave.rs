@@ -6,7 +6,7 @@ use super::Model;
 use super::dialog::Question;
 use super::effect::Effect;
 use super::forward::{Forward, ForwardState};
-use super::proxy::{PodKey, PodRequest};
+use super::proxy::{PodKey, PodRequest, ProxyPod};
 use super::settings::OnQuit;
 use super::ttl::Ttl;
 use super::upkeep::Upkeep;
@@ -93,7 +93,7 @@ impl Model {
             Remainder {
                 thing: key.to_string(),
                 is_made: true,
-                until: pod.and_then(|pod| pod.deadline()).map(|deadline| deadline - skew),
+                until: pod.and_then(ProxyPod::deadline).map(|deadline| deadline - skew),
                 ttl: pod.and_then(|pod| pod.ttl).unwrap_or(self.settings.max_ttl),
             }
         });

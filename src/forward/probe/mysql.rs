@@ -4,8 +4,8 @@
 //! more after `max_connect_errors` of them (100) without a good one in between: through a proxy pod that would be
 //! everybody who uses it. A login that is refused ends the handshake and is not counted so (`SUM_CONNECT_ERRORS` of the
 //! host cache counts handshakes only). So the greeting is answered with a login without a password, as a user that names
-//! us and needs not exist. (`MySQL` documentation, "Connection Phase", "Protocol::HandshakeV10",
-//! "Protocol::HandshakeResponse41", "Protocol::AuthSwitchRequest", "The `host_cache` Table".)
+//! us and needs not exist. (`MySQL` documentation: "Connection Phase", `Protocol::HandshakeV10`,
+//! `Protocol::HandshakeResponse41`, `Protocol::AuthSwitchRequest`, "The `host_cache` Table".)
 
 use std::io;
 
@@ -23,7 +23,7 @@ const PLUGIN_AUTH: u32 = 0x0008_0000;
 const CHARSET: u8 = 33;
 
 /// The largest packet of a greeting or an answer to a login that is believed, in bytes.
-const LONGEST: usize = 4_096;
+const LONGEST: u16 = 4_096;
 
 /// How many times a server may ask for another kind of proof.
 const ROUNDS: usize = 3;
@@ -55,7 +55,7 @@ async fn packet<S: AsyncRead + Unpin>(stream: &mut S, said: &mut Vec<u8>) -> io:
     loop {
         if let [low, middle, high, number, ref rest @ ..] = said[..] {
             let length = usize::from(low) | usize::from(middle) << 8 | usize::from(high) << 16;
-            if length > LONGEST {
+            if length > usize::from(LONGEST) {
                 return Err(io::ErrorKind::InvalidData.into());
             }
             if let Some(whole) = rest.get(..length).map(<[u8]>::to_vec) {
@@ -85,7 +85,7 @@ fn login(greeting: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let mut login = (CAPABILITIES & offered).to_le_bytes().to_vec();
-    login.extend((LONGEST as u32).to_le_bytes());
+    login.extend(u32::from(LONGEST).to_le_bytes());
     login.push(CHARSET);
     login.extend([0; 23]);
     login.extend(USER);
