@@ -290,6 +290,37 @@ fn a_pod_is_renewed_under_running_transfers() {
 }
 
 #[test]
+fn a_renewed_pod_is_left_to_another_instance_that_goes_through_it() {
+    let Some(_) = kubeconfig("a_renewed_pod_is_left_to_another_instance_that_goes_through_it") else { return };
+    let space = Namespace::new("shared");
+    let home = Home::new(&web(""));
+    let path = space.kubeconfig(&home);
+    let mut screen = Start::new(&home).kubeconfig(&path).size(160, 40).run();
+    screen.wait_for("10.99.0.10:8080");
+    screen.press("2f");
+    wait_state(&mut screen, "● live");
+    let [old] = space.pods().try_into().unwrap();
+    // By another config the same name is another place, which the same pod reaches.
+    let theirs = home.path().join("other.toml");
+    std::fs::write(&theirs, web("").replace(":8080", ":7")).unwrap();
+    let mut other =
+        Start::new(&home).kubeconfig(&path).arg("--config").arg(theirs.to_str().unwrap()).size(160, 40).run();
+    other.wait_for("10.99.0.10:7");
+    other.press("2f");
+    other.wait("its own forward", |text| {
+        text.lines().any(|line| line.contains('→') && line.contains("● live") && line.contains(&old[old.len() - 6..]))
+    });
+    screen.wait("the other's forward", |text| text.contains("Forwards 2"));
+    screen.press("3t");
+    screen.press("L");
+    wait_says(&mut screen, &["has taken over", "Another brow-tui goes through pod"]);
+    assert!(space.pods().contains(&old));
+    end(other);
+    until("the old one is deleted", || space.pods().len() == 1 && !space.pods().contains(&old));
+    end(screen);
+}
+
+#[test]
 fn a_pod_in_use_is_renewed_by_itself() {
     let Some(_) = kubeconfig("a_pod_in_use_is_renewed_by_itself") else { return };
     let space = Namespace::new("auto");

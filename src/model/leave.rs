@@ -65,7 +65,8 @@ impl Model {
         for (cluster, ttl) in asked {
             self.may_leave(&cluster, ttl, out);
         }
-        // From here on it is this that says which pods go.
+        // From here on it is this that says which pods go, also of those that nobody waits for any more.
+        self.requests.values_mut().for_each(|asked| asked.on_demand = false);
         *self.upkeep = Upkeep::default();
         if delete_pods {
             // One that another instance goes through is left to it.

@@ -287,6 +287,12 @@ fn leaving_leaves_pods_as_the_settings_say() {
     let mut out = Vec::new();
     model.leave(false, &mut out);
     assert!(deleted(&out).is_empty(), "{out:?}");
+    // Also one that is still being made.
+    let (mut model, request) = wanted();
+    model.leave(false, &mut out);
+    let result = Ok(Box::new(pod_of(&request)));
+    let effects = model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
+    assert!(deleted(&effects).is_empty(), "{effects:?}");
 }
 
 #[test]
@@ -328,18 +334,6 @@ fn targets_that_start_by_themselves_connect_nothing_on_demand() {
     let fault = Fault::new(What::PortInUse, "3306", "").with(crate::model::fault::Remedy::OtherPort(3307));
     tell(&mut model, ForwardEvent::NotBound(fault));
     assert!(model.dialogs.is_empty());
-}
-
-#[test]
-fn listening_beyond_loopback_is_warned_of() {
-    let mut model = connected();
-    model.targets[0].keep.local_address = Some("0.0.0.0".parse().unwrap());
-    select(&mut model, "mysql");
-    let effects = press(&mut model, Command::Forward);
-    let all = |e: &Effect| matches!(e, Effect::OpenForward { spec, .. } if spec.bind == ["0.0.0.0".parse::<std::net::IpAddr>().unwrap()]);
-    assert!(effects.iter().any(all), "{effects:?}");
-    tell(&mut model, ForwardEvent::Bound(vec!["0.0.0.0:3306".parse().unwrap()]));
-    assert!(model.log.entries.iter().any(|entry| entry.what == Happening::OpenToOthers));
 }
 
 #[test]
