@@ -266,5 +266,5 @@ fn listening_beyond_loopback_is_warned_of() {
     let all = |e: &Effect| matches!(e, Effect::OpenForward { spec, .. } if spec.bind == ["0.0.0.0".parse::<std::net::IpAddr>().unwrap()]);
     assert!(effects.iter().any(all), "{effects:?}");
     super::demand::tell(&mut model, ForwardEvent::Bound(vec!["0.0.0.0:3306".parse().unwrap()]));
-    assert!(model.log.entries.iter().any(|entry| entry.what == super::super::log::Happening::OpenToOthers));
+    assert!(model.log.entries.iter().any(|entry| entry.what == Happening::OpenToOthers));
 }
