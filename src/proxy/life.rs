@@ -31,13 +31,12 @@ pub async fn create(clusters: &Clusters, request: &PodRequest, me: &str) -> Resu
     let pod = spec(request, me, Utc::now());
     let params = PostParams::default();
     let place = format!("{}/{}", request.cluster, request.namespace);
+    // Without an answer it may have been made all the same: then it is ours to use and to delete.
     let answer = match within(&request.cluster, api.create(&params, &pod)).await {
-        Ok(answer) => answer,
-        // It may have been made all the same: then it is ours to use and to delete.
-        Err(slow) => match look(&api, &pod).await {
-            Some(stored) => Ok(stored),
-            None => return Err(slow),
-        },
+        Ok(Err(error @ Error::Api(_))) => Err(error),
+        Ok(Ok(stored)) => Ok(stored),
+        Ok(Err(error)) => look(&api, &pod).await.ok_or(error),
+        Err(slow) => Ok(look(&api, &pod).await.ok_or(slow)?),
     };
     let stored = answer.map_err(|error| {
         let (_, fault) = fault(&request.target, &error, Some(grant("create", "pods", Some(&request.namespace))));
