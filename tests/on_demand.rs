@@ -118,11 +118,9 @@ fn a_pod_that_never_comes_fails_its_connections_and_the_next_tries_afresh() {
 #[test]
 fn a_workload_is_reached_on_demand_without_any_pod_of_ours() {
     let Some(path) = kubeconfig("a_workload_is_reached_on_demand_without_any_pod_of_ours") else { return };
-    let home = Home::new(
-        "[[target]]\nname = \"web\"\ncluster = \"brow-admin\"\nnamespace = \"brow-dev\"\n\
-         workload = \"service/web:80\"\nidle_timeout = \"3s\"\nprobe = \"tcp\"\n\
-         probe_interval = \"1s\"\n",
-    );
+    let config = "[[target]]\nname = \"web\"\ncluster = \"brow-admin\"\nnamespace = \"brow-dev\"\n\
+                  workload = \"service/web:80\"\nidle_timeout = \"6s\"\n";
+    let home = Home::new(config);
     let mut screen = Start::new(&home).kubeconfig(path).size(160, 40).run();
     screen.wait_for("service/web:80");
     screen.press("2o");
@@ -136,6 +134,8 @@ fn a_workload_is_reached_on_demand_without_any_pod_of_ours() {
     // The key again: an ordinary forward, which goes to its pods at once.
     screen.press("o");
     wait_state(&mut screen, "● live");
+    // An edit of its probe reaches it.
+    home.write_config(&format!("{config}probe = \"tcp\"\nprobe_interval = \"1s\"\n"));
     screen.wait("the probe's latency", |text| {
         let shows = |line: &str| line.contains("● live") && (line.contains(" ms") || line.contains(" µs"));
         text.lines().any(|line| line.contains('→') && shows(line))

@@ -157,21 +157,30 @@ impl Mariadb {
         command.arg("--pdeathsig=KILL").arg(server).args(own).args([&data, "--max-connect-errors=3"]);
         command.arg(format!("--socket={}", text("socket"))).arg(format!("--bind-address={}", address.ip()));
         command.arg(format!("--port={}", address.port())).arg("--performance-schema=ON");
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
-        until_it_answers(address, &mut child).await;
-        let mariadb = Self { address, socket: dir.path().join("socket"), child, _dir: dir };
-        mariadb.says("create user app@'%'");
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
+        let mut mariadb = Self { address, socket: dir.path().join("socket"), child, _dir: dir };
+        // Not by its port: whoever hangs up there is counted.
+        let answers = async {
+            while mariadb.ask("create user app@'%'").is_err() {
+                assert!(mariadb.child.try_wait().expect("a child").is_none(), "the server ended at once");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), answers).await.expect("the server answers");
         Some(mariadb)
     }
 
     /// What it answers to a question of its root, on this machine.
     pub fn says(&self, question: &str) -> String {
+        self.ask(question).unwrap_or_else(|error| panic!("{question}: {error}"))
+    }
+
+    fn ask(&self, question: &str) -> Result<String, String> {
         let mut client = Command::new("mariadb");
         client.arg("--no-defaults").arg("-S").arg(&self.socket).args(["-u", "root", "-N", "-B", "-e", question]);
         let output = client.stdin(Stdio::null()).output().expect("run");
-        assert!(output.status.success(), "{question}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if output.status.success() { Ok(words(&output.stdout)) } else { Err(words(&output.stderr)) }
     }
 }
 

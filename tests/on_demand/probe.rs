@@ -69,7 +69,7 @@ async fn probes_understand_real_servers_and_get_nobody_locked_out() {
     if let Some(mariadb) = mariadb {
         let count = || mariadb.says("show global status like 'Connections'").split('\t').nth(1).unwrap().to_owned();
         until("more probes than it forgives", || count().parse::<u64>().unwrap() > 40);
-        let counted = "host, sum_connect_errors, count_handshake_errors, count_authentication_errors";
+        let counted = "ip, host, sum_connect_errors, count_handshake_errors, count_authentication_errors";
         let errors =
             mariadb.says(&format!("select {counted} from performance_schema.host_cache where sum_connect_errors"));
         assert_eq!(errors, "", "none is held against the pod");
