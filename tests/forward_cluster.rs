@@ -7,7 +7,7 @@ mod cluster;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use brow_tui::forward::{self, Ended, Handle, Lane, Route, keep_lane};
+use brow_tui::forward::{self, Ended, Handle, Lane, Route, Unreached, keep_lane};
 use brow_tui::model::address::Address;
 use brow_tui::model::event::{Epoch, Event, ForwardEvent};
 use brow_tui::model::fault::{Fault, What};
@@ -54,6 +54,10 @@ impl Route for Real {
             Some(target) => keep_lane(lease, &relay::lane_line(target), relay::read_lane, lane).await,
             None => Ended::Never,
         }
+    }
+
+    async fn reach(&self, _: &tunnel::Lease, _: &Via) -> Result<Option<Duration>, Unreached> {
+        Ok(None)
     }
 
     async fn diagnose(&self, lease: &tunnel::Lease, _: &Via, _: Duration) -> Option<Fault> {

@@ -29,10 +29,27 @@ pub trait Route: Send + Sync + 'static {
     /// Opens a lane through a relay and keeps it until it ends; see [`super::keep_lane`].
     fn lane(&self, lease: &Self::Lease, via: &Via, lane: &Lane) -> impl Future<Output = Ended> + Send;
 
+    /// Has the relay connect to its target and hang up again; how long the connecting took there, as far as the relay
+    /// tells.
+    ///
+    /// # Errors
+    /// Why the relay was not asked, or did not get there.
+    fn reach(&self, lease: &Self::Lease, via: &Via)
+    -> impl Future<Output = Result<Option<Duration>, Unreached>> + Send;
+
     /// Finds out why a stream through a relay ended or was reset without a byte from the target: refused, timed out, not
     /// resolved. `lease` leads to the relay that knows; `age` is for how long the stream was open. `None`: nothing is
     /// wrong, the target just hung up.
     fn diagnose(&self, lease: &Self::Lease, via: &Via, age: Duration) -> impl Future<Output = Option<Fault>> + Send;
+}
+
+/// Why a relay did not reach its target.
+#[derive(Debug, Clone)]
+pub enum Unreached {
+    /// The way to the relay failed.
+    Way(Error),
+    /// The relay says this.
+    Target(Fault),
 }
 
 /// Tunnels to one pod: [`tunnel::Lease`], or a stand-in for it in tests.

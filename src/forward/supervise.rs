@@ -3,13 +3,13 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OnceCell, mpsc, watch};
+use tokio::sync::{Mutex, OnceCell, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::lane::{Ended, Lane};
 use super::route::{self, Lease, Route};
-use super::{Pointing, Rest, Shared};
+use super::{Hold, Pointing, Rest, Shared, Wait};
 use crate::model::event::ForwardEvent;
 use crate::model::fault::{Fault, Remedy, What};
 use crate::model::forward::{TunnelInfo, Via};
@@ -46,8 +46,8 @@ const REASON_PATIENCE: Duration = Duration::from_secs(15);
 /// Where new connections go.
 #[derive(Debug)]
 pub(super) enum Way<L> {
-    /// There is no pod; with `waiting` one is coming.
-    Nowhere { waiting: bool },
+    /// There is no pod.
+    Nowhere(Wait),
     /// A lease is being taken.
     Preparing,
     /// No lease could be had; it is tried again, at once when somebody needs it.
@@ -61,7 +61,7 @@ pub(super) enum Way<L> {
 impl<L> Clone for Way<L> {
     fn clone(&self) -> Self {
         match self {
-            Self::Nowhere { waiting } => Self::Nowhere { waiting: *waiting },
+            Self::Nowhere(wait) => Self::Nowhere(*wait),
             Self::Preparing => Self::Preparing,
             Self::Failed(fault) => Self::Failed(fault.clone()),
             Self::Resting(rest) => Self::Resting(rest.clone()),
@@ -74,8 +74,8 @@ impl<L> Clone for Way<L> {
 #[derive(Debug)]
 pub(super) struct Line<L> {
     pub via: Via,
-    /// Says that nobody holds it any more.
-    _left: Left,
+    /// Says that nobody goes through it any more.
+    _hold: Arc<Hold>,
     pub lease: Arc<L>,
     born: Instant,
     /// The lane through the relay.
@@ -89,25 +89,11 @@ pub(super) struct Line<L> {
     reason: Mutex<Option<(Instant, Option<Fault>)>>,
 }
 
-/// Tells, when it is dropped, that the line to a pod carries nothing any more.
-#[derive(Debug)]
-struct Left {
-    via: Via,
-    out: mpsc::UnboundedSender<Via>,
-}
-
-impl Drop for Left {
-    fn drop(&mut self) {
-        // A forward that is closed has no use for it.
-        let _ = self.out.send(self.via.clone());
-    }
-}
-
 impl<L: Lease> Line<L> {
-    fn new(via: Via, lease: L, out: mpsc::UnboundedSender<Via>) -> Self {
-        let (left, lane, born) = (Left { via: via.clone(), out }, Arc::default(), Instant::now());
+    fn new(via: Via, hold: Arc<Hold>, lease: L) -> Self {
+        let (lane, born) = (Arc::default(), Instant::now());
         let (lease, keeper) = (Arc::new(lease), OnceLock::new());
-        Self { via, _left: left, lease, born, lane, keeper, listens: OnceCell::new(), reason: Mutex::new(None) }
+        Self { via, _hold: hold, lease, born, lane, keeper, listens: OnceCell::new(), reason: Mutex::new(None) }
     }
 
     /// A stream through the lane, where there is one.
@@ -177,17 +163,17 @@ pub(super) async fn supervise<R: Route>(
         }
     }
     // Those who wait for a way hold no lease from here on.
-    out.ways.send_replace(Way::Nowhere { waiting: false });
+    out.ways.send_replace(Way::Nowhere(Wait::Not));
     out.tunnel.send_replace(None);
 }
 
 /// Opens the way and watches it. Never ends by itself.
 async fn follow<R: Route>(shared: &Arc<Shared<R>>, out: &Out<R::Lease>, pointing: Pointing) {
     out.tunnel.send_replace(None);
-    let via = match pointing {
-        Pointing::Through(via) => via,
-        Pointing::Nowhere { waiting } => {
-            out.ways.send_replace(Way::Nowhere { waiting });
+    let (via, hold) = match pointing {
+        Pointing::Through(via, hold) => (via, hold),
+        Pointing::Nowhere(wait) => {
+            out.ways.send_replace(Way::Nowhere(wait));
             return std::future::pending().await;
         }
         Pointing::Rest(rest) => {
@@ -197,7 +183,7 @@ async fn follow<R: Route>(shared: &Arc<Shared<R>>, out: &Out<R::Lease>, pointing
     };
     out.ways.send_replace(Way::Preparing);
     let lease = lease(shared, out, &via).await;
-    let line = Arc::new(Line::new(via, lease, shared.left.clone()));
+    let line = Arc::new(Line::new(via, hold, lease));
     out.ways.send_replace(Way::Through(Arc::clone(&line)));
     let knock = async {
         if shared.route.first_line(&line.via).is_some() {

@@ -129,6 +129,12 @@ impl PodRequest {
 pub struct RequestId(pub u64);
 
 impl ProxyPod {
+    /// Where it belongs.
+    pub fn place(&self) -> PodPlace {
+        let (cluster, namespace) = (self.key.cluster.clone(), self.key.namespace.clone());
+        PodPlace { cluster, namespace, label: self.target_label.clone() }
+    }
+
     /// When Kubernetes ends it, by the server's clock; `None` until a node has taken it on.
     pub fn deadline(&self) -> Option<DateTime<Utc>> {
         Some(self.started? + TimeDelta::seconds(self.ttl?.secs().into()))

@@ -14,6 +14,9 @@ use super::world::World;
 /// socat's `connect-timeout`.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// When something was said, as `socat -lu` writes it.
+const STAMP: &str = "%Y/%m/%d %H:%M:%S%.6f";
+
 /// The longest first line.
 const LINE: u64 = 512;
 
@@ -24,15 +27,24 @@ pub(super) async fn serve(wire: DuplexStream, world: &Arc<World>) -> io::Result<
     let line = line.trim_end_matches('\n');
     let (asked, address) = line.strip_prefix('?').map_or((false, line), |address| (true, address));
     let Some((host, port)) = address.rsplit_once(':') else { return Ok(()) };
+    let opening = Utc::now();
     let reached = match port.parse() {
         Ok(port) => timeout(PATIENCE, dial(world, host, port)).await,
         Err(_) => Ok(Err(Unreached::Unresolved)),
     };
     if asked {
-        let stamp = Utc::now().format("%Y/%m/%d %H:%M:%S");
+        let stamp = Utc::now().format(STAMP);
         let call = format!("connect(5, AF=2 {address}, 16)");
         let said = match reached {
-            Ok(Ok(_)) => return wire.shutdown().await,
+            Ok(Ok(_)) => {
+                let opening = opening.format(STAMP);
+                let said = format!(
+                    "{opening} socat[7] N opening connection to AF=2 {address}\n\
+                     {stamp} socat[7] N starting data transfer loop with FDs [5,5] and [6,6]\n"
+                );
+                wire.write_all(said.as_bytes()).await?;
+                return wire.shutdown().await;
+            }
             Ok(Err(Unreached::Refused)) => format!("{call}: Connection refused"),
             Ok(Err(Unreached::NoRoute)) => format!("{call}: No route to host"),
             Ok(Err(Unreached::Unresolved)) => {

@@ -50,7 +50,7 @@ impl Forward {
         forward
     }
 
-    async fn with(tunnels: &Tunnels, route: Route, line: Option<Bytes>) -> Self {
+    async fn with(tunnels: &Tunnels, route: Route, ahead: Option<Bytes>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let lease = Arc::new(tunnels.lease(route, LeaseOptions::default()));
@@ -68,7 +68,7 @@ impl Forward {
                 };
                 let Ok((local, _)) = accepted else { continue };
                 let (lease, counters) = (Arc::clone(&for_lease), Arc::clone(&for_counters));
-                let (line, report, cancel) = (line.clone(), report.clone(), cancel.clone());
+                let (ahead, report, cancel) = (ahead.clone(), report.clone(), cancel.clone());
                 let port = for_lane.port();
                 tokio::spawn(async move {
                     let work = async {
@@ -78,7 +78,7 @@ impl Forward {
                             return splice(local, stream, None, &counters).await;
                         }
                         let stream = lease.open().await?;
-                        splice(local, stream, line, &counters).await
+                        splice(local, stream, ahead, &counters).await
                     };
                     tokio::select! {
                         () = cancel.cancelled() => {}
