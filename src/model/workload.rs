@@ -278,7 +278,7 @@ impl FromStr for Port {
 }
 
 /// Whether a text is a DNS subdomain (RFC 1123), as names of objects are.
-fn is_dns_name(text: &str) -> bool {
+pub(super) fn is_dns_name(text: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty()
             && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
