@@ -327,7 +327,9 @@ fn filled(
         (FormField::OnDemand, flag(fields.on_demand)),
         (FormField::Autostart, autostart),
     ] {
-        given.into_iter().for_each(|text| form.set(field, text));
+        if let Some(text) = given {
+            form.set(field, text);
+        }
     }
     form.tried = true;
     form.check(model);

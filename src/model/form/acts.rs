@@ -30,7 +30,10 @@ impl TargetForm {
     /// A field was clicked; behind the fields come the pages.
     fn click(&mut self, at: usize) {
         if let Some(page) = at.checked_sub(FormField::ALL.len()) {
-            return Page::ALL.get(page).copied().into_iter().for_each(|page| self.open(page));
+            if let Some(page) = Page::ALL.get(page) {
+                self.open(*page);
+            }
+            return;
         }
         let choices = FormField::ALL[at].choices();
         if at == self.active && !choices.is_empty() {

@@ -18,7 +18,9 @@ impl FormField {
             Self::Cluster => target.cluster.clone(),
             Self::Namespace => target.namespace.clone().unwrap_or_default(),
             Self::Address => target.address.to_string(),
-            Self::LocalPort => Some(target.local_port).filter(|port| *port != 0).map(text).unwrap_or_default(),
+            Self::LocalPort => {
+                Some(target.local_port).filter(|port| *port != 0).map(|value| value.to_string()).unwrap_or_default()
+            }
             Self::Ttl => time(target.ttl),
             Self::Tags => target.tags.join(", "),
             Self::Via => workload.filter(|workload| workload.proxy).map(|_| "proxy".to_owned()).unwrap_or_default(),
@@ -29,7 +31,7 @@ impl FormField {
 
     /// What it says of how forwards are kept, if it is about that.
     fn of_keep(self, keep: &KeepSettings) -> Option<String> {
-        let flag = |flag: Option<bool>| flag.map(text).unwrap_or_default();
+        let flag = |flag: Option<bool>| flag.map(|value| value.to_string()).unwrap_or_default();
         Some(match self {
             Self::OnDemand => flag(keep.on_demand),
             Self::IdleTimeout => time(keep.idle_timeout),
@@ -37,9 +39,9 @@ impl FormField {
             Self::Autostart => flag(keep.autostart.then_some(true)),
             Self::AutoRenew => flag(keep.auto_renew),
             Self::MaxLifetime => time(keep.max_lifetime),
-            Self::Probe => keep.probe.as_ref().map(text).unwrap_or_default(),
+            Self::Probe => keep.probe.as_ref().map(ToString::to_string).unwrap_or_default(),
             Self::ProbeInterval => time(keep.probe_interval),
-            Self::LocalAddress => keep.local_address.map(text).unwrap_or_default(),
+            Self::LocalAddress => keep.local_address.map(|value| value.to_string()).unwrap_or_default(),
             _ => return None,
         })
     }
@@ -64,12 +66,8 @@ impl FormField {
     }
 }
 
-fn text(value: impl ToString) -> String {
-    value.to_string()
-}
-
 fn time(time: Option<Ttl>) -> String {
-    time.map(text).unwrap_or_default()
+    time.map(|value| value.to_string()).unwrap_or_default()
 }
 
 fn policy(policy: PullPolicy) -> &'static str {

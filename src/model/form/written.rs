@@ -140,7 +140,7 @@ mod tests {
             assert_eq!(tolerations(text).map(|all| shown_tolerations(&all)).as_deref(), Some(text));
         }
         let all = tolerations("dedicated=tools:noschedule, *").unwrap();
-        let operators: Vec<_> = all.iter().flat_map(|one| one.operator.as_deref()).collect();
+        let operators: Vec<_> = all.iter().filter_map(|one| one.operator.as_deref()).collect();
         assert_eq!((operators, all[1].key.as_deref()), (vec!["Equal", "Exists"], None));
         for wrong in ["a:Never", "*=x", "a b:", "-a", "a=ü"] {
             assert_eq!(tolerations(wrong), None, "{wrong}");

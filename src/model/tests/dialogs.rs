@@ -148,6 +148,7 @@ fn the_further_pages_are_checked_too() {
 
 #[test]
 fn pages_are_turned_and_choices_chosen() {
+    use InputRequest::{DeletePrevChar, GoToNextChar, GoToPrevChar, InsertChar};
     let mut model = model();
     press(&mut model, Command::New);
     let edit = |model: &mut Model, request| {
@@ -167,7 +168,6 @@ fn pages_are_turned_and_choices_chosen() {
     press(&mut model, Command::Down);
     press(&mut model, Command::Down);
     let said = |model: &Model| form(model).text(FormField::OnDemand).to_owned();
-    use InputRequest::{DeletePrevChar, GoToNextChar, GoToPrevChar, InsertChar};
     for (request, wanted) in [
         (GoToNextChar, "true"),
         (InsertChar(' '), "false"),
