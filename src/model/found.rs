@@ -1,11 +1,11 @@
 //! What clusters have that a target could be: services and workloads with their ports, as found by looking.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::dialog::Dialog;
 use super::effect::Effect;
 use super::event::Epoch;
-use super::fault::Fault;
+use super::fault::{Fault, Remedy};
 use super::keep::KeepSettings;
 use super::offer::Offer;
 use super::service::{Group, Service, is_aside};
@@ -36,6 +36,8 @@ pub struct Found {
     pub ports: Vec<FoundPort>,
     /// Of a service the labels that it selects pods by; of a workload those of its pods.
     pub labels: BTreeMap<String, String>,
+    /// The kind of what controls it, where something does.
+    pub owner: Option<Kind>,
 }
 
 /// A TCP port of an object.
@@ -70,6 +72,8 @@ pub struct Place {
 /// What looking into a cluster brings.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FoundEvent {
+    /// These are all kinds that are looked for.
+    Kinds(BTreeSet<Kind>),
     /// These are all objects of a place.
     Listed {
         /// The place.
@@ -145,10 +149,12 @@ impl Found {
 /// What a browser knows; the rows are made of it.
 #[derive(Debug, Clone, Default)]
 pub struct Finds {
+    /// The kinds that are looked for, by context, once that is known.
+    pub kinds: BTreeMap<String, BTreeSet<Kind>>,
     /// Everything that was found.
     pub all: BTreeMap<FoundKey, Found>,
     /// Places that were listed, by context.
-    pub listed: std::collections::BTreeSet<(String, Place)>,
+    pub listed: BTreeSet<(String, Place)>,
     /// Places that cannot be looked into, by context, each with the reason.
     pub missing: BTreeMap<(String, Place), Fault>,
 }
@@ -157,6 +163,7 @@ impl Finds {
     /// Takes in what was found.
     pub(super) fn take(&mut self, cluster: &str, event: FoundEvent) {
         match event {
+            FoundEvent::Kinds(kinds) => drop(self.kinds.insert(cluster.to_owned(), kinds)),
             FoundEvent::Listed { place, all } => {
                 self.all.retain(|key, _| !key.is_in(cluster, &place));
                 self.all.extend(all.into_iter().map(|found| (found.key.clone(), found)));
@@ -176,9 +183,36 @@ impl Finds {
         }
     }
 
+    /// What is shown: whatever nothing that is looked for controls. The pods of a deployment are noise beside it, and all
+    /// that there is to see where deployments may not be.
+    pub fn shown(&self) -> impl Iterator<Item = &Found> {
+        self.all.values().filter(|found| self.is_shown(found))
+    }
+
+    fn is_shown(&self, found: &Found) -> bool {
+        let (Some(owner), FoundKey { cluster, namespace, .. }) = (&found.owner, &found.key) else { return true };
+        let place = |kind: &Kind, namespace: Option<&String>| {
+            (cluster.clone(), Place { kind: kind.clone(), namespace: namespace.cloned() })
+        };
+        let here = Some(namespace);
+        // Who is seen everywhere may have an owner where nobody looks for it.
+        let wide =
+            self.listed.contains(&place(&found.key.kind, None)) && self.missing.contains_key(&place(owner, None));
+        let refused =
+            self.missing.contains_key(&place(owner, here)) || wide && !self.listed.contains(&place(owner, here));
+        refused || self.kinds.get(cluster).is_some_and(|kinds| !kinds.contains(owner))
+    }
+
+    /// Whether every kind of a cluster was listed or refused.
+    pub(super) fn is_done(&self, cluster: &str) -> bool {
+        let places = || self.listed.iter().chain(self.missing.keys()).filter(|(of, _)| of == cluster);
+        let heard = |kind: &Kind| places().any(|(_, place)| place.kind == *kind);
+        self.kinds.get(cluster).is_some_and(|kinds| kinds.iter().all(heard))
+    }
+
     /// The object and the port of a row.
     pub fn at(&self, spot: &Spot) -> Option<(&Found, &FoundPort)> {
-        let found = self.all.get(&spot.key)?;
+        let found = self.all.get(&spot.key).filter(|found| self.is_shown(found))?;
         Some((found, found.port(spot.port)?))
     }
 
@@ -191,7 +225,7 @@ impl Finds {
     /// the same.
     pub(super) fn recognised(&self) -> Vec<Spot> {
         let mut spots = Vec::new();
-        for found in self.all.values() {
+        for found in self.shown() {
             let useful = |port: &&FoundPort| port.service.is_some() && !port.name.as_deref().is_some_and(is_aside);
             for port in found.ports.iter().filter(useful) {
                 if found.key.kind == Kind::Service || !self.is_served(found, port) {
@@ -216,12 +250,25 @@ impl Finds {
         })
     }
 
-    /// The most telling reason why not all is seen: a namespace that stays dark before a view that is narrow, services
-    /// before workloads.
-    pub fn reason(&self) -> Option<&Fault> {
-        let rank =
-            |((_, place), _): &(&(String, Place), &Fault)| (place.namespace.is_none(), place.kind != Kind::Service);
-        self.missing.iter().min_by_key(rank).map(|(_, fault)| fault)
+    /// The most telling reason why not all is seen, and how many places it leaves out: a namespace that stays dark before
+    /// a view that is narrow. All that is missing there is one right, by the names of its kinds.
+    pub fn reason(&self) -> Option<(Fault, usize)> {
+        let is_dark = |place: &Place| place.namespace.is_some();
+        let any_dark = self.missing.keys().any(|(_, place)| is_dark(place));
+        let mut missing = self.missing.iter().filter(|((_, place), _)| is_dark(place) == any_dark).peekable();
+        let ((of, first), fault) = missing.peek()?;
+        let mut fault = (*fault).clone();
+        let (same, others): (Vec<_>, Vec<_>) =
+            missing.partition(|((cluster, place), _)| cluster == of && place.namespace == first.namespace);
+        let resource = |fault: &Fault| match &fault.remedy {
+            Remedy::Grant(grant) => Some(grant.resource.clone()),
+            Remedy::Retrying | Remedy::OtherPort(_) | Remedy::ByKind => None,
+        };
+        let resources: Vec<String> = same.iter().filter_map(|(_, fault)| resource(fault)).collect();
+        if let Remedy::Grant(grant) = &mut fault.remedy {
+            grant.resource = resources.join(", ");
+        }
+        Some((fault, others.len()))
     }
 }
 
@@ -262,7 +309,7 @@ impl Model {
             let Where::Workload(workload) = &target.address else { return false };
             let mut own = std::iter::once(&workload.port).chain(&workload.more);
             workload.name == found.key.name
-                && workload.kind == found.key.kind
+                && workload.kind.is_same(&found.key.kind)
                 && target.cluster == found.key.cluster
                 && own.any(|port| ports.iter().flatten().any(|other| other == port))
                 && self.namespace_of(target) == found.key.namespace

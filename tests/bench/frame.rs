@@ -184,7 +184,12 @@ fn services() -> Vec<Found> {
             kind: Kind::Service,
             name: name.clone(),
         };
-        Found { key, ports: vec![port(80, "http", &name), port(9_000, "main", &name)], labels: labels.clone() }
+        Found {
+            key,
+            ports: vec![port(80, "http", &name), port(9_000, "main", &name)],
+            labels: labels.clone(),
+            owner: None,
+        }
     };
     (0..2_000).map(service).collect()
 }

@@ -23,7 +23,7 @@ fn found(cluster: &str, namespace: &str, kind: Kind, name: &str, ports: &[(&str,
         service: recognise(&Signs { port: *number, name: own, protocol: "", object: name, labels: &labels }),
     };
     let key = FoundKey { cluster: cluster.into(), namespace: namespace.into(), kind, name: name.into() };
-    Found { key, ports: ports.iter().map(port).collect(), labels: labels.clone() }
+    Found { key, ports: ports.iter().map(port).collect(), labels: labels.clone(), owner: None }
 }
 
 fn place(kind: Kind, namespace: Option<&str>) -> Place {
