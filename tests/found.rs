@@ -141,11 +141,11 @@ fn whoever_may_see_little_sees_that_and_is_told_about_the_rest() {
     let mut screen = Start::new(&home).kubeconfig(path).size(120, 40).run();
     screen.wait_for("story");
     screen.press("b");
-    // Not even their own services: which right, and a role that grants it.
-    let right = format!("no right to list services in namespace {name} (403)");
-    wait_says(&mut screen, &[&right]);
+    // Not even their own services: which rights, and a role that grants them, all in one.
+    let rights = ["no right to list services, deployments.apps", &format!("jobs.batch in namespace {name} (403)")];
+    wait_says(&mut screen, &rights);
     screen.press("\x05");
-    wait_dialog(&mut screen, &[&right, "kind: Role"]);
+    wait_dialog(&mut screen, &[rights[0], rights[1], "kind: Role"]);
     let before = screen.raw().len();
     screen.press("y\x1b");
     screen.wait_gone("What went wrong");
@@ -160,6 +160,58 @@ fn whoever_may_see_little_sees_that_and_is_told_about_the_rest() {
     screen.wait("it is taken over", |text| says(text, "1 added"));
     leave_browser(&mut screen);
     screen.wait_for("mongo.");
+    quit(screen);
+}
+
+/// Something of `kind` whose pods sleep; `more` goes into its spec. A port is declared, not listened on.
+fn sleeper(kind: &str, name: &str, more: &str) -> String {
+    let api = if kind == "Job" { "batch/v1" } else { "apps/v1" };
+    format!(
+        "apiVersion: {api}\nkind: {kind}\nmetadata: {{ name: {name} }}\nspec:\n  {more}\n  template:\n    \
+         metadata: {{ labels: {{ app: {name} }} }}\n    spec:\n      restartPolicy: {}\n      \
+         terminationGracePeriodSeconds: 0\n      containers:\n      - {{ name: c, image: 'busybox:latest', \
+         imagePullPolicy: IfNotPresent, command: [sleep, '600'], ports: [{{ containerPort: 5432 }}] }}\n---\n",
+        if kind == "Job" { "Never" } else { "Always" }
+    )
+}
+
+#[test]
+fn every_kind_is_found_and_what_it_owns_is_not_noise() {
+    let Some(kubeconfig) = kubeconfig("every_kind_is_found_and_what_it_owns_is_not_noise") else { return };
+    let (namespace, home) = (Namespace::new("found-kinds"), Home::new(""));
+    let path = admin(&home, &kubeconfig);
+    let name = namespace.0.clone();
+    let of = |name: &str| format!("replicas: 1\n  selector: {{ matchLabels: {{ app: {name} }} }}");
+    let set = format!("serviceName: x\n  {}", of("set"));
+    let daemon = "selector: { matchLabels: { app: daemon } }";
+    let all = [
+        sleeper("Deployment", "many", &of("many")),
+        sleeper("StatefulSet", "set", &set),
+        sleeper("DaemonSet", "daemon", daemon),
+        sleeper("ReplicaSet", "alone", &of("alone")),
+        sleeper("Job", "once", "backoffLimit: 0"),
+        page(&name),
+    ];
+    apply(&all.concat(), &["-n", &name]);
+    let mut screen = Start::new(&home).kubeconfig(path).size(140, 40).run();
+    screen.wait_for("admin");
+    screen.press("b");
+    screen.press(&name);
+    let rows = ["svc/page", "deploy/many", "sts/set", "ds/daemon", "rs/alone", "job/once", "po/page"];
+    let shown = screen.wait("every kind", |text| rows.iter().all(|row| text.contains(row)));
+    for owned in ["rs/many-", "po/many-", "po/set-", "po/daemon-", "po/alone-", "po/once-"] {
+        assert!(!shown.contains(owned), "{owned}:\n{shown}");
+    }
+    assert!(shown.matches("◆ postgres").count() == 5, "{shown}");
+    kubectl(&["-n", &name, "delete", "job", "once", "--wait=false"]);
+    screen.wait_gone("job/once");
+    screen.press("\x15");
+    screen.paste(&format!("{name} rs alone"));
+    screen.wait("only the replica set", |text| text.contains("rs/alone") && !text.contains("deploy/many"));
+    screen.press("\r");
+    screen.wait("it is taken over", |text| says(text, "1 added"));
+    screen.wait_until("it is saved", |_| home.read_config().contains("workload = \"replicaset/alone:5432\""));
+    leave_browser(&mut screen);
     quit(screen);
 }
 

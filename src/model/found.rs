@@ -191,16 +191,19 @@ impl Finds {
 
     fn is_shown(&self, found: &Found) -> bool {
         let (Some(owner), FoundKey { cluster, namespace, .. }) = (&found.owner, &found.key) else { return true };
+        // There may be ten thousand pods: where all may be seen, as mostly, each costs a look.
+        let unknown = self.kinds.get(cluster).is_some_and(|kinds| !kinds.contains(owner));
+        if unknown || self.missing.is_empty() {
+            return unknown;
+        }
         let place = |kind: &Kind, namespace: Option<&String>| {
             (cluster.clone(), Place { kind: kind.clone(), namespace: namespace.cloned() })
         };
-        let here = Some(namespace);
+        let here = place(owner, Some(namespace));
         // Who is seen everywhere may have an owner where nobody looks for it.
         let wide =
             self.listed.contains(&place(&found.key.kind, None)) && self.missing.contains_key(&place(owner, None));
-        let refused =
-            self.missing.contains_key(&place(owner, here)) || wide && !self.listed.contains(&place(owner, here));
-        refused || self.kinds.get(cluster).is_some_and(|kinds| !kinds.contains(owner))
+        self.missing.contains_key(&here) || wide && !self.listed.contains(&here)
     }
 
     /// Whether every kind of a cluster was listed or refused.
