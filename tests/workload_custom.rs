@@ -110,10 +110,10 @@ fn the_browser_finds_custom_kinds() {
     let glass = object("apps.kruise.io", "Window", "glass", &spec);
     server.answer("/apis/apps.kruise.io/v1alpha1/windows", list(&[glass]));
     let mut owned = pod("one-1");
-    let owner = json!({
+    let controller = json!({
         "apiVersion": "apps.kruise.io/v1alpha1", "kind": "CloneSet", "name": "one", "uid": "1", "controller": true,
     });
-    owned["metadata"]["ownerReferences"] = json!([owner]);
+    owned["metadata"]["ownerReferences"] = json!([controller]);
     server.answer("/api/v1/pods", list(&[owned, pod("alone")]));
     let mut screen = Start::new(&home).kubeconfig(server.kubeconfig(home.path())).size(100, 30).run();
     screen.wait_for("custom");

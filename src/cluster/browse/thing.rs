@@ -79,9 +79,9 @@ pub(super) fn kind(group: &str, name: &str) -> Kind {
 impl Thing {
     /// The kind of what controls it, if anything does.
     pub(super) fn owner(&self) -> Option<Kind> {
-        let owners = self.metadata.owner_references.iter().flatten();
+        let mut owners = self.metadata.owner_references.iter().flatten();
         let controls = |owner: &&OwnerReference| owner.controller == Some(true);
-        let owner = owners.filter(controls).last()?;
+        let owner = owners.find(controls)?;
         let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
         Some(kind(group, &owner.kind))
     }

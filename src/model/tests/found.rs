@@ -321,7 +321,7 @@ fn what_is_seen_with_its_owner_is_not_seen_twice() {
     assert_eq!(rows(&model).len(), 3);
     // All that is recognised is all that is seen.
     let effects = press(&mut model, Command::TakeKnown);
-    let names: Vec<String> = saved(&effects).iter().map(|edit| name(edit).to_owned()).collect();
+    let names: Vec<String> = saved(&effects).iter().map(|edit| name(edit).clone()).collect();
     assert_eq!(names, ["alone.shop", "etcd-node.shop", "web-1.shop"]);
     tell(&mut model, FoundEvent::Listed { place: team, all: Vec::new() });
     assert_eq!(rows(&model), ["shop/alone:6379", "shop/etcd-node:6379"]);
