@@ -216,6 +216,35 @@ fn every_kind_is_found_and_what_it_owns_is_not_noise() {
 }
 
 #[test]
+fn the_pod_can_be_chosen_by_hand() {
+    let Some(kubeconfig) = kubeconfig("the_pod_can_be_chosen_by_hand") else { return };
+    let target = "[[target]]\nname = \"web\"\ncluster = \"admin\"\nnamespace = \"brow-dev\"\n\
+                  workload = \"deployment/web:http\"\n";
+    let home = Home::new(target);
+    let mut screen = Start::new(&home).kubeconfig(admin(&home, &kubeconfig)).size(140, 40).run();
+    screen.wait_for("deployment/web");
+    screen.press("2f");
+    let shown = screen.wait("a live forward", |text| live(text).is_some());
+    let local = live(&shown).unwrap();
+    // Each of its two pods answers with its own name, and the screen says which it is.
+    let answer = || String::from_utf8(get(&local, "/").unwrap()).unwrap().trim().to_owned();
+    let first = answer();
+    screen.press("4");
+    screen.wait("which pod it is", |text| text.contains(&format!("{first}:8080")) && text.contains("pods ready 2/2"));
+    screen.press("p");
+    screen.wait("the other pod", |text| !text.contains(&format!("{first}:8080")) && text.contains("pods ready 2/2"));
+    let other = answer();
+    assert_ne!(other, first);
+    screen.press("p");
+    screen.wait("the first again", |text| text.contains(&format!("{first}:8080")));
+    assert_eq!(answer(), first);
+    screen.press("q");
+    screen.wait_for("Quit?");
+    screen.press("y");
+    assert!(screen.wait_end().success());
+}
+
+#[test]
 fn practice_can_be_browsed_too() {
     let home = Home::new("");
     let mut screen = Start::new(&home).arg("--practice").size(80, 24).run();

@@ -230,6 +230,38 @@ fn what_is_there_is_replaced_on_request_only() {
 }
 
 #[test]
+fn ports_of_other_instances_and_of_saved_targets_are_left_alone() {
+    use crate::model::instance::{InstanceEvent, Report, Role, Shared, Standing};
+    let port = |mut model: Model| {
+        write(&mut model, "mysql");
+        press(&mut model, Command::Accept);
+        model.target("mysql.shop").unwrap().local_port
+    };
+    let own = port(browsing());
+    assert_eq!(port(browsing()), own, "the same target gets the same port");
+    let mut model = browsing();
+    model.targets.push(Target { local_port: own, ..target("other", "dev") });
+    let beside_saved = port(model);
+    assert!(beside_saved != own && (30_300..=30_399).contains(&beside_saved), "{beside_saved}");
+    let mut model = browsing();
+    let forward = Shared {
+        id: 1,
+        name: "theirs".into(),
+        cluster: "dev".into(),
+        namespace: "team".into(),
+        server: String::new(),
+        place: "10.0.0.1:3306".into(),
+        local: format!("127.0.0.1:{own}"),
+        state: Standing::Live,
+        pod: None,
+    };
+    let report = Report { pid: 42, role: Role::Background, forwards: vec![forward] };
+    model.update(Event::Instance(InstanceEvent::Heard { instance: "42-00000000".into(), report }));
+    let beside_theirs = port(model);
+    assert!(beside_theirs != own && (30_300..=30_399).contains(&beside_theirs), "{beside_theirs}");
+}
+
+#[test]
 fn a_name_that_is_taken_gives_way() {
     let mut model = browsing();
     model.targets.push(target("web.shop", "prod"));
