@@ -138,12 +138,16 @@ fn whoever_may_see_little_sees_that_and_is_told_about_the_rest() {
     let path = namespace.kubeconfig(&home);
     let name = namespace.0.clone();
     service(&namespace, "mongo", 27017);
+    let many = "replicas: 1\n  selector: { matchLabels: { app: many } }";
+    apply(&sleeper("Deployment", "many", many), &["-n", &name]);
     let mut screen = Start::new(&home).kubeconfig(path).size(120, 40).run();
     screen.wait_for("story");
     screen.press("b");
     // Not even their own services: which rights, and a role that grants them, all in one.
     let rights = ["no right to list services, deployments.apps", &format!("jobs.batch in namespace {name} (403)")];
     wait_says(&mut screen, &rights);
+    // Where the deployment may not be seen, its pods are.
+    screen.wait("the pod", |text| text.contains("po/many-") && !text.contains("deploy/many"));
     screen.press("\x05");
     wait_dialog(&mut screen, &[rights[0], rights[1], "kind: Role"]);
     let before = screen.raw().len();
@@ -155,6 +159,7 @@ fn whoever_may_see_little_sees_that_and_is_told_about_the_rest() {
     // With it they appear by themselves; of the rest it says what is missing.
     screen.wait("their own service", |text| text.contains("svc/mongo") && text.contains("◆ mongodb"));
     let shown = wait_says(&mut screen, &[&format!("Only {name}.")]);
+    screen.wait("the deployment alone", |text| text.contains("deploy/many") && !text.contains("po/many-"));
     assert!(!shown.contains("svc/kubernetes"), "other namespaces stay dark:\n{shown}");
     screen.press("mongo\r");
     screen.wait("it is taken over", |text| says(text, "1 added"));
