@@ -237,9 +237,8 @@ async fn ask_lane(relay: &Lease, address: &Address) -> Option<(Stream, u16)> {
         if let Some(port) = relay::read_lane(&said) {
             return Some((stream, port));
         }
-        if stream.read_buf(&mut said).await.ok()? == 0 {
-            panic!("{}", String::from_utf8_lossy(&said));
-        }
+        let read = stream.read_buf(&mut said).await.ok()?;
+        assert_ne!(read, 0, "{}", String::from_utf8_lossy(&said));
     }
 }
 
