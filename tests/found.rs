@@ -261,7 +261,18 @@ fn practice_can_be_browsed_too() {
     screen.press("redis");
     screen.wait("only the redis", |text| !text.contains("svc/echo"));
     screen.press("\r");
-    screen.wait("it is taken over", |text| says(text, "1 added"));
+    screen.wait("it is taken over", |text| says(text, "1 added, 0 skipped, 0 replaced"));
+    // What is there is overwritten on request, or skipped; the result says which.
+    screen.press("\r");
+    screen.wait_for("Replace 1");
+    screen.press("y");
+    screen.wait("it is replaced", |text| says(text, "0 added, 0 skipped, 1 replaced"));
+    screen.press("\x1b[27u");
+    screen.wait_for("svc/echo");
+    screen.press("\x12");
+    screen.wait_for("Take 2 new");
+    screen.press("y");
+    screen.wait("all that is recognised is", |text| says(text, "2 added, 1 skipped, 0 replaced"));
     leave_browser(&mut screen);
     screen.press("2/redis.shop\r\r");
     let shown = screen.wait("a live forward", |text| live(text).is_some());
