@@ -109,6 +109,12 @@ impl Found {
         self.ports.iter().find(|port| port.number == number)
     }
 
+    /// Whether its labels are among those of another, so that it leads to the same pods.
+    fn has_pod(&self, other: &Self) -> bool {
+        let has = |(key, value): (&String, &String)| other.labels.get(key) == Some(value);
+        !self.labels.is_empty() && self.labels.iter().all(has)
+    }
+
     /// The target that a port of it becomes.
     fn offer(&self, port: &FoundPort) -> Offer {
         let FoundKey { cluster, namespace, kind, name } = &self.key;
@@ -203,7 +209,19 @@ impl Finds {
         // Who is seen everywhere may have an owner where nobody looks for it.
         let wide =
             self.listed.contains(&place(&found.key.kind, None)) && self.missing.contains_key(&place(owner, None));
-        self.missing.contains_key(&here) || wide && !self.listed.contains(&here)
+        let unseen = self.missing.contains_key(&here) || wide && !self.listed.contains(&here);
+        // A deployment is seen also where the replica sets between it and its pods are not.
+        unseen && !(*owner == Kind::ReplicaSet && self.beside(found, Kind::Deployment).any(|of| of.has_pod(found)))
+    }
+
+    /// Everything of a kind in the namespace of an object.
+    fn beside<'a>(&'a self, found: &'a Found, kind: Kind) -> impl Iterator<Item = &'a Found> {
+        let first = FoundKey { kind, name: String::new(), ..found.key.clone() };
+        let near = self.all.range(first.clone()..).map(|(_, found)| found);
+        near.take_while(move |found| {
+            let FoundKey { cluster, namespace, kind, name: _ } = &found.key;
+            (cluster, namespace, kind) == (&first.cluster, &first.namespace, &first.kind)
+        })
     }
 
     /// Whether every kind of a cluster was listed or refused.
@@ -241,16 +259,8 @@ impl Finds {
 
     /// Whether a service leads to the pods of a workload and speaks the same there.
     fn is_served(&self, workload: &Found, port: &FoundPort) -> bool {
-        let key = FoundKey { kind: Kind::Service, name: String::new(), ..workload.key.clone() };
-        let near = self.all.range(key.clone()..).map(|(_, found)| found);
-        let mut near = near.take_while(|found| {
-            (&found.key.cluster, &found.key.namespace, &found.key.kind) == (&key.cluster, &key.namespace, &key.kind)
-        });
-        near.any(|service| {
-            let selects = |(key, value): (&String, &String)| workload.labels.get(key) == Some(value);
-            let same = |other: &FoundPort| other.service == port.service;
-            !service.labels.is_empty() && service.labels.iter().all(selects) && service.ports.iter().any(same)
-        })
+        let same = |other: &FoundPort| other.service == port.service;
+        self.beside(workload, Kind::Service).any(|service| service.has_pod(workload) && service.ports.iter().any(same))
     }
 
     /// The most telling reason why not all is seen, and how many places it leaves out: a namespace that stays dark before

@@ -351,6 +351,14 @@ fn what_is_seen_with_its_owner_is_not_seen_twice() {
     assert_eq!(rows(&model), ["shop/alone:6379", "shop/etcd-node:6379", "shop/web-1:6379"]);
     tell(&mut model, FoundEvent::Missing { place: team.clone(), fault });
     assert_eq!(rows(&model).len(), 3);
+    // But for those of a deployment that is seen, although the replica sets between are not.
+    let mut deployment = found("dev", "shop", Kind::Deployment, "web", &[]);
+    deployment.ports = vec![FoundPort { number: 6379, name: None, service: None }];
+    deployment.labels = [("app".to_owned(), "web-1".to_owned())].into();
+    let key = deployment.key.clone();
+    tell(&mut model, FoundEvent::Applied(deployment));
+    assert_eq!(rows(&model), ["shop/web:6379", "shop/alone:6379", "shop/etcd-node:6379"]);
+    tell(&mut model, FoundEvent::Gone(key));
     // All that is recognised is all that is seen.
     let effects = press(&mut model, Command::TakeKnown);
     let names: Vec<String> = saved(&effects).iter().map(|edit| name(edit).clone()).collect();
