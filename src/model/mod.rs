@@ -20,7 +20,7 @@ mod export;
 pub mod fault;
 mod filter;
 pub mod focus;
-mod form;
+pub mod form;
 pub mod forward;
 pub mod found;
 pub mod health;

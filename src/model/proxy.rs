@@ -13,6 +13,9 @@ use super::target::Target;
 use super::ttl::Ttl;
 use super::workload::Where;
 
+/// The label that marks our pods, and its value.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "brow-tui");
+
 /// Names one pod among all clusters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodKey {
