@@ -254,6 +254,7 @@ fn ports_of_other_instances_and_of_saved_targets_are_left_alone() {
         local: format!("127.0.0.1:{own}"),
         state: Standing::Live,
         pod: None,
+        left: Vec::new(),
     };
     let report = Report { pid: 42, role: Role::Background, forwards: vec![forward] };
     model.update(Event::Instance(InstanceEvent::Heard { instance: "42-00000000".into(), report }));
