@@ -12,6 +12,7 @@ mod headless;
 mod man;
 mod pod;
 mod print;
+mod signals;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
