@@ -351,6 +351,8 @@ fn notification(how: Notify, words: &str) -> Option<String> {
 ///
 /// Somebody who asks a second time is not kept waiting for what does not end.
 pub async fn wind_up(mut model: Model, mut effects: Effects, mut events: mpsc::Receiver<Event>) {
+    // What has closed is nobody's to use any more, however long the rest takes.
+    effects.publish(&model);
     let again = async {
         match signals() {
             Ok(mut signals) => any(&mut signals).await,

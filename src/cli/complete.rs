@@ -116,7 +116,7 @@ pub(super) fn forwards() -> Vec<CompletionCandidate> {
         Some(runtime.block_on(instance::all(&dir)))
     };
     let all = asked().unwrap_or_default();
-    let forwards = all.iter().flat_map(|(_, report)| &report.forwards);
+    let forwards = all.reports.iter().flat_map(|(_, report)| &report.forwards);
     forwards.map(|forward| candidate(&forward.name, forward.local.clone())).collect()
 }
 

@@ -11,7 +11,7 @@ use super::choose::matches;
 use super::connect::How;
 use super::print::{self, FAILED, Stop};
 use super::{Door, complete, detach};
-use crate::instance;
+use crate::instance::{self, Census};
 use crate::model::instance::{Report, Shared};
 
 #[derive(Debug, Subcommand)]
@@ -46,8 +46,9 @@ pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
     match verb {
         Verb::Start { how } => detach::start(&door, &how).await,
         Verb::List { json } => {
-            list(&instance::all(&door.runtime).await, json);
-            ExitCode::SUCCESS
+            let census = instance::all(&door.runtime).await;
+            list(&census.reports, json);
+            ExitCode::from(tell_silent(&census))
         }
         Verb::Stop { names, all } => stop(&door.runtime, &names, all).await,
     }
@@ -61,6 +62,15 @@ fn forwards(instances: &[(String, Report)]) -> Vec<(&str, &Report, &Shared)> {
     }
     all.sort_by(|(_, _, a), (_, _, b)| (&a.name, &a.local).cmp(&(&b.name, &b.local)));
     all
+}
+
+/// Says which instances do not answer; the exit code by that.
+fn tell_silent(census: &Census) -> u8 {
+    let text = super::text();
+    for fault in &census.silent {
+        print::err(&text.fault(fault).in_full());
+    }
+    if census.silent.is_empty() { 0 } else { FAILED }
 }
 
 fn list(instances: &[(String, Report)], as_json: bool) {
@@ -98,15 +108,17 @@ fn list(instances: &[(String, Report)], as_json: bool) {
 
 async fn stop(dir: &Path, names: &[String], every: bool) -> ExitCode {
     let text = super::text();
-    let instances = instance::all(dir).await;
-    let all = forwards(&instances);
+    let census = instance::all(dir).await;
+    let all = forwards(&census.reports);
+    let mut code = tell_silent(&census);
     let port = |forward: &Shared| forward.local.rsplit(':').next().unwrap_or_default().to_owned();
     let meant =
         |name: &str, forward: &Shared| matches(name, &forward.name) || forward.local == name || port(forward) == name;
     if let Some(name) = names.iter().find(|name| !all.iter().any(|(_, _, forward)| meant(name, forward))) {
-        return Stop::unknown(text.fill("cli.no-forward", &[("thing", name)])).tell();
+        let unknown = Stop::unknown(text.fill("cli.no-forward", &[("thing", name)]));
+        // Where not all could be asked, nobody knows that there is none.
+        return if code == 0 { unknown } else { Stop { code, ..unknown } }.tell();
     }
-    let mut code = 0;
     for (instance, _, forward) in all {
         if !every && !names.iter().any(|name| meant(name, forward)) {
             continue;

@@ -174,8 +174,6 @@ impl Headless {
         } else {
             self.update(Event::Terminate);
         }
-        // What has closed is nobody's to use any more, however long the rest takes.
-        self.effects.publish(&self.model);
         app::wind_up(self.model, self.effects, self.events).await;
         ExitCode::from(code)
     }

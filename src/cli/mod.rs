@@ -22,6 +22,7 @@ use clap::{Parser, Subcommand, ValueHint};
 use color_eyre::eyre::{self, WrapErr};
 use tokio::sync::mpsc;
 
+use self::print::Stop;
 use crate::app::{App, Surroundings};
 use crate::cluster::Clusters;
 use crate::effects::Effects;
@@ -111,6 +112,9 @@ struct Door {
 pub fn run() -> eyre::Result<ExitCode> {
     complete::answer();
     let args = Args::parse();
+    if args.check.wanted() && args.verb.is_some() {
+        return Ok(Stop::usage(text().get("cli.check-alone")).tell());
+    }
     match args.verb {
         Some(Verb::Completions { shell }) => return Ok(complete::script(shell)),
         Some(Verb::Man) => {

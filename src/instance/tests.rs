@@ -46,7 +46,7 @@ impl One {
     }
 
     fn publish(&self, forwards: Vec<Shared>) {
-        self.instance.publish(|pid, role| Report { pid, role, forwards });
+        self.instance.publish(|pid, role| Report { pid, role, forwards, leaving: false });
     }
 
     async fn next(&mut self) -> Event {
@@ -76,7 +76,7 @@ async fn they_hear_of_each_other_and_of_what_changes() {
     assert_eq!(first.hears().await, 2);
     first.publish(Vec::new());
     assert_eq!(second.hears().await, 0);
-    let mut listed: Vec<usize> = all(&dir).await.iter().map(|(_, report)| report.forwards.len()).collect();
+    let mut listed: Vec<usize> = all(&dir).await.reports.iter().map(|(_, report)| report.forwards.len()).collect();
     listed.sort_unstable();
     assert_eq!(listed, [0, 2]);
     second.token.cancel();
@@ -140,5 +140,5 @@ async fn garbage_gets_an_answer_and_breaks_nothing() {
     let mut liar = UnixStream::connect(&path).await.unwrap();
     liar.write_all(b"{\"v\":1,\"ask\":\"watch\",\"name\":\"../../x\"}\n").await.unwrap();
     let _silent: Vec<Blocking> = (0..8).map(|_| Blocking::connect(&path).unwrap()).collect();
-    assert_eq!(all(&dir).await.len(), 1);
+    assert_eq!(all(&dir).await.reports.len(), 1);
 }

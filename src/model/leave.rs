@@ -35,7 +35,7 @@ impl Model {
 
     /// Ends the program; the pods of this run are deleted or left to their TTL.
     pub(super) fn leave(&mut self, delete_pods: bool, out: &mut Vec<Effect>) {
-        self.ending_pods = delete_pods;
+        (self.ending_pods, self.leaving) = (delete_pods, true);
         // From here on it is this that says which pods go.
         *self.upkeep = Upkeep::default();
         if delete_pods {

@@ -64,7 +64,7 @@ use effect::TargetEdit;
 use fault::Fault;
 use focus::Focus;
 use forward::{Forward, ForwardId};
-use instance::Other;
+use instance::{Known, Other};
 use list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetColumn};
 use log::{Entry, Log};
 use proxy::{Phase, PodKey, PodRequest, ProxyPod, RequestId};
@@ -130,6 +130,8 @@ pub struct Model {
     pub created: BTreeMap<PodKey, String>,
     /// The program is ending, and the pods of this run with it: also those that are still being created.
     pub ending_pods: bool,
+    /// Whether the program ends.
+    pub leaving: bool,
     /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
     /// Pods that come and go without a person's asking for each. In a box, since the model is moved about as a whole.
@@ -140,6 +142,8 @@ pub struct Model {
     pub forwards: BTreeMap<ForwardId, Forward>,
     /// Forwards of other instances, by the row that each has here.
     pub others: BTreeMap<ForwardId, Other>,
+    /// Every other instance, by its name.
+    pub instances: BTreeMap<String, Known>,
     /// Ports that targets without one of their own had last.
     pub ports: BTreeMap<String, u16>,
     /// The clusters pane.
@@ -202,11 +206,13 @@ impl Model {
             refused: BTreeMap::new(),
             created: BTreeMap::new(),
             ending_pods: false,
+            leaving: false,
             pods_until: BTreeMap::new(),
             upkeep: Box::default(),
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),
             others: BTreeMap::new(),
+            instances: BTreeMap::new(),
             ports: BTreeMap::new(),
             cluster_list: List::default(),
             target_list: List::default(),

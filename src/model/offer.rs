@@ -104,9 +104,7 @@ impl Fate {
         match self {
             Self::Skipped(_) => None,
             Self::Added(target) => Some(TargetEdit::Import(target.clone())),
-            Self::Replaced { was, target } => {
-                Some(TargetEdit::Replace { was: was.clone(), target: target.clone() })
-            }
+            Self::Replaced { was, target } => Some(TargetEdit::Replace { was: was.clone(), target: target.clone() }),
         }
     }
 }

@@ -2,10 +2,14 @@
 
 use std::fs;
 
+use std::process::Stdio;
+
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::common::Home;
-use crate::shell::Shell;
+use crate::common::kube::until;
+use crate::shell::{Running, Shell};
 
 #[test]
 fn the_config_from_a_script() {
@@ -40,6 +44,8 @@ fn the_config_from_a_script() {
         (&["connect"], 2, "Name a target"),
         (&["connect", "none"], 3, "no saved target"),
         (&["nonsense"], 2, "unrecognized"),
+        (&["--check", "config", "list"], 2, "--check stands alone"),
+        (&["config", "list", "--check"], 2, "unexpected argument"),
     ] {
         let done = shell.run(args);
         assert_eq!(done.code, code, "{args:?}: {}", done.err);
@@ -86,4 +92,55 @@ fn a_config_that_makes_no_sense_is_told_and_not_touched() {
         assert!(done.code == 1 && done.err.contains("config.toml:1:9"), "{args:?}: {}", done.err);
     }
     assert_eq!(home.read_config(), "theme = 1\n");
+}
+
+#[test]
+fn an_import_that_waits_for_its_input_can_be_interrupted() {
+    let home = Home::new("");
+    let shell = Shell { home: &home, kubeconfig: None };
+    for (signal, number) in [(Signal::INT, 2), (Signal::TERM, 15), (Signal::HUP, 1)] {
+        for practice in [&[][..], &["--practice"]] {
+            let mut command = shell.command(&[practice, &["config", "import", "-"]].concat());
+            let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut running = Running(child);
+            let _open = running.0.stdin.take();
+            let status = format!("/proc/{}/status", running.0.id());
+            until("it hears signals", || {
+                let status = fs::read_to_string(&status).unwrap();
+                let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+                u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << (number - 1)) != 0
+            });
+            running.signal(signal);
+            assert_eq!(running.end(), (128 + number, String::new()));
+        }
+    }
+    let left: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("practice")), "{left:?}");
+}
+
+#[test]
+fn what_an_import_says_it_added_is_there_under_that_name() {
+    let home = Home::new("");
+    let shell = Shell { home: &home, kubeconfig: Some(home.kubeconfig(&["dev"])) };
+    fs::write(home.path().join("lines"), "web:shop:8080:80\n").unwrap();
+    let told = |out: &str| out.trim().strip_prefix("added: ").unwrap().to_owned();
+    let tried = told(&shell.ok(&["config", "import", "lines", "--dry-run"]));
+    let first = told(&shell.ok(&["config", "import", "lines"]));
+    assert_eq!(first, tried);
+    // That name and the next are taken now, by what leads elsewhere; and the file has the place twice.
+    shell.ok(&["config", "edit", &first, "--where", "10.0.0.1:80"]);
+    let second = told(&shell.ok(&["config", "import", "lines"]));
+    shell.ok(&["config", "edit", &second, "--where", "10.0.0.2:80"]);
+    fs::write(home.path().join("lines"), "web:shop:8080:80\nweb:shop:8081:80\n").unwrap();
+    let out = shell.ok(&["config", "import", "lines"]);
+    let third = told(out.lines().next().unwrap());
+    assert!(third != first && third != second, "{out}");
+    assert!(shell.ok(&["config", "show", &third]).contains("service/web"), "{out}");
+    assert_eq!(out.lines().count(), 2);
+    assert!(out.lines().nth(1).unwrap().starts_with(&format!("skipped: {third} ")), "{out}");
+    // Where the config cannot be written nothing is said to be there.
+    fs::remove_file(home.config()).unwrap();
+    fs::create_dir(home.config()).unwrap();
+    let done = shell.run(&["config", "import", "lines"]);
+    assert!(done.code == 1 && done.out.is_empty(), "{} {}", done.out, done.err);
 }

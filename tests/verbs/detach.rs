@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::common::kube::{Namespace, kubeconfig, until};
@@ -45,4 +46,35 @@ fn a_detached_instance_outlives_its_terminal_and_ends_with_its_last_forward() {
     let failed = shell.run(&["forward", "start", "none"]);
     assert!(failed.code == 3 && failed.err.contains("no saved target"), "{} {}", failed.code, failed.err);
     assert_eq!(shell.run(&["--practice", "forward", "start", "redis"]).code, 2);
+}
+
+/// The processes whose command line names this home: instances in the background.
+fn left(home: &Home) -> usize {
+    let home = home.path().display().to_string();
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let line = |path: std::path::PathBuf| fs::read(path.join("cmdline")).unwrap_or_default();
+    all.filter(|entry| String::from_utf8_lossy(&line(entry.path())).contains(&home)).count()
+}
+
+#[test]
+fn ended_while_it_starts_it_leaves_nothing() {
+    let Some(_) = kubeconfig("ended_while_it_starts_it_leaves_nothing") else { return };
+    // Its image is nowhere: it is never ready.
+    let (home, space) = (Home::new(&format!("{WEB}image = \"nowhere.invalid/none\"\n")), Namespace::new("halfway"));
+    let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
+    for (signal, number) in [(Signal::INT, 2), (Signal::TERM, 15), (Signal::HUP, 1)] {
+        let starting = shell.spawn(&["connect", "web", "--detach", "--timeout", "1h"]);
+        until("its pod is there", || space.pods().len() == 1);
+        assert_eq!(left(&home), 1);
+        starting.signal(signal);
+        let (code, err) = starting.end();
+        assert_eq!(code, 128 + number, "{err}");
+        assert_eq!((space.pods(), left(&home), sockets(&home).len()), (Vec::new(), 0, 0), "{err}");
+    }
+    // Whoever is killed can do nothing; the instance notices.
+    let starting = shell.spawn(&["forward", "start", "web", "--timeout", "1h"]);
+    until("its pod is there", || space.pods().len() == 1);
+    drop(starting);
+    until("it has ended by itself", || left(&home) == 0);
+    assert_eq!((space.pods(), sockets(&home).len()), (Vec::new(), 0));
 }

@@ -21,7 +21,7 @@ fn shared(id: u64, name: &str, state: Standing) -> Shared {
 }
 
 fn hear(model: &mut Model, forwards: Vec<Shared>) {
-    let report = Report { pid: 42, role: Role::Background, forwards };
+    let report = Report { pid: 42, role: Role::Background, forwards, leaving: false };
     let event = InstanceEvent::Heard { instance: "42-00000000".into(), report };
     assert!(model.update(Event::Instance(event)).is_empty());
     model.arrange();
