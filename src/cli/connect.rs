@@ -156,23 +156,20 @@ impl Connect {
                 continue;
             }
             let Some(holder) = self.holders.get(&place.name) else { continue };
-            match seen.model.instances.get(holder) {
-                // It lets go of what it has; then it is to be had.
-                Some(known) if known.leaving => {}
-                Some(known) => {
-                    if self.stopped.insert(place.name.clone()) {
-                        let parts = [("thing", place.name.as_str()), ("pid", &known.pid.to_string())];
-                        print::err(&seen.text.fill("cli.stopped-there", &parts));
-                    }
+            if seen.model.stopped.contains(&(holder.clone(), place.name.clone())) {
+                if self.stopped.insert(place.name.clone()) {
+                    let pid = holder.split('-').next().unwrap_or_default();
+                    let parts = [("thing", place.name.as_str()), ("pid", pid)];
+                    print::err(&seen.text.fill("cli.stopped-there", &parts));
                 }
-                None => {
-                    let since = *self.orphaned.entry(place.name.clone()).or_insert(seen.age);
-                    if is_first(seen.model) || seen.age.saturating_sub(since) >= TURN {
-                        self.holders.remove(&place.name);
-                        heirless.push(place.target.clone());
-                    }
+            } else if !seen.model.instances.contains_key(holder) {
+                let since = *self.orphaned.entry(place.name.clone()).or_insert(seen.age);
+                if is_first(seen.model) || seen.age.saturating_sub(since) >= TURN {
+                    self.holders.remove(&place.name);
+                    heirless.push(place.target.clone());
                 }
             }
+            // While it ends it lets go of what it has; then that is to be had.
         }
         if heirless.is_empty() { Vec::new() } else { vec![Wish::Connect(heirless)] }
     }

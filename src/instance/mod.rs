@@ -65,8 +65,13 @@ pub fn join(
     prepare(dir).map_err(|error| fault(&error))?;
     let name = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
     let (listener, socket) = listen(dir, &name).map_err(|error| fault(&error))?;
-    let (reports, told) =
-        watch::channel(Report { pid: std::process::id(), role, forwards: Vec::new(), leaving: false });
+    let (reports, told) = watch::channel(Report {
+        pid: std::process::id(),
+        role,
+        forwards: Vec::new(),
+        leaving: false,
+        left: Vec::new(),
+    });
     let (heard_of, names) = mpsc::channel(64);
     let following = follow::follow(dir.to_owned(), name, names, events.clone());
     let serving = serve::serve(listener, told, heard_of, events);
@@ -130,6 +135,8 @@ pub async fn stop(dir: &Path, name: &str, id: u64) -> Result<(), Fault> {
         Err(error) if error.kind() == ErrorKind::TimedOut => {
             Err(Fault::new(What::InstanceUnheard, pid_of(name).to_string(), ""))
         }
+        // It has ended, and all of its forwards with it.
+        Err(error) if is_gone(&error) => Ok(()),
         Err(error) => Err(fault(error.to_string())),
     }
 }

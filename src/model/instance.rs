@@ -23,9 +23,12 @@ pub struct Report {
     pub role: Role,
     /// Its forwards, in the order of opening.
     pub forwards: Vec<Shared>,
-    /// Whether it ends: what it has forwarded is over by that, and not since somebody stopped it.
+    /// Whether it ends.
     #[serde(default)]
     pub leaving: bool,
+    /// The numbers of those that end with it. Others that it names no longer were stopped by somebody.
+    #[serde(default)]
+    pub left: Vec<u64>,
 }
 
 /// What an instance is.
@@ -184,14 +187,14 @@ impl Model {
                 pod: forward.via.as_ref().map(|via| via.pod.name.clone()),
             }
         });
-        Report { pid, role, forwards: forwards.collect(), leaving: self.leaving }
+        Report { pid, role, forwards: forwards.collect(), leaving: self.leaving, left: self.left.clone() }
     }
 
     pub(super) fn on_instance(&mut self, event: InstanceEvent, out: &mut Vec<Effect>) {
         self.unarranged = true;
         match event {
             InstanceEvent::Heard { instance, report } => {
-                let Report { pid, role, forwards, leaving } = report;
+                let Report { pid, role, forwards, leaving, left } = report;
                 self.instances.insert(instance.clone(), Known { pid, role, leaving, silent: false });
                 // What was known keeps its row.
                 let known: BTreeMap<u64, ForwardId> = self
@@ -200,7 +203,9 @@ impl Model {
                     .filter(|(_, other)| other.instance == instance)
                     .map(|(id, other)| (other.forward.id, *id))
                     .collect();
-                self.others.retain(|_, other| other.instance != instance);
+                let before: Vec<Other> =
+                    self.others.extract_if(.., |_, other| other.instance == instance).map(|(_, other)| other).collect();
+                self.stopped_there(&before, &forwards, &left);
                 for forward in forwards {
                     let id = known.get(&forward.id).copied().unwrap_or_else(|| ForwardId(self.count()));
                     self.others.insert(id, Other { instance: instance.clone(), pid, role, forward });
@@ -239,6 +244,20 @@ impl Model {
             (&forward.name, &forward.cluster, &forward.namespace) == (&name, &cluster, &namespace)
                 && (&forward.server, &forward.place) == (&server, &place)
         })
+    }
+
+    /// Of forwards that an instance has no longer those count as stopped that do not end with it.
+    fn stopped_there(&mut self, before: &[Other], now: &[Shared], left: &[u64]) {
+        // On a screen that is seen; a verb waits for it.
+        if !self.unattended() {
+            return;
+        }
+        for Other { instance, forward, .. } in before {
+            let has = now.iter().any(|other| other.name == forward.name);
+            let stopped = !has && !left.contains(&forward.id);
+            let key = (instance.clone(), forward.name.clone());
+            _ = if stopped { self.stopped.insert(key) } else { self.stopped.remove(&key) };
+        }
     }
 
     /// Whoever opens a forward that an instance had opens it where it was.

@@ -47,6 +47,7 @@ impl Model {
                 }
             }
         }
+        self.left.extend(self.forwards.keys().map(|id| id.0));
         for id in self.forwards.keys().copied().collect::<Vec<_>>() {
             self.stop_forward(id, out);
         }

@@ -132,6 +132,10 @@ pub struct Model {
     pub ending_pods: bool,
     /// Whether the program ends.
     pub leaving: bool,
+    /// The numbers of the forwards that end with it.
+    pub left: Vec<u64>,
+    /// Forwards that somebody stopped in another instance: the instance, and the forward's name there.
+    pub stopped: BTreeSet<(String, String)>,
     /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
     /// Pods that come and go without a person's asking for each. In a box, since the model is moved about as a whole.
@@ -207,6 +211,8 @@ impl Model {
             created: BTreeMap::new(),
             ending_pods: false,
             leaving: false,
+            left: Vec::new(),
+            stopped: BTreeSet::new(),
             pods_until: BTreeMap::new(),
             upkeep: Box::default(),
             killing: BTreeMap::new(),

@@ -170,3 +170,29 @@ fn a_suspended_instance_is_there_and_nothing_of_it_is_touched() {
     asleep.signal(Signal::INT);
     assert_eq!(asleep.end(), (0, String::new()));
 }
+
+#[test]
+fn what_another_instance_opens_anew_is_waited_for() {
+    let Some(_) = kubeconfig("what_another_instance_opens_anew_is_waited_for") else { return };
+    // Its image is nowhere: it is never ready.
+    let (home, space) = (Home::new(&format!("{WEB}image = \"nowhere.invalid/none\"\n")), Namespace::new("anew"));
+    let config = space.kubeconfig(&home);
+    let shell = Shell { home: &home, kubeconfig: Some(config.clone()) };
+    let mut screen = Start::new(&home).kubeconfig(&config).size(150, 40).run();
+    screen.wait_for("web");
+    screen.press("2\r");
+    until("it is listed", || shell.ok(&["forward", "list"]).contains("dashboard"));
+    let mut waiting = shell.spawn(&["connect", "web", "--timeout", "1h"]);
+    until("both are there", || sockets(&home).len() == 2);
+    for _ in 0..3 {
+        screen.press("4R");
+        screen.wait("it waits again", |text| text.contains("◌ waiting") || text.contains("waiting"));
+        assert!(waiting.0.try_wait().unwrap().is_none(), "it is waited for");
+    }
+    screen.press("4x");
+    let (code, err) = waiting.end();
+    assert!(code == 1 && err.contains("web was stopped by the brow-tui that had it"), "{code} {err}");
+    screen.press("q");
+    screen.press("y");
+    screen.wait_end();
+}
