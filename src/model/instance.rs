@@ -203,9 +203,9 @@ impl Model {
                     .filter(|(_, other)| other.instance == instance)
                     .map(|(id, other)| (other.forward.id, *id))
                     .collect();
-                let before: Vec<Other> =
-                    self.others.extract_if(.., |_, other| other.instance == instance).map(|(_, other)| other).collect();
-                self.stopped_there(&before, &forwards, &left);
+                let its = self.others.extract_if(.., |_, other| other.instance == instance);
+                let before: Vec<Shared> = its.map(|(_, other)| other.forward).collect();
+                self.stopped_there(&instance, &before, &forwards, &left);
                 for forward in forwards {
                     let id = known.get(&forward.id).copied().unwrap_or_else(|| ForwardId(self.count()));
                     self.others.insert(id, Other { instance: instance.clone(), pid, role, forward });
@@ -247,17 +247,15 @@ impl Model {
     }
 
     /// Of forwards that an instance has no longer those count as stopped that do not end with it.
-    fn stopped_there(&mut self, before: &[Other], now: &[Shared], left: &[u64]) {
+    fn stopped_there(&mut self, instance: &str, before: &[Shared], now: &[Shared], left: &[u64]) {
         // On a screen that is seen; a verb waits for it.
         if !self.unattended() {
             return;
         }
-        for Other { instance, forward, .. } in before {
-            let has = now.iter().any(|other| other.name == forward.name);
-            let stopped = !has && !left.contains(&forward.id);
-            let key = (instance.clone(), forward.name.clone());
-            _ = if stopped { self.stopped.insert(key) } else { self.stopped.remove(&key) };
+        for forward in before.iter().filter(|forward| !left.contains(&forward.id)) {
+            self.stopped.insert((instance.to_owned(), forward.name.clone()));
         }
+        self.stopped.retain(|(of, name)| of != instance || now.iter().all(|forward| forward.name != *name));
     }
 
     /// Whoever opens a forward that an instance had opens it where it was.
