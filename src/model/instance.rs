@@ -187,7 +187,8 @@ impl Model {
                 pod: forward.via.as_ref().map(|via| via.pod.name.clone()),
             }
         });
-        Report { pid, role, forwards: forwards.collect(), leaving: self.leaving, left: self.left.clone() }
+        let left = self.left.clone().unwrap_or_default();
+        Report { pid, role, forwards: forwards.collect(), leaving: self.left.is_some(), left }
     }
 
     pub(super) fn on_instance(&mut self, event: InstanceEvent, out: &mut Vec<Effect>) {

@@ -35,7 +35,7 @@ impl Model {
 
     /// Ends the program; the pods of this run are deleted or left to their TTL.
     pub(super) fn leave(&mut self, delete_pods: bool, out: &mut Vec<Effect>) {
-        (self.ending_pods, self.leaving) = (delete_pods, true);
+        self.ending_pods = delete_pods;
         // From here on it is this that says which pods go.
         *self.upkeep = Upkeep::default();
         if delete_pods {
@@ -47,7 +47,7 @@ impl Model {
                 }
             }
         }
-        self.left.extend(self.forwards.keys().map(|id| id.0));
+        self.left.get_or_insert_default().extend(self.forwards.keys().map(|id| id.0));
         for id in self.forwards.keys().copied().collect::<Vec<_>>() {
             self.stop_forward(id, out);
         }

@@ -130,10 +130,8 @@ pub struct Model {
     pub created: BTreeMap<PodKey, String>,
     /// The program is ending, and the pods of this run with it: also those that are still being created.
     pub ending_pods: bool,
-    /// Whether the program ends.
-    pub leaving: bool,
-    /// The numbers of the forwards that end with it.
-    pub left: Vec<u64>,
+    /// Once the program ends: the numbers of the forwards that end with it.
+    pub left: Option<Vec<u64>>,
     /// Forwards that somebody stopped in another instance: the instance, and the forward's name there.
     pub stopped: BTreeSet<(String, String)>,
     /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
@@ -210,8 +208,7 @@ impl Model {
             refused: BTreeMap::new(),
             created: BTreeMap::new(),
             ending_pods: false,
-            leaving: false,
-            left: Vec::new(),
+            left: None,
             stopped: BTreeSet::new(),
             pods_until: BTreeMap::new(),
             upkeep: Box::default(),

@@ -5,8 +5,6 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-use std::time::Duration;
-
 use crate::common::kube::{Namespace, kubeconfig, until};
 use crate::common::{Home, Screen, Start};
 use crate::shell::{Shell, WEB};
@@ -32,7 +30,8 @@ const NAMES: [(&str, [&str; 3]); 8] = [
 fn at_prompt(name: &str, shell: &Shell<'_>) -> Option<Screen> {
     if Command::new(name).arg("--version").output().is_err() {
         // Past the capture of `eprintln!`: a run that tested little must say so.
-        writeln!(std::io::stderr(), "SKIPPED: completions in {name}, which is not here").unwrap();
+        let mut loud = std::io::stderr();
+        writeln!(loud, "SKIPPED: completions in {name}, which is not here").unwrap();
         return None;
     }
     let home = shell.home.path();
@@ -76,10 +75,7 @@ fn at_prompt(name: &str, shell: &Shell<'_>) -> Option<Screen> {
 fn types(screen: &mut Screen, line: &str, prints: &str) {
     screen.press("clear\r");
     screen.wait("an empty screen", |text| text.trim() == "at your order>");
-    screen.press(line);
-    // Whoever sees the word completed goes on typing.
-    screen.look(Duration::from_millis(10));
-    screen.press("\r");
+    screen.press(&format!("{line}\r"));
     screen.wait(&format!("{prints} after {line:?}"), |text| text.contains(prints));
 }
 
@@ -135,7 +131,8 @@ fn pods_are_completed_as_they_are_now() {
 fn fish_completes_names_as_they_are_now() {
     if Command::new("fish").arg("--version").output().is_err() {
         // Past the capture of `eprintln!`: a run that tested little must say so.
-        writeln!(std::io::stderr(), "SKIPPED: fish_completes_names_as_they_are_now needs fish").unwrap();
+        let mut loud = std::io::stderr();
+        writeln!(loud, "SKIPPED: fish_completes_names_as_they_are_now needs fish").unwrap();
         return;
     }
     let home = Home::new(WEB);
