@@ -137,8 +137,15 @@ impl Connect {
     /// Prints the lines of forwards that have become ready.
     fn tell(&mut self, places: &[Place]) {
         for place in places.iter().filter(|place| place.at == At::Live && place.local.is_some()) {
-            if self.told.insert((place.name.clone(), place.local)) {
-                print::out(&place.line(self.args.how.json));
+            if !self.told.insert((place.name.clone(), place.local)) {
+                continue;
+            }
+            let line = place.line(self.args.how.json);
+            match (self.args.exec.is_empty(), self.args.how.json) {
+                (true, _) => print::out(&line),
+                // Standard output is the command's.
+                (false, true) => print::err(&line),
+                (false, false) => {}
             }
         }
     }

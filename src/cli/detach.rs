@@ -22,7 +22,7 @@ const READY: &str = "\u{4}";
 
 /// Starts an instance in the background and says what it says, until it is ready or has failed.
 pub(super) async fn start(door: &Door, how: &How) -> ExitCode {
-    let text = super::text();
+    let text = super::text_of(door);
     if door.practice {
         return Stop::usage(text.get("cli.practice-ends")).tell();
     }

@@ -13,6 +13,7 @@ use super::print::{self, FAILED, Stop};
 use super::{Door, complete, detach};
 use crate::instance::{self, Census};
 use crate::model::instance::{Report, Shared};
+use crate::text::Text;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -40,17 +41,18 @@ pub(super) enum Verb {
 }
 
 pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
+    let text = super::text_of(&door);
     if door.practice {
-        return Stop::usage(super::text().get("cli.practice-ends")).tell();
+        return Stop::usage(text.get("cli.practice-ends")).tell();
     }
     match verb {
         Verb::Start { how } => detach::start(&door, &how).await,
         Verb::List { json } => {
             let census = instance::all(&door.runtime).await;
-            list(&census.reports, json);
-            ExitCode::from(tell_silent(&census))
+            list(&text, &census.reports, json);
+            ExitCode::from(tell_silent(&text, &census))
         }
-        Verb::Stop { names, all } => stop(&door.runtime, &names, all).await,
+        Verb::Stop { names, all } => stop(&text, &door.runtime, &names, all).await,
     }
 }
 
@@ -65,16 +67,14 @@ fn forwards(instances: &[(String, Report)]) -> Vec<(&str, &Report, &Shared)> {
 }
 
 /// Says which instances do not answer; the exit code by that.
-fn tell_silent(census: &Census) -> u8 {
-    let text = super::text();
+fn tell_silent(text: &Text, census: &Census) -> u8 {
     for fault in &census.silent {
         print::err(&text.fault(fault).in_full());
     }
     if census.silent.is_empty() { 0 } else { FAILED }
 }
 
-fn list(instances: &[(String, Report)], as_json: bool) {
-    let text = super::text();
+fn list(text: &Text, instances: &[(String, Report)], as_json: bool) {
     let all = forwards(instances);
     if as_json {
         let rows = all.iter().map(|(_, report, forward)| {
@@ -106,11 +106,10 @@ fn list(instances: &[(String, Report)], as_json: bool) {
     print::out(&print::table(&heads, &rows));
 }
 
-async fn stop(dir: &Path, names: &[String], every: bool) -> ExitCode {
-    let text = super::text();
+async fn stop(text: &Text, dir: &Path, names: &[String], every: bool) -> ExitCode {
     let census = instance::all(dir).await;
     let all = forwards(&census.reports);
-    let mut code = tell_silent(&census);
+    let mut code = tell_silent(text, &census);
     let port = |forward: &Shared| forward.local.rsplit(':').next().unwrap_or_default().to_owned();
     let meant =
         |name: &str, forward: &Shared| matches(name, &forward.name) || forward.local == name || port(forward) == name;
@@ -129,7 +128,7 @@ async fn stop(dir: &Path, names: &[String], every: bool) -> ExitCode {
                 print::out(&text.fill("cli.forward-stopped", &parts));
             }
             Err(fault) => {
-                print::fault(&text, &fault);
+                print::fault(text, &fault);
                 code = FAILED;
             }
         }

@@ -144,3 +144,25 @@ fn what_an_import_says_it_added_is_there_under_that_name() {
     let done = shell.run(&["config", "import", "lines"]);
     assert!(done.code == 1 && done.out.is_empty(), "{} {}", done.out, done.err);
 }
+
+#[test]
+fn what_nobody_reads_is_no_failure_and_a_full_disk_is() {
+    let home = Home::new("");
+    let shell = Shell { home: &home, kubeconfig: None };
+    for args in [&["man"][..], &["config", "list"], &["config", "list", "--json"], &["--help"], &["completions", "zsh"]]
+    {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let done = shell.command(args).stdout(writer).output().unwrap();
+        assert_eq!((done.status.code(), String::from_utf8(done.stderr).unwrap().as_str()), (Some(0), ""), "{args:?}");
+    }
+    for args in [&["man"][..], &["config", "list"], &["config", "list", "--json"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let done = shell.command(args).stdout(full).output().unwrap();
+        let err = String::from_utf8(done.stderr).unwrap();
+        assert!(
+            done.status.code() == Some(1) && err.contains("Standard output could not be written"),
+            "{args:?} {err}"
+        );
+    }
+}

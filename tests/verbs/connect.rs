@@ -1,5 +1,6 @@
 //! `connect` in the foreground: lines, commands, signals, failures.
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::common::Home;
@@ -16,10 +17,13 @@ fn a_command_runs_through_a_forward_and_its_exit_code_counts() {
     let page =
         shell.run(&["connect", "web", "-q", "--exec", "sh", "-c", "curl -sf http://$BROW_ADDR/index.html; exit 7"]);
     assert_eq!((page.code, page.err.as_str()), (7, ""));
-    assert!(page.out.ends_with("hello from the vpc\n"), "{}", page.out);
+    assert_eq!(page.out, "hello from the vpc\n", "standard output is the command's");
+    let told = shell.run(&["connect", "web", "-q", "--json", "--exec", "true"]);
+    assert_eq!(told.out, "");
+    assert_eq!(serde_json::from_str::<Value>(&told.err).unwrap()["target"], "web");
     // Without one nothing is expanded.
     let plain = shell.run(&["connect", "--tag", "t", "-q", "--exec", "echo", "$BROW_ADDR", "--", "-q", "*"]);
-    assert!(plain.out.ends_with("$BROW_ADDR -- -q *\n"), "{}", plain.out);
+    assert_eq!(plain.out, "$BROW_ADDR -- -q *\n");
     let vars = shell.ok(&["connect", "w?b", "-q", "--on-quit", "delete", "--exec", "env"]);
     let var = |name: &str| vars.lines().find_map(|line| line.strip_prefix(&format!("{name}="))).unwrap().to_owned();
     assert_eq!(var("BROW_ADDR"), format!("{}:{}", var("BROW_HOST"), var("BROW_PORT")));
@@ -35,7 +39,7 @@ fn connect_prints_a_line_for_each_forward_and_ends_with_a_signal() {
     let (home, space) = (Home::new(WEB), Namespace::new("connect"));
     let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
     shell.ok(&["config", "add", "other", "10.99.0.10:8080", "--cluster", "story"]);
-    for (signal, more) in [(rustix::process::Signal::INT, "--json"), (rustix::process::Signal::TERM, "--quiet")] {
+    for (signal, more) in [(Signal::INT, "--json"), (Signal::TERM, "--quiet")] {
         let mut running = shell.spawn(&["connect", "web", "other", "--on-quit", "delete", more]);
         let lines = [running.line(), running.line()];
         for line in &lines {
@@ -78,4 +82,26 @@ fn what_cannot_be_reached_fails_with_its_reason() {
     }
     let done = shell.run(&["pod", "list", "--cluster", "brow-down", "--json"]);
     assert_eq!((done.code, done.out.trim()), (1, "[]"), "{}", done.err);
+}
+
+#[test]
+fn ended_before_it_is_ready_it_leaves_no_pod() {
+    let Some(_) = kubeconfig("ended_before_it_is_ready_it_leaves_no_pod") else { return };
+    // Its image is nowhere: it is never ready.
+    let (home, space) = (Home::new(&format!("{WEB}image = \"nowhere.invalid/none\"\n")), Namespace::new("early"));
+    let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
+    for args in [&["connect", "web", "--timeout", "1h"][..], &["pod", "create", "web", "--timeout", "1h"]] {
+        for (signal, number) in [(Signal::INT, 2), (Signal::TERM, 15), (Signal::HUP, 1)] {
+            let running = shell.spawn(args);
+            until("its pod is there", || space.pods().len() == 1);
+            running.signal(signal);
+            let (code, err) = running.end();
+            assert_eq!((code, space.pods()), (128 + number, Vec::new()), "{args:?} {err}");
+        }
+    }
+    for args in [&["connect", "web", "--timeout", "3s"][..], &["pod", "create", "web", "--timeout", "3s"]] {
+        let late = shell.run(args);
+        assert!(late.code == 1 && late.err.contains("Not ready after 3s"), "{args:?} {}", late.err);
+        assert_eq!((late.out, space.pods()), (String::new(), Vec::new()), "{args:?}");
+    }
 }

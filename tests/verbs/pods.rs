@@ -32,6 +32,7 @@ fn pods_from_a_script() {
     shell.ok(&["pod", "delete", "brow-web-*"]);
     until("the pod is gone", || space.pods().is_empty());
     assert_eq!(shell.run(&["pod", "info", "brow-none"]).code, 3);
+    assert_eq!(shell.run(&["pod", "list", "--cluster", "none"]).code, 3);
     assert_eq!(shell.run(&["pod", "create", "web", "--ttl", "99h"]).code, 1);
 }
 
@@ -40,7 +41,7 @@ fn practice_has_the_verbs_too_and_leaves_nothing() {
     let home = Home::new("");
     let shell = Shell { home: &home, kubeconfig: None };
     let pong = shell.ok(&["--practice", "connect", "redis", "-q", "--exec", "sh", "-c", "echo $BROW_PORT; exit 0"]);
-    assert_eq!(pong.lines().count(), 2, "{pong}");
+    assert!(pong.trim().parse::<u16>().is_ok(), "{pong}");
     // It ends by itself, too.
     assert_eq!(shell.ok(&["--practice", "connect", "redis", "hello-page", "-q", "--for", "4s"]).lines().count(), 2);
     let targets: Value = serde_json::from_str(&shell.ok(&["config", "list", "--json", "--practice"])).unwrap();
