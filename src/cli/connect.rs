@@ -19,7 +19,7 @@ use super::signals::ended_by;
 use super::{Door, detach};
 use crate::model::Model;
 use crate::model::cluster::Link;
-use crate::model::instance::Role;
+use crate::model::instance::{Known, Role};
 use crate::model::target::Target;
 use crate::model::ttl::Ttl;
 use crate::model::wish::Wish;
@@ -171,7 +171,7 @@ impl Connect {
                 }
             } else if !seen.model.instances.contains_key(holder) {
                 let since = *self.orphaned.entry(place.name.clone()).or_insert(seen.age);
-                if is_first(seen.model) || seen.age.saturating_sub(since) >= TURN {
+                if is_first(seen.model, &place.target) || seen.age.saturating_sub(since) >= TURN {
                     self.holders.remove(&place.name);
                     heirless.push(place.target.clone());
                 }
@@ -257,10 +257,10 @@ impl Connect {
     }
 }
 
-/// Whether of the instances that may wait for the same we are the first.
-fn is_first(model: &Model) -> bool {
-    let waits = |role| matches!(role, Role::Connect | Role::Background);
-    model.instances.values().filter(|known| waits(known.role) && !known.leaving).all(|known| known.pid > id())
+/// Whether of the instances that want the same we are the first.
+fn is_first(model: &Model, target: &String) -> bool {
+    let waits = |known: &&Known| !known.leaving && known.wants.contains(target);
+    model.instances.values().filter(waits).all(|known| known.pid > id())
 }
 
 impl Verb for Connect {

@@ -71,6 +71,7 @@ pub fn join(
         forwards: Vec::new(),
         leaving: false,
         left: Vec::new(),
+        wants: Vec::new(),
     });
     let (heard_of, names) = mpsc::channel(64);
     let following = follow::follow(dir.to_owned(), name, names, events.clone());

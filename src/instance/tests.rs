@@ -46,7 +46,14 @@ impl One {
     }
 
     fn publish(&self, forwards: Vec<Shared>) {
-        self.instance.publish(|pid, role| Report { pid, role, forwards, leaving: false, left: Vec::new() });
+        self.instance.publish(|pid, role| Report {
+            pid,
+            role,
+            forwards,
+            leaving: false,
+            left: Vec::new(),
+            wants: Vec::new(),
+        });
     }
 
     async fn next(&mut self) -> Event {
@@ -163,7 +170,14 @@ async fn one_that_does_not_answer_is_there_and_its_socket_stays() {
     let (stream, _) = asleep.accept().await.unwrap();
     let mut stream = BufReader::new(stream);
     assert!(matches!(wire::read(&mut stream).await, Ok(Some(Ask::Watch { .. }))));
-    let report = Report { pid: 77, role: Role::Connect, forwards: vec![shared(1)], leaving: false, left: Vec::new() };
+    let report = Report {
+        pid: 77,
+        role: Role::Connect,
+        forwards: vec![shared(1)],
+        leaving: false,
+        left: Vec::new(),
+        wants: Vec::new(),
+    };
     wire::write(&mut stream, &Says::Report { report: report.clone() }).await.unwrap();
     assert_eq!(one.hears().await, 1);
     // It has given us up meanwhile, but is still there.

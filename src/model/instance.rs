@@ -29,6 +29,9 @@ pub struct Report {
     /// The numbers of those that end with it. Others that it names no longer were stopped by somebody.
     #[serde(default)]
     pub left: Vec<u64>,
+    /// The targets that it was asked to forward: where another instance has them, it takes them over when that ends.
+    #[serde(default)]
+    pub wants: Vec<String>,
 }
 
 /// What an instance is.
@@ -84,7 +87,7 @@ pub enum Standing {
 }
 
 /// Another instance, whether it forwards something or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known {
     /// Its process.
     pub pid: u32,
@@ -94,6 +97,8 @@ pub struct Known {
     pub leaving: bool,
     /// Whether it is there and has never answered: nobody knows what it forwards.
     pub silent: bool,
+    /// The targets that it was asked to forward.
+    pub wants: Vec<String>,
 }
 
 /// A forward of another instance.
@@ -187,16 +192,16 @@ impl Model {
                 pod: forward.via.as_ref().map(|via| via.pod.name.clone()),
             }
         });
-        let left = self.left.clone().unwrap_or_default();
-        Report { pid, role, forwards: forwards.collect(), leaving: self.left.is_some(), left }
+        let (left, wants) = (self.left.clone().unwrap_or_default(), self.wants.iter().cloned().collect());
+        Report { pid, role, forwards: forwards.collect(), leaving: self.left.is_some(), left, wants }
     }
 
     pub(super) fn on_instance(&mut self, event: InstanceEvent, out: &mut Vec<Effect>) {
         self.unarranged = true;
         match event {
             InstanceEvent::Heard { instance, report } => {
-                let Report { pid, role, forwards, leaving, left } = report;
-                self.instances.insert(instance.clone(), Known { pid, role, leaving, silent: false });
+                let Report { pid, role, forwards, leaving, left, wants } = report;
+                self.instances.insert(instance.clone(), Known { pid, role, leaving, silent: false, wants });
                 // What was known keeps its row.
                 let known: BTreeMap<u64, ForwardId> = self
                     .others
@@ -218,7 +223,7 @@ impl Model {
                 self.others.retain(|_, other| other.instance != instance);
             }
             InstanceEvent::Unheard { instance, pid } => {
-                let known = Known { pid, role: Role::Unknown, leaving: false, silent: true };
+                let known = Known { pid, role: Role::Unknown, leaving: false, silent: true, wants: Vec::new() };
                 self.instances.insert(instance, known);
                 self.fail(Fault::new(What::InstanceUnheard, pid.to_string(), ""));
             }

@@ -132,6 +132,8 @@ pub struct Model {
     pub ending_pods: bool,
     /// Once the program ends: the numbers of the forwards that end with it.
     pub left: Option<Vec<u64>>,
+    /// The targets that a verb was asked to forward.
+    pub wants: BTreeSet<String>,
     /// Forwards that somebody stopped in another instance: the instance, and the forward's name there.
     pub stopped: BTreeSet<(String, String)>,
     /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
@@ -209,6 +211,7 @@ impl Model {
             created: BTreeMap::new(),
             ending_pods: false,
             left: None,
+            wants: BTreeSet::new(),
             stopped: BTreeSet::new(),
             pods_until: BTreeMap::new(),
             upkeep: Box::default(),

@@ -21,7 +21,8 @@ fn shared(id: u64, name: &str, state: Standing) -> Shared {
 }
 
 fn hear(model: &mut Model, forwards: Vec<Shared>) {
-    let report = Report { pid: 42, role: Role::Background, forwards, leaving: false, left: Vec::new() };
+    let report =
+        Report { pid: 42, role: Role::Background, forwards, leaving: false, left: Vec::new(), wants: Vec::new() };
     let event = InstanceEvent::Heard { instance: "42-00000000".into(), report };
     assert!(model.update(Event::Instance(event)).is_empty());
     model.arrange();
@@ -73,7 +74,7 @@ fn what_is_stopped_there_is_told_from_what_ends_with_its_instance() {
     model.front = super::super::Front::Verb;
     let of = |name: &str| ("42-00000000".to_owned(), name.to_owned());
     let report = |forwards: Vec<Shared>, leaving: bool, left: Vec<u64>| {
-        let report = Report { pid: 42, role: Role::Dashboard, forwards, leaving, left };
+        let report = Report { pid: 42, role: Role::Dashboard, forwards, leaving, left, wants: Vec::new() };
         Event::Instance(InstanceEvent::Heard { instance: "42-00000000".into(), report })
     };
     let both = vec![shared(7, "mysql", Standing::Live), shared(8, "b", Standing::Live)];
