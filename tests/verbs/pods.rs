@@ -43,8 +43,8 @@ fn practice_has_the_verbs_too_and_leaves_nothing() {
     let pong = shell.ok(&["--practice", "connect", "redis", "-q", "--exec", "sh", "-c", "echo $BROW_PORT; exit 0"]);
     assert!(pong.trim().parse::<u16>().is_ok(), "{pong}");
     // A real client, as README has it.
-    let ping = ["--practice", "connect", "redis", "--exec", "sh", "-c", "redis-cli -p \"$BROW_PORT\" ping"];
-    assert_eq!(shell.ok(&ping), "PONG\n");
+    let client = ["--practice", "connect", "redis", "--exec", "sh", "-c", "redis-cli -p \"$BROW_PORT\" ping"];
+    assert_eq!(shell.ok(&client), "PONG\n");
     // It ends by itself, too.
     assert_eq!(shell.ok(&["--practice", "connect", "redis", "hello-page", "-q", "--for", "4s"]).lines().count(), 2);
     let targets: Value = serde_json::from_str(&shell.ok(&["config", "list", "--json", "--practice"])).unwrap();
