@@ -96,6 +96,9 @@ pub(super) async fn run(door: Door, args: Args) -> ExitCode {
 /// How long those that wait for the same forward leave it to the one of them that is first by its process id.
 const TURN: Duration = Duration::from_secs(3);
 
+/// How long the system may take to free the port of an instance that was killed: it closes what that had one by one.
+const FREED: Duration = Duration::from_millis(200);
+
 /// The verb.
 struct Connect {
     args: Args,
@@ -171,7 +174,8 @@ impl Connect {
                 }
             } else if !seen.model.instances.contains_key(holder) {
                 let since = *self.orphaned.entry(place.name.clone()).or_insert(seen.age);
-                if is_first(seen.model, &place.target) || seen.age.saturating_sub(since) >= TURN {
+                let waited = seen.age.saturating_sub(since);
+                if waited >= TURN || (waited >= FREED && is_first(seen.model, &place.target)) {
                     self.holders.remove(&place.name);
                     heirless.push(place.target.clone());
                 }
