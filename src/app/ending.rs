@@ -35,6 +35,8 @@ pub async fn wind_up(
     text: &Text,
     say: impl Fn(&str),
 ) {
+    // What has closed is nobody's to use any more, however long the rest takes.
+    effects.publish(&model);
     let again = async {
         match signals() {
             Ok(mut signals) => any(&mut signals).await,

@@ -1,6 +1,9 @@
 //! Completions that a shell asks the program itself for: names of targets, tags, contexts, pods and forwards as they are
 //! now. What cannot be read completes to nothing: the command itself says why.
 
+mod shells;
+mod words;
+
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +11,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, ValueEnum};
 use clap_complete::CompletionCandidate;
-use clap_complete::env::{Bash, CompleteEnv, EnvCompleter, Fish, Zsh};
+use clap_complete::env::{CompleteEnv, EnvCompleter, Shells};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
@@ -23,6 +26,7 @@ use crate::model::target::Target;
 use crate::model::wish::Wish;
 use crate::store::{self, Paths};
 use crate::text::Text;
+use shells::{Bash, Fish, Zsh};
 
 /// The variable by which a shell asks.
 const VARIABLE: &str = "BROW_COMPLETE";
@@ -42,7 +46,7 @@ pub(super) enum Shell {
 
 /// Answers where it is a shell that asks, and ends then.
 pub(super) fn answer() {
-    CompleteEnv::with_factory(Args::command).var(VARIABLE).complete();
+    CompleteEnv::with_factory(Args::command).var(VARIABLE).shells(Shells(&[&Bash, &Fish, &Zsh])).complete();
 }
 
 /// Prints what a shell needs to ask.
@@ -66,12 +70,16 @@ pub(super) fn script(shell: Shell) -> ExitCode {
 
 /// What the command line that is being completed says of the files.
 fn door() -> Option<Door> {
-    let args: Vec<String> = std::env::args().collect();
+    let args = shells::line();
     let value = |name: &str| {
         let equals = format!("{name}=");
         let at = args.iter().position(|arg| arg == name || arg.starts_with(&equals))?;
         let inline = args[at].strip_prefix(&equals).map(str::to_owned);
-        inline.or_else(|| args.get(at + 1).cloned()).map(PathBuf::from)
+        let value = inline.or_else(|| args.get(at + 1).cloned())?;
+        // The shell would have done that before it calls us.
+        let in_home =
+            value.strip_prefix("~/").and_then(|rest| Some(PathBuf::from(std::env::var_os("HOME")?).join(rest)));
+        Some(in_home.unwrap_or_else(|| value.into()))
     };
     if args.iter().any(|arg| arg == "--practice") {
         return None;
@@ -116,7 +124,7 @@ pub(super) fn forwards() -> Vec<CompletionCandidate> {
         Some(runtime.block_on(instance::all(&dir)))
     };
     let all = asked().unwrap_or_default();
-    let forwards = all.iter().flat_map(|(_, report)| &report.forwards);
+    let forwards = all.reports.iter().flat_map(|(_, report)| &report.forwards);
     forwards.map(|forward| candidate(&forward.name, forward.local.clone())).collect()
 }
 

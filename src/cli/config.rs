@@ -1,9 +1,11 @@
 //! `config`: the saved targets, listed, shown, changed, handed in and out.
 
-use std::path::PathBuf;
+mod fields;
+mod import;
+
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use clap::Subcommand;
 use clap_complete::ArgValueCandidates;
 
 use super::choose::{Choice, matches, no_target};
@@ -12,11 +14,11 @@ use super::print::{self, FAILED, Stop};
 use super::{Door, complete};
 use crate::model::Model;
 use crate::model::form::{FormField, TargetForm};
-use crate::model::offer::Clash;
 use crate::model::target::Target;
 use crate::model::wish::Wish;
 use crate::store;
 use crate::text::Text;
+use fields::{Fields, filled};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -77,73 +79,12 @@ pub(super) enum Verb {
     },
     /// Take over the targets in a file: TOML as in the config, the older brow tool's config.json, kftray's JSON, krelay's
     /// targets, lines of service:namespace:local:remote, commands of kubectl port-forward
-    Import {
-        /// The file, or - for standard input
-        #[arg(value_hint = ValueHint::FilePath)]
-        file: PathBuf,
-        /// Kubeconfig context for what names none; absent: the current one
-        #[arg(long, value_name = "CONTEXT", add = ArgValueCandidates::new(complete::contexts))]
-        cluster: Option<String>,
-        /// Overwrite targets of the same name, rather than skipping those in the file
-        #[arg(long)]
-        replace: bool,
-        /// Only say what would be done
-        #[arg(long)]
-        dry_run: bool,
-    },
+    Import(import::Args),
     /// Print targets as TOML that import, or the config, takes
     Export {
         #[command(flatten)]
         choice: Choice,
     },
-}
-
-/// What can be said of a target, beside its name and where it is. An empty value takes away what was there.
-#[derive(Debug, Default, Args)]
-pub(super) struct Fields {
-    /// Kubeconfig context; of a new target the current one where this is absent
-    #[arg(long, value_name = "CONTEXT", add = ArgValueCandidates::new(complete::contexts))]
-    cluster: Option<String>,
-    /// Namespace of its pods; absent: the context's own
-    #[arg(long, short, value_name = "NAMESPACE")]
-    namespace: Option<String>,
-    /// Local port; 0: any free one
-    #[arg(long, short = 'p', value_name = "PORT")]
-    local_port: Option<String>,
-    /// How long its proxy pods may live, such as 30m
-    #[arg(long, value_name = "TIME")]
-    ttl: Option<String>,
-    /// A word to find it by; may be given several times
-    #[arg(long, value_name = "TAG", add = ArgValueCandidates::new(complete::tags))]
-    tag: Vec<String>,
-    /// How a service is reached
-    #[arg(long)]
-    via: Option<Via>,
-    /// Whether pod and tunnel exist only while they are used
-    #[arg(long, value_name = "true|false")]
-    on_demand: Option<bool>,
-    /// Whether its forward is opened with the dashboard
-    #[arg(long, value_name = "true|false")]
-    autostart: Option<bool>,
-    /// How long connections wait for a workload's pod to run, such as 1m
-    #[arg(long, value_name = "TIME")]
-    wait: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Via {
-    /// Straight to a pod
-    Direct,
-    /// Through a proxy pod and the service's cluster IP
-    Proxy,
-}
-
-impl Fields {
-    fn is_empty(&self) -> bool {
-        let texts = [&self.cluster, &self.namespace, &self.local_port, &self.ttl, &self.wait];
-        let flags = self.via.is_none() && self.on_demand.is_none() && self.autostart.is_none();
-        texts.iter().all(|text| text.is_none()) && self.tag.is_empty() && flags
-    }
 }
 
 pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
@@ -156,9 +97,7 @@ pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
         Verb::Export { choice } => {
             given(&door, &choice, |_, targets| print::out(store::targets_as_toml(targets).trim_end()))
         }
-        Verb::Import { file, cluster, replace, dry_run } => {
-            edit(door, Order::Import { file, cluster, replace, dry_run }).await
-        }
+        Verb::Import(args) => import::run(door, args).await,
         Verb::Add { name, place, fields } => edit(door, Order::Add { name, place, fields }).await,
         Verb::Edit { name, place, fields } => edit(door, Order::Edit { name, place, fields }).await,
         Verb::Rename { name, new } => edit(door, Order::Rename { name, new }).await,
@@ -228,12 +167,11 @@ enum Order {
     Edit { name: String, place: Option<String>, fields: Fields },
     Rename { name: String, new: String },
     Remove(Vec<String>),
-    Import { file: PathBuf, cluster: Option<String>, replace: bool, dry_run: bool },
 }
 
 async fn edit(door: Door, order: Order) -> ExitCode {
     match Headless::open(door) {
-        Ok(headless) => headless.run(&mut Edit { order: Some(order), incomplete: false }).await,
+        Ok(headless) => headless.run(&mut Edit { order: Some(order) }).await,
         Err(stop) => stop.tell(),
     }
 }
@@ -241,8 +179,6 @@ async fn edit(door: Door, order: Order) -> ExitCode {
 /// The verb that carries a change out; it is over once the file is written.
 struct Edit {
     order: Option<Order>,
-    /// Whether something in a file could not be taken over.
-    incomplete: bool,
 }
 
 impl headless::Verb for Edit {
@@ -272,76 +208,17 @@ impl headless::Verb for Edit {
                 Ok(vec![Wish::Rename { name, new: target.name }])
             }
             Some(Order::Remove(names)) => removed(&names, model, text),
-            Some(Order::Import { file, cluster, replace, dry_run }) => {
-                let cluster = cluster.or_else(|| current(model)).unwrap_or_default();
-                let wishes = match store::targets_in(&file, &cluster).map_err(|fault| Stop::fault(text, &fault))? {
-                    store::Found::Ours(offer) => {
-                        self.incomplete = !offer.left_out.is_empty();
-                        imported(offer, replace, model, text)
-                    }
-                    store::Found::Others(holds) => {
-                        self.incomplete = !holds.left_out.is_empty();
-                        taken(holds, replace, model, text)
-                    }
-                };
-                Ok(if dry_run { Vec::new() } else { wishes })
-            }
         }
     }
 
     fn look(&mut self, seen: &Seen<'_>) -> Next {
-        match (seen.model.saving.is_empty(), self.incomplete || seen.failed) {
-            (false, _) => Next::Wait,
-            (true, bad) => Next::End(if bad { FAILED } else { 0 }),
-        }
+        if seen.model.saving.is_empty() { Next::End(if seen.failed { FAILED } else { 0 }) } else { Next::Wait }
     }
 }
 
 /// The kubeconfig's current context.
 fn current(model: &Model) -> Option<String> {
     model.clusters.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone())
-}
-
-/// The target that a form describes, checked as the dashboard checks it.
-fn filled(
-    mut form: TargetForm,
-    place: Option<String>,
-    fields: Fields,
-    model: &Model,
-    text: &Text,
-) -> Result<Target, Stop> {
-    let flag = |flag: Option<bool>| flag.map(|flag| flag.to_string());
-    // What is not so without being said is not written.
-    let autostart = fields.autostart.map(|on| if on { "true" } else { "" }.to_owned());
-    let via = fields.via.map(|via| if via == Via::Proxy { "proxy" } else { "" }.to_owned());
-    let tags = Some(fields.tag.join(", ")).filter(|tags| !tags.is_empty());
-    for (field, given) in [
-        (FormField::Address, place),
-        (FormField::Cluster, fields.cluster),
-        (FormField::Namespace, fields.namespace),
-        (FormField::LocalPort, fields.local_port),
-        (FormField::Ttl, fields.ttl),
-        (FormField::Tags, tags),
-        (FormField::Via, via),
-        (FormField::Wait, fields.wait),
-        (FormField::OnDemand, flag(fields.on_demand)),
-        (FormField::Autostart, autostart),
-    ] {
-        if let Some(text) = given {
-            form.set(field, text);
-        }
-    }
-    form.tried = true;
-    form.check(model);
-    let wrong: Vec<String> = FormField::ALL
-        .iter()
-        .zip(&form.fields)
-        .filter_map(|(of, field)| {
-            let error = text.fill(&format!("field.{}", field.error?), &[]);
-            Some(format!("{} “{}”: {error}", text.get(&format!("form.{}", of.key())), field.text()))
-        })
-        .collect();
-    form.target(model).ok_or_else(|| Stop::usage(wrong.join("\n")))
 }
 
 fn removed(names: &[String], model: &Model, text: &Text) -> Result<Vec<Wish>, Stop> {
@@ -357,49 +234,4 @@ fn removed(names: &[String], model: &Model, text: &Text) -> Result<Vec<Wish>, St
         gone.extend(found.into_iter().filter(|name| !gone.contains(name)).collect::<Vec<_>>());
     }
     Ok(vec![Wish::Remove(gone)])
-}
-
-/// What is to be done with what a file holds; what becomes of each target is told, a line each.
-fn imported(offer: store::Offer, replace: bool, model: &Model, text: &Text) -> Vec<Wish> {
-    let (mut new, mut wishes) = (Vec::new(), Vec::new());
-    let tell = |key, name: &str| print::out(&text.fill(key, &[("thing", name)]));
-    for target in offer.targets {
-        match model.target(&target.name) {
-            Some(was) if *was == target => tell("cli.import-same", &target.name),
-            Some(was) if replace => {
-                tell("cli.import-replaced", &target.name);
-                wishes.push(Wish::Save { was: Some(Box::new(was.clone())), target: Box::new(target) });
-            }
-            Some(_) => tell("cli.import-skipped", &target.name),
-            None => {
-                tell("cli.import-added", &target.name);
-                new.push(target);
-            }
-        }
-    }
-    for entry in &offer.left_out {
-        print::err(&text.fill("cli.import-left-out", &[("thing", entry)]));
-    }
-    if !new.is_empty() {
-        wishes.push(Wish::Import(new));
-    }
-    wishes
-}
-
-/// What is to be done with what another tool wrote, a line for each place.
-fn taken(holds: store::Holds, replace: bool, model: &Model, text: &Text) -> Vec<Wish> {
-    let clash = if replace { Clash::Replace } else { Clash::Skip };
-    for offer in &holds.offers {
-        let (key, name) = match (model.there(offer), clash) {
-            (Some(there), Clash::Skip) => ("cli.import-there", &there.name),
-            (Some(there), Clash::Replace) => ("cli.import-replaced", &there.name),
-            (None, _) => ("cli.import-added", offer.names.first().unwrap_or(&offer.target.name)),
-        };
-        print::out(&text.fill(key, &[("thing", name)]));
-    }
-    for part in &holds.left_out {
-        let why = text.get(&format!("left-out.{}", part.why.key()));
-        print::err(&text.fill("cli.import-left-out", &[("thing", &format!("{}: {why}", part.what))]));
-    }
-    if holds.offers.is_empty() { Vec::new() } else { vec![Wish::Take { offers: holds.offers, clash }] }
 }

@@ -1,25 +1,30 @@
 //! `connect`: forwards in the foreground, a line for each that is ready, until somebody or a command ends them.
 
-use std::collections::BTreeSet;
+mod place;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::process::ExitCode;
+use std::process::{ExitCode, id};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clap::ValueEnum;
-use serde_json::json;
 
 use super::choose::Choice;
 use super::exec::{self, Running};
 use super::headless::{Aside, Headless, Next, Seen, Verb};
 use super::print::{self, FAILED, Stop};
+use super::signals::ended_by;
 use super::{Door, detach};
 use crate::model::Model;
 use crate::model::cluster::Link;
-use crate::model::forward::{Forward, ForwardState, port_name};
-use crate::model::instance::{Role, Standing};
+use crate::model::instance::{Known, Role};
 use crate::model::target::Target;
 use crate::model::ttl::Ttl;
 use crate::model::wish::Wish;
 use crate::text::Text;
+use place::{At, Place};
 
 /// What `--exec` does.
 const EXEC: &str = "Run a command once all is ready, with BROW_ADDR, BROW_HOST and BROW_PORT set, and end with it; \
@@ -88,79 +93,120 @@ pub(super) async fn run(door: Door, args: Args) -> ExitCode {
     }
 }
 
+/// How long those that wait for the same forward leave it to the one of them that is first by its process id.
+const TURN: Duration = Duration::from_secs(3);
+
+/// How long the system may take to free the port of an instance that was killed: it closes what that had one by one.
+const FREED: Duration = Duration::from_millis(200);
+
 /// The verb.
 struct Connect {
     args: Args,
     targets: Vec<Target>,
-    /// Names of forwards whose line was printed.
-    told: BTreeSet<String>,
-    ready: bool,
+    /// What was printed of forwards: their names and where they listen.
+    told: BTreeSet<(String, Option<SocketAddr>)>,
+    /// The instances that have, or had last, what is not ours, by the forwards' names.
+    holders: BTreeMap<String, String>,
+    /// Since when nobody has a forward any more whose instance has ended.
+    orphaned: BTreeMap<String, Duration>,
+    /// Forwards that somebody stopped where they were.
+    stopped: BTreeSet<String>,
+    ready: Arc<AtomicBool>,
     command: Option<Running>,
     aside: Option<Aside>,
 }
 
-/// Where one port of a target is to be found.
-struct Place {
-    /// The target's name, with the port where that is not the first of several.
-    name: String,
-    local: Option<SocketAddr>,
-    live: bool,
-    /// As JSON.
-    json: serde_json::Value,
-}
-
 impl Connect {
     fn new(args: Args) -> Self {
-        Self { args, targets: Vec::new(), told: BTreeSet::new(), ready: false, command: None, aside: None }
+        let ready = Arc::new(AtomicBool::new(false));
+        let aside = args.detached.then(|| detach::abandoned(Arc::clone(&ready)));
+        Self {
+            args,
+            targets: Vec::new(),
+            told: BTreeSet::new(),
+            holders: BTreeMap::new(),
+            orphaned: BTreeMap::new(),
+            stopped: BTreeSet::new(),
+            ready,
+            command: None,
+            aside,
+        }
     }
 
-    /// Where everything is that was asked for, as far as there is a forward for it: ours or another instance's.
-    fn places(&self, model: &Model) -> Vec<Option<Place>> {
-        let ports = self.targets.iter().flat_map(|target| {
-            target.address.singles().into_iter().map(move |address| {
-                let name = port_name(target, &address);
-                let own = model.forwards_of(&target.name).find(|forward| forward.spec.address == address);
-                let other = || {
-                    let (_, other) = model.elsewhere(target, &address)?;
-                    let forward = &other.forward;
-                    let live = forward.state == Standing::Live;
-                    let local = forward.local.parse().ok();
-                    Some(Place::new(target, name.clone(), local, live, forward.pod.as_ref(), Some(other.pid)))
-                };
-                own.map(|forward| of_own(target, name.clone(), forward)).or_else(other)
-            })
-        });
-        ports.collect()
+    fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
     }
 
     /// Prints the lines of forwards that have become ready.
-    fn tell(&mut self, places: &[Option<Place>]) {
-        for place in places.iter().flatten().filter(|place| place.live) {
-            let Some(local) = place.local else { continue };
-            if self.told.insert(place.name.clone()) {
-                print::out(&if self.args.how.json {
-                    place.json.to_string()
-                } else {
-                    format!("{local}\t{}", place.name)
-                });
+    fn tell(&mut self, places: &[Place]) {
+        for place in places.iter().filter(|place| place.at == At::Live && place.local.is_some()) {
+            if !self.told.insert((place.name.clone(), place.local)) {
+                continue;
+            }
+            let line = place.line(self.args.how.json);
+            match (self.args.exec.is_empty(), self.args.how.json) {
+                (true, _) => print::out(&line),
+                // Standard output is the command's.
+                (false, true) => print::err(&line),
+                (false, false) => {}
             }
         }
     }
 
+    /// Sees to what other instances have, or had: what has to be opened here, since the one that had it has ended.
+    fn inherit(&mut self, seen: &Seen<'_>, places: &[Place]) -> Vec<Wish> {
+        let mut heirless = Vec::new();
+        for place in places {
+            if let Some(instance) = &place.instance {
+                self.holders.insert(place.name.clone(), instance.clone());
+            }
+            if place.at != At::Nowhere {
+                self.orphaned.remove(&place.name);
+                self.stopped.remove(&place.name);
+                continue;
+            }
+            let Some(holder) = self.holders.get(&place.name) else { continue };
+            if seen.model.stopped.contains(&(holder.clone(), place.name.clone())) {
+                if self.stopped.insert(place.name.clone()) {
+                    let pid = holder.split('-').next().unwrap_or_default();
+                    let parts = [("thing", place.name.as_str()), ("pid", pid)];
+                    print::err(&seen.text.fill("cli.stopped-there", &parts));
+                }
+            } else if !seen.model.instances.contains_key(holder) {
+                let since = *self.orphaned.entry(place.name.clone()).or_insert(seen.age);
+                let waited = seen.age.saturating_sub(since);
+                if waited >= TURN || (waited >= FREED && is_first(seen.model, &place.target)) {
+                    self.holders.remove(&place.name);
+                    heirless.push(place.target.clone());
+                }
+            }
+            // While it ends it lets go of what it has; then that is to be had.
+        }
+        if heirless.is_empty() { Vec::new() } else { vec![Wish::Connect(heirless)] }
+    }
+
+    /// Whether nothing more comes of a place.
+    fn is_over(&self, place: &Place) -> bool {
+        match place.at {
+            At::Over => true,
+            At::Nowhere => self.stopped.contains(&place.name) || !self.holders.contains_key(&place.name),
+            At::Coming | At::Live => false,
+        }
+    }
+
     /// Whether it cannot come to be ready.
-    fn is_hopeless(&self, model: &Model, places: &[Option<Place>]) -> bool {
+    fn is_hopeless(&self, model: &Model, places: &[Place]) -> bool {
         let down = |target: &Target| {
             let link = model.cluster(&target.cluster).map(|at| at.link);
             let own = model.forwards_of(&target.name).next().is_some();
             own && matches!(link, None | Some(Link::Unauthorized | Link::Forbidden | Link::Unreachable))
         };
-        places.iter().any(Option::is_none)
-            || model.forwards.values().any(is_over)
+        places.iter().any(|place| self.is_over(place))
             || self.targets.iter().any(|target| down(target) || model.refused.contains_key(&target.name))
     }
 
     /// Everything is ready: begins what was waited for. The exit code, where that fails.
-    fn begin_work(&mut self, places: &[Option<Place>]) -> Option<u8> {
+    fn begin_work(&mut self, places: &[Place]) -> Option<u8> {
         if self.args.detached {
             detach::let_go();
         }
@@ -168,7 +214,7 @@ impl Connect {
             return None;
         }
         let forwards: Vec<(String, SocketAddr)> =
-            places.iter().flatten().filter_map(|place| Some((place.name.clone(), place.local?))).collect();
+            places.iter().filter_map(|place| Some((place.name.clone(), place.local?))).collect();
         match Running::start(&self.args.exec, exec::environment(&forwards)) {
             Ok((command, aside)) => {
                 (self.command, self.aside) = (Some(command), Some(aside));
@@ -182,27 +228,26 @@ impl Connect {
     }
 
     /// The exit code, once it is over.
-    fn end(&mut self, seen: &Seen<'_>, places: &[Option<Place>]) -> Option<u8> {
-        let model = seen.model;
+    fn end(&mut self, seen: &Seen<'_>, places: &[Place]) -> Option<u8> {
         if self.command.is_some() {
             // It is over when its command is.
             return None;
         }
         if self.args.how.lasts.is_some_and(|lasts| seen.age >= lasts.duration()) {
-            return Some(if self.ready { 0 } else { FAILED });
+            return Some(if self.is_ready() { 0 } else { FAILED });
         }
-        if !self.ready {
-            if self.is_hopeless(model, places) {
+        if !self.is_ready() {
+            if self.is_hopeless(seen.model, places) {
                 return Some(FAILED);
             }
             if seen.age >= self.args.how.timeout.duration() {
                 print::err(&seen.text.fill("cli.not-ready", &[("time", &self.args.how.timeout.to_string())]));
                 return Some(FAILED);
             }
-            if !places.iter().flatten().all(|place| place.live) {
+            if !places.iter().all(|place| place.at == At::Live) {
                 return None;
             }
-            self.ready = true;
+            self.ready.store(true, Ordering::Relaxed);
             if let Some(code) = self.begin_work(places) {
                 return Some(code);
             }
@@ -210,10 +255,16 @@ impl Connect {
                 return None;
             }
         }
-        // With nothing of our own (left) there is nothing to hold; all broken is a failure that was told.
-        let end = if model.forwards.is_empty() { 0 } else { FAILED };
-        model.forwards.values().all(is_over).then_some(end)
+        // With nothing (left) there is nothing to hold; all broken is a failure that was told.
+        let broken = places.iter().any(|place| place.at == At::Over);
+        places.iter().all(|place| self.is_over(place)).then_some(if broken { FAILED } else { 0 })
     }
+}
+
+/// Whether of the instances that want the same we are the first.
+fn is_first(model: &Model, target: &String) -> bool {
+    let waits = |known: &&Known| !known.leaving && known.wants.contains(target);
+    model.instances.values().filter(waits).all(|known| known.pid > id())
 }
 
 impl Verb for Connect {
@@ -223,8 +274,12 @@ impl Verb for Connect {
     }
 
     fn look(&mut self, seen: &Seen<'_>) -> Next {
-        let places = self.places(seen.model);
+        let places = place::of(seen.model, &self.targets);
         self.tell(&places);
+        let wishes = self.inherit(seen, &places);
+        if !wishes.is_empty() {
+            return Next::Ask(wishes);
+        }
         self.end(seen, &places).map_or(Next::Wait, Next::End)
     }
 
@@ -247,7 +302,7 @@ impl Verb for Connect {
                 None
             }
             // Once it is ready, to be told to end is how it ends.
-            None => Some(if self.ready { 0 } else { 128 + number }),
+            None => Some(if self.is_ready() { 0 } else { ended_by(number) }),
         }
     }
 
@@ -255,51 +310,7 @@ impl Verb for Connect {
         match self.args.how.on_quit {
             Some(wish) => Some(wish == OnQuit::Delete),
             // What never came to be of use is nobody's.
-            None => (!self.ready).then_some(true),
+            None => (!self.is_ready()).then_some(true),
         }
-    }
-}
-
-/// Whether nothing more comes of a forward. One on demand tries afresh with the next connection.
-fn is_over(forward: &Forward) -> bool {
-    match forward.state {
-        ForwardState::Failed => true,
-        ForwardState::Broken => forward.demand.is_none(),
-        ForwardState::Opening
-        | ForwardState::Resting
-        | ForwardState::Waiting
-        | ForwardState::Live
-        | ForwardState::Reconnecting => false,
-    }
-}
-
-fn of_own(target: &Target, name: String, forward: &Forward) -> Place {
-    let pod = forward.via.as_ref().map(|via| &via.pod.name);
-    // One at rest is woken by whoever connects.
-    let live = matches!(forward.state, ForwardState::Live | ForwardState::Resting);
-    Place::new(target, name, forward.bound.first().copied(), live, pod, None)
-}
-
-impl Place {
-    fn new(
-        target: &Target,
-        name: String,
-        local: Option<SocketAddr>,
-        live: bool,
-        pod: Option<&String>,
-        owner: Option<u32>,
-    ) -> Self {
-        let json = json!({
-            "name": name,
-            "target": target.name,
-            "address": local.map(|local| local.to_string()),
-            "host": local.map(|local| local.ip().to_string()),
-            "port": local.map(|local| local.port()),
-            "cluster": target.cluster,
-            "pod": pod,
-            // The instance that holds it, where it is not this one.
-            "pid": owner,
-        });
-        Self { name, local, live, json }
     }
 }

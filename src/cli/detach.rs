@@ -1,35 +1,42 @@
 //! `connect --detach`: the same program again, without a terminal, told what it says until it is ready.
 
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, Read as _, stdin};
 use std::process::{ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
-use tokio::signal::ctrl_c;
+use tokio::task::spawn_blocking;
 
 use super::Door;
 use super::connect::{How, OnQuit};
+use super::headless::Aside;
 use super::print::{self, FAILED, Stop};
+use super::signals::{Signals, ended_by};
 
 /// The line by which the instance in the background says that all is ready (EOT, which no name holds).
 const READY: &str = "\u{4}";
-/// The exit code where somebody interrupts.
-const INTERRUPTED: u8 = 130;
 
 /// Starts an instance in the background and says what it says, until it is ready or has failed.
 pub(super) async fn start(door: &Door, how: &How) -> ExitCode {
-    let text = super::text();
+    let text = super::text_of(door);
     if door.practice {
         return Stop::usage(text.get("cli.practice-ends")).tell();
     }
     if how.choice.is_empty() {
         return Stop::usage(text.get("cli.name-a-target")).tell();
     }
+    // Before there is anything to be left behind.
+    let mut signals = match Signals::hear() {
+        Ok(signals) => signals,
+        Err(stop) => return stop.tell(),
+    };
     let started = command(door, how).and_then(|mut command| command.spawn());
     let code = match started {
-        Ok(child) => until_ready(child).await,
+        Ok(child) => until_ready(child, &mut signals).await,
         Err(error) => {
             print::err(&error.to_string());
             FAILED
@@ -55,32 +62,37 @@ fn command(door: &Door, how: &How) -> io::Result<Command> {
     let flags = [(how.json, "--json"), (how.quiet, "--quiet")];
     command.args(flags.into_iter().filter_map(|(wished, flag)| wished.then_some(flag)));
     command.args(how.choice.tag.iter().map(|tag| format!("--tag={tag}"))).arg("--").args(&how.choice.names);
-    // Until it is ready it ends with us.
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    // Until it is ready it ends with us, even where we are killed: its standard input ends then.
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     Ok(command)
 }
 
 /// Passes on what the instance says until it is ready, or has ended; the exit code.
-async fn until_ready(mut child: Child) -> u8 {
+async fn until_ready(mut child: Child, signals: &mut Signals) -> u8 {
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     let saying = async { tokio::join!(pass_on(out, print::out), pass_on(err, print::err)) };
-    let (ready, _) = tokio::select! {
-        said = saying => said,
-        _ = ctrl_c() => {
-            // It lets go of what it has made.
-            let _ended = pid.map(|pid| kill_process(pid, Signal::TERM));
-            let _code = child.wait().await;
-            return INTERRUPTED;
+    tokio::pin!(saying);
+    let mut ended = None;
+    let ready = loop {
+        tokio::select! {
+            biased;
+            number = signals.next() => {
+                ended = ended.or(Some(number));
+                // It lets go of what it has made; told a second time, it does not wait for that.
+                let _ended = pid.map(|pid| kill_process(pid, Signal::TERM));
+            }
+            (ready, _) = &mut saying => break ready,
         }
     };
-    if ready {
+    if ready && ended.is_none() {
         // From here on it goes its own way.
         std::mem::forget(child);
         return 0;
     }
     let code = child.wait().await.ok().and_then(|status| status.code());
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED)
+    let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED);
+    ended.map_or(code, ended_by)
 }
 
 /// Passes lines on until there are no more; whether one of them said that all is ready.
@@ -107,11 +119,24 @@ pub(super) fn leave_session() -> io::Result<()> {
     Ok(())
 }
 
+/// Waits until whoever started us has gone before all was ready; the exit code then.
+pub(super) fn abandoned(ready: Arc<AtomicBool>) -> Aside {
+    Box::pin(async move {
+        // Nothing is ever written there.
+        let _end = spawn_blocking(|| stdin().read(&mut [0])).await;
+        if ready.load(Ordering::Relaxed) {
+            return std::future::pending().await;
+        }
+        ended_by(u8::try_from(Signal::HUP.as_raw()).unwrap_or_default())
+    })
+}
+
 /// Says that all is ready, and lets go of whoever listens.
 pub(super) fn let_go() {
     print::out(READY);
     if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
         // What cannot be let go of is written to nobody.
-        let _kept = (rustix::stdio::dup2_stdout(&null), rustix::stdio::dup2_stderr(&null));
+        let _kept =
+            (rustix::stdio::dup2_stdin(&null), rustix::stdio::dup2_stdout(&null), rustix::stdio::dup2_stderr(&null));
     }
 }

@@ -11,8 +11,9 @@ use super::choose::matches;
 use super::connect::How;
 use super::print::{self, FAILED, Stop};
 use super::{Door, complete, detach};
-use crate::instance;
+use crate::instance::{self, Census};
 use crate::model::instance::{Report, Shared};
+use crate::text::Text;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -40,16 +41,18 @@ pub(super) enum Verb {
 }
 
 pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
+    let text = super::text_of(&door);
     if door.practice {
-        return Stop::usage(super::text().get("cli.practice-ends")).tell();
+        return Stop::usage(text.get("cli.practice-ends")).tell();
     }
     match verb {
         Verb::Start { how } => detach::start(&door, &how).await,
         Verb::List { json } => {
-            list(&instance::all(&door.runtime).await, json);
-            ExitCode::SUCCESS
+            let census = instance::all(&door.runtime).await;
+            list(&text, &census.reports, json);
+            ExitCode::from(tell_silent(&text, &census))
         }
-        Verb::Stop { names, all } => stop(&door.runtime, &names, all).await,
+        Verb::Stop { names, all } => stop(&text, &door.runtime, &names, all).await,
     }
 }
 
@@ -63,8 +66,15 @@ fn forwards(instances: &[(String, Report)]) -> Vec<(&str, &Report, &Shared)> {
     all
 }
 
-fn list(instances: &[(String, Report)], as_json: bool) {
-    let text = super::text();
+/// Says which instances do not answer; the exit code by that.
+fn tell_silent(text: &Text, census: &Census) -> u8 {
+    for fault in &census.silent {
+        print::err(&text.fault(fault).in_full());
+    }
+    if census.silent.is_empty() { 0 } else { FAILED }
+}
+
+fn list(text: &Text, instances: &[(String, Report)], as_json: bool) {
     let all = forwards(instances);
     if as_json {
         let rows = all.iter().map(|(_, report, forward)| {
@@ -96,17 +106,18 @@ fn list(instances: &[(String, Report)], as_json: bool) {
     print::out(&print::table(&heads, &rows));
 }
 
-async fn stop(dir: &Path, names: &[String], every: bool) -> ExitCode {
-    let text = super::text();
-    let instances = instance::all(dir).await;
-    let all = forwards(&instances);
+async fn stop(text: &Text, dir: &Path, names: &[String], every: bool) -> ExitCode {
+    let census = instance::all(dir).await;
+    let all = forwards(&census.reports);
+    let mut code = tell_silent(text, &census);
     let port = |forward: &Shared| forward.local.rsplit(':').next().unwrap_or_default().to_owned();
     let meant =
         |name: &str, forward: &Shared| matches(name, &forward.name) || forward.local == name || port(forward) == name;
     if let Some(name) = names.iter().find(|name| !all.iter().any(|(_, _, forward)| meant(name, forward))) {
-        return Stop::unknown(text.fill("cli.no-forward", &[("thing", name)])).tell();
+        let unknown = Stop::unknown(text.fill("cli.no-forward", &[("thing", name)]));
+        // Where not all could be asked, nobody knows that there is none.
+        return if code == 0 { unknown } else { Stop { code, ..unknown } }.tell();
     }
-    let mut code = 0;
     for (instance, _, forward) in all {
         if !every && !names.iter().any(|name| meant(name, forward)) {
             continue;
@@ -117,7 +128,7 @@ async fn stop(dir: &Path, names: &[String], every: bool) -> ExitCode {
                 print::out(&text.fill("cli.forward-stopped", &parts));
             }
             Err(fault) => {
-                print::fault(&text, &fault);
+                print::fault(text, &fault);
                 code = FAILED;
             }
         }

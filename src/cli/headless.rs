@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::Utc;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::print::{self, FAILED, Stop};
+use super::signals::{Signals, ended_by};
 use super::{Door, EVENTS, surroundings};
 use crate::app;
 use crate::cluster::Clusters;
@@ -84,7 +84,7 @@ pub(super) trait Verb {
 
     /// The exit code when that signal asks it to end; `None`: it goes on.
     fn signaled(&mut self, number: u8) -> Option<u8> {
-        Some(128 + number)
+        Some(ended_by(number))
     }
 
     /// Whether the pods that it made are deleted at its end; absent: as the config says.
@@ -100,7 +100,7 @@ pub(super) struct Headless {
     effects: Effects,
     events: mpsc::Receiver<Event>,
     runtime: PathBuf,
-    signals: [(Signal, u8); 3],
+    signals: Signals,
     failed: bool,
     quit: bool,
     /// The fault told last: it is not told twice in a row.
@@ -116,12 +116,7 @@ impl Headless {
         let mut text = super::text();
         let loaded = store::load(&door.paths).map_err(|fault| Stop::fault(&text, &fault))?;
         text = Text::new(loaded.settings.language.unwrap_or_else(|| Text::locale(&surroundings().locale)));
-        let unheard = |error: std::io::Error| Stop { code: FAILED, says: error.to_string() };
-        let hear = |kind: SignalKind| {
-            let number = u8::try_from(kind.as_raw_value()).unwrap_or_default();
-            signal(kind).map(|signal| (signal, number)).map_err(unheard)
-        };
-        let signals = [hear(SignalKind::terminate())?, hear(SignalKind::hangup())?, hear(SignalKind::interrupt())?];
+        let signals = Signals::hear()?;
         let me = proxy::owner();
         let mut model = Model::new(Utc::now(), me.clone());
         (model.practice, model.front) = (door.practice, Front::Verb);
@@ -141,11 +136,26 @@ impl Headless {
         Ok(headless)
     }
 
+    /// Waits for something that has to be there first.
+    ///
+    /// # Errors
+    /// The exit code, where somebody asks us to end meanwhile.
+    pub(super) async fn first<T>(&mut self, awaited: impl Future<Output = T>) -> Result<T, u8> {
+        tokio::select! {
+            biased;
+            number = self.signals.next() => Err(ended_by(number)),
+            awaited = awaited => Ok(awaited),
+        }
+    }
+
     /// Runs a verb to its end.
     pub(super) async fn run(mut self, verb: &mut dyn Verb) -> ExitCode {
         if let Some(role) = verb.role() {
             self.effects.join(self.runtime.clone(), role);
-            self.hear_others().await;
+            if let Some(number) = self.hear_others().await {
+                app::wind_up(self.model, self.effects, self.events, &self.text, print::err).await;
+                return ExitCode::from(ended_by(number));
+            }
         }
         let code = match verb.begin(&self.model, &self.text) {
             Ok(wishes) => {
@@ -164,19 +174,23 @@ impl Headless {
         } else {
             self.update(Event::Terminate);
         }
-        // What has closed is nobody's to use any more, however long the rest takes.
-        self.effects.publish(&self.model);
         app::wind_up(self.model, self.effects, self.events, &self.text, print::err).await;
         ExitCode::from(code)
     }
 
-    /// Waits until the instances that are there have been heard: what they forward is not forwarded twice.
-    async fn hear_others(&mut self) {
-        while let Some(event) = self.events.recv().await {
+    /// Waits until the instances that are there have been heard: what they forward is not forwarded twice. The number
+    /// of a signal that asks us to end meanwhile.
+    async fn hear_others(&mut self) -> Option<u8> {
+        loop {
+            let event = tokio::select! {
+                biased;
+                number = self.signals.next() => return Some(number),
+                event = self.events.recv() => event?,
+            };
             let all = event == Event::Instance(InstanceEvent::Known);
             self.update(event);
             if all {
-                return;
+                return None;
             }
         }
     }
@@ -207,7 +221,7 @@ impl Headless {
             let waiting = aside.is_some();
             tokio::select! {
                 biased;
-                number = any(&mut self.signals) => if let Some(code) = verb.signaled(number) {
+                number = self.signals.next() => if let Some(code) = verb.signaled(number) {
                     return code;
                 },
                 code = async { match &mut aside { Some(aside) => aside.await, None => std::future::pending().await } },
@@ -255,15 +269,5 @@ impl Headless {
                 self.told = says;
             }
         }
-    }
-}
-
-/// Waits for any of the signals that ask the program to end; its number.
-async fn any(signals: &mut [(Signal, u8); 3]) -> u8 {
-    let [terminate, hangup, interrupt] = signals;
-    tokio::select! {
-        _ = terminate.0.recv() => terminate.1,
-        _ = hangup.0.recv() => hangup.1,
-        _ = interrupt.0.recv() => interrupt.1,
     }
 }

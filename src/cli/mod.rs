@@ -12,6 +12,7 @@ mod headless;
 mod man;
 mod pod;
 mod print;
+mod signals;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,6 +22,7 @@ use clap::{Parser, Subcommand, ValueHint};
 use color_eyre::eyre::{self, WrapErr};
 use tokio::sync::mpsc;
 
+use self::print::{FAILED, Stop};
 use crate::app::{App, Surroundings};
 use crate::cluster::Clusters;
 use crate::effects::Effects;
@@ -109,7 +111,17 @@ struct Door {
 /// What a person must know and the screen could not tell them.
 pub fn run() -> eyre::Result<ExitCode> {
     complete::answer();
-    let args = Args::parse();
+    let code = obey(Args::parse())?;
+    Ok(match print::unwritten() {
+        Some(why) => Stop { code: FAILED, says: text().fill("cli.unwritten", &[("detail", why)]) }.tell(),
+        None => code,
+    })
+}
+
+fn obey(args: Args) -> eyre::Result<ExitCode> {
+    if args.check.wanted() && args.verb.is_some() {
+        return Ok(Stop::usage(text().get("cli.check-alone")).tell());
+    }
     match args.verb {
         Some(Verb::Completions { shell }) => return Ok(complete::script(shell)),
         Some(Verb::Man) => {
@@ -205,6 +217,12 @@ async fn dashboard(door: Door) -> eyre::Result<()> {
     drop(term);
     app.finish(print::err).await;
     end.wrap_err("the dashboard could not go on")
+}
+
+/// The words of the config's language, or the locale's, for what reads no more of the config.
+fn text_of(door: &Door) -> Text {
+    let loaded = store::load(&door.paths).ok();
+    loaded.and_then(|loaded| loaded.settings.language).map_or_else(text, Text::new)
 }
 
 /// The words of the locale's language, before any config was read.

@@ -110,7 +110,7 @@ pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
         Verb::Create { choice, .. } if choice.is_empty() => Stop::usage(headless.text.get("cli.name-a-target")).tell(),
         Verb::Create { choice, ttl, timeout, json, quiet } => {
             let targets = Vec::new();
-            headless.run(&mut Create { choice, ttl, timeout, json, quiet, targets }).await
+            headless.run(&mut Create { choice, ttl, timeout, json, quiet, targets, done: false }).await
         }
         Verb::List { clusters, json } => headless.run(&mut Look::new(clusters, Then::List { json })).await,
         Verb::Info { name, clusters, json } => headless.run(&mut Look::new(clusters, Then::Info { name, json })).await,
@@ -127,6 +127,8 @@ struct Create {
     json: bool,
     quiet: bool,
     targets: Vec<Target>,
+    /// Whether they are ready, and their names printed.
+    done: bool,
 }
 
 impl super::headless::Verb for Create {
@@ -148,6 +150,7 @@ impl super::headless::Verb for Create {
                     print::out(&pod.key.name);
                 }
             }
+            self.done = true;
             return Next::End(if seen.failed { FAILED } else { 0 });
         }
         let down = self.targets.iter().any(|target| is_down(model, &target.cluster));
@@ -166,8 +169,8 @@ impl super::headless::Verb for Create {
     }
 
     fn takes_pods_along(&self) -> Option<bool> {
-        // To make them is all that it is for.
-        Some(false)
+        // To make them is all that it is for. Of those that were not ready in time nobody knows.
+        Some(!self.done)
     }
 }
 
@@ -274,6 +277,10 @@ impl super::headless::Verb for Look {
         self.names = self.clusters.of(model);
         if let (Some(fault), true) = (&model.kubeconfig_fault, self.names.is_empty()) {
             return Err(Stop::fault(text, fault));
+        }
+        let missing = |name: &&String| model.kubeconfig_fault.is_none() && model.cluster(name).is_none();
+        if let Some(name) = self.names.iter().find(missing) {
+            return Err(Stop::unknown(text.fill("cli.no-context", &[("thing", name)])));
         }
         Ok(vec![Wish::Look(self.names.clone())])
     }

@@ -1,7 +1,8 @@
 //! Lines for a terminal or a pipe: plain text without colors or control characters, or JSON.
 
-use std::io::{Write as _, stderr, stdout};
+use std::io::{ErrorKind, Write as _, stderr, stdout};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
@@ -50,10 +51,25 @@ pub(super) fn fault(text: &Text, fault: &Fault) -> ExitCode {
     Stop::fault(text, fault).tell()
 }
 
-/// Writes to standard output. Whoever has stopped reading (`head`) has seen enough.
+/// Why standard output could not be written.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
+/// Writes to standard output. Whoever has stopped reading (`head`) has seen enough; a disk that is full is told at the
+/// end, see [`unwritten`].
 pub(super) fn out(text: &str) {
     let mut out = stdout().lock();
-    let _unread = writeln!(out, "{text}").and_then(|()| out.flush());
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        // The first says enough.
+        let _told = UNWRITTEN.set(error.to_string());
+    }
+}
+
+/// Why not all of standard output could be written, where somebody may miss it.
+pub(super) fn unwritten() -> Option<&'static str> {
+    UNWRITTEN.get().map(String::as_str)
 }
 
 /// Writes to standard error.

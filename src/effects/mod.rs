@@ -211,11 +211,12 @@ impl Effects {
     pub async fn finish(mut self) {
         let ending = async {
             while self.orders.join_next().await.is_some() {}
-            self.token.cancel();
+            self.forwards.values().for_each(|open| open.token.cancel());
             for open in self.forwards.values() {
-                open.token.cancel();
                 open.ended.cancelled().await;
             }
+            // Last our place among the instances: whoever takes a forward over finds its port free.
+            self.token.cancel();
             self.files.cancel();
             while self.tasks.join_next().await.is_some() {}
         };

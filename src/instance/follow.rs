@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::io::BufReader;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::wire::{self, Ask, Says};
-use super::{PATIENCE, connect, is_plain, names};
+use super::{PATIENCE, connect, is_plain, names, pid_of};
 use crate::model::event::Event;
 use crate::model::instance::InstanceEvent;
 
@@ -19,60 +20,80 @@ pub(super) async fn follow(dir: PathBuf, own: String, mut later: mpsc::Receiver<
     let mut following = JoinSet::new();
     let mut known = BTreeSet::from([own.clone()]);
     let mut firsts = Vec::new();
-    let begin = |name: String, following: &mut JoinSet<String>| {
-        let (heard, first) = oneshot::channel();
-        let one = follow_one(dir.clone(), own.clone(), name.clone(), heard, events.clone());
+    let begin = |name: String, after: Duration, following: &mut JoinSet<(String, bool)>| {
+        let (told, first) = oneshot::channel();
+        let (dir, own, events) = (dir.clone(), own.clone(), events.clone());
         following.spawn(async move {
-            // Why it has ended makes no difference: it is not heard any more.
-            let _ended = one.await;
-            name
+            sleep(after).await;
+            let heard = follow_one(dir, own, name.clone(), told, events).await;
+            (name, heard)
         });
         first
     };
     for name in names(&dir) {
         if known.insert(name.clone()) {
-            firsts.push(begin(name, &mut following));
+            firsts.push(begin(name, Duration::ZERO, &mut following));
         }
     }
-    // One that hangs must not hold up the others.
-    let _some = timeout(PATIENCE, futures::future::join_all(firsts)).await;
+    // One that hangs is given up before long.
+    let _all = futures::future::join_all(firsts).await;
     tell(&events, InstanceEvent::Known).await;
     loop {
         tokio::select! {
             Some(name) = later.recv() => if known.insert(name.clone()) {
-                drop(begin(name, &mut following));
+                drop(begin(name, Duration::ZERO, &mut following));
             },
-            Some(ended) = following.join_next() => if let Ok(name) = ended {
+            Some(ended) = following.join_next() => if let Ok((name, heard)) = ended {
                 known.remove(&name);
-                tell(&events, InstanceEvent::Gone { instance: name }).await;
+                tell(&events, InstanceEvent::Gone { instance: name.clone() }).await;
+                // While we were suspended it may have given us up, and still be there.
+                if heard && names(&dir).contains(&name) {
+                    known.insert(name.clone());
+                    drop(begin(name, PATIENCE, &mut following));
+                }
             },
             else => std::future::pending().await,
         }
     }
 }
 
-/// Tells what one instance tells, until it hangs up.
+/// Tells what one instance tells, until it hangs up; that it is silent, where it does not begin to. `known` is dropped once
+/// either is so. Whether it was heard.
 async fn follow_one(
     dir: PathBuf,
     own: String,
     name: String,
-    heard: oneshot::Sender<()>,
+    known: oneshot::Sender<()>,
     events: mpsc::Sender<Event>,
-) -> io::Result<()> {
-    let mut stream = BufReader::new(timeout(PATIENCE, connect(&dir, &name)).await??);
-    wire::write(&mut stream, &Ask::Watch { name: own }).await?;
-    let mut heard = Some(heard);
-    while let Some(Says::Report { report }) = wire::read(&mut stream).await? {
-        if !is_plain(&report) {
-            break;
-        }
-        tell(&events, InstanceEvent::Heard { instance: name.clone(), report }).await;
-        if let Some(heard) = heard.take() {
-            // Nobody waits for a latecomer.
-            let _late = heard.send(());
+) -> bool {
+    let (mut known, mut heard) = (Some(known), false);
+    // Why it has ended makes no difference: it is not heard any more.
+    let _ended: io::Result<()> = async {
+        let mut stream = BufReader::new(timeout(PATIENCE, connect(&dir, &name)).await??);
+        wire::write(&mut stream, &Ask::Watch { name: own }).await?;
+        loop {
+            let mut next = Box::pin(wire::read(&mut stream));
+            let said = match timeout(PATIENCE, &mut next).await {
+                Ok(said) => said?,
+                Err(_) if heard => next.await?,
+                Err(_) => {
+                    // It is suspended, or hangs. Should it go on, it still answers.
+                    tell(&events, InstanceEvent::Unheard { pid: pid_of(&name), instance: name.clone() }).await;
+                    drop(known.take());
+                    next.await?
+                }
+            };
+            let Some(Says::Report { report }) = said else { return Ok(()) };
+            if !is_plain(&report) {
+                return Ok(());
+            }
+            tell(&events, InstanceEvent::Heard { instance: name.clone(), report }).await;
+            heard = true;
+            drop(known.take());
         }
     }
-    Ok(())
+    .await;
+    heard
 }
 
 async fn tell(events: &mpsc::Sender<Event>, event: InstanceEvent) {

@@ -65,7 +65,14 @@ pub fn join(
     prepare(dir).map_err(|error| fault(&error))?;
     let name = format!("{}-{:08x}", std::process::id(), rand::random::<u32>());
     let (listener, socket) = listen(dir, &name).map_err(|error| fault(&error))?;
-    let (reports, told) = watch::channel(Report { pid: std::process::id(), role, forwards: Vec::new() });
+    let (reports, told) = watch::channel(Report {
+        pid: std::process::id(),
+        role,
+        forwards: Vec::new(),
+        leaving: false,
+        left: Vec::new(),
+        wants: Vec::new(),
+    });
     let (heard_of, names) = mpsc::channel(64);
     let following = follow::follow(dir.to_owned(), name, names, events.clone());
     let serving = serve::serve(listener, told, heard_of, events);
@@ -80,15 +87,40 @@ pub fn join(
     Ok((Instance { role, reports }, running))
 }
 
-/// Asks every running instance what it forwards; its name and its answer. Sockets that nobody answers are removed.
-pub async fn all(dir: &Path) -> Vec<(String, Report)> {
+/// What the running instances forward.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Those that answered: the name of each, and its answer.
+    pub reports: Vec<(String, Report)>,
+    /// Those that are there and did not: [`What::InstanceUnheard`].
+    pub silent: Vec<Fault>,
+}
+
+/// Asks every running instance what it forwards. Sockets that nobody listens on are removed.
+pub async fn all(dir: &Path) -> Census {
     let asked = names(dir).into_iter().map(|name| async move {
-        match ask(dir, &name, &Ask::List, PATIENCE).await {
-            Ok(Says::Report { report }) if is_plain(&report) => Some((name, report)),
-            Ok(_) | Err(_) => None,
-        }
+        let answer = ask(dir, &name, &Ask::List, PATIENCE).await;
+        (name, answer)
     });
-    futures::future::join_all(asked).await.into_iter().flatten().collect()
+    let mut census = Census::default();
+    for (name, answer) in futures::future::join_all(asked).await {
+        let unheard = |why: String| Fault::new(What::InstanceUnheard, pid_of(&name).to_string(), why);
+        match answer {
+            Ok(Says::Report { report }) if is_plain(&report) => census.reports.push((name, report)),
+            Ok(Says::No { why }) => census.silent.push(unheard(why)),
+            Ok(Says::Report { .. } | Says::Stopped) => census.silent.push(unheard("its answer makes no sense".into())),
+            Err(error) if is_gone(&error) => {}
+            Err(error) if error.kind() == ErrorKind::TimedOut => census.silent.push(unheard(String::new())),
+            Err(error) => census.silent.push(unheard(error.to_string())),
+        }
+    }
+    census
+}
+
+/// Whether an error says that an instance is not there, or has just ended.
+fn is_gone(error: &io::Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, UnexpectedEof};
+    matches!(error.kind(), ConnectionRefused | NotFound | UnexpectedEof | BrokenPipe | ConnectionReset)
 }
 
 /// Has an instance close a forward, and waits until it has.
@@ -96,12 +128,16 @@ pub async fn all(dir: &Path) -> Vec<(String, Report)> {
 /// # Errors
 /// [`What::InstanceSilent`] where it does not.
 pub async fn stop(dir: &Path, name: &str, id: u64) -> Result<(), Fault> {
-    let pid = name.split('-').next().unwrap_or_default();
-    let fault = |why: String| Fault::new(What::InstanceSilent, pid, why);
+    let fault = |why: String| Fault::new(What::InstanceSilent, pid_of(name).to_string(), why);
     match ask(dir, name, &Ask::Stop { id }, CLOSING).await {
         Ok(Says::Stopped) => Ok(()),
         Ok(Says::No { why }) => Err(fault(why)),
         Ok(Says::Report { .. }) => Err(fault(String::new())),
+        Err(error) if error.kind() == ErrorKind::TimedOut => {
+            Err(Fault::new(What::InstanceUnheard, pid_of(name).to_string(), ""))
+        }
+        // It has ended, and all of its forwards with it.
+        Err(error) if is_gone(&error) => Ok(()),
         Err(error) => Err(fault(error.to_string())),
     }
 }
@@ -144,6 +180,11 @@ fn is_name(name: &str) -> bool {
             && rest.len() == 8
             && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
+}
+
+/// The process of an instance.
+fn pid_of(name: &str) -> u32 {
+    name.split('-').next().and_then(|pid| pid.parse().ok()).unwrap_or_default()
 }
 
 /// Whether a report holds nothing that a terminal would obey.

@@ -47,7 +47,14 @@ impl One {
     }
 
     fn publish(&self, forwards: Vec<Shared>) {
-        self.instance.publish(|pid, role| Report { pid, role, forwards });
+        self.instance.publish(|pid, role| Report {
+            pid,
+            role,
+            forwards,
+            leaving: false,
+            left: Vec::new(),
+            wants: Vec::new(),
+        });
     }
 
     async fn next(&mut self) -> Event {
@@ -77,7 +84,7 @@ async fn they_hear_of_each_other_and_of_what_changes() {
     assert_eq!(first.hears().await, 2);
     first.publish(Vec::new());
     assert_eq!(second.hears().await, 0);
-    let mut listed: Vec<usize> = all(&dir).await.iter().map(|(_, report)| report.forwards.len()).collect();
+    let mut listed: Vec<usize> = all(&dir).await.reports.iter().map(|(_, report)| report.forwards.len()).collect();
     listed.sort_unstable();
     assert_eq!(listed, [0, 2]);
     second.token.cancel();
@@ -141,5 +148,45 @@ async fn garbage_gets_an_answer_and_breaks_nothing() {
     let mut liar = UnixStream::connect(&path).await.unwrap();
     liar.write_all(b"{\"v\":1,\"ask\":\"watch\",\"name\":\"../../x\"}\n").await.unwrap();
     let _silent: Vec<Blocking> = (0..8).map(|_| Blocking::connect(&path).unwrap()).collect();
-    assert_eq!(all(&dir).await.len(), 1);
+    assert_eq!(all(&dir).await.reports.len(), 1);
+}
+
+#[tokio::test]
+async fn one_that_does_not_answer_is_there_and_its_socket_stays() {
+    let (_temp, dir) = dir();
+    prepare(&dir).unwrap();
+    // A program that listens and is suspended.
+    let path = dir.join("77-0000aaaa.sock");
+    let asleep = UnixListener::bind(&path).unwrap();
+    let census = all(&dir).await;
+    assert_eq!((census.reports.len(), census.silent.len()), (0, 1));
+    assert_eq!((census.silent[0].what, census.silent[0].thing.as_str()), (What::InstanceUnheard, "77"));
+    let mut one = One::join(&dir);
+    let unheard = InstanceEvent::Unheard { instance: "77-0000aaaa".into(), pid: 77 };
+    assert_eq!(one.next().await, Event::Instance(unheard));
+    assert_eq!(one.next().await, Event::Instance(InstanceEvent::Known), "it holds nobody up for long");
+    assert!(path.exists());
+    // It goes on, and answers what it was asked.
+    let (_census, _) = asleep.accept().await.unwrap();
+    let (stream, _) = asleep.accept().await.unwrap();
+    let mut stream = BufReader::new(stream);
+    assert!(matches!(wire::read(&mut stream).await, Ok(Some(Ask::Watch { .. }))));
+    let report = Report {
+        pid: 77,
+        role: Role::Connect,
+        forwards: vec![shared(1)],
+        leaving: false,
+        left: Vec::new(),
+        wants: Vec::new(),
+    };
+    wire::write(&mut stream, &Says::Report { report: report.clone() }).await.unwrap();
+    assert_eq!(one.hears().await, 1);
+    // It has given us up meanwhile, but is still there.
+    drop(stream);
+    assert!(matches!(one.next().await, Event::Instance(InstanceEvent::Gone { .. })));
+    let (stream, _) = timeout(Duration::from_secs(20), asleep.accept()).await.expect("it is asked again").unwrap();
+    let mut stream = BufReader::new(stream);
+    assert!(matches!(wire::read(&mut stream).await, Ok(Some(Ask::Watch { .. }))));
+    wire::write(&mut stream, &Says::Report { report }).await.unwrap();
+    assert_eq!(one.hears().await, 1);
 }

@@ -130,6 +130,8 @@ kinds! {
     TargetMissing,
     /// A name that another target has.
     NameTaken,
+    /// Another instance is there and does not answer.
+    InstanceUnheard,
     /// Another instance does not do what it was asked for.
     InstanceSilent,
 }

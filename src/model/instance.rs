@@ -1,12 +1,13 @@
 //! Other running instances of this program, and what they forward.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::Model;
 use super::effect::Effect;
-use super::fault::Fault;
+use super::fault::{Fault, What};
 use super::forward::{Forward, ForwardId, ForwardState, port_name};
 use super::log::{Grade, Happening};
 use super::proxy::PodKey;
@@ -22,6 +23,15 @@ pub struct Report {
     pub role: Role,
     /// Its forwards, in the order of opening.
     pub forwards: Vec<Shared>,
+    /// Whether it ends.
+    #[serde(default)]
+    pub leaving: bool,
+    /// The numbers of those that end with it. Others that it names no longer were stopped by somebody.
+    #[serde(default)]
+    pub left: Vec<u64>,
+    /// The targets that it was asked to forward: where another instance has them, it takes them over when that ends.
+    #[serde(default)]
+    pub wants: Vec<String>,
 }
 
 /// What an instance is.
@@ -79,6 +89,21 @@ pub enum Standing {
     Broken,
 }
 
+/// Another instance, whether it forwards something or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Its process.
+    pub pid: u32,
+    /// What it is.
+    pub role: Role,
+    /// Whether it ends.
+    pub leaving: bool,
+    /// Whether it is there and has never answered: nobody knows what it forwards.
+    pub silent: bool,
+    /// The targets that it was asked to forward.
+    pub wants: Vec<String>,
+}
+
 /// A forward of another instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Other {
@@ -107,7 +132,14 @@ pub enum InstanceEvent {
         /// Its name.
         instance: String,
     },
-    /// Every instance that was there at our start has been heard.
+    /// An instance is there and does not answer: it hangs, or is suspended.
+    Unheard {
+        /// Its name.
+        instance: String,
+        /// Its process.
+        pid: u32,
+    },
+    /// Every instance that was there at our start has been heard, or been given up waiting for.
     Known,
     /// An instance did not do what it was asked for.
     Silent(Fault),
@@ -146,7 +178,8 @@ impl Report {
 impl Model {
     /// What other instances are told.
     pub fn report(&self, pid: u32, role: Role) -> Report {
-        let listens = |forward: &&Forward| !forward.bound.is_empty();
+        // One that is being opened, or opened anew, is ours already.
+        let listens = |forward: &&Forward| !forward.bound.is_empty() || forward.state == ForwardState::Opening;
         let forwards = self.forwards.values().filter(listens).map(|forward| {
             let spec = &forward.spec;
             let target = self.target(&spec.target);
@@ -163,14 +196,16 @@ impl Model {
                 left: self.upkeep.left_by(forward).map(|pod| pod.name.clone()).collect(),
             }
         });
-        Report { pid, role, forwards: forwards.collect() }
+        let (left, wants) = (self.left.clone().unwrap_or_default(), self.wants.iter().cloned().collect());
+        Report { pid, role, forwards: forwards.collect(), leaving: self.left.is_some(), left, wants }
     }
 
     pub(super) fn on_instance(&mut self, event: InstanceEvent, out: &mut Vec<Effect>) {
         self.unarranged = true;
         match event {
             InstanceEvent::Heard { instance, report } => {
-                let Report { pid, role, forwards } = report;
+                let Report { pid, role, forwards, leaving, left, wants } = report;
+                self.instances.insert(instance.clone(), Known { pid, role, leaving, silent: false, wants });
                 // What was known keeps its row.
                 let known: BTreeMap<u64, ForwardId> = self
                     .others
@@ -178,7 +213,9 @@ impl Model {
                     .filter(|(_, other)| other.instance == instance)
                     .map(|(id, other)| (other.forward.id, *id))
                     .collect();
-                self.others.retain(|_, other| other.instance != instance);
+                let its = self.others.extract_if(.., |_, other| other.instance == instance);
+                let before: Vec<Shared> = its.map(|(_, other)| other.forward).collect();
+                self.stopped_there(&instance, &before, &forwards, &left);
                 for forward in forwards {
                     let id = known.get(&forward.id).copied().unwrap_or_else(|| ForwardId(self.count()));
                     self.others.insert(id, Other { instance: instance.clone(), pid, role, forward });
@@ -186,8 +223,15 @@ impl Model {
                 self.end_what_others_left(out);
             }
             InstanceEvent::Gone { instance } => {
+                self.remember_ports_of(&instance);
+                self.instances.remove(&instance);
                 self.others.retain(|_, other| other.instance != instance);
                 self.end_what_others_left(out);
+            }
+            InstanceEvent::Unheard { instance, pid } => {
+                let known = Known { pid, role: Role::Unknown, leaving: false, silent: true, wants: Vec::new() };
+                self.instances.insert(instance, known);
+                self.fail(Fault::new(What::InstanceUnheard, pid.to_string(), ""));
             }
             InstanceEvent::Known => {
                 self.upkeep.others_known = true;
@@ -197,16 +241,46 @@ impl Model {
         }
     }
 
-    /// The forward of another instance that leads where this one would.
+    /// The forward of another instance that leads where this one would, and works or will.
     pub fn elsewhere(&self, target: &Target, address: &Where) -> Option<(ForwardId, &Other)> {
+        self.all_elsewhere(target, address).find(|(_, other)| other.forward.state != Standing::Broken)
+    }
+
+    /// The forwards of other instances that lead where this one would, however they stand.
+    pub fn all_elsewhere(&self, target: &Target, address: &Where) -> impl Iterator<Item = (ForwardId, &Other)> {
         let (name, namespace) = (port_name(target, address), self.namespace_of(target));
         let (server, place) = (self.server_of(&target.cluster), address.to_string());
-        self.others.iter().map(|(id, other)| (*id, other)).find(|(_, other)| {
+        let cluster = target.cluster.clone();
+        self.others.iter().map(|(id, other)| (*id, other)).filter(move |(_, other)| {
             let forward = &other.forward;
-            forward.state != Standing::Broken
-                && (&forward.name, &forward.cluster, &forward.namespace) == (&name, &target.cluster, &namespace)
+            (&forward.name, &forward.cluster, &forward.namespace) == (&name, &cluster, &namespace)
                 && (&forward.server, &forward.place) == (&server, &place)
         })
+    }
+
+    /// Of forwards that an instance has no longer those count as stopped that do not end with it.
+    fn stopped_there(&mut self, instance: &str, before: &[Shared], now: &[Shared], left: &[u64]) {
+        // On a screen that is seen; a verb waits for it.
+        if !self.unattended() {
+            return;
+        }
+        for forward in before.iter().filter(|forward| !left.contains(&forward.id)) {
+            self.stopped.insert((instance.to_owned(), forward.name.clone()));
+        }
+        self.stopped.retain(|(of, name)| of != instance || now.iter().all(|forward| forward.name != *name));
+    }
+
+    /// Whoever opens a forward that an instance had opens it where it was.
+    fn remember_ports_of(&mut self, instance: &str) {
+        let singles = |target: &Target| target.address.singles();
+        let all = self.targets.iter().flat_map(|target| singles(target).into_iter().map(move |at| (target, at)));
+        let had = all.filter_map(|(target, address)| {
+            let (_, other) = self.elsewhere(target, &address).filter(|(_, other)| other.instance == instance)?;
+            let local: SocketAddr = other.forward.local.parse().ok()?;
+            (local.port() != 0).then(|| (other.forward.name.clone(), local.port()))
+        });
+        let had: Vec<(String, u16)> = if self.others.is_empty() { Vec::new() } else { had.collect() };
+        self.ports.extend(had);
     }
 
     fn server_of(&self, cluster: &str) -> String {

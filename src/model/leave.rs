@@ -77,6 +77,7 @@ impl Model {
                 }
             }
         }
+        self.left.get_or_insert_default().extend(self.forwards.keys().map(|id| id.0));
         for id in self.forwards.keys().copied().collect::<Vec<_>>() {
             self.stop_forward(id, out);
         }

@@ -65,7 +65,7 @@ use effect::TargetEdit;
 use fault::Fault;
 use focus::Focus;
 use forward::{Forward, ForwardId};
-use instance::Other;
+use instance::{Known, Other};
 use list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetColumn};
 use log::{Entry, Log};
 use proxy::{Phase, PodKey, PodRequest, ProxyPod, RequestId};
@@ -134,6 +134,12 @@ pub struct Model {
     pub ending_pods: bool,
     /// Requests to which nobody answered: they may be followed yet, when the program has ended.
     pub unsure: Vec<PodRequest>,
+    /// Once the program ends: the numbers of the forwards that end with it.
+    pub left: Option<Vec<u64>>,
+    /// The targets that a verb was asked to forward.
+    pub wants: BTreeSet<String>,
+    /// Forwards that somebody stopped in another instance: the instance, and the forward's name there.
+    pub stopped: BTreeSet<(String, String)>,
     /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
     /// Pods that come and go without a person's asking for each. In a box, since the model is moved about as a whole.
@@ -144,6 +150,8 @@ pub struct Model {
     pub forwards: BTreeMap<ForwardId, Forward>,
     /// Forwards of other instances, by the row that each has here.
     pub others: BTreeMap<ForwardId, Other>,
+    /// Every other instance, by its name.
+    pub instances: BTreeMap<String, Known>,
     /// Ports that targets without one of their own had last.
     pub ports: BTreeMap<String, u16>,
     /// The clusters pane.
@@ -207,11 +215,15 @@ impl Model {
             created: BTreeMap::new(),
             ending_pods: false,
             unsure: Vec::new(),
+            left: None,
+            wants: BTreeSet::new(),
+            stopped: BTreeSet::new(),
             pods_until: BTreeMap::new(),
             upkeep: Box::default(),
             killing: BTreeMap::new(),
             forwards: BTreeMap::new(),
             others: BTreeMap::new(),
+            instances: BTreeMap::new(),
             ports: BTreeMap::new(),
             cluster_list: List::default(),
             target_list: List::default(),

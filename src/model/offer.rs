@@ -82,6 +82,33 @@ pub struct Tally {
     pub replaced: usize,
 }
 
+/// What becomes of an offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// This saved target leads there already.
+    Skipped(String),
+    /// It is a target now.
+    Added(Target),
+    /// A target that leads there already takes it over.
+    Replaced {
+        /// The target before.
+        was: Box<Target>,
+        /// What it is now.
+        target: Target,
+    },
+}
+
+impl Fate {
+    /// The change of the saved targets that it is.
+    fn edit(&self) -> Option<TargetEdit> {
+        match self {
+            Self::Skipped(_) => None,
+            Self::Added(target) => Some(TargetEdit::Import(target.clone())),
+            Self::Replaced { was, target } => Some(TargetEdit::Replace { was: was.clone(), target: target.clone() }),
+        }
+    }
+}
+
 /// What is to become of offers that are there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clash {
@@ -155,30 +182,21 @@ impl Model {
     /// Makes targets of offers.
     pub(super) fn take_offers(&mut self, offers: Vec<Offer>, clash: Clash, out: &mut Vec<Effect>) {
         let before = self.targets.clone();
-        let mut taken = self.taken_ports();
-        let (mut tally, mut edits, mut names) = (Tally::default(), Vec::new(), Vec::new());
-        for offer in offers {
-            let edit = match (self.there(&offer).cloned(), clash) {
-                (Some(_), Clash::Skip) => {
-                    tally.skipped += 1;
-                    continue;
-                }
-                (Some(was), Clash::Replace) => {
-                    tally.replaced += 1;
-                    taken.remove(&was.local_port);
-                    let target = self.in_place_of(&was, &offer, &taken);
-                    TargetEdit::Replace { was: Box::new(was), target }
-                }
-                (None, _) => {
+        let (mut tally, mut edits) = (Tally::default(), Vec::new());
+        let mut names = Vec::new();
+        for fate in self.decide(offers, clash) {
+            match &fate {
+                Fate::Skipped(_) => tally.skipped += 1,
+                Fate::Added(target) => {
                     tally.added += 1;
-                    TargetEdit::Import(self.new_of(offer, &taken))
+                    names.push(target.name.clone());
                 }
-            };
-            self.apply(&edit);
-            let (TargetEdit::Import(target) | TargetEdit::Replace { target, .. }) = &edit else { continue };
-            taken.insert(target.local_port);
-            names.push(target.name.clone());
-            edits.push(edit);
+                Fate::Replaced { target, .. } => {
+                    tally.replaced += 1;
+                    names.push(target.name.clone());
+                }
+            }
+            edits.extend(fate.edit());
         }
         let grade = if edits.is_empty() { Grade::Info } else { Grade::Good };
         self.note(grade, Happening::Taken(tally), "", names.join(", "));
@@ -193,6 +211,36 @@ impl Model {
             self.widen(&cluster, out);
         }
         self.follow_targets(&before, out);
+    }
+
+    /// What would become of offers, in their order.
+    pub fn fates(&self, offers: &[Offer], clash: Clash) -> Vec<Fate> {
+        self.clone().decide(offers.to_vec(), clash)
+    }
+
+    /// Makes targets of offers, one after another: each meets those that came of the ones before.
+    fn decide(&mut self, offers: Vec<Offer>, clash: Clash) -> Vec<Fate> {
+        let mut taken = self.taken_ports();
+        let mut fates = Vec::new();
+        for offer in offers {
+            let fate = match (self.there(&offer).cloned(), clash) {
+                (Some(there), Clash::Skip) => Fate::Skipped(there.name),
+                (Some(was), Clash::Replace) => {
+                    taken.remove(&was.local_port);
+                    let target = self.in_place_of(&was, &offer, &taken);
+                    Fate::Replaced { was: Box::new(was), target }
+                }
+                (None, _) => Fate::Added(self.new_of(offer, &taken)),
+            };
+            if let Some(edit) = fate.edit() {
+                self.apply(&edit);
+            }
+            if let Fate::Added(target) | Fate::Replaced { target, .. } = &fate {
+                taken.insert(target.local_port);
+            }
+            fates.push(fate);
+        }
+        fates
     }
 
     /// The target that an offer becomes: under a name that is free, with a port that is.

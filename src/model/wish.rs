@@ -74,6 +74,7 @@ impl Model {
             Wish::Import(targets) => self.import(targets, out),
             Wish::Take { offers, clash } => self.take_offers(offers, clash, out),
             Wish::Connect(names) => {
+                self.wants.extend(names.iter().cloned());
                 for target in self.named(&names) {
                     self.open_forward(&target, out);
                 }

@@ -32,27 +32,33 @@ pub struct Offer {
     pub left_out: Vec<String>,
 }
 
-/// The targets in a file, `-` being standard input: the older tool's JSON, TOML as in the config, or what another tool
-/// writes, on the context `cluster` where that names none.
+/// The text of a file, `-` being standard input. It blocks for as long as the other end of a pipe takes.
+///
+/// # Errors
+/// [`What::FileUnreadable`].
+pub fn text_in(path: &Path) -> Result<String, Fault> {
+    let unreadable = |why: String| Fault::new(What::FileUnreadable, path.display().to_string(), why);
+    if path.as_os_str() == STDIN {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
+        return Ok(text);
+    }
+    disk::read(path)?.ok_or_else(|| unreadable("there is no such file".to_owned()))
+}
+
+/// The targets in the text of a file: the older tool's JSON, TOML as in the config, or what another tool writes, on the
+/// context `cluster` where that names none.
 ///
 /// # Errors
 /// [`What::FileUnreadable`]; [`What::ConfigBroken`] with file, line and column.
-pub fn targets_in(path: &Path, cluster: &str) -> Result<Found, Fault> {
-    let unreadable = |why: String| Fault::new(What::FileUnreadable, path.display().to_string(), why);
-    let text = if path.as_os_str() == STDIN {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
-        text
-    } else {
-        disk::read(path)?.ok_or_else(|| unreadable("there is no such file".to_owned()))?
-    };
-    match form(&text) {
-        Form::Legacy => legacy::read(path, &text).map(Found::Ours),
+pub fn targets_in(path: &Path, text: &str, cluster: &str) -> Result<Found, Fault> {
+    match form(text) {
+        Form::Legacy => legacy::read(path, text).map(Found::Ours),
         Form::Config => {
-            let config = config::read(path, &text)?;
+            let config = config::read(path, text)?;
             Ok(Found::Ours(Offer { targets: config.targets, left_out: Vec::new() }))
         }
-        Form::Other => Ok(Found::Others(imports::holds(&text, cluster))),
+        Form::Other => Ok(Found::Others(imports::holds(text, cluster))),
     }
 }
 
@@ -112,6 +118,10 @@ pub fn targets_as_json(targets: &[Target]) -> Vec<Value> {
 mod tests {
     use super::*;
 
+    fn given(path: &Path) -> Result<Found, Fault> {
+        targets_in(path, &text_in(path)?, "dev")
+    }
+
     const ALL: &str = r#"[[target]]
 name = "db"
 cluster = "dev"
@@ -135,7 +145,7 @@ wait = "2m"
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("some.toml");
         std::fs::write(&file, ALL).unwrap();
-        let Found::Ours(offer) = targets_in(&file, "dev").unwrap() else { panic!("ours") };
+        let Found::Ours(offer) = given(&file).unwrap() else { panic!("ours") };
         assert_eq!((offer.targets.len(), offer.left_out.len()), (2, 0));
         assert_eq!(targets_as_toml(&offer.targets), ALL);
         let json = targets_as_json(&offer.targets);
@@ -150,13 +160,13 @@ wait = "2m"
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config.json");
         std::fs::write(&file, r#"{"db":{"env":"dev","ip":"10.0.0.1","remote_port":"3306"},"bad":{}}"#).unwrap();
-        let Found::Ours(offer) = targets_in(&file, "dev").unwrap() else { panic!("ours") };
+        let Found::Ours(offer) = given(&file).unwrap() else { panic!("ours") };
         assert_eq!((offer.targets[0].name.as_str(), offer.left_out.len()), ("db", 1));
         for (text, what) in [("{", What::ConfigBroken), ("[[target]]", What::ConfigBroken)] {
             std::fs::write(&file, text).unwrap();
-            assert_eq!(targets_in(&file, "dev").map(drop).map_err(|fault| fault.what), Err(what));
+            assert_eq!(given(&file).map(drop).map_err(|fault| fault.what), Err(what));
         }
-        let none = targets_in(&dir.path().join("none"), "dev").map(drop);
+        let none = given(&dir.path().join("none")).map(drop);
         assert_eq!(none.map_err(|fault| fault.what), Err(What::FileUnreadable));
         for (text, count) in [
             ("web:shop:8080:80\n", 1),
@@ -166,7 +176,7 @@ wait = "2m"
             ("", 0),
         ] {
             std::fs::write(&file, text).unwrap();
-            let Ok(Found::Others(holds)) = targets_in(&file, "dev") else { panic!("{text}") };
+            let Ok(Found::Others(holds)) = given(&file) else { panic!("{text}") };
             assert_eq!(holds.offers.len(), count, "{text}: {:?}", holds.left_out);
         }
     }

@@ -15,7 +15,7 @@ mod tests;
 mod watch;
 mod writer;
 
-pub use exchange::{Found, Offer, targets_as_json, targets_as_toml, targets_in};
+pub use exchange::{Found, Offer, targets_as_json, targets_as_toml, targets_in, text_in};
 pub use imports::Holds;
 pub use paths::Paths;
 pub use writer::{Order, Store, start};

@@ -256,7 +256,14 @@ fn ports_of_other_instances_and_of_saved_targets_are_left_alone() {
         pod: None,
         left: Vec::new(),
     };
-    let report = Report { pid: 42, role: Role::Background, forwards: vec![forward] };
+    let report = Report {
+        pid: 42,
+        role: Role::Background,
+        forwards: vec![forward],
+        leaving: false,
+        left: Vec::new(),
+        wants: Vec::new(),
+    };
     model.update(Event::Instance(InstanceEvent::Heard { instance: "42-00000000".into(), report }));
     let beside_theirs = port(model);
     assert!(beside_theirs != own && (30_300..=30_399).contains(&beside_theirs), "{beside_theirs}");

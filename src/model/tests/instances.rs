@@ -22,7 +22,8 @@ fn shared(id: u64, name: &str, state: Standing) -> Shared {
 }
 
 fn hear(model: &mut Model, forwards: Vec<Shared>) {
-    let report = Report { pid: 42, role: Role::Background, forwards };
+    let report =
+        Report { pid: 42, role: Role::Background, forwards, leaving: false, left: Vec::new(), wants: Vec::new() };
     let event = InstanceEvent::Heard { instance: "42-00000000".into(), report };
     assert!(model.update(Event::Instance(event)).is_empty());
     model.arrange();
@@ -66,6 +67,50 @@ fn rows_of_others_stay_and_go_with_their_instance() {
     model.update(Event::Instance(InstanceEvent::Gone { instance: "42-00000000".into() }));
     model.arrange();
     assert!(model.others.is_empty() && model.forward_list.order.is_empty());
+}
+
+#[test]
+fn what_is_stopped_there_is_told_from_what_ends_with_its_instance() {
+    let mut model = connected();
+    model.front = super::super::Front::Verb;
+    let of = |name: &str| ("42-00000000".to_owned(), name.to_owned());
+    let report = |forwards: Vec<Shared>, leaving: bool, left: Vec<u64>| {
+        let report = Report { pid: 42, role: Role::Dashboard, forwards, leaving, left, wants: Vec::new() };
+        Event::Instance(InstanceEvent::Heard { instance: "42-00000000".into(), report })
+    };
+    let both = vec![shared(7, "mysql", Standing::Live), shared(8, "b", Standing::Live)];
+    model.update(report(both, false, Vec::new()));
+    // One is stopped; of what is told at the end only what was there at the end ends with it.
+    model.update(report(Vec::new(), true, vec![8]));
+    assert_eq!(model.stopped.iter().collect::<Vec<_>>(), [&of("mysql")]);
+    // Opened anew it is there again, and where its instance is killed nobody has stopped it.
+    model.update(report(vec![shared(9, "mysql", Standing::Waiting)], false, Vec::new()));
+    assert!(model.stopped.is_empty());
+    model.update(Event::Instance(InstanceEvent::Gone { instance: "42-00000000".into() }));
+    assert!(model.stopped.is_empty() && model.instances.is_empty());
+    assert_eq!(model.ports.get("mysql"), Some(&3306), "whoever takes it over takes it over there");
+}
+
+#[test]
+fn an_instance_that_does_not_answer_is_there() {
+    let mut model = connected();
+    let unheard = InstanceEvent::Unheard { instance: "42-00000000".into(), pid: 42 };
+    assert!(model.update(Event::Instance(unheard)).is_empty());
+    assert!(matches!(last(&model), Happening::Failed(fault) if fault.what == What::InstanceUnheard));
+    assert!(model.instances["42-00000000"].silent);
+    hear(&mut model, vec![shared(7, "mysql", Standing::Live)]);
+    assert!(!model.instances["42-00000000"].silent && model.is_live("mysql"));
+}
+
+#[test]
+fn what_is_opened_anew_is_still_ours() {
+    let mut model = connected();
+    model.update(Event::Wish(Wish::Connect(vec!["mysql".into()])));
+    let report = model.report(1, Role::Dashboard);
+    assert_eq!(report.forwards[0].state, Standing::Waiting, "it is being opened");
+    model.update(Event::Wish(Wish::Leave { delete_pods: false }));
+    let end = model.report(1, Role::Dashboard);
+    assert_eq!((end.forwards.len(), end.leaving, end.left), (0, true, vec![report.forwards[0].id]));
 }
 
 #[test]

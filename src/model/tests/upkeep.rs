@@ -154,7 +154,14 @@ fn hear(model: &mut Model, pod: Option<&PodKey>, left: Vec<String>) -> Vec<Effec
         pod: pod.map(|pod| pod.name.clone()),
         left,
     };
-    let report = Report { pid: 42, role: Role::Dashboard, forwards: vec![forward] };
+    let report = Report {
+        pid: 42,
+        role: Role::Dashboard,
+        forwards: vec![forward],
+        leaving: false,
+        left: Vec::new(),
+        wants: Vec::new(),
+    };
     model.update(Event::Instance(InstanceEvent::Heard { instance: "42-0".into(), report }))
 }
 

@@ -1,0 +1,156 @@
+//! The shells: what each has to be told once, how it asks, and how it is answered.
+//!
+//! What is answered are names that anybody may have chosen (contexts, pods, targets). No shell evaluates them: zsh and
+//! fish quote what they insert themselves; for bash, which does not, it is done here. What holds a control character is
+//! left out: it could end a line of the answer, or be obeyed by the terminal.
+
+use std::ffi::OsString;
+use std::io::{self, Error, Write};
+use std::path::Path;
+use std::sync::OnceLock;
+
+use clap::Command;
+use clap_complete::engine::complete;
+use clap_complete::env::EnvCompleter;
+
+use super::super::print::plain;
+use super::words::{for_bash, of_bash, of_fish};
+
+/// The words of the line that is completed, as they are meant.
+static LINE: OnceLock<Vec<String>> = OnceLock::new();
+
+/// The words of the line that is completed.
+pub(super) fn line() -> &'static [String] {
+    LINE.get().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// A name that fits, and what is said of it.
+struct Candidate {
+    value: String,
+    help: String,
+}
+
+/// What the last of these words can become.
+fn candidates(command: &mut Command, words: Vec<String>, dir: Option<&Path>) -> io::Result<Vec<Candidate>> {
+    let at = words.len().checked_sub(1).ok_or_else(|| Error::other("nothing is to be completed"))?;
+    let args = words.iter().map(OsString::from).collect();
+    // Whoever is asked for names looks at the line for where they are.
+    let _first = LINE.set(words);
+    let found = complete(command, args, at, dir)?;
+    let all = found.iter().filter_map(|found| {
+        let value = found.get_value().to_str()?.to_owned();
+        let help = found.get_help().map(ToString::to_string).unwrap_or_default();
+        let help = plain(help.lines().next().unwrap_or_default());
+        (!value.chars().any(char::is_control)).then_some(Candidate { value, help })
+    });
+    Ok(all.collect())
+}
+
+fn texts(args: Vec<OsString>) -> Vec<String> {
+    args.into_iter().map(|arg| arg.to_string_lossy().into_owned()).collect()
+}
+
+/// A line for each candidate, with what is said of it behind a tab.
+fn write_lines(all: &[Candidate], buf: &mut dyn Write) -> io::Result<()> {
+    all.iter().try_for_each(|one| writeln!(buf, "{}\t{}", one.value, one.help))
+}
+
+/// bash, from 3.2 on.
+pub(super) struct Bash;
+
+impl EnvCompleter for Bash {
+    fn name(&self) -> &'static str {
+        "bash"
+    }
+
+    fn is(&self, name: &str) -> bool {
+        name == self.name()
+    }
+
+    fn write_registration(&self, _: &str, _: &str, _: &str, _: &str, buf: &mut dyn Write) -> io::Result<()> {
+        buf.write_all(include_bytes!("../../../assets/completions/brow-tui.bash"))
+    }
+
+    /// The arguments are the line up to the cursor, and as much of its end as bash replaces: a word may have parts for
+    /// it, at what `$COMP_WORDBREAKS` holds and behind an open quote.
+    fn write_complete(
+        &self,
+        command: &mut Command,
+        args: Vec<OsString>,
+        dir: Option<&Path>,
+        buf: &mut dyn Write,
+    ) -> io::Result<()> {
+        let args = texts(args);
+        let line = args.first().map(String::as_str).unwrap_or_default();
+        let replaced = args.get(1).map(String::as_str).unwrap_or_default();
+        let (mut words, last) = of_bash(line);
+        words.push(last.text);
+        let (_, kept) = line.strip_suffix(replaced).map(of_bash).unwrap_or_default();
+        for one in candidates(command, words, dir)? {
+            if let Some(rest) = one.value.strip_prefix(&kept.text) {
+                writeln!(buf, "{}", for_bash(rest, kept.quote))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// zsh.
+pub(super) struct Zsh;
+
+impl EnvCompleter for Zsh {
+    fn name(&self) -> &'static str {
+        "zsh"
+    }
+
+    fn is(&self, name: &str) -> bool {
+        name == self.name()
+    }
+
+    fn write_registration(&self, _: &str, _: &str, _: &str, _: &str, buf: &mut dyn Write) -> io::Result<()> {
+        buf.write_all(include_bytes!("../../../assets/completions/brow-tui.zsh"))
+    }
+
+    /// The arguments are the words up to the cursor, without their quotes.
+    fn write_complete(
+        &self,
+        command: &mut Command,
+        args: Vec<OsString>,
+        dir: Option<&Path>,
+        buf: &mut dyn Write,
+    ) -> io::Result<()> {
+        write_lines(&candidates(command, texts(args), dir)?, buf)
+    }
+}
+
+/// fish.
+pub(super) struct Fish;
+
+impl EnvCompleter for Fish {
+    fn name(&self) -> &'static str {
+        "fish"
+    }
+
+    fn is(&self, name: &str) -> bool {
+        name == self.name()
+    }
+
+    fn write_registration(&self, _: &str, _: &str, _: &str, _: &str, buf: &mut dyn Write) -> io::Result<()> {
+        buf.write_all(include_bytes!("../../../assets/completions/brow-tui.fish"))
+    }
+
+    /// The arguments are the words before the cursor, without their quotes, and the one under it as it was typed.
+    fn write_complete(
+        &self,
+        command: &mut Command,
+        args: Vec<OsString>,
+        dir: Option<&Path>,
+        buf: &mut dyn Write,
+    ) -> io::Result<()> {
+        let mut words = texts(args);
+        if let Some(last) = words.last_mut() {
+            *last = of_fish(last);
+        }
+        write_lines(&candidates(command, words, dir)?, buf)
+    }
+}

@@ -1,0 +1,138 @@
+//! `config import`: what a file holds becomes targets; a line says of each what has become of it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueHint;
+use clap_complete::ArgValueCandidates;
+use tokio::task::spawn_blocking;
+
+use super::current;
+use crate::cli::headless::{self, Headless, Next, Seen};
+use crate::cli::print::{self, FAILED, Stop};
+use crate::cli::{Door, complete};
+use crate::model::Model;
+use crate::model::offer::{Clash, Fate};
+use crate::model::wish::Wish;
+use crate::store;
+use crate::text::Text;
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The file, or - for standard input
+    #[arg(value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+    /// Kubeconfig context for what names none; absent: the current one
+    #[arg(long, value_name = "CONTEXT", add = ArgValueCandidates::new(complete::contexts))]
+    cluster: Option<String>,
+    /// Overwrite targets of the same name, rather than skipping those in the file
+    #[arg(long)]
+    replace: bool,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(super) async fn run(door: Door, args: Args) -> ExitCode {
+    let mut headless = match Headless::open(door) {
+        Ok(headless) => headless,
+        Err(stop) => return stop.tell(),
+    };
+    let file = args.file.clone();
+    // Whoever writes at the other end of a pipe may take for ever.
+    let text = match headless.first(spawn_blocking(move || store::text_in(&file))).await {
+        Err(code) => return ExitCode::from(code),
+        Ok(Err(broken)) => return Stop { code: FAILED, says: broken.to_string() }.tell(),
+        Ok(Ok(Err(fault))) => return print::fault(&headless.text, &fault),
+        Ok(Ok(Ok(text))) => text,
+    };
+    headless.run(&mut Import { args, text, lines: Vec::new(), incomplete: false }).await
+}
+
+/// The verb; it is over once the config is written.
+struct Import {
+    args: Args,
+    /// What the file holds.
+    text: String,
+    /// What will have become of each target, to be said once it is true.
+    lines: Vec<String>,
+    /// Whether something in the file could not be taken over.
+    incomplete: bool,
+}
+
+impl headless::Verb for Import {
+    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Wish>, Stop> {
+        let cluster = self.args.cluster.clone().or_else(|| current(model)).unwrap_or_default();
+        let found = store::targets_in(&self.args.file, &self.text, &cluster);
+        let wishes = match found.map_err(|fault| Stop::fault(text, &fault))? {
+            store::Found::Ours(offer) => self.ours(offer, model, text),
+            store::Found::Others(holds) => self.others(holds, model, text),
+        };
+        Ok(if self.args.dry_run { Vec::new() } else { wishes })
+    }
+
+    fn look(&mut self, seen: &Seen<'_>) -> Next {
+        if !seen.model.saving.is_empty() {
+            return Next::Wait;
+        }
+        if seen.failed {
+            return Next::End(FAILED);
+        }
+        self.lines.iter().for_each(|line| print::out(line));
+        Next::End(if self.incomplete { FAILED } else { 0 })
+    }
+}
+
+impl Import {
+    fn line(&mut self, text: &Text, key: &str, name: &str) {
+        self.lines.push(text.fill(key, &[("thing", name)]));
+    }
+
+    fn leave_out(&mut self, text: &Text, what: &str) {
+        self.incomplete = true;
+        print::err(&text.fill("cli.import-left-out", &[("thing", what)]));
+    }
+
+    /// What is to be done with targets that have names of ours.
+    fn ours(&mut self, offer: store::Offer, model: &Model, text: &Text) -> Vec<Wish> {
+        let (mut new, mut wishes) = (Vec::new(), Vec::new());
+        for target in offer.targets {
+            match model.target(&target.name) {
+                Some(was) if *was == target => self.line(text, "cli.import-same", &target.name),
+                Some(was) if self.args.replace => {
+                    self.line(text, "cli.import-replaced", &target.name);
+                    wishes.push(Wish::Save { was: Some(Box::new(was.clone())), target: Box::new(target) });
+                }
+                Some(_) => self.line(text, "cli.import-skipped", &target.name),
+                None => {
+                    self.line(text, "cli.import-added", &target.name);
+                    new.push(target);
+                }
+            }
+        }
+        for entry in &offer.left_out {
+            self.leave_out(text, entry);
+        }
+        if !new.is_empty() {
+            wishes.push(Wish::Import(new));
+        }
+        wishes
+    }
+
+    /// What is to be done with what another tool wrote: places, whose names are found for them.
+    fn others(&mut self, holds: store::Holds, model: &Model, text: &Text) -> Vec<Wish> {
+        let clash = if self.args.replace { Clash::Replace } else { Clash::Skip };
+        for fate in model.fates(&holds.offers, clash) {
+            match fate {
+                Fate::Skipped(name) => self.line(text, "cli.import-there", &name),
+                Fate::Added(target) => self.line(text, "cli.import-added", &target.name),
+                Fate::Replaced { target, .. } => self.line(text, "cli.import-replaced", &target.name),
+            }
+        }
+        for part in &holds.left_out {
+            let why = text.get(&format!("left-out.{}", part.why.key()));
+            self.leave_out(text, &format!("{}: {why}", part.what));
+        }
+        if holds.offers.is_empty() { Vec::new() } else { vec![Wish::Take { offers: holds.offers, clash }] }
+    }
+}

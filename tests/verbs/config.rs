@@ -1,0 +1,168 @@
+//! `config`: saved targets from a script.
+
+use std::fs;
+
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::common::Home;
+use crate::common::kube::until;
+use crate::shell::{Running, Shell};
+
+#[test]
+fn the_config_from_a_script() {
+    let home = Home::new("");
+    let shell = Shell { home: &home, kubeconfig: Some(home.kubeconfig(&["dev", "prod"])) };
+    shell.ok(&["config", "add", "my db", "10.0.0.1:3306", "--tag", "db", "--ttl", "1h", "-p", "3306"]);
+    shell.ok(&["config", "add", "web", "svc/web:http", "--cluster", "prod", "-n", "shop", "--via", "proxy"]);
+    let list: Value = serde_json::from_str(&shell.ok(&["config", "list", "--json"])).unwrap();
+    assert_eq!((&list[0]["cluster"], &list[0]["local_port"]), (&"dev".into(), &3306.into()));
+    assert_eq!((&list[1]["workload"], &list[1]["via"]), (&"service/web:http".into(), &"proxy".into()));
+    let table = shell.ok(&["config", "ls", "--tag", "db"]);
+    assert_eq!(table.lines().count(), 2, "{table}");
+    assert!(!table.contains('\x1b'), "{table}");
+
+    shell.ok(&["config", "edit", "web", "--namespace", "", "--wait", "2m"]);
+    shell.ok(&["config", "rename", "web", "page"]);
+    let shown: Value = serde_json::from_str(&shell.ok(&["config", "show", "page", "--json"])).unwrap();
+    assert_eq!((&shown["namespace"], &shown["wait"]), (&Value::Null, &"2m".into()));
+
+    for (args, code, says) in [
+        (&["config", "add", "page", "10.0.0.1:1"][..], 2, "another target has this name"),
+        (&["config", "add", "x", "10.0.0.1"], 2, "end it with a port"),
+        (&["config", "add", "x", "10.0.0.1:1", "--cluster", "nope"], 2, "no kubeconfig has a context"),
+        (&["config", "add", "x", "10.0.0.1:1", "--ttl", "99h"], 2, "longer than max_ttl"),
+        (&["config", "add", "x", "10.0.0.1:1", "--wait", "1m"], 2, "only for a workload"),
+        (&["config", "add", "x", "deploy/web:80", "--via", "proxy"], 2, "only a service has an address"),
+        (&["config", "edit", "page"], 2, "Say what to change"),
+        (&["config", "show", "pag"], 3, "near to it: page"),
+        (&["config", "remove", "none*"], 3, "no saved target"),
+        (&["config", "list", "--tag", "none"], 3, "no saved target"),
+        (&["config", "import", "none.json"], 1, "cannot be read"),
+        (&["connect"], 2, "Name a target"),
+        (&["connect", "none"], 3, "no saved target"),
+        (&["nonsense"], 2, "unrecognized"),
+        (&["--check", "config", "list"], 2, "--check stands alone"),
+        (&["config", "list", "--check"], 2, "unexpected argument"),
+    ] {
+        let done = shell.run(args);
+        assert_eq!(done.code, code, "{args:?}: {}", done.err);
+        assert!(done.err.to_lowercase().contains(&says.to_lowercase()), "{args:?}: {}", done.err);
+        assert_eq!(done.out, "", "{args:?}");
+    }
+
+    let exported = shell.ok(&["config", "export"]);
+    fs::write(home.path().join("out.toml"), &exported).unwrap();
+    shell.ok(&["config", "rm", "*"]);
+    assert!(!home.read_config().contains("[[target]]"));
+    assert!(shell.ok(&["config", "import", "out.toml", "--dry-run"]).contains("added: my db"));
+    assert!(!home.read_config().contains("[[target]]"));
+    shell.ok(&["config", "import", "out.toml"]);
+    assert_eq!(shell.ok(&["config", "export"]), exported);
+    assert!(shell.ok(&["config", "import", "out.toml"]).contains("unchanged: page"));
+
+    // What other tools write; the context is the current one.
+    fs::write(home.path().join("lines.txt"), "shop-api:shop:8080:80\nnonsense\n").unwrap();
+    let done = shell.run(&["config", "import", "lines.txt"]);
+    assert!(done.code == 1 && done.out.starts_with("added: shop-api"), "{} {} {}", done.code, done.out, done.err);
+    let name = done.out.trim().strip_prefix("added: ").unwrap();
+    assert!(shell.ok(&["config", "show", name]).contains("cluster = \"dev\""), "{name}");
+    assert!(shell.run(&["config", "import", "lines.txt"]).out.starts_with("skipped: "));
+    shell.ok(&["config", "edit", name, "--on-demand", "true", "--autostart", "true"]);
+    assert!(shell.ok(&["config", "show", name]).contains("on_demand = true\nautostart = true"));
+    shell.ok(&["config", "rm", name]);
+
+    let legacy = home.path().join("config.json");
+    fs::write(&legacy, r#"{"page":{"env":"dev","ip":"10.0.0.9","remote_port":80},"bad":{"ip":"1"}}"#).unwrap();
+    let done = shell.run(&["config", "import", "config.json"]);
+    assert!(done.out.contains("skipped: page") && done.err.contains("left out: bad"), "{} {}", done.out, done.err);
+    assert_eq!(done.code, 1);
+    shell.run(&["config", "import", "config.json", "--replace"]);
+    assert!(shell.ok(&["config", "show", "page"]).contains("10.0.0.9:80"));
+}
+
+#[test]
+fn a_config_that_makes_no_sense_is_told_and_not_touched() {
+    let home = Home::new("theme = 1\n");
+    let shell = Shell { home: &home, kubeconfig: None };
+    for args in [&["config", "list"][..], &["config", "add", "x", "10.0.0.1:1"], &["connect", "x"]] {
+        let done = shell.run(args);
+        assert!(done.code == 1 && done.err.contains("config.toml:1:9"), "{args:?}: {}", done.err);
+    }
+    assert_eq!(home.read_config(), "theme = 1\n");
+}
+
+#[test]
+fn an_import_that_waits_for_its_input_can_be_interrupted() {
+    let home = Home::new("");
+    let shell = Shell { home: &home, kubeconfig: None };
+    for (signal, number) in [(Signal::INT, 2), (Signal::TERM, 15), (Signal::HUP, 1)] {
+        for practice in [&[][..], &["--practice"]] {
+            let mut command = shell.command(&[practice, &["config", "import", "-"]].concat());
+            let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut running = Running(child);
+            let _open = running.0.stdin.take();
+            let status = format!("/proc/{}/status", running.0.id());
+            until("it hears signals", || {
+                let status = fs::read_to_string(&status).unwrap();
+                let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+                u64::from_str_radix(caught.trim(), 16).unwrap() & (1 << (number - 1)) != 0
+            });
+            running.signal(signal);
+            assert_eq!(running.end(), (128 + number, String::new()));
+        }
+    }
+    let left: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().contains("practice")), "{left:?}");
+}
+
+#[test]
+fn what_an_import_says_it_added_is_there_under_that_name() {
+    let home = Home::new("");
+    let shell = Shell { home: &home, kubeconfig: Some(home.kubeconfig(&["dev"])) };
+    fs::write(home.path().join("lines"), "web:shop:8080:80\n").unwrap();
+    let told = |out: &str| out.trim().strip_prefix("added: ").unwrap().to_owned();
+    let tried = told(&shell.ok(&["config", "import", "lines", "--dry-run"]));
+    let first = told(&shell.ok(&["config", "import", "lines"]));
+    assert_eq!(first, tried);
+    // That name and the next are taken now, by what leads elsewhere; and the file has the place twice.
+    shell.ok(&["config", "edit", &first, "--where", "10.0.0.1:80"]);
+    let second = told(&shell.ok(&["config", "import", "lines"]));
+    shell.ok(&["config", "edit", &second, "--where", "10.0.0.2:80"]);
+    fs::write(home.path().join("lines"), "web:shop:8080:80\nweb:shop:8081:80\n").unwrap();
+    let out = shell.ok(&["config", "import", "lines"]);
+    let third = told(out.lines().next().unwrap());
+    assert!(third != first && third != second, "{out}");
+    assert!(shell.ok(&["config", "show", &third]).contains("service/web"), "{out}");
+    assert_eq!(out.lines().count(), 2);
+    assert!(out.lines().nth(1).unwrap().starts_with(&format!("skipped: {third} ")), "{out}");
+    // Where the config cannot be written nothing is said to be there.
+    fs::remove_file(home.config()).unwrap();
+    fs::create_dir(home.config()).unwrap();
+    let done = shell.run(&["config", "import", "lines"]);
+    assert!(done.code == 1 && done.out.is_empty(), "{} {}", done.out, done.err);
+}
+
+#[test]
+fn what_nobody_reads_is_no_failure_and_a_full_disk_is() {
+    let home = Home::new("");
+    let shell = Shell { home: &home, kubeconfig: None };
+    for args in [&["man"][..], &["config", "list"], &["config", "list", "--json"], &["--help"], &["completions", "zsh"]]
+    {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let done = shell.command(args).stdout(writer).output().unwrap();
+        assert_eq!((done.status.code(), String::from_utf8(done.stderr).unwrap().as_str()), (Some(0), ""), "{args:?}");
+    }
+    for args in [&["man"][..], &["config", "list"], &["config", "list", "--json"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let done = shell.command(args).stdout(full).output().unwrap();
+        let err = String::from_utf8(done.stderr).unwrap();
+        assert!(
+            done.status.code() == Some(1) && err.contains("Standard output could not be written"),
+            "{args:?} {err}"
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! `connect` in the foreground: lines, commands, signals, failures.
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::common::Home;
+use crate::common::kube::{Namespace, kubeconfig, until};
+use crate::common::through::works;
+use crate::shell::{Shell, WEB, address};
+
+#[test]
+fn a_command_runs_through_a_forward_and_its_exit_code_counts() {
+    let Some(_) = kubeconfig("a_command_runs_through_a_forward_and_its_exit_code_counts") else { return };
+    let (home, space) = (Home::new(WEB), Namespace::new("exec"));
+    let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
+    // A real client, with the address in an argument of a shell that the test names.
+    let page =
+        shell.run(&["connect", "web", "-q", "--exec", "sh", "-c", "curl -sf http://$BROW_ADDR/index.html; exit 7"]);
+    assert_eq!((page.code, page.err.as_str()), (7, ""));
+    assert_eq!(page.out, "hello from the vpc\n", "standard output is the command's");
+    let told = shell.run(&["connect", "web", "-q", "--json", "--exec", "true"]);
+    assert_eq!(told.out, "");
+    assert_eq!(serde_json::from_str::<Value>(&told.err).unwrap()["target"], "web");
+    // Without one nothing is expanded.
+    let plain = shell.run(&["connect", "--tag", "t", "-q", "--exec", "echo", "$BROW_ADDR", "--", "-q", "*"]);
+    assert_eq!(plain.out, "$BROW_ADDR -- -q *\n");
+    let vars = shell.ok(&["connect", "w?b", "-q", "--on-quit", "delete", "--exec", "env"]);
+    let var = |name: &str| vars.lines().find_map(|line| line.strip_prefix(&format!("{name}="))).unwrap().to_owned();
+    assert_eq!(var("BROW_ADDR"), format!("{}:{}", var("BROW_HOST"), var("BROW_PORT")));
+    assert_eq!(var("BROW_PORT"), var("BROW_PORT_WEB"));
+    assert_eq!(shell.run(&["connect", "web", "-q", "--exec", "/no/such/thing"]).code, 127);
+    assert_eq!(shell.run(&["connect", "web", "-q", "--exec", "/etc/passwd"]).code, 126);
+    assert_eq!(shell.run(&["connect", "web", "-q", "--exec", "sh", "-c", "kill -9 $$"]).code, 137);
+}
+
+#[test]
+fn connect_prints_a_line_for_each_forward_and_ends_with_a_signal() {
+    let Some(_) = kubeconfig("connect_prints_a_line_for_each_forward_and_ends_with_a_signal") else { return };
+    let (home, space) = (Home::new(WEB), Namespace::new("connect"));
+    let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
+    shell.ok(&["config", "add", "other", "10.99.0.10:8080", "--cluster", "story"]);
+    for (signal, more) in [(Signal::INT, "--json"), (Signal::TERM, "--quiet")] {
+        let mut running = shell.spawn(&["connect", "web", "other", "--on-quit", "delete", more]);
+        let lines = [running.line(), running.line()];
+        for line in &lines {
+            let at = if more == "--json" {
+                let forward: Value = serde_json::from_str(line).unwrap();
+                assert_eq!(forward["cluster"], "story");
+                forward["address"].as_str().unwrap().to_owned()
+            } else {
+                assert!(line.ends_with("\tweb") || line.ends_with("\tother"), "{line}");
+                address(line)
+            };
+            assert!(works(&at), "{line}");
+        }
+        running.signal(signal);
+        let (code, err) = running.end();
+        assert_eq!(code, 0, "{err}");
+        until("the pods are gone", || space.pods().is_empty());
+    }
+}
+
+#[test]
+fn what_cannot_be_reached_fails_with_its_reason() {
+    let Some(path) = kubeconfig("what_cannot_be_reached_fails_with_its_reason") else { return };
+    let config = ["down", "badtoken", "viewer", "none"].map(|context| {
+        let place = "namespace = \"brow-dev\"\naddress = \"10.99.0.10:8080\"\n";
+        format!("[[target]]\nname = \"{context}\"\ncluster = \"brow-{context}\"\n{place}")
+    });
+    let home = Home::new(&config.concat());
+    let shell = Shell { home: &home, kubeconfig: Some(path) };
+    for (target, says) in [
+        ("down", "brow-down cannot be reached"),
+        ("badtoken", "does not accept our login (401)"),
+        // With the Role that would allow it.
+        ("viewer", "kind: RoleBinding"),
+        ("none", "No kubeconfig has a context"),
+    ] {
+        let done = shell.run(&["connect", target, "--quiet"]);
+        assert_eq!((done.code, done.out.as_str()), (1, ""), "{target}: {}", done.err);
+        assert!(done.err.contains(says), "{target}: {}", done.err);
+    }
+    let done = shell.run(&["pod", "list", "--cluster", "brow-down", "--json"]);
+    assert_eq!((done.code, done.out.trim()), (1, "[]"), "{}", done.err);
+}
+
+#[test]
+fn ended_before_it_is_ready_it_leaves_no_pod() {
+    let Some(_) = kubeconfig("ended_before_it_is_ready_it_leaves_no_pod") else { return };
+    // Its image is nowhere: it is never ready.
+    let (home, space) = (Home::new(&format!("{WEB}image = \"nowhere.invalid/none\"\n")), Namespace::new("early"));
+    let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
+    for args in [&["connect", "web", "--timeout", "1h"][..], &["pod", "create", "web", "--timeout", "1h"]] {
+        for (signal, number) in [(Signal::INT, 2), (Signal::TERM, 15), (Signal::HUP, 1)] {
+            let running = shell.spawn(args);
+            until("its pod is there", || space.pods().len() == 1);
+            running.signal(signal);
+            let (code, err) = running.end();
+            assert_eq!((code, space.pods()), (128 + number, Vec::new()), "{args:?} {err}");
+        }
+    }
+    for args in [&["connect", "web", "--timeout", "3s"][..], &["pod", "create", "web", "--timeout", "3s"]] {
+        let late = shell.run(args);
+        assert!(late.code == 1 && late.err.contains("Not ready after 3s"), "{args:?} {}", late.err);
+        assert_eq!((late.out, space.pods()), (String::new(), Vec::new()), "{args:?}");
+    }
+}

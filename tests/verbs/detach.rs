@@ -1,0 +1,80 @@
+//! `connect --detach` and `forward start`: forwards that stay.
+
+use std::fs;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::common::kube::{Namespace, kubeconfig, until};
+use crate::common::through::{in_line, works};
+use crate::common::{Home, Start};
+use crate::shell::{Shell, WEB, address, sockets};
+
+#[test]
+fn a_detached_instance_outlives_its_terminal_and_ends_with_its_last_forward() {
+    let Some(_) = kubeconfig("a_detached_instance_outlives_its_terminal_and_ends_with_its_last_forward") else {
+        return;
+    };
+    let (home, space) = (Home::new(WEB), Namespace::new("detach"));
+    let config = space.kubeconfig(&home);
+    let shell = Shell { home: &home, kubeconfig: Some(config.clone()) };
+    let pid_of = |text: &str| serde_json::from_str::<Value>(text).unwrap()[0]["pid"].as_u64().unwrap();
+
+    // From a terminal that closes at once.
+    let start = Start::new(&home).kubeconfig(&config).size(150, 40);
+    let mut screen = start.arg("connect").arg("web").arg("--detach").arg("--on-quit").arg("delete").run();
+    let shown = screen.wait("its line", |text| text.contains("web") && in_line(text).is_some_and(|at| works(&at)));
+    let at = in_line(&shown).unwrap();
+    assert!(screen.wait_end().success());
+    drop(screen);
+    assert!(works(&at));
+    let pid = pid_of(&shell.ok(&["forward", "list", "--json"]));
+    let about = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = about.rsplit(')').next().unwrap().split_whitespace().collect();
+    assert_eq!((fields[3], fields[4]), (pid.to_string().as_str(), "0"), "a session of its own, without a terminal");
+    assert!(shell.ok(&["forward", "list"]).contains("background"));
+    shell.ok(&["forward", "stop", "web"]);
+    until("its pod went along", || space.pods().is_empty());
+    until("its socket went along", || sockets(&home).is_empty());
+
+    // The TTL of its pod ends it too.
+    shell.ok(&["config", "edit", "web", "--ttl", "15s"]);
+    let line = shell.ok(&["forward", "start", "web", "-q"]);
+    assert!(works(&address(&line)), "{line}");
+    until("it has ended with its pod", || sockets(&home).is_empty());
+    // What fails is told, with its exit code.
+    let failed = shell.run(&["forward", "start", "none"]);
+    assert!(failed.code == 3 && failed.err.contains("no saved target"), "{} {}", failed.code, failed.err);
+    assert_eq!(shell.run(&["--practice", "forward", "start", "redis"]).code, 2);
+}
+
+/// The processes whose command line names this home: instances in the background.
+fn left(home: &Home) -> usize {
+    let home = home.path().display().to_string();
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let line = |path: std::path::PathBuf| fs::read(path.join("cmdline")).unwrap_or_default();
+    all.filter(|entry| String::from_utf8_lossy(&line(entry.path())).contains(&home)).count()
+}
+
+#[test]
+fn ended_while_it_starts_it_leaves_nothing() {
+    let Some(_) = kubeconfig("ended_while_it_starts_it_leaves_nothing") else { return };
+    // Its image is nowhere: it is never ready.
+    let (home, space) = (Home::new(&format!("{WEB}image = \"nowhere.invalid/none\"\n")), Namespace::new("halfway"));
+    let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
+    for (signal, number) in [(Signal::INT, 2), (Signal::TERM, 15), (Signal::HUP, 1)] {
+        let starting = shell.spawn(&["connect", "web", "--detach", "--timeout", "1h"]);
+        until("its pod is there", || space.pods().len() == 1);
+        assert_eq!(left(&home), 1);
+        starting.signal(signal);
+        let (code, err) = starting.end();
+        assert_eq!(code, 128 + number, "{err}");
+        assert_eq!((space.pods(), left(&home), sockets(&home).len()), (Vec::new(), 0, 0), "{err}");
+    }
+    // Whoever is killed can do nothing; the instance notices.
+    let starting = shell.spawn(&["forward", "start", "web", "--timeout", "1h"]);
+    until("its pod is there", || space.pods().len() == 1);
+    drop(starting);
+    until("it has ended by itself", || left(&home) == 0);
+    assert_eq!((space.pods(), sockets(&home).len()), (Vec::new(), 0));
+}

@@ -1,0 +1,56 @@
+//! `pod`, and all verbs over a practice cluster.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::common::Home;
+use crate::common::kube::{Namespace, kubeconfig, until};
+use crate::shell::{Shell, WEB};
+
+#[test]
+fn pods_from_a_script() {
+    let Some(_) = kubeconfig("pods_from_a_script") else { return };
+    let (home, space) = (Home::new(WEB), Namespace::new("podverbs"));
+    let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
+    let made = shell.ok(&["pod", "create", "web", "--ttl", "10m"]);
+    let name = made.trim();
+    assert_eq!(space.pods(), [name]);
+    let list: Value = serde_json::from_str(&shell.ok(&["pod", "list", "--json"])).unwrap();
+    let pod = &list[0];
+    assert_eq!((&pod["name"], &pod["phase"], &pod["mine"]), (&name.into(), &"ready".into(), &true.into()));
+    assert!((1..=600).contains(&pod["left_seconds"].as_i64().unwrap()), "{pod}");
+    assert!(shell.ok(&["pod", "list"]).contains(name));
+    assert!(shell.ok(&["pod", "info", name]).contains(name));
+    let info: Value = serde_json::from_str(&shell.ok(&["pod", "info", name, "--json"])).unwrap();
+    assert!(info["description"].as_array().unwrap().len() > 5, "{info}");
+    // The forward takes the pod that is there.
+    shell.ok(&["connect", "web", "-q", "--exec", "true"]);
+    assert_eq!(space.pods(), [name]);
+    shell.ok(&["pod", "cleanup"]);
+    assert_eq!(space.pods(), [name], "it is neither finished nor expired");
+    shell.ok(&["pod", "delete", "brow-web-*"]);
+    until("the pod is gone", || space.pods().is_empty());
+    assert_eq!(shell.run(&["pod", "info", "brow-none"]).code, 3);
+    assert_eq!(shell.run(&["pod", "list", "--cluster", "none"]).code, 3);
+    assert_eq!(shell.run(&["pod", "create", "web", "--ttl", "99h"]).code, 1);
+}
+
+#[test]
+fn practice_has_the_verbs_too_and_leaves_nothing() {
+    let home = Home::new("");
+    let shell = Shell { home: &home, kubeconfig: None };
+    let pong = shell.ok(&["--practice", "connect", "redis", "-q", "--exec", "sh", "-c", "echo $BROW_PORT; exit 0"]);
+    assert!(pong.trim().parse::<u16>().is_ok(), "{pong}");
+    // A real client, as README has it.
+    let client = ["--practice", "connect", "redis", "--exec", "sh", "-c", "redis-cli -p \"$BROW_PORT\" ping"];
+    assert_eq!(shell.ok(&client), "PONG\n");
+    // It ends by itself, too.
+    assert_eq!(shell.ok(&["--practice", "connect", "redis", "hello-page", "-q", "--for", "4s"]).lines().count(), 2);
+    let targets: Value = serde_json::from_str(&shell.ok(&["config", "list", "--json", "--practice"])).unwrap();
+    assert!(targets.as_array().unwrap().len() > 5);
+    assert!(shell.ok(&["--practice", "pod", "create", "hello-page", "--quiet"]).starts_with("brow-hello-page-"));
+    let failed = shell.run(&["--practice", "pod", "create", "try-bad-image", "--timeout", "4s"]);
+    assert!(failed.code == 1 && failed.err.contains("cannot be pulled"), "{}", failed.err);
+    assert!(fs::read_dir(home.path()).unwrap().next().is_none(), "nothing is left");
+}
