@@ -21,9 +21,10 @@ use crate::text::Hint;
 
 /// Name, namespace and state; then the rights, as [`Right::ALL`].
 const SHAPES: [Shape; 6] = [
-    Shape::words(Shape::ALWAYS, 9, 60),
+    Shape::words(Shape::ALWAYS, 14, 60),
     Shape::words(1, 7, 30),
-    Shape::words(Shape::ALWAYS, 14, 20),
+    // Below the contexts it says what is wrong with the chosen one.
+    Shape::words(2, 14, 20),
     Shape::words(Shape::ALWAYS, 7, 12),
     Shape::words(Shape::ALWAYS, 7, 12),
     Shape::words(Shape::ALWAYS, 7, 12),
@@ -32,7 +33,7 @@ const HEADS: [&str; 6] =
     ["column.name", "column.namespace", "column.state", "column.may-list", "column.may-create", "column.may-forward"];
 /// Lines that the text below the contexts needs, beside one for each way on: what this is about, what is to be known of
 /// the context, the frame, and a line between the parts.
-const TEXT: u16 = 11;
+const TEXT: u16 = 10;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let rows = u16::try_from(scene.model.cluster_list.of).unwrap_or(u16::MAX);
@@ -77,12 +78,10 @@ fn contexts(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area
 
 fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
     let theme = scene.theme();
-    let mut called = vec![Span::styled(cluster.name.as_str(), theme.text)];
-    if cluster.current {
-        called.push(Span::styled(" *", theme.dim));
-    }
+    let current = if cluster.current { " *" } else { "" };
+    let called = Cell::Name(Span::styled(cluster.name.as_str(), theme.text), Span::styled(current, theme.dim));
     let mut cells = vec![
-        Cell::Line(called),
+        called,
         Cell::text(cluster.namespace.as_str(), theme.dim),
         Cell::text(scene.text().link(cluster.link), link_style(scene, cluster.link)),
     ];

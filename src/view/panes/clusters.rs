@@ -23,8 +23,8 @@ const SHAPES: [Shape; 6] = [
     // The longest state in full: cut, they are told apart no longer.
     Shape::words(Shape::ALWAYS, 20, 20),
     Shape::number(2, 5, 8),
-    Shape::number(4, 3, 6),
-    Shape::number(3, 3, 10),
+    Shape::number(4, 4, 6),
+    Shape::number(3, 4, 10),
 ];
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
@@ -53,12 +53,10 @@ fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
     let model = scene.model;
     let forwards = model.forwards.values().filter(|forward| forward.spec.place.cluster == cluster.name).count();
     let name = if cluster.link == Link::Idle { theme.dim } else { theme.text };
-    let mut called = vec![Span::styled(cluster.name.as_str(), name)];
-    if cluster.current {
-        called.push(Span::styled(" *", theme.dim));
-    }
+    let current = if cluster.current { " *" } else { "" };
+    let called = Cell::Name(Span::styled(cluster.name.as_str(), name), Span::styled(current, theme.dim));
     vec![
-        Cell::Line(called),
+        called,
         Cell::text(cluster.version.as_deref().unwrap_or_default(), theme.dim),
         Cell::text(scene.text().link(cluster.link), link_style(scene, cluster.link)),
         Cell::text(cluster.rtt.map(|rtt| scene.text().rtt(rtt)).unwrap_or_default(), theme.dim),

@@ -49,7 +49,7 @@ fn cells<'a>(scene: Scene<'a>, target: &'a Target) -> Vec<Cell<'a>> {
     }
     vec![
         Cell::text(target.name.as_str(), theme.text),
-        Cell::text(target.cluster.as_str(), theme.dim),
+        Cell::Name(Span::styled(target.cluster.as_str(), theme.dim), Span::raw("")),
         Cell::text(scene.model.namespace_of(target), theme.dim),
         Cell::text(target.address.to_string(), theme.text),
         Cell::Line(vec![port(scene, target)]),
