@@ -62,7 +62,7 @@ pub(super) async fn run(options: Options, kubeconfig: Option<PathBuf>, paths: Re
             }
             if is_well(&findings) { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
         }
-        Err(fault) => Stop::unknown(text.fault(&fault).in_full()).tell(),
+        Err(fault) => Stop::unknown(text.fault_once(&fault).in_full()).tell(),
     }
 }
 
@@ -84,7 +84,7 @@ fn around() -> check::Surroundings {
 fn words(text: &Text, finding: &Finding) -> [String; 3] {
     match &finding.says {
         Says::Fault(fault) => {
-            let words = text.fault(fault);
+            let words = text.fault_once(fault);
             let remedy = grant(finding).map_or(words.remedy, |grant| {
                 let namespace = grant.namespace.as_deref().unwrap_or_default();
                 let with = [("verb", grant.verb.as_str()), ("resource", &grant.resource), ("namespace", namespace)];

@@ -27,7 +27,7 @@ pub(super) struct Stop {
 
 impl Stop {
     pub(super) fn fault(text: &Text, fault: &Fault) -> Self {
-        Self { code: FAILED, says: text.fault(fault).in_full() }
+        Self { code: FAILED, says: text.fault_once(fault).in_full() }
     }
 
     pub(super) fn usage(says: impl Into<String>) -> Self {
