@@ -1,7 +1,15 @@
-//! How it looks: the theme by key and config, the terminal's title.
+//! How it looks: the theme by key and config, the terminal's title, and tmux around it.
 
-use crate::common::{Home, Start};
-use crate::quit;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::common::arrange::quit;
+use crate::common::through::local;
+use crate::common::{Home, Screen, Start};
 
 /// A key goes through the themes at once; what was chosen is kept until the config asks for another.
 #[test]
@@ -58,4 +66,54 @@ fn the_title_says_which_pod_ends_first_and_is_given_back() {
     assert!(screen.wait_end().success());
     assert_eq!(titles(screen.raw()), Vec::<String>::new());
     assert!(!String::from_utf8_lossy(screen.raw()).contains("\x1b[23;2t"), "nothing was taken");
+}
+
+/// The snippet in a real tmux: its key opens the dashboard in a split, what is copied gets out, the title too, Esc is Esc
+/// at once, and leaving gives the room back.
+#[test]
+fn the_tmux_snippet_opens_the_dashboard() {
+    if Command::new("tmux").arg("-V").output().is_err() {
+        writeln!(std::io::stderr(), "SKIPPED: the_tmux_snippet_opens_the_dashboard needs tmux").unwrap();
+        return;
+    }
+    let home = Home::new("[[target]]\nname = \"web\"\ncluster = \"dev\"\naddress = \"10.0.0.1:80\"\n");
+    let snippet = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tmux.conf");
+    let folder = Path::new(env!("CARGO_BIN_EXE_brow-tui")).parent().unwrap();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let _server = Server(home.path().join("tmux"));
+    let mut start = Start::new(&home).program("tmux").size(100, 40).kubeconfig(home.kubeconfig(&["dev"]));
+    for arg in ["-S", home.path().join("tmux").to_str().unwrap(), "-f", snippet, "new-session", "exec cat"] {
+        start = start.arg(arg);
+    }
+    let mut screen = start.env("PATH", &path).env("SHELL", "/bin/sh").run();
+    screen.wait("tmux", |text| text.lines().last().is_some_and(|line| line.starts_with("[0]")));
+    screen.press("\x02B");
+    screen.wait("the dashboard in a split below", |text| {
+        let lines: Vec<&str> = text.lines().collect();
+        lines.iter().position(|line| line.contains("1 Clusters")).is_some_and(|at| (8..16).contains(&at))
+    });
+    let raw = |screen: &Screen| String::from_utf8_lossy(screen.raw()).into_owned();
+    screen.wait_until("its title outside", |screen| raw(screen).contains(";brow-tui\x07"));
+    screen.press("f");
+    let shown = screen.wait("a listener", |text| local(text).is_some());
+    screen.press("4");
+    screen.wait_until("its row", |screen| screen.line("127.0.0.1:").is_some_and(|line| line.contains('▌')));
+    screen.press("y");
+    // tmux leaves out which of the terminal's clipboards is meant.
+    let copied = format!("\x1b]52;;{}", BASE64_STANDARD.encode(local(&shown).unwrap()));
+    screen.wait_until("the address outside", |screen| raw(screen).replace("]52;c;", "]52;;").contains(&copied));
+    screen.press("?");
+    screen.wait_for("Keys");
+    screen.escape("Keys");
+    screen.press("\x03\x03");
+    screen.wait("the room is the shell's again", |text| !text.contains("Clusters"));
+}
+
+/// A tmux server that must not outlive its test.
+struct Server(PathBuf);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ended = Command::new("tmux").arg("-S").arg(&self.0).arg("kill-server").output();
+    }
 }
