@@ -169,7 +169,8 @@ fn nodes(kdl: &str) -> Vec<(usize, String)> {
 #[test]
 fn the_zellij_layout_makes_sense() {
     let text = include_str!("../assets/zellij.kdl");
-    // What a layout may have (zellij.dev, Creating a Layout), as far as this one needs it.
+    // What a layout may have, as far as this one needs it (zellij.dev, Creating a Layout; zellij-utils,
+    // kdl/kdl_layout_parser.rs, is_a_valid_pane_property).
     let known = [
         ("layout", vec![]),
         ("pane", vec!["size", "borderless", "split_direction", "focus", "command"]),
