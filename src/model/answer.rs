@@ -4,6 +4,7 @@ use super::Model;
 use super::action::{Action, Command};
 use super::dialog::{Dialog, Field, FormField, Question, TargetForm};
 use super::effect::Effect;
+use super::focus::Pane;
 use super::form::{name_error, ttl_error};
 use super::import::in_import;
 use super::proxy::Whose;
@@ -70,6 +71,11 @@ impl Model {
                 form.check(self);
                 if let Some(target) = form.target(self) {
                     let was = form.editing.and(form.base);
+                    if was.is_none() {
+                        // Whoever makes a target goes on with it.
+                        self.focus.pane = Pane::Targets;
+                        self.focus.in_log = false;
+                    }
                     self.save_target(was, &target, out);
                     return None;
                 }

@@ -15,7 +15,6 @@ use super::panes::clusters::link_style;
 use super::panes::{Content, show};
 use super::state::ViewState;
 use crate::model::cluster::{Cluster, Link, Right, Rights};
-use crate::model::fault::What;
 use crate::model::focus::Pane;
 use crate::text::Hint;
 
@@ -25,9 +24,9 @@ const SHAPES: [Shape; 6] = [
     Shape::words(1, 7, 30),
     // Below the contexts it says what is wrong with the chosen one.
     Shape::words(2, 14, 20),
-    Shape::words(Shape::ALWAYS, 7, 12),
-    Shape::words(Shape::ALWAYS, 7, 12),
-    Shape::words(Shape::ALWAYS, 7, 12),
+    Shape::words(Shape::ALWAYS, 5, 12),
+    Shape::words(Shape::ALWAYS, 5, 12),
+    Shape::words(Shape::ALWAYS, 5, 12),
 ];
 const HEADS: [&str; 6] =
     ["column.name", "column.namespace", "column.state", "column.may-list", "column.may-create", "column.may-forward"];
@@ -169,7 +168,6 @@ fn ways(scene: Scene<'_>) -> Vec<Line<'_>> {
             Span::styled(hint.label.clone(), scene.theme().text),
         ]
     };
-    // Without a kubeconfig there is nothing that a target could be in.
-    let none = scene.model.kubeconfig_fault.as_ref().is_some_and(|fault| fault.what == What::NoKubeconfig);
-    if none { Vec::new() } else { scene.look.ways.iter().map(line).collect() }
+    // Without contexts there is nothing that a target could be in.
+    if scene.model.clusters.is_empty() { Vec::new() } else { scene.look.ways.iter().map(line).collect() }
 }
