@@ -7,7 +7,8 @@ mod common;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use common::kube::until;
 use common::story::{self, Stage};
@@ -282,5 +283,81 @@ fn a_killed_program_leaves_nothing_for_long() {
     assert!(!left.exists(), "but the next start does");
     screen.press("q");
     assert!(screen.wait_end().success());
+    bare.assert_untouched();
+}
+
+/// What belongs to the person, as pipes that nobody writes into: whoever opened one to read or to write would hang.
+fn with_traps(home: &Home) -> Vec<PathBuf> {
+    let traps =
+        [".kube/config", ".config/brow/config.toml", ".config/brow/config.json", ".local/state/brow/state.json"];
+    let traps: Vec<PathBuf> = traps.iter().map(|trap| home.path().join(trap)).collect();
+    for trap in &traps {
+        fs::create_dir_all(trap.parent().unwrap()).unwrap();
+        assert!(Command::new("mkfifo").arg(trap).status().unwrap().success());
+    }
+    traps
+}
+
+/// Everything in a directory and below it.
+fn tree(dir: &Path) -> Vec<PathBuf> {
+    let inside = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut all: Vec<PathBuf> = inside
+        .flat_map(|path| if path.is_dir() { [vec![path.clone()], tree(&path)].concat() } else { vec![path] })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn nothing_of_the_users_is_read_or_written() {
+    let bare = Bare::new();
+    let traps = with_traps(&bare.home);
+    let before = tree(bare.home.path());
+    let kubeconfig = traps[0].to_str().unwrap();
+    let mut screen = bare.start((80, 24), &[("KUBECONFIG", kubeconfig), ("BROW_CONFIG", traps[1].to_str().unwrap())]);
+    screen.wait_for("hello-page");
+    choose(&mut screen, "hello-page");
+    screen.press("\r");
+    let shown = screen.wait("a live forward", |text| live(text).is_some());
+    assert_eq!(get(&live(&shown).unwrap(), "/index.html").unwrap(), b"hello from the vpc\n");
+    // What is saved is saved there, and what is read again is read there.
+    screen.press("n");
+    screen.wait_for("New target");
+    screen.press("mine\t\t\t10.0.0.1:8080\r");
+    until("it is saved", || fs::read_to_string(bare.dir().join("config.toml")).unwrap().contains("mine"));
+    screen.press("\x12");
+    screen.press("\x03\x03");
+    assert!(screen.wait_end().success());
+    assert_eq!(tree(bare.home.path()), before);
+    assert!(fs::read_dir(bare.temp.path()).unwrap().next().is_none(), "nothing is left elsewhere");
+}
+
+/// In a network of its own that has loopback and nothing else, the clients that people use reach its three servers.
+#[test]
+fn real_clients_reach_its_servers_where_there_is_no_network() {
+    const UP: &str = "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up || exit 99; exec \"$@\"";
+    let alone = |args: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--net", "sh", "-c", UP, "sh"]).args(args);
+        command
+    };
+    let clients = alone(&["sh", "-c", "curl --version && redis-cli --version && socat -V"]).output();
+    if !clients.is_ok_and(|output| output.status.success()) {
+        let name = "real_clients_reach_its_servers_where_there_is_no_network";
+        writeln!(std::io::stderr(), "SKIPPED: {name} needs unshare, ip, curl, redis-cli and socat").unwrap();
+        return;
+    }
+    let bare = Bare::new();
+    let script = "curl -s http://$BROW_ADDR_HELLO_PAGE/index.html; redis-cli -p $BROW_PORT_REDIS set ship brow; \
+                  redis-cli -p $BROW_PORT_REDIS get ship; echo hello | socat -t 5 - TCP:$BROW_ADDR_ECHO";
+    let program = env!("CARGO_BIN_EXE_brow-tui");
+    let targets = ["--practice", "connect", "hello-page", "redis", "echo", "--quiet", "--exec", "sh", "-c", script];
+    let mut command = alone(&[&[program], &targets[..]].concat());
+    command.env("HOME", bare.home.path()).env("TMPDIR", bare.temp.path()).env_remove("KUBECONFIG");
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // The lines of the forwards come first.
+    assert!(said.ends_with("hello from the vpc\nOK\nbrow\nhello\n"), "{said}");
     bare.assert_untouched();
 }
