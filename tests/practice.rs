@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::kube::until;
-use common::story::{self, Stage};
+use common::story::{self, Stage, choose};
 use common::through::{get, live};
 use common::{Home, Screen, Start};
 use serde_json::Value;
@@ -64,12 +64,6 @@ impl Bare {
             assert!(left.is_empty(), "{left:?}");
         }
     }
-}
-
-/// Goes to a target: filters, and takes the first that is left.
-fn choose(screen: &mut Screen, target: &str) {
-    screen.press(&format!("2/{target}\rg"));
-    screen.wait(target, |text| text.contains(&format!("▌  {target}")));
 }
 
 /// Shows all targets again.
@@ -157,18 +151,21 @@ fn what_can_go_wrong_goes_wrong() {
     let bare = Bare::new();
     let mut screen = bare.start((160, 50), &[]);
     screen.wait_for("try-down");
-    for (target, words) in [
+    let troubles = [
         ("try-forbidden", "User \"viewer\" cannot create resource"),
         ("try-no-quota", "exceeded quota"),
         ("try-bad-image", "ImagePull"),
         ("try-no-node", "0/1 nodes are available"),
         ("try-down", "unreach"),
-    ] {
-        choose(&mut screen, target);
-        screen.press("c");
-        screen.wait(words, |text| text.contains(words));
-        show_all(&mut screen);
-    }
+    ];
+    story::no_pod_says_why(&mut screen, &troubles);
+    let clusters = [
+        ("practice", "● ready"),
+        ("practice-team", "● ready"),
+        ("practice-viewer", "● ready"),
+        ("practice-down", "✗ unreach"),
+    ];
+    story::clusters_show_how_they_answer(&mut screen, &clusters);
     quit(screen);
     bare.assert_untouched();
 }
@@ -218,6 +215,38 @@ fn a_pod_ends_at_its_deadline_and_what_an_editor_writes_counts() {
     let reason = |pod: &Value| pod["status"]["reason"].as_str().unwrap_or_default().to_owned();
     story::runs_out(&mut screen, "brow-zz-", &|| bare.pods().iter().map(reason).collect());
     quit(screen);
+    bare.assert_untouched();
+}
+
+/// A forward on demand, and a pod that is renewed, as `on_demand.rs` tells them on a real cluster.
+#[test]
+fn on_demand_and_renewed_as_on_a_real_cluster() {
+    let bare = Bare::new();
+    let mut screen = bare.start((160, 40), &[]);
+    screen.wait_for("hello-page");
+    let config = bare.dir().join("config.toml");
+    let lazy = "\n[[target]]\nname = \"lazy\"\ncluster = \"practice\"\naddress = \"10.0.0.1:8080\"\non_demand = true\n\
+                idle_timeout = \"5s\"\n";
+    fs::write(&config, fs::read_to_string(&config).unwrap() + lazy).unwrap();
+    screen.wait_for("lazy");
+    choose(&mut screen, "lazy");
+    screen.press("o");
+    let names = || -> Vec<String> {
+        let live = |pod: &Value| pod["metadata"]["deletionTimestamp"].is_null();
+        let name = |pod: &Value| pod["metadata"]["name"].as_str().unwrap().to_owned();
+        bare.pods().iter().filter(|pod| live(pod)).map(name).collect()
+    };
+    story::fifty_first_connections_make_one_pod(&mut screen, &|| names().len());
+    screen.press("4x");
+    screen.wait_for("Forwards 0");
+    until("its pod goes with it, at the latest when it is idle", || names().is_empty());
+    screen.press("2");
+    screen.escape("/ lazy");
+    choose(&mut screen, "echo");
+    screen.press("f");
+    story::a_pod_is_renewed_under_a_connection(&mut screen, &names);
+    screen.signal(rustix::process::Signal::TERM);
+    assert!(screen.wait_end().success());
     bare.assert_untouched();
 }
 
