@@ -5,7 +5,8 @@ use crate::model::Model;
 use crate::model::dialog::{Dialog, Question, TargetForm};
 use crate::model::focus::{Pane, Strip};
 use crate::model::proxy::Phase;
-use crate::model::settings::Colors;
+use crate::model::settings::{Colors, Language};
+use crate::text::Text;
 use crate::view::{Look, Theme, ViewState, draw};
 
 /// A model for each way in which the screen is divided.
@@ -45,6 +46,23 @@ fn models() -> Vec<Model> {
         model
     }));
     models
+}
+
+/// A wide character's second column belongs to it: what is drawn there is never seen.
+#[test]
+fn nothing_is_drawn_over_half_of_a_character() {
+    let theme = Theme::named("dark", Colors::Truecolor).unwrap();
+    let text = Text::new(Language::ZhCn);
+    for model in models() {
+        for width in 60..=90 {
+            let (terminal, _) = themed(&model, width, 24, &theme, &text);
+            let buffer = terminal.backend().buffer();
+            for (x, y) in (0..24).flat_map(|y| (0..width - 1).map(move |x| (x, y))) {
+                let (one, next) = (buffer[(x, y)].symbol(), buffer[(x + 1, y)].symbol());
+                assert!(crate::view::ink::width(one) < 2 || next == " ", "{one} is cut by {next}: {width}, {x} {y}");
+            }
+        }
+    }
 }
 
 #[test]
