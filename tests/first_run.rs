@@ -89,6 +89,69 @@ fn what_the_server_does_not_say_is_not_made_up() {
     quit(screen);
 }
 
+/// The welcome at other sizes, while it is up, without colors and without UTF-8, and with keys that mean nothing there.
+#[test]
+fn the_welcome_fits_any_screen() {
+    for (language, [welcome, add]) in LANGUAGES.into_iter().zip([["Welcome", "n    type a"], ["欢迎", "n    输入"]])
+    {
+        let home = Home::new("");
+        let kubeconfig = home.kubeconfig(&["gke_shop_production", "gke_shop_staging"]);
+        let mut screen = Start::new(&home).kubeconfig(kubeconfig).env("LC_ALL", language).run();
+        screen.wait_for(welcome);
+        wait_says(&mut screen, &["kubectl --context gke_shop_production"]);
+        screen.wait_whole(welcome);
+        for (columns, rows) in [(40, 10), (200, 50), (12, 3), (30, 8), (80, 24)] {
+            screen.resize(columns, rows);
+            if columns >= 30 {
+                screen.wait_whole(&format!("{columns}×{rows}"));
+            }
+            if columns >= 40 {
+                let text = screen.wait_for(add);
+                // Names that begin alike are told apart.
+                assert!(text.contains("uction") && text.contains("ging"), "{text}");
+            }
+        }
+        wait_says(&mut screen, &["kubectl --context gke_shop_production"]);
+        // Keys of targets and pods have nothing to work on; no dialog opens and nothing is written.
+        screen.press("ceftXRy");
+        screen.press("?");
+        screen.wait("the keys of the contexts come first", |text| {
+            text.contains("│ Clusters ") || text.contains("│ 集群 ")
+        });
+        screen.press("\x1b[27u");
+        screen.wait("as it was", |text| text.contains(add) && text.contains(welcome));
+        screen.wait_whole("as it was");
+        quit(screen);
+        assert!(!home.config().exists());
+    }
+    let home = Home::new("");
+    let start = Start::new(&home).kubeconfig(home.kubeconfig(&["dev"])).env("LANG", "C").env("TERM", "dumb");
+    let mut screen = start.run();
+    screen.wait_for("n    type a");
+    let plain = |cell: &vt100::Cell| (cell.fgcolor(), cell.bgcolor()) == (vt100::Color::Default, vt100::Color::Default);
+    screen.wait_cells("no colors", |cells| (0..80).all(|x| (0..24).all(|y| cells.cell(y, x).is_some_and(plain))));
+    quit(screen);
+}
+
+/// A kubeconfig that cannot be used: what is wrong, nothing that cannot be done, and on as soon as it is mended.
+#[test]
+fn a_broken_kubeconfig_is_told_and_read_again() {
+    for (language, [broken, yes]) in LANGUAGES.into_iter().zip([["cannot be used", "Welcome"], ["无法使用", "欢迎"]])
+    {
+        let home = Home::new("");
+        let path = home.kubeconfig(&["dev"]);
+        let good = std::fs::read(&path).unwrap();
+        std::fs::write(&path, "contexts: [").unwrap();
+        let mut screen = Start::new(&home).kubeconfig(&path).env("LC_ALL", language).run();
+        let shown = wait_says(&mut screen, &[broken, "Ctrl-R", "brow-tui --practice"]);
+        assert!(!shown.contains("10.0.0.1"), "nothing is offered that cannot be done:\n{shown}");
+        std::fs::write(&path, &good).unwrap();
+        screen.press("\x12");
+        screen.wait("the contexts", |text| text.contains("dev *") && text.contains(yes) && text.contains("10.0.0.1"));
+        quit(screen);
+    }
+}
+
 /// From nothing to bytes: the first target is typed in, and connected with the key that is named.
 #[test]
 fn the_first_target_is_typed_and_connected() {

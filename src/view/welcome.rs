@@ -24,9 +24,10 @@ const SHAPES: [Shape; 6] = [
     Shape::words(1, 7, 30),
     // Below the contexts it says what is wrong with the chosen one.
     Shape::words(2, 14, 20),
-    Shape::words(Shape::ALWAYS, 5, 12),
-    Shape::words(Shape::ALWAYS, 5, 12),
-    Shape::words(Shape::ALWAYS, 5, 12),
+    // Without the last nothing works at all.
+    Shape::words(3, 5, 12),
+    Shape::words(4, 5, 12),
+    Shape::words(5, 5, 12),
 ];
 const HEADS: [&str; 6] =
     ["column.name", "column.namespace", "column.state", "column.may-list", "column.may-create", "column.may-forward"];
@@ -40,6 +41,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     let wish = if rows == 0 { 8 } else { rows.saturating_add(3) };
     let ways = u16::try_from(scene.look.ways.len()).unwrap_or(u16::MAX);
     let tall = wish.min(area.height.saturating_sub(ways.saturating_add(TEXT))).clamp(area.height.min(5), area.height);
+    // Where no text fits below there is nothing below.
+    let tall = if area.height - tall < 3 { area.height } else { tall };
     contexts(frame, scene, state, Rect { height: tall, ..area });
     let below = Rect { y: area.y + tall, height: area.height - tall, ..area };
     if below.height < 3 {
