@@ -8,7 +8,7 @@ use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent, KeyEventKind, KeyM
 use crossterm::style::Print;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use crate::effects::Effects;
 use crate::keymap::Keymap;
@@ -22,14 +22,16 @@ use crate::term::{self, Term};
 use crate::text::{HelpSection, Hint, Text};
 use crate::view::{self, Hit, Look, Theme, ViewState};
 
+mod ending;
+
+pub use ending::wind_up;
+
 /// The shortest time between two frames: 30 a second.
 const FRAME: Duration = Duration::from_millis(33);
 /// Two clicks on one row within this time are a double click.
 const DOUBLE_CLICK: Duration = Duration::from_millis(400);
 /// Lines a notch of the wheel moves.
 const WHEEL: isize = 3;
-/// How long the answers to what was ordered are waited for when the program ends.
-const ANSWERS: Duration = Duration::from_secs(8);
 /// Events taken in one go before the screen is drawn.
 const BATCH: usize = 512;
 
@@ -145,11 +147,10 @@ impl App {
         Ok(())
     }
 
-    /// Lets go of everything: forwards are closed, orders under way are finished, files are written.
-    ///
-    /// Somebody who asks a second time is not kept waiting for what does not end.
-    pub async fn finish(self) {
-        wind_up(self.model, self.effects, self.events).await;
+    /// Lets go of everything, as [`wind_up`] does; `say` is for words to whoever waits, in front of the terminal that was
+    /// given back.
+    pub async fn finish(self, say: impl Fn(&str)) {
+        wind_up(self.model, self.effects, self.events, &self.text, say).await;
     }
 
     fn draw(&mut self, term: &mut Term) -> std::io::Result<()> {
@@ -344,46 +345,6 @@ fn notification(how: Notify, words: &str) -> Option<String> {
         Notify::Bell => Some("\x07".to_owned()),
         Notify::Osc9 => Some(format!("\x1b]9;{words}\x1b\\")),
         Notify::Osc777 => Some(format!("\x1b]777;notify;brow-tui;{words}\x1b\\")),
-    }
-}
-
-/// Lets go of everything: forwards are closed, orders under way are finished, files are written.
-///
-/// Somebody who asks a second time is not kept waiting for what does not end.
-pub async fn wind_up(mut model: Model, mut effects: Effects, mut events: mpsc::Receiver<Event>) {
-    let again = async {
-        match signals() {
-            Ok(mut signals) => any(&mut signals).await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::pin!(again);
-    let given_up = sleep(ANSWERS);
-    tokio::pin!(given_up);
-    // What was ordered is still answered: answers are audited, and a pod that comes into being now may have to go.
-    loop {
-        let news = tokio::select! {
-            biased;
-            () = &mut again => return,
-            () = &mut given_up => break,
-            news = events.recv() => news,
-            () = effects.settle() => match events.try_recv() {
-                Ok(news) => Some(news),
-                Err(_) => break,
-            },
-        };
-        for effect in news.map(|news| model.update(news)).into_iter().flatten() {
-            if matches!(effect, Effect::Audit(_) | Effect::DeletePod { .. } | Effect::PodsUntil { .. }) {
-                effects.run(effect);
-            }
-        }
-    }
-    // Nobody listens any more, but tasks still report: their events must not block them.
-    let drain = async move { while events.recv().await.is_some() {} };
-    tokio::select! {
-        () = effects.finish() => {}
-        () = drain => {}
-        () = &mut again => {}
     }
 }
 

@@ -94,6 +94,57 @@ fn a_target_is_made_field_by_field() {
 }
 
 #[test]
+fn what_few_set_is_on_further_pages_of_the_form() {
+    for (columns, rows) in [(80, 24), (200, 50)] {
+        let home = Home::new(CONFIG);
+        let mut screen = dashboard(&home, columns, rows);
+        screen.press("e");
+        screen.wait_for("Edit mysql-dev");
+        // PgDn turns the page; arrows, the space bar and letters choose, Up and Down go through the fields.
+        screen.press("\x1b[6~");
+        screen.wait_for("Pod ready within");
+        screen.press("\x1b[B\x1b[B\x1b[C");
+        screen.wait_for("‹ yes ›");
+        screen.press("\x1b[B90s\x1b[B\x1b[By");
+        screen.wait_for("‹ yes ›");
+        screen.press("\t\t\tredis:7");
+        screen.wait_for("✗ write tcp, http");
+        screen.press("\x15redis\t\t0.0.0.0");
+        screen.wait_gone("✗");
+        screen.wait_for("others on the network can reach it");
+        screen.press("\x1b[6~");
+        screen.wait_for("Node selector");
+        screen.press("tools/socat:1.8\tn\x1b[A");
+        screen.wait_for("Never");
+        screen.press("\t\t\tzone\tgpu:NoExecute\r");
+        // Enter leads to what is wrong; a click on a page's name goes there.
+        screen.wait_for("✗ write key=value");
+        let (column, row) = screen.find(" Target ");
+        screen.click(column + 1, row);
+        screen.wait_for("Local port");
+        screen.wait_for("Proxy pod 4 ✗");
+        assert_eq!(home.read_config(), CONFIG, "nothing is saved before all is right");
+        screen.press("\x1b[5~");
+        screen.wait_for("✗ write key=value");
+        screen.press("\t\t\t=a\r");
+        screen.wait_gone("Edit mysql-dev");
+        let said = "on_demand = true\nidle_timeout = \"1m30s\"\nautostart = true\nprobe = \"redis\"\nlocal_address = \
+                    \"0.0.0.0\"\nimage = \"tools/socat:1.8\"\npull_policy = \"Never\"\nnode_selector = { zone = \"a\" \
+                    }\ntolerations = [{ key = \"gpu\", operator = \"Exists\", effect = \"NoExecute\" }]\n";
+        let wanted = CONFIG.replacen("tags = [\"db\"]\n", &format!("tags = [\"db\"]\n{said}"), 1);
+        until("it is saved", || home.read_config() == wanted);
+        // What is set is seen from the first page, and can be taken away again.
+        screen.press("e");
+        screen.wait_for("Forward 5");
+        screen.wait_for("Forward: On demand yes · Idle for 1m30s");
+        screen.press("\x1b[6~\x1b[B\x1b[B\x7f\r");
+        let without = wanted.replacen("on_demand = true\n", "", 1);
+        until("it is taken away", || home.read_config() == without);
+        quit(&mut screen);
+    }
+}
+
+#[test]
 fn a_form_that_is_not_right_is_not_saved() {
     let home = Home::new(CONFIG);
     let mut screen = dashboard(&home, 80, 24);

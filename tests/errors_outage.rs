@@ -4,6 +4,9 @@
 
 mod common;
 
+use std::thread;
+use std::time::Duration;
+
 use common::arrange::{Kubeconfig, Wire, says, wait_dialog, wait_says};
 use common::kube::{Namespace, kubeconfig, kubectl, until};
 use common::through::{local, works};
@@ -120,4 +123,47 @@ fn what_is_asked_of_a_dead_cluster_fails_in_its_own_time_and_says_so() {
     screen.wait("a ready pod", |text| text.lines().any(|line| line.contains("brow-web-") && line.contains("● ready")));
     screen.signal(rustix::process::Signal::TERM);
     assert!(screen.wait_end().success());
+}
+
+/// Quits with the pods of the run, one of which is being made by a server that has just stopped answering; the screen once
+/// the program says what it waits for.
+fn leave_with_a_pod_under_way(story: &Story, screen: &mut Screen) {
+    screen.press("1\r");
+    screen.wait("far is ready", |text| cluster(text, "far", "● ready"));
+    story.wire.stall();
+    screen.press("2c");
+    screen.wait_for("Creating a proxy pod for web");
+    screen.press("q");
+    screen.wait_for("Quit and delete pods");
+    screen.press("\x1b[C\x1b[C\r");
+    screen.wait_for("Waiting until this run's proxy pods are deleted");
+}
+
+#[test]
+fn a_pod_that_takes_long_to_be_made_goes_with_the_program_all_the_same() {
+    let Some(admin) = kubeconfig("a_pod_that_takes_long_to_be_made_goes_with_the_program_all_the_same") else { return };
+    let (story, mut screen) = Story::new("slow", &admin);
+    leave_with_a_pod_under_way(&story, &mut screen);
+    // Longer than anything else is waited for at the end.
+    thread::sleep(Duration::from_secs(9));
+    story.wire.clear();
+    assert!(screen.wait_end().success());
+    assert!(!screen.text().contains("may remain") && !screen.text().contains("may still"), "{}", screen.text());
+    assert!(story.space.pods().is_empty());
+    let audit = std::fs::read_dir(story.home.path().join(".local/state/brow/audit")).unwrap();
+    let audit: String = audit.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    assert!(audit.contains("create-pod") && audit.contains("delete-pod"), "it was made: {audit}");
+}
+
+#[test]
+fn what_may_remain_is_said_with_its_end() {
+    let Some(admin) = kubeconfig("what_may_remain_is_said_with_its_end") else { return };
+    let (story, mut screen) = Story::new("remains", &admin);
+    leave_with_a_pod_under_way(&story, &mut screen);
+    screen.signal(rustix::process::Signal::INT);
+    assert!(screen.wait_end().success());
+    let place = format!("far/{}/web", story.space.0);
+    let text = screen.text();
+    assert!(says(&text, &format!("A pod may still be made for {place}")), "{text}");
+    assert!(says(&text, "Kubernetes ends it 5m after its start (its TTL)"), "{text}");
 }

@@ -5,10 +5,9 @@
 mod cluster;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
-use brow_tui::forward::{self, Ended, Handle, Route, keep_lane};
+use brow_tui::forward::{self, Ended, Handle, Lane, Route, Unreached, keep_lane};
 use brow_tui::model::address::Address;
 use brow_tui::model::event::{Epoch, Event, ForwardEvent};
 use brow_tui::model::fault::{Fault, What};
@@ -50,11 +49,15 @@ impl Route for Real {
         self.target.as_ref().map(relay::first_line)
     }
 
-    async fn lane(&self, lease: &tunnel::Lease, _: &Via, port: &AtomicU16) -> Ended {
+    async fn lane(&self, lease: &tunnel::Lease, _: &Via, lane: &Lane) -> Ended {
         match &self.target {
-            Some(target) => keep_lane(lease, &relay::lane_line(target), relay::read_lane, port).await,
+            Some(target) => keep_lane(lease, &relay::lane_line(target), relay::read_lane, lane).await,
             None => Ended::Never,
         }
+    }
+
+    async fn reach(&self, _: &tunnel::Lease, _: &Via) -> Result<Option<Duration>, Unreached> {
+        Ok(None)
     }
 
     async fn diagnose(&self, lease: &tunnel::Lease, _: &Via, _: Duration) -> Option<Fault> {

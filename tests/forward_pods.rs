@@ -2,16 +2,16 @@
 #![allow(clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod forward_fake;
+#[path = "forward_fake/rest.rs"]
+mod rest;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use brow_tui::forward;
 use brow_tui::model::event::{Event, ForwardEvent};
 use brow_tui::model::fault::{Fault, Remedy, What};
-use brow_tui::model::forward::{ForwardSpec, TunnelInfo};
-use brow_tui::model::health::{Health, ProbePlan};
+use brow_tui::model::forward::TunnelInfo;
 use brow_tui::tunnel::Error;
 use forward_fake::{FakeRoute, Forward, World, echo, end, say, server, spec, until, via};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -238,172 +238,6 @@ async fn a_pod_that_is_killed_cuts_what_it_served_and_one_that_is_left_does_not(
             assert_eq!((fault.what, fault.thing.as_str()), (What::PodDeleted, "web-1"));
         } else {
             assert_eq!(forward.handle.counts().failed, 0);
-        }
-    }
-}
-
-/// Waits until the forward asks for a pod; the number of its rest.
-async fn wanted(forward: &mut Forward) -> u64 {
-    loop {
-        match forward.event().await {
-            ForwardEvent::Wanted(round) => return round,
-            ForwardEvent::Up(_) | ForwardEvent::ConnectionFailed(_) => {}
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_resting_forward_asks_once_for_fifty_connections() {
-    let mut forward = Forward::on_demand(&world().await).await;
-    let mut clients = Vec::new();
-    for _ in 0..50 {
-        clients.push(forward.connect().await);
-    }
-    until("all are accepted", || forward.handle.counts().open == 50).await;
-    assert_eq!(wanted(&mut forward).await, 0);
-    assert_eq!(forward.world.asked_leases.load(Ordering::SeqCst), 0, "no tunnel before there is a pod");
-    forward.handle.point(None, true);
-    forward.handle.point(Some(via("web-1")), false);
-    for client in &mut clients {
-        // The relay's address line comes first.
-        assert_eq!(who(client).await, '1');
-    }
-    assert_eq!(forward.event().await, ForwardEvent::Up(via("web-1")), "and nobody asked again");
-}
-
-#[tokio::test]
-async fn a_failure_fails_those_that_waited_and_the_next_asks_afresh() {
-    let mut forward = Forward::on_demand(&world().await).await;
-    let first = forward.connect().await;
-    assert_eq!(wanted(&mut forward).await, 0);
-    forward.handle.point(None, true);
-    let second = forward.connect().await;
-    until("both are accepted", || forward.handle.counts().open == 2).await;
-    forward.handle.rest(1, Some(Fault::new(What::Quota, "db", "full")));
-    assert_eq!(end(first).await, (Vec::new(), true));
-    assert_eq!(end(second).await, (Vec::new(), true));
-    assert_eq!(forward.handle.counts().failed, 2);
-    let third = forward.connect().await;
-    let ForwardEvent::ConnectionFailed(fault) = forward.event().await else { panic!("not told") };
-    assert_eq!(fault.what, What::Quota);
-    assert_eq!(wanted(&mut forward).await, 1, "told once, then asked afresh");
-    forward.handle.point(Some(via("web-2")), false);
-    let mut third = third;
-    assert_eq!(who(&mut third).await, '2');
-}
-
-#[tokio::test]
-async fn those_that_wait_ask_again_where_a_rest_is_no_failure() {
-    let mut forward = Forward::on_demand(&world().await).await;
-    let mut client = forward.connect().await;
-    assert_eq!(wanted(&mut forward).await, 0);
-    forward.handle.rest(7, None);
-    assert_eq!(wanted(&mut forward).await, 7);
-    forward.handle.point(Some(via("web-1")), false);
-    assert_eq!(who(&mut client).await, '1');
-}
-
-#[tokio::test]
-async fn a_pod_is_left_when_its_last_connection_ends() {
-    let mut forward = Forward::open(&world().await, Some(via("web-1")), false).await;
-    let mut old = forward.connect().await;
-    assert_eq!(who(&mut old).await, '1');
-    forward.handle.point(Some(via("web-2")), false);
-    let mut new = forward.connect().await;
-    assert_eq!(who(&mut new).await, '2');
-    say(&mut old, b"still here").await;
-    drop(old);
-    loop {
-        match forward.any_event().await {
-            ForwardEvent::Left(left) => break assert_eq!(left, via("web-1")),
-            ForwardEvent::Up(_) => {}
-            other => panic!("{other:?}"),
-        }
-    }
-    assert_eq!(forward.world.live_leases.load(Ordering::SeqCst), 1);
-    // Unused, it rests: the tunnel closes, and the pod is left at once.
-    drop(new);
-    until("it has ended", || forward.handle.counts().open == 0).await;
-    forward.handle.rest(1, None);
-    loop {
-        if let ForwardEvent::Left(left) = forward.any_event().await {
-            break assert_eq!(left, via("web-2"));
-        }
-    }
-    until("the tunnel is closed", || forward.world.live_leases.load(Ordering::SeqCst) == 0).await;
-    assert_eq!(forward.handle.tunnel(), None);
-}
-
-#[tokio::test]
-async fn a_pod_that_is_gone_is_asked_for_again_on_demand() {
-    let mut forward = Forward::on_demand(&world().await).await;
-    forward.world.pods.lock().expect("pods").remove("web-1");
-    let mut client = forward.connect().await;
-    wanted(&mut forward).await;
-    forward.handle.point(Some(via("web-1")), false);
-    until("it was tried", || forward.world.asked_leases.load(Ordering::SeqCst) == 1).await;
-    // The cluster has told meanwhile.
-    forward.handle.rest(1, None);
-    assert_eq!(wanted(&mut forward).await, 1);
-    forward.handle.point(Some(via("web-2")), false);
-    assert_eq!(who(&mut client).await, '2');
-}
-
-/// What the next probe finds.
-async fn probed(forward: &mut Forward) -> Health {
-    loop {
-        match forward.event().await {
-            ForwardEvent::Probed(found) => return found,
-            ForwardEvent::Up(_) => {}
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_probe_asks_through_the_tunnel_and_is_no_use_of_the_forward() {
-    let answer = Arc::new(std::sync::Mutex::new("HTTP/1.1 204 No Content\r\n\r\n"));
-    let given = Arc::clone(&answer);
-    let (port, _) = server(move |mut stream| {
-        let given = Arc::clone(&given);
-        async move {
-            let mut asked = Vec::new();
-            while !asked.ends_with(b"\r\n\r\n") && stream.read_buf(&mut asked).await? > 0 {}
-            assert!(asked.starts_with(b"10.0.0.1:3306\nGET /health HTTP/1.1\r\nHost: localhost\r\n"), "{asked:?}");
-            let answer = *given.lock().expect("an answer");
-            stream.write_all(answer.as_bytes()).await
-        }
-    })
-    .await;
-    let world = world().await;
-    world.add("web-3", port);
-    let probe = "http:/health".parse().expect("a probe");
-    let plan = ProbePlan { probe, every: Duration::from_millis(20) };
-    let spec = ForwardSpec { probe: Some(plan), ..spec(0) };
-    let mut forward = Forward::open_as(&world, spec, None, true).await;
-    forward.handle.point(Some(via("web-3")), false);
-    let found = probed(&mut forward).await;
-    assert!(found.down.is_none() && found.latency.is_some(), "{found:?}");
-    assert_eq!(forward.handle.counts().total, 0);
-    *answer.lock().expect("an answer") = "HTTP/1.1 503 Service Unavailable\r\n\r\n";
-    let fault = loop {
-        if let Some(fault) = probed(&mut forward).await.down {
-            break fault;
-        }
-    };
-    assert_eq!((fault.what, fault.detail.as_str()), (What::ProbeFailed, "HTTP/1.1 503 Service Unavailable"));
-    // A relay that hangs up is asked why.
-    *answer.lock().expect("an answer") = "";
-    *world.reason.lock().expect("reason") = Some(Fault::new(What::TargetRefused, "10.0.0.1:3306", "refused"));
-    while probed(&mut forward).await.down.is_none_or(|fault| fault.what != What::TargetRefused) {}
-    // No pod, no probe; and a pod is left as if nobody had asked.
-    forward.handle.rest(1, None);
-    loop {
-        match forward.any_event().await {
-            ForwardEvent::Left(left) => break assert_eq!(left, via("web-3")),
-            ForwardEvent::Probed(_) => {}
-            other => panic!("{other:?}"),
         }
     }
 }

@@ -138,14 +138,18 @@ fn whoever_may_see_little_sees_that_and_is_told_about_the_rest() {
     let path = namespace.kubeconfig(&home);
     let name = namespace.0.clone();
     service(&namespace, "mongo", 27017);
+    let many = "replicas: 1\n  selector: { matchLabels: { app: many } }";
+    apply(&sleeper("Deployment", "many", many), &["-n", &name]);
     let mut screen = Start::new(&home).kubeconfig(path).size(120, 40).run();
     screen.wait_for("story");
     screen.press("b");
-    // Not even their own services: which right, and a role that grants it.
-    let right = format!("no right to list services in namespace {name} (403)");
-    wait_says(&mut screen, &[&right]);
+    // Not even their own services: which rights, and a role that grants them, all in one.
+    let rights = ["no right to list services, deployments.apps", &format!("jobs.batch in namespace {name} (403)")];
+    wait_says(&mut screen, &rights);
+    // Where the deployment may not be seen, its pods are.
+    screen.wait("the pod", |text| text.contains("po/many-") && !text.contains("deploy/many"));
     screen.press("\x05");
-    wait_dialog(&mut screen, &[&right, "kind: Role"]);
+    wait_dialog(&mut screen, &[rights[0], rights[1], "kind: Role"]);
     let before = screen.raw().len();
     screen.press("y\x1b");
     screen.wait_gone("What went wrong");
@@ -155,12 +159,94 @@ fn whoever_may_see_little_sees_that_and_is_told_about_the_rest() {
     // With it they appear by themselves; of the rest it says what is missing.
     screen.wait("their own service", |text| text.contains("svc/mongo") && text.contains("◆ mongodb"));
     let shown = wait_says(&mut screen, &[&format!("Only {name}.")]);
+    screen.wait("the deployment alone", |text| text.contains("deploy/many") && !text.contains("po/many-"));
     assert!(!shown.contains("svc/kubernetes"), "other namespaces stay dark:\n{shown}");
     screen.press("mongo\r");
     screen.wait("it is taken over", |text| says(text, "1 added"));
     leave_browser(&mut screen);
     screen.wait_for("mongo.");
     quit(screen);
+}
+
+/// Something of `kind` whose pods sleep; `more` goes into its spec. A port is declared, not listened on.
+fn sleeper(kind: &str, name: &str, more: &str) -> String {
+    let api = if kind == "Job" { "batch/v1" } else { "apps/v1" };
+    format!(
+        "apiVersion: {api}\nkind: {kind}\nmetadata: {{ name: {name} }}\nspec:\n  {more}\n  template:\n    \
+         metadata: {{ labels: {{ app: {name} }} }}\n    spec:\n      restartPolicy: {}\n      \
+         terminationGracePeriodSeconds: 0\n      containers:\n      - {{ name: c, image: 'busybox:latest', \
+         imagePullPolicy: IfNotPresent, command: [sleep, '600'], ports: [{{ containerPort: 5432 }}] }}\n---\n",
+        if kind == "Job" { "Never" } else { "Always" }
+    )
+}
+
+#[test]
+fn every_kind_is_found_and_what_it_owns_is_not_noise() {
+    let Some(kubeconfig) = kubeconfig("every_kind_is_found_and_what_it_owns_is_not_noise") else { return };
+    let (namespace, home) = (Namespace::new("found-kinds"), Home::new(""));
+    let path = admin(&home, &kubeconfig);
+    let name = namespace.0.clone();
+    let of = |name: &str| format!("replicas: 1\n  selector: {{ matchLabels: {{ app: {name} }} }}");
+    let set = format!("serviceName: x\n  {}", of("set"));
+    let daemon = "selector: { matchLabels: { app: daemon } }";
+    let all = [
+        sleeper("Deployment", "many", &of("many")),
+        sleeper("StatefulSet", "set", &set),
+        sleeper("DaemonSet", "daemon", daemon),
+        sleeper("ReplicaSet", "alone", &of("alone")),
+        sleeper("Job", "once", "backoffLimit: 0"),
+        page(&name),
+    ];
+    apply(&all.concat(), &["-n", &name]);
+    let mut screen = Start::new(&home).kubeconfig(path).size(140, 40).run();
+    screen.wait_for("admin");
+    screen.press("b");
+    screen.press(&name);
+    let rows = ["svc/page", "deploy/many", "sts/set", "ds/daemon", "rs/alone", "job/once", "po/page"];
+    let shown = screen.wait("every kind", |text| rows.iter().all(|row| text.contains(row)));
+    for owned in ["rs/many-", "po/many-", "po/set-", "po/daemon-", "po/alone-", "po/once-"] {
+        assert!(!shown.contains(owned), "{owned}:\n{shown}");
+    }
+    assert!(shown.matches("◆ postgres").count() == 5, "{shown}");
+    kubectl(&["-n", &name, "delete", "job", "once", "--wait=false"]);
+    screen.wait_gone("job/once");
+    screen.press("\x15");
+    screen.paste(&format!("{name} rs alone"));
+    screen.wait("only the replica set", |text| text.contains("rs/alone") && !text.contains("deploy/many"));
+    screen.press("\r");
+    screen.wait("it is taken over", |text| says(text, "1 added"));
+    screen.wait_until("it is saved", |_| home.read_config().contains("workload = \"replicaset/alone:5432\""));
+    leave_browser(&mut screen);
+    quit(screen);
+}
+
+#[test]
+fn the_pod_can_be_chosen_by_hand() {
+    let Some(kubeconfig) = kubeconfig("the_pod_can_be_chosen_by_hand") else { return };
+    let target = "[[target]]\nname = \"web\"\ncluster = \"admin\"\nnamespace = \"brow-dev\"\n\
+                  workload = \"deployment/web:http\"\n";
+    let home = Home::new(target);
+    let mut screen = Start::new(&home).kubeconfig(admin(&home, &kubeconfig)).size(140, 40).run();
+    screen.wait_for("deployment/web");
+    screen.press("2f");
+    let shown = screen.wait("a live forward", |text| live(text).is_some());
+    let local = live(&shown).unwrap();
+    // Each of its two pods answers with its own name, and the screen says which it is.
+    let answer = || String::from_utf8(get(&local, "/").unwrap()).unwrap().trim().to_owned();
+    let first = answer();
+    screen.press("4");
+    screen.wait("which pod it is", |text| text.contains(&format!("{first}:8080")) && text.contains("pods ready 2/2"));
+    screen.press("p");
+    screen.wait("the other pod", |text| !text.contains(&format!("{first}:8080")) && text.contains("pods ready 2/2"));
+    let other = answer();
+    assert_ne!(other, first);
+    screen.press("p");
+    screen.wait("the first again", |text| text.contains(&format!("{first}:8080")));
+    assert_eq!(answer(), first);
+    screen.press("q");
+    screen.wait_for("Quit?");
+    screen.press("y");
+    assert!(screen.wait_end().success());
 }
 
 #[test]
@@ -175,7 +261,18 @@ fn practice_can_be_browsed_too() {
     screen.press("redis");
     screen.wait("only the redis", |text| !text.contains("svc/echo"));
     screen.press("\r");
-    screen.wait("it is taken over", |text| says(text, "1 added"));
+    screen.wait("it is taken over", |text| says(text, "1 added, 0 skipped, 0 replaced"));
+    // What is there is overwritten on request, or skipped; the result says which.
+    screen.press("\r");
+    screen.wait_for("Replace 1");
+    screen.press("y");
+    screen.wait("it is replaced", |text| says(text, "0 added, 0 skipped, 1 replaced"));
+    screen.press("\x1b[27u");
+    screen.wait_for("svc/echo");
+    screen.press("\x12");
+    screen.wait_for("Take 2 new");
+    screen.press("y");
+    screen.wait("all that is recognised is", |text| says(text, "2 added, 1 skipped, 0 replaced"));
     leave_browser(&mut screen);
     screen.press("2/redis.shop\r\r");
     let shown = screen.wait("a live forward", |text| live(text).is_some());

@@ -2,15 +2,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
+#[path = "on_demand/probe.rs"]
+mod probe;
+#[path = "cluster/server.rs"]
+mod server;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::arrange::wait_says;
-use common::kube::{Namespace, kubeconfig, until};
+use common::kube::{Namespace, kubeconfig, kubectl, until};
 use common::story::{self, fifty_first_connections_make_one_pod, wait_state};
 use common::through::{answer, get, works};
 use common::{Home, PATIENCE, Screen, Start};
@@ -85,10 +91,9 @@ fn a_pod_that_never_comes_fails_its_connections_and_the_next_tries_afresh() {
 #[test]
 fn a_workload_is_reached_on_demand_without_any_pod_of_ours() {
     let Some(path) = kubeconfig("a_workload_is_reached_on_demand_without_any_pod_of_ours") else { return };
-    let home = Home::new(
-        "[[target]]\nname = \"web\"\ncluster = \"brow-admin\"\nnamespace = \"brow-dev\"\n\
-         workload = \"service/web:80\"\nidle_timeout = \"3s\"\n",
-    );
+    let config = "[[target]]\nname = \"web\"\ncluster = \"brow-admin\"\nnamespace = \"brow-dev\"\n\
+                  workload = \"service/web:80\"\nidle_timeout = \"6s\"\n";
+    let home = Home::new(config);
     let mut screen = Start::new(&home).kubeconfig(path).size(160, 40).run();
     screen.wait_for("service/web:80");
     screen.press("2o");
@@ -102,6 +107,81 @@ fn a_workload_is_reached_on_demand_without_any_pod_of_ours() {
     // The key again: an ordinary forward, which goes to its pods at once.
     screen.press("o");
     wait_state(&mut screen, "● live");
+    // An edit of its probe reaches it.
+    home.write_config(&format!("{config}probe = \"tcp\"\nprobe_interval = \"1s\"\n"));
+    screen.wait("the probe's latency", |text| {
+        let shows = |line: &str| line.contains("● live") && (line.contains(" ms") || line.contains(" µs"));
+        text.lines().any(|line| line.contains('→') && shows(line))
+    });
+    end(screen);
+}
+
+/// Four clients, each of which asks again as soon as it is answered.
+struct Load {
+    counts: Arc<Counts>,
+    clients: Vec<thread::JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Counts {
+    over: AtomicBool,
+    served: AtomicUsize,
+    failed: AtomicUsize,
+}
+
+impl Load {
+    fn on(address: &str) -> Self {
+        let counts = Arc::new(Counts::default());
+        let client = |_| {
+            let (counts, address) = (Arc::clone(&counts), address.to_owned());
+            thread::spawn(move || {
+                while !counts.over.load(Ordering::SeqCst) {
+                    let count = if works(&address) { &counts.served } else { &counts.failed };
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        };
+        let clients = (0..4).map(client).collect();
+        Self { counts, clients }
+    }
+
+    /// Waits until so many more are served.
+    fn until_more(&self, count: usize) {
+        let served = || self.counts.served.load(Ordering::SeqCst);
+        let before = served();
+        until("more are served", || served() >= before + count);
+    }
+
+    /// How many were served, and how many failed.
+    fn end(self) -> (usize, usize) {
+        self.counts.over.store(true, Ordering::SeqCst);
+        self.clients.into_iter().for_each(|client| client.join().unwrap());
+        (self.counts.served.load(Ordering::SeqCst), self.counts.failed.load(Ordering::SeqCst))
+    }
+}
+
+#[test]
+fn a_pod_that_is_deleted_under_load_is_replaced_for_those_who_come() {
+    let Some(_) = kubeconfig("a_pod_that_is_deleted_under_load_is_replaced_for_those_who_come") else { return };
+    let space = Namespace::new("load");
+    let home = Home::new(&web("on_demand = true\nautostart = true\n"));
+    let path = space.kubeconfig(&home);
+    let mut screen = Start::new(&home).kubeconfig(path).size(120, 40).run();
+    let address = wait_state(&mut screen, "◇ waiting");
+    assert!(works(&address));
+    let load = Load::on(&address);
+    for round in 2..4 {
+        load.until_more(40);
+        let [pod] = space.pods().try_into().unwrap();
+        kubectl(&["-n", &space.0, "delete", "pod", &pod, "--wait=false", "--grace-period=1"]);
+        until("another was made", || audited(&home, "create-pod") == round);
+    }
+    load.until_more(40);
+    let (served, failed) = load.end();
+    eprintln!("two pods deleted under load: {served} connections served, {failed} cut");
+    // What goes through a pod at the moment of its death is cut: no more than one of each client.
+    assert!(failed <= 8, "{failed} of {served}");
+    assert_eq!(space.pods().len(), 1);
     end(screen);
 }
 
@@ -125,7 +205,9 @@ impl Transfer {
         Self { stream, digest: Sha256::new(), length: 0 }
     }
 
-    fn rest(mut self) -> (usize, Vec<u8>) {
+    /// Reads it to its end, slowly until there is `hurry`; its length and digest. Who reads nothing for seconds while others
+    /// wait behind it is cut off.
+    fn rest(mut self, hurry: &AtomicBool) -> (usize, Vec<u8>) {
         let mut buffer = vec![0; 1 << 16];
         loop {
             let count = self.stream.read(&mut buffer).unwrap();
@@ -134,6 +216,9 @@ impl Transfer {
             }
             self.digest.update(&buffer[..count]);
             self.length += count;
+            if !hurry.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(10));
+            }
         }
     }
 }
@@ -150,18 +235,28 @@ fn a_pod_is_renewed_under_running_transfers() {
     let address = wait_state(&mut screen, "● live");
     let [old] = space.pods().try_into().unwrap();
     let whole = Sha256::digest(get(&address, "/1m").unwrap()).to_vec();
-    let (large, random) = (Transfer::of(&address, "/256m"), Transfer::of(&address, "/1m"));
+    let hurry = Arc::new(AtomicBool::new(false));
+    let [large, random] = ["/256m", "/1m"].map(|path| {
+        let (transfer, hurry) = (Transfer::of(&address, path), Arc::clone(&hurry));
+        thread::spawn(move || transfer.rest(&hurry))
+    });
+    let load = Load::on(&address);
 
     screen.press("3t");
     screen.wait("another pod takes over", |text| {
         text.lines().any(|line| line.contains('→') && line.contains("● live") && !line.contains(&old[old.len() - 6..]))
     });
     assert_eq!(space.pods().len(), 2, "the old one carries the transfers still");
+    load.until_more(20);
+    let (served, failed) = load.end();
+    assert_eq!(failed, 0, "of {served} connections while one pod took over from another");
     assert!(works(&address), "new connections go to the new one");
-    assert_eq!(random.rest(), (1 << 20, whole));
+    assert!(!large.is_finished(), "one is under way still");
+    hurry.store(true, Ordering::SeqCst);
+    assert_eq!(random.join().unwrap(), (1 << 20, whole));
     let mut zeros = Sha256::new();
     (0..256).for_each(|_| zeros.update(vec![0; 1 << 20]));
-    assert_eq!(large.rest(), (256 << 20, zeros.finalize().to_vec()));
+    assert_eq!(large.join().unwrap(), (256 << 20, zeros.finalize().to_vec()));
     until("the old one is deleted", || space.pods().len() == 1 && !space.pods().contains(&old));
     assert!(works(&address));
     end(screen);
@@ -177,6 +272,37 @@ fn a_pod_is_renewed_under_a_connection() {
     screen.wait_for("10.99.0.10:7");
     screen.press("2f");
     story::a_pod_is_renewed_under_a_connection(&mut screen, &|| space.pods());
+    end(screen);
+}
+
+#[test]
+fn a_renewed_pod_is_left_to_another_instance_that_goes_through_it() {
+    let Some(_) = kubeconfig("a_renewed_pod_is_left_to_another_instance_that_goes_through_it") else { return };
+    let space = Namespace::new("shared");
+    let home = Home::new(&web(""));
+    let path = space.kubeconfig(&home);
+    let mut screen = Start::new(&home).kubeconfig(&path).size(160, 40).run();
+    screen.wait_for("10.99.0.10:8080");
+    screen.press("2f");
+    wait_state(&mut screen, "● live");
+    let [old] = space.pods().try_into().unwrap();
+    // By another config the same name is another place, which the same pod reaches.
+    let theirs = home.path().join("other.toml");
+    std::fs::write(&theirs, web("").replace(":8080", ":7")).unwrap();
+    let mut other =
+        Start::new(&home).kubeconfig(&path).arg("--config").arg(theirs.to_str().unwrap()).size(160, 40).run();
+    other.wait_for("10.99.0.10:7");
+    other.press("2f");
+    other.wait("its own forward", |text| {
+        text.lines().any(|line| line.contains('→') && line.contains("● live") && line.contains(&old[old.len() - 6..]))
+    });
+    screen.wait("the other's forward", |text| text.contains("Forwards 2"));
+    screen.press("3t");
+    screen.press("L");
+    wait_says(&mut screen, &["has taken over", "Another brow-tui goes through pod"]);
+    assert!(space.pods().contains(&old));
+    end(other);
+    until("the old one is deleted", || space.pods().len() == 1 && !space.pods().contains(&old));
     end(screen);
 }
 
@@ -207,34 +333,6 @@ fn a_pod_in_use_is_renewed_by_itself() {
     drop(open);
     until("the old one is deleted", || !space.pods().contains(&old));
     assert!(echoed(&mut new));
-    end(screen);
-}
-
-#[test]
-fn probes_tell_whether_a_target_is_well() {
-    let Some(_) = kubeconfig("probes_tell_whether_a_target_is_well") else { return };
-    let space = Namespace::new("probe");
-    let well = web("probe = \"http:/index.html\"\nprobe_interval = \"1s\"\n");
-    let sick = well.replace("\"web\"", "\"sick\"").replace("index.html", "nothing");
-    let closed = well.replace("\"web\"", "\"shut\"").replace(":8080", ":81").replace("http:/index.html", "tcp");
-    let home = Home::new(&format!("notify = \"osc777\"\n{well}{sick}{closed}"));
-    let path = space.kubeconfig(&home);
-    let mut screen = Start::new(&home).kubeconfig(path).size(160, 40).run();
-    screen.wait_for("10.99.0.10:8080");
-    screen.press("2af");
-    let state = |text: &str, name: &str, state: &str| {
-        text.lines().any(|line| line.contains(&format!("→ {name}")) && line.contains(state))
-    };
-    screen.wait("what the probes found", |text| {
-        let latency =
-            text.lines().any(|line| line.contains("→ web") && line.contains("● live") && line.contains(" ms"));
-        latency && state(text, "sick", "▼ down") && state(text, "shut", "▼ down")
-    });
-    let raw = String::from_utf8_lossy(screen.raw()).into_owned();
-    assert!(raw.contains("\x1b]777;notify;brow-tui;sick is down"), "the terminal is told");
-    assert!(!raw.contains("brow-tui;web is"), "what is well is no news");
-    screen.press("L");
-    wait_says(&mut screen, &["10.99.0.10:81 refused the connection", "HTTP/1.1 404"]);
     end(screen);
 }
 

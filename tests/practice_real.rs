@@ -7,7 +7,10 @@ mod common;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use brow_tui::model::address::Address;
 use brow_tui::practice::Practice;
+use brow_tui::proxy::relay;
+use brow_tui::tunnel::{Lease, LeaseOptions, Route, Stream, Tunnels};
 use common::PATIENCE;
 use common::kube::{Namespace, kubeconfig};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -16,6 +19,7 @@ use kube::api::{DeleteParams, ListParams, LogParams, PostParams, Preconditions, 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, Error};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// A cluster and the namespace to work in.
 struct Place {
@@ -221,5 +225,82 @@ async fn a_pod_looks_the_same_on_both() {
         assert_has_all(what, &real[at], &practised[at]);
     }
     assert_eq!(also_told, told);
+    practice.end().await.unwrap();
+}
+
+/// Asks a relay for a lane: the stream that keeps it, and its port. `None` while the relay does not listen yet.
+async fn ask_lane(relay: &Lease, address: &Address) -> Option<(Stream, u16)> {
+    let mut stream = relay.open().await.ok()?;
+    stream.write_all(&relay::lane_line(address)).await.ok()?;
+    let mut said = Vec::new();
+    loop {
+        if let Some(port) = relay::read_lane(&said) {
+            return Some((stream, port));
+        }
+        let read = stream.read_buf(&mut said).await.ok()?;
+        assert_ne!(read, 0, "{}", String::from_utf8_lossy(&said));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn relays_open_lanes_on_both() {
+    let Some(kubeconfig) = kubeconfig("relays_open_lanes_on_both") else { return };
+    let namespace = Namespace::new("same");
+    let practice = Practice::start().await.unwrap();
+    let places = [
+        (Place::new(&kubeconfig, "brow-admin", &namespace.0).await, "10.99.0.10"),
+        (Place::new(&practice.kubeconfig(), "practice", "shop").await, "10.0.0.1"),
+    ];
+    let mut seen = Vec::new();
+    for (place, host) in &places {
+        let mut pod = pod("lanes", IMAGE, 600);
+        pod.spec.as_mut().unwrap().containers[0].args = Some(relay::args());
+        place.pods().create(&PostParams::default(), &pod).await.unwrap();
+        place.until("lanes", ready).await;
+        let tunnels = Tunnels::new(place.client.clone(), None);
+        let lease = |port| {
+            let route = Route { namespace: place.namespace.clone(), pod: "lanes".into(), port };
+            tunnels.lease(route, LeaseOptions::default())
+        };
+        let (relay, mut of_place) = (lease(relay::PORT), Vec::new());
+        // A server that answers, and one that refuses.
+        for port in [7, 81] {
+            let address: Address = format!("{host}:{port}").parse().unwrap();
+            let asking = async {
+                loop {
+                    if let Some(lane) = ask_lane(&relay, &address).await {
+                        return lane;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            let (asked, port) = tokio::time::timeout(PATIENCE, asking).await.expect("a lane");
+            let lane = lease(port);
+            let mut heard = Vec::new();
+            for _ in 0..2 {
+                let mut stream = lane.open().await.unwrap();
+                stream.write_all(b"over").await.unwrap();
+                heard.push(stream.read(&mut [0; 8]).await.unwrap_or_default());
+            }
+            // It is gone with the stream that asked.
+            drop(asked);
+            let gone = async {
+                loop {
+                    let Ok(mut stream) = lane.open().await else { return };
+                    // Whether it listens is told by the first byte, or by none.
+                    let _late = stream.write_all(b"over").await;
+                    if stream.read(&mut [0; 8]).await.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, gone).await.expect("the lane goes");
+            of_place.push(heard);
+        }
+        seen.push(of_place);
+    }
+    assert_eq!(seen[0], [vec![4, 4], vec![0, 0]], "the real one");
+    assert_eq!(seen[1], seen[0], "the practice one");
     practice.end().await.unwrap();
 }

@@ -8,6 +8,7 @@ mod cluster;
 #[path = "cluster/forward.rs"]
 mod forward;
 #[path = "cluster/server.rs"]
+#[expect(dead_code, reason = "each story uses its part")]
 mod server;
 #[path = "cluster/testpod.rs"]
 mod testpod;

@@ -16,7 +16,7 @@ use brow_tui::model::fault::What;
 use brow_tui::model::forward::ForwardState;
 use brow_tui::model::settings::Language;
 use brow_tui::text::Text;
-use common::Home;
+use common::{Home, Start};
 use program::Program;
 use serde_json::{Value, json};
 use stand_in::StandIn;
@@ -93,6 +93,37 @@ fn cluster() -> StandIn {
         server.answer(&path, list(&[pod(&format!("{name}-1"))]));
     }
     server
+}
+
+#[test]
+fn the_browser_finds_custom_kinds() {
+    let server = cluster();
+    let home = Home::new("");
+    let port = json!([{ "name": "http", "containerPort": 8080 }]);
+    let template = json!({ "metadata": { "labels": { "app": "one" } }, "spec": { "containers": [{ "ports": port }] } });
+    let spec = json!({ "selector": { "matchLabels": { "app": "one" } }, "template": template });
+    let clones = [object("apps.kruise.io", "CloneSet", "one", &spec)];
+    server.answer("/apis/apps.kruise.io/v1alpha1/clonesets", list(&clones));
+    // Whatever it writes, it holds nothing up.
+    let odd = object("argoproj.io", "Rollout", "odd", &json!({ "template": "none" }));
+    server.answer("/apis/argoproj.io/v1alpha1/rollouts", list(&[odd]));
+    let glass = object("apps.kruise.io", "Window", "glass", &spec);
+    server.answer("/apis/apps.kruise.io/v1alpha1/windows", list(&[glass]));
+    let mut owned = pod("one-1");
+    let controller = json!({
+        "apiVersion": "apps.kruise.io/v1alpha1", "kind": "CloneSet", "name": "one", "uid": "1", "controller": true,
+    });
+    owned["metadata"]["ownerReferences"] = json!([controller]);
+    server.answer("/api/v1/pods", list(&[owned, pod("alone")]));
+    let mut screen = Start::new(&home).kubeconfig(server.kubeconfig(home.path())).size(100, 30).run();
+    screen.wait_for("custom");
+    screen.press("b");
+    let shown = screen.wait("the custom kind", |text| text.contains("cloneset/one") && text.contains("po/alone"));
+    assert!(!shown.contains("po/one-1") && !shown.contains("glass") && !shown.contains("odd"), "{shown}");
+    screen.press("cloneset\r");
+    let saved = "workload = \"cloneset.apps.kruise.io/one:8080\"";
+    screen.wait_until("it is taken over", |_| home.read_config().contains(saved));
+    screen.wait("it is seen to be there", |text| text.contains("one.team"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,11 +11,10 @@ use super::headless::{self, Headless, Next, Seen};
 use super::print::{self, FAILED, Stop};
 use super::{Door, complete};
 use crate::model::Model;
-use crate::model::dialog::{Field, FormField, TargetForm};
+use crate::model::form::{FormField, TargetForm};
 use crate::model::offer::Clash;
 use crate::model::target::Target;
 use crate::model::wish::Wish;
-use crate::model::workload::{Kind, Where};
 use crate::store;
 use crate::text::Text;
 
@@ -253,7 +252,7 @@ impl headless::Verb for Edit {
             None => Ok(Vec::new()),
             Some(Order::Add { name, place, fields }) => {
                 let mut form = TargetForm::empty(&current(model).unwrap_or_default());
-                set(&mut form, FormField::Name, Some(name));
+                form.set(FormField::Name, name);
                 let target = filled(form, Some(place), fields, model, text)?;
                 Ok(vec![Wish::Save { was: None, target: Box::new(target) }])
             }
@@ -268,7 +267,7 @@ impl headless::Verb for Edit {
             Some(Order::Rename { name, new }) => {
                 let was = existing(&name)?;
                 let mut form = TargetForm::editing(&was);
-                set(&mut form, FormField::Name, Some(new));
+                form.set(FormField::Name, new);
                 let target = filled(form, None, Fields::default(), model, text)?;
                 Ok(vec![Wish::Rename { name, new: target.name }])
             }
@@ -303,13 +302,6 @@ fn current(model: &Model) -> Option<String> {
     model.clusters.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone())
 }
 
-fn set(form: &mut TargetForm, field: FormField, text: Option<String>) {
-    let at = FormField::ALL.iter().position(|known| *known == field);
-    if let (Some(text), Some(at)) = (text, at) {
-        form.fields[at] = Field::new(text);
-    }
-}
-
 /// The target that a form describes, checked as the dashboard checks it.
 fn filled(
     mut form: TargetForm,
@@ -318,13 +310,26 @@ fn filled(
     model: &Model,
     text: &Text,
 ) -> Result<Target, Stop> {
-    set(&mut form, FormField::Address, place);
-    set(&mut form, FormField::Cluster, fields.cluster);
-    set(&mut form, FormField::Namespace, fields.namespace);
-    set(&mut form, FormField::LocalPort, fields.local_port);
-    set(&mut form, FormField::Ttl, fields.ttl);
-    if !fields.tag.is_empty() {
-        set(&mut form, FormField::Tags, Some(fields.tag.join(", ")));
+    let flag = |flag: Option<bool>| flag.map(|flag| flag.to_string());
+    // What is not so without being said is not written.
+    let autostart = fields.autostart.map(|on| if on { "true" } else { "" }.to_owned());
+    let via = fields.via.map(|via| if via == Via::Proxy { "proxy" } else { "" }.to_owned());
+    let tags = Some(fields.tag.join(", ")).filter(|tags| !tags.is_empty());
+    for (field, given) in [
+        (FormField::Address, place),
+        (FormField::Cluster, fields.cluster),
+        (FormField::Namespace, fields.namespace),
+        (FormField::LocalPort, fields.local_port),
+        (FormField::Ttl, fields.ttl),
+        (FormField::Tags, tags),
+        (FormField::Via, via),
+        (FormField::Wait, fields.wait),
+        (FormField::OnDemand, flag(fields.on_demand)),
+        (FormField::Autostart, autostart),
+    ] {
+        if let Some(text) = given {
+            form.set(field, text);
+        }
     }
     form.tried = true;
     form.check(model);
@@ -336,31 +341,7 @@ fn filled(
             Some(format!("{} “{}”: {error}", text.get(&format!("form.{}", of.key())), field.text()))
         })
         .collect();
-    let Some(mut target) = form.target(model) else {
-        return Err(Stop::usage(wrong.join("\n")));
-    };
-    target.keep.on_demand = fields.on_demand.or(target.keep.on_demand);
-    target.keep.autostart = fields.autostart.unwrap_or(target.keep.autostart);
-    let of_workload = fields.via.is_some() || fields.wait.is_some();
-    match &mut target.address {
-        Where::Workload(workload) => {
-            workload.proxy = fields.via.map_or(workload.proxy, |via| via == Via::Proxy);
-            if workload.proxy && workload.kind != Kind::Service {
-                return Err(Stop::usage(text.get("cli.via-service")));
-            }
-            match fields.wait.as_deref() {
-                None => {}
-                Some("") => workload.wait = None,
-                Some(wait) => {
-                    let wait = wait.parse().map_err(|error| Stop::usage(format!("--wait {wait}: {error}")))?;
-                    workload.wait = Some(wait);
-                }
-            }
-        }
-        Where::Address(_) if of_workload => return Err(Stop::usage(text.get("cli.workload-only"))),
-        Where::Address(_) => {}
-    }
-    Ok(target)
+    form.target(model).ok_or_else(|| Stop::usage(wrong.join("\n")))
 }
 
 fn removed(names: &[String], model: &Model, text: &Text) -> Result<Vec<Wish>, Stop> {

@@ -166,7 +166,7 @@ impl Headless {
         }
         // What has closed is nobody's to use any more, however long the rest takes.
         self.effects.publish(&self.model);
-        app::wind_up(self.model, self.effects, self.events).await;
+        app::wind_up(self.model, self.effects, self.events, &self.text, print::err).await;
         ExitCode::from(code)
     }
 

@@ -205,7 +205,7 @@ async fn dashboard(door: Door) -> eyre::Result<()> {
     let mut app = App::new(model, effects, events, surroundings);
     let end = app.run(&mut term).await;
     drop(term);
-    app.finish().await;
+    app.finish(print::err).await;
     end.wrap_err("the dashboard could not go on")
 }
 

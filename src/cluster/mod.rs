@@ -10,6 +10,7 @@ mod fault;
 mod plugin;
 mod probe;
 mod rights;
+mod watching;
 pub mod workload;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ pub use connector::client;
 pub use fault::{fault, grant, of_io};
 pub use probe::{keep, probe};
 pub use rights::{may, rights};
+pub use watching::watch_fault;
 
 use plugin::Stderr;
 

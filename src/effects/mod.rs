@@ -10,21 +10,23 @@ use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::{self, Clusters, workload};
+use crate::cluster::{self, Clusters};
 use crate::forward;
 use crate::instance::{self, Instance};
 use crate::model::Model;
 use crate::model::effect::Effect;
 use crate::model::event::{ClusterEvent, Epoch, Event, PodEvent, Sample, StoreEvent};
-use crate::model::forward::{ForwardId, ForwardSpec, Via};
+use crate::model::forward::ForwardId;
 use crate::model::instance::{InstanceEvent, Role};
 use crate::model::proxy::{PodKey, PodRequest};
 use crate::proxy;
 use crate::store::{self, Order, Paths, Store};
 
+mod forwards;
 mod route;
 
-use route::{Path, Routes};
+use forwards::Open;
+use route::Routes;
 
 /// How long orders under way (deletions, closings, files) may take at the end.
 const GRACE: Duration = Duration::from_secs(8);
@@ -57,17 +59,6 @@ pub struct Effects {
 struct Connection {
     token: CancellationToken,
     namespaces: watch::Sender<BTreeSet<String>>,
-}
-
-/// An open forward.
-struct Open {
-    handle: forward::Handle,
-    /// Whether its workload's pods are watched: not while it rests.
-    seeking: watch::Sender<bool>,
-    /// Closes it.
-    token: CancellationToken,
-    /// Cancelled once nothing of it is left.
-    ended: CancellationToken,
 }
 
 impl Effects {
@@ -135,8 +126,16 @@ impl Effects {
             }
             Effect::StopLog => self.stop_log(),
             Effect::OpenForward { spec, via } => self.open(spec, via),
-            Effect::Point { id, via, waiting } => self.aim(id, true, |handle| handle.point(via, waiting)),
+            Effect::Point { id, via: None, waiting: true, on_demand: true } => {
+                self.aim(id, true, forward::Handle::seek);
+            }
+            Effect::Point { id, via, waiting, .. } => self.aim(id, true, |handle| handle.point(via, waiting)),
             Effect::Rest { id, round, failed } => self.aim(id, false, |handle| handle.rest(round, failed)),
+            Effect::Probe { id, plan } => {
+                if let Some(open) = self.forwards.get(&id) {
+                    open.handle.probe(plan);
+                }
+            }
             Effect::CloseForward { id } => {
                 if let Some(open) = self.forwards.get(&id) {
                     open.token.cancel();
@@ -305,85 +304,6 @@ impl Effects {
             let result = proxy::delete(&clusters, &key, &uid).await;
             tell(&events, Event::Pod(PodEvent::Deleted { key, result })).await;
         });
-    }
-
-    /// Opens a forward; an older opening of it ends first, so that the port is free again.
-    fn open(&mut self, spec: ForwardSpec, via: Option<Via>) {
-        let before = self.forwards.remove(&spec.id).map(|open| {
-            open.token.cancel();
-            open.ended
-        });
-        let (id, token, ended) = (spec.id, self.token.child_token(), CancellationToken::new());
-        let route = Path::new(Arc::clone(&self.routes), &spec);
-        let (seeking, wanted) = watch::channel(!spec.on_demand);
-        let finding = self.finding(&spec, wanted);
-        let (handle, forwarding) = forward::start(spec, via, route, self.events.clone(), &token);
-        self.forwards.insert(id, Open { handle, seeking, token, ended: ended.clone() });
-        self.tasks.spawn(async move {
-            // Whatever becomes of the task, its end is known.
-            let _ended = ended.drop_guard();
-            if let Some(before) = before {
-                before.cancelled().await;
-            }
-            tokio::select! {
-                () = forwarding => {}
-                () = finding => {}
-            }
-        });
-    }
-
-    /// Tells a forward where to go; whether its workload's pods are watched for that.
-    fn aim(&self, id: ForwardId, seeking: bool, tell: impl FnOnce(&forward::Handle)) {
-        if let Some(open) = self.forwards.get(&id) {
-            open.seeking.send_replace(seeking);
-            tell(&open.handle);
-        }
-    }
-
-    /// The watch on a workload's pods while they are `wanted`, which never ends; of an address there is nothing to find
-    /// out.
-    fn finding(
-        &self,
-        spec: &ForwardSpec,
-        mut wanted: watch::Receiver<bool>,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let query = spec.address.workload().map(|workload| workload::Query {
-            id: spec.id,
-            epoch: spec.epoch,
-            cluster: spec.place.cluster.clone(),
-            namespace: spec.place.namespace.clone(),
-            workload: workload.clone(),
-        });
-        let (clusters, events) = (self.clusters.clone(), self.events.clone());
-        async move {
-            let Some(query) = query else {
-                return std::future::pending().await;
-            };
-            loop {
-                if !*wanted.borrow_and_update() {
-                    if wanted.changed().await.is_err() {
-                        return std::future::pending().await;
-                    }
-                    continue;
-                }
-                let following = async {
-                    workload::follow(clusters.clone(), query.clone(), events.clone()).await;
-                    // It has said all that there is to say.
-                    std::future::pending::<()>().await;
-                };
-                tokio::select! {
-                    () = following => {}
-                    () = until_off(&mut wanted) => {}
-                }
-            }
-        }
-    }
-}
-
-/// Waits until something is no longer wanted; for ever, where nobody is left to say so.
-async fn until_off(wanted: &mut watch::Receiver<bool>) {
-    if wanted.wait_for(|wanted| !*wanted).await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 

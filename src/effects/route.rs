@@ -1,7 +1,6 @@
 //! The way from a forward to its pod, filled in with what the other rooms have.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::cluster::Clusters;
-use crate::forward::{self, Ended, Route};
+use crate::forward::{self, Ended, Lane, Route, Unreached};
 use crate::model::address::Address;
 use crate::model::fault::{Fault, What};
 use crate::model::forward::{ForwardSpec, Via};
@@ -68,7 +67,13 @@ impl Path {
         let line = relay::diagnosis_line(address);
         stream.write_all(&line).await.map_err(tunnel::Error::from_io)?;
         let mut answer = Vec::new();
-        stream.take(4_096).read_to_end(&mut answer).await.map_err(tunnel::Error::from_io)?;
+        let mut stream = stream.take(4_096);
+        // That it has connected is said at once; the end of the stream takes its time.
+        while relay::read_connected(&answer).is_none() {
+            if stream.read_buf(&mut answer).await.map_err(tunnel::Error::from_io)? == 0 {
+                break;
+            }
+        }
         Ok(answer)
     }
 }
@@ -84,10 +89,19 @@ impl Route for Path {
         via.to.as_ref().map(relay::first_line)
     }
 
-    async fn lane(&self, lease: &Lease, via: &Via, port: &AtomicU16) -> Ended {
+    async fn lane(&self, lease: &Lease, via: &Via, lane: &Lane) -> Ended {
         match &via.to {
-            Some(address) => forward::keep_lane(lease, &relay::lane_line(address), relay::read_lane, port).await,
+            Some(address) => forward::keep_lane(lease, &relay::lane_line(address), relay::read_lane, lane).await,
             None => Ended::Never,
+        }
+    }
+
+    async fn reach(&self, lease: &Lease, via: &Via) -> Result<Option<Duration>, Unreached> {
+        let Some(asked) = &via.to else { return Ok(None) };
+        let answer = Self::ask(lease, asked).await.map_err(Unreached::Way)?;
+        match relay::read_diagnosis(&answer) {
+            Some((what, words)) => Err(Unreached::Target(Fault::new(what, asked.to_string(), words))),
+            None => Ok(relay::read_connected(&answer).flatten()),
         }
     }
 

@@ -7,9 +7,9 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use super::Shared;
 use super::route::{self, Lease, Route};
 use super::supervise::{Line, Way};
+use super::{Shared, Wait};
 use crate::model::fault::{Fault, What};
 use crate::tunnel::{self, Error};
 
@@ -73,7 +73,9 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
             // The lane has gone this moment; the relay itself takes what it did not.
             (Err(error), Some(sent)) if lane.is_some() && left > 0 && error.is_refusal() => {
                 let _ = SockRef::from(&**local).set_linger(None);
-                line.lose_lane(lane.unwrap_or_default());
+                if let Some(port) = lane {
+                    line.lane.lose(port);
+                }
                 again = Some(sent).filter(|sent| !sent.is_empty());
             }
             // A pod that is the target itself and is just going: another may take what this one did not.
@@ -136,7 +138,7 @@ struct Opened<L: Lease> {
 async fn open<R: Route>(shared: &Shared<R>, mut gone: Gone<R::Lease>) -> Result<Opened<R::Lease>, End> {
     loop {
         let patience = if gone.is_some() { MOVE_PATIENCE } else { POD_PATIENCE };
-        let way = way(shared, gone.as_ref().map(|(line, _)| line), Instant::now() + patience).await;
+        let way = way(shared, gone.as_ref().map(|(line, _)| line), patience).await;
         let line = match (way, gone.take()) {
             (Some(line), _) => line?,
             (None, Some((_, end))) => return Err(end),
@@ -162,22 +164,24 @@ async fn open<R: Route>(shared: &Shared<R>, mut gone: Gone<R::Lease>) -> Result<
     }
 }
 
-/// The line that new connections take, waited for where there is none; never `not`. `None` once the deadline is past. It
-/// does not hold for whoever waits on demand: that is given up elsewhere, by the time that the config gives it.
+/// The line that new connections take, waited for where there is none; never `not`. `None` once patience is at its end.
+/// While it is sought on demand that has time: it is given up elsewhere, when the config says so.
 async fn way<R: Route>(
     shared: &Shared<R>,
     not: Option<&Arc<Line<R::Lease>>>,
-    deadline: Instant,
+    patience: Duration,
 ) -> Option<Result<Arc<Line<R::Lease>>, End>> {
     let mut ways = shared.ways.clone();
     let mut nudged = false;
     let mut waited = Waited::Not;
+    let mut deadline = Instant::now() + patience;
     loop {
         let way = ways.borrow_and_update().clone();
+        let is_sought = matches!(way, Way::Resting(_) | Way::Nowhere(Wait::UntilTold));
         match way {
             Way::Through(line) if !not.is_some_and(|not| Arc::ptr_eq(not, &line)) => return Some(Ok(line)),
             // Unless it has just been pointed elsewhere, which the ways follow in a moment.
-            Way::Nowhere { waiting: false } if shared.leads_nowhere() => return Some(Err(no_pod(shared))),
+            Way::Nowhere(Wait::Not) if shared.leads_nowhere() => return Some(Err(no_pod(shared))),
             Way::Failed(fault) if nudged => return Some(Err(End::Failed(fault))),
             Way::Failed(_) => {
                 shared.nudge.notify_one();
@@ -195,14 +199,17 @@ async fn way<R: Route>(
                     waited = Waited::For(rest.round);
                 }
             },
-            Way::Nowhere { waiting: true } | Way::Preparing if matches!(waited, Waited::Not) => waited = Waited::Long,
-            Way::Through(_) | Way::Preparing | Way::Nowhere { .. } => {}
+            Way::Nowhere(Wait::Awhile | Wait::UntilTold) | Way::Preparing if matches!(waited, Waited::Not) => {
+                waited = Waited::Long;
+            }
+            Way::Through(_) | Way::Preparing | Way::Nowhere(_) => {}
         }
-        // Who serves on demand sets a time of their own for that.
-        let changed = match waited {
-            Waited::For(_) => ways.changed().await,
-            Waited::Long if shared.is_on_demand() => ways.changed().await,
-            Waited::Not | Waited::Long => timeout_at(deadline, ways.changed()).await.ok()?,
+        let changed = if is_sought {
+            let changed = ways.changed().await;
+            deadline = Instant::now() + patience;
+            changed
+        } else {
+            timeout_at(deadline, ways.changed()).await.ok()?
         };
         if changed.is_err() {
             return Some(Err(End::Cut));

@@ -4,12 +4,14 @@
 //! open, to listen on a port of the pod's loopback for one address; connections are forwarded to that port. The port
 //! is gone when the stream ends. Where a relay knows no lanes, each stream begins with the address as before.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 
 use crate::tunnel::{Error, Lease, Protocol};
 
@@ -23,6 +25,43 @@ const BEGINNING: Duration = Duration::from_secs(5);
 /// What a relay may say before it tells its port, in bytes.
 const FOREWORD: usize = 4_096;
 
+/// How long a lane that new connections no longer take is kept for those that are on their way through it.
+const PASSING: Duration = Duration::from_secs(1);
+
+/// The lane through a relay, or that there is none now.
+#[derive(Debug, Default)]
+pub struct Lane {
+    /// 0: there is none.
+    port: AtomicU16,
+    lost: Notify,
+}
+
+impl Lane {
+    /// The port of the pod that the lane is, while there is one.
+    pub fn port(&self) -> Option<u16> {
+        Some(self.port.load(Ordering::Relaxed)).filter(|port| *port != 0)
+    }
+
+    /// `port` is the lane from now on.
+    pub fn open(&self, port: u16) {
+        self.port.store(port, Ordering::Relaxed);
+    }
+
+    /// Waits until the lane of that port is lost.
+    async fn lost(&self, port: u16) {
+        while self.port() == Some(port) {
+            self.lost.notified().await;
+        }
+    }
+
+    /// Nobody listens at `port` any more: whoever keeps the lane asks for another, unless that has been done.
+    pub fn lose(&self, port: u16) {
+        if self.port.compare_exchange(port, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.lost.notify_one();
+        }
+    }
+}
+
 /// How a lane ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -34,11 +73,11 @@ pub enum Ended {
     Never,
 }
 
-/// Opens a lane with `line` and keeps it open until it ends. While it is there `port` is its port, else 0. `read` takes
-/// the port out of the relay's words.
-pub async fn keep(lease: &Lease, line: &Bytes, read: fn(&[u8]) -> Option<u16>, port: &AtomicU16) -> Ended {
-    let ended = open(lease, line, read, port).await;
-    let was_open = port.swap(0, Ordering::Relaxed) != 0;
+/// Opens a lane with the line `asked` and keeps it open until it ends, is lost, or is held up by what else its tunnel carries.
+/// `read` takes the port out of the relay's words.
+pub async fn keep(lease: &Lease, asked: &Bytes, read: fn(&[u8]) -> Option<u16>, lane: &Lane) -> Ended {
+    let ended = open(lease, asked, read, lane).await;
+    let was_open = lane.port.swap(0, Ordering::Relaxed) != 0;
     lease.hold_spares(SPARES);
     match ended {
         Err(_) if !was_open => Ended::Unasked,
@@ -47,12 +86,12 @@ pub async fn keep(lease: &Lease, line: &Bytes, read: fn(&[u8]) -> Option<u16>, p
     }
 }
 
-async fn open(lease: &Lease, line: &Bytes, read: fn(&[u8]) -> Option<u16>, port: &AtomicU16) -> Result<Ended, Error> {
+async fn open(lease: &Lease, asked: &Bytes, read: fn(&[u8]) -> Option<u16>, lane: &Lane) -> Result<Ended, Error> {
     let mut stream = lease.open().await?;
     if lease.protocol() == Some(Protocol::V4) {
         return Ok(Ended::Never);
     }
-    stream.write_all(line).await.map_err(Error::from_io)?;
+    stream.write_all(asked).await.map_err(Error::from_io)?;
     let mut said = Vec::new();
     let begun = timeout(BEGINNING, async {
         while said.len() < FOREWORD && stream.read_buf(&mut said).await.map_err(Error::from_io)? > 0 {
@@ -64,10 +103,23 @@ async fn open(lease: &Lease, line: &Bytes, read: fn(&[u8]) -> Option<u16>, port:
     });
     let silent = |_| Error::TunnelLost { text: "the relay did not tell of a lane in time".to_owned() };
     let Some(found) = begun.await.map_err(silent)?? else { return Ok(Ended::Never) };
-    port.store(found, Ordering::Relaxed);
+    stream.set_aside(true);
+    lane.open(found);
     lease.hold_spares(0);
-    // The relay goes on to tell of each connection; unread, that would hold it up.
+    // The relay goes on to tell of each connection; unread, that would hold it up in the end.
+    let mut held_up = pin!(stream.held_up());
     let mut scrap = [0; 4_096];
-    while stream.read(&mut scrap).await.map_err(Error::from_io)? > 0 {}
-    Ok(Ended::Open)
+    loop {
+        tokio::select! {
+            read = stream.read(&mut scrap) => if read.map_err(Error::from_io)? == 0 {
+                return Ok(Ended::Open);
+            },
+            () = &mut held_up => {
+                lane.lose(found);
+                sleep(PASSING).await;
+                return Ok(Ended::Open);
+            }
+            () = lane.lost(found) => return Ok(Ended::Open),
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! counters. What the pods and tunnels are is behind [`Route`], so that the tests need no cluster.
 
 mod connection;
+mod hold;
 mod holder;
 mod lane;
 mod listener;
@@ -24,11 +25,13 @@ use tokio_util::task::TaskTracker;
 use crate::model::event::{Event, ForwardEvent, Sample};
 use crate::model::fault::Fault;
 use crate::model::forward::{Counts, ForwardId, ForwardSpec, TunnelInfo, Via};
+use crate::model::health::ProbePlan;
 
-pub use lane::{Ended, keep as keep_lane};
+use hold::{Hold, Holds};
+pub use lane::{Ended, Lane, keep as keep_lane};
 use meter::Meter;
 use report::Reporter;
-pub use route::{Lease, Route};
+pub use route::{Lease, Route, Unreached};
 use supervise::{Line, Way};
 
 /// The most connections that one forward carries at a time. More wait in the kernel's queue: a runaway client must not
@@ -42,11 +45,22 @@ const NO_ROUND: u64 = u64::MAX;
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Pointing {
     /// Through this pod.
-    Through(Via),
-    /// There is no pod; with `waiting` one is coming.
-    Nowhere { waiting: bool },
+    Through(Via, Arc<Hold>),
+    /// There is no pod.
+    Nowhere(Wait),
     /// There is none until a connection asks for one.
     Rest(Rest),
+}
+
+/// What connections do while there is no pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// They fail: none is coming.
+    Not,
+    /// They wait, each for a while.
+    Awhile,
+    /// They wait until somebody says what becomes of it, who has a limit of their own.
+    UntilTold,
 }
 
 /// A time in which there is nothing behind the listener.
@@ -65,16 +79,26 @@ pub struct Handle {
     _guard: DropGuard,
     id: ForwardId,
     pointing: watch::Sender<Pointing>,
+    /// The pods that connections may still go through.
+    holds: Holds,
+    probed: watch::Sender<Option<ProbePlan>>,
     tunnel: watch::Receiver<Option<TunnelInfo>>,
     meter: Arc<Meter>,
     token: CancellationToken,
 }
 
 impl Handle {
-    /// Sends new connections through `via`; those under way stay where they are. Without a pod they wait for one
-    /// (`waiting`) or fail at once.
+    /// Sends new connections through `via`; those under way stay where they are. Without a pod they wait for one, for a
+    /// while (`waiting`), or fail at once. Once nothing goes through a pod that was named here it is told
+    /// ([`ForwardEvent::Left`]), also where nothing ever did.
     pub fn point(&self, via: Option<Via>, waiting: bool) {
-        self.aim(via.map_or(Pointing::Nowhere { waiting }, Pointing::Through));
+        let wait = if waiting { Wait::Awhile } else { Wait::Not };
+        self.aim(via.map_or(Pointing::Nowhere(wait), |via| self.holds.through(via)));
+    }
+
+    /// Has connections wait until it is said what they waited for: whoever calls this sets the limit.
+    pub fn seek(&self) {
+        self.aim(Pointing::Nowhere(Wait::UntilTold));
     }
 
     /// Has the forward rest: its tunnels close once no connection uses them, and the next connection asks for a pod
@@ -82,6 +106,11 @@ impl Handle {
     /// ask.
     pub fn rest(&self, round: u64, failed: Option<Fault>) {
         self.aim(Pointing::Rest(Rest { round, failed }));
+    }
+
+    /// Has the target probed this way from now on, or not at all.
+    pub fn probe(&self, plan: Option<ProbePlan>) {
+        self.probed.send_replace(plan);
     }
 
     fn aim(&self, new: Pointing) {
@@ -128,8 +157,6 @@ struct Shared<R: Route> {
     /// The last rest that a connection has ended, and the last whose failure was told.
     asked: AtomicU64,
     told: AtomicU64,
-    /// Takes the ways of lines that carry nothing any more.
-    left: mpsc::UnboundedSender<Via>,
     /// Told when a connection needs what is not there: look now, not later.
     nudge: Notify,
     token: CancellationToken,
@@ -151,17 +178,22 @@ pub fn start<R: Route>(
 ) -> (Handle, impl Future<Output = ()> + Send + 'static) {
     let token = token.child_token();
     let meter = Arc::new(Meter::default());
+    let (left, mut leaving) = mpsc::unbounded_channel();
+    let holds = Holds::new(left);
     let first = match via {
-        Some(via) => Pointing::Through(via),
+        Some(via) => holds.through(via),
         None if spec.on_demand => Pointing::Rest(Rest { round: 0, failed: None }),
-        None => Pointing::Nowhere { waiting: true },
+        None => Pointing::Nowhere(Wait::Awhile),
     };
     let (pointing, pointed) = watch::channel(first);
+    let (probed, plans) = watch::channel(spec.probe.clone());
     let (tunnel_out, tunnel) = watch::channel(None);
     let handle = Handle {
         _guard: token.clone().drop_guard(),
         id: spec.id,
         pointing,
+        holds,
+        probed,
         tunnel,
         meter: Arc::clone(&meter),
         token: token.clone(),
@@ -183,7 +215,6 @@ pub fn start<R: Route>(
             Err(fault) => return reporter.last(ForwardEvent::NotBound(fault)).await,
         };
         let (way_out, ways) = watch::channel(Way::Preparing);
-        let (left, mut leaving) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             route,
             target: spec.target,
@@ -194,7 +225,6 @@ pub fn start<R: Route>(
             ways,
             asked: AtomicU64::new(NO_ROUND),
             told: AtomicU64::new(NO_ROUND),
-            left,
             nudge: Notify::new(),
             token: token.clone(),
             tracker: TaskTracker::new(),
@@ -203,9 +233,7 @@ pub fn start<R: Route>(
         shared.tell(ForwardEvent::Bound(locals)).await;
         let watch = supervise::supervise(Arc::clone(&shared), pointed, way_out, tunnel_out);
         shared.tracker.spawn(watch);
-        if let Some(plan) = spec.probe {
-            shared.tracker.spawn(probe::keep(Arc::clone(&shared), plan));
-        }
+        shared.tracker.spawn(probe::keep(Arc::clone(&shared), plans));
         listener::accept(&shared, listeners);
         let tell_left = async {
             while let Some(via) = leaving.recv().await {
@@ -235,12 +263,7 @@ impl<R: Route> Shared<R> {
 
     /// Whether there is no pod, and none is coming.
     fn leads_nowhere(&self) -> bool {
-        *self.pointed.borrow() == Pointing::Nowhere { waiting: false }
-    }
-
-    /// Whether pods have been asked for by connections.
-    fn is_on_demand(&self) -> bool {
-        self.asked.load(Ordering::Relaxed) != NO_ROUND
+        *self.pointed.borrow() == Pointing::Nowhere(Wait::Not)
     }
 
     /// Whether a connection is the first to fail with the reason of this rest: it tells for all.

@@ -1,15 +1,18 @@
 //! Asks a forward's target, through its tunnel, whether it is well. It never goes by the listener: a probe is no use of
 //! the forward, and none is made where there is no way.
 
+mod mysql;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Shared;
-use super::route::{self, Lease, Route};
+use super::route::{self, Lease, Route, Unreached};
 use super::supervise::{Line, Way};
 use crate::model::event::ForwardEvent;
 use crate::model::fault::{Fault, What};
@@ -19,18 +22,33 @@ use crate::tunnel::Error;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(12);
 
+/// How long a server may take to let us go in order.
+const GOODBYE: Duration = Duration::from_secs(10);
+
 /// The most of an answer that is read, in bytes.
 const LONGEST: usize = 4_096;
 
 /// `SSLRequest`: its length, and the code 1234.5679 (`PostgreSQL` documentation, "Message Formats").
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// Probes for as long as the forward is open.
-pub(super) async fn keep<R: Route>(shared: Arc<Shared<R>>, plan: ProbePlan) {
-    tokio::select! {
-        biased;
-        () = shared.token.cancelled() => {}
-        () = follow(&shared, &plan) => {}
+/// Probes for as long as the forward is open and there is a plan for it.
+pub(super) async fn keep<R: Route>(shared: Arc<Shared<R>>, mut plans: watch::Receiver<Option<ProbePlan>>) {
+    loop {
+        let plan = plans.borrow_and_update().clone();
+        let following = async {
+            match plan {
+                Some(plan) => follow(&shared, &plan).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shared.token.cancelled() => return,
+            changed = plans.changed() => if changed.is_err() {
+                return;
+            },
+            () = following => return,
+        }
     }
 }
 
@@ -78,15 +96,10 @@ async fn look<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>, probe: &Probe
     let began = Instant::now();
     let asked = timeout(PATIENCE, async {
         match probe {
-            Probe::Tcp => line.lease.probe().await.map_err(Trouble::Way)?,
+            Probe::Tcp => connect(shared, line, relayed).await,
             Probe::Http(_) | Probe::Mysql | Probe::Postgres | Probe::Redis => {
-                return ask(line, probe, first_line).await.map(|()| Some(began.elapsed()));
+                ask(line, probe, first_line, began).await.map(Some)
             }
-        }
-        // That the relay listens is one thing, that it reaches its target another.
-        match shared.route.diagnose(&line.lease, &line.via, Duration::ZERO).await {
-            Some(fault) => Err(Trouble::Relay(fault)),
-            None => Ok(None),
         }
     });
     let trouble = match asked.await {
@@ -108,7 +121,34 @@ async fn look<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>, probe: &Probe
     Health { down: Some(fault), latency: None }
 }
 
-async fn ask<L: Lease>(line: &Line<L>, probe: &Probe, first_line: Option<Bytes>) -> Result<(), Trouble> {
+/// Whether the target takes connections; what a connect takes, as far as it can be known: the tunnel's round trip to
+/// where it is made, and the time that it took there. Straight to a pod that is on the pod's own loopback and none to
+/// speak of, and nothing tells of it; a relay tells. Without pings (`v4-websocket`) the round trip is not known.
+async fn connect<R: Route>(
+    shared: &Shared<R>,
+    line: &Line<R::Lease>,
+    relayed: bool,
+) -> Result<Option<Duration>, Trouble> {
+    line.lease.probe().await.map_err(Trouble::Way)?;
+    let there = if relayed {
+        // That the relay listens is one thing, that it reaches its target another.
+        shared.route.reach(&line.lease, &line.via).await.map_err(|unreached| match unreached {
+            Unreached::Way(error) => Trouble::Way(error),
+            Unreached::Target(fault) => Trouble::Relay(fault),
+        })?
+    } else {
+        Some(Duration::ZERO)
+    };
+    Ok(line.lease.stats().rtt.zip(there).map(|(way, there)| way + there))
+}
+
+/// Asks as the probe's protocol does; how long after `began` the answer was there.
+async fn ask<L: Lease>(
+    line: &Line<L>,
+    probe: &Probe,
+    first_line: Option<Bytes>,
+    began: Instant,
+) -> Result<Duration, Trouble> {
     let mut stream = line.lease.open().await.map_err(Trouble::Way)?;
     let mut question = first_line.map(|line| line.to_vec()).unwrap_or_default();
     question.extend(question_of(probe, line.via.to.as_ref().map(|to| to.host.to_string())));
@@ -120,7 +160,14 @@ async fn ask<L: Lease>(line: &Line<L>, probe: &Probe, first_line: Option<Bytes>)
     let mut answer = Vec::new();
     loop {
         match judge(probe, &answer) {
-            Some(Ok(())) => return Ok(()),
+            Some(Ok(())) => {
+                let took = began.elapsed();
+                if *probe == Probe::Mysql {
+                    // What comes of it says no more.
+                    let _ = timeout(GOODBYE, mysql::leave(&mut stream, answer)).await;
+                }
+                return Ok(took);
+            }
             Some(Err(words)) => return Err(Trouble::Answer(words)),
             None if answer.len() >= LONGEST => return Err(Trouble::Answer(plain(&answer))),
             None => {}

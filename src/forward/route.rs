@@ -1,13 +1,13 @@
 //! What a forward asks of the rest of the program: a way to a pod, and the reason when it leads nowhere.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::lane::{Ended, Lane};
 use crate::model::fault::{Fault, Grant, Remedy, What};
 use crate::model::forward::Via;
 use crate::tunnel::{self, Counters, Error, Stats, Summary};
@@ -26,15 +26,30 @@ pub trait Route: Send + Sync + 'static {
     /// What each stream to a pod begins with: a relay's address line. `None`: the pod's port is the target itself.
     fn first_line(&self, via: &Via) -> Option<Bytes>;
 
-    /// Opens a lane through a relay, whose port is in `port` while there is one, and keeps it until it ends; see
-    /// `lane::keep`.
-    fn lane(&self, lease: &Self::Lease, via: &Via, port: &AtomicU16)
-    -> impl Future<Output = super::lane::Ended> + Send;
+    /// Opens a lane through a relay and keeps it until it ends; see [`super::keep_lane`].
+    fn lane(&self, lease: &Self::Lease, via: &Via, lane: &Lane) -> impl Future<Output = Ended> + Send;
+
+    /// Has the relay connect to its target and hang up again; how long the connecting took there, as far as the relay
+    /// tells.
+    ///
+    /// # Errors
+    /// Why the relay was not asked, or did not get there.
+    fn reach(&self, lease: &Self::Lease, via: &Via)
+    -> impl Future<Output = Result<Option<Duration>, Unreached>> + Send;
 
     /// Finds out why a stream through a relay ended or was reset without a byte from the target: refused, timed out, not
     /// resolved. `lease` leads to the relay that knows; `age` is for how long the stream was open. `None`: nothing is
     /// wrong, the target just hung up.
     fn diagnose(&self, lease: &Self::Lease, via: &Via, age: Duration) -> impl Future<Output = Option<Fault>> + Send;
+}
+
+/// Why a relay did not reach its target.
+#[derive(Debug, Clone)]
+pub enum Unreached {
+    /// The way to the relay failed.
+    Way(Error),
+    /// The relay says this.
+    Target(Fault),
 }
 
 /// Tunnels to one pod: [`tunnel::Lease`], or a stand-in for it in tests.

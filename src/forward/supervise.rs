@@ -1,16 +1,15 @@
 //! Keeps a way open from the listener to the pod that the forward points at, and says when it breaks and is back.
 
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OnceCell, mpsc, watch};
+use tokio::sync::{Mutex, OnceCell, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::lane::Ended;
+use super::lane::{Ended, Lane};
 use super::route::{self, Lease, Route};
-use super::{Pointing, Rest, Shared};
+use super::{Hold, Pointing, Rest, Shared, Wait};
 use crate::model::event::ForwardEvent;
 use crate::model::fault::{Fault, Remedy, What};
 use crate::model::forward::{TunnelInfo, Via};
@@ -47,8 +46,8 @@ const REASON_PATIENCE: Duration = Duration::from_secs(15);
 /// Where new connections go.
 #[derive(Debug)]
 pub(super) enum Way<L> {
-    /// There is no pod; with `waiting` one is coming.
-    Nowhere { waiting: bool },
+    /// There is no pod.
+    Nowhere(Wait),
     /// A lease is being taken.
     Preparing,
     /// No lease could be had; it is tried again, at once when somebody needs it.
@@ -62,7 +61,7 @@ pub(super) enum Way<L> {
 impl<L> Clone for Way<L> {
     fn clone(&self) -> Self {
         match self {
-            Self::Nowhere { waiting } => Self::Nowhere { waiting: *waiting },
+            Self::Nowhere(wait) => Self::Nowhere(*wait),
             Self::Preparing => Self::Preparing,
             Self::Failed(fault) => Self::Failed(fault.clone()),
             Self::Resting(rest) => Self::Resting(rest.clone()),
@@ -75,12 +74,12 @@ impl<L> Clone for Way<L> {
 #[derive(Debug)]
 pub(super) struct Line<L> {
     pub via: Via,
-    /// Says that nobody holds it any more.
-    _left: Left,
+    /// Says that nobody goes through it any more.
+    _hold: Arc<Hold>,
     pub lease: Arc<L>,
     born: Instant,
-    /// The port of the lane through the relay; 0: there is none.
-    lane: Arc<AtomicU16>,
+    /// The lane through the relay.
+    pub lane: Arc<Lane>,
     /// Keeps the lane open for as long as a connection may be on its way through it: to end it resets those that wait
     /// for the relay to take them.
     keeper: OnceLock<AbortOnDropHandle<()>>,
@@ -90,39 +89,17 @@ pub(super) struct Line<L> {
     reason: Mutex<Option<(Instant, Option<Fault>)>>,
 }
 
-/// Tells, when it is dropped, that the line to a pod carries nothing any more.
-#[derive(Debug)]
-struct Left {
-    via: Via,
-    out: mpsc::UnboundedSender<Via>,
-}
-
-impl Drop for Left {
-    fn drop(&mut self) {
-        // A forward that is closed has no use for it.
-        let _ = self.out.send(self.via.clone());
-    }
-}
-
 impl<L: Lease> Line<L> {
-    fn new(via: Via, lease: L, out: mpsc::UnboundedSender<Via>) -> Self {
-        let (left, lane, born) = (Left { via: via.clone(), out }, Arc::new(AtomicU16::new(0)), Instant::now());
+    fn new(via: Via, hold: Arc<Hold>, lease: L) -> Self {
+        let (lane, born) = (Arc::default(), Instant::now());
         let (lease, keeper) = (Arc::new(lease), OnceLock::new());
-        Self { via, _left: left, lease, born, lane, keeper, listens: OnceCell::new(), reason: Mutex::new(None) }
+        Self { via, _hold: hold, lease, born, lane, keeper, listens: OnceCell::new(), reason: Mutex::new(None) }
     }
 
     /// A stream through the lane, where there is one.
     pub(super) async fn by_lane(&self) -> Option<(u16, L::Stream)> {
-        match self.lane.load(Ordering::Relaxed) {
-            0 => None,
-            port => self.lease.open_at(port).await.map(|stream| (port, stream)),
-        }
-    }
-
-    /// Nobody listens at a lane's port any more.
-    pub(super) fn lose_lane(&self, port: u16) {
-        // There may be another already.
-        let _ = self.lane.compare_exchange(port, 0, Ordering::Relaxed, Ordering::Relaxed);
+        let port = self.lane.port()?;
+        self.lease.open_at(port).await.map(|stream| (port, stream))
     }
 
     /// Waits until the pod's relay listens: its container has started, but that was a moment ago, perhaps. Whether a
@@ -186,17 +163,17 @@ pub(super) async fn supervise<R: Route>(
         }
     }
     // Those who wait for a way hold no lease from here on.
-    out.ways.send_replace(Way::Nowhere { waiting: false });
+    out.ways.send_replace(Way::Nowhere(Wait::Not));
     out.tunnel.send_replace(None);
 }
 
 /// Opens the way and watches it. Never ends by itself.
 async fn follow<R: Route>(shared: &Arc<Shared<R>>, out: &Out<R::Lease>, pointing: Pointing) {
     out.tunnel.send_replace(None);
-    let via = match pointing {
-        Pointing::Through(via) => via,
-        Pointing::Nowhere { waiting } => {
-            out.ways.send_replace(Way::Nowhere { waiting });
+    let (via, hold) = match pointing {
+        Pointing::Through(via, hold) => (via, hold),
+        Pointing::Nowhere(wait) => {
+            out.ways.send_replace(Way::Nowhere(wait));
             return std::future::pending().await;
         }
         Pointing::Rest(rest) => {
@@ -206,7 +183,7 @@ async fn follow<R: Route>(shared: &Arc<Shared<R>>, out: &Out<R::Lease>, pointing
     };
     out.ways.send_replace(Way::Preparing);
     let lease = lease(shared, out, &via).await;
-    let line = Arc::new(Line::new(via, lease, shared.left.clone()));
+    let line = Arc::new(Line::new(via, hold, lease));
     out.ways.send_replace(Way::Through(Arc::clone(&line)));
     let knock = async {
         if shared.route.first_line(&line.via).is_some() {
@@ -218,13 +195,13 @@ async fn follow<R: Route>(shared: &Arc<Shared<R>>, out: &Out<R::Lease>, pointing
 }
 
 /// Keeps a lane open, where the relay has lanes.
-fn keep_lane<R: Route>(shared: &Arc<Shared<R>>, line: &Line<R::Lease>) -> AbortOnDropHandle<()> {
-    let (lease, via, port) = (Arc::clone(&line.lease), line.via.clone(), Arc::clone(&line.lane));
+fn keep_lane<R: Route>(shared: &Arc<Shared<R>>, through: &Line<R::Lease>) -> AbortOnDropHandle<()> {
+    let (lease, via, lane) = (Arc::clone(&through.lease), through.via.clone(), Arc::clone(&through.lane));
     let shared_too = Arc::clone(shared);
     AbortOnDropHandle::new(shared.tracker.spawn(async move {
         let mut pause = PAUSE;
         loop {
-            match shared_too.route.lane(&lease, &via, &port).await {
+            match shared_too.route.lane(&lease, &via, &lane).await {
                 Ended::Never => return,
                 Ended::Open => pause = PAUSE,
                 Ended::Unasked => pause = (pause * 2).min(LONGEST_PAUSE),

@@ -27,6 +27,7 @@ fn shared(id: u64) -> Shared {
         local: "127.0.0.1:3306".into(),
         state: Standing::Live,
         pod: None,
+        left: Vec::new(),
     }
 }
 

@@ -55,6 +55,7 @@ impl Keymap {
                 let import = matches!(model.dialogs.last(), Some(Dialog::Import { .. }));
                 hints.say_as(&[Command::Accept], if import { "hint.import" } else { "hint.save" });
                 if let Some(Dialog::TargetForm(_)) = model.dialogs.last() {
+                    hints.say_as(&[Command::PageDown], "hint.more-fields");
                     hints.say_as(&[Command::Next], "hint.next-field");
                 }
                 hints.say_as(&[Command::Cancel], "hint.close");

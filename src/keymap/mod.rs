@@ -148,7 +148,10 @@ impl Place {
             Quit, QuitNow, Right, TakeKnown, Top, Up,
         };
         match self {
-            Self::Form | Self::Filter => matches!(command, Accept | Cancel | Next | Previous | Up | Down | Quit),
+            Self::Form => {
+                matches!(command, Accept | Cancel | Next | Previous | Up | Down | PageUp | PageDown | Quit)
+            }
+            Self::Filter => matches!(command, Accept | Cancel | Next | Previous | Up | Down | Quit),
             Self::Question | Self::Quit => {
                 matches!(command, Accept | Cancel | Next | Previous | Up | Down | Left | Right | Quit)
                     || (self == Self::Quit && command == QuitNow)

@@ -346,7 +346,7 @@ fn hints_say_what_works_here_now() {
     assert_eq!(shown(&keymap, &asked), ["←→ choose", "Enter press", "y yes", "n no"]);
     let mut form = model();
     form.update(Event::Act(Action::Do(Command::New)));
-    assert_eq!(shown(&keymap, &form), ["Enter save", "Tab next field", "Esc close"]);
+    assert_eq!(shown(&keymap, &form), ["Enter save", "PgDn more settings", "Tab next field", "Esc close"]);
     let changed = Keymap::new(&[change("anywhere", "new", &["N"], 1)]).unwrap();
     assert_eq!(shown(&changed, &model())[0], "N new");
 }

@@ -2,9 +2,8 @@
 
 use super::Model;
 use super::action::{Action, Command};
-use super::dialog::{Dialog, Field, FormField, Question, TargetForm};
+use super::dialog::{Dialog, Field, Question};
 use super::effect::Effect;
-use super::focus::Pane;
 use super::form::{name_error, ttl_error};
 use super::import::in_import;
 use super::proxy::Whose;
@@ -60,62 +59,6 @@ impl Model {
             // What the work itself opened lies above.
             self.dialogs.insert(at.min(self.dialogs.len()), dialog);
         }
-    }
-
-    fn in_form(&mut self, mut form: Box<TargetForm>, action: Action, out: &mut Vec<Effect>) -> Option<Dialog> {
-        let last = FormField::ALL.len() - 1;
-        match action {
-            Action::Do(Command::Cancel) => return None,
-            Action::Do(Command::Accept) => {
-                form.tried = true;
-                form.check(self);
-                if let Some(target) = form.target(self) {
-                    let was = form.editing.and(form.base);
-                    if was.is_none() {
-                        // Whoever makes a target goes on with it.
-                        self.focus.pane = Pane::Targets;
-                        self.focus.in_log = false;
-                    }
-                    self.save_target(was, &target, out);
-                    return None;
-                }
-                form.active = form.fields.iter().position(|field| field.error.is_some()).unwrap_or(form.active);
-            }
-            Action::Do(Command::Up | Command::Down) if form.active() == FormField::Cluster => {
-                let by = if action == Action::Do(Command::Up) { -1 } else { 1 };
-                self.step_context(&mut form, by);
-            }
-            Action::Do(Command::Next | Command::Down) => {
-                form.active = if form.active == last { 0 } else { form.active + 1 }
-            }
-            Action::Do(Command::Previous | Command::Up) => {
-                form.active = form.active.checked_sub(1).unwrap_or(last);
-            }
-            Action::Do(Command::Top) => form.active = 0,
-            Action::Do(Command::Bottom) => form.active = last,
-            Action::ClickItem(at) => form.active = at.min(last),
-            Action::Edit(_) | Action::Paste(_) => form.fields[form.active].edit(action),
-            Action::Do(_)
-            | Action::Click { .. }
-            | Action::ClickColumn { .. }
-            | Action::Wheel { .. }
-            | Action::Page { .. } => {}
-        }
-        form.check(self);
-        Some(Dialog::TargetForm(form))
-    }
-
-    /// Puts the next known context into the cluster field.
-    fn step_context(&self, form: &mut TargetForm, by: isize) {
-        if self.clusters.is_empty() {
-            return;
-        }
-        let at = self.clusters.iter().position(|cluster| cluster.name == form.text(FormField::Cluster));
-        let next = match at {
-            Some(at) => (at.cast_signed() + by).rem_euclid(self.clusters.len().cast_signed()).unsigned_abs(),
-            None => 0,
-        };
-        form.fields[form.active] = Field::new(self.clusters[next].name.clone());
     }
 
     fn in_rename(&mut self, name: String, mut field: Field, action: Action, out: &mut Vec<Effect>) -> Option<Dialog> {

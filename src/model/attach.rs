@@ -68,9 +68,7 @@ impl Model {
         }
         let asked = if let Some(target) = target {
             let on_demand = self.forwards.get(&id).is_some_and(|forward| forward.demand.is_some());
-            let request = self.ask_pod(&target, None, on_demand, out);
-            self.upkeep.requests.extend(request.filter(|_| on_demand));
-            request.is_some()
+            self.ask_pod(&target, None, on_demand, out).is_some()
         } else {
             self.fail(Fault::new(What::TargetMissing, &spec.target, ""));
             false
@@ -91,14 +89,13 @@ impl Model {
         let Some(forward) = self.forwards.get_mut(&id) else {
             return;
         };
-        if forward.demand.is_some() && via.is_none() && !waiting {
+        if forward.demand.is_some() && via.is_none() && (!waiting || forward.is_idle()) {
             return self.rest(id, fault, out);
         }
         self.unarranged = true;
         let via = via.map(|via| forward.relayed(via));
         if let Some(via) = &via {
-            // It was to go, and is of use again.
-            self.upkeep.leaving.remove(&via.pod);
+            self.upkeep.hold(id, &via.pod);
         }
         if via.is_some() {
             forward.wants_pod = false;
@@ -118,8 +115,9 @@ impl Model {
         // Of another pod nothing has been found yet.
         forward.health.take_if(|_| forward.via != via);
         forward.via.clone_from(&via);
+        let on_demand = forward.demand.is_some();
         self.demand_follows(id);
-        out.push(Effect::Point { id, via, waiting });
+        out.push(Effect::Point { id, via, waiting, on_demand });
     }
 
     /// A pod is ready: forwards without one that match it go through it.
@@ -167,7 +165,7 @@ impl Model {
         let through: Vec<ForwardId> = self
             .forwards
             .values()
-            .filter(|forward| forward.via.as_ref().is_some_and(|via| via.pod == *key))
+            .filter(|forward| forward.is_through(key))
             .filter(|forward| !forward.is_direct())
             .map(|forward| forward.spec.id)
             .collect();

@@ -33,16 +33,8 @@ pub struct Browser {
 impl Browser {
     /// Whether everything that can be looked into has been.
     pub fn is_done(&self) -> bool {
-        // Four kinds, each listed or refused.
-        let heard = |name: &String| {
-            let places = self.finds.listed.iter().chain(self.finds.missing.keys());
-            places
-                .filter(|(cluster, _)| cluster == name)
-                .map(|(_, place)| &place.kind)
-                .collect::<std::collections::BTreeSet<_>>()
-        };
-        self.clusters.iter().filter(|(_, looking)| **looking).all(|(name, _)| heard(name).len() >= KINDS)
-            && self.clusters.values().any(|looking| *looking)
+        let mut looking = self.clusters.iter().filter(|(_, looking)| **looking).map(|(name, _)| name).peekable();
+        looking.peek().is_some() && looking.all(|name| self.finds.is_done(name))
     }
 
     /// Makes the visible rows: by cluster, namespace, kind and name, as far as they pass the filter.
@@ -53,7 +45,7 @@ impl Browser {
         let text = self.list.filter.value();
         let mut filter = (!text.trim().is_empty()).then(|| Filter::new(text));
         let (mut order, mut of, mut best) = (Vec::new(), 0, None::<(u32, Spot)>);
-        for found in self.finds.all.values() {
+        for found in self.finds.shown() {
             let (key, kind) = (&found.key, found.key.kind.to_string());
             for port in &found.ports {
                 of += 1;
@@ -97,9 +89,6 @@ impl Browser {
         self.list.filter = field.input;
     }
 }
-
-/// How many kinds of objects are looked for.
-const KINDS: usize = 4;
 
 impl Model {
     /// Opens the browser over the connected clusters; where none is, the selected one is connected.
@@ -172,7 +161,11 @@ impl Model {
             Action::Do(Command::Help) => self.dialogs.push(Dialog::Help { scroll: 0 }),
             Action::Do(Command::Describe) => {
                 let of_cluster = |name: &String| self.cluster(name).and_then(|at| at.fault.clone());
-                let fault = browser.finds.reason().cloned().or_else(|| browser.clusters.keys().find_map(of_cluster));
+                let fault = browser
+                    .finds
+                    .reason()
+                    .map(|(fault, _)| fault)
+                    .or_else(|| browser.clusters.keys().find_map(of_cluster));
                 match fault {
                     Some(fault) => self.dialogs.push(Dialog::Fault(fault)),
                     None => self.note(Grade::Info, Happening::NothingMissing, "", ""),

@@ -1,8 +1,6 @@
 //! Forwards on demand: a listener that costs nothing until somebody connects, and nothing again some time after the
 //! last use.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Model;
@@ -10,8 +8,6 @@ use super::effect::Effect;
 use super::fault::{Fault, What};
 use super::forward::{Counts, Forward, ForwardId, ForwardState};
 use super::log::{Grade, Happening};
-use super::proxy::{Phase, PodKey, PodPlace, RequestId};
-use super::renew::Renewal;
 use super::target::Target;
 use super::ttl::Ttl;
 
@@ -22,6 +18,8 @@ pub struct Demand {
     pub round: u64,
     /// What it does.
     pub stage: Stage,
+    /// Whether a connection has asked for the way that is looked for: else one was lost, and another may come.
+    pub wanted: bool,
 }
 
 /// What a forward on demand does.
@@ -29,7 +27,7 @@ pub struct Demand {
 pub enum Stage {
     /// It listens, and nothing else.
     Resting,
-    /// A connection waits for a way, which is given up at this time.
+    /// There is no way, but one may come until this time.
     Asked(DateTime<Utc>),
     /// There is a way. Without a connection it rests from this time on.
     Used(DateTime<Utc>),
@@ -37,26 +35,7 @@ pub enum Stage {
 
 impl Demand {
     /// A forward that was just opened.
-    pub const FRESH: Self = Self { round: 0, stage: Stage::Resting };
-}
-
-/// Pods that come and go without a person's asking for each.
-#[derive(Debug, Clone, Default)]
-pub struct Upkeep {
-    /// Requests made for a connection on demand.
-    pub requests: BTreeSet<RequestId>,
-    /// The pods that came of them; they go with their last use.
-    pub pods: BTreeSet<PodKey>,
-    /// Pods to be deleted as soon as none of these forwards carries a connection through them.
-    pub leaving: BTreeMap<PodKey, BTreeSet<ForwardId>>,
-    /// Pods that are being replaced.
-    pub renewals: BTreeMap<PodKey, Renewal>,
-    /// When the first of a row of pods was created that have replaced each other, by the last.
-    pub first: BTreeMap<PodKey, DateTime<Utc>>,
-    /// Whether the forwards that open by themselves have been opened.
-    pub started: bool,
-    /// Whether the other instances that were there at the start have been heard.
-    pub others_known: bool,
+    pub const FRESH: Self = Self { round: 0, stage: Stage::Resting, wanted: false };
 }
 
 impl Forward {
@@ -82,9 +61,17 @@ impl Forward {
         self.traffic.sample(counts);
     }
 
-    /// Whether it waits for a proxy pod.
-    fn waits_at(&self, place: &PodPlace) -> bool {
-        self.via.is_none() && (self.waiting || self.wants_pod) && !self.is_direct() && self.spec.place == *place
+    /// Whether it is one on demand that had a way and, as far as is known, carries nothing: without the way it rests, and
+    /// a connection that has just come asks by itself.
+    pub(super) fn is_idle(&self) -> bool {
+        let used = self.demand.is_some_and(|demand| matches!(demand.stage, Stage::Used(_)));
+        used && self.traffic.counts.open == 0
+    }
+
+    /// Whether connections wait for the way that is looked for.
+    fn is_waited_for(&self) -> bool {
+        let asked = self.demand.filter(|demand| matches!(demand.stage, Stage::Asked(_)));
+        asked.is_some_and(|demand| demand.wanted || self.traffic.counts.open > 0)
     }
 }
 
@@ -102,15 +89,18 @@ impl Model {
         if forward.demand.is_none_or(|demand| demand.round != round) {
             return;
         }
-        let keep = self.keep(&forward.spec.target);
-        // The watch on a workload's pods gives up by itself.
-        let patience = forward.spec.address.workload().map(super::workload::Workload::patience);
-        let until = self.now + span(keep.create + patience.unwrap_or_default());
+        let until = self.now + self.takes(forward);
         if let Some(forward) = self.forwards.get_mut(&id) {
-            forward.demand = Some(Demand { round, stage: Stage::Asked(until) });
+            forward.demand = Some(Demand { round, stage: Stage::Asked(until), wanted: true });
             forward.used = Some(self.now);
         }
         self.seek(id, out);
+    }
+
+    /// For how long a way is looked for. The watch on a workload's pods has a time of its own before.
+    fn takes(&self, forward: &Forward) -> TimeDelta {
+        let patience = forward.spec.address.workload().map(super::workload::Workload::patience);
+        span(self.keep(&forward.spec.target).create + patience.unwrap_or_default())
     }
 
     /// Has a forward look for a way: a pod that is there, one that is asked for, or those of its workload.
@@ -136,10 +126,8 @@ impl Model {
         let Some(forward) = self.forwards.get(&id).filter(|forward| forward.demand.is_some()) else {
             return;
         };
-        let keep = self.keep(&forward.spec.target);
-        let patience = forward.spec.address.workload().map(super::workload::Workload::patience);
-        let create = self.now + span(keep.create + patience.unwrap_or_default());
-        let idle = self.now + span(keep.idle);
+        let create = self.now + self.takes(forward);
+        let idle = self.now + span(self.keep(&forward.spec.target).idle);
         let Some(forward) = self.forwards.get_mut(&id) else {
             return;
         };
@@ -150,18 +138,19 @@ impl Model {
                 Stage::Resting | Stage::Used(_) if !there => Stage::Asked(create),
                 Stage::Resting | Stage::Asked(_) | Stage::Used(_) => Stage::Used(idle),
             };
+            demand.wanted &= !there;
         }
     }
 
-    /// Has a forward on demand rest. Connections that wait for it fail where it was `asked` for a way, else they ask.
+    /// Has a forward on demand rest. Connections that wait for a way fail; those that did not know that there is none ask.
     pub(super) fn rest(&mut self, id: ForwardId, fault: Option<Fault>, out: &mut Vec<Effect>) {
         let round = self.count();
         let Some(forward) = self.forwards.get_mut(&id) else {
             return;
         };
-        let asked = forward.demand.is_some_and(|demand| matches!(demand.stage, Stage::Asked(_)));
-        let failed = asked.then(|| fault.clone().unwrap_or_else(|| Fault::new(What::NoPod, &forward.spec.target, "")));
-        forward.demand = Some(Demand { round, stage: Stage::Resting });
+        let reason = || fault.clone().unwrap_or_else(|| Fault::new(What::NoPod, &forward.spec.target, ""));
+        let failed = forward.is_waited_for().then(reason);
+        forward.demand = Some(Demand { round, ..Demand::FRESH });
         forward.fault = fault;
         (forward.via, forward.relay, forward.tunnel, forward.health) = (None, None, None, None);
         (forward.waiting, forward.wants_pod) = (false, false);
@@ -172,80 +161,7 @@ impl Model {
         let place = forward.spec.place.clone();
         self.unarranged = true;
         out.push(Effect::Rest { id, round, failed });
-        self.let_pods_go(&place, Some(id), out);
-    }
-
-    /// Lets go of pods at a place that were made on demand and that nobody uses now. One that `after` may still carry
-    /// connections through goes when that says so.
-    pub(super) fn let_pods_go(&mut self, place: &PodPlace, after: Option<ForwardId>, out: &mut Vec<Effect>) {
-        let used = |key: &PodKey| self.forwards.values().any(|at| at.via.as_ref().is_some_and(|via| via.pod == *key));
-        let waited_for = self.forwards.values().any(|forward| forward.waits_at(place));
-        let idle: Vec<(PodKey, Phase)> = self
-            .pods_at(place)
-            .filter(|pod| self.upkeep.pods.contains(&pod.key) && pod.phase <= Phase::Ready)
-            .filter(|pod| !waited_for && !used(&pod.key))
-            .map(|pod| (pod.key.clone(), pod.phase))
-            .collect();
-        for (key, phase) in idle {
-            match after {
-                Some(id) if phase == Phase::Ready => drop(self.upkeep.leaving.entry(key).or_default().insert(id)),
-                Some(_) | None => self.discard(&key, out),
-            }
-        }
-    }
-
-    /// The last connection that a forward carried through a pod has ended.
-    pub(super) fn on_left(&mut self, id: ForwardId, pod: &PodKey, out: &mut Vec<Effect>) {
-        let Some(carriers) = self.upkeep.leaving.get_mut(pod) else {
-            return;
-        };
-        carriers.remove(&id);
-        if carriers.is_empty() {
-            self.discard(pod, out);
-        }
-    }
-
-    /// A forward is closed, and with it what it carried.
-    pub(super) fn on_stopped(&mut self, forward: &Forward, out: &mut Vec<Effect>) {
-        let id = forward.spec.id;
-        let leaving: Vec<PodKey> = self.upkeep.leaving.keys().cloned().collect();
-        for pod in leaving {
-            self.on_left(id, &pod, out);
-        }
-        self.let_pods_go(&forward.spec.place, None, out);
-    }
-
-    /// Deletes a pod that we no longer need. One of another run, or that another
-    /// instance goes through, is left to its TTL.
-    pub(super) fn discard(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
-        self.upkeep.pods.remove(key);
-        self.upkeep.leaving.remove(key);
-        if !self.created.contains_key(key) || self.is_used_elsewhere(key) {
-            return;
-        }
-        if !self.kill(key, out)
-            && !self.pods.contains_key(key)
-            && let Some(uid) = self.created.get(key).cloned()
-        {
-            // Its cluster was let go of meanwhile.
-            out.push(Effect::DeletePod { key: key.clone(), uid });
-        }
-    }
-
-    /// A pod that was asked for on demand is there; without anybody waiting for it any more it goes again.
-    pub(super) fn on_demanded(&mut self, request: RequestId, key: &PodKey, out: &mut Vec<Effect>) {
-        if !self.upkeep.requests.remove(&request) {
-            return;
-        }
-        self.upkeep.pods.insert(key.clone());
-        let place = self.pods.get(key).map(|pod| PodPlace {
-            cluster: key.cluster.clone(),
-            namespace: key.namespace.clone(),
-            label: pod.target_label.clone(),
-        });
-        if let Some(place) = place {
-            self.let_pods_go(&place, None, out);
-        }
+        self.let_pods_go(&place, out);
     }
 
     /// A second has passed: forwards on demand rest that are not used, or whose way takes too long.
@@ -260,11 +176,15 @@ impl Model {
             }
         }
         for id in late {
-            let known = self.forwards.get(&id).and_then(|forward| forward.fault.clone());
-            let target = self.target_of(id);
-            let limit = Ttl::from_secs(self.keep(&target).create.as_secs()).map(|limit| limit.to_string());
-            let fault = known.unwrap_or_else(|| Fault::new(What::PodLate, target, limit.unwrap_or_default()));
-            self.rest(id, Some(fault), out);
+            let Some(forward) = self.forwards.get(&id) else {
+                continue;
+            };
+            let limit =
+                || Ttl::from_secs(self.takes(forward).num_seconds().unsigned_abs()).map(|limit| limit.to_string());
+            let late = || Fault::new(What::PodLate, &forward.spec.target, limit().unwrap_or_default());
+            // Nobody's connection has failed where nobody waits.
+            let fault = forward.is_waited_for().then(|| forward.fault.clone().unwrap_or_else(late));
+            self.rest(id, fault, out);
         }
         for id in idle {
             let target = self.target_of(id);
@@ -316,8 +236,11 @@ impl Model {
         forward.spec.on_demand = true;
         forward.demand = Some(Demand { stage: Stage::Used(self.now), ..Demand::FRESH });
         let (target, local) = (forward.spec.target.clone(), forward.local());
-        let lasts = forward.via.is_some() || forward.waiting || forward.wants_pod;
-        if lasts {
+        let waits = forward.via.is_none() && (forward.waiting || forward.wants_pod);
+        if waits {
+            out.push(Effect::Point { id, via: None, waiting: true, on_demand: true });
+        }
+        if waits || forward.via.is_some() {
             self.demand_follows(id);
         } else {
             self.rest(id, None, out);
@@ -332,6 +255,10 @@ impl Model {
             return;
         };
         let rested = forward.is_resting();
+        if !rested && forward.via.is_none() {
+            // Whoever waits has a limit of their own from here on.
+            out.push(Effect::Point { id, via: None, waiting: true, on_demand: false });
+        }
         forward.spec.on_demand = false;
         forward.demand = None;
         let (target, local) = (forward.spec.target.clone(), forward.local());

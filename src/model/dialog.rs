@@ -4,12 +4,11 @@ use std::collections::VecDeque;
 
 use tui_input::Input;
 
-use super::Model;
 use super::action::Action;
 use super::browser::Browser;
 use super::event::Epoch;
 use super::fault::Fault;
-use super::form::is_unseen;
+use super::form::{TargetForm, is_unseen};
 use super::forward::ForwardSpec;
 use super::menu::Menu;
 use super::offer::{Clash, LeftOut, Offer};
@@ -173,59 +172,6 @@ pub struct Field {
     pub error: Option<&'static str>,
 }
 
-/// A form for a target.
-#[derive(Debug, Clone)]
-pub struct TargetForm {
-    /// The target that is edited; `None`: a new one.
-    pub editing: Option<String>,
-    /// What the form does not show of the target: kept as it is.
-    pub base: Option<Target>,
-    /// The fields, in the order of [`FormField::ALL`].
-    pub fields: Vec<Field>,
-    /// The field with the keys.
-    pub active: usize,
-    /// Whether a person tried to submit: empty fields count as wrong from then on.
-    pub tried: bool,
-}
-
-/// The fields of a target form, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FormField {
-    /// The name.
-    Name,
-    /// The context; the arrow keys go through those that are known.
-    Cluster,
-    /// The namespace.
-    Namespace,
-    /// The address.
-    Address,
-    /// The local port.
-    LocalPort,
-    /// The TTL.
-    Ttl,
-    /// Tags, separated by commas or spaces.
-    Tags,
-}
-
-impl FormField {
-    /// All fields, in order.
-    pub const ALL: [Self; 7] =
-        [Self::Name, Self::Cluster, Self::Namespace, Self::Address, Self::LocalPort, Self::Ttl, Self::Tags];
-
-    /// Its key in the text tables: `form.<key>` and `form-hint.<key>`.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Cluster => "cluster",
-            Self::Namespace => "namespace",
-            Self::Address => "address",
-            Self::LocalPort => "local-port",
-            Self::Ttl => "ttl",
-            Self::Tags => "tags",
-        }
-    }
-}
-
 impl Dialog {
     /// The fault that it shows, ready to be copied.
     pub fn fault(&self) -> Option<&Fault> {
@@ -246,8 +192,6 @@ impl Dialog {
         }
     }
 }
-
-impl Model {}
 
 impl Field {
     /// Takes an edit or a paste. Pasted line ends become spaces, as a field has one line; what cannot be seen is left

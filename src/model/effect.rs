@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::event::Epoch;
 use super::fault::{Fault, What};
 use super::forward::{ForwardId, ForwardSpec, Via};
+use super::health::ProbePlan;
 use super::lesson::Lesson;
 use super::log::Entry;
 use super::proxy::{PodKey, PodRequest};
@@ -93,6 +94,8 @@ pub enum Effect {
         via: Option<Via>,
         /// Without a pod: whether one is coming.
         waiting: bool,
+        /// Whether we set the limit to that waiting. Else each connection has one of its own.
+        on_demand: bool,
     },
     /// Have a forward rest: nothing behind its listener until a connection asks for it.
     Rest {
@@ -102,6 +105,13 @@ pub enum Effect {
         round: u64,
         /// Why the connections that wait fail; without it they ask again.
         failed: Option<Fault>,
+    },
+    /// Probe a forward's target this way from now on, or not at all.
+    Probe {
+        /// Which forward.
+        id: ForwardId,
+        /// How.
+        plan: Option<ProbePlan>,
     },
     /// Close a forward and all its connections.
     CloseForward {
@@ -190,6 +200,7 @@ impl Effect {
             | Self::OpenForward { .. }
             | Self::Point { .. }
             | Self::Rest { .. }
+            | Self::Probe { .. }
             | Self::CloseForward { .. }
             | Self::StopElsewhere { .. }
             | Self::Save(_)

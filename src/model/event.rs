@@ -205,7 +205,7 @@ pub enum ForwardEvent {
     Refused(Via),
     /// It rests, and a connection is there for which it shall not; with the rest's number.
     Wanted(u64),
-    /// The last connection through a pod that new ones no longer take has ended.
+    /// Nothing goes through a pod any more that new connections no longer take; perhaps nothing ever did.
     Left(Via),
     /// Its target was probed.
     Probed(Health),

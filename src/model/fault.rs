@@ -155,6 +155,7 @@ pub struct Grant {
     /// `list`, `watch`, `create`, `delete`, `get`.
     pub verb: String,
     /// `pods`, `pods/portforward`, `deployments.apps`: with its group behind a dot, as `kubectl auth can-i` takes it.
+    /// Several stand between commas.
     pub resource: String,
     /// The namespace; `None`: cluster-wide.
     pub namespace: Option<String>,

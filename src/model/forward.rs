@@ -302,10 +302,14 @@ impl Model {
         let target = forward.spec.target.clone();
         forward.state = ForwardState::Failed;
         forward.fault = Some(fault.clone());
+        // It carries nothing: it keeps no pod.
+        forward.via = None;
+        let (failed, unasked) = (forward.clone(), forward.unasked);
+        let spec = Box::new(forward.spec.clone());
+        self.on_stopped(&failed, out);
         if let Remedy::OtherPort(port) = fault.remedy
-            && !forward.unasked
+            && !unasked
         {
-            let spec = Box::new(forward.spec.clone());
             let question = Question::OtherPort { spec, port, fault: Box::new(fault.clone()) };
             self.ask(question);
         }

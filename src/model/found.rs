@@ -1,11 +1,11 @@
 //! What clusters have that a target could be: services and workloads with their ports, as found by looking.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::dialog::Dialog;
 use super::effect::Effect;
 use super::event::Epoch;
-use super::fault::Fault;
+use super::fault::{Fault, Remedy};
 use super::keep::KeepSettings;
 use super::offer::Offer;
 use super::service::{Group, Service, is_aside};
@@ -36,6 +36,8 @@ pub struct Found {
     pub ports: Vec<FoundPort>,
     /// Of a service the labels that it selects pods by; of a workload those of its pods.
     pub labels: BTreeMap<String, String>,
+    /// The kind of what controls it, where something does.
+    pub owner: Option<Kind>,
 }
 
 /// A TCP port of an object.
@@ -70,6 +72,8 @@ pub struct Place {
 /// What looking into a cluster brings.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FoundEvent {
+    /// These are all kinds that are looked for.
+    Kinds(BTreeSet<Kind>),
     /// These are all objects of a place.
     Listed {
         /// The place.
@@ -103,6 +107,12 @@ impl Found {
     /// The port of that number.
     pub fn port(&self, number: u16) -> Option<&FoundPort> {
         self.ports.iter().find(|port| port.number == number)
+    }
+
+    /// Whether its labels are among those of another, so that it leads to the same pods.
+    fn has_pod(&self, other: &Self) -> bool {
+        let has = |(key, value): (&String, &String)| other.labels.get(key) == Some(value);
+        !self.labels.is_empty() && self.labels.iter().all(has)
     }
 
     /// The target that a port of it becomes.
@@ -145,10 +155,12 @@ impl Found {
 /// What a browser knows; the rows are made of it.
 #[derive(Debug, Clone, Default)]
 pub struct Finds {
+    /// The kinds that are looked for, by context, once that is known.
+    pub kinds: BTreeMap<String, BTreeSet<Kind>>,
     /// Everything that was found.
     pub all: BTreeMap<FoundKey, Found>,
     /// Places that were listed, by context.
-    pub listed: std::collections::BTreeSet<(String, Place)>,
+    pub listed: BTreeSet<(String, Place)>,
     /// Places that cannot be looked into, by context, each with the reason.
     pub missing: BTreeMap<(String, Place), Fault>,
 }
@@ -157,6 +169,7 @@ impl Finds {
     /// Takes in what was found.
     pub(super) fn take(&mut self, cluster: &str, event: FoundEvent) {
         match event {
+            FoundEvent::Kinds(kinds) => drop(self.kinds.insert(cluster.to_owned(), kinds)),
             FoundEvent::Listed { place, all } => {
                 self.all.retain(|key, _| !key.is_in(cluster, &place));
                 self.all.extend(all.into_iter().map(|found| (found.key.clone(), found)));
@@ -176,9 +189,51 @@ impl Finds {
         }
     }
 
+    /// What is shown: whatever nothing that is looked for controls. The pods of a deployment are noise beside it, and all
+    /// that there is to see where deployments may not be.
+    pub fn shown(&self) -> impl Iterator<Item = &Found> {
+        self.all.values().filter(|found| self.is_shown(found))
+    }
+
+    fn is_shown(&self, found: &Found) -> bool {
+        let (Some(owner), FoundKey { cluster, namespace, .. }) = (&found.owner, &found.key) else { return true };
+        // There may be ten thousand pods: where all may be seen, as mostly, each costs a look.
+        let unknown = self.kinds.get(cluster).is_some_and(|kinds| !kinds.contains(owner));
+        if unknown || self.missing.is_empty() {
+            return unknown;
+        }
+        let place = |kind: &Kind, namespace: Option<&String>| {
+            (cluster.clone(), Place { kind: kind.clone(), namespace: namespace.cloned() })
+        };
+        let here = place(owner, Some(namespace));
+        // Who is seen everywhere may have an owner where nobody looks for it.
+        let wide =
+            self.listed.contains(&place(&found.key.kind, None)) && self.missing.contains_key(&place(owner, None));
+        let unseen = self.missing.contains_key(&here) || wide && !self.listed.contains(&here);
+        // A deployment is seen also where the replica sets between it and its pods are not.
+        unseen && !(*owner == Kind::ReplicaSet && self.beside(found, Kind::Deployment).any(|of| of.has_pod(found)))
+    }
+
+    /// Everything of a kind in the namespace of an object.
+    fn beside<'a>(&'a self, found: &'a Found, kind: Kind) -> impl Iterator<Item = &'a Found> {
+        let first = FoundKey { kind, name: String::new(), ..found.key.clone() };
+        let near = self.all.range(first.clone()..).map(|(_, found)| found);
+        near.take_while(move |found| {
+            let FoundKey { cluster, namespace, kind, name: _ } = &found.key;
+            (cluster, namespace, kind) == (&first.cluster, &first.namespace, &first.kind)
+        })
+    }
+
+    /// Whether every kind of a cluster was listed or refused.
+    pub(super) fn is_done(&self, cluster: &str) -> bool {
+        let places = || self.listed.iter().chain(self.missing.keys()).filter(|(of, _)| of == cluster);
+        let heard = |kind: &Kind| places().any(|(_, place)| place.kind == *kind);
+        self.kinds.get(cluster).is_some_and(|kinds| kinds.iter().all(heard))
+    }
+
     /// The object and the port of a row.
     pub fn at(&self, spot: &Spot) -> Option<(&Found, &FoundPort)> {
-        let found = self.all.get(&spot.key)?;
+        let found = self.all.get(&spot.key).filter(|found| self.is_shown(found))?;
         Some((found, found.port(spot.port)?))
     }
 
@@ -191,7 +246,7 @@ impl Finds {
     /// the same.
     pub(super) fn recognised(&self) -> Vec<Spot> {
         let mut spots = Vec::new();
-        for found in self.all.values() {
+        for found in self.shown() {
             let useful = |port: &&FoundPort| port.service.is_some() && !port.name.as_deref().is_some_and(is_aside);
             for port in found.ports.iter().filter(useful) {
                 if found.key.kind == Kind::Service || !self.is_served(found, port) {
@@ -204,24 +259,29 @@ impl Finds {
 
     /// Whether a service leads to the pods of a workload and speaks the same there.
     fn is_served(&self, workload: &Found, port: &FoundPort) -> bool {
-        let key = FoundKey { kind: Kind::Service, name: String::new(), ..workload.key.clone() };
-        let near = self.all.range(key.clone()..).map(|(_, found)| found);
-        let mut near = near.take_while(|found| {
-            (&found.key.cluster, &found.key.namespace, &found.key.kind) == (&key.cluster, &key.namespace, &key.kind)
-        });
-        near.any(|service| {
-            let selects = |(key, value): (&String, &String)| workload.labels.get(key) == Some(value);
-            let same = |other: &FoundPort| other.service == port.service;
-            !service.labels.is_empty() && service.labels.iter().all(selects) && service.ports.iter().any(same)
-        })
+        let same = |other: &FoundPort| other.service == port.service;
+        self.beside(workload, Kind::Service).any(|service| service.has_pod(workload) && service.ports.iter().any(same))
     }
 
-    /// The most telling reason why not all is seen: a namespace that stays dark before a view that is narrow, services
-    /// before workloads.
-    pub fn reason(&self) -> Option<&Fault> {
-        let rank =
-            |((_, place), _): &(&(String, Place), &Fault)| (place.namespace.is_none(), place.kind != Kind::Service);
-        self.missing.iter().min_by_key(rank).map(|(_, fault)| fault)
+    /// The most telling reason why not all is seen, and how many places it leaves out: a namespace that stays dark before
+    /// a view that is narrow. All that is missing there is one right, by the names of its kinds.
+    pub fn reason(&self) -> Option<(Fault, usize)> {
+        let is_dark = |place: &Place| place.namespace.is_some();
+        let any_dark = self.missing.keys().any(|(_, place)| is_dark(place));
+        let mut missing = self.missing.iter().filter(|((_, place), _)| is_dark(place) == any_dark).peekable();
+        let ((of, first), fault) = missing.peek()?;
+        let mut fault = (*fault).clone();
+        let (same, others): (Vec<_>, Vec<_>) =
+            missing.partition(|((cluster, place), _)| cluster == of && place.namespace == first.namespace);
+        let resource = |fault: &Fault| match &fault.remedy {
+            Remedy::Grant(grant) => Some(grant.resource.clone()),
+            Remedy::Retrying | Remedy::OtherPort(_) | Remedy::ByKind => None,
+        };
+        let resources: Vec<String> = same.iter().filter_map(|(_, fault)| resource(fault)).collect();
+        if let Remedy::Grant(grant) = &mut fault.remedy {
+            grant.resource = resources.join(", ");
+        }
+        Some((fault, others.len()))
     }
 }
 
@@ -262,7 +322,7 @@ impl Model {
             let Where::Workload(workload) = &target.address else { return false };
             let mut own = std::iter::once(&workload.port).chain(&workload.more);
             workload.name == found.key.name
-                && workload.kind == found.key.kind
+                && workload.kind.is_same(&found.key.kind)
                 && target.cluster == found.key.cluster
                 && own.any(|port| ports.iter().flatten().any(|other| other == port))
                 && self.namespace_of(target) == found.key.namespace

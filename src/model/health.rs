@@ -107,9 +107,29 @@ impl Forward {
 impl Model {
     /// A probe was answered, or not.
     pub(super) fn on_probed(&mut self, id: ForwardId, found: Health, out: &mut Vec<Effect>) {
-        if let Some(forward) = self.forwards.get_mut(&id).filter(|forward| forward.via.is_some()) {
+        if let Some(forward) = self.forwards.get_mut(&id).filter(|at| at.via.is_some() && at.spec.probe.is_some()) {
             forward.health = Some(found);
             self.tell_health(id, out);
+        }
+    }
+
+    /// Has open forwards probed as the config says now: what was found before says nothing of another question.
+    pub(super) fn follow_probes(&mut self, out: &mut Vec<Effect>) {
+        let plan = |forward: &Forward| {
+            let plan = self.probe_of(self.target(&forward.spec.target)?);
+            (plan != forward.spec.probe).then_some((forward.spec.id, plan))
+        };
+        let turned: Vec<(ForwardId, Option<ProbePlan>)> = self.forwards.values().filter_map(plan).collect();
+        for (id, plan) in turned {
+            if let Some(forward) = self.forwards.get_mut(&id) {
+                let asked = |plan: &Option<ProbePlan>| plan.as_ref().map(|plan| plan.probe.clone());
+                if asked(&plan) != asked(&forward.spec.probe) {
+                    (forward.health, forward.told) = (None, None);
+                }
+                forward.spec.probe.clone_from(&plan);
+                self.unarranged = true;
+                out.push(Effect::Probe { id, plan });
+            }
         }
     }
 

@@ -62,6 +62,9 @@ pub struct Shared {
     pub state: Standing,
     /// The name of the pod that it goes through.
     pub pod: Option<String>,
+    /// The names of others that connections of its own still go through.
+    #[serde(default)]
+    pub left: Vec<String>,
 }
 
 /// How a forward stands, roughly.
@@ -134,8 +137,8 @@ impl Report {
     /// Every text in it: what a screen shows.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.forwards.iter().flat_map(|forward| {
-            let Shared { name, cluster, namespace, local, pod, .. } = forward;
-            [name, cluster, namespace, local].into_iter().chain(pod).map(String::as_str)
+            let Shared { name, cluster, namespace, local, pod, left, .. } = forward;
+            [name, cluster, namespace, local].into_iter().chain(pod).chain(left).map(String::as_str)
         })
     }
 }
@@ -157,6 +160,7 @@ impl Model {
                 local: forward.local(),
                 state: Standing::of(forward.state),
                 pod: forward.via.as_ref().map(|via| via.pod.name.clone()),
+                left: self.upkeep.left_by(forward).map(|pod| pod.name.clone()).collect(),
             }
         });
         Report { pid, role, forwards: forwards.collect() }
@@ -179,8 +183,12 @@ impl Model {
                     let id = known.get(&forward.id).copied().unwrap_or_else(|| ForwardId(self.count()));
                     self.others.insert(id, Other { instance: instance.clone(), pid, role, forward });
                 }
+                self.end_what_others_left(out);
             }
-            InstanceEvent::Gone { instance } => self.others.retain(|_, other| other.instance != instance),
+            InstanceEvent::Gone { instance } => {
+                self.others.retain(|_, other| other.instance != instance);
+                self.end_what_others_left(out);
+            }
             InstanceEvent::Known => {
                 self.upkeep.others_known = true;
                 self.autostart(out);
@@ -205,12 +213,15 @@ impl Model {
         self.cluster(cluster).map(|at| at.server.clone()).unwrap_or_default()
     }
 
-    /// Whether another instance forwards through a pod.
+    /// Whether another instance has connections through a pod, or would send new ones there. It may know the cluster by
+    /// another name.
     pub fn is_used_elsewhere(&self, key: &PodKey) -> bool {
+        let server = self.server_of(&key.cluster);
         self.others.values().any(|other| {
             let forward = &other.forward;
-            forward.pod.as_ref() == Some(&key.name)
-                && (&forward.cluster, &forward.namespace) == (&key.cluster, &key.namespace)
+            let same = forward.cluster == key.cluster || (!server.is_empty() && forward.server == server);
+            same && forward.namespace == key.namespace
+                && forward.pod.iter().chain(&forward.left).any(|name| *name == key.name)
         })
     }
 

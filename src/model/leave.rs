@@ -1,12 +1,35 @@
 //! Leaving: what is asked, and what is left behind.
 
+use chrono::{DateTime, Utc};
+
 use super::Model;
-use super::demand::Upkeep;
 use super::dialog::Question;
 use super::effect::Effect;
 use super::forward::{Forward, ForwardState};
-use super::proxy::PodKey;
+use super::proxy::{PodKey, PodRequest, ProxyPod};
 use super::settings::OnQuit;
+use super::ttl::Ttl;
+use super::upkeep::Upkeep;
+
+/// A pod that was to go with the program, and may be there still.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remainder {
+    /// The pod, `cluster/namespace/name`; of one that may still come into being `cluster/namespace/target`.
+    pub thing: String,
+    /// Whether it is known to have been made.
+    pub is_made: bool,
+    /// When Kubernetes ends it, by our clock; absent: a TTL after it starts.
+    pub until: Option<DateTime<Utc>>,
+    /// Its TTL.
+    pub ttl: Ttl,
+}
+
+impl Remainder {
+    fn of(request: &PodRequest) -> Self {
+        let thing = format!("{}/{}/{}", request.cluster, request.namespace, request.target);
+        Self { thing, is_made: false, until: None, ttl: request.ttl }
+    }
+}
 
 impl Model {
     /// Live pods that this run created.
@@ -36,7 +59,14 @@ impl Model {
     /// Ends the program; the pods of this run are deleted or left to their TTL.
     pub(super) fn leave(&mut self, delete_pods: bool, out: &mut Vec<Effect>) {
         self.ending_pods = delete_pods;
-        // From here on it is this that says which pods go.
+        // Whatever becomes of those that are being made, the next run looks there.
+        let asked: Vec<(String, Ttl)> =
+            self.requests.values().map(|asked| (asked.cluster.clone(), asked.ttl)).collect();
+        for (cluster, ttl) in asked {
+            self.may_leave(&cluster, ttl, out);
+        }
+        // From here on it is this that says which pods go, also of those that nobody waits for any more.
+        self.requests.values_mut().for_each(|asked| asked.on_demand = false);
         *self.upkeep = Upkeep::default();
         if delete_pods {
             // One that another instance goes through is left to it.
@@ -51,5 +81,23 @@ impl Model {
             self.stop_forward(id, out);
         }
         out.push(Effect::Quit);
+    }
+
+    /// The pods that were to go with the program and have not, as far as is known.
+    pub fn remains(&self) -> Vec<Remainder> {
+        if !self.ending_pods {
+            return Vec::new();
+        }
+        let made = self.our_pods().into_iter().map(|(key, _)| {
+            let pod = self.pods.get(&key);
+            let skew = self.time_at(&key.cluster) - self.now;
+            Remainder {
+                thing: key.to_string(),
+                is_made: true,
+                until: pod.and_then(ProxyPod::deadline).map(|deadline| deadline - skew),
+                ttl: pod.and_then(|pod| pod.ttl).unwrap_or(self.settings.max_ttl),
+            }
+        });
+        made.chain(self.requests.values().chain(&self.unsure).map(Remainder::of)).collect()
     }
 }

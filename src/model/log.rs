@@ -75,6 +75,8 @@ pub enum Happening {
     RenewalAsked,
     /// A pod was replaced. Detail: the pod that takes over.
     Renewed,
+    /// A pod of ours is to go, but another instance goes through it: it does when that leaves it, or with its TTL.
+    PodUsedElsewhere,
     /// A pod cannot be renewed: it is not a ready one of our own with a saved target.
     NotRenewable,
     /// A target was saved.

@@ -20,14 +20,14 @@ mod export;
 pub mod fault;
 mod filter;
 pub mod focus;
-mod form;
+pub mod form;
 pub mod forward;
 pub mod found;
 pub mod health;
 mod import;
 pub mod instance;
 pub mod keep;
-mod leave;
+pub mod leave;
 mod leftovers;
 pub mod lesson;
 pub mod list;
@@ -49,6 +49,7 @@ pub mod target;
 pub mod traffic;
 pub mod ttl;
 mod update;
+pub mod upkeep;
 pub mod welcome;
 pub mod wish;
 pub mod workload;
@@ -58,7 +59,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use chrono::{DateTime, Utc};
 
 use cluster::Cluster;
-use demand::Upkeep;
+
 use dialog::Dialog;
 use effect::TargetEdit;
 use fault::Fault;
@@ -70,6 +71,7 @@ use log::{Entry, Log};
 use proxy::{Phase, PodKey, PodRequest, ProxyPod, RequestId};
 use settings::Settings;
 use target::Target;
+use upkeep::Upkeep;
 use welcome::Welcome;
 
 /// What stands before the model.
@@ -130,6 +132,8 @@ pub struct Model {
     pub created: BTreeMap<PodKey, String>,
     /// The program is ending, and the pods of this run with it: also those that are still being created.
     pub ending_pods: bool,
+    /// Requests to which nobody answered: they may be followed yet, when the program has ended.
+    pub unsure: Vec<PodRequest>,
     /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
     /// Pods that come and go without a person's asking for each. In a box, since the model is moved about as a whole.
@@ -202,6 +206,7 @@ impl Model {
             refused: BTreeMap::new(),
             created: BTreeMap::new(),
             ending_pods: false,
+            unsure: Vec::new(),
             pods_until: BTreeMap::new(),
             upkeep: Box::default(),
             killing: BTreeMap::new(),

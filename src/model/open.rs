@@ -160,6 +160,9 @@ impl Model {
         let id = spec.id;
         let mut forward = Forward::opening(spec.clone(), self.now);
         let via = via.map(|via| forward.relayed(via));
+        if let Some(via) = &via {
+            self.upkeep.hold(id, &via.pod);
+        }
         forward.via.clone_from(&via);
         forward.demand = on_demand.then_some(Demand::FRESH);
         self.forwards.insert(id, forward);

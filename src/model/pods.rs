@@ -31,8 +31,9 @@ impl Model {
                         pod.phase = phase;
                     }
                     // It is still to go with its last use.
-                    if self.created.contains_key(&key) && self.pods.get(&key).is_some_and(|pod| pod.on_demand) {
-                        self.upkeep.pods.insert(key.clone());
+                    let ours = self.pods.get(&key).filter(|pod| pod.on_demand && self.created.contains_key(&key));
+                    if let Some(place) = ours.map(ProxyPod::place) {
+                        self.upkeep.pods.insert(key.clone(), place);
                     }
                     self.fail(fault);
                     // Forwards had left it; it is as good as before.
@@ -90,6 +91,9 @@ impl Model {
                 self.may_leave(&request.cluster, request.ttl, out);
                 self.audit("create-pod", &pod.key.name, place, None, out);
                 self.note(Grade::Info, Happening::PodCreated, &pod.key.name, &pod.key.cluster);
+                if request.on_demand {
+                    self.upkeep.pods.insert(pod.key.clone(), request.place());
+                }
                 if self.ending_pods {
                     return out.push(Effect::DeletePod { key: pod.key.clone(), uid: pod.uid });
                 }
@@ -103,12 +107,17 @@ impl Model {
                 if self.pods.get(&key).is_some_and(|pod| pod.on_demand && pod.phase == Phase::Ready) {
                     self.serve(&key, out);
                 }
-                self.on_demanded(id, &key, out);
                 self.on_renewal(id, Ok(&key), out);
+                // Perhaps nobody waits for it any more.
+                self.let_pods_go(&request.place(), out);
             }
             Err(fault) => {
                 self.audit("create-pod", &request.target, place, Some(fault.what), out);
-                self.upkeep.requests.remove(&id);
+                if fault.what == What::TimedOut {
+                    // It may have been made all the same.
+                    self.may_leave(&request.cluster, request.ttl, out);
+                    self.unsure.extend(self.ending_pods.then(|| request.clone()));
+                }
                 self.on_renewal(id, Err(&fault), out);
                 out.extend(self.give_up_waiting(&request, &fault));
                 self.refused.insert(request.target.clone(), fault.clone());

@@ -13,6 +13,9 @@ use super::target::Target;
 use super::ttl::Ttl;
 use super::workload::Where;
 
+/// The label that marks our pods, and its value.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "brow-tui");
+
 /// Names one pod among all clusters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodKey {
@@ -129,6 +132,12 @@ impl PodRequest {
 pub struct RequestId(pub u64);
 
 impl ProxyPod {
+    /// Where it belongs.
+    pub fn place(&self) -> PodPlace {
+        let (cluster, namespace) = (self.key.cluster.clone(), self.key.namespace.clone());
+        PodPlace { cluster, namespace, label: self.target_label.clone() }
+    }
+
     /// When Kubernetes ends it, by the server's clock; `None` until a node has taken it on.
     pub fn deadline(&self) -> Option<DateTime<Utc>> {
         Some(self.started? + TimeDelta::seconds(self.ttl?.secs().into()))

@@ -36,6 +36,11 @@ impl Model {
             }
         }
         if carried {
+            for place in self.upkeep.pods.values_mut() {
+                if (&place.cluster, &place.label) == (&target.cluster, &old) {
+                    place.label.clone_from(&new);
+                }
+            }
             self.renamed.insert((target.cluster.clone(), old.clone()), target.name.clone());
             let carriers = self.pods.values_mut().filter(|pod| pod.key.cluster == target.cluster);
             for pod in carriers.filter(|pod| pod.target_label == old) {

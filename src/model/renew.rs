@@ -62,7 +62,7 @@ impl Model {
             return true;
         }
         let ttl = ttl.or(pod.ttl).map(|ttl| ttl.min(self.settings.max_ttl));
-        let request = self.ask_pod(&target, ttl, self.upkeep.pods.contains(key), out);
+        let request = self.ask_pod(&target, ttl, self.upkeep.pods.contains_key(key), out);
         if request.is_some() {
             self.note(Grade::Info, Happening::RenewalAsked, &key.name, "");
         }
@@ -84,9 +84,6 @@ impl Model {
         let old = old.clone();
         let first = self.upkeep.first.get(&old).copied().or_else(|| self.pods.get(&old).map(|pod| pod.created));
         self.upkeep.first.extend(first.map(|first| (new.clone(), first)));
-        if self.upkeep.pods.contains(&old) {
-            self.upkeep.pods.insert(new.clone());
-        }
         // The watch may have been faster.
         if self.pods.get(new).is_some_and(|pod| pod.phase == Phase::Ready) {
             self.hand_over(new, out);
@@ -103,23 +100,20 @@ impl Model {
             return;
         };
         self.upkeep.renewals.remove(&old);
-        let through = |id: &&ForwardId| self.forwards[*id].via.as_ref().is_some_and(|via| via.pod == old);
+        let through = |id: &&ForwardId| self.forwards[*id].is_through(&old);
         let moved: Vec<ForwardId> = self.forwards.keys().filter(through).copied().collect();
         for id in &moved {
             self.point(*id, Some(via.clone()), false, None, out);
         }
         self.note(Grade::Good, Happening::Renewed, &old.name, &new.name);
-        if moved.is_empty() {
-            self.discard(&old, out);
-        } else {
-            self.upkeep.leaving.entry(old).or_default().extend(moved);
-        }
+        self.let_go_of_pod(&old, out);
     }
 
     /// A pod is no more, or no longer of use.
     pub(super) fn forget_pod(&mut self, key: &PodKey) {
         self.upkeep.pods.remove(key);
         self.upkeep.leaving.remove(key);
+        self.upkeep.held.remove(key);
         self.upkeep.first.remove(key);
         self.upkeep.renewals.remove(key);
         for renewal in self.upkeep.renewals.values_mut().filter(|renewal| renewal.pod.as_ref() == Some(key)) {

@@ -101,6 +101,7 @@ impl Model {
                 turned.push(forward.spec.id);
             }
         }
+        self.follow_probes(out);
         for id in turned {
             if self.keep(&self.target_of(id)).on_demand {
                 self.serve_on_demand(id, out);

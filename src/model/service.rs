@@ -287,6 +287,43 @@ mod tests {
         }
     }
 
+    /// Each that the browser promises to recognise, in each of the four ways: a port, a port's name, an appProtocol, a
+    /// label. `-`: that way does not tell it from others, and so nothing is said.
+    #[test]
+    fn each_is_recognised_in_four_ways() {
+        for (wanted, port, name, protocol, label) in [
+            ("mysql", 3306, "mysql", "mysql", "mysql"),
+            ("postgres", 5432, "tcp-postgres", "postgresql", "postgresql"),
+            ("redis", 6379, "redis", "redis", "valkey"),
+            ("mongodb", 27017, "mongodb", "mongo", "mongodb"),
+            ("kafka", 9092, "tcp-kafka", "kafka", "kafka"),
+            ("elasticsearch", 9200, "elasticsearch", "elasticsearch", "opensearch"),
+            ("rabbitmq", 5672, "amqp", "amqp", "rabbitmq"),
+            ("etcd", 2379, "etcd-client", "etcd", "etcd"),
+            ("clickhouse", 8123, "clickhouse", "clickhouse", "clickhouse"),
+            ("nats", 4222, "nats", "nats", "nats"),
+            // A label says what runs there, not what it speaks.
+            ("http", 8080, "http-web", "http", "-"),
+            ("grpc", 50051, "grpc", "kubernetes.io/grpc", "-"),
+            ("prometheus", 9090, "prometheus", "prometheus", "prometheus"),
+            // 3000 is many things' port: its page is told, not whose it is.
+            ("grafana", 0, "grafana", "grafana", "grafana"),
+        ] {
+            let odd = 7000;
+            if port != 0 {
+                assert_eq!(told(port, "", "", "x", ""), wanted, "by port");
+            }
+            assert_eq!(told(odd, name, "", "x", ""), wanted, "by port name");
+            assert_eq!(told(odd, "main", protocol, "x", ""), wanted, "by appProtocol");
+            for key in ["app.kubernetes.io/name", "app", "k8s-app"] {
+                if label != "-" {
+                    assert_eq!(told(odd, "main", "", "x", &format!("{key}={label}")), wanted, "by label {key}");
+                }
+            }
+        }
+        assert_eq!(told(3000, "", "", "x", ""), "http");
+    }
+
     #[test]
     fn no_port_and_no_word_stands_for_two() {
         let ports: Vec<u16> = Service::ALL.iter().flat_map(|known| known.ports()).copied().collect();

@@ -1,8 +1,9 @@
 //! Targets: saved places to reach.
 
 use super::Model;
-use super::dialog::{Dialog, Field, Question, TargetForm};
+use super::dialog::{Dialog, Field, Question};
 use super::effect::{Effect, TargetEdit};
+use super::form::TargetForm;
 use super::forward::ForwardId;
 use super::keep::KeepSettings;
 use super::log::{Grade, Happening};

@@ -74,6 +74,7 @@ impl Model {
             self.cleaned = now;
             self.clean(super::proxy::Whose::Mine, out);
             self.forget_left(out);
+            self.tend_pods(out);
         }
     }
 

@@ -33,11 +33,9 @@ pub struct Workload {
     pub proxy: bool,
 }
 
-/// A kind of workload, by the name that `kubectl` has for it.
+/// A kind of workload, by the name that `kubectl` has for it; in the order in which a person looks for what they want.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// One pod.
-    Pod,
     /// A service: its port is mapped to the target port.
     Service,
     /// A deployment.
@@ -46,15 +44,17 @@ pub enum Kind {
     StatefulSet,
     /// A daemon set.
     DaemonSet,
+    /// A kind that something else brings to the cluster: its resource, kind or short name, perhaps with its group
+    /// (`cloneset.apps.kruise.io`).
+    Custom(String),
     /// A replica set.
     ReplicaSet,
     /// A job.
     Job,
+    /// One pod.
+    Pod,
     /// All pods that a label selector finds.
     Selector,
-    /// A kind that something else brings to the cluster: its resource, kind or short name, perhaps with its group
-    /// (`cloneset.apps.kruise.io`).
-    Custom(String),
 }
 
 /// A port by number or name.
@@ -167,6 +167,16 @@ const KINDS: [(Kind, &[&str]); 8] = [
     (Kind::Selector, &["selector"]),
 ];
 
+impl Kind {
+    /// Whether two names mean the same kind, as far as can be told without asking: a custom one may go without its
+    /// group.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let (Self::Custom(one), Self::Custom(other)) = (self, other) else { return self == other };
+        let bare = |name: &str, whole: &str| whole.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        one == other || bare(one, other) || bare(other, one)
+    }
+}
+
 impl Workload {
     /// How long to wait for a first pod to run where the target does not say.
     pub const WAIT: Duration = Duration::from_mins(1);
@@ -278,7 +288,7 @@ impl FromStr for Port {
 }
 
 /// Whether a text is a DNS subdomain (RFC 1123), as names of objects are.
-fn is_dns_name(text: &str) -> bool {
+pub(super) fn is_dns_name(text: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty()
             && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use super::redis;
 use super::relay;
 use super::store::Key;
-use super::world::{Log, World, words};
+use super::world::{Log, Run, World, words};
 
 /// What a wire holds in each direction.
 const WIRE: usize = 64 * 1024;
@@ -39,8 +39,11 @@ pub(super) enum Server {
     Echo,
     /// Speaks RESP.
     Redis,
-    /// Our relay: the first line says where to.
-    Relay,
+    /// Our relay: the first line says where to, or asks for a port of its own, where it knows such lanes.
+    Relay {
+        /// Whether it does.
+        lanes: bool,
+    },
 }
 
 /// Why an address cannot be reached, as the kernel and the resolver say it.
@@ -83,7 +86,7 @@ pub(super) fn listens(pod: &Value, port: u16) -> Option<Server> {
         let known = IMAGES.iter().find(|(own, at, _)| *own == name && *at == port).map(|(_, _, server)| *server);
         let args = &container["args"];
         let relays = words(&args[0]).starts_with(&relay) && words(&args[1]).contains("IFS= read -r t");
-        known.or(relays.then_some(Server::Relay))
+        known.or(relays.then(|| Server::Relay { lanes: words(&args[1]).contains("\"+\"*)") }))
     })
 }
 
@@ -96,18 +99,26 @@ pub(super) fn greeting(pod: &Value) -> Vec<String> {
 }
 
 /// Connects to a server: the other end of a wire to it.
-pub(super) fn connect(world: &Arc<World>, server: Server, log: Option<Arc<Log>>) -> DuplexStream {
+pub(super) fn connect(world: &Arc<World>, server: Server, run: Option<Run>) -> DuplexStream {
     let (near, far) = io::duplex(WIRE);
     let at = Arc::clone(world);
     world.spawn(async move {
         // A server whose client has gone has nobody to tell.
         let _ended = match server {
-            Server::Page => page(far, log).await,
+            Server::Page => page(far, run.map(|run| run.log)).await,
             Server::Echo => echo(far).await,
             Server::Redis => redis::serve(far, &at.memory).await,
-            Server::Relay => relay::serve(far, &at).await,
+            Server::Relay { lanes } => relay::serve(far, &at, run.as_ref().filter(|_| lanes)).await,
         };
     });
+    near
+}
+
+/// Connects to a port that a relay opened for an address.
+pub(super) fn connect_lane(world: &Arc<World>, address: String) -> DuplexStream {
+    let (near, far) = io::duplex(WIRE);
+    let at = Arc::clone(world);
+    world.spawn(async move { drop(relay::pass(far, &at, &address).await) });
     near
 }
 
@@ -124,8 +135,8 @@ pub(super) async fn dial(world: &Arc<World>, host: &str, port: u16) -> Result<Du
     }
     if let Some(found) = behind(world, host, ip.is_some(), port) {
         let (pod, server) = found?;
-        let log = world.run(words(&pod["metadata"]["uid"])).log;
-        return Ok(connect(world, server, Some(log)));
+        let run = world.run(words(&pod["metadata"]["uid"]));
+        return Ok(connect(world, server, Some(run)));
     }
     if ip.is_some() {
         sleep(NO_ROUTE).await;

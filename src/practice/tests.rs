@@ -1,6 +1,8 @@
 //! The practice cluster through kube's client, as the program uses it: what it answers is what a real one answers.
 #![allow(clippy::disallowed_methods, reason = "tests read what was written")]
 
+mod streams;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
@@ -295,85 +297,6 @@ async fn a_deployment_replaces_its_pods_and_rolls_out() {
     let deployments: Api<Deployment> = Api::namespaced(client, "shop");
     deployments.restart("web").await.unwrap();
     settle(second).await;
-    practice.end().await.unwrap();
-}
-
-async fn through(lease: &Lease, line: &str, say: &[u8]) -> Vec<u8> {
-    let mut stream = lease.open().await.unwrap();
-    stream.write_all(line.as_bytes()).await.unwrap();
-    stream.write_all(say).await.unwrap();
-    let mut heard = Vec::new();
-    let hear = async {
-        if say.is_empty() {
-            stream.read_to_end(&mut heard).await.unwrap();
-        } else {
-            stream.read_buf(&mut heard).await.unwrap_or_else(|error| panic!("{line}: {error:?}"));
-        }
-    };
-    timeout(PATIENCE, hear).await.expect("an answer");
-    heard
-}
-
-#[tokio::test]
-async fn streams_reach_the_private_network_in_every_protocol() {
-    let practice = Practice::start().await.unwrap();
-    let client = client(&practice, "practice").await;
-    let pods: Api<Pod> = Api::namespaced(client.clone(), "shop");
-    pods.create(&PostParams::default(), &relay("relay", &json!({}))).await.unwrap();
-    until(&pods, "relay", ready).await;
-    for protocol in Protocol::ALL {
-        let tunnels = Tunnels::new(client.clone(), Some(protocol));
-        let route = |port| Route { namespace: "shop".into(), pod: "relay".into(), port };
-        let lease = tunnels.lease(route(10_800), LeaseOptions::default());
-        assert_eq!(through(&lease, "10.0.0.1:6379\n", b"PING\r\n").await, b"+PONG\r\n", "{protocol}");
-        assert_eq!(through(&lease, "echo.practice.internal:7\n", b"over").await, b"over", "{protocol}");
-        let page = through(&lease, "web.shop:80\n", b"GET /index.html HTTP/1.0\r\n\r\n").await;
-        assert!(page.ends_with(b"hello from the vpc\n") || page.starts_with(b"HTTP/1.0 200"), "{protocol}");
-        for (line, words) in [
-            ("?10.0.0.1:81\n", "Connection refused"),
-            ("?nowhere.internal:81\n", "Name or service not known"),
-            ("?10.9.9.9:81\n", "No route to host"),
-            ("?10.0.0.1:6379\n", ""),
-            ("10.0.0.1:81\n", ""),
-        ] {
-            // Each takes the second after which containerd ends a stream: once is enough.
-            if protocol != Protocol::Spdy {
-                break;
-            }
-            let said = String::from_utf8(through(&lease, line, b"").await).unwrap();
-            assert!(said.contains(words) && said.is_empty() == words.is_empty(), "{protocol} {line}: {said}");
-        }
-        let closed = tunnels.lease(route(9), LeaseOptions::default());
-        let refused = async {
-            let mut stream = closed.open().await?;
-            stream.read(&mut [0; 8]).await.map_err(crate::tunnel::Error::from_io)
-        };
-        let refused = timeout(PATIENCE, refused).await.unwrap();
-        assert!(matches!(refused, Err(crate::tunnel::Error::Refused { .. })), "{protocol}: {refused:?}");
-    }
-    practice.end().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_log_is_followed_and_streams_end_with_their_pod() {
-    let practice = Practice::start().await.unwrap();
-    let client = client(&practice, "practice").await;
-    let pods: Api<Pod> = Api::namespaced(client.clone(), "shop");
-    let web = pods.list(&ListParams::default().labels("app=web")).await.unwrap().items.remove(0).name_any();
-    let params = LogParams { follow: true, timestamps: true, ..LogParams::default() };
-    let mut log = pods.log_stream(&web, &params).await.unwrap().lines();
-    let mut next = async || timeout(PATIENCE, log.next()).await.expect("a line").transpose().unwrap();
-    assert!(next().await.is_some_and(|line| line.ends_with("listening on port 8080")));
-    let tunnels = Tunnels::new(client, None);
-    let lease =
-        tunnels.lease(Route { namespace: "shop".into(), pod: web.clone(), port: 8080 }, LeaseOptions::default());
-    through(&lease, "", b"GET /1m HTTP/1.0\r\n\r\n").await;
-    assert!(next().await.is_some_and(|line| line.ends_with("GET /1m 200")));
-    let mut stream = lease.open().await.unwrap();
-    pods.delete(&web, &DeleteParams::default().grace_period(1)).await.unwrap();
-    // By an end or by an error, but not never.
-    let _ended = timeout(PATIENCE, stream.read(&mut [0; 8])).await.expect("the stream ends with its pod");
-    assert_eq!(next().await, None);
     practice.end().await.unwrap();
 }
 

@@ -15,6 +15,8 @@ use crate::model::proxy::{PodKey, PodRequest, ProxyPod};
 
 /// How long the API server may take over one request.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long it may take to say whether a pod was stored, after that.
+const LOOK: Duration = Duration::from_secs(5);
 /// How often a deletion that met a conflict is tried again.
 const TRIES: u32 = 5;
 
@@ -29,7 +31,14 @@ pub async fn create(clusters: &Clusters, request: &PodRequest, me: &str) -> Resu
     let pod = spec(request, me, Utc::now());
     let params = PostParams::default();
     let place = format!("{}/{}", request.cluster, request.namespace);
-    let stored = within(&request.cluster, api.create(&params, &pod)).await?.map_err(|error| {
+    // Without an answer it may have been made all the same: then it is ours to use and to delete.
+    let answer = match within(&request.cluster, api.create(&params, &pod)).await {
+        Ok(Err(error @ Error::Api(_))) => Err(error),
+        Ok(Ok(stored)) => Ok(stored),
+        Ok(Err(error)) => look(&api, &pod).await.ok_or(error),
+        Err(slow) => Ok(look(&api, &pod).await.ok_or(slow)?),
+    };
+    let stored = answer.map_err(|error| {
         let (_, fault) = fault(&request.target, &error, Some(grant("create", "pods", Some(&request.namespace))));
         match fault.what {
             What::NamespaceMissing => Fault { thing: place.clone(), ..fault },
@@ -48,6 +57,12 @@ pub async fn create(clusters: &Clusters, request: &PodRequest, me: &str) -> Resu
     })?;
     project(&request.cluster, &stored)
         .ok_or_else(|| Fault::new(What::Server, &request.target, "the stored pod lacks our labels"))
+}
+
+/// A pod that was to be stored, if it was.
+async fn look(api: &Api<Pod>, pod: &Pod) -> Option<Pod> {
+    let name = pod.metadata.name.as_deref()?;
+    timeout(LOOK, api.get_opt(name)).await.ok()?.ok()?
 }
 
 /// Deletes a pod, if it still has this uid. One that is gone, or replaced by another of its name, counts as deleted.

@@ -15,8 +15,8 @@ pub use project::project;
 pub use spec::{DEFAULT_IMAGE, spec};
 pub use watch::watch;
 
-/// The label that marks our pods, and its value.
-pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "brow-tui");
+pub use crate::model::proxy::MANAGED_BY;
+
 /// The label with the target.
 const TARGET: &str = "brow/target";
 /// The annotation with the moment of creation, RFC 3339.

@@ -7,11 +7,13 @@
 //! what is forwarded to that port costs the pod a fork, where a line costs it a shell and a socat.
 //!
 //! Data is never mixed with messages: socat's own words go nowhere. Where a stream ended without a byte from the
-//! target, a second stream whose line begins with `?` only tries to connect, and carries the words of the failure.
+//! target, a second stream whose line begins with `?` only tries to connect, and carries socat's notices of that (`-dd`),
+//! with microseconds (`-lu`): the words of the failure, or how long it took.
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::NaiveDateTime;
 
 use crate::model::address::Address;
 use crate::model::fault::What;
@@ -30,7 +32,7 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// the stream; its end, when the stream ends, leaves the connections that it forked as they are.
 pub fn args() -> Vec<String> {
     let wait = CONNECT_TIMEOUT.as_secs();
-    let ask = format!(r#"exec socat -u OPEN:/dev/null "TCP:${{t#?}},connect-timeout={wait}" 2>&1"#);
+    let ask = format!(r#"exec socat -dd -lu -u OPEN:/dev/null "TCP:${{t#?}},connect-timeout={wait}" 2>&1"#);
     let go =
         format!(r#"exec socat -t86400 STDIO,shut-down "TCP:$t,connect-timeout={wait},keepalive,nodelay" 2>/dev/null"#);
     let many = "fork,reuseaddr,bind=127.0.0.1,backlog=512,max-children=1024,nodelay";
@@ -66,7 +68,9 @@ pub fn read_lane(said: &[u8]) -> Option<u16> {
 /// What the relay's answer to a [`diagnosis_line`] says; `None`: the address can be reached now.
 pub fn read_diagnosis(answer: &[u8]) -> Option<(What, String)> {
     let answer = String::from_utf8_lossy(answer);
-    let line = answer.lines().rev().find(|line| line.contains(" E ")).or_else(|| answer.lines().last())?.trim();
+    let failure = answer.lines().rev().find(|line| line.contains(" E "));
+    let words = || answer.lines().rev().find(|line| !line.contains("] N ") && !line.contains("] W "));
+    let line = failure.or_else(words)?.trim();
     if line.is_empty() {
         return None;
     }
@@ -90,9 +94,55 @@ pub fn read_diagnosis(answer: &[u8]) -> Option<(What, String)> {
     Some((what, reason.trim().to_owned()))
 }
 
+/// Whether a relay's answer to a [`diagnosis_line`] says that it has connected, and then how long that took there, as far
+/// as it says: from `N opening connection to AF=2 10.0.0.1:80` to `N successfully connected from local address …`, or to
+/// `N starting data transfer loop …` where socat (before 1.8, with a timeout) does not say the former.
+pub fn read_connected(answer: &[u8]) -> Option<Option<Duration>> {
+    let answer = String::from_utf8_lossy(answer);
+    let whole = &answer[..=answer.rfind('\n')?];
+    let mut began = None;
+    for line in whole.lines() {
+        // `2026/01/02 12:00:00.123456 socat[7] N …`
+        let Some((at, words)) =
+            line.split_once(" socat[").and_then(|(at, rest)| Some((at, rest.split_once("] N ")?.1)))
+        else {
+            continue;
+        };
+        // Without microseconds it says nothing of how long something took.
+        let at = NaiveDateTime::parse_from_str(at, "%Y/%m/%d %H:%M:%S%.6f").ok().filter(|_| at.contains('.'));
+        if words.starts_with("opening connection to ") {
+            // Of several addresses of a name the last one counts.
+            began = at;
+        } else if words.starts_with("successfully connected ") || words.starts_with("starting data transfer loop ") {
+            return Some(began.zip(at).and_then(|(began, at)| (at - began).to_std().ok()));
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connect_is_timed_by_the_relays_own_clock() {
+        let old = "2026/11/21 14:23:42.492717 socat[7] N opening character device \"/dev/null\" for reading\n\
+                   2026/11/21 14:23:42.492838 socat[7] N opening connection to AF=2 10.99.0.10:8080\n\
+                   2026/11/21 14:23:42.493326 socat[7] N starting data transfer loop with FDs [5,5] and [6,6]\n";
+        assert_eq!(read_connected(old.as_bytes()), Some(Some(Duration::from_micros(488))));
+        let new = "2026/11/21 14:23:59.999900 socat[7] N opening connection to AF=2 10.99.0.10:8080\n\
+                   2026/11/21 14:24:00.000100 socat[7] N successfully connected from local address AF=2 10.0.0.2:4000\n";
+        assert_eq!(read_connected(new.as_bytes()), Some(Some(Duration::from_micros(200))));
+        assert_eq!(read_connected(&new.as_bytes()[..new.len() - 1]), None, "not the whole line yet");
+        let coarse = new.replace(".999900", "").replace(".000100", "");
+        assert_eq!(read_connected(coarse.as_bytes()), Some(None));
+        let refused = "2026/11/21 14:23:42.500633 socat[7] N opening connection to AF=2 10.99.0.10:81\n\
+                       2026/11/21 14:23:42.500764 socat[7] E connect(6, AF=2 10.99.0.10:81, 16): Connection refused\n\
+                       2026/11/21 14:23:42.500764 socat[7] N exit(1)\n";
+        assert_eq!(read_connected(refused.as_bytes()), None);
+        assert_eq!(read_diagnosis(refused.as_bytes()), Some((What::TargetRefused, "Connection refused".to_owned())));
+        assert_eq!(read_diagnosis(old.as_bytes()), None);
+    }
 
     #[test]
     fn socats_words_are_understood() {

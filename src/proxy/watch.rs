@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::life::within;
 use super::{MANAGED_BY, project};
-use crate::cluster::{Clusters, fault, grant};
+use crate::cluster::{Clusters, fault, grant, watch_fault};
 use crate::model::cluster::{Link, Scope};
 use crate::model::event::{ClusterEvent, Epoch, Event};
 use crate::model::fault::{Fault, What};
@@ -69,12 +69,7 @@ impl Watcher {
         let mut pause = FIRST_PAUSE;
         let mut told = None;
         loop {
-            // A cluster that does not answer is the probe's to report.
-            let Ok(client) = self.clusters.client(&self.teller.cluster).await else {
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                continue;
-            };
+            let client = self.clusters.client_in_time(&self.teller.cluster).await;
             match may_list(&client, &self.teller.cluster, None).await {
                 Ok(()) => {
                     if self.teller.tell(ClusterEvent::Watching { scope: Scope::All, refused: None }).await {
@@ -205,7 +200,7 @@ async fn follow(client: Client, teller: Teller, namespace: Option<String>) {
             Ok(watcher::Event::Delete(pod)) => gone(&teller.cluster, &pod),
             Err(error) => {
                 // An outage is the probe's to report, once; a right that was taken away is ours.
-                let (link, fault) = refusal(&teller.cluster, &error, namespace.as_deref());
+                let (link, fault) = watch_fault(&teller.cluster, &error, "pods", namespace.as_deref());
                 if !matches!(link, Link::Forbidden | Link::Unauthorized) || told == Some(fault.what) {
                     continue;
                 }
@@ -227,14 +222,4 @@ fn gone(cluster: &str, pod: &Pod) -> ClusterEvent {
         name: meta.name.clone().unwrap_or_default(),
     };
     ClusterEvent::Gone { key, uid: meta.uid.clone().unwrap_or_default() }
-}
-
-fn refusal(cluster: &str, error: &watcher::Error, namespace: Option<&str>) -> (Link, Fault) {
-    let of = |error: &kube::Error, verb| fault(cluster, error, Some(grant(verb, "pods", namespace)));
-    match error {
-        watcher::Error::InitialListFailed(error) => of(error, "list"),
-        watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => of(error, "watch"),
-        watcher::Error::WatchError(status) => of(&kube::Error::Api(status.clone()), "watch"),
-        watcher::Error::NoResourceVersion => (Link::Ready, Fault::new(What::Server, cluster, error.to_string())),
-    }
 }

@@ -34,6 +34,7 @@ impl Text {
             Happening::WentDown => plain("log.went-down"),
             Happening::WentUp => plain("log.went-up"),
             Happening::RenewalAsked => plain("log.renewal-asked"),
+            Happening::PodUsedElsewhere => plain("log.pod-used-elsewhere"),
             Happening::Renewed => plain("log.renewed"),
             Happening::NotRenewable => plain("log.not-renewable"),
             Happening::TargetSaved => plain("log.target-saved"),

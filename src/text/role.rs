@@ -7,8 +7,11 @@ impl Text {
     /// The least Role (cluster-wide: `ClusterRole`) that grants a right, and its binding to `user`, ready for
     /// `kubectl apply -f -`. An empty `user` leaves a name to fill in.
     pub fn role(&self, grant: &Grant, user: &str) -> String {
-        let (resource, group) = grant.resource.split_once('.').unwrap_or((&grant.resource, ""));
-        let name = format!("brow-tui-{}-{}", grant.verb, resource.replace('/', "-"));
+        let resources: Vec<(&str, &str)> =
+            grant.resource.split(',').map(|one| one.trim().split_once('.').unwrap_or((one.trim(), ""))).collect();
+        let first = resources.first().map_or("", |(resource, _)| *resource);
+        let more = if resources.len() > 1 { "-and-more" } else { "" };
+        let name = format!("brow-tui-{}-{}{more}", grant.verb, first.replace('/', "-"));
         let kind = if grant.namespace.is_some() { "Role" } else { "ClusterRole" };
         let namespace = grant.namespace.as_ref().map(|name| format!("  namespace: {}\n", quoted(name)));
         let namespace = namespace.unwrap_or_default();
@@ -19,12 +22,16 @@ impl Text {
             ("create", "pods/portforward") => r#""create", "get""#.to_owned(),
             (verb, _) => quoted(verb),
         };
-        let (resource, group) = (quoted(resource), quoted(group));
+        let rule = |(resource, group): &(&str, &str)| {
+            let (resource, group) = (quoted(resource), quoted(group));
+            format!("  - apiGroups: [{group}]\n    resources: [{resource}]\n    verbs: [{verbs}]\n")
+        };
+        let rules: String = resources.iter().map(rule).collect();
         let subject = subject(user);
         let head = "apiVersion: rbac.authorization.k8s.io/v1";
         format!(
             "{head}\nkind: {kind}\nmetadata:\n  name: {name}\n{namespace}\
-             rules:\n  - apiGroups: [{group}]\n    resources: [{resource}]\n    verbs: [{verbs}]\n\
+             rules:\n{rules}\
              ---\n\
              {head}\nkind: {kind}Binding\nmetadata:\n  name: {name}\n{namespace}\
              roleRef:\n  apiGroup: rbac.authorization.k8s.io\n  kind: {kind}\n  name: {name}\n\
@@ -108,6 +115,15 @@ subjects:
         let role = Text::new(Language::En).role(&grant("list", "deployments.apps", Some("dev")), "anna");
         let wanted = "apiGroups: [\"apps\"]\n    resources: [\"deployments\"]\n    verbs: [\"list\", \"watch\"]";
         assert!(role.contains(wanted) && role.contains("name: brow-tui-list-deployments\n"), "{role}");
+    }
+
+    #[test]
+    fn several_kinds_are_one_role() {
+        let role = Text::new(Language::En).role(&grant("list", "services, deployments.apps", Some("dev")), "anna");
+        let wanted = "rules:\n  - apiGroups: [\"\"]\n    resources: [\"services\"]\n    verbs: [\"list\", \"watch\"]\n  \
+                      - apiGroups: [\"apps\"]\n    resources: [\"deployments\"]\n    verbs: [\"list\", \"watch\"]\n";
+        assert!(role.contains(wanted) && role.contains("name: brow-tui-list-services-and-more\n"), "{role}");
+        assert_eq!(role.matches("kind: RoleBinding").count(), 1, "{role}");
     }
 
     #[test]

@@ -9,8 +9,9 @@ use chrono::DateTime;
 use super::*;
 use crate::model::action::Command;
 use crate::model::cluster::Link;
-use crate::model::dialog::{FormField, Question};
+use crate::model::dialog::Question;
 use crate::model::fault::{Fault, Grant, Remedy, What};
+use crate::model::form::{FormField, Page};
 use crate::model::forward::ForwardState;
 use crate::model::lesson::Lesson;
 use crate::model::list::{ClusterColumn, ForwardColumn, PodColumn, TargetColumn};
@@ -42,6 +43,7 @@ fn made_keys() -> BTreeSet<String> {
     for field in FormField::ALL {
         keys.extend(["form", "form-hint"].map(|table| format!("{table}.{}", field.key())));
     }
+    keys.extend(Page::ALL.iter().map(|page| format!("form-page.{}", page.key())));
     keys.extend(crate::model::offer::Why::ALL.iter().map(|why| format!("left-out.{}", why.key())));
     for what in What::ALL {
         let name = serde_json::to_value(what).unwrap();

@@ -16,6 +16,10 @@ const DEAD: Duration = Duration::from_secs(8);
 /// A ping unanswered for this long: new streams go elsewhere if they can.
 const SUSPECT: Duration = Duration::from_secs(2);
 
+/// How often every worker is asked for a sign of life. Each question passes three servers: after each of many short streams
+/// it would cost more than they do.
+const PROBES: Duration = Duration::from_millis(250);
+
 /// More unanswered pings than this are not kept.
 const KEPT: usize = 32;
 
@@ -28,6 +32,9 @@ pub(super) struct Health {
     next: u32,
     unanswered: VecDeque<(u32, Instant)>,
     pinged: Option<Instant>,
+    probed: Option<Instant>,
+    /// A probe was wanted too soon after the last.
+    probe_due: bool,
     heard: Instant,
     heard_at: SystemTime,
     rtt: Option<Duration>,
@@ -50,6 +57,8 @@ impl Health {
             next: 1,
             unanswered: VecDeque::new(),
             pinged: None,
+            probed: None,
+            probe_due: false,
             heard: Instant::now(),
             heard_at: SystemTime::now(),
             rtt: None,
@@ -84,10 +93,19 @@ impl Health {
         id
     }
 
-    /// Pings for every worker, unless there are unanswered ones already.
+    /// Pings for every worker, unless there are unanswered ones already. So soon after the last that is put off to a beat.
     pub(super) fn probe(&mut self) -> impl Iterator<Item = u32> + use<> {
-        let count = if self.unanswered.len() < WORKERS as usize { WORKERS } else { 0 };
+        self.probe_due = self.probed.is_some_and(|at| at.elapsed() < PROBES);
+        let count = if self.probe_due || self.unanswered.len() >= WORKERS as usize { 0 } else { WORKERS };
+        if count > 0 {
+            self.probed = Some(Instant::now());
+        }
         (0..count).map(|_| self.ping()).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Whether a probe that was put off is due: to be asked with each beat.
+    pub(super) fn is_probe_due(&self) -> bool {
+        self.probe_due && self.probed.is_none_or(|at| at.elapsed() >= PROBES)
     }
 
     /// To be called every two seconds or so.
@@ -140,6 +158,13 @@ mod tests {
         let ids: Vec<u32> = health.probe().collect();
         assert_eq!(ids, [1, 3, 5, 7, 9]);
         assert_eq!(health.probe().count(), 0);
+        health.unanswered.clear();
+        assert_eq!(health.probe().count(), 0, "so soon after the last");
+        assert!(!health.is_probe_due(), "nor with a beat");
+        health.probed = Instant::now().checked_sub(PROBES);
+        assert!(health.is_probe_due(), "it was put off");
+        assert_eq!(health.probe().count(), 5);
+        assert!(!health.is_probe_due());
         for _ in 0..1000 {
             health.ping();
         }

@@ -131,19 +131,18 @@ impl Pool {
     /// A spare stream, or a new one on the best tunnel there is. None if there is no good one.
     pub(super) fn take(&self) -> Option<Stream> {
         let mut held = lock(&self.held);
-        let mut stale = Vec::new();
-        let mut found = None;
-        while let Some(spare) = held.spares.pop_front() {
-            if spare.is_fresh() {
+        let (fresh, stale): (VecDeque<_>, VecDeque<_>) = held.spares.drain(..).partition(Stream::is_fresh);
+        held.spares = fresh;
+        // One whose tunnel waits for another stream would have to wait, too.
+        let ready = held.spares.iter().position(|spare| !spare.is_held_up());
+        let found = match ready.and_then(|at| held.spares.remove(at)) {
+            Some(spare) => {
                 held.spared = Some(Instant::now());
-                found = Some(spare);
-                break;
+                spare.set_aside(false);
+                Some(spare)
             }
-            stale.push(spare);
-        }
-        if found.is_none() {
-            found = held.best(self.most).map(|session| session.stream(self.route.port));
-        }
+            None => held.best(self.most).map(|session| session.stream(self.route.port)),
+        };
         drop(held);
         // A stream tells its tunnel when it is dropped: not under the lock.
         drop(stale);
@@ -284,6 +283,7 @@ impl Pool {
         if stream.open().is_err() {
             return false;
         }
+        stream.set_aside(true);
         lock(&self.held).spares.push_back(stream);
         true
     }

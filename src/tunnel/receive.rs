@@ -76,6 +76,8 @@ pub(super) struct Receive {
     pub clogged: bool,
     /// The handle was dropped: whatever comes is thrown away.
     pub abandoned: bool,
+    /// Nobody waits for what comes on it: see [`super::Stream::set_aside`].
+    pub aside: bool,
     /// When bytes were last sent, the opening included.
     pub sent: Option<Instant>,
     /// When bytes were last received.
@@ -136,7 +138,8 @@ impl Receive {
     /// Whether somebody waits for bytes, as far as that shows: what was sent last has no answer, or bytes were flowing at
     /// `then`.
     pub(super) fn is_waiting(&self, then: Instant) -> bool {
-        !self.abandoned && !self.is_over() && (self.sent > self.received || self.received.is_some_and(|at| at >= then))
+        let waits = self.sent > self.received || self.received.is_some_and(|at| at >= then);
+        waits && !self.aside && !self.abandoned && !self.is_over()
     }
 
     /// The pod's side of the data has ended.
@@ -295,5 +298,23 @@ impl Receive {
             self.consume(written);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_is_set_aside_waits_for_nothing() {
+        let now = Instant::now();
+        let mut stream = Receive { sent: Some(now), ..Receive::default() };
+        assert!(stream.is_waiting(now), "its opening has no answer");
+        stream.aside = true;
+        assert!(!stream.is_waiting(now));
+        stream.push(Bytes::from_static(b"a notice"));
+        assert!(!stream.is_waiting(now));
+        stream.aside = false;
+        assert!(stream.is_waiting(now), "bytes were flowing then");
     }
 }

@@ -52,6 +52,8 @@ pub(super) struct Session {
     live: AtomicUsize,
     /// A stream whose reader does not read keeps the tunnel from being read.
     pub clogged: AtomicBool,
+    /// Tells those who wait for it that `clogged` was set.
+    pub held_up: Notify,
     /// Told when a stream or the tunnel ends.
     pub changed: Arc<Notify>,
     /// Ends the pump, and with it the connection.
@@ -134,6 +136,7 @@ impl Session {
             health: Mutex::new(Health::new()),
             live: AtomicUsize::new(0),
             clogged: AtomicBool::new(false),
+            held_up: Notify::new(),
             changed,
             cancel,
         }

@@ -3,8 +3,9 @@
 use std::{
     fmt, io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::BytesMut;
@@ -19,6 +20,9 @@ use super::{
     receive::{Outlook, Shared, lock},
     session::{PAYLOAD, Session},
 };
+
+/// For how long a tunnel is not read before that counts as more than a slow reader's pause.
+const HELD_UP: Duration = Duration::from_secs(1);
 
 /// A duplex stream to a port of a pod. Reading ends with end-of-file when the pod's side has ended, or with an
 /// [`io::Error`] that carries the tunnel's own [`Error`]. Dropping it frees everything it holds.
@@ -115,6 +119,34 @@ impl Stream {
             let sleep = self.verdict.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
             ready!(sleep.as_mut().poll(cx));
         }
+    }
+
+    /// From now on (or with `false` no longer) nobody waits for what comes on this stream: it is held in reserve, or has
+    /// little to say. Where a stream of the same tunnel keeps the tunnel from being read, that is not held against it.
+    pub fn set_aside(&self, aside: bool) {
+        lock(&self.shared.state).aside = aside;
+    }
+
+    /// Waits until the tunnel has not been read for a second, as one of its streams is not: what else is on it waits.
+    pub fn held_up(&self) -> impl Future<Output = ()> + Send + use<> {
+        let session = Arc::clone(&self.session);
+        async move {
+            loop {
+                let told = session.held_up.notified();
+                if !session.clogged.load(Ordering::Relaxed) {
+                    told.await;
+                }
+                tokio::time::sleep(HELD_UP).await;
+                if session.clogged.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether a stream of the same tunnel keeps the tunnel from being read just now.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.session.clogged.load(Ordering::Relaxed)
     }
 
     /// Whether the stream is still of use: a spare one may have ended while it waited.

@@ -184,9 +184,21 @@ fn services() -> Vec<Found> {
             kind: Kind::Service,
             name: name.clone(),
         };
-        Found { key, ports: vec![port(80, "http", &name), port(9_000, "main", &name)], labels: labels.clone() }
+        Found {
+            key,
+            ports: vec![port(80, "http", &name), port(9_000, "main", &name)],
+            labels: labels.clone(),
+            owner: None,
+        }
     };
     (0..2_000).map(service).collect()
+}
+
+/// The same object under another name.
+fn renamed(found: &Found, number: usize) -> Found {
+    let mut found = found.clone();
+    found.key.name = format!("{}-{number}", found.key.name);
+    found
 }
 
 /// A key pressed in a browser of 2,000 services, up to the frame that shows what it did.
@@ -200,9 +212,19 @@ fn browser(criterion: &mut Criterion) {
     model.update(Event::Act(Action::Do(Command::Browse)));
     let Some(Dialog::Browser(open)) = model.dialogs.last() else { unreachable!() };
     let (cluster, epoch) = ("dev".to_owned(), open.epoch);
-    let place = Place { kind: Kind::Service, namespace: None };
-    let event = FoundEvent::Listed { place, all: services() };
-    model.update(Event::Found { cluster, epoch, event });
+    // Behind them 10,000 pods, which are not shown: their owners are.
+    let mut pods = services();
+    for found in &mut pods {
+        (found.key.kind, found.owner) = (Kind::Pod, Some(Kind::ReplicaSet));
+    }
+    let pods = (0..5).flat_map(|n| pods.iter().map(move |pod| renamed(pod, n))).collect();
+    for event in [
+        FoundEvent::Kinds([Kind::Service, Kind::ReplicaSet, Kind::Pod].into()),
+        FoundEvent::Listed { place: Place { kind: Kind::Pod, namespace: None }, all: pods },
+        FoundEvent::Listed { place: Place { kind: Kind::Service, namespace: None }, all: services() },
+    ] {
+        model.update(Event::Found { cluster: cluster.clone(), epoch, event });
+    }
     let mut state = ViewState::default();
     let mut terminal = Terminal::new(TestBackend::new(200, 50)).unwrap();
     let mut press = |model: &mut Model, action: Action| {

@@ -44,6 +44,11 @@ pub async fn create(client: &Client) {
     let _ = Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await;
     let up =
         format!("SYSTEM:dd of=/dev/null bs=262144 iflag=fullblock count={} 2>/dev/null; echo done,nofork", LARGE >> 18);
+    // As soon as more connect at once than a server's queue holds, the system lets one wait for a second: httpd of busybox
+    // holds nine.
+    let mut web = socat("web", &[], WEB, "OPEN:/tmp/answer!!OPEN:/dev/null");
+    let answer = r"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nhello\n";
+    web["command"] = json!(["sh", "-c", format!("printf '{answer}' > /tmp/answer; exec socat \"$@\""), "sh"]);
     let pod: Pod = serde_json::from_value(json!({
         "metadata": { "name": POD },
         "spec": {
@@ -56,10 +61,7 @@ pub async fn create(client: &Client) {
                 socat("endless", &["-U"], ENDLESS, "OPEN:/dev/zero"),
                 { "name": "relay", "image": "alpine/socat:latest", "imagePullPolicy": "Never", "args": relay::args() },
                 socat("plain", &[], PLAIN, "TCP:10.99.0.10:7"),
-                {
-                    "name": "web", "image": "busybox:latest", "imagePullPolicy": "Never",
-                    "command": ["sh", "-c", format!("echo hello > /tmp/index.html; exec httpd -f -p {WEB} -h /tmp")],
-                },
+                web,
             ],
         },
     }))

@@ -4,9 +4,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 
-use brow_tui::forward::{Ended, keep_lane};
+use brow_tui::forward::{Ended, Lane, keep_lane};
 use brow_tui::model::address::Address;
 use brow_tui::proxy::relay;
 use brow_tui::tunnel::{Counters, Error, Lease, LeaseOptions, Route, Stats, Summary, Tunnels, splice};
@@ -26,8 +25,7 @@ pub struct Forward {
     /// How each connection ended, in the order of their ends.
     pub outcomes: mpsc::UnboundedReceiver<Outcome>,
     lease: Arc<Lease>,
-    /// The port of the lane, if there is one.
-    way: Arc<AtomicU16>,
+    lane: Arc<Lane>,
     keeper: Option<JoinHandle<()>>,
     _guard: DropGuard,
 }
@@ -42,26 +40,26 @@ impl Forward {
     pub async fn relayed(tunnels: &Tunnels, route: Route, target: &str) -> Self {
         let target: Address = target.parse().expect("an address");
         let mut forward = Self::with(tunnels, route, Some(relay::first_line(&target))).await;
-        let (lease, port) = (Arc::clone(&forward.lease), Arc::clone(&forward.way));
+        let (lease, lane) = (Arc::clone(&forward.lease), Arc::clone(&forward.lane));
         forward.keeper = Some(tokio::spawn(async move {
             let asked = relay::lane_line(&target);
-            while keep_lane(&lease, &asked, relay::read_lane, &port).await != Ended::Never {
+            while keep_lane(&lease, &asked, relay::read_lane, &lane).await != Ended::Never {
                 tokio::task::yield_now().await;
             }
         }));
         forward
     }
 
-    async fn with(tunnels: &Tunnels, route: Route, line: Option<Bytes>) -> Self {
+    async fn with(tunnels: &Tunnels, route: Route, ahead: Option<Bytes>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let lease = Arc::new(tunnels.lease(route, LeaseOptions::default()));
-        let way = Arc::new(AtomicU16::new(0));
+        let lane = Arc::new(Lane::default());
         let counters = Arc::new(Counters::default());
         let (report, outcomes) = mpsc::unbounded_channel();
         let cancel = CancellationToken::new();
         let guard = cancel.clone().drop_guard();
-        let (for_lease, for_counters, for_way) = (Arc::clone(&lease), Arc::clone(&counters), Arc::clone(&way));
+        let (for_lease, for_counters, for_lane) = (Arc::clone(&lease), Arc::clone(&counters), Arc::clone(&lane));
         tokio::spawn(async move {
             loop {
                 let accepted = tokio::select! {
@@ -70,17 +68,17 @@ impl Forward {
                 };
                 let Ok((local, _)) = accepted else { continue };
                 let (lease, counters) = (Arc::clone(&for_lease), Arc::clone(&for_counters));
-                let (line, report, cancel) = (line.clone(), report.clone(), cancel.clone());
-                let port = for_way.load(Ordering::Relaxed);
+                let (ahead, report, cancel) = (ahead.clone(), report.clone(), cancel.clone());
+                let port = for_lane.port();
                 tokio::spawn(async move {
                     let work = async {
-                        if port != 0
+                        if let Some(port) = port
                             && let Some(stream) = lease.open_at(port).await
                         {
                             return splice(local, stream, None, &counters).await;
                         }
                         let stream = lease.open().await?;
-                        splice(local, stream, line, &counters).await
+                        splice(local, stream, ahead, &counters).await
                     };
                     tokio::select! {
                         () = cancel.cancelled() => {}
@@ -91,18 +89,18 @@ impl Forward {
                 });
             }
         });
-        Self { address, counters, outcomes, lease, way, keeper: None, _guard: guard }
+        Self { address, counters, outcomes, lease, lane, keeper: None, _guard: guard }
     }
 
-    /// Whether connections go by a lane.
-    pub fn has_lane(&self) -> bool {
-        self.way.load(Ordering::Relaxed) != 0
+    /// The lane that connections go by.
+    pub fn lane(&self) -> &Lane {
+        &self.lane
     }
 
     /// Gives the lane up, and asks for no other.
     pub fn give_lane_up(&mut self) {
         self.keeper.take().expect("a keeper").abort();
-        self.way.store(0, Ordering::Relaxed);
+        self.lane.port().into_iter().for_each(|port| self.lane.lose(port));
     }
 
     /// The lease's figures.

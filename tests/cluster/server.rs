@@ -126,6 +126,71 @@ fn quiet(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// A `MariaDB` of its own, for a user `app` without a password. A host whose handshakes failed three times is let in no
+/// more. Ends when dropped.
+pub struct Mariadb {
+    /// Where it listens.
+    pub address: SocketAddr,
+    socket: PathBuf,
+    child: Child,
+    _dir: TempDir,
+}
+
+impl Mariadb {
+    /// Starts it; nothing, said aloud, where it is not installed.
+    pub async fn start() -> Option<Self> {
+        let address = free().await?;
+        // Debian keeps servers where only root looks.
+        let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
+        let server = std::env::split_paths(&path).map(|dir| dir.join("mariadbd")).find(|server| server.exists());
+        let Some(server) = server.filter(|_| is_installed(Path::new("mariadb"))) else {
+            eprintln!("SKIPPED: MariaDB is not installed");
+            return None;
+        };
+        let dir = TempDir::new().expect("a directory");
+        let text = |name: &str| dir.path().join(name).to_str().expect("text").to_owned();
+        let own = ["--no-defaults", "--user=root"];
+        let data = format!("--datadir={}", text("data"));
+        let fresh = ["--auth-root-authentication-method=normal", "--skip-test-db", &data];
+        quiet(Command::new("mariadb-install-db").args(own).args(fresh));
+        let mut command = Command::new("setpriv");
+        command.arg("--pdeathsig=KILL").arg(server).args(own).args([&data, "--max-connect-errors=3"]);
+        command.arg(format!("--socket={}", text("socket"))).arg(format!("--bind-address={}", address.ip()));
+        command.arg(format!("--port={}", address.port())).arg("--performance-schema=ON");
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
+        let mut mariadb = Self { address, socket: dir.path().join("socket"), child, _dir: dir };
+        // Not by its port: whoever hangs up there is counted.
+        let answers = async {
+            while mariadb.ask("create user app@'%'").is_err() {
+                assert!(mariadb.child.try_wait().expect("a child").is_none(), "the server ended at once");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), answers).await.expect("the server answers");
+        Some(mariadb)
+    }
+
+    /// What it answers to a question of its root, on this machine.
+    pub fn says(&self, question: &str) -> String {
+        self.ask(question).unwrap_or_else(|error| panic!("{question}: {error}"))
+    }
+
+    fn ask(&self, question: &str) -> Result<String, String> {
+        let mut client = Command::new("mariadb");
+        client.arg("--no-defaults").arg("-S").arg(&self.socket).args(["-u", "root", "-N", "-B", "-e", question]);
+        let output = client.stdin(Stdio::null()).output().expect("run");
+        let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        if output.status.success() { Ok(words(&output.stdout)) } else { Err(words(&output.stderr)) }
+    }
+}
+
+impl Drop for Mariadb {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// A Redis of its own. Ends when dropped.
 pub struct Redis {
     /// Where it listens.

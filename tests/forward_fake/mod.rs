@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use brow_tui::forward::{self, Ended, Handle, Lease, Route};
+use brow_tui::forward::{self, Ended, Handle, Lane, Lease, Route, Unreached};
 use brow_tui::model::event::{Epoch, Event, ForwardEvent};
 use brow_tui::model::fault::Fault;
 use brow_tui::model::forward::{ForwardId, ForwardSpec, Via};
@@ -91,13 +91,20 @@ impl Route for FakeRoute {
         self.relayed.then(|| Bytes::from_static(b"10.0.0.1:3306\n"))
     }
 
-    async fn lane(&self, _: &FakeLease, _: &Via, port: &AtomicU16) -> Ended {
+    async fn lane(&self, _: &FakeLease, _: &Via, lane: &Lane) -> Ended {
         match self.world.lane.load(Ordering::SeqCst) {
             0 => Ended::Never,
             open => {
-                port.store(open, Ordering::SeqCst);
+                lane.open(open);
                 std::future::pending().await
             }
+        }
+    }
+
+    async fn reach(&self, _: &FakeLease, _: &Via) -> Result<Option<Duration>, Unreached> {
+        match self.world.reason.lock().expect("reason").clone() {
+            Some(fault) => Err(Unreached::Target(fault)),
+            None => Ok(Some(Duration::from_micros(700))),
         }
     }
 

@@ -59,7 +59,7 @@ fn a_panic_in_a_task_ends_the_program() {
             let mut app = App::new(model, effects, events, Surroundings::default());
             let end = app.run(&mut term).await;
             drop(term);
-            app.finish().await;
+            app.finish(|_| {}).await;
             end
         });
         println!("ended with {}", end.unwrap_err());

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use brow_tui::forward::{Ended, Lane, keep_lane};
+use brow_tui::model::address::Address;
+use brow_tui::proxy::relay;
+use brow_tui::tunnel::LeaseOptions;
 use futures::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -10,7 +14,7 @@ use crate::Stage;
 use crate::forward::Forward;
 use crate::load::until;
 use crate::server;
-use crate::testpod::{LANES, RELAY};
+use crate::testpod::{ENDLESS, LANES, RELAY};
 
 async fn spares(forward: &Forward, count: usize) {
     let wait = async {
@@ -58,7 +62,7 @@ async fn a_lane_serves_connections_and_outlives_none_of_them() {
     let target = TcpListener::bind(address).await.expect("free a moment ago");
     let tunnels = stage.tunnels(None).await;
     let mut forward = Forward::relayed(&tunnels, stage.route(LANES), &address.to_string()).await;
-    until("a lane", || forward.has_lane()).await;
+    until("a lane", || forward.lane().port().is_some()).await;
     assert!(target.accept().now_or_never().is_none(), "the target was reached by nobody");
     until("no shell waits where there is a lane", || forward.stats().spares == 0).await;
 
@@ -84,5 +88,39 @@ async fn a_lane_serves_connections_and_outlives_none_of_them() {
         socket.write_all(sent).await.unwrap();
         accepted.read_exact(&mut byte).await.unwrap();
         assert_eq!(&byte, sent);
+    }
+}
+
+#[tokio::test]
+async fn a_lane_that_is_lost_or_held_up_is_followed_by_another() {
+    let Some(stage) = Stage::new().await else { return };
+    let Some(address) = server::free().await else { return };
+    let tunnels = stage.tunnels(None).await;
+    let lease = tunnels.lease(stage.route(LANES), LeaseOptions { tunnels: 1 });
+    until("one tunnel, that all share", || lease.stats().tunnels == 1).await;
+    let address: Address = address.to_string().parse().unwrap();
+    let (asked, lane) = (relay::lane_line(&address), Lane::default());
+    let keeping = async { while keep_lane(&lease, &asked, relay::read_lane, &lane).await != Ended::Never {} };
+    let followed = async {
+        until("a lane", || lane.port().is_some()).await;
+        let first = lane.port().expect("a lane");
+        lane.lose(first);
+        assert_eq!(lane.port(), None);
+        until("another lane", || lane.port().is_some()).await;
+        let second = lane.port().expect("a lane");
+        assert_ne!(first, second);
+
+        // A download that nobody takes keeps the one tunnel there is from being read.
+        let mut paused = lease.open_at(ENDLESS).await.expect("a stream");
+        paused.read_exact(&mut [0]).await.unwrap();
+        until("a lane beside the paused download", || lane.port().is_some_and(|port| port != second)).await;
+        let mut buffer = vec![0; 1 << 20];
+        for _ in 0..4 {
+            paused.read_exact(&mut buffer).await.expect("nobody waited for it");
+        }
+    };
+    tokio::select! {
+        () = keeping => panic!("the relay knows lanes"),
+        () = followed => {}
     }
 }

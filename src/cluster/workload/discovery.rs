@@ -1,18 +1,21 @@
 //! Custom kinds: found among what the server says it has, by any name that kubectl takes for them.
 
-use futures::{StreamExt as _, stream};
+use std::pin::pin;
+
+use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroup, APIResource, APIResourceList};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Error};
 
 use super::near;
+use crate::model::workload::INSTALLERS;
 
 /// How many groups are asked at a time.
 const AT_ONCE: usize = 8;
 
 /// A kind that the cluster has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
+pub(in crate::cluster) struct Found {
     pub api: ApiResource,
     /// Whether it has a scale subresource, which knows its selector.
     pub scale: bool,
@@ -20,7 +23,7 @@ pub(super) struct Found {
 
 impl Found {
     /// The resource as rights and messages name it: `deployments.apps`.
-    pub(super) fn resource(&self) -> String {
+    pub(in crate::cluster) fn resource(&self) -> String {
         named(&self.api.plural, &self.api.group)
     }
 
@@ -57,15 +60,8 @@ pub(super) async fn find(client: &Client, name: &str) -> Result<Result<Found, Ve
     }
     let groups = client.list_api_groups().await?.groups;
     let versions: Vec<Version> = groups.iter().filter_map(|group| version(group, place)).collect();
-    // In the server's order, which is that of precedence; a group that does not answer is passed over.
-    let mut lists = stream::iter(versions)
-        .map(async |at| {
-            let list = client.list_api_group_resources(&format!("{}/{}", at.group, at.version)).await.ok();
-            (at, list)
-        })
-        .buffered(AT_ONCE);
+    let mut lists = pin!(lists(client, versions));
     while let Some((at, list)) = lists.next().await {
-        let Some(list) = list else { continue };
         if let Some(found) = among(&list, &at.group, &at.version, resource) {
             return Ok(Ok(found));
         }
@@ -74,6 +70,48 @@ pub(super) async fn find(client: &Client, name: &str) -> Result<Result<Found, Ve
     names.sort();
     names.dedup();
     Ok(Err(near(resource, &names)))
+}
+
+/// What groups hold, in the server's order, which is that of precedence; one that does not answer is passed over.
+fn lists(client: &Client, versions: Vec<Version>) -> impl Stream<Item = (Version, APIResourceList)> {
+    let asked = stream::iter(versions).map(async |at| {
+        let list = client.list_api_group_resources(&format!("{}/{}", at.group, at.version)).await.ok();
+        Some((at, list?))
+    });
+    asked.buffered(AT_ONCE).filter_map(async |list| list)
+}
+
+/// The custom kinds that stand for pods, as far as the server tells without being asked for each: those that can be
+/// scaled, and those that are known to have a selector.
+///
+/// # Errors
+/// Where the server cannot be asked.
+pub(in crate::cluster) async fn workloads(client: &Client) -> Result<Vec<Found>, Error> {
+    let core = client.list_core_api_resources("v1").await?;
+    let mut all = scaled(&core, "", "v1");
+    let groups = client.list_api_groups().await?.groups;
+    // What old servers have twice, and what is looked for anyway.
+    let groups = groups.iter().filter(|group| !["apps", "batch", "extensions"].contains(&group.name.as_str()));
+    let versions = groups.filter_map(|group| version(group, "")).collect();
+    let mut lists = pin!(lists(client, versions));
+    while let Some((at, list)) = lists.next().await {
+        all.extend(scaled(&list, &at.group, &at.version));
+    }
+    Ok(all)
+}
+
+/// The kinds of a group that stand for pods and may be watched.
+fn scaled(list: &APIResourceList, group: &str, version: &str) -> Vec<Found> {
+    let watched = |resource: &&APIResource| {
+        let can = |verb: &str| resource.verbs.iter().any(|known| known == verb);
+        resource.namespaced && !resource.name.contains('/') && can("list") && can("watch")
+    };
+    let of = |resource: &APIResource| {
+        let found = among(list, group, version, &resource.name)?;
+        let known = INSTALLERS.iter().any(|known| known.crd == found.resource());
+        (found.scale || known).then_some(found)
+    };
+    list.resources.iter().filter(watched).filter_map(of).collect()
 }
 
 /// The version of a group that is meant: the one that is named, else the preferred one. `None`: another group is meant.
@@ -138,6 +176,26 @@ mod tests {
         assert_eq!(find("nodeimage"), None, "belongs to no namespace");
         assert_eq!(find("clonesets/scale"), None);
         assert_eq!(names_of(&list).collect::<Vec<_>>(), ["cloneset"]);
+    }
+
+    #[test]
+    fn what_can_be_scaled_stands_for_pods() {
+        let can = json!(["get", "list", "watch"]);
+        let kind = |plural: &str, kind: &str, verbs: &serde_json::Value| json!({ "name": plural, "singularName": "", "namespaced": true, "kind": kind, "verbs": verbs });
+        let list: APIResourceList = serde_json::from_value(json!({
+            "groupVersion": "apps.kruise.io/v1alpha1",
+            "resources": [
+                kind("clonesets", "CloneSet", &can), kind("clonesets/scale", "Scale", &json!([])),
+                kind("sidecarsets", "SidecarSet", &can),
+                // Known to have a selector.
+                kind("daemonsets", "DaemonSet", &can),
+                kind("writeonly", "WriteOnly", &json!(["create"])), kind("writeonly/scale", "Scale", &json!([])),
+            ],
+        }))
+        .unwrap();
+        let found = scaled(&list, "apps.kruise.io", "v1alpha1");
+        let found: Vec<String> = found.iter().map(Found::resource).collect();
+        assert_eq!(found, ["clonesets.apps.kruise.io", "daemonsets.apps.kruise.io"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! pods, or on the endpoints of a service that selects none. A pod or a selector needs the second only. What runs is told the moment it changes; what stands in the way (a
 //! right, a name, a port) is told with what to do about it, and watched further.
 
-mod discovery;
+pub(super) mod discovery;
 mod endpoints;
 mod object;
 mod pods;

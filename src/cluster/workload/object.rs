@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::discovery::{self, Found};
 use super::selection::{self, Aim};
 use super::{FIRST_PAUSE, LONGEST_PAUSE, Query, Sight, near};
-use crate::cluster::{fault, grant};
+use crate::cluster::{fault, grant, watch_fault};
 use crate::model::fault::{Fault, What};
 use crate::model::workload::{Installer, Kind};
 
@@ -129,16 +129,7 @@ pub(super) fn not_found(query: &Query, names: &[String]) -> Fault {
 
 /// What a watch's error says that waiting will not mend; an outage is the cluster's probe's to report.
 pub(super) fn refusal(query: &Query, resource: &str, error: &watcher::Error) -> Option<Fault> {
-    let of = |error: &kube::Error, verb| {
-        let asked = grant(verb, resource, Some(&query.namespace));
-        fault(&query.cluster, error, Some(asked)).1
-    };
-    let fault = match error {
-        watcher::Error::InitialListFailed(error) => of(error, "list"),
-        watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => of(error, "watch"),
-        watcher::Error::WatchError(status) => of(&kube::Error::Api(status.clone()), "watch"),
-        watcher::Error::NoResourceVersion => return None,
-    };
+    let (_, fault) = watch_fault(&query.cluster, error, resource, Some(&query.namespace));
     match fault.what {
         What::Forbidden | What::Unauthorized | What::Invalid | What::PluginFailed | What::PluginMissing => Some(fault),
         // 400: a selector that the server does not take.

@@ -1,21 +1,19 @@
-//! Forwards on demand and pods that are renewed, by table.
-
-use std::time::Duration;
+//! Forwards on demand, by table.
 
 use super::super::demand::Stage;
 use super::super::event::{ForwardEvent, Sample};
-use super::super::forward::{Counts, Forward, ForwardId, ForwardState};
-use super::super::health::Health;
+use super::super::forward::{Counts, Forward, ForwardState};
 use super::super::instance::InstanceEvent;
 use super::super::log::Happening;
+use super::renew::forwarded;
 use super::*;
 
 /// The only forward.
-fn only(model: &Model) -> &Forward {
+pub(super) fn only(model: &Model) -> &Forward {
     model.forwards.values().next().unwrap()
 }
 
-fn tell(model: &mut Model, event: ForwardEvent) -> Vec<Effect> {
+pub(super) fn tell(model: &mut Model, event: ForwardEvent) -> Vec<Effect> {
     let (id, epoch) = (only(model).spec.id, only(model).spec.epoch);
     let effects = model.update(Event::Forward { id, epoch, event });
     model.arrange();
@@ -23,7 +21,7 @@ fn tell(model: &mut Model, event: ForwardEvent) -> Vec<Effect> {
 }
 
 /// A target on demand whose forward listens; nothing is connected.
-fn resting() -> Model {
+pub(super) fn resting() -> Model {
     let mut model = model();
     model.targets[0].keep.on_demand = Some(true);
     model.arrange();
@@ -35,13 +33,13 @@ fn resting() -> Model {
     model
 }
 
-fn select(model: &mut Model, name: &str) {
+pub(super) fn select(model: &mut Model, name: &str) {
     let at = model.target_list.order.iter().position(|other| other == name).unwrap();
     model.target_list.select(at);
 }
 
 /// The same, wanted by a connection, its cluster answering; the request for the pod.
-fn wanted() -> (Model, PodRequest) {
+pub(super) fn wanted() -> (Model, PodRequest) {
     let mut model = resting();
     let round = only(&model).demand.unwrap().round;
     let effects = tell(&mut model, ForwardEvent::Wanted(round));
@@ -53,20 +51,20 @@ fn wanted() -> (Model, PodRequest) {
 }
 
 /// The same with the pod ready.
-fn used() -> (Model, ProxyPod) {
+pub(super) fn used() -> (Model, ProxyPod) {
     let (mut model, request) = wanted();
     let pod = ready(&created(&mut model, &request, 1));
     applied(&mut model, pod.clone());
     (model, pod)
 }
 
-fn second(model: &mut Model, second: i64, open: u64, total: u64) -> Vec<Effect> {
+pub(super) fn second(model: &mut Model, second: i64, open: u64, total: u64) -> Vec<Effect> {
     let counts = Counts { open, total, ..Counts::default() };
     let samples = vec![Sample { id: only(model).spec.id, counts, tunnel: None }];
     model.update(Event::Tick { now: noon() + TimeDelta::seconds(second), samples })
 }
 
-fn rests(effects: &[Effect]) -> Vec<Option<What>> {
+pub(super) fn rests(effects: &[Effect]) -> Vec<Option<What>> {
     let failed = |effect: &Effect| match effect {
         Effect::Rest { failed, .. } => Some(failed.as_ref().map(|fault| fault.what)),
         _ => None,
@@ -74,7 +72,7 @@ fn rests(effects: &[Effect]) -> Vec<Option<What>> {
     effects.iter().filter_map(failed).collect()
 }
 
-fn deleted(effects: &[Effect]) -> Vec<String> {
+pub(super) fn deleted(effects: &[Effect]) -> Vec<String> {
     let name = |effect: &Effect| match effect {
         Effect::DeletePod { key, .. } => Some(key.name.clone()),
         _ => None,
@@ -289,6 +287,12 @@ fn leaving_leaves_pods_as_the_settings_say() {
     let mut out = Vec::new();
     model.leave(false, &mut out);
     assert!(deleted(&out).is_empty(), "{out:?}");
+    // Also one that is still being made.
+    let (mut model, request) = wanted();
+    model.leave(false, &mut out);
+    let result = Ok(Box::new(pod_of(&request)));
+    let effects = model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
+    assert!(deleted(&effects).is_empty(), "{effects:?}");
 }
 
 #[test]
@@ -333,140 +337,53 @@ fn targets_that_start_by_themselves_connect_nothing_on_demand() {
 }
 
 #[test]
-fn listening_beyond_loopback_is_warned_of() {
-    let mut model = connected();
-    model.targets[0].keep.local_address = Some("0.0.0.0".parse().unwrap());
-    select(&mut model, "mysql");
-    let effects = press(&mut model, Command::Forward);
-    let all = |e: &Effect| matches!(e, Effect::OpenForward { spec, .. } if spec.bind == ["0.0.0.0".parse::<std::net::IpAddr>().unwrap()]);
-    assert!(effects.iter().any(all), "{effects:?}");
-    tell(&mut model, ForwardEvent::Bound(vec!["0.0.0.0:3306".parse().unwrap()]));
-    assert!(model.log.entries.iter().any(|entry| entry.what == Happening::OpenToOthers));
-}
-
-/// An ordinary forward through a ready pod.
-fn forwarded() -> (Model, ProxyPod) {
-    let mut model = connected();
-    select(&mut model, "mysql");
-    let [request] = requests(&press(&mut model, Command::Forward)).try_into().unwrap();
-    tell(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]));
-    let pod = ready(&created(&mut model, &request, 1));
-    applied(&mut model, pod.clone());
-    model.focus.pane = Pane::Pods;
-    (model, pod)
-}
-
-fn through(model: &Model, id: ForwardId) -> Option<String> {
-    model.forwards[&id].via.as_ref().map(|via| via.pod.name.clone())
-}
-
-#[test]
-fn a_renewed_pod_goes_once_nothing_uses_it() {
-    let (mut model, old) = forwarded();
-    let id = only(&model).spec.id;
-    let [request] = requests(&press(&mut model, Command::Renew)).try_into().unwrap();
-    assert_eq!(Some(request.ttl), old.ttl);
-    assert!(requests(&press(&mut model, Command::Renew)).is_empty(), "one is under way");
-    let new = created(&mut model, &request, 2);
-    assert_eq!(through(&model, id), Some(old.key.name.clone()));
-    let effects = applied(&mut model, ready(&new));
-    assert_eq!(through(&model, id), Some(new.key.name.clone()));
-    assert!(deleted(&effects).is_empty(), "connections may still go through it");
-    assert_eq!(deleted(&tell(&mut model, ForwardEvent::Left(old.via()))), [old.key.name]);
-}
-
-#[test]
-fn a_renewal_that_fails_changes_nothing() {
-    let (mut model, old) = forwarded();
-    let id = only(&model).spec.id;
-    let [request] = requests(&press(&mut model, Command::Renew)).try_into().unwrap();
-    let result = Err(Fault::new(What::Quota, "mysql", ""));
-    model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
-    assert_eq!(through(&model, id), Some(old.key.name));
-    assert_eq!(requests(&press(&mut model, Command::Renew)).len(), 1, "it can be tried again");
-}
-
-#[test]
-fn what_is_not_ours_or_not_ready_is_not_renewed() {
-    let (mut model, pod) = forwarded();
-    for other in [
-        ProxyPod { owner: "bob@desk".to_owned(), ..pod.clone() },
-        ProxyPod { phase: Phase::Starting, ..pod.clone() },
-        ProxyPod { target_label: "nobody".to_owned(), ..pod.clone() },
-    ] {
-        model.pods.insert(pod.key.clone(), other.clone());
-        assert!(requests(&press(&mut model, Command::Renew)).is_empty(), "{other:?}");
-        assert_eq!(model.log.entries.back().map(|entry| &entry.what), Some(&Happening::NotRenewable));
-    }
-}
-
-#[test]
-fn pods_are_renewed_by_themselves_while_they_are_used_and_not_for_ever() {
-    let (mut model, old) = forwarded();
-    model.settings.keep.auto_renew = Some(true);
-    model.settings.keep.max_lifetime = "40m".parse().ok();
-    assert!(requests(&second(&mut model, 1_000, 1, 1)).is_empty(), "there is time");
-    let [request] = requests(&second(&mut model, 1_440, 1, 1)).try_into().unwrap();
-    assert_eq!(Duration::from_mins(16), request.ttl.duration(), "what max_lifetime leaves");
-    assert!(requests(&second(&mut model, 1_441, 1, 1)).is_empty(), "once");
-    let new = ready(&created(&mut model, &request, 2));
-    let new = ProxyPod { started: Some(noon() + TimeDelta::seconds(1_445)), ..new };
-    applied(&mut model, new);
-    assert_eq!(deleted(&tell(&mut model, ForwardEvent::Left(old.via()))), [old.key.name]);
-    assert!(requests(&second(&mut model, 2_390, 1, 1)).is_empty(), "its lifetime is up");
-
-    let (mut model, _) = forwarded();
-    model.settings.keep.auto_renew = Some(true);
-    assert!(requests(&second(&mut model, 1_500, 0, 0)).is_empty(), "nobody uses it");
-    assert_eq!(requests(&second(&mut model, 1_501, 0, 1)).len(), 1);
-    let request = model.requests.keys().copied().next().unwrap();
-    let result = Err(Fault::new(What::Quota, "mysql", ""));
-    model.update(Event::Pod(PodEvent::Created { request, result }));
-    assert!(requests(&second(&mut model, 1_502, 1, 2)).is_empty(), "not again at once");
-    assert_eq!(requests(&second(&mut model, 1_562, 1, 2)).len(), 1);
-}
-
-/// What a probe finds.
-fn probed(model: &mut Model, up: bool) -> Vec<(Happening, String)> {
-    let down = (!up).then(|| Fault::new(What::ProbeFailed, "10.0.0.1:3306", ""));
-    let effects = tell(model, ForwardEvent::Probed(Health { down, latency: Some(Duration::from_millis(2)) }));
-    notified(&effects)
-}
-
-fn notified(effects: &[Effect]) -> Vec<(Happening, String)> {
-    let words = |effect: &Effect| match effect {
-        Effect::Notify(entry) => Some((entry.what.clone(), entry.thing.clone())),
-        _ => None,
+fn a_way_that_is_lost_while_nobody_uses_it_is_no_news() {
+    // Another pod is on its way, but for nobody.
+    let lost = |open: u64| {
+        let (mut model, old) = used();
+        second(&mut model, 1, open, 1);
+        model.focus.pane = Pane::Pods;
+        let at = model.pod_list.order.iter().position(|key| *key == old.key).unwrap();
+        model.pod_list.select(at);
+        let [request] = requests(&press(&mut model, Command::Renew)).try_into().unwrap();
+        let coming = created(&mut model, &request, 2);
+        let effects = on_dev(&mut model, ClusterEvent::Gone { key: old.key, uid: old.uid });
+        (model, coming, effects)
     };
-    effects.iter().filter_map(words).collect()
+    let told = |model: &Model| model.log.entries.iter().any(|entry| matches!(entry.what, Happening::Failed(_)));
+    let (model, coming, effects) = lost(0);
+    assert_eq!((rests(&effects), deleted(&effects)), (vec![None], vec![coming.key.name]));
+    assert_eq!(only(&model).state, ForwardState::Resting);
+    assert!(!told(&model));
+
+    // What was open then has ended, and nothing came: that is late for nobody.
+    let (mut model, coming, effects) = lost(1);
+    assert!(rests(&effects).is_empty());
+    assert_eq!(only(&model).state, ForwardState::Waiting);
+    second(&mut model, 2, 0, 1);
+    let effects = second(&mut model, 31, 0, 1);
+    assert_eq!((rests(&effects), deleted(&effects)), (vec![None], vec![coming.key.name]));
+    assert!(!told(&model));
+
+    // What is open still may be a connection that waits: it is failed, with the reason.
+    let (mut model, _, _) = lost(1);
+    assert_eq!(rests(&second(&mut model, 31, 1, 1)), [Some(What::PodDeleted)]);
 }
 
 #[test]
-fn a_target_that_goes_down_or_comes_up_is_news_but_not_all_the_time() {
-    let (mut model, _) = forwarded();
-    let (down, up) = ((Happening::WentDown, "mysql".to_owned()), (Happening::WentUp, "mysql".to_owned()));
-    assert!(probed(&mut model, true).is_empty(), "as it should be");
-    assert_eq!(probed(&mut model, false), std::slice::from_ref(&down));
-    assert!(only(&model).is_down());
-    assert!(probed(&mut model, false).is_empty(), "known");
-    // It flaps within the quiet time: what is true at its end is told.
-    at(&mut model, 20);
-    assert!(probed(&mut model, true).is_empty());
-    assert!(probed(&mut model, false).is_empty());
-    assert!(notified(&at(&mut model, 61)).is_empty(), "as told");
-    assert_eq!(probed(&mut model, true), std::slice::from_ref(&up));
-    at(&mut model, 70);
-    assert!(probed(&mut model, false).is_empty());
-    assert_eq!(notified(&at(&mut model, 121)), [down]);
-    assert_eq!(model.log.entries.iter().filter(|entry| entry.what == Happening::WentDown).count(), 2);
-}
-
-#[test]
-fn what_a_probe_found_goes_with_the_pod_that_it_went_through() {
-    let (mut model, old) = forwarded();
-    probed(&mut model, true);
-    assert!(only(&model).health().is_some_and(|health| health.latency.is_some()));
-    on_dev(&mut model, ClusterEvent::Gone { key: old.key.clone(), uid: old.uid });
-    assert_eq!(only(&model).health(), None);
-    assert!(probed(&mut model, false).is_empty(), "late");
+fn who_waits_knows_who_sets_the_limit() {
+    let waits = |effects: &[Effect]| {
+        effects.iter().find_map(|effect| match effect {
+            Effect::Point { via: None, waiting: true, on_demand, .. } => Some(*on_demand),
+            _ => None,
+        })
+    };
+    let (mut model, _) = wanted();
+    model.focus.pane = Pane::Targets;
+    select(&mut model, "mysql");
+    assert_eq!(waits(&press(&mut model, Command::OnDemand)), Some(false), "no longer on demand");
+    assert!(rests(&at(&mut model, 100)).is_empty());
+    assert_eq!(waits(&press(&mut model, Command::OnDemand)), Some(true));
+    assert_eq!(rests(&at(&mut model, 129)), []);
+    assert_eq!(only(&model).state, ForwardState::Waiting);
 }

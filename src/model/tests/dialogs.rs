@@ -2,9 +2,10 @@
 
 use tui_input::InputRequest;
 
+use super::super::dialog::Dialog;
 use super::super::dialog::Question;
-use super::super::dialog::{Dialog, FormField, TargetForm};
 use super::super::effect::TargetEdit;
+use super::super::form::{FormField, Page, TargetForm};
 use super::*;
 
 fn form(model: &Model) -> &TargetForm {
@@ -100,6 +101,135 @@ fn editing_keeps_what_the_form_does_not_show() {
             if was.name == "mysql" && target.pod.image.as_deref() == Some("mine")))));
     press(&mut model, Command::Duplicate);
     assert_eq!(form(&model).text(FormField::Name), "mysql-2");
+}
+
+#[test]
+fn the_further_pages_are_checked_too() {
+    let mut model = model();
+    press(&mut model, Command::New);
+    fill(&mut model, FormField::Address, "service/web:80");
+    for (field, text, wrong) in [
+        (FormField::Wait, "soon", Some("ttl-form")),
+        (FormField::Wait, "2m", None),
+        (FormField::IdleTimeout, "0s", Some("time-zero")),
+        (FormField::CreateTimeout, "-1s", Some("time-zero")),
+        (FormField::MaxLifetime, "99999d", Some("ttl-too-long")),
+        (FormField::MaxLifetime, "48h", None),
+        (FormField::Probe, "udp", Some("probe")),
+        (FormField::Probe, "http:/healthz", None),
+        (FormField::ProbeInterval, "5", Some("ttl-form")),
+        (FormField::LocalAddress, "localhost", Some("ip")),
+        (FormField::LocalAddress, "::1", None),
+        (FormField::Image, "a b", Some("image")),
+        (FormField::PullSecrets, "Registry", Some("secrets")),
+        (FormField::NodeSelector, "zone", Some("labels")),
+        (FormField::NodeSelector, "zone=a", None),
+        (FormField::Tolerations, "a:Sometimes", Some("tolerations")),
+        (FormField::CpuLimit, "10 m", Some("quantity")),
+        (FormField::MemoryLimit, "64Mi", None),
+        (FormField::Labels, "a=b@c", Some("labels")),
+        (FormField::Annotations, "a=b@c, note=\"x, y\"", None),
+        (FormField::Annotations, "note=\"x", Some("annotations")),
+    ] {
+        fill(&mut model, field, text);
+        assert_eq!(error(&model, field), wrong, "{field:?} {text}");
+    }
+    // What is only for workloads is wrong beside an address, and what is only for services beside another workload.
+    fill(&mut model, FormField::Via, "proxy");
+    assert_eq!((error(&model, FormField::Via), error(&model, FormField::Wait)), (None, None));
+    fill(&mut model, FormField::Address, "pod/web:80");
+    assert_eq!((error(&model, FormField::Via), error(&model, FormField::Wait)), (Some("service-only"), None));
+    fill(&mut model, FormField::Address, "10.0.0.1:80");
+    assert_eq!(error(&model, FormField::Via), Some("workload-only"));
+    assert_eq!(error(&model, FormField::Wait), Some("workload-only"));
+    // Whoever submits is led to the first thing that is wrong, on whichever page.
+    fill(&mut model, FormField::Name, "web");
+    press(&mut model, Command::Accept);
+    assert_eq!((form(&model).active(), form(&model).page()), (FormField::Via, Page::Forward));
+}
+
+#[test]
+fn pages_are_turned_and_choices_chosen() {
+    use InputRequest::{DeletePrevChar, GoToNextChar, GoToPrevChar, InsertChar};
+    let mut model = model();
+    press(&mut model, Command::New);
+    let edit = |model: &mut Model, request| {
+        model.update(Event::Act(Action::Edit(request)));
+    };
+    for page in [Page::Forward, Page::Pod, Page::Target] {
+        press(&mut model, Command::PageDown);
+        assert_eq!(form(&model).page(), page);
+    }
+    press(&mut model, Command::PageUp);
+    assert_eq!(form(&model).page(), Page::Pod);
+    model.update(Event::Act(Action::ClickItem(FormField::ALL.len() + 1)));
+    assert_eq!(form(&model).active(), FormField::Via);
+    press(&mut model, Command::Up);
+    assert_eq!(form(&model).active(), FormField::LocalAddress, "the fields of a page form a ring");
+    press(&mut model, Command::Next);
+    press(&mut model, Command::Down);
+    press(&mut model, Command::Down);
+    let said = |model: &Model| form(model).text(FormField::OnDemand).to_owned();
+    for (request, wanted) in [
+        (GoToNextChar, "true"),
+        (InsertChar(' '), "false"),
+        (GoToNextChar, ""),
+        (GoToPrevChar, "false"),
+        (InsertChar('Y'), "true"),
+        (InsertChar('x'), "true"),
+        (InsertChar('n'), "false"),
+        (DeletePrevChar, ""),
+        (InsertChar('是'), "true"),
+    ] {
+        edit(&mut model, request);
+        assert_eq!(said(&model), wanted, "{request:?}");
+    }
+    // A click on it goes on, too.
+    let at = FormField::ALL.iter().position(|field| *field == FormField::OnDemand).unwrap();
+    model.update(Event::Act(Action::ClickItem(at)));
+    assert_eq!(said(&model), "false");
+    press(&mut model, Command::Down);
+    model.update(Event::Act(Action::ClickItem(at)));
+    assert_eq!(said(&model), "false", "the first one only gives it the keys");
+    let autostart = FormField::ALL.iter().position(|field| *field == FormField::Autostart).unwrap();
+    model.update(Event::Act(Action::ClickItem(autostart)));
+    for (request, wanted) in [(InsertChar('y'), "true"), (InsertChar('n'), "")] {
+        edit(&mut model, request);
+        assert_eq!(form(&model).text(FormField::Autostart), wanted);
+    }
+    let policy = FormField::ALL.iter().position(|field| *field == FormField::PullPolicy).unwrap();
+    model.update(Event::Act(Action::ClickItem(policy)));
+    edit(&mut model, InsertChar('n'));
+    assert_eq!(form(&model).text(FormField::PullPolicy), "Never");
+}
+
+#[test]
+fn an_empty_field_says_what_holds() {
+    let mut model = model();
+    model.settings.keep.idle_timeout = "3m".parse().ok();
+    let at = crate::model::settings::ClusterSettings {
+        keep: KeepSettings { on_demand: Some(true), ..KeepSettings::default() },
+        pod: PodSettings { image: Some("mine".to_owned()), ..PodSettings::default() },
+        ..Default::default()
+    };
+    model.settings.clusters.insert("dev".to_owned(), at);
+    press(&mut model, Command::New);
+    let form = form(&model);
+    for (field, says) in [
+        (FormField::Namespace, "team"),
+        (FormField::Ttl, "30m"),
+        (FormField::Via, "direct"),
+        (FormField::Wait, "1m"),
+        (FormField::OnDemand, "true"),
+        (FormField::IdleTimeout, "3m"),
+        (FormField::CreateTimeout, "30s"),
+        (FormField::Autostart, "false"),
+        (FormField::Probe, ""),
+        (FormField::Image, "mine"),
+        (FormField::PullPolicy, "IfNotPresent"),
+    ] {
+        assert_eq!(model.unsaid(form, field), says, "{field:?}");
+    }
 }
 
 #[test]

@@ -256,3 +256,15 @@ fn why_there_is_no_pod_outlives_that_there_is_none() {
     model.update(Event::Forward { id, epoch, event });
     assert_eq!(model.forwards[&id].fault.as_ref().map(|fault| fault.what), Some(What::PodDeleted));
 }
+
+#[test]
+fn listening_beyond_loopback_is_warned_of() {
+    let mut model = connected();
+    model.targets[0].keep.local_address = Some("0.0.0.0".parse().unwrap());
+    super::demand::select(&mut model, "mysql");
+    let effects = press(&mut model, Command::Forward);
+    let all = |e: &Effect| matches!(e, Effect::OpenForward { spec, .. } if spec.bind == ["0.0.0.0".parse::<std::net::IpAddr>().unwrap()]);
+    assert!(effects.iter().any(all), "{effects:?}");
+    super::demand::tell(&mut model, ForwardEvent::Bound(vec!["0.0.0.0:3306".parse().unwrap()]));
+    assert!(model.log.entries.iter().any(|entry| entry.what == Happening::OpenToOthers));
+}

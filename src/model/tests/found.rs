@@ -25,7 +25,7 @@ fn found(cluster: &str, namespace: &str, kind: Kind, name: &str, ports: &[&str])
         FoundPort { number, name: Some(own.to_owned()).filter(|name| !name.is_empty()), service }
     };
     let key = FoundKey { cluster: cluster.into(), namespace: namespace.into(), kind, name: name.into() };
-    Found { key, ports: ports.iter().map(port).collect(), labels: labels.clone() }
+    Found { key, ports: ports.iter().map(port).collect(), labels: labels.clone(), owner: None }
 }
 
 fn service(namespace: &str, name: &str, ports: &[&str]) -> Found {
@@ -230,6 +230,39 @@ fn what_is_there_is_replaced_on_request_only() {
 }
 
 #[test]
+fn ports_of_other_instances_and_of_saved_targets_are_left_alone() {
+    use crate::model::instance::{InstanceEvent, Report, Role, Shared, Standing};
+    let port = |mut model: Model| {
+        write(&mut model, "mysql");
+        press(&mut model, Command::Accept);
+        model.target("mysql.shop").unwrap().local_port
+    };
+    let own = port(browsing());
+    assert_eq!(port(browsing()), own, "the same target gets the same port");
+    let mut model = browsing();
+    model.targets.push(Target { local_port: own, ..target("other", "dev") });
+    let beside_saved = port(model);
+    assert!(beside_saved != own && (30_300..=30_399).contains(&beside_saved), "{beside_saved}");
+    let mut model = browsing();
+    let forward = Shared {
+        id: 1,
+        name: "theirs".into(),
+        cluster: "dev".into(),
+        namespace: "team".into(),
+        server: String::new(),
+        place: "10.0.0.1:3306".into(),
+        local: format!("127.0.0.1:{own}"),
+        state: Standing::Live,
+        pod: None,
+        left: Vec::new(),
+    };
+    let report = Report { pid: 42, role: Role::Background, forwards: vec![forward] };
+    model.update(Event::Instance(InstanceEvent::Heard { instance: "42-00000000".into(), report }));
+    let beside_theirs = port(model);
+    assert!(beside_theirs != own && (30_300..=30_399).contains(&beside_theirs), "{beside_theirs}");
+}
+
+#[test]
 fn a_name_that_is_taken_gives_way() {
     let mut model = browsing();
     model.targets.push(target("web.shop", "prod"));
@@ -261,6 +294,94 @@ fn what_may_not_be_seen_is_told() {
     assert_eq!(rows(&model), ["team/db:5432"]);
     press(&mut model, Command::Describe);
     assert_eq!(model.dialogs.last().and_then(Dialog::fault), Some(&fault(None)));
+}
+
+#[test]
+fn what_may_not_be_seen_is_one_right() {
+    let mut model = browsing();
+    let missing = |kind: Kind, resource: &str, namespace: Option<&str>| {
+        let grant = Grant { verb: "list".into(), resource: resource.into(), namespace: namespace.map(Into::into) };
+        let place = Place { kind, namespace: namespace.map(Into::into) };
+        FoundEvent::Missing { place, fault: Fault::new(What::Forbidden, "dev", "").with(Remedy::Grant(grant)) }
+    };
+    for namespace in [None, Some("team"), Some("other")] {
+        tell(&mut model, missing(Kind::Service, "services", namespace));
+        tell(&mut model, missing(Kind::Deployment, "deployments.apps", namespace));
+    }
+    let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+    let (fault, more) = browser.finds.reason().unwrap();
+    let Remedy::Grant(grant) = fault.remedy else { panic!("{fault:?}") };
+    assert_eq!(grant.resource, "services, deployments.apps");
+    assert_eq!((grant.namespace.as_deref(), more), (Some("other"), 2), "what is dark in the other namespace");
+}
+
+/// A pod that something of that kind controls.
+fn owned(name: &str, owner: &str) -> Found {
+    let kind = |name: &str| name.parse::<Kind>().unwrap();
+    Found { owner: Some(kind(owner)), ..found("dev", "shop", Kind::Pod, name, &[":6379"]) }
+}
+
+#[test]
+fn what_is_seen_with_its_owner_is_not_seen_twice() {
+    let mut model = connected();
+    press(&mut model, Command::Browse);
+    let pods = vec![
+        owned("web-1", "replicaset"),
+        owned("clone-1", "cloneset.apps.kruise.io"),
+        owned("etcd-node", "node"),
+        found("dev", "shop", Kind::Pod, "alone", &[":6379"]),
+    ];
+    tell(&mut model, FoundEvent::Listed { place: all(Kind::Pod), all: pods });
+    assert_eq!(rows(&model), ["shop/alone:6379"], "which kinds there are is not known yet");
+    let done = |model: &Model| {
+        let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+        browser.is_done()
+    };
+    let clones = Kind::Custom("cloneset.apps.kruise.io".to_owned());
+    let kinds = [Kind::Pod, Kind::ReplicaSet, clones.clone()].into();
+    tell(&mut model, FoundEvent::Kinds(kinds));
+    assert_eq!(rows(&model), ["shop/alone:6379", "shop/etcd-node:6379"], "nobody looks for nodes");
+    assert!(!done(&model));
+    tell(&mut model, FoundEvent::Listed { place: all(clones), all: Vec::new() });
+    assert!(!done(&model));
+    // Where their owners may not be seen, the pods are all there is.
+    let team = Place { kind: Kind::ReplicaSet, namespace: Some("shop".into()) };
+    let fault = Fault::new(What::Forbidden, "dev", "");
+    tell(&mut model, FoundEvent::Missing { place: all(Kind::ReplicaSet), fault: fault.clone() });
+    assert!(done(&model));
+    assert_eq!(rows(&model), ["shop/alone:6379", "shop/etcd-node:6379", "shop/web-1:6379"]);
+    tell(&mut model, FoundEvent::Missing { place: team.clone(), fault });
+    assert_eq!(rows(&model).len(), 3);
+    // But for those of a deployment that is seen, although the replica sets between are not.
+    let mut deployment = found("dev", "shop", Kind::Deployment, "web", &[]);
+    deployment.ports = vec![FoundPort { number: 6379, name: None, service: None }];
+    deployment.labels = [("app".to_owned(), "web-1".to_owned())].into();
+    let key = deployment.key.clone();
+    tell(&mut model, FoundEvent::Applied(deployment));
+    assert_eq!(rows(&model), ["shop/web:6379", "shop/alone:6379", "shop/etcd-node:6379"]);
+    tell(&mut model, FoundEvent::Gone(key));
+    // All that is recognised is all that is seen.
+    let effects = press(&mut model, Command::TakeKnown);
+    let names: Vec<String> = saved(&effects).iter().map(|edit| name(edit).clone()).collect();
+    assert_eq!(names, ["alone.shop", "etcd-node.shop", "web-1.shop"]);
+    tell(&mut model, FoundEvent::Listed { place: team, all: Vec::new() });
+    assert_eq!(rows(&model), ["shop/alone:6379", "shop/etcd-node:6379"]);
+}
+
+#[test]
+fn a_custom_kind_is_known_by_its_short_name_too() {
+    let mut model = browsing();
+    let kind = Kind::Custom("rollout.argoproj.io".to_owned());
+    let rollout = found("dev", "shop", kind, "pay", &["http:8080"]);
+    tell(&mut model, FoundEvent::Applied(rollout.clone()));
+    assert_eq!(model.saved(&rollout, &rollout.ports[0]), None);
+    let mut own = Target { address: "rollout/pay:http".parse().unwrap(), ..target("pay", "dev") };
+    own.namespace = Some("shop".to_owned());
+    model.targets.push(own);
+    assert_eq!(model.saved(&rollout, &rollout.ports[0]).map(|target| target.name.as_str()), Some("pay"));
+    write(&mut model, "pay");
+    let rows = rows(&model);
+    assert_eq!(rows, ["shop/pay:8080"]);
 }
 
 #[test]

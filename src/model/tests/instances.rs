@@ -17,6 +17,7 @@ fn shared(id: u64, name: &str, state: Standing) -> Shared {
         local: "127.0.0.1:3306".into(),
         state,
         pod: Some("brow-mysql-000001".into()),
+        left: Vec::new(),
     }
 }
 

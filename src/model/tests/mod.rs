@@ -7,11 +7,14 @@ mod faults;
 mod files;
 mod forwards;
 mod found;
+mod health;
 mod instances;
 mod leaving;
 mod lessons;
 mod lists;
 mod pods;
+mod renew;
+mod upkeep;
 mod welcome;
 mod workloads;
 

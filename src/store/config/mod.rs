@@ -14,6 +14,7 @@ use toml_edit::{Document, Item};
 
 use crate::model::action::Command;
 use crate::model::fault::Fault;
+use crate::model::form::is_quantity;
 use crate::model::keep::KeepSettings;
 use crate::model::plan::{PortPlan, PortRange};
 use crate::model::service::Service;
@@ -264,16 +265,6 @@ fn resources(mut section: Section<'_, '_>) -> Resources {
     };
     section.finish();
     resources
-}
-
-/// Whether a text is a Kubernetes quantity of zero or more: digits, perhaps with a fraction, and a suffix
-/// (`k8s.io/apimachinery/pkg/api/resource`, the grammar in `quantity.go`; exponents are left out).
-fn is_quantity(text: &str) -> bool {
-    const SUFFIXES: [&str; 16] = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    number(whole) && number(fraction) && SUFFIXES.contains(&&text[digits.len()..])
 }
 
 fn target(mut section: Section<'_, '_>, names: &mut BTreeSet<String>, max_ttl: Ttl) -> Option<Target> {

@@ -118,9 +118,8 @@ fn notes(scene: Scene<'_>, browser: &Browser) -> Vec<(String, Style)> {
             None => (scene.text().fill("dialog.browser-waiting", &[("name", name)]), theme.info),
         });
     }
-    if let Some(fault) = browser.finds.reason() {
-        let mut words = scene.text().fault(fault).what;
-        let more = browser.finds.missing.len() - 1;
+    if let Some((fault, more)) = browser.finds.reason() {
+        let mut words = scene.text().fault(&fault).what;
         if more > 0 {
             words = scene.text().fill("dialog.browser-more", &[("fault", &words), ("count", &more.to_string())]);
         }
@@ -194,7 +193,7 @@ fn rows(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, browser:
 }
 
 /// A kind by the shortest name that kubectl takes for it.
-fn short(kind: &Kind) -> &'static str {
+fn short(kind: &Kind) -> &str {
     match kind {
         Kind::Service => "svc",
         Kind::Deployment => "deploy",
@@ -203,7 +202,9 @@ fn short(kind: &Kind) -> &'static str {
         Kind::Pod => "po",
         Kind::ReplicaSet => "rs",
         Kind::Job => "job",
-        Kind::Selector | Kind::Custom(_) => "",
+        // Its group is seen when it is imported.
+        Kind::Custom(name) => name.split_once('.').map_or(name, |(kind, _)| kind),
+        Kind::Selector => "",
     }
 }
 

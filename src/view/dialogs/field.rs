@@ -2,6 +2,7 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::super::chrome;
@@ -23,12 +24,22 @@ pub(super) struct Row<'a> {
     pub active: bool,
     /// Whether messages stand beside the fields; else below.
     pub beside: bool,
+    /// What holds while the field is empty.
+    pub unsaid: String,
+    /// What is chosen, in a person's words, where the field takes no other text.
+    pub chosen: Option<String>,
 }
 
 /// Columns of an input that stands beside its message.
 const INPUT: u16 = 32;
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    /// A field that is alone, with its label.
+    pub fn alone(label: &'a str, field: &'a Field, hint: &'a str) -> Self {
+        let label = (label, width(label));
+        Self { label, field, hint, active: true, beside: false, unsaid: String::new(), chosen: None }
+    }
+
     /// The columns it takes with what may be said of it beside it.
     pub fn wish(&self, scene: Scene<'_>) -> u16 {
         let error = self.field.error.map_or(0, |error| width(scene.get(&format!("field.{error}"))).saturating_add(2));
@@ -69,10 +80,37 @@ impl Row<'_> {
         let rest = line.width - lead;
         let own = if self.beside { INPUT.min(rest) } else { rest };
         let style = if self.active { theme.text.patch(theme.selection) } else { theme.text };
-        chrome::input(frame, Rect { x, width: own, height: 1, ..line }, &self.field.input, style, self.active);
+        let room = Rect { x, width: own, height: 1, ..line };
+        if let Some(chosen) = &self.chosen {
+            self.draw_choice(frame, scene, room, chosen, style);
+        } else {
+            chrome::input(frame, room, &self.field.input, style, self.active);
+            if self.field.input.value().is_empty() {
+                put(
+                    frame.buffer_mut(),
+                    x,
+                    line.y,
+                    own,
+                    &self.unsaid,
+                    theme.faint.patch(if self.active { theme.selection } else { theme.faint }),
+                );
+            }
+        }
         if let (true, Some(message)) = (self.beside, self.message(scene)) {
             put_line(frame.buffer_mut(), x + own + 2, line.y, rest.saturating_sub(own + 2), &[message]);
         }
+    }
+
+    /// Draws what is chosen, between arrows while they choose.
+    fn draw_choice(&self, frame: &mut Frame<'_>, scene: Scene<'_>, room: Rect, chosen: &str, style: Style) {
+        let theme = scene.theme();
+        let says = self.field.text().is_empty();
+        let style = if says { style.patch(theme.faint) } else { style };
+        let words = if says { &self.unsaid } else { chosen };
+        let words = if self.active { format!("‹ {words} ›") } else { words.to_owned() };
+        let buffer = frame.buffer_mut();
+        put(buffer, room.x, room.y, room.width, &" ".repeat(room.width.into()), style);
+        put(buffer, room.x, room.y, room.width, &words, style);
     }
 
     /// The message's lines below the field, where it does not stand beside it.

@@ -1,15 +1,16 @@
-//! The form for a target: labels, fields, and beside or below each what is wrong with it.
+//! The form for a target: its pages, the fields of the one that is shown, and beside or below each what is wrong with
+//! it. The first page says what the others hold.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::super::chrome;
-use super::super::ink::{put_line, width};
+use super::super::ink::{put, put_line, width};
 use super::super::{Scene, state::ViewState};
 use super::field::Row;
 use super::middle;
-use crate::model::dialog::{FormField, TargetForm};
+use crate::model::form::{FormField, Page, TargetForm};
 use crate::view::state::Hit;
 
 /// Columns of the form's content where there is room.
@@ -19,72 +20,161 @@ const BELOW: u16 = 96;
 
 /// One line of the form.
 enum Part<'a> {
-    Field(usize),
+    Field(usize, Box<Row<'a>>),
     Message(Span<'a>),
+    /// What another page holds.
+    Elsewhere(Page, String),
 }
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, form: &TargetForm) {
-    let labels: Vec<&str> = FormField::ALL.iter().map(|field| scene.get(&format!("form.{}", field.key()))).collect();
-    let hints: Vec<&str> =
-        FormField::ALL.iter().map(|field| scene.get(&format!("form-hint.{}", field.key()))).collect();
-    let widest = labels.iter().map(|label| width(label)).max().unwrap_or_default();
-    let mut rows: Vec<Row<'_>> = (form.fields.iter().zip(labels.iter().zip(&hints)).enumerate())
-        .map(|(at, (field, (label, hint)))| {
-            let active = at == form.active;
-            Row { label: (label, widest), field, hint, active, beside: false }
-        })
-        .collect();
-    let wish = rows.iter().map(|row| row.wish(scene)).max().unwrap_or_default();
+    let mut rows: Vec<(usize, Row<'_>)> = rows(scene, form);
+    let wish = rows.iter().map(|(_, row)| row.wish(scene)).max().unwrap_or_default();
     let beside = super::room(area, WIDE) >= wish;
     // All or none, so that the fields keep still when another gets the keys.
-    for row in &mut rows {
+    for (_, row) in &mut rows {
         row.beside = beside;
     }
     let wide = super::room(area, if beside { wish } else { BELOW });
-    let mut parts = Vec::new();
-    for (at, row) in rows.iter().enumerate() {
-        parts.push(Part::Field(at));
-        parts.extend(row.below(scene, wide).into_iter().map(Part::Message));
-        parts.extend(open_to_others(scene, form, at).map(Part::Message));
-    }
+    let parts = parts(scene, form, rows, wide);
     let title = match &form.editing {
         Some(name) => scene.text().fill("dialog.edit-target", &[("name", name)]),
         None => scene.get("dialog.new-target").to_owned(),
     };
-    // A line free above and below, where there is room.
-    let tall = u16::try_from(parts.len()).unwrap_or(u16::MAX);
+    // The pages' names, and a line free above and below, where there is room.
+    let tall = u16::try_from(parts.len()).unwrap_or(u16::MAX).saturating_add(1);
     let airy = u16::from(area.height >= tall.saturating_add(4));
     let outer = middle(area, wide, tall + 2 * airy);
     let inner = chrome::dialog(frame, scene, outer, &title, scene.theme().accent);
-    let inner = Rect { y: inner.y + airy, height: inner.height.saturating_sub(2 * airy), ..inner };
+    tabs(frame, scene, state, inner, form);
+    let taken = (1 + airy).min(inner.height);
+    let inner = Rect { y: inner.y + taken, height: inner.height.saturating_sub(1 + 2 * airy), ..inner };
     let first = first_part(&parts, form.active, inner.height.into());
     for (part, y) in parts.iter().skip(first).zip(inner.y..inner.bottom()) {
         let line = Rect { y, height: 1, ..inner };
+        let room = line.width.saturating_sub(2);
         match part {
-            Part::Field(at) => {
+            Part::Field(at, row) => {
                 state.zone(line, Hit::Item(*at));
-                rows[*at].draw(frame, scene, line);
+                row.draw(frame, scene, line);
             }
             Part::Message(message) => {
-                let room = line.width.saturating_sub(2);
                 put_line(frame.buffer_mut(), line.x + 2, y, room, std::slice::from_ref(message));
+            }
+            Part::Elsewhere(page, words) => {
+                state.zone(line, hit(*page));
+                put(frame.buffer_mut(), line.x + 2, y, room, words, scene.theme().dim);
             }
         }
     }
 }
 
-/// The warning below the local port of a target whose forwards others can reach.
-fn open_to_others<'a>(scene: Scene<'_>, form: &TargetForm, at: usize) -> Option<Span<'a>> {
-    let keep = form.base.as_ref().map(|base| &base.keep).filter(|keep| keep.is_open_to_others())?;
-    let address = keep.local_address?.to_string();
+/// The fields of the page that is shown, each with its place among all.
+fn rows<'a>(scene: Scene<'a>, form: &'a TargetForm) -> Vec<(usize, Row<'a>)> {
+    let label = |field: FormField| scene.get(&format!("form.{}", field.key()));
+    let widest = form.page().fields().map(|(_, field)| width(label(field))).max().unwrap_or_default();
+    let row = |(at, of): (usize, FormField)| {
+        let field = form.fields.get(at)?;
+        // In brackets, so that it is told from what was written where there are no colors.
+        let unsaid = chosen(scene, &scene.model.unsaid(form, of));
+        let unsaid = if unsaid.is_empty() { unsaid } else { format!("({unsaid})") };
+        let row = Row {
+            label: (label(of), widest),
+            field,
+            hint: scene.get(&format!("form-hint.{}", of.key())),
+            active: at == form.active,
+            beside: false,
+            unsaid,
+            chosen: (!of.choices().is_empty()).then(|| chosen(scene, field.text())),
+        };
+        Some((at, row))
+    };
+    form.page().fields().filter_map(row).collect()
+}
+
+/// What a field says in a person's words.
+fn chosen(scene: Scene<'_>, text: &str) -> String {
+    match text {
+        "true" => scene.get("choice.yes").to_owned(),
+        "false" => scene.get("choice.no").to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+/// The lines of the page.
+fn parts<'a>(scene: Scene<'a>, form: &TargetForm, rows: Vec<(usize, Row<'a>)>, wide: u16) -> Vec<Part<'a>> {
+    let mut parts = Vec::new();
+    for (at, row) in rows {
+        let own = [FormField::LocalPort, FormField::LocalAddress].contains(&FormField::ALL[at]);
+        let below: Vec<Span<'_>> = row
+            .below(scene, wide)
+            .into_iter()
+            .map(|span| Span::styled(span.content.into_owned(), span.style))
+            .collect();
+        parts.push(Part::Field(at, Box::new(row)));
+        parts.extend(below.into_iter().map(Part::Message));
+        parts.extend(open_to_others(scene, form).filter(|_| own).map(Part::Message));
+    }
+    let others = Page::ALL.into_iter().filter(|page| *page != Page::Target && form.page() == Page::Target);
+    for page in others {
+        let says = |(field, text): (FormField, &str)| {
+            format!("{} {}", scene.get(&format!("form.{}", field.key())), chosen(scene, text))
+        };
+        let said: Vec<String> = form.set_on(page).map(says).collect();
+        if !said.is_empty() {
+            parts.push(Part::Elsewhere(page, format!("{}: {}", name(scene, page), said.join(" · "))));
+        }
+    }
+    parts
+}
+
+fn name(scene: Scene<'_>, page: Page) -> &str {
+    scene.get(&format!("form-page.{}", page.key()))
+}
+
+fn hit(page: Page) -> Hit {
+    let at = Page::ALL.iter().position(|known| *known == page).unwrap_or_default();
+    Hit::Item(FormField::ALL.len() + at)
+}
+
+/// The names of the pages: the one that is shown stands out, others say how much they hold and whether it is right.
+fn tabs(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, inner: Rect, form: &TargetForm) {
+    if inner.is_empty() {
+        return;
+    }
+    let theme = scene.theme();
+    let mut x = inner.x + 1;
+    for page in Page::ALL {
+        let wrong = page.fields().any(|(at, _)| form.fields.get(at).is_some_and(|field| field.error.is_some()));
+        let count = if page == Page::Target { 0 } else { form.set_on(page).count() };
+        let mut words = format!(" {} ", name(scene, page));
+        if count > 0 {
+            words = format!("{words}{count} ");
+        }
+        if wrong {
+            words = format!("{words}✗ ");
+        }
+        let style = match (page == form.page(), wrong) {
+            (true, _) => theme.text.patch(theme.selection),
+            (false, true) => theme.bad,
+            (false, false) => theme.dim,
+        };
+        let own = width(&words).min(inner.right().saturating_sub(x));
+        state.zone(Rect { x, y: inner.y, width: own, height: 1 }, hit(page));
+        put(frame.buffer_mut(), x, inner.y, own, &words, style);
+        x = (x + own + 1).min(inner.right());
+    }
+}
+
+/// The warning below the fields of a target whose forwards others can reach.
+fn open_to_others<'a>(scene: Scene<'_>, form: &TargetForm) -> Option<Span<'a>> {
+    let address = form.open_to_others()?.to_string();
     let says = scene.text().fill("form-hint.open-to-others", &[("address", address.as_str())]);
-    (FormField::ALL.get(at) == Some(&FormField::LocalPort))
-        .then(|| Span::styled(format!("! {says}"), scene.theme().bad))
+    Some(Span::styled(format!("! {says}"), scene.theme().bad))
 }
 
 /// The first line to draw so that the active field and what is said of it are visible.
 fn first_part(parts: &[Part<'_>], active: usize, tall: usize) -> usize {
-    let field = parts.iter().position(|part| matches!(part, Part::Field(at) if *at == active)).unwrap_or_default();
+    let field = parts.iter().position(|part| matches!(part, Part::Field(at, _) if *at == active)).unwrap_or_default();
     let messages = parts[field.min(parts.len())..].iter().skip(1).take_while(|part| matches!(part, Part::Message(_)));
     let last = field + messages.count();
     (last + 1).saturating_sub(tall).min(field)

@@ -3,7 +3,6 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::super::ink::width;
 use super::super::{Scene, state::ViewState};
 use super::field::{Row, ask};
 use crate::model::dialog::Field;
@@ -26,6 +25,6 @@ pub(super) fn draw(
     if !cluster.is_empty() {
         hint = format!("{hint}\n{}", scene.text().fill("dialog.import-context", &[("name", cluster)]));
     }
-    let row = Row { label: (label, width(label)), field, hint: &hint, active: true, beside: false };
+    let row = Row::alone(label, field, &hint);
     ask(frame, scene, state, area, scene.get("dialog.import"), &row);
 }

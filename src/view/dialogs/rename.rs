@@ -3,10 +3,10 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::super::ink::width;
 use super::super::{Scene, state::ViewState};
 use super::field::{Row, ask};
-use crate::model::dialog::{Field, FormField};
+use crate::model::dialog::Field;
+use crate::model::form::FormField;
 
 pub(super) fn draw(
     frame: &mut Frame<'_>,
@@ -17,6 +17,6 @@ pub(super) fn draw(
 ) {
     let label = scene.get("dialog.rename-label");
     let hint = scene.get(&format!("form-hint.{}", FormField::Name.key()));
-    let row = Row { label: (label, width(label)), field, hint, active: true, beside: false };
+    let row = Row::alone(label, field, hint);
     ask(frame, scene, state, area, &scene.text().fill("dialog.rename", &[("name", name)]), &row);
 }

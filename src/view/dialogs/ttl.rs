@@ -3,7 +3,6 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::super::ink::width;
 use super::super::{Scene, state::ViewState};
 use super::field::{Row, ask};
 use crate::model::dialog::Field;
@@ -19,6 +18,6 @@ pub(super) fn draw(
     let hint = scene.get("dialog.ask-ttl-hint");
     let count = targets.len().to_string();
     let title = scene.text().fill("dialog.ask-ttl", &[("names", &targets.join(", ")), ("count", &count)]);
-    let row = Row { label: (label, width(label)), field, hint, active: true, beside: false };
+    let row = Row::alone(label, field, hint);
     ask(frame, scene, state, area, &title, &row);
 }

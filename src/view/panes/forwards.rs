@@ -23,7 +23,8 @@ const SHAPES: [Shape; 11] = [
     Shape::words(Shape::ALWAYS, 15, 48),
     Shape::words(7, 10, 40),
     Shape::words(1, 12, 63),
-    Shape::words(Shape::ALWAYS, 10, 20),
+    // "● live 999 ms": a latency without its unit is none.
+    Shape::words(Shape::ALWAYS, 13, 20),
     Shape::number(4, 6, 14),
     Shape::number(5, 9, 12),
     RATE,

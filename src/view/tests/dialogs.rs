@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 
 use super::fixture::{busy, drawn, field, focused, forbidden, forward, lines, target, themed};
 use super::{shots, shots_with};
-use crate::model::dialog::{Dialog, Field, Question, TargetForm};
+use crate::model::dialog::{Dialog, Question};
 use crate::model::event::Epoch;
 use crate::model::fault::{Fault, Remedy, What};
 use crate::model::focus::Pane;
+use crate::model::form::{FormField, TargetForm};
 use crate::model::forward::ForwardState;
 use crate::model::proxy::PodKey;
 use crate::model::settings::Colors;
@@ -25,11 +26,14 @@ fn key() -> PodKey {
 
 fn form(editing: Option<&str>, active: usize, errors: &[(usize, &'static str)]) -> TargetForm {
     let texts = ["mysql-dev", "dev", "", "10.0.0.1", "", "30m", "db, team-a"];
-    let mut fields: Vec<Field> = texts.into_iter().map(|text| field(text, None)).collect();
-    for (at, error) in errors {
-        fields[*at].error = Some(error);
+    let mut form = TargetForm::empty("");
+    for (field, text) in FormField::ALL.into_iter().zip(texts) {
+        form.set(field, text);
     }
-    TargetForm { editing: editing.map(str::to_owned), base: None, fields, active, tried: true }
+    for (at, error) in errors {
+        form.fields[*at].error = Some(error);
+    }
+    TargetForm { editing: editing.map(str::to_owned), active, tried: true, ..form }
 }
 
 #[test]
@@ -37,11 +41,66 @@ fn forms() {
     shots("form-new", &with(Dialog::TargetForm(Box::new(form(None, 4, &[])))));
     let wrong = form(Some("mysql-dev"), 3, &[(0, "name-taken"), (3, "address-port")]);
     let mut open = form(Some("mysql-dev"), 4, &[]);
-    let mut base = target("mysql-dev", "dev", "10.0.0.1:3306", 3306, &[]);
-    base.keep.local_address = "0.0.0.0".parse().ok();
-    open.base = Some(base);
+    open.set(FormField::LocalAddress, "0.0.0.0");
     shots("form-open-to-others", &with(Dialog::TargetForm(Box::new(open))));
     shots("form-wrong", &with(Dialog::TargetForm(Box::new(wrong))));
+}
+
+/// A form whose further pages hold something.
+fn full(active: FormField) -> TargetForm {
+    let mut form = form(Some("mysql-dev"), FormField::ALL.iter().position(|field| *field == active).unwrap(), &[]);
+    for (field, text) in [
+        (FormField::Address, "service/web:http,9090"),
+        (FormField::Via, "proxy"),
+        (FormField::OnDemand, "true"),
+        (FormField::IdleTimeout, "5m"),
+        (FormField::AutoRenew, "false"),
+        (FormField::Probe, "http:/healthz"),
+        (FormField::LocalAddress, "0.0.0.0"),
+        (FormField::Image, "registry.example.com/tools/socat:1.8"),
+        (FormField::PullPolicy, "Never"),
+        (FormField::Tolerations, "dedicated=tools:NoSchedule"),
+    ] {
+        form.set(field, text);
+    }
+    form
+}
+
+#[test]
+fn the_further_pages_of_a_form() {
+    let shot = |name: &str, form: TargetForm| shots(name, &with(Dialog::TargetForm(Box::new(form))));
+    shot("form-filled", full(FormField::Name));
+    shot("form-forward", full(FormField::OnDemand));
+    shot("form-pod", full(FormField::Labels));
+    let mut wrong = full(FormField::LocalAddress);
+    for (field, error) in [
+        (FormField::Via, "service-only"),
+        (FormField::IdleTimeout, "time-zero"),
+        (FormField::Probe, "probe"),
+        (FormField::LocalAddress, "ip"),
+        (FormField::Tolerations, "tolerations"),
+    ] {
+        wrong.fields[FormField::ALL.iter().position(|known| *known == field).unwrap()].error = Some(error);
+    }
+    shot("form-forward-wrong", wrong);
+    let theme = Theme::named("dark", crate::model::settings::Colors::Truecolor).unwrap();
+    let chinese = crate::text::Text::new(crate::model::settings::Language::ZhCn);
+    for (name, active) in [("form-forward-chinese", FormField::Via), ("form-pod-chinese", FormField::Tolerations)] {
+        shots_with(name, &with(Dialog::TargetForm(Box::new(full(active)))), &theme, &chinese);
+    }
+}
+
+#[test]
+fn the_names_of_the_pages_can_be_clicked() {
+    for (width, height) in [(80, 24), (200, 50), (40, 8)] {
+        let model = with(Dialog::TargetForm(Box::new(full(FormField::Wait))));
+        let (_, state) = themed(&model, width, height, &Theme::plain(), &super::fixture::english());
+        let all = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+        let hits: Vec<Hit> = all.filter_map(|(x, y)| state.hit(x, y)).collect();
+        for page in 0..2 {
+            assert!(hits.contains(&Hit::Item(FormField::ALL.len() + page)), "{width}x{height}: {page}");
+        }
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::model::action::{Action, Command};
 use crate::model::cluster::Link;
 use crate::model::dialog::{Dialog, Question};
 use crate::model::event::Event;
+use crate::model::fault::{Fault, Grant, Remedy, What};
 use crate::model::found::{Found, FoundEvent, FoundKey, FoundPort, Place};
 use crate::model::offer::{LeftOut, Offer, Why};
 use crate::model::service::{Signs, recognise};
@@ -23,7 +24,7 @@ fn found(cluster: &str, namespace: &str, kind: Kind, name: &str, ports: &[(&str,
         service: recognise(&Signs { port: *number, name: own, protocol: "", object: name, labels: &labels }),
     };
     let key = FoundKey { cluster: cluster.into(), namespace: namespace.into(), kind, name: name.into() };
-    Found { key, ports: ports.iter().map(port).collect(), labels: labels.clone() }
+    Found { key, ports: ports.iter().map(port).collect(), labels: labels.clone(), owner: None }
 }
 
 fn place(kind: Kind, namespace: Option<&str>) -> Place {
@@ -90,6 +91,29 @@ fn the_browser() {
     model.update(Event::Act(Action::Paste("zzz".to_owned())));
     model.arrange();
     shots("browser-no-match", &model);
+}
+
+#[test]
+fn every_kind_in_the_browser() {
+    let mut model = browsing();
+    let clones = Kind::Custom("cloneset.apps.kruise.io".to_owned());
+    for (kind, name) in [
+        (Kind::DaemonSet, "node-agent"),
+        (clones, "orders"),
+        (Kind::ReplicaSet, "alone"),
+        (Kind::Job, "import"),
+        (Kind::Pod, "debug"),
+    ] {
+        tell(&mut model, "dev", FoundEvent::Applied(found("dev", "shop", kind, name, &[("", 8080)])));
+    }
+    let missing = |kind: Kind, resource: &str| {
+        let grant = Grant { verb: "list".into(), resource: resource.into(), namespace: Some("default".into()) };
+        let fault = Fault::new(What::Forbidden, "测试集群", "").with(Remedy::Grant(grant));
+        FoundEvent::Missing { place: place(kind, Some("default")), fault }
+    };
+    tell(&mut model, "测试集群", missing(Kind::StatefulSet, "statefulsets.apps"));
+    tell(&mut model, "测试集群", missing(Kind::Job, "jobs.batch"));
+    shots("browser-kinds", &model);
 }
 
 #[test]

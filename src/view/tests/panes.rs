@@ -10,6 +10,7 @@ use crate::model::fault::{Fault, What};
 use crate::model::focus::{Pane, Strip};
 use crate::model::forward::ForwardId;
 use crate::model::forward::{Demand, Forward, ForwardState};
+use crate::model::health::Health;
 use crate::model::instance::{Other, Role, Shared, Standing};
 use crate::model::log::{Entry, Grade, Happening};
 use crate::model::proxy::Phase;
@@ -45,6 +46,19 @@ fn first_start() {
     model.cluster_list.order = vec!["dev".to_owned()];
     model.cluster_list.of = 1;
     shots("connecting", &focused(model, Pane::Pods));
+}
+
+#[test]
+fn a_latency_keeps_its_unit_where_there_is_little_room() {
+    let mut model = focused(busy(), Pane::Forwards);
+    let live = model.forwards.values_mut().find(|forward| forward.via.is_some()).unwrap();
+    live.bound = vec!["0.0.0.0:43431".parse().unwrap()];
+    live.health = Some(Health { down: None, latency: Some(std::time::Duration::from_micros(123_400)) });
+    let theme = Theme::named("dark", Colors::Truecolor).unwrap();
+    let (mut terminal, _) = themed(&model, 80, 24, &theme, &english());
+    let screen = fixture::lines(&mut terminal);
+    let row = screen.lines().find(|line| line.contains("! 0.0.0.0:43431")).unwrap();
+    assert!(row.contains("● live 123 ms"), "{screen}");
 }
 
 #[test]
@@ -263,6 +277,7 @@ fn forwards_of_other_instances_are_dimmed_and_say_whose_they_are() {
         local: format!("127.0.0.1:{}", 5000 + id),
         state,
         pod: Some("brow-grafana-ab12cd".to_owned()),
+        left: Vec::new(),
     };
     for (id, role, forward) in [
         (90, Role::Background, shared(1, "grafana", Standing::Live)),

@@ -2,8 +2,9 @@
 
 use super::fixture::{busy, drawn, english, field, focused, lines, pod, target, themed};
 use crate::model::Model;
-use crate::model::dialog::{Dialog, Question, TargetForm};
+use crate::model::dialog::{Dialog, Question};
 use crate::model::focus::{Pane, Strip};
+use crate::model::form::TargetForm;
 use crate::model::proxy::Phase;
 use crate::model::settings::{Colors, Language};
 use crate::text::Text;
@@ -28,10 +29,12 @@ fn models() -> Vec<Model> {
     zoomed.focus.zoomed = true;
     zoomed.pod_list.filtering = true;
     models.push(zoomed);
-    let fields = (0..7).map(|n| field("数据库-🏴‍☠️-long", (n % 2 == 0).then_some("name-taken"))).collect();
+    let fields = (0..29).map(|n| field("数据库-🏴‍☠️-long", (n % 2 == 0).then_some("name-taken"))).collect();
     let form = TargetForm { editing: None, base: None, fields, active: 5, tried: true };
+    let further = TargetForm { active: 20, ..form.clone() };
     let dialogs = [
         Dialog::TargetForm(Box::new(form)),
+        Dialog::TargetForm(Box::new(further)),
         Dialog::Rename { name: "x".to_owned(), field: field("👩‍👩‍👧", Some("name-taken")) },
         Dialog::Confirm { question: Question::Quit { forwards: 1, pods: 1, unsaved: 0 }, button: 2 },
         Dialog::Help { scroll: 3 },

@@ -1,0 +1,104 @@
+//! The tasks of open forwards.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::Effects;
+use super::route::Path;
+use crate::cluster::workload;
+use crate::forward;
+use crate::model::forward::{ForwardId, ForwardSpec, Via};
+
+/// An open forward.
+pub(super) struct Open {
+    pub handle: forward::Handle,
+    /// Whether its workload's pods are watched: not while it rests.
+    seeking: watch::Sender<bool>,
+    /// Closes it.
+    pub token: CancellationToken,
+    /// Cancelled once nothing of it is left.
+    pub ended: CancellationToken,
+}
+
+impl Effects {
+    /// Opens a forward; an older opening of it ends first, so that the port is free again.
+    pub(super) fn open(&mut self, spec: ForwardSpec, via: Option<Via>) {
+        let before = self.forwards.remove(&spec.id).map(|open| {
+            open.token.cancel();
+            open.ended
+        });
+        let (id, token, ended) = (spec.id, self.token.child_token(), CancellationToken::new());
+        let route = Path::new(Arc::clone(&self.routes), &spec);
+        let (seeking, wanted) = watch::channel(!spec.on_demand);
+        let finding = self.finding(&spec, wanted);
+        let (handle, forwarding) = forward::start(spec, via, route, self.events.clone(), &token);
+        self.forwards.insert(id, Open { handle, seeking, token, ended: ended.clone() });
+        self.tasks.spawn(async move {
+            // Whatever becomes of the task, its end is known.
+            let _ended = ended.drop_guard();
+            if let Some(before) = before {
+                before.cancelled().await;
+            }
+            tokio::select! {
+                () = forwarding => {}
+                () = finding => {}
+            }
+        });
+    }
+
+    /// Tells a forward where to go; whether its workload's pods are watched for that.
+    pub(super) fn aim(&self, id: ForwardId, seeking: bool, tell: impl FnOnce(&forward::Handle)) {
+        if let Some(open) = self.forwards.get(&id) {
+            open.seeking.send_replace(seeking);
+            tell(&open.handle);
+        }
+    }
+
+    /// The watch on a workload's pods while they are `wanted`, which never ends; of an address there is nothing to find
+    /// out.
+    fn finding(
+        &self,
+        spec: &ForwardSpec,
+        mut wanted: watch::Receiver<bool>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let query = spec.address.workload().map(|workload| workload::Query {
+            id: spec.id,
+            epoch: spec.epoch,
+            cluster: spec.place.cluster.clone(),
+            namespace: spec.place.namespace.clone(),
+            workload: workload.clone(),
+        });
+        let (clusters, events) = (self.clusters.clone(), self.events.clone());
+        async move {
+            let Some(query) = query else {
+                return std::future::pending().await;
+            };
+            loop {
+                if !*wanted.borrow_and_update() {
+                    if wanted.changed().await.is_err() {
+                        return std::future::pending().await;
+                    }
+                    continue;
+                }
+                let following = async {
+                    workload::follow(clusters.clone(), query.clone(), events.clone()).await;
+                    // It has said all that there is to say.
+                    std::future::pending::<()>().await;
+                };
+                tokio::select! {
+                    () = following => {}
+                    () = until_off(&mut wanted) => {}
+                }
+            }
+        }
+    }
+}
+
+/// Waits until something is no longer wanted; for ever, where nobody is left to say so.
+async fn until_off(wanted: &mut watch::Receiver<bool>) {
+    if wanted.wait_for(|wanted| !*wanted).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

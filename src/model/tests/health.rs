@@ -1,0 +1,98 @@
+//! Probes of targets, by table.
+
+use std::time::Duration;
+
+use super::super::event::ForwardEvent;
+use super::super::health::Health;
+use super::super::log::Happening;
+use super::demand::{only, tell};
+use super::renew::forwarded;
+use super::*;
+
+/// An ordinary forward whose target is probed.
+fn watched() -> (Model, ProxyPod) {
+    let (mut model, pod) = forwarded();
+    model.targets[0].keep.probe = "tcp".parse().ok();
+    let mut out = Vec::new();
+    model.follow_probes(&mut out);
+    assert!(matches!(out[..], [Effect::Probe { plan: Some(_), .. }]), "{out:?}");
+    (model, pod)
+}
+
+/// What a probe finds.
+fn probed(model: &mut Model, up: bool) -> Vec<(Happening, String)> {
+    let down = (!up).then(|| Fault::new(What::ProbeFailed, "10.0.0.1:3306", ""));
+    let effects = tell(model, ForwardEvent::Probed(Health { down, latency: Some(Duration::from_millis(2)) }));
+    notified(&effects)
+}
+
+fn notified(effects: &[Effect]) -> Vec<(Happening, String)> {
+    let words = |effect: &Effect| match effect {
+        Effect::Notify(entry) => Some((entry.what.clone(), entry.thing.clone())),
+        _ => None,
+    };
+    effects.iter().filter_map(words).collect()
+}
+
+#[test]
+fn a_target_that_goes_down_or_comes_up_is_news_but_not_all_the_time() {
+    let (mut model, _) = watched();
+    let (down, up) = ((Happening::WentDown, "mysql".to_owned()), (Happening::WentUp, "mysql".to_owned()));
+    assert!(probed(&mut model, true).is_empty(), "as it should be");
+    assert_eq!(probed(&mut model, false), std::slice::from_ref(&down));
+    assert!(only(&model).is_down());
+    assert!(probed(&mut model, false).is_empty(), "known");
+    // It flaps within the quiet time: what is true at its end is told.
+    at(&mut model, 20);
+    assert!(probed(&mut model, true).is_empty());
+    assert!(probed(&mut model, false).is_empty());
+    assert!(notified(&at(&mut model, 61)).is_empty(), "as told");
+    assert_eq!(probed(&mut model, true), std::slice::from_ref(&up));
+    at(&mut model, 70);
+    assert!(probed(&mut model, false).is_empty());
+    assert_eq!(notified(&at(&mut model, 121)), [down]);
+    assert_eq!(model.log.entries.iter().filter(|entry| entry.what == Happening::WentDown).count(), 2);
+}
+
+#[test]
+fn what_a_probe_found_goes_with_the_pod_that_it_went_through() {
+    let (mut model, old) = watched();
+    probed(&mut model, true);
+    assert!(only(&model).health().is_some_and(|health| health.latency.is_some()));
+    on_dev(&mut model, ClusterEvent::Gone { key: old.key.clone(), uid: old.uid });
+    assert_eq!(only(&model).health(), None);
+    assert!(probed(&mut model, false).is_empty(), "late");
+}
+
+#[test]
+fn an_open_forward_is_probed_as_its_target_says_now() {
+    let probes = |effects: &[Effect]| -> Vec<Option<String>> {
+        let plan = |effect: &Effect| match effect {
+            Effect::Probe { plan, .. } => {
+                Some(plan.as_ref().map(|plan| format!("{} every {:?}", plan.probe, plan.every)))
+            }
+            _ => None,
+        };
+        effects.iter().filter_map(plan).collect()
+    };
+    let (mut model, _) = forwarded();
+    let load = |model: &mut Model, change: fn(&mut Model)| {
+        let mut new = model.clone();
+        change(&mut new);
+        let loaded = Loaded { targets: new.targets, settings: new.settings, path: "/c".into(), ..Loaded::default() };
+        model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))))
+    };
+    let effects = load(&mut model, |new| new.targets[0].keep.probe = "mysql".parse().ok());
+    assert_eq!(probes(&effects), [Some("mysql every 30s".to_owned())]);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::OpenForward { .. })), "nothing is cut off");
+    assert_eq!(probed(&mut model, false).len(), 1);
+    let effects = load(&mut model, |new| new.settings.keep.probe_interval = "1m".parse().ok());
+    assert_eq!(probes(&effects), [Some("mysql every 60s".to_owned())]);
+    assert!(only(&model).is_down(), "the same question");
+    assert!(probes(&load(&mut model, |_| {})).is_empty());
+    let effects = load(&mut model, |new| new.targets[0].keep.probe = None);
+    assert_eq!(probes(&effects), [None]);
+    assert_eq!(only(&model).health(), None);
+    assert!(probed(&mut model, false).is_empty(), "an answer that was on its way");
+    assert_eq!(only(&model).health(), None);
+}
