@@ -90,13 +90,18 @@ impl Drop for Reader {
 }
 
 impl Term {
+    /// Whether there is a terminal to take: whoever reads and shows is one.
+    pub fn is_there() -> bool {
+        io::stdin().is_terminal() && stdout().is_terminal()
+    }
+
     /// Takes the terminal: raw mode, the alternate screen, bracketed paste and, where wished, the mouse. To be called
     /// inside a runtime.
     ///
     /// # Errors
     /// Where standard input or output is no terminal, or it refuses.
     pub fn take(mouse: bool) -> io::Result<Self> {
-        if !io::stdin().is_terminal() || !stdout().is_terminal() {
+        if !Self::is_there() {
             return Err(io::Error::other("standard input and output must be a terminal"));
         }
         // Room for a whole frame: the terminal sees it in one piece.

@@ -273,7 +273,7 @@ fn what_cannot_start_says_why_and_fails() {
     };
     let (code, out, err) = run(&[], &[]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
-    assert!(err.contains("must be a terminal") && !err.contains('\u{1b}'), "{err}");
+    assert!(err.contains("needs a terminal") && !err.contains('\u{1b}'), "{err}");
     let (code, out, _) = run(&["--version"], &[]);
     assert!(code == Some(0) && out.starts_with("brow-tui "), "{out}");
     let (code, out, _) = run(&["--help"], &[]);

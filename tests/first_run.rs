@@ -3,14 +3,18 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+#[path = "first_run/check.rs"]
+mod check;
+#[path = "first_run/looks.rs"]
+mod looks;
+
+use std::path::PathBuf;
 
 use common::arrange::{Answer, FakeApi, Kubeconfig, quit, says, status, wait_says};
 use common::kube::{Namespace, kubeconfig, until};
 use common::through::get;
 use common::{Home, Start};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const LANGUAGES: [&str; 2] = ["en_US.UTF-8", "zh_CN.UTF-8"];
 
@@ -83,6 +87,69 @@ fn what_the_server_does_not_say_is_not_made_up() {
     let shown = wait_says(&mut screen, &["etcd is out of order", "? unknown"]);
     assert!(!shown.contains("✓ yes") && !shown.contains("✗ no"), "{shown}");
     quit(screen);
+}
+
+/// The welcome at other sizes, while it is up, without colors and without UTF-8, and with keys that mean nothing there.
+#[test]
+fn the_welcome_fits_any_screen() {
+    for (language, [welcome, add]) in LANGUAGES.into_iter().zip([["Welcome", "n    type a"], ["欢迎", "n    输入"]])
+    {
+        let home = Home::new("");
+        let kubeconfig = home.kubeconfig(&["gke_shop_production", "gke_shop_staging"]);
+        let mut screen = Start::new(&home).kubeconfig(kubeconfig).env("LC_ALL", language).run();
+        screen.wait_for(welcome);
+        wait_says(&mut screen, &["kubectl --context gke_shop_production"]);
+        screen.wait_whole(welcome);
+        for (columns, rows) in [(40, 10), (200, 50), (12, 3), (30, 8), (80, 24)] {
+            screen.resize(columns, rows);
+            if columns >= 30 {
+                screen.wait_whole(&format!("{columns}×{rows}"));
+            }
+            if columns >= 40 {
+                let text = screen.wait_for(add);
+                // Names that begin alike are told apart.
+                assert!(text.contains("uction") && text.contains("ging"), "{text}");
+            }
+        }
+        wait_says(&mut screen, &["kubectl --context gke_shop_production"]);
+        // Keys of targets and pods have nothing to work on; no dialog opens and nothing is written.
+        screen.press("ceftXRy");
+        screen.press("?");
+        screen.wait("the keys of the contexts come first", |text| {
+            text.contains("│ Clusters ") || text.contains("│ 集群 ")
+        });
+        screen.press("\x1b[27u");
+        screen.wait("as it was", |text| text.contains(add) && text.contains(welcome));
+        screen.wait_whole("as it was");
+        quit(screen);
+        assert!(!home.config().exists());
+    }
+    let home = Home::new("");
+    let start = Start::new(&home).kubeconfig(home.kubeconfig(&["dev"])).env("LANG", "C").env("TERM", "dumb");
+    let mut screen = start.run();
+    screen.wait_for("n    type a");
+    let plain = |cell: &vt100::Cell| (cell.fgcolor(), cell.bgcolor()) == (vt100::Color::Default, vt100::Color::Default);
+    screen.wait_cells("no colors", |cells| (0..80).all(|x| (0..24).all(|y| cells.cell(y, x).is_some_and(plain))));
+    quit(screen);
+}
+
+/// A kubeconfig that cannot be used: what is wrong, nothing that cannot be done, and on as soon as it is mended.
+#[test]
+fn a_broken_kubeconfig_is_told_and_read_again() {
+    for (language, [broken, yes]) in LANGUAGES.into_iter().zip([["cannot be used", "Welcome"], ["无法使用", "欢迎"]])
+    {
+        let home = Home::new("");
+        let path = home.kubeconfig(&["dev"]);
+        let good = std::fs::read(&path).unwrap();
+        std::fs::write(&path, "contexts: [").unwrap();
+        let mut screen = Start::new(&home).kubeconfig(&path).env("LC_ALL", language).run();
+        let shown = wait_says(&mut screen, &[broken, "Ctrl-R", "brow-tui --practice"]);
+        assert!(!shown.contains("10.0.0.1"), "nothing is offered that cannot be done:\n{shown}");
+        std::fs::write(&path, &good).unwrap();
+        screen.press("\x12");
+        screen.wait("the contexts", |text| text.contains("dev *") && text.contains(yes) && text.contains("10.0.0.1"));
+        quit(screen);
+    }
 }
 
 /// From nothing to bytes: the first target is typed in, and connected with the key that is named.
@@ -167,177 +234,4 @@ fn the_next_key_is_taught_until_it_was_used() {
         screen.wait_gone(help);
         quit(screen);
     }
-}
-
-/// Runs `--check` without a terminal: exit code, standard output, standard error.
-fn check(home: &Home, kubeconfig: Option<&Path>, args: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_brow-tui"));
-    command
-        .arg("--check")
-        .args(args)
-        .env_clear()
-        .env("HOME", home.path())
-        .env("LANG", "en_US.UTF-8")
-        .env("USER", "ann");
-    command.env("PATH", std::env::var("PATH").unwrap_or_default()).stdin(Stdio::null());
-    command.envs(kubeconfig.map(|path| ("KUBECONFIG", path)));
-    let output = command.output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
-}
-
-/// The findings of `--check --json` about something.
-fn findings<'a>(all: &'a Value, check: &str) -> Vec<&'a Value> {
-    all["findings"].as_array().unwrap().iter().filter(|finding| finding["check"] == check).collect()
-}
-
-#[test]
-fn check_finds_what_is_wrong_and_says_what_to_do() {
-    let home = Home::new("");
-    let (code, out, err) = check(&home, None, &[]);
-    assert_eq!((code, err.as_str()), (1, ""), "{out}");
-    assert!(out.contains("✗ No kubeconfig at") && out.contains("→ Put one there") && !out.contains('\u{1b}'), "{out}");
-
-    let dead = home.kubeconfig(&["dev", "other"]);
-    home.write_config("theme = \"dakr\"\n[[target]]\nname = \"x\"\ncluster = \"gone\"\naddress = \"10.0.0.1:1\"\n");
-    let (code, out, _) = check(&home, Some(&dead), &["--context", "dev", "--json"]);
-    let all: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((code, &all["well"]), (1, &json!(false)));
-    let reachable = findings(&all, "reachable");
-    assert_eq!(
-        (reachable.len(), &reachable[0]["context"], &reachable[0]["fault"]),
-        (1, &json!("dev"), &json!("unreachable"))
-    );
-    assert!(reachable[0]["remedy"].as_str().unwrap().contains("VPN"), "{out}");
-    let config = findings(&all, "config");
-    let words: Vec<&str> = config.iter().filter_map(|finding| finding["detail"].as_str()).collect();
-    assert!(words.iter().any(|words| words.contains("no theme \"dakr\"")), "{out}");
-    assert!(config.iter().any(|finding| finding["says"].as_str().unwrap().contains("“gone”")), "{out}");
-
-    home.write_config("themes = 1\n");
-    let (code, out, _) = check(&home, Some(&dead), &["--context", "dev"]);
-    assert!(code == 1 && out.contains("config.toml:1:1") && out.contains("the nearest is `theme`"), "{out}");
-    let (code, out, err) = check(&home, Some(&dead), &["--context", "nowhere"]);
-    assert!(code == 3 && out.is_empty() && err.contains("“nowhere”"), "{err}");
-    let mut alone = Command::new(env!("CARGO_BIN_EXE_brow-tui"));
-    assert_eq!(alone.arg("--deep").output().unwrap().status.code(), Some(2), "nothing is made without --check");
-}
-
-/// All that is needed, and no more: the rights of `assets/rbac.yaml`.
-#[test]
-fn check_is_content_with_the_rights_that_are_shipped() {
-    if kubeconfig("check_is_content_with_the_rights_that_are_shipped").is_none() {
-        return;
-    }
-    let (namespace, home) = (Namespace::new("check"), Home::new(""));
-    let kubeconfig = namespace.kubeconfig(&home);
-    let (code, out, err) = check(&home, Some(&kubeconfig), &[]);
-    assert_eq!((code, err.as_str()), (0, ""), "{out}");
-    for words in
-        ["Cluster story", "Kubernetes v", "its clock agrees", "delete pods, and forward", "shows only with a pod"]
-    {
-        assert!(out.contains(words), "{words}: {out}");
-    }
-    assert!(namespace.pods().is_empty(), "nothing is made unless asked for");
-
-    let (code, out, _) = check(&home, Some(&kubeconfig), &["--deep"]);
-    assert!(
-        code == 0 && out.contains("a pod was ready after") && out.contains("a tunnel reaches a pod: spdy"),
-        "{out}"
-    );
-    until("the pod is gone again", || namespace.pods().is_empty());
-    home.write_config("[defaults]\nimage = \"nowhere.invalid/none:1\"\n");
-    let (code, out, _) = check(&home, Some(&kubeconfig), &["--deep", "--json"]);
-    let all: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((code, &findings(&all, "image")[0]["fault"]), (1, &json!("image-pull")), "{out}");
-    until("that pod is gone too", || namespace.pods().is_empty());
-}
-
-#[test]
-fn check_names_the_rights_that_are_missing() {
-    let Some(kubeconfig) = kubeconfig("check_names_the_rights_that_are_missing") else { return };
-    let home = Home::new("");
-    let (code, out, _) = check(&home, Some(&kubeconfig), &["--json"]);
-    let all: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(code, 1);
-    let of = |context: &str, check: &str| -> Vec<Value> {
-        findings(&all, check).into_iter().filter(|finding| finding["context"] == context).cloned().collect()
-    };
-    let missing = of("brow-viewer", "rights");
-    let role = missing.iter().find(|finding| finding["state"] == "failed").unwrap()["role"].as_str().unwrap();
-    assert!(role.contains("pods/portforward") && role.contains("namespace: \"brow-dev\""), "{role}");
-    assert_eq!(of("brow-badtoken", "reachable")[0]["fault"], "unauthorized");
-    assert_eq!(of("brow-down", "reachable")[0]["fault"], "unreachable");
-    assert_eq!(of("brow-developer", "rights")[0]["state"], "good");
-}
-
-/// The doctor at the practice cluster, which has something of everything: no cluster is needed to see what it says.
-#[test]
-fn check_at_the_practice_cluster() {
-    let home = Home::new("");
-    let (code, out, _) = check(&home, None, &["--practice", "--deep"]);
-    assert_eq!(code, 1);
-    for words in
-        ["Cluster practice-team", "a tunnel reaches a pod: spdy", "no right to create pods/portforward", "refused"]
-    {
-        assert!(out.contains(words), "{words}: {out}");
-    }
-    assert!(out.ends_with("2 things do not work.\n"), "{out}");
-}
-
-/// A key goes through the themes at once; what was chosen is kept until the config asks for another.
-#[test]
-fn the_theme_is_chosen_by_key_and_by_config() {
-    let home = Home::new("theme = \"dark\"\n");
-    let start = || Start::new(&home).kubeconfig(home.kubeconfig(&["dev"])).env("COLORTERM", "truecolor");
-    let rgb = |red, green, blue| vt100::Color::Rgb(red, green, blue);
-    let (dark, light) = (rgb(0x15, 0x17, 0x1e), rgb(0xfa, 0xfa, 0xf8));
-    let mut screen = start().run();
-    let background = |cells: &vt100::Screen| cells.cell(23, 79).unwrap().bgcolor();
-    screen.wait_cells("dark", |cells| background(cells) == dark && cells.contents().contains("dev *"));
-    screen.press("v");
-    screen.wait_cells("light", |cells| background(cells) == light);
-    screen.wait_for("The theme is light now");
-    quit(screen);
-
-    let mut screen = start().run();
-    screen.wait_cells("still light", |cells| background(cells) == light && cells.contents().contains("dev *"));
-    home.write_config("theme = \"terminal\"\n");
-    screen.wait_cells("the terminal's own", |cells| background(cells) == vt100::Color::Default);
-    home.write_config("theme = \"dark\"\nlanguage = \"zh-CN\"\n");
-    screen.wait_cells("dark, in Chinese", |cells| background(cells) == dark && cells.contents().contains("集群"));
-    quit(screen);
-}
-
-#[test]
-fn the_title_says_which_pod_ends_first_and_is_given_back() {
-    let home = Home::new("");
-    let temp = home.path().join("temp");
-    std::fs::create_dir(&temp).unwrap();
-    let mut screen = Start::new(&home).arg("--practice").env("TMPDIR", temp.to_str().unwrap()).run();
-    let titles = |raw: &[u8]| -> Vec<String> {
-        let raw = String::from_utf8_lossy(raw).into_owned();
-        raw.split("\x1b]2;").skip(1).map(|rest| rest.split('\x1b').next().unwrap().to_owned()).collect()
-    };
-    screen.wait_for("hello-page");
-    screen.press("2/hello\r");
-    screen.press("c");
-    screen.wait_until("the pod's time", |screen| {
-        titles(screen.raw()).last().is_some_and(|title| title == "29m hello-page · brow-tui")
-    });
-    screen.press("\x03\x03");
-    assert!(screen.wait_end().success());
-    let all = titles(screen.raw());
-    assert_eq!(all, ["brow-tui", "30m hello-page · brow-tui", "29m hello-page · brow-tui", ""], "only when it changes");
-    let raw = String::from_utf8_lossy(screen.raw()).into_owned();
-    let (kept, set, back) = (raw.find("\x1b[22;2t"), raw.find("\x1b]2;"), raw.rfind("\x1b[23;2t"));
-    assert!(kept.is_some() && kept < set && set < back, "{kept:?} {set:?} {back:?}");
-
-    let home = Home::new("title = false\n");
-    let mut screen = Start::new(&home).kubeconfig(home.kubeconfig(&["dev"])).run();
-    screen.wait_for("dev *");
-    screen.press("q");
-    assert!(screen.wait_end().success());
-    assert_eq!(titles(screen.raw()), Vec::<String>::new());
-    assert!(!String::from_utf8_lossy(screen.raw()).contains("\x1b[23;2t"), "nothing was taken");
 }

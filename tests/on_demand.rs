@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use common::arrange::wait_says;
 use common::kube::{Namespace, kubeconfig, kubectl, until};
-use common::through::{answer, get, local, works};
+use common::story::{self, fifty_first_connections_make_one_pod, wait_state};
+use common::through::{answer, get, works};
 use common::{Home, PATIENCE, Screen, Start};
 use sha2::{Digest as _, Sha256};
 
@@ -40,13 +41,6 @@ fn end(mut screen: Screen) {
     assert!(screen.given_back());
 }
 
-/// Waits until the first forward's line says this; where it listens.
-#[track_caller]
-fn wait_state(screen: &mut Screen, state: &str) -> String {
-    let shown = screen.wait(state, |text| text.lines().any(|line| line.contains('→') && line.contains(state)));
-    local(&shown).unwrap()
-}
-
 /// What becomes of a connection that cannot be served.
 fn fails(address: &str) -> bool {
     answer(address, "/index.html").is_err()
@@ -59,31 +53,10 @@ fn fifty_first_connections_make_one_pod_that_goes_when_it_is_unused() {
     let home = Home::new(&web("on_demand = true\nautostart = true\nidle_timeout = \"5s\"\n"));
     let path = space.kubeconfig(&home);
     let mut screen = Start::new(&home).kubeconfig(path).size(120, 40).run();
-    let address = wait_state(&mut screen, "◇ waiting");
-    assert!(screen.text().contains("○ idle"), "no cluster is connected:\n{}", screen.text());
-    assert!(space.pods().is_empty());
-
-    let began = Instant::now();
-    let clients: Vec<_> = (0..50)
-        .map(|_| {
-            let address = address.clone();
-            thread::spawn(move || works(&address))
-        })
-        .collect();
-    wait_state(&mut screen, "◐ starting");
-    assert!(clients.into_iter().all(|client| client.join().unwrap()), "{}", screen.text());
-    eprintln!("fifty connections, the first of all, were served within {:?}", began.elapsed());
-    assert_eq!(space.pods().len(), 1);
-    assert_eq!(audited(&home, "create-pod"), 1);
-    wait_state(&mut screen, "◑ idle");
-    let again = Instant::now();
-    assert!(works(&address), "in use again");
-    eprintln!("one more within {:?}", again.elapsed());
-
     wait_state(&mut screen, "◇ waiting");
-    until("the pod is deleted", || space.pods().is_empty());
-    assert!(works(&address), "the listener stayed");
-    assert_eq!((space.pods().len(), audited(&home, "create-pod")), (1, 2));
+    assert!(screen.text().contains("○ idle"), "no cluster is connected:\n{}", screen.text());
+    fifty_first_connections_make_one_pod(&mut screen, &|| space.pods().len());
+    assert_eq!(audited(&home, "create-pod"), 2);
     end(screen);
 }
 
@@ -286,6 +259,19 @@ fn a_pod_is_renewed_under_running_transfers() {
     assert_eq!(large.join().unwrap(), (256 << 20, zeros.finalize().to_vec()));
     until("the old one is deleted", || space.pods().len() == 1 && !space.pods().contains(&old));
     assert!(works(&address));
+    end(screen);
+}
+
+#[test]
+fn a_pod_is_renewed_under_a_connection() {
+    let Some(_) = kubeconfig("a_pod_is_renewed_under_a_connection") else { return };
+    let space = Namespace::new("again");
+    let home = Home::new(&web("ttl = \"10m\"\n").replace(":8080", ":7"));
+    let path = space.kubeconfig(&home);
+    let mut screen = Start::new(&home).kubeconfig(path).size(160, 40).run();
+    screen.wait_for("10.99.0.10:7");
+    screen.press("2f");
+    story::a_pod_is_renewed_under_a_connection(&mut screen, &|| space.pods());
     end(screen);
 }
 

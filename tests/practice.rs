@@ -7,10 +7,11 @@ mod common;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use common::kube::until;
-use common::story::{self, Stage};
+use common::story::{self, Stage, choose};
 use common::through::{get, live};
 use common::{Home, Screen, Start};
 use serde_json::Value;
@@ -63,12 +64,6 @@ impl Bare {
             assert!(left.is_empty(), "{left:?}");
         }
     }
-}
-
-/// Goes to a target: filters, and takes the first that is left.
-fn choose(screen: &mut Screen, target: &str) {
-    screen.press(&format!("2/{target}\rg"));
-    screen.wait(target, |text| text.contains(&format!("▌  {target}")));
 }
 
 /// Shows all targets again.
@@ -156,18 +151,21 @@ fn what_can_go_wrong_goes_wrong() {
     let bare = Bare::new();
     let mut screen = bare.start((160, 50), &[]);
     screen.wait_for("try-down");
-    for (target, words) in [
+    let troubles = [
         ("try-forbidden", "User \"viewer\" cannot create resource"),
         ("try-no-quota", "exceeded quota"),
         ("try-bad-image", "ImagePull"),
         ("try-no-node", "0/1 nodes are available"),
         ("try-down", "unreach"),
-    ] {
-        choose(&mut screen, target);
-        screen.press("c");
-        screen.wait(words, |text| text.contains(words));
-        show_all(&mut screen);
-    }
+    ];
+    story::no_pod_says_why(&mut screen, &troubles);
+    let clusters = [
+        ("practice", "● ready"),
+        ("practice-team", "● ready"),
+        ("practice-viewer", "● ready"),
+        ("practice-down", "✗ unreach"),
+    ];
+    story::clusters_show_how_they_answer(&mut screen, &clusters);
     quit(screen);
     bare.assert_untouched();
 }
@@ -217,6 +215,38 @@ fn a_pod_ends_at_its_deadline_and_what_an_editor_writes_counts() {
     let reason = |pod: &Value| pod["status"]["reason"].as_str().unwrap_or_default().to_owned();
     story::runs_out(&mut screen, "brow-zz-", &|| bare.pods().iter().map(reason).collect());
     quit(screen);
+    bare.assert_untouched();
+}
+
+/// A forward on demand, and a pod that is renewed, as `on_demand.rs` tells them on a real cluster.
+#[test]
+fn on_demand_and_renewed_as_on_a_real_cluster() {
+    let bare = Bare::new();
+    let mut screen = bare.start((160, 40), &[]);
+    screen.wait_for("hello-page");
+    let config = bare.dir().join("config.toml");
+    let lazy = "\n[[target]]\nname = \"lazy\"\ncluster = \"practice\"\naddress = \"10.0.0.1:8080\"\non_demand = true\n\
+                idle_timeout = \"5s\"\n";
+    fs::write(&config, fs::read_to_string(&config).unwrap() + lazy).unwrap();
+    screen.wait_for("lazy");
+    choose(&mut screen, "lazy");
+    screen.press("o");
+    let names = || -> Vec<String> {
+        let live = |pod: &Value| pod["metadata"]["deletionTimestamp"].is_null();
+        let name = |pod: &Value| pod["metadata"]["name"].as_str().unwrap().to_owned();
+        bare.pods().iter().filter(|pod| live(pod)).map(name).collect()
+    };
+    story::fifty_first_connections_make_one_pod(&mut screen, &|| names().len());
+    screen.press("4x");
+    screen.wait_for("Forwards 0");
+    until("its pod goes with it, at the latest when it is idle", || names().is_empty());
+    screen.press("2");
+    screen.escape("/ lazy");
+    choose(&mut screen, "echo");
+    screen.press("f");
+    story::a_pod_is_renewed_under_a_connection(&mut screen, &names);
+    screen.signal(rustix::process::Signal::TERM);
+    assert!(screen.wait_end().success());
     bare.assert_untouched();
 }
 
@@ -282,5 +312,81 @@ fn a_killed_program_leaves_nothing_for_long() {
     assert!(!left.exists(), "but the next start does");
     screen.press("q");
     assert!(screen.wait_end().success());
+    bare.assert_untouched();
+}
+
+/// What belongs to the person, as pipes that nobody writes into: whoever opened one to read or to write would hang.
+fn with_traps(home: &Home) -> Vec<PathBuf> {
+    let traps =
+        [".kube/config", ".config/brow/config.toml", ".config/brow/config.json", ".local/state/brow/state.json"];
+    let traps: Vec<PathBuf> = traps.iter().map(|trap| home.path().join(trap)).collect();
+    for trap in &traps {
+        fs::create_dir_all(trap.parent().unwrap()).unwrap();
+        assert!(Command::new("mkfifo").arg(trap).status().unwrap().success());
+    }
+    traps
+}
+
+/// Everything in a directory and below it.
+fn tree(dir: &Path) -> Vec<PathBuf> {
+    let inside = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut all: Vec<PathBuf> = inside
+        .flat_map(|path| if path.is_dir() { [vec![path.clone()], tree(&path)].concat() } else { vec![path] })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn nothing_of_the_users_is_read_or_written() {
+    let bare = Bare::new();
+    let traps = with_traps(&bare.home);
+    let before = tree(bare.home.path());
+    let kubeconfig = traps[0].to_str().unwrap();
+    let mut screen = bare.start((80, 24), &[("KUBECONFIG", kubeconfig), ("BROW_CONFIG", traps[1].to_str().unwrap())]);
+    screen.wait_for("hello-page");
+    choose(&mut screen, "hello-page");
+    screen.press("\r");
+    let shown = screen.wait("a live forward", |text| live(text).is_some());
+    assert_eq!(get(&live(&shown).unwrap(), "/index.html").unwrap(), b"hello from the vpc\n");
+    // What is saved is saved there, and what is read again is read there.
+    screen.press("n");
+    screen.wait_for("New target");
+    screen.press("mine\t\t\t10.0.0.1:8080\r");
+    until("it is saved", || fs::read_to_string(bare.dir().join("config.toml")).unwrap().contains("mine"));
+    screen.press("\x12");
+    screen.press("\x03\x03");
+    assert!(screen.wait_end().success());
+    assert_eq!(tree(bare.home.path()), before);
+    assert!(fs::read_dir(bare.temp.path()).unwrap().next().is_none(), "nothing is left elsewhere");
+}
+
+/// In a network of its own that has loopback and nothing else, the clients that people use reach its three servers.
+#[test]
+fn real_clients_reach_its_servers_where_there_is_no_network() {
+    const UP: &str = "PATH=$PATH:/usr/sbin:/sbin; ip link set lo up || exit 99; exec \"$@\"";
+    let alone = |args: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--net", "sh", "-c", UP, "sh"]).args(args);
+        command
+    };
+    let clients = alone(&["sh", "-c", "curl --version && redis-cli --version && socat -V"]).output();
+    if !clients.is_ok_and(|output| output.status.success()) {
+        let name = "real_clients_reach_its_servers_where_there_is_no_network";
+        writeln!(std::io::stderr(), "SKIPPED: {name} needs unshare, ip, curl, redis-cli and socat").unwrap();
+        return;
+    }
+    let bare = Bare::new();
+    let script = "curl -s http://$BROW_ADDR_HELLO_PAGE/index.html; redis-cli -p $BROW_PORT_REDIS set ship brow; \
+                  redis-cli -p $BROW_PORT_REDIS get ship; echo hello | socat -t 5 - TCP:$BROW_ADDR_ECHO";
+    let program = env!("CARGO_BIN_EXE_brow-tui");
+    let targets = ["--practice", "connect", "hello-page", "redis", "echo", "--quiet", "--exec", "sh", "-c", script];
+    let mut command = alone(&[&[program], &targets[..]].concat());
+    command.env("HOME", bare.home.path()).env("TMPDIR", bare.temp.path()).env_remove("KUBECONFIG");
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // The lines of the forwards come first.
+    assert!(said.ends_with("hello from the vpc\nOK\nbrow\nhello\n"), "{said}");
     bare.assert_untouched();
 }

@@ -197,21 +197,56 @@ fn rights_are_shown_as_they_are() {
     let home = Home::new("");
     let mut screen = Start::new(&home).kubeconfig(&kubeconfig).size(120, 40).run();
     screen.wait_for("brow-badtoken");
-    screen.press("1a\r");
-    let state =
-        |text: &str, name: &str, state: &str| text.lines().any(|line| line.contains(name) && line.contains(state));
-    screen.wait("every state", |text| {
-        state(text, "brow-admin", "● ready")
-            && state(text, "brow-dev", "● ready")
-            && state(text, "brow-view", "● ready")
-            && state(text, "brow-bad", "unauth")
-            && state(text, "brow-down", "unreach")
-    });
+    let clusters = [
+        ("brow-admin", "● ready"),
+        ("brow-developer", "● ready"),
+        ("brow-viewer", "● ready"),
+        ("brow-badtoken", "unauth"),
+        ("brow-down", "unreach"),
+    ];
+    story::clusters_show_how_they_answer(&mut screen, &clusters);
     screen.press("L");
     screen.wait_for("brow-dev");
     screen.press("q");
     assert!(screen.wait_end().success());
     assert!(try_kubectl(&["get", "ns"]).is_ok(), "nothing happened to the cluster");
+}
+
+/// What `practice.rs` meets at the practice cluster.
+#[test]
+fn what_can_go_wrong_goes_wrong() {
+    let Some(all) = kubeconfig("what_can_go_wrong_goes_wrong") else { return };
+    let (namespace, full) = (Namespace::new("wrong"), Namespace::new("full"));
+    kubectl(&["-n", &full.0, "create", "quota", "none", "--hard=pods=0"]);
+    let hard = "jsonpath={.status.hard.pods}";
+    until("the quota is counted", || !kubectl(&["-n", &full.0, "get", "quota", "none", "-o", hard]).is_empty());
+    let target = |name: &str, context: &str, namespace: &Namespace, more: &str| {
+        format!(
+            "[[target]]\nname = \"{name}\"\ncluster = \"{context}\"\nnamespace = \"{}\"\naddress = \"{VPC}:80\"\n{more}\n",
+            namespace.0
+        )
+    };
+    let config = [
+        target("try-forbidden", "brow-viewer", &namespace, ""),
+        target("try-no-quota", "brow-admin", &full, ""),
+        target("try-bad-image", "brow-admin", &namespace, "image = \"registry.invalid/socat:1\""),
+        target("try-no-node", "brow-admin", &namespace, "node_selector = { pool = \"none\" }"),
+        target("try-down", "brow-down", &namespace, ""),
+    ];
+    let home = Home::new(&config.concat());
+    // Under a name of its own: what others leave behind is not its to clean up.
+    let mut screen = Start::new(&home).kubeconfig(all).env("USER", &namespace.0).size(160, 50).run();
+    screen.wait_for("try-down");
+    let troubles = [
+        ("try-forbidden", "User \"viewer\" cannot create resource"),
+        ("try-no-quota", "exceeded quota"),
+        ("try-bad-image", "ImagePull"),
+        ("try-no-node", "0/1 nodes are available"),
+        ("try-down", "unreach"),
+    ];
+    story::no_pod_says_why(&mut screen, &troubles);
+    screen.signal(rustix::process::Signal::TERM);
+    assert!(screen.wait_end().success());
 }
 
 #[test]

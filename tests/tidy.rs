@@ -169,7 +169,8 @@ fn nodes(kdl: &str) -> Vec<(usize, String)> {
 #[test]
 fn the_zellij_layout_makes_sense() {
     let text = include_str!("../assets/zellij.kdl");
-    // What a layout may have (zellij.dev, Creating a Layout), as far as this one needs it.
+    // What a layout may have, as far as this one needs it (zellij.dev, Creating a Layout; zellij-utils,
+    // kdl/kdl_layout_parser.rs, is_a_valid_pane_property).
     let known = [
         ("layout", vec![]),
         ("pane", vec!["size", "borderless", "split_direction", "focus", "command"]),
@@ -238,5 +239,21 @@ fn the_tests_that_the_readme_names_are_there() {
         }
         let name = shown.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).unwrap_or_else(|| panic!("{row:?}"));
         assert!(tests.contains(&format!("fn {name}(")), "no test {name}");
+    }
+}
+
+/// The screen in README is one that the program draws today: its panes and columns are called so.
+#[test]
+fn the_readmes_screen_has_the_programs_heads() {
+    let words: toml::Table = toml::from_str(include_str!("../assets/text/en.toml")).unwrap();
+    let heads: Vec<&str> = words["column"].as_table().unwrap().values().map(|head| head.as_str().unwrap()).collect();
+    let readme = include_str!("../README.md");
+    let screen = readme.split_once("```text\n").unwrap().1.split_once("\n```").unwrap().0;
+    let lines: Vec<&str> = screen.lines().filter(|line| line.contains('▲')).collect();
+    assert_eq!(lines.len(), 3, "clusters and targets side by side, pods, forwards");
+    for line in lines {
+        for head in line.replace(['│', '▲'], "  ").split("  ").map(str::trim).filter(|head| !head.is_empty()) {
+            assert!(heads.contains(&head), "{head} is no head of a column");
+        }
     }
 }

@@ -2,16 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
+#[path = "workload/moves.rs"]
+mod moves;
 #[path = "workload/program.rs"]
 mod program;
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use brow_tui::model::fault::{Remedy, What};
 use brow_tui::model::forward::ForwardState;
@@ -82,50 +78,6 @@ fn rolled_out(namespace: &Namespace, what: &str) {
 
 fn ready(namespace: &Namespace, pod: &str) {
     kubectl(&["-n", &namespace.0, "wait", "--for=condition=Ready", "--timeout=120s", pod]);
-}
-
-/// How many connections there were, the pods that answered, and what failed.
-type Borne = (u64, BTreeSet<String>, Vec<String>);
-
-/// Clients that connect, ask and connect again, one right after the other.
-struct Load {
-    stop: Arc<AtomicBool>,
-    clients: Vec<JoinHandle<Borne>>,
-}
-
-impl Load {
-    fn on(address: SocketAddr) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let client = || {
-            let stop = Arc::clone(&stop);
-            std::thread::spawn(move || {
-                let (mut asked, mut names, mut failures) = (0, BTreeSet::new(), Vec::new());
-                while !stop.load(Ordering::Relaxed) {
-                    asked += 1;
-                    match ask(address) {
-                        Ok(name) => drop(names.insert(name)),
-                        Err(error) => failures.push(error.to_string()),
-                    }
-                }
-                (asked, names, failures)
-            })
-        };
-        let clients = (0..4).map(|_| client()).collect();
-        Self { stop, clients }
-    }
-
-    /// Ends it.
-    fn end(self) -> Borne {
-        self.stop.store(true, Ordering::Relaxed);
-        let (mut asked, mut names, mut failures) = (0, BTreeSet::new(), Vec::new());
-        for client in self.clients {
-            let (count, pods, failed) = client.join().unwrap();
-            asked += count;
-            names.extend(pods);
-            failures.extend(failed);
-        }
-        (asked, names, failures)
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -213,85 +165,6 @@ async fn a_named_port_is_each_pods_own() {
     let second = ask(address).unwrap();
     assert_ne!(first, second);
     assert_eq!(moved.via.unwrap().port, port(&second));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rollout_refuses_nobody() {
-    let Some(config) = kubeconfig("a_rollout_refuses_nobody") else { return };
-    let namespace = Namespace::new("rollout");
-    let strategy = "replicas: 2\n  strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } }";
-    let svc = service("web", "selector: { app: web }, ports: [{ name: www, port: 80, targetPort: http }]");
-    apply(&namespace, &[workload("Deployment", "web", strategy), svc].concat());
-    rolled_out(&namespace, "deployment/web");
-    let before: BTreeSet<String> = namespace.pods().into_iter().collect();
-    let program = start(&config, &namespace, &[("web", "service/web:www")]);
-    let address = program.open("web");
-    let load = Load::on(address);
-    kubectl(&["-n", &namespace.0, "rollout", "restart", "deployment/web"]);
-    rolled_out(&namespace, "deployment/web");
-    until("the old pods are gone", || namespace.pods().iter().all(|pod| !before.contains(pod)));
-    until("a new one answers", || !before.contains(&ask(address).unwrap()));
-    let (asked, names, failures) = load.end();
-    assert_eq!(failures, Vec::<String>::new(), "of {asked} connections");
-    assert!(names.iter().any(|name| before.contains(name)), "{names:?} were {before:?}");
-    assert!(names.iter().any(|name| !before.contains(name)), "{names:?} were {before:?}");
-    assert_eq!(program.failed("web"), 0);
-    eprintln!("rollout: {asked} connections, none refused, answered by {}", names.len());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deleted_pod_is_left_within_a_second() {
-    let Some(config) = kubeconfig("a_deleted_pod_is_left_within_a_second") else { return };
-    let namespace = Namespace::new("deleted");
-    apply(&namespace, &workload("Deployment", "web", "replicas: 3"));
-    rolled_out(&namespace, "deployment/web");
-    let program = start(&config, &namespace, &[("web", "deployment/web:http")]);
-    let load = Load::on(program.open("web"));
-    for _ in 0..2 {
-        let forward = program.wait_for("web", "live", |forward| forward.state == ForwardState::Live);
-        let through = forward.via.unwrap().pod.name;
-        kubectl(&["-n", &namespace.0, "delete", "pod", &through, "--wait=false"]);
-        let deleted = Instant::now();
-        program.wait_for("web", "moved", |forward| forward.via.as_ref().is_some_and(|via| via.pod.name != through));
-        assert!(deleted.elapsed() < Duration::from_secs(1), "{:?}", deleted.elapsed());
-        rolled_out(&namespace, "deployment/web");
-    }
-    let (asked, names, failures) = load.end();
-    assert_eq!(failures, Vec::<String>::new(), "of {asked} connections");
-    assert!(names.len() >= 3, "{names:?}");
-    assert_eq!(program.failed("web"), 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pod_that_is_not_ready_or_refuses_is_left() {
-    let Some(config) = kubeconfig("a_pod_that_is_not_ready_or_refuses_is_left") else { return };
-    let namespace = Namespace::new("unready");
-    apply(&namespace, &[pod("one", "web", 8080), pod("two", "web", 8080)].concat());
-    ready(&namespace, "pod/one");
-    ready(&namespace, "pod/two");
-    let program = start(&config, &namespace, &[("web", "selector/app=web:8080")]);
-    let address = program.open("web");
-    let first = ask(address).unwrap();
-    kubectl(&["-n", &namespace.0, "exec", &first, "--", "rm", "/tmp/ready"]);
-    program.wait_for("web", "moved", |forward| forward.via.as_ref().is_some_and(|via| via.pod.name != first));
-    let second = ask(address).unwrap();
-    assert_ne!(first, second);
-    // Of two that are ready, the one whose server is not there is passed over without a word.
-    kubectl(&["-n", &namespace.0, "exec", &first, "--", "touch", "/tmp/ready"]);
-    ready(&namespace, &format!("pod/{first}"));
-    program
-        .wait_for("web", "both ready", |forward| forward.backends.iter().filter(|backend| backend.ready).count() == 2);
-    let deaf = pod("deaf", "web", 8080).replace("exec httpd -f -p 8080 -h /tmp/w", "exec sleep 600");
-    apply(&namespace, &deaf);
-    ready(&namespace, "pod/deaf");
-    kubectl(&["-n", &namespace.0, "delete", "pod", &second, "--wait=false"]);
-    let moved =
-        program.wait_for("web", "moved", |forward| forward.via.as_ref().is_some_and(|via| via.pod.name != second));
-    assert_eq!(moved.via.unwrap().pod.name, "deaf", "the newest that is ready");
-    for _ in 0..3 {
-        assert_eq!(ask(address).unwrap(), first);
-    }
-    assert_eq!(program.failed("web"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -58,11 +58,14 @@ pub(super) async fn run(options: Options, kubeconfig: Option<PathBuf>, paths: Re
                 print::json(&as_json(&text, &findings));
             } else {
                 let plain = !stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
-                print::out(&lines(&text, &findings, !plain));
+                // A pipe gets each finding in one line.
+                let size = stdout().is_terminal().then(crossterm::terminal::size).and_then(Result::ok);
+                let room = size.map_or(usize::MAX, |(columns, _)| usize::from(columns).max(LEAST));
+                print::out(&lines(&text, &findings, !plain, room));
             }
             if is_well(&findings) { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
         }
-        Err(fault) => Stop::unknown(text.fault(&fault).in_full()).tell(),
+        Err(fault) => Stop::unknown(text.fault_once(&fault).in_full()).tell(),
     }
 }
 
@@ -84,7 +87,7 @@ fn around() -> check::Surroundings {
 fn words(text: &Text, finding: &Finding) -> [String; 3] {
     match &finding.says {
         Says::Fault(fault) => {
-            let words = text.fault(fault);
+            let words = text.fault_once(fault);
             let remedy = grant(finding).map_or(words.remedy, |grant| {
                 let namespace = grant.namespace.as_deref().unwrap_or_default();
                 let with = [("verb", grant.verb.as_str()), ("resource", &grant.resource), ("namespace", namespace)];
@@ -112,6 +115,9 @@ fn grant(finding: &Finding) -> Option<&Grant> {
     }
 }
 
+/// Narrower than this nothing is broken into lines: it would be words under words.
+const LEAST: usize = 30;
+
 /// A symbol for each state, so that no one needs to see colors, and its color (ECMA-48, SGR).
 fn symbol(state: State) -> (&'static str, &'static str) {
     match state {
@@ -122,7 +128,8 @@ fn symbol(state: State) -> (&'static str, &'static str) {
     }
 }
 
-fn lines(text: &Text, findings: &[Finding], colors: bool) -> String {
+/// The findings in words, in lines of so many columns.
+fn lines(text: &Text, findings: &[Finding], colors: bool, room: usize) -> String {
     let paint =
         |words: &str, color: &str| if colors { format!("\x1b[{color}m{words}\x1b[0m") } else { words.to_owned() };
     let mut all = String::new();
@@ -137,9 +144,12 @@ fn lines(text: &Text, findings: &[Finding], colors: bool) -> String {
         }
         let (sign, color) = symbol(finding.state);
         let [what, detail, remedy] = words(text, finding);
-        all.extend(["  ", &paint(sign, color), " ", &what, "\n"]);
-        let below = detail.lines().map(|line| format!("    {line}\n"));
-        all.extend(below.chain(remedy.lines().map(|line| format!("    → {line}\n"))));
+        let fold = |words: &str, indent: usize| {
+            print::fold(words, room.saturating_sub(indent)).join(&format!("\n{}", " ".repeat(indent)))
+        };
+        all.extend(["  ", &paint(sign, color), " ", &fold(&what, 4), "\n"]);
+        let below = detail.lines().map(|line| format!("    {}\n", fold(line, 4)));
+        all.extend(below.chain(remedy.lines().map(|line| format!("    → {}\n", fold(line, 6)))));
     }
     let count = |state| findings.iter().filter(|finding| finding.state == state).count();
     let (failed, warned) = (count(State::Failed), count(State::Warning));
@@ -208,18 +218,20 @@ mod tests {
             finding(Area::Cluster, "prod", State::Failed, Says::Fault(Box::new(fault))),
         ];
         let text = Text::new(Language::En);
-        let shown = lines(&text, &findings, false);
+        let shown = lines(&text, &findings, false, usize::MAX);
         let begins = "Cluster dev\n  ✓ its clock agrees with this machine's\n\nCluster prod\n  ✗ prod\u{fffd}[31m cannot be \
                       reached\n    refused\n    → Check the VPN";
         assert!(shown.starts_with(begins), "{shown}");
         assert!(shown.ends_with("1 thing does not work."), "{shown}");
-        assert!(lines(&text, &findings, true).contains("\x1b[31m✗\x1b[0m"));
+        assert!(lines(&text, &findings, true, usize::MAX).contains("\x1b[31m✗\x1b[0m"));
         let json = as_json(&text, &findings);
         assert_eq!(json["well"], false);
         assert_eq!(json["findings"][0]["state"], "good");
         assert_eq!(json["findings"][1]["fault"], "unreachable");
         assert_eq!(json["findings"][1]["context"], "prod");
-        let well = lines(&text, &findings[..1], false);
+        let well = lines(&text, &findings[..1], false, usize::MAX);
         assert!(well.ends_with("All is well."), "{well}");
+        let narrow = lines(&text, &findings[..1], false, 30);
+        assert!(narrow.contains("\n  ✓ its clock agrees with this\n    machine's\n"), "{narrow}");
     }
 }

@@ -28,6 +28,7 @@ use crate::cluster::Clusters;
 use crate::effects::Effects;
 use crate::model::Model;
 use crate::model::event::{Event, StoreEvent};
+use crate::model::fault::{Fault, What};
 use crate::model::instance::Role;
 use crate::practice::Practice;
 use crate::proxy;
@@ -176,6 +177,7 @@ async fn enter(args: Args) -> eyre::Result<ExitCode> {
 
 async fn through(door: Door, verb: Option<Verb>) -> eyre::Result<ExitCode> {
     Ok(match verb {
+        None if !Term::is_there() => print::fault(&text(), &Fault::new(What::NoTerminal, "brow-tui", "")),
         None => {
             Box::pin(dashboard(door)).await?;
             ExitCode::SUCCESS

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use serde_json::Value;
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::model::fault::Fault;
 use crate::text::Text;
@@ -28,7 +28,7 @@ pub(super) struct Stop {
 
 impl Stop {
     pub(super) fn fault(text: &Text, fault: &Fault) -> Self {
-        Self { code: FAILED, says: text.fault(fault).in_full() }
+        Self { code: FAILED, says: text.fault_once(fault).in_full() }
     }
 
     pub(super) fn usage(says: impl Into<String>) -> Self {
@@ -87,6 +87,33 @@ pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
+/// A text in lines of so many columns, broken at spaces and beside wide characters; what is longer in one piece stands
+/// over.
+pub(super) fn fold(text: &str, room: usize) -> Vec<String> {
+    let (mut lines, mut line, mut piece) = (Vec::new(), String::new(), String::new());
+    let mut add = |piece: &mut String, line: &mut String| {
+        if !line.is_empty() && line.width() + piece.trim_end().width() > room {
+            lines.push(line.trim_end().to_owned());
+            line.clear();
+        }
+        line.push_str(&std::mem::take(piece));
+    };
+    for c in text.chars() {
+        let wide = c.width().unwrap_or_default() > 1;
+        // A line does not begin with what closes something.
+        if wide && !"，。、；：？！）”".contains(c) {
+            add(&mut piece, &mut line);
+        }
+        piece.push(c);
+        if c == ' ' {
+            add(&mut piece, &mut line);
+        }
+    }
+    add(&mut piece, &mut line);
+    lines.push(line);
+    lines
+}
+
 /// A table: columns as wide as what is in them, two spaces apart.
 pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
@@ -114,6 +141,15 @@ pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_broken_at_words_and_beside_wide_characters() {
+        assert_eq!(fold("one two three", 7), ["one two", "three"]);
+        assert_eq!(fold("one-piece-of-it all", 7), ["one-piece-of-it", "all"]);
+        assert_eq!(fold("把它改正，再保存", 10), ["把它改正，", "再保存"]);
+        assert_eq!(fold("把它改正，再保存", 8), ["把它改", "正，再保", "存"]);
+        assert_eq!(fold("", 7), [""]);
+    }
 
     #[test]
     fn columns_stand_under_their_heads_whatever_the_script() {

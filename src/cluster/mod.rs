@@ -84,7 +84,8 @@ impl Clusters {
     /// Reads the kubeconfig: `explicit`, else every file of `KUBECONFIG`, else `~/.kube/config`. Nothing is connected.
     ///
     /// # Errors
-    /// [`What::NoKubeconfig`] where there is none, [`What::KubeconfigBroken`] where one can't be read or parsed.
+    /// [`What::NoKubeconfig`] where there is none, [`What::FileUnreadable`] where one can't be read,
+    /// [`What::KubeconfigBroken`] where it can't be parsed.
     pub fn read(explicit: Option<&Path>) -> Result<(Self, Vec<Context>), Fault> {
         let clusters = Self::unread(explicit.map(Path::to_owned));
         let contexts = clusters.read_again()?;
@@ -97,7 +98,8 @@ impl Clusters {
     }
 
     /// Reads the kubeconfig, as it is now. Clients that are there stay until they are forgotten, or the file says
-    /// something else of their context; without the file, or with one that makes no sense, everything stays. Blocks for as long as the file takes.
+    /// something else of their context; without the file, or with one that makes no sense, everything stays. Blocks for
+    /// as long as the file takes.
     ///
     /// # Errors
     /// As [`Clusters::read`].
@@ -337,6 +339,9 @@ fn unreadable(path: &Path, error: &KubeconfigError) -> Fault {
     };
     if missing {
         return Fault::new(What::NoKubeconfig, path.display().to_string(), "");
+    }
+    if let KubeconfigError::ReadConfig(io, _) = error {
+        return Fault::new(What::FileUnreadable, path.display().to_string(), io.to_string());
     }
     let words = fault::chain(error);
     // The parser draws a picture of the line below its words.

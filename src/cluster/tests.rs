@@ -62,5 +62,9 @@ async fn what_is_read_again_is_in_use_and_clients_stay() {
 
     std::fs::write(&path, "clusters: {").unwrap();
     assert_eq!(clusters.read_again().unwrap_err().what, What::KubeconfigBroken);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let fault = clusters.read_again().unwrap_err();
+    assert_eq!((fault.what, fault.thing), (What::FileUnreadable, path.display().to_string()));
     clusters.client("new").await.unwrap();
 }

@@ -58,6 +58,14 @@ fn command(model: &Model, keys: &str) -> Option<Command> {
     }
 }
 
+/// What keys mean where a model is.
+#[track_caller]
+fn assert_mean(model: &Model, keys: &[(&str, Command)]) {
+    for (keys, wanted) in keys {
+        assert_eq!(command(model, keys), Some(*wanted), "{keys}");
+    }
+}
+
 fn change(place: &str, command: &str, keys: &[&str], line: usize) -> KeyOverride {
     KeyOverride {
         place: place.to_owned(),
@@ -159,16 +167,15 @@ fn forms_take_text_and_the_keys_of_a_shells_line() {
         InputRequest::DeletePrevChar,
     ];
     assert_eq!(pressed, wanted.map(|edit| Some(Action::Edit(edit))));
-    for (keys, wanted) in [
+    let keys = [
         ("<tab>", Command::Next),
         ("<backtab>", Command::Previous),
         ("<enter>", Command::Accept),
         ("<esc>", Command::Cancel),
         ("<ctrl-c>", Command::Cancel),
         ("<down>", Command::Down),
-    ] {
-        assert_eq!(command(&model, keys), Some(wanted), "{keys}");
-    }
+    ];
+    assert_mean(&model, &keys);
     assert_eq!(command(&model, "<ctrl-r>"), None);
 }
 
@@ -198,7 +205,7 @@ fn the_browser_takes_text_and_has_keys_of_its_own() {
     assert_eq!(Keymap::place(&model), Place::Browser);
     assert_eq!(press(&mut Keymap::default(), &model, "j"), [Some(Action::Edit(InputRequest::InsertChar('j')))]);
     assert_eq!(press(&mut Keymap::default(), &model, "<home>"), [Some(Action::Edit(InputRequest::GoToStart))]);
-    for (keys, wanted) in [
+    let keys = [
         (" ", Command::Mark),
         ("<enter>", Command::Accept),
         ("<ctrl-a>", Command::MarkAll),
@@ -207,9 +214,8 @@ fn the_browser_takes_text_and_has_keys_of_its_own() {
         ("<down>", Command::Down),
         ("<esc>", Command::Cancel),
         ("<ctrl-c>", Command::Cancel),
-    ] {
-        assert_eq!(command(&model, keys), Some(wanted), "{keys}");
-    }
+    ];
+    assert_mean(&model, &keys);
     let faults = Keymap::new(&[change("browser", "take-known", &["x"], 3)]).unwrap_err();
     assert!(faults[0].detail.contains("writes a character there"), "{faults:?}");
 }
@@ -219,7 +225,7 @@ fn questions_are_answered_by_one_key() {
     let mut model = model();
     model.dialogs.push(Dialog::Confirm { question: Question::CleanAll { pods: 1 }, button: 0 });
     assert_eq!(press(&mut Keymap::default(), &model, "y"), [Some(Action::ClickItem(1))]);
-    for (keys, wanted) in [
+    let keys = [
         ("n", Command::Cancel),
         ("q", Command::Cancel),
         ("<ctrl-c>", Command::Cancel),
@@ -227,9 +233,8 @@ fn questions_are_answered_by_one_key() {
         ("<enter>", Command::Accept),
         ("l", Command::Right),
         ("<tab>", Command::Next),
-    ] {
-        assert_eq!(command(&model, keys), Some(wanted), "{keys}");
-    }
+    ];
+    assert_mean(&model, &keys);
     assert_eq!(command(&model, "C"), None);
 }
 
@@ -245,16 +250,15 @@ fn ctrl_c_twice_quits() {
 fn texts_scroll_and_close() {
     let mut model = model();
     model.dialogs.push(Dialog::Help { scroll: 0 });
-    for (keys, wanted) in [
+    let keys = [
         ("j", Command::Down),
         ("G", Command::Bottom),
         ("<esc>", Command::Cancel),
         ("q", Command::Cancel),
         ("?", Command::Help),
         ("y", Command::Copy),
-    ] {
-        assert_eq!(command(&model, keys), Some(wanted), "{keys}");
-    }
+    ];
+    assert_mean(&model, &keys);
     assert_eq!(command(&model, "c"), None);
 }
 

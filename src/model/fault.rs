@@ -134,6 +134,8 @@ kinds! {
     InstanceUnheard,
     /// Another instance does not do what it was asked for.
     InstanceSilent,
+    /// The dashboard was started where there is no terminal.
+    NoTerminal,
 }
 
 /// What a person can do next; one sentence each in the text tables (`remedy.<name>`).

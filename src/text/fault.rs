@@ -80,6 +80,16 @@ impl Text {
         FaultWords { what, detail, remedy }
     }
 
+    /// The same for whoever is not in the dashboard, where nothing is tried again by itself and nothing can be pressed.
+    pub fn fault_once(&self, fault: &Fault) -> FaultWords {
+        let words = self.fault(fault);
+        let key = format!("remedy-once.{}", Name(fault.what));
+        if fault.remedy != Remedy::ByKind || !self.has(&key) {
+            return words;
+        }
+        FaultWords { remedy: self.fill(&key, &[("thing", &fault.thing)]), ..words }
+    }
+
     /// A fault for the clipboard: its words and, where a right is missing, what grants it. All but that is a comment,
     /// so that it can be handed to `kubectl apply -f -` as it is.
     pub fn to_copy(&self, fault: &Fault) -> String {

@@ -64,6 +64,11 @@ impl Text {
         self.words.get(key).map_or("?", String::as_str)
     }
 
+    /// Whether there are words of a key that need not be there.
+    fn has(&self, key: &str) -> bool {
+        self.words.contains_key(key)
+    }
+
     /// The words of a key with its `{name}` placeholders filled in. Where `count` is 1 and the key has a form of its
     /// own for that (`<key>-one`), it is used.
     pub fn fill(&self, key: &str, with: &[(&str, &str)]) -> String {

@@ -48,6 +48,9 @@ fn made_keys() -> BTreeSet<String> {
     for what in What::ALL {
         let name = serde_json::to_value(what).unwrap();
         keys.extend(["fault", "remedy"].map(|table| format!("{table}.{}", name.as_str().unwrap())));
+        // Some only.
+        let once = format!("remedy-once.{}", name.as_str().unwrap());
+        keys.extend(words(Language::En).contains_key(&once).then_some(once));
     }
     keys
 }
@@ -137,6 +140,9 @@ fn faults_name_their_thing_and_say_what_to_do() {
             assert!(said.what.contains("THING") && !said.what.contains('{'), "{what:?}: {}", said.what);
             assert!(said.remedy.chars().count() > 5 && !said.remedy.contains('{'), "{what:?}: {}", said.remedy);
             assert!(said.detail.ends_with("words"), "{what:?}: {}", said.detail);
+            let once = text.fault_once(&Fault::new(*what, "THING", " words "));
+            assert!(once.remedy.chars().count() > 5 && !once.remedy.contains('{'), "{what:?}: {}", once.remedy);
+            assert_eq!((once.what, once.detail), (said.what, said.detail));
         }
     }
 }

@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::ink::{cut_front, line_width, put, put_line, width};
+use super::ink::{cut_front, cut_middle, line_width, put, put_line, width};
 
 /// One cell of a table.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub(super) enum Cell<'a> {
     Line(Vec<Span<'a>>),
     /// A name whose end tells more than its beginning.
     Tail(Span<'a>),
+    /// A name whose beginning and end both tell something, and what stands behind it.
+    Name(Span<'a>, Span<'a>),
     /// A countdown: a bar that is full at 1, and what is written at its end.
     Bar {
         /// From 0 to 1.
@@ -69,6 +71,7 @@ impl<'a> Cell<'a> {
         match self {
             Self::Line(line) => line_width(line),
             Self::Tail(name) => width(&name.content),
+            Self::Name(name, behind) => width(&name.content) + width(&behind.content),
             Self::Bar { label, .. } => 2 * LEAST_BAR + 1 + width(label).max(LABEL),
             Self::Steps { line, label } => line_width(line) + 1 + width(&label.content).max(LABEL),
             Self::Spark { .. } => 10,
@@ -81,6 +84,11 @@ impl<'a> Cell<'a> {
             Self::Line(line) => draw_line(buffer, (x, y), room, line, right),
             Self::Tail(name) => {
                 put(buffer, x, y, room, &cut_front(&name.content, room), name.style);
+            }
+            Self::Name(name, behind) => {
+                let own = room.saturating_sub(width(&behind.content));
+                let used = put(buffer, x, y, own, &cut_middle(&name.content, own), name.style);
+                put(buffer, x + used, y, room - used, &behind.content, behind.style);
             }
             Self::Bar { part, style, track, ground, label } => {
                 let own = width(label).max(LABEL);
@@ -188,6 +196,18 @@ mod tests {
         assert_eq!(drawn(&Cell::Spark { values: &short, style: Style::new() }, 60, false).trim(), "█ ▁");
         let idle = VecDeque::from([0; 60]);
         assert_eq!(drawn(&Cell::Spark { values: &idle, style: Style::new() }, 5, false), "     ");
+    }
+
+    #[test]
+    fn names_that_begin_alike_are_told_apart() {
+        let name = |text| Cell::Name(Span::raw(text), Span::raw(" *"));
+        assert_eq!(drawn(&name("practice-viewer"), 17, false), "practice-viewer *");
+        assert_eq!(drawn(&name("practice-viewer"), 12, false), "pr…-viewer *");
+        assert_eq!(drawn(&name("practice-down"), 12, false), "pr…ce-down *");
+        // A wide character is followed by an empty cell.
+        assert_eq!(drawn(&name("上海-生产-集群"), 11, false), "上 …-集 群  * ");
+        assert_eq!(drawn(&name("practice-viewer"), 5, false), "pr… *");
+        assert_eq!(drawn(&name("practice-viewer"), 1, false), "…");
     }
 
     #[test]

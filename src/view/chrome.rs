@@ -64,6 +64,14 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, chrome: 
 /// A dialog's frame over whatever is there, with a title; returns the room in it, a column free on each side.
 pub(super) fn dialog(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, name: &str, edge: Style) -> Rect {
     let buffer = frame.buffer_mut();
+    // Half of a wide character would stand over the frame: the terminal draws both of its columns or none.
+    if let Some(beside) = area.x.checked_sub(1) {
+        for y in area.y..area.bottom() {
+            if width(buffer[(beside, y)].symbol()) > 1 {
+                buffer[(beside, y)].set_symbol(" ");
+            }
+        }
+    }
     Clear.render(area, buffer);
     buffer.set_style(area, scene.theme().base);
     let block = Block::bordered().border_type(border(scene, true)).border_style(edge);

@@ -90,6 +90,17 @@ pub(super) fn cut_front(text: &str, room: u16) -> Cow<'_, str> {
     Cow::Owned(format!("{CUT}{kept}"))
 }
 
+/// The text, or as much of its beginning and its end as fits with a `…` between: names of one house begin alike and
+/// differ at their ends, and which house it is stands at the beginning.
+pub(super) fn cut_middle(text: &str, room: u16) -> Cow<'_, str> {
+    if width(text) <= room || room < 4 {
+        return cut(text, room);
+    }
+    let begins = cut(text, room / 3);
+    let begins = begins.strip_suffix(CUT).unwrap_or(&begins);
+    Cow::Owned(format!("{begins}{}", cut_front(text, room - width(begins))))
+}
+
 /// Writes a text at (`x`, `y`), cut to `room` columns; returns the columns it took.
 pub(super) fn put(buffer: &mut Buffer, x: u16, y: u16, room: u16, text: &str, style: Style) -> u16 {
     if y < buffer.area.top() || y >= buffer.area.bottom() || x < buffer.area.left() {

@@ -100,7 +100,11 @@ impl Theme {
         Ok(Self {
             base: Style::new().fg(palette.text.on(colors)?).bg(background),
             text: fg(&palette.text)?,
-            dim: fg(&palette.dim)?,
+            // A color that is the terminal's own default would be that of what matters.
+            dim: match palette.dim.on(colors)? {
+                Color::Reset => Style::new().add_modifier(Modifier::DIM),
+                color => Style::new().fg(color),
+            },
             faint: fg(&palette.faint)?,
             accent: fg(&palette.accent)?,
             good: fg(&palette.good)?,

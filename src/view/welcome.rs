@@ -15,24 +15,25 @@ use super::panes::clusters::link_style;
 use super::panes::{Content, show};
 use super::state::ViewState;
 use crate::model::cluster::{Cluster, Link, Right, Rights};
-use crate::model::fault::What;
 use crate::model::focus::Pane;
 use crate::text::Hint;
 
 /// Name, namespace and state; then the rights, as [`Right::ALL`].
 const SHAPES: [Shape; 6] = [
-    Shape::words(Shape::ALWAYS, 9, 60),
+    Shape::words(Shape::ALWAYS, 14, 60),
     Shape::words(1, 7, 30),
-    Shape::words(Shape::ALWAYS, 14, 20),
-    Shape::words(Shape::ALWAYS, 7, 12),
-    Shape::words(Shape::ALWAYS, 7, 12),
-    Shape::words(Shape::ALWAYS, 7, 12),
+    // Below the contexts it says what is wrong with the chosen one.
+    Shape::words(2, 14, 20),
+    // Without the last nothing works at all.
+    Shape::words(3, 5, 12),
+    Shape::words(4, 5, 12),
+    Shape::words(5, 5, 12),
 ];
 const HEADS: [&str; 6] =
     ["column.name", "column.namespace", "column.state", "column.may-list", "column.may-create", "column.may-forward"];
 /// Lines that the text below the contexts needs, beside one for each way on: what this is about, what is to be known of
 /// the context, the frame, and a line between the parts.
-const TEXT: u16 = 11;
+const TEXT: u16 = 10;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let rows = u16::try_from(scene.model.cluster_list.of).unwrap_or(u16::MAX);
@@ -40,6 +41,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     let wish = if rows == 0 { 8 } else { rows.saturating_add(3) };
     let ways = u16::try_from(scene.look.ways.len()).unwrap_or(u16::MAX);
     let tall = wish.min(area.height.saturating_sub(ways.saturating_add(TEXT))).clamp(area.height.min(5), area.height);
+    // Where no text fits below there is nothing below.
+    let tall = if area.height - tall < 3 { area.height } else { tall };
     contexts(frame, scene, state, Rect { height: tall, ..area });
     let below = Rect { y: area.y + tall, height: area.height - tall, ..area };
     if below.height < 3 {
@@ -77,12 +80,10 @@ fn contexts(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area
 
 fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
     let theme = scene.theme();
-    let mut called = vec![Span::styled(cluster.name.as_str(), theme.text)];
-    if cluster.current {
-        called.push(Span::styled(" *", theme.dim));
-    }
+    let current = if cluster.current { " *" } else { "" };
+    let called = Cell::Name(Span::styled(cluster.name.as_str(), theme.text), Span::styled(current, theme.dim));
     let mut cells = vec![
-        Cell::Line(called),
+        called,
         Cell::text(cluster.namespace.as_str(), theme.dim),
         Cell::text(scene.text().link(cluster.link), link_style(scene, cluster.link)),
     ];
@@ -170,7 +171,6 @@ fn ways(scene: Scene<'_>) -> Vec<Line<'_>> {
             Span::styled(hint.label.clone(), scene.theme().text),
         ]
     };
-    // Without a kubeconfig there is nothing that a target could be in.
-    let none = scene.model.kubeconfig_fault.as_ref().is_some_and(|fault| fault.what == What::NoKubeconfig);
-    if none { Vec::new() } else { scene.look.ways.iter().map(line).collect() }
+    // Without contexts there is nothing that a target could be in.
+    if scene.model.clusters.is_empty() { Vec::new() } else { scene.look.ways.iter().map(line).collect() }
 }

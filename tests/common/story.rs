@@ -1,12 +1,13 @@
 //! The main job, as one story that is told on the real cluster and on the practice cluster alike.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::thread;
 
 use sha2::{Digest, Sha256};
 
 use super::kube::until;
-use super::through::{get, live};
+use super::through::{get, live, local, works};
 use super::{PATIENCE, Screen};
 
 /// Seconds left of the ready pod whose name begins so, as the pane shows them.
@@ -84,4 +85,86 @@ pub fn runs_out(screen: &mut Screen, pod: &str, reasons: &dyn Fn() -> Vec<String
     screen.wait("a ready pod", |text| countdown_of(text, pod).is_some());
     screen.wait("an expired pod", |text| text.lines().any(|line| line.contains(pod) && line.contains("expired")));
     until("the cluster says so too", || reasons() == ["DeadlineExceeded"]);
+}
+
+/// Goes to a target: filters, and takes the first that is left.
+pub fn choose(screen: &mut Screen, target: &str) {
+    screen.press(&format!("2/{target}\rg"));
+    screen.wait(target, |text| text.contains(&format!("▌  {target}")));
+}
+
+/// Waits until the first forward's line says this; where it listens.
+#[track_caller]
+pub fn wait_state(screen: &mut Screen, state: &str) -> String {
+    let shown = screen.wait(state, |text| text.lines().any(|line| line.contains('→') && line.contains(state)));
+    local(&shown).unwrap()
+}
+
+/// Each target, asked for a pod, says why there is none; whatever else goes wrong.
+pub fn no_pod_says_why(screen: &mut Screen, troubles: &[(&str, &str)]) {
+    for (target, words) in troubles {
+        choose(screen, target);
+        screen.press("c");
+        screen.wait(words, |text| text.contains(words));
+        screen.press("2");
+        screen.escape(&format!("/ {target}"));
+    }
+}
+
+/// Every cluster, connected, shows how it answers.
+pub fn clusters_show_how_they_answer(screen: &mut Screen, clusters: &[(&str, &str)]) {
+    screen.press("1a\r");
+    let state = |text: &str, name: &str, state: &str| {
+        text.lines().any(|line| line.contains(&format!(" {name}")) && line.contains(state))
+    };
+    screen.wait("every state", |text| clusters.iter().all(|(name, shown)| state(text, name, shown)));
+}
+
+/// Of a forward on demand that waits, with an `idle_timeout` of seconds: fifty first connections make one pod, which goes
+/// when nobody uses it; the listener stays. `pods` is how many the cluster has.
+pub fn fifty_first_connections_make_one_pod(screen: &mut Screen, pods: &dyn Fn() -> usize) {
+    let address = wait_state(screen, "◇ waiting");
+    assert_eq!(pods(), 0);
+    let clients: Vec<_> = (0..50)
+        .map(|_| {
+            let address = address.clone();
+            thread::spawn(move || works(&address))
+        })
+        .collect();
+    wait_state(screen, "◐ starting");
+    assert!(clients.into_iter().all(|client| client.join().unwrap()), "{}", screen.text());
+    assert_eq!(pods(), 1);
+    wait_state(screen, "◑ idle");
+    assert!(works(&address), "in use again");
+    wait_state(screen, "◇ waiting");
+    until("the pod is deleted", || pods() == 0);
+    assert!(works(&address), "the listener stayed");
+    assert_eq!(pods(), 1);
+}
+
+/// Of the one live forward, to an echo server: another pod takes over, what was open stays open, and the old pod goes
+/// once nothing is. `pods` names those of the cluster.
+pub fn a_pod_is_renewed_under_a_connection(screen: &mut Screen, pods: &dyn Fn() -> Vec<String>) {
+    let address = wait_state(screen, "● live");
+    let [old] = pods().try_into().unwrap();
+    let open = || {
+        let stream = TcpStream::connect(&address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    };
+    let echoed = |stream: &mut TcpStream| {
+        let mut back = [0; 4];
+        stream.write_all(b"ahoy").and_then(|()| stream.read_exact(&mut back)).is_ok_and(|()| back == *b"ahoy")
+    };
+    let mut before = open();
+    assert!(echoed(&mut before));
+    screen.press("3t");
+    screen.wait("another has taken over", |text| text.contains("has taken over"));
+    assert!(echoed(&mut before), "what was open stays open");
+    let mut after = open();
+    assert!(echoed(&mut after));
+    assert!(pods().contains(&old), "it carries a connection still");
+    drop(before);
+    until("the old one is deleted", || pods().len() == 1 && !pods().contains(&old));
+    assert!(echoed(&mut after));
 }

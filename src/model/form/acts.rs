@@ -4,6 +4,7 @@ use super::super::Model;
 use super::super::action::{Action, Command};
 use super::super::dialog::{Dialog, Field};
 use super::super::effect::Effect;
+use super::super::focus::Pane;
 use super::{FormField, Page, TargetForm};
 
 impl TargetForm {
@@ -58,6 +59,11 @@ impl Model {
                 form.check(self);
                 if let Some(target) = form.target(self) {
                     let was = form.editing.and(form.base);
+                    if was.is_none() {
+                        // Whoever makes a target goes on with it.
+                        self.focus.pane = Pane::Targets;
+                        self.focus.in_log = false;
+                    }
                     self.save_target(was, &target, out);
                     return None;
                 }

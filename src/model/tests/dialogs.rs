@@ -65,6 +65,7 @@ fn fields_are_checked_as_one_types() {
 #[test]
 fn a_new_target_is_saved_and_selected() {
     let mut model = model();
+    model.focus.pane = Pane::Pods;
     press(&mut model, Command::New);
     assert_eq!(form(&model).text(FormField::Cluster), "dev", "the current context is a good guess");
     for (field, text) in [
@@ -77,6 +78,7 @@ fn a_new_target_is_saved_and_selected() {
         fill(&mut model, field, text);
     }
     let effects = press(&mut model, Command::Accept);
+    assert_eq!(model.focus.pane, Pane::Targets, "whoever makes a target goes on with it");
     let Some(Effect::Save(edits)) = effects.iter().find(|e| matches!(e, Effect::Save(_))) else {
         panic!("{effects:?}")
     };

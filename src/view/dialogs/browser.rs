@@ -222,7 +222,7 @@ fn cells<'a>(scene: Scene<'a>, browser: &'a Browser, spot: &'a Spot, above: Opti
         Cell::empty()
     } else {
         Cell::Line(vec![
-            Span::styled(format!("{}/", short(&key.kind)), theme.faint),
+            Span::styled(format!("{}/", short(&key.kind)), theme.dim),
             Span::styled(key.name.as_str(), theme.text),
         ])
     };

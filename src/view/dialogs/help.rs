@@ -10,6 +10,8 @@ use super::super::details::Line;
 use super::super::ink::{line_width, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::{large, page};
+use crate::model::dialog::Dialog;
+use crate::model::focus::Pane;
 use crate::text::{HelpSection, Hint};
 
 /// The columns that keys may take at most before what they do.
@@ -68,9 +70,28 @@ fn page_of(
     }
 }
 
+/// The place that has the keys once this is closed: its own come first.
+fn here(scene: Scene<'_>) -> &'static str {
+    let model = scene.model;
+    if model.dialogs.iter().any(|dialog| matches!(dialog, Dialog::Browser(_))) {
+        return "place.browser";
+    }
+    match model.focus.pane {
+        _ if model.welcome.is_some() => "place.clusters",
+        _ if model.focus.in_log => "place.log",
+        Pane::Clusters => "place.clusters",
+        Pane::Targets => "place.targets",
+        Pane::Pods => "place.pods",
+        Pane::Forwards => "place.forwards",
+    }
+}
+
 /// The sections in `across` stacks of about the same height and `room` columns; a section is not torn apart.
 fn stack<'a>(scene: Scene<'a>, across: usize, tall: usize, room: u16) -> Vec<Vec<Line<'a>>> {
-    let sections: Vec<Vec<Line<'a>>> = scene.look.help.iter().map(|section| lines(scene, section, room)).collect();
+    let here = scene.get(here(scene));
+    let (first, others): (Vec<_>, Vec<_>) = scene.look.help.iter().partition(|section| section.title == here);
+    let sections = first.into_iter().chain(others).map(|section| lines(scene, section, room));
+    let sections: Vec<Vec<Line<'a>>> = sections.collect();
     let all: usize = sections.iter().map(Vec::len).sum();
     let aim = all.div_ceil(across).max(tall);
     let mut stacks: Vec<Vec<Line<'a>>> = vec![Vec::new()];

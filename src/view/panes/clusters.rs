@@ -17,15 +17,22 @@ use crate::view::state::ViewState;
 use crate::view::table::GUTTER;
 
 /// In the order of [`ClusterColumn::ALL`].
-const SHAPES: [Shape; 6] = [
-    Shape::words(Shape::ALWAYS, 9, 60),
-    Shape::words(1, 7, 18),
-    // The longest state in full: cut, they are told apart no longer.
-    Shape::words(Shape::ALWAYS, 20, 20),
-    Shape::number(2, 5, 8),
-    Shape::number(4, 3, 6),
-    Shape::number(3, 3, 10),
-];
+const fn shapes(name: u16) -> [Shape; 6] {
+    [
+        Shape::words(Shape::ALWAYS, name, 60),
+        Shape::words(1, 7, 18),
+        // The longest state in full: cut, they are told apart no longer.
+        Shape::words(Shape::ALWAYS, 20, 20),
+        Shape::number(2, 5, 8),
+        Shape::number(4, 4, 6),
+        Shape::number(3, 4, 10),
+    ]
+}
+const SHAPES: [Shape; 6] = shapes(16);
+/// Beside a state in full there is little room for a name.
+const NARROW: [Shape; 6] = shapes(9);
+/// From this width on a name goes before how fast the cluster answers.
+const ROOMY: u16 = 50;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let model = scene.model;
@@ -34,7 +41,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         pane: Pane::Clusters,
         list,
         heads: ClusterColumn::ALL.iter().map(|column| scene.head(column.key())).collect(),
-        shapes: &SHAPES,
+        shapes: if area.width < ROOMY { &NARROW } else { &SHAPES },
         sorted: ClusterColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
         aside: Vec::new(),
     };
@@ -43,9 +50,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
 
 /// The width at which nothing in the pane has to be cut.
 pub(in crate::view) fn wish(scene: Scene<'_>) -> u16 {
-    let names = scene.model.clusters.iter().map(|cluster| width(&cluster.name)).max().unwrap_or_default();
+    let widest = |of: fn(&Cluster) -> u16| scene.model.clusters.iter().map(of).max().unwrap_or_default();
+    let names = widest(|cluster| width(&cluster.name) + if cluster.current { 2 } else { 0 });
+    let versions = widest(|cluster| cluster.version.as_deref().map_or(0, width)).clamp(7, SHAPES[1].most);
     // The other columns, their gaps and the frame.
-    names.saturating_add(GUTTER + 2 + 7 + 14 + 6 + 4 + 8 + 5 * 2)
+    names.saturating_add(GUTTER + 2 + versions + 14 + 6 + 4 + 8 + 5 * 2)
 }
 
 fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
@@ -53,12 +62,10 @@ fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
     let model = scene.model;
     let forwards = model.forwards.values().filter(|forward| forward.spec.place.cluster == cluster.name).count();
     let name = if cluster.link == Link::Idle { theme.dim } else { theme.text };
-    let mut called = vec![Span::styled(cluster.name.as_str(), name)];
-    if cluster.current {
-        called.push(Span::styled(" *", theme.dim));
-    }
+    let current = if cluster.current { " *" } else { "" };
+    let called = Cell::Name(Span::styled(cluster.name.as_str(), name), Span::styled(current, theme.dim));
     vec![
-        Cell::Line(called),
+        called,
         Cell::text(cluster.version.as_deref().unwrap_or_default(), theme.dim),
         Cell::text(scene.text().link(cluster.link), link_style(scene, cluster.link)),
         Cell::text(cluster.rtt.map(|rtt| scene.text().rtt(rtt)).unwrap_or_default(), theme.dim),

@@ -87,7 +87,7 @@ fn others_cells<'a>(scene: Scene<'a>, other: &'a Other) -> Vec<Cell<'a>> {
     let mut cells = vec![
         Cell::text(forward.local.as_str(), theme.dim),
         Cell::Line(vec![Span::styled("→ ", theme.faint), Span::styled(forward.name.as_str(), theme.dim)]),
-        Cell::Tail(Span::styled(forward.pod.as_deref().unwrap_or("–"), theme.faint)),
+        Cell::Tail(Span::styled(forward.pod.as_deref().unwrap_or("–"), theme.dim)),
         Cell::text(scene.text().forward_state(forward.state.state()), theme.dim),
     ];
     cells.resize_with(SHAPES.len() - 1, Cell::empty);

@@ -16,24 +16,30 @@ use crate::view::columns::Shape;
 use crate::view::state::ViewState;
 
 /// In the order of [`TargetColumn::ALL`].
-const SHAPES: [Shape; 7] = [
-    Shape::words(Shape::ALWAYS, 9, 50),
-    Shape::words(3, 6, 40),
-    Shape::words(1, 9, 30),
-    Shape::words(5, 17, 60),
-    Shape::number(4, 5, 12),
-    Shape::words(2, 8, 30),
-    Shape::words(Shape::ALWAYS, 10, 24),
-];
+const fn shapes(tags: u16) -> [Shape; 7] {
+    [
+        Shape::words(Shape::ALWAYS, 9, 50),
+        Shape::words(3, 6, 40),
+        Shape::words(1, 9, 30),
+        Shape::words(5, 17, 60),
+        Shape::number(4, 5, 12),
+        Shape::words(2, 8, tags),
+        Shape::words(Shape::ALWAYS, 10, 24),
+    ]
+}
+const SHAPES: [Shape; 7] = shapes(30);
+/// Where nothing has tags their column would only take room from names.
+const UNTAGGED: [Shape; 7] = shapes(0);
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let model = scene.model;
     let list = &model.target_list;
+    let untagged = list.column != TargetColumn::Tags && model.targets.iter().all(|target| target.tags.is_empty());
     let content = Content {
         pane: Pane::Targets,
         list,
         heads: TargetColumn::ALL.iter().map(|column| scene.head(column.key())).collect(),
-        shapes: &SHAPES,
+        shapes: if untagged { &UNTAGGED } else { &SHAPES },
         sorted: TargetColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
         aside: Vec::new(),
     };
@@ -49,7 +55,7 @@ fn cells<'a>(scene: Scene<'a>, target: &'a Target) -> Vec<Cell<'a>> {
     }
     vec![
         Cell::text(target.name.as_str(), theme.text),
-        Cell::text(target.cluster.as_str(), theme.dim),
+        Cell::Name(Span::styled(target.cluster.as_str(), theme.dim), Span::raw("")),
         Cell::text(scene.model.namespace_of(target), theme.dim),
         Cell::text(target.address.to_string(), theme.text),
         Cell::Line(vec![port(scene, target)]),

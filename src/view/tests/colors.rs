@@ -1,7 +1,7 @@
 //! Colors that carry a meaning.
 
 use chrono::TimeDelta;
-use ratatui::style::{Modifier, Style};
+use ratatui::style::{Color, Modifier, Style};
 
 use super::fixture::{ago, busy, drawn, focused};
 use crate::model::Model;
@@ -70,7 +70,75 @@ fn the_focused_pane_shows_with_and_without_colors() {
 
 #[test]
 fn without_colors_there_are_none() {
-    use ratatui::style::Color;
     let (terminal, _) = drawn(&busy(), 200, 50, &Theme::plain());
     assert!(terminal.backend().buffer().content.iter().all(|cell| (cell.fg, cell.bg) == (Color::Reset, Color::Reset)));
+}
+
+/// Red, green and blue of a color that is not the terminal's own.
+fn rgb(color: Color) -> [u8; 3] {
+    /// The steps of the palette's cube (xterm's `256colres.pl`).
+    const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
+    match color {
+        Color::Rgb(red, green, blue) => [red, green, blue],
+        Color::Indexed(at @ 232..) => [8 + 10 * (at - 232); 3],
+        Color::Indexed(at @ 16..) => [36, 6, 1].map(|step| STEPS[usize::from((at - 16) / step % 6)]),
+        own => panic!("nobody knows what {own:?} looks like"),
+    }
+}
+
+/// WCAG 2.2, “contrast ratio” and “relative luminance”.
+fn contrast(one: Color, other: Color) -> f64 {
+    let luminance = |color| {
+        let linear = |value: u8| {
+            let value = f64::from(value) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        let [red, green, blue] = rgb(color).map(linear);
+        0.2126 * red + 0.7152 * green + 0.0722 * blue
+    };
+    let (one, other) = (luminance(one), luminance(other));
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+/// What is read has the 4.5:1 of WCAG's level AA, also on the selected row; frames and empty things the 3:1 of what need
+/// not be read. High contrast has the 7:1 of level AAA. The palette of 256 is coarser, on the selected row above all.
+#[test]
+fn every_color_stands_out_from_what_is_behind_it() {
+    for name in ["dark", "light", "high-contrast"] {
+        for colors in [Colors::Truecolor, Colors::Ansi256] {
+            let theme = Theme::named(name, colors).unwrap();
+            let (ground, selected) = (theme.base.bg.unwrap(), theme.selection.bg.unwrap());
+            let coarse = colors == Colors::Ansi256;
+            let most = name == "high-contrast";
+            let read = [
+                theme.base,
+                theme.text,
+                theme.dim,
+                theme.accent,
+                theme.good,
+                theme.info,
+                theme.warn,
+                theme.bad,
+                theme.mark,
+            ];
+            for style in read {
+                let color = style.fg.unwrap();
+                let (on, over) = (contrast(color, ground), contrast(color, selected));
+                assert!(on >= if most { 7.0 } else { 4.5 }, "{name} {colors:?}: {color:?} {on:.1}");
+                assert!(over >= if coarse { 3.5 } else { 4.5 }, "{name} {colors:?}: {color:?} selected {over:.1}");
+            }
+            let faint = contrast(theme.faint.fg.unwrap(), ground);
+            let least = if most {
+                7.0
+            } else if coarse {
+                2.8
+            } else {
+                3.0
+            };
+            assert!(faint >= least, "{name} {colors:?}: faint {faint:.2}");
+            // Good, warning and bad are told apart on any of them.
+            let told = [theme.good, theme.info, theme.warn, theme.bad].map(|style| style.fg.unwrap());
+            assert!((0..4).all(|a| (0..a).all(|b| told[a] != told[b])), "{name} {colors:?}: {told:?}");
+        }
+    }
 }

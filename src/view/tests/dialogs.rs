@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 
-use super::fixture::{busy, field, forbidden, forward, target, themed};
+use super::fixture::{busy, drawn, field, focused, forbidden, forward, lines, target, themed};
 use super::{shots, shots_with};
 use crate::model::dialog::{Dialog, Question};
 use crate::model::event::Epoch;
 use crate::model::fault::{Fault, Remedy, What};
+use crate::model::focus::Pane;
 use crate::model::form::{FormField, TargetForm};
 use crate::model::forward::ForwardState;
 use crate::model::proxy::PodKey;
+use crate::model::settings::Colors;
 use crate::view::{Hit, Theme};
 
 fn with(dialog: Dialog) -> crate::model::Model {
@@ -204,6 +206,13 @@ fn no_description_in_the_help_is_cut() {
 #[test]
 fn help() {
     shots("help", &with(Dialog::Help { scroll: 0 }));
+    for (pane, first) in [(Pane::Forwards, "Forwards"), (Pane::Pods, "Proxy pods"), (Pane::Targets, "Targets")] {
+        let model = focused(with(Dialog::Help { scroll: 0 }), pane);
+        let (mut terminal, _) = drawn(&model, 80, 24, &Theme::named("dark", Colors::Truecolor).unwrap());
+        let shown = lines(&mut terminal);
+        let below = shown.lines().skip_while(|line| !line.contains("╭─ Keys")).nth(1).unwrap_or_default();
+        assert!(below.contains(first), "the keys of where one is come first: {shown}");
+    }
     shots("help-scrolled", &with(Dialog::Help { scroll: 9_999 }));
 }
 

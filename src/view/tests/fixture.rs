@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
-use ratatui::Terminal;
 use ratatui::backend::{Backend, TestBackend};
+use ratatui::buffer::Buffer;
 use ratatui::buffer::CellWidth;
+use ratatui::{Frame, Terminal};
 
 use crate::model::Model;
 use crate::model::cluster::{Cluster, Context, Link, Scope};
@@ -279,8 +280,22 @@ pub fn themed(
     let look = Look { theme, text, hints: &hints, tip: tip.as_ref(), ways: &ways(), help: &help, zone };
     let mut state = ViewState::default();
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| draw(frame, model, &look, &mut state)).unwrap();
+    let drawing = |frame: &mut Frame<'_>| {
+        draw(frame, model, &look, &mut state);
+        assert_characters_are_whole(frame.buffer_mut());
+    };
+    terminal.draw(drawing).unwrap();
     (terminal, state)
+}
+
+/// A wide character's second column belongs to it: what is drawn there is never seen.
+#[track_caller]
+fn assert_characters_are_whole(buffer: &Buffer) {
+    let area = buffer.area;
+    for (x, y) in (0..area.height).flat_map(|y| (1..area.width).map(move |x| (x, y))) {
+        let (before, here) = (buffer[(x - 1, y)].symbol(), buffer[(x, y)].symbol());
+        assert!(before.cell_width() < 2 || here == " ", "{before:?} is cut by {here:?} at {x}, {y} of {area}");
+    }
 }
 
 /// The screen as text: what a terminal would show, and where its cursor is when it is visible.

@@ -6,7 +6,8 @@ use crate::model::dialog::{Dialog, Question};
 use crate::model::focus::{Pane, Strip};
 use crate::model::form::TargetForm;
 use crate::model::proxy::Phase;
-use crate::model::settings::Colors;
+use crate::model::settings::{Colors, Language};
+use crate::text::Text;
 use crate::view::{Look, Theme, ViewState, draw};
 
 /// A model for each way in which the screen is divided.
@@ -48,6 +49,16 @@ fn models() -> Vec<Model> {
         model
     }));
     models
+}
+
+#[test]
+fn nothing_is_drawn_over_half_of_a_character() {
+    let theme = Theme::named("dark", Colors::Truecolor).unwrap();
+    let text = Text::new(Language::ZhCn);
+    for (model, width) in models().iter().flat_map(|model| (60..=90).map(move |width| (model, width))) {
+        // Each drawing looks at its characters.
+        themed(model, width, 24, &theme, &text);
+    }
 }
 
 #[test]
