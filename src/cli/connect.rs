@@ -256,7 +256,8 @@ impl Connect {
             }
         }
         // With nothing (left) there is nothing to hold; all broken is a failure that was told.
-        let broken = places.iter().any(|place| place.at == At::Over);
+        let refused = |place: &Place| seen.model.refused.contains_key(&place.target);
+        let broken = places.iter().any(|place| place.at == At::Over || (place.at == At::Nowhere && refused(place)));
         places.iter().all(|place| self.is_over(place)).then_some(if broken { FAILED } else { 0 })
     }
 }

@@ -75,11 +75,10 @@ pub fn join(
     });
     let (heard_of, names) = mpsc::channel(64);
     let following = follow::follow(dir.to_owned(), name, names, events.clone());
-    let serving = serve::serve(listener, told, heard_of, events);
+    let serving = serve::serve(listener, told, heard_of, events, token);
     let running = async move {
         let _socket = socket;
         tokio::select! {
-            () = token.cancelled() => {}
             () = following => {}
             () = serving => {}
         }

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::wire::{self, Ask, Says};
 use super::{CLOSING, PATIENCE, is_name};
@@ -19,30 +21,43 @@ use crate::model::wish::Wish;
 /// The most connections at a time: each other instance has one.
 const CONNECTIONS: usize = 64;
 
-/// Answers until it is dropped. Names of instances that ask to be told go to `heard_of`.
+/// How long those that are told how things stand may take over the last of it.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Answers until `closing`; whoever is told how things stand hears the last of it before that. Names of instances that ask to be told go to `heard_of`.
 pub(super) async fn serve(
     listener: UnixListener,
     reports: watch::Receiver<Report>,
     heard_of: mpsc::Sender<String>,
     events: mpsc::Sender<Event>,
+    closing: CancellationToken,
 ) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let mut open = JoinSet::new();
-    // The semaphore is never closed.
-    while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
-        while open.try_join_next().is_some() {}
-        let Ok((stream, _)) = listener.accept().await else {
-            // Out of descriptors, most likely: that passes.
-            sleep(PATIENCE).await;
-            continue;
-        };
-        let (reports, heard_of, events) = (reports.clone(), heard_of.clone(), events.clone());
-        open.spawn(async move {
-            // Whoever hangs up or writes nonsense has had their answer.
-            let _ended = answer(stream, reports, &heard_of, &events).await;
-            drop(permit);
-        });
+    let asked = async {
+        // The semaphore is never closed.
+        while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
+            while open.try_join_next().is_some() {}
+            let Ok((stream, _)) = listener.accept().await else {
+                // Out of descriptors, most likely: that passes.
+                sleep(PATIENCE).await;
+                continue;
+            };
+            let (reports, heard_of, events) = (reports.clone(), heard_of.clone(), events.clone());
+            let closing = closing.clone();
+            open.spawn(async move {
+                // Whoever hangs up or writes nonsense has had their answer.
+                let _ended = answer(stream, reports, &heard_of, &events, &closing).await;
+                drop(permit);
+            });
+        }
+    };
+    tokio::select! {
+        () = closing.cancelled() => {}
+        () = asked => {}
     }
+    // Who takes longer learns from its end that this instance has ended.
+    let _heard = timeout(LAST_WORDS, async { while open.join_next().await.is_some() {} }).await;
 }
 
 async fn answer(
@@ -50,6 +65,7 @@ async fn answer(
     mut reports: watch::Receiver<Report>,
     heard_of: &mpsc::Sender<String>,
     events: &mpsc::Sender<Event>,
+    closing: &CancellationToken,
 ) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let asked = timeout(PATIENCE, wire::read(&mut stream)).await.map_err(|_| io::ErrorKind::TimedOut)?;
@@ -64,7 +80,7 @@ async fn answer(
                 // Where there are too many, one is not followed.
                 let _known = heard_of.try_send(name);
             }
-            watching(stream, reports).await
+            watching(stream, reports, closing).await
         }
         Ok(Some(Ask::Stop { id })) => {
             let has = |report: &Report| report.forwards.iter().any(|forward| forward.id == id);
@@ -83,13 +99,20 @@ async fn answer(
     }
 }
 
-/// Tells how things stand, now and whenever that changes, until the other end hangs up.
-async fn watching(mut stream: BufReader<UnixStream>, mut reports: watch::Receiver<Report>) -> io::Result<()> {
+/// Tells how things stand, now and whenever that changes, until the other end hangs up, or for the last time at `closing`.
+async fn watching(
+    mut stream: BufReader<UnixStream>,
+    mut reports: watch::Receiver<Report>,
+    closing: &CancellationToken,
+) -> io::Result<()> {
     loop {
         let report = reports.borrow_and_update().clone();
         timeout(PATIENCE, wire::write(&mut stream, &Says::Report { report })).await??;
         let mut nothing = [0];
         tokio::select! {
+            () = closing.cancelled() => if !reports.has_changed().unwrap_or(false) {
+                return Ok(());
+            },
             changed = reports.changed() => if changed.is_err() {
                 return Ok(());
             },

@@ -26,7 +26,8 @@ pub struct Report {
     /// Whether it ends.
     #[serde(default)]
     pub leaving: bool,
-    /// The numbers of those that end with it. Others that it names no longer were stopped by somebody.
+    /// The numbers of those that end with it, and of those that have failed. Others that it names no longer were stopped by
+    /// somebody.
     #[serde(default)]
     pub left: Vec<u64>,
     /// The targets that it was asked to forward: where another instance has them, it takes them over when that ends.
@@ -196,7 +197,10 @@ impl Model {
                 left: self.upkeep.left_by(forward).map(|pod| pod.name.clone()).collect(),
             }
         });
-        let (left, wants) = (self.left.clone().unwrap_or_default(), self.wants.iter().cloned().collect());
+        // What has failed was stopped by nobody, either: whoever waits for it may have it.
+        let failed = self.forwards.values().filter(|forward| forward.state == ForwardState::Failed);
+        let ended = self.left.iter().flatten().copied().chain(failed.map(|forward| forward.spec.id.0));
+        let (left, wants) = (ended.collect(), self.wants.iter().cloned().collect());
         Report { pid, role, forwards: forwards.collect(), leaving: self.left.is_some(), left, wants }
     }
 
@@ -206,6 +210,9 @@ impl Model {
             InstanceEvent::Heard { instance, report } => {
                 let Report { pid, role, forwards, leaving, left, wants } = report;
                 self.instances.insert(instance.clone(), Known { pid, role, leaving, silent: false, wants });
+                if leaving {
+                    self.remember_ports_of(&instance);
+                }
                 // What was known keeps its row.
                 let known: BTreeMap<u64, ForwardId> = self
                     .others
@@ -264,7 +271,9 @@ impl Model {
         if !self.unattended() {
             return;
         }
-        for forward in before.iter().filter(|forward| !left.contains(&forward.id)) {
+        // One that has another name now is there all the same.
+        let gone = |forward: &&Shared| !left.contains(&forward.id) && now.iter().all(|there| there.id != forward.id);
+        for forward in before.iter().filter(gone) {
             self.stopped.insert((instance.to_owned(), forward.name.clone()));
         }
         self.stopped.retain(|(of, name)| of != instance || now.iter().all(|forward| forward.name != *name));
@@ -275,7 +284,7 @@ impl Model {
         let singles = |target: &Target| target.address.singles();
         let all = self.targets.iter().flat_map(|target| singles(target).into_iter().map(move |at| (target, at)));
         let had = all.filter_map(|(target, address)| {
-            let (_, other) = self.elsewhere(target, &address).filter(|(_, other)| other.instance == instance)?;
+            let (_, other) = self.all_elsewhere(target, &address).find(|(_, other)| other.instance == instance)?;
             let local: SocketAddr = other.forward.local.parse().ok()?;
             (local.port() != 0).then(|| (other.forward.name.clone(), local.port()))
         });

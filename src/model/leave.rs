@@ -67,7 +67,8 @@ impl Model {
         }
         // From here on it is this that says which pods go, also of those that nobody waits for any more.
         self.requests.values_mut().for_each(|asked| asked.on_demand = false);
-        *self.upkeep = Upkeep::default();
+        // What others tell from here on opens nothing any more.
+        *self.upkeep = Upkeep { started: true, ..Upkeep::default() };
         if delete_pods {
             // One that another instance goes through is left to it.
             let ours: Vec<_> = self.our_pods().into_iter().filter(|(key, _)| !self.is_used_elsewhere(key)).collect();
@@ -99,6 +100,7 @@ impl Model {
                 ttl: pod.and_then(|pod| pod.ttl).unwrap_or(self.settings.max_ttl),
             }
         });
-        made.chain(self.requests.values().chain(&self.unsure).map(Remainder::of)).collect()
+        let unsure = self.unsure.iter().filter(|(until, _)| *until > self.now).map(|(_, request)| request);
+        made.chain(self.requests.values().chain(unsure).map(Remainder::of)).collect()
     }
 }

@@ -132,8 +132,8 @@ pub struct Model {
     pub created: BTreeMap<PodKey, String>,
     /// The program is ending, and the pods of this run with it: also those that are still being created.
     pub ending_pods: bool,
-    /// Requests to which nobody answered: they may be followed yet, when the program has ended.
-    pub unsure: Vec<PodRequest>,
+    /// Requests to which nobody answered: pods may have been made of them, and each would be there until then.
+    pub unsure: Vec<(DateTime<Utc>, PodRequest)>,
     /// Once the program ends: the numbers of the forwards that end with it.
     pub left: Option<Vec<u64>>,
     /// The targets that a verb was asked to forward.

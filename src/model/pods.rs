@@ -116,7 +116,9 @@ impl Model {
                 if fault.what == What::TimedOut {
                     // It may have been made all the same.
                     self.may_leave(&request.cluster, request.ttl, out);
-                    self.unsure.extend(self.ending_pods.then(|| request.clone()));
+                    let until = self.now + TimeDelta::seconds(request.ttl.secs().into());
+                    self.unsure.retain(|(until, _)| *until > self.now);
+                    self.unsure.push((until, request.clone()));
                 }
                 self.on_renewal(id, Err(&fault), out);
                 out.extend(self.give_up_waiting(&request, &fault));

@@ -31,9 +31,9 @@ pub async fn create(clusters: &Clusters, request: &PodRequest, me: &str) -> Resu
     let pod = spec(request, me, Utc::now());
     let params = PostParams::default();
     let place = format!("{}/{}", request.cluster, request.namespace);
-    // Without an answer it may have been made all the same: then it is ours to use and to delete.
+    // Without an answer, or with one that only says that the server failed, it may have been made all the same: then it is ours to use and to delete.
     let answer = match within(&request.cluster, api.create(&params, &pod)).await {
-        Ok(Err(error @ Error::Api(_))) => Err(error),
+        Ok(Err(Error::Api(status))) if status.code < 500 => Err(Error::Api(status)),
         Ok(Ok(stored)) => Ok(stored),
         Ok(Err(error)) => look(&api, &pod).await.ok_or(error),
         Err(slow) => Ok(look(&api, &pod).await.ok_or(slow)?),

@@ -1,5 +1,6 @@
 //! Other instances: what they forward is seen, not done twice, and stopped where it is.
 
+use super::super::event::ForwardEvent;
 use super::super::forward::ForwardId;
 use super::super::instance::{InstanceEvent, Report, Role, Shared, Standing};
 use super::super::log::Happening;
@@ -89,6 +90,15 @@ fn what_is_stopped_there_is_told_from_what_ends_with_its_instance() {
     model.update(Event::Instance(InstanceEvent::Gone { instance: "42-00000000".into() }));
     assert!(model.stopped.is_empty() && model.instances.is_empty());
     assert_eq!(model.ports.get("mysql"), Some(&3306), "whoever takes it over takes it over there");
+
+    // It is where it was also after an end in order, which tells of no forwards any more; and a new name is no end.
+    model.ports.clear();
+    model.update(report(vec![shared(7, "mysql", Standing::Live)], false, Vec::new()));
+    model.update(report(vec![shared(7, "shop", Standing::Live)], false, Vec::new()));
+    assert!(model.stopped.is_empty());
+    model.update(report(vec![shared(7, "mysql", Standing::Live)], false, Vec::new()));
+    model.update(report(Vec::new(), true, vec![7]));
+    assert_eq!((model.ports.get("mysql"), model.stopped.len()), (Some(&3306), 0));
 }
 
 #[test]
@@ -108,6 +118,14 @@ fn what_is_opened_anew_is_still_ours() {
     model.update(Event::Wish(Wish::Connect(vec!["mysql".into()])));
     let report = model.report(1, Role::Dashboard);
     assert_eq!(report.forwards[0].state, Standing::Waiting, "it is being opened");
+    // One that failed to open was stopped by nobody: others that wait for it may have their turn.
+    let mut failed = model.clone();
+    let (id, forward) = failed.forwards.iter().next().unwrap();
+    let (id, epoch) = (*id, forward.spec.epoch);
+    let fault = Fault::new(What::PortInUse, "3306", "");
+    failed.update(Event::Forward { id, epoch, event: ForwardEvent::NotBound(fault) });
+    let told = failed.report(1, Role::Dashboard);
+    assert_eq!((told.forwards.len(), told.leaving, told.left), (0, false, vec![report.forwards[0].id]));
     model.update(Event::Wish(Wish::Leave { delete_pods: false }));
     let end = model.report(1, Role::Dashboard);
     assert_eq!((end.forwards.len(), end.leaving, end.left), (0, true, vec![report.forwards[0].id]));

@@ -108,4 +108,17 @@ fn what_may_remain_is_known_until_it_is_gone() {
     let result = Err(Fault::new(What::TimedOut, "dev", ""));
     model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
     assert_eq!(may_come(&model), 1, "nobody knows");
+
+    // The same when it was not answered before; once its TTL is over, none is left of it.
+    let mut model = connected();
+    model.target_list.select(1);
+    let request = requests(&press(&mut model, Command::Create)).remove(0);
+    let result = Err(Fault::new(What::TimedOut, "dev", ""));
+    model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
+    let mut late = model.clone();
+    leave(&mut model);
+    assert_eq!(may_come(&model), 1);
+    late.now += TimeDelta::minutes(31);
+    leave(&mut late);
+    assert_eq!(may_come(&late), 0);
 }
