@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-use brow_tui::tunnel::{Route, Tunnels};
+use brow_tui::tunnel::{LeaseOptions, Route, Tunnels};
 
 use crate::forward::Forward;
 use crate::{cluster, pod};
@@ -17,6 +17,8 @@ pub async fn serve(arguments: &[String]) {
     config.cluster_url = format!("https://{}", arguments[1]).parse().expect("a URL");
     let forced = std::env::var("BROW_BENCH_PROTOCOL").ok().map(|name| name.parse().expect("a protocol"));
     let tunnels = Tunnels::new(cluster::client(&config), forced);
+    let most = std::env::var("BROW_BENCH_TUNNELS").ok().map(|most| most.parse().expect("a number"));
+    let options = most.map_or_else(LeaseOptions::default, |tunnels| LeaseOptions { tunnels });
     let mut forwards = Vec::new();
     for argument in &arguments[2..] {
         let (port, target) = argument.split_once('=').map_or((argument.as_str(), None), |(port, to)| (port, Some(to)));
@@ -24,7 +26,7 @@ pub async fn serve(arguments: &[String]) {
         let route = Route { namespace: pod::NAMESPACE.into(), pod: pod::POD.into(), port };
         let forward = match target {
             Some(target) => Forward::relayed(&tunnels, route, target).await,
-            None => Forward::new(&tunnels, route).await,
+            None => Forward::wide(&tunnels, route, options).await,
         };
         println!("{port} {}", forward.address);
         forwards.push(forward);

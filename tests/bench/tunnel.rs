@@ -1,7 +1,8 @@
 //! Our tunnel beside `kubectl port-forward`, in turn, against the same pod: `cargo bench --bench tunnel`.
 //!
 //! Needs `BROW_TEST_KUBECONFIG` and `kubectl`. Both forwarders run as processes of their own, so that their CPU time and
-//! memory can be read from `/proc`. Prints medians and ours ÷ kubectl's. `BROW_BENCH=first,down` picks cases.
+//! memory can be read from `/proc`. Prints medians and ours ÷ kubectl's. `BROW_BENCH=first,down` picks cases,
+//! `BROW_BENCH_TUNNELS=1` bounds the tunnels of each of our forwards.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a bench that cannot go on should say where")]
 
 #[path = "../cluster/tunnel.rs"]

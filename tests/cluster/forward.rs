@@ -33,13 +33,19 @@ pub struct Forward {
 impl Forward {
     /// A forward to a port of a pod.
     pub async fn new(tunnels: &Tunnels, route: Route) -> Self {
-        Self::with(tunnels, route, None).await
+        Self::with(tunnels, route, None, LeaseOptions::default()).await
+    }
+
+    /// The same with a choice of tunnels.
+    pub async fn wide(tunnels: &Tunnels, route: Route, options: LeaseOptions) -> Self {
+        Self::with(tunnels, route, None, options).await
     }
 
     /// A forward through a relay to `target`.
     pub async fn relayed(tunnels: &Tunnels, route: Route, target: &str) -> Self {
         let target: Address = target.parse().expect("an address");
-        let mut forward = Self::with(tunnels, route, Some(relay::first_line(&target))).await;
+        let ahead = Some(relay::first_line(&target));
+        let mut forward = Self::with(tunnels, route, ahead, LeaseOptions::default()).await;
         let (lease, lane) = (Arc::clone(&forward.lease), Arc::clone(&forward.lane));
         forward.keeper = Some(tokio::spawn(async move {
             let asked = relay::lane_line(&target);
@@ -50,10 +56,10 @@ impl Forward {
         forward
     }
 
-    async fn with(tunnels: &Tunnels, route: Route, ahead: Option<Bytes>) -> Self {
+    async fn with(tunnels: &Tunnels, route: Route, ahead: Option<Bytes>, options: LeaseOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let lease = Arc::new(tunnels.lease(route, LeaseOptions::default()));
+        let lease = Arc::new(tunnels.lease(route, options));
         let lane = Arc::new(Lane::default());
         let counters = Arc::new(Counters::default());
         let (report, outcomes) = mpsc::unbounded_channel();
