@@ -16,7 +16,7 @@ use crate::model::fault::{Fault, Grant, Remedy, What};
 use crate::model::proxy::{Phase, ProxyPod};
 use crate::model::settings::{PodSettings, Settings};
 use crate::proxy::{DEFAULT_IMAGE, MANAGED_BY, project};
-use crate::tunnel::{LeaseOptions, Protocol, Route, Tunnels};
+use crate::tunnel::{Error, LeaseOptions, Protocol, Route, Tunnels};
 
 /// How long a login plugin and the first answer may take.
 const ANSWER: Duration = Duration::from_secs(40);
@@ -159,6 +159,10 @@ pub(super) async fn tunnel(clusters: &Clusters, context: &Context, settings: &Se
         Ok(Ok(_stream)) => {
             let protocol = lease.protocol().map(|protocol| protocol.to_string()).unwrap_or_default();
             found("tunnel", State::Good, "check.tunnel", &[("protocol", &protocol)])
+        }
+        Ok(Err(Error::Forbidden { text })) => {
+            let right = grant("create", "pods/portforward", Some(&pod.key.namespace));
+            failed("tunnel", Fault::new(What::Forbidden, &context.name, text).with(Remedy::Grant(right)))
         }
         Ok(Err(error)) => broken(error.to_string()),
         Err(_) => broken(format!("no answer within {} s", PATIENCE.as_secs())),

@@ -154,6 +154,22 @@ fn check_names_the_rights_that_are_missing() {
     assert_eq!(of("brow-badtoken", "reachable")[0]["fault"], "unauthorized");
     assert_eq!(of("brow-down", "reachable")[0]["fault"], "unreachable");
     assert_eq!(of("brow-developer", "rights")[0]["state"], "good");
+
+    // Where a pod of ours is there, a tunnel to it is refused for the same reason, and no other protocol helps.
+    let target = "cluster = \"brow-developer\"\nnamespace = \"brow-dev\"\naddress = \"10.0.0.1:1\"\nttl = \"2m\"\n";
+    home.write_config(&format!("[[target]]\nname = \"seen\"\n{target}"));
+    let pod = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_brow-tui"));
+        command.arg("pod").args(args).env("HOME", home.path()).env("KUBECONFIG", &kubeconfig);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let name = pod(&["create", "seen", "-q"]);
+    let (_, out, _) = check(&home, Some(&kubeconfig), &["--context", "brow-viewer", "--json"]);
+    assert!(pod(&["delete", name.trim()]).contains("deleted"));
+    let all: Value = serde_json::from_str(&out).unwrap();
+    let tunnel = findings(&all, "tunnel")[0];
+    assert_eq!(tunnel["fault"], "forbidden", "{name} {out}");
+    assert!(tunnel["role"].as_str().unwrap().contains("pods/portforward"), "{out}");
 }
 
 /// The doctor at the practice cluster, which has something of everything: no cluster is needed to see what it says.
