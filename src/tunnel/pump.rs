@@ -264,7 +264,10 @@ impl Pump {
             if state.is_full() && !state.abandoned && !state.clogged {
                 state.clogged = true;
                 self.clogs.push(Arc::clone(&shared));
-                self.clogged.get_or_insert_with(Instant::now);
+                if self.clogged.is_none() {
+                    self.clogged = Some(Instant::now());
+                    self.session.clogs.fetch_add(1, Ordering::Relaxed);
+                }
             }
             drop(state);
             reader.into_iter().for_each(Waker::wake);

@@ -52,6 +52,8 @@ pub(super) struct Session {
     live: AtomicUsize,
     /// A stream whose reader does not read keeps the tunnel from being read.
     pub clogged: AtomicBool,
+    /// How often that has begun.
+    pub clogs: AtomicUsize,
     /// Tells those who wait for it that `clogged` was set.
     pub held_up: Notify,
     /// Told when a stream or the tunnel ends.
@@ -136,6 +138,7 @@ impl Session {
             health: Mutex::new(Health::new()),
             live: AtomicUsize::new(0),
             clogged: AtomicBool::new(false),
+            clogs: AtomicUsize::new(0),
             held_up: Notify::new(),
             changed,
             cancel,

@@ -136,8 +136,10 @@ impl Stream {
                 if !session.clogged.load(Ordering::Relaxed) {
                     told.await;
                 }
+                let begun = session.clogs.load(Ordering::Relaxed);
                 tokio::time::sleep(HELD_UP).await;
-                if session.clogged.load(Ordering::Relaxed) {
+                // One that reads slowly lets the tunnel be read again and again.
+                if session.clogged.load(Ordering::Relaxed) && session.clogs.load(Ordering::Relaxed) == begun {
                     return;
                 }
             }
