@@ -151,14 +151,7 @@ fn what_can_go_wrong_goes_wrong() {
     let bare = Bare::new();
     let mut screen = bare.start((160, 50), &[]);
     screen.wait_for("try-down");
-    let troubles = [
-        ("try-forbidden", "User \"viewer\" cannot create resource"),
-        ("try-no-quota", "exceeded quota"),
-        ("try-bad-image", "ImagePull"),
-        ("try-no-node", "0/1 nodes are available"),
-        ("try-down", "unreach"),
-    ];
-    story::no_pod_says_why(&mut screen, &troubles);
+    story::no_pod_says_why(&mut screen);
     let clusters = [
         ("practice", "● ready"),
         ("practice-team", "● ready"),

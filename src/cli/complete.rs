@@ -26,7 +26,7 @@ use crate::model::target::Target;
 use crate::model::wish::Wish;
 use crate::store::{self, Paths};
 use crate::text::Text;
-use shells::{Bash, Fish, Zsh};
+use shells::{BASH, FISH, ZSH};
 
 /// The variable by which a shell asks.
 const VARIABLE: &str = "BROW_COMPLETE";
@@ -46,15 +46,15 @@ pub(super) enum Shell {
 
 /// Answers where it is a shell that asks, and ends then.
 pub(super) fn answer() {
-    CompleteEnv::with_factory(Args::command).var(VARIABLE).shells(Shells(&[&Bash, &Fish, &Zsh])).complete();
+    CompleteEnv::with_factory(Args::command).var(VARIABLE).shells(Shells(&[&BASH, &FISH, &ZSH])).complete();
 }
 
 /// Prints what a shell needs to ask.
 pub(super) fn script(shell: Shell) -> ExitCode {
     let completer: &dyn EnvCompleter = match shell {
-        Shell::Fish => &Fish,
-        Shell::Bash => &Bash,
-        Shell::Zsh => &Zsh,
+        Shell::Fish => &FISH,
+        Shell::Bash => &BASH,
+        Shell::Zsh => &ZSH,
     };
     let mut script = Vec::new();
     let written: io::Result<()> =

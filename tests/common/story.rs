@@ -100,9 +100,18 @@ pub fn wait_state(screen: &mut Screen, state: &str) -> String {
     local(&shown).unwrap()
 }
 
+/// The targets that get no pod, and what is said of each.
+const TROUBLES: [(&str, &str); 5] = [
+    ("try-forbidden", "User \"viewer\" cannot create resource"),
+    ("try-no-quota", "exceeded quota"),
+    ("try-bad-image", "ImagePull"),
+    ("try-no-node", "0/1 nodes are available"),
+    ("try-down", "unreach"),
+];
+
 /// Each target, asked for a pod, says why there is none; whatever else goes wrong.
-pub fn no_pod_says_why(screen: &mut Screen, troubles: &[(&str, &str)]) {
-    for (target, words) in troubles {
+pub fn no_pod_says_why(screen: &mut Screen) {
+    for (target, words) in TROUBLES {
         choose(screen, target);
         screen.press("c");
         screen.wait(words, |text| text.contains(words));

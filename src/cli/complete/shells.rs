@@ -55,32 +55,22 @@ fn write_lines(all: &[Candidate], buf: &mut dyn Write) -> io::Result<()> {
     all.iter().try_for_each(|one| writeln!(buf, "{}\t{}", one.value, one.help))
 }
 
-/// bash, from 3.2 on.
-pub(super) struct Bash;
+/// Writes what a shell is answered: of the command, the arguments that it asked with, and the directory it is in.
+type Answer = fn(&mut Command, Vec<String>, Option<&Path>, &mut dyn Write) -> io::Result<()>;
 
-impl EnvCompleter for Bash {
-    fn name(&self) -> &'static str {
-        "bash"
-    }
+/// A shell as its script in `assets/completions` asks: with these arguments.
+pub(super) struct Own {
+    name: &'static str,
+    script: &'static [u8],
+    answer: Answer,
+}
 
-    fn is(&self, name: &str) -> bool {
-        name == self.name()
-    }
-
-    fn write_registration(&self, _: &str, _: &str, _: &str, _: &str, buf: &mut dyn Write) -> io::Result<()> {
-        buf.write_all(include_bytes!("../../../assets/completions/brow-tui.bash"))
-    }
-
-    /// The arguments are the line up to the cursor, and as much of its end as bash replaces: a word may have parts for
-    /// it, at what `$COMP_WORDBREAKS` holds and behind an open quote.
-    fn write_complete(
-        &self,
-        command: &mut Command,
-        args: Vec<OsString>,
-        dir: Option<&Path>,
-        buf: &mut dyn Write,
-    ) -> io::Result<()> {
-        let args = texts(args);
+/// bash, from 3.2 on. The arguments are the line up to the cursor, and as much of its end as bash replaces: a word may have
+/// parts for it, at what `$COMP_WORDBREAKS` holds and behind an open quote.
+pub(super) static BASH: Own = Own {
+    name: "bash",
+    script: include_bytes!("../../../assets/completions/brow-tui.bash"),
+    answer: |command, args, dir, buf| {
         let line = args.first().map(String::as_str).unwrap_or_default();
         let replaced = args.get(1).map(String::as_str).unwrap_or_default();
         let (mut words, last) = of_bash(line);
@@ -92,65 +82,48 @@ impl EnvCompleter for Bash {
             }
         }
         Ok(())
-    }
-}
+    },
+};
 
-/// zsh.
-pub(super) struct Zsh;
+/// zsh. The arguments are the words up to the cursor, without their quotes.
+pub(super) static ZSH: Own = Own {
+    name: "zsh",
+    script: include_bytes!("../../../assets/completions/brow-tui.zsh"),
+    answer: |command, words, dir, buf| write_lines(&candidates(command, words, dir)?, buf),
+};
 
-impl EnvCompleter for Zsh {
-    fn name(&self) -> &'static str {
-        "zsh"
-    }
-
-    fn is(&self, name: &str) -> bool {
-        name == self.name()
-    }
-
-    fn write_registration(&self, _: &str, _: &str, _: &str, _: &str, buf: &mut dyn Write) -> io::Result<()> {
-        buf.write_all(include_bytes!("../../../assets/completions/brow-tui.zsh"))
-    }
-
-    /// The arguments are the words up to the cursor, without their quotes.
-    fn write_complete(
-        &self,
-        command: &mut Command,
-        args: Vec<OsString>,
-        dir: Option<&Path>,
-        buf: &mut dyn Write,
-    ) -> io::Result<()> {
-        write_lines(&candidates(command, texts(args), dir)?, buf)
-    }
-}
-
-/// fish.
-pub(super) struct Fish;
-
-impl EnvCompleter for Fish {
-    fn name(&self) -> &'static str {
-        "fish"
-    }
-
-    fn is(&self, name: &str) -> bool {
-        name == self.name()
-    }
-
-    fn write_registration(&self, _: &str, _: &str, _: &str, _: &str, buf: &mut dyn Write) -> io::Result<()> {
-        buf.write_all(include_bytes!("../../../assets/completions/brow-tui.fish"))
-    }
-
-    /// The arguments are the words before the cursor, without their quotes, and the one under it as it was typed.
-    fn write_complete(
-        &self,
-        command: &mut Command,
-        args: Vec<OsString>,
-        dir: Option<&Path>,
-        buf: &mut dyn Write,
-    ) -> io::Result<()> {
-        let mut words = texts(args);
+/// fish. The arguments are the words before the cursor, without their quotes, and the one under it as it was typed.
+pub(super) static FISH: Own = Own {
+    name: "fish",
+    script: include_bytes!("../../../assets/completions/brow-tui.fish"),
+    answer: |command, mut words, dir, buf| {
         if let Some(last) = words.last_mut() {
             *last = of_fish(last);
         }
         write_lines(&candidates(command, words, dir)?, buf)
+    },
+};
+
+impl EnvCompleter for Own {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn is(&self, name: &str) -> bool {
+        name == self.name
+    }
+
+    fn write_registration(&self, _: &str, _: &str, _: &str, _: &str, buf: &mut dyn Write) -> io::Result<()> {
+        buf.write_all(self.script)
+    }
+
+    fn write_complete(
+        &self,
+        command: &mut Command,
+        args: Vec<OsString>,
+        dir: Option<&Path>,
+        buf: &mut dyn Write,
+    ) -> io::Result<()> {
+        (self.answer)(command, texts(args), dir, buf)
     }
 }

@@ -3,6 +3,7 @@
 mod clusters;
 mod demand;
 mod dialogs;
+mod exchange;
 mod faults;
 mod files;
 mod forwards;
