@@ -12,10 +12,12 @@ use super::{Finding, State};
 use crate::cluster::{Clusters, fault};
 use crate::model::cluster::Context;
 use crate::model::fault::{Fault, What};
+use crate::model::installation::Identity;
 use crate::model::proxy::{Phase, PodRequest, ProxyPod, RequestId};
 use crate::model::settings::{PodSettings, Settings};
 use crate::model::ttl::Ttl;
 use crate::proxy;
+use crate::store;
 
 /// How long the pod may live at most.
 const TTL_SECONDS: u64 = 120;
@@ -26,7 +28,9 @@ const EVERY: Duration = Duration::from_millis(500);
 
 pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Settings) -> Vec<Finding> {
     let Some(request) = request(context, settings) else { return Vec::new() };
-    let pod = match proxy::create(clusters, &request, &proxy::owner()).await {
+    // What is deleted before we end needs nobody who remembers it.
+    let me = Identity { owner: proxy::owner(), installation: store::throwaway() };
+    let pod = match proxy::create(clusters, &request, &me).await {
         Ok(pod) => pod,
         Err(fault) => return vec![failed("pod", fault)],
     };

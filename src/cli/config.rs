@@ -97,11 +97,11 @@ pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
         Verb::Export { choice } => {
             given(&door, &choice, |_, targets| print::out(store::targets_as_toml(targets).trim_end()))
         }
-        Verb::Import(args) => import::run(door, args).await,
-        Verb::Add { name, place, fields } => edit(door, Order::Add { name, place, fields }).await,
-        Verb::Edit { name, place, fields } => edit(door, Order::Edit { name, place, fields }).await,
-        Verb::Rename { name, new } => edit(door, Order::Rename { name, new }).await,
-        Verb::Remove { names } => edit(door, Order::Remove(names)).await,
+        Verb::Import(args) => Box::pin(import::run(door, args)).await,
+        Verb::Add { name, place, fields } => Box::pin(edit(door, Order::Add { name, place, fields })).await,
+        Verb::Edit { name, place, fields } => Box::pin(edit(door, Order::Edit { name, place, fields })).await,
+        Verb::Rename { name, new } => Box::pin(edit(door, Order::Rename { name, new })).await,
+        Verb::Remove { names } => Box::pin(edit(door, Order::Remove(names))).await,
     }
 }
 

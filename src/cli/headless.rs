@@ -22,7 +22,6 @@ use crate::model::instance::{InstanceEvent, Role};
 use crate::model::log::{Entry, Grade, Happening};
 use crate::model::wish::Wish;
 use crate::model::{Front, Model};
-use crate::proxy;
 use crate::store;
 use crate::text::Text;
 
@@ -117,8 +116,9 @@ impl Headless {
         let loaded = store::load(&door.paths).map_err(|fault| Stop::fault(&text, &fault))?;
         text = Text::new(loaded.settings.language.unwrap_or_else(|| Text::locale(&surroundings().locale)));
         let signals = Signals::hear()?;
-        let me = proxy::owner();
-        let mut model = Model::new(Utc::now(), me.clone());
+        let (me, trouble) = super::identity(&door.paths);
+        let mut model = Model::new(Utc::now(), me.owner.clone());
+        model.installation = me.installation.clone();
         (model.practice, model.front) = (door.practice, Front::Verb);
         let clusters = Clusters::unread(door.kubeconfig);
         let contexts = clusters.read_again();
@@ -128,6 +128,9 @@ impl Headless {
         let (failed, quit, told) = (false, false, String::new());
         let mut headless = Self { model, text, effects, events, runtime, signals, failed, quit, told };
         headless.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
+        if let Some(fault) = trouble {
+            headless.update(Event::Store(StoreEvent::Trouble(fault)));
+        }
         headless.tell(false);
         headless.failed = false;
         // Without a kubeconfig everything but clusters works; who needs one is told then.

@@ -29,6 +29,7 @@ use crate::effects::Effects;
 use crate::model::Model;
 use crate::model::event::{Event, StoreEvent};
 use crate::model::fault::{Fault, What};
+use crate::model::installation::Identity;
 use crate::model::instance::Role;
 use crate::practice::Practice;
 use crate::proxy;
@@ -194,9 +195,9 @@ async fn through(door: Door, verb: Option<Verb>) -> eyre::Result<ExitCode> {
 /// Runs the dashboard.
 async fn dashboard(door: Door) -> eyre::Result<()> {
     let surroundings = surroundings();
-    let me = proxy::owner();
-    let mut model = Model::new(Utc::now(), me.clone());
-
+    let (me, trouble) = identity(&door.paths);
+    let mut model = Model::new(Utc::now(), me.owner.clone());
+    model.installation = me.installation.clone();
     model.practice = door.practice;
     let first = match store::load(&door.paths) {
         Ok(loaded) => StoreEvent::Loaded(Box::new(loaded)),
@@ -207,7 +208,8 @@ async fn dashboard(door: Door) -> eyre::Result<()> {
     let (sender, events) = mpsc::channel(EVENTS);
     let mut effects = Effects::start(clusters, door.paths, me, sender);
     effects.join(door.runtime, Role::Dashboard);
-    for event in [Event::Store(first), Event::Contexts(contexts)] {
+    let trouble = trouble.map(|fault| Event::Store(StoreEvent::Trouble(fault)));
+    for event in [Event::Store(first), Event::Contexts(contexts)].into_iter().chain(trouble) {
         for effect in model.update(event) {
             effects.run(effect);
         }
@@ -219,6 +221,12 @@ async fn dashboard(door: Door) -> eyre::Result<()> {
     drop(term);
     app.finish(print::err).await;
     end.wrap_err("the dashboard could not go on")
+}
+
+/// Who we are to the clusters, with what stands in the way of remaining so.
+fn identity(paths: &Paths) -> (Identity, Option<Fault>) {
+    let (installation, trouble) = store::installation(&paths.state_dir);
+    (Identity { owner: proxy::owner(), installation }, trouble)
 }
 
 /// The words of the config's language, or the locale's, for what reads no more of the config.

@@ -17,6 +17,7 @@ use crate::model::Model;
 use crate::model::effect::Effect;
 use crate::model::event::{ClusterEvent, Epoch, Event, PodEvent, Sample, StoreEvent};
 use crate::model::forward::ForwardId;
+use crate::model::installation::Identity;
 use crate::model::instance::{InstanceEvent, Role};
 use crate::model::proxy::{PodKey, PodRequest};
 use crate::proxy;
@@ -36,7 +37,7 @@ pub struct Effects {
     clusters: Clusters,
     routes: Arc<Routes>,
     store: Store,
-    me: String,
+    me: Identity,
     events: mpsc::Sender<Event>,
     /// Ends everything but the files.
     token: CancellationToken,
@@ -63,7 +64,7 @@ struct Connection {
 
 impl Effects {
     /// Starts the store and waits for orders. To be called inside a runtime.
-    pub fn start(clusters: Clusters, paths: Paths, me: String, events: mpsc::Sender<Event>) -> Self {
+    pub fn start(clusters: Clusters, paths: Paths, me: Identity, events: mpsc::Sender<Event>) -> Self {
         let token = CancellationToken::new();
         // The store outlives everything else: closing and deleting are audited too.
         let files = CancellationToken::new();

@@ -25,6 +25,7 @@ pub mod forward;
 pub mod found;
 pub mod health;
 mod import;
+pub mod installation;
 pub mod instance;
 pub mod keep;
 pub mod leave;
@@ -65,6 +66,7 @@ use effect::TargetEdit;
 use fault::Fault;
 use focus::Focus;
 use forward::{Forward, ForwardId};
+use installation::Installation;
 use instance::{Known, Other};
 use list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetColumn};
 use log::{Entry, Log};
@@ -90,6 +92,8 @@ pub struct Model {
     pub now: DateTime<Utc>,
     /// Who we are to the clusters: `user@host`, the value of the `brow/owner` annotation.
     pub me: String,
+    /// The installation whose pods ours are.
+    pub installation: Installation,
     /// Whether all this is the practice cluster's.
     pub practice: bool,
     /// What stands before it.
@@ -193,6 +197,7 @@ impl Model {
         Self {
             now,
             me: me.into(),
+            installation: Installation::default(),
             practice: false,
             front: Front::Screen,
             welcome: None,

@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::{project, spec};
 use crate::cluster::{Clusters, fault, grant};
 use crate::model::fault::{Fault, What};
+use crate::model::installation::Identity;
 use crate::model::proxy::{PodKey, PodRequest, ProxyPod};
 
 /// How long the API server may take over one request.
@@ -25,7 +26,7 @@ const TRIES: u32 = 5;
 /// # Errors
 /// What the server says: no right (with the right that is missing), quota, Pod Security, another admission plugin, a
 /// missing namespace, an invalid setting; or that it cannot be reached.
-pub async fn create(clusters: &Clusters, request: &PodRequest, me: &str) -> Result<ProxyPod, Fault> {
+pub async fn create(clusters: &Clusters, request: &PodRequest, me: &Identity) -> Result<ProxyPod, Fault> {
     let client = clusters.client(&request.cluster).await?;
     let api: Api<Pod> = Api::namespaced(client, &request.namespace);
     let pod = spec(request, me, Utc::now());

@@ -27,6 +27,8 @@ const TTL: &str = "brow/ttl";
 const ON_DEMAND: &str = "brow/on-demand";
 /// The annotation with the owner.
 const OWNER: &str = "brow/owner";
+/// The annotation with the id of the installation: like the owner, for people to read.
+const INSTALLATION: &str = "brow/installation";
 
 /// The user database of passwd(5). Users of a directory service are not in it.
 const PASSWD: &str = "/etc/passwd";

@@ -14,7 +14,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rand::RngExt as _;
 
-use super::{CREATED_AT, MANAGED_BY, ON_DEMAND, OWNER, TARGET, TTL, relay};
+use super::{CREATED_AT, INSTALLATION, MANAGED_BY, ON_DEMAND, OWNER, TARGET, TTL, relay};
+use crate::model::installation::Identity;
 use crate::model::proxy::PodRequest;
 use crate::model::settings::{PodSettings, PullPolicy};
 
@@ -29,7 +30,7 @@ const NOBODY: i64 = 65_534;
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// The pod for a request; a new random name each time.
-pub fn spec(request: &PodRequest, me: &str, now: DateTime<Utc>) -> Pod {
+pub fn spec(request: &PodRequest, me: &Identity, now: DateTime<Utc>) -> Pod {
     let label = request.place().label;
     let hidden = crate::model::target::hides(&request.target, &request.address);
     let settings = &request.settings;
@@ -39,7 +40,8 @@ pub fn spec(request: &PodRequest, me: &str, now: DateTime<Utc>) -> Pod {
     annotations.extend([
         (CREATED_AT.to_owned(), now.to_rfc3339_opts(SecondsFormat::Secs, true)),
         (TTL.to_owned(), request.ttl.to_string()),
-        (OWNER.to_owned(), me.to_owned()),
+        (OWNER.to_owned(), me.owner.clone()),
+        (INSTALLATION.to_owned(), me.installation.id().to_owned()),
     ]);
     annotations.extend(request.on_demand.then(|| (ON_DEMAND.to_owned(), "true".to_owned())));
     if !hidden {
@@ -138,8 +140,13 @@ fn random() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::installation::Installation;
     use crate::model::proxy::RequestId;
     use crate::model::ttl::Ttl;
+
+    fn me() -> Identity {
+        Identity { owner: "ann@laptop".to_owned(), installation: Installation::new("0badcafe", [7; 32]) }
+    }
 
     fn request(target: &str, address: &str) -> PodRequest {
         PodRequest {
@@ -164,7 +171,7 @@ mod tests {
             ("DB.corp.internal", "db.corp.internal:5432", "corp-internal"),
             ("v6 [fd00::9]", "[fd00::9]:1", "fd00"),
         ] {
-            let pod = spec(&request(target, address), "ann@laptop", Utc::now());
+            let pod = spec(&request(target, address), &me(), Utc::now());
             let text = serde_json::to_string(&pod).unwrap().to_lowercase();
             assert!(!text.contains(trace), "{target}: {text}");
         }
@@ -173,11 +180,11 @@ mod tests {
     #[test]
     fn any_target_makes_a_valid_name() {
         for target in ["mysql", "数据库", "A B", &"x".repeat(200)] {
-            let name = spec(&request(target, "10.0.0.1:1"), "me", Utc::now()).metadata.name.unwrap();
+            let name = spec(&request(target, "10.0.0.1:1"), &me(), Utc::now()).metadata.name.unwrap();
             assert!(name.len() <= 63, "{name}");
             assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{name}");
         }
-        let names = [1, 2].map(|_| spec(&request("a", "10.0.0.1:1"), "me", Utc::now()).metadata.name);
+        let names = [1, 2].map(|_| spec(&request("a", "10.0.0.1:1"), &me(), Utc::now()).metadata.name);
         assert_ne!(names[0], names[1]);
     }
 
@@ -189,13 +196,14 @@ mod tests {
             pull_policy: Some(PullPolicy::Always),
             pull_secrets: Some(vec!["pull".into()]),
             labels: BTreeMap::from([("team".into(), "x".into()), (MANAGED_BY.0.into(), "someone".into())]),
-            annotations: BTreeMap::from([(OWNER.into(), "someone".into())]),
+            annotations: BTreeMap::from([(OWNER.into(), "someone".into()), (INSTALLATION.into(), "x".into())]),
             ..PodSettings::default()
         };
-        let pod = spec(&request, "me@here", Utc::now());
+        let pod = spec(&request, &me(), Utc::now());
         let labels = pod.metadata.labels.unwrap();
         assert_eq!((labels["team"].as_str(), labels[MANAGED_BY.0].as_str()), ("x", MANAGED_BY.1));
-        assert_eq!(pod.metadata.annotations.unwrap()[OWNER], "me@here");
+        let notes = pod.metadata.annotations.unwrap();
+        assert_eq!((notes[OWNER].as_str(), notes[INSTALLATION].as_str()), ("ann@laptop", "0badcafe"));
         let spec = pod.spec.unwrap();
         assert_eq!(spec.containers[0].image.as_deref(), Some("registry.local/socat:1"));
         assert_eq!(spec.image_pull_secrets.unwrap()[0].name, "pull");

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Access, FlockOperation, access, flock};
+use rustix::fs::{Access, FlockOperation, OFlags, access, flock};
 
 use crate::model::fault::{Fault, What};
 
@@ -73,6 +73,11 @@ pub fn make_dir(dir: &Path) -> Result<(), Fault> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| unwritable(dir, &error))
 }
 
+/// Flags for opening a file, as the standard library takes them.
+pub fn flags(flags: OFlags) -> i32 {
+    flags.bits().cast_signed()
+}
+
 fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -108,6 +113,8 @@ impl Locked {
             .create(true)
             .truncate(false)
             .mode(0o600)
+            // Where somebody else has put a link, the lock would be made wherever it leads.
+            .custom_flags(flags(OFlags::NOFOLLOW))
             .open(&beside)
             .map_err(|error| unwritable(path, &error))?;
         let since = Instant::now();

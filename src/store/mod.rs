@@ -7,6 +7,7 @@ mod desk;
 mod disk;
 mod exchange;
 mod imports;
+mod installation;
 mod legacy;
 mod paths;
 mod state;
@@ -17,6 +18,7 @@ mod writer;
 
 pub use exchange::{Found, Offer, targets_as_json, targets_as_toml, targets_in, text_in};
 pub use imports::Holds;
+pub use installation::{installation, throwaway};
 pub use paths::Paths;
 pub use writer::{Order, Store, start};
 

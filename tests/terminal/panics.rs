@@ -6,7 +6,8 @@ use brow_tui::app::{App, Surroundings};
 use brow_tui::cluster::Clusters;
 use brow_tui::effects::Effects;
 use brow_tui::model::Model;
-use brow_tui::store::Paths;
+use brow_tui::model::installation::Identity;
+use brow_tui::store::{self, Paths};
 use brow_tui::term::{Term, panicked, restore_on_panic};
 
 use crate::common::{Home, Screen, Start};
@@ -52,7 +53,8 @@ fn a_panic_in_a_task_ends_the_program() {
             let home = Home::new("");
             let at = |name| home.path().join(name);
             let paths = Paths { config: at("config.toml"), state_dir: at("state"), legacy: at("config.json") };
-            let effects = Effects::start(Clusters::default(), paths, "ann@ship".to_owned(), sender);
+            let me = Identity { owner: "ann@ship".to_owned(), installation: store::throwaway() };
+            let effects = Effects::start(Clusters::default(), paths, me, sender);
             let model = Model::new(chrono::Utc::now(), "ann@ship");
             let mut term = Term::take(true).unwrap();
             tokio::spawn(async { panic!("something broke") });

@@ -14,6 +14,7 @@ use brow_tui::model::event::{Event, StoreEvent};
 use brow_tui::model::fault::Fault;
 use brow_tui::model::focus::Pane;
 use brow_tui::model::forward::{Forward, ForwardState};
+use brow_tui::model::installation::Identity;
 use brow_tui::store::{self, Paths};
 use chrono::Utc;
 use tokio::sync::mpsc;
@@ -54,7 +55,8 @@ impl Program {
         let (clusters, contexts) = Clusters::read(Some(kubeconfig)).expect("contexts");
         let (sender, mut events) = mpsc::channel(256);
         let me = format!("test-{:08x}@here", rand::random::<u32>());
-        let effects = Effects::start(clusters, paths, me.clone(), sender);
+        let identity = Identity { owner: me.clone(), installation: store::throwaway() };
+        let effects = Effects::start(clusters, paths, identity, sender);
         let mut core = Core { model: Model::new(Utc::now(), me), effects };
         core.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
         core.update(Event::Contexts(Ok(contexts)));
