@@ -8,7 +8,7 @@
 //! | [`text`] | every word a person sees, in every language | `model` |
 //! | [`keymap`] | one table from keys to commands, which is also the help and the hints | `model`, `text` |
 //! | [`view`] | draws the model | `model`, `text` |
-//! | [`cluster`] | kubeconfig, clients by context, probes, what there is in them | `model` |
+//! | [`cluster`] | kubeconfig, clients by context, probes, what there is in them | `model`, `store` (reading files) |
 //! | [`proxy`] | the proxy pod: its spec, its relay, its life, the watch on it | `model`, `cluster` |
 //! | [`tunnel`] | upgraded connections to the API server that carry streams to a pod | nothing of ours |
 //! | [`forward`] | listeners on this machine and what keeps them going | `model`, `tunnel` |

@@ -10,7 +10,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("text", &["model"]),
     ("keymap", &["model", "text"]),
     ("view", &["model", "text"]),
-    ("cluster", &["model"]),
+    ("cluster", &["model", "store"]),
     ("proxy", &["model", "cluster"]),
     ("tunnel", &[]),
     ("forward", &["model", "tunnel"]),

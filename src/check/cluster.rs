@@ -62,6 +62,8 @@ pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Sett
             findings.extend(known(clusters, context, settings).await);
         }
     }
+    let twice = context.twice.iter().cloned();
+    findings.extend(twice.map(|fault| Finding::fault(Area::Cluster, "entry", State::Warning, fault)));
     findings.into_iter().map(|finding| finding.on(name)).collect()
 }
 

@@ -7,6 +7,7 @@ mod browse;
 mod buffered;
 mod connector;
 mod fault;
+mod kubeconfig;
 mod plugin;
 mod probe;
 mod rights;
@@ -15,18 +16,17 @@ pub mod workload;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::model::cluster::Context;
-use crate::model::fault::{Fault, What};
+use crate::model::fault::{Fault, What, without_logins};
 
 pub use browse::browse;
 pub use connector::client;
@@ -67,6 +67,8 @@ struct Slot {
     made: RwLock<Arc<Mutex<Made>>>,
     /// What the kubeconfig says of the context, in one number.
     entries: u64,
+    /// What keeps the context from being used, as far as the kubeconfig shows it.
+    broken: Option<Fault>,
     stderr: Option<Stderr>,
     /// What the kubeconfig says to do where the plugin is missing.
     install_hint: Option<String>,
@@ -104,14 +106,16 @@ impl Clusters {
     /// # Errors
     /// As [`Clusters::read`].
     pub fn read_again(&self) -> Result<Vec<Context>, Fault> {
-        let mut kubeconfig = read(self.shared.explicit.as_deref())?;
+        let found = kubeconfig::read(self.shared.explicit.as_deref())?;
         let before = self.inner();
         let mut slots: BTreeMap<String, Slot> = BTreeMap::new();
         let contexts: Vec<Context> =
-            kubeconfig.contexts.iter().map(|named| project(&kubeconfig, &named.name)).collect();
+            found.kubeconfig.contexts.iter().map(|named| project(&found, &named.name)).collect();
         for context in &contexts {
-            slots.insert(context.name.clone(), Slot { entries: context.entries, ..Slot::default() });
+            let slot = Slot { entries: context.entries, broken: context.fault.clone(), ..Slot::default() };
+            slots.insert(context.name.clone(), slot);
         }
+        let mut kubeconfig = found.kubeconfig;
         for user in &mut kubeconfig.auth_infos {
             let Some(exec) = user.auth_info.as_mut().and_then(|info| info.exec.as_mut()) else {
                 continue;
@@ -151,6 +155,9 @@ impl Clusters {
     pub async fn client(&self, context: &str) -> Result<Client, Fault> {
         let inner = self.inner();
         let slot = inner.slot(context)?;
+        if let Some(fault) = &slot.broken {
+            return Err(fault.clone());
+        }
         let made = slot.made();
         let mut made = made.lock().await;
         if let Some(client) = &made.client {
@@ -160,7 +167,6 @@ impl Clusters {
             return Err(fault.clone());
         }
         let broken = |words| Fault::new(What::ContextBroken, context, words);
-        inner.check_user(context).map_err(broken)?;
         let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
         let mut config = Config::from_custom_kubeconfig(inner.kubeconfig.clone(), &options)
             .await
@@ -215,18 +221,11 @@ impl Clusters {
                 .filter(|_| !is_loopback(&server))
                 .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
         });
-        (server, proxy.map(|url| without_login(&url)))
+        (server, proxy.map(|url| without_logins(&url)))
     }
 }
 
 impl Inner {
-    /// A user that is not there would be a login without credentials, and a puzzling 401.
-    fn check_user(&self, context: &str) -> Result<(), String> {
-        let user = self.entries(context).0.and_then(|context| context.user.clone()).unwrap_or_default();
-        let known = user.is_empty() || self.kubeconfig.auth_infos.iter().any(|named| named.name == user);
-        if known { Ok(()) } else { Err(format!("it names the user “{user}”, which is not in the kubeconfig")) }
-    }
-
     fn entries(&self, context: &str) -> (Option<&kube::config::Context>, Option<&kube::config::Cluster>) {
         let kubeconfig = &self.kubeconfig;
         let context = kubeconfig.contexts.iter().find(|named| named.name == context);
@@ -267,86 +266,47 @@ fn is_loopback(server: &str) -> bool {
     host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
-/// A URL without user and password.
-fn without_login(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
-        _ => url.to_owned(),
-    }
-}
-
-/// Reads and merges the kubeconfig files. As for kubectl, files that `KUBECONFIG` lists need not all be there.
-fn read(explicit: Option<&Path>) -> Result<Kubeconfig, Fault> {
-    let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
-    let mut paths: Vec<PathBuf> = match explicit {
-        Some(path) => vec![path.to_owned()],
-        None => std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty()).collect(),
-    };
-    if paths.is_empty() {
-        return Kubeconfig::read().map_err(|error| unreadable(Path::new("~/.kube/config"), &error));
-    }
-    let all = paths.clone();
-    if paths.len() > 1 {
-        paths.retain(|path| path.exists());
-    }
-    if paths.is_empty() {
-        let all = all.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
-        return Err(Fault::new(What::NoKubeconfig, all, ""));
-    }
-    paths.iter().try_fold(Kubeconfig::default(), |merged, path| {
-        let next = Kubeconfig::read_from(path).and_then(|next| merged.merge(next));
-        next.map_err(|error| unreadable(path, &error))
-    })
-}
-
 /// A context as the model knows it.
-fn project(kubeconfig: &Kubeconfig, name: &str) -> Context {
+fn project(found: &kubeconfig::Found, name: &str) -> Context {
+    let kubeconfig = &found.kubeconfig;
     let context = kubeconfig.contexts.iter().find(|named| named.name == name).and_then(|named| named.context.as_ref());
     let cluster = context.map(|context| context.cluster.clone()).unwrap_or_default();
     let server = kubeconfig.clusters.iter().find(|named| named.name == cluster);
+    let server = server.and_then(|named| named.cluster.as_ref()?.server.clone()).unwrap_or_default();
+    let broken = found.broken(name).or_else(|| unknown_user(kubeconfig, context));
     Context {
         name: name.to_owned(),
-        server: server.and_then(|named| named.cluster.as_ref()?.server.clone()).unwrap_or_default(),
+        server: without_logins(&server),
         user: context.and_then(|context| context.user.clone()).unwrap_or_default(),
         namespace: context
             .and_then(|context| context.namespace.clone())
             .filter(|namespace| !namespace.is_empty())
             .unwrap_or_else(|| "default".to_owned()),
         current: kubeconfig.current_context.as_deref() == Some(name),
-        entries: entries(kubeconfig, context),
+        entries: entries(kubeconfig, context, broken.as_deref()),
+        fault: broken.map(|words| Fault::new(What::ContextBroken, name, words)),
+        twice: found.twice(name),
     }
+}
+
+/// A user that is not there would be a login without credentials, and a puzzling 401.
+fn unknown_user(kubeconfig: &Kubeconfig, context: Option<&kube::config::Context>) -> Option<String> {
+    let user = context.and_then(|context| context.user.clone()).unwrap_or_default();
+    let known = user.is_empty() || kubeconfig.auth_infos.iter().any(|named| named.name == user);
+    (!known).then(|| format!("it names the user “{user}”, which is not in the kubeconfig"))
 }
 
 /// All that a kubeconfig says of a context, its cluster and its user, in one number: two that differ say different
 /// things. Nobody can read a credential from it, and it is not kept beyond the process.
-fn entries(kubeconfig: &Kubeconfig, context: Option<&kube::config::Context>) -> u64 {
+fn entries(kubeconfig: &Kubeconfig, context: Option<&kube::config::Context>, broken: Option<&str>) -> u64 {
     let cluster = context.and_then(|at| kubeconfig.clusters.iter().find(|named| named.name == at.cluster));
     let user = context.and_then(|at| {
         let user = at.user.as_deref().unwrap_or_default();
         kubeconfig.auth_infos.iter().find(|named| named.name == user)
     });
     let mut hasher = DefaultHasher::new();
-    serde_json::to_string(&(context, cluster, user)).unwrap_or_default().hash(&mut hasher);
+    serde_json::to_string(&(context, cluster, user, broken)).unwrap_or_default().hash(&mut hasher);
     hasher.finish()
-}
-
-fn unreadable(path: &Path, error: &KubeconfigError) -> Fault {
-    let path = if let KubeconfigError::ReadConfig(_, path) = error { path } else { path };
-    let missing = match error {
-        KubeconfigError::ReadConfig(io, _) => io.kind() == ErrorKind::NotFound,
-        KubeconfigError::FindPath => true,
-        _ => false,
-    };
-    if missing {
-        return Fault::new(What::NoKubeconfig, path.display().to_string(), "");
-    }
-    if let KubeconfigError::ReadConfig(io, _) = error {
-        return Fault::new(What::FileUnreadable, path.display().to_string(), io.to_string());
-    }
-    let words = fault::chain(error);
-    // The parser draws a picture of the line below its words.
-    let words = words.lines().next().unwrap_or_default();
-    Fault::new(What::KubeconfigBroken, path.display().to_string(), words)
 }
 
 #[cfg(test)]

@@ -199,6 +199,8 @@ fn the_browser_takes_text_and_has_keys_of_its_own() {
         namespace: "default".into(),
         current: true,
         entries: 0,
+        fault: None,
+        twice: Vec::new(),
     };
     model.clusters.push(Cluster::from(context));
     model.update(Event::Act(Action::Do(Command::Browse)));
@@ -338,6 +340,8 @@ fn hints_say_what_works_here_now() {
         namespace: "default".into(),
         current: true,
         entries: 0,
+        fault: None,
+        twice: Vec::new(),
     }));
     with_cluster.arrange();
     assert_eq!(shown(&keymap, &with_cluster)[..2], ["Enter connect", "b browse"]);

@@ -28,6 +28,8 @@ pub struct Cluster {
     pub current: bool,
     /// All that the kubeconfig says of it, in one number (see [`Context::entries`]).
     pub entries: u64,
+    /// What it needs that the kubeconfig has more than once (see [`Context::twice`]).
+    pub twice: Vec<Fault>,
     /// How things stand.
     pub link: Link,
     /// The server's version, as `v1.33.1`.
@@ -134,11 +136,15 @@ pub struct Context {
     pub current: bool,
     /// All that the kubeconfig says of it, in one number: differs where any of that does (another CA, another token).
     pub entries: u64,
+    /// What keeps it from being used, as far as the kubeconfig shows that.
+    pub fault: Option<Fault>,
+    /// What it needs that the kubeconfig has more than once, not always alike.
+    pub twice: Vec<Fault>,
 }
 
 impl From<Context> for Cluster {
     fn from(context: Context) -> Self {
-        let Context { name, server, user, namespace, current, entries } = context;
+        let Context { name, server, user, namespace, current, entries, fault, twice } = context;
         Self {
             name,
             server,
@@ -146,7 +152,8 @@ impl From<Context> for Cluster {
             namespace,
             current,
             entries,
-            link: Link::Idle,
+            twice,
+            link: if fault.is_some() { Link::Unreachable } else { Link::Idle },
             version: None,
             rtt: None,
             skew: TimeDelta::zero(),
@@ -154,7 +161,7 @@ impl From<Context> for Cluster {
             listed: BTreeSet::new(),
             denied: BTreeMap::new(),
             rights: Rights::NotAsked,
-            fault: None,
+            fault,
             epoch: Epoch::default(),
         }
     }
@@ -222,6 +229,17 @@ impl Model {
         for name in gone {
             self.let_go(&name, out);
         }
+        let told: Vec<Fault> = self.clusters.iter().flat_map(|cluster| cluster.twice.clone()).collect();
+        let mut news: Vec<Fault> = Vec::new();
+        for fault in contexts.iter().flat_map(|context| &context.twice) {
+            if !told.contains(fault) && !news.contains(fault) {
+                news.push(fault.clone());
+            }
+        }
+        for fault in news {
+            let thing = fault.thing.clone();
+            self.note(Grade::Warning, Happening::Failed(Box::new(fault)), thing, "");
+        }
         let mut before = std::mem::take(&mut self.clusters);
         let mut moved = Vec::new();
         for context in contexts {
@@ -230,7 +248,7 @@ impl Model {
                 let old = before.swap_remove(at);
                 let same = old.entries == new.entries;
                 if same {
-                    new = Cluster { current: new.current, ..old };
+                    new = Cluster { current: new.current, twice: new.twice, ..old };
                 } else if old.link != Link::Idle {
                     moved.push(new.name.clone());
                 }
@@ -259,7 +277,7 @@ impl Model {
 
     /// Sees to it that a cluster is connected; false where its context is unknown, which is then told.
     pub(super) fn need(&mut self, name: &str, out: &mut Vec<Effect>) -> bool {
-        match self.cluster(name).map(|cluster| cluster.link) {
+        match self.cluster(name).map(|cluster| (cluster.link, cluster.epoch)) {
             None => {
                 let fault = match &self.kubeconfig_fault {
                     Some(fault) => fault.clone(),
@@ -268,7 +286,8 @@ impl Model {
                 self.fail(fault);
                 false
             }
-            Some(Link::Idle) => {
+            // One that the kubeconfig has wrong was never tried: trying it tells those who wait for it.
+            Some((Link::Idle, _) | (Link::Unreachable, Epoch(0))) => {
                 self.connect(name, out);
                 true
             }

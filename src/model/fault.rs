@@ -36,6 +36,8 @@ kinds! {
     KubeconfigBroken,
     /// A context that cannot be used: it is incomplete, or names a file or user that is not there.
     ContextBroken,
+    /// An entry that is there more than once, not always alike. Detail: the file that counts, and one that does not.
+    EntryTwice,
     /// A context that no kubeconfig has.
     UnknownContext,
     /// An exec plugin that could not be run or failed.
@@ -171,9 +173,10 @@ impl Grant {
 }
 
 impl Fault {
-    /// A fault whose remedy follows from its kind.
+    /// A fault whose remedy follows from its kind. Whatever words it is given, no URL in it keeps a login.
     pub fn new(what: What, thing: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { what, thing: thing.into(), detail: detail.into(), remedy: Remedy::ByKind }
+        let (thing, detail) = (without_logins(&thing.into()), without_logins(&detail.into()));
+        Self { what, thing, detail, remedy: Remedy::ByKind }
     }
 
     /// The same fault with another remedy.
@@ -187,5 +190,53 @@ impl What {
     /// Whether the file contradicts an edit, which is then over; other faults of a save keep all its edits waiting.
     pub fn ends_an_edit(self) -> bool {
         matches!(self, Self::EditConflict | Self::NameTaken | Self::TtlTooLong)
+    }
+}
+
+/// A text without the user and password of any URL in it.
+pub fn without_logins(text: &str) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        let end = after.find(|c: char| c.is_whitespace() || "\"'`<>\\".contains(c)).unwrap_or(after.len());
+        let url = &after[..end];
+        let authority = url.find(['/', '?', '#']).unwrap_or(url.len());
+        // A password that was not escaped may hold what ends an authority: what stands before it is no port then.
+        let is_port = |words: &str| words.bytes().all(|byte| byte.is_ascii_digit());
+        let odd = url[..authority].rsplit_once(':').is_some_and(|(_, port)| !is_port(port.trim_end_matches(']')));
+        let login = match url[..authority].rfind('@') {
+            None if odd && !url.starts_with('[') => url.rfind('@'),
+            found => found,
+        };
+        rest = &after[login.map_or(0, |at| at + 1)..];
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_login_of_a_url_is_left_wherever_it_stands() {
+        for (text, bare) in [
+            ("https://ann:hunter2@host:6443/a", "https://host:6443/a"),
+            ("at https://hunter2@host: refused", "at https://host: refused"),
+            (
+                "\"http://a:hun@ter2@proxy\" and socks5://b:hunter2@[::1]:1080",
+                "\"http://proxy\" and socks5://[::1]:1080",
+            ),
+            ("http://ann:hun/ter2@host/x", "http://host/x"),
+            ("http://ann:hun#ter?2@host", "http://host"),
+            ("https://host:6443/users/@me", "https://host:6443/users/@me"),
+            ("https://[::1]:6443/@me", "https://[::1]:6443/@me"),
+            ("https://host", "https://host"),
+            ("ann@host", "ann@host"),
+            ("://", "://"),
+        ] {
+            assert_eq!(without_logins(text), bare, "{text}");
+            assert_eq!(Fault::new(What::Server, text, text).detail, bare);
+        }
     }
 }

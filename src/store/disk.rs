@@ -14,6 +14,7 @@ use rustix::fs::{Access, FlockOperation, OFlags, access, flock};
 use crate::model::fault::{Fault, What};
 
 use super::config::problem::line_column;
+use super::limited;
 
 /// How long another instance may hold a lock; it holds it for one read and one write.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -34,7 +35,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Fault {
 /// # Errors
 /// [`What::FileUnreadable`], and [`What::ConfigBroken`] for a file that is not UTF-8, naming the place.
 pub fn read(path: &Path) -> Result<Option<String>, Fault> {
-    let bytes = match fs::read(path) {
+    let bytes = match limited::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(path, &error)),

@@ -1,6 +1,5 @@
 //! Targets handed in and out: files of the older `brow` tool, and TOML as in the config.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use serde_json::Value;
@@ -9,7 +8,7 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 use crate::model::fault::{Fault, What};
 use crate::model::target::Target;
 
-use super::{config, disk, imports, legacy};
+use super::{config, disk, imports, legacy, limited};
 
 /// The name that stands for standard input.
 const STDIN: &str = "-";
@@ -39,9 +38,8 @@ pub struct Offer {
 pub fn text_in(path: &Path) -> Result<String, Fault> {
     let unreadable = |why: String| Fault::new(What::FileUnreadable, path.display().to_string(), why);
     if path.as_os_str() == STDIN {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
-        return Ok(text);
+        let bytes = limited::stdin().map_err(|error| unreadable(error.to_string()))?;
+        return String::from_utf8(bytes).map_err(|_| unreadable("not UTF-8 text".to_owned()));
     }
     disk::read(path)?.ok_or_else(|| unreadable("there is no such file".to_owned()))
 }

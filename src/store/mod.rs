@@ -9,6 +9,7 @@ mod exchange;
 mod imports;
 mod installation;
 mod legacy;
+pub mod limited;
 mod paths;
 mod state;
 #[cfg(test)]

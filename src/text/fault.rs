@@ -74,6 +74,10 @@ impl Text {
                 }
                 None => self.fill("fault.near-names", &[("detail", crd)]),
             },
+            (What::EntryTwice, files) => match files.split_once('\n') {
+                Some((used, other)) => self.fill("fault.entry-used", &[("used", used), ("other", other)]),
+                None => files.to_owned(),
+            },
             (What::PortMissing, ports) if !ports.is_empty() => self.fill("fault.known-ports", &[("detail", ports)]),
             (_, words) => words.to_owned(),
         };

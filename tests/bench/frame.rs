@@ -37,6 +37,8 @@ fn model(pods: usize) -> Model {
             namespace: "default".to_owned(),
             current: name == "dev",
             entries: 0,
+            fault: None,
+            twice: Vec::new(),
         };
         model.clusters.push(Cluster { link: Link::Ready, ..Cluster::from(context) });
     }

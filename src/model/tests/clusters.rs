@@ -131,3 +131,27 @@ fn a_right_that_was_given_back_is_seen_by_the_list() {
     let cluster = model.cluster("dev").unwrap();
     assert_eq!((cluster.link, &cluster.fault), (Link::Ready, &None));
 }
+
+#[test]
+fn a_context_that_the_kubeconfig_has_wrong_shows_that_and_is_tried_when_needed() {
+    let mut model = connected();
+    let fault = Fault::new(What::ContextBroken, "odd", "it names no cluster");
+    let twice = Fault::new(What::EntryTwice, "user “ann”", "/a\n/b");
+    let odd = Context { fault: Some(fault.clone()), twice: vec![twice.clone()], ..context("odd") };
+    let other = Context { twice: vec![twice.clone()], ..context("other") };
+    let told = |model: &Model| {
+        let about = |entry: &&crate::model::log::Entry| {
+            entry.what == crate::model::log::Happening::Failed(Box::new(twice.clone()))
+        };
+        model.log.entries.iter().filter(about).count()
+    };
+    for _ in 0..2 {
+        model.update(Event::Contexts(Ok(vec![context("dev"), odd.clone(), other.clone()])));
+        let cluster = model.cluster("odd").unwrap();
+        assert_eq!((cluster.link, cluster.fault.as_ref()), (Link::Unreachable, Some(&fault)));
+        assert_eq!(told(&model), 1, "it is told once, however many need it and however often it is read");
+    }
+    let mut out = Vec::new();
+    assert!(model.need("odd", &mut out));
+    assert!(matches!(&out[..], [Effect::Connect { cluster, .. }] if cluster == "odd"), "{out:?}");
+}

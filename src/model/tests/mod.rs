@@ -62,6 +62,8 @@ fn context(name: &str) -> Context {
         namespace: "team".to_owned(),
         current: name == "dev",
         entries: 0,
+        fault: None,
+        twice: Vec::new(),
     }
 }
 

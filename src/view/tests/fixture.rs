@@ -43,6 +43,8 @@ pub fn cluster(name: &str, link: Link) -> Cluster {
         namespace: "default".to_owned(),
         current: name == "dev",
         entries: 0,
+        fault: None,
+        twice: Vec::new(),
     };
     let mut cluster = Cluster { link, ..Cluster::from(context) };
     if link == Link::Ready {

@@ -1,0 +1,422 @@
+//! Reads kubeconfig files. Each entry is read on its own: one that makes no sense is the fault of the contexts that
+//! need it, and no others'.
+//!
+//! Whatever a file holds may be a secret, so a fault says where something is wrong, and never quotes what is there.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use kube::config::{Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::model::fault::{Fault, What};
+use crate::store::limited;
+
+/// The lists of a kubeconfig.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Context,
+    Cluster,
+    User,
+}
+
+impl Kind {
+    /// The name of the list, and of what an entry of it has beside its name.
+    fn keys(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Context => ("contexts", "context"),
+            Self::Cluster => ("clusters", "cluster"),
+            Self::User => ("users", "user"),
+        }
+    }
+}
+
+/// What kubeconfig files say together.
+#[derive(Default)]
+pub(super) struct Found {
+    /// All entries that can be read. A context that cannot be read stands among them by its name only.
+    pub kubeconfig: Kubeconfig,
+    /// What is wrong with entries that cannot be read.
+    broken: BTreeMap<(Kind, String), String>,
+    /// Entries that are there more than once, not all alike.
+    twice: BTreeMap<(Kind, String), Fault>,
+    /// Where each entry comes from.
+    from: BTreeMap<(Kind, String), PathBuf>,
+}
+
+/// Reads and merges the files: `explicit`, else every one of `KUBECONFIG`, else `~/.kube/config`. As for kubectl, files
+/// that `KUBECONFIG` lists need not all be there, and the first one to name an entry counts.
+///
+/// # Errors
+/// [`What::NoKubeconfig`] where there is none, [`What::FileUnreadable`] where one can't be read,
+/// [`What::KubeconfigBroken`] where one is no kubeconfig at all.
+pub(super) fn read(explicit: Option<&Path>) -> Result<Found, Fault> {
+    let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    let mut paths: Vec<PathBuf> = match explicit {
+        Some(path) => vec![path.to_owned()],
+        None => std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty()).collect(),
+    };
+    if paths.is_empty() {
+        let missing = || Fault::new(What::NoKubeconfig, "~/.kube/config", "");
+        paths.push(std::env::home_dir().ok_or_else(missing)?.join(".kube/config"));
+    }
+    let all = paths.clone();
+    if paths.len() > 1 {
+        paths.retain(|path| path.exists());
+    }
+    if paths.is_empty() {
+        let all = all.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        return Err(Fault::new(What::NoKubeconfig, all, ""));
+    }
+    let mut found = Found::default();
+    for path in paths {
+        found.add(&path)?;
+    }
+    Ok(found)
+}
+
+impl Found {
+    /// What keeps a context from being used: what is wrong with itself, its cluster or its user.
+    pub(super) fn broken(&self, context: &str) -> Option<String> {
+        self.parts(context).into_iter().find_map(|key| self.broken.get(&key).cloned())
+    }
+
+    /// Which of the things that a context needs are there more than once.
+    pub(super) fn twice(&self, context: &str) -> Vec<Fault> {
+        self.parts(context).into_iter().filter_map(|key| self.twice.get(&key).cloned()).collect()
+    }
+
+    fn parts(&self, context: &str) -> Vec<(Kind, String)> {
+        let named = self.kubeconfig.contexts.iter().find(|named| named.name == context);
+        let says = named.and_then(|named| named.context.as_ref());
+        let mut parts = vec![(Kind::Context, context.to_owned())];
+        if let Some(says) = says {
+            parts.push((Kind::Cluster, says.cluster.clone()));
+            parts.extend(says.user.clone().map(|user| (Kind::User, user)));
+        }
+        parts
+    }
+
+    fn add(&mut self, path: &Path) -> Result<(), Fault> {
+        let text = limited::read(path).and_then(decoded).map_err(|error| unreadable(path, &error))?;
+        let broken = |words: String| Fault::new(What::KubeconfigBroken, path.display().to_string(), words);
+        let docs: Vec<Kubeconfig> = if let Ok(docs) = serde_saphyr::from_multiple(&text) {
+            docs
+        } else {
+            let docs: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(|error| broken(place(&error)))?;
+            let docs = docs.into_iter().map(|doc| self.by_entry(doc));
+            docs.collect::<Result<_, String>>().map_err(broken)?
+        };
+        let dir = path.parent().unwrap_or(Path::new(""));
+        for mut doc in docs {
+            absolute(&mut doc, dir);
+            doc.contexts = self.first(Kind::Context, doc.contexts, |named| &named.name, path);
+            doc.clusters = self.first(Kind::Cluster, doc.clusters, |named| &named.name, path);
+            doc.auth_infos = self.first(Kind::User, doc.auth_infos, |named| &named.name, path);
+            let merged = std::mem::take(&mut self.kubeconfig);
+            self.kubeconfig = merged.merge(doc).map_err(|error| broken(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Those of the entries whose names are new. Of others it is noted that they are there, where they say something
+    /// else than the first of their name.
+    fn first<T: Serialize>(&mut self, kind: Kind, entries: Vec<T>, name: fn(&T) -> &String, path: &Path) -> Vec<T> {
+        let mut new: Vec<T> = Vec::new();
+        for entry in entries {
+            let key = (kind, name(&entry).clone());
+            let before = new.iter().find(|other| name(other) == &key.1).map(as_json);
+            let before = before.or_else(|| self.known(kind, &key.1));
+            match self.from.entry(key.clone()) {
+                Entry::Vacant(free) => {
+                    free.insert(path.to_owned());
+                    new.push(entry);
+                }
+                Entry::Occupied(first) => {
+                    let (_, inner) = kind.keys();
+                    if before.as_ref() != Some(&as_json(&entry)) {
+                        let places = format!("{}\n{}", first.get().display(), path.display());
+                        let fault = Fault::new(What::EntryTwice, format!("{inner} “{}”", key.1), places);
+                        self.twice.entry(key).or_insert(fault);
+                    }
+                }
+            }
+        }
+        new
+    }
+
+    fn known(&self, kind: Kind, name: &str) -> Option<Value> {
+        let all = &self.kubeconfig;
+        match kind {
+            Kind::Context => all.contexts.iter().find(|named| named.name == name).map(as_json),
+            Kind::Cluster => all.clusters.iter().find(|named| named.name == name).map(as_json),
+            Kind::User => all.auth_infos.iter().find(|named| named.name == name).map(as_json),
+        }
+    }
+
+    /// A file of which something cannot be read.
+    fn by_entry(&mut self, doc: Value) -> Result<Kubeconfig, String> {
+        let mut doc = match doc {
+            Value::Object(doc) => doc,
+            Value::Null => Map::new(),
+            _ => return Err("it is no list of keys and values".to_owned()),
+        };
+        let mut word = |key: &str| doc.remove(key).as_ref().and_then(Value::as_str).map(str::to_owned);
+        let (kind, api_version, current) = (word("kind"), word("apiVersion"), word("current-context"));
+        let mut contexts: Vec<NamedContext> = self.list(Kind::Context, &mut doc)?;
+        let broken: Vec<String> = (self.broken.keys().filter(|(kind, _)| *kind == Kind::Context))
+            .map(|(_, name)| name.clone())
+            .filter(|name| !contexts.iter().any(|named| named.name == *name))
+            .collect();
+        contexts.extend(broken.into_iter().map(|name| NamedContext { name, ..NamedContext::default() }));
+        Ok(Kubeconfig {
+            kind,
+            api_version,
+            current_context: current,
+            contexts,
+            clusters: self.list::<NamedCluster>(Kind::Cluster, &mut doc)?,
+            auth_infos: self.list::<NamedAuthInfo>(Kind::User, &mut doc)?,
+            ..Kubeconfig::default()
+        })
+    }
+
+    /// The entries of a list that can be read; of the others it is kept what is wrong with them.
+    fn list<T: DeserializeOwned>(&mut self, kind: Kind, doc: &mut Map<String, Value>) -> Result<Vec<T>, String> {
+        let (list, inner) = kind.keys();
+        let entries = match doc.remove(list) {
+            Some(Value::Array(entries)) => entries,
+            None | Some(Value::Null) => Vec::new(),
+            Some(_) => return Err(format!("its {list} are no list")),
+        };
+        let mut good = Vec::new();
+        for mut entry in entries {
+            lenient(kind, &mut entry);
+            // Without a name nobody can mean it.
+            let Some(name) = entry.get("name").and_then(Value::as_str).map(str::to_owned) else { continue };
+            match T::deserialize(&entry) {
+                Ok(read) => good.push(read),
+                Err(_) if self.from.contains_key(&(kind, name.clone())) => {}
+                Err(_) => {
+                    let culprit = culprit::<T>(kind, &entry);
+                    let words = if culprit == "cluster" && kind == Kind::Context {
+                        "it names no cluster".to_owned()
+                    } else {
+                        format!("its {inner} entry “{name}” cannot be read: {culprit}")
+                    };
+                    self.broken.entry((kind, name)).or_insert(words);
+                }
+            }
+        }
+        Ok(good)
+    }
+}
+
+fn as_json<T: Serialize>(entry: &T) -> Value {
+    serde_json::to_value(entry).unwrap_or_default()
+}
+
+/// Makes of an entry what kubectl makes of it: numbers are texts where texts are meant, and an empty `interactiveMode`
+/// is none.
+fn lenient(kind: Kind, entry: &mut Value) {
+    let (_, inner) = kind.keys();
+    let text = |value: &mut Value| {
+        if value.is_number() {
+            *value = Value::String(value.to_string());
+        }
+    };
+    let Some(entry) = entry.as_object_mut() else { return };
+    entry.entry("name").and_modify(text);
+    let Some(Value::Object(says)) = entry.get_mut(inner) else { return };
+    says.values_mut().for_each(text);
+    if let Some(Value::Object(exec)) = says.get_mut("exec")
+        && exec.get("interactiveMode").is_some_and(|mode| mode.is_null() || mode == "")
+    {
+        exec.remove("interactiveMode");
+    }
+}
+
+/// The key in an entry that cannot be read.
+fn culprit<T: DeserializeOwned>(kind: Kind, entry: &Value) -> String {
+    let (_, inner) = kind.keys();
+    let reads = |says: Value| T::deserialize(json!({ "name": "", inner: says })).is_ok();
+    let Some(Value::Object(says)) = entry.get(inner) else { return inner.to_owned() };
+    // A context is nothing without its cluster.
+    let base = if kind == Kind::Context { json!({ "cluster": "" }) } else { json!({}) };
+    let with = |key: &String, value: &Value| {
+        let mut base = base.clone();
+        base[key] = value.clone();
+        base
+    };
+    let Some((key, value)) = says.iter().find(|(key, value)| !reads(with(key, value))) else {
+        return if kind == Kind::Context { "cluster".to_owned() } else { inner.to_owned() };
+    };
+    let within = value.as_object().into_iter().flatten();
+    let deeper = within.clone().find(|(under, value)| !reads(with(key, &json!({ under.as_str(): value }))));
+    match deeper {
+        Some((under, _)) if key == "exec" => format!("{key}.{under}"),
+        _ => key.clone(),
+    }
+}
+
+/// Paths in a kubeconfig begin at its folder; a command only if it is a path.
+fn absolute(doc: &mut Kubeconfig, dir: &Path) {
+    let from_dir = |path: &mut Option<String>| {
+        if let Some(path) = path.as_mut().filter(|path| !path.is_empty()) {
+            *path = dir.join(&*path).display().to_string();
+        }
+    };
+    for cluster in doc.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        from_dir(&mut cluster.certificate_authority);
+    }
+    for user in doc.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
+        from_dir(&mut user.client_certificate);
+        from_dir(&mut user.client_key);
+        from_dir(&mut user.token_file);
+        if let Some(exec) = user.exec.as_mut().filter(|exec| exec.command.as_ref().is_some_and(|c| c.contains('/'))) {
+            from_dir(&mut exec.command);
+        }
+    }
+}
+
+/// The text in any of the encodings that have a byte order mark, else in UTF-8.
+fn decoded(bytes: Vec<u8>) -> io::Result<String> {
+    let wide = |bytes: &[u8], of: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| of([pair[0], pair[1]])).collect();
+        String::from_utf16(&units).ok()
+    };
+    let text = match bytes.as_slice() {
+        [0xFF, 0xFE, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xFE, 0xFF, rest @ ..] => wide(rest, u16::from_be_bytes),
+        [0xEF, 0xBB, 0xBF, rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
+        _ => String::from_utf8(bytes).ok(),
+    };
+    text.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "not UTF-8 or UTF-16 text"))
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Fault {
+    let path = path.display().to_string();
+    match error.kind() {
+        ErrorKind::NotFound => Fault::new(What::NoKubeconfig, path, ""),
+        ErrorKind::InvalidData => Fault::new(What::KubeconfigBroken, path, error.to_string()),
+        _ => Fault::new(What::FileUnreadable, path, error.to_string()),
+    }
+}
+
+/// Where a parser stopped. Its words may quote what it found there.
+pub(super) fn place(error: &serde_saphyr::Error) -> String {
+    let place = error.without_snippet().location();
+    place.map_or_else(|| "not YAML".to_owned(), |at| format!("not YAML: line {}, column {}", at.line(), at.column()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(texts: &[&str]) -> Result<Found, Fault> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut found = Found::default();
+        for (at, text) in texts.iter().enumerate() {
+            let path = dir.path().join(at.to_string());
+            std::fs::write(&path, text).unwrap();
+            found.add(&path)?;
+        }
+        Ok(found)
+    }
+
+    const GOOD: &str = "clusters:\n- { name: c, cluster: { server: 'https://c' } }\ncontexts:\n- { name: good, context: { cluster: c, user: u } }\nusers:\n- { name: u, user: { token: t } }\n";
+
+    /// A kubeconfig with an entry more in one of its lists.
+    fn with(list: &str, entry: &str) -> String {
+        GOOD.replace(&format!("{list}:\n"), &format!("{list}:\n- {entry}\n"))
+    }
+
+    #[test]
+    fn an_odd_entry_is_the_fault_of_whoever_needs_it() {
+        let odd_user = "- { name: bad, context: { cluster: c, user: odd } }\n";
+        for (list, entry, context, words) in [
+            ("contexts", "{ name: bad, context: { user: u } }", "bad", "it names no cluster"),
+            ("contexts", "{ name: bad, context: [] }", "bad", "its context entry “bad” cannot be read: context"),
+            ("contexts", "{ name: bad, context: { cluster: c, extensions: 1 } }", "bad", ": extensions"),
+            (
+                "users",
+                "{ name: odd, user: { exec: { command: a, interactiveMode: Sure } } }",
+                "bad",
+                ": exec.interactiveMode",
+            ),
+            ("users", "{ name: odd, user: { exec: { env: hunter2 } } }", "bad", ": exec.env"),
+            ("users", "{ name: odd, user: { token: [hunter2] } }", "bad", "its user entry “odd” cannot be read: token"),
+            ("users", "{ name: odd, user: { auth-provider: {} } }", "bad", ": auth-provider"),
+        ] {
+            let text = with(list, entry);
+            let text =
+                if list == "users" { text.replace("contexts:\n", &format!("contexts:\n{odd_user}")) } else { text };
+            let found = found(&[&text]).unwrap();
+            let names: Vec<&str> = found.kubeconfig.contexts.iter().map(|named| named.name.as_str()).collect();
+            assert!(names.contains(&"good") && names.contains(&"bad"), "{entry}: {names:?}");
+            assert_eq!(found.broken("good"), None, "{entry}");
+            let broken = found.broken(context).unwrap_or_default();
+            assert!(broken.ends_with(words) && !broken.contains("hunter2"), "{entry}: {broken}");
+        }
+    }
+
+    #[test]
+    fn what_kubectl_takes_is_taken() {
+        for (list, entry) in [
+            ("users", "{ name: x, user: { exec: { apiVersion: a, command: b, interactiveMode: '' } } }"),
+            ("users", "{ name: x, user: { token: 1234 } }"),
+            ("clusters", "{ name: 1234, cluster: { server: 'https://c' } }"),
+            ("contexts", "{ context: { cluster: c } }"),
+        ] {
+            // The other entry is the reason that each is read on its own.
+            let text =
+                with("contexts", "{ name: bad }").replace(&format!("{list}:\n"), &format!("{list}:\n- {entry}\n"));
+            let text = text.replace("{ name: bad }", "{ name: bad, context: {} }");
+            let found = found(&[&text]).unwrap();
+            assert_eq!(found.broken.len(), 1, "{entry}: {:?}", found.broken);
+        }
+    }
+
+    #[test]
+    fn the_first_of_a_name_counts_and_that_it_was_not_alone_is_told() {
+        let other = GOOD.replace("token: t", "token: hunter2");
+        let found = found(&[GOOD, &other]).unwrap();
+        let user = found.kubeconfig.auth_infos[0].auth_info.as_ref().unwrap();
+        assert_eq!(as_json(user)["token"], "t");
+        let told = found.twice("good");
+        assert_eq!((told.len(), told[0].what, told[0].thing.as_str()), (1, What::EntryTwice, "user “u”"));
+        let files: Vec<&str> = told[0].detail.lines().map(|path| &path[path.len() - 2..]).collect();
+        assert_eq!(files, ["/0", "/1"]);
+        assert!(!told[0].detail.contains("hunter2"));
+        // What is the same in both is no news, and the first counts even if it cannot be read.
+        assert!(super::tests::found(&[GOOD, GOOD]).unwrap().twice("good").is_empty());
+        let bad = "users:\n- { name: u, user: { token: [] } }\n";
+        assert!(super::tests::found(&[bad, GOOD]).unwrap().broken("good").is_some());
+        assert_eq!(super::tests::found(&[GOOD, bad]).unwrap().broken("good"), None);
+        assert_eq!(super::tests::found(&[&with("users", "{ name: u, user: {} }")]).unwrap().twice("good").len(), 1);
+    }
+
+    #[test]
+    fn faults_of_a_file_quote_nothing_of_it() {
+        for text in ["hunter2", "- hunter2", "clusters: hunter2", "users: {", "a: *hunter2", "hunter2: 1\nhunter2: 2\n"]
+        {
+            let fault = found(&[text]).err().unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(fault.what, What::KubeconfigBroken, "{text}");
+            assert!(!fault.detail.contains("hunter2") && fault.detail.lines().count() == 1, "{}", fault.detail);
+        }
+        let fault = found(&["clusters: []\nusers: [\n"]).err().unwrap();
+        assert!(fault.detail.starts_with("not YAML: line "), "{}", fault.detail);
+    }
+
+    #[test]
+    fn empty_files_and_encodings_with_a_mark_are_read() {
+        assert!(found(&["", "---\n"]).unwrap().kubeconfig.contexts.is_empty());
+        let wide: Vec<u8> = "\u{feff}a: 1".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(decoded(wide).unwrap(), "a: 1");
+        assert_eq!(decoded("\u{feff}a: 1".into()).unwrap(), "a: 1");
+        assert_eq!(decoded(vec![0xC0]).unwrap_err().kind(), ErrorKind::InvalidData);
+    }
+}
