@@ -169,6 +169,10 @@ impl Call {
         };
         let ask = Ask { verb, group: self.kind.group, resource: &resource, namespace: &self.namespace };
         user.check(self.kind, &self.name, &ask)?;
+        if resource == "pods/portforward" {
+            // From Kubernetes 1.35 on, a handshake by GET asks for this besides.
+            user.check(self.kind, &self.name, &Ask { verb: "create", ..ask })?;
+        }
         let form = Form::wanted(request.headers(), self.kind);
         match (self.kind.plural, self.sub.as_str(), verb) {
             ("pods", "portforward", "create" | "get") => {

@@ -42,6 +42,8 @@ use tokio::time::{sleep, timeout};
 use home::Home;
 use world::World;
 
+pub use world::Runtime;
+
 /// How long what still runs at the end may take to notice.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -59,8 +61,16 @@ impl Practice {
     /// # Errors
     /// Where no temporary directory can be made, or loopback cannot be listened on.
     pub async fn start() -> io::Result<Self> {
+        Self::start_on(Runtime::Resets).await
+    }
+
+    /// Starts the cluster on nodes with that container runtime.
+    ///
+    /// # Errors
+    /// As [`Practice::start`].
+    pub async fn start_on(runtime: Runtime) -> io::Result<Self> {
         let home = Home::new()?;
-        let world = Arc::new(World::new());
+        let world = Arc::new(World::new(runtime));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         // Bound and not listening: whoever connects is refused.
         let down = Socket::new(Domain::IPV4, Type::STREAM, None)?;

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::forward::Port;
+use super::world::Runtime;
 use crate::tunnel::frame::{self, HEAD};
 use crate::tunnel::headers::Blocks;
 
@@ -206,15 +207,26 @@ impl<R: AsyncRead + Unpin> Session<R> {
         tokio::spawn(async move {
             let ended = reset.run_until_cancelled(carry(&pod, port, data, from_client, &out)).await;
             let Some(ended) = ended else { return };
-            let mut last = BytesMut::new();
-            let words = ended.err().unwrap_or_default();
-            last.extend_from_slice(&frame::data_head(error, words.len(), true));
-            last.extend_from_slice(words.as_bytes());
-            last.extend_from_slice(&frame::data_head(data, 0, true));
-            let _over = out.send(last.freeze()).await;
+            let _over = out.send(ending(pod.world.runtime, error, data, ended.err().as_deref())).await;
             reset.cancel();
         });
     }
+}
+
+/// How a node ends the two streams of a request, with its words where it failed.
+fn ending(runtime: Runtime, error: u32, data: u32, words: Option<&str>) -> Bytes {
+    let resets = words.is_some() && runtime == Runtime::Resets;
+    let words = words.unwrap_or_default();
+    let mut last = BytesMut::new();
+    last.extend_from_slice(&frame::data_head(error, words.len(), !resets));
+    last.extend_from_slice(words.as_bytes());
+    if resets {
+        frame::reset(&mut last, data, frame::Status::Cancel);
+        frame::reset(&mut last, error, frame::Status::Cancel);
+    } else {
+        last.extend_from_slice(&frame::data_head(data, 0, true));
+    }
+    last.freeze()
 }
 
 /// Carries the bytes of one stream; fails with what the node says on the error stream.

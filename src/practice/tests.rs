@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use super::Practice;
+use super::{Practice, Runtime};
 use crate::tunnel::{Lease, LeaseOptions, Protocol, Route, Tunnels};
 
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -17,9 +17,19 @@ use super::users::User;
 /// The one node.
 pub(super) const NODE: &str = "practice-node";
 
+/// How nodes end a stream that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runtime {
+    /// Kubernetes before 1.32, with containerd before 2.1: the error's text, then the ends of both SPDY streams.
+    Ends,
+    /// Later ones: the error's text, then resets of both.
+    Resets,
+}
+
 /// Everything that the parts of the practice cluster share. It plays the part of other machines, which is why it has
 /// locks and tasks of its own.
 pub(super) struct World {
+    pub runtime: Runtime,
     pub store: Store,
     /// The bearer token of each user, made for this run.
     pub tokens: Vec<(String, User)>,
@@ -71,8 +81,9 @@ impl Run {
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(runtime: Runtime) -> Self {
         Self {
+            runtime,
             store: Store::default(),
             tokens: User::ALL.into_iter().map(|user| (hex(32), user)).collect(),
             memory: Memory::default(),

@@ -64,6 +64,8 @@ pub(super) struct Receive {
     bytes: usize,
     /// The pod's side of the data has ended.
     fin: Option<Instant>,
+    /// The node has reset one of the two SPDY streams.
+    cut: Option<Instant>,
     /// The error stream has ended, and with it the whole forward on the node.
     judged: bool,
     text: BytesMut,
@@ -119,7 +121,7 @@ impl Receive {
     pub(super) fn push(&mut self, bytes: Bytes) {
         self.total += bytes.len() as u64;
         self.received = Some(Instant::now());
-        if !self.abandoned && self.fin.is_none() && !bytes.is_empty() {
+        if !self.abandoned && self.fin.is_none() && self.cut.is_none() && !bytes.is_empty() {
             self.bytes += bytes.len();
             self.queue.push_back(bytes);
         }
@@ -156,27 +158,46 @@ impl Receive {
     /// The error stream has ended: what it said is the verdict.
     pub(super) fn judge(&mut self) {
         self.judged = true;
-        if !self.text.is_empty() {
-            let error = Error::from_error_stream(&String::from_utf8_lossy(&self.text));
+        if let Some(error) = self.complaint() {
             self.failure.get_or_insert(error);
         }
     }
 
-    /// Ends the stream with `error`, unless it has ended already.
+    /// What the node has said on the error stream. That is the reason, whatever follows it: an end, a reset of both
+    /// streams (containerd from 2.1 on, Kubernetes from 1.32 on), or nothing at all.
+    fn complaint(&self) -> Option<Error> {
+        (!self.text.is_empty()).then(|| Error::from_error_stream(&String::from_utf8_lossy(&self.text)))
+    }
+
+    /// The node has reset the data or (`is_error`) the error stream. Its words, where they are not there yet, have as long
+    /// as after an end in order.
+    pub(super) fn reset(&mut self, is_error: bool) {
+        if self.is_over() {
+            return;
+        }
+        self.cut.get_or_insert_with(Instant::now);
+        if is_error {
+            self.judge();
+        } else if self.judged {
+            self.fail(Error::Reset);
+        }
+    }
+
+    /// Ends the stream with `error`, unless it has ended already or the node has told another reason.
     pub(super) fn fail(&mut self, error: Error) {
-        if !(self.judged && self.fin.is_some()) {
-            self.failure.get_or_insert(error);
+        if !self.is_over() {
+            self.failure = Some(self.complaint().unwrap_or(error));
         }
     }
 
     /// Whether the node has nothing more to say about this stream.
     pub(super) fn is_over(&self) -> bool {
-        self.failure.is_some() || (self.judged && self.fin.is_some())
+        self.failure.is_some() || (self.judged && (self.fin.is_some() || self.cut.is_some()))
     }
 
     /// Whether the pod's side of the data has ended.
     pub(super) fn has_ended(&self) -> bool {
-        self.fin.is_some() || self.failure.is_some()
+        self.fin.is_some() || self.cut.is_some() || self.failure.is_some()
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -215,12 +236,17 @@ impl Receive {
         if self.bytes > 0 {
             return Outlook::Bytes;
         }
-        match (&self.failure, self.fin) {
-            (Some(error), _) => Outlook::Failed(error.clone()),
-            (None, Some(_)) if self.judged => Outlook::End,
-            (None, Some(since)) if since.elapsed() >= VERDICT => Outlook::End,
-            (None, Some(since)) => Outlook::VerdictBy(since + VERDICT),
-            (None, None) => Outlook::Nothing,
+        if let Some(error) = &self.failure {
+            return Outlook::Failed(error.clone());
+        }
+        let Some(since) = self.cut.into_iter().chain(self.fin).min() else { return Outlook::Nothing };
+        if !self.judged && since.elapsed() < VERDICT {
+            return Outlook::VerdictBy(since + VERDICT);
+        }
+        match self.complaint() {
+            Some(error) => Outlook::Failed(error),
+            None if self.cut.is_some() => Outlook::Failed(Error::Reset),
+            None => Outlook::End,
         }
     }
 
@@ -302,19 +328,4 @@ impl Receive {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stream_that_is_set_aside_waits_for_nothing() {
-        let now = Instant::now();
-        let mut stream = Receive { sent: Some(now), ..Receive::default() };
-        assert!(stream.is_waiting(now), "its opening has no answer");
-        stream.aside = true;
-        assert!(!stream.is_waiting(now));
-        stream.push(Bytes::from_static(b"a notice"));
-        assert!(!stream.is_waiting(now));
-        stream.aside = false;
-        assert!(stream.is_waiting(now), "bytes were flowing then");
-    }
-}
+mod tests;

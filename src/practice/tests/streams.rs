@@ -20,7 +20,16 @@ async fn through(lease: &Lease, line: &str, say: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn streams_reach_the_private_network_in_every_protocol() {
-    let practice = Practice::start().await.unwrap();
+    streams_reach_the_private_network(Runtime::Resets).await;
+}
+
+#[tokio::test]
+async fn streams_reach_the_private_network_on_an_older_node() {
+    streams_reach_the_private_network(Runtime::Ends).await;
+}
+
+async fn streams_reach_the_private_network(runtime: Runtime) {
+    let practice = Practice::start_on(runtime).await.unwrap();
     let client = client(&practice, "practice").await;
     let pods: Api<Pod> = Api::namespaced(client.clone(), "shop");
     pods.create(&PostParams::default(), &relay("relay", &json!({}))).await.unwrap();
