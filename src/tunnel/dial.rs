@@ -1,6 +1,7 @@
 //! Opens tunnels: the upgrade request of each protocol, and which protocol to ask for.
 
 use std::{
+    collections::HashMap,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -38,6 +39,8 @@ pub(super) struct Dialer {
     client: kube::Client,
     forced: Option<Protocol>,
     worked: Mutex<Option<(Protocol, Instant)>>,
+    /// Namespaces in which SPDY was let through by GET and not by POST, and when.
+    by_get: Mutex<HashMap<String, Instant>>,
     /// Held while it is not settled which protocol works.
     settling: tokio::sync::Mutex<()>,
 }
@@ -49,11 +52,25 @@ struct Failure {
     go_on: bool,
     /// The API server itself said so, in a `Status`.
     is_status: bool,
+    /// It may pass: what other protocols do meanwhile says nothing of which is the best.
+    passing: bool,
+}
+
+impl Failure {
+    fn new(error: Error, go_on: bool) -> Self {
+        Self { error, go_on, is_status: false, passing: false }
+    }
 }
 
 impl Dialer {
     pub(super) fn new(client: kube::Client, forced: Option<Protocol>) -> Self {
-        Self { client, forced, worked: Mutex::default(), settling: tokio::sync::Mutex::default() }
+        Self {
+            client,
+            forced,
+            worked: Mutex::default(),
+            by_get: Mutex::default(),
+            settling: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The protocol that is used, as far as that is settled.
@@ -99,12 +116,13 @@ impl Dialer {
         check(route)?;
         let _turn = self.settling().await;
         let mut worst: Option<Failure> = None;
+        let mut passing = false;
         for protocol in self.order() {
             if ahead && protocol == Protocol::V4 {
                 return match worst {
                     // Not a failure of the moment, such as a time-out, a node that is away or a missing right: those say
                     // nothing of protocols.
-                    Some(Failure { error: Error::Upgrade { status: ..500, .. }, .. }) => {
+                    Some(Failure { error: Error::Upgrade { .. }, .. }) if !passing => {
                         self.settle(Protocol::V4);
                         Err(Error::Closed)
                     }
@@ -112,19 +130,21 @@ impl Dialer {
                     None => Err(Error::Closed),
                 };
             }
-            let attempt = tokio::time::timeout(PATIENCE, self.upgrade(protocol, route)).await;
+            let attempt = tokio::time::timeout(PATIENCE, self.attempt(protocol, route)).await;
             let failure = match attempt {
                 Ok(Ok(transport)) => {
-                    self.settle(protocol);
+                    if !passing {
+                        self.settle(protocol);
+                    }
                     return Ok((protocol, transport));
                 }
                 Ok(Err(failure)) => failure,
-                Err(_) => Failure {
-                    error: Error::Unreachable { text: format!("no answer within {} s", PATIENCE.as_secs()) },
-                    go_on: true,
-                    is_status: false,
-                },
+                Err(_) => Failure::new(
+                    Error::Unreachable { text: format!("no answer within {} s", PATIENCE.as_secs()) },
+                    true,
+                ),
             };
+            passing |= failure.passing;
             let go_on = failure.go_on;
             if worst.as_ref().is_none_or(|worst| !worst.is_status && failure.is_status) {
                 worst = Some(failure);
@@ -136,14 +156,43 @@ impl Dialer {
         Err(worst.map_or(Error::Closed, |failure| failure.error))
     }
 
-    async fn upgrade(&self, protocol: Protocol, route: &Route) -> Result<Transport, Failure> {
-        let broken = |error: http::Error| Failure {
-            error: Error::Protocol { text: error.to_string() },
-            go_on: false,
-            is_status: false,
+    /// Opens a connection in one protocol. SPDY is asked for by POST, and by GET where that is forbidden: below Kubernetes
+    /// 1.35, a user who may only `get pods/portforward` has that right.
+    async fn attempt(&self, protocol: Protocol, route: &Route) -> Result<Transport, Failure> {
+        if protocol != Protocol::Spdy {
+            return self.upgrade(protocol, &Method::GET, route).await;
+        }
+        let known = lock(&self.by_get).get(&route.namespace).is_some_and(|at| at.elapsed() < REMEMBERED);
+        let methods = if known { [Method::GET, Method::POST] } else { [Method::POST, Method::GET] };
+        let first = match self.upgrade(protocol, &methods[0], route).await {
+            Err(failure) if failure.is_forbidden() => failure,
+            other => return other,
         };
+        let second = self.upgrade(protocol, &methods[1], route).await;
+        match second {
+            Ok(transport) => {
+                let mut by_get = lock(&self.by_get);
+                if methods[1] == Method::GET {
+                    by_get.insert(route.namespace.clone(), Instant::now());
+                } else {
+                    by_get.remove(&route.namespace);
+                }
+                Ok(transport)
+            }
+            // `WebSockets` would ask for the right to get once more.
+            Err(failure) if failure.is_forbidden() => {
+                let go_on = !(first.is_status && failure.is_status);
+                let told = if methods[0] == Method::POST { first } else { failure };
+                Err(Failure { go_on, ..told })
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn upgrade(&self, protocol: Protocol, method: &Method, route: &Route) -> Result<Transport, Failure> {
+        let broken = |error: http::Error| Failure::new(Error::Protocol { text: error.to_string() }, false);
         let path = format!("/api/v1/namespaces/{}/pods/{}/portforward", route.namespace, route.pod);
-        let request = Request::builder().header(header::CONNECTION, "Upgrade");
+        let request = Request::builder().method(method).header(header::CONNECTION, "Upgrade");
         let key = BASE64.encode(rand::random::<[u8; 16]>());
         let web_socket = |subprotocol: &'static str| {
             HeaderMap::from_iter([
@@ -153,17 +202,15 @@ impl Dialer {
             ])
         };
         let request = match protocol {
-            Protocol::Spdy => request
-                .method(Method::POST)
-                .uri(path)
-                .header(header::UPGRADE, "SPDY/3.1")
-                .header("X-Stream-Protocol-Version", SPDY),
+            Protocol::Spdy => {
+                request.uri(path).header(header::UPGRADE, "SPDY/3.1").header("X-Stream-Protocol-Version", SPDY)
+            }
             Protocol::SpdyOverWebSocket | Protocol::V4 => {
                 let (subprotocol, uri) = match protocol {
                     Protocol::V4 => (V4, format!("{path}?ports={}", route.port)),
                     _ => (SPDY_IN_WEB_SOCKET, path),
                 };
-                let mut request = request.method(Method::GET).uri(uri).header(header::SEC_WEBSOCKET_KEY, &key);
+                let mut request = request.uri(uri).header(header::SEC_WEBSOCKET_KEY, &key);
                 if let Some(headers) = request.headers_mut() {
                     headers.extend(web_socket(subprotocol));
                 }
@@ -175,21 +222,22 @@ impl Dialer {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(refused(response, protocol).await);
         }
-        verify(protocol, response.headers(), &key).map_err(|text| Failure {
-            error: Error::Upgrade { protocol, status: 101, text },
-            go_on: true,
-            is_status: false,
-        })?;
-        let upgraded = hyper::upgrade::on(response).await.map_err(|error| Failure {
-            error: Error::Unreachable { text: chain(&error) },
-            go_on: true,
-            is_status: false,
-        })?;
+        verify(protocol, response.headers(), &key)
+            .map_err(|text| Failure::new(Error::Upgrade { protocol, status: 101, text, retry_after: None }, true))?;
+        let upgraded = hyper::upgrade::on(response)
+            .await
+            .map_err(|error| Failure::new(Error::Unreachable { text: chain(&error) }, true))?;
         let pipe = TokioIo::new(upgraded);
         Ok(match protocol {
             Protocol::Spdy => Transport::bare(pipe),
             Protocol::SpdyOverWebSocket | Protocol::V4 => Transport::web_socket(pipe).await,
         })
+    }
+}
+
+impl Failure {
+    fn is_forbidden(&self) -> bool {
+        matches!(self.error, Error::Forbidden { .. } | Error::Upgrade { status: 405, .. })
     }
 }
 
@@ -220,12 +268,15 @@ fn unanswered(error: &kube::Error, protocol: Protocol) -> Failure {
         _ => true,
     };
     // A proxy that does not know the upgrade may just hang up.
-    Failure { error: Error::from_kube(error, protocol), go_on: !unreached, is_status: false }
+    Failure::new(Error::from_kube(error, protocol), !unreached)
 }
 
 /// The answer is no upgrade.
 async fn refused(response: Response<Body>, protocol: Protocol) -> Failure {
     let status = response.status().as_u16();
+    let retry_after = response.headers().get(header::RETRY_AFTER);
+    // In seconds; the API server gives no dates.
+    let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
     let body = http_body_util::Limited::new(response.into_body(), ANSWER);
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let parsed: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
@@ -236,14 +287,17 @@ async fn refused(response: Response<Body>, protocol: Protocol) -> Failure {
         let body = String::from_utf8_lossy(&body);
         body.lines().next().unwrap_or_default().chars().take(200).collect()
     });
-    // What the API server says of the pod or of us holds in any protocol, but for 403: WebSockets ask with another verb
-    // (get), and a role may hold only the one.
-    let final_word = is_status && matches!(status, 401 | 404);
+    // 501 and 505 say that this will not be understood tomorrow either.
+    let passing = matches!(status, 429 | 500 | 502..=504 | 506..);
+    // What the API server says of the pod or of us, and that it is busy or cannot reach the node, holds in any protocol;
+    // but a role may hold the verb of one only (403).
+    let final_word = status == 429 || is_status && (matches!(status, 401 | 404) || passing);
     let error = match status {
-        404 if !is_status => Error::Upgrade { protocol, status, text },
-        _ => Error::from_status(status, text, protocol),
+        401 | 403 => Error::from_status(status, text, protocol),
+        404 if is_status => Error::from_status(status, text, protocol),
+        _ => Error::Upgrade { protocol, status, text, retry_after },
     };
-    Failure { error, go_on: !final_word, is_status }
+    Failure { error, go_on: !final_word, is_status, passing }
 }
 
 /// Checks the headers of an answer with status 101.
@@ -269,3 +323,6 @@ fn verify(protocol: Protocol, headers: &HeaderMap, key: &str) -> Result<(), Stri
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! What can go wrong on the way to a pod, told apart as far as a person can act on it.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use super::Protocol;
 
@@ -58,6 +58,8 @@ pub enum Error {
         status: u16,
         /// The message of the API server's `Status`, or the start of the body.
         text: String,
+        /// How long it asks us to wait before the next attempt.
+        retry_after: Option<Duration>,
     },
     /// The other end reset this connection.
     #[error("connection reset by the pod")]
@@ -98,7 +100,15 @@ impl Error {
 
     /// Whether the same may work a moment later.
     pub(super) fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::TunnelLost { .. } | Self::Upgrade { status: 500.., .. })
+        matches!(self, Self::Unreachable { .. } | Self::TunnelLost { .. } | Self::Upgrade { status: 429 | 500.., .. })
+    }
+
+    /// How long the API server asks us to wait before the next attempt.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Upgrade { retry_after, .. } => *retry_after,
+            _ => None,
+        }
     }
 
     /// Sorts the text of a pod's error stream. The wording is the kubelet's and the container runtime's.
@@ -143,7 +153,7 @@ impl Error {
             401 => Self::Unauthorized { text },
             403 => Self::Forbidden { text },
             404 => Self::NoSuchPod { text },
-            _ => Self::Upgrade { protocol, status, text },
+            _ => Self::Upgrade { protocol, status, text, retry_after: None },
         }
     }
 

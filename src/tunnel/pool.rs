@@ -354,7 +354,9 @@ impl Backoff {
     pub(super) fn next(&mut self, error: &Error) -> Duration {
         let pause = if error.is_transient() { Self::FIRST * 2_u32.pow(self.step) } else { Self::LONGEST };
         self.step = (self.step + 1).min(8);
-        pause.min(Self::LONGEST).mul_f64(0.5 + rand::random::<f64>() / 2.0)
+        let pause = pause.min(Self::LONGEST).mul_f64(0.5 + rand::random::<f64>() / 2.0);
+        // Never sooner than the API server asks, and not as late as it likes.
+        pause.max(error.retry_after().unwrap_or_default().min(Self::LONGEST))
     }
 
     pub(super) fn reset(&mut self) {
@@ -377,5 +379,17 @@ mod tests {
         assert_ne!(pauses[18], pauses[19]);
         backoff.reset();
         assert!(backoff.next(&error) <= Backoff::FIRST);
+    }
+
+    #[test]
+    fn the_api_server_is_not_asked_again_before_it_wishes() {
+        let busy = |seconds| Error::Upgrade {
+            protocol: Protocol::Spdy,
+            status: 429,
+            text: String::new(),
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        assert!(Backoff::default().next(&busy(3)) >= Duration::from_secs(3));
+        assert_eq!(Backoff::default().next(&busy(u64::MAX)), Backoff::LONGEST);
     }
 }
