@@ -23,6 +23,7 @@ mod error;
 pub(crate) mod frame;
 pub(crate) mod headers;
 mod health;
+mod io;
 mod lease;
 mod manage;
 mod meter;

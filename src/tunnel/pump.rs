@@ -170,17 +170,17 @@ impl Pump {
                 }
             }
             Frame::Reset { stream, .. } => {
-                if let Some((shared, _)) = self.find(stream) {
-                    lock(&shared.state).fail(Error::Reset);
+                if let Some((shared, is_error)) = self.find(stream) {
+                    lock(&shared.state).reset(is_error);
                     self.touch(&shared);
                 }
             }
             // Our own come back odd; even ones are the peer's to be answered.
             Frame::Ping { id } if id % 2 == 1 => lock(&self.session.health).pong(id),
-            Frame::Ping { id } => self.session.control(|out| frame::ping(out, id)),
+            Frame::Ping { id } => self.session.answer(|out| frame::ping(out, id)),
             Frame::GoAway { .. } => self.session.retire(),
             Frame::SynStream { stream } => {
-                self.session.control(|out| frame::reset(out, stream, frame::Status::Refused));
+                self.session.answer(|out| frame::reset(out, stream, frame::Status::Refused));
             }
             // The servers keep no windows, and nothing that SETTINGS could say concerns us.
             Frame::WindowUpdate { .. } | Frame::Other { .. } => {}

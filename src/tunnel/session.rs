@@ -22,18 +22,10 @@ use super::{
     frame::{self, HEAD},
     headers::Blocks,
     health::Health,
+    io::Io,
     receive::{Ids, Receive, Shared, lock},
-    transport::{Outgoing, Transport},
+    transport::Transport,
 };
-
-/// Above this many bytes that the connection does not take, senders wait.
-const HIGH: usize = 256 * 1024;
-
-/// Below this many they go on.
-const LOW: usize = 64 * 1024;
-
-/// A peer that lets this much pile up in answers to itself (pongs) is not one of ours.
-const ABSURD: usize = 1 << 20;
 
 /// The payload of a frame that we send. Servers take a frame apart in pieces of 32 KiB and pay for each frame anew.
 pub(super) const PAYLOAD: usize = 64 * 1024;
@@ -68,40 +60,6 @@ impl fmt::Debug for Session {
     }
 }
 
-pub(super) struct Io {
-    pub transport: Transport,
-    pub out: Outgoing,
-    /// The pump's: the connection's readiness is always told to it, whoever found it wanting.
-    pub pump: Option<Waker>,
-    writers: Vec<Waker>,
-    dead: Option<Error>,
-}
-
-impl Io {
-    /// Sends what waits, as far as the connection takes it.
-    pub(super) fn flush(&mut self) {
-        let Some(pump) = self.pump.clone() else { return };
-        if self.dead.is_some() {
-            return;
-        }
-        match self.transport.poll_send(&mut Context::from_waker(&pump), &mut self.out) {
-            Poll::Ready(Ok(())) | Poll::Pending => {}
-            Poll::Ready(Err(error)) => {
-                self.dead = Some(Error::TunnelLost { text: error.to_string() });
-                pump.wake();
-            }
-        }
-        if self.out.len() < LOW || self.dead.is_some() {
-            self.writers.drain(..).for_each(Waker::wake);
-        }
-    }
-
-    /// The error that a write met.
-    pub(super) fn death(&self) -> Option<Error> {
-        self.dead.clone()
-    }
-}
-
 struct Streams {
     slots: HashMap<u32, Slot>,
     next: u32,
@@ -126,7 +84,7 @@ impl Session {
     ) -> Self {
         Self {
             protocol,
-            io: Mutex::new(Io { transport, out: Outgoing::default(), pump: None, writers: Vec::new(), dead: None }),
+            io: Mutex::new(Io::new(transport)),
             streams: Mutex::new(Streams {
                 slots: HashMap::new(),
                 next: 1,
@@ -159,10 +117,11 @@ impl Session {
     /// Whether the tunnel takes another stream.
     pub(super) fn is_open(&self) -> bool {
         let streams = lock(&self.streams);
-        let taken = self.protocol == Protocol::V4 && self.live() > 0;
+        // It carries the one stream that it was opened with, and ends with it.
+        let single = self.protocol == Protocol::V4;
         // A tunnel that is being ended closes only when its task gets its turn.
         let ending = self.cancel.is_cancelled();
-        streams.closed.is_none() && !ending && !streams.going_away && !taken && streams.next < u32::MAX / 4
+        streams.closed.is_none() && !ending && !streams.going_away && !single && streams.next < u32::MAX / 4
     }
 
     /// Whether a new stream would do well here.
@@ -238,17 +197,9 @@ impl Session {
         payload.freeze()
     }
 
-    /// Whether bytes may be sent now; else wakes `cx` when they may.
-    pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let mut io = lock(&self.io);
-        if let Some(error) = &io.dead {
-            return Poll::Ready(Err(error.clone()));
-        }
-        if io.out.len() > HIGH {
-            io.writers.push(cx.waker().clone());
-            return Poll::Pending;
-        }
-        Poll::Ready(Ok(()))
+    /// Whether bytes of a stream may be sent now; else wakes `cx` when they may.
+    pub(super) fn poll_room(&self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        lock(&self.io).poll_room(shared, cx)
     }
 
     /// Sends bytes of an opened stream. `payload` has [`HEAD`] bytes of room in front. Call [`Session::poll_room`] first:
@@ -261,7 +212,7 @@ impl Session {
         io.flush();
     }
 
-    /// Sends a frame of our own making. A peer that provokes ever more of them while it takes none is cut off.
+    /// Sends a frame of our own making.
     pub(super) fn control(&self, write: impl FnOnce(&mut BytesMut)) {
         if self.protocol == Protocol::V4 {
             return;
@@ -269,15 +220,15 @@ impl Session {
         let mut frames = BytesMut::with_capacity(64);
         write(&mut frames);
         let mut io = lock(&self.io);
-        if io.out.len() > ABSURD {
-            io.dead = Some(Error::Protocol { text: "the peer provokes answers and takes none".to_owned() });
-            if let Some(pump) = &io.pump {
-                pump.wake_by_ref();
-            }
-            return;
-        }
         io.out.push(frames.freeze());
         io.flush();
+    }
+
+    /// Sends a frame that answers one of the peer's.
+    pub(super) fn answer(&self, write: impl FnOnce(&mut BytesMut)) {
+        let mut frame = BytesMut::with_capacity(16);
+        write(&mut frame);
+        lock(&self.io).answer(frame.freeze());
     }
 
     /// Ends our direction of a stream. The node then tears the whole forward down, within a second.
@@ -292,8 +243,9 @@ impl Session {
     }
 
     /// The handle of a stream was dropped: whatever is not over yet is cut off.
-    pub(super) fn release(&self, shared: &Shared) {
+    pub(super) fn release(&self, shared: &Arc<Shared>) {
         self.live.fetch_sub(1, Ordering::Relaxed);
+        lock(&self.io).forget(shared);
         let mut state = lock(&shared.state);
         let (over, sent_fin) = (state.is_over(), state.sent_fin);
         // Much that nobody reads is on its way: an own tunnel is closed rather than emptied.
@@ -303,10 +255,7 @@ impl Session {
         state.sent_fin = true;
         drop(state);
         if let Some(ids) = shared.ids.get() {
-            let mut streams = lock(&self.streams);
-            streams.slots.remove(&ids.error);
-            streams.slots.remove(&ids.data);
-            drop(streams);
+            lock(&self.streams).remove(shared, *ids);
             if !over && !sent_fin {
                 self.control(|out| frame::reset(out, ids.data, frame::Status::Cancel));
             }
@@ -345,9 +294,7 @@ impl Session {
     pub(super) fn forget(&self, shared: &Shared) {
         self.finish(shared);
         if let Some(ids) = shared.ids.get() {
-            let mut streams = lock(&self.streams);
-            streams.slots.remove(&ids.error);
-            streams.slots.remove(&ids.data);
+            lock(&self.streams).remove(shared, *ids);
         }
         self.changed.notify_one();
     }
@@ -378,17 +325,21 @@ impl Session {
             };
             reader.into_iter().for_each(Waker::wake);
         }
-        let mut io = lock(&self.io);
-        io.dead.get_or_insert_with(|| error.clone());
-        io.out = Outgoing::default();
-        io.writers.drain(..).for_each(Waker::wake);
-        io.pump = None;
-        drop(io);
+        lock(&self.io).close(error);
         self.changed.notify_one();
     }
 }
 
 impl Streams {
+    /// Removes the slots of a stream, and of no other: a stream that is removed by another's end would wait for ever.
+    fn remove(&mut self, shared: &Shared, ids: Ids) {
+        for id in [ids.error, ids.data] {
+            if self.slots.get(&id).is_some_and(|slot| std::ptr::eq(&raw const *slot.shared, shared)) {
+                self.slots.remove(&id);
+            }
+        }
+    }
+
     /// Numbers for a stream's two SPDY streams: odd, rising, and the data's such that its worker has the fewest others.
     fn number(&mut self) -> Ids {
         let error = self.next;
@@ -403,3 +354,6 @@ impl Streams {
         Ids { error, data }
     }
 }
+
+#[cfg(test)]
+mod tests;

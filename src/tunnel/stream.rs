@@ -65,7 +65,7 @@ impl Stream {
 
     /// Whether [`Stream::send`] may be called.
     pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.session.poll_room(cx)
+        self.session.poll_room(&self.shared, cx)
     }
 
     /// Sends a payload, which has [`HEAD`] bytes of room in front; with the opening, if that was not sent yet. Never waits.

@@ -110,7 +110,7 @@ impl Transport {
                         let mut slices = [IoSlice::new(&[]); SLICES];
                         let mut count = 0;
                         for (slice, piece) in slices.iter_mut().zip(&out.pieces) {
-                            *slice = IoSlice::new(piece);
+                            *slice = IoSlice::new(&piece.bytes);
                             count += 1;
                         }
                         ready!(Pin::new(&mut *pipe).poll_write_vectored(cx, &slices[..count]))?
@@ -158,16 +158,39 @@ impl Transport {
 /// Bytes waiting to leave. Every piece is a frame or several whole ones: a WebSocket message is made of each.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    pieces: VecDeque<Bytes>,
+    pieces: VecDeque<Piece>,
     bytes: usize,
+    /// How many of them answer the peer.
+    answers: usize,
+}
+
+#[derive(Debug)]
+struct Piece {
+    bytes: Bytes,
+    is_answer: bool,
 }
 
 impl Outgoing {
-    pub(super) fn push(&mut self, piece: Bytes) {
-        if !piece.is_empty() {
-            self.bytes += piece.len();
+    pub(super) fn push(&mut self, bytes: Bytes) {
+        self.add(Piece { bytes, is_answer: false });
+    }
+
+    /// Adds what the peer has provoked.
+    pub(super) fn push_answer(&mut self, bytes: Bytes) {
+        self.answers += bytes.len();
+        self.add(Piece { bytes, is_answer: true });
+    }
+
+    fn add(&mut self, piece: Piece) {
+        if !piece.bytes.is_empty() {
+            self.bytes += piece.bytes.len();
             self.pieces.push_back(piece);
         }
+    }
+
+    /// How many bytes of answers wait.
+    pub(super) fn answers(&self) -> usize {
+        self.answers
     }
 
     /// How many bytes wait.
@@ -177,18 +200,21 @@ impl Outgoing {
 
     fn pop(&mut self) -> Option<Bytes> {
         let piece = self.pieces.pop_front()?;
-        self.bytes -= piece.len();
-        Some(piece)
+        self.bytes -= piece.bytes.len();
+        self.answers -= if piece.is_answer { piece.bytes.len() } else { 0 };
+        Some(piece.bytes)
     }
 
     fn advance(&mut self, mut count: usize) {
         self.bytes -= count;
         while let Some(front) = self.pieces.front_mut() {
-            if count < front.len() {
-                front.advance(count);
+            let step = count.min(front.bytes.len());
+            front.bytes.advance(step);
+            self.answers -= if front.is_answer { step } else { 0 };
+            count -= step;
+            if !front.bytes.is_empty() {
                 return;
             }
-            count -= front.len();
             self.pieces.pop_front();
         }
     }

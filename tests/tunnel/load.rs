@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use brow_tui::tunnel::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -11,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::Stage;
 use crate::forward::Forward;
-use crate::testpod::{DEAF, ECHO, ENDLESS, SOURCE, SOURCE_BYTES};
+use crate::testpod::{BYE, DEAF, ECHO, ENDLESS, SOURCE, SOURCE_BYTES};
 use crate::wire::Wire;
 
 async fn echo(address: std::net::SocketAddr, text: &[u8]) -> std::io::Result<()> {
@@ -69,6 +70,28 @@ async fn ten_thousand_short_connections_leave_nothing_behind() {
     until("all sockets closed", || wire.open() == 0).await;
     drop(wire);
     until("all tasks ended", || tasks() <= before).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_connection_of_many_in_v4_ends_as_its_pod_does() {
+    let Some(stage) = Stage::new().await else { return };
+    let tunnels = stage.tunnels(Some(Protocol::V4)).await;
+    let forward = Forward::new(&tunnels, stage.route(BYE)).await;
+    let gate = Arc::new(Semaphore::new(20));
+    let mut all = JoinSet::new();
+    for _ in 0..600 {
+        let turn = Arc::clone(&gate).acquire_owned().await.unwrap();
+        let address = forward.address;
+        all.spawn(async move {
+            let mut answer = String::new();
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            let read = tokio::time::timeout(Duration::from_secs(30), socket.read_to_string(&mut answer));
+            read.await.expect("neither ended nor reset").expect("an answer");
+            drop(turn);
+            answer
+        });
+    }
+    assert!(all.join_all().await.iter().all(|answer| answer == "bye\n"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
