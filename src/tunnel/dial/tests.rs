@@ -1,3 +1,5 @@
+//! Which protocol and method are asked for, and what is remembered of it: against a gateway that follows a script.
+
 use std::sync::Arc;
 
 use kube::{Client, Config};

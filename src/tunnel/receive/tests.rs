@@ -1,3 +1,5 @@
+//! What a reader finds after whatever the node did.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Streams on one tunnel that come and go.
+
 use super::*;
 
 fn session(protocol: Protocol) -> (Arc<Session>, tokio::io::DuplexStream) {
