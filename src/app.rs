@@ -18,6 +18,7 @@ use crate::model::effect::Effect;
 use crate::model::event::{Event, StoreEvent};
 use crate::model::fault::Fault;
 use crate::model::settings::{Notify, Settings};
+use crate::plain;
 use crate::term::{self, Term};
 use crate::text::{HelpSection, Hint, Text};
 use crate::view::{self, Hit, Look, Theme, ViewState};
@@ -252,15 +253,12 @@ impl App {
         term.set_mouse(self.model.settings.mouse)?;
         for effect in std::mem::take(&mut self.foreground) {
             match effect {
-                Effect::Copy(text) => term.send(CopyToClipboard::to_clipboard_from(text))?,
-                Effect::CopyFault(fault) => {
-                    let text = self.text.to_copy(&fault);
-                    term.send(CopyToClipboard::to_clipboard_from(text))?;
-                }
+                Effect::Copy(text) => term.send(clip(&text))?,
+                Effect::CopyFault(fault) => term.send(clip(&self.text.to_copy(&fault)))?,
                 Effect::CopyEntries(entries) => {
                     let line = |entry| format!("{}\n", self.text.entry(entry));
                     let text: String = entries.iter().map(line).collect();
-                    term.send(CopyToClipboard::to_clipboard_from(text))?;
+                    term.send(clip(&text))?;
                 }
                 Effect::Notify(entry) => {
                     let words = self.text.entry(&entry);
@@ -336,10 +334,15 @@ impl App {
     }
 }
 
+/// A text on its way to the clipboard, from where it may be put into a shell.
+fn clip(text: &str) -> CopyToClipboard<String> {
+    CopyToClipboard::to_clipboard_from(plain::lines(text).into_owned())
+}
+
 /// What calls a person's attention to some words, in the terminal's language; `None` where nobody wants that.
 fn notification(how: Notify, words: &str) -> Option<String> {
     // Nothing in the words may end the sequence or, in one of fields, a field.
-    let words: String = words.chars().filter(|c| !c.is_control()).map(|c| if c == ';' { ',' } else { c }).collect();
+    let words = plain::line(words).replace(';', ",");
     match how {
         Notify::Off => None,
         Notify::Bell => Some("\x07".to_owned()),
@@ -372,14 +375,25 @@ fn next_second() -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plain::{HOSTILE, is_safe};
+
+    #[test]
+    fn nothing_hostile_is_notified_of_or_copied() {
+        for words in HOSTILE {
+            let call = notification(Notify::Osc777, words).unwrap();
+            let shown = call.strip_prefix("\x1b]777;notify;brow-tui;").unwrap().strip_suffix("\x1b\\").unwrap();
+            assert!(is_safe(shown, false), "{call:?}");
+            assert!(is_safe(&clip(words).content, true), "{words:?}");
+        }
+    }
 
     #[test]
     fn a_notification_is_nothing_but_its_words() {
         let words = "db; \x1b]0;evil\x07 is down";
         assert_eq!(notification(Notify::Off, words), None);
         assert_eq!(notification(Notify::Bell, words).as_deref(), Some("\x07"));
-        assert_eq!(notification(Notify::Osc9, words).as_deref(), Some("\x1b]9;db, ]0,evil is down\x1b\\"));
+        assert_eq!(notification(Notify::Osc9, words).as_deref(), Some("\x1b]9;db, �]0,evil� is down\x1b\\"));
         let long = notification(Notify::Osc777, words);
-        assert_eq!(long.as_deref(), Some("\x1b]777;notify;brow-tui;db, ]0,evil is down\x1b\\"));
+        assert_eq!(long.as_deref(), Some("\x1b]777;notify;brow-tui;db, �]0,evil� is down\x1b\\"));
     }
 }

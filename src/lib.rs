@@ -5,6 +5,7 @@
 //! | room | what it is | may use |
 //! |---|---|---|
 //! | [`model`] | the only state: plain data and `update(event) -> effects` | nothing of ours |
+//! | [`plain`] | text of others, made fit to be shown | nothing of ours; all may use it |
 //! | [`text`] | every word a person sees, in every language | `model` |
 //! | [`keymap`] | one table from keys to commands, which is also the help and the hints | `model`, `text` |
 //! | [`view`] | draws the model | `model`, `text` |
@@ -30,6 +31,7 @@ pub mod forward;
 pub mod instance;
 pub mod keymap;
 pub mod model;
+pub mod plain;
 pub mod practice;
 pub mod proxy;
 pub mod store;

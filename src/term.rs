@@ -21,6 +21,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::plain;
+
 /// Whether the terminal is ours at the moment: the panic hook and the guard both give it back, once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
@@ -171,8 +173,7 @@ impl Term {
                 if !TITLED.swap(true, Ordering::SeqCst) {
                     out.write_all(KEEP_TITLE)?;
                 }
-                let shown: String = title.chars().filter(|c| !c.is_control()).collect();
-                write!(out, "\x1b]2;{shown}\x1b\\")?;
+                write_title(out, title)?;
                 out.flush()
             }
         }
@@ -248,6 +249,10 @@ fn give_back() {
 const KEEP_TITLE: &[u8] = b"\x1b[22;2t";
 const BRING_TITLE_BACK: &[u8] = b"\x1b]2;\x1b\\\x1b[23;2t";
 
+fn write_title(out: &mut impl Write, title: &str) -> io::Result<()> {
+    write!(out, "\x1b]2;{}\x1b\\", plain::line(title))
+}
+
 fn give_title_back(out: &mut impl Write) -> io::Result<()> {
     if !TITLED.swap(false, Ordering::SeqCst) {
         return Ok(());
@@ -270,4 +275,21 @@ pub fn restore_on_panic() {
 /// Waits until something has panicked, after [`restore_on_panic`].
 pub async fn panicked() {
     PANICKED.notified().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plain::{HOSTILE, is_safe};
+
+    #[test]
+    fn a_title_is_nothing_but_its_words() {
+        for words in HOSTILE {
+            let mut out = Vec::new();
+            write_title(&mut out, words).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            let title = out.strip_prefix("\x1b]2;").unwrap().strip_suffix("\x1b\\").unwrap();
+            assert!(is_safe(title, false), "{out:?}");
+        }
+    }
 }

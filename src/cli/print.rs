@@ -8,6 +8,7 @@ use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::model::fault::Fault;
+use crate::plain;
 use crate::text::Text;
 
 /// The exit code where something failed.
@@ -57,6 +58,11 @@ static UNWRITTEN: OnceLock<String> = OnceLock::new();
 /// Writes to standard output. Whoever has stopped reading (`head`) has seen enough; a disk that is full is told at the
 /// end, see [`unwritten`].
 pub(super) fn out(text: &str) {
+    colored(&plain::lines(text));
+}
+
+/// Writes to standard output as it is: colors of ours, and words of others that [`plain`] has been through.
+pub(super) fn colored(text: &str) {
     let mut out = stdout().lock();
     let written = writeln!(out, "{text}").and_then(|()| out.flush());
     if let Err(error) = written
@@ -74,17 +80,12 @@ pub(super) fn unwritten() -> Option<&'static str> {
 
 /// Writes to standard error.
 pub(super) fn err(text: &str) {
-    let _unread = writeln!(stderr().lock(), "{}", plain(text));
+    let _unread = writeln!(stderr().lock(), "{}", plain::lines(text));
 }
 
-/// Writes JSON, indented.
+/// Writes JSON, indented; what a terminal would obey in it is escaped.
 pub(super) fn json(value: &Value) {
-    out(&format!("{value:#}"));
-}
-
-/// A text from elsewhere, without what a terminal would obey.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    colored(&plain::json(&format!("{value:#}")));
 }
 
 /// A text in lines of so many columns, broken at spaces and beside wide characters; what is longer in one piece stands
@@ -116,7 +117,8 @@ pub(super) fn fold(text: &str, room: usize) -> Vec<String> {
 
 /// A table: columns as wide as what is in them, two spaces apart.
 pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| plain::line(cell).into_owned()).collect()).collect();
     let widths: Vec<usize> = heads
         .iter()
         .enumerate()
@@ -141,6 +143,7 @@ pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plain::{HOSTILE, is_safe};
 
     #[test]
     fn lines_are_broken_at_words_and_beside_wide_characters() {
@@ -152,9 +155,17 @@ mod tests {
     }
 
     #[test]
+    fn tables_hold_nothing_hostile() {
+        for words in HOSTILE {
+            let table = table(&["A", "B"], &[vec![(*words).to_owned(), "x".to_owned()]]);
+            assert!(is_safe(&table, true) && table.lines().count() == 2, "{table:?}");
+        }
+    }
+
+    #[test]
     fn columns_stand_under_their_heads_whatever_the_script() {
         let rows = [vec!["网页".to_owned(), "a".to_owned()], vec!["x\u{1b}[31m".to_owned(), String::new()]];
-        assert_eq!(table(&["NAME", "B"], &rows), "NAME    B\n网页    a\nx\u{fffd}[31m");
+        assert_eq!(table(&["NAME", "B"], &rows), "NAME  B\n网页  a\nx");
         assert_eq!(table(&["NAME", "B"], &[]), "NAME  B");
     }
 }

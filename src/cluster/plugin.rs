@@ -40,8 +40,7 @@ impl Stderr {
         file.take(MOST).read_to_end(&mut bytes).ok()?;
         self.read.fetch_max(start + bytes.len() as u64, Ordering::Relaxed);
         let words = String::from_utf8_lossy(&bytes);
-        let words: String = words.chars().filter(|c| !c.is_control() || *c == '\n').collect();
-        Some(words.trim().to_owned()).filter(|words| !words.is_empty())
+        Some(crate::plain::lines(&words).trim().to_owned()).filter(|words| !words.is_empty())
     }
 
     /// How much has been written so far, in bytes.

@@ -60,9 +60,9 @@ fn from_lsof(output: &str) -> Option<Holder> {
     Some(Holder { pid, name: printable(name.unwrap_or_default()) })
 }
 
-/// A process chooses its own name: control characters in it are not for a terminal.
+/// A process chooses its own name: it may hold anything.
 fn printable(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).take(64).collect()
+    crate::plain::line(name).chars().take(64).collect()
 }
 
 #[cfg(target_os = "linux")]
@@ -194,7 +194,7 @@ mod tests {
         let holder = |pid, name: &str| Some(Holder { pid, name: name.into() });
         assert_eq!(from_lsof("p123\ncnginx\nf6\n"), holder(123, "nginx"));
         assert_eq!(from_lsof("p123\nf6\np124\ncother\n"), holder(123, ""));
-        assert_eq!(from_lsof("p9\nca\u{1b}[31mb\n"), holder(9, "a[31mb"));
+        assert_eq!(from_lsof("p9\nca\u{1b}[31mb\n"), holder(9, "ab"));
         assert_eq!(from_lsof(""), None);
         assert_eq!(from_lsof("lsof: no such thing"), None);
         assert_eq!(Holder { pid: 1, name: String::new() }.to_string(), "pid 1");

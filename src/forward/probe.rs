@@ -228,7 +228,7 @@ fn judge(probe: &Probe, answer: &[u8]) -> Option<Result<(), String>> {
 
 /// The words of others on their way to a terminal.
 fn plain(bytes: &[u8]) -> String {
-    let text: String = String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).take(200).collect();
+    let text: String = crate::plain::line(&String::from_utf8_lossy(bytes)).chars().take(200).collect();
     text.trim().to_owned()
 }
 
@@ -259,7 +259,7 @@ mod tests {
             (&Probe::Redis, b"+PON", None),
             (&Probe::Redis, b"+PONG\r\n", Some(Ok(()))),
             (&Probe::Redis, b"-NOAUTH Authentication required.\r\n", Some(Ok(()))),
-            (&Probe::Redis, b"-LOADING \x1b[31m\r\n", Some(Err("-LOADING [31m"))),
+            (&Probe::Redis, b"-LOADING \x1b[31m\r\n", Some(Err("-LOADING"))),
         ] {
             assert_eq!(judge(probe, answer), verdict.map(|all| all.map_err(str::to_owned)), "{probe} {answer:?}");
         }

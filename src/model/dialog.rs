@@ -8,12 +8,13 @@ use super::action::Action;
 use super::browser::Browser;
 use super::event::Epoch;
 use super::fault::Fault;
-use super::form::{TargetForm, is_unseen};
+use super::form::TargetForm;
 use super::forward::ForwardSpec;
 use super::menu::Menu;
 use super::offer::{Clash, LeftOut, Offer};
 use super::proxy::PodKey;
 use super::target::Target;
+use crate::plain::is_unseen;
 
 /// A dialog over the panes.
 #[derive(Debug, Clone)]

@@ -43,7 +43,11 @@ impl Model {
                 match resource(workload, &kubectl) {
                     Some(resource) => vec![format!("{kubectl} port-forward {resource} {ports}")],
                     None => {
-                        vec![format!("# {}: kubectl port-forward takes no {}", one_line(&target.name), workload.kind)]
+                        vec![format!(
+                            "# {}: kubectl port-forward takes no {}",
+                            crate::plain::line(&target.name),
+                            workload.kind
+                        )]
                     }
                 }
             }
@@ -96,9 +100,4 @@ fn quoted(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
-}
-
-/// A name in a comment: nothing in it begins another line.
-fn one_line(name: &str) -> String {
-    name.split(char::is_control).collect::<Vec<_>>().join(" ")
 }

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::plain;
+
 /// What went wrong, to which thing, and what to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -173,9 +175,11 @@ impl Grant {
 }
 
 impl Fault {
-    /// A fault whose remedy follows from its kind. Whatever words it is given, no URL in it keeps a login.
+    /// A fault whose remedy follows from its kind. What others say in it is made fit to be shown, and no URL keeps a
+    /// login.
     pub fn new(what: What, thing: impl Into<String>, detail: impl Into<String>) -> Self {
         let (thing, detail) = (without_logins(&thing.into()), without_logins(&detail.into()));
+        let (thing, detail) = (plain::line(&thing).into_owned(), plain::lines(&detail).into_owned());
         Self { what, thing, detail, remedy: Remedy::ByKind }
     }
 

@@ -8,6 +8,7 @@ use tui_input::Input;
 use super::Model;
 use super::fault::Fault;
 use super::offer::Tally;
+use crate::plain;
 
 /// How grave an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -227,7 +228,9 @@ const NOTICE: TimeDelta = TimeDelta::seconds(6);
 impl Model {
     /// Puts an entry into the log and, for a while, into the bottom line.
     pub(super) fn note(&mut self, grade: Grade, what: Happening, thing: impl Into<String>, detail: impl Into<String>) {
-        let entry = Entry { at: self.now, grade, what, thing: thing.into(), detail: detail.into() };
+        let (thing, detail) = (thing.into(), detail.into());
+        let (thing, detail) = (plain::line(&thing).into_owned(), plain::lines(&detail).into_owned());
+        let entry = Entry { at: self.now, grade, what, thing, detail };
         // What a person is being told is not pushed aside by what merely happened.
         let graver = self.notice.as_ref().is_some_and(|(shown, _)| shown.grade > grade && grade == Grade::Info)
             && !entry.what.answers();

@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use super::Model;
 use super::dialog::Question;
 use super::effect::{Effect, TargetEdit};
-use super::form::{is_dns_label, is_unseen};
+use super::form::is_dns_label;
 use super::log::{Grade, Happening};
 use super::service::Group;
 use super::target::Target;
 use super::workload::{Port, Where};
+use crate::plain::is_line;
 
 /// A target that somebody may want.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,8 +124,7 @@ pub enum Clash {
 /// # Errors
 /// [`Why::Name`] for a name, a context or a namespace that cannot be one.
 pub fn check(target: &Target) -> Result<(), Why> {
-    let words =
-        |text: &str| !text.is_empty() && text.len() <= 300 && text.trim() == text && !text.chars().any(is_unseen);
+    let words = |text: &str| !text.is_empty() && text.len() <= 300 && text.trim() == text && is_line(text);
     let namespace = target.namespace.as_deref().is_none_or(is_dns_label);
     if words(&target.name) && words(&target.cluster) && namespace { Ok(()) } else { Err(Why::Name) }
 }

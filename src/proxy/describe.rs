@@ -8,6 +8,7 @@ use super::life::within;
 use crate::cluster::{Clusters, fault, grant};
 use crate::model::fault::Fault;
 use crate::model::proxy::PodKey;
+use crate::plain;
 
 /// Fetches a pod and its events, as lines to read. Where events are forbidden that is said in their place.
 ///
@@ -32,7 +33,7 @@ pub async fn describe(clusters: &Clusters, key: &PodKey) -> Result<Vec<String>, 
         }
         Err(error) => lines.push(format!("Events:       {}", fault(&key.name, &error, None).1.detail)),
     }
-    Ok(lines.into_iter().map(|line| line.chars().filter(|c| !c.is_control()).collect()).collect())
+    Ok(lines.into_iter().map(|line| plain::line(&line).into_owned()).collect())
 }
 
 fn summary(key: &PodKey, pod: &Pod) -> Vec<String> {

@@ -12,6 +12,7 @@ use crate::cluster::{Clusters, fault, grant, of_io};
 use crate::model::event::{Epoch, Event, PodEvent};
 use crate::model::fault::Fault;
 use crate::model::proxy::PodKey;
+use crate::plain;
 
 /// Lines of the past that are shown.
 const TAIL: i64 = 1_000;
@@ -39,12 +40,13 @@ async fn follow(clusters: &Clusters, key: &PodKey, epoch: Epoch, events: &mpsc::
     if events.send(told(Vec::new())).await.is_err() {
         return Ok(());
     }
+    let shown = |line: &str| plain::line(line).into_owned();
     let mut lines = stream.lines();
     while let Some(line) = lines.next().await {
-        let mut batch = vec![plain(line.map_err(|error| of_io(&key.cluster, &error))?)];
+        let mut batch = vec![shown(&line.map_err(|error| of_io(&key.cluster, &error))?)];
         while batch.len() < BATCH {
             match tokio::time::timeout(GATHER, lines.next()).await {
-                Ok(Some(line)) => batch.push(plain(line.map_err(|error| of_io(&key.cluster, &error))?)),
+                Ok(Some(line)) => batch.push(shown(&line.map_err(|error| of_io(&key.cluster, &error))?)),
                 Ok(None) | Err(_) => break,
             }
         }
@@ -53,9 +55,4 @@ async fn follow(clusters: &Clusters, key: &PodKey, epoch: Epoch, events: &mpsc::
         }
     }
     Ok(())
-}
-
-/// A log may hold anything; the terminal is not to obey it.
-fn plain(line: String) -> String {
-    if line.contains(|c: char| c.is_control()) { line.replace(|c: char| c.is_control(), " ") } else { line }
 }

@@ -16,6 +16,7 @@ pub use spec::{DEFAULT_IMAGE, spec};
 pub use watch::watch;
 
 pub use crate::model::proxy::MANAGED_BY;
+use crate::plain;
 
 /// The label with the target.
 const TARGET: &str = "brow/target";
@@ -60,8 +61,7 @@ fn user_of(uid: u32, users: &str) -> Option<String> {
 
 /// An annotation holds any text, so only what a terminal can't show is left out.
 fn owner_of(user: &str, host: &str) -> String {
-    let plain = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
-    format!("{}@{}", plain(user).trim(), plain(host).trim())
+    format!("{}@{}", plain::line(user).trim(), plain::line(host).trim())
 }
 
 #[cfg(test)]
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn an_owner_is_the_same_text_wherever_it_is_used() {
-        assert_eq!(owner_of("安娜 O'Neil\u{1b}[31m", "host.local\n"), "安娜 O'Neil[31m@host.local");
+        assert_eq!(owner_of("安娜 O'Neil\u{1b}[31m", "host.local\n"), "安娜 O'Neil@host.local");
         assert_eq!(owner(), owner());
         assert!(owner().contains('@'));
     }

@@ -8,6 +8,7 @@ use super::{MANAGED_BY, ON_DEMAND, OWNER, TARGET, relay};
 use crate::model::fault::{Fault, What};
 use crate::model::proxy::{Phase, PodKey, ProxyPod};
 use crate::model::ttl::Ttl;
+use crate::plain;
 
 /// The row for a pod; `None` where it is not one of ours.
 pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
@@ -18,6 +19,7 @@ pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
         return None;
     }
     let name = meta.name.clone()?;
+    let shown = |text| plain::line(text).into_owned();
     let spec = pod.spec.as_ref();
     let container = spec.and_then(|spec| spec.containers.first());
     let port = container.and_then(|container| container.ports.as_ref()?.first()).map(|port| port.container_port);
@@ -26,9 +28,9 @@ pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
     let (phase, fault) = pod.status.as_ref().map_or((Phase::Pending, None), |status| stand(&name, status, deleted));
     Some(ProxyPod {
         uid: meta.uid.clone().unwrap_or_default(),
-        target: note(TARGET).map_or_else(|| target_label.clone(), plain),
+        target: note(TARGET).map_or_else(|| target_label.clone(), shown),
         target_label,
-        owner: note(OWNER).map_or_else(|| "?".to_owned(), plain),
+        owner: note(OWNER).map_or_else(|| "?".to_owned(), shown),
         phase,
         fault,
         created: meta.creation_timestamp.as_ref().map_or_else(Utc::now, time),
@@ -38,15 +40,10 @@ pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
             .and_then(|secs| Ttl::from_secs(u64::try_from(secs).ok()?)),
         port: port.and_then(|port| u16::try_from(port).ok()).unwrap_or(relay::PORT),
         node: spec.and_then(|spec| spec.node_name.clone()),
-        image: container.and_then(|container| container.image.clone()).unwrap_or_default(),
+        image: container.and_then(|container| container.image.as_deref()).map(shown).unwrap_or_default(),
         on_demand: note(ON_DEMAND) == Some("true"),
         key: PodKey { cluster: cluster.to_owned(), namespace: meta.namespace.clone().unwrap_or_default(), name },
     })
-}
-
-/// What other people wrote must not reach the terminal as escapes.
-fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 fn time(time: &Time) -> DateTime<Utc> {
@@ -54,7 +51,7 @@ fn time(time: &Time) -> DateTime<Utc> {
 }
 
 fn stand(name: &str, status: &PodStatus, deleted: bool) -> (Phase, Option<Fault>) {
-    let fault = |what, words: String| Some(Fault::new(what, name, plain(&words)));
+    let fault = |what, words: String| Some(Fault::new(what, name, words));
     let reason = status.reason.as_deref().unwrap_or_default();
     let message = status.message.clone().unwrap_or_default();
     // Whatever else it says while it is being deleted is how the deletion looks from within.
@@ -197,7 +194,7 @@ mod tests {
     #[test]
     fn what_others_wrote_is_shown_without_escapes() {
         let row = pod(&json!({"phase": "Pending", "startTime": "2026-01-02T12:00:01Z"})).unwrap();
-        assert_eq!((row.owner.as_str(), row.target.as_str(), row.port), ("ann@laptop", "x y", 10_800));
+        assert_eq!((row.owner.as_str(), row.target.as_str(), row.port), ("ann\u{fffd}@laptop", "x y", 10_800));
         assert_eq!(row.deadline().unwrap().to_rfc3339(), "2026-01-02T12:01:01+00:00");
     }
 }

@@ -9,6 +9,7 @@ use chrono::{Days, NaiveDate};
 
 use crate::model::effect::AuditEntry;
 use crate::model::fault::Fault;
+use crate::plain;
 
 use super::disk;
 
@@ -41,10 +42,9 @@ impl Audit {
 }
 
 fn append(path: &Path, entry: &AuditEntry) -> io::Result<()> {
-    let mut line = serde_json::to_vec(entry)?;
-    line.push(b'\n');
+    let line = format!("{}\n", plain::json(&serde_json::to_string(entry)?));
     // One write in append mode: lines of two instances do not mix.
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)?.write_all(&line)
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)?.write_all(line.as_bytes())
 }
 
 fn prune(dir: &Path, today: NaiveDate) {
@@ -66,6 +66,7 @@ mod tests {
 
     use super::*;
     use crate::model::fault::What;
+    use crate::plain::{HOSTILE, is_safe};
 
     #[test]
     fn a_line_an_action_a_file_a_day_thirty_days() {
@@ -97,6 +98,14 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
         assert_eq!(line["thing"], "a\nb");
         assert_eq!(line["fault"], "quota");
+        for (at, words) in HOSTILE.iter().enumerate() {
+            let thing = (*words).to_owned();
+            audit.write(dir.path(), &AuditEntry { thing, ..entry("2026-07-01T00:00:00Z") }).unwrap();
+            let text = fs::read_to_string(logs.join("2026-07-01.jsonl")).unwrap();
+            assert!(is_safe(&text, true) && text.lines().count() == at + 2, "{text}");
+            let line: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+            assert_eq!(line["thing"], *words, "all of it is there to be read");
+        }
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

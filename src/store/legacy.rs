@@ -13,6 +13,7 @@ use crate::model::settings::PodSettings;
 use crate::model::target::Target;
 use crate::model::ttl::Ttl;
 use crate::model::workload::Where;
+use crate::plain::is_line;
 
 use super::disk;
 use super::exchange::Offer;
@@ -51,8 +52,8 @@ pub fn read(path: &Path, text: &str) -> Result<Offer, Fault> {
 
 fn target(name: &str, entry: &Value) -> Result<Target, String> {
     let trimmed = name.trim();
-    if trimmed.is_empty() || trimmed.chars().any(char::is_control) {
-        return Err("the name is empty or holds control characters".to_owned());
+    if trimmed.is_empty() || !is_line(trimmed) {
+        return Err("the name is empty or holds characters that cannot be seen".to_owned());
     }
     let entry = entry.as_object().ok_or("not an object")?;
     let text = |key: &str| entry.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());

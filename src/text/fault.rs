@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Text;
 use crate::model::fault::{Fault, Grant, Remedy, What};
 use crate::model::workload::Installer;
+use crate::plain;
 
 /// A fault in words. `detail` and `remedy` may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +102,7 @@ impl Text {
         let Remedy::Grant(grant) = &fault.remedy else {
             return words;
         };
-        let comment: Vec<String> = words.lines().map(|line| format!("# {line}\n")).collect();
+        let comment: Vec<String> = plain::lines(&words).lines().map(|line| format!("# {line}\n")).collect();
         comment.concat() + &self.role(grant, Self::refused_user(&fault.detail))
     }
 

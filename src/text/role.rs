@@ -2,6 +2,7 @@
 
 use super::Text;
 use crate::model::fault::Grant;
+use crate::plain;
 
 impl Text {
     /// The least Role (cluster-wide: `ClusterRole`) that grants a right, and its binding to `user`, ready for
@@ -11,7 +12,8 @@ impl Text {
             grant.resource.split(',').map(|one| one.trim().split_once('.').unwrap_or((one.trim(), ""))).collect();
         let first = resources.first().map_or("", |(resource, _)| *resource);
         let more = if resources.len() > 1 { "-and-more" } else { "" };
-        let name = format!("brow-tui-{}-{}{more}", grant.verb, first.replace('/', "-"));
+        let word = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let name = format!("brow-tui-{}-{}{more}", word(&grant.verb), word(first));
         let kind = if grant.namespace.is_some() { "Role" } else { "ClusterRole" };
         let namespace = grant.namespace.as_ref().map(|name| format!("  namespace: {}\n", quoted(name)));
         let namespace = namespace.unwrap_or_default();
@@ -53,19 +55,26 @@ fn subject(user: &str) -> String {
         let (namespace, name) = (quoted(namespace), quoted(name));
         return format!("  - kind: ServiceAccount\n    namespace: {namespace}\n    name: {name}\n");
     }
-    let name = if user.is_empty() { "YOUR-USER" } else { user };
+    // A name that is not seen as it is would grant the right to somebody else than it shows.
+    let name = if user.is_empty() || !plain::is_line(user) || user.contains(char::REPLACEMENT_CHARACTER) {
+        "YOUR-USER"
+    } else {
+        user
+    };
     format!("  - apiGroup: rbac.authorization.k8s.io\n    kind: User\n    name: {}\n", quoted(name))
 }
 
-/// A YAML string: one of JSON is one of YAML, whatever is in it.
+/// A YAML string: one of JSON is one of YAML, but for characters that YAML does not take as they are (5.1).
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    serde_json::Value::from(plain::line(text)).to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::fault::{Fault, Remedy, What};
     use crate::model::settings::Language;
+    use crate::plain::{HOSTILE, is_safe};
 
     fn grant(verb: &str, resource: &str, namespace: Option<&str>) -> Grant {
         Grant { verb: verb.to_owned(), resource: resource.to_owned(), namespace: namespace.map(str::to_owned) }
@@ -124,6 +133,30 @@ subjects:
                       - apiGroups: [\"apps\"]\n    resources: [\"deployments\"]\n    verbs: [\"list\", \"watch\"]\n";
         assert!(role.contains(wanted) && role.contains("name: brow-tui-list-services-and-more\n"), "{role}");
         assert_eq!(role.matches("kind: RoleBinding").count(), 1, "{role}");
+    }
+
+    #[test]
+    fn what_a_server_says_adds_nothing_to_the_role() {
+        let text = Text::new(Language::En);
+        let wanted = grant("list", "pods", Some("team"));
+        let plain = text.role(&wanted, "");
+        for words in HOSTILE {
+            let says =
+                format!("pods is forbidden: User \"{words}\" cannot list resource \"pods\"\rkind: X\u{85}kind: Y");
+            // As a watch makes it, and as one that came by another way might be.
+            let made = Fault::new(What::Forbidden, *words, says.clone());
+            let raw = Fault { detail: says, ..made.clone() };
+            for fault in [made, raw] {
+                let copied = text.to_copy(&fault.with(Remedy::Grant(wanted.clone())));
+                assert!(is_safe(&copied, true), "{copied:?}");
+                let yaml = copied.lines().filter(|line| !line.starts_with('#'));
+                let named = |line: &&str| !line.starts_with("    name: \"");
+                assert!(yaml.filter(named).eq(plain.lines().filter(named)), "{copied}");
+            }
+            let odd = text.role(&grant(words, words, Some(words)), words);
+            assert!(is_safe(&odd, true) && odd.lines().count() == plain.lines().count(), "{odd:?}");
+            assert!(odd.contains("YOUR-USER"), "{odd}");
+        }
     }
 
     #[test]

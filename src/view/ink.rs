@@ -9,10 +9,12 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 use unicode_segmentation::UnicodeSegmentation;
 
+use crate::plain::is_unseen;
+
 /// What a text that was cut ends with.
 const CUT: &str = "…";
 
-/// Columns that a text takes. What cannot be drawn (control characters, marks of writing direction) takes none.
+/// Columns that a text takes.
 pub(super) fn width(text: &str) -> u16 {
     if text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
         return u16::try_from(text.len()).unwrap_or(u16::MAX);
@@ -28,10 +30,14 @@ pub(super) fn line_width(line: &[Span<'_>]) -> u16 {
 /// The graphemes that can be drawn, each with its columns.
 pub(super) fn graphemes(text: &str) -> impl Iterator<Item = (&str, u16)> {
     text.graphemes(true)
-        .filter(|grapheme| !grapheme.contains(char::is_control))
-        .map(undisputed)
+        .map(|grapheme| if grapheme.contains(is_unseen) { instead_of(grapheme) } else { undisputed(grapheme) })
         .map(|grapheme| (grapheme, grapheme.cell_width()))
         .filter(|(_, width)| *width > 0)
+}
+
+/// What stands for a grapheme that holds something unseen, so that names that differ do not look the same.
+fn instead_of(grapheme: &str) -> &'static str {
+    if grapheme.contains(char::is_whitespace) { " " } else { "\u{fffd}" }
 }
 
 /// The part of a grapheme whose columns all terminals agree about: some draw an emoji that is joined to others,
@@ -237,7 +243,7 @@ mod tests {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 12, 1));
         put(&mut buffer, 0, 0, 12, "a\u{1b}[31mb\u{202e}c\nd\u{9b}e", Style::new());
         let shown: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
-        assert_eq!(shown, "a[31mbcde   ");
+        assert_eq!(shown, "a\u{fffd}[31mb\u{fffd}c d…");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The shells: what each has to be told once, how it asks, and how it is answered.
 //!
 //! What is answered are names that anybody may have chosen (contexts, pods, targets). No shell evaluates them: zsh and
-//! fish quote what they insert themselves; for bash, which does not, it is done here. What holds a control character is
-//! left out: it could end a line of the answer, or be obeyed by the terminal.
+//! fish quote what they insert themselves; for bash, which does not, it is done here. What holds a character that
+//! cannot be seen is left out: it could end a line of the answer, or be obeyed by the terminal.
 
 use std::ffi::OsString;
 use std::io::{self, Error, Write};
@@ -13,8 +13,8 @@ use clap::Command;
 use clap_complete::engine::complete;
 use clap_complete::env::EnvCompleter;
 
-use super::super::print::plain;
 use super::words::{for_bash, of_bash, of_fish};
+use crate::plain;
 
 /// The words of the line that is completed, as they are meant.
 static LINE: OnceLock<Vec<String>> = OnceLock::new();
@@ -40,8 +40,8 @@ fn candidates(command: &mut Command, words: Vec<String>, dir: Option<&Path>) -> 
     let all = found.iter().filter_map(|found| {
         let value = found.get_value().to_str()?.to_owned();
         let help = found.get_help().map(ToString::to_string).unwrap_or_default();
-        let help = plain(help.lines().next().unwrap_or_default());
-        (!value.chars().any(char::is_control)).then_some(Candidate { value, help })
+        let help = plain::line(help.lines().next().unwrap_or_default()).into_owned();
+        plain::is_line(&value).then_some(Candidate { value, help })
     });
     Ok(all.collect())
 }

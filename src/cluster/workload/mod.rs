@@ -102,11 +102,6 @@ impl Teller {
     }
 }
 
-/// The words of others on their way to a terminal.
-fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
-}
-
 /// Names that are near to `name`, the nearest first; else some of those that there are.
 fn near(name: &str, known: &[String]) -> Vec<String> {
     let mut ranked: Vec<(usize, &String)> = known

@@ -11,11 +11,12 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Aim, Pods, Query, Selection, Sight, Teller, endpoints, object, plain, selection};
+use super::{Aim, Pods, Query, Selection, Sight, Teller, endpoints, object, selection};
 use crate::model::backend::Backend;
 use crate::model::fault::{Fault, What};
 use crate::model::forward::Via;
 use crate::model::proxy::PodKey;
+use crate::plain;
 
 /// How many pods that don't run are told of.
 const TOLD: usize = 3;
@@ -200,7 +201,7 @@ fn state(phase: &str, pod: &Pod) -> String {
         let reason = waiting.reason.as_deref()?;
         Some(waiting.message.as_ref().map_or_else(|| reason.to_owned(), |words| format!("{reason}: {words}")))
     });
-    reasons.next().map_or_else(|| phase.to_owned(), |reason| format!("{phase} ({})", plain(&reason)))
+    reasons.next().map_or_else(|| phase.to_owned(), |reason| format!("{phase} ({})", plain::line(&reason)))
 }
 
 #[cfg(test)]
@@ -253,6 +254,6 @@ mod tests {
             "name": "c", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
             "state": { "waiting": { "reason": "ImagePullBackOff", "message": "no\u{1b} such image" } },
         }] });
-        assert_eq!(found(&pulling, false).unwrap_err(), "Pending (ImagePullBackOff: no such image)");
+        assert_eq!(found(&pulling, false).unwrap_err(), "Pending (ImagePullBackOff: no\u{fffd} such image)");
     }
 }

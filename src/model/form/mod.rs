@@ -14,6 +14,7 @@ use super::health::Probe;
 use super::target::Target;
 use super::ttl::{Ttl, TtlError};
 use super::workload::{Kind, Where, WhereError, WorkloadError, is_dns_name};
+use crate::plain::{is_line, is_unseen};
 
 pub use field::{FormField, Page};
 pub use written::is_quantity;
@@ -129,7 +130,7 @@ impl TargetForm {
             FormField::Namespace => wrong(!is_dns_label(text), "namespace"),
             FormField::LocalPort => wrong(text.starts_with('+') || text.parse::<u16>().is_err(), "port"),
             FormField::Ttl => ttl_error(text, model.settings.max_ttl),
-            FormField::Tags => wrong(text.chars().any(is_unseen), "control"),
+            FormField::Tags => wrong(!is_line(text), "control"),
             FormField::Wait
             | FormField::IdleTimeout
             | FormField::CreateTimeout
@@ -151,7 +152,7 @@ impl TargetForm {
             }
             FormField::Annotations => {
                 let fits = |key: &String| written::is_label_key(key);
-                let table = written::pairs(text).filter(|_| !text.chars().any(is_unseen));
+                let table = written::pairs(text).filter(|_| is_line(text));
                 wrong(!table.is_some_and(|table| table.keys().all(fits)), "annotations")
             }
             FormField::Tolerations => wrong(written::tolerations(text).is_none(), "tolerations"),
@@ -206,21 +207,11 @@ fn where_error(error: WhereError) -> &'static str {
     }
 }
 
-/// Whether a character cannot be seen, or turns what is beside it round: two names that differ in nothing else look
-/// the same. The joiners that scripts and emoji need are not among them.
-pub(super) fn is_unseen(c: char) -> bool {
-    let marks = ['\u{61c}', '\u{200b}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{feff}'];
-    c.is_control()
-        || marks.contains(&c)
-        || ('\u{202a}'..='\u{202e}').contains(&c)
-        || ('\u{2066}'..='\u{2069}').contains(&c)
-}
-
 /// What is wrong with a target's name.
 pub(super) fn name_error(name: &str, own: Option<&str>, model: &Model) -> Option<&'static str> {
     if name.is_empty() {
         Some("required")
-    } else if name.chars().any(is_unseen) {
+    } else if !is_line(name) {
         Some("control")
     } else if name.chars().count() > NAME_LEN {
         Some("name-long")

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use crate::model::fault::{Fault, What};
+use crate::plain::is_unseen;
 
 /// One thing that is wrong with a config.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +51,8 @@ pub fn fault(path: &Path, text: &str, first: &Problem, more: usize) -> Fault {
     let (line, column) = line_column(text, first.at);
     let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
     let place = format!("{}:{line}:{column}", path.display());
-    // What a file holds may be anything; on the way to a terminal it must not be.
-    let says = first.says.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] });
+    // What a file holds may be anything: its author is to find it.
+    let says = first.says.chars().flat_map(|c| if is_unseen(c) { c.escape_default().collect() } else { vec![c] });
     Fault::new(What::ConfigBroken, place, says.chain(more.chars()).collect::<String>())
 }
 

@@ -12,6 +12,7 @@ use std::str::FromStr;
 use toml_edit::{Item, TableLike, Value};
 
 use super::problem::{Problem, line_column};
+use crate::plain::is_line;
 
 /// The text that is read and what was found wrong with it so far.
 #[derive(Debug)]
@@ -142,8 +143,8 @@ impl<'r, 't> Section<'r, 't> {
             self.problem(&found.span, key, "is empty");
             return None;
         }
-        if found.value.trim() != found.value || found.value.chars().any(char::is_control) {
-            self.problem(&found.span, key, "must not begin or end with spaces nor hold control characters");
+        if found.value.trim() != found.value || !is_line(&found.value) {
+            self.problem(&found.span, key, "must not begin or end with spaces nor hold characters that cannot be seen");
             return None;
         }
         Some(found)

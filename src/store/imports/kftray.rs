@@ -68,12 +68,10 @@ impl Entry {
     /// What its owner calls it, else what it leads to.
     fn name(&self) -> Option<String> {
         let place = some(self.service.as_ref()).or(some(self.target.as_ref())).or(some(self.remote_address.as_ref()));
-        let name =
-            some(self.alias.as_ref()).map(str::to_owned).or_else(|| match (place, some(self.namespace.as_ref())) {
-                (Some(place), Some(namespace)) => Some(format!("{place}.{namespace}")),
-                (place, _) => place.map(str::to_owned),
-            });
-        name.map(|name| name.split(char::is_control).collect())
+        some(self.alias.as_ref()).map(str::to_owned).or_else(|| match (place, some(self.namespace.as_ref())) {
+            (Some(place), Some(namespace)) => Some(format!("{place}.{namespace}")),
+            (place, _) => place.map(str::to_owned),
+        })
     }
 
     fn target(&self, name: &str, cluster: &str) -> Result<Target, Why> {

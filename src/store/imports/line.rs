@@ -58,9 +58,9 @@ pub fn read(text: &str, cluster: &str) -> Holds {
     holds
 }
 
-/// A line to be shown: what cannot be seen is left out.
+/// The beginning of a line, to be shown.
 fn shown(line: &str) -> String {
-    line.chars().filter(|c| !c.is_control()).take(80).collect()
+    line.chars().take(80).collect()
 }
 
 fn colons(

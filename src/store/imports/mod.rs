@@ -14,6 +14,7 @@ use super::disk;
 use crate::model::event::StoreEvent;
 use crate::model::fault::{Fault, What};
 use crate::model::offer::{LeftOut, Offer, Why};
+use crate::plain;
 
 /// No file of targets is larger, in bytes.
 const LARGEST: u64 = 16 << 20;
@@ -29,7 +30,7 @@ pub struct Holds {
 
 impl Holds {
     fn leave_out(&mut self, what: impl Into<String>, why: Why) {
-        self.left_out.push(LeftOut { what: what.into(), why });
+        self.left_out.push(LeftOut { what: plain::line(&what.into()).into_owned(), why });
     }
 }
 
