@@ -226,6 +226,27 @@ async fn connections_wait_for_a_first_pod_for_as_long_as_they_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_evicted_pod_says_so_in_the_nodes_words() {
+    let Some(config) = kubeconfig("an_evicted_pod_says_so_in_the_nodes_words") else { return };
+    let namespace = Namespace::new("evicted");
+    let fills = containers(8080).replace("mkdir", "dd if=/dev/zero of=/full/x bs=1M count=8 && mkdir");
+    let fills = fills.replace("ports:", "volumeMounts: [{ name: full, mountPath: /full }], ports:");
+    let volume = "volumes: [{ name: full, emptyDir: { sizeLimit: 1Mi } }]";
+    let pod = format!(
+        "---\napiVersion: v1\nkind: Pod\nmetadata: {{ name: greedy }}\n\
+         spec: {{ restartPolicy: Never, {volume}, {fills} }}\n"
+    );
+    apply(&namespace, &pod);
+    let phase = || kubectl(&["-n", &namespace.0, "get", "pod", "greedy", "-o", "jsonpath={.status.reason}"]);
+    until("the node has evicted it", || phase() == "Evicted");
+    let program = start(&config, &namespace, &[("greedy", "pod/greedy:http\"\nwait = \"1s")]);
+    let fault = program.refused("greedy");
+    assert_eq!(fault.what, What::NoPodRuns);
+    let words = "greedy: Failed (Evicted: Usage of EmptyDir volume \"full\" exceeds the limit \"1Mi\"";
+    assert!(fault.detail.starts_with(words), "{}", fault.detail);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_without_pods_are_reached_through_a_proxy_pod() {
     let Some(config) = kubeconfig("services_without_pods_are_reached_through_a_proxy_pod") else { return };
     let namespace = Namespace::new("bare");

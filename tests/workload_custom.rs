@@ -13,7 +13,6 @@ mod stand_in;
 
 use brow_tui::model::action::Command;
 use brow_tui::model::fault::What;
-use brow_tui::model::forward::ForwardState;
 use brow_tui::model::settings::Language;
 use brow_tui::text::Text;
 use common::{Home, Start};
@@ -56,7 +55,13 @@ fn object(api: &str, kind: &str, name: &str, spec: &Value) -> Value {
 fn pod(name: &str) -> Value {
     json!({
         "metadata": { "name": name, "namespace": "team", "uid": name, "creationTimestamp": "2026-01-02T03:04:05Z" },
-        "spec": { "containers": [{ "name": "c", "ports": [{ "name": "http", "containerPort": 8080 }] }] },
+        // The second is a native sidecar, which the test cluster's server does not know.
+        "spec": {
+            "containers": [{ "name": "c", "ports": [{ "name": "http", "containerPort": 8080 }] }],
+            "initContainers": [{
+                "name": "s", "restartPolicy": "Always", "ports": [{ "name": "stats", "containerPort": 15090 }],
+            }],
+        },
         "status": { "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] },
     })
 }
@@ -131,24 +136,24 @@ async fn custom_kinds_lead_to_their_pods() {
     let server = cluster();
     let home = Home::new("");
     let cases = [
-        ("kind", "CloneSet/one:http", "one-1"),
-        ("plural", "clonesets/one:http", "one-1"),
-        ("short", "clone/one:http", "one-1"),
-        ("group", "cloneset.apps.kruise.io/one:http", "one-1"),
-        ("version", "rollouts.v1alpha1.argoproj.io/two:http", "two-1"),
-        ("scale", "rollout/two:8080", "two-1"),
+        ("kind", "CloneSet/one:http", "one-1", 8080),
+        ("plural", "clonesets/one:http", "one-1", 8080),
+        ("short", "clone/one:http", "one-1", 8080),
+        ("group", "cloneset.apps.kruise.io/one:http", "one-1", 8080),
+        ("version", "rollouts.v1alpha1.argoproj.io/two:http", "two-1", 8080),
+        ("scale", "rollout/two:8080", "two-1", 8080),
+        ("sidecar", "CloneSet/one:stats", "one-1", 15090),
     ];
     let faulty = [("glass", "window/glass:80"), ("onne", "clone/onne:80"), ("else", "cloneset.example.com/one:80")];
-    let all = cases.iter().map(|(name, workload, _)| (*name, *workload)).chain(faulty);
+    let all = cases.iter().map(|(name, workload, ..)| (*name, *workload)).chain(faulty);
     let target =
         |(name, workload)| format!("[[target]]\nname = \"{name}\"\ncluster = \"custom\"\nworkload = \"{workload}\"\n");
     let config = all.map(target).collect::<Vec<_>>().concat();
     let program = Program::start(&config, &server.kubeconfig(home.path()));
-    for (name, workload, pod) in cases {
+    for (name, workload, pod, port) in cases {
         program.press(name, Command::Forward);
-        let forward = program.wait_for(name, workload, |forward| forward.state == ForwardState::Live);
-        let via = forward.via.unwrap();
-        assert_eq!((via.pod.name.as_str(), via.port), (pod, 8080), "{workload}");
+        let via = program.wait_for(name, workload, |forward| forward.via.is_some()).via.unwrap();
+        assert_eq!((via.pod.name.as_str(), via.port), (pod, port), "{workload}");
     }
     let text = Text::new(Language::En);
     assert_eq!(text.fault(&program.refused("glass")).what, "window/glass:80 selects no pods");

@@ -131,9 +131,11 @@ impl Thing {
         (ports.filter_map(port).collect(), texts(&self.spec["selector"]))
     }
 
-    /// The ports of the containers of a pod's spec, each once.
+    /// The ports of the containers of a pod's spec, each once; native sidecars are containers too.
     fn of_pod(&self, spec: &Value, telling: &BTreeMap<String, String>) -> Vec<FoundPort> {
-        let containers = spec["containers"].as_array().into_iter().flatten();
+        let of = |list: &str| spec[list].as_array().into_iter().flatten();
+        let sidecars = of("initContainers").filter(|container| container["restartPolicy"] == "Always");
+        let containers = of("containers").chain(sidecars);
         let ports = containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
         let mut all: Vec<FoundPort> = Vec::new();
         for port in ports.filter(|port| is_tcp(port)) {
@@ -226,6 +228,23 @@ mod tests {
         // Nobody says what a custom kind writes there.
         let odd = thing(json!({ "spec": { "template": "a text" } }));
         assert_eq!(shown(&odd.ports(&Kind::Custom("odd".to_owned()))), " {}");
+    }
+
+    #[test]
+    fn native_sidecars_ports_are_offered_behind_those_of_the_others() {
+        let spec = json!({
+            "initContainers": [
+                { "name": "setup", "ports": [{ "containerPort": 1 }] },
+                { "name": "proxy", "restartPolicy": "Always", "ports": [{ "containerPort": 15090, "name": "stats" }] },
+            ],
+            "containers": [{ "name": "main", "ports": [{ "containerPort": 7001 }] }],
+        });
+        let pod = thing(json!({ "metadata": { "name": "x" }, "spec": spec }));
+        let set = thing(json!({ "metadata": { "name": "x" }, "spec": { "template": { "spec": spec } } }));
+        for (thing, kind) in [(pod, Kind::Pod), (set, Kind::Deployment)] {
+            let numbers: Vec<u16> = thing.ports(&kind).0.iter().map(|port| port.number).collect();
+            assert_eq!(numbers, [7001, 15090], "{kind}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::DateTime;
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
 use kube::api::ListParams;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
@@ -193,15 +193,33 @@ fn backend(query: &Query, selection: &Selection, pod: &Pod) -> Result<Backend, I
     })
 }
 
-/// `Pending (ImagePullBackOff: …)`: the phase, and why its containers wait.
+/// `Pending (ImagePullBackOff: …)`, `Failed (Evicted: …)`: the phase, and the reason: the pod's own, else that of a
+/// container that waits or has ended.
 fn state(phase: &str, pod: &Pod) -> String {
-    let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-    let waiting = containers.filter_map(|container| container.state.as_ref()?.waiting.as_ref());
-    let mut reasons = waiting.filter_map(|waiting| {
-        let reason = waiting.reason.as_deref()?;
-        Some(waiting.message.as_ref().map_or_else(|| reason.to_owned(), |words| format!("{reason}: {words}")))
-    });
-    reasons.next().map_or_else(|| phase.to_owned(), |reason| format!("{phase} ({})", plain::line(&reason)))
+    let Some(status) = &pod.status else {
+        return phase.to_owned();
+    };
+    let said = |reason: Option<&String>, message: Option<&String>| {
+        let words = [reason, message].into_iter().flatten().filter(|words| !words.is_empty());
+        let words: Vec<&str> = words.map(String::as_str).collect();
+        (!words.is_empty()).then(|| words.join(": "))
+    };
+    let ended = |end: &ContainerStateTerminated| {
+        let code = format!("{} (exit code {})", end.reason.as_deref().unwrap_or("ended"), end.exit_code);
+        said(Some(&code), end.message.as_ref()).filter(|_| end.exit_code != 0)
+    };
+    let of_container = |state: &ContainerState| match (&state.waiting, &state.terminated) {
+        // One that waits for others says nothing.
+        (Some(waiting), _) if waiting.reason.as_deref() == Some("PodInitializing") => None,
+        (Some(waiting), _) => said(waiting.reason.as_ref(), waiting.message.as_ref()),
+        (None, Some(end)) => ended(end),
+        (None, None) => None,
+    };
+    let inits = status.init_container_statuses.iter().flatten();
+    let containers = inits.chain(status.container_statuses.iter().flatten());
+    let reason = said(status.reason.as_ref(), status.message.as_ref())
+        .or_else(|| containers.filter_map(|container| of_container(container.state.as_ref()?)).next());
+    reason.map_or_else(|| phase.to_owned(), |reason| format!("{phase} ({})", plain::line(&reason)))
 }
 
 #[cfg(test)]
@@ -255,5 +273,23 @@ mod tests {
             "state": { "waiting": { "reason": "ImagePullBackOff", "message": "no\u{1b} such image" } },
         }] });
         assert_eq!(found(&pulling, false).unwrap_err(), "Pending (ImagePullBackOff: no\u{fffd} such image)");
+    }
+
+    #[test]
+    fn a_pod_that_failed_says_why() {
+        let evicted = json!({ "phase": "Failed", "reason": "Evicted", "message": "The node was low on\u{1b} memory." });
+        assert_eq!(found(&evicted, false).unwrap_err(), "Failed (Evicted: The node was low on\u{fffd} memory.)");
+        let container = |state: &Value| {
+            json!({ "name": "c", "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": state })
+        };
+        let waits = container(&json!({ "waiting": { "reason": "PodInitializing" } }));
+        let ended = container(&json!({ "terminated": { "reason": "Error", "exitCode": 3, "message": "no config" } }));
+        let fails = container(&json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off" } }));
+        let failed = json!({ "phase": "Failed", "containerStatuses": [ended] });
+        assert_eq!(found(&failed, false).unwrap_err(), "Failed (Error (exit code 3): no config)");
+        let init = json!({ "phase": "Pending", "initContainerStatuses": [fails], "containerStatuses": [waits] });
+        assert_eq!(found(&init, false).unwrap_err(), "Pending (CrashLoopBackOff: back-off)");
+        let starts = json!({ "phase": "Pending", "containerStatuses": [waits] });
+        assert_eq!(found(&starts, false).unwrap_err(), "Pending");
     }
 }

@@ -1,6 +1,6 @@
 //! Which pods a workload means, and which port of them, read from the object itself.
 
-use k8s_openapi::api::core::v1::{Pod, ServicePort, ServiceSpec};
+use k8s_openapi::api::core::v1::{Container, Pod, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::DynamicObject;
@@ -189,7 +189,7 @@ fn labels(selector: &LabelSelector) -> String {
     equal.chain(more).collect::<Vec<_>>().join(",")
 }
 
-/// A port's number in a pod; a name is looked up in its containers.
+/// A port's number in a pod; a name is looked up in the containers that run as long as it does.
 ///
 /// # Errors
 /// The names that it has, where that one is not among them.
@@ -198,12 +198,18 @@ pub(super) fn port_in(pod: &Pod, port: &Port) -> Result<u16, Vec<String>> {
         Port::Number(number) => return Ok(*number),
         Port::Name(name) => name,
     };
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let sidecars = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten()).filter(is_sidecar);
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers).chain(sidecars);
     let ports: Vec<_> = containers.flat_map(|container| container.ports.iter().flatten()).collect();
     let is_tcp = |protocol: &Option<String>| protocol.as_deref().is_none_or(|protocol| protocol == "TCP");
     let found = ports.iter().find(|port| port.name.as_ref() == Some(name) && is_tcp(&port.protocol));
     let number = found.and_then(|port| u16::try_from(port.container_port).ok());
     number.ok_or_else(|| ports.iter().filter_map(|port| port.name.clone()).collect())
+}
+
+/// Whether an init container is a native sidecar, which runs beside the others (KEP-753).
+fn is_sidecar(container: &&Container) -> bool {
+    container.restart_policy.as_deref() == Some("Always")
 }
 
 #[cfg(test)]
@@ -311,5 +317,20 @@ mod tests {
         assert_eq!(port_in(&pod(8080), &Port::Number(7)), Ok(7), "a number needs no declaration");
         let known = vec!["dns".to_owned(), "http".to_owned()];
         assert_eq!(port_in(&pod(1), &Port::Name("dns".into())), Err(known));
+    }
+
+    #[test]
+    fn native_sidecars_have_ports_and_other_init_containers_have_none() {
+        let pod: Pod = serde_json::from_value(json!({ "spec": {
+            "initContainers": [
+                { "name": "setup", "ports": [{ "containerPort": 1, "name": "setup" }] },
+                { "name": "proxy", "restartPolicy": "Always", "ports": [{ "containerPort": 15090, "name": "stats" }] },
+            ],
+            "containers": [{ "name": "main", "ports": [{ "containerPort": 8080, "name": "http" }] }],
+        } }))
+        .unwrap();
+        assert_eq!(port_in(&pod, &Port::Name("stats".into())), Ok(15090));
+        let known = vec!["http".to_owned(), "stats".to_owned()];
+        assert_eq!(port_in(&pod, &Port::Name("setup".into())), Err(known), "it has ended when the pod runs");
     }
 }
