@@ -79,11 +79,16 @@ fn what_admission_says_is_told_word_for_word() {
     let security = "pods \"brow-web-abcdef\" is forbidden: violates PodSecurity \"restricted:latest\": seccompProfile \
         (pod or container \"relay\" must set securityContext.seccompProfile.type to \"RuntimeDefault\")";
     let webhook = "admission webhook \"validate.example.com\" denied the request: every pod needs a label cost-center";
-    for (reason, words, wanted) in [
-        ("Forbidden", security, "Pod Security does not admit web"),
-        ("Forbidden", webhook, "An admission rule of the cluster refused web"),
+    // A policy names the reason, and with that the status, of its refusal itself.
+    let policy = "pods \"brow-web-abcdef\" is forbidden: ValidatingAdmissionPolicy 'relays.example.com' with binding \
+        'relays-in-team' denied request: relays need a label cost-center";
+    for (code, reason, words, wanted) in [
+        (403, "Forbidden", security, "Pod Security does not admit web"),
+        (403, "Forbidden", webhook, "An admission rule of the cluster refused web"),
+        (422, "Invalid", policy, "An admission rule of the cluster refused web"),
+        (401, "Unauthorized", policy, "An admission rule of the cluster refused web"),
     ] {
-        let said = status(403, reason, words);
+        let said = status(code, reason, words);
         let server = FakeApi::new(move |method, _| (method == "POST").then(|| said.clone()));
         let home = Home::new(&target("web", "team", ""));
         let all = Kubeconfig::empty().cluster("fake", &json!({ "server": server.url }));

@@ -60,6 +60,10 @@ impl Route for Real {
         Ok(None)
     }
 
+    async fn blame(&self, _: &Via) -> Option<Fault> {
+        None
+    }
+
     async fn diagnose(&self, lease: &tunnel::Lease, _: &Via, _: Duration) -> Option<Fault> {
         let mut stream = lease.open().await.ok()?;
         stream.write_all(&relay::diagnosis_line(self.target.as_ref()?)).await.ok()?;

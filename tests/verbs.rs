@@ -14,5 +14,7 @@ mod detach;
 mod instances;
 #[path = "verbs/pods.rs"]
 mod pods;
+#[path = "verbs/ready.rs"]
+mod ready;
 #[path = "verbs/shell.rs"]
 mod shell;

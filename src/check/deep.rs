@@ -13,6 +13,7 @@ use crate::cluster::{Clusters, fault};
 use crate::model::cluster::Context;
 use crate::model::fault::{Fault, What};
 use crate::model::installation::Identity;
+use crate::model::keep::Keep;
 use crate::model::proxy::{Phase, PodRequest, ProxyPod, RequestId};
 use crate::model::settings::{PodSettings, Settings};
 use crate::model::ttl::Ttl;
@@ -61,6 +62,7 @@ fn request(context: &Context, settings: &Settings) -> Option<PodRequest> {
         address: "192.0.2.1:9".parse().ok()?,
         ttl: Ttl::from_secs(TTL_SECONDS)?.min(settings.max_ttl),
         on_demand: false,
+        patience: Keep::BUILT_IN.create,
         settings: settings.pod_for(&context.name, &PodSettings::default()),
     })
 }

@@ -19,6 +19,7 @@ use super::signals::ended_by;
 use super::{Door, detach};
 use crate::model::Model;
 use crate::model::cluster::Link;
+use crate::model::fault::What;
 use crate::model::instance::{Known, Role};
 use crate::model::target::Target;
 use crate::model::ttl::Ttl;
@@ -201,8 +202,16 @@ impl Connect {
             let own = model.forwards_of(&target.name).next().is_some();
             own && matches!(link, None | Some(Link::Unauthorized | Link::Forbidden | Link::Unreachable))
         };
+        // What is tried again by itself may come right; a right or a rule that stands in the way needs a person.
+        let barred = |target: &Target| {
+            let faults = model.forwards_of(&target.name).filter_map(|forward| forward.fault.as_ref());
+            faults.map(|fault| fault.what).any(|what| matches!(what, What::Forbidden | What::Admission))
+        };
         places.iter().any(|place| self.is_over(place))
-            || self.targets.iter().any(|target| down(target) || model.refused.contains_key(&target.name))
+            || self
+                .targets
+                .iter()
+                .any(|target| down(target) || barred(target) || model.refused.contains_key(&target.name))
     }
 
     /// Everything is ready: begins what was waited for. The exit code, where that fails.

@@ -17,6 +17,7 @@ use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use kube::{Client, Config, Error};
 use tower::{BoxError, Service, ServiceBuilder};
 
+use super::again;
 use super::buffered::Buffered;
 
 /// How long a TCP connection to the API server may take.
@@ -105,7 +106,10 @@ where
         .map_response(|response: http::Response<hyper::body::Incoming>| {
             response.map(|body| body.map_err(BoxError::from))
         })
-        .service_fn(move |request: Request<Body>| client.request(request));
+        .service_fn(move |request: Request<Body>| {
+            let client = client.clone();
+            again::send(request, move |request| client.request(request))
+        });
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
 }
 

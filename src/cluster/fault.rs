@@ -59,7 +59,11 @@ pub fn of_io(thing: &str, error: &io::Error) -> Fault {
 fn of_status(thing: &str, status: &Status, asked: Option<Grant>) -> (Link, Fault) {
     let message = status.message.clone();
     let kind = status.details.as_ref().map(|details| details.kind.as_str());
+    let by_words = What::by_words(&message);
     let what = match (status.code, status.reason.as_str()) {
+        // Before all else: a policy may give its refusal any status, 401 among them.
+        _ if by_words == Some(What::Admission) => What::Admission,
+        (429, _) => What::Busy,
         (401, _) => return (Link::Unauthorized, Fault::new(What::Unauthorized, thing, message)),
         // resourcequota admission (plugin/pkg/admission/resourcequota/controller.go)
         (403, _) if message.contains("exceeded quota") || message.contains("failed quota") => What::Quota,
@@ -68,7 +72,6 @@ fn of_status(thing: &str, status: &Status, asked: Option<Grant>) -> (Link, Fault
         (403, _) if message.contains("PodSecurityPolicy") || message.contains("pod security policy") => {
             What::PodSecurity
         }
-        (_, _) if message.contains("admission webhook") || message.contains("denied the request") => What::Admission,
         // authorization (staging/src/k8s.io/apiserver/pkg/endpoints/handlers/responsewriters/errors.go)
         (403, _) if asked.is_some() && message.contains("cannot") => {
             let fault = Fault::new(What::Forbidden, thing, message);
@@ -83,6 +86,7 @@ fn of_status(thing: &str, status: &Status, asked: Option<Grant>) -> (Link, Fault
         (404, _) if kind == Some("namespaces") || message.contains("namespaces \"") => What::NamespaceMissing,
         (404, _) => What::PodDeleted,
         (422, _) | (400, "Invalid") => What::Invalid,
+        (500.., _) if by_words.is_some() => by_words.unwrap_or(What::Server),
         (504, _) | (_, "Timeout" | "ServerTimeout") => What::TimedOut,
         (_, _) => What::Server,
     };
@@ -166,6 +170,21 @@ mod tests {
     }
 
     #[test]
+    fn an_admission_policys_refusal_is_that_whatever_its_status() {
+        let words = "pods \"brow-db\" is forbidden: ValidatingAdmissionPolicy 'no-relays' with binding 'team' denied \
+                     request: relays are not wanted here";
+        for (code, reason) in
+            [(422, "Invalid"), (401, "Unauthorized"), (403, "Forbidden"), (413, "RequestEntityTooLarge")]
+        {
+            let status = Status { code, reason: reason.to_owned(), message: words.to_owned(), ..Status::default() };
+            let asked = Some(grant("create", "pods", Some("team")));
+            let (link, fault) = fault("db", &Error::Api(Box::new(status)), asked);
+            assert_eq!((link, fault.what, fault.detail.as_str()), (Link::Ready, What::Admission, words), "{reason}");
+            assert_eq!(fault.remedy, Remedy::ByKind, "no right is missing: {reason}");
+        }
+    }
+
+    #[test]
     fn refusals_of_the_server_are_told_apart() {
         for (code, words, what) in [
             (401, "Unauthorized", What::Unauthorized),
@@ -180,6 +199,9 @@ mod tests {
             (422, "Pod \"a\" is invalid", What::Invalid),
             (504, "timeout", What::TimedOut),
             (500, "etcd is out of order", What::Server),
+            (429, "Too many requests, please try again later.", What::Busy),
+            (500, "error dialing backend: dial tcp 10.0.0.2:10250: connect: connection refused", What::Kubelet),
+            (502, "Get \"https://10.0.0.2:10250/containerLogs/a/b/c\": dial tcp: i/o timeout", What::Kubelet),
         ] {
             let status = Status { code, message: words.to_owned(), ..Status::default() };
             let asked = Some(grant("create", "pods", Some("team")));

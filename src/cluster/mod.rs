@@ -3,11 +3,13 @@
 //! [`Clusters`] is made from the kubeconfig at start, and again when a person asks for it, and connects nothing. A client comes into being when somebody
 //! first asks for it, and is shared by all who ask after that.
 
+mod again;
 mod browse;
 mod buffered;
 mod connector;
 mod fault;
 mod kubeconfig;
+mod node;
 mod plugin;
 mod probe;
 mod rights;
@@ -28,9 +30,11 @@ use tokio::time::Instant;
 use crate::model::cluster::Context;
 use crate::model::fault::{Fault, What, without_logins};
 
+pub use again::retry_after;
 pub use browse::browse;
 pub use connector::client;
 pub use fault::{fault, grant, of_io};
+pub use node::node_fault;
 pub use probe::{keep, probe};
 pub use rights::{may, rights};
 pub use watching::watch_fault;

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::cluster::Clusters;
+use crate::cluster::{Clusters, node_fault};
 use crate::forward::{self, Ended, Lane, Route, Unreached};
 use crate::model::address::Address;
 use crate::model::fault::{Fault, What};
@@ -103,6 +103,10 @@ impl Route for Path {
             Some((what, words)) => Err(Unreached::Target(Fault::new(what, asked.to_string(), words))),
             None => Ok(relay::read_connected(&answer).flatten()),
         }
+    }
+
+    async fn blame(&self, via: &Via) -> Option<Fault> {
+        node_fault(&self.routes.clusters, &via.pod).await
     }
 
     async fn diagnose(&self, lease: &Lease, via: &Via, age: Duration) -> Option<Fault> {

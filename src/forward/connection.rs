@@ -7,8 +7,9 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use super::line::Line;
 use super::route::{self, Lease, Route};
-use super::supervise::{Line, Way};
+use super::supervise::Way;
 use super::{Shared, Wait};
 use crate::model::fault::{Fault, What};
 use crate::tunnel::{self, Error};
@@ -235,5 +236,10 @@ fn no_pod<R: Route>(shared: &Shared<R>) -> End {
 fn failed<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>, error: &Error, relayed: bool) -> End {
     // If it was the tunnel's fault, that is seen at once.
     shared.nudge.notify_one();
-    route::fault(error, &line.via, &shared.address, relayed).map_or(End::Cut, End::Failed)
+    let fault = match error {
+        // Who is at fault for that has been found out, perhaps.
+        Error::Unreachable { .. } => line.trouble(),
+        _ => None,
+    };
+    fault.or_else(|| route::fault(error, &line.via, &shared.address, relayed)).map_or(End::Cut, End::Failed)
 }

@@ -8,6 +8,7 @@ mod connection;
 mod hold;
 mod holder;
 mod lane;
+mod line;
 mod listener;
 mod meter;
 mod probe;
@@ -29,10 +30,11 @@ use crate::model::health::ProbePlan;
 
 use hold::{Hold, Holds};
 pub use lane::{Ended, Lane, keep as keep_lane};
+use line::Line;
 use meter::Meter;
 use report::Reporter;
 pub use route::{Lease, Route, Unreached};
-use supervise::{Line, Way};
+use supervise::Way;
 
 /// The most connections that one forward carries at a time. More wait in the kernel's queue: a runaway client must not
 /// take every descriptor of the program.

@@ -12,8 +12,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Shared;
+use super::line::Line;
 use super::route::{self, Lease, Route, Unreached};
-use super::supervise::{Line, Way};
+use super::supervise::Way;
 use crate::model::event::ForwardEvent;
 use crate::model::fault::{Fault, What};
 use crate::model::health::{Health, Probe, ProbePlan};

@@ -37,6 +37,10 @@ pub trait Route: Send + Sync + 'static {
     fn reach(&self, lease: &Self::Lease, via: &Via)
     -> impl Future<Output = Result<Option<Duration>, Unreached>> + Send;
 
+    /// Finds out who is at fault where no tunnel to a pod can be had although the API server answers. `None`: that does not
+    /// answer either, or nothing is known.
+    fn blame(&self, via: &Via) -> impl Future<Output = Option<Fault>> + Send;
+
     /// Finds out why a stream through a relay ended or was reset without a byte from the target: refused, timed out, not
     /// resolved. `lease` leads to the relay that knows; `age` is for how long the stream was open. `None`: nothing is
     /// wrong, the target just hung up.
@@ -127,6 +131,16 @@ impl Lease for tunnel::Lease {
 /// forward itself was closed. `relayed`: the pod's port is a relay, not the target.
 pub(super) fn fault(error: &Error, via: &Via, address: &str, relayed: bool) -> Option<Fault> {
     let pod = &via.pod;
+    let by_words = match error {
+        Error::Forbidden { text }
+        | Error::Unauthorized { text }
+        | Error::Upgrade { text, .. }
+        | Error::Pod { text } => What::by_words(text).map(|what| Fault::new(what, &pod.name, text)),
+        _ => None,
+    };
+    if by_words.is_some() {
+        return by_words;
+    }
     let fault = match error {
         Error::Refused { text } if relayed => Fault::new(What::Tunnel, &pod.name, text),
         Error::Refused { text } => Fault::new(What::TargetRefused, address, text),
@@ -169,6 +183,23 @@ mod tests {
         let Remedy::Grant(grant) = forbidden.remedy else { panic!("a grant") };
         assert_eq!((grant.verb.as_str(), grant.resource.as_str()), ("create", "pods/portforward"));
         assert_eq!(grant.namespace.as_deref(), Some("default"));
+        let upgrade = |status, text: &str| {
+            let error = Error::from_status(status, text.to_owned(), crate::tunnel::Protocol::Spdy);
+            of(error, true).map(|fault| (fault.what, fault.detail))
+        };
+        let policy = "pods \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no";
+        let backend = "error dialing backend: dial tcp 10.0.0.2:10250: connect: connection refused";
+        let socket = "rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing \
+                      dial unix /run/containerd/containerd.sock: connect: connection refused\"";
+        for (status, text, what) in [
+            (403, policy, What::Admission),
+            (422, policy, What::Admission),
+            (500, backend, What::Kubelet),
+            (502, backend, What::Kubelet),
+            (500, socket, What::Runtime),
+        ] {
+            assert_eq!(upgrade(status, text), Some((what, text.to_owned())));
+        }
         assert_eq!(of(Error::Reset, true).map(|f| f.what), Some(What::TargetReset));
         assert_eq!(of(Error::Closed, true), None);
         assert_eq!(of(Error::from_io(std::io::ErrorKind::BrokenPipe.into()), true), None);

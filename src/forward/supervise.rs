@@ -1,15 +1,16 @@
 //! Keeps a way open from the listener to the pod that the forward points at, and says when it breaks and is back.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OnceCell, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::lane::{Ended, Lane};
+use super::lane::Ended;
+use super::line::{Line, Proof};
 use super::route::{self, Lease, Route};
-use super::{Hold, Pointing, Rest, Shared, Wait};
+use super::{Pointing, Rest, Shared, Wait};
 use crate::model::event::ForwardEvent;
 use crate::model::fault::{Fault, Remedy, What};
 use crate::model::forward::{TunnelInfo, Via};
@@ -27,21 +28,12 @@ const ALERT_FOR: Duration = Duration::from_secs(2);
 /// How long a lease may be without a tunnel before that is told: most are open again before anybody notices.
 const LOST_AFTER: Duration = Duration::from_secs(1);
 
+/// How long the first tunnel may take before it is asked who is at fault: an attempt is given up later than that.
+const OVERDUE: Duration = Duration::from_secs(4);
+
 /// The pause after a lease was refused; it doubles up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-
-/// How long a relay may take from its container's start until it listens.
-const FRESH: Duration = Duration::from_secs(5);
-
-/// How often a relay that does not listen yet is asked again.
-const KNOCK: Duration = Duration::from_millis(100);
-
-/// For how long the reason of one failure is taken to be that of the next: a reason costs a request.
-const SAME_REASON: Duration = Duration::from_secs(1);
-
-/// How long a reason may take to find out, with the client waiting: a relay gives a target that does not answer 10 s.
-const REASON_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Where new connections go.
 #[derive(Debug)]
@@ -66,73 +58,6 @@ impl<L> Clone for Way<L> {
             Self::Failed(fault) => Self::Failed(fault.clone()),
             Self::Resting(rest) => Self::Resting(rest.clone()),
             Self::Through(line) => Self::Through(Arc::clone(line)),
-        }
-    }
-}
-
-/// The tunnels to one pod. Connections hold it to their end: a forward that moves on lets them finish.
-#[derive(Debug)]
-pub(super) struct Line<L> {
-    pub via: Via,
-    /// Says that nobody goes through it any more.
-    _hold: Arc<Hold>,
-    pub lease: Arc<L>,
-    born: Instant,
-    /// The lane through the relay.
-    pub lane: Arc<Lane>,
-    /// Keeps the lane open for as long as a connection may be on its way through it: to end it resets those that wait
-    /// for the relay to take them.
-    keeper: OnceLock<AbortOnDropHandle<()>>,
-    /// Set once the relay was seen listening, or was given the time for it.
-    listens: OnceCell<()>,
-    /// The last reason that was found out, and when.
-    reason: Mutex<Option<(Instant, Option<Fault>)>>,
-}
-
-impl<L: Lease> Line<L> {
-    fn new(via: Via, hold: Arc<Hold>, lease: L) -> Self {
-        let (lane, born) = (Arc::default(), Instant::now());
-        let (lease, keeper) = (Arc::new(lease), OnceLock::new());
-        Self { via, _hold: hold, lease, born, lane, keeper, listens: OnceCell::new(), reason: Mutex::new(None) }
-    }
-
-    /// A stream through the lane, where there is one.
-    pub(super) async fn by_lane(&self) -> Option<(u16, L::Stream)> {
-        let port = self.lane.port()?;
-        self.lease.open_at(port).await.map(|stream| (port, stream))
-    }
-
-    /// Waits until the pod's relay listens: its container has started, but that was a moment ago, perhaps. Whether a
-    /// relay that is given up listens after all, the connections find out.
-    pub(super) async fn listening(&self) {
-        let knock = async {
-            while let Err(Error::Refused { .. }) = self.lease.probe().await {
-                sleep(KNOCK).await;
-            }
-        };
-        let left = FRESH.saturating_sub(self.born.elapsed());
-        self.listens
-            .get_or_init(|| async {
-                let _ = timeout(left, knock).await;
-            })
-            .await;
-    }
-
-    /// Whether the pod's relay still takes connections.
-    pub(super) async fn answers(&self) -> bool {
-        timeout(REASON_PATIENCE, self.lease.probe()).await.is_ok_and(|probed| probed.is_ok())
-    }
-
-    /// Why a connection through the relay ended as it just did, after `age`. Connections that failed together share one answer.
-    pub(super) async fn reason<R: Route<Lease = L>>(&self, route: &R, age: Duration) -> Option<Fault> {
-        let mut known = self.reason.lock().await;
-        match &*known {
-            Some((at, fault)) if at.elapsed() < SAME_REASON => fault.clone(),
-            _ => {
-                let fault = timeout(REASON_PATIENCE, route.diagnose(&self.lease, &self.via, age)).await.ok().flatten();
-                *known = Some((Instant::now(), fault.clone()));
-                fault
-            }
         }
     }
 }
@@ -186,10 +111,13 @@ async fn follow<R: Route>(shared: &Arc<Shared<R>>, out: &Out<R::Lease>, pointing
     let line = Arc::new(Line::new(via, hold, lease));
     out.ways.send_replace(Way::Through(Arc::clone(&line)));
     let knock = async {
-        if shared.route.first_line(&line.via).is_some() {
+        let relayed = shared.route.first_line(&line.via).is_some();
+        if relayed {
             line.listening().await;
             line.keeper.get_or_init(|| keep_lane(shared, &line));
         }
+        line.proven(relayed).await;
+        shared.nudge.notify_one();
     };
     tokio::join!(knock, watch_over(shared, out, &line));
 }
@@ -239,18 +167,18 @@ async fn lease<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, via: &Via) -> 
 enum Outlook {
     Up,
     Down(Error),
-    /// None is open, and no attempt has failed yet.
+    /// None is open, and no attempt has failed yet; or no stream has opened yet.
     Opening,
 }
 
-fn outlook(stats: Stats) -> Outlook {
+fn outlook(stats: Stats, proof: &Proof) -> Outlook {
     // In v4 every stream is a connection of its own: what works is known from the last one.
     let single = stats.protocol == Some(Protocol::V4);
-    match stats.trouble {
-        _ if stats.tunnels > 0 => Outlook::Up,
-        None if single => Outlook::Up,
-        Some(error) => Outlook::Down(error),
-        None => Outlook::Opening,
+    match (stats.trouble, proof) {
+        (Some(error), _) if stats.tunnels == 0 => Outlook::Down(error),
+        (_, Proof::Opens) if stats.tunnels > 0 || single => Outlook::Up,
+        (_, Proof::Refused(error)) => Outlook::Down(error.clone()),
+        (_, Proof::None | Proof::Opens) => Outlook::Opening,
     }
 }
 
@@ -260,6 +188,8 @@ struct Told {
     up: Option<bool>,
     /// Since when there is none, although there was.
     lost: Option<Instant>,
+    /// Whether it was asked already why it takes so long.
+    asked: bool,
 }
 
 impl Told {
@@ -283,6 +213,19 @@ impl Told {
     }
 }
 
+impl Told {
+    /// Whether it is time to ask why nothing has opened, which is asked once.
+    fn is_overdue(&mut self, born: Instant) -> bool {
+        self.up.is_none() && born.elapsed() >= OVERDUE && !std::mem::replace(&mut self.asked, true)
+    }
+
+    /// What was found out then is told in the place of a failure.
+    fn doubted(&mut self, fault: Option<Fault>) -> Option<Fault> {
+        self.up = fault.as_ref().map(|_| false);
+        fault
+    }
+}
+
 /// The lease opens its tunnels again by itself; this tells of it. Never ends by itself.
 async fn watch_over<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, line: &Line<R::Lease>) {
     let mut told = Told::default();
@@ -294,20 +237,23 @@ async fn watch_over<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, line: &Li
             let protocol = protocol.name().to_owned();
             TunnelInfo { protocol, rtt: stats.rtt, first_byte }
         });
-        let news = told.news(outlook(stats), Instant::now());
+        let news = told.news(outlook(stats, &*line.proof.lock().await), Instant::now());
         let info = info.filter(|_| told.up == Some(true));
         out.tunnel.send_if_modified(|shown| {
             let differs = *shown != info;
             *shown = info;
             differs
         });
-        let event = news.and_then(|news| match news {
-            Ok(()) => Some(ForwardEvent::Up(line.via.clone())),
-            Err(error) => {
-                let fault = route::fault(&error, &line.via, &shared.address, true)?;
-                Some(ForwardEvent::Down(retrying(fault)))
+        let event = match news {
+            Some(Ok(())) => {
+                line.set_trouble(None);
+                Some(ForwardEvent::Up(line.via.clone()))
             }
-        });
+            Some(Err(error)) => why(shared, line, &error).await.map(ForwardEvent::Down),
+            // Most are open before anybody notices: what takes that long may take for ever.
+            None if told.is_overdue(line.born) => told.doubted(overdue(shared, line).await).map(ForwardEvent::Down),
+            None => None,
+        };
         if let Some(event) = event {
             alert_until = Instant::now() + ALERT_FOR;
             shared.tell(event).await;
@@ -318,6 +264,34 @@ async fn watch_over<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, line: &Li
             () = shared.nudge.notified() => alert_until = Instant::now() + ALERT_FOR,
         }
     }
+}
+
+/// Why no stream opens: as the error says or, where that only says that nothing answers, as those say who do.
+async fn why<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>, error: &Error) -> Option<Fault> {
+    let fault = route::fault(error, &line.via, &shared.address, true)?;
+    let known = What::by_words(&fault.detail).is_some();
+    let blamed = match error {
+        Error::Unreachable { .. } | Error::Upgrade { status: 500.., .. } | Error::TunnelLost { .. } => {
+            shared.route.blame(&line.via).await
+        }
+        _ => None,
+    };
+    let fault = match blamed {
+        // Its own report says more than any who missed it.
+        Some(blamed) if blamed.what == What::NodeNotReady => blamed,
+        // A tunnel that was lost says nothing of what is behind it.
+        Some(blamed) if !known && !matches!(error, Error::TunnelLost { .. }) => blamed,
+        Some(_) | None => retrying(fault),
+    };
+    line.set_trouble(Some(fault.clone()));
+    Some(fault)
+}
+
+/// Why no stream has opened for so long although nothing has failed yet: the node, where the API server answers.
+async fn overdue<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>) -> Option<Fault> {
+    let fault = shared.route.blame(&line.via).await;
+    line.set_trouble(fault.clone());
+    fault
 }
 
 /// What is wrong with a tunnel itself needs nobody's help; what is wrong with a login or a pod does.
@@ -361,10 +335,20 @@ mod tests {
     #[test]
     fn tunnels_of_one_stream_are_up_while_nothing_fails() {
         let single = Stats { protocol: Some(Protocol::V4), ..Stats::default() };
-        assert!(matches!(outlook(single.clone()), Outlook::Up));
+        assert!(matches!(outlook(single.clone(), &Proof::Opens), Outlook::Up));
+        assert!(matches!(outlook(single.clone(), &Proof::None), Outlook::Opening), "none has been tried");
         let failing = Stats { trouble: Some(Error::Reset), ..single };
-        assert!(matches!(outlook(failing), Outlook::Down(_)));
+        assert!(matches!(outlook(failing, &Proof::Opens), Outlook::Down(_)));
         let trying = Stats { protocol: Some(Protocol::Spdy), ..Stats::default() };
-        assert!(matches!(outlook(trying), Outlook::Opening));
+        assert!(matches!(outlook(trying, &Proof::None), Outlook::Opening));
+    }
+
+    #[test]
+    fn a_tunnel_to_a_relay_that_does_not_answer_is_not_up() {
+        let open = Stats { protocol: Some(Protocol::Spdy), tunnels: 1, ..Stats::default() };
+        assert!(matches!(outlook(open.clone(), &Proof::None), Outlook::Opening));
+        let refused = Proof::Refused(Error::Refused { text: "connection refused".into() });
+        assert!(matches!(outlook(open.clone(), &refused), Outlook::Down(Error::Refused { .. })));
+        assert!(matches!(outlook(open, &Proof::Opens), Outlook::Up));
     }
 }

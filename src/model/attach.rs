@@ -104,7 +104,9 @@ impl Model {
             forward.fault = fault;
         }
         let state = match (&via, waiting) {
-            (Some(_), _) => ForwardState::Live,
+            // It stays where it is: nobody tells again how the way stands.
+            (Some(_), _) if via == forward.via => forward.state,
+            (Some(_), _) => ForwardState::Dialing,
             (None, true) => ForwardState::Waiting,
             (None, false) => ForwardState::Broken,
         };

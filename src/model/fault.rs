@@ -24,7 +24,38 @@ macro_rules! kinds {
         #[serde(rename_all = "kebab-case")]
         pub enum What { $($(#[doc = $doc])+ $variant,)+ }
 
-        impl What {
+        /// What servers call their admission rules: webhooks, and admission policies, whose refusals may come with any status
+/// (`apiserver/pkg/admission/plugin/webhook/errors`, `…/plugin/policy/validating/dispatcher.go`).
+const ADMISSION: [&str; 3] = ["admission webhook", "denied the request", " denied request: "];
+
+/// What an API server says that cannot reach a kubelet (`apimachinery/pkg/util/proxy/dial.go`, `…/rest/proxy.go`).
+const KUBELET: [&str; 4] = ["error dialing backend", "error trying to reach service", ":10250", "/containerLogs/"];
+
+/// What a kubelet says that cannot reach its container runtime (gRPC, and the kubelet's own `runtime.go`).
+const RUNTIME: [&str; 6] = [
+    "containerd.sock",
+    "crio.sock",
+    "cri-dockerd.sock",
+    "container runtime is down",
+    "container runtime not ready",
+    "rpc error: code = DeadlineExceeded",
+];
+
+impl What {
+    /// What the words of a server's refusal tell by themselves, whatever their status.
+    pub fn by_words(words: &str) -> Option<Self> {
+        let says = |signs: &[&str]| signs.iter().any(|sign| words.contains(sign));
+        if says(&ADMISSION) {
+            Some(Self::Admission)
+        } else if says(&RUNTIME) {
+            Some(Self::Runtime)
+        } else if says(&KUBELET) {
+            Some(Self::Kubelet)
+        } else {
+            None
+        }
+    }
+
             /// Every kind, for tables that must name all.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
         }
@@ -54,6 +85,8 @@ kinds! {
     Unreachable,
     /// The server did not answer in time.
     TimedOut,
+    /// The server takes no more requests for now (429).
+    Busy,
     /// TLS: unknown authority, wrong name, expired certificate.
     Tls,
     /// The proxy on the way to the API server failed.
@@ -76,6 +109,14 @@ kinds! {
     ContainerConfig,
     /// No node takes the pod.
     Unschedulable,
+    /// The node is not ready, by its own report or for want of one.
+    NodeNotReady,
+    /// The API server answers, and the node does not: its kubelet, its container runtime or the way to it.
+    NodeSilent,
+    /// The API server cannot reach the node's kubelet.
+    Kubelet,
+    /// The kubelet answers, and the node's container runtime does not.
+    Runtime,
     /// The kubelet evicted the pod.
     Evicted,
     /// The pod was deleted, by someone else or elsewhere.

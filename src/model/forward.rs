@@ -112,7 +112,9 @@ pub enum ForwardState {
     Resting,
     /// Listening; its pod is not ready yet, connections wait.
     Waiting,
-    /// Listening, with a pod to go through.
+    /// Listening, with a pod to go through; no tunnel to it has been up yet.
+    Dialing,
+    /// Listening, and a stream through its pod opens.
     Live,
     /// Listening, the tunnel is being opened again.
     Reconnecting,
@@ -266,7 +268,7 @@ impl Model {
         let target = forward.spec.target.clone();
         let others = bound.iter().any(|local| !local.ip().is_loopback());
         forward.state = match (&forward.via, forward.waiting || forward.wants_pod) {
-            (Some(_), _) => ForwardState::Live,
+            (Some(_), _) => ForwardState::Dialing,
             (None, _) if forward.is_resting() => ForwardState::Resting,
             (None, true) => ForwardState::Waiting,
             (None, false) => ForwardState::Broken,

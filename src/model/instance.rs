@@ -160,7 +160,9 @@ impl Standing {
         match state {
             // One at rest is woken by whoever connects.
             ForwardState::Live | ForwardState::Resting => Self::Live,
-            ForwardState::Opening | ForwardState::Waiting | ForwardState::Reconnecting => Self::Waiting,
+            ForwardState::Opening | ForwardState::Waiting | ForwardState::Dialing | ForwardState::Reconnecting => {
+                Self::Waiting
+            }
             ForwardState::Broken | ForwardState::Failed => Self::Broken,
         }
     }

@@ -1,6 +1,7 @@
 //! Proxy pods: short-lived pods of ours, as the watch reports them.
 
 use std::fmt;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -103,6 +104,8 @@ pub struct PodRequest {
     pub settings: PodSettings,
     /// Whether it is made on demand, to be deleted when we no longer use it.
     pub on_demand: bool,
+    /// For how long it is asked for again while the server is busy.
+    pub patience: Duration,
 }
 
 /// Where the pods of one target are found.
@@ -213,6 +216,7 @@ impl Model {
             ttl,
             settings: self.settings.pod_for(&target.cluster, &target.pod),
             on_demand,
+            patience: self.keep(&target.name).create,
         };
         let place = format!("{}/{}", request.cluster, request.namespace);
         self.note(Grade::Info, Happening::PodAsked, &target.name, place);

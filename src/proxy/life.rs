@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use chrono::Utc;
+use http_body_util::BodyExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, PostParams, Preconditions};
-use kube::{Api, Error};
-use tokio::time::{sleep, timeout};
+use kube::client::Body;
+use kube::core::Status;
+use kube::{Api, Client, Error};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{project, spec};
-use crate::cluster::{Clusters, fault, grant};
+use crate::cluster::{Clusters, fault, grant, retry_after};
 use crate::model::fault::{Fault, What};
 use crate::model::installation::Identity;
 use crate::model::proxy::{PodKey, PodRequest, ProxyPod};
@@ -18,6 +21,9 @@ use crate::model::proxy::{PodKey, PodRequest, ProxyPod};
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long it may take to say whether a pod was stored, after that.
 const LOOK: Duration = Duration::from_secs(5);
+/// The pause before a pod is asked for again where the server does not say how long; it doubles up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often a deletion that met a conflict is tried again.
 const TRIES: u32 = 5;
 
@@ -28,18 +34,10 @@ const TRIES: u32 = 5;
 /// missing namespace, an invalid setting; or that it cannot be reached.
 pub async fn create(clusters: &Clusters, request: &PodRequest, me: &Identity) -> Result<ProxyPod, Fault> {
     let client = clusters.client(&request.cluster).await?;
-    let api: Api<Pod> = Api::namespaced(client, &request.namespace);
+    let api: Api<Pod> = Api::namespaced(client.clone(), &request.namespace);
     let pod = spec(request, me, Utc::now());
-    let params = PostParams::default();
     let place = format!("{}/{}", request.cluster, request.namespace);
-    // Without an answer, or with one that only says that the server failed, it may have been made all the same: then it is ours to use and to delete.
-    let answer = match within(&request.cluster, api.create(&params, &pod)).await {
-        Ok(Err(Error::Api(status))) if status.code < 500 => Err(Error::Api(status)),
-        Ok(Ok(stored)) => Ok(stored),
-        Ok(Err(error)) => look(&api, &pod).await.ok_or(error),
-        Err(slow) => Ok(look(&api, &pod).await.ok_or(slow)?),
-    };
-    let stored = answer.map_err(|error| {
+    let stored = store(&client, &api, &pod, request).await?.map_err(|error| {
         let (_, fault) = fault(&request.target, &error, Some(grant("create", "pods", Some(&request.namespace))));
         match fault.what {
             What::NamespaceMissing => Fault { thing: place.clone(), ..fault },
@@ -58,6 +56,63 @@ pub async fn create(clusters: &Clusters, request: &PodRequest, me: &Identity) ->
     })?;
     project(&request.cluster, &stored)
         .ok_or_else(|| Fault::new(What::Server, &request.target, "the stored pod lacks our labels"))
+}
+
+/// Has a pod stored, for as long as the request says: its name is used by nobody else, so it may be asked for again. The
+/// pod as stored, or the server's last word.
+///
+/// # Errors
+/// Where the server does not answer.
+async fn store(client: &Client, api: &Api<Pod>, pod: &Pod, request: &PodRequest) -> Result<Result<Pod, Error>, Fault> {
+    let until = Instant::now() + request.patience;
+    let (mut pause, mut again) = (PAUSE, false);
+    loop {
+        // Without an answer, or with one that only says that the server failed, it may have been made all the same: then
+        // it is ours to use and to delete.
+        let (status, after) = match within(&request.cluster, post(client, api, pod)).await {
+            Ok(Ok(Ok(stored))) => return Ok(Ok(stored)),
+            Ok(Ok(Err((status, after)))) => (status, after),
+            Ok(Err(error)) => return Ok(look(api, pod).await.ok_or(error)),
+            Err(slow) => return look(api, pod).await.map(Ok).ok_or(slow),
+        };
+        // That there is one of this name already is an earlier try's doing, or somebody else's.
+        let exists = status.code == 409 && status.reason == "AlreadyExists";
+        if (status.code >= 500 || (exists && again))
+            && let Some(stored) = look(api, pod).await
+        {
+            return Ok(Ok(stored));
+        }
+        let wait = after.unwrap_or(pause.mul_f64(rand::random_range(0.5..1.0)));
+        // 409 else: others count against the same quota at the same time.
+        let passes = status.code == 429 || status.code >= 500 || (status.code == 409 && !exists);
+        if !passes || Instant::now() + wait >= until {
+            return Ok(Err(Error::Api(Box::new(status))));
+        }
+        sleep(wait).await;
+        (pause, again) = ((pause * 2).min(LONGEST_PAUSE), true);
+    }
+}
+
+/// What the server says instead of storing a pod, and when it wants to be asked again.
+type Refusal = (Status, Option<Duration>);
+
+/// Asks once for a pod to be stored.
+async fn post(client: &Client, api: &Api<Pod>, pod: &Pod) -> Result<Result<Pod, Refusal>, Error> {
+    let bytes = serde_json::to_vec(pod).map_err(Error::SerdeError)?;
+    let asked = kube::core::Request::new(api.resource_url()).create(&PostParams::default(), bytes);
+    let answer = client.send(asked.map_err(Error::BuildRequest)?.map(Body::from)).await?;
+    let (head, body) = answer.into_parts();
+    let bytes = body.collect().await?.to_bytes();
+    if head.status.is_success() {
+        return serde_json::from_slice(&bytes).map(Ok).map_err(Error::SerdeError);
+    }
+    // A server that is busy, or a gateway, answers in plain text.
+    let status = serde_json::from_slice(&bytes).unwrap_or_else(|_| Status {
+        code: head.status.as_u16(),
+        message: String::from_utf8_lossy(&bytes).trim().to_owned(),
+        ..Status::default()
+    });
+    Ok(Err((status, retry_after(&head.headers))))
 }
 
 /// A pod that was to be stored, if it was.

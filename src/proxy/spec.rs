@@ -158,6 +158,7 @@ mod tests {
             ttl: Ttl::DEFAULT,
             settings: PodSettings::default(),
             on_demand: false,
+            patience: std::time::Duration::ZERO,
         }
     }
 

@@ -44,6 +44,7 @@ impl Text {
             ForwardState::Opening => "forward-state.opening",
             ForwardState::Resting => "forward-state.resting",
             ForwardState::Waiting => "forward-state.waiting",
+            ForwardState::Dialing => "forward-state.dialing",
             ForwardState::Live => "forward-state.live",
             ForwardState::Reconnecting => "forward-state.reconnecting",
             ForwardState::Broken => "forward-state.broken",

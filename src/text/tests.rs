@@ -190,6 +190,7 @@ fn symbols_tell_the_states_apart() {
             ForwardState::Opening,
             ForwardState::Resting,
             ForwardState::Waiting,
+            ForwardState::Dialing,
             ForwardState::Live,
             ForwardState::Reconnecting,
             ForwardState::Broken,

@@ -148,7 +148,7 @@ impl Error {
     }
 
     /// Sorts an HTTP status that is not 101.
-    pub(super) fn from_status(status: u16, text: String, protocol: Protocol) -> Self {
+    pub(crate) fn from_status(status: u16, text: String, protocol: Protocol) -> Self {
         match status {
             401 => Self::Unauthorized { text },
             403 => Self::Forbidden { text },

@@ -296,7 +296,11 @@ fn serve(stream: &TcpStream, log: &Mutex<Vec<String>>, answer: &dyn Fn(&str, &st
         }
     });
     let body = body.to_string();
-    let head = format!("HTTP/1.1 {code} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+    // As API priority and fairness has it.
+    let after = if code == 429 { "retry-after: 1\r\n" } else { "" };
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 {code} X\r\n{after}content-type: application/json\r\ncontent-length: {length}\r\n\r\n");
     (&*stream).write_all((head + &body).as_bytes()).ok()
 }
 

@@ -32,6 +32,8 @@ pub struct World {
     pub pods: Mutex<HashMap<String, Pod>>,
     /// Fails every request for a lease while it is set.
     pub no_lease: Mutex<Option<Fault>>,
+    /// Who is found to be at fault where there is no tunnel.
+    pub blamed: Mutex<Option<Fault>>,
     /// What a diagnosis finds.
     pub reason: Mutex<Option<Fault>>,
     pub asked_leases: AtomicUsize,
@@ -106,6 +108,10 @@ impl Route for FakeRoute {
             Some(fault) => Err(Unreached::Target(fault)),
             None => Ok(Some(Duration::from_micros(700))),
         }
+    }
+
+    async fn blame(&self, _: &Via) -> Option<Fault> {
+        self.world.blamed.lock().expect("blamed").clone()
     }
 
     async fn diagnose(&self, _: &FakeLease, _: &Via, _: Duration) -> Option<Fault> {

@@ -75,9 +75,11 @@ impl Place {
             ForwardState::Failed => At::Over,
             // One on demand tries afresh with the next connection.
             ForwardState::Broken if forward.demand.is_none() => At::Over,
-            ForwardState::Broken | ForwardState::Opening | ForwardState::Waiting | ForwardState::Reconnecting => {
-                At::Coming
-            }
+            ForwardState::Broken
+            | ForwardState::Opening
+            | ForwardState::Waiting
+            | ForwardState::Dialing
+            | ForwardState::Reconnecting => At::Coming,
         };
         let pod = forward.via.as_ref().map(|via| via.pod.name.clone());
         Self { local: forward.bound.first().copied(), at, pod, ..self }

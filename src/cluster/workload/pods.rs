@@ -216,9 +216,9 @@ fn state(phase: &str, pod: &Pod) -> String {
         (None, None) => None,
     };
     let inits = status.init_container_statuses.iter().flatten();
-    let containers = inits.chain(status.container_statuses.iter().flatten());
+    let mut containers = inits.chain(status.container_statuses.iter().flatten());
     let reason = said(status.reason.as_ref(), status.message.as_ref())
-        .or_else(|| containers.filter_map(|container| of_container(container.state.as_ref()?)).next());
+        .or_else(|| containers.find_map(|container| of_container(container.state.as_ref()?)));
     reason.map_or_else(|| phase.to_owned(), |reason| format!("{phase} ({})", plain::line(&reason)))
 }
 

@@ -198,7 +198,8 @@ pub(super) fn port_in(pod: &Pod, port: &Port) -> Result<u16, Vec<String>> {
         Port::Number(number) => return Ok(*number),
         Port::Name(name) => name,
     };
-    let sidecars = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten()).filter(is_sidecar);
+    let sidecars = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    let sidecars = sidecars.filter(|container| is_sidecar(container));
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers).chain(sidecars);
     let ports: Vec<_> = containers.flat_map(|container| container.ports.iter().flatten()).collect();
     let is_tcp = |protocol: &Option<String>| protocol.as_deref().is_none_or(|protocol| protocol == "TCP");
@@ -208,7 +209,7 @@ pub(super) fn port_in(pod: &Pod, port: &Port) -> Result<u16, Vec<String>> {
 }
 
 /// Whether an init container is a native sidecar, which runs beside the others (KEP-753).
-fn is_sidecar(container: &&Container) -> bool {
+fn is_sidecar(container: &Container) -> bool {
     container.restart_policy.as_deref() == Some("Always")
 }
 

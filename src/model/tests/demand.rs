@@ -100,7 +100,7 @@ fn the_first_connection_makes_one_pod_and_others_none() {
     let pod = ready(&created(&mut model, &request, 1));
     let effects = applied(&mut model, pod.clone());
     assert!(effects.iter().any(|e| matches!(e, Effect::Point { via: Some(via), .. } if via.pod == pod.key)));
-    assert_eq!(only(&model).state, ForwardState::Live);
+    assert_eq!(only(&model).state, ForwardState::Dialing);
 }
 
 #[test]

@@ -41,6 +41,9 @@ fn one_key_creates_waits_and_goes_through() {
     let pod = created(&mut model, &request, 1);
     let effects = applied(&mut model, ready(&pod));
     assert_eq!(pointed(&effects), [(Some(pod.key.name.clone()), false)]);
+    assert_eq!(model.forwards[&id].state, ForwardState::Dialing, "whether a stream opens is not known");
+    let via = model.forwards[&id].via.clone().unwrap();
+    tell(&mut model, id, ForwardEvent::Up(via));
     assert_eq!(model.forwards[&id].state, ForwardState::Live);
     assert!(model.is_live("mysql"));
     assert_eq!(model.ports["mysql"], 40_001, "a free port is remembered");
@@ -100,7 +103,7 @@ fn a_forward_moves_to_another_pod_or_says_that_there_is_none() {
     applied(&mut model, two.clone());
     let effects = on_dev(&mut model, ClusterEvent::Gone { key: one.key.clone(), uid: one.uid });
     assert_eq!(pointed(&effects), [(Some(two.key.name.clone()), false)]);
-    assert_eq!(model.forwards[&id].state, ForwardState::Live);
+    assert_eq!(model.forwards[&id].state, ForwardState::Dialing);
     let effects = applied(&mut model, ProxyPod { phase: Phase::Expired, ..two });
     assert_eq!(pointed(&effects), [(None, false)]);
     let forward = &model.forwards[&id];
@@ -155,6 +158,8 @@ fn a_failed_connection_is_told_and_leaves_the_forward_live() {
     let (mut model, request, id) = forwarded();
     let pod = created(&mut model, &request, 1);
     applied(&mut model, ready(&pod));
+    let via = model.forwards[&id].via.clone().unwrap();
+    tell(&mut model, id, ForwardEvent::Up(via));
     let fault = Fault::new(What::TargetRefused, "10.0.0.1:3306", "");
     tell(&mut model, id, ForwardEvent::ConnectionFailed(fault.clone()));
     assert_eq!((model.forwards[&id].state, model.forwards[&id].fault.clone()), (ForwardState::Live, Some(fault)));

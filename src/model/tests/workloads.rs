@@ -72,7 +72,7 @@ fn it_goes_through_the_best_pod_and_moves_when_that_goes() {
     let mut model = open();
     let (a, b) = (backend("a", true, 9), backend("b", true, 1));
     assert_eq!(pointed(&pods(&mut model, &[a.clone(), b.clone()])), Some((Some("a"), false)));
-    assert_eq!(only(&model).state, ForwardState::Live);
+    assert_eq!(only(&model).state, ForwardState::Dialing);
     // A newer pod is no reason to leave one that is ready.
     assert_eq!(pointed(&pods(&mut model, &[backend("c", true, 20), a.clone(), b.clone()])), None);
     // One that is not ready any more is.
@@ -161,7 +161,7 @@ fn what_stands_in_the_way_is_told_and_heals() {
     happens(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:4000".parse().unwrap()]));
     assert_eq!(only(&model).state, ForwardState::Waiting);
     pods(&mut model, &[backend("a", true, 9)]);
-    assert_eq!((only(&model).state, &only(&model).fault), (ForwardState::Live, &None));
+    assert_eq!((only(&model).state, &only(&model).fault), (ForwardState::Dialing, &None));
 }
 
 /// The proxy pod that was asked for, ready.
@@ -186,7 +186,7 @@ fn what_has_no_pods_goes_through_a_proxy_pod() {
     assert_eq!(pod.key.name, "brow-web-000001", "the service's name is no secret");
     applied(&mut model, pod.clone());
     assert_eq!(shown(only(&model)).as_deref(), Some("10.0.0.9:5432"));
-    assert_eq!(only(&model).state, ForwardState::Live);
+    assert_eq!(only(&model).state, ForwardState::Dialing);
     // Its endpoint moves: the same pod reaches that too.
     let effects = happens(&mut model, ForwardEvent::Relay("10.0.0.8:5432".parse().unwrap()));
     assert_eq!(requests(&effects), []);
@@ -235,6 +235,7 @@ fn proxy_pods_are_none_of_its_business() {
         ttl: Ttl::DEFAULT,
         settings: PodSettings::default(),
         on_demand: false,
+        patience: std::time::Duration::ZERO,
     };
     let effects = applied(&mut model, pod(&request, 1, Phase::Ready));
     assert_eq!((pointed(&effects), &only(&model).via), (None, &None));

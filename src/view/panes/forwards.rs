@@ -136,7 +136,7 @@ pub(in crate::view) fn style_of(scene: Scene<'_>, forward: &Forward) -> Style {
 fn style(scene: Scene<'_>, state: ForwardState) -> Style {
     let theme = scene.theme();
     match state {
-        ForwardState::Opening | ForwardState::Waiting => theme.info,
+        ForwardState::Opening | ForwardState::Waiting | ForwardState::Dialing => theme.info,
         ForwardState::Resting => theme.dim,
         ForwardState::Live => theme.good,
         ForwardState::Reconnecting => theme.warn,

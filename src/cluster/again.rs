@@ -1,0 +1,137 @@
+//! Asks again what the server had no time for, or failed at, where asking again can do no harm.
+//!
+//! A server that is busy answers 429, or 503 while it starts and ends, and says when to come back (`Retry-After`; API
+//! priority and fairness does so). Whoever asked waits here for a moment; longer waits are the caller's to decide.
+
+use std::time::Duration;
+
+use http::header::{HeaderMap, RETRY_AFTER, UPGRADE};
+use http::{Method, Request, Response};
+use kube::client::Body;
+use tokio::time::{Instant, sleep};
+
+/// How long all tries of one request may take: less than anybody waits for an answer.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// How often a failure of the server is tried again that says nothing of when.
+const TRIES: u32 = 2;
+
+/// The pause before that; it doubles.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Sends a request, and again where the server asks for that, or where it failed and the request changes nothing that it
+/// has not changed already.
+pub(super) async fn send<A, B, E>(request: Request<Body>, send: impl Fn(Request<Body>) -> A) -> Result<Response<B>, E>
+where
+    A: Future<Output = Result<Response<B>, E>>,
+{
+    let (began, mut tries) = (Instant::now(), 0);
+    let (method, upgrades) = (request.method().clone(), request.headers().contains_key(UPGRADE));
+    let mut next = Some(request);
+    loop {
+        let Some(request) = next.take() else { unreachable!("a copy is kept for every try but the last") };
+        let copy = if upgrades { None } else { copy_of(&request) };
+        let answer = send(request).await?;
+        let pause = pause(&method, answer.status().as_u16(), answer.headers(), tries);
+        match (copy, pause) {
+            (Some(copy), Some(pause)) if began.elapsed() + pause < LIMIT => {
+                drop(answer);
+                sleep(pause).await;
+                tries += 1;
+                next = Some(copy);
+            }
+            _ => return Ok(answer),
+        }
+    }
+}
+
+/// How long to wait before a request is sent again that was answered like this; `None`: it is not.
+fn pause(method: &Method, status: u16, headers: &HeaderMap, tries: u32) -> Option<Duration> {
+    let harmless = matches!(*method, Method::GET | Method::HEAD | Method::DELETE);
+    match status {
+        // It was not even looked at.
+        429 => Some(retry_after(headers).unwrap_or(PAUSE * 2_u32.pow(tries.min(4)))),
+        500 | 502..=504 if harmless => {
+            retry_after(headers).or_else(|| (tries < TRIES).then(|| PAUSE * 2_u32.pow(tries)))
+        }
+        _ => None,
+    }
+}
+
+/// When the server wants to be asked again. In seconds; API servers give no dates.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+fn copy_of(request: &Request<Body>) -> Option<Request<Body>> {
+    let mut copy = Request::new(request.body().try_clone()?);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    Some(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::convert::Infallible;
+
+    use super::*;
+
+    /// Sends a request to a server that answers like this, one after the other; what came back, and how often it was
+    /// asked.
+    async fn asked(method: Method, upgrade: bool, answers: &[(u16, Option<&str>)]) -> (u16, usize) {
+        let mut request = Request::new(Body::from(b"{}".to_vec()));
+        *request.method_mut() = method;
+        if upgrade {
+            request.headers_mut().insert(UPGRADE, http::HeaderValue::from_static("SPDY/3.1"));
+        }
+        let seen = RefCell::new(0);
+        let answer = send(request, |_| {
+            let at = *seen.borrow();
+            *seen.borrow_mut() += 1;
+            let (status, after) = answers[at.min(answers.len() - 1)];
+            let mut answer = Response::new(());
+            *answer.status_mut() = http::StatusCode::from_u16(status).unwrap();
+            if let Some(after) = after {
+                answer.headers_mut().insert(RETRY_AFTER, after.parse().unwrap());
+            }
+            std::future::ready(Ok::<_, Infallible>(answer))
+        });
+        let answer = answer.await.unwrap().status().as_u16();
+        (answer, seen.into_inner())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_be_asked_again_is() {
+        for (method, answers, outcome) in [
+            (Method::GET, &[(200, None)][..], (200, 1)),
+            (Method::GET, &[(429, Some("1")), (429, Some("1")), (200, None)], (200, 3)),
+            (Method::POST, &[(429, Some("1")), (201, None)], (201, 2)),
+            (Method::POST, &[(429, None), (201, None)], (201, 2)),
+            (Method::GET, &[(500, None), (200, None)], (200, 2)),
+            (Method::DELETE, &[(503, Some("1")), (200, None)], (200, 2)),
+            // What failed may have been done.
+            (Method::POST, &[(500, None)], (500, 1)),
+            (Method::POST, &[(503, Some("1"))], (503, 1)),
+            (Method::GET, &[(500, None)], (500, 3)),
+            (Method::GET, &[(403, Some("1"))], (403, 1)),
+            (Method::GET, &[(501, None)], (501, 1)),
+        ] {
+            assert_eq!(asked(method.clone(), false, answers).await, outcome, "{method} {answers:?}");
+        }
+        assert_eq!(asked(Method::GET, true, &[(429, Some("1"))]).await, (429, 1), "a tunnel's dialer has its own ways");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_longer_here_than_they_would_for_an_answer() {
+        let began = Instant::now();
+        assert_eq!(asked(Method::GET, false, &[(429, Some("60"))]).await, (429, 1));
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        let (status, tries) = asked(Method::GET, false, &[(429, Some("1"))]).await;
+        assert_eq!((status, tries), (429, 5));
+        assert!(began.elapsed() < LIMIT);
+    }
+}
