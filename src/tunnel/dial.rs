@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -11,9 +11,16 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 use kube::client::Body;
+use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::{Error, Protocol, Route, error::chain, receive::lock, transport::Transport};
+use super::{
+    Error, Protocol, Route,
+    error::chain,
+    login::{Login, Logins},
+    receive::lock,
+    transport::Transport,
+};
 
 /// How long one attempt may take. A gateway that swallows an upgrade is noticed by this alone.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,13 +43,23 @@ const ANSWER: usize = 16 * 1024;
 
 /// Dials the tunnels of one cluster and remembers which protocol worked.
 pub(super) struct Dialer {
-    client: kube::Client,
+    logins: Arc<dyn Logins>,
+    /// The newest login's.
+    pub generations: watch::Receiver<u64>,
     forced: Option<Protocol>,
     worked: Mutex<Option<(Protocol, Instant)>>,
     /// Namespaces in which SPDY was let through by GET and not by POST, and when.
     by_get: Mutex<HashMap<String, Instant>>,
     /// Held while it is not settled which protocol works.
     settling: tokio::sync::Mutex<()>,
+}
+
+/// A new tunnel's connection.
+pub(super) struct Dialed {
+    pub protocol: Protocol,
+    pub transport: Transport,
+    /// Which login opened it.
+    pub generation: u64,
 }
 
 /// An attempt that brought no tunnel.
@@ -63,9 +80,10 @@ impl Failure {
 }
 
 impl Dialer {
-    pub(super) fn new(client: kube::Client, forced: Option<Protocol>) -> Self {
+    pub(super) fn new(logins: Arc<dyn Logins>, forced: Option<Protocol>) -> Self {
         Self {
-            client,
+            generations: logins.generations(),
+            logins,
             forced,
             worked: Mutex::default(),
             by_get: Mutex::default(),
@@ -110,10 +128,26 @@ impl Dialer {
         if self.settled().is_some() { None } else { turn }
     }
 
-    /// Opens a connection for `route`, falling back from protocol to protocol. With `ahead`, none is opened in a
-    /// protocol whose connections reach the pod at once: [`Error::Closed`] says that there was no other.
-    pub(super) async fn dial(&self, route: &Route, ahead: bool) -> Result<(Protocol, Transport), Error> {
+    /// Opens a connection for `route` with the newest login; where the server refuses that and another is to be had,
+    /// with that one. With `ahead`, none is opened in a protocol whose connections reach the pod at once:
+    /// [`Error::Closed`] says that there was no other.
+    pub(super) async fn dial(&self, route: &Route, ahead: bool) -> Result<Dialed, Error> {
         check(route)?;
+        let login = self.logins.now().await;
+        let refused = match self.dial_as(&login, route, ahead).await {
+            Err(error @ Error::Unauthorized { .. }) => error,
+            dialed => return dialed,
+        };
+        self.logins.refused(login.generation);
+        let renewed = self.logins.now().await;
+        if renewed.generation == login.generation {
+            return Err(refused);
+        }
+        self.dial_as(&renewed, route, ahead).await
+    }
+
+    /// Opens a connection with one login, falling back from protocol to protocol.
+    async fn dial_as(&self, login: &Login, route: &Route, ahead: bool) -> Result<Dialed, Error> {
         let _turn = self.settling().await;
         let mut worst: Option<Failure> = None;
         let mut passing = false;
@@ -130,13 +164,13 @@ impl Dialer {
                     None => Err(Error::Closed),
                 };
             }
-            let attempt = tokio::time::timeout(PATIENCE, self.attempt(protocol, route)).await;
+            let attempt = tokio::time::timeout(PATIENCE, self.attempt(&login.client, protocol, route)).await;
             let failure = match attempt {
                 Ok(Ok(transport)) => {
                     if !passing {
                         self.settle(protocol);
                     }
-                    return Ok((protocol, transport));
+                    return Ok(Dialed { protocol, transport, generation: login.generation });
                 }
                 Ok(Err(failure)) => failure,
                 Err(_) => Failure::new(
@@ -158,17 +192,17 @@ impl Dialer {
 
     /// Opens a connection in one protocol. SPDY is asked for by POST, and by GET where that is forbidden: below Kubernetes
     /// 1.35, a user who may only `get pods/portforward` has that right.
-    async fn attempt(&self, protocol: Protocol, route: &Route) -> Result<Transport, Failure> {
+    async fn attempt(&self, client: &kube::Client, protocol: Protocol, route: &Route) -> Result<Transport, Failure> {
         if protocol != Protocol::Spdy {
-            return self.upgrade(protocol, &Method::GET, route).await;
+            return self.upgrade(client, protocol, &Method::GET, route).await;
         }
         let known = lock(&self.by_get).get(&route.namespace).is_some_and(|at| at.elapsed() < REMEMBERED);
         let methods = if known { [Method::GET, Method::POST] } else { [Method::POST, Method::GET] };
-        let first = match self.upgrade(protocol, &methods[0], route).await {
+        let first = match self.upgrade(client, protocol, &methods[0], route).await {
             Err(failure) if failure.is_forbidden() => failure,
             other => return other,
         };
-        let second = self.upgrade(protocol, &methods[1], route).await;
+        let second = self.upgrade(client, protocol, &methods[1], route).await;
         match second {
             Ok(transport) => {
                 let mut by_get = lock(&self.by_get);
@@ -189,7 +223,13 @@ impl Dialer {
         }
     }
 
-    async fn upgrade(&self, protocol: Protocol, method: &Method, route: &Route) -> Result<Transport, Failure> {
+    async fn upgrade(
+        &self,
+        client: &kube::Client,
+        protocol: Protocol,
+        method: &Method,
+        route: &Route,
+    ) -> Result<Transport, Failure> {
         let broken = |error: http::Error| Failure::new(Error::Protocol { text: error.to_string() }, false);
         let path = format!("/api/v1/namespaces/{}/pods/{}/portforward", route.namespace, route.pod);
         let request = Request::builder().method(method).header(header::CONNECTION, "Upgrade");
@@ -218,7 +258,7 @@ impl Dialer {
             }
         };
         let request = request.body(Body::empty()).map_err(broken)?;
-        let response = self.client.send(request).await.map_err(|error| unanswered(&error, protocol))?;
+        let response = client.send(request).await.map_err(|error| unanswered(&error, protocol))?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(refused(response, protocol).await);
         }

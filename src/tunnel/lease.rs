@@ -11,6 +11,7 @@ use tokio_util::sync::DropGuard;
 use super::{
     Error, Protocol, Route, Stats, Stream,
     dial::Dialer,
+    login::{Fixed, Logins},
     manage,
     pool::{Backoff, Pool},
 };
@@ -34,7 +35,13 @@ impl Tunnels {
     /// Tunnels through `client`, whose connections must have `TCP_NODELAY` and no time-out for reading. With `forced`,
     /// only that protocol is used; else they are tried in the order of [`Protocol::ALL`].
     pub fn new(client: kube::Client, forced: Option<Protocol>) -> Self {
-        Self { dialer: Arc::new(Dialer::new(client, forced)) }
+        Self::following(Arc::new(Fixed::new(client)), forced)
+    }
+
+    /// Tunnels through the newest of several clients, each as for [`Tunnels::new`]. A tunnel that was opened with an
+    /// earlier one is used until there is one of the newest, and stays until its streams have ended.
+    pub fn following(logins: Arc<dyn Logins>, forced: Option<Protocol>) -> Self {
+        Self { dialer: Arc::new(Dialer::new(logins, forced)) }
     }
 
     /// Opens a tunnel for `route` in the background and keeps tunnels until the lease is dropped. Must be called within

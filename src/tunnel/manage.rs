@@ -45,6 +45,7 @@ struct Manager {
 
 impl Manager {
     async fn run(&mut self) {
+        let mut generations = self.pool.dialer.generations.clone();
         loop {
             let wake = self.step();
             let later = async {
@@ -55,6 +56,11 @@ impl Manager {
             };
             tokio::select! {
                 () = self.pool.changed.notified() => {}
+                // What the login before could not do this one may.
+                Ok(()) = generations.changed() => {
+                    self.dial.reset();
+                    self.pause = None;
+                }
                 () = later => {}
                 Some(dialed) = self.dials.join_next() => {
                     if let Ok(result) = dialed {

@@ -25,6 +25,7 @@ pub(crate) mod headers;
 mod health;
 mod io;
 mod lease;
+mod login;
 mod manage;
 mod meter;
 mod peer;
@@ -40,6 +41,7 @@ use std::{fmt, str::FromStr};
 
 pub use error::Error;
 pub use lease::{Lease, LeaseOptions, Tunnels};
+pub use login::{Login, Logins};
 pub use meter::{Counters, Stats, Summary};
 pub use splice::{end_in_order, splice, splice_and_sum};
 pub use stream::Stream;

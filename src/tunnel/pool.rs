@@ -4,6 +4,7 @@
 //! read), so a stream has a tunnel to itself as long as there are enough; a tunnel whose stream has ended serves the next.
 
 use std::{
+    cmp::Reverse,
     collections::VecDeque,
     sync::{
         Arc, Mutex,
@@ -16,8 +17,11 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, LeaseOptions, Protocol, Route, Stats, Stream, dial::Dialer, pump::pump, receive::lock, session::Session,
-    transport::Transport,
+    Error, LeaseOptions, Protocol, Route, Stats, Stream,
+    dial::{Dialed, Dialer},
+    pump::pump,
+    receive::lock,
+    session::Session,
 };
 
 /// See the module.
@@ -67,6 +71,8 @@ struct Held {
 
 struct Tunnel {
     session: Arc<Session>,
+    /// Which login opened it.
+    generation: u64,
     idle_since: Option<Instant>,
 }
 
@@ -192,9 +198,9 @@ impl Pool {
     /// Opens a tunnel. One that carries a single stream comes with it.
     pub(super) async fn dial(&self, ahead: bool) -> Result<Option<Stream>, Error> {
         match self.dialer.dial(&self.route, ahead).await {
-            Ok((protocol, transport)) => {
+            Ok(dialed) => {
                 lock(&self.held).trouble = None;
-                Ok(self.adopt(protocol, transport))
+                Ok(self.adopt(dialed))
             }
             Err(Error::Closed) => Err(Error::Closed),
             Err(error) => {
@@ -204,7 +210,8 @@ impl Pool {
         }
     }
 
-    fn adopt(&self, protocol: Protocol, transport: Transport) -> Option<Stream> {
+    fn adopt(&self, dialed: Dialed) -> Option<Stream> {
+        let Dialed { protocol, transport, generation } = dialed;
         let token = self.cancel.child_token();
         let session = Arc::new(Session::new(protocol, transport, Arc::clone(&self.changed), token));
         let stream = (protocol == Protocol::V4).then(|| session.stream(self.route.port));
@@ -213,7 +220,13 @@ impl Pool {
             let _ = stream.open();
         }
         tokio::spawn(pump(Arc::clone(&session)));
-        lock(&self.held).tunnels.push(Tunnel { session, idle_since: None });
+        let mut held = lock(&self.held);
+        let newest = held.tunnels.iter().all(|tunnel| tunnel.generation < generation);
+        held.tunnels.push(Tunnel { session, generation, idle_since: None });
+        // Streams opened ahead would keep the tunnels of an earlier login, and take what comes there.
+        let outdated = if newest { std::mem::take(&mut held.spares) } else { VecDeque::new() };
+        drop(held);
+        drop(outdated);
         self.arrived.notify_waiters();
         stream
     }
@@ -236,13 +249,17 @@ impl Pool {
         let spares = self.spares.load(Ordering::Relaxed);
         let ahead = usize::from(spares == 0);
         let wanted = (live + ahead).clamp(1, self.most.max(1));
-        let mut usable = held.tunnels.iter().filter(|tunnel| tunnel.session.is_usable()).count();
+        // Those of an earlier login are used as long as there are no others, but not counted upon.
+        let newest = *self.dialer.generations.borrow();
+        let is_newest = |tunnel: &Tunnel| tunnel.generation >= newest && tunnel.session.is_usable();
+        let mut usable = held.tunnels.iter().filter(|tunnel| is_newest(tunnel)).count();
+        let renewed = usable > 0;
         let mut surplus = false;
         for tunnel in &mut held.tunnels {
             let idle = tunnel.session.live() == 0;
             if !idle {
                 tunnel.idle_since = None;
-            } else if !tunnel.session.is_open() {
+            } else if !tunnel.session.is_open() || (renewed && tunnel.generation < newest) {
                 tunnel.session.cancel.cancel();
             } else if usable > wanted {
                 surplus = true;
@@ -312,16 +329,15 @@ impl Pool {
 }
 
 impl Held {
-    /// The tunnel with the fewest streams among those that are well. When there are as many as there may be, an unwell
+    /// The tunnel with the fewest streams among those that are well, of the newest login that there is. When there are as many as there may be, an unwell
     /// one is better than none.
     fn best(&self, tunnels: usize) -> Option<Arc<Session>> {
         let least = |only_usable: bool| {
             self.tunnels
                 .iter()
-                .map(|tunnel| &tunnel.session)
-                .filter(|session| if only_usable { session.is_usable() } else { session.is_open() })
-                .min_by_key(|session| session.live())
-                .cloned()
+                .filter(|Tunnel { session, .. }| if only_usable { session.is_usable() } else { session.is_open() })
+                .min_by_key(|tunnel| (Reverse(tunnel.generation), tunnel.session.live()))
+                .map(|tunnel| Arc::clone(&tunnel.session))
         };
         least(true).or_else(|| if self.tunnels.len() >= tunnels * EXCESS { least(false) } else { None })
     }

@@ -8,6 +8,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use super::super::login::Fixed;
 use super::*;
 
 /// An API server, or a gateway before it, that answers each upgrade as a script says. It remembers what was asked.
@@ -90,11 +91,15 @@ fn route() -> Route {
 
 const SPDY_WEB_SOCKET: &str = "GET SPDY/3.1+portforward.k8s.io";
 
+fn dialer_of(gate: &Gate, forced: Option<Protocol>) -> Dialer {
+    Dialer::new(Arc::new(Fixed::new(gate.client.clone())), forced)
+}
+
 #[tokio::test]
 async fn a_user_who_may_only_get_is_let_through_by_get() {
     let gate = Gate::new(|asks| if asks == "GET spdy" { PASS } else { "403" }).await;
-    let dialer = Dialer::new(gate.client.clone(), None);
-    let (protocol, _) = dialer.dial(&route(), true).await.unwrap_or_else(|error| panic!("{error}"));
+    let dialer = dialer_of(&gate, None);
+    let Dialed { protocol, .. } = dialer.dial(&route(), true).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(protocol, Protocol::Spdy);
     assert_eq!(gate.asked(), ["POST spdy", "GET spdy"]);
     dialer.dial(&route(), true).await.unwrap_or_else(|error| panic!("{error}"));
@@ -107,21 +112,21 @@ async fn a_user_who_may_only_get_is_let_through_by_get() {
 #[tokio::test]
 async fn who_may_neither_is_forbidden_and_asked_no_further() {
     let gate = Gate::new(|_| "403").await;
-    let dialer = Dialer::new(gate.client.clone(), None);
+    let dialer = dialer_of(&gate, None);
     let error = dialer.dial(&route(), false).await.err();
     assert!(matches!(error, Some(Error::Forbidden { .. })), "{error:?}");
     assert_eq!(gate.asked(), ["POST spdy", "GET spdy"]);
     // A gateway's page says nothing of WebSockets.
     let gate = Gate::new(|asks| if asks == SPDY_WEB_SOCKET { PASS } else { "403 gateway" }).await;
-    let result = Dialer::new(gate.client.clone(), None).dial(&route(), false).await;
-    assert_eq!(result.ok().map(|(protocol, _)| protocol), Some(Protocol::SpdyOverWebSocket));
+    let result = dialer_of(&gate, None).dial(&route(), false).await;
+    assert_eq!(result.ok().map(|dialed| dialed.protocol), Some(Protocol::SpdyOverWebSocket));
 }
 
 #[tokio::test]
 async fn a_server_that_is_busy_is_asked_later_and_in_the_same_protocol() {
     for script in [(|_| "429") as Script, |_| "429 gateway", |_| "503", |_| "500"] {
         let gate = Gate::new(script).await;
-        let dialer = Dialer::new(gate.client.clone(), None);
+        let dialer = dialer_of(&gate, None);
         let error = dialer.dial(&route(), false).await.err().expect("no tunnel");
         assert!(error.is_transient(), "{error:?}");
         assert_eq!(error.retry_after(), Some(Duration::from_secs(3)));
@@ -137,9 +142,9 @@ async fn what_works_while_a_gateway_has_a_bad_moment_is_not_remembered() {
         (|asks| if asks == SPDY_WEB_SOCKET { PASS } else { "501 gateway" }, Some(Protocol::SpdyOverWebSocket)),
     ] {
         let gate = Gate::new(script).await;
-        let dialer = Dialer::new(gate.client.clone(), None);
+        let dialer = dialer_of(&gate, None);
         let result = dialer.dial(&route(), false).await;
-        assert_eq!(result.ok().map(|(protocol, _)| protocol), Some(Protocol::SpdyOverWebSocket));
+        assert_eq!(result.ok().map(|dialed| dialed.protocol), Some(Protocol::SpdyOverWebSocket));
         assert_eq!(dialer.settled(), remembered);
     }
 }

@@ -1,0 +1,50 @@
+//! The client that tunnels are dialed with, and those that take its place: logins run out and are renewed while tunnels
+//! live.
+
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+
+/// A client, and which login to its cluster it stands for: a later login has a higher number.
+#[derive(Clone)]
+pub struct Login {
+    /// The client.
+    pub client: kube::Client,
+    /// Tells it from those before and after it.
+    pub generation: u64,
+}
+
+/// The logins to one cluster, of which the newest is used for whatever is dialed.
+pub trait Logins: Send + Sync + 'static {
+    /// The login to dial with now, renewed first where that is due. Where it cannot be renewed, the one before.
+    fn now(&self) -> BoxFuture<'_, Login>;
+
+    /// Takes note that the server refused a login (401): the next [`Logins::now`] may bring another.
+    fn refused(&self, generation: u64);
+
+    /// The generation of the newest login.
+    fn generations(&self) -> watch::Receiver<u64>;
+}
+
+/// A login that never changes.
+pub(super) struct Fixed {
+    login: Login,
+    generations: watch::Sender<u64>,
+}
+
+impl Fixed {
+    pub(super) fn new(client: kube::Client) -> Self {
+        Self { login: Login { client, generation: 0 }, generations: watch::Sender::new(0) }
+    }
+}
+
+impl Logins for Fixed {
+    fn now(&self) -> BoxFuture<'_, Login> {
+        Box::pin(std::future::ready(self.login.clone()))
+    }
+
+    fn refused(&self, _: u64) {}
+
+    fn generations(&self) -> watch::Receiver<u64> {
+        self.generations.subscribe()
+    }
+}
