@@ -12,9 +12,13 @@ mod connect;
 mod detach;
 #[path = "verbs/instances.rs"]
 mod instances;
+#[path = "verbs/logins.rs"]
+mod logins;
 #[path = "verbs/pods.rs"]
 mod pods;
 #[path = "verbs/ready.rs"]
 mod ready;
 #[path = "verbs/shell.rs"]
 mod shell;
+#[path = "verbs/sieve.rs"]
+mod sieve;

@@ -110,7 +110,7 @@ fn grant(finding: &Finding) -> Option<&Grant> {
     match &finding.says {
         Says::Fault(fault) => match &fault.remedy {
             Remedy::Grant(grant) => Some(grant),
-            Remedy::Retrying | Remedy::OtherPort(_) | Remedy::ByKind => None,
+            Remedy::Retrying | Remedy::OtherPort(_) | Remedy::Login(_) | Remedy::ByKind => None,
         },
         Says::Words { .. } => None,
     }

@@ -191,7 +191,7 @@ impl Connect {
         match place.at {
             At::Over => true,
             At::Nowhere => self.stopped.contains(&place.name) || !self.holders.contains_key(&place.name),
-            At::Coming | At::Live => false,
+            At::Coming | At::Unseen | At::Live => false,
         }
     }
 
@@ -207,7 +207,7 @@ impl Connect {
             let faults = model.forwards_of(&target.name).filter_map(|forward| forward.fault.as_ref());
             faults.map(|fault| fault.what).any(|what| matches!(what, What::Forbidden | What::Admission))
         };
-        places.iter().any(|place| self.is_over(place))
+        places.iter().any(|place| self.is_over(place) || place.at == At::Unseen)
             || self
                 .targets
                 .iter()

@@ -155,6 +155,7 @@ impl Headless {
     pub(super) async fn run(mut self, verb: &mut dyn Verb) -> ExitCode {
         if let Some(role) = verb.role() {
             self.effects.join(self.runtime.clone(), role);
+            self.effects.follow_kubeconfig();
             if let Some(number) = self.hear_others().await {
                 app::wind_up(self.model, self.effects, self.events, &self.text, print::err).await;
                 return ExitCode::from(ended_by(number));

@@ -208,6 +208,7 @@ async fn dashboard(door: Door) -> eyre::Result<()> {
     let (sender, events) = mpsc::channel(EVENTS);
     let mut effects = Effects::start(clusters, door.paths, me, sender);
     effects.join(door.runtime, Role::Dashboard);
+    effects.follow_kubeconfig();
     let trouble = trouble.map(|fault| Event::Store(StoreEvent::Trouble(fault)));
     for event in [Event::Store(first), Event::Contexts(contexts)].into_iter().chain(trouble) {
         for effect in model.update(event) {

@@ -6,16 +6,15 @@ mod thing;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use futures::future::join_all;
+use kube::Api;
 use kube::core::{ApiResource, GroupVersionKind};
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client};
+use kube::runtime::watcher;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::workload::discovery;
-use super::{Clusters, fault, watch_fault};
+use super::{Clusters, Login, Watch, fault, watch_fault};
 use crate::model::event::{Epoch, Event};
 use crate::model::fault::{Fault, What};
 use crate::model::found::{Found, FoundEvent, FoundKey, Place};
@@ -48,17 +47,21 @@ pub async fn browse(
     namespaces: BTreeSet<String>,
     events: mpsc::Sender<Event>,
 ) {
-    let client = clusters.client_in_time(&cluster).await;
-    let looker = Looker { client, cluster, epoch, namespaces, events };
-    let everywhere = KINDS.iter().map(|(kind, group, name, plural)| {
-        let api = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", name), plural);
-        looker.look(kind.clone(), discovery::Found { api, scale: false })
-    });
-    tokio::join!(join_all(everywhere), looker.look_further());
+    loop {
+        let login = clusters.login_in_time(&cluster).await;
+        let generation = login.generation;
+        let (clusters, cluster) = (clusters.clone(), cluster.clone());
+        let looker = Looker { clusters, login, cluster, epoch, namespaces: namespaces.clone(), events: events.clone() };
+        tokio::select! {
+            () = looker.look_everywhere() => return,
+            () = looker.clusters.renewed(&looker.cluster, generation) => {}
+        }
+    }
 }
 
 struct Looker {
-    client: Client,
+    clusters: Clusters,
+    login: Login,
     cluster: String,
     epoch: Epoch,
     namespaces: BTreeSet<String>,
@@ -66,11 +69,19 @@ struct Looker {
 }
 
 impl Looker {
+    async fn look_everywhere(&self) {
+        let everywhere = KINDS.iter().map(|(kind, group, name, plural)| {
+            let api = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", name), plural);
+            self.look(kind.clone(), discovery::Found { api, scale: false })
+        });
+        tokio::join!(join_all(everywhere), self.look_further());
+    }
+
     /// Looks for the kinds that something else brought to the cluster. Which there are is asked once: nothing tells of
     /// new ones but asking.
     async fn look_further(&self) {
         let found = loop {
-            match discovery::workloads(&self.client).await {
+            match discovery::workloads(&self.login.client).await {
                 Ok(found) => break found,
                 Err(error) => {
                     let (_, fault) = fault(&self.cluster, &error, None);
@@ -91,14 +102,14 @@ impl Looker {
     /// Looks for one kind of object.
     async fn look(&self, kind: Kind, of: discovery::Found) {
         let everywhere = Place { kind: kind.clone(), namespace: None };
-        let refused = self.follow(Api::all_with(self.client.clone(), &of.api), &everywhere, &of).await;
+        let refused = self.follow(Api::all_with(self.login.client.clone(), &of.api), &everywhere, &of).await;
         self.tell(FoundEvent::Missing { place: everywhere, fault: refused }).await;
         let looking = self.namespaces.iter().map(|name| {
             let place = Place { kind: kind.clone(), namespace: Some(name.clone()) };
             let of = &of;
             async move {
                 loop {
-                    let api = Api::namespaced_with(self.client.clone(), name, &of.api);
+                    let api = Api::namespaced_with(self.login.client.clone(), name, &of.api);
                     let refused = self.follow(api, &place, of).await;
                     self.tell(FoundEvent::Missing { place: place.clone(), fault: refused }).await;
                     sleep(REFUSED).await;
@@ -110,14 +121,14 @@ impl Looker {
 
     /// Follows a place until it is refused. What fails otherwise is tried again.
     async fn follow(&self, api: Api<Thing>, place: &Place, of: &discovery::Found) -> Fault {
-        let mut stream = watcher(api, watcher::Config::default()).default_backoff().boxed();
+        let mut stream = Watch::new(&self.clusters, &self.cluster, &self.login, api, watcher::Config::default());
         let mut listing = Vec::new();
         let found = |thing: &Thing| {
             let (ports, labels) = thing.ports(&place.kind);
             Found { key: self.key(&place.kind, thing), ports, labels, owner: thing.owner() }
         };
-        while let Some(next) = stream.next().await {
-            let event = match next {
+        loop {
+            let event = match stream.next().await {
                 Ok(watcher::Event::Init) => {
                     listing.clear();
                     continue;
@@ -141,8 +152,6 @@ impl Looker {
             };
             self.tell(event).await;
         }
-        // Such a stream has no end.
-        Fault::new(What::Server, &self.cluster, "")
     }
 
     fn key(&self, kind: &Kind, thing: &Thing) -> FoundKey {

@@ -48,6 +48,19 @@ pub(super) struct Found {
     from: BTreeMap<(Kind, String), PathBuf>,
 }
 
+/// Where the files are, or may come to be.
+pub(super) fn paths(explicit: Option<&Path>) -> Vec<PathBuf> {
+    let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    let paths: Vec<PathBuf> = match explicit {
+        Some(path) => vec![path.to_owned()],
+        None => std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty()).collect(),
+    };
+    if paths.is_empty() {
+        return std::env::home_dir().map(|home| home.join(".kube/config")).into_iter().collect();
+    }
+    paths
+}
+
 /// Reads and merges the files: `explicit`, else every one of `KUBECONFIG`, else `~/.kube/config`. As for kubectl, files
 /// that `KUBECONFIG` lists need not all be there, and the first one to name an entry counts.
 ///
@@ -55,14 +68,9 @@ pub(super) struct Found {
 /// [`What::NoKubeconfig`] where there is none, [`What::FileUnreadable`] where one can't be read,
 /// [`What::KubeconfigBroken`] where one is no kubeconfig at all.
 pub(super) fn read(explicit: Option<&Path>) -> Result<Found, Fault> {
-    let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
-    let mut paths: Vec<PathBuf> = match explicit {
-        Some(path) => vec![path.to_owned()],
-        None => std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty()).collect(),
-    };
+    let mut paths = paths(explicit);
     if paths.is_empty() {
-        let missing = || Fault::new(What::NoKubeconfig, "~/.kube/config", "");
-        paths.push(std::env::home_dir().ok_or_else(missing)?.join(".kube/config"));
+        return Err(Fault::new(What::NoKubeconfig, "~/.kube/config", ""));
     }
     let all = paths.clone();
     if paths.len() > 1 {

@@ -9,6 +9,7 @@ mod buffered;
 mod connector;
 mod fault;
 mod kubeconfig;
+mod login;
 mod node;
 mod plugin;
 mod probe;
@@ -16,16 +17,15 @@ mod rights;
 mod watching;
 pub mod workload;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
-use tokio::sync::Mutex;
-use tokio::time::Instant;
+use kube::config::{AuthInfo, Kubeconfig};
+use tokio::sync::watch;
 
 use crate::model::cluster::Context;
 use crate::model::fault::{Fault, What, without_logins};
@@ -34,15 +34,16 @@ pub use again::retry_after;
 pub use browse::browse;
 pub use connector::client;
 pub use fault::{fault, grant, of_io};
+pub use login::Login;
 pub use node::node_fault;
 pub use probe::{keep, probe};
 pub use rights::{may, rights};
-pub use watching::watch_fault;
+pub use watching::{Watch, watch_fault};
 
-use plugin::Stderr;
+use login::Slot;
 
-/// How long a login plugin that failed is not run again for those who only try again: it may open a browser each time.
-const PLUGIN_REST: Duration = Duration::from_secs(25);
+/// As much is read of a file that a kubeconfig names.
+const LARGEST_NAMED: u64 = 1 << 20;
 
 /// The contexts of a kubeconfig, and the clients made so far. Cheap to clone: all clones are one.
 #[derive(Clone, Default)]
@@ -55,35 +56,15 @@ struct Shared {
     /// The kubeconfig that was asked for by name.
     explicit: Option<PathBuf>,
     inner: RwLock<Arc<Inner>>,
+    /// The generation of each context's newest login.
+    generations: Mutex<BTreeMap<String, watch::Sender<u64>>>,
 }
 
 #[derive(Default)]
 struct Inner {
     kubeconfig: Kubeconfig,
+    contexts: Vec<Context>,
     slots: BTreeMap<String, Arc<Slot>>,
-}
-
-/// One context.
-#[derive(Default)]
-struct Slot {
-    /// The lock within is held while the client is made, so that a login plugin runs once however many ask. Who wants
-    /// to begin anew puts another in its place: a plugin may wait for a person for ever.
-    made: RwLock<Arc<Mutex<Made>>>,
-    /// What the kubeconfig says of the context, in one number.
-    entries: u64,
-    /// What keeps the context from being used, as far as the kubeconfig shows it.
-    broken: Option<Fault>,
-    stderr: Option<Stderr>,
-    /// What the kubeconfig says to do where the plugin is missing.
-    install_hint: Option<String>,
-}
-
-/// What came of making a client.
-#[derive(Default)]
-struct Made {
-    client: Option<Client>,
-    /// When the login plugin failed last, and how.
-    failed: Option<(Instant, Fault)>,
 }
 
 impl Clusters {
@@ -100,7 +81,7 @@ impl Clusters {
 
     /// Knows no contexts until [`Clusters::read_again`].
     pub fn unread(explicit: Option<PathBuf>) -> Self {
-        Self { shared: Arc::new(Shared { explicit, inner: RwLock::default() }) }
+        Self { shared: Arc::new(Shared { explicit, ..Shared::default() }) }
     }
 
     /// Reads the kubeconfig, as it is now. Clients that are there stay until they are forgotten, or the file says
@@ -112,97 +93,40 @@ impl Clusters {
     pub fn read_again(&self) -> Result<Vec<Context>, Fault> {
         let found = kubeconfig::read(self.shared.explicit.as_deref())?;
         let before = self.inner();
-        let mut slots: BTreeMap<String, Slot> = BTreeMap::new();
         let contexts: Vec<Context> =
             found.kubeconfig.contexts.iter().map(|named| project(&found, &named.name)).collect();
-        for context in &contexts {
-            let slot = Slot { entries: context.entries, broken: context.fault.clone(), ..Slot::default() };
-            slots.insert(context.name.clone(), slot);
-        }
-        let mut kubeconfig = found.kubeconfig;
-        for user in &mut kubeconfig.auth_infos {
-            let Some(exec) = user.auth_info.as_mut().and_then(|info| info.exec.as_mut()) else {
-                continue;
-            };
-            // Without a place for its words the plugin still runs; they only show when it fails.
-            let stderr = Stderr::new().ok();
-            plugin::tame(exec, stderr.as_ref());
-            for context in contexts.iter().filter(|context| context.user == user.name) {
-                let install_hint = exec.install_hint.clone();
-                if let Some(slot) = slots.get_mut(&context.name) {
-                    (slot.stderr, slot.install_hint) = (stderr.clone(), install_hint);
-                }
-            }
-        }
-        for (name, slot) in &mut slots {
-            let same = before.slots.get(name).filter(|old| old.entries == slot.entries);
-            // One that is just being made is made once more.
-            if let Some(client) = same.and_then(|old| old.made().try_lock().ok()?.client.clone()) {
-                slot.made = RwLock::new(Arc::new(Mutex::new(Made { client: Some(client), failed: None })));
-            }
-        }
-        let slots = slots.into_iter().map(|(name, slot)| (name, Arc::new(slot))).collect();
-        *self.shared.inner.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Inner { kubeconfig, slots });
+        let kubeconfig = found.kubeconfig;
+        let slots = contexts.iter().map(|context| {
+            // One that is just being made goes on being made.
+            let same = before.slots.get(&context.name).filter(|old| old.entries == context.entries);
+            let new = || Arc::new(Slot::new(context, user_named(&kubeconfig, &context.user)));
+            (context.name.clone(), same.map_or_else(new, Arc::clone))
+        });
+        let inner = Inner { slots: slots.collect(), contexts: contexts.clone(), kubeconfig };
+        *self.shared.inner.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inner);
         Ok(contexts)
+    }
+
+    /// The files that say who logs in where, and how: the kubeconfig's own, and those that it names.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let inner = self.inner();
+        let users = inner.kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref());
+        let users = users.flat_map(files_of_user);
+        let clusters = inner.kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref());
+        let authorities = clusters.filter_map(|cluster| cluster.certificate_authority.as_ref());
+        let named: BTreeSet<PathBuf> = users.chain(authorities).map(PathBuf::from).collect();
+        let own = kubeconfig::paths(self.shared.explicit.as_deref()).into_iter();
+        own.filter_map(|path| std::path::absolute(path).ok()).chain(named).collect()
+    }
+
+    /// The contexts as they were read last.
+    pub fn contexts(&self) -> Vec<Context> {
+        self.inner().contexts.clone()
     }
 
     /// What was read last.
     fn inner(&self) -> Arc<Inner> {
         Arc::clone(&self.shared.inner.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The client for a context, made when it is first asked for.
-    ///
-    /// # Errors
-    /// [`What::UnknownContext`]; [`What::ContextBroken`] where the context is incomplete or names missing files;
-    /// [`What::PluginFailed`] and [`What::PluginMissing`] for an exec plugin, with what it wrote on stderr.
-    pub async fn client(&self, context: &str) -> Result<Client, Fault> {
-        let inner = self.inner();
-        let slot = inner.slot(context)?;
-        if let Some(fault) = &slot.broken {
-            return Err(fault.clone());
-        }
-        let made = slot.made();
-        let mut made = made.lock().await;
-        if let Some(client) = &made.client {
-            return Ok(client.clone());
-        }
-        if let Some((_, fault)) = made.failed.as_ref().filter(|(at, _)| at.elapsed() < PLUGIN_REST) {
-            return Err(fault.clone());
-        }
-        let broken = |words| Fault::new(What::ContextBroken, context, words);
-        let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-        let mut config = Config::from_custom_kubeconfig(inner.kubeconfig.clone(), &options)
-            .await
-            .map_err(|error| broken(fault::chain(&error)))?;
-        if self.server(context).1.is_none() {
-            config.proxy_url = None;
-        }
-        let before = slot.stderr.as_ref().map_or(0, Stderr::length);
-        // An exec plugin runs in here, and takes the time it takes.
-        let result = tokio::task::spawn_blocking(move || connector::client(&config))
-            .await
-            .map_err(|error| Fault::new(What::PluginFailed, context, error.to_string()))?
-            .map_err(|error| fault(context, &error, None).1);
-        match result {
-            Ok(client) => {
-                *made = Made { client: Some(client.clone()), failed: None };
-                Ok(client)
-            }
-            Err(fault) if fault.what == What::PluginFailed => {
-                let fault = slot.explained(fault, before);
-                made.failed = Some((Instant::now(), fault.clone()));
-                Err(fault)
-            }
-            Err(fault) => Err(fault),
-        }
-    }
-
-    /// Drops the client of a context, so that the next one logs in anew.
-    pub fn forget(&self, context: &str) {
-        if let Ok(slot) = self.inner().slot(context) {
-            *slot.made.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
-        }
     }
 
     /// What an exec plugin has written on stderr since this was asked last.
@@ -238,27 +162,8 @@ impl Inner {
         (context, cluster.and_then(|named| named.cluster.as_ref()))
     }
 
-    fn slot(&self, context: &str) -> Result<&Slot, Fault> {
-        self.slots.get(context).map(AsRef::as_ref).ok_or_else(|| Fault::new(What::UnknownContext, context, ""))
-    }
-}
-
-impl Slot {
-    fn made(&self) -> Arc<Mutex<Made>> {
-        Arc::clone(&self.made.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// A plugin's failure with what it wrote on stderr from `before` on and, where it could not be started, with what
-    /// the kubeconfig says to do then.
-    fn explained(&self, fault: Fault, before: u64) -> Fault {
-        let said = self.stderr.as_ref().and_then(|stderr| stderr.take_from(before));
-        // The shell's own words, 127 is what it ends with then (POSIX, 2.8.2).
-        let missing = fault.detail.contains("exit status: 127") || fault.detail.contains("os error 2");
-        let what = if missing { What::PluginMissing } else { fault.what };
-        let hint = self.install_hint.clone().filter(|_| missing);
-        let parts = [said.unwrap_or_else(|| fault.detail.clone()), hint.unwrap_or_default()];
-        let words: Vec<&str> = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).collect();
-        Fault { what, detail: words.join("\n"), ..fault }
+    fn slot(&self, context: &str) -> Result<Arc<Slot>, Fault> {
+        self.slots.get(context).cloned().ok_or_else(|| Fault::new(What::UnknownContext, context, ""))
     }
 }
 
@@ -290,6 +195,7 @@ fn project(found: &kubeconfig::Found, name: &str) -> Context {
         entries: entries(kubeconfig, context, broken.as_deref()),
         fault: broken.map(|words| Fault::new(What::ContextBroken, name, words)),
         twice: found.twice(name),
+        plugin: user_of(kubeconfig, context).and_then(|user| Some(plugin::shown(user.exec.as_ref()?))),
     }
 }
 
@@ -298,6 +204,18 @@ fn unknown_user(kubeconfig: &Kubeconfig, context: Option<&kube::config::Context>
     let user = context.and_then(|context| context.user.clone()).unwrap_or_default();
     let known = user.is_empty() || kubeconfig.auth_infos.iter().any(|named| named.name == user);
     (!known).then(|| format!("it names the user “{user}”, which is not in the kubeconfig"))
+}
+
+fn files_of_user(user: &AuthInfo) -> impl Iterator<Item = &String> {
+    [&user.token_file, &user.client_certificate, &user.client_key].into_iter().flatten()
+}
+
+fn user_of<'a>(kubeconfig: &'a Kubeconfig, context: Option<&kube::config::Context>) -> Option<&'a AuthInfo> {
+    user_named(kubeconfig, context?.user.as_deref()?)
+}
+
+fn user_named<'a>(kubeconfig: &'a Kubeconfig, name: &str) -> Option<&'a AuthInfo> {
+    kubeconfig.auth_infos.iter().find(|named| named.name == name)?.auth_info.as_ref()
 }
 
 /// All that a kubeconfig says of a context, its cluster and its user, in one number: two that differ say different
@@ -310,7 +228,20 @@ fn entries(kubeconfig: &Kubeconfig, context: Option<&kube::config::Context>, bro
     });
     let mut hasher = DefaultHasher::new();
     serde_json::to_string(&(context, cluster, user, broken)).unwrap_or_default().hash(&mut hasher);
+    let authority = cluster.and_then(|named| named.cluster.as_ref()?.certificate_authority.as_ref());
+    let user = user.and_then(|named| named.auth_info.as_ref());
+    for file in user.into_iter().flat_map(files_of_user).chain(authority) {
+        // One that is not there is the client's to report.
+        content(file).hash(&mut hasher);
+    }
     hasher.finish()
+}
+
+/// What stands in a file that a kubeconfig names, which are small.
+fn content(path: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(LARGEST_NAMED).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 #[cfg(test)]

@@ -20,27 +20,124 @@ async fn a_login_that_changed_is_used_and_others_stay() {
     let path = dir.path().join("kubeconfig");
     std::fs::write(&path, kubeconfig(&["dev"])).unwrap();
     let (clusters, before) = Clusters::read(Some(&path)).unwrap();
-    clusters.client("dev").await.unwrap();
+    let first = clusters.login("dev").await.unwrap().generation;
     let same = clusters.read_again().unwrap();
     assert_eq!(same, before);
-    let ours = || clusters.inner().slots["dev"].made();
-    assert!(ours().lock().await.client.is_some());
+    assert_eq!(clusters.login("dev").await.unwrap().generation, first);
 
     std::fs::write(&path, kubeconfig(&["dev"]).replace("token: x", "token: y")).unwrap();
     assert_ne!(clusters.read_again().unwrap(), before);
-    assert!(ours().lock().await.client.is_none(), "the old token is not used any more");
+    let held = clusters.clone();
+    let told = tokio::spawn(async move { held.renewed("dev", first).await });
+    assert!(clusters.login("dev").await.unwrap().generation > first, "the old token is not used any more");
+    told.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_file_that_changed_is_a_new_login() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, token) = (dir.path().join("kubeconfig"), dir.path().join("token"));
+    std::fs::write(&path, kubeconfig(&["dev"]).replace("token: x", "tokenFile: token")).unwrap();
+    std::fs::write(&token, "x\n").unwrap();
+    let (clusters, before) = Clusters::read(Some(&path)).unwrap();
+    let first = clusters.login("dev").await.unwrap().generation;
+    assert!(clusters.files().contains(&token));
+    std::fs::write(&token, "y\n").unwrap();
+    assert_ne!(clusters.read_again().unwrap(), before);
+    assert!(clusters.login("dev").await.unwrap().generation > first);
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_as_a_token_is_that_contexts_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kubeconfig");
+    let text = kubeconfig(&["dev"]).replace("token: x", "token: \"x\\ny\"");
+    std::fs::write(&path, text).unwrap();
+    let (clusters, _) = Clusters::read(Some(&path)).unwrap();
+    let fault = clusters.login("dev").await.err().unwrap();
+    assert_eq!((fault.what, fault.thing.as_str()), (What::ContextBroken, "dev"));
+    assert!(fault.detail.contains("cannot be sent") && !fault.detail.contains('y'), "{}", fault.detail);
+}
+
+/// A kubeconfig whose user logs in with a script.
+fn with_plugin(dir: &Path, script: &str) -> PathBuf {
+    let plugin = dir.join("plugin");
+    std::fs::write(&plugin, script).unwrap();
+    let exec = format!(
+        "exec: {{ apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: sh, args: ['{}'] }}",
+        plugin.display()
+    );
+    let path = dir.join("kubeconfig");
+    std::fs::write(&path, kubeconfig(&["dev"]).replace("token: x", &exec)).unwrap();
+    path
+}
+
+/// A script that writes down each run and prints a token that runs out at that time.
+fn prints(dir: &Path, expires: chrono::DateTime<chrono::Utc>) -> String {
+    let answer = serde_json::json!({ "status": { "token": "x", "expirationTimestamp": expires } });
+    format!("echo x >> '{}/runs'\necho '{answer}'\n", dir.display())
+}
+
+fn runs(dir: &Path) -> usize {
+    std::fs::read_to_string(dir.join("runs")).unwrap_or_default().lines().count()
+}
+
+#[tokio::test]
+async fn a_login_is_renewed_before_it_runs_out_and_used_until_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let soon = chrono::Utc::now() + chrono::TimeDelta::seconds(50);
+    let path = with_plugin(dir.path(), &prints(dir.path(), soon));
+    let (clusters, contexts) = Clusters::read(Some(&path)).unwrap();
+    assert_eq!(contexts[0].plugin, Some(format!("sh {}/plugin", dir.path().display())));
+    let first = clusters.login("dev").await.unwrap().generation;
+    clusters.login("dev").await.unwrap();
+    assert_eq!(runs(dir.path()), 1, "whatever the plugin gives is used for a while");
+    tokio::time::pause();
+    tokio::time::advance(login::REST).await;
+    tokio::time::resume();
+    // Now it fails: what there is does for as long as it lasts.
+    std::fs::write(dir.path().join("plugin"), "exit 1").unwrap();
+    assert_eq!(clusters.login("dev").await.unwrap().generation, first);
+    tokio::time::pause();
+    tokio::time::advance(login::REST).await;
+    tokio::time::resume();
+    std::fs::write(dir.path().join("plugin"), prints(dir.path(), soon)).unwrap();
+    assert!(clusters.login("dev").await.unwrap().generation > first);
+    assert_eq!(runs(dir.path()), 2);
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_is_had_anew_but_not_again_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let late = chrono::Utc::now() + chrono::TimeDelta::hours(1);
+    let path = with_plugin(dir.path(), &prints(dir.path(), late));
+    let (clusters, _) = Clusters::read(Some(&path)).unwrap();
+    let first = clusters.login("dev").await.unwrap().generation;
+    clusters.refused("dev", first);
+    assert_eq!(clusters.login("dev").await.unwrap().generation, first, "it was made just now");
+    tokio::time::pause();
+    tokio::time::advance(login::REST).await;
+    tokio::time::resume();
+    let second = clusters.login("dev").await.unwrap().generation;
+    assert!(second > first);
+    clusters.refused("dev", first);
+    assert_eq!(clusters.login("dev").await.unwrap().generation, second, "that was another one");
+    assert_eq!(runs(dir.path()), 2);
 }
 
 #[tokio::test]
 async fn whoever_begins_anew_does_not_wait_for_a_login_that_hangs() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("kubeconfig");
-    std::fs::write(&path, kubeconfig(&["dev"])).unwrap();
+    let path = with_plugin(dir.path(), "exec sleep 1000");
     let (clusters, _) = Clusters::read(Some(&path)).unwrap();
-    let hanging = clusters.inner().slots["dev"].made();
-    let _held = hanging.lock().await;
+    let hanging = clusters.clone();
+    let hanging = tokio::spawn(async move { hanging.login("dev").await.map(|login| login.generation) });
+    let late = chrono::Utc::now() + chrono::TimeDelta::hours(1);
+    tokio::task::yield_now().await;
+    std::fs::write(dir.path().join("plugin"), prints(dir.path(), late)).unwrap();
     clusters.forget("dev");
-    clusters.client("dev").await.unwrap();
+    clusters.login("dev").await.unwrap();
+    hanging.abort();
 }
 
 #[tokio::test]
@@ -51,14 +148,14 @@ async fn what_is_read_again_is_in_use_and_clients_stay() {
     assert_eq!(clusters.read_again().unwrap_err().what, What::NoKubeconfig);
     std::fs::write(&path, kubeconfig(&["dev"])).unwrap();
     assert_eq!(clusters.read_again().unwrap().len(), 1);
-    clusters.client("dev").await.unwrap();
+    let first = clusters.login("dev").await.unwrap().generation;
     assert_eq!(clusters.client("new").await.err().unwrap().what, What::UnknownContext);
 
     std::fs::write(&path, kubeconfig(&["dev", "new"])).unwrap();
     let clone = clusters.clone();
     assert_eq!(clusters.read_again().unwrap().len(), 2);
     clone.client("new").await.unwrap();
-    assert!(clone.inner().slots["dev"].made().lock().await.client.is_some(), "nobody has to log in again");
+    assert_eq!(clone.login("dev").await.unwrap().generation, first, "nobody has to log in again");
 
     std::fs::write(&path, "clusters: {").unwrap();
     assert_eq!(clusters.read_again().unwrap_err().what, What::KubeconfigBroken);

@@ -24,6 +24,7 @@ use crate::proxy;
 use crate::store::{self, Order, Paths, Store};
 
 mod forwards;
+mod kubeconfig;
 mod route;
 
 use forwards::Open;
@@ -245,6 +246,12 @@ impl Effects {
         })
     }
 
+    /// Has the kubeconfig followed from now on.
+    pub fn follow_kubeconfig(&mut self) {
+        let following = kubeconfig::follow(self.clusters.clone(), self.events.clone());
+        self.spawn(following);
+    }
+
     fn read_kubeconfig(&mut self) {
         let (clusters, events) = (self.clusters.clone(), self.events.clone());
         self.spawn(async move {
@@ -273,11 +280,10 @@ impl Effects {
         let token = self.token.child_token();
         let (sender, receiver) = watch::channel(namespaces);
         self.connections.insert(cluster.clone(), Connection { token: token.clone(), namespaces: sender });
-        let (clusters, routes, events) = (self.clusters.clone(), Arc::clone(&self.routes), self.events.clone());
+        let (clusters, events) = (self.clusters.clone(), self.events.clone());
         self.tasks.spawn(async move {
             // A login that has run out, a server that moved: connecting again starts from nothing.
             clusters.forget(&cluster);
-            routes.forget(&cluster).await;
             let probing = cluster::keep(clusters.clone(), cluster.clone(), epoch, events.clone(), token.clone());
             let watching = proxy::watch(clusters, cluster, epoch, receiver, events, token);
             tokio::join!(probing, watching);

@@ -1,14 +1,16 @@
 //! The way from a forward to its pod, filled in with what the other rooms have.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::cluster::{Clusters, node_fault};
+use crate::cluster::{Clusters, Login, node_fault};
 use crate::forward::{self, Ended, Lane, Route, Unreached};
 use crate::model::address::Address;
 use crate::model::fault::{Fault, What};
@@ -22,8 +24,11 @@ const DIAGNOSIS: Duration = Duration::from_secs(14);
 /// How long after its timeout a relay's end may arrive here: the way back, and the second that containerd takes.
 const GIVING_UP: Duration = Duration::from_secs(3);
 
+/// How long a login that is being renewed is waited for, until what there is has to do.
+const RENEWAL: Duration = Duration::from_secs(8);
+
 /// The tunnels of every cluster; those of one cluster share what was learned about its protocols, unless the config asks
-/// for one.
+/// for one. They follow the cluster's logins.
 pub struct Routes {
     clusters: Clusters,
     tunnels: Mutex<BTreeMap<(String, Option<Protocol>), Tunnels>>,
@@ -34,29 +39,67 @@ impl Routes {
         Self { clusters, tunnels: Mutex::default() }
     }
 
-    /// Drops what is known of a cluster: its next tunnel starts from a new client.
-    pub async fn forget(&self, cluster: &str) {
-        self.tunnels.lock().await.retain(|(known, _), _| known != cluster);
-    }
-
     async fn lease(&self, via: &Via, forced: Option<Protocol>) -> Result<Lease, Fault> {
-        let cluster = &via.pod.cluster;
-        let client = self.clusters.client(cluster).await?;
-        let mut all = self.tunnels.lock().await;
-        let tunnels = all.entry((cluster.clone(), forced)).or_insert_with(|| Tunnels::new(client, forced));
+        let key = (via.pod.cluster.clone(), forced);
+        let known = lock(&self.tunnels).get(&key).cloned();
+        // Should the cluster not let us in at the moment, tunnels that are there find out, and wait.
+        let tunnels = if let Some(tunnels) = known {
+            tunnels
+        } else {
+            let login = self.clusters.login(&key.0).await?;
+            let (clusters, context) = (self.clusters.clone(), key.0.clone());
+            let following = Following { clusters, context, last: Mutex::new(login) };
+            let made = || Tunnels::following(Arc::new(following), forced);
+            // Another may have been faster.
+            lock(&self.tunnels).entry(key).or_insert_with(made).clone()
+        };
         let route = tunnel::Route { namespace: via.pod.namespace.clone(), pod: via.pod.name.clone(), port: via.port };
         Ok(tunnels.lease(route, LeaseOptions::default()))
     }
 }
 
+/// The logins of one cluster, for its tunnels.
+struct Following {
+    clusters: Clusters,
+    context: String,
+    /// The last one that was had.
+    last: Mutex<Login>,
+}
+
+impl tunnel::Logins for Following {
+    fn now(&self) -> BoxFuture<'_, tunnel::Login> {
+        Box::pin(async {
+            let renewed = timeout(RENEWAL, self.clusters.login(&self.context)).await;
+            let mut last = lock(&self.last);
+            if let Ok(Ok(login)) = renewed {
+                *last = login;
+            }
+            tunnel::Login { client: last.client.clone(), generation: last.generation }
+        })
+    }
+
+    fn refused(&self, generation: u64) {
+        self.clusters.refused(&self.context, generation);
+    }
+
+    fn generations(&self) -> watch::Receiver<u64> {
+        self.clusters.generations(&self.context)
+    }
+}
+
+/// Nothing that holds these locks panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The route of one forward: through relays to an address, or straight to a workload's pods.
 pub struct Path {
-    routes: std::sync::Arc<Routes>,
+    routes: Arc<Routes>,
     forced: Option<Protocol>,
 }
 
 impl Path {
-    pub fn new(routes: std::sync::Arc<Routes>, spec: &ForwardSpec) -> Self {
+    pub fn new(routes: Arc<Routes>, spec: &ForwardSpec) -> Self {
         // The config's reader lets no other names through; an unknown one means: by trying.
         let forced = spec.tunnel.as_ref().and_then(|name| name.parse().ok());
         Self { routes, forced }

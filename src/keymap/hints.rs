@@ -191,6 +191,6 @@ fn of_forwards(model: &Model, hints: &mut Hints<'_>, rows: bool) {
     let selected = model.forward_list.selected().and_then(|id| model.forwards.get(id));
     hints.say_if(rows, &[Copy, Command::Strings, Stop, Restart]);
     hints.say_if(selected.is_some_and(|forward| forward.backends.len() > 1), &[NextPod]);
-    hints.say_if(selected.is_some_and(|forward| forward.trouble().is_some()), &[Describe]);
+    hints.say_if(selected.is_some_and(|forward| model.trouble_of(forward).is_some()), &[Describe]);
     hints.say_if(!rows, &[Targets, Pods]);
 }

@@ -201,6 +201,7 @@ fn the_browser_takes_text_and_has_keys_of_its_own() {
         entries: 0,
         fault: None,
         twice: Vec::new(),
+        plugin: None,
     };
     model.clusters.push(Cluster::from(context));
     model.update(Event::Act(Action::Do(Command::Browse)));
@@ -342,6 +343,7 @@ fn hints_say_what_works_here_now() {
         entries: 0,
         fault: None,
         twice: Vec::new(),
+        plugin: None,
     }));
     with_cluster.arrange();
     assert_eq!(shown(&keymap, &with_cluster)[..2], ["Enter connect", "b browse"]);

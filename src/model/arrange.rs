@@ -130,7 +130,7 @@ impl Model {
                 ForwardColumn::Down => x.counts.down.cmp(&y.counts.down),
                 ForwardColumn::DownRate => x.down_rate.cmp(&y.down_rate),
                 ForwardColumn::Activity => (x.up_rate + x.down_rate).cmp(&(y.up_rate + y.down_rate)),
-                ForwardColumn::Fault => a.trouble().is_some().cmp(&b.trouble().is_some()),
+                ForwardColumn::Fault => self.trouble_of(a).is_some().cmp(&self.trouble_of(b).is_some()),
             }
         });
         // Those of other instances come below our own, whatever the order is by.

@@ -46,6 +46,7 @@ impl Model {
         };
         // Pods have come in the place of an address: whoever goes through a proxy pod goes straight now.
         let relayed = forward.relay.take().is_some();
+        forward.unseen = None;
         let before = forward.via.clone().filter(|_| !relayed);
         let via = pick(&backends, before.as_ref()).map(|backend| backend.via.clone());
         // The reason of a connection that failed stays to be read; why there was no pod is over.
@@ -69,6 +70,7 @@ impl Model {
             return;
         };
         forward.backends.clear();
+        forward.unseen = None;
         let cluster = forward.spec.place.cluster.clone();
         let through = forward.via.clone().filter(|via| via.to.is_some());
         forward.relay = Some(address);
@@ -121,9 +123,27 @@ impl Model {
             return;
         };
         forward.backends.clear();
+        forward.unseen = None;
         forward.relay = None;
         forward.wants_pod = false;
         self.point(id, None, false, Some(fault.clone()), out);
+        self.fail(fault);
+    }
+}
+
+impl Model {
+    /// Where a forward's workload leads cannot be seen at the moment. A way that it has may be as good as ever, and is
+    /// kept; without one, connections fail with the reason until it can be seen again.
+    pub(super) fn on_unseen(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
+        let fault = self.with_login(fault);
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        forward.unseen = Some(fault.clone());
+        let (has_way, is_relayed) = (forward.via.is_some(), forward.relay.is_some());
+        if !has_way && !is_relayed && forward.state != ForwardState::Failed {
+            self.point(id, None, false, Some(fault.clone()), out);
+        }
         self.fail(fault);
     }
 }

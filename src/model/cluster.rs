@@ -30,6 +30,8 @@ pub struct Cluster {
     pub entries: u64,
     /// What it needs that the kubeconfig has more than once (see [`Context::twice`]).
     pub twice: Vec<Fault>,
+    /// The command of its login plugin, as it may be shown.
+    pub plugin: Option<String>,
     /// How things stand.
     pub link: Link,
     /// The server's version, as `v1.33.1`.
@@ -140,11 +142,13 @@ pub struct Context {
     pub fault: Option<Fault>,
     /// What it needs that the kubeconfig has more than once, not always alike.
     pub twice: Vec<Fault>,
+    /// The command of the login plugin that it has, as it may be shown.
+    pub plugin: Option<String>,
 }
 
 impl From<Context> for Cluster {
     fn from(context: Context) -> Self {
-        let Context { name, server, user, namespace, current, entries, fault, twice } = context;
+        let Context { name, server, user, namespace, current, entries, fault, twice, plugin } = context;
         Self {
             name,
             server,
@@ -153,6 +157,7 @@ impl From<Context> for Cluster {
             current,
             entries,
             twice,
+            plugin,
             link: if fault.is_some() { Link::Unreachable } else { Link::Idle },
             version: None,
             rtt: None,
@@ -252,6 +257,9 @@ impl Model {
                 } else if old.link != Link::Idle {
                     moved.push(new.name.clone());
                 }
+            } else if self.forwards.values().any(|forward| forward.spec.place.cluster == new.name) {
+                // It was away for a while, and its forwards have stayed.
+                moved.push(new.name.clone());
             }
             self.clusters.push(new);
         }
@@ -345,6 +353,12 @@ impl Model {
         }
     }
 
+    /// A fault with its cluster's login plugin, where that has to do with it.
+    pub(super) fn with_login(&self, fault: Fault) -> Fault {
+        let plugin = self.cluster(&fault.thing).and_then(|cluster| cluster.plugin.as_deref());
+        fault.with_plugin(plugin)
+    }
+
     /// A list says that what was refused, if it was, is not any more.
     fn allowed_again(&mut self, name: &str) {
         let Some(cluster) = self.cluster_mut(name).filter(|cluster| cluster.link == Link::Forbidden) else {
@@ -379,6 +393,7 @@ impl Model {
                 self.unarranged |= new;
             }
             ClusterEvent::Failed { link, fault } => {
+                let fault = fault.with_plugin(cluster.plugin.as_deref());
                 let first = cluster.link == Link::Connecting && cluster.fault.is_none();
                 cluster.link = link;
                 let new = cluster.fault.as_ref().map(|old| old.what) != Some(fault.what);

@@ -152,6 +152,7 @@ impl Model {
         let failed = forward.is_waited_for().then(reason);
         forward.demand = Some(Demand { round, ..Demand::FRESH });
         forward.fault = fault;
+        forward.unseen = None;
         (forward.via, forward.relay, forward.tunnel, forward.health) = (None, None, None, None);
         (forward.waiting, forward.wants_pod) = (false, false);
         forward.backends.clear();

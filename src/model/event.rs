@@ -199,6 +199,9 @@ pub enum ForwardEvent {
     Backends(Vec<Backend>),
     /// Its workload leads nowhere; looking for it goes on.
     NoBackend(Fault),
+    /// Where its workload leads cannot be seen at the moment: the watch was refused, or failed. It says nothing of the
+    /// pods; looking for them goes on.
+    Unseen(Fault),
     /// Its workload has no pods to go to, but this address stands for it: a proxy pod reaches it.
     Relay(Address),
     /// A pod of its workload runs but takes no connections.

@@ -192,6 +192,8 @@ pub enum Remedy {
     Grant(Grant),
     /// Take another local port: this one is free.
     OtherPort(u16),
+    /// Log in again, as this login plugin wants it; the rest goes on by itself.
+    Login(String),
     /// What the kind of fault itself suggests (`remedy.<what>`).
     ByKind,
 }
@@ -228,6 +230,18 @@ impl Fault {
     #[must_use]
     pub fn with(self, remedy: Remedy) -> Self {
         Self { remedy, ..self }
+    }
+}
+
+impl Fault {
+    /// A fault of a login with the command of the plugin that logs in.
+    #[must_use]
+    pub fn with_plugin(self, plugin: Option<&str>) -> Self {
+        let is_of_login = matches!(self.what, What::Unauthorized | What::PluginFailed);
+        match plugin.filter(|_| is_of_login && self.remedy == Remedy::ByKind) {
+            Some(command) => self.with(Remedy::Login(command.to_owned())),
+            None => self,
+        }
     }
 }
 

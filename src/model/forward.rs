@@ -89,6 +89,8 @@ pub struct Forward {
     pub tunnel: Option<TunnelInfo>,
     /// What went wrong last: a connection's reason or the forward's.
     pub fault: Option<Fault>,
+    /// Why it cannot be seen at the moment where its workload leads; it goes on with what is known.
+    pub unseen: Option<Fault>,
     /// When it was opened.
     pub since: DateTime<Utc>,
     /// When it was last seen carrying a connection.
@@ -139,6 +141,7 @@ impl Forward {
             waiting: false,
             tunnel: None,
             fault: None,
+            unseen: None,
             since: now,
             used: None,
             demand: None,
@@ -207,6 +210,8 @@ impl Model {
     }
 
     pub(super) fn on_forward(&mut self, id: ForwardId, epoch: Epoch, event: ForwardEvent, out: &mut Vec<Effect>) {
+        let cluster = self.forwards.get(&id).and_then(|forward| self.cluster(&forward.spec.place.cluster));
+        let plugin = cluster.and_then(|cluster| cluster.plugin.clone());
         let Some(forward) = self.forwards.get_mut(&id).filter(|forward| forward.spec.epoch == epoch) else {
             return;
         };
@@ -226,6 +231,7 @@ impl Model {
                 }
             }
             ForwardEvent::Down(fault) => {
+                let fault = fault.with_plugin(plugin.as_deref());
                 if forward.via.is_some() {
                     forward.state = ForwardState::Reconnecting;
                 }
@@ -233,16 +239,21 @@ impl Model {
                 self.fail(fault);
             }
             // News of a watch that has been ended since.
-            ForwardEvent::Backends(_) | ForwardEvent::NoBackend(_) | ForwardEvent::Relay(_) if forward.is_resting() => {
-            }
+            ForwardEvent::Backends(_)
+            | ForwardEvent::NoBackend(_)
+            | ForwardEvent::Unseen(_)
+            | ForwardEvent::Relay(_)
+                if forward.is_resting() => {}
             ForwardEvent::Probed(found) => self.on_probed(id, found, out),
             ForwardEvent::Wanted(round) => self.on_wanted(id, round, out),
             ForwardEvent::Left(via) => self.on_left(id, &via.pod, out),
             ForwardEvent::Backends(backends) => self.on_backends(id, backends, out),
             ForwardEvent::NoBackend(fault) => self.on_no_backend(id, fault, out),
+            ForwardEvent::Unseen(fault) => self.on_unseen(id, fault, out),
             ForwardEvent::Relay(address) => self.on_relay(id, address, out),
             ForwardEvent::Refused(via) => self.on_refused(id, &via, out),
             ForwardEvent::ConnectionFailed(fault) => {
+                let fault = fault.with_plugin(plugin.as_deref());
                 // That there is no pod is what follows; why there is none says more.
                 if fault.what != What::NoPod || forward.fault.is_none() {
                     forward.fault = Some(fault.clone());

@@ -275,7 +275,7 @@ impl Finds {
             missing.partition(|((cluster, place), _)| cluster == of && place.namespace == first.namespace);
         let resource = |fault: &Fault| match &fault.remedy {
             Remedy::Grant(grant) => Some(grant.resource.clone()),
-            Remedy::Retrying | Remedy::OtherPort(_) | Remedy::ByKind => None,
+            Remedy::Retrying | Remedy::OtherPort(_) | Remedy::Login(_) | Remedy::ByKind => None,
         };
         let resources: Vec<String> = same.iter().filter_map(|(_, fault)| resource(fault)).collect();
         if let Remedy::Grant(grant) = &mut fault.remedy {

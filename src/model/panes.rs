@@ -152,7 +152,7 @@ impl Model {
             Command::Describe | Command::Accept => {
                 let forward = self.forward_list.selected().and_then(|id| self.forwards.get(id));
                 let name = forward.map(|forward| forward.spec.target.clone());
-                self.show_fault(forward.and_then(|forward| forward.trouble().cloned()), name);
+                self.show_fault(forward.and_then(|forward| self.trouble_of(forward).cloned()), name);
             }
             _ => return false,
         }

@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client};
 use tokio::sync::{mpsc, watch as channel};
 use tokio::task::JoinSet;
@@ -15,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::life::within;
 use super::{MANAGED_BY, project};
-use crate::cluster::{Clusters, fault, grant, watch_fault};
+use crate::cluster::{Clusters, Login, Watch, fault, grant, watch_fault};
 use crate::model::cluster::{Link, Scope};
 use crate::model::event::{ClusterEvent, Epoch, Event};
 use crate::model::fault::{Fault, What};
@@ -65,31 +64,55 @@ struct Watcher {
 }
 
 impl Watcher {
+    /// Watches with the newest login there is, until the loop has ended.
     async fn run(self, mut namespaces: channel::Receiver<BTreeSet<String>>) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let login = self.clusters.login_in_time(&self.teller.cluster).await;
+            tokio::select! {
+                () = self.watch_as(&login, &mut namespaces) => {
+                    if self.teller.events.is_closed() || namespaces.has_changed().is_err() {
+                        return;
+                    }
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                () = self.clusters.renewed(&self.teller.cluster, login.generation) => pause = FIRST_PAUSE,
+            }
+        }
+    }
+
+    /// Watches with one login; ends where rights have changed so that it has to begin anew.
+    async fn watch_as(&self, login: &Login, namespaces: &mut channel::Receiver<BTreeSet<String>>) {
         let mut pause = FIRST_PAUSE;
         let mut told = None;
         loop {
-            let client = self.clusters.client_in_time(&self.teller.cluster).await;
-            match may_list(&client, &self.teller.cluster, None).await {
+            match may_list(&login.client, &self.teller.cluster, None).await {
                 Ok(()) => {
                     if self.teller.tell(ClusterEvent::Watching { scope: Scope::All, refused: None }).await {
-                        follow(client, self.teller.clone(), None).await;
+                        self.follow(login, None).await;
                     }
                     return;
                 }
-                Err((Link::Forbidden, refused)) => {
-                    self.by_namespace(client, &mut namespaces, refused).await;
-                    return;
-                }
+                Err((Link::Forbidden, refused)) => return self.by_namespace(login, namespaces, refused).await,
                 Err((link, fault)) => {
                     if !self.tell_once(&mut told, link, fault).await {
                         return;
+                    }
+                    if link == Link::Unauthorized {
+                        self.clusters.refused(&self.teller.cluster, login.generation);
+                        // Whoever gets a newer one has it told, and this ends.
+                        let _told = self.clusters.login(&self.teller.cluster).await;
                     }
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
         }
+    }
+
+    async fn follow(&self, login: &Login, namespace: Option<String>) {
+        follow(self.clusters.clone(), login.clone(), self.teller.clone(), namespace).await;
     }
 
     /// Tells of a list that failed for another reason than a missing right; false once the loop has ended.
@@ -103,7 +126,7 @@ impl Watcher {
 
     /// A watch for each namespace that allows one. Those that don't are asked again when the set changes or after a
     /// pause: rights are granted while people wait for them.
-    async fn by_namespace(&self, client: Client, namespaces: &mut channel::Receiver<BTreeSet<String>>, refused: Fault) {
+    async fn by_namespace(&self, login: &Login, namespaces: &mut channel::Receiver<BTreeSet<String>>, refused: Fault) {
         let mut watching = BTreeSet::new();
         let mut tasks = JoinSet::new();
         let mut pause = FIRST_PAUSE;
@@ -116,10 +139,11 @@ impl Watcher {
                 if watching.contains(&name) {
                     continue;
                 }
-                match may_list(&client, &self.teller.cluster, Some(&name)).await {
+                match may_list(&login.client, &self.teller.cluster, Some(&name)).await {
                     Ok(()) => {
                         watching.insert(name.clone());
-                        tasks.spawn(follow(client.clone(), self.teller.clone(), Some(name)));
+                        let (clusters, login) = (self.clusters.clone(), login.clone());
+                        tasks.spawn(follow(clusters, login, self.teller.clone(), Some(name)));
                     }
                     Err((Link::Forbidden, fault)) => drop(denied.insert(name, fault)),
                     Err(failed) => unsure = Some(failed),
@@ -172,15 +196,16 @@ fn selector() -> String {
     format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)
 }
 
-/// Follows the pods of one namespace, or of all, for ever. A list is told as one event.
-async fn follow(client: Client, teller: Teller, namespace: Option<String>) {
+/// Follows the pods of one namespace for ever, or of all for as long as that is allowed. A list is told as one event.
+async fn follow(clusters: Clusters, login: Login, teller: Teller, namespace: Option<String>) {
     let config = watcher::Config::default().labels(&selector());
-    let mut stream = watcher(api(client, namespace.as_deref()), config).default_backoff().boxed();
+    let api = api(login.client.clone(), namespace.as_deref());
+    let mut watch = Watch::new(&clusters, &teller.cluster, &login, api, config);
     let mut listing: Vec<ProxyPod> = Vec::new();
     let mut told: Option<What> = None;
     let row = |pod: &Pod| project(&teller.cluster, pod);
-    while let Some(next) = stream.next().await {
-        let event = match next {
+    loop {
+        let event = match watch.next().await {
             Ok(watcher::Event::Init) => {
                 listing.clear();
                 continue;
@@ -205,7 +230,13 @@ async fn follow(client: Client, teller: Teller, namespace: Option<String>) {
                     continue;
                 }
                 told = Some(fault.what);
-                ClusterEvent::Failed { link, fault }
+                let narrower = link == Link::Forbidden && namespace.is_none();
+                let goes_on = teller.tell(ClusterEvent::Failed { link, fault }).await;
+                if narrower || !goes_on {
+                    // What is allowed in single namespaces has to be found out.
+                    return;
+                }
+                continue;
             }
         };
         if !teller.tell(event).await {

@@ -21,6 +21,7 @@ pub use exchange::{Found, Offer, targets_as_json, targets_as_toml, targets_in, t
 pub use imports::Holds;
 pub use installation::{installation, throwaway};
 pub use paths::Paths;
+pub use watch::Watch;
 pub use writer::{Order, Store, start};
 
 use crate::model::event::Loaded;

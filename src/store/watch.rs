@@ -1,4 +1,4 @@
-//! Noticing that the config changed on disk. Directories are watched, not the file: editors put a new file in its
+//! Noticing that files changed on disk, the config among them. Directories are watched, not the file: editors put a new file in its
 //! place, and a link may come to lead elsewhere.
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use super::disk;
 /// How often to look for directories that have just appeared.
 const ROUNDS: usize = 8;
 
-/// A watch on the directories that a file depends on.
+/// A watch on the directories that some files depend on.
 pub struct Watch {
     watcher: RecommendedWatcher,
     watched: BTreeSet<PathBuf>,
@@ -26,7 +26,7 @@ impl Watch {
     ///
     /// # Errors
     /// [`What::FileUnreadable`] where the system has no watches left.
-    pub fn new(path: &Path, changed: mpsc::Sender<()>) -> Result<Self, Fault> {
+    pub fn new(paths: &[PathBuf], changed: mpsc::Sender<()>) -> Result<Self, Fault> {
         let notice = move |event: notify::Result<notify::Event>| {
             // An error (an overflow, say) may hide a change as well.
             if event.is_ok_and(|event| !is_change(&event)) {
@@ -35,37 +35,41 @@ impl Watch {
             // Full: the word is pending already. Closed: the writer has ended.
             _ = changed.try_send(());
         };
-        let watcher = notify::recommended_watcher(notice).map_err(|error| unwatched(path, &error))?;
+        let watcher = notify::recommended_watcher(notice).map_err(|error| unwatched(paths, &error))?;
         let mut watch = Self { watcher, watched: BTreeSet::new() };
-        watch.follow(path)?;
+        watch.follow(paths)?;
         Ok(watch)
     }
 
-    /// Watches what `path` depends on now: its directory (or the nearest above it that exists), and the one that a
-    /// link leads to.
+    /// Watches what `paths` depend on now: their directories (or the nearest above that exist), and those that links
+    /// lead to.
     ///
     /// # Errors
     /// [`What::FileUnreadable`].
-    pub fn follow(&mut self, path: &Path) -> Result<(), Fault> {
+    pub fn follow(&mut self, paths: &[PathBuf]) -> Result<(), Fault> {
         // A directory that appears while the one above it is being watched would be missed: look again until nothing
         // has changed. Each round is a level deeper, so a few are enough.
         for _ in 0..ROUNDS {
-            let wanted = depends_on(path);
+            let wanted = depend_on(paths);
             for gone in self.watched.difference(&wanted) {
                 // It may be gone from the disk, and its watch with it.
                 _ = self.watcher.unwatch(gone);
             }
             // Watching again what is watched already finds a directory that was deleted and made anew.
             for dir in &wanted {
-                self.watcher.watch(dir, RecursiveMode::NonRecursive).map_err(|error| unwatched(path, &error))?;
+                self.watcher.watch(dir, RecursiveMode::NonRecursive).map_err(|error| unwatched(paths, &error))?;
             }
             self.watched = wanted;
-            if self.watched == depends_on(path) {
+            if self.watched == depend_on(paths) {
                 break;
             }
         }
         Ok(())
     }
+}
+
+fn depend_on(paths: &[PathBuf]) -> BTreeSet<PathBuf> {
+    paths.iter().flat_map(|path| depends_on(path)).collect()
 }
 
 /// The directories in which something has to happen for `path` to lead to another text.
@@ -86,7 +90,8 @@ fn is_change(event: &notify::Event) -> bool {
     !reading && !ours
 }
 
-fn unwatched(path: &Path, error: &notify::Error) -> Fault {
+fn unwatched(paths: &[PathBuf], error: &notify::Error) -> Fault {
+    let path = paths.first().map_or_else(|| Path::new(""), PathBuf::as_path);
     let says = format!("changes made elsewhere will not be noticed: {error}");
     Fault::new(What::FileUnreadable, path.display().to_string(), says)
 }

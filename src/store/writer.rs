@@ -132,7 +132,7 @@ async fn run(desk: Desk, mut queue: UnboundedReceiver<Order>, teller: Teller) {
     // Watching begins before reading: a change in between is noticed.
     let (nudge, mut changes) = mpsc::channel(1);
     let first = blocking(desk, move |desk| {
-        let (watch, trouble) = match Watch::new(&config, nudge) {
+        let (watch, trouble) = match Watch::new(std::slice::from_ref(&config), nudge) {
             Ok(watch) => (Some(watch), None),
             Err(fault) => (None, Some(StoreEvent::Trouble(fault))),
         };
@@ -171,7 +171,7 @@ async fn run(desk: Desk, mut queue: UnboundedReceiver<Order>, teller: Teller) {
                     // A directory may have come or gone, a link may lead elsewhere. Followed first: what happens
                     // between the look and the next word must not be missed.
                     if let Some(watch) = &mut watch {
-                        _ = watch.follow(&desk.paths().config);
+                        _ = watch.follow(std::slice::from_ref(&desk.paths().config));
                     }
                     desk.look()
                 }

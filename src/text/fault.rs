@@ -62,6 +62,14 @@ impl Text {
             Remedy::OtherPort(port) => {
                 (by_kind("fault"), self.fill("remedy.other-port", &[("port", &port.to_string())]))
             }
+            Remedy::Login(command) => {
+                let parts = [thing, ("command", command.as_str())];
+                let (what, remedy) = match fault.what {
+                    What::Unauthorized => ("fault.unauthorized-by", "remedy.unauthorized-by"),
+                    _ => ("fault.plugin-failed-by", "remedy.plugin-failed-by"),
+                };
+                (self.fill(what, &parts), self.fill(remedy, &parts))
+            }
             Remedy::ByKind => (by_kind("fault"), by_kind("remedy")),
         };
         let detail = match (fault.what, fault.detail.trim()) {

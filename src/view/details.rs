@@ -253,7 +253,7 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
         Span::styled(scene.text().forward(forward, scene.model.now), forwards::style_of(scene, forward)),
     ];
     let next = forwards::open_to_others(forward).then(|| scene.get("view.beyond-loopback").to_owned());
-    Facts { head, pairs: facts, fault: forward.trouble(), next }
+    Facts { head, pairs: facts, fault: scene.model.trouble_of(forward), next }
 }
 
 fn of_other<'a>(scene: Scene<'a>, other: &'a Other) -> Facts<'a> {

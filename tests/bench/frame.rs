@@ -39,6 +39,7 @@ fn model(pods: usize) -> Model {
             entries: 0,
             fault: None,
             twice: Vec::new(),
+            plugin: None,
         };
         model.clusters.push(Cluster { link: Link::Ready, ..Cluster::from(context) });
     }

@@ -16,6 +16,8 @@ pub(super) enum At {
     Nowhere,
     /// It is waited for.
     Coming,
+    /// It has no way, and it cannot be seen at the moment whether there is one.
+    Unseen,
     /// It can be used.
     Live,
     /// Nothing more comes of it.
@@ -73,8 +75,9 @@ impl Place {
             // One at rest is woken by whoever connects.
             ForwardState::Live | ForwardState::Resting => At::Live,
             ForwardState::Failed => At::Over,
-            // One on demand tries afresh with the next connection.
+            ForwardState::Broken if forward.unseen.is_some() && forward.demand.is_none() => At::Unseen,
             ForwardState::Broken if forward.demand.is_none() => At::Over,
+            // One on demand tries afresh with the next connection.
             ForwardState::Broken
             | ForwardState::Opening
             | ForwardState::Waiting

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Endpoints;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client, Resource, ResourceExt as _};
+use kube::runtime::watcher;
+use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Teller, object, selection};
+use super::{Reach, Teller, Watch, object, selection};
 use crate::model::address::Address;
 use crate::model::fault::{Fault, What};
 
@@ -22,28 +21,24 @@ const SERVICE: &str = "kubernetes.io/service-name";
 type Known = (Address, bool);
 
 /// Follows the endpoints for ever and tells of the one to go to. `port` is the port's name, as in the service.
-pub(super) async fn follow(client: &Client, port: Option<&str>, teller: &mut Teller) {
+pub(super) async fn follow(reach: &Reach, port: Option<&str>, teller: &mut Teller) {
     let (namespace, name) = (teller.query.namespace.clone(), teller.query.workload.name.clone());
-    let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), &namespace);
+    let slices: Api<EndpointSlice> = Api::namespaced(reach.client(), &namespace);
     let config = watcher::Config::default().labels(&format!("{SERVICE}={name}"));
-    watch(slices, config, "endpointslices.discovery.k8s.io", teller, |slice| of_slice(slice, port)).await;
+    let stream = reach.watch(&teller.query, slices, config);
+    watch(stream, "endpointslices.discovery.k8s.io", teller, |slice| of_slice(slice, port)).await;
     // Servers before 1.21 have slices of this version not at all.
-    let endpoints: Api<Endpoints> = Api::namespaced(client.clone(), &namespace);
+    let endpoints: Api<Endpoints> = Api::namespaced(reach.client(), &namespace);
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    watch(endpoints, config, "endpoints", teller, |endpoints| of_endpoints(endpoints, port)).await;
+    let stream = reach.watch(&teller.query, endpoints, config);
+    watch(stream, "endpoints", teller, |endpoints| of_endpoints(endpoints, port)).await;
 }
 
 /// Watches objects that hold endpoints. Ends only where the server does not know them.
-async fn watch<K>(
-    api: Api<K>,
-    config: watcher::Config,
-    resource: &str,
-    teller: &mut Teller,
-    addresses: impl Fn(&K) -> Vec<Known>,
-) where
+async fn watch<K>(mut stream: Watch<K>, resource: &str, teller: &mut Teller, addresses: impl Fn(&K) -> Vec<Known>)
+where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let mut stream = watcher(api, config).default_backoff().boxed();
     let mut known: BTreeMap<String, Vec<Known>> = BTreeMap::new();
     let mut listing = BTreeMap::new();
     let mut now: Option<Address> = None;
@@ -59,28 +54,27 @@ async fn watch<K>(
             }
         };
         match next {
-            Some(Ok(watcher::Event::Init)) => listing.clear(),
-            Some(Ok(watcher::Event::InitApply(object))) => {
+            Ok(watcher::Event::Init) => listing.clear(),
+            Ok(watcher::Event::InitApply(object)) => {
                 listing.insert(object.name_any(), addresses(&object));
             }
-            Some(Ok(watcher::Event::InitDone)) => known = std::mem::take(&mut listing),
-            Some(Ok(watcher::Event::Apply(object))) => {
+            Ok(watcher::Event::InitDone) => known = std::mem::take(&mut listing),
+            Ok(watcher::Event::Apply(object)) => {
                 known.insert(object.name_any(), addresses(&object));
             }
-            Some(Ok(watcher::Event::Delete(object))) => {
+            Ok(watcher::Event::Delete(object)) => {
                 known.remove(&object.name_any());
             }
-            Some(Err(error)) => {
+            Err(error) => {
                 if is_unknown(&error) {
                     return;
                 }
-                if let Some(fault) = object::refusal(&teller.query, resource, &error) {
+                if let Some(trouble) = object::trouble(&teller.query, resource, &error) {
                     until = None;
-                    teller.nothing(fault).await;
+                    teller.trouble(trouble).await;
                 }
                 continue;
             }
-            None => return,
         }
         if let Some(address) = choose(known.values().flatten(), now.as_ref()) {
             until = None;

@@ -1,8 +1,9 @@
 //! From a workload to the pods behind it: watched, never asked again and again.
 //!
 //! Two watches: one on the workload itself, for the selector of its pods and, of a service, its ports; one on those
-//! pods, or on the endpoints of a service that selects none. A pod or a selector needs the second only. What runs is told the moment it changes; what stands in the way (a
-//! right, a name, a port) is told with what to do about it, and watched further.
+//! pods, or on the endpoints of a service that selects none. A pod or a selector needs the second only. What runs is
+//! told the moment it changes; what stands in the way (a name, a port) is told with what to do about it, and watched
+//! further. A watch that is refused or fails says nothing of the pods: that is told as what it is.
 
 pub(super) mod discovery;
 mod endpoints;
@@ -10,12 +11,16 @@ mod object;
 mod pods;
 mod selection;
 
+use std::fmt::Debug;
 use std::time::Duration;
 
+use kube::runtime::watcher;
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-use super::Clusters;
+use super::{Clusters, Login, Watch};
 use crate::model::address::Address;
 use crate::model::backend::{Backend, rank};
 use crate::model::event::{Epoch, Event, ForwardEvent};
@@ -47,38 +52,95 @@ pub struct Query {
 
 /// Watches the running pods of a workload and tells of every change, until it is dropped.
 pub async fn follow(clusters: Clusters, query: Query, events: mpsc::Sender<Event>) {
-    let mut teller = Teller { query: query.clone(), events, told: None };
-    let mut pause = FIRST_PAUSE;
-    let client = loop {
-        match clusters.client(&query.cluster).await {
-            Ok(client) => break client,
-            Err(fault) => teller.nothing(fault).await,
+    let mut teller = Teller { query, events, told: None, had: false };
+    loop {
+        let login = login(&clusters, &mut teller).await;
+        let cluster = teller.query.cluster.clone();
+        let reach = Reach { clusters: clusters.clone(), login };
+        tokio::select! {
+            () = follow_as(&reach, &mut teller) => return,
+            () = clusters.renewed(&cluster, reach.login.generation) => {}
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    };
-    let (out, found) = watch::channel(None);
-    if let Some(fixed) = selection::fixed(&query.workload) {
-        out.send_replace(Some(Ok(fixed)));
-        pods::follow(client, found, teller).await;
-    } else {
-        let watching = object::follow(client.clone(), query, out);
-        tokio::join!(watching, pods::follow(client, found, teller));
     }
 }
 
-/// Where the workload itself says that it leads; nothing yet, or what is wrong with it.
-type Sight = Option<Result<Aim, Fault>>;
+/// The login to the workload's cluster, waited for.
+async fn login(clusters: &Clusters, teller: &mut Teller) -> Login {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match clusters.login(&teller.query.cluster).await {
+            Ok(login) => return login,
+            Err(fault) => teller.unknown(fault).await,
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Watches with one login.
+async fn follow_as(reach: &Reach, teller: &mut Teller) {
+    let (out, found) = watch::channel(Sight::Nothing);
+    if let Some(fixed) = selection::fixed(&teller.query.workload) {
+        out.send_replace(Sight::Aim(fixed));
+        pods::follow(reach, found, teller).await;
+    } else {
+        let watching = object::follow(reach, teller.query.clone(), out);
+        tokio::join!(watching, pods::follow(reach, found, teller));
+    }
+}
+
+/// How the cluster is reached.
+struct Reach {
+    clusters: Clusters,
+    login: Login,
+}
+
+impl Reach {
+    fn client(&self) -> Client {
+        self.login.client.clone()
+    }
+
+    fn watch<K>(&self, query: &Query, api: Api<K>, config: watcher::Config) -> Watch<K>
+    where
+        K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    {
+        Watch::new(&self.clusters, &query.cluster, &self.login, api, config)
+    }
+}
+
+/// What is known of the workload itself.
+#[derive(Debug, Clone, PartialEq)]
+enum Sight {
+    /// Nothing yet.
+    Nothing,
+    /// Where it leads.
+    Aim(Aim),
+    /// It leads nowhere.
+    Wrong(Fault),
+    /// It may not be looked at, or cannot be; where it led before, it may lead still.
+    Unknown(Fault),
+}
+
+/// What a watch's error says, as far as a forward is to be told; an outage is the cluster's probe's to report.
+enum Trouble {
+    /// Waiting will not mend it.
+    Wrong(Fault),
+    /// It is not known how things stand.
+    Unknown(Fault),
+}
 
 /// Reports to the loop, nothing twice.
 struct Teller {
     query: Query,
     events: mpsc::Sender<Event>,
     told: Option<ForwardEvent>,
+    /// Whether there were running pods when that was told last.
+    had: bool,
 }
 
 impl Teller {
     async fn pods(&mut self, mut backends: Vec<Backend>) {
+        self.had = !backends.is_empty();
         rank(&mut backends);
         self.tell(ForwardEvent::Backends(backends)).await;
     }
@@ -88,7 +150,19 @@ impl Teller {
     }
 
     async fn nothing(&mut self, fault: Fault) {
+        self.had = false;
         self.tell(ForwardEvent::NoBackend(fault)).await;
+    }
+
+    async fn unknown(&mut self, fault: Fault) {
+        self.tell(ForwardEvent::Unseen(fault)).await;
+    }
+
+    async fn trouble(&mut self, trouble: Trouble) {
+        match trouble {
+            Trouble::Wrong(fault) => self.nothing(fault).await,
+            Trouble::Unknown(fault) => self.unknown(fault).await,
+        }
     }
 
     async fn tell(&mut self, event: ForwardEvent) {

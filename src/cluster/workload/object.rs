@@ -1,16 +1,15 @@
 //! The watch on the workload itself: its selector, and a service's ports.
 
-use futures::StreamExt as _;
 use kube::api::{DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::discovery::{self, Found};
-use super::selection::{self, Aim};
-use super::{FIRST_PAUSE, LONGEST_PAUSE, Query, Sight, near};
+use super::selection;
+use super::{FIRST_PAUSE, LONGEST_PAUSE, Query, Reach, Sight, Trouble, near};
 use crate::cluster::{fault, grant, watch_fault};
 use crate::model::fault::{Fault, What};
 use crate::model::workload::{Installer, Kind};
@@ -19,17 +18,18 @@ use crate::model::workload::{Installer, Kind};
 const NAMES: u32 = 500;
 
 /// Watches the object for ever.
-pub(super) async fn follow(client: Client, query: Query, out: watch::Sender<Sight>) {
+pub(super) async fn follow(reach: &Reach, query: Query, out: watch::Sender<Sight>) {
+    let client = reach.client();
     let found = match built_in(&query.workload.kind) {
         Some(found) => found,
         None => discovered(&client, &query, &out).await,
     };
     let api: Api<DynamicObject> = Api::namespaced_with(client, &query.namespace, &found.api);
     let config = watcher::Config::default().fields(&format!("metadata.name={}", query.workload.name));
-    let mut stream = watcher(api.clone(), config).default_backoff().boxed();
+    let mut stream = reach.watch(&query, api.clone(), config);
     let mut seen: Option<DynamicObject> = None;
-    while let Some(next) = stream.next().await {
-        let sight = match next {
+    loop {
+        let sight = match stream.next().await {
             Ok(watcher::Event::Init) => {
                 seen = None;
                 continue;
@@ -40,13 +40,17 @@ pub(super) async fn follow(client: Client, query: Query, out: watch::Sender<Sigh
             }
             Ok(watcher::Event::InitDone) => match seen.take() {
                 Some(object) => aim(&api, &query, &found, &object).await,
-                None => Err(missing(&api, &query).await),
+                None => Sight::Wrong(missing(&api, &query).await),
             },
             Ok(watcher::Event::Apply(object)) => aim(&api, &query, &found, &object).await,
-            Ok(watcher::Event::Delete(_)) => Err(missing(&api, &query).await),
-            Err(error) => match refusal(&query, &found.resource(), &error) {
+            Ok(watcher::Event::Delete(_)) => Sight::Wrong(missing(&api, &query).await),
+            Err(error) => match trouble(&query, &found.resource(), &error) {
                 // Its name will do, perhaps.
-                Some(fault) => selection::by_name(&query.workload, &query.namespace).ok_or(fault),
+                Some(trouble) => match (selection::by_name(&query.workload, &query.namespace), trouble) {
+                    (Some(aim), _) => Sight::Aim(aim),
+                    (None, Trouble::Wrong(fault)) => Sight::Wrong(fault),
+                    (None, Trouble::Unknown(fault)) => Sight::Unknown(fault),
+                },
                 None => continue,
             },
         };
@@ -54,11 +58,14 @@ pub(super) async fn follow(client: Client, query: Query, out: watch::Sender<Sigh
     }
 }
 
-fn tell(out: &watch::Sender<Sight>, sight: Result<Aim, Fault>) {
+fn tell(out: &watch::Sender<Sight>, sight: Sight) {
     out.send_if_modified(|known| {
-        let differs = known.as_ref() != Some(&sight);
-        *known = Some(sight);
-        differs
+        // Where it led before it may lead still, and its pods are watched by themselves.
+        let stays = *known == sight || (matches!(sight, Sight::Unknown(_)) && matches!(known, Sight::Aim(_)));
+        if !stays {
+            *known = sight;
+        }
+        !stays
     });
 }
 
@@ -89,7 +96,8 @@ async fn discovered(client: &Client, query: &Query, out: &watch::Sender<Sight>) 
             Ok(Err(near)) => {
                 let installer = Installer::of(&name).map(|known| known.crd.to_owned());
                 let detail = installer.unwrap_or_else(|| near.join(", "));
-                tell(out, Err(Fault::new(What::KindMissing, format!("{name} ({})", query.cluster), detail)));
+                let thing = format!("{name} ({})", query.cluster);
+                tell(out, Sight::Wrong(Fault::new(What::KindMissing, thing, detail)));
                 return std::future::pending().await;
             }
             // An outage is the cluster's probe's to report.
@@ -100,16 +108,19 @@ async fn discovered(client: &Client, query: &Query, out: &watch::Sender<Sight>) 
 }
 
 /// Where the object leads: by its selector, else by that of its scale.
-async fn aim(api: &Api<DynamicObject>, query: &Query, found: &Found, object: &DynamicObject) -> Result<Aim, Fault> {
+async fn aim(api: &Api<DynamicObject>, query: &Query, found: &Found, object: &DynamicObject) -> Sight {
     let own = selection::of(&query.workload, &query.namespace, object);
     if !found.scale || !matches!(&own, Err(fault) if fault.what == What::NoSelector) {
-        return own;
+        return own.map_or_else(Sight::Wrong, Sight::Aim);
     }
-    let scale = api.get_scale(&query.workload.name).await.map_err(|error| {
-        let asked = grant("get", &found.subresource("scale"), Some(&query.namespace));
-        fault(&query.cluster, &error, Some(asked)).1
-    })?;
-    selection::by_labels(&query.workload, scale.status.and_then(|status| status.selector))
+    match api.get_scale(&query.workload.name).await {
+        Ok(scale) => selection::by_labels(&query.workload, scale.status.and_then(|status| status.selector))
+            .map_or_else(Sight::Wrong, Sight::Aim),
+        Err(error) => {
+            let asked = grant("get", &found.subresource("scale"), Some(&query.namespace));
+            Sight::Unknown(fault(&query.cluster, &error, Some(asked)).1)
+        }
+    }
 }
 
 /// There is no object of that name; there may be others that were meant.
@@ -127,14 +138,17 @@ pub(super) fn not_found(query: &Query, names: &[String]) -> Fault {
     Fault::new(What::WorkloadMissing, thing, near(&workload.name, names).join(", "))
 }
 
-/// What a watch's error says that waiting will not mend; an outage is the cluster's probe's to report.
-pub(super) fn refusal(query: &Query, resource: &str, error: &watcher::Error) -> Option<Fault> {
+/// What a watch's error says that a forward is to be told.
+pub(super) fn trouble(query: &Query, resource: &str, error: &watcher::Error) -> Option<Trouble> {
     let (_, fault) = watch_fault(&query.cluster, error, resource, Some(&query.namespace));
     match fault.what {
-        What::Forbidden | What::Unauthorized | What::Invalid | What::PluginFailed | What::PluginMissing => Some(fault),
+        What::Forbidden | What::Unauthorized | What::PluginFailed | What::PluginMissing => {
+            Some(Trouble::Unknown(fault))
+        }
+        What::Invalid => Some(Trouble::Wrong(fault)),
         // 400: a selector that the server does not take.
         What::Server if fault.detail.contains("selector") => {
-            Some(Fault { what: What::Invalid, thing: query.workload.to_string(), ..fault })
+            Some(Trouble::Wrong(Fault { what: What::Invalid, thing: query.workload.to_string(), ..fault }))
         }
         _ => None,
     }

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use chrono::DateTime;
-use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod};
+use kube::Api;
 use kube::api::ListParams;
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client};
+use kube::runtime::watcher;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Aim, Pods, Query, Selection, Sight, Teller, endpoints, object, selection};
+use super::{Aim, Pods, Query, Reach, Selection, Sight, Teller, endpoints, object, selection};
 use crate::model::backend::Backend;
 use crate::model::fault::{Fault, What};
 use crate::model::forward::Via;
@@ -22,16 +21,17 @@ use crate::plain;
 const TOLD: usize = 3;
 
 /// Follows whatever is selected, for ever.
-pub(super) async fn follow(client: Client, mut sights: watch::Receiver<Sight>, mut teller: Teller) {
+pub(super) async fn follow(reach: &Reach, mut sights: watch::Receiver<Sight>, teller: &mut Teller) {
     loop {
         let sight = sights.borrow_and_update().clone();
         let watching = async {
             match sight {
-                Some(Ok(Aim::Pods(selection))) => watch_pods(&client, &selection, &mut teller).await,
-                Some(Ok(Aim::Address(address))) => teller.relay(address).await,
-                Some(Ok(Aim::Endpoints(port))) => endpoints::follow(&client, port.as_deref(), &mut teller).await,
-                Some(Err(fault)) => teller.nothing(fault).await,
-                None => overdue(&mut teller).await,
+                Sight::Aim(Aim::Pods(selection)) => watch_pods(reach, &selection, teller).await,
+                Sight::Aim(Aim::Address(address)) => teller.relay(address).await,
+                Sight::Aim(Aim::Endpoints(port)) => endpoints::follow(reach, port.as_deref(), teller).await,
+                Sight::Wrong(fault) => teller.nothing(fault).await,
+                Sight::Unknown(fault) => teller.unknown(fault).await,
+                Sight::Nothing => overdue(teller).await,
             }
             std::future::pending::<()>().await;
         };
@@ -49,8 +49,9 @@ pub(super) async fn follow(client: Client, mut sights: watch::Receiver<Sight>, m
 async fn overdue(teller: &mut Teller) {
     let workload = teller.query.workload.clone();
     sleep_until(Instant::now() + workload.patience()).await;
-    let cluster = &teller.query.cluster;
-    teller.nothing(Fault::new(What::TimedOut, cluster, "")).await;
+    let cluster = teller.query.cluster.clone();
+    let fault = Fault::new(What::TimedOut, cluster, "");
+    teller.unknown(fault).await;
 }
 
 /// What is known of one pod.
@@ -66,51 +67,58 @@ enum Idle {
     NoPort(Vec<String>),
 }
 
-async fn watch_pods(client: &Client, selection: &Selection, teller: &mut Teller) {
+async fn watch_pods(reach: &Reach, selection: &Selection, teller: &mut Teller) {
     let query = teller.query.clone();
-    let api: Api<Pod> = Api::namespaced(client.clone(), &query.namespace);
+    let api: Api<Pod> = Api::namespaced(reach.client(), &query.namespace);
     let config = match &selection.pods {
         Pods::Labels(labels) => watcher::Config::default().labels(labels),
         Pods::Named(name) => watcher::Config::default().fields(&format!("metadata.name={name}")),
     };
-    let mut stream = watcher(api.clone(), config).default_backoff().boxed();
+    let mut stream = reach.watch(&query, api.clone(), config);
     let mut pods: BTreeMap<String, Known> = BTreeMap::new();
     let mut listing = BTreeMap::new();
     let mut until = Some(Instant::now() + query.workload.patience());
-    let (mut ever, mut lapsed) = (false, false);
+    let (mut ever, mut lapsed) = (teller.had, false);
+    let mut listed = false;
     loop {
         let next = tokio::select! {
             next = stream.next() => next,
             () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
                 (until, lapsed) = (None, true);
-                teller.nothing(nobody(&query, &pods)).await;
+                if listed {
+                    teller.nothing(nobody(&query, &pods)).await;
+                } else {
+                    teller.unknown(Fault::new(What::TimedOut, &query.cluster, "")).await;
+                }
                 continue;
             }
         };
         match next {
-            Some(Ok(watcher::Event::Init)) => {
+            Ok(watcher::Event::Init) => {
                 listing.clear();
                 continue;
             }
-            Some(Ok(watcher::Event::InitApply(pod))) => {
+            Ok(watcher::Event::InitApply(pod)) => {
                 listing.insert(name(&pod), known(&query, selection, &pod));
                 continue;
             }
-            Some(Ok(watcher::Event::InitDone)) => pods = std::mem::take(&mut listing),
-            Some(Ok(watcher::Event::Apply(pod))) => {
+            Ok(watcher::Event::InitDone) => {
+                listed = true;
+                pods = std::mem::take(&mut listing);
+            }
+            Ok(watcher::Event::Apply(pod)) => {
                 pods.insert(name(&pod), known(&query, selection, &pod));
             }
-            Some(Ok(watcher::Event::Delete(pod))) => {
+            Ok(watcher::Event::Delete(pod)) => {
                 pods.remove(&name(&pod));
             }
-            Some(Err(error)) => {
-                if let Some(fault) = object::refusal(&query, "pods", &error) {
+            Err(error) => {
+                if let Some(trouble) = object::trouble(&query, "pods", &error) {
                     until = None;
-                    teller.nothing(fault).await;
+                    teller.trouble(trouble).await;
                 }
                 continue;
             }
-            None => return,
         }
         let running: Vec<Backend> = pods.values().filter_map(|known| known.backend.as_ref().ok().cloned()).collect();
         if !running.is_empty() {
@@ -279,9 +287,7 @@ mod tests {
     fn a_pod_that_failed_says_why() {
         let evicted = json!({ "phase": "Failed", "reason": "Evicted", "message": "The node was low on\u{1b} memory." });
         assert_eq!(found(&evicted, false).unwrap_err(), "Failed (Evicted: The node was low on\u{fffd} memory.)");
-        let container = |state: &Value| {
-            json!({ "name": "c", "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": state })
-        };
+        let container = |state: &Value| json!({ "name": "c", "image": "x", "imageID": "", "ready": false, "restartCount": 0, "state": state });
         let waits = container(&json!({ "waiting": { "reason": "PodInitializing" } }));
         let ended = container(&json!({ "terminated": { "reason": "Error", "exitCode": 3, "message": "no config" } }));
         let fails = container(&json!({ "waiting": { "reason": "CrashLoopBackOff", "message": "back-off" } }));

@@ -64,6 +64,7 @@ fn context(name: &str) -> Context {
         entries: 0,
         fault: None,
         twice: Vec::new(),
+        plugin: None,
     }
 }
 

@@ -73,7 +73,7 @@ fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
         moved(scene, counts.down),
         rate(scene, forward.traffic.down_rate),
         Cell::Spark { values: &forward.traffic.history, style: theme.info },
-        match forward.trouble() {
+        match scene.model.trouble_of(forward) {
             Some(fault) => Cell::text(scene.text().fault(fault).what, theme.warn),
             None => Cell::empty(),
         },

@@ -45,6 +45,7 @@ pub fn cluster(name: &str, link: Link) -> Cluster {
         entries: 0,
         fault: None,
         twice: Vec::new(),
+        plugin: None,
     };
     let mut cluster = Cluster { link, ..Cluster::from(context) };
     if link == Link::Ready {

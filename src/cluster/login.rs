@@ -1,0 +1,307 @@
+//! Logins: a client for a context, made when it is first asked for and made anew when the login runs out, is refused, or
+//! the kubeconfig says something else. Whoever holds one is told when there is a newer.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use http::HeaderValue;
+use kube::config::{AuthInfo, KubeConfigOptions};
+use kube::{Client, Config};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+
+use super::plugin::{self, Credential, Stderr};
+use super::{Clusters, Inner, connector, fault};
+use crate::model::cluster::Context;
+use crate::model::fault::{Fault, What};
+
+/// How long a login plugin that failed is not run again for those who only try again, and how long a login that the
+/// server refuses is not made anew: a plugin may open a browser each time.
+pub(super) const REST: Duration = Duration::from_secs(25);
+
+/// How long before a login runs out another takes its place, as in client-go's and kube's refreshing.
+const AHEAD: TimeDelta = TimeDelta::seconds(60);
+
+/// A token that is longer is none.
+const LONGEST_TOKEN: u64 = 1 << 20;
+
+/// A client, and which login of its context it stands for.
+#[derive(Clone)]
+pub struct Login {
+    /// The client.
+    pub client: Client,
+    /// Tells it from the logins before and after it: later ones have higher numbers.
+    pub generation: u64,
+}
+
+/// One context.
+#[derive(Default)]
+pub(super) struct Slot {
+    /// The lock within is held while the client is made, so that a login plugin runs once however many ask. Who wants
+    /// to begin anew puts another in its place: a plugin may wait for a person for ever.
+    made: RwLock<Arc<Mutex<Made>>>,
+    /// The generation of the last login that the server refused.
+    refused: AtomicU64,
+    /// What the kubeconfig says of the context, in one number.
+    pub entries: u64,
+    /// What keeps the context from being used, as far as the kubeconfig shows it.
+    broken: Option<Fault>,
+    /// Whether logging in again may bring another login, although the kubeconfig says the same.
+    renewable: bool,
+    /// Where its login plugin's words go.
+    pub stderr: Option<Stderr>,
+    /// What the kubeconfig says to do where the plugin is missing.
+    install_hint: Option<String>,
+}
+
+/// What came of making a client.
+#[derive(Default)]
+struct Made {
+    login: Option<Login>,
+    /// When the login was made.
+    since: Option<Instant>,
+    /// When it runs out.
+    expires: Option<DateTime<Utc>>,
+    /// When a login plugin failed last, and how.
+    failed: Option<(Instant, Fault)>,
+}
+
+/// What a login is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Worth {
+    /// It can be used.
+    Good,
+    /// It can be used for a moment still.
+    Ending,
+    /// It lets nobody in.
+    Over,
+}
+
+impl Made {
+    fn worth(&self, slot: &Slot, now: DateTime<Utc>) -> Worth {
+        let (Some(login), Some(since)) = (&self.login, self.since) else {
+            return Worth::Over;
+        };
+        let refused = slot.refused.load(Ordering::Relaxed) == login.generation;
+        if refused && slot.renewable && since.elapsed() >= REST {
+            return Worth::Over;
+        }
+        match self.expires {
+            Some(at) if at <= now => Worth::Over,
+            // One that was given for less than that is used until it is over.
+            Some(at) if at - AHEAD <= now && since.elapsed() >= REST => Worth::Ending,
+            Some(_) | None => Worth::Good,
+        }
+    }
+
+    /// Why the plugin is not run again just now.
+    fn rests(&self) -> Option<&Fault> {
+        self.failed.as_ref().filter(|(at, _)| at.elapsed() < REST).map(|(_, fault)| fault)
+    }
+}
+
+impl Slot {
+    /// A context of this user, nothing made yet.
+    pub(super) fn new(context: &Context, user: Option<&AuthInfo>) -> Self {
+        let exec = user.and_then(|user| user.exec.as_ref());
+        Self {
+            entries: context.entries,
+            broken: context.fault.clone(),
+            renewable: user.is_some_and(is_renewable),
+            // Without a place for its words a plugin still runs; they only show when it fails.
+            stderr: exec.and_then(|_| Stderr::new().ok()),
+            install_hint: exec.and_then(|exec| exec.install_hint.clone()),
+            ..Self::default()
+        }
+    }
+
+    fn made(&self) -> Arc<Mutex<Made>> {
+        Arc::clone(&self.made.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A plugin's failure with what it wrote on stderr from `before` on and, where it could not be started, with what
+    /// the kubeconfig says to do then.
+    fn explained(&self, fault: Fault, before: u64) -> Fault {
+        let said = self.stderr.as_ref().and_then(|stderr| stderr.take_from(before));
+        // The shell's own words, 127 is what it ends with then (POSIX, 2.8.2).
+        let missing = fault.detail.contains("exit status: 127") || fault.detail.contains("os error 2");
+        let what = if missing { What::PluginMissing } else { fault.what };
+        let hint = self.install_hint.clone().filter(|_| missing);
+        let parts = [said.unwrap_or_else(|| fault.detail.clone()), hint.unwrap_or_default()];
+        let words: Vec<&str> = parts.iter().map(|part| part.trim()).filter(|part| !part.is_empty()).collect();
+        Fault { what, detail: words.join("\n"), ..fault }
+    }
+}
+
+impl Clusters {
+    /// The login to a context, made when it is first asked for; made anew where it runs out within a minute, or where the
+    /// server refused it some time ago.
+    ///
+    /// # Errors
+    /// [`What::UnknownContext`]; [`What::ContextBroken`] where the context is incomplete or names missing files;
+    /// [`What::PluginFailed`] and [`What::PluginMissing`] for an exec plugin, with what it wrote on stderr.
+    pub async fn login(&self, context: &str) -> Result<Login, Fault> {
+        let inner = self.inner();
+        let slot = inner.slot(context)?;
+        if let Some(fault) = &slot.broken {
+            return Err(fault.clone());
+        }
+        let mut made = slot.made().lock_owned().await;
+        let worth = made.worth(&slot, Utc::now());
+        let usable = made.login.clone().filter(|_| worth != Worth::Over);
+        if worth == Worth::Good
+            && let Some(login) = usable
+        {
+            return Ok(login);
+        }
+        if let Some(fault) = made.rests() {
+            return usable.ok_or_else(|| fault.clone());
+        }
+        let before = slot.stderr.as_ref().map_or(0, Stderr::length);
+        match self.make(&inner, &slot, context).await {
+            Ok((client, expires)) => Ok(self.keep(context, &mut made, client, expires)),
+            Err(fault) => {
+                let mut fault = fault;
+                if fault.what == What::PluginFailed {
+                    fault = slot.explained(fault, before);
+                    made.failed = Some((Instant::now(), fault.clone()));
+                }
+                usable.ok_or(fault)
+            }
+        }
+    }
+
+    /// Keeps a login that was made, and tells of it.
+    fn keep(
+        &self,
+        context: &str,
+        made: &mut OwnedMutexGuard<Made>,
+        client: Client,
+        expires: Option<DateTime<Utc>>,
+    ) -> Login {
+        let told = self.teller(context);
+        let login = Login { client, generation: *told.borrow() + 1 };
+        **made = Made { login: Some(login.clone()), since: Some(Instant::now()), expires, failed: None };
+        told.send_replace(login.generation);
+        login
+    }
+
+    /// The client of a context's login.
+    ///
+    /// # Errors
+    /// As [`Clusters::login`].
+    pub async fn client(&self, context: &str) -> Result<Client, Fault> {
+        Ok(self.login(context).await?.client)
+    }
+
+    /// Takes note that the server refused a login (401): where there may be another, the next who asks gets that.
+    pub fn refused(&self, context: &str, generation: u64) {
+        if let Ok(slot) = self.inner().slot(context) {
+            slot.refused.store(generation, Ordering::Relaxed);
+        }
+    }
+
+    /// The generation of a context's newest login; 0 while there was none.
+    pub fn generations(&self, context: &str) -> watch::Receiver<u64> {
+        self.teller(context).subscribe()
+    }
+
+    /// Waits until there is a login that is newer than this one.
+    pub async fn renewed(&self, context: &str, generation: u64) {
+        let mut newest = self.generations(context);
+        if newest.wait_for(|newest| *newest > generation).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Drops the client of a context, so that the next one logs in anew.
+    pub fn forget(&self, context: &str) {
+        if let Ok(slot) = self.inner().slot(context) {
+            *slot.made.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+        }
+    }
+
+    /// Makes a client, and says when its login runs out.
+    async fn make(&self, inner: &Inner, slot: &Slot, context: &str) -> Result<(Client, Option<DateTime<Utc>>), Fault> {
+        let broken = |words| Fault::new(What::ContextBroken, context, words);
+        let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+        let mut config = Config::from_custom_kubeconfig(inner.kubeconfig.clone(), &options)
+            .await
+            .map_err(|error| broken(fault::chain(&error)))?;
+        if self.server(context).1.is_none() {
+            config.proxy_url = None;
+        }
+        let expires = resolve(&mut config.auth_info, slot, context).await?;
+        let client = if config.auth_info.auth_provider.is_some() {
+            // Such a provider may be a program, which takes the time it takes.
+            let made = spawn_blocking(move || connector::client(&config)).await;
+            made.map_err(|error| Fault::new(What::PluginFailed, context, error.to_string()))?
+        } else {
+            connector::client(&config)
+        };
+        client.map(|client| (client, expires)).map_err(|error| fault::fault(context, &error, None).1)
+    }
+
+    fn teller(&self, context: &str) -> watch::Sender<u64> {
+        let mut all = self.shared.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(context.to_owned()).or_default().clone()
+    }
+}
+
+/// Whether logging in again may bring another login, although the kubeconfig says the same.
+fn is_renewable(user: &AuthInfo) -> bool {
+    let (exec, provider) = (user.exec.is_some(), user.auth_provider.is_some());
+    exec || provider || user.token_file.is_some() || user.client_certificate.is_some()
+}
+
+/// Has a user's credentials stand in the config itself, where they come from a file or a plugin; when they run out.
+async fn resolve(auth: &mut AuthInfo, slot: &Slot, context: &str) -> Result<Option<DateTime<Utc>>, Fault> {
+    let broken = |words| Fault::new(What::ContextBroken, context, words);
+    let mut expires = None;
+    if auth.auth_provider.is_none() && !(auth.username.is_some() && auth.password.is_some()) {
+        match (&auth.token, auth.token_file.take(), auth.exec.take()) {
+            (None, Some(file), _) => {
+                let text = read_token(&file).await.map_err(|error| broken(format!("{file}: {error}")))?;
+                // A file's last line ends.
+                auth.token = Some(text.trim().to_owned().into());
+            }
+            (None, None, Some(mut exec)) => {
+                plugin::tame(&mut exec, slot.stderr.as_ref());
+                let failed = |words| Fault::new(What::PluginFailed, context, words);
+                let credential = plugin::run(&exec).await.map_err(failed)?;
+                let Credential { token, certificate, key, expires: until } = credential;
+                if let Some(token) = &token {
+                    check_token(token).map_err(failed)?;
+                }
+                auth.token = token.map(Into::into);
+                if let (Some(certificate), Some(key)) = (certificate, key) {
+                    (auth.client_certificate_data, auth.client_key_data) = (Some(certificate), Some(key.into()));
+                }
+                expires = until;
+            }
+            (Some(_), ..) | (None, None, None) => {}
+        }
+    }
+    if let Some(token) = &auth.token {
+        check_token(secrecy::ExposeSecret::expose_secret(token)).map_err(broken)?;
+    }
+    Ok(expires)
+}
+
+async fn read_token(path: &str) -> std::io::Result<String> {
+    use tokio::io::AsyncReadExt as _;
+    let mut text = String::new();
+    tokio::fs::File::open(path).await?.take(LONGEST_TOKEN).read_to_string(&mut text).await?;
+    Ok(text)
+}
+
+/// Whether a token can be sent: what cannot stand in a header would have the client panic.
+fn check_token(token: &str) -> Result<(), String> {
+    match HeaderValue::from_str(token) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("its token holds characters that cannot be sent, such as a line break".to_owned()),
+    }
+}

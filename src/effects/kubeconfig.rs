@@ -1,0 +1,76 @@
+//! Notices that the kubeconfig changed, or a file that it names: a login, a new context, one that is gone.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::cluster::Clusters;
+use crate::model::cluster::Context;
+use crate::model::event::{Event, StoreEvent};
+use crate::model::fault::Fault;
+use crate::store::Watch;
+
+/// A change is looked at once the directory has been quiet for so long: kubectl and its like write in several steps.
+const QUIET: Duration = Duration::from_millis(200);
+/// A directory that is never quiet does not keep us from looking for longer than this.
+const LATEST: Duration = Duration::from_secs(2);
+/// How long a kubeconfig that makes no sense may be one that is just being written.
+const WRITING: Duration = Duration::from_secs(1);
+
+/// What a look has found.
+type Found = Result<Vec<Context>, Fault>;
+
+/// Follows the kubeconfig until the loop has ended, and tells of each change.
+pub(super) async fn follow(clusters: Clusters, events: mpsc::Sender<Event>) {
+    let (nudge, mut changed) = mpsc::channel(1);
+    let files = clusters.files();
+    let watching = spawn_blocking(move || Watch::new(&files, nudge)).await;
+    let mut watch = match watching {
+        Ok(Ok(watch)) => watch,
+        Ok(Err(fault)) => {
+            super::tell(&events, Event::Store(StoreEvent::Trouble(fault))).await;
+            return;
+        }
+        // It panicked, and the hook has told.
+        Err(_) => return,
+    };
+    let mut known: Found = Ok(clusters.contexts());
+    // Who began without one has been told.
+    let mut told = known.as_ref().is_ok_and(Vec::is_empty);
+    loop {
+        let Some((back, mut found)) = look(&clusters, watch).await else { return };
+        watch = back;
+        if found.is_err() && found != known {
+            sleep(WRITING).await;
+            let Some((back, again)) = look(&clusters, watch).await else { return };
+            (watch, found) = (back, again);
+        }
+        if found != known {
+            known.clone_from(&found);
+            if std::mem::take(&mut told) && found.is_err() {
+                // Nothing new.
+            } else if events.send(Event::Contexts(found)).await.is_err() {
+                return;
+            }
+        }
+        if changed.recv().await.is_none() {
+            return;
+        }
+        let latest = Instant::now() + LATEST;
+        while let Ok(Ok(Some(()))) = timeout_at(latest, timeout(QUIET, changed.recv())).await {}
+    }
+}
+
+/// Reads the kubeconfig, after what it depends on is watched: what changes from then on is noticed.
+async fn look(clusters: &Clusters, mut watch: Watch) -> Option<(Watch, Found)> {
+    let clusters = clusters.clone();
+    let looking = spawn_blocking(move || {
+        let found = clusters.read_again();
+        // Those that it names may be others now. What cannot be watched is read with the next change of another.
+        _ = watch.follow(&clusters.files());
+        (watch, found)
+    });
+    looking.await.ok()
+}
