@@ -165,14 +165,36 @@ annotations = { "example.com/level" = "target", "brow/owner" = "nobody" }
     }
 }
 
+/// A file of the state.
+fn state(home: &Home, name: &str) -> String {
+    std::fs::read_to_string(home.path().join(".local/state/brow").join(name)).unwrap_or_else(|_| "{}".to_owned())
+}
+
+/// Writes down that a pod was made.
+fn remembered(home: &Home, nonce: &str, mut pod: Value) {
+    let mut state: Value = serde_json::from_str(&state(home, "state.json")).unwrap();
+    pod["until"] = (chrono::Utc::now() + chrono::TimeDelta::days(1)).to_rfc3339().into();
+    state["pods"][nonce] = pod;
+    let dir = home.path().join(".local/state/brow");
+    std::fs::create_dir_all(&dir).unwrap();
+    // In one step: the program may be reading.
+    std::fs::write(dir.join("new"), state.to_string()).unwrap();
+    std::fs::rename(dir.join("new"), dir.join("state.json")).unwrap();
+}
+
+fn ours() -> Value {
+    json!({ "app.kubernetes.io/managed-by": "brow-tui", "brow/target": "t" })
+}
+
 /// A pod that has done its work, marked as somebody's.
 fn finished(namespace: &str, name: &str, owner: Option<&str>) {
-    let (labels, notes) = match owner {
-        Some(owner) => {
-            (json!({ "app.kubernetes.io/managed-by": "brow-tui", "brow/target": "t" }), json!({ "brow/owner": owner }))
-        }
-        None => (json!({ "app": "not-ours" }), json!({})),
-    };
+    match owner {
+        Some(owner) => done(namespace, name, &ours(), &json!({ "brow/owner": owner })),
+        None => done(namespace, name, &json!({ "app": "not-ours" }), &json!({})),
+    }
+}
+
+fn done(namespace: &str, name: &str, labels: &Value, notes: &Value) {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": { "name": name, "labels": labels, "annotations": notes },
@@ -193,16 +215,19 @@ fn only_our_own_are_cleaned_up_unless_all_are_asked_for() {
     let space = Namespace::new("clean");
     let name = space.0.as_str();
     let me = format!("{ANN}@{}", host());
+    let home = Home::new("");
     finished(name, "mine-1", Some(&me));
+    let uid = kubectl(&["-n", name, "get", "pod", "mine-1", "-o", "jsonpath={.metadata.uid}"]);
+    remembered(&home, "nonce-1", json!({ "namespace": name, "name": "mine-1", "uid": uid }));
     finished(name, "bobs", Some("bob@elsewhere"));
-    finished(name, "similar", Some(&format!("{ANN}@{}x", host())));
+    // Another machine with the same user and host, or somebody who copies.
+    finished(name, "similar", Some(&me));
     finished(name, "foreign", None);
     let left = |wanted: &[&str]| {
         let mut pods = space.pods();
         pods.sort();
         pods == wanted
     };
-    let home = Home::new("");
     let path = space.kubeconfig(&home);
     let mut screen: Screen = Start::new(&home).kubeconfig(path).env("USER", ANN).size(120, 40).run();
     screen.wait_for("story");
@@ -211,8 +236,12 @@ fn only_our_own_are_cleaned_up_unless_all_are_asked_for() {
     until("ours is cleaned up", || left(&["bobs", "foreign", "similar"]));
     screen.wait_for("Proxy pods 2");
 
-    // By the key. Where the program was faster by itself, the key has nothing to do.
-    finished(name, "mine-2", Some(&me));
+    // By the key. Where the program was faster by itself, the key has nothing to do. Another instance made it, or its
+    // answer was lost: it is known by what was written down before it was asked for.
+    remembered(&home, "nonce-2", json!({ "namespace": name, "name": "mine-2" }));
+    let kept: Value = serde_json::from_str(&state(&home, "installation.json")).unwrap();
+    let notes = json!({ "brow/owner": me, "brow/installation": kept["id"], "brow/nonce": "nonce-2" });
+    done(name, "mine-2", &ours(), &notes);
     screen.wait_for("mine-2");
     screen.press("C");
     until("ours is cleaned up again", || left(&["bobs", "foreign", "similar"]));

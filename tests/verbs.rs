@@ -10,6 +10,8 @@ mod config;
 mod connect;
 #[path = "verbs/detach.rs"]
 mod detach;
+#[path = "verbs/forged.rs"]
+mod forged;
 #[path = "verbs/instances.rs"]
 mod instances;
 #[path = "verbs/logins.rs"]

@@ -31,7 +31,7 @@ pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Sett
     let Some(request) = request(context, settings) else { return Vec::new() };
     // What is deleted before we end needs nobody who remembers it.
     let me = Identity { owner: proxy::owner(), installation: store::throwaway() };
-    let pod = match proxy::create(clusters, &request, &me).await {
+    let pod = match proxy::create(clusters, &request, &me, &proxy::Birth::new(&request)).await {
         Ok(pod) => pod,
         Err(fault) => return vec![failed("pod", fault)],
     };

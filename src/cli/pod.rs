@@ -1,5 +1,7 @@
 //! `pod`: proxy pods, created, listed, shown, deleted, cleaned up.
 
+mod doomed;
+
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
@@ -7,7 +9,8 @@ use clap::Subcommand;
 use clap_complete::ArgValueCandidates;
 use serde_json::{Value, json};
 
-use super::choose::{Choice, matches};
+use self::doomed::{Consent, Doomed, several};
+use super::choose::Choice;
 use super::headless::{Headless, Next, Seen};
 use super::print::{self, FAILED, Stop, UNKNOWN};
 use super::{Door, complete};
@@ -62,15 +65,17 @@ pub(super) enum Verb {
     /// Delete proxy pods
     #[command(visible_alias = "rm")]
     Delete {
-        /// Names of pods, or patterns with * and ? (in quotes), which mean your own pods only
+        /// Names of pods, or patterns with * and ? (in quotes), which mean only pods that this installation made
         #[arg(value_name = "POD", required = true, add = ArgValueCandidates::new(complete::pods))]
         names: Vec<String>,
+        #[command(flatten)]
+        consent: Consent,
         #[command(flatten)]
         clusters: Clusters,
     },
     /// Delete proxy pods that have finished or expired
     Cleanup {
-        /// Everybody's, not only yours
+        /// Everybody's, not only those that this installation made
         #[arg(long)]
         all: bool,
         #[command(flatten)]
@@ -114,7 +119,10 @@ pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
         }
         Verb::List { clusters, json } => headless.run(&mut Look::new(clusters, Then::List { json })).await,
         Verb::Info { name, clusters, json } => headless.run(&mut Look::new(clusters, Then::Info { name, json })).await,
-        Verb::Delete { names, clusters } => headless.run(&mut Look::new(clusters, Then::Delete(names))).await,
+        Verb::Delete { consent, .. } if !consent.can_be_had() => Stop::usage(headless.text.get("cli.say-yes")).tell(),
+        Verb::Delete { names, consent, clusters } => {
+            headless.run(&mut Look::new(clusters, Then::Delete(Doomed::new(names, consent)))).await
+        }
         Verb::Cleanup { all, clusters } => headless.run(&mut Look::new(clusters, Then::Clean { all })).await,
     }
 }
@@ -188,7 +196,7 @@ fn is_down(model: &Model, cluster: &str) -> bool {
 enum Then {
     List { json: bool },
     Info { name: String, json: bool },
-    Delete(Vec<String>),
+    Delete(Doomed),
     Clean { all: bool },
 }
 
@@ -214,7 +222,7 @@ impl Look {
         let down = self.names.iter().any(|cluster| is_down(model, cluster));
         // Where not all could be asked, nobody knows that there is none.
         let unknown = |stop: Stop| if down && stop.code == UNKNOWN { Stop { code: FAILED, ..stop } } else { stop };
-        match &self.then {
+        match &mut self.then {
             Then::List { json } => {
                 list(seen, *json);
                 Ok(Next::End(if seen.failed { FAILED } else { 0 }))
@@ -223,15 +231,10 @@ impl Look {
                 let pod = one(model, seen.text, name).map_err(unknown)?;
                 Ok(Next::Ask(vec![Wish::Describe(pod.key.clone())]))
             }
-            Then::Delete(names) => {
-                for name in names {
-                    let found = several(model, name);
-                    if found.is_empty() {
-                        return Err(unknown(Stop::unknown(seen.text.fill("cli.no-pod", &[("thing", name)]))));
-                    }
-                    self.going.extend(found.into_iter().map(|pod| pod.key.clone()));
-                }
-                Ok(Next::Ask(vec![Wish::Kill(self.going.clone())]))
+            Then::Delete(doomed) => {
+                let found = doomed.find(seen).map_err(unknown)?;
+                self.going = found.iter().map(|pod| pod.key.clone()).collect();
+                Ok(doomed.begin(seen, &found))
             }
             Then::Clean { all } => {
                 let whose = if *all { Whose::All } else { Whose::Mine };
@@ -242,8 +245,13 @@ impl Look {
     }
 
     /// Looks whether what was asked for has been done.
-    fn done(&self, seen: &Seen<'_>) -> Next {
+    fn done(&mut self, seen: &Seen<'_>) -> Next {
         let model = seen.model;
+        if let Then::Delete(doomed) = &mut self.then
+            && let Some(next) = doomed.answered(seen, &self.going)
+        {
+            return next;
+        }
         if let Then::Info { json, .. } = &self.then {
             let described = model.dialogs.iter().find_map(|dialog| match dialog {
                 Dialog::Describe { key, text: Some(text), .. } => Some((key, text)),
@@ -334,7 +342,7 @@ fn as_json(model: &Model, pod: &ProxyPod) -> Value {
         "namespace": pod.key.namespace,
         "target": pod.target,
         "owner": pod.owner,
-        "mine": pod.owner == model.me,
+        "mine": model.is_ours(pod),
         "phase": phase(model.phase_of(pod)),
         "created": pod.created,
         "expires": pod.deadline(),
@@ -371,17 +379,6 @@ fn tell_info(model: &Model, key: &PodKey, lines: &[String], as_list: bool) {
     for line in lines {
         print::out(line);
     }
-}
-
-/// The pods that a name or pattern means; of a pattern only our own.
-fn several<'a>(model: &'a Model, name: &'a str) -> Vec<&'a ProxyPod> {
-    let pods = || model.pods.values().filter(|pod| !model.is_twin(pod));
-    let named = |pod: &&ProxyPod| pod.key.name == name || pod.key.to_string() == name;
-    let exact: Vec<&ProxyPod> = pods().filter(named).collect();
-    if !exact.is_empty() {
-        return exact;
-    }
-    pods().filter(|pod| pod.owner == model.me && matches(name, &pod.key.name)).collect()
 }
 
 /// The one pod of that name.

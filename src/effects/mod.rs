@@ -21,8 +21,9 @@ use crate::model::installation::Identity;
 use crate::model::instance::{InstanceEvent, Role};
 use crate::model::proxy::{PodKey, PodRequest};
 use crate::proxy;
-use crate::store::{self, Order, Paths, Store};
+use crate::store::{self, Book, Order, Paths, Store};
 
+mod create;
 mod forwards;
 mod kubeconfig;
 mod route;
@@ -39,6 +40,7 @@ pub struct Effects {
     routes: Arc<Routes>,
     store: Store,
     me: Identity,
+    book: Book,
     events: mpsc::Sender<Event>,
     /// Ends everything but the files.
     token: CancellationToken,
@@ -69,6 +71,7 @@ impl Effects {
         let token = CancellationToken::new();
         // The store outlives everything else: closing and deleting are audited too.
         let files = CancellationToken::new();
+        let book = Book::new(paths.state_dir.clone());
         let (store, writing) = store::start(paths, events.clone(), files.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(writing);
@@ -77,6 +80,7 @@ impl Effects {
             clusters,
             store,
             me,
+            book,
             events,
             token,
             files,
@@ -119,6 +123,8 @@ impl Effects {
             Effect::Browse { cluster, epoch, namespaces } => self.browse(cluster, epoch, namespaces),
             Effect::StopBrowsing => self.browsing.drain(..).for_each(|browsing| browsing.abort()),
             Effect::CreatePod(request) => self.create(request),
+            Effect::Recognise(claim) => self.store.send(Order::Recognise(claim)),
+            Effect::ForgetPod(uid) => self.store.send(Order::ForgetPod(uid)),
             Effect::DeletePod { key, uid } => self.delete(key, uid),
             Effect::Describe(key) => self.describe(key),
             Effect::FollowLog { key, epoch } => {
@@ -292,8 +298,13 @@ impl Effects {
 
     fn create(&mut self, request: PodRequest) {
         let (clusters, me, events) = (self.clusters.clone(), self.me.clone(), self.events.clone());
+        let book = self.book.clone();
         self.orders.spawn(async move {
-            let result = proxy::create(&clusters, &request, &me).await.map(Box::new);
+            let (result, trouble) = create::create(&clusters, &request, &me, book).await;
+            if let Some(fault) = trouble {
+                tell(&events, Event::Store(StoreEvent::Trouble(fault))).await;
+            }
+            let result = result.map(Box::new);
             tell(&events, Event::Pod(PodEvent::Created { request: request.id, result })).await;
         });
     }

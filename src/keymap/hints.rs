@@ -136,7 +136,7 @@ fn of_pane(model: &Model, hints: &mut Hints<'_>) {
     } else if filtered {
         hints.say_as(&[Command::Cancel], "hint.clear-filter");
     }
-    let over = model.pods.values().any(|pod| pod.owner == model.me && pod.is_over(model.time_at(&pod.key.cluster)));
+    let over = model.pods.values().any(|pod| model.is_ours(pod) && pod.is_over(model.time_at(&pod.key.cluster)));
     hints.say_if(over, &[Command::Clean]).say_if(!model.deleted.is_empty(), &[Command::Undo]);
     hints.say_if(rows || filtered, &[Command::Filter]).say_if(rows, &[Command::Mark, Command::Sort]);
     hints.say_as(&[Command::Zoom], if model.focus.zoomed { "hint.unzoom" } else { "hint.zoom" });

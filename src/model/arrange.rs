@@ -160,7 +160,7 @@ impl Model {
         let ready: BTreeSet<(&str, &str, &str)> = self
             .pods
             .values()
-            .filter(|pod| pod.phase == Phase::Ready && pod.owner == self.me)
+            .filter(|pod| pod.phase == Phase::Ready && self.is_ours(pod))
             .map(|pod| (pod.key.cluster.as_str(), pod.key.namespace.as_str(), pod.target_label.as_str()))
             .collect();
         let live = self.targets.iter().filter(|target| {

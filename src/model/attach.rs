@@ -52,6 +52,7 @@ impl Model {
             self.point(id, None, false, Some(denied), out);
             return;
         }
+        let known = known && !self.is_recognising(&spec.place.cluster);
         if !known || self.pod_coming(&spec.place) {
             if wants {
                 self.point(id, None, true, fault, out);
@@ -125,7 +126,7 @@ impl Model {
     /// A pod is ready: forwards without one that match it go through it.
     pub(super) fn serve(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
         self.hand_over(key, out);
-        let Some(pod) = self.pods.get(key).filter(|pod| pod.owner == self.me && self.may_use(pod)) else {
+        let Some(pod) = self.pods.get(key).filter(|pod| self.is_ours(pod) && self.may_use(pod)) else {
             return;
         };
         let via = pod.via();

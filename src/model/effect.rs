@@ -12,6 +12,7 @@ use super::forward::{ForwardId, ForwardSpec, Via};
 use super::health::ProbePlan;
 use super::lesson::Lesson;
 use super::log::Entry;
+use super::own::Claim;
 use super::proxy::{PodKey, PodRequest};
 use super::target::Target;
 
@@ -61,6 +62,10 @@ pub enum Effect {
     StopBrowsing,
     /// Create a proxy pod.
     CreatePod(PodRequest),
+    /// Look up whether this installation made a pod that says so.
+    Recognise(Claim),
+    /// Forget a pod of ours that is gone, by its uid.
+    ForgetPod(String),
     /// Delete a pod, if it still has this uid.
     DeletePod {
         /// Which.
@@ -193,6 +198,8 @@ impl Effect {
             | Self::Browse { .. }
             | Self::StopBrowsing
             | Self::CreatePod(_)
+            | Self::Recognise(_)
+            | Self::ForgetPod(_)
             | Self::DeletePod { .. }
             | Self::Describe(_)
             | Self::FollowLog { .. }

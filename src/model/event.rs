@@ -255,6 +255,13 @@ pub enum StoreEvent {
         /// As TOML.
         text: String,
     },
+    /// It was looked up whether a pod that says so is ours.
+    Recognised {
+        /// Its uid.
+        uid: String,
+        /// Whether this installation made it.
+        is_ours: bool,
+    },
     /// Another file of ours (state, audit) failed; told once.
     Trouble(Fault),
 }
@@ -272,6 +279,8 @@ pub struct Loaded {
     pub renamed: BTreeMap<(String, String), String>,
     /// Clusters in which pods of earlier runs may live, with when the last TTL is up.
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
+    /// The uids of the pods that this installation made, as far as they may still be there.
+    pub own: BTreeSet<String>,
     /// The lessons that were learned, by name.
     pub learned: BTreeSet<String>,
     /// Where the config is, for messages.

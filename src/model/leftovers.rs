@@ -57,16 +57,17 @@ impl Model {
 
     /// Whether the pods of a cluster are known, as far as they may be listed.
     pub fn has_looked(&self, name: &str) -> bool {
-        self.cluster(name).is_some_and(|at| {
-            !at.listed.is_empty()
-                && self.namespaces(name).iter().all(|space| at.knows(space) || at.denied.contains_key(space))
-        })
+        !self.is_recognising(name)
+            && self.cluster(name).is_some_and(|at| {
+                !at.listed.is_empty()
+                    && self.namespaces(name).iter().all(|space| at.knows(space) || at.denied.contains_key(space))
+            })
     }
 
     /// Whether a cluster was looked at and holds no pod of ours.
     fn has_none(&self, name: &str) -> bool {
         self.has_looked(name)
             && !self.requests.values().any(|asked| asked.cluster == name)
-            && !self.pods.values().any(|pod| pod.key.cluster == name && pod.owner == self.me)
+            && !self.pods.values().any(|pod| pod.key.cluster == name && self.is_ours(pod))
     }
 }

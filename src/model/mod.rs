@@ -36,6 +36,7 @@ pub mod log;
 pub mod menu;
 pub mod offer;
 mod open;
+pub mod own;
 mod panes;
 pub mod plan;
 mod pods;
@@ -70,6 +71,7 @@ use installation::Installation;
 use instance::{Known, Other};
 use list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetColumn};
 use log::{Entry, Log};
+use own::Own;
 use proxy::{Phase, PodKey, PodRequest, ProxyPod, RequestId};
 use settings::Settings;
 use target::Target;
@@ -128,6 +130,8 @@ pub struct Model {
     pub deleted: Vec<Vec<Target>>,
     /// Proxy pods of the connected clusters.
     pub pods: BTreeMap<PodKey, ProxyPod>,
+    /// Which of them are ours.
+    pub own: Own,
     /// Pods asked for and not yet answered.
     pub requests: BTreeMap<RequestId, PodRequest>,
     /// Why the last pod asked for was refused, by target, until the next is asked for.
@@ -215,6 +219,7 @@ impl Model {
             renamed: BTreeMap::new(),
             deleted: Vec::new(),
             pods: BTreeMap::new(),
+            own: Own::default(),
             requests: BTreeMap::new(),
             refused: BTreeMap::new(),
             created: BTreeMap::new(),

@@ -87,6 +87,7 @@ impl Model {
         let place = Some((request.cluster.as_str(), request.namespace.as_str()));
         match result {
             Ok(pod) => {
+                self.own.extend([pod.uid.clone()]);
                 self.created.insert(pod.key.clone(), pod.uid.clone());
                 self.may_leave(&request.cluster, request.ttl, out);
                 self.audit("create-pod", &pod.key.name, place, None, out);
@@ -160,8 +161,9 @@ impl Model {
             *before = std::mem::replace(&mut pod.phase, Phase::Terminating);
         }
         self.read_label(&mut pod);
+        self.recognise(&pod, out);
         let key = pod.key.clone();
-        let (phase, mine) = (pod.phase, pod.owner == self.me && !self.is_twin(&pod));
+        let (phase, mine) = (pod.phase, self.is_ours(&pod) && !self.is_twin(&pod));
         let fault = pod.fault.clone();
         let before = self.pods.insert(key.clone(), pod).filter(|old| self.pods[&key].uid == old.uid);
         let was = before.as_ref().map(|old| old.phase);
@@ -217,7 +219,9 @@ impl Model {
         let ours = self.killing.contains_key(key);
         self.created.remove(key);
         self.forget_pod(key);
-        let told = pod.owner == self.me && !self.is_twin(&pod);
+        // Through another context it may be seen still, for a moment; it is gone all the same.
+        self.forget_own(uid, out);
+        let told = self.is_ours(&pod) && !self.is_twin(&pod);
         if told && !ours && !pod.phase.is_over() && pod.phase != Phase::Terminating {
             self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);
         }

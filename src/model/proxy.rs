@@ -40,8 +40,12 @@ pub struct ProxyPod {
     pub target_label: String,
     /// The target's name as a person wrote it (annotation), else the label.
     pub target: String,
-    /// Who made it, `user@host`.
+    /// Who made it, `user@host`, as it says itself.
     pub owner: String,
+    /// The id of the installation that made it, as it says itself.
+    pub installation: String,
+    /// What its maker wrote down before asking for it, as it says itself.
+    pub nonce: String,
     /// How far it has come, or how it ended.
     pub phase: Phase,
     /// Why it waits or how it failed, with the cluster's own words.
@@ -235,7 +239,7 @@ impl Model {
 
     /// The pod of ours that Kubernetes ends first, and how long it has left.
     pub fn ends_first(&self) -> Option<(&ProxyPod, TimeDelta)> {
-        let ours = self.pods.values().filter(|pod| pod.owner == self.me && self.phase_of(pod) <= Phase::Ready);
+        let ours = self.pods.values().filter(|pod| self.is_ours(pod) && self.phase_of(pod) <= Phase::Ready);
         let left = |pod: &ProxyPod| pod.left(self.time_at(&pod.key.cluster)).filter(|left| *left > TimeDelta::zero());
         ours.filter_map(|pod| Some((pod, left(pod)?))).min_by_key(|(_, left)| *left)
     }
@@ -281,7 +285,7 @@ impl Model {
         pod.target_label == at.label
             && pod.key.cluster == at.cluster
             && pod.key.namespace == at.namespace
-            && pod.owner == self.me
+            && self.is_ours(pod)
     }
 
     /// Where a target's pods are found.
@@ -340,7 +344,7 @@ impl Model {
         self.pods
             .values()
             .filter(|pod| pod.key.cluster == cluster && pod.phase != Phase::Terminating && pod.is_over(now))
-            .filter(|pod| whose == Whose::All || pod.owner == self.me)
+            .filter(|pod| whose == Whose::All || self.is_ours(pod))
             .filter(|pod| !self.is_twin(pod))
             .map(|pod| pod.key.clone())
             .collect()

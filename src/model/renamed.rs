@@ -45,7 +45,7 @@ impl Model {
             let carriers = self.pods.values_mut().filter(|pod| pod.key.cluster == target.cluster);
             for pod in carriers.filter(|pod| pod.target_label == old) {
                 pod.target_label.clone_from(&new);
-                if pod.owner == self.me {
+                if self.own.has(&pod.uid) {
                     pod.target.clone_from(&target.name);
                 }
             }
@@ -90,7 +90,7 @@ impl Model {
             && let Some(target) = self.target(name)
         {
             pod.target_label = target.label();
-            if pod.owner == self.me {
+            if self.is_ours(pod) {
                 pod.target.clone_from(&target.name);
             }
         }

@@ -51,7 +51,7 @@ impl Model {
 
     /// Asks for a pod that takes a pod's place, with its TTL or another; false where there can be none.
     fn renew(&mut self, key: &PodKey, ttl: Option<Ttl>, out: &mut Vec<Effect>) -> bool {
-        let ready = |pod: &&ProxyPod| pod.owner == self.me && self.phase_of(pod) == Phase::Ready;
+        let ready = |pod: &&ProxyPod| self.is_ours(pod) && self.phase_of(pod) == Phase::Ready;
         let Some(pod) = self.pods.get(key).filter(ready) else {
             return false;
         };
@@ -132,7 +132,7 @@ impl Model {
     /// The pod of a forward that is to be renewed now, and how long the one that takes over may live.
     fn due(&self, id: ForwardId) -> Option<(PodKey, Ttl)> {
         let forward = self.forwards.get(&id)?;
-        let pod = self.pods.get(&forward.via.as_ref()?.pod).filter(|pod| pod.owner == self.me)?;
+        let pod = self.pods.get(&forward.via.as_ref()?.pod).filter(|pod| self.is_ours(pod))?;
         let now = self.time_at(&pod.key.cluster);
         let (ttl, left) = (pod.ttl?, pod.deadline()? - now);
         let whole = span(ttl.duration());

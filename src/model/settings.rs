@@ -295,6 +295,7 @@ impl Model {
                 self.note(Grade::Info, Happening::Exported, count.to_string(), "");
                 out.push(Effect::Copy(text));
             }
+            StoreEvent::Recognised { uid, is_ours } => self.on_recognised(&uid, is_ours, out),
             StoreEvent::Trouble(fault) => self.fail(fault),
         }
     }
@@ -310,6 +311,7 @@ impl Model {
         self.settings = loaded.settings;
         let before = std::mem::replace(&mut self.targets, loaded.targets);
         self.remember_renamed(loaded.renamed);
+        self.own.extend(loaded.own);
         self.ports.extend(loaded.ports);
         self.learned.get_or_insert_default().extend(loaded.learned);
         let under_way: Vec<TargetEdit> = self.saving.iter().flatten().cloned().collect();

@@ -11,7 +11,7 @@ use kube::core::Status;
 use kube::{Api, Client, Error};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{project, spec};
+use super::{Birth, NONCE, project, spec};
 use crate::cluster::{Clusters, fault, grant, retry_after};
 use crate::model::fault::{Fault, What};
 use crate::model::installation::Identity;
@@ -32,10 +32,15 @@ const TRIES: u32 = 5;
 /// # Errors
 /// What the server says: no right (with the right that is missing), quota, Pod Security, another admission plugin, a
 /// missing namespace, an invalid setting; or that it cannot be reached.
-pub async fn create(clusters: &Clusters, request: &PodRequest, me: &Identity) -> Result<ProxyPod, Fault> {
+pub async fn create(
+    clusters: &Clusters,
+    request: &PodRequest,
+    me: &Identity,
+    birth: &Birth,
+) -> Result<ProxyPod, Fault> {
     let client = clusters.client(&request.cluster).await?;
     let api: Api<Pod> = Api::namespaced(client.clone(), &request.namespace);
-    let pod = spec(request, me, Utc::now());
+    let pod = spec(request, me, birth, Utc::now());
     let place = format!("{}/{}", request.cluster, request.namespace);
     let stored = store(&client, &api, &pod, request).await?.map_err(|error| {
         let (_, fault) = fault(&request.target, &error, Some(grant("create", "pods", Some(&request.namespace))));
@@ -118,7 +123,9 @@ async fn post(client: &Client, api: &Api<Pod>, pod: &Pod) -> Result<Result<Pod, 
 /// A pod that was to be stored, if it was.
 async fn look(api: &Api<Pod>, pod: &Pod) -> Option<Pod> {
     let name = pod.metadata.name.as_deref()?;
-    timeout(LOOK, api.get_opt(name)).await.ok()?.ok()?
+    let found = timeout(LOOK, api.get_opt(name)).await.ok()?.ok()??;
+    let nonce = |pod: &Pod| pod.metadata.annotations.as_ref()?.get(NONCE).cloned();
+    (nonce(&found) == nonce(pod)).then_some(found)
 }
 
 /// Deletes a pod, if it still has this uid. One that is gone, or replaced by another of its name, counts as deleted.

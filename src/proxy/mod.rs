@@ -12,7 +12,7 @@ pub use describe::describe;
 pub use life::{create, delete};
 pub use log::follow_log;
 pub use project::project;
-pub use spec::{DEFAULT_IMAGE, spec};
+pub use spec::{Birth, DEFAULT_IMAGE, spec};
 pub use watch::watch;
 
 pub use crate::model::proxy::MANAGED_BY;
@@ -30,6 +30,8 @@ const ON_DEMAND: &str = "brow/on-demand";
 const OWNER: &str = "brow/owner";
 /// The annotation with the id of the installation: like the owner, for people to read.
 const INSTALLATION: &str = "brow/installation";
+/// The annotation with what was written down before the pod was asked for.
+const NONCE: &str = "brow/nonce";
 
 /// The user database of passwd(5). Users of a directory service are not in it.
 const PASSWD: &str = "/etc/passwd";

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{MANAGED_BY, ON_DEMAND, OWNER, TARGET, relay};
+use super::{INSTALLATION, MANAGED_BY, NONCE, ON_DEMAND, OWNER, TARGET, relay};
 use crate::model::fault::{Fault, What};
 use crate::model::proxy::{Phase, PodKey, ProxyPod};
 use crate::model::ttl::Ttl;
@@ -31,6 +31,8 @@ pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
         target: note(TARGET).map_or_else(|| target_label.clone(), shown),
         target_label,
         owner: note(OWNER).map_or_else(|| "?".to_owned(), shown),
+        installation: note(INSTALLATION).map(shown).unwrap_or_default(),
+        nonce: note(NONCE).map(shown).unwrap_or_default(),
         phase,
         fault,
         created: meta.creation_timestamp.as_ref().map_or_else(Utc::now, time),

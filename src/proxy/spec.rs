@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rand::RngExt as _;
 
-use super::{CREATED_AT, INSTALLATION, MANAGED_BY, ON_DEMAND, OWNER, TARGET, TTL, relay};
+use super::{CREATED_AT, INSTALLATION, MANAGED_BY, NONCE, ON_DEMAND, OWNER, TARGET, TTL, relay};
 use crate::model::installation::Identity;
 use crate::model::proxy::PodRequest;
 use crate::model::settings::{PodSettings, PullPolicy};
@@ -29,19 +29,37 @@ const NOBODY: i64 = 65_534;
 /// (`k8s.io/apimachinery/pkg/util/rand`).
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
-/// The pod for a request; a new random name each time.
-pub fn spec(request: &PodRequest, me: &Identity, now: DateTime<Utc>) -> Pod {
+/// What is drawn by lot for a pod before it is asked for: nobody can know it before the pod is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Birth {
+    /// The pod's name.
+    pub name: String,
+    /// Its nonce.
+    pub nonce: String,
+}
+
+impl Birth {
+    /// Draws a name and a nonce for the pod of a request.
+    pub fn new(request: &PodRequest) -> Self {
+        let nonce = format!("{:032x}", rand::random::<u128>());
+        Self { name: format!("brow-{}-{}", request.place().label, random()), nonce }
+    }
+}
+
+/// The pod for a request.
+pub fn spec(request: &PodRequest, me: &Identity, birth: &Birth, now: DateTime<Utc>) -> Pod {
     let label = request.place().label;
     let hidden = crate::model::target::hides(&request.target, &request.address);
     let settings = &request.settings;
     let mut labels = settings.labels.clone();
-    labels.extend([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()), (TARGET.to_owned(), label.clone())]);
+    labels.extend([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()), (TARGET.to_owned(), label)]);
     let mut annotations = settings.annotations.clone();
     annotations.extend([
         (CREATED_AT.to_owned(), now.to_rfc3339_opts(SecondsFormat::Secs, true)),
         (TTL.to_owned(), request.ttl.to_string()),
         (OWNER.to_owned(), me.owner.clone()),
         (INSTALLATION.to_owned(), me.installation.id().to_owned()),
+        (NONCE.to_owned(), birth.nonce.clone()),
     ]);
     annotations.extend(request.on_demand.then(|| (ON_DEMAND.to_owned(), "true".to_owned())));
     if !hidden {
@@ -49,7 +67,7 @@ pub fn spec(request: &PodRequest, me: &Identity, now: DateTime<Utc>) -> Pod {
     }
     Pod {
         metadata: ObjectMeta {
-            name: Some(format!("brow-{label}-{}", random())),
+            name: Some(birth.name.clone()),
             namespace: Some(request.namespace.clone()),
             labels: Some(labels),
             annotations: Some(annotations),
@@ -148,6 +166,10 @@ mod tests {
         Identity { owner: "ann@laptop".to_owned(), installation: Installation::new("0badcafe", [7; 32]) }
     }
 
+    fn made(request: &PodRequest) -> Pod {
+        spec(request, &me(), &Birth::new(request), Utc::now())
+    }
+
     fn request(target: &str, address: &str) -> PodRequest {
         PodRequest {
             id: RequestId(1),
@@ -172,7 +194,7 @@ mod tests {
             ("DB.corp.internal", "db.corp.internal:5432", "corp-internal"),
             ("v6 [fd00::9]", "[fd00::9]:1", "fd00"),
         ] {
-            let pod = spec(&request(target, address), &me(), Utc::now());
+            let pod = made(&request(target, address));
             let text = serde_json::to_string(&pod).unwrap().to_lowercase();
             assert!(!text.contains(trace), "{target}: {text}");
         }
@@ -181,12 +203,13 @@ mod tests {
     #[test]
     fn any_target_makes_a_valid_name() {
         for target in ["mysql", "数据库", "A B", &"x".repeat(200)] {
-            let name = spec(&request(target, "10.0.0.1:1"), &me(), Utc::now()).metadata.name.unwrap();
+            let name = made(&request(target, "10.0.0.1:1")).metadata.name.unwrap();
             assert!(name.len() <= 63, "{name}");
             assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{name}");
         }
-        let names = [1, 2].map(|_| spec(&request("a", "10.0.0.1:1"), &me(), Utc::now()).metadata.name);
-        assert_ne!(names[0], names[1]);
+        let [one, two] = [1, 2].map(|_| made(&request("a", "10.0.0.1:1")).metadata);
+        assert_ne!(one.name, two.name);
+        assert_ne!(one.annotations.unwrap()[NONCE], two.annotations.unwrap()[NONCE]);
     }
 
     #[test]
@@ -200,7 +223,7 @@ mod tests {
             annotations: BTreeMap::from([(OWNER.into(), "someone".into()), (INSTALLATION.into(), "x".into())]),
             ..PodSettings::default()
         };
-        let pod = spec(&request, &me(), Utc::now());
+        let pod = made(&request);
         let labels = pod.metadata.labels.unwrap();
         assert_eq!((labels["team"].as_str(), labels[MANAGED_BY.0].as_str()), ("x", MANAGED_BY.1));
         let notes = pod.metadata.annotations.unwrap();

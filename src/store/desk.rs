@@ -3,11 +3,12 @@
 use crate::model::effect::TargetEdit;
 use crate::model::event::{Loaded, StoreEvent};
 use crate::model::fault::{Fault, What};
+use crate::model::own::Claim;
 
 use super::config::edit::Removed;
 use super::disk::{self, Locked};
 use super::writer::Order;
-use super::{Paths, audit, config, exchange, imports, interpret, legacy, state};
+use super::{Paths, audit, config, exchange, imports, interpret, legacy, own, state};
 
 /// The config as it was when last looked at: its text (`None`: no file), or why it could not be had.
 type Seen = Result<Option<String>, Fault>;
@@ -111,6 +112,11 @@ impl Desk {
                 });
                 self.trouble(result)
             }
+            Order::Recognise(claim) => self.recognise(&claim),
+            Order::ForgetPod(uid) => {
+                let result = own::forget(&self.paths.state_dir, &uid);
+                self.trouble(result)
+            }
             Order::Theme(name) => self.remember_theme(name),
             Order::Learned(lesson) => {
                 let result = state::change(&self.paths.state_dir, |state| _ = state.learned.insert(lesson.to_owned()));
@@ -125,6 +131,15 @@ impl Desk {
                 self.trouble(result)
             }
         }
+    }
+
+    fn recognise(&mut self, claim: &Claim) -> Vec<StoreEvent> {
+        let result = own::recognise(&self.paths.state_dir, claim);
+        // What cannot be read proves nothing.
+        let is_ours = result.as_ref().is_ok_and(|is_ours| *is_ours);
+        let mut answers = self.trouble(result.map(|_| ()));
+        answers.push(StoreEvent::Recognised { uid: claim.uid.clone(), is_ours });
+        answers
     }
 
     /// Trouble with files that hold nothing a person wrote is told once.

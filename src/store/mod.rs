@@ -10,6 +10,7 @@ mod imports;
 mod installation;
 mod legacy;
 pub mod limited;
+mod own;
 mod paths;
 mod state;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod writer;
 pub use exchange::{Found, Offer, targets_as_json, targets_as_toml, targets_in, text_in};
 pub use imports::Holds;
 pub use installation::{installation, throwaway};
+pub use own::Book;
 pub use paths::Paths;
 pub use watch::Watch;
 pub use writer::{Order, Store, start};
@@ -57,6 +59,7 @@ fn interpret(paths: &Paths, text: Option<&str>) -> Result<Loaded, Fault> {
         ports: state.ports.into_iter().collect(),
         renamed,
         pods_until: state.pods_until,
+        own: state.pods.into_values().filter_map(|made| made.uid).collect(),
         learned: state.learned,
         path: paths.config.display().to_string(),
         exists: text.is_some(),

@@ -11,6 +11,7 @@ use crate::model::fault::Fault;
 use crate::model::target::Target;
 
 use super::disk::{self, Locked};
+use super::own::Made;
 
 /// What is remembered between runs. Unknown fields are let through: a newer version may have written them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,8 @@ pub struct State {
     pub ports: BTreeMap<String, u16>,
     /// Clusters in which pods of ours may live, with when the last TTL is up.
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
+    /// The pods that this installation made, by their nonces.
+    pub pods: BTreeMap<String, Made>,
     /// Renamings whose pods may still live, oldest first.
     pub renamed: Vec<Renamed>,
     /// The theme that was chosen by key.

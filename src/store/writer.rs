@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::effect::{AuditEntry, TargetEdit};
 use crate::model::event::{Event, StoreEvent};
+use crate::model::own::Claim;
 use crate::model::target::Target;
 
 use super::Paths;
@@ -56,6 +57,10 @@ pub enum Order {
         /// When that was found.
         at: DateTime<Utc>,
     },
+    /// Look up whether this installation made a pod.
+    Recognise(Claim),
+    /// Forget a pod of ours that is gone, by its uid.
+    ForgetPod(String),
     /// Remember the theme that a person chose by key.
     Theme(&'static str),
     /// Remember that a key needs not be taught any more.

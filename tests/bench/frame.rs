@@ -58,6 +58,7 @@ fn model(pods: usize) -> Model {
         })
         .collect();
     model.pods = (0..pods).map(|n| pod(&model.targets[n % 40], n, now)).map(|pod| (pod.key.clone(), pod)).collect();
+    model.own.extend((0..pods).filter(|n| n.is_multiple_of(3)).map(|n| n.to_string()));
     model.forwards = (0..20).map(|n| forward(&model, n)).map(|forward| (forward.spec.id, forward)).collect();
     model.focus.pane = Pane::Pods;
     model.arrange();
@@ -75,6 +76,8 @@ fn pod(target: &Target, n: usize, now: DateTime<Utc>) -> ProxyPod {
         target_label: target.label(),
         target: target.name.clone(),
         owner: if n.is_multiple_of(3) { "ada@gangway" } else { "bob@harbour" }.to_owned(),
+        installation: String::new(),
+        nonce: String::new(),
         phase: if n.is_multiple_of(7) { Phase::Pulling } else { Phase::Ready },
         fault: None,
         created: now - TimeDelta::seconds(600),

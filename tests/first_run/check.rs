@@ -165,7 +165,7 @@ fn check_names_the_rights_that_are_missing() {
     };
     let name = pod(&["create", "seen", "-q"]);
     let (_, out, _) = check(&home, Some(&kubeconfig), &["--context", "brow-viewer", "--json"]);
-    assert!(pod(&["delete", name.trim()]).contains("deleted"));
+    assert!(pod(&["delete", name.trim(), "--yes"]).contains("deleted"));
     let all: Value = serde_json::from_str(&out).unwrap();
     let tunnel = findings(&all, "tunnel")[0];
     assert_eq!(tunnel["fault"], "forbidden", "{name} {out}");

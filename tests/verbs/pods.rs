@@ -4,8 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::common::Home;
 use crate::common::kube::{Namespace, kubeconfig, until};
+use crate::common::{Home, Start};
 use crate::shell::{Shell, WEB};
 
 #[test]
@@ -29,7 +29,21 @@ fn pods_from_a_script() {
     assert_eq!(space.pods(), [name]);
     shell.ok(&["pod", "cleanup"]);
     assert_eq!(space.pods(), [name], "it is neither finished nor expired");
-    shell.ok(&["pod", "delete", "brow-web-*"]);
+    let unasked = shell.run(&["pod", "delete", "brow-web-*"]);
+    assert!(unasked.code == 2 && unasked.err.contains("--yes"), "{} {}", unasked.code, unasked.err);
+    let dry = shell.ok(&["pod", "delete", "brow-web-*", name, "--dry-run"]);
+    assert!(dry.lines().count() == 1 && dry.contains(name), "{dry}");
+    assert_eq!(space.pods(), [name]);
+    // At a terminal it is asked.
+    for (answer, code) in [("n\r", 1), ("y\r", 0)] {
+        let start = Start::new(&home).kubeconfig(space.kubeconfig(&home));
+        let mut screen = start.arg("pod").arg("delete").arg(name).run();
+        screen.wait_for("[y/N]");
+        assert!(screen.text().contains(name), "{}", screen.text());
+        assert_eq!(space.pods(), [name]);
+        screen.press(answer);
+        assert_eq!(screen.wait_end().exit_code(), code);
+    }
     until("the pod is gone", || space.pods().is_empty());
     assert_eq!(shell.run(&["pod", "info", "brow-none"]).code, 3);
     assert_eq!(shell.run(&["pod", "list", "--cluster", "none"]).code, 3);

@@ -116,7 +116,7 @@ fn a_forward_moves_to_another_pod_or_says_that_there_is_none() {
 #[test]
 fn somebody_elses_pod_is_used_only_when_it_is_chosen() {
     let (mut model, request, id) = forwarded();
-    let theirs = ProxyPod { owner: "bob@desk".into(), ..pod(&request, 5, Phase::Ready) };
+    let theirs = ProxyPod { uid: "forged".into(), ..pod(&request, 5, Phase::Ready) };
     assert!(pointed(&applied(&mut model, theirs.clone())).is_empty());
     model.focus.pane = Pane::Pods;
     let effects = press(&mut model, Command::Forward);

@@ -13,6 +13,7 @@ mod instances;
 mod leaving;
 mod lessons;
 mod lists;
+mod own;
 mod pods;
 mod renew;
 mod upkeep;
@@ -28,6 +29,7 @@ use super::effect::Effect;
 use super::event::{ClusterEvent, Event, Loaded, PodEvent, StoreEvent};
 use super::fault::{Fault, What};
 use super::focus::Pane;
+use super::installation::Installation;
 use super::keep::KeepSettings;
 use super::proxy::{Phase, PodKey, PodRequest, ProxyPod};
 use super::settings::PodSettings;
@@ -80,6 +82,8 @@ fn pod(request: &PodRequest, number: u32, phase: Phase) -> ProxyPod {
         target_label: request.place().label,
         target: request.target.clone(),
         owner: ME.to_owned(),
+        installation: String::new(),
+        nonce: String::new(),
         phase,
         fault: None,
         created: noon(),
@@ -95,7 +99,10 @@ fn pod(request: &PodRequest, number: u32, phase: Phase) -> ProxyPod {
 /// A model with contexts `dev` and `prod` and targets `mysql` and `redis` on `dev`, nothing connected.
 fn model() -> Model {
     let mut model = Model::new(noon(), ME);
+    model.installation = Installation::new("0badcafe", [7; 32]);
     let loaded = Loaded {
+        // Those that the tests' pods have; of others' pods they start otherwise.
+        own: (0..1_000).map(|number| format!("uid-{number}")).collect(),
         targets: vec![target("mysql", "dev"), target("redis", "dev"), target("far", "prod")],
         path: "/home/ann/.config/brow/config.toml".to_owned(),
         exists: true,

@@ -77,7 +77,7 @@ fn killing_asks_and_shows_at_once() {
 fn only_our_own_finished_pods_are_cleaned_unless_asked_for_all() {
     let mut model = with_pod();
     let mine = model.pods.values().next().unwrap().clone();
-    let mut theirs = ProxyPod { owner: "bob@desk".into(), uid: "uid-2".into(), ..mine.clone() };
+    let mut theirs = ProxyPod { uid: "forged".into(), ..mine.clone() };
     theirs.key.name = "brow-x-000002".into();
     for pod in [&mine, &theirs] {
         applied(&mut model, ProxyPod { phase: Phase::Expired, ..pod.clone() });
@@ -270,7 +270,9 @@ fn a_start_looks_where_pods_may_have_been_left_until_none_is() {
     let mut model = Model::new(later, ME);
     let left = [("dev", until), ("unknown", until), ("prod", until - TimeDelta::days(30))];
     let pods_until = left.map(|(name, until)| (name.to_owned(), until)).into();
-    let loaded = Loaded { targets: vec![target("mysql", "dev")], pods_until, path: "c".into(), ..Loaded::default() };
+    let own = ["uid-1".to_owned()].into();
+    let loaded =
+        Loaded { targets: vec![target("mysql", "dev")], pods_until, own, path: "c".into(), ..Loaded::default() };
     let effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded.clone()))));
     assert_eq!(effects, [Effect::PodsGone { cluster: "prod".to_owned(), at: later }]);
     let effects = model.update(Event::Contexts(Ok(vec![context("dev"), context("prod")])));
@@ -300,7 +302,7 @@ fn the_pod_that_ends_first_is_ours_and_lives() {
     let first = created(&mut model, &request, 1);
     applied(&mut model, ready(&first));
     let mut others = ready(&pod(&request, 2, Phase::Ready));
-    (others.owner, others.ttl) = ("bob@elsewhere".to_owned(), Ttl::from_secs(60));
+    (others.uid, others.ttl) = ("forged".to_owned(), Ttl::from_secs(60));
     applied(&mut model, others);
     let mut later = ready(&pod(&request, 3, Phase::Ready));
     later.ttl = Ttl::from_secs(7_200);

@@ -54,7 +54,7 @@ fn a_renewal_that_fails_changes_nothing() {
 fn what_is_not_ours_or_not_ready_is_not_renewed() {
     let (mut model, pod) = forwarded();
     for other in [
-        ProxyPod { owner: "bob@desk".to_owned(), ..pod.clone() },
+        ProxyPod { uid: "forged".to_owned(), ..pod.clone() },
         ProxyPod { phase: Phase::Starting, ..pod.clone() },
         ProxyPod { target_label: "nobody".to_owned(), ..pod.clone() },
     ] {

@@ -53,7 +53,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
 fn cells<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Vec<Cell<'a>> {
     let theme = scene.theme();
     let now = scene.model.time_at(&pod.key.cluster);
-    let own = pod.owner == scene.model.me;
+    let own = scene.model.is_ours(pod);
     let name = if pod.is_over(now) { theme.dim } else { theme.text };
     vec![
         Cell::Tail(Span::styled(pod.key.name.as_str(), name)),

@@ -122,6 +122,6 @@ pub(in crate::view) fn pod_of<'a>(scene: Scene<'a>, target: &Target) -> Option<&
     let labels = std::iter::once(&label).chain(earlier.map(|((_, label), _)| label));
     labels
         .flat_map(|label| pods(label))
-        .filter(|pod| pod.target_label == label && pod.owner == model.me && pod.phase <= Phase::Ready)
+        .filter(|pod| pod.target_label == label && model.is_ours(pod) && pod.phase <= Phase::Ready)
         .max_by_key(|pod| pod.phase)
 }

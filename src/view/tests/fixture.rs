@@ -82,6 +82,8 @@ pub fn pod(cluster: &str, target: &Target, suffix: &str, phase: Phase) -> ProxyP
         target_label: label,
         target: target.name.clone(),
         owner: "ada@gangway".to_owned(),
+        installation: String::new(),
+        nonce: String::new(),
         phase,
         fault: None,
         created: ago(600),
@@ -176,6 +178,7 @@ fn pods(model: &mut Model) {
     pods[5].fault = Some(Fault::new(What::Unschedulable, "brow-mysql-dev-f9p4lk", "0/3 nodes are available"));
     pods[6].started = Some(ago(25 * 60));
     pods[6].owner = "bob@harbour".to_owned();
+    model.own.extend(pods[..6].iter().map(|pod| pod.uid.clone()));
     model.pods = pods.into_iter().map(|pod| (pod.key.clone(), pod)).collect();
 }
 

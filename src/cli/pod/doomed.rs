@@ -1,0 +1,124 @@
+//! `pod delete`: what would go is listed, and asked about.
+
+use std::io::{IsTerminal as _, stderr, stdin};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::thread;
+
+use crate::cli::choose::matches;
+use crate::cli::headless::{Next, Seen};
+use crate::cli::print::{self, FAILED, Stop};
+use crate::model::Model;
+use crate::model::proxy::{PodKey, ProxyPod};
+use crate::model::wish::Wish;
+
+/// Whether somebody has to agree.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(in crate::cli) struct Consent {
+    /// Delete them without asking
+    #[arg(long, short)]
+    yes: bool,
+    /// Only say which ones would be deleted
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
+}
+
+impl Consent {
+    /// Whether nobody has to be asked, or somebody is there.
+    pub(super) fn can_be_had(self) -> bool {
+        self.yes || self.dry_run || (stdin().is_terminal() && stderr().is_terminal())
+    }
+}
+
+/// Pods that are to be deleted.
+pub(super) struct Doomed {
+    names: Vec<String>,
+    consent: Consent,
+    /// What somebody says to it, while that is waited for.
+    answer: Option<Receiver<bool>>,
+}
+
+impl Doomed {
+    pub(super) fn new(names: Vec<String>, consent: Consent) -> Self {
+        Self { names, consent, answer: None }
+    }
+
+    /// The pods that the names mean, each once.
+    ///
+    /// # Errors
+    /// A name that means none.
+    pub(super) fn find<'a>(&self, seen: &Seen<'a>) -> Result<Vec<&'a ProxyPod>, Stop> {
+        let mut all: Vec<&ProxyPod> = Vec::new();
+        for name in &self.names {
+            let found = several(seen.model, name);
+            if found.is_empty() {
+                return Err(Stop::unknown(seen.text.fill("cli.no-pod", &[("thing", name)])));
+            }
+            all.extend(
+                found.into_iter().filter(|pod| !all.iter().any(|known| known.key == pod.key)).collect::<Vec<_>>(),
+            );
+        }
+        Ok(all)
+    }
+
+    /// Deletes the pods, says what they are, or asks.
+    pub(super) fn begin(&mut self, seen: &Seen<'_>, found: &[&ProxyPod]) -> Next {
+        let line = |pod: &&ProxyPod| {
+            let thing = pod.key.to_string();
+            if seen.model.is_ours(pod) {
+                return thing;
+            }
+            seen.text.fill("cli.foreign-pod", &[("thing", &thing), ("owner", &pod.owner)])
+        };
+        let lines: Vec<String> = found.iter().map(line).collect();
+        if self.consent.dry_run {
+            for line in &lines {
+                print::out(&seen.text.fill("cli.would-delete", &[("thing", line)]));
+            }
+            return Next::End(0);
+        }
+        if self.consent.yes {
+            return Next::Ask(vec![Wish::Kill(found.iter().map(|pod| pod.key.clone()).collect())]);
+        }
+        print::err(seen.text.get("cli.pods-going"));
+        for line in &lines {
+            print::err(line);
+        }
+        print::err(&seen.text.fill("cli.delete-pods", &[("count", &found.len().to_string())]));
+        let (sender, answer) = channel();
+        // A thread that the program's end does not wait for, as it would for a task: Ctrl-C is an answer, too.
+        thread::spawn(move || {
+            let mut said = String::new();
+            let yes = stdin().read_line(&mut said).is_ok() && matches!(said.trim(), "y" | "Y" | "yes");
+            // Whoever has ended does not want to know.
+            _ = sender.send(yes);
+        });
+        self.answer = Some(answer);
+        Next::Wait
+    }
+
+    /// What comes next while an answer is waited for; `None` once it was yes.
+    pub(super) fn answered(&mut self, seen: &Seen<'_>, going: &[PodKey]) -> Option<Next> {
+        match self.answer.as_ref()?.try_recv() {
+            Err(TryRecvError::Empty) => Some(Next::Wait),
+            Ok(true) => {
+                self.answer = None;
+                Some(Next::Ask(vec![Wish::Kill(going.to_vec())]))
+            }
+            Ok(false) | Err(TryRecvError::Disconnected) => {
+                print::err(seen.text.get("cli.nothing-deleted"));
+                Some(Next::End(FAILED))
+            }
+        }
+    }
+}
+
+/// The pods that a name or pattern means; of a pattern only our own.
+pub(super) fn several<'a>(model: &'a Model, name: &str) -> Vec<&'a ProxyPod> {
+    let pods = || model.pods.values().filter(|pod| !model.is_twin(pod));
+    let named = |pod: &&ProxyPod| pod.key.name == name || pod.key.to_string() == name;
+    let exact: Vec<&ProxyPod> = pods().filter(named).collect();
+    if !exact.is_empty() {
+        return exact;
+    }
+    pods().filter(|pod| model.is_ours(pod) && matches(name, &pod.key.name)).collect()
+}

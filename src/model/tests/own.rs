@@ -1,0 +1,100 @@
+//! Whose pods: ours are those that this installation made, whatever others write into theirs.
+
+use super::super::own::Claim;
+use super::*;
+
+/// A pod with all that ours have, and the latest deadline.
+fn forged(of: &ProxyPod) -> ProxyPod {
+    let key = PodKey { name: "brow-mysql-forged".to_owned(), ..of.key.clone() };
+    let (ttl, installation) = (Ttl::from_secs(8 * 3_600), "0badcafe".to_owned());
+    ProxyPod { key, uid: "forged".to_owned(), ttl, installation, nonce: "copied".to_owned(), ..of.clone() }
+}
+
+fn claims(effects: &[Effect]) -> Vec<Claim> {
+    let claim = |effect: &Effect| match effect {
+        Effect::Recognise(claim) => Some(claim.clone()),
+        _ => None,
+    };
+    effects.iter().filter_map(claim).collect()
+}
+
+fn recognised(model: &mut Model, uid: &str, is_ours: bool) -> Vec<Effect> {
+    model.update(Event::Store(StoreEvent::Recognised { uid: uid.to_owned(), is_ours }))
+}
+
+fn vias(model: &Model) -> Vec<Option<String>> {
+    model.forwards.values().map(|forward| forward.via.as_ref().map(|via| via.pod.name.clone())).collect()
+}
+
+#[test]
+fn a_forged_pod_is_never_used_whatever_becomes_of_ours() {
+    let mut model = connected();
+    model.target_list.select(1);
+    let request = requests(&press(&mut model, Command::Connect)).remove(0);
+    let lure = forged(&pod(&request, 1, Phase::Ready));
+    applied(&mut model, lure.clone());
+    assert_eq!(vias(&model), [None], "while ours is asked for");
+    let own = ready(&created(&mut model, &request, 1));
+    applied(&mut model, own.clone());
+    assert_eq!(vias(&model), [Some(own.key.name.clone())]);
+    recognised(&mut model, "forged", false);
+    // Ours is deleted under the forward.
+    on_dev(&mut model, ClusterEvent::Gone { key: own.key.clone(), uid: own.uid });
+    applied(&mut model, ProxyPod { port: 4_321, ..lure.clone() });
+    assert_eq!(vias(&model), [None]);
+    let listed = ClusterEvent::Listed { namespace: None, pods: vec![lure.clone()] };
+    on_dev(&mut model, listed);
+    assert_eq!(vias(&model), [None]);
+    // Nor is it counted down, renewed or cleaned up.
+    assert_eq!(model.ends_first(), None);
+    assert_eq!(model.pods_at(&lure.place()).count(), 0);
+    let over = ProxyPod { phase: Phase::Failed, ..lure };
+    let effects = applied(&mut model, over);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::DeletePod { .. })), "{effects:?}");
+    let effects = at(&mut model, 61);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::DeletePod { .. })), "{effects:?}");
+}
+
+#[test]
+fn a_pod_that_another_instance_made_is_looked_up_once() {
+    let mut model = connected();
+    model.target_list.select(1);
+    let request = requests(&press(&mut model, Command::Connect)).remove(0);
+    let other = forged(&pod(&request, 1, Phase::Ready));
+    let asked = claims(&applied(&mut model, other.clone()));
+    let claim = Claim {
+        namespace: "team".to_owned(),
+        name: other.key.name.clone(),
+        uid: "forged".to_owned(),
+        nonce: "copied".to_owned(),
+    };
+    assert_eq!(asked, [claim]);
+    assert!(!model.has_looked("dev"), "not before it is known whose it is");
+    assert!(claims(&applied(&mut model, other.clone())).is_empty(), "once");
+    recognised(&mut model, "forged", true);
+    assert!(model.has_looked("dev"));
+    assert_eq!(vias(&model), [Some(other.key.name.clone())], "it serves as soon as that is known");
+    // Its uid is forgotten with it.
+    let effects = on_dev(&mut model, ClusterEvent::Gone { key: other.key, uid: other.uid });
+    assert!(effects.contains(&Effect::ForgetPod("forged".to_owned())));
+
+    // What does not say that it is ours is not even looked up.
+    let stranger =
+        ProxyPod { installation: "other".to_owned(), uid: "stranger".to_owned(), ..pod(&request, 2, Phase::Ready) };
+    assert!(claims(&applied(&mut model, stranger)).is_empty());
+    let older = ProxyPod { uid: "older".to_owned(), ..pod(&request, 3, Phase::Ready) };
+    assert!(claims(&applied(&mut model, older)).is_empty());
+}
+
+#[test]
+fn while_a_pod_is_looked_up_no_other_is_asked_for() {
+    let mut model = connected();
+    let request = PodRequest { target: "mysql".to_owned(), ..requests(&press(&mut model, Command::Create)).remove(0) };
+    let request = PodRequest { cluster: "dev".to_owned(), ..request };
+    model.requests.clear();
+    applied(&mut model, forged(&pod(&request, 1, Phase::Ready)));
+    model.target_list.select(1);
+    assert!(requests(&press(&mut model, Command::Connect)).is_empty());
+    let effects = recognised(&mut model, "forged", false);
+    assert_eq!(requests(&effects).len(), 1, "it was not ours");
+}

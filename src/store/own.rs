@@ -1,0 +1,156 @@
+//! The pods that this installation made, as they are written down: by name and nonce before one is asked for, by uid once
+//! it is there.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::model::fault::Fault;
+use crate::model::own::Claim;
+use crate::model::ttl::Ttl;
+
+use super::state::{self, State};
+
+/// How long after its TTL a pod that Kubernetes has ended may lie about.
+const KEPT: TimeDelta = TimeDelta::days(7);
+
+/// A pod that was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid, once it was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// When nothing can be left of it.
+    pub until: DateTime<Utc>,
+}
+
+/// Where pods are written down that are being made. Every change is on the disk when a call returns.
+#[derive(Debug, Clone)]
+pub struct Book {
+    dir: PathBuf,
+}
+
+impl Book {
+    /// The book of whoever has this state.
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// Writes down that a pod is about to be asked for.
+    ///
+    /// # Errors
+    /// [`FileUnwritable`](crate::model::fault::What::FileUnwritable).
+    pub fn asked(&self, nonce: &str, namespace: &str, name: &str, ttl: Ttl) -> Result<(), Fault> {
+        let now = Utc::now();
+        let until = now + TimeDelta::seconds(ttl.secs().into()) + KEPT;
+        let made = Made { namespace: namespace.to_owned(), name: name.to_owned(), uid: None, until };
+        state::change(&self.dir, |state| {
+            state.pods.retain(|_, made| made.until > now);
+            state.pods.insert(nonce.to_owned(), made);
+        })
+    }
+
+    /// Writes down the uid under which a pod was stored.
+    ///
+    /// # Errors
+    /// [`FileUnwritable`](crate::model::fault::What::FileUnwritable).
+    pub fn stored(&self, nonce: &str, uid: &str) -> Result<(), Fault> {
+        state::change(&self.dir, |state| {
+            if let Some(made) = state.pods.get_mut(nonce) {
+                made.uid = Some(uid.to_owned());
+            }
+        })
+    }
+
+    /// Writes down that a pod was refused, and is not there.
+    ///
+    /// # Errors
+    /// [`FileUnwritable`](crate::model::fault::What::FileUnwritable).
+    pub fn refused(&self, nonce: &str) -> Result<(), Fault> {
+        state::change(&self.dir, |state| _ = state.pods.remove(nonce))
+    }
+}
+
+/// Looks up whether this installation made a pod. One that was asked for and whose answer was lost is known by its nonce
+/// and name, and by its uid from then on.
+///
+/// # Errors
+/// [`FileUnreadable`](crate::model::fault::What::FileUnreadable) or
+/// [`FileUnwritable`](crate::model::fault::What::FileUnwritable).
+pub fn recognise(dir: &Path, claim: &Claim) -> Result<bool, Fault> {
+    let mut ours = false;
+    state::change(dir, |state| ours = is_ours(state, claim))?;
+    Ok(ours)
+}
+
+fn is_ours(state: &mut State, claim: &Claim) -> bool {
+    if claim.uid.is_empty() {
+        return false;
+    }
+    let Some(made) = state.pods.get_mut(&claim.nonce) else { return false };
+    if (&made.namespace, &made.name) != (&claim.namespace, &claim.name) {
+        return false;
+    }
+    // The first of that name is it. Whoever copies the nonce into another, once that is gone, comes too late.
+    made.uid.get_or_insert_with(|| claim.uid.clone()) == &claim.uid
+}
+
+/// Forgets a pod that is gone.
+///
+/// # Errors
+/// [`FileUnwritable`](crate::model::fault::What::FileUnwritable).
+pub fn forget(dir: &Path, uid: &str) -> Result<(), Fault> {
+    state::change(dir, |state| state.pods.retain(|_, made| made.uid.as_deref() != Some(uid)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(name: &str, uid: &str, nonce: &str) -> Claim {
+        Claim { namespace: "team".into(), name: name.into(), uid: uid.into(), nonce: nonce.into() }
+    }
+
+    #[test]
+    fn a_pod_is_ours_by_what_was_written_down_before_it_was_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = Book::new(dir.path().to_owned());
+        let ours = |claim: &Claim| recognise(dir.path(), claim).unwrap();
+        assert!(!ours(&claim("a", "1", "n")), "nothing was asked for");
+        book.asked("n", "team", "a", Ttl::DEFAULT).unwrap();
+        for forged in [claim("a", "1", ""), claim("a", "1", "m"), claim("b", "1", "n"), claim("a", "", "n")] {
+            assert!(!ours(&forged), "{forged:?}");
+        }
+        let elsewhere = Claim { namespace: "other".into(), ..claim("a", "1", "n") };
+        assert!(!ours(&elsewhere));
+        // The answer was lost: it is known when it is seen, and no other after it.
+        assert!(ours(&claim("a", "1", "n")));
+        assert!(!ours(&claim("a", "2", "n")), "a copy under the same name");
+        assert!(ours(&claim("a", "1", "n")));
+
+        book.asked("o", "team", "c", Ttl::DEFAULT).unwrap();
+        book.stored("o", "3").unwrap();
+        assert!(!ours(&claim("c", "4", "o")));
+        assert!(ours(&claim("c", "3", "o")));
+        forget(dir.path(), "3").unwrap();
+        assert!(!ours(&claim("c", "3", "o")));
+        book.asked("p", "team", "d", Ttl::DEFAULT).unwrap();
+        book.refused("p").unwrap();
+        assert!(!ours(&claim("d", "5", "p")));
+    }
+
+    #[test]
+    fn what_is_long_over_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let book = Book::new(dir.path().to_owned());
+        book.asked("n", "team", "a", Ttl::DEFAULT).unwrap();
+        state::change(dir.path(), |state| state.pods.get_mut("n").unwrap().until = Utc::now()).unwrap();
+        book.asked("o", "team", "b", Ttl::DEFAULT).unwrap();
+        assert_eq!(state::load(dir.path()).unwrap().pods.into_keys().collect::<Vec<_>>(), ["o"]);
+    }
+}

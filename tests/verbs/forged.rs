@@ -1,0 +1,136 @@
+//! A pod that another user of the namespace makes like one of ours, to be sent what is meant for ours.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::common::Home;
+use crate::common::kube::{Namespace, kubeconfig, kubectl, until};
+use crate::common::through::works;
+use crate::shell::{Shell, WEB, address};
+
+/// The name of the forged pod.
+const FORGED: &str = "brow-web-zzzzzz";
+
+/// Somebody else with the Role of `assets/rbac.yaml` in a namespace.
+struct Mallory {
+    namespace: String,
+    user: String,
+}
+
+impl Mallory {
+    fn new(home: &Home, namespace: &str) -> Self {
+        let user = format!("system:serviceaccount:{namespace}:mallory");
+        let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: { name: mallory }\n";
+        let rights = include_str!("../../assets/rbac.yaml").replace("kind: ClusterRole\n", "kind: Role\n");
+        let rights = rights.replace("name: brow-tui\n", "name: mallory\n").replace("NAMESPACE", namespace);
+        let rights = rights.replace("name: USER", &format!("name: \"{user}\""));
+        let path = home.path().join("mallory.yaml");
+        std::fs::write(&path, format!("{account}---\n{rights}")).unwrap();
+        kubectl(&["-n", namespace, "apply", "-f", path.to_str().unwrap()]);
+        Self { namespace: namespace.to_owned(), user }
+    }
+
+    fn does(&self, args: &[&str]) -> String {
+        kubectl(&[&["--as", &self.user, "-n", &self.namespace], args].concat())
+    }
+
+    /// Makes a pod with all that can be copied, the latest deadline, and a relay that writes down what it gets.
+    fn forges(&self, home: &Home, own: &Value) {
+        let mut meta = json!({ "name": FORGED });
+        for copied in ["labels", "annotations"] {
+            meta[copied] = own["metadata"][copied].clone();
+        }
+        assert!(meta["annotations"]["brow/installation"].is_string(), "{meta}");
+        let mut relay = json!({ "name": "relay", "imagePullPolicy": "IfNotPresent" });
+        for copied in ["image", "ports"] {
+            relay[copied] = own["spec"]["containers"][0][copied].clone();
+        }
+        let listen = format!("TCP-LISTEN:{},fork,reuseaddr,bind=127.0.0.1", relay["ports"][0]["containerPort"]);
+        relay["args"] = json!(["-v", listen, "PIPE"]);
+        let spec = json!({ "restartPolicy": "Never", "activeDeadlineSeconds": 8 * 3_600, "containers": [relay] });
+        let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec });
+        let path = home.path().join("forged.json");
+        std::fs::write(&path, pod.to_string()).unwrap();
+        self.does(&["create", "-f", path.to_str().unwrap()]);
+        let phase = || self.does(&["get", "pod", FORGED, "-o", "jsonpath={.status.phase}"]);
+        until("the forged pod runs", || phase() == "Running");
+    }
+
+    fn has_heard(&self) -> String {
+        self.does(&["logs", FORGED])
+    }
+}
+
+/// A port-forward of kubectl's, ended with the test.
+struct Kubectl(Child, String);
+
+impl Kubectl {
+    fn forward(namespace: &str, pod: &str, port: u64) -> Self {
+        let config = std::env::var("BROW_TEST_KUBECONFIG").unwrap();
+        let mut child = Command::new("kubectl")
+            .args(["--kubeconfig", &config, "--context", "brow-admin", "-n", namespace])
+            .args(["port-forward", &format!("pod/{pod}"), &format!(":{port}")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let local = line.split_whitespace().nth(2).unwrap().to_owned();
+        Self(child, local)
+    }
+}
+
+impl Drop for Kubectl {
+    fn drop(&mut self) {
+        let _ended = (self.0.kill(), self.0.wait());
+    }
+}
+
+#[test]
+fn a_forged_pod_is_sent_nothing_and_left_alone() {
+    let Some(_) = kubeconfig("a_forged_pod_is_sent_nothing_and_left_alone") else { return };
+    let (home, space) = (Home::new(WEB), Namespace::new("forged"));
+    let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
+    let mallory = Mallory::new(&home, &space.0);
+    let first = shell.ok(&["pod", "create", "web", "--ttl", "30m"]).trim().to_owned();
+    let own: Value = serde_json::from_str(&mallory.does(&["get", "pod", &first, "-o", "json"])).unwrap();
+    mallory.forges(&home, &own);
+
+    let list: Value = serde_json::from_str(&shell.ok(&["pod", "list", "--json"])).unwrap();
+    let mine = |name: &str| {
+        let mut all = list.as_array().unwrap().iter();
+        all.find(|pod| pod["name"] == name).unwrap()["mine"].as_bool().unwrap()
+    };
+    assert!(mine(&first) && !mine(FORGED), "{list}");
+    let page = ["connect", "web", "-q", "--exec", "sh", "-c", "curl -sf http://$BROW_ADDR/index.html"];
+    assert_eq!(shell.ok(&page), "hello from the vpc\n");
+
+    // A live forward whose own pod is deleted under it.
+    let mut running = shell.spawn(&["connect", "web", "--quiet"]);
+    let at = address(&running.line());
+    assert!(works(&at));
+    mallory.does(&["delete", "pod", &first, "--wait=false", "--grace-period=1"]);
+    until("the pod is missed", || !works(&at));
+    running.signal(Signal::TERM);
+    running.end();
+    // Without a pod of ours a new one is made, beside the forged one that is ready.
+    assert_eq!(shell.ok(&page), "hello from the vpc\n");
+    assert_eq!(mallory.has_heard(), "");
+
+    shell.ok(&["pod", "delete", "brow-web-*", "--yes"]);
+    until("only the forged one is left", || space.pods() == [FORGED]);
+    assert_eq!(shell.run(&["pod", "delete", "brow-web-z*", "--yes"]).code, 3, "a pattern means our own");
+    shell.ok(&["pod", "cleanup"]);
+    assert_eq!(space.pods(), [FORGED]);
+
+    // It would have told what it got.
+    let port = own["spec"]["containers"][0]["ports"][0]["containerPort"].as_u64().unwrap();
+    let kubectl = Kubectl::forward(&space.0, FORGED, port);
+    let mut stream = TcpStream::connect(&kubectl.1).unwrap();
+    stream.write_all(b"a secret\n").unwrap();
+    until("it is written down", || mallory.has_heard().contains("a secret"));
+}
