@@ -19,11 +19,23 @@ use tower::{BoxError, Service, ServiceBuilder};
 
 use super::again;
 use super::buffered::Buffered;
+use super::path::Path;
 
 /// How long a TCP connection to the API server may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// TCP keep-alive: a peer that vanished is noticed, and middleboxes keep the connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// TCP keep-alive: a peer that vanished is noticed within 15 s, and middleboxes keep the connection.
+///
+/// There is no `TCP_USER_TIMEOUT`: it would also end a connection whose other end has no room for so long
+/// (`tcp_probe_timer` in Linux), as that of an upload to a pod that takes its time.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(3);
+const KEEP_ALIVE_RETRIES: u32 = 3;
+/// How long an answer may take to begin: lists of a large cluster take their time.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long that of a watch may take: it begins before there is anything to say.
+const WATCH: Duration = Duration::from_secs(10);
+/// How many connections wait for the next request: each that was lost without a word costs a request its time.
+const IDLE: usize = 2;
 
 /// A client for a config. Runs the exec plugin, where there is one, and so blocks.
 ///
@@ -45,6 +57,8 @@ fn connect(config: &Config, auth: Option<AuthLayer>) -> Result<Client, Error> {
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(CONNECT));
     connector.set_keepalive(Some(KEEP_ALIVE));
+    connector.set_keepalive_interval(Some(KEEP_ALIVE_INTERVAL));
+    connector.set_keepalive_retries(Some(KEEP_ALIVE_RETRIES));
     connector.set_happy_eyeballs_timeout(Some(Duration::from_millis(250)));
     let Some(proxy) = config.proxy_url.clone() else {
         return stack(connector, config, auth);
@@ -95,9 +109,15 @@ where
     C::Future: Send + 'static,
     C::Error: Into<BoxError>,
 {
-    let connector = ServiceBuilder::new().map_response(Buffered::new).service(connector);
+    let path = Path::watched();
+    let ways = path.clone();
+    let connector = ServiceBuilder::new()
+        .map_response(move |connection| Buffered::new(ways.connection(connection)))
+        .service(connector);
     let https = config.rustls_https_connector_with_connector(connector)?;
-    let client = hyper_util::client::legacy::Builder::new(TokioExecutor::new()).build::<_, Body>(https);
+    let client = hyper_util::client::legacy::Builder::new(TokioExecutor::new())
+        .pool_max_idle_per_host(IDLE)
+        .build::<_, Body>(https);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(auth)
@@ -107,10 +127,27 @@ where
             response.map(|body| body.map_err(BoxError::from))
         })
         .service_fn(move |request: Request<Body>| {
-            let client = client.clone();
-            again::send(request, move |request| client.request(request))
+            let (client, path) = (client.clone(), path.clone());
+            again::send(request, move |request| {
+                let limit = patience(request.uri());
+                let (path, answer) = (path.clone(), client.request(request));
+                async move { path.mind(answer, limit).await }
+            })
         });
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+/// How long the answer to a request may take to begin.
+fn patience(uri: &Uri) -> Duration {
+    let asks = |wanted: &[&str]| uri.query().is_some_and(|query| query.split('&').any(|part| wanted.contains(&part)));
+    if asks(&["watch=true", "watch=1"]) {
+        WATCH
+    } else if asks(&["follow=true", "follow=1"]) {
+        // A log may say nothing for as long as it likes.
+        Duration::MAX
+    } else {
+        ANSWER
+    }
 }
 
 #[cfg(test)]

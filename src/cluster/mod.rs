@@ -11,6 +11,7 @@ mod fault;
 mod kubeconfig;
 mod login;
 mod node;
+mod path;
 mod plugin;
 mod probe;
 mod rights;

@@ -127,6 +127,8 @@ pub struct Wire {
     weather: Arc<AtomicU8>,
     /// How many connections it carries.
     carried: Arc<AtomicUsize>,
+    /// How often it forgot all of them.
+    forgot: Arc<AtomicUsize>,
 }
 
 const CLEAR: u8 = 0;
@@ -143,10 +145,12 @@ impl Wire {
         let address = listener.local_addr().unwrap();
         let weather = Arc::new(AtomicU8::new(CLEAR));
         let carried = Arc::new(AtomicUsize::new(0));
-        let (seen, count) = (Arc::clone(&weather), Arc::clone(&carried));
+        let forgot = Arc::new(AtomicUsize::new(0));
+        let (seen, count, forgets) = (Arc::clone(&weather), Arc::clone(&carried), Arc::clone(&forgot));
         thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
-                let (weather, count) = (Arc::clone(&seen), Arc::clone(&count));
+                let (weather, count, forgot) = (Arc::clone(&seen), Arc::clone(&count), Arc::clone(&forgets));
+                let born = forgot.load(Ordering::SeqCst);
                 count.fetch_add(1, Ordering::SeqCst);
                 match weather.load(Ordering::SeqCst) {
                     OVER => return,
@@ -155,18 +159,24 @@ impl Wire {
                         count.fetch_sub(1, Ordering::SeqCst);
                     }
                     _ => drop(thread::spawn(move || {
-                        carry(near, upstream, &weather);
+                        carry(near, upstream, &weather, move || forgot.load(Ordering::SeqCst) > born);
                         count.fetch_sub(1, Ordering::SeqCst);
                     })),
                 }
             }
         });
-        Self { address, weather, carried }
+        Self { address, weather, carried, forgot }
     }
 
     /// Nothing moves any more, and no connection ends.
     pub fn stall(&self) {
         self.weather.store(STALLED, Ordering::SeqCst);
+    }
+
+    /// What is sent over the connections that there are is swallowed from now on, as by a NAT that has forgotten them. New
+    /// ones work.
+    pub fn forget(&self) {
+        self.forgot.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Every connection ends, and new ones do at once. Nothing that is sent after this gets through.
@@ -188,18 +198,24 @@ impl Drop for Wire {
     }
 }
 
-fn carry(near: TcpStream, upstream: SocketAddr, weather: &Arc<AtomicU8>) {
+fn carry(
+    near: TcpStream,
+    upstream: SocketAddr,
+    weather: &Arc<AtomicU8>,
+    forgotten: impl Fn() -> bool + Clone + Send + 'static,
+) {
     while weather.load(Ordering::SeqCst) == STALLED {
         thread::sleep(LOOK);
     }
     let Ok(far) = TcpStream::connect(upstream) else { return };
     let (near_too, far_too, weather_too) = (near.try_clone().unwrap(), far.try_clone().unwrap(), Arc::clone(weather));
-    let back = thread::spawn(move || one_way(far_too, near_too, &weather_too));
-    one_way(near, far, weather);
+    let forgotten_too = forgotten.clone();
+    let back = thread::spawn(move || one_way(far_too, near_too, &weather_too, forgotten_too));
+    one_way(near, far, weather, forgotten);
     back.join().unwrap();
 }
 
-fn one_way(mut from: TcpStream, mut to: TcpStream, weather: &Arc<AtomicU8>) {
+fn one_way(mut from: TcpStream, mut to: TcpStream, weather: &Arc<AtomicU8>, forgotten: impl Fn() -> bool) {
     from.set_read_timeout(Some(LOOK)).unwrap();
     let mut buffer = [0; 16_384];
     loop {
@@ -213,6 +229,7 @@ fn one_way(mut from: TcpStream, mut to: TcpStream, weather: &Arc<AtomicU8>) {
         }
         match read {
             Ok(0) => break,
+            Ok(_) if forgotten() => {}
             Ok(count) if to.write_all(&buffer[..count]).is_err() => break,
             Ok(_) => {}
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}

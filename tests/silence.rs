@@ -1,0 +1,104 @@
+//! A path that is lost without a word: what was said meanwhile is seen soon after, over new connections.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+mod common;
+
+use std::process::Command;
+
+use common::arrange::{Kubeconfig, Wire};
+use common::kube::{Namespace, kubeconfig, kubectl, until};
+use common::{Home, Screen, Start};
+use serde_json::json;
+
+/// The program, connected to the test cluster by a wire, as somebody with rights in one namespace.
+struct Wired {
+    space: Namespace,
+    wire: Wire,
+    screen: Screen,
+    _home: Home,
+}
+
+impl Wired {
+    fn new(stem: &str, admin: &std::path::Path, workload: &str) -> Self {
+        let space = Namespace::new(stem);
+        let name = space.0.clone();
+        let of_cluster = Kubeconfig::of_cluster(admin);
+        let server = of_cluster.server();
+        let wire = Wire::to(server.split_once("://").unwrap().1);
+        let place = format!("cluster = \"far\"\nnamespace = \"{name}\"\n");
+        let home = Home::new(&format!("[[target]]\nname = \"web\"\n{place}workload = \"{workload}\"\n"));
+        // Another way to the same server has another name in the URL; the certificate's is asked for.
+        let changed = json!({ "server": format!("https://{}", wire.address), "tls-server-name": "localhost" });
+        let all = of_cluster.cluster("wire", &changed).context("far", "wire", "admin", &name);
+        let path = all.write(&home.path().join("kc"));
+        let mut screen = Start::new(&home).kubeconfig(path).env("USER", &name).size(200, 50).run();
+        screen.wait_for("web");
+        Self { space, wire, screen, _home: home }
+    }
+}
+
+#[test]
+fn watches_hear_again_soon_after_their_connections_were_forgotten() {
+    let Some(admin) = kubeconfig("watches_hear_again_soon_after_their_connections_were_forgotten") else { return };
+    let mut wired = Wired::new("forgot", &admin, "selector/app=web:8080");
+    wired.screen.press("2f");
+    // Nothing is there yet, and both watches listen.
+    wired.screen.wait("it waits", |text| text.contains("◌ waiting") || text.contains("! no pod"));
+    wired.wire.forget();
+    let image = "--image=docker.io/library/busybox:latest";
+    let pod = ["run", "web-one", image, "--image-pull-policy=IfNotPresent", "--labels=app=web"];
+    let serve = ["--restart=Never", "--command", "--", "sh", "-c", "exec httpd -f -p 8080 -h /tmp"];
+    kubectl(&[&["-n", &wired.space.0][..], &pod[..], &serve[..]].concat());
+    kubectl(&["-n", &wired.space.0, "wait", "--for=condition=Ready", "pod/web-one", "--timeout=60s"]);
+    // A watch that is deaf is so for five minutes.
+    wired.screen.wait("the pod is seen", |text| text.contains("web-one") && text.contains("● live"));
+}
+
+/// Drops every packet to and from a local port. Removed with this.
+struct Dropped(u16);
+
+impl Dropped {
+    /// `None` where the system does not let us.
+    fn new(port: u16) -> Option<Self> {
+        let dropped = Self(port);
+        dropped.rules("-I").then_some(dropped)
+    }
+
+    fn rules(&self, what: &str) -> bool {
+        let port = self.0.to_string();
+        ["--dport", "--sport"].iter().all(|end| {
+            let rule = [what, "INPUT", "-i", "lo", "-p", "tcp", end, &port, "-j", "DROP"];
+            Command::new("iptables").arg("-w").args(rule).output().is_ok_and(|done| done.status.success())
+        })
+    }
+}
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.rules("-D");
+    }
+}
+
+/// How many connections to a local port the kernel takes to be open.
+fn established(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let to = format!(":{port:04X} 01 ");
+    table.lines().filter(|line| line.contains(&to)).count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_kernel_finds_silent_connections_by_itself() {
+    let Some(admin) = kubeconfig("the_kernel_finds_silent_connections_by_itself") else { return };
+    let mut wired = Wired::new("silent", &admin, "selector/app=web:8080");
+    wired.screen.press("2f");
+    wired.screen.wait("it waits", |text| text.contains("◌ waiting") || text.contains("! no pod"));
+    let port = wired.wire.address.port();
+    until("it watches", || established(port) >= 2);
+    let Some(_dropped) = Dropped::new(port) else {
+        eprintln!("SKIPPED: the_kernel_finds_silent_connections_by_itself needs the right to drop packets");
+        return;
+    };
+    // New connections do not get there either: nothing but keep-alive ends those of the watches.
+    until("no connection is taken to be open", || established(port) == 0);
+}
