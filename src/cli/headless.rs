@@ -18,6 +18,7 @@ use crate::cluster::Clusters;
 use crate::effects::Effects;
 use crate::model::effect::Effect;
 use crate::model::event::{Event, StoreEvent};
+use crate::model::fault::What;
 use crate::model::instance::{InstanceEvent, Role};
 use crate::model::log::{Entry, Grade, Happening};
 use crate::model::wish::Wish;
@@ -262,6 +263,8 @@ impl Headless {
         for entry in std::mem::take(&mut self.model.log.entries) {
             let Entry { grade, what, .. } = &entry;
             let says = match what {
+                // The command ends: nothing is kept, to be written later.
+                Happening::Failed(fault) if fault.what == What::FileUnwritable => self.text.fault_once(fault).in_full(),
                 // Where a right is missing, with what grants it.
                 Happening::Failed(fault) => self.text.to_copy(fault),
                 _ if all => self.text.entry(&entry),

@@ -36,6 +36,9 @@ pub enum AddressError {
     /// Nothing was written.
     #[error("empty: write host:port, for example 10.0.0.1:3306")]
     Empty,
+    /// A URL: what it says beside host and port would be lost.
+    #[error("a URL; write host:port, without scheme, user and path")]
+    Url,
     /// No port, or none that is a number from 1 to 65535.
     #[error("no port from 1 to 65535 after the last colon")]
     Port,
@@ -54,6 +57,9 @@ impl FromStr for Address {
         let text = text.trim();
         if text.is_empty() {
             return Err(AddressError::Empty);
+        }
+        if text.contains("://") {
+            return Err(AddressError::Url);
         }
         let (host, port) = text.rsplit_once(':').ok_or(AddressError::Port)?;
         // `u16::from_str` takes a leading plus; a port has none.
@@ -90,7 +96,8 @@ impl FromStr for Host {
         if name.len() > 253 || numeric || !name.split('.').all(label) {
             return Err(AddressError::Host);
         }
-        Ok(Self::Name(name.to_ascii_lowercase()))
+        // A dot at the end stays: with it the cluster's resolver does not try its own domains first.
+        Ok(Self::Name(text.to_ascii_lowercase()))
     }
 }
 
@@ -144,7 +151,7 @@ mod tests {
         for (text, shown) in [
             ("10.0.0.1:3306", "10.0.0.1:3306"),
             (" [fd00::1]:5432 ", "[fd00::1]:5432"),
-            ("DB.internal.:1", "db.internal:1"),
+            ("DB.internal.:1", "db.internal.:1"),
             ("redis:6379", "redis:6379"),
             ("_x.a-b:65535", "_x.a-b:65535"),
         ] {
@@ -169,6 +176,8 @@ mod tests {
             "-a:1",
             "a-:1",
             "a..b:1",
+            "a..:1",
+            ".:1",
             ":1",
             "a!!b:1",
             "[fe80::1%eth0]:1",
@@ -180,6 +189,9 @@ mod tests {
         }
         for text in ["a", "a:", "a:0", "a:65536", "a:+1", "a:1x", "a:-1"] {
             assert_eq!(text.parse::<Address>(), Err(AddressError::Port), "{text}");
+        }
+        for text in ["postgres://host:5432/db", "https://x", "http://a:80", "redis://u:p@h:6379", "x://"] {
+            assert_eq!(text.parse::<Address>(), Err(AddressError::Url), "{text}");
         }
         assert_eq!("fd00::1:5432".parse::<Address>(), Err(AddressError::Brackets));
         assert_eq!("[::1:1".parse::<Address>(), Err(AddressError::Brackets));

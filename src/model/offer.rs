@@ -70,6 +70,18 @@ whys! {
     Context = "context",
     /// It would listen beyond loopback: taken over without that.
     Beyond = "beyond",
+    /// It would listen on several addresses: the first is taken.
+    Several = "several",
+    /// A Mac needs an order first, to have its address.
+    Alias = "alias",
+    /// A quote in it is never closed.
+    Quote = "quote",
+    /// Only a shell can tell the value of a word in it.
+    Open = "open",
+    /// It has a flag that is not known: the next word may be its value.
+    Flag = "flag",
+    /// It decides what runs in the cluster, or what listens here.
+    Guarded = "guarded",
 }
 
 /// What became of offers.

@@ -217,6 +217,11 @@ impl FromStr for Where {
     type Err = WhereError;
 
     fn from_str(text: &str) -> Result<Self, WhereError> {
+        // Not a kind and a name, though it has a slash: what a URL says beside host and port would be lost.
+        let before = text.split('/').next().unwrap_or_default();
+        if text.contains("://") || text.contains('/') && before.contains([':', '@']) {
+            return Err(WhereError::Address(AddressError::Url));
+        }
         // No address has a slash.
         if text.contains('/') { Ok(Self::Workload(text.parse()?)) } else { Ok(Self::Address(text.parse()?)) }
     }

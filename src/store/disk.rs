@@ -40,7 +40,15 @@ pub fn read(path: &Path) -> Result<Option<String>, Fault> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(path, &error)),
     };
-    String::from_utf8(bytes).map(Some).map_err(|error| {
+    utf8(path, bytes).map(Some)
+}
+
+/// The text that a file's bytes are.
+///
+/// # Errors
+/// [`What::ConfigBroken`] for what is not UTF-8, naming the place.
+pub fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, Fault> {
+    String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes().get(..valid).unwrap_or_default());
         let (line, column) = line_column(&text, valid);

@@ -1,5 +1,6 @@
 //! Targets handed in and out: files of the older `brow` tool, and TOML as in the config.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::Value;
@@ -39,9 +40,35 @@ pub fn text_in(path: &Path) -> Result<String, Fault> {
     let unreadable = |why: String| Fault::new(What::FileUnreadable, path.display().to_string(), why);
     if path.as_os_str() == STDIN {
         let bytes = limited::stdin().map_err(|error| unreadable(error.to_string()))?;
-        return String::from_utf8(bytes).map_err(|_| unreadable("not UTF-8 text".to_owned()));
+        return decoded(path, bytes);
     }
-    disk::read(path)?.ok_or_else(|| unreadable("there is no such file".to_owned()))
+    match limited::read(path) {
+        Ok(bytes) => decoded(path, bytes),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(unreadable("there is no such file".to_owned())),
+        Err(error) => Err(unreadable(error.to_string())),
+    }
+}
+
+/// The text that a file's bytes are: UTF-8, or UTF-16 as `PowerShell` writes it, each with a byte order mark or without.
+///
+/// # Errors
+/// [`What::ConfigBroken`] for what is neither, naming the place.
+pub(super) fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String, Fault> {
+    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
+        String::from_utf16(&units).ok().filter(|_| rest.is_empty())
+    };
+    let text = match &bytes[..] {
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        // Every file that can be imported begins with a character of ASCII.
+        [1..=0x7f, 0, ..] => utf16(&bytes, u16::from_le_bytes),
+        [0, 1..=0x7f, ..] => utf16(&bytes, u16::from_be_bytes),
+        [0xef, 0xbb, 0xbf, rest @ ..] => return disk::utf8(path, rest.to_vec()),
+        _ => None,
+    };
+    text.map_or_else(|| disk::utf8(path, bytes), Ok)
 }
 
 /// The targets in the text of a file: the older tool's JSON, TOML as in the config, or what another tool writes, on the
@@ -75,14 +102,22 @@ fn form(text: &str) -> Form {
             .is_ok_and(|all| all.as_object().is_some_and(|all| all.values().any(|value| !value.is_object())));
         return if others { Form::Other } else { Form::Legacy };
     }
+    if is_config(text) { Form::Config } else { Form::Other }
+}
+
+/// Whether a text is TOML: it has the head of a table. `[ -f x ]` and `[[ $a == b ]]` are tests of a shell.
+pub(super) fn is_config(text: &str) -> bool {
     let is_table = |line: &str| {
-        let line = line.trim();
-        line.starts_with('[')
-            && !line.starts_with("[{")
-            && line.trim_end_matches(']').len() < line.len()
-            && line.len() > 2
+        let (line, _) = line.split_once('#').unwrap_or((line, ""));
+        let inside = line.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let inside =
+            inside.map(|inside| inside.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(inside));
+        inside.map(str::trim).is_some_and(|key| {
+            let begins = key.starts_with(|c: char| c.is_alphanumeric() || "_\"'".contains(c));
+            begins && (!key.contains(char::is_whitespace) || key.contains(['"', '\'']))
+        })
     };
-    if text.lines().any(is_table) { Form::Config } else { Form::Other }
+    text.lines().any(is_table)
 }
 
 /// Targets as the config writes them.

@@ -6,6 +6,7 @@ mod config;
 mod desk;
 mod disk;
 mod exchange;
+mod guard;
 mod imports;
 mod installation;
 mod legacy;
@@ -19,6 +20,7 @@ mod watch;
 mod writer;
 
 pub use exchange::{Found, Offer, targets_as_json, targets_as_toml, targets_in, text_in};
+pub use guard::guard;
 pub use imports::Holds;
 pub use installation::{installation, throwaway};
 pub use own::Book;

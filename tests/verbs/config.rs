@@ -32,6 +32,9 @@ fn the_config_from_a_script() {
     for (args, code, says) in [
         (&["config", "add", "page", "10.0.0.1:1"][..], 2, "another target has this name"),
         (&["config", "add", "x", "10.0.0.1"], 2, "end it with a port"),
+        (&["config", "add", "x", "postgres://host:5432/db"], 2, "a URL: write host:port"),
+        (&["config", "add", "x", "https://x"], 2, "a URL: write host:port"),
+        (&["config", "add", "x", "host:5432/db"], 2, "a URL: write host:port"),
         (&["config", "add", "x", "10.0.0.1:1", "--cluster", "nope"], 2, "no kubeconfig has a context"),
         (&["config", "add", "x", "10.0.0.1:1", "--ttl", "99h"], 2, "longer than max_ttl"),
         (&["config", "add", "x", "10.0.0.1:1", "--wait", "1m"], 2, "only for a workload"),
@@ -92,6 +95,46 @@ fn a_config_that_makes_no_sense_is_told_and_not_touched() {
         assert!(done.code == 1 && done.err.contains("config.toml:1:9"), "{args:?}: {}", done.err);
     }
     assert_eq!(home.read_config(), "theme = 1\n");
+}
+
+#[test]
+fn an_import_takes_nothing_that_runs_or_listens_unasked() {
+    let home = Home::new("");
+    let shell = Shell { home: &home, kubeconfig: Some(home.kubeconfig(&["dev"])) };
+    let text = "[[target]]\nname = \"db\"\ncluster = \"dev\"\naddress = \"10.0.0.1:80\"\nimage = \"evil/socat\"\n\
+                local_address = \"0.0.0.0\"\nautostart = true\n";
+    fs::write(home.path().join("theirs.toml"), text).unwrap();
+    let named = |err: &str, how: &str| {
+        for key in ["image = \"evil/socat\"", "local_address = \"0.0.0.0\"", "autostart = true"] {
+            assert!(err.contains(&format!("{how}: db: {key}")), "{err}");
+        }
+    };
+    let tried = shell.run(&["config", "import", "theirs.toml", "--dry-run"]);
+    named(&tried.err, "left out");
+    assert_eq!((tried.code, tried.out.trim()), (1, "added: db"));
+    let done = shell.run(&["config", "import", "theirs.toml"]);
+    named(&done.err, "left out");
+    let saved = home.read_config();
+    assert!(saved.contains("10.0.0.1:80") && !saved.contains("evil") && !saved.contains("0.0.0.0"), "{saved}");
+    let trusted = shell.run(&["config", "import", "theirs.toml", "--replace", "--trust"]);
+    named(&trusted.err, "trusted");
+    assert_eq!(trusted.code, 0, "{}", trusted.err);
+    assert!(home.read_config().contains("evil/socat"), "{}", home.read_config());
+    // What is saved already is no news.
+    let same = shell.run(&["config", "import", "theirs.toml"]);
+    assert_eq!((same.code, same.err.as_str()), (0, ""));
+}
+
+#[test]
+fn an_edit_that_cannot_be_written_is_not_said_to_be_kept() {
+    let home = Home::new("");
+    let shell = Shell { home: &home, kubeconfig: Some(home.kubeconfig(&["dev"])) };
+    shell.ok(&["config", "add", "db", "10.0.0.1:80"]);
+    // Nobody, root included, makes folders there.
+    let config = "/proc/brow/config.toml";
+    let done = shell.run(&["--config", config, "config", "add", "web", "10.0.0.1:81"]);
+    assert!(done.code == 1 && done.err.contains("cannot be written"), "{} {}", done.code, done.err);
+    assert!(!done.err.contains("until you quit"), "{}", done.err);
 }
 
 #[test]

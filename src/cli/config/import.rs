@@ -13,6 +13,7 @@ use crate::cli::print::{self, FAILED, Stop};
 use crate::cli::{Door, complete};
 use crate::model::Model;
 use crate::model::offer::{Clash, Fate};
+use crate::model::target::Target;
 use crate::model::wish::Wish;
 use crate::store;
 use crate::text::Text;
@@ -28,6 +29,10 @@ pub(in crate::cli) struct Args {
     /// Overwrite targets of the same name, rather than skipping those in the file
     #[arg(long)]
     replace: bool,
+    /// Take over keys too that decide what runs in the cluster or listens here (image, labels, pull_secrets, autostart,
+    /// local_address beyond loopback, …); without it they are named and left out
+    #[arg(long)]
+    trust: bool,
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
@@ -96,8 +101,10 @@ impl Import {
     /// What is to be done with targets that have names of ours.
     fn ours(&mut self, offer: store::Offer, model: &Model, text: &Text) -> Vec<Wish> {
         let (mut new, mut wishes) = (Vec::new(), Vec::new());
-        for target in offer.targets {
-            match model.target(&target.name) {
+        for mut target in offer.targets {
+            let saved = model.target(&target.name);
+            self.weigh(&mut target, saved, text);
+            match saved {
                 Some(was) if *was == target => self.line(text, "cli.import-same", &target.name),
                 Some(was) if self.args.replace => {
                     self.line(text, "cli.import-replaced", &target.name);
@@ -117,6 +124,26 @@ impl Import {
             wishes.push(Wish::Import(new));
         }
         wishes
+    }
+
+    /// Names the keys of a target that are not to be taken from somebody unseen, and leaves them out where nobody said
+    /// that the file is to be trusted.
+    fn weigh(&mut self, target: &mut Target, saved: Option<&Target>, text: &Text) {
+        if saved.is_some() && !self.args.replace {
+            return;
+        }
+        let mut safe = target.clone();
+        for key in store::guard(&mut safe, saved) {
+            let what = format!("{}: {key}", target.name);
+            if self.args.trust {
+                print::err(&text.fill("cli.import-trusted", &[("thing", &what)]));
+            } else {
+                self.leave_out(text, &format!("{what}: {}", text.get("left-out.guarded")));
+            }
+        }
+        if !self.args.trust {
+            *target = safe;
+        }
     }
 
     /// What is to be done with what another tool wrote: places, whose names are found for them.

@@ -199,6 +199,7 @@ fn where_error(error: WhereError) -> &'static str {
         WhereError::Address(AddressError::Port) => "address-port",
         WhereError::Address(AddressError::Brackets) => "address-brackets",
         WhereError::Address(AddressError::Host) => "address-host",
+        WhereError::Address(AddressError::Url) => "address-url",
         WhereError::Workload(WorkloadError::Form) => "workload-form",
         WhereError::Workload(WorkloadError::Port) => "workload-port",
         WhereError::Workload(WorkloadError::Kind) => "workload-kind",

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Holds;
+use super::{Holds, Local};
 use crate::model::address::{Address, Host};
 use crate::model::keep::KeepSettings;
 use crate::model::offer::{Offer, Why, check};
@@ -48,9 +48,7 @@ pub fn read(text: &str, cluster: &str) -> Holds {
         let target = entry.target(&name, cluster).and_then(|target| check(&target).map(|()| target));
         match target {
             Ok(target) => {
-                if entry.local_address.as_deref().is_some_and(|address| !super::is_loopback(address)) {
-                    holds.leave_out(&name, Why::Beyond);
-                }
+                entry.local().tell(&name, &mut holds);
                 holds.offers.push(Offer::named(target));
             }
             Err(why) => holds.leave_out(name, why),
@@ -74,6 +72,11 @@ impl Entry {
         })
     }
 
+    /// Where it is to listen.
+    fn local(&self) -> Local {
+        Local::of(self.local_address.as_deref().unwrap_or_default())
+    }
+
     fn target(&self, name: &str, cluster: &str) -> Result<Target, Why> {
         if some(self.protocol.as_ref()).is_some_and(|protocol| protocol.eq_ignore_ascii_case("udp")) {
             return Err(Why::Udp);
@@ -88,7 +91,8 @@ impl Entry {
             "pod" => workload("selector", some(self.target.as_ref()).ok_or(Why::Name)?, remote)?,
             "proxy" => {
                 let host = some(self.remote_address.as_ref()).or(some(self.service.as_ref())).ok_or(Why::Name)?;
-                let host: Host = host.parse().map_err(|_| Why::Name)?;
+                // JSON writes an IPv6 address bare.
+                let host = host.parse().map(Host::V6).or_else(|_| host.parse()).map_err(|_| Why::Name)?;
                 Where::Address(Address { host, port: remote })
             }
             _ => return Err(Why::Kind),
@@ -105,7 +109,7 @@ impl Entry {
             ttl: None,
             tags: Vec::new(),
             pod: PodSettings::default(),
-            keep: KeepSettings::default(),
+            keep: KeepSettings { local_address: self.local().kept, ..KeepSettings::default() },
         })
     }
 }

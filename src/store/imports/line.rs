@@ -1,8 +1,13 @@
 //! Lines: `service:namespace:local:remote`; krelay's targets file (`-n NAMESPACE TYPE/NAME [LOCAL:]REMOTE[@PROTOCOL]`,
 //! `#` and `//` begin comments, kinds beside kubectl's are `ip` and `host`); and commands of `kubectl port-forward` as
-//! they stand in a shell's history. `kubectl port-forward --help` tells the flags and the forms of a port.
+//! they stand in a shell's history or in scripts. `kubectl port-forward --help` tells the flags and the forms of a port.
+//!
+//! Every command of a script is taken over, known to forward nothing, or left out with its line and the reason.
 
-use super::Holds;
+use std::net::IpAddr;
+
+use super::shell::{self, Word};
+use super::{Holds, Local};
 use crate::model::keep::KeepSettings;
 use crate::model::offer::{Offer, Why, check};
 use crate::model::settings::PodSettings;
@@ -10,57 +15,144 @@ use crate::model::target::Target;
 use crate::model::ttl::Ttl;
 use crate::model::workload::{Where, WhereError, Workload, WorkloadError};
 
-/// Flags of kubectl and krelay that take a value, beside those that are read.
-const WITH_VALUE: [&str; 17] = [
-    "--kubeconfig",
-    "--cluster",
-    "--user",
-    "--server",
-    "-s",
-    "--token",
+/// Flags of kubectl (`kubectl options`) and krelay that take a value, beside those that are read.
+const WITH_VALUE: [&str; 32] = [
     "--as",
     "--as-group",
     "--as-uid",
-    "--request-timeout",
+    "--as-user-extra",
+    "--cache-dir",
     "--certificate-authority",
     "--client-certificate",
     "--client-key",
-    "--tls-server-name",
-    "-v",
+    "--cluster",
+    "--kubeconfig",
+    "--kuberc",
+    "--log-backtrace-at",
+    "--log-dir",
+    "--log-file",
+    "--log-file-max-size",
+    "--log-flush-frequency",
+    "--password",
+    "--profile",
+    "--profile-output",
+    "--request-timeout",
+    "--server",
+    "-s",
     "--server.image",
     "--server.namespace",
+    "--stderrthreshold",
+    "--tls-server-name",
+    "--token",
+    "--user",
+    "--username",
+    "-v",
+    "--v",
+    "--vmodule",
 ];
+
+/// Flags that take none, unless it stands behind a `=`.
+const WITHOUT_VALUE: [&str; 12] = [
+    "--add-dir-header",
+    "--alsologtostderr",
+    "--disable-compression",
+    "--insecure-skip-tls-verify",
+    "--logtostderr",
+    "--match-server-version",
+    "--one-output",
+    "--skip-headers",
+    "--skip-log-headers",
+    "--warnings-as-errors",
+    "-h",
+    "--help",
+];
+
+/// Words of the shell that another command may follow.
+const LEADS: [&str; 9] = ["!", "do", "then", "else", "elif", "if", "while", "until", "{"];
+/// Commands, and words of the shell, that forward nothing.
+const QUIET: [&str; 26] = [
+    ":", "[", "[[", "}", "case", "cd", "done", "echo", "esac", "exit", "export", "false", "fi", "for", "kill",
+    "printf", "pwd", "read", "return", "set", "shift", "sleep", "trap", "true", "unset", "wait",
+];
+/// Commands that run another one.
+const WRAPPERS: [&str; 9] = ["command", "env", "exec", "nice", "nohup", "setsid", "sudo", "time", "timeout"];
+/// What kubectl is called.
+const KUBECTL: [&str; 5] = ["k", "kubecolor", "kubectl", "krelay", "oc"];
 
 pub fn read(text: &str, cluster: &str) -> Holds {
     let mut holds = Holds::default();
-    // A line that ends in a backslash goes on in the next.
-    let joined = text.replace("\r\n", "\n").replace("\\\n", " ");
-    for line in joined.lines().map(str::trim) {
-        if line.is_empty() || line.starts_with('#') || line.starts_with("//") {
-            continue;
-        }
+    let many = text.trim().contains(['\n', '\r']);
+    for command in shell::commands(text) {
         let mut parts = Holds::default();
-        let read = match line.split(':').collect::<Vec<_>>()[..] {
-            [service, namespace, local, remote] if !line.contains(char::is_whitespace) => {
-                colons((service, namespace, local, remote), cluster, &mut parts)
-            }
-            _ => command(line, cluster, &mut parts),
-        };
-        match read {
+        match one(&command, cluster, &mut parts) {
             Ok(()) => {
                 holds.offers.append(&mut parts.offers);
                 holds.left_out.append(&mut parts.left_out);
             }
-            // The line as a whole is what a person looks for.
-            Err(why) => holds.leave_out(shown(line), why),
+            // The command as a whole is what a person looks for.
+            Err(why) => {
+                let (first, last) = (command.first, command.last);
+                let place = match (many, first == last) {
+                    (false, _) => String::new(),
+                    (true, true) => format!("{first}: "),
+                    (true, false) => format!("{first}-{last}: "),
+                };
+                holds.leave_out(place + &command.text.chars().take(80).collect::<String>(), why);
+            }
         }
     }
     holds
 }
 
-/// The beginning of a line, to be shown.
-fn shown(line: &str) -> String {
-    line.chars().take(80).collect()
+/// What a command forwards; nothing where it is known to forward nothing.
+fn one(command: &shell::Command, cluster: &str, holds: &mut Holds) -> Result<(), Why> {
+    if command.broken {
+        return Err(Why::Quote);
+    }
+    let leads = command.words.iter().take_while(|word| LEADS.contains(&word.text.as_str())).count();
+    let words = &command.words[leads..];
+    if let [word] = words
+        && let [service, namespace, local, remote] = word.text.split(':').collect::<Vec<_>>()[..]
+    {
+        return if word.open { Err(Why::Open) } else { colons((service, namespace, local, remote), cluster, holds) };
+    }
+    match words.iter().position(is_kubectl) {
+        Some(at) if runs(&words[..at]) => forwarded(&words[at + 1..], true, cluster, holds),
+        Some(_) => Err(Why::Form),
+        None if command.piped || words.iter().all(is_assignment) => Ok(()),
+        None if QUIET.contains(&words[0].text.as_str()) => Ok(()),
+        // krelay's file has the words behind the verb alone.
+        None => forwarded(words, false, cluster, holds),
+    }
+}
+
+fn is_kubectl(word: &Word) -> bool {
+    !word.open && KUBECTL.contains(&word.text.rsplit('/').next().unwrap_or_default())
+}
+
+/// Whether a word sets a variable: `NAME=value`.
+fn is_assignment(word: &Word) -> bool {
+    let name = word.text.split_once('=').map_or("", |(name, _)| name);
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Whether what stands before a command runs it here: a prompt, the number of a history, variables, `sudo -u ann`.
+/// What runs it elsewhere (`ssh host`) or only prints it does not.
+fn runs(before: &[Word]) -> bool {
+    let prompt = before.iter().rposition(|word| word.text.ends_with(['$', '%', '#', '❯', '➜']));
+    let rest = &before[prompt.map_or(0, |at| at + 1)..];
+    let wrapped = rest.iter().any(|word| WRAPPERS.contains(&word.text.as_str()));
+    rest.iter().enumerate().all(|(at, word)| {
+        let text = word.text.as_str();
+        let number = text.trim_end_matches('*').parse::<u32>().is_ok();
+        let of_flag = |at: usize| rest[at].text.starts_with('-') && wrapped;
+        is_assignment(word)
+            || number
+            || WRAPPERS.contains(&text)
+            || of_flag(at)
+            || at.checked_sub(1).is_some_and(of_flag)
+            || wrapped && text.trim_end_matches(['s', 'm', 'h']).parse::<f64>().is_ok()
+    })
 }
 
 fn colons(
@@ -68,7 +160,8 @@ fn colons(
     cluster: &str,
     holds: &mut Holds,
 ) -> Result<(), Why> {
-    let named = Named { cluster, namespace: Some(namespace).filter(|name| !name.is_empty()), wait: None };
+    let namespace = Some(namespace).filter(|name| !name.is_empty());
+    let named = Named { cluster, namespace, wait: None, local: None };
     let place = if service.contains('/') { service.to_owned() } else { format!("service/{service}") };
     let ports = if local.is_empty() { format!(":{remote}") } else { format!("{local}:{remote}") };
     holds.offers.push(named.offer(&place, &ports, 0)?);
@@ -81,67 +174,94 @@ struct Named<'a> {
     cluster: &'a str,
     namespace: Option<&'a str>,
     wait: Option<Ttl>,
+    local: Option<IpAddr>,
 }
 
-fn command(line: &str, cluster: &str, holds: &mut Holds) -> Result<(), Why> {
-    let words = words(line);
-    // What is before the verb (a prompt, sudo, kubectl itself) says nothing but its flags.
-    let verb = words.iter().position(|word| word == "port-forward" || word == "relay");
-    let mut named = Named { cluster, namespace: None, wait: None };
-    let (mut plain, mut beyond) = (Vec::new(), false);
-    let mut at = 0;
-    while at < words.len() {
-        let word = words[at].as_str();
-        at += 1;
-        if Some(at - 1) == verb {
-            plain.clear();
+/// What the words behind `kubectl`, or of a line of krelay's, forward.
+fn forwarded(words: &[Word], kubectl: bool, cluster: &str, holds: &mut Holds) -> Result<(), Why> {
+    let mut named = Named { cluster, namespace: None, wait: None, local: None };
+    let (mut plain, mut verb, mut local, mut flags) = (Vec::new(), !kubectl, Local::default(), true);
+    let mut rest = words.iter().peekable();
+    while let Some(word) = rest.next() {
+        let text = word.text.as_str();
+        if !(flags && text.starts_with('-') && text.len() > 1) {
+            match text {
+                _ if verb => plain.push(word),
+                "port-forward" | "relay" => verb = true,
+                // Another order to kubectl.
+                _ => return Err(Why::Form),
+            }
             continue;
         }
-        let Some((flag, value, separate)) = flag(word, words.get(at).map(String::as_str)) else {
-            plain.push(word);
+        if text == "--" {
+            flags = false;
             continue;
+        }
+        let (flag, value) = match split(text)? {
+            (flag, Given::Here(value)) => (flag, value),
+            (_, Given::None) => continue,
+            (flag, Given::Next) => {
+                let next = rest.next().ok_or(Why::Form)?;
+                if next.open && is_read(flag) {
+                    return Err(Why::Open);
+                }
+                (flag, next.text.as_str())
+            }
         };
-        at += usize::from(separate);
+        if word.open && is_read(flag) {
+            return Err(Why::Open);
+        }
         match flag {
             "--context" => named.cluster = value,
             "-n" | "--namespace" => named.namespace = Some(value).filter(|name| !name.is_empty()),
             "--pod-running-timeout" => named.wait = value.parse().ok(),
-            "--address" | "-l" => beyond = !value.split(',').all(super::is_loopback),
+            "--address" | "-l" => local = Local::of(value),
             _ => {}
         }
     }
+    named.local = local.kept;
     let [place, ports @ ..] = &plain[..] else { return Err(Why::Form) };
-    // Without a verb it is a line of krelay's, which names a kind.
-    if ports.is_empty() || (verb.is_none() && !place.contains('/')) {
+    // A line of krelay's names a kind.
+    if !verb || ports.is_empty() || (!kubectl && !place.text.contains('/')) {
         return Err(Why::Form);
     }
+    if plain.iter().any(|word| word.open) {
+        return Err(Why::Open);
+    }
     for (at, port) in ports.iter().enumerate() {
-        let offer = named.offer(place, port, at)?;
-        if beyond {
-            holds.leave_out(&offer.target.name, Why::Beyond);
-        }
+        let offer = named.offer(&place.text, &port.text, at)?;
+        local.tell(&offer.target.name, holds);
         holds.offers.push(offer);
     }
     Ok(())
 }
 
-/// A flag with its value, and whether that is the next word.
-fn flag<'a>(word: &'a str, next: Option<&'a str>) -> Option<(&'a str, &'a str, bool)> {
-    if !word.starts_with('-') || word == "-" {
-        return None;
-    }
+/// Where a flag's value is.
+enum Given<'a> {
+    Here(&'a str),
+    Next,
+    None,
+}
+
+/// Flags that say something of the target.
+fn is_read(flag: &str) -> bool {
+    ["--context", "-n", "--namespace", "--pod-running-timeout", "--address", "-l"].contains(&flag)
+}
+
+/// A flag, and where its value is. Of one that is not known it cannot be told whether the next word is its value.
+fn split(word: &str) -> Result<(&str, Given<'_>), Why> {
     if let Some((flag, value)) = word.split_once('=') {
-        return Some((flag, value, false));
+        return Ok((flag, Given::Here(value)));
     }
-    let read = ["--context", "-n", "--namespace", "--pod-running-timeout", "--address", "-l"];
-    if read.contains(&word) || WITH_VALUE.contains(&word) {
-        return Some((word, next.unwrap_or_default(), next.is_some()));
+    if is_read(word) || WITH_VALUE.contains(&word) {
+        return Ok((word, Given::Next));
+    }
+    if WITHOUT_VALUE.contains(&word) {
+        return Ok((word, Given::None));
     }
     // `-nshop`, as kubectl takes it too.
-    match word.strip_prefix("-n").filter(|_| !word.starts_with("--")) {
-        Some(namespace) => Some(("-n", namespace, false)),
-        None => Some((word, "", false)),
-    }
+    let short = ["-n", "-v", "-s"].into_iter().find_map(|flag| Some((flag, word.strip_prefix(flag)?)));
+    short.map(|(flag, value)| (flag, Given::Here(value))).ok_or(Why::Flag)
 }
 
 impl Named<'_> {
@@ -176,6 +296,7 @@ impl Named<'_> {
             }
         }
         let context = Some(self.cluster).filter(|name| !name.is_empty()).ok_or(Why::Context)?;
+        let object = object.trim_end_matches('.');
         let plain = self.namespace.map_or_else(|| object.to_owned(), |namespace| format!("{object}.{namespace}"));
         let target = Target {
             name: plain.clone(),
@@ -186,7 +307,7 @@ impl Named<'_> {
             ttl: None,
             tags: Vec::new(),
             pod: PodSettings::default(),
-            keep: KeepSettings::default(),
+            keep: KeepSettings { local_address: self.local, ..KeepSettings::default() },
         };
         check(&target)?;
         let with_port = match self.namespace {
@@ -210,32 +331,4 @@ fn why(error: WhereError) -> Why {
         WhereError::Workload(WorkloadError::Form) => Why::Form,
         WhereError::Workload(WorkloadError::Name | WorkloadError::Selector) | WhereError::Address(_) => Why::Name,
     }
-}
-
-/// The words of a command as a shell takes them (POSIX, 2.2 and 2.3), up to where the command ends.
-fn words(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (None, '\'' | '"') => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (None | Some('"'), '\\') => word.get_or_insert_default().extend(chars.next()),
-            (None, c) if c.is_whitespace() => words.extend(word.take()),
-            // What follows is another command, a comment, or where the words of this one go.
-            (None, '&' | '|' | ';' | '>' | '<') => break,
-            (None, '#') if word.is_none() => break,
-            (_, c) => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    // `2>&1`: the number belongs to what is left away.
-    let redirected = line.contains(['>', '<']) && words.last().is_some_and(|last| last == "2" || last == "1");
-    if redirected {
-        words.pop();
-    }
-    words
 }

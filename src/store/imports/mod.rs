@@ -3,14 +3,17 @@
 
 mod kftray;
 mod line;
+mod shell;
 #[cfg(test)]
 mod tests;
 
 use std::fs;
 use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-use super::disk;
+use super::exchange::{decoded, is_config};
+use super::{config, guard, limited};
 use crate::model::event::StoreEvent;
 use crate::model::fault::{Fault, What};
 use crate::model::offer::{LeftOut, Offer, Why};
@@ -49,7 +52,8 @@ pub fn read(text: &str, cluster: &str) -> Result<StoreEvent, Fault> {
         }
         Ok(_) | Err(_) => (String::new(), text.to_owned()),
     };
-    let Holds { offers, left_out } = holds(&text, cluster);
+    let Holds { offers, left_out } =
+        if is_config(&text) { ours(Path::new(&from), &text)? } else { holds(&text, cluster) };
     Ok(StoreEvent::Offers { from, offers, left_out })
 }
 
@@ -60,14 +64,31 @@ fn contents(path: &Path) -> Result<Option<String>, Fault> {
         // Some are no files though they have names, and some of these have no end.
         Ok(file) if !file.is_file() => Err(unreadable("it is no file".to_owned())),
         Ok(file) if file.len() > LARGEST => Err(unreadable(format!("it is larger than {} MB", LARGEST >> 20))),
-        Ok(_) => disk::read(path),
+        Ok(_) => {
+            let bytes = limited::read(path).map_err(|error| unreadable(error.to_string()))?;
+            decoded(path, bytes).map(Some)
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(unreadable(error.to_string())),
     }
 }
 
+/// The targets in TOML as the config has them, without their guarded keys.
+fn ours(path: &Path, text: &str) -> Result<Holds, Fault> {
+    let mut holds = Holds::default();
+    for mut target in config::read(path, text)?.targets {
+        for key in guard::guard(&mut target, None) {
+            holds.leave_out(format!("{}: {key}", target.name), Why::Guarded);
+        }
+        holds.offers.push(Offer::named(target));
+    }
+    Ok(holds)
+}
+
 /// What a text holds, whatever its form.
 pub fn holds(text: &str, cluster: &str) -> Holds {
+    // A byte order mark that came with a paste.
+    let text = text.trim_start_matches('\u{feff}');
     if text.trim_start().starts_with(['[', '{']) { kftray::read(text, cluster) } else { line::read(text, cluster) }
 }
 
@@ -86,8 +107,48 @@ fn expanded(path: &str) -> PathBuf {
     }
 }
 
-/// Whether an address to listen on is this machine alone, as far as its words say.
-fn is_loopback(address: &str) -> bool {
-    let ip = address.trim().parse::<std::net::IpAddr>();
-    address.trim().is_empty() || address.trim() == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+/// What a file says of where to listen, as far as it is taken over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Local {
+    /// An address of this machine alone, other than the one that is taken anyway.
+    kept: Option<IpAddr>,
+    /// What is not taken over.
+    left: Option<Why>,
+}
+
+impl Local {
+    /// What a list of addresses says, with commas between them. The first on loopback is kept.
+    fn of(list: &str) -> Self {
+        let mut local = Self::default();
+        let mut some = false;
+        for word in list.split(',').map(|word| word.trim().trim_matches(['[', ']'])).filter(|word| !word.is_empty()) {
+            let ip = if word.eq_ignore_ascii_case("localhost") { Ok(Ipv4Addr::LOCALHOST.into()) } else { word.parse() };
+            match ip {
+                Ok(ip) if IpAddr::is_loopback(&ip) && !some => {
+                    some = true;
+                    local.kept = Some(ip).filter(|ip| *ip != Ipv4Addr::LOCALHOST);
+                }
+                // `localhost,::1` is what is listened on anyway.
+                Ok(ip) if local.kept.is_none() && ip == Ipv6Addr::LOCALHOST => {}
+                Ok(ip) if ip.is_loopback() => local.left = local.left.or(Some(Why::Several)),
+                Ok(_) | Err(_) => local.left = Some(Why::Beyond),
+            }
+        }
+        local
+    }
+
+    /// Tells what of it is not taken over, and what a Mac needs for the rest.
+    fn tell(&self, name: &str, holds: &mut Holds) {
+        if let Some(why) = self.left {
+            holds.leave_out(name, why);
+        }
+        if let Some(order) = self.alias(cfg!(target_os = "macos")) {
+            holds.leave_out(format!("{name}: {order}"), Why::Alias);
+        }
+    }
+
+    /// The order that gives a Mac an address: it has 127.0.0.1 alone, where Linux has all of 127.0.0.0/8.
+    fn alias(&self, mac: bool) -> Option<String> {
+        self.kept.filter(|ip| mac && ip.is_ipv4()).map(|ip| format!("sudo ifconfig lo0 alias {ip}"))
+    }
 }

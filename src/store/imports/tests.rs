@@ -74,7 +74,10 @@ fn krelays_file() {
             "db.shop = here shop statefulset/db:5432 @0",
         ]
     );
-    assert_eq!(left_out, ["-n kube-system svc/kube-dns 10053:53@udp: udp", "api.prod: beyond", "svc/nginx: form"]);
+    assert_eq!(
+        left_out,
+        ["4: -n kube-system svc/kube-dns 10053:53@udp: udp", "api.prod: beyond", "11: svc/nginx: form"]
+    );
 }
 
 #[test]
@@ -88,7 +91,7 @@ fn lines_with_colons() {
             "api.shop = here shop deployment/api:http @0",
         ]
     );
-    assert_eq!(left_out, ["web:shop:8080:99999: port", "web:shop:eighty:80: port", "two:parts: form"]);
+    assert_eq!(left_out, ["4: web:shop:8080:99999: port", "5: web:shop:eighty:80: port", "6: two:parts: form"]);
 }
 
 #[test]
@@ -110,9 +113,9 @@ fn commands_of_kubectl() {
         [
             "mysql-0.shop: beyond",
             "mysql-0-33060.shop: beyond",
-            "kubectl get pods: form",
-            "kubectl port-forward svc/web: form",
-            "kubectl port-forward gizmoo_/web 80: kind",
+            "7: kubectl get pods: form",
+            "8: kubectl port-forward svc/web: form",
+            "9: kubectl port-forward gizmoo_/web 80: kind",
         ]
     );
 }
@@ -151,4 +154,154 @@ fn what_is_exported_is_read_again() {
     let config = crate::store::config::read("c.toml".as_ref(), &written).unwrap();
     assert_eq!(config.targets, targets);
     assert!(written.starts_with("[[target]]\nname = \"web.shop\"\n"), "{written}");
+}
+
+#[test]
+fn whole_scripts() {
+    let (offers, left_out) = fixture("script.sh");
+    assert_eq!(
+        offers,
+        [
+            "a = here - service/a:80 @1",
+            "b = here - service/b:80 @2",
+            "web.shop = here shop service/web:80 @8080",
+            "api.shop = here shop service/api:80 @8081",
+            "loop = here - service/loop:80 @8082",
+            "fn = here - service/fn:80 @8083",
+            "own = here - service/own:80 @8084",
+            "two = here - service/two:80 @8085",
+            "fd00::1 = here - [fd00::1]:5432 @5432",
+            "root = here - service/root:80 @8086",
+            "late = here - service/late:80 @8087",
+        ]
+    );
+    assert_eq!(
+        left_out,
+        [
+            "4: source ./common.sh: form",
+            "11: kubectl port-forward \"svc/$name\" 9000:80: open",
+            "11: kubectl port-forward svc/x $((8000 + 1)):80: open",
+            "12: kubectl port-forward --unheard-of svc/x 80: flag",
+            "13: ssh jump kubectl port-forward svc/far 80: form",
+            "18-20: cat <<END kubectl port-forward svc/text 80 END: form",
+            "two: several",
+            "25-27: kubectl port-forward svc/it's 80  kubectl port-forward svc/z 80: quote",
+        ]
+    );
+}
+
+#[test]
+fn addresses_of_this_machine_are_kept() {
+    let local = |text: &str| {
+        let holds = holds(text, "here");
+        (holds.offers[0].target.keep.local_address.map(|ip| ip.to_string()), of(&holds).1)
+    };
+    let none = Vec::<String>::new;
+    for (list, kept, left) in [
+        ("127.0.0.1", None, none()),
+        ("localhost,::1", None, none()),
+        ("::1", Some("::1"), none()),
+        ("0.0.0.0", None, vec!["web: beyond".to_owned()]),
+        ("::ffff:127.0.0.2", None, vec!["web: beyond".to_owned()]),
+    ] {
+        let kept = kept.map(str::to_owned);
+        assert_eq!(local(&format!("kubectl port-forward --address {list} svc/web 80")), (kept, left), "{list}");
+    }
+    let two = Local::of("127.0.0.2,127.0.0.3");
+    assert_eq!((two.kept, two.left), ("127.0.0.2".parse().ok(), Some(Why::Several)));
+    assert_eq!(two.alias(true).as_deref(), Some("sudo ifconfig lo0 alias 127.0.0.2"));
+    assert_eq!((two.alias(false), Local::of("::1").alias(true)), (None, None));
+    let json = r#"{ "service": "web", "remote_port": 80, "local_address": "127.0.0.2" }"#;
+    assert_eq!(local(json).0.as_deref(), Some("127.0.0.2"));
+    let six = r#"{ "workload_type": "proxy", "remote_address": "fd00::1", "remote_port": 80 }"#;
+    assert_eq!(of(&holds(six, "here")).0, ["fd00::1 = here - [fd00::1]:80 @0"]);
+}
+
+#[test]
+fn other_encodings_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("targets.txt");
+    let text = "web:shop:8080:80\r\nkubectl port-forward svc/b 81:80\r\n";
+    let wide = |unit: fn(u16) -> [u8; 2], mark: &str| format!("{mark}{text}").encode_utf16().flat_map(unit).collect();
+    for bytes in [
+        format!("\u{feff}{text}").into_bytes(),
+        wide(u16::to_le_bytes, "\u{feff}"),
+        wide(u16::to_be_bytes, "\u{feff}"),
+        wide(u16::to_le_bytes, ""),
+        wide(u16::to_be_bytes, ""),
+        text.replace("\r\n", "\r").into_bytes(),
+    ] {
+        fs::write(&file, &bytes).unwrap();
+        let StoreEvent::Offers { offers, left_out, .. } = read(file.to_str().unwrap(), "here").unwrap() else {
+            panic!()
+        };
+        assert_eq!((offers.len(), left_out.len()), (2, 0), "{bytes:?}");
+    }
+    fs::write(&file, [b'a', 0xff, 0xfe]).unwrap();
+    assert_eq!(read(file.to_str().unwrap(), "here").unwrap_err().what, What::ConfigBroken);
+}
+
+#[test]
+fn tomls_guarded_keys_are_named_and_left_out() {
+    let text = "[[target]]\nname = \"db\"\ncluster = \"dev\"\naddress = \"10.0.0.1:80\"\nimage = \"evil/x\"\n\
+                local_address = \"0.0.0.0\"\n";
+    let StoreEvent::Offers { offers, left_out, .. } = read(text, "here").unwrap() else { panic!() };
+    let (shown, left) = of(&Holds { offers: offers.clone(), left_out });
+    assert_eq!(shown, ["db = dev - 10.0.0.1:80 @0"]);
+    assert_eq!(left, ["db: local_address = \"0.0.0.0\": guarded", "db: image = \"evil/x\": guarded"]);
+    assert_eq!((&offers[0].target.pod.image, offers[0].target.keep.local_address), (&None, None));
+}
+
+/// Pieces of scripts: orders that forward, with how many targets each has, and what stands around them.
+const PIECES: [(&str, usize); 18] = [
+    ("kubectl port-forward svc/a 80", 1),
+    ("kubectl -n x port-forward svc/b 1:80 2:81", 2),
+    ("kubectl port-forward svc/c 'eighty!'", 1),
+    ("kubectl port-forward \"$x\" 80", 1),
+    ("kubectl port-forward --odd svc/d 80", 1),
+    ("web:shop:8080:80", 1),
+    ("echo done", 0),
+    ("cd \"/tmp/a b\"", 0),
+    ("sleep 5", 0),
+    ("make all", 1),
+    ("x=1", 0),
+    ("for i in 1 2", 0),
+    ("do", 0),
+    ("done", 0),
+    ("", 0),
+    ("# kubectl port-forward svc/no 80", 0),
+    ("if true", 0),
+    ("fi", 0),
+];
+
+proptest::proptest! {
+    #[test]
+    fn no_text_panics_and_every_line_is_accounted_for(text in "(?s)[a-z 0-9'\"\\\\#$(){}`<>&|;:/\\n=-]{0,120}") {
+        let found = shell::commands(&text);
+        let _holds = holds(&text, "here");
+        // Whatever has a letter or a digit in it is part of a command, unless a comment begins before it.
+        for (at, line) in text.split('\n').enumerate() {
+            let plain = line.chars().all(|c| c.is_ascii_alphanumeric() || c == ' ') && !line.trim().is_empty();
+            let covered = found.iter().any(|command| (command.first..=command.last).contains(&(at + 1)));
+            proptest::prop_assert!(!plain || covered, "{text:?} line {}: {found:?}", at + 1);
+        }
+    }
+
+    #[test]
+    fn every_order_becomes_a_target_or_is_left_out(
+        pieces in proptest::collection::vec((0..PIECES.len(), 0..4_usize), 0..20),
+    ) {
+        let mut text = String::new();
+        let mut wanted = 0;
+        for (piece, end) in pieces {
+            let (piece, count) = PIECES[piece];
+            text.push_str(piece);
+            // A comment goes to the end of its line; nothing stands before a separator.
+            let end = if piece.is_empty() || piece.starts_with('#') { 3 } else { end };
+            text.push_str([" & ", " && ", "; ", "\n"][end]);
+            wanted += count;
+        }
+        let holds = holds(&text, "here");
+        proptest::prop_assert_eq!(holds.offers.len() + holds.left_out.len(), wanted, "{}: {:?}", text, holds);
+    }
 }

@@ -1,0 +1,247 @@
+//! The commands of a shell script, each with the lines it stands on: enough of the grammar (POSIX, 2.2 to 2.10) to find
+//! them in lists, pipes, loops and functions, and to know the words whose value only a shell can tell.
+
+use std::iter::Peekable;
+use std::mem::take;
+use std::str::Chars;
+
+/// A word of a command.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Word {
+    /// What it says, without its quotes.
+    pub text: String,
+    /// Whether a variable or another command's output is part of it.
+    pub open: bool,
+}
+
+/// A command.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Command {
+    /// Its words, without those of redirections.
+    pub words: Vec<Word>,
+    /// The first line it stands on, from 1.
+    pub first: usize,
+    /// The last one.
+    pub last: usize,
+    /// Whether it reads what another one writes.
+    pub piped: bool,
+    /// Whether a quote in it is never closed.
+    pub broken: bool,
+    /// As it is written, in one line.
+    pub text: String,
+}
+
+/// The commands of a text; comments, and empty lines, are none. A quote or a here-document that is never closed goes
+/// to the end of the text.
+pub(super) fn commands(text: &str) -> Vec<Command> {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let mut lexer = Lexer {
+        chars: text.chars().peekable(),
+        line: 1,
+        now: Command::default(),
+        word: None,
+        documents: Vec::new(),
+        found: Vec::new(),
+    };
+    while let Some(c) = lexer.next() {
+        lexer.take(c);
+    }
+    lexer.end(false);
+    lexer.found
+}
+
+struct Lexer<'a> {
+    chars: Peekable<Chars<'a>>,
+    line: usize,
+    now: Command,
+    word: Option<Word>,
+    /// What ends the here-documents that begin on the next line, and whether tabs before it do not count.
+    documents: Vec<(String, bool)>,
+    found: Vec<Command>,
+}
+
+impl Lexer<'_> {
+    fn next(&mut self) -> Option<char> {
+        let c = self.chars.next()?;
+        if self.now.text.is_empty() {
+            self.now.first = self.line;
+        }
+        self.now.last = self.line;
+        self.line += usize::from(c == '\n');
+        self.now.text.push(if c == '\n' { ' ' } else { c });
+        Some(c)
+    }
+
+    fn next_if(&mut self, wanted: char) -> bool {
+        self.chars.peek() == Some(&wanted) && self.next().is_some()
+    }
+
+    fn take(&mut self, c: char) {
+        match c {
+            '\\' => {
+                if !self.next_if('\n') {
+                    let next = self.next();
+                    self.word().text.extend(next);
+                }
+            }
+            '\'' | '"' => self.quoted(c),
+            '$' | '`' => self.expansion(c),
+            '#' if self.word.is_none() => self.skip_line(),
+            '/' if self.word.is_none() && self.now.words.is_empty() && self.chars.peek() == Some(&'/') => {
+                self.skip_line();
+            }
+            '\n' => {
+                self.documents();
+                self.end(false);
+            }
+            '>' | '<' => self.redirection(c),
+            '&' if self.chars.peek() == Some(&'>') => self.end_word(),
+            ';' | '&' | '|' | '(' | ')' => self.operator(c),
+            c if c.is_whitespace() => {
+                self.end_word();
+                if self.now.words.is_empty() {
+                    self.now.text.clear();
+                }
+            }
+            c => self.word().text.push(c),
+        }
+    }
+
+    fn word(&mut self) -> &mut Word {
+        self.word.get_or_insert_default()
+    }
+
+    fn end_word(&mut self) {
+        self.now.words.extend(self.word.take());
+    }
+
+    /// Ends the command; `piped` says whether the next one reads what it writes.
+    fn end(&mut self, piped: bool) {
+        self.end_word();
+        // A list may go on in the next line.
+        let piped = piped || self.now.words.is_empty() && self.now.piped;
+        let next = Command { piped, ..Command::default() };
+        let mut command = std::mem::replace(&mut self.now, next);
+        if !command.words.is_empty() || command.broken {
+            command.text = command.text.trim_end_matches([' ', ';', '&', '|', '(', ')']).trim().to_owned();
+            self.found.push(command);
+        }
+    }
+
+    fn operator(&mut self, c: char) {
+        if c == '(' && self.word.is_some() && self.now.words.is_empty() && self.next_if(')') {
+            // The head of a function: what it does follows.
+            self.word = None;
+            return self.now = Command::default();
+        }
+        let doubled = self.next_if(c);
+        self.end(c == '|' && !doubled);
+    }
+
+    fn quoted(&mut self, quote: char) {
+        self.word();
+        loop {
+            match self.next() {
+                None => {
+                    self.now.broken = true;
+                    return;
+                }
+                Some(c) if c == quote => return,
+                Some('\\') if quote == '"' => {
+                    let next = self.next();
+                    self.word().text.extend(next.filter(|c| *c != '\n'));
+                }
+                Some(c @ ('$' | '`')) if quote == '"' => self.expansion(c),
+                Some(c) => self.word().text.push(c),
+            }
+        }
+    }
+
+    /// A variable, or the output of a command: what is in braces or parentheses is passed over.
+    fn expansion(&mut self, c: char) {
+        let closes = match (c, self.chars.peek()) {
+            ('`', _) => '`',
+            (_, Some('{')) => '}',
+            (_, Some('(')) => ')',
+            (_, Some(next)) if next.is_alphanumeric() || "_@*#?!-$'\"".contains(*next) => {
+                self.word().open = true;
+                return;
+            }
+            // A dollar sign that stands for itself, as a prompt's does.
+            _ => return self.word().text.push(c),
+        };
+        self.word().open = true;
+        let opens = self.chars.peek().copied().filter(|_| c == '$');
+        let mut depth = 0_usize;
+        while let Some(c) = self.next() {
+            if Some(c) == opens {
+                depth += 1;
+            } else if c == closes {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return;
+                }
+            }
+        }
+        self.now.broken = true;
+    }
+
+    /// Passes over where a command reads or writes: `> file`, `2>&1`, `<<END`.
+    fn redirection(&mut self, c: char) {
+        // `2>`: the number belongs to it.
+        if self.word.as_ref().is_some_and(|word| word.text.chars().all(|c| c.is_ascii_digit())) {
+            self.word = None;
+        }
+        self.end_word();
+        let document = c == '<' && self.next_if('<') && !self.next_if('<');
+        let tabs = document && self.next_if('-');
+        while self.next_if('>') || self.next_if('&') || self.next_if('|') {}
+        while self.next_if(' ') || self.next_if('\t') {}
+        // `<(command)` is a file by another name.
+        if self.chars.peek() == Some(&'(') {
+            return self.word().open = true;
+        }
+        while let Some(&c) = self.chars.peek() {
+            if c.is_whitespace() || ";&|()<>".contains(c) {
+                break;
+            }
+            self.next();
+            self.take(c);
+        }
+        let file = self.word.take().unwrap_or_default();
+        if document {
+            self.documents.push((file.text, tabs));
+        }
+    }
+
+    /// Passes over the here-documents of the line that has ended.
+    fn documents(&mut self) {
+        for (end, tabs) in take(&mut self.documents) {
+            loop {
+                let mut line = String::new();
+                let mut more = false;
+                while let Some(c) = self.next() {
+                    more = true;
+                    if c == '\n' {
+                        break;
+                    }
+                    line.push(c);
+                }
+                let line = if tabs { line.trim_start_matches('\t') } else { &line };
+                if line == end || !more {
+                    self.now.broken |= line != end;
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Passes over the rest of the line.
+    fn skip_line(&mut self) {
+        let text = self.now.text.clone();
+        while self.chars.peek().is_some_and(|c| *c != '\n') {
+            self.chars.next();
+        }
+        self.now.text = text[..text.len() - 1].to_owned();
+    }
+}
