@@ -133,7 +133,7 @@ pub(super) fn abandoned(ready: Arc<AtomicBool>) -> Aside {
 
 /// Says that all is ready, and lets go of whoever listens.
 pub(super) fn let_go() {
-    print::out(READY);
+    print::colored(READY);
     if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
         // What cannot be let go of is written to nobody.
         let _kept =

@@ -61,7 +61,7 @@ pub(super) fn out(text: &str) {
     colored(&plain::lines(text));
 }
 
-/// Writes to standard output as it is: colors of ours, and words of others that [`plain`] has been through.
+/// Writes to standard output as it is: colors and signs of ours, and words of others that [`plain`] has been through.
 pub(super) fn colored(text: &str) {
     let mut out = stdout().lock();
     let written = writeln!(out, "{text}").and_then(|()| out.flush());

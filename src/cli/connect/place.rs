@@ -118,6 +118,6 @@ impl Place {
             // The instance that has it, where it is not this one.
             "pid": self.pid,
         });
-        all.to_string()
+        crate::plain::json(&all.to_string()).into_owned()
     }
 }
