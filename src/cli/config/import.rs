@@ -29,8 +29,8 @@ pub(in crate::cli) struct Args {
     /// Overwrite targets of the same name, rather than skipping those in the file
     #[arg(long)]
     replace: bool,
-    /// Take over keys too that decide what runs in the cluster or listens here (image, labels, pull_secrets, autostart,
-    /// local_address beyond loopback, …); without it they are named and left out
+    /// Take over keys too that decide what runs in the cluster or listens here (image, labels, autostart, an address
+    /// beyond loopback, …); without it they are named and left out
     #[arg(long)]
     trust: bool,
     /// Only say what would be done

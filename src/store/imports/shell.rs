@@ -123,7 +123,8 @@ impl Lexer<'_> {
         let next = Command { piped, ..Command::default() };
         let mut command = std::mem::replace(&mut self.now, next);
         if !command.words.is_empty() || command.broken {
-            command.text = command.text.trim_end_matches([' ', ';', '&', '|', '(', ')']).trim().to_owned();
+            let text = command.text.trim_end_matches([' ', ';', '&', '|', '(', ')']).trim().to_owned();
+            command.text = text;
             self.found.push(command);
         }
     }
@@ -238,10 +239,9 @@ impl Lexer<'_> {
 
     /// Passes over the rest of the line.
     fn skip_line(&mut self) {
-        let text = self.now.text.clone();
+        self.now.text.pop();
         while self.chars.peek().is_some_and(|c| *c != '\n') {
             self.chars.next();
         }
-        self.now.text = text[..text.len() - 1].to_owned();
     }
 }
