@@ -29,6 +29,8 @@ mod load;
 mod protocols;
 #[path = "tunnel/relay.rs"]
 mod relay;
+#[path = "tunnel/uploads.rs"]
+mod uploads;
 
 use std::net::SocketAddr;
 

@@ -157,7 +157,9 @@ pub(super) fn fault(error: &Error, via: &Via, address: &str, relayed: bool) -> O
             Fault::new(What::Tunnel, &pod.name, text).with(Remedy::Retrying)
         }
         Error::Pod { text } => Fault::new(What::Tunnel, &pod.name, text),
-        Error::Upgrade { .. } | Error::Stalled => Fault::new(What::Tunnel, &pod.name, error.to_string()),
+        Error::Upgrade { .. } | Error::Stalled | Error::HalfClosed { .. } => {
+            Fault::new(What::Tunnel, &pod.name, error.to_string())
+        }
         Error::Local(_) | Error::Closed => return None,
     };
     Some(fault)

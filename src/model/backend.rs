@@ -48,14 +48,21 @@ impl Model {
         let relayed = forward.relay.take().is_some();
         forward.unseen = None;
         let before = forward.via.clone().filter(|_| !relayed);
-        let via = pick(&backends, before.as_ref()).map(|backend| backend.via.clone());
+        let picked = pick(&backends, before.as_ref());
+        let via = picked.map(|backend| backend.via.clone());
+        // A pod of the same name that has followed it, as a stateful set's do: its tunnels lead to the one that is gone.
+        let known = forward.backends.iter().find(|backend| before.as_ref() == Some(&backend.via));
+        let replaced = before == via && known.zip(picked).is_some_and(|(known, picked)| known.uid != picked.uid);
         // The reason of a connection that failed stays to be read; why there was no pod is over.
         let fault = forward.fault.take().filter(|_| before.is_some() && via.is_some());
         forward.backends = backends;
         let target = forward.spec.target.clone();
-        if before.is_some() && before == via {
+        if before.is_some() && before == via && !replaced {
             forward.fault = fault;
             return;
+        }
+        if replaced {
+            self.point(id, None, true, None, out);
         }
         let waiting = via.is_none();
         self.point(id, via.clone(), waiting, None, out);

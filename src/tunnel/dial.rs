@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -9,7 +10,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use hyper_util::rt::TokioIo;
+use hyper_util::{client::legacy::connect::HttpInfo, rt::TokioIo};
 use kube::client::Body;
 use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -20,6 +21,7 @@ use super::{
     login::{Login, Logins},
     receive::lock,
     transport::Transport,
+    witness::Witness,
 };
 
 /// How long one attempt may take. A gateway that swallows an upgrade is noticed by this alone.
@@ -102,6 +104,11 @@ impl Dialer {
         if worked.is_none_or(|(known, at)| known != protocol || at.elapsed() >= REMEMBERED) {
             *worked = Some((protocol, Instant::now()));
         }
+    }
+
+    /// What tells of the life of a connection between these addresses.
+    pub(super) fn witness(&self, ends: Option<(SocketAddr, SocketAddr)>) -> Witness {
+        Witness::new(Arc::clone(&self.logins), ends)
     }
 
     /// The protocols to try, in order.
@@ -264,14 +271,18 @@ impl Dialer {
         }
         verify(protocol, response.headers(), &key)
             .map_err(|text| Failure::new(Error::Upgrade { protocol, status: 101, text, retry_after: None }, true))?;
+        let info = response.extensions().get::<HttpInfo>();
+        let ends = info.map(|info| (info.local_addr(), info.remote_addr()));
         let upgraded = hyper::upgrade::on(response)
             .await
             .map_err(|error| Failure::new(Error::Unreachable { text: chain(&error) }, true))?;
         let pipe = TokioIo::new(upgraded);
-        Ok(match protocol {
+        let mut transport = match protocol {
             Protocol::Spdy => Transport::bare(pipe),
             Protocol::SpdyOverWebSocket | Protocol::V4 => Transport::web_socket(pipe).await,
-        })
+        };
+        transport.ends = ends;
+        Ok(transport)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whether a tunnel still lives: pings, their round trips, and silence.
+//! Whether a tunnel still lives: pings, their round trips, and silence. Time is passed in.
 
 use std::{
     collections::VecDeque,
@@ -10,8 +10,9 @@ use super::session::WORKERS;
 /// How often a tunnel is pinged. With [`DEAD`] and the pump's own beat a lost tunnel is found within 15 s.
 pub(super) const INTERVAL: Duration = Duration::from_secs(4);
 
-/// A ping unanswered for this long, with nothing else heard, means that the tunnel is lost.
-const DEAD: Duration = Duration::from_secs(8);
+/// A ping unanswered for this long, with nothing else heard, means that the tunnel is lost, unless our own bytes may be
+/// what the server waits with.
+pub(super) const DEAD: Duration = Duration::from_secs(8);
 
 /// A ping unanswered for this long: new streams go elsewhere if they can.
 const SUSPECT: Duration = Duration::from_secs(2);
@@ -23,21 +24,60 @@ const PROBES: Duration = Duration::from_millis(250);
 /// More unanswered pings than this are not kept.
 const KEPT: usize = 32;
 
+/// The frames that wait for one worker of a server before the server stops reading the connection (spdystream).
+const QUEUE: u64 = 50;
+
+/// The time on both clocks: the steady one stands still while the machine sleeps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    pub steady: Instant,
+    pub wall: SystemTime,
+}
+
+impl Now {
+    pub(super) fn get() -> Self {
+        Self { steady: now(), wall: SystemTime::now() }
+    }
+}
+
+/// The steady clock; in tests it may be tokio's that is paused.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// How long ago that was.
+pub(super) fn since(then: Instant) -> Duration {
+    now().saturating_duration_since(then)
+}
+
 /// The pings of one tunnel.
 ///
 /// A server answers a ping through one of its workers, in turn. A worker that waits for a pod answers no ping: so one
-/// unanswered among answered ones means that a worker is stuck, not that the tunnel is lost.
+/// unanswered among answered ones means that a worker is stuck, not that the tunnel is lost. Once enough of our frames
+/// wait for such a worker, the server reads nothing more, and answers no ping at all, for as long as the pod does not
+/// read: then silence says nothing ([`Beat::Doubt`]).
 #[derive(Debug)]
 pub(super) struct Health {
+    /// Pings are answered by the reader of the connection itself, which waits for the pod with every frame (`v4`).
+    single: bool,
     next: u32,
-    unanswered: VecDeque<(u32, Instant)>,
+    unanswered: VecDeque<Ping>,
+    /// How many data frames had been sent at each of the last pings that were answered, one for each worker.
+    answered: VecDeque<u64>,
     pinged: Option<Instant>,
     probed: Option<Instant>,
     /// A probe was wanted too soon after the last.
     probe_due: bool,
-    heard: Instant,
-    heard_at: SystemTime,
+    heard: Now,
     rtt: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Ping {
+    id: u32,
+    sent: Instant,
+    /// How many data frames were sent before.
+    frames: u64,
 }
 
 /// What the pump's beat finds.
@@ -47,89 +87,112 @@ pub(super) enum Beat {
     Fine,
     /// Send a ping of this number.
     Ping(u32),
+    /// Nothing was heard for too long, but the server may be waiting for a pod to take our bytes: ask elsewhere.
+    Doubt,
     /// Nothing was heard for too long.
     Dead,
 }
 
 impl Health {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(single: bool, now: Now) -> Self {
         Self {
+            single,
             next: 1,
             unanswered: VecDeque::new(),
+            answered: VecDeque::new(),
             pinged: None,
             probed: None,
             probe_due: false,
-            heard: Instant::now(),
-            heard_at: SystemTime::now(),
+            heard: now,
             rtt: None,
         }
     }
 
     /// Something came from the peer.
-    pub(super) fn hear(&mut self) {
-        self.heard = Instant::now();
-        self.heard_at = SystemTime::now();
+    pub(super) fn hear(&mut self, now: Now) {
+        self.heard = now;
     }
 
     /// An answer to a ping.
-    pub(super) fn pong(&mut self, id: u32) {
-        if let Some(at) = self.unanswered.iter().position(|(sent, _)| *sent == id)
-            && let Some((_, sent)) = self.unanswered.remove(at)
+    pub(super) fn pong(&mut self, id: u32, now: Instant) {
+        if let Some(at) = self.unanswered.iter().position(|ping| ping.id == id)
+            && let Some(ping) = self.unanswered.remove(at)
         {
-            self.rtt = Some(sent.elapsed());
+            self.rtt = Some(now.duration_since(ping.sent));
+            self.answered.push_back(ping.frames);
+            if self.answered.len() > self.workers() {
+                self.answered.pop_front();
+            }
         }
     }
 
-    fn ping(&mut self) -> u32 {
+    fn workers(&self) -> usize {
+        if self.single { 1 } else { WORKERS as usize }
+    }
+
+    fn ping(&mut self, frames: u64, now: Instant) -> u32 {
         let id = self.next;
         // Odd, and never 0.
         self.next = if id >= u32::MAX - 2 { 1 } else { id + 2 };
-        let now = Instant::now();
         self.pinged = Some(now);
         if self.unanswered.len() == KEPT {
             self.unanswered.pop_back();
         }
-        self.unanswered.push_back((id, now));
+        self.unanswered.push_back(Ping { id, sent: now, frames });
         id
     }
 
     /// Pings for every worker, unless there are unanswered ones already. So soon after the last that is put off to a beat.
-    pub(super) fn probe(&mut self) -> impl Iterator<Item = u32> + use<> {
-        self.probe_due = self.probed.is_some_and(|at| at.elapsed() < PROBES);
+    /// `frames`: how many data frames have been sent on the tunnel.
+    pub(super) fn probe(&mut self, frames: u64, now: Instant) -> impl Iterator<Item = u32> + use<> {
+        self.probe_due = self.probed.is_some_and(|at| now.duration_since(at) < PROBES);
         let count = if self.probe_due || self.unanswered.len() >= WORKERS as usize { 0 } else { WORKERS };
         if count > 0 {
-            self.probed = Some(Instant::now());
+            self.probed = Some(now);
         }
-        (0..count).map(|_| self.ping()).collect::<Vec<_>>().into_iter()
+        (0..count).map(|_| self.ping(frames, now)).collect::<Vec<_>>().into_iter()
     }
 
     /// Whether a probe that was put off is due: to be asked with each beat.
-    pub(super) fn is_probe_due(&self) -> bool {
-        self.probe_due && self.probed.is_none_or(|at| at.elapsed() >= PROBES)
+    pub(super) fn is_probe_due(&self, now: Instant) -> bool {
+        self.probe_due && self.probed.is_none_or(|at| now.duration_since(at) >= PROBES)
     }
 
-    /// To be called every two seconds or so.
-    pub(super) fn beat(&mut self) -> Beat {
-        let silent = self.heard.elapsed() >= DEAD;
-        if silent && self.unanswered.front().is_some_and(|(_, sent)| sent.elapsed() >= DEAD) {
-            return Beat::Dead;
+    /// To be called every two seconds or so. `frames`: how many data frames have been sent on the tunnel.
+    pub(super) fn beat(&mut self, frames: u64, now: Now) -> Beat {
+        let overdue = |ping: &Ping| now.steady.duration_since(ping.sent) >= DEAD;
+        if now.steady.duration_since(self.heard.steady) >= DEAD && self.unanswered.front().is_some_and(overdue) {
+            return if self.may_be_stuck(frames) { Beat::Doubt } else { Beat::Dead };
         }
-        if self.pinged.is_none_or(|at| at.elapsed() >= INTERVAL) { Beat::Ping(self.ping()) } else { Beat::Fine }
+        if self.pinged.is_none_or(|at| now.steady.duration_since(at) >= INTERVAL) {
+            Beat::Ping(self.ping(frames, now.steady))
+        } else {
+            Beat::Fine
+        }
+    }
+
+    /// Whether so many frames may wait for a pod that the server reads no more. Each worker has answered one of the last
+    /// pings: what was sent before the first of those waits no longer.
+    fn may_be_stuck(&self, frames: u64) -> bool {
+        let taken = if self.answered.len() == self.workers() { self.answered.front().copied() } else { None };
+        let waiting = frames.saturating_sub(taken.unwrap_or_default());
+        waiting >= if self.single { 1 } else { QUEUE }
     }
 
     /// While the tunnel is not read from, its silence says nothing.
-    pub(super) fn excuse(&mut self) {
+    pub(super) fn excuse(&mut self, now: Now) {
         self.unanswered.clear();
-        self.hear();
+        self.answered.clear();
+        self.hear(now);
     }
 
     /// Whether a ping is overdue, or the machine slept since the peer was last heard (then the wall clock has moved and
     /// the steady one has not).
-    pub(super) fn is_suspect(&self) -> bool {
+    pub(super) fn is_suspect(&self, now: Now) -> bool {
         let patience = SUSPECT + 4 * self.rtt.unwrap_or_default();
-        let overdue = self.unanswered.front().is_some_and(|(_, sent)| sent.elapsed() > patience);
-        let wall = self.heard_at.elapsed().unwrap_or_default();
-        overdue || wall > self.heard.elapsed() + 2 * INTERVAL
+        let overdue = self.unanswered.front().is_some_and(|ping| now.steady.duration_since(ping.sent) > patience);
+        let wall = now.wall.duration_since(self.heard.wall).unwrap_or_default();
+        overdue || wall > now.steady.duration_since(self.heard.steady) + 2 * INTERVAL
     }
 
     pub(super) fn rtt(&self) -> Option<Duration> {
@@ -141,49 +204,94 @@ impl Health {
 mod tests {
     use super::*;
 
+    fn after(start: Now, seconds: u64) -> Now {
+        let by = Duration::from_secs(seconds);
+        Now { steady: start.steady + by, wall: start.wall + by }
+    }
+
+    /// Pings and answers every four seconds, until `seconds` after the start.
+    fn converse(health: &mut Health, frames: u64, start: Now, seconds: u64) {
+        for at in (0..=seconds).step_by(4) {
+            let now = after(start, at);
+            let Beat::Ping(id) = health.beat(frames, now) else { panic!("a ping every four seconds") };
+            health.pong(id, now.steady);
+            health.hear(now);
+        }
+    }
+
     #[test]
     fn a_pong_gives_the_round_trip_and_clears_the_suspicion() {
-        let mut health = Health::new();
-        let Beat::Ping(id) = health.beat() else { panic!("the first beat pings") };
-        assert_eq!(health.beat(), Beat::Fine);
+        let start = Now::get();
+        let mut health = Health::new(false, start);
+        let Beat::Ping(id) = health.beat(0, start) else { panic!("the first beat pings") };
+        assert_eq!(health.beat(0, start), Beat::Fine);
         assert_eq!(health.rtt(), None);
-        health.pong(id);
-        assert!(health.rtt().is_some());
-        assert!(!health.is_suspect());
+        assert!(health.is_suspect(after(start, 3)));
+        health.pong(id, after(start, 3).steady);
+        assert_eq!(health.rtt(), Some(Duration::from_secs(3)));
+        assert!(!health.is_suspect(after(start, 3)));
     }
 
     #[test]
     fn a_probe_reaches_every_worker_once_and_is_bounded() {
-        let mut health = Health::new();
-        let ids: Vec<u32> = health.probe().collect();
+        let start = Now::get();
+        let mut health = Health::new(false, start);
+        let ids: Vec<u32> = health.probe(0, start.steady).collect();
         assert_eq!(ids, [1, 3, 5, 7, 9]);
-        assert_eq!(health.probe().count(), 0);
+        assert_eq!(health.probe(0, start.steady).count(), 0);
         health.unanswered.clear();
-        assert_eq!(health.probe().count(), 0, "so soon after the last");
-        assert!(!health.is_probe_due(), "nor with a beat");
-        health.probed = Instant::now().checked_sub(PROBES);
-        assert!(health.is_probe_due(), "it was put off");
-        assert_eq!(health.probe().count(), 5);
-        assert!(!health.is_probe_due());
+        assert_eq!(health.probe(0, start.steady).count(), 0, "so soon after the last");
+        assert!(!health.is_probe_due(start.steady), "nor with a beat");
+        let later = start.steady + PROBES;
+        assert!(health.is_probe_due(later), "it was put off");
+        assert_eq!(health.probe(0, later).count(), 5);
+        assert!(!health.is_probe_due(later));
         for _ in 0..1000 {
-            health.ping();
+            health.ping(0, later);
         }
         assert!(health.unanswered.len() <= KEPT);
     }
 
     #[test]
     fn silence_after_a_ping_is_death_and_a_clock_that_jumped_is_suspect() {
-        let mut health = Health::new();
-        let Beat::Ping(id) = health.beat() else { panic!("the first beat pings") };
-        let Some(past) = Instant::now().checked_sub(DEAD) else { return };
-        health.unanswered = [(id, past)].into();
-        assert!(health.is_suspect());
-        assert_ne!(health.beat(), Beat::Dead, "something was heard since");
-        health.heard = past;
-        assert_eq!(health.beat(), Beat::Dead);
-        health.excuse();
-        assert!(!health.is_suspect());
-        health.heard_at = SystemTime::now() - Duration::from_mins(1);
-        assert!(health.is_suspect(), "the machine slept");
+        let start = Now::get();
+        let mut health = Health::new(false, start);
+        assert!(matches!(health.beat(0, start), Beat::Ping(_)));
+        health.hear(after(start, 4));
+        assert!(matches!(health.beat(0, after(start, 9)), Beat::Ping(_)), "something was heard since");
+        assert_eq!(health.beat(0, after(start, 12)), Beat::Dead);
+        health.excuse(after(start, 12));
+        assert!(!health.is_suspect(after(start, 12)));
+        let slept = Now { wall: after(start, 72).wall, ..after(start, 12) };
+        assert!(health.is_suspect(slept), "the machine slept");
+    }
+
+    #[test]
+    fn silence_of_a_server_that_may_wait_for_a_pod_says_nothing() {
+        for (single, few, many) in [(false, QUEUE - 1, QUEUE), (true, 0, 1)] {
+            for (frames, expected) in [(few, Beat::Dead), (many, Beat::Doubt)] {
+                let start = Now::get();
+                let mut health = Health::new(single, start);
+                // Much was taken long ago.
+                converse(&mut health, 10_000, start, 20);
+                assert!(matches!(health.beat(10_000 + frames, after(start, 24)), Beat::Ping(_)));
+                let silent = after(start, 32);
+                assert_eq!(health.beat(10_000 + frames, silent), expected, "{single} {frames}");
+                // For as long as it takes, and not a moment longer.
+                assert_eq!(health.beat(10_000 + frames, after(start, 900)), expected);
+                health.hear(after(start, 901));
+                assert!(matches!(health.beat(10_000 + frames, after(start, 902)), Beat::Ping(_)));
+            }
+        }
+    }
+
+    #[test]
+    fn frames_count_as_taken_once_every_worker_has_answered_after_them() {
+        let start = Now::get();
+        let mut health = Health::new(false, start);
+        converse(&mut health, 10_000, start, 12);
+        assert!(health.may_be_stuck(10_000), "four of five have answered");
+        converse(&mut health, 10_000, after(start, 16), 0);
+        assert!(!health.may_be_stuck(10_000));
     }
 }

@@ -36,6 +36,7 @@ mod session;
 mod splice;
 mod stream;
 mod transport;
+mod witness;
 
 use std::{fmt, str::FromStr};
 

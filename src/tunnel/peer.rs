@@ -27,6 +27,29 @@ pub(super) fn look(local: &TcpStream) -> Peer {
     linux::look(ours, theirs).unwrap_or(Peer::Unknown)
 }
 
+/// What the kernel knows of a connection of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wire {
+    /// It has ended, or nothing that was sent is acknowledged, time after time.
+    Dead,
+    /// As far as the kernel knows, the other machine is there. That it takes no more bytes now is no sign of death.
+    Alive,
+    /// The system does not tell.
+    Unknown,
+}
+
+/// Looks at the connection between these addresses.
+#[cfg(target_os = "linux")]
+pub(super) fn wire(ours: std::net::SocketAddr, theirs: std::net::SocketAddr) -> Wire {
+    linux::wire(ours, theirs).unwrap_or(Wire::Unknown)
+}
+
+/// Looks at the connection between these addresses.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn wire(_: std::net::SocketAddr, _: std::net::SocketAddr) -> Wire {
+    Wire::Unknown
+}
+
 /// Looks at the other end of `local`.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn look(_: &TcpStream) -> Peer {
@@ -39,7 +62,7 @@ mod linux {
 
     use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
 
-    use super::Peer;
+    use super::{Peer, Wire};
 
     /// `SOCK_DIAG_BY_FAMILY`, the one request there is.
     const BY_FAMILY: u16 = 20;
@@ -56,14 +79,48 @@ mod linux {
     /// Where `idiag_inode` lies in an answer: behind the header, 4 bytes of state, 48 of addresses, and four words.
     const INODE: usize = HEADER + 4 + 48 + 16;
 
+    /// Where `idiag_timer` and `idiag_retrans` lie, behind family and state.
+    const TIMER: usize = HEADER + 2;
+    const RETRANS: usize = HEADER + 3;
+
+    /// The timers of `inet_csk_diag_fill`: retransmission, keep-alive, probes of a window that is closed.
+    const RETRANSMITTING: u8 = 1;
+    const KEEPING_ALIVE: u8 = 2;
+    const PROBING: u8 = 4;
+
+    /// So many in a row without an answer are a dead connection.
+    const UNANSWERED: u8 = 3;
+
     pub(super) fn look(ours: SocketAddr, theirs: SocketAddr) -> Option<Peer> {
+        read(&ask(theirs, ours)?)
+    }
+
+    pub(super) fn wire(ours: SocketAddr, theirs: SocketAddr) -> Option<Wire> {
+        read_wire(&ask(ours, theirs)?)
+    }
+
+    /// What the kernel says of the socket whose own address is `own`.
+    fn ask(own: SocketAddr, other: SocketAddr) -> Option<Vec<u8>> {
         let socket =
             socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))
                 .ok()?;
-        send(&socket, &request(ours, theirs), SendFlags::empty()).ok()?;
+        send(&socket, &request(other, own), SendFlags::empty()).ok()?;
         let mut answer = [0_u8; 512];
         let (_, length) = recv(&socket, &mut answer, RecvFlags::DONTWAIT).ok()?;
-        read(answer.get(..length)?)
+        Some(answer.get(..length)?.to_vec())
+    }
+
+    fn read_wire(answer: &[u8]) -> Option<Wire> {
+        let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
+        let (timer, retrans) = (*answer.get(TIMER)?, *answer.get(RETRANS)?);
+        match kind {
+            NLMSG_ERROR if answer.get(HEADER..HEADER + 4)? == (-ENOENT).to_ne_bytes() => Some(Wire::Dead),
+            BY_FAMILY => {
+                let tries = matches!(timer, RETRANSMITTING | KEEPING_ALIVE | PROBING);
+                Some(if tries && retrans >= UNANSWERED { Wire::Dead } else { Wire::Alive })
+            }
+            _ => None,
+        }
     }
 
     /// Asks for the socket whose own address is `theirs`.

@@ -213,7 +213,8 @@ impl Pool {
     fn adopt(&self, dialed: Dialed) -> Option<Stream> {
         let Dialed { protocol, transport, generation } = dialed;
         let token = self.cancel.child_token();
-        let session = Arc::new(Session::new(protocol, transport, Arc::clone(&self.changed), token));
+        let witness = self.dialer.witness(transport.ends);
+        let session = Arc::new(Session::new(protocol, transport, witness, Arc::clone(&self.changed), token));
         let stream = (protocol == Protocol::V4).then(|| session.stream(self.route.port));
         if let Some(stream) = &stream {
             // The node connects to the pod as soon as the connection is there: its bytes must find the stream.

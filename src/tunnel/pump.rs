@@ -1,5 +1,7 @@
 //! The one task of a tunnel: reads the connection, hands bytes to streams, sends what had to wait, keeps time.
 
+mod beat;
+
 use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering},
@@ -13,10 +15,11 @@ use tokio::time::Sleep;
 use super::{
     Error, Protocol,
     frame::{self, Decoder, Frame},
-    health::{Beat, INTERVAL},
+    health::{self, Now},
     receive::{Shared, lock},
     session::Session,
     transport::Received,
+    witness::Inquiry,
 };
 
 /// How often the pump looks at the time.
@@ -24,9 +27,6 @@ const BEAT: Duration = Duration::from_secs(2);
 
 /// How often while a stream holds the tunnel up.
 const CLOGGED_BEAT: Duration = Duration::from_millis(250);
-
-/// How long a stream may hold the tunnel up while others are seen to wait for it.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Where at least this much came at once, the next is left to gather for [`BREATH`]: whoever reads each piece as it comes
 /// is woken for each, and so is whoever sends it. On a machine that carries both ends, a download costs a tenth less.
@@ -51,6 +51,8 @@ pub(super) async fn pump(session: Arc<Session>) {
         clogs: Vec::new(),
         clogged: None,
         suspect: None,
+        inquiry: None,
+        inquired: None,
     };
     let cancel = session.cancel.clone();
     let error = tokio::select! {
@@ -82,6 +84,9 @@ struct Pump {
     clogs: Vec<Arc<Shared>>,
     clogged: Option<Instant>,
     suspect: Option<Instant>,
+    /// Whether the connection is lost is being found out, while its silence does not tell.
+    inquiry: Option<Inquiry>,
+    inquired: Option<Instant>,
 }
 
 impl Pump {
@@ -92,8 +97,11 @@ impl Pump {
                 io.pump = Some(cx.waker().clone());
             }
             io.flush();
-            if let Some(error) = io.death() {
-                return Poll::Ready(error);
+            match io.death() {
+                // What the peer has sent before it left is still to be read.
+                Some(Error::TunnelLost { .. }) if self.clogs.is_empty() => {}
+                Some(error) => return Poll::Ready(error),
+                None => {}
             }
         }
         while self.beat.as_mut().poll(cx).is_ready() {
@@ -103,6 +111,14 @@ impl Pump {
             let pause = if self.clogs.is_empty() { BEAT } else { CLOGGED_BEAT };
             self.beat.as_mut().reset(tokio::time::Instant::now() + pause);
         }
+        if let Some(inquiry) = &mut self.inquiry
+            && let Poll::Ready(lost) = inquiry.as_mut().poll(cx)
+        {
+            self.inquiry = None;
+            if let Some(text) = lost {
+                return Poll::Ready(Error::TunnelLost { text });
+            }
+        }
         if self.gathering {
             ready!(self.breath.as_mut().poll(cx));
             self.gathering = false;
@@ -111,8 +127,14 @@ impl Pump {
             if self.is_clogged() {
                 return Poll::Pending;
             }
-            let received = self.session.lock_io().transport.poll_receive(cx);
+            let (received, death) = {
+                let mut io = self.session.lock_io();
+                (io.transport.poll_receive(cx), io.death())
+            };
             let Poll::Ready(received) = received else {
+                if let Some(error) = death {
+                    return Poll::Ready(error);
+                }
                 if std::mem::take(&mut self.taken) >= BULK {
                     self.breath.as_mut().reset(tokio::time::Instant::now() + BREATH);
                     self.gathering = self.breath.as_mut().poll(cx).is_pending();
@@ -122,7 +144,7 @@ impl Pump {
             match received {
                 Ok(Received::Bytes(chunk)) => {
                     self.taken += chunk.len();
-                    lock(&self.session.health).hear();
+                    lock(&self.session.health).hear(Now::get());
                     if let Err(error) = self.take(chunk) {
                         return Poll::Ready(error);
                     }
@@ -141,7 +163,7 @@ impl Pump {
     fn is_clogged(&mut self) -> bool {
         self.clogs.retain(|shared| lock(&shared.state).clogged);
         if self.clogs.is_empty() && self.clogged.take().is_some() {
-            lock(&self.session.health).excuse();
+            lock(&self.session.health).excuse(Now::get());
             self.session.clogged.store(false, Ordering::Relaxed);
             self.session.changed.notify_one();
         }
@@ -176,7 +198,7 @@ impl Pump {
                 }
             }
             // Our own come back odd; even ones are the peer's to be answered.
-            Frame::Ping { id } if id % 2 == 1 => lock(&self.session.health).pong(id),
+            Frame::Ping { id } if id % 2 == 1 => lock(&self.session.health).pong(id, health::now()),
             Frame::Ping { id } => self.session.answer(|out| frame::ping(out, id)),
             Frame::GoAway { .. } => self.session.retire(),
             Frame::SynStream { stream } => {
@@ -265,7 +287,7 @@ impl Pump {
                 state.clogged = true;
                 self.clogs.push(Arc::clone(&shared));
                 if self.clogged.is_none() {
-                    self.clogged = Some(Instant::now());
+                    self.clogged = Some(health::now());
                     self.session.clogs.fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -286,9 +308,9 @@ impl Pump {
 
     fn on_web_socket_pong(&self, payload: &[u8]) {
         let mut health = lock(&self.session.health);
-        health.hear();
+        health.hear(Now::get());
         if let Ok(id) = <[u8; 4]>::try_from(payload) {
-            health.pong(u32::from_be_bytes(id));
+            health.pong(u32::from_be_bytes(id), health::now());
         }
     }
 
@@ -303,67 +325,7 @@ impl Pump {
         }
         Error::TunnelLost { text: "the API server ended the connection".to_owned() }
     }
-
-    fn on_beat(&mut self, cx: &mut Context<'_>) -> Option<Error> {
-        if self.is_clogged() {
-            lock(&self.session.health).excuse();
-            self.relieve();
-            return None;
-        }
-        let mut health = lock(&self.session.health);
-        let beat = health.beat();
-        let (suspect, probe_due) = (health.is_suspect(), health.is_probe_due());
-        drop(health);
-        if probe_due {
-            self.session.probe();
-        }
-        match beat {
-            Beat::Dead => return Some(Error::TunnelLost { text: "no answer to pings".to_owned() }),
-            Beat::Ping(id) if self.session.protocol == Protocol::V4 => {
-                let mut io = self.session.lock_io();
-                if io.transport.web_socket_ping(cx, Bytes::copy_from_slice(&id.to_be_bytes())).is_err() {
-                    return Some(Error::TunnelLost { text: "the connection broke".to_owned() });
-                }
-                io.flush();
-            }
-            Beat::Ping(id) => self.session.control(|out| frame::ping(out, id)),
-            Beat::Fine => {}
-        }
-        // A worker of the server that stays stuck: the streams there may live on, new ones go elsewhere.
-        if !suspect {
-            self.suspect = None;
-        } else if self.suspect.get_or_insert_with(Instant::now).elapsed() > INTERVAL {
-            self.session.retire();
-        }
-        None
-    }
-
-    /// Cuts off the streams that hold the tunnel up, once it is seen that others wait behind them. A stream that has the
-    /// tunnel to itself, or shares it with idle ones only, may take its time.
-    fn relieve(&self) {
-        let Some(since) = self.clogged else { return };
-        if since.elapsed() < PATIENCE {
-            return;
-        }
-        let before = since.checked_sub(Duration::from_secs(1)).unwrap_or(since);
-        let waiting = self.session.all().iter().any(|shared| {
-            !self.clogs.iter().any(|clog| Arc::ptr_eq(clog, shared)) && lock(&shared.state).is_waiting(before)
-        });
-        if !waiting {
-            return;
-        }
-        for shared in &self.clogs {
-            let mut state = lock(&shared.state);
-            if state.taken.is_some_and(|at| at.elapsed() < PATIENCE) {
-                // Slow, but it reads.
-                continue;
-            }
-            state.fail(Error::Stalled);
-            state.clogged = false;
-            let reader = state.reader();
-            drop(state);
-            reader.into_iter().for_each(Waker::wake);
-        }
-        self.session.wake_pump();
-    }
 }
+
+#[cfg(test)]
+mod tests;

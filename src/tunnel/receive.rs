@@ -132,6 +132,11 @@ impl Receive {
         self.sent.max(self.received)
     }
 
+    /// Whether the pod has sent something since it was last sent anything.
+    pub(super) fn answers(&self) -> bool {
+        self.received > self.sent
+    }
+
     /// Whether much is on its way that has not arrived yet: in a download that is given up.
     pub(super) fn is_flowing(&self) -> bool {
         !self.is_over() && self.total > FLOW && self.received.is_some_and(|at| at.elapsed() < LULL)

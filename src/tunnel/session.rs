@@ -8,9 +8,10 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Instant,
 };
 
 use bytes::{Bytes, BytesMut};
@@ -21,10 +22,11 @@ use super::{
     Error, Protocol, Stream,
     frame::{self, HEAD},
     headers::Blocks,
-    health::Health,
+    health::{Health, Now, now},
     io::Io,
     receive::{Ids, Receive, Shared, lock},
     transport::Transport,
+    witness::Witness,
 };
 
 /// The payload of a frame that we send. Servers take a frame apart in pieces of 32 KiB and pay for each frame anew.
@@ -40,6 +42,10 @@ pub(super) struct Session {
     io: Mutex<Io>,
     streams: Mutex<Streams>,
     pub health: Mutex<Health>,
+    /// Data frames sent so far.
+    frames: AtomicU64,
+    /// Says what else tells of the connection's life.
+    pub witness: Witness,
     /// Handles given out and not yet dropped.
     live: AtomicUsize,
     /// A stream whose reader does not read keeps the tunnel from being read.
@@ -79,6 +85,7 @@ impl Session {
     pub(super) fn new(
         protocol: Protocol,
         transport: Transport,
+        witness: Witness,
         changed: Arc<Notify>,
         cancel: CancellationToken,
     ) -> Self {
@@ -93,7 +100,9 @@ impl Session {
                 closed: None,
                 going_away: false,
             }),
-            health: Mutex::new(Health::new()),
+            health: Mutex::new(Health::new(protocol == Protocol::V4, Now::get())),
+            frames: AtomicU64::new(0),
+            witness,
             live: AtomicUsize::new(0),
             clogged: AtomicBool::new(false),
             clogs: AtomicUsize::new(0),
@@ -126,7 +135,7 @@ impl Session {
 
     /// Whether a new stream would do well here.
     pub(super) fn is_usable(&self) -> bool {
-        self.is_open() && !self.clogged.load(Ordering::Relaxed) && !lock(&self.health).is_suspect()
+        self.is_open() && !self.clogged.load(Ordering::Relaxed) && !lock(&self.health).is_suspect(Now::get())
     }
 
     /// Whether the tunnel has ended.
@@ -145,7 +154,7 @@ impl Session {
         if let Some(error) = &streams.closed {
             return Err(error.clone());
         }
-        lock(&shared.state).sent = Some(std::time::Instant::now());
+        lock(&shared.state).sent = Some(Instant::now());
         if self.protocol == Protocol::V4 {
             let _ = shared.ids.set(Ids { error: 1, data: 0 });
             streams.slots.insert(0, Slot { shared: Arc::clone(shared), is_error: false });
@@ -187,6 +196,7 @@ impl Session {
 
     /// Makes a frame of `payload`, which has [`HEAD`] bytes of room in front.
     fn seal(&self, data: u32, mut payload: BytesMut) -> Bytes {
+        self.frames.fetch_add(1, Ordering::Relaxed);
         if self.protocol == Protocol::V4 {
             // One byte, the channel's number.
             payload[HEAD - 1] = 0;
@@ -273,9 +283,14 @@ impl Session {
         self.changed.notify_one();
     }
 
+    /// How many data frames were sent so far.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
     /// Asks every worker of the server for a sign of life.
     pub(super) fn probe(&self) {
-        let ids = lock(&self.health).probe();
+        let ids = lock(&self.health).probe(self.frames(), now());
         self.control(|out| ids.for_each(|id| frame::ping(out, id)));
     }
 

@@ -11,12 +11,15 @@
 //!   end-of-file a second later.
 //! - *The local program closes its socket*: the forward on the node ends at once. (On Linux, for programs on this
 //!   machine, the kernel tells a closed socket from a half-closed one.)
-//! - *The local program half-closes and reads on*: it gets the whole answer, however slow, as long as no silence in it
-//!   lasts longer than [`ANSWERING`], and none before it longer than [`THINKING`]. Then the node is told, and with it the
-//!   pod: a server that waits for end-of-file itself (an echo) so ends late, not never.
-//! - *Where a closed socket cannot be told from a half-closed one*, both limits are [`ANSWERING`].
+//! - *The local program half-closes and reads on*: it gets the whole answer, however slow, as long as it begins within
+//!   [`THINKING`]. A server that answers only once it has read end-of-file never begins: port-forward has no end-of-file
+//!   that leaves the way back open. The forward is then ended, with all that was sent, and the local program gets a
+//!   reset: nobody knows what the answer would have been.
+//! - *Where a closed socket cannot be told from a half-closed one*, a silence longer than [`ANSWERING`] ends the
+//!   connection, by a reset too.
 //! - *A reset stays a reset*, in both directions; a refused connection and a lost tunnel also reach the local program as
-//!   a reset, never as an orderly end.
+//!   a reset, never as an orderly end. (But for one: port-forward has no reset either, so the pod's side of a connection
+//!   that the local program reset is closed in order.)
 
 use std::{
     io,
@@ -42,11 +45,8 @@ use super::{
 /// How long the pod may be silent after the local program has half-closed, before its answer begins.
 const THINKING: Duration = Duration::from_mins(1);
 
-/// How long the pod may be silent within its answer to a program that has half-closed.
+/// How long the pod may be silent where nobody can tell whether the local program still reads.
 const ANSWERING: Duration = Duration::from_secs(10);
-
-/// How long the node may take to end a forward that it was told to end.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// How often a half-closed program is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -114,7 +114,6 @@ pub async fn splice_and_sum(
         sent: Some(BytesMut::new()),
         local_end: None,
         stopped: false,
-        told: None,
         look: None,
         started: Instant::now(),
     };
@@ -141,8 +140,6 @@ struct Splice<'a> {
     local_end: Option<Instant>,
     /// Nothing more is sent to the pod.
     stopped: bool,
-    /// The node was told that the local program has ended.
-    told: Option<Instant>,
     look: Option<Pin<Box<Sleep>>>,
     started: Instant,
 }
@@ -269,16 +266,31 @@ impl Splice<'_> {
                 return Poll::Ready(Ok(()));
             }
             let Some(ended) = self.local_end else { return Poll::Pending };
-            let active = lock(&self.stream.shared().state).active().unwrap_or(ended);
-            let limit = if active > ended || peer == Peer::Unknown { ANSWERING } else { THINKING };
-            if active.max(ended).elapsed() >= limit {
+            let (active, answers) = {
+                let state = lock(&self.stream.shared().state);
+                (state.active().unwrap_or(ended), state.answers())
+            };
+            let silence = active.max(ended).elapsed();
+            if limit(peer, answers).is_some_and(|limit| silence >= limit) {
+                // The pod gets all that was sent, and its end.
                 self.stream.finish();
-                if self.told.get_or_insert_with(Instant::now).elapsed() >= LAST_WORDS {
-                    return Poll::Ready(Ok(()));
-                }
+                // Most likely the program has closed its socket after an answer that was whole: no failure to tell of.
+                let closed = peer == Peer::Unknown && answers;
+                return Poll::Ready(Err(if closed { Error::Closed } else { Error::HalfClosed { silence } }));
             }
             self.look = Some(Box::pin(tokio::time::sleep(LOOK)));
         }
+    }
+}
+
+/// How long the pod may be silent after the local program has half-closed. `answers`: it has sent something since it was
+/// last sent anything.
+fn limit(peer: Peer, answers: bool) -> Option<Duration> {
+    match peer {
+        Peer::Closed => Some(Duration::ZERO),
+        Peer::Unknown => Some(ANSWERING),
+        Peer::Open if answers => None,
+        Peer::Open => Some(THINKING),
     }
 }
 
@@ -297,4 +309,16 @@ async fn farewell(local: &TcpStream) {
         }
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_has_begun_may_pause_for_as_long_as_somebody_reads() {
+        assert_eq!(limit(Peer::Open, true), None);
+        assert_eq!(limit(Peer::Open, false), Some(THINKING));
+        assert_eq!(limit(Peer::Unknown, true), Some(ANSWERING));
+    }
 }

@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     Error,
     frame::HEAD,
+    health::Now,
     receive::{Outlook, Shared, lock},
     session::{PAYLOAD, Session},
 };
@@ -153,7 +154,9 @@ impl Stream {
 
     /// Whether the stream is still of use: a spare one may have ended while it waited.
     pub(super) fn is_fresh(&self) -> bool {
-        !lock(&self.shared.state).has_ended() && !self.session.is_closed() && !lock(&self.session.health).is_suspect()
+        !lock(&self.shared.state).has_ended()
+            && !self.session.is_closed()
+            && !lock(&self.session.health).is_suspect(Now::get())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     io::{self, IoSlice},
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -30,7 +31,13 @@ pub(super) trait Pipe: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Pipe for T {}
 
 /// A byte pipe, bare or wrapped.
-pub(super) enum Transport {
+pub(super) struct Transport {
+    wrap: Wrap,
+    /// Our own address and the other end's, where they are known.
+    pub ends: Option<(SocketAddr, SocketAddr)>,
+}
+
+enum Wrap {
     Bare { pipe: Box<dyn Pipe>, buffer: BytesMut, unflushed: bool },
     WebSocket { socket: Box<WebSocketStream<Box<dyn Pipe>>>, unflushed: bool },
 }
@@ -48,7 +55,7 @@ pub(super) enum Received {
 
 impl Transport {
     pub(super) fn bare(pipe: impl Pipe + 'static) -> Self {
-        Self::Bare { pipe: Box::new(pipe), buffer: BytesMut::new(), unflushed: false }
+        Self { wrap: Wrap::Bare { pipe: Box::new(pipe), buffer: BytesMut::new(), unflushed: false }, ends: None }
     }
 
     /// The client's side of a WebSocket whose handshake is done.
@@ -59,13 +66,13 @@ impl Transport {
             .read_buffer_size(CHUNK);
         let pipe: Box<dyn Pipe> = Box::new(pipe);
         let socket = WebSocketStream::from_raw_socket(pipe, Role::Client, Some(config)).await;
-        Self::WebSocket { socket: Box::new(socket), unflushed: false }
+        Self { wrap: Wrap::WebSocket { socket: Box::new(socket), unflushed: false }, ends: None }
     }
 
     /// The next bytes. Never an empty piece.
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
-        match self {
-            Self::Bare { pipe, buffer, .. } => {
+        match &mut self.wrap {
+            Wrap::Bare { pipe, buffer, .. } => {
                 // Gives the allocation back to use where all that was read from it has been passed on.
                 buffer.reserve(CHUNK);
                 let mut count = 0;
@@ -86,7 +93,7 @@ impl Transport {
                 }
                 Poll::Ready(Ok(Received::Bytes(buffer.split().freeze())))
             }
-            Self::WebSocket { socket, .. } => loop {
+            Wrap::WebSocket { socket, .. } => loop {
                 let message = match ready!(Pin::new(&mut *socket).poll_next(cx)) {
                     None => return Poll::Ready(Ok(Received::End)),
                     Some(message) => message.map_err(io_error)?,
@@ -103,8 +110,8 @@ impl Transport {
 
     /// Writes `out` from its front and flushes. Ready when all of it has left.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<io::Result<()>> {
-        match self {
-            Self::Bare { pipe, unflushed, .. } => {
+        match &mut self.wrap {
+            Wrap::Bare { pipe, unflushed, .. } => {
                 while out.bytes > 0 {
                     let written = {
                         let mut slices = [IoSlice::new(&[]); SLICES];
@@ -127,7 +134,7 @@ impl Transport {
                 }
                 Poll::Ready(Ok(()))
             }
-            Self::WebSocket { socket, unflushed } => {
+            Wrap::WebSocket { socket, unflushed } => {
                 while !out.pieces.is_empty() {
                     ready!(Pin::new(&mut *socket).poll_ready(cx)).map_err(io_error)?;
                     let Some(piece) = out.pop() else { break };
@@ -145,7 +152,7 @@ impl Transport {
 
     /// Asks a WebSocket's peer for a sign of life. Nothing on a bare pipe.
     pub(super) fn web_socket_ping(&mut self, cx: &mut Context<'_>, payload: Bytes) -> io::Result<()> {
-        if let Self::WebSocket { socket, unflushed } = self
+        if let Wrap::WebSocket { socket, unflushed } = &mut self.wrap
             && Pin::new(&mut *socket).poll_ready(cx).map_err(io_error)?.is_ready()
         {
             Pin::new(socket).start_send(Message::Ping(payload)).map_err(io_error)?;

@@ -36,6 +36,15 @@ pub const BYE: u16 = 9004;
 pub const RESET: u16 = 9005;
 /// Takes a byte and never reads again.
 pub const DEAF: u16 = 9006;
+/// Takes a line, `wait NAME` or `go NAME`. After the first it reads nothing until somebody has sent the second; then it
+/// takes [`GATED_BYTES`] and answers with their SHA-256.
+pub const GATE: u16 = 9007;
+/// How much [`GATE`] takes.
+pub const GATED_BYTES: usize = 64 << 20;
+/// Takes a byte, answers `part1`, waits for 13 s, answers `part2`, closes.
+pub const PAUSE: u16 = 9008;
+/// Answers once it has read end-of-file.
+pub const LAST: u16 = 9010;
 /// A relay that knows no lanes, as other images may have.
 pub const RELAY: u16 = 9000;
 /// The relay of proxy pods.
@@ -79,6 +88,11 @@ fn socat(name: &str, port: u16, options: &str, to: &str) -> Value {
 pub async fn create(client: &Client, name: &str) {
     let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } })).expect("valid");
     let _ = Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await;
+    let gate = format!(
+        "SYSTEM:read -r verb name; if [ $verb = go ]; then touch /tmp/$name; else until [ -e /tmp/$name ]; do sleep 0.2; \
+         done; head -c {GATED_BYTES} | sha256sum; fi,nofork"
+    );
+    let pause = "SYSTEM:head -c 1 >/dev/null; echo part1; sleep 13; echo part2,nofork";
     let source = format!("EXEC:head -c {SOURCE_BYTES} /dev/zero,nofork");
     let pod: Pod = serde_json::from_value(json!({
         "metadata": { "name": name },
@@ -96,18 +110,22 @@ pub async fn create(client: &Client, name: &str) {
                 socat("bye", BYE, "", "EXEC:echo bye,nofork"),
                 socat("reset", RESET, ",linger=0,end-close", "SYSTEM:head -c 1 >/dev/null"),
                 socat("deaf", DEAF, "", "SYSTEM:head -c 1 >/dev/null; sleep 300,nofork"),
+                socat("gate", GATE, "", &gate),
+                socat("pause", PAUSE, "", pause),
+                socat("last", LAST, "", "SYSTEM:cat >/dev/null; echo answer,nofork"),
                 { "name": "lanes", "image": "alpine/socat:latest", "imagePullPolicy": "Never", "args": relay::args() },
                 socat("relay", RELAY, "", "SYSTEM:IFS= read -r t && exec socat STDIO \"TCP:$t\",nofork"),
             ],
         },
     }))
     .expect("valid");
+    let count = pod.spec.as_ref().map_or(0, |spec| spec.containers.len());
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     pods.create(&PostParams::default(), &pod).await.expect("created");
     loop {
         let pod = pods.get(name).await.expect("the pod");
         let containers = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
-        if containers.len() == 10 && containers.iter().all(|container| container.ready) {
+        if containers.len() == count && containers.iter().all(|container| container.ready) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::Stage;
 use crate::forward::Forward;
-use crate::testpod::{BYE, DISCARD, ECHO, RESET, SLOW, SOURCE, SOURCE_BYTES};
+use crate::testpod::{BYE, DISCARD, ECHO, LAST, PAUSE, RESET, SLOW, SOURCE, SOURCE_BYTES};
 
 #[tokio::test]
 async fn a_client_that_half_closes_gets_its_slow_answer_whole() {
@@ -26,6 +26,32 @@ async fn a_client_that_half_closes_gets_its_slow_answer_whole() {
     assert_eq!((summary.up, summary.down), (1, 7));
     assert!(summary.first_byte.is_some_and(|time| time >= Duration::from_secs(2)));
     assert!(forward.counters.first_byte().is_some_and(|time| time >= Duration::from_secs(2)));
+}
+
+#[tokio::test]
+async fn an_answer_to_a_client_that_half_closed_may_pause() {
+    let Some(stage) = Stage::new().await else { return };
+    let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(PAUSE)).await;
+    let mut socket = TcpStream::connect(forward.address).await.unwrap();
+    socket.write_all(b"x").await.unwrap();
+    socket.shutdown().await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "part1\npart2\n");
+    forward.outcomes.recv().await.unwrap().expect("an orderly end");
+}
+
+#[tokio::test]
+async fn an_answer_that_waits_for_our_end_is_missing_and_so_a_reset() {
+    let Some(stage) = Stage::new().await else { return };
+    let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(LAST)).await;
+    let mut socket = TcpStream::connect(forward.address).await.unwrap();
+    socket.write_all(b"x").await.unwrap();
+    socket.shutdown().await.unwrap();
+    let error = socket.read(&mut [0; 16]).await.expect_err("no end in order: the answer is missing");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    let outcome = forward.outcomes.recv().await.unwrap();
+    assert!(matches!(outcome, Err(Error::HalfClosed { .. })), "{outcome:?}");
 }
 
 #[tokio::test]

@@ -240,3 +240,21 @@ fn proxy_pods_are_none_of_its_business() {
     let effects = applied(&mut model, pod(&request, 1, Phase::Ready));
     assert_eq!((pointed(&effects), &only(&model).via), (None, &None));
 }
+
+#[test]
+fn a_pod_that_follows_one_of_its_name_is_another_and_gets_tunnels_of_its_own() {
+    let mut model = open();
+    pods(&mut model, &[backend("web-0", true, 1)]);
+    assert_eq!(pointed(&pods(&mut model, &[backend("web-0", true, 1)])), None, "the same pod");
+    let next = Backend { uid: "another".to_owned(), ..backend("web-0", true, 9) };
+    let effects = pods(&mut model, &[next]);
+    let points: Vec<bool> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Point { via, .. } => Some(via.is_some()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(points, [false, true], "the old way is left, though the new one has its name");
+    assert_eq!(only(&model).via.as_ref().map(|via| via.pod.name.as_str()), Some("web-0"));
+}

@@ -4,7 +4,8 @@ use super::*;
 
 fn session(protocol: Protocol) -> (Arc<Session>, tokio::io::DuplexStream) {
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let session = Session::new(protocol, Transport::bare(near), Arc::default(), CancellationToken::new());
+    let session =
+        Session::new(protocol, Transport::bare(near), Witness::mute(), Arc::default(), CancellationToken::new());
     (Arc::new(session), far)
 }
 
