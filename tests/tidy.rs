@@ -248,6 +248,20 @@ fn the_tests_that_the_readme_names_are_there() {
     }
 }
 
+/// What README promises about ends, a test shows.
+#[test]
+fn the_ends_that_the_readme_promises_have_their_tests() {
+    let readme = include_str!("../README.md");
+    let table = readme.split_once("What is guaranteed about ends").unwrap().1.split_once("\n## ").unwrap().0;
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with('|')).skip(2).collect();
+    assert!(rows.len() > 4, "the table is there");
+    let tests: String = all("tests").into_iter().map(|(_, text)| text).collect();
+    for row in rows {
+        let name = row.trim_matches('|').rsplit('|').next().unwrap().trim().trim_matches('`');
+        assert!(tests.contains(&format!("fn {name}(")), "no test {name}");
+    }
+}
+
 /// The screen in README is one that the program draws today: its panes and columns are called so.
 #[test]
 fn the_readmes_screen_has_the_programs_heads() {
