@@ -91,12 +91,21 @@ pub fn join(
 pub struct Census {
     /// Those that answered: the name of each, and its answer.
     pub reports: Vec<(String, Report)>,
-    /// Those that are there and did not: [`What::InstanceUnheard`].
+    /// Those that are there and did not: [`What::InstanceUnheard`]; or why nobody could be asked.
     pub silent: Vec<Fault>,
 }
 
 /// Asks every running instance what it forwards. Sockets that nobody listens on are removed.
 pub async fn all(dir: &Path) -> Census {
+    // A directory that somebody else made, or may enter, can hold sockets of theirs.
+    match check(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Census::default(),
+        Err(error) => {
+            let fault = Fault::new(What::FileUnreadable, dir.display().to_string(), error.to_string());
+            return Census { reports: Vec::new(), silent: vec![fault] };
+        }
+        Ok(()) => {}
+    }
     let asked = names(dir).into_iter().map(|name| async move {
         let answer = ask(dir, &name, &Ask::List, PATIENCE).await;
         (name, answer)
@@ -191,9 +200,14 @@ fn is_plain(report: &Report) -> bool {
     report.texts().all(|text| !text.chars().any(char::is_control))
 }
 
-/// Makes the directory, for our eyes only. One that others may enter is not used.
+/// Makes the directory, for our eyes only.
 fn prepare(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    check(dir)
+}
+
+/// Checks that nobody else may enter the directory, and that it is no link to elsewhere.
+fn check(dir: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(dir)?;
     if !found.is_dir() || found.uid() != rustix::process::getuid().as_raw() || found.mode() & 0o077 != 0 {
         return Err(io::Error::other("it must be a directory of your own that nobody else may enter (mode 0700)"));

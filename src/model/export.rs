@@ -93,7 +93,7 @@ fn resource(workload: &Workload, kubectl: &str) -> Option<String> {
 }
 
 /// A word as a POSIX shell takes it for itself (2.2.2, single quotes).
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

@@ -9,6 +9,7 @@ use super::dialog::Dialog;
 use super::effect::Effect;
 use super::event::PodEvent;
 use super::fault::{Fault, What};
+use super::forward::Forward;
 use super::log::{Grade, Happening};
 use super::proxy::{Phase, PodKey, ProxyPod, RequestId};
 
@@ -155,6 +156,17 @@ impl Model {
         }
     }
 
+    /// Whether what happens to a pod is told: to one of ours, seen once. A verb tells only of those that it made, goes
+    /// through or waits for, not of what other runs do.
+    fn is_told_of(&self, pod: &ProxyPod) -> bool {
+        let concerns = |forward: &Forward| {
+            forward.is_through(&pod.key) || (forward.via.is_none() && self.is_at(pod, &forward.spec.place))
+        };
+        self.is_ours(pod)
+            && !self.is_twin(pod)
+            && (!self.unattended() || self.created.contains_key(&pod.key) || self.forwards.values().any(concerns))
+    }
+
     /// Takes a new or changed pod.
     pub(super) fn on_applied(&mut self, mut pod: ProxyPod, out: &mut Vec<Effect>) {
         if let Some(before) = self.killing.get_mut(&pod.key).filter(|_| !pod.phase.is_over()) {
@@ -163,7 +175,7 @@ impl Model {
         self.read_label(&mut pod);
         self.recognise(&pod, out);
         let key = pod.key.clone();
-        let (phase, mine) = (pod.phase, self.is_ours(&pod) && !self.is_twin(&pod));
+        let (phase, mine) = (pod.phase, self.is_told_of(&pod));
         let fault = pod.fault.clone();
         let before = self.pods.insert(key.clone(), pod).filter(|old| self.pods[&key].uid == old.uid);
         let was = before.as_ref().map(|old| old.phase);
@@ -217,11 +229,12 @@ impl Model {
             return;
         };
         let ours = self.killing.contains_key(key);
+        // While it still counts as made by this run.
+        let told = self.is_told_of(&pod);
         self.created.remove(key);
         self.forget_pod(key);
         // Through another context it may be seen still, for a moment; it is gone all the same.
         self.forget_own(uid, out);
-        let told = self.is_ours(&pod) && !self.is_twin(&pod);
         if told && !ours && !pod.phase.is_over() && pod.phase != Phase::Terminating {
             self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);
         }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Model;
 use super::dialog::Dialog;
+use super::export::quoted;
 use super::focus::Pane;
 use super::forward::Forward;
 use super::log::{Grade, Happening};
@@ -101,23 +102,74 @@ pub fn service_of(target: &Target, place: &Where) -> Option<Service> {
     recognise(&Signs { port: number, name, protocol: "", object: &object, labels: &labels })
 }
 
-/// A template with its placeholders filled in.
+/// What a shell is within at some point of a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Within {
+    Nothing,
+    Single,
+    Double,
+}
+
+impl Within {
+    /// Goes past a part of a template.
+    fn past(mut self, part: &str) -> Self {
+        let mut chars = part.chars();
+        while let Some(c) = chars.next() {
+            self = match (self, c) {
+                (Self::Nothing, '\'') => Self::Single,
+                (Self::Nothing, '"') => Self::Double,
+                (Self::Single, '\'') | (Self::Double, '"') => Self::Nothing,
+                (Self::Nothing | Self::Double, '\\') => {
+                    chars.next();
+                    self
+                }
+                _ => self,
+            };
+        }
+        self
+    }
+
+    /// A text as a shell takes it for just that there.
+    fn quote(self, text: &str) -> String {
+        match self {
+            Self::Nothing => quoted(text),
+            Self::Single => text.replace('\'', r"'\''"),
+            Self::Double => text.chars().fold(String::new(), |mut all, c| {
+                if matches!(c, '"' | '\\' | '$' | '`') {
+                    all.push('\\');
+                }
+                all.push(c);
+                all
+            }),
+        }
+    }
+}
+
+/// A template with its placeholders filled in. One of several words is a command: what is filled in is quoted for a shell,
+/// since names come from other people, too.
 fn fill(template: &str, local: SocketAddr, name: &str) -> String {
     let (host, port) = (local.ip().to_string(), local.port().to_string());
     let address = local.to_string();
-    let mut rest = template;
+    let is_command = template.contains(char::is_whitespace);
+    let (mut rest, mut within) = (template, Within::Nothing);
     let mut filled = String::new();
     // In one pass: a target's name may itself look like a placeholder.
     while let Some((before, after)) = rest.split_once('{') {
         filled.push_str(before);
+        within = within.past(before);
         let (key, behind) = after.split_once('}').unwrap_or((after, ""));
-        filled.push_str(match key {
+        let text = match key {
             "host" => &host,
             "port" => &port,
             "address" => &address,
             "name" => name,
             _ => "",
-        });
+        };
+        if is_command && !text.is_empty() {
+            filled.push_str(&within.quote(text));
+        } else {
+            filled.push_str(text);
+        }
         rest = behind;
     }
     filled + rest
@@ -210,10 +262,34 @@ mod tests {
         let six: SocketAddr = "[::1]:8080".parse().unwrap();
         for (template, filled) in [
             ("http://{address}/", "http://[::1]:8080/"),
-            ("-h {host} -P {port} # {name}", "-h ::1 -P 8080 # {port}"),
+            ("-h {host} -P {port} # {name}", "-h ::1 -P 8080 # '{port}'"),
             ("no placeholder", "no placeholder"),
         ] {
             assert_eq!(fill(template, six, "{port}"), filled);
         }
+    }
+
+    #[test]
+    fn a_name_does_nothing_in_a_shell() {
+        let local: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+        for name in
+            ["$(touch x)", "a; touch x", "it's `touch x`", "\"; touch x; \"", "'; touch x; '", "\\", "a b", "!x"]
+        {
+            for template in [
+                "printf %s {name}",
+                "printf %s '{name}'",
+                "printf %s \"{name}\"",
+                "printf %s \\''{name}'",
+                "printf %s \"it's {name}\"",
+            ] {
+                let command = fill(template, local, name);
+                let said = std::process::Command::new("sh").args(["-c", &command]).output().unwrap();
+                let said = String::from_utf8(said.stdout).unwrap();
+                assert!(said.ends_with(name) && said.len() <= name.len() + 5, "{command}: {said}");
+            }
+        }
+        assert_eq!(fill("x://{address}/{name}", local, "a b"), "x://127.0.0.1:8080/a b", "no command");
+        let six: SocketAddr = "[::1]:8080".parse().unwrap();
+        assert_eq!(fill("curl http://{address}/", six, ""), "curl http://'[::1]:8080'/");
     }
 }

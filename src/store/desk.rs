@@ -41,7 +41,7 @@ impl Desk {
     /// Begins: cleans up after writers that were killed, tells what has changed since [`Desk::new`], and offers the older tool's targets, once.
     pub fn open(&mut self) -> Vec<StoreEvent> {
         if let Ok(file) = disk::resolve(&self.paths.config) {
-            disk::sweep(&file);
+            disk::sweep(&file, |file| Locked::from_afar(file, &self.paths.state_dir));
         }
         state::sweep(&self.paths.state_dir);
         let mut answers = self.look();
@@ -217,7 +217,7 @@ impl Desk {
     /// none of the others back.
     fn write(&mut self, edits: &[TargetEdit]) -> Result<Written, Fault> {
         let file = disk::resolve(&self.paths.config)?;
-        let locked = Locked::new(&file)?;
+        let locked = Locked::from_afar(&file, &self.paths.state_dir)?;
         let current = disk::read(&file)?;
         let text = current.clone().unwrap_or_default();
         // A file that does not make sense is a person's, half done: never written over.

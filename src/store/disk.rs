@@ -113,10 +113,25 @@ impl Locked {
     /// # Errors
     /// [`What::FileUnwritable`].
     pub fn new(path: &Path) -> Result<Self, Fault> {
-        if let Some(dir) = path.parent() {
+        Self::by(path, &sibling(path, ".lock"))
+    }
+
+    /// Locks a file that a person keeps, by a file in the directory `locks`: beside it there may be a repository, or a
+    /// folder that is synchronised, where a lock has no place.
+    ///
+    /// # Errors
+    /// [`What::FileUnwritable`].
+    pub fn from_afar(path: &Path, locks: &Path) -> Result<Self, Fault> {
+        // FNV-1a, 64 bits: the same in every version, which may run side by side.
+        let byte = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        let hash = path.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325, byte);
+        Self::by(path, &locks.join(format!(".config-{hash:016x}.lock")))
+    }
+
+    fn by(path: &Path, beside: &Path) -> Result<Self, Fault> {
+        for dir in [path, beside].into_iter().filter_map(Path::parent) {
             make_dir(dir)?;
         }
-        let beside = sibling(path, ".lock");
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
@@ -124,7 +139,7 @@ impl Locked {
             .mode(0o600)
             // Where somebody else has put a link, the lock would be made wherever it leads.
             .custom_flags(flags(OFlags::NOFOLLOW))
-            .open(&beside)
+            .open(beside)
             .map_err(|error| unwritable(path, &error))?;
         let since = Instant::now();
         loop {
@@ -182,8 +197,8 @@ impl Locked {
     }
 }
 
-/// Deletes what a writer that was killed left beside `path`. Failing is harmless.
-pub fn sweep(path: &Path) {
+/// Deletes what a writer that was killed left beside `path`, under the lock that `locked` takes. Failing is harmless.
+pub fn sweep(path: &Path, locked: impl FnOnce(&Path) -> Result<Locked, Fault>) {
     let leftovers = || -> Vec<PathBuf> {
         let prefix = sibling(path, ".");
         let prefix = prefix.file_name().unwrap_or_default().as_encoded_bytes();
@@ -198,7 +213,7 @@ pub fn sweep(path: &Path) {
     if leftovers().is_empty() {
         return;
     }
-    if let Ok(_lock) = Locked::new(path) {
+    if let Ok(_lock) = locked(path) {
         for leftover in leftovers() {
             _ = fs::remove_file(leftover);
         }

@@ -120,7 +120,7 @@ pub fn change(dir: &Path, change: impl FnOnce(&mut State)) -> Result<(), Fault> 
 
 /// Cleans up after writers that were killed.
 pub fn sweep(dir: &Path) {
-    disk::sweep(&file(dir));
+    disk::sweep(&file(dir), Locked::new);
 }
 
 #[cfg(test)]

@@ -92,8 +92,24 @@ fn sockets_are_their_owners_alone_and_stale_ones_are_swept() {
     assert_eq!(sockets(&home), [socket], "nobody took it along");
     assert_eq!(shell.ok(&["forward", "list", "--json"]).trim(), "[]");
     assert!(sockets(&home).is_empty());
-    // Where there can be none, the rest works.
+    // Where others could have put sockets, nobody is asked.
     fs::set_permissions(run_dir(&home), fs::Permissions::from_mode(0o755)).unwrap();
+    let refused = |args: &[&str]| {
+        let done = shell.run(args);
+        assert!(done.code == 1 && done.err.contains("nobody else may enter"), "{args:?}: {} {}", done.code, done.err);
+    };
+    refused(&["forward", "list"]);
+    refused(&["forward", "stop", "web"]);
+    refused(&["forward", "stop", "--all"]);
+    let elsewhere = home.path().join("elsewhere");
+    fs::rename(run_dir(&home), &elsewhere).unwrap();
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o700)).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, run_dir(&home)).unwrap();
+    refused(&["forward", "list"]);
+    fs::remove_file(run_dir(&home)).unwrap();
+    fs::rename(&elsewhere, run_dir(&home)).unwrap();
+    fs::set_permissions(run_dir(&home), fs::Permissions::from_mode(0o755)).unwrap();
+    // The rest works.
     let mut screen = Start::new(&home).kubeconfig(&kubeconfig).size(150, 40).run();
     screen.wait_for("nobody else may enter");
     screen.press("q");

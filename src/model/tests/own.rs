@@ -1,5 +1,6 @@
 //! Whose pods: ours are those that this installation made, whatever others write into theirs.
 
+use super::super::Front;
 use super::super::own::Claim;
 use super::*;
 
@@ -97,4 +98,22 @@ fn while_a_pod_is_looked_up_no_other_is_asked_for() {
     assert!(requests(&press(&mut model, Command::Connect)).is_empty());
     let effects = recognised(&mut model, "forged", false);
     assert_eq!(requests(&effects).len(), 1, "it was not ours");
+}
+
+#[test]
+fn a_verb_tells_of_its_own_pods_and_not_of_other_runs() {
+    let mut model = connected();
+    model.target_list.select(1);
+    let request = requests(&press(&mut model, Command::Connect)).remove(0);
+    let own = created(&mut model, &request, 1);
+    model.front = Front::Verb;
+    let of_another = ProxyPod { target_label: "redis".to_owned(), ..pod(&request, 2, Phase::Pending) };
+    applied(&mut model, of_another.clone());
+    for (pod, told) in [(&of_another, false), (&own, true)] {
+        for phase in [Phase::Ready, Phase::Expired] {
+            model.log.entries.clear();
+            applied(&mut model, ProxyPod { phase, ..pod.clone() });
+            assert_eq!(model.log.entries.iter().any(|entry| entry.thing == pod.key.name), told, "{phase:?}");
+        }
+    }
 }

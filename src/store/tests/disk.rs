@@ -63,6 +63,8 @@ async fn a_link_is_followed_not_replaced() {
     assert_eq!(brow.save(&[TargetEdit::Add(target("a"))]).await, StoreEvent::Saved);
     assert!(std::fs::symlink_metadata(&paths.config).unwrap().is_symlink());
     assert!(std::fs::symlink_metadata(dotfiles.join("link")).unwrap().is_symlink());
+    let beside: Vec<_> = std::fs::read_dir(&dotfiles).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(beside.len(), 2, "a repository holds nothing of ours: {beside:?}");
     // A change where the link leads is noticed, too.
     let real = dotfiles.join("brow.toml");
     let text = std::fs::read_to_string(&real).unwrap();
@@ -120,4 +122,15 @@ async fn what_a_killed_writer_left_is_swept() {
     assert!(!beside(".config.toml.AbC123.tmp").exists());
     assert!(beside(".other.toml.AbC123.tmp").exists() && beside("config.toml.tmp").exists());
     brow.end().await;
+}
+
+#[test]
+fn a_lock_is_not_made_where_a_link_leads() {
+    let home = tempfile::tempdir().unwrap();
+    let (file, elsewhere) = (home.path().join("config.toml"), home.path().join("elsewhere"));
+    assert!(crate::store::disk::Locked::new(&file).is_ok());
+    std::fs::remove_file(home.path().join(".config.toml.lock")).unwrap();
+    symlink(&elsewhere, home.path().join(".config.toml.lock")).unwrap();
+    assert_eq!(crate::store::disk::Locked::new(&file).unwrap_err().what, What::FileUnwritable);
+    assert!(!elsewhere.exists());
 }
