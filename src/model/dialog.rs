@@ -93,6 +93,20 @@ pub enum Question {
     DeleteTargets(Vec<String>),
     /// Kill these pods?
     KillPods(Vec<PodKey>),
+    /// Kill these pods, of which some are foreign?
+    KillForeign {
+        /// The pods.
+        pods: Vec<PodKey>,
+        /// The foreign ones among them, each with whom it says it belongs to.
+        foreign: Vec<String>,
+    },
+    /// Forward through these foreign pods?
+    UseForeign {
+        /// The pods.
+        pods: Vec<PodKey>,
+        /// Each with whom it says it belongs to.
+        foreign: Vec<String>,
+    },
     /// Delete finished and expired proxy pods of everybody?
     CleanAll {
         /// How many.
@@ -157,6 +171,8 @@ impl Question {
             Self::Quit { pods: 0, .. }
             | Self::DeleteTargets(_)
             | Self::KillPods(_)
+            | Self::KillForeign { .. }
+            | Self::UseForeign { .. }
             | Self::CleanAll { .. }
             | Self::OtherPort { .. }
             | Self::Import { .. } => 2,

@@ -76,18 +76,27 @@ impl Model {
         let selected = self.pod_list.selected().cloned();
         match command {
             Command::Forward | Command::Connect | Command::Accept => {
-                for key in chosen {
+                let (own, pods) = self.by_maker(chosen);
+                for key in own {
                     self.forward_pod(&key, out);
                 }
                 self.pod_list.marks.clear();
+                if !pods.is_empty() {
+                    let foreign = self.with_owners(&pods);
+                    self.ask(Question::UseForeign { pods, foreign });
+                }
             }
             Command::Renew => self.renew_pods(&chosen, out),
-            Command::Kill if !chosen.is_empty() => self.ask(Question::KillPods(chosen)),
+            Command::Kill if !chosen.is_empty() => self.ask_kill(chosen),
             Command::KillNow => {
-                for key in chosen {
+                let (own, foreign) = self.by_maker(chosen);
+                for key in own {
                     self.kill(&key, out);
                 }
                 self.pod_list.marks.clear();
+                if !foreign.is_empty() {
+                    self.ask_kill(foreign);
+                }
             }
             Command::Describe => match selected {
                 Some(key) => {
@@ -111,7 +120,28 @@ impl Model {
         true
     }
 
-    fn forward_pod(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
+    /// Asks whether pods are to be killed; foreign ones among them are named.
+    fn ask_kill(&mut self, pods: Vec<PodKey>) {
+        let (_, foreign) = self.by_maker(pods.clone());
+        if foreign.is_empty() {
+            return self.ask(Question::KillPods(pods));
+        }
+        let foreign = self.with_owners(&foreign);
+        self.ask(Question::KillForeign { pods, foreign });
+    }
+
+    /// Pods that this installation made, and foreign ones.
+    fn by_maker(&self, keys: Vec<PodKey>) -> (Vec<PodKey>, Vec<PodKey>) {
+        keys.into_iter().partition(|key| self.pods.get(key).is_none_or(|pod| self.is_ours(pod)))
+    }
+
+    /// Pods with whom they say they belong to.
+    fn with_owners(&self, keys: &[PodKey]) -> Vec<String> {
+        let pods = keys.iter().filter_map(|key| self.pods.get(key));
+        pods.map(|pod| format!("{} ({})", pod.key, pod.owner)).collect()
+    }
+
+    pub(super) fn forward_pod(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
         let Some(pod) = self.pods.get(key) else {
             return;
         };

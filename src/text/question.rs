@@ -32,6 +32,15 @@ impl Text {
                 let (title, says) = self.about("question.kill-pods", "question.kill-pods-says", &names);
                 (title, says, vec![button("button.cancel"), button("button.kill")])
             }
+            Question::KillForeign { pods, foreign } => {
+                let title = self.fill("question.kill-foreign", &[("count", &pods.len().to_string())]);
+                let says = self.fill("question.kill-foreign-says", &[("names", &self.some_of(foreign))]);
+                (title, says, vec![button("button.cancel"), button("button.kill")])
+            }
+            Question::UseForeign { foreign, .. } => {
+                let says = self.fill("question.use-foreign-says", &[("names", &self.some_of(foreign))]);
+                (button("question.use-foreign"), says, vec![button("button.cancel"), button("button.use-foreign")])
+            }
             Question::CleanAll { pods } => {
                 let title = self.fill("question.clean-all", &[("count", &pods.to_string())]);
                 (title, button("question.clean-all-says"), vec![button("button.cancel"), button("button.delete")])

@@ -119,7 +119,9 @@ fn somebody_elses_pod_is_used_only_when_it_is_chosen() {
     let theirs = ProxyPod { uid: "forged".into(), ..pod(&request, 5, Phase::Ready) };
     assert!(pointed(&applied(&mut model, theirs.clone())).is_empty());
     model.focus.pane = Pane::Pods;
-    let effects = press(&mut model, Command::Forward);
+    press(&mut model, Command::Forward);
+    press(&mut model, Command::Right);
+    let effects = press(&mut model, Command::Accept);
     let to = Some("10.0.0.1:3306".parse().unwrap());
     let through = Via { pod: theirs.key.clone(), port: theirs.port, to };
     assert!(effects.iter().any(|e| matches!(e, Effect::OpenForward { via: Some(via), .. } if *via == through)));

@@ -1,6 +1,7 @@
 //! Whose pods: ours are those that this installation made, whatever others write into theirs.
 
 use super::super::Front;
+use super::super::dialog::{Dialog, Question};
 use super::super::own::Claim;
 use super::*;
 
@@ -116,4 +117,41 @@ fn a_verb_tells_of_its_own_pods_and_not_of_other_runs() {
             assert_eq!(model.log.entries.iter().any(|entry| entry.thing == pod.key.name), told, "{phase:?}");
         }
     }
+}
+
+#[test]
+fn a_foreign_pod_is_used_and_killed_only_after_a_question() {
+    let mut model = connected();
+    model.target_list.select(1);
+    let request = requests(&press(&mut model, Command::Create)).remove(0);
+    let own = ready(&created(&mut model, &request, 1));
+    applied(&mut model, own.clone());
+    let foreign = ProxyPod { installation: String::new(), ..forged(&own) };
+    applied(&mut model, foreign.clone());
+    model.focus.pane = Pane::Pods;
+    let row = model.pod_list.order.iter().position(|key| *key == foreign.key).unwrap();
+    model.pod_list.select(row);
+    for command in [Command::Forward, Command::Connect, Command::Accept] {
+        press(&mut model, command);
+        let Some(Dialog::Confirm { question: Question::UseForeign { foreign, .. }, button: 0 }) = model.dialogs.last()
+        else {
+            panic!("{command:?} asks: {:?}", model.dialogs)
+        };
+        assert!(foreign[0].contains(ME), "{foreign:?}");
+        assert!(model.forwards.is_empty());
+        press(&mut model, Command::Cancel);
+        assert!(model.forwards.is_empty() && model.dialogs.is_empty());
+    }
+    for command in [Command::Kill, Command::KillNow] {
+        let effects = press(&mut model, command);
+        assert!(!effects.iter().any(|effect| matches!(effect, Effect::DeletePod { .. })), "{command:?}: {effects:?}");
+        let asked =
+            matches!(model.dialogs.last(), Some(Dialog::Confirm { question: Question::KillForeign { .. }, button: 0 }));
+        assert!(asked, "{command:?}");
+        press(&mut model, Command::Cancel);
+    }
+    press(&mut model, Command::Forward);
+    press(&mut model, Command::Right);
+    press(&mut model, Command::Accept);
+    assert_eq!(vias(&model), [Some(foreign.key.name)], "it was asked for, and agreed to");
 }
