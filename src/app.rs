@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{FixedOffset, Local, Utc};
+use chrono::{DateTime, FixedOffset, Local, Utc};
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
 use crossterm::style::Print;
@@ -79,7 +79,7 @@ impl App {
             dressed: None,
             misfit: None,
             foreground: Vec::new(),
-            zone: *Local::now().offset(),
+            zone: zone(Utc::now()),
             quit: false,
             model,
             effects,
@@ -94,11 +94,25 @@ impl App {
         app
     }
 
-    /// Runs until somebody quits; the terminal is given back when `term` is dropped.
+    /// Runs until somebody quits, the terminal is gone, or something is broken. However that was, the settings say what
+    /// becomes of the pods. The terminal is given back when `term` is dropped.
     ///
     /// # Errors
-    /// Where the terminal can't be written or signals can't be heard.
+    /// Where the terminal can't be used or signals can't be heard, and after a panic.
     pub async fn run(&mut self, term: &mut Term) -> std::io::Result<()> {
+        let mut ended = self.turn(term).await;
+        if ended.is_err() && term.is_gone() {
+            // That is no fault of ours or its: a window was closed.
+            ended = Ok(());
+        }
+        if !self.quit {
+            self.update(Event::Terminate);
+        }
+        ended
+    }
+
+    /// Goes round: waits, updates, draws.
+    async fn turn(&mut self, term: &mut Term) -> std::io::Result<()> {
         let mut signals = signals()?;
         let mut queued = Vec::with_capacity(BATCH);
         let mut drawn: Option<Instant> = None;
@@ -120,6 +134,7 @@ impl App {
                 biased;
                 // The terminal has been given back and the panic reported.
                 () = term::panicked() => return Err(std::io::Error::other("a part of the program panicked")),
+                () = any(&mut signals) => self.update(Event::Terminate),
                 event = term.next() => {
                     self.tick();
                     match event {
@@ -129,7 +144,6 @@ impl App {
                     }
                     stale = true;
                 }
-                () = any(&mut signals) => self.update(Event::Terminate),
                 count = self.events.recv_many(&mut queued, BATCH) => {
                     self.tick();
                     for event in queued.drain(..) {
@@ -150,7 +164,9 @@ impl App {
 
     /// Lets go of everything, as [`wind_up`] does; `say` is for words to whoever waits, in front of the terminal that was
     /// given back.
-    pub async fn finish(self, say: impl Fn(&str)) {
+    pub async fn finish(mut self, say: impl Fn(&str)) {
+        // What was in the log has been on the screen.
+        self.model.log.entries.clear();
         wind_up(self.model, self.effects, self.events, &self.text, say).await;
     }
 
@@ -189,6 +205,8 @@ impl App {
         if now.timestamp() == self.model.now.timestamp() {
             return false;
         }
+        // A journey, or summer time: what is told goes by the clock on the wall.
+        self.zone = zone(now);
         let samples = self.effects.samples();
         self.update(Event::Tick { now, samples });
         true
@@ -364,6 +382,11 @@ async fn any(signals: &mut [Signal; 3]) {
         _ = hangup.recv() => {}
         _ = interrupt.recv() => {}
     }
+}
+
+/// The time zone of this machine at some time, as it is set now.
+fn zone(now: DateTime<Utc>) -> FixedOffset {
+    *now.with_timezone(&Local).offset()
 }
 
 /// When the clock on the wall shows the next second.

@@ -1,7 +1,10 @@
 //! The terminal: taken with a guard that always gives it back, and the one place that reads its events.
 
+mod hangup;
+
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use crossterm::event::{
@@ -17,9 +20,12 @@ use futures::StreamExt;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Position, Rect};
 use ratatui::{Frame, Terminal};
-use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinHandle;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use hangup::{Hangup, Lasting};
 
 use crate::plain;
 
@@ -34,20 +40,24 @@ static PANICKED: Notify = Notify::const_new();
 
 /// The terminal, taken for as long as this lives.
 pub struct Term {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    terminal: Terminal<CrosstermBackend<BufWriter<Lasting<Stdout>>>>,
     mouse: bool,
     /// The title as last set.
     title: Option<String>,
     reader: Option<Reader>,
+    _hangup: Hangup,
+    /// Cancelled once the terminal is gone.
+    gone: CancellationToken,
 }
 
-/// The task that reads the terminal's events.
+/// The thread that reads the terminal's events.
 ///
-/// It is not the loop that reads: crossterm goes round for ever on a terminal that was closed, as reading nothing, or
-/// an error, does not end its reading. There it may, until the program has heard the hang-up and ends.
+/// It is neither the loop nor a task that reads: on a terminal that was closed crossterm's reading does not end, and
+/// would keep a worker of the runtime from its other tasks.
 struct Reader {
     events: mpsc::Receiver<io::Result<Event>>,
-    task: JoinHandle<()>,
+    stop: CancellationToken,
+    stopped: oneshot::Receiver<()>,
 }
 
 /// Events read ahead of the loop.
@@ -56,27 +66,36 @@ const AHEAD: usize = 64;
 const STOP: Duration = Duration::from_millis(500);
 
 impl Reader {
-    fn start() -> Self {
+    fn start() -> io::Result<Self> {
         let (sender, events) = mpsc::channel(AHEAD);
-        let task = tokio::spawn(async move {
-            let mut stream = EventStream::new();
-            while let Some(event) = stream.next().await {
-                if matches!(&event, Ok(Event::Mouse(mouse)) if is_idle(mouse.kind)) {
-                    continue;
-                }
-                if sender.send(event).await.is_err() {
-                    break;
-                }
-            }
-        });
-        Self { events, task }
+        let (ended, stopped) = oneshot::channel();
+        let stop = CancellationToken::new();
+        let (runtime, told) = (Handle::current(), stop.clone());
+        thread::Builder::new().name("keys".to_owned()).spawn(move || {
+            runtime.block_on(told.run_until_cancelled(read(&sender)));
+            // Nobody may wait for it any more.
+            _ = ended.send(());
+        })?;
+        Ok(Self { events, stop, stopped })
     }
 
     /// Stops reading: from then on keys are somebody else's.
     async fn stop(mut self) {
-        self.task.abort();
+        self.stop.cancel();
         // A reader that does not stop has nothing to read any more.
-        let _stopped = timeout(STOP, &mut self.task).await;
+        let _stopped = timeout(STOP, &mut self.stopped).await;
+    }
+}
+
+async fn read(sender: &mpsc::Sender<io::Result<Event>>) {
+    let mut stream = EventStream::new();
+    while let Some(event) = stream.next().await {
+        if matches!(&event, Ok(Event::Mouse(mouse)) if is_idle(mouse.kind)) {
+            continue;
+        }
+        if sender.send(event).await.is_err() {
+            break;
+        }
     }
 }
 
@@ -87,7 +106,7 @@ fn is_idle(kind: MouseEventKind) -> bool {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.task.abort();
+        self.stop.cancel();
     }
 }
 
@@ -106,23 +125,32 @@ impl Term {
         if !Self::is_there() {
             return Err(io::Error::other("standard input and output must be a terminal"));
         }
+        let hangup = Hangup::watch()?;
+        let gone = hangup.token();
         // Room for a whole frame: the terminal sees it in one piece.
-        let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 17, stdout()));
+        let out = BufWriter::with_capacity(1 << 17, Lasting::new(stdout(), gone.clone()));
+        let backend = CrosstermBackend::new(out);
         enter(mouse)?;
-        let terminal = Terminal::new(backend);
-        if terminal.is_err() {
+        let taken = Terminal::new(backend).and_then(|terminal| Ok((terminal, Reader::start()?)));
+        if taken.is_err() {
             give_back();
         }
-        Ok(Self { terminal: terminal?, mouse, title: None, reader: Some(Reader::start()) })
+        let (terminal, reader) = taken?;
+        Ok(Self { terminal, mouse, title: None, reader: Some(reader), _hangup: hangup, gone })
     }
 
-    /// Draws a frame.
+    /// Whether the terminal is gone, as far as is known or can be told at once.
+    pub fn is_gone(&self) -> bool {
+        self.gone.is_cancelled() || !Self::is_there()
+    }
+
+    /// Draws a frame; none on a terminal that is gone.
     ///
     /// # Errors
-    /// Where the terminal can't be written: it was closed.
+    /// Where the terminal does not tell its size.
     pub fn draw(&mut self, render: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
-        if !TAKEN.load(Ordering::SeqCst) {
-            // A panic elsewhere has given the terminal back; what it reported is not drawn over.
+        // A panic elsewhere may have given the terminal back; what it reported is not drawn over.
+        if self.gone.is_cancelled() || !TAKEN.load(Ordering::SeqCst) {
             return Ok(());
         }
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
@@ -132,9 +160,11 @@ impl Term {
 
     /// The terminal's events; `None` once the terminal is gone.
     pub async fn next(&mut self) -> Option<io::Result<Event>> {
-        match &mut self.reader {
-            Some(reader) => reader.events.recv().await,
-            None => None,
+        let Some(reader) = &mut self.reader else { return None };
+        tokio::select! {
+            biased;
+            () = self.gone.cancelled() => None,
+            event = reader.events.recv() => event,
         }
     }
 
@@ -192,7 +222,7 @@ impl Term {
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP)?;
         enter(self.mouse)?;
         self.title = None;
-        self.reader = Some(Reader::start());
+        self.reader = Some(Reader::start()?);
         self.redraw()
     }
 

@@ -3,13 +3,15 @@
 
 mod common;
 
+#[path = "terminal/children.rs"]
+mod children;
+#[path = "terminal/gone.rs"]
+mod gone;
 #[path = "terminal/panics.rs"]
 mod panics;
 #[path = "terminal/shown.rs"]
 mod shown;
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::{Home, Screen, Start};
@@ -117,35 +119,6 @@ fn connecting_to_nobody_does_not_hold_the_end_up() {
     screen.wait("no pod is asked for any more", |text| text.matches("✗ failed").count() == 3);
     screen.press("q");
     left(&mut screen, "q with clusters that do not answer");
-}
-
-/// A terminal whose window is closed: a process that has the program in a pseudo-terminal of its own, and ends.
-#[test]
-fn a_closed_pane_ends_the_program() {
-    if let Some(note) = std::env::var_os("BROW_TEST_WINDOW") {
-        let home = Home::new(CONFIG);
-        let screen = dashboard(&home, 80, 24);
-        std::fs::write(PathBuf::from(note), screen.pid().to_string()).unwrap();
-        // No destructor runs: the window is simply gone.
-        std::process::abort();
-    }
-    let home = Home::new("");
-    let note = home.path().join("pid");
-    let mut window = Command::new(std::env::current_exe().unwrap());
-    window.args(["--exact", "a_closed_pane_ends_the_program"]).env("BROW_TEST_WINDOW", &note);
-    assert!(!window.output().unwrap().status.success(), "the window was closed");
-    let pid = std::fs::read_to_string(note).expect("the window had the program in it");
-    let running = || {
-        // What has ended and was not asked for its exit code yet is a zombie.
-        let state = Command::new("ps").args(["-o", "stat=", "-p", &pid]).output().unwrap();
-        let state = String::from_utf8(state.stdout).unwrap();
-        !state.trim().is_empty() && !state.starts_with('Z')
-    };
-    let since = Instant::now();
-    while running() {
-        assert!(since.elapsed() < SOON, "the program goes on without a terminal");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use chrono::Local;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::{any, signals};
 use crate::effects::Effects;
 use crate::model::Model;
 use crate::model::effect::Effect;
-use crate::model::event::Event;
+use crate::model::event::{Event, PodEvent, StoreEvent};
 use crate::model::leave::Remainder;
+use crate::model::log::Happening;
 use crate::text::Text;
 
 /// How long the answers to what was ordered are waited for.
@@ -25,7 +26,7 @@ const DELETIONS: Duration = Duration::from_secs(45);
 const SOON: Duration = Duration::from_secs(1);
 
 /// Lets go of everything: forwards are closed, orders under way are finished, files are written. Pods that were to go and
-/// may not have gone are named, with the time at which Kubernetes ends them.
+/// may not have gone are named, with the time at which Kubernetes ends them, and so is whatever fails now.
 ///
 /// Somebody who asks a second time is not kept waiting for what does not end.
 pub async fn wind_up(
@@ -37,12 +38,7 @@ pub async fn wind_up(
 ) {
     // What has closed is nobody's to use any more, however long the rest takes.
     effects.publish(&model);
-    let again = async {
-        match signals() {
-            Ok(mut signals) => any(&mut signals).await,
-            Err(_) => std::future::pending().await,
-        }
-    };
+    let again = asked_again();
     tokio::pin!(again);
     let hurried = tokio::select! {
         biased;
@@ -52,15 +48,40 @@ pub async fn wind_up(
     for remainder in model.remains() {
         say(&words(text, &remainder));
     }
-    if hurried {
-        return;
-    }
     // Nobody listens any more, but tasks still report: their events must not block them.
-    let drain = async move { while events.recv().await.is_some() {} };
+    let drain = async move {
+        while let Some(event) = events.recv().await {
+            if let Event::Store(StoreEvent::NotSaved(fault) | StoreEvent::Trouble(fault)) = event {
+                say(&text.fault_once(&fault).in_full());
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::pin!(drain);
+    if !hurried {
+        tokio::select! {
+            () = effects.finish() => {}
+            () = &mut drain => {}
+            () = &mut again => {}
+        }
+    }
+    // Last, and quick: what was done is in the audit log, however it ended.
     tokio::select! {
-        () = effects.finish() => {}
-        () = drain => {}
-        () = &mut again => {}
+        biased;
+        () = effects.write_files() => {}
+        () = &mut drain => {}
+    }
+}
+
+/// Waits until somebody asks the program to end who knows that it is ending. A hang-up is not that: a terminal that
+/// closes may cause several, one from the kernel and one from whoever closed it.
+async fn asked_again() {
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        },
+        _ => std::future::pending().await,
     }
 }
 
@@ -94,11 +115,79 @@ async fn answers(
                 Err(_) => return,
             },
         };
-        for effect in news.map(|news| model.update(news)).into_iter().flatten() {
-            if matches!(effect, Effect::Audit(_) | Effect::DeletePod { .. } | Effect::PodsUntil { .. }) {
+        let Some(news) = news else { return };
+        let matters = is_of_an_order(&news);
+        for effect in model.update(news) {
+            if ends(&effect) {
                 effects.run(effect);
             }
         }
+        // The screen that would show it is gone.
+        for entry in std::mem::take(&mut model.log.entries) {
+            if let (true, Happening::Failed(fault)) = (matters, entry.what) {
+                say(&text.fault_once(&fault).in_full());
+            }
+        }
+    }
+}
+
+/// Whether an event answers an order, whose failure somebody has to know of.
+fn is_of_an_order(event: &Event) -> bool {
+    match event {
+        Event::Pod(event) => matches!(event, PodEvent::Created { .. } | PodEvent::Deleted { .. }),
+        Event::Store(event) => matches!(event, StoreEvent::NotSaved(_) | StoreEvent::Trouble(_)),
+        Event::Tick { .. }
+        | Event::Act(_)
+        | Event::Wish(_)
+        | Event::Contexts(_)
+        | Event::Cluster { .. }
+        | Event::Found { .. }
+        | Event::Forward { .. }
+        | Event::Instance(_)
+        | Event::Terminate => false,
+    }
+}
+
+/// Whether an effect still makes sense while the program ends: it deletes, closes, or writes down. Everything else
+/// would begin something that nobody is there for, or show something on a screen that is gone.
+fn ends(effect: &Effect) -> bool {
+    match effect {
+        Effect::DeletePod { .. }
+        | Effect::CloseForward { .. }
+        | Effect::StopElsewhere { .. }
+        | Effect::Disconnect { .. }
+        | Effect::StopBrowsing
+        | Effect::StopLog
+        | Effect::Save(_)
+        | Effect::Follow(_)
+        | Effect::Remember { .. }
+        | Effect::PodsUntil { .. }
+        | Effect::PodsGone { .. }
+        | Effect::Recognise(_)
+        | Effect::ForgetPod(_)
+        | Effect::RememberTheme(_)
+        | Effect::Learned(_)
+        | Effect::LegacyOffered
+        | Effect::Audit(_) => true,
+        Effect::Connect { .. }
+        | Effect::Widen { .. }
+        | Effect::AskRights { .. }
+        | Effect::Browse { .. }
+        | Effect::CreatePod(_)
+        | Effect::Describe(_)
+        | Effect::FollowLog { .. }
+        | Effect::OpenForward { .. }
+        | Effect::Point { .. }
+        | Effect::Rest { .. }
+        | Effect::Probe { .. }
+        | Effect::Reload
+        | Effect::ReadOffers { .. }
+        | Effect::Export(_)
+        | Effect::Notify(_)
+        | Effect::Copy(_)
+        | Effect::CopyFault(_)
+        | Effect::CopyEntries(_)
+        | Effect::Quit => false,
     }
 }
 
@@ -112,5 +201,51 @@ fn words(text: &Text, remainder: &Remainder) -> String {
         }
         None if remainder.is_made => text.fill("cli.pod-remains-for", &[("thing", thing), ("time", &ttl)]),
         None => text.fill("cli.pod-may-come", &[("thing", thing), ("time", &ttl)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::cluster::Clusters;
+    use crate::model::fault::{Fault, What};
+    use crate::model::proxy::PodKey;
+    use crate::model::settings::Language;
+    use crate::store::Paths;
+
+    #[tokio::test]
+    async fn what_fails_while_the_program_ends_is_said_and_written_down() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name| home.path().join(name);
+        let paths = Paths { config: at("config.toml"), state_dir: at("state"), legacy: at("none") };
+        let (sender, events) = mpsc::channel(8);
+        let me = crate::model::installation::Identity {
+            owner: "ann@ship".to_owned(),
+            installation: crate::store::throwaway(),
+        };
+        let effects = Effects::start(Clusters::default(), paths, me, sender.clone());
+        let fault = |thing: &str| Fault::new(What::FileUnwritable, thing, "the disk is full");
+        let key = PodKey { cluster: "dev".into(), namespace: "team".into(), name: "pod".into() };
+        for event in [
+            Event::Pod(PodEvent::Deleted { key, result: Err(fault("dev/team/pod")) }),
+            Event::Store(StoreEvent::NotSaved(fault("config.toml"))),
+            Event::Store(StoreEvent::Trouble(fault("audit"))),
+        ] {
+            sender.try_send(event).unwrap();
+        }
+        drop(sender);
+        let said = Mutex::new(Vec::new());
+        let model = Model::new(chrono::Utc::now(), "ann@ship");
+        wind_up(model, effects, events, &Text::new(Language::En), |words| said.lock().unwrap().push(words.to_owned()))
+            .await;
+        let said = said.into_inner().unwrap();
+        for thing in ["dev/team/pod", "config.toml", "audit"] {
+            assert!(said.iter().any(|words| words.contains(thing)), "{thing}: {said:?}");
+        }
+        // The failed deletion is in the audit log.
+        let log = std::fs::read_dir(at("state/audit")).unwrap().next().unwrap().unwrap().path();
+        assert!(std::fs::read_to_string(log).unwrap().contains("delete-pod"));
     }
 }

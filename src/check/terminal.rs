@@ -48,7 +48,8 @@ fn of_colors(depth: Colors) -> Finding {
 
 fn unicode(encoding: &str) -> Finding {
     let plain = encoding.to_ascii_lowercase().replace('-', "");
-    if plain.contains("utf8") {
+    // Every terminal of macOS speaks UTF-8, whether it sets a locale or not.
+    if plain.contains("utf8") || (cfg!(target_os = "macos") && plain.is_empty()) {
         found("unicode", State::Good, "check.unicode", &[])
     } else {
         found("unicode", State::Warning, "check.not-unicode", &[("locale", encoding)]).remedy("check.set-locale")
@@ -109,7 +110,7 @@ mod tests {
             ("zh_CN.utf8", State::Good),
             ("C", State::Warning),
             ("de_DE.ISO-8859-1", State::Warning),
-            ("", State::Warning),
+            ("", if cfg!(target_os = "macos") { State::Good } else { State::Warning }),
         ] {
             assert_eq!(unicode(encoding).state, state, "{encoding}");
         }

@@ -17,6 +17,7 @@ use super::headless::{Aside, Headless, Next, Seen, Verb};
 use super::print::{self, FAILED, Stop};
 use super::signals::ended_by;
 use super::{Door, detach};
+use crate::cluster::descriptors;
 use crate::model::Model;
 use crate::model::cluster::Link;
 use crate::model::fault::What;
@@ -88,6 +89,7 @@ pub(super) async fn run(door: Door, args: Args) -> ExitCode {
     {
         return Stop { code: FAILED, says: error.to_string() }.tell();
     }
+    descriptors::raise();
     match Headless::open(door) {
         Ok(headless) => headless.run(&mut Connect::new(args)).await,
         Err(stop) => stop.tell(),

@@ -8,11 +8,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
 
 use super::headless::Aside;
+use crate::cluster::descriptors::with_inherited;
 
 /// The exit code of a command that is not there, as shells have it.
-const NOT_THERE: u8 = 127;
+pub(super) const NOT_THERE: u8 = 127;
 /// The exit code of a command that cannot be run, as shells have it.
-const NOT_RUN: u8 = 126;
+pub(super) const NOT_RUN: u8 = 126;
 
 /// A command that runs.
 pub(super) struct Running {
@@ -28,7 +29,7 @@ impl Running {
         let name = command.first().map(String::as_str).unwrap_or_default();
         let mut child = Command::new(name);
         child.args(command.iter().skip(1)).envs(env);
-        let mut child = child.spawn().map_err(|error| {
+        let mut child = with_inherited(|| child.spawn()).map_err(|error| {
             let code = if error.kind() == ErrorKind::NotFound { NOT_THERE } else { NOT_RUN };
             (code, format!("{name}: {error}"))
         })?;

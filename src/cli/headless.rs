@@ -231,6 +231,12 @@ impl Headless {
                 },
                 code = async { match &mut aside { Some(aside) => aside.await, None => std::future::pending().await } },
                     if waiting => return code,
+                // Before the events, of which there may always be more: time goes on.
+                () = sleep_until(tick) => {
+                    tick = Instant::now() + Duration::from_secs(1);
+                    let samples = self.effects.samples();
+                    self.update(Event::Tick { now: Utc::now(), samples });
+                }
                 count = self.events.recv_many(&mut queued, EVENTS) => {
                     for event in queued.drain(..) {
                         self.update(event);
@@ -238,11 +244,6 @@ impl Headless {
                     if count == 0 || self.quit {
                         return FAILED;
                     }
-                }
-                () = sleep_until(tick) => {
-                    tick = Instant::now() + Duration::from_secs(1);
-                    let samples = self.effects.samples();
-                    self.update(Event::Tick { now: Utc::now(), samples });
                 }
             }
         }
@@ -276,5 +277,65 @@ impl Headless {
                 self.told = says;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::model::settings::Language;
+    use crate::store::Paths;
+
+    /// Waits until time goes on, and has an event ready whenever it is asked.
+    struct Flooded {
+        sender: mpsc::Sender<Event>,
+        since: chrono::DateTime<Utc>,
+        looks: usize,
+    }
+
+    impl Verb for Flooded {
+        fn begin(&mut self, _: &Model, _: &Text) -> Result<Vec<Wish>, Stop> {
+            Ok(Vec::new())
+        }
+
+        fn look(&mut self, seen: &Seen<'_>) -> Next {
+            self.looks += 1;
+            if seen.model.now != self.since {
+                return Next::End(0);
+            }
+            if self.looks > 1_000 {
+                return Next::End(FAILED);
+            }
+            self.sender.try_send(Event::Instance(InstanceEvent::Known)).unwrap();
+            Next::Wait
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_events_does_not_keep_time_from_going_on() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name| home.path().join(name);
+        let paths = Paths { config: at("config.toml"), state_dir: at("state"), legacy: at("none") };
+        let (sender, events) = mpsc::channel(EVENTS);
+        let since = Utc::now() - TimeDelta::hours(1);
+        let me = crate::model::installation::Identity {
+            owner: "ann@ship".to_owned(),
+            installation: crate::store::throwaway(),
+        };
+        let mut headless = Headless {
+            model: Model::new(since, "ann@ship"),
+            text: Text::new(Language::En),
+            effects: Effects::start(Clusters::default(), paths, me, sender.clone()),
+            events,
+            runtime: at("run"),
+            signals: Signals::hear().unwrap(),
+            failed: false,
+            quit: false,
+            told: String::new(),
+        };
+        let code = headless.until_over(&mut Flooded { sender, since, looks: 0 }).await;
+        assert_eq!(code, 0, "a thousand events, and not a tick");
     }
 }

@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory as _};
 
 use super::Args;
 
-/// The page, for `man -l -`: roff as man(7) has it.
+/// The page: roff as man(7) has it.
 pub(super) fn page() -> String {
     let mut command = Args::command().disable_help_subcommand(true);
     command.build();

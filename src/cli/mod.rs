@@ -12,6 +12,7 @@ mod headless;
 mod man;
 mod pod;
 mod print;
+mod session;
 mod signals;
 
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ use tokio::sync::mpsc;
 
 use self::print::{FAILED, Stop};
 use crate::app::{App, Surroundings};
-use crate::cluster::Clusters;
+use crate::cluster::{self, Clusters, descriptors};
 use crate::effects::Effects;
 use crate::model::Model;
 use crate::model::event::{Event, StoreEvent};
@@ -92,8 +93,15 @@ enum Verb {
         /// The shell
         shell: complete::Shell,
     },
-    /// Print the manual page: brow-tui man | man -l -
+    /// Print the manual page: brow-tui man >brow-tui.1 && man ./brow-tui.1
     Man,
+    /// Run a command in a session of its own, without a terminal
+    #[command(hide = true)]
+    NewSession {
+        /// The command and its arguments
+        #[arg(required = true, last = true)]
+        command: Vec<String>,
+    },
 }
 
 /// What everything starts from: where the files are, and which kubeconfig.
@@ -115,8 +123,11 @@ pub fn run() -> eyre::Result<ExitCode> {
     complete::answer();
     let code = obey(Args::parse())?;
     Ok(match print::unwritten() {
-        Some(why) => Stop { code: FAILED, says: text().fill("cli.unwritten", &[("detail", why)]) }.tell(),
-        None => code,
+        // What it ended with says more.
+        Some(why) if code == ExitCode::SUCCESS => {
+            Stop { code: FAILED, says: text().fill("cli.unwritten", &[("detail", why)]) }.tell()
+        }
+        _ => code,
     })
 }
 
@@ -130,8 +141,10 @@ fn obey(args: Args) -> eyre::Result<ExitCode> {
             print::out(man::page().trim_end());
             return Ok(ExitCode::SUCCESS);
         }
+        Some(Verb::NewSession { ref command }) => return Ok(session::become_command(command)),
         Some(Verb::Config(_) | Verb::Connect(_) | Verb::Forward(_) | Verb::Pod(_)) | None => {}
     }
+    cluster::plugins_through(std::env::current_exe().ok());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .enable_all()
@@ -184,7 +197,7 @@ async fn through(door: Door, verb: Option<Verb>) -> eyre::Result<ExitCode> {
             ExitCode::SUCCESS
         }
         // Answered at the door.
-        Some(Verb::Completions { .. } | Verb::Man) => ExitCode::SUCCESS,
+        Some(Verb::Completions { .. } | Verb::Man | Verb::NewSession { .. }) => ExitCode::SUCCESS,
         Some(Verb::Config(verb)) => Box::pin(config::run(door, verb)).await,
         Some(Verb::Connect(args)) => Box::pin(connect::run(door, args)).await,
         Some(Verb::Forward(verb)) => Box::pin(forward::run(door, verb)).await,
@@ -194,6 +207,7 @@ async fn through(door: Door, verb: Option<Verb>) -> eyre::Result<ExitCode> {
 
 /// Runs the dashboard.
 async fn dashboard(door: Door) -> eyre::Result<()> {
+    descriptors::raise();
     let surroundings = surroundings();
     let (me, trouble) = identity(&door.paths);
     let mut model = Model::new(Utc::now(), me.owner.clone());

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use kube::config::{ExecConfig, ExecInteractiveMode};
@@ -15,6 +16,8 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
+
+use super::descriptors;
 
 /// The variable that tells the wrapper where a plugin's stderr goes.
 const VARIABLE: &str = "BROW_PLUGIN_STDERR";
@@ -56,12 +59,25 @@ impl Stderr {
     }
 }
 
-/// Keeps the plugin's stderr, and puts it into a session of its own where the system has setsid(1): without a terminal
-/// of its own a plugin that opens /dev/tty to ask for a password fails, instead of writing over the screen and waiting
-/// for keys that never come.
+/// The program that puts a plugin into a session of its own where the system has no setsid(1), as macOS: this one.
+static SHIM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Names the program, of which [`SCRIPT`] knows how it is called.
+pub fn through(program: Option<PathBuf>) {
+    if let Some(program) = program {
+        // It stays the same as long as it runs.
+        _ = SHIM.set(program);
+    }
+}
+
+/// Keeps the plugin's stderr, gives it the limit of descriptors that we were started with, and puts it into a session of
+/// its own: without a terminal of its own a plugin that opens /dev/tty to ask for a password fails, instead of writing
+/// over the screen and waiting for keys that never come.
 const SCRIPT: &str = "exec 2>>\"$BROW_PLUGIN_STDERR\"
 command -v \"$0\" >/dev/null || { echo \"$0: command not found\" >&2; exit 127; }
+if [ -n \"$BROW_PLUGIN_FILES\" ]; then ulimit -Sn \"$BROW_PLUGIN_FILES\"; fi
 if command -v setsid >/dev/null; then exec setsid -w \"$0\" \"$@\"; fi
+if [ -x \"$BROW_PLUGIN_SHIM\" ]; then exec \"$BROW_PLUGIN_SHIM\" new-session -- \"$0\" \"$@\"; fi
 exec \"$0\" \"$@\"";
 
 /// Keeps a plugin from the terminal: it is told that nobody can answer, and its stderr goes to `stderr`.
@@ -76,9 +92,17 @@ pub fn tame(exec: &mut ExecConfig, stderr: Option<&Stderr>) {
     args.extend(exec.args.take().unwrap_or_default());
     exec.command = Some("/bin/sh".to_owned());
     exec.args = Some(args);
-    let path = stderr.file.path().display().to_string();
-    let variable = HashMap::from([("name".to_owned(), VARIABLE.to_owned()), ("value".to_owned(), path)]);
-    exec.env.get_or_insert_default().push(variable);
+    let mut set = |name: &str, value: String| {
+        let variable = HashMap::from([("name".to_owned(), name.to_owned()), ("value".to_owned(), value)]);
+        exec.env.get_or_insert_default().push(variable);
+    };
+    set(VARIABLE, stderr.file.path().display().to_string());
+    if let Some(files) = descriptors::inherited() {
+        set("BROW_PLUGIN_FILES", files.to_string());
+    }
+    if let Some(shim) = SHIM.get() {
+        set("BROW_PLUGIN_SHIM", shim.display().to_string());
+    }
 }
 
 /// The most that is shown of a command.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +34,9 @@ use route::Routes;
 /// How long orders under way (deletions, closings, files) may take at the end.
 const GRACE: Duration = Duration::from_secs(8);
 
+/// How long the writing of files may take after that: a disk that hangs must not keep the shell waiting.
+const WRITING: Duration = Duration::from_secs(2);
+
 /// What runs on behalf of the model.
 pub struct Effects {
     clusters: Clusters,
@@ -46,6 +49,8 @@ pub struct Effects {
     token: CancellationToken,
     /// Ends the store, last of all.
     files: CancellationToken,
+    /// The store's task.
+    writing: JoinHandle<()>,
     /// Tasks that end by themselves or with the token.
     tasks: JoinSet<()>,
     /// Orders that are carried out even when the program is being left.
@@ -73,8 +78,6 @@ impl Effects {
         let files = CancellationToken::new();
         let book = Book::new(paths.state_dir.clone());
         let (store, writing) = store::start(paths, events.clone(), files.clone());
-        let mut tasks = JoinSet::new();
-        tasks.spawn(writing);
         Self {
             routes: Arc::new(Routes::new(clusters.clone())),
             clusters,
@@ -84,7 +87,8 @@ impl Effects {
             events,
             token,
             files,
-            tasks,
+            writing: tokio::spawn(writing),
+            tasks: JoinSet::new(),
             orders: JoinSet::new(),
             connections: BTreeMap::new(),
             forwards: BTreeMap::new(),
@@ -214,9 +218,9 @@ impl Effects {
         while self.orders.join_next().await.is_some() {}
     }
 
-    /// Lets go of everything: orders under way are carried out, forwards are closed, files are written. What has not
-    /// ended by itself after a grace period is ended.
-    pub async fn finish(mut self) {
+    /// Lets go of everything but the files: orders under way are carried out, forwards are closed. What has not ended by
+    /// itself after a grace period is ended.
+    pub async fn finish(&mut self) {
         let ending = async {
             while self.orders.join_next().await.is_some() {}
             self.forwards.values().for_each(|open| open.token.cancel());
@@ -225,12 +229,19 @@ impl Effects {
             }
             // Last our place among the instances: whoever takes a forward over finds its port free.
             self.token.cancel();
-            self.files.cancel();
             while self.tasks.join_next().await.is_some() {}
         };
         if timeout(GRACE, ending).await.is_err() {
             self.tasks.abort_all();
             self.orders.abort_all();
+        }
+    }
+
+    /// Has the files written as they were ordered to be. Nothing more is written after that.
+    pub async fn write_files(&mut self) {
+        self.files.cancel();
+        if timeout(WRITING, &mut self.writing).await.is_err() {
+            self.writing.abort();
         }
     }
 

@@ -38,26 +38,42 @@ pub(super) async fn of(port: u16, bind: &[IpAddr]) -> Option<Holder> {
             return Some(holder);
         }
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = bind;
-    lsof(port).await
+    lsof(port, bind).await
 }
 
-async fn lsof(port: u16) -> Option<Holder> {
+async fn lsof(port: u16, bind: &[IpAddr]) -> Option<Holder> {
     let mut command = Command::new("lsof");
-    command.args(["-nP", &format!("-iTCP:{port}"), "-sTCP:LISTEN", "-Fpc"]);
+    command.args(["-nP", &format!("-iTCP:{port}"), "-sTCP:LISTEN", "-Fpcn"]);
     command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let output = timeout(PATIENCE, command.output()).await.ok()?.ok()?;
-    from_lsof(&String::from_utf8_lossy(&output.stdout))
+    from_lsof(&String::from_utf8_lossy(&output.stdout), bind)
 }
 
-/// The first process in the output of `lsof -Fpc`: a line `p<pid>`, then `c<command>` (lsof(8), OUTPUT FOR OTHER
-/// PROGRAMS).
-fn from_lsof(output: &str) -> Option<Holder> {
-    let mut lines = output.lines();
-    let pid = lines.by_ref().find_map(|line| line.strip_prefix('p')?.parse().ok())?;
-    let name = lines.take_while(|line| !line.starts_with('p')).find_map(|line| line.strip_prefix('c'));
-    Some(Holder { pid, name: printable(name.unwrap_or_default()) })
+/// The first process in the output of `lsof -Fpcn` that listens on an address of ours, or on all: a line `p<pid>`, then
+/// `c<command>`, then `f<descriptor>` and `n<address>:<port>` for each socket (lsof(8), OUTPUT FOR OTHER PROGRAMS).
+fn from_lsof(output: &str, bind: &[IpAddr]) -> Option<Holder> {
+    let mut holder = None;
+    for line in output.lines() {
+        let mut chars = line.chars();
+        match (chars.next(), chars.as_str()) {
+            (Some('p'), pid) => holder = pid.parse().ok().map(|pid| Holder { pid, name: String::new() }),
+            (Some('c'), name) => {
+                if let Some(holder) = &mut holder {
+                    holder.name = printable(name);
+                }
+            }
+            (Some('n'), local) if is_ours(local, bind) => return holder,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether a socket's name in lsof's words is one of our addresses, or all.
+fn is_ours(local: &str, bind: &[IpAddr]) -> bool {
+    let Some((host, _)) = local.rsplit_once(':') else { return false };
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "*" || ip.is_ok_and(|ip| ip.is_unspecified() || bind.contains(&ip))
 }
 
 /// A process chooses its own name: it may hold anything.
@@ -192,11 +208,18 @@ mod tests {
     #[test]
     fn what_lsof_says_is_read() {
         let holder = |pid, name: &str| Some(Holder { pid, name: name.into() });
-        assert_eq!(from_lsof("p123\ncnginx\nf6\n"), holder(123, "nginx"));
-        assert_eq!(from_lsof("p123\nf6\np124\ncother\n"), holder(123, ""));
-        assert_eq!(from_lsof("p9\nca\u{1b}[31mb\n"), holder(9, "ab"));
-        assert_eq!(from_lsof(""), None);
-        assert_eq!(from_lsof("lsof: no such thing"), None);
+        let bind: [IpAddr; 2] = ["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
+        let found = |output: &str| from_lsof(output, &bind);
+        assert_eq!(found("p123\ncnginx\nf6\nn127.0.0.1:80\n"), holder(123, "nginx"));
+        assert_eq!(found("p123\nf6\nn*:80\np124\ncother\nn*:80\n"), holder(123, ""));
+        assert_eq!(found("p9\nca\u{1b}[31mb\nf3\nn[::1]:80\n"), holder(9, "ab"));
+        // One that listens on another address does not hold ours.
+        let other = "p5\ncother\nf3\nn127.0.0.2:80\nf4\nn[fe80::1]:80\n";
+        assert_eq!(found(other), None);
+        assert_eq!(found(&format!("{other}p6\ncours\nf9\nn127.0.0.1:80\n")), holder(6, "ours"));
+        for nothing in ["", "lsof: no such thing", "p7\ncx\n"] {
+            assert_eq!(found(nothing), None);
+        }
         assert_eq!(Holder { pid: 1, name: String::new() }.to_string(), "pid 1");
     }
 }

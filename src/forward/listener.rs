@@ -1,7 +1,7 @@
 //! The local end of a forward: one port on several addresses, and what to say when it cannot be had.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,8 +126,36 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
+    if cfg!(not(target_os = "linux")) && !address.ip().is_unspecified() {
+        // There the option also lets us take, without a word, what another program gets on all addresses.
+        let port = socket.local_addr()?.as_socket().map_or(address.port(), |local| local.port());
+        is_free_on_all(port)?;
+    }
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+/// Whether nobody listens on a port of all addresses: only the same address is in the way of a bind with `SO_REUSEADDR`,
+/// and only a socket that is still open.
+///
+/// # Errors
+/// [`io::ErrorKind::AddrInUse`] where somebody does.
+fn is_free_on_all(port: u16) -> io::Result<()> {
+    for ip in [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)] {
+        let address = SocketAddr::new(ip, port);
+        // No socket, no such family: nobody listens there.
+        let Ok(socket) = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)) else { continue };
+        if ip.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_reuse_address(true)?;
+        match socket.bind(&address.into()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+            // Whatever else forbids to listen there does so to others, too.
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Accepts connections on every listener until the forward is closed.
@@ -194,8 +222,6 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, Ipv6Addr};
-
     use super::*;
     use crate::model::event::Epoch;
     use crate::model::forward::ForwardId;
@@ -247,6 +273,21 @@ mod tests {
         let Remedy::OtherPort(other) = fault.remedy else { panic!("no other port") };
         assert_ne!(other, port);
         assert!(bind(&spec(other, false)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_port_that_somebody_has_on_all_addresses_is_taken() {
+        for all in [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)] {
+            let Ok(taken) = listen(&[all], 0) else {
+                eprintln!("SKIPPED: no IPv6 here");
+                continue;
+            };
+            let port = port_of(&taken);
+            assert_eq!(is_free_on_all(port).map_err(|error| error.kind()), Err(io::ErrorKind::AddrInUse), "{all}");
+            assert_eq!(bind(&spec(port, false)).await.map(drop).map_err(|fault| fault.what), Err(What::PortInUse));
+            drop(taken);
+            assert!(is_free_on_all(port).is_ok(), "{all}");
+        }
     }
 
     #[tokio::test]

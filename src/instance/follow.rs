@@ -69,7 +69,19 @@ async fn follow_one(
     let (mut known, mut heard) = (Some(known), false);
     // Why it has ended makes no difference: it is not heard any more.
     let _ended: io::Result<()> = async {
-        let mut stream = BufReader::new(timeout(PATIENCE, connect(&dir, &name)).await??);
+        let stream = loop {
+            let connected = timeout(PATIENCE, connect(&dir, &name)).await.unwrap_or_else(|late| Err(late.into()));
+            if connected.as_ref().err().map(io::Error::kind) != Some(io::ErrorKind::TimedOut) {
+                break connected?;
+            }
+            // It is suspended, with more who wait for it than its queue holds.
+            if let Some(waiting) = known.take() {
+                tell(&events, InstanceEvent::Unheard { pid: pid_of(&name), instance: name.clone() }).await;
+                drop(waiting);
+            }
+            sleep(PATIENCE).await;
+        };
+        let mut stream = BufReader::new(stream);
         wire::write(&mut stream, &Ask::Watch { name: own }).await?;
         loop {
             let mut next = Box::pin(wire::read(&mut stream));

@@ -1,9 +1,10 @@
 //! The instances of this program that run for one person know each other: each has a Unix socket that answers who
 //! forwards what, and closes a forward when asked to.
 //!
-//! The sockets are in a directory that only their owner may enter. One whose program was killed answers nobody, and is
-//! removed by whoever notices.
+//! The sockets are in a directory that only their owner may enter. One whose program was killed answers nobody, holds no
+//! lock any more, and is removed by whoever notices.
 
+mod alive;
 mod follow;
 mod serve;
 mod wire;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::model::event::Event;
 use crate::model::fault::{Fault, What};
 use crate::model::instance::{Report, Role};
+use alive::Alive;
 use wire::{Ask, Says};
 
 /// How long an instance may take to answer. Whoever takes longer hangs, or is stopped.
@@ -159,13 +161,16 @@ async fn ask(dir: &Path, name: &str, ask: &Ask, patience: Duration) -> io::Resul
     timeout(patience, asking).await.map_err(|_| io::Error::from(ErrorKind::TimedOut))?
 }
 
-/// Connects to an instance. A socket that nobody listens on is removed.
+/// Connects to an instance. The socket of one that has ended is removed; one that runs and lets nobody in is as good as
+/// silent: suspended, it has let in as many as its queue holds.
 async fn connect(dir: &Path, name: &str) -> io::Result<UnixStream> {
     let path = dir.join(name).with_extension(SOCKET);
     let connected = UnixStream::connect(&path).await;
-    if connected.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
-        // Somebody else may have been faster.
-        let _gone = fs::remove_file(&path);
+    match connected.as_ref().map_err(io::Error::kind) {
+        Err(ErrorKind::ConnectionRefused) if alive::has_ended(dir, name) => alive::sweep(dir, name, &path),
+        // macOS says the former of a queue that is full, Linux the latter.
+        Err(ErrorKind::ConnectionRefused | ErrorKind::WouldBlock) => return Err(ErrorKind::TimedOut.into()),
+        _ => {}
     }
     connected
 }
@@ -215,22 +220,26 @@ fn check(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The socket's file, removed with this.
-struct Socket(PathBuf);
+/// The socket's file, removed with this, and then the lock.
+struct Socket {
+    path: PathBuf,
+    _alive: Option<Alive>,
+}
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let _gone = fs::remove_file(&self.0);
+        let _gone = fs::remove_file(&self.path);
     }
 }
 
 /// Listens on a socket of our own. It gets its name once it listens: nobody can take it for one that was left.
 fn listen(dir: &Path, name: &str) -> io::Result<(UnixListener, Socket)> {
-    let making = Socket(dir.join(format!(".{name}")));
-    let listener = UnixListener::bind(&making.0)?;
-    fs::set_permissions(&making.0, fs::Permissions::from_mode(0o600))?;
-    let socket = Socket(dir.join(name).with_extension(SOCKET));
-    fs::rename(&making.0, &socket.0)?;
+    let alive = Alive::new(dir, name)?;
+    let making = Socket { path: dir.join(format!(".{name}")), _alive: None };
+    let listener = UnixListener::bind(&making.path)?;
+    fs::set_permissions(&making.path, fs::Permissions::from_mode(0o600))?;
+    let socket = Socket { path: dir.join(name).with_extension(SOCKET), _alive: Some(alive) };
+    fs::rename(&making.path, &socket.path)?;
     Ok((listener, socket))
 }
 

@@ -133,6 +133,42 @@ async fn nobody_else_may_look_and_what_was_left_is_swept() {
 }
 
 #[tokio::test]
+async fn one_that_refuses_and_still_runs_keeps_its_socket() {
+    let (_temp, dir) = dir();
+    prepare(&dir).unwrap();
+    // A process that there cannot be: what tells is the lock.
+    let name = "4194999-0000bbbb";
+    let alive = Alive::new(&dir, name).unwrap();
+    let path = dir.join(name).with_extension(SOCKET);
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let census = all(&dir).await;
+    assert_eq!((census.reports.len(), census.silent.len()), (0, 1));
+    let mut one = One::join(&dir);
+    let unheard = InstanceEvent::Unheard { instance: name.into(), pid: 4_194_999 };
+    assert_eq!(one.next().await, Event::Instance(unheard));
+    assert_eq!(one.next().await, Event::Instance(InstanceEvent::Known), "it holds nobody up");
+    assert!(path.exists());
+    // It ends, and is noticed.
+    drop(alive);
+    assert_eq!(one.next().await, Event::Instance(InstanceEvent::Gone { instance: name.into() }));
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_lock_left_by_one_that_was_killed_is_swept_with_its_socket() {
+    let (_temp, dir) = dir();
+    prepare(&dir).unwrap();
+    // Its process id is somebody else's by now: ours.
+    let name = format!("{}-0000cccc", std::process::id());
+    let path = dir.join(&name).with_extension(SOCKET);
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    fs::write(dir.join(format!(".{name}.lock")), "").unwrap();
+    let census = all(&dir).await;
+    assert_eq!((census.reports.len(), census.silent.len()), (0, 0));
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn garbage_gets_an_answer_and_breaks_nothing() {
     let (_temp, dir) = dir();
     let _one = One::join(&dir);

@@ -190,11 +190,29 @@ impl Locked {
             _ = fchown(temporary.as_file(), Some(there.uid()), Some(there.gid()));
         }
         temporary.as_file().set_permissions(Permissions::from_mode(mode))?;
-        temporary.as_file().sync_all()?;
+        sync(temporary.as_file())?;
         temporary.persist(&self.path).map_err(|error| error.error)?;
-        // The rename itself lasts once the directory is on the disk.
-        File::open(dir)?.sync_all()
+        // The rename itself lasts once the directory is on the disk. Where that fails the text is in its place all the
+        // same: to say that it was not saved would be wrong.
+        _ = File::open(dir).and_then(|dir| sync(&dir));
+        Ok(())
     }
+}
+
+/// Waits until a file is on the disk. macOS has a stronger call for it (`F_FULLFSYNC`), which some volumes do not know:
+/// network shares, disks of cameras.
+fn sync(file: &File) -> io::Result<()> {
+    match file.sync_all() {
+        Err(error) if is_unknown(&error) => Ok(rustix::fs::fsync(file)?),
+        done => done,
+    }
+}
+
+/// Whether an error says that there is no such call, rather than that the disk has failed.
+fn is_unknown(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let of = |known: Errno| error.raw_os_error() == Some(known.raw_os_error());
+    [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOTTY, Errno::INVAL, Errno::NOSYS].into_iter().any(of)
 }
 
 /// Deletes what a writer that was killed left beside `path`, under the lock that `locked` takes. Failing is harmless.
@@ -216,6 +234,27 @@ pub fn sweep(path: &Path, locked: impl FnOnce(&Path) -> Result<Locked, Fault>) {
     if let Ok(_lock) = locked(path) {
         for leftover in leftovers() {
             _ = fs::remove_file(leftover);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_call_that_a_volume_does_not_know_is_told_from_a_disk_that_fails() {
+        for (errno, unknown) in [
+            (Errno::NOTSUP, true),
+            (Errno::NOTTY, true),
+            (Errno::INVAL, true),
+            (Errno::IO, false),
+            (Errno::NOSPC, false),
+            (Errno::DQUOT, false),
+        ] {
+            assert_eq!(is_unknown(&errno.into()), unknown, "{errno:?}");
         }
     }
 }

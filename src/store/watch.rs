@@ -1,11 +1,12 @@
-//! Noticing that files changed on disk, the config among them. Directories are watched, not the file: editors put a new file in its
-//! place, and a link may come to lead elsewhere.
+//! Noticing that files changed on disk, the config among them. Directories are watched, not the file: editors put a new
+//! file in its place, and a link may come to lead elsewhere.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Config, EventKind, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use crate::model::fault::{Fault, What};
@@ -15,9 +16,19 @@ use super::disk;
 /// How often to look for directories that have just appeared.
 const ROUNDS: usize = 8;
 
+/// What tells of changes. On macOS we look ourselves, at a few directories: FSEvents watches all that is below one, so
+/// all of the home where there is no `~/.config`, and kqueue does not tell of a file that is written in place.
+#[cfg(target_os = "macos")]
+type Native = notify::PollWatcher;
+#[cfg(not(target_os = "macos"))]
+type Native = notify::RecommendedWatcher;
+
+/// How often we look ourselves.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// A watch on the directories that some files depend on.
-pub struct Watch {
-    watcher: RecommendedWatcher,
+pub struct Watch<W = Native> {
+    watcher: W,
     watched: BTreeSet<PathBuf>,
 }
 
@@ -27,6 +38,12 @@ impl Watch {
     /// # Errors
     /// [`What::FileUnreadable`] where the system has no watches left.
     pub fn new(paths: &[PathBuf], changed: mpsc::Sender<()>) -> Result<Self, Fault> {
+        Self::by(paths, changed)
+    }
+}
+
+impl<W: Watcher> Watch<W> {
+    fn by(paths: &[PathBuf], changed: mpsc::Sender<()>) -> Result<Self, Fault> {
         let notice = move |event: notify::Result<notify::Event>| {
             // An error (an overflow, say) may hide a change as well.
             if event.is_ok_and(|event| !is_change(&event)) {
@@ -35,7 +52,8 @@ impl Watch {
             // Full: the word is pending already. Closed: the writer has ended.
             _ = changed.try_send(());
         };
-        let watcher = notify::recommended_watcher(notice).map_err(|error| unwatched(paths, &error))?;
+        let config = Config::default().with_poll_interval(LOOK);
+        let watcher = W::new(notice, config).map_err(|error| unwatched(paths, &error))?;
         let mut watch = Self { watcher, watched: BTreeSet::new() };
         watch.follow(paths)?;
         Ok(watch)
@@ -94,4 +112,45 @@ fn unwatched(paths: &[PathBuf], error: &notify::Error) -> Fault {
     let path = paths.first().map_or_else(|| Path::new(""), PathBuf::as_path);
     let says = format!("changes made elsewhere will not be noticed: {error}");
     Fault::new(What::FileUnreadable, path.display().to_string(), says)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Whatever tells of changes, and wherever the first directory that exists lies: each step to a file that is written
+    /// in place, and each of its texts, is noticed.
+    async fn notices<W: Watcher>() {
+        let home = tempfile::tempdir().unwrap();
+        let files = [home.path().join(".config/brow/config.toml")];
+        let file = &files[0];
+        let (sender, mut changes) = mpsc::channel(1);
+        let mut watch = Watch::<W>::by(&files, sender).unwrap();
+        let steps: [&dyn Fn(); 4] = [
+            &|| fs::create_dir_all(file.parent().unwrap()).unwrap(),
+            &|| fs::write(file, "a = 1").unwrap(),
+            &|| fs::write(file, "a = 23").unwrap(),
+            &|| fs::remove_file(file).unwrap(),
+        ];
+        for (number, step) in steps.into_iter().enumerate() {
+            step();
+            let noticed = tokio::time::timeout(Duration::from_mins(1), changes.recv()).await;
+            assert_eq!(noticed, Ok(Some(())), "step {number}");
+            watch.follow(&files).unwrap();
+            // What the same step tells more than once, and what following itself tells.
+            while changes.try_recv().is_ok() {}
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_change_is_noticed_natively() {
+        notices::<Native>().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_change_is_noticed_by_looking() {
+        notices::<notify::PollWatcher>().await;
+    }
 }

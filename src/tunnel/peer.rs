@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 
 /// The program at the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "other systems do not tell"))]
 pub(super) enum Peer {
     /// It has closed its socket: nobody reads there.
     Closed,

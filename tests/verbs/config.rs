@@ -138,6 +138,7 @@ fn an_edit_that_cannot_be_written_is_not_said_to_be_kept() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "only Linux tells which signals a process hears")]
 fn an_import_that_waits_for_its_input_can_be_interrupted() {
     let home = Home::new("");
     let shell = Shell { home: &home, kubeconfig: None };

@@ -1,6 +1,6 @@
 //! `connect --detach` and `forward start`: forwards that stay.
 
-use std::fs;
+use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -29,9 +29,10 @@ fn a_detached_instance_outlives_its_terminal_and_ends_with_its_last_forward() {
     drop(screen);
     assert!(works(&at));
     let pid = pid_of(&shell.ok(&["forward", "list", "--json"]));
-    let about = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = about.rsplit(')').next().unwrap().split_whitespace().collect();
-    assert_eq!((fields[3], fields[4]), (pid.to_string().as_str(), "0"), "a session of its own, without a terminal");
+    let about = ps(&["-o", "pgid=,tty=", "-p", &pid.to_string()]);
+    let (group, terminal) = about.trim().split_once(' ').unwrap();
+    assert_eq!(group, pid.to_string(), "a session of its own");
+    assert!(terminal.trim().starts_with('?'), "without a terminal: {about}");
     assert!(shell.ok(&["forward", "list"]).contains("background"));
     shell.ok(&["forward", "stop", "web"]);
     until("its pod went along", || space.pods().is_empty());
@@ -51,9 +52,12 @@ fn a_detached_instance_outlives_its_terminal_and_ends_with_its_last_forward() {
 /// The processes whose command line names this home: instances in the background.
 fn left(home: &Home) -> usize {
     let home = home.path().display().to_string();
-    let all = fs::read_dir("/proc").unwrap().flatten();
-    let line = |path: std::path::PathBuf| fs::read(path.join("cmdline")).unwrap_or_default();
-    all.filter(|entry| String::from_utf8_lossy(&line(entry.path())).contains(&home)).count()
+    ps(&["-A", "-ww", "-o", "args="]).lines().filter(|line| line.contains(&home)).count()
+}
+
+/// What ps(1) says, on Linux as on a Mac.
+fn ps(args: &[&str]) -> String {
+    String::from_utf8_lossy(&Command::new("ps").args(args).output().unwrap().stdout).into_owned()
 }
 
 #[test]

@@ -113,5 +113,6 @@ pub fn run_dir(home: &Home) -> PathBuf {
 }
 
 pub fn sockets(home: &Home) -> Vec<PathBuf> {
-    fs::read_dir(run_dir(home)).map_or_else(|_| Vec::new(), |dir| dir.map(|entry| entry.unwrap().path()).collect())
+    let files = fs::read_dir(run_dir(home)).into_iter().flatten().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "sock")).collect()
 }
