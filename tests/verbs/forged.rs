@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -65,8 +65,13 @@ impl Mallory {
     }
 }
 
-/// A port-forward of kubectl's, ended with the test.
-struct Kubectl(Child, String);
+/// A port-forward of kubectl's, ended with the test: the process, its local address, and its output, which it would not
+/// outlive.
+struct Kubectl {
+    child: Child,
+    local: String,
+    _output: BufReader<ChildStdout>,
+}
 
 impl Kubectl {
     fn forward(namespace: &str, pod: &str, port: u64) -> Self {
@@ -78,15 +83,16 @@ impl Kubectl {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
         let local = line.split_whitespace().nth(2).unwrap().to_owned();
-        Self(child, local)
+        Self { child, local, _output: output }
     }
 }
 
 impl Drop for Kubectl {
     fn drop(&mut self) {
-        let _ended = (self.0.kill(), self.0.wait());
+        let _ended = (self.child.kill(), self.child.wait());
     }
 }
 
@@ -130,7 +136,7 @@ fn a_forged_pod_is_sent_nothing_and_left_alone() {
     // It would have told what it got.
     let port = own["spec"]["containers"][0]["ports"][0]["containerPort"].as_u64().unwrap();
     let kubectl = Kubectl::forward(&space.0, FORGED, port);
-    let mut stream = TcpStream::connect(&kubectl.1).unwrap();
+    let mut stream = TcpStream::connect(&kubectl.local).unwrap();
     stream.write_all(b"a secret\n").unwrap();
     until("it is written down", || mallory.has_heard().contains("a secret"));
 }
