@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | [`model`] | the only state: plain data and `update(event) -> effects` | nothing of ours |
 //! | [`plain`] | text of others, made fit to be shown | nothing of ours; all may use it |
+//! | [`contain`] | panics that stay where they are | nothing of ours; all may use it |
 //! | [`text`] | every word a person sees, in every language | `model` |
 //! | [`keymap`] | one table from keys to commands, which is also the help and the hints | `model`, `text` |
 //! | [`view`] | draws the model | `model`, `text` |
@@ -26,6 +27,7 @@ pub mod app;
 pub mod check;
 pub mod cli;
 pub mod cluster;
+pub mod contain;
 pub mod effects;
 pub mod forward;
 pub mod instance;

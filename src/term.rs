@@ -292,10 +292,14 @@ fn give_title_back(out: &mut impl Write) -> io::Result<()> {
 }
 
 /// Has a panic give the terminal back before it is reported, and [`panicked`] end the loop, whatever task it was in:
-/// what goes on with a part missing, on a terminal that is no longer its own, only does harm.
+/// what goes on with a part missing, on a terminal that is no longer its own, only does harm. A panic that is
+/// [contained](crate::contain) is for whoever contains it to tell.
 pub fn restore_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
+        if crate::contain::is_contained() {
+            return;
+        }
         give_back();
         report(info);
         PANICKED.notify_one();

@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 use super::Effects;
 use super::route::Path;
 use crate::cluster::workload;
+use crate::contain::contain;
 use crate::forward;
+use crate::model::event::{Event, ForwardEvent};
 use crate::model::forward::{ForwardId, ForwardSpec, Via};
 
 /// An open forward.
@@ -83,7 +85,11 @@ impl Effects {
                     continue;
                 }
                 let following = async {
-                    workload::follow(clusters.clone(), query.clone(), events.clone()).await;
+                    let watching = contain(workload::follow(clusters.clone(), query.clone(), events.clone()));
+                    if let Err(words) = watching.await {
+                        let event = ForwardEvent::Unseen(super::internal(&query.cluster, words));
+                        super::tell(&events, Event::Forward { id: query.id, epoch: query.epoch, event }).await;
+                    }
                     // It has said all that there is to say.
                     std::future::pending::<()>().await;
                 };

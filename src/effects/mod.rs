@@ -11,11 +11,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{self, Clusters};
+use crate::contain::contain;
 use crate::forward;
 use crate::instance::{self, Instance};
 use crate::model::Model;
+use crate::model::cluster::Link;
 use crate::model::effect::Effect;
 use crate::model::event::{ClusterEvent, Epoch, Event, PodEvent, Sample, StoreEvent};
+use crate::model::fault::{Fault, What};
 use crate::model::forward::ForwardId;
 use crate::model::installation::Identity;
 use crate::model::instance::{InstanceEvent, Role};
@@ -115,7 +118,8 @@ impl Effects {
             Effect::AskRights { cluster, epoch, namespace } => {
                 let (clusters, events) = (self.clusters.clone(), self.events.clone());
                 self.spawn(async move {
-                    let answer = cluster::rights(&clusters, &cluster, &namespace).await;
+                    let asking = contain(cluster::rights(&clusters, &cluster, &namespace)).await;
+                    let answer = asking.unwrap_or_else(|words| Err(internal(&cluster, words)));
                     tell(&events, Event::Cluster { cluster, epoch, event: ClusterEvent::Rights(answer) }).await;
                 });
             }
@@ -300,10 +304,16 @@ impl Effects {
         let (clusters, events) = (self.clusters.clone(), self.events.clone());
         self.tasks.spawn(async move {
             // A login that has run out, a server that moved: connecting again starts from nothing.
+            let (context, told) = (cluster.clone(), events.clone());
             clusters.forget(&cluster);
             let probing = cluster::keep(clusters.clone(), cluster.clone(), epoch, events.clone(), token.clone());
             let watching = proxy::watch(clusters, cluster, epoch, receiver, events, token);
-            tokio::join!(probing, watching);
+            let working = async { tokio::join!(probing, watching) };
+            if let Err(words) = contain(working).await {
+                let fault = internal(&context, words);
+                let event = ClusterEvent::Failed { link: Link::Unreachable, fault };
+                tell(&told, Event::Cluster { cluster: context, epoch, event }).await;
+            }
         });
     }
 
@@ -311,7 +321,8 @@ impl Effects {
         let (clusters, me, events) = (self.clusters.clone(), self.me.clone(), self.events.clone());
         let book = self.book.clone();
         self.orders.spawn(async move {
-            let (result, trouble) = create::create(&clusters, &request, &me, book).await;
+            let creating = contain(create::create(&clusters, &request, &me, book)).await;
+            let (result, trouble) = creating.unwrap_or_else(|words| (Err(internal(&request.cluster, words)), None));
             if let Some(fault) = trouble {
                 tell(&events, Event::Store(StoreEvent::Trouble(fault))).await;
             }
@@ -323,7 +334,8 @@ impl Effects {
     fn describe(&mut self, key: PodKey) {
         let (clusters, events) = (self.clusters.clone(), self.events.clone());
         self.spawn(async move {
-            let result = proxy::describe(&clusters, &key).await;
+            let describing = contain(proxy::describe(&clusters, &key)).await;
+            let result = describing.unwrap_or_else(|words| Err(internal(&key.cluster, words)));
             tell(&events, Event::Pod(PodEvent::Described { key, result })).await;
         });
     }
@@ -331,10 +343,16 @@ impl Effects {
     fn delete(&mut self, key: PodKey, uid: String) {
         let (clusters, events) = (self.clusters.clone(), self.events.clone());
         self.orders.spawn(async move {
-            let result = proxy::delete(&clusters, &key, &uid).await;
+            let deleting = contain(proxy::delete(&clusters, &key, &uid)).await;
+            let result = deleting.unwrap_or_else(|words| Err(internal(&key.cluster, words)));
             tell(&events, Event::Pod(PodEvent::Deleted { key, result })).await;
         });
     }
+}
+
+/// A panic of what works for a context.
+fn internal(context: &str, words: String) -> Fault {
+    Fault::new(What::Internal, context, words)
 }
 
 /// Tells the loop, which may have ended.

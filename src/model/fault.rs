@@ -181,6 +181,8 @@ kinds! {
     InstanceSilent,
     /// The dashboard was started where there is no terminal.
     NoTerminal,
+    /// A mistake of ours: a part of the program panicked. Detail: its words.
+    Internal,
 }
 
 /// What a person can do next; one sentence each in the text tables (`remedy.<name>`).

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::life::within;
 use super::{MANAGED_BY, project};
 use crate::cluster::{Clusters, Login, Watch, fault, grant, watch_fault};
+use crate::contain::contain;
 use crate::model::cluster::{Link, Scope};
 use crate::model::event::{ClusterEvent, Epoch, Event};
 use crate::model::fault::{Fault, What};
@@ -143,7 +144,15 @@ impl Watcher {
                     Ok(()) => {
                         watching.insert(name.clone());
                         let (clusters, login) = (self.clusters.clone(), login.clone());
-                        tasks.spawn(follow(clusters, login, self.teller.clone(), Some(name)));
+                        let following = follow(clusters, login, self.teller.clone(), Some(name));
+                        let teller = self.teller.clone();
+                        tasks.spawn(async move {
+                            if let Err(words) = contain(following).await {
+                                let fault = Fault::new(What::Internal, &teller.cluster, words);
+                                // A loop that has ended wants no news.
+                                let _ended = teller.tell(ClusterEvent::Failed { link: Link::Unreachable, fault }).await;
+                            }
+                        });
                     }
                     Err((Link::Forbidden, fault)) => drop(denied.insert(name, fault)),
                     Err(failed) => unsure = Some(failed),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use brow_tui::app::{App, Surroundings};
 use brow_tui::cluster::Clusters;
+use brow_tui::contain::contain;
 use brow_tui::effects::Effects;
 use brow_tui::model::Model;
 use brow_tui::model::installation::Identity;
@@ -69,6 +70,34 @@ fn a_panic_in_a_task_ends_the_program() {
     }
     let screen = panicking("panics::a_panic_in_a_task_ends_the_program");
     assert!(screen.text().contains("ended with a part of the program panicked"), "{}", screen.text());
+}
+
+#[test]
+fn a_contained_panic_ends_nothing() {
+    if std::env::var_os("BROW_TEST_PANIC").is_some() {
+        restore_on_panic();
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let _term = Term::take(true).unwrap();
+            let broken = tokio::spawn(contain(async { panic!("something broke") }));
+            let words = broken.await.unwrap().map(|()| 0).unwrap_err();
+            let ended = tokio::time::timeout(Duration::ZERO, panicked()).await.is_ok();
+            println!("told {words}, ended {ended}");
+        });
+        return;
+    }
+    let home = Home::new("");
+    let mut screen = Start::new(&home)
+        .program(std::env::current_exe().unwrap())
+        .arg("--exact")
+        .arg("panics::a_contained_panic_ends_nothing")
+        .arg("--nocapture")
+        .env("BROW_TEST_PANIC", "1")
+        .run();
+    screen.wait_end();
+    let raw = String::from_utf8_lossy(screen.raw()).into_owned();
+    let told = raw.find("told something broke, ended false").unwrap_or_else(|| panic!("not told:\n{raw}"));
+    let left = raw.find("\x1b[?1049l").expect("the alternate screen was left at the end");
+    assert!(told < left && !raw.contains("panicked at"), "the terminal was kept:\n{raw}");
 }
 
 #[tokio::test]

@@ -1,0 +1,48 @@
+//! Panics that stay where they are: what one context's task meets is that context's, and everything else goes on.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt as _;
+
+tokio::task_local! {
+    static CONTAINED: ();
+}
+
+/// Runs something whose panic is its own affair: it is returned in words, and the program's panic hook, which would end
+/// the program, passes it over. Tasks that it spawns are not of it.
+///
+/// # Errors
+/// The words of the panic.
+pub fn contain<T>(task: impl Future<Output = T>) -> impl Future<Output = Result<T, String>> {
+    // Such tasks are large.
+    let task = AssertUnwindSafe(CONTAINED.scope((), Box::pin(task))).catch_unwind();
+    async move { task.await.map_err(|panic| words(panic.as_ref())) }
+}
+
+/// Whether what runs on this thread just now is [contained](contain).
+pub fn is_contained() -> bool {
+    CONTAINED.try_with(|()| ()).is_ok()
+}
+
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_returned_in_words() {
+        assert!(!is_contained());
+        assert_eq!(contain(async { is_contained() }).await, Ok(true));
+        let broken = async {
+            tokio::task::yield_now().await;
+            panic!("something {}", "broke");
+        };
+        assert_eq!(contain(broken).await.map(|()| 0), Err("something broke".to_owned()));
+        assert!(!is_contained());
+    }
+}
