@@ -43,8 +43,9 @@ impl Bare {
     /// Asks the practice cluster's API behind the program's back.
     fn get(&self, path: &str) -> Value {
         let kubeconfig = fs::read_to_string(self.dir().join("kubeconfig")).unwrap();
-        let after = |mark: &str| kubeconfig.split_once(mark).unwrap().1.split('"').next().unwrap().to_owned();
-        let (address, token) = (after("server: \"http://"), after("token: \""));
+        let login = kubeconfig.split_once("server: \"http://").unwrap().1.split('"').next().unwrap();
+        let (login, address) = login.split_once('@').unwrap();
+        let token = login.split_once(':').unwrap().1;
         let mut stream = TcpStream::connect(address).unwrap();
         write!(stream, "GET {path} HTTP/1.0\r\nAuthorization: Bearer {token}\r\n\r\n").unwrap();
         let mut answer = String::new();
@@ -253,7 +254,7 @@ fn kubectl_finds_its_way_about() {
     let bare = Bare::new();
     let mut screen = bare.start((120, 40), &[]);
     screen.wait_for("hello-page");
-    let kubeconfig = bare.dir().join("kubeconfig-kubectl");
+    let kubeconfig = bare.dir().join("kubeconfig");
     let cache = TempDir::new().unwrap();
     let kubectl = |args: &[&str]| {
         let mut command = std::process::Command::new("kubectl");

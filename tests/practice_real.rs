@@ -16,8 +16,7 @@ use common::kube::{Namespace, kubeconfig};
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{DeleteParams, ListParams, LogParams, PostParams, Preconditions, WatchEvent, WatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config, Error};
+use kube::{Api, Client, Error};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -29,10 +28,8 @@ struct Place {
 
 impl Place {
     async fn new(kubeconfig: &std::path::Path, context: &str, namespace: &str) -> Self {
-        let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-        let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
-        Self { client: Client::try_from(config).unwrap(), namespace: namespace.to_owned() }
+        let (clusters, _) = brow_tui::cluster::Clusters::read(Some(kubeconfig)).unwrap();
+        Self { client: clusters.client(context).await.unwrap(), namespace: namespace.to_owned() }
     }
 
     fn pods(&self) -> Api<Pod> {

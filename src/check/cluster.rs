@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use tokio::time::timeout;
 
 use super::{Area, Finding, State, deep};
-use crate::cluster::{Clusters, fault, grant, may, probe};
+use crate::cluster::{Clusters, Way, Why, fault, grant, may, probe};
 use crate::model::cluster::Context;
 use crate::model::event::ClusterEvent;
 use crate::model::fault::{Fault, Grant, Remedy, What};
@@ -62,6 +62,10 @@ pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Sett
             findings.extend(known(clusters, context, settings).await);
         }
     }
+    findings.extend(clusters.way(name).as_ref().map(way));
+    if clusters.withholds_login(name) {
+        findings.push(found("login", State::Warning, "check.login-withheld", &[]).remedy("check.use-https"));
+    }
     let twice = context.twice.iter().cloned();
     findings.extend(twice.map(|fault| Finding::fault(Area::Cluster, "entry", State::Warning, fault)));
     findings.into_iter().map(|finding| finding.on(name)).collect()
@@ -73,6 +77,20 @@ pub(super) fn found(check: &'static str, state: State, key: &'static str, with: 
 
 pub(super) fn failed(check: &'static str, fault: Fault) -> Finding {
     Finding::fault(Area::Cluster, check, State::Failed, fault)
+}
+
+/// The way that requests and tunnels take, and why.
+fn way(way: &Way) -> Finding {
+    let proxy = way.shown().unwrap_or_default();
+    let say = |key, with: &[(&'static str, &str)]| found("way", State::Good, key, with);
+    match &way.why {
+        Why::Kubeconfig => say("check.way-kubeconfig", &[("proxy", &proxy)]),
+        Why::Variable(name) => say("check.way-variable", &[("proxy", &proxy), ("name", name)]),
+        Why::None => say("check.way-direct", &[]),
+        Why::Loopback => say("check.way-loopback", &[]),
+        Why::NoProxy(item) => say("check.way-no-proxy", &[("item", item)]),
+        Why::Unusable(name) => found("way", State::Warning, "check.way-unusable", &[("name", name)]),
+    }
 }
 
 fn clock(skew: TimeDelta) -> Finding {

@@ -17,7 +17,7 @@ use super::workload::discovery;
 use super::{Clusters, Login, Watch, fault, watch_fault};
 use crate::model::event::{Epoch, Event};
 use crate::model::fault::{Fault, What};
-use crate::model::found::{Found, FoundEvent, FoundKey, Place};
+use crate::model::found::{Found, FoundEvent, FoundKey, MOST_FOUND, Place};
 use crate::model::workload::Kind;
 
 use thing::Thing;
@@ -134,7 +134,10 @@ impl Looker {
                     continue;
                 }
                 Ok(watcher::Event::InitApply(thing)) => {
-                    listing.extend(Some(found(&thing)).filter(|found| !found.ports.is_empty()));
+                    // One more than is kept, so that it shows that there are more.
+                    if listing.len() <= MOST_FOUND {
+                        listing.extend(Some(found(&thing)).filter(|found| !found.ports.is_empty()));
+                    }
                     continue;
                 }
                 Ok(watcher::Event::InitDone) => {
@@ -144,7 +147,7 @@ impl Looker {
                 Ok(watcher::Event::Delete(thing)) => FoundEvent::Gone(self.key(&place.kind, &thing)),
                 Err(error) => {
                     let (_, fault) = watch_fault(&self.cluster, &error, &of.resource(), place.namespace.as_deref());
-                    if fault.what == What::Forbidden {
+                    if matches!(fault.what, What::Forbidden | What::AnswerTooLarge) {
                         return fault;
                     }
                     continue;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Request, Uri};
-use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::TokioExecutor;
@@ -18,6 +17,7 @@ use kube::{Client, Config, Error};
 use tower::{BoxError, Service, ServiceBuilder};
 
 use super::again;
+use super::bounded::Bound;
 use super::buffered::Buffered;
 use super::path::Path;
 
@@ -64,13 +64,26 @@ fn connect(config: &Config, auth: Option<AuthLayer>) -> Result<Client, Error> {
         return stack(connector, config, auth);
     };
     match proxy.scheme_str() {
-        Some("socks5" | "socks5h") => stack(SocksV5::new(proxy, connector), config, auth),
+        Some("socks5" | "socks5h") => stack(socks(proxy, connector), config, auth),
         Some("http") => stack(tunnel(&proxy, connector), config, auth),
         Some("https") => {
             let connector = config.rustls_https_connector_with_connector(connector)?;
             stack(tunnel(&proxy, connector), config, auth)
         }
         Some(_) | None => Err(Error::ProxyProtocolUnsupported { proxy_url: Box::new(proxy) }),
+    }
+}
+
+/// A SOCKS proxy, with the credentials of its URL.
+fn socks<C>(proxy: Uri, connector: C) -> SocksV5<C> {
+    let login = proxy.authority().and_then(|authority| authority.as_str().rsplit_once('@')).map(|(login, _)| login);
+    let words = |part: &str| String::from_utf8_lossy(&percent_decoded(part)).into_owned();
+    let login = login.map(|login| login.split_once(':').unwrap_or((login, "")));
+    let login = login.map(|(user, password)| (words(user), words(password)));
+    let socks = SocksV5::new(proxy, connector);
+    match login {
+        Some((user, password)) => socks.with_auth(user, password),
+        None => socks,
     }
 }
 
@@ -86,7 +99,7 @@ fn tunnel<C>(proxy: &Uri, connector: C) -> Tunnel<C> {
 }
 
 /// The bytes of a URL's user info (RFC 3986, 2.1).
-fn percent_decoded(text: &str) -> Vec<u8> {
+pub(super) fn percent_decoded(text: &str) -> Vec<u8> {
     let (bytes, mut out, mut at) = (text.as_bytes(), Vec::new(), 0);
     while let Some(byte) = bytes.get(at) {
         let escape = (*byte == b'%').then(|| text.get(at + 1..at + 3)).flatten();
@@ -123,15 +136,12 @@ where
         .option_layer(auth)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
-        .map_response(|response: http::Response<hyper::body::Incoming>| {
-            response.map(|body| body.map_err(BoxError::from))
-        })
         .service_fn(move |request: Request<Body>| {
             let (client, path) = (client.clone(), path.clone());
             again::send(request, move |request| {
-                let limit = patience(request.uri());
+                let (limit, bound) = (patience(request.uri()), Bound::of(&request));
                 let (path, answer) = (path.clone(), client.request(request));
-                async move { path.mind(answer, limit).await }
+                async move { path.mind(answer, limit).await.map(|answer| bound.apply(answer)) }
             })
         });
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())

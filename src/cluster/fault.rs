@@ -6,11 +6,16 @@ use kube::Error;
 use kube::client::AuthError;
 use kube::core::Status;
 
+use super::bounded::TooLarge;
+use super::kubeconfig::place;
 use crate::model::cluster::Link;
 use crate::model::fault::{Fault, Grant, Remedy, What};
 
 /// What an error means for `thing`, and what it says of the cluster. `asked` is the right that the request needed.
 pub fn fault(thing: &str, error: &Error, asked: Option<Grant>) -> (Link, Fault) {
+    if let Some(error) = cause::<TooLarge>(error) {
+        return (Link::Unreachable, Fault::new(What::AnswerTooLarge, thing, error.to_string()));
+    }
     match error {
         Error::Api(status) => of_status(thing, status, asked),
         Error::Auth(error) => login(thing, error),
@@ -21,7 +26,7 @@ pub fn fault(thing: &str, error: &Error, asked: Option<Grant>) -> (Link, Fault) 
         Error::SerdeError(_) => (Link::Unreachable, Fault::new(What::Server, thing, chain(error))),
         other => {
             // A login that is renewed on the way fails within the request.
-            if let Some(error) = auth_error(other) {
+            if let Some(error) = cause::<AuthError>(other) {
                 return login(thing, error);
             }
             let detail = chain(other);
@@ -34,10 +39,13 @@ fn login(thing: &str, error: &AuthError) -> (Link, Fault) {
     (Link::Unauthorized, Fault::new(What::PluginFailed, thing, plugin_words(error)))
 }
 
-fn auth_error(error: &Error) -> Option<&AuthError> {
+/// A cause of an error; [`io::Error`] passes over what it wraps.
+fn cause<T: std::error::Error + 'static>(error: &Error) -> Option<&T> {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        if let Some(found) = error.downcast_ref() {
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let within = wrapped.and_then(|inner| inner.downcast_ref().or_else(|| inner.source()?.downcast_ref()));
+        if let Some(found) = error.downcast_ref().or(within) {
             return Some(found);
         }
         cause = error.source();
@@ -59,6 +67,9 @@ pub fn of_io(thing: &str, error: &io::Error) -> Fault {
 fn of_status(thing: &str, status: &Status, asked: Option<Grant>) -> (Link, Fault) {
     let message = status.message.clone();
     let kind = status.details.as_ref().map(|details| details.kind.as_str());
+    if matches!(status.code, 403 | 407) && is_foreign(status) {
+        return (Link::Unreachable, Fault::new(What::NotKubernetes, thing, words_of_page(&message)));
+    }
     let by_words = What::by_words(&message);
     let what = match (status.code, status.reason.as_str()) {
         // Before all else: a policy may give its refusal any status, 401 among them.
@@ -93,6 +104,32 @@ fn of_status(thing: &str, status: &Status, asked: Option<Grant>) -> (Link, Fault
     (Link::Ready, Fault::new(what, thing, message))
 }
 
+/// What kube gives as the reason for an answer that is no `Status` of Kubernetes.
+pub(super) const NO_STATUS: &str = "Failed to parse error data";
+
+fn is_foreign(status: &Status) -> bool {
+    status.reason == NO_STATUS
+}
+
+/// The words of a page of HTML, or the beginning of another text, in one line.
+fn words_of_page(page: &str) -> String {
+    let title = page.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
+    let (mut words, mut tag) = (String::new(), false);
+    for c in title.map_or(page, |(title, _)| title).chars() {
+        match c {
+            '<' => tag = true,
+            '>' if tag => {
+                tag = false;
+                words.push(' ');
+            }
+            _ if !tag => words.push(if c.is_control() { ' ' } else { c }),
+            _ => {}
+        }
+    }
+    let words: Vec<&str> = words.split_whitespace().collect();
+    words.join(" ").chars().take(200).collect()
+}
+
 /// The kind of a transport error. hyper, rustls and the proxies hide their kinds behind boxes; their words are stable.
 fn transport(words: &str) -> What {
     let words = words.to_ascii_lowercase();
@@ -119,6 +156,10 @@ fn plugin_words(error: &AuthError) -> String {
             let status = out.status.to_string();
             if said.is_empty() { status } else { format!("{status}: {said}") }
         }
+        // What it wrote there may be a secret: only where it makes no sense is told.
+        AuthError::AuthExecParse(error) => format!("what it wrote on standard output is {}", place(error)),
+        AuthError::MalformedTokenExpirationDate(_) => "its expirationTimestamp is no time".to_owned(),
+        AuthError::ParseTokenKey(_) => "its configuration has no token where its token-key says".to_owned(),
         other => chain(other),
     }
 }
@@ -182,6 +223,28 @@ mod tests {
             assert_eq!((link, fault.what, fault.detail.as_str()), (Link::Ready, What::Admission, words), "{reason}");
             assert_eq!(fault.remedy, Remedy::ByKind, "no right is missing: {reason}");
         }
+    }
+
+    #[test]
+    fn a_refusal_that_is_not_kubernetes_own_offers_no_role() {
+        for (page, words) in [
+            ("<html>\n<head><title>403 Forbidden</title></head><body>\u{1b}[31m</body></html>", "403 Forbidden"),
+            ("<h1>Access <b>denied</b></h1>", "Access denied"),
+            ("pods is forbidden: you cannot", "pods is forbidden: you cannot"),
+        ] {
+            let status = Status::failure(page, NO_STATUS).with_code(403);
+            let asked = Some(grant("list", "pods", None));
+            let (link, fault) = fault("dev", &Error::Api(Box::new(status)), asked);
+            assert_eq!((link, fault.what, fault.remedy), (Link::Unreachable, What::NotKubernetes, Remedy::ByKind));
+            assert_eq!(fault.detail, words);
+        }
+    }
+
+    #[test]
+    fn what_a_plugin_writes_is_not_quoted() {
+        let malformed = serde_saphyr::from_str::<std::collections::BTreeMap<String, u8>>("a: hunter2").unwrap_err();
+        let (_, fault) = fault("dev", &Error::Auth(AuthError::AuthExecParse(Box::new(malformed))), None);
+        assert!(!fault.detail.contains("hunter2") && fault.detail.contains("line 1"), "{}", fault.detail);
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use http::HeaderValue;
-use kube::config::{AuthInfo, KubeConfigOptions};
-use kube::{Client, Config};
+use kube::Client;
+use kube::config::AuthInfo;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
@@ -227,13 +227,7 @@ impl Clusters {
     /// Makes a client, and says when its login runs out.
     async fn make(&self, inner: &Inner, slot: &Slot, context: &str) -> Result<(Client, Option<DateTime<Utc>>), Fault> {
         let broken = |words| Fault::new(What::ContextBroken, context, words);
-        let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-        let mut config = Config::from_custom_kubeconfig(inner.kubeconfig.clone(), &options)
-            .await
-            .map_err(|error| broken(fault::chain(&error)))?;
-        if self.server(context).1.is_none() {
-            config.proxy_url = None;
-        }
+        let mut config = inner.config(context).map_err(broken)?;
         let expires = resolve(&mut config.auth_info, slot, context).await?;
         let client = if config.auth_info.auth_provider.is_some() {
             // Such a provider may be a program, which takes the time it takes.

@@ -4,6 +4,7 @@
 //! first asks for it, and is shared by all who ask after that.
 
 mod again;
+mod bounded;
 mod browse;
 mod buffered;
 mod connector;
@@ -16,13 +17,13 @@ mod path;
 mod plugin;
 mod probe;
 mod rights;
+mod settle;
 mod watching;
+mod way;
 pub mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -31,6 +32,7 @@ use tokio::sync::watch;
 
 use crate::model::cluster::Context;
 use crate::model::fault::{Fault, What, without_logins};
+use crate::store::limited;
 
 pub use again::retry_after;
 pub use browse::browse;
@@ -42,11 +44,9 @@ pub use plugin::through as plugins_through;
 pub use probe::{keep, probe};
 pub use rights::{may, rights};
 pub use watching::{Watch, watch_fault};
+pub use way::{Way, Why};
 
 use login::Slot;
-
-/// As much is read of a file that a kubeconfig names.
-const LARGEST_NAMED: u64 = 1 << 20;
 
 /// The contexts of a kubeconfig, and the clients made so far. Cheap to clone: all clones are one.
 #[derive(Clone, Default)]
@@ -141,18 +141,23 @@ impl Clusters {
     /// The API server of a context, to be named where it cannot be reached, and the proxy on the way to it.
     fn server(&self, context: &str) -> (String, Option<String>) {
         let inner = self.inner();
-        let (_, cluster) = inner.entries(context);
-        let proxy = cluster.and_then(|cluster| cluster.proxy_url.clone()).filter(|proxy| !proxy.is_empty());
-        let server = cluster.and_then(|cluster| cluster.server.clone()).unwrap_or_default();
-        let proxy = proxy.or_else(|| {
-            // As kube's config reads them; but no environment's proxy leads to this machine itself, as for kubectl
-            // (Go's net/http, ProxyFromEnvironment).
-            ["HTTPS_PROXY", "https_proxy"]
-                .into_iter()
-                .filter(|_| !is_loopback(&server))
-                .find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))
-        });
-        (server, proxy.map(|url| without_logins(&url)))
+        let server = inner.entries(context).1.and_then(|cluster| cluster.server.clone()).unwrap_or_default();
+        (without_logins(&server), self.way(context).and_then(|way| way.shown()))
+    }
+
+    /// The way to the API server of a context, where the context can be used.
+    pub fn way(&self, context: &str) -> Option<Way> {
+        let inner = self.inner();
+        let cluster = inner.entries(context).1?;
+        settle::Server::of(cluster).ok()?.way(cluster).ok()
+    }
+
+    /// Whether the login of a context is not sent, because its server is reached over plain HTTP.
+    pub fn withholds_login(&self, context: &str) -> bool {
+        let inner = self.inner();
+        let (at, cluster) = inner.entries(context);
+        let user = user_of(&inner.kubeconfig, at);
+        cluster.zip(user).is_some_and(|(cluster, user)| settle::withheld(cluster, user))
     }
 }
 
@@ -165,17 +170,16 @@ impl Inner {
         (context, cluster.and_then(|named| named.cluster.as_ref()))
     }
 
+    /// What the client of a context is made from.
+    fn config(&self, context: &str) -> Result<kube::Config, String> {
+        let (at, cluster) = self.entries(context);
+        let at = at.ok_or("it is empty")?;
+        settle::config(at, cluster, user_of(&self.kubeconfig, Some(at)))
+    }
+
     fn slot(&self, context: &str) -> Result<Arc<Slot>, Fault> {
         self.slots.get(context).cloned().ok_or_else(|| Fault::new(What::UnknownContext, context, ""))
     }
-}
-
-/// Whether a server is on this machine.
-fn is_loopback(server: &str) -> bool {
-    let uri = server.parse::<http::Uri>().ok();
-    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
-    let ip = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// A context as the model knows it.
@@ -235,16 +239,9 @@ fn entries(kubeconfig: &Kubeconfig, context: Option<&kube::config::Context>, bro
     let user = user.and_then(|named| named.auth_info.as_ref());
     for file in user.into_iter().flat_map(files_of_user).chain(authority) {
         // One that is not there is the client's to report.
-        content(file).hash(&mut hasher);
+        limited::read(Path::new(file)).ok().hash(&mut hasher);
     }
     hasher.finish()
-}
-
-/// What stands in a file that a kubeconfig names, which are small.
-fn content(path: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(LARGEST_NAMED).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
 }
 
 #[cfg(test)]

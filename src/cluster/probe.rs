@@ -103,6 +103,10 @@ pub async fn probe(clusters: &Clusters, context: &str) -> Result<ClusterEvent, (
         let (link, fault) = fault(context, &error, None);
         // A server that answers this with an error is not one that can be worked with.
         let link = if link == Link::Ready { Link::Unreachable } else { link };
+        let fault = match fault.what {
+            What::Unauthorized if clusters.withholds_login(context) => Fault { what: What::LoginWithheld, ..fault },
+            _ => fault,
+        };
         (link, located(clusters, context, fault))
     })
 }
@@ -112,7 +116,7 @@ fn located(clusters: &Clusters, context: &str, fault: Fault) -> Fault {
     let (server, proxy) = clusters.server(context);
     let place = match fault.what {
         What::ApiProxy => proxy.unwrap_or(server),
-        What::Unreachable | What::TimedOut | What::Tls | What::Server => server,
+        What::Unreachable | What::TimedOut | What::Tls | What::Server | What::NotKubernetes => server,
         _ => return fault,
     };
     Fault { detail: format!("{place}: {}", fault.detail), ..fault }
@@ -136,13 +140,15 @@ async fn version(client: &Client) -> Result<ClusterEvent, Error> {
     let bytes = body.collect().await?.to_bytes();
     let date = head.headers.get(http::header::DATE).and_then(|value| value.to_str().ok());
     let skew = skew(date, Utc::now());
+    let told: Option<Status> = serde_json::from_slice(&bytes).ok();
     // Some clusters keep their version to themselves: that answer shows as well that they are there.
-    if head.status == http::StatusCode::FORBIDDEN {
+    if head.status == http::StatusCode::FORBIDDEN && told.is_some() {
         return Ok(ClusterEvent::Answered { version: "?".to_owned(), rtt, skew });
     }
     if !head.status.is_success() {
-        let status = serde_json::from_slice(&bytes).unwrap_or_else(|_| Status {
+        let status = told.unwrap_or_else(|| Status {
             code: head.status.as_u16(),
+            reason: fault::NO_STATUS.to_owned(),
             message: String::from_utf8_lossy(&bytes).trim().to_owned(),
             ..Status::default()
         });

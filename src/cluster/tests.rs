@@ -3,6 +3,9 @@
 use std::fmt::Write as _;
 
 use super::*;
+use kube::Client;
+
+use crate::model::cluster::Link;
 
 fn kubeconfig(names: &[&str]) -> String {
     let (mut clusters, mut contexts) = (String::new(), String::new());
@@ -164,4 +167,95 @@ async fn what_is_read_again_is_in_use_and_clients_stay() {
     let fault = clusters.read_again().unwrap_err();
     assert_eq!((fault.what, fault.thing), (What::FileUnreadable, path.display().to_string()));
     clusters.client("new").await.unwrap();
+}
+
+/// A server that answers every connection with a head and then without end, until the other side has had enough.
+/// Gives its address and a counter of what it could send.
+async fn hostile(head: &'static str, piece: &'static [u8]) -> (String, Arc<std::sync::atomic::AtomicU64>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let sent = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counter = Arc::clone(&sent);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let counter = Arc::clone(&counter);
+            tokio::spawn(async move {
+                let mut request = [0; 4_096];
+                if stream.read(&mut request).await.is_err() || stream.write_all(head.as_bytes()).await.is_err() {
+                    return;
+                }
+                while stream.write_all(piece).await.is_ok() {
+                    counter.fetch_add(piece.len() as u64, std::sync::atomic::Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    (address, sent)
+}
+
+async fn of(server: &str) -> (Client, Clusters, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kubeconfig");
+    std::fs::write(&path, kubeconfig(&["dev"]).replace("https://dev.invalid:6443", server)).unwrap();
+    let (clusters, _) = Clusters::read(Some(&path)).unwrap();
+    (clusters.client("dev").await.unwrap(), clusters, dir)
+}
+
+const ENDLESS: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"kind\":\"";
+const FAILS: &str = "HTTP/1.1 500 No\r\nContent-Type: text/plain\r\n\r\n";
+const ANNOUNCED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 629145600\r\n\r\n";
+/// What the sockets between may hold beside what was taken.
+const SLACK: u64 = 16 << 20;
+
+#[tokio::test]
+async fn no_server_fills_the_memory() {
+    use futures::StreamExt as _;
+    use k8s_openapi::api::core::v1::Pod;
+    use kube::api::{Api, ListParams};
+    static PIECE: [u8; 65_536] = [b'a'; 65_536];
+    for (head, bound) in [(ENDLESS, 32 << 20), (FAILS, 256 << 10), (ANNOUNCED, 0)] {
+        let (address, sent) = hostile(head, &PIECE).await;
+        let (client, clusters, _dir) = of(&format!("http://{address}")).await;
+        let (_, fault) = probe(&clusters, "dev").await.unwrap_err();
+        assert_eq!(fault.what, What::AnswerTooLarge, "{head}");
+        let api: Api<Pod> = Api::all(client);
+        let (_, listed) = super::fault("dev", &api.list(&ListParams::default()).await.unwrap_err(), None);
+        assert_eq!(listed.what, What::AnswerTooLarge, "{head}");
+        let sent = sent.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(sent < bound + 2 * SLACK, "{head}: {sent}");
+    }
+    let (address, sent) = hostile(ENDLESS, &PIECE).await;
+    let (client, ..) = of(&format!("http://{address}")).await;
+    let api: Api<Pod> = Api::all(client);
+    let mut watch = std::pin::pin!(api.watch(&kube::api::WatchParams::default(), "0").await.unwrap());
+    let (_, fault) = super::fault("dev", &watch.next().await.unwrap().unwrap_err(), None);
+    assert_eq!(fault.what, What::AnswerTooLarge);
+    assert!(fault.detail.contains("a line above 8192 KiB"), "{}", fault.detail);
+    assert!(sent.load(std::sync::atomic::Ordering::Relaxed) < (8 << 20) + SLACK);
+}
+
+#[tokio::test]
+async fn plain_http_gets_no_token_and_learns_who_we_are() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(stream.read_u8().await.unwrap());
+        }
+        let answer = "HTTP/1.1 401 No\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n";
+        let body = "{\"kind\":\"Status\",\"code\":401,\"message\":\"\"}";
+        let answer = answer.replace("40", &body.len().to_string());
+        stream.write_all(format!("{answer}{body}").as_bytes()).await.unwrap();
+        String::from_utf8(request).unwrap().to_lowercase()
+    });
+    let (_, clusters, _dir) = of(&format!("http://{address}")).await;
+    let (link, fault) = probe(&clusters, "dev").await.unwrap_err();
+    assert_eq!((link, fault.what), (Link::Unauthorized, What::LoginWithheld));
+    let request = serving.await.unwrap();
+    assert!(!request.contains("authorization"), "{request}");
+    assert!(request.contains(&format!("user-agent: brow-tui/{} (", env!("CARGO_PKG_VERSION"))), "{request}");
 }

@@ -103,6 +103,14 @@ kinds! {
     Invalid,
     /// Any other answer of the API server that is an error.
     Server,
+    /// A refusal that Kubernetes did not write: something on the way to the API server answers in its place.
+    NotKubernetes,
+    /// An answer that is larger than we take. Detail: what is, and how much is taken.
+    AnswerTooLarge,
+    /// There are more things than we keep. Detail: how many are kept.
+    TooMany,
+    /// 401 or 403, and the login was not sent because the server is reached over plain HTTP.
+    LoginWithheld,
     /// The image cannot be pulled.
     ImagePull,
     /// The container cannot be made from its config.

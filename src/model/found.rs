@@ -152,6 +152,9 @@ impl Found {
     }
 }
 
+/// The most that is kept of what was found in all clusters.
+pub const MOST_FOUND: usize = 50_000;
+
 /// What a browser knows; the rows are made of it.
 #[derive(Debug, Clone, Default)]
 pub struct Finds {
@@ -166,18 +169,24 @@ pub struct Finds {
 }
 
 impl Finds {
-    /// Takes in what was found.
-    pub(super) fn take(&mut self, cluster: &str, event: FoundEvent) {
+    /// Takes in what was found; false where it was more than is kept.
+    pub(super) fn take(&mut self, cluster: &str, event: FoundEvent) -> bool {
+        let mut room = true;
         match event {
             FoundEvent::Kinds(kinds) => drop(self.kinds.insert(cluster.to_owned(), kinds)),
             FoundEvent::Listed { place, all } => {
                 self.all.retain(|key, _| !key.is_in(cluster, &place));
-                self.all.extend(all.into_iter().map(|found| (found.key.clone(), found)));
+                let free = MOST_FOUND.saturating_sub(self.all.len());
+                room = all.len() <= free;
+                self.all.extend(all.into_iter().take(free).map(|found| (found.key.clone(), found)));
                 let at = (cluster.to_owned(), place);
                 self.missing.remove(&at);
                 self.listed.insert(at);
             }
             FoundEvent::Applied(found) if found.ports.is_empty() => drop(self.all.remove(&found.key)),
+            FoundEvent::Applied(found) if self.all.len() >= MOST_FOUND && !self.all.contains_key(&found.key) => {
+                room = false;
+            }
             FoundEvent::Applied(found) => drop(self.all.insert(found.key.clone(), found)),
             FoundEvent::Gone(key) => drop(self.all.remove(&key)),
             FoundEvent::Missing { place, fault } => {
@@ -187,6 +196,7 @@ impl Finds {
                 self.missing.insert(at, fault);
             }
         }
+        room
     }
 
     /// What is shown: whatever nothing that is looked for controls. The pods of a deployment are noise beside it, and all
@@ -292,9 +302,12 @@ impl Model {
             if let Dialog::Browser(browser) = dialog
                 && browser.epoch == epoch
             {
-                browser.finds.take(cluster, event);
+                let room = browser.finds.take(cluster, event);
                 browser.stale = true;
                 self.unarranged = true;
+                if !room {
+                    self.tell_too_many(cluster, MOST_FOUND);
+                }
                 return;
             }
         }

@@ -11,7 +11,7 @@ use super::event::PodEvent;
 use super::fault::{Fault, What};
 use super::forward::Forward;
 use super::log::{Grade, Happening};
-use super::proxy::{Phase, PodKey, ProxyPod, RequestId};
+use super::proxy::{MOST_PODS, Phase, PodKey, ProxyPod, RequestId};
 
 /// Lines of a pod's log kept in its dialog.
 const LOG_LINES: usize = 5_000;
@@ -168,7 +168,29 @@ impl Model {
     }
 
     /// Takes a new or changed pod.
+    /// Whether a pod is known or may still be kept; where it may not, that is told once.
+    fn has_room_for(&mut self, key: &PodKey) -> bool {
+        let cluster = key.cluster.as_str();
+        let few = self.pods.len() < MOST_PODS || self.pods.contains_key(key);
+        if few || self.pods.keys().filter(|at| at.cluster == cluster).count() < MOST_PODS {
+            return true;
+        }
+        self.tell_too_many(cluster, MOST_PODS);
+        false
+    }
+
+    /// Tells that a cluster has more than is kept, unless that was the last thing told of it.
+    pub(super) fn tell_too_many(&mut self, cluster: &str, kept: usize) {
+        let what = Happening::Failed(Box::new(Fault::new(What::TooMany, cluster, kept.to_string())));
+        if !self.log.entries.iter().any(|entry| entry.what == what) {
+            self.note(Grade::Warning, what, cluster, "");
+        }
+    }
+
     pub(super) fn on_applied(&mut self, mut pod: ProxyPod, out: &mut Vec<Effect>) {
+        if !self.has_room_for(&pod.key) {
+            return;
+        }
         if let Some(before) = self.killing.get_mut(&pod.key).filter(|_| !pod.phase.is_over()) {
             *before = std::mem::replace(&mut pod.phase, Phase::Terminating);
         }

@@ -14,6 +14,9 @@ use super::target::Target;
 use super::ttl::Ttl;
 use super::workload::Where;
 
+/// The most proxy pods that are kept of a cluster. A person has a few dozen; a server may send any number.
+pub const MOST_PODS: usize = 5_000;
+
 /// The label that marks our pods, and its value.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "brow-tui");
 

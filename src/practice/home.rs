@@ -51,34 +51,28 @@ impl Home {
         self.dir.path().join("state")
     }
 
-    /// Writes the kubeconfig, and one for kubectl, which sends no token over plain HTTP but does send what a URL says:
-    /// the same contexts, with the user in the server's address. `port` is the API server's, at `down` nobody listens.
-    pub(super) fn write_kubeconfigs(&self, port: u16, down: u16, tokens: &[(String, User)]) -> io::Result<()> {
+    /// Writes the kubeconfig. No token is sent over plain HTTP, by kubectl or by us, but what a URL says is: the user
+    /// stands in the server's address. `port` is the API server's, at `down` nobody listens.
+    pub(super) fn write_kubeconfig(&self, port: u16, down: u16, tokens: &[(String, User)]) -> io::Result<()> {
         let mut users = String::from("users:\n");
-        let mut clusters = [String::from("clusters:\n"), String::from("clusters:\n")];
-        for (token, user) in tokens {
-            let line = format!("- {{name: {}, user: {{token: \"{token}\"}}}}\n", user.name());
+        for (_, user) in tokens {
+            let line = format!("- {{name: {}, user: {{}}}}\n", user.name());
             users.push_str(&line);
         }
-        for ((name, user, _), with_user) in CONTEXTS.iter().flat_map(|context| [(context, false), (context, true)]) {
-            let token = tokens.iter().find(|(_, own)| Some(*own) == *user).filter(|_| with_user);
+        let (mut clusters, mut contexts) = (String::from("clusters:\n"), String::from("contexts:\n"));
+        for (name, user, namespace) in CONTEXTS {
+            let token = tokens.iter().find(|(_, own)| Some(*own) == user);
             let login = token.map(|(token, user)| format!("{}:{token}@", user.name())).unwrap_or_default();
             let port = if user.is_some() { port } else { down };
             let line = format!("- {{name: {name}, cluster: {{server: \"http://{login}127.0.0.1:{port}\"}}}}\n");
-            clusters[usize::from(with_user)].push_str(&line);
-        }
-        let mut contexts = String::from("contexts:\n");
-        for (name, user, namespace) in CONTEXTS {
+            clusters.push_str(&line);
             let user = user.unwrap_or(User::Sailor).name();
             let line =
                 format!("- {{name: {name}, context: {{cluster: {name}, user: {user}, namespace: {namespace}}}}}\n");
             contexts.push_str(&line);
         }
-        for (path, clusters) in [self.kubeconfig(), self.dir.path().join("kubeconfig-kubectl")].iter().zip(clusters) {
-            let head = "apiVersion: v1\nkind: Config\ncurrent-context: practice\n";
-            write(path, &[head, &clusters, &users, &contexts].concat())?;
-        }
-        Ok(())
+        let head = "apiVersion: v1\nkind: Config\ncurrent-context: practice\n";
+        write(&self.kubeconfig(), &[head, &clusters, &users, &contexts].concat())
     }
 
     /// Removes everything.

@@ -76,7 +76,7 @@ impl Practice {
         let down = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         down.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
         let closed = down.local_addr()?.as_socket_ipv4().map_or(1, |address| address.port());
-        home.write_kubeconfigs(listener.local_addr()?.port(), closed, &world.tokens)?;
+        home.write_kubeconfig(listener.local_addr()?.port(), closed, &world.tokens)?;
         workloads::seed(&world);
         world.spawn(workloads::control(Arc::clone(&world)));
         world.spawn(listen(listener, Arc::clone(&world)));

@@ -10,7 +10,7 @@ use futures::{AsyncBufReadExt as _, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Namespace, Node, Pod, Service};
 use kube::api::{DeleteParams, ListParams, LogParams, PostParams, Preconditions, WatchEvent, WatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::Kubeconfig;
 use kube::{Api, Client, Config, Error, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,11 +22,8 @@ use crate::tunnel::{Lease, LeaseOptions, Protocol, Route, Tunnels};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn client(practice: &Practice, context: &str) -> Client {
-    let kubeconfig = Kubeconfig::read_from(practice.kubeconfig()).unwrap();
-    let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
-    config.proxy_url = None;
-    Client::try_from(config).unwrap()
+    let (clusters, _) = crate::cluster::Clusters::read(Some(&practice.kubeconfig())).unwrap();
+    clusters.client(context).await.unwrap()
 }
 
 fn relay(name: &str, more: &Value) -> Pod {
@@ -172,7 +169,8 @@ async fn who_has_no_token_gets_nothing() {
 
 fn client_url(practice: &Practice) -> String {
     let kubeconfig = Kubeconfig::read_from(practice.kubeconfig()).unwrap();
-    kubeconfig.clusters[0].cluster.as_ref().unwrap().server.clone().unwrap()
+    let server = kubeconfig.clusters[0].cluster.as_ref().unwrap().server.clone().unwrap();
+    format!("http://{}", server.rsplit_once('@').unwrap().1)
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use crate::contain::contain;
 use crate::model::cluster::{Link, Scope};
 use crate::model::event::{ClusterEvent, Epoch, Event};
 use crate::model::fault::{Fault, What};
-use crate::model::proxy::{PodKey, ProxyPod};
+use crate::model::proxy::{MOST_PODS, PodKey, ProxyPod};
 
 /// Between two tries to find out what may be watched.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -220,7 +220,10 @@ async fn follow(clusters: Clusters, login: Login, teller: Teller, namespace: Opt
                 continue;
             }
             Ok(watcher::Event::InitApply(pod)) => {
-                listing.extend(row(&pod));
+                // One more than is kept, so that it shows that there are more.
+                if listing.len() <= MOST_PODS {
+                    listing.extend(row(&pod));
+                }
                 continue;
             }
             Ok(watcher::Event::InitDone) => {
@@ -235,7 +238,8 @@ async fn follow(clusters: Clusters, login: Login, teller: Teller, namespace: Opt
             Err(error) => {
                 // An outage is the probe's to report, once; a right that was taken away is ours.
                 let (link, fault) = watch_fault(&teller.cluster, &error, "pods", namespace.as_deref());
-                if !matches!(link, Link::Forbidden | Link::Unauthorized) || told == Some(fault.what) {
+                let ours = matches!(link, Link::Forbidden | Link::Unauthorized) || fault.what == What::AnswerTooLarge;
+                if !ours || told == Some(fault.what) {
                     continue;
                 }
                 told = Some(fault.what);

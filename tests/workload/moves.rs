@@ -13,7 +13,6 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 
 use crate::common::kube::{Namespace, kubeconfig, kubectl, until};
 use crate::program::{Program, ask};
@@ -104,10 +103,8 @@ async fn a_rollout_refuses_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rollout_of_the_practice_cluster_refuses_nobody_either() {
     let practice = Practice::start().await.unwrap();
-    let options = KubeConfigOptions { context: Some("practice".to_owned()), ..KubeConfigOptions::default() };
-    let kubeconfig = Kubeconfig::read_from(practice.kubeconfig()).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
-    let client = kube::Client::try_from(config).unwrap();
+    let (clusters, _) = brow_tui::cluster::Clusters::read(Some(&practice.kubeconfig())).unwrap();
+    let client = clusters.client("practice").await.unwrap();
     let (pods, web) = (Api::<Pod>::namespaced(client.clone(), "shop"), ListParams::default().labels("app=web"));
     let runtime = tokio::runtime::Handle::current();
     let names = || -> BTreeSet<String> {

@@ -10,6 +10,7 @@ use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until};
 
+use super::pods::MOST;
 use super::{Reach, Teller, Watch, object, selection};
 use crate::model::address::Address;
 use crate::model::fault::{Fault, What};
@@ -56,9 +57,12 @@ where
         match next {
             Ok(watcher::Event::Init) => listing.clear(),
             Ok(watcher::Event::InitApply(object)) => {
-                listing.insert(object.name_any(), addresses(&object));
+                if listing.len() < MOST {
+                    listing.insert(object.name_any(), addresses(&object));
+                }
             }
             Ok(watcher::Event::InitDone) => known = std::mem::take(&mut listing),
+            Ok(watcher::Event::Apply(object)) if known.len() >= MOST && !known.contains_key(&object.name_any()) => {}
             Ok(watcher::Event::Apply(object)) => {
                 known.insert(object.name_any(), addresses(&object));
             }

@@ -142,7 +142,7 @@ pub(super) fn not_found(query: &Query, names: &[String]) -> Fault {
 pub(super) fn trouble(query: &Query, resource: &str, error: &watcher::Error) -> Option<Trouble> {
     let (_, fault) = watch_fault(&query.cluster, error, resource, Some(&query.namespace));
     match fault.what {
-        What::Forbidden | What::Unauthorized | What::PluginFailed | What::PluginMissing => {
+        What::Forbidden | What::Unauthorized | What::AnswerTooLarge | What::PluginFailed | What::PluginMissing => {
             Some(Trouble::Unknown(fault))
         }
         What::Invalid => Some(Trouble::Wrong(fault)),

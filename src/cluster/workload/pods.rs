@@ -19,6 +19,8 @@ use crate::plain;
 
 /// How many pods that don't run are told of.
 const TOLD: usize = 3;
+/// How many pods are known at a time: more than a forward ever goes through.
+pub(super) const MOST: usize = 5_000;
 
 /// Follows whatever is selected, for ever.
 pub(super) async fn follow(reach: &Reach, mut sights: watch::Receiver<Sight>, teller: &mut Teller) {
@@ -99,13 +101,16 @@ async fn watch_pods(reach: &Reach, selection: &Selection, teller: &mut Teller) {
                 continue;
             }
             Ok(watcher::Event::InitApply(pod)) => {
-                listing.insert(name(&pod), known(&query, selection, &pod));
+                if listing.len() < MOST {
+                    listing.insert(name(&pod), known(&query, selection, &pod));
+                }
                 continue;
             }
             Ok(watcher::Event::InitDone) => {
                 listed = true;
                 pods = std::mem::take(&mut listing);
             }
+            Ok(watcher::Event::Apply(pod)) if pods.len() >= MOST && !pods.contains_key(&name(&pod)) => continue,
             Ok(watcher::Event::Apply(pod)) => {
                 pods.insert(name(&pod), known(&query, selection, &pod));
             }
