@@ -148,7 +148,7 @@ fn every_way_not_to_reach_a_server_is_told_apart() {
         ("ctx-i", "✗ unreachable", ["context ctx-i cannot be used", "nowhere/ca.crt", "Mend the kubeconfig"]),
         ("ctx-j", "✗ unreachable", ["context ctx-j cannot be used", "nobody-here", "--context ctx-j config view"]),
         ("ctx-k", "✗ unreachable", ["context ctx-k cannot be used", "no-cluster", "Mend the kubeconfig"]),
-        ("ctx-l", "? unauthorized", ["ctx-l does not accept our login (401)", "Unauthorized", "log in again"]),
+        ("ctx-l", "? unauthorized", ["ctx-l does not accept our login (401)", "Unauthorized", "put a new one there"]),
     ] {
         state(&mut screen, name, is, &words);
         screen.press("j");

@@ -6,11 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::lane::{Ended, Lane};
 use crate::model::fault::{Fault, Grant, Remedy, What};
 use crate::model::forward::Via;
-use crate::tunnel::{self, Counters, Error, Stats, Summary};
+use crate::tunnel::{self, Counters, Error, Protocol, Stats, Summary};
+
+/// How long a v4 connection may stay silent before it counts as open: a node that refuses says so sooner.
+const OPENS: Duration = Duration::from_secs(1);
 
 /// Where one forward's pods are reached, and what a connection to them begins with. `effects` fills it in.
 pub trait Route: Send + Sync + 'static {
@@ -107,9 +111,16 @@ impl Lease for tunnel::Lease {
     async fn probe(&self) -> Result<(), Error> {
         let mut stream = Self::open(self).await?;
         stream.shutdown().await.map_err(Error::from_io)?;
-        let mut scrap = [0; 64];
-        while stream.read(&mut scrap).await.map_err(Error::from_io)? > 0 {}
-        Ok(())
+        let ended = async {
+            let mut scrap = [0; 64];
+            while stream.read(&mut scrap).await.map_err(Error::from_io)? > 0 {}
+            Ok(())
+        };
+        if Self::stats(self).protocol != Some(Protocol::V4) {
+            return ended.await;
+        }
+        // Its connections cannot be half-closed: what is there waits for us. A refusal comes at once.
+        timeout(OPENS, ended).await.unwrap_or(Ok(()))
     }
 
     async fn splice(

@@ -6,6 +6,8 @@
 //! A line that begins with `+` asks for a port of its own for the address, for as long as the stream is open (a *lane*):
 //! what is forwarded to that port costs the pod a fork, where a line costs it a shell and a socat.
 //!
+//! Whoever may forward a port to the pod can speak to its relay, so the script itself refuses what is no address.
+//!
 //! Data is never mixed with messages: socat's own words go nowhere. Where a stream ended without a byte from the
 //! target, a second stream whose line begins with `?` only tries to connect, and carries socat's notices of that (`-dd`),
 //! with microseconds (`-lu`): the words of the failure, or how long it took.
@@ -38,7 +40,11 @@ pub fn args() -> Vec<String> {
     let many = "fork,reuseaddr,bind=127.0.0.1,backlog=512,max-children=1024,nodelay";
     let to = format!(r#""TCP:${{t#+}},connect-timeout={wait},keepalive,nodelay""#);
     let lane = format!("socat -dd -t86400 TCP-LISTEN:0,{many} {to} 2>&1 </dev/null & read -r t; kill $!");
-    let script = format!(r#"IFS= read -r t && case $t in "?"*) {ask} ;; "+"*) {lane} ;; *) {go} ;; esac"#);
+    // Whoever may forward a port to the pod may say what they like here: only letters that no shell and no socat takes
+    // as their own get further.
+    let script = format!(
+        r#"IFS= read -r t||exit;case ${{t#[?+]}} in ""|*[!]A-Za-z0-9._:[-]*) exit;;esac;case $t in "?"*) {ask};;"+"*) {lane};;*) {go};;esac"#
+    );
     vec![format!("TCP-LISTEN:{PORT},{many}"), format!("SYSTEM:'{script}',nofork")]
 }
 
@@ -123,6 +129,96 @@ pub fn read_connected(answer: &[u8]) -> Option<Option<Duration>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the script of the relay has socat do for a line, in one shell; `None` where there is no such shell here.
+    fn run(shell: &[&str], line: &[u8]) -> Option<String> {
+        use std::io::Write as _;
+        use std::os::unix::fs::PermissionsExt as _;
+        use std::process::{Command, Stdio};
+
+        let dir = tempfile::tempdir().unwrap();
+        let (socat, ran) = (dir.path().join("socat"), dir.path().join("ran"));
+        std::fs::write(&socat, "#!/bin/sh\necho \"$*\" >>\"$RAN\"\n").unwrap();
+        std::fs::set_permissions(&socat, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let script = args()[1].strip_prefix("SYSTEM:'")?.strip_suffix("',nofork")?.to_owned();
+        let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new(shell[0]);
+        command.args(&shell[1..]).args(["-c", &script]).env("PATH", path).env("RAN", &ran).current_dir(dir.path());
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let mut child = spawned.ok()?;
+        let mut stdin = child.stdin.take().unwrap();
+        // Whoever ends early takes no more.
+        _ = stdin.write_all(line);
+        let told = || std::fs::metadata(&ran).is_ok_and(|ran| ran.len() > 0);
+        while line.ends_with(b"\n") && child.try_wait().unwrap().is_none() && !told() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        drop(stdin);
+        child.wait().unwrap();
+        assert!(!dir.path().join("owned").exists(), "{shell:?}: {}", String::from_utf8_lossy(line));
+        Some(std::fs::read_to_string(ran).unwrap_or_default())
+    }
+
+    #[test]
+    fn only_addresses_get_past_the_script() {
+        let mut attacks: Vec<Vec<u8>> = [
+            "",
+            "+",
+            "?",
+            "++10.0.0.1:1",
+            "a!!SYSTEM:touch owned",
+            "+a:1!!SYSTEM:touch owned",
+            "a:1,bind=127.0.0.1",
+            "?a:1,fork",
+            "a:1(",
+            "a:1)",
+            "$(touch owned):1",
+            "`touch owned`:1",
+            "a:1;touch owned",
+            "a:1|touch owned",
+            "a:1&touch owned",
+            "a 1",
+            "a:1\t",
+            "\"a:1",
+            "'a:1",
+            "a:1'",
+            "a:1\r",
+            "a:1\\",
+            "{a}:1",
+            "a*:1",
+            "a?:1",
+            "~:1",
+            "<a:1",
+            ">owned",
+            "a:1#",
+            "a:1=2",
+            "a:1%0",
+            "a:1@b",
+            "ä:1",
+            "/etc/passwd",
+            "a:1\u{1b}[31m",
+        ]
+        .iter()
+        .map(|line| format!("{line}\n").into_bytes())
+        .collect();
+        attacks.push([vec![b'!'; 1 << 16], b"\n".to_vec()].concat());
+        attacks.push(b"10.0.0.1:1".to_vec());
+        for shell in [&["sh"][..], &["dash"], &["bash"], &["busybox", "sh"]] {
+            for line in &attacks {
+                let ran = run(shell, line).unwrap_or_default();
+                assert_eq!(ran, "", "{shell:?}: {:?}", String::from_utf8_lossy(&line[..line.len().min(40)]));
+            }
+            for address in ["10.0.0.1:3306", "db_1.corp-x.internal.:5432", "[fd00::1]:1"] {
+                for mark in ["", "?", "+"] {
+                    let Some(ran) = run(shell, format!("{mark}{address}\n").as_bytes()) else { continue };
+                    assert!(ran.contains(&format!("TCP:{address},")), "{shell:?}: {mark}{address}: {ran}");
+                }
+            }
+        }
+        assert!(run(&["sh"], b"10.0.0.1:1\n").is_some(), "every machine has a shell");
+        // socat takes no longer one.
+        assert!(args()[1].len() < 512, "{}", args()[1].len());
+    }
 
     #[test]
     fn a_connect_is_timed_by_the_relays_own_clock() {

@@ -125,22 +125,17 @@ impl Locked {
         // FNV-1a, 64 bits: the same in every version, which may run side by side.
         let byte = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         let hash = path.as_os_str().as_encoded_bytes().iter().fold(0xcbf2_9ce4_8422_2325, byte);
-        Self::by(path, &locks.join(format!(".config-{hash:016x}.lock")))
+        let afar = locks.join(format!(".config-{hash:016x}.lock"));
+        // Whoever cannot keep a state can still save a config.
+        let can = make_dir(locks).is_ok() && open_lock(&afar).is_ok();
+        if can { Self::by(path, &afar) } else { Self::new(path) }
     }
 
     fn by(path: &Path, beside: &Path) -> Result<Self, Fault> {
         for dir in [path, beside].into_iter().filter_map(Path::parent) {
             make_dir(dir)?;
         }
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            // Where somebody else has put a link, the lock would be made wherever it leads.
-            .custom_flags(flags(OFlags::NOFOLLOW))
-            .open(beside)
-            .map_err(|error| unwritable(path, &error))?;
+        let lock = open_lock(beside).map_err(|error| unwritable(path, &error))?;
         let since = Instant::now();
         loop {
             match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -197,6 +192,18 @@ impl Locked {
         _ = File::open(dir).and_then(|dir| sync(&dir));
         Ok(())
     }
+}
+
+/// Opens a lock file, making it where it is missing.
+fn open_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        // Where somebody else has put a link, the lock would be made wherever it leads.
+        .custom_flags(flags(OFlags::NOFOLLOW))
+        .open(path)
 }
 
 /// Waits until a file is on the disk. macOS has a stronger call for it (`F_FULLFSYNC`), which some volumes do not know:

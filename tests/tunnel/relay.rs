@@ -124,3 +124,43 @@ async fn a_lane_that_is_lost_or_held_up_is_followed_by_another() {
         () = followed => {}
     }
 }
+
+#[tokio::test]
+async fn what_is_no_address_is_refused_by_the_relay_itself() {
+    let Some(stage) = Stage::new().await else { return };
+    let tunnels = stage.tunnels(None).await;
+    let lease = tunnels.lease(stage.route(LANES), LeaseOptions { tunnels: 1 });
+    let said = async |line: &[u8]| {
+        let mut stream = lease.open().await.expect("a stream");
+        stream.write_all(line).await.expect("sent");
+        stream.shutdown().await.expect("ended");
+        let mut answer = Vec::new();
+        // However the relay ends it: what it said before counts.
+        let _end = stream.read_to_end(&mut answer).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let works = said(b"?10.99.0.10:7\n").await;
+    assert!(works.contains(" N "), "{works}");
+    for attack in [
+        "127.0.0.1:1!!SYSTEM:echo owned",
+        "?10.99.0.10:7!!SYSTEM:echo owned",
+        "+10.99.0.10:7!!SYSTEM:echo owned",
+        "10.99.0.10:7,bind=127.0.0.1",
+        "?10.99.0.10:7,fork",
+        "?10.99.0.10:7)",
+        "?$(echo 10.99.0.10):7",
+        "?`echo 10.99.0.10`:7",
+        "?10.99.0.10:7'",
+        "?\"10.99.0.10:7\"",
+        "?10.99.0.10:7\r",
+        "?10.99.0.10:7;echo owned",
+        "??10.99.0.10:7",
+        "?",
+        "",
+    ] {
+        assert_eq!(said(format!("{attack}\n").as_bytes()).await, "", "{attack}");
+    }
+    let long = [vec![b'?'; 1 << 20], b"\n".to_vec()].concat();
+    assert_eq!(said(&long).await, "");
+    assert!(said(b"?10.99.0.10:7\n").await.contains(" N "), "it goes on serving");
+}

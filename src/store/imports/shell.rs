@@ -202,6 +202,7 @@ impl Lexer<'_> {
         if self.chars.peek() == Some(&'(') {
             return self.word().open = true;
         }
+        let line = self.line;
         while let Some(&c) = self.chars.peek() {
             if c.is_whitespace() || ";&|()<>".contains(c) {
                 break;
@@ -209,6 +210,8 @@ impl Lexer<'_> {
             self.next();
             self.take(c);
         }
+        // No file is called so: a quote was left open, and lines that say more would be lost.
+        self.now.broken |= self.line > line;
         let file = self.word.take().unwrap_or_default();
         if document {
             self.documents.push((file.text, tabs));
