@@ -3,10 +3,13 @@
 
 mod common;
 
+#[cfg(target_os = "linux")]
 use std::process::Command;
 
 use common::arrange::{Kubeconfig, Wire};
-use common::kube::{Namespace, kubeconfig, kubectl, until};
+#[cfg(target_os = "linux")]
+use common::kube::until;
+use common::kube::{Namespace, kubeconfig, kubectl};
 use common::{Home, Screen, Start};
 use serde_json::json;
 
@@ -55,8 +58,10 @@ fn watches_hear_again_soon_after_their_connections_were_forgotten() {
 }
 
 /// Drops every packet to and from a local port. Removed with this.
+#[cfg(target_os = "linux")]
 struct Dropped(u16);
 
+#[cfg(target_os = "linux")]
 impl Dropped {
     /// `None` where the system does not let us.
     fn new(port: u16) -> Option<Self> {
@@ -73,6 +78,7 @@ impl Dropped {
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Drop for Dropped {
     fn drop(&mut self) {
         self.rules("-D");
@@ -80,6 +86,7 @@ impl Drop for Dropped {
 }
 
 /// How many connections to a local port the kernel takes to be open.
+#[cfg(target_os = "linux")]
 fn established(port: u16) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let to = format!(":{port:04X} 01 ");

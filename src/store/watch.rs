@@ -16,8 +16,8 @@ use super::disk;
 /// How often to look for directories that have just appeared.
 const ROUNDS: usize = 8;
 
-/// What tells of changes. On macOS we look ourselves, at a few directories: FSEvents watches all that is below one, so
-/// all of the home where there is no `~/.config`, and kqueue does not tell of a file that is written in place.
+/// What tells of changes. On macOS we look ourselves, at a few directories: `FSEvents` watches all that is below one,
+/// so all of the home where there is no `~/.config`, and kqueue does not tell of a file that is written in place.
 #[cfg(target_os = "macos")]
 type Native = notify::PollWatcher;
 #[cfg(not(target_os = "macos"))]
