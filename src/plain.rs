@@ -15,7 +15,7 @@ const INSTEAD: char = '\u{fffd}';
 
 /// Whether a character cannot be seen, or turns what is beside it round: two names that differ in nothing else look
 /// the same. These are the control characters (C0, C1, DEL) and the default-ignorable and bidirectional ones of
-/// Unicode (`DerivedCoreProperties.txt`, UAX 9), but for the joiners of [`is_joiner`].
+/// Unicode (`DerivedCoreProperties.txt`, UAX 9), but for joiners of letters and emoji.
 pub fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -112,8 +112,10 @@ fn rooms_use_only_whom_they_may() {
         }
         let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         for other in used(code) {
-            let fine =
-                other == room || COMMON.contains(&other.as_str()) || !known.contains(&other.as_str()) || may.contains(&other.as_str());
+            let fine = other == room
+                || COMMON.contains(&other.as_str())
+                || !known.contains(&other.as_str())
+                || may.contains(&other.as_str());
             assert!(fine, "{} uses {other}, which {room} may not", path.display());
         }
         for (pure, crates) in IMPURE {

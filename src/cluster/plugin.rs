@@ -62,7 +62,7 @@ impl Stderr {
 /// The program that puts a plugin into a session of its own where the system has no setsid(1), as macOS: this one.
 static SHIM: OnceLock<PathBuf> = OnceLock::new();
 
-/// Names the program, of which [`SCRIPT`] knows how it is called.
+/// Names the program that gives login plugins a session of their own.
 pub fn through(program: Option<PathBuf>) {
     if let Some(program) = program {
         // It stays the same as long as it runs.
