@@ -17,11 +17,26 @@ use crate::model::forward::{ForwardId, ForwardSpec, Via};
 pub(super) struct Open {
     pub handle: forward::Handle,
     /// Whether its workload's pods are watched: not while it rests.
-    seeking: watch::Sender<bool>,
+    seeking: watch::Sender<Seeking>,
     /// Closes it.
     pub token: CancellationToken,
     /// Cancelled once nothing of it is left.
     pub ended: CancellationToken,
+}
+
+/// Whether a workload's pods are watched, and how often that has ended. A watch that ends and begins again before its
+/// task has run still begins anew, and tells all that it finds once more: the forward has forgotten it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Seeking {
+    on: bool,
+    ends: u64,
+}
+
+impl Seeking {
+    fn set(&mut self, on: bool) {
+        self.ends += u64::from(self.on && !on);
+        self.on = on;
+    }
 }
 
 impl Effects {
@@ -33,7 +48,7 @@ impl Effects {
         });
         let (id, token, ended) = (spec.id, self.token.child_token(), CancellationToken::new());
         let route = Path::new(Arc::clone(&self.routes), &spec);
-        let (seeking, wanted) = watch::channel(!spec.on_demand);
+        let (seeking, wanted) = watch::channel(Seeking { on: !spec.on_demand, ends: 0 });
         let finding = self.finding(&spec, wanted);
         let (handle, forwarding) = forward::start(spec, via, route, self.events.clone(), &token);
         self.forwards.insert(id, Open { handle, seeking, token, ended: ended.clone() });
@@ -53,7 +68,7 @@ impl Effects {
     /// Tells a forward where to go; whether its workload's pods are watched for that.
     pub(super) fn aim(&self, id: ForwardId, seeking: bool, tell: impl FnOnce(&forward::Handle)) {
         if let Some(open) = self.forwards.get(&id) {
-            open.seeking.send_replace(seeking);
+            open.seeking.send_modify(|state| state.set(seeking));
             tell(&open.handle);
         }
     }
@@ -63,7 +78,7 @@ impl Effects {
     fn finding(
         &self,
         spec: &ForwardSpec,
-        mut wanted: watch::Receiver<bool>,
+        mut wanted: watch::Receiver<Seeking>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let query = spec.address.workload().map(|workload| workload::Query {
             id: spec.id,
@@ -78,7 +93,8 @@ impl Effects {
                 return std::future::pending().await;
             };
             loop {
-                if !*wanted.borrow_and_update() {
+                let now = *wanted.borrow_and_update();
+                if !now.on {
                     if wanted.changed().await.is_err() {
                         return std::future::pending().await;
                     }
@@ -95,16 +111,35 @@ impl Effects {
                 };
                 tokio::select! {
                     () = following => {}
-                    () = until_off(&mut wanted) => {}
+                    () = until_ended(&mut wanted, now) => {}
                 }
             }
         }
     }
 }
 
-/// Waits until something is no longer wanted; for ever, where nobody is left to say so.
-async fn until_off(wanted: &mut watch::Receiver<bool>) {
-    if wanted.wait_for(|wanted| !*wanted).await.is_err() {
+/// Waits until the watch of `since` is no longer wanted; for ever, where nobody is left to say so.
+async fn until_ended(wanted: &mut watch::Receiver<Seeking>, since: Seeking) {
+    if wanted.wait_for(|now| now.ends != since.ends).await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_watch_that_is_ended_and_wanted_again_at_once_begins_anew() {
+        let (seeking, mut wanted) = watch::channel(Seeking { on: true, ends: 0 });
+        let since = *wanted.borrow();
+        seeking.send_modify(|state| state.set(true));
+        assert_eq!(until_ended(&mut wanted, since).now_or_never(), None, "it goes on");
+        seeking.send_modify(|state| state.set(false));
+        seeking.send_modify(|state| state.set(true));
+        assert_eq!(until_ended(&mut wanted, since).now_or_never(), Some(()));
+        assert!(wanted.borrow().on);
     }
 }
