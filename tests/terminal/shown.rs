@@ -81,11 +81,15 @@ fn names_of_every_kind_stay_in_their_columns() {
         format!("[[target]]\nname = \"{name}\"\ncluster = \"上海\"\naddress = \"host:80\"\ntags = [\"{name}\"]\n")
     };
     let home = Home::new(&names.iter().map(target).collect::<Vec<_>>().concat());
-    for (columns, rows) in [(80, 24)] {
+    for (columns, rows) in [(80, 24), (200, 50), (30, 8)] {
         let contexts: Vec<&str> = ["上海"].into_iter().chain(names.iter().map(String::as_str)).collect();
         let mut screen = Start::new(&home).kubeconfig(home.kubeconfig(&contexts)).size(columns, rows).run();
         screen.wait_for("2 Targets 10");
         screen.wait_whole("the first frame");
+        if columns == 200 {
+            // What is not seen has a sign in its place, and its column.
+            screen.wait("signs for what is unseen", |text| text.contains("rtl ⍰override⍰") && text.contains("⍰zero"));
+        }
         for _ in 0..names.len() {
             screen.press("j");
             screen.wait_whole("a row down");
