@@ -74,9 +74,9 @@ fn whatever_a_target_is_called_its_pod_is_valid_ours_and_harmless() {
         let closed = json!({ "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
             "capabilities": { "drop": ["ALL"] } });
         assert_eq!(relay["securityContext"], closed);
-        for amount in ["requests", "limits"] {
-            assert!(relay["resources"][amount]["cpu"].is_string() && relay["resources"][amount]["memory"].is_string());
-        }
+        let resources = &relay["resources"];
+        assert!(resources["requests"]["cpu"].is_string() && resources["requests"]["memory"].is_string(), "{resources}");
+        assert!(resources["limits"]["cpu"].is_null() && resources["limits"]["memory"].is_string(), "{resources}");
         assert_eq!(spec["containers"].as_array().unwrap().len(), 1);
         assert!(spec["volumes"].is_null() && spec["hostNetwork"].is_null(), "{spec}");
     }
@@ -163,6 +163,36 @@ annotations = { "example.com/level" = "target", "brow/owner" = "nobody" }
         };
         assert!(tolerated.contains(&mine), "{name}: {tolerated:?}");
     }
+}
+
+#[test]
+fn where_a_quota_demands_a_limit_of_cpu_it_is_one_core() {
+    let Some(_) = kubeconfig("where_a_quota_demands_a_limit_of_cpu_it_is_one_core") else { return };
+    let space = Namespace::new("cpu");
+    kubectl(&["-n", &space.0, "create", "quota", "compute", "--hard=limits.cpu=3,limits.memory=2Gi"]);
+    until("the quota is counted", || {
+        kubectl(&["-n", &space.0, "get", "quota", "compute", "-o", "jsonpath={.status.hard}"]).contains("limits.cpu")
+    });
+    let target = |name: &str, more: &str| {
+        format!("[[target]]\nname = \"{name}\"\ncluster = \"story\"\naddress = \"10.0.0.1:1\"\n{more}")
+    };
+    let config = target("plain", "") + &target("own", "resources = { cpu_limit = \"200m\" }\n");
+    let home = Home::new(&config);
+    let path = space.kubeconfig(&home);
+    let mut screen = Start::new(&home).kubeconfig(path).env("USER", "ann").size(200, 50).run();
+    screen.wait_for("story");
+    screen.press("2ac");
+    until("the pods are stored", || pods(&space.0).len() == 2);
+    screen.wait_for("has a CPU limit of 1,");
+    assert!(!screen.text().contains("has a CPU limit of 200m"), "who asked for it knows");
+    let mut limits: Vec<_> = pods(&space.0)
+        .iter()
+        .map(|pod| pod["spec"]["containers"][0]["resources"]["limits"]["cpu"].as_str().unwrap().to_owned())
+        .collect();
+    limits.sort();
+    assert_eq!(limits, ["1", "200m"]);
+    screen.signal(rustix::process::Signal::TERM);
+    assert!(screen.wait_end().success());
 }
 
 /// A file of the state.

@@ -38,6 +38,8 @@ pub enum Happening {
     PodAsked,
     /// A pod was stored.
     PodCreated,
+    /// A pod has a limit of CPU that nobody here asked for. Detail: the limit.
+    CpuLimited,
     /// A pod is ready.
     PodReady,
     /// A pod is being deleted on our order.

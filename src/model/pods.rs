@@ -93,6 +93,10 @@ impl Model {
                 self.may_leave(&request.cluster, request.ttl, out);
                 self.audit("create-pod", &pod.key.name, place, None, out);
                 self.note(Grade::Info, Happening::PodCreated, &pod.key.name, &pod.key.cluster);
+                if let Some(limit) = pod.cpu_limit.as_deref().filter(|_| request.settings.resources.cpu_limit.is_none())
+                {
+                    self.note(Grade::Warning, Happening::CpuLimited, &pod.key.name, limit);
+                }
                 if request.on_demand {
                     self.upkeep.pods.insert(pod.key.clone(), request.place());
                 }

@@ -65,6 +65,8 @@ pub struct ProxyPod {
     pub node: Option<String>,
     /// Its image.
     pub image: String,
+    /// Its limit of CPU, if it has one.
+    pub cpu_limit: Option<String>,
     /// Whether it was made on demand: whoever made it deletes it when they no longer use it.
     pub on_demand: bool,
 }

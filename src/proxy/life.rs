@@ -5,12 +5,14 @@ use std::time::Duration;
 use chrono::Utc;
 use http_body_util::BodyExt as _;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::client::Body;
 use kube::core::Status;
 use kube::{Api, Client, Error};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::spec::CPU_LIMIT;
 use super::{Birth, NONCE, project, spec};
 use crate::cluster::{Clusters, fault, grant, retry_after};
 use crate::model::fault::{Fault, What};
@@ -40,9 +42,16 @@ pub async fn create(
 ) -> Result<ProxyPod, Fault> {
     let client = clusters.client(&request.cluster).await?;
     let api: Api<Pod> = Api::namespaced(client.clone(), &request.namespace);
-    let pod = spec(request, me, birth, Utc::now());
+    let mut pod = spec(request, me, birth, Utc::now());
     let place = format!("{}/{}", request.cluster, request.namespace);
-    let stored = store(&client, &api, &pod, request).await?.map_err(|error| {
+    let mut asked = store(&client, &api, &pod, request).await?;
+    if let Err(error) = &asked
+        && asks_for_cpu_limit(error)
+        && limit_cpu(&mut pod)
+    {
+        asked = store(&client, &api, &pod, request).await?;
+    }
+    let stored = asked.map_err(|error| {
         let (_, fault) = fault(&request.target, &error, Some(grant("create", "pods", Some(&request.namespace))));
         match fault.what {
             What::NamespaceMissing => Fault { thing: place.clone(), ..fault },
@@ -61,6 +70,32 @@ pub async fn create(
     })?;
     project(&request.cluster, &stored)
         .ok_or_else(|| Fault::new(What::Server, &request.target, "the stored pod lacks our labels"))
+}
+
+/// Whether a pod was refused because its namespace demands a limit of CPU, and it had none.
+fn asks_for_cpu_limit(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 403 && demands_cpu_limit(&status.message))
+}
+
+/// A quota says `failed quota: compute: must specify limits.cpu,limits.memory`, newer servers name containers, too: `must
+/// specify limits.cpu for: relay; limits.memory for: relay`. A limit range says `maximum cpu usage per Pod is 2, but no limit
+/// is specified`.
+fn demands_cpu_limit(message: &str) -> bool {
+    let demanded = message.split_once("must specify ").map_or("", |(_, demanded)| demanded);
+    let of_range = |clause: &str| clause.starts_with("cpu usage per ") && clause.contains("no limit is specified");
+    demanded.split([',', ';', ' ']).any(|word| word == "limits.cpu") || message.split("maximum ").any(of_range)
+}
+
+/// Gives the relay a limit of CPU, unless it has one.
+fn limit_cpu(pod: &mut Pod) -> bool {
+    let container = pod.spec.as_mut().and_then(|spec| spec.containers.first_mut());
+    let Some(resources) = container.and_then(|container| container.resources.as_mut()) else { return false };
+    let limits = resources.limits.get_or_insert_default();
+    let missing = !limits.contains_key("cpu");
+    if missing {
+        limits.insert("cpu".to_owned(), Quantity(CPU_LIMIT.to_owned()));
+    }
+    missing
 }
 
 /// Has a pod stored, for as long as the request says: its name is used by nobody else, so it may be asked for again. The
@@ -171,4 +206,29 @@ pub(super) async fn within<T>(cluster: &str, answer: impl Future<Output = T>) ->
 
 fn slow(cluster: &str) -> Fault {
     Fault::new(What::TimedOut, cluster, format!("no answer within {} s", PATIENCE.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::demands_cpu_limit;
+
+    #[test]
+    fn a_namespace_that_demands_a_limit_of_cpu_is_understood() {
+        for message in [
+            "pods \"a\" is forbidden: failed quota: compute: must specify limits.cpu",
+            "pods \"a\" is forbidden: failed quota: compute: must specify limits.cpu,limits.memory",
+            "failed quota: compute: must specify requests.cpu for: relay; limits.cpu for: relay",
+            "pods \"a\" is forbidden: maximum cpu usage per Pod is 2, but no limit is specified",
+        ] {
+            assert!(demands_cpu_limit(message), "{message}");
+        }
+        for message in [
+            "failed quota: q: must specify limits.memory",
+            "exceeded quota: q, requested: limits.cpu=1, limited: limits.cpu=1",
+            "maximum cpu usage per Container is 500m, but limit is 1",
+            "maximum ephemeral-storage usage per Pod is 1Gi, but no limit is specified",
+        ] {
+            assert!(!demands_cpu_limit(message), "{message}");
+        }
+    }
 }

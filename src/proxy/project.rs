@@ -43,6 +43,9 @@ pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
         port: port.and_then(|port| u16::try_from(port).ok()).unwrap_or(relay::PORT),
         node: spec.and_then(|spec| spec.node_name.clone()),
         image: container.and_then(|container| container.image.as_deref()).map(shown).unwrap_or_default(),
+        cpu_limit: container
+            .and_then(|container| container.resources.as_ref()?.limits.as_ref()?.get("cpu"))
+            .map(|limit| shown(&limit.0)),
         on_demand: note(ON_DEMAND) == Some("true"),
         key: PodKey { cluster: cluster.to_owned(), namespace: meta.namespace.clone().unwrap_or_default(), name },
     })

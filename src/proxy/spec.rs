@@ -22,6 +22,12 @@ use crate::model::settings::{PodSettings, PullPolicy};
 /// The image with socat and sh where the config names none.
 pub const DEFAULT_IMAGE: &str = "alpine/socat:latest";
 
+/// A small request of CPU. There is no limit by default: it would throttle transfers.
+const CPU_REQUEST: &str = "5m";
+
+/// The limit of CPU where the namespace demands one: less throttles a transfer.
+pub(super) const CPU_LIMIT: &str = "1";
+
 /// Nobody, in every distribution that the image could be built on.
 const NOBODY: i64 = 65_534;
 
@@ -119,10 +125,15 @@ fn container(settings: &PodSettings) -> Container {
         PullPolicy::Never => "Never",
     };
     let resources = &settings.resources;
-    let amounts = |cpu: &Option<String>, cpu_else: &str, memory: &Option<String>, memory_else: &str| {
-        let amount = |set: &Option<String>, other: &str| Quantity(set.clone().unwrap_or_else(|| other.to_owned()));
-        BTreeMap::from([("cpu".to_owned(), amount(cpu, cpu_else)), ("memory".to_owned(), amount(memory, memory_else))])
+    let amounts = |cpu: Option<&str>, memory: &str| {
+        let all = cpu.map(|cpu| ("cpu", cpu)).into_iter().chain([("memory", memory)]);
+        all.map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned()))).collect::<BTreeMap<_, _>>()
     };
+    let requests = amounts(
+        Some(resources.cpu_request.as_deref().unwrap_or(CPU_REQUEST)),
+        resources.memory_request.as_deref().unwrap_or("16Mi"),
+    );
+    let limits = amounts(resources.cpu_limit.as_deref(), resources.memory_limit.as_deref().unwrap_or("128Mi"));
     Container {
         name: "relay".to_owned(),
         image: Some(settings.image.clone().unwrap_or_else(|| DEFAULT_IMAGE.to_owned())),
@@ -135,8 +146,8 @@ fn container(settings: &PodSettings) -> Container {
             ..ContainerPort::default()
         }]),
         resources: Some(ResourceRequirements {
-            requests: Some(amounts(&resources.cpu_request, "5m", &resources.memory_request, "16Mi")),
-            limits: Some(amounts(&resources.cpu_limit, "500m", &resources.memory_limit, "128Mi")),
+            requests: Some(requests),
+            limits: Some(limits),
             ..ResourceRequirements::default()
         }),
         security_context: Some(SecurityContext {

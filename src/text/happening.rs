@@ -16,6 +16,7 @@ impl Text {
             Happening::PluginSaid => plain("log.plugin-said"),
             Happening::PodAsked => plain("log.pod-asked"),
             Happening::PodCreated => plain("log.pod-created"),
+            Happening::CpuLimited => plain("log.cpu-limited"),
             Happening::PodReady => plain("log.pod-ready"),
             Happening::PodKilled => plain("log.pod-killed"),
             Happening::PodsCleaned => counted("log.pods-cleaned"),

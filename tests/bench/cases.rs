@@ -12,13 +12,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::forwarder::Forwarder;
-use crate::pod::{DOWN, ECHO, ENDLESS, LARGE, PLAIN, RELAY, UP, WEB};
+use crate::pod::{DOWN, ECHO, ENDLESS, LARGE, PLAIN, PLAIN_DOWN, RELAY, UP, WEB};
 use crate::wire::Wire;
 
 /// How often each case is run, in turn.
 const ROUNDS: usize = 5;
 
-const PORTS: [u16; 6] = [ECHO, DOWN, UP, ENDLESS, WEB, PLAIN];
+const PORTS: [u16; 7] = [ECHO, DOWN, UP, ENDLESS, WEB, PLAIN, PLAIN_DOWN];
 
 /// What a large transfer moves, in GB.
 const GIGABYTES: f64 = LARGE as f64 / 1e9;
@@ -35,7 +35,8 @@ const WINDOW: Duration = Duration::from_secs(3);
 /// Runs the wanted cases and prints a line for each.
 pub async fn run(kubeconfig: &str, api: SocketAddr, wanted: impl Fn(&str) -> bool) {
     let kubectl = Forwarder::kubectl(kubeconfig, api, &PORTS);
-    let ours = Forwarder::ours(kubeconfig, api, &PORTS, Some("10.99.0.10:7"));
+    let ours = Forwarder::ours(kubeconfig, api, &PORTS, &["10.99.0.10:7", &format!("127.0.0.1:{DOWN}")]);
+    let by_relay = ours.addresses[&RELAY][1];
     settle().await;
     if wanted("first") {
         let (theirs, own) =
@@ -68,6 +69,10 @@ pub async fn run(kubeconfig: &str, api: SocketAddr, wanted: impl Fn(&str) -> boo
         line("256 MB down, MB/s", theirs, own, "≥ 1.3");
         cpu("CPU seconds per GB down", GIGABYTES, (&kubectl, before.0), (&ours, before.1), "≤ 0.7");
         line("  of the whole machine", whole.0.each(), whole.1.each(), "");
+    }
+    if wanted("relay") {
+        let (theirs, own) = both(async || down(kubectl.at(PLAIN_DOWN)).await, async || down(by_relay).await).await;
+        line("256 MB down through a relay (plain socat), MB/s", theirs, own, "≥ 1.0");
     }
     if wanted("up") {
         let before = (kubectl.cpu(), ours.cpu());
@@ -110,7 +115,7 @@ async fn distance(kubeconfig: &str, api: SocketAddr) {
     let round_trip = Duration::from_millis(50);
     let wire = Wire::new(api, round_trip / 2).await;
     let kubectl = Forwarder::kubectl(kubeconfig, wire.address, &[ECHO]);
-    let ours = Forwarder::ours(kubeconfig, wire.address, &[ECHO], None);
+    let ours = Forwarder::ours(kubeconfig, wire.address, &[ECHO], &[]);
     settle().await;
     let trips = |milliseconds: f64| milliseconds / 50.0;
     let (theirs, own) = both(
@@ -125,8 +130,8 @@ async fn distance(kubeconfig: &str, api: SocketAddr) {
 /// ports of a pod, as here.
 async fn memory(kubeconfig: &str, api: SocketAddr) {
     let ports = [DOWN; 10];
-    let kubectl = Forwarder::kubectl(kubeconfig, api, &[DOWN, UP, ENDLESS, ECHO, WEB, PLAIN]);
-    let ours = Forwarder::ours(kubeconfig, api, &ports, None);
+    let kubectl = Forwarder::kubectl(kubeconfig, api, &PORTS);
+    let ours = Forwarder::ours(kubeconfig, api, &ports, &[]);
     settle().await;
     let mut figures = Vec::new();
     for (forwarder, addresses) in [(&kubectl, vec![kubectl.at(DOWN); 10]), (&ours, ours.addresses[&DOWN].clone())] {

@@ -44,12 +44,12 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    /// Ours, to the API server at `server`.
-    pub fn ours(kubeconfig: &str, server: SocketAddr, ports: &[u16], relayed: Option<&str>) -> Self {
+    /// Ours, to the API server at `server`; one more for each address that the relay is to reach.
+    pub fn ours(kubeconfig: &str, server: SocketAddr, ports: &[u16], relayed: &[&str]) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("our own path"));
         command.arg("serve").arg(kubeconfig).arg(server.to_string());
         command.args(ports.iter().map(ToString::to_string));
-        command.args(relayed.map(|target| format!("{}={target}", pod::RELAY)));
+        command.args(relayed.iter().map(|target| format!("{}={target}", pod::RELAY)));
         Self::start(
             command.stdin(Stdio::piped()),
             |line| {

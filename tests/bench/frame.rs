@@ -86,6 +86,7 @@ fn pod(target: &Target, n: usize, now: DateTime<Utc>) -> ProxyPod {
         port: 40_000,
         node: Some("worker-1".to_owned()),
         image: "alpine/socat:latest".to_owned(),
+        cpu_limit: None,
         on_demand: false,
     }
 }

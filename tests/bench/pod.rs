@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use brow_tui::proxy::relay;
+use brow_tui::model::installation::{Identity, Installation};
+use brow_tui::model::proxy::{PodRequest, RequestId};
+use brow_tui::model::settings::PodSettings;
+use brow_tui::model::ttl::Ttl;
+use brow_tui::proxy::{self, Birth, relay};
+use chrono::Utc;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client, ResourceExt};
@@ -29,6 +34,26 @@ pub const WEB: u16 = 8080;
 pub const RELAY: u16 = relay::PORT;
 /// A plain socat to the private network's echo.
 pub const PLAIN: u16 = 9007;
+/// A plain socat to [`DOWN`].
+pub const PLAIN_DOWN: u16 = 9008;
+
+/// The container of a proxy pod as the program makes it, with its resources.
+fn relay() -> Value {
+    let request = PodRequest {
+        id: RequestId(1),
+        target: POD.into(),
+        cluster: String::new(),
+        namespace: NAMESPACE.into(),
+        address: "10.99.0.10:7".parse().expect("an address"),
+        ttl: Ttl::DEFAULT,
+        settings: PodSettings::default(),
+        on_demand: false,
+        patience: Duration::ZERO,
+    };
+    let me = Identity { owner: String::new(), installation: Installation::default() };
+    let pod = proxy::spec(&request, &me, &Birth::new(&request), Utc::now());
+    serde_json::to_value(&pod.spec.expect("a spec").containers[0]).expect("valid")
+}
 
 /// A server that costs the machine as little as can be, for the machine is the tunnel's, too: large buffers, and no
 /// program started for a connection where a fork will do.
@@ -59,8 +84,9 @@ pub async fn create(client: &Client) {
                 socat("down", &["-U"], DOWN, &format!("OPEN:/dev/zero,readbytes={LARGE}")),
                 socat("up", &[], UP, &up),
                 socat("endless", &["-U"], ENDLESS, "OPEN:/dev/zero"),
-                { "name": "relay", "image": "alpine/socat:latest", "imagePullPolicy": "Never", "args": relay::args() },
+                relay(),
                 socat("plain", &[], PLAIN, "TCP:10.99.0.10:7"),
+                socat("plain-down", &[], PLAIN_DOWN, &format!("TCP:127.0.0.1:{DOWN}")),
                 web,
             ],
         },
@@ -73,7 +99,7 @@ pub async fn create(client: &Client) {
     loop {
         let pod = pods.get(POD).await.expect("the pod");
         let ready = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
-        if ready.is_some_and(|all| all.len() == 7 && all.iter().all(|container| container.ready)) {
+        if ready.is_some_and(|all| all.len() == 8 && all.iter().all(|container| container.ready)) {
             return;
         }
         assert!(pod.metadata.deletion_timestamp.is_none(), "{} is being deleted", pod.name_any());

@@ -92,6 +92,7 @@ fn pod(request: &PodRequest, number: u32, phase: Phase) -> ProxyPod {
         port: 1080,
         node: None,
         image: "alpine/socat:latest".to_owned(),
+        cpu_limit: None,
         on_demand: request.on_demand,
     }
 }

@@ -92,6 +92,7 @@ pub fn pod(cluster: &str, target: &Target, suffix: &str, phase: Phase) -> ProxyP
         port: 40_000,
         node: (phase > Phase::Pending).then(|| "worker-2".to_owned()),
         image: "alpine/socat:latest".to_owned(),
+        cpu_limit: None,
         on_demand: false,
     }
 }
