@@ -32,6 +32,7 @@ use tokio::sync::watch;
 
 use crate::model::cluster::Context;
 use crate::model::fault::{Fault, What, without_logins};
+use crate::model::workload::is_dns_label;
 use crate::store::limited;
 
 pub use again::retry_after;
@@ -189,15 +190,18 @@ fn project(found: &kubeconfig::Found, name: &str) -> Context {
     let cluster = context.map(|context| context.cluster.clone()).unwrap_or_default();
     let server = kubeconfig.clusters.iter().find(|named| named.name == cluster);
     let server = server.and_then(|named| named.cluster.as_ref()?.server.clone()).unwrap_or_default();
-    let broken = found.broken(name).or_else(|| unknown_user(kubeconfig, context));
+    let namespace = context.and_then(|context| context.namespace.clone()).filter(|namespace| !namespace.is_empty());
+    // It would be a part of the API's paths.
+    let (namespace, no_name) = match namespace {
+        Some(namespace) if !is_dns_label(&namespace) => (None, Some("its namespace cannot be one’s name".to_owned())),
+        namespace => (namespace, None),
+    };
+    let broken = found.broken(name).or_else(|| unknown_user(kubeconfig, context)).or(no_name);
     Context {
         name: name.to_owned(),
         server: without_logins(&server),
         user: context.and_then(|context| context.user.clone()).unwrap_or_default(),
-        namespace: context
-            .and_then(|context| context.namespace.clone())
-            .filter(|namespace| !namespace.is_empty())
-            .unwrap_or_else(|| "default".to_owned()),
+        namespace: namespace.unwrap_or_else(|| "default".to_owned()),
         current: kubeconfig.current_context.as_deref() == Some(name),
         entries: entries(kubeconfig, context, broken.as_deref()),
         fault: broken.map(|words| Fault::new(What::ContextBroken, name, words)),

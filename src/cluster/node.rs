@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::Clusters;
 use crate::model::fault::{Fault, What};
 use crate::model::proxy::PodKey;
+use crate::model::workload::is_dns_name;
 
 /// How long each of the questions may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -26,7 +27,7 @@ pub async fn node_fault(clusters: &Clusters, key: &PodKey) -> Option<Fault> {
         Err(Error::Api(status)) if status.code == 403 => return Some(Fault::new(What::NodeSilent, &key.name, "")),
         Err(_) => return None,
     };
-    let node = pod.spec.and_then(|spec| spec.node_name)?;
+    let node = pod.spec.and_then(|spec| spec.node_name).filter(|name| is_dns_name(name))?;
     if let Some(words) = not_ready(&client, &node).await {
         return Some(Fault::new(What::NodeNotReady, node, words));
     }

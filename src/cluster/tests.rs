@@ -62,6 +62,23 @@ async fn what_cannot_be_sent_as_a_token_is_that_contexts_fault() {
     assert!(fault.detail.contains("cannot be sent") && !fault.detail.contains('y'), "{}", fault.detail);
 }
 
+#[tokio::test]
+async fn a_namespace_that_is_no_name_is_that_contexts_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kubeconfig");
+    for odd in ["../../x", "team/pods/x", "Team", "a%2fb", "-a"] {
+        let context = "cluster: dev, user: ann";
+        let text = kubeconfig(&["dev", "prod"]).replace(context, &format!("{context}, namespace: '{odd}'"));
+        std::fs::write(&path, text).unwrap();
+        let (clusters, contexts) = Clusters::read(Some(&path)).unwrap();
+        assert_eq!(contexts[0].namespace, "default", "{odd} is a part of no path");
+        let fault = clusters.login("dev").await.err().unwrap();
+        assert_eq!((fault.what, fault.thing.as_str()), (What::ContextBroken, "dev"), "{odd}");
+        assert!(fault.detail.contains("namespace"), "{}", fault.detail);
+        assert!(clusters.login("prod").await.is_ok());
+    }
+}
+
 /// A kubeconfig whose user logs in with a script.
 fn with_plugin(dir: &Path, script: &str) -> PathBuf {
     let plugin = dir.join("plugin");

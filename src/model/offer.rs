@@ -6,11 +6,10 @@ use std::collections::BTreeSet;
 use super::Model;
 use super::dialog::Question;
 use super::effect::{Effect, TargetEdit};
-use super::form::is_dns_label;
 use super::log::{Grade, Happening};
 use super::service::Group;
 use super::target::Target;
-use super::workload::{Port, Where};
+use super::workload::{Port, Where, is_dns_label};
 use crate::plain::is_line;
 
 /// A target that somebody may want.

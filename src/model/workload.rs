@@ -292,15 +292,24 @@ impl FromStr for Port {
     }
 }
 
+/// Whether a text is a DNS label (RFC 1123), as a namespace must be.
+pub fn is_dns_label(text: &str) -> bool {
+    text.len() <= 63 && is_part(text)
+}
+
 /// Whether a text is a DNS subdomain (RFC 1123), as names of objects are.
-pub(super) fn is_dns_name(text: &str) -> bool {
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    text.len() <= 253 && text.split('.').all(label)
+///
+/// Whatever becomes a part of the API's paths is asked this first: the API server takes `%2F` for a slash, so that
+/// quoting does not help.
+pub fn is_dns_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_part)
+}
+
+fn is_part(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 /// Whether a text may be a label selector, in kubectl's words: `a=b`, `a==b`, `a!=b`, `a`, `!a`, `a in (b,c)`,

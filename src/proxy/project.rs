@@ -8,6 +8,7 @@ use super::{INSTALLATION, MANAGED_BY, NONCE, ON_DEMAND, OWNER, TARGET, relay};
 use crate::model::fault::{Fault, What};
 use crate::model::proxy::{Phase, PodKey, ProxyPod};
 use crate::model::ttl::Ttl;
+use crate::model::workload::{is_dns_label, is_dns_name};
 use crate::plain;
 
 /// The row for a pod; `None` where it is not one of ours.
@@ -18,7 +19,9 @@ pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
     if label(MANAGED_BY.0) != Some(MANAGED_BY.1) {
         return None;
     }
-    let name = meta.name.clone()?;
+    // Requests about it have both in their paths.
+    let name = meta.name.clone().filter(|name| is_dns_name(name))?;
+    let namespace = meta.namespace.clone().filter(|namespace| is_dns_label(namespace))?;
     let shown = |text| plain::line(text).into_owned();
     let spec = pod.spec.as_ref();
     let container = spec.and_then(|spec| spec.containers.first());
@@ -47,7 +50,7 @@ pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
             .and_then(|container| container.resources.as_ref()?.limits.as_ref()?.get("cpu"))
             .map(|limit| shown(&limit.0)),
         on_demand: note(ON_DEMAND) == Some("true"),
-        key: PodKey { cluster: cluster.to_owned(), namespace: meta.namespace.clone().unwrap_or_default(), name },
+        key: PodKey { cluster: cluster.to_owned(), namespace, name },
     })
 }
 
@@ -146,9 +149,13 @@ mod tests {
     use super::*;
 
     fn pod(status: &Value) -> Option<ProxyPod> {
+        named("team", "brow-x-bcdfgh", status)
+    }
+
+    fn named(namespace: &str, name: &str, status: &Value) -> Option<ProxyPod> {
         let pod = json!({
             "metadata": {
-                "name": "brow-x-bcdfgh", "namespace": "team", "uid": "u",
+                "name": name, "namespace": namespace, "uid": "u",
                 "labels": {MANAGED_BY.0: MANAGED_BY.1, TARGET: "x"},
                 "annotations": {OWNER: "ann\u{1b}@laptop", TARGET: "x y"},
                 "creationTimestamp": "2026-01-02T12:00:00Z",
@@ -193,6 +200,15 @@ mod tests {
         ] {
             let row = pod(&status).unwrap();
             assert_eq!((row.phase, row.fault.map(|fault| fault.what)), (phase, what), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_pod_whose_name_is_none_is_no_pod() {
+        let status = json!({"phase": "Pending"});
+        assert!(named("team", "brow-x", &status).is_some());
+        for (namespace, name) in [("..", "brow-x"), ("team/pods/x", "brow-x"), ("team", "../brow-x"), ("team", "a?b")] {
+            assert_eq!(named(namespace, name, &status), None, "{namespace} {name}");
         }
     }
 

@@ -9,6 +9,7 @@ use crate::model::address::{Address, Host};
 use crate::model::event::StoreEvent;
 use crate::model::fault::{Fault, What};
 use crate::model::keep::KeepSettings;
+use crate::model::offer::check;
 use crate::model::settings::PodSettings;
 use crate::model::target::Target;
 use crate::model::ttl::Ttl;
@@ -64,7 +65,7 @@ fn target(name: &str, entry: &Value) -> Result<Target, String> {
     let port = port(entry, "remote_port")?.ok_or("`remote_port` is missing")?;
     // The service name is how people of the older tool know the thing: they find it by its tag.
     let tags = text("service_name").filter(|service| *service != trimmed).map(str::to_owned);
-    Ok(Target {
+    let target = Target {
         name: trimmed.to_owned(),
         cluster: cluster.to_owned(),
         namespace: None,
@@ -74,7 +75,9 @@ fn target(name: &str, entry: &Value) -> Result<Target, String> {
         tags: tags.into_iter().collect(),
         pod: PodSettings::default(),
         keep: KeepSettings::default(),
-    })
+    };
+    check(&target).map_err(|_| "the name or `env` (the context) cannot be one".to_owned())?;
+    Ok(target)
 }
 
 /// A number or the text of one; absent, `null`, empty and 0 all mean none.

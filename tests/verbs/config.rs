@@ -39,6 +39,8 @@ fn the_config_from_a_script() {
         (&["config", "add", "x", "10.0.0.1:1", "--ttl", "99h"], 2, "longer than max_ttl"),
         (&["config", "add", "x", "10.0.0.1:1", "--wait", "1m"], 2, "only for a workload"),
         (&["config", "add", "x", "deploy/web:80", "--via", "proxy"], 2, "only a service has an address"),
+        (&["config", "add", "x", "svc/web:80", "-n", "../../x"], 2, "only"),
+        (&["config", "edit", "page", "-n", "a/b"], 2, "only"),
         (&["config", "edit", "page"], 2, "Say what to change"),
         (&["config", "show", "pag"], 3, "near to it: page"),
         (&["config", "remove", "none*"], 3, "no saved target"),
@@ -57,6 +59,11 @@ fn the_config_from_a_script() {
     }
 
     let exported = shell.ok(&["config", "export"]);
+    // It would be a part of the API's paths.
+    fs::write(home.path().join("odd.toml"), exported.replacen("\ncluster", "\nnamespace = \"../../x\"\ncluster", 1))
+        .unwrap();
+    let done = shell.run(&["config", "import", "odd.toml"]);
+    assert!(done.code == 1 && done.err.contains("target.namespace"), "{} {}", done.code, done.err);
     fs::write(home.path().join("out.toml"), &exported).unwrap();
     shell.ok(&["config", "rm", "*"]);
     assert!(!home.read_config().contains("[[target]]"));

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::model::found::FoundPort;
 use crate::model::proxy::MANAGED_BY;
 use crate::model::service::{Signs, recognise};
-use crate::model::workload::Kind;
+use crate::model::workload::{Kind, is_dns_label, is_dns_name};
 
 /// What an object says of its ports, and the labels that go with it.
 type Ports = (Vec<FoundPort>, BTreeMap<String, String>);
@@ -86,12 +86,12 @@ impl Thing {
         Some(kind(group, &owner.kind))
     }
 
-    /// Its TCP ports; none of what has ended, and of what is ours.
+    /// Its TCP ports; none of what has ended, of what is ours, and of what cannot be named in a path of the API.
     pub(super) fn ports(&self, kind: &Kind) -> Ports {
         let labels = self.metadata.labels.clone().unwrap_or_default();
         let ours = labels.get(MANAGED_BY.0).is_some_and(|by| by == MANAGED_BY.1);
         match kind {
-            _ if ours || self.has_ended() => (Vec::new(), labels),
+            _ if ours || self.has_ended() || !self.is_named() => (Vec::new(), labels),
             Kind::Service => self.of_service(&labels),
             Kind::Pod => (self.of_pod(&self.spec, &labels), labels),
             Kind::Deployment
@@ -116,6 +116,10 @@ impl Thing {
             matches!(condition["type"].as_str(), Some("Complete" | "Failed")) && condition["status"] == "True"
         };
         matches!(self.status["phase"].as_str(), Some("Succeeded" | "Failed")) || conditions.into_iter().any(over)
+    }
+
+    fn is_named(&self) -> bool {
+        self.metadata.namespace.as_deref().is_some_and(is_dns_label) && is_dns_name(self.name())
     }
 
     fn name(&self) -> &str {
@@ -176,7 +180,13 @@ mod tests {
 
     use super::*;
 
-    fn thing(object: Value) -> Thing {
+    fn thing(mut object: Value) -> Thing {
+        let metadata = &mut object["metadata"];
+        for (key, value) in [("namespace", "team"), ("name", "x")] {
+            if metadata[key].is_null() {
+                metadata[key] = json!(value);
+            }
+        }
         serde_json::from_value(object).unwrap()
     }
 
@@ -256,6 +266,10 @@ mod tests {
         };
         assert_eq!(pod(json!({}), json!({ "phase": "Pending" })), 1);
         assert_eq!(pod(json!({}), json!({ "phase": "Succeeded" })), 0);
+        for odd in [json!({ "name": "../x" }), json!({ "namespace": "team/../x" })] {
+            let ports = thing(json!({ "metadata": odd, "spec": spec })).ports(&Kind::Pod);
+            assert_eq!(ports.0.len(), 0, "{odd}");
+        }
         assert_eq!(pod(json!({ MANAGED_BY.0: MANAGED_BY.1 }), json!({ "phase": "Running" })), 0);
         let job = thing(json!({
             "spec": { "template": { "spec": spec } },

@@ -8,7 +8,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Error};
 
 use super::near;
-use crate::model::workload::INSTALLERS;
+use crate::model::workload::{INSTALLERS, is_dns_label, is_dns_name};
 
 /// How many groups are asked at a time.
 const AT_ONCE: usize = 8;
@@ -116,18 +116,22 @@ fn scaled(list: &APIResourceList, group: &str, version: &str) -> Vec<Found> {
 
 /// The version of a group that is meant: the one that is named, else the preferred one. `None`: another group is meant.
 fn version(group: &APIGroup, place: &str) -> Option<Version> {
+    if !is_dns_name(&group.name) {
+        return None;
+    }
     let of = |version: &str| Version { group: group.name.clone(), version: version.to_owned() };
     if place.is_empty() || place == group.name {
-        return group.preferred_version.as_ref().or(group.versions.first()).map(|known| of(&known.version));
+        let known = group.preferred_version.as_ref().or(group.versions.first());
+        return known.filter(|known| is_dns_label(&known.version)).map(|known| of(&known.version));
     }
-    let named = place.strip_suffix(&format!(".{}", group.name))?;
+    let named = place.strip_suffix(&format!(".{}", group.name)).filter(|named| is_dns_label(named))?;
     group.versions.iter().find(|known| known.version == named).map(|known| of(&known.version))
 }
 
 fn among(list: &APIResourceList, group: &str, version: &str, name: &str) -> Option<Found> {
     let is = |resource: &&APIResource| {
         resource.namespaced
-            && !resource.name.contains('/')
+            && is_dns_label(&resource.name)
             && (resource.name == name
                 || resource.singular_name == name
                 || resource.kind.to_ascii_lowercase() == name
@@ -175,6 +179,11 @@ mod tests {
         }
         assert_eq!(find("nodeimage"), None, "belongs to no namespace");
         assert_eq!(find("clonesets/scale"), None);
+        let odd =
+            |name: &str| json!({ "name": name, "singularName": "odd", "namespaced": true, "kind": "Odd", "verbs": [] });
+        let odd: APIResourceList =
+            serde_json::from_value(json!({ "groupVersion": "v1", "resources": [odd(".."), odd("a?b")] })).unwrap();
+        assert_eq!(among(&odd, "", "v1", "odd"), None, "they become parts of paths");
         assert_eq!(names_of(&list).collect::<Vec<_>>(), ["cloneset"]);
     }
 
@@ -213,5 +222,11 @@ mod tests {
         assert_eq!(of("v1alpha1.argoproj.io").as_deref(), Some("v1alpha1"));
         assert_eq!(of("v2.argoproj.io"), None);
         assert_eq!(of("apps.kruise.io"), None);
+        let with = |group: &str, version: &str| {
+            let known = json!({ "groupVersion": "", "version": version });
+            let group = json!({ "name": group, "versions": [known.clone()], "preferredVersion": known });
+            super::version(&serde_json::from_value(group).unwrap(), "").is_some()
+        };
+        assert!(with("a.io", "v1") && !with("../a", "v1") && !with("a.io", "../v1"));
     }
 }

@@ -15,6 +15,7 @@ use crate::model::backend::Backend;
 use crate::model::fault::{Fault, What};
 use crate::model::forward::Via;
 use crate::model::proxy::PodKey;
+use crate::model::workload::is_dns_name;
 use crate::plain;
 
 /// How many pods that don't run are told of.
@@ -184,6 +185,10 @@ fn known(query: &Query, selection: &Selection, pod: &Pod) -> Known {
 fn backend(query: &Query, selection: &Selection, pod: &Pod) -> Result<Backend, Idle> {
     let status = pod.status.as_ref();
     let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
+    // Requests about it have it in their paths.
+    if !is_dns_name(&name(pod)) {
+        return Err(Idle::NotRunning("its name cannot be one".to_owned()));
+    }
     if pod.metadata.deletion_timestamp.is_some() {
         return Err(Idle::NotRunning("Terminating".to_owned()));
     }
@@ -278,6 +283,9 @@ mod tests {
         assert_eq!((backend.via.port, backend.created.timestamp()), (8080, 1_767_323_045));
         assert!(!found(&ready("False"), false).unwrap().ready);
         assert!(!found(&json!({ "phase": "Running" }), false).unwrap().ready);
+        let selection = Selection { pods: Pods::Named("web-1".into()), port: Port::Number(80) };
+        let odd = json!({ "metadata": { "name": "../web-1" }, "status": ready("True") });
+        assert!(super::backend(&query(), &selection, &serde_json::from_value(odd).unwrap()).is_err());
         assert_eq!(found(&ready("True"), true).unwrap_err(), "Terminating");
         assert_eq!(found(&json!({ "phase": "Succeeded" }), false).unwrap_err(), "Succeeded");
         assert_eq!(found(&json!({}), false).unwrap_err(), "Pending");

@@ -13,7 +13,7 @@ use super::dialog::Field;
 use super::health::Probe;
 use super::target::Target;
 use super::ttl::{Ttl, TtlError};
-use super::workload::{Kind, Where, WhereError, WorkloadError, is_dns_name};
+use super::workload::{Kind, Where, WhereError, WorkloadError, is_dns_label, is_dns_name};
 use crate::plain::{is_line, is_unseen};
 
 pub use field::{FormField, Page};
@@ -168,6 +168,9 @@ impl TargetForm {
         if text.is_empty() {
             return Some("required");
         }
+        if !is_line(text) {
+            return Some("control");
+        }
         (!kept && model.cluster(text).is_none() && !model.clusters.is_empty()).then_some("unknown-context")
     }
 
@@ -241,12 +244,4 @@ fn time_error(text: &str) -> Option<&'static str> {
         TtlError::Zero | TtlError::Negative => Some("time-zero"),
         TtlError::TooLong => Some("ttl-too-long"),
     }
-}
-
-/// Whether a text is a DNS label (RFC 1123), as a namespace must be.
-pub(super) fn is_dns_label(text: &str) -> bool {
-    text.len() <= 63
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }

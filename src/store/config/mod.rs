@@ -275,7 +275,7 @@ fn target(mut section: Section<'_, '_>, names: &mut BTreeSet<String>, max_ttl: T
         section.problem(&name.span, "name", format!("is \"{}\", which another target has", name.value));
     }
     let cluster = section.word("cluster");
-    let namespace = section.word("namespace").map(|found| found.value);
+    let namespace = section.namespace("namespace").map(|found| found.value);
     let local_port = section.port("local_port").unwrap_or_default();
     let ttl = section.parsed("ttl");
     if let Some(ttl) = &ttl {

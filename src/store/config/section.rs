@@ -12,6 +12,8 @@ use std::str::FromStr;
 use toml_edit::{Item, TableLike, Value};
 
 use super::problem::{Problem, line_column};
+use crate::model::workload::is_dns_label;
+use crate::plain::is_line;
 
 /// The text that is read and what was found wrong with it so far.
 #[derive(Debug)]
@@ -142,11 +144,22 @@ impl<'r, 't> Section<'r, 't> {
             self.problem(&found.span, key, "is empty");
             return None;
         }
-        if found.value.trim() != found.value || found.value.chars().any(char::is_control) {
+        if found.value.trim() != found.value || !is_line(&found.value) {
             self.problem(&found.span, key, "must not begin or end with spaces nor hold characters that cannot be seen");
             return None;
         }
         Some(found)
+    }
+
+    /// A namespace.
+    pub fn namespace(&mut self, key: &'static str) -> Option<Found<String>> {
+        let found = self.word(key)?;
+        if is_dns_label(&found.value) {
+            return Some(found);
+        }
+        let says = format!("is \"{}\": a namespace has lower-case letters, digits and '-' only", found.value);
+        self.problem(&found.span, key, says);
+        None
     }
 
     /// A text that is read as something else, whose error says what is wrong.
