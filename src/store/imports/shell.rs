@@ -99,7 +99,7 @@ impl Lexer<'_> {
             ';' | '&' | '|' | '(' | ')' => self.operator(c),
             c if c.is_whitespace() => {
                 self.end_word();
-                if self.now.words.is_empty() {
+                if self.now.words.is_empty() && !self.now.broken {
                     self.now.text.clear();
                 }
             }
@@ -190,9 +190,7 @@ impl Lexer<'_> {
     /// Passes over where a command reads or writes: `> file`, `2>&1`, `<<END`.
     fn redirection(&mut self, c: char) {
         // `2>`: the number belongs to it.
-        if self.word.as_ref().is_some_and(|word| word.text.chars().all(|c| c.is_ascii_digit())) {
-            self.word = None;
-        }
+        self.word.take_if(|word| !word.text.is_empty() && word.text.chars().all(|c| c.is_ascii_digit()));
         self.end_word();
         let document = c == '<' && self.next_if('<') && !self.next_if('<');
         let tabs = document && self.next_if('-');
@@ -236,6 +234,11 @@ impl Lexer<'_> {
                     self.now.broken |= line != end;
                     break;
                 }
+            }
+            // It is read by a command that has ended before, if by any.
+            match self.found.last_mut().filter(|_| self.now.words.is_empty()) {
+                Some(command) => command.last = self.now.last,
+                None => self.now.broken |= self.now.words.is_empty(),
             }
         }
     }

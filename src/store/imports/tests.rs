@@ -274,6 +274,14 @@ const PIECES: [(&str, usize); 18] = [
     ("fi", 0),
 ];
 
+#[test]
+fn a_command_has_all_its_lines() {
+    for text in ["kubectl '\nport-forward\nsvc/a 80", "<'\n0\n' &", "\"\"<'\n0\n' &", "`\n0\n`<", "<<E;\n0\nE\n"] {
+        let found = shell::commands(text);
+        assert_eq!(found.iter().map(|command| (command.first, command.last)).collect::<Vec<_>>(), [(1, 3)], "{text}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_panics_and_every_line_is_accounted_for(text in "(?s)[a-z 0-9'\"\\\\#$(){}`<>&|;:/\\n=-]{0,120}") {
