@@ -39,8 +39,9 @@ fn untouched(screen: &mut Screen, what: &str) {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_plugin_that_works_lets_in_and_is_heard() {
-    let Some(kubeconfig) = kubeconfig("a_plugin_that_works_lets_in_and_is_heard") else { return };
+    let kubeconfig = kubeconfig();
     let home = Home::new("");
     let words = format!("echo x >> \"$HOLD\"; echo 'signed in as robot' >&2; {CREDENTIAL}");
     let plugin = script(&home.path().join("login helper"), &words);
@@ -55,8 +56,9 @@ fn a_plugin_that_works_lets_in_and_is_heard() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_plugin_that_fails_is_quoted_and_not_run_again_and_again() {
-    let Some(kubeconfig) = kubeconfig("a_plugin_that_fails_is_quoted_and_not_run_again_and_again") else { return };
+    let kubeconfig = kubeconfig();
     let home = Home::new("");
     let words = "echo x >> \"$HOLD\"; echo 'Error: the SSO session has expired. Run aws sso login' >&2; exit 255";
     let plugin = script(&home.path().join("helper"), words);
@@ -90,8 +92,9 @@ fn a_plugin_that_fails_is_quoted_and_not_run_again_and_again() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_plugin_that_wants_to_ask_gets_no_terminal_and_says_so() {
-    let Some(kubeconfig) = kubeconfig("a_plugin_that_wants_to_ask_gets_no_terminal_and_says_so") else { return };
+    let kubeconfig = kubeconfig();
     let home = Home::new("");
     let words = "if (printf 'Password: ' > /dev/tty && read -r pw < /dev/tty) 2>/dev/null; then exit 3; fi
         if read -r pw; then exit 4; fi
@@ -107,9 +110,9 @@ fn a_plugin_that_wants_to_ask_gets_no_terminal_and_says_so() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_plugin_that_waits_for_a_person_is_heard_meanwhile_and_holds_nothing_up() {
-    let test = "a_plugin_that_waits_for_a_person_is_heard_meanwhile_and_holds_nothing_up";
-    let Some(kubeconfig) = kubeconfig(test) else { return };
+    let kubeconfig = kubeconfig();
     let home = Home::new("");
     std::fs::write(home.path().join("hold"), "").unwrap();
     let words = format!(
@@ -148,8 +151,9 @@ fn a_plugin_that_waits_for_a_person_is_heard_meanwhile_and_holds_nothing_up() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_plugin_that_is_missing_is_named_with_the_way_to_get_it() {
-    let Some(kubeconfig) = kubeconfig("a_plugin_that_is_missing_is_named_with_the_way_to_get_it") else { return };
+    let kubeconfig = kubeconfig();
     let home = Home::new("");
     let mut screen = start(&home, &kubeconfig, Path::new("brow-test-no-such-helper")).size(80, 24).run();
     screen.wait_for("dev");

@@ -60,9 +60,9 @@ fn cluster(text: &str, name: &str, state: &str) -> bool {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_cluster_that_dies_and_comes_back_is_told_and_its_forwards_work_again() {
-    let test = "a_cluster_that_dies_and_comes_back_is_told_and_its_forwards_work_again";
-    let Some(admin) = kubeconfig(test) else { return };
+    let admin = kubeconfig();
     let (story, mut screen) = Story::new("outage", &admin);
     screen.press("2\r");
     let shown =
@@ -105,9 +105,9 @@ fn a_cluster_that_dies_and_comes_back_is_told_and_its_forwards_work_again() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn what_is_asked_of_a_dead_cluster_fails_in_its_own_time_and_says_so() {
-    let test = "what_is_asked_of_a_dead_cluster_fails_in_its_own_time_and_says_so";
-    let Some(admin) = kubeconfig(test) else { return };
+    let admin = kubeconfig();
     let (story, mut screen) = Story::new("dead", &admin);
     screen.press("1\r");
     screen.wait("far is ready", |text| cluster(text, "far", "● ready"));
@@ -140,8 +140,9 @@ fn leave_with_a_pod_under_way(story: &Story, screen: &mut Screen) {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_pod_that_takes_long_to_be_made_goes_with_the_program_all_the_same() {
-    let Some(admin) = kubeconfig("a_pod_that_takes_long_to_be_made_goes_with_the_program_all_the_same") else { return };
+    let admin = kubeconfig();
     let (story, mut screen) = Story::new("slow", &admin);
     leave_with_a_pod_under_way(&story, &mut screen);
     // Longer than anything else is waited for at the end.
@@ -156,8 +157,9 @@ fn a_pod_that_takes_long_to_be_made_goes_with_the_program_all_the_same() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn what_may_remain_is_said_with_its_end() {
-    let Some(admin) = kubeconfig("what_may_remain_is_said_with_its_end") else { return };
+    let admin = kubeconfig();
     let (story, mut screen) = Story::new("remains", &admin);
     leave_with_a_pod_under_way(&story, &mut screen);
     screen.signal(rustix::process::Signal::INT);

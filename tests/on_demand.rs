@@ -47,8 +47,8 @@ fn fails(address: &str) -> bool {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn fifty_first_connections_make_one_pod_that_goes_when_it_is_unused() {
-    let Some(_) = kubeconfig("fifty_first_connections_make_one_pod_that_goes_when_it_is_unused") else { return };
     let space = Namespace::new("demand");
     let home = Home::new(&web("on_demand = true\nautostart = true\nidle_timeout = \"5s\"\n"));
     let path = space.kubeconfig(&home);
@@ -61,8 +61,8 @@ fn fifty_first_connections_make_one_pod_that_goes_when_it_is_unused() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_pod_that_never_comes_fails_its_connections_and_the_next_tries_afresh() {
-    let Some(_) = kubeconfig("a_pod_that_never_comes_fails_its_connections_and_the_next_tries_afresh") else { return };
     let space = Namespace::new("late");
     let config = |more: &str| web(&format!("autostart = true\non_demand = true\n{more}"));
     let home = Home::new(&config("create_timeout = \"6s\"\nimage = \"example.invalid/nobody/has:this\"\n"));
@@ -89,8 +89,9 @@ fn a_pod_that_never_comes_fails_its_connections_and_the_next_tries_afresh() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_workload_is_reached_on_demand_without_any_pod_of_ours() {
-    let Some(path) = kubeconfig("a_workload_is_reached_on_demand_without_any_pod_of_ours") else { return };
+    let path = kubeconfig();
     let config = "[[target]]\nname = \"web\"\ncluster = \"brow-admin\"\nnamespace = \"brow-dev\"\n\
                   workload = \"service/web:80\"\nidle_timeout = \"6s\"\n";
     let home = Home::new(config);
@@ -161,8 +162,8 @@ impl Load {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_pod_that_is_deleted_under_load_is_replaced_for_those_who_come() {
-    let Some(_) = kubeconfig("a_pod_that_is_deleted_under_load_is_replaced_for_those_who_come") else { return };
     let space = Namespace::new("load");
     let home = Home::new(&web("on_demand = true\nautostart = true\n"));
     let path = space.kubeconfig(&home);
@@ -224,8 +225,8 @@ impl Transfer {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_pod_is_renewed_under_running_transfers() {
-    let Some(_) = kubeconfig("a_pod_is_renewed_under_running_transfers") else { return };
     let space = Namespace::new("renew");
     let home = Home::new(&web("ttl = \"10m\"\n"));
     let path = space.kubeconfig(&home);
@@ -263,8 +264,8 @@ fn a_pod_is_renewed_under_running_transfers() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_pod_is_renewed_under_a_connection() {
-    let Some(_) = kubeconfig("a_pod_is_renewed_under_a_connection") else { return };
     let space = Namespace::new("again");
     let home = Home::new(&web("ttl = \"10m\"\n").replace(":8080", ":7"));
     let path = space.kubeconfig(&home);
@@ -276,8 +277,8 @@ fn a_pod_is_renewed_under_a_connection() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_renewed_pod_is_left_to_another_instance_that_goes_through_it() {
-    let Some(_) = kubeconfig("a_renewed_pod_is_left_to_another_instance_that_goes_through_it") else { return };
     let space = Namespace::new("shared");
     let home = Home::new(&web(""));
     let path = space.kubeconfig(&home);
@@ -307,8 +308,8 @@ fn a_renewed_pod_is_left_to_another_instance_that_goes_through_it() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_pod_in_use_is_renewed_by_itself() {
-    let Some(_) = kubeconfig("a_pod_in_use_is_renewed_by_itself") else { return };
     let space = Namespace::new("auto");
     let echo = web("ttl = \"50s\"\nauto_renew = true\ncreate_timeout = \"10s\"\n").replace(":8080", ":7");
     let home = Home::new(&echo);

@@ -13,7 +13,7 @@ use std::process::Command;
 use common::kube::until;
 use common::story::{self, Stage, choose};
 use common::through::{get, live};
-use common::{Home, Screen, Start};
+use common::{Home, Screen, Start, need};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -244,13 +244,10 @@ fn on_demand_and_renewed_as_on_a_real_cluster() {
     bare.assert_untouched();
 }
 
-/// The same API for the tool that everybody has; where it is not installed nothing is tested, loudly.
+/// The same API for the tool that everybody has.
 #[test]
 fn kubectl_finds_its_way_about() {
-    if std::process::Command::new("kubectl").arg("version").arg("--client").output().is_err() {
-        writeln!(std::io::stderr(), "SKIPPED: kubectl_finds_its_way_about needs kubectl").unwrap();
-        return;
-    }
+    need("kubectl", "kubernetes-client");
     let bare = Bare::new();
     let mut screen = bare.start((120, 40), &[]);
     screen.wait_for("hello-page");
@@ -364,11 +361,14 @@ fn real_clients_reach_its_servers_where_there_is_no_network() {
         command.args(["--user", "--map-root-user", "--net", "sh", "-c", UP, "sh"]).args(args);
         command
     };
-    let clients = alone(&["sh", "-c", "curl --version && redis-cli --version && socat -V"]).output();
-    if !clients.is_ok_and(|output| output.status.success()) {
-        let name = "real_clients_reach_its_servers_where_there_is_no_network";
-        writeln!(std::io::stderr(), "SKIPPED: {name} needs unshare, ip, curl, redis-cli and socat").unwrap();
-        return;
+    for (program, package) in [
+        ("unshare", "util-linux"),
+        ("ip", "iproute2"),
+        ("curl", "curl"),
+        ("redis-cli", "redis-tools"),
+        ("socat", "socat"),
+    ] {
+        need(program, package);
     }
     let bare = Bare::new();
     let script = "curl -s http://$BROW_ADDR_HELLO_PAGE/index.html; redis-cli -p $BROW_PORT_REDIS set ship brow; \

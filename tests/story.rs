@@ -25,10 +25,8 @@ fn countdown(screen: &str) -> Option<u32> {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn from_nothing_to_bytes_and_back() {
-    if kubeconfig("from_nothing_to_bytes_and_back").is_none() {
-        return;
-    }
     let namespace = Namespace::new("story");
     let home = Home::new(&config(&namespace.0, ""));
     let kubeconfig = namespace.kubeconfig(&home);
@@ -61,8 +59,9 @@ fn assert_no_trace(kubeconfig: &Path, namespace: &Namespace) {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn one_key_does_it_all_and_the_address_leaves_no_trace() {
-    let Some(admin) = kubeconfig("one_key_does_it_all_and_the_address_leaves_no_trace") else { return };
+    let admin = kubeconfig();
     let namespace = Namespace::new("trace");
     let refused = format!(
         "[[target]]\nname = \"refused\"\ncluster = \"story\"\nnamespace = \"{}\"\naddress = \"{VPC}:81\"\n",
@@ -94,10 +93,8 @@ fn one_key_does_it_all_and_the_address_leaves_no_trace() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_pod_dies_at_its_deadline_though_the_program_was_killed() {
-    if kubeconfig("a_pod_dies_at_its_deadline_though_the_program_was_killed").is_none() {
-        return;
-    }
     let namespace = Namespace::new("deadline");
     let home = Home::new(&config(&namespace.0, "ttl = \"8s\"\n"));
     let kubeconfig = namespace.kubeconfig(&home);
@@ -120,10 +117,8 @@ fn a_pod_dies_at_its_deadline_though_the_program_was_killed() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_pod_runs_out_on_the_screen() {
-    if kubeconfig("a_pod_runs_out_on_the_screen").is_none() {
-        return;
-    }
     let namespace = Namespace::new("out");
     let home = Home::new(&config(&namespace.0, "ttl = \"8s\"\n"));
     let mut screen = Start::new(&home).kubeconfig(namespace.kubeconfig(&home)).size(120, 40).run();
@@ -135,10 +130,8 @@ fn a_pod_runs_out_on_the_screen() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_pod_left_by_a_crash_is_on_the_next_screen() {
-    if kubeconfig("a_pod_left_by_a_crash_is_on_the_next_screen").is_none() {
-        return;
-    }
     let namespace = Namespace::new("left");
     let home = Home::new(&config(&namespace.0, ""));
     let kubeconfig = namespace.kubeconfig(&home);
@@ -157,10 +150,8 @@ fn a_pod_left_by_a_crash_is_on_the_next_screen() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn two_instances_side_by_side() {
-    if kubeconfig("two_instances_side_by_side").is_none() {
-        return;
-    }
     let namespace = Namespace::new("two");
     let home = Home::new(&config(&namespace.0, "local_port = 0\n"));
     let kubeconfig = namespace.kubeconfig(&home);
@@ -192,8 +183,9 @@ fn two_instances_side_by_side() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn rights_are_shown_as_they_are() {
-    let Some(kubeconfig) = kubeconfig("rights_are_shown_as_they_are") else { return };
+    let kubeconfig = kubeconfig();
     let home = Home::new("");
     let mut screen = Start::new(&home).kubeconfig(&kubeconfig).size(120, 40).run();
     screen.wait_for("brow-badtoken");
@@ -214,8 +206,9 @@ fn rights_are_shown_as_they_are() {
 
 /// What `practice.rs` meets at the practice cluster.
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn what_can_go_wrong_goes_wrong() {
-    let Some(all) = kubeconfig("what_can_go_wrong_goes_wrong") else { return };
+    let all = kubeconfig();
     let (namespace, full) = (Namespace::new("wrong"), Namespace::new("full"));
     kubectl(&["-n", &full.0, "create", "quota", "none", "--hard=pods=0"]);
     let hard = "jsonpath={.status.hard.pods}";
@@ -243,10 +236,8 @@ fn what_can_go_wrong_goes_wrong() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn quitting_at_once_deletes_even_a_pod_that_is_still_being_created() {
-    if kubeconfig("quitting_at_once_deletes_even_a_pod_that_is_still_being_created").is_none() {
-        return;
-    }
     let namespace = Namespace::new("quit");
     let home = Home::new(&config(&namespace.0, ""));
     let kubeconfig = namespace.kubeconfig(&home);

@@ -81,8 +81,9 @@ fn ready(namespace: &Namespace, pod: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn every_kind_leads_to_its_pods() {
-    let Some(config) = kubeconfig("every_kind_leads_to_its_pods") else { return };
+    let config = kubeconfig();
     let namespace = Namespace::new("kinds");
     let job = format!(
         "---\napiVersion: batch/v1\nkind: Job\nmetadata: {{ name: job }}\nspec:\n  template: {{ spec: {{ \
@@ -146,8 +147,9 @@ async fn every_kind_leads_to_its_pods() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_named_port_is_each_pods_own() {
-    let Some(config) = kubeconfig("a_named_port_is_each_pods_own") else { return };
+    let config = kubeconfig();
     let namespace = Namespace::new("ports");
     let mixed = "selector: { app: mixed }, ports: [{ name: www, port: 80, targetPort: http }]";
     apply(&namespace, &[pod("one", "mixed", 8081), pod("two", "mixed", 8082), service("mixed", mixed)].concat());
@@ -168,8 +170,9 @@ async fn a_named_port_is_each_pods_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn what_is_not_there_is_said_with_what_is_near() {
-    let Some(config) = kubeconfig("what_is_not_there_is_said_with_what_is_near") else { return };
+    let config = kubeconfig();
     let namespace = Namespace::new("missing");
     let svc = "selector: { app: web }, ports: [{ name: www, port: 80, targetPort: http }]";
     apply(&namespace, &[pod("web-one", "web", 8080), service("web", svc), service("payments", svc)].concat());
@@ -202,8 +205,9 @@ async fn what_is_not_there_is_said_with_what_is_near() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn connections_wait_for_a_first_pod_for_as_long_as_they_are_told() {
-    let Some(config) = kubeconfig("connections_wait_for_a_first_pod_for_as_long_as_they_are_told") else { return };
+    let config = kubeconfig();
     let namespace = Namespace::new("wait");
     let broken = workload("Deployment", "broken", "replicas: 1").replace("library/busybox:latest", "library/none:1");
     apply(&namespace, &[workload("Deployment", "web", "replicas: 0"), broken].concat());
@@ -226,8 +230,9 @@ async fn connections_wait_for_a_first_pod_for_as_long_as_they_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn an_evicted_pod_says_so_in_the_nodes_words() {
-    let Some(config) = kubeconfig("an_evicted_pod_says_so_in_the_nodes_words") else { return };
+    let config = kubeconfig();
     let namespace = Namespace::new("evicted");
     let fills = containers(8080).replace("mkdir", "dd if=/dev/zero of=/full/x bs=1M count=8 && mkdir");
     let fills = fills.replace("ports:", "volumeMounts: [{ name: full, mountPath: /full }], ports:");
@@ -247,8 +252,9 @@ async fn an_evicted_pod_says_so_in_the_nodes_words() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn services_without_pods_are_reached_through_a_proxy_pod() {
-    let Some(config) = kubeconfig("services_without_pods_are_reached_through_a_proxy_pod") else { return };
+    let config = kubeconfig();
     let namespace = Namespace::new("bare");
     // Where the test cluster's private network has its web server.
     let vpc = "10.99.0.10";
@@ -294,8 +300,9 @@ async fn services_without_pods_are_reached_through_a_proxy_pod() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_kind_that_the_cluster_lacks_says_what_brings_it() {
-    let Some(config) = kubeconfig("a_kind_that_the_cluster_lacks_says_what_brings_it") else { return };
+    let config = kubeconfig();
     let list = [
         ("kruise", "broadcastjob.apps.kruise.io/web:http"),
         ("argo", "rollout.argoproj.io/web:http"),
@@ -314,8 +321,9 @@ async fn a_kind_that_the_cluster_lacks_says_what_brings_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_missing_right_is_named_with_the_role_and_a_way_round() {
-    let Some(config) = kubeconfig("a_missing_right_is_named_with_the_role_and_a_way_round") else { return };
+    let config = kubeconfig();
     let list =
         [("deployment", "deployment/web:http"), ("service", "service/web:http"), ("selector", "selector/app=web:http")];
     let program = Program::start(&targets("brow-developer", "brow-dev", &list), &config);

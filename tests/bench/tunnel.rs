@@ -25,7 +25,7 @@ async fn main() {
         forwarder::serve(&arguments[2..]).await;
         return;
     }
-    let Some(kubeconfig) = cluster::kubeconfig() else { return };
+    let kubeconfig = cluster::kubeconfig();
     let config = cluster::config(&kubeconfig, "brow-admin").await;
     let api: SocketAddr = config.cluster_url.authority().expect("a host").as_str().parse().expect("an address");
     let client = cluster::client(&config);

@@ -13,24 +13,17 @@ use tokio::net::{TcpListener, TcpStream};
 /// This machine's own address in the private network of the test cluster.
 const PRIVATE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 99, 0, 1));
 
-/// A free port there; nothing, said aloud, where there is no such network.
-pub async fn free() -> Option<SocketAddr> {
-    match TcpListener::bind((PRIVATE, 0)).await {
-        Ok(listener) => listener.local_addr().ok(),
-        Err(error) => {
-            eprintln!("SKIPPED: {PRIVATE} is not ours, so a server could not be reached by pods: {error}");
-            None
-        }
-    }
+/// A free port there.
+pub async fn free() -> SocketAddr {
+    let listener = TcpListener::bind((PRIVATE, 0)).await;
+    listener.expect("the address that pods reach this machine by").local_addr().expect("bound")
 }
 
-/// Whether a program is installed; says aloud where it is not.
-fn is_installed(program: &Path) -> bool {
-    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    if !found {
-        eprintln!("SKIPPED: {} is not installed", program.display());
-    }
-    found
+/// Fails, with the package to install, where a program is missing.
+#[track_caller]
+fn need(program: &str, package: &str) {
+    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    assert!(found.is_ok(), "{program} is missing: install the package {package}");
 }
 
 async fn until_it_answers(address: SocketAddr, child: &mut Child) {
@@ -54,16 +47,12 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts it; nothing, said aloud, where it is not installed.
-    pub async fn start() -> Option<Self> {
-        let address = free().await?;
-        let Some(bin) = Self::bin() else {
-            eprintln!("SKIPPED: PostgreSQL is not installed");
-            return None;
-        };
-        if !is_installed(Path::new("openssl")) || !is_installed(Path::new("pgbench")) {
-            return None;
-        }
+    /// Starts it.
+    pub async fn start() -> Self {
+        let address = free().await;
+        let bin = Self::bin().expect("PostgreSQL is missing: install the package postgresql");
+        need("openssl", "openssl");
+        need("pgbench", "postgresql-contrib");
         let dir = TempDir::new().expect("a directory");
         if rustix::process::geteuid().is_root() {
             let (user, group) = (id("-u"), id("-g"));
@@ -82,7 +71,7 @@ impl Postgres {
         server.args(["-c", "timezone=UTC"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = server.spawn().expect("started");
         until_it_answers(address, &mut child).await;
-        Some(Self { address, bin, data, child, _dir: dir })
+        Self { address, bin, data, child, _dir: dir }
     }
 
     /// Debian keeps each version's programs in a directory of its own.
@@ -137,16 +126,14 @@ pub struct Mariadb {
 }
 
 impl Mariadb {
-    /// Starts it; nothing, said aloud, where it is not installed.
-    pub async fn start() -> Option<Self> {
-        let address = free().await?;
+    /// Starts it.
+    pub async fn start() -> Self {
+        let address = free().await;
+        need("mariadb", "mariadb-client-core");
         // Debian keeps servers where only root looks.
         let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
         let server = std::env::split_paths(&path).map(|dir| dir.join("mariadbd")).find(|server| server.exists());
-        let Some(server) = server.filter(|_| is_installed(Path::new("mariadb"))) else {
-            eprintln!("SKIPPED: MariaDB is not installed");
-            return None;
-        };
+        let server = server.expect("mariadbd is missing: install the package mariadb-server-core");
         let dir = TempDir::new().expect("a directory");
         let text = |name: &str| dir.path().join(name).to_str().expect("text").to_owned();
         let own = ["--no-defaults", "--user=root"];
@@ -167,7 +154,7 @@ impl Mariadb {
             }
         };
         tokio::time::timeout(Duration::from_secs(30), answers).await.expect("the server answers");
-        Some(mariadb)
+        mariadb
     }
 
     /// What it answers to a question of its root, on this machine.
@@ -200,12 +187,11 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts it; nothing, said aloud, where it is not installed.
-    pub async fn start() -> Option<Self> {
-        let address = free().await?;
-        if !is_installed(Path::new("redis-server")) || !is_installed(Path::new("redis-benchmark")) {
-            return None;
-        }
+    /// Starts it.
+    pub async fn start() -> Self {
+        let address = free().await;
+        need("redis-server", "redis-server");
+        need("redis-benchmark", "redis-tools");
         let dir = TempDir::new().expect("a directory");
         let mut server = Command::new("setpriv");
         server.args(["--pdeathsig=KILL", "redis-server", "--bind", &address.ip().to_string(), "--save", ""]);
@@ -218,7 +204,7 @@ impl Redis {
         let mut answer = [0; 7];
         socket.read_exact(&mut answer).await.expect("an answer");
         assert_eq!(&answer, b"+PONG\r\n");
-        Some(Self { address, child, _dir: dir })
+        Self { address, child, _dir: dir }
     }
 }
 

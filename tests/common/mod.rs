@@ -9,6 +9,7 @@ pub mod through;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -70,6 +71,13 @@ impl Home {
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
+}
+
+/// Fails, with the package to install, where a program is missing.
+#[track_caller]
+pub fn need(program: &str, package: &str) {
+    let found = Command::new(program).arg("--version").stdin(Stdio::null()).output();
+    assert!(found.is_ok(), "{program} is missing: install the package {package}");
 }
 
 /// The program on a screen.

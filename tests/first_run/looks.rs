@@ -1,6 +1,5 @@
 //! How it looks: the theme by key and config, the terminal's title, and tmux around it.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::common::arrange::quit;
 use crate::common::through::local;
-use crate::common::{Home, Screen, Start};
+use crate::common::{Home, Screen, Start, need};
 
 /// A key goes through the themes at once; what was chosen is kept until the config asks for another.
 #[test]
@@ -72,10 +71,7 @@ fn the_title_says_which_pod_ends_first_and_is_given_back() {
 /// at once, and leaving gives the room back.
 #[test]
 fn the_tmux_snippet_opens_the_dashboard() {
-    if Command::new("tmux").arg("-V").output().is_err() {
-        writeln!(std::io::stderr(), "SKIPPED: the_tmux_snippet_opens_the_dashboard needs tmux").unwrap();
-        return;
-    }
+    need("tmux", "tmux");
     let home = Home::new("[[target]]\nname = \"web\"\ncluster = \"dev\"\naddress = \"10.0.0.1:80\"\n");
     let snippet = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tmux.conf");
     let folder = Path::new(env!("CARGO_BIN_EXE_brow-tui")).parent().unwrap();

@@ -4,13 +4,13 @@ use std::io::Read;
 use std::net::TcpStream;
 
 use crate::common::arrange::wait_says;
-use crate::common::kube::{Namespace, kubeconfig, until};
+use crate::common::kube::{Namespace, until};
 use crate::common::{Home, Start};
 use crate::{end, server, web};
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn probes_tell_whether_a_target_is_well() {
-    let Some(_) = kubeconfig("probes_tell_whether_a_target_is_well") else { return };
     let space = Namespace::new("probe");
     let well = web("probe = \"http:/index.html\"\nprobe_interval = \"1s\"\n");
     let sick = well.replace("\"web\"", "\"sick\"").replace("index.html", "nothing");
@@ -46,16 +46,11 @@ fn probed(name: &str, address: std::net::SocketAddr) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn probes_understand_real_servers_and_get_nobody_locked_out() {
-    let Some(_) = kubeconfig("probes_understand_real_servers_and_get_nobody_locked_out") else { return };
     let (mariadb, postgres, redis) =
         (server::Mariadb::start().await, server::Postgres::start().await, server::Redis::start().await);
-    let all = [
-        ("mysql", mariadb.as_ref().map(|server| server.address)),
-        ("postgres", postgres.as_ref().map(|server| server.address)),
-        ("redis", redis.as_ref().map(|server| server.address)),
-    ];
-    let all: Vec<_> = all.into_iter().filter_map(|(name, address)| Some((name, address?))).collect();
+    let all = [("mysql", mariadb.address), ("postgres", postgres.address), ("redis", redis.address)];
     let space = Namespace::new("servers");
     let home = Home::new(&all.iter().map(|(name, address)| probed(name, *address)).collect::<String>());
     let path = space.kubeconfig(&home);
@@ -66,31 +61,28 @@ async fn probes_understand_real_servers_and_get_nobody_locked_out() {
         text.lines().any(|line| line.contains(&format!("→ {name}")) && line.contains("● live") && line.contains(" ms"))
     };
     screen.wait("all are well", |text| all.iter().all(|(name, _)| well(text, name)));
-    if let Some(mariadb) = mariadb {
-        let count = || mariadb.says("show global status like 'Connections'").split('\t').nth(1).unwrap().to_owned();
-        until("more probes than it forgives", || count().parse::<u64>().unwrap() > 40);
-        let counted = "ip, host, sum_connect_errors, count_handshake_errors, count_authentication_errors";
-        let errors =
-            mariadb.says(&format!("select {counted} from performance_schema.host_cache where sum_connect_errors"));
-        assert_eq!(errors, "", "none is held against the pod");
-        let row = screen.line("→ mysql").unwrap();
-        let port = row.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
-        let client = || {
-            let mut client = std::process::Command::new("mariadb");
-            client.args(["--no-defaults", "-h", "127.0.0.1", "-P", &port, "-u", "app", "-N", "-e", "select 'ahoy'"]);
-            let output = client.output().unwrap();
-            (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
-        };
-        assert_eq!(client(), (true, "ahoy\n".to_owned()));
-        // Whoever only reads the greeting is counted: this server would have locked the pod out.
-        for _ in 0..4 {
-            let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
-            stream.read_exact(&mut [0; 16]).unwrap();
-        }
-        screen.wait("down", |text| text.lines().any(|line| line.contains("→ mysql") && line.contains("▼ down")));
-        screen.press("L");
-        wait_says(&mut screen, &["is blocked because of many connection errors"]);
-        assert!(!client().0);
+    let count = || mariadb.says("show global status like 'Connections'").split('\t').nth(1).unwrap().to_owned();
+    until("more probes than it forgives", || count().parse::<u64>().unwrap() > 40);
+    let counted = "ip, host, sum_connect_errors, count_handshake_errors, count_authentication_errors";
+    let errors = mariadb.says(&format!("select {counted} from performance_schema.host_cache where sum_connect_errors"));
+    assert_eq!(errors, "", "none is held against the pod");
+    let row = screen.line("→ mysql").unwrap();
+    let port = row.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
+    let client = || {
+        let mut client = std::process::Command::new("mariadb");
+        client.args(["--no-defaults", "-h", "127.0.0.1", "-P", &port, "-u", "app", "-N", "-e", "select 'ahoy'"]);
+        let output = client.output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    assert_eq!(client(), (true, "ahoy\n".to_owned()));
+    // Whoever only reads the greeting is counted: this server would have locked the pod out.
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+        stream.read_exact(&mut [0; 16]).unwrap();
     }
+    screen.wait("down", |text| text.lines().any(|line| line.contains("→ mysql") && line.contains("▼ down")));
+    screen.press("L");
+    wait_says(&mut screen, &["is blocked because of many connection errors"]);
+    assert!(!client().0);
     end(screen);
 }

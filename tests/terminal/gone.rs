@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::kube::{Namespace, kubeconfig, until};
+use crate::common::kube::{Namespace, until};
 use crate::common::{Home, Start};
 use crate::{CONFIG, CONTEXTS};
 
@@ -170,8 +170,8 @@ fn a_bare_terminal_that_is_dropped_ends_the_program_in_order() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_pane_that_is_closed_takes_its_pods_along_where_that_is_set() {
-    let Some(_) = kubeconfig("a_pane_that_is_closed_takes_its_pods_along_where_that_is_set") else { return };
     for parent in [Parent::Terminal, Parent::DeafShell] {
         let config =
             "on_quit = \"delete\"\n[[target]]\nname = \"inner\"\ncluster = \"story\"\naddress = \"10.99.0.10:8080\"\n";

@@ -56,9 +56,10 @@ fn none_failed(forward: &mut Forward) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_postgres_is_worked_hard_without_an_error() {
-    let Some(stage) = Stage::new().await else { return };
-    let Some(postgres) = Postgres::start().await else { return };
+    let stage = Stage::new().await;
+    let postgres = Postgres::start().await;
     let mut forward = relayed(&stage, postgres.address).await;
     run(client("pgbench", forward.address).args(["-i", "-q", "postgres"])).await;
     run(client("pgbench", forward.address).args(["-c", "8", "-j", "2", "-t", "100", "postgres"])).await;
@@ -71,9 +72,10 @@ async fn a_postgres_is_worked_hard_without_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_dump_and_its_restore_are_the_same_byte_for_byte() {
-    let Some(stage) = Stage::new().await else { return };
-    let Some(postgres) = Postgres::start().await else { return };
+    let stage = Stage::new().await;
+    let postgres = Postgres::start().await;
     let forward = relayed(&stage, postgres.address).await;
     let data = "create table t as select i, md5(i::text) as text, sha512(i::text::bytea) as bytes \
                 from generate_series(1, 100000) i";
@@ -96,9 +98,10 @@ async fn a_dump_and_its_restore_are_the_same_byte_for_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_tls_session_survives_what_goes_on_beside_it() {
-    let Some(stage) = Stage::new().await else { return };
-    let Some(postgres) = Postgres::start().await else { return };
+    let stage = Stage::new().await;
+    let postgres = Postgres::start().await;
     let forward = relayed(&stage, postgres.address).await;
     // Idle for a while, then a long answer, in one session.
     let words = "select 'begun'; select pg_sleep(4); select ssl from pg_stat_ssl where pid = pg_backend_pid(); \
@@ -124,9 +127,10 @@ async fn a_tls_session_survives_what_goes_on_beside_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_redis_is_worked_hard_without_an_error() {
-    let Some(stage) = Stage::new().await else { return };
-    let Some(redis) = Redis::start().await else { return };
+    let stage = Stage::new().await;
+    let redis = Redis::start().await;
     let mut forward = relayed(&stage, redis.address).await;
     for options in [["-n", "1000", "-c", "50", "-P", "1"], ["-n", "10000", "-c", "20", "-P", "16"]] {
         let report =

@@ -13,8 +13,9 @@ use crate::forward::Forward;
 use crate::testpod::{BYE, DISCARD, ECHO, LAST, PAUSE, RESET, SLOW, SOURCE, SOURCE_BYTES};
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_client_that_half_closes_gets_its_slow_answer_whole() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(SLOW)).await;
     let mut socket = TcpStream::connect(forward.address).await.unwrap();
     socket.write_all(b"x").await.unwrap();
@@ -29,8 +30,9 @@ async fn a_client_that_half_closes_gets_its_slow_answer_whole() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn an_answer_to_a_client_that_half_closed_may_pause() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(PAUSE)).await;
     let mut socket = TcpStream::connect(forward.address).await.unwrap();
     socket.write_all(b"x").await.unwrap();
@@ -42,8 +44,9 @@ async fn an_answer_to_a_client_that_half_closed_may_pause() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn an_answer_that_waits_for_our_end_is_missing_and_so_a_reset() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(LAST)).await;
     let mut socket = TcpStream::connect(forward.address).await.unwrap();
     socket.write_all(b"x").await.unwrap();
@@ -55,8 +58,9 @@ async fn an_answer_that_waits_for_our_end_is_missing_and_so_a_reset() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_client_that_half_closes_waits_for_its_end_no_longer_than_the_node_does() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let forward = Forward::new(&stage.tunnels(None).await, stage.route(BYE)).await;
     let mut socket = TcpStream::connect(forward.address).await.unwrap();
     socket.shutdown().await.unwrap();
@@ -69,8 +73,9 @@ async fn a_client_that_half_closes_waits_for_its_end_no_longer_than_the_node_doe
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_server_that_closes_first_reaches_the_client_as_end_of_file() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(BYE)).await;
     let mut socket = TcpStream::connect(forward.address).await.unwrap();
     let mut answer = String::new();
@@ -84,8 +89,9 @@ async fn a_server_that_closes_first_reaches_the_client_as_end_of_file() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn all_bytes_arrive_before_the_end() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let forward = Forward::new(&stage.tunnels(None).await, stage.route(SOURCE)).await;
     let mut socket = TcpStream::connect(forward.address).await.unwrap();
     let mut received = Vec::new();
@@ -95,8 +101,9 @@ async fn all_bytes_arrive_before_the_end() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_client_that_closes_frees_its_stream_at_once() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(ECHO)).await;
     let mut socket = TcpStream::connect(forward.address).await.unwrap();
     socket.write_all(b"x").await.unwrap();
@@ -108,8 +115,9 @@ async fn a_client_that_closes_frees_its_stream_at_once() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_reset_by_the_server_reaches_the_client_as_a_reset() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(RESET)).await;
     let mut socket = TcpStream::connect(forward.address).await.unwrap();
     socket.write_all(b"x").await.unwrap();
@@ -119,8 +127,9 @@ async fn a_reset_by_the_server_reaches_the_client_as_a_reset() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_reset_by_the_client_ends_the_forwarded_connection() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(DISCARD)).await;
     let mut socket = TcpStream::connect(forward.address).await.unwrap();
     socket.write_all(b"x").await.unwrap();

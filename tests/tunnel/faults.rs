@@ -24,8 +24,9 @@ async fn works(forward: &Forward) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_cut_tunnel_resets_its_streams_and_the_next_connection_works() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let wire = Wire::new(stage.api().await, Duration::ZERO).await;
     let mut forward = Forward::new(&stage.tunnels_by(wire.address).await, stage.route(ECHO)).await;
     for _ in 0..3 {
@@ -41,8 +42,9 @@ async fn a_cut_tunnel_resets_its_streams_and_the_next_connection_works() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn an_api_server_that_stops_for_twenty_seconds_is_noticed_and_waited_for() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let wire = Wire::new(stage.api().await, Duration::ZERO).await;
     let mut forward = Forward::new(&stage.tunnels_by(wire.address).await, stage.route(ECHO)).await;
     let mut before = TcpStream::connect(forward.address).await.unwrap();
@@ -63,8 +65,9 @@ async fn an_api_server_that_stops_for_twenty_seconds_is_noticed_and_waited_for()
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn an_api_server_that_restarts_is_found_again() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let wire = Wire::new(stage.api().await, Duration::ZERO).await;
     let forward = Forward::new(&stage.tunnels_by(wire.address).await, stage.route(ECHO)).await;
     works(&forward).await;
@@ -81,8 +84,9 @@ async fn an_api_server_that_restarts_is_found_again() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_pod_deleted_in_a_transfer_resets_it_and_is_then_known_to_be_gone() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let client = stage.client().await;
     let pod = format!("tunnel-doomed-{}", std::process::id());
     testpod::create(&client, &pod).await;
@@ -109,8 +113,9 @@ async fn a_pod_deleted_in_a_transfer_resets_it_and_is_then_known_to_be_gone() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn at_fifty_milliseconds_the_first_byte_takes_one_round_trip() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let wire = Wire::new(stage.api().await, Duration::from_millis(25)).await;
     let forward = Forward::new(&stage.tunnels_by(wire.address).await, stage.route(ECHO)).await;
     works(&forward).await;

@@ -35,8 +35,9 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn ten_thousand_short_connections_leave_nothing_behind() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let wire = Wire::new(stage.api().await, Duration::ZERO).await;
     let tunnels = stage.tunnels_by(wire.address).await;
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
@@ -73,8 +74,9 @@ async fn ten_thousand_short_connections_leave_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn every_connection_of_many_in_v4_ends_as_its_pod_does() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let tunnels = stage.tunnels(Some(Protocol::V4)).await;
     let forward = Forward::new(&tunnels, stage.route(BYE)).await;
     let gate = Arc::new(Semaphore::new(20));
@@ -95,8 +97,9 @@ async fn every_connection_of_many_in_v4_ends_as_its_pod_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn dropping_a_forward_in_use_frees_every_task_and_socket() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let wire = Wire::new(stage.api().await, Duration::ZERO).await;
     let tunnels = stage.tunnels_by(wire.address).await;
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
@@ -116,8 +119,9 @@ async fn dropping_a_forward_in_use_frees_every_task_and_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn one_that_never_reads_holds_up_none_of_two_hundred() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let tunnels = stage.tunnels(None).await;
     let endless = Forward::new(&tunnels, stage.route(ENDLESS)).await;
     let mut stuck = TcpStream::connect(endless.address).await.unwrap();
@@ -140,8 +144,9 @@ async fn one_that_never_reads_holds_up_none_of_two_hundred() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_pod_that_never_reads_holds_up_no_new_connection() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let tunnels = stage.tunnels(None).await;
     let deaf = Forward::new(&tunnels, stage.route(DEAF)).await;
     let mut stuck = JoinSet::new();
@@ -168,8 +173,9 @@ async fn a_pod_that_never_reads_holds_up_no_new_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn downloads_side_by_side_all_end_whole() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let forward = Forward::new(&stage.tunnels(None).await, stage.route(SOURCE)).await;
     let mut all = JoinSet::new();
     for _ in 0..24 {

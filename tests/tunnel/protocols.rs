@@ -48,28 +48,32 @@ async fn carries(stage: &Stage, tunnels: &Tunnels, protocol: Protocol) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn spdy_is_what_a_plain_api_server_gets() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     carries(&stage, &stage.tunnels(None).await, Protocol::Spdy).await;
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn v4_can_be_forced() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     carries(&stage, &stage.tunnels(Some(Protocol::V4)).await, Protocol::V4).await;
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn spdy_inside_a_web_socket_can_be_forced() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let bridge = Bridge::new(stage.client().await, Lets::Everything).await;
     let tunnels = Tunnels::new(bridge.client(), Some(Protocol::SpdyOverWebSocket));
     carries(&stage, &tunnels, Protocol::SpdyOverWebSocket).await;
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_gateway_that_knows_no_spdy_is_passed_by_web_socket() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let bridge = Bridge::new(stage.client().await, Lets::WebSockets).await;
     let tunnels = Tunnels::new(bridge.client(), None);
     carries(&stage, &tunnels, Protocol::SpdyOverWebSocket).await;
@@ -78,8 +82,9 @@ async fn a_gateway_that_knows_no_spdy_is_passed_by_web_socket() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn v4_is_the_last_resort_and_the_connection_that_asked_is_kept() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let bridge = Bridge::new(stage.client().await, Lets::V4).await;
     let tunnels = Tunnels::new(bridge.client(), None);
     let lease = tunnels.lease(stage.route(ECHO), LeaseOptions::default());
@@ -92,8 +97,9 @@ async fn v4_is_the_last_resort_and_the_connection_that_asked_is_kept() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_forced_protocol_is_not_replaced() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let bridge = Bridge::new(stage.client().await, Lets::V4).await;
     let tunnels = Tunnels::new(bridge.client(), Some(Protocol::Spdy));
     let lease = tunnels.lease(stage.route(ECHO), LeaseOptions::default());

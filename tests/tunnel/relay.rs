@@ -26,9 +26,10 @@ async fn spares(forward: &Forward, count: usize) {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn the_target_sees_a_connection_only_when_there_is_one() {
-    let Some(stage) = Stage::new().await else { return };
-    let Some(address) = server::free().await else { return };
+    let stage = Stage::new().await;
+    let address = server::free().await;
     let target = TcpListener::bind(address).await.expect("free a moment ago");
     let forward = Forward::relayed(&stage.tunnels(None).await, stage.route(RELAY), &address.to_string()).await;
     for _ in 0..5 {
@@ -56,9 +57,10 @@ async fn the_target_sees_a_connection_only_when_there_is_one() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_lane_serves_connections_and_outlives_none_of_them() {
-    let Some(stage) = Stage::new().await else { return };
-    let Some(address) = server::free().await else { return };
+    let stage = Stage::new().await;
+    let address = server::free().await;
     let target = TcpListener::bind(address).await.expect("free a moment ago");
     let tunnels = stage.tunnels(None).await;
     let mut forward = Forward::relayed(&tunnels, stage.route(LANES), &address.to_string()).await;
@@ -92,9 +94,10 @@ async fn a_lane_serves_connections_and_outlives_none_of_them() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_lane_that_is_lost_or_held_up_is_followed_by_another() {
-    let Some(stage) = Stage::new().await else { return };
-    let Some(address) = server::free().await else { return };
+    let stage = Stage::new().await;
+    let address = server::free().await;
     let tunnels = stage.tunnels(None).await;
     let lease = tunnels.lease(stage.route(LANES), LeaseOptions { tunnels: 1 });
     until("one tunnel, that all share", || lease.stats().tunnels == 1).await;
@@ -126,8 +129,9 @@ async fn a_lane_that_is_lost_or_held_up_is_followed_by_another() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn what_is_no_address_is_refused_by_the_relay_itself() {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let tunnels = stage.tunnels(None).await;
     let lease = tunnels.lease(stage.route(LANES), LeaseOptions { tunnels: 1 });
     let said = async |line: &[u8]| {

@@ -16,7 +16,7 @@ const STALL: Duration = Duration::from_secs(20);
 
 /// Uploads [`GATED_BYTES`] to a pod that reads them late; all on as many tunnels as there may be.
 async fn stalled(protocol: Protocol) {
-    let Some(stage) = Stage::new().await else { return };
+    let stage = Stage::new().await;
     let tunnels = stage.tunnels(Some(protocol)).await;
     let mut forward = Forward::wide(&tunnels, stage.route(GATE), LeaseOptions { tunnels: 1 }).await;
     let name = format!("{protocol}-{:08x}", rand::random::<u32>());
@@ -58,11 +58,13 @@ async fn stalled(protocol: Protocol) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn an_upload_that_the_pod_reads_late_arrives_whole() {
     stalled(Protocol::Spdy).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn an_upload_that_the_pod_reads_late_arrives_whole_in_v4() {
     stalled(Protocol::V4).await;
 }

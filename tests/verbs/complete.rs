@@ -1,12 +1,11 @@
 //! Completions, in real shells; and what else needs neither config nor cluster.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::kube::{Namespace, kubeconfig, until};
-use crate::common::{Home, Screen, Start};
+use crate::common::kube::{Namespace, until};
+use crate::common::{Home, Screen, Start, need};
 use crate::shell::{Shell, WEB};
 
 /// The shells, each as a person has it.
@@ -25,15 +24,9 @@ const NAMES: [(&str, [&str; 3]); 8] = [
     ("网页 ～服务", ["网", "'网页 ", "\"网"]),
 ];
 
-/// A shell at its prompt, with the completions installed as its people install them; `None`, said loudly, where this
-/// machine lacks it.
-fn at_prompt(name: &str, shell: &Shell<'_>) -> Option<Screen> {
-    if Command::new(name).arg("--version").output().is_err() {
-        // Past the capture of `eprintln!`: a run that tested little must say so.
-        let mut loud = std::io::stderr();
-        writeln!(loud, "SKIPPED: completions in {name}, which is not here").unwrap();
-        return None;
-    }
+/// A shell at its prompt, with the completions installed as its people install them.
+fn at_prompt(name: &str, shell: &Shell<'_>) -> Screen {
+    need(name, name);
     let home = shell.home.path();
     let script = shell.ok(&["completions", name]);
     let put = |path: &str, text: &str| {
@@ -67,7 +60,7 @@ fn at_prompt(name: &str, shell: &Shell<'_>) -> Option<Screen> {
     }
     let mut screen = start.run();
     screen.wait_for("at your order>");
-    Some(screen)
+    screen
 }
 
 /// Types a line with a Tab in it, and waits until the screen shows what running it prints.
@@ -88,7 +81,7 @@ fn names_reach_the_program_as_they_are_whatever_a_shell_makes_of_them() {
         shell.ok(&["config", "add", name, "10.0.0.1:1", "--cluster", contexts[0]]);
     }
     for kind in SHELLS {
-        let Some(mut screen) = at_prompt(kind, &shell) else { continue };
+        let mut screen = at_prompt(kind, &shell);
         for (name, typed) in NAMES {
             for begun in typed {
                 let shown = toml_edit::Value::from(name).to_string();
@@ -116,25 +109,20 @@ fn names_reach_the_program_as_they_are_whatever_a_shell_makes_of_them() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn pods_are_completed_as_they_are_now() {
-    let Some(_) = kubeconfig("pods_are_completed_as_they_are_now") else { return };
     let (home, space) = (Home::new(WEB), Namespace::new("shells"));
     let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
     let name = shell.ok(&["pod", "create", "web", "-q"]);
     for kind in SHELLS {
-        let Some(mut screen) = at_prompt(kind, &shell) else { continue };
+        let mut screen = at_prompt(kind, &shell);
         types(&mut screen, "brow-tui pod info --json brow\t", &format!("\"name\": \"{}\"", name.trim()));
     }
 }
 
 #[test]
 fn fish_completes_names_as_they_are_now() {
-    if Command::new("fish").arg("--version").output().is_err() {
-        // Past the capture of `eprintln!`: a run that tested little must say so.
-        let mut loud = std::io::stderr();
-        writeln!(loud, "SKIPPED: fish_completes_names_as_they_are_now needs fish").unwrap();
-        return;
-    }
+    need("fish", "fish");
     let home = Home::new(WEB);
     let shell = Shell { home: &home, kubeconfig: Some(home.kubeconfig(&["story", "other"])) };
     let dir = home.path().join(".config/fish/completions");

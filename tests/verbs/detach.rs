@@ -5,16 +5,14 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::common::kube::{Namespace, kubeconfig, until};
+use crate::common::kube::{Namespace, until};
 use crate::common::through::{in_line, works};
 use crate::common::{Home, Start};
 use crate::shell::{Shell, WEB, address, sockets};
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_detached_instance_outlives_its_terminal_and_ends_with_its_last_forward() {
-    let Some(_) = kubeconfig("a_detached_instance_outlives_its_terminal_and_ends_with_its_last_forward") else {
-        return;
-    };
     let (home, space) = (Home::new(WEB), Namespace::new("detach"));
     let config = space.kubeconfig(&home);
     let shell = Shell { home: &home, kubeconfig: Some(config.clone()) };
@@ -61,8 +59,8 @@ fn ps(args: &[&str]) -> String {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn ended_while_it_starts_it_leaves_nothing() {
-    let Some(_) = kubeconfig("ended_while_it_starts_it_leaves_nothing") else { return };
     // Its image is nowhere: it is never ready.
     let (home, space) = (Home::new(&format!("{WEB}image = \"nowhere.invalid/none\"\n")), Namespace::new("halfway"));
     let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };

@@ -9,14 +9,14 @@ use std::path::Path;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::common::kube::{Namespace, kubeconfig, until};
+use crate::common::kube::{Namespace, until};
 use crate::common::through::{live, works};
 use crate::common::{Home, Start};
 use crate::shell::{Shell, WEB, address, run_dir, sockets};
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn instances_know_each_other_and_stop_each_others_forwards() {
-    let Some(_) = kubeconfig("instances_know_each_other_and_stop_each_others_forwards") else { return };
     let (home, space) = (Home::new(WEB), Namespace::new("others"));
     let config = space.kubeconfig(&home);
     let shell = Shell { home: &home, kubeconfig: Some(config.clone()) };
@@ -117,8 +117,8 @@ fn sockets_are_their_owners_alone_and_stale_ones_are_swept() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn what_is_held_for_somebody_is_taken_over_where_its_instance_ends() {
-    let Some(_) = kubeconfig("what_is_held_for_somebody_is_taken_over_where_its_instance_ends") else { return };
     let (home, space) = (Home::new(WEB), Namespace::new("heirs"));
     let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
     let mut first = shell.spawn(&["connect", "web", "-q"]);
@@ -158,8 +158,8 @@ fn what_is_held_for_somebody_is_taken_over_where_its_instance_ends() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn a_suspended_instance_is_there_and_nothing_of_it_is_touched() {
-    let Some(_) = kubeconfig("a_suspended_instance_is_there_and_nothing_of_it_is_touched") else { return };
     let (home, space) = (Home::new(&WEB.replace("tags", "local_port = 0\ntags")), Namespace::new("asleep"));
     let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
     let mut asleep = shell.spawn(&["connect", "web", "-q"]);
@@ -188,8 +188,8 @@ fn a_suspended_instance_is_there_and_nothing_of_it_is_touched() {
 }
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn what_another_instance_opens_anew_is_waited_for() {
-    let Some(_) = kubeconfig("what_another_instance_opens_anew_is_waited_for") else { return };
     // Its image is nowhere: it is never ready.
     let (home, space) = (Home::new(&format!("{WEB}image = \"nowhere.invalid/none\"\n")), Namespace::new("anew"));
     let config = space.kubeconfig(&home);

@@ -4,13 +4,13 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::common::kube::{Namespace, kubeconfig, until};
+use crate::common::kube::{Namespace, until};
 use crate::common::{Home, Start};
 use crate::shell::{Shell, WEB};
 
 #[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn pods_from_a_script() {
-    let Some(_) = kubeconfig("pods_from_a_script") else { return };
     let (home, space) = (Home::new(WEB), Namespace::new("podverbs"));
     let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
     let made = shell.ok(&["pod", "create", "web", "--ttl", "10m"]);

@@ -81,8 +81,9 @@ fn refuses_nobody(program: &Program, before: &BTreeSet<String>, replace: impl Fn
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_rollout_refuses_nobody() {
-    let Some(config) = kubeconfig("a_rollout_refuses_nobody") else { return };
+    let config = kubeconfig();
     let namespace = Namespace::new("rollout");
     let strategy = "replicas: 2\n  strategy: { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } }";
     let svc = service("web", "selector: { app: web }, ports: [{ name: www, port: 80, targetPort: http }]");
@@ -123,8 +124,9 @@ async fn a_rollout_of_the_practice_cluster_refuses_nobody_either() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_deleted_pod_is_left_within_a_second() {
-    let Some(config) = kubeconfig("a_deleted_pod_is_left_within_a_second") else { return };
+    let config = kubeconfig();
     let namespace = Namespace::new("deleted");
     apply(&namespace, &workload("Deployment", "web", "replicas: 3"));
     rolled_out(&namespace, "deployment/web");
@@ -146,8 +148,9 @@ async fn a_deleted_pod_is_left_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_pod_that_is_not_ready_or_refuses_is_left() {
-    let Some(config) = kubeconfig("a_pod_that_is_not_ready_or_refuses_is_left") else { return };
+    let config = kubeconfig();
     let namespace = Namespace::new("unready");
     apply(&namespace, &[pod("one", "web", 8080), pod("two", "web", 8080)].concat());
     ready(&namespace, "pod/one");
