@@ -130,7 +130,8 @@ impl Lexer<'_> {
     }
 
     fn operator(&mut self, c: char) {
-        if c == '(' && self.word.is_some() && self.now.words.is_empty() && self.next_if(')') {
+        let is_name = self.now.words.is_empty() && self.now.first == self.line && self.word.is_some();
+        if c == '(' && is_name && self.next_if(')') {
             // The head of a function: what it does follows.
             self.word = None;
             return self.now = Command::default();

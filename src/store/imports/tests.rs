@@ -276,7 +276,9 @@ const PIECES: [(&str, usize); 18] = [
 
 #[test]
 fn a_command_has_all_its_lines() {
-    for text in ["kubectl '\nport-forward\nsvc/a 80", "<'\n0\n' &", "\"\"<'\n0\n' &", "`\n0\n`<", "<<E;\n0\nE\n"] {
+    for text in
+        ["kubectl '\nport-forward\nsvc/a 80", "<'\n0\n' &", "\"\"<'\n0\n' &", "`\n0\n`<", "<<E;\n0\nE\n", "'\n0\n'()"]
+    {
         let found = shell::commands(text);
         assert_eq!(found.iter().map(|command| (command.first, command.last)).collect::<Vec<_>>(), [(1, 3)], "{text}");
     }
