@@ -1,9 +1,10 @@
 //! Panics that stay where they are: what one context's task meets is that context's, and everything else goes on.
 
 use std::any::Any;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use futures::FutureExt as _;
+use tokio::task::spawn_blocking;
 
 tokio::task_local! {
     static CONTAINED: ();
@@ -18,6 +19,19 @@ pub fn contain<T>(task: impl Future<Output = T>) -> impl Future<Output = Result<
     // Such tasks are large.
     let task = AssertUnwindSafe(CONTAINED.scope((), Box::pin(task))).catch_unwind();
     async move { task.await.map_err(|panic| words(panic.as_ref())) }
+}
+
+/// Does something that blocks, on a thread for that; its panic is returned in words, as by [`contain`].
+///
+/// # Errors
+/// The words of the panic.
+pub async fn contain_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    let working = spawn_blocking(|| CONTAINED.sync_scope((), || catch_unwind(AssertUnwindSafe(work))));
+    match working.await {
+        Ok(done) => done.map_err(|panic| words(panic.as_ref())),
+        // The runtime ends.
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Whether what runs on this thread just now is [contained](contain).
@@ -44,5 +58,7 @@ mod tests {
         };
         assert_eq!(contain(broken).await.map(|()| 0), Err("something broke".to_owned()));
         assert!(!is_contained());
+        assert_eq!(contain_blocking(is_contained).await, Ok(true));
+        assert_eq!(contain_blocking(|| panic!("so did this")).await.map(|()| 0), Err("so did this".to_owned()));
     }
 }

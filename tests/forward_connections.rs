@@ -6,6 +6,7 @@ mod forward_fake;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use brow_tui::model::event::ForwardEvent;
 use brow_tui::model::fault::{Fault, What};
 use brow_tui::model::forward::Counts;
 use brow_tui::tunnel::Error;
@@ -230,4 +231,46 @@ async fn a_lane_that_has_gone_costs_no_connection() {
     say(&mut forward.connect().await, b"again").await;
     assert_eq!(world.laned.load(Ordering::SeqCst), 1);
     assert_eq!(forward.handle.counts().failed, 0);
+}
+
+#[tokio::test]
+async fn a_forward_whose_task_panics_is_closed_with_the_reason_and_no_other() {
+    let (port, _) = server(relay).await;
+    for (place, relayed) in [("lease", false), ("lane", true)] {
+        let world = world().await;
+        world.add("relay-1", port);
+        let well = Forward::open(&world, Some(via("web-1")), false).await;
+        let mut under_way = well.connect().await;
+        say(&mut under_way, b"before").await;
+        *world.panics.lock().expect("panics") = Some(place);
+        let mut broken = Forward::open(&world, Some(via("relay-1")), relayed).await;
+        let fault = loop {
+            match broken.event().await {
+                ForwardEvent::NotBound(fault) => break fault,
+                ForwardEvent::Up(_) => {}
+                other => panic!("{place}: {other:?}"),
+            }
+        };
+        assert_eq!((fault.what, fault.detail.as_str()), (What::Internal, "something broke"), "{place}");
+        assert!(broken.events.recv().await.is_none(), "nothing after the last word");
+        broken.task.await.expect("ended");
+        assert!(TcpStream::connect(broken.locals[0]).await.is_err(), "{place}: nobody listens any more");
+        say(&mut under_way, b"after").await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_panics_is_reset_with_the_reason_and_no_other() {
+    let world = world().await;
+    let mut forward = Forward::open(&world, Some(via("web-1")), false).await;
+    let mut under_way = forward.connect().await;
+    say(&mut under_way, b"before").await;
+    *world.panics.lock().expect("panics") = Some("open");
+    assert_eq!(end(forward.connect().await).await, (Vec::new(), true));
+    let fault = forward.failure().await;
+    assert_eq!((fault.what, fault.detail.as_str()), (What::Internal, "something broke"));
+    assert_eq!(forward.handle.counts().failed, 1);
+    *world.panics.lock().expect("panics") = None;
+    say(&mut under_way, b"after").await;
+    say(&mut forward.connect().await, b"again").await;
 }

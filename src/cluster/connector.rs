@@ -10,16 +10,16 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Request, Uri};
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
-use hyper_util::rt::TokioExecutor;
 use kube::client::middleware::AuthLayer;
 use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use kube::{Client, Config, Error};
-use tower::{BoxError, Service, ServiceBuilder};
+use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
 use super::again;
 use super::bounded::Bound;
 use super::buffered::Buffered;
 use super::path::Path;
+use crate::contain::contain;
 
 /// How long a TCP connection to the API server may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -128,9 +128,7 @@ where
         .map_response(move |connection| Buffered::new(ways.connection(connection)))
         .service(connector);
     let https = config.rustls_https_connector_with_connector(connector)?;
-    let client = hyper_util::client::legacy::Builder::new(TokioExecutor::new())
-        .pool_max_idle_per_host(IDLE)
-        .build::<_, Body>(https);
+    let client = hyper_util::client::legacy::Builder::new(Tasks).pool_max_idle_per_host(IDLE).build::<_, Body>(https);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(auth)
@@ -144,7 +142,19 @@ where
                 async move { path.mind(answer, limit).await.map(|answer| bound.apply(answer)) }
             })
         });
+    // Each request is made by whoever asks, and not by the one task through which kube sends all of them.
+    let service = tower::service_fn(move |request: Request<Body>| service.clone().oneshot(request));
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+/// Starts the client's own tasks. A panic in one ends its connection, of which whoever waits for an answer is told.
+#[derive(Clone)]
+struct Tasks;
+
+impl<T: Future<Output: Send + 'static> + Send + 'static> hyper::rt::Executor<T> for Tasks {
+    fn execute(&self, task: T) {
+        tokio::spawn(contain(task));
+    }
 }
 
 /// How long the answer to a request may take to begin.
@@ -163,6 +173,20 @@ fn patience(uri: &Uri) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contain::is_contained;
+
+    #[tokio::test]
+    async fn a_panic_on_the_way_is_for_whoever_asks() {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        hyper::rt::Executor::execute(&Tasks, async { _ = tell.send(is_contained()) });
+        assert_eq!(told.await, Ok(true), "the client's own tasks");
+        // Two URLs that are none together: kube takes them for one (`set_base_uri`).
+        let config = Config::new(format!("http://127.0.0.1:1/{}", "a".repeat(65_500)).parse().unwrap());
+        let client = client(&config).unwrap();
+        let request = Request::get(format!("/{}", "b".repeat(100))).body(Vec::new()).unwrap();
+        let words = contain(client.request_text(request)).await.map(drop).unwrap_err();
+        assert!(words.contains("Valid Uri"), "{words}");
+    }
 
     #[test]
     fn escapes_of_a_proxys_password_are_undone() {

@@ -10,11 +10,11 @@ use http::HeaderValue;
 use kube::Client;
 use kube::config::AuthInfo;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::plugin::{self, Credential, Stderr};
 use super::{Clusters, Inner, connector, fault};
+use crate::contain::contain_blocking;
 use crate::model::cluster::Context;
 use crate::model::fault::{Fault, What};
 
@@ -231,8 +231,8 @@ impl Clusters {
         let expires = resolve(&mut config.auth_info, slot, context).await?;
         let client = if config.auth_info.auth_provider.is_some() {
             // Such a provider may be a program, which takes the time it takes.
-            let made = spawn_blocking(move || connector::client(&config)).await;
-            made.map_err(|error| Fault::new(What::PluginFailed, context, error.to_string()))?
+            let made = contain_blocking(move || connector::client(&config)).await;
+            made.map_err(|words| Fault::new(What::PluginFailed, context, words))?
         } else {
             connector::client(&config)
         };

@@ -20,6 +20,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tower::BoxError;
 
+use crate::contain::contain;
+
 /// A request that got no answer for so long before it was given up says that the way may be lost.
 const SLOW: Duration = Duration::from_secs(3);
 
@@ -55,7 +57,7 @@ impl Path {
     /// A way whose clocks are watched, for as long as it is used. To be called inside a runtime.
     pub(super) fn watched() -> Self {
         let path = Self::default();
-        tokio::spawn(watch_clocks(Arc::downgrade(&path.state)));
+        tokio::spawn(contain(watch_clocks(Arc::downgrade(&path.state))));
         path
     }
 

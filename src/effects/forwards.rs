@@ -50,6 +50,7 @@ impl Effects {
         let route = Path::new(Arc::clone(&self.routes), &spec);
         let (seeking, wanted) = watch::channel(Seeking { on: !spec.on_demand, ends: 0 });
         let finding = self.finding(&spec, wanted);
+        let (epoch, cluster, events) = (spec.epoch, spec.place.cluster.clone(), self.events.clone());
         let (handle, forwarding) = forward::start(spec, via, route, self.events.clone(), &token);
         self.forwards.insert(id, Open { handle, seeking, token, ended: ended.clone() });
         self.tasks.spawn(async move {
@@ -58,9 +59,15 @@ impl Effects {
             if let Some(before) = before {
                 before.cancelled().await;
             }
-            tokio::select! {
-                () = forwarding => {}
-                () = finding => {}
+            let working = contain(async {
+                tokio::select! {
+                    () = forwarding => {}
+                    () = finding => {}
+                }
+            });
+            if let Err(words) = working.await {
+                let event = ForwardEvent::NotBound(super::internal(&cluster, words));
+                super::tell(&events, Event::Forward { id, epoch, event }).await;
             }
         });
     }

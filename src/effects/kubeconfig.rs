@@ -7,6 +7,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::cluster::Clusters;
+use crate::contain::contain_blocking;
 use crate::model::cluster::Context;
 use crate::model::event::{Event, StoreEvent};
 use crate::model::fault::Fault;
@@ -19,8 +20,16 @@ const LATEST: Duration = Duration::from_secs(2);
 /// How long a kubeconfig that makes no sense may be one that is just being written.
 const WRITING: Duration = Duration::from_secs(1);
 
+/// What is at fault where reading it panics.
+pub(super) const NAME: &str = "kubeconfig";
+
 /// What a look has found.
 type Found = Result<Vec<Context>, Fault>;
+
+/// Reads it; a panic on the way is its fault.
+pub(super) async fn read(reading: impl FnOnce() -> Found + Send + 'static) -> Found {
+    contain_blocking(reading).await.unwrap_or_else(|words| Err(super::internal(NAME, words)))
+}
 
 /// Follows the kubeconfig until the loop has ended, and tells of each change.
 pub(super) async fn follow(clusters: Clusters, events: mpsc::Sender<Event>) {
@@ -66,11 +75,12 @@ pub(super) async fn follow(clusters: Clusters, events: mpsc::Sender<Event>) {
 /// Reads the kubeconfig, after what it depends on is watched: what changes from then on is noticed.
 async fn look(clusters: &Clusters, mut watch: Watch) -> Option<(Watch, Found)> {
     let clusters = clusters.clone();
-    let looking = spawn_blocking(move || {
-        let found = clusters.read_again();
+    let again = clusters.clone();
+    let found = read(move || again.read_again()).await;
+    let following = spawn_blocking(move || {
         // Those that it names may be others now. What cannot be watched is read with the next change of another.
         _ = watch.follow(&clusters.files());
-        (watch, found)
+        watch
     });
-    looking.await.ok()
+    Some((following.await.ok()?, found))
 }

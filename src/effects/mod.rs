@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinHandle, JoinSet, spawn_blocking};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -20,9 +20,11 @@ use crate::model::effect::Effect;
 use crate::model::event::{ClusterEvent, Epoch, Event, PodEvent, Sample, StoreEvent};
 use crate::model::fault::{Fault, What};
 use crate::model::forward::ForwardId;
+use crate::model::found::{FoundEvent, Place};
 use crate::model::installation::Identity;
 use crate::model::instance::{InstanceEvent, Role};
 use crate::model::proxy::{PodKey, PodRequest};
+use crate::model::workload::Kind;
 use crate::proxy;
 use crate::store::{self, Book, Order, Paths, Store};
 
@@ -137,8 +139,10 @@ impl Effects {
             Effect::Describe(key) => self.describe(key),
             Effect::FollowLog { key, epoch } => {
                 self.stop_log();
-                let following = proxy::follow_log(self.clusters.clone(), key, epoch, self.events.clone());
-                self.log = Some(self.spawn(following));
+                let context = key.cluster.clone();
+                let following = proxy::follow_log(self.clusters.clone(), key.clone(), epoch, self.events.clone());
+                let broken = move |fault| Event::Pod(PodEvent::LogEnded { key, epoch, fault: Some(fault) });
+                self.log = Some(self.spawn_for(context, following, broken));
             }
             Effect::StopLog => self.stop_log(),
             Effect::OpenForward { spec, via } => self.open(spec, via),
@@ -267,24 +271,44 @@ impl Effects {
         })
     }
 
+    /// Starts such a task that works for a context. Its panic is told as `broken` says, and ends nothing else.
+    fn spawn_for(
+        &mut self,
+        context: String,
+        task: impl Future<Output = ()> + Send + 'static,
+        broken: impl FnOnce(Fault) -> Event + Send + 'static,
+    ) -> AbortHandle {
+        let events = self.events.clone();
+        self.spawn(async move {
+            if let Err(words) = contain(task).await {
+                tell(&events, broken(internal(&context, words))).await;
+            }
+        })
+    }
+
     /// Has the kubeconfig followed from now on.
     pub fn follow_kubeconfig(&mut self) {
         let following = kubeconfig::follow(self.clusters.clone(), self.events.clone());
-        self.spawn(following);
+        let broken = |fault| Event::Store(StoreEvent::Trouble(fault));
+        self.spawn_for(kubeconfig::NAME.to_owned(), following, broken);
     }
 
     fn read_kubeconfig(&mut self) {
         let (clusters, events) = (self.clusters.clone(), self.events.clone());
         self.spawn(async move {
-            if let Ok(found) = spawn_blocking(move || clusters.read_again()).await {
-                tell(&events, Event::Contexts(found)).await;
-            }
+            let found = kubeconfig::read(move || clusters.read_again()).await;
+            tell(&events, Event::Contexts(found)).await;
         });
     }
 
     fn browse(&mut self, cluster: String, epoch: Epoch, namespaces: BTreeSet<String>) {
-        let browsing = cluster::browse(self.clusters.clone(), cluster, epoch, namespaces, self.events.clone());
-        let handle = self.spawn(browsing);
+        let context = cluster.clone();
+        let browsing = cluster::browse(self.clusters.clone(), cluster.clone(), epoch, namespaces, self.events.clone());
+        let broken = move |fault| {
+            let place = Place { kind: Kind::Service, namespace: None };
+            Event::Found { cluster, epoch, event: FoundEvent::Missing { place, fault } }
+        };
+        let handle = self.spawn_for(context, browsing, broken);
         self.browsing.push(handle);
     }
 
@@ -360,3 +384,6 @@ async fn tell(events: &mpsc::Sender<Event>, event: Event) {
     // A loop that has ended wants no news.
     let _ended = events.send(event).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use super::line::Line;
 use super::route::{self, Lease, Route};
 use super::supervise::Way;
 use super::{Shared, Wait};
+use crate::contain::contain;
 use crate::model::fault::{Fault, What};
 use crate::tunnel::{self, Error};
 
@@ -41,7 +42,7 @@ pub(super) async fn serve<R: Route>(shared: &Shared<R>, local: TcpStream) {
     let end = tokio::select! {
         biased;
         () = shared.token.cancelled() => Err(End::Cut),
-        end = carry(shared, &local) => end,
+        end = contain(carry(shared, &local)) => end.unwrap_or_else(|words| Err(End::Failed(shared.internal(words)))),
     };
     let Err(end) = end else { return };
     // An error must not look like an orderly end: closing sends RST. Failing to set it only makes it look like one.

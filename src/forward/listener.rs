@@ -162,8 +162,9 @@ fn is_free_on_all(port: u16) -> io::Result<()> {
 pub(super) fn accept<R: Route>(shared: &Arc<Shared<R>>, listeners: Vec<TcpListener>) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     for listener in listeners {
-        let (shared, room) = (Arc::clone(shared), Arc::clone(&room));
-        shared.tracker.clone().spawn(async move {
+        let (forward, room) = (Arc::clone(shared), Arc::clone(&room));
+        shared.keep(async move {
+            let shared = forward;
             tokio::select! {
                 biased;
                 () = shared.token.cancelled() => {}

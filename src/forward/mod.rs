@@ -16,15 +16,17 @@ mod report;
 mod route;
 mod supervise;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::contain::contain;
 use crate::model::event::{Event, ForwardEvent, Sample};
-use crate::model::fault::Fault;
+use crate::model::fault::{Fault, What};
 use crate::model::forward::{Counts, ForwardId, ForwardSpec, TunnelInfo, Via};
 use crate::model::health::ProbePlan;
 
@@ -163,6 +165,8 @@ struct Shared<R: Route> {
     nudge: Notify,
     token: CancellationToken,
     tracker: TaskTracker,
+    /// What a part of it has panicked with.
+    broken: OnceLock<Fault>,
 }
 
 /// Makes a forward that listens as `spec` says and goes through `via`; without it, connections wait until
@@ -170,7 +174,8 @@ struct Shared<R: Route> {
 ///
 /// Nothing happens until the future runs, within a tokio runtime. It says [`ForwardEvent::Bound`] or
 /// [`ForwardEvent::NotBound`] (and ends then), and ends after [`ForwardEvent::Closed`] once `token` is cancelled or the
-/// handle closes it. All its tasks have ended before.
+/// handle closes it; a part of it that panics closes it as well, and is told as [`ForwardEvent::NotBound`]. All its tasks
+/// have ended before.
 pub fn start<R: Route>(
     spec: ForwardSpec,
     via: Option<Via>,
@@ -230,12 +235,13 @@ pub fn start<R: Route>(
             nudge: Notify::new(),
             token: token.clone(),
             tracker: TaskTracker::new(),
+            broken: OnceLock::new(),
         });
         let locals = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         shared.tell(ForwardEvent::Bound(locals)).await;
         let watch = supervise::supervise(Arc::clone(&shared), pointed, way_out, tunnel_out);
-        shared.tracker.spawn(watch);
-        shared.tracker.spawn(probe::keep(Arc::clone(&shared), plans));
+        shared.keep(watch);
+        shared.keep(probe::keep(Arc::clone(&shared), plans));
         listener::accept(&shared, listeners);
         let tell_left = async {
             while let Some(via) = leaving.recv().await {
@@ -249,13 +255,29 @@ pub fn start<R: Route>(
         }
         shared.tracker.close();
         shared.tracker.wait().await;
-        shared.reporter.last(ForwardEvent::Closed).await;
+        let end = shared.broken.get().map_or(ForwardEvent::Closed, |fault| ForwardEvent::NotBound(fault.clone()));
+        shared.reporter.last(end).await;
         drop(guard);
     };
     (handle, run)
 }
 
 impl<R: Route> Shared<R> {
+    /// Runs a part without which the forward would only look like one: its panic is the forward's fault, and closes it.
+    fn keep(self: &Arc<Self>, part: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let shared = Arc::clone(self);
+        self.tracker.spawn(async move {
+            if let Err(words) = contain(part).await {
+                shared.broken.get_or_init(|| shared.internal(words));
+                shared.token.cancel();
+            }
+        })
+    }
+
+    fn internal(&self, words: String) -> Fault {
+        Fault::new(What::Internal, &self.target, words)
+    }
+
     /// Asks for a pod, as the first connection of a rest; the others wait with it.
     async fn want(&self, round: u64) {
         if self.asked.swap(round, Ordering::Relaxed) != round {

@@ -126,7 +126,7 @@ async fn follow<R: Route>(shared: &Arc<Shared<R>>, out: &Out<R::Lease>, pointing
 fn keep_lane<R: Route>(shared: &Arc<Shared<R>>, through: &Line<R::Lease>) -> AbortOnDropHandle<()> {
     let (lease, via, lane) = (Arc::clone(&through.lease), through.via.clone(), Arc::clone(&through.lane));
     let shared_too = Arc::clone(shared);
-    AbortOnDropHandle::new(shared.tracker.spawn(async move {
+    AbortOnDropHandle::new(shared.keep(async move {
         let mut pause = PAUSE;
         loop {
             match shared_too.route.lane(&lease, &via, &lane).await {

@@ -8,6 +8,7 @@ use super::{
     Error, Protocol, Stream,
     pool::{Backoff, Pool},
 };
+use crate::contain::contain;
 
 /// How many tunnels are dialed at once.
 const DIALS: usize = 4;
@@ -18,19 +19,30 @@ const SURPLUS: Duration = Duration::from_secs(10);
 /// Keeps a lease's pool in order until the lease is dropped.
 pub(super) async fn manage(pool: Arc<Pool>) {
     let cancel = pool.cancel.clone();
-    let mut manager = Manager {
-        pool: Arc::clone(&pool),
-        dials: JoinSet::new(),
-        dial: Backoff::default(),
-        spare: Backoff::default(),
-        pause: None,
+    let managing = async {
+        let mut backoff = Backoff::default();
+        loop {
+            let mut manager = Manager {
+                pool: Arc::clone(&pool),
+                dials: JoinSet::new(),
+                dial: Backoff::default(),
+                spare: Backoff::default(),
+                pause: None,
+            };
+            let Err(text) = contain(async move { manager.run().await }).await else { return };
+            // Whatever it stumbled over is let go of, and told where there is no tunnel.
+            let error = Error::Unreachable { text };
+            let pause = backoff.next(&error);
+            pool.fail(error);
+            pool.clear();
+            tokio::time::sleep(pause).await;
+        }
     };
     tokio::select! {
         biased;
         () = cancel.cancelled() => {}
-        () = manager.run() => {}
+        () = managing => {}
     }
-    drop(manager);
     pool.clear();
 }
 
@@ -91,7 +103,13 @@ impl Manager {
         let wanted = if single { need.spares } else { need.tunnels };
         while self.dials.len() < wanted.min(DIALS) {
             let pool = Arc::clone(&self.pool);
-            self.dials.spawn(async move { pool.dial(!single).await });
+            self.dials.spawn(async move {
+                contain(pool.dial(!single)).await.unwrap_or_else(|text| {
+                    let error = Error::Unreachable { text };
+                    pool.fail(error.clone());
+                    Err(error)
+                })
+            });
         }
         if !single {
             for _ in 0..need.spares {
@@ -125,5 +143,44 @@ impl Manager {
                 self.pause_until(tokio::time::Instant::now() + pause);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::future::BoxFuture;
+    use tokio::sync::watch;
+
+    use super::super::{LeaseOptions, Login, Logins, Route, Tunnels};
+    use crate::contain::is_contained;
+
+    /// Panics where it is contained.
+    struct Broken(watch::Sender<u64>);
+
+    impl Logins for Broken {
+        fn now(&self) -> BoxFuture<'_, Login> {
+            assert!(!is_contained(), "something broke");
+            Box::pin(std::future::pending())
+        }
+
+        fn refused(&self, _: u64) {}
+
+        fn generations(&self) -> watch::Receiver<u64> {
+            self.0.subscribe()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dial_that_panics_is_why_there_is_no_tunnel() {
+        let tunnels = Tunnels::following(std::sync::Arc::new(Broken(watch::Sender::new(0))), None);
+        let route = Route { namespace: "team".into(), pod: "web".into(), port: 80 };
+        let lease = tunnels.lease(route, LeaseOptions::default());
+        let trouble = loop {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            if let Some(trouble) = lease.stats().trouble {
+                break trouble;
+            }
+        };
+        assert!(trouble.to_string().contains("something broke"), "{trouble}");
     }
 }

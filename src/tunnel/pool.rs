@@ -204,10 +204,15 @@ impl Pool {
             }
             Err(Error::Closed) => Err(Error::Closed),
             Err(error) => {
-                lock(&self.held).trouble = Some((Instant::now(), error.clone()));
+                self.fail(error.clone());
                 Err(error)
             }
         }
+    }
+
+    /// Notes why there is no tunnel.
+    pub(super) fn fail(&self, error: Error) {
+        lock(&self.held).trouble = Some((Instant::now(), error));
     }
 
     fn adopt(&self, dialed: Dialed) -> Option<Stream> {

@@ -21,6 +21,7 @@ use super::{
     transport::Received,
     witness::Inquiry,
 };
+use crate::contain::contain;
 
 /// How often the pump looks at the time.
 const BEAT: Duration = Duration::from_secs(2);
@@ -55,12 +56,13 @@ pub(super) async fn pump(session: Arc<Session>) {
         inquired: None,
     };
     let cancel = session.cancel.clone();
+    let pumping = contain(std::future::poll_fn(move |cx| pump.poll(cx)));
     let error = tokio::select! {
         biased;
         () = cancel.cancelled() => Error::Closed,
-        error = std::future::poll_fn(|cx| pump.poll(cx)) => error,
+        // Its streams are not to wait for what never comes.
+        error = pumping => error.unwrap_or_else(|text| Error::TunnelLost { text }),
     };
-    drop(pump);
     session.close(&error);
     session.cancel.cancel();
 }

@@ -14,6 +14,7 @@ use super::{
     login::Logins,
     peer::{self, Wire},
 };
+use crate::contain::contain;
 
 /// How long the API server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -56,15 +57,15 @@ async fn answers(client: kube::Client) -> bool {
     let mut asked = JoinSet::new();
     for seconds in AGAIN {
         let client = client.clone();
-        asked.spawn(async move {
+        asked.spawn(contain(async move {
             sleep(Duration::from_secs(seconds)).await;
             let request = Request::get("/version").body(Body::empty()).ok()?;
             client.send(request).await.ok()
-        });
+        }));
     }
     let any = async {
         while let Some(answer) = asked.join_next().await {
-            if answer.is_ok_and(|answer| answer.is_some()) {
+            if matches!(answer, Ok(Ok(Some(_)))) {
                 return true;
             }
         }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use brow_tui::contain::is_contained;
 use brow_tui::forward::{self, Ended, Handle, Lane, Lease, Route, Unreached};
 use brow_tui::model::event::{Epoch, Event, ForwardEvent};
 use brow_tui::model::fault::Fault;
@@ -43,6 +44,8 @@ pub struct World {
     pub without_nodelay: AtomicUsize,
     /// The port of a lane that has just gone; 0: there are no lanes.
     pub lane: AtomicU16,
+    /// Where the forward's own task panics.
+    pub panics: Mutex<Option<&'static str>>,
     /// Streams opened at it.
     pub laned: AtomicUsize,
 }
@@ -67,6 +70,12 @@ impl World {
         change(self.pods.lock().expect("pods").get_mut(name).expect("a pod"));
     }
 
+    /// Panics where that is wished for, if only the forward learns of it.
+    fn panic_in(&self, place: &str) {
+        let wished = *self.panics.lock().expect("panics") == Some(place);
+        assert!(!wished || !is_contained(), "something broke");
+    }
+
     fn pod(&self, name: &str) -> Option<Pod> {
         self.pods.lock().expect("pods").get(name).cloned()
     }
@@ -82,6 +91,7 @@ impl Route for FakeRoute {
 
     async fn lease(&self, via: &Via) -> Result<FakeLease, Fault> {
         self.world.asked_leases.fetch_add(1, Ordering::SeqCst);
+        self.world.panic_in("lease");
         if let Some(fault) = self.world.no_lease.lock().expect("fault").clone() {
             return Err(fault);
         }
@@ -94,6 +104,7 @@ impl Route for FakeRoute {
     }
 
     async fn lane(&self, _: &FakeLease, _: &Via, lane: &Lane) -> Ended {
+        self.world.panic_in("lane");
         match self.world.lane.load(Ordering::SeqCst) {
             0 => Ended::Never,
             open => {
@@ -135,6 +146,7 @@ impl Lease for FakeLease {
     type Stream = TcpStream;
 
     async fn open(&self) -> Result<TcpStream, Error> {
+        self.world.panic_in("open");
         let pod = self.world.pod(&self.pod).ok_or(Error::NoSuchPod { text: self.pod.clone() })?;
         if let Some(error) = pod.open_fails {
             return Err(error);

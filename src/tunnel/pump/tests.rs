@@ -14,6 +14,10 @@ use super::{
     super::{Stream, frame::HEAD, transport::Transport, witness::Witness},
     *,
 };
+use crate::contain::is_contained;
+
+/// What a witness panics with who is to.
+const PANIC: &str = "something broke";
 
 struct Stage {
     session: Arc<Session>,
@@ -30,6 +34,7 @@ impl Stage {
         let count = Arc::clone(&asked);
         let witness = Witness::saying(move || {
             count.fetch_add(1, Ordering::Relaxed);
+            assert!(words != Some(PANIC) || !is_contained(), "{PANIC}");
             words.map(str::to_owned)
         });
         let transport = Transport::bare(near);
@@ -74,15 +79,18 @@ async fn an_upload_that_the_pod_does_not_read_keeps_its_tunnel_and_takes_no_othe
 
 #[tokio::test(start_paused = true)]
 async fn an_upload_on_a_path_that_is_lost_ends_in_time() {
-    let stage = Stage::new(Some("the path is lost"));
-    stage.send(200);
-    let (session, stream) = (Arc::clone(&stage.session), stage.stream);
-    let _peer = swallow(stage.far);
-    sleep(Duration::from_secs(15)).await;
-    assert!(session.is_closed());
-    let outlook = lock(&stream.shared().state).outlook();
-    let super::super::receive::Outlook::Failed(Error::TunnelLost { text }) = outlook else { panic!("{outlook:?}") };
-    assert_eq!(text, "the path is lost");
+    // One whose pump panics has nobody left to find that out.
+    for words in ["the path is lost", PANIC] {
+        let stage = Stage::new(Some(words));
+        stage.send(200);
+        let (session, stream) = (Arc::clone(&stage.session), stage.stream);
+        let _peer = swallow(stage.far);
+        sleep(Duration::from_secs(15)).await;
+        assert!(session.is_closed());
+        let outlook = lock(&stream.shared().state).outlook();
+        let super::super::receive::Outlook::Failed(Error::TunnelLost { text }) = outlook else { panic!("{outlook:?}") };
+        assert_eq!(text, words);
+    }
 }
 
 #[tokio::test(start_paused = true)]
