@@ -14,7 +14,7 @@ use brow_tui::model::fault::{Fault, What};
 use brow_tui::model::forward::{ForwardId, ForwardSpec, Via};
 use brow_tui::model::proxy::{PodKey, PodPlace};
 use brow_tui::proxy::relay;
-use brow_tui::tunnel::{self, LeaseOptions, Tunnels};
+use brow_tui::tunnel::{self, Error, LeaseOptions, Tunnels};
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -64,13 +64,13 @@ impl Route for Real {
         None
     }
 
-    async fn diagnose(&self, lease: &tunnel::Lease, _: &Via, _: Duration) -> Option<Fault> {
-        let mut stream = lease.open().await.ok()?;
-        stream.write_all(&relay::diagnosis_line(self.target.as_ref()?)).await.ok()?;
+    async fn diagnose(&self, lease: &tunnel::Lease, _: &Via, _: Duration) -> Result<Option<Fault>, Error> {
+        let Some(target) = &self.target else { return Ok(None) };
+        let mut stream = lease.open().await?;
+        stream.write_all(&relay::diagnosis_line(target)).await.map_err(Error::from_io)?;
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.ok()?;
-        let (what, words) = relay::read_diagnosis(&answer)?;
-        Some(Fault::new(what, "the target", words))
+        stream.read_to_end(&mut answer).await.map_err(Error::from_io)?;
+        Ok(relay::read_diagnosis(&answer).map(|(what, words)| Fault::new(what, "the target", words)))
     }
 }
 

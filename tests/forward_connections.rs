@@ -169,10 +169,28 @@ async fn a_target_that_hangs_up_without_a_word_is_no_failure() {
     let world = Arc::new(World::default());
     let (port, _) = server(silent).await;
     world.add("web-1", port);
-    let forward = Forward::open(&world, Some(via("web-1")), true).await;
+    let mut forward = Forward::open(&world, Some(via("web-1")), true).await;
     assert_eq!(end(forward.connect().await).await, (Vec::new(), false));
     assert_eq!(forward.handle.counts().failed, 0);
     assert_eq!(world.diagnoses.load(Ordering::SeqCst), 1);
+    // That nothing was wrong with one says nothing of the next.
+    let fault = Fault::new(What::TargetRefused, "10.0.0.1:3306", "Connection refused");
+    *world.reason.lock().expect("reason") = Some(fault.clone());
+    assert_eq!(end(forward.connect().await).await, (Vec::new(), true));
+    assert_eq!(forward.failure().await, fault);
+}
+
+#[tokio::test]
+async fn where_a_relay_does_not_tell_why_it_ended_the_client_gets_no_orderly_end() {
+    let world = Arc::new(World::default());
+    let (port, _) = server(silent).await;
+    world.add("web-1", port);
+    *world.mute.lock().expect("mute") = Some(Error::Pod { text: "nobody knows".into() });
+    let mut forward = Forward::open(&world, Some(via("web-1")), true).await;
+    assert_eq!(end(forward.connect().await).await, (Vec::new(), true));
+    let fault = forward.failure().await;
+    assert_eq!((fault.what, fault.detail.as_str()), (What::Tunnel, "nobody knows"));
+    assert_eq!(forward.handle.counts().failed, 1);
 }
 
 #[tokio::test]

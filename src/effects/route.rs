@@ -18,9 +18,6 @@ use crate::model::forward::{ForwardSpec, Via};
 use crate::proxy::relay;
 use crate::tunnel::{self, Lease, LeaseOptions, Protocol, Tunnels};
 
-/// How long the relay may take to say what is wrong: its own connect timeout and the way there and back.
-const DIAGNOSIS: Duration = Duration::from_secs(14);
-
 /// How long after its timeout a relay's end may arrive here: the way back, and the second that containerd takes.
 const GIVING_UP: Duration = Duration::from_secs(3);
 
@@ -105,19 +102,28 @@ impl Path {
         Self { routes, forced }
     }
 
-    async fn ask(lease: &Lease, address: &Address) -> Result<Vec<u8>, tunnel::Error> {
+    /// Has the relay connect to the address: how long that took there, as far as it tells, or why it failed. Nothing
+    /// said is an error: the stream has ended too early, and nobody knows.
+    async fn ask(lease: &Lease, address: &Address) -> Result<Result<Option<Duration>, Fault>, tunnel::Error> {
         let mut stream = lease.open().await?;
         let line = relay::diagnosis_line(address);
         stream.write_all(&line).await.map_err(tunnel::Error::from_io)?;
         let mut answer = Vec::new();
         let mut stream = stream.take(4_096);
-        // That it has connected is said at once; the end of the stream takes its time.
-        while relay::read_connected(&answer).is_none() {
+        loop {
+            // That it has connected is said at once; the end of the stream takes its time.
+            if let Some(took) = relay::read_connected(&answer) {
+                return Ok(Ok(took));
+            }
             if stream.read_buf(&mut answer).await.map_err(tunnel::Error::from_io)? == 0 {
                 break;
             }
         }
-        Ok(answer)
+        let Some((what, words)) = relay::read_diagnosis(&answer) else {
+            let text = "the relay does not say whether it reaches its target";
+            return Err(tunnel::Error::Pod { text: text.to_owned() });
+        };
+        Ok(Err(Fault::new(what, address.to_string(), words)))
     }
 }
 
@@ -141,31 +147,22 @@ impl Route for Path {
 
     async fn reach(&self, lease: &Lease, via: &Via) -> Result<Option<Duration>, Unreached> {
         let Some(asked) = &via.to else { return Ok(None) };
-        let answer = Self::ask(lease, asked).await.map_err(Unreached::Way)?;
-        match relay::read_diagnosis(&answer) {
-            Some((what, words)) => Err(Unreached::Target(Fault::new(what, asked.to_string(), words))),
-            None => Ok(relay::read_connected(&answer).flatten()),
-        }
+        Self::ask(lease, asked).await.map_err(Unreached::Way)?.map_err(Unreached::Target)
     }
 
     async fn blame(&self, via: &Via) -> Option<Fault> {
         node_fault(&self.routes.clusters, &via.pod).await
     }
 
-    async fn diagnose(&self, lease: &Lease, via: &Via, age: Duration) -> Option<Fault> {
-        let asked = via.to.as_ref()?;
-        let address = asked.to_string();
+    async fn diagnose(&self, lease: &Lease, via: &Via, age: Duration) -> Result<Option<Fault>, tunnel::Error> {
+        let Some(asked) = via.to.as_ref() else { return Ok(None) };
         // A relay gives up by itself after its timeout: asking again would only take as long again. Whoever lived longer
-        // without a byte had reached the target: a connection that was never used, and closed for that.
-        if age >= relay::CONNECT_TIMEOUT + GIVING_UP {
-            return None;
-        }
-        if age >= relay::CONNECT_TIMEOUT {
+        // without a byte had most likely reached the target: a connection that was never used, and closed for that. But
+        // a slow node may be late, too, so that one is asked about.
+        if (relay::CONNECT_TIMEOUT..relay::CONNECT_TIMEOUT + GIVING_UP).contains(&age) {
             let words = format!("no answer within {} s", relay::CONNECT_TIMEOUT.as_secs());
-            return Some(Fault::new(What::TargetTimedOut, address, words));
+            return Ok(Some(Fault::new(What::TargetTimedOut, asked.to_string(), words)));
         }
-        let answer = timeout(DIAGNOSIS, Self::ask(lease, asked)).await.ok()?.ok()?;
-        let (what, words) = relay::read_diagnosis(&answer)?;
-        Some(Fault::new(what, address, words))
+        Ok(Self::ask(lease, asked).await?.err())
     }
 }

@@ -109,11 +109,13 @@ async fn finish<R: Route>(
     result: Result<(), Error>,
 ) -> Result<(), End> {
     // A relay that cannot reach its target hangs up; if the client has already sent something, that is a reset.
-    if silent
-        && matches!(result, Ok(()) | Err(Error::Reset))
-        && let Some(fault) = line.reason(&shared.route, began.elapsed()).await
-    {
-        return Err(End::Failed(fault));
+    if silent && matches!(result, Ok(()) | Err(Error::Reset)) {
+        match line.reason(&shared.route, began.elapsed()).await {
+            Ok(Some(fault)) => return Err(End::Failed(fault)),
+            Ok(None) => {}
+            // Where nobody knows whether the target was reached, the end must not look like the target's own.
+            Err(error) => return Err(failed(shared, line, &error, relayed)),
+        }
     }
     result.map_err(|error| failed(shared, line, &error, relayed))?;
     // A pod that is killed ends its connections in order: what it cut off would look whole. The forward has left it by

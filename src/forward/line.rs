@@ -51,8 +51,18 @@ pub(super) struct Line<L> {
     pub proof: Mutex<Proof>,
     /// Why no stream opens, as it was told.
     trouble: Plain<Option<Fault>>,
-    /// The last reason that was found out, and when.
-    reason: Mutex<Option<(Instant, Option<Fault>)>>,
+    /// The last reason that was found out.
+    reason: Mutex<Option<Reason>>,
+}
+
+/// Why a connection through a relay ended without a byte.
+#[derive(Debug)]
+struct Reason {
+    /// When the relay was asked.
+    asked: Instant,
+    told: Instant,
+    /// `None`: the target has hung up. An error: that could not be found out.
+    found: Result<Option<Fault>, Error>,
 }
 
 /// Whether a stream through a line opens: that a tunnel is up says nothing of the relay behind it, and where each stream
@@ -157,16 +167,26 @@ impl<L: Lease> Line<L> {
         timeout(REASON_PATIENCE, self.lease.probe()).await.is_ok_and(|probed| probed.is_ok())
     }
 
-    /// Why a connection through the relay ended as it just did, after `age`. Connections that failed together share one answer.
-    pub(super) async fn reason<R: Route<Lease = L>>(&self, route: &R, age: Duration) -> Option<Fault> {
+    /// Why a connection through the relay ended as it just did, after `age`; `None`: the target has hung up. Connections
+    /// that failed together share one answer.
+    ///
+    /// # Errors
+    /// Why that could not be found out.
+    pub(super) async fn reason<R: Route<Lease = L>>(&self, route: &R, age: Duration) -> Result<Option<Fault>, Error> {
+        let ended = Instant::now();
         let mut known = self.reason.lock().await;
-        match &*known {
-            Some((at, fault)) if at.elapsed() < SAME_REASON => fault.clone(),
-            _ => {
-                let fault = timeout(REASON_PATIENCE, route.diagnose(&self.lease, &self.via, age)).await.ok().flatten();
-                *known = Some((Instant::now(), fault.clone()));
-                fault
-            }
+        // That nothing is wrong says nothing of a connection that ended later: that one may have been refused.
+        let holds = |known: &Reason| {
+            known.asked >= ended || (matches!(known.found, Ok(Some(_))) && known.told.elapsed() < SAME_REASON)
+        };
+        if let Some(known) = known.as_ref().filter(|known| holds(known)) {
+            return known.found.clone();
         }
+        let asked = Instant::now();
+        let late =
+            |_| Err(Error::Pod { text: "the relay does not tell in time why it ended the connection".to_owned() });
+        let found = timeout(REASON_PATIENCE, route.diagnose(&self.lease, &self.via, age)).await.unwrap_or_else(late);
+        *known = Some(Reason { asked, told: Instant::now(), found: found.clone() });
+        found
     }
 }

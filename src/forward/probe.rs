@@ -115,7 +115,11 @@ async fn look<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>, probe: &Probe
         Trouble::Relay(fault) => fault,
         // A relay that hangs up without a byte knows why.
         Trouble::Answer(words) if words.is_empty() && relayed => {
-            line.reason(&shared.route, Duration::ZERO).await.unwrap_or_else(|| failed(words))
+            match line.reason(&shared.route, Duration::ZERO).await {
+                Ok(Some(fault)) => fault,
+                Ok(None) => failed(words),
+                Err(error) => failed(error.to_string()),
+            }
         }
         Trouble::Answer(words) => failed(words),
     };

@@ -48,7 +48,15 @@ pub trait Route: Send + Sync + 'static {
     /// Finds out why a stream through a relay ended or was reset without a byte from the target: refused, timed out, not
     /// resolved. `lease` leads to the relay that knows; `age` is for how long the stream was open. `None`: nothing is
     /// wrong, the target just hung up.
-    fn diagnose(&self, lease: &Self::Lease, via: &Via, age: Duration) -> impl Future<Output = Option<Fault>> + Send;
+    ///
+    /// # Errors
+    /// Why that could not be found out: whether the target has hung up is not known then.
+    fn diagnose(
+        &self,
+        lease: &Self::Lease,
+        via: &Via,
+        age: Duration,
+    ) -> impl Future<Output = Result<Option<Fault>, Error>> + Send;
 }
 
 /// Why a relay did not reach its target.

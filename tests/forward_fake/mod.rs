@@ -37,6 +37,8 @@ pub struct World {
     pub blamed: Mutex<Option<Fault>>,
     /// What a diagnosis finds.
     pub reason: Mutex<Option<Fault>>,
+    /// Why a diagnosis finds nothing out.
+    pub mute: Mutex<Option<Error>>,
     pub asked_leases: AtomicUsize,
     pub live_leases: AtomicUsize,
     pub diagnoses: AtomicUsize,
@@ -125,9 +127,12 @@ impl Route for FakeRoute {
         self.world.blamed.lock().expect("blamed").clone()
     }
 
-    async fn diagnose(&self, _: &FakeLease, _: &Via, _: Duration) -> Option<Fault> {
+    async fn diagnose(&self, _: &FakeLease, _: &Via, _: Duration) -> Result<Option<Fault>, Error> {
         self.world.diagnoses.fetch_add(1, Ordering::SeqCst);
-        self.world.reason.lock().expect("reason").clone()
+        if let Some(error) = self.world.mute.lock().expect("mute").clone() {
+            return Err(error);
+        }
+        Ok(self.world.reason.lock().expect("reason").clone())
     }
 }
 
