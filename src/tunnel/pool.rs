@@ -89,6 +89,9 @@ const MOMENT: Duration = Duration::from_millis(250);
 /// here and in the relay's pod.
 const REFILL: Duration = Duration::from_millis(5);
 
+/// How long one stays that no stream will use again: the last to be closed may have sent something right before.
+const LAST: Duration = Duration::from_secs(5);
+
 /// How long a tunnel that is not needed stays.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -265,8 +268,13 @@ impl Pool {
             let idle = tunnel.session.live() == 0;
             if !idle {
                 tunnel.idle_since = None;
+            } else if tunnel.session.leaving.load(Ordering::Relaxed) {
+                // It ends by itself.
             } else if !tunnel.session.is_open() || (renewed && tunnel.generation < newest) {
-                tunnel.session.cancel.cancel();
+                surplus = true;
+                if tunnel.idle_since.get_or_insert_with(Instant::now).elapsed() >= LAST {
+                    tunnel.session.cancel.cancel();
+                }
             } else if usable > wanted {
                 surplus = true;
                 if tunnel.idle_since.get_or_insert_with(Instant::now).elapsed() >= IDLE {

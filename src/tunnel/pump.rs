@@ -34,6 +34,10 @@ const CLOGGED_BEAT: Duration = Duration::from_millis(250);
 const BULK: usize = 64 * 1024;
 const BREATH: Duration = Duration::from_millis(1);
 
+/// How long a connection whose only stream was dropped may take to pass on what was sent, and to be closed by its server:
+/// as long as a kernel keeps the bytes of a socket that was closed.
+const LEAVING: Duration = Duration::from_mins(1);
+
 /// How many chunks are taken before other tasks get their turn.
 const TURNS: usize = 8;
 
@@ -41,6 +45,7 @@ const TURNS: usize = 8;
 pub(super) async fn pump(session: Arc<Session>) {
     let mut pump = Pump {
         beat: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        leave: None,
         breath: Box::pin(tokio::time::sleep(Duration::ZERO)),
         gathering: false,
         taken: 0,
@@ -70,6 +75,8 @@ pub(super) async fn pump(session: Arc<Session>) {
 struct Pump {
     session: Arc<Session>,
     beat: Pin<Box<Sleep>>,
+    /// Runs while the connection is leaving.
+    leave: Option<Pin<Box<Sleep>>>,
     breath: Pin<Box<Sleep>>,
     /// The connection is not read before `breath` is over.
     gathering: bool,
@@ -121,6 +128,9 @@ impl Pump {
                 return Poll::Ready(Error::TunnelLost { text });
             }
         }
+        if let Some(error) = self.leave(cx) {
+            return Poll::Ready(error);
+        }
         if self.gathering {
             ready!(self.breath.as_mut().poll(cx));
             self.gathering = false;
@@ -159,6 +169,26 @@ impl Pump {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Closes a connection that is leaving, once all that was sent has left; its end is then read like any other. The error:
+    /// there is nothing to wait for any more.
+    fn leave(&mut self, cx: &mut Context<'_>) -> Option<Error> {
+        if !self.session.leaving.load(Ordering::Relaxed) {
+            return None;
+        }
+        let limit = self.leave.get_or_insert_with(|| Box::pin(tokio::time::sleep(LEAVING)));
+        if limit.as_mut().poll(cx).is_ready() {
+            return Some(Error::Closed);
+        }
+        let mut io = self.session.lock_io();
+        if io.out.len() > 0 {
+            return None;
+        }
+        match io.transport.poll_close(cx) {
+            Poll::Ready(Err(error)) => Some(Error::TunnelLost { text: error.to_string() }),
+            Poll::Ready(Ok(())) | Poll::Pending => None,
+        }
     }
 
     /// Whether a full stream keeps the tunnel from being read.

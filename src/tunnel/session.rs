@@ -54,6 +54,8 @@ pub(super) struct Session {
     pub clogs: AtomicUsize,
     /// Tells those who wait for it that `clogged` was set.
     pub held_up: Notify,
+    /// The one stream of a V4 connection was dropped: what was sent is still to leave, then the connection is closed.
+    pub leaving: AtomicBool,
     /// Told when a stream or the tunnel ends.
     pub changed: Arc<Notify>,
     /// Ends the pump, and with it the connection.
@@ -107,6 +109,7 @@ impl Session {
             clogged: AtomicBool::new(false),
             clogs: AtomicUsize::new(0),
             held_up: Notify::new(),
+            leaving: AtomicBool::new(false),
             changed,
             cancel,
         }
@@ -274,10 +277,15 @@ impl Session {
                 self.probe();
             }
         }
-        if self.live() == 0 && (flowing || self.protocol == Protocol::V4) {
+        let alone = self.live() == 0;
+        // The local program may have closed right after its last bytes.
+        let leaves = alone && self.protocol == Protocol::V4;
+        if leaves {
+            self.leaving.store(true, Ordering::Relaxed);
+        } else if alone && flowing {
             self.cancel.cancel();
         }
-        if unclog {
+        if unclog || leaves {
             self.wake_pump();
         }
         self.changed.notify_one();

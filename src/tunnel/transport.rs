@@ -150,6 +150,14 @@ impl Transport {
         }
     }
 
+    /// Tells a WebSocket's peer that nothing more comes. Nothing on a bare pipe.
+    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.wrap {
+            Wrap::Bare { .. } => Poll::Ready(Ok(())),
+            Wrap::WebSocket { socket, .. } => Pin::new(socket).poll_close(cx).map_err(io_error),
+        }
+    }
+
     /// Asks a WebSocket's peer for a sign of life. Nothing on a bare pipe.
     pub(super) fn web_socket_ping(&mut self, cx: &mut Context<'_>, payload: Bytes) -> io::Result<()> {
         if let Wrap::WebSocket { socket, unflushed } = &mut self.wrap

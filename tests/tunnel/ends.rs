@@ -3,14 +3,15 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use brow_tui::tunnel::Error;
+use brow_tui::tunnel::{Error, Protocol};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
-use crate::Stage;
 use crate::forward::Forward;
-use crate::testpod::{BYE, DISCARD, ECHO, LAST, PAUSE, RESET, SLOW, SOURCE, SOURCE_BYTES};
+use crate::testpod::{BYE, DISCARD, ECHO, LANES, LAST, PAUSE, RESET, SLOW, SOURCE, SOURCE_BYTES};
+use crate::{Stage, server};
 
 #[tokio::test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
@@ -138,4 +139,47 @@ async fn a_reset_by_the_client_ends_the_forwarded_connection() {
     let outcome = tokio::time::timeout(Duration::from_secs(5), forward.outcomes.recv()).await.expect("in time");
     assert!(matches!(outcome.unwrap(), Err(Error::Local(_))));
     assert_eq!(forward.stats().streams, 0);
+}
+
+/// Clients that close right after their last bytes, 20 at once: all of the bytes reach the server.
+async fn sent_last(protocol: Protocol) {
+    let stage = Stage::new().await;
+    let address = server::free().await;
+    let target = TcpListener::bind(address).await.expect("free a moment ago");
+    let tunnels = stage.tunnels(Some(protocol)).await;
+    let forward = Forward::relayed(&tunnels, stage.route(LANES), &address.to_string()).await;
+    let local = forward.address;
+    for size in [1, 5_000, 700_000] {
+        let mut clients = JoinSet::new();
+        for _ in 0..20 {
+            clients.spawn(async move {
+                let mut socket = TcpStream::connect(local).await.unwrap();
+                socket.write_all(&vec![7; size]).await.unwrap();
+            });
+        }
+        let mut arrived = JoinSet::new();
+        for _ in 0..20 {
+            let accepted = tokio::time::timeout(Duration::from_mins(1), target.accept()).await;
+            let (mut socket, _) = accepted.expect("each of them arrives").unwrap();
+            arrived.spawn(async move {
+                let mut bytes = Vec::new();
+                socket.read_to_end(&mut bytes).await.expect("an orderly end");
+                bytes.len()
+            });
+        }
+        assert_eq!(arrived.join_all().await, [size; 20], "{protocol}");
+        clients.join_all().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+async fn what_is_sent_right_before_closing_arrives() {
+    sent_last(Protocol::Spdy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+async fn what_is_sent_right_before_closing_arrives_in_v4() {
+    sent_last(Protocol::V4).await;
 }

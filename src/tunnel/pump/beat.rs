@@ -25,6 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Pump {
     pub(super) fn on_beat(&mut self, cx: &mut Context<'_>) -> Option<Error> {
+        if self.leave.is_some() {
+            // Nothing may follow its close.
+            return None;
+        }
         let now = Now::get();
         if self.is_clogged() {
             lock(&self.session.health).excuse(now);
