@@ -174,7 +174,8 @@ impl Clusters {
         }
     }
 
-    /// Keeps a login that was made, and tells of it.
+    /// Keeps a login that was made, and tells of it. One that was begun before the context was forgotten or changed may
+    /// come after its successor: it gets the lowest number, so that whoever has it takes the successor at once.
     fn keep(
         &self,
         context: &str,
@@ -182,10 +183,17 @@ impl Clusters {
         client: Client,
         expires: Option<DateTime<Utc>>,
     ) -> Login {
-        let told = self.teller(context);
-        let login = Login { client, generation: *told.borrow() + 1 };
+        // Locked until it is told: a successor that is made meanwhile comes after it.
+        let mut all = self.shared.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = self.inner().slot(context);
+        let current = slot.is_ok_and(|slot| Arc::ptr_eq(&slot.made(), OwnedMutexGuard::mutex(made)));
+        let told = all.entry(context.to_owned()).or_default();
+        let generation = if current { *told.borrow() + 1 } else { 0 };
+        let login = Login { client, generation };
         **made = Made { login: Some(login.clone()), since: Some(Instant::now()), expires, failed: None };
-        told.send_replace(login.generation);
+        if current {
+            told.send_replace(generation);
+        }
         login
     }
 
@@ -297,5 +305,32 @@ fn check_token(token: &str) -> Result<(), String> {
     match HeaderValue::from_str(token) {
         Ok(_) => Ok(()),
         Err(_) => Err("its token holds characters that cannot be sent, such as a line break".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_login_that_is_made_after_its_successor_is_left_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kubeconfig");
+        let text = "clusters: [{ name: dev, cluster: { server: 'https://dev.invalid' } }]\n\
+                    users: [{ name: ann, user: { token: x } }]\n\
+                    contexts: [{ name: dev, context: { cluster: dev, user: ann } }]\n";
+        std::fs::write(&path, text).unwrap();
+        let (clusters, _) = Clusters::read(Some(&path)).unwrap();
+        let inner = clusters.inner();
+        let slot = inner.slot("dev").unwrap();
+        // Somebody logs in; before that is done the context is forgotten, and somebody else logs in.
+        let mut late = slot.made().lock_owned().await;
+        clusters.forget("dev");
+        let new = clusters.login("dev").await.unwrap();
+        let (client, expires) = clusters.make(&inner, &slot, "dev").await.unwrap();
+        let old = clusters.keep("dev", &mut late, client, expires);
+        clusters.renewed("dev", old.generation).await;
+        let (kept, newest) = (clusters.login("dev").await.unwrap(), *clusters.generations("dev").borrow());
+        assert_eq!((kept.generation, newest), (new.generation, new.generation), "nobody is sent on for ever");
     }
 }
