@@ -1,12 +1,15 @@
 //! Forwards through real pods.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+#[path = "cluster/bridge.rs"]
+mod bridge;
 #[path = "cluster/tunnel.rs"]
 mod cluster;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use bridge::{Bridge, Lets, NODES};
 use brow_tui::forward::{self, Ended, Handle, Lane, Route, Unreached, keep_lane};
 use brow_tui::model::address::Address;
 use brow_tui::model::event::{Epoch, Event, ForwardEvent};
@@ -205,7 +208,14 @@ async fn a_forward_moves_from_pod_to_pod() {
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_port_where_nothing_listens_fails_that_connection_only() {
     let (client, pods) = cluster().await;
-    let mut open = Open::new(&client, via(&pods[0], 9), None).await;
+    for node in NODES {
+        let bridge = Bridge::to(client.clone(), Lets::Everything, node).await;
+        fails_that_connection_only(&bridge.client(), &pods).await;
+    }
+}
+
+async fn fails_that_connection_only(client: &kube::Client, pods: &[String]) {
+    let mut open = Open::new(client, via(&pods[0], 9), None).await;
     for _ in 0..2 {
         let mut client = open.connect().await;
         let end = timeout(PATIENCE, client.read(&mut [0])).await.expect("in time");
@@ -250,15 +260,17 @@ fn pod(name: &str) -> Pod {
 async fn a_fresh_relay_is_waited_for_and_its_target_asked() {
     let (client, _) = cluster().await;
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-    let name = format!("forward-test-{}", std::process::id());
-    pods.create(&PostParams::default(), &pod(&name)).await.expect("created");
-    let result = tokio::spawn(through_relay(client, name.clone())).await;
-    pods.delete(&name, &DeleteParams::default()).await.expect("deleted");
-    result.expect("the story");
+    for node in NODES {
+        let name = format!("forward-test-{}-{node:?}", std::process::id()).to_lowercase();
+        let bridge = Bridge::to(client.clone(), Lets::Everything, node).await;
+        pods.create(&PostParams::default(), &pod(&name)).await.expect("created");
+        let result = tokio::spawn(through_relay(pods.clone(), bridge.client(), name.clone())).await;
+        pods.delete(&name, &DeleteParams::default()).await.expect("deleted");
+        result.expect("the story");
+    }
 }
 
-async fn through_relay(client: kube::Client, name: String) {
-    let pods: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
+async fn through_relay(pods: Api<Pod>, client: kube::Client, name: String) {
     let running = kube::runtime::wait::await_condition(pods, &name, kube::runtime::conditions::is_pod_running());
     timeout(PATIENCE, running).await.expect("in time").expect("running");
     let open = Open::new(&client, via(&name, relay::PORT), Some("10.99.0.10:7")).await;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use brow_tui::tunnel::{Error, LeaseOptions, Route, Tunnels};
+use brow_tui::tunnel::{Error, LeaseOptions, Protocol, Route, Tunnels};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::bridge::{Bridge, Lets, NODES};
 use crate::forward::Forward;
 use crate::testpod::{ECHO, NAMESPACE, NOBODY};
 use crate::{Stage, cluster};
@@ -14,16 +15,21 @@ use crate::{Stage, cluster};
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn a_refused_connection_ends_itself_only() {
     let stage = Stage::new().await;
-    let tunnels = stage.tunnels(None).await;
-    let mut refused = Forward::new(&tunnels, stage.route(NOBODY)).await;
-    for _ in 0..3 {
-        let mut socket = TcpStream::connect(refused.address).await.unwrap();
-        socket.write_all(b"x").await.unwrap();
-        socket.read(&mut [0]).await.expect_err("a reset, not an end");
-        let outcome = refused.outcomes.recv().await.unwrap();
-        assert!(matches!(outcome, Err(Error::Refused { .. })), "{outcome:?}");
+    for node in NODES {
+        let bridge = Bridge::to(stage.client().await, Lets::Everything, node).await;
+        for protocol in [Protocol::Spdy, Protocol::SpdyOverWebSocket] {
+            let tunnels = Tunnels::new(bridge.client(), Some(protocol));
+            let mut refused = Forward::new(&tunnels, stage.route(NOBODY)).await;
+            for _ in 0..3 {
+                let mut socket = TcpStream::connect(refused.address).await.unwrap();
+                socket.write_all(b"x").await.unwrap();
+                socket.read(&mut [0]).await.expect_err("a reset, not an end");
+                let outcome = refused.outcomes.recv().await.unwrap();
+                assert!(matches!(outcome, Err(Error::Refused { .. })), "{node:?} {protocol}: {outcome:?}");
+            }
+            assert!(refused.stats().tunnels >= 1, "the tunnel lives on");
+        }
     }
-    assert!(refused.stats().tunnels >= 1, "the tunnel lives on");
 }
 
 async fn open(client: kube::Client, pod: &str, namespace: &str) -> Error {

@@ -7,16 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use brow_tui::model::forward::ForwardState;
-use brow_tui::practice::Practice;
+use brow_tui::model::forward::{Forward, ForwardState};
+use brow_tui::practice::{Practice, Runtime};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::ListParams;
+use kube::api::{ListParams, PostParams};
 
 use crate::common::kube::{Namespace, kubeconfig, kubectl, until};
 use crate::program::{Program, ask};
 use crate::{apply, pod, ready, rolled_out, service, start, targets, workload};
+
+/// Both ways in which nodes end a stream that failed.
+const NODES: [Runtime; 2] = [Runtime::Ends, Runtime::Resets];
 
 /// How many connections there were, the pods that answered, and what failed.
 type Borne = (u64, BTreeSet<String>, Vec<String>);
@@ -103,9 +106,21 @@ async fn a_rollout_refuses_nobody() {
 /// The same at the practice cluster, whose pods all answer alike.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rollout_of_the_practice_cluster_refuses_nobody_either() {
-    let practice = Practice::start().await.unwrap();
+    for node in NODES {
+        practice_rollout(node).await;
+    }
+}
+
+/// A practice cluster with such nodes, and a client for it.
+async fn practice(node: Runtime) -> (Practice, kube::Client) {
+    let practice = Practice::start_on(node).await.unwrap();
     let (clusters, _) = brow_tui::cluster::Clusters::read(Some(&practice.kubeconfig())).unwrap();
     let client = clusters.client("practice").await.unwrap();
+    (practice, client)
+}
+
+async fn practice_rollout(node: Runtime) {
+    let (practice, client) = practice(node).await;
     let (pods, web) = (Api::<Pod>::namespaced(client.clone(), "shop"), ListParams::default().labels("app=web"));
     let runtime = tokio::runtime::Handle::current();
     let names = || -> BTreeSet<String> {
@@ -121,6 +136,36 @@ async fn a_rollout_of_the_practice_cluster_refuses_nobody_either() {
     });
     drop(program);
     practice.end().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_that_refuses_is_passed_over_whatever_its_node_does() {
+    for node in NODES {
+        let (practice, client) = practice(node).await;
+        let pods = Api::<Pod>::namespaced(client, "shop");
+        // The port that is asked for is the web server's alone.
+        let create = async |name: &str, image: &str| {
+            let pod = serde_json::json!({
+                "metadata": { "name": name, "labels": { "app": "mixed" } },
+                "spec": { "containers": [{ "name": "only", "image": image }] },
+            });
+            pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+        };
+        create("deaf", "practice/echo:1").await;
+        let target = targets("practice", "shop", &[("web", "selector/app=mixed:8080")]);
+        let program = Program::start(&target, &practice.kubeconfig());
+        let address = program.open("web");
+        create("page", "practice/page:1").await;
+        let both = |forward: &Forward| forward.backends.iter().filter(|backend| backend.ready).count() == 2;
+        let forward = program.wait_for("web", "both ready", both);
+        assert_eq!(forward.via.unwrap().pod.name, "deaf");
+        for _ in 0..3 {
+            tokio::task::block_in_place(|| ask(address)).unwrap();
+        }
+        assert_eq!(program.failed("web"), 0, "{node:?}");
+        drop(program);
+        practice.end().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
