@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use brow_tui::model::effect::TargetEdit;
 use brow_tui::model::event::{Event, StoreEvent};
+use brow_tui::model::installation::Installation;
 use brow_tui::model::keep::KeepSettings;
 use brow_tui::model::settings::PodSettings;
 use brow_tui::model::target::Target;
@@ -44,7 +45,7 @@ async fn writer() {
     let paths = paths(&PathBuf::from(home));
     let (sender, mut events) = mpsc::channel(64);
     let token = CancellationToken::new();
-    let (store, task) = start(paths, sender, token.clone());
+    let (store, task) = start(paths, Installation::default(), sender, token.clone());
     let task = tokio::spawn(task);
     for number in 0..TARGETS {
         store.send(Order::Save(vec![TargetEdit::Add(target(format!("{name}-{number}")))]));

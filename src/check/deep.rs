@@ -58,6 +58,7 @@ fn request(context: &Context, settings: &Settings) -> Option<PodRequest> {
         target: "check".to_owned(),
         cluster: context.name.clone(),
         namespace: context.namespace.clone(),
+        label: "check".to_owned(),
         // Nowhere: nothing is sent there.
         address: "192.0.2.1:9".parse().ok()?,
         ttl: Ttl::from_secs(TTL_SECONDS)?.min(settings.max_ttl),

@@ -82,7 +82,7 @@ impl Effects {
         // The store outlives everything else: closing and deleting are audited too.
         let files = CancellationToken::new();
         let book = Book::new(paths.state_dir.clone());
-        let (store, writing) = store::start(paths, events.clone(), files.clone());
+        let (store, writing) = store::start(paths, me.installation.clone(), events.clone(), files.clone());
         Self {
             routes: Arc::new(Routes::new(clusters.clone())),
             clusters,

@@ -52,7 +52,7 @@ impl Model {
                 }
             }
             Where::Address(address) => {
-                let pod = format!("brow-{}", target.label());
+                let pod = format!("brow-{}", target.label(&self.installation));
                 let local = self.port_of(target).map_or_else(String::new, |port| port.to_string());
                 let image = self.settings.pod_for(&target.cluster, &target.pod).image;
                 let image = quoted(image.as_deref().unwrap_or("alpine/socat:latest"));

@@ -105,7 +105,9 @@ pub struct PodRequest {
     pub cluster: String,
     /// The namespace.
     pub namespace: String,
-    /// Where the target is: not for the pod, only to keep it out of the pod's name and labels.
+    /// The value of its `brow/target` label, and the middle of its name.
+    pub label: String,
+    /// Where the target is: not for the pod, only to keep it out of what is written into it.
     pub address: Where,
     /// How long the pod may live.
     pub ttl: Ttl,
@@ -131,11 +133,7 @@ pub struct PodPlace {
 impl PodRequest {
     /// Where the pod will be found.
     pub fn place(&self) -> PodPlace {
-        PodPlace {
-            cluster: self.cluster.clone(),
-            namespace: self.namespace.clone(),
-            label: super::target::label(&self.target, &self.address),
-        }
+        PodPlace { cluster: self.cluster.clone(), namespace: self.namespace.clone(), label: self.label.clone() }
     }
 }
 
@@ -221,6 +219,7 @@ impl Model {
             target: target.name.clone(),
             cluster: target.cluster.clone(),
             namespace: self.namespace_of(target),
+            label: target.label(&self.installation),
             address: target.address.clone(),
             ttl,
             settings: self.settings.pod_for(&target.cluster, &target.pod),
@@ -295,7 +294,8 @@ impl Model {
 
     /// Where a target's pods are found.
     pub fn place_of(&self, target: &Target) -> PodPlace {
-        PodPlace { cluster: target.cluster.clone(), namespace: self.namespace_of(target), label: target.label() }
+        let label = target.label(&self.installation);
+        PodPlace { cluster: target.cluster.clone(), namespace: self.namespace_of(target), label }
     }
 
     /// Whether a pod is one that another context of the same cluster shows already: the same uid, seen through the

@@ -13,7 +13,7 @@ use super::target::Target;
 impl Model {
     /// A target becomes another: what is kept under its name goes along.
     pub(super) fn take_over(&mut self, was: &Target, target: &Target) {
-        let (old, new) = (was.label(), target.label());
+        let (old, new) = (was.label(&self.installation), target.label(&self.installation));
         let carried = was.cluster == target.cluster && old != new;
         if was.name != target.name {
             for forward in self.forwards.values_mut().filter(|forward| forward.spec.target == was.name) {
@@ -24,6 +24,7 @@ impl Model {
             }
             for asked in self.requests.values_mut().filter(|asked| asked.target == was.name) {
                 asked.target.clone_from(&target.name);
+                asked.label.clone_from(&new);
             }
             for name in self.renamed.values_mut().filter(|name| **name == was.name) {
                 name.clone_from(&target.name);
@@ -80,17 +81,20 @@ impl Model {
         }
     }
 
-    /// Has a pod's label say which target it is one of now. A target that bears the label itself comes first.
+    /// Has a pod's label say which target it is one of now. A target that bears the label itself comes first. Of the
+    /// labels that were made without a salt, which anybody can make, only our own pods' are read.
     pub(super) fn read_label(&self, pod: &mut ProxyPod) {
-        let Some(name) = self.renamed.get(&(pod.key.cluster.clone(), pod.target_label.clone())) else {
+        if self.target_of_pod(pod).is_some() {
             return;
-        };
-        let mut here = self.targets.iter().filter(|target| target.cluster == pod.key.cluster);
-        if !here.any(|target| target.label() == pod.target_label)
-            && let Some(target) = self.target(name)
-        {
-            pod.target_label = target.label();
-            if self.is_ours(pod) {
+        }
+        let ours = self.is_ours(pod);
+        let key = (pod.key.cluster.clone(), pod.target_label.clone());
+        let renamed = self.renamed.get(&key).and_then(|name| self.target(name));
+        let unsalted =
+            |target: &&Target| ours && target.cluster == pod.key.cluster && target.unsalted_label() == pod.target_label;
+        if let Some(target) = renamed.or_else(|| self.targets.iter().find(unsalted)) {
+            pod.target_label = target.label(&self.installation);
+            if ours {
                 pod.target.clone_from(&target.name);
             }
         }

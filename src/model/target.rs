@@ -5,6 +5,7 @@ use super::dialog::{Dialog, Field, Question};
 use super::effect::{Effect, TargetEdit};
 use super::form::TargetForm;
 use super::forward::ForwardId;
+use super::installation::Installation;
 use super::keep::KeepSettings;
 use super::log::{Grade, Happening};
 use super::settings::PodSettings;
@@ -36,8 +37,13 @@ pub struct Target {
 
 impl Target {
     /// The value of the `brow/target` label on this target's pods, and the middle of their names.
-    pub fn label(&self) -> String {
-        label(&self.name, &self.address)
+    pub fn label(&self, installation: &Installation) -> String {
+        label(&self.name, &self.address, installation)
+    }
+
+    /// What the label was when names were hashed without a salt: pods that were made then may still live.
+    pub fn unsalted_label(&self) -> String {
+        with_hash(&self.name, &self.address, fnv1a)
     }
 }
 
@@ -60,20 +66,26 @@ fn plain(text: &str) -> String {
     dashed.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-")
 }
 
-/// A DNS label for a target's name, always the same for the same name and address.
+/// A DNS label for a target's name, always the same for the same name and address in one installation.
 ///
 /// What a DNS label cannot hold (other scripts, case, length) is replaced by a hash of the name, so that two names
 /// never share a label by being alike. A name that spells the address is hashed whole: the address must not show in
-/// the cluster's objects.
-pub fn label(name: &str, address: &Where) -> String {
+/// the cluster's objects. The hash is made with the installation's key, since addresses are few enough to be tried.
+pub fn label(name: &str, address: &Where, installation: &Installation) -> String {
+    with_hash(name, address, |name| {
+        installation.derive("label", name).iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+    })
+}
+
+fn with_hash(name: &str, address: &Where, hash: impl Fn(&str) -> u64) -> String {
     let slug = plain(name);
     if hides(name, address) {
-        return format!("t-{:016x}", fnv1a(name));
+        return format!("t-{:016x}", hash(name));
     }
     if slug == name && slug.len() <= LABEL_LEN {
         return slug;
     }
-    let hash = format!("{:08x}", fnv1a(name) & 0xffff_ffff);
+    let hash = format!("{:08x}", hash(name) & 0xffff_ffff);
     let room = LABEL_LEN - hash.len() - 1;
     let kept = slug.get(..room).unwrap_or(&slug).trim_end_matches('-');
     if kept.is_empty() { format!("t-{hash}") } else { format!("{kept}-{hash}") }
@@ -105,7 +117,12 @@ impl Model {
 
     /// The target a pod was made for, where it is saved here.
     pub fn target_of_pod(&self, pod: &super::proxy::ProxyPod) -> Option<&Target> {
-        self.targets.iter().find(|target| target.cluster == pod.key.cluster && target.label() == pod.target_label)
+        self.targets.iter().find(|target| self.is_labelled(target, pod))
+    }
+
+    /// Whether a pod bears a target's label, in its cluster.
+    pub(super) fn is_labelled(&self, target: &Target, pod: &super::proxy::ProxyPod) -> bool {
+        target.cluster == pod.key.cluster && target.label(&self.installation) == pod.target_label
     }
 
     /// Creates a pod for each chosen target.
@@ -305,6 +322,10 @@ impl Model {
 mod tests {
     use super::*;
 
+    fn label(name: &str, address: &Where) -> String {
+        super::label(name, address, &Installation::new("0badcafe", [7; 32]))
+    }
+
     #[test]
     fn any_name_becomes_a_dns_label() {
         let address: Where = "10.0.0.1:3306".parse().unwrap();
@@ -330,5 +351,17 @@ mod tests {
         }
         let named: Where = "db.corp.internal:5432".parse().unwrap();
         assert!(!label("DB.corp.internal", &named).contains("corp"));
+    }
+
+    #[test]
+    fn a_hash_tells_nothing_to_whoever_has_not_the_key() {
+        let address: Where = "10.0.0.1:3306".parse().unwrap();
+        let other = Installation::new("0badcafe", [8; 32]);
+        for name in ["10.0.0.1", "数据库", "MySQL dev"] {
+            let ours = label(name, &address);
+            assert_eq!(label(name, &address), ours);
+            assert_ne!(super::label(name, &address, &other), ours, "{name}");
+            assert_ne!(with_hash(name, &address, fnv1a), ours, "{name}");
+        }
     }
 }

@@ -48,13 +48,13 @@ impl Birth {
     /// Draws a name and a nonce for the pod of a request.
     pub fn new(request: &PodRequest) -> Self {
         let nonce = format!("{:032x}", rand::random::<u128>());
-        Self { name: format!("brow-{}-{}", request.place().label, random()), nonce }
+        Self { name: format!("brow-{}-{}", request.label, random()), nonce }
     }
 }
 
 /// The pod for a request.
 pub fn spec(request: &PodRequest, me: &Identity, birth: &Birth, now: DateTime<Utc>) -> Pod {
-    let label = request.place().label;
+    let label = request.label.clone();
     let hidden = crate::model::target::hides(&request.target, &request.address);
     let settings = &request.settings;
     let mut labels = settings.labels.clone();
@@ -171,6 +171,7 @@ mod tests {
     use super::*;
     use crate::model::installation::Installation;
     use crate::model::proxy::RequestId;
+    use crate::model::target::label;
     use crate::model::ttl::Ttl;
 
     fn me() -> Identity {
@@ -182,12 +183,14 @@ mod tests {
     }
 
     fn request(target: &str, address: &str) -> PodRequest {
+        let address = address.parse().unwrap();
         PodRequest {
             id: RequestId(1),
             target: target.to_owned(),
             cluster: "dev".to_owned(),
             namespace: "team".to_owned(),
-            address: address.parse().unwrap(),
+            label: label(target, &address, &me().installation),
+            address,
             ttl: Ttl::DEFAULT,
             settings: PodSettings::default(),
             on_demand: false,

@@ -3,6 +3,7 @@
 use crate::model::effect::TargetEdit;
 use crate::model::event::{Loaded, StoreEvent};
 use crate::model::fault::{Fault, What};
+use crate::model::installation::Installation;
 use crate::model::own::Claim;
 
 use super::config::edit::Removed;
@@ -16,6 +17,7 @@ type Seen = Result<Option<String>, Fault>;
 /// What the writer knows.
 pub struct Desk {
     paths: Paths,
+    installation: Installation,
     /// What was last seen on disk: a change is what differs from it, so that our own writing is none.
     seen: Seen,
     /// Targets that edits took out, to be put back as they stood.
@@ -28,9 +30,9 @@ pub struct Desk {
 impl Desk {
     /// A desk that has looked at the config, as somebody else has just done for the first frame: what changes from
     /// then on is told.
-    pub fn new(paths: Paths) -> Self {
+    pub fn new(paths: Paths, installation: Installation) -> Self {
         let (audit, seen) = (audit::Audit::default(), disk::read(&paths.config));
-        Self { paths, seen, removed: Vec::new(), audit, told: false }
+        Self { paths, installation, seen, removed: Vec::new(), audit, told: false }
     }
 
     /// Where the files are.
@@ -181,7 +183,7 @@ impl Desk {
         let result = state::change(&self.paths.state_dir, |state| {
             for edit in edits {
                 match edit {
-                    TargetEdit::Replace { was, target } => state.replace(was, target),
+                    TargetEdit::Replace { was, target } => state.replace(was, target, &self.installation),
                     TargetEdit::Remove(target) => state.forget(&target.name),
                     TargetEdit::Add(_) | TargetEdit::Import(_) | TargetEdit::Restore(_) => {}
                 }

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::model::fault::Fault;
+use crate::model::installation::Installation;
 use crate::model::target::Target;
 
 use super::disk::{self, Locked};
@@ -62,7 +63,7 @@ const RENAMED: usize = 100;
 
 impl State {
     /// A target is another now: what is remembered of it goes along.
-    pub fn replace(&mut self, was: &Target, target: &Target) {
+    pub fn replace(&mut self, was: &Target, target: &Target, installation: &Installation) {
         if was.name != target.name
             && let Some(port) = self.ports.remove(&was.name)
         {
@@ -71,8 +72,8 @@ impl State {
         for earlier in self.renamed.iter_mut().filter(|earlier| earlier.name == was.name) {
             earlier.name.clone_from(&target.name);
         }
-        let (cluster, label) = (was.cluster.clone(), was.label());
-        if cluster == target.cluster && label != target.label() {
+        let (cluster, label) = (was.cluster.clone(), was.label(installation));
+        if cluster == target.cluster && label != target.label(installation) {
             self.renamed.retain(|earlier| (&earlier.cluster, &earlier.label) != (&cluster, &label));
             self.renamed.push(Renamed { cluster, label, name: target.name.clone() });
             self.renamed.drain(..self.renamed.len().saturating_sub(RENAMED));

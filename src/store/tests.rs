@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::model::effect::{AuditEntry, TargetEdit};
 use crate::model::event::{Event, StoreEvent};
+use crate::model::installation::Installation;
 use crate::model::keep::KeepSettings;
 use crate::model::settings::PodSettings;
 use crate::model::target::Target;
@@ -59,7 +60,7 @@ impl Running {
     fn at(paths: Paths) -> Self {
         let (sender, events) = mpsc::channel(64);
         let token = CancellationToken::new();
-        let (store, task) = start(paths.clone(), sender, token.clone());
+        let (store, task) = start(paths.clone(), Installation::default(), sender, token.clone());
         Self { paths, store, events, token, task: tokio::spawn(task), home: None }
     }
 
@@ -196,7 +197,7 @@ async fn orders_given_before_the_end_are_carried_out_though_nobody_listens() {
     let paths = paths(home.path());
     let (sender, _events) = mpsc::channel(1);
     let token = CancellationToken::new();
-    let (store, task) = start(paths.clone(), sender, token.clone());
+    let (store, task) = start(paths.clone(), Installation::default(), sender, token.clone());
     for number in 0..20 {
         store.send(Order::Save(vec![TargetEdit::Add(target(&format!("t{number}")))]));
     }
@@ -280,7 +281,7 @@ fn a_theme_chosen_by_key_counts_until_the_config_asks_for_another() {
     let home = tempfile::tempdir().unwrap();
     let paths = paths(home.path());
     std::fs::create_dir_all(paths.config.parent().unwrap()).unwrap();
-    let mut desk = desk::Desk::new(paths.clone());
+    let mut desk = desk::Desk::new(paths.clone(), Installation::default());
     let theme = || load(&paths).unwrap().settings.theme;
     assert!(desk.carry_out(Order::Theme("light")).is_empty());
     assert_eq!(theme(), "light", "without a config the built-in one is replaced");

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::effect::{AuditEntry, TargetEdit};
 use crate::model::event::{Event, StoreEvent};
+use crate::model::installation::Installation;
 use crate::model::own::Claim;
 use crate::model::target::Target;
 
@@ -101,12 +102,13 @@ const LATEST: Duration = Duration::from_millis(500);
 ///   `FileUnwritable`): the edits can be ordered again.
 pub fn start(
     paths: Paths,
+    installation: Installation,
     events: mpsc::Sender<Event>,
     token: CancellationToken,
 ) -> (Store, impl Future<Output = ()> + Send + 'static) {
     let (orders, queue) = mpsc::unbounded_channel();
     // Here and not in the task, which may have to wait for its turn: what changes meanwhile is to be noticed.
-    let desk = Desk::new(paths);
+    let desk = Desk::new(paths, installation);
     (Store { orders }, run(desk, queue, Teller { events, token }))
 }
 

@@ -11,6 +11,7 @@ use brow_tui::model::event::{ClusterEvent, Epoch, Event, Sample};
 use brow_tui::model::focus::Pane;
 use brow_tui::model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState};
 use brow_tui::model::found::{Found, FoundEvent, FoundKey, FoundPort, Place};
+use brow_tui::model::installation::Installation;
 use brow_tui::model::keep::KeepSettings;
 use brow_tui::model::proxy::{Phase, PodKey, ProxyPod};
 use brow_tui::model::service::{Signs, recognise};
@@ -70,10 +71,10 @@ fn pod(target: &Target, n: usize, now: DateTime<Utc>) -> ProxyPod {
         key: PodKey {
             cluster: target.cluster.clone(),
             namespace: "default".to_owned(),
-            name: format!("brow-{}-{n:06}", target.label()),
+            name: format!("brow-{}-{n:06}", target.name),
         },
         uid: n.to_string(),
-        target_label: target.label(),
+        target_label: target.label(&Installation::default()),
         target: target.name.clone(),
         owner: if n.is_multiple_of(3) { "ada@gangway" } else { "bob@harbour" }.to_owned(),
         installation: String::new(),

@@ -44,6 +44,7 @@ fn relay() -> Value {
         target: POD.into(),
         cluster: String::new(),
         namespace: NAMESPACE.into(),
+        label: POD.into(),
         address: "10.99.0.10:7".parse().expect("an address"),
         ttl: Ttl::DEFAULT,
         settings: PodSettings::default(),

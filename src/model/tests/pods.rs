@@ -256,6 +256,26 @@ fn what_an_earlier_run_renamed_still_has_its_pods() {
 }
 
 #[test]
+fn pods_from_before_labels_were_salted_are_still_the_targets() {
+    let mut model = connected();
+    let named = Target { name: "数据库".to_owned(), ..target("mysql", "dev") };
+    model.apply(&TargetEdit::Add(named.clone()));
+    model.arrange();
+    select(&mut model, "数据库");
+    let request = requests(&press(&mut model, Command::Create)).remove(0);
+    assert_eq!(request.label, named.label(&model.installation));
+    assert_ne!(request.label, named.unsalted_label());
+    let made = ProxyPod { target_label: named.unsalted_label(), ..ready(&pod(&request, 1, Phase::Pending)) };
+    applied(&mut model, made.clone());
+    assert_eq!(model.target_of_pod(&model.pods[&made.key]).unwrap().name, "数据库");
+    assert_eq!(model.pods_at(&model.place_of(&named)).count(), 1);
+    // Whoever is not us can make such a label, too.
+    let forged = ProxyPod { uid: "forged".to_owned(), ..made };
+    applied(&mut model, forged.clone());
+    assert_eq!(model.target_of_pod(&model.pods[&forged.key]), None);
+}
+
+#[test]
 fn a_start_looks_where_pods_may_have_been_left_until_none_is() {
     let mut model = connected();
     select(&mut model, "mysql");

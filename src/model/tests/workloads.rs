@@ -231,6 +231,7 @@ fn proxy_pods_are_none_of_its_business() {
         target: "web".to_owned(),
         cluster: "dev".to_owned(),
         namespace: "team".to_owned(),
+        label: "web".to_owned(),
         address: "service/web:http".parse().unwrap(),
         ttl: Ttl::DEFAULT,
         settings: PodSettings::default(),

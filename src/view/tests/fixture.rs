@@ -17,6 +17,7 @@ use crate::model::event::Epoch;
 use crate::model::fault::{Fault, Grant, Remedy, What};
 use crate::model::focus::Pane;
 use crate::model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState, TunnelInfo, Via};
+use crate::model::installation::Installation;
 use crate::model::keep::KeepSettings;
 use crate::model::log::{Entry, Grade, Happening};
 use crate::model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
@@ -71,15 +72,14 @@ pub fn target(name: &str, cluster: &str, address: &str, local_port: u16, tags: &
 }
 
 pub fn pod(cluster: &str, target: &Target, suffix: &str, phase: Phase) -> ProxyPod {
-    let label = target.label();
     ProxyPod {
         key: PodKey {
             cluster: cluster.to_owned(),
             namespace: "default".to_owned(),
-            name: format!("brow-{label}-{suffix}"),
+            name: format!("brow-{}-{suffix}", target.unsalted_label()),
         },
         uid: suffix.to_owned(),
-        target_label: label,
+        target_label: target.label(&Installation::default()),
         target: target.name.clone(),
         owner: "ada@gangway".to_owned(),
         installation: String::new(),
@@ -103,7 +103,11 @@ pub fn forward(id: u64, target: &Target, port: u16, state: ForwardState) -> Forw
         id: ForwardId(id),
         epoch: Epoch(1),
         target: target.name.clone(),
-        place: PodPlace { cluster: target.cluster.clone(), namespace: "default".to_owned(), label: target.label() },
+        place: PodPlace {
+            cluster: target.cluster.clone(),
+            namespace: "default".to_owned(),
+            label: target.label(&Installation::default()),
+        },
         address: target.address.clone(),
         bind: vec![loopback],
         port,
