@@ -10,10 +10,10 @@ use http::HeaderValue;
 use kube::Client;
 use kube::config::AuthInfo;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::plugin::{self, Credential, Stderr};
-use super::{Clusters, Inner, connector, fault};
+use super::{Clusters, Inner, Tellers, connector, fault};
 use crate::contain::contain_blocking;
 use crate::model::cluster::Context;
 use crate::model::fault::{Fault, What};
@@ -225,6 +225,26 @@ impl Clusters {
         }
     }
 
+    /// Changes whenever the server of a context answers again after it did not: what waits to try again need not wait.
+    pub fn answers_again(&self, context: &str) -> watch::Receiver<u64> {
+        self.answering(context).subscribe()
+    }
+
+    /// Has that told.
+    pub(super) fn tell_answers_again(&self, context: &str) {
+        self.answering(context).send_modify(|times| *times += 1);
+    }
+
+    /// Waits before something is tried again, for less where the server answers again.
+    pub async fn pause(&self, context: &str, time: Duration) {
+        let mut again = self.answers_again(context);
+        tokio::select! {
+            () = sleep(time) => {}
+            // The sender is ours.
+            Ok(()) = again.changed() => {}
+        }
+    }
+
     /// Drops the client of a context, so that the next one logs in anew.
     pub fn forget(&self, context: &str) {
         if let Ok(slot) = self.inner().slot(context) {
@@ -248,9 +268,16 @@ impl Clusters {
     }
 
     fn teller(&self, context: &str) -> watch::Sender<u64> {
-        let mut all = self.shared.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(context.to_owned()).or_default().clone()
+        teller_in(&self.shared.generations, context)
     }
+
+    fn answering(&self, context: &str) -> watch::Sender<u64> {
+        teller_in(&self.shared.answering, context)
+    }
+}
+
+fn teller_in(all: &Tellers, context: &str) -> watch::Sender<u64> {
+    all.lock().unwrap_or_else(PoisonError::into_inner).entry(context.to_owned()).or_default().clone()
 }
 
 /// Whether logging in again may bring another login, although the kubeconfig says the same.

@@ -61,8 +61,13 @@ struct Shared {
     explicit: Option<PathBuf>,
     inner: RwLock<Arc<Inner>>,
     /// The generation of each context's newest login.
-    generations: Mutex<BTreeMap<String, watch::Sender<u64>>>,
+    generations: Tellers,
+    /// How often each context's server has answered again.
+    answering: Tellers,
 }
+
+/// A number for each context, which whoever wishes to know hears of.
+type Tellers = Mutex<BTreeMap<String, watch::Sender<u64>>>;
 
 #[derive(Default)]
 struct Inner {

@@ -40,6 +40,7 @@ pub async fn keep(
     token: CancellationToken,
 ) {
     let mut pause = Duration::from_secs(1);
+    let mut failing = false;
     loop {
         let probed = tokio::select! {
             () = token.cancelled() => return,
@@ -48,6 +49,9 @@ pub async fn keep(
             () = listen(&clusters, &context, epoch, &events) => return,
         };
         let said = clusters.plugin_said(&context).await;
+        if std::mem::replace(&mut failing, probed.is_err()) && !failing {
+            clusters.tell_answers_again(&context);
+        }
         let (event, next) = match probed {
             Ok(answered) => {
                 pause = Duration::from_secs(1);

@@ -9,7 +9,8 @@ use futures::stream::BoxStream;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use super::{Clusters, Login, fault, grant};
 use crate::model::cluster::Link;
@@ -28,7 +29,7 @@ impl Clusters {
             if let Ok(login) = self.login(context).await {
                 return login;
             }
-            sleep(pause).await;
+            self.pause(context, pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -48,6 +49,9 @@ pub struct Watch<K> {
     /// Nothing is asked before.
     rests: Option<Instant>,
     pause: Duration,
+    /// Whether nothing has come since an error.
+    failing: bool,
+    again: watch::Receiver<u64>,
 }
 
 impl<K> Watch<K>
@@ -65,6 +69,8 @@ where
             stream: None,
             rests: None,
             pause: FIRST_PAUSE,
+            failing: false,
+            again: clusters.answers_again(context),
         }
     }
 
@@ -75,7 +81,10 @@ where
     pub async fn next(&mut self) -> watcher::Result<watcher::Event<K>> {
         loop {
             if let Some(until) = self.rests {
-                sleep_until(until).await;
+                tokio::select! {
+                    () = sleep_until(until) => {}
+                    Ok(()) = self.again.changed() => {}
+                }
                 // A login that was refused may have to be had anew; whoever holds this watch is told of that.
                 let _told = self.clusters.login(&self.context).await;
                 self.rests = None;
@@ -83,19 +92,29 @@ where
             let stream = self
                 .stream
                 .get_or_insert_with(|| watcher(self.api.clone(), self.config.clone()).default_backoff().boxed());
-            match stream.next().await {
+            let next = tokio::select! {
+                next = stream.next() => next,
+                // kube's watcher would wait for up to half a minute before it tries again.
+                Ok(()) = self.again.changed(), if self.failing => None,
+            };
+            match next {
                 Some(Ok(event)) => {
-                    self.pause = FIRST_PAUSE;
+                    // A watcher begins before it has asked.
+                    if !matches!(event, watcher::Event::Init) {
+                        (self.pause, self.failing) = (FIRST_PAUSE, false);
+                        self.again.mark_unchanged();
+                    }
                     return Ok(event);
                 }
                 Some(Err(error)) => {
+                    self.failing = true;
                     let (link, _) = watch_fault(&self.context, &error, "", None);
                     if matches!(link, Link::Unauthorized | Link::Forbidden) {
                         self.refused(link);
                     }
                     return Err(error);
                 }
-                // Such a stream has no end.
+                // It begins anew: such a stream has no end by itself.
                 None => self.stream = None,
             }
         }
@@ -120,5 +139,82 @@ pub fn watch_fault(cluster: &str, error: &watcher::Error, resource: &str, namesp
         watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => of(error, "watch"),
         watcher::Error::WatchError(status) => of(&kube::Error::Api(status.clone()), "watch"),
         watcher::Error::NoResourceVersion => (Link::Ready, Fault::new(What::Server, cluster, error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use k8s_openapi::api::core::v1::Pod;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Less than the pause after this many failures.
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const FAILURES: usize = 12;
+
+    /// A server that hangs up until it is `up`.
+    async fn serve(listener: TcpListener, up: Arc<AtomicBool>) {
+        const LIST: &str = "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[]}";
+        while let Ok((mut socket, _)) = listener.accept().await {
+            if up.load(Ordering::Relaxed) {
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n") {
+                    head.push(char::from(socket.read_u8().await.unwrap()));
+                }
+                let length = LIST.len();
+                let answer = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{LIST}");
+                socket.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_fails_goes_on_once_the_server_answers_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        let path = dir.path().join("kubeconfig");
+        let text = format!(
+            "apiVersion: v1\nkind: Config\nclusters:\n- name: dev\n  cluster: {{ server: '{server}' }}\n\
+             contexts:\n- name: dev\n  context: {{ cluster: dev }}\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        let up = Arc::new(AtomicBool::new(false));
+        let serving = tokio::spawn(serve(listener, Arc::clone(&up)));
+        let clusters = Clusters::read(Some(&path)).unwrap().0;
+        let login = clusters.login("dev").await.unwrap();
+        let api: Api<Pod> = Api::all(login.client.clone());
+        let mut watch = Watch::new(&clusters, "dev", &login, api, watcher::Config::default());
+        // The pauses are over at once, and grow all the same.
+        tokio::time::pause();
+        let mut failures = 0;
+        while failures < FAILURES {
+            failures += usize::from(watch.next().await.is_err());
+        }
+        tokio::time::resume();
+        up.store(true, Ordering::Relaxed);
+        let coming = async { while !matches!(watch.next().await, Ok(watcher::Event::InitDone)) {} };
+        let told = async {
+            tokio::task::yield_now().await;
+            clusters.tell_answers_again("dev");
+        };
+        timeout(PATIENCE, async { tokio::join!(coming, told) }).await.expect("it does not wait for its turn");
+        // So it is where it rests because it was refused.
+        watch.refused(Link::Forbidden);
+        watch.pause = LONGEST_PAUSE;
+        watch.refused(Link::Forbidden);
+        let coming = async { while !matches!(watch.next().await, Ok(watcher::Event::InitDone)) {} };
+        let told = async {
+            tokio::task::yield_now().await;
+            clusters.tell_answers_again("dev");
+        };
+        timeout(PATIENCE, async { tokio::join!(coming, told) }).await.expect("nor here");
+        serving.abort();
     }
 }

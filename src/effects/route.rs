@@ -82,6 +82,10 @@ impl tunnel::Logins for Following {
     fn generations(&self) -> watch::Receiver<u64> {
         self.clusters.generations(&self.context)
     }
+
+    fn answers_again(&self) -> watch::Receiver<u64> {
+        self.clusters.answers_again(&self.context)
+    }
 }
 
 /// Nothing that holds these locks panics.

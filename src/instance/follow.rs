@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::wire::{self, Ask, Says};
-use super::{PATIENCE, connect, is_plain, names, pid_of};
+use super::{PATIENCE, SILENCE, connect, is_plain, names, pid_of};
 use crate::model::event::Event;
 use crate::model::instance::InstanceEvent;
 
@@ -57,7 +57,7 @@ pub(super) async fn follow(dir: PathBuf, own: String, mut later: mpsc::Receiver<
     }
 }
 
-/// Tells what one instance tells, until it hangs up; that it is silent, where it does not begin to. `known` is dropped once
+/// Tells what one instance tells, until it hangs up; that it is silent, where it does not begin to or does not go on. `known` is dropped once
 /// either is so. Whether it was heard.
 async fn follow_one(
     dir: PathBuf,
@@ -83,23 +83,27 @@ async fn follow_one(
         };
         let mut stream = BufReader::new(stream);
         wire::write(&mut stream, &Ask::Watch { name: own }).await?;
+        let mut last = None;
         loop {
             let mut next = Box::pin(wire::read(&mut stream));
-            let said = match timeout(PATIENCE, &mut next).await {
-                Ok(said) => said?,
-                Err(_) if heard => next.await?,
-                Err(_) => {
-                    // It is suspended, or hangs. Should it go on, it still answers.
-                    tell(&events, InstanceEvent::Unheard { pid: pid_of(&name), instance: name.clone() }).await;
-                    drop(known.take());
-                    next.await?
-                }
+            let said = if let Ok(said) = timeout(if heard { SILENCE } else { PATIENCE }, &mut next).await {
+                said?
+            } else {
+                // It is suspended, or hangs. Should it go on, it still answers.
+                tell(&events, InstanceEvent::Unheard { pid: pid_of(&name), instance: name.clone() }).await;
+                drop(known.take());
+                last = None;
+                next.await?
             };
             let Some(Says::Report { report }) = said else { return Ok(()) };
             if !is_plain(&report) {
                 return Ok(());
             }
-            tell(&events, InstanceEvent::Heard { instance: name.clone(), report }).await;
+            // That it still is there is no news.
+            if last.as_ref() != Some(&report) {
+                last = Some(report.clone());
+                tell(&events, InstanceEvent::Heard { instance: name.clone(), report }).await;
+            }
             heard = true;
             drop(known.take());
         }

@@ -29,6 +29,10 @@ use wire::{Ask, Says};
 
 /// How long an instance may take to answer. Whoever takes longer hangs, or is stopped.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often an instance says how things stand to those who wish to know, changed or not.
+const BEAT: Duration = Duration::from_secs(5);
+/// For how long it may not: it hangs then, or is suspended.
+const SILENCE: Duration = Duration::from_secs(12);
 /// How long it may take to close a forward.
 const CLOSING: Duration = Duration::from_secs(6);
 /// How the sockets' names end.

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::wire::{self, Ask, Says};
-use super::{CLOSING, PATIENCE, is_name};
+use super::{BEAT, CLOSING, PATIENCE, is_name};
 use crate::model::event::Event;
 use crate::model::forward::ForwardId;
 use crate::model::instance::Report;
@@ -99,7 +99,7 @@ async fn answer(
     }
 }
 
-/// Tells how things stand, now and whenever that changes, until the other end hangs up, or for the last time at `closing`.
+/// Tells how things stand, now, whenever that changes and every [`BEAT`], until the other end hangs up, or for the last time at `closing`.
 async fn watching(
     mut stream: BufReader<UnixStream>,
     mut reports: watch::Receiver<Report>,
@@ -116,6 +116,8 @@ async fn watching(
             changed = reports.changed() => if changed.is_err() {
                 return Ok(());
             },
+            // So that they know that we are there.
+            () = sleep(BEAT) => {}
             // Nothing more is to be said there: it has hung up, or talks nonsense.
             _ = stream.read(&mut nothing) => return Ok(()),
         }

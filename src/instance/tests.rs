@@ -226,3 +226,57 @@ async fn one_that_does_not_answer_is_there_and_its_socket_stays() {
     wire::write(&mut stream, &Says::Report { report }).await.unwrap();
     assert_eq!(one.hears().await, 1);
 }
+
+#[tokio::test]
+async fn one_that_freezes_is_noticed_in_time_and_loses_nothing() {
+    let (_temp, dir) = dir();
+    prepare(&dir).unwrap();
+    let name = "77-0000aaaa";
+    let frozen = UnixListener::bind(dir.join(name).with_extension(SOCKET)).unwrap();
+    let mut one = One::join(&dir);
+    let (stream, _) = frozen.accept().await.unwrap();
+    let mut stream = BufReader::new(stream);
+    assert!(matches!(wire::read(&mut stream).await, Ok(Some(Ask::Watch { .. }))));
+    let mut report = Report {
+        pid: 77,
+        role: Role::Connect,
+        forwards: vec![shared(1)],
+        leaving: false,
+        left: Vec::new(),
+        wants: Vec::new(),
+    };
+    let says = |report: &Report| Says::Report { report: report.clone() };
+    wire::write(&mut stream, &says(&report)).await.unwrap();
+    assert_eq!(one.hears().await, 1);
+    assert_eq!(one.next().await, Event::Instance(InstanceEvent::Known));
+    // The same once more is no news.
+    wire::write(&mut stream, &says(&report)).await.unwrap();
+    report.forwards.push(shared(2));
+    wire::write(&mut stream, &says(&report)).await.unwrap();
+    assert_eq!(one.hears().await, 2);
+    tokio::time::pause();
+    let since = tokio::time::Instant::now();
+    assert_eq!(one.next().await, Event::Instance(InstanceEvent::Unheard { instance: name.into(), pid: 77 }));
+    assert!(since.elapsed() <= Duration::from_secs(15));
+    tokio::time::resume();
+    // It goes on.
+    wire::write(&mut stream, &says(&report)).await.unwrap();
+    assert_eq!(one.hears().await, 2);
+}
+
+#[tokio::test]
+async fn one_that_has_nothing_new_to_tell_says_that_it_is_there() {
+    let (_temp, dir) = dir();
+    let _one = One::join(&dir);
+    let mut stream =
+        BufReader::new(UnixStream::connect(dir.join(&names(&dir)[0]).with_extension(SOCKET)).await.unwrap());
+    // Nobody has this name.
+    wire::write(&mut stream, &Ask::Watch { name: "none".into() }).await.unwrap();
+    let first: Option<Says> = wire::read(&mut stream).await.unwrap();
+    assert!(matches!(first, Some(Says::Report { .. })), "{first:?}");
+    tokio::time::pause();
+    for _ in 0..3 {
+        let next: Option<Says> = timeout(SILENCE, wire::read(&mut stream)).await.expect("in time").unwrap();
+        assert_eq!(next, first);
+    }
+}

@@ -238,8 +238,9 @@ impl Model {
                 self.end_what_others_left(out);
             }
             InstanceEvent::Unheard { instance, pid } => {
-                let known = Known { pid, role: Role::Unknown, leaving: false, silent: true, wants: Vec::new() };
-                self.instances.insert(instance, known);
+                // What it had when it was heard last it may have still.
+                let unknown = Known { pid, role: Role::Unknown, leaving: false, silent: true, wants: Vec::new() };
+                self.instances.entry(instance).or_insert(unknown).silent = true;
                 self.fail(Fault::new(What::InstanceUnheard, pid.to_string(), ""));
             }
             InstanceEvent::Known => {

@@ -59,9 +59,11 @@ impl Model {
             }
             PodEvent::Logged { key, epoch, lines: new } => {
                 for dialog in &mut self.dialogs {
-                    if let Dialog::PodLog { key: shown, epoch: at, lines, back, .. } = dialog
+                    if let Dialog::PodLog { key: shown, epoch: at, lines, back, ended } = dialog
                         && (&*shown, &*at) == (&key, &epoch)
                     {
+                        // Whatever had cut it off is over.
+                        *ended = None;
                         *back = if *back > 0 { *back + new.len() } else { 0 };
                         lines.extend(new.iter().cloned());
                         lines.drain(..lines.len().saturating_sub(LOG_LINES));

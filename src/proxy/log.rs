@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::{AsyncBufReadExt as _, StreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::LogParams;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::cluster::{Clusters, fault, grant, of_io};
+use crate::model::cluster::Link;
 use crate::model::event::{Epoch, Event, PodEvent};
-use crate::model::fault::Fault;
+use crate::model::fault::{Fault, Remedy};
 use crate::model::proxy::PodKey;
 use crate::plain;
 
@@ -21,38 +25,176 @@ const BATCH: usize = 256;
 /// How long the first lines of a batch may wait for the rest.
 const GATHER: Duration = Duration::from_millis(20);
 
-/// Follows a pod's log until it ends or this is dropped, and tells what it reads.
+/// Between two tries to go on reading, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Follows a pod's log until it ends or this is dropped, and tells what it reads. Where the connection is lost, that is
+/// told, and it goes on where it was once there is another.
 pub async fn follow_log(clusters: Clusters, key: PodKey, epoch: Epoch, events: mpsc::Sender<Event>) {
-    let fault = follow(&clusters, &key, epoch, &events).await.err();
-    let end = Event::Pod(PodEvent::LogEnded { key, epoch, fault });
-    // A loop that has ended wants no news.
-    let _ended = events.send(end).await;
+    let mut follower = Follower { clusters, key, epoch, events, read: Read::default() };
+    let fault = follower.follow().await.err();
+    follower.tell_end(fault).await;
 }
 
-async fn follow(clusters: &Clusters, key: &PodKey, epoch: Epoch, events: &mpsc::Sender<Event>) -> Result<(), Fault> {
-    let client = clusters.client(&key.cluster).await?;
-    let api: Api<Pod> = Api::namespaced(client, &key.namespace);
-    let params = LogParams { follow: true, tail_lines: Some(TAIL), timestamps: true, ..LogParams::default() };
-    let asked = grant("get", "pods/log", Some(&key.namespace));
-    let stream = api.log_stream(&key.name, &params).await.map_err(|error| fault(&key.name, &error, Some(asked)).1)?;
-    // An empty batch says that the log is being read.
-    let told = |lines| Event::Pod(PodEvent::Logged { key: key.clone(), epoch, lines });
-    if events.send(told(Vec::new())).await.is_err() {
-        return Ok(());
+struct Follower {
+    clusters: Clusters,
+    key: PodKey,
+    epoch: Epoch,
+    events: mpsc::Sender<Event>,
+    read: Read,
+}
+
+/// Why no more is read.
+enum End {
+    /// The server ended it.
+    Log,
+    /// The connection was lost, or there is none to be had; it is worth another try.
+    Lost(Fault),
+    /// Nobody wants it any more.
+    Unwanted,
+}
+
+impl Follower {
+    /// Reads until nothing more can come.
+    async fn follow(&mut self) -> Result<(), Fault> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let before = self.read.lines;
+            let lost = match self.read().await? {
+                End::Unwanted => return Ok(()),
+                // A server or a node that restarts ends it in order, too.
+                End::Log if !self.may_go_on().await => return Ok(()),
+                End::Log => None,
+                End::Lost(fault) => Some(fault.with(Remedy::Retrying)),
+            };
+            if lost.is_some() {
+                self.tell_end(lost).await;
+            }
+            pause = if self.read.lines > before { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+            self.clusters.pause(&self.key.cluster, pause).await;
+        }
     }
-    let shown = |line: &str| plain::line(line).into_owned();
-    let mut lines = stream.lines();
-    while let Some(line) = lines.next().await {
-        let mut batch = vec![shown(&line.map_err(|error| of_io(&key.cluster, &error))?)];
-        while batch.len() < BATCH {
-            match tokio::time::timeout(GATHER, lines.next()).await {
-                Ok(Some(line)) => batch.push(shown(&line.map_err(|error| of_io(&key.cluster, &error))?)),
-                Ok(None) | Err(_) => break,
+
+    /// Reads on from where it was, until that ends.
+    async fn read(&mut self) -> Result<End, Fault> {
+        let login = self.clusters.login_in_time(&self.key.cluster).await;
+        let api: Api<Pod> = Api::namespaced(login.client, &self.key.namespace);
+        let params = LogParams { follow: true, timestamps: true, ..self.read.begin() };
+        let stream = match api.log_stream(&self.key.name, &params).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                let asked = grant("get", "pods/log", Some(&self.key.namespace));
+                let (link, fault) = fault(&self.key.name, &error, Some(asked));
+                if link == Link::Unauthorized {
+                    self.clusters.refused(&self.key.cluster, login.generation);
+                }
+                let passes = matches!(link, Link::Unreachable | Link::Unauthorized);
+                return if passes { Ok(End::Lost(fault)) } else { Err(fault) };
+            }
+        };
+        // An empty batch says that the log is being read.
+        if !self.tell(Vec::new()).await {
+            return Ok(End::Unwanted);
+        }
+        let mut lines = stream.lines();
+        while let Some(line) = lines.next().await {
+            let (mut batch, mut next) = (Vec::new(), Some(line));
+            let mut broken = None;
+            while let Some(line) = next.take() {
+                match line {
+                    Ok(line) if self.read.is_new(&line) => batch.push(plain::line(&line).into_owned()),
+                    Ok(_) => {}
+                    Err(error) => {
+                        broken = Some(of_io(&self.key.cluster, &error));
+                        break;
+                    }
+                }
+                if batch.len() < BATCH {
+                    next = timeout(GATHER, lines.next()).await.ok().flatten();
+                }
+            }
+            if !batch.is_empty() && !self.tell(batch).await {
+                return Ok(End::Unwanted);
+            }
+            if let Some(fault) = broken {
+                return Ok(End::Lost(fault));
             }
         }
-        if events.send(told(batch)).await.is_err() {
-            break;
+        Ok(End::Log)
+    }
+
+    /// Whether more may come of a log that has ended: its relay runs, or it cannot be seen whether it does.
+    async fn may_go_on(&self) -> bool {
+        let login = self.clusters.login_in_time(&self.key.cluster).await;
+        let api: Api<Pod> = Api::namespaced(login.client, &self.key.namespace);
+        match api.get(&self.key.name).await {
+            Ok(pod) => {
+                let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
+                statuses.iter().any(|status| status.state.as_ref().is_some_and(|state| state.running.is_some()))
+            }
+            Err(error) => fault(&self.key.name, &error, None).0 == Link::Unreachable,
         }
     }
-    Ok(())
+
+    /// Whether the loop wants more.
+    async fn tell(&self, lines: Vec<String>) -> bool {
+        self.events.send(Event::Pod(PodEvent::Logged { key: self.key.clone(), epoch: self.epoch, lines })).await.is_ok()
+    }
+
+    async fn tell_end(&self, fault: Option<Fault>) {
+        let end = Event::Pod(PodEvent::LogEnded { key: self.key.clone(), epoch: self.epoch, fault });
+        // A loop that has ended wants no news.
+        let _ended = self.events.send(end).await;
+    }
 }
+
+/// How far a log was read.
+#[derive(Debug, Default)]
+struct Read {
+    /// The time of the latest line, and how many lines have it.
+    at: Option<DateTime<Utc>>,
+    same: usize,
+    /// While lines may come that have been read: how many of that time have come again.
+    again: Option<usize>,
+    /// How many lines were read in all.
+    lines: u64,
+}
+
+impl Read {
+    /// What to ask for: the end of the log at first, then all from where it was read to. The server takes whole seconds, so
+    /// that some lines come once more.
+    fn begin(&mut self) -> LogParams {
+        let Some(at) = self.at else { return LogParams { tail_lines: Some(TAIL), ..LogParams::default() } };
+        self.again = Some(0);
+        LogParams { since_time: Timestamp::from_second(at.timestamp()).ok(), ..LogParams::default() }
+    }
+
+    /// Whether a line was not read before, told by the time that it begins with.
+    fn is_new(&mut self, line: &str) -> bool {
+        let stamp = line.split(' ').next().and_then(|stamp| DateTime::parse_from_rfc3339(stamp).ok());
+        let at = stamp.map(|stamp| stamp.to_utc());
+        if let Some(again) = &mut self.again
+            && at.is_some()
+        {
+            if at < self.at {
+                return false;
+            }
+            if at == self.at && *again < self.same {
+                *again += 1;
+                return false;
+            }
+            self.again = None;
+        }
+        self.lines += 1;
+        if at > self.at {
+            (self.at, self.same) = (at, 1);
+        } else if at == self.at {
+            self.same += 1;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

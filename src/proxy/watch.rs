@@ -75,7 +75,7 @@ impl Watcher {
                     if self.teller.events.is_closed() || namespaces.has_changed().is_err() {
                         return;
                     }
-                    sleep(pause).await;
+                    self.clusters.pause(&self.teller.cluster, pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 () = self.clusters.renewed(&self.teller.cluster, login.generation) => pause = FIRST_PAUSE,
@@ -105,7 +105,7 @@ impl Watcher {
                         // Whoever gets a newer one has it told, and this ends.
                         let _told = self.clusters.login(&self.teller.cluster).await;
                     }
-                    sleep(pause).await;
+                    self.clusters.pause(&self.teller.cluster, pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
@@ -163,7 +163,7 @@ impl Watcher {
                 if !self.tell_once(&mut told, link, fault).await {
                     return;
                 }
-                sleep(pause).await;
+                self.clusters.pause(&self.teller.cluster, pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 continue;
             }

@@ -106,6 +106,11 @@ impl Dialer {
         }
     }
 
+    /// See [`Logins::answers_again`].
+    pub(super) fn answers_again(&self) -> watch::Receiver<u64> {
+        self.logins.answers_again()
+    }
+
     /// What tells of the life of a connection between these addresses.
     pub(super) fn witness(&self, ends: Option<(SocketAddr, SocketAddr)>) -> Witness {
         Witness::new(Arc::clone(&self.logins), ends)

@@ -114,7 +114,13 @@ impl Lease {
                 pool.figures.count_failed();
                 return Err(error);
             }
-            tokio::time::sleep(backoff.next(&error)).await;
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next(&error)) => {}
+                stream = pool.arrival() => {
+                    pool.figures.count_opened();
+                    return Ok(stream);
+                }
+            }
         }
     }
 

@@ -58,6 +58,7 @@ struct Manager {
 impl Manager {
     async fn run(&mut self) {
         let mut generations = self.pool.dialer.generations.clone();
+        let mut again = self.pool.dialer.answers_again();
         loop {
             let wake = self.step();
             let later = async {
@@ -70,6 +71,10 @@ impl Manager {
                 () = self.pool.changed.notified() => {}
                 // What the login before could not do this one may.
                 Ok(()) = generations.changed() => {
+                    self.dial.reset();
+                    self.pause = None;
+                }
+                Ok(()) = again.changed() => {
                     self.dial.reset();
                     self.pause = None;
                 }
@@ -148,17 +153,41 @@ impl Manager {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use futures::future::BoxFuture;
     use tokio::sync::watch;
+    use tokio::time::{sleep, timeout};
 
-    use super::super::{LeaseOptions, Login, Logins, Route, Tunnels};
+    use super::super::{Lease, LeaseOptions, Login, Logins, Route, Tunnels};
+    use super::*;
     use crate::contain::is_contained;
 
     /// Panics where it is contained.
-    struct Broken(watch::Sender<u64>);
+    #[derive(Default)]
+    struct Broken {
+        asked: AtomicUsize,
+        generations: watch::Sender<u64>,
+        again: watch::Sender<u64>,
+    }
+
+    impl Broken {
+        fn lease(self: &Arc<Self>) -> Lease {
+            let route = Route { namespace: "team".into(), pod: "web".into(), port: 80 };
+            let logins: Arc<dyn Logins> = Arc::<Self>::clone(self);
+            Tunnels::following(logins, None).lease(route, LeaseOptions::default())
+        }
+
+        async fn until_asked(&self, times: usize) {
+            while self.asked.load(Ordering::Relaxed) < times {
+                sleep(Duration::from_millis(10)).await;
+            }
+        }
+    }
 
     impl Logins for Broken {
         fn now(&self) -> BoxFuture<'_, Login> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
             assert!(!is_contained(), "something broke");
             Box::pin(std::future::pending())
         }
@@ -166,21 +195,32 @@ mod tests {
         fn refused(&self, _: u64) {}
 
         fn generations(&self) -> watch::Receiver<u64> {
-            self.0.subscribe()
+            self.generations.subscribe()
+        }
+
+        fn answers_again(&self) -> watch::Receiver<u64> {
+            self.again.subscribe()
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_dial_that_panics_is_why_there_is_no_tunnel() {
-        let tunnels = Tunnels::following(std::sync::Arc::new(Broken(watch::Sender::new(0))), None);
-        let route = Route { namespace: "team".into(), pod: "web".into(), port: 80 };
-        let lease = tunnels.lease(route, LeaseOptions::default());
-        let trouble = loop {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            if let Some(trouble) = lease.stats().trouble {
-                break trouble;
-            }
-        };
+        let logins = Arc::new(Broken::default());
+        let lease = logins.lease();
+        logins.until_asked(2).await;
+        let trouble = lease.stats().trouble.unwrap();
         assert!(trouble.to_string().contains("something broke"), "{trouble}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_waits_any_more_once_the_server_answers_again() {
+        let logins = Arc::new(Broken::default());
+        let _lease = logins.lease();
+        // By then the pauses are of half a minute.
+        logins.until_asked(12).await;
+        sleep(Duration::from_millis(10)).await;
+        let before = logins.asked.load(Ordering::Relaxed);
+        logins.again.send_modify(|times| *times += 1);
+        timeout(Duration::from_secs(5), logins.until_asked(before + 1)).await.expect("at once");
     }
 }

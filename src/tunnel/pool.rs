@@ -241,7 +241,7 @@ impl Pool {
     }
 
     /// A stream on a tunnel that another has dialed.
-    async fn arrival(&self) -> Stream {
+    pub(super) async fn arrival(&self) -> Stream {
         loop {
             let arrived = self.arrived.notified();
             if let Some(stream) = self.take() {

@@ -18,7 +18,6 @@ use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
 
 use super::{Clusters, Login, Watch};
 use crate::model::address::Address;
@@ -72,7 +71,7 @@ async fn login(clusters: &Clusters, teller: &mut Teller) -> Login {
             Ok(login) => return login,
             Err(fault) => teller.unknown(fault).await,
         }
-        sleep(pause).await;
+        clusters.pause(&teller.query.cluster, pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

@@ -1,11 +1,10 @@
 //! The watch on the workload itself: its selector, and a service's ports.
 
+use kube::Api;
 use kube::api::{DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher;
-use kube::{Api, Client};
 use tokio::sync::watch;
-use tokio::time::sleep;
 
 use super::discovery::{self, Found};
 use super::selection;
@@ -22,7 +21,7 @@ pub(super) async fn follow(reach: &Reach, query: Query, out: watch::Sender<Sight
     let client = reach.client();
     let found = match built_in(&query.workload.kind) {
         Some(found) => found,
-        None => discovered(&client, &query, &out).await,
+        None => discovered(reach, &query, &out).await,
     };
     let api: Api<DynamicObject> = Api::namespaced_with(client, &query.namespace, &found.api);
     let config = watcher::Config::default().fields(&format!("metadata.name={}", query.workload.name));
@@ -87,11 +86,11 @@ fn built_in(kind: &Kind) -> Option<Found> {
 
 /// The resource of a custom kind, looked for until it is found. A kind that the cluster lacks is looked for again when
 /// somebody forwards again, not before: nothing tells of new kinds but asking.
-async fn discovered(client: &Client, query: &Query, out: &watch::Sender<Sight>) -> Found {
+async fn discovered(reach: &Reach, query: &Query, out: &watch::Sender<Sight>) -> Found {
     let name = query.workload.kind.to_string();
     let mut pause = FIRST_PAUSE;
     loop {
-        match discovery::find(client, &name).await {
+        match discovery::find(&reach.login.client, &name).await {
             Ok(Ok(found)) => return found,
             Ok(Err(near)) => {
                 let installer = Installer::of(&name).map(|known| known.crd.to_owned());
@@ -101,7 +100,7 @@ async fn discovered(client: &Client, query: &Query, out: &watch::Sender<Sight>) 
                 return std::future::pending().await;
             }
             // An outage is the cluster's probe's to report.
-            Err(_) => sleep(pause).await,
+            Err(_) => reach.clusters.pause(&query.cluster, pause).await,
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

@@ -2,7 +2,7 @@
 
 use super::super::event::ForwardEvent;
 use super::super::forward::ForwardId;
-use super::super::instance::{InstanceEvent, Report, Role, Shared, Standing};
+use super::super::instance::{InstanceEvent, Known, Report, Role, Shared, Standing};
 use super::super::log::Happening;
 use super::super::wish::Wish;
 use super::*;
@@ -110,6 +110,12 @@ fn an_instance_that_does_not_answer_is_there() {
     assert!(model.instances["42-00000000"].silent);
     hear(&mut model, vec![shared(7, "mysql", Standing::Live)]);
     assert!(!model.instances["42-00000000"].silent && model.is_live("mysql"));
+    // One that freezes later keeps what it has.
+    let before = model.instances["42-00000000"].clone();
+    let unheard = InstanceEvent::Unheard { instance: "42-00000000".into(), pid: 42 };
+    assert!(model.update(Event::Instance(unheard)).is_empty());
+    assert_eq!(model.instances["42-00000000"], Known { silent: true, ..before });
+    assert_eq!((model.others.len(), model.is_live("mysql")), (1, true));
 }
 
 #[test]
