@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::effects::Effects;
 use crate::keymap::Keymap;
+use crate::log;
 use crate::model::Model;
 use crate::model::action::{Action, Command};
 use crate::model::effect::Effect;
@@ -215,7 +216,7 @@ impl App {
     /// Updates the model and has the effects run. Those for the terminal wait for the loop.
     fn update(&mut self, event: Event) {
         let restyle = matches!(event, Event::Store(_) | Event::Act(Action::Do(Command::Theme)));
-        for effect in self.model.update(event) {
+        for effect in log::update(&mut self.model, event) {
             if effect.is_for_terminal() {
                 self.foreground.push(effect);
             } else {
@@ -261,7 +262,7 @@ impl App {
     }
 
     fn update_store(&mut self, fault: Fault) {
-        for effect in self.model.update(Event::Store(StoreEvent::Broken(fault))) {
+        for effect in log::update(&mut self.model, Event::Store(StoreEvent::Broken(fault))) {
             self.effects.run(effect);
         }
     }

@@ -18,10 +18,11 @@
 //! | [`instance`] | the sockets by which running instances know each other | `model` |
 //! | [`term`] | the terminal, taken and given back | nothing of ours |
 //! | [`practice`] | a Kubernetes API of our own on loopback, to practise on | `tunnel` (its frames) |
+//! | [`log`] | the log file, without secrets | `model`, `text` |
 //! | [`effects`] | effects become tasks | `model`, `cluster`, `proxy`, `tunnel`, `forward`, `store`, `instance` |
 //! | [`check`] | the doctor: whether what the work needs is there | `model`, `cluster`, `proxy`, `tunnel`, `store`, `keymap`, `view` |
-//! | [`app`] | the loop | `model`, `text`, `view`, `keymap`, `term`, `effects` |
-//! | [`cli`] | the command line | `app`, `model`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `instance`, `practice`, `check` |
+//! | [`app`] | the loop | `model`, `text`, `view`, `keymap`, `term`, `effects`, `log` |
+//! | [`cli`] | the command line | `app`, `model`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `instance`, `practice`, `check`, `log` |
 
 pub mod app;
 pub mod check;
@@ -32,6 +33,7 @@ pub mod effects;
 pub mod forward;
 pub mod instance;
 pub mod keymap;
+pub mod log;
 pub mod model;
 pub mod plain;
 pub mod practice;

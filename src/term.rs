@@ -297,6 +297,7 @@ fn give_title_back(out: &mut impl Write) -> io::Result<()> {
 pub fn restore_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
+        tracing::error!("{info}");
         if crate::contain::is_contained() {
             return;
         }

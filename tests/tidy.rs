@@ -26,16 +26,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("term", &[]),
     // The frames of the tunnel, from their other end.
     ("practice", &["tunnel"]),
+    ("log", &["model", "text"]),
     ("effects", &["model", "cluster", "proxy", "tunnel", "forward", "store", "instance"]),
     // What a config makes of keys and themes is known only by making them.
     ("check", &["model", "cluster", "proxy", "tunnel", "store", "keymap", "view"]),
-    ("app", &["model", "text", "view", "keymap", "term", "effects"]),
+    ("app", &["model", "text", "view", "keymap", "term", "effects", "log"]),
     // Starting the loop means reading what it starts from.
     (
         "cli",
         &[
             "app", "model", "text", "view", "term", "effects", "store", "cluster", "proxy", "instance", "practice",
-            "check",
+            "check", "log",
         ],
     ),
     ("lib", &[]),

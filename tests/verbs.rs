@@ -20,6 +20,8 @@ mod logins;
 mod pods;
 #[path = "verbs/ready.rs"]
 mod ready;
+#[path = "verbs/report.rs"]
+mod report;
 #[path = "verbs/shell.rs"]
 mod shell;
 #[path = "verbs/sieve.rs"]

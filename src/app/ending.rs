@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use crate::effects::Effects;
+use crate::log;
 use crate::model::Model;
 use crate::model::effect::Effect;
 use crate::model::event::{Event, PodEvent, StoreEvent};
@@ -117,7 +118,7 @@ async fn answers(
         };
         let Some(news) = news else { return };
         let matters = is_of_an_order(&news);
-        for effect in model.update(news) {
+        for effect in log::update(model, news) {
             if ends(&effect) {
                 effects.run(effect);
             }

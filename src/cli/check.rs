@@ -70,6 +70,16 @@ pub(super) async fn run(options: Options, kubeconfig: Option<PathBuf>, paths: Re
     }
 }
 
+/// What is found, as JSON.
+///
+/// # Errors
+/// As [`check::run`].
+pub(super) async fn as_value(kubeconfig: Option<PathBuf>, paths: &Paths, text: &Text) -> Result<Value, Fault> {
+    let wish = Wish { kubeconfig, contexts: Vec::new(), deep: false };
+    let findings = check::run(&wish, paths, store::load(paths), &around()).await?;
+    Ok(as_json(text, &findings))
+}
+
 fn is_well(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| finding.state < State::Failed)
 }

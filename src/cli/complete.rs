@@ -16,6 +16,7 @@ use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 use super::headless::{Headless, Next, Seen, Verb};
+use super::logging::Logging;
 use super::pod::Clusters;
 use super::print::{self, Stop};
 use super::{Args, Door};
@@ -85,7 +86,8 @@ fn door() -> Option<Door> {
         return None;
     }
     let paths = Paths::find(value("--config")).ok()?;
-    Some(Door { kubeconfig: value("--kubeconfig"), runtime: paths.runtime(), paths, practice: false })
+    let (kubeconfig, runtime) = (value("--kubeconfig"), paths.runtime());
+    Some(Door { kubeconfig, runtime, paths, practice: false, logging: Logging::default() })
 }
 
 fn saved() -> Vec<Target> {

@@ -52,6 +52,7 @@ fn command(door: &Door, how: &How) -> io::Result<Command> {
     if let Some(path) = &door.kubeconfig {
         command.arg("--kubeconfig").arg(std::path::absolute(path)?);
     }
+    command.args(door.logging.arguments()?);
     command.args(["connect", "--detached", "--timeout", &how.timeout.to_string()]);
     if let Some(lasts) = how.lasts {
         command.args(["--for", &lasts.to_string()]);

@@ -16,6 +16,7 @@ use super::{Door, EVENTS, surroundings};
 use crate::app;
 use crate::cluster::Clusters;
 use crate::effects::Effects;
+use crate::log;
 use crate::model::effect::Effect;
 use crate::model::event::{Event, StoreEvent};
 use crate::model::fault::What;
@@ -250,7 +251,7 @@ impl Headless {
     }
 
     fn update(&mut self, event: Event) {
-        for effect in self.model.update(event) {
+        for effect in log::update(&mut self.model, event) {
             if effect == Effect::Quit {
                 self.quit = true;
             } else {

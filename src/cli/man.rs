@@ -24,6 +24,8 @@ pub(super) fn page() -> String {
         ("KUBECONFIG", "Kubeconfig files, with colons between."),
         ("BROW_CONFIG", "The config, in place of ~/.config/brow/config.toml."),
         ("BROW_DEFAULT_TTL", "How long proxy pods may live; it comes before the config's ttl."),
+        ("BROW_LOG", "The file to log into, as --log."),
+        ("BROW_LOG_LEVELS", "What is logged, as --log-levels."),
         ("NO_COLOR", "Draw without colors."),
         ("XDG_RUNTIME_DIR", "Where the sockets are by which running instances know each other, in a folder brow."),
     ] {

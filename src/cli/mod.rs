@@ -9,9 +9,11 @@ mod detach;
 mod exec;
 mod forward;
 mod headless;
+mod logging;
 mod man;
 mod pod;
 mod print;
+mod report;
 mod session;
 mod signals;
 
@@ -23,10 +25,12 @@ use clap::{Parser, Subcommand, ValueHint};
 use color_eyre::eyre::{self, WrapErr};
 use tokio::sync::mpsc;
 
+use self::logging::Logging;
 use self::print::{FAILED, Stop};
 use crate::app::{App, Surroundings};
 use crate::cluster::{self, Clusters, descriptors};
 use crate::effects::Effects;
+use crate::log;
 use crate::model::Model;
 use crate::model::event::{Event, StoreEvent};
 use crate::model::fault::{Fault, What};
@@ -64,6 +68,8 @@ pub struct Args {
     #[arg(long, global = true, display_order = 900, conflicts_with_all = ["kubeconfig", "config"])]
     practice: bool,
     #[command(flatten)]
+    logging: Logging,
+    #[command(flatten)]
     check: check::Options,
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -93,6 +99,8 @@ enum Verb {
         /// The shell
         shell: complete::Shell,
     },
+    /// Pack version, check, config and the end of the log into one file for an issue, without secrets
+    Report(report::Args),
     /// Print the manual page: brow-tui man >brow-tui.1 && man ./brow-tui.1
     Man,
     /// Run a command in a session of its own, without a terminal
@@ -112,6 +120,7 @@ struct Door {
     /// Where the sockets of running instances are.
     runtime: PathBuf,
     practice: bool,
+    logging: Logging,
 }
 
 /// Parses the command line and does what it says. The exit codes are in the help; for the dashboard it is 0, or 1 where
@@ -142,7 +151,13 @@ fn obey(args: Args) -> eyre::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Some(Verb::NewSession { ref command }) => return Ok(session::become_command(command)),
-        Some(Verb::Config(_) | Verb::Connect(_) | Verb::Forward(_) | Verb::Pod(_)) | None => {}
+        // That is about the log: it adds nothing to it.
+        Some(Verb::Report(_)) => {}
+        Some(Verb::Config(_) | Verb::Connect(_) | Verb::Forward(_) | Verb::Pod(_)) | None => {
+            if let Err(stop) = args.logging.start(&text()) {
+                return Ok(stop.tell());
+            }
+        }
     }
     cluster::plugins_through(std::env::current_exe().ok());
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -167,7 +182,7 @@ async fn enter(args: Args) -> eyre::Result<ExitCode> {
         return match paths {
             Ok(paths) => {
                 let runtime = paths.runtime();
-                let door = Door { kubeconfig: args.kubeconfig, paths, runtime, practice: false };
+                let door = Door { kubeconfig: args.kubeconfig, paths, runtime, practice: false, logging: args.logging };
                 Box::pin(through(door, args.verb)).await
             }
             Err(fault) => Ok(print::fault(&text(), &fault)),
@@ -179,7 +194,7 @@ async fn enter(args: Args) -> eyre::Result<ExitCode> {
     let legacy = state_dir.join("none");
     let runtime = state_dir.join("run");
     let paths = Paths { config, state_dir, legacy };
-    let door = Door { kubeconfig: Some(practice.kubeconfig()), paths, runtime, practice: true };
+    let door = Door { kubeconfig: Some(practice.kubeconfig()), paths, runtime, practice: true, logging: args.logging };
     let ended = if args.check.wanted() {
         Ok(check::run(args.check, door.kubeconfig, Ok(door.paths)).await)
     } else {
@@ -202,6 +217,7 @@ async fn through(door: Door, verb: Option<Verb>) -> eyre::Result<ExitCode> {
         Some(Verb::Connect(args)) => Box::pin(connect::run(door, args)).await,
         Some(Verb::Forward(verb)) => Box::pin(forward::run(door, verb)).await,
         Some(Verb::Pod(verb)) => Box::pin(pod::run(door, verb)).await,
+        Some(Verb::Report(args)) => Box::pin(report::run(door, args)).await,
     })
 }
 
@@ -213,6 +229,7 @@ async fn dashboard(door: Door) -> eyre::Result<()> {
     let mut model = Model::new(Utc::now(), me.owner.clone());
     model.installation = me.installation.clone();
     model.practice = door.practice;
+    model.log.file = door.logging.file().map(|path| path.display().to_string()).unwrap_or_default();
     let first = match store::load(&door.paths) {
         Ok(loaded) => StoreEvent::Loaded(Box::new(loaded)),
         Err(fault) => StoreEvent::Broken(fault),
@@ -225,7 +242,7 @@ async fn dashboard(door: Door) -> eyre::Result<()> {
     effects.follow_kubeconfig();
     let trouble = trouble.map(|fault| Event::Store(StoreEvent::Trouble(fault)));
     for event in [Event::Store(first), Event::Contexts(contexts)].into_iter().chain(trouble) {
-        for effect in model.update(event) {
+        for effect in log::update(&mut model, event) {
             effects.run(effect);
         }
     }

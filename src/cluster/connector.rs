@@ -138,8 +138,14 @@ where
             let (client, path) = (client.clone(), path.clone());
             again::send(request, move |request| {
                 let (limit, bound) = (patience(request.uri()), Bound::of(&request));
+                let (method, asked) = (request.method().clone(), request.uri().path_and_query().cloned());
                 let (path, answer) = (path.clone(), client.request(request));
-                async move { path.mind(answer, limit).await.map(|answer| bound.apply(answer)) }
+                async move {
+                    let answer = path.mind(answer, limit).await;
+                    let outcome = answer.as_ref().map(http::Response::status);
+                    tracing::debug!(%method, ?asked, ?outcome, "a request");
+                    answer.map(|answer| bound.apply(answer))
+                }
             })
         });
     // Each request is made by whoever asks, and not by the one task through which kube sends all of them.

@@ -108,6 +108,7 @@ where
                 }
                 Some(Err(error)) => {
                     self.failing = true;
+                    tracing::debug!(context = self.context, generation = self.generation, %error, "a watch has failed");
                     let (link, _) = watch_fault(&self.context, &error, "", None);
                     if matches!(link, Link::Unauthorized | Link::Forbidden) {
                         self.refused(link);

@@ -194,6 +194,10 @@ impl Entry {
 pub struct Log {
     /// Entries, oldest first, at most [`Log::KEPT`].
     pub entries: VecDeque<Entry>,
+    /// How many there have been so far.
+    pub total: usize,
+    /// The file that has more of it; empty where there is none.
+    pub file: String,
     /// Entries hidden below the last one shown: 0 follows the end.
     pub back: usize,
     /// The filter's text.
@@ -217,6 +221,7 @@ impl Log {
         if self.entries.len() == Self::KEPT {
             self.entries.pop_front();
         }
+        self.total += 1;
         self.entries.push_back(entry);
         if self.back > 0 {
             self.back = (self.back + 1).min(Self::KEPT - 1);

@@ -200,7 +200,10 @@ impl Pool {
 
     /// Opens a tunnel. One that carries a single stream comes with it.
     pub(super) async fn dial(&self, ahead: bool) -> Result<Option<Stream>, Error> {
-        match self.dialer.dial(&self.route, ahead).await {
+        let dialed = self.dialer.dial(&self.route, ahead).await;
+        let outcome = dialed.as_ref().map(|dialed| (dialed.protocol, dialed.generation));
+        tracing::debug!(pod = self.route.pod, port = self.route.port, ahead, ?outcome, "a tunnel was dialed");
+        match dialed {
             Ok(dialed) => {
                 lock(&self.held).trouble = None;
                 Ok(self.adopt(dialed))

@@ -68,6 +68,7 @@ pub(super) async fn pump(session: Arc<Session>) {
         // Its streams are not to wait for what never comes.
         error = pumping => error.unwrap_or_else(|text| Error::TunnelLost { text }),
     };
+    tracing::debug!(protocol = ?session.protocol, ?error, "a tunnel has ended");
     session.close(&error);
     session.cancel.cancel();
 }

@@ -84,10 +84,13 @@ fn draw_log(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area
     } else {
         super::panes::count(log.shown().count(), log.entries.len(), &log.filter)
     };
+    let more = (!log.file.is_empty()).then(|| scene.look.text.fill("view.log-file", &[("thing", &log.file)]));
+    let aside = more.map(|more| Span::styled(format!("  {more}"), scene.theme().dim)).into_iter().collect();
     let frame_of = Chrome {
         count,
         filter,
         filtering: log.filtering && focused,
+        aside,
         ..plain(scene.get("view.log"), scene.model.focus.in_log)
     };
     let inner = padded(chrome::draw(frame, scene, area, &frame_of));

@@ -1,0 +1,42 @@
+//! The log file: what the program and its libraries say of their work, for a report of a fault.
+//!
+//! It is written where a person names a file, is never larger than twice a limit, and is for their eyes only. All that is
+//! written goes through [`redact()`]: no secrets, and no addresses unless they are asked for.
+
+mod file;
+mod redact;
+mod tell;
+
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
+
+/// What is logged: a level for all, and others by module, as in `warn,brow_tui=debug`.
+pub use tracing_subscriber::filter::Targets as Levels;
+
+pub use file::before;
+pub use redact::redact;
+pub use tell::update;
+
+use file::Rotating;
+
+/// What is logged where nobody says otherwise. A part of kube would log the bodies of answers that it cannot read.
+pub const LEVELS: &str = "warn,kube_client::client=error,brow_tui=debug";
+
+/// Logs into a file from now on.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn start(path: &Path, levels: &Levels, addresses: bool) -> io::Result<()> {
+    let file = Mutex::new(Rotating::open(path, addresses)?);
+    // A file that can no longer be written must not have the screen drawn over.
+    let layer = fmt::layer().with_ansi(false).log_internal_errors(false).with_writer(file);
+    let logged = tracing_subscriber::registry().with(layer.with_filter(levels.clone()));
+    logged.try_init().map_err(io::Error::other)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), os = std::env::consts::OS, "brow-tui begins");
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! What is logged of the program's own work: every event but those of keys and time, and what a person is told of them.
+
+use std::sync::LazyLock;
+
+use tracing::{Level, debug, enabled, error, info, warn};
+
+use crate::model::Model;
+use crate::model::effect::Effect;
+use crate::model::event::{ClusterEvent, Event, ForwardEvent, PodEvent, StoreEvent};
+use crate::model::fault::Fault;
+use crate::model::forward::Via;
+use crate::model::instance::InstanceEvent;
+use crate::model::log::{Entry, Grade, Happening};
+use crate::model::proxy::{PodKey, ProxyPod};
+use crate::model::settings::Language;
+use crate::text::Text;
+
+/// Updates the model; what it is about and what a person is told of it goes to the log.
+pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
+    if enabled!(Level::DEBUG) {
+        tell(&event);
+    }
+    let before = model.log.total;
+    let effects = model.update(event);
+    let fresh = model.log.total - before;
+    for entry in model.log.entries.iter().rev().take(fresh).rev() {
+        told(entry);
+    }
+    effects
+}
+
+/// What a person was told, in the language of whoever reads the log for them.
+fn told(entry: &Entry) {
+    static ENGLISH: LazyLock<Text> = LazyLock::new(|| Text::new(Language::En));
+    if !enabled!(Level::ERROR) {
+        return;
+    }
+    let words = match &entry.what {
+        // A code to log in with, a connection string: nobody else's.
+        Happening::PluginSaid | Happening::Copied => return,
+        Happening::Failed(fault) => ENGLISH.fault_once(fault).in_full(),
+        _ => ENGLISH.entry(entry),
+    };
+    match entry.grade {
+        Grade::Error => error!("{words}"),
+        Grade::Warning => warn!("{words}"),
+        Grade::Good | Grade::Info => info!("{words}"),
+    }
+}
+
+/// A fault with the words of whoever refused.
+fn why(fault: &Fault) -> String {
+    format!("{:?} of {}: {}", fault.what, fault.thing, fault.detail)
+}
+
+fn pod(key: &PodKey) -> String {
+    format!("{} of {} in {}", key.name, key.namespace, key.cluster)
+}
+
+fn through(via: &Via) -> String {
+    let relayed = if via.to.is_some() { ", a relay" } else { "" };
+    format!("port {} of {}{relayed}", via.port, pod(&via.pod))
+}
+
+fn tell(event: &Event) {
+    match event {
+        Event::Cluster { cluster, epoch, event } => tell_cluster(cluster, epoch.0, event),
+        Event::Pod(event) => tell_pod(event),
+        Event::Forward { id, epoch, event } => tell_forward(id.0, epoch.0, event),
+        Event::Instance(event) => tell_instance(event),
+        Event::Store(event) => tell_store(event),
+        Event::Contexts(Ok(contexts)) => debug!(contexts = contexts.len(), "the kubeconfig was read"),
+        Event::Contexts(Err(fault)) => debug!("the kubeconfig was not read: {}", why(fault)),
+        Event::Terminate => debug!("asked to end"),
+        // Their outcome is told.
+        Event::Act(_) | Event::Wish(_) | Event::Tick { .. } | Event::Found { .. } => {}
+    }
+}
+
+fn tell_cluster(cluster: &str, epoch: u64, event: &ClusterEvent) {
+    match event {
+        ClusterEvent::Answered { version, rtt, skew } => {
+            debug!(cluster, epoch, version, ?rtt, skew = skew.num_seconds(), "answers");
+        }
+        ClusterEvent::Failed { link, fault } => debug!(cluster, epoch, ?link, "fails: {}", why(fault)),
+        ClusterEvent::Watching { scope, refused } => {
+            debug!(cluster, epoch, ?scope, "is watched; refused: {:?}", refused.as_ref().map(why));
+        }
+        ClusterEvent::Denied(denied) => debug!(cluster, epoch, namespaces = ?denied.keys(), "may not be listed"),
+        ClusterEvent::Listed { namespace, pods } => debug!(cluster, epoch, ?namespace, pods = pods.len(), "listed"),
+        ClusterEvent::Applied(of) => {
+            let ProxyPod { key, phase, fault, node, .. } = &**of;
+            debug!(epoch, ?phase, ?node, "pod {}: {:?}", pod(key), fault.as_ref().map(why));
+        }
+        ClusterEvent::Gone { key, .. } => debug!(epoch, "pod {} is gone", pod(key)),
+        ClusterEvent::Rights(rights) => debug!(cluster, epoch, "rights: {:?}", rights.as_ref().map_err(why)),
+        ClusterEvent::PluginSaid(words) => debug!(cluster, epoch, bytes = words.len(), "its login plugin wrote"),
+    }
+}
+
+fn tell_pod(event: &PodEvent) {
+    let outcome = |what, key: &PodKey, fault: Option<&Fault>| debug!("pod {} {what}: {:?}", pod(key), fault.map(why));
+    match event {
+        PodEvent::Created { request, result: Ok(of) } => debug!(?request, "pod {} was created", pod(&of.key)),
+        PodEvent::Created { request, result: Err(fault) } => debug!(?request, "no pod was created: {}", why(fault)),
+        PodEvent::Deleted { key, result } => outcome("is to be deleted", key, result.as_ref().err()),
+        PodEvent::Described { key, result } => outcome("was described", key, result.as_ref().err()),
+        PodEvent::LogEnded { key, fault, .. } => outcome("has logged", key, fault.as_ref()),
+        PodEvent::Logged { .. } => {}
+    }
+}
+
+fn tell_forward(forward: u64, epoch: u64, event: &ForwardEvent) {
+    match event {
+        ForwardEvent::Bound(at) => debug!(forward, epoch, ?at, "listens"),
+        ForwardEvent::NotBound(fault) => debug!(forward, epoch, "does not listen: {}", why(fault)),
+        ForwardEvent::Up(via) => debug!(forward, epoch, "a tunnel is open to {}", through(via)),
+        ForwardEvent::Down(fault) => debug!(forward, epoch, "its tunnel is down: {}", why(fault)),
+        ForwardEvent::Backends(all) => debug!(forward, epoch, pods = all.len(), "its pods are known"),
+        ForwardEvent::NoBackend(fault) => debug!(forward, epoch, "has no pods: {}", why(fault)),
+        ForwardEvent::Unseen(fault) => debug!(forward, epoch, "its pods cannot be seen: {}", why(fault)),
+        ForwardEvent::Relay(_) => debug!(forward, epoch, "needs a proxy pod"),
+        ForwardEvent::Refused(via) => debug!(forward, epoch, "refused by {}", through(via)),
+        ForwardEvent::Wanted(round) => debug!(forward, epoch, round, "is wanted"),
+        ForwardEvent::Left(via) => debug!(forward, epoch, "has left {}", through(via)),
+        ForwardEvent::Probed(health) => debug!(forward, epoch, ?health, "was probed"),
+        ForwardEvent::ConnectionFailed(fault) => debug!(forward, epoch, "a connection failed: {}", why(fault)),
+        ForwardEvent::Closed => debug!(forward, epoch, "is closed"),
+    }
+}
+
+fn tell_instance(event: &InstanceEvent) {
+    match event {
+        InstanceEvent::Heard { instance, .. } => debug!(instance, "another instance was heard"),
+        InstanceEvent::Gone { instance } => debug!(instance, "another instance has ended"),
+        InstanceEvent::Unheard { instance, pid } => debug!(instance, pid, "another instance does not answer"),
+        InstanceEvent::Known => debug!("all other instances are known"),
+        InstanceEvent::Silent(fault) => debug!("another instance does not do as asked: {}", why(fault)),
+    }
+}
+
+fn tell_store(event: &StoreEvent) {
+    match event {
+        StoreEvent::Loaded(loaded) => debug!(targets = loaded.targets.len(), exists = loaded.exists, "config read"),
+        StoreEvent::Broken(fault) => debug!("the config is not used: {}", why(fault)),
+        StoreEvent::NotSaved(fault) => debug!("edits were not saved: {}", why(fault)),
+        StoreEvent::Trouble(fault) => debug!("a file failed: {}", why(fault)),
+        StoreEvent::Recognised { uid, is_ours } => debug!(uid, is_ours, "a pod was looked up"),
+        StoreEvent::Saved => debug!("edits were saved"),
+        StoreEvent::Legacy { .. } | StoreEvent::Offers { .. } | StoreEvent::Exported { .. } => {}
+    }
+}
