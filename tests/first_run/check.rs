@@ -10,6 +10,16 @@ use crate::common::kube::{Namespace, kubeconfig, until};
 
 /// Runs `--check` without a terminal: exit code, standard output, standard error.
 fn check(home: &Home, kubeconfig: Option<&Path>, args: &[&str]) -> (i32, String, String) {
+    check_with(home, kubeconfig, args, &[])
+}
+
+/// The same with variables in its environment.
+fn check_with(
+    home: &Home,
+    kubeconfig: Option<&Path>,
+    args: &[&str],
+    variables: &[(&str, &str)],
+) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_brow-tui"));
     command
         .arg("--check")
@@ -19,7 +29,7 @@ fn check(home: &Home, kubeconfig: Option<&Path>, args: &[&str]) -> (i32, String,
         .env("LANG", "en_US.UTF-8")
         .env("USER", "ann");
     command.env("PATH", std::env::var("PATH").unwrap_or_default()).stdin(Stdio::null());
-    command.envs(kubeconfig.map(|path| ("KUBECONFIG", path)));
+    command.envs(kubeconfig.map(|path| ("KUBECONFIG", path))).envs(variables.iter().copied());
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
@@ -61,6 +71,32 @@ fn check_finds_what_is_wrong_and_says_what_to_do() {
     assert!(err.contains("kubectl config get-contexts") && !err.contains("pane"), "{err}");
     let mut alone = Command::new(env!("CARGO_BIN_EXE_brow-tui"));
     assert_eq!(alone.arg("--deep").output().unwrap().status.code(), Some(2), "nothing is made without --check");
+}
+
+#[test]
+fn check_names_the_way_that_is_taken() {
+    let home = Home::new("");
+    // Nobody listens at either.
+    let (server, proxy) = ("https://0.0.0.0:9", "http://ann:pr0xy-pass@127.0.0.1:9");
+    let named = format!("proxy-url: '{proxy}'");
+    for (more, variables, says) in [
+        (named.as_str(), &[][..], "goes through the proxy http://127.0.0.1:9, which the kubeconfig names"),
+        (&named, &[("NO_PROXY", "*")], "goes through the proxy http://127.0.0.1:9, which the kubeconfig names"),
+        ("", &[("HTTPS_PROXY", proxy)], "goes through the proxy http://127.0.0.1:9, which HTTPS_PROXY names"),
+        ("", &[("HTTPS_PROXY", proxy), ("NO_PROXY", "a.b,0.0.0.0/8,")], "goes directly: NO_PROXY has 0.0.0.0/8"),
+        ("", &[("HTTP_PROXY", proxy)], "goes directly: no proxy is named"),
+    ] {
+        let path = home.path().join("ways");
+        let yaml = format!(
+            "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: '{server}', {more}}}}}]\n\
+             users: [{{name: u, user: {{token: t}}}}]\ncontexts: [{{name: dev, context: {{cluster: c, user: u}}}}]\n"
+        );
+        std::fs::write(&path, yaml).unwrap();
+        let (code, out, err) = check_with(&home, Some(&path), &[], variables);
+        assert_eq!((code, err.as_str()), (1, ""), "{out}");
+        assert!(out.lines().any(|line| line == format!("  ✓ {says}")), "{says} in {out}");
+        assert!(!out.contains("pr0xy-pass"), "{out}");
+    }
 }
 
 /// What to do is said for whoever has no dashboard open: nothing is tried again by itself, nothing can be pressed.
