@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use tokio::time::timeout;
 
 use super::{Area, Finding, State, deep};
-use crate::cluster::{Clusters, Way, Why, fault, grant, may, probe};
+use crate::cluster::{Clusters, GET, Way, Why, fault, grant, is_get_enough, may, probe};
 use crate::model::cluster::Context;
 use crate::model::event::ClusterEvent;
 use crate::model::fault::{Fault, Grant, Remedy, What};
@@ -33,13 +33,14 @@ const NEEDS: [(&str, &str, State); 6] = [
     ("create", "pods", State::Warning),
     ("delete", "pods", State::Warning),
     // A tunnel inside a WebSocket is a GET; needed only behind gateways that know no SPDY.
-    ("get", "pods/portforward", State::Note),
+    (GET.0, GET.1, State::Note),
 ];
 
 pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Settings, deep: bool) -> Vec<Finding> {
-    let name = context.name.as_str();
+    let (name, mut version) = (context.name.as_str(), String::new());
     let mut findings = match timeout(ANSWER, probe(clusters, name)).await {
-        Ok(Ok(ClusterEvent::Answered { version, rtt, skew })) => {
+        Ok(Ok(ClusterEvent::Answered { version: told, rtt, skew })) => {
+            version = told;
             let millis = format!("{:.0}", rtt.as_secs_f64() * 1_000.0);
             let with = [("server", context.server.as_str()), ("version", &version), ("millis", &millis)];
             vec![found("reachable", State::Good, "check.answers", &with), clock(skew)]
@@ -53,7 +54,7 @@ pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Sett
         }
     };
     if findings.iter().all(|finding| finding.state != State::Failed) {
-        let rights = rights(clusters, context).await;
+        let rights = rights(clusters, context, &version).await;
         let allowed = rights.iter().all(|finding| finding.state < State::Warning);
         findings.extend(rights);
         if deep && allowed {
@@ -102,23 +103,27 @@ fn clock(skew: TimeDelta) -> Finding {
     }
 }
 
-async fn rights(clusters: &Clusters, context: &Context) -> Vec<Finding> {
+async fn rights(clusters: &Clusters, context: &Context, version: &str) -> Vec<Finding> {
     let space = context.namespace.as_str();
     let grants: Vec<Grant> = NEEDS.iter().map(|(verb, resource, _)| grant(verb, resource, Some(space))).collect();
     let answers = match may(clusters, &context.name, &grants).await {
         Ok(answers) => answers,
         Err(fault) => return vec![failed("rights", fault)],
     };
+    let may_get = NEEDS.iter().zip(&answers).any(|((verb, resource, _), may)| (*verb, *resource) == GET && *may);
     let missing: Vec<Finding> = (NEEDS.iter().zip(grants).zip(answers))
         .filter(|(_, may)| !may)
-        .map(|(((verb, resource, state), grant), _)| match state {
-            State::Good | State::Note => {
-                let with = [("verb", *verb), ("resource", *resource), ("namespace", space)];
-                found("rights", State::Note, "check.right-spare", &with)
-            }
-            State::Warning | State::Failed => {
-                let fault = Fault::new(What::Forbidden, &context.name, "").with(Remedy::Grant(grant));
-                Finding::fault(Area::Cluster, "rights", *state, fault)
+        .map(|(((verb, resource, state), grant), _)| {
+            let with = [("verb", *verb), ("resource", *resource), ("namespace", space)];
+            match state {
+                _ if *resource == GET.1 && may_get && is_get_enough(version) => {
+                    found("rights", State::Note, "check.right-get", &with)
+                }
+                State::Good | State::Note => found("rights", State::Note, "check.right-spare", &with),
+                State::Warning | State::Failed => {
+                    let fault = Fault::new(What::Forbidden, &context.name, "").with(Remedy::Grant(grant));
+                    Finding::fault(Area::Cluster, "rights", *state, fault)
+                }
             }
         })
         .collect();

@@ -43,7 +43,7 @@ pub use login::Login;
 pub use node::node_fault;
 pub use plugin::through as plugins_through;
 pub use probe::{keep, probe};
-pub use rights::{may, rights};
+pub use rights::{GET, is_get_enough, may, rights};
 pub use watching::{Watch, watch_fault};
 pub use way::{Way, Why};
 

@@ -21,12 +21,26 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// As [`may`].
 pub async fn rights(clusters: &Clusters, context: &str, namespace: &str) -> Result<[bool; 3], Fault> {
-    let grants = Right::ALL.map(|right| {
-        let (verb, resource) = right.needs();
-        super::grant(verb, resource, Some(namespace))
-    });
+    let needs = Right::ALL.map(Right::needs).into_iter().chain([GET]);
+    let grants: Vec<Grant> = needs.map(|(verb, resource)| super::grant(verb, resource, Some(namespace))).collect();
     let answers = may(clusters, context, &grants).await?;
-    Ok(std::array::from_fn(|at| answers.get(at).copied().unwrap_or_default()))
+    let [list, create, mut forward, get] = std::array::from_fn(|at| answers.get(at).copied().unwrap_or_default());
+    if get && !forward {
+        let client = clusters.client(context).await?;
+        let version = timeout(PATIENCE, client.apiserver_version()).await;
+        forward = matches!(version, Ok(Ok(info)) if is_get_enough(&info.git_version));
+    }
+    Ok([list, create, forward])
+}
+
+/// The right that is enough for tunnels [in older clusters](is_get_enough).
+pub const GET: (&str, &str) = ("get", "pods/portforward");
+
+/// Whether whoever may only [`GET`] may forward, in a cluster of this version (`v1.20.4`): from 1.35 on, every upgrade
+/// asks for the right to create as well.
+pub fn is_get_enough(version: &str) -> bool {
+    let mut numbers = version.trim_start_matches('v').split(['.', '-', '+']).map(str::parse::<u32>);
+    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (1, 35))
 }
 
 /// Whether we have each of these rights on things of the core group. One review each, side by side.
@@ -68,5 +82,26 @@ fn review(grant: &Grant) -> SelfSubjectAccessReview {
             ..SelfSubjectAccessReviewSpec::default()
         },
         ..SelfSubjectAccessReview::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_says_whether_get_is_enough() {
+        for (version, enough) in [
+            ("v1.20.4", true),
+            ("v1.34.9+k3s1", true),
+            ("v1.9-gke.1", true),
+            ("v1.35.0-alpha.1", false),
+            ("v1.36.1", false),
+            ("v2.0.0", false),
+            ("?", false),
+            ("", false),
+        ] {
+            assert_eq!(is_get_enough(version), enough, "{version}");
+        }
     }
 }

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use brow_tui::cluster::{Clusters, is_get_enough};
 use serde_json::{Value, json};
 
 use crate::common::Home;
-use crate::common::kube::{Namespace, kubeconfig, until};
+use crate::common::kube::{Namespace, kubeconfig, kubectl, until};
 
 /// Runs `--check` without a terminal: exit code, standard output, standard error.
 fn check(home: &Home, kubeconfig: Option<&Path>, args: &[&str]) -> (i32, String, String) {
@@ -170,6 +171,26 @@ fn check_is_content_with_the_rights_that_are_shipped() {
     let all: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &findings(&all, "image")[0]["fault"]), (1, &json!("image-pull")), "{out}");
     until("that pod is gone too", || namespace.pods().is_empty());
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn the_right_to_get_is_enough_where_the_servers_version_says_so() {
+    let (namespace, home) = (Namespace::new("check-get"), Home::new(""));
+    let kubeconfig = namespace.kubeconfig(&home);
+    let only_get = r#"[{"op": "replace", "path": "/rules/1/verbs", "value": ["get"]}]"#;
+    kubectl(&["-n", &namespace.0, "patch", "role", "brow-tui", "--type=json", "-p", only_get]);
+    let told: Value = serde_json::from_str(&kubectl(&["get", "--raw", "/version"])).unwrap();
+    let enough = is_get_enough(told["gitVersion"].as_str().unwrap());
+    let (code, out, _) = check(&home, Some(&kubeconfig), &["--deep"]);
+    assert!(out.contains("no right to create pods/portforward"), "{out}");
+    assert_eq!(out.contains("is enough below Kubernetes 1.35"), enough, "{out}");
+    assert_eq!((code == 0, out.contains("a tunnel reaches a pod: spdy")), (enough, enough), "{out}");
+    until("the pod is gone again", || namespace.pods().is_empty());
+    let clusters = Clusters::read(Some(&kubeconfig)).unwrap().0;
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let may = runtime.block_on(brow_tui::cluster::rights(&clusters, "story", &namespace.0)).unwrap();
+    assert_eq!(may, [true, true, enough], "so the welcome says");
 }
 
 #[test]
