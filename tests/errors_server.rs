@@ -9,7 +9,7 @@ use std::process::Command;
 use common::arrange::{FakeApi, Kubeconfig, quit, says, status, wait_dialog, wait_says};
 use common::kube::kubeconfig;
 use common::{Home, Screen, Start};
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[test]
 fn without_a_kubeconfig_the_place_where_it_belongs_is_named() {
@@ -156,5 +156,50 @@ fn every_way_not_to_reach_a_server_is_told_apart() {
     assert!(!screen.text().contains("secret"), "a proxy's password is nobody's business");
     screen.press("\x1b");
     screen.wait_gone("✓ 12");
+    quit(screen);
+}
+
+/// A list's page of so many objects, the one that was asked for of so many pages.
+fn page(query: &str, pages: usize, object: impl Fn(usize) -> Value) -> Value {
+    const SIZE: usize = 500;
+    let number = query.split('&').find_map(|part| part.strip_prefix("continue=")?.parse().ok()).unwrap_or(0_usize);
+    let next = if number + 1 < pages { json!((number + 1).to_string()) } else { Value::Null };
+    let items: Vec<Value> = (number * SIZE..(number + 1) * SIZE).map(object).collect();
+    let about = json!({ "resourceVersion": "1", "continue": next });
+    json!({ "kind": "List", "apiVersion": "v1", "metadata": about, "items": items })
+}
+
+#[test]
+fn a_cluster_with_more_than_is_kept_is_told_and_fills_no_memory() {
+    const PAGES: usize = 24;
+    let long = "x".repeat(4_000);
+    let server = FakeApi::new(move |_, path| {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let pod = |number: usize| {
+            json!({
+                "metadata": {
+                    "name": format!("brow-x-{number:06}"), "namespace": "team", "uid": number.to_string(),
+                    "labels": { "app.kubernetes.io/managed-by": "brow-tui" }, "annotations": { "brow/target": long },
+                },
+                "spec": { "containers": [{ "name": "relay" }] },
+            })
+        };
+        (path == "/api/v1/pods").then(|| (200, page(query, PAGES, pod)))
+    });
+    let home = Home::new("");
+    let all = Kubeconfig::empty().cluster("c", &json!({ "server": server.url }));
+    let path = all.user("u", json!({ "token": "t" })).context("huge", "c", "u", "team").write(&home.path().join("kc"));
+    let mut screen = Start::new(&home).kubeconfig(&path).size(200, 50).run();
+    screen.wait_for("huge");
+    screen.press("1\r");
+    wait_says(&mut screen, &["huge has more than is kept"]);
+    let asked = server.asked.lock().unwrap().iter().filter(|line| line.contains("continue=")).count();
+    assert_eq!(asked, PAGES - 1, "by pages");
+    // What Linux tells: the most that it ever had.
+    if let Ok(status) = std::fs::read_to_string(format!("/proc/{}/status", screen.pid())) {
+        let most =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        assert!(most.is_some_and(|most: u64| most < 200_000), "{most:?} kB");
+    }
     quit(screen);
 }

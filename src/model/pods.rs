@@ -173,7 +173,6 @@ impl Model {
             && (!self.unattended() || self.created.contains_key(&pod.key) || self.forwards.values().any(concerns))
     }
 
-    /// Takes a new or changed pod.
     /// Whether a pod is known or may still be kept; where it may not, that is told once.
     fn has_room_for(&mut self, key: &PodKey) -> bool {
         let cluster = key.cluster.as_str();
@@ -193,6 +192,7 @@ impl Model {
         }
     }
 
+    /// Takes a new or changed pod.
     pub(super) fn on_applied(&mut self, mut pod: ProxyPod, out: &mut Vec<Effect>) {
         if !self.has_room_for(&pod.key) {
             return;

@@ -11,6 +11,11 @@ use crate::model::ttl::Ttl;
 use crate::model::workload::{is_dns_label, is_dns_name};
 use crate::plain;
 
+/// How much is kept of what a pod says of itself, in bytes; ours says less.
+const LONGEST_NOTE: usize = 512;
+/// How much is kept of what the cluster says of it.
+const LONGEST_WORDS: usize = 4_096;
+
 /// The row for a pod; `None` where it is not one of ours.
 pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
     let meta = &pod.metadata;
@@ -22,15 +27,15 @@ pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
     // Requests about it have both in their paths.
     let name = meta.name.clone().filter(|name| is_dns_name(name))?;
     let namespace = meta.namespace.clone().filter(|namespace| is_dns_label(namespace))?;
-    let shown = |text| plain::line(text).into_owned();
+    let shown = |text| plain::line(clipped(text, LONGEST_NOTE)).into_owned();
     let spec = pod.spec.as_ref();
     let container = spec.and_then(|spec| spec.containers.first());
     let port = container.and_then(|container| container.ports.as_ref()?.first()).map(|port| port.container_port);
-    let target_label = label(TARGET).unwrap_or_default().to_owned();
+    let target_label = clipped(label(TARGET).unwrap_or_default(), LONGEST_NOTE).to_owned();
     let deleted = meta.deletion_timestamp.is_some();
     let (phase, fault) = pod.status.as_ref().map_or((Phase::Pending, None), |status| stand(&name, status, deleted));
     Some(ProxyPod {
-        uid: meta.uid.clone().unwrap_or_default(),
+        uid: clipped(meta.uid.as_deref().unwrap_or_default(), LONGEST_NOTE).to_owned(),
         target: note(TARGET).map_or_else(|| target_label.clone(), shown),
         target_label,
         owner: note(OWNER).map_or_else(|| "?".to_owned(), shown),
@@ -44,7 +49,7 @@ pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
             .and_then(|spec| spec.active_deadline_seconds)
             .and_then(|secs| Ttl::from_secs(u64::try_from(secs).ok()?)),
         port: port.and_then(|port| u16::try_from(port).ok()).unwrap_or(relay::PORT),
-        node: spec.and_then(|spec| spec.node_name.clone()),
+        node: spec.and_then(|spec| spec.node_name.as_deref()).map(shown),
         image: container.and_then(|container| container.image.as_deref()).map(shown).unwrap_or_default(),
         cpu_limit: container
             .and_then(|container| container.resources.as_ref()?.limits.as_ref()?.get("cpu"))
@@ -54,12 +59,17 @@ pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
     })
 }
 
+/// As much of a text as is kept.
+fn clipped(text: &str, longest: usize) -> &str {
+    &text[..text.floor_char_boundary(longest)]
+}
+
 fn time(time: &Time) -> DateTime<Utc> {
     DateTime::from_timestamp(time.0.as_second(), 0).unwrap_or_default()
 }
 
 fn stand(name: &str, status: &PodStatus, deleted: bool) -> (Phase, Option<Fault>) {
-    let fault = |what, words: String| Some(Fault::new(what, name, words));
+    let fault = |what, words: String| Some(Fault::new(what, name, clipped(&words, LONGEST_WORDS)));
     let reason = status.reason.as_deref().unwrap_or_default();
     let message = status.message.clone().unwrap_or_default();
     // Whatever else it says while it is being deleted is how the deletion looks from within.
@@ -210,6 +220,22 @@ mod tests {
         for (namespace, name) in [("..", "brow-x"), ("team/pods/x", "brow-x"), ("team", "../brow-x"), ("team", "a?b")] {
             assert_eq!(named(namespace, name, &status), None, "{namespace} {name}");
         }
+    }
+
+    #[test]
+    fn no_pod_is_larger_than_a_row() {
+        let long = "数".repeat(1 << 20);
+        let mut pod: Pod = serde_json::from_value(json!({
+            "metadata": { "name": "brow-x", "namespace": "team", "labels": { MANAGED_BY.0: MANAGED_BY.1, TARGET: long } },
+            "spec": { "nodeName": long, "containers": [{ "name": "relay", "image": long }] },
+            "status": { "phase": "Failed", "reason": long, "message": long },
+        }))
+        .unwrap();
+        let notes = [TARGET, OWNER, INSTALLATION, NONCE].map(|name| (name.to_owned(), long.clone()));
+        pod.metadata.annotations = Some(notes.into());
+        pod.metadata.uid = Some(long);
+        let row = format!("{:?}", project("dev", &pod).unwrap());
+        assert!(row.len() < 16 << 10, "{} bytes", row.len());
     }
 
     #[test]

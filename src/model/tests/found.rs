@@ -7,7 +7,7 @@ use crate::model::dialog::{Dialog, Question};
 use crate::model::effect::TargetEdit;
 use crate::model::event::Epoch;
 use crate::model::fault::{Grant, Remedy};
-use crate::model::found::{Found, FoundEvent, FoundKey, FoundPort, Place};
+use crate::model::found::{Found, FoundEvent, FoundKey, FoundPort, MOST_FOUND, Place};
 use crate::model::log::Happening;
 use crate::model::offer::Tally;
 use crate::model::service::{Signs, recognise};
@@ -387,4 +387,25 @@ fn a_custom_kind_is_known_by_its_short_name_too() {
     write(&mut model, "pay");
     let rows = rows(&model);
     assert_eq!(rows, ["shop/pay:8080"]);
+}
+
+#[test]
+fn more_than_is_kept_is_told_once() {
+    let mut model = browsing();
+    let many = |from: usize, count: usize| {
+        (from..from + count).map(|number| service("many", &format!("s-{number}"), &[":80"])).collect::<Vec<_>>()
+    };
+    let count = |model: &Model| {
+        let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+        let told = |what: &Happening| matches!(what, Happening::Failed(fault) if fault.what == What::TooMany);
+        (browser.finds.all.len(), model.log.entries.iter().filter(|entry| told(&entry.what)).count())
+    };
+    tell(&mut model, FoundEvent::Listed { place: all(Kind::Service), all: many(0, MOST_FOUND) });
+    assert_eq!(count(&model), (MOST_FOUND, 0));
+    for more in many(MOST_FOUND, 2) {
+        tell(&mut model, FoundEvent::Applied(more));
+    }
+    assert_eq!(count(&model), (MOST_FOUND, 1));
+    tell(&mut model, FoundEvent::Listed { place: all(Kind::Service), all: many(5, MOST_FOUND + 1) });
+    assert_eq!(count(&model), (MOST_FOUND, 1));
 }

@@ -2,6 +2,8 @@
 
 use super::super::dialog::{Dialog, Question};
 use super::super::effect::TargetEdit;
+use super::super::log::Happening;
+use super::super::proxy::MOST_PODS;
 use super::*;
 
 #[test]
@@ -273,6 +275,31 @@ fn pods_from_before_labels_were_salted_are_still_the_targets() {
     let forged = ProxyPod { uid: "forged".to_owned(), ..made };
     applied(&mut model, forged.clone());
     assert_eq!(model.target_of_pod(&model.pods[&forged.key]), None);
+}
+
+#[test]
+fn more_pods_than_are_kept_are_told_once() {
+    let mut model = connected();
+    select(&mut model, "mysql");
+    let request = requests(&press(&mut model, Command::Create)).remove(0);
+    let pods = |from: usize, count: usize| {
+        (from..from + count).map(|number| pod(&request, number.try_into().unwrap(), Phase::Ready)).collect::<Vec<_>>()
+    };
+    let told = |model: &Model| {
+        let too_many = |what: &Happening| matches!(what, Happening::Failed(fault) if fault.what == What::TooMany);
+        model.log.entries.iter().filter(|entry| too_many(&entry.what)).count()
+    };
+    on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: pods(0, MOST_PODS) });
+    assert_eq!((model.pods.len(), told(&model)), (MOST_PODS, 0));
+    for more in pods(MOST_PODS, 3) {
+        applied(&mut model, more);
+    }
+    assert_eq!((model.pods.len(), told(&model)), (MOST_PODS, 1));
+    // Those that are known go on.
+    applied(&mut model, ProxyPod { phase: Phase::Expired, ..pods(0, 1).remove(0) });
+    assert!(model.pods.values().any(|pod| pod.phase == Phase::Expired));
+    on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: pods(1, MOST_PODS + 1) });
+    assert_eq!((model.pods.len(), told(&model)), (MOST_PODS, 1));
 }
 
 #[test]
