@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::fault::without_logins;
+
 /// A host as the cluster's resolver or network knows it.
 ///
 /// A value of this type is safe to hand to the relay's shell: it holds nothing but letters, digits, `.`, `-`, `_`
@@ -36,8 +38,8 @@ pub enum AddressError {
     /// Nothing was written.
     #[error("empty: write host:port, for example 10.0.0.1:3306")]
     Empty,
-    /// A URL: what it says beside host and port would be lost.
-    #[error("a URL; write host:port, without scheme, user and path")]
+    /// A URL that leads to no one address.
+    #[error("a URL that says no host and port; write host:port")]
     Url,
     /// No port, or none that is a number from 1 to 65535.
     #[error("no port from 1 to 65535 after the last colon")]
@@ -50,6 +52,74 @@ pub enum AddressError {
     Host,
 }
 
+/// The ports of schemes that people copy URLs of.
+const SCHEMES: [(&str, u16); 30] = [
+    ("amqp", 5672),
+    ("amqps", 5671),
+    ("bolt", 7687),
+    ("cassandra", 9042),
+    ("clickhouse", 9000),
+    ("ftp", 21),
+    ("http", 80),
+    ("https", 443),
+    ("kafka", 9092),
+    ("ldap", 389),
+    ("ldaps", 636),
+    ("mariadb", 3306),
+    ("memcached", 11211),
+    ("mongodb", 27017),
+    ("mqtt", 1883),
+    ("mqtts", 8883),
+    ("mssql", 1433),
+    ("mysql", 3306),
+    ("nats", 4222),
+    ("neo4j", 7687),
+    ("oracle", 1521),
+    ("postgres", 5432),
+    ("postgresql", 5432),
+    ("redis", 6379),
+    ("rediss", 6379),
+    ("sftp", 22),
+    ("sqlserver", 1433),
+    ("ssh", 22),
+    ("ws", 80),
+    ("wss", 443),
+];
+
+/// Whether a text says more than an address does, as a URL: a scheme, a login, a path.
+pub fn is_url(text: &str) -> bool {
+    let before = text.split('/').next().unwrap_or_default();
+    text.contains("://") || before.contains('@') || text.contains('/') && before.contains(':')
+}
+
+impl Address {
+    /// The address that a URL leads to: its port, else that of its scheme. All else that it says is left out.
+    ///
+    /// # Errors
+    /// Where it says no host, or no port that is known.
+    fn of_url(text: &str) -> Result<Self, AddressError> {
+        let (scheme, rest) = text.trim().split_once("://").unwrap_or(("", text.trim()));
+        if scheme.ends_with("+srv") {
+            // The name of a record that has the hosts.
+            return Err(AddressError::Url);
+        }
+        let bare = without_logins(&format!("://{rest}"));
+        let place = bare.trim_start_matches("://").split(['/', '?', '#']).next().unwrap_or_default();
+        if place.contains('@') || bare.contains('@') && bare.len() < rest.len() + 3 {
+            // What stands between two of them may be a part of a password.
+            return Err(AddressError::Url);
+        }
+        if place.contains(':') && !place.ends_with(']') {
+            return place.parse();
+        }
+        // As in `jdbc:postgresql` and `mysql+pymysql`.
+        let name = scheme.rsplit(':').next().and_then(|name| name.split('+').next()).unwrap_or_default();
+        let known = SCHEMES.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+        let (_, port) = known.ok_or(AddressError::Port)?;
+        format!("{place}:{port}").parse()
+    }
+}
+
 impl FromStr for Address {
     type Err = AddressError;
 
@@ -58,8 +128,8 @@ impl FromStr for Address {
         if text.is_empty() {
             return Err(AddressError::Empty);
         }
-        if text.contains("://") {
-            return Err(AddressError::Url);
+        if is_url(text) {
+            return Self::of_url(text);
         }
         let (host, port) = text.rsplit_once(':').ok_or(AddressError::Port)?;
         // `u16::from_str` takes a leading plus; a port has none.
@@ -161,6 +231,41 @@ mod tests {
     }
 
     #[test]
+    fn urls_are_taken_apart() {
+        for (text, shown) in [
+            ("postgres://host:5432/db", "host:5432"),
+            ("https://x", "x:443"),
+            (" http://a:8080/p?q=1#f ", "a:8080"),
+            ("redis://:pw@host", "host:6379"),
+            ("rediss://u:p/w#z@Host.internal./0", "host.internal.:6379"),
+            ("https://h/users/@me", "h:443"),
+            ("postgresql://u@[fd00::1]/db?sslmode=require", "[fd00::1]:5432"),
+            ("jdbc:mysql://h/db", "h:3306"),
+            ("mysql+pymysql://u:p@h", "h:3306"),
+            ("POSTGRES://h", "h:5432"),
+            ("odd://h:1", "h:1"),
+            ("host:5432/db", "host:5432"),
+            ("u:p@host:5432", "host:5432"),
+        ] {
+            assert!(is_url(text), "{text}");
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), shown, "{text}");
+        }
+        for (text, error) in [
+            ("odd://h", AddressError::Port),
+            ("x://", AddressError::Port),
+            ("u@host", AddressError::Port),
+            ("https://", AddressError::Host),
+            ("http://a;b:80", AddressError::Host),
+            ("mongodb+srv://u:p@h/db", AddressError::Url),
+            ("redis://u:p@w/x:y@h", AddressError::Url),
+            ("mongodb://a:1,b:2/db", AddressError::Brackets),
+        ] {
+            assert_eq!(text.parse::<Address>(), Err(error), "{text}");
+        }
+        assert!(!["db:1", "[::1]:1", "service/web:80", "db"].into_iter().any(is_url));
+    }
+
+    #[test]
     fn refuses_what_must_not_reach_a_shell() {
         for text in [
             "a;rm -rf /:1",
@@ -189,9 +294,6 @@ mod tests {
         }
         for text in ["a", "a:", "a:0", "a:65536", "a:+1", "a:1x", "a:-1"] {
             assert_eq!(text.parse::<Address>(), Err(AddressError::Port), "{text}");
-        }
-        for text in ["postgres://host:5432/db", "https://x", "http://a:80", "redis://u:p@h:6379", "x://"] {
-            assert_eq!(text.parse::<Address>(), Err(AddressError::Url), "{text}");
         }
         assert_eq!("fd00::1:5432".parse::<Address>(), Err(AddressError::Brackets));
         assert_eq!("[::1:1".parse::<Address>(), Err(AddressError::Brackets));

@@ -82,6 +82,8 @@ pub enum Happening {
     PodUsedElsewhere,
     /// A pod cannot be renewed: it is not a ready one of our own with a saved target.
     NotRenewable,
+    /// A URL was taken apart. Thing: the address in it.
+    AddressTaken,
     /// A target was saved.
     TargetSaved,
     /// A target was renamed. Detail: the new name.
@@ -142,6 +144,7 @@ impl Happening {
             Self::NothingToClean
                 | Self::NothingToUndo
                 | Self::Copied
+                | Self::AddressTaken
                 | Self::NotHere
                 | Self::NothingSelected
                 | Self::NothingWrong

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::address::{Address, AddressError};
+use super::address::{Address, AddressError, is_url};
 use super::ttl::Ttl;
 
 /// Where a target is.
@@ -217,10 +217,9 @@ impl FromStr for Where {
     type Err = WhereError;
 
     fn from_str(text: &str) -> Result<Self, WhereError> {
-        // Not a kind and a name, though it has a slash: what a URL says beside host and port would be lost.
-        let before = text.split('/').next().unwrap_or_default();
-        if text.contains("://") || text.contains('/') && before.contains([':', '@']) {
-            return Err(WhereError::Address(AddressError::Url));
+        // Not a kind and a name, though it has a slash.
+        if is_url(text) {
+            return Ok(Self::Address(text.parse()?));
         }
         // No address has a slash.
         if text.contains('/') { Ok(Self::Workload(text.parse()?)) } else { Ok(Self::Address(text.parse()?)) }

@@ -38,6 +38,7 @@ impl Text {
             Happening::PodUsedElsewhere => plain("log.pod-used-elsewhere"),
             Happening::Renewed => plain("log.renewed"),
             Happening::NotRenewable => plain("log.not-renewable"),
+            Happening::AddressTaken => plain("log.address-taken"),
             Happening::TargetSaved => plain("log.target-saved"),
             Happening::TargetRenamed => plain("log.target-renamed"),
             Happening::TargetDeleted => plain("log.target-deleted"),

@@ -4,8 +4,9 @@ use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
 use crate::cli::complete;
-use crate::cli::print::Stop;
+use crate::cli::print::{self, Stop};
 use crate::model::Model;
+use crate::model::address::is_url;
 use crate::model::form::{FormField, TargetForm};
 use crate::model::target::Target;
 use crate::text::Text;
@@ -87,6 +88,9 @@ pub(super) fn filled(
             form.set(field, text);
         }
     }
+    if let Some(place) = form.take_url() {
+        print::err(&text.fill("log.address-taken", &[("thing", &place)]));
+    }
     form.tried = true;
     form.check(model);
     let wrong: Vec<String> = FormField::ALL
@@ -94,7 +98,9 @@ pub(super) fn filled(
         .zip(&form.fields)
         .filter_map(|(of, field)| {
             let error = text.fill(&format!("field.{}", field.error?), &[]);
-            Some(format!("{} “{}”: {error}", text.get(&format!("form.{}", of.key())), field.text()))
+            // A login that stands in it is not shown.
+            let shown = if *of == FormField::Address && is_url(field.text()) { "URL" } else { field.text() };
+            Some(format!("{} “{shown}”: {error}", text.get(&format!("form.{}", of.key()))))
         })
         .collect();
     form.target(model).ok_or_else(|| Stop::usage(wrong.join("\n")))

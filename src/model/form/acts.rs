@@ -5,6 +5,7 @@ use super::super::action::{Action, Command};
 use super::super::dialog::{Dialog, Field};
 use super::super::effect::Effect;
 use super::super::focus::Pane;
+use super::super::log::{Grade, Happening};
 use super::{FormField, Page, TargetForm};
 
 impl TargetForm {
@@ -52,6 +53,11 @@ impl Model {
         action: Action,
         out: &mut Vec<Effect>,
     ) -> Option<Dialog> {
+        // A URL that is being typed is not whole yet.
+        let typed = matches!(action, Action::Edit(_)) && form.active() == FormField::Address;
+        if action == Action::Do(Command::Accept) {
+            self.take_url(&mut form);
+        }
         match action {
             Action::Do(Command::Cancel) => return None,
             Action::Do(Command::Accept) => {
@@ -89,8 +95,18 @@ impl Model {
             | Action::Wheel { .. }
             | Action::Page { .. } => {}
         }
+        if !typed {
+            self.take_url(&mut form);
+        }
         form.check(self);
         Some(Dialog::TargetForm(form))
+    }
+
+    /// Takes apart a URL in the address, and says so.
+    fn take_url(&mut self, form: &mut TargetForm) {
+        if let Some(place) = form.take_url() {
+            self.note(Grade::Info, Happening::AddressTaken, place, "");
+        }
     }
 
     /// Puts the next known context into the cluster field.

@@ -8,7 +8,7 @@ mod written;
 use std::net::IpAddr;
 
 use super::Model;
-use super::address::AddressError;
+use super::address::{AddressError, is_url};
 use super::dialog::Field;
 use super::health::Probe;
 use super::target::Target;
@@ -83,6 +83,14 @@ impl TargetForm {
         if let Some(known) = at.and_then(|at| self.fields.get_mut(at)) {
             *known = Field::new(text);
         }
+    }
+
+    /// Leaves of a URL in the address only where it leads, which is returned: a login in it is neither kept nor shown.
+    pub fn take_url(&mut self) -> Option<String> {
+        let text = Some(self.text(FormField::Address)).filter(|text| is_url(text))?;
+        let place = text.parse::<Where>().ok()?.to_string();
+        self.set(FormField::Address, place.clone());
+        Some(place)
     }
 
     /// The field that has the keys.

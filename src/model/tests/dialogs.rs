@@ -6,6 +6,7 @@ use super::super::dialog::Dialog;
 use super::super::dialog::Question;
 use super::super::effect::TargetEdit;
 use super::super::form::{FormField, Page, TargetForm};
+use super::super::log::Happening;
 use super::*;
 
 fn form(model: &Model) -> &TargetForm {
@@ -60,6 +61,27 @@ fn fields_are_checked_as_one_types() {
     press(&mut model, Command::Accept);
     assert_eq!(error(&model, FormField::Name), Some("required"), "an empty field is wrong once one submits");
     assert_eq!(form(&model).active(), FormField::Name);
+}
+
+#[test]
+fn a_url_leaves_nothing_but_its_address() {
+    let mut model = model();
+    press(&mut model, Command::New);
+    fill(&mut model, FormField::Address, "postgres://ann:url-pass@db.corp/shop?ssl=on");
+    assert_eq!(form(&model).text(FormField::Address), "db.corp:5432");
+    assert_eq!(error(&model, FormField::Address), None);
+    let told = model.log.entries.back().unwrap();
+    assert_eq!((&told.what, told.thing.as_str()), (&Happening::AddressTaken, "db.corp:5432"));
+    // What is typed is left alone until it is whole.
+    fill(&mut model, FormField::Address, "");
+    for c in "redis://:pw@h/0".chars() {
+        model.update(Event::Act(Action::Edit(InputRequest::InsertChar(c))));
+    }
+    assert_eq!(form(&model).text(FormField::Address), "redis://:pw@h/0");
+    press(&mut model, Command::Next);
+    assert_eq!(form(&model).text(FormField::Address), "h:6379");
+    fill(&mut model, FormField::Address, "mongodb+srv://ann:pw@db.corp/shop");
+    assert_eq!(error(&model, FormField::Address), Some("address-url"));
 }
 
 #[test]
