@@ -10,15 +10,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bridge::{Bridge, Lets, NODES};
+use brow_tui::effects::ask_relay;
 use brow_tui::forward::{self, Ended, Handle, Lane, Route, Unreached, keep_lane};
 use brow_tui::model::address::Address;
 use brow_tui::model::event::{Epoch, Event, ForwardEvent};
 use brow_tui::model::fault::{Fault, What};
 use brow_tui::model::forward::{ForwardId, ForwardSpec, Via};
+use brow_tui::model::installation::Installation;
 use brow_tui::model::proxy::{PodKey, PodPlace};
-use brow_tui::proxy::relay;
+use brow_tui::proxy::relay::{self, Ask, Secret};
 use brow_tui::tunnel::{self, Error, LeaseOptions, Tunnels};
-use bytes::Bytes;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
@@ -48,13 +49,24 @@ impl Route for Real {
         Ok(self.tunnels.lease(route, LeaseOptions::default()))
     }
 
-    fn first_line(&self, _: &Via) -> Option<Bytes> {
-        self.target.as_ref().map(relay::first_line)
+    fn is_relayed(&self, _: &Via) -> bool {
+        self.target.is_some()
+    }
+
+    async fn open(&self, lease: &tunnel::Lease, _: &Via) -> Result<tunnel::Stream, tunnel::Error> {
+        match &self.target {
+            Some(target) => ask_relay(lease, &secret(), Ask::Go(target), async { Ok(()) }).await,
+            None => lease.open().await,
+        }
     }
 
     async fn lane(&self, lease: &tunnel::Lease, _: &Via, lane: &Lane) -> Ended {
         match &self.target {
-            Some(target) => keep_lane(lease, &relay::lane_line(target), relay::read_lane, lane).await,
+            Some(target) => {
+                let (word, secret) = (relay::new_word(), secret());
+                let asked = ask_relay(lease, &secret, Ask::Lane(target, &word), async { Ok(()) });
+                keep_lane(lease, asked, word.clone(), relay::read_lane, lane).await
+            }
             None => Ended::Never,
         }
     }
@@ -69,8 +81,7 @@ impl Route for Real {
 
     async fn diagnose(&self, lease: &tunnel::Lease, _: &Via, _: Duration) -> Result<Option<Fault>, Error> {
         let Some(target) = &self.target else { return Ok(None) };
-        let mut stream = lease.open().await?;
-        stream.write_all(&relay::diagnosis_line(target)).await.map_err(Error::from_io)?;
+        let mut stream = ask_relay(lease, &secret(), Ask::Diagnose(target), async { Ok(()) }).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.map_err(Error::from_io)?;
         Ok(relay::read_diagnosis(&answer).map(|(what, words)| Fault::new(what, "the target", words)))
@@ -138,6 +149,7 @@ impl Open {
 fn via(name: &str, port: u16) -> Via {
     Via {
         pod: PodKey { cluster: "brow-developer".into(), namespace: NAMESPACE.into(), name: name.into() },
+        uid: String::new(),
         port,
         to: None,
     }
@@ -234,10 +246,16 @@ async fn fails_that_connection_only(client: &kube::Client, pods: &[String]) {
     open.close().await;
 }
 
+fn secret() -> Secret {
+    Secret::new(&Installation::default(), NAMESPACE, "tests")
+}
+
 /// A pod with the program's own relay, which takes its time to listen.
 fn pod(name: &str) -> Pod {
     let mut command = vec!["sh".to_owned(), "-c".to_owned(), "sleep 2; exec socat \"$@\"".to_owned(), "sh".to_owned()];
     command.extend(relay::args());
+    let env: Vec<_> =
+        relay::env(&secret()).iter().map(|(name, value)| serde_json::json!({ "name": name, "value": value })).collect();
     let pod = serde_json::json!({
         "metadata": { "name": name },
         "spec": {
@@ -249,6 +267,7 @@ fn pod(name: &str) -> Pod {
                 "image": "alpine/socat:latest",
                 "imagePullPolicy": "IfNotPresent",
                 "command": command,
+                "env": env,
             }],
         },
     });

@@ -7,10 +7,13 @@ mod common;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use brow_tui::effects::ask_relay;
 use brow_tui::model::address::Address;
+use brow_tui::model::installation::Installation;
 use brow_tui::practice::Practice;
-use brow_tui::proxy::relay;
+use brow_tui::proxy::relay::{self, Ask, Secret};
 use brow_tui::tunnel::{Lease, LeaseOptions, Route, Stream, Tunnels};
+use bytes::Bytes;
 use common::PATIENCE;
 use common::kube::{Namespace, kubeconfig};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -228,9 +231,8 @@ async fn a_pod_looks_the_same_on_both() {
 }
 
 /// Asks a relay for a lane: the stream that keeps it, and its port. `None` while the relay does not listen yet.
-async fn ask_lane(relay: &Lease, address: &Address) -> Option<(Stream, u16)> {
-    let mut stream = relay.open().await.ok()?;
-    stream.write_all(&relay::lane_line(address)).await.ok()?;
+async fn ask_lane(relay: &Lease, secret: &Secret, address: &Address, word: &Bytes) -> Option<(Stream, u16)> {
+    let mut stream = ask_relay(relay, secret, Ask::Lane(address, word), async { Ok(()) }).await.ok()?;
     let mut said = Vec::new();
     loop {
         if let Some(port) = relay::read_lane(&said) {
@@ -254,7 +256,12 @@ async fn relays_open_lanes_on_both() {
     let mut seen = Vec::new();
     for (place, host) in &places {
         let mut pod = pod("lanes", IMAGE, 600);
-        pod.spec.as_mut().unwrap().containers[0].args = Some(relay::args());
+        let (secret, word) = (Secret::new(&Installation::default(), &place.namespace, "lanes"), relay::new_word());
+        let container = &mut pod.spec.as_mut().unwrap().containers[0];
+        container.args = Some(relay::args());
+        let variable = |(name, value): (&str, String)| json!({ "name": name, "value": value });
+        let env: Vec<Value> = relay::env(&secret).into_iter().map(variable).collect();
+        container.env = Some(serde_json::from_value(env.into()).unwrap());
         place.pods().create(&PostParams::default(), &pod).await.unwrap();
         place.until("lanes", ready).await;
         let tunnels = Tunnels::new(place.client.clone(), None);
@@ -268,7 +275,7 @@ async fn relays_open_lanes_on_both() {
             let address: Address = format!("{host}:{port}").parse().unwrap();
             let asking = async {
                 loop {
-                    if let Some(lane) = ask_lane(&relay, &address).await {
+                    if let Some(lane) = ask_lane(&relay, &secret, &address, &word).await {
                         return lane;
                     }
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -277,9 +284,10 @@ async fn relays_open_lanes_on_both() {
             let (asked, port) = tokio::time::timeout(PATIENCE, asking).await.expect("a lane");
             let lane = lease(port);
             let mut heard = Vec::new();
-            for _ in 0..2 {
+            let stranger = Bytes::from(vec![b'0'; word.len()]);
+            for word in [&word, &word, &stranger] {
                 let mut stream = lane.open().await.unwrap();
-                stream.write_all(b"over").await.unwrap();
+                stream.write_all(&[word, b"over".as_slice()].concat()).await.unwrap();
                 heard.push(stream.read(&mut [0; 8]).await.unwrap_or_default());
             }
             // It is gone with the stream that asked.
@@ -288,7 +296,7 @@ async fn relays_open_lanes_on_both() {
                 loop {
                     let Ok(mut stream) = lane.open().await else { return };
                     // Whether it listens is told by the first byte, or by none.
-                    let _late = stream.write_all(b"over").await;
+                    let _late = stream.write_all(&[&word, b"over".as_slice()].concat()).await;
                     if stream.read(&mut [0; 8]).await.is_err() {
                         return;
                     }
@@ -300,7 +308,7 @@ async fn relays_open_lanes_on_both() {
         }
         seen.push(of_place);
     }
-    assert_eq!(seen[0], [vec![4, 4], vec![0, 0]], "the real one");
+    assert_eq!(seen[0], [vec![4, 4, 0], vec![0, 0, 0]], "the real one");
     assert_eq!(seen[1], seen[0], "the practice one");
     practice.end().await.unwrap();
 }

@@ -35,6 +35,7 @@ mod route;
 
 use forwards::Open;
 use route::Routes;
+pub use route::ask_relay;
 
 /// How long orders under way (deletions, closings, files) may take at the end.
 const GRACE: Duration = Duration::from_secs(8);
@@ -84,7 +85,7 @@ impl Effects {
         let book = Book::new(paths.state_dir.clone());
         let (store, writing) = store::start(paths, me.installation.clone(), events.clone(), files.clone());
         Self {
-            routes: Arc::new(Routes::new(clusters.clone())),
+            routes: Arc::new(Routes::new(clusters.clone(), me.installation.clone())),
             clusters,
             store,
             me,

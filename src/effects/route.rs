@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -15,8 +14,10 @@ use crate::forward::{self, Ended, Lane, Route, Unreached};
 use crate::model::address::Address;
 use crate::model::fault::{Fault, What};
 use crate::model::forward::{ForwardSpec, Via};
-use crate::proxy::relay;
-use crate::tunnel::{self, Lease, LeaseOptions, Protocol, Tunnels};
+use crate::model::installation::Installation;
+use crate::proxy::relay::{self, Ask, Refusal, Secret};
+use crate::proxy::uid_of;
+use crate::tunnel::{self, Lease, LeaseOptions, Protocol, Stream, Tunnels};
 
 /// How long after its timeout a relay's end may arrive here: the way back, and the second that containerd takes.
 const GIVING_UP: Duration = Duration::from_secs(3);
@@ -24,16 +25,20 @@ const GIVING_UP: Duration = Duration::from_secs(3);
 /// How long a login that is being renewed is waited for, until what there is has to do.
 const RENEWAL: Duration = Duration::from_secs(8);
 
+/// How long a relay may take to answer, and the API server besides, where the relay is new.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// The tunnels of every cluster; those of one cluster share what was learned about its protocols, unless the config asks
 /// for one. They follow the cluster's logins.
 pub struct Routes {
     clusters: Clusters,
+    installation: Installation,
     tunnels: Mutex<BTreeMap<(String, Option<Protocol>), Tunnels>>,
 }
 
 impl Routes {
-    pub fn new(clusters: Clusters) -> Self {
-        Self { clusters, tunnels: Mutex::default() }
+    pub fn new(clusters: Clusters, installation: Installation) -> Self {
+        Self { clusters, installation, tunnels: Mutex::default() }
     }
 
     async fn lease(&self, via: &Via, forced: Option<Protocol>) -> Result<Lease, Fault> {
@@ -106,12 +111,32 @@ impl Path {
         Self { routes, forced }
     }
 
+    /// Asks a relay; a stream on which it does what it was asked to.
+    async fn ask(&self, lease: &Lease, via: &Via, ask: Ask<'_>) -> Result<Stream, tunnel::Error> {
+        let secret = Secret::new(&self.routes.installation, &via.pod.namespace, &via.pod.name);
+        ask_relay(lease, &secret, ask, Box::pin(self.confirm(via))).await
+    }
+
+    /// Makes sure that the pod of this name is still the one that was meant: only that is to have its secret.
+    async fn confirm(&self, via: &Via) -> Result<(), tunnel::Error> {
+        let gone = |text: &str| tunnel::Error::PodGone { text: text.to_owned() };
+        match uid_of(&self.routes.clusters, &via.pod).await {
+            Ok(Some(uid)) if uid == via.uid => Ok(()),
+            Ok(Some(_)) => Err(gone("another pod has its name now")),
+            Ok(None) => Err(gone("not found")),
+            Err(fault) => Err(tunnel::Error::Pod { text: fault.detail }),
+        }
+    }
+
     /// Has the relay connect to the address: how long that took there, as far as it tells, or why it failed. Nothing
     /// said is an error: the stream has ended too early, and nobody knows.
-    async fn ask(lease: &Lease, address: &Address) -> Result<Result<Option<Duration>, Fault>, tunnel::Error> {
-        let mut stream = lease.open().await?;
-        let line = relay::diagnosis_line(address);
-        stream.write_all(&line).await.map_err(tunnel::Error::from_io)?;
+    async fn connects(
+        &self,
+        lease: &Lease,
+        via: &Via,
+        address: &Address,
+    ) -> Result<Result<Option<Duration>, Fault>, tunnel::Error> {
+        let stream = self.ask(lease, via, Ask::Diagnose(address)).await?;
         let mut answer = Vec::new();
         let mut stream = stream.take(4_096);
         loop {
@@ -131,6 +156,26 @@ impl Path {
     }
 }
 
+/// Opens a stream to a relay and asks it. One that is new is given its secret, if `confirm` agrees.
+///
+/// # Errors
+/// What the tunnel says, or that the relay does not know the secret.
+pub async fn ask_relay(
+    lease: &Lease,
+    secret: &Secret,
+    ask: Ask<'_>,
+    confirm: impl Future<Output = Result<(), tunnel::Error>>,
+) -> Result<Stream, tunnel::Error> {
+    let mut stream = lease.open().await?;
+    let asked = timeout(ANSWER, relay::ask(&mut stream, secret, ask, confirm)).await;
+    match asked.unwrap_or(Err(Refusal::Silent)) {
+        Ok(()) => Ok(stream),
+        Err(Refusal::Way(error)) => Err(tunnel::Error::from_io(error)),
+        Err(Refusal::Unconfirmed(error)) => Err(error),
+        Err(refusal @ (Refusal::Stranger | Refusal::Silent)) => Err(tunnel::Error::Pod { text: refusal.to_string() }),
+    }
+}
+
 impl Route for Path {
     type Lease = Lease;
 
@@ -138,20 +183,31 @@ impl Route for Path {
         self.routes.lease(via, self.forced).await
     }
 
-    fn first_line(&self, via: &Via) -> Option<Bytes> {
-        via.to.as_ref().map(relay::first_line)
+    fn is_relayed(&self, via: &Via) -> bool {
+        via.to.is_some()
+    }
+
+    async fn open(&self, lease: &Lease, via: &Via) -> Result<Stream, tunnel::Error> {
+        match &via.to {
+            Some(address) => self.ask(lease, via, Ask::Go(address)).await,
+            None => lease.open().await,
+        }
     }
 
     async fn lane(&self, lease: &Lease, via: &Via, lane: &Lane) -> Ended {
         match &via.to {
-            Some(address) => forward::keep_lane(lease, &relay::lane_line(address), relay::read_lane, lane).await,
+            Some(address) => {
+                let word = relay::new_word();
+                let asked = self.ask(lease, via, Ask::Lane(address, &word));
+                forward::keep_lane(lease, asked, word.clone(), relay::read_lane, lane).await
+            }
             None => Ended::Never,
         }
     }
 
     async fn reach(&self, lease: &Lease, via: &Via) -> Result<Option<Duration>, Unreached> {
         let Some(asked) = &via.to else { return Ok(None) };
-        Self::ask(lease, asked).await.map_err(Unreached::Way)?.map_err(Unreached::Target)
+        self.connects(lease, via, asked).await.map_err(Unreached::Way)?.map_err(Unreached::Target)
     }
 
     async fn blame(&self, via: &Via) -> Option<Fault> {
@@ -167,6 +223,6 @@ impl Route for Path {
             let words = format!("no answer within {} s", relay::CONNECT_TIMEOUT.as_secs());
             return Ok(Some(Fault::new(What::TargetTimedOut, asked.to_string(), words)));
         }
-        Ok(Self::ask(lease, asked).await?.err())
+        Ok(self.connects(lease, via, asked).await?.err())
     }
 }

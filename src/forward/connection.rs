@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -62,23 +63,24 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
     let mut again = None;
     for left in (0..TRIES).rev() {
         let Opened { line, stream, lane } = open(shared, gone.take()).await?;
-        let address = shared.route.first_line(&line.via);
-        let relayed = address.is_some();
-        let opening = match (address.filter(|_| lane.is_none()), again.take()) {
-            (Some(address), Some(again)) => Some([address, again].concat().into()),
-            (address, again) => address.or(again),
+        let relayed = shared.route.is_relayed(&line.via);
+        let (port, word) = lane.unzip();
+        let ahead = word.as_ref().map_or(0, Bytes::len);
+        let opening = match (word, again.take()) {
+            (Some(word), Some(again)) => Some([word, again].concat().into()),
+            (word, again) => word.or(again),
         };
         let began = Instant::now();
         let counters = &shared.meter.counters;
         let (summary, result) = line.lease.splice(Arc::clone(local), stream, opening, counters).await;
         match (result, summary.sent) {
             // The lane has gone this moment; the relay itself takes what it did not.
-            (Err(error), Some(sent)) if lane.is_some() && left > 0 && error.is_refusal() => {
+            (Err(error), Some(sent)) if port.is_some() && left > 0 && error.is_refusal() => {
                 let _ = SockRef::from(&**local).set_linger(None);
-                if let Some(port) = lane {
+                if let Some(port) = port {
                     line.lane.lose(port);
                 }
-                again = Some(sent).filter(|sent| !sent.is_empty());
+                again = Some(sent.slice(ahead.min(sent.len())..)).filter(|sent| !sent.is_empty());
             }
             // A pod that is the target itself and is just going: another may take what this one did not.
             (Err(error), Some(sent)) if !relayed && left > 0 && error.is_refusal() => {
@@ -134,8 +136,8 @@ type Gone<L> = Option<(Arc<Line<L>>, End)>;
 struct Opened<L: Lease> {
     line: Arc<Line<L>>,
     stream: L::Stream,
-    /// The port of the lane that it goes by: no address goes ahead.
-    lane: Option<u16>,
+    /// The port of the lane that it goes by, and the word that goes ahead there.
+    lane: Option<(u16, Bytes)>,
 }
 
 /// A stream through the pod that the forward points at; through the next one, where that one is gone.
@@ -148,14 +150,14 @@ async fn open<R: Route>(shared: &Shared<R>, mut gone: Gone<R::Lease>) -> Result<
             (None, Some((_, end))) => return Err(end),
             (None, None) => return Err(no_pod(shared)),
         };
-        let relayed = shared.route.first_line(&line.via).is_some();
+        let relayed = shared.route.is_relayed(&line.via);
         if relayed {
             line.listening().await;
-            if let Some((port, stream)) = line.by_lane().await {
-                return Ok(Opened { line, stream, lane: Some(port) });
+            if let Some((lane, stream)) = line.by_lane().await {
+                return Ok(Opened { line, stream, lane: Some(lane) });
             }
         }
-        match line.lease.open().await {
+        match shared.route.open(&line.lease, &line.via).await {
             Ok(stream) => return Ok(Opened { line, stream, lane: None }),
             Err(error) => {
                 let end = failed(shared, &line, &error, relayed);

@@ -74,6 +74,7 @@ mod tests {
         let holds = Holds::new(out);
         let via = |name: &str| Via {
             pod: PodKey { cluster: "dev".into(), namespace: "default".into(), name: name.into() },
+            uid: name.into(),
             port: 1080,
             to: None,
         };

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex as Plain, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -97,9 +98,9 @@ impl<L: Lease> Line<L> {
     }
 
     /// A stream through the lane, where there is one.
-    pub(super) async fn by_lane(&self) -> Option<(u16, L::Stream)> {
-        let port = self.lane.port()?;
-        self.lease.open_at(port).await.map(|stream| (port, stream))
+    pub(super) async fn by_lane(&self) -> Option<((u16, Bytes), L::Stream)> {
+        let lane = self.lane.entry()?;
+        self.lease.open_at(lane.0).await.map(|stream| (lane, stream))
     }
 
     /// Waits until the pod's relay listens: its container has started, but that was a moment ago, perhaps. Whether a

@@ -6,7 +6,6 @@ mod mysql;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -88,8 +87,7 @@ enum Trouble {
 }
 
 async fn look<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>, probe: &Probe) -> Health {
-    let first_line = shared.route.first_line(&line.via);
-    let relayed = first_line.is_some();
+    let relayed = shared.route.is_relayed(&line.via);
     if relayed {
         line.listening().await;
     }
@@ -99,7 +97,7 @@ async fn look<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>, probe: &Probe
         match probe {
             Probe::Tcp => connect(shared, line, relayed).await,
             Probe::Http(_) | Probe::Mysql | Probe::Postgres | Probe::Redis => {
-                ask(line, probe, first_line, began).await.map(Some)
+                ask(shared, line, probe, began).await.map(Some)
             }
         }
     });
@@ -148,15 +146,14 @@ async fn connect<R: Route>(
 }
 
 /// Asks as the probe's protocol does; how long after `began` the answer was there.
-async fn ask<L: Lease>(
-    line: &Line<L>,
+async fn ask<R: Route>(
+    shared: &Shared<R>,
+    line: &Line<R::Lease>,
     probe: &Probe,
-    first_line: Option<Bytes>,
     began: Instant,
 ) -> Result<Duration, Trouble> {
-    let mut stream = line.lease.open().await.map_err(Trouble::Way)?;
-    let mut question = first_line.map(|line| line.to_vec()).unwrap_or_default();
-    question.extend(question_of(probe, line.via.to.as_ref().map(|to| to.host.to_string())));
+    let mut stream = shared.route.open(&line.lease, &line.via).await.map_err(Trouble::Way)?;
+    let question = question_of(probe, line.via.to.as_ref().map(|to| to.host.to_string()));
     let io = |error| Trouble::Way(Error::from_io(error));
     if !question.is_empty() {
         stream.write_all(&question).await.map_err(io)?;

@@ -27,8 +27,18 @@ pub trait Route: Send + Sync + 'static {
     /// When there is no client for the pod's cluster. It is tried again.
     fn lease(&self, via: &Via) -> impl Future<Output = Result<Self::Lease, Fault>> + Send;
 
-    /// What each stream to a pod begins with: a relay's address line. `None`: the pod's port is the target itself.
-    fn first_line(&self, via: &Via) -> Option<Bytes>;
+    /// Whether the pod is a relay; else its port is the target itself.
+    fn is_relayed(&self, via: &Via) -> bool;
+
+    /// A new stream to the target: where the pod is a relay, one that it was asked to pass on.
+    ///
+    /// # Errors
+    /// When no tunnel can be had, or the relay is none of ours.
+    fn open(
+        &self,
+        lease: &Self::Lease,
+        via: &Via,
+    ) -> impl Future<Output = Result<<Self::Lease as Lease>::Stream, Error>> + Send;
 
     /// Opens a lane through a relay and keeps it until it ends; see [`super::keep_lane`].
     fn lane(&self, lease: &Self::Lease, via: &Via, lane: &Lane) -> impl Future<Output = Ended> + Send;
@@ -192,7 +202,7 @@ mod tests {
     #[test]
     fn a_fault_names_what_it_happened_to() {
         let pod = PodKey { cluster: "dev".into(), namespace: "default".into(), name: "brow-db-abc".into() };
-        let via = Via { pod, port: 1080, to: None };
+        let via = Via { pod, uid: String::new(), port: 1080, to: None };
         let of = |error: Error, relayed| fault(&error, &via, "10.0.0.1:3306", relayed);
         let refused = || Error::Refused { text: "connection refused".into() };
         assert_eq!(

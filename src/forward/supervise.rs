@@ -111,7 +111,7 @@ async fn follow<R: Route>(shared: &Arc<Shared<R>>, out: &Out<R::Lease>, pointing
     let line = Arc::new(Line::new(via, hold, lease));
     out.ways.send_replace(Way::Through(Arc::clone(&line)));
     let knock = async {
-        let relayed = shared.route.first_line(&line.via).is_some();
+        let relayed = shared.route.is_relayed(&line.via);
         if relayed {
             line.listening().await;
             line.keeper.get_or_init(|| keep_lane(shared, &line));

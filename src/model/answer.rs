@@ -138,12 +138,6 @@ impl Model {
         let clash = button.checked_sub(1).and_then(|at| question.clashes().get(at).copied());
         match question {
             Question::DeleteTargets(names) if yes => self.delete_targets(&names, out),
-            Question::UseForeign { pods, .. } if yes => {
-                for key in pods {
-                    self.forward_pod(&key, out);
-                }
-                self.pod_list.marks.clear();
-            }
             Question::KillPods(keys) | Question::KillForeign { pods: keys, .. } if yes => {
                 for key in keys {
                     self.kill(&key, out);
@@ -169,7 +163,6 @@ impl Model {
             Question::DeleteTargets(_)
             | Question::KillPods(_)
             | Question::KillForeign { .. }
-            | Question::UseForeign { .. }
             | Question::CleanAll { .. }
             | Question::Quit { .. }
             | Question::OtherPort { .. } => {}

@@ -16,8 +16,6 @@ use super::log::{Grade, Happening};
 pub struct Backend {
     /// The pod, and the port in it.
     pub via: Via,
-    /// Its uid: a pod of the same name may follow it.
-    pub uid: String,
     /// Whether it is ready.
     pub ready: bool,
     /// When it was created.
@@ -48,21 +46,14 @@ impl Model {
         let relayed = forward.relay.take().is_some();
         forward.unseen = None;
         let before = forward.via.clone().filter(|_| !relayed);
-        let picked = pick(&backends, before.as_ref());
-        let via = picked.map(|backend| backend.via.clone());
-        // A pod of the same name that has followed it, as a stateful set's do: its tunnels lead to the one that is gone.
-        let known = forward.backends.iter().find(|backend| before.as_ref() == Some(&backend.via));
-        let replaced = before == via && known.zip(picked).is_some_and(|(known, picked)| known.uid != picked.uid);
+        let via = pick(&backends, before.as_ref()).map(|backend| backend.via.clone());
         // The reason of a connection that failed stays to be read; why there was no pod is over.
         let fault = forward.fault.take().filter(|_| before.is_some() && via.is_some());
         forward.backends = backends;
         let target = forward.spec.target.clone();
-        if before.is_some() && before == via && !replaced {
+        if before.is_some() && before == via {
             forward.fault = fault;
             return;
-        }
-        if replaced {
-            self.point(id, None, true, None, out);
         }
         let waiting = via.is_none();
         self.point(id, via.clone(), waiting, None, out);
@@ -163,7 +154,7 @@ mod tests {
     fn backend(name: &str, ready: bool, second: i64) -> Backend {
         let pod = PodKey { cluster: "dev".into(), namespace: "default".into(), name: name.into() };
         let created = DateTime::from_timestamp(second, 0).unwrap();
-        Backend { via: Via { pod, port: 80, to: None }, uid: name.into(), ready, created }
+        Backend { via: Via { pod, uid: name.into(), port: 80, to: None }, ready, created }
     }
 
     #[test]
@@ -172,13 +163,13 @@ mod tests {
         rank(&mut all);
         let names: Vec<&str> = all.iter().map(|backend| backend.via.pod.name.as_str()).collect();
         assert_eq!(names, ["new", "old", "newest"]);
-        let through = |now: Option<&Backend>| pick(&all, now.map(|now| &now.via)).map(|picked| picked.uid.clone());
+        let through = |now: Option<&Backend>| pick(&all, now.map(|now| &now.via)).map(|picked| picked.via.uid.clone());
         assert_eq!(through(None).as_deref(), Some("new"));
         assert_eq!(through(Some(&all[1])).as_deref(), Some("old"), "kept");
         assert_eq!(through(Some(&all[2])).as_deref(), Some("new"), "not ready, and others are");
         assert_eq!(through(Some(&backend("gone", true, 5))).as_deref(), Some("new"));
         assert_eq!(pick(&[], Some(&all[0].via)), None);
         let unready = [backend("a", false, 2), backend("b", false, 1)];
-        assert_eq!(pick(&unready, Some(&unready[1].via)).map(|b| b.uid.as_str()), Some("b"), "as good as any");
+        assert_eq!(pick(&unready, Some(&unready[1].via)).map(|b| b.via.uid.as_str()), Some("b"), "as good as any");
     }
 }

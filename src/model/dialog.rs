@@ -100,13 +100,6 @@ pub enum Question {
         /// The foreign ones among them, each with whom it says it belongs to.
         foreign: Vec<String>,
     },
-    /// Forward through these foreign pods?
-    UseForeign {
-        /// The pods.
-        pods: Vec<PodKey>,
-        /// Each with whom it says it belongs to.
-        foreign: Vec<String>,
-    },
     /// Delete finished and expired proxy pods of everybody?
     CleanAll {
         /// How many.
@@ -172,7 +165,6 @@ impl Question {
             | Self::DeleteTargets(_)
             | Self::KillPods(_)
             | Self::KillForeign { .. }
-            | Self::UseForeign { .. }
             | Self::CleanAll { .. }
             | Self::OtherPort { .. }
             | Self::Import { .. } => 2,

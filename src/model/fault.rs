@@ -41,6 +41,9 @@ const RUNTIME: [&str; 6] = [
     "rpc error: code = DeadlineExceeded",
 ];
 
+/// What is said of a relay that does not know the secret that it should (`crate::proxy::relay`).
+const RELAY: [&str; 1] = ["the pod's relay"];
+
 impl What {
     /// What the words of a server's refusal tell by themselves, whatever their status.
     pub fn by_words(words: &str) -> Option<Self> {
@@ -51,6 +54,8 @@ impl What {
             Some(Self::Runtime)
         } else if says(&KUBELET) {
             Some(Self::Kubelet)
+        } else if says(&RELAY) {
+            Some(Self::Relay)
         } else {
             None
         }
@@ -133,6 +138,8 @@ kinds! {
     PodExpired,
     /// The pod ended by itself.
     PodFailed,
+    /// A pod's relay does not take us for who made the pod: another installation did, or an older version.
+    Relay,
     /// A forward has no pod to go through.
     NoPod,
     /// A pod that took longer than a forward on demand waits. Detail: how long that is.

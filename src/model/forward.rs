@@ -58,6 +58,8 @@ pub struct ForwardSpec {
 pub struct Via {
     /// The pod.
     pub pod: PodKey,
+    /// Its uid: another pod may take its name.
+    pub uid: String,
     /// The port in the pod.
     pub port: u16,
     /// What the relay there is to connect to; absent: the pod is the target itself.
@@ -183,7 +185,7 @@ impl Forward {
 impl ProxyPod {
     /// The way to this pod's relay; where that connects to, a forward knows.
     pub fn via(&self) -> Via {
-        Via { pod: self.key.clone(), port: self.port, to: None }
+        Via { pod: self.key.clone(), uid: self.uid.clone(), port: self.port, to: None }
     }
 }
 

@@ -76,14 +76,15 @@ impl Model {
         let selected = self.pod_list.selected().cloned();
         match command {
             Command::Forward | Command::Connect | Command::Accept => {
-                let (own, pods) = self.by_maker(chosen);
+                let (own, foreign) = self.by_maker(chosen);
                 for key in own {
                     self.forward_pod(&key, out);
                 }
                 self.pod_list.marks.clear();
-                if !pods.is_empty() {
-                    let foreign = self.with_owners(&pods);
-                    self.ask(Question::UseForeign { pods, foreign });
+                // Their relays know secrets of their own.
+                for key in foreign {
+                    let owner = self.pods.get(&key).map(|pod| pod.owner.clone()).unwrap_or_default();
+                    self.fail(Fault::new(What::Relay, key.name, owner));
                 }
             }
             Command::Renew => self.renew_pods(&chosen, out),

@@ -52,11 +52,14 @@ impl Port {
             return fails(format!("sandbox container \"{id}\" is not running"));
         }
         let running = pod["status"]["containerStatuses"][0]["state"]["running"].is_object();
-        if let Some(address) = run.lane(port).filter(|_| running) {
-            return Ok((servers::connect_lane(&self.world, address), run.stopped));
+        if let Some((address, word)) = run.lane(port).filter(|_| running) {
+            return Ok((servers::connect_lane(&self.world, address, word), run.stopped));
         }
         match servers::listens(&pod, port).filter(|_| running) {
-            Some(server) => Ok((servers::connect(&self.world, server, Some(run.clone())), run.stopped)),
+            Some(server) => {
+                let wire = servers::connect(&self.world, server, Some(run.clone()), servers::relay_hash(&pod));
+                Ok((wire, run.stopped))
+            }
             None => fails(format!(
                 "failed to execute portforward in network namespace \"/var/run/netns/cni-{id}\": failed to connect to \
                  localhost:{port} inside namespace \"{id}\", IPv4: dial tcp4 127.0.0.1:{port}: connect: connection \

@@ -1,11 +1,12 @@
-//! The relay in a proxy pod, as socat and a shell do it there: the first line of a stream is the address; a line that
-//! begins with `?` asks what is wrong with it, and is answered in socat's words; one that begins with `+` has a port of
-//! its own opened for it, for as long as the stream lasts.
+//! The relay in a proxy pod, as socat and a shell do it there: it takes its secret once, and then does what is asked by
+//! whoever proves to know it: passes the stream on to an address, says what is wrong with one in socat's words, or opens
+//! a port of its own for it, for as long as the stream lasts.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
+use ring::digest::{SHA256, digest};
 use tokio::io::{self, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::time::timeout;
 
@@ -18,27 +19,71 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// When something was said, as `socat -lu` writes it.
 const STAMP: &str = "%Y/%m/%d %H:%M:%S%.6f";
 
-/// The longest first line.
-const LINE: u64 = 512;
+/// Bytes of what a stream begins with, of a secret, of a request, and of a lane's word: as the script in the pod has them.
+const NONCE: usize = 32;
+const SECRET: usize = 64;
+const RECORD: usize = 400;
+const ENTRY: usize = 32;
 
-/// Serves a stream. `lanes` is what runs in the pod, where its relay knows lanes.
-pub(super) async fn serve(wire: DuplexStream, world: &Arc<World>, lanes: Option<&Run>) -> io::Result<()> {
+/// Serves a stream to a relay whose secret has this hash.
+pub(super) async fn serve(wire: DuplexStream, world: &Arc<World>, run: &Run, hash: &str) -> io::Result<()> {
     let mut wire: Lines = BufReader::new(wire);
-    let line = read_line(&mut wire).await?;
-    if let (Some(address), Some(run)) = (line.strip_prefix('+'), lanes) {
-        let port = run.open_lane(address);
+    let nonce = read_exactly(&mut wire, NONCE + 1).await?;
+    let secret = if let Some(secret) = run.secret() {
+        secret
+    } else {
+        wire.write_all(b"new\n").await?;
+        let secret = read_exactly(&mut wire, SECRET).await?;
+        if sha256(&secret) != hash {
+            return wire.shutdown().await;
+        }
+        run.take_secret(secret.clone());
+        secret
+    };
+    let proof = sha256(&format!("{}{secret}", nonce.trim_end()));
+    wire.write_all(format!("{proof}\n").as_bytes()).await?;
+    let record = read_exactly(&mut wire, RECORD).await?;
+    let Some(asked) = record.strip_prefix(&format!("{secret} ")) else { return wire.shutdown().await };
+    let (entry, line) = asked.trim_end().split_once(' ').unwrap_or_default();
+    if let Some(address) = line.strip_prefix('+') {
+        let port = run.open_lane(address, entry);
         let stamp = Utc::now().format("%Y/%m/%d %H:%M:%S");
         let said = format!("{stamp} socat[8] N listening on AF=2 127.0.0.1:{port}\n");
         let lasted = async {
             wire.write_all(said.as_bytes()).await?;
             // Another line ends it as well as the stream's end.
-            read_line(&mut wire).await
+            wire.read_line(&mut String::new()).await
         };
         let lasted = lasted.await;
         run.close_lane(port);
         return lasted.map(|_| ());
     }
-    let Some(address) = line.strip_prefix('?') else { return pass(wire, world, &line).await };
+    if let Some(address) = line.strip_prefix('=') {
+        return pass(wire, world, address).await;
+    }
+    diagnose(wire, world, line.strip_prefix('?').unwrap_or_default()).await
+}
+
+/// Serves a connection to a lane: it begins with the word.
+pub(super) async fn enter(wire: DuplexStream, world: &Arc<World>, address: &str, entry: &str) -> io::Result<()> {
+    let mut wire: Lines = BufReader::new(wire);
+    if read_exactly(&mut wire, ENTRY).await? == entry { pass(wire, world, address).await } else { Ok(()) }
+}
+
+/// SHA-256 of a text, in hex.
+pub(super) fn sha256(text: &str) -> String {
+    let digest = digest(&SHA256, text.as_bytes());
+    digest.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+async fn read_exactly(wire: &mut Lines, count: usize) -> io::Result<String> {
+    let mut bytes = vec![0; count];
+    wire.read_exact(&mut bytes).await?;
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Tries to connect, and says in socat's words how that went.
+async fn diagnose(mut wire: Lines, world: &Arc<World>, address: &str) -> io::Result<()> {
     let call = format!("connect(5, AF=2 {address}, 16)");
     let opening = Utc::now().format(STAMP);
     let reached = reach(world, address).await;
@@ -64,15 +109,8 @@ pub(super) async fn serve(wire: DuplexStream, world: &Arc<World>, lanes: Option<
     wire.shutdown().await
 }
 
-async fn read_line(wire: &mut Lines) -> io::Result<String> {
-    let mut line = String::new();
-    wire.take(LINE).read_line(&mut line).await?;
-    line.truncate(line.trim_end_matches('\n').len());
-    Ok(line)
-}
-
 /// Passes what comes on to an address, and back; ends where that cannot be reached.
-pub(super) async fn pass<W>(mut wire: W, world: &Arc<World>, address: &str) -> io::Result<()>
+async fn pass<W>(mut wire: W, world: &Arc<World>, address: &str) -> io::Result<()>
 where
     W: io::AsyncRead + io::AsyncWrite + Unpin,
 {

@@ -39,11 +39,8 @@ pub(super) enum Server {
     Echo,
     /// Speaks RESP.
     Redis,
-    /// Our relay: the first line says where to, or asks for a port of its own, where it knows such lanes.
-    Relay {
-        /// Whether it does.
-        lanes: bool,
-    },
+    /// Our relay.
+    Relay,
 }
 
 /// Why an address cannot be reached, as the kernel and the resolver say it.
@@ -85,8 +82,8 @@ pub(super) fn listens(pod: &Value, port: u16) -> Option<Server> {
         let name = image.rsplit_once(':').map_or(image, |(name, _)| name);
         let known = IMAGES.iter().find(|(own, at, _)| *own == name && *at == port).map(|(_, _, server)| *server);
         let args = &container["args"];
-        let relays = words(&args[0]).starts_with(&relay) && words(&args[1]).contains("IFS= read -r t");
-        known.or(relays.then(|| Server::Relay { lanes: words(&args[1]).contains("\"+\"*)") }))
+        let relays = words(&args[0]).starts_with(&relay) && words(&args[1]).contains("$RELAY");
+        known.or(relays.then_some(Server::Relay))
     })
 }
 
@@ -99,27 +96,37 @@ pub(super) fn greeting(pod: &Value) -> Vec<String> {
 }
 
 /// Connects to a server: the other end of a wire to it.
-pub(super) fn connect(world: &Arc<World>, server: Server, run: Option<Run>) -> DuplexStream {
+/// `hash` is that of a relay's secret.
+pub(super) fn connect(world: &Arc<World>, server: Server, run: Option<Run>, hash: &str) -> DuplexStream {
     let (near, far) = io::duplex(WIRE);
-    let at = Arc::clone(world);
+    let (at, hash) = (Arc::clone(world), hash.to_owned());
     world.spawn(async move {
         // A server whose client has gone has nobody to tell.
         let _ended = match server {
             Server::Page => page(far, run.map(|run| run.log)).await,
             Server::Echo => echo(far).await,
             Server::Redis => redis::serve(far, &at.memory).await,
-            Server::Relay { lanes } => relay::serve(far, &at, run.as_ref().filter(|_| lanes)).await,
+            Server::Relay => match run {
+                Some(run) => relay::serve(far, &at, &run, &hash).await,
+                None => Ok(()),
+            },
         };
     });
     near
 }
 
 /// Connects to a port that a relay opened for an address.
-pub(super) fn connect_lane(world: &Arc<World>, address: String) -> DuplexStream {
+pub(super) fn connect_lane(world: &Arc<World>, address: String, entry: String) -> DuplexStream {
     let (near, far) = io::duplex(WIRE);
     let at = Arc::clone(world);
-    world.spawn(async move { drop(relay::pass(far, &at, &address).await) });
+    world.spawn(async move { drop(relay::enter(far, &at, &address, &entry).await) });
     near
+}
+
+/// The hash of the secret of a pod's relay.
+pub(super) fn relay_hash(pod: &Value) -> &str {
+    let env = pod["spec"]["containers"][0]["env"].as_array();
+    env.and_then(|env| env.iter().find(|one| one["name"] == "HASH")).map_or("", |hash| words(&hash["value"]))
 }
 
 /// Connects to an address of the private network, or of a service of the cluster.
@@ -128,7 +135,7 @@ pub(super) async fn dial(world: &Arc<World>, host: &str, port: u16) -> Result<Du
     let known = NETWORK.iter().find(|(address, names, _)| *address == host || names.contains(&host));
     if let Some((_, _, ports)) = known {
         let server = ports.iter().find(|(open, _)| *open == port).map(|(_, server)| *server);
-        return server.map(|server| connect(world, server, None)).ok_or(Unreached::Refused);
+        return server.map(|server| connect(world, server, None, "")).ok_or(Unreached::Refused);
     }
     if host == SILENT {
         std::future::pending::<()>().await;
@@ -136,7 +143,7 @@ pub(super) async fn dial(world: &Arc<World>, host: &str, port: u16) -> Result<Du
     if let Some(found) = behind(world, host, ip.is_some(), port) {
         let (pod, server) = found?;
         let run = world.run(words(&pod["metadata"]["uid"]));
-        return Ok(connect(world, server, Some(run)));
+        return Ok(connect(world, server, Some(run), relay_hash(&pod)));
     }
     if ip.is_some() {
         sleep(NO_ROUTE).await;

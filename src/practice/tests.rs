@@ -27,12 +27,13 @@ async fn client(practice: &Practice, context: &str) -> Client {
 }
 
 fn relay(name: &str, more: &Value) -> Pod {
-    let args = ["TCP-LISTEN:10800,fork", "SYSTEM:'IFS= read -r t && exec socat STDIO \"TCP:$t\"',nofork"];
+    let args = ["TCP-LISTEN:10800,fork", "EXEC:'sh -fc \"IFS=; eval $RELAY\"',nofork"];
+    let env = json!([{ "name": "HASH", "value": streams::sha256(streams::SECRET) }]);
     let mut pod = json!({
         "metadata": { "name": name, "labels": { "app": name } },
         "spec": {
             "restartPolicy": "Never", "activeDeadlineSeconds": 600, "terminationGracePeriodSeconds": 1,
-            "containers": [{ "name": "relay", "image": "alpine/socat:1", "args": args }],
+            "containers": [{ "name": "relay", "image": "alpine/socat:1", "args": args, "env": env }],
         },
     });
     for (field, value) in more.as_object().into_iter().flatten() {

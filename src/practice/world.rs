@@ -51,22 +51,33 @@ pub(super) struct Run {
     /// Cancelled when its containers end.
     pub stopped: CancellationToken,
     pub log: Arc<Log>,
-    /// Ports that its relay opened, each for one address.
-    lanes: Arc<Mutex<HashMap<u16, String>>>,
+    /// The secret that its relay was given.
+    secret: Arc<Mutex<Option<String>>>,
+    /// Ports that its relay opened, each for one address and for whoever begins with a word.
+    lanes: Arc<Mutex<HashMap<u16, (String, String)>>>,
 }
 
 /// The ports that are given to who asks for none (`net.ipv4.ip_local_port_range`).
 const EPHEMERAL: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 
 impl Run {
-    /// Opens a port for an address.
-    pub(super) fn open_lane(&self, address: &str) -> u16 {
+    /// The secret that its relay was given.
+    pub(super) fn secret(&self) -> Option<String> {
+        lock(&self.secret).clone()
+    }
+
+    pub(super) fn take_secret(&self, secret: String) {
+        *lock(&self.secret) = Some(secret);
+    }
+
+    /// Opens a port for an address, and for whoever begins with a word.
+    pub(super) fn open_lane(&self, address: &str, word: &str) -> u16 {
         let mut lanes = lock(&self.lanes);
         let first = rand::random_range(EPHEMERAL);
         // A forward has one: they never run out.
         let free = EPHEMERAL.cycle().skip(usize::from(first - EPHEMERAL.start())).take(EPHEMERAL.len());
         let port = free.into_iter().find(|port| !lanes.contains_key(port)).unwrap_or(first);
-        lanes.insert(port, address.to_owned());
+        lanes.insert(port, (address.to_owned(), word.to_owned()));
         port
     }
 
@@ -74,8 +85,8 @@ impl Run {
         lock(&self.lanes).remove(&port);
     }
 
-    /// The address that a port was opened for.
-    pub(super) fn lane(&self, port: u16) -> Option<String> {
+    /// What a port was opened for: an address, and the word.
+    pub(super) fn lane(&self, port: u16) -> Option<(String, String)> {
         lock(&self.lanes).get(&port).cloned()
     }
 }

@@ -163,6 +163,18 @@ async fn look(api: &Api<Pod>, pod: &Pod) -> Option<Pod> {
     (nonce(&found) == nonce(pod)).then_some(found)
 }
 
+/// The uid of the pod of this name as it is now, if there is one.
+///
+/// # Errors
+/// What the server says, or that it does not answer.
+pub async fn uid_of(clusters: &Clusters, key: &PodKey) -> Result<Option<String>, Fault> {
+    let client = clusters.client(&key.cluster).await?;
+    let api: Api<Pod> = Api::namespaced(client, &key.namespace);
+    let found = within(&key.cluster, api.get_metadata_opt(&key.name)).await?;
+    let found = found.map_err(|error| fault(&key.name, &error, Some(grant("get", "pods", Some(&key.namespace)))).1)?;
+    Ok(found.and_then(|pod| pod.metadata.uid))
+}
+
 /// Deletes a pod, if it still has this uid. One that is gone, or replaced by another of its name, counts as deleted.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ mod spec;
 mod watch;
 
 pub use describe::describe;
-pub use life::{create, delete};
+pub use life::{create, delete, uid_of};
 pub use log::follow_log;
 pub use project::project;
 pub use spec::{Birth, DEFAULT_IMAGE, spec};

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, LocalObjectReference, Pod, PodSecurityContext, PodSpec,
+    Capabilities, Container, ContainerPort, EnvVar, LocalObjectReference, Pod, PodSecurityContext, PodSpec,
     ResourceRequirements, SeccompProfile, SecurityContext, Toleration,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rand::RngExt as _;
 
+use super::relay::Secret;
 use super::{CREATED_AT, INSTALLATION, MANAGED_BY, NONCE, ON_DEMAND, OWNER, TARGET, TTL, relay};
 use crate::model::installation::Identity;
 use crate::model::proxy::PodRequest;
@@ -24,6 +25,9 @@ pub const DEFAULT_IMAGE: &str = "alpine/socat:latest";
 
 /// A small request of CPU. There is no limit by default: it would throttle transfers.
 const CPU_REQUEST: &str = "5m";
+
+/// Enough for as many connections as a relay takes ([`relay::MOST`]): 370 MB, measured.
+const MEMORY_LIMIT: &str = "512Mi";
 
 /// The limit of CPU where the namespace demands one: less throttles a transfer.
 pub(super) const CPU_LIMIT: &str = "1";
@@ -71,6 +75,7 @@ pub fn spec(request: &PodRequest, me: &Identity, birth: &Birth, now: DateTime<Ut
     if !hidden {
         annotations.insert(TARGET.to_owned(), request.target.clone());
     }
+    let secret = Secret::new(&me.installation, &request.namespace, &birth.name);
     Pod {
         metadata: ObjectMeta {
             name: Some(birth.name.clone()),
@@ -79,15 +84,15 @@ pub fn spec(request: &PodRequest, me: &Identity, birth: &Birth, now: DateTime<Ut
             annotations: Some(annotations),
             ..ObjectMeta::default()
         },
-        spec: Some(pod_spec(request, settings)),
+        spec: Some(pod_spec(request, settings, &secret)),
         status: None,
     }
 }
 
-fn pod_spec(request: &PodRequest, settings: &PodSettings) -> PodSpec {
+fn pod_spec(request: &PodRequest, settings: &PodSettings, secret: &Secret) -> PodSpec {
     let secrets = settings.pull_secrets.clone().unwrap_or_default();
     PodSpec {
-        containers: vec![container(settings)],
+        containers: vec![container(settings, secret)],
         restart_policy: Some("Never".to_owned()),
         active_deadline_seconds: Some(request.ttl.secs().into()),
         // The relay keeps nothing that a slow end could save.
@@ -118,7 +123,7 @@ fn pod_spec(request: &PodRequest, settings: &PodSettings) -> PodSpec {
     }
 }
 
-fn container(settings: &PodSettings) -> Container {
+fn container(settings: &PodSettings, secret: &Secret) -> Container {
     let policy = match settings.pull_policy.unwrap_or(PullPolicy::IfNotPresent) {
         PullPolicy::Always => "Always",
         PullPolicy::IfNotPresent => "IfNotPresent",
@@ -133,12 +138,13 @@ fn container(settings: &PodSettings) -> Container {
         Some(resources.cpu_request.as_deref().unwrap_or(CPU_REQUEST)),
         resources.memory_request.as_deref().unwrap_or("16Mi"),
     );
-    let limits = amounts(resources.cpu_limit.as_deref(), resources.memory_limit.as_deref().unwrap_or("128Mi"));
+    let limits = amounts(resources.cpu_limit.as_deref(), resources.memory_limit.as_deref().unwrap_or(MEMORY_LIMIT));
     Container {
         name: "relay".to_owned(),
         image: Some(settings.image.clone().unwrap_or_else(|| DEFAULT_IMAGE.to_owned())),
         image_pull_policy: Some(policy.to_owned()),
         args: Some(relay::args()),
+        env: Some(relay::env(secret).into_iter().map(variable).collect()),
         ports: Some(vec![ContainerPort {
             name: Some("relay".to_owned()),
             container_port: relay::PORT.into(),
@@ -158,6 +164,10 @@ fn container(settings: &PodSettings) -> Container {
         }),
         ..Container::default()
     }
+}
+
+fn variable((name, value): (&str, String)) -> EnvVar {
+    EnvVar { name: name.to_owned(), value: Some(value), value_from: None }
 }
 
 fn random() -> String {

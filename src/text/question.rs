@@ -37,10 +37,6 @@ impl Text {
                 let says = self.fill("question.kill-foreign-says", &[("names", &self.some_of(foreign))]);
                 (title, says, vec![button("button.cancel"), button("button.kill")])
             }
-            Question::UseForeign { foreign, .. } => {
-                let says = self.fill("question.use-foreign-says", &[("names", &self.some_of(foreign))]);
-                (button("question.use-foreign"), says, vec![button("button.cancel"), button("button.use-foreign")])
-            }
             Question::CleanAll { pods } => {
                 let title = self.fill("question.clean-all", &[("count", &pods.to_string())]);
                 (title, button("question.clean-all-says"), vec![button("button.cancel"), button("button.delete")])

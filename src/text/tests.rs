@@ -269,7 +269,6 @@ fn questions_have_a_button_for_each_answer() {
             Question::DeleteTargets(names(20)),
             Question::KillPods(Vec::new()),
             Question::KillForeign { pods: Vec::new(), foreign: names(1) },
-            Question::UseForeign { pods: Vec::new(), foreign: names(2) },
             Question::CleanAll { pods: 2 },
             Question::Quit { forwards: 1, pods: 0, unsaved: 1 },
             Question::Quit { forwards: 0, pods: 2, unsaved: 2 },

@@ -133,10 +133,15 @@ impl Lease {
         Some(stream)
     }
 
-    /// Holds so many streams opened ahead from now on; none, until this is called. Only for relays, which wait for an
-    /// address line before they connect anywhere: any other pod would see idle connections.
+    /// Holds so many streams opened ahead from now on; none, until this is called. Only for relays, which wait for a
+    /// request before they connect anywhere: any other pod would see idle connections.
     pub fn hold_spares(&self, count: usize) {
-        self.pool.hold_spares(count);
+        self.pool.hold_spares(0, count);
+    }
+
+    /// The same to another port of the pod, a relay's too, in place of its own.
+    pub fn hold_spares_at(&self, port: u16, count: usize) {
+        self.pool.hold_spares(port, count);
     }
 
     /// The figures of this lease now.

@@ -8,7 +8,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -30,8 +30,9 @@ pub(super) struct Pool {
     pub route: Route,
     /// How many tunnels to open at most.
     most: usize,
-    /// How many streams to hold opened ahead.
+    /// How many streams to hold opened ahead, and to which port: 0 is the route's own.
     spares: AtomicUsize,
+    spare_port: AtomicU16,
     pub cancel: CancellationToken,
     /// Tells the manager that something changed.
     pub changed: Arc<Notify>,
@@ -102,6 +103,7 @@ impl Pool {
             route,
             most: opts.tunnels,
             spares: AtomicUsize::new(0),
+            spare_port: AtomicU16::new(0),
             cancel: CancellationToken::new(),
             changed: Arc::default(),
             arrived: Notify::new(),
@@ -139,18 +141,27 @@ impl Pool {
 
     /// A spare stream, or a new one on the best tunnel there is. None if there is no good one.
     pub(super) fn take(&self) -> Option<Stream> {
+        self.take_from(0)
+    }
+
+    /// The same for a port, 0 being the route's own. Only a tunnel that carries several streams has others.
+    fn take_from(&self, port: u16) -> Option<Stream> {
         let mut held = lock(&self.held);
+        let is_spared = self.spare_port.load(Ordering::Relaxed) == port;
         let (fresh, stale): (VecDeque<_>, VecDeque<_>) = held.spares.drain(..).partition(Stream::is_fresh);
         held.spares = fresh;
         // One whose tunnel waits for another stream would have to wait, too.
-        let ready = held.spares.iter().position(|spare| !spare.is_held_up());
+        let ready = held.spares.iter().position(|spare| !spare.is_held_up()).filter(|_| is_spared);
         let found = match ready.and_then(|at| held.spares.remove(at)) {
             Some(spare) => {
                 held.spared = Some(Instant::now());
                 spare.set_aside(false);
                 Some(spare)
             }
-            None => held.best(self.most).map(|session| session.stream(self.route.port)),
+            None => held
+                .best(self.most)
+                .filter(|session| port == 0 || session.protocol != Protocol::V4)
+                .map(|session| session.stream(if port == 0 { self.route.port } else { port })),
         };
         drop(held);
         // A stream tells its tunnel when it is dropped: not under the lock.
@@ -159,16 +170,21 @@ impl Pool {
         found
     }
 
-    /// A new stream to another port, on the best tunnel there is. None if there is no good one.
+    /// A spare stream to another port, or a new one on the best tunnel there is. None if there is no good one.
     pub(super) fn take_at(&self, port: u16) -> Option<Stream> {
-        let session = lock(&self.held).best(self.most).filter(|session| session.protocol != Protocol::V4)?;
-        self.changed.notify_one();
-        Some(session.stream(port))
+        self.take_from(port)
     }
 
-    /// Holds so many spare streams from now on.
-    pub(super) fn hold_spares(&self, count: usize) {
-        if self.spares.swap(count, Ordering::Relaxed) != count {
+    /// Holds so many spare streams to a port (0: the route's own) from now on, and none to another.
+    pub(super) fn hold_spares(&self, port: u16, count: usize) {
+        let mut held = lock(&self.held);
+        let moved = self.spare_port.swap(port, Ordering::Relaxed) != port;
+        let others = if moved { std::mem::take(&mut held.spares) } else { VecDeque::new() };
+        let changed = self.spares.swap(count, Ordering::Relaxed) != count || moved;
+        drop(held);
+        // A stream tells its tunnel when it is dropped: not under the lock.
+        drop(others);
+        if changed {
             self.changed.notify_one();
         }
     }
@@ -308,9 +324,10 @@ impl Pool {
 
     /// Opens a spare stream on the best tunnel, if there is one.
     pub(super) fn add_spare(&self) -> bool {
+        let port = Some(self.spare_port.load(Ordering::Relaxed)).filter(|port| *port != 0);
         let session = lock(&self.held).best(self.most);
-        let Some(stream) = session.map(|session| session.stream(self.route.port)) else { return false };
-        self.keep_spare(stream)
+        let stream = session.map(|session| session.stream(port.unwrap_or(self.route.port)));
+        stream.is_some_and(|stream| self.keep_spare(stream))
     }
 
     pub(super) fn keep_spare(&self, stream: Stream) -> bool {

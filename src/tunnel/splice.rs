@@ -62,7 +62,7 @@ const KEPT: usize = 16 * 1024;
 const SMALL: usize = 4 * 1024;
 
 /// Moves bytes both ways between `local` and `stream` until both directions have ended: see the rules at the top of this
-/// module's source. `first_line` is sent ahead and counts in no meter: it is the address line of a relay.
+/// module's source. `first_line` is sent ahead and counts in no meter: it is the word of a lane.
 ///
 /// A relay that ends without a byte has something to explain: the local program is then not told of the end. Whoever
 /// shares `local` finds out why, and ends or resets it.

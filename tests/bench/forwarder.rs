@@ -25,7 +25,7 @@ pub async fn serve(arguments: &[String]) {
         let port: u16 = port.parse().expect("a port");
         let route = Route { namespace: pod::NAMESPACE.into(), pod: pod::POD.into(), port };
         let forward = match target {
-            Some(target) => Forward::relayed(&tunnels, route, target).await,
+            Some(target) => Forward::relayed(&tunnels, route, pod::secret(), target).await,
             None => Forward::wide(&tunnels, route, options).await,
         };
         println!("{port} {}", forward.address);

@@ -6,7 +6,8 @@ use brow_tui::model::installation::{Identity, Installation};
 use brow_tui::model::proxy::{PodRequest, RequestId};
 use brow_tui::model::settings::PodSettings;
 use brow_tui::model::ttl::Ttl;
-use brow_tui::proxy::{self, Birth, relay};
+use brow_tui::proxy::relay::{self, Secret};
+use brow_tui::proxy::{self, Birth};
 use chrono::Utc;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, PostParams};
@@ -37,6 +38,13 @@ pub const PLAIN: u16 = 9007;
 /// A plain socat to [`DOWN`].
 pub const PLAIN_DOWN: u16 = 9008;
 
+/// The secret of the relay in [`relay`].
+pub fn secret() -> Secret {
+    Secret::new(&Installation::default(), NAMESPACE, SECRET_OF)
+}
+
+const SECRET_OF: &str = "relay";
+
 /// The container of a proxy pod as the program makes it, with its resources.
 fn relay() -> Value {
     let request = PodRequest {
@@ -52,7 +60,8 @@ fn relay() -> Value {
         patience: Duration::ZERO,
     };
     let me = Identity { owner: String::new(), installation: Installation::default() };
-    let pod = proxy::spec(&request, &me, &Birth::new(&request), Utc::now());
+    let birth = Birth { name: SECRET_OF.into(), ..Birth::new(&request) };
+    let pod = proxy::spec(&request, &me, &birth, Utc::now());
     serde_json::to_value(&pod.spec.expect("a spec").containers[0]).expect("valid")
 }
 

@@ -5,9 +5,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use brow_tui::effects::ask_relay;
 use brow_tui::forward::{Ended, Lane, keep_lane};
 use brow_tui::model::address::Address;
-use brow_tui::proxy::relay;
+use brow_tui::proxy::relay::{self, Ask, Secret};
 use brow_tui::tunnel::{Counters, Error, Lease, LeaseOptions, Route, Stats, Summary, Tunnels, splice};
 use bytes::Bytes;
 use tokio::net::TcpListener;
@@ -17,6 +18,21 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How one connection ended.
 pub type Outcome = Result<Summary, Error>;
+
+/// What a stream begins with.
+#[derive(Clone)]
+enum Ahead {
+    Nothing,
+    Line(Bytes),
+    Asked(Secret, Address),
+}
+
+/// Keeps a lane of a relay until it ends.
+pub async fn keep(lease: &Lease, secret: &Secret, target: &Address, lane: &Lane) -> Ended {
+    let word = relay::new_word();
+    let asked = ask_relay(lease, secret, Ask::Lane(target, &word), async { Ok(()) });
+    keep_lane(lease, asked, word.clone(), relay::read_lane, lane).await
+}
 
 /// Listens on a free port of 127.0.0.1 until it is dropped.
 pub struct Forward {
@@ -33,30 +49,34 @@ pub struct Forward {
 impl Forward {
     /// A forward to a port of a pod.
     pub async fn new(tunnels: &Tunnels, route: Route) -> Self {
-        Self::with(tunnels, route, None, LeaseOptions::default()).await
+        Self::with(tunnels, route, Ahead::Nothing, LeaseOptions::default()).await
     }
 
     /// The same with a choice of tunnels.
     pub async fn wide(tunnels: &Tunnels, route: Route, options: LeaseOptions) -> Self {
-        Self::with(tunnels, route, None, options).await
+        Self::with(tunnels, route, Ahead::Nothing, options).await
     }
 
-    /// A forward through a relay to `target`.
-    pub async fn relayed(tunnels: &Tunnels, route: Route, target: &str) -> Self {
-        let target: Address = target.parse().expect("an address");
-        let ahead = Some(relay::first_line(&target));
-        let mut forward = Self::with(tunnels, route, ahead, LeaseOptions::default()).await;
-        let (lease, lane) = (Arc::clone(&forward.lease), Arc::clone(&forward.lane));
-        forward.keeper = Some(tokio::spawn(async move {
-            let asked = relay::lane_line(&target);
-            while keep_lane(&lease, &asked, relay::read_lane, &lane).await != Ended::Never {
-                tokio::task::yield_now().await;
-            }
-        }));
+    /// A forward through a socat that takes the address as a stream's first line, with streams held ready for it.
+    pub async fn by_line(tunnels: &Tunnels, route: Route, target: &str) -> Self {
+        let forward =
+            Self::with(tunnels, route, Ahead::Line(format!("{target}\n").into()), LeaseOptions::default()).await;
+        forward.lease.hold_spares(2);
         forward
     }
 
-    async fn with(tunnels: &Tunnels, route: Route, ahead: Option<Bytes>, options: LeaseOptions) -> Self {
+    /// A forward through a proxy pod's relay to `target`.
+    pub async fn relayed(tunnels: &Tunnels, route: Route, secret: Secret, target: &str) -> Self {
+        let target: Address = target.parse().expect("an address");
+        let ahead = Ahead::Asked(secret.clone(), target.clone());
+        let mut forward = Self::with(tunnels, route, ahead, LeaseOptions::default()).await;
+        let (lease, lane) = (Arc::clone(&forward.lease), Arc::clone(&forward.lane));
+        forward.keeper =
+            Some(tokio::spawn(async move { while keep(&lease, &secret, &target, &lane).await != Ended::Never {} }));
+        forward
+    }
+
+    async fn with(tunnels: &Tunnels, route: Route, ahead: Ahead, options: LeaseOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let lease = Arc::new(tunnels.lease(route, options));
@@ -75,16 +95,22 @@ impl Forward {
                 let Ok((local, _)) = accepted else { continue };
                 let (lease, counters) = (Arc::clone(&for_lease), Arc::clone(&for_counters));
                 let (ahead, report, cancel) = (ahead.clone(), report.clone(), cancel.clone());
-                let port = for_lane.port();
+                let entry = for_lane.entry();
                 tokio::spawn(async move {
                     let work = async {
-                        if let Some(port) = port
+                        if let Some((port, word)) = entry
                             && let Some(stream) = lease.open_at(port).await
                         {
-                            return splice(local, stream, None, &counters).await;
+                            return splice(local, stream, Some(word), &counters).await;
                         }
-                        let stream = lease.open().await?;
-                        splice(local, stream, ahead, &counters).await
+                        match ahead {
+                            Ahead::Nothing => splice(local, lease.open().await?, None, &counters).await,
+                            Ahead::Line(address) => splice(local, lease.open().await?, Some(address), &counters).await,
+                            Ahead::Asked(secret, target) => {
+                                let stream = ask_relay(&lease, &secret, Ask::Go(&target), async { Ok(()) }).await?;
+                                splice(local, stream, None, &counters).await
+                            }
+                        }
                     };
                     tokio::select! {
                         () = cancel.cancelled() => {}

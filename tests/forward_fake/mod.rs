@@ -101,8 +101,16 @@ impl Route for FakeRoute {
         Ok(FakeLease { world: Arc::clone(&self.world), pod: via.pod.name.clone() })
     }
 
-    fn first_line(&self, _: &Via) -> Option<Bytes> {
-        self.relayed.then(|| Bytes::from_static(b"10.0.0.1:3306\n"))
+    fn is_relayed(&self, _: &Via) -> bool {
+        self.relayed
+    }
+
+    async fn open(&self, lease: &FakeLease, _: &Via) -> Result<TcpStream, Error> {
+        let mut stream = lease.open().await?;
+        if self.relayed {
+            stream.write_all(b"10.0.0.1:3306\n").await.map_err(Error::from_io)?;
+        }
+        Ok(stream)
     }
 
     async fn lane(&self, _: &FakeLease, _: &Via, lane: &Lane) -> Ended {
@@ -110,7 +118,7 @@ impl Route for FakeRoute {
         match self.world.lane.load(Ordering::SeqCst) {
             0 => Ended::Never,
             open => {
-                lane.open(open);
+                lane.open(open, Bytes::from_static(b"word"));
                 std::future::pending().await
             }
         }
@@ -189,9 +197,9 @@ impl Lease for FakeLease {
         }
         if stream.peer_addr().is_ok_and(|at| at.port() == self.world.lane.load(Ordering::SeqCst)) {
             // The lane has just gone: what was sent ahead is refused.
-            let mut sent = vec![0; 1_024];
-            let count = read(&local, &mut sent).await.unwrap_or(0);
-            sent.truncate(count);
+            let mut data = vec![0; 1_024];
+            let count = read(&local, &mut data).await.unwrap_or(0);
+            let sent = [&first_line.unwrap_or_default(), &data[..count]].concat();
             let summary = Summary { sent: Some(sent.into()), ..Summary::default() };
             return (summary, Err(Error::Refused { text: "connection refused".into() }));
         }
@@ -328,7 +336,7 @@ pub fn spec(port: u16) -> ForwardSpec {
 
 pub fn via(name: &str) -> Via {
     let pod = PodKey { cluster: "dev".into(), namespace: "default".into(), name: name.into() };
-    Via { pod, port: 1080, to: None }
+    Via { pod, uid: String::new(), port: 1080, to: None }
 }
 
 impl Forward {

@@ -12,7 +12,7 @@ use tokio::process::Command;
 use crate::Stage;
 use crate::forward::Forward;
 use crate::server::{Postgres, Redis};
-use crate::testpod::LANES;
+use crate::testpod::{LANES, secret};
 
 /// Runs a client to its end; its standard output. Anything on standard error that speaks of an error is one.
 async fn run(command: &mut Command) -> Vec<u8> {
@@ -41,7 +41,7 @@ fn dump_of(database: &str, server: SocketAddr) -> Command {
 }
 
 async fn relayed(stage: &Stage, target: SocketAddr) -> Forward {
-    Forward::relayed(&stage.tunnels(None).await, stage.route(LANES), &target.to_string()).await
+    Forward::relayed(&stage.tunnels(None).await, stage.route(LANES), secret(), &target.to_string()).await
 }
 
 /// How many connections there were. None has failed, but by the client's own doing: some close with bytes unread, which is

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::forward::Forward;
-use crate::testpod::{BYE, DISCARD, ECHO, LANES, LAST, PAUSE, RESET, SLOW, SOURCE, SOURCE_BYTES};
+use crate::testpod::{BYE, DISCARD, ECHO, LANES, LAST, PAUSE, RESET, SLOW, SOURCE, SOURCE_BYTES, secret};
 use crate::{Stage, server};
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn sent_last(protocol: Protocol) {
     let address = server::free().await;
     let target = TcpListener::bind(address).await.expect("free a moment ago");
     let tunnels = stage.tunnels(Some(protocol)).await;
-    let forward = Forward::relayed(&tunnels, stage.route(LANES), &address.to_string()).await;
+    let forward = Forward::relayed(&tunnels, stage.route(LANES), secret(), &address.to_string()).await;
     let local = forward.address;
     for size in [1, 5_000, 700_000] {
         let mut clients = JoinSet::new();

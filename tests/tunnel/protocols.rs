@@ -37,7 +37,7 @@ async fn carries(stage: &Stage, tunnels: &Tunnels, protocol: Protocol) {
     let outcome = forward.outcomes.recv().await.unwrap();
     assert!(matches!(outcome, Err(Error::Refused { .. })), "{outcome:?}");
 
-    let forward = Forward::relayed(tunnels, stage.route(RELAY), "10.99.0.10:7").await;
+    let forward = Forward::by_line(tunnels, stage.route(RELAY), "10.99.0.10:7").await;
     for _ in 0..5 {
         let mut socket = TcpStream::connect(forward.address).await.unwrap();
         socket.write_all(b"through").await.unwrap();

@@ -1,20 +1,30 @@
 //! Streams opened ahead at a relay: ready for a connection, and unknown to the target until there is one.
 
+use std::io::Write as _;
+use std::process::Stdio;
 use std::time::Duration;
 
-use brow_tui::forward::{Ended, Lane, keep_lane};
+use brow_tui::effects::ask_relay;
+use brow_tui::forward::{Ended, Lane};
 use brow_tui::model::address::Address;
-use brow_tui::proxy::relay;
-use brow_tui::tunnel::LeaseOptions;
+use brow_tui::model::installation::Installation;
+use brow_tui::proxy::relay::{self, Ask, Refusal, Secret};
+use brow_tui::tunnel::{Lease, LeaseOptions, Stream, Tunnels};
 use futures::FutureExt;
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::Stage;
-use crate::forward::Forward;
+use crate::forward::{Forward, keep};
 use crate::load::until;
 use crate::server;
-use crate::testpod::{ENDLESS, LANES, RELAY};
+use crate::testpod::{ECHO, ENDLESS, LANES, NAMESPACE, RELAY, SECRET_OF, secret};
 
 async fn spares(forward: &Forward, count: usize) {
     let wait = async {
@@ -31,7 +41,7 @@ async fn the_target_sees_a_connection_only_when_there_is_one() {
     let stage = Stage::new().await;
     let address = server::free().await;
     let target = TcpListener::bind(address).await.expect("free a moment ago");
-    let forward = Forward::relayed(&stage.tunnels(None).await, stage.route(RELAY), &address.to_string()).await;
+    let forward = Forward::by_line(&stage.tunnels(None).await, stage.route(RELAY), &address.to_string()).await;
     for _ in 0..5 {
         spares(&forward, 2).await;
         assert_eq!(forward.stats().streams, 0);
@@ -63,10 +73,10 @@ async fn a_lane_serves_connections_and_outlives_none_of_them() {
     let address = server::free().await;
     let target = TcpListener::bind(address).await.expect("free a moment ago");
     let tunnels = stage.tunnels(None).await;
-    let mut forward = Forward::relayed(&tunnels, stage.route(LANES), &address.to_string()).await;
+    let mut forward = Forward::relayed(&tunnels, stage.route(LANES), secret(), &address.to_string()).await;
     until("a lane", || forward.lane().port().is_some()).await;
     assert!(target.accept().now_or_never().is_none(), "the target was reached by nobody");
-    until("no shell waits where there is a lane", || forward.stats().spares == 0).await;
+    spares(&forward, 2).await;
 
     let mut socket = TcpStream::connect(forward.address).await.unwrap();
     socket.write_all(b"x").await.unwrap();
@@ -102,8 +112,8 @@ async fn a_lane_that_is_lost_or_held_up_is_followed_by_another() {
     let lease = tunnels.lease(stage.route(LANES), LeaseOptions { tunnels: 1 });
     until("one tunnel, that all share", || lease.stats().tunnels == 1).await;
     let address: Address = address.to_string().parse().unwrap();
-    let (asked, lane) = (relay::lane_line(&address), Lane::default());
-    let keeping = async { while keep_lane(&lease, &asked, relay::read_lane, &lane).await != Ended::Never {} };
+    let lane = Lane::default();
+    let keeping = async { while keep(&lease, &secret(), &address, &lane).await != Ended::Never {} };
     let followed = async {
         until("a lane", || lane.port().is_some()).await;
         let first = lane.port().expect("a lane");
@@ -128,43 +138,231 @@ async fn a_lane_that_is_lost_or_held_up_is_followed_by_another() {
     }
 }
 
+/// What is in the relay's directory for files, as an admin sees it from within.
+fn files(stage: &Stage) -> String {
+    let kubectl = ["--kubeconfig", &stage.kubeconfig, "--context", "brow-admin", "-n", NAMESPACE];
+    let within = ["exec", &stage.pod, "-c", "lanes", "--", "ls", "/dev/shm"];
+    let output = std::process::Command::new("kubectl").args(kubectl).args(within).output().expect("kubectl");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Somebody else, who has the rights of `assets/rbac.yaml` in the namespace and no more.
+struct Neighbour<'a> {
+    stage: &'a Stage,
+    name: String,
+}
+
+impl<'a> Neighbour<'a> {
+    fn new(stage: &'a Stage) -> Self {
+        let neighbour = Self { stage, name: format!("neighbour-{}", std::process::id()) };
+        neighbour.kubectl("apply");
+        neighbour
+    }
+
+    fn kubectl(&self, verb: &str) {
+        let name = &self.name;
+        let account =
+            format!("apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: {name}\n  namespace: {NAMESPACE}\n");
+        let rights = include_str!("../../assets/rbac.yaml")
+            .replace("NAMESPACE", NAMESPACE)
+            .replace("name: USER", &format!("name: system:serviceaccount:{NAMESPACE}:{name}"))
+            .replace("name: brow-tui", &format!("name: {name}"));
+        let mut child = std::process::Command::new("kubectl")
+            .args(["--kubeconfig", &self.stage.kubeconfig, "--context", "brow-admin", verb, "-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("kubectl");
+        child.stdin.take().expect("piped").write_all(format!("{account}---\n{rights}").as_bytes()).expect("written");
+        assert!(child.wait().expect("kubectl").success());
+    }
+
+    async fn client(&self) -> kube::Client {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.stage.client().await, NAMESPACE);
+        let asked: TokenRequest = serde_json::from_value(json!({ "spec": { "audiences": [] } })).unwrap();
+        let token = accounts.create_token_request(&self.name, &PostParams::default(), &asked).await.expect("a token");
+        let mut config = crate::cluster::config(&self.stage.kubeconfig, "brow-admin").await;
+        let login = json!({ "token": token.status.expect("a token").token });
+        config.auth_info = serde_json::from_value(login).expect("a login");
+        crate::cluster::client(&config)
+    }
+}
+
+impl Drop for Neighbour<'_> {
+    fn drop(&mut self) {
+        self.kubectl("delete");
+    }
+}
+
+async fn may(client: &kube::Client, verb: &str, subresource: &str) -> bool {
+    let asked = json!({ "spec": { "resourceAttributes":
+        { "namespace": NAMESPACE, "verb": verb, "resource": "pods", "subresource": subresource } } });
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let answer = reviews.create(&PostParams::default(), &serde_json::from_value(asked).unwrap()).await;
+    answer.expect("an answer").status.expect("a status").allowed
+}
+
+/// What a stream brings until it ends, which it has to.
+async fn rest(stream: &mut Stream, what: &str) -> Vec<u8> {
+    let mut said = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut said)).await;
+    let _ended_or_reset = end.unwrap_or_else(|_| panic!("{what}: it hangs"));
+    said
+}
+
+#[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+async fn who_may_only_forward_to_a_relay_gets_nothing_from_it() {
+    let stage = Stage::new().await;
+    let address = server::free().await;
+    let target = TcpListener::bind(address).await.expect("free a moment ago");
+    let forward =
+        Forward::relayed(&stage.tunnels(None).await, stage.route(LANES), secret(), &address.to_string()).await;
+    until("a lane", || forward.lane().port().is_some()).await;
+    let lane = forward.lane().port().expect("a lane");
+
+    let neighbour = Neighbour::new(&stage);
+    let client = neighbour.client().await;
+    assert!(may(&client, "create", "portforward").await && !may(&client, "create", "exec").await);
+    let tunnels = Tunnels::new(client, None);
+    let lease = tunnels.lease(stage.route(LANES), LeaseOptions { tunnels: 1 });
+    attack(&lease, &address.to_string()).await;
+
+    // The lane of the other's target, with guesses at its word.
+    for guess in [vec![b'0'; 32], vec![b'\n'; 64], vec![0; 1 << 20]] {
+        let mut stream = lease.open_at(lane).await.expect("a stream");
+        let _refused = stream.write_all(&guess).await;
+        assert_eq!(rest(&mut stream, "a guess").await, b"");
+    }
+    assert!(target.accept().now_or_never().is_none(), "the target was reached by nobody");
+    assert!(!files(&stage).contains("taken"), "nothing was run");
+}
+
+/// What the relay of this stage's pod knows, in hex.
+fn words() -> String {
+    let bytes = Installation::default().derive("relay", &format!("{NAMESPACE}/{SECRET_OF}"));
+    bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+/// A request as a relay wants it.
+fn request(known: &str, asked: &str) -> Vec<u8> {
+    format!("{:<400}", format!("{known} - {asked}")).into_bytes()
+}
+
+async fn attack(lease: &Lease, address: &str) {
+    let (run, nonce) = ("touch /dev/shm/taken", "0".repeat(32));
+    let mut attacks = vec![vec![b'a'; 1 << 20], vec![0; 1 << 20], b"\n".repeat(1 << 20)];
+    for asked in [format!("={address}"), format!("?{address}"), format!("+{address}"), format!("=a!!SYSTEM:{run}")] {
+        // As a relay of an older version was asked, with no secret, with a wrong one, with what the pod's description says.
+        attacks.push(format!("{}\n", &asked[1..]).into_bytes());
+        for known in ["", "*", &"0".repeat(64)] {
+            attacks.push([format!("{nonce}\n").into_bytes(), request(known, &asked)].concat());
+        }
+    }
+    for attack in attacks {
+        let shown = String::from_utf8_lossy(&attack[..attack.len().min(60)]).into_owned();
+        let mut stream = lease.open().await.expect("a stream");
+        // What is refused is not read to its end.
+        let _refused = stream.write_all(&attack).await;
+        let _refused = stream.shutdown().await;
+        let said = rest(&mut stream, &shown).await;
+        // No more than that it knows the secret, whoever asks.
+        assert!(said.is_empty() || said.len() == 65, "{shown}: {}", String::from_utf8_lossy(&said));
+    }
+    // Who guesses is told so, by a proof that is another's.
+    let to: Address = address.parse().expect("an address");
+    let guess = Secret::new(&Installation::default(), NAMESPACE, "another");
+    assert!(ask_relay(lease, &guess, Ask::Go(&to), async { Ok(()) }).await.is_err());
+}
+
 #[tokio::test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn what_is_no_address_is_refused_by_the_relay_itself() {
     let stage = Stage::new().await;
     let tunnels = stage.tunnels(None).await;
     let lease = tunnels.lease(stage.route(LANES), LeaseOptions { tunnels: 1 });
-    let said = async |line: &[u8]| {
+    // The relay has its secret from now on.
+    let to: Address = "10.99.0.10:7".parse().expect("an address");
+    drop(ask_relay(&lease, &secret(), Ask::Diagnose(&to), async { Ok(()) }).await.expect("asked"));
+    let said = async |asked: &str| {
         let mut stream = lease.open().await.expect("a stream");
-        stream.write_all(line).await.expect("sent");
-        stream.shutdown().await.expect("ended");
-        let mut answer = Vec::new();
-        // However the relay ends it: what it said before counts.
-        let _end = stream.read_to_end(&mut answer).await;
-        String::from_utf8_lossy(&answer).into_owned()
+        stream.write_all(format!("{}\n", "0".repeat(32)).as_bytes()).await.expect("sent");
+        let mut proof = [0; 65];
+        stream.read_exact(&mut proof).await.expect("a proof");
+        stream.write_all(&request(&words(), asked)).await.expect("sent");
+        String::from_utf8_lossy(&rest(&mut stream, asked).await).into_owned()
     };
-    let works = said(b"?10.99.0.10:7\n").await;
-    assert!(works.contains(" N "), "{works}");
+    assert!(said("?10.99.0.10:7").await.contains(" N "), "it serves who knows the secret");
     for attack in [
-        "127.0.0.1:1!!SYSTEM:echo owned",
-        "?10.99.0.10:7!!SYSTEM:echo owned",
-        "+10.99.0.10:7!!SYSTEM:echo owned",
-        "10.99.0.10:7,bind=127.0.0.1",
+        "=127.0.0.1:1!!SYSTEM:echo${IFS}owned",
+        "?10.99.0.10:7!!SYSTEM:echo${IFS}owned",
+        "+10.99.0.10:7!!SYSTEM:echo${IFS}owned",
+        "=10.99.0.10:7,bind=127.0.0.1",
         "?10.99.0.10:7,fork",
         "?10.99.0.10:7)",
-        "?$(echo 10.99.0.10):7",
-        "?`echo 10.99.0.10`:7",
+        "?$(echo${IFS}10.99.0.10):7",
+        "?`echo${IFS}10.99.0.10`:7",
         "?10.99.0.10:7'",
         "?\"10.99.0.10:7\"",
         "?10.99.0.10:7\r",
-        "?10.99.0.10:7;echo owned",
+        "?10.99.0.10:7;echo${IFS}owned",
         "??10.99.0.10:7",
         "?",
         "",
     ] {
-        assert_eq!(said(format!("{attack}\n").as_bytes()).await, "", "{attack}");
+        assert_eq!(said(attack).await, "", "{attack}");
     }
-    let long = [vec![b'?'; 1 << 20], b"\n".to_vec()].concat();
-    assert_eq!(said(&long).await, "");
-    assert!(said(b"?10.99.0.10:7\n").await.contains(" N "), "it goes on serving");
+    assert!(said("?10.99.0.10:7").await.contains(" N "), "it goes on serving");
+}
+
+#[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+async fn as_many_connections_as_a_relay_takes_fit_its_memory() {
+    let stage = Stage::new().await;
+    let forward = Forward::relayed(&stage.tunnels(None).await, stage.route(LANES), secret(), "10.99.0.10:7").await;
+    until("a lane", || forward.lane().port().is_some()).await;
+    // Spares count, and are opened again once they are taken.
+    let count = relay::MOST - 16;
+    let mut all = Vec::new();
+    let echo = async |socket: &mut TcpStream| {
+        socket.write_all(&[b'x'; 4_096]).await.expect("taken");
+        let mut back = [0; 4_096];
+        let read = tokio::time::timeout(Duration::from_mins(1), socket.read_exact(&mut back)).await;
+        read.expect("in time").expect("whole");
+    };
+    while all.len() < count {
+        let some = (0..16).map(|_| async {
+            let mut socket = TcpStream::connect(forward.address).await.expect("connected");
+            echo(&mut socket).await;
+            socket
+        });
+        all.extend(futures::future::join_all(some).await);
+    }
+    for socket in &mut all {
+        echo(socket).await;
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+async fn a_pod_that_is_no_relay_of_ours_hears_no_address() {
+    let stage = Stage::new().await;
+    let tunnels = stage.tunnels(None).await;
+    let to: Address = "10.99.0.10:7".parse().expect("an address");
+    let ask = async |port| {
+        let lease = tunnels.lease(stage.route(port), LeaseOptions { tunnels: 1 });
+        let mut stream = lease.open().await.expect("a stream");
+        let confirm = async { Ok::<_, String>(()) };
+        let refusal = relay::ask(&mut stream, &secret(), Ask::Go(&to), confirm).await.expect_err("no relay of ours");
+        (stream, refusal, lease)
+    };
+    // It says back all that it hears.
+    let (mut stream, refusal, _lease) = ask(ECHO).await;
+    assert!(matches!(refusal, Refusal::Stranger), "{refusal:?}");
+    stream.shutdown().await.expect("ended");
+    assert_eq!(rest(&mut stream, "an echo").await, b"");
+    // The relay of an older version is told from one that only lost its way.
+    let (_, refusal, _lease) = ask(RELAY).await;
+    assert!(matches!(refusal, Refusal::Silent) && refusal.to_string().contains("an older version"), "{refusal:?}");
 }

@@ -202,10 +202,10 @@ fn backend(query: &Query, selection: &Selection, pod: &Pod) -> Result<Backend, I
     Ok(Backend {
         via: Via {
             pod: PodKey { cluster: query.cluster.clone(), namespace: query.namespace.clone(), name: name(pod) },
+            uid: pod.metadata.uid.clone().unwrap_or_default(),
             port,
             to: None,
         },
-        uid: pod.metadata.uid.clone().unwrap_or_default(),
         ready: ready.any(|condition| condition.status == "True"),
         created: created.and_then(|time| DateTime::from_timestamp(time.0.as_second(), 0)).unwrap_or_default(),
     })

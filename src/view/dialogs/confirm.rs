@@ -61,10 +61,7 @@ pub(super) fn draw(
 /// Whether a yes cannot be taken back.
 fn grave(question: &Question) -> bool {
     match question {
-        Question::KillPods(_)
-        | Question::KillForeign { .. }
-        | Question::UseForeign { .. }
-        | Question::CleanAll { .. } => true,
+        Question::KillPods(_) | Question::KillForeign { .. } | Question::CleanAll { .. } => true,
         Question::DeleteTargets(_)
         | Question::Quit { .. }
         | Question::OtherPort { .. }

@@ -16,7 +16,7 @@ use crate::model::dialog::Field;
 use crate::model::event::Epoch;
 use crate::model::fault::{Fault, Grant, Remedy, What};
 use crate::model::focus::Pane;
-use crate::model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState, TunnelInfo, Via};
+use crate::model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState, TunnelInfo};
 use crate::model::installation::Installation;
 use crate::model::keep::KeepSettings;
 use crate::model::log::{Entry, Grade, Happening};
@@ -188,7 +188,7 @@ fn pods(model: &mut Model) {
 }
 
 fn forwards(model: &mut Model) {
-    let via = |pod: usize| model.pods.keys().nth(pod).map(|key| Via { pod: key.clone(), port: 40_000, to: None });
+    let via = |pod: usize| model.pods.values().nth(pod).map(ProxyPod::via);
     let mut live = forward(1, &model.targets[0], 3306, ForwardState::Live);
     live.via = via(0);
     let rtt = Some(Duration::from_micros(1_500));

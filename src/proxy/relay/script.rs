@@ -1,0 +1,108 @@
+//! What runs in the pod: the arguments and the environment of its container.
+//!
+//! socat takes no more than 512 bytes of an address, so what the shell runs is handed on in the environment. Kubernetes
+//! leaves a `$(…)` there alone unless it names a variable. Whatever comes from the network is read in pieces of a fixed
+//! length by `dd`, which reads not a byte more, and is compared, hashed or checked letter by letter before it is part of
+//! any command.
+
+use super::{CONNECT_TIMEOUT, ENTRY, MOST, NONCE, PORT, RECORD, SECRET, Secret};
+
+/// The arguments of the container, whose entrypoint is socat.
+///
+/// `nofork` gives the shell the connection itself.
+pub fn args() -> Vec<String> {
+    args_at(PORT)
+}
+
+pub(super) fn args_at(port: u16) -> Vec<String> {
+    vec![format!("TCP-LISTEN:{port},{}", many()), run("RELAY")]
+}
+
+/// The environment of the container, `(name, value)`: what it runs, and the secret's hash, which is all that the pod's
+/// description tells of it.
+pub fn env(secret: &Secret) -> Vec<(&'static str, String)> {
+    env_with(secret, "/dev/shm/brow")
+}
+
+pub(super) fn env_with(secret: &Secret, file: &str) -> Vec<(&'static str, String)> {
+    vec![("LC_ALL", "C".to_owned()), ("HASH", secret.hash()), ("RELAY", talk(file)), ("LANE", enter())]
+}
+
+/// `max-children` bounds what the node has to carry.
+fn many() -> String {
+    format!("fork,reuseaddr,bind=127.0.0.1,backlog=512,max-children={MOST},nodelay")
+}
+
+/// The address of socat that runs what stands in a variable of the environment. Within single quotes its parser takes
+/// everything as it stands. `SYSTEM` would leave a process waiting for each, and `EXEC` takes no quotes within quotes:
+/// without separators (`IFS`) and names of files (`-f`) the variable is one word all the same.
+fn run(variable: &str) -> String {
+    format!(r#"EXEC:'sh -fc "IFS=; eval ${variable}"',nofork"#)
+}
+
+/// Reads so many bytes.
+fn read(count: usize) -> String {
+    format!("$(dd bs=1 count={count} 2>/dev/null)")
+}
+
+/// Takes the secret, where it is not known yet; proves to the other side that it is known; does what is asked by a side
+/// that knows it, too. What is asked is `SECRET WORD MARK-AND-ADDRESS` and spaces up to a fixed length.
+///
+/// A lane's socat tells its port in its notices (`-dd`), which go back up the stream; its end, when the stream ends, leaves
+/// the connections that it forked as they are.
+///
+/// The secret is kept in memory, in a file of the pod's own. Two that give it at once do no harm: one of them was first,
+/// and both give the same.
+fn talk(file: &str) -> String {
+    let (wait, many, go) = (CONNECT_TIMEOUT.as_secs(), many(), go());
+    // Once more for the shell.
+    let lane = run("LANE").replace('"', r#"\""#).replace('$', r"\$");
+    let (nonce, secret, record) = (read(NONCE + 1), read(SECRET), read(RECORD));
+    format!(
+        r#"n={nonce}
+[ "${{#n}}" = {NONCE} ] || exit
+k=
+[ ! -f {file} ] || IFS= read -r k <{file}
+if [ -z "$k" ]; then
+echo new
+k={secret}
+h=$(printf %s "$k" | sha256sum)
+[ "${{h%% *}}" = "$HASH" ] || exit
+umask 077
+echo "$k" 2>/dev/null >{file}
+fi
+p=$(printf %s "$n$k" | sha256sum)
+echo "${{p%% *}}"
+a={record}
+case $a in "$k "*) ;; *) exit ;; esac
+a=${{a#* }}
+w=${{a%% *}}
+a=${{a#* }}
+a=${{a%% *}}
+t=${{a#?}}
+case $t in ""|*[!]A-Za-z0-9._:[-]*) exit ;; esac
+export w t
+case $a in
+"?"*) exec socat -dd -lu -u OPEN:/dev/null "TCP:$t,connect-timeout={wait}" 2>&1 ;;
+"+"*) socat -dd TCP-LISTEN:0,{many} "{lane}" 2>&1 </dev/null & read -r a; kill $! ;;
+"="*) {go} ;;
+esac"#
+    )
+}
+
+/// Passes a connection to a lane on, if it begins with the lane's word.
+fn enter() -> String {
+    let (word, go) = (read(ENTRY), go());
+    format!(
+        r#"a={word}
+[ "$a" = "$w" ] || exit
+{go}"#
+    )
+}
+
+/// Passes bytes on. Without `-t` socat would end half a second after either side's FIN and cut slow answers off;
+/// `shut-down` passes the target's FIN on, which a plain write end never would.
+fn go() -> String {
+    let wait = CONNECT_TIMEOUT.as_secs();
+    format!(r#"exec socat -t86400 STDIO,shut-down "TCP:$t,connect-timeout={wait},keepalive,nodelay" 2>/dev/null"#)
+}

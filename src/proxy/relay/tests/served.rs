@@ -1,0 +1,118 @@
+//! A relay as a pod runs it, on a port of this machine.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+use super::super::script::{args_at, env_with};
+use super::super::*;
+use crate::model::address::Address;
+use crate::model::installation::Installation;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// `None`, said aloud: there is no socat.
+fn relay(secret: &Secret, port: u16, file: &str) -> Option<Child> {
+    let mut command = Command::new("socat");
+    command.args(args_at(port)).envs(env_with(secret, file)).stdin(Stdio::null()).kill_on_drop(true);
+    let child = command.spawn().ok();
+    if child.is_none() {
+        eprintln!("no socat on this machine: the relay is not run");
+    }
+    child
+}
+
+async fn connect(port: u16) -> TcpStream {
+    let connecting = async {
+        loop {
+            match TcpStream::connect(("127.0.0.1", port)).await {
+                Ok(stream) => return stream,
+                Err(_) => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    timeout(PATIENCE, connecting).await.expect("it listens")
+}
+
+/// Asks, and counts how often the relay wanted its secret.
+async fn asks(port: u16, secret: &Secret, what: Ask<'_>, given: &mut usize) -> Result<TcpStream, Refusal<String>> {
+    let mut stream = connect(port).await;
+    let confirm = async {
+        *given += 1;
+        Ok::<_, String>(())
+    };
+    timeout(PATIENCE, ask(&mut stream, secret, what, confirm)).await.expect("an answer").map(|()| stream)
+}
+
+#[tokio::test]
+async fn a_relay_takes_its_secret_once_and_serves_who_knows_it() {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let [right, wrong] = ["a", "b"].map(|pod| Secret::new(&Installation::default(), "team", pod));
+    let dir = tempfile::tempdir().unwrap();
+    let Some(_relay) = relay(&right, port, &dir.path().join("secret").display().to_string()) else { return };
+    let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to: Address = target.local_addr().unwrap().to_string().parse().unwrap();
+    let mut given = 0;
+
+    // Another secret is not taken; of several that bring the right one at once, each is served.
+    let refusal = asks(port, &wrong, Ask::Go(&to), &mut given).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Silent), "{refusal:?}");
+    let mut counts = [0; 8];
+    let first = counts.iter_mut().map(|given| asks(port, &right, Ask::Go(&to), given));
+    let mut all = futures::future::join_all(first).await;
+    for stream in &mut all {
+        stream.as_mut().unwrap().write_all(b"up").await.unwrap();
+    }
+    let mut heard = [0; 2];
+    for _ in &all {
+        let (mut socket, _) = target.accept().await.unwrap();
+        socket.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"up");
+    }
+
+    // From now on both have to know it, and nobody has to give it.
+    given = 0;
+    let mut stream = asks(port, &right, Ask::Go(&to), &mut given).await.unwrap();
+    stream.write_all(b"up").await.unwrap();
+    let (mut socket, _) = target.accept().await.unwrap();
+    socket.read_exact(&mut heard).await.unwrap();
+    socket.write_all(b"down").await.unwrap();
+    drop(socket);
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).await.unwrap();
+    assert_eq!((said.as_slice(), given), (b"down".as_slice(), 0));
+    let refusal = asks(port, &wrong, Ask::Go(&to), &mut given).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Stranger), "{refusal:?}");
+
+    // A lane takes those who begin with its word.
+    let word = new_word();
+    let mut asked = asks(port, &right, Ask::Lane(&to, &word), &mut given).await.unwrap();
+    let mut told = Vec::new();
+    let lane = loop {
+        assert_ne!(asked.read_buf(&mut told).await.unwrap(), 0, "{}", String::from_utf8_lossy(&told));
+        if let Some(lane) = read_lane(&told) {
+            break lane;
+        }
+    };
+    let mut guest = connect(lane).await;
+    guest.write_all(&[word.as_ref(), b"hi"].concat()).await.unwrap();
+    let (mut socket, _) = target.accept().await.unwrap();
+    socket.read_exact(&mut heard).await.unwrap();
+    assert_eq!(&heard, b"hi");
+    for guess in [vec![b'0'; ENTRY], vec![b'\n'; 4_096], vec![0; 1 << 20]] {
+        let mut intruder = connect(lane).await;
+        let _refused = intruder.write_all(&guess).await;
+        let end = timeout(PATIENCE, intruder.read(&mut [0])).await.expect("an end");
+        assert!(!matches!(end, Ok(1..)), "nothing came");
+    }
+    assert!(timeout(Duration::ZERO, target.accept()).await.is_err(), "nobody reached the target");
+    // What went through it goes on without it.
+    drop(asked);
+    guest.write_all(b"ho").await.unwrap();
+    socket.read_exact(&mut heard).await.unwrap();
+    assert_eq!(&heard, b"ho");
+}
