@@ -6,7 +6,7 @@ use chrono::Utc;
 use http_body_util::BodyExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
 use kube::client::Body;
 use kube::core::Status;
 use kube::{Api, Client, Error};
@@ -163,16 +163,18 @@ async fn look(api: &Api<Pod>, pod: &Pod) -> Option<Pod> {
     (nonce(&found) == nonce(pod)).then_some(found)
 }
 
-/// The uid of the pod of this name as it is now, if there is one.
+/// The uid of the pod of this name as it is now, if there is one. It is listed, not got: whoever uses proxy pods may list
+/// them, or would see none.
 ///
 /// # Errors
 /// What the server says, or that it does not answer.
 pub async fn uid_of(clusters: &Clusters, key: &PodKey) -> Result<Option<String>, Fault> {
     let client = clusters.client(&key.cluster).await?;
     let api: Api<Pod> = Api::namespaced(client, &key.namespace);
-    let found = within(&key.cluster, api.get_metadata_opt(&key.name)).await?;
-    let found = found.map_err(|error| fault(&key.name, &error, Some(grant("get", "pods", Some(&key.namespace)))).1)?;
-    Ok(found.and_then(|pod| pod.metadata.uid))
+    let params = ListParams::default().fields(&format!("metadata.name={}", key.name));
+    let found = within(&key.cluster, api.list_metadata(&params)).await?;
+    let found = found.map_err(|error| fault(&key.name, &error, Some(grant("list", "pods", Some(&key.namespace)))).1)?;
+    Ok(found.items.into_iter().find_map(|pod| pod.metadata.uid))
 }
 
 /// Deletes a pod, if it still has this uid. One that is gone, or replaced by another of its name, counts as deleted.
