@@ -176,9 +176,6 @@ impl TargetForm {
         if text.is_empty() {
             return Some("required");
         }
-        if !is_line(text) {
-            return Some("control");
-        }
         (!kept && model.cluster(text).is_none() && !model.clusters.is_empty()).then_some("unknown-context")
     }
 

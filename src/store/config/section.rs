@@ -13,7 +13,6 @@ use toml_edit::{Item, TableLike, Value};
 
 use super::problem::{Problem, line_column};
 use crate::model::workload::is_dns_label;
-use crate::plain::is_line;
 
 /// The text that is read and what was found wrong with it so far.
 #[derive(Debug)]
@@ -144,7 +143,7 @@ impl<'r, 't> Section<'r, 't> {
             self.problem(&found.span, key, "is empty");
             return None;
         }
-        if found.value.trim() != found.value || !is_line(&found.value) {
+        if found.value.trim() != found.value || found.value.chars().any(char::is_control) {
             self.problem(&found.span, key, "must not begin or end with spaces nor hold characters that cannot be seen");
             return None;
         }
