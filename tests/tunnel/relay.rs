@@ -9,7 +9,7 @@ use brow_tui::forward::{Ended, Lane};
 use brow_tui::model::address::Address;
 use brow_tui::model::installation::Installation;
 use brow_tui::proxy::relay::{self, Ask, Refusal, Secret};
-use brow_tui::tunnel::{Lease, LeaseOptions, Stream, Tunnels};
+use brow_tui::tunnel::{LeaseOptions, Stream, Tunnels};
 use futures::FutureExt;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
@@ -226,12 +226,12 @@ async fn who_may_only_forward_to_a_relay_gets_nothing_from_it() {
     let client = neighbour.client().await;
     assert!(may(&client, "create", "portforward").await && !may(&client, "create", "exec").await);
     let tunnels = Tunnels::new(client, None);
-    let lease = tunnels.lease(stage.route(LANES), LeaseOptions { tunnels: 1 });
-    attack(&lease, &address.to_string()).await;
+    attack(&stage, &tunnels, &address.to_string()).await;
 
     // The lane of the other's target, with guesses at its word.
     for guess in [vec![b'0'; 32], vec![b'\n'; 64], vec![0; 1 << 20]] {
-        let mut stream = lease.open_at(lane).await.expect("a stream");
+        let lease = tunnels.lease(stage.route(lane), LeaseOptions { tunnels: 1 });
+        let mut stream = lease.open().await.expect("a stream");
         let _refused = stream.write_all(&guess).await;
         assert_eq!(rest(&mut stream, "a guess").await, b"");
     }
@@ -250,7 +250,7 @@ fn request(known: &str, asked: &str) -> Vec<u8> {
     format!("{:<400}", format!("{known} - {asked}")).into_bytes()
 }
 
-async fn attack(lease: &Lease, address: &str) {
+async fn attack(stage: &Stage, tunnels: &Tunnels, address: &str) {
     let (run, nonce) = ("touch /dev/shm/taken", "0".repeat(32));
     let mut attacks = vec![vec![b'a'; 1 << 20], vec![0; 1 << 20], b"\n".repeat(1 << 20)];
     for asked in [format!("={address}"), format!("?{address}"), format!("+{address}"), format!("=a!!SYSTEM:{run}")] {
@@ -262,8 +262,9 @@ async fn attack(lease: &Lease, address: &str) {
     }
     for attack in attacks {
         let shown = String::from_utf8_lossy(&attack[..attack.len().min(60)]).into_owned();
+        // What is refused is not read to its end, which holds up what else its tunnel carries: one for each.
+        let lease = tunnels.lease(stage.route(LANES), LeaseOptions { tunnels: 1 });
         let mut stream = lease.open().await.expect("a stream");
-        // What is refused is not read to its end.
         let _refused = stream.write_all(&attack).await;
         let _refused = stream.shutdown().await;
         let said = rest(&mut stream, &shown).await;
@@ -273,7 +274,8 @@ async fn attack(lease: &Lease, address: &str) {
     // Who guesses is told so, by a proof that is another's.
     let to: Address = address.parse().expect("an address");
     let guess = Secret::new(&Installation::default(), NAMESPACE, "another");
-    assert!(ask_relay(lease, &guess, Ask::Go(&to), async { Ok(()) }).await.is_err());
+    let lease = tunnels.lease(stage.route(LANES), LeaseOptions { tunnels: 1 });
+    assert!(ask_relay(&lease, &guess, Ask::Go(&to), async { Ok(()) }).await.is_err());
 }
 
 #[tokio::test]
