@@ -103,7 +103,7 @@ impl App {
     pub async fn run(&mut self, term: &mut Term) -> std::io::Result<()> {
         let mut ended = self.turn(term).await;
         if ended.is_err() && term.is_gone() {
-            // That is no fault of ours or its: a window was closed.
+            // Closing the terminal's window is an ordinary way to quit.
             ended = Ok(());
         }
         if !self.quit {
@@ -163,10 +163,10 @@ impl App {
         Ok(())
     }
 
-    /// Lets go of everything, as [`wind_up`] does; `say` is for words to whoever waits, in front of the terminal that was
-    /// given back.
+    /// Lets go of everything, as [`wind_up`] does; `say` is for words to whoever waits, in front of the terminal that
+    /// was given back.
     pub async fn finish(mut self, say: impl Fn(&str)) {
-        // What was in the log has been on the screen.
+        // `wind_up` prints the log's entries, and the screen has shown these already.
         self.model.log.entries.clear();
         wind_up(self.model, self.effects, self.events, &self.text, say).await;
     }

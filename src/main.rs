@@ -10,7 +10,8 @@ fn main() -> color_eyre::eyre::Result<ExitCode> {
     let hooks = color_eyre::config::HookBuilder::default().theme(plain).display_env_section(false);
     let (panics, errors) = hooks.try_into_hooks()?;
     errors.install()?;
-    // Its own hook uses `eprintln!`, which panics where the terminal is gone; a panic inside the hook aborts the program.
+    // Its own hook uses `eprintln!`, which panics where the terminal is gone; a panic inside the hook aborts the
+    // program.
     panic::set_hook(Box::new(move |info| {
         let _unread = writeln!(std::io::stderr().lock(), "{}", panics.panic_report(info));
     }));

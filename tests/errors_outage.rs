@@ -125,8 +125,8 @@ fn what_is_asked_of_a_dead_cluster_fails_in_its_own_time_and_says_so() {
     assert!(screen.wait_end().success());
 }
 
-/// Quits with the pods of the run, one of which is being made by a server that has just stopped answering; the screen once
-/// the program says what it waits for.
+/// Quits with the pods of the run, one of which is being made by a server that has just stopped answering; the screen
+/// once the program says what it waits for.
 fn leave_with_a_pod_under_way(story: &Story, screen: &mut Screen) {
     screen.press("1\r");
     screen.wait("far is ready", |text| cluster(text, "far", "● ready"));

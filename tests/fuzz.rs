@@ -1,7 +1,7 @@
 //! A tunnel whose peer sends anything: nothing panics, hangs, or takes memory without bound.
 //!
-//! `BROW_FUZZ_ROUNDS` says how often (a hundred times unless told), `BROW_FUZZ_SEED` repeats what a failure printed. The
-//! codec alone is tested in its own module, where `PROPTEST_CASES` says how often.
+//! `BROW_FUZZ_ROUNDS` says how often (a hundred times unless told), `BROW_FUZZ_SEED` repeats what a failure printed.
+//! The codec alone is tested in its own module, where `PROPTEST_CASES` says how often.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 use std::net::SocketAddr;
@@ -70,7 +70,8 @@ fn data(stream: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Frames that a server could send, in any order, about streams that exist or not; in places spoilt, or no frames at all.
+/// Frames that a server could send, in any order, about streams that exist or not; in places spoilt, or no frames at
+/// all.
 fn nonsense(random: &mut StdRng) -> Vec<u8> {
     let mut bytes = Vec::new();
     for _ in 0..random.random_range(1..40) {
@@ -205,7 +206,8 @@ async fn garbage_ends_its_tunnel_and_the_next_connection_works() {
     }
 }
 
-/// Sends `frames` again and again until the other end takes no more for a second, closes, or has taken `most` bytes. How many it took.
+/// Sends `frames` again and again until the other end takes no more for a second, closes, or has taken `most` bytes.
+/// How many it took.
 async fn flood(socket: &mut TcpStream, frames: &[u8], most: usize) -> usize {
     let mut taken = 0;
     while taken < most {

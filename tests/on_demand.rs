@@ -206,8 +206,8 @@ impl Transfer {
         Self { stream, digest: Sha256::new(), length: 0 }
     }
 
-    /// Reads it to its end, slowly until there is `hurry`; its length and digest. Who reads nothing for seconds while others
-    /// wait behind it is cut off.
+    /// Reads it to its end, slowly until there is `hurry`; its length and digest. Who reads nothing for seconds while
+    /// others wait behind it is cut off.
     fn rest(mut self, hurry: &AtomicBool) -> (usize, Vec<u8>) {
         let mut buffer = vec![0; 1 << 16];
         loop {

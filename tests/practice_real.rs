@@ -1,5 +1,5 @@
-//! The practice cluster held against the real one: the same requests to both, and their answers side by side. Where they
-//! differ, the practice cluster is wrong.
+//! The practice cluster held against the real one: the same requests to both, and their answers side by side. Where
+//! they differ, the practice cluster is wrong.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;

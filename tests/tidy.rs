@@ -145,6 +145,12 @@ fn the_map_in_the_library_names_every_room() {
 fn every_file_says_what_it_is_and_is_not_too_long() {
     for (path, source) in all("src").into_iter().chain(all("tests")) {
         assert!(source.starts_with("//!"), "{} does not open with //!", path.display());
+        for (at, line) in source.lines().enumerate() {
+            // A row of a table cannot be wrapped.
+            let comment = line.trim_start().starts_with("//") && !line.starts_with("//! |");
+            let wide = comment && line.chars().count() > 120;
+            assert!(!wide, "{}:{}: a comment is wider than 120 columns", path.display(), at + 1);
+        }
         let lines = source.lines().count();
         assert!(is_test(&path) || path.starts_with("tests") || lines <= LINES, "{}: {lines} lines", path.display());
     }

@@ -7,6 +7,8 @@ mod bridge;
 mod cluster;
 #[path = "cluster/forward.rs"]
 mod forward;
+#[path = "cluster/relayed.rs"]
+mod relayed;
 #[path = "cluster/server.rs"]
 #[expect(dead_code, reason = "each story uses its part")]
 mod server;

@@ -26,8 +26,8 @@ const DELETIONS: Duration = Duration::from_secs(45);
 /// After how long whoever waits is told for what.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Lets go of everything: forwards are closed, orders under way are finished, files are written. Pods that were to go and
-/// may not have gone are named, with the time at which Kubernetes ends them, and so is whatever fails now.
+/// Lets go of everything: forwards are closed, orders under way are finished, files are written. Pods that were to go
+/// and may not have gone are named, with the time at which Kubernetes ends them, and so is whatever fails now.
 ///
 /// Somebody who asks a second time is not kept waiting for what does not end.
 pub async fn wind_up(
@@ -132,7 +132,7 @@ async fn answers(
     }
 }
 
-/// Whether an event answers an order, whose failure somebody has to know of.
+/// Returns whether an event reports the outcome of an order, whose failure must be printed.
 fn is_of_an_order(event: &Event) -> bool {
     match event {
         Event::Pod(event) => matches!(event, PodEvent::Created { .. } | PodEvent::Deleted { .. }),
@@ -149,7 +149,7 @@ fn is_of_an_order(event: &Event) -> bool {
     }
 }
 
-/// Whether an effect still makes sense while the program ends: it deletes, closes, or writes down. Everything else
+/// Returns whether an effect is carried out while the program ends: it deletes, closes, or writes down. Everything else
 /// would begin something that nobody is there for, or show something on a screen that is gone.
 fn ends(effect: &Effect) -> bool {
     match effect {

@@ -70,7 +70,7 @@ pub(super) async fn run(options: Options, kubeconfig: Option<PathBuf>, paths: Re
     }
 }
 
-/// What is found, as JSON.
+/// Returns the findings as JSON.
 ///
 /// # Errors
 /// As [`check::run`].

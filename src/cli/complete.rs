@@ -1,5 +1,5 @@
-//! Completions that a shell asks the program itself for: names of targets, tags, contexts, pods and forwards as they are
-//! now. What cannot be read completes to nothing: the command itself says why.
+//! Completions that a shell asks the program itself for: names of targets, tags, contexts, pods and forwards as they
+//! are now. What cannot be read completes to nothing: the command itself says why.
 
 mod shells;
 mod words;

@@ -77,8 +77,8 @@ pub(super) enum Verb {
         #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(complete::targets))]
         names: Vec<String>,
     },
-    /// Take over the targets in a file: TOML as in the config, the older brow tool's config.json, kftray's JSON, krelay's
-    /// targets, lines of service:namespace:local:remote, commands of kubectl port-forward
+    /// Take over the targets in a file: TOML as in the config, the older brow tool's config.json, kftray's JSON,
+    /// krelay's targets, lines of service:namespace:local:remote, commands of kubectl port-forward
     Import(import::Args),
     /// Print targets as TOML that import, or the config, takes
     Export {

@@ -132,7 +132,7 @@ pub fn run() -> eyre::Result<ExitCode> {
     complete::answer();
     let code = obey(Args::parse())?;
     Ok(match print::unwritten() {
-        // What it ended with says more.
+        // Any other exit code tells more than a failed write.
         Some(why) if code == ExitCode::SUCCESS => {
             Stop { code: FAILED, says: text().fill("cli.unwritten", &[("detail", why)]) }.tell()
         }
@@ -151,7 +151,7 @@ fn obey(args: Args) -> eyre::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Some(Verb::NewSession { ref command }) => return Ok(session::become_command(command)),
-        // That is about the log: it adds nothing to it.
+        // It packs the log, and writes nothing of its own there.
         Some(Verb::Report(_)) => {}
         Some(Verb::Config(_) | Verb::Connect(_) | Verb::Forward(_) | Verb::Pod(_)) | None => {
             if let Err(stop) = args.logging.start(&text()) {

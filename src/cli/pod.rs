@@ -86,8 +86,8 @@ pub(super) enum Verb {
 /// The clusters that are looked at.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct Clusters {
-    /// A kubeconfig context to look at; may be given several times. Absent: the current one, those of saved targets, and
-    /// those in which an earlier run may have left pods
+    /// A kubeconfig context to look at; may be given several times. Absent: the current one, those of saved targets,
+    /// and those in which an earlier run may have left pods
     #[arg(long = "cluster", value_name = "CONTEXT", add = ArgValueCandidates::new(complete::contexts))]
     named: Vec<String>,
 }

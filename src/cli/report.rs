@@ -17,9 +17,9 @@ use crate::plain;
 use crate::store;
 use crate::text::Text;
 
-/// How much of the log's end is packed.
+/// The most bytes of the log's end that are packed.
 const MOST: usize = 1 << 20;
-/// What stands for a text of the config that is nobody's business.
+/// Replaces a text of the config that may be private.
 const HIDDEN: &str = "<hidden>";
 
 #[derive(Debug, clap::Args)]
@@ -35,7 +35,7 @@ pub(super) struct Args {
 /// Packs a report, and says where it is.
 pub(super) async fn run(door: Door, args: Args) -> ExitCode {
     let text = super::text_of(&door);
-    // Whoever reads it may read another language than whoever writes it.
+    // Those who read issues may not know the user's language.
     let english = Text::new(Language::En);
     let findings = match check::as_value(door.kubeconfig.clone(), &door.paths, &english).await {
         Ok(found) => format!("{found:#}"),
@@ -90,7 +90,7 @@ fn end_of(path: &Path) -> String {
 fn config(path: &Path, addresses: bool) -> String {
     let read = store::limited::read(path).map_err(|error| error.to_string());
     let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));
-    // What the parser says may quote the line.
+    // The parser's message may quote a line with a secret.
     match text.and_then(|text| text.parse::<toml::Table>().map_err(|_| "it is no TOML".to_owned())) {
         Ok(mut table) => {
             table.iter_mut().for_each(|(key, value)| hide(key == "strings", key, value, addresses));

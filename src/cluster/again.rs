@@ -19,8 +19,8 @@ const TRIES: u32 = 2;
 /// The pause before that; it doubles.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Sends a request, and again where the server asks for that, or where it failed and the request changes nothing that it
-/// has not changed already.
+/// Sends a request, and again where the server asks for that, or where it failed and the request changes nothing that
+/// it has not changed already.
 pub(super) async fn send<A, B, E>(request: Request<Body>, send: impl Fn(Request<Body>) -> A) -> Result<Response<B>, E>
 where
     A: Future<Output = Result<Response<B>, E>>,

@@ -15,7 +15,7 @@ const LINE: u64 = 8 << 20;
 /// The most of an error or a version.
 const SMALL: u64 = 256 << 10;
 
-/// What a body may have.
+/// The limit of a body, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bound {
     Whole(u64),

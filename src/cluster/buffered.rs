@@ -1,8 +1,8 @@
 //! Reads a connection in larger pieces than TLS asks for.
 //!
 //! rustls asks its connection for 4 KiB at a time (`READ_SIZE` in its deframer): at full speed a quarter of a million
-//! system calls for each gigabyte. Between the two lies this buffer, which grows while it is filled and shrinks while it
-//! is not, so that an idle connection holds little.
+//! system calls for each gigabyte. Between the two lies this buffer, which grows while it is filled and shrinks while
+//! it is not, so that an idle connection holds little.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

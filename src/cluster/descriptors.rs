@@ -27,8 +27,8 @@ fn higher(now: Rlimit) -> Option<Rlimit> {
     now.current.is_some_and(|soft| soft < wanted).then_some(Rlimit { current: Some(wanted), maximum: now.maximum })
 }
 
-/// The soft limit that children are to have, where it is not ours: a program that goes through all possible descriptors,
-/// or uses `select(2)`, must not suffer from it.
+/// The soft limit that children are to have, where it is not ours: a program that goes through all possible
+/// descriptors, or uses `select(2)`, must not suffer from it.
 pub fn inherited() -> Option<u64> {
     INHERITED.get().copied()
 }

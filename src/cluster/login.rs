@@ -1,5 +1,5 @@
-//! Logins: a client for a context, made when it is first asked for and made anew when the login runs out, is refused, or
-//! the kubeconfig says something else. Whoever holds one is told when there is a newer.
+//! Logins: a client for a context, made when it is first asked for and made anew when the login runs out, is refused,
+//! or the kubeconfig says something else. Whoever holds one is told when there is a newer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -137,8 +137,8 @@ impl Slot {
 }
 
 impl Clusters {
-    /// The login to a context, made when it is first asked for; made anew where it runs out within a minute, or where the
-    /// server refused it some time ago.
+    /// The login to a context, made when it is first asked for; made anew where it runs out within a minute, or where
+    /// the server refused it some time ago.
     ///
     /// # Errors
     /// [`What::UnknownContext`]; [`What::ContextBroken`] where the context is incomplete or names missing files;

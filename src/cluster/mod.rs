@@ -1,7 +1,7 @@
 //! Kubeconfig contexts and the clients for them.
 //!
-//! [`Clusters`] is made from the kubeconfig at start, and again when a person asks for it, and connects nothing. A client comes into being when somebody
-//! first asks for it, and is shared by all who ask after that.
+//! [`Clusters`] is made from the kubeconfig at start, and again when a person asks for it, and connects nothing. A
+//! client comes into being when somebody first asks for it, and is shared by all who ask after that.
 
 mod again;
 mod bounded;

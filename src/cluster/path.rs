@@ -1,10 +1,10 @@
 //! The way to an API server, and how it is noticed that it was lost without a word: after sleep, another network, or a
 //! NAT that forgot.
 //!
-//! TCP's keep-alive finds that out for a connection that only listens, as a watch does. What it cannot know is told here:
-//! when the machine has slept, and when a request gets no answer over a connection that was there and one over a new
-//! connection does. Then every older connection ends with an error, and whoever had it asks again over a new one. What
-//! was upgraded stays: a tunnel asks its other end by itself whether it is there.
+//! TCP's keep-alive finds that out for a connection that only listens, as a watch does. What it cannot know is told
+//! here: when the machine has slept, and when a request gets no answer over a connection that was there and one over a
+//! new connection does. Then every older connection ends with an error, and whoever had it asks again over a new one.
+//! What was upgraded stays: a tunnel asks its other end by itself whether it is there.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

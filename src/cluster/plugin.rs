@@ -1,5 +1,5 @@
-//! Exec plugins (client-go credential plugins, KEP-541): kept off the screen, and heard. They are run here rather than by
-//! kube, which runs one again for each request that meets a login at its end, and does not say when that is.
+//! Exec plugins (client-go credential plugins, KEP-541): kept off the screen, and heard. They are run here rather than
+//! by kube, which runs one again for each request that meets a login at its end, and does not say when that is.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -70,9 +70,9 @@ pub fn through(program: Option<PathBuf>) {
     }
 }
 
-/// Keeps the plugin's stderr, gives it the limit of descriptors that we were started with, and puts it into a session of
-/// its own: without a terminal of its own a plugin that opens /dev/tty to ask for a password fails, instead of writing
-/// over the screen and waiting for keys that never come.
+/// Keeps the plugin's stderr, gives it the limit of descriptors that we were started with, and puts it into a session
+/// of its own: without a terminal of its own a plugin that opens /dev/tty to ask for a password fails, instead of
+/// writing over the screen and waiting for keys that never come.
 const SCRIPT: &str = "exec 2>>\"$BROW_PLUGIN_STDERR\"
 command -v \"$0\" >/dev/null || { echo \"$0: command not found\" >&2; exit 127; }
 if [ -n \"$BROW_PLUGIN_FILES\" ]; then ulimit -Sn \"$BROW_PLUGIN_FILES\"; fi
@@ -108,8 +108,8 @@ pub fn tame(exec: &mut ExecConfig, stderr: Option<&Stderr>) {
 /// The most that is shown of a command.
 const SHOWN: usize = 160;
 
-/// A plugin's command and arguments as the kubeconfig has them, for a person to know it by. What may be a secret is left
-/// out.
+/// A plugin's command and arguments as the kubeconfig has them, for a person to know it by. What may be a secret is
+/// left out.
 pub fn shown(exec: &ExecConfig) -> String {
     let is_secret = |name: &str| {
         let name = name.to_ascii_lowercase();

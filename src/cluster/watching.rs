@@ -37,8 +37,8 @@ impl Clusters {
 
 /// A watch on objects of one kind, for ever: what fails is tried again.
 ///
-/// Where the server refuses it, it begins anew with a list: kube's watcher goes on from where it was without a word, and
-/// nobody would learn that it is allowed again.
+/// Where the server refuses it, it begins anew with a list: kube's watcher goes on from where it was without a word,
+/// and nobody would learn that it is allowed again.
 pub struct Watch<K> {
     api: Api<K>,
     config: watcher::Config,

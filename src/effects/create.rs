@@ -9,8 +9,8 @@ use crate::model::proxy::{PodRequest, ProxyPod};
 use crate::proxy::{self, Birth};
 use crate::store::Book;
 
-/// Creates the pod that a request asks for; besides, what was in the way of writing it down. Such a pod is ours for this
-/// run alone.
+/// Creates the pod that a request asks for; besides, what was in the way of writing it down. Such a pod is ours for
+/// this run alone.
 pub(super) async fn create(
     clusters: &Clusters,
     request: &PodRequest,

@@ -182,8 +182,8 @@ impl Effects {
         }
     }
 
-    /// Becomes known to the other instances whose sockets are in `dir`, and gets to know them. Where that cannot be it is
-    /// told, and everything else works.
+    /// Becomes known to the other instances whose sockets are in `dir`, and gets to know them. Where that cannot be it
+    /// is told, and everything else works.
     pub fn join(&mut self, dir: PathBuf, role: Role) {
         match instance::join(&dir, role, self.events.clone(), self.token.clone()) {
             Ok((instance, running)) => {
@@ -227,8 +227,8 @@ impl Effects {
         while self.orders.join_next().await.is_some() {}
     }
 
-    /// Lets go of everything but the files: orders under way are carried out, forwards are closed. What has not ended by
-    /// itself after a grace period is ended.
+    /// Lets go of everything but the files: orders under way are carried out, forwards are closed. What has not ended
+    /// by itself after a grace period is ended.
     pub async fn finish(&mut self) {
         let ending = async {
             while self.orders.join_next().await.is_some() {}

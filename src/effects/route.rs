@@ -28,8 +28,8 @@ const RENEWAL: Duration = Duration::from_secs(8);
 /// How long a relay may take to answer, and the API server besides, where the relay is new.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// The tunnels of every cluster; those of one cluster share what was learned about its protocols, unless the config asks
-/// for one. They follow the cluster's logins.
+/// The tunnels of every cluster; those of one cluster share what was learned about its protocols, unless the config
+/// asks for one. They follow the cluster's logins.
 pub struct Routes {
     clusters: Clusters,
     installation: Installation,
@@ -216,9 +216,9 @@ impl Route for Path {
 
     async fn diagnose(&self, lease: &Lease, via: &Via, age: Duration) -> Result<Option<Fault>, tunnel::Error> {
         let Some(asked) = via.to.as_ref() else { return Ok(None) };
-        // A relay gives up by itself after its timeout: asking again would only take as long again. Whoever lived longer
-        // without a byte had most likely reached the target: a connection that was never used, and closed for that. But
-        // a slow node may be late, too, so that one is asked about.
+        // A relay gives up by itself after its timeout: asking again would only take as long again. Whoever lived
+        // longer without a byte had most likely reached the target: a connection that was never used, and closed for
+        // that. But a slow node may be late, too, so that one is asked about.
         if (relay::CONNECT_TIMEOUT..relay::CONNECT_TIMEOUT + GIVING_UP).contains(&age) {
             let words = format!("no answer within {} s", relay::CONNECT_TIMEOUT.as_secs());
             return Ok(Some(Fault::new(What::TargetTimedOut, asked.to_string(), words)));

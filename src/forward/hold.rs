@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 use super::Pointing;
 use crate::model::forward::Via;
 
-/// A hold on a pod: of the forward while it is pointed there, and of each connection that goes through it. When the last
-/// one lets go that is told.
+/// A hold on a pod: of the forward while it is pointed there, and of each connection that goes through it. When the
+/// last one lets go that is told.
 #[derive(Debug)]
 pub(super) struct Hold {
     /// The way that first led there.

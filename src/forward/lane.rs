@@ -84,8 +84,8 @@ pub enum Ended {
     Never,
 }
 
-/// Keeps a lane open until it ends, is lost, or is held up by what else its tunnel carries. `asked`: a stream on which the
-/// relay was asked for it, for whoever begins with `word`; `read` takes the port out of the relay's words.
+/// Keeps a lane open until it ends, is lost, or is held up by what else its tunnel carries. `asked`: a stream on which
+/// the relay was asked for it, for whoever begins with `word`; `read` takes the port out of the relay's words.
 pub async fn keep(
     lease: &Lease,
     asked: impl Future<Output = Result<Stream, Error>>,

@@ -66,8 +66,8 @@ struct Reason {
     found: Result<Option<Fault>, Error>,
 }
 
-/// Whether a stream through a line opens: that a tunnel is up says nothing of the relay behind it, and where each stream
-/// is a connection of its own there is no tunnel to tell by.
+/// Whether a stream through a line opens: that a tunnel is up says nothing of the relay behind it, and where each
+/// stream is a connection of its own there is no tunnel to tell by.
 #[derive(Debug, Default)]
 pub(super) enum Proof {
     /// Not known yet.
@@ -168,8 +168,8 @@ impl<L: Lease> Line<L> {
         timeout(REASON_PATIENCE, self.lease.probe()).await.is_ok_and(|probed| probed.is_ok())
     }
 
-    /// Why a connection through the relay ended as it just did, after `age`; `None`: the target has hung up. Connections
-    /// that failed together share one answer.
+    /// Why a connection through the relay ended as it just did, after `age`; `None`: the target has hung up.
+    /// Connections that failed together share one answer.
     ///
     /// # Errors
     /// Why that could not be found out.

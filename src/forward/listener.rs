@@ -135,8 +135,8 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Whether nobody listens on a port of all addresses: only the same address is in the way of a bind with `SO_REUSEADDR`,
-/// and only a socket that is still open.
+/// Whether nobody listens on a port of all addresses: only the same address is in the way of a bind with
+/// `SO_REUSEADDR`, and only a socket that is still open.
 ///
 /// # Errors
 /// [`io::ErrorKind::AddrInUse`] where somebody does.

@@ -174,8 +174,8 @@ struct Shared<R: Route> {
 ///
 /// Nothing happens until the future runs, within a tokio runtime. It says [`ForwardEvent::Bound`] or
 /// [`ForwardEvent::NotBound`] (and ends then), and ends after [`ForwardEvent::Closed`] once `token` is cancelled or the
-/// handle closes it; a part of it that panics closes it as well, and is told as [`ForwardEvent::NotBound`]. All its tasks
-/// have ended before.
+/// handle closes it; a part of it that panics closes it as well, and is told as [`ForwardEvent::NotBound`]. All its
+/// tasks have ended before.
 pub fn start<R: Route>(
     spec: ForwardSpec,
     via: Option<Via>,

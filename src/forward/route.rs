@@ -51,13 +51,13 @@ pub trait Route: Send + Sync + 'static {
     fn reach(&self, lease: &Self::Lease, via: &Via)
     -> impl Future<Output = Result<Option<Duration>, Unreached>> + Send;
 
-    /// Finds out who is at fault where no tunnel to a pod can be had although the API server answers. `None`: that does not
-    /// answer either, or nothing is known.
+    /// Finds out who is at fault where no tunnel to a pod can be had although the API server answers. `None`: that does
+    /// not answer either, or nothing is known.
     fn blame(&self, via: &Via) -> impl Future<Output = Option<Fault>> + Send;
 
-    /// Finds out why a stream through a relay ended or was reset without a byte from the target: refused, timed out, not
-    /// resolved. `lease` leads to the relay that knows; `age` is for how long the stream was open. `None`: nothing is
-    /// wrong, the target just hung up.
+    /// Finds out why a stream through a relay ended or was reset without a byte from the target: refused, timed out,
+    /// not resolved. `lease` leads to the relay that knows; `age` is for how long the stream was open. `None`: nothing
+    /// is wrong, the target just hung up.
     ///
     /// # Errors
     /// Why that could not be found out: whether the target has hung up is not known then.

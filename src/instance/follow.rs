@@ -57,8 +57,8 @@ pub(super) async fn follow(dir: PathBuf, own: String, mut later: mpsc::Receiver<
     }
 }
 
-/// Tells what one instance tells, until it hangs up; that it is silent, where it does not begin to or does not go on. `known` is dropped once
-/// either is so. Whether it was heard.
+/// Tells what one instance tells, until it hangs up; that it is silent, where it does not begin to or does not go on.
+/// `known` is dropped once either is so. Whether it was heard.
 async fn follow_one(
     dir: PathBuf,
     own: String,

@@ -1,8 +1,8 @@
 //! The instances of this program that run for one person know each other: each has a Unix socket that answers who
 //! forwards what, and closes a forward when asked to.
 //!
-//! The sockets are in a directory that only their owner may enter. One whose program was killed answers nobody, holds no
-//! lock any more, and is removed by whoever notices.
+//! The sockets are in a directory that only their owner may enter. One whose program was killed answers nobody, holds
+//! no lock any more, and is removed by whoever notices.
 
 mod alive;
 mod follow;

@@ -24,7 +24,8 @@ const CONNECTIONS: usize = 64;
 /// How long those that are told how things stand may take over the last of it.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Answers until `closing`; whoever is told how things stand hears the last of it before that. Names of instances that ask to be told go to `heard_of`.
+/// Answers until `closing`; whoever is told how things stand hears the last of it before that. Names of instances that
+/// ask to be told go to `heard_of`.
 pub(super) async fn serve(
     listener: UnixListener,
     reports: watch::Receiver<Report>,
@@ -99,7 +100,8 @@ async fn answer(
     }
 }
 
-/// Tells how things stand, now, whenever that changes and every [`BEAT`], until the other end hangs up, or for the last time at `closing`.
+/// Tells how things stand, now, whenever that changes and every [`BEAT`], until the other end hangs up, or for the last
+/// time at `closing`.
 async fn watching(
     mut stream: BufReader<UnixStream>,
     mut reports: watch::Receiver<Report>,

@@ -16,6 +16,18 @@ fn dir() -> (TempDir, PathBuf) {
     (temp, dir)
 }
 
+/// What an instance says that has one forward.
+fn report() -> Report {
+    Report {
+        pid: 77,
+        role: Role::Connect,
+        forwards: vec![shared(1)],
+        leaving: false,
+        left: Vec::new(),
+        wants: Vec::new(),
+    }
+}
+
 fn shared(id: u64) -> Shared {
     Shared {
         id,
@@ -207,14 +219,7 @@ async fn one_that_does_not_answer_is_there_and_its_socket_stays() {
     let (stream, _) = asleep.accept().await.unwrap();
     let mut stream = BufReader::new(stream);
     assert!(matches!(wire::read(&mut stream).await, Ok(Some(Ask::Watch { .. }))));
-    let report = Report {
-        pid: 77,
-        role: Role::Connect,
-        forwards: vec![shared(1)],
-        leaving: false,
-        left: Vec::new(),
-        wants: Vec::new(),
-    };
+    let report = report();
     wire::write(&mut stream, &Says::Report { report: report.clone() }).await.unwrap();
     assert_eq!(one.hears().await, 1);
     // It has given us up meanwhile, but is still there.
@@ -237,14 +242,7 @@ async fn one_that_freezes_is_noticed_in_time_and_loses_nothing() {
     let (stream, _) = frozen.accept().await.unwrap();
     let mut stream = BufReader::new(stream);
     assert!(matches!(wire::read(&mut stream).await, Ok(Some(Ask::Watch { .. }))));
-    let mut report = Report {
-        pid: 77,
-        role: Role::Connect,
-        forwards: vec![shared(1)],
-        leaving: false,
-        left: Vec::new(),
-        wants: Vec::new(),
-    };
+    let mut report = report();
     let says = |report: &Report| Says::Report { report: report.clone() };
     wire::write(&mut stream, &says(&report)).await.unwrap();
     assert_eq!(one.hears().await, 1);

@@ -1,7 +1,7 @@
 //! The log file: what the program and its libraries say of their work, for a report of a fault.
 //!
-//! It is written where a person names a file, is never larger than twice a limit, and is for their eyes only. All that is
-//! written goes through [`redact()`]: no secrets, and no addresses unless they are asked for.
+//! It is written where a person names a file, is never larger than twice a limit, and is for their eyes only. All that
+//! is written goes through [`redact()`]: no secrets, and no addresses unless they are asked for.
 
 mod file;
 mod redact;

@@ -61,8 +61,8 @@ impl Forward {
         self.traffic.sample(counts);
     }
 
-    /// Whether it is one on demand that had a way and, as far as is known, carries nothing: without the way it rests, and
-    /// a connection that has just come asks by itself.
+    /// Whether it is one on demand that had a way and, as far as is known, carries nothing: without the way it rests,
+    /// and a connection that has just come asks by itself.
     pub(super) fn is_idle(&self) -> bool {
         let used = self.demand.is_some_and(|demand| matches!(demand.stage, Stage::Used(_)));
         used && self.traffic.counts.open == 0
@@ -142,7 +142,8 @@ impl Model {
         }
     }
 
-    /// Has a forward on demand rest. Connections that wait for a way fail; those that did not know that there is none ask.
+    /// Has a forward on demand rest. Connections that wait for a way fail; those that did not know that there is none
+    /// ask.
     pub(super) fn rest(&mut self, id: ForwardId, fault: Option<Fault>, out: &mut Vec<Effect>) {
         let round = self.count();
         let Some(forward) = self.forwards.get_mut(&id) else {

@@ -105,7 +105,8 @@ pub enum Question {
         /// How many.
         pods: usize,
     },
-    /// Quit with this open? Buttons: stay, quit and leave pods to their TTL, and where there are pods, quit and delete them.
+    /// Quit with this open? Buttons: stay, quit and leave pods to their TTL, and where there are pods, quit and delete
+    /// them.
     Quit {
         /// Open forwards.
         forwards: usize,

@@ -24,7 +24,8 @@ macro_rules! kinds {
         #[serde(rename_all = "kebab-case")]
         pub enum What { $($(#[doc = $doc])+ $variant,)+ }
 
-        /// What servers call their admission rules: webhooks, and admission policies, whose refusals may come with any status
+        /// What servers call their admission rules: webhooks, and admission policies, whose refusals may come with any
+        /// status
 /// (`apiserver/pkg/admission/plugin/webhook/errors`, `…/plugin/policy/validating/dispatcher.go`).
 const ADMISSION: [&str; 3] = ["admission webhook", "denied the request", " denied request: "];
 

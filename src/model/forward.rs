@@ -153,8 +153,8 @@ impl Forward {
         }
     }
 
-    /// What its proxy pods' relays connect to; `None` where it goes straight to the pods of a workload, or does not know
-    /// yet.
+    /// What its proxy pods' relays connect to; `None` where it goes straight to the pods of a workload, or does not
+    /// know yet.
     pub fn relayed_to(&self) -> Option<&Address> {
         match &self.spec.address {
             Where::Address(address) => Some(address),

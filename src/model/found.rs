@@ -199,8 +199,8 @@ impl Finds {
         room
     }
 
-    /// What is shown: whatever nothing that is looked for controls. The pods of a deployment are noise beside it, and all
-    /// that there is to see where deployments may not be.
+    /// What is shown: whatever nothing that is looked for controls. The pods of a deployment are noise beside it, and
+    /// all that there is to see where deployments may not be.
     pub fn shown(&self) -> impl Iterator<Item = &Found> {
         self.all.values().filter(|found| self.is_shown(found))
     }
@@ -273,8 +273,8 @@ impl Finds {
         self.beside(workload, Kind::Service).any(|service| service.has_pod(workload) && service.ports.iter().any(same))
     }
 
-    /// The most telling reason why not all is seen, and how many places it leaves out: a namespace that stays dark before
-    /// a view that is narrow. All that is missing there is one right, by the names of its kinds.
+    /// The most telling reason why not all is seen, and how many places it leaves out: a namespace that stays dark
+    /// before a view that is narrow. All that is missing there is one right, by the names of its kinds.
     pub fn reason(&self) -> Option<(Fault, usize)> {
         let is_dark = |place: &Place| place.namespace.is_some();
         let any_dark = self.missing.keys().any(|(_, place)| is_dark(place));

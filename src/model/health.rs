@@ -98,16 +98,16 @@ impl Forward {
         self.health().is_some_and(|health| health.down.is_some())
     }
 
-    /// What is wrong with it: what a connection or the forward itself met, else why it cannot be seen where it leads, else
-    /// what the last probe did.
+    /// What is wrong with it: what a connection or the forward itself met, else why it cannot be seen where it leads,
+    /// else what the last probe did.
     pub fn trouble(&self) -> Option<&Fault> {
         self.fault.as_ref().or(self.unseen.as_ref()).or_else(|| self.health()?.down.as_ref())
     }
 }
 
 impl Model {
-    /// What is wrong with a forward, or with the cluster that it leads to: while that does not answer, or refuses us, it
-    /// is not known what becomes of the forward's pod.
+    /// What is wrong with a forward, or with the cluster that it leads to: while that does not answer, or refuses us,
+    /// it is not known what becomes of the forward's pod.
     pub fn trouble_of<'a>(&'a self, forward: &'a Forward) -> Option<&'a Fault> {
         let of_cluster = || self.cluster(&forward.spec.place.cluster)?.fault.as_ref();
         forward.trouble().or_else(|| of_cluster().filter(|_| forward.via.is_some()))

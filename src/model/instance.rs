@@ -26,8 +26,8 @@ pub struct Report {
     /// Whether it ends.
     #[serde(default)]
     pub leaving: bool,
-    /// The numbers of those that end with it, and of those that have failed. Others that it names no longer were stopped by
-    /// somebody.
+    /// The numbers of those that end with it, and of those that have failed. Others that it names no longer were
+    /// stopped by somebody.
     #[serde(default)]
     pub left: Vec<u64>,
     /// The targets that it was asked to forward: where another instance has them, it takes them over when that ends.

@@ -55,8 +55,8 @@ impl Model {
             && self.pods.values().any(|pod| pod.key.cluster == cluster && self.own.open.contains(&pod.uid))
     }
 
-    /// Has a pod looked up that says that it is ours and is not known: another instance may have made it, or we, and the
-    /// answer was lost. Each is looked up once, since what is written down comes before the pod.
+    /// Has a pod looked up that says that it is ours and is not known: another instance may have made it, or we, and
+    /// the answer was lost. Each is looked up once, since what is written down comes before the pod.
     pub(super) fn recognise(&mut self, pod: &ProxyPod, out: &mut Vec<Effect>) {
         let ours = !pod.installation.is_empty() && pod.installation == self.installation.id();
         if !ours || self.own.has(&pod.uid) || !self.own.asked.insert(pod.uid.clone()) {

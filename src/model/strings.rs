@@ -145,8 +145,8 @@ impl Within {
     }
 }
 
-/// A template with its placeholders filled in. One of several words is a command: what is filled in is quoted for a shell,
-/// since names come from other people, too.
+/// A template with its placeholders filled in. One of several words is a command: what is filled in is quoted for a
+/// shell, since names come from other people, too.
 fn fill(template: &str, local: SocketAddr, name: &str) -> String {
     let (host, port) = (local.ip().to_string(), local.port().to_string());
     let address = local.to_string();

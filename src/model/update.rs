@@ -36,8 +36,8 @@ impl Model {
     }
 
     /// Whether a pod's deadline lies after one time and not after the other. Goes through all pods each second: in
-    /// plain numbers, as Kubernetes writes times in whole seconds, and with one look at the clock of each cluster, whose pods lie side
-    /// by side.
+    /// plain numbers, as Kubernetes writes times in whole seconds, and with one look at the clock of each cluster,
+    /// whose pods lie side by side.
     fn expires_between(&self, before: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         let (mut at, mut skew) = (None, 0);
         self.pods.values().any(|pod| {

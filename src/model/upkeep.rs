@@ -14,10 +14,11 @@ use super::renew::Renewal;
 /// What is known of them.
 #[derive(Debug, Clone, Default)]
 pub struct Upkeep {
-    /// Pods that were made on demand, and where they belong: their cluster may be let go of. They go with their last use.
+    /// Pods that were made on demand, and where they belong: their cluster may be let go of. They go with their last
+    /// use.
     pub pods: BTreeMap<PodKey, PodPlace>,
-    /// The forwards that may carry connections through a pod: those that are pointed there, and those that have not said
-    /// since that they left it.
+    /// The forwards that may carry connections through a pod: those that are pointed there, and those that have not
+    /// said since that they left it.
     pub held: BTreeMap<PodKey, BTreeSet<ForwardId>>,
     /// Pods that go as soon as nobody holds them; whether it was told that another instance does.
     pub leaving: BTreeMap<PodKey, bool>,

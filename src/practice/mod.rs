@@ -1,8 +1,9 @@
 //! The practice cluster: a Kubernetes API of our own on loopback, for trying everything with nothing installed.
 //!
-//! It speaks plain HTTP on 127.0.0.1, on a port of its own for each run, to whoever bears one of its tokens, which stand
-//! in its kubeconfig alone. What it keeps is in memory, what it writes is in one temporary directory, and both go with
-//! it. The program reaches it as it reaches any cluster. Where its answers differ from a real cluster's, it is wrong.
+//! It speaks plain HTTP on 127.0.0.1, on a port of its own for each run, to whoever bears one of its tokens, which
+//! stand in its kubeconfig alone. What it keeps is in memory, what it writes is in one temporary directory, and both go
+//! with it. The program reaches it as it reaches any cluster. Where its answers differ from a real cluster's, it is
+//! wrong.
 
 mod answer;
 mod api;

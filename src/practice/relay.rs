@@ -1,6 +1,6 @@
 //! The relay in a proxy pod, as socat and a shell do it there: it takes its secret once, and then does what is asked by
-//! whoever proves to know it: passes the stream on to an address, says what is wrong with one in socat's words, or opens
-//! a port of its own for it, for as long as the stream lasts.
+//! whoever proves to know it: passes the stream on to an address, says what is wrong with one in socat's words, or
+//! opens a port of its own for it, for as long as the stream lasts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// When something was said, as `socat -lu` writes it.
 const STAMP: &str = "%Y/%m/%d %H:%M:%S%.6f";
 
-/// Bytes of what a stream begins with, of a secret, of a request, and of a lane's word: as the script in the pod has them.
+/// Bytes of what a stream begins with, of a secret, of a request, and of a lane's word: as the script in the pod has
+/// them.
 const NONCE: usize = 32;
 const SECRET: usize = 64;
 const RECORD: usize = 400;

@@ -1,4 +1,5 @@
-//! The server's side of port-forwarding in SPDY/3.1: what kubelet and containerd do with the streams that a client opens.
+//! The server's side of port-forwarding in SPDY/3.1: what kubelet and containerd do with the streams that a client
+//! opens.
 //!
 //! Frames are written with the tunnel's own encoders; they are read here, because a server needs the header blocks that
 //! the tunnel's decoder passes over: they say which port a stream is for.

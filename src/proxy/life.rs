@@ -23,7 +23,8 @@ use crate::model::proxy::{PodKey, PodRequest, ProxyPod};
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long it may take to say whether a pod was stored, after that.
 const LOOK: Duration = Duration::from_secs(5);
-/// The pause before a pod is asked for again where the server does not say how long; it doubles up to [`LONGEST_PAUSE`].
+/// The pause before a pod is asked for again where the server does not say how long; it doubles up to
+/// [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often a deletion that met a conflict is tried again.
@@ -77,9 +78,9 @@ fn asks_for_cpu_limit(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 403 && demands_cpu_limit(&status.message))
 }
 
-/// A quota says `failed quota: compute: must specify limits.cpu,limits.memory`, newer servers name containers, too: `must
-/// specify limits.cpu for: relay; limits.memory for: relay`. A limit range says `maximum cpu usage per Pod is 2, but no limit
-/// is specified`.
+/// A quota says `failed quota: compute: must specify limits.cpu,limits.memory`, newer servers name containers, too:
+/// `must specify limits.cpu for: relay; limits.memory for: relay`. A limit range says `maximum cpu usage per Pod is 2,
+/// but no limit is specified`.
 fn demands_cpu_limit(message: &str) -> bool {
     let demanded = message.split_once("must specify ").map_or("", |(_, demanded)| demanded);
     let of_range = |clause: &str| clause.starts_with("cpu usage per ") && clause.contains("no limit is specified");
@@ -98,8 +99,8 @@ fn limit_cpu(pod: &mut Pod) -> bool {
     missing
 }
 
-/// Has a pod stored, for as long as the request says: its name is used by nobody else, so it may be asked for again. The
-/// pod as stored, or the server's last word.
+/// Has a pod stored, for as long as the request says: its name is used by nobody else, so it may be asked for again.
+/// The pod as stored, or the server's last word.
 ///
 /// # Errors
 /// Where the server does not answer.
@@ -107,8 +108,8 @@ async fn store(client: &Client, api: &Api<Pod>, pod: &Pod, request: &PodRequest)
     let until = Instant::now() + request.patience;
     let (mut pause, mut again) = (PAUSE, false);
     loop {
-        // Without an answer, or with one that only says that the server failed, it may have been made all the same: then
-        // it is ours to use and to delete.
+        // Without an answer, or with one that only says that the server failed, it may have been made all the same:
+        // then it is ours to use and to delete.
         let (status, after) = match within(&request.cluster, post(client, api, pod)).await {
             Ok(Ok(Ok(stored))) => return Ok(Ok(stored)),
             Ok(Ok(Err((status, after)))) => (status, after),
@@ -163,8 +164,8 @@ async fn look(api: &Api<Pod>, pod: &Pod) -> Option<Pod> {
     (nonce(&found) == nonce(pod)).then_some(found)
 }
 
-/// The uid of the pod of this name as it is now, if there is one. It is listed, not got: whoever uses proxy pods may list
-/// them, or would see none.
+/// The uid of the pod of this name as it is now, if there is one. It is listed, not got: whoever uses proxy pods may
+/// list them, or would see none.
 ///
 /// # Errors
 /// What the server says, or that it does not answer.

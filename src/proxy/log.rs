@@ -162,8 +162,8 @@ struct Read {
 }
 
 impl Read {
-    /// What to ask for: the end of the log at first, then all from where it was read to. The server takes whole seconds, so
-    /// that some lines come once more.
+    /// What to ask for: the end of the log at first, then all from where it was read to. The server takes whole
+    /// seconds, so that some lines come once more.
     fn begin(&mut self) -> LogParams {
         let Some(at) = self.at else { return LogParams { tail_lines: Some(TAIL), ..LogParams::default() } };
         self.again = Some(0);

@@ -1,12 +1,12 @@
 //! The relay in a proxy pod: its script, how it is asked, and how it is asked what went wrong.
 //!
-//! The relay listens on the pod's loopback, which a port-forward reaches and other pods don't. So does everybody who may
-//! forward a port to the pod: each pod has a secret, of which its description tells only the hash. The relay is given it
-//! once, by the installation that made the pod, and shows with each stream that it knows it before it is sent an address;
-//! whoever asks it for something has to know it, too ([`ask`]). The address is written nowhere else.
+//! The relay listens on the pod's loopback, which a port-forward reaches and other pods don't. So does everybody who
+//! may forward a port to the pod: each pod has a secret, of which its description tells only the hash. The relay is
+//! given it once, by the installation that made the pod, and shows with each stream that it knows it before it is sent
+//! an address; whoever asks it for something has to know it, too ([`ask`]). The address is written nowhere else.
 //!
-//! A relay can be asked for a port of its own for an address, for as long as the stream is open (a *lane*): a connection
-//! to that port begins with a word that was agreed on, and waits for no answer.
+//! A relay can be asked for a port of its own for an address, for as long as the stream is open (a *lane*): a
+//! connection to that port begins with a word that was agreed on, and waits for no answer.
 //!
 //! Data is never mixed with messages: socat's own words go nowhere. Where a stream ended without a byte from the
 //! target, a second stream only has the relay try to connect, and carries socat's notices of that (`-dd`), with
@@ -86,8 +86,8 @@ pub fn read_diagnosis(answer: &[u8]) -> Option<(What, String)> {
 }
 
 /// Whether a relay's answer to [`Ask::Diagnose`] says that it has connected, and then how long that took there, as far
-/// as it says: from `N opening connection to AF=2 10.0.0.1:80` to `N successfully connected from local address …`, or to
-/// `N starting data transfer loop …` where socat (before 1.8, with a timeout) does not say the former.
+/// as it says: from `N opening connection to AF=2 10.0.0.1:80` to `N successfully connected from local address …`, or
+/// to `N starting data transfer loop …` where socat (before 1.8, with a timeout) does not say the former.
 pub fn read_connected(answer: &[u8]) -> Option<Option<Duration>> {
     let answer = String::from_utf8_lossy(answer);
     let whole = &answer[..=answer.rfind('\n')?];

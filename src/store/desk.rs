@@ -40,7 +40,8 @@ impl Desk {
         &self.paths
     }
 
-    /// Begins: cleans up after writers that were killed, tells what has changed since [`Desk::new`], and offers the older tool's targets, once.
+    /// Begins: cleans up after writers that were killed, tells what has changed since [`Desk::new`], and offers the
+    /// older tool's targets, once.
     pub fn open(&mut self) -> Vec<StoreEvent> {
         if let Ok(file) = disk::resolve(&self.paths.config) {
             disk::sweep(&file, |file| Locked::from_afar(file, &self.paths.state_dir));

@@ -49,7 +49,8 @@ pub fn text_in(path: &Path) -> Result<String, Fault> {
     }
 }
 
-/// The text that a file's bytes are: UTF-8, or UTF-16 as `PowerShell` writes it, each with a byte order mark or without.
+/// The text that a file's bytes are: UTF-8, or UTF-16 as `PowerShell` writes it, each with a byte order mark or
+/// without.
 ///
 /// # Errors
 /// [`What::ConfigBroken`] for what is neither, naming the place.

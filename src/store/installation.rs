@@ -28,8 +28,8 @@ struct Kept {
     key: String,
 }
 
-/// Returns the installation whose state is in `dir`, made if there is none. Where it can be neither read nor kept, it is
-/// one for this run alone, with the reason.
+/// Returns the installation whose state is in `dir`, made if there is none. Where it can be neither read nor kept, it
+/// is one for this run alone, with the reason.
 pub fn installation(dir: &Path) -> (Installation, Option<Fault>) {
     match open(dir) {
         Ok(installation) => (installation, None),

@@ -1,5 +1,5 @@
-//! The pods that this installation made, as they are written down: by name and nonce before one is asked for, by uid once
-//! it is there.
+//! The pods that this installation made, as they are written down: by name and nonce before one is asked for, by uid
+//! once it is there.
 
 use std::path::{Path, PathBuf};
 
@@ -76,8 +76,8 @@ impl Book {
     }
 }
 
-/// Looks up whether this installation made a pod. One that was asked for and whose answer was lost is known by its nonce
-/// and name, and by its uid from then on.
+/// Looks up whether this installation made a pod. One that was asked for and whose answer was lost is known by its
+/// nonce and name, and by its uid from then on.
 ///
 /// # Errors
 /// [`FileUnreadable`](crate::model::fault::What::FileUnreadable) or

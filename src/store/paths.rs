@@ -35,8 +35,8 @@ impl Paths {
         Self::among(explicit, base.home_dir(), state, |name| std::env::var_os(name))
     }
 
-    /// The directory of what lives no longer than the programs that make it (sockets): `$XDG_RUNTIME_DIR/brow`, else one
-    /// beside our state.
+    /// The directory of what lives no longer than the programs that make it (sockets): `$XDG_RUNTIME_DIR/brow`, else
+    /// one beside our state.
     pub fn runtime(&self) -> PathBuf {
         self.runtime_in(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from))
     }

@@ -120,8 +120,8 @@ mod tests {
 
     use super::*;
 
-    /// Whatever tells of changes, and wherever the first directory that exists lies: each step to a file that is written
-    /// in place, and each of its texts, is noticed.
+    /// Whatever tells of changes, and wherever the first directory that exists lies: each step to a file that is
+    /// written in place, and each of its texts, is noticed.
     async fn notices<W: Watcher>() {
         let home = tempfile::tempdir().unwrap();
         let files = [home.path().join(".config/brow/config.toml")];

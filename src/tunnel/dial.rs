@@ -27,12 +27,12 @@ use super::{
 /// How long one attempt may take. A gateway that swallows an upgrade is noticed by this alone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long others wait for the outcome of the first attempts, which settle the protocol for all. They do not wait longer:
-/// the network may be back by the time that an attempt begun before gives up.
+/// How long others wait for the outcome of the first attempts, which settle the protocol for all. They do not wait
+/// longer: the network may be back by the time that an attempt begun before gives up.
 const TURN: Duration = Duration::from_secs(1);
 
-/// For how long a protocol that is not the best is taken to be the best that passes. A gateway that had a bad moment, or
-/// was replaced, should not cost the speed of a whole day.
+/// For how long a protocol that is not the best is taken to be the best that passes. A gateway that had a bad moment,
+/// or was replaced, should not cost the speed of a whole day.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
 /// The subprotocol of port-forwarding in SPDY, and inside a WebSocket.
@@ -166,8 +166,8 @@ impl Dialer {
         for protocol in self.order() {
             if ahead && protocol == Protocol::V4 {
                 return match worst {
-                    // Not a failure of the moment, such as a time-out, a node that is away or a missing right: those say
-                    // nothing of protocols.
+                    // Not a failure of the moment, such as a time-out, a node that is away or a missing right: those
+                    // say nothing of protocols.
                     Some(Failure { error: Error::Upgrade { .. }, .. }) if !passing => {
                         self.settle(Protocol::V4);
                         Err(Error::Closed)
@@ -202,8 +202,8 @@ impl Dialer {
         Err(worst.map_or(Error::Closed, |failure| failure.error))
     }
 
-    /// Opens a connection in one protocol. SPDY is asked for by POST, and by GET where that is forbidden: below Kubernetes
-    /// 1.35, a user who may only `get pods/portforward` has that right.
+    /// Opens a connection in one protocol. SPDY is asked for by POST, and by GET where that is forbidden: below
+    /// Kubernetes 1.35, a user who may only `get pods/portforward` has that right.
     async fn attempt(&self, client: &kube::Client, protocol: Protocol, route: &Route) -> Result<Transport, Failure> {
         if protocol != Protocol::Spdy {
             return self.upgrade(client, protocol, &Method::GET, route).await;
@@ -345,8 +345,8 @@ async fn refused(response: Response<Body>, protocol: Protocol) -> Failure {
     });
     // 501 and 505 say that this will not be understood tomorrow either.
     let passing = matches!(status, 429 | 500 | 502..=504 | 506..);
-    // What the API server says of the pod or of us, and that it is busy or cannot reach the node, holds in any protocol;
-    // but a role may hold the verb of one only (403).
+    // What the API server says of the pod or of us, and that it is busy or cannot reach the node, holds in any
+    // protocol; but a role may hold the verb of one only (403).
     let final_word = status == 429 || is_status && (matches!(status, 401 | 404) || passing);
     let error = match status {
         401 | 403 => Error::from_status(status, text, protocol),

@@ -79,8 +79,8 @@ pub enum Error {
     /// The local program did not read for so long that others on the same tunnel had to wait.
     #[error("the local program stopped reading while other connections waited behind it")]
     Stalled,
-    /// The local program has ended its direction, and the pod was silent for so long that it may be waiting for that end,
-    /// which port-forward cannot pass on.
+    /// The local program has ended its direction, and the pod was silent for so long that it may be waiting for that
+    /// end, which port-forward cannot pass on.
     #[error("no answer for {} s since the local program ended its side, which port-forward cannot tell the pod of", silence.as_secs())]
     HalfClosed {
         /// For how long.

@@ -1,9 +1,9 @@
 //! SPDY/3.1 frames, as far as port-forwarding needs them.
 //!
-//! The decoder takes bytes cut anywhere and keeps at most twenty of them: the payload of a DATA frame is handed on piece
-//! by piece as it arrives, and what a control frame carries beyond its fixed fields is passed over. Header blocks are
-//! among that: nothing the peer could put there matters to a port-forward, so it is never decompressed, and the peer's
-//! compression context needs no keeping.
+//! The decoder takes bytes cut anywhere and keeps at most twenty of them: the payload of a DATA frame is handed on
+//! piece by piece as it arrives, and what a control frame carries beyond its fixed fields is passed over. Header blocks
+//! are among that: nothing the peer could put there matters to a port-forward, so it is never decompressed, and the
+//! peer's compression context needs no keeping.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 

@@ -12,8 +12,8 @@ const DICTIONARY_ID: u32 = 0xe3c6_a7c2;
 /// CMF and FLG: deflate with a window of 32 KiB, a preset dictionary, lowest level; a multiple of 31.
 const ZLIB_HEAD: [u8; 2] = [0x78, 0x20];
 
-/// An empty stored block, as a deflater's sync flush leaves one. Go's inflater hands out what it holds only when it meets
-/// one; without it, it would ask for more bytes first, and find the header block at its end.
+/// An empty stored block, as a deflater's sync flush leaves one. Go's inflater hands out what it holds only when it
+/// meets one; without it, it would ask for more bytes first, and find the header block at its end.
 const SYNC: [u8; 5] = [0, 0, 0, 0xff, 0xff];
 
 /// The sending half of a connection's compression context.

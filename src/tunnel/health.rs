@@ -17,8 +17,8 @@ pub(super) const DEAD: Duration = Duration::from_secs(8);
 /// A ping unanswered for this long: new streams go elsewhere if they can.
 const SUSPECT: Duration = Duration::from_secs(2);
 
-/// How often every worker is asked for a sign of life. Each question passes three servers: after each of many short streams
-/// it would cost more than they do.
+/// How often every worker is asked for a sign of life. Each question passes three servers: after each of many short
+/// streams it would cost more than they do.
 const PROBES: Duration = Duration::from_millis(250);
 
 /// More unanswered pings than this are not kept.
@@ -142,8 +142,8 @@ impl Health {
         id
     }
 
-    /// Pings for every worker, unless there are unanswered ones already. So soon after the last that is put off to a beat.
-    /// `frames`: how many data frames have been sent on the tunnel.
+    /// Pings for every worker, unless there are unanswered ones already. So soon after the last that is put off to a
+    /// beat. `frames`: how many data frames have been sent on the tunnel.
     pub(super) fn probe(&mut self, frames: u64, now: Instant) -> impl Iterator<Item = u32> + use<> {
         self.probe_due = self.probed.is_some_and(|at| now.duration_since(at) < PROBES);
         let count = if self.probe_due || self.unanswered.len() >= WORKERS as usize { 0 } else { WORKERS };
@@ -171,8 +171,8 @@ impl Health {
         }
     }
 
-    /// Whether so many frames may wait for a pod that the server reads no more. Each worker has answered one of the last
-    /// pings: what was sent before the first of those waits no longer.
+    /// Whether so many frames may wait for a pod that the server reads no more. Each worker has answered one of the
+    /// last pings: what was sent before the first of those waits no longer.
     fn may_be_stuck(&self, frames: u64) -> bool {
         let taken = if self.answered.len() == self.workers() { self.answered.front().copied() } else { None };
         let waiting = frames.saturating_sub(taken.unwrap_or_default());

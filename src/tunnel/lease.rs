@@ -80,9 +80,9 @@ impl fmt::Debug for Lease {
 }
 
 impl Lease {
-    /// A new stream. Where a tunnel is open, this waits for nothing (but some milliseconds where many are opened at once and
-    /// more tunnels are on their way); what is written to the stream travels with its
-    /// opening. That the pod refuses is told by the stream itself, not here.
+    /// A new stream. Where a tunnel is open, this waits for nothing (but some milliseconds where many are opened at
+    /// once and more tunnels are on their way); what is written to the stream travels with its opening. That the pod
+    /// refuses is told by the stream itself, not here.
     ///
     /// While the API server does not answer, new attempts are made for some 25 s.
     ///

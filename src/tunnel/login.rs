@@ -24,8 +24,8 @@ pub trait Logins: Send + Sync + 'static {
     /// The generation of the newest login.
     fn generations(&self) -> watch::Receiver<u64>;
 
-    /// Changes whenever the API server is known to answer again after it did not: what waits to dial again need not wait.
-    /// Never, where nobody finds that out.
+    /// Changes whenever the API server is known to answer again after it did not: what waits to dial again need not
+    /// wait. Never, where nobody finds that out.
     fn answers_again(&self) -> watch::Receiver<u64> {
         watch::channel(0).1
     }

@@ -1,7 +1,8 @@
 //! The tunnels of one lease: which one a new stream gets.
 //!
 //! Streams on one tunnel can hold each other up (see [`super::session::WORKERS`], and a local program that does not
-//! read), so a stream has a tunnel to itself as long as there are enough; a tunnel whose stream has ended serves the next.
+//! read), so a stream has a tunnel to itself as long as there are enough; a tunnel whose stream has ended serves the
+//! next.
 
 use std::{
     cmp::Reverse,
@@ -80,9 +81,9 @@ struct Tunnel {
 /// How many tunnels there may be in all, for each that there should be at most: held-up ones are replaced.
 const EXCESS: usize = 2;
 
-/// A stream that would be one of more than this many on its tunnel, while there are to be more tunnels, waits a moment for
-/// one: connections that come all at once would all be put on the first, and the last of them would have the last tunnel
-/// for themselves. What a browser opens at once does not wait.
+/// A stream that would be one of more than this many on its tunnel, while there are to be more tunnels, waits a moment
+/// for one: connections that come all at once would all be put on the first, and the last of them would have the last
+/// tunnel for themselves. What a browser opens at once does not wait.
 const CROWDED: usize = 6;
 const MOMENT: Duration = Duration::from_millis(250);
 
@@ -363,8 +364,8 @@ impl Pool {
 }
 
 impl Held {
-    /// The tunnel with the fewest streams among those that are well, of the newest login that there is. When there are as many as there may be, an unwell
-    /// one is better than none.
+    /// The tunnel with the fewest streams among those that are well, of the newest login that there is. When there are
+    /// as many as there may be, an unwell one is better than none.
     fn best(&self, tunnels: usize) -> Option<Arc<Session>> {
         let least = |only_usable: bool| {
             self.tunnels

@@ -29,13 +29,14 @@ const BEAT: Duration = Duration::from_secs(2);
 /// How often while a stream holds the tunnel up.
 const CLOGGED_BEAT: Duration = Duration::from_millis(250);
 
-/// Where at least this much came at once, the next is left to gather for [`BREATH`]: whoever reads each piece as it comes
-/// is woken for each, and so is whoever sends it. On a machine that carries both ends, a download costs a tenth less.
+/// Where at least this much came at once, the next is left to gather for [`BREATH`]: whoever reads each piece as it
+/// comes is woken for each, and so is whoever sends it. On a machine that carries both ends, a download costs a tenth
+/// less.
 const BULK: usize = 64 * 1024;
 const BREATH: Duration = Duration::from_millis(1);
 
-/// How long a connection whose only stream was dropped may take to pass on what was sent, and to be closed by its server:
-/// as long as a kernel keeps the bytes of a socket that was closed.
+/// How long a connection whose only stream was dropped may take to pass on what was sent, and to be closed by its
+/// server: as long as a kernel keeps the bytes of a socket that was closed.
 const LEAVING: Duration = Duration::from_mins(1);
 
 /// How many chunks are taken before other tasks get their turn.
@@ -172,8 +173,8 @@ impl Pump {
         Poll::Pending
     }
 
-    /// Closes a connection that is leaving, once all that was sent has left; its end is then read like any other. The error:
-    /// there is nothing to wait for any more.
+    /// Closes a connection that is leaving, once all that was sent has left; its end is then read like any other. The
+    /// error: there is nothing to wait for any more.
     fn leave(&mut self, cx: &mut Context<'_>) -> Option<Error> {
         if !self.session.leaving.load(Ordering::Relaxed) {
             return None;

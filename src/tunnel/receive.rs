@@ -142,8 +142,8 @@ impl Receive {
         !self.is_over() && self.total > FLOW && self.received.is_some_and(|at| at.elapsed() < LULL)
     }
 
-    /// Whether somebody waits for bytes, as far as that shows: what was sent last has no answer, or bytes were flowing at
-    /// `then`.
+    /// Whether somebody waits for bytes, as far as that shows: what was sent last has no answer, or bytes were flowing
+    /// at `then`.
     pub(super) fn is_waiting(&self, then: Instant) -> bool {
         let waits = self.sent > self.received || self.received.is_some_and(|at| at >= then);
         waits && !self.aside && !self.abandoned && !self.is_over()
@@ -174,8 +174,8 @@ impl Receive {
         (!self.text.is_empty()).then(|| Error::from_error_stream(&String::from_utf8_lossy(&self.text)))
     }
 
-    /// The node has reset the data or (`is_error`) the error stream. Its words, where they are not there yet, have as long
-    /// as after an end in order.
+    /// The node has reset the data or (`is_error`) the error stream. Its words, where they are not there yet, have as
+    /// long as after an end in order.
     pub(super) fn reset(&mut self, is_error: bool) {
         if self.is_over() {
             return;

@@ -150,8 +150,8 @@ impl Session {
         lock(&self.io)
     }
 
-    /// Opens the stream: both of its SPDY streams and its first bytes leave in one write, without waiting for an answer.
-    /// `first` has [`HEAD`] bytes of room in front.
+    /// Opens the stream: both of its SPDY streams and its first bytes leave in one write, without waiting for an
+    /// answer. `first` has [`HEAD`] bytes of room in front.
     pub(super) fn start(&self, shared: &Arc<Shared>, port: u16, first: Option<BytesMut>) -> Result<(), Error> {
         let mut streams = lock(&self.streams);
         if let Some(error) = &streams.closed {
@@ -215,8 +215,8 @@ impl Session {
         lock(&self.io).poll_room(shared, cx)
     }
 
-    /// Sends bytes of an opened stream. `payload` has [`HEAD`] bytes of room in front. Call [`Session::poll_room`] first:
-    /// this never waits.
+    /// Sends bytes of an opened stream. `payload` has [`HEAD`] bytes of room in front. Call [`Session::poll_room`]
+    /// first: this never waits.
     pub(super) fn send(&self, shared: &Shared, payload: BytesMut) {
         let Some(ids) = shared.ids.get() else { return };
         let mut io = lock(&self.io);

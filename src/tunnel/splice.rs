@@ -12,14 +12,14 @@
 //! - *The local program closes its socket*: the forward on the node ends at once. (On Linux, for programs on this
 //!   machine, the kernel tells a closed socket from a half-closed one.)
 //! - *The local program half-closes and reads on*: it gets the whole answer, however slow, as long as it begins within
-//!   [`THINKING`]. A server that answers only once it has read end-of-file never begins: port-forward has no end-of-file
-//!   that leaves the way back open. The forward is then ended, with all that was sent, and the local program gets a
-//!   reset: nobody knows what the answer would have been.
+//!   [`THINKING`]. A server that answers only once it has read end-of-file never begins: port-forward has no
+//!   end-of-file that leaves the way back open. The forward is then ended, with all that was sent, and the local
+//!   program gets a reset: nobody knows what the answer would have been.
 //! - *Where a closed socket cannot be told from a half-closed one*, a silence longer than [`ANSWERING`] ends the
 //!   connection, by a reset too.
-//! - *A reset stays a reset*, in both directions; a refused connection and a lost tunnel also reach the local program as
-//!   a reset, never as an orderly end. (But for one: port-forward has no reset either, so the pod's side of a connection
-//!   that the local program reset is closed in order.)
+//! - *A reset stays a reset*, in both directions; a refused connection and a lost tunnel also reach the local program
+//!   as a reset, never as an orderly end. (But for one: port-forward has no reset either, so the pod's side of a
+//!   connection that the local program reset is closed in order.)
 
 use std::{
     io,
@@ -51,8 +51,8 @@ const ANSWERING: Duration = Duration::from_secs(10);
 /// How often a half-closed program is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How long, after the pod has ended, what the local program still sends is taken and thrown away: closing a socket with
-/// unread bytes would reset it, and the tail of the answer might be lost with it.
+/// How long, after the pod has ended, what the local program still sends is taken and thrown away: closing a socket
+/// with unread bytes would reset it, and the tail of the answer might be lost with it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How much of what was sent is kept, until the pod answers, to be sent elsewhere if it refuses.
@@ -61,8 +61,8 @@ const KEPT: usize = 16 * 1024;
 /// The first size of the buffer for what the local program sends; it grows to [`PAYLOAD`] while it is filled.
 const SMALL: usize = 4 * 1024;
 
-/// Moves bytes both ways between `local` and `stream` until both directions have ended: see the rules at the top of this
-/// module's source. `first_line` is sent ahead and counts in no meter: it is the word of a lane.
+/// Moves bytes both ways between `local` and `stream` until both directions have ended: see the rules at the top of
+/// this module's source. `first_line` is sent ahead and counts in no meter: it is the word of a lane.
 ///
 /// A relay that ends without a byte has something to explain: the local program is then not told of the end. Whoever
 /// shares `local` finds out why, and ends or resets it.
@@ -283,8 +283,8 @@ impl Splice<'_> {
     }
 }
 
-/// How long the pod may be silent after the local program has half-closed. `answers`: it has sent something since it was
-/// last sent anything.
+/// How long the pod may be silent after the local program has half-closed. `answers`: it has sent something since it
+/// was last sent anything.
 fn limit(peer: Peer, answers: bool) -> Option<Duration> {
     match peer {
         Peer::Closed => Some(Duration::ZERO),

@@ -69,7 +69,8 @@ impl Stream {
         self.session.poll_room(&self.shared, cx)
     }
 
-    /// Sends a payload, which has [`HEAD`] bytes of room in front; with the opening, if that was not sent yet. Never waits.
+    /// Sends a payload, which has [`HEAD`] bytes of room in front; with the opening, if that was not sent yet. Never
+    /// waits.
     pub(super) fn send(&self, buffer: BytesMut) -> Result<(), Error> {
         {
             let mut state = lock(&self.shared.state);
@@ -122,8 +123,9 @@ impl Stream {
         }
     }
 
-    /// From now on (or with `false` no longer) nobody waits for what comes on this stream: it is held in reserve, or has
-    /// little to say. Where a stream of the same tunnel keeps the tunnel from being read, that is not held against it.
+    /// From now on (or with `false` no longer) nobody waits for what comes on this stream: it is held in reserve, or
+    /// has little to say. Where a stream of the same tunnel keeps the tunnel from being read, that is not held against
+    /// it.
     pub fn set_aside(&self, aside: bool) {
         lock(&self.shared.state).aside = aside;
     }

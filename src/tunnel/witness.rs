@@ -1,5 +1,5 @@
-//! What else tells whether a connection lives, where its own silence says nothing: the kernel's view of it, and whether the
-//! API server answers anybody at all.
+//! What else tells whether a connection lives, where its own silence says nothing: the kernel's view of it, and whether
+//! the API server answers anybody at all.
 
 use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 

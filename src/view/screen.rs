@@ -65,7 +65,8 @@ pub(super) fn has_dialog(scene: Scene<'_>) -> bool {
     !scene.model.dialogs.is_empty()
 }
 
-/// What lies under a dialog stands back; the bottom line, which has the dialog's keys, does not, nor the line that says that this is practice.
+/// What lies under a dialog stands back; the bottom line, which has the dialog's keys, does not, nor the line that says
+/// that this is practice.
 fn recede(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
     let style = if scene.theme().colored {
         scene.theme().faint.remove_modifier(Modifier::all())

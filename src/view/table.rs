@@ -113,7 +113,8 @@ impl Table<'_> {
         }
     }
 
-    /// The selected row of the focused pane is laid over; elsewhere only its bar shows where the keys will come back to.
+    /// The selected row of the focused pane is laid over; elsewhere only its bar shows where the keys will come back
+    /// to.
     fn gutter(&self, buffer: &mut Buffer, theme: &Theme, line: Rect, selected: bool, marked: bool) {
         if !selected {
             return;

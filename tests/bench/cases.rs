@@ -186,8 +186,8 @@ fn cpu(name: &str, amount: f64, theirs: (&Forwarder, f64), own: (&Forwarder, f64
     line(name, used(theirs), used(own), goal);
 }
 
-/// CPU seconds of the whole machine meanwhile: the API server's, the node's and the pod's, too. Where they fill the machine,
-/// they bound what is done in a second whatever a forwarder does.
+/// CPU seconds of the whole machine meanwhile: the API server's, the node's and the pod's, too. Where they fill the
+/// machine, they bound what is done in a second whatever a forwarder does.
 #[derive(Default)]
 struct Whole {
     used: f64,

@@ -10,8 +10,8 @@ use brow_tui::tunnel::{LeaseOptions, Route, Tunnels};
 use crate::forward::Forward;
 use crate::{cluster, pod};
 
-/// Runs in the child: `serve KUBECONFIG SERVER PORT[=ADDRESS]...`, an address standing for the relay's first line. Prints
-/// `PORT ADDRESS` for each and lives until its standard input ends.
+/// Runs in the child: `serve KUBECONFIG SERVER PORT[=ADDRESS]...`, an address standing for the relay's first line.
+/// Prints `PORT ADDRESS` for each and lives until its standard input ends.
 pub async fn serve(arguments: &[String]) {
     let mut config = cluster::config(&arguments[0], "brow-admin").await;
     config.cluster_url = format!("https://{}", arguments[1]).parse().expect("a URL");

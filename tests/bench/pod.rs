@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use brow_tui::model::installation::{Identity, Installation};
-use brow_tui::model::proxy::{PodRequest, RequestId};
-use brow_tui::model::settings::PodSettings;
-use brow_tui::model::ttl::Ttl;
 use brow_tui::proxy::relay::{self, Secret};
-use brow_tui::proxy::{self, Birth};
-use chrono::Utc;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
+
+use crate::relayed;
 
 /// The namespace of the bench.
 pub const NAMESPACE: &str = "brow-bench";
@@ -38,31 +34,9 @@ pub const PLAIN: u16 = 9007;
 /// A plain socat to [`DOWN`].
 pub const PLAIN_DOWN: u16 = 9008;
 
-/// The secret of the relay in [`relay`].
+/// The secret of the pod's relay.
 pub fn secret() -> Secret {
-    Secret::new(&Installation::default(), NAMESPACE, SECRET_OF)
-}
-
-const SECRET_OF: &str = "relay";
-
-/// The container of a proxy pod as the program makes it, with its resources.
-fn relay() -> Value {
-    let request = PodRequest {
-        id: RequestId(1),
-        target: POD.into(),
-        cluster: String::new(),
-        namespace: NAMESPACE.into(),
-        label: POD.into(),
-        address: "10.99.0.10:7".parse().expect("an address"),
-        ttl: Ttl::DEFAULT,
-        settings: PodSettings::default(),
-        on_demand: false,
-        patience: Duration::ZERO,
-    };
-    let me = Identity { owner: String::new(), installation: Installation::default() };
-    let birth = Birth { name: SECRET_OF.into(), ..Birth::new(&request) };
-    let pod = proxy::spec(&request, &me, &birth, Utc::now());
-    serde_json::to_value(&pod.spec.expect("a spec").containers[0]).expect("valid")
+    relayed::secret(NAMESPACE)
 }
 
 /// A server that costs the machine as little as can be, for the machine is the tunnel's, too: large buffers, and no
@@ -79,8 +53,8 @@ pub async fn create(client: &Client) {
     let _ = Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await;
     let up =
         format!("SYSTEM:dd of=/dev/null bs=262144 iflag=fullblock count={} 2>/dev/null; echo done,nofork", LARGE >> 18);
-    // As soon as more connect at once than a server's queue holds, the system lets one wait for a second: httpd of busybox
-    // holds nine.
+    // As soon as more connect at once than a server's queue holds, the system lets one wait for a second: httpd of
+    // busybox holds nine.
     let mut web = socat("web", &[], WEB, "OPEN:/tmp/answer!!OPEN:/dev/null");
     let answer = r"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nhello\n";
     web["command"] = json!(["sh", "-c", format!("printf '{answer}' > /tmp/answer; exec socat \"$@\""), "sh"]);
@@ -94,7 +68,7 @@ pub async fn create(client: &Client) {
                 socat("down", &["-U"], DOWN, &format!("OPEN:/dev/zero,readbytes={LARGE}")),
                 socat("up", &[], UP, &up),
                 socat("endless", &["-U"], ENDLESS, "OPEN:/dev/zero"),
-                relay(),
+                relayed::container(NAMESPACE),
                 socat("plain", &[], PLAIN, "TCP:10.99.0.10:7"),
                 socat("plain-down", &[], PLAIN_DOWN, &format!("TCP:127.0.0.1:{DOWN}")),
                 web,

@@ -1,7 +1,7 @@
 //! Our tunnel beside `kubectl port-forward`, in turn, against the same pod: `cargo bench --bench tunnel`.
 //!
-//! Needs `BROW_TEST_KUBECONFIG` and `kubectl`. Both forwarders run as processes of their own, so that their CPU time and
-//! memory can be read from `/proc`. Prints medians and ours ÷ kubectl's. `BROW_BENCH=first,down` picks cases,
+//! Needs `BROW_TEST_KUBECONFIG` and `kubectl`. Both forwarders run as processes of their own, so that their CPU time
+//! and memory can be read from `/proc`. Prints medians and ours ÷ kubectl's. `BROW_BENCH=first,down` picks cases,
 //! `BROW_BENCH_TUNNELS=1` bounds the tunnels of each of our forwards.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a bench that cannot go on should say where")]
 
@@ -9,6 +9,8 @@
 mod cluster;
 #[path = "../cluster/forward.rs"]
 mod forward;
+#[path = "../cluster/relayed.rs"]
+mod relayed;
 #[path = "../cluster/wire.rs"]
 mod wire;
 

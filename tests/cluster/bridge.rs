@@ -1,6 +1,6 @@
 //! Stands between us and an API server that knows no SPDY inside `WebSockets`, and does what newer API servers do
-//! themselves: takes such a WebSocket and passes its bytes on as SPDY. It can also be a gateway that refuses, and make of
-//! a node's ends of streams those of a newer node.
+//! themselves: takes such a WebSocket and passes its bytes on as SPDY. It can also be a gateway that refuses, and make
+//! of a node's ends of streams those of a newer node.
 
 #![allow(dead_code, reason = "each test file that includes this uses a part of it")]
 
@@ -53,7 +53,8 @@ impl Bridge {
         Self::to(upstream, lets, Runtime::Ends).await
     }
 
-    /// A gateway to an API server whose nodes end failed streams like this (or as they do: newer ones stay what they are).
+    /// A gateway to an API server whose nodes end failed streams like this (or as they do: newer ones stay what they
+    /// are).
     pub async fn to(upstream: Client, lets: Lets, node: Runtime) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");

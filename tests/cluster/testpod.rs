@@ -5,20 +5,14 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use brow_tui::model::installation::{Identity, Installation};
-use brow_tui::model::proxy::{PodRequest, RequestId};
-use brow_tui::model::settings::PodSettings;
-use brow_tui::model::ttl::Ttl;
 use brow_tui::proxy::relay::{self, Secret};
-use brow_tui::proxy::{self, Birth};
-use chrono::Utc;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::cluster;
+use super::{cluster, relayed};
 
 /// The namespace of these tests.
 pub const NAMESPACE: &str = "brow-tunnel-test";
@@ -83,32 +77,14 @@ pub async fn shared(kubeconfig: &str) -> String {
         .clone()
 }
 
-/// The name of the pod that has the secret of [`LANES`]: each process has a pod of its own, and all the same secret.
-pub const SECRET_OF: &str = "tests";
-
 /// The secret of the relay of [`LANES`].
 pub fn secret() -> Secret {
-    Secret::new(&Installation::default(), NAMESPACE, SECRET_OF)
+    relayed::secret(NAMESPACE)
 }
 
 /// The container of proxy pods, as the program makes it.
-fn relayed() -> Value {
-    let request = PodRequest {
-        id: RequestId(1),
-        target: "lanes".into(),
-        label: "lanes".into(),
-        cluster: String::new(),
-        namespace: NAMESPACE.into(),
-        address: "10.99.0.10:7".parse().expect("an address"),
-        ttl: Ttl::DEFAULT,
-        settings: PodSettings::default(),
-        on_demand: false,
-        patience: Duration::ZERO,
-    };
-    let me = Identity { owner: String::new(), installation: Installation::default() };
-    let birth = Birth { name: SECRET_OF.into(), ..Birth::new(&request) };
-    let pod = proxy::spec(&request, &me, &birth, Utc::now());
-    let mut container = serde_json::to_value(&pod.spec.expect("a spec").containers[0]).expect("valid");
+fn lanes() -> Value {
+    let mut container = relayed::container(NAMESPACE);
     container["name"] = "lanes".into();
     container
 }
@@ -149,7 +125,7 @@ pub async fn create(client: &Client, name: &str) {
                 socat("gate", GATE, "", &gate),
                 socat("pause", PAUSE, "", pause),
                 socat("last", LAST, "", "SYSTEM:cat >/dev/null; echo answer,nofork"),
-                relayed(),
+                lanes(),
                 socat("relay", RELAY, "", "SYSTEM:IFS= read -r t && exec socat STDIO \"TCP:$t\",nofork"),
             ],
         },

@@ -173,8 +173,8 @@ impl Wire {
         self.weather.store(STALLED, Ordering::SeqCst);
     }
 
-    /// What is sent over the connections that there are is swallowed from now on, as by a NAT that has forgotten them. New
-    /// ones work.
+    /// What is sent over the connections that there are is swallowed from now on, as by a NAT that has forgotten them.
+    /// New ones work.
     pub fn forget(&self) {
         self.forgot.fetch_add(1, Ordering::SeqCst);
     }

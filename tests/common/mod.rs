@@ -22,8 +22,8 @@ use tempfile::TempDir;
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What the program draws for a character that nobody sees. Terminals give it one column, as they do every neutral
-/// character (tmux answers so to a report of the cursor); the emulator of the tests passes over it, so that all behind it
-/// would stand one column too far left. It is given another character of one column instead.
+/// character (tmux answers so to a report of the cursor); the emulator of the tests passes over it, so that all behind
+/// it would stand one column too far left. It is given another character of one column instead.
 const INSTEAD: &str = "\u{fffd}";
 const SHOWN: &str = "\u{2370}";
 

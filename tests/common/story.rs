@@ -129,8 +129,8 @@ pub fn clusters_show_how_they_answer(screen: &mut Screen, clusters: &[(&str, &st
     screen.wait("every state", |text| clusters.iter().all(|(name, shown)| state(text, name, shown)));
 }
 
-/// Of a forward on demand that waits, with an `idle_timeout` of seconds: fifty first connections make one pod, which goes
-/// when nobody uses it; the listener stays. `pods` is how many the cluster has.
+/// Of a forward on demand that waits, with an `idle_timeout` of seconds: fifty first connections make one pod, which
+/// goes when nobody uses it; the listener stays. `pods` is how many the cluster has.
 pub fn fifty_first_connections_make_one_pod(screen: &mut Screen, pods: &dyn Fn() -> usize) {
     let address = wait_state(screen, "◇ waiting");
     assert_eq!(pods(), 0);

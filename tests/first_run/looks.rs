@@ -67,8 +67,8 @@ fn the_title_says_which_pod_ends_first_and_is_given_back() {
     assert!(!String::from_utf8_lossy(screen.raw()).contains("\x1b[23;2t"), "nothing was taken");
 }
 
-/// The snippet in a real tmux: its key opens the dashboard in a split, what is copied gets out, the title too, Esc is Esc
-/// at once, and leaving gives the room back.
+/// The snippet in a real tmux: its key opens the dashboard in a split, what is copied gets out, the title too, Esc is
+/// Esc at once, and leaving gives the room back.
 #[test]
 fn the_tmux_snippet_opens_the_dashboard() {
     need("tmux", "tmux");

@@ -23,8 +23,9 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::Stage;
 use crate::forward::{Forward, keep};
 use crate::load::until;
+use crate::relayed::SECRET_OF;
 use crate::server;
-use crate::testpod::{ECHO, ENDLESS, LANES, NAMESPACE, RELAY, SECRET_OF, secret};
+use crate::testpod::{ECHO, ENDLESS, LANES, NAMESPACE, RELAY, secret};
 
 async fn spares(forward: &Forward, count: usize) {
     let wait = async {
@@ -254,7 +255,8 @@ async fn attack(stage: &Stage, tunnels: &Tunnels, address: &str) {
     let (run, nonce) = ("touch /dev/shm/taken", "0".repeat(32));
     let mut attacks = vec![vec![b'a'; 1 << 20], vec![0; 1 << 20], b"\n".repeat(1 << 20)];
     for asked in [format!("={address}"), format!("?{address}"), format!("+{address}"), format!("=a!!SYSTEM:{run}")] {
-        // As a relay of an older version was asked, with no secret, with a wrong one, with what the pod's description says.
+        // As a relay of an older version was asked, with no secret, with a wrong one, with what the pod's description
+        // says.
         attacks.push(format!("{}\n", &asked[1..]).into_bytes());
         for known in ["", "*", &"0".repeat(64)] {
             attacks.push([format!("{nonce}\n").into_bytes(), request(known, &asked)].concat());

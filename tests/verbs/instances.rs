@@ -123,7 +123,8 @@ fn what_is_held_for_somebody_is_taken_over_where_its_instance_ends() {
     let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
     let mut first = shell.spawn(&["connect", "web", "-q"]);
     let at = address(&first.line());
-    // Three that wait for the same, among them one that has left its terminal. None ends while there is something to hold.
+    // Three that wait for the same, among them one that has left its terminal. None ends while there is something to
+    // hold.
     let mut timed = shell.spawn(&["connect", "web", "-q", "--for", "1h"]);
     assert_eq!(address(&timed.line()), at);
     assert_eq!(address(&shell.ok(&["connect", "web", "-q", "--detach"])), at);

@@ -1,4 +1,5 @@
-//! Logins that run out and rights that go, under forwards that work: what works goes on, and what is mended is taken up.
+//! Logins that run out and rights that go, under forwards that work: what works goes on, and what is mended is taken
+//! up.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

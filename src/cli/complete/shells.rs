@@ -65,8 +65,8 @@ pub(super) struct Own {
     answer: Answer,
 }
 
-/// bash, from 3.2 on. The arguments are the line up to the cursor, and as much of its end as bash replaces: a word may have
-/// parts for it, at what `$COMP_WORDBREAKS` holds and behind an open quote.
+/// bash, from 3.2 on. The arguments are the line up to the cursor, and as much of its end as bash replaces: a word may
+/// have parts for it, at what `$COMP_WORDBREAKS` holds and behind an open quote.
 pub(super) static BASH: Own = Own {
     name: "bash",
     script: include_bytes!("../../../assets/completions/brow-tui.bash"),

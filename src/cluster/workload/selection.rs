@@ -68,8 +68,8 @@ pub(super) fn by_labels(workload: &Workload, labels: Option<String>) -> Result<A
     Ok(Aim::Pods(Selection { pods: Pods::Labels(labels), port: workload.port.clone() }))
 }
 
-/// A selector as a query has it, in whichever of the ways in which kinds write theirs: as `LabelSelector`, as a table of
-/// labels (`ReplicationController`), as a text.
+/// A selector as a query has it, in whichever of the ways in which kinds write theirs: as `LabelSelector`, as a table
+/// of labels (`ReplicationController`), as a text.
 fn written(selector: &Value) -> Option<String> {
     if let Some(text) = selector.as_str() {
         return Some(text.to_owned());

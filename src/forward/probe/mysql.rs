@@ -3,8 +3,8 @@
 //! A server counts, by host, the connections that end before their handshake does, and lets nobody of that host in any
 //! more after `max_connect_errors` of them (100) without a good one in between: through a proxy pod that would be
 //! everybody who uses it. A login that is refused ends the handshake and is not counted so (`SUM_CONNECT_ERRORS` of the
-//! host cache counts handshakes only). So the greeting is answered with a login without a password, as a user that names
-//! us and needs not exist. (`MySQL` documentation: "Connection Phase", `Protocol::HandshakeV10`,
+//! host cache counts handshakes only). So the greeting is answered with a login without a password, as a user that
+//! names us and needs not exist. (`MySQL` documentation: "Connection Phase", `Protocol::HandshakeV10`,
 //! `Protocol::HandshakeResponse41`, `Protocol::AuthSwitchRequest`, "The `host_cache` Table".)
 
 use std::io;

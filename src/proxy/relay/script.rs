@@ -2,8 +2,8 @@
 //!
 //! socat takes no more than 512 bytes of an address, so what the shell runs is handed on in the environment. Kubernetes
 //! leaves a `$(…)` there alone unless it names a variable. Whatever comes from the network is read in pieces of a fixed
-//! length by `dd`, which reads not a byte more, and is compared, hashed or checked letter by letter before it is part of
-//! any command.
+//! length by `dd`, which reads not a byte more, and is compared, hashed or checked letter by letter before it is part
+//! of any command.
 
 use super::{CONNECT_TIMEOUT, ENTRY, MOST, NONCE, PORT, RECORD, SECRET, Secret};
 
@@ -48,11 +48,11 @@ fn read(count: usize) -> String {
 /// Takes the secret, where it is not known yet; proves to the other side that it is known; does what is asked by a side
 /// that knows it, too. What is asked is `SECRET WORD MARK-AND-ADDRESS` and spaces up to a fixed length.
 ///
-/// A lane's socat tells its port in its notices (`-dd`), which go back up the stream; its end, when the stream ends, leaves
-/// the connections that it forked as they are.
+/// A lane's socat tells its port in its notices (`-dd`), which go back up the stream; its end, when the stream ends,
+/// leaves the connections that it forked as they are.
 ///
-/// The secret is kept in memory, in a file of the pod's own. Two that give it at once do no harm: one of them was first,
-/// and both give the same.
+/// The secret is kept in memory, in a file of the pod's own. Two that give it at once do no harm: one of them was
+/// first, and both give the same.
 fn talk(file: &str) -> String {
     let (wait, many, go) = (CONNECT_TIMEOUT.as_secs(), many(), go());
     // Once more for the shell.

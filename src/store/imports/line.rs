@@ -1,6 +1,7 @@
 //! Lines: `service:namespace:local:remote`; krelay's targets file (`-n NAMESPACE TYPE/NAME [LOCAL:]REMOTE[@PROTOCOL]`,
 //! `#` and `//` begin comments, kinds beside kubectl's are `ip` and `host`); and commands of `kubectl port-forward` as
-//! they stand in a shell's history or in scripts. `kubectl port-forward --help` tells the flags and the forms of a port.
+//! they stand in a shell's history or in scripts. `kubectl port-forward --help` tells the flags and the forms of a
+//! port.
 //!
 //! Every command of a script is taken over, known to forward nothing, or left out with its line and the reason.
 

@@ -80,8 +80,8 @@ impl Pump {
         }
     }
 
-    /// Cuts off the streams that hold the tunnel up, once it is seen that others wait behind them. A stream that has the
-    /// tunnel to itself, or shares it with idle ones only, may take its time.
+    /// Cuts off the streams that hold the tunnel up, once it is seen that others wait behind them. A stream that has
+    /// the tunnel to itself, or shares it with idle ones only, may take its time.
     fn relieve(&self) {
         let Some(since) = self.clogged else { return };
         if health::since(since) < PATIENCE {

@@ -100,8 +100,9 @@ fn contrast(one: Color, other: Color) -> f64 {
     (one.max(other) + 0.05) / (one.min(other) + 0.05)
 }
 
-/// What is read has the 4.5:1 of WCAG's level AA, also on the selected row; frames and empty things the 3:1 of what need
-/// not be read. High contrast has the 7:1 of level AAA. The palette of 256 is coarser, on the selected row above all.
+/// What is read has the 4.5:1 of WCAG's level AA, also on the selected row; frames and empty things the 3:1 of what
+/// need not be read. High contrast has the 7:1 of level AAA. The palette of 256 is coarser, on the selected row above
+/// all.
 #[test]
 fn every_color_stands_out_from_what_is_behind_it() {
     for name in ["dark", "light", "high-contrast"] {

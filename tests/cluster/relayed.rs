@@ -1,0 +1,40 @@
+//! The container of a proxy pod as the program makes it, for the pods of tests and benches.
+
+use std::time::Duration;
+
+use brow_tui::model::installation::{Identity, Installation};
+use brow_tui::model::proxy::{PodRequest, RequestId};
+use brow_tui::model::settings::PodSettings;
+use brow_tui::model::ttl::Ttl;
+use brow_tui::proxy::relay::Secret;
+use brow_tui::proxy::{self, Birth};
+use chrono::Utc;
+use serde_json::Value;
+
+/// The name of the pod that has the secret: each process has a pod of its own, and all the same secret.
+pub const SECRET_OF: &str = "tests";
+
+/// The secret of the relay in a container of a namespace.
+pub fn secret(namespace: &str) -> Secret {
+    Secret::new(&Installation::default(), namespace, SECRET_OF)
+}
+
+/// Returns the container with its resources, whose relay knows [`secret`] once it is told.
+pub fn container(namespace: &str) -> Value {
+    let request = PodRequest {
+        id: RequestId(1),
+        target: "tests".into(),
+        cluster: String::new(),
+        namespace: namespace.into(),
+        label: "tests".into(),
+        address: "10.99.0.10:7".parse().expect("an address"),
+        ttl: Ttl::DEFAULT,
+        settings: PodSettings::default(),
+        on_demand: false,
+        patience: Duration::ZERO,
+    };
+    let me = Identity { owner: String::new(), installation: Installation::default() };
+    let birth = Birth { name: SECRET_OF.into(), ..Birth::new(&request) };
+    let pod = proxy::spec(&request, &me, &birth, Utc::now());
+    serde_json::to_value(&pod.spec.expect("a spec").containers[0]).expect("valid")
+}
