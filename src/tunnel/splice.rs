@@ -9,8 +9,8 @@
 //!   tells the pod's end before. To tell it of the local end early would save that second, and cost every answer its
 //!   tail that takes longer than one; so `printf x | socat -t5 - TCP:…` gets its answer at once and whole, and its
 //!   end-of-file a second later.
-//! - *The local program closes its socket*: the forward on the node ends at once. (On Linux, for programs on this
-//!   machine, the kernel tells a closed socket from a half-closed one.)
+//! - *The local program closes its socket*: the forward on the node ends at once. (On Linux and macOS, for
+//!   programs on this machine, the kernel tells a closed socket from a half-closed one.)
 //! - *The local program half-closes and reads on*: it gets the whole answer, however slow, as long as it begins within
 //!   [`THINKING`]. A server that answers only once it has read end-of-file never begins: port-forward has no
 //!   end-of-file that leaves the way back open. The forward is then ended, with all that was sent, and the local
