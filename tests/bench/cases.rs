@@ -173,7 +173,7 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-fn line(name: &str, theirs: f64, own: f64, goal: &str) {
+pub fn line(name: &str, theirs: f64, own: f64, goal: &str) {
     println!("{name:<44} {theirs:>12.2} {own:>12.2} {:>8.2} {goal:>10}", own / theirs);
     // Long cases follow: what is known is shown.
     let _ = std::io::stdout().flush();

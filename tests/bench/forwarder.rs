@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-use brow_tui::tunnel::{LeaseOptions, Route, Tunnels};
+use brow_tui::tunnel::{LeaseOptions, Protocol, Route, Tunnels};
 
 use crate::forward::Forward;
 use crate::{cluster, pod};
@@ -46,7 +46,19 @@ pub struct Forwarder {
 impl Forwarder {
     /// Ours, to the API server at `server`; one more for each address that the relay is to reach.
     pub fn ours(kubeconfig: &str, server: SocketAddr, ports: &[u16], relayed: &[&str]) -> Self {
+        Self::ours_by(None, kubeconfig, server, ports, relayed)
+    }
+
+    /// The same with this protocol.
+    pub fn ours_by(
+        protocol: Option<Protocol>,
+        kubeconfig: &str,
+        server: SocketAddr,
+        ports: &[u16],
+        relayed: &[&str],
+    ) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("our own path"));
+        command.envs(protocol.map(|protocol| ("BROW_BENCH_PROTOCOL", protocol.to_string())));
         command.arg("serve").arg(kubeconfig).arg(server.to_string());
         command.args(ports.iter().map(ToString::to_string));
         command.args(relayed.iter().map(|target| format!("{}={target}", pod::RELAY)));

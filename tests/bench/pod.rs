@@ -25,6 +25,12 @@ pub const DOWN: u16 = 9001;
 pub const UP: u16 = 9002;
 /// Sends without end.
 pub const ENDLESS: u16 = 9003;
+/// Begins to read after [`LATE_FOR`], takes [`LATE_BYTES`], and answers with their SHA-256.
+pub const LATE: u16 = 9005;
+/// How long it waits, in seconds.
+pub const LATE_FOR: u64 = 30;
+/// How much it takes.
+pub const LATE_BYTES: usize = 64 << 20;
 /// HTTP.
 pub const WEB: u16 = 8080;
 /// The relay of proxy pods.
@@ -53,6 +59,7 @@ pub async fn create(client: &Client) {
     let _ = Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await;
     let up =
         format!("SYSTEM:dd of=/dev/null bs=262144 iflag=fullblock count={} 2>/dev/null; echo done,nofork", LARGE >> 18);
+    let late = format!("SYSTEM:sleep {LATE_FOR}; head -c {LATE_BYTES} | sha256sum,nofork");
     // As soon as more connect at once than a server's queue holds, the system lets one wait for a second: httpd of
     // busybox holds nine.
     let mut web = socat("web", &[], WEB, "OPEN:/tmp/answer!!OPEN:/dev/null");
@@ -68,6 +75,7 @@ pub async fn create(client: &Client) {
                 socat("down", &["-U"], DOWN, &format!("OPEN:/dev/zero,readbytes={LARGE}")),
                 socat("up", &[], UP, &up),
                 socat("endless", &["-U"], ENDLESS, "OPEN:/dev/zero"),
+                socat("late", &[], LATE, &late),
                 relayed::container(NAMESPACE),
                 socat("plain", &[], PLAIN, "TCP:10.99.0.10:7"),
                 socat("plain-down", &[], PLAIN_DOWN, &format!("TCP:127.0.0.1:{DOWN}")),
@@ -83,7 +91,7 @@ pub async fn create(client: &Client) {
     loop {
         let pod = pods.get(POD).await.expect("the pod");
         let ready = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
-        if ready.is_some_and(|all| all.len() == 8 && all.iter().all(|container| container.ready)) {
+        if ready.is_some_and(|all| all.len() == 9 && all.iter().all(|container| container.ready)) {
             return;
         }
         assert!(pod.metadata.deletion_timestamp.is_none(), "{} is being deleted", pod.name_any());
