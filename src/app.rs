@@ -13,16 +13,16 @@ use tokio::time::{Instant, sleep_until};
 use crate::effects::Effects;
 use crate::keymap::Keymap;
 use crate::log;
-use crate::model::Model;
-use crate::model::action::{Action, Command};
-use crate::model::effect::Effect;
-use crate::model::event::{Event, StoreEvent};
-use crate::model::fault::Fault;
-use crate::model::settings::{Notify, Settings};
-use crate::plain;
 use crate::term::{self, Term};
 use crate::text::{HelpSection, Hint, Text};
 use crate::view::{self, Hit, Look, Theme, ViewState};
+use brow_model::Model;
+use brow_model::action::{Action, Command};
+use brow_model::effect::Effect;
+use brow_model::event::{Event, StoreEvent};
+use brow_model::fault::Fault;
+use brow_model::plain;
+use brow_model::settings::{Notify, Settings};
 
 mod ending;
 
@@ -399,7 +399,7 @@ fn next_second() -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plain::{HOSTILE, is_safe};
+    use brow_model::plain::{HOSTILE, is_safe};
 
     #[test]
     fn nothing_hostile_is_notified_of_or_copied() {

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use hangup::{Hangup, Lasting};
 
-use crate::plain;
+use brow_model::plain;
 
 /// Whether the terminal is ours at the moment: the panic hook and the guard both give it back, once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -293,12 +293,12 @@ fn give_title_back(out: &mut impl Write) -> io::Result<()> {
 
 /// Has a panic give the terminal back before it is reported, and [`panicked`] end the loop, whatever task it was in:
 /// what goes on with a part missing, on a terminal that is no longer its own, only does harm. A panic that is
-/// [contained](crate::contain) is for whoever contains it to tell.
+/// [contained](kube_tunnel::contain) is for whoever contains it to tell.
 pub fn restore_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         tracing::error!("{info}");
-        if crate::contain::is_contained() {
+        if kube_tunnel::contain::is_contained() {
             return;
         }
         give_back();
@@ -315,7 +315,7 @@ pub async fn panicked() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plain::{HOSTILE, is_safe};
+    use brow_model::plain::{HOSTILE, is_safe};
 
     #[test]
     fn a_title_is_nothing_but_its_words() {

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use brow_tui::model::effect::TargetEdit;
-use brow_tui::model::event::{Event, StoreEvent};
-use brow_tui::model::installation::Installation;
-use brow_tui::model::keep::KeepSettings;
-use brow_tui::model::settings::PodSettings;
-use brow_tui::model::target::Target;
+use brow_model::effect::TargetEdit;
+use brow_model::event::{Event, StoreEvent};
+use brow_model::installation::Installation;
+use brow_model::keep::KeepSettings;
+use brow_model::settings::PodSettings;
+use brow_model::target::Target;
 use brow_tui::store::{Order, Paths, load, start};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;

@@ -6,8 +6,8 @@ mod forward_fake;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use brow_tui::model::event::ForwardEvent;
-use brow_tui::model::fault::What;
+use brow_model::event::ForwardEvent;
+use brow_model::fault::What;
 use forward_fake::{Forward, World, echo, end, say, server, until, via};
 use tokio::net::TcpStream;
 

@@ -10,19 +10,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bridge::{Bridge, Lets, NODES};
+use brow_model::address::Address;
+use brow_model::event::{Epoch, Event, ForwardEvent};
+use brow_model::fault::{Fault, What};
+use brow_model::forward::{ForwardId, ForwardSpec, Via};
+use brow_model::installation::Installation;
+use brow_model::proxy::{PodKey, PodPlace};
 use brow_tui::effects::ask_relay;
 use brow_tui::forward::{self, Ended, Handle, Lane, Route, Unreached, keep_lane};
-use brow_tui::model::address::Address;
-use brow_tui::model::event::{Epoch, Event, ForwardEvent};
-use brow_tui::model::fault::{Fault, What};
-use brow_tui::model::forward::{ForwardId, ForwardSpec, Via};
-use brow_tui::model::installation::Installation;
-use brow_tui::model::proxy::{PodKey, PodPlace};
 use brow_tui::proxy::relay::{self, Ask, Secret};
-use brow_tui::tunnel::{self, Error, LeaseOptions, Tunnels};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
+use kube_tunnel::{self, Error, LeaseOptions, Tunnels};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -42,10 +42,11 @@ struct Real {
 }
 
 impl Route for Real {
-    type Lease = tunnel::Lease;
+    type Lease = kube_tunnel::Lease;
 
-    async fn lease(&self, via: &Via) -> Result<tunnel::Lease, Fault> {
-        let route = tunnel::Route { namespace: via.pod.namespace.clone(), pod: via.pod.name.clone(), port: via.port };
+    async fn lease(&self, via: &Via) -> Result<kube_tunnel::Lease, Fault> {
+        let route =
+            kube_tunnel::Route { namespace: via.pod.namespace.clone(), pod: via.pod.name.clone(), port: via.port };
         Ok(self.tunnels.lease(route, LeaseOptions::default()))
     }
 
@@ -53,14 +54,14 @@ impl Route for Real {
         self.target.is_some()
     }
 
-    async fn open(&self, lease: &tunnel::Lease, _: &Via) -> Result<tunnel::Stream, tunnel::Error> {
+    async fn open(&self, lease: &kube_tunnel::Lease, _: &Via) -> Result<kube_tunnel::Stream, kube_tunnel::Error> {
         match &self.target {
             Some(target) => ask_relay(lease, &secret(), Ask::Go(target), async { Ok(()) }).await,
             None => lease.open().await,
         }
     }
 
-    async fn lane(&self, lease: &tunnel::Lease, _: &Via, lane: &Lane) -> Ended {
+    async fn lane(&self, lease: &kube_tunnel::Lease, _: &Via, lane: &Lane) -> Ended {
         match &self.target {
             Some(target) => {
                 let (word, secret) = (relay::new_word(), secret());
@@ -71,7 +72,7 @@ impl Route for Real {
         }
     }
 
-    async fn reach(&self, _: &tunnel::Lease, _: &Via) -> Result<Option<Duration>, Unreached> {
+    async fn reach(&self, _: &kube_tunnel::Lease, _: &Via) -> Result<Option<Duration>, Unreached> {
         Ok(None)
     }
 
@@ -79,7 +80,7 @@ impl Route for Real {
         None
     }
 
-    async fn diagnose(&self, lease: &tunnel::Lease, _: &Via, _: Duration) -> Result<Option<Fault>, Error> {
+    async fn diagnose(&self, lease: &kube_tunnel::Lease, _: &Via, _: Duration) -> Result<Option<Fault>, Error> {
         let Some(target) = &self.target else { return Ok(None) };
         let mut stream = ask_relay(lease, &secret(), Ask::Diagnose(target), async { Ok(()) }).await?;
         let mut answer = Vec::new();

@@ -6,11 +6,11 @@ mod forward_fake;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use brow_tui::model::event::ForwardEvent;
-use brow_tui::model::fault::{Fault, What};
-use brow_tui::model::forward::Counts;
-use brow_tui::tunnel::Error;
+use brow_model::event::ForwardEvent;
+use brow_model::fault::{Fault, What};
+use brow_model::forward::Counts;
 use forward_fake::{Forward, World, echo, end, say, server, silent, until, via};
+use kube_tunnel::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

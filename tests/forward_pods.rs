@@ -8,12 +8,12 @@ mod rest;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use brow_model::event::{Event, ForwardEvent};
+use brow_model::fault::{Fault, Remedy, What};
+use brow_model::forward::TunnelInfo;
 use brow_tui::forward;
-use brow_tui::model::event::{Event, ForwardEvent};
-use brow_tui::model::fault::{Fault, Remedy, What};
-use brow_tui::model::forward::TunnelInfo;
-use brow_tui::tunnel::Error;
 use forward_fake::{FakeRoute, Forward, World, echo, end, say, server, spec, until, via};
+use kube_tunnel::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use brow_tui::tunnel::{Error, Lease, LeaseOptions, Protocol, Route, Tunnels};
 use kube::{Client, Config};
+use kube_tunnel::{Error, Lease, LeaseOptions, Protocol, Route, Tunnels};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -7,12 +7,11 @@ mod common;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use brow_model::address::Address;
+use brow_model::installation::Installation;
+use brow_practice::Practice;
 use brow_tui::effects::ask_relay;
-use brow_tui::model::address::Address;
-use brow_tui::model::installation::Installation;
-use brow_tui::practice::Practice;
 use brow_tui::proxy::relay::{self, Ask, Secret};
-use brow_tui::tunnel::{Lease, LeaseOptions, Route, Stream, Tunnels};
 use bytes::Bytes;
 use common::PATIENCE;
 use common::kube::{Namespace, kubeconfig};
@@ -20,6 +19,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{DeleteParams, ListParams, LogParams, PostParams, Preconditions, WatchEvent, WatchParams};
 use kube::{Api, Client, Error};
+use kube_tunnel::{Lease, LeaseOptions, Route, Stream, Tunnels};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 

@@ -9,8 +9,8 @@ use common::kube::{Namespace, kubeconfig, kubectl, try_kubectl, until};
 use common::{Home, Screen, Start};
 use serde_json::{Value, json};
 
+use brow_model::proxy::PodKey;
 use brow_tui::cluster::Clusters;
-use brow_tui::model::proxy::PodKey;
 
 /// A user name that no label could hold.
 const ANN: &str = "安娜 O'Neil (ops)";

@@ -36,7 +36,7 @@ mod uploads;
 
 use std::net::SocketAddr;
 
-use brow_tui::tunnel::{Protocol, Route, Tunnels};
+use kube_tunnel::{Protocol, Route, Tunnels};
 
 /// What most stories need.
 struct Stage {

@@ -9,9 +9,9 @@ mod program;
 
 use std::path::Path;
 
-use brow_tui::model::fault::{Remedy, What};
-use brow_tui::model::forward::ForwardState;
-use brow_tui::model::settings::Language;
+use brow_model::fault::{Remedy, What};
+use brow_model::forward::ForwardState;
+use brow_model::settings::Language;
 use brow_tui::text::Text;
 use common::kube::{Namespace, kubeconfig, kubectl, until};
 use program::{Program, ask};
@@ -213,7 +213,7 @@ async fn connections_wait_for_a_first_pod_for_as_long_as_they_are_told() {
     apply(&namespace, &[workload("Deployment", "web", "replicas: 0"), broken].concat());
     let list = [("web", "deployment/web:http"), ("broken", "deployment/broken:http\"\nwait = \"3s")];
     let program = start(&config, &namespace, &list);
-    program.press("web", brow_tui::model::action::Command::Forward);
+    program.press("web", brow_model::action::Command::Forward);
     let address = program.wait_for("web", "waiting", |forward| forward.state == ForwardState::Waiting).bound[0];
     let early = std::thread::spawn(move || ask(address));
     kubectl(&["-n", &namespace.0, "scale", "deployment/web", "--replicas=1"]);

@@ -11,9 +11,9 @@ mod program;
 #[path = "workload/stand_in.rs"]
 mod stand_in;
 
-use brow_tui::model::action::Command;
-use brow_tui::model::fault::What;
-use brow_tui::model::settings::Language;
+use brow_model::action::Command;
+use brow_model::fault::What;
+use brow_model::settings::Language;
 use brow_tui::text::Text;
 use common::{Home, Start};
 use program::Program;

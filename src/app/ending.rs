@@ -9,12 +9,12 @@ use tokio::time::sleep;
 
 use crate::effects::Effects;
 use crate::log;
-use crate::model::Model;
-use crate::model::effect::Effect;
-use crate::model::event::{Event, PodEvent, StoreEvent};
-use crate::model::leave::Remainder;
-use crate::model::log::Happening;
 use crate::text::Text;
+use brow_model::Model;
+use brow_model::effect::Effect;
+use brow_model::event::{Event, PodEvent, StoreEvent};
+use brow_model::leave::Remainder;
+use brow_model::log::Happening;
 
 /// How long the answers to what was ordered are waited for.
 const ANSWERS: Duration = Duration::from_secs(8);
@@ -211,10 +211,10 @@ mod tests {
 
     use super::*;
     use crate::cluster::Clusters;
-    use crate::model::fault::{Fault, What};
-    use crate::model::proxy::PodKey;
-    use crate::model::settings::Language;
     use crate::store::Paths;
+    use brow_model::fault::{Fault, What};
+    use brow_model::proxy::PodKey;
+    use brow_model::settings::Language;
 
     #[tokio::test]
     async fn what_fails_while_the_program_ends_is_said_and_written_down() {
@@ -222,7 +222,7 @@ mod tests {
         let at = |name| home.path().join(name);
         let paths = Paths { config: at("config.toml"), state_dir: at("state"), legacy: at("none") };
         let (sender, events) = mpsc::channel(8);
-        let me = crate::model::installation::Identity {
+        let me = brow_model::installation::Identity {
             owner: "ann@ship".to_owned(),
             installation: crate::store::throwaway(),
         };

@@ -10,13 +10,13 @@ use tokio::time::timeout;
 
 use super::{Area, Finding, State, deep};
 use crate::cluster::{Clusters, GET, Way, Why, fault, grant, is_get_enough, may, probe};
-use crate::model::cluster::Context;
-use crate::model::event::ClusterEvent;
-use crate::model::fault::{Fault, Grant, Remedy, What};
-use crate::model::proxy::{Phase, ProxyPod};
-use crate::model::settings::{PodSettings, Settings};
 use crate::proxy::{DEFAULT_IMAGE, MANAGED_BY, project};
-use crate::tunnel::{Error, LeaseOptions, Protocol, Route, Tunnels};
+use brow_model::cluster::Context;
+use brow_model::event::ClusterEvent;
+use brow_model::fault::{Fault, Grant, Remedy, What};
+use brow_model::proxy::{Phase, ProxyPod};
+use brow_model::settings::{PodSettings, Settings};
+use kube_tunnel::{Error, LeaseOptions, Protocol, Route, Tunnels};
 
 /// How long a login plugin and the first answer may take.
 const ANSWER: Duration = Duration::from_secs(40);

@@ -10,15 +10,15 @@ use tokio::time::{Instant, sleep};
 use super::cluster::{failed, found, image, tunnel};
 use super::{Finding, State};
 use crate::cluster::{Clusters, fault};
-use crate::model::cluster::Context;
-use crate::model::fault::{Fault, What};
-use crate::model::installation::Identity;
-use crate::model::keep::Keep;
-use crate::model::proxy::{Phase, PodRequest, ProxyPod, RequestId};
-use crate::model::settings::{PodSettings, Settings};
-use crate::model::ttl::Ttl;
 use crate::proxy;
 use crate::store;
+use brow_model::cluster::Context;
+use brow_model::fault::{Fault, What};
+use brow_model::installation::Identity;
+use brow_model::keep::Keep;
+use brow_model::proxy::{Phase, PodRequest, ProxyPod, RequestId};
+use brow_model::settings::{PodSettings, Settings};
+use brow_model::ttl::Ttl;
 
 /// How long the pod may live at most.
 const TTL_SECONDS: u64 = 120;

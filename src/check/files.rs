@@ -6,12 +6,12 @@ use rustix::fs::{Access, access};
 
 use super::{Area, Finding, State};
 use crate::keymap::Keymap;
-use crate::model::cluster::Context;
-use crate::model::event::Loaded;
-use crate::model::fault::{Fault, What};
-use crate::model::settings::Colors;
 use crate::store::Paths;
 use crate::view::Theme;
+use brow_model::cluster::Context;
+use brow_model::event::Loaded;
+use brow_model::fault::{Fault, What};
+use brow_model::settings::Colors;
 
 pub(super) fn kubeconfig(contexts: &Result<Vec<Context>, Fault>) -> Finding {
     let found =

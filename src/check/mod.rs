@@ -11,11 +11,11 @@ use std::path::PathBuf;
 use futures::{StreamExt as _, stream};
 
 use crate::cluster::Clusters;
-use crate::model::cluster::Context;
-use crate::model::event::Loaded;
-use crate::model::fault::{Fault, What};
 use crate::store::Paths;
 use crate::view;
+use brow_model::cluster::Context;
+use brow_model::event::Loaded;
+use brow_model::fault::{Fault, What};
 
 /// So many clusters are asked at a time.
 const AT_ONCE: usize = 8;

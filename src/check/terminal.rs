@@ -7,7 +7,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::{Area, Finding, State, Surroundings};
-use crate::model::settings::Colors;
+use brow_model::settings::Colors;
 
 /// The size from which everything has its place.
 const ROOMY: (u16, u16) = (80, 24);

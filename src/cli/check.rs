@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use super::print::{self, FAILED, Stop};
 use crate::check::{self, Area, Finding, Says, State, Wish};
-use crate::model::fault::{Fault, Grant, Remedy};
-use crate::plain;
 use crate::store::{self, Paths};
 use crate::text::Text;
 use crate::view;
+use brow_model::fault::{Fault, Grant, Remedy};
+use brow_model::plain;
 
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Options {
@@ -213,8 +213,8 @@ fn as_json(text: &Text, findings: &[Finding]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::fault::What;
-    use crate::model::settings::Language;
+    use brow_model::fault::What;
+    use brow_model::settings::Language;
 
     fn finding(area: Area, thing: &str, state: State, says: Says) -> Finding {
         Finding { area, thing: thing.to_owned(), check: "x", state, says }

@@ -5,9 +5,9 @@ use clap_complete::ArgValueCandidates;
 
 use super::complete;
 use super::print::Stop;
-use crate::model::Model;
-use crate::model::target::Target;
 use crate::text::Text;
+use brow_model::Model;
+use brow_model::target::Target;
 
 /// Targets on the command line.
 #[derive(Debug, Clone, Default, Args)]

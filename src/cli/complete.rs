@@ -22,11 +22,11 @@ use super::print::{self, Stop};
 use super::{Args, Door};
 use crate::cluster;
 use crate::instance;
-use crate::model::Model;
-use crate::model::target::Target;
-use crate::model::wish::Wish;
 use crate::store::{self, Paths};
 use crate::text::Text;
+use brow_model::Model;
+use brow_model::target::Target;
+use brow_model::wish::Wish;
 use shells::{BASH, FISH, ZSH};
 
 /// The variable by which a shell asks.

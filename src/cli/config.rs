@@ -12,12 +12,12 @@ use super::choose::{Choice, matches, no_target};
 use super::headless::{self, Headless, Next, Seen};
 use super::print::{self, FAILED, Stop};
 use super::{Door, complete};
-use crate::model::Model;
-use crate::model::form::{FormField, TargetForm};
-use crate::model::target::Target;
-use crate::model::wish::Wish;
 use crate::store;
 use crate::text::Text;
+use brow_model::Model;
+use brow_model::form::{FormField, TargetForm};
+use brow_model::target::Target;
+use brow_model::wish::Wish;
 use fields::{Fields, filled};
 
 #[derive(Debug, Subcommand)]

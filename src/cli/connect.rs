@@ -18,14 +18,14 @@ use super::print::{self, FAILED, Stop};
 use super::signals::ended_by;
 use super::{Door, detach};
 use crate::cluster::descriptors;
-use crate::model::Model;
-use crate::model::cluster::Link;
-use crate::model::fault::What;
-use crate::model::instance::{Known, Role};
-use crate::model::target::Target;
-use crate::model::ttl::Ttl;
-use crate::model::wish::Wish;
 use crate::text::Text;
+use brow_model::Model;
+use brow_model::cluster::Link;
+use brow_model::fault::What;
+use brow_model::instance::{Known, Role};
+use brow_model::target::Target;
+use brow_model::ttl::Ttl;
+use brow_model::wish::Wish;
 use place::{At, Place};
 
 /// What `--exec` does.

@@ -12,8 +12,8 @@ use super::connect::How;
 use super::print::{self, FAILED, Stop};
 use super::{Door, complete, detach};
 use crate::instance::{self, Census};
-use crate::model::instance::{Report, Shared};
 use crate::text::Text;
+use brow_model::instance::{Report, Shared};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {

@@ -17,15 +17,15 @@ use crate::app;
 use crate::cluster::Clusters;
 use crate::effects::Effects;
 use crate::log;
-use crate::model::effect::Effect;
-use crate::model::event::{Event, StoreEvent};
-use crate::model::fault::What;
-use crate::model::instance::{InstanceEvent, Role};
-use crate::model::log::{Entry, Grade, Happening};
-use crate::model::wish::Wish;
-use crate::model::{Front, Model};
 use crate::store;
 use crate::text::Text;
+use brow_model::effect::Effect;
+use brow_model::event::{Event, StoreEvent};
+use brow_model::fault::What;
+use brow_model::instance::{InstanceEvent, Role};
+use brow_model::log::{Entry, Grade, Happening};
+use brow_model::wish::Wish;
+use brow_model::{Front, Model};
 
 /// Something beside the loop that a verb waits for; it ends with the exit code.
 pub(super) type Aside = Pin<Box<dyn Future<Output = u8> + Send>>;
@@ -286,8 +286,8 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::model::settings::Language;
     use crate::store::Paths;
+    use brow_model::settings::Language;
 
     /// Waits until time goes on, and has an event ready whenever it is asked.
     struct Flooded {
@@ -321,7 +321,7 @@ mod tests {
         let paths = Paths { config: at("config.toml"), state_dir: at("state"), legacy: at("none") };
         let (sender, events) = mpsc::channel(EVENTS);
         let since = Utc::now() - TimeDelta::hours(1);
-        let me = crate::model::installation::Identity {
+        let me = brow_model::installation::Identity {
             owner: "ann@ship".to_owned(),
             installation: crate::store::throwaway(),
         };

@@ -31,17 +31,16 @@ use crate::app::{App, Surroundings};
 use crate::cluster::{self, Clusters, descriptors};
 use crate::effects::Effects;
 use crate::log;
-use crate::model::Model;
-use crate::model::event::{Event, StoreEvent};
-use crate::model::fault::{Fault, What};
-use crate::model::installation::Identity;
-use crate::model::instance::Role;
-use crate::practice::Practice;
 use crate::proxy;
 use crate::store::{self, Paths};
 use crate::term::{self, Term};
 use crate::text::Text;
 use crate::view;
+use brow_model::Model;
+use brow_model::event::{Event, StoreEvent};
+use brow_model::fault::{Fault, What};
+use brow_model::installation::Identity;
+use brow_model::instance::Role;
 
 /// Events that may wait for the loop; a source that is faster waits for room.
 const EVENTS: usize = 1_024;
@@ -65,6 +64,7 @@ pub struct Args {
     )]
     config: Option<PathBuf>,
     /// Open a practice cluster that lives in this program alone; nothing of yours is read or written
+    #[cfg(feature = "practice")]
     #[arg(long, global = true, display_order = 900, conflicts_with_all = ["kubeconfig", "config"])]
     practice: bool,
     #[command(flatten)]
@@ -171,24 +171,30 @@ fn obey(args: Args) -> eyre::Result<ExitCode> {
     Ok(code)
 }
 
-/// Does what the command line says, over a practice cluster where that is wished for; it ends with the program, however
-/// that ended.
+/// Does what the command line says.
 async fn enter(args: Args) -> eyre::Result<ExitCode> {
-    if !args.practice {
-        let paths = Paths::find(args.config);
-        if args.check.wanted() {
-            return Ok(check::run(args.check, args.kubeconfig, paths).await);
-        }
-        return match paths {
-            Ok(paths) => {
-                let runtime = paths.runtime();
-                let door = Door { kubeconfig: args.kubeconfig, paths, runtime, practice: false, logging: args.logging };
-                Box::pin(through(door, args.verb)).await
-            }
-            Err(fault) => Ok(print::fault(&text(), &fault)),
-        };
+    #[cfg(feature = "practice")]
+    if args.practice {
+        return practise(args).await;
     }
-    let practice = Practice::start().await.wrap_err("the practice cluster could not be started")?;
+    let paths = Paths::find(args.config);
+    if args.check.wanted() {
+        return Ok(check::run(args.check, args.kubeconfig, paths).await);
+    }
+    match paths {
+        Ok(paths) => {
+            let runtime = paths.runtime();
+            let door = Door { kubeconfig: args.kubeconfig, paths, runtime, practice: false, logging: args.logging };
+            Box::pin(through(door, args.verb)).await
+        }
+        Err(fault) => Ok(print::fault(&text(), &fault)),
+    }
+}
+
+/// Does what the command line says over a practice cluster; it ends with the program, however that ended.
+#[cfg(feature = "practice")]
+async fn practise(args: Args) -> eyre::Result<ExitCode> {
+    let practice = brow_practice::Practice::start().await.wrap_err("the practice cluster could not be started")?;
     let (config, state_dir) = (practice.config(), practice.state());
     // Nobody has used the older tool here.
     let legacy = state_dir.join("none");

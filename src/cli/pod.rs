@@ -14,14 +14,14 @@ use super::choose::Choice;
 use super::headless::{Headless, Next, Seen};
 use super::print::{self, FAILED, Stop, UNKNOWN};
 use super::{Door, complete};
-use crate::model::Model;
-use crate::model::cluster::Link;
-use crate::model::dialog::Dialog;
-use crate::model::proxy::{Phase, PodKey, ProxyPod, Whose};
-use crate::model::target::Target;
-use crate::model::ttl::Ttl;
-use crate::model::wish::Wish;
 use crate::text::Text;
+use brow_model::Model;
+use brow_model::cluster::Link;
+use brow_model::dialog::Dialog;
+use brow_model::proxy::{Phase, PodKey, ProxyPod, Whose};
+use brow_model::target::Target;
+use brow_model::ttl::Ttl;
+use brow_model::wish::Wish;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {

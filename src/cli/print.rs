@@ -7,9 +7,9 @@ use std::sync::OnceLock;
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::model::fault::Fault;
-use crate::plain;
 use crate::text::Text;
+use brow_model::fault::Fault;
+use brow_model::plain;
 
 /// The exit code where something failed.
 pub(super) const FAILED: u8 = 1;
@@ -143,7 +143,7 @@ pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plain::{HOSTILE, is_safe};
+    use brow_model::plain::{HOSTILE, is_safe};
 
     #[test]
     fn lines_are_broken_at_words_and_beside_wide_characters() {

@@ -12,10 +12,10 @@ use clap::ValueHint;
 use super::print::{self, FAILED, Stop};
 use super::{Door, check};
 use crate::log::{self, redact};
-use crate::model::settings::Language;
-use crate::plain;
 use crate::store;
 use crate::text::Text;
+use brow_model::plain;
+use brow_model::settings::Language;
 
 /// The most bytes of the log's end that are packed.
 const MOST: usize = 1 << 20;

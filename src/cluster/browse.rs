@@ -15,10 +15,10 @@ use tokio::time::sleep;
 
 use super::workload::discovery;
 use super::{Clusters, Login, Watch, fault, watch_fault};
-use crate::model::event::{Epoch, Event};
-use crate::model::fault::{Fault, What};
-use crate::model::found::{Found, FoundEvent, FoundKey, MOST_FOUND, Place};
-use crate::model::workload::Kind;
+use brow_model::event::{Epoch, Event};
+use brow_model::fault::{Fault, What};
+use brow_model::found::{Found, FoundEvent, FoundKey, MOST_FOUND, Place};
+use brow_model::workload::Kind;
 
 use thing::Thing;
 

@@ -19,7 +19,7 @@ use super::again;
 use super::bounded::Bound;
 use super::buffered::Buffered;
 use super::path::Path;
-use crate::contain::contain;
+use kube_tunnel::contain::contain;
 
 /// How long a TCP connection to the API server may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -179,7 +179,7 @@ fn patience(uri: &Uri) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contain::is_contained;
+    use kube_tunnel::contain::is_contained;
 
     #[tokio::test]
     async fn a_panic_on_the_way_is_for_whoever_asks() {

@@ -8,8 +8,8 @@ use kube::core::Status;
 
 use super::bounded::TooLarge;
 use super::kubeconfig::place;
-use crate::model::cluster::Link;
-use crate::model::fault::{Fault, Grant, Remedy, What};
+use brow_model::cluster::Link;
+use brow_model::fault::{Fault, Grant, Remedy, What};
 
 /// What an error means for `thing`, and what it says of the cluster. `asked` is the right that the request needed.
 pub fn fault(thing: &str, error: &Error, asked: Option<Grant>) -> (Link, Fault) {

@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use crate::model::fault::{Fault, What};
 use crate::store::limited;
+use brow_model::fault::{Fault, What};
 
 /// The lists of a kubeconfig.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -14,9 +14,9 @@ use tokio::time::{Instant, sleep};
 
 use super::plugin::{self, Credential, Stderr};
 use super::{Clusters, Inner, Tellers, connector, fault};
-use crate::contain::contain_blocking;
-use crate::model::cluster::Context;
-use crate::model::fault::{Fault, What};
+use brow_model::cluster::Context;
+use brow_model::fault::{Fault, What};
+use kube_tunnel::contain::contain_blocking;
 
 /// How long a login plugin that failed is not run again for those who only try again, and how long a login that the
 /// server refuses is not made anew: a plugin may open a browser each time.

@@ -30,10 +30,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use kube::config::{AuthInfo, Kubeconfig};
 use tokio::sync::watch;
 
-use crate::model::cluster::Context;
-use crate::model::fault::{Fault, What, without_logins};
-use crate::model::workload::is_dns_label;
 use crate::store::limited;
+use brow_model::cluster::Context;
+use brow_model::fault::{Fault, What, without_logins};
+use brow_model::workload::is_dns_label;
 
 pub use again::retry_after;
 pub use browse::browse;

@@ -9,9 +9,9 @@ use kube::{Api, Client, Error};
 use tokio::time::timeout;
 
 use super::Clusters;
-use crate::model::fault::{Fault, What};
-use crate::model::proxy::PodKey;
-use crate::model::workload::is_dns_name;
+use brow_model::fault::{Fault, What};
+use brow_model::proxy::PodKey;
+use brow_model::workload::is_dns_name;
 
 /// How long each of the questions may take.
 const PATIENCE: Duration = Duration::from_secs(3);

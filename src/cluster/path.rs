@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tower::BoxError;
 
-use crate::contain::contain;
+use kube_tunnel::contain::contain;
 
 /// A request that got no answer for so long before it was given up says that the way may be lost.
 const SLOW: Duration = Duration::from_secs(3);

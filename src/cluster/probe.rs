@@ -14,9 +14,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Clusters, fault};
-use crate::model::cluster::Link;
-use crate::model::event::{ClusterEvent, Epoch, Event};
-use crate::model::fault::{Fault, What};
+use brow_model::cluster::Link;
+use brow_model::event::{ClusterEvent, Epoch, Event};
+use brow_model::fault::{Fault, What};
 
 /// Between two probes that were answered.
 const EVERY: Duration = Duration::from_secs(10);

@@ -10,8 +10,8 @@ use kube::api::PostParams;
 use tokio::time::timeout;
 
 use super::{Clusters, fault};
-use crate::model::cluster::Right;
-use crate::model::fault::{Fault, Grant, What};
+use brow_model::cluster::Right;
+use brow_model::fault::{Fault, Grant, What};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::*;
 use kube::Client;
 
-use crate::model::cluster::Link;
+use brow_model::cluster::Link;
 
 fn kubeconfig(names: &[&str]) -> String {
     let (mut clusters, mut contexts) = (String::new(), String::new());

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Clusters, Login, fault, grant};
-use crate::model::cluster::Link;
-use crate::model::fault::{Fault, What};
+use brow_model::cluster::Link;
+use brow_model::fault::{Fault, What};
 
 /// Between two tries to get a client, or to watch where that was refused, at first.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use http::Uri;
 
-use crate::model::fault::without_logins;
+use brow_model::fault::without_logins;
 
 /// The way to an API server.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,11 +3,11 @@
 use tokio::task::spawn_blocking;
 
 use crate::cluster::Clusters;
-use crate::model::fault::{Fault, What};
-use crate::model::installation::Identity;
-use crate::model::proxy::{PodRequest, ProxyPod};
 use crate::proxy::{self, Birth};
 use crate::store::Book;
+use brow_model::fault::{Fault, What};
+use brow_model::installation::Identity;
+use brow_model::proxy::{PodRequest, ProxyPod};
 
 /// Creates the pod that a request asks for; besides, what was in the way of writing it down. Such a pod is ours for
 /// this run alone.

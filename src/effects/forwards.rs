@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use super::Effects;
 use super::route::Path;
 use crate::cluster::workload;
-use crate::contain::contain;
 use crate::forward;
-use crate::model::event::{Event, ForwardEvent};
-use crate::model::forward::{ForwardId, ForwardSpec, Via};
+use brow_model::event::{Event, ForwardEvent};
+use brow_model::forward::{ForwardId, ForwardSpec, Via};
+use kube_tunnel::contain::contain;
 
 /// An open forward.
 pub(super) struct Open {

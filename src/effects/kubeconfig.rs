@@ -7,11 +7,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::cluster::Clusters;
-use crate::contain::contain_blocking;
-use crate::model::cluster::Context;
-use crate::model::event::{Event, StoreEvent};
-use crate::model::fault::Fault;
 use crate::store::Watch;
+use brow_model::cluster::Context;
+use brow_model::event::{Event, StoreEvent};
+use brow_model::fault::Fault;
+use kube_tunnel::contain::contain_blocking;
 
 /// A change is looked at once the directory has been quiet for so long: kubectl and its like write in several steps.
 const QUIET: Duration = Duration::from_millis(200);

@@ -11,13 +11,13 @@ use tokio::time::timeout;
 
 use crate::cluster::{Clusters, Login, node_fault};
 use crate::forward::{self, Ended, Lane, Route, Unreached};
-use crate::model::address::Address;
-use crate::model::fault::{Fault, What};
-use crate::model::forward::{ForwardSpec, Via};
-use crate::model::installation::Installation;
 use crate::proxy::relay::{self, Ask, Refusal, Secret};
 use crate::proxy::uid_of;
-use crate::tunnel::{self, Lease, LeaseOptions, Protocol, Stream, Tunnels};
+use brow_model::address::Address;
+use brow_model::fault::{Fault, What};
+use brow_model::forward::{ForwardSpec, Via};
+use brow_model::installation::Installation;
+use kube_tunnel::{self, Lease, LeaseOptions, Protocol, Stream, Tunnels};
 
 /// How long after its timeout a relay's end may arrive here: the way back, and the second that containerd takes.
 const GIVING_UP: Duration = Duration::from_secs(3);
@@ -55,7 +55,8 @@ impl Routes {
             // Another may have been faster.
             lock(&self.tunnels).entry(key).or_insert_with(made).clone()
         };
-        let route = tunnel::Route { namespace: via.pod.namespace.clone(), pod: via.pod.name.clone(), port: via.port };
+        let route =
+            kube_tunnel::Route { namespace: via.pod.namespace.clone(), pod: via.pod.name.clone(), port: via.port };
         Ok(tunnels.lease(route, LeaseOptions::default()))
     }
 }
@@ -68,15 +69,15 @@ struct Following {
     last: Mutex<Login>,
 }
 
-impl tunnel::Logins for Following {
-    fn now(&self) -> BoxFuture<'_, tunnel::Login> {
+impl kube_tunnel::Logins for Following {
+    fn now(&self) -> BoxFuture<'_, kube_tunnel::Login> {
         Box::pin(async {
             let renewed = timeout(RENEWAL, self.clusters.login(&self.context)).await;
             let mut last = lock(&self.last);
             if let Ok(Ok(login)) = renewed {
                 *last = login;
             }
-            tunnel::Login { client: last.client.clone(), generation: last.generation }
+            kube_tunnel::Login { client: last.client.clone(), generation: last.generation }
         })
     }
 
@@ -112,19 +113,19 @@ impl Path {
     }
 
     /// Asks a relay; a stream on which it does what it was asked to.
-    async fn ask(&self, lease: &Lease, via: &Via, ask: Ask<'_>) -> Result<Stream, tunnel::Error> {
+    async fn ask(&self, lease: &Lease, via: &Via, ask: Ask<'_>) -> Result<Stream, kube_tunnel::Error> {
         let secret = Secret::new(&self.routes.installation, &via.pod.namespace, &via.pod.name);
         ask_relay(lease, &secret, ask, Box::pin(self.confirm(via))).await
     }
 
     /// Makes sure that the pod of this name is still the one that was meant: only that is to have its secret.
-    async fn confirm(&self, via: &Via) -> Result<(), tunnel::Error> {
-        let gone = |text: &str| tunnel::Error::PodGone { text: text.to_owned() };
+    async fn confirm(&self, via: &Via) -> Result<(), kube_tunnel::Error> {
+        let gone = |text: &str| kube_tunnel::Error::PodGone { text: text.to_owned() };
         match uid_of(&self.routes.clusters, &via.pod).await {
             Ok(Some(uid)) if uid == via.uid => Ok(()),
             Ok(Some(_)) => Err(gone("another pod has its name now")),
             Ok(None) => Err(gone("not found")),
-            Err(fault) => Err(tunnel::Error::Pod { text: fault.detail }),
+            Err(fault) => Err(kube_tunnel::Error::Pod { text: fault.detail }),
         }
     }
 
@@ -135,7 +136,7 @@ impl Path {
         lease: &Lease,
         via: &Via,
         address: &Address,
-    ) -> Result<Result<Option<Duration>, Fault>, tunnel::Error> {
+    ) -> Result<Result<Option<Duration>, Fault>, kube_tunnel::Error> {
         let stream = self.ask(lease, via, Ask::Diagnose(address)).await?;
         let mut answer = Vec::new();
         let mut stream = stream.take(4_096);
@@ -144,13 +145,13 @@ impl Path {
             if let Some(took) = relay::read_connected(&answer) {
                 return Ok(Ok(took));
             }
-            if stream.read_buf(&mut answer).await.map_err(tunnel::Error::from_io)? == 0 {
+            if stream.read_buf(&mut answer).await.map_err(kube_tunnel::Error::from_io)? == 0 {
                 break;
             }
         }
         let Some((what, words)) = relay::read_diagnosis(&answer) else {
             let text = "the relay does not say whether it reaches its target";
-            return Err(tunnel::Error::Pod { text: text.to_owned() });
+            return Err(kube_tunnel::Error::Pod { text: text.to_owned() });
         };
         Ok(Err(Fault::new(what, address.to_string(), words)))
     }
@@ -164,15 +165,17 @@ pub async fn ask_relay(
     lease: &Lease,
     secret: &Secret,
     ask: Ask<'_>,
-    confirm: impl Future<Output = Result<(), tunnel::Error>>,
-) -> Result<Stream, tunnel::Error> {
+    confirm: impl Future<Output = Result<(), kube_tunnel::Error>>,
+) -> Result<Stream, kube_tunnel::Error> {
     let mut stream = lease.open().await?;
     let asked = timeout(ANSWER, relay::ask(&mut stream, secret, ask, confirm)).await;
     match asked.unwrap_or(Err(Refusal::Silent)) {
         Ok(()) => Ok(stream),
-        Err(Refusal::Way(error)) => Err(tunnel::Error::from_io(error)),
+        Err(Refusal::Way(error)) => Err(kube_tunnel::Error::from_io(error)),
         Err(Refusal::Unconfirmed(error)) => Err(error),
-        Err(refusal @ (Refusal::Stranger | Refusal::Silent)) => Err(tunnel::Error::Pod { text: refusal.to_string() }),
+        Err(refusal @ (Refusal::Stranger | Refusal::Silent)) => {
+            Err(kube_tunnel::Error::Pod { text: refusal.to_string() })
+        }
     }
 }
 
@@ -187,7 +190,7 @@ impl Route for Path {
         via.to.is_some()
     }
 
-    async fn open(&self, lease: &Lease, via: &Via) -> Result<Stream, tunnel::Error> {
+    async fn open(&self, lease: &Lease, via: &Via) -> Result<Stream, kube_tunnel::Error> {
         match &via.to {
             Some(address) => self.ask(lease, via, Ask::Go(address)).await,
             None => lease.open().await,
@@ -214,7 +217,7 @@ impl Route for Path {
         node_fault(&self.routes.clusters, &via.pod).await
     }
 
-    async fn diagnose(&self, lease: &Lease, via: &Via, age: Duration) -> Result<Option<Fault>, tunnel::Error> {
+    async fn diagnose(&self, lease: &Lease, via: &Via, age: Duration) -> Result<Option<Fault>, kube_tunnel::Error> {
         let Some(asked) = via.to.as_ref() else { return Ok(None) };
         // A relay gives up by itself after its timeout: asking again would only take as long again. Whoever lived
         // longer without a byte had most likely reached the target: a connection that was never used, and closed for

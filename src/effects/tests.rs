@@ -1,7 +1,7 @@
 //! What a task of a context meets is that context's.
 
 use super::*;
-use crate::contain::is_contained;
+use kube_tunnel::contain::is_contained;
 
 #[tokio::test]
 async fn a_panic_of_a_contexts_task_is_told_as_its_fault() {

@@ -12,9 +12,9 @@ use super::line::Line;
 use super::route::{self, Lease, Route};
 use super::supervise::Way;
 use super::{Shared, Wait};
-use crate::contain::contain;
-use crate::model::fault::{Fault, What};
-use crate::tunnel::{self, Error};
+use brow_model::fault::{Fault, What};
+use kube_tunnel::contain::contain;
+use kube_tunnel::{self, Error};
 
 /// How long a connection waits for a pod that is coming: pulling an image takes its time.
 const POD_PATIENCE: Duration = Duration::from_mins(2);
@@ -125,7 +125,7 @@ async fn finish<R: Route>(
     if relayed && !shared.leads(line) && !line.answers().await {
         return Err(End::Failed(Fault::new(What::PodDeleted, &line.via.pod.name, "")));
     }
-    tunnel::end_in_order(local).await;
+    kube_tunnel::end_in_order(local).await;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::mpsc;
 
 use super::Pointing;
-use crate::model::forward::Via;
+use brow_model::forward::Via;
 
 /// A hold on a pod: of the forward while it is pointed there, and of each connection that goes through it. When the
 /// last one lets go that is told.
@@ -66,7 +66,7 @@ impl Holds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::proxy::PodKey;
+    use brow_model::proxy::PodKey;
 
     #[test]
     fn a_pod_is_left_once_when_nobody_holds_it_any_more() {

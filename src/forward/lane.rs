@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use crate::tunnel::{Error, Lease, Protocol, Stream};
+use kube_tunnel::{Error, Lease, Protocol, Stream};
 
 /// Streams held opened ahead at a relay or its lane, so that a connection finds the relay's shell already started.
 /// Each has a tunnel to itself: more would cost the API server connections that mostly idle.

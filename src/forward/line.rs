@@ -11,9 +11,9 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Hold;
 use super::lane::Lane;
 use super::route::{Lease, Route};
-use crate::model::fault::Fault;
-use crate::model::forward::Via;
-use crate::tunnel::{Error, Protocol};
+use brow_model::fault::Fault;
+use brow_model::forward::Via;
+use kube_tunnel::{Error, Protocol};
 
 /// How long a relay may take from its container's start until it listens.
 const FRESH: Duration = Duration::from_secs(5);

@@ -12,8 +12,8 @@ use tokio::time::sleep;
 
 use super::route::Route;
 use super::{MAX_CONNECTIONS, Shared, connection, holder};
-use crate::model::fault::{Fault, Remedy, What};
-use crate::model::forward::ForwardSpec;
+use brow_model::fault::{Fault, Remedy, What};
+use brow_model::forward::ForwardSpec;
 
 /// Connections that the kernel may hold until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -224,9 +224,9 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::Epoch;
-    use crate::model::forward::ForwardId;
-    use crate::model::proxy::PodPlace;
+    use brow_model::event::Epoch;
+    use brow_model::forward::ForwardId;
+    use brow_model::proxy::PodPlace;
 
     const BOTH: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 

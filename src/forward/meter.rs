@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::model::forward::Counts;
-use crate::tunnel::Counters;
+use brow_model::forward::Counts;
+use kube_tunnel::Counters;
 
 /// Running totals since the forward was opened.
 #[derive(Debug, Default)]

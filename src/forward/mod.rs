@@ -24,11 +24,11 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::contain::contain;
-use crate::model::event::{Event, ForwardEvent, Sample};
-use crate::model::fault::{Fault, What};
-use crate::model::forward::{Counts, ForwardId, ForwardSpec, TunnelInfo, Via};
-use crate::model::health::ProbePlan;
+use brow_model::event::{Event, ForwardEvent, Sample};
+use brow_model::fault::{Fault, What};
+use brow_model::forward::{Counts, ForwardId, ForwardSpec, TunnelInfo, Via};
+use brow_model::health::ProbePlan;
+use kube_tunnel::contain::contain;
 
 use hold::{Hold, Holds};
 pub use lane::{Ended, Lane, keep as keep_lane};

@@ -14,10 +14,10 @@ use super::Shared;
 use super::line::Line;
 use super::route::{self, Lease, Route, Unreached};
 use super::supervise::Way;
-use crate::model::event::ForwardEvent;
-use crate::model::fault::{Fault, What};
-use crate::model::health::{Health, Probe, ProbePlan};
-use crate::tunnel::Error;
+use brow_model::event::ForwardEvent;
+use brow_model::fault::{Fault, What};
+use brow_model::health::{Health, Probe, ProbePlan};
+use kube_tunnel::Error;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(12);
@@ -230,7 +230,7 @@ fn judge(probe: &Probe, answer: &[u8]) -> Option<Result<(), String>> {
 
 /// The words of others on their way to a terminal.
 fn plain(bytes: &[u8]) -> String {
-    let text: String = crate::plain::line(&String::from_utf8_lossy(bytes)).chars().take(200).collect();
+    let text: String = brow_model::plain::line(&String::from_utf8_lossy(bytes)).chars().take(200).collect();
     text.trim().to_owned()
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use crate::model::event::{Epoch, Event, ForwardEvent};
-use crate::model::fault::Fault;
-use crate::model::forward::ForwardId;
+use brow_model::event::{Epoch, Event, ForwardEvent};
+use brow_model::fault::Fault;
+use brow_model::forward::ForwardId;
 
 /// How many failures of connections may be told at once.
 const BURST: u32 = 5;

@@ -9,9 +9,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::lane::{Ended, Lane};
-use crate::model::fault::{Fault, Grant, Remedy, What};
-use crate::model::forward::Via;
-use crate::tunnel::{self, Counters, Error, Protocol, Stats, Summary};
+use brow_model::fault::{Fault, Grant, Remedy, What};
+use brow_model::forward::Via;
+use kube_tunnel::{self, Counters, Error, Protocol, Stats, Summary};
 
 /// How long a v4 connection may stay silent before it counts as open: a node that refuses says so sooner.
 const OPENS: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ pub enum Unreached {
     Target(Fault),
 }
 
-/// Tunnels to one pod: [`tunnel::Lease`], or a stand-in for it in tests.
+/// Tunnels to one pod: [`kube_tunnel::Lease`], or a stand-in for it in tests.
 pub trait Lease: Send + Sync + 'static {
     /// One forwarded connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
@@ -115,8 +115,8 @@ pub trait Lease: Send + Sync + 'static {
     fn stats(&self) -> Stats;
 }
 
-impl Lease for tunnel::Lease {
-    type Stream = tunnel::Stream;
+impl Lease for kube_tunnel::Lease {
+    type Stream = kube_tunnel::Stream;
 
     async fn open(&self) -> Result<Self::Stream, Error> {
         Self::open(self).await
@@ -148,7 +148,7 @@ impl Lease for tunnel::Lease {
         first_line: Option<Bytes>,
         counters: &Arc<Counters>,
     ) -> (Summary, Result<(), Error>) {
-        tunnel::splice_and_sum(local, stream, first_line, counters).await
+        kube_tunnel::splice_and_sum(local, stream, first_line, counters).await
     }
 
     fn stats(&self) -> Stats {
@@ -197,7 +197,7 @@ pub(super) fn fault(error: &Error, via: &Via, address: &str, relayed: bool) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::proxy::PodKey;
+    use brow_model::proxy::PodKey;
 
     #[test]
     fn a_fault_names_what_it_happened_to() {
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!((grant.verb.as_str(), grant.resource.as_str()), ("create", "pods/portforward"));
         assert_eq!(grant.namespace.as_deref(), Some("default"));
         let upgrade = |status, text: &str| {
-            let error = Error::from_status(status, text.to_owned(), crate::tunnel::Protocol::Spdy);
+            let error = Error::from_status(status, text.to_owned(), kube_tunnel::Protocol::Spdy);
             of(error, true).map(|fault| (fault.what, fault.detail))
         };
         let policy = "pods \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no";

@@ -11,10 +11,10 @@ use super::lane::Ended;
 use super::line::{Line, Proof};
 use super::route::{self, Lease, Route};
 use super::{Pointing, Rest, Shared, Wait};
-use crate::model::event::ForwardEvent;
-use crate::model::fault::{Fault, Remedy, What};
-use crate::model::forward::{TunnelInfo, Via};
-use crate::tunnel::{Error, Protocol, Stats};
+use brow_model::event::ForwardEvent;
+use brow_model::fault::{Fault, Remedy, What};
+use brow_model::forward::{TunnelInfo, Via};
+use kube_tunnel::{Error, Protocol, Stats};
 
 /// How often tunnels are looked at that have been as they are for a while.
 const CALM: Duration = Duration::from_secs(1);

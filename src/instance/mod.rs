@@ -21,10 +21,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::event::Event;
-use crate::model::fault::{Fault, What};
-use crate::model::instance::{Report, Role};
 use alive::Alive;
+use brow_model::event::Event;
+use brow_model::fault::{Fault, What};
+use brow_model::instance::{Report, Role};
 use wire::{Ask, Says};
 
 /// How long an instance may take to answer. Whoever takes longer hangs, or is stopped.

@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::wire::{self, Ask, Says};
 use super::{BEAT, CLOSING, PATIENCE, is_name};
-use crate::model::event::Event;
-use crate::model::forward::ForwardId;
-use crate::model::instance::Report;
-use crate::model::wish::Wish;
+use brow_model::event::Event;
+use brow_model::forward::ForwardId;
+use brow_model::instance::Report;
+use brow_model::wish::Wish;
 
 /// The most connections at a time: each other instance has one.
 const CONNECTIONS: usize = 64;

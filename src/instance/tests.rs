@@ -7,8 +7,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 
 use super::*;
-use crate::model::instance::{InstanceEvent, Shared, Standing};
-use crate::model::wish::Wish;
+use brow_model::instance::{InstanceEvent, Shared, Standing};
+use brow_model::wish::Wish;
 
 fn dir() -> (TempDir, PathBuf) {
     let temp = TempDir::new().unwrap();
@@ -116,7 +116,7 @@ async fn a_forward_is_closed_by_the_one_whose_it_is() {
         let (dir, name) = (dir.clone(), name.clone());
         async move { stop(&dir, &name, 7).await }
     });
-    assert_eq!(one.next().await, Event::Wish(Wish::Stop(crate::model::forward::ForwardId(7))));
+    assert_eq!(one.next().await, Event::Wish(Wish::Stop(brow_model::forward::ForwardId(7))));
     one.publish(Vec::new());
     assert_eq!(asking.await.unwrap(), Ok(()));
     let again = stop(&dir, &name, 7).await.unwrap_err();

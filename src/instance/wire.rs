@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use crate::model::instance::Report;
+use brow_model::instance::Report;
 
 /// The version of what is said. Another one is refused.
 const VERSION: u32 = 1;

@@ -4,7 +4,7 @@ use tui_input::InputRequest;
 
 use super::Place;
 use super::chord::Chord;
-use crate::model::action::{Action, Command};
+use brow_model::action::{Action, Command};
 
 /// Keys, what they do to a text field, and the key of the words for it.
 const EDITS: [(&[&str], InputRequest, &str); 13] = [

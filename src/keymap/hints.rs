@@ -1,13 +1,13 @@
 //! The hints of the bottom line: the keys that do something here and now, the most important first.
 
 use super::{Keymap, Place};
-use crate::model::Model;
-use crate::model::action::Command;
-use crate::model::cluster::Link;
-use crate::model::dialog::Dialog;
-use crate::model::focus::Pane;
-use crate::model::log::Happening;
 use crate::text::{Hint, Text};
+use brow_model::Model;
+use brow_model::action::Command;
+use brow_model::cluster::Link;
+use brow_model::dialog::Dialog;
+use brow_model::focus::Pane;
+use brow_model::log::Happening;
 
 /// Hints as they are put together.
 struct Hints<'a> {
@@ -168,7 +168,7 @@ fn of_browser(model: &Model, hints: &mut Hints<'_>) {
 }
 
 /// Whether rows of a list are marked, whether it is filtered, and whether there are any.
-fn standing<K, C>(list: &crate::model::list::List<K, C>) -> (bool, bool, bool) {
+fn standing<K, C>(list: &brow_model::list::List<K, C>) -> (bool, bool, bool) {
     (!list.marks.is_empty(), !list.filter.value().is_empty(), !list.order.is_empty())
 }
 

@@ -12,12 +12,12 @@ mod tests;
 
 use crossterm::event::KeyEvent;
 
-use crate::model::Model;
-use crate::model::action::{Action, Command};
-use crate::model::dialog::{Dialog, Question};
-use crate::model::fault::Fault;
-use crate::model::focus::Pane;
-use crate::model::settings::KeyOverride;
+use brow_model::Model;
+use brow_model::action::{Action, Command};
+use brow_model::dialog::{Dialog, Question};
+use brow_model::fault::Fault;
+use brow_model::focus::Pane;
+use brow_model::settings::KeyOverride;
 
 use chord::Chord;
 use table::{Found, Section, Table};

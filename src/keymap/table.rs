@@ -5,9 +5,9 @@ use toml_edit::{Document, Item, Value};
 use super::Place;
 use super::chord::Chord;
 use super::fixed;
-use crate::model::action::Command;
-use crate::model::fault::{Fault, What};
-use crate::model::settings::KeyOverride;
+use brow_model::action::Command;
+use brow_model::fault::{Fault, What};
+use brow_model::settings::KeyOverride;
 
 /// A part of the table, as the config names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui_input::InputRequest;
 
 use super::*;
-use crate::model::cluster::Cluster;
-use crate::model::event::Event;
-use crate::model::fault::What;
-use crate::model::settings::Language;
 use crate::text::Text;
+use brow_model::cluster::Cluster;
+use brow_model::event::Event;
+use brow_model::fault::What;
+use brow_model::settings::Language;
 
 fn model() -> Model {
     Model::new(DateTime::from_timestamp(0, 0).unwrap(), "me@here")
@@ -192,7 +192,7 @@ fn filters_take_text_too() {
 #[test]
 fn the_browser_takes_text_and_has_keys_of_its_own() {
     let mut model = at(Pane::Targets);
-    let context = crate::model::cluster::Context {
+    let context = brow_model::cluster::Context {
         name: "dev".into(),
         server: String::new(),
         user: String::new(),
@@ -334,7 +334,7 @@ fn hints_say_what_works_here_now() {
     let keymap = Keymap::default();
     assert_eq!(shown(&keymap, &model()), ["n new", "b browse", "I import", "z zoom", "L log", "q quit", "? help"]);
     let mut with_cluster = at(Pane::Clusters);
-    with_cluster.clusters.push(Cluster::from(crate::model::cluster::Context {
+    with_cluster.clusters.push(Cluster::from(brow_model::cluster::Context {
         name: "dev".into(),
         server: String::new(),
         user: String::new(),

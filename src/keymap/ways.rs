@@ -2,10 +2,10 @@
 //! teach next.
 
 use super::{Keymap, Place};
-use crate::model::Model;
-use crate::model::action::Command;
-use crate::model::focus::Pane;
 use crate::text::{Hint, Text};
+use brow_model::Model;
+use brow_model::action::Command;
+use brow_model::focus::Pane;
 
 /// By name, so that a way is offered from the day on which there is a command for it, and not before.
 const WAYS: [&str; 5] = ["new", "browse", "import", "help", "cancel"];

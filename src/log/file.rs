@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::redact;
-use crate::plain;
+use brow_model::plain;
 
 /// How large the file grows before it becomes the one before, and a new one begins.
 const LARGEST: u64 = 4 << 20;
@@ -84,7 +84,7 @@ impl Write for Rotating {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plain::{HOSTILE, is_safe};
+    use brow_model::plain::{HOSTILE, is_safe};
 
     #[test]
     fn the_file_is_bounded_and_for_its_owner_alone() {

@@ -25,7 +25,7 @@ pub use tell::update;
 use file::Rotating;
 
 /// What is logged where nobody says otherwise. A part of kube would log the bodies of answers that it cannot read.
-pub const LEVELS: &str = "warn,kube_client::client=error,brow_tui=debug";
+pub const LEVELS: &str = "warn,kube_client::client=error,brow_tui=debug,kube_tunnel=debug";
 
 /// Logs into a file from now on.
 ///

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::model::fault::without_logins;
+use brow_model::fault::without_logins;
 
 /// What stands for a secret.
 const SECRET: &str = "<secret>";

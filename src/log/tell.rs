@@ -4,16 +4,16 @@ use std::sync::LazyLock;
 
 use tracing::{Level, debug, enabled, error, info, warn};
 
-use crate::model::Model;
-use crate::model::effect::Effect;
-use crate::model::event::{ClusterEvent, Event, ForwardEvent, PodEvent, StoreEvent};
-use crate::model::fault::Fault;
-use crate::model::forward::Via;
-use crate::model::instance::InstanceEvent;
-use crate::model::log::{Entry, Grade, Happening};
-use crate::model::proxy::{PodKey, ProxyPod};
-use crate::model::settings::Language;
 use crate::text::Text;
+use brow_model::Model;
+use brow_model::effect::Effect;
+use brow_model::event::{ClusterEvent, Event, ForwardEvent, PodEvent, StoreEvent};
+use brow_model::fault::Fault;
+use brow_model::forward::Via;
+use brow_model::instance::InstanceEvent;
+use brow_model::log::{Entry, Grade, Happening};
+use brow_model::proxy::{PodKey, ProxyPod};
+use brow_model::settings::Language;
 
 /// Updates the model; what it is about and what a person is told of it goes to the log.
 pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {

@@ -6,9 +6,9 @@ use kube::api::ListParams;
 
 use super::life::within;
 use crate::cluster::{Clusters, fault, grant};
-use crate::model::fault::Fault;
-use crate::model::proxy::PodKey;
-use crate::plain;
+use brow_model::fault::Fault;
+use brow_model::plain;
+use brow_model::proxy::PodKey;
 
 /// Fetches a pod and its events, as lines to read. Where events are forbidden that is said in their place.
 ///

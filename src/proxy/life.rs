@@ -15,9 +15,9 @@ use tokio::time::{Instant, sleep, timeout};
 use super::spec::CPU_LIMIT;
 use super::{Birth, NONCE, project, spec};
 use crate::cluster::{Clusters, fault, grant, retry_after};
-use crate::model::fault::{Fault, What};
-use crate::model::installation::Identity;
-use crate::model::proxy::{PodKey, PodRequest, ProxyPod};
+use brow_model::fault::{Fault, What};
+use brow_model::installation::Identity;
+use brow_model::proxy::{PodKey, PodRequest, ProxyPod};
 
 /// How long the API server may take over one request.
 const PATIENCE: Duration = Duration::from_secs(15);

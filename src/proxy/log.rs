@@ -12,11 +12,11 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::cluster::{Clusters, fault, grant, of_io};
-use crate::model::cluster::Link;
-use crate::model::event::{Epoch, Event, PodEvent};
-use crate::model::fault::{Fault, Remedy};
-use crate::model::proxy::PodKey;
-use crate::plain;
+use brow_model::cluster::Link;
+use brow_model::event::{Epoch, Event, PodEvent};
+use brow_model::fault::{Fault, Remedy};
+use brow_model::plain;
+use brow_model::proxy::PodKey;
 
 /// Lines of the past that are shown.
 const TAIL: i64 = 1_000;

@@ -15,8 +15,8 @@ pub use project::project;
 pub use spec::{Birth, DEFAULT_IMAGE, spec};
 pub use watch::watch;
 
-pub use crate::model::proxy::MANAGED_BY;
-use crate::plain;
+use brow_model::plain;
+pub use brow_model::proxy::MANAGED_BY;
 
 /// The label with the target.
 const TARGET: &str = "brow/target";

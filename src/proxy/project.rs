@@ -5,11 +5,11 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondit
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{INSTALLATION, MANAGED_BY, NONCE, ON_DEMAND, OWNER, TARGET, relay};
-use crate::model::fault::{Fault, What};
-use crate::model::proxy::{Phase, PodKey, ProxyPod};
-use crate::model::ttl::Ttl;
-use crate::model::workload::{is_dns_label, is_dns_name};
-use crate::plain;
+use brow_model::fault::{Fault, What};
+use brow_model::plain;
+use brow_model::proxy::{Phase, PodKey, ProxyPod};
+use brow_model::ttl::Ttl;
+use brow_model::workload::{is_dns_label, is_dns_name};
 
 /// How much is kept of what a pod says of itself, in bytes; ours says less.
 const LONGEST_NOTE: usize = 512;

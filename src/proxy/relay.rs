@@ -24,7 +24,7 @@ use chrono::NaiveDateTime;
 pub use script::{args, env};
 pub use talk::{Ask, Refusal, Secret, ask, new_word};
 
-use crate::model::fault::What;
+use brow_model::fault::What;
 
 /// The port the relay listens on, on the pod's loopback.
 pub const PORT: u16 = 10_800;

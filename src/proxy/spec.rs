@@ -16,9 +16,9 @@ use rand::RngExt as _;
 
 use super::relay::Secret;
 use super::{CREATED_AT, INSTALLATION, MANAGED_BY, NONCE, ON_DEMAND, OWNER, TARGET, TTL, relay};
-use crate::model::installation::Identity;
-use crate::model::proxy::PodRequest;
-use crate::model::settings::{PodSettings, PullPolicy};
+use brow_model::installation::Identity;
+use brow_model::proxy::PodRequest;
+use brow_model::settings::{PodSettings, PullPolicy};
 
 /// The image with socat and sh where the config names none.
 pub const DEFAULT_IMAGE: &str = "alpine/socat:latest";
@@ -59,7 +59,7 @@ impl Birth {
 /// The pod for a request.
 pub fn spec(request: &PodRequest, me: &Identity, birth: &Birth, now: DateTime<Utc>) -> Pod {
     let label = request.label.clone();
-    let hidden = crate::model::target::hides(&request.target, &request.address);
+    let hidden = brow_model::target::hides(&request.target, &request.address);
     let settings = &request.settings;
     let mut labels = settings.labels.clone();
     labels.extend([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()), (TARGET.to_owned(), label)]);
@@ -110,7 +110,7 @@ fn pod_spec(request: &PodRequest, settings: &PodSettings, secret: &Secret) -> Po
             .then(|| secrets.into_iter().map(|name| LocalObjectReference { name }).collect()),
         node_selector: (!settings.node_selector.is_empty()).then(|| settings.node_selector.clone()),
         tolerations: settings.tolerations.as_ref().map(|all| {
-            let one = |t: &crate::model::settings::Toleration| Toleration {
+            let one = |t: &brow_model::settings::Toleration| Toleration {
                 key: t.key.clone(),
                 operator: t.operator.clone(),
                 value: t.value.clone(),
@@ -179,10 +179,10 @@ fn random() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::installation::Installation;
-    use crate::model::proxy::RequestId;
-    use crate::model::target::label;
-    use crate::model::ttl::Ttl;
+    use brow_model::installation::Installation;
+    use brow_model::proxy::RequestId;
+    use brow_model::target::label;
+    use brow_model::ttl::Ttl;
 
     fn me() -> Identity {
         Identity { owner: "ann@laptop".to_owned(), installation: Installation::new("0badcafe", [7; 32]) }

@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 use super::life::within;
 use super::{MANAGED_BY, project};
 use crate::cluster::{Clusters, Login, Watch, fault, grant, watch_fault};
-use crate::contain::contain;
-use crate::model::cluster::{Link, Scope};
-use crate::model::event::{ClusterEvent, Epoch, Event};
-use crate::model::fault::{Fault, What};
-use crate::model::proxy::{MOST_PODS, PodKey, ProxyPod};
+use brow_model::cluster::{Link, Scope};
+use brow_model::event::{ClusterEvent, Epoch, Event};
+use brow_model::fault::{Fault, What};
+use brow_model::proxy::{MOST_PODS, PodKey, ProxyPod};
+use kube_tunnel::contain::contain;
 
 /// Between two tries to find out what may be watched.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use chrono::{Days, NaiveDate};
 
-use crate::model::effect::AuditEntry;
-use crate::model::fault::Fault;
-use crate::plain;
+use brow_model::effect::AuditEntry;
+use brow_model::fault::Fault;
+use brow_model::plain;
 
 use super::disk;
 
@@ -27,7 +27,7 @@ impl Audit {
     /// Writes one line; on a new day, deletes the files that are too old.
     ///
     /// # Errors
-    /// [`FileUnwritable`](crate::model::fault::What::FileUnwritable).
+    /// [`FileUnwritable`](brow_model::fault::What::FileUnwritable).
     pub fn write(&mut self, state_dir: &Path, entry: &AuditEntry) -> Result<(), Fault> {
         let dir = state_dir.join("audit");
         disk::make_dir(&dir)?;
@@ -65,8 +65,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::model::fault::What;
-    use crate::plain::{HOSTILE, is_safe};
+    use brow_model::fault::What;
+    use brow_model::plain::{HOSTILE, is_safe};
 
     #[test]
     fn a_line_an_action_a_file_a_day_thirty_days() {

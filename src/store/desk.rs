@@ -1,10 +1,10 @@
 //! What the writer knows between two orders, and how it carries one out.
 
-use crate::model::effect::TargetEdit;
-use crate::model::event::{Loaded, StoreEvent};
-use crate::model::fault::{Fault, What};
-use crate::model::installation::Installation;
-use crate::model::own::Claim;
+use brow_model::effect::TargetEdit;
+use brow_model::event::{Loaded, StoreEvent};
+use brow_model::fault::{Fault, What};
+use brow_model::installation::Installation;
+use brow_model::own::Claim;
 
 use super::config::edit::Removed;
 use super::disk::{self, Locked};

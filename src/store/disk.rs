@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Access, FlockOperation, OFlags, access, flock};
 
-use crate::model::fault::{Fault, What};
+use brow_model::fault::{Fault, What};
 
 use super::config::problem::line_column;
 use super::limited;

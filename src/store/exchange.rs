@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 
-use crate::model::fault::{Fault, What};
-use crate::model::target::Target;
+use brow_model::fault::{Fault, What};
+use brow_model::target::Target;
 
 use super::{config, disk, imports, legacy, limited};
 

@@ -2,8 +2,8 @@
 //! not bring them along unasked.
 
 use super::config;
-use crate::model::settings::PodSettings;
-use crate::model::target::Target;
+use brow_model::settings::PodSettings;
+use brow_model::target::Target;
 
 /// Puts a target's guarded keys back to what the saved one has, or to nothing: where it listens beyond this machine,
 /// whether it opens by itself, and what its pods are made of (their image above all). Returns what was there, a

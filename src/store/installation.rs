@@ -9,8 +9,8 @@ use rustix::fs::OFlags;
 use rustix::process::getuid;
 use serde::Deserialize;
 
-use crate::model::fault::{Fault, What};
-use crate::model::installation::Installation;
+use brow_model::fault::{Fault, What};
+use brow_model::installation::Installation;
 
 use super::disk::{self, Locked};
 

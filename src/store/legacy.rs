@@ -5,16 +5,16 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::model::address::{Address, Host};
-use crate::model::event::StoreEvent;
-use crate::model::fault::{Fault, What};
-use crate::model::keep::KeepSettings;
-use crate::model::offer::check;
-use crate::model::settings::PodSettings;
-use crate::model::target::Target;
-use crate::model::ttl::Ttl;
-use crate::model::workload::Where;
-use crate::plain::is_line;
+use brow_model::address::{Address, Host};
+use brow_model::event::StoreEvent;
+use brow_model::fault::{Fault, What};
+use brow_model::keep::KeepSettings;
+use brow_model::offer::check;
+use brow_model::plain::is_line;
+use brow_model::settings::PodSettings;
+use brow_model::target::Target;
+use brow_model::ttl::Ttl;
+use brow_model::workload::Where;
 
 use super::disk;
 use super::exchange::Offer;

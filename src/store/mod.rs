@@ -28,10 +28,10 @@ pub use paths::Paths;
 pub use watch::Watch;
 pub use writer::{Order, Store, start};
 
-use crate::model::event::Loaded;
-use crate::model::fault::{Fault, What};
-use crate::model::settings::Settings;
-use crate::model::ttl::{Ttl, TtlError};
+use brow_model::event::Loaded;
+use brow_model::fault::{Fault, What};
+use brow_model::settings::Settings;
+use brow_model::ttl::{Ttl, TtlError};
 
 /// The environment variable with the TTL that comes before the config's default.
 const TTL_VARIABLE: &str = "BROW_DEFAULT_TTL";

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::model::fault::Fault;
-use crate::model::own::Claim;
-use crate::model::ttl::Ttl;
+use brow_model::fault::Fault;
+use brow_model::own::Claim;
+use brow_model::ttl::Ttl;
 
 use super::state::{self, State};
 
@@ -44,7 +44,7 @@ impl Book {
     /// Writes down that a pod is about to be asked for.
     ///
     /// # Errors
-    /// [`FileUnwritable`](crate::model::fault::What::FileUnwritable).
+    /// [`FileUnwritable`](brow_model::fault::What::FileUnwritable).
     pub fn asked(&self, nonce: &str, namespace: &str, name: &str, ttl: Ttl) -> Result<(), Fault> {
         let now = Utc::now();
         let until = now + TimeDelta::seconds(ttl.secs().into()) + KEPT;
@@ -58,7 +58,7 @@ impl Book {
     /// Writes down the uid under which a pod was stored.
     ///
     /// # Errors
-    /// [`FileUnwritable`](crate::model::fault::What::FileUnwritable).
+    /// [`FileUnwritable`](brow_model::fault::What::FileUnwritable).
     pub fn stored(&self, nonce: &str, uid: &str) -> Result<(), Fault> {
         state::change(&self.dir, |state| {
             if let Some(made) = state.pods.get_mut(nonce) {
@@ -70,7 +70,7 @@ impl Book {
     /// Writes down that a pod was refused, and is not there.
     ///
     /// # Errors
-    /// [`FileUnwritable`](crate::model::fault::What::FileUnwritable).
+    /// [`FileUnwritable`](brow_model::fault::What::FileUnwritable).
     pub fn refused(&self, nonce: &str) -> Result<(), Fault> {
         state::change(&self.dir, |state| _ = state.pods.remove(nonce))
     }
@@ -80,8 +80,8 @@ impl Book {
 /// nonce and name, and by its uid from then on.
 ///
 /// # Errors
-/// [`FileUnreadable`](crate::model::fault::What::FileUnreadable) or
-/// [`FileUnwritable`](crate::model::fault::What::FileUnwritable).
+/// [`FileUnreadable`](brow_model::fault::What::FileUnreadable) or
+/// [`FileUnwritable`](brow_model::fault::What::FileUnwritable).
 pub fn recognise(dir: &Path, claim: &Claim) -> Result<bool, Fault> {
     let mut ours = false;
     state::change(dir, |state| ours = is_ours(state, claim))?;
@@ -103,7 +103,7 @@ fn is_ours(state: &mut State, claim: &Claim) -> bool {
 /// Forgets a pod that is gone.
 ///
 /// # Errors
-/// [`FileUnwritable`](crate::model::fault::What::FileUnwritable).
+/// [`FileUnwritable`](brow_model::fault::What::FileUnwritable).
 pub fn forget(dir: &Path, uid: &str) -> Result<(), Fault> {
     state::change(dir, |state| state.pods.retain(|_, made| made.uid.as_deref() != Some(uid)))
 }

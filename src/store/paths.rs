@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use directories::BaseDirs;
 use rustix::process::getuid;
 
-use crate::model::fault::{Fault, What};
+use brow_model::fault::{Fault, What};
 
 /// Where our files are.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::model::fault::Fault;
-use crate::model::installation::Installation;
-use crate::model::target::Target;
+use brow_model::fault::Fault;
+use brow_model::installation::Installation;
+use brow_model::target::Target;
 
 use super::disk::{self, Locked};
 use super::own::Made;
@@ -95,7 +95,7 @@ fn file(dir: &Path) -> PathBuf {
 /// the next change writes it anew.
 ///
 /// # Errors
-/// [`FileUnreadable`](crate::model::fault::What::FileUnreadable).
+/// [`FileUnreadable`](brow_model::fault::What::FileUnreadable).
 pub fn load(dir: &Path) -> Result<State, Fault> {
     let text = disk::read(&file(dir))?.unwrap_or_default();
     Ok(serde_json::from_str(&text).unwrap_or_default())
@@ -104,8 +104,8 @@ pub fn load(dir: &Path) -> Result<State, Fault> {
 /// Changes what is remembered, on top of what other instances have written since.
 ///
 /// # Errors
-/// [`FileUnreadable`](crate::model::fault::What::FileUnreadable) or
-/// [`FileUnwritable`](crate::model::fault::What::FileUnwritable).
+/// [`FileUnreadable`](brow_model::fault::What::FileUnreadable) or
+/// [`FileUnwritable`](brow_model::fault::What::FileUnwritable).
 pub fn change(dir: &Path, change: impl FnOnce(&mut State)) -> Result<(), Fault> {
     let path = file(dir);
     let locked = Locked::new(&path)?;

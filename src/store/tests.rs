@@ -11,12 +11,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::model::effect::{AuditEntry, TargetEdit};
-use crate::model::event::{Event, StoreEvent};
-use crate::model::installation::Installation;
-use crate::model::keep::KeepSettings;
-use crate::model::settings::PodSettings;
-use crate::model::target::Target;
+use brow_model::effect::{AuditEntry, TargetEdit};
+use brow_model::event::{Event, StoreEvent};
+use brow_model::installation::Installation;
+use brow_model::keep::KeepSettings;
+use brow_model::settings::PodSettings;
+use brow_model::target::Target;
 
 pub fn target(name: &str) -> Target {
     Target {

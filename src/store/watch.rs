@@ -9,7 +9,7 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{Config, EventKind, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use crate::model::fault::{Fault, What};
+use brow_model::fault::{Fault, What};
 
 use super::disk;
 

@@ -9,11 +9,11 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::model::effect::{AuditEntry, TargetEdit};
-use crate::model::event::{Event, StoreEvent};
-use crate::model::installation::Installation;
-use crate::model::own::Claim;
-use crate::model::target::Target;
+use brow_model::effect::{AuditEntry, TargetEdit};
+use brow_model::event::{Event, StoreEvent};
+use brow_model::installation::Installation;
+use brow_model::own::Claim;
+use brow_model::target::Target;
 
 use super::Paths;
 use super::desk::Desk;

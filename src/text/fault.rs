@@ -5,9 +5,9 @@ use std::fmt;
 use serde::Serialize;
 
 use super::Text;
-use crate::model::fault::{Fault, Grant, Remedy, What};
-use crate::model::workload::Installer;
-use crate::plain;
+use brow_model::fault::{Fault, Grant, Remedy, What};
+use brow_model::plain;
+use brow_model::workload::Installer;
 
 /// A fault in words. `detail` and `remedy` may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]

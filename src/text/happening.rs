@@ -1,7 +1,7 @@
 //! Entries of the log in words.
 
 use super::Text;
-use crate::model::log::{Entry, Happening};
+use brow_model::log::{Entry, Happening};
 
 impl Text {
     /// An entry of the log as one line, without its time.

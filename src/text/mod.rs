@@ -12,7 +12,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::model::settings::Language;
+use brow_model::settings::Language;
 
 pub use fault::FaultWords;
 pub use question::QuestionWords;

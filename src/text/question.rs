@@ -1,8 +1,8 @@
 //! Questions in words.
 
 use super::Text;
-use crate::model::dialog::Question;
-use crate::model::offer::{Clash, LeftOut, Offer};
+use brow_model::dialog::Question;
+use brow_model::offer::{Clash, LeftOut, Offer};
 
 /// A question in words.
 #[derive(Debug, Clone, PartialEq, Eq)]

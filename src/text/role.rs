@@ -1,8 +1,8 @@
 //! The role, and its binding, that grant a missing right.
 
 use super::Text;
-use crate::model::fault::Grant;
-use crate::plain;
+use brow_model::fault::Grant;
+use brow_model::plain;
 
 impl Text {
     /// The least Role (cluster-wide: `ClusterRole`) that grants a right, and its binding to `user`, ready for
@@ -72,9 +72,9 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::fault::{Fault, Remedy, What};
-    use crate::model::settings::Language;
-    use crate::plain::{HOSTILE, is_safe};
+    use brow_model::fault::{Fault, Remedy, What};
+    use brow_model::plain::{HOSTILE, is_safe};
+    use brow_model::settings::Language;
 
     fn grant(verb: &str, resource: &str, namespace: Option<&str>) -> Grant {
         Grant { verb: verb.to_owned(), resource: resource.to_owned(), namespace: namespace.map(str::to_owned) }

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 
 use super::Text;
-use crate::model::cluster::Link;
-use crate::model::forward::{Forward, ForwardState};
-use crate::model::instance::Role;
-use crate::model::proxy::Phase;
+use brow_model::cluster::Link;
+use brow_model::forward::{Forward, ForwardState};
+use brow_model::instance::Role;
+use brow_model::proxy::Phase;
 
 impl Text {
     /// How things stand with a cluster.

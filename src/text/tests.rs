@@ -7,16 +7,16 @@ use std::path::Path;
 use chrono::DateTime;
 
 use super::*;
-use crate::model::action::Command;
-use crate::model::cluster::Link;
-use crate::model::dialog::Question;
-use crate::model::fault::{Fault, Grant, Remedy, What};
-use crate::model::form::{FormField, Page};
-use crate::model::forward::ForwardState;
-use crate::model::lesson::Lesson;
-use crate::model::list::{ClusterColumn, ForwardColumn, PodColumn, TargetColumn};
-use crate::model::log::{Entry, Grade, Happening};
-use crate::model::proxy::Phase;
+use brow_model::action::Command;
+use brow_model::cluster::Link;
+use brow_model::dialog::Question;
+use brow_model::fault::{Fault, Grant, Remedy, What};
+use brow_model::form::{FormField, Page};
+use brow_model::forward::ForwardState;
+use brow_model::lesson::Lesson;
+use brow_model::list::{ClusterColumn, ForwardColumn, PodColumn, TargetColumn};
+use brow_model::log::{Entry, Grade, Happening};
+use brow_model::proxy::Phase;
 
 const LANGUAGES: [Language; 2] = [Language::En, Language::ZhCn];
 
@@ -44,7 +44,7 @@ fn made_keys() -> BTreeSet<String> {
         keys.extend(["form", "form-hint"].map(|table| format!("{table}.{}", field.key())));
     }
     keys.extend(Page::ALL.iter().map(|page| format!("form-page.{}", page.key())));
-    keys.extend(crate::model::offer::Why::ALL.iter().map(|why| format!("left-out.{}", why.key())));
+    keys.extend(brow_model::offer::Why::ALL.iter().map(|why| format!("left-out.{}", why.key())));
     for what in What::ALL {
         let name = serde_json::to_value(what).unwrap();
         keys.extend(["fault", "remedy"].map(|table| format!("{table}.{}", name.as_str().unwrap())));
@@ -57,7 +57,8 @@ fn made_keys() -> BTreeSet<String> {
 
 /// The text of every source file of ours.
 fn sources() -> Vec<String> {
-    let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut open = vec![root.join("src"), root.join("crates/brow-model/src")];
     let mut texts = Vec::new();
     while let Some(path) = open.pop() {
         if path.is_dir() {

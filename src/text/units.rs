@@ -93,7 +93,7 @@ impl Text {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::settings::Language;
+    use brow_model::settings::Language;
 
     #[test]
     fn the_title_changes_by_the_minute() {

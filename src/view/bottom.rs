@@ -9,8 +9,8 @@ use super::Scene;
 use super::ink::{line_width, put_line};
 use super::screen::has_dialog;
 use super::strip::grade;
-use crate::model::log::{Entry, Happening};
 use crate::text::Hint;
+use brow_model::log::{Entry, Happening};
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
     if area.is_empty() {

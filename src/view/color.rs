@@ -2,7 +2,7 @@
 
 use ratatui::style::Color;
 
-use crate::model::settings::Colors;
+use brow_model::settings::Colors;
 
 /// What the terminal says of its colors in the environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

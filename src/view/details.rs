@@ -9,13 +9,13 @@ use ratatui::text::Span;
 use super::Scene;
 use super::ink::{line_width, wrap};
 use super::panes::{clusters, forwards, pods, targets};
-use crate::model::cluster::{Cluster, Scope};
-use crate::model::fault::Fault;
-use crate::model::focus::Pane;
-use crate::model::forward::Forward;
-use crate::model::instance::Other;
-use crate::model::proxy::ProxyPod;
-use crate::model::target::Target;
+use brow_model::cluster::{Cluster, Scope};
+use brow_model::fault::Fault;
+use brow_model::focus::Pane;
+use brow_model::forward::Forward;
+use brow_model::instance::Other;
+use brow_model::proxy::ProxyPod;
+use brow_model::target::Target;
 
 /// A line of styled words.
 pub(super) type Line<'a> = Vec<Span<'a>>;
@@ -188,7 +188,7 @@ fn of_pod<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Facts<'a> {
     }
     let place = format!("{}/{}", pod.key.cluster, pod.key.namespace);
     let mut facts = vec![fact("view.target", pod.target.as_str().into()), fact("view.cluster", place.into())];
-    if let (Some(ttl), Some(left), true) = (pod.ttl, pod.left(now), phase <= crate::model::proxy::Phase::Ready) {
+    if let (Some(ttl), Some(left), true) = (pod.ttl, pod.left(now), phase <= brow_model::proxy::Phase::Ready) {
         let part = left.num_milliseconds() as f64 / 1000.0 / f64::from(ttl.secs());
         let style = if phase.is_coming() { theme.text } else { pods::countdown_style(scene, left, part) };
         facts.push((scene.get("view.left"), Span::styled(format!("{} / {ttl}", scene.text().left(left)), style)));

@@ -9,7 +9,7 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::plain::is_unseen;
+use brow_model::plain::is_unseen;
 
 /// What a text that was cut ends with.
 const CUT: &str = "…";

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use crate::model::focus::{Focus, Pane, Strip};
+use brow_model::focus::{Focus, Pane, Strip};
 
 /// The smallest screen on which anything useful can be shown.
 pub(super) const LEAST: (u16, u16) = (30, 8);

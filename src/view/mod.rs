@@ -31,9 +31,9 @@ pub use theme::Theme;
 use chrono::FixedOffset;
 use ratatui::Frame;
 
-use crate::model::Model;
-use crate::model::focus::Pane;
 use crate::text::{HelpSection, Hint, Text};
+use brow_model::Model;
+use brow_model::focus::Pane;
 
 /// How things look and what the keys are: all that the model does not know.
 #[derive(Debug, Clone, Copy)]

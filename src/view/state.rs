@@ -2,7 +2,7 @@
 
 use ratatui::layout::{Position, Rect};
 
-use crate::model::focus::Pane;
+use brow_model::focus::Pane;
 
 /// Owned by the loop, handed to every [`draw`](super::draw).
 #[derive(Debug, Clone, Default)]

@@ -10,8 +10,8 @@ use super::details::{self, Line};
 use super::ink::{put, put_line};
 use super::state::{Hit, ViewState};
 use super::{Scene, screen::has_dialog};
-use crate::model::focus::Strip;
-use crate::model::log::{Entry, Grade};
+use brow_model::focus::Strip;
+use brow_model::log::{Entry, Grade};
 
 /// From this width on the log is shown beside the details.
 const BOTH: u16 = 150;

@@ -10,7 +10,7 @@ use super::columns::{Shape, fit};
 use super::ink::{put, width};
 use super::state::{Hit, ViewState};
 use super::theme::Theme;
-use crate::model::focus::Pane;
+use brow_model::focus::Pane;
 
 /// Columns left of the cells: the selection's bar and the mark.
 pub(super) const GUTTER: u16 = 3;

@@ -4,8 +4,8 @@ use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
 
 use super::color::{hex, named, nearest_256};
-use crate::model::fault::{Fault, What};
-use crate::model::settings::{Colors, THEMES};
+use brow_model::fault::{Fault, What};
+use brow_model::settings::{Colors, THEMES};
 
 /// What each role looks like on this terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]

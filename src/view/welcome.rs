@@ -14,9 +14,9 @@ use super::ink::{put_line, width, wrap};
 use super::panes::clusters::link_style;
 use super::panes::{Content, show};
 use super::state::ViewState;
-use crate::model::cluster::{Cluster, Link, Right, Rights};
-use crate::model::focus::Pane;
 use crate::text::Hint;
+use brow_model::cluster::{Cluster, Link, Right, Rights};
+use brow_model::focus::Pane;
 
 /// Name, namespace and state; then the rights, as [`Right::ALL`].
 const SHAPES: [Shape; 6] = [

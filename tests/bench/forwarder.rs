@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-use brow_tui::tunnel::{LeaseOptions, Protocol, Route, Tunnels};
+use kube_tunnel::{LeaseOptions, Protocol, Route, Tunnels};
 
 use crate::forward::Forward;
 use crate::{cluster, pod};

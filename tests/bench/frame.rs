@@ -3,21 +3,21 @@
 
 use std::hint::black_box;
 
-use brow_tui::model::Model;
-use brow_tui::model::action::{Action, Command};
-use brow_tui::model::cluster::{Cluster, Context, Link};
-use brow_tui::model::dialog::Dialog;
-use brow_tui::model::event::{ClusterEvent, Epoch, Event, Sample};
-use brow_tui::model::focus::Pane;
-use brow_tui::model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState};
-use brow_tui::model::found::{Found, FoundEvent, FoundKey, FoundPort, Place};
-use brow_tui::model::installation::Installation;
-use brow_tui::model::keep::KeepSettings;
-use brow_tui::model::proxy::{Phase, PodKey, ProxyPod};
-use brow_tui::model::service::{Signs, recognise};
-use brow_tui::model::settings::{Colors, Language, PodSettings};
-use brow_tui::model::target::Target;
-use brow_tui::model::workload::Kind;
+use brow_model::Model;
+use brow_model::action::{Action, Command};
+use brow_model::cluster::{Cluster, Context, Link};
+use brow_model::dialog::Dialog;
+use brow_model::event::{ClusterEvent, Epoch, Event, Sample};
+use brow_model::focus::Pane;
+use brow_model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState};
+use brow_model::found::{Found, FoundEvent, FoundKey, FoundPort, Place};
+use brow_model::installation::Installation;
+use brow_model::keep::KeepSettings;
+use brow_model::proxy::{Phase, PodKey, ProxyPod};
+use brow_model::service::{Signs, recognise};
+use brow_model::settings::{Colors, Language, PodSettings};
+use brow_model::target::Target;
+use brow_model::workload::Kind;
 use brow_tui::text::{Hint, Text};
 use brow_tui::view::{Look, Theme, ViewState, draw};
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};

@@ -9,13 +9,13 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use brow_tui::practice::Runtime;
-use brow_tui::tunnel::Protocol;
+use brow_practice::Runtime;
 use futures::{SinkExt, StreamExt};
 use http::{Request, Response, header};
 use hyper_util::rt::TokioIo;
 use kube::client::Body;
 use kube::{Client, Config};
+use kube_tunnel::Protocol;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;

@@ -5,12 +5,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use brow_model::address::Address;
 use brow_tui::effects::ask_relay;
 use brow_tui::forward::{Ended, Lane, keep_lane};
-use brow_tui::model::address::Address;
 use brow_tui::proxy::relay::{self, Ask, Secret};
-use brow_tui::tunnel::{Counters, Error, Lease, LeaseOptions, Route, Stats, Summary, Tunnels, splice};
 use bytes::Bytes;
+use kube_tunnel::{Counters, Error, Lease, LeaseOptions, Route, Stats, Summary, Tunnels, splice};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;

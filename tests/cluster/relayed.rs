@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use brow_tui::model::installation::{Identity, Installation};
-use brow_tui::model::proxy::{PodRequest, RequestId};
-use brow_tui::model::settings::PodSettings;
-use brow_tui::model::ttl::Ttl;
+use brow_model::installation::{Identity, Installation};
+use brow_model::proxy::{PodRequest, RequestId};
+use brow_model::settings::PodSettings;
+use brow_model::ttl::Ttl;
 use brow_tui::proxy::relay::Secret;
 use brow_tui::proxy::{self, Birth};
 use chrono::Utc;

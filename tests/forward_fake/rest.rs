@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use brow_tui::model::event::ForwardEvent;
-use brow_tui::model::fault::{Fault, What};
-use brow_tui::model::forward::ForwardSpec;
-use brow_tui::model::health::{Health, ProbePlan};
+use brow_model::event::ForwardEvent;
+use brow_model::fault::{Fault, What};
+use brow_model::forward::ForwardSpec;
+use brow_model::health::{Health, ProbePlan};
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 

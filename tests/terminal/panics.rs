@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use brow_model::Model;
+use brow_model::installation::Identity;
 use brow_tui::app::{App, Surroundings};
 use brow_tui::cluster::Clusters;
-use brow_tui::contain::contain;
 use brow_tui::effects::Effects;
-use brow_tui::model::Model;
-use brow_tui::model::installation::Identity;
 use brow_tui::store::{self, Paths};
 use brow_tui::term::{Term, panicked, restore_on_panic};
+use kube_tunnel::contain::contain;
 
 use crate::common::{Home, Screen, Start};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use brow_tui::tunnel::{Error, LeaseOptions, Protocol, Route, Tunnels};
+use kube_tunnel::{Error, LeaseOptions, Protocol, Route, Tunnels};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 

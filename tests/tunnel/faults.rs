@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use brow_tui::tunnel::{Error, Route};
+use kube_tunnel::{Error, Route};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -1,6 +1,6 @@
 //! Each protocol carries bytes, and the best one that passes is found by itself.
 
-use brow_tui::tunnel::{Error, LeaseOptions, Protocol, Tunnels};
+use kube_tunnel::{Error, LeaseOptions, Protocol, Tunnels};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

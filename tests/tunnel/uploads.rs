@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use brow_tui::tunnel::{LeaseOptions, Protocol};
+use kube_tunnel::{LeaseOptions, Protocol};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

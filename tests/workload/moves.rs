@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use brow_tui::model::forward::{Forward, ForwardState};
-use brow_tui::practice::{Practice, Runtime};
+use brow_model::forward::{Forward, ForwardState};
+use brow_practice::{Practice, Runtime};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;

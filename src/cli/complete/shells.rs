@@ -14,7 +14,7 @@ use clap_complete::engine::complete;
 use clap_complete::env::EnvCompleter;
 
 use super::words::{for_bash, of_bash, of_fish};
-use crate::plain;
+use brow_model::plain;
 
 /// The words of the line that is completed, as they are meant.
 static LINE: OnceLock<Vec<String>> = OnceLock::new();

@@ -5,11 +5,11 @@ use clap_complete::ArgValueCandidates;
 
 use crate::cli::complete;
 use crate::cli::print::{self, Stop};
-use crate::model::Model;
-use crate::model::address::is_url;
-use crate::model::form::{FormField, TargetForm};
-use crate::model::target::Target;
 use crate::text::Text;
+use brow_model::Model;
+use brow_model::address::is_url;
+use brow_model::form::{FormField, TargetForm};
+use brow_model::target::Target;
 
 /// What can be said of a target, beside its name and where it is. An empty value takes away what was there.
 #[derive(Debug, Default, Args)]

@@ -11,12 +11,12 @@ use super::current;
 use crate::cli::headless::{self, Headless, Next, Seen};
 use crate::cli::print::{self, FAILED, Stop};
 use crate::cli::{Door, complete};
-use crate::model::Model;
-use crate::model::offer::{Clash, Fate};
-use crate::model::target::Target;
-use crate::model::wish::Wish;
 use crate::store;
 use crate::text::Text;
+use brow_model::Model;
+use brow_model::offer::{Clash, Fate};
+use brow_model::target::Target;
+use brow_model::wish::Wish;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use serde_json::json;
 
-use crate::model::Model;
-use crate::model::forward::{Forward, ForwardState, port_name};
-use crate::model::instance::{Other, Standing};
-use crate::model::target::Target;
+use brow_model::Model;
+use brow_model::forward::{Forward, ForwardState, port_name};
+use brow_model::instance::{Other, Standing};
+use brow_model::target::Target;
 
 /// How a place stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +118,6 @@ impl Place {
             // The instance that has it, where it is not this one.
             "pid": self.pid,
         });
-        crate::plain::json(&all.to_string()).into_owned()
+        brow_model::plain::json(&all.to_string()).into_owned()
     }
 }

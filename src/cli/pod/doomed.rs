@@ -7,9 +7,9 @@ use std::thread;
 use crate::cli::choose::matches;
 use crate::cli::headless::{Next, Seen};
 use crate::cli::print::{self, FAILED, Stop};
-use crate::model::Model;
-use crate::model::proxy::{PodKey, ProxyPod};
-use crate::model::wish::Wish;
+use brow_model::Model;
+use brow_model::proxy::{PodKey, ProxyPod};
+use brow_model::wish::Wish;
 
 /// Whether somebody has to agree.
 #[derive(Debug, Clone, Copy, clap::Args)]

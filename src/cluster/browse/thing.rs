@@ -10,10 +10,10 @@ use kube::core::{ApiResource, DynamicResourceScope};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::model::found::FoundPort;
-use crate::model::proxy::MANAGED_BY;
-use crate::model::service::{Signs, recognise};
-use crate::model::workload::{Kind, is_dns_label, is_dns_name};
+use brow_model::found::FoundPort;
+use brow_model::proxy::MANAGED_BY;
+use brow_model::service::{Signs, recognise};
+use brow_model::workload::{Kind, is_dns_label, is_dns_name};
 
 /// What an object says of its ports, and the labels that go with it.
 type Ports = (Vec<FoundPort>, BTreeMap<String, String>);
@@ -192,7 +192,7 @@ mod tests {
 
     fn shown((ports, labels): &Ports) -> String {
         let port = |port: &FoundPort| {
-            let service = port.service.map_or("-", crate::model::service::Service::name);
+            let service = port.service.map_or("-", brow_model::service::Service::name);
             format!("{}/{}/{service}", port.number, port.name.as_deref().unwrap_or("-"))
         };
         format!("{} {labels:?}", ports.iter().map(port).collect::<Vec<_>>().join(" "))

@@ -8,7 +8,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Error};
 
 use super::near;
-use crate::model::workload::{INSTALLERS, is_dns_label, is_dns_name};
+use brow_model::workload::{INSTALLERS, is_dns_label, is_dns_name};
 
 /// How many groups are asked at a time.
 const AT_ONCE: usize = 8;

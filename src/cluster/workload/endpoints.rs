@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::pods::MOST;
 use super::{Reach, Teller, Watch, object, selection};
-use crate::model::address::Address;
-use crate::model::fault::{Fault, What};
+use brow_model::address::Address;
+use brow_model::fault::{Fault, What};
 
 /// Which service a slice belongs to (`k8s.io/api/discovery/v1`, `LabelServiceName`).
 const SERVICE: &str = "kubernetes.io/service-name";

@@ -20,12 +20,12 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 
 use super::{Clusters, Login, Watch};
-use crate::model::address::Address;
-use crate::model::backend::{Backend, rank};
-use crate::model::event::{Epoch, Event, ForwardEvent};
-use crate::model::fault::Fault;
-use crate::model::forward::ForwardId;
-use crate::model::workload::Workload;
+use brow_model::address::Address;
+use brow_model::backend::{Backend, rank};
+use brow_model::event::{Epoch, Event, ForwardEvent};
+use brow_model::fault::Fault;
+use brow_model::forward::ForwardId;
+use brow_model::workload::Workload;
 
 use selection::{Aim, Pods, Selection};
 

@@ -10,8 +10,8 @@ use super::discovery::{self, Found};
 use super::selection;
 use super::{FIRST_PAUSE, LONGEST_PAUSE, Query, Reach, Sight, Trouble, near};
 use crate::cluster::{fault, grant, watch_fault};
-use crate::model::fault::{Fault, What};
-use crate::model::workload::{Installer, Kind};
+use brow_model::fault::{Fault, What};
+use brow_model::workload::{Installer, Kind};
 
 /// How many names are looked through for one that is near.
 const NAMES: u32 = 500;

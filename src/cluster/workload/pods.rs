@@ -11,12 +11,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Aim, Pods, Query, Reach, Selection, Sight, Teller, endpoints, object, selection};
-use crate::model::backend::Backend;
-use crate::model::fault::{Fault, What};
-use crate::model::forward::Via;
-use crate::model::proxy::PodKey;
-use crate::model::workload::is_dns_name;
-use crate::plain;
+use brow_model::backend::Backend;
+use brow_model::fault::{Fault, What};
+use brow_model::forward::Via;
+use brow_model::plain;
+use brow_model::proxy::PodKey;
+use brow_model::workload::is_dns_name;
 
 /// How many pods that don't run are told of.
 const TOLD: usize = 3;
@@ -245,9 +245,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::model::event::Epoch;
-    use crate::model::forward::ForwardId;
-    use crate::model::workload::Port;
+    use brow_model::event::Epoch;
+    use brow_model::forward::ForwardId;
+    use brow_model::workload::Port;
 
     fn query() -> Query {
         Query {

@@ -6,9 +6,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use crate::model::address::{Address, Host};
-use crate::model::fault::{Fault, What};
-use crate::model::workload::{Kind, Port, Workload};
+use brow_model::address::{Address, Host};
+use brow_model::fault::{Fault, What};
+use brow_model::workload::{Kind, Port, Workload};
 
 /// The pods of a workload and the port in them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::model::fault::What;
+use brow_model::fault::What;
 
 /// Lines of two times, some of them alike.
 const FIRST: &[&str] = &["05.1Z one", "05.25Z two", "05.25Z two"];

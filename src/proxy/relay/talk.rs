@@ -8,8 +8,8 @@ use ring::digest::{SHA256, digest};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::{ENTRY, NONCE, RECORD};
-use crate::model::address::Address;
-use crate::model::installation::Installation;
+use brow_model::address::Address;
+use brow_model::installation::Installation;
 
 /// What a pod's relay and the installation that made the pod know, and nobody else: not who may read the pod or forward
 /// to it.

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use toml_edit::{ArrayOfTables, Decor, DocumentMut, Item, RawString, Table, Value};
 
-use crate::model::effect::TargetEdit;
-use crate::model::fault::{Fault, What};
-use crate::model::target::Target;
-use crate::model::ttl::Ttl;
+use brow_model::effect::TargetEdit;
+use brow_model::fault::{Fault, What};
+use brow_model::target::Target;
+use brow_model::ttl::Ttl;
 
 use super::Config;
 use super::values::fields;

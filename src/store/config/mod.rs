@@ -12,20 +12,20 @@ use std::path::Path;
 
 use toml_edit::{Document, Item};
 
-use crate::model::action::Command;
-use crate::model::fault::Fault;
-use crate::model::form::is_quantity;
-use crate::model::keep::KeepSettings;
-use crate::model::plan::{PortPlan, PortRange};
-use crate::model::service::Service;
-use crate::model::settings::{
+use brow_model::action::Command;
+use brow_model::fault::Fault;
+use brow_model::form::is_quantity;
+use brow_model::keep::KeepSettings;
+use brow_model::plan::{PortPlan, PortRange};
+use brow_model::service::Service;
+use brow_model::settings::{
     ClusterSettings, Colors, KeyOverride, Language, Notify, OnQuit, PodSettings, PullPolicy, Resources, Settings,
     Toleration,
 };
-use crate::model::strings::PLACEHOLDERS;
-use crate::model::target::Target;
-use crate::model::ttl::Ttl;
-use crate::model::workload::{Kind, Where, Workload};
+use brow_model::strings::PLACEHOLDERS;
+use brow_model::target::Target;
+use brow_model::ttl::Ttl;
+use brow_model::workload::{Kind, Where, Workload};
 
 use problem::Problem;
 use section::{Found, Reader, Section, kind, nearest};

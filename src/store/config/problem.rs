@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::path::Path;
 
-use crate::model::fault::{Fault, What};
-use crate::plain::is_unseen;
+use brow_model::fault::{Fault, What};
+use brow_model::plain::is_unseen;
 
 /// One thing that is wrong with a config.
 #[derive(Debug, Clone, PartialEq, Eq)]

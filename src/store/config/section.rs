@@ -12,7 +12,7 @@ use std::str::FromStr;
 use toml_edit::{Item, TableLike, Value};
 
 use super::problem::{Problem, line_column};
-use crate::model::workload::is_dns_label;
+use brow_model::workload::is_dns_label;
 
 /// The text that is read and what was found wrong with it so far.
 #[derive(Debug)]

@@ -42,7 +42,7 @@ fn the_sample_names_every_key() {
 
 #[test]
 fn the_form_has_a_field_for_every_key_of_a_target() {
-    use crate::model::form::{FormField, TargetForm};
+    use brow_model::form::{FormField, TargetForm};
     let config = read("c.toml".as_ref(), &in_force()).unwrap();
     let has = |key: &str| FormField::ALL.iter().any(|field| field.key().replace('-', "_") == key);
     for (key, _) in fields(&config.targets[0]) {
@@ -52,7 +52,7 @@ fn the_form_has_a_field_for_every_key_of_a_target() {
         assert!(has(key), "{key}");
     }
     // What is read from the config goes through the form as it is, and so it does field by field.
-    let mut model = crate::model::Model::new(chrono::Utc::now(), "");
+    let mut model = brow_model::Model::new(chrono::Utc::now(), "");
     for target in &config.targets {
         assert_eq!(TargetForm::editing(target).target(&model).as_ref(), Some(target));
         let mut retyped = TargetForm::empty("dev");

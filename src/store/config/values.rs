@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use toml_edit::{Array, InlineTable, Value};
 
-use crate::model::keep::KeepSettings;
-use crate::model::settings::{PodSettings, PullPolicy, Resources, Toleration};
-use crate::model::target::Target;
-use crate::model::ttl::Ttl;
-use crate::model::workload::Where;
+use brow_model::keep::KeepSettings;
+use brow_model::settings::{PodSettings, PullPolicy, Resources, Toleration};
+use brow_model::target::Target;
+use brow_model::ttl::Ttl;
+use brow_model::workload::Where;
 
 /// A target's keys in the order in which they are written, each with its value; `None`: not written.
 pub fn fields(target: &Target) -> Vec<(&'static str, Option<Value>)> {

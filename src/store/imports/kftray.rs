@@ -5,12 +5,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Holds, Local};
-use crate::model::address::{Address, Host};
-use crate::model::keep::KeepSettings;
-use crate::model::offer::{Offer, Why, check};
-use crate::model::settings::PodSettings;
-use crate::model::target::Target;
-use crate::model::workload::{Where, Workload};
+use brow_model::address::{Address, Host};
+use brow_model::keep::KeepSettings;
+use brow_model::offer::{Offer, Why, check};
+use brow_model::settings::PodSettings;
+use brow_model::target::Target;
+use brow_model::workload::{Where, Workload};
 
 /// One entry; other keys are about kftray itself.
 #[derive(Debug, Default, Deserialize)]

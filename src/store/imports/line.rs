@@ -9,12 +9,12 @@ use std::net::IpAddr;
 
 use super::shell::{self, Word};
 use super::{Holds, Local};
-use crate::model::keep::KeepSettings;
-use crate::model::offer::{Offer, Why, check};
-use crate::model::settings::PodSettings;
-use crate::model::target::Target;
-use crate::model::ttl::Ttl;
-use crate::model::workload::{Where, WhereError, Workload, WorkloadError};
+use brow_model::keep::KeepSettings;
+use brow_model::offer::{Offer, Why, check};
+use brow_model::settings::PodSettings;
+use brow_model::target::Target;
+use brow_model::ttl::Ttl;
+use brow_model::workload::{Where, WhereError, Workload, WorkloadError};
 
 /// Flags of kubectl (`kubectl options`) and krelay that take a value, beside those that are read.
 const WITH_VALUE: [&str; 32] = [
@@ -325,7 +325,7 @@ impl Named<'_> {
 
 fn why(error: WhereError) -> Why {
     match error {
-        WhereError::Workload(WorkloadError::Port) | WhereError::Address(crate::model::address::AddressError::Port) => {
+        WhereError::Workload(WorkloadError::Port) | WhereError::Address(brow_model::address::AddressError::Port) => {
             Why::Port
         }
         WhereError::Workload(WorkloadError::Kind) => Why::Kind,

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 
 use super::exchange::{decoded, is_config};
 use super::{config, guard, limited};
-use crate::model::event::StoreEvent;
-use crate::model::fault::{Fault, What};
-use crate::model::offer::{LeftOut, Offer, Why};
-use crate::plain;
+use brow_model::event::StoreEvent;
+use brow_model::fault::{Fault, What};
+use brow_model::offer::{LeftOut, Offer, Why};
+use brow_model::plain;
 
 /// No file of targets is larger, in bytes.
 const LARGEST: u64 = 16 << 20;

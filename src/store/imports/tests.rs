@@ -1,7 +1,7 @@
 //! Every form, from the files in `tests/fixtures/import`.
 
 use super::*;
-use crate::model::workload::Where;
+use brow_model::workload::Where;
 
 /// A target as one line: name, where, local port.
 fn shown(offer: &Offer) -> String {

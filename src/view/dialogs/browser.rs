@@ -15,11 +15,11 @@ use super::super::state::{Hit, ViewState};
 use super::super::strip::grade;
 use super::super::table::GUTTER;
 use super::{Scene, large};
-use crate::model::browser::Browser;
-use crate::model::found::Spot;
-use crate::model::log::Happening;
-use crate::model::service::Group;
-use crate::model::workload::Kind;
+use brow_model::browser::Browser;
+use brow_model::found::Spot;
+use brow_model::log::Happening;
+use brow_model::service::Group;
+use brow_model::workload::Kind;
 
 /// Cluster, namespace, object, ports, protocol, saved target.
 const SHAPES: [Shape; 6] = [

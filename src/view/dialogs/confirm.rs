@@ -8,8 +8,8 @@ use super::super::chrome;
 use super::super::ink::{put, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::middle;
-use crate::model::dialog::Question;
 use crate::view::state::Hit;
+use brow_model::dialog::Question;
 
 /// Columns of the question where there is room.
 const WIDE: u16 = 66;

@@ -9,8 +9,8 @@ use super::super::details::{Line, fault_lines};
 use super::super::ink::{put_line, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::{large, page};
-use crate::model::fault::Fault;
-use crate::model::proxy::PodKey;
+use brow_model::fault::Fault;
+use brow_model::proxy::PodKey;
 
 /// What a description is so far.
 type Text<'a> = Option<&'a Result<Vec<String>, Fault>>;

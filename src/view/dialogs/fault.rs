@@ -9,8 +9,8 @@ use super::super::details::Line;
 use super::super::ink::wrap;
 use super::super::{Scene, state::ViewState};
 use super::{middle, page};
-use crate::model::fault::{Fault, Remedy};
 use crate::text::Text;
+use brow_model::fault::{Fault, Remedy};
 
 /// Columns of the text where there is room.
 const WIDE: u16 = 76;

@@ -9,8 +9,8 @@ use super::super::chrome;
 use super::super::ink::{put, put_line, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::middle;
-use crate::model::dialog::Field;
 use crate::view::state::Hit;
+use brow_model::dialog::Field;
 
 /// A field as drawn in a line.
 pub(super) struct Row<'a> {

@@ -10,8 +10,8 @@ use super::super::ink::{put, put_line, width};
 use super::super::{Scene, state::ViewState};
 use super::field::Row;
 use super::middle;
-use crate::model::form::{FormField, Page, TargetForm};
 use crate::view::state::Hit;
+use brow_model::form::{FormField, Page, TargetForm};
 
 /// Columns of the form's content where there is room.
 const WIDE: u16 = 124;

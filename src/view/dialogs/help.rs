@@ -10,9 +10,9 @@ use super::super::details::Line;
 use super::super::ink::{line_width, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::{large, page};
-use crate::model::dialog::Dialog;
-use crate::model::focus::Pane;
 use crate::text::{HelpSection, Hint};
+use brow_model::dialog::Dialog;
+use brow_model::focus::Pane;
 
 /// The columns that keys may take at most before what they do.
 const KEYS: u16 = 19;

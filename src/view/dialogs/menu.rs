@@ -7,7 +7,7 @@ use super::super::chrome;
 use super::super::ink::{put, width};
 use super::super::state::{Hit, ViewState};
 use super::{Scene, middle, room};
-use crate::model::menu::{Label, Menu, MenuItem, MenuOf};
+use brow_model::menu::{Label, Menu, MenuItem, MenuOf};
 
 /// Columns where there is room.
 const WIDE: u16 = 110;

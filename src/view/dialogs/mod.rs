@@ -20,7 +20,7 @@ use super::Scene;
 use super::details::Line;
 use super::ink::{put, put_line};
 use super::state::ViewState;
-use crate::model::dialog::Dialog;
+use brow_model::dialog::Dialog;
 
 /// Draws a dialog into the middle of `area`.
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, dialog: &Dialog, area: Rect) {

@@ -11,8 +11,8 @@ use super::super::details::Line;
 use super::super::ink::{put, put_line, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::large;
-use crate::model::fault::Fault;
-use crate::model::proxy::PodKey;
+use brow_model::fault::Fault;
+use brow_model::proxy::PodKey;
 
 /// The pod, its lines, whether (and why) they ended, and how many are hidden below.
 type Log<'a> = (&'a PodKey, &'a VecDeque<String>, Option<&'a Option<Fault>>, usize);

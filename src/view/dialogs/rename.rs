@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 
 use super::super::{Scene, state::ViewState};
 use super::field::{Row, ask};
-use crate::model::dialog::Field;
-use crate::model::form::FormField;
+use brow_model::dialog::Field;
+use brow_model::form::FormField;
 
 pub(super) fn draw(
     frame: &mut Frame<'_>,

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::super::{Scene, state::ViewState};
 use super::field::{Row, ask};
-use crate::model::dialog::Field;
+use brow_model::dialog::Field;
 
 pub(super) fn draw(
     frame: &mut Frame<'_>,

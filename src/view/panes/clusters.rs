@@ -6,15 +6,15 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::{Content, Scene, show};
-use crate::model::cluster::{Cluster, Link};
-use crate::model::focus::Pane;
-use crate::model::list::ClusterColumn;
-use crate::model::proxy::PodKey;
 use crate::view::cell::Cell;
 use crate::view::columns::Shape;
 use crate::view::ink::width;
 use crate::view::state::ViewState;
 use crate::view::table::GUTTER;
+use brow_model::cluster::{Cluster, Link};
+use brow_model::focus::Pane;
+use brow_model::list::ClusterColumn;
+use brow_model::proxy::PodKey;
 
 /// In the order of [`ClusterColumn::ALL`].
 const fn shapes(name: u16) -> [Shape; 6] {

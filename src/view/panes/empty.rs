@@ -6,9 +6,9 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::Scene;
-use crate::model::cluster::Link;
-use crate::model::focus::Pane;
 use crate::view::ink::{put_line, width, wrap};
+use brow_model::cluster::Link;
+use brow_model::focus::Pane;
 
 /// Draws into the pane's `area`; `hidden` says that a filter hides what there is.
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, pane: Pane, area: Rect, hidden: bool, filter: &str) {

@@ -8,13 +8,13 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
 use super::{Content, Scene, show};
-use crate::model::focus::Pane;
-use crate::model::forward::{Forward, ForwardState, port_name};
-use crate::model::instance::Other;
-use crate::model::list::ForwardColumn;
 use crate::view::cell::Cell;
 use crate::view::columns::Shape;
 use crate::view::state::ViewState;
+use brow_model::focus::Pane;
+use brow_model::forward::{Forward, ForwardState, port_name};
+use brow_model::instance::Other;
+use brow_model::list::ForwardColumn;
 
 /// How fast it moves: the first to go, since the picture of the last minute says it too.
 const RATE: Shape = Shape::number(0, 9, 12);

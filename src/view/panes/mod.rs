@@ -19,8 +19,8 @@ use super::chrome::{self, Chrome};
 use super::columns::Shape;
 use super::state::{Hit, ViewState};
 use super::table::{Row, Table};
-use crate::model::focus::Pane;
-use crate::model::list::List;
+use brow_model::focus::Pane;
+use brow_model::list::List;
 
 /// Draws a pane; one that has a single line is only its title.
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, pane: Pane, area: Rect) {

@@ -9,12 +9,12 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::{Content, Scene, show};
-use crate::model::focus::Pane;
-use crate::model::list::PodColumn;
-use crate::model::proxy::{Phase, ProxyPod};
 use crate::view::cell::Cell;
 use crate::view::columns::Shape;
 use crate::view::state::ViewState;
+use brow_model::focus::Pane;
+use brow_model::list::PodColumn;
+use brow_model::proxy::{Phase, ProxyPod};
 
 /// In the order of [`PodColumn::ALL`].
 const SHAPES: [Shape; 7] = [

@@ -5,15 +5,15 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::{Content, Scene, show};
-use crate::model::focus::Pane;
-use crate::model::forward::{Forward, ForwardState};
-use crate::model::list::TargetColumn;
-use crate::model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
-use crate::model::target::Target;
-use crate::model::workload::Where;
 use crate::view::cell::Cell;
 use crate::view::columns::Shape;
 use crate::view::state::ViewState;
+use brow_model::focus::Pane;
+use brow_model::forward::{Forward, ForwardState};
+use brow_model::list::TargetColumn;
+use brow_model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
+use brow_model::target::Target;
+use brow_model::workload::Where;
 
 /// In the order of [`TargetColumn::ALL`].
 const fn shapes(tags: u16) -> [Shape; 7] {

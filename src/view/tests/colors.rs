@@ -4,10 +4,10 @@ use chrono::TimeDelta;
 use ratatui::style::{Color, Modifier, Style};
 
 use super::fixture::{ago, busy, drawn, focused};
-use crate::model::Model;
-use crate::model::focus::Pane;
-use crate::model::settings::Colors;
 use crate::view::Theme;
+use brow_model::Model;
+use brow_model::focus::Pane;
+use brow_model::settings::Colors;
 
 fn dark() -> Theme {
     Theme::named("dark", Colors::Truecolor).unwrap()

@@ -4,17 +4,17 @@ use std::collections::VecDeque;
 
 use super::fixture::{busy, drawn, field, focused, forbidden, forward, lines, target, themed};
 use super::{shots, shots_with};
-use crate::model::dialog::{Dialog, Question};
-use crate::model::event::Epoch;
-use crate::model::fault::{Fault, Remedy, What};
-use crate::model::focus::Pane;
-use crate::model::form::{FormField, TargetForm};
-use crate::model::forward::ForwardState;
-use crate::model::proxy::PodKey;
-use crate::model::settings::Colors;
 use crate::view::{Hit, Theme};
+use brow_model::dialog::{Dialog, Question};
+use brow_model::event::Epoch;
+use brow_model::fault::{Fault, Remedy, What};
+use brow_model::focus::Pane;
+use brow_model::form::{FormField, TargetForm};
+use brow_model::forward::ForwardState;
+use brow_model::proxy::PodKey;
+use brow_model::settings::Colors;
 
-fn with(dialog: Dialog) -> crate::model::Model {
+fn with(dialog: Dialog) -> brow_model::Model {
     let mut model = busy();
     model.dialogs.push(dialog);
     model
@@ -83,8 +83,8 @@ fn the_further_pages_of_a_form() {
         wrong.fields[FormField::ALL.iter().position(|known| *known == field).unwrap()].error = Some(error);
     }
     shot("form-forward-wrong", wrong);
-    let theme = Theme::named("dark", crate::model::settings::Colors::Truecolor).unwrap();
-    let chinese = crate::text::Text::new(crate::model::settings::Language::ZhCn);
+    let theme = Theme::named("dark", brow_model::settings::Colors::Truecolor).unwrap();
+    let chinese = crate::text::Text::new(brow_model::settings::Language::ZhCn);
     for (name, active) in [("form-forward-chinese", FormField::Via), ("form-pod-chinese", FormField::Tolerations)] {
         shots_with(name, &with(Dialog::TargetForm(Box::new(full(active)))), &theme, &chinese);
     }
@@ -174,7 +174,7 @@ fn what_is_wrong_with_a_field_can_be_read_at_any_width() {
 
 #[test]
 fn no_description_in_the_help_is_cut() {
-    use crate::model::settings::{Colors, Language};
+    use brow_model::settings::{Colors, Language};
     for language in [Language::En, Language::ZhCn] {
         let text = crate::text::Text::new(language);
         let help = crate::keymap::Keymap::default().help(&text);

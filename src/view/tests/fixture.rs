@@ -10,21 +10,21 @@ use ratatui::buffer::Buffer;
 use ratatui::buffer::CellWidth;
 use ratatui::{Frame, Terminal};
 
-use crate::model::Model;
-use crate::model::cluster::{Cluster, Context, Link, Scope};
-use crate::model::dialog::Field;
-use crate::model::event::Epoch;
-use crate::model::fault::{Fault, Grant, Remedy, What};
-use crate::model::focus::Pane;
-use crate::model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState, TunnelInfo};
-use crate::model::installation::Installation;
-use crate::model::keep::KeepSettings;
-use crate::model::log::{Entry, Grade, Happening};
-use crate::model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
-use crate::model::settings::{Language, PodSettings};
-use crate::model::target::Target;
 use crate::text::{HelpSection, Hint, Text};
 use crate::view::{Look, Theme, ViewState, draw};
+use brow_model::Model;
+use brow_model::cluster::{Cluster, Context, Link, Scope};
+use brow_model::dialog::Field;
+use brow_model::event::Epoch;
+use brow_model::fault::{Fault, Grant, Remedy, What};
+use brow_model::focus::Pane;
+use brow_model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState, TunnelInfo};
+use brow_model::installation::Installation;
+use brow_model::keep::KeepSettings;
+use brow_model::log::{Entry, Grade, Happening};
+use brow_model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
+use brow_model::settings::{Language, PodSettings};
+use brow_model::target::Target;
 
 /// The time in all tests.
 pub fn now() -> DateTime<Utc> {

@@ -2,19 +2,19 @@
 
 use super::fixture::{busy, english, field, forbidden, lines, target, themed};
 use super::{shots, shots_with};
-use crate::model::Model;
-use crate::model::action::{Action, Command};
-use crate::model::cluster::Link;
-use crate::model::dialog::{Dialog, Question};
-use crate::model::event::Event;
-use crate::model::fault::{Fault, Grant, Remedy, What};
-use crate::model::found::{Found, FoundEvent, FoundKey, FoundPort, Place};
-use crate::model::offer::{LeftOut, Offer, Why};
-use crate::model::service::{Signs, recognise};
-use crate::model::settings::{Colors, Language};
-use crate::model::workload::Kind;
 use crate::text::Text;
 use crate::view::{Hit, Theme};
+use brow_model::Model;
+use brow_model::action::{Action, Command};
+use brow_model::cluster::Link;
+use brow_model::dialog::{Dialog, Question};
+use brow_model::event::Event;
+use brow_model::fault::{Fault, Grant, Remedy, What};
+use brow_model::found::{Found, FoundEvent, FoundKey, FoundPort, Place};
+use brow_model::offer::{LeftOut, Offer, Why};
+use brow_model::service::{Signs, recognise};
+use brow_model::settings::{Colors, Language};
+use brow_model::workload::Kind;
 
 fn found(cluster: &str, namespace: &str, kind: Kind, name: &str, ports: &[(&str, u16)]) -> Found {
     let labels = std::collections::BTreeMap::new();
@@ -134,7 +134,7 @@ fn rows_can_be_clicked_also_when_scrolled() {
 #[test]
 fn the_menu_the_import_and_its_question() {
     let mut model = busy();
-    model.focus.pane = crate::model::focus::Pane::Forwards;
+    model.focus.pane = brow_model::focus::Pane::Forwards;
     press(&mut model, Command::Strings);
     assert!(matches!(model.dialogs.last(), Some(Dialog::Menu(_))));
     shots("strings", &model);

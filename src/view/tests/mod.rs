@@ -9,10 +9,10 @@ mod sizes;
 
 use fixture::{lines, themed};
 
-use crate::model::Model;
-use crate::model::settings::Colors;
 use crate::text::Text;
 use crate::view::Theme;
+use brow_model::Model;
+use brow_model::settings::Colors;
 
 /// The snapshots of a model at both sizes.
 fn shots(name: &str, model: &Model) {

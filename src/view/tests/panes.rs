@@ -2,22 +2,22 @@
 
 use super::fixture::{self, ago, busy, english, focused, forbidden, now, themed};
 use super::{shots, shots_with};
-use crate::model::Model;
-use crate::model::cluster::{Cluster, Link, Rights};
-use crate::model::demand::Stage;
-use crate::model::effect::TargetEdit;
-use crate::model::fault::{Fault, What};
-use crate::model::focus::{Pane, Strip};
-use crate::model::forward::ForwardId;
-use crate::model::forward::{Demand, Forward, ForwardState};
-use crate::model::health::Health;
-use crate::model::instance::{Other, Role, Shared, Standing};
-use crate::model::log::{Entry, Grade, Happening};
-use crate::model::proxy::Phase;
-use crate::model::settings::{Colors, Language};
-use crate::model::welcome::Welcome;
 use crate::text::Text;
 use crate::view::{Hit, Theme};
+use brow_model::Model;
+use brow_model::cluster::{Cluster, Link, Rights};
+use brow_model::demand::Stage;
+use brow_model::effect::TargetEdit;
+use brow_model::fault::{Fault, What};
+use brow_model::focus::{Pane, Strip};
+use brow_model::forward::ForwardId;
+use brow_model::forward::{Demand, Forward, ForwardState};
+use brow_model::health::Health;
+use brow_model::instance::{Other, Role, Shared, Standing};
+use brow_model::log::{Entry, Grade, Happening};
+use brow_model::proxy::Phase;
+use brow_model::settings::{Colors, Language};
+use brow_model::welcome::Welcome;
 
 #[test]
 fn every_pane_focused() {
@@ -94,7 +94,7 @@ fn filter_marks_and_order() {
     model.pod_list.marks.extend(model.pod_list.order.iter().take(2).cloned());
     model.pod_list.cursor = 2;
     model.pod_list.descending = true;
-    model.pod_list.column = crate::model::list::PodColumn::Left;
+    model.pod_list.column = brow_model::list::PodColumn::Left;
     shots("filtered-marked-sorted", &model);
     model.pod_list.order.clear();
     model.pod_list.filter = "数据 nothing".into();
@@ -259,7 +259,7 @@ fn the_next_key_is_taught_on_a_frame() {
     let mut model = busy();
     model.learned = Some(std::collections::BTreeSet::new());
     shots("tip", &model);
-    model.dialogs.push(crate::model::dialog::Dialog::Fault(forbidden()));
+    model.dialogs.push(brow_model::dialog::Dialog::Fault(forbidden()));
     let (mut terminal, _) = fixture::drawn(&model, 80, 24, &Theme::plain());
     assert!(!super::lines(&mut terminal).contains("connects the chosen"), "not beside a question");
 }

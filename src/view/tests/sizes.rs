@@ -1,14 +1,14 @@
 //! Any size: nothing panics, nothing is squeezed out of its column.
 
 use super::fixture::{busy, drawn, english, field, focused, lines, pod, target, themed};
-use crate::model::Model;
-use crate::model::dialog::{Dialog, Question};
-use crate::model::focus::{Pane, Strip};
-use crate::model::form::TargetForm;
-use crate::model::proxy::Phase;
-use crate::model::settings::{Colors, Language};
 use crate::text::Text;
 use crate::view::{Look, Theme, ViewState, draw};
+use brow_model::Model;
+use brow_model::dialog::{Dialog, Question};
+use brow_model::focus::{Pane, Strip};
+use brow_model::form::TargetForm;
+use brow_model::proxy::Phase;
+use brow_model::settings::{Colors, Language};
 
 /// A model for each way in which the screen is divided.
 fn models() -> Vec<Model> {
@@ -17,7 +17,7 @@ fn models() -> Vec<Model> {
     practice.practice = true;
     models.push(practice);
     let mut welcome = busy();
-    welcome.welcome = Some(crate::model::welcome::Welcome::default());
+    welcome.welcome = Some(brow_model::welcome::Welcome::default());
     models.push(welcome);
     let mut log = busy();
     log.focus.in_log = true;

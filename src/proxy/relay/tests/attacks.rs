@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::super::script::env_with;
 use super::super::*;
-use crate::model::address::Address;
-use crate::model::installation::Installation;
+use brow_model::address::Address;
+use brow_model::installation::Installation;
 
 /// Shells that an image may have; those that this machine has are tried.
 const SHELLS: [&[&str]; 4] = [&["sh"], &["dash"], &["bash"], &["busybox", "sh"]];

@@ -10,8 +10,8 @@ use tokio::time::{sleep, timeout};
 
 use super::super::script::{args_at, env_with};
 use super::super::*;
-use crate::model::address::Address;
-use crate::model::installation::Installation;
+use brow_model::address::Address;
+use brow_model::installation::Installation;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

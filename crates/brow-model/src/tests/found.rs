@@ -1,0 +1,411 @@
+//! The browser, and what it takes over.
+
+use tui_input::InputRequest;
+
+use super::*;
+use crate::dialog::{Dialog, Question};
+use crate::effect::TargetEdit;
+use crate::event::Epoch;
+use crate::fault::{Grant, Remedy};
+use crate::found::{Found, FoundEvent, FoundKey, FoundPort, MOST_FOUND, Place};
+use crate::log::Happening;
+use crate::offer::Tally;
+use crate::service::{Signs, recognise};
+use crate::workload::Kind;
+
+/// An object with its ports as `name:number`.
+fn found(cluster: &str, namespace: &str, kind: Kind, name: &str, ports: &[&str]) -> Found {
+    let labels = [("app".to_owned(), name.to_owned())].into();
+    let port = |text: &&str| {
+        let (own, number) = text.split_once(':').unwrap();
+        let number = number.parse().unwrap();
+        let service = recognise(&Signs { port: number, name: own, protocol: "", object: name, labels: &labels });
+        FoundPort { number, name: Some(own.to_owned()).filter(|name| !name.is_empty()), service }
+    };
+    let key = FoundKey { cluster: cluster.into(), namespace: namespace.into(), kind, name: name.into() };
+    Found { key, ports: ports.iter().map(port).collect(), labels: labels.clone(), owner: None }
+}
+
+fn service(namespace: &str, name: &str, ports: &[&str]) -> Found {
+    found("dev", namespace, Kind::Service, name, ports)
+}
+
+fn all(kind: Kind) -> Place {
+    Place { kind, namespace: None }
+}
+
+fn tell(model: &mut Model, event: FoundEvent) {
+    let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+    let epoch = browser.epoch;
+    model.update(Event::Found { cluster: "dev".to_owned(), epoch, event });
+    model.arrange();
+}
+
+/// A browser over `dev` with a few services in it.
+fn browsing() -> Model {
+    let mut model = connected();
+    let effects = press(&mut model, Command::Browse);
+    assert!(matches!(&effects[..], [Effect::Browse { cluster, .. }] if cluster == "dev"), "{effects:?}");
+    let services = vec![
+        service("shop", "mysql", &["sql:3306"]),
+        service("shop", "web", &["http:80", "admin:9000"]),
+        service("ops", "metrics", &[":9090"]),
+        service("ops", "odd", &[":7777"]),
+    ];
+    tell(&mut model, FoundEvent::Listed { place: all(Kind::Service), all: services });
+    model
+}
+
+fn rows(model: &Model) -> Vec<String> {
+    let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+    let row = |spot: &crate::found::Spot| format!("{}/{}:{}", spot.key.namespace, spot.key.name, spot.port);
+    browser.list.order.iter().map(row).collect()
+}
+
+fn write(model: &mut Model, text: &str) {
+    for c in text.chars() {
+        model.update(Event::Act(Action::Edit(InputRequest::InsertChar(c))));
+    }
+}
+
+/// The targets that effects have the store write.
+pub(super) fn saved(effects: &[Effect]) -> Vec<TargetEdit> {
+    effects
+        .iter()
+        .flat_map(|effect| if let Effect::Save(edits) = effect { edits.clone() } else { Vec::new() })
+        .collect()
+}
+
+fn tally(model: &Model) -> Tally {
+    let last = model.log.entries.iter().rev().find_map(|entry| match entry.what {
+        Happening::Taken(tally) => Some(tally),
+        _ => None,
+    });
+    last.expect("nothing was taken over")
+}
+
+#[test]
+fn nothing_connected_means_connecting_the_one_in_view_first() {
+    let mut model = model();
+    let effects = press(&mut model, Command::Browse);
+    assert!(matches!(&effects[..], [Effect::Connect { cluster, .. }] if cluster == "dev"), "{effects:?}");
+    assert!(matches!(model.dialogs.last(), Some(Dialog::Browser(_))));
+    let effects = on_dev(&mut model, answered());
+    let looks = |effect: &Effect| matches!(effect, Effect::Browse { cluster, namespaces, .. } if cluster == "dev" && namespaces.contains("team"));
+    assert!(effects.iter().any(looks), "{effects:?}");
+    // It is looked into once.
+    assert!(!on_dev(&mut model, answered()).iter().any(looks));
+    let effects = press(&mut model, Command::Cancel);
+    assert_eq!(effects, [Effect::StopBrowsing]);
+    assert!(model.dialogs.is_empty());
+}
+
+#[test]
+fn rows_are_live_and_filtered() {
+    let mut model = browsing();
+    assert_eq!(rows(&model), ["ops/metrics:9090", "ops/odd:7777", "shop/mysql:3306", "shop/web:80", "shop/web:9000"]);
+    write(&mut model, "msql");
+    assert_eq!(rows(&model), ["shop/mysql:3306"]);
+    tell(&mut model, FoundEvent::Applied(service("shop", "mysql-2", &[":3306"])));
+    assert_eq!(rows(&model).len(), 2);
+    let key = service("shop", "mysql", &[]).key;
+    tell(&mut model, FoundEvent::Gone(key));
+    assert_eq!(rows(&model), ["shop/mysql-2:3306"]);
+    // A service that has lost its ports is none to go to.
+    tell(&mut model, FoundEvent::Applied(service("shop", "mysql-2", &[])));
+    assert_eq!(rows(&model), [""; 0]);
+    // One step back: the filter, then the browser.
+    press(&mut model, Command::Cancel);
+    assert_eq!(rows(&model).len(), 4);
+    // By protocol, namespace and port as well.
+    for (text, row) in [("prometheus", "ops/metrics:9090"), ("7777", "ops/odd:7777"), ("admin", "shop/web:9000")] {
+        write(&mut model, text);
+        assert_eq!(rows(&model), [row], "{text}");
+        press(&mut model, Command::Cancel);
+    }
+    let late = Event::Found {
+        cluster: "dev".to_owned(),
+        epoch: Epoch(0),
+        event: FoundEvent::Listed { place: all(Kind::Service), all: Vec::new() },
+    };
+    model.update(late);
+    model.arrange();
+    assert_eq!(rows(&model).len(), 4, "what an earlier browser asked for is dropped");
+}
+
+#[test]
+fn a_row_becomes_a_target() {
+    let mut model = browsing();
+    write(&mut model, "mysql");
+    let effects = press(&mut model, Command::Accept);
+    let [TargetEdit::Import(target)] = &saved(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!((target.name.as_str(), target.cluster.as_str()), ("mysql.shop", "dev"));
+    assert_eq!(
+        (target.address.to_string().as_str(), target.namespace.as_deref()),
+        ("service/mysql:3306", Some("shop"))
+    );
+    assert!((30_300..=30_399).contains(&target.local_port), "{}", target.local_port);
+    assert_eq!(target.tags, ["mysql"]);
+    assert!(
+        effects.iter().any(|effect| matches!(effect, Effect::Widen { namespaces, .. } if namespaces.contains("shop")))
+    );
+    assert_eq!(tally(&model), Tally { added: 1, skipped: 0, replaced: 0 });
+    assert!(matches!(model.dialogs.last(), Some(Dialog::Browser(_))), "one goes on looking");
+    // The row knows the target now, also when it is named by the port's name.
+    let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!() };
+    let (found, port) = browser.finds.at(&browser.list.order[0]).unwrap();
+    assert_eq!(model.saved(found, port).map(|target| target.name.as_str()), Some("mysql.shop"));
+    let named = Target { address: "service/mysql:sql".parse().unwrap(), ..target.clone() };
+    let at = model.targets.iter().position(|target| target.name == "mysql.shop").unwrap();
+    let (found, port) = (found.clone(), port.clone());
+    model.targets[at] = named;
+    assert!(model.saved(&found, &port).is_some());
+    assert!(model.saved(&service("other", "mysql", &[":3306"]), &port).is_none(), "another namespace");
+}
+
+#[test]
+fn marked_rows_and_all_that_is_recognised_become_targets() {
+    let mut model = browsing();
+    press(&mut model, Command::Down);
+    for _ in 0..3 {
+        press(&mut model, Command::Mark);
+    }
+    let effects = press(&mut model, Command::Accept);
+    let names: Vec<String> = saved(&effects).iter().map(name).collect();
+    assert_eq!(names, ["odd.ops", "mysql.shop", "web.shop"]);
+    // What a deployment runs behind a service is there by the service already.
+    let sets = vec![
+        found("dev", "shop", Kind::Deployment, "mysql", &["sql:3306"]),
+        found("dev", "shop", Kind::Deployment, "redis", &[":6379", "metrics:9121"]),
+    ];
+    tell(&mut model, FoundEvent::Listed { place: all(Kind::Deployment), all: sets });
+    press(&mut model, Command::TakeKnown);
+    let Some(Dialog::Confirm { question, .. }) = model.dialogs.last() else { panic!("{:?}", model.dialogs) };
+    let Question::Take { there: 2, offers, .. } = question else { panic!("{question:?}") };
+    let offered: Vec<&str> = offers.iter().map(|offer| offer.target.name.as_str()).collect();
+    assert_eq!(offered, ["metrics.ops", "mysql.shop", "web.shop", "redis.shop"]);
+    // Only what is new.
+    let effects = model.update(Event::Act(Action::ClickItem(1)));
+    assert_eq!(saved(&effects).iter().map(name).collect::<Vec<_>>(), ["metrics.ops", "redis.shop"]);
+    assert_eq!(tally(&model), Tally { added: 2, skipped: 2, replaced: 0 });
+    let mut ports: Vec<u16> = model.targets.iter().map(|target| target.local_port).filter(|port| *port != 0).collect();
+    let count = ports.len();
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports.len(), count, "each has a port of its own");
+}
+
+pub(super) fn name(edit: &TargetEdit) -> String {
+    match edit {
+        TargetEdit::Import(target) | TargetEdit::Replace { target, .. } => target.name.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_there_is_replaced_on_request_only() {
+    let mut model = browsing();
+    let own = Target {
+        namespace: Some("shop".to_owned()),
+        address: "service/mysql:sql".parse().unwrap(),
+        local_port: 3306,
+        tags: vec!["mine".to_owned()],
+        ..target("the database", "dev")
+    };
+    model.targets.push(own.clone());
+    write(&mut model, "mysql");
+    press(&mut model, Command::Accept);
+    let Some(Dialog::Confirm { question, button: 0 }) = model.dialogs.last() else { panic!("{:?}", model.dialogs) };
+    assert_eq!(question.buttons(), 2, "nothing is new: only to replace");
+    press(&mut model, Command::Cancel);
+    assert!(model.targets.contains(&own), "no is no");
+    press(&mut model, Command::Accept);
+    let effects = model.update(Event::Act(Action::ClickItem(1)));
+    let [TargetEdit::Replace { was, target }] = &saved(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!((&**was, target.name.as_str(), &target.tags), (&own, "the database", &own.tags));
+    assert!((30_300..=30_399).contains(&target.local_port));
+    assert_eq!(tally(&model), Tally { added: 0, skipped: 0, replaced: 1 });
+}
+
+#[test]
+fn ports_of_other_instances_and_of_saved_targets_are_left_alone() {
+    use crate::instance::{InstanceEvent, Report, Role, Shared, Standing};
+    let port = |mut model: Model| {
+        write(&mut model, "mysql");
+        press(&mut model, Command::Accept);
+        model.target("mysql.shop").unwrap().local_port
+    };
+    let own = port(browsing());
+    assert_eq!(port(browsing()), own, "the same target gets the same port");
+    let mut model = browsing();
+    model.targets.push(Target { local_port: own, ..target("other", "dev") });
+    let beside_saved = port(model);
+    assert!(beside_saved != own && (30_300..=30_399).contains(&beside_saved), "{beside_saved}");
+    let mut model = browsing();
+    let forward = Shared {
+        id: 1,
+        name: "theirs".into(),
+        cluster: "dev".into(),
+        namespace: "team".into(),
+        server: String::new(),
+        place: "10.0.0.1:3306".into(),
+        local: format!("127.0.0.1:{own}"),
+        state: Standing::Live,
+        pod: None,
+        left: Vec::new(),
+    };
+    let report = Report {
+        pid: 42,
+        role: Role::Background,
+        forwards: vec![forward],
+        leaving: false,
+        left: Vec::new(),
+        wants: Vec::new(),
+    };
+    model.update(Event::Instance(InstanceEvent::Heard { instance: "42-00000000".into(), report }));
+    let beside_theirs = port(model);
+    assert!(beside_theirs != own && (30_300..=30_399).contains(&beside_theirs), "{beside_theirs}");
+}
+
+#[test]
+fn a_name_that_is_taken_gives_way() {
+    let mut model = browsing();
+    model.targets.push(target("web.shop", "prod"));
+    model.targets.push(target("web-http.shop", "prod"));
+    write(&mut model, "web");
+    press(&mut model, Command::MarkAll);
+    let effects = press(&mut model, Command::Accept);
+    assert_eq!(saved(&effects).iter().map(name).collect::<Vec<_>>(), ["web-http.shop@dev", "web-admin.shop"]);
+}
+
+#[test]
+fn what_may_not_be_seen_is_told() {
+    let mut model = browsing();
+    let grant = |namespace: Option<&str>| Grant {
+        verb: "list".into(),
+        resource: "services".into(),
+        namespace: namespace.map(Into::into),
+    };
+    let fault = |namespace| Fault::new(What::Forbidden, "dev", "").with(Remedy::Grant(grant(namespace)));
+    tell(&mut model, FoundEvent::Missing { place: all(Kind::Service), fault: fault(None) });
+    assert_eq!(rows(&model), [""; 0], "what may not be seen any more is gone");
+    let team = Place { kind: Kind::Service, namespace: Some("team".into()) };
+    tell(&mut model, FoundEvent::Missing { place: team.clone(), fault: fault(Some("team")) });
+    press(&mut model, Command::Describe);
+    assert_eq!(model.dialogs.last().and_then(Dialog::fault), Some(&fault(Some("team"))), "a dark place comes first");
+    press(&mut model, Command::Cancel);
+    let listed = vec![service("team", "db", &[":5432"])];
+    tell(&mut model, FoundEvent::Listed { place: team, all: listed });
+    assert_eq!(rows(&model), ["team/db:5432"]);
+    press(&mut model, Command::Describe);
+    assert_eq!(model.dialogs.last().and_then(Dialog::fault), Some(&fault(None)));
+}
+
+#[test]
+fn what_may_not_be_seen_is_one_right() {
+    let mut model = browsing();
+    let missing = |kind: Kind, resource: &str, namespace: Option<&str>| {
+        let grant = Grant { verb: "list".into(), resource: resource.into(), namespace: namespace.map(Into::into) };
+        let place = Place { kind, namespace: namespace.map(Into::into) };
+        FoundEvent::Missing { place, fault: Fault::new(What::Forbidden, "dev", "").with(Remedy::Grant(grant)) }
+    };
+    for namespace in [None, Some("team"), Some("other")] {
+        tell(&mut model, missing(Kind::Service, "services", namespace));
+        tell(&mut model, missing(Kind::Deployment, "deployments.apps", namespace));
+    }
+    let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+    let (fault, more) = browser.finds.reason().unwrap();
+    let Remedy::Grant(grant) = fault.remedy else { panic!("{fault:?}") };
+    assert_eq!(grant.resource, "services, deployments.apps");
+    assert_eq!((grant.namespace.as_deref(), more), (Some("other"), 2), "what is dark in the other namespace");
+}
+
+/// A pod that something of that kind controls.
+fn owned(name: &str, owner: &str) -> Found {
+    let kind = |name: &str| name.parse::<Kind>().unwrap();
+    Found { owner: Some(kind(owner)), ..found("dev", "shop", Kind::Pod, name, &[":6379"]) }
+}
+
+#[test]
+fn what_is_seen_with_its_owner_is_not_seen_twice() {
+    let mut model = connected();
+    press(&mut model, Command::Browse);
+    let pods = vec![
+        owned("web-1", "replicaset"),
+        owned("clone-1", "cloneset.apps.kruise.io"),
+        owned("etcd-node", "node"),
+        found("dev", "shop", Kind::Pod, "alone", &[":6379"]),
+    ];
+    tell(&mut model, FoundEvent::Listed { place: all(Kind::Pod), all: pods });
+    assert_eq!(rows(&model), ["shop/alone:6379"], "which kinds there are is not known yet");
+    let done = |model: &Model| {
+        let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+        browser.is_done()
+    };
+    let clones = Kind::Custom("cloneset.apps.kruise.io".to_owned());
+    let kinds = [Kind::Pod, Kind::ReplicaSet, clones.clone()].into();
+    tell(&mut model, FoundEvent::Kinds(kinds));
+    assert_eq!(rows(&model), ["shop/alone:6379", "shop/etcd-node:6379"], "nobody looks for nodes");
+    assert!(!done(&model));
+    tell(&mut model, FoundEvent::Listed { place: all(clones), all: Vec::new() });
+    assert!(!done(&model));
+    // Where their owners may not be seen, the pods are all there is.
+    let team = Place { kind: Kind::ReplicaSet, namespace: Some("shop".into()) };
+    let fault = Fault::new(What::Forbidden, "dev", "");
+    tell(&mut model, FoundEvent::Missing { place: all(Kind::ReplicaSet), fault: fault.clone() });
+    assert!(done(&model));
+    assert_eq!(rows(&model), ["shop/alone:6379", "shop/etcd-node:6379", "shop/web-1:6379"]);
+    tell(&mut model, FoundEvent::Missing { place: team.clone(), fault });
+    assert_eq!(rows(&model).len(), 3);
+    // But for those of a deployment that is seen, although the replica sets between are not.
+    let mut deployment = found("dev", "shop", Kind::Deployment, "web", &[]);
+    deployment.ports = vec![FoundPort { number: 6379, name: None, service: None }];
+    deployment.labels = [("app".to_owned(), "web-1".to_owned())].into();
+    let key = deployment.key.clone();
+    tell(&mut model, FoundEvent::Applied(deployment));
+    assert_eq!(rows(&model), ["shop/web:6379", "shop/alone:6379", "shop/etcd-node:6379"]);
+    tell(&mut model, FoundEvent::Gone(key));
+    // All that is recognised is all that is seen.
+    let effects = press(&mut model, Command::TakeKnown);
+    let names: Vec<String> = saved(&effects).iter().map(|edit| name(edit).clone()).collect();
+    assert_eq!(names, ["alone.shop", "etcd-node.shop", "web-1.shop"]);
+    tell(&mut model, FoundEvent::Listed { place: team, all: Vec::new() });
+    assert_eq!(rows(&model), ["shop/alone:6379", "shop/etcd-node:6379"]);
+}
+
+#[test]
+fn a_custom_kind_is_known_by_its_short_name_too() {
+    let mut model = browsing();
+    let kind = Kind::Custom("rollout.argoproj.io".to_owned());
+    let rollout = found("dev", "shop", kind, "pay", &["http:8080"]);
+    tell(&mut model, FoundEvent::Applied(rollout.clone()));
+    assert_eq!(model.saved(&rollout, &rollout.ports[0]), None);
+    let mut own = Target { address: "rollout/pay:http".parse().unwrap(), ..target("pay", "dev") };
+    own.namespace = Some("shop".to_owned());
+    model.targets.push(own);
+    assert_eq!(model.saved(&rollout, &rollout.ports[0]).map(|target| target.name.as_str()), Some("pay"));
+    write(&mut model, "pay");
+    let rows = rows(&model);
+    assert_eq!(rows, ["shop/pay:8080"]);
+}
+
+#[test]
+fn more_than_is_kept_is_told_once() {
+    let mut model = browsing();
+    let many = |from: usize, count: usize| {
+        (from..from + count).map(|number| service("many", &format!("s-{number}"), &[":80"])).collect::<Vec<_>>()
+    };
+    let count = |model: &Model| {
+        let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+        let told = |what: &Happening| matches!(what, Happening::Failed(fault) if fault.what == What::TooMany);
+        (browser.finds.all.len(), model.log.entries.iter().filter(|entry| told(&entry.what)).count())
+    };
+    tell(&mut model, FoundEvent::Listed { place: all(Kind::Service), all: many(0, MOST_FOUND) });
+    assert_eq!(count(&model), (MOST_FOUND, 0));
+    for more in many(MOST_FOUND, 2) {
+        tell(&mut model, FoundEvent::Applied(more));
+    }
+    assert_eq!(count(&model), (MOST_FOUND, 1));
+    tell(&mut model, FoundEvent::Listed { place: all(Kind::Service), all: many(5, MOST_FOUND + 1) });
+    assert_eq!(count(&model), (MOST_FOUND, 1));
+}

@@ -1,0 +1,117 @@
+//! Upgraded connections to the API server that carry streams to a pod.
+//!
+//! A [`Tunnels`] belongs to one cluster. A forward takes a [`Lease`] on a [`Route`] for as long as it lives; the lease
+//! keeps tunnels to that pod open ahead of need, and [`Lease::open`] hands out a [`Stream`]: one forwarded TCP
+//! connection. [`splice()`] moves bytes between a local socket and a stream until both have ended.
+//!
+//! ```no_run
+//! # async fn example(client: kube::Client, local: tokio::net::TcpStream) -> Result<(), kube_tunnel::Error> {
+//! use kube_tunnel::{Counters, LeaseOptions, Route, Tunnels, splice};
+//!
+//! let tunnels = Tunnels::new(client, None);
+//! let route = Route { namespace: "default".into(), pod: "web-0".into(), port: 8080 };
+//! let lease = tunnels.lease(route, LeaseOptions::default());
+//! let counters = std::sync::Arc::new(Counters::default());
+//! let stream = lease.open().await?;
+//! splice(local, stream, None, &counters).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod contain;
+mod dial;
+mod error;
+pub mod frame;
+pub mod headers;
+mod health;
+mod io;
+mod lease;
+mod login;
+mod manage;
+mod meter;
+mod peer;
+mod pool;
+mod pump;
+mod receive;
+mod session;
+mod splice;
+mod stream;
+mod transport;
+mod witness;
+
+use std::{fmt, str::FromStr};
+
+pub use error::Error;
+pub use lease::{Lease, LeaseOptions, Tunnels};
+pub use login::{Login, Logins};
+pub use meter::{Counters, Stats, Summary};
+pub use splice::{end_in_order, splice, splice_and_sum};
+pub use stream::Stream;
+
+/// How a tunnel speaks to the API server, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// SPDY/3.1 after an HTTP/1.1 upgrade: what `kubectl port-forward` speaks. Any API server knows it.
+    Spdy,
+    /// The same frames inside a WebSocket; API servers from 1.31 on, and gateways that let no SPDY through.
+    SpdyOverWebSocket,
+    /// WebSocket `v4.channel.k8s.io`: one connection for each stream.
+    V4,
+}
+
+impl Protocol {
+    /// Every protocol, in the order in which they are tried.
+    pub const ALL: [Self; 3] = [Self::Spdy, Self::SpdyOverWebSocket, Self::V4];
+
+    /// The name used in settings and on the screen.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Spdy => "spdy",
+            Self::SpdyOverWebSocket => "spdy-websocket",
+            Self::V4 => "v4-websocket",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A protocol's name that is none of `spdy`, `spdy-websocket`, `v4-websocket`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no such tunnel protocol: {0} (spdy, spdy-websocket or v4-websocket)")]
+pub struct UnknownProtocol(pub String);
+
+impl FromStr for Protocol {
+    type Err = UnknownProtocol;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|protocol| protocol.name() == name).ok_or_else(|| UnknownProtocol(name.to_owned()))
+    }
+}
+
+/// Where a stream ends: a port of a pod.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Route {
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub pod: String,
+    /// The port inside the pod, on its loopback address.
+    pub port: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_protocols_round_trip() {
+        for protocol in Protocol::ALL {
+            assert_eq!(protocol.to_string().parse(), Ok(protocol));
+        }
+        assert_eq!("quic".parse::<Protocol>(), Err(UnknownProtocol("quic".into())));
+    }
+}

@@ -1,0 +1,93 @@
+//! Figures: bytes moved, time to first byte, round trips.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+
+use super::Protocol;
+
+/// Running totals of a forward. Written by [`super::splice()`], read by whoever samples them.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Bytes that the local program sent and the tunnel took.
+    pub up: AtomicU64,
+    /// Bytes from the pod that the local program's socket took.
+    pub down: AtomicU64,
+    /// Connections being spliced now.
+    pub open: AtomicU64,
+    /// Microseconds from a connection's start to the pod's first byte, the last time; 0 until then.
+    first_byte: AtomicU64,
+}
+
+impl Counters {
+    /// From a connection's start to the pod's first byte, as it was the last time.
+    pub fn first_byte(&self) -> Option<Duration> {
+        let micros = self.first_byte.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
+    }
+
+    pub(super) fn note_first_byte(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.first_byte.store(micros.max(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn add_up(&self, bytes: usize) {
+        self.up.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_down(&self, bytes: usize) {
+        self.down.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Counts a connection as open until the guard is dropped.
+    pub(super) fn enter(&self) -> Leave<'_> {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Leave(&self.open)
+    }
+}
+
+pub(super) struct Leave<'a>(&'a AtomicU64);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What one spliced connection moved.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Bytes from the local program to the pod, without the first line.
+    pub up: u64,
+    /// Bytes from the pod to the local program.
+    pub down: u64,
+    /// From the start of the splice to the pod's first byte; absent if none came.
+    pub first_byte: Option<Duration>,
+    /// All that was sent to the pod, the first line too, as long as it is little and the pod has sent nothing: if the
+    /// pod refused the connection, it can be sent to another.
+    pub sent: Option<Bytes>,
+}
+
+/// The state of a lease, for the forward's details.
+#[derive(Debug, Clone, Default)]
+pub struct Stats {
+    /// The protocol that works; absent until a tunnel was opened.
+    pub protocol: Option<Protocol>,
+    /// The last round trip to the node and back, by PING; absent where the protocol has none.
+    pub rtt: Option<Duration>,
+    /// Tunnels open now.
+    pub tunnels: usize,
+    /// Streams in use now, without the spare ones.
+    pub streams: usize,
+    /// Streams opened ahead, waiting.
+    pub spares: usize,
+    /// Streams handed out so far.
+    pub opened: u64,
+    /// Calls of [`super::Lease::open`] that failed so far.
+    pub failed: u64,
+    /// Why the last attempt to open a tunnel failed; absent while it works.
+    pub trouble: Option<super::Error>,
+}

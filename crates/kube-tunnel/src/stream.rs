@@ -1,0 +1,213 @@
+//! One forwarded TCP connection inside a tunnel.
+
+use std::{
+    fmt, io,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
+
+use super::{
+    Error,
+    frame::HEAD,
+    health::Now,
+    receive::{Outlook, Shared, lock},
+    session::{PAYLOAD, Session},
+};
+
+/// For how long a tunnel is not read before that counts as more than a slow reader's pause.
+const HELD_UP: Duration = Duration::from_secs(1);
+
+/// A duplex stream to a port of a pod. Reading ends with end-of-file when the pod's side has ended, or with an
+/// [`io::Error`] that carries the tunnel's own [`Error`]. Dropping it frees everything it holds.
+///
+/// The opening is sent with the first bytes that are written, or at the first read or flush, whichever comes first.
+/// Nothing waits for the node's answer to it.
+///
+/// Shutting the writing side down tells the node to end the forward: it gives the pod one more second to answer. That
+/// is rarely what a client that half-closes wants; [`super::splice()`] has the rules for those.
+pub struct Stream {
+    session: Arc<Session>,
+    shared: Arc<Shared>,
+    port: u16,
+    /// Runs while the data has ended and the verdict is out.
+    verdict: Option<Pin<Box<Sleep>>>,
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("session", &self.session)
+            .field("ids", &self.shared.ids.get())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Stream {
+    pub(super) fn new(session: Arc<Session>, port: u16) -> Self {
+        Self { session, shared: Arc::default(), port, verdict: None }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Sends the opening, if it was not sent yet.
+    pub(super) fn open(&self) -> Result<(), Error> {
+        if self.shared.ids.get().is_some() { Ok(()) } else { self.session.start(&self.shared, self.port, None) }
+    }
+
+    /// Whether [`Stream::send`] may be called.
+    pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.session.poll_room(&self.shared, cx)
+    }
+
+    /// Sends a payload, which has [`HEAD`] bytes of room in front; with the opening, if that was not sent yet. Never
+    /// waits.
+    pub(super) fn send(&self, buffer: BytesMut) -> Result<(), Error> {
+        {
+            let mut state = lock(&self.shared.state);
+            if state.sent_fin {
+                return Err(Error::Closed);
+            }
+            state.sent = Some(std::time::Instant::now());
+        }
+        if self.shared.ids.get().is_none() {
+            return self.session.start(&self.shared, self.port, Some(buffer));
+        }
+        self.session.send(&self.shared, buffer);
+        Ok(())
+    }
+
+    /// Ends our direction, and with it the forward on the node.
+    pub(super) fn finish(&self) {
+        self.session.finish(&self.shared);
+    }
+
+    /// Lets the tunnel read on if it waited for this stream.
+    pub(super) fn unclog(&self) {
+        let unclog = lock(&self.shared.state).unclog();
+        if unclog {
+            self.session.wake_pump();
+        }
+    }
+
+    /// Waits until there are bytes or the stream is over. `Ok(false)` is its orderly end.
+    pub(super) fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
+        loop {
+            let deadline = {
+                let mut state = lock(&self.shared.state);
+                match state.outlook() {
+                    Outlook::Bytes => return Poll::Ready(Ok(true)),
+                    Outlook::End => return Poll::Ready(Ok(false)),
+                    Outlook::Failed(error) => return Poll::Ready(Err(error)),
+                    Outlook::Nothing => {
+                        state.register(cx.waker());
+                        return Poll::Pending;
+                    }
+                    Outlook::VerdictBy(deadline) => {
+                        state.register(cx.waker());
+                        deadline
+                    }
+                }
+            };
+            let sleep = self.verdict.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
+            ready!(sleep.as_mut().poll(cx));
+        }
+    }
+
+    /// From now on (or with `false` no longer) nobody waits for what comes on this stream: it is held in reserve, or
+    /// has little to say. Where a stream of the same tunnel keeps the tunnel from being read, that is not held against
+    /// it.
+    pub fn set_aside(&self, aside: bool) {
+        lock(&self.shared.state).aside = aside;
+    }
+
+    /// Waits until the tunnel has not been read for a second, as one of its streams is not: what else is on it waits.
+    pub fn held_up(&self) -> impl Future<Output = ()> + Send + use<> {
+        let session = Arc::clone(&self.session);
+        async move {
+            loop {
+                let told = session.held_up.notified();
+                if !session.clogged.load(Ordering::Relaxed) {
+                    told.await;
+                }
+                let begun = session.clogs.load(Ordering::Relaxed);
+                tokio::time::sleep(HELD_UP).await;
+                // One that reads slowly lets the tunnel be read again and again.
+                if session.clogged.load(Ordering::Relaxed) && session.clogs.load(Ordering::Relaxed) == begun {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether a stream of the same tunnel keeps the tunnel from being read just now.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.session.clogged.load(Ordering::Relaxed)
+    }
+
+    /// Whether the stream is still of use: a spare one may have ended while it waited.
+    pub(super) fn is_fresh(&self) -> bool {
+        !lock(&self.shared.state).has_ended()
+            && !self.session.is_closed()
+            && !lock(&self.session.health).is_suspect(Now::get())
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.session.release(&self.shared);
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.open().map_err(Error::into_io)?;
+        if ready!(this.poll_bytes(cx)).map_err(Error::into_io)? {
+            lock(&this.shared.state).take(buf);
+            this.unclog();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        if let Outlook::Failed(error) = lock(&self.shared.state).outlook() {
+            return Poll::Ready(Err(error.into_io()));
+        }
+        ready!(self.poll_room(cx)).map_err(Error::into_io)?;
+        let count = buf.len().min(PAYLOAD);
+        let mut frame = BytesMut::with_capacity(HEAD + count);
+        frame.resize(HEAD, 0);
+        frame.extend_from_slice(&buf[..count]);
+        match self.send(frame) {
+            Ok(()) => Poll::Ready(Ok(count)),
+            Err(Error::Closed) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Err(error) => Poll::Ready(Err(error.into_io())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What was sent leaves as fast as the connection takes it; nothing is held back.
+        Poll::Ready(self.open().map_err(Error::into_io))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.open().map_err(Error::into_io)?;
+        self.finish();
+        Poll::Ready(Ok(()))
+    }
+}
