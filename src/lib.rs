@@ -1,8 +1,9 @@
 //! brow-tui: a full-screen dashboard for reaching what only a Kubernetes cluster can reach.
 //!
 //! One loop owns one [`brow_model::Model`]; everything else reads it or feeds it. Three crates stand apart, and their
-//! `Cargo.toml` is the wall: [`brow_model`] (state and transitions, and the sanitizer of text), [`kube_tunnel`] (streams
-//! to pods, and [`kube_tunnel::contain`], which all may use) and `brow_practice` (the practice cluster). Of the modules here:
+//! `Cargo.toml` is the wall: [`brow_model`] (state and transitions, and the sanitizer of text), [`kube_tunnel`]
+//! (streams to pods, and [`kube_tunnel::contain`], which all may use) and `brow_practice` (the practice cluster). Of
+//! the modules here:
 //!
 //! | module | what it is | may use, besides `brow_model` |
 //! |---|---|---|

@@ -1,8 +1,8 @@
 //! Whether the program at the other end of a local connection has closed its socket, or only ended its direction.
 //!
-//! TCP does not say: a FIN looks the same. But on this machine the kernel knows both ends, and tells of the other one: on
-//! Linux through `sock_diag(7)`, where a socket that no program holds any more has no inode; on macOS in the list that
-//! netstat(1) reads, where it is marked.
+//! TCP does not say: a FIN looks the same. But on this machine the kernel knows both ends, and tells of the other one:
+//! on Linux through `sock_diag(7)`, where a socket that no program holds any more has no inode; on macOS in the list
+//! that netstat(1) reads, where it is marked.
 
 use tokio::net::TcpStream;
 
@@ -21,7 +21,8 @@ pub(super) enum Peer {
     Unknown,
 }
 
-/// Looks at the other end of `local`. Takes some ten microseconds; on macOS, by all that is open there, up to some hundred.
+/// Looks at the other end of `local`. Takes some ten microseconds; on macOS, by all that is open there, up to some
+/// hundred.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 pub(super) fn look(local: &TcpStream) -> Peer {
     let (Ok(ours), Ok(theirs)) = (local.local_addr(), local.peer_addr()) else { return Peer::Closed };

@@ -1,8 +1,8 @@
 //! macOS: the list of all TCP sockets (`net.inet.tcp.pcblist_n`), as xnu writes it (`bsd/netinet/in_pcblist.c`).
 //!
-//! The list is a head, then for each socket a run of records, each of which begins with its length and kind and is padded
-//! to eight bytes; then the head again. Of the layout only what is named here is used, and only once our own end of the
-//! connection was found by it, open as it is: where that fails nothing is said, rather than something wrong.
+//! The list is a head, then for each socket a run of records, each of which begins with its length and kind and is
+//! padded to eight bytes; then the head again. Of the layout only what is named here is used, and only once our own end
+//! of the connection was found by it, open as it is: where that fails nothing is said, rather than something wrong.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,8 +15,8 @@ const HEAD: usize = 24;
 const SOCKET: u32 = 0x01;
 const ADDRESSES: u32 = 0x10;
 
-/// Where things lie in `struct xinpcb_n`, which is packed to four bytes: ports, the IP version, addresses. One of IPv4 is
-/// the last four bytes of sixteen.
+/// Where things lie in `struct xinpcb_n`, which is packed to four bytes: ports, the IP version, addresses. One of IPv4
+/// is the last four bytes of sixteen.
 const OTHER_PORT: usize = 16;
 const OWN_PORT: usize = 18;
 const VERSION: usize = 44;
