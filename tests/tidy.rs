@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// A module and the modules and crates of ours that it may use; the map in `src/lib.rs`, as a check.
 const ROOMS: &[(&str, &[&str])] = &[
@@ -210,6 +212,52 @@ fn nothing_names_the_machine_it_was_written_on() {
     for (path, source) in all("src").into_iter().chain(all("crates")).chain(all("tests")) {
         for word in [&home, &work] {
             assert!(!source.contains(word.as_str()), "{} names {word}", path.display());
+        }
+    }
+}
+
+/// Runs the check of commit subjects on one commit: its success and its messages.
+fn check_subject(subject: &str) -> (bool, String) {
+    let mut check = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/subjects"))
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    check.stdin.take().unwrap().write_all(format!("abc1234 {subject}\n").as_bytes()).unwrap();
+    let output = check.wait_with_output().unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn the_check_of_commit_subjects_bites() {
+    for fine in ["view: show the TTL", "kube-tunnel: bring the pool down to 4 files", "README: say “忙”"] {
+        assert_eq!(check_subject(fine), (true, String::new()), "{fine}");
+    }
+    let longest = format!("view: {}", "ü".repeat(66));
+    assert_eq!(check_subject(&longest), (true, String::new()), "characters are counted, not bytes");
+    for (bad, why) in [
+        (format!("{longest}u"), "has 73 characters"),
+        ("show the TTL".into(), "is not of the form"),
+        ("view:show the TTL".into(), "is not of the form"),
+        ("view: showed the TTL".into(), "\"showed\" is not an imperative"),
+        ("view: showing the TTL".into(), "\"showing\" is not an imperative"),
+        ("view: the TTL is shown".into(), "\"the\" is not an imperative"),
+    ] {
+        let (passes, says) = check_subject(&bad);
+        assert!(!passes && says.contains(why) && says.contains("abc1234"), "{bad}: {says}");
+    }
+}
+
+/// What the documents for contributors say is to be found where they say it.
+#[test]
+fn the_paths_that_the_documents_name_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let tops = ["src/", "crates/", "assets/", "tests/", "docs/", ".ci/"];
+    for document in ["CONTRIBUTING.md", "docs/ARCHITECTURE.md", "crates/README.md"] {
+        let text = fs::read_to_string(root.join(document)).unwrap();
+        let named = text.split('`').skip(1).step_by(2).filter(|name| tops.iter().any(|top| name.starts_with(top)));
+        for name in named {
+            assert!(root.join(name).exists(), "{document} names {name}");
         }
     }
 }
