@@ -106,12 +106,12 @@ impl Error {
     }
 
     /// Whether the same may work a moment later.
-    pub(super) fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::TunnelLost { .. } | Self::Upgrade { status: 429 | 500.., .. })
     }
 
     /// How long the API server asks us to wait before the next attempt.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Upgrade { retry_after, .. } => *retry_after,
             _ => None,
@@ -119,7 +119,7 @@ impl Error {
     }
 
     /// Sorts the text of a pod's error stream. The wording is the kubelet's and the container runtime's.
-    pub(super) fn from_error_stream(text: &str) -> Self {
+    pub(crate) fn from_error_stream(text: &str) -> Self {
         let text = text.trim().to_owned();
         let has = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
         if has(&["connection refused", "Connection refused"]) {
@@ -142,7 +142,7 @@ impl Error {
     }
 
     /// Sorts what kube says about a request that got no upgrade.
-    pub(super) fn from_kube(error: &kube::Error, protocol: Protocol) -> Self {
+    pub(crate) fn from_kube(error: &kube::Error, protocol: Protocol) -> Self {
         match error {
             kube::Error::Api(status) => Self::from_status(status.code, status.message.clone(), protocol),
             kube::Error::UpgradeConnection(kube::client::UpgradeConnectionError::ProtocolSwitch(status)) => {
@@ -165,7 +165,7 @@ impl Error {
     }
 
     /// The error that a reader or writer of a [`super::Stream`] gets; [`Error::from_io`] takes it out again.
-    pub(super) fn into_io(self) -> io::Error {
+    pub(crate) fn into_io(self) -> io::Error {
         let kind = match self {
             Self::Reset => io::ErrorKind::ConnectionReset,
             Self::Refused { .. } => io::ErrorKind::ConnectionRefused,
@@ -185,7 +185,7 @@ impl Error {
 }
 
 /// An error and its causes in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

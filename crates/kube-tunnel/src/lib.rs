@@ -19,34 +19,24 @@
 //! ```
 
 pub mod contain;
-mod dial;
 mod error;
-pub mod frame;
-pub mod headers;
-mod health;
 mod io;
-mod lease;
 mod login;
-mod manage;
 mod meter;
-mod peer;
 mod pool;
-mod pump;
-mod receive;
-mod session;
-mod splice;
-mod stream;
-mod transport;
-mod witness;
+mod proto;
 
 use std::{fmt, str::FromStr};
 
 pub use error::Error;
-pub use lease::{Lease, LeaseOptions, Tunnels};
+pub use io::{
+    splice::{end_in_order, splice, splice_and_sum},
+    stream::Stream,
+};
 pub use login::{Login, Logins};
 pub use meter::{Counters, Stats, Summary};
-pub use splice::{end_in_order, splice, splice_and_sum};
-pub use stream::Stream;
+pub use pool::lease::{Lease, LeaseOptions, Tunnels};
+pub use proto::{frame, headers};
 
 /// How a tunnel speaks to the API server, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

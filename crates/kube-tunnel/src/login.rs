@@ -32,13 +32,13 @@ pub trait Logins: Send + Sync + 'static {
 }
 
 /// A login that never changes.
-pub(super) struct Fixed {
+pub(crate) struct Fixed {
     login: Login,
     generations: watch::Sender<u64>,
 }
 
 impl Fixed {
-    pub(super) fn new(client: kube::Client) -> Self {
+    pub(crate) fn new(client: kube::Client) -> Self {
         Self { login: Login { client, generation: 0 }, generations: watch::Sender::new(0) }
     }
 }

@@ -29,27 +29,27 @@ impl Counters {
         (micros > 0).then(|| Duration::from_micros(micros))
     }
 
-    pub(super) fn note_first_byte(&self, time: Duration) {
+    pub(crate) fn note_first_byte(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.first_byte.store(micros.max(1), Ordering::Relaxed);
     }
 
-    pub(super) fn add_up(&self, bytes: usize) {
+    pub(crate) fn add_up(&self, bytes: usize) {
         self.up.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn add_down(&self, bytes: usize) {
+    pub(crate) fn add_down(&self, bytes: usize) {
         self.down.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Counts a connection as open until the guard is dropped.
-    pub(super) fn enter(&self) -> Leave<'_> {
+    pub(crate) fn enter(&self) -> Leave<'_> {
         self.open.fetch_add(1, Ordering::Relaxed);
         Leave(&self.open)
     }
 }
 
-pub(super) struct Leave<'a>(&'a AtomicU64);
+pub(crate) struct Leave<'a>(&'a AtomicU64);
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {

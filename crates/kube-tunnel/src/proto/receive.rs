@@ -11,10 +11,10 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::{io::ReadBuf, net::TcpStream};
 
-use super::{Counters, Error};
+use crate::{Counters, Error};
 
 /// Above this many waiting bytes the tunnel stops reading.
-pub(super) const FULL: usize = 256 * 1024;
+pub(crate) const FULL: usize = 256 * 1024;
 
 /// Below this many it reads again.
 const DRAINED: usize = 64 * 1024;
@@ -35,13 +35,13 @@ const LULL: Duration = Duration::from_millis(100);
 const VERDICT: Duration = Duration::from_millis(500);
 
 /// Locks a mutex. Nothing here leaves its data half changed in a panic, so that poisoning says nothing.
-pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The numbers of a stream's two SPDY streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ids {
+pub(crate) struct Ids {
     /// Carries the node's words when it fails; we end our direction of it with the opening.
     pub error: u32,
     /// Carries the bytes.
@@ -50,7 +50,7 @@ pub(super) struct Ids {
 
 /// The half of a stream that its tunnel's pump and its reader share.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     /// Set when the opening was sent.
     pub ids: OnceLock<Ids>,
     pub state: Mutex<Receive>,
@@ -59,7 +59,7 @@ pub(super) struct Shared {
 /// See the module.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one direction, and most combine")]
-pub(super) struct Receive {
+pub(crate) struct Receive {
     queue: VecDeque<Bytes>,
     bytes: usize,
     /// The pod's side of the data has ended.
@@ -78,7 +78,7 @@ pub(super) struct Receive {
     pub clogged: bool,
     /// The handle was dropped: whatever comes is thrown away.
     pub abandoned: bool,
-    /// Nobody waits for what comes on it: see [`super::Stream::set_aside`].
+    /// Nobody waits for what comes on it: see [`crate::Stream::set_aside`].
     pub aside: bool,
     /// When bytes were last sent, the opening included.
     pub sent: Option<Instant>,
@@ -103,7 +103,7 @@ struct Sink {
 
 /// What a reader finds at the end of the queue.
 #[derive(Debug)]
-pub(super) enum Outlook {
+pub(crate) enum Outlook {
     /// Bytes wait.
     Bytes,
     /// None now; more may come.
@@ -118,7 +118,7 @@ pub(super) enum Outlook {
 
 impl Receive {
     /// Takes bytes from the tunnel.
-    pub(super) fn push(&mut self, bytes: Bytes) {
+    pub(crate) fn push(&mut self, bytes: Bytes) {
         self.total += bytes.len() as u64;
         self.received = Some(Instant::now());
         if !self.abandoned && self.fin.is_none() && self.cut.is_none() && !bytes.is_empty() {
@@ -128,40 +128,40 @@ impl Receive {
     }
 
     /// When bytes were last exchanged, either way.
-    pub(super) fn active(&self) -> Option<Instant> {
+    pub(crate) fn active(&self) -> Option<Instant> {
         self.sent.max(self.received)
     }
 
     /// Whether the pod has sent something since it was last sent anything.
-    pub(super) fn answers(&self) -> bool {
+    pub(crate) fn answers(&self) -> bool {
         self.received > self.sent
     }
 
     /// Whether much is on its way that has not arrived yet: in a download that is given up.
-    pub(super) fn is_flowing(&self) -> bool {
+    pub(crate) fn is_flowing(&self) -> bool {
         !self.is_over() && self.total > FLOW && self.received.is_some_and(|at| at.elapsed() < LULL)
     }
 
     /// Whether somebody waits for bytes, as far as that shows: what was sent last has no answer, or bytes were flowing
     /// at `then`.
-    pub(super) fn is_waiting(&self, then: Instant) -> bool {
+    pub(crate) fn is_waiting(&self, then: Instant) -> bool {
         let waits = self.sent > self.received || self.received.is_some_and(|at| at >= then);
         waits && !self.aside && !self.abandoned && !self.is_over()
     }
 
     /// The pod's side of the data has ended.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.fin.get_or_insert_with(Instant::now);
     }
 
     /// Words on the error stream.
-    pub(super) fn complain(&mut self, words: &[u8]) {
+    pub(crate) fn complain(&mut self, words: &[u8]) {
         let room = TEXT.saturating_sub(self.text.len());
         self.text.extend_from_slice(&words[..words.len().min(room)]);
     }
 
     /// The error stream has ended: what it said is the verdict.
-    pub(super) fn judge(&mut self) {
+    pub(crate) fn judge(&mut self) {
         self.judged = true;
         if let Some(error) = self.complaint() {
             self.failure.get_or_insert(error);
@@ -176,7 +176,7 @@ impl Receive {
 
     /// The node has reset the data or (`is_error`) the error stream. Its words, where they are not there yet, have as
     /// long as after an end in order.
-    pub(super) fn reset(&mut self, is_error: bool) {
+    pub(crate) fn reset(&mut self, is_error: bool) {
         if self.is_over() {
             return;
         }
@@ -189,28 +189,28 @@ impl Receive {
     }
 
     /// Ends the stream with `error`, unless it has ended already or the node has told another reason.
-    pub(super) fn fail(&mut self, error: Error) {
+    pub(crate) fn fail(&mut self, error: Error) {
         if !self.is_over() {
             self.failure = Some(self.complaint().unwrap_or(error));
         }
     }
 
     /// Whether the node has nothing more to say about this stream.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.failure.is_some() || (self.judged && (self.fin.is_some() || self.cut.is_some()))
     }
 
     /// Whether the pod's side of the data has ended.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.fin.is_some() || self.cut.is_some() || self.failure.is_some()
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.bytes > FULL
     }
 
     /// Whether the tunnel should go on reading now; says so once.
-    pub(super) fn unclog(&mut self) -> bool {
+    pub(crate) fn unclog(&mut self) -> bool {
         self.clogged && (self.bytes < DRAINED || self.abandoned) && {
             self.clogged = false;
             true
@@ -218,7 +218,7 @@ impl Receive {
     }
 
     /// Throws away what waits.
-    pub(super) fn abandon(&mut self) {
+    pub(crate) fn abandon(&mut self) {
         self.abandoned = true;
         self.queue = VecDeque::new();
         self.bytes = 0;
@@ -227,7 +227,7 @@ impl Receive {
     }
 
     /// Merges small pieces: see [`PIECES`].
-    pub(super) fn compact(&mut self) {
+    pub(crate) fn compact(&mut self) {
         if self.queue.len() > PIECES && self.bytes / self.queue.len() < SMALL {
             let mut merged = BytesMut::with_capacity(self.bytes);
             for piece in self.queue.drain(..) {
@@ -237,7 +237,7 @@ impl Receive {
         }
     }
 
-    pub(super) fn outlook(&self) -> Outlook {
+    pub(crate) fn outlook(&self) -> Outlook {
         if self.bytes > 0 {
             return Outlook::Bytes;
         }
@@ -256,7 +256,7 @@ impl Receive {
     }
 
     /// Moves waiting bytes to a reader's buffer.
-    pub(super) fn take(&mut self, buf: &mut ReadBuf<'_>) {
+    pub(crate) fn take(&mut self, buf: &mut ReadBuf<'_>) {
         while let Some(front) = self.queue.front_mut()
             && buf.remaining() > 0
         {
@@ -282,29 +282,29 @@ impl Receive {
     }
 
     /// Wakes `waker` at the next change.
-    pub(super) fn register(&mut self, waker: &Waker) {
+    pub(crate) fn register(&mut self, waker: &Waker) {
         if self.reader.as_ref().is_none_or(|reader| !reader.will_wake(waker)) {
             self.reader = Some(waker.clone());
         }
     }
 
     /// The reader, to be woken after the lock is released.
-    pub(super) fn reader(&mut self) -> Option<Waker> {
+    pub(crate) fn reader(&mut self) -> Option<Waker> {
         self.reader.take()
     }
 
     /// From now on the pump writes to `socket` and counts in `counters`.
-    pub(super) fn attach(&mut self, socket: Arc<TcpStream>, counters: Arc<Counters>) {
+    pub(crate) fn attach(&mut self, socket: Arc<TcpStream>, counters: Arc<Counters>) {
         self.sink = Some(Sink { socket, counters, written: 0, started: Instant::now(), first: None });
     }
 
     /// Bytes written to the attached socket, and when the first was.
-    pub(super) fn written(&self) -> (u64, Option<Instant>) {
+    pub(crate) fn written(&self) -> (u64, Option<Instant>) {
         self.sink.as_ref().map_or((0, None), |sink| (sink.written, sink.first))
     }
 
     /// Writes to the attached socket what it takes without waiting.
-    pub(super) fn deliver(&mut self) -> io::Result<()> {
+    pub(crate) fn deliver(&mut self) -> io::Result<()> {
         while self.bytes > 0
             && let Some(sink) = &mut self.sink
         {

@@ -15,13 +15,12 @@ use kube::client::Body;
 use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::{
+use super::{transport::Transport, witness::Witness};
+use crate::{
     Error, Protocol, Route,
     error::chain,
     login::{Login, Logins},
-    receive::lock,
-    transport::Transport,
-    witness::Witness,
+    proto::receive::lock,
 };
 
 /// How long one attempt may take. A gateway that swallows an upgrade is noticed by this alone.
@@ -44,7 +43,7 @@ const V4: &str = "v4.channel.k8s.io";
 const ANSWER: usize = 16 * 1024;
 
 /// Dials the tunnels of one cluster and remembers which protocol worked.
-pub(super) struct Dialer {
+pub(crate) struct Dialer {
     logins: Arc<dyn Logins>,
     /// The newest login's.
     pub generations: watch::Receiver<u64>,
@@ -57,7 +56,7 @@ pub(super) struct Dialer {
 }
 
 /// A new tunnel's connection.
-pub(super) struct Dialed {
+pub(crate) struct Dialed {
     pub protocol: Protocol,
     pub transport: Transport,
     /// Which login opened it.
@@ -82,7 +81,7 @@ impl Failure {
 }
 
 impl Dialer {
-    pub(super) fn new(logins: Arc<dyn Logins>, forced: Option<Protocol>) -> Self {
+    pub(crate) fn new(logins: Arc<dyn Logins>, forced: Option<Protocol>) -> Self {
         Self {
             generations: logins.generations(),
             logins,
@@ -94,7 +93,7 @@ impl Dialer {
     }
 
     /// The protocol that is used, as far as that is settled.
-    pub(super) fn settled(&self) -> Option<Protocol> {
+    pub(crate) fn settled(&self) -> Option<Protocol> {
         self.forced.or(lock(&self.worked).map(|(protocol, _)| protocol))
     }
 
@@ -107,12 +106,12 @@ impl Dialer {
     }
 
     /// See [`Logins::answers_again`].
-    pub(super) fn answers_again(&self) -> watch::Receiver<u64> {
+    pub(crate) fn answers_again(&self) -> watch::Receiver<u64> {
         self.logins.answers_again()
     }
 
     /// What tells of the life of a connection between these addresses.
-    pub(super) fn witness(&self, ends: Option<(SocketAddr, SocketAddr)>) -> Witness {
+    pub(crate) fn witness(&self, ends: Option<(SocketAddr, SocketAddr)>) -> Witness {
         Witness::new(Arc::clone(&self.logins), ends)
     }
 
@@ -143,7 +142,7 @@ impl Dialer {
     /// Opens a connection for `route` with the newest login; where the server refuses that and another is to be had,
     /// with that one. With `ahead`, none is opened in a protocol whose connections reach the pod at once:
     /// [`Error::Closed`] says that there was no other.
-    pub(super) async fn dial(&self, route: &Route, ahead: bool) -> Result<Dialed, Error> {
+    pub(crate) async fn dial(&self, route: &Route, ahead: bool) -> Result<Dialed, Error> {
         check(route)?;
         let login = self.logins.now().await;
         let refused = match self.dial_as(&login, route, ahead).await {

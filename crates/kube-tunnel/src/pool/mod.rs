@@ -1,8 +1,11 @@
 //! The tunnels of one lease: which one a new stream gets.
 //!
-//! Streams on one tunnel can hold each other up (see [`super::session::WORKERS`], and a local program that does not
+//! Streams on one tunnel can hold each other up (see [`crate::io::session::WORKERS`], and a local program that does not
 //! read), so a stream has a tunnel to itself as long as there are enough; a tunnel whose stream has ended serves the
 //! next.
+
+pub(crate) mod lease;
+mod manager;
 
 use std::{
     cmp::Reverse,
@@ -17,16 +20,18 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{
+use crate::{
     Error, LeaseOptions, Protocol, Route, Stats, Stream,
-    dial::{Dialed, Dialer},
-    pump::pump,
-    receive::lock,
-    session::Session,
+    io::{
+        dial::{Dialed, Dialer},
+        pump::pump,
+        session::Session,
+    },
+    proto::receive::lock,
 };
 
 /// See the module.
-pub(super) struct Pool {
+pub(crate) struct Pool {
     pub dialer: Arc<Dialer>,
     pub route: Route,
     /// How many tunnels to open at most.
@@ -47,17 +52,17 @@ pub(super) struct Pool {
 
 /// Counts of a lease.
 #[derive(Debug, Default)]
-pub(super) struct Figures {
+pub(crate) struct Figures {
     opened: AtomicU64,
     failed: AtomicU64,
 }
 
 impl Figures {
-    pub(super) fn count_opened(&self) {
+    pub(crate) fn count_opened(&self) {
         self.opened.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn count_failed(&self) {
+    pub(crate) fn count_failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -98,7 +103,7 @@ const LAST: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(30);
 
 impl Pool {
-    pub(super) fn new(dialer: Arc<Dialer>, route: Route, opts: LeaseOptions) -> Self {
+    pub(crate) fn new(dialer: Arc<Dialer>, route: Route, opts: LeaseOptions) -> Self {
         Self {
             dialer,
             route,
@@ -115,7 +120,7 @@ impl Pool {
     }
 
     /// Waits a moment where tunnels are crowded and more are being opened. `past`: for a stream that takes no spare.
-    pub(super) async fn spread(&self, past: bool) {
+    pub(crate) async fn spread(&self, past: bool) {
         if !self.is_crowded(past) {
             return;
         }
@@ -141,7 +146,7 @@ impl Pool {
     }
 
     /// A spare stream, or a new one on the best tunnel there is. None if there is no good one.
-    pub(super) fn take(&self) -> Option<Stream> {
+    pub(crate) fn take(&self) -> Option<Stream> {
         self.take_from(0)
     }
 
@@ -172,12 +177,12 @@ impl Pool {
     }
 
     /// A spare stream to another port, or a new one on the best tunnel there is. None if there is no good one.
-    pub(super) fn take_at(&self, port: u16) -> Option<Stream> {
+    pub(crate) fn take_at(&self, port: u16) -> Option<Stream> {
         self.take_from(port)
     }
 
     /// Holds so many spare streams to a port (0: the route's own) from now on, and none to another.
-    pub(super) fn hold_spares(&self, port: u16, count: usize) {
+    pub(crate) fn hold_spares(&self, port: u16, count: usize) {
         let mut held = lock(&self.held);
         let moved = self.spare_port.swap(port, Ordering::Relaxed) != port;
         let others = if moved { std::mem::take(&mut held.spares) } else { VecDeque::new() };
@@ -191,7 +196,7 @@ impl Pool {
     }
 
     /// Dials, unless another does already, and gives a stream on the new tunnel.
-    pub(super) async fn connect(&self) -> Result<Stream, Error> {
+    pub(crate) async fn connect(&self) -> Result<Stream, Error> {
         if self.dialer.settled() == Some(Protocol::V4) {
             // A better protocol may have come up: then the stream is on its tunnel.
             return self.dial(false).await?.or_else(|| self.take()).ok_or(Error::Closed);
@@ -216,7 +221,7 @@ impl Pool {
     }
 
     /// Opens a tunnel. One that carries a single stream comes with it.
-    pub(super) async fn dial(&self, ahead: bool) -> Result<Option<Stream>, Error> {
+    pub(crate) async fn dial(&self, ahead: bool) -> Result<Option<Stream>, Error> {
         let dialed = self.dialer.dial(&self.route, ahead).await;
         let outcome = dialed.as_ref().map(|dialed| (dialed.protocol, dialed.generation));
         tracing::debug!(pod = self.route.pod, port = self.route.port, ahead, ?outcome, "a tunnel was dialed");
@@ -234,7 +239,7 @@ impl Pool {
     }
 
     /// Notes why there is no tunnel.
-    pub(super) fn fail(&self, error: Error) {
+    pub(crate) fn fail(&self, error: Error) {
         lock(&self.held).trouble = Some((Instant::now(), error));
     }
 
@@ -261,7 +266,7 @@ impl Pool {
     }
 
     /// A stream on a tunnel that another has dialed.
-    pub(super) async fn arrival(&self) -> Stream {
+    pub(crate) async fn arrival(&self) -> Stream {
         loop {
             let arrived = self.arrived.notified();
             if let Some(stream) = self.take() {
@@ -272,7 +277,7 @@ impl Pool {
     }
 
     /// Forgets what has ended, closes what is not needed. How many tunnels to dial, and how many spares are missing.
-    pub(super) fn tidy(&self) -> Need {
+    pub(crate) fn tidy(&self) -> Need {
         let mut held = lock(&self.held);
         let live: usize = held.tunnels.iter().map(|tunnel| tunnel.session.live()).sum();
         let spares = self.spares.load(Ordering::Relaxed);
@@ -324,14 +329,14 @@ impl Pool {
     }
 
     /// Opens a spare stream on the best tunnel, if there is one.
-    pub(super) fn add_spare(&self) -> bool {
+    pub(crate) fn add_spare(&self) -> bool {
         let port = Some(self.spare_port.load(Ordering::Relaxed)).filter(|port| *port != 0);
         let session = lock(&self.held).best(self.most);
         let stream = session.map(|session| session.stream(port.unwrap_or(self.route.port)));
         stream.is_some_and(|stream| self.keep_spare(stream))
     }
 
-    pub(super) fn keep_spare(&self, stream: Stream) -> bool {
+    pub(crate) fn keep_spare(&self, stream: Stream) -> bool {
         if stream.open().is_err() {
             return false;
         }
@@ -341,12 +346,12 @@ impl Pool {
     }
 
     /// Lets go of everything.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         let held = std::mem::take(&mut *lock(&self.held));
         drop(held);
     }
 
-    pub(super) fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         let held = lock(&self.held);
         let live: usize = held.tunnels.iter().map(|tunnel| tunnel.session.live()).sum();
         let spares = held.spares.len();
@@ -380,7 +385,7 @@ impl Held {
 
 /// What a pool lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Need {
+pub(crate) struct Need {
     pub tunnels: usize,
     pub spares: usize,
     /// Spare streams are missing, but are to be opened only then.
@@ -393,7 +398,7 @@ pub(super) struct Need {
 
 /// Ever longer pauses, each with a random part so that many forwards do not come back at once.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     step: u32,
 }
 
@@ -402,7 +407,7 @@ impl Backoff {
     const LONGEST: Duration = Duration::from_secs(30);
 
     /// The pause after this error. What only a person can mend is not tried often.
-    pub(super) fn next(&mut self, error: &Error) -> Duration {
+    pub(crate) fn next(&mut self, error: &Error) -> Duration {
         let pause = if error.is_transient() { Self::FIRST * 2_u32.pow(self.step) } else { Self::LONGEST };
         self.step = (self.step + 1).min(8);
         let pause = pause.min(Self::LONGEST).mul_f64(0.5 + rand::random::<f64>() / 2.0);
@@ -410,7 +415,7 @@ impl Backoff {
         pause.max(error.retry_after().unwrap_or_default().min(Self::LONGEST))
     }
 
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.step = 0;
     }
 }

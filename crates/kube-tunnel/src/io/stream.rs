@@ -14,12 +14,14 @@ use tokio::{
     time::Sleep,
 };
 
-use super::{
+use super::session::{PAYLOAD, Session};
+use crate::{
     Error,
-    frame::HEAD,
-    health::Now,
-    receive::{Outlook, Shared, lock},
-    session::{PAYLOAD, Session},
+    proto::{
+        frame::HEAD,
+        health::Now,
+        receive::{Outlook, Shared, lock},
+    },
 };
 
 /// For how long a tunnel is not read before that counts as more than a slow reader's pause.
@@ -32,7 +34,7 @@ const HELD_UP: Duration = Duration::from_secs(1);
 /// Nothing waits for the node's answer to it.
 ///
 /// Shutting the writing side down tells the node to end the forward: it gives the pod one more second to answer. That
-/// is rarely what a client that half-closes wants; [`super::splice()`] has the rules for those.
+/// is rarely what a client that half-closes wants; [`crate::splice()`] has the rules for those.
 pub struct Stream {
     session: Arc<Session>,
     shared: Arc<Shared>,
@@ -51,27 +53,27 @@ impl fmt::Debug for Stream {
 }
 
 impl Stream {
-    pub(super) fn new(session: Arc<Session>, port: u16) -> Self {
+    pub(crate) fn new(session: Arc<Session>, port: u16) -> Self {
         Self { session, shared: Arc::default(), port, verdict: None }
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
     /// Sends the opening, if it was not sent yet.
-    pub(super) fn open(&self) -> Result<(), Error> {
+    pub(crate) fn open(&self) -> Result<(), Error> {
         if self.shared.ids.get().is_some() { Ok(()) } else { self.session.start(&self.shared, self.port, None) }
     }
 
     /// Whether [`Stream::send`] may be called.
-    pub(super) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.session.poll_room(&self.shared, cx)
     }
 
     /// Sends a payload, which has [`HEAD`] bytes of room in front; with the opening, if that was not sent yet. Never
     /// waits.
-    pub(super) fn send(&self, buffer: BytesMut) -> Result<(), Error> {
+    pub(crate) fn send(&self, buffer: BytesMut) -> Result<(), Error> {
         {
             let mut state = lock(&self.shared.state);
             if state.sent_fin {
@@ -87,12 +89,12 @@ impl Stream {
     }
 
     /// Ends our direction, and with it the forward on the node.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.session.finish(&self.shared);
     }
 
     /// Lets the tunnel read on if it waited for this stream.
-    pub(super) fn unclog(&self) {
+    pub(crate) fn unclog(&self) {
         let unclog = lock(&self.shared.state).unclog();
         if unclog {
             self.session.wake_pump();
@@ -100,7 +102,7 @@ impl Stream {
     }
 
     /// Waits until there are bytes or the stream is over. `Ok(false)` is its orderly end.
-    pub(super) fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
+    pub(crate) fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
         loop {
             let deadline = {
                 let mut state = lock(&self.shared.state);
@@ -150,12 +152,12 @@ impl Stream {
     }
 
     /// Whether a stream of the same tunnel keeps the tunnel from being read just now.
-    pub(super) fn is_held_up(&self) -> bool {
+    pub(crate) fn is_held_up(&self) -> bool {
         self.session.clogged.load(Ordering::Relaxed)
     }
 
     /// Whether the stream is still of use: a spare one may have ended while it waited.
-    pub(super) fn is_fresh(&self) -> bool {
+    pub(crate) fn is_fresh(&self) -> bool {
         !lock(&self.shared.state).has_ended()
             && !self.session.is_closed()
             && !lock(&self.session.health).is_suspect(Now::get())

@@ -35,11 +35,13 @@ use socket2::SockRef;
 use tokio::{net::TcpStream, time::Sleep};
 
 use super::{
-    Counters, Error, Stream, Summary,
-    frame::HEAD,
     peer::{self, Peer},
-    receive::lock,
     session::PAYLOAD,
+    stream::Stream,
+};
+use crate::{
+    Counters, Error, Summary,
+    proto::{frame::HEAD, receive::lock},
 };
 
 /// How long the pod may be silent after the local program has half-closed, before its answer begins.

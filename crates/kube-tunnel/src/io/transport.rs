@@ -27,11 +27,11 @@ const MAX_MESSAGE: usize = 4 << 20;
 const SLICES: usize = 16;
 
 /// Any byte pipe; in the program an upgraded HTTP connection.
-pub(super) trait Pipe: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Pipe: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Pipe for T {}
 
 /// A byte pipe, bare or wrapped.
-pub(super) struct Transport {
+pub(crate) struct Transport {
     wrap: Wrap,
     /// Our own address and the other end's, where they are known.
     pub ends: Option<(SocketAddr, SocketAddr)>,
@@ -44,7 +44,7 @@ enum Wrap {
 
 /// What was taken from a transport.
 #[derive(Debug)]
-pub(super) enum Received {
+pub(crate) enum Received {
     /// Bytes; for a WebSocket a whole binary message.
     Bytes(Bytes),
     /// A WebSocket's answer to our ping, which carried these bytes.
@@ -54,12 +54,12 @@ pub(super) enum Received {
 }
 
 impl Transport {
-    pub(super) fn bare(pipe: impl Pipe + 'static) -> Self {
+    pub(crate) fn bare(pipe: impl Pipe + 'static) -> Self {
         Self { wrap: Wrap::Bare { pipe: Box::new(pipe), buffer: BytesMut::new(), unflushed: false }, ends: None }
     }
 
     /// The client's side of a WebSocket whose handshake is done.
-    pub(super) async fn web_socket(pipe: impl Pipe + 'static) -> Self {
+    pub(crate) async fn web_socket(pipe: impl Pipe + 'static) -> Self {
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_MESSAGE))
             .max_frame_size(Some(MAX_MESSAGE))
@@ -70,7 +70,7 @@ impl Transport {
     }
 
     /// The next bytes. Never an empty piece.
-    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
+    pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
         match &mut self.wrap {
             Wrap::Bare { pipe, buffer, .. } => {
                 // Gives the allocation back to use where all that was read from it has been passed on.
@@ -109,7 +109,7 @@ impl Transport {
     }
 
     /// Writes `out` from its front and flushes. Ready when all of it has left.
-    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<io::Result<()>> {
         match &mut self.wrap {
             Wrap::Bare { pipe, unflushed, .. } => {
                 while out.bytes > 0 {
@@ -151,7 +151,7 @@ impl Transport {
     }
 
     /// Tells a WebSocket's peer that nothing more comes. Nothing on a bare pipe.
-    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.wrap {
             Wrap::Bare { .. } => Poll::Ready(Ok(())),
             Wrap::WebSocket { socket, .. } => Pin::new(socket).poll_close(cx).map_err(io_error),
@@ -159,7 +159,7 @@ impl Transport {
     }
 
     /// Asks a WebSocket's peer for a sign of life. Nothing on a bare pipe.
-    pub(super) fn web_socket_ping(&mut self, cx: &mut Context<'_>, payload: Bytes) -> io::Result<()> {
+    pub(crate) fn web_socket_ping(&mut self, cx: &mut Context<'_>, payload: Bytes) -> io::Result<()> {
         if let Wrap::WebSocket { socket, unflushed } = &mut self.wrap
             && Pin::new(&mut *socket).poll_ready(cx).map_err(io_error)?.is_ready()
         {
@@ -172,7 +172,7 @@ impl Transport {
 
 /// Bytes waiting to leave. Every piece is a frame or several whole ones: a WebSocket message is made of each.
 #[derive(Debug, Default)]
-pub(super) struct Outgoing {
+pub(crate) struct Outgoing {
     pieces: VecDeque<Piece>,
     bytes: usize,
     /// How many of them answer the peer.
@@ -186,12 +186,12 @@ struct Piece {
 }
 
 impl Outgoing {
-    pub(super) fn push(&mut self, bytes: Bytes) {
+    pub(crate) fn push(&mut self, bytes: Bytes) {
         self.add(Piece { bytes, is_answer: false });
     }
 
     /// Adds what the peer has provoked.
-    pub(super) fn push_answer(&mut self, bytes: Bytes) {
+    pub(crate) fn push_answer(&mut self, bytes: Bytes) {
         self.answers += bytes.len();
         self.add(Piece { bytes, is_answer: true });
     }
@@ -204,12 +204,12 @@ impl Outgoing {
     }
 
     /// How many bytes of answers wait.
-    pub(super) fn answers(&self) -> usize {
+    pub(crate) fn answers(&self) -> usize {
         self.answers
     }
 
     /// How many bytes wait.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes
     }
 

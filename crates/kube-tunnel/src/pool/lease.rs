@@ -8,12 +8,11 @@ use std::{
 
 use tokio_util::sync::DropGuard;
 
-use super::{
+use super::{Backoff, Pool, manager};
+use crate::{
     Error, Protocol, Route, Stats, Stream,
-    dial::Dialer,
+    io::dial::Dialer,
     login::{Fixed, Logins},
-    manage,
-    pool::{Backoff, Pool},
 };
 
 /// How long a connection waits for an API server that does not answer; the last attempt may take a little longer.
@@ -48,7 +47,7 @@ impl Tunnels {
     /// a tokio runtime.
     pub fn lease(&self, route: Route, opts: LeaseOptions) -> Lease {
         let pool = Arc::new(Pool::new(Arc::clone(&self.dialer), route, opts));
-        tokio::spawn(manage::manage(Arc::clone(&pool)));
+        tokio::spawn(manager::manage(Arc::clone(&pool)));
         let guard = pool.cancel.clone().drop_guard();
         Lease { pool, _guard: guard }
     }

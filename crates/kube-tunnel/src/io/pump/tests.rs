@@ -11,10 +11,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::{Stream, frame::HEAD, transport::Transport, witness::Witness},
+    super::{stream::Stream, transport::Transport, witness::Witness},
     *,
 };
-use crate::contain::is_contained;
+use crate::{contain::is_contained, proto::frame::HEAD};
 
 /// What a witness panics with who is to.
 const PANIC: &str = "something broke";
@@ -88,7 +88,7 @@ async fn an_upload_on_a_path_that_is_lost_ends_in_time() {
         sleep(Duration::from_secs(15)).await;
         assert!(session.is_closed());
         let outlook = lock(&stream.shared().state).outlook();
-        let super::super::receive::Outlook::Failed(Error::TunnelLost { text }) = outlook else { panic!("{outlook:?}") };
+        let Outlook::Failed(Error::TunnelLost { text }) = outlook else { panic!("{outlook:?}") };
         assert_eq!(text, words);
     }
 }

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
     not(any(target_os = "linux", target_os = "macos")),
     allow(dead_code, reason = "other systems do not tell; tests name them all")
 )]
-pub(super) enum Peer {
+pub(crate) enum Peer {
     /// It has closed its socket: nobody reads there.
     Closed,
     /// It still holds it.
@@ -24,7 +24,7 @@ pub(super) enum Peer {
 /// Looks at the other end of `local`. Takes some ten microseconds; on macOS, by all that is open there, up to some
 /// hundred.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
-pub(super) fn look(local: &TcpStream) -> Peer {
+pub(crate) fn look(local: &TcpStream) -> Peer {
     let (Ok(ours), Ok(theirs)) = (local.local_addr(), local.peer_addr()) else { return Peer::Closed };
     // A connection within the loopback interface has both ends in this network namespace.
     if !theirs.ip().is_loopback() {
@@ -36,7 +36,7 @@ pub(super) fn look(local: &TcpStream) -> Peer {
 /// What the kernel knows of a connection of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "other systems do not tell; tests name them all"))]
-pub(super) enum Wire {
+pub(crate) enum Wire {
     /// It has ended, or nothing that was sent is acknowledged, time after time.
     Dead,
     /// As far as the kernel knows, the other machine is there. That it takes no more bytes now is no sign of death.
@@ -47,19 +47,19 @@ pub(super) enum Wire {
 
 /// Looks at the connection between these addresses.
 #[cfg(target_os = "linux")]
-pub(super) fn wire(ours: std::net::SocketAddr, theirs: std::net::SocketAddr) -> Wire {
+pub(crate) fn wire(ours: std::net::SocketAddr, theirs: std::net::SocketAddr) -> Wire {
     linux::wire(ours, theirs).unwrap_or(Wire::Unknown)
 }
 
 /// Looks at the connection between these addresses.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn wire(_: std::net::SocketAddr, _: std::net::SocketAddr) -> Wire {
+pub(crate) fn wire(_: std::net::SocketAddr, _: std::net::SocketAddr) -> Wire {
     Wire::Unknown
 }
 
 /// Looks at the other end of `local`.
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-pub(super) fn look(_: &TcpStream) -> Peer {
+pub(crate) fn look(_: &TcpStream) -> Peer {
     Peer::Unknown
 }
 
@@ -106,11 +106,11 @@ mod linux {
     /// So many in a row without an answer are a dead connection.
     const UNANSWERED: u8 = 3;
 
-    pub(super) fn look(ours: SocketAddr, theirs: SocketAddr) -> Option<Peer> {
+    pub(crate) fn look(ours: SocketAddr, theirs: SocketAddr) -> Option<Peer> {
         read(&ask(theirs, ours)?)
     }
 
-    pub(super) fn wire(ours: SocketAddr, theirs: SocketAddr) -> Option<Wire> {
+    pub(crate) fn wire(ours: SocketAddr, theirs: SocketAddr) -> Option<Wire> {
         read_wire(&ask(ours, theirs)?)
     }
 

@@ -12,16 +12,16 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::time::Sleep;
 
-use super::{
+use super::{session::Session, transport::Received, witness::Inquiry};
+use crate::{
     Error, Protocol,
-    frame::{self, Decoder, Frame},
-    health::{self, Now},
-    receive::{Shared, lock},
-    session::Session,
-    transport::Received,
-    witness::Inquiry,
+    contain::contain,
+    proto::{
+        frame::{self, Decoder, Frame},
+        health::{self, Now},
+        receive::{Outlook, Shared, lock},
+    },
 };
-use crate::contain::contain;
 
 /// How often the pump looks at the time.
 const BEAT: Duration = Duration::from_secs(2);
@@ -43,7 +43,7 @@ const LEAVING: Duration = Duration::from_mins(1);
 const TURNS: usize = 8;
 
 /// Reads a tunnel until it ends, then ends its streams with the reason.
-pub(super) async fn pump(session: Arc<Session>) {
+pub(crate) async fn pump(session: Arc<Session>) {
     let mut pump = Pump {
         beat: Box::pin(tokio::time::sleep(Duration::ZERO)),
         leave: None,
@@ -314,8 +314,7 @@ impl Pump {
             let failed = state.deliver().is_err();
             state.compact();
             let over = state.is_over();
-            let wake =
-                failed || over || state.has_ended() || !matches!(state.outlook(), super::receive::Outlook::Nothing);
+            let wake = failed || over || state.has_ended() || !matches!(state.outlook(), Outlook::Nothing);
             let reader = if wake { state.reader() } else { None };
             if state.is_full() && !state.abandoned && !state.clogged {
                 state.clogged = true;

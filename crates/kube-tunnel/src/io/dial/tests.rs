@@ -10,8 +10,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::super::login::Fixed;
 use super::*;
+use crate::login::Fixed;
 
 /// An API server, or a gateway before it, that answers each upgrade as a script says. It remembers what was asked.
 struct Gate {

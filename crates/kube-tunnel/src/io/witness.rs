@@ -10,11 +10,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{
-    login::Logins,
-    peer::{self, Wire},
-};
-use crate::contain::contain;
+use super::peer::{self, Wire};
+use crate::{contain::contain, login::Logins};
 
 /// How long the API server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -23,15 +20,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const AGAIN: [u64; 3] = [0, 1, 2];
 
 /// Ends with the reason why the connection is lost, or with nothing where it lives as far as anybody can tell.
-pub(super) type Inquiry = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
+pub(crate) type Inquiry = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 
 /// Whom to ask about one connection.
 #[derive(Clone)]
-pub(super) struct Witness(Arc<dyn Fn() -> Inquiry + Send + Sync>);
+pub(crate) struct Witness(Arc<dyn Fn() -> Inquiry + Send + Sync>);
 
 impl Witness {
     /// Asks the kernel about the connection between `ends`, and the API server for any answer.
-    pub(super) fn new(logins: Arc<dyn Logins>, ends: Option<(SocketAddr, SocketAddr)>) -> Self {
+    pub(crate) fn new(logins: Arc<dyn Logins>, ends: Option<(SocketAddr, SocketAddr)>) -> Self {
         Self(Arc::new(move || {
             let logins = Arc::clone(&logins);
             Box::pin(async move {
@@ -47,7 +44,7 @@ impl Witness {
     }
 
     /// Starts to find out.
-    pub(super) fn ask(&self) -> Inquiry {
+    pub(crate) fn ask(&self) -> Inquiry {
         (self.0)()
     }
 }
@@ -77,12 +74,12 @@ async fn answers(client: kube::Client) -> bool {
 #[cfg(test)]
 impl Witness {
     /// One that knows nothing.
-    pub(super) fn mute() -> Self {
+    pub(crate) fn mute() -> Self {
         Self::saying(|| None)
     }
 
     /// One that says this.
-    pub(super) fn saying(words: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
+    pub(crate) fn saying(words: impl Fn() -> Option<String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(move || Box::pin(std::future::ready(words()))))
     }
 }

@@ -4,11 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 
-use super::{
-    Error, Protocol, Stream,
-    pool::{Backoff, Pool},
-};
-use crate::contain::contain;
+use super::{Backoff, Pool};
+use crate::{Error, Protocol, Stream, contain::contain};
 
 /// How many tunnels are dialed at once.
 const DIALS: usize = 4;
@@ -17,7 +14,7 @@ const DIALS: usize = 4;
 const SURPLUS: Duration = Duration::from_secs(10);
 
 /// Keeps a lease's pool in order until the lease is dropped.
-pub(super) async fn manage(pool: Arc<Pool>) {
+pub(crate) async fn manage(pool: Arc<Pool>) {
     let cancel = pool.cancel.clone();
     let managing = async {
         let mut backoff = Backoff::default();
@@ -159,9 +156,8 @@ mod tests {
     use tokio::sync::watch;
     use tokio::time::{sleep, timeout};
 
-    use super::super::{Lease, LeaseOptions, Login, Logins, Route, Tunnels};
     use super::*;
-    use crate::contain::is_contained;
+    use crate::{Lease, LeaseOptions, Login, Logins, Route, Tunnels, contain::is_contained};
 
     /// Panics where it is contained.
     #[derive(Default)]

@@ -8,13 +8,14 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{
-    super::{
-        Error, Protocol, frame,
+use super::Pump;
+use crate::{
+    Error, Protocol,
+    proto::{
+        frame,
         health::{self, Beat, DEAD, INTERVAL, Now},
         receive::lock,
     },
-    Pump,
 };
 
 /// How often it is asked whether a connection lives whose silence says nothing.

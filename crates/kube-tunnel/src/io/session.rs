@@ -18,26 +18,26 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Error, Protocol, Stream,
-    frame::{self, HEAD},
-    headers::Blocks,
-    health::{Health, Now, now},
-    io::Io,
-    receive::{Ids, Receive, Shared, lock},
-    transport::Transport,
-    witness::Witness,
+use super::{sending::Io, stream::Stream, transport::Transport, witness::Witness};
+use crate::{
+    Error, Protocol,
+    proto::{
+        frame::{self, HEAD},
+        headers::Blocks,
+        health::{Health, Now, now},
+        receive::{Ids, Receive, Shared, lock},
+    },
 };
 
 /// The payload of a frame that we send. Servers take a frame apart in pieces of 32 KiB and pay for each frame anew.
-pub(super) const PAYLOAD: usize = 64 * 1024;
+pub(crate) const PAYLOAD: usize = 64 * 1024;
 
 /// Servers (all are built on spdystream) hand the frames of a stream to one of this many workers, by its number. A
 /// worker waits while the pod does not take its stream's bytes, and every other stream of that worker with it.
-pub(super) const WORKERS: u32 = 5;
+pub(crate) const WORKERS: u32 = 5;
 
 /// One upgraded connection. See the module.
-pub(super) struct Session {
+pub(crate) struct Session {
     pub protocol: Protocol,
     io: Mutex<Io>,
     streams: Mutex<Streams>,
@@ -78,13 +78,13 @@ struct Streams {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Slot {
+pub(crate) struct Slot {
     pub shared: Arc<Shared>,
     pub is_error: bool,
 }
 
 impl Session {
-    pub(super) fn new(
+    pub(crate) fn new(
         protocol: Protocol,
         transport: Transport,
         witness: Witness,
@@ -116,18 +116,18 @@ impl Session {
     }
 
     /// A handle for a new stream. Nothing is sent before [`Session::start`].
-    pub(super) fn stream(self: &Arc<Self>, port: u16) -> Stream {
+    pub(crate) fn stream(self: &Arc<Self>, port: u16) -> Stream {
         self.live.fetch_add(1, Ordering::Relaxed);
         Stream::new(Arc::clone(self), port)
     }
 
     /// How many streams are in use.
-    pub(super) fn live(&self) -> usize {
+    pub(crate) fn live(&self) -> usize {
         self.live.load(Ordering::Relaxed)
     }
 
     /// Whether the tunnel takes another stream.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         let streams = lock(&self.streams);
         // It carries the one stream that it was opened with, and ends with it.
         let single = self.protocol == Protocol::V4;
@@ -137,22 +137,22 @@ impl Session {
     }
 
     /// Whether a new stream would do well here.
-    pub(super) fn is_usable(&self) -> bool {
+    pub(crate) fn is_usable(&self) -> bool {
         self.is_open() && !self.clogged.load(Ordering::Relaxed) && !lock(&self.health).is_suspect(Now::get())
     }
 
     /// Whether the tunnel has ended.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         lock(&self.streams).closed.is_some()
     }
 
-    pub(super) fn lock_io(&self) -> std::sync::MutexGuard<'_, Io> {
+    pub(crate) fn lock_io(&self) -> std::sync::MutexGuard<'_, Io> {
         lock(&self.io)
     }
 
     /// Opens the stream: both of its SPDY streams and its first bytes leave in one write, without waiting for an
     /// answer. `first` has [`HEAD`] bytes of room in front.
-    pub(super) fn start(&self, shared: &Arc<Shared>, port: u16, first: Option<BytesMut>) -> Result<(), Error> {
+    pub(crate) fn start(&self, shared: &Arc<Shared>, port: u16, first: Option<BytesMut>) -> Result<(), Error> {
         let mut streams = lock(&self.streams);
         if let Some(error) = &streams.closed {
             return Err(error.clone());
@@ -211,13 +211,13 @@ impl Session {
     }
 
     /// Whether bytes of a stream may be sent now; else wakes `cx` when they may.
-    pub(super) fn poll_room(&self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    pub(crate) fn poll_room(&self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         lock(&self.io).poll_room(shared, cx)
     }
 
     /// Sends bytes of an opened stream. `payload` has [`HEAD`] bytes of room in front. Call [`Session::poll_room`]
     /// first: this never waits.
-    pub(super) fn send(&self, shared: &Shared, payload: BytesMut) {
+    pub(crate) fn send(&self, shared: &Shared, payload: BytesMut) {
         let Some(ids) = shared.ids.get() else { return };
         let mut io = lock(&self.io);
         let piece = self.seal(ids.data, payload);
@@ -226,7 +226,7 @@ impl Session {
     }
 
     /// Sends a frame of our own making.
-    pub(super) fn control(&self, write: impl FnOnce(&mut BytesMut)) {
+    pub(crate) fn control(&self, write: impl FnOnce(&mut BytesMut)) {
         if self.protocol == Protocol::V4 {
             return;
         }
@@ -238,14 +238,14 @@ impl Session {
     }
 
     /// Sends a frame that answers one of the peer's.
-    pub(super) fn answer(&self, write: impl FnOnce(&mut BytesMut)) {
+    pub(crate) fn answer(&self, write: impl FnOnce(&mut BytesMut)) {
         let mut frame = BytesMut::with_capacity(16);
         write(&mut frame);
         lock(&self.io).answer(frame.freeze());
     }
 
     /// Ends our direction of a stream. The node then tears the whole forward down, within a second.
-    pub(super) fn finish(&self, shared: &Shared) {
+    pub(crate) fn finish(&self, shared: &Shared) {
         let mut state = lock(&shared.state);
         let first = !std::mem::replace(&mut state.sent_fin, true);
         drop(state);
@@ -256,7 +256,7 @@ impl Session {
     }
 
     /// The handle of a stream was dropped: whatever is not over yet is cut off.
-    pub(super) fn release(&self, shared: &Arc<Shared>) {
+    pub(crate) fn release(&self, shared: &Arc<Shared>) {
         self.live.fetch_sub(1, Ordering::Relaxed);
         lock(&self.io).forget(shared);
         let mut state = lock(&shared.state);
@@ -292,29 +292,29 @@ impl Session {
     }
 
     /// How many data frames were sent so far.
-    pub(super) fn frames(&self) -> u64 {
+    pub(crate) fn frames(&self) -> u64 {
         self.frames.load(Ordering::Relaxed)
     }
 
     /// Asks every worker of the server for a sign of life.
-    pub(super) fn probe(&self) {
+    pub(crate) fn probe(&self) {
         let ids = lock(&self.health).probe(self.frames(), now());
         self.control(|out| ids.for_each(|id| frame::ping(out, id)));
     }
 
-    pub(super) fn wake_pump(&self) {
+    pub(crate) fn wake_pump(&self) {
         if let Some(pump) = &lock(&self.io).pump {
             pump.wake_by_ref();
         }
     }
 
     /// The stream of that number.
-    pub(super) fn slot(&self, id: u32) -> Option<Slot> {
+    pub(crate) fn slot(&self, id: u32) -> Option<Slot> {
         lock(&self.streams).slots.get(&id).cloned()
     }
 
     /// Forgets a stream that is over on the node, and ends our direction of it.
-    pub(super) fn forget(&self, shared: &Shared) {
+    pub(crate) fn forget(&self, shared: &Shared) {
         self.finish(shared);
         if let Some(ids) = shared.ids.get() {
             lock(&self.streams).remove(shared, *ids);
@@ -323,19 +323,19 @@ impl Session {
     }
 
     /// No new streams here.
-    pub(super) fn retire(&self) {
+    pub(crate) fn retire(&self) {
         lock(&self.streams).going_away = true;
         self.changed.notify_one();
     }
 
     /// Every stream on the tunnel, once.
-    pub(super) fn all(&self) -> Vec<Arc<Shared>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Shared>> {
         let streams = lock(&self.streams);
         streams.slots.values().filter(|slot| !slot.is_error).map(|slot| Arc::clone(&slot.shared)).collect()
     }
 
     /// The tunnel has ended: so have all its streams.
-    pub(super) fn close(&self, error: &Error) {
+    pub(crate) fn close(&self, error: &Error) {
         let mut streams = lock(&self.streams);
         streams.closed.get_or_insert_with(|| error.clone());
         let slots = std::mem::take(&mut streams.slots);

@@ -5,14 +5,14 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::session::WORKERS;
+use crate::io::session::WORKERS;
 
 /// How often a tunnel is pinged. With [`DEAD`] and the pump's own beat a lost tunnel is found within 15 s.
-pub(super) const INTERVAL: Duration = Duration::from_secs(4);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(4);
 
 /// A ping unanswered for this long, with nothing else heard, means that the tunnel is lost, unless our own bytes may be
 /// what the server waits with.
-pub(super) const DEAD: Duration = Duration::from_secs(8);
+pub(crate) const DEAD: Duration = Duration::from_secs(8);
 
 /// A ping unanswered for this long: new streams go elsewhere if they can.
 const SUSPECT: Duration = Duration::from_secs(2);
@@ -29,24 +29,24 @@ const QUEUE: u64 = 50;
 
 /// The time on both clocks: the steady one stands still while the machine sleeps.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Now {
+pub(crate) struct Now {
     pub steady: Instant,
     pub wall: SystemTime,
 }
 
 impl Now {
-    pub(super) fn get() -> Self {
+    pub(crate) fn get() -> Self {
         Self { steady: now(), wall: SystemTime::now() }
     }
 }
 
 /// The steady clock; in tests it may be tokio's that is paused.
-pub(super) fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
 /// How long ago that was.
-pub(super) fn since(then: Instant) -> Duration {
+pub(crate) fn since(then: Instant) -> Duration {
     now().saturating_duration_since(then)
 }
 
@@ -57,7 +57,7 @@ pub(super) fn since(then: Instant) -> Duration {
 /// wait for such a worker, the server reads nothing more, and answers no ping at all, for as long as the pod does not
 /// read: then silence says nothing ([`Beat::Doubt`]).
 #[derive(Debug)]
-pub(super) struct Health {
+pub(crate) struct Health {
     /// Pings are answered by the reader of the connection itself, which waits for the pod with every frame (`v4`).
     single: bool,
     next: u32,
@@ -82,7 +82,7 @@ struct Ping {
 
 /// What the pump's beat finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Beat {
+pub(crate) enum Beat {
     /// Nothing to do.
     Fine,
     /// Send a ping of this number.
@@ -94,7 +94,7 @@ pub(super) enum Beat {
 }
 
 impl Health {
-    pub(super) fn new(single: bool, now: Now) -> Self {
+    pub(crate) fn new(single: bool, now: Now) -> Self {
         Self {
             single,
             next: 1,
@@ -109,12 +109,12 @@ impl Health {
     }
 
     /// Something came from the peer.
-    pub(super) fn hear(&mut self, now: Now) {
+    pub(crate) fn hear(&mut self, now: Now) {
         self.heard = now;
     }
 
     /// An answer to a ping.
-    pub(super) fn pong(&mut self, id: u32, now: Instant) {
+    pub(crate) fn pong(&mut self, id: u32, now: Instant) {
         if let Some(at) = self.unanswered.iter().position(|ping| ping.id == id)
             && let Some(ping) = self.unanswered.remove(at)
         {
@@ -144,7 +144,7 @@ impl Health {
 
     /// Pings for every worker, unless there are unanswered ones already. So soon after the last that is put off to a
     /// beat. `frames`: how many data frames have been sent on the tunnel.
-    pub(super) fn probe(&mut self, frames: u64, now: Instant) -> impl Iterator<Item = u32> + use<> {
+    pub(crate) fn probe(&mut self, frames: u64, now: Instant) -> impl Iterator<Item = u32> + use<> {
         self.probe_due = self.probed.is_some_and(|at| now.duration_since(at) < PROBES);
         let count = if self.probe_due || self.unanswered.len() >= WORKERS as usize { 0 } else { WORKERS };
         if count > 0 {
@@ -154,12 +154,12 @@ impl Health {
     }
 
     /// Whether a probe that was put off is due: to be asked with each beat.
-    pub(super) fn is_probe_due(&self, now: Instant) -> bool {
+    pub(crate) fn is_probe_due(&self, now: Instant) -> bool {
         self.probe_due && self.probed.is_none_or(|at| now.duration_since(at) >= PROBES)
     }
 
     /// To be called every two seconds or so. `frames`: how many data frames have been sent on the tunnel.
-    pub(super) fn beat(&mut self, frames: u64, now: Now) -> Beat {
+    pub(crate) fn beat(&mut self, frames: u64, now: Now) -> Beat {
         let overdue = |ping: &Ping| now.steady.duration_since(ping.sent) >= DEAD;
         if now.steady.duration_since(self.heard.steady) >= DEAD && self.unanswered.front().is_some_and(overdue) {
             return if self.may_be_stuck(frames) { Beat::Doubt } else { Beat::Dead };
@@ -180,7 +180,7 @@ impl Health {
     }
 
     /// While the tunnel is not read from, its silence says nothing.
-    pub(super) fn excuse(&mut self, now: Now) {
+    pub(crate) fn excuse(&mut self, now: Now) {
         self.unanswered.clear();
         self.answered.clear();
         self.hear(now);
@@ -188,14 +188,14 @@ impl Health {
 
     /// Whether a ping is overdue, or the machine slept since the peer was last heard (then the wall clock has moved and
     /// the steady one has not).
-    pub(super) fn is_suspect(&self, now: Now) -> bool {
+    pub(crate) fn is_suspect(&self, now: Now) -> bool {
         let patience = SUSPECT + 4 * self.rtt.unwrap_or_default();
         let overdue = self.unanswered.front().is_some_and(|ping| now.steady.duration_since(ping.sent) > patience);
         let wall = now.wall.duration_since(self.heard.wall).unwrap_or_default();
         overdue || wall > now.steady.duration_since(self.heard.steady) + 2 * INTERVAL
     }
 
-    pub(super) fn rtt(&self) -> Option<Duration> {
+    pub(crate) fn rtt(&self) -> Option<Duration> {
         self.rtt
     }
 }

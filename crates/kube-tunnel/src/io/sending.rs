@@ -8,11 +8,8 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{
-    Error,
-    receive::Shared,
-    transport::{Outgoing, Transport},
-};
+use super::transport::{Outgoing, Transport};
+use crate::{Error, proto::receive::Shared};
 
 /// Above this many bytes that the connection does not take, senders wait.
 const HIGH: usize = 256 * 1024;
@@ -24,7 +21,7 @@ const LOW: usize = 64 * 1024;
 const ABSURD: usize = 1 << 20;
 
 /// The connection, and what it has not taken yet.
-pub(super) struct Io {
+pub(crate) struct Io {
     pub transport: Transport,
     pub out: Outgoing,
     /// The pump's: the connection's readiness is always told to it, whoever found it wanting.
@@ -35,12 +32,12 @@ pub(super) struct Io {
 }
 
 impl Io {
-    pub(super) fn new(transport: Transport) -> Self {
+    pub(crate) fn new(transport: Transport) -> Self {
         Self { transport, out: Outgoing::default(), pump: None, writers: HashMap::new(), dead: None }
     }
 
     /// Sends what waits, as far as the connection takes it.
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         let Some(pump) = self.pump.clone() else { return };
         if self.dead.is_some() {
             return;
@@ -55,7 +52,7 @@ impl Io {
     }
 
     /// Whether a stream may send now; else wakes `cx` when it may.
-    pub(super) fn poll_room(&mut self, stream: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    pub(crate) fn poll_room(&mut self, stream: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if let Some(error) = &self.dead {
             return Poll::Ready(Err(error.clone()));
         }
@@ -67,7 +64,7 @@ impl Io {
     }
 
     /// Sends an answer to the peer. One that provokes ever more of them while it takes none is cut off.
-    pub(super) fn answer(&mut self, frame: Bytes) {
+    pub(crate) fn answer(&mut self, frame: Bytes) {
         if self.out.answers() > ABSURD {
             self.die(Error::Protocol { text: "the peer provokes answers and takes none".to_owned() });
             return;
@@ -77,7 +74,7 @@ impl Io {
     }
 
     /// The stream no longer waits for room.
-    pub(super) fn forget(&mut self, stream: &Arc<Shared>) {
+    pub(crate) fn forget(&mut self, stream: &Arc<Shared>) {
         self.writers.remove(&name(stream));
     }
 
@@ -89,12 +86,12 @@ impl Io {
     }
 
     /// The error that a write met.
-    pub(super) fn death(&self) -> Option<Error> {
+    pub(crate) fn death(&self) -> Option<Error> {
         self.dead.clone()
     }
 
     /// The tunnel has ended.
-    pub(super) fn close(&mut self, error: &Error) {
+    pub(crate) fn close(&mut self, error: &Error) {
         self.dead.get_or_insert_with(|| error.clone());
         self.out = Outgoing::default();
         self.writers.drain().for_each(|(_, waker)| waker.wake());
