@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use bridge::{Bridge, Lets, NODES};
 use brow_model::address::Address;
-use brow_model::event::{Epoch, Event, ForwardEvent};
+use brow_model::epoch::Epoch;
+use brow_model::event::{Event, ForwardEvent};
 use brow_model::fault::{Fault, What};
 use brow_model::forward::{ForwardId, ForwardSpec, Via};
 use brow_model::installation::Installation;

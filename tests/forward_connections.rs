@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, What};
-use brow_model::forward::Counts;
+use brow_model::traffic::Counts;
 use forward_fake::{Forward, World, echo, end, say, server, silent, until, via};
 use kube_tunnel::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use brow_model::event::{Event, ForwardEvent};
 use brow_model::fault::{Fault, Remedy, What};
-use brow_model::forward::TunnelInfo;
+use brow_model::traffic::TunnelInfo;
 use brow_tui::forward;
 use forward_fake::{FakeRoute, Forward, World, echo, end, say, server, spec, until, via};
 use kube_tunnel::Error;

@@ -177,6 +177,22 @@ fn the_model_reaches_nothing_outside() {
     }
 }
 
+/// Types are what the language speaks of, and transitions what changes them: no arrow goes back.
+#[test]
+fn the_types_of_the_model_know_neither_language_nor_transitions() {
+    let above = ["action", "effect", "event", "log", "wish"].map(|module| format!("crate::language::{module}"));
+    let above = above.into_iter().chain(["crate::screen", "crate::state", "crate::update"].map(str::to_owned));
+    let above: Vec<String> = above.collect();
+    let types = all("crates/brow-model/src/types");
+    assert!(types.len() > 10, "the types have moved: {} files", types.len());
+    for (path, source) in types.into_iter().filter(|(path, _)| !is_test(path)) {
+        let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for module in &above {
+            assert!(!names(code, module), "{} uses {module}", path.display());
+        }
+    }
+}
+
 #[test]
 fn the_map_in_the_library_names_every_room() {
     let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();

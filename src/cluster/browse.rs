@@ -15,9 +15,11 @@ use tokio::time::sleep;
 
 use super::workload::discovery;
 use super::{Clusters, Login, Watch, fault, watch_fault};
-use brow_model::event::{Epoch, Event};
+use brow_model::epoch::Epoch;
+use brow_model::event::Event;
+use brow_model::event::FoundEvent;
 use brow_model::fault::{Fault, What};
-use brow_model::found::{Found, FoundEvent, FoundKey, MOST_FOUND, Place};
+use brow_model::found::{Found, FoundKey, MOST_FOUND, Place};
 use brow_model::workload::Kind;
 
 use thing::Thing;

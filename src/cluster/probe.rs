@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Clusters, fault};
 use brow_model::cluster::Link;
-use brow_model::event::{ClusterEvent, Epoch, Event};
+use brow_model::epoch::Epoch;
+use brow_model::event::{ClusterEvent, Event};
 use brow_model::fault::{Fault, What};
 
 /// Between two probes that were answered.

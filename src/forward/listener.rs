@@ -224,7 +224,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use brow_model::event::Epoch;
+    use brow_model::epoch::Epoch;
     use brow_model::forward::ForwardId;
     use brow_model::proxy::PodPlace;
 

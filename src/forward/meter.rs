@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use brow_model::forward::Counts;
+use brow_model::traffic::Counts;
 use kube_tunnel::Counters;
 
 /// Running totals since the forward was opened.

@@ -26,8 +26,9 @@ use tokio_util::task::TaskTracker;
 
 use brow_model::event::{Event, ForwardEvent, Sample};
 use brow_model::fault::{Fault, What};
-use brow_model::forward::{Counts, ForwardId, ForwardSpec, TunnelInfo, Via};
+use brow_model::forward::{ForwardId, ForwardSpec, Via};
 use brow_model::health::ProbePlan;
+use brow_model::traffic::{Counts, TunnelInfo};
 use kube_tunnel::contain::contain;
 
 use hold::{Hold, Holds};

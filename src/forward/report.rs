@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use brow_model::event::{Epoch, Event, ForwardEvent};
+use brow_model::epoch::Epoch;
+use brow_model::event::{Event, ForwardEvent};
 use brow_model::fault::Fault;
 use brow_model::forward::ForwardId;
 

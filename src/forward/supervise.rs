@@ -13,7 +13,8 @@ use super::route::{self, Lease, Route};
 use super::{Pointing, Rest, Shared, Wait};
 use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, Remedy, What};
-use brow_model::forward::{TunnelInfo, Via};
+use brow_model::forward::Via;
+use brow_model::traffic::TunnelInfo;
 use kube_tunnel::{Error, Protocol, Stats};
 
 /// How often tunnels are looked at that have been as they are for a while.

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::wire::{self, Ask, Says};
 use super::{PATIENCE, SILENCE, connect, is_plain, names, pid_of};
 use brow_model::event::Event;
-use brow_model::instance::InstanceEvent;
+use brow_model::event::InstanceEvent;
 
 /// Follows every instance that is there, and each whose name comes later, until it is dropped.
 pub(super) async fn follow(dir: PathBuf, own: String, mut later: mpsc::Receiver<String>, events: mpsc::Sender<Event>) {

@@ -7,7 +7,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 
 use super::*;
-use brow_model::instance::{InstanceEvent, Shared, Standing};
+use brow_model::event::InstanceEvent;
+use brow_model::instance::{Shared, Standing};
 use brow_model::wish::Wish;
 
 fn dir() -> (TempDir, PathBuf) {

@@ -13,7 +13,8 @@ use tokio::time::timeout;
 
 use crate::cluster::{Clusters, fault, grant, of_io};
 use brow_model::cluster::Link;
-use brow_model::event::{Epoch, Event, PodEvent};
+use brow_model::epoch::Epoch;
+use brow_model::event::{Event, PodEvent};
 use brow_model::fault::{Fault, Remedy};
 use brow_model::plain;
 use brow_model::proxy::PodKey;

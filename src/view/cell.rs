@@ -135,7 +135,7 @@ fn draw_bar(buffer: &mut Buffer, (x, y): (u16, u16), length: u16, part: f64, loo
 
 /// The last minute in `room` cells: each shows the highest value of its share of the minute.
 fn draw_spark(buffer: &mut Buffer, (x, y): (u16, u16), room: u16, values: &VecDeque<u64>, style: Style) {
-    const SPAN: usize = brow_model::forward::Traffic::SPAN;
+    const SPAN: usize = brow_model::traffic::Traffic::SPAN;
     let cells = usize::from(room).min(SPAN);
     let Some(share) = SPAN.checked_div(cells).map(|least| least + usize::from(least * cells < SPAN)) else { return };
     let top = values.iter().copied().max().unwrap_or_default();

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use brow_model::event::{Epoch, Event, ForwardEvent};
+use brow_model::epoch::Epoch;
+use brow_model::event::{Event, ForwardEvent};
 use brow_model::fault::Fault;
 use brow_model::forward::{ForwardId, ForwardSpec, Via};
 use brow_model::proxy::{PodKey, PodPlace};

@@ -245,7 +245,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use brow_model::event::Epoch;
+    use brow_model::epoch::Epoch;
     use brow_model::forward::ForwardId;
     use brow_model::workload::Port;
 

@@ -6,7 +6,7 @@ use super::fixture::{busy, drawn, field, focused, forbidden, forward, lines, tar
 use super::{shots, shots_with};
 use crate::view::{Hit, Theme};
 use brow_model::dialog::{Dialog, Question};
-use brow_model::event::Epoch;
+use brow_model::epoch::Epoch;
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::focus::Pane;
 use brow_model::form::{FormField, TargetForm};

@@ -15,16 +15,17 @@ use crate::view::{Look, Theme, ViewState, draw};
 use brow_model::Model;
 use brow_model::cluster::{Cluster, Context, Link, Scope};
 use brow_model::dialog::Field;
-use brow_model::event::Epoch;
+use brow_model::epoch::Epoch;
 use brow_model::fault::{Fault, Grant, Remedy, What};
 use brow_model::focus::Pane;
-use brow_model::forward::{Counts, Forward, ForwardId, ForwardSpec, ForwardState, TunnelInfo};
+use brow_model::forward::{Forward, ForwardId, ForwardSpec, ForwardState};
 use brow_model::installation::Installation;
 use brow_model::keep::KeepSettings;
 use brow_model::log::{Entry, Grade, Happening};
 use brow_model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
 use brow_model::settings::{Language, PodSettings};
 use brow_model::target::Target;
+use brow_model::traffic::{Counts, TunnelInfo};
 
 /// The time in all tests.
 pub fn now() -> DateTime<Utc> {

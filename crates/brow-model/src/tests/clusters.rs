@@ -1,6 +1,6 @@
 //! Clusters: connected when needed, honest about every state.
 
-use super::*;
+use crate::tests::*;
 
 #[test]
 fn nothing_is_connected_until_it_is_needed() {
@@ -140,7 +140,9 @@ fn a_context_that_the_kubeconfig_has_wrong_shows_that_and_is_tried_when_needed()
     let odd = Context { fault: Some(fault.clone()), twice: vec![twice.clone()], ..context("odd") };
     let other = Context { twice: vec![twice.clone()], ..context("other") };
     let told = |model: &Model| {
-        let about = |entry: &&crate::log::Entry| entry.what == crate::log::Happening::Failed(Box::new(twice.clone()));
+        let about = |entry: &&crate::language::log::Entry| {
+            entry.what == crate::language::log::Happening::Failed(Box::new(twice.clone()))
+        };
         model.log.entries.iter().filter(about).count()
     };
     for _ in 0..2 {

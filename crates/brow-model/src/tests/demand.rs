@@ -1,12 +1,15 @@
 //! Forwards on demand, by table.
 
-use super::super::demand::Stage;
-use super::super::event::{ForwardEvent, Sample};
-use super::super::forward::{Counts, Forward, ForwardState};
-use super::super::instance::InstanceEvent;
-use super::super::log::Happening;
-use super::renew::forwarded;
-use super::*;
+use crate::language::event::ForwardEvent;
+use crate::language::event::InstanceEvent;
+use crate::language::event::Sample;
+use crate::language::log::Happening;
+use crate::tests::renew::forwarded;
+use crate::tests::*;
+use crate::types::demand::Stage;
+use crate::types::forward::Forward;
+use crate::types::forward::ForwardState;
+use crate::types::traffic::Counts;
 
 /// The only forward.
 pub(super) fn only(model: &Model) -> &Forward {
@@ -331,7 +334,7 @@ fn targets_that_start_by_themselves_connect_nothing_on_demand() {
     let again = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
     assert!(!again.iter().any(|e| matches!(e, Effect::OpenForward { .. })), "once");
     // Nobody pressed a key: nobody is asked about a port.
-    let fault = Fault::new(What::PortInUse, "3306", "").with(crate::fault::Remedy::OtherPort(3307));
+    let fault = Fault::new(What::PortInUse, "3306", "").with(crate::language::fault::Remedy::OtherPort(3307));
     tell(&mut model, ForwardEvent::NotBound(fault));
     assert!(model.dialogs.is_empty());
 }

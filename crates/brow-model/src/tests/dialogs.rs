@@ -2,12 +2,14 @@
 
 use tui_input::InputRequest;
 
-use super::super::dialog::Dialog;
-use super::super::dialog::Question;
-use super::super::effect::TargetEdit;
-use super::super::form::{FormField, Page, TargetForm};
-use super::super::log::Happening;
-use super::*;
+use crate::language::effect::TargetEdit;
+use crate::language::log::Happening;
+use crate::screen::dialog::Dialog;
+use crate::screen::dialog::Question;
+use crate::screen::form::FormField;
+use crate::screen::form::Page;
+use crate::screen::form::TargetForm;
+use crate::tests::*;
 
 fn form(model: &Model) -> &TargetForm {
     match model.dialogs.last() {
@@ -229,7 +231,7 @@ fn pages_are_turned_and_choices_chosen() {
 fn an_empty_field_says_what_holds() {
     let mut model = model();
     model.settings.keep.idle_timeout = "3m".parse().ok();
-    let at = crate::settings::ClusterSettings {
+    let at = crate::types::settings::ClusterSettings {
         keep: KeepSettings { on_demand: Some(true), ..KeepSettings::default() },
         pod: PodSettings { image: Some("mine".to_owned()), ..PodSettings::default() },
         ..Default::default()
@@ -282,7 +284,7 @@ fn a_deletion_can_be_undone() {
     press(&mut model, Command::Undo);
     assert_eq!(model.targets.len(), 3);
     press(&mut model, Command::Undo);
-    assert_eq!(model.log.entries.back().unwrap().what, super::super::log::Happening::NothingToUndo);
+    assert_eq!(model.log.entries.back().unwrap().what, crate::language::log::Happening::NothingToUndo);
 }
 
 #[test]

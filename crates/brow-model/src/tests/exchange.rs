@@ -2,12 +2,15 @@
 
 use std::net::SocketAddr;
 
-use super::found::{name, saved};
-use super::*;
-use crate::dialog::Dialog;
-use crate::event::ForwardEvent;
-use crate::log::Happening;
-use crate::offer::{LeftOut, Offer, Why};
+use crate::language::event::ForwardEvent;
+use crate::language::log::Happening;
+use crate::screen::dialog::Dialog;
+use crate::tests::found::name;
+use crate::tests::found::saved;
+use crate::tests::*;
+use crate::types::offer::LeftOut;
+use crate::types::offer::Offer;
+use crate::types::offer::Why;
 
 #[test]
 fn a_pasted_text_is_kept_whole() {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::super::dialog::Dialog;
-use super::super::event::ForwardEvent;
-use super::super::fault::{Grant, Remedy};
-use super::super::forward::ForwardState;
-use super::super::log::Happening;
-use super::*;
+use crate::language::event::ForwardEvent;
+use crate::language::fault::Grant;
+use crate::language::fault::Remedy;
+use crate::language::log::Happening;
+use crate::screen::dialog::Dialog;
+use crate::tests::*;
+use crate::types::forward::ForwardState;
 
 fn forbidden(verb: &str) -> Fault {
     let grant = Grant { verb: verb.to_owned(), resource: "pods".to_owned(), namespace: Some("team".to_owned()) };

@@ -1,8 +1,9 @@
 //! The config: read, broken, saved, not saved.
 
-use super::super::dialog::{Dialog, Question};
-use super::super::effect::TargetEdit;
-use super::*;
+use crate::language::effect::TargetEdit;
+use crate::screen::dialog::Dialog;
+use crate::screen::dialog::Question;
+use crate::tests::*;
 
 fn loaded(targets: Vec<Target>) -> Event {
     let path = "/home/ann/.config/brow/config.toml".to_owned();

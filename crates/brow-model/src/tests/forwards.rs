@@ -1,11 +1,16 @@
 //! Forwards: opened, pointed at pods, moved, told what went wrong.
 
-use super::super::dialog::{Dialog, Question};
-use super::super::event::{Epoch, ForwardEvent, Sample};
-use super::super::fault::Remedy;
-use super::super::forward::{Counts, ForwardId, ForwardState};
-use super::super::log::Happening;
-use super::*;
+use crate::language::event::ForwardEvent;
+use crate::language::event::Sample;
+use crate::language::fault::Remedy;
+use crate::language::log::Happening;
+use crate::screen::dialog::Dialog;
+use crate::screen::dialog::Question;
+use crate::tests::*;
+use crate::types::epoch::Epoch;
+use crate::types::forward::ForwardId;
+use crate::types::forward::ForwardState;
+use crate::types::traffic::Counts;
 
 /// `mysql` is asked to be forwarded in a connected cluster without pods.
 fn forwarded() -> (Model, PodRequest, ForwardId) {
@@ -263,10 +268,10 @@ fn why_there_is_no_pod_outlives_that_there_is_none() {
 fn listening_beyond_loopback_is_warned_of() {
     let mut model = connected();
     model.targets[0].keep.local_address = Some("0.0.0.0".parse().unwrap());
-    super::demand::select(&mut model, "mysql");
+    crate::tests::demand::select(&mut model, "mysql");
     let effects = press(&mut model, Command::Forward);
     let all = |e: &Effect| matches!(e, Effect::OpenForward { spec, .. } if spec.bind == ["0.0.0.0".parse::<std::net::IpAddr>().unwrap()]);
     assert!(effects.iter().any(all), "{effects:?}");
-    super::demand::tell(&mut model, ForwardEvent::Bound(vec!["0.0.0.0:3306".parse().unwrap()]));
+    crate::tests::demand::tell(&mut model, ForwardEvent::Bound(vec!["0.0.0.0:3306".parse().unwrap()]));
     assert!(model.log.entries.iter().any(|entry| entry.what == Happening::OpenToOthers));
 }

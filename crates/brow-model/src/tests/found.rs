@@ -2,16 +2,24 @@
 
 use tui_input::InputRequest;
 
-use super::*;
-use crate::dialog::{Dialog, Question};
-use crate::effect::TargetEdit;
-use crate::event::Epoch;
-use crate::fault::{Grant, Remedy};
-use crate::found::{Found, FoundEvent, FoundKey, FoundPort, MOST_FOUND, Place};
-use crate::log::Happening;
-use crate::offer::Tally;
-use crate::service::{Signs, recognise};
-use crate::workload::Kind;
+use crate::language::effect::TargetEdit;
+use crate::language::event::FoundEvent;
+use crate::language::fault::Grant;
+use crate::language::fault::Remedy;
+use crate::language::log::Happening;
+use crate::screen::dialog::Dialog;
+use crate::screen::dialog::Question;
+use crate::tests::*;
+use crate::types::epoch::Epoch;
+use crate::types::found::Found;
+use crate::types::found::FoundKey;
+use crate::types::found::FoundPort;
+use crate::types::found::MOST_FOUND;
+use crate::types::found::Place;
+use crate::types::offer::Tally;
+use crate::types::service::Signs;
+use crate::types::service::recognise;
+use crate::types::workload::Kind;
 
 /// An object with its ports as `name:number`.
 fn found(cluster: &str, namespace: &str, kind: Kind, name: &str, ports: &[&str]) -> Found {
@@ -58,7 +66,7 @@ fn browsing() -> Model {
 
 fn rows(model: &Model) -> Vec<String> {
     let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
-    let row = |spot: &crate::found::Spot| format!("{}/{}:{}", spot.key.namespace, spot.key.name, spot.port);
+    let row = |spot: &crate::types::found::Spot| format!("{}/{}:{}", spot.key.namespace, spot.key.name, spot.port);
     browser.list.order.iter().map(row).collect()
 }
 
@@ -229,7 +237,8 @@ fn what_is_there_is_replaced_on_request_only() {
 
 #[test]
 fn ports_of_other_instances_and_of_saved_targets_are_left_alone() {
-    use crate::instance::{InstanceEvent, Report, Role, Shared, Standing};
+    use crate::language::event::InstanceEvent;
+    use crate::types::instance::{Report, Role, Shared, Standing};
     let port = |mut model: Model| {
         write(&mut model, "mysql");
         press(&mut model, Command::Accept);

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::super::event::ForwardEvent;
-use super::super::health::Health;
-use super::super::log::Happening;
-use super::demand::{only, tell};
-use super::renew::forwarded;
-use super::*;
+use crate::language::event::ForwardEvent;
+use crate::language::log::Happening;
+use crate::tests::demand::only;
+use crate::tests::demand::tell;
+use crate::tests::renew::forwarded;
+use crate::tests::*;
+use crate::types::health::Health;
 
 /// An ordinary forward whose target is probed.
 fn watched() -> (Model, ProxyPod) {

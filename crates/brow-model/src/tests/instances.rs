@@ -1,11 +1,16 @@
 //! Other instances: what they forward is seen, not done twice, and stopped where it is.
 
-use super::super::event::ForwardEvent;
-use super::super::forward::ForwardId;
-use super::super::instance::{InstanceEvent, Known, Report, Role, Shared, Standing};
-use super::super::log::Happening;
-use super::super::wish::Wish;
-use super::*;
+use crate::language::event::ForwardEvent;
+use crate::language::event::InstanceEvent;
+use crate::language::log::Happening;
+use crate::language::wish::Wish;
+use crate::tests::*;
+use crate::types::forward::ForwardId;
+use crate::types::instance::Known;
+use crate::types::instance::Report;
+use crate::types::instance::Role;
+use crate::types::instance::Shared;
+use crate::types::instance::Standing;
 
 fn shared(id: u64, name: &str, state: Standing) -> Shared {
     Shared {
@@ -73,7 +78,7 @@ fn rows_of_others_stay_and_go_with_their_instance() {
 #[test]
 fn what_is_stopped_there_is_told_from_what_ends_with_its_instance() {
     let mut model = connected();
-    model.front = super::super::Front::Verb;
+    model.front = crate::state::Front::Verb;
     let of = |name: &str| ("42-00000000".to_owned(), name.to_owned());
     let report = |forwards: Vec<Shared>, leaving: bool, left: Vec<u64>| {
         let report = Report { pid: 42, role: Role::Dashboard, forwards, leaving, left, wants: Vec::new() };
@@ -170,7 +175,7 @@ fn a_pod_that_another_instance_uses_is_left_to_it() {
 #[test]
 fn nobody_at_a_screen_is_asked_nothing() {
     let mut model = model();
-    model.front = super::super::Front::Verb;
+    model.front = crate::state::Front::Verb;
     model.pods_until.insert("dev".into(), noon());
     let loaded = Loaded { targets: model.targets.clone(), pods_until: model.pods_until.clone(), ..Loaded::default() };
     let effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));

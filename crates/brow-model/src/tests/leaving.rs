@@ -1,8 +1,9 @@
 //! Quitting, and what becomes of the pods of this run.
 
-use super::super::dialog::{Dialog, Question};
-use super::super::settings::OnQuit;
-use super::*;
+use crate::screen::dialog::Dialog;
+use crate::screen::dialog::Question;
+use crate::tests::*;
+use crate::types::settings::OnQuit;
 
 fn deleted(effects: &[Effect]) -> Vec<&str> {
     let mut names = Vec::new();

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::super::lesson::Lesson;
-use super::*;
+use crate::screen::lesson::Lesson;
+use crate::tests::*;
 
 fn learned(effects: &[Effect]) -> Vec<Lesson> {
     let lesson = |effect: &Effect| if let Effect::Learned(lesson) = effect { Some(*lesson) } else { None };

@@ -1,7 +1,7 @@
 //! Panes: filters, sorting, marks, the log.
 
-use super::super::list::TargetColumn;
-use super::*;
+use crate::screen::list::TargetColumn;
+use crate::tests::*;
 
 fn type_in(model: &mut Model, text: &str) {
     model.update(Event::Act(Action::Paste(text.to_owned())));
@@ -97,7 +97,7 @@ fn pods_are_sorted_by_the_phase_that_is_shown() {
     for pod in &pods {
         applied(&mut model, pod.clone());
     }
-    model.pod_list.column = super::super::list::PodColumn::Phase;
+    model.pod_list.column = crate::screen::list::PodColumn::Phase;
     model.killing.insert(pods[0].key.clone(), Phase::Ready);
     model.unarranged = true;
     model.arrange();

@@ -22,19 +22,30 @@ mod workloads;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Model;
-use super::action::{Action, Command};
-use super::cluster::{Context, Link, Scope};
-use super::effect::Effect;
-use super::event::{ClusterEvent, Event, Loaded, PodEvent, StoreEvent};
-use super::fault::{Fault, What};
-use super::focus::Pane;
-use super::installation::Installation;
-use super::keep::KeepSettings;
-use super::proxy::{Phase, PodKey, PodRequest, ProxyPod};
-use super::settings::PodSettings;
-use super::target::Target;
-use super::ttl::Ttl;
+use crate::language::action::Action;
+use crate::language::action::Command;
+use crate::language::effect::Effect;
+use crate::language::event::ClusterEvent;
+use crate::language::event::Event;
+use crate::language::event::Loaded;
+use crate::language::event::PodEvent;
+use crate::language::event::StoreEvent;
+use crate::language::fault::Fault;
+use crate::language::fault::What;
+use crate::screen::focus::Pane;
+use crate::state::Model;
+use crate::types::cluster::Context;
+use crate::types::cluster::Link;
+use crate::types::cluster::Scope;
+use crate::types::installation::Installation;
+use crate::types::keep::KeepSettings;
+use crate::types::proxy::Phase;
+use crate::types::proxy::PodKey;
+use crate::types::proxy::PodRequest;
+use crate::types::proxy::ProxyPod;
+use crate::types::settings::PodSettings;
+use crate::types::target::Target;
+use crate::types::ttl::Ttl;
 
 const ME: &str = "ann@laptop";
 

@@ -1,10 +1,11 @@
 //! Whose pods: ours are those that this installation made, whatever others write into theirs.
 
-use super::super::Front;
-use super::super::dialog::{Dialog, Question};
-use super::super::log::Happening;
-use super::super::own::Claim;
-use super::*;
+use crate::language::log::Happening;
+use crate::screen::dialog::Dialog;
+use crate::screen::dialog::Question;
+use crate::state::Front;
+use crate::tests::*;
+use crate::types::own::Claim;
 
 /// A pod with all that ours have, and the latest deadline.
 fn forged(of: &ProxyPod) -> ProxyPod {

@@ -1,10 +1,11 @@
 //! Proxy pods: asked for, watched, counted down, killed, cleaned.
 
-use super::super::dialog::{Dialog, Question};
-use super::super::effect::TargetEdit;
-use super::super::log::Happening;
-use super::super::proxy::MOST_PODS;
-use super::*;
+use crate::language::effect::TargetEdit;
+use crate::language::log::Happening;
+use crate::screen::dialog::Dialog;
+use crate::screen::dialog::Question;
+use crate::tests::*;
+use crate::types::proxy::MOST_PODS;
 
 #[test]
 fn marked_targets_get_a_pod_each() {
@@ -33,14 +34,14 @@ fn a_ttl_can_be_given_for_one_creation_and_has_a_ceiling() {
     model.targets.iter_mut().for_each(|target| target.ttl = Ttl::from_secs(100_000));
     assert!(requests(&press(&mut model, Command::Create)).is_empty());
     assert!(matches!(&model.log.entries.back().unwrap().what,
-        super::super::log::Happening::Failed(fault) if fault.what == What::TtlTooLong));
+        crate::language::log::Happening::Failed(fault) if fault.what == What::TtlTooLong));
 }
 
 fn set_field(model: &mut Model, text: &str) {
     let Some(Dialog::AskTtl { field, .. } | Dialog::Rename { field, .. }) = model.dialogs.last_mut() else {
         panic!("no field")
     };
-    *field = super::super::dialog::Field::new(text);
+    *field = crate::screen::dialog::Field::new(text);
 }
 
 #[test]

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use super::super::event::ForwardEvent;
-use super::super::forward::ForwardId;
-use super::super::log::Happening;
-use super::demand::{deleted, only, second, select, tell};
-use super::*;
+use crate::language::event::ForwardEvent;
+use crate::language::log::Happening;
+use crate::tests::demand::deleted;
+use crate::tests::demand::only;
+use crate::tests::demand::second;
+use crate::tests::demand::select;
+use crate::tests::demand::tell;
+use crate::tests::*;
+use crate::types::forward::ForwardId;
 
 /// An ordinary forward through a ready pod.
 pub(super) fn forwarded() -> (Model, ProxyPod) {

@@ -1,12 +1,22 @@
 //! Pods that nobody asked for by hand: each goes when it is of no use any more, and none before.
 
-use super::super::event::ForwardEvent;
-use super::super::instance::{InstanceEvent, Report, Role, Shared, Standing};
-use super::super::log::Happening;
-use super::super::proxy::RequestId;
-use super::demand::{deleted, only, rests, second, tell, used, wanted};
-use super::renew::forwarded;
-use super::*;
+use crate::language::event::ForwardEvent;
+use crate::language::event::InstanceEvent;
+use crate::language::log::Happening;
+use crate::tests::demand::deleted;
+use crate::tests::demand::only;
+use crate::tests::demand::rests;
+use crate::tests::demand::second;
+use crate::tests::demand::tell;
+use crate::tests::demand::used;
+use crate::tests::demand::wanted;
+use crate::tests::renew::forwarded;
+use crate::tests::*;
+use crate::types::instance::Report;
+use crate::types::instance::Role;
+use crate::types::instance::Shared;
+use crate::types::instance::Standing;
+use crate::types::proxy::RequestId;
 
 fn renewed(model: &mut Model, old: &ProxyPod) -> PodRequest {
     model.focus.pane = Pane::Pods;
@@ -45,7 +55,7 @@ fn a_pod_goes_although_its_cluster_was_let_go_of() {
     let (mut model, request) = wanted();
     let_go(&mut model);
     assert_eq!(rests(&at(&mut model, 30)), [Some(What::PodLate)]);
-    let late = super::pod(&request, 9, Phase::Pending);
+    let late = crate::tests::pod(&request, 9, Phase::Pending);
     assert_eq!(deleted(&answer(&mut model, request.id, &late)), [late.key.name]);
 }
 
@@ -174,7 +184,7 @@ fn a_renewed_pod_stays_while_another_instance_goes_through_it() {
     applied(&mut model, ready(&new));
     assert!(deleted(&tell(&mut model, ForwardEvent::Left(old.via()))).is_empty());
     let told = |model: &Model| {
-        let told = |entry: &&super::super::log::Entry| entry.what == Happening::PodUsedElsewhere;
+        let told = |entry: &&crate::language::log::Entry| entry.what == Happening::PodUsedElsewhere;
         model.log.entries.iter().filter(told).count()
     };
     assert_eq!(told(&model), 1);

@@ -1,7 +1,7 @@
 //! The first run: when it is one, whom it asks, and when it is over.
 
-use super::super::cluster::Rights;
-use super::*;
+use crate::tests::*;
+use crate::types::cluster::Rights;
 
 fn first_run() -> (Model, Vec<Effect>) {
     let mut model = Model::new(noon(), ME);

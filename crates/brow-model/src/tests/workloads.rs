@@ -1,10 +1,12 @@
 //! Workload targets: straight to pods, which the forward's own watch finds.
 
-use super::*;
-use crate::backend::Backend;
-use crate::event::ForwardEvent;
-use crate::forward::{Forward, ForwardState, Via};
-use crate::log::Happening;
+use crate::language::event::ForwardEvent;
+use crate::language::log::Happening;
+use crate::tests::*;
+use crate::types::backend::Backend;
+use crate::types::forward::Forward;
+use crate::types::forward::ForwardState;
+use crate::types::forward::Via;
 
 fn web(model: &mut Model) {
     let web = Target { address: "service/web:http".parse().unwrap(), ..target("web", "dev") };
@@ -107,7 +109,7 @@ fn each_of_several_ports_is_forwarded() {
     web(&mut model);
     let last = model.targets.last_mut().unwrap();
     (last.address, last.local_port) = ("service/web:http,admin".parse().unwrap(), 4000);
-    let specs = |effects: Vec<Effect>| -> Vec<crate::forward::ForwardSpec> {
+    let specs = |effects: Vec<Effect>| -> Vec<crate::types::forward::ForwardSpec> {
         let spec = |effect| match effect {
             Effect::OpenForward { spec, .. } => Some(spec),
             _ => None,
@@ -179,7 +181,7 @@ fn shown(forward: &Forward) -> Option<String> {
 #[test]
 fn what_has_no_pods_goes_through_a_proxy_pod() {
     let mut model = open();
-    let address: crate::address::Address = "10.0.0.9:5432".parse().unwrap();
+    let address: crate::types::address::Address = "10.0.0.9:5432".parse().unwrap();
     let effects = happens(&mut model, ForwardEvent::Relay(address));
     assert_eq!(only(&model).state, ForwardState::Waiting);
     let pod = proxy_pod(&mut model, &effects);
@@ -204,8 +206,8 @@ fn a_service_by_its_address_gets_a_proxy_pod_when_asked() {
     let mut model = connected();
     web(&mut model);
     let address = match model.targets.last().map(|target| target.address.clone()) {
-        Some(crate::workload::Where::Workload(workload)) => {
-            crate::workload::Where::Workload(crate::workload::Workload { proxy: true, ..workload })
+        Some(crate::types::workload::Where::Workload(workload)) => {
+            crate::types::workload::Where::Workload(crate::types::workload::Workload { proxy: true, ..workload })
         }
         other => panic!("{other:?}"),
     };
@@ -227,7 +229,7 @@ fn a_service_by_its_address_gets_a_proxy_pod_when_asked() {
 fn proxy_pods_are_none_of_its_business() {
     let mut model = open();
     let request = PodRequest {
-        id: crate::proxy::RequestId(1),
+        id: crate::types::proxy::RequestId(1),
         target: "web".to_owned(),
         cluster: "dev".to_owned(),
         namespace: "team".to_owned(),

@@ -1,0 +1,269 @@
+//! What is to be done: orders that [`Model::update`](crate::Model::update) returns and `effects` (or, from
+//! [`Effect::Copy`] on, `app`) carries out.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+use crate::language::fault::{Fault, What};
+use crate::language::log::Entry;
+use crate::screen::lesson::Lesson;
+use crate::types::epoch::Epoch;
+use crate::types::forward::{ForwardId, ForwardSpec, Via};
+use crate::types::health::ProbePlan;
+use crate::types::own::Claim;
+use crate::types::proxy::{PodKey, PodRequest};
+use crate::types::target::Target;
+
+/// One order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Connect to a cluster and watch its proxy pods, replacing an older connection.
+    Connect {
+        /// The context.
+        cluster: String,
+        /// The connection's epoch.
+        epoch: Epoch,
+        /// The namespaces to watch where a cluster-wide watch is not allowed.
+        namespaces: BTreeSet<String>,
+    },
+    /// Watch these namespaces too, where a cluster-wide watch is not allowed.
+    Widen {
+        /// The context.
+        cluster: String,
+        /// All namespaces to watch.
+        namespaces: BTreeSet<String>,
+    },
+    /// Ask what we may do in a namespace.
+    AskRights {
+        /// The context.
+        cluster: String,
+        /// The connection's epoch, echoed in the answer.
+        epoch: Epoch,
+        /// The namespace.
+        namespace: String,
+    },
+    /// Let a cluster go.
+    Disconnect {
+        /// The context.
+        cluster: String,
+    },
+    /// Look for services and workloads in a cluster, and go on looking.
+    Browse {
+        /// The context.
+        cluster: String,
+        /// Echoed in what is found.
+        epoch: Epoch,
+        /// The namespaces to look into where not all may be looked into at once.
+        namespaces: BTreeSet<String>,
+    },
+    /// Stop looking, everywhere.
+    StopBrowsing,
+    /// Create a proxy pod.
+    CreatePod(PodRequest),
+    /// Look up whether this installation made a pod that says so.
+    Recognise(Claim),
+    /// Forget a pod of ours that is gone, by its uid.
+    ForgetPod(String),
+    /// Delete a pod, if it still has this uid.
+    DeletePod {
+        /// Which.
+        key: PodKey,
+        /// Its uid.
+        uid: String,
+    },
+    /// Fetch a pod's description.
+    Describe(PodKey),
+    /// Follow a pod's log.
+    FollowLog {
+        /// Which pod.
+        key: PodKey,
+        /// Echoed in the answers.
+        epoch: Epoch,
+    },
+    /// Stop following the log.
+    StopLog,
+    /// Open a forward: listen, and go through `via` once there is one.
+    OpenForward {
+        /// What it is to be.
+        spec: ForwardSpec,
+        /// The pod, where one is ready.
+        via: Option<Via>,
+    },
+    /// Send a forward's new connections another way; with `None` they wait (`waiting`) or fail.
+    Point {
+        /// Which forward.
+        id: ForwardId,
+        /// The pod.
+        via: Option<Via>,
+        /// Without a pod: whether one is coming.
+        waiting: bool,
+        /// Whether we set the limit to that waiting. Else each connection has one of its own.
+        on_demand: bool,
+    },
+    /// Have a forward rest: nothing behind its listener until a connection asks for it.
+    Rest {
+        /// Which forward.
+        id: ForwardId,
+        /// Tells this rest from others of this opening.
+        round: u64,
+        /// Why the connections that wait fail; without it they ask again.
+        failed: Option<Fault>,
+    },
+    /// Probe a forward's target this way from now on, or not at all.
+    Probe {
+        /// Which forward.
+        id: ForwardId,
+        /// How.
+        plan: Option<ProbePlan>,
+    },
+    /// Close a forward and all its connections.
+    CloseForward {
+        /// Which.
+        id: ForwardId,
+    },
+    /// Have another instance close a forward of its own.
+    StopElsewhere {
+        /// The instance.
+        instance: String,
+        /// The forward's number there.
+        id: u64,
+    },
+    /// Write changes of targets to the config.
+    Save(Vec<TargetEdit>),
+    /// Have what is remembered of targets follow changes that somebody else made to the config.
+    Follow(Vec<TargetEdit>),
+    /// Read the config again.
+    Reload,
+    /// Look for targets in a text, or in the file that it names.
+    ReadOffers {
+        /// The text, or a file's path (`~` is the home).
+        text: String,
+        /// The context for whatever names none.
+        cluster: String,
+    },
+    /// Write targets as the config has them, to be copied.
+    Export(Vec<Target>),
+    /// Remember the local port a target got.
+    Remember {
+        /// The target's name.
+        target: String,
+        /// The port.
+        port: u16,
+    },
+    /// Remember that pods of ours may live in a cluster.
+    PodsUntil {
+        /// The context.
+        cluster: String,
+        /// When the last TTL is up.
+        until: DateTime<Utc>,
+    },
+    /// Remember that no pod of ours is left in a cluster, unless another instance has made one since.
+    PodsGone {
+        /// The context.
+        cluster: String,
+        /// When that was found.
+        at: DateTime<Utc>,
+    },
+    /// Remember the theme that a person chose by key.
+    RememberTheme(&'static str),
+    /// Remember that a key needs not be taught any more.
+    Learned(Lesson),
+    /// Remember that the older tool's targets were offered.
+    LegacyOffered,
+    /// Write a line of the audit log.
+    Audit(AuditEntry),
+    /// Have the terminal call a person's attention to this, as the settings say.
+    Notify(Entry),
+    /// Put a text on the clipboard (OSC 52).
+    Copy(String),
+    /// Put a fault on the clipboard: its words, and the Role that its remedy asks for.
+    CopyFault(Box<Fault>),
+    /// Put log entries on the clipboard, as they are worded on the screen.
+    CopyEntries(Vec<Entry>),
+    /// End the program.
+    Quit,
+}
+
+impl Effect {
+    /// Whether only the owner of the terminal can carry it out.
+    pub fn is_for_terminal(&self) -> bool {
+        match self {
+            Self::Notify(_) | Self::Copy(_) | Self::CopyFault(_) | Self::CopyEntries(_) | Self::Quit => true,
+            Self::Connect { .. }
+            | Self::Widen { .. }
+            | Self::AskRights { .. }
+            | Self::Disconnect { .. }
+            | Self::Browse { .. }
+            | Self::StopBrowsing
+            | Self::CreatePod(_)
+            | Self::Recognise(_)
+            | Self::ForgetPod(_)
+            | Self::DeletePod { .. }
+            | Self::Describe(_)
+            | Self::FollowLog { .. }
+            | Self::StopLog
+            | Self::OpenForward { .. }
+            | Self::Point { .. }
+            | Self::Rest { .. }
+            | Self::Probe { .. }
+            | Self::CloseForward { .. }
+            | Self::StopElsewhere { .. }
+            | Self::Save(_)
+            | Self::Follow(_)
+            | Self::Reload
+            | Self::ReadOffers { .. }
+            | Self::Export(_)
+            | Self::Remember { .. }
+            | Self::PodsUntil { .. }
+            | Self::PodsGone { .. }
+            | Self::RememberTheme(_)
+            | Self::Learned(_)
+            | Self::LegacyOffered
+            | Self::Audit(_) => false,
+        }
+    }
+}
+
+/// One change of the saved targets.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TargetEdit {
+    /// A new target.
+    Add(Target),
+    /// A target of the older tool.
+    Import(Target),
+    /// A target becomes another (perhaps under another name). Only what differs between the two is changed in the
+    /// file, so that what somebody else changed meanwhile stays.
+    Replace {
+        /// The target as it was when the person began to edit it.
+        was: Box<Target>,
+        /// What it is now.
+        target: Target,
+    },
+    /// A target goes, if it is still this one.
+    Remove(Target),
+    /// A removed target comes back, with the comments it had where they are still known.
+    Restore(Target),
+}
+
+/// One line of the audit log. It holds no address and no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuditEntry {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What was done: `create-pod`, `delete-pod`; `open-forward`, `restart-forward`, `close-forward`; `add-target`,
+    /// `edit-target`, `rename-target`, `delete-target`, `restore-target`, `import-targets`; `connect-cluster`,
+    /// `disconnect-cluster`.
+    pub action: &'static str,
+    /// To what: a pod's, target's or context's name; for a renaming, both names.
+    pub thing: String,
+    /// The context, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// The namespace, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The fault's kind, where it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<What>,
+}

@@ -1,0 +1,342 @@
+//! What happened: everything that reaches [`Model::update`](crate::Model::update).
+
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::language::action::Action;
+use crate::language::fault::Fault;
+use crate::language::wish::Wish;
+use crate::types::address::Address;
+use crate::types::backend::Backend;
+use crate::types::cluster::{Context, Link, Scope};
+use crate::types::epoch::Epoch;
+use crate::types::forward::{ForwardId, Via};
+use crate::types::found::{Found, FoundKey, Place};
+use crate::types::health::Health;
+use crate::types::instance::Report;
+use crate::types::offer::{LeftOut, Offer};
+use crate::types::proxy::{PodKey, ProxyPod, RequestId};
+use crate::types::settings::Settings;
+use crate::types::target::Target;
+use crate::types::traffic::{Counts, TunnelInfo};
+use crate::types::workload::Kind;
+
+/// What looking into a cluster brings.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FoundEvent {
+    /// These are all kinds that are looked for.
+    Kinds(BTreeSet<Kind>),
+    /// These are all objects of a place.
+    Listed {
+        /// The place.
+        place: Place,
+        /// All of them that have ports.
+        all: Vec<Found>,
+    },
+    /// An object is new or changed; without ports it counts as gone.
+    Applied(Found),
+    /// An object is gone.
+    Gone(FoundKey),
+    /// A place cannot be looked into, or no longer.
+    Missing {
+        /// The place.
+        place: Place,
+        /// Why.
+        fault: Fault,
+    },
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A person asked for something.
+    Act(Action),
+    /// Something was asked for by name.
+    Wish(Wish),
+    /// A second has passed, or the loop woke after a longer sleep.
+    Tick {
+        /// The time now.
+        now: DateTime<Utc>,
+        /// The counters of every open forward.
+        samples: Vec<Sample>,
+    },
+    /// The kubeconfig was read.
+    Contexts(Result<Vec<Context>, Fault>),
+    /// Something about a cluster.
+    Cluster {
+        /// The context.
+        cluster: String,
+        /// Which connection.
+        epoch: Epoch,
+        /// What.
+        event: ClusterEvent,
+    },
+    /// Something about what a cluster has.
+    Found {
+        /// The context.
+        cluster: String,
+        /// Which opening of the browser.
+        epoch: Epoch,
+        /// What.
+        event: FoundEvent,
+    },
+    /// An answer to something asked about a pod.
+    Pod(PodEvent),
+    /// Something about a forward.
+    Forward {
+        /// Which.
+        id: ForwardId,
+        /// Which opening of it.
+        epoch: Epoch,
+        /// What.
+        event: ForwardEvent,
+    },
+    /// Something about other instances.
+    Instance(InstanceEvent),
+    /// Something about files.
+    Store(StoreEvent),
+    /// The system asks the program to end (SIGTERM, SIGHUP): no questions.
+    Terminate,
+}
+
+/// A forward's counters, read by the loop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// The forward.
+    pub id: ForwardId,
+    /// Its counters.
+    pub counts: Counts,
+    /// Its tunnel, where one is open.
+    pub tunnel: Option<TunnelInfo>,
+}
+
+/// What happens to a connection to a cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClusterEvent {
+    /// The server answered a probe.
+    Answered {
+        /// Its version.
+        version: String,
+        /// Round trip of the probe.
+        rtt: Duration,
+        /// How far its clock is ahead of ours.
+        skew: TimeDelta,
+    },
+    /// The connection does not work (any more); it is tried again by itself.
+    Failed {
+        /// The state to show.
+        link: Link,
+        /// Why.
+        fault: Fault,
+    },
+    /// What the watch covers was found out. A narrower scope than all comes with the refusal that narrowed it.
+    Watching {
+        /// The scope.
+        scope: Scope,
+        /// The 403 that made it narrow.
+        refused: Option<Fault>,
+    },
+    /// Namespaces that matter to us and whose pods may not be listed, all of them, with what the server said.
+    Denied(BTreeMap<String, Fault>),
+    /// One namespace (or, `None`, all) was listed: these are all proxy pods there.
+    Listed {
+        /// The namespace.
+        namespace: Option<String>,
+        /// Its proxy pods.
+        pods: Vec<ProxyPod>,
+    },
+    /// A pod is new or changed.
+    Applied(Box<ProxyPod>),
+    /// A pod is gone.
+    Gone {
+        /// Which.
+        key: PodKey,
+        /// Its uid.
+        uid: String,
+    },
+    /// What we may do in the context's namespace, in the order of [`Right::ALL`](crate::types::cluster::Right::ALL).
+    Rights(Result<[bool; 3], Fault>),
+    /// An exec plugin wrote this on stderr.
+    PluginSaid(String),
+}
+
+/// Answers about pods.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PodEvent {
+    /// A request to create was answered.
+    Created {
+        /// Which request.
+        request: RequestId,
+        /// The pod as stored, or the refusal.
+        result: Result<Box<ProxyPod>, Fault>,
+    },
+    /// A deletion was answered; a pod that was gone already counts as deleted.
+    Deleted {
+        /// Which pod.
+        key: PodKey,
+        /// Whether it worked.
+        result: Result<(), Fault>,
+    },
+    /// A description: lines ready to show.
+    Described {
+        /// Which pod.
+        key: PodKey,
+        /// Its text.
+        result: Result<Vec<String>, Fault>,
+    },
+    /// More of a pod's log.
+    Logged {
+        /// Which pod.
+        key: PodKey,
+        /// Which following of it.
+        epoch: Epoch,
+        /// New lines.
+        lines: Vec<String>,
+    },
+    /// A pod's log ended.
+    LogEnded {
+        /// Which pod.
+        key: PodKey,
+        /// Which following of it.
+        epoch: Epoch,
+        /// Why, where it is not simply the end.
+        fault: Option<Fault>,
+    },
+}
+
+/// What happens to a forward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForwardEvent {
+    /// It listens.
+    Bound(Vec<SocketAddr>),
+    /// It cannot listen; for a taken port the fault names the holder and the remedy the next free port.
+    NotBound(Fault),
+    /// A tunnel through this pod is open.
+    Up(Via),
+    /// The tunnel broke and is being opened again.
+    Down(Fault),
+    /// These are the running pods of its workload, the best first.
+    Backends(Vec<Backend>),
+    /// Its workload leads nowhere; looking for it goes on.
+    NoBackend(Fault),
+    /// Where its workload leads cannot be seen at the moment: the watch was refused, or failed. It says nothing of the
+    /// pods; looking for them goes on.
+    Unseen(Fault),
+    /// Its workload has no pods to go to, but this address stands for it: a proxy pod reaches it.
+    Relay(Address),
+    /// A pod of its workload runs but takes no connections.
+    Refused(Via),
+    /// It rests, and a connection is there for which it shall not; with the rest's number.
+    Wanted(u64),
+    /// Nothing goes through a pod any more that new connections no longer take; perhaps nothing ever did.
+    Left(Via),
+    /// Its target was probed.
+    Probed(Health),
+    /// One connection failed; the forward goes on.
+    ConnectionFailed(Fault),
+    /// The listener is closed and everything of it is gone.
+    Closed,
+}
+
+/// What happens to files.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StoreEvent {
+    /// The config was read, at start or after a change on disk.
+    Loaded(Box<Loaded>),
+    /// The config cannot be used as it is; the last good one stays.
+    Broken(Fault),
+    /// Edits were written.
+    Saved,
+    /// Edits could not be written. Where the file contradicts one of them (`EditConflict`, `NameTaken`, `TtlTooLong`)
+    /// it is over, and a `Loaded` follows with the targets as they are; else they can be tried again.
+    NotSaved(Fault),
+    /// Targets of the older `brow` tool were found and not yet offered.
+    Legacy {
+        /// The file.
+        path: String,
+        /// What it holds.
+        targets: Vec<Target>,
+        /// Entries that cannot be taken over, each with the reason.
+        left_out: Vec<String>,
+    },
+    /// A text or file was looked through for targets.
+    Offers {
+        /// The file; empty for a text.
+        from: String,
+        /// What it holds.
+        offers: Vec<Offer>,
+        /// What cannot be taken over.
+        left_out: Vec<LeftOut>,
+    },
+    /// Targets as the config has them.
+    Exported {
+        /// How many.
+        count: usize,
+        /// As TOML.
+        text: String,
+    },
+    /// It was looked up whether a pod that says so is ours.
+    Recognised {
+        /// Its uid.
+        uid: String,
+        /// Whether this installation made it.
+        is_ours: bool,
+    },
+    /// Another file of ours (state, audit) failed; told once.
+    Trouble(Fault),
+}
+
+/// A config as read, with the ports remembered from earlier runs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Loaded {
+    /// All but the targets.
+    pub settings: Settings,
+    /// The targets, in the file's order.
+    pub targets: Vec<Target>,
+    /// Local ports that targets without one of their own had last.
+    pub ports: Vec<(String, u16)>,
+    /// What pods of renamed targets still carry: the target's name now, by cluster and label.
+    pub renamed: BTreeMap<(String, String), String>,
+    /// Clusters in which pods of earlier runs may live, with when the last TTL is up.
+    pub pods_until: BTreeMap<String, DateTime<Utc>>,
+    /// The uids of the pods that this installation made, as far as they may still be there.
+    pub own: BTreeSet<String>,
+    /// The lessons that were learned, by name.
+    pub learned: BTreeSet<String>,
+    /// Where the config is, for messages.
+    pub path: String,
+    /// Whether the file exists.
+    pub exists: bool,
+    /// An environment variable that makes no sense and was passed over.
+    pub ignored: Option<Fault>,
+}
+
+/// What happens to other instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstanceEvent {
+    /// An instance told what it forwards.
+    Heard {
+        /// Its name.
+        instance: String,
+        /// What it told.
+        report: Report,
+    },
+    /// An instance has ended.
+    Gone {
+        /// Its name.
+        instance: String,
+    },
+    /// An instance is there and does not answer: it hangs, or is suspended.
+    Unheard {
+        /// Its name.
+        instance: String,
+        /// Its process.
+        pid: u32,
+    },
+    /// Every instance that was there at our start has been heard, or been given up waiting for.
+    Known,
+    /// An instance did not do what it was asked for.
+    Silent(Fault),
+}

@@ -1,0 +1,319 @@
+//! Faults: errors that reach a person, as data. Their words are in `text`.
+
+use serde::Serialize;
+
+use crate::plain;
+
+/// What went wrong, to which thing, and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The kind of fault; it chooses the sentence.
+    pub what: What,
+    /// The thing it happened to: a context, a pod, a file, a port.
+    pub thing: String,
+    /// The words of whoever refused (the server, the kernel, a parser), where there are any.
+    pub detail: String,
+    /// What a person can do next.
+    pub remedy: Remedy,
+}
+
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $variant:ident,)+) => {
+        /// Kinds of fault, one sentence each in the text tables (`fault.<name>`).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum What { $($(#[doc = $doc])+ $variant,)+ }
+
+        /// What servers call their admission rules: webhooks, and admission policies, whose refusals may come with any
+        /// status
+/// (`apiserver/pkg/admission/plugin/webhook/errors`, `…/plugin/policy/validating/dispatcher.go`).
+const ADMISSION: [&str; 3] = ["admission webhook", "denied the request", " denied request: "];
+
+/// What an API server says that cannot reach a kubelet (`apimachinery/pkg/util/proxy/dial.go`, `…/rest/proxy.go`).
+const KUBELET: [&str; 4] = ["error dialing backend", "error trying to reach service", ":10250", "/containerLogs/"];
+
+/// What a kubelet says that cannot reach its container runtime (gRPC, and the kubelet's own `runtime.go`).
+const RUNTIME: [&str; 6] = [
+    "containerd.sock",
+    "crio.sock",
+    "cri-dockerd.sock",
+    "container runtime is down",
+    "container runtime not ready",
+    "rpc error: code = DeadlineExceeded",
+];
+
+/// What is said of a relay that does not know the secret that it should (`crate::types::proxy::relay`).
+const RELAY: [&str; 1] = ["the pod's relay"];
+
+impl What {
+    /// What the words of a server's refusal tell by themselves, whatever their status.
+    pub fn by_words(words: &str) -> Option<Self> {
+        let says = |signs: &[&str]| signs.iter().any(|sign| words.contains(sign));
+        if says(&ADMISSION) {
+            Some(Self::Admission)
+        } else if says(&RUNTIME) {
+            Some(Self::Runtime)
+        } else if says(&KUBELET) {
+            Some(Self::Kubelet)
+        } else if says(&RELAY) {
+            Some(Self::Relay)
+        } else {
+            None
+        }
+    }
+
+            /// Every kind, for tables that must name all.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+        }
+    };
+}
+
+kinds! {
+    /// No kubeconfig where one was looked for.
+    NoKubeconfig,
+    /// A kubeconfig that cannot be read or parsed.
+    KubeconfigBroken,
+    /// A context that cannot be used: it is incomplete, or names a file or user that is not there.
+    ContextBroken,
+    /// An entry that is there more than once, not always alike. Detail: the file that counts, and one that does not.
+    EntryTwice,
+    /// A context that no kubeconfig has.
+    UnknownContext,
+    /// An exec plugin that could not be run or failed.
+    PluginFailed,
+    /// An exec plugin that is not installed.
+    PluginMissing,
+    /// 401.
+    Unauthorized,
+    /// 403.
+    Forbidden,
+    /// The server cannot be reached: refused, no route, no such host.
+    Unreachable,
+    /// The server did not answer in time.
+    TimedOut,
+    /// The server takes no more requests for now (429).
+    Busy,
+    /// TLS: unknown authority, wrong name, expired certificate.
+    Tls,
+    /// The proxy on the way to the API server failed.
+    ApiProxy,
+    /// The namespace does not exist.
+    NamespaceMissing,
+    /// A quota is used up.
+    Quota,
+    /// Pod Security admission refused the pod.
+    PodSecurity,
+    /// Another admission plugin or webhook refused the pod.
+    Admission,
+    /// The server found the request invalid.
+    Invalid,
+    /// Any other answer of the API server that is an error.
+    Server,
+    /// A refusal that Kubernetes did not write: something on the way to the API server answers in its place.
+    NotKubernetes,
+    /// An answer that is larger than we take. Detail: what is, and how much is taken.
+    AnswerTooLarge,
+    /// There are more things than we keep. Detail: how many are kept.
+    TooMany,
+    /// 401 or 403, and the login was not sent because the server is reached over plain HTTP.
+    LoginWithheld,
+    /// The image cannot be pulled.
+    ImagePull,
+    /// The container cannot be made from its config.
+    ContainerConfig,
+    /// No node takes the pod.
+    Unschedulable,
+    /// The node is not ready, by its own report or for want of one.
+    NodeNotReady,
+    /// The API server answers, and the node does not: its kubelet, its container runtime or the way to it.
+    NodeSilent,
+    /// The API server cannot reach the node's kubelet.
+    Kubelet,
+    /// The kubelet answers, and the node's container runtime does not.
+    Runtime,
+    /// The kubelet evicted the pod.
+    Evicted,
+    /// The pod was deleted, by someone else or elsewhere.
+    PodDeleted,
+    /// The pod's TTL is up.
+    PodExpired,
+    /// The pod ended by itself.
+    PodFailed,
+    /// A pod's relay does not take us for who made the pod: another installation did, or an older version.
+    Relay,
+    /// A forward has no pod to go through.
+    NoPod,
+    /// A pod that took longer than a forward on demand waits. Detail: how long that is.
+    PodLate,
+    /// A workload that the cluster does not have.
+    WorkloadMissing,
+    /// A kind of workload that the cluster does not know. Detail: the CRD that is missing, else kinds that are near.
+    KindMissing,
+    /// A workload that selects no pods.
+    NoSelector,
+    /// A port that a workload or its pods don't have.
+    PortMissing,
+    /// No pod of a workload runs, and it was waited for.
+    NoPodRuns,
+    /// The local port is taken.
+    PortInUse,
+    /// The local port needs privileges.
+    PortPrivileged,
+    /// The local address cannot be listened on for another reason.
+    ListenFailed,
+    /// The target refused the connection.
+    TargetRefused,
+    /// The target did not answer the relay in time.
+    TargetTimedOut,
+    /// The target's name does not resolve in the cluster.
+    TargetUnresolved,
+    /// The target's network or host is not reachable from the pod.
+    TargetUnreachable,
+    /// The target does not answer a probe as it should. Detail: what it says.
+    ProbeFailed,
+    /// The target cut the connection.
+    TargetReset,
+    /// The tunnel to the pod broke or could not be opened.
+    Tunnel,
+    /// The config (or another file of ours) does not parse or says something impossible.
+    ConfigBroken,
+    /// An environment variable says something impossible; it is ignored.
+    VariableBroken,
+    /// A file cannot be read.
+    FileUnreadable,
+    /// A file cannot be written (read-only home, full disk).
+    FileUnwritable,
+    /// A file changed in a way that an edit cannot be merged with.
+    EditConflict,
+    /// A TTL above the ceiling.
+    TtlTooLong,
+    /// A target that no longer exists was to be used.
+    TargetMissing,
+    /// A name that another target has.
+    NameTaken,
+    /// Another instance is there and does not answer.
+    InstanceUnheard,
+    /// Another instance does not do what it was asked for.
+    InstanceSilent,
+    /// The dashboard was started where there is no terminal.
+    NoTerminal,
+    /// A mistake of ours: a part of the program panicked. Detail: its words.
+    Internal,
+}
+
+/// What a person can do next; one sentence each in the text tables (`remedy.<name>`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remedy {
+    /// Nothing needs doing: it is tried again by itself.
+    Retrying,
+    /// Ask for a right; the Role that grants it can be copied.
+    Grant(Grant),
+    /// Take another local port: this one is free.
+    OtherPort(u16),
+    /// Log in again, as this login plugin wants it; the rest goes on by itself.
+    Login(String),
+    /// What the kind of fault itself suggests (`remedy.<what>`).
+    ByKind,
+}
+
+/// A right in the cluster that was missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// `list`, `watch`, `create`, `delete`, `get`.
+    pub verb: String,
+    /// `pods`, `pods/portforward`, `deployments.apps`: with its group behind a dot, as `kubectl auth can-i` takes it.
+    /// Several stand between commas.
+    pub resource: String,
+    /// The namespace; `None`: cluster-wide.
+    pub namespace: Option<String>,
+}
+
+impl Grant {
+    /// Whether it is the right to read what selects pods, a service or a workload: there are ways round that.
+    pub fn is_of_workload(&self) -> bool {
+        self.resource == "services" || (self.resource.contains('.') && !self.resource.starts_with("endpoint"))
+    }
+}
+
+impl Fault {
+    /// A fault whose remedy follows from its kind. What others say in it is made fit to be shown, and no URL keeps a
+    /// login.
+    pub fn new(what: What, thing: impl Into<String>, detail: impl Into<String>) -> Self {
+        let (thing, detail) = (without_logins(&thing.into()), without_logins(&detail.into()));
+        let (thing, detail) = (plain::line(&thing).into_owned(), plain::lines(&detail).into_owned());
+        Self { what, thing, detail, remedy: Remedy::ByKind }
+    }
+
+    /// The same fault with another remedy.
+    #[must_use]
+    pub fn with(self, remedy: Remedy) -> Self {
+        Self { remedy, ..self }
+    }
+}
+
+impl Fault {
+    /// A fault of a login with the command of the plugin that logs in.
+    #[must_use]
+    pub fn with_plugin(self, plugin: Option<&str>) -> Self {
+        let is_of_login = matches!(self.what, What::Unauthorized | What::PluginFailed);
+        match plugin.filter(|_| is_of_login && self.remedy == Remedy::ByKind) {
+            Some(command) => self.with(Remedy::Login(command.to_owned())),
+            None => self,
+        }
+    }
+}
+
+impl What {
+    /// Whether the file contradicts an edit, which is then over; other faults of a save keep all its edits waiting.
+    pub fn ends_an_edit(self) -> bool {
+        matches!(self, Self::EditConflict | Self::NameTaken | Self::TtlTooLong)
+    }
+}
+
+/// A text without the user and password of any URL in it.
+pub fn without_logins(text: &str) -> String {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        out.push_str(before);
+        let end = after.find(|c: char| c.is_whitespace() || "\"'`<>\\".contains(c)).unwrap_or(after.len());
+        let url = &after[..end];
+        let authority = url.find(['/', '?', '#']).unwrap_or(url.len());
+        // A password that was not escaped may hold what ends an authority: what stands before it is no port then.
+        let is_port = |words: &str| words.bytes().all(|byte| byte.is_ascii_digit());
+        let odd = url[..authority].rsplit_once(':').is_some_and(|(_, port)| !is_port(port.trim_end_matches(']')));
+        let login = match url[..authority].rfind('@') {
+            None if odd && !url.starts_with('[') => url.rfind('@'),
+            found => found,
+        };
+        rest = &after[login.map_or(0, |at| at + 1)..];
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_login_of_a_url_is_left_wherever_it_stands() {
+        for (text, bare) in [
+            ("https://ann:hunter2@host:6443/a", "https://host:6443/a"),
+            ("at https://hunter2@host: refused", "at https://host: refused"),
+            (
+                "\"http://a:hun@ter2@proxy\" and socks5://b:hunter2@[::1]:1080",
+                "\"http://proxy\" and socks5://[::1]:1080",
+            ),
+            ("http://ann:hun/ter2@host/x", "http://host/x"),
+            ("http://ann:hun#ter?2@host", "http://host"),
+            ("https://host:6443/users/@me", "https://host:6443/users/@me"),
+            ("https://[::1]:6443/@me", "https://[::1]:6443/@me"),
+            ("https://host", "https://host"),
+            ("ann@host", "ann@host"),
+            ("://", "://"),
+        ] {
+            assert_eq!(without_logins(text), bare, "{text}");
+            assert_eq!(Fault::new(What::Server, text, text).detail, bare);
+        }
+    }
+}

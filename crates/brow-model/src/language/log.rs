@@ -1,0 +1,230 @@
+//! The event log: what happened, when, to what.
+
+use chrono::{DateTime, Utc};
+use std::collections::VecDeque;
+use tui_input::Input;
+
+use crate::language::fault::Fault;
+use crate::types::offer::Tally;
+
+/// How grave an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Grade {
+    /// For the record.
+    Info,
+    /// Something worked.
+    Good,
+    /// Worth a look.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+/// What happened; one sentence each in the text tables (`log.<name>`), with `{thing}` and `{detail}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happening {
+    /// A cluster answers. Detail: its version.
+    ClusterReady,
+    /// A cluster was let go.
+    ClusterLetGo,
+    /// The watch covers some namespaces only. Detail: which.
+    ScopeNarrowed,
+    /// An exec plugin's stderr. Detail: its words.
+    PluginSaid,
+    /// A pod is asked for. Detail: the place.
+    PodAsked,
+    /// A pod was stored.
+    PodCreated,
+    /// A pod has a limit of CPU that nobody here asked for. Detail: the limit.
+    CpuLimited,
+    /// A pod is ready.
+    PodReady,
+    /// A pod is being deleted on our order.
+    PodKilled,
+    /// Finished and expired pods are being deleted. Thing: how many.
+    PodsCleaned,
+    /// There was nothing to clean.
+    NothingToClean,
+    /// A pod went away without our doing.
+    PodGone,
+    /// A pod's TTL is up.
+    PodExpired,
+    /// A forward listens. Detail: where.
+    ForwardOpened,
+    /// A forward asked for a taken port and got another. Detail: which.
+    ForwardElsewhere,
+    /// A forward goes through another pod now. Detail: which.
+    ForwardMoved,
+    /// A forward's tunnel is open again.
+    ForwardBack,
+    /// A forward was closed.
+    ForwardClosed,
+    /// A forward on demand was not used for so long that it rests now.
+    ForwardRests,
+    /// A forward is one on demand from now on. Detail: where it listens.
+    OnDemandNow,
+    /// A forward is no longer one on demand. Detail: where it listens.
+    AlwaysNow,
+    /// A forward listens where others than this machine reach it. Detail: where.
+    OpenToOthers,
+    /// A probe found a forward's target down.
+    WentDown,
+    /// A probe found it up again.
+    WentUp,
+    /// A pod is to be replaced by another with a new TTL.
+    RenewalAsked,
+    /// A pod was replaced. Detail: the pod that takes over.
+    Renewed,
+    /// A pod of ours is to go, but another instance goes through it: it does when that leaves it, or with its TTL.
+    PodUsedElsewhere,
+    /// A pod cannot be renewed: it is not a ready one of our own with a saved target.
+    NotRenewable,
+    /// A URL was taken apart. Thing: the address in it.
+    AddressTaken,
+    /// A target was saved.
+    TargetSaved,
+    /// A target was renamed. Detail: the new name.
+    TargetRenamed,
+    /// A target was deleted; `u` brings it back.
+    TargetDeleted,
+    /// A deleted target is back.
+    TargetRestored,
+    /// There is nothing to undo.
+    NothingToUndo,
+    /// Targets were imported. Thing: how many.
+    Imported,
+    /// Offers became targets. Detail: their names.
+    Taken(Tally),
+    /// A file or a text offers no targets. Thing: which file.
+    NothingOffered,
+    /// Targets went to the clipboard. Thing: how many.
+    Exported,
+    /// Nothing is hidden from a browser.
+    NothingMissing,
+    /// The config was read again, because it changed on disk or a person asked for it.
+    ConfigRead,
+    /// Another theme: its name.
+    ThemeChosen,
+    /// The kubeconfig was read again. Thing: how many contexts it has.
+    KubeconfigRead,
+    /// A text went to the clipboard. Thing: the text.
+    Copied,
+    /// Something failed: the fault says what.
+    Failed(Box<Fault>),
+    /// The command does not apply here. Detail: the command's name.
+    NotHere,
+    /// Nothing is selected.
+    NothingSelected,
+    /// There is no fault to show or to copy.
+    NothingWrong,
+    /// A target has no forward whose address could be copied.
+    NotForwarded,
+    /// A target is forwarded already. Detail: where.
+    AlreadyForwarded,
+    /// Another instance forwards a target. Detail: where.
+    ForwardedElsewhere,
+    /// Another instance is asked to close a forward. Detail: its process.
+    StoppedElsewhere,
+    /// A forward is another instance's. Detail: its process.
+    OfAnother,
+    /// There is no other pod to go through.
+    NoOtherPod,
+    /// A target is reached without a proxy pod. Detail: the workload.
+    NeedsNoPod,
+}
+
+impl Happening {
+    /// Whether it is the answer to a key that was just pressed: without it the key would seem dead.
+    pub(crate) fn answers(&self) -> bool {
+        matches!(
+            self,
+            Self::NothingToClean
+                | Self::NothingToUndo
+                | Self::Copied
+                | Self::AddressTaken
+                | Self::NotHere
+                | Self::NothingSelected
+                | Self::NothingWrong
+                | Self::Taken(_)
+                | Self::NothingOffered
+                | Self::Exported
+                | Self::NothingMissing
+                | Self::NotForwarded
+                | Self::AlreadyForwarded
+                | Self::ForwardedElsewhere
+                | Self::StoppedElsewhere
+                | Self::OfAnother
+                | Self::NeedsNoPod
+                | Self::NotRenewable
+                | Self::NoOtherPod
+        )
+    }
+}
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// How grave.
+    pub grade: Grade,
+    /// What.
+    pub what: Happening,
+    /// To what.
+    pub thing: String,
+    /// More, where there is more to say.
+    pub detail: String,
+}
+
+impl Entry {
+    /// Whether a filter's text occurs in what the entry is about, whatever the case.
+    pub fn is_like(&self, text: &str) -> bool {
+        let text = text.trim().to_lowercase();
+        let has = |words: &str| words.to_lowercase().contains(&text);
+        let fault = match &self.what {
+            Happening::Failed(fault) => has(&fault.detail),
+            _ => false,
+        };
+        text.is_empty() || has(&self.thing) || has(&self.detail) || fault
+    }
+}
+
+/// The log and where a person is in it.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    /// Entries, oldest first, at most [`Log::KEPT`].
+    pub entries: VecDeque<Entry>,
+    /// How many there have been so far.
+    pub total: usize,
+    /// The file that has more of it; empty where there is none.
+    pub file: String,
+    /// Entries hidden below the last one shown: 0 follows the end.
+    pub back: usize,
+    /// The filter's text.
+    pub filter: Input,
+    /// Whether the filter's field has the keys.
+    pub filtering: bool,
+}
+
+impl Log {
+    /// Entries kept.
+    pub const KEPT: usize = 2_000;
+
+    /// The entries that a reader sees from the end backwards: those down to where they have scrolled.
+    pub fn shown(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        let end = self.entries.len().saturating_sub(self.back);
+        self.entries.range(..end).filter(|entry| entry.is_like(self.filter.value()))
+    }
+
+    /// Adds an entry; a reader who has scrolled back stays where they are.
+    pub fn push(&mut self, entry: Entry) {
+        if self.entries.len() == Self::KEPT {
+            self.entries.pop_front();
+        }
+        self.total += 1;
+        self.entries.push_back(entry);
+        if self.back > 0 {
+            self.back = (self.back + 1).min(Self::KEPT - 1);
+        }
+    }
+}

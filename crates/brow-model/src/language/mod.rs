@@ -1,0 +1,8 @@
+//! What is said: actions by a person, events from tasks, effects for them, faults and the log.
+
+pub mod action;
+pub mod effect;
+pub mod event;
+pub mod fault;
+pub mod log;
+pub mod wish;

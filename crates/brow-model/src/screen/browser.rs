@@ -1,0 +1,87 @@
+//! The browser: a dialog over what the connected clusters have, filtered as one types.
+
+use std::collections::BTreeMap;
+
+use crate::language::action::Action;
+use crate::screen::dialog::Field;
+use crate::screen::filter::Filter;
+use crate::screen::list::List;
+use crate::types::epoch::Epoch;
+use crate::types::found::{Finds, Spot};
+
+/// The dialog.
+#[derive(Debug, Clone)]
+pub struct Browser {
+    /// Which opening of it: what an earlier one asked for is dropped.
+    pub epoch: Epoch,
+    /// The clusters, and whether each is being looked into: one that does not answer yet is once it does.
+    pub clusters: BTreeMap<String, bool>,
+    /// What was found.
+    pub finds: Finds,
+    /// The rows.
+    pub list: List<Spot, ()>,
+    /// Whether the rows have to be arranged anew.
+    pub stale: bool,
+    /// Whether a person has chosen a row: until then the first one is, whatever comes in.
+    pub chosen: bool,
+}
+
+impl Browser {
+    /// Whether everything that can be looked into has been.
+    pub fn is_done(&self) -> bool {
+        let mut looking = self.clusters.iter().filter(|(_, looking)| **looking).map(|(name, _)| name).peekable();
+        looking.peek().is_some() && looking.all(|name| self.finds.is_done(name))
+    }
+
+    /// Makes the visible rows: by cluster, namespace, kind and name, as far as they pass the filter.
+    pub(crate) fn arrange(&mut self) {
+        if !std::mem::take(&mut self.stale) {
+            return;
+        }
+        let text = self.list.filter.value();
+        let mut filter = (!text.trim().is_empty()).then(|| Filter::new(text));
+        let (mut order, mut of, mut best) = (Vec::new(), 0, None::<(u32, Spot)>);
+        for found in self.finds.shown() {
+            let (key, kind) = (&found.key, found.key.kind.to_string());
+            for port in &found.ports {
+                of += 1;
+                let spot = || Spot { key: key.clone(), port: port.number };
+                let Some(filter) = &mut filter else {
+                    order.push(spot());
+                    continue;
+                };
+                let number = port.number.to_string();
+                let service = port.service.map_or("", crate::types::service::Service::name);
+                let name = port.name.as_deref().unwrap_or_default();
+                let fields = [key.name.as_str(), service, &key.namespace, name, &number, &kind, &key.cluster];
+                if let Some(score) = filter.score(&fields) {
+                    // Of equals the first stays.
+                    if best.as_ref().is_none_or(|(most, _)| score > *most) {
+                        best = Some((score, spot()));
+                    }
+                    order.push(spot());
+                }
+            }
+        }
+        if std::mem::take(&mut self.list.seeking) {
+            self.list.wanted = best.map(|(_, spot)| spot);
+        }
+        let finds = &self.finds;
+        self.list.arrange(order, of, |spot| finds.at(spot).is_some());
+        if !self.chosen {
+            self.list.cursor = 0;
+        }
+    }
+
+    pub(crate) fn filter(&mut self, action: Action) {
+        let mut field = Field { input: std::mem::take(&mut self.list.filter), error: None };
+        let before = field.input.value().to_owned();
+        field.edit(action);
+        if field.input.value() != before {
+            self.stale = true;
+            self.list.seeking = true;
+            self.chosen = true;
+        }
+        self.list.filter = field.input;
+    }
+}

@@ -1,0 +1,228 @@
+//! Dialogs: each carries its own data. The topmost one has the keys.
+
+use std::collections::VecDeque;
+use tui_input::Input;
+
+use crate::language::action::Action;
+use crate::language::fault::Fault;
+use crate::plain::is_unseen;
+use crate::screen::browser::Browser;
+use crate::screen::form::TargetForm;
+use crate::screen::menu::Menu;
+use crate::types::epoch::Epoch;
+use crate::types::forward::ForwardSpec;
+use crate::types::offer::{Clash, LeftOut, Offer};
+use crate::types::proxy::PodKey;
+use crate::types::target::Target;
+
+/// A dialog over the panes.
+#[derive(Debug, Clone)]
+pub enum Dialog {
+    /// A form for a target.
+    TargetForm(Box<TargetForm>),
+    /// A new name for a target.
+    Rename {
+        /// The name so far.
+        name: String,
+        /// The new one.
+        field: Field,
+    },
+    /// A TTL for pods that are about to be created.
+    AskTtl {
+        /// The targets.
+        targets: Vec<String>,
+        /// The TTL.
+        field: Field,
+    },
+    /// A question with buttons.
+    Confirm {
+        /// What is asked.
+        question: Question,
+        /// The button that Enter presses; 0 is the harmless one.
+        button: usize,
+    },
+    /// The keys, made from the key table.
+    Help {
+        /// Lines scrolled down.
+        scroll: usize,
+    },
+    /// A pod's description.
+    Describe {
+        /// The pod.
+        key: PodKey,
+        /// The text, once it is here.
+        text: Option<Result<Vec<String>, Fault>>,
+        /// Lines scrolled down.
+        scroll: usize,
+    },
+    /// A pod's log.
+    PodLog {
+        /// The pod.
+        key: PodKey,
+        /// Which following of it.
+        epoch: Epoch,
+        /// The last lines.
+        lines: VecDeque<String>,
+        /// Whether it has ended, and why.
+        ended: Option<Option<Fault>>,
+        /// Lines hidden below the last one shown: 0 follows the end.
+        back: usize,
+    },
+    /// A fault in full, with its remedy ready to copy.
+    Fault(Fault),
+    /// What the connected clusters have.
+    Browser(Box<Browser>),
+    /// Texts, one of which goes to the clipboard.
+    Menu(Menu),
+    /// Where to import from.
+    Import {
+        /// The context for whatever names none.
+        cluster: String,
+        /// A file's name, or a line.
+        field: Field,
+        /// A pasted text of several lines; it comes before the field.
+        pasted: Option<String>,
+    },
+}
+
+/// What a confirmation asks. Buttons are 0 (no) and 1 (yes), unless said otherwise.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Question {
+    /// Delete these targets?
+    DeleteTargets(Vec<String>),
+    /// Kill these pods?
+    KillPods(Vec<PodKey>),
+    /// Kill these pods, of which some are foreign?
+    KillForeign {
+        /// The pods.
+        pods: Vec<PodKey>,
+        /// The foreign ones among them, each with whom it says it belongs to.
+        foreign: Vec<String>,
+    },
+    /// Delete finished and expired proxy pods of everybody?
+    CleanAll {
+        /// How many.
+        pods: usize,
+    },
+    /// Quit with this open? Buttons: stay, quit and leave pods to their TTL, and where there are pods, quit and delete
+    /// them.
+    Quit {
+        /// Open forwards.
+        forwards: usize,
+        /// Live pods of ours.
+        pods: usize,
+        /// Changes of targets that could not be written to the config.
+        unsaved: usize,
+    },
+    /// The port is taken: take the next free one?
+    OtherPort {
+        /// The forward.
+        spec: Box<ForwardSpec>,
+        /// The free port.
+        port: u16,
+        /// The fault that names the holder.
+        fault: Box<Fault>,
+    },
+    /// Take these offers over? Buttons: no; only what is new, where something is; replacing what is there, where
+    /// something is.
+    Take {
+        /// The file, or an empty text for one that was pasted; `None`: they come from a cluster.
+        from: Option<String>,
+        /// How many are there already.
+        there: usize,
+        /// The offers.
+        offers: Vec<Offer>,
+        /// What cannot be taken over, and why.
+        left_out: Vec<LeftOut>,
+    },
+    /// Import the older tool's targets?
+    Import {
+        /// The file.
+        path: String,
+        /// What it holds.
+        targets: Vec<Target>,
+        /// What cannot be taken over, and why.
+        left_out: Vec<String>,
+    },
+}
+
+impl Question {
+    /// What the buttons after the first do with offers that are there already.
+    pub fn clashes(&self) -> Vec<Clash> {
+        let Self::Take { there, offers, .. } = self else {
+            return Vec::new();
+        };
+        let new = (offers.len() > *there).then_some(Clash::Skip);
+        new.into_iter().chain((*there > 0).then_some(Clash::Replace)).collect()
+    }
+
+    /// How many buttons it has.
+    pub fn buttons(&self) -> usize {
+        match self {
+            Self::Quit { pods: 1.., .. } => 3,
+            Self::Take { .. } => 1 + self.clashes().len(),
+            Self::Quit { pods: 0, .. }
+            | Self::DeleteTargets(_)
+            | Self::KillPods(_)
+            | Self::KillForeign { .. }
+            | Self::CleanAll { .. }
+            | Self::OtherPort { .. }
+            | Self::Import { .. } => 2,
+        }
+    }
+}
+
+/// A text field and what is wrong with it.
+#[derive(Debug, Clone, Default)]
+pub struct Field {
+    /// The text and the cursor.
+    pub input: Input,
+    /// What is wrong with the text, as a key of the text tables (`field.<key>`).
+    pub error: Option<&'static str>,
+}
+
+impl Dialog {
+    /// The fault that it shows, ready to be copied.
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Fault(fault)
+            | Self::Describe { text: Some(Err(fault)), .. }
+            | Self::PodLog { ended: Some(Some(fault)), .. } => Some(fault),
+            Self::TargetForm(_)
+            | Self::Rename { .. }
+            | Self::AskTtl { .. }
+            | Self::Confirm { .. }
+            | Self::Help { .. }
+            | Self::Describe { .. }
+            | Self::PodLog { .. }
+            | Self::Browser(_)
+            | Self::Menu(_)
+            | Self::Import { .. } => None,
+        }
+    }
+}
+
+impl Field {
+    /// Takes an edit or a paste. Pasted line ends become spaces, as a field has one line; what cannot be seen is left
+    /// out.
+    pub(crate) fn edit(&mut self, action: Action) {
+        match action {
+            Action::Edit(request) => {
+                self.input.handle(request);
+            }
+            Action::Paste(text) => {
+                let words = text.split(char::is_control).filter(|part| !part.is_empty());
+                let line = words.collect::<Vec<_>>().join(" ");
+                for c in line.chars().filter(|c| !is_unseen(*c)) {
+                    self.input.handle(tui_input::InputRequest::InsertChar(c));
+                }
+            }
+            Action::Do(_)
+            | Action::Click { .. }
+            | Action::ClickColumn { .. }
+            | Action::ClickItem(_)
+            | Action::Wheel { .. }
+            | Action::Page { .. } => {}
+        }
+    }
+}

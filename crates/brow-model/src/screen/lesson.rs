@@ -1,0 +1,52 @@
+//! Lessons: the next key that somebody new could use, until they have.
+
+use crate::language::action::Command;
+use crate::screen::focus::Pane;
+
+macro_rules! lessons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $command:ident in $panes:expr;)+) => {
+        /// A key worth knowing. The order is that in which they are taught; a name is what the state file and the text
+        /// tables (`tip.<name>`) use.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Lesson { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl Lesson {
+            /// All of them, in the order in which they are taught.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// Its name in the state file and the text tables.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// The command that it teaches.
+            pub fn command(self) -> Command {
+                match self { $(Self::$variant => Command::$command,)+ }
+            }
+
+            /// The panes in which the command means this, the one to go to first; none: it means so everywhere.
+            pub fn panes(self) -> &'static [Pane] {
+                match self { $(Self::$variant => $panes,)+ }
+            }
+        }
+    };
+}
+
+lessons! {
+    /// A first target.
+    Add = "add", New in &[];
+    /// From a target to a forward.
+    Connect = "connect", Connect in &[Pane::Targets];
+    /// What to do with a forward.
+    Copy = "copy", Copy in &[Pane::Forwards, Pane::Targets];
+    /// Why something failed.
+    Log = "log", ToggleLog in &[];
+    /// How a forward ends.
+    Stop = "stop", Stop in &[Pane::Forwards];
+    /// Work on several rows at once.
+    Mark = "mark", Mark in &[Pane::Targets];
+    /// Find one among many.
+    Filter = "filter", Filter in &[Pane::Targets];
+    /// Everything else.
+    Help = "help", Help in &[];
+}

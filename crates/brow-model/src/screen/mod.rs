@@ -1,0 +1,12 @@
+//! What the screen is about: panes, lists, dialogs, forms and menus.
+
+pub mod browser;
+pub mod dialog;
+pub mod filter;
+pub mod focus;
+pub mod form;
+pub mod leave;
+pub mod lesson;
+pub mod list;
+pub mod menu;
+pub mod welcome;

@@ -1,0 +1,192 @@
+//! Forwards: a listener on this machine and the way from it to a target.
+
+use chrono::{DateTime, Utc};
+use std::net::{IpAddr, SocketAddr};
+
+use crate::language::fault::Fault;
+use crate::types::address::Address;
+use crate::types::backend::Backend;
+use crate::types::demand::Demand;
+use crate::types::epoch::Epoch;
+use crate::types::health::{Health, ProbePlan, Told};
+use crate::types::proxy::{PodKey, PodPlace, ProxyPod};
+use crate::types::target::Target;
+use crate::types::traffic::{Traffic, TunnelInfo};
+use crate::types::workload::Where;
+
+/// Names one forward for as long as the program runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ForwardId(pub u64);
+
+/// What a forward is asked to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardSpec {
+    /// Its name in events and effects.
+    pub id: ForwardId,
+    /// Which opening of it: a restart has a new one.
+    pub epoch: Epoch,
+    /// The target's name.
+    pub target: String,
+    /// Where its pods are found.
+    pub place: PodPlace,
+    /// Where to: what the relay connects to, or the workload whose pods it goes through.
+    pub address: Where,
+    /// The tunnel protocol that the config asks for, instead of trying.
+    pub tunnel: Option<String>,
+    /// Where to listen; loopback unless somebody asked for more.
+    pub bind: Vec<IpAddr>,
+    /// The local port; 0: any free one.
+    pub port: u16,
+    /// Whether another free port will do when this one is taken (a remembered port is a wish, a configured one an
+    /// order).
+    pub any_port: bool,
+    /// Whether it begins at rest: nothing behind the listener until somebody connects.
+    pub on_demand: bool,
+    /// How its target is probed, if it is.
+    pub probe: Option<ProbePlan>,
+}
+
+/// The pod a forward goes through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Via {
+    /// The pod.
+    pub pod: PodKey,
+    /// Its uid: another pod may take its name.
+    pub uid: String,
+    /// The port in the pod.
+    pub port: u16,
+    /// What the relay there is to connect to; absent: the pod is the target itself.
+    pub to: Option<Address>,
+}
+
+/// One forward.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forward {
+    /// What it was asked to be.
+    pub spec: ForwardSpec,
+    /// Where it listens.
+    pub bound: Vec<SocketAddr>,
+    /// How it stands.
+    pub state: ForwardState,
+    /// The pod it goes through now.
+    pub via: Option<Via>,
+    /// The running pods of its workload, the best first.
+    pub backends: Vec<Backend>,
+    /// What stands for its workload where that has no pods: an address, which takes a proxy pod to reach.
+    pub relay: Option<Address>,
+    /// What moved through it.
+    pub traffic: Traffic,
+    /// Whether it asks for a pod: one is found or created once the cluster's pods are known.
+    pub wants_pod: bool,
+    /// Without a pod: whether one is coming, so that connections wait.
+    pub waiting: bool,
+    /// The tunnel's protocol and round trip, once one is open.
+    pub tunnel: Option<TunnelInfo>,
+    /// What went wrong last: a connection's reason or the forward's.
+    pub fault: Option<Fault>,
+    /// Why it cannot be seen at the moment where its workload leads; it goes on with what is known.
+    pub unseen: Option<Fault>,
+    /// When it was opened.
+    pub since: DateTime<Utc>,
+    /// When it was last seen carrying a connection.
+    pub used: Option<DateTime<Utc>>,
+    /// Where it stands between two uses, if it is one on demand.
+    pub demand: Option<Demand>,
+    /// What the last probe found.
+    pub health: Option<Health>,
+    /// What was told of that last.
+    pub told: Option<Told>,
+    /// Opened by itself: nobody is there to be asked about it.
+    pub unasked: bool,
+}
+
+/// How a forward stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ForwardState {
+    /// The listener is being opened.
+    Opening,
+    /// Listening on demand; the next connection gets it a pod.
+    Resting,
+    /// Listening; its pod is not ready yet, connections wait.
+    Waiting,
+    /// Listening, with a pod to go through; no tunnel to it has been up yet.
+    Dialing,
+    /// Listening, and a stream through its pod opens.
+    Live,
+    /// Listening, the tunnel is being opened again.
+    Reconnecting,
+    /// Listening, but its pod is gone and there is no other.
+    Broken,
+    /// Not listening: it could not be opened.
+    Failed,
+}
+
+impl Forward {
+    /// A forward that is about to be opened.
+    pub fn opening(spec: ForwardSpec, now: DateTime<Utc>) -> Self {
+        Self {
+            spec,
+            bound: Vec::new(),
+            state: ForwardState::Opening,
+            via: None,
+            backends: Vec::new(),
+            relay: None,
+            traffic: Traffic::default(),
+            wants_pod: false,
+            waiting: false,
+            tunnel: None,
+            fault: None,
+            unseen: None,
+            since: now,
+            used: None,
+            demand: None,
+            health: None,
+            told: None,
+            unasked: false,
+        }
+    }
+
+    /// What its proxy pods' relays connect to; `None` where it goes straight to the pods of a workload, or does not
+    /// know yet.
+    pub fn relayed_to(&self) -> Option<&Address> {
+        match &self.spec.address {
+            Where::Address(address) => Some(address),
+            Where::Workload(_) => self.relay.as_ref(),
+        }
+    }
+
+    /// A way with what the relay at its end connects to, where there is one.
+    pub(crate) fn relayed(&self, via: Via) -> Via {
+        Via { to: self.relayed_to().cloned(), ..via }
+    }
+
+    /// Whether it goes straight to pods, as far as is known.
+    pub fn is_direct(&self) -> bool {
+        self.relayed_to().is_none()
+    }
+
+    /// The address to give to a client: the first bound one, else what was asked for.
+    pub fn local(&self) -> String {
+        match (self.bound.first(), self.spec.bind.first()) {
+            (Some(address), _) => address.to_string(),
+            (None, Some(ip)) => SocketAddr::new(*ip, self.spec.port).to_string(),
+            (None, None) => format!("127.0.0.1:{}", self.spec.port),
+        }
+    }
+}
+
+impl ProxyPod {
+    /// The way to this pod's relay; where that connects to, a forward knows.
+    pub fn via(&self) -> Via {
+        Via { pod: self.key.clone(), uid: self.uid.clone(), port: self.port, to: None }
+    }
+}
+
+/// What the local port of a target's forward is remembered by: the target's name, with the port where that is not the
+/// first of several.
+pub fn port_name(target: &Target, address: &Where) -> String {
+    match (target.address.workload(), address.workload()) {
+        (Some(all), Some(one)) if all.more.contains(&one.port) => format!("{}:{}", target.name, one.port),
+        _ => target.name.clone(),
+    }
+}

@@ -1,0 +1,237 @@
+//! What clusters have that a target could be: services and workloads with their ports, as found by looking.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::language::fault::{Fault, Remedy};
+use crate::types::keep::KeepSettings;
+use crate::types::offer::Offer;
+use crate::types::service::{Service, is_aside};
+use crate::types::settings::PodSettings;
+use crate::types::target::Target;
+use crate::types::workload::{Kind, Port, Where, Workload};
+
+/// Names one object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FoundKey {
+    /// The context.
+    pub cluster: String,
+    /// The namespace.
+    pub namespace: String,
+    /// What kind of thing.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+}
+
+/// An object that has ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Which.
+    pub key: FoundKey,
+    /// Its TCP ports, in its own order.
+    pub ports: Vec<FoundPort>,
+    /// Of a service the labels that it selects pods by; of a workload those of its pods.
+    pub labels: BTreeMap<String, String>,
+    /// The kind of what controls it, where something does.
+    pub owner: Option<Kind>,
+}
+
+/// A TCP port of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundPort {
+    /// Its number.
+    pub number: u16,
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// What speaks there, where it is recognised.
+    pub service: Option<Service>,
+}
+
+/// A port of an object: a row of the browser.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Spot {
+    /// The object.
+    pub key: FoundKey,
+    /// The port's number.
+    pub port: u16,
+}
+
+/// Where it is looked: one kind of object, in one namespace or (`None`) in all.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The kind.
+    pub kind: Kind,
+    /// The namespace.
+    pub namespace: Option<String>,
+}
+
+impl FoundKey {
+    /// Whether it is in a place.
+    pub(crate) fn is_in(&self, cluster: &str, place: &Place) -> bool {
+        self.cluster == cluster
+            && self.kind == place.kind
+            && place.namespace.as_ref().is_none_or(|namespace| *namespace == self.namespace)
+    }
+}
+
+impl Found {
+    /// The port of that number.
+    pub fn port(&self, number: u16) -> Option<&FoundPort> {
+        self.ports.iter().find(|port| port.number == number)
+    }
+
+    /// Whether its labels are among those of another, so that it leads to the same pods.
+    fn has_pod(&self, other: &Self) -> bool {
+        let has = |(key, value): (&String, &String)| other.labels.get(key) == Some(value);
+        !self.labels.is_empty() && self.labels.iter().all(has)
+    }
+
+    /// The target that a port of it becomes.
+    fn offer(&self, port: &FoundPort) -> Offer {
+        let FoundKey { cluster, namespace, kind, name } = &self.key;
+        let workload = Workload {
+            kind: kind.clone(),
+            name: name.clone(),
+            port: Port::Number(port.number),
+            more: Vec::new(),
+            wait: None,
+            proxy: false,
+        };
+        let which = port.name.clone().unwrap_or_else(|| port.number.to_string());
+        let plain = format!("{name}.{namespace}");
+        // The first port has the plain name; what else the object has says which one it is.
+        let first = self.ports.first().is_none_or(|first| first.number == port.number);
+        let with_port = format!("{name}-{which}.{namespace}");
+        let mut names = if first { vec![plain, with_port] } else { vec![with_port] };
+        names.push(format!("{name}-{which}.{namespace}@{cluster}"));
+        Offer {
+            target: Target {
+                name: names[0].clone(),
+                cluster: cluster.clone(),
+                namespace: Some(namespace.clone()),
+                address: Where::Workload(workload),
+                local_port: 0,
+                ttl: None,
+                tags: port.service.map(|service| service.name().to_owned()).into_iter().collect(),
+                pod: PodSettings::default(),
+                keep: KeepSettings::default(),
+            },
+            names,
+            also: port.name.clone().map(Port::Name),
+            group: port.service.map(Service::group),
+        }
+    }
+}
+
+/// The most that is kept of what was found in all clusters.
+pub const MOST_FOUND: usize = 50_000;
+
+/// What a browser knows; the rows are made of it.
+#[derive(Debug, Clone, Default)]
+pub struct Finds {
+    /// The kinds that are looked for, by context, once that is known.
+    pub kinds: BTreeMap<String, BTreeSet<Kind>>,
+    /// Everything that was found.
+    pub all: BTreeMap<FoundKey, Found>,
+    /// Places that were listed, by context.
+    pub listed: BTreeSet<(String, Place)>,
+    /// Places that cannot be looked into, by context, each with the reason.
+    pub missing: BTreeMap<(String, Place), Fault>,
+}
+
+impl Finds {
+    /// What is shown: whatever nothing that is looked for controls. The pods of a deployment are noise beside it, and
+    /// all that there is to see where deployments may not be.
+    pub fn shown(&self) -> impl Iterator<Item = &Found> {
+        self.all.values().filter(|found| self.is_shown(found))
+    }
+
+    fn is_shown(&self, found: &Found) -> bool {
+        let (Some(owner), FoundKey { cluster, namespace, .. }) = (&found.owner, &found.key) else { return true };
+        // There may be ten thousand pods: where all may be seen, as mostly, each costs a look.
+        let unknown = self.kinds.get(cluster).is_some_and(|kinds| !kinds.contains(owner));
+        if unknown || self.missing.is_empty() {
+            return unknown;
+        }
+        let place = |kind: &Kind, namespace: Option<&String>| {
+            (cluster.clone(), Place { kind: kind.clone(), namespace: namespace.cloned() })
+        };
+        let here = place(owner, Some(namespace));
+        // Who is seen everywhere may have an owner where nobody looks for it.
+        let wide =
+            self.listed.contains(&place(&found.key.kind, None)) && self.missing.contains_key(&place(owner, None));
+        let unseen = self.missing.contains_key(&here) || wide && !self.listed.contains(&here);
+        // A deployment is seen also where the replica sets between it and its pods are not.
+        unseen && !(*owner == Kind::ReplicaSet && self.beside(found, Kind::Deployment).any(|of| of.has_pod(found)))
+    }
+
+    /// Everything of a kind in the namespace of an object.
+    fn beside<'a>(&'a self, found: &'a Found, kind: Kind) -> impl Iterator<Item = &'a Found> {
+        let first = FoundKey { kind, name: String::new(), ..found.key.clone() };
+        let near = self.all.range(first.clone()..).map(|(_, found)| found);
+        near.take_while(move |found| {
+            let FoundKey { cluster, namespace, kind, name: _ } = &found.key;
+            (cluster, namespace, kind) == (&first.cluster, &first.namespace, &first.kind)
+        })
+    }
+
+    /// Whether every kind of a cluster was listed or refused.
+    pub(crate) fn is_done(&self, cluster: &str) -> bool {
+        let places = || self.listed.iter().chain(self.missing.keys()).filter(|(of, _)| of == cluster);
+        let heard = |kind: &Kind| places().any(|(_, place)| place.kind == *kind);
+        self.kinds.get(cluster).is_some_and(|kinds| kinds.iter().all(heard))
+    }
+
+    /// The object and the port of a row.
+    pub fn at(&self, spot: &Spot) -> Option<(&Found, &FoundPort)> {
+        let found = self.all.get(&spot.key).filter(|found| self.is_shown(found))?;
+        Some((found, found.port(spot.port)?))
+    }
+
+    /// The targets that rows become.
+    pub(crate) fn offers(&self, spots: &[Spot]) -> Vec<Offer> {
+        spots.iter().filter_map(|spot| self.at(spot)).map(|(found, port)| found.offer(port)).collect()
+    }
+
+    /// Every port that is recognised and not only there for measurements; of a workload only where no service leads to
+    /// the same.
+    pub(crate) fn recognised(&self) -> Vec<Spot> {
+        let mut spots = Vec::new();
+        for found in self.shown() {
+            let useful = |port: &&FoundPort| port.service.is_some() && !port.name.as_deref().is_some_and(is_aside);
+            for port in found.ports.iter().filter(useful) {
+                if found.key.kind == Kind::Service || !self.is_served(found, port) {
+                    spots.push(Spot { key: found.key.clone(), port: port.number });
+                }
+            }
+        }
+        spots
+    }
+
+    /// Whether a service leads to the pods of a workload and speaks the same there.
+    fn is_served(&self, workload: &Found, port: &FoundPort) -> bool {
+        let same = |other: &FoundPort| other.service == port.service;
+        self.beside(workload, Kind::Service).any(|service| service.has_pod(workload) && service.ports.iter().any(same))
+    }
+
+    /// The most telling reason why not all is seen, and how many places it leaves out: a namespace that stays dark
+    /// before a view that is narrow. All that is missing there is one right, by the names of its kinds.
+    pub fn reason(&self) -> Option<(Fault, usize)> {
+        let is_dark = |place: &Place| place.namespace.is_some();
+        let any_dark = self.missing.keys().any(|(_, place)| is_dark(place));
+        let mut missing = self.missing.iter().filter(|((_, place), _)| is_dark(place) == any_dark).peekable();
+        let ((of, first), fault) = missing.peek()?;
+        let mut fault = (*fault).clone();
+        let (same, others): (Vec<_>, Vec<_>) =
+            missing.partition(|((cluster, place), _)| cluster == of && place.namespace == first.namespace);
+        let resource = |fault: &Fault| match &fault.remedy {
+            Remedy::Grant(grant) => Some(grant.resource.clone()),
+            Remedy::Retrying | Remedy::OtherPort(_) | Remedy::Login(_) | Remedy::ByKind => None,
+        };
+        let resources: Vec<String> = same.iter().filter_map(|(_, fault)| resource(fault)).collect();
+        if let Remedy::Grant(grant) = &mut fault.remedy {
+            grant.resource = resources.join(", ");
+        }
+        Some((fault, others.len()))
+    }
+}

@@ -1,0 +1,141 @@
+//! Other running instances of this program, and what they forward.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::forward::ForwardState;
+
+/// What an instance tells of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Its process.
+    pub pid: u32,
+    /// What it is.
+    pub role: Role,
+    /// Its forwards, in the order of opening.
+    pub forwards: Vec<Shared>,
+    /// Whether it ends.
+    #[serde(default)]
+    pub leaving: bool,
+    /// The numbers of those that end with it, and of those that have failed. Others that it names no longer were
+    /// stopped by somebody.
+    #[serde(default)]
+    pub left: Vec<u64>,
+    /// The targets that it was asked to forward: where another instance has them, it takes them over when that ends.
+    #[serde(default)]
+    pub wants: Vec<String>,
+}
+
+/// What an instance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The dashboard, on somebody's screen.
+    Dashboard,
+    /// A subcommand in the foreground.
+    Connect,
+    /// A subcommand that left its terminal.
+    Background,
+    /// Something that a newer version knows.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A forward as other instances see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// Its number in its instance.
+    pub id: u64,
+    /// The target's name, with the port where that is not the first of several.
+    pub name: String,
+    /// The kubeconfig context.
+    pub cluster: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The API server behind the context: two kubeconfigs may call different clusters the same.
+    #[serde(default)]
+    pub server: String,
+    /// What it leads to: two configs may call different places the same.
+    #[serde(default)]
+    pub place: String,
+    /// Where it listens.
+    pub local: String,
+    /// How it stands.
+    pub state: Standing,
+    /// The name of the pod that it goes through.
+    pub pod: Option<String>,
+    /// The names of others that connections of its own still go through.
+    #[serde(default)]
+    pub left: Vec<String>,
+}
+
+/// How a forward stands, roughly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// It can be used.
+    Live,
+    /// It waits for something.
+    Waiting,
+    /// It does not work.
+    Broken,
+}
+
+/// Another instance, whether it forwards something or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Its process.
+    pub pid: u32,
+    /// What it is.
+    pub role: Role,
+    /// Whether it ends.
+    pub leaving: bool,
+    /// Whether it is there and has never answered: nobody knows what it forwards.
+    pub silent: bool,
+    /// The targets that it was asked to forward.
+    pub wants: Vec<String>,
+}
+
+/// A forward of another instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Other {
+    /// The instance's name among the others.
+    pub instance: String,
+    /// Its process.
+    pub pid: u32,
+    /// What it is.
+    pub role: Role,
+    /// The forward.
+    pub forward: Shared,
+}
+
+impl Standing {
+    /// The state of our own that is most like it.
+    pub fn state(self) -> ForwardState {
+        match self {
+            Self::Live => ForwardState::Live,
+            Self::Waiting => ForwardState::Waiting,
+            Self::Broken => ForwardState::Broken,
+        }
+    }
+
+    pub(crate) fn of(state: ForwardState) -> Self {
+        match state {
+            // One at rest is woken by whoever connects.
+            ForwardState::Live | ForwardState::Resting => Self::Live,
+            ForwardState::Opening | ForwardState::Waiting | ForwardState::Dialing | ForwardState::Reconnecting => {
+                Self::Waiting
+            }
+            ForwardState::Broken | ForwardState::Failed => Self::Broken,
+        }
+    }
+}
+
+impl Report {
+    /// Every text in it: what a screen shows.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.forwards.iter().flat_map(|forward| {
+            let Shared { name, cluster, namespace, local, pod, left, .. } = forward;
+            [name, cluster, namespace, local].into_iter().chain(pod).chain(left).map(String::as_str)
+        })
+    }
+}

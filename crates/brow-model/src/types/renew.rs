@@ -1,0 +1,23 @@
+//! Renewing: Kubernetes cannot give a running pod more time, so another one takes its place. New connections go there;
+//! the old pod goes once it carries none.
+
+use chrono::{DateTime, Utc};
+
+use crate::types::proxy::{PodKey, RequestId};
+
+/// The replacement of one pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// When the pod that takes over was asked for.
+    pub asked: DateTime<Utc>,
+    /// The request, until it is answered.
+    pub request: Option<RequestId>,
+    /// The pod that takes over, until it is ready or lost.
+    pub pod: Option<PodKey>,
+}
+
+impl Renewal {
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.request.is_some() || self.pod.is_some()
+    }
+}

@@ -1,0 +1,283 @@
+//! What the config sets besides targets, as plain data. Reading and writing the file is the store's.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use crate::types::keep::KeepSettings;
+use crate::types::plan::PortPlan;
+use crate::types::ttl::Ttl;
+
+/// How a proxy pod is made, where the config says so; what is absent comes from the wider level
+/// (target over cluster over defaults over built in).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PodSettings {
+    /// The image with socat and sh.
+    pub image: Option<String>,
+    /// When the kubelet pulls the image.
+    pub pull_policy: Option<PullPolicy>,
+    /// Names of secrets with registry credentials.
+    pub pull_secrets: Option<Vec<String>>,
+    /// Labels a node must have.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints the pod tolerates.
+    pub tolerations: Option<Vec<Toleration>>,
+    /// Requests and limits, as Kubernetes quantities.
+    pub resources: Resources,
+    /// Labels added to ours.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations added to ours.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// `imagePullPolicy`, spelled as Kubernetes spells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PullPolicy {
+    /// Pull every time.
+    Always,
+    /// Pull when the node lacks it.
+    IfNotPresent,
+    /// Never pull.
+    Never,
+}
+
+/// One toleration, with Kubernetes' own field meanings; an absent key tolerates every taint.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Toleration {
+    /// The taint's key.
+    pub key: Option<String>,
+    /// `Exists` or `Equal`.
+    pub operator: Option<String>,
+    /// The taint's value.
+    pub value: Option<String>,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    pub effect: Option<String>,
+}
+
+/// The container's requests and limits as Kubernetes quantities (`10m`, `16Mi`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resources {
+    /// Requested CPU.
+    pub cpu_request: Option<String>,
+    /// CPU limit.
+    pub cpu_limit: Option<String>,
+    /// Requested memory.
+    pub memory_request: Option<String>,
+    /// Memory limit.
+    pub memory_limit: Option<String>,
+}
+
+impl PodSettings {
+    /// These settings where they say something, `base` where they don't; maps are merged key by key.
+    #[must_use]
+    pub fn over(&self, base: &Self) -> Self {
+        let merge = |a: &BTreeMap<String, String>, b: &BTreeMap<String, String>| {
+            let mut all = b.clone();
+            all.extend(a.clone());
+            all
+        };
+        let (r, b) = (&self.resources, &base.resources);
+        let either = |a: &Option<String>, b: &Option<String>| a.clone().or_else(|| b.clone());
+        Self {
+            image: either(&self.image, &base.image),
+            pull_policy: self.pull_policy.or(base.pull_policy),
+            pull_secrets: self.pull_secrets.clone().or_else(|| base.pull_secrets.clone()),
+            node_selector: merge(&self.node_selector, &base.node_selector),
+            tolerations: self.tolerations.clone().or_else(|| base.tolerations.clone()),
+            resources: Resources {
+                cpu_request: either(&r.cpu_request, &b.cpu_request),
+                cpu_limit: either(&r.cpu_limit, &b.cpu_limit),
+                memory_request: either(&r.memory_request, &b.memory_request),
+                memory_limit: either(&r.memory_limit, &b.memory_limit),
+            },
+            labels: merge(&self.labels, &base.labels),
+            annotations: merge(&self.annotations, &base.annotations),
+        }
+    }
+}
+
+/// What happens to our pods when the program ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnQuit {
+    /// Ask where there are any.
+    #[default]
+    Ask,
+    /// Leave them to their TTL.
+    Leave,
+    /// Delete those that this run created.
+    Delete,
+}
+
+/// How a person is told that a probed target went down or up, besides the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Notify {
+    /// Not at all.
+    #[default]
+    Off,
+    /// By the terminal's bell.
+    Bell,
+    /// By a notification: the sequence of `iTerm2`, `WezTerm`, Windows Terminal.
+    Osc9,
+    /// By a notification: the sequence of urxvt, foot, Ghostty.
+    Osc777,
+}
+
+/// The language of the screen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Language {
+    /// English.
+    #[default]
+    #[serde(rename = "en")]
+    En,
+    /// Simplified Chinese.
+    #[serde(rename = "zh-CN")]
+    ZhCn,
+}
+
+/// How many colors the screen may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Colors {
+    /// As the terminal says of itself.
+    #[default]
+    Auto,
+    /// 24 bits.
+    Truecolor,
+    /// The 256-color palette.
+    #[serde(rename = "256")]
+    Ansi256,
+    /// The terminal's own 16.
+    #[serde(rename = "16")]
+    Ansi16,
+    /// None: bold, dim and reverse only.
+    None,
+}
+
+/// The themes that come with the program, in the order in which the key goes through them.
+pub const THEMES: [&str; 4] = ["dark", "light", "high-contrast", "terminal"];
+
+/// What the config says of one cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClusterSettings {
+    /// Connect when the program starts rather than when first needed.
+    pub connect: bool,
+    /// How its pods are made.
+    pub pod: PodSettings,
+    /// How its forwards are kept.
+    pub keep: KeepSettings,
+    /// The tunnel protocol to use, instead of trying: `spdy`, `spdy-websocket` or `v4-websocket`.
+    pub tunnel: Option<String>,
+}
+
+/// A change to the key table, with the line of the config that asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyOverride {
+    /// Where the keys work: `anywhere`, `clusters`, `targets`, `pods`, `forwards`.
+    pub place: String,
+    /// The command's name, as in the key table.
+    pub command: String,
+    /// The chords, in the config's notation; empty: the command loses its keys.
+    pub keys: Vec<String>,
+    /// Line in the config file, from 1.
+    pub line: usize,
+}
+
+/// Everything the config sets besides targets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The screen's language; absent: the locale's.
+    pub language: Option<Language>,
+    /// The theme's name.
+    pub theme: String,
+    /// How many colors.
+    pub colors: Colors,
+    /// Whether the mouse is taken.
+    pub mouse: bool,
+    /// Whether the terminal's title says which pod ends first.
+    pub title: bool,
+    /// Whether the next key is taught until it was used.
+    pub tips: bool,
+    /// TTL of a pod whose target names none. `BROW_DEFAULT_TTL` comes before the config.
+    pub ttl: Ttl,
+    /// The longest TTL that is let through.
+    pub max_ttl: Ttl,
+    /// What becomes of our pods at the end.
+    pub on_quit: OnQuit,
+    /// How a person is told that a probed target went down or up.
+    pub notify: Notify,
+    /// For how long after such news there is none of the same forward.
+    pub notify_quiet: Ttl,
+    /// How pods are made everywhere.
+    pub pod: PodSettings,
+    /// Where local ports of imported targets come from.
+    pub ports: PortPlan,
+    /// Connection strings that differ from those built in: by service, then by what they are called.
+    pub strings: BTreeMap<String, BTreeMap<String, String>>,
+    /// How forwards are kept everywhere.
+    pub keep: KeepSettings,
+    /// Per cluster, by context name.
+    pub clusters: BTreeMap<String, ClusterSettings>,
+    /// Changes to the key table.
+    pub keys: Vec<KeyOverride>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            language: None,
+            theme: "dark".to_owned(),
+            colors: Colors::Auto,
+            mouse: true,
+            title: true,
+            tips: true,
+            ttl: Ttl::DEFAULT,
+            max_ttl: Ttl::CEILING,
+            on_quit: OnQuit::Ask,
+            notify: Notify::Off,
+            notify_quiet: Ttl::MINUTE,
+            pod: PodSettings::default(),
+            ports: PortPlan::default(),
+            strings: BTreeMap::new(),
+            keep: KeepSettings::built_in(),
+            clusters: BTreeMap::new(),
+            keys: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// How a pod for a target with settings `own` on `cluster` is made.
+    pub fn pod_for(&self, cluster: &str, own: &PodSettings) -> PodSettings {
+        match self.clusters.get(cluster) {
+            Some(at) => own.over(&at.pod.over(&self.pod)),
+            None => own.over(&self.pod),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_level_wins_and_maps_merge() {
+        let image = |name: &str, label: &str| PodSettings {
+            image: Some(name.to_owned()),
+            labels: BTreeMap::from([(label.to_owned(), name.to_owned()), ("all".to_owned(), name.to_owned())]),
+            ..PodSettings::default()
+        };
+        let mut settings = Settings { pod: image("global", "g"), ..Settings::default() };
+        settings
+            .clusters
+            .insert("dev".to_owned(), ClusterSettings { pod: image("cluster", "c"), ..ClusterSettings::default() });
+        let own = PodSettings { labels: BTreeMap::from([("all".into(), "own".into())]), ..PodSettings::default() };
+        let at_dev = settings.pod_for("dev", &own);
+        assert_eq!(at_dev.image.as_deref(), Some("cluster"));
+        assert_eq!(at_dev.labels.keys().map(String::as_str).collect::<Vec<_>>(), ["all", "c", "g"]);
+        assert_eq!(at_dev.labels["all"], "own");
+        assert_eq!(settings.pod_for("other", &own).image.as_deref(), Some("global"));
+    }
+}

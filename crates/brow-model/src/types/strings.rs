@@ -1,0 +1,241 @@
+//! Connection strings: what a client is started or configured with to go through a forward. No password is among them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use crate::types::service::Group;
+use crate::types::service::{Service, Signs, by_word, recognise};
+use crate::types::target::Target;
+use crate::types::workload::{Port, Where};
+
+/// What a template is called, and the template.
+type Template = (&'static str, &'static str);
+
+/// What may stand in a template in braces.
+pub const PLACEHOLDERS: [&str; 4] = ["host", "port", "address", "name"];
+
+/// Templates of what the config says nothing about.
+pub(crate) fn built_in(service: Option<Service>) -> &'static [Template] {
+    match service {
+        Some(Service::Mysql) => &[
+            ("mysql", "mysql -h {host} -P {port} -u USER -p"),
+            ("URL", "mysql://USER@{address}/DATABASE"),
+            ("JDBC", "jdbc:mysql://{address}/DATABASE"),
+        ],
+        Some(Service::Postgres) => &[
+            ("psql", "psql -h {host} -p {port} -U USER DATABASE"),
+            ("URL", "postgresql://USER@{address}/DATABASE"),
+            ("JDBC", "jdbc:postgresql://{address}/DATABASE"),
+        ],
+        Some(Service::Redis) => &[("redis-cli", "redis-cli -h {host} -p {port}"), ("URL", "redis://{address}")],
+        Some(Service::Mongodb) => &[
+            ("mongosh", "mongosh 'mongodb://{address}/?directConnection=true'"),
+            ("URL", "mongodb://{address}/DATABASE?directConnection=true"),
+        ],
+        Some(Service::Mssql) => &[
+            ("sqlcmd", "sqlcmd -S tcp:{host},{port} -U USER"),
+            ("JDBC", "jdbc:sqlserver://{address};databaseName=DATABASE;trustServerCertificate=true"),
+        ],
+        Some(Service::Oracle) => {
+            &[("sqlplus", "sqlplus USER@//{address}/SERVICE"), ("JDBC", "jdbc:oracle:thin:@//{address}/SERVICE")]
+        }
+        Some(Service::Cassandra) => &[("cqlsh", "cqlsh {host} {port}")],
+        Some(Service::Clickhouse) => &[
+            ("curl", "curl 'http://{address}/?query=SELECT%201'"),
+            ("JDBC", "jdbc:clickhouse://{address}/default"),
+            ("clickhouse-client", "clickhouse-client --host {host} --port {port}"),
+        ],
+        Some(Service::Elasticsearch) => {
+            &[("curl", "curl http://{address}/_cluster/health"), ("URL", "http://{address}")]
+        }
+        Some(Service::Influxdb) => &[("influx", "influx ping --host http://{address}"), ("URL", "http://{address}")],
+        Some(Service::Neo4j) => {
+            &[("cypher-shell", "cypher-shell -a bolt://{address} -u USER"), ("URL", "bolt://{address}")]
+        }
+        Some(Service::Memcached) => &[("nc", "nc {host} {port}")],
+        Some(Service::Etcd) => &[("etcdctl", "etcdctl --endpoints={address} endpoint status")],
+        Some(Service::Kafka) => &[("kcat", "kcat -b {address} -L"), ("config", "bootstrap.servers={address}")],
+        Some(Service::Rabbitmq) => &[("URL", "amqp://USER@{address}")],
+        Some(Service::Nats) => &[("nats", "nats --server nats://{address} rtt"), ("URL", "nats://{address}")],
+        Some(Service::Mqtt) => {
+            &[("mosquitto_sub", "mosquitto_sub -h {host} -p {port} -t '#'"), ("URL", "mqtt://{address}")]
+        }
+        Some(Service::Zookeeper) => &[("zkCli", "zkCli.sh -server {address}")],
+        Some(Service::Ldap) => &[("ldapsearch", "ldapsearch -x -H ldap://{address}"), ("URL", "ldap://{address}")],
+        Some(Service::Ssh) => &[("ssh", "ssh -p {port} USER@{host}"), ("sftp", "sftp -P {port} USER@{host}")],
+        Some(Service::Grpc) => &[("grpcurl", "grpcurl -plaintext {address} list")],
+        Some(Service::Prometheus) => &[
+            ("URL", "http://{address}"),
+            ("curl", "curl 'http://{address}/api/v1/query?query=up'"),
+            ("promtool", "promtool query instant http://{address} up"),
+        ],
+        Some(Service::Vault) => &[("vault", "VAULT_ADDR=http://{address} vault status"), ("URL", "http://{address}")],
+        Some(Service::Consul) => {
+            &[("consul", "CONSUL_HTTP_ADDR={address} consul members"), ("URL", "http://{address}")]
+        }
+        Some(Service::Https) => &[("URL", "https://{address}"), ("curl", "curl -k https://{address}/")],
+        Some(Service::Http | Service::Grafana | Service::Alertmanager | Service::Kibana | Service::Jaeger) | None => {
+            &[("URL", "http://{address}"), ("curl", "curl http://{address}/")]
+        }
+    }
+}
+
+/// What speaks behind a place, by what the target says of it: its tags first, which a person may set.
+pub fn service_of(target: &Target, place: &Where) -> Option<Service> {
+    if let Some(service) = target.tags.iter().find_map(|tag| by_word(tag)) {
+        return Some(service);
+    }
+    let (object, number, name) = match place {
+        Where::Address(address) => (address.host.to_string(), address.port, ""),
+        Where::Workload(workload) => match &workload.port {
+            Port::Number(number) => (workload.name.clone(), *number, ""),
+            Port::Name(name) => (workload.name.clone(), 0, name.as_str()),
+        },
+    };
+    let labels = BTreeMap::from([("name".to_owned(), target.name.clone())]);
+    recognise(&Signs { port: number, name, protocol: "", object: &object, labels: &labels })
+}
+
+/// The group that a place belongs to in the port plan, by its port and what it is called.
+pub(crate) fn group_of(target: &Target) -> Option<Group> {
+    service_of(target, &target.address).map(Service::group)
+}
+
+/// A word as a POSIX shell takes it for itself (2.2.2, single quotes).
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// What a shell is within at some point of a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Within {
+    Nothing,
+    Single,
+    Double,
+}
+
+impl Within {
+    /// Goes past a part of a template.
+    fn past(mut self, part: &str) -> Self {
+        let mut chars = part.chars();
+        while let Some(c) = chars.next() {
+            self = match (self, c) {
+                (Self::Nothing, '\'') => Self::Single,
+                (Self::Nothing, '"') => Self::Double,
+                (Self::Single, '\'') | (Self::Double, '"') => Self::Nothing,
+                (Self::Nothing | Self::Double, '\\') => {
+                    chars.next();
+                    self
+                }
+                _ => self,
+            };
+        }
+        self
+    }
+
+    /// A text as a shell takes it for just that there.
+    fn quote(self, text: &str) -> String {
+        match self {
+            Self::Nothing => quoted(text),
+            Self::Single => text.replace('\'', r"'\''"),
+            Self::Double => text.chars().fold(String::new(), |mut all, c| {
+                if matches!(c, '"' | '\\' | '$' | '`') {
+                    all.push('\\');
+                }
+                all.push(c);
+                all
+            }),
+        }
+    }
+}
+
+/// A template with its placeholders filled in. One of several words is a command: what is filled in is quoted for a
+/// shell, since names come from other people, too.
+pub(crate) fn fill(template: &str, local: SocketAddr, name: &str) -> String {
+    let (host, port) = (local.ip().to_string(), local.port().to_string());
+    let address = local.to_string();
+    let is_command = template.contains(char::is_whitespace);
+    let (mut rest, mut within) = (template, Within::Nothing);
+    let mut filled = String::new();
+    // In one pass: a target's name may itself look like a placeholder.
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        within = within.past(before);
+        let (key, behind) = after.split_once('}').unwrap_or((after, ""));
+        let text = match key {
+            "host" => &host,
+            "port" => &port,
+            "address" => &address,
+            "name" => name,
+            _ => "",
+        };
+        if is_command && !text.is_empty() {
+            filled.push_str(&within.quote(text));
+        } else {
+            filled.push_str(text);
+        }
+        rest = behind;
+    }
+    filled + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_service_has_strings_and_none_a_password() {
+        let local: SocketAddr = "127.0.0.1:30342".parse().unwrap();
+        for service in Service::ALL.iter().copied().map(Some).chain([None]) {
+            let templates = built_in(service);
+            assert!(!templates.is_empty(), "{service:?}");
+            for (name, template) in templates {
+                let text = fill(template, local, "shop");
+                assert!(!text.contains(['{', '}']), "{template}");
+                assert!(text.contains("30342"), "{template}");
+                assert!(!name.is_empty() && !text.to_lowercase().contains("password"), "{template}");
+            }
+        }
+    }
+
+    #[test]
+    fn strings_are_filled_in_once() {
+        let six: SocketAddr = "[::1]:8080".parse().unwrap();
+        for (template, filled) in [
+            ("http://{address}/", "http://[::1]:8080/"),
+            ("-h {host} -P {port} # {name}", "-h ::1 -P 8080 # '{port}'"),
+            ("no placeholder", "no placeholder"),
+        ] {
+            assert_eq!(fill(template, six, "{port}"), filled);
+        }
+    }
+
+    #[test]
+    fn a_name_does_nothing_in_a_shell() {
+        let local: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+        for name in
+            ["$(touch x)", "a; touch x", "it's `touch x`", "\"; touch x; \"", "'; touch x; '", "\\", "a b", "!x"]
+        {
+            for template in [
+                "printf %s {name}",
+                "printf %s '{name}'",
+                "printf %s \"{name}\"",
+                "printf %s \\''{name}'",
+                "printf %s \"it's {name}\"",
+            ] {
+                let command = fill(template, local, name);
+                let said = std::process::Command::new("sh").args(["-c", &command]).output().unwrap();
+                let said = String::from_utf8(said.stdout).unwrap();
+                assert!(said.ends_with(name) && said.len() <= name.len() + 5, "{command}: {said}");
+            }
+        }
+        assert_eq!(fill("x://{address}/{name}", local, "a b"), "x://127.0.0.1:8080/a b", "no command");
+        let six: SocketAddr = "[::1]:8080".parse().unwrap();
+        assert_eq!(fill("curl http://{address}/", six, ""), "curl http://'[::1]:8080'/");
+    }
+}

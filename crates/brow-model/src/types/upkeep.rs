@@ -1,0 +1,65 @@
+//! Pods that come and go without a person's asking for each: which of them are needed still, and which go.
+
+use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::types::forward::{Forward, ForwardId, ForwardState};
+use crate::types::proxy::{PodKey, PodPlace};
+use crate::types::renew::Renewal;
+
+/// What is known of them.
+#[derive(Debug, Clone, Default)]
+pub struct Upkeep {
+    /// Pods that were made on demand, and where they belong: their cluster may be let go of. They go with their last
+    /// use.
+    pub pods: BTreeMap<PodKey, PodPlace>,
+    /// The forwards that may carry connections through a pod: those that are pointed there, and those that have not
+    /// said since that they left it.
+    pub held: BTreeMap<PodKey, BTreeSet<ForwardId>>,
+    /// Pods that go as soon as nobody holds them; whether it was told that another instance does.
+    pub leaving: BTreeMap<PodKey, bool>,
+    /// Pods that are being replaced.
+    pub renewals: BTreeMap<PodKey, Renewal>,
+    /// When the first of a row of pods was created that have replaced each other, by the last.
+    pub first: BTreeMap<PodKey, DateTime<Utc>>,
+    /// Whether the forwards that open by themselves have been opened.
+    pub started: bool,
+    /// Whether the other instances that were there at the start have been heard.
+    pub others_known: bool,
+}
+
+impl Upkeep {
+    /// A forward is pointed at a pod: that is of use, whatever was to become of it.
+    pub(crate) fn hold(&mut self, id: ForwardId, pod: &PodKey) {
+        self.held.entry(pod.clone()).or_default().insert(id);
+        self.leaving.remove(pod);
+    }
+
+    /// The pods that a forward is no longer pointed at, but may still carry connections through.
+    pub(crate) fn left_by(&self, forward: &Forward) -> impl Iterator<Item = &PodKey> {
+        let holds =
+            |(pod, by): &(&PodKey, &BTreeSet<ForwardId>)| by.contains(&forward.spec.id) && !forward.is_through(pod);
+        self.held.iter().filter(holds).map(|(pod, _)| pod)
+    }
+
+    /// A forward has no connection through a pod any more.
+    pub(crate) fn release(&mut self, id: ForwardId, pod: &PodKey) {
+        if let Some(holders) = self.held.get_mut(pod) {
+            holders.remove(&id);
+        }
+        self.held.retain(|_, holders| !holders.is_empty());
+    }
+}
+
+impl Forward {
+    /// Whether it waits for a proxy pod.
+    pub(crate) fn waits_at(&self, place: &PodPlace) -> bool {
+        let waits = self.via.is_none() && (self.waiting || self.wants_pod) && self.state != ForwardState::Failed;
+        waits && !self.is_direct() && self.spec.place == *place
+    }
+
+    /// Whether its new connections go through a pod.
+    pub(crate) fn is_through(&self, pod: &PodKey) -> bool {
+        self.via.as_ref().is_some_and(|via| via.pod == *pod)
+    }
+}

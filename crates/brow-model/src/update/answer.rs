@@ -1,0 +1,253 @@
+//! What a person does in the topmost dialog.
+
+use crate::language::action::{Action, Command};
+use crate::language::effect::Effect;
+use crate::screen::dialog::{Dialog, Field, Question};
+use crate::screen::form::{name_error, ttl_error};
+use crate::state::Model;
+use crate::types::proxy::Whose;
+use crate::types::target::Target;
+use crate::update::import::in_import;
+
+impl Model {
+    /// Gives an action to the topmost dialog; it is taken off, works, and stays off where it is done with.
+    pub(crate) fn in_dialog(&mut self, action: Action, out: &mut Vec<Effect>) {
+        let Some(dialog) = self.dialogs.pop() else {
+            return;
+        };
+        self.unarranged = true;
+        let at = self.dialogs.len();
+        if let (Some(fault), Action::Do(Command::Copy)) = (dialog.fault(), &action) {
+            out.push(Effect::CopyFault(Box::new(fault.clone())));
+        }
+        let kept = match dialog {
+            Dialog::TargetForm(form) => self.in_form(form, action, out),
+            Dialog::Rename { name, field } => self.in_rename(name, field, action, out),
+            Dialog::AskTtl { targets, field } => self.in_ask_ttl(targets, field, action, out),
+            Dialog::Confirm { question, button } => self.in_question(question, button, &action, out),
+            Dialog::Help { scroll } => {
+                scrolled(scroll, (self.page, self.reach), &action).map(|scroll| Dialog::Help { scroll })
+            }
+            Dialog::Describe { key, text, scroll } => {
+                let scroll = scrolled(scroll, (self.page, self.reach), &action);
+                scroll.map(|scroll| Dialog::Describe { key, text, scroll })
+            }
+            Dialog::PodLog { key, epoch, lines, ended, back } => {
+                let kept = scrolled_back(back, self.page, &action);
+                if kept.is_none() {
+                    out.push(Effect::StopLog);
+                }
+                let most = self.reach.min(lines.len().saturating_sub(1));
+                kept.map(|back| Dialog::PodLog { key, epoch, lines, ended, back: back.min(most) })
+            }
+            Dialog::Browser(browser) => self.in_browser(browser, action, out),
+            Dialog::Menu(menu) => self.in_menu(menu, &action, out),
+            Dialog::Import { cluster, field, pasted } => in_import(cluster, field, pasted, action, out),
+            Dialog::Fault(fault) => match action {
+                Action::Do(Command::Cancel | Command::Accept | Command::Quit) => None,
+                Action::Do(_)
+                | Action::Edit(_)
+                | Action::Paste(_)
+                | Action::Click { .. }
+                | Action::ClickColumn { .. }
+                | Action::ClickItem(_)
+                | Action::Wheel { .. }
+                | Action::Page { .. } => Some(Dialog::Fault(fault)),
+            },
+        };
+        if let Some(dialog) = kept {
+            // What the work itself opened lies above.
+            self.dialogs.insert(at.min(self.dialogs.len()), dialog);
+        }
+    }
+
+    fn in_rename(&mut self, name: String, mut field: Field, action: Action, out: &mut Vec<Effect>) -> Option<Dialog> {
+        match field.take(action, |new| name_error(new, Some(&name), self)) {
+            Entry::Left => None,
+            Entry::Open => Some(Dialog::Rename { name, field }),
+            Entry::Given => {
+                if field.text() != name {
+                    self.save_name(&name, field.text(), out);
+                }
+                None
+            }
+        }
+    }
+
+    fn in_ask_ttl(
+        &mut self,
+        targets: Vec<String>,
+        mut field: Field,
+        action: Action,
+        out: &mut Vec<Effect>,
+    ) -> Option<Dialog> {
+        match field.take(action, |ttl| ttl_error(ttl, self.settings.max_ttl)) {
+            Entry::Left => None,
+            Entry::Open => Some(Dialog::AskTtl { targets, field }),
+            Entry::Given => {
+                let targets: Vec<Target> = targets.iter().filter_map(|name| self.target(name)).cloned().collect();
+                self.create_pods(&targets, field.text().parse().ok(), out);
+                None
+            }
+        }
+    }
+
+    fn in_question(
+        &mut self,
+        question: Question,
+        button: usize,
+        action: &Action,
+        out: &mut Vec<Effect>,
+    ) -> Option<Dialog> {
+        let count = question.buttons();
+        let step = |by: isize| (button.cast_signed() + by).rem_euclid(count.cast_signed()).unsigned_abs();
+        let button = match action {
+            Action::Do(Command::Cancel) => {
+                self.answer(question, 0, out);
+                return None;
+            }
+            Action::Do(Command::Accept) => {
+                self.answer(question, button, out);
+                return None;
+            }
+            Action::ClickItem(at) if *at < count => {
+                self.answer(question, *at, out);
+                return None;
+            }
+            // Whoever presses the key of the question again means it.
+            Action::Do(Command::Quit) if matches!(question, Question::Quit { .. }) => {
+                self.answer(question, 1, out);
+                return None;
+            }
+            Action::Do(Command::Right | Command::Next | Command::Down) => step(1),
+            Action::Do(Command::Left | Command::Previous | Command::Up) => step(-1),
+            Action::Do(_)
+            | Action::Edit(_)
+            | Action::Paste(_)
+            | Action::Click { .. }
+            | Action::ClickColumn { .. }
+            | Action::ClickItem(_)
+            | Action::Wheel { .. }
+            | Action::Page { .. } => button,
+        };
+        Some(Dialog::Confirm { question, button })
+    }
+
+    fn answer(&mut self, question: Question, button: usize, out: &mut Vec<Effect>) {
+        let yes = button > 0;
+        let clash = button.checked_sub(1).and_then(|at| question.clashes().get(at).copied());
+        match question {
+            Question::DeleteTargets(names) if yes => self.delete_targets(&names, out),
+            Question::KillPods(keys) | Question::KillForeign { pods: keys, .. } if yes => {
+                for key in keys {
+                    self.kill(&key, out);
+                }
+                self.pod_list.marks.clear();
+            }
+            Question::CleanAll { .. } if yes => {
+                self.clean(Whose::All, out);
+            }
+            Question::Quit { .. } if yes => self.leave(button == 2, out),
+            Question::OtherPort { spec, port, .. } if yes => self.restart_forward(spec.id, Some(port), out),
+            Question::Import { targets, .. } => {
+                if yes {
+                    self.import(targets, out);
+                }
+                out.push(Effect::LegacyOffered);
+            }
+            Question::Take { offers, .. } => {
+                if let Some(clash) = clash {
+                    self.take_offers(offers, clash, out);
+                }
+            }
+            Question::DeleteTargets(_)
+            | Question::KillPods(_)
+            | Question::KillForeign { .. }
+            | Question::CleanAll { .. }
+            | Question::Quit { .. }
+            | Question::OtherPort { .. } => {}
+        }
+    }
+}
+
+/// What became of a dialog that is one field.
+pub(crate) enum Entry {
+    /// It is still being filled in.
+    Open,
+    /// It was left as it was.
+    Left,
+    /// What it says is right, and was submitted.
+    Given,
+}
+
+impl Field {
+    /// Takes an action for the field of a dialog that has no other; `wrong` checks its text.
+    pub(crate) fn take(&mut self, action: Action, wrong: impl Fn(&str) -> Option<&'static str>) -> Entry {
+        match action {
+            Action::Do(Command::Cancel) => return Entry::Left,
+            Action::Do(Command::Accept) => {
+                self.error = wrong(self.text());
+                if self.error.is_none() {
+                    return Entry::Given;
+                }
+            }
+            Action::Edit(_) | Action::Paste(_) => {
+                self.edit(action);
+                // What is empty is not wrong before it is submitted.
+                self.error = wrong(self.text()).filter(|error| *error != "required");
+            }
+            Action::Do(_)
+            | Action::Click { .. }
+            | Action::ClickColumn { .. }
+            | Action::ClickItem(_)
+            | Action::Wheel { .. }
+            | Action::Page { .. } => {}
+        }
+        Entry::Open
+    }
+}
+
+/// Where a text that starts at its top is scrolled to; `None`: the dialog is left.
+fn scrolled(scroll: usize, (page, reach): (usize, usize), action: &Action) -> Option<usize> {
+    // Whoever went further than there is text comes back from its end.
+    let scroll = scroll.min(reach);
+    match action {
+        Action::Do(Command::Cancel | Command::Accept | Command::Quit | Command::Help) => None,
+        Action::Do(Command::Up) => Some(scroll.saturating_sub(1)),
+        Action::Do(Command::Down) => Some(scroll.saturating_add(1)),
+        Action::Do(Command::PageUp) => Some(scroll.saturating_sub(page)),
+        Action::Do(Command::PageDown) => Some(scroll.saturating_add(page)),
+        Action::Do(Command::Top) => Some(0),
+        // The view stops at the last page.
+        Action::Do(Command::Bottom) => Some(usize::from(u16::MAX)),
+        Action::Wheel { by, .. } => Some(scroll.saturating_add_signed(*by)),
+        Action::Do(_)
+        | Action::Edit(_)
+        | Action::Paste(_)
+        | Action::Click { .. }
+        | Action::ClickColumn { .. }
+        | Action::ClickItem(_)
+        | Action::Page { .. } => Some(scroll),
+    }
+}
+
+/// Where a text that follows its end is scrolled back to; `None`: it is left.
+pub(crate) fn scrolled_back(back: usize, page: usize, action: &Action) -> Option<usize> {
+    match action {
+        Action::Do(Command::Cancel | Command::Accept | Command::Quit) => None,
+        Action::Do(Command::Up) => Some(back.saturating_add(1)),
+        Action::Do(Command::Down) => Some(back.saturating_sub(1)),
+        Action::Do(Command::PageUp) => Some(back.saturating_add(page)),
+        Action::Do(Command::PageDown) => Some(back.saturating_sub(page)),
+        Action::Do(Command::Top) => Some(usize::from(u16::MAX)),
+        Action::Do(Command::Bottom) => Some(0),
+        Action::Wheel { by, .. } => Some(back.saturating_add_signed(-*by)),
+        Action::Do(_)
+        | Action::Edit(_)
+        | Action::Paste(_)
+        | Action::Click { .. }
+        | Action::ClickColumn { .. }
+        | Action::ClickItem(_)
+        | Action::Page { .. } => Some(back),
+    }
+}

@@ -1,0 +1,189 @@
+//! Makes the visible order of each pane: filter, then sort.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use crate::screen::filter::Filter;
+use crate::screen::list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetColumn};
+use crate::state::Model;
+use crate::types::cluster::{Cluster, Link};
+use crate::types::forward::{Forward, ForwardId, ForwardState};
+use crate::types::instance::Shared;
+use crate::types::proxy::{Phase, ProxyPod};
+use crate::types::target::Target;
+
+impl Model {
+    /// Arranges every pane's rows, where something changed. To be called before a frame is drawn.
+    pub fn arrange(&mut self) {
+        if !std::mem::take(&mut self.unarranged) {
+            return;
+        }
+        self.find_live();
+        self.arrange_clusters();
+        self.arrange_targets();
+        self.arrange_pods();
+        self.arrange_forwards();
+        self.arrange_browser();
+    }
+
+    fn arrange_clusters(&mut self) {
+        let mut filter = Filter::new(self.cluster_list.filter.value());
+        let mut rows: Vec<(u32, &Cluster)> = self
+            .clusters
+            .iter()
+            .filter_map(|at| Some((filter.score(&[&at.name, &at.server, &at.user])?, at)))
+            .collect();
+        let column = self.cluster_list.column;
+        let pods = |at: &Cluster| self.pods.keys().filter(|key| key.cluster == at.name).count();
+        let forwards = |at: &Cluster| self.forwards.values().filter(|f| f.spec.place.cluster == at.name).count();
+        rows.sort_by(|(_, a), (_, b)| match column {
+            // The kubeconfig's own order is the one its owner knows.
+            ClusterColumn::Name => Ordering::Equal,
+            ClusterColumn::Version => a.version.cmp(&b.version),
+            ClusterColumn::State => a.link.cmp(&b.link),
+            ClusterColumn::Rtt => a.rtt.cmp(&b.rtt),
+            ClusterColumn::Pods => pods(a).cmp(&pods(b)),
+            ClusterColumn::Forwards => forwards(a).cmp(&forwards(b)),
+        });
+        let order = rows.into_iter().map(|(score, at)| (score, at.name.clone())).collect();
+        let names = &self.clusters;
+        settle(&mut self.cluster_list, order, names.len(), |name| names.iter().any(|at| at.name == *name));
+    }
+
+    fn arrange_targets(&mut self) {
+        let mut filter = Filter::new(self.target_list.filter.value());
+        let mut rows: Vec<(u32, &Target, String)> = self
+            .targets
+            .iter()
+            .filter_map(|target| {
+                let address = target.address.to_string();
+                let namespace = self.namespace_of(target);
+                let mut fields = vec![target.name.as_str(), &target.cluster, &namespace, &address];
+                fields.extend(target.tags.iter().map(String::as_str));
+                Some((filter.score(&fields)?, target, namespace))
+            })
+            .collect();
+        let column = self.target_list.column;
+        rows.sort_by(|(_, a, a_namespace), (_, b, b_namespace)| match column {
+            TargetColumn::Name => a.name.cmp(&b.name),
+            TargetColumn::Cluster => (&a.cluster, &a.name).cmp(&(&b.cluster, &b.name)),
+            TargetColumn::Namespace => (a_namespace, &a.name).cmp(&(b_namespace, &b.name)),
+            TargetColumn::Address => a.address.cmp(&b.address),
+            TargetColumn::Port => (self.port_of(a), &a.name).cmp(&(self.port_of(b), &b.name)),
+            TargetColumn::Tags => (&a.tags, &a.name).cmp(&(&b.tags, &b.name)),
+            TargetColumn::Live => (!self.is_live(&a.name), &a.name).cmp(&(!self.is_live(&b.name), &b.name)),
+        });
+        let order = rows.into_iter().map(|(score, target, _)| (score, target.name.clone())).collect();
+        let targets = &self.targets;
+        settle(&mut self.target_list, order, targets.len(), |name| targets.iter().any(|target| target.name == *name));
+    }
+
+    fn arrange_pods(&mut self) {
+        let mut filter = Filter::new(self.pod_list.filter.value());
+        // Several contexts may lead to one cluster: each pod has one row.
+        let several = self.clusters.iter().filter(|at| at.link != Link::Idle).count() > 1;
+        let rows: Vec<&ProxyPod> = self.pods.values().filter(|pod| !several || !self.is_twin(pod)).collect();
+        let of = rows.len();
+        let mut score = |pod: &ProxyPod| {
+            let key = &pod.key;
+            filter.score(&[&key.name, &pod.target, &key.cluster, &key.namespace, &pod.owner])
+        };
+        let mut rows: Vec<(u32, &ProxyPod)> = rows.into_iter().filter_map(|pod| Some((score(pod)?, pod))).collect();
+        let column = self.pod_list.column;
+        rows.sort_by(|(_, a), (_, b)| match column {
+            PodColumn::Name => a.key.name.cmp(&b.key.name),
+            PodColumn::Target => a.target.cmp(&b.target),
+            PodColumn::Place => a.key.cmp(&b.key),
+            PodColumn::Phase => self.phase_of(a).cmp(&self.phase_of(b)),
+            PodColumn::Owner => a.owner.cmp(&b.owner),
+            // The youngest first: the one just created is the one looked for.
+            PodColumn::Age => b.created.cmp(&a.created),
+            PodColumn::Left => a.deadline().cmp(&b.deadline()),
+        });
+        let order = rows.into_iter().map(|(score, pod)| (score, pod.key.clone())).collect();
+        let pods = &self.pods;
+        settle(&mut self.pod_list, order, of, |key| pods.contains_key(key));
+    }
+
+    fn arrange_forwards(&mut self) {
+        let mut filter = Filter::new(self.forward_list.filter.value());
+        let mut rows: Vec<(u32, &Forward)> = self
+            .forwards
+            .values()
+            .filter_map(|forward| {
+                let local = forward.local();
+                let pod = forward.via.as_ref().map_or("", |via| &via.pod.name);
+                Some((filter.score(&[&local, &forward.spec.target, &forward.spec.place.cluster, pod])?, forward))
+            })
+            .collect();
+        let column = self.forward_list.column;
+        rows.sort_by(|(_, a), (_, b)| {
+            let (x, y) = (&a.traffic, &b.traffic);
+            match column {
+                ForwardColumn::Local => (a.spec.port, a.spec.id).cmp(&(b.spec.port, b.spec.id)),
+                ForwardColumn::Target => a.spec.target.cmp(&b.spec.target),
+                ForwardColumn::Pod => a.via.as_ref().map(|via| &via.pod).cmp(&b.via.as_ref().map(|via| &via.pod)),
+                ForwardColumn::State => a.state.cmp(&b.state),
+                ForwardColumn::Connections => (x.counts.open, x.counts.total).cmp(&(y.counts.open, y.counts.total)),
+                ForwardColumn::Up => x.counts.up.cmp(&y.counts.up),
+                ForwardColumn::UpRate => x.up_rate.cmp(&y.up_rate),
+                ForwardColumn::Down => x.counts.down.cmp(&y.counts.down),
+                ForwardColumn::DownRate => x.down_rate.cmp(&y.down_rate),
+                ForwardColumn::Activity => (x.up_rate + x.down_rate).cmp(&(y.up_rate + y.down_rate)),
+                ForwardColumn::Fault => self.trouble_of(a).is_some().cmp(&self.trouble_of(b).is_some()),
+            }
+        });
+        // Those of other instances come below our own, whatever the order is by.
+        let others = self.others.iter().filter_map(|(id, other)| {
+            let Shared { local, name, cluster, pod, .. } = &other.forward;
+            Some((filter.score(&[local, name, cluster, pod.as_deref().unwrap_or_default()])?, *id))
+        });
+        let others: Vec<(u32, ForwardId)> = others.collect();
+        let own = rows.into_iter().map(|(score, forward)| (score, forward.spec.id));
+        let order = if self.forward_list.descending {
+            others.into_iter().rev().chain(own).collect()
+        } else {
+            own.chain(others).collect()
+        };
+        let (forwards, others) = (&self.forwards, &self.others);
+        let exists = |id: &ForwardId| forwards.contains_key(id) || others.contains_key(id);
+        settle(&mut self.forward_list, order, forwards.len() + others.len(), exists);
+    }
+
+    /// Whether a target is reachable now: a forward of it is live, or a pod of ours for it is ready. As of the last
+    /// arrangement.
+    pub fn is_live(&self, target: &str) -> bool {
+        self.live.contains(target)
+    }
+
+    fn find_live(&mut self) {
+        let ready: BTreeSet<(&str, &str, &str)> = self
+            .pods
+            .values()
+            .filter(|pod| pod.phase == Phase::Ready && self.is_ours(pod))
+            .map(|pod| (pod.key.cluster.as_str(), pod.key.namespace.as_str(), pod.target_label.as_str()))
+            .collect();
+        let live = self.targets.iter().filter(|target| {
+            let elsewhere = |address| self.elsewhere(target, address).is_some();
+            let forwards = self.forwards_of(&target.name).any(|forward| forward.state == ForwardState::Live);
+            forwards || (!self.others.is_empty() && target.address.singles().iter().any(elsewhere)) || {
+                let place = self.place_of(target);
+                ready.contains(&(&place.cluster, &place.namespace, &place.label))
+            }
+        });
+        self.live = live.map(|target| target.name.clone()).collect();
+    }
+}
+
+/// Gives a list its sorted rows, each with the filter's score. Where the filter's text has just changed, the best one
+/// is selected, the first of several.
+fn settle<K: Ord + Clone, C>(list: &mut List<K, C>, mut rows: Vec<(u32, K)>, of: usize, exists: impl Fn(&K) -> bool) {
+    if list.descending {
+        rows.reverse();
+    }
+    if std::mem::take(&mut list.seeking) && !list.filter.value().trim().is_empty() {
+        // Of equals `max_by_key` gives the last.
+        list.wanted = rows.iter().rev().max_by_key(|(score, _)| *score).map(|(_, key)| key.clone());
+    }
+    list.arrange(rows.into_iter().map(|(_, key)| key).collect(), of, exists);
+}

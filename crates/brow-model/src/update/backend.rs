@@ -1,0 +1,119 @@
+//! The pods of a workload: which of them a forward goes through.
+
+use crate::language::effect::Effect;
+use crate::language::fault::Fault;
+use crate::language::log::{Grade, Happening};
+use crate::state::Model;
+use crate::types::address::Address;
+use crate::types::backend::{Backend, pick};
+use crate::types::forward::{ForwardId, ForwardState, Via};
+
+impl Model {
+    /// The pods of a forward's workload, all that run: it goes through the best of them, or waits for one.
+    pub(crate) fn on_backends(&mut self, id: ForwardId, backends: Vec<Backend>, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        // Pods have come in the place of an address: whoever goes through a proxy pod goes straight now.
+        let relayed = forward.relay.take().is_some();
+        forward.unseen = None;
+        let before = forward.via.clone().filter(|_| !relayed);
+        let via = pick(&backends, before.as_ref()).map(|backend| backend.via.clone());
+        // The reason of a connection that failed stays to be read; why there was no pod is over.
+        let fault = forward.fault.take().filter(|_| before.is_some() && via.is_some());
+        forward.backends = backends;
+        let target = forward.spec.target.clone();
+        if before.is_some() && before == via {
+            forward.fault = fault;
+            return;
+        }
+        let waiting = via.is_none();
+        self.point(id, via.clone(), waiting, None, out);
+        if let (Some(_), Some(via)) = (before, via) {
+            self.note(Grade::Info, Happening::ForwardMoved, target, via.pod.name);
+        }
+    }
+
+    /// A forward's workload is an address: it takes a proxy pod, which is asked for where there is none.
+    pub(crate) fn on_relay(&mut self, id: ForwardId, address: Address, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        forward.backends.clear();
+        forward.unseen = None;
+        let cluster = forward.spec.place.cluster.clone();
+        let through = forward.via.clone().filter(|via| via.to.is_some());
+        forward.relay = Some(address);
+        if through.is_some() {
+            // The same pod reaches the new address as well.
+            return self.point(id, through, false, None, out);
+        }
+        self.point(id, None, true, None, out);
+        self.want_pod(id);
+        self.settle_forwards(&cluster, out);
+    }
+
+    /// A pod takes no connections although it runs: they go to the next one that is ready, where there is one.
+    pub(crate) fn on_refused(&mut self, id: ForwardId, by: &Via, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get(&id).filter(|forward| forward.via.as_ref() == Some(by)) else {
+            return;
+        };
+        let at = forward.backends.iter().position(|backend| backend.via == *by).map_or(0, |at| at + 1);
+        let (before, after) = forward.backends.split_at(at.min(forward.backends.len()));
+        let others = after.iter().chain(before).filter(|other| other.ready && other.via != *by);
+        if let Some(via) = others.map(|other| other.via.clone()).next() {
+            let (target, pod) = (forward.spec.target.clone(), via.pod.name.clone());
+            self.point(id, Some(via), false, None, out);
+            self.note(Grade::Warning, Happening::ForwardMoved, target, pod);
+        }
+    }
+
+    /// Sends a forward's new connections through the next pod of its workload.
+    pub(crate) fn next_backend(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get(&id) else {
+            return;
+        };
+        let target = forward.spec.target.clone();
+        let at = forward.backends.iter().position(|backend| forward.via.as_ref() == Some(&backend.via));
+        let next = at.map_or(0, |at| (at + 1) % forward.backends.len());
+        let next = forward.backends.get(next).map(|backend| backend.via.clone());
+        match next {
+            Some(via) if forward.via.as_ref() != Some(&via) && forward.state != ForwardState::Failed => {
+                let pod = via.pod.name.clone();
+                self.point(id, Some(via), false, None, out);
+                self.note(Grade::Info, Happening::ForwardMoved, target, pod);
+            }
+            Some(_) | None => self.note(Grade::Info, Happening::NoOtherPod, target, ""),
+        }
+    }
+
+    /// A forward's workload leads nowhere: connections fail with the reason until it does.
+    pub(crate) fn on_no_backend(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        forward.backends.clear();
+        forward.unseen = None;
+        forward.relay = None;
+        forward.wants_pod = false;
+        self.point(id, None, false, Some(fault.clone()), out);
+        self.fail(fault);
+    }
+}
+
+impl Model {
+    /// Where a forward's workload leads cannot be seen at the moment. A way that it has may be as good as ever, and is
+    /// kept; without one, connections fail with the reason until it can be seen again.
+    pub(crate) fn on_unseen(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
+        let fault = self.with_login(fault);
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        forward.unseen = Some(fault.clone());
+        let (has_way, is_relayed) = (forward.via.is_some(), forward.relay.is_some());
+        if !has_way && !is_relayed && forward.state != ForwardState::Failed {
+            self.point(id, None, false, Some(fault.clone()), out);
+        }
+        self.fail(fault);
+    }
+}

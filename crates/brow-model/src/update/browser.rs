@@ -1,0 +1,136 @@
+//! The browser: a dialog over what the connected clusters have, filtered as one types.
+
+use std::collections::BTreeMap;
+
+use crate::language::action::{Action, Command};
+use crate::language::effect::Effect;
+use crate::language::log::{Grade, Happening};
+use crate::screen::browser::Browser;
+use crate::screen::dialog::Dialog;
+use crate::screen::list::List;
+use crate::state::Model;
+use crate::types::cluster::Link;
+use crate::types::epoch::Epoch;
+use crate::types::found::{Finds, Spot};
+
+impl Model {
+    /// Opens the browser over the connected clusters; where none is, the selected one is connected.
+    pub(crate) fn open_browser(&mut self, out: &mut Vec<Effect>) {
+        let connected = self.clusters.iter().filter(|at| at.link != Link::Idle).map(|at| at.name.clone());
+        let mut names: Vec<String> = connected.collect();
+        if names.is_empty() {
+            let name = self.cluster_in_view();
+            if name.is_empty() {
+                return match self.kubeconfig_fault.clone() {
+                    Some(fault) => self.fail(fault),
+                    None => self.note(Grade::Info, Happening::NothingSelected, "", ""),
+                };
+            }
+            if !self.need(&name, out) {
+                return;
+            }
+            names.push(name);
+        }
+        let browser = Browser {
+            epoch: Epoch(self.count()),
+            clusters: BTreeMap::new(),
+            finds: Finds::default(),
+            list: List::default(),
+            stale: true,
+            chosen: false,
+        };
+        self.dialogs.push(Dialog::Browser(Box::new(browser)));
+        for name in names {
+            self.look_into(&name, out);
+        }
+    }
+
+    pub(crate) fn in_browser(
+        &mut self,
+        mut browser: Box<Browser>,
+        action: Action,
+        out: &mut Vec<Effect>,
+    ) -> Option<Dialog> {
+        let rows = self.page.cast_signed();
+        browser.chosen |= action.chooses();
+        let list = &mut browser.list;
+        match action {
+            Action::Do(Command::Cancel) if !list.marks.is_empty() => list.marks.clear(),
+            Action::Do(Command::Cancel) if !list.filter.value().is_empty() => {
+                list.filter.reset();
+                browser.stale = true;
+            }
+            Action::Do(Command::Cancel) => {
+                out.push(Effect::StopBrowsing);
+                return None;
+            }
+            Action::Do(Command::Up) => list.step(-1),
+            Action::Do(Command::Down) => list.step(1),
+            Action::Do(Command::PageUp) => list.step(-rows),
+            Action::Do(Command::PageDown) => list.step(rows),
+            Action::Do(Command::Mark) => list.mark(),
+            Action::Do(Command::MarkAll) => list.mark_all(),
+            Action::Wheel { by, .. } => list.step(by),
+            Action::ClickItem(row) => list.select(row),
+            Action::Do(Command::Accept) => {
+                let chosen = list.chosen();
+                list.marks.clear();
+                self.take_spots(&browser.finds, &chosen, out);
+            }
+            Action::Do(Command::TakeKnown) => {
+                list.marks.clear();
+                self.take_spots(&browser.finds, &browser.finds.recognised(), out);
+            }
+            Action::Do(Command::Help) => self.dialogs.push(Dialog::Help { scroll: 0 }),
+            Action::Do(Command::Describe) => {
+                let of_cluster = |name: &String| self.cluster(name).and_then(|at| at.fault.clone());
+                let fault = browser
+                    .finds
+                    .reason()
+                    .map(|(fault, _)| fault)
+                    .or_else(|| browser.clusters.keys().find_map(of_cluster));
+                match fault {
+                    Some(fault) => self.dialogs.push(Dialog::Fault(fault)),
+                    None => self.note(Grade::Info, Happening::NothingMissing, "", ""),
+                }
+            }
+            Action::Edit(_) | Action::Paste(_) => browser.filter(action),
+            Action::Do(_) | Action::Click { .. } | Action::ClickColumn { .. } | Action::Page { .. } => {}
+        }
+        Some(Dialog::Browser(browser))
+    }
+
+    /// Makes targets of rows.
+    fn take_spots(&mut self, finds: &Finds, spots: &[Spot], out: &mut Vec<Effect>) {
+        if spots.is_empty() {
+            self.nothing_selected();
+        } else {
+            self.consider(None, finds.offers(spots), Vec::new(), out);
+        }
+    }
+
+    /// Arranges the rows of an open browser, where something changed.
+    pub(crate) fn arrange_browser(&mut self) {
+        for dialog in &mut self.dialogs {
+            if let Dialog::Browser(browser) = dialog {
+                browser.arrange();
+            }
+        }
+    }
+
+    /// The context that a new target most likely is for: the selected one in the clusters pane, else the current one,
+    /// else that of the selected target.
+    pub(crate) fn cluster_in_view(&self) -> String {
+        let selected = self.cluster_list.selected().cloned();
+        let current = self.clusters.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone());
+        let beside =
+            self.target_list.selected().and_then(|name| self.target(name)).map(|target| target.cluster.clone());
+        let cluster = match self.focus.pane {
+            crate::screen::focus::Pane::Clusters => selected.or(current),
+            crate::screen::focus::Pane::Targets
+            | crate::screen::focus::Pane::Pods
+            | crate::screen::focus::Pane::Forwards => current.or(beside).or(selected),
+        };
+        cluster.unwrap_or_default()
+    }
+}

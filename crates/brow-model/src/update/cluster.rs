@@ -1,0 +1,300 @@
+//! Clusters: one row per kubeconfig context.
+
+use chrono::TimeDelta;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::language::effect::Effect;
+use crate::language::event::ClusterEvent;
+use crate::language::fault::{Fault, What};
+use crate::language::log::{Grade, Happening};
+use crate::state::Model;
+use crate::types::cluster::{Cluster, Context, Link, Rights, Scope};
+use crate::types::epoch::Epoch;
+use crate::types::proxy::Whose;
+use crate::types::target::Target;
+
+impl Model {
+    /// The cluster behind a context.
+    pub fn cluster(&self, name: &str) -> Option<&Cluster> {
+        self.clusters.iter().find(|cluster| cluster.name == name)
+    }
+
+    fn cluster_mut(&mut self, name: &str) -> Option<&mut Cluster> {
+        self.clusters.iter_mut().find(|cluster| cluster.name == name)
+    }
+
+    /// The time by a cluster's clock.
+    pub fn time_at(&self, cluster: &str) -> chrono::DateTime<chrono::Utc> {
+        self.now + self.cluster(cluster).map_or(TimeDelta::zero(), |cluster| cluster.skew)
+    }
+
+    /// Namespaces of a cluster that matter to us: the context's own and those of its targets.
+    pub(crate) fn namespaces(&self, cluster: &str) -> BTreeSet<String> {
+        let own = self.cluster(cluster).map(|cluster| cluster.namespace.clone());
+        let targets = self.targets.iter().filter(|target| target.cluster == cluster);
+        own.into_iter().chain(targets.filter_map(|target| target.namespace.clone())).collect()
+    }
+
+    pub(crate) fn on_contexts(&mut self, found: Result<Vec<Context>, Fault>, out: &mut Vec<Effect>) {
+        self.unarranged = true;
+        match found {
+            Ok(contexts) => {
+                let again = self.kubeconfig_fault.take().is_some() || !self.clusters.is_empty();
+                let count = contexts.len();
+                self.take_contexts(contexts, out);
+                if again {
+                    self.note(Grade::Info, Happening::KubeconfigRead, count.to_string(), "");
+                }
+                self.connect_wished(out);
+                self.connect_left(out);
+                self.autostart(out);
+            }
+            Err(fault) => {
+                self.kubeconfig_fault = Some(fault.clone());
+                self.fail(fault);
+            }
+        }
+    }
+
+    /// Takes contexts over. What is known of clusters that are the same stays; those whose context says
+    /// something else now are connected anew, those that are gone are let go.
+    fn take_contexts(&mut self, contexts: Vec<Context>, out: &mut Vec<Effect>) {
+        let gone: Vec<String> = self
+            .clusters
+            .iter()
+            .map(|cluster| cluster.name.clone())
+            .filter(|name| contexts.iter().all(|context| context.name != *name))
+            .collect();
+        for name in gone {
+            self.let_go(&name, out);
+        }
+        let told: Vec<Fault> = self.clusters.iter().flat_map(|cluster| cluster.twice.clone()).collect();
+        let mut news: Vec<Fault> = Vec::new();
+        for fault in contexts.iter().flat_map(|context| &context.twice) {
+            if !told.contains(fault) && !news.contains(fault) {
+                news.push(fault.clone());
+            }
+        }
+        for fault in news {
+            let thing = fault.thing.clone();
+            self.note(Grade::Warning, Happening::Failed(Box::new(fault)), thing, "");
+        }
+        let mut before = std::mem::take(&mut self.clusters);
+        let mut moved = Vec::new();
+        for context in contexts {
+            let mut new = Cluster::from(context);
+            if let Some(at) = before.iter().position(|old| old.name == new.name) {
+                let old = before.swap_remove(at);
+                let same = old.entries == new.entries;
+                if same {
+                    new = Cluster { current: new.current, twice: new.twice, ..old };
+                } else if old.link != Link::Idle {
+                    moved.push(new.name.clone());
+                }
+            } else if self.forwards.values().any(|forward| forward.spec.place.cluster == new.name) {
+                // It was away for a while, and its forwards have stayed.
+                moved.push(new.name.clone());
+            }
+            self.clusters.push(new);
+        }
+        for name in moved {
+            self.connect(&name, out);
+        }
+    }
+
+    /// Connects the clusters that the config wants connected from the start.
+    pub(crate) fn connect_wished(&mut self, out: &mut Vec<Effect>) {
+        if self.unattended() {
+            return;
+        }
+        let wished: Vec<String> =
+            self.settings.clusters.iter().filter(|(_, at)| at.connect).map(|(name, _)| name.clone()).collect();
+        for name in wished {
+            // A context that this machine's kubeconfig lacks is no fault until somebody wants it.
+            if self.cluster(&name).is_some() {
+                self.need(&name, out);
+            }
+        }
+    }
+
+    /// Sees to it that a cluster is connected; false where its context is unknown, which is then told.
+    pub(crate) fn need(&mut self, name: &str, out: &mut Vec<Effect>) -> bool {
+        match self.cluster(name).map(|cluster| (cluster.link, cluster.epoch)) {
+            None => {
+                let fault = match &self.kubeconfig_fault {
+                    Some(fault) => fault.clone(),
+                    None => Fault::new(What::UnknownContext, name, ""),
+                };
+                self.fail(fault);
+                false
+            }
+            // One that the kubeconfig has wrong was never tried: trying it tells those who wait for it.
+            Some((Link::Idle, _) | (Link::Unreachable, Epoch(0))) => {
+                self.connect(name, out);
+                true
+            }
+            Some(_) => true,
+        }
+    }
+
+    /// Sees to it that a target's cluster is connected; where its context is unknown the target keeps that too.
+    pub(crate) fn need_for(&mut self, target: &Target, out: &mut Vec<Effect>) -> bool {
+        let known = self.need(&target.cluster, out);
+        if !known {
+            let fault = self.kubeconfig_fault.clone();
+            let fault = fault.unwrap_or_else(|| Fault::new(What::UnknownContext, &target.cluster, ""));
+            self.refused.insert(target.name.clone(), fault);
+        }
+        known
+    }
+
+    /// Connects a cluster, anew where it is connected.
+    pub(crate) fn connect(&mut self, name: &str, out: &mut Vec<Effect>) {
+        let epoch = Epoch(self.count());
+        let namespaces = self.namespaces(name);
+        self.unarranged = true;
+        if let Some(cluster) = self.cluster_mut(name) {
+            cluster.link = Link::Connecting;
+            cluster.epoch = epoch;
+            cluster.scope = Scope::None;
+            cluster.listed.clear();
+            cluster.denied.clear();
+            cluster.rights = Rights::NotAsked;
+            cluster.fault = None;
+            out.push(Effect::Connect { cluster: name.to_owned(), epoch, namespaces });
+        }
+    }
+
+    /// Lets a cluster go: its pods leave the screen, its forwards stay.
+    pub(crate) fn let_go(&mut self, name: &str, out: &mut Vec<Effect>) {
+        let epoch = Epoch(self.count());
+        self.unarranged = true;
+        if let Some(cluster) = self.cluster_mut(name)
+            && cluster.link != Link::Idle
+        {
+            cluster.link = Link::Idle;
+            cluster.epoch = epoch;
+            cluster.scope = Scope::None;
+            cluster.listed.clear();
+            cluster.denied.clear();
+            cluster.rights = Rights::NotAsked;
+            cluster.fault = None;
+            cluster.rtt = None;
+            self.pods.retain(|key, _| key.cluster != name);
+            out.push(Effect::Disconnect { cluster: name.to_owned() });
+            self.audit_cluster("disconnect-cluster", name, None, out);
+            self.note(Grade::Info, Happening::ClusterLetGo, name, "");
+        }
+    }
+
+    /// A fault with its cluster's login plugin, where that has to do with it.
+    pub(crate) fn with_login(&self, fault: Fault) -> Fault {
+        let plugin = self.cluster(&fault.thing).and_then(|cluster| cluster.plugin.as_deref());
+        fault.with_plugin(plugin)
+    }
+
+    /// A list says that what was refused, if it was, is not any more.
+    fn allowed_again(&mut self, name: &str) {
+        let Some(cluster) = self.cluster_mut(name).filter(|cluster| cluster.link == Link::Forbidden) else {
+            return;
+        };
+        cluster.link = Link::Ready;
+        cluster.fault = None;
+        let version = cluster.version.clone().unwrap_or_default();
+        self.note(Grade::Good, Happening::ClusterReady, name, version);
+    }
+
+    pub(crate) fn on_cluster(&mut self, name: &str, epoch: Epoch, event: ClusterEvent, out: &mut Vec<Effect>) {
+        let Some(cluster) = self.cluster_mut(name).filter(|cluster| cluster.epoch == epoch) else {
+            return;
+        };
+        match event {
+            ClusterEvent::Answered { version, rtt, skew } => {
+                cluster.rtt = Some(rtt);
+                cluster.skew = skew;
+                let new = cluster.version.as_ref() != Some(&version);
+                cluster.version = Some(version.clone());
+                let first = cluster.link == Link::Connecting;
+                if matches!(cluster.link, Link::Connecting | Link::Unauthorized | Link::Unreachable) {
+                    cluster.link = Link::Ready;
+                    cluster.fault = None;
+                    self.note(Grade::Good, Happening::ClusterReady, name, version);
+                }
+                if first {
+                    self.audit_cluster("connect-cluster", name, None, out);
+                }
+                self.look_into(name, out);
+                self.unarranged |= new;
+            }
+            ClusterEvent::Failed { link, fault } => {
+                let fault = fault.with_plugin(cluster.plugin.as_deref());
+                let first = cluster.link == Link::Connecting && cluster.fault.is_none();
+                cluster.link = link;
+                let new = cluster.fault.as_ref().map(|old| old.what) != Some(fault.what);
+                cluster.fault = Some(fault.clone());
+                if link != Link::Ready {
+                    cluster.rtt = None;
+                }
+                if first {
+                    self.audit_cluster("connect-cluster", name, Some(fault.what), out);
+                }
+                if new {
+                    self.fail(fault);
+                }
+                self.settle_forwards(name, out);
+            }
+            ClusterEvent::Watching { scope, refused } => {
+                let narrowed = cluster.scope != scope && matches!(scope, Scope::Namespaces(_)) && refused.is_some();
+                let first = cluster.scope == Scope::None;
+                let names = match &scope {
+                    Scope::Namespaces(names) => names.iter().cloned().collect::<Vec<_>>().join(", "),
+                    Scope::None | Scope::All => String::new(),
+                };
+                cluster.scope = scope;
+                if matches!(cluster.link, Link::Forbidden | Link::Ready) {
+                    cluster.link = Link::Ready;
+                    cluster.fault = None;
+                }
+                if narrowed && first {
+                    self.note(Grade::Warning, Happening::ScopeNarrowed, name, names);
+                }
+            }
+            ClusterEvent::Denied(denied) => self.on_denied(name, denied, out),
+            ClusterEvent::Listed { namespace, pods } => {
+                cluster.listed.insert(namespace.clone());
+                self.allowed_again(name);
+                self.on_listed(name, namespace.as_deref(), pods, out);
+                if !self.unattended() {
+                    self.clean_in(name, Whose::Mine, out);
+                }
+                self.forget_left(out);
+                self.settle_forwards(name, out);
+            }
+            ClusterEvent::Applied(pod) => self.on_applied(*pod, out),
+            ClusterEvent::Gone { key, uid } => self.on_gone(&key, &uid, out),
+            ClusterEvent::Rights(answer) => cluster.rights = answer.map_or_else(Rights::Failed, Rights::Known),
+            ClusterEvent::PluginSaid(words) => self.note(Grade::Info, Happening::PluginSaid, name, words),
+        }
+        self.unarranged = true;
+    }
+
+    /// Namespaces in which pods may not be listed.
+    fn on_denied(&mut self, name: &str, denied: BTreeMap<String, Fault>, out: &mut Vec<Effect>) {
+        let Some(cluster) = self.cluster_mut(name) else {
+            return;
+        };
+        let before = std::mem::replace(&mut cluster.denied, denied.clone());
+        // The context's own namespace is looked into in passing: only what a target needs is missed.
+        let needed: BTreeSet<String> = self
+            .targets
+            .iter()
+            .filter(|target| target.cluster == name)
+            .map(|target| self.namespace_of(target))
+            .collect();
+        let news = denied.into_iter().filter(|(at, _)| !before.contains_key(at) && needed.contains(at));
+        for (_, fault) in news {
+            self.fail(fault);
+        }
+        self.settle_forwards(name, out);
+    }
+}

@@ -1,0 +1,221 @@
+//! Forwards on demand: a listener that costs nothing until somebody connects, and nothing again some time after the
+//! last use.
+
+use chrono::TimeDelta;
+
+use crate::language::effect::Effect;
+use crate::language::fault::{Fault, What};
+use crate::language::log::{Grade, Happening};
+use crate::state::Model;
+use crate::types::demand::{Demand, Stage, span};
+use crate::types::forward::{Forward, ForwardId, ForwardState};
+use crate::types::target::Target;
+use crate::types::ttl::Ttl;
+
+impl Model {
+    /// A connection has come to a forward that rests.
+    pub(crate) fn on_wanted(&mut self, id: ForwardId, round: u64, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get(&id).filter(|forward| forward.is_resting()) else {
+            return;
+        };
+        if forward.demand.is_none_or(|demand| demand.round != round) {
+            return;
+        }
+        let until = self.now + self.takes(forward);
+        if let Some(forward) = self.forwards.get_mut(&id) {
+            forward.demand = Some(Demand { round, stage: Stage::Asked(until), wanted: true });
+            forward.used = Some(self.now);
+        }
+        self.seek(id, out);
+    }
+
+    /// For how long a way is looked for. The watch on a workload's pods has a time of its own before.
+    fn takes(&self, forward: &Forward) -> TimeDelta {
+        let patience = forward.spec.address.workload().map(crate::types::workload::Workload::patience);
+        span(self.keep(&forward.spec.target).create + patience.unwrap_or_default())
+    }
+
+    /// Has a forward look for a way: a pod that is there, one that is asked for, or those of its workload.
+    fn seek(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+        let Some(spec) = self.forwards.get(&id).map(|forward| forward.spec.clone()) else {
+            return;
+        };
+        if !self.need(&spec.place.cluster, out) {
+            let fault = self.kubeconfig_fault.clone();
+            let fault = fault.unwrap_or_else(|| Fault::new(What::UnknownContext, &spec.place.cluster, ""));
+            return self.point(id, None, false, Some(fault), out);
+        }
+        self.want_pod(id);
+        if self.forwards.get(&id).is_some_and(Forward::is_direct) {
+            self.point(id, None, true, None, out);
+        } else {
+            self.settle_forward(id, out);
+        }
+    }
+
+    /// What becomes of a forward on demand that is pointed somewhere.
+    pub(crate) fn demand_follows(&mut self, id: ForwardId) {
+        let Some(forward) = self.forwards.get(&id).filter(|forward| forward.demand.is_some()) else {
+            return;
+        };
+        let create = self.now + self.takes(forward);
+        let idle = self.now + span(self.keep(&forward.spec.target).idle);
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        let there = forward.via.is_some();
+        if let Some(demand) = &mut forward.demand {
+            demand.stage = match demand.stage {
+                Stage::Asked(until) if !there => Stage::Asked(until),
+                Stage::Resting | Stage::Used(_) if !there => Stage::Asked(create),
+                Stage::Resting | Stage::Asked(_) | Stage::Used(_) => Stage::Used(idle),
+            };
+            demand.wanted &= !there;
+        }
+    }
+
+    /// Has a forward on demand rest. Connections that wait for a way fail; those that did not know that there is none
+    /// ask.
+    pub(crate) fn rest(&mut self, id: ForwardId, fault: Option<Fault>, out: &mut Vec<Effect>) {
+        let round = self.count();
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        let reason = || fault.clone().unwrap_or_else(|| Fault::new(What::NoPod, &forward.spec.target, ""));
+        let failed = forward.is_waited_for().then(reason);
+        forward.demand = Some(Demand { round, ..Demand::FRESH });
+        forward.fault = fault;
+        forward.unseen = None;
+        (forward.via, forward.relay, forward.tunnel, forward.health) = (None, None, None, None);
+        (forward.waiting, forward.wants_pod) = (false, false);
+        forward.backends.clear();
+        if !forward.bound.is_empty() {
+            forward.state = ForwardState::Resting;
+        }
+        let place = forward.spec.place.clone();
+        self.unarranged = true;
+        out.push(Effect::Rest { id, round, failed });
+        self.let_pods_go(&place, out);
+    }
+
+    /// A second has passed: forwards on demand rest that are not used, or whose way takes too long.
+    pub(crate) fn tend_demand(&mut self, out: &mut Vec<Effect>) {
+        let (mut late, mut idle) = (Vec::new(), Vec::new());
+        for forward in self.forwards.values_mut() {
+            let open = forward.traffic.counts.open > 0 || forward.used == Some(self.now);
+            match forward.demand.map(|demand| demand.stage) {
+                Some(Stage::Asked(until)) if until <= self.now => late.push(forward.spec.id),
+                Some(Stage::Used(until)) if until <= self.now && !open => idle.push(forward.spec.id),
+                Some(Stage::Resting | Stage::Asked(_) | Stage::Used(_)) | None => {}
+            }
+        }
+        for id in late {
+            let Some(forward) = self.forwards.get(&id) else {
+                continue;
+            };
+            let limit =
+                || Ttl::from_secs(self.takes(forward).num_seconds().unsigned_abs()).map(|limit| limit.to_string());
+            let late = || Fault::new(What::PodLate, &forward.spec.target, limit().unwrap_or_default());
+            // Nobody's connection has failed where nobody waits.
+            let fault = forward.is_waited_for().then(|| forward.fault.clone().unwrap_or_else(late));
+            self.rest(id, fault, out);
+        }
+        for id in idle {
+            let target = self.target_of(id);
+            self.rest(id, None, out);
+            self.note(Grade::Info, Happening::ForwardRests, target, "");
+        }
+    }
+
+    /// A forward that carries connections is in use for that long again.
+    pub(crate) fn renew_use(&mut self, id: ForwardId) {
+        let used = |forward: &&Forward| {
+            forward.used == Some(self.now) && forward.demand.is_some_and(|at| matches!(at.stage, Stage::Used(_)))
+        };
+        if let Some(target) = self.forwards.get(&id).filter(used).map(|forward| forward.spec.target.clone()) {
+            let until = self.now + span(self.keep(&target).idle);
+            if let Some(demand) = self.forwards.get_mut(&id).and_then(|forward| forward.demand.as_mut()) {
+                demand.stage = Stage::Used(until);
+            }
+        }
+    }
+
+    /// Opens the chosen targets' forwards on demand; those that are open become so, or where all are, cease to be.
+    pub(crate) fn toggle_demand(&mut self, out: &mut Vec<Effect>) {
+        let targets = self.chosen_targets();
+        if targets.is_empty() {
+            return self.nothing_selected();
+        }
+        for target in targets {
+            let open: Vec<(ForwardId, bool)> = self
+                .forwards_of(&target.name)
+                .filter(|forward| forward.state != ForwardState::Failed)
+                .map(|forward| (forward.spec.id, forward.demand.is_some()))
+                .collect();
+            let all = open.iter().all(|(_, on_demand)| *on_demand);
+            match open.first() {
+                None => self.open_forward_as(&target, true, out),
+                Some(_) if all => open.iter().for_each(|(id, _)| self.serve_always(*id, out)),
+                Some(_) => open.iter().for_each(|(id, _)| self.serve_on_demand(*id, out)),
+            }
+        }
+        self.target_list.marks.clear();
+    }
+
+    /// Makes an open forward one on demand; what it carries goes on.
+    pub(crate) fn serve_on_demand(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get_mut(&id).filter(|forward| forward.demand.is_none()) else {
+            return;
+        };
+        forward.spec.on_demand = true;
+        forward.demand = Some(Demand { stage: Stage::Used(self.now), ..Demand::FRESH });
+        let (target, local) = (forward.spec.target.clone(), forward.local());
+        let waits = forward.via.is_none() && (forward.waiting || forward.wants_pod);
+        if waits {
+            out.push(Effect::Point { id, via: None, waiting: true, on_demand: true });
+        }
+        if waits || forward.via.is_some() {
+            self.demand_follows(id);
+        } else {
+            self.rest(id, None, out);
+        }
+        self.unarranged = true;
+        self.note(Grade::Info, Happening::OnDemandNow, target, local);
+    }
+
+    /// Makes a forward on demand an ordinary one, with a pod from now on.
+    pub(crate) fn serve_always(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get_mut(&id).filter(|forward| forward.demand.is_some()) else {
+            return;
+        };
+        let rested = forward.is_resting();
+        if !rested && forward.via.is_none() {
+            // Whoever waits has a limit of their own from here on.
+            out.push(Effect::Point { id, via: None, waiting: true, on_demand: false });
+        }
+        forward.spec.on_demand = false;
+        forward.demand = None;
+        let (target, local) = (forward.spec.target.clone(), forward.local());
+        self.unarranged = true;
+        self.note(Grade::Info, Happening::AlwaysNow, target, local);
+        if rested {
+            self.seek(id, out);
+        }
+    }
+
+    /// Opens, once, the forwards that open with the dashboard. Those on demand need no cluster for that.
+    pub(crate) fn autostart(&mut self, out: &mut Vec<Effect>) {
+        // What another instance forwards is not opened twice: those have to be heard first.
+        let known = !self.config_path.is_empty() && !self.clusters.is_empty() && self.upkeep.others_known;
+        if !known || self.unattended() || std::mem::replace(&mut self.upkeep.started, known) {
+            return;
+        }
+        let targets: Vec<Target> = self.targets.iter().filter(|target| target.keep.autostart).cloned().collect();
+        for target in targets {
+            self.open_forward(&target, out);
+            for forward in self.forwards.values_mut().filter(|forward| forward.spec.target == target.name) {
+                forward.unasked = true;
+            }
+        }
+    }
+}

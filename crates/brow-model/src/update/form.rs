@@ -1,0 +1,121 @@
+//! From a target to the texts of its form, and back.
+
+use crate::language::action::{Action, Command};
+use crate::language::effect::Effect;
+use crate::language::log::{Grade, Happening};
+use crate::screen::dialog::{Dialog, Field};
+use crate::screen::focus::Pane;
+use crate::screen::form::more::{policy, time};
+use crate::screen::form::{FormField, TargetForm};
+use crate::state::Model;
+use crate::types::settings::{PodSettings, PullPolicy};
+use crate::types::ttl::Ttl;
+use crate::types::workload::Workload;
+
+impl Model {
+    /// What holds where a field of a form is left empty, as far as the config or the program says it.
+    pub fn unsaid(&self, form: &TargetForm, field: FormField) -> String {
+        let cluster = form.text(FormField::Cluster);
+        let at = self.settings.clusters.get(cluster);
+        match field {
+            FormField::Namespace => self.cluster(cluster).map(|at| at.namespace.clone()).unwrap_or_default(),
+            FormField::Ttl => self.settings.ttl.to_string(),
+            FormField::Via => "direct".to_owned(),
+            FormField::Wait => time(Ttl::from_secs(Workload::WAIT.as_secs())),
+            FormField::Autostart => "false".to_owned(),
+            FormField::LocalAddress => "127.0.0.1, ::1".to_owned(),
+            FormField::PullPolicy => policy(
+                self.settings.pod_for(cluster, &PodSettings::default()).pull_policy.unwrap_or(PullPolicy::IfNotPresent),
+            )
+            .to_owned(),
+            FormField::Name
+            | FormField::Cluster
+            | FormField::Address
+            | FormField::LocalPort
+            | FormField::Tags
+            | FormField::Probe => String::new(),
+            _ => {
+                let keep = at.map_or_else(|| self.settings.keep.clone(), |at| at.keep.over(&self.settings.keep));
+                let pod = || self.settings.pod_for(cluster, &PodSettings::default());
+                field.of_keep(&keep).unwrap_or_else(|| field.of_pod(&pod()))
+            }
+        }
+    }
+}
+
+impl Model {
+    pub(crate) fn in_form(
+        &mut self,
+        mut form: Box<TargetForm>,
+        action: Action,
+        out: &mut Vec<Effect>,
+    ) -> Option<Dialog> {
+        // A URL that is being typed is not whole yet.
+        let typed = matches!(action, Action::Edit(_)) && form.active() == FormField::Address;
+        if action == Action::Do(Command::Accept) {
+            self.take_url(&mut form);
+        }
+        match action {
+            Action::Do(Command::Cancel) => return None,
+            Action::Do(Command::Accept) => {
+                form.tried = true;
+                form.check(self);
+                if let Some(target) = form.target(self) {
+                    let was = form.editing.and(form.base);
+                    if was.is_none() {
+                        // Whoever makes a target goes on with it.
+                        self.focus.pane = Pane::Targets;
+                        self.focus.in_log = false;
+                    }
+                    self.save_target(was, &target, out);
+                    return None;
+                }
+                form.active = form.fields.iter().position(|field| field.error.is_some()).unwrap_or(form.active);
+            }
+            Action::Do(Command::Up | Command::Down) if form.active() == FormField::Cluster => {
+                let by = if action == Action::Do(Command::Up) { -1 } else { 1 };
+                self.step_context(&mut form, by);
+            }
+            Action::Do(Command::Next | Command::Down) => form.step(1),
+            Action::Do(Command::Previous | Command::Up) => form.step(-1),
+            Action::Do(Command::PageDown) => form.turn(1),
+            Action::Do(Command::PageUp) => form.turn(-1),
+            Action::ClickItem(at) => form.click(at),
+            Action::Edit(_) | Action::Paste(_) => {
+                let choices = form.active().choices();
+                let field = &mut form.fields[form.active];
+                if choices.is_empty() { field.edit(action) } else { field.choose(choices, &action) }
+            }
+            Action::Do(_)
+            | Action::Click { .. }
+            | Action::ClickColumn { .. }
+            | Action::Wheel { .. }
+            | Action::Page { .. } => {}
+        }
+        if !typed {
+            self.take_url(&mut form);
+        }
+        form.check(self);
+        Some(Dialog::TargetForm(form))
+    }
+
+    /// Takes apart a URL in the address, and says so.
+    fn take_url(&mut self, form: &mut TargetForm) {
+        if let Some(place) = form.take_url() {
+            self.note(Grade::Info, Happening::AddressTaken, place, "");
+        }
+    }
+
+    /// Puts the next known context into the cluster field.
+    fn step_context(&self, form: &mut TargetForm, by: isize) {
+        if self.clusters.is_empty() {
+            return;
+        }
+        let at = self.clusters.iter().position(|cluster| cluster.name == form.text(FormField::Cluster));
+        let next = match at {
+            Some(at) => (at.cast_signed() + by).rem_euclid(self.clusters.len().cast_signed()).unsigned_abs(),
+            None => 0,
+        };
+        form.fields[form.active] = Field::new(self.clusters[next].name.clone());
+    }
+}

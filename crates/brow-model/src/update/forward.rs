@@ -1,0 +1,180 @@
+//! Forwards: a listener on this machine and the way from it to a target.
+
+use std::net::SocketAddr;
+
+use crate::language::effect::Effect;
+use crate::language::event::ForwardEvent;
+use crate::language::fault::{Fault, Remedy, What};
+use crate::language::log::{Grade, Happening};
+use crate::screen::dialog::{Dialog, Question};
+use crate::state::Model;
+use crate::types::epoch::Epoch;
+use crate::types::forward::port_name;
+use crate::types::forward::{Forward, ForwardId, ForwardState};
+use crate::types::target::Target;
+
+impl Model {
+    /// Forwards of a target.
+    pub fn forwards_of<'a>(&'a self, target: &'a str) -> impl Iterator<Item = &'a Forward> {
+        self.forwards.values().filter(move |forward| forward.spec.target == target)
+    }
+
+    /// What is wrong with a target now: its forward's fault, its pod's, or why there is no pod.
+    pub fn fault_of_target(&self, target: &Target) -> Option<&Fault> {
+        let of_target = |forward: &&Forward| forward.spec.target == target.name;
+        let forwards = self.forwards.values().filter(of_target).find_map(Forward::trouble);
+        let place = self.place_of(target);
+        if forwards.is_some() || self.ready_pod(&place).is_some() {
+            return forwards;
+        }
+        let mut coming = self.pods.values().filter(|pod| pod.phase.is_coming() && self.is_at(pod, &place));
+        coming.find_map(|pod| pod.fault.as_ref()).or_else(|| self.refused.get(&target.name))
+    }
+
+    pub(crate) fn target_of(&self, id: ForwardId) -> String {
+        self.forwards.get(&id).map(|forward| forward.spec.target.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn on_forward(&mut self, id: ForwardId, epoch: Epoch, event: ForwardEvent, out: &mut Vec<Effect>) {
+        let cluster = self.forwards.get(&id).and_then(|forward| self.cluster(&forward.spec.place.cluster));
+        let plugin = cluster.and_then(|cluster| cluster.plugin.clone());
+        let Some(forward) = self.forwards.get_mut(&id).filter(|forward| forward.spec.epoch == epoch) else {
+            return;
+        };
+        self.unarranged = true;
+        let target = forward.spec.target.clone();
+        match event {
+            ForwardEvent::Bound(bound) => self.on_bound(id, bound, out),
+            ForwardEvent::NotBound(fault) => self.on_not_bound(id, fault, out),
+            ForwardEvent::Up(via) => {
+                if forward.via.as_ref() == Some(&via) {
+                    let back = forward.state == ForwardState::Reconnecting;
+                    forward.state = ForwardState::Live;
+                    if back {
+                        forward.fault = None;
+                        self.note(Grade::Good, Happening::ForwardBack, target, via.pod.name);
+                    }
+                }
+            }
+            ForwardEvent::Down(fault) => {
+                let fault = fault.with_plugin(plugin.as_deref());
+                if forward.via.is_some() {
+                    forward.state = ForwardState::Reconnecting;
+                }
+                forward.fault = Some(fault.clone());
+                self.fail(fault);
+            }
+            // News of a watch that has been ended since.
+            ForwardEvent::Backends(_)
+            | ForwardEvent::NoBackend(_)
+            | ForwardEvent::Unseen(_)
+            | ForwardEvent::Relay(_)
+                if forward.is_resting() => {}
+            ForwardEvent::Probed(found) => self.on_probed(id, found, out),
+            ForwardEvent::Wanted(round) => self.on_wanted(id, round, out),
+            ForwardEvent::Left(via) => self.on_left(id, &via.pod, out),
+            ForwardEvent::Backends(backends) => self.on_backends(id, backends, out),
+            ForwardEvent::NoBackend(fault) => self.on_no_backend(id, fault, out),
+            ForwardEvent::Unseen(fault) => self.on_unseen(id, fault, out),
+            ForwardEvent::Relay(address) => self.on_relay(id, address, out),
+            ForwardEvent::Refused(via) => self.on_refused(id, &via, out),
+            ForwardEvent::ConnectionFailed(fault) => {
+                let fault = fault.with_plugin(plugin.as_deref());
+                // That there is no pod is what follows; why there is none says more.
+                if fault.what != What::NoPod || forward.fault.is_none() {
+                    forward.fault = Some(fault.clone());
+                }
+                // Why there is no way for one on demand may have been told just now.
+                let rests = forward.is_resting();
+                let last = self.log.entries.back().filter(|last| rests && last.at == self.now);
+                if !last.is_some_and(|last| matches!(&last.what, Happening::Failed(told) if **told == fault)) {
+                    self.fail(fault);
+                }
+            }
+            ForwardEvent::Closed => {
+                self.forwards.remove(&id);
+            }
+        }
+    }
+
+    /// It listens.
+    fn on_bound(&mut self, id: ForwardId, bound: Vec<SocketAddr>, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        let target = forward.spec.target.clone();
+        let others = bound.iter().any(|local| !local.ip().is_loopback());
+        forward.state = match (&forward.via, forward.waiting || forward.wants_pod) {
+            (Some(_), _) => ForwardState::Dialing,
+            (None, _) if forward.is_resting() => ForwardState::Resting,
+            (None, true) => ForwardState::Waiting,
+            (None, false) => ForwardState::Broken,
+        };
+        let port = bound.first().map_or(0, SocketAddr::port);
+        let asked = forward.spec.port;
+        let (any, local) = (forward.spec.any_port, bound.first().map(ToString::to_string).unwrap_or_default());
+        forward.bound = bound;
+        // A restart takes the same port again.
+        forward.spec.port = port;
+        if any && port != 0 {
+            let address = &forward.spec.address;
+            let of = self.targets.iter().find(|of| of.name == target);
+            let name = of.map_or_else(|| target.clone(), |of| port_name(of, address));
+            self.ports.insert(name.clone(), port);
+            out.push(Effect::Remember { target: name, port });
+        }
+        if asked != 0 && asked != port {
+            self.note(Grade::Warning, Happening::ForwardElsewhere, &target, &local);
+        } else {
+            self.note(Grade::Good, Happening::ForwardOpened, &target, &local);
+        }
+        if others {
+            self.note(Grade::Warning, Happening::OpenToOthers, target, local);
+        }
+    }
+
+    /// It cannot listen.
+    fn on_not_bound(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        let target = forward.spec.target.clone();
+        forward.state = ForwardState::Failed;
+        forward.fault = Some(fault.clone());
+        // It carries nothing: it keeps no pod.
+        forward.via = None;
+        let (failed, unasked) = (forward.clone(), forward.unasked);
+        let spec = Box::new(forward.spec.clone());
+        self.on_stopped(&failed, out);
+        if let Remedy::OtherPort(port) = fault.remedy
+            && !unasked
+        {
+            let question = Question::OtherPort { spec, port, fault: Box::new(fault.clone()) };
+            self.ask(question);
+        }
+        self.audit("open-forward", &target, None, Some(fault.what), out);
+        self.fail(fault);
+    }
+
+    /// Closes a forward.
+    pub(crate) fn stop_forward(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+        if let Some(forward) = self.forwards.remove(&id) {
+            self.unarranged = true;
+            let spec = forward.spec.clone();
+            let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));
+            self.audit("close-forward", &spec.target, place, None, out);
+            out.push(Effect::CloseForward { id });
+            self.on_stopped(&forward, out);
+            self.note(Grade::Info, Happening::ForwardClosed, spec.target, "");
+        }
+    }
+
+    /// Asks a question in a dialog. What somebody is in the middle of comes first.
+    pub(crate) fn ask(&mut self, question: Question) {
+        if self.unattended() {
+            return;
+        }
+        let dialog = Dialog::Confirm { question, button: 0 };
+        if self.dialogs.is_empty() { self.dialogs.push(dialog) } else { self.dialogs.insert(0, dialog) }
+    }
+}

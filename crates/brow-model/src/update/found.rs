@@ -1,0 +1,91 @@
+//! What clusters have that a target could be: services and workloads with their ports, as found by looking.
+
+use crate::language::effect::Effect;
+use crate::language::event::FoundEvent;
+use crate::screen::dialog::Dialog;
+use crate::state::Model;
+use crate::types::cluster::Link;
+use crate::types::epoch::Epoch;
+use crate::types::found::{Finds, Found, FoundPort, MOST_FOUND};
+use crate::types::target::Target;
+use crate::types::workload::{Port, Where};
+
+impl Finds {
+    /// Takes in what was found; false where it was more than is kept.
+    pub(crate) fn take(&mut self, cluster: &str, event: FoundEvent) -> bool {
+        let mut room = true;
+        match event {
+            FoundEvent::Kinds(kinds) => drop(self.kinds.insert(cluster.to_owned(), kinds)),
+            FoundEvent::Listed { place, all } => {
+                self.all.retain(|key, _| !key.is_in(cluster, &place));
+                let free = MOST_FOUND.saturating_sub(self.all.len());
+                room = all.len() <= free;
+                self.all.extend(all.into_iter().take(free).map(|found| (found.key.clone(), found)));
+                let at = (cluster.to_owned(), place);
+                self.missing.remove(&at);
+                self.listed.insert(at);
+            }
+            FoundEvent::Applied(found) if found.ports.is_empty() => drop(self.all.remove(&found.key)),
+            FoundEvent::Applied(found) if self.all.len() >= MOST_FOUND && !self.all.contains_key(&found.key) => {
+                room = false;
+            }
+            FoundEvent::Applied(found) => drop(self.all.insert(found.key.clone(), found)),
+            FoundEvent::Gone(key) => drop(self.all.remove(&key)),
+            FoundEvent::Missing { place, fault } => {
+                self.all.retain(|key, _| !key.is_in(cluster, &place));
+                let at = (cluster.to_owned(), place);
+                self.listed.remove(&at);
+                self.missing.insert(at, fault);
+            }
+        }
+        room
+    }
+}
+
+impl Model {
+    /// Something was found, or could not be looked into.
+    pub(crate) fn on_found(&mut self, cluster: &str, epoch: Epoch, event: FoundEvent) {
+        for dialog in &mut self.dialogs {
+            if let Dialog::Browser(browser) = dialog
+                && browser.epoch == epoch
+            {
+                let room = browser.finds.take(cluster, event);
+                browser.stale = true;
+                self.unarranged = true;
+                if !room {
+                    self.tell_too_many(cluster, MOST_FOUND);
+                }
+                return;
+            }
+        }
+    }
+
+    /// Begins to look into a cluster, where a browser is open that has not yet.
+    pub(crate) fn look_into(&mut self, cluster: &str, out: &mut Vec<Effect>) {
+        let namespaces = self.namespaces(cluster);
+        let answers = self.cluster(cluster).is_some_and(|at| matches!(at.link, Link::Ready | Link::Forbidden));
+        for dialog in &mut self.dialogs {
+            if let Dialog::Browser(browser) = dialog
+                && browser.clusters.insert(cluster.to_owned(), answers) != Some(true)
+                && answers
+            {
+                out.push(Effect::Browse { cluster: cluster.to_owned(), epoch: browser.epoch, namespaces });
+                return;
+            }
+        }
+    }
+
+    /// The saved target that a row is, by the same cluster, namespace, object and port.
+    pub fn saved(&self, found: &Found, port: &FoundPort) -> Option<&Target> {
+        let ports = [Some(Port::Number(port.number)), port.name.clone().map(Port::Name)];
+        self.targets.iter().find(|target| {
+            let Where::Workload(workload) = &target.address else { return false };
+            let mut own = std::iter::once(&workload.port).chain(&workload.more);
+            workload.name == found.key.name
+                && workload.kind.is_same(&found.key.kind)
+                && target.cluster == found.key.cluster
+                && own.any(|port| ports.iter().flatten().any(|other| other == port))
+                && self.namespace_of(target) == found.key.namespace
+        })
+    }
+}

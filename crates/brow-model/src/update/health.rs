@@ -1,0 +1,86 @@
+//! Health: what a probe through a forward finds, and when a person is told of it.
+
+use crate::language::effect::Effect;
+use crate::language::fault::Fault;
+use crate::language::log::{Entry, Grade, Happening};
+use crate::state::Model;
+use crate::types::demand::span;
+use crate::types::forward::{Forward, ForwardId};
+use crate::types::health::{Health, ProbePlan};
+
+impl Model {
+    /// What is wrong with a forward, or with the cluster that it leads to: while that does not answer, or refuses us,
+    /// it is not known what becomes of the forward's pod.
+    pub fn trouble_of<'a>(&'a self, forward: &'a Forward) -> Option<&'a Fault> {
+        let of_cluster = || self.cluster(&forward.spec.place.cluster)?.fault.as_ref();
+        forward.trouble().or_else(|| of_cluster().filter(|_| forward.via.is_some()))
+    }
+
+    /// A probe was answered, or not.
+    pub(crate) fn on_probed(&mut self, id: ForwardId, found: Health, out: &mut Vec<Effect>) {
+        if let Some(forward) = self.forwards.get_mut(&id).filter(|at| at.via.is_some() && at.spec.probe.is_some()) {
+            forward.health = Some(found);
+            self.tell_health(id, out);
+        }
+    }
+
+    /// Has open forwards probed as the config says now: what was found before says nothing of another question.
+    pub(crate) fn follow_probes(&mut self, out: &mut Vec<Effect>) {
+        let plan = |forward: &Forward| {
+            let plan = self.probe_of(self.target(&forward.spec.target)?);
+            (plan != forward.spec.probe).then_some((forward.spec.id, plan))
+        };
+        let turned: Vec<(ForwardId, Option<ProbePlan>)> = self.forwards.values().filter_map(plan).collect();
+        for (id, plan) in turned {
+            if let Some(forward) = self.forwards.get_mut(&id) {
+                let asked = |plan: &Option<ProbePlan>| plan.as_ref().map(|plan| plan.probe.clone());
+                if asked(&plan) != asked(&forward.spec.probe) {
+                    (forward.health, forward.told) = (None, None);
+                }
+                forward.spec.probe.clone_from(&plan);
+                self.unarranged = true;
+                out.push(Effect::Probe { id, plan });
+            }
+        }
+    }
+
+    /// A second has passed: what changed within the quiet time is told when that is over, if it is still so.
+    pub(crate) fn tend_health(&mut self, out: &mut Vec<Effect>) {
+        let probed: Vec<ForwardId> =
+            self.forwards.iter().filter(|(_, forward)| forward.health().is_some()).map(|(id, _)| *id).collect();
+        for id in probed {
+            self.tell_health(id, out);
+        }
+    }
+
+    /// Tells whether a forward's target is up or down, where that is news and not too soon after the last.
+    fn tell_health(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+        let quiet = span(self.settings.notify_quiet.duration());
+        let now = self.now;
+        let Some(forward) = self.forwards.get_mut(&id) else {
+            return;
+        };
+        let Some(down) = forward.health().map(|health| health.down.clone()) else {
+            return;
+        };
+        let up = down.is_none();
+        // That it is up is no news before it was down.
+        if forward.told.map_or(up, |(told, at)| told == up || now - at < quiet) {
+            return;
+        }
+        forward.told = Some((up, now));
+        let target = forward.spec.target.clone();
+        let (grade, what) = if up { (Grade::Good, Happening::WentUp) } else { (Grade::Warning, Happening::WentDown) };
+        if let Some(fault) = down {
+            self.fail(fault);
+        }
+        out.push(Effect::Notify(Entry {
+            at: now,
+            grade,
+            what: what.clone(),
+            thing: target.clone(),
+            detail: String::new(),
+        }));
+        self.note(grade, what, target, "");
+    }
+}

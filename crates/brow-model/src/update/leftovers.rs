@@ -1,0 +1,72 @@
+//! Pods that a run left behind, by a crash or on purpose: which clusters they may be in is remembered, so that the next
+//! start looks there and nowhere else.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::BTreeMap;
+
+use crate::language::effect::Effect;
+use crate::state::Model;
+use crate::types::ttl::Ttl;
+
+/// How long after the last TTL a cluster that could not be looked at is still worth a look.
+const WORTH_A_LOOK: TimeDelta = TimeDelta::days(7);
+
+impl Model {
+    /// A pod was made, and may outlive this run.
+    pub(crate) fn may_leave(&mut self, cluster: &str, ttl: Ttl, out: &mut Vec<Effect>) {
+        let until = self.now + TimeDelta::seconds(ttl.secs().into());
+        let known = self.pods_until.entry(cluster.to_owned()).or_insert(until);
+        *known = until.max(*known);
+        out.push(Effect::PodsUntil { cluster: cluster.to_owned(), until: *known });
+    }
+
+    /// Takes what earlier runs and other instances remember.
+    pub(crate) fn remember_left(&mut self, left: BTreeMap<String, DateTime<Utc>>, out: &mut Vec<Effect>) {
+        for (cluster, until) in left {
+            if until + WORTH_A_LOOK <= self.now {
+                out.push(Effect::PodsGone { cluster, at: self.now });
+                continue;
+            }
+            let known = self.pods_until.entry(cluster).or_insert(until);
+            *known = until.max(*known);
+        }
+    }
+
+    /// Connects the clusters in which earlier runs may have left pods. Also where the TTL is up by now: Kubernetes
+    /// ends a pod, and we clear it away.
+    pub(crate) fn connect_left(&mut self, out: &mut Vec<Effect>) {
+        if self.unattended() {
+            return;
+        }
+        let left: Vec<String> = self.pods_until.keys().filter(|name| self.cluster(name).is_some()).cloned().collect();
+        for name in left {
+            self.need(&name, out);
+        }
+    }
+
+    /// Forgets clusters whose last TTL is up and in which no pod of ours is left.
+    pub(crate) fn forget_left(&mut self, out: &mut Vec<Effect>) {
+        let past = self.pods_until.iter().filter(|(name, until)| **until <= self.now && self.has_none(name));
+        let past: Vec<String> = past.map(|(name, _)| name.clone()).collect();
+        for cluster in past {
+            self.pods_until.remove(&cluster);
+            out.push(Effect::PodsGone { cluster, at: self.now });
+        }
+    }
+
+    /// Whether the pods of a cluster are known, as far as they may be listed.
+    pub fn has_looked(&self, name: &str) -> bool {
+        !self.is_recognising(name)
+            && self.cluster(name).is_some_and(|at| {
+                !at.listed.is_empty()
+                    && self.namespaces(name).iter().all(|space| at.knows(space) || at.denied.contains_key(space))
+            })
+    }
+
+    /// Whether a cluster was looked at and holds no pod of ours.
+    fn has_none(&self, name: &str) -> bool {
+        self.has_looked(name)
+            && !self.requests.values().any(|asked| asked.cluster == name)
+            && !self.pods.values().any(|pod| pod.key.cluster == name && self.is_ours(pod))
+    }
+}

@@ -1,0 +1,53 @@
+//! A menu of texts, one of which goes to the clipboard.
+
+use crate::language::action::{Action, Command};
+use crate::language::effect::Effect;
+use crate::language::log::{Grade, Happening};
+use crate::screen::dialog::Dialog;
+use crate::screen::menu::{Give, Menu, MenuOf};
+use crate::state::Model;
+
+impl Model {
+    pub(crate) fn in_menu(&mut self, mut menu: Menu, action: &Action, out: &mut Vec<Effect>) -> Option<Dialog> {
+        let last = menu.items.len().saturating_sub(1);
+        match action {
+            Action::Do(Command::Cancel | Command::Quit) => return None,
+            Action::Do(Command::Up) => menu.cursor = menu.cursor.checked_sub(1).unwrap_or(last),
+            Action::Do(Command::Down) => menu.cursor = if menu.cursor >= last { 0 } else { menu.cursor + 1 },
+            Action::Do(Command::Top | Command::PageUp) => menu.cursor = 0,
+            Action::Do(Command::Bottom | Command::PageDown) => menu.cursor = last,
+            Action::Do(Command::Accept | Command::Copy) => {
+                self.give(&menu, menu.cursor, out);
+                return None;
+            }
+            Action::ClickItem(at) if *at <= last => {
+                self.give(&menu, *at, out);
+                return None;
+            }
+            Action::Wheel { by, .. } => menu.cursor = menu.cursor.saturating_add_signed(by.signum()).min(last),
+            Action::Do(_)
+            | Action::Edit(_)
+            | Action::Paste(_)
+            | Action::Click { .. }
+            | Action::ClickColumn { .. }
+            | Action::ClickItem(_)
+            | Action::Page { .. } => {}
+        }
+        Some(Dialog::Menu(menu))
+    }
+
+    fn give(&mut self, menu: &Menu, at: usize, out: &mut Vec<Effect>) {
+        match (menu.items.get(at).map(|item| &item.give), &menu.of) {
+            (Some(Give::Text(text)), MenuOf::Strings(_)) => {
+                self.note(Grade::Info, Happening::Copied, text, "");
+                out.push(Effect::Copy(text.clone()));
+            }
+            (Some(Give::Text(text)), MenuOf::Export(count)) => {
+                self.note(Grade::Info, Happening::Exported, count.to_string(), "");
+                out.push(Effect::Copy(text.clone()));
+            }
+            (Some(Give::Toml(targets)), _) => out.push(Effect::Export(targets.clone())),
+            (None, _) => {}
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Routes events to the handlers that sit with their nouns.
+
+mod action;
+mod answer;
+mod arrange;
+mod attach;
+mod audit;
+mod backend;
+mod browse;
+mod browser;
+mod cluster;
+mod demand;
+pub(crate) mod export;
+mod form;
+mod forward;
+pub(crate) mod found;
+mod health;
+mod import;
+mod instance;
+mod keep;
+mod leave;
+mod leftovers;
+mod lesson;
+mod log;
+mod menu;
+mod offer;
+pub(crate) mod open;
+mod own;
+mod panes;
+mod plan;
+mod pods;
+mod proxy;
+mod renamed;
+mod renew;
+mod restart;
+mod settings;
+mod strings;
+mod target;
+mod upkeep;
+mod welcome;
+mod wish;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::language::effect::Effect;
+use crate::language::event::{Event, Sample};
+use crate::state::Model;
+use crate::types::forward::Forward;
+
+/// How often finished pods are looked for without being asked.
+const CLEAN_EVERY: TimeDelta = TimeDelta::seconds(60);
+
+impl Model {
+    /// Takes in one event; what is to be done about it is returned, in order.
+    pub fn update(&mut self, event: Event) -> Vec<Effect> {
+        let mut out = Vec::new();
+        match event {
+            Event::Tick { now, samples } => self.on_tick(now, samples, &mut out),
+            Event::Act(action) => {
+                self.on_action(action, &mut out);
+                // Keys may come faster than frames: what one filtered or sorted, the next acts on.
+                self.arrange();
+            }
+            Event::Wish(wish) => self.on_wish(wish, &mut out),
+            Event::Contexts(found) => self.on_contexts(found, &mut out),
+            Event::Cluster { cluster, epoch, event } => self.on_cluster(&cluster, epoch, event, &mut out),
+            Event::Found { cluster, epoch, event } => self.on_found(&cluster, epoch, event),
+            Event::Pod(event) => self.on_pod(event, &mut out),
+            Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
+            Event::Instance(event) => self.on_instance(event, &mut out),
+            Event::Store(event) => self.on_store(event, &mut out),
+            Event::Terminate => self.leave_unasked(&mut out),
+        }
+        self.follow_welcome(&mut out);
+        out
+    }
+
+    /// Whether a pod's deadline lies after one time and not after the other. Goes through all pods each second: in
+    /// plain numbers, as Kubernetes writes times in whole seconds, and with one look at the clock of each cluster,
+    /// whose pods lie side by side.
+    fn expires_between(&self, before: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        let (mut at, mut skew) = (None, 0);
+        self.pods.values().any(|pod| {
+            let cluster = pod.key.cluster.as_str();
+            if at != Some(cluster) {
+                let ahead = self.time_at(cluster) - self.now;
+                (at, skew) = (Some(cluster), ahead.num_milliseconds());
+            }
+            let (Some(started), Some(ttl)) = (pod.started, pod.ttl) else { return false };
+            let deadline = (started.timestamp() + i64::from(ttl.secs())) * 1_000 - skew;
+            before.timestamp_millis() < deadline && deadline <= now.timestamp_millis()
+        })
+    }
+
+    fn on_tick(&mut self, now: DateTime<Utc>, samples: Vec<Sample>, out: &mut Vec<Effect>) {
+        // Pods that expire now have another phase, and may stand elsewhere for it.
+        self.unarranged |= self.expires_between(self.now, now);
+        self.now = now;
+        for Sample { id, counts, tunnel } in samples {
+            if let Some(forward) = self.forwards.get_mut(&id) {
+                forward.sample(counts, now);
+                forward.tunnel = tunnel;
+                self.unarranged = true;
+                self.renew_use(id);
+            }
+        }
+        self.tend_demand(out);
+        self.tend_renewals(out);
+        self.tend_health(out);
+        if self.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
+            self.notice = None;
+        }
+        if now - self.cleaned >= CLEAN_EVERY && !self.unattended() {
+            self.cleaned = now;
+            self.clean(crate::types::proxy::Whose::Mine, out);
+            self.forget_left(out);
+            self.tend_pods(out);
+        }
+    }
+
+    /// Whether something on the screen changes with the clock alone: a countdown, an age, a rate, a notice.
+    pub fn ticks(&self) -> bool {
+        let moves = |forward: &Forward| !forward.is_resting() || forward.traffic.history.iter().any(|bytes| *bytes > 0);
+        !self.pods.is_empty() || self.forwards.values().any(moves) || self.notice.is_some()
+    }
+
+    /// The next number for an epoch, a request or a forward.
+    pub(crate) fn count(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+}

@@ -1,0 +1,175 @@
+//! Opening forwards: which are there already, where they listen, through what.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::language::effect::Effect;
+use crate::language::log::{Grade, Happening};
+use crate::screen::focus::Pane;
+use crate::state::Model;
+use crate::types::demand::Demand;
+use crate::types::epoch::Epoch;
+use crate::types::forward::{Forward, ForwardId, ForwardSpec, ForwardState, Via, port_name};
+use crate::types::proxy::{Phase, PodKey, ProxyPod};
+use crate::types::target::Target;
+use crate::types::workload::Where;
+
+/// Loopback in both families: nothing beyond this machine unless somebody asks.
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
+/// Where the forwards of a target listen.
+pub(crate) fn bind_of(target: &Target) -> Vec<IpAddr> {
+    target.keep.local_address.map_or_else(|| LOOPBACK.to_vec(), |ip| vec![ip])
+}
+
+/// What a new forward begins with.
+enum Through {
+    /// A pod, where one is known.
+    Pod(Option<Via>),
+    /// Nothing until it is used.
+    Demand,
+}
+
+impl Through {
+    fn of(on_demand: bool) -> Self {
+        if on_demand { Self::Demand } else { Self::Pod(None) }
+    }
+}
+
+impl Model {
+    /// Opens a forward to each port of a target, through a pod of its own which is asked for where there is none; on
+    /// demand where the config wants it so.
+    pub(crate) fn open_forward(&mut self, target: &Target, out: &mut Vec<Effect>) {
+        self.open_forward_as(target, self.keep(&target.name).on_demand, out);
+    }
+
+    /// The same, on demand or not.
+    pub(crate) fn open_forward_as(&mut self, target: &Target, on_demand: bool, out: &mut Vec<Effect>) {
+        for address in &target.address.singles() {
+            self.open_forward_to(target, address, on_demand, out);
+        }
+    }
+
+    fn open_forward_to(&mut self, target: &Target, address: &Where, on_demand: bool, out: &mut Vec<Effect>) {
+        let several = target.address.workload().is_some_and(|workload| !workload.more.is_empty());
+        let same = |forward: &&Forward| !several || forward.spec.address == *address;
+        let open = self.forwards_of(&target.name).filter(same).find(|forward| forward.state != ForwardState::Failed);
+        if let Some(forward) = open {
+            let (id, local, broken) = (forward.spec.id, forward.local(), forward.state == ForwardState::Broken);
+            if broken && target.address.workload().is_some() {
+                self.restart_forward(id, None, out);
+            } else if broken {
+                self.want_pod(id);
+                self.settle_forwards(&target.cluster, out);
+            } else {
+                self.note(Grade::Info, Happening::AlreadyForwarded, &target.name, local);
+            }
+            self.show_forward(id);
+            return;
+        }
+        if let Some((id, other)) = self.elsewhere(target, address) {
+            let (name, local) = (other.forward.name.clone(), other.forward.local.clone());
+            self.note(Grade::Info, Happening::ForwardedElsewhere, name, local);
+            return self.show_forward(id);
+        }
+        if !on_demand && !self.need_for(target, out) {
+            return;
+        }
+        let failed: Vec<ForwardId> =
+            self.forwards_of(&target.name).filter(same).map(|forward| forward.spec.id).collect();
+        for id in failed {
+            self.forwards.remove(&id);
+        }
+        let name = port_name(target, address);
+        let remembered = self.ports.get(&name).copied().unwrap_or(0);
+        // The local port that the target names is for the first of several.
+        let any_port = target.local_port == 0 || name != target.name;
+        let port = if any_port { remembered } else { target.local_port };
+        let id = self.listen(target, address, (port, any_port), Through::of(on_demand), out);
+        if !on_demand {
+            self.want_pod(id);
+            self.settle_forwards(&target.cluster, out);
+        }
+    }
+
+    /// Opens one more forward to a target, through a given pod.
+    pub(crate) fn open_forward_via(&mut self, target: &Target, pod: &PodKey, out: &mut Vec<Effect>) {
+        let through = |forward: &&Forward| forward.via.as_ref().is_some_and(|via| via.pod == *pod);
+        let taken = self.forwards.values().any(|forward| {
+            forward.state != ForwardState::Failed
+                && (forward.spec.port == target.local_port
+                    || forward.bound.iter().any(|local| local.port() == target.local_port))
+        });
+        let open = self.forwards_of(&target.name).find(through).map(|forward| (forward.spec.id, forward.local()));
+        if let Some((id, local)) = open {
+            self.note(Grade::Info, Happening::AlreadyForwarded, &target.name, local);
+            self.show_forward(id);
+            return;
+        }
+        let other = self.elsewhere(target, &target.address).map(|(id, other)| (id, other.forward.clone()));
+        if let Some((id, other)) = other.filter(|(_, other)| other.pod.as_ref() == Some(&pod.name)) {
+            self.note(Grade::Info, Happening::ForwardedElsewhere, other.name, other.local);
+            return self.show_forward(id);
+        }
+        if target.address.workload().is_some() {
+            // Where a relay would be sent is not known yet; the forward finds out, and finds this pod then.
+            return self.open_forward(target, out);
+        }
+        let port = if taken { 0 } else { target.local_port };
+        let via = self.pods.get(pod).filter(|pod| pod.phase == Phase::Ready).map(ProxyPod::via);
+        let waits = via.is_none();
+        let id = self.listen(target, &target.address, (port, port == 0), Through::Pod(via), out);
+        if waits {
+            self.want_pod(id);
+            self.settle_forwards(&target.cluster, out);
+        }
+    }
+
+    fn listen(
+        &mut self,
+        target: &Target,
+        address: &Where,
+        (port, any_port): (u16, bool),
+        through: Through,
+        out: &mut Vec<Effect>,
+    ) -> ForwardId {
+        let (via, on_demand) = match through {
+            Through::Pod(via) => (via, false),
+            Through::Demand => (None, true),
+        };
+        let spec = ForwardSpec {
+            id: ForwardId(self.count()),
+            epoch: Epoch(self.count()),
+            target: target.name.clone(),
+            place: self.place_of(target),
+            address: address.clone(),
+            tunnel: self.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
+            bind: bind_of(target),
+            port,
+            any_port,
+            on_demand,
+            probe: self.probe_of(target),
+        };
+        let id = spec.id;
+        let mut forward = Forward::opening(spec.clone(), self.now);
+        let via = via.map(|via| forward.relayed(via));
+        if let Some(via) = &via {
+            self.upkeep.hold(id, &via.pod);
+        }
+        forward.via.clone_from(&via);
+        forward.demand = on_demand.then_some(Demand::FRESH);
+        self.forwards.insert(id, forward);
+        self.unarranged = true;
+        let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));
+        self.audit("open-forward", &spec.target, place, None, out);
+        out.push(Effect::OpenForward { spec, via });
+        id
+    }
+
+    /// Selects a forward's row, as soon as there is one.
+    fn show_forward(&mut self, id: ForwardId) {
+        if let Some(row) = self.forward_list.order.iter().position(|other| *other == id) {
+            self.forward_list.select(row);
+            self.focus.pane = Pane::Forwards;
+        }
+    }
+}

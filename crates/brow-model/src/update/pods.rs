@@ -1,0 +1,273 @@
+//! What the cluster tells of proxy pods.
+
+use chrono::TimeDelta;
+use std::collections::BTreeSet;
+
+use crate::language::effect::Effect;
+use crate::language::event::PodEvent;
+use crate::language::fault::{Fault, What};
+use crate::language::log::{Grade, Happening};
+use crate::screen::dialog::Dialog;
+use crate::state::Model;
+use crate::types::forward::Forward;
+use crate::types::proxy::{MOST_PODS, Phase, PodKey, ProxyPod, RequestId};
+
+/// Lines of a pod's log kept in its dialog.
+const LOG_LINES: usize = 5_000;
+
+/// How long a list of pods may be on its way.
+const LIST_TAKES: TimeDelta = TimeDelta::seconds(10);
+
+impl Model {
+    pub(crate) fn on_pod(&mut self, event: PodEvent, out: &mut Vec<Effect>) {
+        self.unarranged = true;
+        match event {
+            PodEvent::Created { request, result } => self.on_created(request, result, out),
+            PodEvent::Deleted { key, result } => {
+                let before = self.killing.remove(&key);
+                let fault = result.as_ref().err().map(|fault| fault.what);
+                if let Err(fault) = result {
+                    let shown = self.pods.get_mut(&key).filter(|pod| pod.phase == Phase::Terminating);
+                    if let (Some(pod), Some(phase)) = (shown, before) {
+                        pod.phase = phase;
+                    }
+                    // It is still to go with its last use.
+                    let ours = self.pods.get(&key).filter(|pod| pod.on_demand && self.created.contains_key(&key));
+                    if let Some(place) = ours.map(ProxyPod::place) {
+                        self.upkeep.pods.insert(key.clone(), place);
+                    }
+                    self.fail(fault);
+                    // Forwards had left it; it is as good as before.
+                    if before == Some(Phase::Ready) {
+                        self.serve(&key, out);
+                    }
+                } else {
+                    self.note(Grade::Info, Happening::PodKilled, &key.name, &key.cluster);
+                    // Without a watch (or before it says so) the deletion itself is the news.
+                    self.created.remove(&key);
+                }
+                self.audit("delete-pod", &key.name, Some((&key.cluster, &key.namespace)), fault, out);
+            }
+            PodEvent::Described { key, result } => {
+                for dialog in &mut self.dialogs {
+                    if let Dialog::Describe { key: shown, text, .. } = dialog
+                        && *shown == key
+                    {
+                        *text = Some(result.clone());
+                    }
+                }
+            }
+            PodEvent::Logged { key, epoch, lines: new } => {
+                for dialog in &mut self.dialogs {
+                    if let Dialog::PodLog { key: shown, epoch: at, lines, back, ended } = dialog
+                        && (&*shown, &*at) == (&key, &epoch)
+                    {
+                        // Whatever had cut it off is over.
+                        *ended = None;
+                        *back = if *back > 0 { *back + new.len() } else { 0 };
+                        lines.extend(new.iter().cloned());
+                        lines.drain(..lines.len().saturating_sub(LOG_LINES));
+                        *back = (*back).min(lines.len().saturating_sub(1));
+                    }
+                }
+            }
+            PodEvent::LogEnded { key, epoch, fault } => {
+                for dialog in &mut self.dialogs {
+                    if let Dialog::PodLog { key: shown, epoch: at, ended, .. } = dialog
+                        && (&*shown, &*at) == (&key, &epoch)
+                    {
+                        *ended = Some(fault.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_created(&mut self, id: RequestId, result: Result<Box<ProxyPod>, Fault>, out: &mut Vec<Effect>) {
+        let Some(request) = self.requests.remove(&id) else {
+            return;
+        };
+        let place = Some((request.cluster.as_str(), request.namespace.as_str()));
+        match result {
+            Ok(pod) => {
+                self.own.extend([pod.uid.clone()]);
+                self.created.insert(pod.key.clone(), pod.uid.clone());
+                self.may_leave(&request.cluster, request.ttl, out);
+                self.audit("create-pod", &pod.key.name, place, None, out);
+                self.note(Grade::Info, Happening::PodCreated, &pod.key.name, &pod.key.cluster);
+                if let Some(limit) = pod.cpu_limit.as_deref().filter(|_| request.settings.resources.cpu_limit.is_none())
+                {
+                    self.note(Grade::Warning, Happening::CpuLimited, &pod.key.name, limit);
+                }
+                if request.on_demand {
+                    self.upkeep.pods.insert(pod.key.clone(), request.place());
+                }
+                if self.ending_pods {
+                    return out.push(Effect::DeletePod { key: pod.key.clone(), uid: pod.uid });
+                }
+                // The watch may have been faster, and knows more by then.
+                let watched =
+                    self.cluster(&pod.key.cluster).is_some_and(|at| at.link != crate::types::cluster::Link::Idle);
+                let key = pod.key.clone();
+                if watched && !self.pods.contains_key(&pod.key) {
+                    self.on_applied(*pod, out);
+                }
+                // Ready already, it was not known for ours.
+                if self.pods.get(&key).is_some_and(|pod| pod.on_demand && pod.phase == Phase::Ready) {
+                    self.serve(&key, out);
+                }
+                self.on_renewal(id, Ok(&key), out);
+                // Perhaps nobody waits for it any more.
+                self.let_pods_go(&request.place(), out);
+            }
+            Err(fault) => {
+                self.audit("create-pod", &request.target, place, Some(fault.what), out);
+                if fault.what == What::TimedOut {
+                    // It may have been made all the same.
+                    self.may_leave(&request.cluster, request.ttl, out);
+                    let until = self.now + TimeDelta::seconds(request.ttl.secs().into());
+                    self.unsure.retain(|(until, _)| *until > self.now);
+                    self.unsure.push((until, request.clone()));
+                }
+                self.on_renewal(id, Err(&fault), out);
+                out.extend(self.give_up_waiting(&request, &fault));
+                self.refused.insert(request.target.clone(), fault.clone());
+                self.fail(fault);
+            }
+        }
+    }
+
+    /// Takes a full list of the pods in one namespace, or in all.
+    pub(crate) fn on_listed(
+        &mut self,
+        cluster: &str,
+        namespace: Option<&str>,
+        pods: Vec<ProxyPod>,
+        out: &mut Vec<Effect>,
+    ) {
+        let listed: BTreeSet<(&PodKey, &str)> = pods.iter().map(|pod| (&pod.key, pod.uid.as_str())).collect();
+        let gone: Vec<(PodKey, String)> = self
+            .pods
+            .values()
+            .filter(|pod| pod.key.cluster == cluster && namespace.is_none_or(|name| pod.key.namespace == name))
+            .filter(|pod| !listed.contains(&(&pod.key, pod.uid.as_str())))
+            // A list may be older than the answer to what was ordered after it.
+            .filter(|pod| !self.created.contains_key(&pod.key) || self.time_at(cluster) - pod.created > LIST_TAKES)
+            .map(|pod| (pod.key.clone(), pod.uid.clone()))
+            .collect();
+        for (key, uid) in gone {
+            self.on_gone(&key, &uid, out);
+        }
+        for pod in pods {
+            self.on_applied(pod, out);
+        }
+    }
+
+    /// Whether what happens to a pod is told: to one of ours, seen once. A verb tells only of those that it made, goes
+    /// through or waits for, not of what other runs do.
+    fn is_told_of(&self, pod: &ProxyPod) -> bool {
+        let concerns = |forward: &Forward| {
+            forward.is_through(&pod.key) || (forward.via.is_none() && self.is_at(pod, &forward.spec.place))
+        };
+        self.is_ours(pod)
+            && !self.is_twin(pod)
+            && (!self.unattended() || self.created.contains_key(&pod.key) || self.forwards.values().any(concerns))
+    }
+
+    /// Whether a pod is known or may still be kept; where it may not, that is told once.
+    fn has_room_for(&mut self, key: &PodKey) -> bool {
+        let cluster = key.cluster.as_str();
+        let few = self.pods.len() < MOST_PODS || self.pods.contains_key(key);
+        if few || self.pods.keys().filter(|at| at.cluster == cluster).count() < MOST_PODS {
+            return true;
+        }
+        self.tell_too_many(cluster, MOST_PODS);
+        false
+    }
+
+    /// Tells that a cluster has more than is kept, unless that was the last thing told of it.
+    pub(crate) fn tell_too_many(&mut self, cluster: &str, kept: usize) {
+        let what = Happening::Failed(Box::new(Fault::new(What::TooMany, cluster, kept.to_string())));
+        if !self.log.entries.iter().any(|entry| entry.what == what) {
+            self.note(Grade::Warning, what, cluster, "");
+        }
+    }
+
+    /// Takes a new or changed pod.
+    pub(crate) fn on_applied(&mut self, mut pod: ProxyPod, out: &mut Vec<Effect>) {
+        if !self.has_room_for(&pod.key) {
+            return;
+        }
+        if let Some(before) = self.killing.get_mut(&pod.key).filter(|_| !pod.phase.is_over()) {
+            *before = std::mem::replace(&mut pod.phase, Phase::Terminating);
+        }
+        self.read_label(&mut pod);
+        self.recognise(&pod, out);
+        let key = pod.key.clone();
+        let (phase, mine) = (pod.phase, self.is_told_of(&pod));
+        let fault = pod.fault.clone();
+        let before = self.pods.insert(key.clone(), pod).filter(|old| self.pods[&key].uid == old.uid);
+        let was = before.as_ref().map(|old| old.phase);
+        let faulted = before.as_ref().and_then(|old| old.fault.as_ref()).map(|old| old.what);
+        if mine && was.is_some() && was != Some(phase) {
+            match phase {
+                Phase::Ready => self.note(Grade::Good, Happening::PodReady, &key.name, &key.cluster),
+                Phase::Expired => self.note(Grade::Warning, Happening::PodExpired, &key.name, &key.cluster),
+                // What is over is cleaned away by whoever comes first.
+                Phase::Terminating if !self.killing.contains_key(&key) && !was.is_some_and(Phase::is_over) => {
+                    self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);
+                }
+                Phase::Creating
+                | Phase::Pending
+                | Phase::Pulling
+                | Phase::Starting
+                | Phase::Terminating
+                | Phase::Succeeded
+                | Phase::Failed => {}
+            }
+        }
+        if mine
+            && phase != Phase::Expired
+            && fault.as_ref().map(|fault| fault.what) != faulted
+            && let Some(fault) = &fault
+        {
+            self.fail(fault.clone());
+        }
+        match phase {
+            Phase::Ready => self.serve(&key, out),
+            Phase::Creating | Phase::Pending | Phase::Pulling | Phase::Starting => {
+                self.tell_waiting(&key, fault.as_ref());
+            }
+            Phase::Expired => {
+                let fault = Fault::new(What::PodExpired, &key.name, "");
+                self.leave_pod(&key, Some(&fault), out);
+            }
+            Phase::Terminating | Phase::Succeeded | Phase::Failed => {
+                let fault = fault.unwrap_or_else(|| Fault::new(What::PodDeleted, &key.name, ""));
+                self.leave_pod(&key, Some(&fault), out);
+            }
+        }
+    }
+
+    /// Takes the news that a pod is gone.
+    pub(crate) fn on_gone(&mut self, key: &PodKey, uid: &str, out: &mut Vec<Effect>) {
+        if self.pods.get(key).is_none_or(|pod| pod.uid != uid) {
+            return;
+        }
+        let Some(pod) = self.pods.remove(key) else {
+            return;
+        };
+        let ours = self.killing.contains_key(key);
+        // While it still counts as made by this run.
+        let told = self.is_told_of(&pod);
+        self.created.remove(key);
+        self.forget_pod(key);
+        // Through another context it may be seen still, for a moment; it is gone all the same.
+        self.forget_own(uid, out);
+        if told && !ours && !pod.phase.is_over() && pod.phase != Phase::Terminating {
+            self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);
+        }
+        let what = if pod.phase == Phase::Expired { What::PodExpired } else { What::PodDeleted };
+        self.leave_pod(key, Some(&Fault::new(what, &key.name, "")), out);
+    }
+}

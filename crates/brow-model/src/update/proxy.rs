@@ -1,0 +1,173 @@
+//! Proxy pods: short-lived pods of ours, as the watch reports them.
+
+use chrono::TimeDelta;
+
+use crate::language::effect::Effect;
+use crate::language::fault::{Fault, What};
+use crate::language::log::{Grade, Happening};
+use crate::state::Model;
+use crate::types::proxy::{Phase, PodKey, PodPlace, PodRequest, ProxyPod, RequestId, Whose};
+use crate::types::target::Target;
+use crate::types::ttl::Ttl;
+
+impl Model {
+    /// Asks for a proxy pod for a target; `None` where that cannot even be asked, which is then told.
+    pub(crate) fn ask_pod(
+        &mut self,
+        target: &Target,
+        ttl: Option<Ttl>,
+        on_demand: bool,
+        out: &mut Vec<Effect>,
+    ) -> Option<RequestId> {
+        if !self.need_for(target, out) {
+            return None;
+        }
+        let ttl = ttl.or(target.ttl).unwrap_or(self.settings.ttl);
+        if ttl > self.settings.max_ttl {
+            let ceiling = self.settings.max_ttl.to_string();
+            let fault = Fault::new(What::TtlTooLong, &target.name, ceiling);
+            self.refused.insert(target.name.clone(), fault.clone());
+            self.fail(fault);
+            return None;
+        }
+        let request = PodRequest {
+            id: RequestId(self.count()),
+            target: target.name.clone(),
+            cluster: target.cluster.clone(),
+            namespace: self.namespace_of(target),
+            label: target.label(&self.installation),
+            address: target.address.clone(),
+            ttl,
+            settings: self.settings.pod_for(&target.cluster, &target.pod),
+            on_demand,
+            patience: self.keep(&target.name).create,
+        };
+        let place = format!("{}/{}", request.cluster, request.namespace);
+        self.note(Grade::Info, Happening::PodAsked, &target.name, place);
+        self.refused.remove(&target.name);
+        let id = request.id;
+        self.requests.insert(id, request.clone());
+        out.push(Effect::CreatePod(request));
+        Some(id)
+    }
+
+    /// The namespace a target's pods live in.
+    pub fn namespace_of(&self, target: &Target) -> String {
+        let own = || self.cluster(&target.cluster).map(|cluster| cluster.namespace.clone());
+        target.namespace.clone().or_else(own).unwrap_or_else(|| "default".to_owned())
+    }
+
+    /// The pod of ours that Kubernetes ends first, and how long it has left.
+    pub fn ends_first(&self) -> Option<(&ProxyPod, TimeDelta)> {
+        let ours = self.pods.values().filter(|pod| self.is_ours(pod) && self.phase_of(pod) <= Phase::Ready);
+        let left = |pod: &ProxyPod| pod.left(self.time_at(&pod.key.cluster)).filter(|left| *left > TimeDelta::zero());
+        ours.filter_map(|pod| Some((pod, left(pod)?))).min_by_key(|(_, left)| *left)
+    }
+
+    /// The phase to show: what we ordered and what the clock says come before what the watch has told so far.
+    pub fn phase_of(&self, pod: &ProxyPod) -> Phase {
+        if pod.phase.is_over() {
+            pod.phase
+        } else if self.killing.contains_key(&pod.key) {
+            Phase::Terminating
+        } else if pod.is_over(self.time_at(&pod.key.cluster)) {
+            Phase::Expired
+        } else {
+            pod.phase
+        }
+    }
+
+    /// The best ready pod of ours at a place: the one with the most time left.
+    pub(crate) fn ready_pod<'a>(&'a self, at: &'a PodPlace) -> Option<&'a ProxyPod> {
+        let now = self.time_at(&at.cluster);
+        let ready = |pod: &&ProxyPod| pod.phase == Phase::Ready && !pod.is_over(now) && self.may_use(pod);
+        self.pods_at(at).filter(ready).max_by_key(|pod| (pod.deadline(), pod.created))
+    }
+
+    /// Whether a pod of ours for a place is on its way.
+    pub(crate) fn pod_coming(&self, at: &PodPlace) -> bool {
+        self.pods_at(at).any(|pod| pod.phase.is_coming() && self.may_use(pod))
+            || self.requests.values().any(|asked| asked.place() == *at)
+    }
+
+    /// Whether a pod is not one that another run made on demand, and will delete under us.
+    pub(crate) fn may_use(&self, pod: &ProxyPod) -> bool {
+        !pod.on_demand || self.created.contains_key(&pod.key)
+    }
+
+    /// Our own pods at a place.
+    pub fn pods_at<'a>(&'a self, at: &'a PodPlace) -> impl Iterator<Item = &'a ProxyPod> {
+        self.pods.values().filter(move |pod| self.is_at(pod, at))
+    }
+
+    /// Whether a pod is one of our own at a place.
+    pub(crate) fn is_at(&self, pod: &ProxyPod, at: &PodPlace) -> bool {
+        pod.target_label == at.label
+            && pod.key.cluster == at.cluster
+            && pod.key.namespace == at.namespace
+            && self.is_ours(pod)
+    }
+
+    /// Where a target's pods are found.
+    pub fn place_of(&self, target: &Target) -> PodPlace {
+        let label = target.label(&self.installation);
+        PodPlace { cluster: target.cluster.clone(), namespace: self.namespace_of(target), label }
+    }
+
+    /// Whether a pod is one that another context of the same cluster shows already: the same uid, seen through the
+    /// context of its target (else through the context that comes first).
+    pub fn is_twin(&self, pod: &ProxyPod) -> bool {
+        let mut same = self.clusters.iter().filter(|at| at.name != pod.key.cluster).filter_map(|at| {
+            let key = PodKey { cluster: at.name.clone(), ..pod.key.clone() };
+            self.pods.get(&key).filter(|other| other.uid == pod.uid)
+        });
+        let rank = |pod: &ProxyPod| {
+            let place = self.clusters.iter().position(|at| at.name == pod.key.cluster);
+            (self.target_of_pod(pod).is_none(), place)
+        };
+        same.any(|other| rank(other) < rank(pod))
+    }
+
+    /// Deletes a pod, which shows as terminating from now on.
+    pub(crate) fn kill(&mut self, key: &PodKey, out: &mut Vec<Effect>) -> bool {
+        let Some(pod) = self.pods.get_mut(key).filter(|pod| pod.phase != Phase::Terminating) else {
+            return false;
+        };
+        out.push(Effect::DeletePod { key: key.clone(), uid: pod.uid.clone() });
+        self.killing.insert(key.clone(), pod.phase);
+        pod.phase = Phase::Terminating;
+        self.unarranged = true;
+        self.leave_pod(key, None, out);
+        true
+    }
+
+    /// Deletes finished and expired pods in all clusters; how many.
+    pub(crate) fn clean(&mut self, whose: Whose, out: &mut Vec<Effect>) -> usize {
+        let clusters: Vec<String> = self.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+        clusters.iter().map(|cluster| self.clean_in(cluster, whose, out)).sum()
+    }
+
+    /// Deletes finished and expired pods in one cluster; how many.
+    pub(crate) fn clean_in(&mut self, cluster: &str, whose: Whose, out: &mut Vec<Effect>) -> usize {
+        let over = self.over(cluster, whose);
+        for key in &over {
+            self.kill(key, out);
+        }
+        if !over.is_empty() {
+            self.note(Grade::Info, Happening::PodsCleaned, over.len().to_string(), cluster);
+        }
+        over.len()
+    }
+
+    /// Finished and expired pods in one cluster that are not being deleted yet.
+    pub fn over(&self, cluster: &str, whose: Whose) -> Vec<PodKey> {
+        let now = self.time_at(cluster);
+        self.pods
+            .values()
+            .filter(|pod| pod.key.cluster == cluster && pod.phase != Phase::Terminating && pod.is_over(now))
+            .filter(|pod| whose == Whose::All || self.is_ours(pod))
+            .filter(|pod| !self.is_twin(pod))
+            .map(|pod| pod.key.clone())
+            .collect()
+    }
+}

@@ -1,0 +1,146 @@
+//! Renewing: Kubernetes cannot give a running pod more time, so another one takes its place. New connections go there;
+//! the old pod goes once it carries none.
+
+use chrono::TimeDelta;
+
+use crate::language::effect::Effect;
+use crate::language::fault::Fault;
+use crate::language::log::{Grade, Happening};
+use crate::state::Model;
+use crate::types::demand::span;
+use crate::types::forward::ForwardId;
+use crate::types::proxy::{Phase, PodKey, ProxyPod, RequestId};
+use crate::types::renew::Renewal;
+use crate::types::ttl::Ttl;
+
+/// How long after a try that came to nothing the next is made without being asked.
+const AGAIN: TimeDelta = TimeDelta::seconds(60);
+
+/// The time beyond its creation that a pod which takes over should have.
+const SPARE: TimeDelta = TimeDelta::seconds(10);
+
+impl Model {
+    /// Renews the chosen pods, on a person's order.
+    pub(crate) fn renew_pods(&mut self, keys: &[PodKey], out: &mut Vec<Effect>) {
+        for key in keys {
+            if !self.renew(key, None, out) {
+                self.note(Grade::Info, Happening::NotRenewable, &key.name, "");
+            }
+        }
+        if keys.is_empty() {
+            self.nothing_selected();
+        }
+        self.pod_list.marks.clear();
+    }
+
+    /// Asks for a pod that takes a pod's place, with its TTL or another; false where there can be none.
+    fn renew(&mut self, key: &PodKey, ttl: Option<Ttl>, out: &mut Vec<Effect>) -> bool {
+        let ready = |pod: &&ProxyPod| self.is_ours(pod) && self.phase_of(pod) == Phase::Ready;
+        let Some(pod) = self.pods.get(key).filter(ready) else {
+            return false;
+        };
+        let Some(target) = self.target_of_pod(pod).cloned() else {
+            return false;
+        };
+        if self.upkeep.renewals.get(key).is_some_and(Renewal::is_under_way) {
+            return true;
+        }
+        let ttl = ttl.or(pod.ttl).map(|ttl| ttl.min(self.settings.max_ttl));
+        let request = self.ask_pod(&target, ttl, self.upkeep.pods.contains_key(key), out);
+        if request.is_some() {
+            self.note(Grade::Info, Happening::RenewalAsked, &key.name, "");
+        }
+        self.upkeep.renewals.insert(key.clone(), Renewal { asked: self.now, request, pod: None });
+        true
+    }
+
+    /// A request was answered that may have been for a pod that takes over.
+    pub(crate) fn on_renewal(&mut self, request: RequestId, result: Result<&PodKey, &Fault>, out: &mut Vec<Effect>) {
+        let mut renewals = self.upkeep.renewals.iter_mut();
+        let Some((old, renewal)) = renewals.find(|(_, renewal)| renewal.request == Some(request)) else {
+            return;
+        };
+        renewal.request = None;
+        let Ok(new) = result else {
+            return;
+        };
+        renewal.pod = Some(new.clone());
+        let old = old.clone();
+        let first = self.upkeep.first.get(&old).copied().or_else(|| self.pods.get(&old).map(|pod| pod.created));
+        self.upkeep.first.extend(first.map(|first| (new.clone(), first)));
+        // The watch may have been faster.
+        if self.pods.get(new).is_some_and(|pod| pod.phase == Phase::Ready) {
+            self.hand_over(new, out);
+        }
+    }
+
+    /// A pod is ready: where it takes another's place, new connections go there now.
+    pub(crate) fn hand_over(&mut self, new: &PodKey, out: &mut Vec<Effect>) {
+        let by = |(_, renewal): &(&PodKey, &Renewal)| renewal.pod.as_ref() == Some(new);
+        let Some(old) = self.upkeep.renewals.iter().find(by).map(|(old, _)| old.clone()) else {
+            return;
+        };
+        let Some(via) = self.pods.get(new).map(ProxyPod::via) else {
+            return;
+        };
+        self.upkeep.renewals.remove(&old);
+        let through = |id: &&ForwardId| self.forwards[*id].is_through(&old);
+        let moved: Vec<ForwardId> = self.forwards.keys().filter(through).copied().collect();
+        for id in &moved {
+            self.point(*id, Some(via.clone()), false, None, out);
+        }
+        self.note(Grade::Good, Happening::Renewed, &old.name, &new.name);
+        self.let_go_of_pod(&old, out);
+    }
+
+    /// A pod is no more, or no longer of use.
+    pub(crate) fn forget_pod(&mut self, key: &PodKey) {
+        self.upkeep.pods.remove(key);
+        self.upkeep.leaving.remove(key);
+        self.upkeep.held.remove(key);
+        self.upkeep.first.remove(key);
+        self.upkeep.renewals.remove(key);
+        for renewal in self.upkeep.renewals.values_mut().filter(|renewal| renewal.pod.as_ref() == Some(key)) {
+            renewal.pod = None;
+        }
+    }
+
+    /// A second has passed: pods are renewed whose time is nearly up, where their forwards are in use and want it.
+    pub(crate) fn tend_renewals(&mut self, out: &mut Vec<Effect>) {
+        let due: Vec<(PodKey, Ttl)> = self.forwards.keys().filter_map(|id| self.due(*id)).collect();
+        for (key, ttl) in due {
+            self.renew(&key, Some(ttl), out);
+        }
+    }
+
+    /// The pod of a forward that is to be renewed now, and how long the one that takes over may live.
+    fn due(&self, id: ForwardId) -> Option<(PodKey, Ttl)> {
+        let forward = self.forwards.get(&id)?;
+        let pod = self.pods.get(&forward.via.as_ref()?.pod).filter(|pod| self.is_ours(pod))?;
+        let now = self.time_at(&pod.key.cluster);
+        let (ttl, left) = (pod.ttl?, pod.deadline()? - now);
+        let whole = span(ttl.duration());
+        if left > whole / 2 {
+            return None;
+        }
+        let keep = self.keep(&forward.spec.target);
+        let lead = (whole / 5).max(span(keep.create) + SPARE).min(whole / 2);
+        let in_use =
+            forward.traffic.counts.open > 0 || forward.used.is_some_and(|used| self.now - used < span(keep.idle));
+        if !keep.auto_renew || left > lead || !in_use {
+            return None;
+        }
+        let tried = self.upkeep.renewals.get(&pod.key);
+        if tried.is_some_and(|tried| tried.is_under_way() || self.now - tried.asked < AGAIN) {
+            return None;
+        }
+        let first = self.upkeep.first.get(&pod.key).copied().unwrap_or(pod.created);
+        let rest = first + span(keep.max_lifetime) - now;
+        // Not for less than there is anyway.
+        if rest <= left {
+            return None;
+        }
+        let ttl = Ttl::from_secs(u64::try_from(rest.num_seconds()).ok()?).map_or(ttl, |rest| rest.min(ttl));
+        Some((pod.key.clone(), ttl))
+    }
+}

@@ -1,0 +1,133 @@
+//! What the config sets besides targets, as plain data. Reading and writing the file is the store's.
+
+use crate::language::effect::{Effect, TargetEdit};
+use crate::language::event::{Loaded, StoreEvent};
+use crate::language::fault::Fault;
+use crate::language::log::{Entry, Grade, Happening};
+use crate::screen::dialog::{Dialog, Question};
+use crate::state::Model;
+use crate::types::settings::THEMES;
+
+impl Model {
+    pub(crate) fn on_store(&mut self, event: StoreEvent, out: &mut Vec<Effect>) {
+        self.unarranged = true;
+        match event {
+            StoreEvent::Loaded(loaded) => self.on_loaded(*loaded, out),
+            StoreEvent::Broken(fault) => {
+                self.show_config_fault(&fault);
+                self.config_fault = Some(fault.clone());
+                self.fail(fault);
+            }
+            StoreEvent::Saved => {
+                let edits = self.saving.pop_front().unwrap_or_default();
+                self.audit_edits(&edits, None, out);
+            }
+            StoreEvent::NotSaved(fault) => {
+                let edits = self.saving.pop_front().unwrap_or_default();
+                self.audit_edits(&edits, Some(&fault), out);
+                // An edit that the file contradicts is over, and the targets come as they are now. Others are kept in
+                // memory and tried again when the file is read again: nothing a person typed is lost.
+                if !fault.what.ends_an_edit() {
+                    self.unsaved.extend(edits);
+                }
+                self.fail(fault);
+            }
+            StoreEvent::Legacy { path, targets, left_out } => self.ask(Question::Import { path, targets, left_out }),
+            StoreEvent::Offers { from, offers, left_out } => self.consider(Some(from), offers, left_out, out),
+            StoreEvent::Exported { count, text } => {
+                self.note(Grade::Info, Happening::Exported, count.to_string(), "");
+                out.push(Effect::Copy(text));
+            }
+            StoreEvent::Recognised { uid, is_ours } => self.on_recognised(&uid, is_ours, out),
+            StoreEvent::Trouble(fault) => self.fail(fault),
+        }
+    }
+
+    fn on_loaded(&mut self, loaded: Loaded, out: &mut Vec<Effect>) {
+        let again = !self.config_path.is_empty();
+        if let Some(mended) = self.config_fault.take() {
+            self.dialogs.retain(|dialog| !matches!(dialog, Dialog::Fault(fault) if *fault == mended));
+            let told = |(entry, _): &(Entry, _)| matches!(&entry.what, Happening::Failed(fault) if **fault == mended);
+            self.notice.take_if(|notice| told(notice));
+        }
+        self.config_path = loaded.path;
+        self.settings = loaded.settings;
+        let before = std::mem::replace(&mut self.targets, loaded.targets);
+        self.remember_renamed(loaded.renamed);
+        self.own.extend(loaded.own);
+        self.ports.extend(loaded.ports);
+        self.learned.get_or_insert_default().extend(loaded.learned);
+        let under_way: Vec<TargetEdit> = self.saving.iter().flatten().cloned().collect();
+        let unsaved = std::mem::take(&mut self.unsaved);
+        for edit in under_way.iter().chain(&unsaved) {
+            self.apply(edit);
+        }
+        self.find_renamed(&before, out);
+        if !unsaved.is_empty() {
+            self.save(unsaved, out);
+        }
+        if !again {
+            self.greet(loaded.exists);
+        }
+        if again {
+            self.note(Grade::Info, Happening::ConfigRead, self.config_path.clone(), "");
+        }
+        self.show_ignored(loaded.ignored);
+        self.remember_left(loaded.pods_until, out);
+        self.connect_wished(out);
+        if !again {
+            self.connect_left(out);
+        }
+        let clusters: Vec<String> = self.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+        for cluster in clusters {
+            self.widen(&cluster, out);
+        }
+        self.follow_targets(&before, out);
+        self.autostart(out);
+    }
+
+    /// Says in full what is wrong with the config, unless a person is in the middle of something else.
+    fn show_config_fault(&mut self, fault: &Fault) {
+        let before = self.config_fault.as_ref();
+        if let Some(Dialog::Fault(shown)) = self.dialogs.last_mut()
+            && Some(&*shown) == before
+        {
+            shown.clone_from(fault);
+        } else if self.dialogs.is_empty() && !self.filtering() && before != Some(fault) {
+            self.dialogs.push(Dialog::Fault(fault.clone()));
+        }
+    }
+
+    /// Says in full, once, which environment variable makes no sense.
+    fn show_ignored(&mut self, ignored: Option<Fault>) {
+        if let Some(fault) = ignored.as_ref().filter(|fault| self.ignored.as_ref() != Some(fault)) {
+            if self.dialogs.is_empty() && !self.filtering() {
+                self.dialogs.push(Dialog::Fault(fault.clone()));
+            }
+            self.fail(fault.clone());
+        }
+        self.ignored = ignored;
+    }
+
+    /// Goes on to the next theme; one that is unknown is followed by the first.
+    pub(crate) fn next_theme(&mut self, out: &mut Vec<Effect>) {
+        let at = THEMES.iter().position(|name| *name == self.settings.theme);
+        let next = THEMES[at.map_or(0, |at| (at + 1) % THEMES.len())];
+        next.clone_into(&mut self.settings.theme);
+        self.note(Grade::Good, Happening::ThemeChosen, next, "");
+        out.push(Effect::RememberTheme(next));
+    }
+
+    /// Takes imported targets over, except those whose name is taken.
+    pub(crate) fn import(&mut self, targets: Vec<crate::types::target::Target>, out: &mut Vec<Effect>) {
+        let new: Vec<TargetEdit> =
+            targets.into_iter().filter(|target| self.target(&target.name).is_none()).map(TargetEdit::Import).collect();
+        for edit in &new {
+            self.apply(edit);
+        }
+        self.note(Grade::Good, Happening::Imported, new.len().to_string(), "");
+        if !new.is_empty() {
+            self.save(new, out);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Connection strings: what a client is started or configured with to go through a forward. No password is among them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::language::log::{Grade, Happening};
+use crate::screen::dialog::Dialog;
+use crate::screen::focus::Pane;
+use crate::screen::menu::{Give, Label, Menu, MenuItem, MenuOf};
+use crate::state::Model;
+use crate::types::forward::Forward;
+use crate::types::service::Service;
+use crate::types::strings::{built_in, fill, service_of};
+
+impl Model {
+    /// The strings for a forward: those of its protocol, and the plain address, which always serves.
+    fn strings_of(&self, forward: &Forward) -> Vec<MenuItem> {
+        let Some(mut local) = forward.bound.first().copied() else {
+            return Vec::new();
+        };
+        // What listens everywhere is reached here by loopback.
+        match local.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => local.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => local.set_ip(Ipv6Addr::LOCALHOST.into()),
+            IpAddr::V4(_) | IpAddr::V6(_) => {}
+        }
+        let place = &forward.spec.address;
+        let service = match self.target(&forward.spec.target) {
+            Some(target) => service_of(target, place),
+            None => None,
+        };
+        let mut templates: Vec<(String, String)> =
+            built_in(service).iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let own = self.settings.strings.get(service.map_or("other", Service::name));
+        for (name, text) in own.into_iter().flatten() {
+            match templates.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => known.clone_from(text),
+                None => templates.push((name.clone(), text.clone())),
+            }
+        }
+        templates.retain(|(_, text)| !text.is_empty());
+        templates.push((String::new(), "{address}".to_owned()));
+        let item = |(name, text): (String, String)| {
+            let text = fill(&text, local, &forward.spec.target);
+            let label = if name.is_empty() { Label::Address } else { Label::Name(name) };
+            MenuItem { label, shown: text.clone(), give: Give::Text(text) }
+        };
+        templates.into_iter().map(item).collect()
+    }
+
+    /// Offers the connection strings of the selected forward, or of the selected target's forwards.
+    pub(crate) fn offer_strings(&mut self) {
+        let forwards: Vec<&Forward> = match self.focus.pane {
+            Pane::Targets => {
+                let name = self.target_list.selected().map_or("", String::as_str);
+                self.forwards_of(name).collect()
+            }
+            Pane::Clusters | Pane::Pods | Pane::Forwards => {
+                self.forward_list.selected().and_then(|id| self.forwards.get(id)).into_iter().collect()
+            }
+        };
+        let items: Vec<MenuItem> = forwards.iter().flat_map(|forward| self.strings_of(forward)).collect();
+        let name = match (forwards.first(), self.focus.pane) {
+            (Some(forward), _) => forward.spec.target.clone(),
+            (None, Pane::Targets) => self.target_list.selected().cloned().unwrap_or_default(),
+            (None, Pane::Clusters | Pane::Pods | Pane::Forwards) => String::new(),
+        };
+        if name.is_empty() {
+            self.nothing_selected();
+        } else if items.is_empty() {
+            self.note(Grade::Info, Happening::NotForwarded, name, "");
+        } else {
+            self.dialogs.push(Dialog::Menu(Menu { of: MenuOf::Strings(name), items, cursor: 0 }));
+        }
+    }
+}

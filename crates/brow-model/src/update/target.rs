@@ -1,0 +1,232 @@
+//! Targets: saved places to reach.
+
+use crate::language::effect::{Effect, TargetEdit};
+use crate::language::log::{Grade, Happening};
+use crate::screen::dialog::{Dialog, Field, Question};
+use crate::screen::form::TargetForm;
+use crate::state::Model;
+use crate::types::forward::ForwardId;
+use crate::types::target::Target;
+use crate::types::ttl::Ttl;
+
+impl Model {
+    /// The target of that name.
+    pub fn target(&self, name: &str) -> Option<&Target> {
+        self.targets.iter().find(|target| target.name == name)
+    }
+
+    /// The local port that forwards of a target are to have: its own, else the one it had last; `None`: any.
+    pub fn port_of(&self, target: &Target) -> Option<u16> {
+        match target.local_port {
+            0 => self.ports.get(&target.name).copied(),
+            port => Some(port),
+        }
+    }
+
+    /// The marked targets, else the selected one.
+    pub(crate) fn chosen_targets(&self) -> Vec<Target> {
+        self.target_list.chosen().iter().filter_map(|name| self.target(name)).cloned().collect()
+    }
+
+    /// The target a pod was made for, where it is saved here.
+    pub fn target_of_pod(&self, pod: &crate::types::proxy::ProxyPod) -> Option<&Target> {
+        self.targets.iter().find(|target| self.is_labelled(target, pod))
+    }
+
+    /// Whether a pod bears a target's label, in its cluster.
+    pub(crate) fn is_labelled(&self, target: &Target, pod: &crate::types::proxy::ProxyPod) -> bool {
+        target.cluster == pod.key.cluster && target.label(&self.installation) == pod.target_label
+    }
+
+    /// Creates a pod for each chosen target.
+    pub(crate) fn create_pods(&mut self, targets: &[Target], ttl: Option<Ttl>, out: &mut Vec<Effect>) {
+        for target in targets {
+            let relayed = self.forwards_of(&target.name).any(|forward| !forward.is_direct());
+            if target.address.is_direct() && !relayed {
+                self.note(Grade::Info, Happening::NeedsNoPod, &target.name, target.address.to_string());
+                continue;
+            }
+            self.ask_pod(target, ttl, false, out);
+        }
+        self.target_list.marks.clear();
+    }
+
+    /// Forwards each chosen target.
+    pub(crate) fn forward_targets(&mut self, out: &mut Vec<Effect>) {
+        for target in self.chosen_targets() {
+            self.open_forward(&target, out);
+        }
+        self.target_list.marks.clear();
+    }
+
+    /// Opens the dialog that asks for the TTL of pods about to be created.
+    pub(crate) fn ask_ttl(&mut self) {
+        let targets = self.chosen_targets();
+        let Some(first) = targets.first() else {
+            return self.nothing_selected();
+        };
+        let field = Field::new(first.ttl.unwrap_or(self.settings.ttl).to_string());
+        let targets = targets.into_iter().map(|target| target.name).collect();
+        self.dialogs.push(Dialog::AskTtl { targets, field });
+    }
+
+    /// Opens the form for a new target, on the cluster that is in view.
+    pub(crate) fn new_target(&mut self) {
+        let form = TargetForm::empty(&self.cluster_in_view());
+        self.dialogs.push(Dialog::TargetForm(Box::new(form)));
+    }
+
+    /// Opens the form for the selected target, or for a copy of it.
+    pub(crate) fn edit_target(&mut self, copy: bool) {
+        let Some(target) = self.target_list.selected().and_then(|name| self.target(name)) else {
+            return self.nothing_selected();
+        };
+        let mut form =
+            if copy { TargetForm::copy(target, &self.free_name(&target.name)) } else { TargetForm::editing(target) };
+        form.check(self);
+        self.dialogs.push(Dialog::TargetForm(Box::new(form)));
+    }
+
+    /// Opens the dialog for a new name.
+    pub(crate) fn rename_target(&mut self) {
+        let Some(name) = self.target_list.selected().cloned() else {
+            return self.nothing_selected();
+        };
+        let field = Field::new(name.clone());
+        self.dialogs.push(Dialog::Rename { name, field });
+    }
+
+    /// `name-2`, or the first number that is free.
+    pub(crate) fn free_name(&self, name: &str) -> String {
+        let stem = match name.rsplit_once('-') {
+            Some((stem, number)) if !stem.is_empty() && number.parse::<u32>().is_ok() => stem,
+            Some(_) | None => name,
+        };
+        let taken = |name: &String| self.target(name).is_some();
+        (2u32..=u32::MAX).map(|number| format!("{stem}-{number}")).find(|name| !taken(name)).unwrap_or_default()
+    }
+
+    /// Asks whether the chosen targets are to go.
+    pub(crate) fn ask_delete(&mut self) {
+        let names: Vec<String> = self.chosen_targets().into_iter().map(|target| target.name).collect();
+        if names.is_empty() {
+            return self.nothing_selected();
+        }
+        self.ask(Question::DeleteTargets(names));
+    }
+
+    /// Saves what a form says.
+    pub(crate) fn save_target(&mut self, was: Option<Target>, target: &Target, out: &mut Vec<Effect>) {
+        let before = self.targets.clone();
+        let edit = match was {
+            Some(was) => TargetEdit::Replace { was: Box::new(was), target: target.clone() },
+            None => TargetEdit::Add(target.clone()),
+        };
+        self.apply(&edit);
+        self.save(vec![edit], out);
+        self.note(Grade::Good, Happening::TargetSaved, &target.name, "");
+        self.select_target(&target.name);
+        self.widen(&target.cluster, out);
+        self.follow_targets(&before, out);
+    }
+
+    /// Gives a target another name. Its open forwards take the name over.
+    pub(crate) fn save_name(&mut self, name: &str, new: &str, out: &mut Vec<Effect>) {
+        let Some(was) = self.target(name).cloned() else {
+            return;
+        };
+        let target = Target { name: new.to_owned(), ..was.clone() };
+        let edit = TargetEdit::Replace { was: Box::new(was), target };
+        self.apply(&edit);
+        self.save(vec![edit], out);
+        self.note(Grade::Good, Happening::TargetRenamed, name, new);
+        self.select_target(new);
+    }
+
+    /// Deletes targets; their forwards are closed, their pods left to their TTL.
+    pub(crate) fn delete_targets(&mut self, names: &[String], out: &mut Vec<Effect>) {
+        let gone: Vec<Target> = names.iter().filter_map(|name| self.target(name)).cloned().collect();
+        let edits: Vec<TargetEdit> = gone.iter().cloned().map(TargetEdit::Remove).collect();
+        for (edit, target) in edits.iter().zip(&gone) {
+            let open: Vec<ForwardId> = self.forwards_of(&target.name).map(|forward| forward.spec.id).collect();
+            for id in open {
+                self.stop_forward(id, out);
+            }
+            self.apply(edit);
+            self.note(Grade::Warning, Happening::TargetDeleted, &target.name, "");
+        }
+        self.target_list.marks.clear();
+        if !gone.is_empty() {
+            self.deleted.push(gone);
+            self.save(edits, out);
+        }
+    }
+
+    /// Brings the targets of the last deletion back.
+    pub(crate) fn undo(&mut self, out: &mut Vec<Effect>) {
+        let Some(back) = self.deleted.pop() else {
+            return self.note(Grade::Info, Happening::NothingToUndo, "", "");
+        };
+        let mut edits = Vec::new();
+        // The last one that was taken out goes in first: each stands again where it stood.
+        for mut target in back.into_iter().rev() {
+            if self.target(&target.name).is_some() {
+                target.name = self.free_name(&target.name);
+            }
+            self.note(Grade::Good, Happening::TargetRestored, &target.name, "");
+            self.select_target(&target.name);
+            let edit = TargetEdit::Restore(target);
+            self.apply(&edit);
+            edits.push(edit);
+        }
+        self.save(edits, out);
+    }
+
+    /// Applies an edit to the targets in memory.
+    pub(crate) fn apply(&mut self, edit: &TargetEdit) {
+        self.unarranged = true;
+        match edit {
+            TargetEdit::Add(target) | TargetEdit::Import(target) | TargetEdit::Restore(target) => {
+                if self.target(&target.name).is_none() {
+                    self.targets.push(target.clone());
+                }
+            }
+            TargetEdit::Replace { was, target } => {
+                let name = &was.name;
+                self.take_over(was, target);
+                if let Some(old) = self.targets.iter_mut().find(|old| old.name == *name) {
+                    old.clone_from(target);
+                } else {
+                    self.targets.push(target.clone());
+                }
+            }
+            TargetEdit::Remove(was) => {
+                self.targets.retain(|target| target.name != was.name);
+                self.refused.remove(&was.name);
+            }
+        }
+    }
+
+    /// Sends edits to the store. The audit log hears of them with the answer.
+    pub(crate) fn save(&mut self, edits: Vec<TargetEdit>, out: &mut Vec<Effect>) {
+        self.saving.push_back(edits.clone());
+        out.push(Effect::Save(edits));
+    }
+
+    fn select_target(&mut self, name: &str) {
+        self.target_list.wanted = Some(name.to_owned());
+        self.unarranged = true;
+    }
+
+    /// Has the watch of a connected cluster cover its targets' namespaces.
+    pub(crate) fn widen(&mut self, cluster: &str, out: &mut Vec<Effect>) {
+        if self.cluster(cluster).is_some_and(|at| at.link != crate::types::cluster::Link::Idle) {
+            let namespaces = self.namespaces(cluster);
+            out.push(Effect::Widen { cluster: cluster.to_owned(), namespaces });
+        }
+    }
+
+    pub(crate) fn nothing_selected(&mut self) {
+        self.note(Grade::Info, Happening::NothingSelected, "", "");
+    }
+}

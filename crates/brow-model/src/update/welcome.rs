@@ -1,0 +1,81 @@
+//! The first run: what somebody sees who has neither a config nor targets, and what of the clusters is asked for it.
+
+use crate::language::action::Command;
+use crate::language::effect::Effect;
+use crate::screen::focus::Pane;
+use crate::screen::welcome::Welcome;
+use crate::state::Model;
+use crate::types::cluster::{Link, Rights};
+
+impl Model {
+    /// Shows the welcome, where this is somebody's first run: no config, and no targets.
+    pub(crate) fn greet(&mut self, exists: bool) {
+        if !exists && self.targets.is_empty() && !self.unattended() {
+            self.welcome = Some(Welcome::default());
+            self.focus.pane = Pane::Clusters;
+        }
+    }
+
+    /// Asks what the welcome shows: of the current context, and of those that a person connects, never of all. With
+    /// the first target it has done its work.
+    pub(crate) fn follow_welcome(&mut self, out: &mut Vec<Effect>) {
+        let Some(mut welcome) = self.welcome else {
+            return;
+        };
+        if !self.targets.is_empty() {
+            return self.end_welcome();
+        }
+        if !welcome.connected
+            && let Some(current) = self.clusters.iter().find(|cluster| cluster.current).map(|at| at.name.clone())
+        {
+            welcome.connected = true;
+            self.welcome = Some(welcome);
+            self.need(&current, out);
+        }
+        for cluster in &mut self.clusters {
+            if cluster.rights == Rights::NotAsked && matches!(cluster.link, Link::Ready | Link::Forbidden) {
+                cluster.rights = Rights::Asking;
+                out.push(Effect::AskRights {
+                    cluster: cluster.name.clone(),
+                    epoch: cluster.epoch,
+                    namespace: cluster.namespace.clone(),
+                });
+            }
+        }
+    }
+
+    /// Whoever goes elsewhere leaves the welcome, and is then where they wanted to go; true: there is nothing more to
+    /// do for this command.
+    pub(crate) fn leaves_welcome(&mut self, command: Command) -> bool {
+        if self.welcome.is_none() {
+            return false;
+        }
+        let filtered = !self.cluster_list.filter.value().is_empty() || !self.cluster_list.marks.is_empty();
+        match command {
+            Command::Cancel if !filtered => {
+                self.end_welcome();
+                true
+            }
+            Command::Left
+            | Command::Right
+            | Command::Next
+            | Command::Previous
+            | Command::Clusters
+            | Command::Targets
+            | Command::Pods
+            | Command::Forwards
+            | Command::Zoom
+            | Command::ToggleLog => {
+                self.welcome = None;
+                false
+            }
+            _ => false,
+        }
+    }
+
+    fn end_welcome(&mut self) {
+        self.welcome = None;
+        self.focus.pane = Pane::Targets;
+        self.unarranged = true;
+    }
+}
