@@ -10,8 +10,8 @@
 //! | [`text`] | every word a person sees, in every language | nothing of ours |
 //! | [`keymap`] | one table from keys to commands, which is also the help and the hints | `text` |
 //! | [`view`] | draws the model | `text` |
-//! | [`cluster`] | kubeconfig, clients by context, probes, what there is in them | `store` (reading files) |
-//! | [`proxy`] | the proxy pod: its spec, its relay, its life, the watch on it | `cluster` |
+//! | [`cluster`] | kubeconfig, clients by context, probes, what there is in them | `store` (reading files), `kube_tunnel` (its `Login` and `Backoff`) |
+//! | [`proxy`] | the proxy pod: its spec, its relay, its life, the watch on it | `cluster`, `kube_tunnel` (its `Login` and `Backoff`) |
 //! | [`forward`] | listeners on this machine and what keeps them going | `kube_tunnel` |
 //! | [`store`] | config, state, audit log, imports; one writer | nothing of ours |
 //! | [`instance`] | the sockets by which running instances know each other | nothing of ours |

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::header::{HeaderMap, RETRY_AFTER, UPGRADE};
 use http::{Method, Request, Response};
 use kube::client::Body;
+use kube_tunnel::Backoff;
 use tokio::time::{Instant, sleep};
 
 /// How long all tries of one request may take: less than anybody waits for an answer.
@@ -16,7 +17,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// How often a failure of the server is tried again that says nothing of when.
 const TRIES: u32 = 2;
 
-/// The pause before that; it doubles.
+/// The first pause before that.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Sends a request, and again where the server asks for that, or where it failed and the request changes nothing that
@@ -26,15 +27,18 @@ where
     A: Future<Output = Result<Response<B>, E>>,
 {
     let (began, mut tries) = (Instant::now(), 0);
+    let mut backoff = Backoff::new(PAUSE, LIMIT);
     let (method, upgrades) = (request.method().clone(), request.headers().contains_key(UPGRADE));
     let mut next = Some(request);
     loop {
         let Some(request) = next.take() else { unreachable!("a copy is kept for every try but the last") };
         let copy = if upgrades { None } else { copy_of(&request) };
         let answer = send(request).await?;
-        let pause = pause(&method, answer.status().as_u16(), answer.headers(), tries);
-        match (copy, pause) {
-            (Some(copy), Some(pause)) if began.elapsed() + pause < LIMIT => {
+        let after = retry_after(answer.headers());
+        let again = is_repeatable(&method, answer.status().as_u16(), after.is_some() || tries < TRIES);
+        let pause = after.unwrap_or_else(|| backoff.next_pause());
+        match copy {
+            Some(copy) if again && began.elapsed() + pause < LIMIT => {
                 drop(answer);
                 sleep(pause).await;
                 tries += 1;
@@ -45,16 +49,13 @@ where
     }
 }
 
-/// How long to wait before a request is sent again that was answered like this; `None`: it is not.
-fn pause(method: &Method, status: u16, headers: &HeaderMap, tries: u32) -> Option<Duration> {
-    let harmless = matches!(*method, Method::GET | Method::HEAD | Method::DELETE);
+/// Returns whether a request may be sent again that was answered like this; a failure of the server only with `failed`.
+fn is_repeatable(method: &Method, status: u16, failed: bool) -> bool {
     match status {
         // It was not even looked at.
-        429 => Some(retry_after(headers).unwrap_or(PAUSE * 2_u32.pow(tries.min(4)))),
-        500 | 502..=504 if harmless => {
-            retry_after(headers).or_else(|| (tries < TRIES).then(|| PAUSE * 2_u32.pow(tries)))
-        }
-        _ => None,
+        429 => true,
+        500 | 502..=504 => failed && matches!(*method, Method::GET | Method::HEAD | Method::DELETE),
+        _ => false,
     }
 }
 

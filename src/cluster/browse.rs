@@ -6,6 +6,7 @@ mod thing;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::future::join_all;
 use kube::Api;
 use kube::core::{ApiResource, GroupVersionKind};
@@ -14,13 +15,14 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::workload::discovery;
-use super::{Clusters, Login, Watch, fault, watch_fault};
+use super::{Clusters, Watch, fault, watch_fault};
 use brow_model::epoch::Epoch;
 use brow_model::event::Event;
 use brow_model::event::FoundEvent;
 use brow_model::fault::{Fault, What};
 use brow_model::found::{Found, FoundKey, MOST_FOUND, Place};
 use brow_model::workload::Kind;
+use kube_tunnel::Login;
 
 use thing::Thing;
 
@@ -49,21 +51,20 @@ pub async fn browse(
     namespaces: BTreeSet<String>,
     events: mpsc::Sender<Event>,
 ) {
-    loop {
-        let login = clusters.login_in_time(&cluster).await;
-        let generation = login.generation;
-        let (clusters, cluster) = (clusters.clone(), cluster.clone());
-        let looker = Looker { clusters, login, cluster, epoch, namespaces: namespaces.clone(), events: events.clone() };
-        tokio::select! {
-            () = looker.look_everywhere() => return,
-            () = looker.clusters.renewed(&looker.cluster, generation) => {}
-        }
-    }
+    let mut looker = Looker { clusters: clusters.clone(), cluster: cluster.clone(), epoch, namespaces, events };
+    let looking = clusters.with_logins(&cluster, &mut looker, |looker, login| {
+        let looking = async move {
+            let Ok(login) = login else { return false };
+            looker.look_everywhere(&login).await;
+            true
+        };
+        looking.boxed()
+    });
+    looking.await;
 }
 
 struct Looker {
     clusters: Clusters,
-    login: Login,
     cluster: String,
     epoch: Epoch,
     namespaces: BTreeSet<String>,
@@ -71,19 +72,19 @@ struct Looker {
 }
 
 impl Looker {
-    async fn look_everywhere(&self) {
+    async fn look_everywhere(&self, login: &Login) {
         let everywhere = KINDS.iter().map(|(kind, group, name, plural)| {
             let api = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", name), plural);
-            self.look(kind.clone(), discovery::Found { api, scale: false })
+            self.look(login, kind.clone(), discovery::Found { api, scale: false })
         });
-        tokio::join!(join_all(everywhere), self.look_further());
+        tokio::join!(join_all(everywhere), self.look_further(login));
     }
 
     /// Looks for the kinds that something else brought to the cluster. Which there are is asked once: nothing tells of
     /// new ones but asking.
-    async fn look_further(&self) {
+    async fn look_further(&self, login: &Login) {
         let found = loop {
-            match discovery::workloads(&self.login.client).await {
+            match discovery::workloads(&login.client).await {
                 Ok(found) => break found,
                 Err(error) => {
                     let (_, fault) = fault(&self.cluster, &error, None);
@@ -98,21 +99,21 @@ impl Looker {
             found.into_iter().map(|found| (thing::kind(&found.api.group, &found.api.kind), found)).collect();
         let kinds = KINDS.iter().map(|(kind, ..)| kind).chain(all.iter().map(|(kind, _)| kind));
         self.tell(FoundEvent::Kinds(kinds.cloned().collect())).await;
-        join_all(all.into_iter().map(|(kind, found)| self.look(kind, found))).await;
+        join_all(all.into_iter().map(|(kind, found)| self.look(login, kind, found))).await;
     }
 
     /// Looks for one kind of object.
-    async fn look(&self, kind: Kind, of: discovery::Found) {
+    async fn look(&self, login: &Login, kind: Kind, of: discovery::Found) {
         let everywhere = Place { kind: kind.clone(), namespace: None };
-        let refused = self.follow(Api::all_with(self.login.client.clone(), &of.api), &everywhere, &of).await;
+        let refused = self.follow(login, Api::all_with(login.client.clone(), &of.api), &everywhere, &of).await;
         self.tell(FoundEvent::Missing { place: everywhere, fault: refused }).await;
         let looking = self.namespaces.iter().map(|name| {
             let place = Place { kind: kind.clone(), namespace: Some(name.clone()) };
             let of = &of;
             async move {
                 loop {
-                    let api = Api::namespaced_with(self.login.client.clone(), name, &of.api);
-                    let refused = self.follow(api, &place, of).await;
+                    let api = Api::namespaced_with(login.client.clone(), name, &of.api);
+                    let refused = self.follow(login, api, &place, of).await;
                     self.tell(FoundEvent::Missing { place: place.clone(), fault: refused }).await;
                     sleep(REFUSED).await;
                 }
@@ -122,8 +123,8 @@ impl Looker {
     }
 
     /// Follows a place until it is refused. What fails otherwise is tried again.
-    async fn follow(&self, api: Api<Thing>, place: &Place, of: &discovery::Found) -> Fault {
-        let mut stream = Watch::new(&self.clusters, &self.cluster, &self.login, api, watcher::Config::default());
+    async fn follow(&self, login: &Login, api: Api<Thing>, place: &Place, of: &discovery::Found) -> Fault {
+        let mut stream = Watch::new(&self.clusters, &self.cluster, login, api, watcher::Config::default());
         let mut listing = Vec::new();
         let found = |thing: &Thing| {
             let (ports, labels) = thing.ports(&place.kind);

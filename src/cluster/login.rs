@@ -1,11 +1,12 @@
 //! Logins: a client for a context, made when it is first asked for and made anew when the login runs out, is refused,
-//! or the kubeconfig says something else. Whoever holds one is told when there is a newer.
+//! or the kubeconfig says something else. Subscribers of a context are told of each new one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::BoxFuture;
 use http::HeaderValue;
 use kube::Client;
 use kube::config::AuthInfo;
@@ -13,10 +14,11 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::time::{Instant, sleep};
 
 use super::plugin::{self, Credential, Stderr};
-use super::{Clusters, Inner, Tellers, connector, fault};
+use super::{Clusters, Inner, connector, fault};
 use brow_model::cluster::Context;
 use brow_model::fault::{Fault, What};
 use kube_tunnel::contain::contain_blocking;
+use kube_tunnel::{Backoff, Login};
 
 /// How long a login plugin that failed is not run again for those who only try again, and how long a login that the
 /// server refuses is not made anew: a plugin may open a browser each time.
@@ -27,15 +29,6 @@ const AHEAD: TimeDelta = TimeDelta::seconds(60);
 
 /// A token that is longer is none.
 const LONGEST_TOKEN: u64 = 1 << 20;
-
-/// A client, and which login of its context it stands for.
-#[derive(Clone)]
-pub struct Login {
-    /// The client.
-    pub client: Client,
-    /// Tells it from the logins before and after it: later ones have higher numbers.
-    pub generation: u64,
-}
 
 /// One context.
 #[derive(Default)]
@@ -60,7 +53,8 @@ pub(super) struct Slot {
 /// What came of making a client.
 #[derive(Default)]
 struct Made {
-    login: Option<Login>,
+    /// The login, and those that take its place.
+    logins: Option<watch::Receiver<Login>>,
     /// When the login was made.
     since: Option<Instant>,
     /// When it runs out.
@@ -82,10 +76,10 @@ enum Worth {
 
 impl Made {
     fn worth(&self, slot: &Slot, now: DateTime<Utc>) -> Worth {
-        let (Some(login), Some(since)) = (&self.login, self.since) else {
+        let (Some(logins), Some(since)) = (&self.logins, self.since) else {
             return Worth::Over;
         };
-        let refused = slot.refused.load(Ordering::Relaxed) == login.generation;
+        let refused = slot.refused.load(Ordering::Relaxed) == logins.borrow().generation;
         if refused && slot.renewable && since.elapsed() >= REST {
             return Worth::Over;
         }
@@ -137,72 +131,117 @@ impl Slot {
 }
 
 impl Clusters {
-    /// The login to a context, made when it is first asked for; made anew where it runs out within a minute, or where
-    /// the server refused it some time ago.
+    /// Returns the newest login to a context, and those that take its place. It is made when it is first asked for, and
+    /// made anew where it runs out within a minute, or where the server refused it some time ago.
     ///
     /// # Errors
     /// [`What::UnknownContext`]; [`What::ContextBroken`] where the context is incomplete or names missing files;
     /// [`What::PluginFailed`] and [`What::PluginMissing`] for an exec plugin, with what it wrote on stderr.
-    pub async fn login(&self, context: &str) -> Result<Login, Fault> {
-        let inner = self.inner();
-        let slot = inner.slot(context)?;
-        if let Some(fault) = &slot.broken {
-            return Err(fault.clone());
-        }
-        let mut made = slot.made().lock_owned().await;
-        let worth = made.worth(&slot, Utc::now());
-        let usable = made.login.clone().filter(|_| worth != Worth::Over);
-        if worth == Worth::Good
-            && let Some(login) = usable
-        {
-            return Ok(login);
-        }
-        if let Some(fault) = made.rests() {
-            return usable.ok_or_else(|| fault.clone());
-        }
-        let before = slot.stderr.as_ref().map_or(0, Stderr::length);
-        match self.make(&inner, &slot, context).await {
-            Ok((client, expires)) => Ok(self.keep(context, &mut made, client, expires)),
-            Err(fault) => {
-                let mut fault = fault;
-                if fault.what == What::PluginFailed {
-                    fault = slot.explained(fault, before);
-                    made.failed = Some((Instant::now(), fault.clone()));
+    pub async fn subscribe(&self, context: &str) -> Result<watch::Receiver<Login>, Fault> {
+        loop {
+            let inner = self.inner();
+            let slot = inner.slot(context)?;
+            if let Some(fault) = &slot.broken {
+                return Err(fault.clone());
+            }
+            let mut made = slot.made().lock_owned().await;
+            let worth = made.worth(&slot, Utc::now());
+            let usable = made.logins.clone().filter(|_| worth != Worth::Over);
+            if worth == Worth::Good
+                && let Some(logins) = usable
+            {
+                return Ok(logins);
+            }
+            if let Some(fault) = made.rests() {
+                return usable.ok_or_else(|| fault.clone());
+            }
+            let before = slot.stderr.as_ref().map_or(0, Stderr::length);
+            match self.make(&inner, &slot, context).await {
+                Ok((client, expires)) => {
+                    if let Some(logins) = self.publish(context, &mut made, client, expires) {
+                        return Ok(logins);
+                    }
+                    // The context was forgotten or has changed meanwhile: its new login counts.
                 }
-                usable.ok_or(fault)
+                Err(fault) => {
+                    let mut fault = fault;
+                    if fault.what == What::PluginFailed {
+                        fault = slot.explained(fault, before);
+                        made.failed = Some((Instant::now(), fault.clone()));
+                    }
+                    return usable.ok_or(fault);
+                }
             }
         }
     }
 
-    /// Keeps a login that was made, and tells of it. One that was begun before the context was forgotten or changed may
-    /// come after its successor: it gets the lowest number, so that whoever has it takes the successor at once.
-    fn keep(
+    /// Publishes a login that was made, unless another is to take its place already.
+    fn publish(
         &self,
         context: &str,
         made: &mut OwnedMutexGuard<Made>,
         client: Client,
         expires: Option<DateTime<Utc>>,
-    ) -> Login {
-        // Locked until it is told: a successor that is made meanwhile comes after it.
-        let mut all = self.shared.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = self.inner().slot(context);
-        let current = slot.is_ok_and(|slot| Arc::ptr_eq(&slot.made(), OwnedMutexGuard::mutex(made)));
-        let told = all.entry(context.to_owned()).or_default();
-        let generation = if current { *told.borrow() + 1 } else { 0 };
-        let login = Login { client, generation };
-        **made = Made { login: Some(login.clone()), since: Some(Instant::now()), expires, failed: None };
-        if current {
-            told.send_replace(generation);
+    ) -> Option<watch::Receiver<Login>> {
+        // Locked until it is published: a successor that is made meanwhile comes after it.
+        let mut all = lock(&self.shared.logins);
+        let slot = self.inner().slot(context).ok()?;
+        if !Arc::ptr_eq(&slot.made(), OwnedMutexGuard::mutex(made)) {
+            return None;
         }
-        login
+        let newest = all.get(context);
+        let login = Login { client, generation: newest.map_or(1, |newest| newest.borrow().generation + 1) };
+        let newest = all.entry(context.to_owned()).or_insert_with(|| watch::Sender::new(login.clone()));
+        newest.send_replace(login);
+        let logins = newest.subscribe();
+        **made = Made { logins: Some(logins.clone()), since: Some(Instant::now()), expires, failed: None };
+        Some(logins)
     }
 
-    /// The client of a context's login.
+    /// Returns the newest login to a context.
     ///
     /// # Errors
-    /// As [`Clusters::login`].
+    /// As [`Clusters::subscribe`].
+    pub async fn login(&self, context: &str) -> Result<Login, Fault> {
+        Ok(self.subscribe(context).await?.borrow().clone())
+    }
+
+    /// Returns the client of the newest login to a context.
+    ///
+    /// # Errors
+    /// As [`Clusters::subscribe`].
     pub async fn client(&self, context: &str) -> Result<Client, Fault> {
         Ok(self.login(context).await?.client)
+    }
+
+    /// Runs `work` with the newest login to a context, or the reason why there is none, and begins anew with each login
+    /// that takes its place, until it is `true` that all is done; else it is run again after a pause.
+    pub async fn with_logins<S>(
+        &self,
+        context: &str,
+        state: &mut S,
+        work: impl for<'a> Fn(&'a mut S, Result<Login, Fault>) -> BoxFuture<'a, bool>,
+    ) {
+        let mut backoff = Backoff::default();
+        loop {
+            let done = match self.subscribe(context).await {
+                Ok(mut logins) => {
+                    let login = logins.borrow_and_update().clone();
+                    tokio::select! {
+                        done = work(state, Ok(login)) => done,
+                        Ok(()) = logins.changed() => {
+                            backoff.reset();
+                            continue;
+                        }
+                    }
+                }
+                Err(fault) => work(state, Err(fault)).await,
+            };
+            if done {
+                return;
+            }
+            self.pause(context, backoff.next_pause()).await;
+        }
     }
 
     /// Takes note that the server refused a login (401): where there may be another, the next who asks gets that.
@@ -212,27 +251,14 @@ impl Clusters {
         }
     }
 
-    /// The generation of a context's newest login; 0 while there was none.
-    pub fn generations(&self, context: &str) -> watch::Receiver<u64> {
-        self.teller(context).subscribe()
-    }
-
-    /// Waits until there is a login that is newer than this one.
-    pub async fn renewed(&self, context: &str, generation: u64) {
-        let mut newest = self.generations(context);
-        if newest.wait_for(|newest| *newest > generation).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-
     /// Changes whenever the server of a context answers again after it did not: what waits to try again need not wait.
     pub fn answers_again(&self, context: &str) -> watch::Receiver<u64> {
-        self.answering(context).subscribe()
+        lock(&self.shared.answering).entry(context.to_owned()).or_default().subscribe()
     }
 
-    /// Has that told.
+    /// Notifies those who wait for that.
     pub(super) fn tell_answers_again(&self, context: &str) {
-        self.answering(context).send_modify(|times| *times += 1);
+        lock(&self.shared.answering).entry(context.to_owned()).or_default().send_modify(|times| *times += 1);
     }
 
     /// Waits before something is tried again, for less where the server answers again.
@@ -266,18 +292,11 @@ impl Clusters {
         };
         client.map(|client| (client, expires)).map_err(|error| fault::fault(context, &error, None).1)
     }
-
-    fn teller(&self, context: &str) -> watch::Sender<u64> {
-        teller_in(&self.shared.generations, context)
-    }
-
-    fn answering(&self, context: &str) -> watch::Sender<u64> {
-        teller_in(&self.shared.answering, context)
-    }
 }
 
-fn teller_in(all: &Tellers, context: &str) -> watch::Sender<u64> {
-    all.lock().unwrap_or_else(PoisonError::into_inner).entry(context.to_owned()).or_default().clone()
+/// Nothing that holds these locks panics.
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether logging in again may bring another login, although the kubeconfig says the same.
@@ -353,11 +372,9 @@ mod tests {
         // Somebody logs in; before that is done the context is forgotten, and somebody else logs in.
         let mut late = slot.made().lock_owned().await;
         clusters.forget("dev");
-        let new = clusters.login("dev").await.unwrap();
+        let logins = clusters.subscribe("dev").await.unwrap();
         let (client, expires) = clusters.make(&inner, &slot, "dev").await.unwrap();
-        let old = clusters.keep("dev", &mut late, client, expires);
-        clusters.renewed("dev", old.generation).await;
-        let (kept, newest) = (clusters.login("dev").await.unwrap(), *clusters.generations("dev").borrow());
-        assert_eq!((kept.generation, newest), (new.generation, new.generation), "nobody is sent on for ever");
+        assert!(clusters.publish("dev", &mut late, client, expires).is_none());
+        assert!(!logins.has_changed().unwrap(), "nobody is sent on to an older login");
     }
 }

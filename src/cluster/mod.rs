@@ -30,6 +30,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use kube::config::{AuthInfo, Kubeconfig};
 use tokio::sync::watch;
 
+use kube_tunnel::Login;
+
 use crate::store::limited;
 use brow_model::cluster::Context;
 use brow_model::fault::{Fault, What, without_logins};
@@ -39,7 +41,6 @@ pub use again::retry_after;
 pub use browse::browse;
 pub use connector::client;
 pub use fault::{fault, grant, of_io};
-pub use login::Login;
 pub use node::node_fault;
 pub use plugin::through as plugins_through;
 pub use probe::{keep, probe};
@@ -60,14 +61,11 @@ struct Shared {
     /// The kubeconfig that was asked for by name.
     explicit: Option<PathBuf>,
     inner: RwLock<Arc<Inner>>,
-    /// The generation of each context's newest login.
-    generations: Tellers,
+    /// The newest login to each context, as soon as there was one.
+    logins: Mutex<BTreeMap<String, watch::Sender<Login>>>,
     /// How often each context's server has answered again.
-    answering: Tellers,
+    answering: Mutex<BTreeMap<String, watch::Sender<u64>>>,
 }
-
-/// A number for each context, which whoever wishes to know hears of.
-type Tellers = Mutex<BTreeMap<String, watch::Sender<u64>>>;
 
 #[derive(Default)]
 struct Inner {

@@ -18,6 +18,7 @@ use brow_model::cluster::Link;
 use brow_model::epoch::Epoch;
 use brow_model::event::{ClusterEvent, Event};
 use brow_model::fault::{Fault, What};
+use kube_tunnel::Backoff;
 
 /// Between two probes that were answered.
 const EVERY: Duration = Duration::from_secs(10);
@@ -40,7 +41,7 @@ pub async fn keep(
     events: mpsc::Sender<Event>,
     token: CancellationToken,
 ) {
-    let mut pause = Duration::from_secs(1);
+    let mut backoff = Backoff::new(Duration::from_secs(1), LONGEST);
     let mut failing = false;
     loop {
         let probed = tokio::select! {
@@ -55,14 +56,12 @@ pub async fn keep(
         }
         let (event, next) = match probed {
             Ok(answered) => {
-                pause = Duration::from_secs(1);
+                backoff.reset();
                 (answered, EVERY)
             }
             Err((link, fault)) => {
                 // A login that fails again and again is a nuisance to more than us.
-                let next = if is_plugin(fault.what) { LOGIN } else { pause };
-                let next = next.mul_f64(rand::random_range(0.9..1.1));
-                pause = (pause * 2).min(LONGEST);
+                let next = if is_plugin(fault.what) { LOGIN } else { backoff.next_pause() };
                 (ClusterEvent::Failed { link, fault }, next)
             }
         };

@@ -23,17 +23,16 @@ async fn a_login_that_changed_is_used_and_others_stay() {
     let path = dir.path().join("kubeconfig");
     std::fs::write(&path, kubeconfig(&["dev"])).unwrap();
     let (clusters, before) = Clusters::read(Some(&path)).unwrap();
-    let first = clusters.login("dev").await.unwrap().generation;
+    let mut logins = clusters.subscribe("dev").await.unwrap();
+    let first = logins.borrow_and_update().generation;
     let same = clusters.read_again().unwrap();
     assert_eq!(same, before);
     assert_eq!(clusters.login("dev").await.unwrap().generation, first);
 
     std::fs::write(&path, kubeconfig(&["dev"]).replace("token: x", "token: y")).unwrap();
     assert_ne!(clusters.read_again().unwrap(), before);
-    let held = clusters.clone();
-    let told = tokio::spawn(async move { held.renewed("dev", first).await });
     assert!(clusters.login("dev").await.unwrap().generation > first, "the old token is not used any more");
-    told.await.unwrap();
+    assert!(logins.has_changed().unwrap(), "whoever holds the old one is told");
 }
 
 #[tokio::test]

@@ -2,7 +2,6 @@
 //! means.
 
 use std::fmt::Debug;
-use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -12,28 +11,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Clusters, Login, fault, grant};
+use super::{Clusters, fault, grant};
 use brow_model::cluster::Link;
 use brow_model::fault::{Fault, What};
-
-/// Between two tries to get a client, or to watch where that was refused, at first.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest such pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-impl Clusters {
-    /// The login to a cluster, waited for: one that cannot be had yet is the probe's to report.
-    pub async fn login_in_time(&self, context: &str) -> Login {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            if let Ok(login) = self.login(context).await {
-                return login;
-            }
-            self.pause(context, pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-}
+use kube_tunnel::{Backoff, Login};
 
 /// A watch on objects of one kind, for ever: what fails is tried again.
 ///
@@ -48,7 +29,7 @@ pub struct Watch<K> {
     stream: Option<BoxStream<'static, watcher::Result<watcher::Event<K>>>>,
     /// Nothing is asked before.
     rests: Option<Instant>,
-    pause: Duration,
+    backoff: Backoff,
     /// Whether nothing has come since an error.
     failing: bool,
     again: watch::Receiver<u64>,
@@ -68,7 +49,7 @@ where
             generation: login.generation,
             stream: None,
             rests: None,
-            pause: FIRST_PAUSE,
+            backoff: Backoff::default(),
             failing: false,
             again: clusters.answers_again(context),
         }
@@ -101,7 +82,8 @@ where
                 Some(Ok(event)) => {
                     // A watcher begins before it has asked.
                     if !matches!(event, watcher::Event::Init) {
-                        (self.pause, self.failing) = (FIRST_PAUSE, false);
+                        self.failing = false;
+                        self.backoff.reset();
                         self.again.mark_unchanged();
                     }
                     return Ok(event);
@@ -126,8 +108,7 @@ where
             self.clusters.refused(&self.context, self.generation);
         }
         self.stream = None;
-        self.rests = Some(Instant::now() + self.pause.mul_f64(rand::random_range(0.8..1.2)));
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.rests = Some(Instant::now() + self.backoff.next_pause());
     }
 }
 
@@ -147,6 +128,7 @@ pub fn watch_fault(cluster: &str, error: &watcher::Error, resource: &str, namesp
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
 
     use k8s_openapi::api::core::v1::Pod;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -207,9 +189,9 @@ mod tests {
         };
         timeout(PATIENCE, async { tokio::join!(coming, told) }).await.expect("it does not wait for its turn");
         // So it is where it rests because it was refused.
-        watch.refused(Link::Forbidden);
-        watch.pause = LONGEST_PAUSE;
-        watch.refused(Link::Forbidden);
+        for _ in 0..FAILURES {
+            watch.refused(Link::Forbidden);
+        }
         let coming = async { while !matches!(watch.next().await, Ok(watcher::Event::InitDone)) {} };
         let told = async {
             tokio::task::yield_now().await;

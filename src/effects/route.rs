@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::cluster::{Clusters, Login, node_fault};
+use crate::cluster::{Clusters, node_fault};
 use crate::forward::{self, Ended, Lane, Route, Unreached};
 use crate::proxy::relay::{self, Ask, Refusal, Secret};
 use crate::proxy::uid_of;
@@ -17,7 +17,7 @@ use brow_model::address::Address;
 use brow_model::fault::{Fault, What};
 use brow_model::forward::{ForwardSpec, Via};
 use brow_model::installation::Installation;
-use kube_tunnel::{self, Lease, LeaseOptions, Protocol, Stream, Tunnels};
+use kube_tunnel::{self, Lease, LeaseOptions, Login, Protocol, Stream, Tunnels};
 
 /// How long after its timeout a relay's end may arrive here: the way back, and the second that containerd takes.
 const GIVING_UP: Duration = Duration::from_secs(3);
@@ -48,9 +48,8 @@ impl Routes {
         let tunnels = if let Some(tunnels) = known {
             tunnels
         } else {
-            let login = self.clusters.login(&key.0).await?;
-            let (clusters, context) = (self.clusters.clone(), key.0.clone());
-            let following = Following { clusters, context, last: Mutex::new(login) };
+            let logins = self.clusters.subscribe(&key.0).await?;
+            let following = Following { clusters: self.clusters.clone(), context: key.0.clone(), logins };
             let made = || Tunnels::following(Arc::new(following), forced);
             // Another may have been faster.
             lock(&self.tunnels).entry(key).or_insert_with(made).clone()
@@ -65,19 +64,15 @@ impl Routes {
 struct Following {
     clusters: Clusters,
     context: String,
-    /// The last one that was had.
-    last: Mutex<Login>,
+    logins: watch::Receiver<Login>,
 }
 
 impl kube_tunnel::Logins for Following {
-    fn now(&self) -> BoxFuture<'_, kube_tunnel::Login> {
+    fn now(&self) -> BoxFuture<'_, Login> {
         Box::pin(async {
-            let renewed = timeout(RENEWAL, self.clusters.login(&self.context)).await;
-            let mut last = lock(&self.last);
-            if let Ok(Ok(login)) = renewed {
-                *last = login;
-            }
-            kube_tunnel::Login { client: last.client.clone(), generation: last.generation }
+            // Where it cannot be renewed, that of before has to do.
+            let _renewed = timeout(RENEWAL, self.clusters.login(&self.context)).await;
+            self.logins.borrow().clone()
         })
     }
 
@@ -85,8 +80,8 @@ impl kube_tunnel::Logins for Following {
         self.clusters.refused(&self.context, generation);
     }
 
-    fn generations(&self) -> watch::Receiver<u64> {
-        self.clusters.generations(&self.context)
+    fn subscribe(&self) -> watch::Receiver<Login> {
+        self.logins.clone()
     }
 
     fn answers_again(&self) -> watch::Receiver<u64> {

@@ -13,7 +13,7 @@ use super::lane::Lane;
 use super::route::{Lease, Route};
 use brow_model::fault::Fault;
 use brow_model::forward::Via;
-use kube_tunnel::{Error, Protocol};
+use kube_tunnel::{Backoff, Error, Protocol};
 
 /// How long a relay may take from its container's start until it listens.
 const FRESH: Duration = Duration::from_secs(5);
@@ -126,8 +126,9 @@ impl<L: Lease> Line<L> {
     /// Finds out whether a stream opens, until one does. `relayed`: the pod's port is a relay, which has to answer;
     /// whether the target itself takes connections is not asked.
     pub(super) async fn proven(&self, relayed: bool) {
-        let mut pause = LOOK;
+        let mut backoff = Backoff::new(LOOK * 2, LONGEST_PAUSE);
         loop {
+            let mut pause = LOOK;
             let stats = self.lease.stats();
             if matches!(&*self.proof.lock().await, Proof::Opens) {
                 return;
@@ -143,7 +144,7 @@ impl<L: Lease> Line<L> {
                     // How the tunnels stand tells the rest.
                     Err(_) => {}
                 }
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                pause = backoff.next_pause();
             }
             sleep(pause).await;
         }

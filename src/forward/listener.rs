@@ -14,6 +14,7 @@ use super::route::Route;
 use super::{MAX_CONNECTIONS, Shared, connection, holder};
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::forward::ForwardSpec;
+use kube_tunnel::Backoff;
 
 /// Connections that the kernel may hold until they are accepted.
 const BACKLOG: i32 = 1024;
@@ -27,9 +28,8 @@ const NEXT: u16 = 512;
 /// Where unprivileged stand-ins for privileged ports begin: 80 becomes 8080, 443 becomes 8443.
 const UNPRIVILEGED: u16 = 8000;
 
-/// The pause after the first accept that failed for want of a resource; it doubles up to [`LONGEST_PAUSE`].
-const PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The pauses after an accept that failed for want of a resource.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
 
 /// Listens as `spec` says.
 ///
@@ -175,12 +175,12 @@ pub(super) fn accept<R: Route>(shared: &Arc<Shared<R>>, listeners: Vec<TcpListen
 }
 
 async fn accept_from<R: Route>(shared: &Arc<Shared<R>>, listener: &TcpListener, room: &Arc<Semaphore>) {
-    let mut pause = PAUSE;
+    let mut backoff = PAUSES;
     // The semaphore is never closed.
     while let Ok(permit) = Arc::clone(room).acquire_owned().await {
         match listener.accept().await {
             Ok((local, _)) => {
-                pause = PAUSE;
+                backoff.reset();
                 let entered = shared.meter.enter();
                 let shared = Arc::clone(shared);
                 shared.tracker.clone().spawn(async move {
@@ -194,8 +194,7 @@ async fn accept_from<R: Route>(shared: &Arc<Shared<R>>, listener: &TcpListener, 
                 let local = listener.local_addr().map(|local| local.to_string()).unwrap_or_default();
                 let fault = Fault::new(What::ListenFailed, local, error.to_string()).with(Remedy::Retrying);
                 shared.reporter.failed(fault);
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                sleep(backoff.next_pause()).await;
             }
         }
     }

@@ -15,7 +15,7 @@ use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::forward::Via;
 use brow_model::traffic::TunnelInfo;
-use kube_tunnel::{Error, Protocol, Stats};
+use kube_tunnel::{Backoff, Error, Protocol, Stats};
 
 /// How often tunnels are looked at that have been as they are for a while.
 const CALM: Duration = Duration::from_secs(1);
@@ -32,9 +32,8 @@ const LOST_AFTER: Duration = Duration::from_secs(1);
 /// How long the first tunnel may take before it is asked who is at fault: an attempt is given up later than that.
 const OVERDUE: Duration = Duration::from_secs(4);
 
-/// The pause after a lease was refused; it doubles up to [`LONGEST_PAUSE`].
-const PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// The pauses after a lease was refused, or a lane has ended.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(15));
 
 /// Where new connections go.
 #[derive(Debug)]
@@ -128,21 +127,21 @@ fn keep_lane<R: Route>(shared: &Arc<Shared<R>>, through: &Line<R::Lease>) -> Abo
     let (lease, via, lane) = (Arc::clone(&through.lease), through.via.clone(), Arc::clone(&through.lane));
     let shared_too = Arc::clone(shared);
     AbortOnDropHandle::new(shared.keep(async move {
-        let mut pause = PAUSE;
+        let mut backoff = PAUSES;
         loop {
             match shared_too.route.lane(&lease, &via, &lane).await {
                 Ended::Never => return,
-                Ended::Open => pause = PAUSE,
-                Ended::Unasked => pause = (pause * 2).min(LONGEST_PAUSE),
+                Ended::Open => backoff.reset(),
+                Ended::Unasked => {}
             }
-            sleep(pause.mul_f64(0.5 + rand::random::<f64>())).await;
+            sleep(backoff.next_pause()).await;
         }
     }))
 }
 
 /// Takes a lease, however long it takes.
 async fn lease<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, via: &Via) -> R::Lease {
-    let mut pause = PAUSE;
+    let mut backoff = PAUSES;
     let mut told = false;
     loop {
         let fault = match shared.route.lease(via).await {
@@ -155,10 +154,9 @@ async fn lease<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, via: &Via) -> 
         }
         out.ways.send_replace(Way::Failed(fault));
         tokio::select! {
-            () = sleep(pause.mul_f64(0.5 + rand::random::<f64>())) => {}
+            () = sleep(backoff.next_pause()) => {}
             () = shared.nudge.notified() => {}
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
         out.ways.send_replace(Way::Preparing);
     }
 }

@@ -18,15 +18,14 @@ use crate::cluster::{Clusters, fault, grant, retry_after};
 use brow_model::fault::{Fault, What};
 use brow_model::installation::Identity;
 use brow_model::proxy::{PodKey, PodRequest, ProxyPod};
+use kube_tunnel::Backoff;
 
 /// How long the API server may take over one request.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long it may take to say whether a pod was stored, after that.
 const LOOK: Duration = Duration::from_secs(5);
-/// The pause before a pod is asked for again where the server does not say how long; it doubles up to
-/// [`LONGEST_PAUSE`].
-const PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The pauses before a pod is asked for again where the server does not say how long.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
 /// How often a deletion that met a conflict is tried again.
 const TRIES: u32 = 5;
 
@@ -106,7 +105,7 @@ fn limit_cpu(pod: &mut Pod) -> bool {
 /// Where the server does not answer.
 async fn store(client: &Client, api: &Api<Pod>, pod: &Pod, request: &PodRequest) -> Result<Result<Pod, Error>, Fault> {
     let until = Instant::now() + request.patience;
-    let (mut pause, mut again) = (PAUSE, false);
+    let (mut backoff, mut again) = (PAUSES, false);
     loop {
         // Without an answer, or with one that only says that the server failed, it may have been made all the same:
         // then it is ours to use and to delete.
@@ -123,14 +122,14 @@ async fn store(client: &Client, api: &Api<Pod>, pod: &Pod, request: &PodRequest)
         {
             return Ok(Ok(stored));
         }
-        let wait = after.unwrap_or(pause.mul_f64(rand::random_range(0.5..1.0)));
+        let wait = after.unwrap_or_else(|| backoff.next_pause());
         // 409 else: others count against the same quota at the same time.
         let passes = status.code == 429 || status.code >= 500 || (status.code == 409 && !exists);
         if !passes || Instant::now() + wait >= until {
             return Ok(Err(Error::Api(Box::new(status))));
         }
         sleep(wait).await;
-        (pause, again) = ((pause * 2).min(LONGEST_PAUSE), true);
+        again = true;
     }
 }
 
@@ -187,7 +186,7 @@ pub async fn delete(clusters: &Clusters, key: &PodKey, uid: &str) -> Result<(), 
     let api: Api<Pod> = Api::namespaced(client, &key.namespace);
     let same = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
     let params = DeleteParams { preconditions: Some(same), ..DeleteParams::default() }.grace_period(1);
-    let mut tries = 0;
+    let (mut backoff, mut tries) = (PAUSES, 0);
     loop {
         tries += 1;
         let error = match timeout(PATIENCE, api.delete(&key.name, &params)).await {
@@ -204,7 +203,7 @@ pub async fn delete(clusters: &Clusters, key: &PodKey, uid: &str) -> Result<(), 
                     return Ok(());
                 }
                 if tries < TRIES {
-                    sleep(Duration::from_millis(100 << tries)).await;
+                    sleep(backoff.next_pause()).await;
                     continue;
                 }
             }

@@ -18,6 +18,7 @@ use brow_model::event::{Event, PodEvent};
 use brow_model::fault::{Fault, Remedy};
 use brow_model::plain;
 use brow_model::proxy::PodKey;
+use kube_tunnel::Backoff;
 
 /// Lines of the past that are shown.
 const TAIL: i64 = 1_000;
@@ -25,10 +26,6 @@ const TAIL: i64 = 1_000;
 const BATCH: usize = 256;
 /// How long the first lines of a batch may wait for the rest.
 const GATHER: Duration = Duration::from_millis(20);
-
-/// Between two tries to go on reading, at first and at most.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// Follows a pod's log until it ends or this is dropped, and tells what it reads. Where the connection is lost, that is
 /// told, and it goes on where it was once there is another.
@@ -59,7 +56,7 @@ enum End {
 impl Follower {
     /// Reads until nothing more can come.
     async fn follow(&mut self) -> Result<(), Fault> {
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::default();
         loop {
             let before = self.read.lines;
             let lost = match self.read().await? {
@@ -72,14 +69,19 @@ impl Follower {
             if lost.is_some() {
                 self.tell_end(lost).await;
             }
-            pause = if self.read.lines > before { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
-            self.clusters.pause(&self.key.cluster, pause).await;
+            if self.read.lines > before {
+                backoff.reset();
+            }
+            self.clusters.pause(&self.key.cluster, backoff.next_pause()).await;
         }
     }
 
     /// Reads on from where it was, until that ends.
     async fn read(&mut self) -> Result<End, Fault> {
-        let login = self.clusters.login_in_time(&self.key.cluster).await;
+        let login = match self.clusters.login(&self.key.cluster).await {
+            Ok(login) => login,
+            Err(fault) => return Ok(End::Lost(fault)),
+        };
         let api: Api<Pod> = Api::namespaced(login.client, &self.key.namespace);
         let params = LogParams { follow: true, timestamps: true, ..self.read.begin() };
         let stream = match api.log_stream(&self.key.name, &params).await {
@@ -127,8 +129,8 @@ impl Follower {
 
     /// Whether more may come of a log that has ended: its relay runs, or it cannot be seen whether it does.
     async fn may_go_on(&self) -> bool {
-        let login = self.clusters.login_in_time(&self.key.cluster).await;
-        let api: Api<Pod> = Api::namespaced(login.client, &self.key.namespace);
+        let Ok(client) = self.clusters.client(&self.key.cluster).await else { return true };
+        let api: Api<Pod> = Api::namespaced(client, &self.key.namespace);
         match api.get(&self.key.name).await {
             Ok(pod) => {
                 let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();

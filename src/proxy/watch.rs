@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::watcher;
 use kube::{Api, Client};
@@ -14,18 +15,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::life::within;
 use super::{MANAGED_BY, project};
-use crate::cluster::{Clusters, Login, Watch, fault, grant, watch_fault};
+use crate::cluster::{Clusters, Watch, fault, grant, watch_fault};
 use brow_model::cluster::{Link, Scope};
 use brow_model::epoch::Epoch;
 use brow_model::event::{ClusterEvent, Event};
 use brow_model::fault::{Fault, What};
 use brow_model::proxy::{MOST_PODS, PodKey, ProxyPod};
 use kube_tunnel::contain::contain;
+use kube_tunnel::{Backoff, Login};
 
-/// Between two tries to find out what may be watched.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest such pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Between two tries to watch a namespace that was refused.
+const REFUSED: Duration = Duration::from_secs(30);
 
 /// Watches the proxy pods of a cluster until `token` is cancelled. `namespaces` are those to watch where not all may
 /// be; it may grow.
@@ -37,10 +37,22 @@ pub async fn watch(
     events: mpsc::Sender<Event>,
     token: CancellationToken,
 ) {
-    let watcher = Watcher { clusters, teller: Teller { cluster, epoch, events } };
+    let watching = async {
+        let teller = Teller { cluster: cluster.clone(), epoch, events };
+        let mut watcher = Watcher { clusters: clusters.clone(), teller, namespaces };
+        let watching = clusters.with_logins(&cluster, &mut watcher, |watcher, login| {
+            let watching = async move {
+                let Ok(login) = login else { return false };
+                watcher.watch_as(&login).await;
+                watcher.teller.events.is_closed() || watcher.namespaces.has_changed().is_err()
+            };
+            watching.boxed()
+        });
+        watching.await;
+    };
     tokio::select! {
         () = token.cancelled() => {}
-        () = watcher.run(namespaces) => {}
+        () = watching => {}
     }
 }
 
@@ -63,30 +75,13 @@ impl Teller {
 struct Watcher {
     clusters: Clusters,
     teller: Teller,
+    namespaces: channel::Receiver<BTreeSet<String>>,
 }
 
 impl Watcher {
-    /// Watches with the newest login there is, until the loop has ended.
-    async fn run(self, mut namespaces: channel::Receiver<BTreeSet<String>>) {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let login = self.clusters.login_in_time(&self.teller.cluster).await;
-            tokio::select! {
-                () = self.watch_as(&login, &mut namespaces) => {
-                    if self.teller.events.is_closed() || namespaces.has_changed().is_err() {
-                        return;
-                    }
-                    self.clusters.pause(&self.teller.cluster, pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-                () = self.clusters.renewed(&self.teller.cluster, login.generation) => pause = FIRST_PAUSE,
-            }
-        }
-    }
-
     /// Watches with one login; ends where rights have changed so that it has to begin anew.
-    async fn watch_as(&self, login: &Login, namespaces: &mut channel::Receiver<BTreeSet<String>>) {
-        let mut pause = FIRST_PAUSE;
+    async fn watch_as(&mut self, login: &Login) {
+        let mut backoff = Backoff::default();
         let mut told = None;
         loop {
             match may_list(&login.client, &self.teller.cluster, None).await {
@@ -96,7 +91,7 @@ impl Watcher {
                     }
                     return;
                 }
-                Err((Link::Forbidden, refused)) => return self.by_namespace(login, namespaces, refused).await,
+                Err((Link::Forbidden, refused)) => return self.by_namespace(login, refused).await,
                 Err((link, fault)) => {
                     if !self.tell_once(&mut told, link, fault).await {
                         return;
@@ -106,8 +101,7 @@ impl Watcher {
                         // Whoever gets a newer one has it told, and this ends.
                         let _told = self.clusters.login(&self.teller.cluster).await;
                     }
-                    self.clusters.pause(&self.teller.cluster, pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    self.clusters.pause(&self.teller.cluster, backoff.next_pause()).await;
                 }
             }
         }
@@ -128,13 +122,13 @@ impl Watcher {
 
     /// A watch for each namespace that allows one. Those that don't are asked again when the set changes or after a
     /// pause: rights are granted while people wait for them.
-    async fn by_namespace(&self, login: &Login, namespaces: &mut channel::Receiver<BTreeSet<String>>, refused: Fault) {
+    async fn by_namespace(&mut self, login: &Login, refused: Fault) {
         let mut watching = BTreeSet::new();
         let mut tasks = JoinSet::new();
-        let mut pause = FIRST_PAUSE;
+        let mut backoff = Backoff::default();
         let mut told = None;
         loop {
-            let wanted = namespaces.borrow_and_update().clone();
+            let wanted = self.namespaces.borrow_and_update().clone();
             let mut denied = BTreeMap::new();
             let mut unsure = None;
             for name in wanted {
@@ -164,11 +158,10 @@ impl Watcher {
                 if !self.tell_once(&mut told, link, fault).await {
                     return;
                 }
-                self.clusters.pause(&self.teller.cluster, pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                self.clusters.pause(&self.teller.cluster, backoff.next_pause()).await;
                 continue;
             }
-            pause = FIRST_PAUSE;
+            backoff.reset();
             let again = !denied.is_empty();
             let event = if let (true, Some(fault)) = (watching.is_empty(), denied.values().next()) {
                 ClusterEvent::Failed { link: Link::Forbidden, fault: fault.clone() }
@@ -180,8 +173,8 @@ impl Watcher {
                 return;
             }
             tokio::select! {
-                changed = namespaces.changed() => if changed.is_err() { return },
-                () = sleep(LONGEST_PAUSE), if again => {}
+                changed = self.namespaces.changed() => if changed.is_err() { return },
+                () = sleep(REFUSED), if again => {}
             }
         }
     }

@@ -16,33 +16,32 @@ use tokio::sync::{Mutex, watch};
 
 /// Reads the kubeconfig again whenever the API server refuses the login.
 struct Kubeconfig {
-    login: Mutex<Login>,
+    newest: watch::Sender<Login>,
     /// The generation of the login that was refused last; none has this number at first.
     refused: AtomicU64,
-    generations: watch::Sender<u64>,
+    /// Held while the kubeconfig is read.
+    reading: Mutex<()>,
 }
 
 impl Kubeconfig {
     async fn new() -> Result<Self, kube::Error> {
         let login = Login { client: kube::Client::try_default().await?, generation: 1 };
-        Ok(Self { login: Mutex::new(login), refused: AtomicU64::new(0), generations: watch::Sender::new(1) })
+        Ok(Self { newest: watch::Sender::new(login), refused: AtomicU64::new(0), reading: Mutex::default() })
     }
 }
 
 impl Logins for Kubeconfig {
     fn now(&self) -> BoxFuture<'_, Login> {
         Box::pin(async {
-            let mut login = self.login.lock().await;
-            if self.refused.load(Ordering::Relaxed) == login.generation {
+            let _reading = self.reading.lock().await;
+            let generation = self.newest.borrow().generation;
+            if self.refused.load(Ordering::Relaxed) == generation {
                 match kube::Client::try_default().await {
-                    Ok(client) => {
-                        *login = Login { client, generation: login.generation + 1 };
-                        self.generations.send_replace(login.generation);
-                    }
+                    Ok(client) => drop(self.newest.send_replace(Login { client, generation: generation + 1 })),
                     Err(error) => eprintln!("the kubeconfig cannot be read: {error}"),
                 }
             }
-            login.clone()
+            self.newest.borrow().clone()
         })
     }
 
@@ -50,8 +49,8 @@ impl Logins for Kubeconfig {
         self.refused.store(generation, Ordering::Relaxed);
     }
 
-    fn generations(&self) -> watch::Receiver<u64> {
-        self.generations.subscribe()
+    fn subscribe(&self) -> watch::Receiver<Login> {
+        self.newest.subscribe()
     }
 }
 

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod backoff;
 pub mod contain;
 mod error;
 mod io;
@@ -28,6 +29,7 @@ mod proto;
 
 use std::{fmt, str::FromStr};
 
+pub use backoff::Backoff;
 pub use error::Error;
 pub use io::{
     splice::{end_in_order, splice, splice_and_sum},

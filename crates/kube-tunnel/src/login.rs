@@ -21,8 +21,8 @@ pub trait Logins: Send + Sync + 'static {
     /// Takes note that the server refused a login (401): the next [`Logins::now`] may bring another.
     fn refused(&self, generation: u64);
 
-    /// The generation of the newest login.
-    fn generations(&self) -> watch::Receiver<u64>;
+    /// Returns the newest login, and those that take its place.
+    fn subscribe(&self) -> watch::Receiver<Login>;
 
     /// Changes whenever the API server is known to answer again after it did not: what waits to dial again need not
     /// wait. Never, where nobody finds that out.
@@ -32,25 +32,22 @@ pub trait Logins: Send + Sync + 'static {
 }
 
 /// A login that never changes.
-pub(crate) struct Fixed {
-    login: Login,
-    generations: watch::Sender<u64>,
-}
+pub(crate) struct Fixed(watch::Sender<Login>);
 
 impl Fixed {
     pub(crate) fn new(client: kube::Client) -> Self {
-        Self { login: Login { client, generation: 0 }, generations: watch::Sender::new(0) }
+        Self(watch::Sender::new(Login { client, generation: 0 }))
     }
 }
 
 impl Logins for Fixed {
     fn now(&self) -> BoxFuture<'_, Login> {
-        Box::pin(std::future::ready(self.login.clone()))
+        Box::pin(std::future::ready(self.0.borrow().clone()))
     }
 
     fn refused(&self, _: u64) {}
 
-    fn generations(&self) -> watch::Receiver<u64> {
-        self.generations.subscribe()
+    fn subscribe(&self) -> watch::Receiver<Login> {
+        self.0.subscribe()
     }
 }

@@ -12,14 +12,14 @@ mod pods;
 mod selection;
 
 use std::fmt::Debug;
-use std::time::Duration;
 
+use futures::FutureExt as _;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 
-use super::{Clusters, Login, Watch};
+use super::{Clusters, Watch};
 use brow_model::address::Address;
 use brow_model::backend::{Backend, rank};
 use brow_model::epoch::Epoch;
@@ -27,13 +27,9 @@ use brow_model::event::{Event, ForwardEvent};
 use brow_model::fault::Fault;
 use brow_model::forward::ForwardId;
 use brow_model::workload::Workload;
+use kube_tunnel::Login;
 
 use selection::{Aim, Pods, Selection};
-
-/// Between two tries to get a client.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest such pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Whose pods are wanted, and who wants them.
 #[derive(Debug, Clone)]
@@ -52,29 +48,22 @@ pub struct Query {
 
 /// Watches the running pods of a workload and tells of every change, until it is dropped.
 pub async fn follow(clusters: Clusters, query: Query, events: mpsc::Sender<Event>) {
-    let mut teller = Teller { query, events, told: None, had: false };
-    loop {
-        let login = login(&clusters, &mut teller).await;
-        let cluster = teller.query.cluster.clone();
-        let reach = Reach { clusters: clusters.clone(), login };
-        tokio::select! {
-            () = follow_as(&reach, &mut teller) => return,
-            () = clusters.renewed(&cluster, reach.login.generation) => {}
-        }
-    }
-}
-
-/// The login to the workload's cluster, waited for.
-async fn login(clusters: &Clusters, teller: &mut Teller) -> Login {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match clusters.login(&teller.query.cluster).await {
-            Ok(login) => return login,
-            Err(fault) => teller.unknown(fault).await,
-        }
-        clusters.pause(&teller.query.cluster, pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
+    let cluster = query.cluster.clone();
+    let mut state = (clusters.clone(), Teller { query, events, told: None, had: false });
+    let following = clusters.with_logins(&cluster, &mut state, |(clusters, teller), login| {
+        let following = async move {
+            match login {
+                Ok(login) => follow_as(&Reach { clusters: clusters.clone(), login }, teller).await,
+                Err(fault) => {
+                    teller.unknown(fault).await;
+                    return false;
+                }
+            }
+            true
+        };
+        following.boxed()
+    });
+    following.await;
 }
 
 /// Watches with one login.

@@ -8,10 +8,11 @@ use tokio::sync::watch;
 
 use super::discovery::{self, Found};
 use super::selection;
-use super::{FIRST_PAUSE, LONGEST_PAUSE, Query, Reach, Sight, Trouble, near};
+use super::{Query, Reach, Sight, Trouble, near};
 use crate::cluster::{fault, grant, watch_fault};
 use brow_model::fault::{Fault, What};
 use brow_model::workload::{Installer, Kind};
+use kube_tunnel::Backoff;
 
 /// How many names are looked through for one that is near.
 const NAMES: u32 = 500;
@@ -88,7 +89,7 @@ fn built_in(kind: &Kind) -> Option<Found> {
 /// somebody forwards again, not before: nothing tells of new kinds but asking.
 async fn discovered(reach: &Reach, query: &Query, out: &watch::Sender<Sight>) -> Found {
     let name = query.workload.kind.to_string();
-    let mut pause = FIRST_PAUSE;
+    let mut backoff = Backoff::default();
     loop {
         match discovery::find(&reach.login.client, &name).await {
             Ok(Ok(found)) => return found,
@@ -100,9 +101,8 @@ async fn discovered(reach: &Reach, query: &Query, out: &watch::Sender<Sight>) ->
                 return std::future::pending().await;
             }
             // An outage is the cluster's probe's to report.
-            Err(_) => reach.clusters.pause(&query.cluster, pause).await,
+            Err(_) => reach.clusters.pause(&query.cluster, backoff.next_pause()).await,
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

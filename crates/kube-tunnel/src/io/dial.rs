@@ -45,8 +45,7 @@ const ANSWER: usize = 16 * 1024;
 /// Dials the tunnels of one cluster and remembers which protocol worked.
 pub(crate) struct Dialer {
     logins: Arc<dyn Logins>,
-    /// The newest login's.
-    pub generations: watch::Receiver<u64>,
+    pub newest: watch::Receiver<Login>,
     forced: Option<Protocol>,
     worked: Mutex<Option<(Protocol, Instant)>>,
     /// Namespaces in which SPDY was let through by GET and not by POST, and when.
@@ -83,7 +82,7 @@ impl Failure {
 impl Dialer {
     pub(crate) fn new(logins: Arc<dyn Logins>, forced: Option<Protocol>) -> Self {
         Self {
-            generations: logins.generations(),
+            newest: logins.subscribe(),
             logins,
             forced,
             worked: Mutex::default(),

@@ -8,7 +8,7 @@ use std::{
 
 use tokio_util::sync::DropGuard;
 
-use super::{Backoff, Pool, manager};
+use super::{PAUSES, Pool, manager, pause_after};
 use crate::{
     Error, Protocol, Route, Stats, Stream,
     io::dial::Dialer,
@@ -90,7 +90,7 @@ impl Lease {
     pub async fn open(&self) -> Result<Stream, Error> {
         let pool = &self.pool;
         let began = Instant::now();
-        let mut backoff = Backoff::default();
+        let mut backoff = PAUSES;
         pool.spread(false).await;
         loop {
             if let Some(stream) = pool.take() {
@@ -114,7 +114,7 @@ impl Lease {
                 return Err(error);
             }
             tokio::select! {
-                () = tokio::time::sleep(backoff.next(&error)) => {}
+                () = tokio::time::sleep(pause_after(&error, &mut backoff)) => {}
                 stream = pool.arrival() => {
                     pool.figures.count_opened();
                     return Ok(stream);

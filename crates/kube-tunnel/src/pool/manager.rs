@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 
-use super::{Backoff, Pool};
-use crate::{Error, Protocol, Stream, contain::contain};
+use super::{PAUSES, Pool, pause_after};
+use crate::{Backoff, Error, Protocol, Stream, contain::contain};
 
 /// How many tunnels are dialed at once.
 const DIALS: usize = 4;
@@ -17,19 +17,14 @@ const SURPLUS: Duration = Duration::from_secs(10);
 pub(crate) async fn manage(pool: Arc<Pool>) {
     let cancel = pool.cancel.clone();
     let managing = async {
-        let mut backoff = Backoff::default();
+        let mut backoff = PAUSES;
         loop {
-            let mut manager = Manager {
-                pool: Arc::clone(&pool),
-                dials: JoinSet::new(),
-                dial: Backoff::default(),
-                spare: Backoff::default(),
-                pause: None,
-            };
+            let mut manager =
+                Manager { pool: Arc::clone(&pool), dials: JoinSet::new(), dial: PAUSES, spare: PAUSES, pause: None };
             let Err(text) = contain(async move { manager.run().await }).await else { return };
             // Whatever it stumbled over is let go of, and told where there is no tunnel.
             let error = Error::Unreachable { text };
-            let pause = backoff.next(&error);
+            let pause = pause_after(&error, &mut backoff);
             pool.fail(error);
             pool.clear();
             tokio::time::sleep(pause).await;
@@ -54,7 +49,7 @@ struct Manager {
 
 impl Manager {
     async fn run(&mut self) {
-        let mut generations = self.pool.dialer.generations.clone();
+        let mut newest = self.pool.dialer.newest.clone();
         let mut again = self.pool.dialer.answers_again();
         loop {
             let wake = self.step();
@@ -67,7 +62,7 @@ impl Manager {
             tokio::select! {
                 () = self.pool.changed.notified() => {}
                 // What the login before could not do this one may.
-                Ok(()) = generations.changed() => {
+                Ok(()) = newest.changed() => {
                     self.dial.reset();
                     self.pause = None;
                 }
@@ -92,7 +87,7 @@ impl Manager {
         if need.lost_spares {
             // A relay that ends waiting streams is not asked again at once.
             let error = Error::TunnelLost { text: String::new() };
-            let pause = self.spare.next(&error);
+            let pause = pause_after(&error, &mut self.spare);
             self.pause_until(now + pause);
         }
         if let Some(pause) = self.pause {
@@ -141,7 +136,7 @@ impl Manager {
             // Only a protocol of one connection for each stream is left: nothing can be opened ahead in it.
             Err(Error::Closed) => {}
             Err(error) => {
-                let pause = self.dial.next(&error);
+                let pause = pause_after(&error, &mut self.dial);
                 self.pause_until(tokio::time::Instant::now() + pause);
             }
         }
@@ -160,14 +155,19 @@ mod tests {
     use crate::{Lease, LeaseOptions, Login, Logins, Route, Tunnels, contain::is_contained};
 
     /// Panics where it is contained.
-    #[derive(Default)]
     struct Broken {
         asked: AtomicUsize,
-        generations: watch::Sender<u64>,
+        logins: watch::Sender<Login>,
         again: watch::Sender<u64>,
     }
 
     impl Broken {
+        fn new() -> Arc<Self> {
+            let client = kube::Config::new("http://127.0.0.1:1".parse().unwrap()).try_into().unwrap();
+            let logins = watch::Sender::new(Login { client, generation: 0 });
+            Arc::new(Self { asked: AtomicUsize::default(), logins, again: watch::Sender::default() })
+        }
+
         fn lease(self: &Arc<Self>) -> Lease {
             let route = Route { namespace: "team".into(), pod: "web".into(), port: 80 };
             let logins: Arc<dyn Logins> = Arc::<Self>::clone(self);
@@ -190,8 +190,8 @@ mod tests {
 
         fn refused(&self, _: u64) {}
 
-        fn generations(&self) -> watch::Receiver<u64> {
-            self.generations.subscribe()
+        fn subscribe(&self) -> watch::Receiver<Login> {
+            self.logins.subscribe()
         }
 
         fn answers_again(&self) -> watch::Receiver<u64> {
@@ -201,7 +201,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_dial_that_panics_is_why_there_is_no_tunnel() {
-        let logins = Arc::new(Broken::default());
+        let logins = Broken::new();
         let lease = logins.lease();
         logins.until_asked(2).await;
         let trouble = lease.stats().trouble.unwrap();
@@ -210,7 +210,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nothing_waits_any_more_once_the_server_answers_again() {
-        let logins = Arc::new(Broken::default());
+        let logins = Broken::new();
         let _lease = logins.lease();
         // By then the pauses are of half a minute.
         logins.until_asked(12).await;

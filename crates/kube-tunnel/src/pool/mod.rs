@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Error, LeaseOptions, Protocol, Route, Stats, Stream,
+    Backoff, Error, LeaseOptions, Protocol, Route, Stats, Stream,
     io::{
         dial::{Dialed, Dialer},
         pump::pump,
@@ -284,7 +284,7 @@ impl Pool {
         let ahead = usize::from(spares == 0);
         let wanted = (live + ahead).clamp(1, self.most.max(1));
         // Those of an earlier login are used as long as there are no others, but not counted upon.
-        let newest = *self.dialer.generations.borrow();
+        let newest = self.dialer.newest.borrow().generation;
         let is_newest = |tunnel: &Tunnel| tunnel.generation >= newest && tunnel.session.is_usable();
         let mut usable = held.tunnels.iter().filter(|tunnel| is_newest(tunnel)).count();
         let renewed = usable > 0;
@@ -396,46 +396,21 @@ pub(crate) struct Need {
     pub surplus: bool,
 }
 
-/// Ever longer pauses, each with a random part so that many forwards do not come back at once.
-#[derive(Debug, Default)]
-pub(crate) struct Backoff {
-    step: u32,
-}
+/// The pauses between tries to dial.
+pub(crate) const PAUSES: Backoff = Backoff::new(Duration::from_millis(200), LONGEST_PAUSE);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-impl Backoff {
-    const FIRST: Duration = Duration::from_millis(200);
-    const LONGEST: Duration = Duration::from_secs(30);
-
-    /// The pause after this error. What only a person can mend is not tried often.
-    pub(crate) fn next(&mut self, error: &Error) -> Duration {
-        let pause = if error.is_transient() { Self::FIRST * 2_u32.pow(self.step) } else { Self::LONGEST };
-        self.step = (self.step + 1).min(8);
-        let pause = pause.min(Self::LONGEST).mul_f64(0.5 + rand::random::<f64>() / 2.0);
-        // Never sooner than the API server asks, and not as late as it likes.
-        pause.max(error.retry_after().unwrap_or_default().min(Self::LONGEST))
-    }
-
-    pub(crate) fn reset(&mut self) {
-        self.step = 0;
-    }
+/// Returns the pause after an error. What only a person can mend is not tried often.
+pub(crate) fn pause_after(error: &Error, backoff: &mut Backoff) -> Duration {
+    let mut longest = Backoff::new(LONGEST_PAUSE, LONGEST_PAUSE);
+    let pause = if error.is_transient() { backoff.next_pause() } else { longest.next_pause() };
+    // Never sooner than the API server asks, and not as late as it likes.
+    pause.max(error.retry_after().unwrap_or_default().min(LONGEST_PAUSE))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_grow_to_a_limit_and_differ() {
-        let error = Error::Unreachable { text: String::new() };
-        let mut backoff = Backoff::default();
-        let pauses: Vec<Duration> = (0..20).map(|_| backoff.next(&error)).collect();
-        assert!(pauses[0] <= Backoff::FIRST);
-        assert!(pauses.iter().all(|pause| *pause <= Backoff::LONGEST));
-        assert!(pauses[19] >= Backoff::LONGEST / 2);
-        assert_ne!(pauses[18], pauses[19]);
-        backoff.reset();
-        assert!(backoff.next(&error) <= Backoff::FIRST);
-    }
 
     #[test]
     fn the_api_server_is_not_asked_again_before_it_wishes() {
@@ -445,7 +420,7 @@ mod tests {
             text: String::new(),
             retry_after: Some(Duration::from_secs(seconds)),
         };
-        assert!(Backoff::default().next(&busy(3)) >= Duration::from_secs(3));
-        assert_eq!(Backoff::default().next(&busy(u64::MAX)), Backoff::LONGEST);
+        assert!(pause_after(&busy(3), &mut PAUSES.clone()) >= Duration::from_secs(3));
+        assert_eq!(pause_after(&busy(u64::MAX), &mut PAUSES.clone()), LONGEST_PAUSE);
     }
 }
