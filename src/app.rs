@@ -70,7 +70,7 @@ pub struct App {
 impl App {
     /// A dashboard over a model that has been given what was read at start.
     pub fn new(model: Model, effects: Effects, events: mpsc::Receiver<Event>, surroundings: Surroundings) -> Self {
-        let text = Text::new(model.settings.language.unwrap_or_else(|| Text::locale(&surroundings.locale)));
+        let text = Text::new(model.config.settings.language.unwrap_or_else(|| Text::locale(&surroundings.locale)));
         let keymap = Keymap::default();
         let (help, ways) = (keymap.help(&text), keymap.ways(&text));
         let mut app = Self {
@@ -167,7 +167,7 @@ impl App {
     /// was given back.
     pub async fn finish(mut self, say: impl Fn(&str)) {
         // `wind_up` prints the log's entries, and the screen has shown these already.
-        self.model.log.entries.clear();
+        self.model.screen.log.entries.clear();
         wind_up(self.model, self.effects, self.events, &self.text, say).await;
     }
 
@@ -188,7 +188,7 @@ impl App {
         term.draw(|frame| view::draw(frame, model, &look, view))?;
         term.set_title(self.title().as_deref())?;
         let (rows, reach) = (self.view.page(), self.view.reach());
-        if (rows, reach) != (self.model.page, self.model.reach) {
+        if (rows, reach) != (self.model.screen.page, self.model.screen.reach) {
             self.update(Event::Act(Action::Page { rows, reach }));
         }
         Ok(())
@@ -197,7 +197,7 @@ impl App {
     /// What the terminal's title is to say; nothing where it is to be left alone.
     fn title(&self) -> Option<String> {
         let ends = || self.model.ends_first().map(|(pod, left)| (pod.target.as_str(), left));
-        self.model.settings.title.then(|| self.text.title(ends()))
+        self.model.config.settings.title.then(|| self.text.title(ends()))
     }
 
     /// Tells the model the time, where a second has passed; whether it did.
@@ -231,14 +231,14 @@ impl App {
     /// Takes language, theme, colors and keys from the settings, where they changed. What is wrong with them is
     /// told, and the last good one stays.
     fn dress(&mut self) {
-        if self.dressed.as_ref() == Some(&self.model.settings) {
+        if self.dressed.as_ref() == Some(&self.model.config.settings) {
             // Reading the same again has not mended it.
-            if let (None, Some(fault)) = (&self.model.config_fault, self.misfit.clone()) {
+            if let (None, Some(fault)) = (&self.model.config.fault, self.misfit.clone()) {
                 self.update_store(fault);
             }
             return;
         }
-        let settings = self.model.settings.clone();
+        let settings = self.model.config.settings.clone();
         self.dressed = Some(settings.clone());
         self.text = Text::new(settings.language.unwrap_or_else(|| Text::locale(&self.surroundings.locale)));
         let mut faults = Vec::new();
@@ -255,7 +255,7 @@ impl App {
         self.misfit = None;
         // The first is the one to mend first, and so the last word.
         for fault in faults.into_iter().rev() {
-            let fault = Fault { thing: format!("{}:{}", self.model.config_path, fault.thing), ..fault };
+            let fault = Fault { thing: format!("{}:{}", self.model.config.path, fault.thing), ..fault };
             self.misfit = Some(fault.clone());
             self.update_store(fault);
         }
@@ -269,7 +269,7 @@ impl App {
 
     /// Carries out what only the owner of the terminal can.
     fn follow_foreground(&mut self, term: &mut Term) -> std::io::Result<()> {
-        term.set_mouse(self.model.settings.mouse)?;
+        term.set_mouse(self.model.config.settings.mouse)?;
         for effect in std::mem::take(&mut self.foreground) {
             match effect {
                 Effect::Copy(text) => term.send(clip(&text))?,
@@ -281,7 +281,7 @@ impl App {
                 }
                 Effect::Notify(entry) => {
                     let words = self.text.entry(&entry);
-                    if let Some(call) = notification(self.model.settings.notify, &words) {
+                    if let Some(call) = notification(self.model.config.settings.notify, &words) {
                         term.send(Print(call))?;
                     }
                 }

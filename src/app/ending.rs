@@ -94,7 +94,7 @@ async fn answers(
     text: &Text,
     say: &impl Fn(&str),
 ) {
-    let given_up = sleep(if model.ending_pods { DELETIONS } else { ANSWERS });
+    let given_up = sleep(if model.pods.ending { DELETIONS } else { ANSWERS });
     tokio::pin!(given_up);
     let soon = sleep(SOON);
     tokio::pin!(soon);
@@ -124,7 +124,7 @@ async fn answers(
             }
         }
         // The screen that would show it is gone.
-        for entry in std::mem::take(&mut model.log.entries) {
+        for entry in std::mem::take(&mut model.screen.log.entries) {
             if let (true, Happening::Failed(fault)) = (matters, entry.what) {
                 say(&text.fault_once(&fault).in_full());
             }

@@ -45,13 +45,13 @@ impl Choice {
         for name in &self.names {
             // A target may be called like a pattern.
             let exact: Vec<&Target> = model.target(name).into_iter().collect();
-            let like = || model.targets.iter().filter(|target| matches(name, &target.name)).collect();
+            let like = || model.targets.all.iter().filter(|target| matches(name, &target.name)).collect();
             if !take(if exact.is_empty() { like() } else { exact }) {
                 return Err(no_target(model, text, name));
             }
         }
         for tag in &self.tag {
-            if !take(model.targets.iter().filter(|target| target.tags.contains(tag)).collect()) {
+            if !take(model.targets.all.iter().filter(|target| target.tags.contains(tag)).collect()) {
                 return Err(unknown("cli.no-tag", tag));
             }
         }
@@ -63,7 +63,7 @@ impl Choice {
 pub(super) fn no_target(model: &Model, text: &Text, name: &str) -> Stop {
     let mut says = text.fill("cli.no-target", &[("thing", name)]);
     let near = |target: &&Target| strsim::jaro_winkler(&target.name.to_lowercase(), &name.to_lowercase()) > 0.8;
-    let near: Vec<&str> = model.targets.iter().filter(near).map(|target| target.name.as_str()).collect();
+    let near: Vec<&str> = model.targets.all.iter().filter(near).map(|target| target.name.as_str()).collect();
     if !near.is_empty() {
         says = format!("{says}\n{}", text.fill("fault.near-names", &[("detail", &near.join(", "))]));
     }

@@ -116,9 +116,9 @@ fn given(door: &Door, choice: &Choice, show: impl FnOnce(&Text, &[Target])) -> E
         text = Text::new(language);
     }
     let mut model = Model::new(chrono::Utc::now(), "");
-    model.targets = loaded.targets;
+    model.targets.all = loaded.targets;
     if choice.is_empty() {
-        show(&text, &model.targets);
+        show(&text, &model.targets.all);
         return ExitCode::SUCCESS;
     }
     match choice.of(&model, &text) {
@@ -212,13 +212,13 @@ impl headless::Verb for Edit {
     }
 
     fn look(&mut self, seen: &Seen<'_>) -> Next {
-        if seen.model.saving.is_empty() { Next::End(if seen.failed { FAILED } else { 0 }) } else { Next::Wait }
+        if seen.model.targets.saving.is_empty() { Next::End(if seen.failed { FAILED } else { 0 }) } else { Next::Wait }
     }
 }
 
 /// The kubeconfig's current context.
 fn current(model: &Model) -> Option<String> {
-    model.clusters.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone())
+    model.clusters.all.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone())
 }
 
 fn removed(names: &[String], model: &Model, text: &Text) -> Result<Vec<Wish>, Stop> {
@@ -227,7 +227,7 @@ fn removed(names: &[String], model: &Model, text: &Text) -> Result<Vec<Wish>, St
         let exact = model.target(name).is_some();
         let fits = |known: &str| if exact { known == name } else { matches(name, known) };
         let found: Vec<String> =
-            model.targets.iter().filter(|target| fits(&target.name)).map(|target| target.name.clone()).collect();
+            model.targets.all.iter().filter(|target| fits(&target.name)).map(|target| target.name.clone()).collect();
         if found.is_empty() {
             return Err(no_target(model, text, name));
         }

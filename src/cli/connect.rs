@@ -169,13 +169,13 @@ impl Connect {
                 continue;
             }
             let Some(holder) = self.holders.get(&place.name) else { continue };
-            if seen.model.stopped.contains(&(holder.clone(), place.name.clone())) {
+            if seen.model.forwards.stopped.contains(&(holder.clone(), place.name.clone())) {
                 if self.stopped.insert(place.name.clone()) {
                     let pid = holder.split('-').next().unwrap_or_default();
                     let parts = [("thing", place.name.as_str()), ("pid", pid)];
                     print::err(&seen.text.fill("cli.stopped-there", &parts));
                 }
-            } else if !seen.model.instances.contains_key(holder) {
+            } else if !seen.model.instances.all.contains_key(holder) {
                 let since = *self.orphaned.entry(place.name.clone()).or_insert(seen.age);
                 let waited = seen.age.saturating_sub(since);
                 if waited >= TURN || (waited >= FREED && is_first(seen.model, &place.target)) {
@@ -213,7 +213,7 @@ impl Connect {
             || self
                 .targets
                 .iter()
-                .any(|target| down(target) || barred(target) || model.refused.contains_key(&target.name))
+                .any(|target| down(target) || barred(target) || model.targets.refused.contains_key(&target.name))
     }
 
     /// Everything is ready: begins what was waited for. The exit code, where that fails.
@@ -267,7 +267,7 @@ impl Connect {
             }
         }
         // With nothing (left) there is nothing to hold; all broken is a failure that was told.
-        let refused = |place: &Place| seen.model.refused.contains_key(&place.target);
+        let refused = |place: &Place| seen.model.targets.refused.contains_key(&place.target);
         let broken = places.iter().any(|place| place.at == At::Over || (place.at == At::Nowhere && refused(place)));
         places.iter().all(|place| self.is_over(place)).then_some(if broken { FAILED } else { 0 })
     }
@@ -276,7 +276,7 @@ impl Connect {
 /// Whether of the instances that want the same we are the first.
 fn is_first(model: &Model, target: &String) -> bool {
     let waits = |known: &&Known| !known.leaving && known.wants.contains(target);
-    model.instances.values().filter(waits).all(|known| known.pid > id())
+    model.instances.all.values().filter(waits).all(|known| known.pid > id())
 }
 
 impl Verb for Connect {

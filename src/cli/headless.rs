@@ -138,7 +138,7 @@ impl Headless {
         headless.failed = false;
         // Without a kubeconfig everything but clusters works; who needs one is told then.
         headless.update(Event::Contexts(contexts));
-        headless.model.log.entries.clear();
+        headless.model.screen.log.entries.clear();
         Ok(headless)
     }
 
@@ -209,7 +209,7 @@ impl Headless {
         let mut tick = started;
         loop {
             if verb.is_silent() {
-                self.model.log.entries.clear();
+                self.model.screen.log.entries.clear();
             }
             self.tell(verb.tells());
             self.effects.publish(&self.model);
@@ -263,7 +263,7 @@ impl Headless {
 
     /// Tells what is new in the log: what went wrong always, the rest where that is wished for.
     fn tell(&mut self, all: bool) {
-        for entry in std::mem::take(&mut self.model.log.entries) {
+        for entry in std::mem::take(&mut self.model.screen.log.entries) {
             let Entry { grade, what, .. } = &entry;
             let says = match what {
                 // The command ends: nothing is kept, to be written later.

@@ -235,7 +235,7 @@ async fn dashboard(door: Door) -> eyre::Result<()> {
     let mut model = Model::new(Utc::now(), me.owner.clone());
     model.installation = me.installation.clone();
     model.practice = door.practice;
-    model.log.file = door.logging.file().map(|path| path.display().to_string()).unwrap_or_default();
+    model.screen.log.file = door.logging.file().map(|path| path.display().to_string()).unwrap_or_default();
     let first = match store::load(&door.paths) {
         Ok(loaded) => StoreEvent::Loaded(Box::new(loaded)),
         Err(fault) => StoreEvent::Broken(fault),
@@ -253,7 +253,7 @@ async fn dashboard(door: Door) -> eyre::Result<()> {
         }
     }
     term::restore_on_panic();
-    let mut term = Term::take(model.settings.mouse).wrap_err("the terminal could not be taken")?;
+    let mut term = Term::take(model.config.settings.mouse).wrap_err("the terminal could not be taken")?;
     let mut app = App::new(model, effects, events, surroundings);
     let end = app.run(&mut term).await;
     drop(term);

@@ -52,9 +52,9 @@ impl Keymap {
         let mut hints = Hints { keymap: self, text, place, said: Vec::new() };
         match place {
             Place::Form => {
-                let import = matches!(model.dialogs.last(), Some(Dialog::Import { .. }));
+                let import = matches!(model.screen.dialogs.last(), Some(Dialog::Import { .. }));
                 hints.say_as(&[Command::Accept], if import { "hint.import" } else { "hint.save" });
-                if let Some(Dialog::TargetForm(_)) = model.dialogs.last() {
+                if let Some(Dialog::TargetForm(_)) = model.screen.dialogs.last() {
                     hints.say_as(&[Command::PageDown], "hint.more-fields");
                     hints.say_as(&[Command::Next], "hint.next-field");
                 }
@@ -72,7 +72,7 @@ impl Keymap {
                 hints.say_if(place == Place::Quit, &[Command::QuitNow]);
             }
             Place::Browser => of_browser(model, &mut hints),
-            Place::Scroll if matches!(model.dialogs.last(), Some(Dialog::Menu(_))) => {
+            Place::Scroll if matches!(model.screen.dialogs.last(), Some(Dialog::Menu(_))) => {
                 hints
                     .say_as(&[Command::Up, Command::Down], "hint.choose-button")
                     .say_as(&[Command::Accept], "hint.copy")
@@ -80,7 +80,10 @@ impl Keymap {
             }
             Place::Scroll => {
                 hints.say_as(&[Command::Up, Command::Down], "hint.scroll").say(&[Command::PageDown]);
-                hints.say_if(model.dialogs.last().is_some_and(|dialog| dialog.fault().is_some()), &[Command::Copy]);
+                hints.say_if(
+                    model.screen.dialogs.last().is_some_and(|dialog| dialog.fault().is_some()),
+                    &[Command::Copy],
+                );
                 hints.say_as(&[Command::Cancel], "hint.close");
             }
             Place::Filter => {
@@ -90,8 +93,12 @@ impl Keymap {
                     .say_as(&[Command::Up, Command::Down], "hint.scroll");
             }
             Place::Log => {
-                let wrong =
-                    model.log.shown().next_back().is_some_and(|entry| matches!(entry.what, Happening::Failed(_)));
+                let wrong = model
+                    .screen
+                    .log
+                    .shown()
+                    .next_back()
+                    .is_some_and(|entry| matches!(entry.what, Happening::Failed(_)));
                 hints
                     .say_as(&[Command::Up, Command::Down], "hint.scroll")
                     .say_if(wrong, &[Command::Describe])
@@ -106,18 +113,18 @@ impl Keymap {
 }
 
 fn of_pane(model: &Model, hints: &mut Hints<'_>) {
-    let (marked, filtered, rows) = match model.focus.pane {
-        Pane::Clusters => standing(&model.cluster_list),
-        Pane::Targets => standing(&model.target_list),
-        Pane::Pods => standing(&model.pod_list),
-        Pane::Forwards => standing(&model.forward_list),
+    let (marked, filtered, rows) = match model.screen.focus.pane {
+        Pane::Clusters => standing(&model.screen.clusters),
+        Pane::Targets => standing(&model.screen.targets),
+        Pane::Pods => standing(&model.screen.pods),
+        Pane::Forwards => standing(&model.screen.forwards),
     };
     match hints.place {
         Place::Clusters => of_clusters(model, hints),
         Place::Targets => {
             use Command::{Connect, Create, CreateWithTtl, Delete, Duplicate, Edit, Forward, New, OnDemand, Rename};
             hints.say_if(rows, &[Connect, Forward, Create]).say(&[New, Command::Browse]);
-            let selected = model.target_list.selected().and_then(|name| model.target(name));
+            let selected = model.screen.targets.selected().and_then(|name| model.target(name));
             let wrong = selected.is_some_and(|target| model.fault_of_target(target).is_some());
             hints.say_if(wrong, &[Command::Describe]);
             hints
@@ -136,15 +143,15 @@ fn of_pane(model: &Model, hints: &mut Hints<'_>) {
     } else if filtered {
         hints.say_as(&[Command::Cancel], "hint.clear-filter");
     }
-    let over = model.pods.values().any(|pod| model.is_ours(pod) && pod.is_over(model.time_at(&pod.key.cluster)));
-    hints.say_if(over, &[Command::Clean]).say_if(!model.deleted.is_empty(), &[Command::Undo]);
+    let over = model.pods.all.values().any(|pod| model.is_ours(pod) && pod.is_over(model.time_at(&pod.key.cluster)));
+    hints.say_if(over, &[Command::Clean]).say_if(!model.targets.deleted.is_empty(), &[Command::Undo]);
     hints.say_if(rows || filtered, &[Command::Filter]).say_if(rows, &[Command::Mark, Command::Sort]);
-    hints.say_as(&[Command::Zoom], if model.focus.zoomed { "hint.unzoom" } else { "hint.zoom" });
+    hints.say_as(&[Command::Zoom], if model.screen.focus.zoomed { "hint.unzoom" } else { "hint.zoom" });
     hints.say(&[Command::ToggleLog, Command::Quit, Command::Help]);
 }
 
 fn of_browser(model: &Model, hints: &mut Hints<'_>) {
-    let Some(Dialog::Browser(browser)) = model.dialogs.last() else {
+    let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else {
         return;
     };
     let (marked, filtered, rows) = standing(&browser.list);
@@ -173,7 +180,7 @@ fn standing<K, C>(list: &brow_model::list::List<K, C>) -> (bool, bool, bool) {
 }
 
 fn of_clusters(model: &Model, hints: &mut Hints<'_>) {
-    let Some(cluster) = model.cluster_list.selected().and_then(|name| model.cluster(name)) else {
+    let Some(cluster) = model.screen.clusters.selected().and_then(|name| model.cluster(name)) else {
         hints.say(&[Command::Reload]);
         return;
     };
@@ -181,14 +188,14 @@ fn of_clusters(model: &Model, hints: &mut Hints<'_>) {
     hints.say_if(cluster.fault.is_some(), &[Command::Describe, Command::Copy]);
     hints.say_if(cluster.link != Link::Idle, &[Command::DisconnectCluster]);
     hints.say(&[Command::Browse, Command::New]);
-    if model.welcome.is_some() {
+    if model.screen.welcome.is_some() {
         hints.say_as(&[Command::Cancel], "hint.close");
     }
 }
 
 fn of_forwards(model: &Model, hints: &mut Hints<'_>, rows: bool) {
     use Command::{Copy, Describe, NextPod, Pods, Restart, Stop, Targets};
-    let selected = model.forward_list.selected().and_then(|id| model.forwards.get(id));
+    let selected = model.screen.forwards.selected().and_then(|id| model.forwards.all.get(id));
     hints.say_if(rows, &[Copy, Command::Strings, Stop, Restart]);
     hints.say_if(selected.is_some_and(|forward| forward.backends.len() > 1), &[NextPod]);
     hints.say_if(selected.is_some_and(|forward| model.trouble_of(forward).is_some()), &[Describe]);

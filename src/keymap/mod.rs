@@ -70,7 +70,7 @@ impl Keymap {
 
     /// What has the keys now.
     pub fn place(model: &Model) -> Place {
-        match model.dialogs.last() {
+        match model.screen.dialogs.last() {
             Some(Dialog::TargetForm(_) | Dialog::Rename { .. } | Dialog::AskTtl { .. } | Dialog::Import { .. }) => {
                 Place::Form
             }
@@ -85,8 +85,8 @@ impl Keymap {
                 | Dialog::Menu(_),
             ) => Place::Scroll,
             None if model.filtering() => Place::Filter,
-            None if model.focus.in_log => Place::Log,
-            None => match model.focus.pane {
+            None if model.screen.focus.in_log => Place::Log,
+            None => match model.screen.focus.pane {
                 Pane::Clusters => Place::Clusters,
                 Pane::Targets => Place::Targets,
                 Pane::Pods => Place::Pods,

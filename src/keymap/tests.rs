@@ -17,7 +17,7 @@ fn model() -> Model {
 
 fn at(pane: Pane) -> Model {
     let mut model = model();
-    model.focus.pane = pane;
+    model.screen.focus.pane = pane;
     model
 }
 
@@ -143,7 +143,7 @@ fn each_pane_has_its_keys() {
     }
     assert_eq!(command(&at(Pane::Forwards), "c"), None);
     let mut log = at(Pane::Pods);
-    log.focus.in_log = true;
+    log.screen.focus.in_log = true;
     assert_eq!(command(&log, "y"), Some(Command::Copy));
     assert_eq!(command(&log, "x"), None);
 }
@@ -203,7 +203,7 @@ fn the_browser_takes_text_and_has_keys_of_its_own() {
         twice: Vec::new(),
         plugin: None,
     };
-    model.clusters.push(Cluster::from(context));
+    model.clusters.all.push(Cluster::from(context));
     model.update(Event::Act(Action::Do(Command::Browse)));
     assert_eq!(Keymap::place(&model), Place::Browser);
     assert_eq!(press(&mut Keymap::default(), &model, "j"), [Some(Action::Edit(InputRequest::InsertChar('j')))]);
@@ -226,7 +226,7 @@ fn the_browser_takes_text_and_has_keys_of_its_own() {
 #[test]
 fn questions_are_answered_by_one_key() {
     let mut model = model();
-    model.dialogs.push(Dialog::Confirm { question: Question::CleanAll { pods: 1 }, button: 0 });
+    model.screen.dialogs.push(Dialog::Confirm { question: Question::CleanAll { pods: 1 }, button: 0 });
     assert_eq!(press(&mut Keymap::default(), &model, "y"), [Some(Action::ClickItem(1))]);
     let keys = [
         ("n", Command::Cancel),
@@ -244,7 +244,10 @@ fn questions_are_answered_by_one_key() {
 #[test]
 fn ctrl_c_twice_quits() {
     let mut model = model();
-    model.dialogs.push(Dialog::Confirm { question: Question::Quit { forwards: 1, pods: 0, unsaved: 0 }, button: 0 });
+    model
+        .screen
+        .dialogs
+        .push(Dialog::Confirm { question: Question::Quit { forwards: 1, pods: 0, unsaved: 0 }, button: 0 });
     assert_eq!(command(&model, "<ctrl-c>"), Some(Command::QuitNow));
     assert_eq!(command(&model, "q"), Some(Command::Quit));
 }
@@ -252,7 +255,7 @@ fn ctrl_c_twice_quits() {
 #[test]
 fn texts_scroll_and_close() {
     let mut model = model();
-    model.dialogs.push(Dialog::Help { scroll: 0 });
+    model.screen.dialogs.push(Dialog::Help { scroll: 0 });
     let keys = [
         ("j", Command::Down),
         ("G", Command::Bottom),
@@ -334,7 +337,7 @@ fn hints_say_what_works_here_now() {
     let keymap = Keymap::default();
     assert_eq!(shown(&keymap, &model()), ["n new", "b browse", "I import", "z zoom", "L log", "q quit", "? help"]);
     let mut with_cluster = at(Pane::Clusters);
-    with_cluster.clusters.push(Cluster::from(brow_model::cluster::Context {
+    with_cluster.clusters.all.push(Cluster::from(brow_model::cluster::Context {
         name: "dev".into(),
         server: String::new(),
         user: String::new(),
@@ -348,7 +351,7 @@ fn hints_say_what_works_here_now() {
     with_cluster.arrange();
     assert_eq!(shown(&keymap, &with_cluster)[..2], ["Enter connect", "b browse"]);
     let mut asked = model();
-    asked.dialogs.push(Dialog::Confirm { question: Question::CleanAll { pods: 1 }, button: 0 });
+    asked.screen.dialogs.push(Dialog::Confirm { question: Question::CleanAll { pods: 1 }, button: 0 });
     assert_eq!(shown(&keymap, &asked), ["←→ choose", "Enter press", "y yes", "n no"]);
     let mut form = model();
     form.update(Event::Act(Action::Do(Command::New)));

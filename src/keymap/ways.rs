@@ -29,7 +29,7 @@ impl Keymap {
     pub fn tip(&self, model: &Model, text: &Text) -> Option<Hint> {
         let lesson = model.lesson()?;
         let here = Self::place(model);
-        let there = lesson.panes().first().filter(|_| !lesson.panes().contains(&model.focus.pane));
+        let there = lesson.panes().first().filter(|_| !lesson.panes().contains(&model.screen.focus.pane));
         let first = |place, command| self.table.keys(place, command).into_iter().next();
         let keys = match there {
             None => first(here, lesson.command())?,

@@ -20,10 +20,10 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
     if enabled!(Level::DEBUG) {
         tell(&event);
     }
-    let before = model.log.total;
+    let before = model.screen.log.total;
     let effects = model.update(event);
-    let fresh = model.log.total - before;
-    for entry in model.log.entries.iter().rev().take(fresh).rev() {
+    let fresh = model.screen.log.total - before;
+    for entry in model.screen.log.entries.iter().rev().take(fresh).rev() {
         told(entry);
     }
     effects

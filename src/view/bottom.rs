@@ -32,7 +32,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
         area.x += used + 3;
         area.width = area.width.saturating_sub(used + 3);
     }
-    if let Some((entry, _)) = scene.model.notice.as_ref().filter(|(entry, _)| !stands(scene, entry)) {
+    if let Some((entry, _)) = scene.model.screen.notice.as_ref().filter(|(entry, _)| !stands(scene, entry)) {
         let (symbol, style) = grade(scene, entry.grade);
         let notice = [Span::styled(format!("{symbol} "), style), Span::styled(scene.text().entry(entry), style)];
         let used = put_line(frame.buffer_mut(), area.x, area.y, area.width, &notice);
@@ -69,10 +69,10 @@ fn hints(scene: Scene<'_>, room: u16) -> Vec<Span<'_>> {
 /// A config that cannot be used, and edits that could not be written.
 fn standing(scene: Scene<'_>) -> Option<(String, Style)> {
     let model = scene.model;
-    let unsaved = model.unsaved.len();
+    let unsaved = model.targets.unsaved.len();
     let unsaved =
         (unsaved > 0).then(|| format!("! {}", scene.text().fill("view.unsaved", &[("count", &unsaved.to_string())])));
-    let Some(fault) = &model.config_fault else {
+    let Some(fault) = &model.config.fault else {
         return unsaved.map(|words| (words, scene.theme().warn));
     };
     // The place first, by the file's name alone: the folder is long, and known.
@@ -83,5 +83,5 @@ fn standing(scene: Scene<'_>) -> Option<(String, Style)> {
 
 /// Whether an entry says what stands on the right anyway.
 fn stands(scene: Scene<'_>, entry: &Entry) -> bool {
-    matches!(&entry.what, Happening::Failed(fault) if Some(&**fault) == scene.model.config_fault.as_ref())
+    matches!(&entry.what, Happening::Failed(fault) if Some(&**fault) == scene.model.config.fault.as_ref())
 }

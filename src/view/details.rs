@@ -36,17 +36,22 @@ struct Facts<'a> {
 /// The details of the selected row, wrapped to `room` columns; `tall` lines of them will be seen.
 pub(super) fn lines(scene: Scene<'_>, room: u16, tall: u16) -> Vec<Line<'_>> {
     let model = scene.model;
-    let facts = match model.focus.pane {
-        Pane::Clusters => {
-            model.cluster_list.selected().and_then(|name| model.cluster(name)).map(|cluster| of_cluster(scene, cluster))
-        }
+    let facts = match model.screen.focus.pane {
+        Pane::Clusters => model
+            .screen
+            .clusters
+            .selected()
+            .and_then(|name| model.cluster(name))
+            .map(|cluster| of_cluster(scene, cluster)),
         Pane::Targets => {
-            model.target_list.selected().and_then(|name| model.target(name)).map(|target| of_target(scene, target))
+            model.screen.targets.selected().and_then(|name| model.target(name)).map(|target| of_target(scene, target))
         }
-        Pane::Pods => model.pod_list.selected().and_then(|key| model.pods.get(key)).map(|pod| of_pod(scene, pod)),
-        Pane::Forwards => model.forward_list.selected().and_then(|id| {
-            let own = model.forwards.get(id).map(|forward| of_forward(scene, forward, room >= 100 || tall >= 5));
-            own.or_else(|| model.others.get(id).map(|other| of_other(scene, other)))
+        Pane::Pods => {
+            model.screen.pods.selected().and_then(|key| model.pods.all.get(key)).map(|pod| of_pod(scene, pod))
+        }
+        Pane::Forwards => model.screen.forwards.selected().and_then(|id| {
+            let own = model.forwards.all.get(id).map(|forward| of_forward(scene, forward, room >= 100 || tall >= 5));
+            own.or_else(|| model.instances.forwards.get(id).map(|other| of_other(scene, other)))
         }),
     };
     facts.map_or_else(Vec::new, |facts| set(scene, facts, room, tall))
@@ -130,7 +135,7 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
     let namespace = scene.model.namespace_of(target);
     let place = format!("{}/{namespace}", target.cluster);
-    let ttl = target.ttl.unwrap_or(scene.model.settings.ttl).to_string();
+    let ttl = target.ttl.unwrap_or(scene.model.config.settings.ttl).to_string();
     let forward = targets::forward_of(scene, &target.name);
     let pod = targets::pod_of(scene, target);
     let mut facts = vec![fact("view.cluster", place.clone().into()), fact("view.ttl", ttl.clone().into())];

@@ -86,6 +86,6 @@ impl<'a> Scene<'a> {
 
     /// Whether keys go to this pane.
     fn has_keys(self, pane: Pane) -> bool {
-        self.model.focus.pane == pane && !self.model.focus.in_log
+        self.model.screen.focus.pane == pane && !self.model.screen.focus.in_log
     }
 }

@@ -19,19 +19,19 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     }
     let model = scene.model;
     let area = if model.practice { practice(frame, scene, area) } else { area };
-    if model.welcome.is_some() {
+    if model.screen.welcome.is_some() {
         let bottom = Rect { y: area.bottom() - 1, height: 1, ..area };
         welcome::draw(frame, scene, state, Rect { height: area.height - 1, ..area });
         bottom::draw(frame, scene, bottom);
         return over(frame, scene, state, area, 1);
     }
     let rows = [
-        model.cluster_list.order.len(),
-        model.target_list.order.len(),
-        model.pod_list.order.len(),
-        model.forward_list.order.len(),
+        model.screen.clusters.order.len(),
+        model.screen.targets.order.len(),
+        model.screen.pods.order.len(),
+        model.screen.forwards.order.len(),
     ];
-    let parts = layout::split(area, model.focus, rows, panes::clusters::wish(scene));
+    let parts = layout::split(area, model.screen.focus, rows, panes::clusters::wish(scene));
     for (pane, area) in parts.panes {
         panes::draw(frame, scene, state, pane, area);
     }
@@ -42,7 +42,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
 
 /// The topmost dialog, over what lies above the bottom line.
 fn over(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, bottom: u16) {
-    if let Some(dialog) = scene.model.dialogs.last() {
+    if let Some(dialog) = scene.model.screen.dialogs.last() {
         recede(frame, scene, Rect { height: area.height - bottom, ..area });
         dialogs::draw(frame, scene, state, dialog, Rect { height: area.height - 1, ..area });
     }
@@ -62,7 +62,7 @@ fn practice(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) -> Rect {
 
 /// Whether a dialog has the keys.
 pub(super) fn has_dialog(scene: Scene<'_>) -> bool {
-    !scene.model.dialogs.is_empty()
+    !scene.model.screen.dialogs.is_empty()
 }
 
 /// What lies under a dialog stands back; the bottom line, which has the dialog's keys, does not, nor the line that says

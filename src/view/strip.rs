@@ -21,7 +21,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         return;
     }
     state.zone(area, Hit::Strip);
-    if scene.model.focus.strip == Strip::Log || scene.model.focus.in_log {
+    if scene.model.screen.focus.strip == Strip::Log || scene.model.screen.focus.in_log {
         draw_log(frame, scene, state, area);
     } else if area.width >= BOTH {
         let left = area.width * 3 / 5;
@@ -50,7 +50,7 @@ fn draw_details(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
     tip(frame, scene, area);
     let mut lines = details::lines(scene, inner.width, inner.height);
     if lines.is_empty() {
-        match &scene.model.kubeconfig_fault {
+        match &scene.model.clusters.fault {
             Some(fault) => lines = details::fault_lines(scene, fault, inner.width, inner.height),
             None => lines.push(vec![Span::styled(scene.get("view.nothing"), scene.theme().dim)]),
         }
@@ -76,8 +76,8 @@ fn tip(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
 }
 
 fn draw_log(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
-    let log = &scene.model.log;
-    let focused = scene.model.focus.in_log && !has_dialog(scene);
+    let log = &scene.model.screen.log;
+    let focused = scene.model.screen.focus.in_log && !has_dialog(scene);
     let filter = (log.filtering || !log.filter.value().is_empty()).then_some(&log.filter);
     let count = if log.back > 0 {
         format!("−{}", log.back)
@@ -91,7 +91,7 @@ fn draw_log(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area
         filter,
         filtering: log.filtering && focused,
         aside,
-        ..plain(scene.get("view.log"), scene.model.focus.in_log)
+        ..plain(scene.get("view.log"), scene.model.screen.focus.in_log)
     };
     let inner = padded(chrome::draw(frame, scene, area, &frame_of));
     if focused {
@@ -100,7 +100,7 @@ fn draw_log(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area
     let (entries, newest) = visible(scene, inner.height.into());
     for (at, (entry, y)) in entries.iter().zip(inner.y..).enumerate() {
         put_line(frame.buffer_mut(), inner.x, y, inner.width, &entry_line(scene, entry));
-        if scene.model.focus.in_log && at == newest {
+        if scene.model.screen.focus.in_log && at == newest {
             let row = Rect { x: inner.x - 1, width: inner.width + 2, y, height: 1 };
             frame.buffer_mut().set_style(row, scene.theme().selection);
             put(frame.buffer_mut(), row.x, y, 1, "▌", scene.theme().accent);
@@ -111,7 +111,7 @@ fn draw_log(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area
 /// The entries to show, oldest first, and which of them the reader is at. Where the reader is so far back that older
 /// entries don't fill the room, newer ones follow.
 fn visible(scene: Scene<'_>, rows: usize) -> (Vec<&Entry>, usize) {
-    let log = &scene.model.log;
+    let log = &scene.model.screen.log;
     let mut shown: Vec<&Entry> = log.shown().rev().take(rows).collect();
     shown.reverse();
     let at = shown.len().saturating_sub(1);

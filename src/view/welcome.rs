@@ -36,7 +36,7 @@ const HEADS: [&str; 6] =
 const TEXT: u16 = 10;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
-    let rows = u16::try_from(scene.model.cluster_list.of).unwrap_or(u16::MAX);
+    let rows = u16::try_from(scene.model.screen.clusters.of).unwrap_or(u16::MAX);
     // Frame, heads and rows; without rows the pane says why, which takes some lines.
     let wish = if rows == 0 { 8 } else { rows.saturating_add(3) };
     let ways = u16::try_from(scene.look.ways.len()).unwrap_or(u16::MAX);
@@ -69,7 +69,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
 fn contexts(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let content = Content {
         pane: Pane::Clusters,
-        list: &scene.model.cluster_list,
+        list: &scene.model.screen.clusters,
         heads: HEADS.iter().map(|key| scene.get(key)).collect(),
         shapes: &SHAPES,
         sorted: 0,
@@ -110,7 +110,7 @@ fn lines(scene: Scene<'_>, room: u16, tall: usize) -> Vec<Line<'_>> {
     };
     let mut ways = ways(scene);
     ways.extend(set(scene.get("welcome.practice"), theme.dim));
-    let selected = scene.model.cluster_list.selected().and_then(|name| scene.model.cluster(name));
+    let selected = scene.model.screen.clusters.selected().and_then(|name| scene.model.cluster(name));
     let mut about = selected.map(|cluster| about(scene, cluster, room, set)).unwrap_or_default();
     let mut intro: Vec<Line<'_>> =
         ["view.empty-targets", "welcome.intro"].into_iter().flat_map(|key| set(scene.get(key), theme.text)).collect();
@@ -172,5 +172,5 @@ fn ways(scene: Scene<'_>) -> Vec<Line<'_>> {
         ]
     };
     // Without contexts there is nothing that a target could be in.
-    if scene.model.clusters.is_empty() { Vec::new() } else { scene.look.ways.iter().map(line).collect() }
+    if scene.model.clusters.all.is_empty() { Vec::new() } else { scene.look.ways.iter().map(line).collect() }
 }

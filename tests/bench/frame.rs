@@ -45,10 +45,10 @@ fn model(pods: usize) -> Model {
             twice: Vec::new(),
             plugin: None,
         };
-        model.clusters.push(Cluster { link: Link::Ready, ..Cluster::from(context) });
+        model.clusters.all.push(Cluster { link: Link::Ready, ..Cluster::from(context) });
     }
     let cluster = |n: usize| ["dev", "staging", "prod"][n % 3].to_owned();
-    model.targets = (0..40)
+    model.targets.all = (0..40)
         .map(|n| Target {
             name: format!("target-{n:02}"),
             cluster: cluster(n),
@@ -61,10 +61,11 @@ fn model(pods: usize) -> Model {
             keep: KeepSettings::default(),
         })
         .collect();
-    model.pods = (0..pods).map(|n| pod(&model.targets[n % 40], n, now)).map(|pod| (pod.key.clone(), pod)).collect();
-    model.own.extend((0..pods).filter(|n| n.is_multiple_of(3)).map(|n| n.to_string()));
-    model.forwards = (0..20).map(|n| forward(&model, n)).map(|forward| (forward.spec.id, forward)).collect();
-    model.focus.pane = Pane::Pods;
+    model.pods.all =
+        (0..pods).map(|n| pod(&model.targets.all[n % 40], n, now)).map(|pod| (pod.key.clone(), pod)).collect();
+    model.pods.own.extend((0..pods).filter(|n| n.is_multiple_of(3)).map(|n| n.to_string()));
+    model.forwards.all = (0..20).map(|n| forward(&model, n)).map(|forward| (forward.spec.id, forward)).collect();
+    model.screen.focus.pane = Pane::Pods;
     model.arrange();
     model
 }
@@ -96,7 +97,7 @@ fn pod(target: &Target, n: usize, now: DateTime<Utc>) -> ProxyPod {
 }
 
 fn forward(model: &Model, n: u16) -> Forward {
-    let target = &model.targets[usize::from(n)];
+    let target = &model.targets.all[usize::from(n)];
     let loopback = "127.0.0.1".parse().unwrap();
     let spec = ForwardSpec {
         id: ForwardId(n.into()),
@@ -114,7 +115,7 @@ fn forward(model: &Model, n: u16) -> Forward {
     let mut forward = Forward::opening(spec, model.now);
     forward.state = ForwardState::Live;
     forward.bound = vec![(loopback, 3_000 + n).into()];
-    forward.via = model.pods.values().nth(n.into()).map(ProxyPod::via);
+    forward.via = model.pods.all.values().nth(n.into()).map(ProxyPod::via);
     for second in 0..60 {
         forward.traffic.sample(Counts { open: 3, total: second, failed: 0, up: second * second, down: second * 9_999 });
     }
@@ -140,7 +141,7 @@ fn frame(criterion: &mut Criterion) {
         });
         let mut state = ViewState::default();
         criterion.bench_function(&format!("frame 200x50, {pods} pods, zoomed"), |bencher| {
-            model.focus.zoomed = true;
+            model.screen.focus.zoomed = true;
             bencher.iter(|| terminal.draw(|frame| draw(frame, black_box(&model), &look, &mut state)).unwrap().count);
         });
     }
@@ -149,8 +150,8 @@ fn frame(criterion: &mut Criterion) {
 fn event(criterion: &mut Criterion) {
     let mut model = model(1_000);
     let (cluster, pod) =
-        (model.pods.values().next().unwrap().key.cluster.clone(), model.pods.values().next().unwrap().clone());
-    let epoch = model.clusters.iter().find(|at| at.name == cluster).unwrap().epoch;
+        (model.pods.all.values().next().unwrap().key.cluster.clone(), model.pods.all.values().next().unwrap().clone());
+    let epoch = model.clusters.all.iter().find(|at| at.name == cluster).unwrap().epoch;
     criterion.bench_function("event: a pod changes, 1,000 pods", |bencher| {
         bencher.iter(|| {
             let event = ClusterEvent::Applied(Box::new(pod.clone()));
@@ -161,8 +162,8 @@ fn event(criterion: &mut Criterion) {
         bencher.iter(|| {
             let now = model.now + TimeDelta::seconds(1);
             let counts = Counts { open: 3, total: 60, failed: 0, up: 60, down: 60 };
-            let samples = model.forwards.keys().map(|id| Sample { id: *id, counts, tunnel: None }).collect();
-            model.cleaned = now;
+            let samples = model.forwards.all.keys().map(|id| Sample { id: *id, counts, tunnel: None }).collect();
+            model.pods.cleaned = now;
             model.update(black_box(Event::Tick { now, samples }))
         });
     });
@@ -219,9 +220,9 @@ fn browser(criterion: &mut Criterion) {
     let zone = FixedOffset::east_opt(0).unwrap();
     let look = Look { theme: &theme, text: &text, hints: &[], tip: None, ways: &[], help: &[], zone };
     let mut model = model(10);
-    model.clusters.retain(|cluster| cluster.name == "dev");
+    model.clusters.all.retain(|cluster| cluster.name == "dev");
     model.update(Event::Act(Action::Do(Command::Browse)));
-    let Some(Dialog::Browser(open)) = model.dialogs.last() else { unreachable!() };
+    let Some(Dialog::Browser(open)) = model.screen.dialogs.last() else { unreachable!() };
     let (cluster, epoch) = ("dev".to_owned(), open.epoch);
     // Behind them 10,000 pods, which are not shown: their owners are.
     let mut pods = services();

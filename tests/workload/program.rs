@@ -81,11 +81,11 @@ impl Program {
     /// Presses a key on a target.
     pub fn press(&self, target: &str, command: Command) {
         let mut core = self.core();
-        core.model.focus.pane = Pane::Targets;
-        core.model.target_list.wanted = Some(target.to_owned());
+        core.model.screen.focus.pane = Pane::Targets;
+        core.model.screen.targets.wanted = Some(target.to_owned());
         core.model.arrange();
-        let at = core.model.target_list.order.iter().position(|name| name == target).expect("the target");
-        core.model.target_list.select(at);
+        let at = core.model.screen.targets.order.iter().position(|name| name == target).expect("the target");
+        core.model.screen.targets.select(at);
         core.update(Event::Act(Action::Do(command)));
     }
 

@@ -29,6 +29,127 @@ pub enum Front {
     Verb,
 }
 
+/// Kubeconfig contexts and what is known of them.
+#[derive(Debug, Clone)]
+pub struct Clusters {
+    /// Kubeconfig contexts, in the kubeconfig's order.
+    pub all: Vec<Cluster>,
+    /// Why there are none.
+    pub fault: Option<Fault>,
+    /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
+    pub pods_until: BTreeMap<String, DateTime<Utc>>,
+}
+
+/// Saved targets and the edits of them.
+#[derive(Debug, Clone)]
+pub struct Targets {
+    /// Saved targets, in the file's order.
+    pub all: Vec<Target>,
+    /// Targets deleted in this run, last one last.
+    pub deleted: Vec<Vec<Target>>,
+    /// Edits on their way to the file, oldest first.
+    pub saving: VecDeque<Vec<TargetEdit>>,
+    /// Edits that could not be written; they are tried again when the config is read again.
+    pub unsaved: Vec<TargetEdit>,
+    /// Why the last pod asked for was refused, by target, until the next is asked for.
+    pub refused: BTreeMap<String, Fault>,
+    /// Ports that targets without one of their own had last.
+    pub ports: BTreeMap<String, u16>,
+    /// The targets that a verb was asked to forward.
+    pub wants: BTreeSet<String>,
+    /// Names of targets that are reachable now, as of the last arrangement.
+    pub live: BTreeSet<String>,
+}
+
+/// Proxy pods, from asking for one to deleting it.
+#[derive(Debug, Clone)]
+pub struct Pods {
+    /// Proxy pods of the connected clusters.
+    pub all: BTreeMap<PodKey, ProxyPod>,
+    /// Which of them are ours.
+    pub own: Own,
+    /// Pods asked for and not yet answered.
+    pub requests: BTreeMap<RequestId, PodRequest>,
+    /// Pods that this run created, with their uids: they are known although their cluster may be let go of.
+    pub created: BTreeMap<PodKey, String>,
+    /// The program is ending, and the pods of this run with it: also those that are still being created.
+    pub ending: bool,
+    /// Requests to which nobody answered: pods may have been made of them, and each would be there until then.
+    pub unsure: Vec<(DateTime<Utc>, PodRequest)>,
+    /// Pods that are being deleted on our order, with the phase they had.
+    pub killing: BTreeMap<PodKey, Phase>,
+    /// What pods of renamed targets still carry: the target's name now, by cluster and label.
+    pub renamed: BTreeMap<(String, String), String>,
+    /// Pods that come and go without a person's asking for each. In a box, since the model is moved about as a whole.
+    pub upkeep: Box<Upkeep>,
+    /// When finished pods were last looked for.
+    pub cleaned: DateTime<Utc>,
+}
+
+/// Forwards of this instance.
+#[derive(Debug, Clone)]
+pub struct Forwards {
+    /// Forwards, in the order of opening.
+    pub all: BTreeMap<ForwardId, Forward>,
+    /// Forwards that somebody stopped in another instance: the instance, and the forward's name there.
+    pub stopped: BTreeSet<(String, String)>,
+    /// Once the program ends: the numbers of the forwards that end with it.
+    pub left: Option<Vec<u64>>,
+}
+
+/// Other instances and their forwards.
+#[derive(Debug, Clone)]
+pub struct Instances {
+    /// Every other instance, by its name.
+    pub all: BTreeMap<String, Known>,
+    /// Forwards of other instances, by the row that each has here.
+    pub forwards: BTreeMap<ForwardId, Other>,
+}
+
+/// The config in use.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What the config says.
+    pub settings: Settings,
+    /// Where the config is.
+    pub path: String,
+    /// Why the config on disk is not the one in use.
+    pub fault: Option<Fault>,
+    /// The environment variable that was passed over, and why.
+    pub ignored: Option<Fault>,
+}
+
+/// What a person sees and where the keys go.
+#[derive(Debug, Clone)]
+pub struct Screen {
+    /// The welcome of the first run, while it is shown.
+    pub welcome: Option<Welcome>,
+    /// The lessons that were learned, by name; `None` until that was read.
+    pub learned: Option<BTreeSet<String>>,
+    /// The clusters pane.
+    pub clusters: List<String, ClusterColumn>,
+    /// The targets pane.
+    pub targets: List<String, TargetColumn>,
+    /// The proxy pods pane.
+    pub pods: List<PodKey, PodColumn>,
+    /// The forwards pane.
+    pub forwards: List<ForwardId, ForwardColumn>,
+    /// Where the keys go.
+    pub focus: Focus,
+    /// Open dialogs; the last one has the keys.
+    pub dialogs: Vec<Dialog>,
+    /// The event log.
+    pub log: Log,
+    /// The entry shown in the bottom line until its time is up.
+    pub notice: Option<(Entry, DateTime<Utc>)>,
+    /// Rows in a page of what has the keys.
+    pub page: usize,
+    /// How far the topmost dialog's text can be scrolled, as drawn last.
+    pub reach: usize,
+    /// Whether the lists have to be arranged before the next frame.
+    pub unarranged: bool,
+}
+
 /// Everything the program knows. One loop owns it; the view reads it.
 #[derive(Debug, Clone)]
 pub struct Model {
@@ -42,94 +163,22 @@ pub struct Model {
     pub practice: bool,
     /// What stands before it.
     pub front: Front,
-    /// The welcome of the first run, while it is shown.
-    pub welcome: Option<Welcome>,
-    /// The lessons that were learned, by name; `None` until that was read.
-    pub learned: Option<BTreeSet<String>>,
-    /// What the config says.
-    pub settings: Settings,
-    /// Where the config is.
-    pub config_path: String,
-    /// Why the config on disk is not the one in use.
-    pub config_fault: Option<Fault>,
-    /// The environment variable that was passed over, and why.
-    pub ignored: Option<Fault>,
-    /// Edits on their way to the file, oldest first.
-    pub saving: VecDeque<Vec<TargetEdit>>,
-    /// Edits that could not be written; they are tried again when the config is read again.
-    pub unsaved: Vec<TargetEdit>,
-    /// Kubeconfig contexts, in the kubeconfig's order.
-    pub clusters: Vec<Cluster>,
-    /// Why there are none.
-    pub kubeconfig_fault: Option<Fault>,
-    /// Saved targets, in the file's order.
-    pub targets: Vec<Target>,
-    /// Names of targets that are reachable now, as of the last arrangement.
-    pub live: BTreeSet<String>,
-    /// What pods of renamed targets still carry: the target's name now, by cluster and label.
-    pub renamed: BTreeMap<(String, String), String>,
-    /// Targets deleted in this run, last one last.
-    pub deleted: Vec<Vec<Target>>,
-    /// Proxy pods of the connected clusters.
-    pub pods: BTreeMap<PodKey, ProxyPod>,
-    /// Which of them are ours.
-    pub own: Own,
-    /// Pods asked for and not yet answered.
-    pub requests: BTreeMap<RequestId, PodRequest>,
-    /// Why the last pod asked for was refused, by target, until the next is asked for.
-    pub refused: BTreeMap<String, Fault>,
-    /// Pods that this run created, with their uids: they are known although their cluster may be let go of.
-    pub created: BTreeMap<PodKey, String>,
-    /// The program is ending, and the pods of this run with it: also those that are still being created.
-    pub ending_pods: bool,
-    /// Requests to which nobody answered: pods may have been made of them, and each would be there until then.
-    pub unsure: Vec<(DateTime<Utc>, PodRequest)>,
-    /// Once the program ends: the numbers of the forwards that end with it.
-    pub left: Option<Vec<u64>>,
-    /// The targets that a verb was asked to forward.
-    pub wants: BTreeSet<String>,
-    /// Forwards that somebody stopped in another instance: the instance, and the forward's name there.
-    pub stopped: BTreeSet<(String, String)>,
-    /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
-    pub pods_until: BTreeMap<String, DateTime<Utc>>,
-    /// Pods that come and go without a person's asking for each. In a box, since the model is moved about as a whole.
-    pub upkeep: Box<Upkeep>,
-    /// Pods that are being deleted on our order, with the phase they had.
-    pub killing: BTreeMap<PodKey, Phase>,
-    /// Forwards, in the order of opening.
-    pub forwards: BTreeMap<ForwardId, Forward>,
-    /// Forwards of other instances, by the row that each has here.
-    pub others: BTreeMap<ForwardId, Other>,
-    /// Every other instance, by its name.
-    pub instances: BTreeMap<String, Known>,
-    /// Ports that targets without one of their own had last.
-    pub ports: BTreeMap<String, u16>,
-    /// The clusters pane.
-    pub cluster_list: List<String, ClusterColumn>,
-    /// The targets pane.
-    pub target_list: List<String, TargetColumn>,
-    /// The proxy pods pane.
-    pub pod_list: List<PodKey, PodColumn>,
-    /// The forwards pane.
-    pub forward_list: List<ForwardId, ForwardColumn>,
-    /// Where the keys go.
-    pub focus: Focus,
-    /// Open dialogs; the last one has the keys.
-    pub dialogs: Vec<Dialog>,
-    /// The event log.
-    pub log: Log,
-    /// The entry shown in the bottom line until its time is up.
-    pub notice: Option<(Entry, DateTime<Utc>)>,
-    /// Rows in a page of what has the keys.
-    pub page: usize,
-    /// How far the topmost dialog's text can be scrolled, as drawn last.
-    pub reach: usize,
-    /// When finished pods were last looked for.
-    pub cleaned: DateTime<Utc>,
     /// The last number given to an epoch, a request or a forward.
     pub counter: u64,
-    /// Whether the lists have to be arranged before the next frame.
-    pub unarranged: bool,
+    /// Kubeconfig contexts and what is known of them.
+    pub clusters: Clusters,
+    /// Saved targets and the edits of them.
+    pub targets: Targets,
+    /// Proxy pods, from asking for one to deleting it.
+    pub pods: Pods,
+    /// Forwards of this instance.
+    pub forwards: Forwards,
+    /// Other instances and their forwards.
+    pub instances: Instances,
+    /// The config in use.
+    pub config: Config,
+    /// What a person sees and where the keys go.
+    pub screen: Screen,
 }
 
 impl Model {
@@ -146,50 +195,48 @@ impl Model {
             installation: Installation::default(),
             practice: false,
             front: Front::Screen,
-            welcome: None,
-            learned: None,
-            settings: Settings::default(),
-            config_path: String::new(),
-            config_fault: None,
-            ignored: None,
-            saving: VecDeque::new(),
-            unsaved: Vec::new(),
-            clusters: Vec::new(),
-            kubeconfig_fault: None,
-            targets: Vec::new(),
-            live: BTreeSet::new(),
-            renamed: BTreeMap::new(),
-            deleted: Vec::new(),
-            pods: BTreeMap::new(),
-            own: Own::default(),
-            requests: BTreeMap::new(),
-            refused: BTreeMap::new(),
-            created: BTreeMap::new(),
-            ending_pods: false,
-            unsure: Vec::new(),
-            left: None,
-            wants: BTreeSet::new(),
-            stopped: BTreeSet::new(),
-            pods_until: BTreeMap::new(),
-            upkeep: Box::default(),
-            killing: BTreeMap::new(),
-            forwards: BTreeMap::new(),
-            others: BTreeMap::new(),
-            instances: BTreeMap::new(),
-            ports: BTreeMap::new(),
-            cluster_list: List::default(),
-            target_list: List::default(),
-            pod_list: List::default(),
-            forward_list: List::default(),
-            focus: Focus::default(),
-            dialogs: Vec::new(),
-            log: Log::default(),
-            notice: None,
-            page: 10,
-            reach: usize::MAX,
-            cleaned: now,
             counter: 0,
-            unarranged: true,
+            clusters: Clusters { all: Vec::new(), fault: None, pods_until: BTreeMap::new() },
+            targets: Targets {
+                all: Vec::new(),
+                deleted: Vec::new(),
+                saving: VecDeque::new(),
+                unsaved: Vec::new(),
+                refused: BTreeMap::new(),
+                ports: BTreeMap::new(),
+                wants: BTreeSet::new(),
+                live: BTreeSet::new(),
+            },
+            pods: Pods {
+                all: BTreeMap::new(),
+                own: Own::default(),
+                requests: BTreeMap::new(),
+                created: BTreeMap::new(),
+                ending: false,
+                unsure: Vec::new(),
+                killing: BTreeMap::new(),
+                renamed: BTreeMap::new(),
+                upkeep: Box::default(),
+                cleaned: now,
+            },
+            forwards: Forwards { all: BTreeMap::new(), stopped: BTreeSet::new(), left: None },
+            instances: Instances { all: BTreeMap::new(), forwards: BTreeMap::new() },
+            config: Config { settings: Settings::default(), path: String::new(), fault: None, ignored: None },
+            screen: Screen {
+                welcome: None,
+                learned: None,
+                clusters: List::default(),
+                targets: List::default(),
+                pods: List::default(),
+                forwards: List::default(),
+                focus: Focus::default(),
+                dialogs: Vec::new(),
+                log: Log::default(),
+                notice: None,
+                page: 10,
+                reach: usize::MAX,
+                unarranged: true,
+            },
         }
     }
 }

@@ -77,7 +77,7 @@ impl headless::Verb for Import {
     }
 
     fn look(&mut self, seen: &Seen<'_>) -> Next {
-        if !seen.model.saving.is_empty() {
+        if !seen.model.targets.saving.is_empty() {
             return Next::Wait;
         }
         if seen.failed {

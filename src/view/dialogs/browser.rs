@@ -79,7 +79,7 @@ fn foot(frame: &mut Frame<'_>, scene: Scene<'_>, outer: Rect, browser: &Browser)
     }
     let edge = Rect { y: outer.bottom().saturating_sub(1), height: 1.min(outer.height), ..outer };
     let mut free = outer.width.saturating_sub(4);
-    let told = scene.model.notice.as_ref().map(|(entry, _)| entry);
+    let told = scene.model.screen.notice.as_ref().map(|(entry, _)| entry);
     let told = told.filter(|entry| matches!(entry.what, Happening::Taken(_) | Happening::NothingMissing));
     if let Some(entry) = told {
         let words = format!(" {} ", scene.text().entry(entry));

@@ -73,12 +73,12 @@ fn page_of(
 /// The place that has the keys once this is closed: its own come first.
 fn here(scene: Scene<'_>) -> &'static str {
     let model = scene.model;
-    if model.dialogs.iter().any(|dialog| matches!(dialog, Dialog::Browser(_))) {
+    if model.screen.dialogs.iter().any(|dialog| matches!(dialog, Dialog::Browser(_))) {
         return "place.browser";
     }
-    match model.focus.pane {
-        _ if model.welcome.is_some() => "place.clusters",
-        _ if model.focus.in_log => "place.log",
+    match model.screen.focus.pane {
+        _ if model.screen.welcome.is_some() => "place.clusters",
+        _ if model.screen.focus.in_log => "place.log",
         Pane::Clusters => "place.clusters",
         Pane::Targets => "place.targets",
         Pane::Pods => "place.pods",

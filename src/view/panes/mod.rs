@@ -70,10 +70,10 @@ pub(super) fn show<'a, K: Ord, C>(
             aside,
             marks: visible_marks(&list.order, &list.marks),
             filter: (list.filtering || !list.filter.value().is_empty()).then_some(&list.filter),
-            filtering: list.filtering && focused && scene.model.dialogs.is_empty(),
+            filtering: list.filtering && focused && scene.model.screen.dialogs.is_empty(),
         },
     );
-    if focused && scene.model.dialogs.is_empty() {
+    if focused && scene.model.screen.dialogs.is_empty() {
         state.set_page(inner.height.saturating_sub(1));
     }
     if list.order.is_empty() {

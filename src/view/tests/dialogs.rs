@@ -16,12 +16,12 @@ use brow_model::settings::Colors;
 
 fn with(dialog: Dialog) -> brow_model::Model {
     let mut model = busy();
-    model.dialogs.push(dialog);
+    model.screen.dialogs.push(dialog);
     model
 }
 
 fn key() -> PodKey {
-    busy().pod_list.order[0].clone()
+    busy().screen.pods.order[0].clone()
 }
 
 fn form(editing: Option<&str>, active: usize, errors: &[(usize, &'static str)]) -> TargetForm {
@@ -128,7 +128,7 @@ fn questions() {
     let taken = Fault::new(What::PortInUse, "3306", "pid 4711 (mysqld)").with(Remedy::OtherPort(3307));
     let questions = [
         ("delete", Question::DeleteTargets(vec!["mysql-dev".to_owned(), "redis".to_owned()]), 0),
-        ("kill", Question::KillPods(busy().pod_list.order.clone()), 1),
+        ("kill", Question::KillPods(busy().screen.pods.order.clone()), 1),
         ("clean-all", Question::CleanAll { pods: 12 }, 0),
         ("quit", Question::Quit { forwards: 2, pods: 3, unsaved: 1 }, 2),
         ("other-port", Question::OtherPort { spec: Box::new(spec), port: 3307, fault: Box::new(taken) }, 1),
@@ -187,7 +187,7 @@ fn no_description_in_the_help_is_cut() {
             let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
             let mut seen = String::new();
             for scroll in (0..120).step_by(15) {
-                model.dialogs = vec![Dialog::Help { scroll }];
+                model.screen.dialogs = vec![Dialog::Help { scroll }];
                 terminal.draw(|frame| crate::view::draw(frame, &model, &look, &mut state)).unwrap();
                 seen.push_str(&super::lines(&mut terminal));
             }

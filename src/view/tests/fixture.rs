@@ -133,7 +133,7 @@ pub fn forbidden() -> Fault {
 /// Clusters in every state, a few targets, pods and forwards in every phase.
 pub fn busy() -> Model {
     let mut model = Model::new(now(), "ada@gangway");
-    model.clusters = vec![
+    model.clusters.all = vec![
         cluster("dev", Link::Ready),
         cluster("staging", Link::Forbidden),
         cluster("prod-eu", Link::Unreachable),
@@ -141,33 +141,33 @@ pub fn busy() -> Model {
         cluster("edge", Link::Connecting),
         cluster("lab", Link::Idle),
     ];
-    model.clusters[1].fault = Some(forbidden());
-    model.clusters[2].fault =
+    model.clusters.all[1].fault = Some(forbidden());
+    model.clusters.all[2].fault =
         Some(Fault::new(What::Unreachable, "prod-eu", "connection refused (os error 111)").with(Remedy::Retrying));
-    model.targets = vec![
+    model.targets.all = vec![
         target("mysql-dev", "dev", "10.0.0.1:3306", 3306, &["db", "team-a"]),
         target("redis", "dev", "cache.internal:6379", 0, &["cache"]),
         target("数据库", "dev", "10.0.0.7:5432", 5432, &["db"]),
         target("billing", "staging", "billing.corp.internal:8443", 8443, &[]),
         target("grafana", "prod-eu", "[fd00::12]:3000", 0, &["metrics"]),
     ];
-    model.ports.insert("redis".to_owned(), 40_123);
+    model.targets.ports.insert("redis".to_owned(), 40_123);
     pods(&mut model);
     forwards(&mut model);
     log(&mut model);
-    model.cluster_list.order = model.clusters.iter().map(|cluster| cluster.name.clone()).collect();
-    model.target_list.order = model.targets.iter().map(|target| target.name.clone()).collect();
-    model.pod_list.order = model.pods.keys().cloned().collect();
-    model.forward_list.order = model.forwards.keys().copied().collect();
-    model.cluster_list.of = model.clusters.len();
-    model.target_list.of = model.targets.len();
-    model.pod_list.of = model.pods.len();
-    model.forward_list.of = model.forwards.len();
+    model.screen.clusters.order = model.clusters.all.iter().map(|cluster| cluster.name.clone()).collect();
+    model.screen.targets.order = model.targets.all.iter().map(|target| target.name.clone()).collect();
+    model.screen.pods.order = model.pods.all.keys().cloned().collect();
+    model.screen.forwards.order = model.forwards.all.keys().copied().collect();
+    model.screen.clusters.of = model.clusters.all.len();
+    model.screen.targets.of = model.targets.all.len();
+    model.screen.pods.of = model.pods.all.len();
+    model.screen.forwards.of = model.forwards.all.len();
     model
 }
 
 fn pods(model: &mut Model) {
-    let [mysql, redis, database] = [&model.targets[0], &model.targets[1], &model.targets[2]];
+    let [mysql, redis, database] = [&model.targets.all[0], &model.targets.all[1], &model.targets.all[2]];
     let mut pods = vec![
         pod("dev", mysql, "4k2x9d", Phase::Ready),
         pod("dev", redis, "b7m1qz", Phase::Pulling),
@@ -184,13 +184,13 @@ fn pods(model: &mut Model) {
     pods[5].fault = Some(Fault::new(What::Unschedulable, "brow-mysql-dev-f9p4lk", "0/3 nodes are available"));
     pods[6].started = Some(ago(25 * 60));
     pods[6].owner = "bob@harbour".to_owned();
-    model.own.extend(pods[..6].iter().map(|pod| pod.uid.clone()));
-    model.pods = pods.into_iter().map(|pod| (pod.key.clone(), pod)).collect();
+    model.pods.own.extend(pods[..6].iter().map(|pod| pod.uid.clone()));
+    model.pods.all = pods.into_iter().map(|pod| (pod.key.clone(), pod)).collect();
 }
 
 fn forwards(model: &mut Model) {
-    let via = |pod: usize| model.pods.values().nth(pod).map(ProxyPod::via);
-    let mut live = forward(1, &model.targets[0], 3306, ForwardState::Live);
+    let via = |pod: usize| model.pods.all.values().nth(pod).map(ProxyPod::via);
+    let mut live = forward(1, &model.targets.all[0], 3306, ForwardState::Live);
     live.via = via(0);
     let rtt = Some(Duration::from_micros(1_500));
     live.tunnel = Some(TunnelInfo { protocol: "SPDY/3.1".to_owned(), rtt, first_byte: None });
@@ -204,18 +204,18 @@ fn forwards(model: &mut Model) {
         };
         live.traffic.sample(counts);
     }
-    let waiting = forward(2, &model.targets[1], 40_123, ForwardState::Waiting);
-    let mut open = forward(3, &model.targets[2], 5432, ForwardState::Reconnecting);
+    let waiting = forward(2, &model.targets.all[1], 40_123, ForwardState::Waiting);
+    let mut open = forward(3, &model.targets.all[2], 5432, ForwardState::Reconnecting);
     open.bound = vec!["0.0.0.0:5432".parse().unwrap()];
     open.via = via(2);
     open.fault = Some(Fault::new(What::Tunnel, "brow-c0ffee", "connection reset by peer").with(Remedy::Retrying));
     open.traffic.counts = Counts { open: 0, total: 9, failed: 2, up: 12_345, down: 9_876_543 };
-    model.forwards = [live, waiting, open].into_iter().map(|forward| (forward.spec.id, forward)).collect();
+    model.forwards.all = [live, waiting, open].into_iter().map(|forward| (forward.spec.id, forward)).collect();
 }
 
 fn log(model: &mut Model) {
     let mut push = |secs, grade, what, thing: &str, detail: &str| {
-        model.log.push(Entry { at: ago(secs), grade, what, thing: thing.to_owned(), detail: detail.to_owned() });
+        model.screen.log.push(Entry { at: ago(secs), grade, what, thing: thing.to_owned(), detail: detail.to_owned() });
     };
     push(620, Grade::Good, Happening::ClusterReady, "dev", "v1.33.1");
     push(600, Grade::Info, Happening::PodAsked, "mysql-dev", "dev/default");
@@ -288,7 +288,8 @@ pub fn themed(
     let (hints, help) = (hints(), help());
     let zone = FixedOffset::east_opt(3_600).unwrap();
     // What is to be taught is the key table's matter.
-    let tip = model.learned.as_ref().map(|_| hint("2 Enter", "connects the chosen target to a port of this machine"));
+    let tip =
+        model.screen.learned.as_ref().map(|_| hint("2 Enter", "connects the chosen target to a port of this machine"));
     let look = Look { theme, text, hints: &hints, tip: tip.as_ref(), ways: &ways(), help: &help, zone };
     let mut state = ViewState::default();
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
@@ -333,7 +334,7 @@ pub fn lines(terminal: &mut Terminal<TestBackend>) -> String {
 
 /// With another pane in focus.
 pub fn focused(mut model: Model, pane: Pane) -> Model {
-    model.focus.pane = pane;
+    model.screen.focus.pane = pane;
     model
 }
 

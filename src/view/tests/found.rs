@@ -33,7 +33,7 @@ fn place(kind: Kind, namespace: Option<&str>) -> Place {
 }
 
 fn tell(model: &mut Model, cluster: &str, event: FoundEvent) {
-    let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+    let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!("no browser") };
     let epoch = browser.epoch;
     model.update(Event::Found { cluster: cluster.to_owned(), epoch, event });
     model.arrange();
@@ -47,12 +47,12 @@ fn press(model: &mut Model, command: Command) {
 /// Two clusters, one of them with a Chinese name, and a target with one.
 fn browsing() -> Model {
     let mut model = busy();
-    model.clusters.retain(|cluster| cluster.name == "dev" || cluster.name == "lab");
-    model.clusters[1].name = "测试集群".to_owned();
-    model.clusters[1].link = Link::Ready;
+    model.clusters.all.retain(|cluster| cluster.name == "dev" || cluster.name == "lab");
+    model.clusters.all[1].name = "测试集群".to_owned();
+    model.clusters.all[1].link = Link::Ready;
     let mut saved = target("商城数据库", "dev", "service/mysql:3306", 30_342, &[]);
     saved.namespace = Some("shop".to_owned());
-    model.targets.push(saved);
+    model.targets.all.push(saved);
     press(&mut model, Command::Browse);
     let services = vec![
         found("dev", "monitoring", Kind::Service, "grafana", &[("service", 80)]),
@@ -135,18 +135,18 @@ fn rows_can_be_clicked_also_when_scrolled() {
 #[test]
 fn the_menu_the_import_and_its_question() {
     let mut model = busy();
-    model.focus.pane = brow_model::focus::Pane::Forwards;
+    model.screen.focus.pane = brow_model::focus::Pane::Forwards;
     press(&mut model, Command::Strings);
-    assert!(matches!(model.dialogs.last(), Some(Dialog::Menu(_))));
+    assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Menu(_))));
     shots("strings", &model);
     let mut model = busy();
-    model.dialogs.push(Dialog::Import { cluster: "dev".to_owned(), field: field("", None), pasted: None });
+    model.screen.dialogs.push(Dialog::Import { cluster: "dev".to_owned(), field: field("", None), pasted: None });
     shots("import", &model);
     let offers = ["web.shop", "数据库.shop"].map(|name| Offer::named(target(name, "dev", "service/web:80", 80, &[])));
     let left_out = vec![LeftOut { what: "-n kube-system svc/kube-dns 53@udp".to_owned(), why: Why::Udp }];
     let question =
         Question::Take { from: Some("~/targets.txt".to_owned()), there: 1, offers: offers.to_vec(), left_out };
     let mut model = busy();
-    model.dialogs.push(Dialog::Confirm { question, button: 1 });
+    model.screen.dialogs.push(Dialog::Confirm { question, button: 1 });
     shots("confirm-take", &model);
 }

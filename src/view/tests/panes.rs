@@ -31,7 +31,7 @@ fn every_pane_focused() {
 fn every_pane_zoomed() {
     for pane in Pane::ALL {
         let mut model = focused(busy(), pane);
-        model.focus.zoomed = true;
+        model.screen.focus.zoomed = true;
         shots(&format!("zoomed-{pane:?}").to_lowercase(), &model);
     }
 }
@@ -40,19 +40,19 @@ fn every_pane_zoomed() {
 fn first_start() {
     let mut model = Model::new(now(), "ada@gangway");
     shots("first-start", &model);
-    model.kubeconfig_fault = Some(Fault::new(What::NoKubeconfig, "/home/ada/.kube/config", "no such file"));
+    model.clusters.fault = Some(Fault::new(What::NoKubeconfig, "/home/ada/.kube/config", "no such file"));
     shots("no-kubeconfig", &model);
-    model.kubeconfig_fault = None;
-    model.clusters = vec![fixture::cluster("dev", Link::Connecting)];
-    model.cluster_list.order = vec!["dev".to_owned()];
-    model.cluster_list.of = 1;
+    model.clusters.fault = None;
+    model.clusters.all = vec![fixture::cluster("dev", Link::Connecting)];
+    model.screen.clusters.order = vec!["dev".to_owned()];
+    model.screen.clusters.of = 1;
     shots("connecting", &focused(model, Pane::Pods));
 }
 
 #[test]
 fn a_latency_keeps_its_unit_where_there_is_little_room() {
     let mut model = focused(busy(), Pane::Forwards);
-    let live = model.forwards.values_mut().find(|forward| forward.via.is_some()).unwrap();
+    let live = model.forwards.all.values_mut().find(|forward| forward.via.is_some()).unwrap();
     live.bound = vec!["0.0.0.0:43431".parse().unwrap()];
     live.health = Some(Health { down: None, latency: Some(std::time::Duration::from_micros(123_400)) });
     let theme = Theme::named("dark", Colors::Truecolor).unwrap();
@@ -71,15 +71,15 @@ fn forwards_on_demand() {
         forward.traffic.counts.open = 0;
     };
     let soon = now() + chrono::TimeDelta::seconds(598);
-    let mut all = model.forwards.values_mut();
+    let mut all = model.forwards.all.values_mut();
     on_demand(all.next().unwrap(), ForwardState::Live, Stage::Used(soon));
     on_demand(all.next().unwrap(), ForwardState::Waiting, Stage::Asked(soon));
     on_demand(all.next().unwrap(), ForwardState::Resting, Stage::Resting);
     shots("on-demand", &model);
-    model.forwards.clear();
-    model.targets[0].keep.on_demand = Some(true);
-    model.targets[0].keep.local_address = "0.0.0.0".parse().ok();
-    model.pods.clear();
+    model.forwards.all.clear();
+    model.targets.all[0].keep.on_demand = Some(true);
+    model.targets.all[0].keep.local_address = "0.0.0.0".parse().ok();
+    model.pods.all.clear();
     model.arrange();
     shots("on-demand-target", &focused(model, Pane::Targets));
 }
@@ -87,28 +87,29 @@ fn forwards_on_demand() {
 #[test]
 fn filter_marks_and_order() {
     let mut model = focused(busy(), Pane::Pods);
-    model.pod_list.order.retain(|key| key.name.contains("redis"));
-    model.pod_list.filter = "redis".into();
-    model.pod_list.filtering = true;
+    model.screen.pods.order.retain(|key| key.name.contains("redis"));
+    model.screen.pods.filter = "redis".into();
+    model.screen.pods.filtering = true;
     shots("filtering", &model);
-    model.pod_list.filtering = false;
-    model.pod_list.marks.extend(model.pod_list.order.iter().take(2).cloned());
-    model.pod_list.cursor = 2;
-    model.pod_list.descending = true;
-    model.pod_list.column = brow_model::list::PodColumn::Left;
+    model.screen.pods.filtering = false;
+    model.screen.pods.marks.extend(model.screen.pods.order.iter().take(2).cloned());
+    model.screen.pods.cursor = 2;
+    model.screen.pods.descending = true;
+    model.screen.pods.column = brow_model::list::PodColumn::Left;
     shots("filtered-marked-sorted", &model);
-    model.pod_list.order.clear();
-    model.pod_list.filter = "数据 nothing".into();
+    model.screen.pods.order.clear();
+    model.screen.pods.filter = "数据 nothing".into();
     shots("no-match", &model);
 }
 
 #[test]
 fn scrolled_to_the_end() {
     let mut model = focused(busy(), Pane::Targets);
-    model.targets = (0..60).map(|n| fixture::target(&format!("target-{n:02}"), "dev", "10.0.0.1:80", 0, &[])).collect();
-    model.target_list.order = model.targets.iter().map(|target| target.name.clone()).collect();
-    model.target_list.of = 60;
-    model.target_list.cursor = 59;
+    model.targets.all =
+        (0..60).map(|n| fixture::target(&format!("target-{n:02}"), "dev", "10.0.0.1:80", 0, &[])).collect();
+    model.screen.targets.order = model.targets.all.iter().map(|target| target.name.clone()).collect();
+    model.screen.targets.of = 60;
+    model.screen.targets.cursor = 59;
     shots("scrolled", &model);
 }
 
@@ -116,42 +117,43 @@ fn scrolled_to_the_end() {
 fn details_of_a_pod_on_its_way_and_of_one_that_failed() {
     let mut model = focused(busy(), Pane::Pods);
     for (name, phase) in [("pulling", Phase::Pulling), ("failed", Phase::Failed)] {
-        model.pod_list.cursor = model.pod_list.order.iter().position(|key| model.pods[key].phase == phase).unwrap();
+        model.screen.pods.cursor =
+            model.screen.pods.order.iter().position(|key| model.pods.all[key].phase == phase).unwrap();
         shots(&format!("details-{name}"), &model);
     }
-    let key = model.pod_list.order[0].clone();
-    model.killing.insert(key, Phase::Ready);
-    model.pod_list.cursor = 0;
+    let key = model.screen.pods.order[0].clone();
+    model.pods.killing.insert(key, Phase::Ready);
+    model.screen.pods.cursor = 0;
     shots("details-terminating", &model);
 }
 
 #[test]
 fn details_of_a_target_without_anything_and_of_an_open_forward() {
     let mut model = busy();
-    model.target_list.cursor = 4;
+    model.screen.targets.cursor = 4;
     shots("details-idle-target", &model);
     let mut model = focused(busy(), Pane::Forwards);
-    model.forward_list.cursor = 2;
+    model.screen.forwards.cursor = 2;
     shots("details-open-forward", &model);
     let mut model = focused(busy(), Pane::Clusters);
-    model.cluster_list.cursor = 1;
+    model.screen.clusters.cursor = 1;
     shots("details-forbidden-cluster", &model);
 }
 
 #[test]
 fn the_log() {
     let mut model = busy();
-    model.focus.in_log = true;
-    model.focus.strip = Strip::Log;
+    model.screen.focus.in_log = true;
+    model.screen.focus.strip = Strip::Log;
     shots("log", &model);
-    model.log.back = 4;
+    model.screen.log.back = 4;
     shots("log-scrolled", &model);
-    model.log.back = 0;
-    model.log.filter = "mysql".into();
-    model.log.filtering = true;
+    model.screen.log.back = 0;
+    model.screen.log.filter = "mysql".into();
+    model.screen.log.filtering = true;
     shots("log-filtering", &model);
-    model.log.filtering = false;
-    model.focus.zoomed = true;
+    model.screen.log.filtering = false;
+    model.screen.focus.zoomed = true;
     shots("log-zoomed", &model);
 }
 
@@ -159,13 +161,13 @@ fn the_log() {
 fn the_bottom_line() {
     let mut model = busy();
     let entry = |grade, what| Entry { at: ago(1), grade, what, thing: "staging".to_owned(), detail: String::new() };
-    model.notice = Some((entry(Grade::Error, Happening::Failed(Box::new(forbidden()))), now()));
+    model.screen.notice = Some((entry(Grade::Error, Happening::Failed(Box::new(forbidden()))), now()));
     shots("notice-error", &model);
-    model.notice = Some((entry(Grade::Good, Happening::ClusterReady), now()));
-    model.unsaved = vec![TargetEdit::Remove(model.targets[1].clone())];
+    model.screen.notice = Some((entry(Grade::Good, Happening::ClusterReady), now()));
+    model.targets.unsaved = vec![TargetEdit::Remove(model.targets.all[1].clone())];
     shots("notice-unsaved", &model);
-    model.notice = None;
-    model.config_fault = Some(Fault::new(What::ConfigBroken, "config.toml:3:7", "expected `=`"));
+    model.screen.notice = None;
+    model.config.fault = Some(Fault::new(What::ConfigBroken, "config.toml:3:7", "expected `=`"));
     shots("config-broken", &model);
 }
 
@@ -210,10 +212,10 @@ fn rates_in_both_directions_have_columns_where_there_is_room() {
 #[test]
 fn a_clusters_state_is_never_cut_where_two_panes_share_a_band() {
     let mut model = busy();
-    for cluster in &mut model.clusters {
+    for cluster in &mut model.clusters.all {
         cluster.name = format!("{}-with-a-long-name", cluster.name);
     }
-    model.cluster_list.order = model.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+    model.screen.clusters.order = model.clusters.all.iter().map(|cluster| cluster.name.clone()).collect();
     for width in [72, 80, 100, 120] {
         let (mut terminal, _) = super::fixture::drawn(&model, width, 40, &Theme::plain());
         let screen = super::lines(&mut terminal);
@@ -226,12 +228,12 @@ fn a_clusters_state_is_never_cut_where_two_panes_share_a_band() {
 #[test]
 fn the_welcome() {
     let mut model = Model::new(now(), "ada@gangway");
-    model.welcome = Some(Welcome::default());
-    model.focus.pane = Pane::Clusters;
-    model.kubeconfig_fault = Some(Fault::new(What::NoKubeconfig, "/home/ada/.kube/config", ""));
+    model.screen.welcome = Some(Welcome::default());
+    model.screen.focus.pane = Pane::Clusters;
+    model.clusters.fault = Some(Fault::new(What::NoKubeconfig, "/home/ada/.kube/config", ""));
     shots("welcome-no-kubeconfig", &model);
-    model.kubeconfig_fault = None;
-    model.clusters = [
+    model.clusters.fault = None;
+    model.clusters.all = [
         ("dev", Link::Ready, Rights::Known([true; 3])),
         ("stage", Link::Ready, Rights::Known([true, false, true])),
         ("prod-eu", Link::Unreachable, Rights::NotAsked),
@@ -243,14 +245,14 @@ fn the_welcome() {
     .into_iter()
     .map(|(name, link, rights)| Cluster { rights, ..fixture::cluster(name, link) })
     .collect();
-    model.clusters[2].fault = Some(Fault::new(What::Unreachable, "prod-eu", "connection refused (os error 111)"));
-    model.cluster_list.order = model.clusters.iter().map(|cluster| cluster.name.clone()).collect();
-    model.cluster_list.of = model.clusters.len();
-    for cursor in 0..model.clusters.len() {
-        model.cluster_list.cursor = cursor;
-        shots(&format!("welcome-{}", model.clusters[cursor].name), &model);
+    model.clusters.all[2].fault = Some(Fault::new(What::Unreachable, "prod-eu", "connection refused (os error 111)"));
+    model.screen.clusters.order = model.clusters.all.iter().map(|cluster| cluster.name.clone()).collect();
+    model.screen.clusters.of = model.clusters.all.len();
+    for cursor in 0..model.clusters.all.len() {
+        model.screen.clusters.cursor = cursor;
+        shots(&format!("welcome-{}", model.clusters.all[cursor].name), &model);
     }
-    model.cluster_list.cursor = 1;
+    model.screen.clusters.cursor = 1;
     let theme = Theme::named("dark", Colors::Truecolor).unwrap();
     shots_with("welcome-chinese", &model, &theme, &Text::new(Language::ZhCn));
 }
@@ -258,9 +260,9 @@ fn the_welcome() {
 #[test]
 fn the_next_key_is_taught_on_a_frame() {
     let mut model = busy();
-    model.learned = Some(std::collections::BTreeSet::new());
+    model.screen.learned = Some(std::collections::BTreeSet::new());
     shots("tip", &model);
-    model.dialogs.push(brow_model::dialog::Dialog::Fault(forbidden()));
+    model.screen.dialogs.push(brow_model::dialog::Dialog::Fault(forbidden()));
     let (mut terminal, _) = fixture::drawn(&model, 80, 24, &Theme::plain());
     assert!(!super::lines(&mut terminal).contains("connects the chosen"), "not beside a question");
 }
@@ -285,11 +287,11 @@ fn forwards_of_other_instances_are_dimmed_and_say_whose_they_are() {
         (91, Role::Dashboard, shared(2, "redis", Standing::Waiting)),
     ] {
         let other = Other { instance: format!("{id}-0"), pid: 4242, role, forward };
-        model.others.insert(ForwardId(id), other);
-        model.forward_list.order.push(ForwardId(id));
+        model.instances.forwards.insert(ForwardId(id), other);
+        model.screen.forwards.order.push(ForwardId(id));
     }
-    model.forward_list.of = 5;
-    model.forward_list.cursor = 3;
-    model.focus.pane = Pane::Forwards;
+    model.screen.forwards.of = 5;
+    model.screen.forwards.cursor = 3;
+    model.screen.focus.pane = Pane::Forwards;
     shots("forwards-of-others", &model);
 }

@@ -17,17 +17,17 @@ fn models() -> Vec<Model> {
     practice.practice = true;
     models.push(practice);
     let mut welcome = busy();
-    welcome.welcome = Some(brow_model::welcome::Welcome::default());
+    welcome.screen.welcome = Some(brow_model::welcome::Welcome::default());
     models.push(welcome);
     let mut log = busy();
-    log.focus.in_log = true;
-    log.focus.strip = Strip::Log;
-    log.log.filtering = true;
-    log.log.filter = "数据库 a long filter that does not fit".into();
+    log.screen.focus.in_log = true;
+    log.screen.focus.strip = Strip::Log;
+    log.screen.log.filtering = true;
+    log.screen.log.filter = "数据库 a long filter that does not fit".into();
     models.push(log);
     let mut zoomed = focused(busy(), Pane::Pods);
-    zoomed.focus.zoomed = true;
-    zoomed.pod_list.filtering = true;
+    zoomed.screen.focus.zoomed = true;
+    zoomed.screen.pods.filtering = true;
     models.push(zoomed);
     let fields = (0..29).map(|n| field("数据库-🏴‍☠️-long", (n % 2 == 0).then_some("name-taken"))).collect();
     let form = TargetForm { editing: None, base: None, fields, active: 5, tried: true };
@@ -39,13 +39,15 @@ fn models() -> Vec<Model> {
         Dialog::Confirm { question: Question::Quit { forwards: 1, pods: 1, unsaved: 0 }, button: 2 },
         Dialog::Help { scroll: 3 },
         Dialog::Describe {
-            key: busy().pod_list.order[0].clone(), text: Some(Ok(vec!["数据".repeat(99)])), scroll: 1
+            key: busy().screen.pods.order[0].clone(),
+            text: Some(Ok(vec!["数据".repeat(99)])),
+            scroll: 1,
         },
         Dialog::Fault(super::fixture::forbidden()),
     ];
     models.extend(dialogs.into_iter().map(|dialog| {
         let mut model = busy();
-        model.dialogs.push(dialog);
+        model.screen.dialogs.push(dialog);
         model
     }));
     models
@@ -95,13 +97,13 @@ fn a_terminal_that_changes_its_size_is_drawn_as_if_new() {
 fn wide_names_keep_columns_straight() {
     let names = ["plain", "数据库", "👩‍👩‍👧-home", "e\u{301}te\u{301}", "ﾊﾞｽ", "🏳️‍🌈", "한국어", "a\u{202e}b\u{7}c"];
     let mut model = focused(busy(), Pane::Pods);
-    model.targets = names.iter().map(|name| target(name, "dev", "10.0.0.1:80", 80, &[])).collect();
-    model.pods = (model.targets.iter().zip(["a", "b", "c", "d", "e", "f", "g", "h"]))
+    model.targets.all = names.iter().map(|name| target(name, "dev", "10.0.0.1:80", 80, &[])).collect();
+    model.pods.all = (model.targets.all.iter().zip(["a", "b", "c", "d", "e", "f", "g", "h"]))
         .map(|(target, suffix)| pod("dev", target, suffix, Phase::Ready))
         .map(|pod| (pod.key.clone(), pod))
         .collect();
-    model.pod_list.order = model.pods.keys().cloned().collect();
-    model.target_list.order = names.iter().map(|name| (*name).to_owned()).collect();
+    model.screen.pods.order = model.pods.all.keys().cloned().collect();
+    model.screen.targets.order = names.iter().map(|name| (*name).to_owned()).collect();
     for width in [60, 80, 100, 140, 200] {
         let (terminal, _) = drawn(&model, width, 50, &Theme::plain());
         let buffer = terminal.backend().buffer();

@@ -5,7 +5,7 @@ use crate::tests::*;
 #[test]
 fn nothing_is_connected_until_it_is_needed() {
     let mut model = model();
-    assert!(model.clusters.iter().all(|cluster| cluster.link == Link::Idle));
+    assert!(model.clusters.all.iter().all(|cluster| cluster.link == Link::Idle));
     let effects = press(&mut model, Command::Create);
     assert!(
         matches!(&effects[0], Effect::Connect { cluster, namespaces, .. }
@@ -25,13 +25,13 @@ fn the_config_can_wish_a_cluster_connected_from_the_start() {
     let effects = model.update(Event::Contexts(Ok(vec![context("dev"), context("prod")])));
     assert_eq!(effects.len(), 1);
     assert!(matches!(&effects[0], Effect::Connect { cluster, .. } if cluster == "dev"));
-    assert!(model.log.entries.is_empty(), "a wish for a context that is not here is no fault");
+    assert!(model.screen.log.entries.is_empty(), "a wish for a context that is not here is no fault");
 }
 
 #[test]
 fn states_follow_the_answers() {
     let mut model = model();
-    model.focus.pane = Pane::Clusters;
+    model.screen.focus.pane = Pane::Clusters;
     press(&mut model, Command::ConnectCluster);
     assert_eq!(model.cluster("dev").unwrap().link, Link::Connecting);
     for (link, what) in [
@@ -43,9 +43,9 @@ fn states_follow_the_answers() {
         on_dev(&mut model, ClusterEvent::Failed { link, fault: fault.clone() });
         assert_eq!(model.cluster("dev").unwrap().link, link);
         assert_eq!(model.cluster("dev").unwrap().fault, Some(fault.clone()));
-        let told = model.log.entries.len();
+        let told = model.screen.log.entries.len();
         on_dev(&mut model, ClusterEvent::Failed { link, fault });
-        assert_eq!(model.log.entries.len(), told, "the same fault is told once");
+        assert_eq!(model.screen.log.entries.len(), told, "the same fault is told once");
     }
     on_dev(&mut model, answered());
     let dev = model.cluster("dev").unwrap();
@@ -56,44 +56,44 @@ fn states_follow_the_answers() {
 fn what_an_older_connection_says_is_dropped() {
     let mut model = connected();
     let old = model.cluster("dev").unwrap().epoch;
-    model.focus.pane = Pane::Clusters;
+    model.screen.focus.pane = Pane::Clusters;
     press(&mut model, Command::DisconnectCluster);
     let request = PodRequest { target: "mysql".into(), ..request_for_mysql() };
     let event = ClusterEvent::Applied(Box::new(pod(&request, 1, Phase::Ready)));
     model.update(Event::Cluster { cluster: "dev".to_owned(), epoch: old, event });
-    assert!(model.pods.is_empty());
+    assert!(model.pods.all.is_empty());
     assert_eq!(model.cluster("dev").unwrap().link, Link::Idle);
 }
 
 #[test]
 fn a_narrower_watch_is_said_once() {
     let mut model = model();
-    model.focus.pane = Pane::Clusters;
+    model.screen.focus.pane = Pane::Clusters;
     press(&mut model, Command::ConnectCluster);
     let refused = Some(Fault::new(What::Forbidden, "dev", "pods is forbidden"));
     for names in [vec!["team"], vec!["team", "other"]] {
         let scope = Scope::Namespaces(names.into_iter().map(str::to_owned).collect());
         on_dev(&mut model, ClusterEvent::Watching { scope, refused: refused.clone() });
     }
-    assert_eq!(model.log.entries.len(), 1);
+    assert_eq!(model.screen.log.entries.len(), 1);
 }
 
 #[test]
 fn an_unknown_context_is_named() {
     let mut model = model();
-    model.targets[0].cluster = "nowhere".to_owned();
-    model.targets.truncate(1);
-    model.unarranged = true;
+    model.targets.all[0].cluster = "nowhere".to_owned();
+    model.targets.all.truncate(1);
+    model.screen.unarranged = true;
     model.arrange();
     let effects = press(&mut model, Command::Create);
     assert!(requests(&effects).is_empty());
-    let (entry, _) = model.notice.as_ref().unwrap();
+    let (entry, _) = model.screen.notice.as_ref().unwrap();
     assert_eq!(entry.thing, "nowhere");
 }
 
 fn request_for_mysql() -> PodRequest {
     let mut model = connected();
-    model.target_list.select(1);
+    model.screen.targets.select(1);
     requests(&press(&mut model, Command::Create)).remove(0)
 }
 
@@ -104,7 +104,7 @@ fn a_kubeconfig_that_is_read_again_leaves_what_is_the_same() {
     assert!(matches!(effects[..], [Effect::Reload]));
     let effects = model.update(Event::Contexts(Ok(vec![context("new"), context("dev")])));
     assert!(effects.is_empty(), "{effects:?}");
-    assert_eq!(model.clusters.iter().map(|at| at.name.as_str()).collect::<Vec<_>>(), ["new", "dev"]);
+    assert_eq!(model.clusters.all.iter().map(|at| at.name.as_str()).collect::<Vec<_>>(), ["new", "dev"]);
     assert_eq!(model.cluster("dev").unwrap().link, Link::Ready);
     on_dev(&mut model, answered());
 
@@ -118,7 +118,7 @@ fn a_kubeconfig_that_is_read_again_leaves_what_is_the_same() {
     assert!(model.cluster("dev").is_none());
 
     model.update(Event::Contexts(Err(Fault::new(What::KubeconfigBroken, "~/.kube/config", ""))));
-    assert_eq!(model.clusters.len(), 1, "what was read before stays in use");
+    assert_eq!(model.clusters.all.len(), 1, "what was read before stays in use");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_context_that_the_kubeconfig_has_wrong_shows_that_and_is_tried_when_needed()
         let about = |entry: &&crate::language::log::Entry| {
             entry.what == crate::language::log::Happening::Failed(Box::new(twice.clone()))
         };
-        model.log.entries.iter().filter(about).count()
+        model.screen.log.entries.iter().filter(about).count()
     };
     for _ in 0..2 {
         model.update(Event::Contexts(Ok(vec![context("dev"), odd.clone(), other.clone()])));

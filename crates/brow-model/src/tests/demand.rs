@@ -13,7 +13,7 @@ use crate::types::traffic::Counts;
 
 /// The only forward.
 pub(super) fn only(model: &Model) -> &Forward {
-    model.forwards.values().next().unwrap()
+    model.forwards.all.values().next().unwrap()
 }
 
 pub(super) fn tell(model: &mut Model, event: ForwardEvent) -> Vec<Effect> {
@@ -26,9 +26,9 @@ pub(super) fn tell(model: &mut Model, event: ForwardEvent) -> Vec<Effect> {
 /// A target on demand whose forward listens; nothing is connected.
 pub(super) fn resting() -> Model {
     let mut model = model();
-    model.targets[0].keep.on_demand = Some(true);
+    model.targets.all[0].keep.on_demand = Some(true);
     model.arrange();
-    model.focus.pane = Pane::Targets;
+    model.screen.focus.pane = Pane::Targets;
     select(&mut model, "mysql");
     let effects = press(&mut model, Command::Forward);
     assert!(effects.iter().any(|e| matches!(e, Effect::OpenForward { spec, via: None } if spec.on_demand)));
@@ -37,8 +37,8 @@ pub(super) fn resting() -> Model {
 }
 
 pub(super) fn select(model: &mut Model, name: &str) {
-    let at = model.target_list.order.iter().position(|other| other == name).unwrap();
-    model.target_list.select(at);
+    let at = model.screen.targets.order.iter().position(|other| other == name).unwrap();
+    model.screen.targets.select(at);
 }
 
 /// The same, wanted by a connection, its cluster answering; the request for the pod.
@@ -87,7 +87,7 @@ pub(super) fn deleted(effects: &[Effect]) -> Vec<String> {
 fn a_listener_costs_nothing_until_somebody_connects() {
     let mut model = resting();
     assert_eq!(only(&model).state, ForwardState::Resting);
-    assert!(model.clusters.iter().all(|cluster| cluster.link == Link::Idle), "no cluster is connected for it");
+    assert!(model.clusters.all.iter().all(|cluster| cluster.link == Link::Idle), "no cluster is connected for it");
     at(&mut model, 10);
     assert!(!model.ticks(), "nothing of it moves");
     let effects = press(&mut model, Command::Quit);
@@ -120,12 +120,12 @@ fn a_watch_that_is_faster_than_the_answer_loses_nothing() {
 #[test]
 fn a_pod_that_is_there_is_taken() {
     let mut model = connected();
-    model.targets[0].keep.on_demand = Some(true);
+    model.targets.all[0].keep.on_demand = Some(true);
     select(&mut model, "mysql");
     press(&mut model, Command::Forward);
     tell(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]));
     select(&mut model, "mysql");
-    model.focus.pane = Pane::Targets;
+    model.screen.focus.pane = Pane::Targets;
     let [request] = requests(&press(&mut model, Command::Create)).try_into().unwrap();
     let pod = ready(&created(&mut model, &request, 1));
     let effects = applied(&mut model, pod.clone());
@@ -170,17 +170,17 @@ fn unused_for_long_enough_it_rests_and_its_pod_goes() {
 #[test]
 fn a_pod_that_another_forward_uses_stays() {
     let (mut model, pod) = used();
-    model.focus.pane = Pane::Pods;
-    let at = model.pod_list.order.iter().position(|key| *key == pod.key).unwrap();
-    model.pod_list.select(at);
+    model.screen.focus.pane = Pane::Pods;
+    let at = model.screen.pods.order.iter().position(|key| *key == pod.key).unwrap();
+    model.screen.pods.select(at);
     press(&mut model, Command::Forward);
-    assert_eq!(model.forwards.len(), 1, "it is the same forward");
+    assert_eq!(model.forwards.all.len(), 1, "it is the same forward");
     let mut out = Vec::new();
     let target = model.target("mysql").unwrap().clone();
-    model.forwards.values_mut().next().unwrap().via = None;
+    model.forwards.all.values_mut().next().unwrap().via = None;
     model.open_forward_via(&target, &pod.key, &mut out);
-    model.forwards.values_mut().next().unwrap().via = Some(pod.via());
-    assert_eq!(model.forwards.len(), 2);
+    model.forwards.all.values_mut().next().unwrap().via = Some(pod.via());
+    assert_eq!(model.forwards.all.len(), 2);
     let effects = second(&mut model, 1_500, 0, 0);
     assert_eq!(rests(&effects), [None]);
     assert!(deleted(&tell(&mut model, ForwardEvent::Left(pod.via()))).is_empty());
@@ -197,7 +197,7 @@ fn a_pod_that_another_run_made_on_demand_is_not_ours_to_use() {
     applied(&mut model, ours.clone());
     assert_eq!(only(&model).via.as_ref().map(|via| &via.pod), Some(&ours.key));
     let (mut model, old) = forwarded();
-    model.created.clear();
+    model.pods.created.clear();
     let [request] = requests(&press(&mut model, Command::Renew)).try_into().unwrap();
     let new = ready(&created(&mut model, &request, 2));
     applied(&mut model, new);
@@ -255,7 +255,7 @@ fn a_pod_that_is_lost_is_asked_for_again_by_the_next_connection() {
 #[test]
 fn a_cluster_that_nobody_knows_fails_the_connection() {
     let mut model = resting();
-    model.clusters.clear();
+    model.clusters.all.clear();
     assert_eq!(rests(&tell(&mut model, ForwardEvent::Wanted(0))), [Some(What::UnknownContext)]);
 }
 
@@ -280,7 +280,7 @@ fn the_key_turns_a_forward_over_and_back() {
 #[test]
 fn stopping_takes_the_pod_along_that_came_on_demand() {
     let (mut model, pod) = used();
-    model.focus.pane = Pane::Forwards;
+    model.screen.focus.pane = Pane::Forwards;
     assert_eq!(deleted(&press(&mut model, Command::Stop)), [pod.key.name]);
 }
 
@@ -301,8 +301,8 @@ fn leaving_leaves_pods_as_the_settings_say() {
 #[test]
 fn a_workload_is_watched_only_while_it_is_used() {
     let mut model = connected();
-    model.targets[0].address = "service/web:http".parse().unwrap();
-    model.targets[0].keep.on_demand = Some(true);
+    model.targets.all[0].address = "service/web:http".parse().unwrap();
+    model.targets.all[0].keep.on_demand = Some(true);
     select(&mut model, "mysql");
     press(&mut model, Command::Forward);
     tell(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]));
@@ -329,14 +329,14 @@ fn targets_that_start_by_themselves_connect_nothing_on_demand() {
     assert!(model.update(Event::Contexts(Ok(vec![context("dev")]))).is_empty(), "others may have opened them");
     let effects = model.update(Event::Instance(InstanceEvent::Known));
     let opened = effects.iter().filter(|e| matches!(e, Effect::OpenForward { .. })).count();
-    assert_eq!((opened, model.forwards.len()), (100, 100));
+    assert_eq!((opened, model.forwards.all.len()), (100, 100));
     assert!(!effects.iter().any(|e| matches!(e, Effect::Connect { .. } | Effect::CreatePod(_))));
     let again = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
     assert!(!again.iter().any(|e| matches!(e, Effect::OpenForward { .. })), "once");
     // Nobody pressed a key: nobody is asked about a port.
     let fault = Fault::new(What::PortInUse, "3306", "").with(crate::language::fault::Remedy::OtherPort(3307));
     tell(&mut model, ForwardEvent::NotBound(fault));
-    assert!(model.dialogs.is_empty());
+    assert!(model.screen.dialogs.is_empty());
 }
 
 #[test]
@@ -345,15 +345,15 @@ fn a_way_that_is_lost_while_nobody_uses_it_is_no_news() {
     let lost = |open: u64| {
         let (mut model, old) = used();
         second(&mut model, 1, open, 1);
-        model.focus.pane = Pane::Pods;
-        let at = model.pod_list.order.iter().position(|key| *key == old.key).unwrap();
-        model.pod_list.select(at);
+        model.screen.focus.pane = Pane::Pods;
+        let at = model.screen.pods.order.iter().position(|key| *key == old.key).unwrap();
+        model.screen.pods.select(at);
         let [request] = requests(&press(&mut model, Command::Renew)).try_into().unwrap();
         let coming = created(&mut model, &request, 2);
         let effects = on_dev(&mut model, ClusterEvent::Gone { key: old.key, uid: old.uid });
         (model, coming, effects)
     };
-    let told = |model: &Model| model.log.entries.iter().any(|entry| matches!(entry.what, Happening::Failed(_)));
+    let told = |model: &Model| model.screen.log.entries.iter().any(|entry| matches!(entry.what, Happening::Failed(_)));
     let (model, coming, effects) = lost(0);
     assert_eq!((rests(&effects), deleted(&effects)), (vec![None], vec![coming.key.name]));
     assert_eq!(only(&model).state, ForwardState::Resting);
@@ -382,7 +382,7 @@ fn who_waits_knows_who_sets_the_limit() {
         })
     };
     let (mut model, _) = wanted();
-    model.focus.pane = Pane::Targets;
+    model.screen.focus.pane = Pane::Targets;
     select(&mut model, "mysql");
     assert_eq!(waits(&press(&mut model, Command::OnDemand)), Some(false), "no longer on demand");
     assert!(rests(&at(&mut model, 100)).is_empty());

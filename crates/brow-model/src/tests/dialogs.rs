@@ -12,7 +12,7 @@ use crate::screen::form::TargetForm;
 use crate::tests::*;
 
 fn form(model: &Model) -> &TargetForm {
-    match model.dialogs.last() {
+    match model.screen.dialogs.last() {
         Some(Dialog::TargetForm(form)) => form,
         other => panic!("{other:?}"),
     }
@@ -72,7 +72,7 @@ fn a_url_leaves_nothing_but_its_address() {
     fill(&mut model, FormField::Address, "postgres://ann:url-pass@db.corp/shop?ssl=on");
     assert_eq!(form(&model).text(FormField::Address), "db.corp:5432");
     assert_eq!(error(&model, FormField::Address), None);
-    let told = model.log.entries.back().unwrap();
+    let told = model.screen.log.entries.back().unwrap();
     assert_eq!((&told.what, told.thing.as_str()), (&Happening::AddressTaken, "db.corp:5432"));
     // What is typed is left alone until it is whole.
     fill(&mut model, FormField::Address, "");
@@ -89,7 +89,7 @@ fn a_url_leaves_nothing_but_its_address() {
 #[test]
 fn a_new_target_is_saved_and_selected() {
     let mut model = model();
-    model.focus.pane = Pane::Pods;
+    model.screen.focus.pane = Pane::Pods;
     press(&mut model, Command::New);
     assert_eq!(form(&model).text(FormField::Cluster), "dev", "the current context is a good guess");
     for (field, text) in [
@@ -102,21 +102,21 @@ fn a_new_target_is_saved_and_selected() {
         fill(&mut model, field, text);
     }
     let effects = press(&mut model, Command::Accept);
-    assert_eq!(model.focus.pane, Pane::Targets, "whoever makes a target goes on with it");
+    assert_eq!(model.screen.focus.pane, Pane::Targets, "whoever makes a target goes on with it");
     let Some(Effect::Save(edits)) = effects.iter().find(|e| matches!(e, Effect::Save(_))) else {
         panic!("{effects:?}")
     };
     let [TargetEdit::Add(target)] = &edits[..] else { panic!("{edits:?}") };
     assert_eq!((target.name.as_str(), target.local_port), ("缓存 redis", 6379));
     assert_eq!(target.tags, ["db", "cache", "慢"]);
-    assert_eq!(model.target_list.selected(), Some(&target.name));
+    assert_eq!(model.screen.targets.selected(), Some(&target.name));
 }
 
 #[test]
 fn editing_keeps_what_the_form_does_not_show() {
     let mut model = model();
-    model.targets[0].pod.image = Some("mine".into());
-    model.target_list.select(1);
+    model.targets.all[0].pod.image = Some("mine".into());
+    model.screen.targets.select(1);
     press(&mut model, Command::Edit);
     fill(&mut model, FormField::Address, "10.0.0.2:1");
     let effects = press(&mut model, Command::Accept);
@@ -230,13 +230,13 @@ fn pages_are_turned_and_choices_chosen() {
 #[test]
 fn an_empty_field_says_what_holds() {
     let mut model = model();
-    model.settings.keep.idle_timeout = "3m".parse().ok();
+    model.config.settings.keep.idle_timeout = "3m".parse().ok();
     let at = crate::types::settings::ClusterSettings {
         keep: KeepSettings { on_demand: Some(true), ..KeepSettings::default() },
         pod: PodSettings { image: Some("mine".to_owned()), ..PodSettings::default() },
         ..Default::default()
     };
-    model.settings.clusters.insert("dev".to_owned(), at);
+    model.config.settings.clusters.insert("dev".to_owned(), at);
     press(&mut model, Command::New);
     let form = form(&model);
     for (field, says) in [
@@ -259,9 +259,9 @@ fn an_empty_field_says_what_holds() {
 #[test]
 fn renaming_takes_open_forwards_along() {
     let mut model = connected();
-    model.target_list.select(1);
+    model.screen.targets.select(1);
     press(&mut model, Command::Forward);
-    model.focus.pane = Pane::Targets;
+    model.screen.focus.pane = Pane::Targets;
     press(&mut model, Command::Rename);
     model.update(Event::Act(Action::Edit(InputRequest::DeleteLine)));
     model.update(Event::Act(Action::Paste("redis".into())));
@@ -280,11 +280,11 @@ fn a_deletion_can_be_undone() {
     press(&mut model, Command::Right);
     let effects = press(&mut model, Command::Accept);
     assert!(effects.iter().any(|e| matches!(e, Effect::Save(edits) if edits.len() == 3)));
-    assert!(model.targets.is_empty());
+    assert!(model.targets.all.is_empty());
     press(&mut model, Command::Undo);
-    assert_eq!(model.targets.len(), 3);
+    assert_eq!(model.targets.all.len(), 3);
     press(&mut model, Command::Undo);
-    assert_eq!(model.log.entries.back().unwrap().what, crate::language::log::Happening::NothingToUndo);
+    assert_eq!(model.screen.log.entries.back().unwrap().what, crate::language::log::Happening::NothingToUndo);
 }
 
 #[test]
@@ -309,14 +309,14 @@ fn wrong_keys_in_dialogs_do_nothing() {
     for open in [Command::New, Command::Rename, Command::CreateWithTtl, Command::Delete, Command::Help] {
         let mut model = model();
         press(&mut model, open);
-        let depth = model.dialogs.len();
+        let depth = model.screen.dialogs.len();
         assert_eq!(depth, 1, "{open:?}");
         for wrong in [Command::Create, Command::Zoom, Command::Kill, Command::Undo, Command::Sort] {
             assert!(press(&mut model, wrong).is_empty());
-            assert_eq!(model.dialogs.len(), depth);
+            assert_eq!(model.screen.dialogs.len(), depth);
         }
         press(&mut model, Command::Cancel);
-        assert!(model.dialogs.is_empty());
+        assert!(model.screen.dialogs.is_empty());
     }
 }
 
@@ -325,7 +325,7 @@ fn a_question_waits_for_what_somebody_is_typing() {
     let mut model = model();
     press(&mut model, Command::New);
     model.ask(Question::CleanAll { pods: 3 });
-    assert!(!matches!(model.dialogs.last(), Some(Dialog::Confirm { .. })));
+    assert!(!matches!(model.screen.dialogs.last(), Some(Dialog::Confirm { .. })));
     press(&mut model, Command::Cancel);
-    assert!(matches!(model.dialogs.last(), Some(Dialog::Confirm { .. })));
+    assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Confirm { .. })));
 }

@@ -18,13 +18,15 @@ fn a_pasted_text_is_kept_whole() {
     press(&mut model, Command::Import);
     // Nothing is nothing yet.
     press(&mut model, Command::Accept);
-    assert!(matches!(model.dialogs.last(), Some(Dialog::Import { field, .. }) if field.error == Some("required")));
+    assert!(
+        matches!(model.screen.dialogs.last(), Some(Dialog::Import { field, .. }) if field.error == Some("required"))
+    );
     let text = "web:shop:8080:80\r\nmysql:shop:3306:3306\r\n";
     model.update(Event::Act(Action::Paste(text.to_owned())));
     let effects = press(&mut model, Command::Accept);
     let text = text.replace('\r', "");
     assert_eq!(effects, [Effect::ReadOffers { text, cluster: "dev".to_owned() }]);
-    assert!(model.dialogs.is_empty());
+    assert!(model.screen.dialogs.is_empty());
     // A line is typed or pasted into the field.
     press(&mut model, Command::Import);
     model.update(Event::Act(Action::Paste("~/targets.txt\n".to_owned())));
@@ -41,7 +43,9 @@ fn offers_of_a_file_are_asked_about() {
     let offers = [there, new, own].map(Offer::named).to_vec();
     let left_out = vec![LeftOut { what: "dns".into(), why: Why::Udp }];
     model.update(Event::Store(StoreEvent::Offers { from: "/tmp/f".into(), offers, left_out }));
-    let Some(Dialog::Confirm { question, .. }) = model.dialogs.last() else { panic!("{:?}", model.dialogs) };
+    let Some(Dialog::Confirm { question, .. }) = model.screen.dialogs.last() else {
+        panic!("{:?}", model.screen.dialogs)
+    };
     assert_eq!(question.buttons(), 3);
     let effects = model.update(Event::Act(Action::ClickItem(1)));
     let edits = saved(&effects);
@@ -50,15 +54,15 @@ fn offers_of_a_file_are_asked_about() {
     assert!((30_000..=30_099).contains(&model.target("web").unwrap().local_port));
     let nothing = StoreEvent::Offers { from: String::new(), offers: Vec::new(), left_out: Vec::new() };
     model.update(Event::Store(nothing));
-    assert!(model.dialogs.is_empty());
-    assert_eq!(model.log.entries.back().unwrap().what, Happening::NothingOffered);
+    assert!(model.screen.dialogs.is_empty());
+    assert_eq!(model.screen.log.entries.back().unwrap().what, Happening::NothingOffered);
 }
 
 /// Forwards a target, which listens at `local` then.
 fn forwarded(model: &mut Model, name: &str, local: &str) {
-    model.focus.pane = Pane::Targets;
-    model.target_list.wanted = Some(name.to_owned());
-    model.unarranged = true;
+    model.screen.focus.pane = Pane::Targets;
+    model.screen.targets.wanted = Some(name.to_owned());
+    model.screen.unarranged = true;
     model.arrange();
     let effects = press(model, Command::Forward);
     let spec = effects.iter().find_map(|effect| match effect {
@@ -74,14 +78,14 @@ fn forwarded(model: &mut Model, name: &str, local: &str) {
 #[test]
 fn connection_strings_are_copied() {
     let mut model = connected();
-    model.settings.strings =
+    model.config.settings.strings =
         [("mysql".to_owned(), [("JDBC", ""), ("mycli", "mycli -P {port}")].map(|(a, b)| (a.into(), b.into())).into())]
             .into();
     press(&mut model, Command::Strings);
-    assert!(model.dialogs.is_empty(), "it is not forwarded yet");
+    assert!(model.screen.dialogs.is_empty(), "it is not forwarded yet");
     forwarded(&mut model, "mysql", "127.0.0.1:40001");
     press(&mut model, Command::Strings);
-    let Some(Dialog::Menu(menu)) = model.dialogs.last() else { panic!("{:?}", model.dialogs) };
+    let Some(Dialog::Menu(menu)) = model.screen.dialogs.last() else { panic!("{:?}", model.screen.dialogs) };
     let shown: Vec<&str> = menu.items.iter().map(|item| item.shown.as_str()).collect();
     assert_eq!(
         shown,
@@ -95,7 +99,7 @@ fn connection_strings_are_copied() {
     press(&mut model, Command::Up);
     let effects = press(&mut model, Command::Accept);
     assert_eq!(effects, [Effect::Copy("127.0.0.1:40001".to_owned())]);
-    model.focus.pane = Pane::Forwards;
+    model.screen.focus.pane = Pane::Forwards;
     press(&mut model, Command::Strings);
     let effects = press(&mut model, Command::Accept);
     assert_eq!(effects, [Effect::Copy("mysql -h 127.0.0.1 -P 40001 -u USER -p".to_owned())]);
@@ -104,7 +108,7 @@ fn connection_strings_are_copied() {
 #[test]
 fn targets_are_exported() {
     let mut model = connected();
-    model.targets = vec![
+    model.targets.all = vec![
         Target { local_port: 8080, address: "svc/web:80,admin".parse().unwrap(), ..target("web", "dev") },
         Target {
             namespace: Some("shop".into()),
@@ -115,9 +119,9 @@ fn targets_are_exported() {
         Target { address: "cloneset/x:80".parse().unwrap(), ..target("odd", "dev") },
         Target { local_port: 3306, ..target("mysql", "dev") },
     ];
-    model.unarranged = true;
+    model.screen.unarranged = true;
     model.arrange();
-    model.focus.pane = Pane::Targets;
+    model.screen.focus.pane = Pane::Targets;
     press(&mut model, Command::MarkAll);
     press(&mut model, Command::Export);
     let effects = press(&mut model, Command::Accept);

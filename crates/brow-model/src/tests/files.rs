@@ -17,7 +17,7 @@ fn a_change_on_disk_is_taken_over() {
     new.namespace = Some("other".into());
     let effects = model.update(loaded(vec![new]));
     model.arrange();
-    assert_eq!(model.target_list.order, ["new"]);
+    assert_eq!(model.screen.targets.order, ["new"]);
     assert!(effects.iter().any(|e| matches!(e, Effect::Widen { cluster, namespaces }
         if cluster == "dev" && namespaces.contains("other") && namespaces.contains("team"))));
 }
@@ -27,9 +27,9 @@ fn a_broken_config_leaves_the_last_good_one() {
     let mut model = model();
     let fault = Fault::new(What::ConfigBroken, "config.toml:3:1", "unknown key");
     model.update(Event::Store(StoreEvent::Broken(fault.clone())));
-    assert_eq!((model.targets.len(), &model.config_fault), (3, &Some(fault)));
+    assert_eq!((model.targets.all.len(), &model.config.fault), (3, &Some(fault)));
     model.update(loaded(vec![target("a", "dev")]));
-    assert_eq!((model.targets.len(), &model.config_fault), (1, &None));
+    assert_eq!((model.targets.all.len(), &model.config.fault), (1, &None));
 }
 
 #[test]
@@ -40,11 +40,11 @@ fn what_could_not_be_written_is_kept_and_tried_again() {
     press(&mut model, Command::Accept);
     let fault = Fault::new(What::FileUnwritable, "config.toml", "read-only");
     model.update(Event::Store(StoreEvent::NotSaved(fault)));
-    assert_eq!((model.targets.len(), model.unsaved.len()), (2, 1));
+    assert_eq!((model.targets.all.len(), model.targets.unsaved.len()), (2, 1));
     let all = vec![target("mysql", "dev"), target("redis", "dev"), target("far", "prod")];
     let effects = model.update(loaded(all));
     assert!(effects.iter().any(|e| matches!(e, Effect::Save(edits) if edits.len() == 1)));
-    assert_eq!((model.targets.len(), model.unsaved.len()), (2, 0));
+    assert_eq!((model.targets.all.len(), model.targets.unsaved.len()), (2, 0));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn an_edit_that_the_file_contradicts_is_over() {
     let all = vec![target("mysql", "dev"), target("redis", "dev"), target("far", "prod")];
     let effects = model.update(loaded(all));
     assert!(!effects.iter().any(|e| matches!(e, Effect::Save(_))), "{effects:?}");
-    assert_eq!((model.targets.len(), model.unsaved.len()), (3, 0));
+    assert_eq!((model.targets.all.len(), model.targets.unsaved.len()), (3, 0));
 }
 
 #[test]
@@ -68,10 +68,10 @@ fn a_config_read_while_an_edit_is_under_way_does_not_undo_it() {
     press(&mut model, Command::Right);
     press(&mut model, Command::Accept);
     model.update(loaded(vec![target("mysql", "dev"), target("redis", "dev"), target("far", "prod")]));
-    assert_eq!(model.targets.len(), 2);
+    assert_eq!(model.targets.all.len(), 2);
     model.update(Event::Store(StoreEvent::Saved));
     model.update(loaded(vec![target("mysql", "dev"), target("redis", "dev")]));
-    assert_eq!(model.targets.len(), 2);
+    assert_eq!(model.targets.all.len(), 2);
 }
 
 #[test]
@@ -80,13 +80,13 @@ fn the_older_tools_targets_are_offered_once() {
     let targets = vec![target("mysql", "dev"), target("old", "dev")];
     let legacy = StoreEvent::Legacy { path: "config.json".into(), targets, left_out: vec![] };
     model.update(Event::Store(legacy.clone()));
-    assert!(matches!(model.dialogs.last(), Some(Dialog::Confirm { question: Question::Import { .. }, .. })));
+    assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Confirm { question: Question::Import { .. }, .. })));
     assert_eq!(press(&mut model, Command::Cancel), [Effect::LegacyOffered]);
     model.update(Event::Store(legacy));
     press(&mut model, Command::Right);
     let effects = press(&mut model, Command::Accept);
     assert!(effects.contains(&Effect::LegacyOffered));
-    assert_eq!(model.targets.len(), 4, "a taken name is left alone");
+    assert_eq!(model.targets.all.len(), 4, "a taken name is left alone");
 }
 
 #[test]
@@ -99,11 +99,11 @@ fn a_variable_that_makes_no_sense_is_told_once_and_takes_no_targets_away() {
         model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
     };
     load(&mut model);
-    assert_eq!(model.targets.len(), 1);
-    assert!(matches!(&model.dialogs[..], [Dialog::Fault(told)] if *told == fault));
+    assert_eq!(model.targets.all.len(), 1);
+    assert!(matches!(&model.screen.dialogs[..], [Dialog::Fault(told)] if *told == fault));
     press(&mut model, Command::Cancel);
     load(&mut model);
-    assert!(model.dialogs.is_empty(), "it was told");
+    assert!(model.screen.dialogs.is_empty(), "it was told");
 }
 
 /// Action, thing and fault of the audit lines among effects.
@@ -154,7 +154,7 @@ fn each_change_of_a_target_is_audited_by_its_name_and_with_its_outcome() {
 #[test]
 fn connections_and_restarts_are_audited() {
     let mut model = model();
-    model.focus.pane = Pane::Clusters;
+    model.screen.focus.pane = Pane::Clusters;
     assert_eq!(audited(&press(&mut model, Command::ConnectCluster)), [], "not before it is known");
     let effects = on_dev(&mut model, answered());
     assert_eq!(audited(&effects), [("connect-cluster", "dev", None)]);
@@ -167,19 +167,19 @@ fn connections_and_restarts_are_audited() {
     assert_eq!(audited(&effects), [("connect-cluster", "dev", Some(What::TimedOut))]);
     assert_eq!(audited(&on_dev(&mut model, failed())), []);
 
-    model.focus.pane = Pane::Targets;
+    model.screen.focus.pane = Pane::Targets;
     press(&mut model, Command::Forward);
-    let id = *model.forwards.keys().next().unwrap();
+    let id = *model.forwards.all.keys().next().unwrap();
     let mut out = Vec::new();
     model.restart_forward(id, None, &mut out);
-    let name = model.forwards[&id].spec.target.clone();
+    let name = model.forwards.all[&id].spec.target.clone();
     assert_eq!(audited(&out)[0], ("restart-forward", name.as_str(), None));
 }
 
 #[test]
 fn nothing_is_kept_of_targets_that_are_gone() {
     let refusal = |model: &mut Model| {
-        model.refused.insert("mysql".to_owned(), Fault::new(What::Quota, "mysql", ""));
+        model.targets.refused.insert("mysql".to_owned(), Fault::new(What::Quota, "mysql", ""));
     };
     let mut model = model();
     refusal(&mut model);
@@ -189,10 +189,10 @@ fn nothing_is_kept_of_targets_that_are_gone() {
     let far = TargetEdit::Replace { was: Box::new(target("far", "prod")), target: target("distant", "prod") };
     let followed = Effect::Follow(vec![TargetEdit::Remove(target("mysql", "dev")), far]);
     assert!(effects.contains(&followed), "{effects:?}");
-    assert!(model.refused.is_empty());
+    assert!(model.targets.refused.is_empty());
 
     let mut model = self::model();
     refusal(&mut model);
     model.apply(&TargetEdit::Remove(target("mysql", "dev")));
-    assert!(model.refused.is_empty());
+    assert!(model.targets.refused.is_empty());
 }

@@ -43,7 +43,7 @@ fn all(kind: Kind) -> Place {
 }
 
 fn tell(model: &mut Model, event: FoundEvent) {
-    let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+    let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!("no browser") };
     let epoch = browser.epoch;
     model.update(Event::Found { cluster: "dev".to_owned(), epoch, event });
     model.arrange();
@@ -65,7 +65,7 @@ fn browsing() -> Model {
 }
 
 fn rows(model: &Model) -> Vec<String> {
-    let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+    let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!("no browser") };
     let row = |spot: &crate::types::found::Spot| format!("{}/{}:{}", spot.key.namespace, spot.key.name, spot.port);
     browser.list.order.iter().map(row).collect()
 }
@@ -85,7 +85,7 @@ pub(super) fn saved(effects: &[Effect]) -> Vec<TargetEdit> {
 }
 
 fn tally(model: &Model) -> Tally {
-    let last = model.log.entries.iter().rev().find_map(|entry| match entry.what {
+    let last = model.screen.log.entries.iter().rev().find_map(|entry| match entry.what {
         Happening::Taken(tally) => Some(tally),
         _ => None,
     });
@@ -97,7 +97,7 @@ fn nothing_connected_means_connecting_the_one_in_view_first() {
     let mut model = model();
     let effects = press(&mut model, Command::Browse);
     assert!(matches!(&effects[..], [Effect::Connect { cluster, .. }] if cluster == "dev"), "{effects:?}");
-    assert!(matches!(model.dialogs.last(), Some(Dialog::Browser(_))));
+    assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Browser(_))));
     let effects = on_dev(&mut model, answered());
     let looks = |effect: &Effect| matches!(effect, Effect::Browse { cluster, namespaces, .. } if cluster == "dev" && namespaces.contains("team"));
     assert!(effects.iter().any(looks), "{effects:?}");
@@ -105,7 +105,7 @@ fn nothing_connected_means_connecting_the_one_in_view_first() {
     assert!(!on_dev(&mut model, answered()).iter().any(looks));
     let effects = press(&mut model, Command::Cancel);
     assert_eq!(effects, [Effect::StopBrowsing]);
-    assert!(model.dialogs.is_empty());
+    assert!(model.screen.dialogs.is_empty());
 }
 
 #[test]
@@ -158,15 +158,15 @@ fn a_row_becomes_a_target() {
         effects.iter().any(|effect| matches!(effect, Effect::Widen { namespaces, .. } if namespaces.contains("shop")))
     );
     assert_eq!(tally(&model), Tally { added: 1, skipped: 0, replaced: 0 });
-    assert!(matches!(model.dialogs.last(), Some(Dialog::Browser(_))), "one goes on looking");
+    assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Browser(_))), "one goes on looking");
     // The row knows the target now, also when it is named by the port's name.
-    let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!() };
+    let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!() };
     let (found, port) = browser.finds.at(&browser.list.order[0]).unwrap();
     assert_eq!(model.saved(found, port).map(|target| target.name.as_str()), Some("mysql.shop"));
     let named = Target { address: "service/mysql:sql".parse().unwrap(), ..target.clone() };
-    let at = model.targets.iter().position(|target| target.name == "mysql.shop").unwrap();
+    let at = model.targets.all.iter().position(|target| target.name == "mysql.shop").unwrap();
     let (found, port) = (found.clone(), port.clone());
-    model.targets[at] = named;
+    model.targets.all[at] = named;
     assert!(model.saved(&found, &port).is_some());
     assert!(model.saved(&service("other", "mysql", &[":3306"]), &port).is_none(), "another namespace");
 }
@@ -188,7 +188,9 @@ fn marked_rows_and_all_that_is_recognised_become_targets() {
     ];
     tell(&mut model, FoundEvent::Listed { place: all(Kind::Deployment), all: sets });
     press(&mut model, Command::TakeKnown);
-    let Some(Dialog::Confirm { question, .. }) = model.dialogs.last() else { panic!("{:?}", model.dialogs) };
+    let Some(Dialog::Confirm { question, .. }) = model.screen.dialogs.last() else {
+        panic!("{:?}", model.screen.dialogs)
+    };
     let Question::Take { there: 2, offers, .. } = question else { panic!("{question:?}") };
     let offered: Vec<&str> = offers.iter().map(|offer| offer.target.name.as_str()).collect();
     assert_eq!(offered, ["metrics.ops", "mysql.shop", "web.shop", "redis.shop"]);
@@ -196,7 +198,8 @@ fn marked_rows_and_all_that_is_recognised_become_targets() {
     let effects = model.update(Event::Act(Action::ClickItem(1)));
     assert_eq!(saved(&effects).iter().map(name).collect::<Vec<_>>(), ["metrics.ops", "redis.shop"]);
     assert_eq!(tally(&model), Tally { added: 2, skipped: 2, replaced: 0 });
-    let mut ports: Vec<u16> = model.targets.iter().map(|target| target.local_port).filter(|port| *port != 0).collect();
+    let mut ports: Vec<u16> =
+        model.targets.all.iter().map(|target| target.local_port).filter(|port| *port != 0).collect();
     let count = ports.len();
     ports.sort_unstable();
     ports.dedup();
@@ -220,13 +223,15 @@ fn what_is_there_is_replaced_on_request_only() {
         tags: vec!["mine".to_owned()],
         ..target("the database", "dev")
     };
-    model.targets.push(own.clone());
+    model.targets.all.push(own.clone());
     write(&mut model, "mysql");
     press(&mut model, Command::Accept);
-    let Some(Dialog::Confirm { question, button: 0 }) = model.dialogs.last() else { panic!("{:?}", model.dialogs) };
+    let Some(Dialog::Confirm { question, button: 0 }) = model.screen.dialogs.last() else {
+        panic!("{:?}", model.screen.dialogs)
+    };
     assert_eq!(question.buttons(), 2, "nothing is new: only to replace");
     press(&mut model, Command::Cancel);
-    assert!(model.targets.contains(&own), "no is no");
+    assert!(model.targets.all.contains(&own), "no is no");
     press(&mut model, Command::Accept);
     let effects = model.update(Event::Act(Action::ClickItem(1)));
     let [TargetEdit::Replace { was, target }] = &saved(&effects)[..] else { panic!("{effects:?}") };
@@ -247,7 +252,7 @@ fn ports_of_other_instances_and_of_saved_targets_are_left_alone() {
     let own = port(browsing());
     assert_eq!(port(browsing()), own, "the same target gets the same port");
     let mut model = browsing();
-    model.targets.push(Target { local_port: own, ..target("other", "dev") });
+    model.targets.all.push(Target { local_port: own, ..target("other", "dev") });
     let beside_saved = port(model);
     assert!(beside_saved != own && (30_300..=30_399).contains(&beside_saved), "{beside_saved}");
     let mut model = browsing();
@@ -279,8 +284,8 @@ fn ports_of_other_instances_and_of_saved_targets_are_left_alone() {
 #[test]
 fn a_name_that_is_taken_gives_way() {
     let mut model = browsing();
-    model.targets.push(target("web.shop", "prod"));
-    model.targets.push(target("web-http.shop", "prod"));
+    model.targets.all.push(target("web.shop", "prod"));
+    model.targets.all.push(target("web-http.shop", "prod"));
     write(&mut model, "web");
     press(&mut model, Command::MarkAll);
     let effects = press(&mut model, Command::Accept);
@@ -301,13 +306,17 @@ fn what_may_not_be_seen_is_told() {
     let team = Place { kind: Kind::Service, namespace: Some("team".into()) };
     tell(&mut model, FoundEvent::Missing { place: team.clone(), fault: fault(Some("team")) });
     press(&mut model, Command::Describe);
-    assert_eq!(model.dialogs.last().and_then(Dialog::fault), Some(&fault(Some("team"))), "a dark place comes first");
+    assert_eq!(
+        model.screen.dialogs.last().and_then(Dialog::fault),
+        Some(&fault(Some("team"))),
+        "a dark place comes first"
+    );
     press(&mut model, Command::Cancel);
     let listed = vec![service("team", "db", &[":5432"])];
     tell(&mut model, FoundEvent::Listed { place: team, all: listed });
     assert_eq!(rows(&model), ["team/db:5432"]);
     press(&mut model, Command::Describe);
-    assert_eq!(model.dialogs.last().and_then(Dialog::fault), Some(&fault(None)));
+    assert_eq!(model.screen.dialogs.last().and_then(Dialog::fault), Some(&fault(None)));
 }
 
 #[test]
@@ -322,7 +331,7 @@ fn what_may_not_be_seen_is_one_right() {
         tell(&mut model, missing(Kind::Service, "services", namespace));
         tell(&mut model, missing(Kind::Deployment, "deployments.apps", namespace));
     }
-    let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+    let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!("no browser") };
     let (fault, more) = browser.finds.reason().unwrap();
     let Remedy::Grant(grant) = fault.remedy else { panic!("{fault:?}") };
     assert_eq!(grant.resource, "services, deployments.apps");
@@ -348,7 +357,7 @@ fn what_is_seen_with_its_owner_is_not_seen_twice() {
     tell(&mut model, FoundEvent::Listed { place: all(Kind::Pod), all: pods });
     assert_eq!(rows(&model), ["shop/alone:6379"], "which kinds there are is not known yet");
     let done = |model: &Model| {
-        let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+        let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!("no browser") };
         browser.is_done()
     };
     let clones = Kind::Custom("cloneset.apps.kruise.io".to_owned());
@@ -391,7 +400,7 @@ fn a_custom_kind_is_known_by_its_short_name_too() {
     assert_eq!(model.saved(&rollout, &rollout.ports[0]), None);
     let mut own = Target { address: "rollout/pay:http".parse().unwrap(), ..target("pay", "dev") };
     own.namespace = Some("shop".to_owned());
-    model.targets.push(own);
+    model.targets.all.push(own);
     assert_eq!(model.saved(&rollout, &rollout.ports[0]).map(|target| target.name.as_str()), Some("pay"));
     write(&mut model, "pay");
     let rows = rows(&model);
@@ -405,9 +414,9 @@ fn more_than_is_kept_is_told_once() {
         (from..from + count).map(|number| service("many", &format!("s-{number}"), &[":80"])).collect::<Vec<_>>()
     };
     let count = |model: &Model| {
-        let Some(Dialog::Browser(browser)) = model.dialogs.last() else { panic!("no browser") };
+        let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!("no browser") };
         let told = |what: &Happening| matches!(what, Happening::Failed(fault) if fault.what == What::TooMany);
-        (browser.finds.all.len(), model.log.entries.iter().filter(|entry| told(&entry.what)).count())
+        (browser.finds.all.len(), model.screen.log.entries.iter().filter(|entry| told(&entry.what)).count())
     };
     tell(&mut model, FoundEvent::Listed { place: all(Kind::Service), all: many(0, MOST_FOUND) });
     assert_eq!(count(&model), (MOST_FOUND, 0));

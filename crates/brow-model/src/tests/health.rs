@@ -13,7 +13,7 @@ use crate::types::health::Health;
 /// An ordinary forward whose target is probed.
 fn watched() -> (Model, ProxyPod) {
     let (mut model, pod) = forwarded();
-    model.targets[0].keep.probe = "tcp".parse().ok();
+    model.targets.all[0].keep.probe = "tcp".parse().ok();
     let mut out = Vec::new();
     model.follow_probes(&mut out);
     assert!(matches!(out[..], [Effect::Probe { plan: Some(_), .. }]), "{out:?}");
@@ -52,7 +52,7 @@ fn a_target_that_goes_down_or_comes_up_is_news_but_not_all_the_time() {
     at(&mut model, 70);
     assert!(probed(&mut model, false).is_empty());
     assert_eq!(notified(&at(&mut model, 121)), [down]);
-    assert_eq!(model.log.entries.iter().filter(|entry| entry.what == Happening::WentDown).count(), 2);
+    assert_eq!(model.screen.log.entries.iter().filter(|entry| entry.what == Happening::WentDown).count(), 2);
 }
 
 #[test]
@@ -80,18 +80,19 @@ fn an_open_forward_is_probed_as_its_target_says_now() {
     let load = |model: &mut Model, change: fn(&mut Model)| {
         let mut new = model.clone();
         change(&mut new);
-        let loaded = Loaded { targets: new.targets, settings: new.settings, path: "/c".into(), ..Loaded::default() };
+        let loaded =
+            Loaded { targets: new.targets.all, settings: new.config.settings, path: "/c".into(), ..Loaded::default() };
         model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))))
     };
-    let effects = load(&mut model, |new| new.targets[0].keep.probe = "mysql".parse().ok());
+    let effects = load(&mut model, |new| new.targets.all[0].keep.probe = "mysql".parse().ok());
     assert_eq!(probes(&effects), [Some("mysql every 30s".to_owned())]);
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::OpenForward { .. })), "nothing is cut off");
     assert_eq!(probed(&mut model, false).len(), 1);
-    let effects = load(&mut model, |new| new.settings.keep.probe_interval = "1m".parse().ok());
+    let effects = load(&mut model, |new| new.config.settings.keep.probe_interval = "1m".parse().ok());
     assert_eq!(probes(&effects), [Some("mysql every 60s".to_owned())]);
     assert!(only(&model).is_down(), "the same question");
     assert!(probes(&load(&mut model, |_| {})).is_empty());
-    let effects = load(&mut model, |new| new.targets[0].keep.probe = None);
+    let effects = load(&mut model, |new| new.targets.all[0].keep.probe = None);
     assert_eq!(probes(&effects), [None]);
     assert_eq!(only(&model).health(), None);
     assert!(probed(&mut model, false).is_empty(), "an answer that was on its way");

@@ -17,7 +17,7 @@ fn deleted(effects: &[Effect]) -> Vec<&str> {
 
 fn with_pod() -> (Model, ProxyPod) {
     let mut model = connected();
-    model.target_list.select(1);
+    model.screen.targets.select(1);
     let request = requests(&press(&mut model, Command::Create)).remove(0);
     let pod = created(&mut model, &request, 1);
     (model, pod)
@@ -27,7 +27,7 @@ fn with_pod() -> (Model, ProxyPod) {
 fn the_answer_comes_before_the_setting() {
     for (on_quit, button, gone) in [(OnQuit::Delete, 1, false), (OnQuit::Leave, 2, true), (OnQuit::Ask, 1, false)] {
         let (mut model, pod) = with_pod();
-        model.settings.on_quit = on_quit;
+        model.config.settings.on_quit = on_quit;
         press(&mut model, Command::Forward);
         press(&mut model, Command::Quit);
         for _ in 0..button {
@@ -43,7 +43,7 @@ fn the_answer_comes_before_the_setting() {
 fn the_setting_holds_where_nobody_is_asked() {
     for (on_quit, gone) in [(OnQuit::Delete, 1), (OnQuit::Leave, 0), (OnQuit::Ask, 0)] {
         let (mut model, _) = with_pod();
-        model.settings.on_quit = on_quit;
+        model.config.settings.on_quit = on_quit;
         assert_eq!(deleted(&model.update(Event::Terminate)).len(), gone, "{on_quit:?}");
     }
 }
@@ -51,9 +51,9 @@ fn the_setting_holds_where_nobody_is_asked() {
 #[test]
 fn pods_of_a_cluster_that_was_let_go_of_are_deleted_too() {
     let (mut model, pod) = with_pod();
-    model.focus.pane = Pane::Clusters;
+    model.screen.focus.pane = Pane::Clusters;
     press(&mut model, Command::DisconnectCluster);
-    assert!(model.pods.is_empty());
+    assert!(model.pods.all.is_empty());
     press(&mut model, Command::Quit);
     press(&mut model, Command::Right);
     press(&mut model, Command::Right);
@@ -63,10 +63,13 @@ fn pods_of_a_cluster_that_was_let_go_of_are_deleted_too() {
 #[test]
 fn a_pod_that_is_still_being_created_is_asked_about_and_deleted_as_it_comes() {
     let mut model = connected();
-    model.target_list.select(1);
+    model.screen.targets.select(1);
     let request = requests(&press(&mut model, Command::Create)).remove(0);
     press(&mut model, Command::Quit);
-    assert!(matches!(model.dialogs.last(), Some(Dialog::Confirm { question: Question::Quit { pods: 1, .. }, .. })));
+    assert!(matches!(
+        model.screen.dialogs.last(),
+        Some(Dialog::Confirm { question: Question::Quit { pods: 1, .. }, .. })
+    ));
     press(&mut model, Command::Right);
     press(&mut model, Command::Right);
     assert!(deleted(&press(&mut model, Command::Accept)).is_empty());
@@ -100,7 +103,7 @@ fn what_may_remain_is_known_until_it_is_gone() {
 
     // Still being made; never answered.
     let mut model = connected();
-    model.target_list.select(1);
+    model.screen.targets.select(1);
     let request = requests(&press(&mut model, Command::Create)).remove(0);
     let effects = leave(&mut model);
     assert!(effects.iter().any(|e| matches!(e, Effect::PodsUntil { cluster, .. } if cluster == "dev")), "{effects:?}");
@@ -112,7 +115,7 @@ fn what_may_remain_is_known_until_it_is_gone() {
 
     // The same when it was not answered before; once its TTL is over, none is left of it.
     let mut model = connected();
-    model.target_list.select(1);
+    model.screen.targets.select(1);
     let request = requests(&press(&mut model, Command::Create)).remove(0);
     let result = Err(Fault::new(What::TimedOut, "dev", ""));
     model.update(Event::Pod(PodEvent::Created { request: request.id, result }));

@@ -10,7 +10,7 @@ fn type_in(model: &mut Model, text: &str) {
 #[test]
 fn keys_that_come_faster_than_frames_act_on_what_the_ones_before_left() {
     let mut model = model();
-    assert_ne!(model.target_list.selected().map(String::as_str), Some("mysql"), "the test would show nothing");
+    assert_ne!(model.screen.targets.selected().map(String::as_str), Some("mysql"), "the test would show nothing");
     for action in [
         Action::Do(Command::Filter),
         Action::Paste("mysql".to_owned()),
@@ -21,8 +21,8 @@ fn keys_that_come_faster_than_frames_act_on_what_the_ones_before_left() {
     ] {
         model.update(Event::Act(action));
     }
-    assert!(model.targets.iter().all(|target| target.name != "mysql"));
-    assert_eq!(model.targets.len(), 2);
+    assert!(model.targets.all.iter().all(|target| target.name != "mysql"));
+    assert_eq!(model.targets.all.len(), 2);
 }
 
 #[test]
@@ -30,62 +30,62 @@ fn a_filter_is_fuzzy_and_ends_with_enter_or_goes_with_escape() {
     let mut model = model();
     press(&mut model, Command::Filter);
     type_in(&mut model, "msql");
-    assert_eq!(model.target_list.order, ["mysql"]);
+    assert_eq!(model.screen.targets.order, ["mysql"]);
     press(&mut model, Command::Accept);
     assert!(!model.filtering());
-    assert_eq!((model.target_list.order.len(), model.target_list.of), (1, 3));
+    assert_eq!((model.screen.targets.order.len(), model.screen.targets.of), (1, 3));
     press(&mut model, Command::Cancel);
-    assert_eq!(model.target_list.order.len(), 3);
+    assert_eq!(model.screen.targets.order.len(), 3);
     press(&mut model, Command::Filter);
     type_in(&mut model, "zzz");
-    assert!(model.target_list.order.is_empty());
+    assert!(model.screen.targets.order.is_empty());
     press(&mut model, Command::Cancel);
-    assert_eq!(model.target_list.order.len(), 3);
+    assert_eq!(model.screen.targets.order.len(), 3);
 }
 
 #[test]
 fn while_a_filter_is_typed_the_best_row_is_selected() {
     let mut model = model();
-    model.targets = ["a-shutdown", "b-down", "down", "unrelated"].map(|name| target(name, "dev")).to_vec();
+    model.targets.all = ["a-shutdown", "b-down", "down", "unrelated"].map(|name| target(name, "dev")).to_vec();
     press(&mut model, Command::Top);
     press(&mut model, Command::Filter);
     type_in(&mut model, "down");
-    assert_eq!(model.target_list.order, ["a-shutdown", "b-down", "down"], "the order is that of sorting");
-    assert_eq!(model.target_list.selected().map(String::as_str), Some("down"), "its name is exactly that");
+    assert_eq!(model.screen.targets.order, ["a-shutdown", "b-down", "down"], "the order is that of sorting");
+    assert_eq!(model.screen.targets.selected().map(String::as_str), Some("down"), "its name is exactly that");
     press(&mut model, Command::Accept);
     press(&mut model, Command::Cancel);
-    assert_eq!(model.target_list.selected().map(String::as_str), Some("down"), "it stays when all are shown again");
+    assert_eq!(model.screen.targets.selected().map(String::as_str), Some("down"), "it stays when all are shown again");
 }
 
 #[test]
 fn a_selection_made_after_typing_is_left_alone() {
     let mut model = model();
-    model.targets = ["a-down", "down"].map(|name| target(name, "dev")).to_vec();
+    model.targets.all = ["a-down", "down"].map(|name| target(name, "dev")).to_vec();
     press(&mut model, Command::Filter);
     type_in(&mut model, "down");
-    let first = model.target_list.cursor;
+    let first = model.screen.targets.cursor;
     press(&mut model, if first == 0 { Command::Down } else { Command::Up });
-    let chosen = model.target_list.selected().cloned();
-    model.unarranged = true;
+    let chosen = model.screen.targets.selected().cloned();
+    model.screen.unarranged = true;
     model.arrange();
-    assert_eq!(model.target_list.selected().cloned(), chosen);
+    assert_eq!(model.screen.targets.selected().cloned(), chosen);
 }
 
 #[test]
 fn rows_are_sorted_by_what_is_shown() {
     let mut model = model();
-    model.target_list.column = TargetColumn::Port;
-    model.targets[0].local_port = 6000;
-    model.ports.insert("redis".to_owned(), 5000);
-    model.unarranged = true;
+    model.screen.targets.column = TargetColumn::Port;
+    model.targets.all[0].local_port = 6000;
+    model.targets.ports.insert("redis".to_owned(), 5000);
+    model.screen.unarranged = true;
     model.arrange();
-    assert_eq!(model.target_list.order, ["far", "redis", "mysql"], "any port, the remembered one, its own");
-    model.target_list.column = TargetColumn::Namespace;
-    model.targets[0].namespace = Some("abc".to_owned());
-    model.targets[1].namespace = Some("xyz".to_owned());
-    model.unarranged = true;
+    assert_eq!(model.screen.targets.order, ["far", "redis", "mysql"], "any port, the remembered one, its own");
+    model.screen.targets.column = TargetColumn::Namespace;
+    model.targets.all[0].namespace = Some("abc".to_owned());
+    model.targets.all[1].namespace = Some("xyz".to_owned());
+    model.screen.unarranged = true;
     model.arrange();
-    assert_eq!(model.target_list.order, ["mysql", "far", "redis"], "the context's namespace is between them");
+    assert_eq!(model.screen.targets.order, ["mysql", "far", "redis"], "the context's namespace is between them");
 }
 
 #[test]
@@ -97,20 +97,20 @@ fn pods_are_sorted_by_the_phase_that_is_shown() {
     for pod in &pods {
         applied(&mut model, pod.clone());
     }
-    model.pod_list.column = crate::screen::list::PodColumn::Phase;
-    model.killing.insert(pods[0].key.clone(), Phase::Ready);
-    model.unarranged = true;
+    model.screen.pods.column = crate::screen::list::PodColumn::Phase;
+    model.pods.killing.insert(pods[0].key.clone(), Phase::Ready);
+    model.screen.unarranged = true;
     model.arrange();
-    assert_eq!(model.pod_list.order.last(), Some(&pods[0].key), "it is terminating");
+    assert_eq!(model.screen.pods.order.last(), Some(&pods[0].key), "it is terminating");
 }
 
 #[test]
 fn filters_know_other_scripts() {
     let mut model = model();
-    model.targets.push(target("生产数据库", "dev"));
+    model.targets.all.push(target("生产数据库", "dev"));
     press(&mut model, Command::Filter);
     type_in(&mut model, "数据");
-    assert_eq!(model.target_list.order, ["生产数据库"]);
+    assert_eq!(model.screen.targets.order, ["生产数据库"]);
 }
 
 #[test]
@@ -119,13 +119,13 @@ fn every_column_sorts_both_ways() {
     for (at, column) in TargetColumn::ALL.iter().enumerate() {
         model.update(Event::Act(Action::ClickColumn { pane: Pane::Targets, column: at }));
         model.arrange();
-        assert_eq!(model.target_list.column, *column);
-        let up = model.target_list.order.clone();
+        assert_eq!(model.screen.targets.column, *column);
+        let up = model.screen.targets.order.clone();
         assert_eq!(up.len(), 3);
-        let before = model.target_list.descending;
+        let before = model.screen.targets.descending;
         press(&mut model, Command::SortReverse);
-        assert_ne!(model.target_list.descending, before);
-        let down: Vec<_> = model.target_list.order.iter().rev().cloned().collect();
+        assert_ne!(model.screen.targets.descending, before);
+        let down: Vec<_> = model.screen.targets.order.iter().rev().cloned().collect();
         assert_eq!(up, down, "{column:?}");
     }
 }
@@ -135,18 +135,18 @@ fn keys_reach_every_pane_and_stop_at_the_ends() {
     let mut model = model();
     for pane in [Pane::Pods, Pane::Forwards, Pane::Clusters, Pane::Targets] {
         press(&mut model, Command::Next);
-        assert_eq!(model.focus.pane, pane);
+        assert_eq!(model.screen.focus.pane, pane);
     }
     press(&mut model, Command::Bottom);
-    assert_eq!(model.target_list.cursor, 2);
+    assert_eq!(model.screen.targets.cursor, 2);
     press(&mut model, Command::Down);
-    assert_eq!(model.target_list.cursor, 2);
+    assert_eq!(model.screen.targets.cursor, 2);
     press(&mut model, Command::Top);
     press(&mut model, Command::PageUp);
-    assert_eq!(model.target_list.cursor, 0);
-    model.focus.pane = Pane::Pods;
+    assert_eq!(model.screen.targets.cursor, 0);
+    model.screen.focus.pane = Pane::Pods;
     for command in Command::ALL.iter().filter(|c| !matches!(c, Command::Quit | Command::QuitNow)) {
-        model.dialogs.clear();
+        model.screen.dialogs.clear();
         press(&mut model, *command);
     }
 }
@@ -160,13 +160,13 @@ fn a_reader_of_the_log_is_not_moved_by_what_happens() {
     press(&mut model, Command::ToggleLog);
     press(&mut model, Command::Up);
     press(&mut model, Command::Up);
-    assert_eq!(model.log.back, 2);
-    let seen = model.log.shown().count();
+    assert_eq!(model.screen.log.back, 2);
+    let seen = model.screen.log.shown().count();
     model.fail(Fault::new(What::Server, "x", "y"));
-    assert_eq!((model.log.back, model.log.shown().count()), (3, seen));
+    assert_eq!((model.screen.log.back, model.screen.log.shown().count()), (3, seen));
     press(&mut model, Command::Filter);
     type_in(&mut model, "x");
-    assert_eq!(model.log.shown().count(), 1);
+    assert_eq!(model.screen.log.shown().count(), 1);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn a_double_click_is_the_main_action() {
     let mut model = connected();
     let click = |row, double| Event::Act(Action::Click { pane: Pane::Targets, row: Some(row), double });
     model.update(click(1, false));
-    assert_eq!(model.target_list.selected().map(String::as_str), Some("mysql"));
+    assert_eq!(model.screen.targets.selected().map(String::as_str), Some("mysql"));
     let effects = model.update(click(1, true));
     assert!(effects.iter().any(|e| matches!(e, Effect::OpenForward { .. })));
     model.update(Event::Act(Action::Click { pane: Pane::Pods, row: Some(99), double: true }));

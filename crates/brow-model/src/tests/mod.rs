@@ -123,7 +123,7 @@ fn model() -> Model {
     model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
     model.update(Event::Contexts(Ok(vec![context("dev"), context("prod")])));
     // Nothing is taught here but in the tests of that.
-    model.learned = None;
+    model.screen.learned = None;
     model.arrange();
     model
 }
@@ -131,9 +131,9 @@ fn model() -> Model {
 /// The same with `dev` connected, answering and listed as empty.
 fn connected() -> Model {
     let mut model = model();
-    model.focus.pane = Pane::Clusters;
+    model.screen.focus.pane = Pane::Clusters;
     press(&mut model, Command::ConnectCluster);
-    model.focus.pane = Pane::Targets;
+    model.screen.focus.pane = Pane::Targets;
     on_dev(&mut model, ClusterEvent::Watching { scope: Scope::All, refused: None });
     on_dev(&mut model, answered());
     on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: Vec::new() });

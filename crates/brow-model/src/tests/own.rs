@@ -27,13 +27,13 @@ fn recognised(model: &mut Model, uid: &str, is_ours: bool) -> Vec<Effect> {
 }
 
 fn vias(model: &Model) -> Vec<Option<String>> {
-    model.forwards.values().map(|forward| forward.via.as_ref().map(|via| via.pod.name.clone())).collect()
+    model.forwards.all.values().map(|forward| forward.via.as_ref().map(|via| via.pod.name.clone())).collect()
 }
 
 #[test]
 fn a_forged_pod_is_never_used_whatever_becomes_of_ours() {
     let mut model = connected();
-    model.target_list.select(1);
+    model.screen.targets.select(1);
     let request = requests(&press(&mut model, Command::Connect)).remove(0);
     let lure = forged(&pod(&request, 1, Phase::Ready));
     applied(&mut model, lure.clone());
@@ -62,7 +62,7 @@ fn a_forged_pod_is_never_used_whatever_becomes_of_ours() {
 #[test]
 fn a_pod_that_another_instance_made_is_looked_up_once() {
     let mut model = connected();
-    model.target_list.select(1);
+    model.screen.targets.select(1);
     let request = requests(&press(&mut model, Command::Connect)).remove(0);
     let other = forged(&pod(&request, 1, Phase::Ready));
     let asked = claims(&applied(&mut model, other.clone()));
@@ -95,9 +95,9 @@ fn while_a_pod_is_looked_up_no_other_is_asked_for() {
     let mut model = connected();
     let request = PodRequest { target: "mysql".to_owned(), ..requests(&press(&mut model, Command::Create)).remove(0) };
     let request = PodRequest { cluster: "dev".to_owned(), ..request };
-    model.requests.clear();
+    model.pods.requests.clear();
     applied(&mut model, forged(&pod(&request, 1, Phase::Ready)));
-    model.target_list.select(1);
+    model.screen.targets.select(1);
     assert!(requests(&press(&mut model, Command::Connect)).is_empty());
     let effects = recognised(&mut model, "forged", false);
     assert_eq!(requests(&effects).len(), 1, "it was not ours");
@@ -106,7 +106,7 @@ fn while_a_pod_is_looked_up_no_other_is_asked_for() {
 #[test]
 fn a_verb_tells_of_its_own_pods_and_not_of_other_runs() {
     let mut model = connected();
-    model.target_list.select(1);
+    model.screen.targets.select(1);
     let request = requests(&press(&mut model, Command::Connect)).remove(0);
     let own = created(&mut model, &request, 1);
     model.front = Front::Verb;
@@ -114,9 +114,9 @@ fn a_verb_tells_of_its_own_pods_and_not_of_other_runs() {
     applied(&mut model, of_another.clone());
     for (pod, told) in [(&of_another, false), (&own, true)] {
         for phase in [Phase::Ready, Phase::Expired] {
-            model.log.entries.clear();
+            model.screen.log.entries.clear();
             applied(&mut model, ProxyPod { phase, ..pod.clone() });
-            assert_eq!(model.log.entries.iter().any(|entry| entry.thing == pod.key.name), told, "{phase:?}");
+            assert_eq!(model.screen.log.entries.iter().any(|entry| entry.thing == pod.key.name), told, "{phase:?}");
         }
     }
 }
@@ -124,29 +124,31 @@ fn a_verb_tells_of_its_own_pods_and_not_of_other_runs() {
 #[test]
 fn a_foreign_pod_is_never_used_and_killed_only_after_a_question() {
     let mut model = connected();
-    model.target_list.select(1);
+    model.screen.targets.select(1);
     let request = requests(&press(&mut model, Command::Create)).remove(0);
     let own = ready(&created(&mut model, &request, 1));
     applied(&mut model, own.clone());
     let foreign = ProxyPod { installation: String::new(), ..forged(&own) };
     applied(&mut model, foreign.clone());
-    model.focus.pane = Pane::Pods;
-    let row = model.pod_list.order.iter().position(|key| *key == foreign.key).unwrap();
-    model.pod_list.select(row);
+    model.screen.focus.pane = Pane::Pods;
+    let row = model.screen.pods.order.iter().position(|key| *key == foreign.key).unwrap();
+    model.screen.pods.select(row);
     for command in [Command::Forward, Command::Connect, Command::Accept] {
         let effects = press(&mut model, command);
         assert!(!effects.iter().any(|effect| matches!(effect, Effect::OpenForward { .. })), "{command:?}: {effects:?}");
-        assert!(model.forwards.is_empty() && model.dialogs.is_empty());
-        let Some(Happening::Failed(fault)) = model.log.entries.back().map(|entry| &entry.what) else {
-            panic!("{command:?} says why: {:?}", model.log)
+        assert!(model.forwards.all.is_empty() && model.screen.dialogs.is_empty());
+        let Some(Happening::Failed(fault)) = model.screen.log.entries.back().map(|entry| &entry.what) else {
+            panic!("{command:?} says why: {:?}", model.screen.log)
         };
         assert_eq!((fault.what, fault.thing.as_str(), fault.detail.as_str()), (What::Relay, &*foreign.key.name, ME));
     }
     for command in [Command::Kill, Command::KillNow] {
         let effects = press(&mut model, command);
         assert!(!effects.iter().any(|effect| matches!(effect, Effect::DeletePod { .. })), "{command:?}: {effects:?}");
-        let asked =
-            matches!(model.dialogs.last(), Some(Dialog::Confirm { question: Question::KillForeign { .. }, button: 0 }));
+        let asked = matches!(
+            model.screen.dialogs.last(),
+            Some(Dialog::Confirm { question: Question::KillForeign { .. }, button: 0 })
+        );
         assert!(asked, "{command:?}");
         press(&mut model, Command::Cancel);
     }

@@ -15,7 +15,7 @@ fn marked_targets_get_a_pod_each() {
     let asked = requests(&effects);
     assert_eq!(asked.iter().map(|r| r.target.as_str()).collect::<Vec<_>>(), ["far", "mysql", "redis"]);
     assert!(asked.iter().all(|r| r.ttl == Ttl::DEFAULT && r.namespace == "team"));
-    assert!(model.target_list.marks.is_empty());
+    assert!(model.screen.targets.marks.is_empty());
 }
 
 #[test]
@@ -29,16 +29,16 @@ fn a_ttl_can_be_given_for_one_creation_and_has_a_ceiling() {
     set_field(&mut model, "90s");
     let asked = requests(&press(&mut model, Command::Accept));
     assert_eq!(asked[0].ttl.secs(), 90);
-    assert!(model.dialogs.is_empty());
+    assert!(model.screen.dialogs.is_empty());
 
-    model.targets.iter_mut().for_each(|target| target.ttl = Ttl::from_secs(100_000));
+    model.targets.all.iter_mut().for_each(|target| target.ttl = Ttl::from_secs(100_000));
     assert!(requests(&press(&mut model, Command::Create)).is_empty());
-    assert!(matches!(&model.log.entries.back().unwrap().what,
+    assert!(matches!(&model.screen.log.entries.back().unwrap().what,
         crate::language::log::Happening::Failed(fault) if fault.what == What::TtlTooLong));
 }
 
 fn set_field(model: &mut Model, text: &str) {
-    let Some(Dialog::AskTtl { field, .. } | Dialog::Rename { field, .. }) = model.dialogs.last_mut() else {
+    let Some(Dialog::AskTtl { field, .. } | Dialog::Rename { field, .. }) = model.screen.dialogs.last_mut() else {
         panic!("no field")
     };
     *field = crate::screen::dialog::Field::new(text);
@@ -59,27 +59,30 @@ fn a_pod_counts_down_by_the_clusters_clock() {
 #[test]
 fn killing_asks_and_shows_at_once() {
     let mut model = with_pod();
-    model.focus.pane = Pane::Pods;
-    let key = model.pod_list.selected().unwrap().clone();
+    model.screen.focus.pane = Pane::Pods;
+    let key = model.screen.pods.selected().unwrap().clone();
     press(&mut model, Command::Kill);
-    assert!(matches!(model.dialogs.last(), Some(Dialog::Confirm { question: Question::KillPods(_), button: 0 })));
+    assert!(matches!(
+        model.screen.dialogs.last(),
+        Some(Dialog::Confirm { question: Question::KillPods(_), button: 0 })
+    ));
     assert!(press(&mut model, Command::Accept).is_empty(), "the first button is the harmless one");
     press(&mut model, Command::Kill);
     press(&mut model, Command::Right);
     let effects = press(&mut model, Command::Accept);
     assert!(effects.contains(&Effect::DeletePod { key: key.clone(), uid: "uid-1".into() }));
-    assert_eq!(model.pods[&key].phase, Phase::Terminating);
+    assert_eq!(model.pods.all[&key].phase, Phase::Terminating);
     assert!(press(&mut model, Command::KillNow).is_empty(), "once is enough");
 
     let refused = Err(Fault::new(What::Forbidden, &key.name, ""));
     model.update(Event::Pod(PodEvent::Deleted { key: key.clone(), result: refused }));
-    assert_eq!(model.pods[&key].phase, Phase::Ready, "a refused deletion leaves the pod as it was");
+    assert_eq!(model.pods.all[&key].phase, Phase::Ready, "a refused deletion leaves the pod as it was");
 }
 
 #[test]
 fn only_our_own_finished_pods_are_cleaned_unless_asked_for_all() {
     let mut model = with_pod();
-    let mine = model.pods.values().next().unwrap().clone();
+    let mine = model.pods.all.values().next().unwrap().clone();
     let mut theirs = ProxyPod { uid: "forged".into(), ..mine.clone() };
     theirs.key.name = "brow-x-000002".into();
     for pod in [&mine, &theirs] {
@@ -115,39 +118,39 @@ fn pods_left_by_an_earlier_run_are_cleaned_when_they_are_listed() {
 #[test]
 fn a_list_replaces_what_was_known_of_its_namespace_only() {
     let mut model = with_pod();
-    let mut other = model.pods.values().next().unwrap().clone();
+    let mut other = model.pods.all.values().next().unwrap().clone();
     other.key.namespace = "elsewhere".into();
     applied(&mut model, other.clone());
     let listed = || ClusterEvent::Listed { namespace: Some("team".into()), pods: Vec::new() };
     on_dev(&mut model, listed());
-    assert_eq!(model.pods.len(), 2, "the list may be older than the pod that was just created");
+    assert_eq!(model.pods.all.len(), 2, "the list may be older than the pod that was just created");
     model.update(Event::Tick { now: noon() + TimeDelta::seconds(11), samples: Vec::new() });
     on_dev(&mut model, listed());
-    assert_eq!(model.pods.keys().collect::<Vec<_>>(), [&other.key]);
+    assert_eq!(model.pods.all.keys().collect::<Vec<_>>(), [&other.key]);
 }
 
 #[test]
 fn a_pod_of_the_same_name_is_another_pod() {
     let mut model = with_pod();
-    let pod = model.pods.values().next().unwrap().clone();
+    let pod = model.pods.all.values().next().unwrap().clone();
     on_dev(&mut model, ClusterEvent::Gone { key: pod.key.clone(), uid: "older".into() });
-    assert!(model.pods.contains_key(&pod.key));
+    assert!(model.pods.all.contains_key(&pod.key));
     on_dev(&mut model, ClusterEvent::Gone { key: pod.key.clone(), uid: pod.uid });
-    assert!(model.pods.is_empty());
+    assert!(model.pods.all.is_empty());
 }
 
 #[test]
 fn quitting_asks_once_and_deletes_only_what_this_run_created() {
     let mut model = with_pod();
     let theirs = {
-        let mut pod = model.pods.values().next().unwrap().clone();
+        let mut pod = model.pods.all.values().next().unwrap().clone();
         pod.key.name = "brow-old-000009".into();
         pod
     };
     applied(&mut model, theirs);
     assert!(press(&mut model, Command::Quit).is_empty());
     assert!(matches!(
-        model.dialogs.last(),
+        model.screen.dialogs.last(),
         Some(Dialog::Confirm { question: Question::Quit { forwards: 0, pods: 1, unsaved: 0 }, .. })
     ));
     press(&mut model, Command::Right);
@@ -165,7 +168,7 @@ fn quitting_asks_once_and_deletes_only_what_this_run_created() {
 /// A connected model whose `mysql` has a ready pod that this run created.
 fn with_pod() -> Model {
     let mut model = connected();
-    model.target_list.select(1);
+    model.screen.targets.select(1);
     let request = requests(&press(&mut model, Command::Create)).remove(0);
     let pod = created(&mut model, &request, 1);
     applied(&mut model, ready(&pod));
@@ -175,21 +178,25 @@ fn with_pod() -> Model {
 #[test]
 fn a_pod_seen_through_two_contexts_has_one_row() {
     let mut model = with_pod();
-    model.focus.pane = Pane::Clusters;
-    model.cluster_list.select(1);
+    model.screen.focus.pane = Pane::Clusters;
+    model.screen.clusters.select(1);
     press(&mut model, Command::ConnectCluster);
     let epoch = model.cluster("prod").unwrap().epoch;
-    let mut twin = model.pods.values().next().unwrap().clone();
+    let mut twin = model.pods.all.values().next().unwrap().clone();
     let own = twin.key.clone();
     twin.key.cluster = "prod".into();
-    let told = model.log.entries.len();
+    let told = model.screen.log.entries.len();
     let event = ClusterEvent::Listed { namespace: None, pods: vec![twin.clone()] };
     model.update(Event::Cluster { cluster: "prod".into(), epoch, event });
     let event = ClusterEvent::Applied(Box::new(ProxyPod { phase: Phase::Expired, ..twin.clone() }));
     model.update(Event::Cluster { cluster: "prod".into(), epoch, event });
     model.arrange();
-    assert_eq!((model.pods.len(), &model.pod_list.order[..]), (2, &[own.clone()][..]), "the target's context wins");
-    assert_eq!(model.log.entries.len(), told);
+    assert_eq!(
+        (model.pods.all.len(), &model.screen.pods.order[..]),
+        (2, &[own.clone()][..]),
+        "the target's context wins"
+    );
+    assert_eq!(model.screen.log.entries.len(), told);
     applied(&mut model, ProxyPod { phase: Phase::Expired, key: own.clone(), ..twin });
     let effects = at(&mut model, 60);
     let deleted = |e: &Effect| matches!(e, Effect::DeletePod { key, .. } if *key == own);
@@ -197,15 +204,15 @@ fn a_pod_seen_through_two_contexts_has_one_row() {
 }
 
 fn select(model: &mut Model, name: &str) {
-    model.target_list.wanted = Some(name.to_owned());
-    model.unarranged = true;
+    model.screen.targets.wanted = Some(name.to_owned());
+    model.screen.unarranged = true;
     model.arrange();
-    assert_eq!(model.target_list.selected().map(String::as_str), Some(name));
+    assert_eq!(model.screen.targets.selected().map(String::as_str), Some(name));
 }
 
 /// Gives `mysql` the name `db`, from the keyboard.
 fn rename(model: &mut Model) {
-    model.focus.pane = Pane::Targets;
+    model.screen.focus.pane = Pane::Targets;
     select(model, "mysql");
     press(model, Command::Rename);
     set_field(model, "db");
@@ -231,8 +238,8 @@ fn a_renamed_target_keeps_its_pods_and_forwards() {
         let effects = applied(&mut model, pod.clone());
         assert!(matches!(effects[..], [Effect::Point { via: Some(_), .. }]), "{effects:?}");
         assert!(model.is_live("db"));
-        assert_eq!(model.target_of_pod(&model.pods[&pod.key]).unwrap().name, "db");
-        model.focus.pane = Pane::Targets;
+        assert_eq!(model.target_of_pod(&model.pods.all[&pod.key]).unwrap().name, "db");
+        model.screen.focus.pane = Pane::Targets;
         select(&mut model, "db");
         assert!(requests(&press(&mut model, Command::Create)).iter().all(|asked| asked.target == "db"));
         assert!(requests(&press(&mut model, Command::Forward)).is_empty(), "it is forwarded already");
@@ -240,7 +247,7 @@ fn a_renamed_target_keeps_its_pods_and_forwards() {
         let edit = TargetEdit::Add(target("mysql", "dev"));
         model.apply(&edit);
         applied(&mut model, ProxyPod { uid: "other".into(), ..pod.clone() });
-        assert_eq!(model.target_of_pod(&model.pods[&pod.key]).unwrap().name, "mysql");
+        assert_eq!(model.target_of_pod(&model.pods.all[&pod.key]).unwrap().name, "mysql");
     }
 }
 
@@ -255,7 +262,7 @@ fn what_an_earlier_run_renamed_still_has_its_pods() {
     let request = requests(&press(&mut model, Command::Create)).remove(0);
     let pod = ready(&pod(&request, 1, Phase::Pending));
     first.on_applied(pod.clone(), &mut Vec::new());
-    assert_eq!(first.target_of_pod(&first.pods[&pod.key]).unwrap().name, "db");
+    assert_eq!(first.target_of_pod(&first.pods.all[&pod.key]).unwrap().name, "db");
 }
 
 #[test]
@@ -270,12 +277,12 @@ fn pods_from_before_labels_were_salted_are_still_the_targets() {
     assert_ne!(request.label, named.unsalted_label());
     let made = ProxyPod { target_label: named.unsalted_label(), ..ready(&pod(&request, 1, Phase::Pending)) };
     applied(&mut model, made.clone());
-    assert_eq!(model.target_of_pod(&model.pods[&made.key]).unwrap().name, "数据库");
+    assert_eq!(model.target_of_pod(&model.pods.all[&made.key]).unwrap().name, "数据库");
     assert_eq!(model.pods_at(&model.place_of(&named)).count(), 1);
     // Whoever is not us can make such a label, too.
     let forged = ProxyPod { uid: "forged".to_owned(), ..made };
     applied(&mut model, forged.clone());
-    assert_eq!(model.target_of_pod(&model.pods[&forged.key]), None);
+    assert_eq!(model.target_of_pod(&model.pods.all[&forged.key]), None);
 }
 
 #[test]
@@ -288,19 +295,19 @@ fn more_pods_than_are_kept_are_told_once() {
     };
     let told = |model: &Model| {
         let too_many = |what: &Happening| matches!(what, Happening::Failed(fault) if fault.what == What::TooMany);
-        model.log.entries.iter().filter(|entry| too_many(&entry.what)).count()
+        model.screen.log.entries.iter().filter(|entry| too_many(&entry.what)).count()
     };
     on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: pods(0, MOST_PODS) });
-    assert_eq!((model.pods.len(), told(&model)), (MOST_PODS, 0));
+    assert_eq!((model.pods.all.len(), told(&model)), (MOST_PODS, 0));
     for more in pods(MOST_PODS, 3) {
         applied(&mut model, more);
     }
-    assert_eq!((model.pods.len(), told(&model)), (MOST_PODS, 1));
+    assert_eq!((model.pods.all.len(), told(&model)), (MOST_PODS, 1));
     // Those that are known go on.
     applied(&mut model, ProxyPod { phase: Phase::Expired, ..pods(0, 1).remove(0) });
-    assert!(model.pods.values().any(|pod| pod.phase == Phase::Expired));
+    assert!(model.pods.all.values().any(|pod| pod.phase == Phase::Expired));
     on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: pods(1, MOST_PODS + 1) });
-    assert_eq!((model.pods.len(), told(&model)), (MOST_PODS, 1));
+    assert_eq!((model.pods.all.len(), told(&model)), (MOST_PODS, 1));
 }
 
 #[test]
@@ -334,7 +341,7 @@ fn a_start_looks_where_pods_may_have_been_left_until_none_is() {
     assert!(effects.contains(&gone), "{effects:?}");
 
     // Who let the cluster go is not connected again by a change of the config.
-    model.focus.pane = Pane::Clusters;
+    model.screen.focus.pane = Pane::Clusters;
     model.arrange();
     press(&mut model, Command::DisconnectCluster);
     let effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));

@@ -20,12 +20,12 @@ pub(super) fn forwarded() -> (Model, ProxyPod) {
     tell(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]));
     let pod = ready(&created(&mut model, &request, 1));
     applied(&mut model, pod.clone());
-    model.focus.pane = Pane::Pods;
+    model.screen.focus.pane = Pane::Pods;
     (model, pod)
 }
 
 fn through(model: &Model, id: ForwardId) -> Option<String> {
-    model.forwards[&id].via.as_ref().map(|via| via.pod.name.clone())
+    model.forwards.all[&id].via.as_ref().map(|via| via.pod.name.clone())
 }
 
 #[test]
@@ -62,17 +62,17 @@ fn what_is_not_ours_or_not_ready_is_not_renewed() {
         ProxyPod { phase: Phase::Starting, ..pod.clone() },
         ProxyPod { target_label: "nobody".to_owned(), ..pod.clone() },
     ] {
-        model.pods.insert(pod.key.clone(), other.clone());
+        model.pods.all.insert(pod.key.clone(), other.clone());
         assert!(requests(&press(&mut model, Command::Renew)).is_empty(), "{other:?}");
-        assert_eq!(model.log.entries.back().map(|entry| &entry.what), Some(&Happening::NotRenewable));
+        assert_eq!(model.screen.log.entries.back().map(|entry| &entry.what), Some(&Happening::NotRenewable));
     }
 }
 
 #[test]
 fn pods_are_renewed_by_themselves_while_they_are_used_and_not_for_ever() {
     let (mut model, old) = forwarded();
-    model.settings.keep.auto_renew = Some(true);
-    model.settings.keep.max_lifetime = "40m".parse().ok();
+    model.config.settings.keep.auto_renew = Some(true);
+    model.config.settings.keep.max_lifetime = "40m".parse().ok();
     assert!(requests(&second(&mut model, 1_000, 1, 1)).is_empty(), "there is time");
     let [request] = requests(&second(&mut model, 1_440, 1, 1)).try_into().unwrap();
     assert_eq!(Duration::from_mins(16), request.ttl.duration(), "what max_lifetime leaves");
@@ -84,10 +84,10 @@ fn pods_are_renewed_by_themselves_while_they_are_used_and_not_for_ever() {
     assert!(requests(&second(&mut model, 2_390, 1, 1)).is_empty(), "its lifetime is up");
 
     let (mut model, _) = forwarded();
-    model.settings.keep.auto_renew = Some(true);
+    model.config.settings.keep.auto_renew = Some(true);
     assert!(requests(&second(&mut model, 1_500, 0, 0)).is_empty(), "nobody uses it");
     assert_eq!(requests(&second(&mut model, 1_501, 0, 1)).len(), 1);
-    let request = model.requests.keys().copied().next().unwrap();
+    let request = model.pods.requests.keys().copied().next().unwrap();
     let result = Err(Fault::new(What::Quota, "mysql", ""));
     model.update(Event::Pod(PodEvent::Created { request, result }));
     assert!(requests(&second(&mut model, 1_502, 1, 2)).is_empty(), "not again at once");

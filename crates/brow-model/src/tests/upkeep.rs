@@ -19,9 +19,9 @@ use crate::types::instance::Standing;
 use crate::types::proxy::RequestId;
 
 fn renewed(model: &mut Model, old: &ProxyPod) -> PodRequest {
-    model.focus.pane = Pane::Pods;
-    let at = model.pod_list.order.iter().position(|key| *key == old.key).unwrap();
-    model.pod_list.select(at);
+    model.screen.focus.pane = Pane::Pods;
+    let at = model.screen.pods.order.iter().position(|key| *key == old.key).unwrap();
+    model.screen.pods.select(at);
     let [request] = requests(&press(model, Command::Renew)).try_into().unwrap();
     request
 }
@@ -31,10 +31,10 @@ fn answer(model: &mut Model, id: RequestId, pod: &ProxyPod) -> Vec<Effect> {
 }
 
 fn let_go(model: &mut Model) {
-    model.focus.pane = Pane::Clusters;
+    model.screen.focus.pane = Pane::Clusters;
     let effects = press(model, Command::DisconnectCluster);
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Disconnect { .. })), "{effects:?}");
-    assert!(model.pods.is_empty());
+    assert!(model.pods.all.is_empty());
 }
 
 #[test]
@@ -44,11 +44,11 @@ fn a_pod_goes_although_its_cluster_was_let_go_of() {
     let_go(&mut model);
     assert_eq!(rests(&second(&mut model, 700, 0, 0)), [None]);
     assert_eq!(deleted(&tell(&mut model, ForwardEvent::Left(pod.via()))), std::slice::from_ref(&pod.key.name));
-    assert!(model.upkeep.pods.is_empty());
+    assert!(model.pods.upkeep.pods.is_empty());
 
     let (mut model, pod) = used();
     let_go(&mut model);
-    model.focus.pane = Pane::Forwards;
+    model.screen.focus.pane = Pane::Forwards;
     assert_eq!(deleted(&press(&mut model, Command::Stop)), [pod.key.name]);
 
     // It was still being made.
@@ -123,17 +123,17 @@ fn what_takes_over_from_a_pod_that_another_forward_uses_stays() {
     let (mut model, old) = used();
     let target = model.target("mysql").unwrap().clone();
     let first = only(&model).spec.id;
-    model.forwards.get_mut(&first).unwrap().via = None;
+    model.forwards.all.get_mut(&first).unwrap().via = None;
     model.open_forward_via(&target, &old.key, &mut Vec::new());
-    model.forwards.get_mut(&first).unwrap().via = Some(old.via());
+    model.forwards.all.get_mut(&first).unwrap().via = Some(old.via());
     let request = renewed(&mut model, &old);
     let new = created(&mut model, &request, 2);
     // The one on demand is not used any more, the other one is.
     let effects = second(&mut model, 700, 0, 0);
     assert_eq!((rests(&effects), deleted(&effects)), (vec![None], Vec::<String>::new()));
     applied(&mut model, ready(&new));
-    let second = model.forwards.keys().copied().find(|id| *id != first).unwrap();
-    assert!(model.forwards[&second].is_through(&new.key));
+    let second = model.forwards.all.keys().copied().find(|id| *id != first).unwrap();
+    assert!(model.forwards.all[&second].is_through(&new.key));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_renewed_pod_stays_while_another_instance_goes_through_it() {
     assert!(deleted(&tell(&mut model, ForwardEvent::Left(old.via()))).is_empty());
     let told = |model: &Model| {
         let told = |entry: &&crate::language::log::Entry| entry.what == Happening::PodUsedElsewhere;
-        model.log.entries.iter().filter(told).count()
+        model.screen.log.entries.iter().filter(told).count()
     };
     assert_eq!(told(&model), 1);
     assert!(deleted(&hear(&mut model, Some(&new.key), vec![old.key.name.clone()])).is_empty(), "connections stay");
@@ -213,10 +213,11 @@ fn a_forward_that_cannot_listen_keeps_no_pod() {
     let (mut model, pod) = used();
     let other = model.target("mysql").unwrap().clone();
     let first = only(&model).spec.id;
-    model.forwards.get_mut(&first).unwrap().via = None;
+    model.forwards.all.get_mut(&first).unwrap().via = None;
     model.open_forward_via(&other, &pod.key, &mut Vec::new());
-    model.forwards.get_mut(&first).unwrap().via = Some(pod.via());
-    let (id, epoch) = model.forwards.values().map(|at| (at.spec.id, at.spec.epoch)).find(|at| at.0 != first).unwrap();
+    model.forwards.all.get_mut(&first).unwrap().via = Some(pod.via());
+    let (id, epoch) =
+        model.forwards.all.values().map(|at| (at.spec.id, at.spec.epoch)).find(|at| at.0 != first).unwrap();
     let event = ForwardEvent::NotBound(Fault::new(What::PortInUse, "3306", ""));
     assert!(deleted(&model.update(Event::Forward { id, epoch, event })).is_empty());
     assert_eq!(rests(&second(&mut model, 700, 0, 0)), [None]);

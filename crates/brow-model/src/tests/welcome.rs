@@ -25,7 +25,7 @@ fn asks(effects: &[Effect]) -> usize {
 #[test]
 fn the_current_context_is_asked_and_no_other() {
     let (mut model, effects) = first_run();
-    assert!(model.welcome.is_some());
+    assert!(model.screen.welcome.is_some());
     assert_eq!((connects(&effects), asks(&effects)), (vec!["dev"], 0));
     let effects = on_dev(&mut model, answered());
     let asked = Effect::AskRights {
@@ -62,15 +62,15 @@ fn it_is_over_with_the_first_target_or_by_going_elsewhere() {
     ] {
         let (mut model, _) = first_run();
         press(&mut model, command);
-        assert_eq!((model.welcome, model.focus.pane), (None, pane), "{command:?}");
+        assert_eq!((model.screen.welcome, model.screen.focus.pane), (None, pane), "{command:?}");
         assert_eq!(asks(&on_dev(&mut model, answered())), 0, "nobody looks at it any more");
     }
     let (mut model, _) = first_run();
     press(&mut model, Command::Down);
-    assert!(model.welcome.is_some());
+    assert!(model.screen.welcome.is_some());
     model.import(vec![target("mysql", "dev")], &mut Vec::new());
     at(&mut model, 1);
-    assert_eq!((model.welcome, model.focus.pane), (None, Pane::Targets));
+    assert_eq!((model.screen.welcome, model.screen.focus.pane), (None, Pane::Targets));
 }
 
 #[test]
@@ -79,5 +79,5 @@ fn whoever_has_a_config_is_not_welcomed() {
     let loaded = Loaded { exists: true, ..Loaded::default() };
     let mut effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
     effects.extend(model.update(Event::Contexts(Ok(vec![context("dev")]))));
-    assert_eq!((model.welcome, connects(&effects)), (None, Vec::new()));
+    assert_eq!((model.screen.welcome, connects(&effects)), (None, Vec::new()));
 }

@@ -10,14 +10,14 @@ use crate::types::forward::Via;
 
 fn web(model: &mut Model) {
     let web = Target { address: "service/web:http".parse().unwrap(), ..target("web", "dev") };
-    model.targets.push(web);
-    model.target_list.wanted = Some("web".to_owned());
-    model.unarranged = true;
+    model.targets.all.push(web);
+    model.screen.targets.wanted = Some("web".to_owned());
+    model.screen.unarranged = true;
     model.arrange();
 }
 
 fn only(model: &Model) -> &Forward {
-    let mut all = model.forwards.values();
+    let mut all = model.forwards.all.values();
     let forward = all.next().unwrap();
     assert!(all.next().is_none());
     forward
@@ -63,7 +63,7 @@ fn no_proxy_pod_is_made_for_a_workload() {
     web(&mut model);
     let effects = press(&mut model, Command::Create);
     assert_eq!(requests(&effects), []);
-    assert_eq!(model.log.entries.back().map(|entry| &entry.what), Some(&Happening::NeedsNoPod));
+    assert_eq!(model.screen.log.entries.back().map(|entry| &entry.what), Some(&Happening::NeedsNoPod));
     let mut model = open();
     let effects = on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: Vec::new() });
     assert_eq!((requests(&effects), only(&model).state), (Vec::new(), ForwardState::Waiting));
@@ -107,7 +107,7 @@ fn a_pod_that_refuses_is_left_for_one_that_is_ready() {
 fn each_of_several_ports_is_forwarded() {
     let mut model = connected();
     web(&mut model);
-    let last = model.targets.last_mut().unwrap();
+    let last = model.targets.all.last_mut().unwrap();
     (last.address, last.local_port) = ("service/web:http,admin".parse().unwrap(), 4000);
     let specs = |effects: Vec<Effect>| -> Vec<crate::types::forward::ForwardSpec> {
         let spec = |effect| match effect {
@@ -125,10 +125,10 @@ fn each_of_several_ports_is_forwarded() {
         let event = ForwardEvent::Bound(vec![local.parse().unwrap()]);
         model.update(Event::Forward { id: spec.id, epoch: spec.epoch, event });
     }
-    assert_eq!(model.ports.get("web:admin"), Some(&4567), "remembered beside the first");
+    assert_eq!(model.targets.ports.get("web:admin"), Some(&4567), "remembered beside the first");
     // One of them is closed: forwarding again opens that one only, where it was.
     model.stop_forward(second.id, &mut Vec::new());
-    model.focus.pane = Pane::Targets;
+    model.screen.focus.pane = Pane::Targets;
     let opened = specs(press(&mut model, Command::Forward));
     let shown: Vec<_> = opened.iter().map(|spec| (spec.address.to_string(), spec.port)).collect();
     assert_eq!(shown, [("service/web:admin".to_owned(), 4567)]);
@@ -140,12 +140,12 @@ fn a_person_takes_another_pod() {
     let (a, b) = (backend("a", true, 9), backend("b", false, 1));
     pods(&mut model, &[a.clone(), b.clone()]);
     model.arrange();
-    model.focus.pane = Pane::Forwards;
+    model.screen.focus.pane = Pane::Forwards;
     assert_eq!(pointed(&press(&mut model, Command::NextPod)), Some((Some("b"), false)));
     assert_eq!(pointed(&press(&mut model, Command::NextPod)), Some((Some("a"), false)), "round");
     pods(&mut model, std::slice::from_ref(&a));
     assert_eq!(pointed(&press(&mut model, Command::NextPod)), None);
-    assert_eq!(model.log.entries.back().map(|entry| &entry.what), Some(&Happening::NoOtherPod));
+    assert_eq!(model.screen.log.entries.back().map(|entry| &entry.what), Some(&Happening::NoOtherPod));
 }
 
 #[test]
@@ -205,13 +205,13 @@ fn what_has_no_pods_goes_through_a_proxy_pod() {
 fn a_service_by_its_address_gets_a_proxy_pod_when_asked() {
     let mut model = connected();
     web(&mut model);
-    let address = match model.targets.last().map(|target| target.address.clone()) {
+    let address = match model.targets.all.last().map(|target| target.address.clone()) {
         Some(crate::types::workload::Where::Workload(workload)) => {
             crate::types::workload::Where::Workload(crate::types::workload::Workload { proxy: true, ..workload })
         }
         other => panic!("{other:?}"),
     };
-    model.targets.last_mut().unwrap().address = address;
+    model.targets.all.last_mut().unwrap().address = address;
     let effects = press(&mut model, Command::Create);
     assert_eq!(requests(&effects).len(), 1);
     let pod = proxy_pod(&mut model, &effects);

@@ -10,10 +10,10 @@ use crate::types::proxy::Whose;
 
 impl Model {
     pub(crate) fn on_action(&mut self, action: Action, out: &mut Vec<Effect>) {
-        self.unarranged |= !action.only_moves();
+        self.screen.unarranged |= !action.only_moves();
         // Leaving at once works from everywhere.
         let anywhere = matches!(action, Action::Page { .. } | Action::Do(Command::QuitNow));
-        if !anywhere && !self.dialogs.is_empty() {
+        if !anywhere && !self.screen.dialogs.is_empty() {
             return self.in_dialog(action, out);
         }
         if !anywhere && self.filtering() {
@@ -21,14 +21,14 @@ impl Model {
         }
         match action {
             Action::Page { rows, reach } => {
-                self.page = rows.max(1);
-                self.reach = reach;
+                self.screen.page = rows.max(1);
+                self.screen.reach = reach;
             }
             Action::Do(Command::QuitNow) => self.leave_unasked(out),
             Action::Do(command) => self.on_command(command, out),
             Action::Click { pane, row, double } => self.on_click(pane, row, double, out),
             // The welcome has columns of its own.
-            Action::ClickColumn { .. } if self.welcome.is_some() => {}
+            Action::ClickColumn { .. } if self.screen.welcome.is_some() => {}
             Action::ClickColumn { pane, column } => self.sort_by(pane, column),
             Action::Wheel { pane: Some(pane), by } => self.scroll_pane(pane, by),
             Action::Wheel { pane: None, by } => self.scroll_log(&Action::Wheel { pane: None, by }),
@@ -38,7 +38,7 @@ impl Model {
 
     fn on_command(&mut self, command: Command, out: &mut Vec<Effect>) {
         self.learn(command, out);
-        if self.focus.in_log && self.in_log(command, out) {
+        if self.screen.focus.in_log && self.in_log(command, out) {
             return;
         }
         if self.leaves_welcome(command) {
@@ -68,7 +68,7 @@ impl Model {
             | Command::ToggleLog
             | Command::Cancel => self.browse(command),
             Command::Theme => self.next_theme(out),
-            Command::Help => self.dialogs.push(Dialog::Help { scroll: 0 }),
+            Command::Help => self.screen.dialogs.push(Dialog::Help { scroll: 0 }),
             Command::Clean => {
                 if self.clean(Whose::Mine, out) == 0 {
                     self.note(Grade::Info, Happening::NothingToClean, "", "");
@@ -106,7 +106,7 @@ impl Model {
             | Command::Export
             | Command::Strings
             | Command::Copy => {
-                let known = match self.focus.pane {
+                let known = match self.screen.focus.pane {
                     Pane::Clusters => self.on_clusters_pane(command, out),
                     Pane::Targets => self.on_targets_pane(command, out),
                     Pane::Pods => self.on_pods_pane(command, out),
@@ -120,7 +120,7 @@ impl Model {
     }
 
     fn ask_clean_all(&mut self) {
-        let pods: usize = self.clusters.iter().map(|cluster| self.over(&cluster.name, Whose::All).len()).sum();
+        let pods: usize = self.clusters.all.iter().map(|cluster| self.over(&cluster.name, Whose::All).len()).sum();
         if pods == 0 {
             self.note(Grade::Info, Happening::NothingToClean, "", "");
         } else {
@@ -129,8 +129,8 @@ impl Model {
     }
 
     fn on_click(&mut self, pane: Pane, row: Option<usize>, double: bool, out: &mut Vec<Effect>) {
-        self.focus.pane = pane;
-        self.focus.in_log = false;
+        self.screen.focus.pane = pane;
+        self.screen.focus.in_log = false;
         if let Some(row) = row {
             self.select_row(pane, row);
             if double {
@@ -145,22 +145,22 @@ impl Model {
             Command::Up | Command::Down | Command::PageUp | Command::PageDown | Command::Top | Command::Bottom => {
                 self.scroll_log(&Action::Do(command));
             }
-            Command::Filter => self.log.filtering = true,
+            Command::Filter => self.screen.log.filtering = true,
             Command::Copy => {
-                let entries = self.log.shown().cloned().collect::<Vec<_>>();
+                let entries = self.screen.log.shown().cloned().collect::<Vec<_>>();
                 self.note(Grade::Info, Happening::Copied, entries.len().to_string(), "");
                 out.push(Effect::CopyEntries(entries));
             }
             Command::Describe | Command::Accept => {
-                let read = self.log.shown().next_back().map(|entry| entry.what.clone());
+                let read = self.screen.log.shown().next_back().map(|entry| entry.what.clone());
                 if let Some(Happening::Failed(fault)) = read {
-                    self.dialogs.push(Dialog::Fault(*fault));
+                    self.screen.dialogs.push(Dialog::Fault(*fault));
                 }
             }
-            Command::Cancel if !self.log.filter.value().is_empty() => self.log.filter.reset(),
+            Command::Cancel if !self.screen.log.filter.value().is_empty() => self.screen.log.filter.reset(),
             Command::Cancel => {
-                self.focus.in_log = false;
-                self.focus.strip = Strip::Details;
+                self.screen.focus.in_log = false;
+                self.screen.focus.strip = Strip::Details;
             }
             _ => return false,
         }

@@ -12,11 +12,11 @@ use crate::update::import::in_import;
 impl Model {
     /// Gives an action to the topmost dialog; it is taken off, works, and stays off where it is done with.
     pub(crate) fn in_dialog(&mut self, action: Action, out: &mut Vec<Effect>) {
-        let Some(dialog) = self.dialogs.pop() else {
+        let Some(dialog) = self.screen.dialogs.pop() else {
             return;
         };
-        self.unarranged = true;
-        let at = self.dialogs.len();
+        self.screen.unarranged = true;
+        let at = self.screen.dialogs.len();
         if let (Some(fault), Action::Do(Command::Copy)) = (dialog.fault(), &action) {
             out.push(Effect::CopyFault(Box::new(fault.clone())));
         }
@@ -26,18 +26,18 @@ impl Model {
             Dialog::AskTtl { targets, field } => self.in_ask_ttl(targets, field, action, out),
             Dialog::Confirm { question, button } => self.in_question(question, button, &action, out),
             Dialog::Help { scroll } => {
-                scrolled(scroll, (self.page, self.reach), &action).map(|scroll| Dialog::Help { scroll })
+                scrolled(scroll, (self.screen.page, self.screen.reach), &action).map(|scroll| Dialog::Help { scroll })
             }
             Dialog::Describe { key, text, scroll } => {
-                let scroll = scrolled(scroll, (self.page, self.reach), &action);
+                let scroll = scrolled(scroll, (self.screen.page, self.screen.reach), &action);
                 scroll.map(|scroll| Dialog::Describe { key, text, scroll })
             }
             Dialog::PodLog { key, epoch, lines, ended, back } => {
-                let kept = scrolled_back(back, self.page, &action);
+                let kept = scrolled_back(back, self.screen.page, &action);
                 if kept.is_none() {
                     out.push(Effect::StopLog);
                 }
-                let most = self.reach.min(lines.len().saturating_sub(1));
+                let most = self.screen.reach.min(lines.len().saturating_sub(1));
                 kept.map(|back| Dialog::PodLog { key, epoch, lines, ended, back: back.min(most) })
             }
             Dialog::Browser(browser) => self.in_browser(browser, action, out),
@@ -57,7 +57,7 @@ impl Model {
         };
         if let Some(dialog) = kept {
             // What the work itself opened lies above.
-            self.dialogs.insert(at.min(self.dialogs.len()), dialog);
+            self.screen.dialogs.insert(at.min(self.screen.dialogs.len()), dialog);
         }
     }
 
@@ -81,7 +81,7 @@ impl Model {
         action: Action,
         out: &mut Vec<Effect>,
     ) -> Option<Dialog> {
-        match field.take(action, |ttl| ttl_error(ttl, self.settings.max_ttl)) {
+        match field.take(action, |ttl| ttl_error(ttl, self.config.settings.max_ttl)) {
             Entry::Left => None,
             Entry::Open => Some(Dialog::AskTtl { targets, field }),
             Entry::Given => {
@@ -142,7 +142,7 @@ impl Model {
                 for key in keys {
                     self.kill(&key, out);
                 }
-                self.pod_list.marks.clear();
+                self.screen.pods.marks.clear();
             }
             Question::CleanAll { .. } if yes => {
                 self.clean(Whose::All, out);

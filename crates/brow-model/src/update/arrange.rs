@@ -15,7 +15,7 @@ use crate::types::target::Target;
 impl Model {
     /// Arranges every pane's rows, where something changed. To be called before a frame is drawn.
     pub fn arrange(&mut self) {
-        if !std::mem::take(&mut self.unarranged) {
+        if !std::mem::take(&mut self.screen.unarranged) {
             return;
         }
         self.find_live();
@@ -27,15 +27,16 @@ impl Model {
     }
 
     fn arrange_clusters(&mut self) {
-        let mut filter = Filter::new(self.cluster_list.filter.value());
+        let mut filter = Filter::new(self.screen.clusters.filter.value());
         let mut rows: Vec<(u32, &Cluster)> = self
             .clusters
+            .all
             .iter()
             .filter_map(|at| Some((filter.score(&[&at.name, &at.server, &at.user])?, at)))
             .collect();
-        let column = self.cluster_list.column;
-        let pods = |at: &Cluster| self.pods.keys().filter(|key| key.cluster == at.name).count();
-        let forwards = |at: &Cluster| self.forwards.values().filter(|f| f.spec.place.cluster == at.name).count();
+        let column = self.screen.clusters.column;
+        let pods = |at: &Cluster| self.pods.all.keys().filter(|key| key.cluster == at.name).count();
+        let forwards = |at: &Cluster| self.forwards.all.values().filter(|f| f.spec.place.cluster == at.name).count();
         rows.sort_by(|(_, a), (_, b)| match column {
             // The kubeconfig's own order is the one its owner knows.
             ClusterColumn::Name => Ordering::Equal,
@@ -46,14 +47,15 @@ impl Model {
             ClusterColumn::Forwards => forwards(a).cmp(&forwards(b)),
         });
         let order = rows.into_iter().map(|(score, at)| (score, at.name.clone())).collect();
-        let names = &self.clusters;
-        settle(&mut self.cluster_list, order, names.len(), |name| names.iter().any(|at| at.name == *name));
+        let names = &self.clusters.all;
+        settle(&mut self.screen.clusters, order, names.len(), |name| names.iter().any(|at| at.name == *name));
     }
 
     fn arrange_targets(&mut self) {
-        let mut filter = Filter::new(self.target_list.filter.value());
+        let mut filter = Filter::new(self.screen.targets.filter.value());
         let mut rows: Vec<(u32, &Target, String)> = self
             .targets
+            .all
             .iter()
             .filter_map(|target| {
                 let address = target.address.to_string();
@@ -63,7 +65,7 @@ impl Model {
                 Some((filter.score(&fields)?, target, namespace))
             })
             .collect();
-        let column = self.target_list.column;
+        let column = self.screen.targets.column;
         rows.sort_by(|(_, a, a_namespace), (_, b, b_namespace)| match column {
             TargetColumn::Name => a.name.cmp(&b.name),
             TargetColumn::Cluster => (&a.cluster, &a.name).cmp(&(&b.cluster, &b.name)),
@@ -74,22 +76,24 @@ impl Model {
             TargetColumn::Live => (!self.is_live(&a.name), &a.name).cmp(&(!self.is_live(&b.name), &b.name)),
         });
         let order = rows.into_iter().map(|(score, target, _)| (score, target.name.clone())).collect();
-        let targets = &self.targets;
-        settle(&mut self.target_list, order, targets.len(), |name| targets.iter().any(|target| target.name == *name));
+        let targets = &self.targets.all;
+        settle(&mut self.screen.targets, order, targets.len(), |name| {
+            targets.iter().any(|target| target.name == *name)
+        });
     }
 
     fn arrange_pods(&mut self) {
-        let mut filter = Filter::new(self.pod_list.filter.value());
+        let mut filter = Filter::new(self.screen.pods.filter.value());
         // Several contexts may lead to one cluster: each pod has one row.
-        let several = self.clusters.iter().filter(|at| at.link != Link::Idle).count() > 1;
-        let rows: Vec<&ProxyPod> = self.pods.values().filter(|pod| !several || !self.is_twin(pod)).collect();
+        let several = self.clusters.all.iter().filter(|at| at.link != Link::Idle).count() > 1;
+        let rows: Vec<&ProxyPod> = self.pods.all.values().filter(|pod| !several || !self.is_twin(pod)).collect();
         let of = rows.len();
         let mut score = |pod: &ProxyPod| {
             let key = &pod.key;
             filter.score(&[&key.name, &pod.target, &key.cluster, &key.namespace, &pod.owner])
         };
         let mut rows: Vec<(u32, &ProxyPod)> = rows.into_iter().filter_map(|pod| Some((score(pod)?, pod))).collect();
-        let column = self.pod_list.column;
+        let column = self.screen.pods.column;
         rows.sort_by(|(_, a), (_, b)| match column {
             PodColumn::Name => a.key.name.cmp(&b.key.name),
             PodColumn::Target => a.target.cmp(&b.target),
@@ -101,14 +105,15 @@ impl Model {
             PodColumn::Left => a.deadline().cmp(&b.deadline()),
         });
         let order = rows.into_iter().map(|(score, pod)| (score, pod.key.clone())).collect();
-        let pods = &self.pods;
-        settle(&mut self.pod_list, order, of, |key| pods.contains_key(key));
+        let pods = &self.pods.all;
+        settle(&mut self.screen.pods, order, of, |key| pods.contains_key(key));
     }
 
     fn arrange_forwards(&mut self) {
-        let mut filter = Filter::new(self.forward_list.filter.value());
+        let mut filter = Filter::new(self.screen.forwards.filter.value());
         let mut rows: Vec<(u32, &Forward)> = self
             .forwards
+            .all
             .values()
             .filter_map(|forward| {
                 let local = forward.local();
@@ -116,7 +121,7 @@ impl Model {
                 Some((filter.score(&[&local, &forward.spec.target, &forward.spec.place.cluster, pod])?, forward))
             })
             .collect();
-        let column = self.forward_list.column;
+        let column = self.screen.forwards.column;
         rows.sort_by(|(_, a), (_, b)| {
             let (x, y) = (&a.traffic, &b.traffic);
             match column {
@@ -134,44 +139,45 @@ impl Model {
             }
         });
         // Those of other instances come below our own, whatever the order is by.
-        let others = self.others.iter().filter_map(|(id, other)| {
+        let others = self.instances.forwards.iter().filter_map(|(id, other)| {
             let Shared { local, name, cluster, pod, .. } = &other.forward;
             Some((filter.score(&[local, name, cluster, pod.as_deref().unwrap_or_default()])?, *id))
         });
         let others: Vec<(u32, ForwardId)> = others.collect();
         let own = rows.into_iter().map(|(score, forward)| (score, forward.spec.id));
-        let order = if self.forward_list.descending {
+        let order = if self.screen.forwards.descending {
             others.into_iter().rev().chain(own).collect()
         } else {
             own.chain(others).collect()
         };
-        let (forwards, others) = (&self.forwards, &self.others);
+        let (forwards, others) = (&self.forwards.all, &self.instances.forwards);
         let exists = |id: &ForwardId| forwards.contains_key(id) || others.contains_key(id);
-        settle(&mut self.forward_list, order, forwards.len() + others.len(), exists);
+        settle(&mut self.screen.forwards, order, forwards.len() + others.len(), exists);
     }
 
     /// Whether a target is reachable now: a forward of it is live, or a pod of ours for it is ready. As of the last
     /// arrangement.
     pub fn is_live(&self, target: &str) -> bool {
-        self.live.contains(target)
+        self.targets.live.contains(target)
     }
 
     fn find_live(&mut self) {
         let ready: BTreeSet<(&str, &str, &str)> = self
             .pods
+            .all
             .values()
             .filter(|pod| pod.phase == Phase::Ready && self.is_ours(pod))
             .map(|pod| (pod.key.cluster.as_str(), pod.key.namespace.as_str(), pod.target_label.as_str()))
             .collect();
-        let live = self.targets.iter().filter(|target| {
+        let live = self.targets.all.iter().filter(|target| {
             let elsewhere = |address| self.elsewhere(target, address).is_some();
             let forwards = self.forwards_of(&target.name).any(|forward| forward.state == ForwardState::Live);
-            forwards || (!self.others.is_empty() && target.address.singles().iter().any(elsewhere)) || {
+            forwards || (!self.instances.forwards.is_empty() && target.address.singles().iter().any(elsewhere)) || {
                 let place = self.place_of(target);
                 ready.contains(&(&place.cluster, &place.namespace, &place.label))
             }
         });
-        self.live = live.map(|target| target.name.clone()).collect();
+        self.targets.live = live.map(|target| target.name.clone()).collect();
     }
 }
 

@@ -10,7 +10,7 @@ use crate::types::proxy::{PodKey, PodRequest, ProxyPod};
 impl Model {
     /// Has a forward look for a pod; the pods of a workload are looked for by the forward's own watch.
     pub(crate) fn want_pod(&mut self, id: ForwardId) {
-        if let Some(forward) = self.forwards.get_mut(&id) {
+        if let Some(forward) = self.forwards.all.get_mut(&id) {
             let direct = forward.is_direct();
             (forward.wants_pod, forward.waiting) = (!direct, direct);
         }
@@ -20,6 +20,7 @@ impl Model {
     pub(crate) fn settle_forwards(&mut self, cluster: &str, out: &mut Vec<Effect>) {
         let without: Vec<ForwardId> = self
             .forwards
+            .all
             .values()
             .filter(|forward| forward.spec.place.cluster == cluster && forward.via.is_none())
             .filter(|forward| !forward.is_direct() && !forward.is_resting())
@@ -32,7 +33,7 @@ impl Model {
     }
 
     pub(crate) fn settle_forward(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.get(&id) else {
+        let Some(forward) = self.forwards.all.get(&id) else {
             return;
         };
         let (spec, wants) = (forward.spec.clone(), forward.wants_pod);
@@ -46,7 +47,7 @@ impl Model {
         let denied = cluster.and_then(|cluster| cluster.denied.get(&spec.place.namespace)).cloned();
         if let Some(denied) = denied.filter(|_| wants) {
             // A pod could be created perhaps, but nobody would learn that it is ready.
-            if let Some(forward) = self.forwards.get_mut(&id) {
+            if let Some(forward) = self.forwards.all.get_mut(&id) {
                 forward.wants_pod = false;
             }
             self.point(id, None, false, Some(denied), out);
@@ -62,13 +63,13 @@ impl Model {
         if !wants {
             return;
         }
-        let target = self.targets.iter().find(|target| target.name == spec.target).cloned();
+        let target = self.targets.all.iter().find(|target| target.name == spec.target).cloned();
         // Asked for once: a second refusal would be no wiser.
-        if let Some(forward) = self.forwards.get_mut(&id) {
+        if let Some(forward) = self.forwards.all.get_mut(&id) {
             forward.wants_pod = false;
         }
         let asked = if let Some(target) = target {
-            let on_demand = self.forwards.get(&id).is_some_and(|forward| forward.demand.is_some());
+            let on_demand = self.forwards.all.get(&id).is_some_and(|forward| forward.demand.is_some());
             self.ask_pod(&target, None, on_demand, out).is_some()
         } else {
             self.fail(Fault::new(What::TargetMissing, &spec.target, ""));
@@ -87,16 +88,16 @@ impl Model {
         fault: Option<Fault>,
         out: &mut Vec<Effect>,
     ) {
-        let Some(forward) = self.forwards.get_mut(&id) else {
+        let Some(forward) = self.forwards.all.get_mut(&id) else {
             return;
         };
         if forward.demand.is_some() && via.is_none() && (!waiting || forward.is_idle()) {
             return self.rest(id, fault, out);
         }
-        self.unarranged = true;
+        self.screen.unarranged = true;
         let via = via.map(|via| forward.relayed(via));
         if let Some(via) = &via {
-            self.upkeep.hold(id, &via.pod);
+            self.pods.upkeep.hold(id, &via.pod);
         }
         if via.is_some() {
             forward.wants_pod = false;
@@ -126,12 +127,13 @@ impl Model {
     /// A pod is ready: forwards without one that match it go through it.
     pub(crate) fn serve(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
         self.hand_over(key, out);
-        let Some(pod) = self.pods.get(key).filter(|pod| self.is_ours(pod) && self.may_use(pod)) else {
+        let Some(pod) = self.pods.all.get(key).filter(|pod| self.is_ours(pod) && self.may_use(pod)) else {
             return;
         };
         let via = pod.via();
         let matching: Vec<ForwardId> = self
             .forwards
+            .all
             .values()
             .filter(|forward| forward.via.is_none() && forward.state != ForwardState::Failed)
             .filter(|forward| !forward.is_resting())
@@ -147,10 +149,10 @@ impl Model {
 
     /// A pod on its way has something to say: forwards that wait for it show it.
     pub(crate) fn tell_waiting(&mut self, key: &PodKey, fault: Option<&Fault>) {
-        let Some(pod) = self.pods.get(key) else {
+        let Some(pod) = self.pods.all.get(key) else {
             return;
         };
-        for forward in self.forwards.values_mut() {
+        for forward in self.forwards.all.values_mut() {
             let place = &forward.spec.place;
             if forward.via.is_none()
                 && !forward.is_direct()
@@ -167,13 +169,14 @@ impl Model {
     pub(crate) fn leave_pod(&mut self, key: &PodKey, fault: Option<&Fault>, out: &mut Vec<Effect>) {
         let through: Vec<ForwardId> = self
             .forwards
+            .all
             .values()
             .filter(|forward| forward.is_through(key))
             .filter(|forward| !forward.is_direct())
             .map(|forward| forward.spec.id)
             .collect();
         for id in through {
-            let Some(place) = self.forwards.get(&id).map(|forward| forward.spec.place.clone()) else {
+            let Some(place) = self.forwards.all.get(&id).map(|forward| forward.spec.place.clone()) else {
                 continue;
             };
             let other = self.ready_pod(&place).filter(|pod| pod.key != *key).map(ProxyPod::via);
@@ -190,6 +193,7 @@ impl Model {
         // Those that waited for exactly this pod wait for nothing now.
         let waiting: Vec<ForwardId> = self
             .forwards
+            .all
             .values()
             .filter(|forward| forward.via.is_none() && forward.waiting && !forward.wants_pod)
             .filter(|forward| forward.state != ForwardState::Failed)
@@ -198,7 +202,7 @@ impl Model {
             .map(|forward| forward.spec.id)
             .collect();
         for id in waiting {
-            let Some(place) = self.forwards.get(&id).map(|forward| forward.spec.place.clone()) else {
+            let Some(place) = self.forwards.all.get(&id).map(|forward| forward.spec.place.clone()) else {
                 continue;
             };
             if !self.pod_coming(&place) {
@@ -217,6 +221,7 @@ impl Model {
         }
         let waiting: Vec<ForwardId> = self
             .forwards
+            .all
             .values()
             .filter(|forward| forward.via.is_none() && !forward.wants_pod && forward.spec.place == place)
             .filter(|forward| !forward.is_resting())

@@ -11,7 +11,7 @@ use crate::types::forward::{ForwardId, ForwardState, Via};
 impl Model {
     /// The pods of a forward's workload, all that run: it goes through the best of them, or waits for one.
     pub(crate) fn on_backends(&mut self, id: ForwardId, backends: Vec<Backend>, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.get_mut(&id) else {
+        let Some(forward) = self.forwards.all.get_mut(&id) else {
             return;
         };
         // Pods have come in the place of an address: whoever goes through a proxy pod goes straight now.
@@ -36,7 +36,7 @@ impl Model {
 
     /// A forward's workload is an address: it takes a proxy pod, which is asked for where there is none.
     pub(crate) fn on_relay(&mut self, id: ForwardId, address: Address, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.get_mut(&id) else {
+        let Some(forward) = self.forwards.all.get_mut(&id) else {
             return;
         };
         forward.backends.clear();
@@ -55,7 +55,7 @@ impl Model {
 
     /// A pod takes no connections although it runs: they go to the next one that is ready, where there is one.
     pub(crate) fn on_refused(&mut self, id: ForwardId, by: &Via, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.get(&id).filter(|forward| forward.via.as_ref() == Some(by)) else {
+        let Some(forward) = self.forwards.all.get(&id).filter(|forward| forward.via.as_ref() == Some(by)) else {
             return;
         };
         let at = forward.backends.iter().position(|backend| backend.via == *by).map_or(0, |at| at + 1);
@@ -70,7 +70,7 @@ impl Model {
 
     /// Sends a forward's new connections through the next pod of its workload.
     pub(crate) fn next_backend(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.get(&id) else {
+        let Some(forward) = self.forwards.all.get(&id) else {
             return;
         };
         let target = forward.spec.target.clone();
@@ -89,7 +89,7 @@ impl Model {
 
     /// A forward's workload leads nowhere: connections fail with the reason until it does.
     pub(crate) fn on_no_backend(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.get_mut(&id) else {
+        let Some(forward) = self.forwards.all.get_mut(&id) else {
             return;
         };
         forward.backends.clear();
@@ -106,7 +106,7 @@ impl Model {
     /// kept; without one, connections fail with the reason until it can be seen again.
     pub(crate) fn on_unseen(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
         let fault = self.with_login(fault);
-        let Some(forward) = self.forwards.get_mut(&id) else {
+        let Some(forward) = self.forwards.all.get_mut(&id) else {
             return;
         };
         forward.unseen = Some(fault.clone());

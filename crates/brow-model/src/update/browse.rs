@@ -14,19 +14,19 @@ macro_rules! on_list {
     ($model:expr, $pane:expr, $list:ident => $do:expr) => {
         match $pane {
             Pane::Clusters => {
-                let $list = &mut $model.cluster_list;
+                let $list = &mut $model.screen.clusters;
                 $do
             }
             Pane::Targets => {
-                let $list = &mut $model.target_list;
+                let $list = &mut $model.screen.targets;
                 $do
             }
             Pane::Pods => {
-                let $list = &mut $model.pod_list;
+                let $list = &mut $model.screen.pods;
                 $do
             }
             Pane::Forwards => {
-                let $list = &mut $model.forward_list;
+                let $list = &mut $model.screen.forwards;
                 $do
             }
         }
@@ -36,8 +36,8 @@ macro_rules! on_list {
 impl Model {
     /// Carries out a command that only moves about.
     pub(crate) fn browse(&mut self, command: Command) {
-        let pane = self.focus.pane;
-        let rows = self.page.cast_signed();
+        let pane = self.screen.focus.pane;
+        let rows = self.screen.page.cast_signed();
         match command {
             Command::Up => self.scroll_pane(pane, -1),
             Command::Down => self.scroll_pane(pane, 1),
@@ -51,16 +51,16 @@ impl Model {
             Command::Targets => self.go_to(Pane::Targets),
             Command::Pods => self.go_to(Pane::Pods),
             Command::Forwards => self.go_to(Pane::Forwards),
-            Command::Zoom => self.focus.zoomed = !self.focus.zoomed,
+            Command::Zoom => self.screen.focus.zoomed = !self.screen.focus.zoomed,
             Command::Mark => on_list!(self, pane, list => list.mark()),
             Command::MarkAll => on_list!(self, pane, list => list.mark_all()),
             Command::Filter => on_list!(self, pane, list => list.filtering = true),
             Command::Sort => on_list!(self, pane, list => list.column = list.column.next()),
             Command::SortReverse => on_list!(self, pane, list => list.descending = !list.descending),
             Command::ToggleLog => {
-                self.focus.in_log = !self.focus.in_log;
-                self.focus.strip = if self.focus.in_log { Strip::Log } else { Strip::Details };
-                self.log.back = 0;
+                self.screen.focus.in_log = !self.screen.focus.in_log;
+                self.screen.focus.strip = if self.screen.focus.in_log { Strip::Log } else { Strip::Details };
+                self.screen.log.back = 0;
             }
             Command::Cancel => self.step_back(),
             _ => {}
@@ -68,13 +68,13 @@ impl Model {
     }
 
     fn go_to(&mut self, pane: Pane) {
-        self.focus.pane = pane;
-        self.focus.in_log = false;
+        self.screen.focus.pane = pane;
+        self.screen.focus.in_log = false;
     }
 
     /// One step back: marks, then the filter, then the zoom.
     fn step_back(&mut self) {
-        let pane = self.focus.pane;
+        let pane = self.screen.focus.pane;
         let (marked, filtered) =
             on_list!(self, pane, list => (!list.marks.is_empty(), !list.filter.value().is_empty()));
         if marked {
@@ -82,7 +82,7 @@ impl Model {
         } else if filtered {
             on_list!(self, pane, list => list.filter.reset());
         } else {
-            self.focus.zoomed = false;
+            self.screen.focus.zoomed = false;
         }
     }
 
@@ -108,32 +108,32 @@ impl Model {
         }
         self.go_to(pane);
         match pane {
-            Pane::Clusters => sort!(self.cluster_list, ClusterColumn::ALL),
-            Pane::Targets => sort!(self.target_list, TargetColumn::ALL),
-            Pane::Pods => sort!(self.pod_list, PodColumn::ALL),
-            Pane::Forwards => sort!(self.forward_list, ForwardColumn::ALL),
+            Pane::Clusters => sort!(self.screen.clusters, ClusterColumn::ALL),
+            Pane::Targets => sort!(self.screen.targets, TargetColumn::ALL),
+            Pane::Pods => sort!(self.screen.pods, PodColumn::ALL),
+            Pane::Forwards => sort!(self.screen.forwards, ForwardColumn::ALL),
         }
     }
 
     /// Whether a filter's field has the keys.
     pub fn filtering(&self) -> bool {
-        if self.focus.in_log {
-            return self.log.filtering;
+        if self.screen.focus.in_log {
+            return self.screen.log.filtering;
         }
-        match self.focus.pane {
-            Pane::Clusters => self.cluster_list.filtering,
-            Pane::Targets => self.target_list.filtering,
-            Pane::Pods => self.pod_list.filtering,
-            Pane::Forwards => self.forward_list.filtering,
+        match self.screen.focus.pane {
+            Pane::Clusters => self.screen.clusters.filtering,
+            Pane::Targets => self.screen.targets.filtering,
+            Pane::Pods => self.screen.pods.filtering,
+            Pane::Forwards => self.screen.forwards.filtering,
         }
     }
 
     /// Gives an action to the filter's field.
     pub(crate) fn in_filter(&mut self, action: Action) {
-        let pane = self.focus.pane;
+        let pane = self.screen.focus.pane;
         match action {
-            Action::Do(Command::Up) if !self.focus.in_log => self.scroll_pane(pane, -1),
-            Action::Do(Command::Down) if !self.focus.in_log => self.scroll_pane(pane, 1),
+            Action::Do(Command::Up) if !self.screen.focus.in_log => self.scroll_pane(pane, -1),
+            Action::Do(Command::Down) if !self.screen.focus.in_log => self.scroll_pane(pane, 1),
             Action::Do(Command::Accept | Command::Next | Command::Previous) => self.end_filter(false),
             Action::Do(Command::Cancel) => self.end_filter(true),
             Action::Click { pane, row, .. } => {
@@ -149,8 +149,8 @@ impl Model {
                 field.edit(action);
                 let changed = field.input.value() != before;
                 *self.filter_mut() = field.input;
-                if self.focus.in_log {
-                    self.log.back = 0;
+                if self.screen.focus.in_log {
+                    self.screen.log.back = 0;
                 } else {
                     on_list!(self, pane, list => list.seeking |= changed);
                 }
@@ -168,25 +168,25 @@ impl Model {
         if clear {
             self.filter_mut().reset();
         }
-        if self.focus.in_log {
-            self.log.filtering = false;
+        if self.screen.focus.in_log {
+            self.screen.log.filtering = false;
         } else {
-            on_list!(self, self.focus.pane, list => list.filtering = false);
+            on_list!(self, self.screen.focus.pane, list => list.filtering = false);
         }
     }
 
     fn filter_mut(&mut self) -> &mut Input {
-        if self.focus.in_log {
-            return &mut self.log.filter;
+        if self.screen.focus.in_log {
+            return &mut self.screen.log.filter;
         }
-        on_list!(self, self.focus.pane, list => &mut list.filter)
+        on_list!(self, self.screen.focus.pane, list => &mut list.filter)
     }
 
     /// Scrolls the log.
     pub(crate) fn scroll_log(&mut self, action: &Action) {
-        let most = self.log.entries.len().saturating_sub(1);
-        if let Some(back) = scrolled_back(self.log.back, self.page, action) {
-            self.log.back = back.min(most);
+        let most = self.screen.log.entries.len().saturating_sub(1);
+        if let Some(back) = scrolled_back(self.screen.log.back, self.screen.page, action) {
+            self.screen.log.back = back.min(most);
         }
     }
 }

@@ -16,12 +16,12 @@ use crate::types::found::{Finds, Spot};
 impl Model {
     /// Opens the browser over the connected clusters; where none is, the selected one is connected.
     pub(crate) fn open_browser(&mut self, out: &mut Vec<Effect>) {
-        let connected = self.clusters.iter().filter(|at| at.link != Link::Idle).map(|at| at.name.clone());
+        let connected = self.clusters.all.iter().filter(|at| at.link != Link::Idle).map(|at| at.name.clone());
         let mut names: Vec<String> = connected.collect();
         if names.is_empty() {
             let name = self.cluster_in_view();
             if name.is_empty() {
-                return match self.kubeconfig_fault.clone() {
+                return match self.clusters.fault.clone() {
                     Some(fault) => self.fail(fault),
                     None => self.note(Grade::Info, Happening::NothingSelected, "", ""),
                 };
@@ -39,7 +39,7 @@ impl Model {
             stale: true,
             chosen: false,
         };
-        self.dialogs.push(Dialog::Browser(Box::new(browser)));
+        self.screen.dialogs.push(Dialog::Browser(Box::new(browser)));
         for name in names {
             self.look_into(&name, out);
         }
@@ -51,7 +51,7 @@ impl Model {
         action: Action,
         out: &mut Vec<Effect>,
     ) -> Option<Dialog> {
-        let rows = self.page.cast_signed();
+        let rows = self.screen.page.cast_signed();
         browser.chosen |= action.chooses();
         let list = &mut browser.list;
         match action {
@@ -81,7 +81,7 @@ impl Model {
                 list.marks.clear();
                 self.take_spots(&browser.finds, &browser.finds.recognised(), out);
             }
-            Action::Do(Command::Help) => self.dialogs.push(Dialog::Help { scroll: 0 }),
+            Action::Do(Command::Help) => self.screen.dialogs.push(Dialog::Help { scroll: 0 }),
             Action::Do(Command::Describe) => {
                 let of_cluster = |name: &String| self.cluster(name).and_then(|at| at.fault.clone());
                 let fault = browser
@@ -90,7 +90,7 @@ impl Model {
                     .map(|(fault, _)| fault)
                     .or_else(|| browser.clusters.keys().find_map(of_cluster));
                 match fault {
-                    Some(fault) => self.dialogs.push(Dialog::Fault(fault)),
+                    Some(fault) => self.screen.dialogs.push(Dialog::Fault(fault)),
                     None => self.note(Grade::Info, Happening::NothingMissing, "", ""),
                 }
             }
@@ -111,7 +111,7 @@ impl Model {
 
     /// Arranges the rows of an open browser, where something changed.
     pub(crate) fn arrange_browser(&mut self) {
-        for dialog in &mut self.dialogs {
+        for dialog in &mut self.screen.dialogs {
             if let Dialog::Browser(browser) = dialog {
                 browser.arrange();
             }
@@ -121,11 +121,11 @@ impl Model {
     /// The context that a new target most likely is for: the selected one in the clusters pane, else the current one,
     /// else that of the selected target.
     pub(crate) fn cluster_in_view(&self) -> String {
-        let selected = self.cluster_list.selected().cloned();
-        let current = self.clusters.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone());
+        let selected = self.screen.clusters.selected().cloned();
+        let current = self.clusters.all.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone());
         let beside =
-            self.target_list.selected().and_then(|name| self.target(name)).map(|target| target.cluster.clone());
-        let cluster = match self.focus.pane {
+            self.screen.targets.selected().and_then(|name| self.target(name)).map(|target| target.cluster.clone());
+        let cluster = match self.screen.focus.pane {
             crate::screen::focus::Pane::Clusters => selected.or(current),
             crate::screen::focus::Pane::Targets
             | crate::screen::focus::Pane::Pods

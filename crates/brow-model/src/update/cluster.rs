@@ -16,11 +16,11 @@ use crate::types::target::Target;
 impl Model {
     /// The cluster behind a context.
     pub fn cluster(&self, name: &str) -> Option<&Cluster> {
-        self.clusters.iter().find(|cluster| cluster.name == name)
+        self.clusters.all.iter().find(|cluster| cluster.name == name)
     }
 
     fn cluster_mut(&mut self, name: &str) -> Option<&mut Cluster> {
-        self.clusters.iter_mut().find(|cluster| cluster.name == name)
+        self.clusters.all.iter_mut().find(|cluster| cluster.name == name)
     }
 
     /// The time by a cluster's clock.
@@ -31,15 +31,15 @@ impl Model {
     /// Namespaces of a cluster that matter to us: the context's own and those of its targets.
     pub(crate) fn namespaces(&self, cluster: &str) -> BTreeSet<String> {
         let own = self.cluster(cluster).map(|cluster| cluster.namespace.clone());
-        let targets = self.targets.iter().filter(|target| target.cluster == cluster);
+        let targets = self.targets.all.iter().filter(|target| target.cluster == cluster);
         own.into_iter().chain(targets.filter_map(|target| target.namespace.clone())).collect()
     }
 
     pub(crate) fn on_contexts(&mut self, found: Result<Vec<Context>, Fault>, out: &mut Vec<Effect>) {
-        self.unarranged = true;
+        self.screen.unarranged = true;
         match found {
             Ok(contexts) => {
-                let again = self.kubeconfig_fault.take().is_some() || !self.clusters.is_empty();
+                let again = self.clusters.fault.take().is_some() || !self.clusters.all.is_empty();
                 let count = contexts.len();
                 self.take_contexts(contexts, out);
                 if again {
@@ -50,7 +50,7 @@ impl Model {
                 self.autostart(out);
             }
             Err(fault) => {
-                self.kubeconfig_fault = Some(fault.clone());
+                self.clusters.fault = Some(fault.clone());
                 self.fail(fault);
             }
         }
@@ -61,6 +61,7 @@ impl Model {
     fn take_contexts(&mut self, contexts: Vec<Context>, out: &mut Vec<Effect>) {
         let gone: Vec<String> = self
             .clusters
+            .all
             .iter()
             .map(|cluster| cluster.name.clone())
             .filter(|name| contexts.iter().all(|context| context.name != *name))
@@ -68,7 +69,7 @@ impl Model {
         for name in gone {
             self.let_go(&name, out);
         }
-        let told: Vec<Fault> = self.clusters.iter().flat_map(|cluster| cluster.twice.clone()).collect();
+        let told: Vec<Fault> = self.clusters.all.iter().flat_map(|cluster| cluster.twice.clone()).collect();
         let mut news: Vec<Fault> = Vec::new();
         for fault in contexts.iter().flat_map(|context| &context.twice) {
             if !told.contains(fault) && !news.contains(fault) {
@@ -79,7 +80,7 @@ impl Model {
             let thing = fault.thing.clone();
             self.note(Grade::Warning, Happening::Failed(Box::new(fault)), thing, "");
         }
-        let mut before = std::mem::take(&mut self.clusters);
+        let mut before = std::mem::take(&mut self.clusters.all);
         let mut moved = Vec::new();
         for context in contexts {
             let mut new = Cluster::from(context);
@@ -91,11 +92,11 @@ impl Model {
                 } else if old.link != Link::Idle {
                     moved.push(new.name.clone());
                 }
-            } else if self.forwards.values().any(|forward| forward.spec.place.cluster == new.name) {
+            } else if self.forwards.all.values().any(|forward| forward.spec.place.cluster == new.name) {
                 // It was away for a while, and its forwards have stayed.
                 moved.push(new.name.clone());
             }
-            self.clusters.push(new);
+            self.clusters.all.push(new);
         }
         for name in moved {
             self.connect(&name, out);
@@ -108,7 +109,7 @@ impl Model {
             return;
         }
         let wished: Vec<String> =
-            self.settings.clusters.iter().filter(|(_, at)| at.connect).map(|(name, _)| name.clone()).collect();
+            self.config.settings.clusters.iter().filter(|(_, at)| at.connect).map(|(name, _)| name.clone()).collect();
         for name in wished {
             // A context that this machine's kubeconfig lacks is no fault until somebody wants it.
             if self.cluster(&name).is_some() {
@@ -121,7 +122,7 @@ impl Model {
     pub(crate) fn need(&mut self, name: &str, out: &mut Vec<Effect>) -> bool {
         match self.cluster(name).map(|cluster| (cluster.link, cluster.epoch)) {
             None => {
-                let fault = match &self.kubeconfig_fault {
+                let fault = match &self.clusters.fault {
                     Some(fault) => fault.clone(),
                     None => Fault::new(What::UnknownContext, name, ""),
                 };
@@ -141,9 +142,9 @@ impl Model {
     pub(crate) fn need_for(&mut self, target: &Target, out: &mut Vec<Effect>) -> bool {
         let known = self.need(&target.cluster, out);
         if !known {
-            let fault = self.kubeconfig_fault.clone();
+            let fault = self.clusters.fault.clone();
             let fault = fault.unwrap_or_else(|| Fault::new(What::UnknownContext, &target.cluster, ""));
-            self.refused.insert(target.name.clone(), fault);
+            self.targets.refused.insert(target.name.clone(), fault);
         }
         known
     }
@@ -152,7 +153,7 @@ impl Model {
     pub(crate) fn connect(&mut self, name: &str, out: &mut Vec<Effect>) {
         let epoch = Epoch(self.count());
         let namespaces = self.namespaces(name);
-        self.unarranged = true;
+        self.screen.unarranged = true;
         if let Some(cluster) = self.cluster_mut(name) {
             cluster.link = Link::Connecting;
             cluster.epoch = epoch;
@@ -168,7 +169,7 @@ impl Model {
     /// Lets a cluster go: its pods leave the screen, its forwards stay.
     pub(crate) fn let_go(&mut self, name: &str, out: &mut Vec<Effect>) {
         let epoch = Epoch(self.count());
-        self.unarranged = true;
+        self.screen.unarranged = true;
         if let Some(cluster) = self.cluster_mut(name)
             && cluster.link != Link::Idle
         {
@@ -180,7 +181,7 @@ impl Model {
             cluster.rights = Rights::NotAsked;
             cluster.fault = None;
             cluster.rtt = None;
-            self.pods.retain(|key, _| key.cluster != name);
+            self.pods.all.retain(|key, _| key.cluster != name);
             out.push(Effect::Disconnect { cluster: name.to_owned() });
             self.audit_cluster("disconnect-cluster", name, None, out);
             self.note(Grade::Info, Happening::ClusterLetGo, name, "");
@@ -224,7 +225,7 @@ impl Model {
                     self.audit_cluster("connect-cluster", name, None, out);
                 }
                 self.look_into(name, out);
-                self.unarranged |= new;
+                self.screen.unarranged |= new;
             }
             ClusterEvent::Failed { link, fault } => {
                 let fault = fault.with_plugin(cluster.plugin.as_deref());
@@ -275,7 +276,7 @@ impl Model {
             ClusterEvent::Rights(answer) => cluster.rights = answer.map_or_else(Rights::Failed, Rights::Known),
             ClusterEvent::PluginSaid(words) => self.note(Grade::Info, Happening::PluginSaid, name, words),
         }
-        self.unarranged = true;
+        self.screen.unarranged = true;
     }
 
     /// Namespaces in which pods may not be listed.
@@ -287,6 +288,7 @@ impl Model {
         // The context's own namespace is looked into in passing: only what a target needs is missed.
         let needed: BTreeSet<String> = self
             .targets
+            .all
             .iter()
             .filter(|target| target.cluster == name)
             .map(|target| self.namespace_of(target))

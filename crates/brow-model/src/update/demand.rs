@@ -15,14 +15,14 @@ use crate::types::ttl::Ttl;
 impl Model {
     /// A connection has come to a forward that rests.
     pub(crate) fn on_wanted(&mut self, id: ForwardId, round: u64, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.get(&id).filter(|forward| forward.is_resting()) else {
+        let Some(forward) = self.forwards.all.get(&id).filter(|forward| forward.is_resting()) else {
             return;
         };
         if forward.demand.is_none_or(|demand| demand.round != round) {
             return;
         }
         let until = self.now + self.takes(forward);
-        if let Some(forward) = self.forwards.get_mut(&id) {
+        if let Some(forward) = self.forwards.all.get_mut(&id) {
             forward.demand = Some(Demand { round, stage: Stage::Asked(until), wanted: true });
             forward.used = Some(self.now);
         }
@@ -37,16 +37,16 @@ impl Model {
 
     /// Has a forward look for a way: a pod that is there, one that is asked for, or those of its workload.
     fn seek(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        let Some(spec) = self.forwards.get(&id).map(|forward| forward.spec.clone()) else {
+        let Some(spec) = self.forwards.all.get(&id).map(|forward| forward.spec.clone()) else {
             return;
         };
         if !self.need(&spec.place.cluster, out) {
-            let fault = self.kubeconfig_fault.clone();
+            let fault = self.clusters.fault.clone();
             let fault = fault.unwrap_or_else(|| Fault::new(What::UnknownContext, &spec.place.cluster, ""));
             return self.point(id, None, false, Some(fault), out);
         }
         self.want_pod(id);
-        if self.forwards.get(&id).is_some_and(Forward::is_direct) {
+        if self.forwards.all.get(&id).is_some_and(Forward::is_direct) {
             self.point(id, None, true, None, out);
         } else {
             self.settle_forward(id, out);
@@ -55,12 +55,12 @@ impl Model {
 
     /// What becomes of a forward on demand that is pointed somewhere.
     pub(crate) fn demand_follows(&mut self, id: ForwardId) {
-        let Some(forward) = self.forwards.get(&id).filter(|forward| forward.demand.is_some()) else {
+        let Some(forward) = self.forwards.all.get(&id).filter(|forward| forward.demand.is_some()) else {
             return;
         };
         let create = self.now + self.takes(forward);
         let idle = self.now + span(self.keep(&forward.spec.target).idle);
-        let Some(forward) = self.forwards.get_mut(&id) else {
+        let Some(forward) = self.forwards.all.get_mut(&id) else {
             return;
         };
         let there = forward.via.is_some();
@@ -78,7 +78,7 @@ impl Model {
     /// ask.
     pub(crate) fn rest(&mut self, id: ForwardId, fault: Option<Fault>, out: &mut Vec<Effect>) {
         let round = self.count();
-        let Some(forward) = self.forwards.get_mut(&id) else {
+        let Some(forward) = self.forwards.all.get_mut(&id) else {
             return;
         };
         let reason = || fault.clone().unwrap_or_else(|| Fault::new(What::NoPod, &forward.spec.target, ""));
@@ -93,7 +93,7 @@ impl Model {
             forward.state = ForwardState::Resting;
         }
         let place = forward.spec.place.clone();
-        self.unarranged = true;
+        self.screen.unarranged = true;
         out.push(Effect::Rest { id, round, failed });
         self.let_pods_go(&place, out);
     }
@@ -101,7 +101,7 @@ impl Model {
     /// A second has passed: forwards on demand rest that are not used, or whose way takes too long.
     pub(crate) fn tend_demand(&mut self, out: &mut Vec<Effect>) {
         let (mut late, mut idle) = (Vec::new(), Vec::new());
-        for forward in self.forwards.values_mut() {
+        for forward in self.forwards.all.values_mut() {
             let open = forward.traffic.counts.open > 0 || forward.used == Some(self.now);
             match forward.demand.map(|demand| demand.stage) {
                 Some(Stage::Asked(until)) if until <= self.now => late.push(forward.spec.id),
@@ -110,7 +110,7 @@ impl Model {
             }
         }
         for id in late {
-            let Some(forward) = self.forwards.get(&id) else {
+            let Some(forward) = self.forwards.all.get(&id) else {
                 continue;
             };
             let limit =
@@ -132,9 +132,9 @@ impl Model {
         let used = |forward: &&Forward| {
             forward.used == Some(self.now) && forward.demand.is_some_and(|at| matches!(at.stage, Stage::Used(_)))
         };
-        if let Some(target) = self.forwards.get(&id).filter(used).map(|forward| forward.spec.target.clone()) {
+        if let Some(target) = self.forwards.all.get(&id).filter(used).map(|forward| forward.spec.target.clone()) {
             let until = self.now + span(self.keep(&target).idle);
-            if let Some(demand) = self.forwards.get_mut(&id).and_then(|forward| forward.demand.as_mut()) {
+            if let Some(demand) = self.forwards.all.get_mut(&id).and_then(|forward| forward.demand.as_mut()) {
                 demand.stage = Stage::Used(until);
             }
         }
@@ -159,12 +159,12 @@ impl Model {
                 Some(_) => open.iter().for_each(|(id, _)| self.serve_on_demand(*id, out)),
             }
         }
-        self.target_list.marks.clear();
+        self.screen.targets.marks.clear();
     }
 
     /// Makes an open forward one on demand; what it carries goes on.
     pub(crate) fn serve_on_demand(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.get_mut(&id).filter(|forward| forward.demand.is_none()) else {
+        let Some(forward) = self.forwards.all.get_mut(&id).filter(|forward| forward.demand.is_none()) else {
             return;
         };
         forward.spec.on_demand = true;
@@ -179,13 +179,13 @@ impl Model {
         } else {
             self.rest(id, None, out);
         }
-        self.unarranged = true;
+        self.screen.unarranged = true;
         self.note(Grade::Info, Happening::OnDemandNow, target, local);
     }
 
     /// Makes a forward on demand an ordinary one, with a pod from now on.
     pub(crate) fn serve_always(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.get_mut(&id).filter(|forward| forward.demand.is_some()) else {
+        let Some(forward) = self.forwards.all.get_mut(&id).filter(|forward| forward.demand.is_some()) else {
             return;
         };
         let rested = forward.is_resting();
@@ -196,7 +196,7 @@ impl Model {
         forward.spec.on_demand = false;
         forward.demand = None;
         let (target, local) = (forward.spec.target.clone(), forward.local());
-        self.unarranged = true;
+        self.screen.unarranged = true;
         self.note(Grade::Info, Happening::AlwaysNow, target, local);
         if rested {
             self.seek(id, out);
@@ -206,14 +206,14 @@ impl Model {
     /// Opens, once, the forwards that open with the dashboard. Those on demand need no cluster for that.
     pub(crate) fn autostart(&mut self, out: &mut Vec<Effect>) {
         // What another instance forwards is not opened twice: those have to be heard first.
-        let known = !self.config_path.is_empty() && !self.clusters.is_empty() && self.upkeep.others_known;
-        if !known || self.unattended() || std::mem::replace(&mut self.upkeep.started, known) {
+        let known = !self.config.path.is_empty() && !self.clusters.all.is_empty() && self.pods.upkeep.others_known;
+        if !known || self.unattended() || std::mem::replace(&mut self.pods.upkeep.started, known) {
             return;
         }
-        let targets: Vec<Target> = self.targets.iter().filter(|target| target.keep.autostart).cloned().collect();
+        let targets: Vec<Target> = self.targets.all.iter().filter(|target| target.keep.autostart).cloned().collect();
         for target in targets {
             self.open_forward(&target, out);
-            for forward in self.forwards.values_mut().filter(|forward| forward.spec.target == target.name) {
+            for forward in self.forwards.all.values_mut().filter(|forward| forward.spec.target == target.name) {
                 forward.unasked = true;
             }
         }

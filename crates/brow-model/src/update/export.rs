@@ -22,7 +22,7 @@ impl Model {
             MenuItem { label: Label::Toml, shown: names.join(", "), give: Give::Toml(targets.clone()) },
             MenuItem { label: Label::Kubectl, shown: first(&commands), give: Give::Text(commands.join("\n") + "\n") },
         ];
-        self.dialogs.push(Dialog::Menu(Menu { of, items, cursor: 0 }));
+        self.screen.dialogs.push(Dialog::Menu(Menu { of, items, cursor: 0 }));
     }
 
     /// What does the same by kubectl; a kind that it cannot forward to is told in a comment.
@@ -55,7 +55,7 @@ impl Model {
             Where::Address(address) => {
                 let pod = format!("brow-{}", target.label(&self.installation));
                 let local = self.port_of(target).map_or_else(String::new, |port| port.to_string());
-                let image = self.settings.pod_for(&target.cluster, &target.pod).image;
+                let image = self.config.settings.pod_for(&target.cluster, &target.pod).image;
                 let image = quoted(image.as_deref().unwrap_or("alpine/socat:latest"));
                 let to = quoted(&format!("TCP:{address}"));
                 vec![

@@ -16,16 +16,20 @@ impl Model {
     /// What holds where a field of a form is left empty, as far as the config or the program says it.
     pub fn unsaid(&self, form: &TargetForm, field: FormField) -> String {
         let cluster = form.text(FormField::Cluster);
-        let at = self.settings.clusters.get(cluster);
+        let at = self.config.settings.clusters.get(cluster);
         match field {
             FormField::Namespace => self.cluster(cluster).map(|at| at.namespace.clone()).unwrap_or_default(),
-            FormField::Ttl => self.settings.ttl.to_string(),
+            FormField::Ttl => self.config.settings.ttl.to_string(),
             FormField::Via => "direct".to_owned(),
             FormField::Wait => time(Ttl::from_secs(Workload::WAIT.as_secs())),
             FormField::Autostart => "false".to_owned(),
             FormField::LocalAddress => "127.0.0.1, ::1".to_owned(),
             FormField::PullPolicy => policy(
-                self.settings.pod_for(cluster, &PodSettings::default()).pull_policy.unwrap_or(PullPolicy::IfNotPresent),
+                self.config
+                    .settings
+                    .pod_for(cluster, &PodSettings::default())
+                    .pull_policy
+                    .unwrap_or(PullPolicy::IfNotPresent),
             )
             .to_owned(),
             FormField::Name
@@ -35,8 +39,9 @@ impl Model {
             | FormField::Tags
             | FormField::Probe => String::new(),
             _ => {
-                let keep = at.map_or_else(|| self.settings.keep.clone(), |at| at.keep.over(&self.settings.keep));
-                let pod = || self.settings.pod_for(cluster, &PodSettings::default());
+                let keep =
+                    at.map_or_else(|| self.config.settings.keep.clone(), |at| at.keep.over(&self.config.settings.keep));
+                let pod = || self.config.settings.pod_for(cluster, &PodSettings::default());
                 field.of_keep(&keep).unwrap_or_else(|| field.of_pod(&pod()))
             }
         }
@@ -64,8 +69,8 @@ impl Model {
                     let was = form.editing.and(form.base);
                     if was.is_none() {
                         // Whoever makes a target goes on with it.
-                        self.focus.pane = Pane::Targets;
-                        self.focus.in_log = false;
+                        self.screen.focus.pane = Pane::Targets;
+                        self.screen.focus.in_log = false;
                     }
                     self.save_target(was, &target, out);
                     return None;
@@ -108,14 +113,14 @@ impl Model {
 
     /// Puts the next known context into the cluster field.
     fn step_context(&self, form: &mut TargetForm, by: isize) {
-        if self.clusters.is_empty() {
+        if self.clusters.all.is_empty() {
             return;
         }
-        let at = self.clusters.iter().position(|cluster| cluster.name == form.text(FormField::Cluster));
+        let at = self.clusters.all.iter().position(|cluster| cluster.name == form.text(FormField::Cluster));
         let next = match at {
-            Some(at) => (at.cast_signed() + by).rem_euclid(self.clusters.len().cast_signed()).unsigned_abs(),
+            Some(at) => (at.cast_signed() + by).rem_euclid(self.clusters.all.len().cast_signed()).unsigned_abs(),
             None => 0,
         };
-        form.fields[form.active] = Field::new(self.clusters[next].name.clone());
+        form.fields[form.active] = Field::new(self.clusters.all[next].name.clone());
     }
 }

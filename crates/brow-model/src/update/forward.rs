@@ -16,32 +16,32 @@ use crate::types::target::Target;
 impl Model {
     /// Forwards of a target.
     pub fn forwards_of<'a>(&'a self, target: &'a str) -> impl Iterator<Item = &'a Forward> {
-        self.forwards.values().filter(move |forward| forward.spec.target == target)
+        self.forwards.all.values().filter(move |forward| forward.spec.target == target)
     }
 
     /// What is wrong with a target now: its forward's fault, its pod's, or why there is no pod.
     pub fn fault_of_target(&self, target: &Target) -> Option<&Fault> {
         let of_target = |forward: &&Forward| forward.spec.target == target.name;
-        let forwards = self.forwards.values().filter(of_target).find_map(Forward::trouble);
+        let forwards = self.forwards.all.values().filter(of_target).find_map(Forward::trouble);
         let place = self.place_of(target);
         if forwards.is_some() || self.ready_pod(&place).is_some() {
             return forwards;
         }
-        let mut coming = self.pods.values().filter(|pod| pod.phase.is_coming() && self.is_at(pod, &place));
-        coming.find_map(|pod| pod.fault.as_ref()).or_else(|| self.refused.get(&target.name))
+        let mut coming = self.pods.all.values().filter(|pod| pod.phase.is_coming() && self.is_at(pod, &place));
+        coming.find_map(|pod| pod.fault.as_ref()).or_else(|| self.targets.refused.get(&target.name))
     }
 
     pub(crate) fn target_of(&self, id: ForwardId) -> String {
-        self.forwards.get(&id).map(|forward| forward.spec.target.clone()).unwrap_or_default()
+        self.forwards.all.get(&id).map(|forward| forward.spec.target.clone()).unwrap_or_default()
     }
 
     pub(crate) fn on_forward(&mut self, id: ForwardId, epoch: Epoch, event: ForwardEvent, out: &mut Vec<Effect>) {
-        let cluster = self.forwards.get(&id).and_then(|forward| self.cluster(&forward.spec.place.cluster));
+        let cluster = self.forwards.all.get(&id).and_then(|forward| self.cluster(&forward.spec.place.cluster));
         let plugin = cluster.and_then(|cluster| cluster.plugin.clone());
-        let Some(forward) = self.forwards.get_mut(&id).filter(|forward| forward.spec.epoch == epoch) else {
+        let Some(forward) = self.forwards.all.get_mut(&id).filter(|forward| forward.spec.epoch == epoch) else {
             return;
         };
-        self.unarranged = true;
+        self.screen.unarranged = true;
         let target = forward.spec.target.clone();
         match event {
             ForwardEvent::Bound(bound) => self.on_bound(id, bound, out),
@@ -86,20 +86,20 @@ impl Model {
                 }
                 // Why there is no way for one on demand may have been told just now.
                 let rests = forward.is_resting();
-                let last = self.log.entries.back().filter(|last| rests && last.at == self.now);
+                let last = self.screen.log.entries.back().filter(|last| rests && last.at == self.now);
                 if !last.is_some_and(|last| matches!(&last.what, Happening::Failed(told) if **told == fault)) {
                     self.fail(fault);
                 }
             }
             ForwardEvent::Closed => {
-                self.forwards.remove(&id);
+                self.forwards.all.remove(&id);
             }
         }
     }
 
     /// It listens.
     fn on_bound(&mut self, id: ForwardId, bound: Vec<SocketAddr>, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.get_mut(&id) else {
+        let Some(forward) = self.forwards.all.get_mut(&id) else {
             return;
         };
         let target = forward.spec.target.clone();
@@ -118,9 +118,9 @@ impl Model {
         forward.spec.port = port;
         if any && port != 0 {
             let address = &forward.spec.address;
-            let of = self.targets.iter().find(|of| of.name == target);
+            let of = self.targets.all.iter().find(|of| of.name == target);
             let name = of.map_or_else(|| target.clone(), |of| port_name(of, address));
-            self.ports.insert(name.clone(), port);
+            self.targets.ports.insert(name.clone(), port);
             out.push(Effect::Remember { target: name, port });
         }
         if asked != 0 && asked != port {
@@ -135,7 +135,7 @@ impl Model {
 
     /// It cannot listen.
     fn on_not_bound(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.get_mut(&id) else {
+        let Some(forward) = self.forwards.all.get_mut(&id) else {
             return;
         };
         let target = forward.spec.target.clone();
@@ -158,8 +158,8 @@ impl Model {
 
     /// Closes a forward.
     pub(crate) fn stop_forward(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        if let Some(forward) = self.forwards.remove(&id) {
-            self.unarranged = true;
+        if let Some(forward) = self.forwards.all.remove(&id) {
+            self.screen.unarranged = true;
             let spec = forward.spec.clone();
             let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));
             self.audit("close-forward", &spec.target, place, None, out);
@@ -175,6 +175,10 @@ impl Model {
             return;
         }
         let dialog = Dialog::Confirm { question, button: 0 };
-        if self.dialogs.is_empty() { self.dialogs.push(dialog) } else { self.dialogs.insert(0, dialog) }
+        if self.screen.dialogs.is_empty() {
+            self.screen.dialogs.push(dialog);
+        } else {
+            self.screen.dialogs.insert(0, dialog);
+        }
     }
 }

@@ -45,13 +45,13 @@ impl Finds {
 impl Model {
     /// Something was found, or could not be looked into.
     pub(crate) fn on_found(&mut self, cluster: &str, epoch: Epoch, event: FoundEvent) {
-        for dialog in &mut self.dialogs {
+        for dialog in &mut self.screen.dialogs {
             if let Dialog::Browser(browser) = dialog
                 && browser.epoch == epoch
             {
                 let room = browser.finds.take(cluster, event);
                 browser.stale = true;
-                self.unarranged = true;
+                self.screen.unarranged = true;
                 if !room {
                     self.tell_too_many(cluster, MOST_FOUND);
                 }
@@ -64,7 +64,7 @@ impl Model {
     pub(crate) fn look_into(&mut self, cluster: &str, out: &mut Vec<Effect>) {
         let namespaces = self.namespaces(cluster);
         let answers = self.cluster(cluster).is_some_and(|at| matches!(at.link, Link::Ready | Link::Forbidden));
-        for dialog in &mut self.dialogs {
+        for dialog in &mut self.screen.dialogs {
             if let Dialog::Browser(browser) = dialog
                 && browser.clusters.insert(cluster.to_owned(), answers) != Some(true)
                 && answers
@@ -78,7 +78,7 @@ impl Model {
     /// The saved target that a row is, by the same cluster, namespace, object and port.
     pub fn saved(&self, found: &Found, port: &FoundPort) -> Option<&Target> {
         let ports = [Some(Port::Number(port.number)), port.name.clone().map(Port::Name)];
-        self.targets.iter().find(|target| {
+        self.targets.all.iter().find(|target| {
             let Where::Workload(workload) = &target.address else { return false };
             let mut own = std::iter::once(&workload.port).chain(&workload.more);
             workload.name == found.key.name

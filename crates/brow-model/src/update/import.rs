@@ -10,7 +10,7 @@ impl Model {
     /// Opens the dialog.
     pub(crate) fn open_import(&mut self) {
         let cluster = self.cluster_in_view();
-        self.dialogs.push(Dialog::Import { cluster, field: Field::default(), pasted: None });
+        self.screen.dialogs.push(Dialog::Import { cluster, field: Field::default(), pasted: None });
     }
 }
 

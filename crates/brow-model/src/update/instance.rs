@@ -20,7 +20,7 @@ impl Model {
     pub fn report(&self, pid: u32, role: Role) -> Report {
         // One that is being opened, or opened anew, is ours already.
         let listens = |forward: &&Forward| !forward.bound.is_empty() || forward.state == ForwardState::Opening;
-        let forwards = self.forwards.values().filter(listens).map(|forward| {
+        let forwards = self.forwards.all.values().filter(listens).map(|forward| {
             let spec = &forward.spec;
             let target = self.target(&spec.target);
             Shared {
@@ -33,55 +33,56 @@ impl Model {
                 local: forward.local(),
                 state: Standing::of(forward.state),
                 pod: forward.via.as_ref().map(|via| via.pod.name.clone()),
-                left: self.upkeep.left_by(forward).map(|pod| pod.name.clone()).collect(),
+                left: self.pods.upkeep.left_by(forward).map(|pod| pod.name.clone()).collect(),
             }
         });
         // What has failed was stopped by nobody, either: whoever waits for it may have it.
-        let failed = self.forwards.values().filter(|forward| forward.state == ForwardState::Failed);
-        let ended = self.left.iter().flatten().copied().chain(failed.map(|forward| forward.spec.id.0));
-        let (left, wants) = (ended.collect(), self.wants.iter().cloned().collect());
-        Report { pid, role, forwards: forwards.collect(), leaving: self.left.is_some(), left, wants }
+        let failed = self.forwards.all.values().filter(|forward| forward.state == ForwardState::Failed);
+        let ended = self.forwards.left.iter().flatten().copied().chain(failed.map(|forward| forward.spec.id.0));
+        let (left, wants) = (ended.collect(), self.targets.wants.iter().cloned().collect());
+        Report { pid, role, forwards: forwards.collect(), leaving: self.forwards.left.is_some(), left, wants }
     }
 
     pub(crate) fn on_instance(&mut self, event: InstanceEvent, out: &mut Vec<Effect>) {
-        self.unarranged = true;
+        self.screen.unarranged = true;
         match event {
             InstanceEvent::Heard { instance, report } => {
                 let Report { pid, role, forwards, leaving, left, wants } = report;
-                self.instances.insert(instance.clone(), Known { pid, role, leaving, silent: false, wants });
+                self.instances.all.insert(instance.clone(), Known { pid, role, leaving, silent: false, wants });
                 if leaving {
                     self.remember_ports_of(&instance);
                 }
                 // What was known keeps its row.
                 let known: BTreeMap<u64, ForwardId> = self
-                    .others
+                    .instances
+                    .forwards
                     .iter()
                     .filter(|(_, other)| other.instance == instance)
                     .map(|(id, other)| (other.forward.id, *id))
                     .collect();
-                let its = self.others.extract_if(.., |_, other| other.instance == instance);
+                let its = self.instances.forwards.extract_if(.., |_, other| other.instance == instance);
                 let before: Vec<Shared> = its.map(|(_, other)| other.forward).collect();
                 self.stopped_there(&instance, &before, &forwards, &left);
                 for forward in forwards {
                     let id = known.get(&forward.id).copied().unwrap_or_else(|| ForwardId(self.count()));
-                    self.others.insert(id, Other { instance: instance.clone(), pid, role, forward });
+                    self.instances.forwards.insert(id, Other { instance: instance.clone(), pid, role, forward });
                 }
                 self.end_what_others_left(out);
             }
             InstanceEvent::Gone { instance } => {
                 self.remember_ports_of(&instance);
-                self.instances.remove(&instance);
-                self.others.retain(|_, other| other.instance != instance);
+                self.instances.all.remove(&instance);
+                self.instances.forwards.retain(|_, other| other.instance != instance);
                 self.end_what_others_left(out);
             }
             InstanceEvent::Unheard { instance, pid } => {
                 // What it had when it was heard last it may have still.
                 let unknown = Known { pid, role: Role::Unknown, leaving: false, silent: true, wants: Vec::new() };
-                self.instances.entry(instance).or_insert(unknown).silent = true;
+                self.instances.all.entry(instance).or_insert(unknown).silent = true;
                 self.fail(Fault::new(What::InstanceUnheard, pid.to_string(), ""));
             }
             InstanceEvent::Known => {
-                self.upkeep.others_known = true;
+                self.pods.upkeep.others_known = true;
                 self.autostart(out);
             }
             InstanceEvent::Silent(fault) => self.fail(fault),
@@ -98,7 +99,7 @@ impl Model {
         let (name, namespace) = (port_name(target, address), self.namespace_of(target));
         let (server, place) = (self.server_of(&target.cluster), address.to_string());
         let cluster = target.cluster.clone();
-        self.others.iter().map(|(id, other)| (*id, other)).filter(move |(_, other)| {
+        self.instances.forwards.iter().map(|(id, other)| (*id, other)).filter(move |(_, other)| {
             let forward = &other.forward;
             (&forward.name, &forward.cluster, &forward.namespace) == (&name, &cluster, &namespace)
                 && (&forward.server, &forward.place) == (&server, &place)
@@ -114,22 +115,22 @@ impl Model {
         // One that has another name now is there all the same.
         let gone = |forward: &&Shared| !left.contains(&forward.id) && now.iter().all(|there| there.id != forward.id);
         for forward in before.iter().filter(gone) {
-            self.stopped.insert((instance.to_owned(), forward.name.clone()));
+            self.forwards.stopped.insert((instance.to_owned(), forward.name.clone()));
         }
-        self.stopped.retain(|(of, name)| of != instance || now.iter().all(|forward| forward.name != *name));
+        self.forwards.stopped.retain(|(of, name)| of != instance || now.iter().all(|forward| forward.name != *name));
     }
 
     /// Whoever opens a forward that an instance had opens it where it was.
     fn remember_ports_of(&mut self, instance: &str) {
         let singles = |target: &Target| target.address.singles();
-        let all = self.targets.iter().flat_map(|target| singles(target).into_iter().map(move |at| (target, at)));
+        let all = self.targets.all.iter().flat_map(|target| singles(target).into_iter().map(move |at| (target, at)));
         let had = all.filter_map(|(target, address)| {
             let (_, other) = self.all_elsewhere(target, &address).find(|(_, other)| other.instance == instance)?;
             let local: SocketAddr = other.forward.local.parse().ok()?;
             (local.port() != 0).then(|| (other.forward.name.clone(), local.port()))
         });
-        let had: Vec<(String, u16)> = if self.others.is_empty() { Vec::new() } else { had.collect() };
-        self.ports.extend(had);
+        let had: Vec<(String, u16)> = if self.instances.forwards.is_empty() { Vec::new() } else { had.collect() };
+        self.targets.ports.extend(had);
     }
 
     fn server_of(&self, cluster: &str) -> String {
@@ -140,7 +141,7 @@ impl Model {
     /// another name.
     pub fn is_used_elsewhere(&self, key: &PodKey) -> bool {
         let server = self.server_of(&key.cluster);
-        self.others.values().any(|other| {
+        self.instances.forwards.values().any(|other| {
             let forward = &other.forward;
             let same = forward.cluster == key.cluster || (!server.is_empty() && forward.server == server);
             same && forward.namespace == key.namespace
@@ -150,7 +151,7 @@ impl Model {
 
     /// Has another instance close a forward of its own.
     pub(crate) fn stop_elsewhere(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        if let Some(other) = self.others.get(&id).cloned() {
+        if let Some(other) = self.instances.forwards.get(&id).cloned() {
             self.note(Grade::Info, Happening::StoppedElsewhere, &other.forward.name, other.pid.to_string());
             out.push(Effect::StopElsewhere { instance: other.instance, id: other.forward.id });
         }
@@ -158,7 +159,7 @@ impl Model {
 
     /// Says whose a forward is that only its own instance can do more with.
     pub(crate) fn tell_whose(&mut self, id: ForwardId) {
-        if let Some(other) = self.others.get(&id) {
+        if let Some(other) = self.instances.forwards.get(&id) {
             let (name, pid) = (other.forward.name.clone(), other.pid.to_string());
             self.note(Grade::Info, Happening::OfAnother, name, pid);
         }

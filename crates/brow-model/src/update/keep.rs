@@ -16,8 +16,9 @@ impl Model {
     /// How the forwards of a target are kept; for a target that is gone, as the defaults say.
     pub fn keep(&self, target: &str) -> Keep {
         let target = self.target(target);
-        let cluster = target.and_then(|target| self.settings.clusters.get(&target.cluster));
-        let wide = cluster.map_or_else(|| self.settings.keep.clone(), |at| at.keep.over(&self.settings.keep));
+        let cluster = target.and_then(|target| self.config.settings.clusters.get(&target.cluster));
+        let wide =
+            cluster.map_or_else(|| self.config.settings.keep.clone(), |at| at.keep.over(&self.config.settings.keep));
         let keep = target.map_or_else(|| wide.clone(), |target| target.keep.over(&wide));
         let time = |time: Option<Ttl>, base| time.map_or(base, Ttl::duration);
         let base = Keep::BUILT_IN;

@@ -13,16 +13,16 @@ use crate::types::upkeep::Upkeep;
 impl Model {
     /// Live pods that this run created.
     fn our_pods(&self) -> Vec<(PodKey, String)> {
-        let live = |key: &PodKey| self.pods.get(key).is_none_or(|pod| !pod.is_over(self.time_at(&key.cluster)));
-        self.created.iter().filter(|(key, _)| live(key)).map(|(key, uid)| (key.clone(), uid.clone())).collect()
+        let live = |key: &PodKey| self.pods.all.get(key).is_none_or(|pod| !pod.is_over(self.time_at(&key.cluster)));
+        self.pods.created.iter().filter(|(key, _)| live(key)).map(|(key, uid)| (key.clone(), uid.clone())).collect()
     }
 
     pub(crate) fn ask_quit(&mut self, out: &mut Vec<Effect>) {
         // One that rests carries nothing, and a connection is all it takes to have it back.
         let loses = |forward: &&Forward| forward.state != ForwardState::Failed && !forward.is_resting();
-        let forwards = self.forwards.values().filter(loses).count();
-        let (pods, unsaved) = (self.our_pods().len() + self.requests.len(), self.unsaved.len());
-        let ask = forwards > 0 || unsaved > 0 || (pods > 0 && self.settings.on_quit == OnQuit::Ask);
+        let forwards = self.forwards.all.values().filter(loses).count();
+        let (pods, unsaved) = (self.our_pods().len() + self.pods.requests.len(), self.targets.unsaved.len());
+        let ask = forwards > 0 || unsaved > 0 || (pods > 0 && self.config.settings.on_quit == OnQuit::Ask);
         if ask {
             self.ask(Question::Quit { forwards, pods, unsaved });
         } else {
@@ -32,33 +32,33 @@ impl Model {
 
     /// Ends the program as the settings say, where nobody is asked.
     pub(crate) fn leave_unasked(&mut self, out: &mut Vec<Effect>) {
-        self.leave(self.settings.on_quit == OnQuit::Delete, out);
+        self.leave(self.config.settings.on_quit == OnQuit::Delete, out);
     }
 
     /// Ends the program; the pods of this run are deleted or left to their TTL.
     pub(crate) fn leave(&mut self, delete_pods: bool, out: &mut Vec<Effect>) {
-        self.ending_pods = delete_pods;
+        self.pods.ending = delete_pods;
         // Whatever becomes of those that are being made, the next run looks there.
         let asked: Vec<(String, Ttl)> =
-            self.requests.values().map(|asked| (asked.cluster.clone(), asked.ttl)).collect();
+            self.pods.requests.values().map(|asked| (asked.cluster.clone(), asked.ttl)).collect();
         for (cluster, ttl) in asked {
             self.may_leave(&cluster, ttl, out);
         }
         // From here on it is this that says which pods go, also of those that nobody waits for any more.
-        self.requests.values_mut().for_each(|asked| asked.on_demand = false);
+        self.pods.requests.values_mut().for_each(|asked| asked.on_demand = false);
         // What others tell from here on opens nothing any more.
-        *self.upkeep = Upkeep { started: true, ..Upkeep::default() };
+        *self.pods.upkeep = Upkeep { started: true, ..Upkeep::default() };
         if delete_pods {
             // One that another instance goes through is left to it.
             let ours: Vec<_> = self.our_pods().into_iter().filter(|(key, _)| !self.is_used_elsewhere(key)).collect();
             for (key, uid) in ours {
-                if !self.kill(&key, out) && !self.pods.contains_key(&key) {
+                if !self.kill(&key, out) && !self.pods.all.contains_key(&key) {
                     out.push(Effect::DeletePod { key, uid });
                 }
             }
         }
-        self.left.get_or_insert_default().extend(self.forwards.keys().map(|id| id.0));
-        for id in self.forwards.keys().copied().collect::<Vec<_>>() {
+        self.forwards.left.get_or_insert_default().extend(self.forwards.all.keys().map(|id| id.0));
+        for id in self.forwards.all.keys().copied().collect::<Vec<_>>() {
             self.stop_forward(id, out);
         }
         out.push(Effect::Quit);
@@ -66,20 +66,20 @@ impl Model {
 
     /// The pods that were to go with the program and have not, as far as is known.
     pub fn remains(&self) -> Vec<Remainder> {
-        if !self.ending_pods {
+        if !self.pods.ending {
             return Vec::new();
         }
         let made = self.our_pods().into_iter().map(|(key, _)| {
-            let pod = self.pods.get(&key);
+            let pod = self.pods.all.get(&key);
             let skew = self.time_at(&key.cluster) - self.now;
             Remainder {
                 thing: key.to_string(),
                 is_made: true,
                 until: pod.and_then(ProxyPod::deadline).map(|deadline| deadline - skew),
-                ttl: pod.and_then(|pod| pod.ttl).unwrap_or(self.settings.max_ttl),
+                ttl: pod.and_then(|pod| pod.ttl).unwrap_or(self.config.settings.max_ttl),
             }
         });
-        let unsure = self.unsure.iter().filter(|(until, _)| *until > self.now).map(|(_, request)| request);
-        made.chain(self.requests.values().chain(unsure).map(Remainder::of)).collect()
+        let unsure = self.pods.unsure.iter().filter(|(until, _)| *until > self.now).map(|(_, request)| request);
+        made.chain(self.pods.requests.values().chain(unsure).map(Remainder::of)).collect()
     }
 }

@@ -15,7 +15,7 @@ impl Model {
     /// A pod was made, and may outlive this run.
     pub(crate) fn may_leave(&mut self, cluster: &str, ttl: Ttl, out: &mut Vec<Effect>) {
         let until = self.now + TimeDelta::seconds(ttl.secs().into());
-        let known = self.pods_until.entry(cluster.to_owned()).or_insert(until);
+        let known = self.clusters.pods_until.entry(cluster.to_owned()).or_insert(until);
         *known = until.max(*known);
         out.push(Effect::PodsUntil { cluster: cluster.to_owned(), until: *known });
     }
@@ -27,7 +27,7 @@ impl Model {
                 out.push(Effect::PodsGone { cluster, at: self.now });
                 continue;
             }
-            let known = self.pods_until.entry(cluster).or_insert(until);
+            let known = self.clusters.pods_until.entry(cluster).or_insert(until);
             *known = until.max(*known);
         }
     }
@@ -38,7 +38,8 @@ impl Model {
         if self.unattended() {
             return;
         }
-        let left: Vec<String> = self.pods_until.keys().filter(|name| self.cluster(name).is_some()).cloned().collect();
+        let left: Vec<String> =
+            self.clusters.pods_until.keys().filter(|name| self.cluster(name).is_some()).cloned().collect();
         for name in left {
             self.need(&name, out);
         }
@@ -46,10 +47,10 @@ impl Model {
 
     /// Forgets clusters whose last TTL is up and in which no pod of ours is left.
     pub(crate) fn forget_left(&mut self, out: &mut Vec<Effect>) {
-        let past = self.pods_until.iter().filter(|(name, until)| **until <= self.now && self.has_none(name));
+        let past = self.clusters.pods_until.iter().filter(|(name, until)| **until <= self.now && self.has_none(name));
         let past: Vec<String> = past.map(|(name, _)| name.clone()).collect();
         for cluster in past {
-            self.pods_until.remove(&cluster);
+            self.clusters.pods_until.remove(&cluster);
             out.push(Effect::PodsGone { cluster, at: self.now });
         }
     }
@@ -66,7 +67,7 @@ impl Model {
     /// Whether a cluster was looked at and holds no pod of ours.
     fn has_none(&self, name: &str) -> bool {
         self.has_looked(name)
-            && !self.requests.values().any(|asked| asked.cluster == name)
-            && !self.pods.values().any(|pod| pod.key.cluster == name && self.is_ours(pod))
+            && !self.pods.requests.values().any(|asked| asked.cluster == name)
+            && !self.pods.all.values().any(|pod| pod.key.cluster == name && self.is_ours(pod))
     }
 }

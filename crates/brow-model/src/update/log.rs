@@ -17,12 +17,12 @@ impl Model {
         let (thing, detail) = (plain::line(&thing).into_owned(), plain::lines(&detail).into_owned());
         let entry = Entry { at: self.now, grade, what, thing, detail };
         // What a person is being told is not pushed aside by what merely happened.
-        let graver = self.notice.as_ref().is_some_and(|(shown, _)| shown.grade > grade && grade == Grade::Info)
+        let graver = self.screen.notice.as_ref().is_some_and(|(shown, _)| shown.grade > grade && grade == Grade::Info)
             && !entry.what.answers();
         if !graver {
-            self.notice = Some((entry.clone(), self.now + NOTICE));
+            self.screen.notice = Some((entry.clone(), self.now + NOTICE));
         }
-        self.log.push(entry);
+        self.screen.log.push(entry);
     }
 
     /// Puts a fault into the log and the bottom line.

@@ -80,7 +80,7 @@ impl Model {
     /// whose pods lie side by side.
     fn expires_between(&self, before: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         let (mut at, mut skew) = (None, 0);
-        self.pods.values().any(|pod| {
+        self.pods.all.values().any(|pod| {
             let cluster = pod.key.cluster.as_str();
             if at != Some(cluster) {
                 let ahead = self.time_at(cluster) - self.now;
@@ -94,24 +94,24 @@ impl Model {
 
     fn on_tick(&mut self, now: DateTime<Utc>, samples: Vec<Sample>, out: &mut Vec<Effect>) {
         // Pods that expire now have another phase, and may stand elsewhere for it.
-        self.unarranged |= self.expires_between(self.now, now);
+        self.screen.unarranged |= self.expires_between(self.now, now);
         self.now = now;
         for Sample { id, counts, tunnel } in samples {
-            if let Some(forward) = self.forwards.get_mut(&id) {
+            if let Some(forward) = self.forwards.all.get_mut(&id) {
                 forward.sample(counts, now);
                 forward.tunnel = tunnel;
-                self.unarranged = true;
+                self.screen.unarranged = true;
                 self.renew_use(id);
             }
         }
         self.tend_demand(out);
         self.tend_renewals(out);
         self.tend_health(out);
-        if self.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
-            self.notice = None;
+        if self.screen.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
+            self.screen.notice = None;
         }
-        if now - self.cleaned >= CLEAN_EVERY && !self.unattended() {
-            self.cleaned = now;
+        if now - self.pods.cleaned >= CLEAN_EVERY && !self.unattended() {
+            self.pods.cleaned = now;
             self.clean(crate::types::proxy::Whose::Mine, out);
             self.forget_left(out);
             self.tend_pods(out);
@@ -121,7 +121,7 @@ impl Model {
     /// Whether something on the screen changes with the clock alone: a countdown, an age, a rate, a notice.
     pub fn ticks(&self) -> bool {
         let moves = |forward: &Forward| !forward.is_resting() || forward.traffic.history.iter().any(|bytes| *bytes > 0);
-        !self.pods.is_empty() || self.forwards.values().any(moves) || self.notice.is_some()
+        !self.pods.all.is_empty() || self.forwards.all.values().any(moves) || self.screen.notice.is_some()
     }
 
     /// The next number for an epoch, a request or a forward.

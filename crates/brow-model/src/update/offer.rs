@@ -27,7 +27,7 @@ impl Model {
     /// The saved target that leads to the same place as an offer.
     pub fn there(&self, offer: &Offer) -> Option<&Target> {
         let namespace = self.namespace_of(&offer.target);
-        self.targets.iter().find(|target| {
+        self.targets.all.iter().find(|target| {
             let same = match (&target.address, &offer.target.address) {
                 (Where::Workload(own), Where::Workload(other)) => {
                     let mut ports = std::iter::once(&own.port).chain(&own.more);
@@ -61,7 +61,7 @@ impl Model {
 
     /// Makes targets of offers.
     pub(crate) fn take_offers(&mut self, offers: Vec<Offer>, clash: Clash, out: &mut Vec<Effect>) {
-        let before = self.targets.clone();
+        let before = self.targets.all.clone();
         let (mut tally, mut edits) = (Tally::default(), Vec::new());
         let mut names = Vec::new();
         for fate in self.decide(offers, clash) {
@@ -81,12 +81,12 @@ impl Model {
         let grade = if edits.is_empty() { Grade::Info } else { Grade::Good };
         self.note(grade, Happening::Taken(tally), "", names.join(", "));
         if let Some(name) = names.first() {
-            self.target_list.wanted = Some(name.clone());
+            self.screen.targets.wanted = Some(name.clone());
         }
         if !edits.is_empty() {
             self.save(edits, out);
         }
-        let clusters: Vec<String> = self.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+        let clusters: Vec<String> = self.clusters.all.iter().map(|cluster| cluster.name.clone()).collect();
         for cluster in clusters {
             self.widen(&cluster, out);
         }
@@ -128,7 +128,7 @@ impl Model {
         let port = match offer.target.local_port {
             0 => {
                 let key = offer.key(&self.namespace_of(&offer.target));
-                self.settings.ports.port(offer.group, &key, taken).unwrap_or(0)
+                self.config.settings.ports.port(offer.group, &key, taken).unwrap_or(0)
             }
             port => port,
         };
@@ -151,7 +151,7 @@ impl Model {
         let local_port = match offer.target.local_port {
             0 => {
                 let key = offer.key(&self.namespace_of(&offer.target));
-                self.settings.ports.port(offer.group, &key, taken).unwrap_or(was.local_port)
+                self.config.settings.ports.port(offer.group, &key, taken).unwrap_or(was.local_port)
             }
             port => port,
         };

@@ -77,10 +77,10 @@ impl Model {
         let failed: Vec<ForwardId> =
             self.forwards_of(&target.name).filter(same).map(|forward| forward.spec.id).collect();
         for id in failed {
-            self.forwards.remove(&id);
+            self.forwards.all.remove(&id);
         }
         let name = port_name(target, address);
-        let remembered = self.ports.get(&name).copied().unwrap_or(0);
+        let remembered = self.targets.ports.get(&name).copied().unwrap_or(0);
         // The local port that the target names is for the first of several.
         let any_port = target.local_port == 0 || name != target.name;
         let port = if any_port { remembered } else { target.local_port };
@@ -94,7 +94,7 @@ impl Model {
     /// Opens one more forward to a target, through a given pod.
     pub(crate) fn open_forward_via(&mut self, target: &Target, pod: &PodKey, out: &mut Vec<Effect>) {
         let through = |forward: &&Forward| forward.via.as_ref().is_some_and(|via| via.pod == *pod);
-        let taken = self.forwards.values().any(|forward| {
+        let taken = self.forwards.all.values().any(|forward| {
             forward.state != ForwardState::Failed
                 && (forward.spec.port == target.local_port
                     || forward.bound.iter().any(|local| local.port() == target.local_port))
@@ -115,7 +115,7 @@ impl Model {
             return self.open_forward(target, out);
         }
         let port = if taken { 0 } else { target.local_port };
-        let via = self.pods.get(pod).filter(|pod| pod.phase == Phase::Ready).map(ProxyPod::via);
+        let via = self.pods.all.get(pod).filter(|pod| pod.phase == Phase::Ready).map(ProxyPod::via);
         let waits = via.is_none();
         let id = self.listen(target, &target.address, (port, port == 0), Through::Pod(via), out);
         if waits {
@@ -142,7 +142,7 @@ impl Model {
             target: target.name.clone(),
             place: self.place_of(target),
             address: address.clone(),
-            tunnel: self.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
+            tunnel: self.config.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
             bind: bind_of(target),
             port,
             any_port,
@@ -153,12 +153,12 @@ impl Model {
         let mut forward = Forward::opening(spec.clone(), self.now);
         let via = via.map(|via| forward.relayed(via));
         if let Some(via) = &via {
-            self.upkeep.hold(id, &via.pod);
+            self.pods.upkeep.hold(id, &via.pod);
         }
         forward.via.clone_from(&via);
         forward.demand = on_demand.then_some(Demand::FRESH);
-        self.forwards.insert(id, forward);
-        self.unarranged = true;
+        self.forwards.all.insert(id, forward);
+        self.screen.unarranged = true;
         let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));
         self.audit("open-forward", &spec.target, place, None, out);
         out.push(Effect::OpenForward { spec, via });
@@ -167,9 +167,9 @@ impl Model {
 
     /// Selects a forward's row, as soon as there is one.
     fn show_forward(&mut self, id: ForwardId) {
-        if let Some(row) = self.forward_list.order.iter().position(|other| *other == id) {
-            self.forward_list.select(row);
-            self.focus.pane = Pane::Forwards;
+        if let Some(row) = self.screen.forwards.order.iter().position(|other| *other == id) {
+            self.screen.forwards.select(row);
+            self.screen.focus.pane = Pane::Forwards;
         }
     }
 }

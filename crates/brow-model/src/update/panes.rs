@@ -13,7 +13,7 @@ use crate::types::proxy::PodKey;
 
 impl Model {
     pub(crate) fn on_clusters_pane(&mut self, command: Command, out: &mut Vec<Effect>) -> bool {
-        let chosen = self.cluster_list.chosen();
+        let chosen = self.screen.clusters.chosen();
         match command {
             Command::ConnectCluster | Command::Accept | Command::Restart => {
                 for name in chosen {
@@ -26,10 +26,10 @@ impl Model {
                 }
             }
             Command::Describe | Command::Copy => {
-                let fault = self.cluster_list.selected().and_then(|name| self.cluster(name)?.fault.clone());
+                let fault = self.screen.clusters.selected().and_then(|name| self.cluster(name)?.fault.clone());
                 match (fault, command) {
                     (Some(fault), Command::Copy) => out.push(Effect::CopyFault(Box::new(fault))),
-                    (fault, _) => self.show_fault(fault, self.cluster_list.selected().cloned()),
+                    (fault, _) => self.show_fault(fault, self.screen.clusters.selected().cloned()),
                 }
             }
             _ => return false,
@@ -48,7 +48,7 @@ impl Model {
             }
             Command::CreateWithTtl => self.ask_ttl(),
             Command::Forward | Command::Connect | Command::Accept => {
-                if self.target_list.selected().is_none() {
+                if self.screen.targets.selected().is_none() {
                     self.nothing_selected();
                 }
                 self.forward_targets(out);
@@ -62,7 +62,7 @@ impl Model {
             Command::Strings => self.offer_strings(),
             Command::Export => self.offer_export(),
             Command::Describe => {
-                let target = self.target_list.selected().and_then(|name| self.target(name));
+                let target = self.screen.targets.selected().and_then(|name| self.target(name));
                 let fault = target.and_then(|target| self.fault_of_target(target)).cloned();
                 self.show_fault(fault, target.map(|target| target.name.clone()));
             }
@@ -72,18 +72,18 @@ impl Model {
     }
 
     pub(crate) fn on_pods_pane(&mut self, command: Command, out: &mut Vec<Effect>) -> bool {
-        let chosen = self.pod_list.chosen();
-        let selected = self.pod_list.selected().cloned();
+        let chosen = self.screen.pods.chosen();
+        let selected = self.screen.pods.selected().cloned();
         match command {
             Command::Forward | Command::Connect | Command::Accept => {
                 let (own, foreign) = self.by_maker(chosen);
                 for key in own {
                     self.forward_pod(&key, out);
                 }
-                self.pod_list.marks.clear();
+                self.screen.pods.marks.clear();
                 // Their relays know secrets of their own.
                 for key in foreign {
-                    let owner = self.pods.get(&key).map(|pod| pod.owner.clone()).unwrap_or_default();
+                    let owner = self.pods.all.get(&key).map(|pod| pod.owner.clone()).unwrap_or_default();
                     self.fail(Fault::new(What::Relay, key.name, owner));
                 }
             }
@@ -94,7 +94,7 @@ impl Model {
                 for key in own {
                     self.kill(&key, out);
                 }
-                self.pod_list.marks.clear();
+                self.screen.pods.marks.clear();
                 if !foreign.is_empty() {
                     self.ask_kill(foreign);
                 }
@@ -102,7 +102,7 @@ impl Model {
             Command::Describe => match selected {
                 Some(key) => {
                     out.push(Effect::Describe(key.clone()));
-                    self.dialogs.push(Dialog::Describe { key, text: None, scroll: 0 });
+                    self.screen.dialogs.push(Dialog::Describe { key, text: None, scroll: 0 });
                 }
                 None => self.nothing_selected(),
             },
@@ -111,7 +111,7 @@ impl Model {
                     let epoch = Epoch(self.count());
                     out.push(Effect::FollowLog { key: key.clone(), epoch });
                     let lines = std::collections::VecDeque::new();
-                    self.dialogs.push(Dialog::PodLog { key, epoch, lines, ended: None, back: 0 });
+                    self.screen.dialogs.push(Dialog::PodLog { key, epoch, lines, ended: None, back: 0 });
                 }
                 None => self.nothing_selected(),
             },
@@ -133,17 +133,17 @@ impl Model {
 
     /// Pods that this installation made, and foreign ones.
     fn by_maker(&self, keys: Vec<PodKey>) -> (Vec<PodKey>, Vec<PodKey>) {
-        keys.into_iter().partition(|key| self.pods.get(key).is_none_or(|pod| self.is_ours(pod)))
+        keys.into_iter().partition(|key| self.pods.all.get(key).is_none_or(|pod| self.is_ours(pod)))
     }
 
     /// Pods with whom they say they belong to.
     fn with_owners(&self, keys: &[PodKey]) -> Vec<String> {
-        let pods = keys.iter().filter_map(|key| self.pods.get(key));
+        let pods = keys.iter().filter_map(|key| self.pods.all.get(key));
         pods.map(|pod| format!("{} ({})", pod.key, pod.owner)).collect()
     }
 
     pub(crate) fn forward_pod(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
-        let Some(pod) = self.pods.get(key) else {
+        let Some(pod) = self.pods.all.get(key) else {
             return;
         };
         if let Some(target) = self.target_of_pod(pod).cloned() {
@@ -155,7 +155,7 @@ impl Model {
     }
 
     pub(crate) fn on_forwards_pane(&mut self, command: Command, out: &mut Vec<Effect>) -> bool {
-        let chosen = self.forward_list.chosen();
+        let chosen = self.screen.forwards.chosen();
         match command {
             Command::Stop => {
                 for id in chosen {
@@ -163,7 +163,7 @@ impl Model {
                     self.stop_elsewhere(id, out);
                 }
             }
-            Command::NextPod | Command::Restart if chosen.iter().all(|id| self.others.contains_key(id)) => {
+            Command::NextPod | Command::Restart if chosen.iter().all(|id| self.instances.forwards.contains_key(id)) => {
                 for id in chosen {
                     self.tell_whose(id);
                 }
@@ -181,7 +181,7 @@ impl Model {
             Command::Copy => self.copy_locals(out),
             Command::Strings => self.offer_strings(),
             Command::Describe | Command::Accept => {
-                let forward = self.forward_list.selected().and_then(|id| self.forwards.get(id));
+                let forward = self.screen.forwards.selected().and_then(|id| self.forwards.all.get(id));
                 let name = forward.map(|forward| forward.spec.target.clone());
                 self.show_fault(forward.and_then(|forward| self.trouble_of(forward).cloned()), name);
             }
@@ -193,7 +193,7 @@ impl Model {
     /// Shows in full what is wrong with the selected row, which is called `name`.
     fn show_fault(&mut self, fault: Option<Fault>, name: Option<String>) {
         match (fault, name) {
-            (Some(fault), _) => self.dialogs.push(Dialog::Fault(fault)),
+            (Some(fault), _) => self.screen.dialogs.push(Dialog::Fault(fault)),
             (None, Some(name)) => self.note(Grade::Info, Happening::NothingWrong, name, ""),
             (None, None) => self.nothing_selected(),
         }
@@ -201,21 +201,22 @@ impl Model {
 
     /// Copies the local addresses of the chosen forwards (or of the chosen targets' forwards), a line each.
     fn copy_locals(&mut self, out: &mut Vec<Effect>) {
-        let ids: Vec<ForwardId> = match self.focus.pane {
+        let ids: Vec<ForwardId> = match self.screen.focus.pane {
             Pane::Targets => {
-                let names = self.target_list.chosen();
+                let names = self.screen.targets.chosen();
                 let of = |name: &String| self.forwards_of(name).map(|forward| forward.spec.id).collect::<Vec<_>>();
                 names.iter().flat_map(of).collect()
             }
-            Pane::Clusters | Pane::Pods | Pane::Forwards => self.forward_list.chosen(),
+            Pane::Clusters | Pane::Pods | Pane::Forwards => self.screen.forwards.chosen(),
         };
         let local = |id: &ForwardId| {
-            let own = self.forwards.get(id).map(crate::types::forward::Forward::local);
-            own.or_else(|| self.others.get(id).map(|other| other.forward.local.clone()))
+            let own = self.forwards.all.get(id).map(crate::types::forward::Forward::local);
+            own.or_else(|| self.instances.forwards.get(id).map(|other| other.forward.local.clone()))
         };
         let locals: Vec<String> = ids.iter().filter_map(local).collect();
         if locals.is_empty() {
-            let targets = if self.focus.pane == Pane::Targets { self.target_list.chosen() } else { Vec::new() };
+            let targets =
+                if self.screen.focus.pane == Pane::Targets { self.screen.targets.chosen() } else { Vec::new() };
             if targets.is_empty() {
                 return self.nothing_selected();
             }

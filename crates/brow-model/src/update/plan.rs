@@ -8,13 +8,13 @@ impl Model {
     /// Local ports that belong to somebody already: those of saved targets, those that targets had last, and those that
     /// forwards listen on, of other instances too. What another program holds shows when a port is to be listened on.
     pub(crate) fn taken_ports(&self) -> BTreeSet<u16> {
-        let targets = self.targets.iter().map(|target| target.local_port);
-        let bound = self.forwards.values().flat_map(|forward| forward.bound.iter().map(std::net::SocketAddr::port));
-        let asked = self.forwards.values().map(|forward| forward.spec.port);
+        let targets = self.targets.all.iter().map(|target| target.local_port);
+        let bound = self.forwards.all.values().flat_map(|forward| forward.bound.iter().map(std::net::SocketAddr::port));
+        let asked = self.forwards.all.values().map(|forward| forward.spec.port);
         let local = |text: &str| text.rsplit(':').next().and_then(|port| port.parse().ok());
-        let others = self.others.values().filter_map(|other| local(&other.forward.local));
+        let others = self.instances.forwards.values().filter_map(|other| local(&other.forward.local));
         targets
-            .chain(self.ports.values().copied())
+            .chain(self.targets.ports.values().copied())
             .chain(others)
             .chain(bound)
             .chain(asked)

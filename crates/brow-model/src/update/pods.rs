@@ -20,21 +20,22 @@ const LIST_TAKES: TimeDelta = TimeDelta::seconds(10);
 
 impl Model {
     pub(crate) fn on_pod(&mut self, event: PodEvent, out: &mut Vec<Effect>) {
-        self.unarranged = true;
+        self.screen.unarranged = true;
         match event {
             PodEvent::Created { request, result } => self.on_created(request, result, out),
             PodEvent::Deleted { key, result } => {
-                let before = self.killing.remove(&key);
+                let before = self.pods.killing.remove(&key);
                 let fault = result.as_ref().err().map(|fault| fault.what);
                 if let Err(fault) = result {
-                    let shown = self.pods.get_mut(&key).filter(|pod| pod.phase == Phase::Terminating);
+                    let shown = self.pods.all.get_mut(&key).filter(|pod| pod.phase == Phase::Terminating);
                     if let (Some(pod), Some(phase)) = (shown, before) {
                         pod.phase = phase;
                     }
                     // It is still to go with its last use.
-                    let ours = self.pods.get(&key).filter(|pod| pod.on_demand && self.created.contains_key(&key));
+                    let ours =
+                        self.pods.all.get(&key).filter(|pod| pod.on_demand && self.pods.created.contains_key(&key));
                     if let Some(place) = ours.map(ProxyPod::place) {
-                        self.upkeep.pods.insert(key.clone(), place);
+                        self.pods.upkeep.pods.insert(key.clone(), place);
                     }
                     self.fail(fault);
                     // Forwards had left it; it is as good as before.
@@ -44,12 +45,12 @@ impl Model {
                 } else {
                     self.note(Grade::Info, Happening::PodKilled, &key.name, &key.cluster);
                     // Without a watch (or before it says so) the deletion itself is the news.
-                    self.created.remove(&key);
+                    self.pods.created.remove(&key);
                 }
                 self.audit("delete-pod", &key.name, Some((&key.cluster, &key.namespace)), fault, out);
             }
             PodEvent::Described { key, result } => {
-                for dialog in &mut self.dialogs {
+                for dialog in &mut self.screen.dialogs {
                     if let Dialog::Describe { key: shown, text, .. } = dialog
                         && *shown == key
                     {
@@ -58,7 +59,7 @@ impl Model {
                 }
             }
             PodEvent::Logged { key, epoch, lines: new } => {
-                for dialog in &mut self.dialogs {
+                for dialog in &mut self.screen.dialogs {
                     if let Dialog::PodLog { key: shown, epoch: at, lines, back, ended } = dialog
                         && (&*shown, &*at) == (&key, &epoch)
                     {
@@ -72,7 +73,7 @@ impl Model {
                 }
             }
             PodEvent::LogEnded { key, epoch, fault } => {
-                for dialog in &mut self.dialogs {
+                for dialog in &mut self.screen.dialogs {
                     if let Dialog::PodLog { key: shown, epoch: at, ended, .. } = dialog
                         && (&*shown, &*at) == (&key, &epoch)
                     {
@@ -84,14 +85,14 @@ impl Model {
     }
 
     fn on_created(&mut self, id: RequestId, result: Result<Box<ProxyPod>, Fault>, out: &mut Vec<Effect>) {
-        let Some(request) = self.requests.remove(&id) else {
+        let Some(request) = self.pods.requests.remove(&id) else {
             return;
         };
         let place = Some((request.cluster.as_str(), request.namespace.as_str()));
         match result {
             Ok(pod) => {
-                self.own.extend([pod.uid.clone()]);
-                self.created.insert(pod.key.clone(), pod.uid.clone());
+                self.pods.own.extend([pod.uid.clone()]);
+                self.pods.created.insert(pod.key.clone(), pod.uid.clone());
                 self.may_leave(&request.cluster, request.ttl, out);
                 self.audit("create-pod", &pod.key.name, place, None, out);
                 self.note(Grade::Info, Happening::PodCreated, &pod.key.name, &pod.key.cluster);
@@ -100,20 +101,20 @@ impl Model {
                     self.note(Grade::Warning, Happening::CpuLimited, &pod.key.name, limit);
                 }
                 if request.on_demand {
-                    self.upkeep.pods.insert(pod.key.clone(), request.place());
+                    self.pods.upkeep.pods.insert(pod.key.clone(), request.place());
                 }
-                if self.ending_pods {
+                if self.pods.ending {
                     return out.push(Effect::DeletePod { key: pod.key.clone(), uid: pod.uid });
                 }
                 // The watch may have been faster, and knows more by then.
                 let watched =
                     self.cluster(&pod.key.cluster).is_some_and(|at| at.link != crate::types::cluster::Link::Idle);
                 let key = pod.key.clone();
-                if watched && !self.pods.contains_key(&pod.key) {
+                if watched && !self.pods.all.contains_key(&pod.key) {
                     self.on_applied(*pod, out);
                 }
                 // Ready already, it was not known for ours.
-                if self.pods.get(&key).is_some_and(|pod| pod.on_demand && pod.phase == Phase::Ready) {
+                if self.pods.all.get(&key).is_some_and(|pod| pod.on_demand && pod.phase == Phase::Ready) {
                     self.serve(&key, out);
                 }
                 self.on_renewal(id, Ok(&key), out);
@@ -126,12 +127,12 @@ impl Model {
                     // It may have been made all the same.
                     self.may_leave(&request.cluster, request.ttl, out);
                     let until = self.now + TimeDelta::seconds(request.ttl.secs().into());
-                    self.unsure.retain(|(until, _)| *until > self.now);
-                    self.unsure.push((until, request.clone()));
+                    self.pods.unsure.retain(|(until, _)| *until > self.now);
+                    self.pods.unsure.push((until, request.clone()));
                 }
                 self.on_renewal(id, Err(&fault), out);
                 out.extend(self.give_up_waiting(&request, &fault));
-                self.refused.insert(request.target.clone(), fault.clone());
+                self.targets.refused.insert(request.target.clone(), fault.clone());
                 self.fail(fault);
             }
         }
@@ -148,11 +149,12 @@ impl Model {
         let listed: BTreeSet<(&PodKey, &str)> = pods.iter().map(|pod| (&pod.key, pod.uid.as_str())).collect();
         let gone: Vec<(PodKey, String)> = self
             .pods
+            .all
             .values()
             .filter(|pod| pod.key.cluster == cluster && namespace.is_none_or(|name| pod.key.namespace == name))
             .filter(|pod| !listed.contains(&(&pod.key, pod.uid.as_str())))
             // A list may be older than the answer to what was ordered after it.
-            .filter(|pod| !self.created.contains_key(&pod.key) || self.time_at(cluster) - pod.created > LIST_TAKES)
+            .filter(|pod| !self.pods.created.contains_key(&pod.key) || self.time_at(cluster) - pod.created > LIST_TAKES)
             .map(|pod| (pod.key.clone(), pod.uid.clone()))
             .collect();
         for (key, uid) in gone {
@@ -171,14 +173,16 @@ impl Model {
         };
         self.is_ours(pod)
             && !self.is_twin(pod)
-            && (!self.unattended() || self.created.contains_key(&pod.key) || self.forwards.values().any(concerns))
+            && (!self.unattended()
+                || self.pods.created.contains_key(&pod.key)
+                || self.forwards.all.values().any(concerns))
     }
 
     /// Whether a pod is known or may still be kept; where it may not, that is told once.
     fn has_room_for(&mut self, key: &PodKey) -> bool {
         let cluster = key.cluster.as_str();
-        let few = self.pods.len() < MOST_PODS || self.pods.contains_key(key);
-        if few || self.pods.keys().filter(|at| at.cluster == cluster).count() < MOST_PODS {
+        let few = self.pods.all.len() < MOST_PODS || self.pods.all.contains_key(key);
+        if few || self.pods.all.keys().filter(|at| at.cluster == cluster).count() < MOST_PODS {
             return true;
         }
         self.tell_too_many(cluster, MOST_PODS);
@@ -188,7 +192,7 @@ impl Model {
     /// Tells that a cluster has more than is kept, unless that was the last thing told of it.
     pub(crate) fn tell_too_many(&mut self, cluster: &str, kept: usize) {
         let what = Happening::Failed(Box::new(Fault::new(What::TooMany, cluster, kept.to_string())));
-        if !self.log.entries.iter().any(|entry| entry.what == what) {
+        if !self.screen.log.entries.iter().any(|entry| entry.what == what) {
             self.note(Grade::Warning, what, cluster, "");
         }
     }
@@ -198,7 +202,7 @@ impl Model {
         if !self.has_room_for(&pod.key) {
             return;
         }
-        if let Some(before) = self.killing.get_mut(&pod.key).filter(|_| !pod.phase.is_over()) {
+        if let Some(before) = self.pods.killing.get_mut(&pod.key).filter(|_| !pod.phase.is_over()) {
             *before = std::mem::replace(&mut pod.phase, Phase::Terminating);
         }
         self.read_label(&mut pod);
@@ -206,7 +210,7 @@ impl Model {
         let key = pod.key.clone();
         let (phase, mine) = (pod.phase, self.is_told_of(&pod));
         let fault = pod.fault.clone();
-        let before = self.pods.insert(key.clone(), pod).filter(|old| self.pods[&key].uid == old.uid);
+        let before = self.pods.all.insert(key.clone(), pod).filter(|old| self.pods.all[&key].uid == old.uid);
         let was = before.as_ref().map(|old| old.phase);
         let faulted = before.as_ref().and_then(|old| old.fault.as_ref()).map(|old| old.what);
         if mine && was.is_some() && was != Some(phase) {
@@ -214,7 +218,7 @@ impl Model {
                 Phase::Ready => self.note(Grade::Good, Happening::PodReady, &key.name, &key.cluster),
                 Phase::Expired => self.note(Grade::Warning, Happening::PodExpired, &key.name, &key.cluster),
                 // What is over is cleaned away by whoever comes first.
-                Phase::Terminating if !self.killing.contains_key(&key) && !was.is_some_and(Phase::is_over) => {
+                Phase::Terminating if !self.pods.killing.contains_key(&key) && !was.is_some_and(Phase::is_over) => {
                     self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);
                 }
                 Phase::Creating
@@ -251,16 +255,16 @@ impl Model {
 
     /// Takes the news that a pod is gone.
     pub(crate) fn on_gone(&mut self, key: &PodKey, uid: &str, out: &mut Vec<Effect>) {
-        if self.pods.get(key).is_none_or(|pod| pod.uid != uid) {
+        if self.pods.all.get(key).is_none_or(|pod| pod.uid != uid) {
             return;
         }
-        let Some(pod) = self.pods.remove(key) else {
+        let Some(pod) = self.pods.all.remove(key) else {
             return;
         };
-        let ours = self.killing.contains_key(key);
+        let ours = self.pods.killing.contains_key(key);
         // While it still counts as made by this run.
         let told = self.is_told_of(&pod);
-        self.created.remove(key);
+        self.pods.created.remove(key);
         self.forget_pod(key);
         // Through another context it may be seen still, for a moment; it is gone all the same.
         self.forget_own(uid, out);

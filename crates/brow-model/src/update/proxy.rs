@@ -22,11 +22,11 @@ impl Model {
         if !self.need_for(target, out) {
             return None;
         }
-        let ttl = ttl.or(target.ttl).unwrap_or(self.settings.ttl);
-        if ttl > self.settings.max_ttl {
-            let ceiling = self.settings.max_ttl.to_string();
+        let ttl = ttl.or(target.ttl).unwrap_or(self.config.settings.ttl);
+        if ttl > self.config.settings.max_ttl {
+            let ceiling = self.config.settings.max_ttl.to_string();
             let fault = Fault::new(What::TtlTooLong, &target.name, ceiling);
-            self.refused.insert(target.name.clone(), fault.clone());
+            self.targets.refused.insert(target.name.clone(), fault.clone());
             self.fail(fault);
             return None;
         }
@@ -38,15 +38,15 @@ impl Model {
             label: target.label(&self.installation),
             address: target.address.clone(),
             ttl,
-            settings: self.settings.pod_for(&target.cluster, &target.pod),
+            settings: self.config.settings.pod_for(&target.cluster, &target.pod),
             on_demand,
             patience: self.keep(&target.name).create,
         };
         let place = format!("{}/{}", request.cluster, request.namespace);
         self.note(Grade::Info, Happening::PodAsked, &target.name, place);
-        self.refused.remove(&target.name);
+        self.targets.refused.remove(&target.name);
         let id = request.id;
-        self.requests.insert(id, request.clone());
+        self.pods.requests.insert(id, request.clone());
         out.push(Effect::CreatePod(request));
         Some(id)
     }
@@ -59,7 +59,7 @@ impl Model {
 
     /// The pod of ours that Kubernetes ends first, and how long it has left.
     pub fn ends_first(&self) -> Option<(&ProxyPod, TimeDelta)> {
-        let ours = self.pods.values().filter(|pod| self.is_ours(pod) && self.phase_of(pod) <= Phase::Ready);
+        let ours = self.pods.all.values().filter(|pod| self.is_ours(pod) && self.phase_of(pod) <= Phase::Ready);
         let left = |pod: &ProxyPod| pod.left(self.time_at(&pod.key.cluster)).filter(|left| *left > TimeDelta::zero());
         ours.filter_map(|pod| Some((pod, left(pod)?))).min_by_key(|(_, left)| *left)
     }
@@ -68,7 +68,7 @@ impl Model {
     pub fn phase_of(&self, pod: &ProxyPod) -> Phase {
         if pod.phase.is_over() {
             pod.phase
-        } else if self.killing.contains_key(&pod.key) {
+        } else if self.pods.killing.contains_key(&pod.key) {
             Phase::Terminating
         } else if pod.is_over(self.time_at(&pod.key.cluster)) {
             Phase::Expired
@@ -87,17 +87,17 @@ impl Model {
     /// Whether a pod of ours for a place is on its way.
     pub(crate) fn pod_coming(&self, at: &PodPlace) -> bool {
         self.pods_at(at).any(|pod| pod.phase.is_coming() && self.may_use(pod))
-            || self.requests.values().any(|asked| asked.place() == *at)
+            || self.pods.requests.values().any(|asked| asked.place() == *at)
     }
 
     /// Whether a pod is not one that another run made on demand, and will delete under us.
     pub(crate) fn may_use(&self, pod: &ProxyPod) -> bool {
-        !pod.on_demand || self.created.contains_key(&pod.key)
+        !pod.on_demand || self.pods.created.contains_key(&pod.key)
     }
 
     /// Our own pods at a place.
     pub fn pods_at<'a>(&'a self, at: &'a PodPlace) -> impl Iterator<Item = &'a ProxyPod> {
-        self.pods.values().filter(move |pod| self.is_at(pod, at))
+        self.pods.all.values().filter(move |pod| self.is_at(pod, at))
     }
 
     /// Whether a pod is one of our own at a place.
@@ -117,12 +117,12 @@ impl Model {
     /// Whether a pod is one that another context of the same cluster shows already: the same uid, seen through the
     /// context of its target (else through the context that comes first).
     pub fn is_twin(&self, pod: &ProxyPod) -> bool {
-        let mut same = self.clusters.iter().filter(|at| at.name != pod.key.cluster).filter_map(|at| {
+        let mut same = self.clusters.all.iter().filter(|at| at.name != pod.key.cluster).filter_map(|at| {
             let key = PodKey { cluster: at.name.clone(), ..pod.key.clone() };
-            self.pods.get(&key).filter(|other| other.uid == pod.uid)
+            self.pods.all.get(&key).filter(|other| other.uid == pod.uid)
         });
         let rank = |pod: &ProxyPod| {
-            let place = self.clusters.iter().position(|at| at.name == pod.key.cluster);
+            let place = self.clusters.all.iter().position(|at| at.name == pod.key.cluster);
             (self.target_of_pod(pod).is_none(), place)
         };
         same.any(|other| rank(other) < rank(pod))
@@ -130,20 +130,20 @@ impl Model {
 
     /// Deletes a pod, which shows as terminating from now on.
     pub(crate) fn kill(&mut self, key: &PodKey, out: &mut Vec<Effect>) -> bool {
-        let Some(pod) = self.pods.get_mut(key).filter(|pod| pod.phase != Phase::Terminating) else {
+        let Some(pod) = self.pods.all.get_mut(key).filter(|pod| pod.phase != Phase::Terminating) else {
             return false;
         };
         out.push(Effect::DeletePod { key: key.clone(), uid: pod.uid.clone() });
-        self.killing.insert(key.clone(), pod.phase);
+        self.pods.killing.insert(key.clone(), pod.phase);
         pod.phase = Phase::Terminating;
-        self.unarranged = true;
+        self.screen.unarranged = true;
         self.leave_pod(key, None, out);
         true
     }
 
     /// Deletes finished and expired pods in all clusters; how many.
     pub(crate) fn clean(&mut self, whose: Whose, out: &mut Vec<Effect>) -> usize {
-        let clusters: Vec<String> = self.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+        let clusters: Vec<String> = self.clusters.all.iter().map(|cluster| cluster.name.clone()).collect();
         clusters.iter().map(|cluster| self.clean_in(cluster, whose, out)).sum()
     }
 
@@ -163,6 +163,7 @@ impl Model {
     pub fn over(&self, cluster: &str, whose: Whose) -> Vec<PodKey> {
         let now = self.time_at(cluster);
         self.pods
+            .all
             .values()
             .filter(|pod| pod.key.cluster == cluster && pod.phase != Phase::Terminating && pod.is_over(now))
             .filter(|pod| whose == Whose::All || self.is_ours(pod))

@@ -30,33 +30,33 @@ impl Model {
         if keys.is_empty() {
             self.nothing_selected();
         }
-        self.pod_list.marks.clear();
+        self.screen.pods.marks.clear();
     }
 
     /// Asks for a pod that takes a pod's place, with its TTL or another; false where there can be none.
     fn renew(&mut self, key: &PodKey, ttl: Option<Ttl>, out: &mut Vec<Effect>) -> bool {
         let ready = |pod: &&ProxyPod| self.is_ours(pod) && self.phase_of(pod) == Phase::Ready;
-        let Some(pod) = self.pods.get(key).filter(ready) else {
+        let Some(pod) = self.pods.all.get(key).filter(ready) else {
             return false;
         };
         let Some(target) = self.target_of_pod(pod).cloned() else {
             return false;
         };
-        if self.upkeep.renewals.get(key).is_some_and(Renewal::is_under_way) {
+        if self.pods.upkeep.renewals.get(key).is_some_and(Renewal::is_under_way) {
             return true;
         }
-        let ttl = ttl.or(pod.ttl).map(|ttl| ttl.min(self.settings.max_ttl));
-        let request = self.ask_pod(&target, ttl, self.upkeep.pods.contains_key(key), out);
+        let ttl = ttl.or(pod.ttl).map(|ttl| ttl.min(self.config.settings.max_ttl));
+        let request = self.ask_pod(&target, ttl, self.pods.upkeep.pods.contains_key(key), out);
         if request.is_some() {
             self.note(Grade::Info, Happening::RenewalAsked, &key.name, "");
         }
-        self.upkeep.renewals.insert(key.clone(), Renewal { asked: self.now, request, pod: None });
+        self.pods.upkeep.renewals.insert(key.clone(), Renewal { asked: self.now, request, pod: None });
         true
     }
 
     /// A request was answered that may have been for a pod that takes over.
     pub(crate) fn on_renewal(&mut self, request: RequestId, result: Result<&PodKey, &Fault>, out: &mut Vec<Effect>) {
-        let mut renewals = self.upkeep.renewals.iter_mut();
+        let mut renewals = self.pods.upkeep.renewals.iter_mut();
         let Some((old, renewal)) = renewals.find(|(_, renewal)| renewal.request == Some(request)) else {
             return;
         };
@@ -66,10 +66,11 @@ impl Model {
         };
         renewal.pod = Some(new.clone());
         let old = old.clone();
-        let first = self.upkeep.first.get(&old).copied().or_else(|| self.pods.get(&old).map(|pod| pod.created));
-        self.upkeep.first.extend(first.map(|first| (new.clone(), first)));
+        let first =
+            self.pods.upkeep.first.get(&old).copied().or_else(|| self.pods.all.get(&old).map(|pod| pod.created));
+        self.pods.upkeep.first.extend(first.map(|first| (new.clone(), first)));
         // The watch may have been faster.
-        if self.pods.get(new).is_some_and(|pod| pod.phase == Phase::Ready) {
+        if self.pods.all.get(new).is_some_and(|pod| pod.phase == Phase::Ready) {
             self.hand_over(new, out);
         }
     }
@@ -77,15 +78,15 @@ impl Model {
     /// A pod is ready: where it takes another's place, new connections go there now.
     pub(crate) fn hand_over(&mut self, new: &PodKey, out: &mut Vec<Effect>) {
         let by = |(_, renewal): &(&PodKey, &Renewal)| renewal.pod.as_ref() == Some(new);
-        let Some(old) = self.upkeep.renewals.iter().find(by).map(|(old, _)| old.clone()) else {
+        let Some(old) = self.pods.upkeep.renewals.iter().find(by).map(|(old, _)| old.clone()) else {
             return;
         };
-        let Some(via) = self.pods.get(new).map(ProxyPod::via) else {
+        let Some(via) = self.pods.all.get(new).map(ProxyPod::via) else {
             return;
         };
-        self.upkeep.renewals.remove(&old);
-        let through = |id: &&ForwardId| self.forwards[*id].is_through(&old);
-        let moved: Vec<ForwardId> = self.forwards.keys().filter(through).copied().collect();
+        self.pods.upkeep.renewals.remove(&old);
+        let through = |id: &&ForwardId| self.forwards.all[*id].is_through(&old);
+        let moved: Vec<ForwardId> = self.forwards.all.keys().filter(through).copied().collect();
         for id in &moved {
             self.point(*id, Some(via.clone()), false, None, out);
         }
@@ -95,19 +96,19 @@ impl Model {
 
     /// A pod is no more, or no longer of use.
     pub(crate) fn forget_pod(&mut self, key: &PodKey) {
-        self.upkeep.pods.remove(key);
-        self.upkeep.leaving.remove(key);
-        self.upkeep.held.remove(key);
-        self.upkeep.first.remove(key);
-        self.upkeep.renewals.remove(key);
-        for renewal in self.upkeep.renewals.values_mut().filter(|renewal| renewal.pod.as_ref() == Some(key)) {
+        self.pods.upkeep.pods.remove(key);
+        self.pods.upkeep.leaving.remove(key);
+        self.pods.upkeep.held.remove(key);
+        self.pods.upkeep.first.remove(key);
+        self.pods.upkeep.renewals.remove(key);
+        for renewal in self.pods.upkeep.renewals.values_mut().filter(|renewal| renewal.pod.as_ref() == Some(key)) {
             renewal.pod = None;
         }
     }
 
     /// A second has passed: pods are renewed whose time is nearly up, where their forwards are in use and want it.
     pub(crate) fn tend_renewals(&mut self, out: &mut Vec<Effect>) {
-        let due: Vec<(PodKey, Ttl)> = self.forwards.keys().filter_map(|id| self.due(*id)).collect();
+        let due: Vec<(PodKey, Ttl)> = self.forwards.all.keys().filter_map(|id| self.due(*id)).collect();
         for (key, ttl) in due {
             self.renew(&key, Some(ttl), out);
         }
@@ -115,8 +116,8 @@ impl Model {
 
     /// The pod of a forward that is to be renewed now, and how long the one that takes over may live.
     fn due(&self, id: ForwardId) -> Option<(PodKey, Ttl)> {
-        let forward = self.forwards.get(&id)?;
-        let pod = self.pods.get(&forward.via.as_ref()?.pod).filter(|pod| self.is_ours(pod))?;
+        let forward = self.forwards.all.get(&id)?;
+        let pod = self.pods.all.get(&forward.via.as_ref()?.pod).filter(|pod| self.is_ours(pod))?;
         let now = self.time_at(&pod.key.cluster);
         let (ttl, left) = (pod.ttl?, pod.deadline()? - now);
         let whole = span(ttl.duration());
@@ -130,11 +131,11 @@ impl Model {
         if !keep.auto_renew || left > lead || !in_use {
             return None;
         }
-        let tried = self.upkeep.renewals.get(&pod.key);
+        let tried = self.pods.upkeep.renewals.get(&pod.key);
         if tried.is_some_and(|tried| tried.is_under_way() || self.now - tried.asked < AGAIN) {
             return None;
         }
-        let first = self.upkeep.first.get(&pod.key).copied().unwrap_or(pod.created);
+        let first = self.pods.upkeep.first.get(&pod.key).copied().unwrap_or(pod.created);
         let rest = first + span(keep.max_lifetime) - now;
         // Not for less than there is anyway.
         if rest <= left {

@@ -14,11 +14,11 @@ impl Model {
     /// Closes a forward and opens it again on the same port, or on another.
     pub(crate) fn restart_forward(&mut self, id: ForwardId, port: Option<u16>, out: &mut Vec<Effect>) {
         let epoch = Epoch(self.count());
-        let Some(forward) = self.forwards.get(&id) else {
+        let Some(forward) = self.forwards.all.get(&id) else {
             return;
         };
         let spec = ForwardSpec { epoch, ..self.spec_of_now(&forward.spec) };
-        let Some(forward) = self.forwards.get_mut(&id) else {
+        let Some(forward) = self.forwards.all.get_mut(&id) else {
             return;
         };
         let before = forward.clone();
@@ -51,7 +51,7 @@ impl Model {
         let resting = forward.is_resting();
         let (spec, via) = (forward.spec.clone(), forward.via.clone());
         let cluster = spec.place.cluster.clone();
-        self.unarranged = true;
+        self.screen.unarranged = true;
         let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));
         self.audit("restart-forward", &spec.target, place, None, out);
         out.push(Effect::OpenForward { spec, via });
@@ -76,7 +76,7 @@ impl Model {
             address: same.unwrap_or(&target.address).clone(),
             bind: bind_of(target),
             probe: self.probe_of(target),
-            tunnel: self.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
+            tunnel: self.config.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
             ..spec.clone()
         }
     }
@@ -85,9 +85,9 @@ impl Model {
     pub(crate) fn follow_targets(&mut self, before: &[Target], out: &mut Vec<Effect>) {
         let mut turned: Vec<ForwardId> = Vec::new();
         let mut moved: Vec<(ForwardId, Option<u16>)> = Vec::new();
-        for forward in self.forwards.values() {
+        for forward in self.forwards.all.values() {
             let is_its = |target: &&Target| target.name == forward.spec.target;
-            let (Some(was), Some(now)) = (before.iter().find(is_its), self.targets.iter().find(is_its)) else {
+            let (Some(was), Some(now)) = (before.iter().find(is_its), self.targets.all.iter().find(is_its)) else {
                 continue;
             };
             // One that has a port beside its target's, since that was taken, keeps it.

@@ -10,25 +10,25 @@ use crate::types::settings::THEMES;
 
 impl Model {
     pub(crate) fn on_store(&mut self, event: StoreEvent, out: &mut Vec<Effect>) {
-        self.unarranged = true;
+        self.screen.unarranged = true;
         match event {
             StoreEvent::Loaded(loaded) => self.on_loaded(*loaded, out),
             StoreEvent::Broken(fault) => {
                 self.show_config_fault(&fault);
-                self.config_fault = Some(fault.clone());
+                self.config.fault = Some(fault.clone());
                 self.fail(fault);
             }
             StoreEvent::Saved => {
-                let edits = self.saving.pop_front().unwrap_or_default();
+                let edits = self.targets.saving.pop_front().unwrap_or_default();
                 self.audit_edits(&edits, None, out);
             }
             StoreEvent::NotSaved(fault) => {
-                let edits = self.saving.pop_front().unwrap_or_default();
+                let edits = self.targets.saving.pop_front().unwrap_or_default();
                 self.audit_edits(&edits, Some(&fault), out);
                 // An edit that the file contradicts is over, and the targets come as they are now. Others are kept in
                 // memory and tried again when the file is read again: nothing a person typed is lost.
                 if !fault.what.ends_an_edit() {
-                    self.unsaved.extend(edits);
+                    self.targets.unsaved.extend(edits);
                 }
                 self.fail(fault);
             }
@@ -44,21 +44,21 @@ impl Model {
     }
 
     fn on_loaded(&mut self, loaded: Loaded, out: &mut Vec<Effect>) {
-        let again = !self.config_path.is_empty();
-        if let Some(mended) = self.config_fault.take() {
-            self.dialogs.retain(|dialog| !matches!(dialog, Dialog::Fault(fault) if *fault == mended));
+        let again = !self.config.path.is_empty();
+        if let Some(mended) = self.config.fault.take() {
+            self.screen.dialogs.retain(|dialog| !matches!(dialog, Dialog::Fault(fault) if *fault == mended));
             let told = |(entry, _): &(Entry, _)| matches!(&entry.what, Happening::Failed(fault) if **fault == mended);
-            self.notice.take_if(|notice| told(notice));
+            self.screen.notice.take_if(|notice| told(notice));
         }
-        self.config_path = loaded.path;
-        self.settings = loaded.settings;
-        let before = std::mem::replace(&mut self.targets, loaded.targets);
+        self.config.path = loaded.path;
+        self.config.settings = loaded.settings;
+        let before = std::mem::replace(&mut self.targets.all, loaded.targets);
         self.remember_renamed(loaded.renamed);
-        self.own.extend(loaded.own);
-        self.ports.extend(loaded.ports);
-        self.learned.get_or_insert_default().extend(loaded.learned);
-        let under_way: Vec<TargetEdit> = self.saving.iter().flatten().cloned().collect();
-        let unsaved = std::mem::take(&mut self.unsaved);
+        self.pods.own.extend(loaded.own);
+        self.targets.ports.extend(loaded.ports);
+        self.screen.learned.get_or_insert_default().extend(loaded.learned);
+        let under_way: Vec<TargetEdit> = self.targets.saving.iter().flatten().cloned().collect();
+        let unsaved = std::mem::take(&mut self.targets.unsaved);
         for edit in under_way.iter().chain(&unsaved) {
             self.apply(edit);
         }
@@ -70,7 +70,7 @@ impl Model {
             self.greet(loaded.exists);
         }
         if again {
-            self.note(Grade::Info, Happening::ConfigRead, self.config_path.clone(), "");
+            self.note(Grade::Info, Happening::ConfigRead, self.config.path.clone(), "");
         }
         self.show_ignored(loaded.ignored);
         self.remember_left(loaded.pods_until, out);
@@ -78,7 +78,7 @@ impl Model {
         if !again {
             self.connect_left(out);
         }
-        let clusters: Vec<String> = self.clusters.iter().map(|cluster| cluster.name.clone()).collect();
+        let clusters: Vec<String> = self.clusters.all.iter().map(|cluster| cluster.name.clone()).collect();
         for cluster in clusters {
             self.widen(&cluster, out);
         }
@@ -88,32 +88,32 @@ impl Model {
 
     /// Says in full what is wrong with the config, unless a person is in the middle of something else.
     fn show_config_fault(&mut self, fault: &Fault) {
-        let before = self.config_fault.as_ref();
-        if let Some(Dialog::Fault(shown)) = self.dialogs.last_mut()
+        let before = self.config.fault.as_ref();
+        if let Some(Dialog::Fault(shown)) = self.screen.dialogs.last_mut()
             && Some(&*shown) == before
         {
             shown.clone_from(fault);
-        } else if self.dialogs.is_empty() && !self.filtering() && before != Some(fault) {
-            self.dialogs.push(Dialog::Fault(fault.clone()));
+        } else if self.screen.dialogs.is_empty() && !self.filtering() && before != Some(fault) {
+            self.screen.dialogs.push(Dialog::Fault(fault.clone()));
         }
     }
 
     /// Says in full, once, which environment variable makes no sense.
     fn show_ignored(&mut self, ignored: Option<Fault>) {
-        if let Some(fault) = ignored.as_ref().filter(|fault| self.ignored.as_ref() != Some(fault)) {
-            if self.dialogs.is_empty() && !self.filtering() {
-                self.dialogs.push(Dialog::Fault(fault.clone()));
+        if let Some(fault) = ignored.as_ref().filter(|fault| self.config.ignored.as_ref() != Some(fault)) {
+            if self.screen.dialogs.is_empty() && !self.filtering() {
+                self.screen.dialogs.push(Dialog::Fault(fault.clone()));
             }
             self.fail(fault.clone());
         }
-        self.ignored = ignored;
+        self.config.ignored = ignored;
     }
 
     /// Goes on to the next theme; one that is unknown is followed by the first.
     pub(crate) fn next_theme(&mut self, out: &mut Vec<Effect>) {
-        let at = THEMES.iter().position(|name| *name == self.settings.theme);
+        let at = THEMES.iter().position(|name| *name == self.config.settings.theme);
         let next = THEMES[at.map_or(0, |at| (at + 1) % THEMES.len())];
-        next.clone_into(&mut self.settings.theme);
+        next.clone_into(&mut self.config.settings.theme);
         self.note(Grade::Good, Happening::ThemeChosen, next, "");
         out.push(Effect::RememberTheme(next));
     }

@@ -30,7 +30,7 @@ impl Model {
         };
         let mut templates: Vec<(String, String)> =
             built_in(service).iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        let own = self.settings.strings.get(service.map_or("other", Service::name));
+        let own = self.config.settings.strings.get(service.map_or("other", Service::name));
         for (name, text) in own.into_iter().flatten() {
             match templates.iter_mut().find(|(known, _)| known == name) {
                 Some((_, known)) => known.clone_from(text),
@@ -49,19 +49,19 @@ impl Model {
 
     /// Offers the connection strings of the selected forward, or of the selected target's forwards.
     pub(crate) fn offer_strings(&mut self) {
-        let forwards: Vec<&Forward> = match self.focus.pane {
+        let forwards: Vec<&Forward> = match self.screen.focus.pane {
             Pane::Targets => {
-                let name = self.target_list.selected().map_or("", String::as_str);
+                let name = self.screen.targets.selected().map_or("", String::as_str);
                 self.forwards_of(name).collect()
             }
             Pane::Clusters | Pane::Pods | Pane::Forwards => {
-                self.forward_list.selected().and_then(|id| self.forwards.get(id)).into_iter().collect()
+                self.screen.forwards.selected().and_then(|id| self.forwards.all.get(id)).into_iter().collect()
             }
         };
         let items: Vec<MenuItem> = forwards.iter().flat_map(|forward| self.strings_of(forward)).collect();
-        let name = match (forwards.first(), self.focus.pane) {
+        let name = match (forwards.first(), self.screen.focus.pane) {
             (Some(forward), _) => forward.spec.target.clone(),
-            (None, Pane::Targets) => self.target_list.selected().cloned().unwrap_or_default(),
+            (None, Pane::Targets) => self.screen.targets.selected().cloned().unwrap_or_default(),
             (None, Pane::Clusters | Pane::Pods | Pane::Forwards) => String::new(),
         };
         if name.is_empty() {
@@ -69,7 +69,7 @@ impl Model {
         } else if items.is_empty() {
             self.note(Grade::Info, Happening::NotForwarded, name, "");
         } else {
-            self.dialogs.push(Dialog::Menu(Menu { of: MenuOf::Strings(name), items, cursor: 0 }));
+            self.screen.dialogs.push(Dialog::Menu(Menu { of: MenuOf::Strings(name), items, cursor: 0 }));
         }
     }
 }

@@ -12,25 +12,25 @@ use crate::types::ttl::Ttl;
 impl Model {
     /// The target of that name.
     pub fn target(&self, name: &str) -> Option<&Target> {
-        self.targets.iter().find(|target| target.name == name)
+        self.targets.all.iter().find(|target| target.name == name)
     }
 
     /// The local port that forwards of a target are to have: its own, else the one it had last; `None`: any.
     pub fn port_of(&self, target: &Target) -> Option<u16> {
         match target.local_port {
-            0 => self.ports.get(&target.name).copied(),
+            0 => self.targets.ports.get(&target.name).copied(),
             port => Some(port),
         }
     }
 
     /// The marked targets, else the selected one.
     pub(crate) fn chosen_targets(&self) -> Vec<Target> {
-        self.target_list.chosen().iter().filter_map(|name| self.target(name)).cloned().collect()
+        self.screen.targets.chosen().iter().filter_map(|name| self.target(name)).cloned().collect()
     }
 
     /// The target a pod was made for, where it is saved here.
     pub fn target_of_pod(&self, pod: &crate::types::proxy::ProxyPod) -> Option<&Target> {
-        self.targets.iter().find(|target| self.is_labelled(target, pod))
+        self.targets.all.iter().find(|target| self.is_labelled(target, pod))
     }
 
     /// Whether a pod bears a target's label, in its cluster.
@@ -48,7 +48,7 @@ impl Model {
             }
             self.ask_pod(target, ttl, false, out);
         }
-        self.target_list.marks.clear();
+        self.screen.targets.marks.clear();
     }
 
     /// Forwards each chosen target.
@@ -56,7 +56,7 @@ impl Model {
         for target in self.chosen_targets() {
             self.open_forward(&target, out);
         }
-        self.target_list.marks.clear();
+        self.screen.targets.marks.clear();
     }
 
     /// Opens the dialog that asks for the TTL of pods about to be created.
@@ -65,35 +65,35 @@ impl Model {
         let Some(first) = targets.first() else {
             return self.nothing_selected();
         };
-        let field = Field::new(first.ttl.unwrap_or(self.settings.ttl).to_string());
+        let field = Field::new(first.ttl.unwrap_or(self.config.settings.ttl).to_string());
         let targets = targets.into_iter().map(|target| target.name).collect();
-        self.dialogs.push(Dialog::AskTtl { targets, field });
+        self.screen.dialogs.push(Dialog::AskTtl { targets, field });
     }
 
     /// Opens the form for a new target, on the cluster that is in view.
     pub(crate) fn new_target(&mut self) {
         let form = TargetForm::empty(&self.cluster_in_view());
-        self.dialogs.push(Dialog::TargetForm(Box::new(form)));
+        self.screen.dialogs.push(Dialog::TargetForm(Box::new(form)));
     }
 
     /// Opens the form for the selected target, or for a copy of it.
     pub(crate) fn edit_target(&mut self, copy: bool) {
-        let Some(target) = self.target_list.selected().and_then(|name| self.target(name)) else {
+        let Some(target) = self.screen.targets.selected().and_then(|name| self.target(name)) else {
             return self.nothing_selected();
         };
         let mut form =
             if copy { TargetForm::copy(target, &self.free_name(&target.name)) } else { TargetForm::editing(target) };
         form.check(self);
-        self.dialogs.push(Dialog::TargetForm(Box::new(form)));
+        self.screen.dialogs.push(Dialog::TargetForm(Box::new(form)));
     }
 
     /// Opens the dialog for a new name.
     pub(crate) fn rename_target(&mut self) {
-        let Some(name) = self.target_list.selected().cloned() else {
+        let Some(name) = self.screen.targets.selected().cloned() else {
             return self.nothing_selected();
         };
         let field = Field::new(name.clone());
-        self.dialogs.push(Dialog::Rename { name, field });
+        self.screen.dialogs.push(Dialog::Rename { name, field });
     }
 
     /// `name-2`, or the first number that is free.
@@ -117,7 +117,7 @@ impl Model {
 
     /// Saves what a form says.
     pub(crate) fn save_target(&mut self, was: Option<Target>, target: &Target, out: &mut Vec<Effect>) {
-        let before = self.targets.clone();
+        let before = self.targets.all.clone();
         let edit = match was {
             Some(was) => TargetEdit::Replace { was: Box::new(was), target: target.clone() },
             None => TargetEdit::Add(target.clone()),
@@ -155,16 +155,16 @@ impl Model {
             self.apply(edit);
             self.note(Grade::Warning, Happening::TargetDeleted, &target.name, "");
         }
-        self.target_list.marks.clear();
+        self.screen.targets.marks.clear();
         if !gone.is_empty() {
-            self.deleted.push(gone);
+            self.targets.deleted.push(gone);
             self.save(edits, out);
         }
     }
 
     /// Brings the targets of the last deletion back.
     pub(crate) fn undo(&mut self, out: &mut Vec<Effect>) {
-        let Some(back) = self.deleted.pop() else {
+        let Some(back) = self.targets.deleted.pop() else {
             return self.note(Grade::Info, Happening::NothingToUndo, "", "");
         };
         let mut edits = Vec::new();
@@ -184,38 +184,38 @@ impl Model {
 
     /// Applies an edit to the targets in memory.
     pub(crate) fn apply(&mut self, edit: &TargetEdit) {
-        self.unarranged = true;
+        self.screen.unarranged = true;
         match edit {
             TargetEdit::Add(target) | TargetEdit::Import(target) | TargetEdit::Restore(target) => {
                 if self.target(&target.name).is_none() {
-                    self.targets.push(target.clone());
+                    self.targets.all.push(target.clone());
                 }
             }
             TargetEdit::Replace { was, target } => {
                 let name = &was.name;
                 self.take_over(was, target);
-                if let Some(old) = self.targets.iter_mut().find(|old| old.name == *name) {
+                if let Some(old) = self.targets.all.iter_mut().find(|old| old.name == *name) {
                     old.clone_from(target);
                 } else {
-                    self.targets.push(target.clone());
+                    self.targets.all.push(target.clone());
                 }
             }
             TargetEdit::Remove(was) => {
-                self.targets.retain(|target| target.name != was.name);
-                self.refused.remove(&was.name);
+                self.targets.all.retain(|target| target.name != was.name);
+                self.targets.refused.remove(&was.name);
             }
         }
     }
 
     /// Sends edits to the store. The audit log hears of them with the answer.
     pub(crate) fn save(&mut self, edits: Vec<TargetEdit>, out: &mut Vec<Effect>) {
-        self.saving.push_back(edits.clone());
+        self.targets.saving.push_back(edits.clone());
         out.push(Effect::Save(edits));
     }
 
     fn select_target(&mut self, name: &str) {
-        self.target_list.wanted = Some(name.to_owned());
-        self.unarranged = true;
+        self.screen.targets.wanted = Some(name.to_owned());
+        self.screen.unarranged = true;
     }
 
     /// Has the watch of a connected cluster cover its targets' namespaces.

@@ -10,29 +10,29 @@ use crate::types::cluster::{Link, Rights};
 impl Model {
     /// Shows the welcome, where this is somebody's first run: no config, and no targets.
     pub(crate) fn greet(&mut self, exists: bool) {
-        if !exists && self.targets.is_empty() && !self.unattended() {
-            self.welcome = Some(Welcome::default());
-            self.focus.pane = Pane::Clusters;
+        if !exists && self.targets.all.is_empty() && !self.unattended() {
+            self.screen.welcome = Some(Welcome::default());
+            self.screen.focus.pane = Pane::Clusters;
         }
     }
 
     /// Asks what the welcome shows: of the current context, and of those that a person connects, never of all. With
     /// the first target it has done its work.
     pub(crate) fn follow_welcome(&mut self, out: &mut Vec<Effect>) {
-        let Some(mut welcome) = self.welcome else {
+        let Some(mut welcome) = self.screen.welcome else {
             return;
         };
-        if !self.targets.is_empty() {
+        if !self.targets.all.is_empty() {
             return self.end_welcome();
         }
         if !welcome.connected
-            && let Some(current) = self.clusters.iter().find(|cluster| cluster.current).map(|at| at.name.clone())
+            && let Some(current) = self.clusters.all.iter().find(|cluster| cluster.current).map(|at| at.name.clone())
         {
             welcome.connected = true;
-            self.welcome = Some(welcome);
+            self.screen.welcome = Some(welcome);
             self.need(&current, out);
         }
-        for cluster in &mut self.clusters {
+        for cluster in &mut self.clusters.all {
             if cluster.rights == Rights::NotAsked && matches!(cluster.link, Link::Ready | Link::Forbidden) {
                 cluster.rights = Rights::Asking;
                 out.push(Effect::AskRights {
@@ -47,10 +47,10 @@ impl Model {
     /// Whoever goes elsewhere leaves the welcome, and is then where they wanted to go; true: there is nothing more to
     /// do for this command.
     pub(crate) fn leaves_welcome(&mut self, command: Command) -> bool {
-        if self.welcome.is_none() {
+        if self.screen.welcome.is_none() {
             return false;
         }
-        let filtered = !self.cluster_list.filter.value().is_empty() || !self.cluster_list.marks.is_empty();
+        let filtered = !self.screen.clusters.filter.value().is_empty() || !self.screen.clusters.marks.is_empty();
         match command {
             Command::Cancel if !filtered => {
                 self.end_welcome();
@@ -66,7 +66,7 @@ impl Model {
             | Command::Forwards
             | Command::Zoom
             | Command::ToggleLog => {
-                self.welcome = None;
+                self.screen.welcome = None;
                 false
             }
             _ => false,
@@ -74,8 +74,8 @@ impl Model {
     }
 
     fn end_welcome(&mut self) {
-        self.welcome = None;
-        self.focus.pane = Pane::Targets;
-        self.unarranged = true;
+        self.screen.welcome = None;
+        self.screen.focus.pane = Pane::Targets;
+        self.screen.unarranged = true;
     }
 }

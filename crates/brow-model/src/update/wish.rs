@@ -9,7 +9,7 @@ use crate::types::target::Target;
 
 impl Model {
     pub(crate) fn on_wish(&mut self, wish: Wish, out: &mut Vec<Effect>) {
-        self.unarranged = true;
+        self.screen.unarranged = true;
         match wish {
             Wish::Save { was, target } => self.save_target(was.map(|was| *was), &target, out),
             Wish::Rename { name, new } => self.save_name(&name, &new, out),
@@ -17,7 +17,7 @@ impl Model {
             Wish::Import(targets) => self.import(targets, out),
             Wish::Take { offers, clash } => self.take_offers(offers, clash, out),
             Wish::Connect(names) => {
-                self.wants.extend(names.iter().cloned());
+                self.targets.wants.extend(names.iter().cloned());
                 for target in self.named(&names) {
                     self.open_forward(&target, out);
                 }
@@ -33,7 +33,7 @@ impl Model {
             }
             Wish::Describe(key) => {
                 out.push(Effect::Describe(key.clone()));
-                self.dialogs.push(Dialog::Describe { key, text: None, scroll: 0 });
+                self.screen.dialogs.push(Dialog::Describe { key, text: None, scroll: 0 });
             }
             Wish::Kill(keys) => {
                 for key in keys {

@@ -139,7 +139,7 @@ impl TargetForm {
             FormField::Name | FormField::Cluster | FormField::Address => None,
             FormField::Namespace => wrong(!is_dns_label(text), "namespace"),
             FormField::LocalPort => wrong(text.starts_with('+') || text.parse::<u16>().is_err(), "port"),
-            FormField::Ttl => ttl_error(text, model.settings.max_ttl),
+            FormField::Ttl => ttl_error(text, model.config.settings.max_ttl),
             FormField::Tags => wrong(!is_line(text), "control"),
             FormField::Wait
             | FormField::IdleTimeout
@@ -178,7 +178,7 @@ impl TargetForm {
         if text.is_empty() {
             return Some("required");
         }
-        (!kept && model.cluster(text).is_none() && !model.clusters.is_empty()).then_some("unknown-context")
+        (!kept && model.cluster(text).is_none() && !model.clusters.all.is_empty()).then_some("unknown-context")
     }
 
     /// Whether what a field says can be said of where the target is; while that is wrong itself, it can.
@@ -227,7 +227,7 @@ pub(crate) fn name_error(name: &str, own: Option<&str>, model: &Model) -> Option
     } else if name.chars().count() > NAME_LEN {
         Some("name-long")
     } else {
-        let taken = own != Some(name) && model.targets.iter().any(|target| target.name == name);
+        let taken = own != Some(name) && model.targets.all.iter().any(|target| target.name == name);
         taken.then_some("name-taken")
     }
 }
