@@ -8,25 +8,27 @@
 //! | module | what it is | may use, besides `brow_model` |
 //! |---|---|---|
 //! | [`text`] | every word a person sees, in every language | nothing of ours |
+//! | [`events`] | how tasks report to the loop | nothing of ours |
 //! | [`keymap`] | one table from keys to commands, which is also the help and the hints | `text` |
 //! | [`view`] | draws the model | `text` |
-//! | [`cluster`] | kubeconfig, clients by context, probes, what there is in them | `store` (reading files), `kube_tunnel` (its `Login` and `Backoff`) |
-//! | [`proxy`] | the proxy pod: its spec, its relay, its life, the watch on it | `cluster`, `kube_tunnel` (its `Login` and `Backoff`) |
-//! | [`forward`] | listeners on this machine and what keeps them going | `kube_tunnel` |
-//! | [`store`] | config, state, audit log, imports; one writer | nothing of ours |
-//! | [`instance`] | the sockets by which running instances know each other | nothing of ours |
+//! | [`cluster`] | kubeconfig, clients by context, probes, what there is in them | `events`, `store` (reading files), `kube_tunnel` (its `Login` and `Backoff`) |
+//! | [`proxy`] | the proxy pod: its spec, its relay, its life, the watch on it | `events`, `cluster`, `kube_tunnel` (its `Login` and `Backoff`) |
+//! | [`forward`] | listeners on this machine and what keeps them going | `events`, `kube_tunnel` |
+//! | [`store`] | config, state, audit log, imports; one writer | `events` |
+//! | [`instance`] | the sockets by which running instances know each other | `events` |
 //! | [`term`] | the terminal, taken and given back | nothing of ours |
 //! | [`log`] | the log file, without secrets | `text` |
-//! | [`effects`] | effects become tasks | `cluster`, `proxy`, `kube_tunnel`, `forward`, `store`, `instance` |
+//! | [`effects`] | effects become tasks | `events`, `cluster`, `proxy`, `kube_tunnel`, `forward`, `store`, `instance` |
 //! | [`check`] | the doctor: whether what the work needs is there | `cluster`, `proxy`, `kube_tunnel`, `store`, `keymap`, `view` |
 //! | [`app`] | the loop | `text`, `view`, `keymap`, `term`, `effects`, `log` |
-//! | [`cli`] | the command line | `app`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `instance`, `brow_practice`, `check`, `log` |
+//! | [`cli`] | the command line | `events`, `app`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `instance`, `brow_practice`, `check`, `log` |
 
 pub mod app;
 pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod effects;
+pub mod events;
 pub mod forward;
 pub mod instance;
 pub mod keymap;

@@ -12,7 +12,6 @@ use brow_model::keep::KeepSettings;
 use brow_model::settings::PodSettings;
 use brow_model::target::Target;
 use brow_tui::store::{Order, Paths, load, start};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// Tells this test program, started again, whose file to write, and under which name.
@@ -43,9 +42,9 @@ fn target(name: String) -> Target {
 async fn writer() {
     let (Some(home), Ok(name)) = (std::env::var_os(HOME), std::env::var(WRITER)) else { return };
     let paths = paths(&PathBuf::from(home));
-    let (sender, mut events) = mpsc::channel(64);
+    let (sender, mut events) = brow_tui::events::EventSender::channel(64);
     let token = CancellationToken::new();
-    let (store, task) = start(paths, Installation::default(), sender, token.clone());
+    let (store, task) = start(paths, Installation::default(), &sender, token.clone());
     let task = tokio::spawn(task);
     for number in 0..TARGETS {
         store.send(Order::Save(vec![TargetEdit::Add(target(format!("{name}-{number}")))]));

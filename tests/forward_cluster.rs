@@ -113,7 +113,7 @@ impl Open {
             tunnel: None,
         };
         let target = target.map(|target| target.parse().expect("an address"));
-        let (sender, events) = mpsc::channel(64);
+        let (sender, events) = brow_tui::events::EventSender::channel(64);
         let route = Real { tunnels: Tunnels::new(client.clone(), None), target };
         let (handle, run) = forward::start(spec, Some(via), route, sender, &CancellationToken::new());
         let mut open = Self { handle, task: tokio::spawn(run), events, locals: Vec::new() };

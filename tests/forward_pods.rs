@@ -16,7 +16,6 @@ use forward_fake::{FakeRoute, Forward, World, echo, end, say, server, spec, unti
 use kube_tunnel::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// Two pods that say which one they are before they echo.
@@ -178,7 +177,7 @@ async fn a_taken_port_is_told_and_ends_the_forward() {
     let first = Forward::open(&world, Some(via("web-1")), false).await;
     let port = first.locals[0].port();
     let open = |world: &Arc<World>| {
-        let (sender, events) = mpsc::channel(8);
+        let (sender, events) = brow_tui::events::EventSender::channel(8);
         let route = FakeRoute { world: Arc::clone(world), relayed: false };
         let token = CancellationToken::new();
         let (handle, run) = forward::start(spec(port), Some(via("web-1")), route, sender, &token);

@@ -9,16 +9,17 @@ use std::process::{Command, Stdio};
 /// A module and the modules and crates of ours that it may use; the map in `src/lib.rs`, as a check.
 const ROOMS: &[(&str, &[&str])] = &[
     ("text", &[]),
+    ("events", &[]),
     ("keymap", &["text"]),
     ("view", &["text"]),
-    ("cluster", &["store", "kube_tunnel"]),
-    ("proxy", &["cluster", "kube_tunnel"]),
-    ("forward", &["kube_tunnel"]),
-    ("store", &[]),
-    ("instance", &[]),
+    ("cluster", &["events", "store", "kube_tunnel"]),
+    ("proxy", &["events", "cluster", "kube_tunnel"]),
+    ("forward", &["events", "kube_tunnel"]),
+    ("store", &["events"]),
+    ("instance", &["events"]),
     ("term", &[]),
     ("log", &["text"]),
-    ("effects", &["cluster", "proxy", "kube_tunnel", "forward", "store", "instance"]),
+    ("effects", &["events", "cluster", "proxy", "kube_tunnel", "forward", "store", "instance"]),
     // What a config makes of keys and themes is known only by making them.
     ("check", &["cluster", "proxy", "kube_tunnel", "store", "keymap", "view"]),
     ("app", &["text", "view", "keymap", "term", "effects", "log"]),
@@ -26,6 +27,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "events",
             "app",
             "text",
             "view",

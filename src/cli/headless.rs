@@ -125,7 +125,7 @@ impl Headless {
         (model.practice, model.front) = (door.practice, Front::Verb);
         let clusters = Clusters::unread(door.kubeconfig);
         let contexts = clusters.read_again();
-        let (sender, events) = mpsc::channel(EVENTS);
+        let (sender, events) = crate::events::EventSender::channel(EVENTS);
         let effects = Effects::start(clusters, door.paths, me, sender);
         let runtime = door.runtime;
         let (failed, quit, told) = (false, false, String::new());
@@ -292,7 +292,7 @@ mod tests {
 
     /// Waits until time goes on, and has an event ready whenever it is asked.
     struct Flooded {
-        sender: mpsc::Sender<Event>,
+        sender: crate::events::EventSender,
         since: chrono::DateTime<Utc>,
         looks: usize,
     }
@@ -310,7 +310,7 @@ mod tests {
             if self.looks > 1_000 {
                 return Next::End(FAILED);
             }
-            self.sender.try_send(Event::Instance(InstanceEvent::Known)).unwrap();
+            self.sender.try_send(Event::Instance(InstanceEvent::Known));
             Next::Wait
         }
     }
@@ -320,7 +320,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let at = |name| home.path().join(name);
         let paths = Paths { config: at("config.toml"), state_dir: at("state"), legacy: at("none") };
-        let (sender, events) = mpsc::channel(EVENTS);
+        let (sender, events) = crate::events::EventSender::channel(EVENTS);
         let since = Utc::now() - TimeDelta::hours(1);
         let me = brow_model::installation::Identity {
             owner: "ann@ship".to_owned(),

@@ -23,7 +23,6 @@ use std::process::ExitCode;
 use chrono::Utc;
 use clap::{Parser, Subcommand, ValueHint};
 use color_eyre::eyre::{self, WrapErr};
-use tokio::sync::mpsc;
 
 use self::logging::Logging;
 use self::print::{FAILED, Stop};
@@ -242,7 +241,7 @@ async fn dashboard(door: Door) -> eyre::Result<()> {
     };
     let clusters = Clusters::unread(door.kubeconfig);
     let contexts = clusters.read_again();
-    let (sender, events) = mpsc::channel(EVENTS);
+    let (sender, events) = crate::events::EventSender::channel(EVENTS);
     let mut effects = Effects::start(clusters, door.paths, me, sender);
     effects.join(door.runtime, Role::Dashboard);
     effects.follow_kubeconfig();

@@ -11,13 +11,11 @@ use futures::future::join_all;
 use kube::Api;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher;
-use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::workload::discovery;
 use super::{Clusters, Watch, fault, watch_fault};
-use brow_model::epoch::Epoch;
-use brow_model::event::Event;
+use crate::events::EventSender;
 use brow_model::event::FoundEvent;
 use brow_model::fault::{Fault, What};
 use brow_model::found::{Found, FoundKey, MOST_FOUND, Place};
@@ -47,11 +45,10 @@ const KINDS: [(Kind, &str, &str, &str); 7] = [
 pub async fn browse(
     clusters: Clusters,
     cluster: String,
-    epoch: Epoch,
     namespaces: BTreeSet<String>,
-    events: mpsc::Sender<Event>,
+    events: EventSender<FoundEvent>,
 ) {
-    let mut looker = Looker { clusters: clusters.clone(), cluster: cluster.clone(), epoch, namespaces, events };
+    let mut looker = Looker { clusters: clusters.clone(), cluster: cluster.clone(), namespaces, events };
     let looking = clusters.with_logins(&cluster, &mut looker, |looker, login| {
         let looking = async move {
             let Ok(login) = login else { return false };
@@ -66,9 +63,8 @@ pub async fn browse(
 struct Looker {
     clusters: Clusters,
     cluster: String,
-    epoch: Epoch,
     namespaces: BTreeSet<String>,
-    events: mpsc::Sender<Event>,
+    events: EventSender<FoundEvent>,
 }
 
 impl Looker {
@@ -98,7 +94,7 @@ impl Looker {
         let all: Vec<(Kind, discovery::Found)> =
             found.into_iter().map(|found| (thing::kind(&found.api.group, &found.api.kind), found)).collect();
         let kinds = KINDS.iter().map(|(kind, ..)| kind).chain(all.iter().map(|(kind, _)| kind));
-        self.tell(FoundEvent::Kinds(kinds.cloned().collect())).await;
+        self.events.send(FoundEvent::Kinds(kinds.cloned().collect())).await;
         join_all(all.into_iter().map(|(kind, found)| self.look(login, kind, found))).await;
     }
 
@@ -106,7 +102,7 @@ impl Looker {
     async fn look(&self, login: &Login, kind: Kind, of: discovery::Found) {
         let everywhere = Place { kind: kind.clone(), namespace: None };
         let refused = self.follow(login, Api::all_with(login.client.clone(), &of.api), &everywhere, &of).await;
-        self.tell(FoundEvent::Missing { place: everywhere, fault: refused }).await;
+        self.events.send(FoundEvent::Missing { place: everywhere, fault: refused }).await;
         let looking = self.namespaces.iter().map(|name| {
             let place = Place { kind: kind.clone(), namespace: Some(name.clone()) };
             let of = &of;
@@ -114,7 +110,7 @@ impl Looker {
                 loop {
                     let api = Api::namespaced_with(login.client.clone(), name, &of.api);
                     let refused = self.follow(login, api, &place, of).await;
-                    self.tell(FoundEvent::Missing { place: place.clone(), fault: refused }).await;
+                    self.events.send(FoundEvent::Missing { place: place.clone(), fault: refused }).await;
                     sleep(REFUSED).await;
                 }
             }
@@ -156,7 +152,7 @@ impl Looker {
                     continue;
                 }
             };
-            self.tell(event).await;
+            self.events.send(event).await;
         }
     }
 
@@ -167,11 +163,5 @@ impl Looker {
             kind: kind.clone(),
             name: thing.metadata.name.clone().unwrap_or_default(),
         }
-    }
-
-    async fn tell(&self, event: FoundEvent) {
-        let event = Event::Found { cluster: self.cluster.clone(), epoch: self.epoch, event };
-        // A loop that has ended wants no news.
-        let _ended = self.events.send(event).await;
     }
 }

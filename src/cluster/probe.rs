@@ -9,14 +9,13 @@ use k8s_openapi::apimachinery::pkg::version::Info;
 use kube::client::Body;
 use kube::core::Status;
 use kube::{Client, Error};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Clusters, fault};
+use crate::events::EventSender;
 use brow_model::cluster::Link;
-use brow_model::epoch::Epoch;
-use brow_model::event::{ClusterEvent, Event};
+use brow_model::event::ClusterEvent;
 use brow_model::fault::{Fault, What};
 use kube_tunnel::Backoff;
 
@@ -34,13 +33,7 @@ const LISTEN: Duration = Duration::from_millis(500);
 const SAME_TIME: TimeDelta = TimeDelta::seconds(2);
 
 /// Probes a cluster until `token` is cancelled, and reports each answer and each failure.
-pub async fn keep(
-    clusters: Clusters,
-    context: String,
-    epoch: Epoch,
-    events: mpsc::Sender<Event>,
-    token: CancellationToken,
-) {
+pub async fn keep(clusters: Clusters, context: String, events: EventSender<ClusterEvent>, token: CancellationToken) {
     let mut backoff = Backoff::new(Duration::from_secs(1), LONGEST);
     let mut failing = false;
     loop {
@@ -48,7 +41,7 @@ pub async fn keep(
             () = token.cancelled() => return,
             probed = probe(&clusters, &context) => probed,
             // A login that waits for a person says what it waits for: that is told while it does.
-            () = listen(&clusters, &context, epoch, &events) => return,
+            () = listen(&clusters, &context, &events) => return,
         };
         let said = clusters.plugin_said(&context).await;
         if std::mem::replace(&mut failing, probed.is_err()) && !failing {
@@ -67,7 +60,7 @@ pub async fn keep(
         };
         let said = said.map(ClusterEvent::PluginSaid);
         for event in said.into_iter().chain([event]) {
-            if events.send(Event::Cluster { cluster: context.clone(), epoch, event }).await.is_err() {
+            if !events.send(event).await {
                 return;
             }
         }
@@ -79,14 +72,13 @@ pub async fn keep(
 }
 
 /// Tells what a login plugin says while it runs. Ends with the loop.
-async fn listen(clusters: &Clusters, context: &str, epoch: Epoch, events: &mpsc::Sender<Event>) {
+async fn listen(clusters: &Clusters, context: &str, events: &EventSender<ClusterEvent>) {
     loop {
         sleep(LISTEN).await;
-        if let Some(words) = clusters.plugin_said(context).await {
-            let event = ClusterEvent::PluginSaid(words);
-            if events.send(Event::Cluster { cluster: context.to_owned(), epoch, event }).await.is_err() {
-                return;
-            }
+        if let Some(words) = clusters.plugin_said(context).await
+            && !events.send(ClusterEvent::PluginSaid(words)).await
+        {
+            return;
         }
     }
 }

@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use super::Effects;
 use super::route::Path;
 use crate::cluster::workload;
+use crate::events::EventSender;
 use crate::forward;
 use brow_model::event::{Event, ForwardEvent};
 use brow_model::forward::{ForwardId, ForwardSpec, Via};
-use kube_tunnel::contain::contain;
 
 /// An open forward.
 pub(super) struct Open {
@@ -50,7 +50,7 @@ impl Effects {
         let route = Path::new(Arc::clone(&self.routes), &spec);
         let (seeking, wanted) = watch::channel(Seeking { on: !spec.on_demand, ends: 0 });
         let finding = self.finding(&spec, wanted);
-        let (epoch, cluster, events) = (spec.epoch, spec.place.cluster.clone(), self.events.clone());
+        let (cluster, events) = (spec.place.cluster.clone(), self.about_forward(&spec));
         let (handle, forwarding) = forward::start(spec, via, route, self.events.clone(), &token);
         self.forwards.insert(id, Open { handle, seeking, token, ended: ended.clone() });
         self.tasks.spawn(async move {
@@ -59,17 +59,19 @@ impl Effects {
             if let Some(before) = before {
                 before.cancelled().await;
             }
-            let working = contain(async {
+            let working = async {
                 tokio::select! {
                     () = forwarding => {}
                     () = finding => {}
                 }
-            });
-            if let Err(words) = working.await {
-                let event = ForwardEvent::NotBound(super::internal(&cluster, words));
-                super::tell(&events, Event::Forward { id, epoch, event }).await;
-            }
+            };
+            events.contain(&cluster, working, ForwardEvent::NotBound).await;
         });
+    }
+
+    fn about_forward(&self, spec: &ForwardSpec) -> EventSender<ForwardEvent> {
+        let (id, epoch) = (spec.id, spec.epoch);
+        self.events.about(move |event| Event::Forward { id, epoch, event })
     }
 
     /// Tells a forward where to go; whether its workload's pods are watched for that.
@@ -88,13 +90,11 @@ impl Effects {
         mut wanted: watch::Receiver<Seeking>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let query = spec.address.workload().map(|workload| workload::Query {
-            id: spec.id,
-            epoch: spec.epoch,
             cluster: spec.place.cluster.clone(),
             namespace: spec.place.namespace.clone(),
             workload: workload.clone(),
         });
-        let (clusters, events) = (self.clusters.clone(), self.events.clone());
+        let (clusters, events) = (self.clusters.clone(), self.about_forward(spec));
         async move {
             let Some(query) = query else {
                 return std::future::pending().await;
@@ -108,11 +108,8 @@ impl Effects {
                     continue;
                 }
                 let following = async {
-                    let watching = contain(workload::follow(clusters.clone(), query.clone(), events.clone()));
-                    if let Err(words) = watching.await {
-                        let event = ForwardEvent::Unseen(super::internal(&query.cluster, words));
-                        super::tell(&events, Event::Forward { id: query.id, epoch: query.epoch, event }).await;
-                    }
+                    let watching = workload::follow(clusters.clone(), query.clone(), events.clone());
+                    events.contain(&query.cluster, watching, ForwardEvent::Unseen).await;
                     // It has said all that there is to say.
                     std::future::pending::<()>().await;
                 };

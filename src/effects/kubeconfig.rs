@@ -7,6 +7,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::cluster::Clusters;
+use crate::events::EventSender;
 use crate::store::Watch;
 use brow_model::cluster::Context;
 use brow_model::event::{Event, StoreEvent};
@@ -32,14 +33,14 @@ pub(super) async fn read(reading: impl FnOnce() -> Found + Send + 'static) -> Fo
 }
 
 /// Follows the kubeconfig until the loop has ended, and tells of each change.
-pub(super) async fn follow(clusters: Clusters, events: mpsc::Sender<Event>) {
+pub(super) async fn follow(clusters: Clusters, events: EventSender) {
     let (nudge, mut changed) = mpsc::channel(1);
     let files = clusters.files();
     let watching = spawn_blocking(move || Watch::new(&files, nudge)).await;
     let mut watch = match watching {
         Ok(Ok(watch)) => watch,
         Ok(Err(fault)) => {
-            super::tell(&events, Event::Store(StoreEvent::Trouble(fault))).await;
+            events.send(Event::Store(StoreEvent::Trouble(fault))).await;
             return;
         }
         // It panicked, and the hook has told.
@@ -60,7 +61,7 @@ pub(super) async fn follow(clusters: Clusters, events: mpsc::Sender<Event>) {
             known.clone_from(&found);
             if std::mem::take(&mut told) && found.is_err() {
                 // Nothing new.
-            } else if events.send(Event::Contexts(found)).await.is_err() {
+            } else if !events.send(Event::Contexts(found)).await {
                 return;
             }
         }

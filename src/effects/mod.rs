@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{self, Clusters};
+use crate::events::EventSender;
 use crate::forward;
 use crate::instance::{self, Instance};
 use crate::proxy;
@@ -53,7 +54,7 @@ pub struct Effects {
     store: Store,
     me: Identity,
     book: Book,
-    events: mpsc::Sender<Event>,
+    events: EventSender,
     /// Ends everything but the files.
     token: CancellationToken,
     /// Ends the store, last of all.
@@ -81,12 +82,12 @@ struct Connection {
 
 impl Effects {
     /// Starts the store and waits for orders. To be called inside a runtime.
-    pub fn start(clusters: Clusters, paths: Paths, me: Identity, events: mpsc::Sender<Event>) -> Self {
+    pub fn start(clusters: Clusters, paths: Paths, me: Identity, events: EventSender) -> Self {
         let token = CancellationToken::new();
         // The store outlives everything else: closing and deleting are audited too.
         let files = CancellationToken::new();
         let book = Book::new(paths.state_dir.clone());
-        let (store, writing) = store::start(paths, me.installation.clone(), events.clone(), files.clone());
+        let (store, writing) = store::start(paths, me.installation.clone(), &events, files.clone());
         Self {
             routes: Arc::new(Routes::new(clusters.clone(), me.installation.clone())),
             clusters,
@@ -126,7 +127,7 @@ impl Effects {
                 self.spawn(async move {
                     let asking = contain(cluster::rights(&clusters, &cluster, &namespace)).await;
                     let answer = asking.unwrap_or_else(|words| Err(internal(&cluster, words)));
-                    tell(&events, Event::Cluster { cluster, epoch, event: ClusterEvent::Rights(answer) }).await;
+                    events.send(Event::Cluster { cluster, epoch, event: ClusterEvent::Rights(answer) }).await;
                 });
             }
             Effect::Disconnect { cluster } => {
@@ -196,8 +197,8 @@ impl Effects {
             Err(fault) => {
                 let events = self.events.clone();
                 self.spawn(async move {
-                    tell(&events, Event::Store(StoreEvent::Trouble(fault))).await;
-                    tell(&events, Event::Instance(InstanceEvent::Known)).await;
+                    events.send(Event::Store(StoreEvent::Trouble(fault))).await;
+                    events.send(Event::Instance(InstanceEvent::Known)).await;
                 });
             }
         }
@@ -215,7 +216,7 @@ impl Effects {
         let (dir, events) = (dir.clone(), self.events.clone());
         self.spawn(async move {
             if let Err(fault) = instance::stop(&dir, &name, id).await {
-                tell(&events, Event::Instance(InstanceEvent::Silent(fault))).await;
+                events.send(Event::Instance(InstanceEvent::Silent(fault))).await;
             }
         });
     }
@@ -283,11 +284,7 @@ impl Effects {
         broken: impl FnOnce(Fault) -> Event + Send + 'static,
     ) -> AbortHandle {
         let events = self.events.clone();
-        self.spawn(async move {
-            if let Err(words) = contain(task).await {
-                tell(&events, broken(internal(&context, words))).await;
-            }
-        })
+        self.spawn(async move { events.contain(&context, task, broken).await })
     }
 
     /// Has the kubeconfig followed from now on.
@@ -301,18 +298,17 @@ impl Effects {
         let (clusters, events) = (self.clusters.clone(), self.events.clone());
         self.spawn(async move {
             let found = kubeconfig::read(move || clusters.read_again()).await;
-            tell(&events, Event::Contexts(found)).await;
+            events.send(Event::Contexts(found)).await;
         });
     }
 
     fn browse(&mut self, cluster: String, epoch: Epoch, namespaces: BTreeSet<String>) {
         let context = cluster.clone();
-        let browsing = cluster::browse(self.clusters.clone(), cluster.clone(), epoch, namespaces, self.events.clone());
-        let broken = move |fault| {
-            let place = Place { kind: Kind::Service, namespace: None };
-            Event::Found { cluster, epoch, event: FoundEvent::Missing { place, fault } }
-        };
-        let handle = self.spawn_for(context, browsing, broken);
+        let events = self.events.about(move |event| Event::Found { cluster: context.clone(), epoch, event });
+        let browsing = cluster::browse(self.clusters.clone(), cluster.clone(), namespaces, events.clone());
+        let place = Place { kind: Kind::Service, namespace: None };
+        let broken = |fault| FoundEvent::Missing { place, fault };
+        let handle = self.spawn(async move { events.contain(&cluster, browsing, broken).await });
         self.browsing.push(handle);
     }
 
@@ -329,19 +325,18 @@ impl Effects {
         let token = self.token.child_token();
         let (sender, receiver) = watch::channel(namespaces);
         self.connections.insert(cluster.clone(), Connection { token: token.clone(), namespaces: sender });
-        let (clusters, events) = (self.clusters.clone(), self.events.clone());
+        let (clusters, context) = (self.clusters.clone(), cluster.clone());
+        let events = self.events.about(move |event| Event::Cluster { cluster: context.clone(), epoch, event });
         self.tasks.spawn(async move {
             // A login that has run out, a server that moved: connecting again starts from nothing.
-            let (context, told) = (cluster.clone(), events.clone());
             clusters.forget(&cluster);
-            let probing = cluster::keep(clusters.clone(), cluster.clone(), epoch, events.clone(), token.clone());
-            let watching = proxy::watch(clusters, cluster, epoch, receiver, events, token);
-            let working = async { tokio::join!(probing, watching) };
-            if let Err(words) = contain(working).await {
-                let fault = internal(&context, words);
-                let event = ClusterEvent::Failed { link: Link::Unreachable, fault };
-                tell(&told, Event::Cluster { cluster: context, epoch, event }).await;
-            }
+            let probing = cluster::keep(clusters.clone(), cluster.clone(), events.clone(), token.clone());
+            let watching = proxy::watch(clusters, cluster.clone(), receiver, events.clone(), token);
+            let working = async {
+                let ((), ()) = tokio::join!(probing, watching);
+            };
+            let broken = |fault| ClusterEvent::Failed { link: Link::Unreachable, fault };
+            events.contain(&cluster, working, broken).await;
         });
     }
 
@@ -352,10 +347,10 @@ impl Effects {
             let creating = contain(create::create(&clusters, &request, &me, book)).await;
             let (result, trouble) = creating.unwrap_or_else(|words| (Err(internal(&request.cluster, words)), None));
             if let Some(fault) = trouble {
-                tell(&events, Event::Store(StoreEvent::Trouble(fault))).await;
+                events.send(Event::Store(StoreEvent::Trouble(fault))).await;
             }
             let result = result.map(Box::new);
-            tell(&events, Event::Pod(PodEvent::Created { request: request.id, result })).await;
+            events.send(Event::Pod(PodEvent::Created { request: request.id, result })).await;
         });
     }
 
@@ -364,7 +359,7 @@ impl Effects {
         self.spawn(async move {
             let describing = contain(proxy::describe(&clusters, &key)).await;
             let result = describing.unwrap_or_else(|words| Err(internal(&key.cluster, words)));
-            tell(&events, Event::Pod(PodEvent::Described { key, result })).await;
+            events.send(Event::Pod(PodEvent::Described { key, result })).await;
         });
     }
 
@@ -373,7 +368,7 @@ impl Effects {
         self.orders.spawn(async move {
             let deleting = contain(proxy::delete(&clusters, &key, &uid)).await;
             let result = deleting.unwrap_or_else(|words| Err(internal(&key.cluster, words)));
-            tell(&events, Event::Pod(PodEvent::Deleted { key, result })).await;
+            events.send(Event::Pod(PodEvent::Deleted { key, result })).await;
         });
     }
 }
@@ -381,12 +376,6 @@ impl Effects {
 /// A panic of what works for a context.
 fn internal(context: &str, words: String) -> Fault {
     Fault::new(What::Internal, context, words)
-}
-
-/// Tells the loop, which may have ended.
-async fn tell(events: &mpsc::Sender<Event>, event: Event) {
-    // A loop that has ended wants no news.
-    let _ended = events.send(event).await;
 }
 
 #[cfg(test)]

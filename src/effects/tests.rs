@@ -9,7 +9,7 @@ async fn a_panic_of_a_contexts_task_is_told_as_its_fault() {
     let at = |name| home.path().join(name);
     let paths = Paths { config: at("config.toml"), state_dir: at("state"), legacy: at("config.json") };
     let me = Identity { owner: "ann@ship".to_owned(), installation: store::throwaway() };
-    let (sender, mut events) = mpsc::channel(8);
+    let (sender, mut events) = crate::events::EventSender::channel(8);
     let mut effects = Effects::start(Clusters::default(), paths, me, sender);
     let broken = |fault| Event::Contexts(Err(fault));
     effects.spawn_for("dev".to_owned(), async { assert!(!is_contained(), "something broke") }, broken);

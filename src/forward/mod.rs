@@ -24,7 +24,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use brow_model::event::{Event, ForwardEvent, Sample};
+use crate::events::EventSender;
+use brow_model::event::{ForwardEvent, Sample};
 use brow_model::fault::{Fault, What};
 use brow_model::forward::{ForwardId, ForwardSpec, Via};
 use brow_model::health::ProbePlan;
@@ -181,7 +182,7 @@ pub fn start<R: Route>(
     spec: ForwardSpec,
     via: Option<Via>,
     route: R,
-    events: mpsc::Sender<Event>,
+    events: EventSender,
     token: &CancellationToken,
 ) -> (Handle, impl Future<Output = ()> + Send + 'static) {
     let token = token.child_token();
@@ -209,7 +210,7 @@ pub fn start<R: Route>(
     let run = async move {
         // Should this future be dropped before its end, nothing of it may live on.
         let guard = token.clone().drop_guard();
-        let reporter = Reporter::new(spec.id, spec.epoch, events);
+        let reporter = Reporter::new(spec.id, spec.epoch, &events);
         let bound = tokio::select! {
             biased;
             () = token.cancelled() => {

@@ -3,9 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep};
 
+use crate::events::EventSender;
 use brow_model::epoch::Epoch;
 use brow_model::event::{Event, ForwardEvent};
 use brow_model::fault::Fault;
@@ -21,11 +21,8 @@ const PACE: Duration = Duration::from_secs(1);
 const LAST: Duration = Duration::from_secs(1);
 
 /// Sends one forward's events.
-#[derive(Debug)]
 pub(super) struct Reporter {
-    id: ForwardId,
-    epoch: Epoch,
-    events: mpsc::Sender<Event>,
+    events: EventSender<ForwardEvent>,
     allowance: Mutex<Allowance>,
 }
 
@@ -52,32 +49,27 @@ impl Allowance {
 }
 
 impl Reporter {
-    pub(super) fn new(id: ForwardId, epoch: Epoch, events: mpsc::Sender<Event>) -> Self {
+    pub(super) fn new(id: ForwardId, epoch: Epoch, events: &EventSender) -> Self {
         let allowance = Mutex::new(Allowance { left: BURST, at: Instant::now() });
-        Self { id, epoch, events, allowance }
+        Self { events: events.about(move |event| Event::Forward { id, epoch, event }), allowance }
     }
 
     /// Sends an event, waiting for room. That the loop has ended is no concern of ours.
     pub(super) async fn send(&self, event: ForwardEvent) {
-        let _ = self.events.send(self.wrap(event)).await;
+        self.events.send(event).await;
     }
 
     /// Sends the last event of all. A loop that no longer takes events cannot keep the forward from ending.
     pub(super) async fn last(&self, event: ForwardEvent) {
-        let _ = timeout(LAST, self.send(event)).await;
+        self.events.send_until(event, sleep(LAST)).await;
     }
 
     /// Tells of a failed connection, unless much of the kind was told just now. Never waits.
     pub(super) fn failed(&self, fault: Fault) {
         let may = self.allowance.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         if may {
-            // A full queue has more pressing news than this.
-            let _ = self.events.try_send(self.wrap(ForwardEvent::ConnectionFailed(fault)));
+            self.events.try_send(ForwardEvent::ConnectionFailed(fault));
         }
-    }
-
-    fn wrap(&self, event: ForwardEvent) -> Event {
-        Event::Forward { id: self.id, epoch: self.epoch, event }
     }
 }
 

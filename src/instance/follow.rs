@@ -12,11 +12,16 @@ use tokio::time::{sleep, timeout};
 
 use super::wire::{self, Ask, Says};
 use super::{PATIENCE, SILENCE, connect, is_plain, names, pid_of};
-use brow_model::event::Event;
+use crate::events::EventSender;
 use brow_model::event::InstanceEvent;
 
 /// Follows every instance that is there, and each whose name comes later, until it is dropped.
-pub(super) async fn follow(dir: PathBuf, own: String, mut later: mpsc::Receiver<String>, events: mpsc::Sender<Event>) {
+pub(super) async fn follow(
+    dir: PathBuf,
+    own: String,
+    mut later: mpsc::Receiver<String>,
+    events: EventSender<InstanceEvent>,
+) {
     let mut following = JoinSet::new();
     let mut known = BTreeSet::from([own.clone()]);
     let mut firsts = Vec::new();
@@ -37,7 +42,7 @@ pub(super) async fn follow(dir: PathBuf, own: String, mut later: mpsc::Receiver<
     }
     // One that hangs is given up before long.
     let _all = futures::future::join_all(firsts).await;
-    tell(&events, InstanceEvent::Known).await;
+    events.send(InstanceEvent::Known).await;
     loop {
         tokio::select! {
             Some(name) = later.recv() => if known.insert(name.clone()) {
@@ -45,7 +50,7 @@ pub(super) async fn follow(dir: PathBuf, own: String, mut later: mpsc::Receiver<
             },
             Some(ended) = following.join_next() => if let Ok((name, heard)) = ended {
                 known.remove(&name);
-                tell(&events, InstanceEvent::Gone { instance: name.clone() }).await;
+                events.send(InstanceEvent::Gone { instance: name.clone() }).await;
                 // While we were suspended it may have given us up, and still be there.
                 if heard && names(&dir).contains(&name) {
                     known.insert(name.clone());
@@ -64,7 +69,7 @@ async fn follow_one(
     own: String,
     name: String,
     known: oneshot::Sender<()>,
-    events: mpsc::Sender<Event>,
+    events: EventSender<InstanceEvent>,
 ) -> bool {
     let (mut known, mut heard) = (Some(known), false);
     // Why it has ended makes no difference: it is not heard any more.
@@ -76,7 +81,7 @@ async fn follow_one(
             }
             // It is suspended, with more who wait for it than its queue holds.
             if let Some(waiting) = known.take() {
-                tell(&events, InstanceEvent::Unheard { pid: pid_of(&name), instance: name.clone() }).await;
+                events.send(InstanceEvent::Unheard { pid: pid_of(&name), instance: name.clone() }).await;
                 drop(waiting);
             }
             sleep(PATIENCE).await;
@@ -90,7 +95,7 @@ async fn follow_one(
                 said?
             } else {
                 // It is suspended, or hangs. Should it go on, it still answers.
-                tell(&events, InstanceEvent::Unheard { pid: pid_of(&name), instance: name.clone() }).await;
+                events.send(InstanceEvent::Unheard { pid: pid_of(&name), instance: name.clone() }).await;
                 drop(known.take());
                 last = None;
                 next.await?
@@ -102,7 +107,7 @@ async fn follow_one(
             // That it still is there is no news.
             if last.as_ref() != Some(&report) {
                 last = Some(report.clone());
-                tell(&events, InstanceEvent::Heard { instance: name.clone(), report }).await;
+                events.send(InstanceEvent::Heard { instance: name.clone(), report }).await;
             }
             heard = true;
             drop(known.take());
@@ -110,9 +115,4 @@ async fn follow_one(
     }
     .await;
     heard
-}
-
-async fn tell(events: &mpsc::Sender<Event>, event: InstanceEvent) {
-    // A loop that has ended wants no news.
-    let _ended = events.send(Event::Instance(event)).await;
 }

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::events::EventSender;
 use alive::Alive;
 use brow_model::event::Event;
 use brow_model::fault::{Fault, What};
@@ -64,7 +65,7 @@ impl Instance {
 pub fn join(
     dir: &Path,
     role: Role,
-    events: mpsc::Sender<Event>,
+    events: EventSender,
     token: CancellationToken,
 ) -> Result<(Instance, impl Future<Output = ()> + Send + 'static), Fault> {
     let fault = |error: &io::Error| Fault::new(What::FileUnwritable, dir.display().to_string(), error.to_string());
@@ -80,7 +81,7 @@ pub fn join(
         wants: Vec::new(),
     });
     let (heard_of, names) = mpsc::channel(64);
-    let following = follow::follow(dir.to_owned(), name, names, events.clone());
+    let following = follow::follow(dir.to_owned(), name, names, events.about(Event::Instance));
     let serving = serve::serve(listener, told, heard_of, events, token);
     let running = async move {
         let _socket = socket;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::wire::{self, Ask, Says};
 use super::{BEAT, CLOSING, PATIENCE, is_name};
+use crate::events::EventSender;
 use brow_model::event::Event;
 use brow_model::forward::ForwardId;
 use brow_model::instance::Report;
@@ -30,7 +31,7 @@ pub(super) async fn serve(
     listener: UnixListener,
     reports: watch::Receiver<Report>,
     heard_of: mpsc::Sender<String>,
-    events: mpsc::Sender<Event>,
+    events: EventSender,
     closing: CancellationToken,
 ) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
@@ -65,7 +66,7 @@ async fn answer(
     stream: UnixStream,
     mut reports: watch::Receiver<Report>,
     heard_of: &mpsc::Sender<String>,
-    events: &mpsc::Sender<Event>,
+    events: &EventSender,
     closing: &CancellationToken,
 ) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
@@ -86,7 +87,7 @@ async fn answer(
         Ok(Some(Ask::Stop { id })) => {
             let has = |report: &Report| report.forwards.iter().any(|forward| forward.id == id);
             let says = if has(&reports.borrow()) {
-                let _ended = events.send(Event::Wish(Wish::Stop(ForwardId(id)))).await;
+                events.send(Event::Wish(Wish::Stop(ForwardId(id)))).await;
                 match timeout(CLOSING, reports.wait_for(|report| !has(report))).await {
                     Ok(_) => Says::Stopped,
                     Err(_) => Says::No { why: "it is still open".to_owned() },

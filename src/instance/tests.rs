@@ -53,7 +53,7 @@ struct One {
 
 impl One {
     fn join(dir: &Path) -> Self {
-        let (sender, events) = mpsc::channel(64);
+        let (sender, events) = crate::events::EventSender::channel(64);
         let token = CancellationToken::new();
         let (instance, running) = join(dir, Role::Dashboard, sender, token.clone()).unwrap();
         Self { instance, events, token, task: tokio::spawn(running) }
@@ -129,7 +129,9 @@ async fn nobody_else_may_look_and_what_was_left_is_swept() {
     let (_temp, dir) = dir();
     fs::create_dir_all(&dir).unwrap();
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
-    let open = join(&dir, Role::Dashboard, mpsc::channel(1).0, CancellationToken::new()).map(drop).unwrap_err();
+    let open = join(&dir, Role::Dashboard, crate::events::EventSender::channel(1).0, CancellationToken::new())
+        .map(drop)
+        .unwrap_err();
     assert_eq!(open.what, What::FileUnwritable);
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
     // The socket of a program that was killed.

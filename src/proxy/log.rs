@@ -8,10 +8,10 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::LogParams;
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::cluster::{Clusters, fault, grant, of_io};
+use crate::events::EventSender;
 use brow_model::cluster::Link;
 use brow_model::epoch::Epoch;
 use brow_model::event::{Event, PodEvent};
@@ -29,7 +29,7 @@ const GATHER: Duration = Duration::from_millis(20);
 
 /// Follows a pod's log until it ends or this is dropped, and tells what it reads. Where the connection is lost, that is
 /// told, and it goes on where it was once there is another.
-pub async fn follow_log(clusters: Clusters, key: PodKey, epoch: Epoch, events: mpsc::Sender<Event>) {
+pub async fn follow_log(clusters: Clusters, key: PodKey, epoch: Epoch, events: EventSender) {
     let mut follower = Follower { clusters, key, epoch, events, read: Read::default() };
     let fault = follower.follow().await.err();
     follower.tell_end(fault).await;
@@ -39,7 +39,7 @@ struct Follower {
     clusters: Clusters,
     key: PodKey,
     epoch: Epoch,
-    events: mpsc::Sender<Event>,
+    events: EventSender,
     read: Read,
 }
 
@@ -142,13 +142,12 @@ impl Follower {
 
     /// Whether the loop wants more.
     async fn tell(&self, lines: Vec<String>) -> bool {
-        self.events.send(Event::Pod(PodEvent::Logged { key: self.key.clone(), epoch: self.epoch, lines })).await.is_ok()
+        self.events.send(Event::Pod(PodEvent::Logged { key: self.key.clone(), epoch: self.epoch, lines })).await
     }
 
     async fn tell_end(&self, fault: Option<Fault>) {
         let end = Event::Pod(PodEvent::LogEnded { key: self.key.clone(), epoch: self.epoch, fault });
-        // A loop that has ended wants no news.
-        let _ended = self.events.send(end).await;
+        self.events.send(end).await;
     }
 }
 

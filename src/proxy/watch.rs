@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::watcher;
 use kube::{Api, Client};
-use tokio::sync::{mpsc, watch as channel};
+use tokio::sync::watch as channel;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -16,12 +16,11 @@ use tokio_util::sync::CancellationToken;
 use super::life::within;
 use super::{MANAGED_BY, project};
 use crate::cluster::{Clusters, Watch, fault, grant, watch_fault};
+use crate::events::EventSender;
 use brow_model::cluster::{Link, Scope};
-use brow_model::epoch::Epoch;
-use brow_model::event::{ClusterEvent, Event};
+use brow_model::event::ClusterEvent;
 use brow_model::fault::{Fault, What};
 use brow_model::proxy::{MOST_PODS, PodKey, ProxyPod};
-use kube_tunnel::contain::contain;
 use kube_tunnel::{Backoff, Login};
 
 /// Between two tries to watch a namespace that was refused.
@@ -32,19 +31,17 @@ const REFUSED: Duration = Duration::from_secs(30);
 pub async fn watch(
     clusters: Clusters,
     cluster: String,
-    epoch: Epoch,
     namespaces: channel::Receiver<BTreeSet<String>>,
-    events: mpsc::Sender<Event>,
+    events: EventSender<ClusterEvent>,
     token: CancellationToken,
 ) {
     let watching = async {
-        let teller = Teller { cluster: cluster.clone(), epoch, events };
-        let mut watcher = Watcher { clusters: clusters.clone(), teller, namespaces };
+        let mut watcher = Watcher { clusters: clusters.clone(), cluster: cluster.clone(), events, namespaces };
         let watching = clusters.with_logins(&cluster, &mut watcher, |watcher, login| {
             let watching = async move {
                 let Ok(login) = login else { return false };
                 watcher.watch_as(&login).await;
-                watcher.teller.events.is_closed() || watcher.namespaces.has_changed().is_err()
+                watcher.events.is_closed() || watcher.namespaces.has_changed().is_err()
             };
             watching.boxed()
         });
@@ -56,25 +53,10 @@ pub async fn watch(
     }
 }
 
-/// Reports to the loop.
-#[derive(Clone)]
-struct Teller {
-    cluster: String,
-    epoch: Epoch,
-    events: mpsc::Sender<Event>,
-}
-
-impl Teller {
-    /// False once the loop has ended.
-    async fn tell(&self, event: ClusterEvent) -> bool {
-        let event = Event::Cluster { cluster: self.cluster.clone(), epoch: self.epoch, event };
-        self.events.send(event).await.is_ok()
-    }
-}
-
 struct Watcher {
     clusters: Clusters,
-    teller: Teller,
+    cluster: String,
+    events: EventSender<ClusterEvent>,
     namespaces: channel::Receiver<BTreeSet<String>>,
 }
 
@@ -84,9 +66,9 @@ impl Watcher {
         let mut backoff = Backoff::default();
         let mut told = None;
         loop {
-            match may_list(&login.client, &self.teller.cluster, None).await {
+            match may_list(&login.client, &self.cluster, None).await {
                 Ok(()) => {
-                    if self.teller.tell(ClusterEvent::Watching { scope: Scope::All, refused: None }).await {
+                    if self.events.send(ClusterEvent::Watching { scope: Scope::All, refused: None }).await {
                         self.follow(login, None).await;
                     }
                     return;
@@ -97,18 +79,18 @@ impl Watcher {
                         return;
                     }
                     if link == Link::Unauthorized {
-                        self.clusters.refused(&self.teller.cluster, login.generation);
+                        self.clusters.refused(&self.cluster, login.generation);
                         // Whoever gets a newer one has it told, and this ends.
-                        let _told = self.clusters.login(&self.teller.cluster).await;
+                        let _told = self.clusters.login(&self.cluster).await;
                     }
-                    self.clusters.pause(&self.teller.cluster, backoff.next_pause()).await;
+                    self.clusters.pause(&self.cluster, backoff.next_pause()).await;
                 }
             }
         }
     }
 
     async fn follow(&self, login: &Login, namespace: Option<String>) {
-        follow(self.clusters.clone(), login.clone(), self.teller.clone(), namespace).await;
+        follow(self.clusters.clone(), self.cluster.clone(), login.clone(), namespace, self.events.clone()).await;
     }
 
     /// Tells of a list that failed for another reason than a missing right; false once the loop has ended.
@@ -117,7 +99,7 @@ impl Watcher {
         if link == Link::Unreachable || told.replace(fault.what) == Some(fault.what) {
             return true;
         }
-        self.teller.tell(ClusterEvent::Failed { link, fault }).await
+        self.events.send(ClusterEvent::Failed { link, fault }).await
     }
 
     /// A watch for each namespace that allows one. Those that don't are asked again when the set changes or after a
@@ -135,19 +117,14 @@ impl Watcher {
                 if watching.contains(&name) {
                     continue;
                 }
-                match may_list(&login.client, &self.teller.cluster, Some(&name)).await {
+                match may_list(&login.client, &self.cluster, Some(&name)).await {
                     Ok(()) => {
                         watching.insert(name.clone());
-                        let (clusters, login) = (self.clusters.clone(), login.clone());
-                        let following = follow(clusters, login, self.teller.clone(), Some(name));
-                        let teller = self.teller.clone();
-                        tasks.spawn(async move {
-                            if let Err(words) = contain(following).await {
-                                let fault = Fault::new(What::Internal, &teller.cluster, words);
-                                // A loop that has ended wants no news.
-                                let _ended = teller.tell(ClusterEvent::Failed { link: Link::Unreachable, fault }).await;
-                            }
-                        });
+                        let (clusters, cluster, events) =
+                            (self.clusters.clone(), self.cluster.clone(), self.events.clone());
+                        let following = follow(clusters, cluster.clone(), login.clone(), Some(name), events.clone());
+                        let broken = |fault| ClusterEvent::Failed { link: Link::Unreachable, fault };
+                        tasks.spawn(async move { events.contain(&cluster, following, broken).await });
                     }
                     Err((Link::Forbidden, fault)) => drop(denied.insert(name, fault)),
                     Err(failed) => unsure = Some(failed),
@@ -158,7 +135,7 @@ impl Watcher {
                 if !self.tell_once(&mut told, link, fault).await {
                     return;
                 }
-                self.clusters.pause(&self.teller.cluster, backoff.next_pause()).await;
+                self.clusters.pause(&self.cluster, backoff.next_pause()).await;
                 continue;
             }
             backoff.reset();
@@ -169,7 +146,7 @@ impl Watcher {
                 let scope = Scope::Namespaces(watching.clone());
                 ClusterEvent::Watching { scope, refused: Some(refused.clone()) }
             };
-            if !(self.teller.tell(event).await && self.teller.tell(ClusterEvent::Denied(denied)).await) {
+            if !(self.events.send(event).await && self.events.send(ClusterEvent::Denied(denied)).await) {
                 return;
             }
             tokio::select! {
@@ -200,13 +177,19 @@ fn selector() -> String {
 }
 
 /// Follows the pods of one namespace for ever, or of all for as long as that is allowed. A list is told as one event.
-async fn follow(clusters: Clusters, login: Login, teller: Teller, namespace: Option<String>) {
+async fn follow(
+    clusters: Clusters,
+    cluster: String,
+    login: Login,
+    namespace: Option<String>,
+    events: EventSender<ClusterEvent>,
+) {
     let config = watcher::Config::default().labels(&selector());
     let api = api(login.client.clone(), namespace.as_deref());
-    let mut watch = Watch::new(&clusters, &teller.cluster, &login, api, config);
+    let mut watch = Watch::new(&clusters, &cluster, &login, api, config);
     let mut listing: Vec<ProxyPod> = Vec::new();
     let mut told: Option<What> = None;
-    let row = |pod: &Pod| project(&teller.cluster, pod);
+    let row = |pod: &Pod| project(&cluster, pod);
     loop {
         let event = match watch.next().await {
             Ok(watcher::Event::Init) => {
@@ -228,17 +211,17 @@ async fn follow(clusters: Clusters, login: Login, teller: Teller, namespace: Opt
                 Some(row) => ClusterEvent::Applied(Box::new(row)),
                 None => continue,
             },
-            Ok(watcher::Event::Delete(pod)) => gone(&teller.cluster, &pod),
+            Ok(watcher::Event::Delete(pod)) => gone(&cluster, &pod),
             Err(error) => {
                 // An outage is the probe's to report, once; a right that was taken away is ours.
-                let (link, fault) = watch_fault(&teller.cluster, &error, "pods", namespace.as_deref());
+                let (link, fault) = watch_fault(&cluster, &error, "pods", namespace.as_deref());
                 let ours = matches!(link, Link::Forbidden | Link::Unauthorized) || fault.what == What::AnswerTooLarge;
                 if !ours || told == Some(fault.what) {
                     continue;
                 }
                 told = Some(fault.what);
                 let narrower = link == Link::Forbidden && namespace.is_none();
-                let goes_on = teller.tell(ClusterEvent::Failed { link, fault }).await;
+                let goes_on = events.send(ClusterEvent::Failed { link, fault }).await;
                 if narrower || !goes_on {
                     // What is allowed in single namespaces has to be found out.
                     return;
@@ -246,7 +229,7 @@ async fn follow(clusters: Clusters, login: Login, teller: Teller, namespace: Opt
                 continue;
             }
         };
-        if !teller.tell(event).await {
+        if !events.send(event).await {
             return;
         }
     }

@@ -58,9 +58,9 @@ impl Running {
     }
 
     fn at(paths: Paths) -> Self {
-        let (sender, events) = mpsc::channel(64);
+        let (sender, events) = crate::events::EventSender::channel(64);
         let token = CancellationToken::new();
-        let (store, task) = start(paths.clone(), Installation::default(), sender, token.clone());
+        let (store, task) = start(paths.clone(), Installation::default(), &sender, token.clone());
         Self { paths, store, events, token, task: tokio::spawn(task), home: None }
     }
 
@@ -195,9 +195,9 @@ async fn a_deletion_is_taken_back_with_its_comments() {
 async fn orders_given_before_the_end_are_carried_out_though_nobody_listens() {
     let home = tempfile::tempdir().unwrap();
     let paths = paths(home.path());
-    let (sender, _events) = mpsc::channel(1);
+    let (sender, _events) = crate::events::EventSender::channel(1);
     let token = CancellationToken::new();
-    let (store, task) = start(paths.clone(), Installation::default(), sender, token.clone());
+    let (store, task) = start(paths.clone(), Installation::default(), &sender, token.clone());
     for number in 0..20 {
         store.send(Order::Save(vec![TargetEdit::Add(target(&format!("t{number}")))]));
     }

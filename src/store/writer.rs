@@ -9,6 +9,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::events::EventSender;
 use brow_model::effect::{AuditEntry, TargetEdit};
 use brow_model::event::{Event, StoreEvent};
 use brow_model::installation::Installation;
@@ -103,33 +104,25 @@ const LATEST: Duration = Duration::from_millis(500);
 pub fn start(
     paths: Paths,
     installation: Installation,
-    events: mpsc::Sender<Event>,
+    events: &EventSender,
     token: CancellationToken,
 ) -> (Store, impl Future<Output = ()> + Send + 'static) {
     let (orders, queue) = mpsc::unbounded_channel();
     // Here and not in the task, which may have to wait for its turn: what changes meanwhile is to be noticed.
     let desk = Desk::new(paths, installation);
-    (Store { orders }, run(desk, queue, Teller { events, token }))
+    (Store { orders }, run(desk, queue, Teller { events: events.about(Event::Store), token }))
 }
 
 /// Tells the loop; once the end has come it may no longer listen, and must not be waited for.
 struct Teller {
-    events: mpsc::Sender<Event>,
+    events: EventSender<StoreEvent>,
     token: CancellationToken,
 }
 
 impl Teller {
     async fn tell(&self, answers: Vec<StoreEvent>) {
         for answer in answers {
-            let event = Event::Store(answer);
-            tokio::select! {
-                biased;
-                room = self.events.reserve() => match room {
-                    Ok(room) => room.send(event),
-                    Err(_) => return,
-                },
-                () = self.token.cancelled() => drop(self.events.try_send(event)),
-            }
+            self.events.send_until(answer, self.token.cancelled()).await;
         }
     }
 }

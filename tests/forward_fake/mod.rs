@@ -353,7 +353,7 @@ impl Forward {
 
     pub async fn open_as(world: &Arc<World>, spec: ForwardSpec, via: Option<Via>, relayed: bool) -> Self {
         let token = CancellationToken::new();
-        let (sender, events) = mpsc::channel(64);
+        let (sender, events) = brow_tui::events::EventSender::channel(64);
         let route = FakeRoute { world: Arc::clone(world), relayed };
         let (handle, run) = forward::start(spec, via, route, sender, &token);
         let task = tokio::spawn(run);

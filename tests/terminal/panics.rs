@@ -50,7 +50,7 @@ fn a_panic_in_a_task_ends_the_program() {
     if std::env::var_os("BROW_TEST_PANIC").is_some() {
         restore_on_panic();
         let end = tokio::runtime::Runtime::new().unwrap().block_on(async {
-            let (sender, events) = tokio::sync::mpsc::channel(8);
+            let (sender, events) = brow_tui::events::EventSender::channel(8);
             let home = Home::new("");
             let at = |name| home.path().join(name);
             let paths = Paths { config: at("config.toml"), state_dir: at("state"), legacy: at("config.json") };

@@ -17,7 +17,6 @@ use brow_tui::cluster::Clusters;
 use brow_tui::effects::Effects;
 use brow_tui::store::{self, Paths};
 use chrono::Utc;
-use tokio::sync::mpsc;
 
 use super::common::{Home, PATIENCE};
 
@@ -53,7 +52,7 @@ impl Program {
         };
         let loaded = store::load(&paths).expect("a config");
         let (clusters, contexts) = Clusters::read(Some(kubeconfig)).expect("contexts");
-        let (sender, mut events) = mpsc::channel(256);
+        let (sender, mut events) = brow_tui::events::EventSender::channel(256);
         let me = format!("test-{:08x}@here", rand::random::<u32>());
         let identity = Identity { owner: me.clone(), installation: store::throwaway() };
         let effects = Effects::start(clusters, paths, identity, sender);

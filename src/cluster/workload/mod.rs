@@ -17,27 +17,22 @@ use futures::FutureExt as _;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::{Clusters, Watch};
+use crate::events::EventSender;
 use brow_model::address::Address;
 use brow_model::backend::{Backend, rank};
-use brow_model::epoch::Epoch;
-use brow_model::event::{Event, ForwardEvent};
+use brow_model::event::ForwardEvent;
 use brow_model::fault::Fault;
-use brow_model::forward::ForwardId;
 use brow_model::workload::Workload;
 use kube_tunnel::Login;
 
 use selection::{Aim, Pods, Selection};
 
-/// Whose pods are wanted, and who wants them.
+/// Whose pods are wanted.
 #[derive(Debug, Clone)]
 pub struct Query {
-    /// The forward that asks.
-    pub id: ForwardId,
-    /// Which opening of it.
-    pub epoch: Epoch,
     /// The kubeconfig context.
     pub cluster: String,
     /// The namespace.
@@ -47,7 +42,7 @@ pub struct Query {
 }
 
 /// Watches the running pods of a workload and tells of every change, until it is dropped.
-pub async fn follow(clusters: Clusters, query: Query, events: mpsc::Sender<Event>) {
+pub async fn follow(clusters: Clusters, query: Query, events: EventSender<ForwardEvent>) {
     let cluster = query.cluster.clone();
     let mut state = (clusters.clone(), Teller { query, events, told: None, had: false });
     let following = clusters.with_logins(&cluster, &mut state, |(clusters, teller), login| {
@@ -121,7 +116,7 @@ enum Trouble {
 /// Reports to the loop, nothing twice.
 struct Teller {
     query: Query,
-    events: mpsc::Sender<Event>,
+    events: EventSender<ForwardEvent>,
     told: Option<ForwardEvent>,
     /// Whether there were running pods when that was told last.
     had: bool,
@@ -159,9 +154,7 @@ impl Teller {
             return;
         }
         self.told = Some(event.clone());
-        let event = Event::Forward { id: self.query.id, epoch: self.query.epoch, event };
-        // A loop that has ended wants no news.
-        let _ended = self.events.send(event).await;
+        self.events.send(event).await;
     }
 }
 

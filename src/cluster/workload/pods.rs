@@ -245,18 +245,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use brow_model::epoch::Epoch;
-    use brow_model::forward::ForwardId;
     use brow_model::workload::Port;
 
     fn query() -> Query {
-        Query {
-            id: ForwardId(1),
-            epoch: Epoch(1),
-            cluster: "dev".into(),
-            namespace: "default".into(),
-            workload: "deployment/web:http".parse().unwrap(),
-        }
+        Query { cluster: "dev".into(), namespace: "default".into(), workload: "deployment/web:http".parse().unwrap() }
     }
 
     fn found(status: &Value, deleted: bool) -> Result<Backend, String> {

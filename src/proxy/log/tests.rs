@@ -72,7 +72,7 @@ async fn a_log_goes_on_where_it_was_when_its_connection_was_lost() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let serving = tokio::spawn(serve(listener, answers, Arc::clone(&asked)));
     let key = PodKey { cluster: "dev".into(), namespace: "team".into(), name: "x".into() };
-    let (sender, mut events) = mpsc::channel(64);
+    let (sender, mut events) = crate::events::EventSender::channel(64);
     follow_log(clusters, key, Epoch(1), sender).await;
     serving.await.unwrap();
     let (mut lines, mut ends) = (Vec::new(), Vec::new());
