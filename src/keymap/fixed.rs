@@ -27,10 +27,10 @@ const EDITS: [(&[&str], InputRequest, &str); 13] = [
 const ANSWERS: [(&str, Action, &str); 2] =
     [("y", Action::ClickItem(1), "fixed.yes"), ("n", Action::Do(Command::Cancel), "fixed.no")];
 
-/// Keys that whoever owns the terminal takes before they are looked up here.
+/// Keys that the event loop handles itself, before they are looked up here.
 const TERMINAL: [(&str, &str); 2] = [("ctrl-z", "fixed.suspend"), ("ctrl-l", "fixed.redraw")];
 
-/// What a key that the table does not know does in a place.
+/// Returns the action of a key that the table does not bind in this mode: an edit or an answer.
 pub(super) fn action(place: Place, chord: Chord) -> Option<Action> {
     match place {
         Place::Form | Place::Filter | Place::Browser => {
@@ -44,12 +44,12 @@ pub(super) fn action(place: Place, chord: Chord) -> Option<Action> {
     }
 }
 
-/// Whether a key edits a text field.
+/// Returns true if the key edits a text field.
 pub(super) fn edits(chord: Chord) -> bool {
     EDITS.iter().any(|(keys, ..)| is_among(keys, chord))
 }
 
-/// Whether the terminal's owner takes this key.
+/// Returns true if the event loop handles the key itself, before the table is consulted.
 pub(super) fn is_terminals(chord: Chord) -> bool {
     TERMINAL.iter().any(|(key, _)| is_among(&[key], chord))
 }
@@ -58,17 +58,17 @@ fn is_among(keys: &[&str], chord: Chord) -> bool {
     keys.iter().any(|key| Chord::parse(key) == Ok(chord))
 }
 
-/// Keys and the words for what they do, for the help: of text fields.
+/// The keys of text fields, each with the text key of its description, for the help.
 pub(super) fn text_keys() -> impl Iterator<Item = (Vec<&'static str>, &'static str)> {
     EDITS.iter().map(|(keys, _, words)| (keys.to_vec(), *words))
 }
 
-/// The same of answers.
+/// The keys that answer a question, in the same form.
 pub(super) fn answer_keys() -> impl Iterator<Item = (Vec<&'static str>, &'static str)> {
     ANSWERS.iter().map(|(key, _, words)| (vec![*key], *words))
 }
 
-/// The same of the terminal.
+/// The keys that the event loop handles itself, in the same form.
 pub(super) fn terminal_keys() -> impl Iterator<Item = (Vec<&'static str>, &'static str)> {
     TERMINAL.iter().map(|(key, words)| (vec![*key], *words))
 }

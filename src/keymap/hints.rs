@@ -9,7 +9,7 @@ use brow_model::dialog::Dialog;
 use brow_model::focus::Pane;
 use brow_model::log::Happening;
 
-/// Hints as they are put together.
+/// The hints of one mode, while they are collected.
 struct Hints<'a> {
     keymap: &'a Keymap,
     text: &'a Text,
@@ -18,7 +18,7 @@ struct Hints<'a> {
 }
 
 impl Hints<'_> {
-    /// Commands in the words of `hint.<name>`.
+    /// Adds hints for commands, in the words of `hint.<name>`.
     fn say(&mut self, commands: &[Command]) -> &mut Self {
         for command in commands {
             let words = format!("hint.{}", command.name());
@@ -27,12 +27,12 @@ impl Hints<'_> {
         self
     }
 
-    /// Commands, if.
+    /// Adds hints for commands if a condition holds.
     fn say_if(&mut self, here: bool, commands: &[Command]) -> &mut Self {
         if here { self.say(commands) } else { self }
     }
 
-    /// Commands that belong together, each with its first key, in words of their own.
+    /// Adds one hint for commands that belong together: the first key of each, and a text for all.
     fn say_as(&mut self, commands: &[Command], words: &str) -> &mut Self {
         let keys: String = commands
             .iter()
@@ -174,7 +174,7 @@ fn of_browser(model: &Model, hints: &mut Hints<'_>) {
     hints.say_as(&[Command::Cancel], words);
 }
 
-/// Whether rows of a list are marked, whether it is filtered, and whether there are any.
+/// Returns three flags of a list: some rows are marked, it is filtered, it has rows.
 fn standing<K, C>(list: &brow_model::list::List<K, C>) -> (bool, bool, bool) {
     (!list.marks.is_empty(), !list.filter.value().is_empty(), !list.order.is_empty())
 }

@@ -22,7 +22,7 @@ use brow_model::settings::KeyOverride;
 use chord::Chord;
 use table::{Found, Section, Table};
 
-/// What keys mean: the default table with the config's changes, and the keys of a sequence that has begun.
+/// Maps keys to actions: the default table with the config's changes, and the keys of an unfinished sequence.
 #[derive(Debug, Clone, Default)]
 pub struct Keymap {
     table: Table,
@@ -31,7 +31,7 @@ pub struct Keymap {
     begun: Option<Place>,
 }
 
-/// What has the keys, and so decides what they mean.
+/// The part of the screen that receives keys; it decides which sections of the table apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
     /// A form or a single text field in a dialog.
@@ -68,7 +68,7 @@ impl Keymap {
         Ok(Self { table: Table::with(overrides)?, ..Self::default() })
     }
 
-    /// What has the keys now.
+    /// The mode that the model is in.
     pub fn place(model: &Model) -> Place {
         match model.screen.dialogs.last() {
             Some(Dialog::TargetForm(_) | Dialog::Rename { .. } | Dialog::AskTtl { .. } | Dialog::Import { .. }) => {
@@ -95,7 +95,7 @@ impl Keymap {
         }
     }
 
-    /// What a key asks for here and now; `None` where it asks for nothing, or is the beginning of a sequence.
+    /// Returns the action of a key in the model's mode. `None` if it has none, or if it begins a sequence.
     pub fn resolve(&mut self, model: &Model, key: KeyEvent) -> Option<Action> {
         let chord = Chord::of(key)?;
         let place = Self::place(model);
@@ -136,12 +136,12 @@ impl Place {
         [own, Section::Anywhere]
     }
 
-    /// Whether characters are text here.
+    /// Returns true if characters are typed into a text field in this mode.
     fn has_text(self) -> bool {
         matches!(self, Self::Form | Self::Filter | Self::Browser)
     }
 
-    /// Whether a command of one of its sections does something here.
+    /// Returns true if a command of one of the mode's sections has an effect in this mode.
     fn takes(self, command: Command) -> bool {
         use Command::{
             Accept, Bottom, Cancel, Copy, Describe, Down, Help, Left, Mark, MarkAll, Next, PageDown, PageUp, Previous,
@@ -167,7 +167,7 @@ impl Place {
         }
     }
 
-    /// Quitting a dialog is leaving it, not the program.
+    /// Turns `quit` into `cancel` inside dialogs: it closes the dialog, not the program.
     fn meaning(self, command: Command) -> Command {
         match (self, command) {
             (Self::Form | Self::Filter | Self::Browser | Self::Question | Self::Scroll, Command::Quit) => {

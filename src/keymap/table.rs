@@ -76,7 +76,7 @@ impl Section {
         }
     }
 
-    /// Whether what it binds stands before what is bound anywhere, with the whole of that behind it.
+    /// Returns true if all of [`Section::Anywhere`] applies beside this section, whose own bindings win.
     fn covers(self) -> bool {
         matches!(self, Self::Clusters | Self::Targets | Self::Pods | Self::Forwards | Self::Log)
     }
@@ -91,7 +91,7 @@ pub(super) struct Binding {
     pub section: Section,
     pub command: Command,
     pub keys: Vec<Sequence>,
-    /// Line in the config, where it comes from there.
+    /// The line of the config that sets it; `None` for a default.
     line: Option<usize>,
 }
 
@@ -101,7 +101,7 @@ pub(super) struct Table {
     bindings: Vec<Binding>,
 }
 
-/// What keys were found to be.
+/// The result of looking up a sequence of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     /// Those of a command.
@@ -132,7 +132,7 @@ impl Default for Table {
     }
 }
 
-/// A key or a list of keys, as written.
+/// Reads a key or a list of keys from the file.
 fn written(item: &Item) -> Vec<String> {
     match item.as_value() {
         Some(Value::String(keys)) => vec![keys.value().clone()],
@@ -235,7 +235,8 @@ impl Table {
         faults
     }
 
-    /// Whether every key of a command has another meaning in a pane.
+    /// Returns a fault if a command that holds anywhere has no key left in a section, because the section binds them
+    /// all.
     fn hidden_in(&self, section: Section, hidden: &Binding) -> Option<Fault> {
         let near = || self.bindings.iter().filter(move |binding| binding.section == section);
         if near().any(|binding| binding.command == hidden.command && !binding.keys.is_empty()) {
@@ -257,7 +258,7 @@ impl Table {
         Some(fault(line, says))
     }
 
-    /// What keys are in a place.
+    /// Looks up a sequence of keys in a mode.
     pub fn find(&self, place: Place, keys: &[Chord]) -> Found {
         for section in place.sections() {
             // Where characters are text, writing and editing come before what holds anywhere.
@@ -294,7 +295,7 @@ impl Table {
     }
 }
 
-/// Whether one sequence is the beginning of the other, so that they cannot both mean something.
+/// Returns true if one sequence is a prefix of the other, so that only one of them can be bound.
 fn overlap(a: &Sequence, b: &Sequence) -> bool {
     a.starts_with(b) || b.starts_with(a)
 }

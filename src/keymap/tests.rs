@@ -1,4 +1,4 @@
-//! What the keys must do.
+//! Tests of the default keys and of changes to them.
 
 use chrono::DateTime;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -58,7 +58,7 @@ fn command(model: &Model, keys: &str) -> Option<Command> {
     }
 }
 
-/// What keys mean where a model is.
+/// Checks which commands keys run in the model's mode.
 #[track_caller]
 fn assert_mean(model: &Model, keys: &[(&str, Command)]) {
     for (keys, wanted) in keys {

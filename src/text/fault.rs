@@ -9,19 +9,19 @@ use brow_model::fault::{Fault, Grant, Remedy, What};
 use brow_model::plain;
 use brow_model::workload::Installer;
 
-/// A fault in words. `detail` and `remedy` may be empty.
+/// A fault as text. `detail` and `remedy` may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultWords {
-    /// What happened, to which thing.
+    /// The problem and the object that has it.
     pub what: String,
-    /// The words of whoever refused.
+    /// The original message of the server, plug-in or system call.
     pub detail: String,
-    /// What to do next.
+    /// The next step for the user.
     pub remedy: String,
 }
 
 impl FaultWords {
-    /// All of it, a line each.
+    /// Joins the parts, one a line.
     pub fn in_full(&self) -> String {
         let parts = [&self.what, &self.detail, &self.remedy];
         parts.map(String::as_str).into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
@@ -38,7 +38,7 @@ impl fmt::Display for Name {
 }
 
 impl Text {
-    /// A fault in words.
+    /// Returns the text of a fault.
     pub fn fault(&self, fault: &Fault) -> FaultWords {
         let thing = ("thing", fault.thing.as_str());
         // The thing without where it is: `dev/payments` is the namespace `payments`.
@@ -93,7 +93,7 @@ impl Text {
         FaultWords { what, detail, remedy }
     }
 
-    /// The same for whoever is not in the dashboard, where nothing is tried again by itself and nothing can be pressed.
+    /// Returns the text of a fault for the command line, where nothing is retried and no key can be pressed.
     pub fn fault_once(&self, fault: &Fault) -> FaultWords {
         let words = self.fault(fault);
         let key = format!("remedy-once.{}", Name(fault.what));

@@ -29,14 +29,14 @@ pub struct Text {
 pub struct Hint {
     /// The keys, as they are written on keyboards.
     pub keys: String,
-    /// What they do.
+    /// The description of the command.
     pub label: String,
 }
 
 /// A part of the help.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HelpSection {
-    /// Where the keys work.
+    /// The name of the mode in which the keys work.
     pub title: String,
     /// The keys, most important first.
     pub lines: Vec<Hint>,
@@ -64,7 +64,7 @@ impl Text {
         self.words.get(key).map_or("?", String::as_str)
     }
 
-    /// Whether there are words of a key that need not be there.
+    /// Returns true if the table has an optional key.
     fn has(&self, key: &str) -> bool {
         self.words.contains_key(key)
     }

@@ -9,7 +9,7 @@ use brow_model::offer::{Clash, LeftOut, Offer};
 pub struct QuestionWords {
     /// The question itself.
     pub title: String,
-    /// What will happen; may have several lines.
+    /// The consequences; may have several lines.
     pub says: String,
     /// The buttons, the harmless one first.
     pub buttons: Vec<String>,

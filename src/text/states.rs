@@ -11,7 +11,7 @@ use brow_model::instance::Role;
 use brow_model::proxy::Phase;
 
 impl Text {
-    /// How things stand with a cluster.
+    /// Names the state of the connection to a cluster.
     pub fn link(&self, link: Link) -> &str {
         self.get(match link {
             Link::Idle => "link.idle",
@@ -23,7 +23,7 @@ impl Text {
         })
     }
 
-    /// How far a pod has come.
+    /// Names a pod's phase.
     pub fn phase(&self, phase: Phase) -> &str {
         self.get(match phase {
             Phase::Creating => "phase.creating",
@@ -38,7 +38,7 @@ impl Text {
         })
     }
 
-    /// How a forward stands.
+    /// Names a forward's state.
     pub fn forward_state(&self, state: ForwardState) -> &str {
         self.get(match state {
             ForwardState::Opening => "forward-state.opening",
@@ -52,7 +52,7 @@ impl Text {
         })
     }
 
-    /// What another instance is, with its process.
+    /// Describes another instance by its role and process id.
     pub fn instance(&self, role: Role, pid: u32) -> String {
         let key = match role {
             Role::Dashboard => "instance.dashboard",
@@ -63,7 +63,7 @@ impl Text {
         self.fill(key, &[("pid", &pid.to_string())])
     }
 
-    /// How a forward stands; one on demand with what is left until it rests.
+    /// Describes a forward's state with its latency, or with the time until an unused one rests.
     pub fn forward(&self, forward: &Forward, now: DateTime<Utc>) -> Cow<'_, str> {
         let latency = forward.health().and_then(|health| health.latency);
         match (forward.state, forward.idle_left(now)) {

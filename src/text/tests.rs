@@ -1,4 +1,4 @@
-//! What the tables must have.
+//! Tests that both languages have every key, and no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

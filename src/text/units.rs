@@ -82,7 +82,7 @@ impl Text {
         self.fill("view.title", &[("left", &left), ("target", target)])
     }
 
-    /// What is left of a time: `29:59`, `1:29:59`. A second that has begun counts, so that 00:00 is the end.
+    /// Formats remaining time: `29:59`, `1:29:59`. It is rounded up to seconds, so that 00:00 is the end.
     pub fn left(&self, left: TimeDelta) -> String {
         let secs = (left.num_milliseconds().max(0) + 999) / 1_000;
         let (hours, minutes, secs) = (secs / 3_600, secs / 60 % 60, secs % 60);

@@ -44,7 +44,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
     }
 }
 
-/// As many whole hints as fit. The last one (the way to all the others) comes before those in the middle.
+/// Returns as many whole hints as fit. The last one, which opens the help, has precedence over those in the middle.
 fn hints(scene: Scene<'_>, room: u16) -> Vec<Span<'_>> {
     let theme = scene.theme();
     let words = |hint: &'_ Hint| {
@@ -81,7 +81,7 @@ fn standing(scene: Scene<'_>) -> Option<(String, Style)> {
     Some((words.into_iter().flatten().collect::<Vec<_>>().join("  "), scene.theme().bad))
 }
 
-/// Whether an entry says what stands on the right anyway.
+/// Returns true if an entry reports the fault that the right side shows anyway.
 fn stands(scene: Scene<'_>, entry: &Entry) -> bool {
     matches!(&entry.what, Happening::Failed(fault) if Some(&**fault) == scene.model.config.fault.as_ref())
 }

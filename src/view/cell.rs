@@ -1,4 +1,4 @@
-//! What a table's cell can hold, and the pictures in it: countdown bars, steps and sparklines.
+//! Cells of tables: text, countdown bars, steps and sparklines.
 
 use std::collections::VecDeque;
 
@@ -23,9 +23,9 @@ pub(super) enum Cell<'a> {
         part: f64,
         /// The bar's and the label's style.
         style: Style,
-        /// Style of what is behind the bar.
+        /// The style of the bar's empty cells.
         track: Style,
-        /// What is behind the bar, in each cell.
+        /// The symbol of the bar's empty cells.
         ground: &'static str,
         /// The time left.
         label: String,

@@ -10,23 +10,23 @@ use tui_input::Input;
 use super::Scene;
 use super::ink::{line_width, put, put_line, width};
 
-/// What a pane's frame says.
+/// The contents of a pane's frame.
 pub(super) struct Chrome<'a> {
     /// The key that leads here.
     pub number: Option<usize>,
     /// The name.
     pub name: &'a str,
-    /// Whether it has the keys.
+    /// True if the pane receives keys.
     pub focused: bool,
-    /// How many rows.
+    /// The number of rows, formatted.
     pub count: String,
     /// More about the rows.
     pub aside: Vec<Span<'a>>,
-    /// How many rows are marked.
+    /// The number of marked rows.
     pub marks: usize,
     /// The filter, where there is one.
     pub filter: Option<&'a Input>,
-    /// Whether the filter's field has the keys.
+    /// True while the filter is being typed.
     pub filtering: bool,
 }
 
@@ -83,7 +83,7 @@ pub(super) fn dialog(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, name: 
     Rect { x: inner.x + side, width: inner.width - 2 * side, ..inner }
 }
 
-/// Where there are no colors a thick frame shows what has the keys.
+/// The border of a frame: thick for the focused one on terminals without colors.
 fn border(scene: Scene<'_>, focused: bool) -> BorderType {
     if focused && !scene.theme().colored { BorderType::Thick } else { BorderType::Rounded }
 }

@@ -1,10 +1,10 @@
-//! How many colors the terminal has, and what a color becomes where there are fewer.
+//! Detects the terminal's color depth and reduces colors to it.
 
 use ratatui::style::Color;
 
 use brow_model::settings::Colors;
 
-/// What the terminal says of its colors in the environment.
+/// The environment variables that tell a terminal's color depth.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Surroundings {
     /// `NO_COLOR`: any text but the empty one counts (no-color.org).
@@ -16,7 +16,7 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// How many colors to use: as `wanted`, and for [`Colors::Auto`] as the terminal says.
+    /// Returns the color depth to use: `wanted`, or for [`Colors::Auto`] the one that the variables tell.
     pub fn depth(&self, wanted: Colors) -> Colors {
         if wanted != Colors::Auto {
             return wanted;

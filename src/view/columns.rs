@@ -1,6 +1,6 @@
-//! How wide the columns of a table are: by what is in them, and by what may go when there is too little room.
+//! Computes the widths of a table's columns from their contents; the least important are dropped if room is short.
 
-/// What a column asks for.
+/// The bounds and the priority of a column's width.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
     /// It is rather dropped than made narrower than this (or than its content, if that is less).

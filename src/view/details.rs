@@ -20,16 +20,16 @@ use brow_model::target::Target;
 /// A line of styled words.
 pub(super) type Line<'a> = Vec<Span<'a>>;
 
-/// What is said of one row.
+/// The details of one row.
 #[derive(Default)]
 struct Facts<'a> {
     /// Its name and state.
     head: Line<'a>,
     /// Label and value, in order of weight.
     pairs: Vec<(&'a str, Span<'a>)>,
-    /// What went wrong.
+    /// The row's fault.
     fault: Option<&'a Fault>,
-    /// What to do with it.
+    /// The next step for the user.
     next: Option<String>,
 }
 

@@ -11,7 +11,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use brow_model::plain::is_unseen;
 
-/// What a text that was cut ends with.
+/// Marks the place where a text was cut.
 const CUT: &str = "…";
 
 /// Columns that a text takes.
@@ -35,7 +35,7 @@ pub(super) fn graphemes(text: &str) -> impl Iterator<Item = (&str, u16)> {
         .filter(|(_, width)| *width > 0)
 }
 
-/// What stands for a grapheme that holds something unseen, so that names that differ do not look the same.
+/// Returns the replacement of a grapheme with invisible characters, so that names that differ do not look the same.
 fn instead_of(grapheme: &str) -> &'static str {
     if grapheme.contains(char::is_whitespace) { " " } else { "\u{fffd}" }
 }
@@ -159,8 +159,8 @@ pub(super) fn wrap(text: &str, room: u16) -> Vec<String> {
     lines
 }
 
-/// What is not broken unless it is longer than a line: what stands between white space (a path, an option, a command),
-/// and single words of scripts that put none between them.
+/// Splits a text into parts that are broken only if they are longer than a line: words between white space (a path, an
+/// option), and single words of scripts without spaces.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let apart = |part: &str| {
         part.trim().is_empty() || part.chars().next().is_some_and(|c| width(c.encode_utf8(&mut [0; 4])) > 1)

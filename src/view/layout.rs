@@ -1,4 +1,4 @@
-//! Where everything goes, by size and by what there is to show.
+//! Splits the screen into panes, strip and bottom line, by its size and by the number of rows.
 
 use ratatui::layout::Rect;
 
@@ -68,8 +68,8 @@ pub(super) fn split(screen: Rect, focus: Focus, rows: [usize; 4], clusters: u16)
     Parts { panes, strip, bottom }
 }
 
-/// How tall the strip is: it depends on the screen alone, so that it keeps still while a person walks the rows; a log
-/// that is being read gets half of it.
+/// Returns the height of the strip. It depends on the screen alone, so that the strip does not move with the selection;
+/// a focused log gets half of the screen.
 fn strip_height(height: u16, focus: Focus) -> u16 {
     if focus.in_log {
         return (height / 2).max(height.min(5));

@@ -35,7 +35,7 @@ use crate::text::{HelpSection, Hint, Text};
 use brow_model::Model;
 use brow_model::focus::Pane;
 
-/// How things look and what the keys are: all that the model does not know.
+/// The inputs of a frame beside the model: theme, texts, key hints, time zone.
 #[derive(Debug, Clone, Copy)]
 pub struct Look<'a> {
     /// Colors.
@@ -50,7 +50,7 @@ pub struct Look<'a> {
     pub ways: &'a [Hint],
     /// All keys.
     pub help: &'a [HelpSection],
-    /// How far the person's clock is from UTC, for the log.
+    /// The local offset from UTC, for the times of the log.
     pub zone: FixedOffset,
 }
 
@@ -59,7 +59,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, look: &Look<'_>, state: &mut V
     screen::draw(frame, Scene { model, look }, state);
 }
 
-/// What every part of the screen is given.
+/// The model and the look, passed to every part of the screen.
 #[derive(Clone, Copy)]
 struct Scene<'a> {
     model: &'a Model,
@@ -84,7 +84,7 @@ impl<'a> Scene<'a> {
         self.get(&format!("column.{key}"))
     }
 
-    /// Whether keys go to this pane.
+    /// Returns true if the pane receives keys.
     fn has_keys(self, pane: Pane) -> bool {
         self.model.screen.focus.pane == pane && !self.model.screen.focus.in_log
     }

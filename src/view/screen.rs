@@ -40,7 +40,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     over(frame, scene, state, area, parts.bottom.height);
 }
 
-/// The topmost dialog, over what lies above the bottom line.
+/// Draws the topmost dialog over everything but the bottom line.
 fn over(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, bottom: u16) {
     if let Some(dialog) = scene.model.screen.dialogs.last() {
         recede(frame, scene, Rect { height: area.height - bottom, ..area });
@@ -48,7 +48,7 @@ fn over(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Re
     }
 }
 
-/// The first line says that all this is practice; what is left for the rest.
+/// Draws the practice banner on the first line and returns the remaining area.
 fn practice(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) -> Rect {
     let line = Rect { height: 1, ..area };
     // What fits: the whole sentence, or the word alone.
@@ -60,13 +60,12 @@ fn practice(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) -> Rect {
     Rect { y: area.y + 1, height: area.height - 1, ..area }
 }
 
-/// Whether a dialog has the keys.
+/// Returns true if a dialog is open and receives keys.
 pub(super) fn has_dialog(scene: Scene<'_>) -> bool {
     !scene.model.screen.dialogs.is_empty()
 }
 
-/// What lies under a dialog stands back; the bottom line, which has the dialog's keys, does not, nor the line that says
-/// that this is practice.
+/// Dims the panes under a dialog. The bottom line, which has the dialog's keys, and the practice banner stay.
 fn recede(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
     let style = if scene.theme().colored {
         scene.theme().faint.remove_modifier(Modifier::all())
@@ -77,7 +76,7 @@ fn recede(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
     frame.buffer_mut().set_style(area, style);
 }
 
-/// A screen on which nothing can be shown says so, in as many words as fit.
+/// Draws the message of a screen that is too small, in as many words as fit.
 fn too_small(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
     let (wide, tall) = (LEAST.0.to_string(), LEAST.1.to_string());
     let text = scene.text().fill("view.too-small", &[("width", &wide), ("height", &tall)]);

@@ -1,4 +1,4 @@
-//! What the view remembers between frames: how far tables are scrolled and what is where for the mouse.
+//! The view's own state between frames: scroll offsets, and click zones for the mouse.
 
 use ratatui::layout::{Position, Rect};
 
@@ -12,15 +12,15 @@ pub struct ViewState {
     /// Natural column widths seen so far, by pane and in a dialog, so that columns don't jump while a
     /// person scrolls.
     widths: [Widths; 5],
-    /// What can be clicked, as drawn last; later ones lie above earlier ones.
+    /// The clickable areas of the last frame; later ones lie above earlier ones.
     zones: Vec<(Rect, Hit)>,
-    /// Rows of what has the keys, as drawn last.
+    /// The number of rows of the focused table or dialog in the last frame.
     page: usize,
-    /// How far the topmost dialog's text can be scrolled, as drawn last; `usize::MAX`: nothing was drawn that scrolls.
+    /// The largest scroll offset of the topmost dialog in the last frame; `usize::MAX` if nothing scrolls.
     reach: usize,
 }
 
-/// Where the rows of a dialog stand beside those of the panes.
+/// The index of a dialog's table, after those of the panes.
 const DIALOG: usize = 4;
 
 /// Natural widths and what they were measured for.
@@ -31,7 +31,7 @@ struct Widths {
     natural: Vec<u16>,
 }
 
-/// What lies under the mouse.
+/// The element under the mouse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hit {
     /// A row of a pane: an index into its visible order.
@@ -57,18 +57,18 @@ pub enum Hit {
 }
 
 impl ViewState {
-    /// What lies at a column and row of the screen, as drawn last.
+    /// Returns the element at a column and row of the last frame.
     pub fn hit(&self, column: u16, row: u16) -> Option<Hit> {
         let at = Position::new(column, row);
         self.zones.iter().rev().find(|(area, _)| area.contains(at)).map(|(_, hit)| *hit)
     }
 
-    /// How many rows a page of what has the keys is; never 0.
+    /// The number of rows in a page of the focused table or dialog; never 0.
     pub fn page(&self) -> usize {
         self.page.max(1)
     }
 
-    /// How far the topmost dialog's text can be scrolled.
+    /// The largest scroll offset of the topmost dialog.
     pub fn reach(&self) -> usize {
         self.reach
     }
@@ -82,7 +82,7 @@ impl ViewState {
         self.page = rows.into();
     }
 
-    /// A text of `lines` lines is read here, a page of which was drawn.
+    /// Sets the largest scroll offset for a text of `lines` lines, a page of which was drawn.
     pub(super) fn set_reach(&mut self, lines: usize) {
         self.reach = lines.saturating_sub(self.page());
     }

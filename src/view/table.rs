@@ -15,11 +15,11 @@ use brow_model::focus::Pane;
 /// Columns left of the cells: the selection's bar and the mark.
 pub(super) const GUTTER: u16 = 3;
 
-/// What a table shows, without its cells.
+/// A table without its cells.
 pub(super) struct Table<'a> {
-    /// Which pane it is in.
+    /// The pane that contains the table.
     pub pane: Pane,
-    /// Whether that pane has the keys.
+    /// True if the pane receives keys.
     pub focused: bool,
     /// The columns.
     pub shapes: &'static [Shape],
@@ -29,7 +29,7 @@ pub(super) struct Table<'a> {
     pub sorted: (usize, bool),
     /// The selected row.
     pub cursor: usize,
-    /// How many rows there are.
+    /// The number of rows.
     pub rows: usize,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Table<'a> {
 pub(super) struct Row<'a> {
     /// Its cells, one a column; none where the row is gone but not yet out of the order.
     pub cells: Vec<Cell<'a>>,
-    /// Whether it is marked.
+    /// True if the row is marked.
     pub marked: bool,
 }
 
@@ -113,8 +113,7 @@ impl Table<'_> {
         }
     }
 
-    /// The selected row of the focused pane is laid over; elsewhere only its bar shows where the keys will come back
-    /// to.
+    /// Draws the selection: across the row in the focused pane, elsewhere as a thin bar.
     fn gutter(&self, buffer: &mut Buffer, theme: &Theme, line: Rect, selected: bool, marked: bool) {
         if !selected {
             return;

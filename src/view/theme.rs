@@ -7,12 +7,12 @@ use super::color::{hex, named, nearest_256};
 use brow_model::fault::{Fault, What};
 use brow_model::settings::{Colors, THEMES};
 
-/// What each role looks like on this terminal.
+/// The style of each role on this terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Theme {
     /// The whole screen, before anything is drawn.
     pub base: Style,
-    /// What matters.
+    /// Primary text.
     pub text: Style,
     /// Secondary columns, labels.
     pub dim: Style,
@@ -24,7 +24,7 @@ pub struct Theme {
     pub good: Style,
     /// Something is under way.
     pub info: Style,
-    /// Worth a look.
+    /// Needs attention.
     pub warn: Style,
     /// Something failed, or is about to end.
     pub bad: Style,
@@ -32,9 +32,9 @@ pub struct Theme {
     pub mark: Style,
     /// The selected row of the focused pane, laid over its cells.
     pub selection: Style,
-    /// What is behind a bar.
+    /// The empty part of a bar.
     pub track: Style,
-    /// Whether there are colors at all; where not, shapes say what colors say elsewhere.
+    /// False on terminals without colors, where shapes replace them.
     pub colored: bool,
 }
 

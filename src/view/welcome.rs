@@ -102,7 +102,7 @@ fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
 
 type Line<'a> = Vec<Span<'a>>;
 
-/// What is said below the contexts. Where it is tight what there is to do comes before what this is all about.
+/// The text below the contexts. If room is short, the keys have precedence over the introduction.
 fn lines(scene: Scene<'_>, room: u16, tall: usize) -> Vec<Line<'_>> {
     let theme = scene.theme();
     let set = |text: &str, style: Style| -> Vec<Line<'_>> {
@@ -134,7 +134,7 @@ fn lines(scene: Scene<'_>, room: u16, tall: usize) -> Vec<Line<'_>> {
     all
 }
 
-/// What is to be known of the chosen context, and what to do about it.
+/// Describes the rights in the selected context, and the next step for the user.
 fn about<'a>(
     scene: Scene<'a>,
     cluster: &'a Cluster,
@@ -160,7 +160,7 @@ fn about<'a>(
     }
 }
 
-/// The keys that lead on, one a line.
+/// The keys of the next steps, one a line.
 fn ways(scene: Scene<'_>) -> Vec<Line<'_>> {
     let widest = scene.look.ways.iter().map(|hint| width(&hint.keys)).max().unwrap_or_default();
     let line = |hint: &'_ Hint| {

@@ -91,7 +91,7 @@ fn foot(frame: &mut Frame<'_>, scene: Scene<'_>, outer: Rect, browser: &Browser)
     chrome::filter(frame, scene, Rect { width: free + 4, ..edge }, &list.filter, true);
 }
 
-/// Why there are no rows.
+/// Explains why there are no rows.
 fn empty(frame: &mut Frame<'_>, scene: Scene<'_>, browser: &Browser, body: Rect) {
     let theme = scene.theme();
     let filter = browser.list.filter.value().trim();
@@ -107,7 +107,7 @@ fn empty(frame: &mut Frame<'_>, scene: Scene<'_>, browser: &Browser, body: Rect)
     }
 }
 
-/// What is not seen, and why: clusters that don't answer, places that may not be looked into.
+/// Lists what is missing and why: clusters that don't answer, namespaces that may not be read.
 fn notes(scene: Scene<'_>, browser: &Browser) -> Vec<(String, Style)> {
     let theme = scene.theme();
     let mut notes = Vec::new();

@@ -58,7 +58,7 @@ pub(super) fn draw(
     }
 }
 
-/// Whether a yes cannot be taken back.
+/// Returns true if the action cannot be undone.
 fn grave(question: &Question) -> bool {
     match question {
         Question::KillPods(_) | Question::KillForeign { .. } | Question::CleanAll { .. } => true,
@@ -70,7 +70,7 @@ fn grave(question: &Question) -> bool {
     }
 }
 
-/// Where the buttons go: line and column of each, side by side as far as they fit.
+/// Computes the line and column of each button, side by side as far as they fit.
 fn place(buttons: &[String], wide: u16) -> Vec<(u16, u16)> {
     let (mut line, mut x) = (0, 0);
     let mut places = Vec::new();

@@ -12,7 +12,7 @@ use super::{large, page};
 use brow_model::fault::Fault;
 use brow_model::proxy::PodKey;
 
-/// What a description is so far.
+/// A description, once it has arrived or failed.
 type Text<'a> = Option<&'a Result<Vec<String>, Fault>>;
 
 pub(super) fn draw(

@@ -18,15 +18,15 @@ pub(super) struct Row<'a> {
     pub label: (&'a str, u16),
     /// The field.
     pub field: &'a Field,
-    /// What belongs in it, said while it has the keys.
+    /// A hint about the expected text, shown while the field is focused.
     pub hint: &'a str,
-    /// Whether it has the keys.
+    /// True if the field receives keys.
     pub active: bool,
-    /// Whether messages stand beside the fields; else below.
+    /// True if messages are drawn beside the fields, not below.
     pub beside: bool,
-    /// What holds while the field is empty.
+    /// The value that applies while the field is empty.
     pub unsaid: String,
-    /// What is chosen, in a person's words, where the field takes no other text.
+    /// The label of the chosen value, for fields with a fixed set of values.
     pub chosen: Option<String>,
 }
 
@@ -51,7 +51,7 @@ impl<'a> Row<'a> {
         self.label.1.saturating_add(4)
     }
 
-    /// What is said beside it: what is wrong first.
+    /// Returns the message of the field: its error, else its hint.
     fn message<'s>(&'s self, scene: Scene<'s>) -> Option<Span<'s>> {
         let theme = scene.theme();
         if let Some(error) = self.field.error {

@@ -22,7 +22,7 @@ const BELOW: u16 = 96;
 enum Part<'a> {
     Field(usize, Box<Row<'a>>),
     Message(Span<'a>),
-    /// What another page holds.
+    /// A summary of another page.
     Elsewhere(Page, String),
 }
 
@@ -91,7 +91,7 @@ fn rows<'a>(scene: Scene<'a>, form: &'a TargetForm) -> Vec<(usize, Row<'a>)> {
     form.page().fields().filter_map(row).collect()
 }
 
-/// What a field says in a person's words.
+/// Returns the label of a field's value.
 fn chosen(scene: Scene<'_>, text: &str) -> String {
     match text {
         "true" => scene.get("choice.yes").to_owned(),

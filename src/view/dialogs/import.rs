@@ -1,4 +1,4 @@
-//! Where to import targets from.
+//! The dialog that asks for the file or text to import targets from.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

@@ -74,7 +74,7 @@ fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
     ]
 }
 
-/// How many pods a cluster has: they lie side by side in the map.
+/// Counts a cluster's pods, which are adjacent in the map.
 fn pods(scene: Scene<'_>, cluster: &str) -> usize {
     let first = PodKey { cluster: cluster.to_owned(), namespace: String::new(), name: String::new() };
     scene.model.pods.all.range(first..).take_while(|(key, _)| key.cluster == cluster).count()

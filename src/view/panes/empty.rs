@@ -1,4 +1,4 @@
-//! What a pane without rows says: why it is empty and which key to press next.
+//! The text of a pane without rows: why it is empty and which key to press next.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

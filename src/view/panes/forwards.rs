@@ -16,7 +16,7 @@ use brow_model::forward::{Forward, ForwardState, port_name};
 use brow_model::instance::Other;
 use brow_model::list::ForwardColumn;
 
-/// How fast it moves: the first to go, since the picture of the last minute says it too.
+/// The column of the rate: the first to be dropped, since the sparkline shows it too.
 const RATE: Shape = Shape::number(0, 9, 12);
 /// In the order of [`ForwardColumn::ALL`].
 const SHAPES: [Shape; 11] = [
@@ -95,7 +95,7 @@ fn others_cells<'a>(scene: Scene<'a>, other: &'a Other) -> Vec<Cell<'a>> {
     cells
 }
 
-/// Whose forward it is.
+/// Names the instance that owns a forward.
 pub(in crate::view) fn whose(scene: Scene<'_>, other: &Other) -> String {
     scene.text().instance(other.role, other.pid)
 }
@@ -107,7 +107,7 @@ fn name<'a>(scene: Scene<'a>, forward: &'a Forward) -> Cow<'a, str> {
     several.map_or(forward.spec.target.as_str().into(), |target| port_name(target, &forward.spec.address).into())
 }
 
-/// Where a forward listens; red and with a `!` where others than this machine can reach it.
+/// The local address of a forward; red and with a `!` if other machines can reach it.
 pub(in crate::view) fn local<'a>(scene: Scene<'a>, forward: &Forward) -> Span<'a> {
     let theme = scene.theme();
     let address = forward.local();
@@ -118,7 +118,7 @@ pub(in crate::view) fn local<'a>(scene: Scene<'a>, forward: &Forward) -> Span<'a
     Span::styled(address, shown)
 }
 
-/// Whether it listens (or is to listen) beyond loopback.
+/// Returns true if the forward listens (or is to listen) beyond loopback.
 pub(in crate::view) fn open_to_others(forward: &Forward) -> bool {
     if forward.bound.is_empty() {
         forward.spec.bind.iter().any(|ip| !ip.is_loopback())
@@ -144,13 +144,13 @@ fn style(scene: Scene<'_>, state: ForwardState) -> Style {
     }
 }
 
-/// What moved in all.
+/// The total of bytes; faint for 0.
 fn moved(scene: Scene<'_>, bytes: u64) -> Cell<'static> {
     let theme = scene.theme();
     Cell::text(scene.text().bytes(bytes), if bytes > 0 { theme.text } else { theme.faint })
 }
 
-/// How fast something moves.
+/// The current rate; faint for 0.
 fn rate(scene: Scene<'_>, bytes: u64) -> Cell<'static> {
     let theme = scene.theme();
     Cell::text(scene.text().rate(bytes), if bytes > 0 { theme.info } else { theme.faint })

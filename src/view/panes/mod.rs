@@ -36,7 +36,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     }
 }
 
-/// What one pane hands to [`show`].
+/// The contents of one pane, for [`show`].
 pub(super) struct Content<'a, K, C> {
     pub pane: Pane,
     pub list: &'a List<K, C>,
@@ -100,7 +100,7 @@ pub(super) fn count(shown: usize, of: usize, filter: &Input) -> String {
     if shown == of && filter.value().is_empty() { of.to_string() } else { format!("{shown}/{of}") }
 }
 
-/// How many marked rows can be seen: the ones an action will work on.
+/// Counts the visible marked rows, which are the ones that an action applies to.
 fn visible_marks<K: Ord>(order: &[K], marks: &BTreeSet<K>) -> usize {
     if marks.is_empty() { 0 } else { order.iter().filter(|key| marks.contains(key)).count() }
 }

@@ -97,7 +97,7 @@ pub(in crate::view) fn phase_style(scene: Scene<'_>, phase: Phase) -> Style {
     }
 }
 
-/// How far a pod has come, before its TTL runs; then what is left of it.
+/// The steps of a pod that is starting, then the remaining time.
 fn left(scene: Scene<'_>, pod: &ProxyPod, now: DateTime<Utc>) -> Cell<'static> {
     let theme = scene.theme();
     let phase = scene.model.phase_of(pod);

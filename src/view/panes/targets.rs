@@ -28,7 +28,7 @@ const fn shapes(tags: u16) -> [Shape; 7] {
     ]
 }
 const SHAPES: [Shape; 7] = shapes(30);
-/// Where nothing has tags their column would only take room from names.
+/// The columns without tags, for lists in which no target has any.
 const UNTAGGED: [Shape; 7] = shapes(0);
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
@@ -74,7 +74,7 @@ fn port<'a>(scene: Scene<'a>, target: &Target) -> Span<'a> {
     }
 }
 
-/// What there is of it now: its forward, else the pod that has come furthest, else a pod that is asked for.
+/// The state of a target's forward, else of its pod that is closest to ready, else of a requested pod.
 fn live<'a>(scene: Scene<'a>, target: &'a Target) -> Span<'a> {
     let theme = scene.theme();
     if let Some(forward) = forward_of(scene, &target.name) {

@@ -100,9 +100,8 @@ fn contrast(one: Color, other: Color) -> f64 {
     (one.max(other) + 0.05) / (one.min(other) + 0.05)
 }
 
-/// What is read has the 4.5:1 of WCAG's level AA, also on the selected row; frames and empty things the 3:1 of what
-/// need not be read. High contrast has the 7:1 of level AAA. The palette of 256 is coarser, on the selected row above
-/// all.
+/// Text has a contrast of 4.5:1 (WCAG level AA), also on the selected row; frames and empty cells have 3:1. The
+/// high-contrast theme has 7:1 (level AAA). The palette of 256 colors is coarser, most of all on the selected row.
 #[test]
 fn every_color_stands_out_from_what_is_behind_it() {
     for name in ["dark", "light", "high-contrast"] {
