@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Local, Utc};
 use crossterm::clipboard::CopyToClipboard;
-use crossterm::event::{Event as TermEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEvent, MouseEventKind};
 use crossterm::style::Print;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -24,26 +23,23 @@ use brow_model::fault::Fault;
 use brow_model::plain;
 use brow_model::settings::{Notify, Settings};
 
-mod ending;
+mod input;
+mod shutdown;
 
-pub use ending::wind_up;
+pub use shutdown::wind_up;
 
 /// The shortest time between two frames: 30 a second.
 const FRAME: Duration = Duration::from_millis(33);
-/// Two clicks on one row within this time are a double click.
-const DOUBLE_CLICK: Duration = Duration::from_millis(400);
-/// Lines a notch of the wheel moves.
-const WHEEL: isize = 3;
 /// Events taken in one go before the screen is drawn.
 const BATCH: usize = 512;
 
 /// What the terminal says of itself, read once at the door.
 #[derive(Debug, Clone, Default)]
-pub struct Surroundings {
+pub struct TerminalInfo {
     /// `LC_ALL`, `LC_MESSAGES` or `LANG`, the first that is set.
     pub locale: String,
     /// What `COLORTERM`, `TERM` and `NO_COLOR` say.
-    pub colors: view::Surroundings,
+    pub colors: view::ColorEnv,
 }
 
 /// The dashboard: the model and everything that is only about showing it.
@@ -51,12 +47,12 @@ pub struct App {
     model: Model,
     effects: Effects,
     events: mpsc::Receiver<Event>,
-    surroundings: Surroundings,
+    terminal: TerminalInfo,
     keymap: Keymap,
     text: Text,
     theme: Theme,
     help: Vec<HelpSection>,
-    ways: Vec<Hint>,
+    welcome: Vec<Hint>,
     view: ViewState,
     clicked: Option<(Instant, Hit)>,
     dressed: Option<Settings>,
@@ -69,10 +65,10 @@ pub struct App {
 
 impl App {
     /// A dashboard over a model that has been given what was read at start.
-    pub fn new(model: Model, effects: Effects, events: mpsc::Receiver<Event>, surroundings: Surroundings) -> Self {
-        let text = Text::new(model.config.settings.language.unwrap_or_else(|| Text::locale(&surroundings.locale)));
+    pub fn new(model: Model, effects: Effects, events: mpsc::Receiver<Event>, terminal: TerminalInfo) -> Self {
+        let text = Text::new(model.config.settings.language.unwrap_or_else(|| Text::locale(&terminal.locale)));
         let keymap = Keymap::default();
-        let (help, ways) = (keymap.help(&text), keymap.ways(&text));
+        let (help, welcome) = (keymap.help(&text), keymap.welcome(&text));
         let mut app = Self {
             theme: Theme::plain(),
             view: ViewState::default(),
@@ -85,11 +81,11 @@ impl App {
             model,
             effects,
             events,
-            surroundings,
+            terminal,
             keymap,
             text,
             help,
-            ways,
+            welcome,
         };
         app.dress();
         app
@@ -180,7 +176,7 @@ impl App {
             text: &self.text,
             hints: &hints,
             tip: tip.as_ref(),
-            ways: &self.ways,
+            welcome: &self.welcome,
             help: &self.help,
             zone: self.zone,
         };
@@ -240,9 +236,9 @@ impl App {
         }
         let settings = self.model.config.settings.clone();
         self.dressed = Some(settings.clone());
-        self.text = Text::new(settings.language.unwrap_or_else(|| Text::locale(&self.surroundings.locale)));
+        self.text = Text::new(settings.language.unwrap_or_else(|| Text::locale(&self.terminal.locale)));
         let mut faults = Vec::new();
-        match Theme::named(&settings.theme, self.surroundings.colors.depth(settings.colors)) {
+        match Theme::named(&settings.theme, self.terminal.colors.depth(settings.colors)) {
             Ok(theme) => self.theme = theme,
             Err(fault) => faults.push(fault),
         }
@@ -251,7 +247,7 @@ impl App {
             Err(wrong) => faults.extend(wrong),
         }
         self.help = self.keymap.help(&self.text);
-        self.ways = self.keymap.ways(&self.text);
+        self.welcome = self.keymap.welcome(&self.text);
         self.misfit = None;
         // The first is the one to mend first, and so the last word.
         for fault in faults.into_iter().rev() {
@@ -290,66 +286,6 @@ impl App {
             }
         }
         Ok(())
-    }
-
-    async fn on_terminal(&mut self, event: TermEvent, term: &mut Term) -> std::io::Result<()> {
-        match event {
-            TermEvent::Key(key) => self.on_key(key, term).await?,
-            TermEvent::Mouse(mouse) => self.on_mouse(mouse),
-            TermEvent::Paste(text) => self.update(Event::Act(Action::Paste(text))),
-            // The next frame measures the terminal itself.
-            TermEvent::Resize(..) | TermEvent::FocusGained | TermEvent::FocusLost => {}
-        }
-        Ok(())
-    }
-
-    async fn on_key(&mut self, key: KeyEvent, term: &mut Term) -> std::io::Result<()> {
-        if key.kind == KeyEventKind::Release {
-            return Ok(());
-        }
-        match (key.code, key.modifiers) {
-            (KeyCode::Char('z'), KeyModifiers::CONTROL) => term.suspend().await,
-            (KeyCode::Char('l'), KeyModifiers::CONTROL) => term.redraw(),
-            _ => {
-                if let Some(action) = self.keymap.resolve(&self.model, key) {
-                    self.update(Event::Act(action));
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn on_mouse(&mut self, mouse: MouseEvent) {
-        let hit = self.view.hit(mouse.column, mouse.row);
-        let wheel = match mouse.kind {
-            MouseEventKind::ScrollUp => Some(-WHEEL),
-            MouseEventKind::ScrollDown => Some(WHEEL),
-            _ => None,
-        };
-        if let Some(by) = wheel {
-            let pane = match hit {
-                Some(Hit::Row { pane, .. } | Hit::Pane(pane) | Hit::Column { pane, .. }) => Some(pane),
-                Some(Hit::Item(_) | Hit::Strip) | None => None,
-            };
-            return self.update(Event::Act(Action::Wheel { pane, by }));
-        }
-        if mouse.kind != MouseEventKind::Down(crossterm::event::MouseButton::Left) {
-            return;
-        }
-        let Some(hit) = hit else {
-            return;
-        };
-        let now = Instant::now();
-        let double = self.clicked.as_ref().is_some_and(|(at, last)| *last == hit && now - *at < DOUBLE_CLICK);
-        self.clicked = (!double).then_some((now, hit));
-        let action = match hit {
-            Hit::Row { pane, row } => Action::Click { pane, row: Some(row), double },
-            Hit::Pane(pane) => Action::Click { pane, row: None, double: false },
-            Hit::Column { pane, column } => Action::ClickColumn { pane, column },
-            Hit::Item(item) => Action::ClickItem(item),
-            Hit::Strip => Action::Do(Command::ToggleLog),
-        };
-        self.update(Event::Act(action));
     }
 }
 

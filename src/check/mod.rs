@@ -33,11 +33,11 @@ pub struct Wish {
 
 /// What the environment says of the terminal.
 #[derive(Debug, Clone, Default)]
-pub struct Surroundings {
+pub struct Environment {
     /// `LC_ALL`, `LC_CTYPE` or `LANG`, the first that is set: it names the encoding.
     pub encoding: String,
     /// What `COLORTERM`, `TERM` and `NO_COLOR` say.
-    pub colors: view::Surroundings,
+    pub colors: view::ColorEnv,
     /// Whether standard input and output are a terminal.
     pub terminal: bool,
 }
@@ -130,7 +130,7 @@ pub async fn run(
     wish: &Wish,
     paths: &Paths,
     loaded: Result<Loaded, Fault>,
-    around: &Surroundings,
+    around: &Environment,
 ) -> Result<Vec<Finding>, Fault> {
     let clusters = Clusters::unread(wish.kubeconfig.clone());
     let contexts = clusters.read_again();

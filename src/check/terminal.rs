@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::{Area, Finding, State, Surroundings};
+use super::{Area, Environment, Finding, State};
 use brow_model::settings::Colors;
 
 /// The size from which everything has its place.
@@ -14,7 +14,7 @@ const ROOMY: (u16, u16) = (80, 24);
 /// How long tmux may take to tell a setting.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-pub(super) async fn look(around: &Surroundings, colors: Colors) -> Vec<Finding> {
+pub(super) async fn look(around: &Environment, colors: Colors) -> Vec<Finding> {
     let mut findings = vec![of_colors(around.colors.depth(colors)), unicode(&around.encoding)];
     findings.push(clipboard().await);
     if around.terminal {

@@ -84,12 +84,12 @@ fn is_well(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| finding.state < State::Failed)
 }
 
-fn around() -> check::Surroundings {
+fn around() -> check::Environment {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let view::Surroundings { no_color, colorterm, term } = super::surroundings().colors;
-    check::Surroundings {
+    let view::ColorEnv { no_color, colorterm, term } = super::surroundings().colors;
+    check::Environment {
         encoding: ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default(),
-        colors: view::Surroundings { no_color, colorterm, term },
+        colors: view::ColorEnv { no_color, colorterm, term },
         terminal: stdin().is_terminal() && stdout().is_terminal(),
     }
 }

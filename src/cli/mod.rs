@@ -26,7 +26,7 @@ use color_eyre::eyre::{self, WrapErr};
 
 use self::logging::Logging;
 use self::print::{FAILED, Stop};
-use crate::app::{App, Surroundings};
+use crate::app::{App, TerminalInfo};
 use crate::cluster::{self, Clusters, descriptors};
 use crate::effects::Effects;
 use crate::log;
@@ -278,11 +278,11 @@ fn text() -> Text {
 }
 
 /// What the environment says of the terminal.
-fn surroundings() -> Surroundings {
+fn surroundings() -> TerminalInfo {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    Surroundings {
+    TerminalInfo {
         locale: ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).unwrap_or_default(),
-        colors: view::Surroundings { no_color: set("NO_COLOR"), colorterm: set("COLORTERM"), term: set("TERM") },
+        colors: view::ColorEnv { no_color: set("NO_COLOR"), colorterm: set("COLORTERM"), term: set("TERM") },
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tui_input::InputRequest;
 
-use super::Place;
+use super::Mode;
 use super::chord::Chord;
 use brow_model::action::{Action, Command};
 
@@ -31,16 +31,16 @@ const ANSWERS: [(&str, Action, &str); 2] =
 const TERMINAL: [(&str, &str); 2] = [("ctrl-z", "fixed.suspend"), ("ctrl-l", "fixed.redraw")];
 
 /// Returns the action of a key that the table does not bind in this mode: an edit or an answer.
-pub(super) fn action(place: Place, chord: Chord) -> Option<Action> {
-    match place {
-        Place::Form | Place::Filter | Place::Browser => {
+pub(super) fn action(mode: Mode, chord: Chord) -> Option<Action> {
+    match mode {
+        Mode::Form | Mode::Filter | Mode::Browser => {
             let edit = EDITS.iter().find(|(keys, ..)| is_among(keys, chord)).map(|(_, edit, _)| *edit);
             edit.or_else(|| chord.writes().map(InputRequest::InsertChar)).map(Action::Edit)
         }
-        Place::Question | Place::Quit => {
+        Mode::Question | Mode::Quit => {
             ANSWERS.iter().find(|(key, ..)| is_among(&[key], chord)).map(|(_, action, _)| action.clone())
         }
-        Place::Scroll | Place::Log | Place::Clusters | Place::Targets | Place::Pods | Place::Forwards => None,
+        Mode::Scroll | Mode::Log | Mode::Clusters | Mode::Targets | Mode::Pods | Mode::Forwards => None,
     }
 }
 

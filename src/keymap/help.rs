@@ -7,7 +7,7 @@ use super::table::{Section, shown};
 use crate::text::{HelpSection, Hint, Text};
 
 impl Keymap {
-    /// All keys, place by place.
+    /// All keys, section by section.
     pub fn help(&self, text: &Text) -> Vec<HelpSection> {
         let mut sections: Vec<HelpSection> = Section::ALL
             .into_iter()

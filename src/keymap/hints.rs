@@ -1,6 +1,6 @@
-//! The hints of the bottom line: the keys that do something here and now, the most important first.
+//! Hints: the keys that have an effect in the current mode, those of the welcome, and the key that the tip teaches.
 
-use super::{Keymap, Place};
+use super::{Keymap, Mode};
 use crate::text::{Hint, Text};
 use brow_model::Model;
 use brow_model::action::Command;
@@ -9,11 +9,14 @@ use brow_model::dialog::Dialog;
 use brow_model::focus::Pane;
 use brow_model::log::Happening;
 
+/// The commands that the welcome offers, in order.
+const WELCOME: [Command; 5] = [Command::New, Command::Browse, Command::Import, Command::Help, Command::Cancel];
+
 /// The hints of one mode, while they are collected.
 struct Hints<'a> {
     keymap: &'a Keymap,
     text: &'a Text,
-    place: Place,
+    mode: Mode,
     said: Vec<Hint>,
 }
 
@@ -36,7 +39,7 @@ impl Hints<'_> {
     fn say_as(&mut self, commands: &[Command], words: &str) -> &mut Self {
         let keys: String = commands
             .iter()
-            .filter_map(|command| self.keymap.table.keys(self.place, *command).into_iter().next())
+            .filter_map(|command| self.keymap.table.keys(self.mode, *command).into_iter().next())
             .collect();
         if !keys.is_empty() {
             self.said.push(Hint { keys, label: self.text.get(words).to_owned() });
@@ -48,10 +51,10 @@ impl Hints<'_> {
 impl Keymap {
     /// The keys that do something here and now, the most important first. The last is the way to all the others.
     pub fn hints(&self, model: &Model, text: &Text) -> Vec<Hint> {
-        let place = Self::place(model);
-        let mut hints = Hints { keymap: self, text, place, said: Vec::new() };
-        match place {
-            Place::Form => {
+        let mode = Self::mode(model);
+        let mut hints = Hints { keymap: self, text, mode, said: Vec::new() };
+        match mode {
+            Mode::Form => {
                 let import = matches!(model.screen.dialogs.last(), Some(Dialog::Import { .. }));
                 hints.say_as(&[Command::Accept], if import { "hint.import" } else { "hint.save" });
                 if let Some(Dialog::TargetForm(_)) = model.screen.dialogs.last() {
@@ -60,7 +63,7 @@ impl Keymap {
                 }
                 hints.say_as(&[Command::Cancel], "hint.close");
             }
-            Place::Question | Place::Quit => {
+            Mode::Question | Mode::Quit => {
                 hints
                     .say_as(&[Command::Left, Command::Right], "hint.choose-button")
                     .say_as(&[Command::Accept], "hint.press");
@@ -69,16 +72,16 @@ impl Keymap {
                         .zip(["hint.yes", "hint.no"])
                         .map(|((keys, _), words)| Hint { keys: keys.join(", "), label: text.get(words).to_owned() }),
                 );
-                hints.say_if(place == Place::Quit, &[Command::QuitNow]);
+                hints.say_if(mode == Mode::Quit, &[Command::QuitNow]);
             }
-            Place::Browser => of_browser(model, &mut hints),
-            Place::Scroll if matches!(model.screen.dialogs.last(), Some(Dialog::Menu(_))) => {
+            Mode::Browser => of_browser(model, &mut hints),
+            Mode::Scroll if matches!(model.screen.dialogs.last(), Some(Dialog::Menu(_))) => {
                 hints
                     .say_as(&[Command::Up, Command::Down], "hint.choose-button")
                     .say_as(&[Command::Accept], "hint.copy")
                     .say_as(&[Command::Cancel], "hint.close");
             }
-            Place::Scroll => {
+            Mode::Scroll => {
                 hints.say_as(&[Command::Up, Command::Down], "hint.scroll").say(&[Command::PageDown]);
                 hints.say_if(
                     model.screen.dialogs.last().is_some_and(|dialog| dialog.fault().is_some()),
@@ -86,13 +89,13 @@ impl Keymap {
                 );
                 hints.say_as(&[Command::Cancel], "hint.close");
             }
-            Place::Filter => {
+            Mode::Filter => {
                 hints
                     .say_as(&[Command::Accept], "hint.keep-filter")
                     .say_as(&[Command::Cancel], "hint.clear-filter")
                     .say_as(&[Command::Up, Command::Down], "hint.scroll");
             }
-            Place::Log => {
+            Mode::Log => {
                 let wrong = model
                     .screen
                     .log
@@ -106,9 +109,44 @@ impl Keymap {
                     .say_as(&[Command::ToggleLog], "hint.details")
                     .say(&[Command::Quit, Command::Help]);
             }
-            Place::Clusters | Place::Targets | Place::Pods | Place::Forwards => of_pane(model, &mut hints),
+            Mode::Clusters | Mode::Targets | Mode::Pods | Mode::Forwards => of_pane(model, &mut hints),
         }
         hints.said
+    }
+
+    /// The keys of the commands that the welcome offers; a command without keys is left out.
+    pub fn welcome(&self, text: &Text) -> Vec<Hint> {
+        let words = |command: Command| match command {
+            Command::New => "welcome.way-new".to_owned(),
+            Command::Cancel => "welcome.way-dashboard".to_owned(),
+            other => format!("command.{}", other.name()),
+        };
+        let hint = |command: Command| {
+            let keys = self.table.keys(Mode::Clusters, command).into_iter().next()?;
+            Some(Hint { keys, label: text.get(&words(command)).to_owned() })
+        };
+        WELCOME.into_iter().filter_map(hint).collect()
+    }
+
+    /// The key that the tip teaches, after the key of its pane if that is another. `None` if the command has no key.
+    pub fn tip(&self, model: &Model, text: &Text) -> Option<Hint> {
+        let lesson = model.lesson()?;
+        let here = Self::mode(model);
+        let there = lesson.panes().first().filter(|_| !lesson.panes().contains(&model.screen.focus.pane));
+        let first = |mode, command| self.table.keys(mode, command).into_iter().next();
+        let keys = match there {
+            None => first(here, lesson.command())?,
+            Some(pane) => {
+                let (mode, go) = match pane {
+                    Pane::Clusters => (Mode::Clusters, Command::Clusters),
+                    Pane::Targets => (Mode::Targets, Command::Targets),
+                    Pane::Pods => (Mode::Pods, Command::Pods),
+                    Pane::Forwards => (Mode::Forwards, Command::Forwards),
+                };
+                format!("{} {}", first(here, go)?, first(mode, lesson.command())?)
+            }
+        };
+        Some(Hint { keys, label: text.get(&format!("tip.{}", lesson.name())).to_owned() })
     }
 }
 
@@ -119,9 +157,9 @@ fn of_pane(model: &Model, hints: &mut Hints<'_>) {
         Pane::Pods => standing(&model.screen.pods),
         Pane::Forwards => standing(&model.screen.forwards),
     };
-    match hints.place {
-        Place::Clusters => of_clusters(model, hints),
-        Place::Targets => {
+    match hints.mode {
+        Mode::Clusters => of_clusters(model, hints),
+        Mode::Targets => {
             use Command::{Connect, Create, CreateWithTtl, Delete, Duplicate, Edit, Forward, New, OnDemand, Rename};
             hints.say_if(rows, &[Connect, Forward, Create]).say(&[New, Command::Browse]);
             let selected = model.screen.targets.selected().and_then(|name| model.target(name));
@@ -131,12 +169,12 @@ fn of_pane(model: &Model, hints: &mut Hints<'_>) {
                 .say_if(rows, &[Edit, Delete, OnDemand, CreateWithTtl, Rename, Duplicate, Command::Export])
                 .say(&[Command::Import]);
         }
-        Place::Pods => {
+        Mode::Pods => {
             use Command::{Describe, Forward, Kill, KillNow, PodLog, Renew, Targets};
             hints.say_if(rows, &[Forward, Kill, Renew, KillNow, Describe, PodLog]).say_if(!rows, &[Targets]);
         }
-        Place::Forwards => of_forwards(model, hints, rows),
-        Place::Form | Place::Question | Place::Quit | Place::Scroll | Place::Filter | Place::Browser | Place::Log => {}
+        Mode::Forwards => of_forwards(model, hints, rows),
+        Mode::Form | Mode::Question | Mode::Quit | Mode::Scroll | Mode::Filter | Mode::Browser | Mode::Log => {}
     }
     if marked {
         hints.say_as(&[Command::Cancel], "hint.clear-marks");

@@ -5,7 +5,6 @@ mod fixed;
 mod help;
 mod hints;
 mod table;
-mod ways;
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +19,7 @@ use brow_model::focus::Pane;
 use brow_model::settings::KeyOverride;
 
 use chord::Chord;
-use table::{Found, Section, Table};
+use table::{Lookup, Section, Table};
 
 /// Maps keys to actions: the default table with the config's changes, and the keys of an unfinished sequence.
 #[derive(Debug, Clone, Default)]
@@ -28,12 +27,12 @@ pub struct Keymap {
     table: Table,
     /// A sequence that has begun, and where.
     pending: Vec<Chord>,
-    begun: Option<Place>,
+    begun: Option<Mode>,
 }
 
 /// The part of the screen that receives keys; it decides which sections of the table apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum Mode {
     /// A form or a single text field in a dialog.
     Form,
     /// A question with buttons.
@@ -69,28 +68,28 @@ impl Keymap {
     }
 
     /// The mode that the model is in.
-    pub fn place(model: &Model) -> Place {
+    pub fn mode(model: &Model) -> Mode {
         match model.screen.dialogs.last() {
             Some(Dialog::TargetForm(_) | Dialog::Rename { .. } | Dialog::AskTtl { .. } | Dialog::Import { .. }) => {
-                Place::Form
+                Mode::Form
             }
-            Some(Dialog::Browser(_)) => Place::Browser,
-            Some(Dialog::Confirm { question: Question::Quit { .. }, .. }) => Place::Quit,
-            Some(Dialog::Confirm { .. }) => Place::Question,
+            Some(Dialog::Browser(_)) => Mode::Browser,
+            Some(Dialog::Confirm { question: Question::Quit { .. }, .. }) => Mode::Quit,
+            Some(Dialog::Confirm { .. }) => Mode::Question,
             Some(
                 Dialog::Help { .. }
                 | Dialog::Describe { .. }
                 | Dialog::PodLog { .. }
                 | Dialog::Fault(_)
                 | Dialog::Menu(_),
-            ) => Place::Scroll,
-            None if model.filtering() => Place::Filter,
-            None if model.screen.focus.in_log => Place::Log,
+            ) => Mode::Scroll,
+            None if model.filtering() => Mode::Filter,
+            None if model.screen.focus.in_log => Mode::Log,
             None => match model.screen.focus.pane {
-                Pane::Clusters => Place::Clusters,
-                Pane::Targets => Place::Targets,
-                Pane::Pods => Place::Pods,
-                Pane::Forwards => Place::Forwards,
+                Pane::Clusters => Mode::Clusters,
+                Pane::Targets => Mode::Targets,
+                Pane::Pods => Mode::Pods,
+                Pane::Forwards => Mode::Forwards,
             },
         }
     }
@@ -98,29 +97,29 @@ impl Keymap {
     /// Returns the action of a key in the model's mode. `None` if it has none, or if it begins a sequence.
     pub fn resolve(&mut self, model: &Model, key: KeyEvent) -> Option<Action> {
         let chord = Chord::of(key)?;
-        let place = Self::place(model);
-        if self.begun != Some(place) {
+        let mode = Self::mode(model);
+        if self.begun != Some(mode) {
             self.pending.clear();
         }
-        self.begun = Some(place);
+        self.begun = Some(mode);
         self.pending.push(chord);
-        if let Found::Nothing = self.table.find(place, &self.pending) {
+        if let Lookup::Unbound = self.table.find(mode, &self.pending) {
             // A sequence that nobody knows: its last key may mean something by itself.
             self.pending.drain(..self.pending.len() - 1);
         }
-        let found = self.table.find(place, &self.pending);
-        if let Found::Beginning = found {
+        let found = self.table.find(mode, &self.pending);
+        if let Lookup::Prefix = found {
             return None;
         }
         self.pending.clear();
         match found {
-            Found::Command(command) => Some(Action::Do(place.meaning(command))),
-            Found::Nothing | Found::Beginning => fixed::action(place, chord),
+            Lookup::Command(command) => Some(Action::Do(mode.meaning(command))),
+            Lookup::Unbound | Lookup::Prefix => fixed::action(mode, chord),
         }
     }
 }
 
-impl Place {
+impl Mode {
     /// The sections of the table that hold here, the nearest first.
     fn sections(self) -> [Section; 2] {
         let own = match self {

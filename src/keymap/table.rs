@@ -2,7 +2,7 @@
 
 use toml_edit::{Document, Item, Value};
 
-use super::Place;
+use super::Mode;
 use super::chord::Chord;
 use super::fixed;
 use brow_model::action::Command;
@@ -103,13 +103,13 @@ pub(super) struct Table {
 
 /// The result of looking up a sequence of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Lookup {
     /// Those of a command.
     Command(Command),
-    /// The beginning of a sequence.
-    Beginning,
-    /// Nothing.
-    Nothing,
+    /// The first keys of a longer sequence.
+    Prefix,
+    /// Keys without a command.
+    Unbound,
 }
 
 impl Default for Table {
@@ -259,26 +259,26 @@ impl Table {
     }
 
     /// Looks up a sequence of keys in a mode.
-    pub fn find(&self, place: Place, keys: &[Chord]) -> Found {
-        for section in place.sections() {
+    pub fn find(&self, mode: Mode, keys: &[Chord]) -> Lookup {
+        for section in mode.sections() {
             // Where characters are text, writing and editing come before what holds anywhere.
             let edits = |first: &Chord| first.writes().is_some() || fixed::edits(*first);
-            if section == Section::Anywhere && place.has_text() && keys.first().is_some_and(edits) {
+            if section == Section::Anywhere && mode.has_text() && keys.first().is_some_and(edits) {
                 break;
             }
-            let here = self.bindings.iter().filter(|b| b.section == section && place.takes(b.command));
+            let here = self.bindings.iter().filter(|b| b.section == section && mode.takes(b.command));
             for binding in here {
                 for known in &binding.keys {
                     if known == keys {
-                        return Found::Command(binding.command);
+                        return Lookup::Command(binding.command);
                     }
                     if known.starts_with(keys) {
-                        return Found::Beginning;
+                        return Lookup::Prefix;
                     }
                 }
             }
         }
-        Found::Nothing
+        Lookup::Unbound
     }
 
     /// The bindings of a section.
@@ -286,12 +286,12 @@ impl Table {
         self.bindings.iter().filter(move |binding| binding.section == section)
     }
 
-    /// The keys of a command in a place, as the help shows them: those that nothing nearer covers, the first first.
-    pub fn keys(&self, place: Place, command: Command) -> Vec<String> {
+    /// The keys of a command in a mode, as the help shows them: those that nothing nearer covers, the first first.
+    pub fn keys(&self, mode: Mode, command: Command) -> Vec<String> {
         // What the nearer section says comes first: who gives a command a key of its own here wants to see that one.
-        let bound = place.sections().into_iter().flat_map(|section| self.of(section));
+        let bound = mode.sections().into_iter().flat_map(|section| self.of(section));
         let keys = bound.filter(|binding| binding.command == command).flat_map(|binding| &binding.keys);
-        keys.filter(|keys| self.find(place, keys) == Found::Command(command)).map(shown).collect()
+        keys.filter(|keys| self.find(mode, keys) == Lookup::Command(command)).map(shown).collect()
     }
 }
 

@@ -152,7 +152,7 @@ fn each_pane_has_its_keys() {
 fn forms_take_text_and_the_keys_of_a_shells_line() {
     let mut model = model();
     model.update(Event::Act(Action::Do(Command::New)));
-    assert_eq!(Keymap::place(&model), Place::Form);
+    assert_eq!(Keymap::mode(&model), Mode::Form);
     let mut keymap = Keymap::default();
     let pressed = press(&mut keymap, &model, "q?/ 键<ctrl-a><ctrl-w><home><ctrl-h>");
     let wanted = [
@@ -183,7 +183,7 @@ fn forms_take_text_and_the_keys_of_a_shells_line() {
 fn filters_take_text_too() {
     let mut model = model();
     model.update(Event::Act(Action::Do(Command::Filter)));
-    assert_eq!(Keymap::place(&model), Place::Filter);
+    assert_eq!(Keymap::mode(&model), Mode::Filter);
     assert_eq!(press(&mut Keymap::default(), &model, "k"), [Some(Action::Edit(InputRequest::InsertChar('k')))]);
     assert_eq!(command(&model, "<enter>"), Some(Command::Accept));
     assert_eq!(command(&model, "<esc>"), Some(Command::Cancel));
@@ -205,7 +205,7 @@ fn the_browser_takes_text_and_has_keys_of_its_own() {
     };
     model.clusters.all.push(Cluster::from(context));
     model.update(Event::Act(Action::Do(Command::Browse)));
-    assert_eq!(Keymap::place(&model), Place::Browser);
+    assert_eq!(Keymap::mode(&model), Mode::Browser);
     assert_eq!(press(&mut Keymap::default(), &model, "j"), [Some(Action::Edit(InputRequest::InsertChar('j')))]);
     assert_eq!(press(&mut Keymap::default(), &model, "<home>"), [Some(Action::Edit(InputRequest::GoToStart))]);
     let keys = [
@@ -376,7 +376,7 @@ fn the_help_has_every_key_in_both_languages() {
 #[test]
 fn the_ways_on_from_the_welcome_are_those_that_there_are() {
     let text = Text::new(Language::En);
-    let ways = Keymap::default().ways(&text);
+    let ways = Keymap::default().welcome(&text);
     let keys: Vec<&str> = ways.iter().map(|way| way.keys.as_str()).collect();
     assert!(keys.starts_with(&["n"]) && keys.ends_with(&["?", "Esc"]), "{keys:?}");
     assert!(ways.iter().all(|way| way.label != "?"), "each has its words: {ways:?}");
@@ -384,5 +384,5 @@ fn the_ways_on_from_the_welcome_are_those_that_there_are() {
         assert_eq!(keys.contains(&key), Command::named(name).is_some(), "{name}");
     }
     let lost = KeyOverride { place: "anywhere".into(), command: "new".into(), keys: Vec::new(), line: 1 };
-    assert_eq!(Keymap::new(&[lost]).unwrap().ways(&text).len(), ways.len() - 1, "without a key it leads nowhere");
+    assert_eq!(Keymap::new(&[lost]).unwrap().welcome(&text).len(), ways.len() - 1, "without a key it leads nowhere");
 }

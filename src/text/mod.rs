@@ -1,7 +1,7 @@
 //! Every word a person sees, in English and simplified Chinese; the tables are in `assets/text`.
 
 mod fault;
-mod happening;
+mod log;
 mod question;
 mod role;
 mod states;

@@ -6,9 +6,9 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::Scene;
-use super::ink::{line_width, put_line};
 use super::screen::has_dialog;
 use super::strip::grade;
+use super::typeset::{line_width, put_line};
 use crate::text::Hint;
 use brow_model::log::{Entry, Happening};
 

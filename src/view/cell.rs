@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
-use super::ink::{cut_front, cut_middle, line_width, put, put_line, width};
+use super::typeset::{cut_front, cut_middle, line_width, put, put_line, width};
 
 /// One cell of a table.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use ratatui::widgets::{Block, BorderType, Clear, Widget};
 use tui_input::Input;
 
 use super::Scene;
-use super::ink::{line_width, put, put_line, width};
+use super::typeset::{line_width, put, put_line, width};
 
 /// The contents of a pane's frame.
 pub(super) struct Chrome<'a> {
@@ -136,7 +136,7 @@ pub(super) fn input(frame: &mut Frame<'_>, area: Rect, field: &Input, style: Sty
     let hidden = if active { cursor.saturating_sub(room.saturating_sub(1)) } else { 0 };
     let (mut skipped, mut used) = (0u16, 0u16);
     let mut shown = String::new();
-    for (grapheme, own) in super::ink::graphemes(field.value()) {
+    for (grapheme, own) in super::typeset::graphemes(field.value()) {
         if skipped < hidden {
             skipped += own;
         } else if used + own <= room {

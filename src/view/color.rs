@@ -6,7 +6,7 @@ use brow_model::settings::Colors;
 
 /// The environment variables that tell a terminal's color depth.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Surroundings {
+pub struct ColorEnv {
     /// `NO_COLOR`: any text but the empty one counts (no-color.org).
     pub no_color: Option<String>,
     /// `COLORTERM`.
@@ -15,7 +15,7 @@ pub struct Surroundings {
     pub term: Option<String>,
 }
 
-impl Surroundings {
+impl ColorEnv {
     /// Returns the color depth to use: `wanted`, or for [`Colors::Auto`] the one that the variables tell.
     pub fn depth(&self, wanted: Colors) -> Colors {
         if wanted != Colors::Auto {
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_environment_says_how_many_colors() {
-        let said = |no: Option<&str>, colorterm: Option<&str>, term: Option<&str>| Surroundings {
+        let said = |no: Option<&str>, colorterm: Option<&str>, term: Option<&str>| ColorEnv {
             no_color: no.map(str::to_owned),
             colorterm: colorterm.map(str::to_owned),
             term: term.map(str::to_owned),

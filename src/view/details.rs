@@ -7,8 +7,8 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
 use super::Scene;
-use super::ink::{line_width, wrap};
 use super::panes::{clusters, forwards, pods, targets};
+use super::typeset::{line_width, wrap};
 use brow_model::cluster::{Cluster, Scope};
 use brow_model::fault::Fault;
 use brow_model::focus::Pane;

@@ -11,7 +11,6 @@ mod color;
 mod columns;
 mod details;
 mod dialogs;
-mod ink;
 mod layout;
 mod panes;
 mod screen;
@@ -19,12 +18,13 @@ mod state;
 mod strip;
 mod table;
 mod theme;
+mod typeset;
 mod welcome;
 
 #[cfg(test)]
 mod tests;
 
-pub use color::Surroundings;
+pub use color::ColorEnv;
 pub use state::{Hit, ViewState};
 pub use theme::Theme;
 
@@ -42,12 +42,12 @@ pub struct Look<'a> {
     pub theme: &'a Theme,
     /// Words.
     pub text: &'a Text,
-    /// The keys that work here now, most useful first; where not all fit the last one stays (the way to help).
+    /// The keys that work here now, most useful first; where not all fit the last one stays (the help).
     pub hints: &'a [Hint],
     /// The key to teach now.
     pub tip: Option<&'a Hint>,
-    /// The keys that lead on from the welcome, the first way first.
-    pub ways: &'a [Hint],
+    /// The keys that the welcome offers, in order.
+    pub welcome: &'a [Hint],
     /// All keys.
     pub help: &'a [HelpSection],
     /// The local offset from UTC, for the times of the log.

@@ -4,9 +4,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use super::ink::{put, width, wrap};
 use super::layout::{self, LEAST};
 use super::state::ViewState;
+use super::typeset::{put, width, wrap};
 use super::{Scene, bottom, dialogs, panes, strip, welcome};
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState) {

@@ -7,8 +7,8 @@ use ratatui::text::Span;
 
 use super::chrome::{self, Chrome};
 use super::details::{self, Line};
-use super::ink::{put, put_line};
 use super::state::{Hit, ViewState};
+use super::typeset::{put, put_line};
 use super::{Scene, screen::has_dialog};
 use brow_model::focus::Strip;
 use brow_model::log::{Entry, Grade};

@@ -7,9 +7,9 @@ use ratatui::style::Style;
 
 use super::cell::Cell;
 use super::columns::{Shape, fit};
-use super::ink::{put, width};
 use super::state::{Hit, ViewState};
 use super::theme::Theme;
+use super::typeset::{put, width};
 use brow_model::focus::Pane;
 
 /// Columns left of the cells: the selection's bar and the mark.

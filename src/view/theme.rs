@@ -69,7 +69,7 @@ impl Theme {
     pub const NAMES: [&str; 4] = THEMES;
 
     /// A theme that comes with the program, for a terminal with so many colors. [`Colors::Auto`] stands for 16 here:
-    /// what the environment says is found out [before](super::Surroundings::depth).
+    /// what the environment says is found out [before](super::ColorEnv::depth).
     ///
     /// # Errors
     /// No theme has this name; the fault is about the config's key `theme`.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use brow_model::Model;
 use brow_model::installation::Identity;
-use brow_tui::app::{App, Surroundings};
+use brow_tui::app::{App, TerminalInfo};
 use brow_tui::cluster::Clusters;
 use brow_tui::effects::Effects;
 use brow_tui::store::{self, Paths};
@@ -59,7 +59,7 @@ fn a_panic_in_a_task_ends_the_program() {
             let model = Model::new(chrono::Utc::now(), "ann@ship");
             let mut term = Term::take(true).unwrap();
             tokio::spawn(async { panic!("something broke") });
-            let mut app = App::new(model, effects, events, Surroundings::default());
+            let mut app = App::new(model, effects, events, TerminalInfo::default());
             let end = app.run(&mut term).await;
             drop(term);
             app.finish(|_| {}).await;

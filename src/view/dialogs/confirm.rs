@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
 use super::super::chrome;
-use super::super::ink::{put, width, wrap};
+use super::super::typeset::{put, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::middle;
 use crate::view::state::Hit;

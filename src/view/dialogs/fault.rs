@@ -6,7 +6,7 @@ use ratatui::text::Span;
 
 use super::super::chrome;
 use super::super::details::Line;
-use super::super::ink::wrap;
+use super::super::typeset::wrap;
 use super::super::{Scene, state::ViewState};
 use super::{middle, page};
 use crate::text::Text;

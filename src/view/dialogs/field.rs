@@ -5,11 +5,9 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
+use super::super::Scene;
 use super::super::chrome;
-use super::super::ink::{put, put_line, width, wrap};
-use super::super::{Scene, state::ViewState};
-use super::middle;
-use crate::view::state::Hit;
+use super::super::typeset::{put, put_line, width, wrap};
 use brow_model::dialog::Field;
 
 /// A field as drawn in a line.
@@ -122,33 +120,5 @@ impl<'a> Row<'a> {
             let lines = wrap(&message.content, width.saturating_sub(2));
             lines.into_iter().map(|line| Span::styled(line, message.style)).collect()
         })
-    }
-}
-
-/// A dialog that asks for one text. What is said of it stands below, where a long sentence has room.
-pub(super) fn ask(
-    frame: &mut Frame<'_>,
-    scene: Scene<'_>,
-    state: &mut ViewState,
-    area: Rect,
-    title: &str,
-    row: &Row<'_>,
-) {
-    const WIDE: u16 = 64;
-    const MOST: u16 = 71;
-    let wide = super::room(area, WIDE.max(width(title).saturating_add(2)).min(MOST));
-    let below = row.below(scene, wide);
-    // A line free above and below the field, and always room for two lines of message, so that the box keeps still.
-    let airy = u16::from(area.height >= 8);
-    let tall = 1 + 2 * airy + u16::try_from(below.len().max(2)).unwrap_or(u16::MAX);
-    let inner = chrome::dialog(frame, scene, middle(area, wide, tall), title, scene.theme().accent);
-    let y = inner.y + airy;
-    if y < inner.bottom() {
-        let line = Rect { y, height: 1, ..inner };
-        state.zone(line, Hit::Item(0));
-        row.draw(frame, scene, line);
-    }
-    for (line, y) in below.iter().zip(y + 1 + airy..inner.bottom()) {
-        put_line(frame.buffer_mut(), inner.x + 2, y, inner.width.saturating_sub(2), std::slice::from_ref(line));
     }
 }

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::super::chrome;
-use super::super::ink::{put, put_line, width};
+use super::super::typeset::{put, put_line, width};
 use super::super::{Scene, state::ViewState};
 use super::field::Row;
 use super::middle;

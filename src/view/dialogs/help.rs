@@ -7,7 +7,7 @@ use ratatui::text::Span;
 
 use super::super::chrome;
 use super::super::details::Line;
-use super::super::ink::{line_width, width, wrap};
+use super::super::typeset::{line_width, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::{large, page};
 use crate::text::{HelpSection, Hint};
@@ -62,7 +62,7 @@ fn page_of(
     (lines, first, tallest): (&[Line<'_>], usize, usize),
 ) {
     for (line, y) in lines.iter().skip(first).zip(column.y..column.bottom()) {
-        super::super::ink::put_line(frame.buffer_mut(), column.x, y, column.width, line);
+        super::super::typeset::put_line(frame.buffer_mut(), column.x, y, column.width, line);
     }
     if lines.len() == tallest {
         let blank = vec![Line::new(); tallest];

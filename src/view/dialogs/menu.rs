@@ -4,8 +4,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use super::super::chrome;
-use super::super::ink::{put, width};
 use super::super::state::{Hit, ViewState};
+use super::super::typeset::{put, width};
 use super::{Scene, middle, room};
 use brow_model::menu::{Label, Menu, MenuItem, MenuOf};
 

@@ -1,5 +1,6 @@
-//! Dialogs: one file each. The topmost one is drawn, over panes that stand back.
+//! Dialogs. Only the topmost one is drawn, over dimmed panes.
 
+mod ask;
 mod browser;
 mod confirm;
 mod describe;
@@ -7,19 +8,16 @@ mod fault;
 mod field;
 mod form;
 mod help;
-mod import;
 mod menu;
 mod pod_log;
-mod rename;
-mod ttl;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use super::Scene;
 use super::details::Line;
-use super::ink::{put, put_line};
 use super::state::ViewState;
+use super::typeset::{put, put_line};
 use brow_model::dialog::Dialog;
 
 /// Draws a dialog into the middle of `area`.
@@ -28,8 +26,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     state.begin();
     match dialog {
         Dialog::TargetForm(form) => form::draw(frame, scene, state, area, form),
-        Dialog::Rename { name, field } => rename::draw(frame, scene, state, area, (name, field)),
-        Dialog::AskTtl { targets, field } => ttl::draw(frame, scene, state, area, (targets, field)),
+        Dialog::Rename { name, field } => ask::rename(frame, scene, state, area, (name, field)),
+        Dialog::AskTtl { targets, field } => ask::ttl(frame, scene, state, area, (targets, field)),
         Dialog::Confirm { question, button } => confirm::draw(frame, scene, state, area, (question, *button)),
         Dialog::Help { scroll } => help::draw(frame, scene, state, area, *scroll),
         Dialog::Describe { key, text, scroll } => {
@@ -41,7 +39,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         Dialog::Browser(browser) => browser::draw(frame, scene, state, area, browser),
         Dialog::Menu(menu) => menu::draw(frame, scene, state, area, menu),
         Dialog::Import { cluster, field, pasted } => {
-            import::draw(frame, scene, state, area, (cluster, field, pasted.as_deref()));
+            ask::import(frame, scene, state, area, (cluster, field, pasted.as_deref()));
         }
         Dialog::Fault(fault) => fault::draw(frame, scene, state, area, fault),
     }

@@ -8,7 +8,7 @@ use ratatui::text::Span;
 
 use super::super::chrome;
 use super::super::details::Line;
-use super::super::ink::{put, put_line, width, wrap};
+use super::super::typeset::{put, put_line, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::large;
 use brow_model::fault::Fault;

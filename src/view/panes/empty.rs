@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::Scene;
-use crate::view::ink::{put_line, width, wrap};
+use crate::view::typeset::{put_line, width, wrap};
 use brow_model::cluster::Link;
 use brow_model::focus::Pane;
 

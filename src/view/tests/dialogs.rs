@@ -181,7 +181,7 @@ fn no_description_in_the_help_is_cut() {
         let theme = Theme::named("dark", Colors::Truecolor).unwrap();
         let zone = chrono::FixedOffset::east_opt(0).unwrap();
         let look =
-            crate::view::Look { theme: &theme, text: &text, hints: &[], tip: None, ways: &[], help: &help, zone };
+            crate::view::Look { theme: &theme, text: &text, hints: &[], tip: None, welcome: &[], help: &help, zone };
         for (width, height) in [(80, 24), (100, 60), (132, 43), (200, 50)] {
             let (mut state, mut model) = (crate::view::ViewState::default(), with(Dialog::Help { scroll: 0 }));
             let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();

@@ -290,7 +290,7 @@ pub fn themed(
     // What is to be taught is the key table's matter.
     let tip =
         model.screen.learned.as_ref().map(|_| hint("2 Enter", "connects the chosen target to a port of this machine"));
-    let look = Look { theme, text, hints: &hints, tip: tip.as_ref(), ways: &ways(), help: &help, zone };
+    let look = Look { theme, text, hints: &hints, tip: tip.as_ref(), welcome: &ways(), help: &help, zone };
     let mut state = ViewState::default();
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     let drawing = |frame: &mut Frame<'_>| {

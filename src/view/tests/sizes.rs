@@ -81,7 +81,7 @@ fn no_size_panics() {
 fn a_terminal_that_changes_its_size_is_drawn_as_if_new() {
     let (theme, text) = (Theme::plain(), english());
     let zone = chrono::FixedOffset::east_opt(0).unwrap();
-    let look = Look { theme: &theme, text: &text, hints: &[], tip: None, ways: &[], help: &[], zone };
+    let look = Look { theme: &theme, text: &text, hints: &[], tip: None, welcome: &[], help: &[], zone };
     let model = busy();
     let mut state = ViewState::default();
     for (width, height) in [(200, 50), (80, 24), (20, 5), (120, 35), (80, 24)] {
