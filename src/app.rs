@@ -33,12 +33,12 @@ const FRAME: Duration = Duration::from_millis(33);
 /// Events taken in one go before the screen is drawn.
 const BATCH: usize = 512;
 
-/// What the terminal says of itself, read once at the door.
+/// The terminal's environment, read once at start.
 #[derive(Debug, Clone, Default)]
 pub struct TerminalInfo {
     /// `LC_ALL`, `LC_MESSAGES` or `LANG`, the first that is set.
     pub locale: String,
-    /// What `COLORTERM`, `TERM` and `NO_COLOR` say.
+    /// The values of `COLORTERM`, `TERM` and `NO_COLOR`.
     pub colors: view::ColorEnv,
 }
 
@@ -56,7 +56,7 @@ pub struct App {
     view: ViewState,
     clicked: Option<(Instant, Hit)>,
     dressed: Option<Settings>,
-    /// What in them could not be used.
+    /// The first setting that could not be used.
     misfit: Option<Fault>,
     foreground: Vec<Effect>,
     zone: FixedOffset,
@@ -108,7 +108,7 @@ impl App {
         ended
     }
 
-    /// Goes round: waits, updates, draws.
+    /// Runs the loop: waits, updates, draws.
     async fn turn(&mut self, term: &mut Term) -> std::io::Result<()> {
         let mut signals = signals()?;
         let mut queued = Vec::with_capacity(BATCH);
@@ -159,8 +159,7 @@ impl App {
         Ok(())
     }
 
-    /// Lets go of everything, as [`wind_up`] does; `say` is for words to whoever waits, in front of the terminal that
-    /// was given back.
+    /// Ends the program as [`wind_up`] does; `say` prints a line on the restored terminal.
     pub async fn finish(mut self, say: impl Fn(&str)) {
         // `wind_up` prints the log's entries, and the screen has shown these already.
         self.model.screen.log.entries.clear();
@@ -190,13 +189,13 @@ impl App {
         Ok(())
     }
 
-    /// What the terminal's title is to say; nothing where it is to be left alone.
+    /// The terminal's title; `None` if the settings leave it alone.
     fn title(&self) -> Option<String> {
         let ends = || self.model.ends_first().map(|(pod, left)| (pod.target.as_str(), left));
         self.model.config.settings.title.then(|| self.text.title(ends()))
     }
 
-    /// Tells the model the time, where a second has passed; whether it did.
+    /// Sends the model a tick if a new second has begun; returns true if so.
     fn tick(&mut self) -> bool {
         let now = Utc::now();
         if now.timestamp() == self.model.now.timestamp() {
@@ -209,7 +208,7 @@ impl App {
         true
     }
 
-    /// Updates the model and has the effects run. Those for the terminal wait for the loop.
+    /// Updates the model and runs the effects. Those that need the terminal are kept for the loop.
     fn update(&mut self, event: Event) {
         let restyle = matches!(event, Event::Store(_) | Event::Act(Action::Do(Command::Theme)));
         for effect in log::update(&mut self.model, event) {
@@ -224,8 +223,8 @@ impl App {
         }
     }
 
-    /// Takes language, theme, colors and keys from the settings, where they changed. What is wrong with them is
-    /// told, and the last good one stays.
+    /// Applies language, theme, colors and keys if the settings changed. A value that cannot be used is reported, and
+    /// the last good one stays.
     fn dress(&mut self) {
         if self.dressed.as_ref() == Some(&self.model.config.settings) {
             // Reading the same again has not mended it.
@@ -263,7 +262,7 @@ impl App {
         }
     }
 
-    /// Carries out what only the owner of the terminal can.
+    /// Runs the effects that need the terminal.
     fn follow_foreground(&mut self, term: &mut Term) -> std::io::Result<()> {
         term.set_mouse(self.model.config.settings.mouse)?;
         for effect in std::mem::take(&mut self.foreground) {
@@ -289,12 +288,12 @@ impl App {
     }
 }
 
-/// A text on its way to the clipboard, from where it may be put into a shell.
+/// The command that copies a text, without control characters, since it may be pasted into a shell.
 fn clip(text: &str) -> CopyToClipboard<String> {
     CopyToClipboard::to_clipboard_from(plain::lines(text).into_owned())
 }
 
-/// What calls a person's attention to some words, in the terminal's language; `None` where nobody wants that.
+/// The control sequence that notifies the user with a text; `None` if notifications are off.
 fn notification(how: Notify, words: &str) -> Option<String> {
     // Nothing in the words may end the sequence or, in one of fields, a field.
     let words = plain::line(words).replace(';', ",");
@@ -326,7 +325,7 @@ fn zone(now: DateTime<Utc>) -> FixedOffset {
     *now.with_timezone(&Local).offset()
 }
 
-/// When the clock on the wall shows the next second.
+/// The instant at which the wall clock's next second begins.
 fn next_second() -> Instant {
     let past = Utc::now().timestamp_subsec_millis() % 1_000;
     Instant::now() + Duration::from_millis(u64::from(1_001 - past))

@@ -29,10 +29,10 @@ use hangup::{Hangup, Lasting};
 
 use brow_model::plain;
 
-/// Whether the terminal is ours at the moment: the panic hook and the guard both give it back, once.
+/// True while the terminal is in raw mode. The panic hook and [`Term`] both restore it, once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Whether the terminal's title is ours at the moment.
+/// True while the terminal's title is ours.
 static TITLED: AtomicBool = AtomicBool::new(false);
 
 /// Told when something has panicked.
@@ -62,7 +62,7 @@ struct Reader {
 
 /// Events read ahead of the loop.
 const AHEAD: usize = 64;
-/// How long a reader that is told to stop may take: it only waits, unless the terminal is gone.
+/// The longest wait for the reader to stop.
 const STOP: Duration = Duration::from_millis(500);
 
 impl Reader {
@@ -99,7 +99,7 @@ async fn read(sender: &mpsc::Sender<io::Result<Event>>) {
     }
 }
 
-/// Whether the mouse only moved. Nothing depends on where it is, so nothing is woken up by it.
+/// Returns true if the mouse only moved. Nothing depends on its position, so such events are dropped.
 fn is_idle(kind: MouseEventKind) -> bool {
     matches!(kind, MouseEventKind::Moved | MouseEventKind::Drag(_))
 }
@@ -111,13 +111,13 @@ impl Drop for Reader {
 }
 
 impl Term {
-    /// Whether there is a terminal to take: whoever reads and shows is one.
+    /// Returns true if standard input and output are a terminal.
     pub fn is_there() -> bool {
         io::stdin().is_terminal() && stdout().is_terminal()
     }
 
-    /// Takes the terminal: raw mode, the alternate screen, bracketed paste and, where wished, the mouse. To be called
-    /// inside a runtime.
+    /// Sets the terminal up: raw mode, the alternate screen, bracketed paste and, if asked for, mouse capture. Must be
+    /// called inside a runtime.
     ///
     /// # Errors
     /// Where standard input or output is no terminal, or it refuses.
@@ -139,7 +139,7 @@ impl Term {
         Ok(Self { terminal, mouse, title: None, reader: Some(reader), _hangup: hangup, gone })
     }
 
-    /// Whether the terminal is gone, as far as is known or can be told at once.
+    /// Returns true if the terminal is known to be gone.
     pub fn is_gone(&self) -> bool {
         self.gone.is_cancelled() || !Self::is_there()
     }
@@ -168,7 +168,7 @@ impl Term {
         }
     }
 
-    /// Sends bytes to the terminal between two frames.
+    /// Sends a command to the terminal between two frames.
     ///
     /// # Errors
     /// Where the terminal can't be written.
@@ -176,7 +176,7 @@ impl Term {
         execute!(self.terminal.backend_mut(), command)
     }
 
-    /// Takes the mouse or lets it go.
+    /// Turns mouse capture on or off.
     ///
     /// # Errors
     /// Where the terminal can't be written.
@@ -187,7 +187,7 @@ impl Term {
         if mouse { self.send(EnableMouseCapture) } else { self.send(DisableMouseCapture) }
     }
 
-    /// Sets the terminal's title, where it is another than before; nothing: gives the one that it had back.
+    /// Sets the terminal's title if it changed; `None` restores the original one.
     ///
     /// # Errors
     /// Where the terminal can't be written.
@@ -209,7 +209,7 @@ impl Term {
         }
     }
 
-    /// Gives the terminal back to the shell until the program is brought to the foreground again.
+    /// Suspends the program, with the terminal restored, until it is brought to the foreground.
     ///
     /// # Errors
     /// Where the terminal can't be taken again.
@@ -226,7 +226,7 @@ impl Term {
         self.redraw()
     }
 
-    /// Has the next frame drawn from nothing, in case something else wrote on the screen.
+    /// Makes the next frame redraw the whole screen, in case something else wrote on it.
     ///
     /// # Errors
     /// Where the terminal can't be written.
@@ -255,7 +255,7 @@ fn enter(mouse: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the terminal back, if it is taken. A terminal that can't be written any more needs nothing back.
+/// Restores the terminal, if it is ours. Errors are ignored: a terminal that can't be written needs no restoring.
 fn give_back() {
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
@@ -274,8 +274,8 @@ fn give_back() {
     let _gone = disable_raw_mode();
 }
 
-/// Puts the title onto the terminal's own stack, and takes it off again (xterm's control sequences, window operations
-/// 22 and 23). A terminal that has no stack is left without a title rather than with one that is no longer true.
+/// Pushes the title onto the terminal's own stack, and pops it (xterm's control sequences, window operations 22 and
+/// 23). A terminal without such a stack gets an empty title, since ours is no longer true.
 const KEEP_TITLE: &[u8] = b"\x1b[22;2t";
 const BRING_TITLE_BACK: &[u8] = b"\x1b]2;\x1b\\\x1b[23;2t";
 
@@ -291,9 +291,8 @@ fn give_title_back(out: &mut impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Has a panic give the terminal back before it is reported, and [`panicked`] end the loop, whatever task it was in:
-/// what goes on with a part missing, on a terminal that is no longer its own, only does harm. A panic that is
-/// [contained](kube_tunnel::contain) is for whoever contains it to tell.
+/// Installs a panic hook that restores the terminal, reports the panic and makes [`panicked`] return, whatever task it
+/// was in: a program with a part missing must not go on. A [contained](kube_tunnel::contain) panic is only logged.
 pub fn restore_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {

@@ -1,4 +1,4 @@
-//! The end of the program: what was asked of the clusters is answered first, and what may remain there is said.
+//! The end of the program: waits for requests under way, and reports pods that may remain.
 
 use std::time::Duration;
 
@@ -16,14 +16,13 @@ use brow_model::event::{Event, PodEvent, StoreEvent};
 use brow_model::leave::Remainder;
 use brow_model::log::Happening;
 
-/// How long the answers to what was ordered are waited for.
+/// The longest wait for answers to requests under way.
 const ANSWERS: Duration = Duration::from_secs(8);
 
-/// The same where the pods of this run go with it: longer than a pod takes to be made and deleted, as far as the API
-/// server is given time for that.
+/// The longest wait if the pods of this run are deleted: longer than the timeouts for creating and deleting a pod.
 const DELETIONS: Duration = Duration::from_secs(45);
 
-/// After how long whoever waits is told for what.
+/// The time after which the user is told what the program waits for.
 const SOON: Duration = Duration::from_secs(1);
 
 /// Lets go of everything: forwards are closed, orders under way are finished, files are written. Pods that were to go
@@ -86,7 +85,7 @@ async fn asked_again() {
     }
 }
 
-/// What was ordered is still answered: answers are audited, and a pod that comes into being now may have to go.
+/// Handles answers to requests under way: they are audited, and a pod that is created only now may have to be deleted.
 async fn answers(
     model: &mut Model,
     effects: &mut Effects,
@@ -192,7 +191,7 @@ fn ends(effect: &Effect) -> bool {
     }
 }
 
-/// A pod that may remain, and until when, in words.
+/// Describes a pod that may remain, and until when.
 fn words(text: &Text, remainder: &Remainder) -> String {
     let (thing, ttl) = (remainder.thing.as_str(), remainder.ttl.to_string());
     match remainder.until {

@@ -1,7 +1,7 @@
-//! Notices that the terminal is gone: its window or pane was closed, its server or its connection has ended.
+//! Detects that the terminal is gone: its window or pane was closed, or its connection ended.
 //!
-//! A signal tells of that only where nobody has kept it from us, and crossterm reads a closed terminal in a circle,
-//! without an end or an error. So a thread of our own waits for the hang-up itself, which costs nothing until it comes.
+//! SIGHUP may be blocked, and crossterm reads a closed terminal in a busy loop without an error. So a thread of our own
+//! waits for the hang-up, which costs nothing until it comes.
 
 use std::io::{self, IsTerminal as _, PipeReader, PipeWriter, Write, pipe, stdin, stdout};
 use std::thread;
@@ -11,8 +11,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
-/// How often the terminal is looked at where the system does not report a hang-up as an event: macOS takes a terminal
-/// away (`revoke(2)`) without waking those that wait for it.
+/// The interval of checks on systems that do not report a hang-up as an event: macOS revokes a terminal (`revoke(2)`)
+/// without waking those that poll it.
 const LOOK: Option<Timespec> = if cfg!(target_os = "linux") { None } else { Some(Timespec { tv_sec: 1, tv_nsec: 0 }) };
 
 /// The pause after a wake-up that told nothing: macOS wakes for input, too.
@@ -43,13 +43,13 @@ impl Hangup {
         Ok(Self { gone, _end: end })
     }
 
-    /// What is cancelled once the terminal is gone.
+    /// A token that is cancelled when the terminal is gone.
     pub(super) fn token(&self) -> CancellationToken {
         self.gone.clone()
     }
 }
 
-/// Waits until the terminal is gone (true), or nobody asks any more.
+/// Waits until the terminal is gone (true) or the watch is dropped (false).
 fn wait(ended: &PipeReader) -> bool {
     loop {
         let mut fds = [
@@ -73,8 +73,8 @@ fn wait(ended: &PipeReader) -> bool {
     }
 }
 
-/// Puts a pipe on which nothing ever comes in the place of standard input. Who reads a terminal that is gone is told of
-/// the end each time, and crossterm asks again at once, on a whole core.
+/// Replaces standard input with a pipe that is never written. Reading a terminal that is gone returns at once, and
+/// crossterm would retry in a loop that takes a whole core.
 fn silence() {
     if let Ok((nothing, writer)) = pipe()
         && rustix::stdio::dup2_stdin(&nothing).is_ok()
@@ -96,7 +96,7 @@ impl<W: Write> Lasting<W> {
         Self { out, gone }
     }
 
-    /// Passes on what came of writing; `unwritten` where the terminal is gone.
+    /// Returns the result of a write; `unwritten` if the terminal is gone.
     fn outcome<T>(&self, done: io::Result<T>, unwritten: T) -> io::Result<T> {
         match done {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
