@@ -13,13 +13,13 @@ use brow_model::plain;
 
 use super::disk;
 
-/// How many days are kept, today's among them.
+/// The number of days that are kept, including today.
 const KEPT_DAYS: u64 = 30;
 
 /// The audit log of one state directory.
 #[derive(Debug, Default)]
 pub struct Audit {
-    /// The day that old files were last looked for.
+    /// The day on which old files were last deleted.
     pruned: Option<NaiveDate>,
 }
 

@@ -1,4 +1,4 @@
-//! What the writer knows between two orders, and how it carries one out.
+//! Carries out the orders of the writer task, and keeps its state between them.
 
 use brow_model::effect::TargetEdit;
 use brow_model::event::{Loaded, StoreEvent};
@@ -11,36 +11,35 @@ use super::disk::{self, Locked};
 use super::writer::Order;
 use super::{Paths, audit, config, exchange, imports, interpret, legacy, own, state};
 
-/// The config as it was when last looked at: its text (`None`: no file), or why it could not be had.
+/// The config as last read: its text (`None` without a file), or the error.
 type Seen = Result<Option<String>, Fault>;
 
-/// What the writer knows.
+/// Carries out orders one by one.
 pub struct Desk {
     paths: Paths,
     installation: Installation,
-    /// What was last seen on disk: a change is what differs from it, so that our own writing is none.
+    /// The config as last read or written, so that our own writes do not count as changes.
     seen: Seen,
     /// Targets that edits took out, to be put back as they stood.
     removed: Vec<Removed>,
     audit: audit::Audit,
-    /// Whether trouble with the state or the audit log was told.
+    /// True once an error of the state or the audit log was reported.
     told: bool,
 }
 
 impl Desk {
-    /// A desk that has looked at the config, as somebody else has just done for the first frame: what changes from
-    /// then on is told.
+    /// Reads the config without reporting it, since the first frame has just done so; later changes are reported.
     pub fn new(paths: Paths, installation: Installation) -> Self {
         let (audit, seen) = (audit::Audit::default(), disk::read(&paths.config));
         Self { paths, installation, seen, removed: Vec::new(), audit, told: false }
     }
 
-    /// Where the files are.
+    /// The paths of the files.
     pub fn paths(&self) -> &Paths {
         &self.paths
     }
 
-    /// Begins: cleans up after writers that were killed, tells what has changed since [`Desk::new`], and offers the
+    /// Starts: removes temporary files of writers that were killed, reports changes since [`Desk::new`], and offers the
     /// older tool's targets, once.
     pub fn open(&mut self) -> Vec<StoreEvent> {
         if let Ok(file) = disk::resolve(&self.paths.config) {
@@ -60,12 +59,12 @@ impl Desk {
         answers
     }
 
-    /// The config, where it makes sense.
+    /// Interprets the config as last read.
     fn loaded(&self) -> Result<Loaded, Fault> {
         interpret(&self.paths, self.seen.as_ref().map_err(Clone::clone)?.as_deref())
     }
 
-    /// Looks whether the config differs from what was last seen.
+    /// Reads the config again and reports it if it changed.
     pub fn look(&mut self) -> Vec<StoreEvent> {
         let now = disk::read(&self.paths.config);
         if now == self.seen {
@@ -83,7 +82,7 @@ impl Desk {
         }
     }
 
-    /// Carries an order out.
+    /// Carries out an order and returns the events that report its outcome.
     pub fn carry_out(&mut self, order: Order) -> Vec<StoreEvent> {
         match order {
             Order::Reload => {
@@ -145,7 +144,7 @@ impl Desk {
         answers
     }
 
-    /// Trouble with files that hold nothing a person wrote is told once.
+    /// Reports an error of the state or the audit log, once.
     fn trouble(&mut self, result: Result<(), Fault>) -> Vec<StoreEvent> {
         match result {
             Err(fault) if !self.told => {
@@ -179,7 +178,7 @@ impl Desk {
         }
     }
 
-    /// Has what is remembered follow what became of the targets.
+    /// Updates the state after targets were renamed or deleted.
     fn remember(&mut self, edits: &[TargetEdit]) -> Vec<StoreEvent> {
         let result = state::change(&self.paths.state_dir, |state| {
             for edit in edits {
@@ -193,7 +192,7 @@ impl Desk {
         self.trouble(result)
     }
 
-    /// Forgets a theme that was chosen in place of one that the config does not ask for any more.
+    /// Forgets the chosen theme once the config asks for another than when it was chosen.
     fn forget_theme(&mut self) -> Vec<StoreEvent> {
         let Some(own) = self.own_theme() else { return Vec::new() };
         let result = state::change(&self.paths.state_dir, |state| {
@@ -202,13 +201,13 @@ impl Desk {
         self.trouble(result)
     }
 
-    /// The theme that the config itself asks for; of one that makes no sense that is not known.
+    /// The theme in the config; `None` if the config has errors.
     fn own_theme(&self) -> Option<String> {
         let text = self.seen.as_ref().ok()?.as_deref().unwrap_or_default();
         Some(config::read(&self.paths.config, text).ok()?.settings.theme)
     }
 
-    /// Remembers a theme in place of the config's own; whoever changes that one has chosen anew.
+    /// Remembers a theme that replaces the config's until that one changes.
     fn remember_theme(&mut self, name: &str) -> Vec<StoreEvent> {
         let Some(own) = self.own_theme() else { return Vec::new() };
         let chosen = (name != own).then(|| state::Theme { name: name.to_owned(), instead_of: own });
@@ -239,9 +238,9 @@ impl Desk {
     }
 }
 
-/// What became of a save.
+/// The result of a save.
 struct Written {
-    /// Whether the file was not as last seen: somebody else's changes are in it too.
+    /// True if the file also has changes that somebody else made since it was last read.
     news: bool,
     /// The first edit that could not be made.
     refused: Option<Fault>,

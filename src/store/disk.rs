@@ -16,7 +16,7 @@ use brow_model::fault::{Fault, What};
 use super::config::problem::line_column;
 use super::limited;
 
-/// How long another instance may hold a lock; it holds it for one read and one write.
+/// The longest wait for another instance's lock, which is held for one read and one write.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// As many symlinks as Linux follows (`path_resolution(7)`).
 const LINKS: usize = 40;
@@ -43,7 +43,7 @@ pub fn read(path: &Path) -> Result<Option<String>, Fault> {
     utf8(path, bytes).map(Some)
 }
 
-/// The text that a file's bytes are.
+/// Decodes a file's bytes.
 ///
 /// # Errors
 /// [`What::ConfigBroken`] for what is not UTF-8, naming the place.
@@ -56,8 +56,8 @@ pub fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, Fault> {
     })
 }
 
-/// The file that a path means: where symlinks lead, also when nothing is there yet. What is written replaces that
-/// file, not the link to it.
+/// Follows symlinks to the file that a path means, even if that file does not exist yet. A write replaces that file,
+/// not the link.
 ///
 /// # Errors
 /// [`What::FileUnreadable`] for links that go in a circle.
@@ -74,7 +74,7 @@ pub fn resolve(path: &Path) -> Result<PathBuf, Fault> {
     Err(Fault::new(What::FileUnreadable, path.display().to_string(), "too many symbolic links"))
 }
 
-/// Makes a directory and those above it, for our eyes only; what is there already keeps its mode.
+/// Creates a directory and its parents with mode 0700; existing ones keep their mode.
 ///
 /// # Errors
 /// [`What::FileUnwritable`].
@@ -94,13 +94,13 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Whether a file is one of those that this module puts beside others.
+/// Returns true for the lock files and temporary files of this module.
 pub fn is_ours(path: &Path) -> bool {
     let hidden = path.file_name().and_then(OsStr::to_str).is_some_and(|name| name.starts_with('.'));
     hidden && path.extension().is_some_and(|extension| extension == "lock" || extension == "tmp")
 }
 
-/// A file that nobody else writes as long as this lives. The lock ends with the process, whatever ends it.
+/// An exclusive lock on a file. It ends with the process, however that ends.
 #[derive(Debug)]
 pub struct Locked {
     path: PathBuf,
@@ -152,8 +152,7 @@ impl Locked {
         }
     }
 
-    /// Replaces the file's text in one step: whoever reads it, and whatever happens meanwhile, finds the old or the
-    /// new one. A new file is 0600, an old one keeps its mode.
+    /// Replaces the file's text atomically. A new file has mode 0600; an existing one keeps its mode.
     ///
     /// # Errors
     /// [`What::FileUnwritable`]; the file is then as it was.
@@ -215,14 +214,15 @@ fn sync(file: &File) -> io::Result<()> {
     }
 }
 
-/// Whether an error says that there is no such call, rather than that the disk has failed.
+/// Returns true if an error means that the call is not supported, rather than that the disk failed.
 fn is_unknown(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let of = |known: Errno| error.raw_os_error() == Some(known.raw_os_error());
     [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOTTY, Errno::INVAL, Errno::NOSYS].into_iter().any(of)
 }
 
-/// Deletes what a writer that was killed left beside `path`, under the lock that `locked` takes. Failing is harmless.
+/// Deletes temporary files that a killed writer left beside `path`, under the lock that `locked` takes. Errors are
+/// harmless.
 pub fn sweep(path: &Path, locked: impl FnOnce(&Path) -> Result<Locked, Fault>) {
     let leftovers = || -> Vec<PathBuf> {
         let prefix = sibling(path, ".");

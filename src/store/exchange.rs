@@ -1,4 +1,4 @@
-//! Targets handed in and out: files of the older `brow` tool, and TOML as in the config.
+//! Import and export of targets: files of the older `brow` tool, TOML as in the config, and forms of other tools.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -14,12 +14,12 @@ use super::{config, disk, imports, legacy, limited};
 /// The name that stands for standard input.
 const STDIN: &str = "-";
 
-/// What a file holds.
+/// The targets in a file.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Found {
     /// Targets of ours, or of the older tool.
     Ours(Offer),
-    /// What other tools write: places without names of ours.
+    /// Addresses and workloads in the form of another tool; they have no names yet.
     Others(imports::Holds),
 }
 
@@ -49,8 +49,7 @@ pub fn text_in(path: &Path) -> Result<String, Fault> {
     }
 }
 
-/// The text that a file's bytes are: UTF-8, or UTF-16 as `PowerShell` writes it, each with a byte order mark or
-/// without.
+/// Decodes a file's bytes: UTF-8, or UTF-16 as `PowerShell` writes it, with or without a byte order mark.
 ///
 /// # Errors
 /// [`What::ConfigBroken`] for what is neither, naming the place.
@@ -88,7 +87,7 @@ pub fn targets_in(path: &Path, text: &str, cluster: &str) -> Result<Found, Fault
     }
 }
 
-/// What a text is written as.
+/// The format of a text.
 enum Form {
     Legacy,
     Config,
@@ -106,7 +105,7 @@ fn form(text: &str) -> Form {
     if is_config(text) { Form::Config } else { Form::Other }
 }
 
-/// Whether a text is TOML: it has the head of a table. `[ -f x ]` and `[[ $a == b ]]` are tests of a shell.
+/// Returns true if a text is TOML: it has the head of a table. `[ -f x ]` and `[[ $a == b ]]` are tests of a shell.
 pub(super) fn is_config(text: &str) -> bool {
     let is_table = |line: &str| {
         let (line, _) = line.split_once('#').unwrap_or((line, ""));

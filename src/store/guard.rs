@@ -1,5 +1,5 @@
-//! Keys of imported targets that decide what runs in the cluster, or what listens here: a file from somebody else does
-//! not bring them along unasked.
+//! Keys of imported targets that are not taken over unasked: they decide which image runs in the cluster, or who can
+//! connect to this machine, and the file may be from somebody else.
 
 use super::config;
 use brow_model::settings::PodSettings;
@@ -32,7 +32,7 @@ pub fn guard(target: &mut Target, saved: Option<&Target>) -> Vec<String> {
     changed.collect()
 }
 
-/// Takes the saved value in place of one that is given.
+/// Replaces a given value by the saved one.
 fn put_back<T: Clone + Default + PartialEq>(given: &mut T, saved: &T) {
     if *given != T::default() {
         given.clone_from(saved);

@@ -1,4 +1,4 @@
-//! Which installation we are: a random id and key, made once and shared by all instances that have our state.
+//! The installation's identity: a random id and key, created once and shared by all instances with the same state.
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read as _};
@@ -58,7 +58,7 @@ fn open(dir: &Path) -> Result<Installation, Fault> {
     Ok(Installation::new(id, key))
 }
 
-/// What the file says; `None` where there is none.
+/// Reads the file; `None` if there is none.
 fn read(path: &Path) -> Result<Option<Installation>, Fault> {
     let fault = |why: String| Fault::new(What::FileUnreadable, path.display().to_string(), why);
     let text = match read_private(path) {

@@ -11,9 +11,9 @@ use rustix::fs::OFlags;
 
 /// The most that is read of a file: a kubeconfig of a thousand clusters with their certificates has about half of it.
 const MOST: u64 = 8 << 20;
-/// How long a pipe or a device may be silent.
+/// The longest wait for the next byte of a pipe or a device.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Between two looks at one.
+/// The interval at which a pipe or device is polled.
 const EVERY: Duration = Duration::from_millis(5);
 
 /// The bytes of a file. A pipe (`<(…)` in a shell) or a device is read as well, as long as something comes from it.
@@ -27,7 +27,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     if kind.is_file() { all(file) } else { patient(file, kind.is_fifo()) }
 }
 
-/// All that standard input brings, however long that takes.
+/// Reads standard input to its end, however long that takes.
 ///
 /// # Errors
 /// What reading fails with, and [`ErrorKind::FileTooLarge`].
@@ -35,7 +35,7 @@ pub fn stdin() -> io::Result<Vec<u8>> {
     all(io::stdin().lock())
 }
 
-/// Fails where a file that a library will read is larger than the limit, or neither a file nor a link to one.
+/// Fails if a file that a library will read is larger than the limit, or neither a file nor a link to one.
 ///
 /// # Errors
 /// [`ErrorKind::FileTooLarge`], and [`ErrorKind::InvalidInput`] for pipes, devices and folders.
@@ -53,7 +53,7 @@ fn all(file: impl Read) -> io::Result<Vec<u8>> {
     if bytes.len() as u64 > MOST { Err(too_large()) } else { Ok(bytes) }
 }
 
-/// Reads what does not block, with pauses. A pipe that ends before its first byte may have no writer yet.
+/// Reads a non-blocking file, polling it. A pipe that ends before its first byte may have no writer yet.
 fn patient(mut file: impl Read, is_pipe: bool) -> io::Result<Vec<u8>> {
     let (mut bytes, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
     let mut since = Instant::now();

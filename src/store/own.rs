@@ -1,5 +1,4 @@
-//! The pods that this installation made, as they are written down: by name and nonce before one is asked for, by uid
-//! once it is there.
+//! The record of pods that this installation created: by name and nonce before the request, by uid once the pod exists.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use brow_model::ttl::Ttl;
 
 use super::state::{self, State};
 
-/// How long after its TTL a pod that Kubernetes has ended may lie about.
+/// The time after its TTL for which an ended pod may still be listed.
 const KEPT: TimeDelta = TimeDelta::days(7);
 
 /// A pod that was asked for.
@@ -25,18 +24,18 @@ pub struct Made {
     /// Its uid, once it was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
-    /// When nothing can be left of it.
+    /// The time from which the pod cannot exist any more.
     pub until: DateTime<Utc>,
 }
 
-/// Where pods are written down that are being made. Every change is on the disk when a call returns.
+/// The record of pods that are being created. Every change is on the disk when a call returns.
 #[derive(Debug, Clone)]
 pub struct Book {
     dir: PathBuf,
 }
 
 impl Book {
-    /// The book of whoever has this state.
+    /// The record in a state directory.
     pub fn new(dir: PathBuf) -> Self {
         Self { dir }
     }

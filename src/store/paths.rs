@@ -1,4 +1,4 @@
-//! Where our files are.
+//! The paths of our files.
 
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
@@ -9,7 +9,7 @@ use rustix::process::getuid;
 
 use brow_model::fault::{Fault, What};
 
-/// Where our files are.
+/// The paths of our files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     /// The config.

@@ -1,5 +1,5 @@
-//! What is remembered between runs: local ports that targets got, what renamed targets were called, where pods
-//! may have been left, and whether the older tool's targets were offered.
+//! The state that is kept between runs: local ports of targets, renamed targets, clusters in which pods may have been
+//! left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use brow_model::target::Target;
 use super::disk::{self, Locked};
 use super::own::Made;
 
-/// What is remembered between runs. Unknown fields are let through: a newer version may have written them.
+/// The state that is kept between runs. Unknown fields are preserved: a newer version may have written them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct State {
@@ -31,9 +31,9 @@ pub struct State {
     pub theme: Option<Theme>,
     /// The keys that need not be taught any more, by the lesson's name.
     pub learned: BTreeSet<String>,
-    /// Whether the older tool's targets were offered.
+    /// True once the older tool's targets were offered.
     pub legacy_offered: bool,
-    /// What a newer version remembers.
+    /// Fields of newer versions.
     #[serde(flatten)]
     pub others: BTreeMap<String, serde_json::Value>,
 }
@@ -45,7 +45,7 @@ pub struct Renamed {
     pub cluster: String,
     /// The label that pods made before it carry.
     pub label: String,
-    /// What the target is called now.
+    /// The target's current name.
     pub name: String,
 }
 
@@ -58,11 +58,11 @@ pub struct Theme {
     pub instead_of: String,
 }
 
-/// How many renamings are remembered.
+/// The number of renamings that are kept.
 const RENAMED: usize = 100;
 
 impl State {
-    /// A target is another now: what is remembered of it goes along.
+    /// Moves the state of a target to the one that replaces it.
     pub fn replace(&mut self, was: &Target, target: &Target, installation: &Installation) {
         if was.name != target.name
             && let Some(port) = self.ports.remove(&was.name)
@@ -80,7 +80,7 @@ impl State {
         }
     }
 
-    /// A target is no more, and nothing of it is remembered.
+    /// Removes the state of a deleted target.
     pub fn forget(&mut self, name: &str) {
         self.ports.remove(name);
         self.renamed.retain(|earlier| earlier.name != name);
@@ -91,8 +91,7 @@ fn file(dir: &Path) -> PathBuf {
     dir.join("state.json")
 }
 
-/// What is remembered. A file that makes no sense counts as empty: there is nothing in it that a person wrote, and
-/// the next change writes it anew.
+/// Loads the state. A file with errors counts as empty: nobody wrote it by hand, and the next change replaces it.
 ///
 /// # Errors
 /// [`FileUnreadable`](brow_model::fault::What::FileUnreadable).
@@ -101,7 +100,7 @@ pub fn load(dir: &Path) -> Result<State, Fault> {
     Ok(serde_json::from_str(&text).unwrap_or_default())
 }
 
-/// Changes what is remembered, on top of what other instances have written since.
+/// Changes the state, on top of what other instances have written since.
 ///
 /// # Errors
 /// [`FileUnreadable`](brow_model::fault::What::FileUnreadable) or
@@ -119,7 +118,7 @@ pub fn change(dir: &Path, change: impl FnOnce(&mut State)) -> Result<(), Fault> 
     locked.write(&(text + "\n"))
 }
 
-/// Cleans up after writers that were killed.
+/// Removes temporary files of writers that were killed.
 pub fn sweep(dir: &Path) {
     disk::sweep(&file(dir), Locked::new);
 }

@@ -1,5 +1,5 @@
-//! Noticing that files changed on disk, the config among them. Directories are watched, not the file: editors put a new
-//! file in its place, and a link may come to lead elsewhere.
+//! Watches files for changes, the config among them. Directories are watched, not files: editors replace a file by a
+//! new one, and a link may be pointed elsewhere.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,17 +13,17 @@ use brow_model::fault::{Fault, What};
 
 use super::disk;
 
-/// How often to look for directories that have just appeared.
+/// The number of attempts to find directories that have just appeared.
 const ROUNDS: usize = 8;
 
-/// What tells of changes. On macOS we look ourselves, at a few directories: `FSEvents` watches all that is below one,
-/// so all of the home where there is no `~/.config`, and kqueue does not tell of a file that is written in place.
+/// The watcher. On macOS a few directories are polled: `FSEvents` watches a whole tree, which is the home directory if
+/// there is no `~/.config`, and kqueue does not report a file that is written in place.
 #[cfg(target_os = "macos")]
 type Native = notify::PollWatcher;
 #[cfg(not(target_os = "macos"))]
 type Native = notify::RecommendedWatcher;
 
-/// How often we look ourselves.
+/// The polling interval.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// A watch on the directories that some files depend on.
@@ -33,7 +33,8 @@ pub struct Watch<W = Native> {
 }
 
 impl Watch {
-    /// A watch that says on `changed` that something may have. One pending word is enough, so its capacity may be 1.
+    /// Starts a watch that sends on `changed` when a file may have changed. One pending message is enough, so the
+    /// channel's capacity may be 1.
     ///
     /// # Errors
     /// [`What::FileUnreadable`] where the system has no watches left.
@@ -97,8 +98,8 @@ fn depends_on(path: &Path) -> BTreeSet<PathBuf> {
     [path, &file].into_iter().filter_map(existing).collect()
 }
 
-/// Whether an event may mean that a file's text changed: not for mere reading, which we do ourselves, nor for our
-/// lock and temporary files.
+/// Returns true if an event may mean that a file's text changed. Reads don't count, nor do our lock and temporary
+/// files.
 fn is_change(event: &notify::Event) -> bool {
     let reading = match event.kind {
         EventKind::Access(kind) => kind != AccessKind::Close(AccessMode::Write),

@@ -1,4 +1,4 @@
-//! The one task that writes our files, in the order in which it is told to.
+//! The writer task: the only one that writes our files, in the order of the requests.
 
 use std::future::Future;
 use std::time::Duration;
@@ -49,14 +49,14 @@ pub enum Order {
     PodsUntil {
         /// The context.
         cluster: String,
-        /// When the last TTL is up.
+        /// The time at which the last TTL is up.
         until: DateTime<Utc>,
     },
     /// Remember that no pod of ours is left in a cluster, unless one may still live by what another instance wrote.
     PodsGone {
         /// The context.
         cluster: String,
-        /// When that was found.
+        /// The time at which no pod was found.
         at: DateTime<Utc>,
     },
     /// Look up whether this installation made a pod.
@@ -73,10 +73,10 @@ pub enum Order {
     Audit(AuditEntry),
 }
 
-/// Where orders are given.
+/// The handle that sends orders to the writer task.
 #[derive(Debug, Clone)]
 pub struct Store {
-    /// Without a bound, as the loop must neither wait for a disk nor lose an order: they come at the pace of a person.
+    /// Unbounded, since the loop must neither wait for a disk nor lose an order; orders come at the pace of a person.
     orders: UnboundedSender<Order>,
 }
 
@@ -92,8 +92,8 @@ const QUIET: Duration = Duration::from_millis(60);
 /// A directory that is never quiet does not keep us from looking for longer than this.
 const LATEST: Duration = Duration::from_millis(500);
 
-/// Begins: the handle for orders, and the task, which is to be spawned. It ends once `token` is cancelled, or no
-/// handle is left, and all orders given until then are carried out.
+/// Returns the handle for orders, and the task, which the caller spawns. It ends once `token` is cancelled or no handle
+/// is left, after all orders sent until then are carried out.
 ///
 /// Answers are [`Event::Store`]s. Each save is answered, in order:
 /// - with [`StoreEvent::Saved`], and then [`StoreEvent::Loaded`] where others' changes were merged;
@@ -113,7 +113,7 @@ pub fn start(
     (Store { orders }, run(desk, queue, Teller { events: events.about(Event::Store), token }))
 }
 
-/// Tells the loop; once the end has come it may no longer listen, and must not be waited for.
+/// Sends events to the loop. Once the program ends the loop may no longer receive, and is not waited for.
 struct Teller {
     events: EventSender<StoreEvent>,
     token: CancellationToken,

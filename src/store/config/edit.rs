@@ -101,7 +101,7 @@ fn table(target: &Target) -> Table {
     table
 }
 
-/// What one edit is made on.
+/// The document that an edit is applied to.
 struct Editor<'a> {
     document: DocumentMut,
     targets: Vec<Target>,
@@ -143,8 +143,8 @@ impl Editor<'_> {
         }
     }
 
-    /// Whether a target of that name may be put in: `false` where the very same one is there already, as after an
-    /// edit that is tried again.
+    /// Checks that no other target has the name. Returns `false` if the same target is there already, as after a
+    /// retried edit.
     fn room_for(&self, target: &Target) -> Result<bool, Fault> {
         match self.at(&target.name) {
             None => Ok(true),

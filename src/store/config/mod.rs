@@ -179,7 +179,7 @@ fn strings(mut section: Section<'_, '_>) -> BTreeMap<String, BTreeMap<String, St
     all
 }
 
-/// What stands in braces in a template and is no placeholder.
+/// Returns the first name in braces that is not a known placeholder.
 fn unknown_placeholder(template: &str) -> Option<&str> {
     let inside = template.split('{').skip(1).map(|rest| rest.split_once('}').map_or(rest, |(name, _)| name));
     inside.into_iter().find(|name| !PLACEHOLDERS.contains(name))
@@ -219,7 +219,7 @@ fn pod(section: &mut Section<'_, '_>) -> PodSettings {
     }
 }
 
-/// How forwards are kept, as far as any level may say it.
+/// Reads the settings of forwards that the defaults, a cluster or a target can have.
 fn keep(section: &mut Section<'_, '_>) -> KeepSettings {
     let mut time = |key| section.parsed::<Ttl>(key).map(|found| found.value);
     let (idle_timeout, create_timeout) = (time("idle_timeout"), time("create_timeout"));
@@ -305,7 +305,7 @@ fn target(mut section: Section<'_, '_>, names: &mut BTreeSet<String>, max_ttl: T
     })
 }
 
-/// Where a target is: exactly one of `address` and `workload`, and what belongs to the latter.
+/// Reads the destination of a target: exactly one of `address` and `workload`, with the keys of the latter.
 fn place(section: &mut Section<'_, '_>) -> Option<Where> {
     let address = section.parsed("address");
     let workload = section.parsed::<Workload>("workload");

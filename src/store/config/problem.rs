@@ -1,4 +1,4 @@
-//! What is wrong with a config, and where: every message names file, line, column and key.
+//! Errors in a config: every message names file, line, column and key.
 
 use std::ops::Range;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use brow_model::fault::{Fault, What};
 use brow_model::plain::is_unseen;
 
-/// One thing that is wrong with a config.
+/// One error in a config.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Byte offset in the text.
@@ -21,7 +21,7 @@ impl Problem {
         Self { at: span.start, says: says.into() }
     }
 
-    /// What the TOML parser says, with the key of the line that it stumbled over, where the line has one.
+    /// The TOML parser's error, with the key of the line that it is in, if there is one.
     pub fn syntax(text: &str, error: &toml_edit::TomlError) -> Self {
         // The parser's span may begin at the line's end: the key is then still the one of that line.
         let at = error.span().map_or(0, |span| span.start).min(text.len());

@@ -37,11 +37,11 @@ pub struct Found<T> {
 pub struct Section<'r, 't> {
     reader: &'r Reader<'t>,
     table: &'t dyn TableLike,
-    /// What the table is called in messages: `target`, `cluster.dev`.
+    /// The table's name in messages: `target`, `cluster.dev`.
     name: String,
     /// The keys asked for.
     known: Vec<&'static str>,
-    /// Where the table begins.
+    /// The position of the table's head.
     pub span: Range<usize>,
 }
 
@@ -71,7 +71,7 @@ impl<'t> Reader<'t> {
         line_column(self.text, at).0
     }
 
-    /// What was found wrong.
+    /// Returns the errors that were found.
     pub fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
     }
@@ -316,12 +316,12 @@ impl<'r, 't> Section<'r, 't> {
         self.known.push(key);
     }
 
-    /// Where a key stands; the table, where it is not there.
+    /// The position of a key, or of the table if the key is absent.
     pub fn key_span(&self, key: &str) -> Range<usize> {
         self.table.key(key).and_then(toml_edit::Key::span).unwrap_or_else(|| self.span.clone())
     }
 
-    /// Whether a key is there, whatever its value.
+    /// Returns true if a key is present, whatever its value.
     pub fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
@@ -333,7 +333,7 @@ impl<'r, 't> Section<'r, 't> {
         }
     }
 
-    /// Whether a key is there but misspelled: that is told, not that it is missing.
+    /// Returns true if a key seems to be present but misspelled, which is reported instead of a missing key.
     pub fn means(&self, key: &str) -> bool {
         let unknown = self.free().into_iter().filter(|(found, _)| !self.known.contains(&found.value));
         let mut meant = unknown.filter_map(|(found, _)| nearest(found.value, self.known.iter().copied()));
@@ -351,7 +351,7 @@ impl<'r, 't> Section<'r, 't> {
     }
 }
 
-/// What an item is, in words.
+/// Names the type of an item.
 pub fn kind(item: &Item) -> &'static str {
     match item {
         Item::None => "nothing",

@@ -63,7 +63,7 @@ fn some(text: Option<&String>) -> Option<&str> {
 }
 
 impl Entry {
-    /// What its owner calls it, else what it leads to.
+    /// The alias, else the name of the workload or address.
     fn name(&self) -> Option<String> {
         let place = some(self.service.as_ref()).or(some(self.target.as_ref())).or(some(self.remote_address.as_ref()));
         some(self.alias.as_ref()).map(str::to_owned).or_else(|| match (place, some(self.namespace.as_ref())) {
@@ -72,7 +72,7 @@ impl Entry {
         })
     }
 
-    /// Where it is to listen.
+    /// The local address and port.
     fn local(&self) -> Local {
         Local::of(self.local_address.as_deref().unwrap_or_default())
     }

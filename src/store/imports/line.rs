@@ -77,7 +77,7 @@ const QUIET: [&str; 26] = [
 ];
 /// Commands that run another one.
 const WRAPPERS: [&str; 9] = ["command", "env", "exec", "nice", "nohup", "setsid", "sudo", "time", "timeout"];
-/// What kubectl is called.
+/// The names of kubectl and of tools with the same arguments.
 const KUBECTL: [&str; 5] = ["k", "kubecolor", "kubectl", "krelay", "oc"];
 
 pub fn read(text: &str, cluster: &str) -> Holds {
@@ -105,7 +105,7 @@ pub fn read(text: &str, cluster: &str) -> Holds {
     holds
 }
 
-/// What a command forwards; nothing where it is known to forward nothing.
+/// Reads the forwards of a command. A command that is known to forward nothing adds nothing.
 fn one(command: &shell::Command, cluster: &str, holds: &mut Holds) -> Result<(), Why> {
     if command.broken {
         return Err(Why::Quote);
@@ -131,14 +131,14 @@ fn is_kubectl(word: &Word) -> bool {
     !word.open && KUBECTL.contains(&word.text.rsplit('/').next().unwrap_or_default())
 }
 
-/// Whether a word sets a variable: `NAME=value`.
+/// Returns true if a word sets a variable: `NAME=value`.
 fn is_assignment(word: &Word) -> bool {
     let name = word.text.split_once('=').map_or("", |(name, _)| name);
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Whether what stands before a command runs it here: a prompt, the number of a history, variables, `sudo -u ann`.
-/// What runs it elsewhere (`ssh host`) or only prints it does not.
+/// Returns true if the words before a command run it on this machine: a prompt, a history number, variables, `sudo -u
+/// ann`. Words that run it elsewhere (`ssh host`) or only print it do not.
 fn runs(before: &[Word]) -> bool {
     let prompt = before.iter().rposition(|word| word.text.ends_with(['$', '%', '#', '❯', '➜']));
     let rest = &before[prompt.map_or(0, |at| at + 1)..];
@@ -169,7 +169,7 @@ fn colons(
     Ok(())
 }
 
-/// What the flags of a line say.
+/// The flags of a line that matter.
 #[derive(Clone, Copy)]
 struct Named<'a> {
     cluster: &'a str,
@@ -178,7 +178,7 @@ struct Named<'a> {
     local: Option<IpAddr>,
 }
 
-/// What the words behind `kubectl`, or of a line of krelay's, forward.
+/// Reads the forwards of the arguments of `kubectl`, or of a line of krelay.
 fn forwarded(words: &[Word], kubectl: bool, cluster: &str, holds: &mut Holds) -> Result<(), Why> {
     let mut named = Named { cluster, namespace: None, wait: None, local: None };
     let (mut plain, mut verb, mut local, mut flags) = (Vec::new(), !kubectl, Local::default(), true);
@@ -237,14 +237,14 @@ fn forwarded(words: &[Word], kubectl: bool, cluster: &str, holds: &mut Holds) ->
     Ok(())
 }
 
-/// Where a flag's value is.
+/// The place of a flag's value.
 enum Given<'a> {
     Here(&'a str),
     Next,
     None,
 }
 
-/// Flags that say something of the target.
+/// Returns true for flags that describe the target.
 fn is_read(flag: &str) -> bool {
     ["--context", "-n", "--namespace", "--pod-running-timeout", "--address", "-l"].contains(&flag)
 }

@@ -22,12 +22,12 @@ use brow_model::plain;
 /// No file of targets is larger, in bytes.
 const LARGEST: u64 = 16 << 20;
 
-/// What a text holds.
+/// The targets in a text of another tool.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Holds {
     /// Targets.
     pub offers: Vec<Offer>,
-    /// What cannot be taken over.
+    /// Entries that cannot be imported, with the reasons.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -85,14 +85,14 @@ fn ours(path: &Path, text: &str) -> Result<Holds, Fault> {
     Ok(holds)
 }
 
-/// What a text holds, whatever its form.
+/// Reads a text in any of the forms.
 pub fn holds(text: &str, cluster: &str) -> Holds {
     // A byte order mark that came with a paste.
     let text = text.trim_start_matches('\u{feff}');
     if text.trim_start().starts_with(['[', '{']) { kftray::read(text, cluster) } else { line::read(text, cluster) }
 }
 
-/// Whether a line can only be a file's name: nothing else begins so, or is one word without a colon.
+/// Returns true if a line can only be the name of a file: nothing else begins so, or is one word without a colon.
 fn is_path(line: &str) -> bool {
     let line = line.trim();
     line.starts_with(['/', '~', '.']) || !line.contains([' ', ':', '{', '['])
@@ -107,17 +107,17 @@ fn expanded(path: &str) -> PathBuf {
     }
 }
 
-/// What a file says of where to listen, as far as it is taken over.
+/// The local address and port of an entry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Local {
     /// An address of this machine alone, other than the one that is taken anyway.
     kept: Option<IpAddr>,
-    /// What is not taken over.
+    /// The reason why the address is not taken over.
     left: Option<Why>,
 }
 
 impl Local {
-    /// What a list of addresses says, with commas between them. The first on loopback is kept.
+    /// Reads a list of addresses, separated by commas. The first on loopback is kept.
     fn of(list: &str) -> Self {
         let mut local = Self::default();
         let mut some = false;

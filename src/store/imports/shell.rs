@@ -8,9 +8,9 @@ use std::str::Chars;
 /// A word of a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Word {
-    /// What it says, without its quotes.
+    /// The text without its quotes.
     pub text: String,
-    /// Whether a variable or another command's output is part of it.
+    /// True if a variable or the output of a command is part of it.
     pub open: bool,
 }
 
@@ -21,13 +21,13 @@ pub(super) struct Command {
     pub words: Vec<Word>,
     /// The first line it stands on, from 1.
     pub first: usize,
-    /// The last one.
+    /// The last line it stands on.
     pub last: usize,
-    /// Whether it reads what another one writes.
+    /// True if it reads the output of another command.
     pub piped: bool,
-    /// Whether a quote in it is never closed.
+    /// True if a quote in it is never closed.
     pub broken: bool,
-    /// As it is written, in one line.
+    /// The source text, in one line.
     pub text: String,
 }
 
@@ -55,7 +55,7 @@ struct Lexer<'a> {
     line: usize,
     now: Command,
     word: Option<Word>,
-    /// What ends the here-documents that begin on the next line, and whether tabs before it do not count.
+    /// The delimiters of the here-documents that begin on the next line; true if leading tabs are stripped (`<<-`).
     documents: Vec<(String, bool)>,
     found: Vec<Command>,
 }

@@ -74,7 +74,7 @@ async fn a_link_is_followed_not_replaced() {
     brow.end().await;
 }
 
-/// Where the home cannot be written. Root writes everywhere, so a file stands where a directory would have to be.
+/// A home that cannot be written. Root can write everywhere, so a file takes the place of a directory.
 #[tokio::test]
 async fn a_home_that_cannot_be_written_is_told_and_nothing_else_suffers() {
     let home = tempfile::tempdir().unwrap();
