@@ -21,7 +21,7 @@ use kube_tunnel::{Error, LeaseOptions, Protocol, Route, Tunnels};
 /// How long a login plugin and the first answer may take.
 const ANSWER: Duration = Duration::from_secs(40);
 /// How long any other answer may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 /// Clocks that differ by more confuse tokens and certificates.
 const SKEW: TimeDelta = TimeDelta::seconds(10);
 
@@ -164,8 +164,8 @@ async fn pods(clusters: &Clusters, context: &Context) -> Result<Vec<ProxyPod>, F
     let client = clusters.client(&context.name).await?;
     let api: Api<Pod> = Api::namespaced(client, &context.namespace);
     let params = ListParams::default().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)).limit(100);
-    let listed = timeout(PATIENCE, api.list(&params)).await;
-    let slow = || Fault::new(What::TimedOut, &context.name, format!("no answer within {} s", PATIENCE.as_secs()));
+    let listed = timeout(TIMEOUT, api.list(&params)).await;
+    let slow = || Fault::new(What::TimedOut, &context.name, format!("no answer within {} s", TIMEOUT.as_secs()));
     let listed = listed.map_err(|_| slow())?.map_err(|error| fault(&context.name, &error, None).1)?;
     Ok(listed.items.iter().filter_map(|pod| project(&context.name, pod)).collect())
 }
@@ -180,7 +180,7 @@ pub(super) async fn tunnel(clusters: &Clusters, context: &Context, settings: &Se
     let forced = settings.clusters.get(&context.name).and_then(|at| at.tunnel.as_ref()?.parse::<Protocol>().ok());
     let route = Route { namespace: pod.key.namespace.clone(), pod: pod.key.name.clone(), port: pod.port };
     let lease = Tunnels::new(client, forced).lease(route, LeaseOptions::default());
-    match timeout(PATIENCE, lease.open()).await {
+    match timeout(TIMEOUT, lease.open()).await {
         Ok(Ok(_stream)) => {
             let protocol = lease.protocol().map(|protocol| protocol.to_string()).unwrap_or_default();
             found("tunnel", State::Good, "check.tunnel", &[("protocol", &protocol)])
@@ -190,6 +190,6 @@ pub(super) async fn tunnel(clusters: &Clusters, context: &Context, settings: &Se
             failed("tunnel", Fault::new(What::Forbidden, &context.name, text).with(Remedy::Grant(right)))
         }
         Ok(Err(error)) => broken(error.to_string()),
-        Err(_) => broken(format!("no answer within {} s", PATIENCE.as_secs())),
+        Err(_) => broken(format!("no answer within {} s", TIMEOUT.as_secs())),
     }
 }

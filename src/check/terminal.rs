@@ -12,7 +12,7 @@ use brow_model::settings::Colors;
 /// The size from which everything has its place.
 const ROOMY: (u16, u16) = (80, 24);
 /// How long tmux may take to tell a setting.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(super) async fn look(around: &Environment, colors: Colors) -> Vec<Finding> {
     let mut findings = vec![of_colors(around.colors.depth(colors)), unicode(&around.encoding)];
@@ -76,7 +76,7 @@ async fn clipboard() -> Finding {
 async fn tmux(args: &[&str]) -> Option<String> {
     let mut command = Command::new("tmux");
     command.args(args).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let output = timeout(PATIENCE, command.output()).await.ok()?.ok()?;
+    let output = timeout(TIMEOUT, command.output()).await.ok()?.ok()?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 

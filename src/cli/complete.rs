@@ -32,7 +32,7 @@ use shells::{BASH, FISH, ZSH};
 /// The variable by which a shell asks.
 const VARIABLE: &str = "BROW_COMPLETE";
 /// How long clusters may take to tell of their pods: somebody has pressed a key and waits.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A shell that can be completed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -140,7 +140,7 @@ pub(super) fn pods() -> Vec<CompletionCandidate> {
             // In a block: signals and tasks need the runtime.
             if let Ok(headless) = Headless::open(door) {
                 // What has not answered by then is left out.
-                let _late = timeout(PATIENCE, headless.run(&mut names)).await;
+                let _late = timeout(TIMEOUT, headless.run(&mut names)).await;
             }
         });
         runtime.shutdown_background();

@@ -4,7 +4,7 @@ use tokio::task::spawn_blocking;
 
 use crate::cluster::Clusters;
 use crate::proxy::{self, Birth};
-use crate::store::Book;
+use crate::store::PodLedger;
 use brow_model::fault::{Fault, What};
 use brow_model::installation::Identity;
 use brow_model::proxy::{PodRequest, ProxyPod};
@@ -15,29 +15,32 @@ pub(super) async fn create(
     clusters: &Clusters,
     request: &PodRequest,
     me: &Identity,
-    book: Book,
+    ledger: PodLedger,
 ) -> (Result<ProxyPod, Fault>, Option<Fault>) {
     let birth = Birth::new(request);
     let asked = {
         let (birth, namespace, ttl) = (birth.clone(), request.namespace.clone(), request.ttl);
-        write(&book, move |book| book.asked(&birth.nonce, &namespace, &birth.name, ttl)).await
+        write(&ledger, move |ledger| ledger.asked(&birth.nonce, &namespace, &birth.name, ttl)).await
     };
     let result = proxy::create(clusters, request, me, &birth).await;
     let nonce = birth.nonce;
     let answered = match &result {
         Ok(pod) => {
             let uid = pod.uid.clone();
-            write(&book, move |book| book.stored(&nonce, &uid)).await
+            write(&ledger, move |ledger| ledger.stored(&nonce, &uid)).await
         }
         // It may have been made all the same.
         Err(fault) if matches!(fault.what, What::TimedOut | What::Unreachable | What::Server) => Ok(()),
-        Err(_) => write(&book, move |book| book.refused(&nonce)).await,
+        Err(_) => write(&ledger, move |ledger| ledger.refused(&nonce)).await,
     };
     (result, asked.and(answered).err())
 }
 
 /// Writes where waiting for a disk holds nobody up. A panic has been reported by the hook.
-async fn write(book: &Book, work: impl FnOnce(&Book) -> Result<(), Fault> + Send + 'static) -> Result<(), Fault> {
-    let book = book.clone();
-    spawn_blocking(move || work(&book)).await.unwrap_or(Ok(()))
+async fn write(
+    ledger: &PodLedger,
+    work: impl FnOnce(&PodLedger) -> Result<(), Fault> + Send + 'static,
+) -> Result<(), Fault> {
+    let ledger = ledger.clone();
+    spawn_blocking(move || work(&ledger)).await.unwrap_or(Ok(()))
 }

@@ -15,7 +15,7 @@ use crate::events::EventSender;
 use crate::forward;
 use crate::instance::{self, Instance};
 use crate::proxy;
-use crate::store::{self, Book, Order, Paths, Store};
+use crate::store::{self, Order, Paths, PodLedger, Store};
 use brow_model::Model;
 use brow_model::cluster::Link;
 use brow_model::effect::Effect;
@@ -53,7 +53,7 @@ pub struct Effects {
     routes: Arc<Routes>,
     store: Store,
     me: Identity,
-    book: Book,
+    ledger: PodLedger,
     events: EventSender,
     /// Ends everything but the files.
     token: CancellationToken,
@@ -86,14 +86,14 @@ impl Effects {
         let token = CancellationToken::new();
         // The store outlives everything else: closing and deleting are audited too.
         let files = CancellationToken::new();
-        let book = Book::new(paths.state_dir.clone());
+        let ledger = PodLedger::new(paths.state_dir.clone());
         let (store, writing) = store::start(paths, me.installation.clone(), &events, files.clone());
         Self {
             routes: Arc::new(Routes::new(clusters.clone(), me.installation.clone())),
             clusters,
             store,
             me,
-            book,
+            ledger,
             events,
             token,
             files,
@@ -342,9 +342,9 @@ impl Effects {
 
     fn create(&mut self, request: PodRequest) {
         let (clusters, me, events) = (self.clusters.clone(), self.me.clone(), self.events.clone());
-        let book = self.book.clone();
+        let ledger = self.ledger.clone();
         self.orders.spawn(async move {
-            let creating = contain(create::create(&clusters, &request, &me, book)).await;
+            let creating = contain(create::create(&clusters, &request, &me, ledger)).await;
             let (result, trouble) = creating.unwrap_or_else(|words| (Err(internal(&request.cluster, words)), None));
             if let Some(fault) = trouble {
                 events.send(Event::Store(StoreEvent::Trouble(fault))).await;

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::wire::{self, Ask, Says};
-use super::{PATIENCE, SILENCE, connect, is_plain, names, pid_of};
+use super::{ANSWER_TIMEOUT, SILENCE, connect, is_plain, names, pid_of};
 use crate::events::EventSender;
 use brow_model::event::InstanceEvent;
 
@@ -54,7 +54,7 @@ pub(super) async fn follow(
                 // While we were suspended it may have given us up, and still be there.
                 if heard && names(&dir).contains(&name) {
                     known.insert(name.clone());
-                    drop(begin(name, PATIENCE, &mut following));
+                    drop(begin(name, ANSWER_TIMEOUT, &mut following));
                 }
             },
             else => std::future::pending().await,
@@ -75,7 +75,7 @@ async fn follow_one(
     // Why it has ended makes no difference: it is not heard any more.
     let _ended: io::Result<()> = async {
         let stream = loop {
-            let connected = timeout(PATIENCE, connect(&dir, &name)).await.unwrap_or_else(|late| Err(late.into()));
+            let connected = timeout(ANSWER_TIMEOUT, connect(&dir, &name)).await.unwrap_or_else(|late| Err(late.into()));
             if connected.as_ref().err().map(io::Error::kind) != Some(io::ErrorKind::TimedOut) {
                 break connected?;
             }
@@ -84,14 +84,14 @@ async fn follow_one(
                 events.send(InstanceEvent::Unheard { pid: pid_of(&name), instance: name.clone() }).await;
                 drop(waiting);
             }
-            sleep(PATIENCE).await;
+            sleep(ANSWER_TIMEOUT).await;
         };
         let mut stream = BufReader::new(stream);
         wire::write(&mut stream, &Ask::Watch { name: own }).await?;
         let mut last = None;
         loop {
             let mut next = Box::pin(wire::read(&mut stream));
-            let said = if let Ok(said) = timeout(if heard { SILENCE } else { PATIENCE }, &mut next).await {
+            let said = if let Ok(said) = timeout(if heard { SILENCE } else { ANSWER_TIMEOUT }, &mut next).await {
                 said?
             } else {
                 // It is suspended, or hangs. Should it go on, it still answers.

@@ -29,7 +29,7 @@ use brow_model::instance::{Report, Role};
 use wire::{Ask, Says};
 
 /// How long an instance may take to answer. Whoever takes longer hangs, or is stopped.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often an instance says how things stand to those who wish to know, changed or not.
 const BEAT: Duration = Duration::from_secs(5);
 /// For how long it may not: it hangs then, or is suspended.
@@ -114,7 +114,7 @@ pub async fn all(dir: &Path) -> Census {
         Ok(()) => {}
     }
     let asked = names(dir).into_iter().map(|name| async move {
-        let answer = ask(dir, &name, &Ask::List, PATIENCE).await;
+        let answer = ask(dir, &name, &Ask::List, ANSWER_TIMEOUT).await;
         (name, answer)
     });
     let mut census = Census::default();

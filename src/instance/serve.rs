@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::wire::{self, Ask, Says};
-use super::{BEAT, CLOSING, PATIENCE, is_name};
+use super::{ANSWER_TIMEOUT, BEAT, CLOSING, is_name};
 use crate::events::EventSender;
 use brow_model::event::Event;
 use brow_model::forward::ForwardId;
@@ -42,7 +42,7 @@ pub(super) async fn serve(
             while open.try_join_next().is_some() {}
             let Ok((stream, _)) = listener.accept().await else {
                 // Out of descriptors, most likely: that passes.
-                sleep(PATIENCE).await;
+                sleep(ANSWER_TIMEOUT).await;
                 continue;
             };
             let (reports, heard_of, events) = (reports.clone(), heard_of.clone(), events.clone());
@@ -70,7 +70,7 @@ async fn answer(
     closing: &CancellationToken,
 ) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
-    let asked = timeout(PATIENCE, wire::read(&mut stream)).await.map_err(|_| io::ErrorKind::TimedOut)?;
+    let asked = timeout(ANSWER_TIMEOUT, wire::read(&mut stream)).await.map_err(|_| io::ErrorKind::TimedOut)?;
     match asked {
         Ok(None) => Ok(()),
         Ok(Some(Ask::List)) => {
@@ -110,7 +110,7 @@ async fn watching(
 ) -> io::Result<()> {
     loop {
         let report = reports.borrow_and_update().clone();
-        timeout(PATIENCE, wire::write(&mut stream, &Says::Report { report })).await??;
+        timeout(ANSWER_TIMEOUT, wire::write(&mut stream, &Says::Report { report })).await??;
         let mut nothing = [0];
         tokio::select! {
             () = closing.cancelled() => if !reports.has_changed().unwrap_or(false) {

@@ -17,7 +17,7 @@ use super::config::problem::line_column;
 use super::limited;
 
 /// The longest wait for another instance's lock, which is held for one read and one write.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// As many symlinks as Linux follows (`path_resolution(7)`).
 const LINKS: usize = 40;
 
@@ -140,11 +140,12 @@ impl Locked {
         loop {
             match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Self { path: path.to_owned(), _lock: lock }),
-                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) if since.elapsed() < PATIENCE => {
+                Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) if since.elapsed() < LOCK_TIMEOUT => {
                     sleep(Duration::from_millis(5));
                 }
                 Err(rustix::io::Errno::WOULDBLOCK) => {
-                    let says = format!("another instance has held {} for {} s", beside.display(), PATIENCE.as_secs());
+                    let says =
+                        format!("another instance has held {} for {} s", beside.display(), LOCK_TIMEOUT.as_secs());
                     return Err(Fault::new(What::FileUnwritable, path.display().to_string(), says));
                 }
                 Err(error) => return Err(unwritable(path, &error.into())),

@@ -16,11 +16,11 @@ const STDIN: &str = "-";
 
 /// The targets in a file.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Found {
+pub enum Contents {
     /// Targets of ours, or of the older tool.
     Ours(Offer),
     /// Addresses and workloads in the form of another tool; they have no names yet.
-    Others(imports::Holds),
+    Others(imports::Parsed),
 }
 
 /// Targets with their names.
@@ -76,14 +76,14 @@ pub(super) fn decoded(path: &Path, bytes: Vec<u8>) -> Result<String, Fault> {
 ///
 /// # Errors
 /// [`What::FileUnreadable`]; [`What::ConfigBroken`] with file, line and column.
-pub fn targets_in(path: &Path, text: &str, cluster: &str) -> Result<Found, Fault> {
+pub fn targets_in(path: &Path, text: &str, cluster: &str) -> Result<Contents, Fault> {
     match form(text) {
-        Form::Legacy => legacy::read(path, text).map(Found::Ours),
+        Form::Legacy => legacy::read(path, text).map(Contents::Ours),
         Form::Config => {
             let config = config::read(path, text)?;
-            Ok(Found::Ours(Offer { targets: config.targets, left_out: Vec::new() }))
+            Ok(Contents::Ours(Offer { targets: config.targets, left_out: Vec::new() }))
         }
-        Form::Other => Ok(Found::Others(imports::holds(text, cluster))),
+        Form::Other => Ok(Contents::Others(imports::parse(text, cluster))),
     }
 }
 
@@ -151,7 +151,7 @@ pub fn targets_as_json(targets: &[Target]) -> Vec<Value> {
 mod tests {
     use super::*;
 
-    fn given(path: &Path) -> Result<Found, Fault> {
+    fn given(path: &Path) -> Result<Contents, Fault> {
         targets_in(path, &text_in(path)?, "dev")
     }
 
@@ -178,7 +178,7 @@ wait = "2m"
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("some.toml");
         std::fs::write(&file, ALL).unwrap();
-        let Found::Ours(offer) = given(&file).unwrap() else { panic!("ours") };
+        let Contents::Ours(offer) = given(&file).unwrap() else { panic!("ours") };
         assert_eq!((offer.targets.len(), offer.left_out.len()), (2, 0));
         assert_eq!(targets_as_toml(&offer.targets), ALL);
         let json = targets_as_json(&offer.targets);
@@ -193,7 +193,7 @@ wait = "2m"
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config.json");
         std::fs::write(&file, r#"{"db":{"env":"dev","ip":"10.0.0.1","remote_port":"3306"},"bad":{}}"#).unwrap();
-        let Found::Ours(offer) = given(&file).unwrap() else { panic!("ours") };
+        let Contents::Ours(offer) = given(&file).unwrap() else { panic!("ours") };
         assert_eq!((offer.targets[0].name.as_str(), offer.left_out.len()), ("db", 1));
         for (text, what) in [("{", What::ConfigBroken), ("[[target]]", What::ConfigBroken)] {
             std::fs::write(&file, text).unwrap();
@@ -209,8 +209,8 @@ wait = "2m"
             ("", 0),
         ] {
             std::fs::write(&file, text).unwrap();
-            let Ok(Found::Others(holds)) = given(&file) else { panic!("{text}") };
-            assert_eq!(holds.offers.len(), count, "{text}: {:?}", holds.left_out);
+            let Ok(Contents::Others(parsed)) = given(&file) else { panic!("{text}") };
+            assert_eq!(parsed.offers.len(), count, "{text}: {:?}", parsed.left_out);
         }
     }
 }

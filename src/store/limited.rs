@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 /// The most that is read of a file: a kubeconfig of a thousand clusters with their certificates has about half of it.
 const MOST: u64 = 8 << 20;
 /// The longest wait for the next byte of a pipe or a device.
-const PATIENCE: Duration = Duration::from_secs(2);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The interval at which a pipe or device is polled.
 const EVERY: Duration = Duration::from_millis(5);
 
@@ -72,8 +72,8 @@ fn patient(mut file: impl Read, is_pipe: bool) -> io::Result<Vec<u8>> {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(error) => return Err(error),
         }
-        if since.elapsed() > PATIENCE {
-            let words = format!("a pipe or device from which nothing comes for {} s", PATIENCE.as_secs());
+        if since.elapsed() > IDLE_TIMEOUT {
+            let words = format!("a pipe or device from which nothing comes for {} s", IDLE_TIMEOUT.as_secs());
             return Err(io::Error::new(ErrorKind::TimedOut, words));
         }
         sleep(EVERY);

@@ -3,27 +3,27 @@
 
 mod audit;
 mod config;
-mod desk;
 mod disk;
 mod exchange;
 mod guard;
 mod imports;
 mod installation;
+mod ledger;
 mod legacy;
 pub mod limited;
-mod own;
 mod paths;
 mod state;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod worker;
 mod writer;
 
-pub use exchange::{Found, Offer, targets_as_json, targets_as_toml, targets_in, text_in};
+pub use exchange::{Contents, Offer, targets_as_json, targets_as_toml, targets_in, text_in};
 pub use guard::guard;
-pub use imports::Holds;
+pub use imports::Parsed;
 pub use installation::{installation, throwaway};
-pub use own::Book;
+pub use ledger::PodLedger;
 pub use paths::Paths;
 pub use watch::Watch;
 pub use writer::{Order, Store, start};

@@ -12,7 +12,7 @@ use brow_model::installation::Installation;
 use brow_model::target::Target;
 
 use super::disk::{self, Locked};
-use super::own::Made;
+use super::ledger::Made;
 
 /// The state that is kept between runs. Unknown fields are preserved: a newer version may have written them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,8 +17,8 @@ use brow_model::own::Claim;
 use brow_model::target::Target;
 
 use super::Paths;
-use super::desk::Desk;
 use super::watch::Watch;
+use super::worker::Worker;
 
 /// Something to be done with files.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,8 +109,8 @@ pub fn start(
 ) -> (Store, impl Future<Output = ()> + Send + 'static) {
     let (orders, queue) = mpsc::unbounded_channel();
     // Here and not in the task, which may have to wait for its turn: what changes meanwhile is to be noticed.
-    let desk = Desk::new(paths, installation);
-    (Store { orders }, run(desk, queue, Teller { events: events.about(Event::Store), token }))
+    let worker = Worker::new(paths, installation);
+    (Store { orders }, run(worker, queue, Teller { events: events.about(Event::Store), token }))
 }
 
 /// Sends events to the loop. Once the program ends the loop may no longer receive, and is not waited for.
@@ -127,19 +127,19 @@ impl Teller {
     }
 }
 
-async fn run(desk: Desk, mut queue: UnboundedReceiver<Order>, teller: Teller) {
-    let config = desk.paths().config.clone();
+async fn run(worker: Worker, mut queue: UnboundedReceiver<Order>, teller: Teller) {
+    let config = worker.paths().config.clone();
     // Watching begins before reading: a change in between is noticed.
     let (nudge, mut changes) = mpsc::channel(1);
-    let first = blocking(desk, move |desk| {
+    let first = blocking(worker, move |worker| {
         let (watch, trouble) = match Watch::new(std::slice::from_ref(&config), nudge) {
             Ok(watch) => (Some(watch), None),
             Err(fault) => (None, Some(StoreEvent::Trouble(fault))),
         };
-        let answers = trouble.into_iter().chain(desk.open()).collect();
+        let answers = trouble.into_iter().chain(worker.open()).collect();
         (answers, watch)
     });
-    let Some((mut desk, (answers, mut watch))) = first.await else { return };
+    let Some((mut worker, (answers, mut watch))) = first.await else { return };
     teller.tell(answers).await;
 
     let mut look_at: Option<(Instant, Instant)> = None;
@@ -164,31 +164,31 @@ async fn run(desk: Desk, mut queue: UnboundedReceiver<Order>, teller: Teller) {
                 Work::Look
             }
         };
-        let done = blocking(desk, move |desk| {
+        let done = blocking(worker, move |worker| {
             let answers = match work {
-                Work::Order(order) => desk.carry_out(order),
+                Work::Order(order) => worker.carry_out(order),
                 Work::Look => {
                     // A directory may have come or gone, a link may lead elsewhere. Followed first: what happens
                     // between the look and the next word must not be missed.
                     if let Some(watch) = &mut watch {
-                        _ = watch.follow(std::slice::from_ref(&desk.paths().config));
+                        _ = watch.follow(std::slice::from_ref(&worker.paths().config));
                     }
-                    desk.look()
+                    worker.look()
                 }
             };
             (answers, watch)
         });
         let Some(done) = done.await else { return };
         let answers;
-        (desk, (answers, watch)) = done;
+        (worker, (answers, watch)) = done;
         teller.tell(answers).await;
     }
 
     // Nobody can give another order now; those that were given are carried out.
     queue.close();
     while let Some(order) = queue.recv().await {
-        let Some((back, answers)) = blocking(desk, move |desk| desk.carry_out(order)).await else { return };
-        desk = back;
+        let Some((back, answers)) = blocking(worker, move |worker| worker.carry_out(order)).await else { return };
+        worker = back;
         teller.tell(answers).await;
     }
 }
@@ -200,12 +200,12 @@ enum Work {
 
 /// Does work with files where waiting for a disk holds nobody up. `None`: it panicked, and the panic hook has told.
 async fn blocking<T: Send + 'static>(
-    mut desk: Desk,
-    work: impl FnOnce(&mut Desk) -> T + Send + 'static,
-) -> Option<(Desk, T)> {
+    mut worker: Worker,
+    work: impl FnOnce(&mut Worker) -> T + Send + 'static,
+) -> Option<(Worker, T)> {
     let task = spawn_blocking(move || {
-        let result = work(&mut desk);
-        (desk, result)
+        let result = work(&mut worker);
+        (worker, result)
     });
     task.await.ok()
 }

@@ -14,7 +14,7 @@ use super::servers::{Lines, Unreached, dial};
 use super::world::{Run, World};
 
 /// socat's `connect-timeout`.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// When something was said, as `socat -lu` writes it.
 const STAMP: &str = "%Y/%m/%d %H:%M:%S%.6f";
@@ -129,7 +129,7 @@ enum Reached {
 async fn reach(world: &Arc<World>, address: &str) -> Reached {
     let parts = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
     let Some((host, port)) = parts else { return Reached::Not(Unreached::Unresolved) };
-    match timeout(PATIENCE, dial(world, host, port)).await {
+    match timeout(CONNECT_TIMEOUT, dial(world, host, port)).await {
         Ok(Ok(target)) => Reached::Open(target),
         Ok(Err(unreached)) => Reached::Not(unreached),
         Err(_) => Reached::Silent,

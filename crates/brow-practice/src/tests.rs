@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::{Practice, Runtime};
 use kube_tunnel::{Lease, LeaseOptions, Protocol, Route, Tunnels};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 async fn client(practice: &Practice, context: &str) -> Client {
     let kubeconfig = Kubeconfig::read_from(practice.kubeconfig()).unwrap();
@@ -73,7 +73,7 @@ async fn until(pods: &Api<Pod>, name: &str, holds: impl Fn(&Pod) -> bool) -> Vec
         }
         panic!("the watch ended");
     };
-    timeout(PATIENCE, watching).await.unwrap_or_else(|_| panic!("{name} never came so far"));
+    timeout(TIMEOUT, watching).await.unwrap_or_else(|_| panic!("{name} never came so far"));
     seen
 }
 
@@ -297,7 +297,7 @@ async fn a_deployment_replaces_its_pods_and_rolls_out() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        timeout(PATIENCE, settled).await.expect("two other pods")
+        timeout(TIMEOUT, settled).await.expect("two other pods")
     };
     let first = settle(Vec::new()).await;
     pods.delete(&first[0], &DeleteParams::default().grace_period(1)).await.unwrap();

@@ -1,4 +1,4 @@
-//! `config import`: what a file holds becomes targets; a line says of each what has become of it.
+//! `config import`: adds the targets in a file to the config, and prints a line about each.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,7 +57,7 @@ pub(super) async fn run(door: Door, args: Args) -> ExitCode {
 /// The verb; it is over once the config is written.
 struct Import {
     args: Args,
-    /// What the file holds.
+    /// The text of the file.
     text: String,
     /// What will have become of each target, to be said once it is true.
     lines: Vec<String>,
@@ -70,8 +70,8 @@ impl headless::Verb for Import {
         let cluster = self.args.cluster.clone().or_else(|| current(model)).unwrap_or_default();
         let found = store::targets_in(&self.args.file, &self.text, &cluster);
         let wishes = match found.map_err(|fault| Stop::fault(text, &fault))? {
-            store::Found::Ours(offer) => self.ours(offer, model, text),
-            store::Found::Others(holds) => self.others(holds, model, text),
+            store::Contents::Ours(offer) => self.ours(offer, model, text),
+            store::Contents::Others(parsed) => self.others(parsed, model, text),
         };
         Ok(if self.args.dry_run { Vec::new() } else { wishes })
     }
@@ -147,19 +147,19 @@ impl Import {
     }
 
     /// What is to be done with what another tool wrote: places, whose names are found for them.
-    fn others(&mut self, holds: store::Holds, model: &Model, text: &Text) -> Vec<Wish> {
+    fn others(&mut self, parsed: store::Parsed, model: &Model, text: &Text) -> Vec<Wish> {
         let clash = if self.args.replace { Clash::Replace } else { Clash::Skip };
-        for fate in model.fates(&holds.offers, clash) {
+        for fate in model.fates(&parsed.offers, clash) {
             match fate {
                 Fate::Skipped(name) => self.line(text, "cli.import-there", &name),
                 Fate::Added(target) => self.line(text, "cli.import-added", &target.name),
                 Fate::Replaced { target, .. } => self.line(text, "cli.import-replaced", &target.name),
             }
         }
-        for part in &holds.left_out {
+        for part in &parsed.left_out {
             let why = text.get(&format!("left-out.{}", part.why.key()));
             self.leave_out(text, &format!("{}: {why}", part.what));
         }
-        if holds.offers.is_empty() { Vec::new() } else { vec![Wish::Take { offers: holds.offers, clash }] }
+        if parsed.offers.is_empty() { Vec::new() } else { vec![Wish::Take { offers: parsed.offers, clash }] }
     }
 }

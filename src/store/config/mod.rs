@@ -28,7 +28,7 @@ use brow_model::ttl::Ttl;
 use brow_model::workload::{Kind, Where, Workload};
 
 use problem::Problem;
-use section::{Found, Reader, Section, kind, nearest};
+use section::{Reader, Section, Spanned, kind, nearest};
 pub use values::fields;
 
 /// A config that makes sense.
@@ -185,7 +185,7 @@ fn unknown_placeholder(template: &str) -> Option<&str> {
     inside.into_iter().find(|name| !PLACEHOLDERS.contains(name))
 }
 
-fn within(section: &Section<'_, '_>, ttl: &Found<Ttl>, max: Ttl) {
+fn within(section: &Section<'_, '_>, ttl: &Spanned<Ttl>, max: Ttl) {
     if ttl.value > max {
         let says = format!("is {}, above the ceiling of {max} (`defaults.max_ttl`)", ttl.value);
         section.problem(&ttl.span, "ttl", says);

@@ -26,7 +26,7 @@ pub struct Reader<'t> {
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
-pub struct Found<T> {
+pub struct Spanned<T> {
     /// The value.
     pub value: T,
     /// Its bytes in the text.
@@ -99,7 +99,7 @@ impl<'r, 't> Section<'r, 't> {
         self.reader
     }
 
-    fn item(&mut self, key: &'static str) -> Option<Found<&'t Item>> {
+    fn item(&mut self, key: &'static str) -> Option<Spanned<&'t Item>> {
         self.known.push(key);
         let found = self.table.get_key_value(key).filter(|(_, item)| !item.is_none());
         #[cfg(test)]
@@ -119,25 +119,25 @@ impl<'r, 't> Section<'r, 't> {
         }
         let (name, item) = found?;
         let span = item.span().or_else(|| name.span()).unwrap_or_else(|| self.span.clone());
-        Some(Found { value: item, span })
+        Some(Spanned { value: item, span })
     }
 
-    fn must_be<T>(&self, key: &str, wanted: &str, found: &Found<&Item>) -> Option<T> {
+    fn must_be<T>(&self, key: &str, wanted: &str, found: &Spanned<&Item>) -> Option<T> {
         self.problem(&found.span, key, format!("must be {wanted}, not {}", kind(found.value)));
         None
     }
 
     /// A text.
-    pub fn text(&mut self, key: &'static str) -> Option<Found<String>> {
+    pub fn text(&mut self, key: &'static str) -> Option<Spanned<String>> {
         let found = self.item(key)?;
         match found.value.as_str() {
-            Some(text) => Some(Found { value: text.to_owned(), span: found.span }),
+            Some(text) => Some(Spanned { value: text.to_owned(), span: found.span }),
             None => self.must_be(key, "a text in quotes", &found),
         }
     }
 
     /// A text with something in it, and nothing that would upset a terminal.
-    pub fn word(&mut self, key: &'static str) -> Option<Found<String>> {
+    pub fn word(&mut self, key: &'static str) -> Option<Spanned<String>> {
         let found = self.text(key)?;
         if found.value.trim().is_empty() {
             self.problem(&found.span, key, "is empty");
@@ -151,7 +151,7 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// A namespace.
-    pub fn namespace(&mut self, key: &'static str) -> Option<Found<String>> {
+    pub fn namespace(&mut self, key: &'static str) -> Option<Spanned<String>> {
         let found = self.word(key)?;
         if is_dns_label(&found.value) {
             return Some(found);
@@ -162,10 +162,10 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// A text that is read as something else, whose error says what is wrong.
-    pub fn parsed<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Option<Found<T>> {
+    pub fn parsed<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Option<Spanned<T>> {
         let found = self.text(key)?;
         match found.value.parse() {
-            Ok(value) => Some(Found { value, span: found.span }),
+            Ok(value) => Some(Spanned { value, span: found.span }),
             Err(error) => {
                 self.problem(&found.span, key, format!("is \"{}\": {error}", found.value.escape_debug()));
                 None
@@ -251,7 +251,7 @@ impl<'r, 't> Section<'r, 't> {
         self.open(key, &found)
     }
 
-    fn open(&self, key: &str, found: &Found<&'t Item>) -> Option<Section<'r, 't>> {
+    fn open(&self, key: &str, found: &Spanned<&'t Item>) -> Option<Section<'r, 't>> {
         let Some(table) = found.value.as_table_like() else {
             return self.must_be(key, "a table", found);
         };
@@ -260,15 +260,15 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// A table of tables by free names (`[cluster.dev]`).
-    pub fn named(&mut self, key: &'static str) -> Vec<(Found<String>, Section<'r, 't>)> {
+    pub fn named(&mut self, key: &'static str) -> Vec<(Spanned<String>, Section<'r, 't>)> {
         let Some(all) = self.section(key) else { return Vec::new() };
         let mut sections = Vec::new();
         for (name, _) in all.table.iter() {
             let Some((key, item)) = all.table.get_key_value(name) else { continue };
             let at = key.span().unwrap_or_else(|| all.span.clone());
             let span = item.span().unwrap_or_else(|| at.clone());
-            if let Some(section) = all.open(name, &Found { value: item, span }) {
-                sections.push((Found { value: name.to_owned(), span: at }, section));
+            if let Some(section) = all.open(name, &Spanned { value: item, span }) {
+                sections.push((Spanned { value: name.to_owned(), span: at }, section));
             }
         }
         sections
@@ -303,10 +303,10 @@ impl<'r, 't> Section<'r, 't> {
     }
 
     /// Every key of this table with its item, for tables whose keys are not ours to list.
-    pub fn free(&self) -> Vec<(Found<&'t str>, &'t Item)> {
+    pub fn free(&self) -> Vec<(Spanned<&'t str>, &'t Item)> {
         let entries = self.table.iter().map(|(name, item)| {
             let span = self.table.key(name).and_then(toml_edit::Key::span);
-            (Found { value: name, span: span.unwrap_or_else(|| self.span.clone()) }, item)
+            (Spanned { value: name, span: span.unwrap_or_else(|| self.span.clone()) }, item)
         });
         entries.collect()
     }

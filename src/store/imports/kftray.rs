@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Holds, Local};
+use super::{Local, Parsed};
 use brow_model::address::{Address, Host};
 use brow_model::keep::KeepSettings;
 use brow_model::offer::{Offer, Why, check};
@@ -29,32 +29,32 @@ struct Entry {
     remote_port: Option<i64>,
 }
 
-pub fn read(text: &str, cluster: &str) -> Holds {
-    let mut holds = Holds::default();
+pub fn read(text: &str, cluster: &str) -> Parsed {
+    let mut parsed = Parsed::default();
     let entries = match serde_json::from_str(text) {
         Ok(Value::Array(entries)) => entries,
         Ok(entry) => vec![entry],
         Err(error) => {
-            holds.leave_out(format!("{}:{}", error.line(), error.column()), Why::Json);
-            return holds;
+            parsed.leave_out(format!("{}:{}", error.line(), error.column()), Why::Json);
+            return parsed;
         }
     };
     for (at, entry) in entries.into_iter().enumerate() {
         let Ok(entry) = serde_json::from_value::<Entry>(entry) else {
-            holds.leave_out(format!("#{}", at + 1), Why::Form);
+            parsed.leave_out(format!("#{}", at + 1), Why::Form);
             continue;
         };
         let name = entry.name().unwrap_or_else(|| format!("#{}", at + 1));
         let target = entry.target(&name, cluster).and_then(|target| check(&target).map(|()| target));
         match target {
             Ok(target) => {
-                entry.local().tell(&name, &mut holds);
-                holds.offers.push(Offer::named(target));
+                entry.local().tell(&name, &mut parsed);
+                parsed.offers.push(Offer::named(target));
             }
-            Err(why) => holds.leave_out(name, why),
+            Err(why) => parsed.leave_out(name, why),
         }
     }
-    holds
+    parsed
 }
 
 /// A text with something in it.

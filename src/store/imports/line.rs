@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use super::shell::{self, Word};
-use super::{Holds, Local};
+use super::{Local, Parsed};
 use brow_model::keep::KeepSettings;
 use brow_model::offer::{Offer, Why, check};
 use brow_model::settings::PodSettings;
@@ -80,15 +80,15 @@ const WRAPPERS: [&str; 9] = ["command", "env", "exec", "nice", "nohup", "setsid"
 /// The names of kubectl and of tools with the same arguments.
 const KUBECTL: [&str; 5] = ["k", "kubecolor", "kubectl", "krelay", "oc"];
 
-pub fn read(text: &str, cluster: &str) -> Holds {
-    let mut holds = Holds::default();
+pub fn read(text: &str, cluster: &str) -> Parsed {
+    let mut parsed = Parsed::default();
     let many = text.trim().contains(['\n', '\r']);
     for command in shell::commands(text) {
-        let mut parts = Holds::default();
+        let mut parts = Parsed::default();
         match one(&command, cluster, &mut parts) {
             Ok(()) => {
-                holds.offers.append(&mut parts.offers);
-                holds.left_out.append(&mut parts.left_out);
+                parsed.offers.append(&mut parts.offers);
+                parsed.left_out.append(&mut parts.left_out);
             }
             // The command as a whole is what a person looks for.
             Err(why) => {
@@ -98,15 +98,15 @@ pub fn read(text: &str, cluster: &str) -> Holds {
                     (true, true) => format!("{first}: "),
                     (true, false) => format!("{first}-{last}: "),
                 };
-                holds.leave_out(place + &command.text.chars().take(80).collect::<String>(), why);
+                parsed.leave_out(place + &command.text.chars().take(80).collect::<String>(), why);
             }
         }
     }
-    holds
+    parsed
 }
 
 /// Reads the forwards of a command. A command that is known to forward nothing adds nothing.
-fn one(command: &shell::Command, cluster: &str, holds: &mut Holds) -> Result<(), Why> {
+fn one(command: &shell::Command, cluster: &str, parsed: &mut Parsed) -> Result<(), Why> {
     if command.broken {
         return Err(Why::Quote);
     }
@@ -115,15 +115,15 @@ fn one(command: &shell::Command, cluster: &str, holds: &mut Holds) -> Result<(),
     if let [word] = words
         && let [service, namespace, local, remote] = word.text.split(':').collect::<Vec<_>>()[..]
     {
-        return if word.open { Err(Why::Open) } else { colons((service, namespace, local, remote), cluster, holds) };
+        return if word.open { Err(Why::Open) } else { colons((service, namespace, local, remote), cluster, parsed) };
     }
     match words.iter().position(is_kubectl) {
-        Some(at) if runs(&words[..at]) => forwarded(&words[at + 1..], true, cluster, holds),
+        Some(at) if runs(&words[..at]) => forwarded(&words[at + 1..], true, cluster, parsed),
         Some(_) => Err(Why::Form),
         None if command.piped || words.iter().all(is_assignment) => Ok(()),
         None if QUIET.contains(&words[0].text.as_str()) => Ok(()),
         // krelay's file has the words behind the verb alone.
-        None => forwarded(words, false, cluster, holds),
+        None => forwarded(words, false, cluster, parsed),
     }
 }
 
@@ -159,13 +159,13 @@ fn runs(before: &[Word]) -> bool {
 fn colons(
     (service, namespace, local, remote): (&str, &str, &str, &str),
     cluster: &str,
-    holds: &mut Holds,
+    parsed: &mut Parsed,
 ) -> Result<(), Why> {
     let namespace = Some(namespace).filter(|name| !name.is_empty());
     let named = Named { cluster, namespace, wait: None, local: None };
     let place = if service.contains('/') { service.to_owned() } else { format!("service/{service}") };
     let ports = if local.is_empty() { format!(":{remote}") } else { format!("{local}:{remote}") };
-    holds.offers.push(named.offer(&place, &ports, 0)?);
+    parsed.offers.push(named.offer(&place, &ports, 0)?);
     Ok(())
 }
 
@@ -179,7 +179,7 @@ struct Named<'a> {
 }
 
 /// Reads the forwards of the arguments of `kubectl`, or of a line of krelay.
-fn forwarded(words: &[Word], kubectl: bool, cluster: &str, holds: &mut Holds) -> Result<(), Why> {
+fn forwarded(words: &[Word], kubectl: bool, cluster: &str, parsed: &mut Parsed) -> Result<(), Why> {
     let mut named = Named { cluster, namespace: None, wait: None, local: None };
     let (mut plain, mut verb, mut local, mut flags) = (Vec::new(), !kubectl, Local::default(), true);
     let mut rest = words.iter().peekable();
@@ -231,8 +231,8 @@ fn forwarded(words: &[Word], kubectl: bool, cluster: &str, holds: &mut Holds) ->
     }
     for (at, port) in ports.iter().enumerate() {
         let offer = named.offer(&place.text, &port.text, at)?;
-        local.tell(&offer.target.name, holds);
-        holds.offers.push(offer);
+        local.tell(&offer.target.name, parsed);
+        parsed.offers.push(offer);
     }
     Ok(())
 }

@@ -24,14 +24,14 @@ const LARGEST: u64 = 16 << 20;
 
 /// The targets in a text of another tool.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Holds {
+pub struct Parsed {
     /// Targets.
     pub offers: Vec<Offer>,
     /// Entries that cannot be imported, with the reasons.
     pub left_out: Vec<LeftOut>,
 }
 
-impl Holds {
+impl Parsed {
     fn leave_out(&mut self, what: impl Into<String>, why: Why) {
         self.left_out.push(LeftOut { what: plain::line(&what.into()).into_owned(), why });
     }
@@ -52,8 +52,8 @@ pub fn read(text: &str, cluster: &str) -> Result<StoreEvent, Fault> {
         }
         Ok(_) | Err(_) => (String::new(), text.to_owned()),
     };
-    let Holds { offers, left_out } =
-        if is_config(&text) { ours(Path::new(&from), &text)? } else { holds(&text, cluster) };
+    let Parsed { offers, left_out } =
+        if is_config(&text) { ours(Path::new(&from), &text)? } else { parse(&text, cluster) };
     Ok(StoreEvent::Offers { from, offers, left_out })
 }
 
@@ -74,19 +74,19 @@ fn contents(path: &Path) -> Result<Option<String>, Fault> {
 }
 
 /// The targets in TOML as the config has them, without their guarded keys.
-fn ours(path: &Path, text: &str) -> Result<Holds, Fault> {
-    let mut holds = Holds::default();
+fn ours(path: &Path, text: &str) -> Result<Parsed, Fault> {
+    let mut parsed = Parsed::default();
     for mut target in config::read(path, text)?.targets {
         for key in guard::guard(&mut target, None) {
-            holds.leave_out(format!("{}: {key}", target.name), Why::Guarded);
+            parsed.leave_out(format!("{}: {key}", target.name), Why::Guarded);
         }
-        holds.offers.push(Offer::named(target));
+        parsed.offers.push(Offer::named(target));
     }
-    Ok(holds)
+    Ok(parsed)
 }
 
 /// Reads a text in any of the forms.
-pub fn holds(text: &str, cluster: &str) -> Holds {
+pub fn parse(text: &str, cluster: &str) -> Parsed {
     // A byte order mark that came with a paste.
     let text = text.trim_start_matches('\u{feff}');
     if text.trim_start().starts_with(['[', '{']) { kftray::read(text, cluster) } else { line::read(text, cluster) }
@@ -138,12 +138,12 @@ impl Local {
     }
 
     /// Tells what of it is not taken over, and what a Mac needs for the rest.
-    fn tell(&self, name: &str, holds: &mut Holds) {
+    fn tell(&self, name: &str, parsed: &mut Parsed) {
         if let Some(why) = self.left {
-            holds.leave_out(name, why);
+            parsed.leave_out(name, why);
         }
         if let Some(order) = self.alias(cfg!(target_os = "macos")) {
-            holds.leave_out(format!("{name}: {order}"), Why::Alias);
+            parsed.leave_out(format!("{name}: {order}"), Why::Alias);
         }
     }
 

@@ -14,9 +14,9 @@ fn shown(offer: &Offer) -> String {
     format!("{} = {} {namespace} {} @{}{wait}", target.name, target.cluster, target.address, target.local_port)
 }
 
-fn of(holds: &Holds) -> (Vec<String>, Vec<String>) {
+fn of(parsed: &Parsed) -> (Vec<String>, Vec<String>) {
     let left = |part: &LeftOut| format!("{}: {}", part.what, part.why.key());
-    (holds.offers.iter().map(shown).collect(), holds.left_out.iter().map(left).collect())
+    (parsed.offers.iter().map(shown).collect(), parsed.left_out.iter().map(left).collect())
 }
 
 fn fixture(name: &str) -> (Vec<String>, Vec<String>) {
@@ -24,7 +24,7 @@ fn fixture(name: &str) -> (Vec<String>, Vec<String>) {
     let event = read(path.to_str().unwrap(), "here").unwrap();
     let StoreEvent::Offers { from, offers, left_out } = event else { panic!("{event:?}") };
     assert_eq!(from, path.display().to_string());
-    of(&Holds { offers, left_out })
+    of(&Parsed { offers, left_out })
 }
 
 #[test]
@@ -52,9 +52,9 @@ fn kftrays_json() {
             "#11: form",
         ]
     );
-    let single = holds(r#"{ "service": "web", "namespace": "shop", "remote_port": 80, "local_port": 81 }"#, "");
+    let single = parse(r#"{ "service": "web", "namespace": "shop", "remote_port": 80, "local_port": 81 }"#, "");
     assert_eq!(of(&single).1, ["web.shop: context"]);
-    assert_eq!(of(&holds("[\n  { \"service\": ", "here")).1, ["2:15: json"]);
+    assert_eq!(of(&parse("[\n  { \"service\": ", "here")).1, ["2:15: json"]);
 }
 
 #[test]
@@ -140,16 +140,16 @@ fn what_would_lead_elsewhere_is_left_out() {
         "web:a/b:80:80",
         "kubectl port-forward -n 'x?y=z' svc/web 80",
     ] {
-        let holds = holds(text, "here");
-        let whys: Vec<Why> = holds.left_out.iter().map(|part| part.why).collect();
-        assert_eq!((holds.offers.len(), &whys[..]), (0, &[Why::Name][..]), "{text}");
+        let parsed = parse(text, "here");
+        let whys: Vec<Why> = parsed.left_out.iter().map(|part| part.why).collect();
+        assert_eq!((parsed.offers.len(), &whys[..]), (0, &[Why::Name][..]), "{text}");
     }
 }
 
 #[test]
 fn what_is_exported_is_read_again() {
     let text = "web:shop:8080:80\nmysql:data::3306";
-    let targets: Vec<_> = holds(text, "here").offers.into_iter().map(|offer| offer.target).collect();
+    let targets: Vec<_> = parse(text, "here").offers.into_iter().map(|offer| offer.target).collect();
     let written = crate::store::targets_as_toml(&targets);
     let config = crate::store::config::read("c.toml".as_ref(), &written).unwrap();
     assert_eq!(config.targets, targets);
@@ -193,8 +193,8 @@ fn whole_scripts() {
 #[test]
 fn addresses_of_this_machine_are_kept() {
     let local = |text: &str| {
-        let holds = holds(text, "here");
-        (holds.offers[0].target.keep.local_address.map(|ip| ip.to_string()), of(&holds).1)
+        let parsed = parse(text, "here");
+        (parsed.offers[0].target.keep.local_address.map(|ip| ip.to_string()), of(&parsed).1)
     };
     let none = Vec::<String>::new;
     for (list, kept, left) in [
@@ -214,7 +214,7 @@ fn addresses_of_this_machine_are_kept() {
     let json = r#"{ "service": "web", "remote_port": 80, "local_address": "127.0.0.2" }"#;
     assert_eq!(local(json).0.as_deref(), Some("127.0.0.2"));
     let six = r#"{ "workload_type": "proxy", "remote_address": "fd00::1", "remote_port": 80 }"#;
-    assert_eq!(of(&holds(six, "here")).0, ["fd00::1 = here - [fd00::1]:80 @0"]);
+    assert_eq!(of(&parse(six, "here")).0, ["fd00::1 = here - [fd00::1]:80 @0"]);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn tomls_guarded_keys_are_named_and_left_out() {
     let text = "[[target]]\nname = \"db\"\ncluster = \"dev\"\naddress = \"10.0.0.1:80\"\nimage = \"evil/x\"\n\
                 local_address = \"0.0.0.0\"\n";
     let StoreEvent::Offers { offers, left_out, .. } = read(text, "here").unwrap() else { panic!() };
-    let (shown, left) = of(&Holds { offers: offers.clone(), left_out });
+    let (shown, left) = of(&Parsed { offers: offers.clone(), left_out });
     assert_eq!(shown, ["db = dev - 10.0.0.1:80 @0"]);
     assert_eq!(left, ["db: local_address = \"0.0.0.0\": guarded", "db: image = \"evil/x\": guarded"]);
     assert_eq!((&offers[0].target.pod.image, offers[0].target.keep.local_address), (&None, None));
@@ -288,7 +288,7 @@ proptest::proptest! {
     #[test]
     fn no_text_panics_and_every_line_is_accounted_for(text in "(?s)[a-z 0-9'\"\\\\#$(){}`<>&|;:/\\n=-]{0,120}") {
         let found = shell::commands(&text);
-        let _holds = holds(&text, "here");
+        let _holds = parse(&text, "here");
         // Whatever has a letter or a digit in it is part of a command, unless a comment begins before it.
         for (at, line) in text.split('\n').enumerate() {
             let plain = line.chars().all(|c| c.is_ascii_alphanumeric() || c == ' ') && !line.trim().is_empty();
@@ -311,7 +311,7 @@ proptest::proptest! {
             text.push_str([" & ", " && ", "; ", "\n"][end]);
             wanted += count;
         }
-        let holds = holds(&text, "here");
-        proptest::prop_assert_eq!(holds.offers.len() + holds.left_out.len(), wanted, "{}: {:?}", text, holds);
+        let parsed = parse(&text, "here");
+        proptest::prop_assert_eq!(parsed.offers.len() + parsed.left_out.len(), wanted, "{}: {:?}", text, parsed);
     }
 }

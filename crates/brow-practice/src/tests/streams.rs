@@ -19,7 +19,7 @@ async fn ask(lease: &Lease, asked: &str) -> Stream {
     let line = async |stream: &mut Stream| {
         let mut said = Vec::new();
         while !said.ends_with(b"\n") {
-            assert_ne!(timeout(PATIENCE, stream.read_buf(&mut said)).await.unwrap().unwrap(), 0, "{asked}");
+            assert_ne!(timeout(TIMEOUT, stream.read_buf(&mut said)).await.unwrap().unwrap(), 0, "{asked}");
         }
         String::from_utf8(said).unwrap()
     };
@@ -49,7 +49,7 @@ async fn hear(mut stream: Stream, say: &[u8]) -> Vec<u8> {
             stream.read_buf(&mut heard).await.unwrap();
         }
     };
-    timeout(PATIENCE, hear).await.expect("an answer");
+    timeout(TIMEOUT, hear).await.expect("an answer");
     heard
 }
 
@@ -96,7 +96,7 @@ async fn streams_reach_the_private_network(runtime: Runtime) {
             let mut stream = closed.open().await?;
             stream.read(&mut [0; 8]).await.map_err(kube_tunnel::Error::from_io)
         };
-        let refused = timeout(PATIENCE, refused).await.unwrap();
+        let refused = timeout(TIMEOUT, refused).await.unwrap();
         assert!(matches!(refused, Err(kube_tunnel::Error::Refused { .. })), "{protocol}: {refused:?}");
     }
     practice.end().await.unwrap();
@@ -118,7 +118,7 @@ async fn a_relay_opens_lanes() {
         let mut asked = ask(&relay, "+10.0.0.1:6379").await;
         let mut said = Vec::new();
         while !said.ends_with(b"\n") {
-            assert_ne!(timeout(PATIENCE, asked.read_buf(&mut said)).await.unwrap().unwrap(), 0);
+            assert_ne!(timeout(TIMEOUT, asked.read_buf(&mut said)).await.unwrap().unwrap(), 0);
         }
         let said = String::from_utf8(said).unwrap();
         let port = said.trim_end().split_once(" N listening on AF=2 127.0.0.1:").unwrap().1.parse().unwrap();
@@ -130,7 +130,7 @@ async fn a_relay_opens_lanes() {
         let mut stream = lane.open().await.unwrap();
         stream.write_all(&[b'0'; 64]).await.unwrap();
         // By an end or a reset: there is no answer.
-        let heard = timeout(PATIENCE, stream.read(&mut [0])).await.expect("an end");
+        let heard = timeout(TIMEOUT, stream.read(&mut [0])).await.expect("an end");
         assert!(!matches!(heard, Ok(1..)), "only who knows the word is served");
         // It is gone with its stream.
         drop(asked);
@@ -148,7 +148,7 @@ async fn a_relay_opens_lanes() {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(PATIENCE, gone).await.expect("the lane goes");
+        timeout(TIMEOUT, gone).await.expect("the lane goes");
     }
     practice.end().await.unwrap();
 }
@@ -161,7 +161,7 @@ async fn a_log_is_followed_and_streams_end_with_their_pod() {
     let web = pods.list(&ListParams::default().labels("app=web")).await.unwrap().items.remove(0).name_any();
     let params = LogParams { follow: true, timestamps: true, ..LogParams::default() };
     let mut log = pods.log_stream(&web, &params).await.unwrap().lines();
-    let mut next = async || timeout(PATIENCE, log.next()).await.expect("a line").transpose().unwrap();
+    let mut next = async || timeout(TIMEOUT, log.next()).await.expect("a line").transpose().unwrap();
     assert!(next().await.is_some_and(|line| line.ends_with("listening on port 8080")));
     let tunnels = Tunnels::new(client, None);
     let lease =
@@ -171,7 +171,7 @@ async fn a_log_is_followed_and_streams_end_with_their_pod() {
     let mut stream = lease.open().await.unwrap();
     pods.delete(&web, &DeleteParams::default().grace_period(1)).await.unwrap();
     // By an end or by an error, but not never.
-    let _ended = timeout(PATIENCE, stream.read(&mut [0; 8])).await.expect("the stream ends with its pod");
+    let _ended = timeout(TIMEOUT, stream.read(&mut [0; 8])).await.expect("the stream ends with its pod");
     assert_eq!(next().await, None);
     practice.end().await.unwrap();
 }

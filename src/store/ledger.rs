@@ -30,11 +30,11 @@ pub struct Made {
 
 /// The record of pods that are being created. Every change is on the disk when a call returns.
 #[derive(Debug, Clone)]
-pub struct Book {
+pub struct PodLedger {
     dir: PathBuf,
 }
 
-impl Book {
+impl PodLedger {
     /// The record in a state directory.
     pub fn new(dir: PathBuf) -> Self {
         Self { dir }
@@ -118,10 +118,10 @@ mod tests {
     #[test]
     fn a_pod_is_ours_by_what_was_written_down_before_it_was_made() {
         let dir = tempfile::tempdir().unwrap();
-        let book = Book::new(dir.path().to_owned());
+        let ledger = PodLedger::new(dir.path().to_owned());
         let ours = |claim: &Claim| recognise(dir.path(), claim).unwrap();
         assert!(!ours(&claim("a", "1", "n")), "nothing was asked for");
-        book.asked("n", "team", "a", Ttl::DEFAULT).unwrap();
+        ledger.asked("n", "team", "a", Ttl::DEFAULT).unwrap();
         for forged in [claim("a", "1", ""), claim("a", "1", "m"), claim("b", "1", "n"), claim("a", "", "n")] {
             assert!(!ours(&forged), "{forged:?}");
         }
@@ -132,24 +132,24 @@ mod tests {
         assert!(!ours(&claim("a", "2", "n")), "a copy under the same name");
         assert!(ours(&claim("a", "1", "n")));
 
-        book.asked("o", "team", "c", Ttl::DEFAULT).unwrap();
-        book.stored("o", "3").unwrap();
+        ledger.asked("o", "team", "c", Ttl::DEFAULT).unwrap();
+        ledger.stored("o", "3").unwrap();
         assert!(!ours(&claim("c", "4", "o")));
         assert!(ours(&claim("c", "3", "o")));
         forget(dir.path(), "3").unwrap();
         assert!(!ours(&claim("c", "3", "o")));
-        book.asked("p", "team", "d", Ttl::DEFAULT).unwrap();
-        book.refused("p").unwrap();
+        ledger.asked("p", "team", "d", Ttl::DEFAULT).unwrap();
+        ledger.refused("p").unwrap();
         assert!(!ours(&claim("d", "5", "p")));
     }
 
     #[test]
     fn what_is_long_over_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
-        let book = Book::new(dir.path().to_owned());
-        book.asked("n", "team", "a", Ttl::DEFAULT).unwrap();
+        let ledger = PodLedger::new(dir.path().to_owned());
+        ledger.asked("n", "team", "a", Ttl::DEFAULT).unwrap();
         state::change(dir.path(), |state| state.pods.get_mut("n").unwrap().until = Utc::now()).unwrap();
-        book.asked("o", "team", "b", Ttl::DEFAULT).unwrap();
+        ledger.asked("o", "team", "b", Ttl::DEFAULT).unwrap();
         assert_eq!(state::load(dir.path()).unwrap().pods.into_keys().collect::<Vec<_>>(), ["o"]);
     }
 }

@@ -9,13 +9,13 @@ use brow_model::own::Claim;
 use super::config::edit::Removed;
 use super::disk::{self, Locked};
 use super::writer::Order;
-use super::{Paths, audit, config, exchange, imports, interpret, legacy, own, state};
+use super::{Paths, audit, config, exchange, imports, interpret, ledger, legacy, state};
 
 /// The config as last read: its text (`None` without a file), or the error.
 type Seen = Result<Option<String>, Fault>;
 
 /// Carries out orders one by one.
-pub struct Desk {
+pub struct Worker {
     paths: Paths,
     installation: Installation,
     /// The config as last read or written, so that our own writes do not count as changes.
@@ -27,7 +27,7 @@ pub struct Desk {
     told: bool,
 }
 
-impl Desk {
+impl Worker {
     /// Reads the config without reporting it, since the first frame has just done so; later changes are reported.
     pub fn new(paths: Paths, installation: Installation) -> Self {
         let (audit, seen) = (audit::Audit::default(), disk::read(&paths.config));
@@ -39,7 +39,7 @@ impl Desk {
         &self.paths
     }
 
-    /// Starts: removes temporary files of writers that were killed, reports changes since [`Desk::new`], and offers the
+    /// Starts: removes temporary files of writers that were killed, reports changes since [`Worker::new`], and offers the
     /// older tool's targets, once.
     pub fn open(&mut self) -> Vec<StoreEvent> {
         if let Ok(file) = disk::resolve(&self.paths.config) {
@@ -116,7 +116,7 @@ impl Desk {
             }
             Order::Recognise(claim) => self.recognise(&claim),
             Order::ForgetPod(uid) => {
-                let result = own::forget(&self.paths.state_dir, &uid);
+                let result = ledger::forget(&self.paths.state_dir, &uid);
                 self.trouble(result)
             }
             Order::Theme(name) => self.remember_theme(name),
@@ -136,7 +136,7 @@ impl Desk {
     }
 
     fn recognise(&mut self, claim: &Claim) -> Vec<StoreEvent> {
-        let result = own::recognise(&self.paths.state_dir, claim);
+        let result = ledger::recognise(&self.paths.state_dir, claim);
         // What cannot be read proves nothing.
         let is_ours = result.as_ref().is_ok_and(|is_ours| *is_ours);
         let mut answers = self.trouble(result.map(|_| ()));
