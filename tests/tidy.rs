@@ -223,6 +223,41 @@ fn every_file_says_what_it_is_and_is_not_too_long() {
     }
 }
 
+/// The parts whose doc comments begin with a verb or a noun phrase; the aim is all of them.
+const PLAIN_DOCS: [&str; 11] = [
+    "crates/brow-practice",
+    "src/app",
+    "src/check",
+    "src/cli",
+    "src/instance",
+    "src/keymap",
+    "src/log",
+    "src/store",
+    "src/term",
+    "src/text",
+    "src/view",
+];
+
+#[test]
+fn doc_comments_begin_with_a_verb_or_a_noun() {
+    let riddles = ["What", "Whether", "How", "Who", "Whom", "Whose", "Why", "Where", "When"];
+    let is_doc = |line: &str| line.starts_with("///") || line.starts_with("//!");
+    let files = all("src").into_iter().chain(all("crates"));
+    for (path, source) in
+        files.filter(|(path, _)| PLAIN_DOCS.iter().any(|part| path.to_string_lossy().starts_with(part)))
+    {
+        let lines: Vec<&str> = source.lines().map(str::trim_start).collect();
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| is_doc(line)) {
+            let first = line[3..].split_whitespace().next().unwrap_or_default();
+            let opens = at == 0 || !is_doc(lines[at - 1]);
+            // The help of a command's option.
+            let item = lines[at..].iter().find(|line| !is_doc(line));
+            let is_help = item.is_some_and(|item| item.starts_with("#[arg("));
+            assert!(!opens || is_help || !riddles.contains(&first), "{}:{}: {line}", path.display(), at + 1);
+        }
+    }
+}
+
 #[test]
 fn nothing_names_the_machine_it_was_written_on() {
     let home = ["/ro", "ot/"].concat();

@@ -18,14 +18,14 @@ use brow_model::proxy::{Phase, ProxyPod};
 use brow_model::settings::{PodSettings, Settings};
 use kube_tunnel::{Error, LeaseOptions, Protocol, Route, Tunnels};
 
-/// How long a login plugin and the first answer may take.
+/// The longest wait for a login plugin and the first answer.
 const ANSWER: Duration = Duration::from_secs(40);
-/// How long any other answer may take.
+/// The longest wait for any other answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Clocks that differ by more confuse tokens and certificates.
 const SKEW: TimeDelta = TimeDelta::seconds(10);
 
-/// What the daily work needs, most important first, and whether it works at all without.
+/// The rights that daily work needs, most important first, each with the state to report without it.
 const NEEDS: [(&str, &str, State); 6] = [
     ("create", "pods/portforward", State::Failed),
     ("list", "pods", State::Failed),
@@ -134,7 +134,7 @@ async fn rights(clusters: &Clusters, context: &Context, version: &str) -> Vec<Fi
     [all].into_iter().chain(missing).collect()
 }
 
-/// What pods of ours that are there show of image and tunnel.
+/// Checks image and tunnel with existing pods of ours.
 async fn known(clusters: &Clusters, context: &Context, settings: &Settings) -> Vec<Finding> {
     let image = image(context, settings);
     // Who may not list was told that already.
@@ -170,7 +170,7 @@ async fn pods(clusters: &Clusters, context: &Context) -> Result<Vec<ProxyPod>, F
     Ok(listed.items.iter().filter_map(|pod| project(&context.name, pod)).collect())
 }
 
-/// Opens a way to a ready pod's relay, and says which protocol it took.
+/// Opens a stream to a ready pod's relay, and reports the protocol.
 pub(super) async fn tunnel(clusters: &Clusters, context: &Context, settings: &Settings, pod: &ProxyPod) -> Finding {
     let broken = |words: String| failed("tunnel", Fault::new(What::Tunnel, &pod.key.name, words));
     let client = match clusters.client(&context.name).await {

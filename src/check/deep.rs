@@ -1,5 +1,5 @@
-//! What only a pod shows: whether one is admitted, its image pulled, and a tunnel reaches it. It is deleted at once;
-//! where we are stopped before, Kubernetes ends it at its TTL.
+//! Checks that need a pod: it is admitted, its image is pulled, a tunnel reaches it. The pod is deleted at once; if we
+//! are stopped before, Kubernetes ends it at its TTL.
 
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ use brow_model::proxy::{Phase, PodRequest, ProxyPod, RequestId};
 use brow_model::settings::{PodSettings, Settings};
 use brow_model::ttl::Ttl;
 
-/// How long the pod may live at most.
+/// The pod's TTL.
 const TTL_SECONDS: u64 = 120;
-/// How long it may take to become ready.
+/// The longest wait for it to become ready.
 const COMING: Duration = Duration::from_mins(1);
-/// How often it is looked at.
+/// The interval at which it is polled.
 const EVERY: Duration = Duration::from_millis(500);
 
 pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Settings) -> Vec<Finding> {

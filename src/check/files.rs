@@ -64,7 +64,7 @@ pub(super) fn config(paths: &Paths, loaded: &Result<Loaded, Fault>, contexts: &[
     findings
 }
 
-/// What is wrong with a folder that we would write in; where it is not there yet, with the nearest above it that is.
+/// Checks a folder that we write to or, if it does not exist yet, its nearest existing parent.
 fn room(check: &'static str, path: &Path) -> Option<Finding> {
     let there = path.ancestors().find(|above| above.exists())?;
     let error = match access(there, Access::WRITE_OK | Access::EXEC_OK) {

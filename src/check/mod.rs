@@ -17,32 +17,32 @@ use brow_model::cluster::Context;
 use brow_model::event::Loaded;
 use brow_model::fault::{Fault, What};
 
-/// So many clusters are asked at a time.
+/// The number of clusters that are checked at a time.
 const AT_ONCE: usize = 8;
 
-/// What is to be looked at.
+/// The scope of a check.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
     /// The kubeconfig that was asked for by name.
     pub kubeconfig: Option<PathBuf>,
     /// Only these contexts; none: all.
     pub contexts: Vec<String>,
-    /// Whether a short-lived pod may be made in each cluster, to see what only that shows.
+    /// True if a short-lived pod may be created in each cluster, for checks that need one.
     pub deep: bool,
 }
 
-/// What the environment says of the terminal.
+/// The environment variables that describe the terminal.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     /// `LC_ALL`, `LC_CTYPE` or `LANG`, the first that is set: it names the encoding.
     pub encoding: String,
-    /// What `COLORTERM`, `TERM` and `NO_COLOR` say.
+    /// The values of `COLORTERM`, `TERM` and `NO_COLOR`.
     pub colors: view::ColorEnv,
-    /// Whether standard input and output are a terminal.
+    /// True if standard input and output are a terminal.
     pub terminal: bool,
 }
 
-/// What a finding is about.
+/// The subject of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Area {
     /// The kubeconfig.
@@ -55,7 +55,7 @@ pub enum Area {
     Terminal,
 }
 
-/// How things stand.
+/// The result of a check, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// As it should be.
@@ -68,22 +68,22 @@ pub enum State {
     Failed,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is about.
+    /// The subject.
     pub area: Area,
-    /// Which context, where it is about a cluster.
+    /// The context, if the finding is about a cluster.
     pub thing: String,
-    /// What was looked at, as JSON names it.
+    /// The name of the check in JSON.
     pub check: &'static str,
-    /// How it stands.
+    /// The result.
     pub state: State,
-    /// What is to be said of it.
+    /// The message.
     pub says: Says,
 }
 
-/// What is said of a finding.
+/// The message of a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Says {
     /// Words of the text tables with what is filled in, and what to do, where something is to be done.
@@ -122,7 +122,7 @@ impl Finding {
     }
 }
 
-/// Looks at everything; the findings come in the order in which they are to be read.
+/// Runs all checks; the findings are in the order in which they are printed.
 ///
 /// # Errors
 /// [`What::UnknownContext`] for a context that was named and that the kubeconfig does not have.

@@ -1,4 +1,4 @@
-//! What the terminal can do, as far as it says.
+//! Checks of the terminal, as far as its environment tells.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use brow_model::settings::Colors;
 
 /// The size from which everything has its place.
 const ROOMY: (u16, u16) = (80, 24);
-/// How long tmux may take to tell a setting.
+/// The longest wait for tmux to tell a setting.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(super) async fn look(around: &Environment, colors: Colors) -> Vec<Finding> {
@@ -56,7 +56,7 @@ fn unicode(encoding: &str) -> Finding {
     }
 }
 
-/// Whether what is copied gets out of a multiplexer. The terminal itself cannot be asked.
+/// Checks that a multiplexer passes copied text on. The terminal itself cannot be asked.
 async fn clipboard() -> Finding {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if set("TMUX") {

@@ -35,7 +35,7 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Whether the doctor is wanted rather than the dashboard.
+    /// Returns true if checks were asked for instead of the dashboard.
     pub(super) fn wanted(&self) -> bool {
         self.check
     }
@@ -172,7 +172,7 @@ fn lines(text: &Text, findings: &[Finding], colors: bool, room: usize) -> String
     all + "\n" + &sum
 }
 
-/// What an area is called, for people and in JSON.
+/// The name of an area, for people and in JSON.
 fn area(area: Area) -> (&'static str, &'static str) {
     match area {
         Area::Kubeconfig => ("check.area-kubeconfig", "kubeconfig"),

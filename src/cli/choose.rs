@@ -21,7 +21,7 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    /// Whether nothing was said.
+    /// Returns true if nothing was chosen.
     pub(super) fn is_empty(&self) -> bool {
         self.names.is_empty() && self.tag.is_empty()
     }
@@ -70,7 +70,7 @@ pub(super) fn no_target(model: &Model, text: &Text, name: &str) -> Stop {
     Stop::unknown(says)
 }
 
-/// Whether a text fits a pattern: `*` is any number of characters, `?` one.
+/// Returns true if a text matches a pattern: `*` is any number of characters, `?` one.
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut in_text) = (0, 0);

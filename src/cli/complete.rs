@@ -31,7 +31,7 @@ use shells::{BASH, FISH, ZSH};
 
 /// The variable by which a shell asks.
 const VARIABLE: &str = "BROW_COMPLETE";
-/// How long clusters may take to tell of their pods: somebody has pressed a key and waits.
+/// The longest wait for the pods of clusters: somebody has pressed a key and waits.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A shell that can be completed in.
@@ -69,7 +69,7 @@ pub(super) fn script(shell: Shell) -> ExitCode {
     }
 }
 
-/// What the command line that is being completed says of the files.
+/// The files that the completed command line names.
 fn door() -> Option<Door> {
     let args = shells::line();
     let value = |name: &str| {

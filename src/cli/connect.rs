@@ -28,7 +28,7 @@ use brow_model::ttl::Ttl;
 use brow_model::wish::Wish;
 use place::{At, Place};
 
-/// What `--exec` does.
+/// The help of `--exec`.
 const EXEC: &str = "Run a command once all is ready, with BROW_ADDR, BROW_HOST and BROW_PORT set, and end with it; \
                     everything behind this is the command's, and no shell reads it unless you name one";
 
@@ -47,7 +47,7 @@ pub(super) struct Args {
     exec: Vec<String>,
 }
 
-/// What is to be forwarded, and how.
+/// The targets to forward, and the options.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct How {
     #[command(flatten)]
@@ -96,23 +96,23 @@ pub(super) async fn run(door: Door, args: Args) -> ExitCode {
     }
 }
 
-/// How long those that wait for the same forward leave it to the one of them that is first by its process id.
+/// The time for which instances that want the same forward leave it to the one with the lowest process id.
 const TURN: Duration = Duration::from_secs(3);
 
-/// How long the system may take to free the port of an instance that was killed: it closes what that had one by one.
+/// The time in which the system frees the port of a killed instance: it closes its sockets one by one.
 const FREED: Duration = Duration::from_millis(200);
 
 /// The verb.
 struct Connect {
     args: Args,
     targets: Vec<Target>,
-    /// What was printed of forwards: their names and where they listen.
+    /// The forwards that were printed: names and local addresses.
     told: BTreeSet<(String, Option<SocketAddr>)>,
-    /// The instances that have, or had last, what is not ours, by the forwards' names.
+    /// The instances that have, or had last, the forwards that are not ours, by the forwards' names.
     holders: BTreeMap<String, String>,
-    /// Since when nobody has a forward any more whose instance has ended.
+    /// The time since which a forward has no instance, because its instance ended.
     orphaned: BTreeMap<String, Duration>,
-    /// Forwards that somebody stopped where they were.
+    /// Forwards that were stopped in another instance.
     stopped: BTreeSet<String>,
     ready: Arc<AtomicBool>,
     command: Option<Running>,
@@ -188,7 +188,7 @@ impl Connect {
         if heirless.is_empty() { Vec::new() } else { vec![Wish::Connect(heirless)] }
     }
 
-    /// Whether nothing more comes of a place.
+    /// Returns true if the forward of a port will not come back.
     fn is_over(&self, place: &Place) -> bool {
         match place.at {
             At::Over => true,
@@ -197,7 +197,7 @@ impl Connect {
         }
     }
 
-    /// Whether it cannot come to be ready.
+    /// Returns true if the targets cannot all become ready.
     fn is_hopeless(&self, model: &Model, places: &[Place]) -> bool {
         let down = |target: &Target| {
             let link = model.cluster(&target.cluster).map(|at| at.link);
@@ -273,7 +273,7 @@ impl Connect {
     }
 }
 
-/// Whether of the instances that want the same we are the first.
+/// Returns true if no other instance that wants the same target has a lower process id.
 fn is_first(model: &Model, target: &String) -> bool {
     let waits = |known: &&Known| !known.leaving && known.wants.contains(target);
     model.instances.all.values().filter(waits).all(|known| known.pid > id())

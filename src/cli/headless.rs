@@ -1,4 +1,4 @@
-//! The dashboard's loop with a line printer for a screen: what a verb asks for goes through the same model and the same
+//! The dashboard's loop with a line printer for a screen: a subcommand's requests go through the same model and
 //! effects.
 
 use std::path::PathBuf;
@@ -28,26 +28,26 @@ use brow_model::log::{Entry, Grade, Happening};
 use brow_model::wish::Wish;
 use brow_model::{Front, Model};
 
-/// Something beside the loop that a verb waits for; it ends with the exit code.
+/// A task that a subcommand waits for beside the loop; it returns the exit code.
 pub(super) type Aside = Pin<Box<dyn Future<Output = u8> + Send>>;
 
-/// What a verb sees.
+/// The state that a subcommand looks at.
 pub(super) struct Seen<'a> {
-    /// The state of everything.
+    /// The model.
     pub model: &'a Model,
     /// The words.
     pub text: &'a Text,
-    /// Whether something has failed so far.
+    /// True if something has failed so far.
     pub failed: bool,
-    /// How long it runs.
+    /// The time since it started.
     pub age: Duration,
 }
 
-/// What comes next.
+/// The next step of a subcommand.
 pub(super) enum Next {
-    /// Wait for what happens.
+    /// Wait for the next event.
     Wait,
-    /// Ask for more.
+    /// Make more requests.
     Ask(Vec<Wish>),
     /// End, with this exit code.
     End(u8),
@@ -55,31 +55,31 @@ pub(super) enum Next {
 
 /// A subcommand.
 pub(super) trait Verb {
-    /// What it asks for, once config and kubeconfig are read.
+    /// Returns its first requests, once config and kubeconfig are read.
     ///
     /// # Errors
-    /// Why there is nothing to ask for.
+    /// The reason why it cannot begin.
     fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Wish>, Stop>;
 
-    /// Looks at what has become of it, and prints what is new.
+    /// Looks at the state after an update, and prints the news.
     fn look(&mut self, seen: &Seen<'_>) -> Next;
 
-    /// Whether what merely happens is told too, on standard error.
+    /// Returns true if ordinary events are printed too, on standard error.
     fn tells(&self) -> bool {
         false
     }
 
-    /// Whether not even what goes wrong is told.
+    /// Returns true if not even faults are printed.
     fn is_silent(&self) -> bool {
         false
     }
 
-    /// What it is to other instances; `None`: nothing that they could know.
+    /// Its role among the instances; `None` if others don't see it.
     fn role(&self) -> Option<Role> {
         None
     }
 
-    /// Something to wait for beside the loop, from now on.
+    /// Returns a task to wait for beside the loop, once.
     fn aside(&mut self) -> Option<Aside> {
         None
     }
@@ -89,7 +89,7 @@ pub(super) trait Verb {
         Some(ended_by(number))
     }
 
-    /// Whether the pods that it made are deleted at its end; absent: as the config says.
+    /// Returns whether the pods that it created are deleted at its end; `None`: as the config says.
     fn takes_pods_along(&self) -> Option<bool> {
         None
     }
@@ -105,7 +105,7 @@ pub(super) struct Headless {
     signals: Signals,
     failed: bool,
     quit: bool,
-    /// The fault told last: it is not told twice in a row.
+    /// The fault printed last, which is not printed twice in a row.
     told: String,
 }
 

@@ -41,7 +41,7 @@ pub(super) struct Logging {
 }
 
 impl Logging {
-    /// Where it is logged; absent: nowhere.
+    /// The log file, if there is one.
     pub(super) fn file(&self) -> Option<&Path> {
         self.log.as_deref()
     }

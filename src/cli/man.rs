@@ -58,7 +58,7 @@ fn commands(of: &Command, above: &str) -> String {
     all
 }
 
-/// What a command takes, a paragraph each; `global`: also what every command takes.
+/// A paragraph for each argument of a command; with `global` also those that every command has.
 fn arguments(of: &Command, global: bool) -> String {
     let shown = |arg: &&Arg| !arg.is_hide_set() && (global || !arg.is_global_set()) && arg.get_id() != "help";
     let mut all = String::new();

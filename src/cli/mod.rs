@@ -74,7 +74,7 @@ pub struct Args {
     verb: Option<Verb>,
 }
 
-/// What the exit code says.
+/// The help about exit codes.
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 something failed, and standard error says what and what to do; 2 wrong usage; 3 nothing is called \
 that; 128 + N ended by signal N before it was done. connect --exec ends with its command's own (126 it cannot be run, \
@@ -111,12 +111,12 @@ enum Verb {
     },
 }
 
-/// What everything starts from: where the files are, and which kubeconfig.
+/// The options that all commands share: paths, kubeconfig, practice, logging.
 #[derive(Debug, Clone)]
 struct Door {
     kubeconfig: Option<PathBuf>,
     paths: Paths,
-    /// Where the sockets of running instances are.
+    /// The directory of the instances' sockets.
     runtime: PathBuf,
     practice: bool,
     logging: Logging,
@@ -260,7 +260,7 @@ async fn dashboard(door: Door) -> eyre::Result<()> {
     end.wrap_err("the dashboard could not go on")
 }
 
-/// Who we are to the clusters, with what stands in the way of remaining so.
+/// Our owner name and installation, with a fault if the installation cannot be saved.
 fn identity(paths: &Paths) -> (Identity, Option<Fault>) {
     let (installation, trouble) = store::installation(&paths.state_dir);
     (Identity { owner: proxy::owner(), installation }, trouble)
@@ -277,7 +277,7 @@ fn text() -> Text {
     Text::new(Text::locale(&surroundings().locale))
 }
 
-/// What the environment says of the terminal.
+/// Reads the environment variables that describe the terminal.
 fn surroundings() -> TerminalInfo {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     TerminalInfo {

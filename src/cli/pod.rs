@@ -136,7 +136,7 @@ struct Create {
     json: bool,
     quiet: bool,
     targets: Vec<Target>,
-    /// Whether they are ready, and their names printed.
+    /// True once the pods are ready and their names printed.
     done: bool,
 }
 
@@ -183,7 +183,7 @@ impl super::headless::Verb for Create {
     }
 }
 
-/// Whether the pods of a cluster are known, or will not be.
+/// Returns true if the pods of a cluster are known, or cannot be.
 pub(super) fn is_settled(model: &Model, cluster: &str) -> bool {
     model.has_looked(cluster) || is_down(model, cluster)
 }
@@ -193,7 +193,7 @@ fn is_down(model: &Model, cluster: &str) -> bool {
     matches!(link, None | Some(Link::Unauthorized | Link::Forbidden | Link::Unreachable))
 }
 
-/// What is done once the pods are known.
+/// The action to take once the pods are known.
 enum Then {
     List { json: bool },
     Info { name: String, json: bool },
@@ -201,12 +201,12 @@ enum Then {
     Clean { all: bool },
 }
 
-/// A verb that first looks at clusters.
+/// A subcommand that first lists the pods of clusters.
 struct Look {
     clusters: Clusters,
     names: Vec<String>,
     then: Then,
-    /// Whether the pods are known, and what is to be done with them was asked for.
+    /// True once the action was requested.
     asked: bool,
     /// The pods that are being deleted.
     going: Vec<PodKey>,

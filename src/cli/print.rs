@@ -18,12 +18,12 @@ pub(super) const USAGE: u8 = 2;
 /// The exit code where nothing has the name that was given.
 pub(super) const UNKNOWN: u8 = 3;
 
-/// Why a verb cannot even begin.
+/// The reason why a subcommand cannot begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stop {
     /// The exit code.
     pub code: u8,
-    /// What to say.
+    /// The message.
     pub says: String,
 }
 
@@ -40,28 +40,28 @@ impl Stop {
         Self { code: UNKNOWN, says: says.into() }
     }
 
-    /// Says why.
+    /// Prints the message and returns the exit code.
     pub(super) fn tell(&self) -> ExitCode {
         err(&self.says);
         ExitCode::from(self.code)
     }
 }
 
-/// Says what is wrong.
+/// Prints a fault and returns the exit code.
 pub(super) fn fault(text: &Text, fault: &Fault) -> ExitCode {
     Stop::fault(text, fault).tell()
 }
 
-/// Why standard output could not be written.
+/// The error of a failed write to standard output.
 static UNWRITTEN: OnceLock<String> = OnceLock::new();
 
-/// Writes to standard output. Whoever has stopped reading (`head`) has seen enough; a disk that is full is told at the
-/// end, see [`unwritten`].
+/// Writes to standard output. A closed pipe (`head`) is no error; other errors are reported at the end, see
+/// [`unwritten`].
 pub(super) fn out(text: &str) {
     colored(&plain::lines(text));
 }
 
-/// Writes to standard output as it is: colors and signs of ours, and words of others that [`plain`] has been through.
+/// Writes to standard output unchanged: our own colors and symbols, and text that [`plain`] has sanitised.
 pub(super) fn colored(text: &str) {
     let mut out = stdout().lock();
     let written = writeln!(out, "{text}").and_then(|()| out.flush());
@@ -73,7 +73,7 @@ pub(super) fn colored(text: &str) {
     }
 }
 
-/// Why not all of standard output could be written, where somebody may miss it.
+/// Returns the error if some output was lost.
 pub(super) fn unwritten() -> Option<&'static str> {
     UNWRITTEN.get().map(String::as_str)
 }

@@ -1,7 +1,7 @@
-//! Whether an instance still runs: it holds a lock for as long as it does, whatever ends it.
+//! Liveness of instances: each holds a file lock until its process ends.
 //!
-//! That nobody answers at its socket does not say so: macOS refuses connections to an instance that is suspended, too,
-//! once its queue is full. Nor does its process id, which the system gives to others later.
+//! A refused connection is no proof that an instance has ended: macOS also refuses connections to a suspended one whose
+//! queue is full. Nor is its process id, which the system reuses.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -38,7 +38,7 @@ impl Drop for Alive {
     }
 }
 
-/// Whether the instance of that name has ended for sure.
+/// Returns true if the named instance has certainly ended.
 pub(super) fn has_ended(dir: &Path, name: &str) -> bool {
     match open(&file(dir, name), false) {
         // It is released at once, with the file.
@@ -52,7 +52,7 @@ pub(super) fn has_ended(dir: &Path, name: &str) -> bool {
     }
 }
 
-/// Removes what an instance that has ended left: its socket first, as the lock is what tells that it has.
+/// Removes the socket of an instance that has ended, and then its lock, which proves that it has.
 pub(super) fn sweep(dir: &Path, name: &str, socket: &Path) {
     // Somebody else may have been faster.
     let _gone = (fs::remove_file(socket), fs::remove_file(file(dir, name)));

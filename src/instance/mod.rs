@@ -28,15 +28,15 @@ use brow_model::fault::{Fault, What};
 use brow_model::instance::{Report, Role};
 use wire::{Ask, Says};
 
-/// How long an instance may take to answer. Whoever takes longer hangs, or is stopped.
+/// The longest wait for an instance's answer. One that takes longer hangs, or is suspended.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often an instance says how things stand to those who wish to know, changed or not.
+/// The interval of an instance's reports to its watchers, changed or not.
 const BEAT: Duration = Duration::from_secs(5);
-/// For how long it may not: it hangs then, or is suspended.
+/// The silence after which an instance counts as hanging or suspended.
 const SILENCE: Duration = Duration::from_secs(12);
-/// How long it may take to close a forward.
+/// The longest wait for an instance to close a forward.
 const CLOSING: Duration = Duration::from_secs(6);
-/// How the sockets' names end.
+/// The extension of the sockets' names.
 const SOCKET: &str = "sock";
 
 /// This instance among the others.
@@ -46,7 +46,7 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Tells the others how things stand, where that has changed.
+    /// Sends a report to the watchers if it changed.
     pub fn publish(&self, report: impl FnOnce(u32, Role) -> Report) {
         let report = report(std::process::id(), self.role);
         self.reports.send_if_modified(|known| {
@@ -93,16 +93,16 @@ pub fn join(
     Ok((Instance { role, reports }, running))
 }
 
-/// What the running instances forward.
+/// The forwards of all running instances.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Census {
-    /// Those that answered: the name of each, and its answer.
+    /// The names and reports of the instances that answered.
     pub reports: Vec<(String, Report)>,
-    /// Those that are there and did not: [`What::InstanceUnheard`]; or why nobody could be asked.
+    /// The faults of those that did not answer ([`What::InstanceUnheard`]), or the reason why none could be asked.
     pub silent: Vec<Fault>,
 }
 
-/// Asks every running instance what it forwards. Sockets that nobody listens on are removed.
+/// Asks every running instance for its forwards. Sockets of ended instances are removed.
 pub async fn all(dir: &Path) -> Census {
     // A directory that somebody else made, or may enter, can hold sockets of theirs.
     match check(dir) {
@@ -132,13 +132,13 @@ pub async fn all(dir: &Path) -> Census {
     census
 }
 
-/// Whether an error says that an instance is not there, or has just ended.
+/// Returns true if an error means that an instance has ended.
 fn is_gone(error: &io::Error) -> bool {
     use ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, UnexpectedEof};
     matches!(error.kind(), ConnectionRefused | NotFound | UnexpectedEof | BrokenPipe | ConnectionReset)
 }
 
-/// Has an instance close a forward, and waits until it has.
+/// Asks an instance to close a forward, and waits until it is closed.
 ///
 /// # Errors
 /// [`What::InstanceSilent`] where it does not.
@@ -166,8 +166,8 @@ async fn ask(dir: &Path, name: &str, ask: &Ask, patience: Duration) -> io::Resul
     timeout(patience, asking).await.map_err(|_| io::Error::from(ErrorKind::TimedOut))?
 }
 
-/// Connects to an instance. The socket of one that has ended is removed; one that runs and lets nobody in is as good as
-/// silent: suspended, it has let in as many as its queue holds.
+/// Connects to an instance. The socket of one that has ended is removed. One that runs and refuses is reported as timed
+/// out: it is suspended, and its queue is full.
 async fn connect(dir: &Path, name: &str) -> io::Result<UnixStream> {
     let path = dir.join(name).with_extension(SOCKET);
     let connected = UnixStream::connect(&path).await;
@@ -190,7 +190,7 @@ fn names(dir: &Path) -> Vec<String> {
     entries.filter_map(|entry| name(entry.path())).collect()
 }
 
-/// Whether a text is an instance's name, and no path to elsewhere.
+/// Returns true if a text is an instance's name, and not a path.
 fn is_name(name: &str) -> bool {
     name.split_once('-').is_some_and(|(pid, rest)| {
         !pid.is_empty()
@@ -205,18 +205,18 @@ fn pid_of(name: &str) -> u32 {
     name.split('-').next().and_then(|pid| pid.parse().ok()).unwrap_or_default()
 }
 
-/// Whether a report holds nothing that a terminal would obey.
+/// Returns true if a report has no control characters, which a terminal would obey.
 fn is_plain(report: &Report) -> bool {
     report.texts().all(|text| !text.chars().any(char::is_control))
 }
 
-/// Makes the directory, for our eyes only.
+/// Creates the directory with mode 0700.
 fn prepare(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     check(dir)
 }
 
-/// Checks that nobody else may enter the directory, and that it is no link to elsewhere.
+/// Checks that the directory is ours alone, and not a link.
 fn check(dir: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(dir)?;
     if !found.is_dir() || found.uid() != rustix::process::getuid().as_raw() || found.mode() & 0o077 != 0 {
@@ -237,7 +237,7 @@ impl Drop for Socket {
     }
 }
 
-/// Listens on a socket of our own. It gets its name once it listens: nobody can take it for one that was left.
+/// Listens on a socket of our own. It is renamed into place once it listens, so that nobody takes it for a stale one.
 fn listen(dir: &Path, name: &str) -> io::Result<(UnixListener, Socket)> {
     let alive = Alive::new(dir, name)?;
     let making = Socket { path: dir.join(format!(".{name}")), _alive: None };

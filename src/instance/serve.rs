@@ -1,4 +1,4 @@
-//! The answering end: one connection, one question.
+//! The server side: each connection carries one request.
 
 use std::io;
 use std::sync::Arc;
@@ -22,11 +22,11 @@ use brow_model::wish::Wish;
 /// The most connections at a time: each other instance has one.
 const CONNECTIONS: usize = 64;
 
-/// How long those that are told how things stand may take over the last of it.
+/// The longest wait for watchers to receive the last report.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Answers until `closing`; whoever is told how things stand hears the last of it before that. Names of instances that
-/// ask to be told go to `heard_of`.
+/// Answers requests until `closing`, and sends watchers a last report then. The names of instances that ask to watch go
+/// to `heard_of`.
 pub(super) async fn serve(
     listener: UnixListener,
     reports: watch::Receiver<Report>,

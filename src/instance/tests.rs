@@ -17,7 +17,7 @@ fn dir() -> (TempDir, PathBuf) {
     (temp, dir)
 }
 
-/// What an instance says that has one forward.
+/// The report of an instance with one forward.
 fn report() -> Report {
     Report {
         pid: 77,

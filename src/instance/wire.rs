@@ -1,5 +1,5 @@
-//! What goes over the socket: a line of JSON each way, with a version. Fields that are not known are passed over; of
-//! another version nothing is understood but the version.
+//! The protocol on the socket: a line of JSON each way, with a version. Unknown fields are ignored; a line of another
+//! version is refused.
 
 use std::io;
 
@@ -9,44 +9,44 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrit
 
 use brow_model::instance::Report;
 
-/// The version of what is said. Another one is refused.
+/// The version of the protocol.
 const VERSION: u32 = 1;
 /// The longest line that is read, in bytes: more than a thousand forwards take.
 const LINE: u64 = 1 << 20;
 
-/// What an instance is asked.
+/// A request to an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
 pub(super) enum Ask {
-    /// What it forwards.
+    /// List its forwards.
     List,
-    /// The same, now and whenever it changes, until somebody hangs up. An instance that asks gives its own name, to be
-    /// asked back.
+    /// List them now and whenever they change, until the connection closes. The instance that asks gives its own name,
+    /// so that it can be watched in turn.
     Watch {
         /// The name of the instance that asks.
         name: String,
     },
-    /// To close a forward.
+    /// Close a forward.
     Stop {
         /// Its number.
         id: u64,
     },
 }
 
-/// What it answers.
+/// An answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "says", rename_all = "kebab-case")]
 pub(super) enum Says {
-    /// What it forwards.
+    /// Its forwards.
     Report {
         /// All of it.
         report: Report,
     },
     /// The forward is closed.
     Stopped,
-    /// It does not do that.
+    /// The request is refused.
     No {
-        /// Why not.
+        /// The reason.
         why: String,
     },
 }

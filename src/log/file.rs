@@ -10,9 +10,9 @@ use rustix::fs::OFlags;
 use super::redact;
 use brow_model::plain;
 
-/// How large the file grows before it becomes the one before, and a new one begins.
+/// The size at which the file is renamed to the previous one, and a new one begins.
 const LARGEST: u64 = 4 << 20;
-/// How much of one event is kept, in bytes: whoever writes more has taken up what a server sent.
+/// The most bytes of one event that are kept: a longer one has quoted what a server sent.
 const LONGEST: usize = 4 << 10;
 
 /// The file before the current one.

@@ -1,7 +1,7 @@
-//! The log file: what the program and its libraries say of their work, for a report of a fault.
+//! The log file: messages of the program and its libraries, for bug reports.
 //!
-//! It is written where a person names a file, is never larger than twice a limit, and is for their eyes only. All that
-//! is written goes through [`redact()`]: no secrets, and no addresses unless they are asked for.
+//! It is written only if the user names a file, is never larger than twice a limit, and has mode 0600. All text goes
+//! through [`redact()`]: no secrets, and no addresses unless they are asked for.
 
 mod file;
 mod redact;
@@ -15,7 +15,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
-/// What is logged: a level for all, and others by module, as in `warn,brow_tui=debug`.
+/// The log's filter: a level for all, and others by module, as in `warn,brow_tui=debug`.
 pub use tracing_subscriber::filter::Targets as Levels;
 
 pub use file::before;
@@ -24,10 +24,10 @@ pub use tell::update;
 
 use file::Rotating;
 
-/// What is logged where nobody says otherwise. A part of kube would log the bodies of answers that it cannot read.
+/// The default filter. A part of kube is quieter, since it would log the bodies of answers that it cannot parse.
 pub const LEVELS: &str = "warn,kube_client::client=error,brow_tui=debug,kube_tunnel=debug";
 
-/// Logs into a file from now on.
+/// Starts logging to a file.
 ///
 /// # Errors
 /// Where the file cannot be written.

@@ -1,12 +1,12 @@
-//! Takes secrets and addresses out of text that somebody will read elsewhere.
+//! Removes secrets and addresses from text that may be sent to others.
 
 use std::net::{IpAddr, SocketAddr};
 
 use brow_model::fault::without_logins;
 
-/// What stands for a secret.
+/// The replacement of a secret.
 const SECRET: &str = "<secret>";
-/// What stands for a host or an address.
+/// The replacement of a host or an address.
 const ADDRESS: &str = "<address>";
 /// Ends of names that a secret follows, behind a sign: `token=…`, `"accessToken": …`, `--password …`.
 const NAMES: [&str; 11] = [
@@ -30,7 +30,7 @@ const PLACES: [&str; 5] = ["addr", "address", "host", "hostname", "server"];
 const FILES: [&str; 14] =
     ["conf", "crt", "json", "jsonl", "key", "log", "md", "pem", "rs", "sh", "sock", "toml", "txt", "yaml"];
 
-/// What the next word is.
+/// The meaning of the next word.
 #[derive(Clone, Copy, PartialEq)]
 enum Next {
     Anything,
@@ -42,9 +42,9 @@ enum Next {
     Place,
 }
 
-/// The text without secrets (tokens, passwords, logins in URLs) and, unless `addresses` are wanted, without hosts, IP
-/// addresses but loopback, and what a URL says beside its path. They are known by their form, and rather too much is
-/// taken.
+/// Returns the text without secrets (tokens, passwords, logins in URLs) and, unless `addresses` are wanted, without
+/// hosts, IP addresses other than loopback, and the parts of a URL beside its path. They are recognised by their form,
+/// and rather too much is removed than too little.
 pub fn redact(text: &str, addresses: bool) -> String {
     let mut clean = String::with_capacity(text.len());
     let (mut rest, mut next, mut sign) = (text, Next::Anything, String::new());
@@ -94,7 +94,7 @@ pub fn redact(text: &str, addresses: bool) -> String {
     clean
 }
 
-/// Where the first word ends. A URL is one word.
+/// The length of the first word. A URL is one word.
 fn end_of_word(text: &str) -> usize {
     let quotes = |c: char| c.is_whitespace() || "\"'`<>\\".contains(c);
     let signs = |c: char| quotes(c) || ",;(){}|=&".contains(c);
@@ -115,7 +115,7 @@ fn what_follows(word: &str) -> Next {
     }
 }
 
-/// Whether a word is a JSON web token, or long and as mixed as only chance makes it.
+/// Returns true if a word is a JSON web token, or long and random.
 fn is_secret(word: &str) -> bool {
     let has = |fits: fn(&char) -> bool| word.chars().any(|c| fits(&c));
     let mixed = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase) && has(char::is_ascii_digit);

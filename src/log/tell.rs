@@ -1,4 +1,4 @@
-//! What is logged of the program's own work: every event but those of keys and time, and what a person is told of them.
+//! The program's own log messages: every event but keys and ticks, and the entries that the user sees.
 
 use std::sync::LazyLock;
 
@@ -29,7 +29,7 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
     effects
 }
 
-/// What a person was told, in the language of whoever reads the log for them.
+/// Logs an entry that the user saw, in English, for those who read the log.
 fn told(entry: &Entry) {
     static ENGLISH: LazyLock<Text> = LazyLock::new(|| Text::new(Language::En));
     if !enabled!(Level::ERROR) {
@@ -48,7 +48,7 @@ fn told(entry: &Entry) {
     }
 }
 
-/// A fault with the words of whoever refused.
+/// Formats a fault with the original error message.
 fn why(fault: &Fault) -> String {
     format!("{:?} of {}: {}", fault.what, fault.thing, fault.detail)
 }

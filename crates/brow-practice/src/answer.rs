@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::kinds::Kind;
 
-/// What a request is answered with.
+/// The response to a request.
 pub(super) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 fn with(status: u16, kind: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> Answer {
@@ -24,17 +24,17 @@ fn with(status: u16, kind: &'static str, body: UnsyncBoxBody<Bytes, Infallible>)
     answer
 }
 
-/// A JSON document.
+/// A response with a JSON document.
 pub(super) fn json(status: u16, body: &Value) -> Answer {
     with(status, "application/json", Full::from(body.to_string()).boxed_unsync())
 }
 
-/// A few words.
+/// A response with plain text.
 pub(super) fn text(status: u16, words: &'static str) -> Answer {
     with(status, "text/plain; charset=utf-8", Full::from(words).boxed_unsync())
 }
 
-/// What comes over the channel, as it comes.
+/// Streams the chunks of a channel.
 pub(super) fn stream(kind: &'static str, chunks: mpsc::Receiver<Bytes>) -> Answer {
     let chunks = futures::stream::unfold(chunks, async |mut chunks| chunks.recv().await.map(|chunk| (chunk, chunks)));
     with(200, kind, StreamBody::new(chunks.map(|chunk| Ok(Frame::data(chunk)))).boxed_unsync())

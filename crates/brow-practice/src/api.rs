@@ -145,7 +145,7 @@ impl Call {
         Key::new(self.kind.plural, namespace, self.name.clone())
     }
 
-    /// What the request means to do, as rules name it.
+    /// The verb of the request in terms of RBAC rules.
     fn verb(&self, method: &Method) -> Result<&'static str, Refusal> {
         Ok(match (method, self.name.is_empty()) {
             (&Method::GET, true) if self.flag("watch") => "watch",

@@ -27,7 +27,7 @@ const SPDY: &str = "portforward.k8s.io";
 const SPDY_IN_WEB_SOCKET: &str = "SPDY/3.1+portforward.k8s.io";
 const V4: &str = "v4.channel.k8s.io";
 
-/// What goes into one WebSocket message.
+/// The size of a WebSocket message.
 const CHUNK: usize = 32 * 1024;
 
 /// The ports of one pod.

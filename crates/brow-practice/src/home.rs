@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::users::User;
 
-/// How the directories are called: this, the process, and something random.
+/// The prefix of the directories' names, followed by the process id and random characters.
 const PREFIX: &str = "brow-practice-";
 
 /// The contexts: name, user, namespace.

@@ -20,7 +20,7 @@ const STARTING: Duration = Duration::from_millis(250);
 const FAILING: Duration = Duration::from_secs(3);
 const BACK_OFF: Duration = Duration::from_secs(10);
 
-/// How long containers take to end, at most: they know what SIGTERM means.
+/// The longest time that containers take to end: they handle SIGTERM.
 pub(super) const ENDING: Duration = Duration::from_millis(400);
 
 /// `pkg/kubelet/active_deadline.go`
@@ -151,7 +151,7 @@ async fn pull(world: &World, key: &Key, pod: &Value, at_once: bool) -> bool {
     true
 }
 
-/// Why an image cannot be pulled: its registry has a name that nobody has (RFC 6761, 6.4).
+/// Returns the error of an image that cannot be pulled: its registry has an invalid name (RFC 6761, 6.4).
 fn unpullable(image: &str) -> Option<String> {
     let (registry, path) = image.split_once('/')?;
     let host = registry.split(':').next().unwrap_or_default();

@@ -45,7 +45,7 @@ use world::World;
 
 pub use world::Runtime;
 
-/// How long what still runs at the end may take to notice.
+/// The longest wait for tasks to end.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A running practice cluster.

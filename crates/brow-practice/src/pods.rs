@@ -17,7 +17,7 @@ use super::world::{World, hex, now, time, uid, words};
 /// The namespace whose quota is used up.
 pub(super) const FULL: &str = "full";
 
-/// How a name is checked (`apimachinery/pkg/util/validation`, `IsDNS1123Subdomain`).
+/// The message about an invalid name (`apimachinery/pkg/util/validation`, `IsDNS1123Subdomain`).
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
     and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
     '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";

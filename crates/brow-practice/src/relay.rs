@@ -1,6 +1,6 @@
-//! The relay in a proxy pod, as socat and a shell do it there: it takes its secret once, and then does what is asked by
-//! whoever proves to know it: passes the stream on to an address, says what is wrong with one in socat's words, or
-//! opens a port of its own for it, for as long as the stream lasts.
+//! The relay in a proxy pod, as socat and a shell implement it there. It is given its secret once. Clients that prove
+//! to know it can have a stream passed on to an address, an address diagnosed in socat's words, or a port opened for an
+//! address while the stream lasts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::world::{Run, World};
 /// socat's `connect-timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// When something was said, as `socat -lu` writes it.
+/// The format of the time in socat's log (`socat -lu`).
 const STAMP: &str = "%Y/%m/%d %H:%M:%S%.6f";
 
 /// Bytes of what a stream begins with, of a secret, of a request, and of a lane's word: as the script in the pod has

@@ -70,7 +70,7 @@ impl Selector {
         Ok(selector)
     }
 
-    /// Whether an object is one of those that are asked for.
+    /// Returns true if an object matches the selector.
     pub(super) fn takes(&self, object: &Value) -> bool {
         let label = |name: &str| object["metadata"]["labels"].get(name).and_then(Value::as_str).map(str::to_owned);
         let field = |name: &str| {

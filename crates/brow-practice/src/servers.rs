@@ -1,6 +1,5 @@
-//! What answers in the practice cluster: the servers in its pods and those in the private network behind it. They are
-//! real servers of real protocols; only the wires between them are memory instead of sockets, so that nothing but the
-//! API listens on this machine.
+//! The servers in the pods of the practice cluster and in the private network behind it. They speak real protocols over
+//! in-memory pipes instead of sockets, so that nothing but the API listens on this machine.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -21,13 +20,13 @@ use super::relay;
 use super::store::Key;
 use super::world::{Log, Run, World, words};
 
-/// What a wire holds in each direction.
+/// The buffer of a pipe in each direction, in bytes.
 const WIRE: usize = 64 * 1024;
 
-/// How long a network takes to say that nobody has an address.
+/// The time after which an unused address counts as unreachable.
 const NO_ROUTE: Duration = Duration::from_millis(800);
 
-/// What the Redis servers remember.
+/// The data of the Redis servers.
 pub(super) type Memory = Arc<Mutex<BTreeMap<Vec<u8>, Vec<u8>>>>;
 
 /// A server's kind.
@@ -43,7 +42,7 @@ pub(super) enum Server {
     Relay,
 }
 
-/// Why an address cannot be reached, as the kernel and the resolver say it.
+/// The error for an address that cannot be reached, as of the kernel or the resolver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unreached {
     Refused,
@@ -67,14 +66,14 @@ const NETWORK: [Host; 2] = [
 /// The address that never answers: a firewall drops what is sent there.
 pub(super) const SILENT: &str = "10.0.0.99";
 
-/// What a container's image is, and the port that it listens on.
+/// The images, each with its port and server.
 const IMAGES: [(&str, u16, Server); 3] = [
     ("practice/page", 8080, Server::Page),
     ("practice/echo", 7, Server::Echo),
     ("practice/redis", 6379, Server::Redis),
 ];
 
-/// What listens on a port of a pod.
+/// Returns the server on a port of a pod.
 pub(super) fn listens(pod: &Value, port: u16) -> Option<Server> {
     let relay = format!("TCP-LISTEN:{port},");
     pod["spec"]["containers"].as_array()?.iter().find_map(|container| {
@@ -87,7 +86,7 @@ pub(super) fn listens(pod: &Value, port: u16) -> Option<Server> {
     })
 }
 
-/// What a pod logs when it starts.
+/// The lines that a pod logs when it starts.
 pub(super) fn greeting(pod: &Value) -> Vec<String> {
     let listening = |(_, port, server): &(&str, u16, Server)| {
         (listens(pod, *port) == Some(*server)).then(|| format!("practice {server:?} listening on port {port}"))
@@ -193,7 +192,7 @@ async fn echo(mut wire: DuplexStream) -> io::Result<()> {
     }
 }
 
-/// What the page says.
+/// The page's HTML.
 const PAGE: &str = "<!doctype html>\n<title>brow-tui practice</title>\n<h1>You have crossed the brow.</h1>\n<p>This page \
     came from the practice network, through the practice cluster, to a port of your machine.</p>\n";
 

@@ -26,7 +26,7 @@ const QUEUE: usize = 64;
 /// Pieces that wait for one stream's server; while they do, the whole connection waits, as it does with a real one.
 const PIECES: usize = 64;
 
-/// How much is read from a server at once.
+/// The most bytes that are read from a server at once.
 const CHUNK: usize = 32 * 1024;
 
 /// containerd ends a stream this long after either direction of it has ended.
@@ -214,7 +214,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
     }
 }
 
-/// How a node ends the two streams of a request, with its words where it failed.
+/// The frames with which a node ends the two streams of a request; with the error's text if it failed.
 fn ending(runtime: Runtime, error: u32, data: u32, words: Option<&str>) -> Bytes {
     let resets = words.is_some() && runtime == Runtime::Resets;
     let words = words.unwrap_or_default();

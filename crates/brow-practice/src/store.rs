@@ -1,7 +1,7 @@
-//! What the practice cluster's API server keeps: objects, the version of each change, and the changes of late.
+//! The API server's storage: objects and recent changes.
 //!
-//! Every change has a version above all before it (`resourceVersion`), and watches are told changes, not states: so a
-//! watch that starts where a list ended misses nothing.
+//! Every change has a version above all earlier ones (`resourceVersion`), and watches receive changes, not states: so a
+//! watch that starts at the version of a list misses nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 /// Changes that are remembered for watches that start in the past.
 const REMEMBERED: usize = 4_096;
 
-/// Where an object is: its resource (`pods`), namespace (empty for what has none) and name.
+/// The key of an object: its resource (`pods`), namespace (empty if it has none) and name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key {
     pub resource: &'static str,

@@ -1,4 +1,4 @@
-//! Who may do what: three users, each with a token of its own, and the reviews in which a client asks about itself.
+//! Authorization: three users, each with its own token, and the reviews by which clients ask about themselves.
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ pub(super) enum User {
     Viewer,
 }
 
-/// What is asked for: a verb on a resource, or on a path.
+/// The attributes of a request that is authorized: a verb on a resource, or on a path.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ask<'a> {
     pub verb: &'a str,
@@ -34,7 +34,7 @@ type Rule = (&'static [&'static str], &'static [&'static str], &'static [&'stati
 const ANY: &[&str] = &["*"];
 const LOOK: &[&str] = &["get", "list", "watch"];
 
-/// What everybody may: ask about themselves (the role `system:basic-user`).
+/// The rules of every user: ask about oneself (the role `system:basic-user`).
 const BASIC: [Rule; 2] = [
     (&["create"], &["authorization.k8s.io"], &["selfsubjectaccessreviews", "selfsubjectrulesreviews"]),
     (&["create"], &["authentication.k8s.io"], &["selfsubjectreviews"]),
@@ -133,7 +133,7 @@ impl User {
     }
 }
 
-/// Whether a path that is no resource is open to everybody who has logged in (the role `system:discovery`).
+/// Returns true if a path that is no resource is open to every authenticated user (the role `system:discovery`).
 pub(super) fn open(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     ["api", "apis", "healthz", "livez", "readyz", "version", "openapi"].contains(&first)

@@ -20,13 +20,13 @@ use super::world::World;
 /// Between two bookmarks (`apiserver/pkg/storage/cacher`).
 const BOOKMARK: Duration = Duration::from_mins(1);
 
-/// How long a watch lasts that does not say.
+/// The duration of a watch without `timeoutSeconds`.
 const LONGEST: Duration = Duration::from_mins(30);
 
 /// Events that wait for a client that reads slowly.
 const QUEUE: usize = 64;
 
-/// How a client wants its objects.
+/// The form of the objects in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Whole,
@@ -89,7 +89,7 @@ struct Watch {
     place: Option<String>,
     selector: Selector,
     form: Form,
-    /// What the client knows.
+    /// The version up to which the client has received changes.
     version: u64,
     bookmarks: bool,
     events: mpsc::Sender<Bytes>,
@@ -188,7 +188,7 @@ impl Watch {
         }
     }
 
-    /// What a change is to this watch: an object may come into its selection, or leave it.
+    /// Translates a change into an event of this watch: an object may enter its selection, or leave it.
     fn news(&self, change: &Change) -> Option<(&'static str, Value)> {
         if self.place.as_ref().is_some_and(|place| *place != change.key.namespace) {
             return None;

@@ -1,5 +1,5 @@
-//! What runs in the practice cluster from the start, and the controllers that keep it so: whoever deletes a pod of a
-//! deployment sees another take its place, and a new template rolls out.
+//! The workloads of the practice cluster, and the controllers that keep them running: a deleted pod of a deployment is
+//! replaced, and a new template rolls out.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the practice cluster is made of while it runs.
+//! The state that all parts of the running practice cluster share.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +17,7 @@ use super::users::User;
 /// The one node.
 pub(super) const NODE: &str = "practice-node";
 
-/// How nodes end a stream that failed.
+/// The way in which nodes end a stream that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Runtime {
     /// Kubernetes before 1.32, with containerd before 2.1: the error's text, then the ends of both SPDY streams.
@@ -26,14 +26,14 @@ pub enum Runtime {
     Resets,
 }
 
-/// Everything that the parts of the practice cluster share. It plays the part of other machines, which is why it has
-/// locks and tasks of its own.
+/// The state that all parts of the practice cluster share. It takes the place of other machines, so it has locks and
+/// tasks of its own.
 pub(super) struct World {
     pub runtime: Runtime,
     pub store: Store,
     /// The bearer token of each user, made for this run.
     pub tokens: Vec<(String, User)>,
-    /// What the Redis servers remember.
+    /// The data of the Redis servers.
     pub memory: Memory,
     /// Images that have been pulled.
     pub images: Mutex<HashSet<String>>,
@@ -45,7 +45,7 @@ pub(super) struct World {
     counter: AtomicU64,
 }
 
-/// What runs for a pod.
+/// The running containers of a pod.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Run {
     /// Cancelled when its containers end.
@@ -85,7 +85,7 @@ impl Run {
         lock(&self.lanes).remove(&port);
     }
 
-    /// What a port was opened for: an address, and the word.
+    /// Returns the address and the first word of an opened port.
     pub(super) fn lane(&self, port: u16) -> Option<(String, String)> {
         lock(&self.lanes).get(&port).cloned()
     }
@@ -112,7 +112,7 @@ impl World {
         self.tasks.spawn(async move { token.run_until_cancelled(task).await });
     }
 
-    /// What runs for a pod; made when it is first asked for.
+    /// The running containers of a pod, created on first use.
     pub(super) fn run(&self, uid: &str) -> Run {
         lock(&self.runs).entry(uid.to_owned()).or_default().clone()
     }
@@ -167,7 +167,7 @@ impl World {
     }
 }
 
-/// What a container has written, and who waits for more.
+/// The log of a container, and its followers.
 #[derive(Debug)]
 pub(super) struct Log {
     lines: Mutex<Vec<(DateTime<Utc>, String)>>,
@@ -192,13 +192,13 @@ impl Log {
         lock(&self.lines).get(first..).map(<[_]>::to_vec).unwrap_or_default()
     }
 
-    /// Is told how many lines there are.
+    /// Returns a receiver of the number of lines.
     pub(super) fn subscribe(&self) -> watch::Receiver<usize> {
         self.written.subscribe()
     }
 }
 
-/// The text at a place in an object; empty where there is none.
+/// The text of a JSON value; empty if it is no string.
 pub(super) fn words(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }

@@ -1,8 +1,8 @@
-//! The shells: what each has to be told once, how it asks, and how it is answered.
+//! Completion for each shell: its registration script, its requests, and the answers.
 //!
-//! What is answered are names that anybody may have chosen (contexts, pods, targets). No shell evaluates them: zsh and
-//! fish quote what they insert themselves; for bash, which does not, it is done here. What holds a character that
-//! cannot be seen is left out: it could end a line of the answer, or be obeyed by the terminal.
+//! The answers are names that anybody may have chosen (contexts, pods, targets). No shell evaluates them: zsh and fish
+//! quote what they insert; for bash, which does not, they are quoted here. Names with invisible characters are left
+//! out: they could end a line of the answer, or be obeyed by the terminal.
 
 use std::ffi::OsString;
 use std::io::{self, Error, Write};
@@ -24,13 +24,13 @@ pub(super) fn line() -> &'static [String] {
     LINE.get().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// A name that fits, and what is said of it.
+/// A completion and its description.
 struct Candidate {
     value: String,
     help: String,
 }
 
-/// What the last of these words can become.
+/// Completes the last of these words.
 fn candidates(command: &mut Command, words: Vec<String>, dir: Option<&Path>) -> io::Result<Vec<Candidate>> {
     let at = words.len().checked_sub(1).ok_or_else(|| Error::other("nothing is to be completed"))?;
     let args = words.iter().map(OsString::from).collect();

@@ -3,7 +3,7 @@
 /// The word under the cursor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Last {
-    /// What it says, without quotes.
+    /// The text without quotes.
     pub text: String,
     /// The quote that is open at its end.
     pub quote: Option<char>,

@@ -1,4 +1,4 @@
-//! What can be said of a target on the command line, and the target that it makes.
+//! The options that describe a target, and the target that they make.
 
 use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCandidates;
@@ -11,7 +11,7 @@ use brow_model::address::is_url;
 use brow_model::form::{FormField, TargetForm};
 use brow_model::target::Target;
 
-/// What can be said of a target, beside its name and where it is. An empty value takes away what was there.
+/// The options that describe a target, beside its name and destination. An empty value removes the setting.
 #[derive(Debug, Default, Args)]
 pub(in crate::cli) struct Fields {
     /// Kubeconfig context; of a new target the current one where this is absent

@@ -59,9 +59,9 @@ struct Import {
     args: Args,
     /// The text of the file.
     text: String,
-    /// What will have become of each target, to be said once it is true.
+    /// A line about each target, printed once the config is written.
     lines: Vec<String>,
-    /// Whether something in the file could not be taken over.
+    /// True if something in the file could not be imported.
     incomplete: bool,
 }
 
@@ -98,7 +98,7 @@ impl Import {
         print::err(&text.fill("cli.import-left-out", &[("thing", what)]));
     }
 
-    /// What is to be done with targets that have names of ours.
+    /// Plans the import of targets with names.
     fn ours(&mut self, offer: store::Offer, model: &Model, text: &Text) -> Vec<Wish> {
         let (mut new, mut wishes) = (Vec::new(), Vec::new());
         for mut target in offer.targets {
@@ -146,7 +146,7 @@ impl Import {
         }
     }
 
-    /// What is to be done with what another tool wrote: places, whose names are found for them.
+    /// Plans the import of another tool's entries, which get new names.
     fn others(&mut self, parsed: store::Parsed, model: &Model, text: &Text) -> Vec<Wish> {
         let clash = if self.args.replace { Clash::Replace } else { Clash::Skip };
         for fate in model.fates(&parsed.offers, clash) {

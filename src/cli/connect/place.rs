@@ -1,4 +1,4 @@
-//! Where each port of a target is to be found: at a forward of ours, or of another instance.
+//! The local address of each port of a target: a forward of ours, or of another instance.
 
 use std::net::SocketAddr;
 
@@ -9,39 +9,39 @@ use brow_model::forward::{Forward, ForwardState, port_name};
 use brow_model::instance::{Other, Standing};
 use brow_model::target::Target;
 
-/// How a place stands.
+/// The state of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum At {
-    /// Nobody has a forward to it.
+    /// No instance has a forward to it.
     Nowhere,
-    /// It is waited for.
+    /// A forward is opening.
     Coming,
-    /// It has no way, and it cannot be seen at the moment whether there is one.
+    /// The forward has no route, and the cluster does not tell at the moment whether there is one.
     Unseen,
     /// It can be used.
     Live,
-    /// Nothing more comes of it.
+    /// The forward has failed or was closed.
     Over,
 }
 
-/// Where one port of a target is to be found.
+/// One port of a target, and the forward that serves it.
 pub(super) struct Place {
     /// The target's name, with the port where that is not the first of several.
     pub name: String,
     /// The target.
     pub target: String,
-    /// Where it listens.
+    /// The local address.
     pub local: Option<SocketAddr>,
-    /// How it stands.
+    /// The state.
     pub at: At,
-    /// The instance that has it, where that is another.
+    /// The instance that has the forward, if it is another one.
     pub instance: Option<String>,
     cluster: String,
     pod: Option<String>,
     pid: Option<u32>,
 }
 
-/// Where everything is that leads to these targets.
+/// Finds the forwards of all ports of these targets.
 pub(super) fn of(model: &Model, targets: &[Target]) -> Vec<Place> {
     let ports = targets.iter().flat_map(|target| {
         target.address.singles().into_iter().map(move |address| {

@@ -1,4 +1,4 @@
-//! `pod delete`: what would go is listed, and asked about.
+//! `pod delete`: lists the pods that would be deleted, and asks for consent.
 
 use std::io::{IsTerminal as _, stderr, stdin};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
@@ -11,7 +11,7 @@ use brow_model::Model;
 use brow_model::proxy::{PodKey, ProxyPod};
 use brow_model::wish::Wish;
 
-/// Whether somebody has to agree.
+/// The options that decide whether the user is asked.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(in crate::cli) struct Consent {
     /// Delete them without asking
@@ -23,7 +23,7 @@ pub(in crate::cli) struct Consent {
 }
 
 impl Consent {
-    /// Whether nobody has to be asked, or somebody is there.
+    /// Returns true if no answer is needed, or if there is a terminal to ask on.
     pub(super) fn can_be_had(self) -> bool {
         self.yes || self.dry_run || (stdin().is_terminal() && stderr().is_terminal())
     }
@@ -33,7 +33,7 @@ impl Consent {
 pub(super) struct Doomed {
     names: Vec<String>,
     consent: Consent,
-    /// What somebody says to it, while that is waited for.
+    /// The user's answer, while it is waited for.
     answer: Option<Receiver<bool>>,
 }
 
@@ -96,7 +96,7 @@ impl Doomed {
         Next::Wait
     }
 
-    /// What comes next while an answer is waited for; `None` once it was yes.
+    /// Returns the next step while an answer is waited for; `None` if none is.
     pub(super) fn answered(&mut self, seen: &Seen<'_>, going: &[PodKey]) -> Option<Next> {
         match self.answer.as_ref()?.try_recv() {
             Err(TryRecvError::Empty) => Some(Next::Wait),

@@ -5,7 +5,7 @@ use super::*;
 pub(super) use crate::relay::sha256;
 use kube_tunnel::Stream;
 
-/// What the relays of these pods are told.
+/// The secret of these pods' relays.
 pub(super) const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 /// The word of a lane.
