@@ -22,7 +22,7 @@ const AT_ONCE: usize = 8;
 
 /// The scope of a check.
 #[derive(Debug, Clone, Default)]
-pub struct Wish {
+pub struct Scope {
     /// The kubeconfig that was asked for by name.
     pub kubeconfig: Option<PathBuf>,
     /// Only these contexts; none: all.
@@ -127,23 +127,23 @@ impl Finding {
 /// # Errors
 /// [`What::UnknownContext`] for a context that was named and that the kubeconfig does not have.
 pub async fn run(
-    wish: &Wish,
+    scope: &Scope,
     paths: &Paths,
     loaded: Result<Loaded, Fault>,
     around: &Environment,
 ) -> Result<Vec<Finding>, Fault> {
-    let clusters = Clusters::unread(wish.kubeconfig.clone());
+    let clusters = Clusters::unread(scope.kubeconfig.clone());
     let contexts = clusters.read_again();
     let mut findings = vec![files::kubeconfig(&contexts)];
     let known = contexts.unwrap_or_default();
-    for name in &wish.contexts {
+    for name in &scope.contexts {
         if !known.iter().any(|context| context.name == *name) {
             return Err(Fault::new(What::UnknownContext, name, ""));
         }
     }
-    let chosen = |context: &&Context| wish.contexts.is_empty() || wish.contexts.contains(&context.name);
+    let chosen = |context: &&Context| scope.contexts.is_empty() || scope.contexts.contains(&context.name);
     let settings = loaded.as_ref().map(|loaded| loaded.settings.clone()).unwrap_or_default();
-    let asked = known.iter().filter(chosen).map(|context| cluster::look(&clusters, context, &settings, wish.deep));
+    let asked = known.iter().filter(chosen).map(|context| cluster::look(&clusters, context, &settings, scope.deep));
     let of_clusters: Vec<Vec<Finding>> = stream::iter(asked).buffered(AT_ONCE).collect().await;
     findings.extend(of_clusters.into_iter().flatten());
     findings.extend(files::config(paths, &loaded, &known));

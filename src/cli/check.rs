@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::print::{self, FAILED, Stop};
-use crate::check::{self, Area, Finding, Says, State, Wish};
+use crate::check::{self, Area, Finding, Says, Scope, State};
 use crate::store::{self, Paths};
 use crate::text::Text;
 use crate::view;
@@ -52,8 +52,8 @@ pub(super) async fn run(options: Options, kubeconfig: Option<PathBuf>, paths: Re
     if let Ok(Some(language)) = loaded.as_ref().map(|loaded| loaded.settings.language) {
         text = Text::new(language);
     }
-    let wish = Wish { kubeconfig, contexts: options.contexts, deep: options.deep };
-    match check::run(&wish, &paths, loaded, &around()).await {
+    let scope = Scope { kubeconfig, contexts: options.contexts, deep: options.deep };
+    match check::run(&scope, &paths, loaded, &around()).await {
         Ok(findings) => {
             if options.json {
                 print::json(&as_json(&text, &findings));
@@ -75,8 +75,8 @@ pub(super) async fn run(options: Options, kubeconfig: Option<PathBuf>, paths: Re
 /// # Errors
 /// As [`check::run`].
 pub(super) async fn as_value(kubeconfig: Option<PathBuf>, paths: &Paths, text: &Text) -> Result<Value, Fault> {
-    let wish = Wish { kubeconfig, contexts: Vec::new(), deep: false };
-    let findings = check::run(&wish, paths, store::load(paths), &around()).await?;
+    let scope = Scope { kubeconfig, contexts: Vec::new(), deep: false };
+    let findings = check::run(&scope, paths, store::load(paths), &around()).await?;
     Ok(as_json(text, &findings))
 }
 

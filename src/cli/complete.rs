@@ -19,7 +19,7 @@ use super::headless::{Headless, Next, Seen, Verb};
 use super::logging::Logging;
 use super::pod::Clusters;
 use super::print::{self, Stop};
-use super::{Args, Door};
+use super::{Args, Globals};
 use crate::cluster;
 use crate::instance;
 use crate::store::{self, Paths};
@@ -70,7 +70,7 @@ pub(super) fn script(shell: Shell) -> ExitCode {
 }
 
 /// The files that the completed command line names.
-fn door() -> Option<Door> {
+fn globals() -> Option<Globals> {
     let args = shells::line();
     let value = |name: &str| {
         let equals = format!("{name}=");
@@ -87,11 +87,11 @@ fn door() -> Option<Door> {
     }
     let paths = Paths::find(value("--config")).ok()?;
     let (kubeconfig, runtime) = (value("--kubeconfig"), paths.runtime());
-    Some(Door { kubeconfig, runtime, paths, practice: false, logging: Logging::default() })
+    Some(Globals { kubeconfig, runtime, paths, practice: false, logging: Logging::default() })
 }
 
 fn saved() -> Vec<Target> {
-    door().and_then(|door| store::load(&door.paths).ok()).map(|loaded| loaded.targets).unwrap_or_default()
+    globals().and_then(|globals| store::load(&globals.paths).ok()).map(|loaded| loaded.targets).unwrap_or_default()
 }
 
 fn candidate(name: &str, help: String) -> CompletionCandidate {
@@ -113,7 +113,7 @@ pub(super) fn tags() -> Vec<CompletionCandidate> {
 
 /// Contexts of the kubeconfig.
 pub(super) fn contexts() -> Vec<CompletionCandidate> {
-    let read = || cluster::Clusters::unread(door()?.kubeconfig).read_again().ok();
+    let read = || cluster::Clusters::unread(globals()?.kubeconfig).read_again().ok();
     let contexts = read().unwrap_or_default();
     contexts.iter().map(|context| candidate(&context.name, context.server.clone())).collect()
 }
@@ -121,7 +121,7 @@ pub(super) fn contexts() -> Vec<CompletionCandidate> {
 /// Forwards of running instances.
 pub(super) fn forwards() -> Vec<CompletionCandidate> {
     let asked = || {
-        let dir = door()?.runtime;
+        let dir = globals()?.runtime;
         let runtime = Builder::new_current_thread().enable_all().build().ok()?;
         Some(runtime.block_on(instance::all(&dir)))
     };
@@ -134,11 +134,11 @@ pub(super) fn forwards() -> Vec<CompletionCandidate> {
 pub(super) fn pods() -> Vec<CompletionCandidate> {
     let mut names = Names { clusters: Clusters::default(), looked: Vec::new(), found: Vec::new() };
     let mut look = || {
-        let door = door()?;
+        let globals = globals()?;
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().ok()?;
         runtime.block_on(async {
             // In a block: signals and tasks need the runtime.
-            if let Ok(headless) = Headless::open(door) {
+            if let Ok(headless) = Headless::open(globals) {
                 // What has not answered by then is left out.
                 let _late = timeout(TIMEOUT, headless.run(&mut names)).await;
             }

@@ -11,7 +11,7 @@ use clap_complete::ArgValueCandidates;
 use super::choose::{Choice, matches, no_target};
 use super::headless::{self, Headless, Next, Seen};
 use super::print::{self, FAILED, Stop};
-use super::{Door, complete};
+use super::{Globals, complete};
 use crate::store;
 use crate::text::Text;
 use brow_model::Model;
@@ -87,28 +87,28 @@ pub(super) enum Verb {
     },
 }
 
-pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
+pub(super) async fn run(globals: Globals, verb: Verb) -> ExitCode {
     match verb {
-        Verb::List { choice, json } => given(&door, &choice, |text, targets| list(text, targets, json)),
+        Verb::List { choice, json } => given(&globals, &choice, |text, targets| list(text, targets, json)),
         Verb::Show { name, json } => {
             let choice = Choice { names: vec![name], tag: Vec::new() };
-            given(&door, &choice, |_, targets| show(targets, json))
+            given(&globals, &choice, |_, targets| show(targets, json))
         }
         Verb::Export { choice } => {
-            given(&door, &choice, |_, targets| print::out(store::targets_as_toml(targets).trim_end()))
+            given(&globals, &choice, |_, targets| print::out(store::targets_as_toml(targets).trim_end()))
         }
-        Verb::Import(args) => Box::pin(import::run(door, args)).await,
-        Verb::Add { name, place, fields } => Box::pin(edit(door, Order::Add { name, place, fields })).await,
-        Verb::Edit { name, place, fields } => Box::pin(edit(door, Order::Edit { name, place, fields })).await,
-        Verb::Rename { name, new } => Box::pin(edit(door, Order::Rename { name, new })).await,
-        Verb::Remove { names } => Box::pin(edit(door, Order::Remove(names))).await,
+        Verb::Import(args) => Box::pin(import::run(globals, args)).await,
+        Verb::Add { name, place, fields } => Box::pin(edit(globals, Order::Add { name, place, fields })).await,
+        Verb::Edit { name, place, fields } => Box::pin(edit(globals, Order::Edit { name, place, fields })).await,
+        Verb::Rename { name, new } => Box::pin(edit(globals, Order::Rename { name, new })).await,
+        Verb::Remove { names } => Box::pin(edit(globals, Order::Remove(names))).await,
     }
 }
 
 /// Shows targets as they are in the file, all where none is named.
-fn given(door: &Door, choice: &Choice, show: impl FnOnce(&Text, &[Target])) -> ExitCode {
+fn given(globals: &Globals, choice: &Choice, show: impl FnOnce(&Text, &[Target])) -> ExitCode {
     let mut text = super::text();
-    let loaded = match store::load(&door.paths) {
+    let loaded = match store::load(&globals.paths) {
         Ok(loaded) => loaded,
         Err(fault) => return print::fault(&text, &fault),
     };
@@ -169,8 +169,8 @@ enum Order {
     Remove(Vec<String>),
 }
 
-async fn edit(door: Door, order: Order) -> ExitCode {
-    match Headless::open(door) {
+async fn edit(globals: Globals, order: Order) -> ExitCode {
+    match Headless::open(globals) {
         Ok(headless) => headless.run(&mut Edit { order: Some(order) }).await,
         Err(stop) => stop.tell(),
     }

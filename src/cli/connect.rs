@@ -1,6 +1,6 @@
 //! `connect`: forwards in the foreground, a line for each that is ready, until somebody or a command ends them.
 
-mod place;
+mod endpoint;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use super::exec::{self, Running};
 use super::headless::{Aside, Headless, Next, Seen, Verb};
 use super::print::{self, FAILED, Stop};
 use super::signals::ended_by;
-use super::{Door, detach};
+use super::{Globals, detach};
 use crate::cluster::descriptors;
 use crate::text::Text;
 use brow_model::Model;
@@ -26,7 +26,7 @@ use brow_model::instance::{Known, Role};
 use brow_model::target::Target;
 use brow_model::ttl::Ttl;
 use brow_model::wish::Wish;
-use place::{At, Place};
+use endpoint::{Endpoint, Status};
 
 /// The help of `--exec`.
 const EXEC: &str = "Run a command once all is ready, with BROW_ADDR, BROW_HOST and BROW_PORT set, and end with it; \
@@ -77,9 +77,9 @@ pub(super) enum OnQuit {
     Delete,
 }
 
-pub(super) async fn run(door: Door, args: Args) -> ExitCode {
+pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
     if args.detach {
-        return detach::start(&door, &args.how).await;
+        return detach::start(&globals, &args.how).await;
     }
     if args.how.choice.is_empty() {
         return Stop::usage(super::text().get("cli.name-a-target")).tell();
@@ -90,7 +90,7 @@ pub(super) async fn run(door: Door, args: Args) -> ExitCode {
         return Stop { code: FAILED, says: error.to_string() }.tell();
     }
     descriptors::raise();
-    match Headless::open(door) {
+    match Headless::open(globals) {
         Ok(headless) => headless.run(&mut Connect::new(args)).await,
         Err(stop) => stop.tell(),
     }
@@ -141,12 +141,13 @@ impl Connect {
     }
 
     /// Prints the lines of forwards that have become ready.
-    fn tell(&mut self, places: &[Place]) {
-        for place in places.iter().filter(|place| place.at == At::Live && place.local.is_some()) {
-            if !self.told.insert((place.name.clone(), place.local)) {
+    fn tell(&mut self, endpoints: &[Endpoint]) {
+        for endpoint in endpoints.iter().filter(|endpoint| endpoint.status == Status::Live && endpoint.local.is_some())
+        {
+            if !self.told.insert((endpoint.name.clone(), endpoint.local)) {
                 continue;
             }
-            let line = place.line(self.args.how.json);
+            let line = endpoint.line(self.args.how.json);
             match (self.args.exec.is_empty(), self.args.how.json) {
                 (true, _) => print::out(&line),
                 // Standard output is the command's.
@@ -157,30 +158,30 @@ impl Connect {
     }
 
     /// Sees to what other instances have, or had: what has to be opened here, since the one that had it has ended.
-    fn inherit(&mut self, seen: &Seen<'_>, places: &[Place]) -> Vec<Wish> {
+    fn inherit(&mut self, seen: &Seen<'_>, endpoints: &[Endpoint]) -> Vec<Wish> {
         let mut heirless = Vec::new();
-        for place in places {
-            if let Some(instance) = &place.instance {
-                self.holders.insert(place.name.clone(), instance.clone());
+        for endpoint in endpoints {
+            if let Some(instance) = &endpoint.instance {
+                self.holders.insert(endpoint.name.clone(), instance.clone());
             }
-            if place.at != At::Nowhere {
-                self.orphaned.remove(&place.name);
-                self.stopped.remove(&place.name);
+            if endpoint.status != Status::Missing {
+                self.orphaned.remove(&endpoint.name);
+                self.stopped.remove(&endpoint.name);
                 continue;
             }
-            let Some(holder) = self.holders.get(&place.name) else { continue };
-            if seen.model.forwards.stopped.contains(&(holder.clone(), place.name.clone())) {
-                if self.stopped.insert(place.name.clone()) {
+            let Some(holder) = self.holders.get(&endpoint.name) else { continue };
+            if seen.model.forwards.stopped.contains(&(holder.clone(), endpoint.name.clone())) {
+                if self.stopped.insert(endpoint.name.clone()) {
                     let pid = holder.split('-').next().unwrap_or_default();
-                    let parts = [("thing", place.name.as_str()), ("pid", pid)];
+                    let parts = [("thing", endpoint.name.as_str()), ("pid", pid)];
                     print::err(&seen.text.fill("cli.stopped-there", &parts));
                 }
             } else if !seen.model.instances.all.contains_key(holder) {
-                let since = *self.orphaned.entry(place.name.clone()).or_insert(seen.age);
+                let since = *self.orphaned.entry(endpoint.name.clone()).or_insert(seen.age);
                 let waited = seen.age.saturating_sub(since);
-                if waited >= TURN || (waited >= FREED && is_first(seen.model, &place.target)) {
-                    self.holders.remove(&place.name);
-                    heirless.push(place.target.clone());
+                if waited >= TURN || (waited >= FREED && is_first(seen.model, &endpoint.target)) {
+                    self.holders.remove(&endpoint.name);
+                    heirless.push(endpoint.target.clone());
                 }
             }
             // While it ends it lets go of what it has; then that is to be had.
@@ -189,16 +190,16 @@ impl Connect {
     }
 
     /// Returns true if the forward of a port will not come back.
-    fn is_over(&self, place: &Place) -> bool {
-        match place.at {
-            At::Over => true,
-            At::Nowhere => self.stopped.contains(&place.name) || !self.holders.contains_key(&place.name),
-            At::Coming | At::Unseen | At::Live => false,
+    fn is_over(&self, endpoint: &Endpoint) -> bool {
+        match endpoint.status {
+            Status::Closed => true,
+            Status::Missing => self.stopped.contains(&endpoint.name) || !self.holders.contains_key(&endpoint.name),
+            Status::Opening | Status::Unknown | Status::Live => false,
         }
     }
 
     /// Returns true if the targets cannot all become ready.
-    fn is_hopeless(&self, model: &Model, places: &[Place]) -> bool {
+    fn is_hopeless(&self, model: &Model, endpoints: &[Endpoint]) -> bool {
         let down = |target: &Target| {
             let link = model.cluster(&target.cluster).map(|at| at.link);
             let own = model.forwards_of(&target.name).next().is_some();
@@ -209,7 +210,7 @@ impl Connect {
             let faults = model.forwards_of(&target.name).filter_map(|forward| forward.fault.as_ref());
             faults.map(|fault| fault.what).any(|what| matches!(what, What::Forbidden | What::Admission))
         };
-        places.iter().any(|place| self.is_over(place) || place.at == At::Unseen)
+        endpoints.iter().any(|endpoint| self.is_over(endpoint) || endpoint.status == Status::Unknown)
             || self
                 .targets
                 .iter()
@@ -217,7 +218,7 @@ impl Connect {
     }
 
     /// Everything is ready: begins what was waited for. The exit code, where that fails.
-    fn begin_work(&mut self, places: &[Place]) -> Option<u8> {
+    fn begin_work(&mut self, endpoints: &[Endpoint]) -> Option<u8> {
         if self.args.detached {
             detach::let_go();
         }
@@ -225,7 +226,7 @@ impl Connect {
             return None;
         }
         let forwards: Vec<(String, SocketAddr)> =
-            places.iter().filter_map(|place| Some((place.name.clone(), place.local?))).collect();
+            endpoints.iter().filter_map(|endpoint| Some((endpoint.name.clone(), endpoint.local?))).collect();
         match Running::start(&self.args.exec, exec::environment(&forwards)) {
             Ok((command, aside)) => {
                 (self.command, self.aside) = (Some(command), Some(aside));
@@ -239,7 +240,7 @@ impl Connect {
     }
 
     /// The exit code, once it is over.
-    fn end(&mut self, seen: &Seen<'_>, places: &[Place]) -> Option<u8> {
+    fn end(&mut self, seen: &Seen<'_>, endpoints: &[Endpoint]) -> Option<u8> {
         if self.command.is_some() {
             // It is over when its command is.
             return None;
@@ -248,18 +249,18 @@ impl Connect {
             return Some(if self.is_ready() { 0 } else { FAILED });
         }
         if !self.is_ready() {
-            if self.is_hopeless(seen.model, places) {
+            if self.is_hopeless(seen.model, endpoints) {
                 return Some(FAILED);
             }
             if seen.age >= self.args.how.timeout.duration() {
                 print::err(&seen.text.fill("cli.not-ready", &[("time", &self.args.how.timeout.to_string())]));
                 return Some(FAILED);
             }
-            if !places.iter().all(|place| place.at == At::Live) {
+            if !endpoints.iter().all(|endpoint| endpoint.status == Status::Live) {
                 return None;
             }
             self.ready.store(true, Ordering::Relaxed);
-            if let Some(code) = self.begin_work(places) {
+            if let Some(code) = self.begin_work(endpoints) {
                 return Some(code);
             }
             if self.command.is_some() {
@@ -267,9 +268,11 @@ impl Connect {
             }
         }
         // With nothing (left) there is nothing to hold; all broken is a failure that was told.
-        let refused = |place: &Place| seen.model.targets.refused.contains_key(&place.target);
-        let broken = places.iter().any(|place| place.at == At::Over || (place.at == At::Nowhere && refused(place)));
-        places.iter().all(|place| self.is_over(place)).then_some(if broken { FAILED } else { 0 })
+        let refused = |endpoint: &Endpoint| seen.model.targets.refused.contains_key(&endpoint.target);
+        let broken = endpoints.iter().any(|endpoint| {
+            endpoint.status == Status::Closed || (endpoint.status == Status::Missing && refused(endpoint))
+        });
+        endpoints.iter().all(|endpoint| self.is_over(endpoint)).then_some(if broken { FAILED } else { 0 })
     }
 }
 
@@ -286,13 +289,13 @@ impl Verb for Connect {
     }
 
     fn look(&mut self, seen: &Seen<'_>) -> Next {
-        let places = place::of(seen.model, &self.targets);
-        self.tell(&places);
-        let wishes = self.inherit(seen, &places);
+        let endpoints = endpoint::of(seen.model, &self.targets);
+        self.tell(&endpoints);
+        let wishes = self.inherit(seen, &endpoints);
         if !wishes.is_empty() {
             return Next::Ask(wishes);
         }
-        self.end(seen, &places).map_or(Next::Wait, Next::End)
+        self.end(seen, &endpoints).map_or(Next::Wait, Next::End)
     }
 
     fn tells(&self) -> bool {

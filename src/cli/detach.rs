@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::spawn_blocking;
 
-use super::Door;
+use super::Globals;
 use super::connect::{How, OnQuit};
 use super::headless::Aside;
 use super::print::{self, FAILED, Stop};
@@ -21,9 +21,9 @@ use super::signals::{Signals, ended_by};
 const READY: &str = "\u{4}";
 
 /// Starts an instance in the background and says what it says, until it is ready or has failed.
-pub(super) async fn start(door: &Door, how: &How) -> ExitCode {
-    let text = super::text_of(door);
-    if door.practice {
+pub(super) async fn start(globals: &Globals, how: &How) -> ExitCode {
+    let text = super::text_of(globals);
+    if globals.practice {
         return Stop::usage(text.get("cli.practice-ends")).tell();
     }
     if how.choice.is_empty() {
@@ -34,7 +34,7 @@ pub(super) async fn start(door: &Door, how: &How) -> ExitCode {
         Ok(signals) => signals,
         Err(stop) => return stop.tell(),
     };
-    let started = command(door, how).and_then(|mut command| command.spawn());
+    let started = command(globals, how).and_then(|mut command| command.spawn());
     let code = match started {
         Ok(child) => until_ready(child, &mut signals).await,
         Err(error) => {
@@ -46,13 +46,13 @@ pub(super) async fn start(door: &Door, how: &How) -> ExitCode {
 }
 
 /// The command line of the instance in the background.
-fn command(door: &Door, how: &How) -> io::Result<Command> {
+fn command(globals: &Globals, how: &How) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("--config").arg(&door.paths.config);
-    if let Some(path) = &door.kubeconfig {
+    command.arg("--config").arg(&globals.paths.config);
+    if let Some(path) = &globals.kubeconfig {
         command.arg("--kubeconfig").arg(std::path::absolute(path)?);
     }
-    command.args(door.logging.arguments()?);
+    command.args(globals.logging.arguments()?);
     command.args(["connect", "--detached", "--timeout", &how.timeout.to_string()]);
     if let Some(lasts) = how.lasts {
         command.args(["--for", &lasts.to_string()]);

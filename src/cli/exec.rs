@@ -1,19 +1,21 @@
-//! The command of `connect --exec`: run as it is given, without a shell, with the forwards in its environment.
+//! Commands that are run as they are given, without a shell: that of `connect --exec`, with the forwards in its
+//! environment, and one in a session of its own.
 
 use std::io::ErrorKind;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::ExitStatus;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{ExitCode, ExitStatus};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
 
 use super::headless::Aside;
+use super::print::Stop;
 use crate::cluster::descriptors::with_inherited;
 
 /// The exit code of a command that is not there, as shells have it.
-pub(super) const NOT_THERE: u8 = 127;
+const NOT_THERE: u8 = 127;
 /// The exit code of a command that cannot be run, as shells have it.
-pub(super) const NOT_RUN: u8 = 126;
+const NOT_RUN: u8 = 126;
 
 /// A command that runs.
 pub(super) struct Running {
@@ -69,6 +71,18 @@ pub(super) fn environment(forwards: &[(String, std::net::SocketAddr)]) -> Vec<(S
 /// A name as it can stand in a variable's: upper case, everything else an underscore.
 fn variable(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+}
+
+/// Replaces this process by a command in a session of its own, without a terminal that it could open, as `setsid(1)`
+/// does. Returns only on failure.
+pub(super) fn become_command(command: &[String]) -> ExitCode {
+    let name = command.first().map(String::as_str).unwrap_or_default();
+    let stop = |code, error: &std::io::Error| Stop { code, says: format!("{name}: {error}") }.tell();
+    if let Err(error) = rustix::process::setsid() {
+        return stop(NOT_RUN, &error.into());
+    }
+    let error = std::process::Command::new(name).args(command.iter().skip(1)).exec();
+    stop(if error.kind() == ErrorKind::NotFound { NOT_THERE } else { NOT_RUN }, &error)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::choose::matches;
 use super::connect::How;
 use super::print::{self, FAILED, Stop};
-use super::{Door, complete, detach};
+use super::{Globals, complete, detach};
 use crate::instance::{self, Census};
 use crate::text::Text;
 use brow_model::instance::{Report, Shared};
@@ -40,19 +40,19 @@ pub(super) enum Verb {
     },
 }
 
-pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
-    let text = super::text_of(&door);
-    if door.practice {
+pub(super) async fn run(globals: Globals, verb: Verb) -> ExitCode {
+    let text = super::text_of(&globals);
+    if globals.practice {
         return Stop::usage(text.get("cli.practice-ends")).tell();
     }
     match verb {
-        Verb::Start { how } => detach::start(&door, &how).await,
+        Verb::Start { how } => detach::start(&globals, &how).await,
         Verb::List { json } => {
-            let census = instance::all(&door.runtime).await;
+            let census = instance::all(&globals.runtime).await;
             list(&text, &census.reports, json);
             ExitCode::from(tell_silent(&text, &census))
         }
-        Verb::Stop { names, all } => stop(&text, &door.runtime, &names, all).await,
+        Verb::Stop { names, all } => stop(&text, &globals.runtime, &names, all).await,
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::print::{self, FAILED, Stop};
 use super::signals::{Signals, ended_by};
-use super::{Door, EVENTS, surroundings};
+use super::{EVENTS, Globals, surroundings};
 use crate::app;
 use crate::cluster::Clusters;
 use crate::effects::Effects;
@@ -114,20 +114,20 @@ impl Headless {
     ///
     /// # Errors
     /// A config that makes no sense: a verb must not go by another than the one that a person wrote.
-    pub(super) fn open(door: Door) -> Result<Self, Stop> {
+    pub(super) fn open(globals: Globals) -> Result<Self, Stop> {
         let mut text = super::text();
-        let loaded = store::load(&door.paths).map_err(|fault| Stop::fault(&text, &fault))?;
+        let loaded = store::load(&globals.paths).map_err(|fault| Stop::fault(&text, &fault))?;
         text = Text::new(loaded.settings.language.unwrap_or_else(|| Text::locale(&surroundings().locale)));
         let signals = Signals::hear()?;
-        let (me, trouble) = super::identity(&door.paths);
+        let (me, trouble) = super::identity(&globals.paths);
         let mut model = Model::new(Utc::now(), me.owner.clone());
         model.installation = me.installation.clone();
-        (model.practice, model.front) = (door.practice, Front::Verb);
-        let clusters = Clusters::unread(door.kubeconfig);
+        (model.practice, model.front) = (globals.practice, Front::Verb);
+        let clusters = Clusters::unread(globals.kubeconfig);
         let contexts = clusters.read_again();
         let (sender, events) = crate::events::EventSender::channel(EVENTS);
-        let effects = Effects::start(clusters, door.paths, me, sender);
-        let runtime = door.runtime;
+        let effects = Effects::start(clusters, globals.paths, me, sender);
+        let runtime = globals.runtime;
         let (failed, quit, told) = (false, false, String::new());
         let mut headless = Self { model, text, effects, events, runtime, signals, failed, quit, told };
         headless.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));

@@ -14,7 +14,6 @@ mod man;
 mod pod;
 mod print;
 mod report;
-mod session;
 mod signals;
 
 use std::path::PathBuf;
@@ -113,7 +112,7 @@ enum Verb {
 
 /// The options that all commands share: paths, kubeconfig, practice, logging.
 #[derive(Debug, Clone)]
-struct Door {
+struct Globals {
     kubeconfig: Option<PathBuf>,
     paths: Paths,
     /// The directory of the instances' sockets.
@@ -149,7 +148,7 @@ fn obey(args: Args) -> eyre::Result<ExitCode> {
             print::out(man::page().trim_end());
             return Ok(ExitCode::SUCCESS);
         }
-        Some(Verb::NewSession { ref command }) => return Ok(session::become_command(command)),
+        Some(Verb::NewSession { ref command }) => return Ok(exec::become_command(command)),
         // It packs the log, and writes nothing of its own there.
         Some(Verb::Report(_)) => {}
         Some(Verb::Config(_) | Verb::Connect(_) | Verb::Forward(_) | Verb::Pod(_)) | None => {
@@ -183,8 +182,9 @@ async fn enter(args: Args) -> eyre::Result<ExitCode> {
     match paths {
         Ok(paths) => {
             let runtime = paths.runtime();
-            let door = Door { kubeconfig: args.kubeconfig, paths, runtime, practice: false, logging: args.logging };
-            Box::pin(through(door, args.verb)).await
+            let globals =
+                Globals { kubeconfig: args.kubeconfig, paths, runtime, practice: false, logging: args.logging };
+            Box::pin(through(globals, args.verb)).await
         }
         Err(fault) => Ok(print::fault(&text(), &fault)),
     }
@@ -199,51 +199,52 @@ async fn practise(args: Args) -> eyre::Result<ExitCode> {
     let legacy = state_dir.join("none");
     let runtime = state_dir.join("run");
     let paths = Paths { config, state_dir, legacy };
-    let door = Door { kubeconfig: Some(practice.kubeconfig()), paths, runtime, practice: true, logging: args.logging };
+    let globals =
+        Globals { kubeconfig: Some(practice.kubeconfig()), paths, runtime, practice: true, logging: args.logging };
     let ended = if args.check.wanted() {
-        Ok(check::run(args.check, door.kubeconfig, Ok(door.paths)).await)
+        Ok(check::run(args.check, globals.kubeconfig, Ok(globals.paths)).await)
     } else {
-        Box::pin(through(door, args.verb)).await
+        Box::pin(through(globals, args.verb)).await
     };
     practice.end().await.wrap_err("the practice cluster's files could not be removed")?;
     ended
 }
 
-async fn through(door: Door, verb: Option<Verb>) -> eyre::Result<ExitCode> {
+async fn through(globals: Globals, verb: Option<Verb>) -> eyre::Result<ExitCode> {
     Ok(match verb {
         None if !Term::is_there() => print::fault(&text(), &Fault::new(What::NoTerminal, "brow-tui", "")),
         None => {
-            Box::pin(dashboard(door)).await?;
+            Box::pin(dashboard(globals)).await?;
             ExitCode::SUCCESS
         }
-        // Answered at the door.
+        // Handled above.
         Some(Verb::Completions { .. } | Verb::Man | Verb::NewSession { .. }) => ExitCode::SUCCESS,
-        Some(Verb::Config(verb)) => Box::pin(config::run(door, verb)).await,
-        Some(Verb::Connect(args)) => Box::pin(connect::run(door, args)).await,
-        Some(Verb::Forward(verb)) => Box::pin(forward::run(door, verb)).await,
-        Some(Verb::Pod(verb)) => Box::pin(pod::run(door, verb)).await,
-        Some(Verb::Report(args)) => Box::pin(report::run(door, args)).await,
+        Some(Verb::Config(verb)) => Box::pin(config::run(globals, verb)).await,
+        Some(Verb::Connect(args)) => Box::pin(connect::run(globals, args)).await,
+        Some(Verb::Forward(verb)) => Box::pin(forward::run(globals, verb)).await,
+        Some(Verb::Pod(verb)) => Box::pin(pod::run(globals, verb)).await,
+        Some(Verb::Report(args)) => Box::pin(report::run(globals, args)).await,
     })
 }
 
 /// Runs the dashboard.
-async fn dashboard(door: Door) -> eyre::Result<()> {
+async fn dashboard(globals: Globals) -> eyre::Result<()> {
     descriptors::raise();
     let surroundings = surroundings();
-    let (me, trouble) = identity(&door.paths);
+    let (me, trouble) = identity(&globals.paths);
     let mut model = Model::new(Utc::now(), me.owner.clone());
     model.installation = me.installation.clone();
-    model.practice = door.practice;
-    model.screen.log.file = door.logging.file().map(|path| path.display().to_string()).unwrap_or_default();
-    let first = match store::load(&door.paths) {
+    model.practice = globals.practice;
+    model.screen.log.file = globals.logging.file().map(|path| path.display().to_string()).unwrap_or_default();
+    let first = match store::load(&globals.paths) {
         Ok(loaded) => StoreEvent::Loaded(Box::new(loaded)),
         Err(fault) => StoreEvent::Broken(fault),
     };
-    let clusters = Clusters::unread(door.kubeconfig);
+    let clusters = Clusters::unread(globals.kubeconfig);
     let contexts = clusters.read_again();
     let (sender, events) = crate::events::EventSender::channel(EVENTS);
-    let mut effects = Effects::start(clusters, door.paths, me, sender);
-    effects.join(door.runtime, Role::Dashboard);
+    let mut effects = Effects::start(clusters, globals.paths, me, sender);
+    effects.join(globals.runtime, Role::Dashboard);
     effects.follow_kubeconfig();
     let trouble = trouble.map(|fault| Event::Store(StoreEvent::Trouble(fault)));
     for event in [Event::Store(first), Event::Contexts(contexts)].into_iter().chain(trouble) {
@@ -267,8 +268,8 @@ fn identity(paths: &Paths) -> (Identity, Option<Fault>) {
 }
 
 /// The words of the config's language, or the locale's, for what reads no more of the config.
-fn text_of(door: &Door) -> Text {
-    let loaded = store::load(&door.paths).ok();
+fn text_of(globals: &Globals) -> Text {
+    let loaded = store::load(&globals.paths).ok();
     loaded.and_then(|loaded| loaded.settings.language).map_or_else(text, Text::new)
 }
 

@@ -1,6 +1,6 @@
 //! `pod`: proxy pods, created, listed, shown, deleted, cleaned up.
 
-mod doomed;
+mod deletion;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -9,11 +9,11 @@ use clap::Subcommand;
 use clap_complete::ArgValueCandidates;
 use serde_json::{Value, json};
 
-use self::doomed::{Consent, Doomed, several};
+use self::deletion::{Consent, Deletion, several};
 use super::choose::Choice;
 use super::headless::{Headless, Next, Seen};
 use super::print::{self, FAILED, Stop, UNKNOWN};
-use super::{Door, complete};
+use super::{Globals, complete};
 use crate::text::Text;
 use brow_model::Model;
 use brow_model::cluster::Link;
@@ -107,8 +107,8 @@ impl Clusters {
     }
 }
 
-pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
-    let headless = match Headless::open(door) {
+pub(super) async fn run(globals: Globals, verb: Verb) -> ExitCode {
+    let headless = match Headless::open(globals) {
         Ok(headless) => headless,
         Err(stop) => return stop.tell(),
     };
@@ -122,7 +122,7 @@ pub(super) async fn run(door: Door, verb: Verb) -> ExitCode {
         Verb::Info { name, clusters, json } => headless.run(&mut Look::new(clusters, Then::Info { name, json })).await,
         Verb::Delete { consent, .. } if !consent.can_be_had() => Stop::usage(headless.text.get("cli.say-yes")).tell(),
         Verb::Delete { names, consent, clusters } => {
-            headless.run(&mut Look::new(clusters, Then::Delete(Doomed::new(names, consent)))).await
+            headless.run(&mut Look::new(clusters, Then::Delete(Deletion::new(names, consent)))).await
         }
         Verb::Cleanup { all, clusters } => headless.run(&mut Look::new(clusters, Then::Clean { all })).await,
     }
@@ -197,7 +197,7 @@ fn is_down(model: &Model, cluster: &str) -> bool {
 enum Then {
     List { json: bool },
     Info { name: String, json: bool },
-    Delete(Doomed),
+    Delete(Deletion),
     Clean { all: bool },
 }
 
@@ -232,10 +232,10 @@ impl Look {
                 let pod = one(model, seen.text, name).map_err(unknown)?;
                 Ok(Next::Ask(vec![Wish::Describe(pod.key.clone())]))
             }
-            Then::Delete(doomed) => {
-                let found = doomed.find(seen).map_err(unknown)?;
+            Then::Delete(deletion) => {
+                let found = deletion.find(seen).map_err(unknown)?;
                 self.going = found.iter().map(|pod| pod.key.clone()).collect();
-                Ok(doomed.begin(seen, &found))
+                Ok(deletion.begin(seen, &found))
             }
             Then::Clean { all } => {
                 let whose = if *all { Whose::All } else { Whose::Mine };
@@ -248,8 +248,8 @@ impl Look {
     /// Looks whether what was asked for has been done.
     fn done(&mut self, seen: &Seen<'_>) -> Next {
         let model = seen.model;
-        if let Then::Delete(doomed) = &mut self.then
-            && let Some(next) = doomed.answered(seen, &self.going)
+        if let Then::Delete(deletion) = &mut self.then
+            && let Some(next) = deletion.answered(seen, &self.going)
         {
             return next;
         }

@@ -10,7 +10,7 @@ use chrono::Utc;
 use clap::ValueHint;
 
 use super::print::{self, FAILED, Stop};
-use super::{Door, check};
+use super::{Globals, check};
 use crate::log::{self, redact};
 use crate::store;
 use crate::text::Text;
@@ -33,21 +33,21 @@ pub(super) struct Args {
 }
 
 /// Packs a report, and says where it is.
-pub(super) async fn run(door: Door, args: Args) -> ExitCode {
-    let text = super::text_of(&door);
+pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
+    let text = super::text_of(&globals);
     // Those who read issues may not know the user's language.
     let english = Text::new(Language::En);
-    let findings = match check::as_value(door.kubeconfig.clone(), &door.paths, &english).await {
+    let findings = match check::as_value(globals.kubeconfig.clone(), &globals.paths, &english).await {
         Ok(found) => format!("{found:#}"),
         Err(fault) => english.fault_once(&fault).in_full(),
     };
     let version = env!("CARGO_PKG_VERSION");
     let machine = format!("brow-tui {version}, {} {}", std::env::consts::OS, std::env::consts::ARCH);
-    let log = door.logging.file().map_or_else(|| english.get("cli.report-no-log").to_owned(), end_of);
+    let log = globals.logging.file().map_or_else(|| english.get("cli.report-no-log").to_owned(), end_of);
     let parts = [
         ("version", machine),
         ("check", findings),
-        ("config", config(&door.paths.config, args.addresses)),
+        ("config", config(&globals.paths.config, args.addresses)),
         ("log", log),
     ];
     let report: String = parts.iter().flat_map(|(head, part)| ["## ", head, "\n", part.trim_end(), "\n\n"]).collect();
@@ -60,7 +60,7 @@ pub(super) async fn run(door: Door, args: Args) -> ExitCode {
         return Stop { code: FAILED, says }.tell();
     }
     print::out(&text.fill("cli.report-written", &[("thing", &thing)]));
-    if door.logging.file().is_none() {
+    if globals.logging.file().is_none() {
         print::out(text.get("cli.report-no-log"));
     }
     ExitCode::SUCCESS

@@ -11,8 +11,8 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, Refusal, json as answer, text};
 use super::kinds::{Kind, discover};
+use super::response::{Refusal, Response, json as answer, text};
 use super::select::Selector;
 use super::store::Key;
 use super::users::{Ask, User, open};
@@ -33,11 +33,11 @@ struct Call {
 }
 
 /// Answers one request. A refusal is an answer too.
-pub(super) async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+pub(super) async fn serve(world: Arc<World>, request: Request<Incoming>) -> Result<Response, Infallible> {
     Ok(route(&world, request).await.unwrap_or_else(|refusal| refusal.answer()))
 }
 
-async fn route(world: &Arc<World>, request: Request<Incoming>) -> Result<Answer, Refusal> {
+async fn route(world: &Arc<World>, request: Request<Incoming>) -> Result<Response, Refusal> {
     let user = login(world, request.headers())?;
     let path = request.uri().path().to_owned();
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
@@ -71,7 +71,7 @@ async fn route(world: &Arc<World>, request: Request<Incoming>) -> Result<Answer,
 }
 
 /// Paths that are no resources.
-fn elsewhere(user: User, method: &Method, path: &str, parts: &[&str]) -> Result<Answer, Refusal> {
+fn elsewhere(user: User, method: &Method, path: &str, parts: &[&str]) -> Result<Response, Refusal> {
     if !open(path) && user != User::Sailor {
         return Err(Refusal::forbidden_path(user.name(), &method.as_str().to_lowercase(), path));
     }
@@ -160,7 +160,7 @@ impl Call {
         })
     }
 
-    async fn answer(self, world: &Arc<World>, user: User, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    async fn answer(self, world: &Arc<World>, user: User, request: Request<Incoming>) -> Result<Response, Refusal> {
         let verb = self.verb(request.method())?;
         let resource = if self.sub.is_empty() {
             self.kind.plural.to_owned()
@@ -219,7 +219,7 @@ impl Call {
         Selector::read(self.kind.plural, labels, &fields).map_err(Refusal::bad)
     }
 
-    async fn delete_all(self, world: &Arc<World>, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    async fn delete_all(self, world: &Arc<World>, request: Request<Incoming>) -> Result<Response, Refusal> {
         let (selector, place) = (self.selector()?, self.place());
         let options = body(request).await?;
         let (all, version) = world.store.list(self.kind.plural, place.as_deref());

@@ -15,8 +15,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{Answer, Refusal, switching};
 use super::kinds::Kind;
+use super::response::{Refusal, Response, switching};
 use super::servers;
 use super::spdy;
 use super::store::Key;
@@ -76,7 +76,7 @@ pub(super) fn answer(
     key: Key,
     mut request: Request<Incoming>,
     ports: &str,
-) -> Result<Answer, Refusal> {
+) -> Result<Response, Refusal> {
     let pod = world.store.get(&key).ok_or_else(|| Refusal::no_such(kind, &key.name))?;
     if pod["spec"]["nodeName"].is_null() {
         return Err(Refusal::bad(format!("pod {} does not have a host assigned", key.name)));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::answer::{Answer, json as answer};
+use super::response::{Response, json as answer};
 
 /// The version that the practice cluster claims to have, marked as what it is.
 pub(super) const VERSION: &str = "v1.35.0+practice";
@@ -75,7 +75,7 @@ impl Kind {
 }
 
 /// Answers a discovery path, if it is one.
-pub(super) fn discover(path: &[&str]) -> Option<Answer> {
+pub(super) fn discover(path: &[&str]) -> Option<Response> {
     let group = |name: &str| {
         let version = json!({ "groupVersion": format!("{name}/v1"), "version": "v1" });
         json!({ "name": name, "versions": [version], "preferredVersion": version })

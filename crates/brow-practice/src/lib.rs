@@ -5,10 +5,9 @@
 //! with it. The program reaches it as it reaches any cluster. Where its answers differ from a real cluster's, it is
 //! wrong.
 
-mod answer;
 mod api;
+mod files;
 mod forward;
-mod home;
 mod kinds;
 mod kubelet;
 mod list;
@@ -16,6 +15,7 @@ mod log;
 mod pods;
 mod redis;
 mod relay;
+mod response;
 mod select;
 mod servers;
 mod spdy;
@@ -40,7 +40,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
-use home::Home;
+use files::Files;
 use world::World;
 
 pub use world::Runtime;
@@ -50,7 +50,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// A running practice cluster.
 pub struct Practice {
-    home: Home,
+    files: Files,
     world: Arc<World>,
     /// Holds the port of the cluster that is down, so that nobody else comes to listen there.
     _down: Socket,
@@ -70,33 +70,33 @@ impl Practice {
     /// # Errors
     /// As [`Practice::start`].
     pub async fn start_on(runtime: Runtime) -> io::Result<Self> {
-        let home = Home::new()?;
+        let files = Files::new()?;
         let world = Arc::new(World::new(runtime));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         // Bound and not listening: whoever connects is refused.
         let down = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         down.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
         let closed = down.local_addr()?.as_socket_ipv4().map_or(1, |address| address.port());
-        home.write_kubeconfig(listener.local_addr()?.port(), closed, &world.tokens)?;
+        files.write_kubeconfig(listener.local_addr()?.port(), closed, &world.tokens)?;
         workloads::seed(&world);
         world.spawn(workloads::control(Arc::clone(&world)));
         world.spawn(listen(listener, Arc::clone(&world)));
-        Ok(Self { home, world, _down: down })
+        Ok(Self { files, world, _down: down })
     }
 
     /// The kubeconfig with its contexts.
     pub fn kubeconfig(&self) -> PathBuf {
-        self.home.kubeconfig()
+        self.files.kubeconfig()
     }
 
     /// The config with targets to try.
     pub fn config(&self) -> PathBuf {
-        self.home.config()
+        self.files.config()
     }
 
     /// The directory for state and the audit log.
     pub fn state(&self) -> PathBuf {
-        self.home.state()
+        self.files.state()
     }
 
     /// Ends the cluster and removes its files.
@@ -108,7 +108,7 @@ impl Practice {
         self.world.tasks.close();
         // What does not end by then ends with the runtime.
         let _late = timeout(GRACE, self.world.tasks.wait()).await;
-        self.home.remove()
+        self.files.remove()
     }
 }
 

@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, Refusal, json as document};
 use super::kinds::Kind;
+use super::response::{Refusal, Response, json as document};
 use super::select::Selector;
 use super::table;
 use super::watch::Form;
@@ -21,7 +21,7 @@ pub(super) fn answer(
     selector: &Selector,
     form: Form,
     query: &HashMap<String, String>,
-) -> Result<Answer, Refusal> {
+) -> Result<Response, Refusal> {
     let (all, version) = world.store.list(kind.plural, place);
     let after = query.get("continue").filter(|token| !token.is_empty()).map(|token| read(token)).transpose()?;
     let wanted = all.iter().filter(|object| selector.takes(object));

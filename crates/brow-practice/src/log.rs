@@ -7,9 +7,9 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 use tokio::sync::mpsc;
 
-use super::answer::{Answer, Refusal, stream};
 use super::kinds::Kind;
 use super::kubelet::container;
+use super::response::{Refusal, Response, stream};
 use super::store::Key;
 use super::world::{World, words};
 
@@ -21,7 +21,7 @@ pub(super) fn answer(
     kind: &Kind,
     key: &Key,
     query: &HashMap<String, String>,
-) -> Result<Answer, Refusal> {
+) -> Result<Response, Refusal> {
     let pod = world.store.get(key).ok_or_else(|| Refusal::no_such(kind, &key.name))?;
     let name = container(&pod);
     let wanted = query.get("container").filter(|wanted| !wanted.is_empty());

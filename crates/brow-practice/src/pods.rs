@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::answer::Refusal;
 use super::kinds::Kind;
 use super::kubelet;
+use super::response::Refusal;
 use super::store::Key;
 use super::world::{World, hex, now, time, uid, words};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tokio::io::{self, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 
-use super::servers::{Lines, Memory};
 use super::store::lock;
+use super::world::{Lines, Memory};
 
 /// The longest argument and the most of them: this is for practice.
 const LONGEST: usize = 1 << 20;

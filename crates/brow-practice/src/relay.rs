@@ -10,8 +10,8 @@ use ring::digest::{SHA256, digest};
 use tokio::io::{self, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::time::timeout;
 
-use super::servers::{Lines, Unreached, dial};
-use super::world::{Run, World};
+use super::servers::{Unreached, dial};
+use super::world::{Lines, Run, World};
 
 /// socat's `connect-timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

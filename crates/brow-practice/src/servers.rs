@@ -1,10 +1,9 @@
 //! The servers in the pods of the practice cluster and in the private network behind it. They speak real protocols over
 //! in-memory pipes instead of sockets, so that nothing but the API listens on this machine.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::io::{self, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
+use tokio::io::{self, AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::time::sleep;
 
 use super::redis;
@@ -25,9 +24,6 @@ const WIRE: usize = 64 * 1024;
 
 /// The time after which an unused address counts as unreachable.
 const NO_ROUTE: Duration = Duration::from_millis(800);
-
-/// The data of the Redis servers.
-pub(super) type Memory = Arc<Mutex<BTreeMap<Vec<u8>, Vec<u8>>>>;
 
 /// A server's kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,6 +218,3 @@ async fn page(wire: DuplexStream, log: Option<Arc<Log>>) -> io::Result<()> {
 fn mebibyte() -> Bytes {
     (0..=250_u8).cycle().take(1 << 20).collect::<Vec<u8>>().into()
 }
-
-/// A reader of lines over a wire, for protocols that have some.
-pub(super) type Lines = BufReader<DuplexStream>;

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::answer::Refusal;
 use super::kinds::Kind;
+use super::response::Refusal;
 
 /// A user of the practice cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

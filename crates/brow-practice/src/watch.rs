@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::answer::{Answer, Refusal, stream};
 use super::kinds::Kind;
+use super::response::{Refusal, Response, stream};
 use super::select::Selector;
 use super::store::Change;
 use super::table;
@@ -105,7 +105,7 @@ pub(super) fn answer(
     selector: Selector,
     form: Form,
     query: &HashMap<String, String>,
-) -> Result<Answer, Refusal> {
+) -> Result<Response, Refusal> {
     let text = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
     let flag = |name: &str| matches!(text(name), "true" | "1");
     let from = match text("resourceVersion") {

@@ -1,16 +1,16 @@
 //! The state that all parts of the running practice cluster share.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
+use tokio::io::{BufReader, DuplexStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::servers::Memory;
 use super::store::{Key, Store, lock};
 use super::users::User;
 
@@ -25,6 +25,12 @@ pub enum Runtime {
     /// Later ones: the error's text, then resets of both.
     Resets,
 }
+
+/// The data of the Redis servers.
+pub(super) type Memory = Arc<Mutex<BTreeMap<Vec<u8>, Vec<u8>>>>;
+
+/// A reader of lines over a wire, for protocols that have some.
+pub(super) type Lines = BufReader<DuplexStream>;
 
 /// The state that all parts of the practice cluster share. It takes the place of other machines, so it has locks and
 /// tasks of its own.

@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use super::current;
 use crate::cli::headless::{self, Headless, Next, Seen};
 use crate::cli::print::{self, FAILED, Stop};
-use crate::cli::{Door, complete};
+use crate::cli::{Globals, complete};
 use crate::store;
 use crate::text::Text;
 use brow_model::Model;
@@ -38,8 +38,8 @@ pub(in crate::cli) struct Args {
     dry_run: bool,
 }
 
-pub(super) async fn run(door: Door, args: Args) -> ExitCode {
-    let mut headless = match Headless::open(door) {
+pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
+    let mut headless = match Headless::open(globals) {
         Ok(headless) => headless,
         Err(stop) => return stop.tell(),
     };

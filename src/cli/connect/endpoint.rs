@@ -11,21 +11,21 @@ use brow_model::target::Target;
 
 /// The state of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum At {
+pub(super) enum Status {
     /// No instance has a forward to it.
-    Nowhere,
+    Missing,
     /// A forward is opening.
-    Coming,
+    Opening,
     /// The forward has no route, and the cluster does not tell at the moment whether there is one.
-    Unseen,
+    Unknown,
     /// It can be used.
     Live,
     /// The forward has failed or was closed.
-    Over,
+    Closed,
 }
 
 /// One port of a target, and the forward that serves it.
-pub(super) struct Place {
+pub(super) struct Endpoint {
     /// The target's name, with the port where that is not the first of several.
     pub name: String,
     /// The target.
@@ -33,7 +33,7 @@ pub(super) struct Place {
     /// The local address.
     pub local: Option<SocketAddr>,
     /// The state.
-    pub at: At,
+    pub status: Status,
     /// The instance that has the forward, if it is another one.
     pub instance: Option<String>,
     cluster: String,
@@ -42,14 +42,14 @@ pub(super) struct Place {
 }
 
 /// Finds the forwards of all ports of these targets.
-pub(super) fn of(model: &Model, targets: &[Target]) -> Vec<Place> {
+pub(super) fn of(model: &Model, targets: &[Target]) -> Vec<Endpoint> {
     let ports = targets.iter().flat_map(|target| {
         target.address.singles().into_iter().map(move |address| {
-            let place = Place {
+            let endpoint = Endpoint {
                 name: port_name(target, &address),
                 target: target.name.clone(),
                 local: None,
-                at: At::Nowhere,
+                status: Status::Missing,
                 instance: None,
                 cluster: target.cluster.clone(),
                 pod: None,
@@ -60,40 +60,40 @@ pub(super) fn of(model: &Model, targets: &[Target]) -> Vec<Place> {
             let other = model.elsewhere(target, &address).map(|(_, other)| other).or_else(|| all.next());
             // Whoever was faster has it: what could not be opened beside that is of no use.
             match (own.filter(|own| own.state != ForwardState::Failed), other, own) {
-                (Some(own), _, _) | (None, None, Some(own)) => place.ours(own),
-                (None, Some(other), _) => place.anothers(other),
-                (None, None, None) => place,
+                (Some(own), _, _) | (None, None, Some(own)) => endpoint.ours(own),
+                (None, Some(other), _) => endpoint.anothers(other),
+                (None, None, None) => endpoint,
             }
         })
     });
     ports.collect()
 }
 
-impl Place {
+impl Endpoint {
     fn ours(self, forward: &Forward) -> Self {
-        let at = match forward.state {
+        let status = match forward.state {
             // One at rest is woken by whoever connects.
-            ForwardState::Live | ForwardState::Resting => At::Live,
-            ForwardState::Failed => At::Over,
-            ForwardState::Broken if forward.unseen.is_some() && forward.demand.is_none() => At::Unseen,
-            ForwardState::Broken if forward.demand.is_none() => At::Over,
+            ForwardState::Live | ForwardState::Resting => Status::Live,
+            ForwardState::Failed => Status::Closed,
+            ForwardState::Broken if forward.unseen.is_some() && forward.demand.is_none() => Status::Unknown,
+            ForwardState::Broken if forward.demand.is_none() => Status::Closed,
             // One on demand tries afresh with the next connection.
             ForwardState::Broken
             | ForwardState::Opening
             | ForwardState::Waiting
             | ForwardState::Dialing
-            | ForwardState::Reconnecting => At::Coming,
+            | ForwardState::Reconnecting => Status::Opening,
         };
         let pod = forward.via.as_ref().map(|via| via.pod.name.clone());
-        Self { local: forward.bound.first().copied(), at, pod, ..self }
+        Self { local: forward.bound.first().copied(), status, pod, ..self }
     }
 
     fn anothers(self, other: &Other) -> Self {
         let forward = &other.forward;
-        let at = if forward.state == Standing::Live { At::Live } else { At::Coming };
+        let status = if forward.state == Standing::Live { Status::Live } else { Status::Opening };
         Self {
             local: forward.local.parse().ok(),
-            at,
+            status,
             pod: forward.pod.clone(),
             instance: Some(other.instance.clone()),
             pid: Some(other.pid),

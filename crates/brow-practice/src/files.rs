@@ -23,20 +23,20 @@ const CONTEXTS: [(&str, Option<User>, &str); 4] = [
 ];
 
 /// The files.
-pub(super) struct Home {
+pub(super) struct Files {
     dir: TempDir,
 }
 
-impl Home {
+impl Files {
     /// Makes the directory, and sweeps away those whose program was killed.
     pub(super) fn new() -> io::Result<Self> {
         sweep(&std::env::temp_dir());
         let prefix = format!("{PREFIX}{}-", std::process::id());
         let dir = tempfile::Builder::new().prefix(&prefix).permissions(fs::Permissions::from_mode(0o700)).tempdir()?;
-        let home = Self { dir };
-        write(&home.config(), include_str!("../assets/practice.toml"))?;
-        fs::create_dir(home.state())?;
-        Ok(home)
+        let files = Self { dir };
+        write(&files.config(), include_str!("../assets/practice.toml"))?;
+        fs::create_dir(files.state())?;
+        Ok(files)
     }
 
     pub(super) fn kubeconfig(&self) -> PathBuf {

@@ -30,14 +30,14 @@ impl Consent {
 }
 
 /// Pods that are to be deleted.
-pub(super) struct Doomed {
+pub(super) struct Deletion {
     names: Vec<String>,
     consent: Consent,
     /// The user's answer, while it is waited for.
     answer: Option<Receiver<bool>>,
 }
 
-impl Doomed {
+impl Deletion {
     pub(super) fn new(names: Vec<String>, consent: Consent) -> Self {
         Self { names, consent, answer: None }
     }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use hyper::body::Frame;
@@ -15,9 +15,9 @@ use tokio::sync::mpsc;
 use super::kinds::Kind;
 
 /// The response to a request.
-pub(super) type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+pub(super) type Response = http::Response<UnsyncBoxBody<Bytes, Infallible>>;
 
-fn with(status: u16, kind: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> Answer {
+fn with(status: u16, kind: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> Response {
     let mut answer = Response::new(body);
     *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -25,23 +25,23 @@ fn with(status: u16, kind: &'static str, body: UnsyncBoxBody<Bytes, Infallible>)
 }
 
 /// A response with a JSON document.
-pub(super) fn json(status: u16, body: &Value) -> Answer {
+pub(super) fn json(status: u16, body: &Value) -> Response {
     with(status, "application/json", Full::from(body.to_string()).boxed_unsync())
 }
 
 /// A response with plain text.
-pub(super) fn text(status: u16, words: &'static str) -> Answer {
+pub(super) fn text(status: u16, words: &'static str) -> Response {
     with(status, "text/plain; charset=utf-8", Full::from(words).boxed_unsync())
 }
 
 /// Streams the chunks of a channel.
-pub(super) fn stream(kind: &'static str, chunks: mpsc::Receiver<Bytes>) -> Answer {
+pub(super) fn stream(kind: &'static str, chunks: mpsc::Receiver<Bytes>) -> Response {
     let chunks = futures::stream::unfold(chunks, async |mut chunks| chunks.recv().await.map(|chunk| (chunk, chunks)));
     with(200, kind, StreamBody::new(chunks.map(|chunk| Ok(Frame::data(chunk)))).boxed_unsync())
 }
 
 /// 101, with the headers of the new protocol.
-pub(super) fn switching(headers: &[(header::HeaderName, &str)]) -> Answer {
+pub(super) fn switching(headers: &[(header::HeaderName, &str)]) -> Response {
     let mut answer = Response::new(Empty::new().boxed_unsync());
     *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -147,7 +147,7 @@ impl Refusal {
         status
     }
 
-    pub(super) fn answer(&self) -> Answer {
+    pub(super) fn answer(&self) -> Response {
         json(self.code, &self.status())
     }
 }
