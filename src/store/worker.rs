@@ -39,8 +39,8 @@ impl Worker {
         &self.paths
     }
 
-    /// Starts: removes temporary files of writers that were killed, reports changes since [`Worker::new`], and offers the
-    /// older tool's targets, once.
+    /// Starts: removes temporary files of writers that were killed, reports changes since [`Worker::new`], and offers
+    /// the older tool's targets, once.
     pub fn open(&mut self) -> Vec<StoreEvent> {
         if let Ok(file) = disk::resolve(&self.paths.config) {
             disk::sweep(&file, |file| Locked::from_afar(file, &self.paths.state_dir));
