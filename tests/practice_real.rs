@@ -243,6 +243,19 @@ async fn ask_lane(relay: &Lease, secret: &Secret, address: &Address, word: &Byte
     }
 }
 
+/// Waits until nobody listens on a lane's port.
+async fn closed(lane: &Lease, word: &Bytes) {
+    loop {
+        let Ok(mut stream) = lane.open().await else { return };
+        // Whether it listens is told by the first byte, or by none.
+        let _late = stream.write_all(&[word, b"over".as_slice()].concat()).await;
+        if stream.read(&mut [0; 8]).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn relays_open_lanes_on_both() {
@@ -292,18 +305,7 @@ async fn relays_open_lanes_on_both() {
             }
             // It is gone with the stream that asked.
             drop(asked);
-            let gone = async {
-                loop {
-                    let Ok(mut stream) = lane.open().await else { return };
-                    // Whether it listens is told by the first byte, or by none.
-                    let _late = stream.write_all(&[&word, b"over".as_slice()].concat()).await;
-                    if stream.read(&mut [0; 8]).await.is_err() {
-                        return;
-                    }
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            };
-            tokio::time::timeout(PATIENCE, gone).await.expect("the lane goes");
+            tokio::time::timeout(PATIENCE, closed(&lane, &word)).await.expect("the lane goes");
             of_place.push(heard);
         }
         seen.push(of_place);

@@ -87,11 +87,8 @@ fn whatever_a_target_is_called_its_pod_is_valid_ours_and_harmless() {
     assert_eq!(targets, wanted);
 }
 
-#[test]
-#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
-fn what_the_config_says_of_pods_reaches_them_from_every_level() {
-    let space = Namespace::new("levels");
-    let config = r#"
+/// Settings of pods in the defaults, of a cluster and of a target.
+const LEVELS: &str = r#"
 [defaults]
 ttl = "20m"
 image = "defaults.invalid/socat:1"
@@ -129,7 +126,12 @@ resources = { memory_limit = "33Mi" }
 labels = { level = "target", "app.kubernetes.io/managed-by" = "nobody" }
 annotations = { "example.com/level" = "target", "brow/owner" = "nobody" }
 "#;
-    let made = create_all(&space, config, 2);
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn what_the_config_says_of_pods_reaches_them_from_every_level() {
+    let space = Namespace::new("levels");
+    let made = create_all(&space, LEVELS, 2);
     let of = |name: &str| made.iter().find(|pod| pod["metadata"]["labels"]["brow/target"] == name).unwrap();
     for (name, ttl, image, policy, secret, level) in [
         ("plain", 1200, "cluster.invalid/socat:2", "Always", "from-defaults", "cluster"),

@@ -1,6 +1,9 @@
 //! The house stays in order: who uses whom, that each file says what it is, and how long it is.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+#[path = "tidy/documents.rs"]
+mod documents;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -298,138 +301,5 @@ fn the_check_of_commit_subjects_bites() {
     ] {
         let (passes, says) = check_subject(&bad);
         assert!(!passes && says.contains(why) && says.contains("abc1234"), "{bad}: {says}");
-    }
-}
-
-/// What the documents for contributors say is to be found where they say it.
-#[test]
-fn the_paths_that_the_documents_name_are_there() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let tops = ["src/", "crates/", "assets/", "tests/", "docs/", ".ci/"];
-    for document in ["CONTRIBUTING.md", "docs/ARCHITECTURE.md", "crates/README.md"] {
-        let text = fs::read_to_string(root.join(document)).unwrap();
-        let named = text.split('`').skip(1).step_by(2).filter(|name| tops.iter().any(|top| name.starts_with(top)));
-        for name in named {
-            assert!(root.join(name).exists(), "{document} names {name}");
-        }
-    }
-}
-
-/// The nodes of a KDL document, each with the number of braces that it stands in; braces are balanced, and quotes.
-fn nodes(kdl: &str) -> Vec<(usize, String)> {
-    let (mut nodes, mut depth) = (Vec::new(), 0_usize);
-    for line in kdl.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")) {
-        assert_eq!(line.matches('"').count() % 2, 0, "{line}");
-        if line == "}" {
-            depth = depth.checked_sub(1).expect("a brace is closed that was open");
-            continue;
-        }
-        nodes.push((depth, line.trim_end_matches('{').trim().to_owned()));
-        depth += usize::from(line.ends_with('{'));
-    }
-    assert_eq!(depth, 0, "every brace is closed");
-    nodes
-}
-
-#[test]
-fn the_zellij_layout_makes_sense() {
-    let text = include_str!("../assets/zellij.kdl");
-    // What a layout may have, as far as this one needs it (zellij.dev, Creating a Layout; zellij-utils,
-    // kdl/kdl_layout_parser.rs, is_a_valid_pane_property).
-    let known = [
-        ("layout", vec![]),
-        ("pane", vec!["size", "borderless", "split_direction", "focus", "command"]),
-        ("plugin", vec!["location"]),
-        ("close_on_exit", vec!["true", "false"]),
-    ];
-    let nodes = nodes(text);
-    for (depth, node) in &nodes {
-        let mut words = node.split_whitespace();
-        let name = words.next().unwrap();
-        let (_, may) = known.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("node {name}"));
-        for word in words {
-            let key = word.split('=').next().unwrap();
-            assert!(may.contains(&key), "{node}");
-        }
-        assert_eq!(*depth == 0, name == "layout", "{node}");
-    }
-    assert_eq!(nodes.iter().filter(|(_, node)| node.contains("command=\"brow-tui\"")).count(), 1);
-}
-
-#[test]
-fn the_tmux_snippet_makes_sense() {
-    let text = include_str!("../assets/tmux.conf");
-    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        assert!(
-            matches!(words[..], ["set", "-s" | "-g" | "-as", _, ..] | ["bind-key", "B", "split-window", ..]),
-            "{line}"
-        );
-        assert_eq!(line.matches('"').count() % 2, 0, "{line}");
-    }
-    // tmux itself: a server of its own that reads nothing else, and ends.
-    let socket = format!("brow-tidy-{}", std::process::id());
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tmux.conf");
-    let tmux =
-        |args: &[&str]| std::process::Command::new("tmux").args(["-L", &socket, "-f", "/dev/null"]).args(args).output();
-    let output =
-        tmux(&["new-session", "-d", "sleep 60", ";", "source-file", path, ";", "show", "-sv", "set-clipboard"]);
-    let output = output.expect("tmux is missing: install the package tmux");
-    let _ended = tmux(&["kill-server"]);
-    let words = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
-    assert_eq!(words, ["on".to_owned(), String::new()]);
-}
-
-/// The table of features claims only what a test shows.
-#[test]
-fn the_tests_that_the_readme_names_are_there() {
-    let readme = include_str!("../README.md");
-    let table = readme.split_once("## Beside other tools").unwrap().1.split_once("## License").unwrap().0;
-    let rows: Vec<Vec<&str>> = table
-        .lines()
-        .filter(|line| line.starts_with('|'))
-        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
-        .collect();
-    let tests: String = all("tests").into_iter().map(|(_, text)| text).collect();
-    assert!(rows.len() > 10, "the table is there");
-    for row in &rows[2..] {
-        let [.., ours, shown] = &row[..] else { panic!("{row:?}") };
-        assert_eq!(row.len(), rows[0].len(), "{row:?}");
-        if *ours == "no" {
-            assert!(shown.is_empty(), "{row:?}");
-            continue;
-        }
-        let name = shown.strip_prefix('`').and_then(|rest| rest.strip_suffix('`')).unwrap_or_else(|| panic!("{row:?}"));
-        assert!(tests.contains(&format!("fn {name}(")), "no test {name}");
-    }
-}
-
-/// What README promises about ends, a test shows.
-#[test]
-fn the_ends_that_the_readme_promises_have_their_tests() {
-    let readme = include_str!("../README.md");
-    let table = readme.split_once("What is guaranteed about ends").unwrap().1.split_once("\n## ").unwrap().0;
-    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with('|')).skip(2).collect();
-    assert!(rows.len() > 4, "the table is there");
-    let tests: String = all("tests").into_iter().map(|(_, text)| text).collect();
-    for row in rows {
-        let name = row.trim_matches('|').rsplit('|').next().unwrap().trim().trim_matches('`');
-        assert!(tests.contains(&format!("fn {name}(")), "no test {name}");
-    }
-}
-
-/// The screen in README is one that the program draws today: its panes and columns are called so.
-#[test]
-fn the_readmes_screen_has_the_programs_heads() {
-    let words: toml::Table = toml::from_str(include_str!("../assets/text/en.toml")).unwrap();
-    let heads: Vec<&str> = words["column"].as_table().unwrap().values().map(|head| head.as_str().unwrap()).collect();
-    let readme = include_str!("../README.md");
-    let screen = readme.split_once("```text\n").unwrap().1.split_once("\n```").unwrap().0;
-    let lines: Vec<&str> = screen.lines().filter(|line| line.contains('▲')).collect();
-    assert_eq!(lines.len(), 3, "clusters and targets side by side, pods, forwards");
-    for line in lines {
-        for head in line.replace(['│', '▲'], "  ").split("  ").map(str::trim).filter(|head| !head.is_empty()) {
-            assert!(heads.contains(&head), "{head} is no head of a column");
-        }
     }
 }

@@ -109,8 +109,7 @@ async fn every_kind_leads_to_its_pods() {
         let pods = kubectl(&["-n", &namespace.0, "get", "pods", "-l", "job-name=job", "-o", "wide"]);
         pods.contains("1/1")
     });
-    let set = kubectl(&["-n", &namespace.0, "get", "rs", "-o", "jsonpath={.items[0].metadata.name}"]);
-    let set = format!("rs/{set}:http");
+    let set = kubectl(&["-n", &namespace.0, "get", "rs", "-o", "jsonpath=rs/{.items[0].metadata.name}:http"]);
     let cases = [
         ("service-name", "service/web:www", "web-"),
         ("service-number", "svc/web:80", "web-"),

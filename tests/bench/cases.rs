@@ -47,44 +47,41 @@ pub async fn run(kubeconfig: &str, api: SocketAddr, wanted: impl Fn(&str) -> boo
         line("first byte through a relay (plain socat), ms", theirs, own, "≤ 1.2");
     }
     if wanted("requests") {
-        let before = (kubectl.cpu(), ours.cpu());
-        let mut whole = (Whole::default(), Whole::default());
-        let (theirs, own) = both(
-            async || whole.0.of(THOUSANDS, requests(kubectl.at(WEB))).await,
-            async || whole.1.of(THOUSANDS, requests(ours.at(WEB))).await,
+        with_cpu(
+            (&kubectl, &ours),
+            WEB,
+            THOUSANDS,
+            requests,
+            ("200 requests, 20 at a time, ms", "≤ 0.6"),
+            ("CPU seconds per 1,000 requests", ""),
         )
         .await;
-        line("200 requests, 20 at a time, ms", theirs, own, "≤ 0.6");
-        cpu("CPU seconds per 1,000 requests", THOUSANDS, (&kubectl, before.0), (&ours, before.1), "");
-        line("  of the whole machine", whole.0.each(), whole.1.each(), "");
     }
     if wanted("down") {
-        let before = (kubectl.cpu(), ours.cpu());
-        let mut whole = (Whole::default(), Whole::default());
-        let (theirs, own) = both(
-            async || whole.0.of(GIGABYTES, down(kubectl.at(DOWN))).await,
-            async || whole.1.of(GIGABYTES, down(ours.at(DOWN))).await,
+        with_cpu(
+            (&kubectl, &ours),
+            DOWN,
+            GIGABYTES,
+            down,
+            ("256 MB down, MB/s", "≥ 1.3"),
+            ("CPU seconds per GB down", "≤ 0.7"),
         )
         .await;
-        line("256 MB down, MB/s", theirs, own, "≥ 1.3");
-        cpu("CPU seconds per GB down", GIGABYTES, (&kubectl, before.0), (&ours, before.1), "≤ 0.7");
-        line("  of the whole machine", whole.0.each(), whole.1.each(), "");
     }
     if wanted("relay") {
         let (theirs, own) = both(async || down(kubectl.at(PLAIN_DOWN)).await, async || down(by_relay).await).await;
         line("256 MB down through a relay (plain socat), MB/s", theirs, own, "≥ 1.0");
     }
     if wanted("up") {
-        let before = (kubectl.cpu(), ours.cpu());
-        let mut whole = (Whole::default(), Whole::default());
-        let (theirs, own) = both(
-            async || whole.0.of(GIGABYTES, up(kubectl.at(UP))).await,
-            async || whole.1.of(GIGABYTES, up(ours.at(UP))).await,
+        with_cpu(
+            (&kubectl, &ours),
+            UP,
+            GIGABYTES,
+            up,
+            ("256 MB up, MB/s", "≥ 1.3"),
+            ("CPU seconds per GB up", "≤ 0.7"),
         )
         .await;
-        line("256 MB up, MB/s", theirs, own, "≥ 1.3");
-        cpu("CPU seconds per GB up", GIGABYTES, (&kubectl, before.0), (&ours, before.1), "≤ 0.7");
-        line("  of the whole machine", whole.0.each(), whole.1.each(), "");
     }
     if wanted("many") {
         let mut spread = (Vec::new(), Vec::new());
@@ -154,6 +151,27 @@ async fn memory(kubeconfig: &str, api: SocketAddr) {
 /// Both in turn; the medians.
 async fn both(theirs: impl AsyncFnMut() -> f64, own: impl AsyncFnMut() -> f64) -> (f64, f64) {
     in_turn(ROUNDS, theirs, own).await
+}
+
+/// Prints a figure of some work on a port, and the CPU seconds for each unit of it.
+async fn with_cpu(
+    (kubectl, ours): (&Forwarder, &Forwarder),
+    port: u16,
+    units: f64,
+    work: impl AsyncFn(SocketAddr) -> f64,
+    (name, goal): (&str, &str),
+    (cpu_name, cpu_goal): (&str, &str),
+) {
+    let before = (kubectl.cpu(), ours.cpu());
+    let mut whole = (Whole::default(), Whole::default());
+    let (theirs, own) = both(
+        async || whole.0.of(units, work(kubectl.at(port))).await,
+        async || whole.1.of(units, work(ours.at(port))).await,
+    )
+    .await;
+    line(name, theirs, own, goal);
+    cpu(cpu_name, units, (kubectl, before.0), (ours, before.1), cpu_goal);
+    line("  of the whole machine", whole.0.each(), whole.1.each(), "");
 }
 
 async fn in_turn(rounds: usize, mut theirs: impl AsyncFnMut() -> f64, mut own: impl AsyncFnMut() -> f64) -> (f64, f64) {

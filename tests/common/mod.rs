@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each story uses the part it needs")]
 
 pub mod arrange;
+pub mod frames;
 pub mod kube;
 pub mod story;
 pub mod through;
@@ -16,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use tempfile::TempDir;
+
+pub use frames::whole;
 
 /// How long anything that must happen may take before a test gives up. Long, because the machine may be slow; never
 /// waited for when things go well.
@@ -382,20 +385,6 @@ impl Screen {
         }
         self.parser.process(rest);
     }
-}
-
-/// Whether each row above the bottom line begins and ends with a frame, as do the two panes of the first band.
-pub fn whole(cells: &vt100::Screen) -> bool {
-    const LEFT: [&str; 5] = ["╭", "│", "╰", "─", "┃"];
-    const RIGHT: [&str; 5] = ["╮", "│", "╯", "─", "┃"];
-    let (rows, columns) = cells.size();
-    let at = |row, column| cells.cell(row, column).map_or("", vt100::Cell::contents);
-    let second = (1..columns).find(|column| at(0, *column) == "╭" && at(0, column - 1) == "╮");
-    let end = |column| (0..rows).find(|row| at(*row, column) == "╰").unwrap_or_default();
-    (0..rows - 1).all(|row| LEFT.contains(&at(row, 0)) && RIGHT.contains(&at(row, columns - 1)))
-        && second.is_none_or(|column| {
-            (0..=end(column)).all(|row| RIGHT.contains(&at(row, column - 1)) && LEFT.contains(&at(row, column)))
-        })
 }
 
 impl Drop for Screen {

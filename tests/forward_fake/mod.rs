@@ -1,7 +1,9 @@
 //! Forwards without a cluster: pods that are servers in this process, and tunnels that are plain connections to them.
 
-#![allow(dead_code, reason = "each story uses its part")]
+#![allow(dead_code, unused_imports, reason = "each story uses its part")]
 #![allow(clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+mod servers;
 
 use std::collections::HashMap;
 use std::io;
@@ -20,10 +22,12 @@ use bytes::Bytes;
 use kube_tunnel::contain::is_contained;
 use kube_tunnel::{Counters, Error, Protocol, Stats, Summary};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+pub use servers::{echo, server, silent};
 
 /// Longer than anything here takes; only a broken test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -273,38 +277,6 @@ async fn write(local: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A server in this process; `talk` serves one connection. It ends with the test's runtime.
-pub async fn server<F>(talk: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> (SocketAddr, JoinHandle<()>)
-where
-    F: Future<Output = io::Result<()>> + Send + 'static,
-{
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let accepting = tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let talk = talk(stream);
-            tokio::spawn(async move {
-                let _ = talk.await;
-            });
-        }
-    });
-    (address, accepting)
-}
-
-/// Sends everything back, until its client ends.
-pub async fn echo(mut stream: TcpStream) -> io::Result<()> {
-    let (mut read, mut write) = stream.split();
-    tokio::io::copy(&mut read, &mut write).await?;
-    write.shutdown().await
-}
-
-/// Ends without a word, but only after the address line: what a relay does that cannot reach its target.
-pub async fn silent(mut stream: TcpStream) -> io::Result<()> {
-    let mut byte = [0];
-    while stream.read(&mut byte).await? > 0 && byte != *b"\n" {}
-    stream.shutdown().await
 }
 
 /// A forward under test.

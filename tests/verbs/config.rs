@@ -89,8 +89,14 @@ fn the_config_from_a_script() {
     shell.ok(&["config", "import", "out.toml"]);
     assert_eq!(shell.ok(&["config", "export"]), exported);
     assert!(shell.ok(&["config", "import", "out.toml"]).contains("unchanged: page"));
+}
 
-    // What other tools write; the context is the current one.
+#[test]
+fn targets_of_other_tools_from_a_script() {
+    let home = Home::new("");
+    let shell = Shell { home: &home, kubeconfig: Some(home.kubeconfig(&["dev", "prod"])) };
+    shell.ok(&["config", "add", "page", "svc/web:http", "--cluster", "prod"]);
+    // The context is the current one.
     fs::write(home.path().join("lines.txt"), "shop-api:shop:8080:80\nnonsense\n").unwrap();
     let done = shell.run(&["config", "import", "lines.txt"]);
     assert!(done.code == 1 && done.out.starts_with("added: shop-api"), "{} {} {}", done.code, done.out, done.err);

@@ -1,0 +1,40 @@
+//! Servers in this process, which forwards lead to.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// A server in this process; `talk` serves one connection. It ends with the test's runtime.
+pub async fn server<F>(talk: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> (SocketAddr, JoinHandle<()>)
+where
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let accepting = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let talk = talk(stream);
+            tokio::spawn(async move {
+                let _ = talk.await;
+            });
+        }
+    });
+    (address, accepting)
+}
+
+/// Sends everything back, until its client ends.
+pub async fn echo(mut stream: TcpStream) -> io::Result<()> {
+    let (mut read, mut write) = stream.split();
+    tokio::io::copy(&mut read, &mut write).await?;
+    write.shutdown().await
+}
+
+/// Ends without a word, but only after the address line: what a relay does that cannot reach its target.
+pub async fn silent(mut stream: TcpStream) -> io::Result<()> {
+    let mut byte = [0];
+    while stream.read(&mut byte).await? > 0 && byte != *b"\n" {}
+    stream.shutdown().await
+}
