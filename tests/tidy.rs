@@ -286,7 +286,9 @@ fn check_subject(subject: &str) -> (bool, String) {
 
 #[test]
 fn the_check_of_commit_subjects_bites() {
-    for fine in ["view: show the TTL", "kube-tunnel: bring the pool down to 4 files", "README: say “忙”"] {
+    for fine in
+        ["view: show the TTL", "kube-tunnel: bring the pool down to 4 files", "README: say “忙”", "view, text: show it"]
+    {
         assert_eq!(check_subject(fine), (true, String::new()), "{fine}");
     }
     let longest = format!("view: {}", "ü".repeat(66));
