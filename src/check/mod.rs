@@ -45,13 +45,11 @@ pub struct Environment {
 /// The subject of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Area {
-    /// The kubeconfig.
     Kubeconfig,
     /// One cluster; the finding's thing is its context.
     Cluster,
     /// Our own files.
     Config,
-    /// The terminal.
     Terminal,
 }
 
@@ -88,7 +86,6 @@ pub struct Finding {
 pub enum Says {
     /// Words of the text tables with what is filled in, and what to do, where something is to be done.
     Words {
-        /// The key.
         key: &'static str,
         /// Placeholders and what they stand for.
         with: Vec<(&'static str, String)>,

@@ -33,7 +33,6 @@ pub(super) type Aside = Pin<Box<dyn Future<Output = u8> + Send>>;
 
 /// The state that a subcommand looks at.
 pub(super) struct Seen<'a> {
-    /// The model.
     pub model: &'a Model,
     /// The words.
     pub text: &'a Text,

@@ -38,10 +38,7 @@ pub(super) enum Ask {
 #[serde(tag = "says", rename_all = "kebab-case")]
 pub(super) enum Says {
     /// Its forwards.
-    Report {
-        /// All of it.
-        report: Report,
-    },
+    Report { report: Report },
     /// The forward is closed.
     Stopped,
     /// The request is refused.

@@ -53,11 +53,12 @@ impl Keymap {
     pub fn hints(&self, model: &Model, text: &Text) -> Vec<Hint> {
         let mode = Self::mode(model);
         let mut hints = Hints { keymap: self, text, mode, said: Vec::new() };
+        let dialog = model.screen.dialogs.last();
         match mode {
             Mode::Form => {
-                let import = matches!(model.screen.dialogs.last(), Some(Dialog::Import { .. }));
+                let import = matches!(dialog, Some(Dialog::Import { .. }));
                 hints.say_as(&[Command::Accept], if import { "hint.import" } else { "hint.save" });
-                if let Some(Dialog::TargetForm(_)) = model.screen.dialogs.last() {
+                if let Some(Dialog::TargetForm(_)) = dialog {
                     hints.say_as(&[Command::PageDown], "hint.more-fields");
                     hints.say_as(&[Command::Next], "hint.next-field");
                 }
@@ -75,7 +76,7 @@ impl Keymap {
                 hints.say_if(mode == Mode::Quit, &[Command::QuitNow]);
             }
             Mode::Browser => of_browser(model, &mut hints),
-            Mode::Scroll if matches!(model.screen.dialogs.last(), Some(Dialog::Menu(_))) => {
+            Mode::Scroll if matches!(dialog, Some(Dialog::Menu(_))) => {
                 hints
                     .say_as(&[Command::Up, Command::Down], "hint.choose-button")
                     .say_as(&[Command::Accept], "hint.copy")
@@ -83,10 +84,7 @@ impl Keymap {
             }
             Mode::Scroll => {
                 hints.say_as(&[Command::Up, Command::Down], "hint.scroll").say(&[Command::PageDown]);
-                hints.say_if(
-                    model.screen.dialogs.last().is_some_and(|dialog| dialog.fault().is_some()),
-                    &[Command::Copy],
-                );
+                hints.say_if(dialog.is_some_and(|dialog| dialog.fault().is_some()), &[Command::Copy]);
                 hints.say_as(&[Command::Cancel], "hint.close");
             }
             Mode::Filter => {
@@ -96,12 +94,8 @@ impl Keymap {
                     .say_as(&[Command::Up, Command::Down], "hint.scroll");
             }
             Mode::Log => {
-                let wrong = model
-                    .screen
-                    .log
-                    .shown()
-                    .next_back()
-                    .is_some_and(|entry| matches!(entry.what, Happening::Failed(_)));
+                let newest = model.screen.log.shown().next_back();
+                let wrong = newest.is_some_and(|entry| matches!(entry.what, Happening::Failed(_)));
                 hints
                     .say_as(&[Command::Up, Command::Down], "hint.scroll")
                     .say_if(wrong, &[Command::Describe])

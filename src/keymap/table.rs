@@ -28,7 +28,6 @@ pub(super) enum Section {
     Dialogs,
     /// Forms and filters.
     Form,
-    /// The browser.
     Browser,
 }
 

@@ -44,7 +44,6 @@ const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 pub struct Birth {
     /// The pod's name.
     pub name: String,
-    /// Its nonce.
     pub nonce: String,
 }
 

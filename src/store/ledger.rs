@@ -17,9 +17,7 @@ const KEPT: TimeDelta = TimeDelta::days(7);
 /// A pod that was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
-    /// Its namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
     /// Its uid, once it was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]

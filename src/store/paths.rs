@@ -12,7 +12,6 @@ use brow_model::fault::{Fault, What};
 /// The paths of our files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
-    /// The config.
     pub config: PathBuf,
     /// The directory of what we remember and of the audit log.
     pub state_dir: PathBuf,

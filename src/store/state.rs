@@ -52,7 +52,6 @@ pub struct Renamed {
 /// A theme that was chosen by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Theme {
-    /// Its name.
     pub name: String,
     /// The one that the config asked for then: it counts again once it asks for another.
     pub instead_of: String,

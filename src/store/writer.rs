@@ -42,7 +42,6 @@ pub enum Order {
     Remember {
         /// The target's name.
         target: String,
-        /// The port.
         port: u16,
     },
     /// Remember that pods of ours may live in a cluster.

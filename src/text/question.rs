@@ -4,7 +4,6 @@ use super::Text;
 use brow_model::dialog::Question;
 use brow_model::offer::{Clash, LeftOut, Offer};
 
-/// A question in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuestionWords {
     /// The question itself.

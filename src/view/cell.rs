@@ -41,7 +41,6 @@ pub(super) enum Cell<'a> {
     Spark {
         /// A value a second.
         values: &'a VecDeque<u64>,
-        /// Style.
         style: Style,
     },
 }
@@ -56,7 +55,6 @@ const LABEL: u16 = 7;
 const LEAST_BAR: u16 = 4;
 
 impl<'a> Cell<'a> {
-    /// A cell with one text.
     pub fn text(text: impl Into<std::borrow::Cow<'a, str>>, style: Style) -> Self {
         Self::Line(vec![Span::styled(text, style)])
     }

@@ -14,7 +14,6 @@ use super::typeset::{line_width, put, put_line, width};
 pub(super) struct Chrome<'a> {
     /// The key that leads here.
     pub number: Option<usize>,
-    /// The name.
     pub name: &'a str,
     /// True if the pane receives keys.
     pub focused: bool,

@@ -36,23 +36,18 @@ struct Widths {
 pub enum Hit {
     /// A row of a pane: an index into its visible order.
     Row {
-        /// The pane.
         pane: Pane,
-        /// The row.
         row: usize,
     },
     /// A pane's frame or empty space.
     Pane(Pane),
     /// A column's head: an index into the pane's columns.
     Column {
-        /// The pane.
         pane: Pane,
-        /// The column.
         column: usize,
     },
     /// A button or field of the topmost dialog.
     Item(usize),
-    /// The strip.
     Strip,
 }
 

@@ -23,7 +23,6 @@ pub(super) struct Table<'a> {
     pub focused: bool,
     /// The columns.
     pub shapes: &'static [Shape],
-    /// Their heads.
     pub heads: Vec<&'a str>,
     /// The column that the rows are sorted by, and whether from high to low.
     pub sorted: (usize, bool),

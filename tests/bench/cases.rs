@@ -39,12 +39,7 @@ pub async fn run(kubeconfig: &str, api: SocketAddr, wanted: impl Fn(&str) -> boo
     let by_relay = ours.addresses[&RELAY][1];
     settle().await;
     if wanted("first") {
-        let (theirs, own) =
-            both(async || first_byte(kubectl.at(ECHO)).await, async || first_byte(ours.at(ECHO)).await).await;
-        line("first byte, ms", theirs, own, "≤ 0.8");
-        let (theirs, own) =
-            both(async || first_byte(kubectl.at(PLAIN)).await, async || first_byte(ours.at(RELAY)).await).await;
-        line("first byte through a relay (plain socat), ms", theirs, own, "≤ 1.2");
+        first_bytes_of(&kubectl, &ours).await;
     }
     if wanted("requests") {
         with_cpu(
@@ -84,15 +79,7 @@ pub async fn run(kubeconfig: &str, api: SocketAddr, wanted: impl Fn(&str) -> boo
         .await;
     }
     if wanted("many") {
-        let mut spread = (Vec::new(), Vec::new());
-        let (theirs, own) = in_turn(
-            3,
-            async || many(kubectl.at(ENDLESS), &mut spread.0).await,
-            async || many(ours.at(ENDLESS), &mut spread.1).await,
-        )
-        .await;
-        line("64 downloads at once, MB/s", theirs, own, "≥ 1.2");
-        line("  slowest ÷ fastest", median(spread.0), median(spread.1), "own ≥ 0.5");
+        at_once(&kubectl, &ours).await;
     }
     drop((kubectl, ours));
     if wanted("distance") {
@@ -101,6 +88,29 @@ pub async fn run(kubeconfig: &str, api: SocketAddr, wanted: impl Fn(&str) -> boo
     if wanted("memory") {
         memory(kubeconfig, api).await;
     }
+}
+
+/// Prints the times to the first byte.
+async fn first_bytes_of(kubectl: &Forwarder, ours: &Forwarder) {
+    let (theirs, own) =
+        both(async || first_byte(kubectl.at(ECHO)).await, async || first_byte(ours.at(ECHO)).await).await;
+    line("first byte, ms", theirs, own, "≤ 0.8");
+    let (theirs, own) =
+        both(async || first_byte(kubectl.at(PLAIN)).await, async || first_byte(ours.at(RELAY)).await).await;
+    line("first byte through a relay (plain socat), ms", theirs, own, "≤ 1.2");
+}
+
+/// Prints the figures of many downloads at once.
+async fn at_once(kubectl: &Forwarder, ours: &Forwarder) {
+    let mut spread = (Vec::new(), Vec::new());
+    let (theirs, own) = in_turn(
+        3,
+        async || many(kubectl.at(ENDLESS), &mut spread.0).await,
+        async || many(ours.at(ENDLESS), &mut spread.1).await,
+    )
+    .await;
+    line("64 downloads at once, MB/s", theirs, own, "≥ 1.2");
+    line("  slowest ÷ fastest", median(spread.0), median(spread.1), "own ≥ 0.5");
 }
 
 /// Lets forwarders open what they open ahead.

@@ -22,7 +22,6 @@ const CONTEXTS: [(&str, Option<User>, &str); 4] = [
     ("practice-down", None, "default"),
 ];
 
-/// The files.
 pub(super) struct Files {
     dir: TempDir,
 }

@@ -14,7 +14,6 @@ use tokio_util::task::TaskTracker;
 use super::store::{Key, Store, lock};
 use super::users::User;
 
-/// The one node.
 pub(super) const NODE: &str = "practice-node";
 
 /// The way in which nodes end a stream that failed.

@@ -17,6 +17,7 @@
 //! # Ok(())
 //! # }
 //! ```
+#![warn(missing_docs)]
 
 mod backoff;
 pub mod contain;

@@ -28,7 +28,6 @@ pub(super) enum Status {
 pub(super) struct Endpoint {
     /// The target's name, with the port where that is not the first of several.
     pub name: String,
-    /// The target.
     pub target: String,
     /// The local address.
     pub local: Option<SocketAddr>,

@@ -35,9 +35,7 @@ use selection::{Aim, Pods, Selection};
 pub struct Query {
     /// The kubeconfig context.
     pub cluster: String,
-    /// The namespace.
     pub namespace: String,
-    /// The workload.
     pub workload: Workload,
 }
 

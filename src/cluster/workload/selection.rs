@@ -29,7 +29,6 @@ pub(super) enum Pods {
 /// Where a workload leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Aim {
-    /// To pods.
     Pods(Selection),
     /// To an address, which a proxy pod reaches.
     Address(Address),

@@ -27,7 +27,6 @@ pub struct Reader<'t> {
 /// A value and where it stands.
 #[derive(Debug, Clone)]
 pub struct Spanned<T> {
-    /// The value.
     pub value: T,
     /// Its bytes in the text.
     pub span: Range<usize>,
@@ -127,7 +126,6 @@ impl<'r, 't> Section<'r, 't> {
         None
     }
 
-    /// A text.
     pub fn text(&mut self, key: &'static str) -> Option<Spanned<String>> {
         let found = self.item(key)?;
         match found.value.as_str() {
@@ -150,7 +148,6 @@ impl<'r, 't> Section<'r, 't> {
         Some(found)
     }
 
-    /// A namespace.
     pub fn namespace(&mut self, key: &'static str) -> Option<Spanned<String>> {
         let found = self.word(key)?;
         if is_dns_label(&found.value) {

@@ -14,7 +14,6 @@ pub(super) struct Word {
     pub open: bool,
 }
 
-/// A command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Command {
     /// Its words, without those of redirections.

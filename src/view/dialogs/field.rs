@@ -14,7 +14,6 @@ use brow_model::dialog::Field;
 pub(super) struct Row<'a> {
     /// Its label, and the columns that all labels take.
     pub label: (&'a str, u16),
-    /// The field.
     pub field: &'a Field,
     /// A hint about the expected text, shown while the field is focused.
     pub hint: &'a str,
