@@ -17,7 +17,7 @@ use brow_model::fault::{Fault, What};
 use brow_model::forward::{ForwardId, ForwardSpec, Via};
 use brow_model::installation::Installation;
 use brow_model::proxy::{PodKey, PodPlace};
-use brow_tui::effects::ask_relay;
+use brow_tui::effects::{READING, ask_relay};
 use brow_tui::forward::{self, Ended, Handle, Lane, Route, Unreached, keep_lane};
 use brow_tui::proxy::relay::{self, Ask, Secret};
 use k8s_openapi::api::core::v1::Pod;
@@ -25,8 +25,9 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube_tunnel::{self, Error, LeaseOptions, Tunnels};
 use sha2::{Digest, Sha256};
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -67,7 +68,7 @@ impl Route for Real {
             Some(target) => {
                 let (word, secret) = (relay::new_word(), secret());
                 let asked = ask_relay(lease, &secret, Ask::Lane(target, &word), async { Ok(()) });
-                keep_lane(lease, asked, word.clone(), relay::read_lane, lane).await
+                keep_lane(lease, asked, word.clone(), READING, lane).await
             }
             None => Ended::Never,
         }
@@ -314,5 +315,35 @@ async fn through_relay(pods: Api<Pod>, client: kube::Client, name: String) {
     assert_eq!(end.expect_err("not an orderly end").kind(), std::io::ErrorKind::ConnectionReset);
     let fault = open.failure().await;
     assert_eq!((fault.what, fault.detail.as_str()), (What::TargetRefused, "Connection refused"));
+    open.close().await;
+    ends_as_its_target_does(&client, &name).await;
+}
+
+/// The first connections ask the relay themselves, those after them go by a lane: either way a reset stays a reset, and
+/// an end an end.
+async fn ends_as_its_target_does(client: &kube::Client, name: &str) {
+    let target = TcpListener::bind("10.99.0.1:0").await.expect("the address that pods reach this machine by");
+    let address = target.local_addr().expect("bound").to_string();
+    let mut open = Open::new(client, via(name, relay::PORT), Some(&address)).await;
+    for resets in [true, false, true, true, false, true] {
+        let mut client = open.connect().await;
+        client.write_all(b"x").await.expect("sent");
+        let (mut server, _) = timeout(PATIENCE, target.accept()).await.expect("in time").expect("reached");
+        server.read_exact(&mut [0]).await.expect("sent");
+        server.write_all(&[7; 5_000]).await.expect("answered");
+        timeout(PATIENCE, client.read_exact(&mut [0; 5_000])).await.expect("in time").expect("the answer");
+        if resets {
+            SockRef::from(&server).set_linger(Some(Duration::ZERO)).expect("set");
+        }
+        drop(server);
+        let end = timeout(PATIENCE, client.read(&mut [0])).await.expect("in time");
+        if resets {
+            assert_eq!(end.expect_err("not an orderly end").kind(), std::io::ErrorKind::ConnectionReset);
+            assert_eq!(open.failure().await.what, What::TargetReset);
+        } else {
+            assert_eq!(end.expect("an end in order"), 0);
+        }
+    }
+    assert_eq!(open.handle.counts().failed, 4);
     open.close().await;
 }

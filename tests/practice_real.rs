@@ -248,7 +248,7 @@ async fn closed(lane: &Lease, word: &Bytes) {
     loop {
         let Ok(mut stream) = lane.open().await else { return };
         // Whether it listens is told by the first byte, or by none.
-        let _late = stream.write_all(&[word, b"over".as_slice()].concat()).await;
+        let _late = stream.write_all(&[word, b"000000ab".as_slice(), b"over"].concat()).await;
         if stream.read(&mut [0; 8]).await.is_err() {
             return;
         }
@@ -300,7 +300,7 @@ async fn relays_open_lanes_on_both() {
             let stranger = Bytes::from(vec![b'0'; word.len()]);
             for word in [&word, &word, &stranger] {
                 let mut stream = lane.open().await.unwrap();
-                stream.write_all(&[word, b"over".as_slice()].concat()).await.unwrap();
+                stream.write_all(&[word, b"000000ab".as_slice(), b"over"].concat()).await.unwrap();
                 heard.push(stream.read(&mut [0; 8]).await.unwrap_or_default());
             }
             // It is gone with the stream that asked.

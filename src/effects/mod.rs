@@ -39,7 +39,7 @@ mod route;
 
 use forwards::Open;
 use route::Routes;
-pub use route::ask_relay;
+pub use route::{READING, ask_relay};
 
 /// How long orders under way (deletions, closings, files) may take at the end.
 const GRACE: Duration = Duration::from_secs(8);

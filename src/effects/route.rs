@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::cluster::{Clusters, node_fault};
-use crate::forward::{self, Ended, Lane, Route, Unreached};
+use crate::forward::{self, Ended, Lane, Reading, Route, Unreached};
 use crate::proxy::relay::{self, Ask, Refusal, Secret};
 use crate::proxy::uid_of;
 use brow_model::address::Address;
@@ -27,6 +27,9 @@ const RENEWAL: Duration = Duration::from_secs(8);
 
 /// How long a relay may take to answer, and the API server besides, where the relay is new.
 const ANSWER: Duration = Duration::from_secs(10);
+
+/// How a lane's words are read.
+pub const READING: Reading = Reading { port: relay::read_lane, broke: relay::read_break };
 
 /// The tunnels of every cluster; those of one cluster share what was learned about its protocols, unless the config
 /// asks for one. They follow the cluster's logins.
@@ -197,7 +200,7 @@ impl Route for Path {
             Some(address) => {
                 let word = relay::new_word();
                 let asked = self.ask(lease, via, Ask::Lane(address, &word));
-                forward::keep_lane(lease, asked, word.clone(), relay::read_lane, lane).await
+                forward::keep_lane(lease, asked, word.clone(), READING, lane).await
             }
             None => Ended::Never,
         }

@@ -8,6 +8,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use super::lane::Visit;
 use super::line::Line;
 use super::route::{self, Lease, Route};
 use super::supervise::Way;
@@ -64,7 +65,7 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
     for left in (0..TRIES).rev() {
         let Opened { line, stream, lane } = open(shared, gone.take()).await?;
         let relayed = shared.route.is_relayed(&line.via);
-        let (port, word) = lane.unzip();
+        let word = lane.as_ref().map(Visit::first_line);
         let ahead = word.as_ref().map_or(0, Bytes::len);
         let opening = match (word, again.take()) {
             (Some(word), Some(again)) => Some([word, again].concat().into()),
@@ -75,10 +76,10 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
         let (summary, result) = line.lease.splice(Arc::clone(local), stream, opening, counters).await;
         match (result, summary.sent) {
             // The lane has gone this moment; the relay itself takes what it did not.
-            (Err(error), Some(sent)) if port.is_some() && left > 0 && error.is_refusal() => {
+            (Err(error), Some(sent)) if lane.is_some() && left > 0 && error.is_refusal() => {
                 let _ = SockRef::from(&**local).set_linger(None);
-                if let Some(port) = port {
-                    line.lane.lose(port);
+                if let Some(visit) = lane {
+                    line.lane.lose(visit.port());
                 }
                 again = Some(sent.slice(ahead.min(sent.len())..)).filter(|sent| !sent.is_empty());
             }
@@ -90,6 +91,9 @@ async fn carry<R: Route>(shared: &Shared<R>, local: &Arc<TcpStream>) -> Result<(
                 shared.refused(&line).await;
                 gone = Some((line, end));
                 again = Some(sent).filter(|sent| !sent.is_empty());
+            }
+            (Ok(()), _) if let Some((what, words)) = lane.as_ref().and_then(Visit::broke) => {
+                return Err(End::Failed(Fault::new(what, &shared.address, words)));
             }
             (result, _) => {
                 let silent = relayed && summary.down == 0;
@@ -136,8 +140,8 @@ type Gone<L> = Option<(Arc<Line<L>>, End)>;
 struct Opened<L: Lease> {
     line: Arc<Line<L>>,
     stream: L::Stream,
-    /// The port of the lane that it goes by, and the word that goes ahead there.
-    lane: Option<(u16, Bytes)>,
+    /// The lane that it goes by.
+    lane: Option<Visit>,
 }
 
 /// A stream through the pod that the forward points at; through the next one, where that one is gone.

@@ -4,16 +4,21 @@
 //! pod. So it is asked once, by a stream that stays open, to listen on a port of the pod's loopback for one address;
 //! connections are forwarded to that port, each with a word that only this stream told it. The port is gone when the
 //! stream ends. Where a tunnel carries one stream only, each is asked for as the lane is.
+//!
+//! By its own stream a lane tells which connections the target has reset: the way of their bytes does not. It says so
+//! before it ends them, and the node tells of an end a second later.
 
-use std::pin::pin;
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
+use brow_model::fault::What;
 use kube_tunnel::{Error, Lease, Protocol, Stream};
 
 /// Streams held opened ahead at a relay or its lane, so that a connection finds the relay's shell already started.
@@ -23,38 +28,92 @@ const SPARES: usize = 2;
 /// How long a relay may take to begin to listen.
 const BEGINNING: Duration = Duration::from_secs(5);
 
-/// What a relay may say before it tells its port, in bytes.
+/// What a relay may say before it tells its port, and the longest line that it may say, in bytes.
 const FOREWORD: usize = 4_096;
-
-/// How long a lane that new connections no longer take is kept for those that are on their way through it.
-const PASSING: Duration = Duration::from_secs(1);
 
 /// The lane through a relay, or that there is none now.
 #[derive(Debug, Default)]
 pub struct Lane {
-    /// Its port, and the word that each connection to it begins with.
-    entry: Mutex<Option<(u16, Bytes)>>,
+    open: Mutex<Option<Arc<Open>>>,
     lost: Notify,
+}
+
+/// A lane that is open: for as long as it is the lane, and for as long as a connection goes by it.
+#[derive(Debug)]
+struct Open {
+    port: u16,
+    /// What each connection to it begins with, before its number.
+    word: Bytes,
+    visits: Visits,
+    /// Reads what the relay says of them.
+    _reader: Option<AbortOnDropHandle<()>>,
+}
+
+/// The connections that go by a lane, and how the relay says that they broke.
+type Visits = Arc<Mutex<HashMap<u32, Option<Break>>>>;
+
+/// What was wrong with a connection, and in whose words.
+type Break = (What, String);
+
+/// One connection's way through a lane.
+#[derive(Debug)]
+pub struct Visit {
+    open: Arc<Open>,
+    number: u32,
+}
+
+impl Visit {
+    fn new(open: Arc<Open>) -> Self {
+        let mut visits = lock(&open.visits);
+        let mut number = rand::random();
+        while visits.contains_key(&number) {
+            number = rand::random();
+        }
+        visits.insert(number, None);
+        drop(visits);
+        Self { open, number }
+    }
+
+    /// The port of the pod that the lane is.
+    pub fn port(&self) -> u16 {
+        self.open.port
+    }
+
+    /// What the connection has to begin with.
+    pub fn first_line(&self) -> Bytes {
+        [&self.open.word[..], format!("{:08x}", self.number).as_bytes()].concat().into()
+    }
+
+    /// How the target's side broke, as far as the relay has told: an end of the stream is in order only without that.
+    pub fn broke(&self) -> Option<Break> {
+        lock(&self.open.visits).get(&self.number).cloned().flatten()
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        lock(&self.open.visits).remove(&self.number);
+    }
 }
 
 impl Lane {
     /// The port of the pod that the lane is, while there is one.
     pub fn port(&self) -> Option<u16> {
-        self.entry().map(|(port, _)| port)
+        lock(&self.open).as_ref().map(|open| open.port)
     }
 
-    /// Its port, and the word that a connection to it begins with.
-    pub fn entry(&self) -> Option<(u16, Bytes)> {
-        self.entry.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// A connection's way through it, while there is one.
+    pub fn visit(&self) -> Option<Visit> {
+        lock(&self.open).clone().map(Visit::new)
     }
 
     /// `port` is the lane from now on, for whoever begins with `word`.
     pub fn open(&self, port: u16, word: Bytes) {
-        self.set(Some((port, word)));
+        self.set(Some(Open { port, word, visits: Visits::default(), _reader: None }));
     }
 
-    fn set(&self, entry: Option<(u16, Bytes)>) -> bool {
-        std::mem::replace(&mut *self.entry.lock().unwrap_or_else(PoisonError::into_inner), entry).is_some()
+    fn set(&self, open: Option<Open>) -> bool {
+        std::mem::replace(&mut *lock(&self.open), open.map(Arc::new)).is_some()
     }
 
     /// Waits until the lane of that port is lost.
@@ -66,11 +125,24 @@ impl Lane {
 
     /// Nobody listens at `port` any more: whoever keeps the lane asks for another, unless that has been done.
     pub fn lose(&self, port: u16) {
-        let was = self.entry.lock().unwrap_or_else(PoisonError::into_inner).take_if(|(open, _)| *open == port);
+        let was = lock(&self.open).take_if(|open| open.port == port);
         if was.is_some() {
             self.lost.notify_one();
         }
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes out of the relay's words what a lane is kept by.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// The port of the lane.
+    pub port: fn(&[u8]) -> Option<u16>,
+    /// Which connection broke, of a line, and how.
+    pub broke: fn(&str) -> Option<(u32, What, String)>,
 }
 
 /// How a lane ended.
@@ -85,15 +157,15 @@ pub enum Ended {
 }
 
 /// Keeps a lane open until it ends, is lost, or is held up by what else its tunnel carries. `asked`: a stream on which
-/// the relay was asked for it, for whoever begins with `word`; `read` takes the port out of the relay's words.
+/// the relay was asked for it, for whoever begins with `word`.
 pub async fn keep(
     lease: &Lease,
     asked: impl Future<Output = Result<Stream, Error>>,
     word: Bytes,
-    read: fn(&[u8]) -> Option<u16>,
+    reading: Reading,
     lane: &Lane,
 ) -> Ended {
-    let ended = open(lease, asked, word, read, lane).await;
+    let ended = open(lease, asked, word, reading, lane).await;
     let was_open = lane.set(None);
     lease.hold_spares(SPARES);
     match ended {
@@ -107,7 +179,7 @@ async fn open(
     lease: &Lease,
     asked: impl Future<Output = Result<Stream, Error>>,
     word: Bytes,
-    read: fn(&[u8]) -> Option<u16>,
+    reading: Reading,
     lane: &Lane,
 ) -> Result<Ended, Error> {
     let mut stream = asked.await?;
@@ -117,7 +189,7 @@ async fn open(
     let mut said = Vec::new();
     let begun = timeout(BEGINNING, async {
         while said.len() < FOREWORD && stream.read_buf(&mut said).await.map_err(Error::from_io)? > 0 {
-            if let Some(found) = read(&said) {
+            if let Some(found) = (reading.port)(&said) {
                 return Ok(Some(found));
             }
         }
@@ -126,22 +198,38 @@ async fn open(
     let silent = |_| Error::TunnelLost { text: "the relay did not tell of a lane in time".to_owned() };
     let Some(found) = begun.await.map_err(silent)?? else { return Ok(Ended::Never) };
     stream.set_aside(true);
-    lane.open(found, word);
+    let (held_up, visits) = (stream.held_up(), Visits::default());
+    let (reads, ended) = oneshot::channel::<()>();
+    let told = Arc::clone(&visits);
+    let reader = AbortOnDropHandle::new(tokio::spawn(async move {
+        let _reads = reads;
+        read_on(stream, reading, &told).await;
+    }));
+    lane.set(Some(Open { port: found, word, visits, _reader: Some(reader) }));
     lease.hold_spares_at(found, SPARES);
-    // The relay goes on to tell of each connection; unread, that would hold it up in the end.
-    let mut held_up = pin!(stream.held_up());
-    let mut scrap = [0; 4_096];
-    loop {
-        tokio::select! {
-            read = stream.read(&mut scrap) => if read.map_err(Error::from_io)? == 0 {
-                return Ok(Ended::Open);
-            },
-            () = &mut held_up => {
-                lane.lose(found);
-                sleep(PASSING).await;
-                return Ok(Ended::Open);
+    tokio::select! {
+        _ = ended => {}
+        () = held_up => lane.lose(found),
+        () = lane.lost(found) => {}
+    }
+    Ok(Ended::Open)
+}
+
+/// Reads what the relay says of each connection until it says no more: unread, that would hold it up in the end.
+async fn read_on(mut stream: Stream, reading: Reading, visits: &Visits) {
+    let mut said = Vec::new();
+    while matches!(stream.read_buf(&mut said).await, Ok(1..)) {
+        while let Some(end) = said.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = said.drain(..=end).collect();
+            let broke = (reading.broke)(String::from_utf8_lossy(&line).trim_end());
+            if let Some((number, what, words)) = broke
+                && let Some(visit) = lock(visits).get_mut(&number)
+            {
+                *visit = Some((what, words));
             }
-            () = lane.lost(found) => return Ok(Ended::Open),
+        }
+        if said.len() > FOREWORD {
+            said.clear();
         }
     }
 }

@@ -3,13 +3,12 @@
 use std::sync::{Arc, Mutex as Plain, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{Mutex, OnceCell};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Hold;
-use super::lane::Lane;
+use super::lane::{Lane, Visit};
 use super::route::{Lease, Route};
 use brow_model::fault::Fault;
 use brow_model::forward::Via;
@@ -98,9 +97,9 @@ impl<L: Lease> Line<L> {
     }
 
     /// A stream through the lane, where there is one.
-    pub(super) async fn by_lane(&self) -> Option<((u16, Bytes), L::Stream)> {
-        let lane = self.lane.entry()?;
-        self.lease.open_at(lane.0).await.map(|stream| (lane, stream))
+    pub(super) async fn by_lane(&self) -> Option<(Visit, L::Stream)> {
+        let lane = self.lane.visit()?;
+        self.lease.open_at(lane.port()).await.map(|stream| (lane, stream))
     }
 
     /// Waits until the pod's relay listens: its container has started, but that was a moment ago, perhaps. Whether a

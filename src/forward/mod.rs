@@ -33,7 +33,7 @@ use brow_model::traffic::{Counts, TunnelInfo};
 use kube_tunnel::contain::contain;
 
 use hold::{Hold, Holds};
-pub use lane::{Ended, Lane, keep as keep_lane};
+pub use lane::{Ended, Lane, Reading, keep as keep_lane};
 use line::Line;
 use meter::Meter;
 use report::Reporter;

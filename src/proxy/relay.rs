@@ -6,11 +6,12 @@
 //! an address; whoever asks it for something has to know it, too ([`ask`]). The address is written nowhere else.
 //!
 //! A relay can be asked for a port of its own for an address, for as long as the stream is open (a *lane*): a
-//! connection to that port begins with a word that was agreed on, and waits for no answer.
+//! connection to that port begins with a word that was agreed on and a number, and waits for no answer.
 //!
-//! Data is never mixed with messages: socat's own words go nowhere. Where a stream ended without a byte from the
-//! target, a second stream only has the relay try to connect, and carries socat's notices of that (`-dd`), with
-//! microseconds (`-lu`): the words of the failure, or how long it took.
+//! Data is never mixed with messages. That the target has reset a connection by a lane is told on the lane's own
+//! stream, by the connection's number ([`read_break`]). Where a stream ended without a byte from the target, a second
+//! stream only has the relay try to connect, and carries socat's notices of that (`-dd`), with microseconds (`-lu`):
+//! the words of the failure, or how long it took.
 
 mod script;
 mod talk;
@@ -43,7 +44,10 @@ const NONCE: usize = 32;
 const SECRET: usize = 64;
 
 /// Bytes of the word that a connection to a lane begins with.
-const ENTRY: usize = 32;
+const WORD: usize = 32;
+
+/// Bytes of the number that follows it, in hex: what the relay says of the connection is named by it.
+const VISIT: usize = 8;
 
 /// Bytes of a request, however short its address is. A fixed length bounds what a relay reads.
 const RECORD: usize = 400;
@@ -54,6 +58,24 @@ pub fn read_lane(said: &[u8]) -> Option<u16> {
     let whole = &said[..=said.rfind('\n')?];
     let port = |line: &str| line.split_once(" N listening on ")?.1.rsplit_once(':')?.1.trim().parse().ok();
     whole.lines().find_map(port).filter(|port| *port != 0)
+}
+
+/// The number of a connection to a lane that the target has not ended in order, and the reason:
+/// `2026/01/02 12:00:00 1f0c9a7e[12] W read(5, 0x55ad8d73e000, 131072): Connection reset by peer`, an `E` from socat
+/// 1.8 on. Other warnings are of no account, and what befalls the client's side (0 and 1) says nothing of the target.
+pub fn read_break(line: &str) -> Option<(u32, What, String)> {
+    let (name, said) = line.split_once("] ")?;
+    let visit = name.rsplit_once(' ')?.1.split_once('[')?.0;
+    let (level, words) = said.split_once(' ')?;
+    let moved = words.strip_prefix("read(").or_else(|| words.strip_prefix("write("));
+    let fd = moved.and_then(|call| call.split(',').next());
+    let counts = match level {
+        "E" => !matches!(fd, Some("0" | "1")),
+        "W" => fd.is_some_and(|fd| !matches!(fd, "0" | "1")),
+        _ => false,
+    };
+    let number = u32::from_str_radix(visit, 16).ok().filter(|_| counts)?;
+    Some((number, class(words), reason(words)))
 }
 
 /// What the relay's answer to [`Ask::Diagnose`] says; `None`: the address can be reached now.
@@ -67,9 +89,14 @@ pub fn read_diagnosis(answer: &[u8]) -> Option<(What, String)> {
     }
     // `2026/01/02 12:00:00 socat[7] E connect(5, AF=2 10.0.0.1:81, 16): Connection refused`
     let words = line.split_once(" E ").map_or(line, |(_, words)| words);
+    Some((class(words), reason(words)))
+}
+
+/// The kind of failure that socat's words are about.
+fn class(words: &str) -> What {
     let lower = words.to_ascii_lowercase();
     let has = |needle: &str| lower.contains(needle);
-    let what = if has("refused") {
+    if has("refused") {
         What::TargetRefused
     } else if has("timed out") || has("timeout") {
         What::TargetTimedOut
@@ -79,10 +106,13 @@ pub fn read_diagnosis(answer: &[u8]) -> Option<(What, String)> {
         What::TargetReset
     } else {
         What::TargetUnreachable
-    };
-    // What follows the call is the reason; the call itself only repeats the address.
+    }
+}
+
+/// What follows the call, which only repeats the address.
+fn reason(words: &str) -> String {
     let reason = words.rsplit_once("): ").or_else(|| words.rsplit_once("}: ")).map_or(words, |(_, reason)| reason);
-    Some((what, reason.trim().to_owned()))
+    reason.trim().to_owned()
 }
 
 /// Whether a relay's answer to [`Ask::Diagnose`] says that it has connected, and then how long that took there, as far

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use brow_model::address::Address;
-use brow_tui::effects::ask_relay;
+use brow_tui::effects::{READING, ask_relay};
 use brow_tui::forward::{Ended, Lane, keep_lane};
 use brow_tui::proxy::relay::{self, Ask, Secret};
 use bytes::Bytes;
@@ -31,7 +31,7 @@ enum Ahead {
 pub async fn keep(lease: &Lease, secret: &Secret, target: &Address, lane: &Lane) -> Ended {
     let word = relay::new_word();
     let asked = ask_relay(lease, secret, Ask::Lane(target, &word), async { Ok(()) });
-    keep_lane(lease, asked, word.clone(), relay::read_lane, lane).await
+    keep_lane(lease, asked, word.clone(), READING, lane).await
 }
 
 /// Listens on a free port of 127.0.0.1 until it is dropped.
@@ -95,13 +95,13 @@ impl Forward {
                 let Ok((local, _)) = accepted else { continue };
                 let (lease, counters) = (Arc::clone(&for_lease), Arc::clone(&for_counters));
                 let (ahead, report, cancel) = (ahead.clone(), report.clone(), cancel.clone());
-                let entry = for_lane.entry();
+                let visit = for_lane.visit();
                 tokio::spawn(async move {
                     let work = async {
-                        if let Some((port, word)) = entry
-                            && let Some(stream) = lease.open_at(port).await
+                        if let Some(visit) = visit
+                            && let Some(stream) = lease.open_at(visit.port()).await
                         {
-                            return splice(local, stream, Some(word), &counters).await;
+                            return splice(local, stream, Some(visit.first_line()), &counters).await;
                         }
                         match ahead {
                             Ahead::Nothing => splice(local, lease.open().await?, None, &counters).await,

@@ -230,7 +230,7 @@ async fn who_may_only_forward_to_a_relay_gets_nothing_from_it() {
     attack(&stage, &tunnels, &address.to_string()).await;
 
     // The lane of the other's target, with guesses at its word.
-    for guess in [vec![b'0'; 32], vec![b'\n'; 64], vec![0; 1 << 20]] {
+    for guess in [vec![b'0'; 40], vec![b'\n'; 64], vec![0; 1 << 20]] {
         let lease = tunnels.lease(stage.route(lane), LeaseOptions { tunnels: 1 });
         let mut stream = lease.open().await.expect("a stream");
         let _refused = stream.write_all(&guess).await;

@@ -19,12 +19,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The format of the time in socat's log (`socat -lu`).
 const STAMP: &str = "%Y/%m/%d %H:%M:%S%.6f";
 
-/// Bytes of what a stream begins with, of a secret, of a request, and of a lane's word: as the script in the pod has
-/// them.
+/// Bytes of what a stream begins with, of a secret, of a request, of a lane's word, and of the number after it: as the
+/// script in the pod has them.
 const NONCE: usize = 32;
 const SECRET: usize = 64;
 const RECORD: usize = 400;
 const ENTRY: usize = 32;
+const VISIT: usize = 8;
 
 /// Serves a stream to a relay whose secret has this hash.
 pub(super) async fn serve(wire: DuplexStream, world: &Arc<World>, run: &Run, hash: &str) -> io::Result<()> {
@@ -68,7 +69,12 @@ pub(super) async fn serve(wire: DuplexStream, world: &Arc<World>, run: &Run, has
 /// Serves a connection to a lane: it begins with the word.
 pub(super) async fn enter(wire: DuplexStream, world: &Arc<World>, address: &str, entry: &str) -> io::Result<()> {
     let mut wire: Lines = BufReader::new(wire);
-    if read_exactly(&mut wire, ENTRY).await? == entry { pass(wire, world, address).await } else { Ok(()) }
+    let said = read_exactly(&mut wire, ENTRY + VISIT).await?;
+    if said.strip_prefix(entry).is_some_and(|number| number.len() == VISIT) {
+        pass(wire, world, address).await
+    } else {
+        Ok(())
+    }
 }
 
 /// SHA-256 of a text, in hex.

@@ -5,7 +5,7 @@
 //! length by `dd`, which reads not a byte more, and is compared, hashed or checked letter by letter before it is part
 //! of any command.
 
-use super::{CONNECT_TIMEOUT, ENTRY, MOST, NONCE, PORT, RECORD, SECRET, Secret};
+use super::{CONNECT_TIMEOUT, MOST, NONCE, PORT, RECORD, SECRET, Secret, VISIT, WORD};
 
 /// The arguments of the container, whose entrypoint is socat.
 ///
@@ -51,10 +51,10 @@ fn read(count: usize) -> String {
 /// A lane's socat tells its port in its notices (`-dd`), which go back up the stream; its end, when the stream ends,
 /// leaves the connections that it forked as they are.
 ///
-/// The secret is kept in memory, in a file of the pod's own. Two that give it at once do no harm: one of them was
-/// first, and both give the same.
+/// The secret is kept in memory, in a file of the pod's own. Of two that give it at once one is first (`set -C`): the
+/// other would truncate what a third is reading.
 fn talk(file: &str) -> String {
-    let (wait, many, go) = (CONNECT_TIMEOUT.as_secs(), many(), go());
+    let (wait, many, go) = (CONNECT_TIMEOUT.as_secs(), many(), go_alone());
     // Once more for the shell.
     let lane = run("LANE").replace('"', r#"\""#).replace('$', r"\$");
     let (nonce, secret, record) = (read(NONCE + 1), read(SECRET), read(RECORD));
@@ -69,7 +69,7 @@ k={secret}
 h=$(printf %s "$k" | sha256sum)
 [ "${{h%% *}}" = "$HASH" ] || exit
 umask 077
-echo "$k" 2>/dev/null >{file}
+(set -C; echo "$k" >{file}) 2>/dev/null
 fi
 p=$(printf %s "$n$k" | sha256sum)
 echo "${{p%% *}}"
@@ -90,22 +90,42 @@ esac"#
     )
 }
 
-/// Passes a connection to a lane on, if it begins with the lane's word.
+/// Passes a connection to a lane on, if it begins with the lane's word and a number. What socat warns of goes the way
+/// of the lane's notices, named by that number: so a reset by the target is told before socat takes it for an end.
 fn enter() -> String {
-    let (word, go) = (read(ENTRY), go());
+    let (entry, go) = (read(WORD + VISIT), go(r#"-d "-lp$i""#, "shut-down"));
     format!(
-        r#"a={word}
-[ "$a" = "$w" ] || exit
-{go}"#
+        r#"a={entry}
+i=${{a#"$w"}}
+case $i in "$a"|""|*[!0-9a-f]*) exit ;; esac
+exec {go}"#
+    )
+}
+
+/// Passes a stream on that has no lane to tell of its end. Only an end of the target's in order becomes one of the
+/// stream; at a reset the stream is reset, too. That takes a process to watch socat, and another for the end: a lane
+/// needs neither.
+fn go_alone() -> String {
+    let go = go("-dd", "shut-none");
+    format!(
+        r#"exec 3>&1 2>/dev/null
+{go} 2>&1 >&3 3>&- | while read -r a; do
+case $a in
+*"] E "*|*"] W read("*|*"] W write("*)
+socat -u OPEN:/dev/null FD:3,linger=0
+a=${{a#*[}}
+kill -9 "${{a%%]*}}"
+exit ;;
+*" N socket 2 (fd "*) exec socat -u OPEN:/dev/null FD:3,shut-down ;;
+esac
+done"#
     )
 }
 
 /// Passes bytes on. Without `-t` socat would end half a second after either side's FIN and cut slow answers off;
 /// `shut-down` passes the target's FIN on, which a plain write end never would. With socat's own
 /// buffer of 8 KiB a transfer is half as fast.
-fn go() -> String {
+fn go(options: &str, end: &str) -> String {
     let wait = CONNECT_TIMEOUT.as_secs();
-    format!(
-        r#"exec socat -b131072 -t86400 STDIO,shut-down "TCP:$t,connect-timeout={wait},keepalive,nodelay" 2>/dev/null"#
-    )
+    format!(r#"socat {options} -b131072 -t86400 STDIO,{end} "TCP:$t,connect-timeout={wait},keepalive,nodelay""#)
 }

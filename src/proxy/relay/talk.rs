@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::{ENTRY, NONCE, RECORD};
+use super::{NONCE, RECORD, WORD};
 use brow_model::address::Address;
 use brow_model::installation::Installation;
 
@@ -42,7 +42,7 @@ impl fmt::Debug for Secret {
 
 /// Draws the word that a connection to a lane begins with.
 pub fn new_word() -> Bytes {
-    hex(&rand::random::<[u8; ENTRY / 2]>()).into()
+    hex(&rand::random::<[u8; WORD / 2]>()).into()
 }
 
 /// What a relay is asked for.

@@ -65,3 +65,24 @@ fn a_lane_is_known_by_its_whole_line() {
     assert_eq!(read_lane(b"sh: socat: not found\n"), None);
     assert_eq!(read_lane(b"x socat[7] N listening on AF=2 127.0.0.1:0\n"), None);
 }
+
+#[test]
+fn only_the_targets_side_of_a_lane_breaks_it() {
+    let line = |words: &str| read_break(&format!("2026/01/02 12:00:00 1f0c9a7e[12] {words}"));
+    let reset = line("W read(5, 0x55ad8d73e000, 131072): Connection reset by peer");
+    assert_eq!(reset, Some((0x1f0c_9a7e, What::TargetReset, "Connection reset by peer".to_owned())));
+    let silent = line("E write(5, 0x55ad8d73e000, 9): Connection timed out");
+    assert_eq!(silent.map(|(_, what, _)| what), Some(What::TargetTimedOut));
+    let refused = line("E connect(5, AF=2 10.0.0.1:81, 16): Connection refused");
+    assert_eq!(refused.map(|(_, what, _)| what), Some(What::TargetRefused));
+    for words in [
+        "W read(0, 0x55ad8d73e000, 131072): Connection reset by peer",
+        "E write(1, 0x55ad8d73e000, 131072): Broken pipe",
+        "N socket 2 (fd 5) is at EOF",
+        "W connect(5, AF=2 10.0.0.1:81, 16): Connection refused",
+    ] {
+        assert_eq!(line(words), None, "{words}");
+    }
+    assert_eq!(read_break("2026/01/02 12:00:00 socat[7] W read(5, 0x0, 1): Connection reset by peer"), None);
+    assert_eq!(read_break("sh: socat: not found"), None);
+}

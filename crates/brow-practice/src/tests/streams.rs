@@ -124,7 +124,7 @@ async fn a_relay_opens_lanes() {
         let port = said.trim_end().split_once(" N listening on AF=2 127.0.0.1:").unwrap().1.parse().unwrap();
         for _ in 0..2 {
             let lane = lease(port);
-            assert_eq!(through(&lane, "", format!("{WORD}PING\r\n").as_bytes()).await, b"+PONG\r\n");
+            assert_eq!(through(&lane, "", format!("{WORD}000000abPING\r\n").as_bytes()).await, b"+PONG\r\n");
         }
         let lane = lease(port);
         let mut stream = lane.open().await.unwrap();

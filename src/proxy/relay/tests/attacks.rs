@@ -199,5 +199,5 @@ fn a_secret_is_the_pods_own_and_not_shown() {
     assert_eq!(a.words().len(), SECRET);
     let told = format!("{a:?} {:?} {:?}", args(), env(&a));
     assert!(!told.contains(a.words()) && told.contains(&a.hash()), "{told}");
-    assert_eq!(new_word().len(), ENTRY);
+    assert_eq!(new_word().len(), WORD);
 }

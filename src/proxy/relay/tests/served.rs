@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
@@ -48,6 +49,19 @@ async fn asks(port: u16, secret: &Secret, what: Ask<'_>, given: &mut usize) -> R
     timeout(PATIENCE, ask(&mut stream, secret, what, confirm)).await.expect("an answer").map(|()| stream)
 }
 
+/// Reads on until what was told is understood.
+async fn until<T>(stream: &mut TcpStream, told: &mut Vec<u8>, read: fn(&str) -> Option<T>) -> T {
+    let telling = async {
+        loop {
+            if let Some(found) = read(&String::from_utf8_lossy(told)) {
+                return found;
+            }
+            assert_ne!(stream.read_buf(told).await.unwrap(), 0, "{}", String::from_utf8_lossy(told));
+        }
+    };
+    timeout(PATIENCE, telling).await.expect("it tells")
+}
+
 #[tokio::test]
 async fn a_relay_takes_its_secret_once_and_serves_who_knows_it() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
@@ -91,19 +105,13 @@ async fn a_relay_takes_its_secret_once_and_serves_who_knows_it() {
     // A lane takes those who begin with its word.
     let word = new_word();
     let mut asked = asks(port, &right, Ask::Lane(&to, &word), &mut given).await.unwrap();
-    let mut told = Vec::new();
-    let lane = loop {
-        assert_ne!(asked.read_buf(&mut told).await.unwrap(), 0, "{}", String::from_utf8_lossy(&told));
-        if let Some(lane) = read_lane(&told) {
-            break lane;
-        }
-    };
+    let lane = until(&mut asked, &mut Vec::new(), |said| read_lane(said.as_bytes())).await;
     let mut guest = connect(lane).await;
-    guest.write_all(&[word.as_ref(), b"hi"].concat()).await.unwrap();
+    guest.write_all(&[word.as_ref(), b"000000ab", b"hi"].concat()).await.unwrap();
     let (mut socket, _) = target.accept().await.unwrap();
     socket.read_exact(&mut heard).await.unwrap();
     assert_eq!(&heard, b"hi");
-    for guess in [vec![b'0'; ENTRY], vec![b'\n'; 4_096], vec![0; 1 << 20]] {
+    for guess in [vec![b'0'; WORD + VISIT], vec![b'\n'; 4_096], vec![0; 1 << 20]] {
         let mut intruder = connect(lane).await;
         let _refused = intruder.write_all(&guess).await;
         let end = timeout(PATIENCE, intruder.read(&mut [0])).await.expect("an end");
@@ -115,4 +123,40 @@ async fn a_relay_takes_its_secret_once_and_serves_who_knows_it() {
     guest.write_all(b"ho").await.unwrap();
     socket.read_exact(&mut heard).await.unwrap();
     assert_eq!(&heard, b"ho");
+
+    // A stream without a lane is reset as its target resets.
+    let mut alone = asks(port, &right, Ask::Go(&to), &mut given).await.unwrap();
+    let (socket, _) = target.accept().await.unwrap();
+    SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(socket);
+    let end = timeout(PATIENCE, alone.read(&mut [0])).await.expect("an end");
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_lane_tells_which_connection_its_target_has_reset() {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let secret = Secret::new(&Installation::default(), "team", "a");
+    let dir = tempfile::tempdir().unwrap();
+    let Some(_relay) = relay(&secret, port, &dir.path().join("secret").display().to_string()) else { return };
+    let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to: Address = target.local_addr().unwrap().to_string().parse().unwrap();
+    let (word, mut given) = (new_word(), 0);
+    let mut asked = asks(port, &secret, Ask::Lane(&to, &word), &mut given).await.unwrap();
+    let mut told = Vec::new();
+    let lane = until(&mut asked, &mut told, |said| read_lane(said.as_bytes())).await;
+    let mut guests = Vec::new();
+    for number in ["0000000a", "fffffffe"] {
+        let mut guest = connect(lane).await;
+        guest.write_all(&[word.as_ref(), number.as_bytes(), b"x"].concat()).await.unwrap();
+        let (mut socket, _) = target.accept().await.unwrap();
+        socket.read_exact(&mut [0]).await.unwrap();
+        guests.push((guest, socket));
+    }
+    let [(_ends, ended), (_resets, reset)] = guests.try_into().unwrap();
+    drop(ended);
+    SockRef::from(&reset).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(reset);
+    let broke = until(&mut asked, &mut told, |said| said.lines().find_map(read_break)).await;
+    assert_eq!(broke, (0xffff_fffe, What::TargetReset, "Connection reset by peer".to_owned()));
 }
