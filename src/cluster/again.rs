@@ -11,10 +11,10 @@ use kube::client::Body;
 use kube_tunnel::Backoff;
 use tokio::time::{Instant, sleep};
 
-/// How long all tries of one request may take: less than anybody waits for an answer.
+/// The longest time for all attempts of a request: less than any caller waits for an answer.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// How often a failure of the server is tried again that says nothing of when.
+/// The number of retries after a server error without `Retry-After`.
 const TRIES: u32 = 2;
 
 /// The first pause before that.
@@ -59,7 +59,7 @@ fn is_repeatable(method: &Method, status: u16, failed: bool) -> bool {
     }
 }
 
-/// When the server wants to be asked again. In seconds; API servers give no dates.
+/// Reads `Retry-After`. Only seconds are supported; API servers send no dates.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds))

@@ -58,7 +58,7 @@ impl Bound {
 pub(super) struct Bounded<B> {
     body: B,
     bound: Option<Bound>,
-    /// How much has come, of the line where lines are bounded.
+    /// The bytes received so far; of the current line if lines are limited.
     taken: u64,
 }
 

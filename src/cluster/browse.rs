@@ -1,5 +1,5 @@
-//! What a cluster has that a target could be: services and workloads with their ports. Watched, never asked again and
-//! again: in every namespace where that is allowed, else in each that matters by itself.
+//! Services and workloads with their ports, which can become targets. They are watched, not polled: in all namespaces
+//! if that is allowed, else in each namespace that matters.
 
 mod thing;
 

@@ -22,10 +22,10 @@ const MOST: usize = 64 * 1024;
 pub(super) struct Buffered<T> {
     inner: T,
     buffer: Vec<u8>,
-    /// What waits in the buffer.
+    /// The start of the unread bytes in the buffer.
     start: usize,
     end: usize,
-    /// How large the buffer should be at the next read.
+    /// The size of the buffer for the next read.
     size: usize,
 }
 

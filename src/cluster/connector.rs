@@ -21,7 +21,7 @@ use super::buffered::Buffered;
 use super::path::Path;
 use kube_tunnel::contain::contain;
 
-/// How long a TCP connection to the API server may take.
+/// The timeout of a TCP connection to the API server.
 const CONNECT: Duration = Duration::from_secs(5);
 /// TCP keep-alive: a peer that vanished is noticed within 15 s, and middleboxes keep the connection.
 ///
@@ -30,11 +30,11 @@ const CONNECT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(3);
 const KEEP_ALIVE_RETRIES: u32 = 3;
-/// How long an answer may take to begin: lists of a large cluster take their time.
+/// The longest wait for a response to begin: lists of a large cluster are slow.
 const ANSWER: Duration = Duration::from_secs(30);
-/// How long that of a watch may take: it begins before there is anything to say.
+/// The longest wait for the response of a watch, which begins before there are events.
 const WATCH: Duration = Duration::from_secs(10);
-/// How many connections wait for the next request: each that was lost without a word costs a request its time.
+/// The number of idle connections that are kept: each that was lost silently delays a request.
 const IDLE: usize = 2;
 
 /// A client for a config. Runs the exec plugin, where there is one, and so blocks.
@@ -163,7 +163,7 @@ impl<T: Future<Output: Send + 'static> + Send + 'static> hyper::rt::Executor<T> 
     }
 }
 
-/// How long the answer to a request may take to begin.
+/// The longest wait for the response to a request to begin.
 fn patience(uri: &Uri) -> Duration {
     let asks = |wanted: &[&str]| uri.query().is_some_and(|query| query.split('&').any(|part| wanted.contains(&part)));
     if asks(&["watch=true", "watch=1"]) {

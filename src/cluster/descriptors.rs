@@ -1,10 +1,10 @@
-//! How many descriptors this program may have open. Each forwarded connection takes one, and macOS gives 256.
+//! The limit of open file descriptors. Each forwarded connection takes one, and the default on macOS is 256.
 
 use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What is asked for, where the hard limit allows it: macOS refuses more (`OPEN_MAX`).
+/// The limit that is requested if the hard limit allows it: macOS refuses more (`OPEN_MAX`).
 const WANTED: u64 = 10_240;
 
 /// The soft limit that we were started with, where it was raised.

@@ -11,7 +11,8 @@ use super::kubeconfig::place;
 use brow_model::cluster::Link;
 use brow_model::fault::{Fault, Grant, Remedy, What};
 
-/// What an error means for `thing`, and what it says of the cluster. `asked` is the right that the request needed.
+/// Translates an error into a fault of `thing` and the state of the cluster. `asked` is the right that the request
+/// needed.
 pub fn fault(thing: &str, error: &Error, asked: Option<Grant>) -> (Link, Fault) {
     if let Some(error) = cause::<TooLarge>(error) {
         return (Link::Unreachable, Fault::new(What::AnswerTooLarge, thing, error.to_string()));
@@ -58,7 +59,7 @@ pub fn grant(verb: &str, resource: &str, namespace: Option<&str>) -> Grant {
     Grant { verb: verb.to_owned(), resource: resource.to_owned(), namespace: namespace.map(str::to_owned) }
 }
 
-/// What an IO error on the way to the API server means.
+/// Translates an IO error of a connection to the API server.
 pub fn of_io(thing: &str, error: &io::Error) -> Fault {
     let detail = chain(error);
     Fault::new(transport(&detail), thing, detail)
@@ -104,7 +105,7 @@ fn of_status(thing: &str, status: &Status, asked: Option<Grant>) -> (Link, Fault
     (Link::Ready, Fault::new(what, thing, message))
 }
 
-/// What kube gives as the reason for an answer that is no `Status` of Kubernetes.
+/// The reason that kube gives for a response that is no `Status` of Kubernetes.
 pub(super) const NO_STATUS: &str = "Failed to parse error data";
 
 fn is_foreign(status: &Status) -> bool {
@@ -164,7 +165,7 @@ fn plugin_words(error: &AuthError) -> String {
     }
 }
 
-/// What layers say that only pass a failure on.
+/// Messages of layers that only pass an error on.
 const WRAPPINGS: [&str; 4] =
     ["ServiceError: ", "client error (Connect): ", "client error (SendRequest): ", "connection error: "];
 

@@ -35,20 +35,20 @@ impl Kind {
     }
 }
 
-/// What kubeconfig files say together.
+/// The merged contents of kubeconfig files.
 #[derive(Default)]
 pub(super) struct Found {
     /// All entries that can be read. A context that cannot be read stands among them by its name only.
     pub kubeconfig: Kubeconfig,
-    /// What is wrong with entries that cannot be read.
+    /// The errors of entries that cannot be read.
     broken: BTreeMap<(Kind, String), String>,
     /// Entries that are there more than once, not all alike.
     twice: BTreeMap<(Kind, String), Fault>,
-    /// Where each entry comes from.
+    /// The file of each entry.
     from: BTreeMap<(Kind, String), PathBuf>,
 }
 
-/// Where the files are, or may come to be.
+/// The paths of the files, whether they exist or not.
 pub(super) fn paths(explicit: Option<&Path>) -> Vec<PathBuf> {
     let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
     let paths: Vec<PathBuf> = match explicit {
@@ -88,7 +88,7 @@ pub(super) fn read(explicit: Option<&Path>) -> Result<Found, Fault> {
 }
 
 impl Found {
-    /// What keeps a context from being used: what is wrong with itself, its cluster or its user.
+    /// Returns the error of a context, its cluster or its user.
     pub(super) fn broken(&self, context: &str) -> Option<String> {
         self.parts(context).into_iter().find_map(|key| self.broken.get(&key).cloned())
     }
@@ -314,7 +314,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Fault {
     }
 }
 
-/// Where a parser stopped. Its words may quote what it found there.
+/// The position at which a parser stopped. Its message is not used, since it may quote a secret.
 pub(super) fn place(error: &serde_saphyr::Error) -> String {
     let place = error.without_snippet().location();
     place.map_or_else(|| "not YAML".to_owned(), |at| format!("not YAML: line {}, column {}", at.line(), at.column()))

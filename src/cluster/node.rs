@@ -1,4 +1,4 @@
-//! Who is at fault where the API server answers and a pod's node does not: told apart by what each still answers.
+//! Finds the cause if the API server answers and a pod's node does not.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use brow_model::fault::{Fault, What};
 use brow_model::proxy::PodKey;
 use brow_model::workload::is_dns_name;
 
-/// How long each of the questions may take.
+/// The timeout of each request.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Why a pod's node does not do what the API server asks of it: it is not ready, its kubelet does not answer, or its
-/// container runtime does not; where we may not look that closely, that it is the node. `None`: the API server does not
-/// answer either, or the pod is on no node.
+/// Returns the fault of a pod's node: it is not ready, its kubelet does not answer, or its container runtime does not;
+/// without the rights to tell, that it is the node. `None` if the API server does not answer either, or the pod has no
+/// node.
 pub async fn node_fault(clusters: &Clusters, key: &PodKey) -> Option<Fault> {
     let client = timeout(PATIENCE, clusters.client(&key.cluster)).await.ok()?.ok()?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), &key.namespace);
@@ -34,7 +34,7 @@ pub async fn node_fault(clusters: &Clusters, key: &PodKey) -> Option<Fault> {
     Some(Fault::new(kubelet(&client, &node).await, &key.name, node))
 }
 
-/// Why a node is not ready, if it is not and we may know.
+/// Returns the reason why a node is not ready; `None` if it is, or if we may not know.
 async fn not_ready(client: &Client, name: &str) -> Option<String> {
     let nodes: Api<Node> = Api::all(client.clone());
     let node = timeout(PATIENCE, nodes.get(name)).await.ok()?.ok()?;
@@ -43,7 +43,8 @@ async fn not_ready(client: &Client, name: &str) -> Option<String> {
     (ready.status != "True").then_some(words)
 }
 
-/// What of a node does not answer: whoever may ask the kubelet for its health (`nodes/proxy`) learns more.
+/// Returns the part of a node that does not answer. Users who may ask the kubelet for its health (`nodes/proxy`) learn
+/// more.
 async fn kubelet(client: &Client, node: &str) -> What {
     let Ok(request) = Request::get(format!("/api/v1/nodes/{node}/proxy/healthz")).body(Body::empty()) else {
         return What::NodeSilent;

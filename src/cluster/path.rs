@@ -25,7 +25,7 @@ use kube_tunnel::contain::contain;
 /// A request that got no answer for so long before it was given up says that the way may be lost.
 const SLOW: Duration = Duration::from_secs(3);
 
-/// How often the clocks are compared.
+/// The interval at which the clocks are compared.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// By how much more the clock on the wall goes on than the steady one when the machine sleeps.
@@ -45,7 +45,7 @@ struct State {
     first: watch::Sender<u64>,
 }
 
-/// What a connection is known by in the answers that come over it.
+/// Identifies a connection in the responses that come over it.
 #[derive(Clone)]
 struct Mark {
     generation: u64,
@@ -146,7 +146,7 @@ async fn watch_clocks(state: Weak<State>) {
     }
 }
 
-/// Whether the machine slept meanwhile: the steady clock stands still then, on Linux and macOS.
+/// Returns true if the machine slept meanwhile: the steady clock stops then, on Linux and macOS.
 fn has_slept(steady: Duration, wall: Duration) -> bool {
     wall.saturating_sub(steady) >= SLEPT
 }

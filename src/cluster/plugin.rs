@@ -37,12 +37,12 @@ impl Stderr {
         Ok(Self { file: Arc::new(file), read: Arc::default() })
     }
 
-    /// What came since the last call. Reads a file, and so blocks.
+    /// Returns the output since the last call. Reads a file, and so blocks.
     pub fn news(&self) -> Option<String> {
         self.take_from(self.read.load(Ordering::Relaxed))
     }
 
-    /// What came from a place in the file on; it is no news any more. Reads a file, and so blocks.
+    /// Returns the output from a position in the file, which then no longer counts as new. Reads a file, and so blocks.
     pub fn take_from(&self, start: u64) -> Option<String> {
         let mut file = File::open(self.file.path()).ok()?;
         file.seek(SeekFrom::Start(start)).ok()?;
@@ -53,7 +53,7 @@ impl Stderr {
         Some(brow_model::plain::lines(&words).trim().to_owned()).filter(|words| !words.is_empty())
     }
 
-    /// How much has been written so far, in bytes.
+    /// The number of bytes written so far.
     pub fn length(&self) -> u64 {
         self.file.as_file().metadata().map_or(0, |data| data.len())
     }
@@ -130,13 +130,13 @@ pub fn shown(exec: &ExecConfig) -> String {
     if all.chars().count() > SHOWN { all.chars().take(SHOWN).chain(['…']).collect() } else { all }
 }
 
-/// What a plugin logs in with.
+/// The credential that a plugin returned.
 pub struct Credential {
     pub token: Option<String>,
     /// PEM, as the key.
     pub certificate: Option<String>,
     pub key: Option<String>,
-    /// When it runs out.
+    /// The time at which it expires.
     pub expires: Option<DateTime<Utc>>,
 }
 

@@ -21,13 +21,13 @@ use kube_tunnel::Backoff;
 
 /// Between two probes that were answered.
 const EVERY: Duration = Duration::from_secs(10);
-/// How long an answer may take before the cluster counts as unreachable.
+/// The timeout after which a cluster counts as unreachable.
 const PATIENCE: Duration = Duration::from_secs(6);
 /// Between two probes that failed, at most.
 const LONGEST: Duration = Duration::from_secs(10);
 /// Between two runs of a login plugin that failed.
 const LOGIN: Duration = Duration::from_secs(30);
-/// How often a login plugin that takes its time is listened to.
+/// The interval at which the output of a slow login plugin is read.
 const LISTEN: Duration = Duration::from_millis(500);
 /// Clocks closer than this count as equal: the `Date` header has whole seconds (RFC 9110, 5.6.7).
 const SAME_TIME: TimeDelta = TimeDelta::seconds(2);
@@ -122,7 +122,7 @@ fn is_plugin(what: What) -> bool {
     matches!(what, What::PluginFailed | What::PluginMissing)
 }
 
-/// How a cluster stands for which no client could be made.
+/// The state of a cluster for which no client could be created.
 fn link_of(what: What) -> Link {
     if is_plugin(what) { Link::Unauthorized } else { Link::Unreachable }
 }
@@ -154,7 +154,7 @@ async fn version(client: &Client) -> Result<ClusterEvent, Error> {
     Ok(ClusterEvent::Answered { version: info.git_version, rtt, skew })
 }
 
-/// How far the clock that wrote a `Date` header is ahead of `now`.
+/// The difference of a server's clock (its `Date` header) to `now`.
 fn skew(date: Option<&str>, now: DateTime<Utc>) -> TimeDelta {
     let then = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
     let ahead = then.map_or(TimeDelta::zero(), |then| then.to_utc() - now);

@@ -1,5 +1,5 @@
-//! What we may do: asked of the API server itself (`SelfSubjectAccessReview`, which every user may create by the
-//! default role `system:basic-user`).
+//! Our own rights, asked of the API server (`SelfSubjectAccessReview`, which every user may create by the default role
+//! `system:basic-user`).
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{Clusters, fault};
 use brow_model::cluster::Right;
 use brow_model::fault::{Fault, Grant, What};
 
-/// How long an answer may take.
+/// The timeout of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Which of the rights of the daily work we have in a namespace, in the order of [`Right::ALL`].
@@ -36,17 +36,17 @@ pub async fn rights(clusters: &Clusters, context: &str, namespace: &str) -> Resu
 /// The right that is enough for tunnels [in older clusters](is_get_enough).
 pub const GET: (&str, &str) = ("get", "pods/portforward");
 
-/// Whether whoever may only [`GET`] may forward, in a cluster of this version (`v1.20.4`): from 1.35 on, every upgrade
-/// asks for the right to create as well.
+/// Returns true if the right to [`GET`] is enough to forward in a cluster of this version (`v1.20.4`): from 1.35 on,
+/// every upgrade needs the right to create as well.
 pub fn is_get_enough(version: &str) -> bool {
     let mut numbers = version.trim_start_matches('v').split(['.', '-', '+']).map(str::parse::<u32>);
     matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (1, 35))
 }
 
-/// Whether we have each of these rights on things of the core group. One review each, side by side.
+/// Asks for each of these rights on resources of the core group, with one review each, in parallel.
 ///
 /// # Errors
-/// Why there is no client for the context, or what the server says instead of an answer.
+/// No client for the context, or a failed request.
 pub async fn may(clusters: &Clusters, context: &str, grants: &[Grant]) -> Result<Vec<bool>, Fault> {
     let client = clusters.client(context).await?;
     let api: Api<SelfSubjectAccessReview> = Api::all(client);

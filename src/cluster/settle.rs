@@ -1,5 +1,5 @@
-//! What a kubeconfig's entries come to: the config that a client is made from. kube's own loader is not used because
-//! it takes its proxies from the environment in its own way, and sends logins over plain HTTP.
+//! Builds the config of a client from the entries of a kubeconfig. kube's own loader is not used because it treats
+//! proxies in the environment differently, and sends logins over plain HTTP.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use super::connector::percent_decoded;
 use super::way::{Way, way};
 use crate::store::limited;
 
-/// What servers are told of us.
+/// The `User-Agent`.
 const AGENT: &str = concat!("brow-tui/", env!("CARGO_PKG_VERSION"));
 
 /// An API server's address as a kubeconfig has it.
@@ -47,7 +47,7 @@ impl Server {
         Ok(Self { url, login: login.map(|(user, password)| (words(user), words(password))) })
     }
 
-    /// Whether a login is safe on the way there.
+    /// Returns true if a login can be sent there safely.
     fn is_secure(&self) -> bool {
         self.url.scheme_str() == Some("https")
     }
@@ -65,8 +65,8 @@ fn default_scheme(cluster: &Cluster) -> &'static str {
     if trusts || cluster.insecure_skip_tls_verify == Some(true) { "https" } else { "http" }
 }
 
-/// Whether a user's login is held back because the server is reached over plain HTTP. As for kubectl
-/// (`clientcmd`, `ClientConfig`), it makes no difference that a server is on this machine.
+/// Returns true if a user's login is withheld because the server is reached over plain HTTP. As in kubectl
+/// (`clientcmd`, `ClientConfig`), servers on this machine are no exception.
 pub(super) fn withheld(cluster: &Cluster, user: &AuthInfo) -> bool {
     let logs_in = user.token.is_some()
         || user.token_file.is_some()

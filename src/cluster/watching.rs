@@ -1,5 +1,4 @@
-//! What all watches have in common: the client that they take and its successors, what comes of an error, and what that
-//! means.
+//! The common parts of all watches: the current client, retries, and the translation of errors.
 
 use std::fmt::Debug;
 
@@ -30,7 +29,7 @@ pub struct Watch<K> {
     /// Nothing is asked before.
     rests: Option<Instant>,
     backoff: Backoff,
-    /// Whether nothing has come since an error.
+    /// True from an error until the next event.
     failing: bool,
     again: watch::Receiver<u64>,
 }
@@ -112,7 +111,7 @@ where
     }
 }
 
-/// What a watch's error means, and how the cluster stands for it. What is watched is a `resource` as rights name it
+/// Translates a watch's error into a fault and the state of the cluster. The `resource` is named as in rights
 /// (`deployments.apps`), in a namespace or in all.
 pub fn watch_fault(cluster: &str, error: &watcher::Error, resource: &str, namespace: Option<&str>) -> (Link, Fault) {
     let of = |error: &kube::Error, verb| fault(cluster, error, Some(grant(verb, resource, namespace)));

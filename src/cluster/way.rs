@@ -12,11 +12,11 @@ use brow_model::fault::without_logins;
 pub struct Way {
     /// The proxy, with its login; `None`: directly.
     pub proxy: Option<Uri>,
-    /// Why this way.
+    /// The reason for the choice.
     pub why: Why,
 }
 
-/// Why a way is taken.
+/// The reason why a proxy, or none, was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Why {
     /// The kubeconfig names the proxy.
@@ -92,7 +92,7 @@ fn proxy(text: &str) -> Option<Uri> {
     Some(uri)
 }
 
-/// Whether an item of `NO_PROXY` fits a server.
+/// Returns true if an item of `NO_PROXY` matches a server.
 fn fits(item: &str, host: &str, ip: Option<IpAddr>, port: u16) -> bool {
     let item = item.to_ascii_lowercase();
     if item == "*" {

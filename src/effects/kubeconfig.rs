@@ -18,13 +18,13 @@ use kube_tunnel::contain::contain_blocking;
 const QUIET: Duration = Duration::from_millis(200);
 /// A directory that is never quiet does not keep us from looking for longer than this.
 const LATEST: Duration = Duration::from_secs(2);
-/// How long a kubeconfig that makes no sense may be one that is just being written.
+/// The time for which a kubeconfig with errors may be one that is just being written.
 const WRITING: Duration = Duration::from_secs(1);
 
-/// What is at fault where reading it panics.
+/// The name of this task in the fault of a panic.
 pub(super) const NAME: &str = "kubeconfig";
 
-/// What a look has found.
+/// The contexts, as of one reading.
 type Found = Result<Vec<Context>, Fault>;
 
 /// Reads it; a panic on the way is its fault.

@@ -1,4 +1,4 @@
-//! What a task of a context meets is that context's.
+//! A panic in a task of a context is reported as a fault of that context.
 
 use super::*;
 use kube_tunnel::contain::is_contained;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// How long `lsof` may take: it can hang on a dead network file system.
+/// The timeout of `lsof`, which can hang on a dead network file system.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The process that holds a port.
@@ -26,8 +26,8 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Who listens on `port` of one of `bind` (or of all addresses). `None` where that cannot be told: processes of other
-/// users show their sockets to root only.
+/// Finds the process that listens on `port` of one of `bind` (or of all addresses). `None` if it cannot be found: only
+/// root sees the sockets of other users' processes.
 pub(super) async fn of(port: u16, bind: &[IpAddr]) -> Option<Holder> {
     #[cfg(target_os = "linux")]
     {
@@ -69,7 +69,7 @@ fn from_lsof(output: &str, bind: &[IpAddr]) -> Option<Holder> {
     None
 }
 
-/// Whether a socket's name in lsof's words is one of our addresses, or all.
+/// Returns true if a socket's name in the output of lsof is one of our addresses, or all.
 fn is_ours(local: &str, bind: &[IpAddr]) -> bool {
     let Some((host, _)) = local.rsplit_once(':') else { return false };
     let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();

@@ -19,13 +19,13 @@ use kube_tunnel::Backoff;
 /// Connections that the kernel may hold until they are accepted.
 const BACKLOG: i32 = 1024;
 
-/// How many ports of the kernel's choice are tried until one is free on every address.
+/// The number of ports chosen by the kernel that are tried until one is free on every address.
 const TRIES: usize = 64;
 
-/// How many ports above a taken one are tried before the kernel chooses.
+/// The number of ports above a taken one that are tried before the kernel chooses.
 const NEXT: u16 = 512;
 
-/// Where unprivileged stand-ins for privileged ports begin: 80 becomes 8080, 443 becomes 8443.
+/// The offset of unprivileged replacements for privileged ports: 80 becomes 8080, 443 becomes 8443.
 const UNPRIVILEGED: u16 = 8000;
 
 /// The pauses after an accept that failed for want of a resource.
@@ -107,7 +107,7 @@ fn listen_on_all(bind: &[IpAddr], mut port: u16) -> io::Result<Vec<TcpListener>>
     }
 }
 
-/// Whether this host has no IPv6, or none on its loopback.
+/// Returns true if this host has no IPv6, or none on its loopback.
 fn is_missing(ip: IpAddr, error: &io::Error) -> bool {
     let unsupported =
         matches!(error.raw_os_error(), Some(code) if code == rustix::io::Errno::AFNOSUPPORT.raw_os_error());
@@ -135,11 +135,11 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Whether nobody listens on a port of all addresses: only the same address is in the way of a bind with
-/// `SO_REUSEADDR`, and only a socket that is still open.
+/// Checks that nobody listens on a port of all addresses: with `SO_REUSEADDR` a bind conflicts only with the same
+/// address, and only with a socket that is still open.
 ///
 /// # Errors
-/// [`io::ErrorKind::AddrInUse`] where somebody does.
+/// [`io::ErrorKind::AddrInUse`] if somebody does.
 fn is_free_on_all(port: u16) -> io::Result<()> {
     for ip in [IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)] {
         let address = SocketAddr::new(ip, port);
@@ -200,8 +200,8 @@ async fn accept_from<R: Route>(shared: &Arc<Shared<R>>, listener: &TcpListener, 
     }
 }
 
-/// Whether an accept failed because of the connection that it would have returned (accept(2): errors already pending
-/// on the new socket are passed on).
+/// Returns true if an accept failed because of the connection that it would have returned (accept(2): errors already
+/// pending on the new socket are passed on).
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,

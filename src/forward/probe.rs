@@ -19,10 +19,10 @@ use brow_model::fault::{Fault, What};
 use brow_model::health::{Health, Probe, ProbePlan};
 use kube_tunnel::Error;
 
-/// How long an answer may take.
+/// The longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(12);
 
-/// How long a server may take to let us go in order.
+/// The longest wait for a server to close the connection in order.
 const GOODBYE: Duration = Duration::from_secs(10);
 
 /// The most of an answer that is read, in bytes.
@@ -76,7 +76,7 @@ async fn follow<R: Route>(shared: &Shared<R>, plan: &ProbePlan) {
     }
 }
 
-/// Why a probe found nothing good.
+/// The reason why a probe failed.
 enum Trouble {
     /// The way there failed.
     Way(Error),
@@ -124,9 +124,9 @@ async fn look<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>, probe: &Probe
     Health { down: Some(fault), latency: None }
 }
 
-/// Whether the target takes connections; what a connect takes, as far as it can be known: the tunnel's round trip to
-/// where it is made, and the time that it took there. Straight to a pod that is on the pod's own loopback and none to
-/// speak of, and nothing tells of it; a relay tells. Without pings (`v4-websocket`) the round trip is not known.
+/// Checks that the target accepts connections, and measures the latency of a connect: the tunnel's round trip, and the
+/// time that a relay reports. In the pod itself the connect is over loopback, and takes next to no time. Without pings
+/// (`v4-websocket`) the round trip is unknown.
 async fn connect<R: Route>(
     shared: &Shared<R>,
     line: &Line<R::Lease>,
@@ -180,7 +180,7 @@ async fn ask<R: Route>(
     }
 }
 
-/// What a probe says first.
+/// The first bytes that a probe sends.
 fn question_of(probe: &Probe, host: Option<String>) -> Vec<u8> {
     let host = host.unwrap_or_else(|| "localhost".to_owned());
     match probe {
@@ -195,7 +195,7 @@ fn question_of(probe: &Probe, host: Option<String>) -> Vec<u8> {
     }
 }
 
-/// Whether an answer is good; what is wrong with it otherwise; `None`: there is too little of it.
+/// Judges an answer: good, or the error; `None` if it is incomplete.
 fn judge(probe: &Probe, answer: &[u8]) -> Option<Result<(), String>> {
     let line = || answer.iter().position(|byte| *byte == b'\n').map(|end| plain(&answer[..end]));
     match probe {

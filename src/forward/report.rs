@@ -11,13 +11,13 @@ use brow_model::event::{Event, ForwardEvent};
 use brow_model::fault::Fault;
 use brow_model::forward::ForwardId;
 
-/// How many failures of connections may be told at once.
+/// The number of failed connections that may be reported in a burst.
 const BURST: u32 = 5;
 
-/// How often one more may be told after that. The counter of failed connections counts every one.
+/// The interval at which one more may be reported after that. The counter of failed connections counts all.
 const PACE: Duration = Duration::from_secs(1);
 
-/// How long the loop may take for the last word when it is itself about to end.
+/// The longest wait for the loop to take the last event while it is ending itself.
 const LAST: Duration = Duration::from_secs(1);
 
 /// Sends one forward's events.
@@ -30,7 +30,7 @@ pub(super) struct Reporter {
 #[derive(Debug)]
 struct Allowance {
     left: u32,
-    /// When `left` was last topped up.
+    /// The time at which `left` was last topped up.
     at: Instant,
 }
 

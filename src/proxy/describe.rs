@@ -90,7 +90,7 @@ fn summary(key: &PodKey, pod: &Pod) -> Vec<String> {
     lines
 }
 
-/// When it happened last, in RFC 3339 to the second. Events have their time in one of two fields.
+/// The time of the last occurrence, in RFC 3339 to the second. Events have it in one of two fields.
 fn when(event: &Event) -> String {
     let time = event.last_timestamp.as_ref().map(|time| time.0).or(event.event_time.as_ref().map(|time| time.0));
     let time = time.map(|time| time.to_string()).unwrap_or_default();

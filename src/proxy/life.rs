@@ -20,13 +20,13 @@ use brow_model::installation::Identity;
 use brow_model::proxy::{PodKey, PodRequest, ProxyPod};
 use kube_tunnel::Backoff;
 
-/// How long the API server may take over one request.
+/// The timeout of a request to the API server.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How long it may take to say whether a pod was stored, after that.
+/// The timeout of the request that looks whether a pod was stored after all.
 const LOOK: Duration = Duration::from_secs(5);
 /// The pauses before a pod is asked for again where the server does not say how long.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
-/// How often a deletion that met a conflict is tried again.
+/// The number of retries of a deletion that met a conflict.
 const TRIES: u32 = 5;
 
 /// Creates the pod that a request asks for, and returns it as stored.
@@ -72,7 +72,7 @@ pub async fn create(
         .ok_or_else(|| Fault::new(What::Server, &request.target, "the stored pod lacks our labels"))
 }
 
-/// Whether a pod was refused because its namespace demands a limit of CPU, and it had none.
+/// Returns true if a pod was refused because its namespace demands a CPU limit, and it had none.
 fn asks_for_cpu_limit(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 403 && demands_cpu_limit(&status.message))
 }
@@ -133,7 +133,7 @@ async fn store(client: &Client, api: &Api<Pod>, pod: &Pod, request: &PodRequest)
     }
 }
 
-/// What the server says instead of storing a pod, and when it wants to be asked again.
+/// The server's refusal of a pod, with its `Retry-After`.
 type Refusal = (Status, Option<Duration>);
 
 /// Asks once for a pod to be stored.

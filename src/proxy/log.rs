@@ -24,7 +24,7 @@ use kube_tunnel::Backoff;
 const TAIL: i64 = 1_000;
 /// Lines that are told in one go.
 const BATCH: usize = 256;
-/// How long the first lines of a batch may wait for the rest.
+/// The longest wait of the first lines of a batch for the rest.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// Follows a pod's log until it ends or this is dropped, and tells what it reads. Where the connection is lost, that is
@@ -43,7 +43,7 @@ struct Follower {
     read: Read,
 }
 
-/// Why no more is read.
+/// The reason why reading ended.
 enum End {
     /// The server ended it.
     Log,
@@ -127,7 +127,7 @@ impl Follower {
         Ok(End::Log)
     }
 
-    /// Whether more may come of a log that has ended: its relay runs, or it cannot be seen whether it does.
+    /// Returns true if an ended log may continue: its relay runs, or its state is unknown.
     async fn may_go_on(&self) -> bool {
         let Ok(client) = self.clusters.client(&self.key.cluster).await else { return true };
         let api: Api<Pod> = Api::namespaced(client, &self.key.namespace);
@@ -140,7 +140,7 @@ impl Follower {
         }
     }
 
-    /// Whether the loop wants more.
+    /// Sends lines to the loop; returns true if it wants more.
     async fn tell(&self, lines: Vec<String>) -> bool {
         self.events.send(Event::Pod(PodEvent::Logged { key: self.key.clone(), epoch: self.epoch, lines })).await
     }
@@ -151,7 +151,7 @@ impl Follower {
     }
 }
 
-/// How far a log was read.
+/// The position up to which a log was read.
 #[derive(Debug, Default)]
 struct Read {
     /// The time of the latest line, and how many lines have it.
@@ -159,20 +159,20 @@ struct Read {
     same: usize,
     /// While lines may come that have been read: how many of that time have come again.
     again: Option<usize>,
-    /// How many lines were read in all.
+    /// The number of lines read in all.
     lines: u64,
 }
 
 impl Read {
-    /// What to ask for: the end of the log at first, then all from where it was read to. The server takes whole
-    /// seconds, so that some lines come once more.
+    /// The parameters of the next request: the end of the log at first, then everything since the last line. The server
+    /// takes whole seconds, so some lines come again.
     fn begin(&mut self) -> LogParams {
         let Some(at) = self.at else { return LogParams { tail_lines: Some(TAIL), ..LogParams::default() } };
         self.again = Some(0);
         LogParams { since_time: Timestamp::from_second(at.timestamp()).ok(), ..LogParams::default() }
     }
 
-    /// Whether a line was not read before, told by the time that it begins with.
+    /// Returns true if a line is new, by the time that it begins with.
     fn is_new(&mut self, line: &str) -> bool {
         let stamp = line.split(' ').next().and_then(|stamp| DateTime::parse_from_rfc3339(stamp).ok());
         let at = stamp.map(|stamp| stamp.to_utc());

@@ -11,9 +11,9 @@ use brow_model::proxy::{Phase, PodKey, ProxyPod};
 use brow_model::ttl::Ttl;
 use brow_model::workload::{is_dns_label, is_dns_name};
 
-/// How much is kept of what a pod says of itself, in bytes; ours says less.
+/// The most bytes that are kept of a pod's label or annotation; ours are shorter.
 const LONGEST_NOTE: usize = 512;
-/// How much is kept of what the cluster says of it.
+/// The most bytes that are kept of a message of the cluster about a pod.
 const LONGEST_WORDS: usize = 4_096;
 
 /// The row for a pod; `None` where it is not one of ours.
@@ -106,8 +106,8 @@ fn stand(name: &str, status: &PodStatus, deleted: bool) -> (Phase, Option<Fault>
     (phase, None)
 }
 
-/// Why a container waits, where that is more than taking its time
-/// (`pkg/kubelet/images/types.go`, `pkg/kubelet/kuberuntime/kuberuntime_container.go`).
+/// Returns the reason why a container waits, if that is an error (`pkg/kubelet/images/types.go`,
+/// `pkg/kubelet/kuberuntime/kuberuntime_container.go`).
 fn waits(relay: &ContainerStatus) -> Option<(What, String)> {
     let waiting = relay.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting.reason.as_deref()?;
@@ -133,7 +133,7 @@ fn unschedulable(status: &PodStatus) -> Option<String> {
     no.then(|| scheduled.message.clone().unwrap_or_default())
 }
 
-/// How the container ended.
+/// Describes the end of the container.
 fn ended(status: &PodStatus) -> String {
     let state = status.container_statuses.as_ref().and_then(|all| all.first()?.state.as_ref());
     let Some(ContainerState { terminated: Some(end), .. }) = state else {

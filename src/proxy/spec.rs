@@ -1,7 +1,7 @@
-//! What a proxy pod is made of.
+//! The spec of a proxy pod.
 //!
-//! It meets the *restricted* Pod Security Standard and needs no right beyond `pods` and `pods/portforward`. The
-//! address that it relays to appears nowhere in it.
+//! It meets the *restricted* Pod Security Standard and needs no right beyond `pods` and `pods/portforward`. The address
+//! that it relays to appears nowhere in it.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ const NOBODY: i64 = 65_534;
 /// (`k8s.io/apimachinery/pkg/util/rand`).
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
-/// What is drawn by lot for a pod before it is asked for: nobody can know it before the pod is there.
+/// The random values of a pod, drawn before it is requested: nobody can know them before the pod exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Birth {
     /// The pod's name.

@@ -15,7 +15,7 @@ use brow_model::proxy::MANAGED_BY;
 use brow_model::service::{Signs, recognise};
 use brow_model::workload::{Kind, is_dns_label, is_dns_name};
 
-/// What an object says of its ports, and the labels that go with it.
+/// An object's ports, and its labels.
 type Ports = (Vec<FoundPort>, BTreeMap<String, String>);
 
 #[derive(Debug, Clone, Deserialize)]
@@ -109,7 +109,7 @@ impl Thing {
         }
     }
 
-    /// Whether it is a pod or a job that has run to its end, so that nothing listens there.
+    /// Returns true for a pod or a job that has completed, so that nothing listens there.
     fn has_ended(&self) -> bool {
         let conditions = self.status["conditions"].as_array().into_iter().flatten();
         let over = |condition: &Value| {

@@ -10,14 +10,14 @@ use kube::{Client, Error};
 use super::near;
 use brow_model::workload::{INSTALLERS, is_dns_label, is_dns_name};
 
-/// How many groups are asked at a time.
+/// The number of groups that are requested at a time.
 const AT_ONCE: usize = 8;
 
 /// A kind that the cluster has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cluster) struct Found {
     pub api: ApiResource,
-    /// Whether it has a scale subresource, which knows its selector.
+    /// True if it has a scale subresource, which contains its selector.
     pub scale: bool,
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn find(client: &Client, name: &str) -> Result<Result<Found, Ve
     Ok(Err(near(resource, &names)))
 }
 
-/// What groups hold, in the server's order, which is that of precedence; one that does not answer is passed over.
+/// The resources of groups, in the server's order of precedence. Groups that do not answer are skipped.
 fn lists(client: &Client, versions: Vec<Version>) -> impl Stream<Item = (Version, APIResourceList)> {
     let asked = stream::iter(versions).map(async |at| {
         let list = client.list_api_group_resources(&format!("{}/{}", at.group, at.version)).await.ok();

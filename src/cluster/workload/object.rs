@@ -14,7 +14,7 @@ use brow_model::fault::{Fault, What};
 use brow_model::workload::{Installer, Kind};
 use kube_tunnel::Backoff;
 
-/// How many names are looked through for one that is near.
+/// The number of names that are searched for a similar one.
 const NAMES: u32 = 500;
 
 /// Watches the object for ever.
@@ -106,7 +106,7 @@ async fn discovered(reach: &Reach, query: &Query, out: &watch::Sender<Sight>) ->
     }
 }
 
-/// Where the object leads: by its selector, else by that of its scale.
+/// Resolves an object by its selector, else by that of its scale.
 async fn aim(api: &Api<DynamicObject>, query: &Query, found: &Found, object: &DynamicObject) -> Sight {
     let own = selection::of(&query.workload, &query.namespace, object);
     if !found.scale || !matches!(&own, Err(fault) if fault.what == What::NoSelector) {
@@ -137,7 +137,7 @@ pub(super) fn not_found(query: &Query, names: &[String]) -> Fault {
     Fault::new(What::WorkloadMissing, thing, near(&workload.name, names).join(", "))
 }
 
-/// What a watch's error says that a forward is to be told.
+/// Translates a watch's error for a forward.
 pub(super) fn trouble(query: &Query, resource: &str, error: &watcher::Error) -> Option<Trouble> {
     let (_, fault) = watch_fault(&query.cluster, error, resource, Some(&query.namespace));
     match fault.what {

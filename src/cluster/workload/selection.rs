@@ -17,7 +17,7 @@ pub(super) struct Selection {
     pub port: Port,
 }
 
-/// How pods are found.
+/// The way in which pods are selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Pods {
     /// By a label selector.
@@ -26,7 +26,7 @@ pub(super) enum Pods {
     Named(String),
 }
 
-/// Where a workload leads.
+/// The destination of a workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Aim {
     Pods(Selection),
@@ -36,7 +36,7 @@ pub(super) enum Aim {
     Endpoints(Option<String>),
 }
 
-/// Where a workload leads that is a selection itself.
+/// Resolves a workload that is a selector itself.
 pub(super) fn fixed(workload: &Workload) -> Option<Aim> {
     let pods = match workload.kind {
         Kind::Pod => Pods::Named(workload.name.clone()),
@@ -52,7 +52,7 @@ pub(super) fn fixed(workload: &Workload) -> Option<Aim> {
     Some(Aim::Pods(Selection { pods, port: workload.port.clone() }))
 }
 
-/// Where an object of the cluster leads.
+/// Resolves an object of the cluster.
 pub(super) fn of(workload: &Workload, namespace: &str, object: &DynamicObject) -> Result<Aim, Fault> {
     if workload.kind == Kind::Service {
         return of_service(workload, namespace, part(object, &[]).unwrap_or_default());
@@ -113,7 +113,7 @@ fn of_service(workload: &Workload, namespace: &str, spec: ServiceSpec) -> Result
     Ok(Aim::Pods(Selection { pods: Pods::Labels(labels.join(",")), port: target_port(port, workload)? }))
 }
 
-/// Where a service leads that may not be read: its name is known, and its port where that is a number.
+/// Resolves a service that may not be read: by its name, if the port is a number.
 pub(super) fn by_name(workload: &Workload, namespace: &str) -> Option<Aim> {
     let port = number_of(&workload.port).filter(|_| workload.proxy)?;
     at(&cluster_name(workload, namespace), port, workload).ok()
@@ -207,7 +207,7 @@ pub(super) fn port_in(pod: &Pod, port: &Port) -> Result<u16, Vec<String>> {
     number.ok_or_else(|| ports.iter().filter_map(|port| port.name.clone()).collect())
 }
 
-/// Whether an init container is a native sidecar, which runs beside the others (KEP-753).
+/// Returns true if an init container is a native sidecar, which runs beside the others (KEP-753).
 fn is_sidecar(container: &Container) -> bool {
     container.restart_policy.as_deref() == Some("Always")
 }

@@ -11,7 +11,7 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-/// Whom the server's log names.
+/// The user name, which the server's log shows.
 const USER: &[u8] = b"brow-tui";
 
 /// `CLIENT_LONG_PASSWORD`, `CLIENT_PROTOCOL_41`, `CLIENT_SECURE_CONNECTION`, `CLIENT_PLUGIN_AUTH`.
@@ -25,7 +25,7 @@ const CHARSET: u8 = 33;
 /// The largest packet of a greeting or an answer to a login that is believed, in bytes.
 const LONGEST: u16 = 4_096;
 
-/// How many times a server may ask for another kind of proof.
+/// The number of times that a server may switch to another authentication method.
 const ROUNDS: usize = 3;
 
 /// Ends the handshake whose greeting has begun with `said`.
@@ -110,7 +110,7 @@ fn split_at_nul(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 mod tests {
     use super::*;
 
-    /// What `MariaDB` 10.11 says first, with another challenge.
+    /// The greeting of `MariaDB` 10.11, with another challenge.
     fn greeting() -> Vec<u8> {
         let mut body = b"\x0a5.5.5-10.11.6-MariaDB\0\x07\0\0\0ABCDEFGH\0".to_vec();
         body.extend(b"\xfe\xf7\x2d\x02\0\xff\x81\x15\0\0\0\0\0\0\x1d\0\0\0IJKLMNOPQRST\0mysql_native_password\0");
