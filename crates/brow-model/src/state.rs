@@ -20,7 +20,7 @@ use crate::types::settings::Settings;
 use crate::types::target::Target;
 use crate::types::upkeep::Upkeep;
 
-/// What stands before the model.
+/// The kind of program that runs the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Front {
     /// A screen with a person at it.
@@ -34,7 +34,7 @@ pub enum Front {
 pub struct Clusters {
     /// Kubeconfig contexts, in the kubeconfig's order.
     pub all: Vec<Cluster>,
-    /// Why there are none.
+    /// The fault if the kubeconfig cannot be read.
     pub fault: Option<Fault>,
     /// Clusters in which pods of ours may live, from this run or an earlier one, with when the last TTL is up.
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
@@ -51,7 +51,7 @@ pub struct Targets {
     pub saving: VecDeque<Vec<TargetEdit>>,
     /// Edits that could not be written; they are tried again when the config is read again.
     pub unsaved: Vec<TargetEdit>,
-    /// Why the last pod asked for was refused, by target, until the next is asked for.
+    /// The fault of the last refused pod by target, until the next request.
     pub refused: BTreeMap<String, Fault>,
     /// Ports that targets without one of their own had last.
     pub ports: BTreeMap<String, u16>,
@@ -78,11 +78,11 @@ pub struct Pods {
     pub unsure: Vec<(DateTime<Utc>, PodRequest)>,
     /// Pods that are being deleted on our order, with the phase they had.
     pub killing: BTreeMap<PodKey, Phase>,
-    /// What pods of renamed targets still carry: the target's name now, by cluster and label.
+    /// The current names of renamed targets, by cluster and the label that their pods still have.
     pub renamed: BTreeMap<(String, String), String>,
     /// Pods that come and go without a person's asking for each. In a box, since the model is moved about as a whole.
     pub upkeep: Box<Upkeep>,
-    /// When finished pods were last looked for.
+    /// The time of the last cleanup of finished pods.
     pub cleaned: DateTime<Utc>,
 }
 
@@ -109,17 +109,17 @@ pub struct Instances {
 /// The config in use.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What the config says.
+    /// The settings in the config.
     pub settings: Settings,
-    /// Where the config is.
+    /// The path of the config.
     pub path: String,
-    /// Why the config on disk is not the one in use.
+    /// The fault that keeps the config on disk from being used.
     pub fault: Option<Fault>,
     /// The environment variable that was passed over, and why.
     pub ignored: Option<Fault>,
 }
 
-/// What a person sees and where the keys go.
+/// The state of the screen: lists, dialogs, focus, log.
 #[derive(Debug, Clone)]
 pub struct Screen {
     /// The welcome of the first run, while it is shown.
@@ -134,7 +134,7 @@ pub struct Screen {
     pub pods: List<PodKey, PodColumn>,
     /// The forwards pane.
     pub forwards: List<ForwardId, ForwardColumn>,
-    /// Where the keys go.
+    /// The focus.
     pub focus: Focus,
     /// Open dialogs; the last one has the keys.
     pub dialogs: Vec<Dialog>,
@@ -144,9 +144,9 @@ pub struct Screen {
     pub notice: Option<(Entry, DateTime<Utc>)>,
     /// Rows in a page of what has the keys.
     pub page: usize,
-    /// How far the topmost dialog's text can be scrolled, as drawn last.
+    /// The largest scroll offset of the topmost dialog, as drawn last.
     pub reach: usize,
-    /// Whether the lists have to be arranged before the next frame.
+    /// True if the lists have to be arranged before the next frame.
     pub unarranged: bool,
 }
 
@@ -155,13 +155,13 @@ pub struct Screen {
 pub struct Model {
     /// The time, as of the last tick.
     pub now: DateTime<Utc>,
-    /// Who we are to the clusters: `user@host`, the value of the `brow/owner` annotation.
+    /// Our owner name in clusters: `user@host`, the value of the `brow/owner` annotation.
     pub me: String,
     /// The installation whose pods ours are.
     pub installation: Installation,
-    /// Whether all this is the practice cluster's.
+    /// True with the practice cluster.
     pub practice: bool,
-    /// What stands before it.
+    /// The kind of program that runs the model.
     pub front: Front,
     /// The last number given to an epoch, a request or a forward.
     pub counter: u64,
@@ -177,12 +177,12 @@ pub struct Model {
     pub instances: Instances,
     /// The config in use.
     pub config: Config,
-    /// What a person sees and where the keys go.
+    /// The state of the screen: lists, dialogs, focus, log.
     pub screen: Screen,
 }
 
 impl Model {
-    /// Whether nobody is at a screen.
+    /// Returns true if there is no screen.
     pub(crate) fn unattended(&self) -> bool {
         self.front == Front::Verb
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::plain;
 
-/// What went wrong, to which thing, and what to do next.
+/// An error for the user: its kind, the object that has it, and the next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// The kind of fault; it chooses the sentence.
@@ -13,7 +13,7 @@ pub struct Fault {
     pub thing: String,
     /// The words of whoever refused (the server, the kernel, a parser), where there are any.
     pub detail: String,
-    /// What a person can do next.
+    /// The next step for the user.
     pub remedy: Remedy,
 }
 
@@ -24,15 +24,14 @@ macro_rules! kinds {
         #[serde(rename_all = "kebab-case")]
         pub enum What { $($(#[doc = $doc])+ $variant,)+ }
 
-        /// What servers call their admission rules: webhooks, and admission policies, whose refusals may come with any
-        /// status
-/// (`apiserver/pkg/admission/plugin/webhook/errors`, `…/plugin/policy/validating/dispatcher.go`).
+        /// Phrases in refusals by admission webhooks and admission policies, which may have any status
+        /// (`apiserver/pkg/admission/plugin/webhook/errors`, `…/plugin/policy/validating/dispatcher.go`).
 const ADMISSION: [&str; 3] = ["admission webhook", "denied the request", " denied request: "];
 
-/// What an API server says that cannot reach a kubelet (`apimachinery/pkg/util/proxy/dial.go`, `…/rest/proxy.go`).
+/// Phrases of an API server that cannot reach a kubelet (`apimachinery/pkg/util/proxy/dial.go`, `…/rest/proxy.go`).
 const KUBELET: [&str; 4] = ["error dialing backend", "error trying to reach service", ":10250", "/containerLogs/"];
 
-/// What a kubelet says that cannot reach its container runtime (gRPC, and the kubelet's own `runtime.go`).
+/// Phrases of a kubelet that cannot reach its container runtime (gRPC, and the kubelet's own `runtime.go`).
 const RUNTIME: [&str; 6] = [
     "containerd.sock",
     "crio.sock",
@@ -42,11 +41,11 @@ const RUNTIME: [&str; 6] = [
     "rpc error: code = DeadlineExceeded",
 ];
 
-/// What is said of a relay that does not know the secret that it should (`crate::types::proxy::relay`).
+/// Phrases about a relay that does not know its secret (`crate::types::proxy::relay`).
 const RELAY: [&str; 1] = ["the pod's relay"];
 
 impl What {
-    /// What the words of a server's refusal tell by themselves, whatever their status.
+    /// Recognises a fault by the text of a server's refusal, whatever its status.
     pub fn by_words(words: &str) -> Option<Self> {
         let says = |signs: &[&str]| signs.iter().any(|sign| words.contains(sign));
         if says(&ADMISSION) {
@@ -201,7 +200,7 @@ kinds! {
     Internal,
 }
 
-/// What a person can do next; one sentence each in the text tables (`remedy.<name>`).
+/// The next step for the user; one sentence each in the text tables (`remedy.<name>`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remedy {
     /// Nothing needs doing: it is tried again by itself.
@@ -212,7 +211,7 @@ pub enum Remedy {
     OtherPort(u16),
     /// Log in again, as this login plugin wants it; the rest goes on by itself.
     Login(String),
-    /// What the kind of fault itself suggests (`remedy.<what>`).
+    /// The step that belongs to the kind of fault (`remedy.<what>`).
     ByKind,
 }
 
@@ -229,7 +228,7 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Whether it is the right to read what selects pods, a service or a workload: there are ways round that.
+    /// Returns true for the right to read a service or a workload, which is not needed in every case.
     pub fn is_of_workload(&self) -> bool {
         self.resource == "services" || (self.resource.contains('.') && !self.resource.starts_with("endpoint"))
     }
@@ -264,7 +263,8 @@ impl Fault {
 }
 
 impl What {
-    /// Whether the file contradicts an edit, which is then over; other faults of a save keep all its edits waiting.
+    /// Returns true if an edit is in conflict with the file and is dropped. After other faults of a save its edits are
+    /// kept and retried.
     pub fn ends_an_edit(self) -> bool {
         matches!(self, Self::EditConflict | Self::NameTaken | Self::TtlTooLong)
     }

@@ -7,7 +7,7 @@ use tui_input::Input;
 use crate::language::fault::Fault;
 use crate::types::offer::Tally;
 
-/// How grave an entry is.
+/// The severity of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Grade {
     /// For the record.
@@ -20,7 +20,7 @@ pub enum Grade {
     Error,
 }
 
-/// What happened; one sentence each in the text tables (`log.<name>`), with `{thing}` and `{detail}`.
+/// An event in the log; one sentence each in the text tables (`log.<name>`), with `{thing}` and `{detail}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Happening {
     /// A cluster answers. Detail: its version.
@@ -134,7 +134,7 @@ pub enum Happening {
 }
 
 impl Happening {
-    /// Whether it is the answer to a key that was just pressed: without it the key would seem dead.
+    /// Returns true if the entry answers a key press that would have no visible effect otherwise.
     pub(crate) fn answers(&self) -> bool {
         matches!(
             self,
@@ -164,11 +164,11 @@ impl Happening {
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// When.
+    /// The time.
     pub at: DateTime<Utc>,
-    /// How grave.
+    /// The severity.
     pub grade: Grade,
-    /// What.
+    /// The event.
     pub what: Happening,
     /// To what.
     pub thing: String,
@@ -177,7 +177,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether a filter's text occurs in what the entry is about, whatever the case.
+    /// Returns true if the entry contains a filter's text, ignoring case.
     pub fn is_like(&self, text: &str) -> bool {
         let text = text.trim().to_lowercase();
         let has = |words: &str| words.to_lowercase().contains(&text);
@@ -194,7 +194,7 @@ impl Entry {
 pub struct Log {
     /// Entries, oldest first, at most [`Log::KEPT`].
     pub entries: VecDeque<Entry>,
-    /// How many there have been so far.
+    /// The number of entries so far, including dropped ones.
     pub total: usize,
     /// The file that has more of it; empty where there is none.
     pub file: String,
@@ -202,7 +202,7 @@ pub struct Log {
     pub back: usize,
     /// The filter's text.
     pub filter: Input,
-    /// Whether the filter's field has the keys.
+    /// True while the filter is being typed.
     pub filtering: bool,
 }
 

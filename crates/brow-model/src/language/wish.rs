@@ -1,4 +1,4 @@
-//! What is asked for by name, by a subcommand or another instance, where keys act on what is selected.
+//! Requests by subcommands and other instances. They name their objects, while keys act on the selection.
 
 use crate::types::forward::ForwardId;
 use crate::types::offer::{Clash, Offer};
@@ -11,9 +11,9 @@ use crate::types::ttl::Ttl;
 pub enum Wish {
     /// Save a target: a new one, or what another becomes.
     Save {
-        /// What it was; absent: a new one.
+        /// The target before; `None` for a new one.
         was: Option<Box<Target>>,
-        /// What it is to be.
+        /// The target after the edit.
         target: Box<Target>,
     },
     /// Give a target another name.
@@ -29,9 +29,9 @@ pub enum Wish {
     Import(Vec<Target>),
     /// Make targets of what another tool's file offers.
     Take {
-        /// What it offers.
+        /// The offers.
         offers: Vec<Offer>,
-        /// What becomes of those that are there already.
+        /// The treatment of offers whose target exists.
         clash: Clash,
     },
     /// Forward targets, creating pods where there are none.
@@ -40,7 +40,7 @@ pub enum Wish {
     Create {
         /// The targets.
         targets: Vec<String>,
-        /// How long the pods may live; absent: as the targets or the config say.
+        /// The TTL of the pods; `None`: as in the target or the config.
         ttl: Option<Ttl>,
     },
     /// Connect clusters and watch their pods.
@@ -55,7 +55,7 @@ pub enum Wish {
     Stop(ForwardId),
     /// End.
     Leave {
-        /// Whether the pods of this run go too.
+        /// True if the pods of this run are deleted too.
         delete_pods: bool,
     },
 }

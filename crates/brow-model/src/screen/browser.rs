@@ -16,18 +16,18 @@ pub struct Browser {
     pub epoch: Epoch,
     /// The clusters, and whether each is being looked into: one that does not answer yet is once it does.
     pub clusters: BTreeMap<String, bool>,
-    /// What was found.
+    /// The objects that were found.
     pub finds: Finds,
     /// The rows.
     pub list: List<Spot, ()>,
-    /// Whether the rows have to be arranged anew.
+    /// True if the rows have to be arranged again.
     pub stale: bool,
-    /// Whether a person has chosen a row: until then the first one is, whatever comes in.
+    /// True once the user has moved the selection: until then the first row stays selected as rows arrive.
     pub chosen: bool,
 }
 
 impl Browser {
-    /// Whether everything that can be looked into has been.
+    /// Returns true if every cluster was searched.
     pub fn is_done(&self) -> bool {
         let mut looking = self.clusters.iter().filter(|(_, looking)| **looking).map(|(name, _)| name).peekable();
         looking.peek().is_some() && looking.all(|name| self.finds.is_done(name))

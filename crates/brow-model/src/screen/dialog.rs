@@ -36,7 +36,7 @@ pub enum Dialog {
     },
     /// A question with buttons.
     Confirm {
-        /// What is asked.
+        /// The question.
         question: Question,
         /// The button that Enter presses; 0 is the harmless one.
         button: usize,
@@ -63,18 +63,18 @@ pub enum Dialog {
         epoch: Epoch,
         /// The last lines.
         lines: VecDeque<String>,
-        /// Whether it has ended, and why.
+        /// Set once it has ended, with the fault if there was one.
         ended: Option<Option<Fault>>,
         /// Lines hidden below the last one shown: 0 follows the end.
         back: usize,
     },
     /// A fault in full, with its remedy ready to copy.
     Fault(Fault),
-    /// What the connected clusters have.
+    /// The services and workloads of connected clusters.
     Browser(Box<Browser>),
     /// Texts, one of which goes to the clipboard.
     Menu(Menu),
-    /// Where to import from.
+    /// The source of an import.
     Import {
         /// The context for whatever names none.
         cluster: String,
@@ -85,7 +85,7 @@ pub enum Dialog {
     },
 }
 
-/// What a confirmation asks. Buttons are 0 (no) and 1 (yes), unless said otherwise.
+/// The question of a confirmation. Buttons are 0 (no) and 1 (yes), unless said otherwise.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Question {
     /// Delete these targets?
@@ -101,7 +101,7 @@ pub enum Question {
     },
     /// Delete finished and expired proxy pods of everybody?
     CleanAll {
-        /// How many.
+        /// The number of pods.
         pods: usize,
     },
     /// Quit with this open? Buttons: stay, quit and leave pods to their TTL, and where there are pods, quit and delete
@@ -128,26 +128,26 @@ pub enum Question {
     Take {
         /// The file, or an empty text for one that was pasted; `None`: they come from a cluster.
         from: Option<String>,
-        /// How many are there already.
+        /// The number of offers whose target exists.
         there: usize,
         /// The offers.
         offers: Vec<Offer>,
-        /// What cannot be taken over, and why.
+        /// Entries that cannot be taken over, with the reasons.
         left_out: Vec<LeftOut>,
     },
     /// Import the older tool's targets?
     Import {
         /// The file.
         path: String,
-        /// What it holds.
+        /// The targets in it.
         targets: Vec<Target>,
-        /// What cannot be taken over, and why.
+        /// Entries that cannot be taken over, with the reasons.
         left_out: Vec<String>,
     },
 }
 
 impl Question {
-    /// What the buttons after the first do with offers that are there already.
+    /// The treatment of existing targets by the buttons after the first.
     pub fn clashes(&self) -> Vec<Clash> {
         let Self::Take { there, offers, .. } = self else {
             return Vec::new();
@@ -156,7 +156,7 @@ impl Question {
         new.into_iter().chain((*there > 0).then_some(Clash::Replace)).collect()
     }
 
-    /// How many buttons it has.
+    /// The number of buttons.
     pub fn buttons(&self) -> usize {
         match self {
             Self::Quit { pods: 1.., .. } => 3,
@@ -177,7 +177,7 @@ impl Question {
 pub struct Field {
     /// The text and the cursor.
     pub input: Input,
-    /// What is wrong with the text, as a key of the text tables (`field.<key>`).
+    /// The error of the text, as a key of the text tables (`field.<key>`).
     pub error: Option<&'static str>,
 }
 

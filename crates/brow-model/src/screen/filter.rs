@@ -21,8 +21,8 @@ impl Filter {
         }
     }
 
-    /// How well a row's fields match; `None`: it is not let through. Every word has to be in one of the fields, a
-    /// negated one in none.
+    /// The score of a row's fields; `None` if they don't match. Every word has to be in one of the fields, a negated
+    /// one in none.
     pub(crate) fn score(&mut self, fields: &[&str]) -> Option<u32> {
         let Self { pattern, matcher, buffer, found } = self;
         let mut sum = 0;

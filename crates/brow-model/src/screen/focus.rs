@@ -1,4 +1,4 @@
-//! Where the keys go: panes and the detail strip.
+//! The focus: panes and the strip.
 
 /// The four panes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,7 +14,7 @@ pub enum Pane {
     Forwards,
 }
 
-/// What the detail strip shows.
+/// The contents of the strip.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Strip {
     /// The selected row's details.
@@ -24,16 +24,16 @@ pub enum Strip {
     Log,
 }
 
-/// What has the focus when no dialog is open.
+/// The focus when no dialog is open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Focus {
     /// The pane that the keys act on, unless the log has them.
     pub pane: Pane,
-    /// Whether the strip's log has the keys (scrolling, filtering, copying).
+    /// True if the strip's log receives keys (scrolling, filtering, copying).
     pub in_log: bool,
-    /// Whether the pane fills the screen.
+    /// True if the pane fills the screen.
     pub zoomed: bool,
-    /// What the strip shows.
+    /// The contents of the strip.
     pub strip: Strip,
 }
 

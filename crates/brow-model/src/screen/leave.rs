@@ -10,9 +10,9 @@ use crate::types::ttl::Ttl;
 pub struct Remainder {
     /// The pod, `cluster/namespace/name`; of one that may still come into being `cluster/namespace/target`.
     pub thing: String,
-    /// Whether it is known to have been made.
+    /// True if it is known to have been created.
     pub is_made: bool,
-    /// When Kubernetes ends it, by our clock; absent: a TTL after it starts.
+    /// The time at which Kubernetes ends it, by our clock; `None`: a TTL after it starts.
     pub until: Option<DateTime<Utc>>,
     /// Its TTL.
     pub ttl: Ttl,

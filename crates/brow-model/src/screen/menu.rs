@@ -5,15 +5,15 @@ use crate::types::target::Target;
 /// The dialog.
 #[derive(Debug, Clone)]
 pub struct Menu {
-    /// What it is about.
+    /// The subject.
     pub of: MenuOf,
-    /// What can be chosen; never empty.
+    /// The items; never empty.
     pub items: Vec<MenuItem>,
     /// The one that Enter takes.
     pub cursor: usize,
 }
 
-/// What a menu is about.
+/// The subject of a menu.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MenuOf {
     /// Connection strings of a target's forwards.
@@ -25,15 +25,15 @@ pub enum MenuOf {
 /// One thing that can be chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MenuItem {
-    /// What it is called.
+    /// The label.
     pub label: Label,
-    /// What is shown of it.
+    /// The text that is shown.
     pub shown: String,
-    /// What is copied.
+    /// The text that is copied.
     pub give: Give,
 }
 
-/// What an item of a menu is called.
+/// The label of a menu's item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Label {
     /// A name: of a tool, of a kind of URL.
@@ -46,7 +46,7 @@ pub enum Label {
     Kubectl,
 }
 
-/// What is copied.
+/// The text that an item copies.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Give {
     /// This text.

@@ -1,4 +1,4 @@
-//! What the screen is about: panes, lists, dialogs, forms and menus.
+//! The state of the screen: panes, lists, dialogs, forms and menus.
 
 pub mod browser;
 pub mod dialog;

@@ -3,6 +3,7 @@
 /// The welcome, while it is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Welcome {
-    /// Whether the current context was connected for it: once, so that whoever lets it go is not overruled.
+    /// True once the current context was connected for it, so that it is not connected again after the user
+    /// disconnects.
     pub connected: bool,
 }

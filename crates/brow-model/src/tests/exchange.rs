@@ -1,4 +1,4 @@
-//! What is taken over from other tools, and handed to them: imports, connection strings, exports.
+//! Tests of imports, connection strings and exports.
 
 use std::net::SocketAddr;
 

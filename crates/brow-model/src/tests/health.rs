@@ -20,7 +20,7 @@ fn watched() -> (Model, ProxyPod) {
     (model, pod)
 }
 
-/// What a probe finds.
+/// Reports the result of a probe and returns the notifications.
 fn probed(model: &mut Model, up: bool) -> Vec<(Happening, String)> {
     let down = (!up).then(|| Fault::new(What::ProbeFailed, "10.0.0.1:3306", ""));
     let effects = tell(model, ForwardEvent::Probed(Health { down, latency: Some(Duration::from_millis(2)) }));

@@ -21,7 +21,7 @@ pub enum Host {
     Name(String),
 }
 
-/// Where a target is: host and port.
+/// The host and port of a target.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Address {
@@ -31,7 +31,7 @@ pub struct Address {
     pub port: u16,
 }
 
-/// Why a text is no address.
+/// The error of a text that is no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// Nothing was written.
@@ -85,7 +85,7 @@ const SCHEMES: [(&str, u16); 30] = [
     ("wss", 443),
 ];
 
-/// Whether a text says more than an address does, as a URL: a scheme, a login, a path.
+/// Returns true if a text is a URL: it has a scheme, a login or a path beside the address.
 pub fn is_url(text: &str) -> bool {
     let before = text.split('/').next().unwrap_or_default();
     text.contains("://") || before.contains('@') || text.contains('/') && before.contains(':')

@@ -18,37 +18,37 @@ pub struct Cluster {
     pub user: String,
     /// The namespace that the context names, else `default`.
     pub namespace: String,
-    /// Whether it is the kubeconfig's current context.
+    /// True for the kubeconfig's current context.
     pub current: bool,
     /// All that the kubeconfig says of it, in one number (see [`Context::entries`]).
     pub entries: u64,
-    /// What it needs that the kubeconfig has more than once (see [`Context::twice`]).
+    /// Faults of its entries that the kubeconfig has more than once (see [`Context::twice`]).
     pub twice: Vec<Fault>,
     /// The command of its login plugin, as it may be shown.
     pub plugin: Option<String>,
-    /// How things stand.
+    /// The state of the connection.
     pub link: Link,
     /// The server's version, as `v1.33.1`.
     pub version: Option<String>,
     /// Round trip of the last probe.
     pub rtt: Option<Duration>,
-    /// How far the server's clock is ahead of ours.
+    /// The server's clock minus ours.
     pub skew: TimeDelta,
-    /// What the pods watch covers.
+    /// The namespaces that the pods watch covers.
     pub scope: Scope,
     /// Namespaces whose pods are known; `None` stands for all.
     pub listed: BTreeSet<Option<String>>,
     /// Namespaces whose pods we may not list.
     pub denied: BTreeMap<String, Fault>,
-    /// What we may do in the context's namespace, where that was asked.
+    /// Our rights in the context's namespace, if they were asked for.
     pub rights: Rights,
-    /// What went wrong last, while it lasts.
+    /// The current fault.
     pub fault: Option<Fault>,
     /// The connection's epoch: events of an older one are dropped.
     pub epoch: Epoch,
 }
 
-/// How things stand with a cluster.
+/// The state of the connection to a cluster.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Link {
     /// Not connected, because nobody needed it yet.
@@ -66,7 +66,7 @@ pub enum Link {
     Unreachable,
 }
 
-/// What the watch on our pods covers.
+/// The namespaces that the watch on our pods covers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Scope {
     /// Nothing yet.
@@ -103,7 +103,7 @@ impl Right {
     }
 }
 
-/// What is known of our rights in a cluster.
+/// Our rights in a cluster, as far as they are known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Rights {
     /// Nobody asked.
@@ -128,13 +128,13 @@ pub struct Context {
     pub user: String,
     /// The namespace, `default` where the context names none.
     pub namespace: String,
-    /// Whether it is the current context.
+    /// True for the current context.
     pub current: bool,
     /// All that the kubeconfig says of it, in one number: differs where any of that does (another CA, another token).
     pub entries: u64,
-    /// What keeps it from being used, as far as the kubeconfig shows that.
+    /// The error in the kubeconfig that keeps it from being used.
     pub fault: Option<Fault>,
-    /// What it needs that the kubeconfig has more than once, not always alike.
+    /// Faults of its entries that the kubeconfig has more than once, with different contents.
     pub twice: Vec<Fault>,
     /// The command of the login plugin that it has, as it may be shown.
     pub plugin: Option<String>,
@@ -167,7 +167,7 @@ impl From<Context> for Cluster {
 }
 
 impl Cluster {
-    /// Whether all our pods in this namespace are known, or never will be.
+    /// Returns true if all our pods in this namespace are known, or cannot be.
     pub fn knows(&self, namespace: &str) -> bool {
         self.link == Link::Forbidden || self.listed.contains(&None) || self.listed.contains(&Some(namespace.to_owned()))
     }

@@ -1,4 +1,4 @@
-//! What clusters have that a target could be: services and workloads with their ports, as found by looking.
+//! Services and workloads that were found in clusters, with their ports. Each port can become a target.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub struct FoundKey {
     pub cluster: String,
     /// The namespace.
     pub namespace: String,
-    /// What kind of thing.
+    /// The kind of the object.
     pub kind: Kind,
     /// Its name.
     pub name: String,
@@ -43,7 +43,7 @@ pub struct FoundPort {
     pub number: u16,
     /// Its name, where it has one.
     pub name: Option<String>,
-    /// What speaks there, where it is recognised.
+    /// The service behind the port, if it is recognised.
     pub service: Option<Service>,
 }
 
@@ -56,7 +56,7 @@ pub struct Spot {
     pub port: u16,
 }
 
-/// Where it is looked: one kind of object, in one namespace or (`None`) in all.
+/// The scope of a search: one kind of object, in one namespace or (`None`) in all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The kind.
@@ -66,7 +66,7 @@ pub struct Place {
 }
 
 impl FoundKey {
-    /// Whether it is in a place.
+    /// Returns true if the object is within a scope.
     pub(crate) fn is_in(&self, cluster: &str, place: &Place) -> bool {
         self.cluster == cluster
             && self.kind == place.kind
@@ -80,7 +80,7 @@ impl Found {
         self.ports.iter().find(|port| port.number == number)
     }
 
-    /// Whether its labels are among those of another, so that it leads to the same pods.
+    /// Returns true if its labels are among those of another, so that it selects the same pods.
     fn has_pod(&self, other: &Self) -> bool {
         let has = |(key, value): (&String, &String)| other.labels.get(key) == Some(value);
         !self.labels.is_empty() && self.labels.iter().all(has)
@@ -126,7 +126,7 @@ impl Found {
 /// The most that is kept of what was found in all clusters.
 pub const MOST_FOUND: usize = 50_000;
 
-/// What a browser knows; the rows are made of it.
+/// The objects that were found; the browser's rows are made of them.
 #[derive(Debug, Clone, Default)]
 pub struct Finds {
     /// The kinds that are looked for, by context, once that is known.
@@ -140,8 +140,8 @@ pub struct Finds {
 }
 
 impl Finds {
-    /// What is shown: whatever nothing that is looked for controls. The pods of a deployment are noise beside it, and
-    /// all that there is to see where deployments may not be.
+    /// The objects that are shown: those without a controller that was searched for. The pods of a deployment would be
+    /// noise beside it, but are shown if deployments may not be listed.
     pub fn shown(&self) -> impl Iterator<Item = &Found> {
         self.all.values().filter(|found| self.is_shown(found))
     }
@@ -175,7 +175,7 @@ impl Finds {
         })
     }
 
-    /// Whether every kind of a cluster was listed or refused.
+    /// Returns true if every kind of a cluster was listed or refused.
     pub(crate) fn is_done(&self, cluster: &str) -> bool {
         let places = || self.listed.iter().chain(self.missing.keys()).filter(|(of, _)| of == cluster);
         let heard = |kind: &Kind| places().any(|(_, place)| place.kind == *kind);
@@ -208,7 +208,7 @@ impl Finds {
         spots
     }
 
-    /// Whether a service leads to the pods of a workload and speaks the same there.
+    /// Returns true if a service selects a workload's pods and has a port of the same kind.
     fn is_served(&self, workload: &Found, port: &FoundPort) -> bool {
         let same = |other: &FoundPort| other.service == port.service;
         self.beside(workload, Kind::Service).any(|service| service.has_pod(workload) && service.ports.iter().any(same))

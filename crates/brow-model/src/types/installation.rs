@@ -10,7 +10,7 @@ pub struct Installation {
     key: [u8; 32],
 }
 
-/// Who we are to the clusters.
+/// Our identity in clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// `user@host`, for people to read. Anybody can write it into a pod: it proves nothing.

@@ -4,16 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::forward::ForwardState;
 
-/// What an instance tells of itself.
+/// The report of an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Its process.
     pub pid: u32,
-    /// What it is.
+    /// The kind of instance.
     pub role: Role,
     /// Its forwards, in the order of opening.
     pub forwards: Vec<Shared>,
-    /// Whether it ends.
+    /// True while it ends.
     #[serde(default)]
     pub leaving: bool,
     /// The numbers of those that end with it, and of those that have failed. Others that it names no longer were
@@ -25,7 +25,7 @@ pub struct Report {
     pub wants: Vec<String>,
 }
 
-/// What an instance is.
+/// The kind of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -54,12 +54,12 @@ pub struct Shared {
     /// The API server behind the context: two kubeconfigs may call different clusters the same.
     #[serde(default)]
     pub server: String,
-    /// What it leads to: two configs may call different places the same.
+    /// The destination: two configs may use one name for different destinations.
     #[serde(default)]
     pub place: String,
-    /// Where it listens.
+    /// The local address.
     pub local: String,
-    /// How it stands.
+    /// The state.
     pub state: Standing,
     /// The name of the pod that it goes through.
     pub pod: Option<String>,
@@ -68,7 +68,7 @@ pub struct Shared {
     pub left: Vec<String>,
 }
 
-/// How a forward stands, roughly.
+/// The state of a forward of another instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
@@ -85,11 +85,11 @@ pub enum Standing {
 pub struct Known {
     /// Its process.
     pub pid: u32,
-    /// What it is.
+    /// The kind of instance.
     pub role: Role,
-    /// Whether it ends.
+    /// True while it ends.
     pub leaving: bool,
-    /// Whether it is there and has never answered: nobody knows what it forwards.
+    /// True if it exists but has never answered, so that its forwards are unknown.
     pub silent: bool,
     /// The targets that it was asked to forward.
     pub wants: Vec<String>,
@@ -102,7 +102,7 @@ pub struct Other {
     pub instance: String,
     /// Its process.
     pub pid: u32,
-    /// What it is.
+    /// The kind of instance.
     pub role: Role,
     /// The forward.
     pub forward: Shared,

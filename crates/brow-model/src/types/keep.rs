@@ -1,4 +1,4 @@
-//! How the forwards of a target are kept, as the config says it: on demand, for how long, renewed or not.
+//! Settings of forwards: on demand or not, timeouts, renewal, probes.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -6,49 +6,49 @@ use std::time::Duration;
 use crate::types::health::Probe;
 use crate::types::ttl::Ttl;
 
-/// What the config says of forwards; what is absent comes from the wider level (target over cluster over defaults over
-/// built in).
+/// The settings of forwards at one level of the config. Absent ones come from the next level (target, cluster,
+/// defaults, built in).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeepSettings {
-    /// Whether there is a pod and a tunnel only while it is used.
+    /// True if pod and tunnel exist only while the forward is used.
     pub on_demand: Option<bool>,
     /// For how long one on demand stays unused before its pod and tunnel go.
     pub idle_timeout: Option<Ttl>,
-    /// How long the pod of one on demand may take until it is ready.
+    /// The longest wait for the pod of a forward on demand to become ready.
     pub create_timeout: Option<Ttl>,
-    /// Whether a pod whose time is nearly up is replaced while it is used.
+    /// True if a pod in use is replaced before its TTL is up.
     pub auto_renew: Option<bool>,
     /// For how long pods are replaced by themselves, from the first one on.
     pub max_lifetime: Option<Ttl>,
-    /// How often a target is probed.
+    /// The interval of probes.
     pub probe_interval: Option<Ttl>,
-    /// How it is probed. Of a target only.
+    /// The probe. Only targets have it.
     pub probe: Option<Probe>,
-    /// Whether it is opened with the dashboard. Of a target only.
+    /// True if the dashboard opens the forward at start. Only targets have it.
     pub autostart: bool,
-    /// Where it listens instead of on loopback. Of a target only.
+    /// The local address, if not loopback. Only targets have it.
     pub local_address: Option<IpAddr>,
 }
 
 /// The same with every level merged and nothing absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
-    /// Whether there is a pod and a tunnel only while it is used.
+    /// True if pod and tunnel exist only while the forward is used.
     pub on_demand: bool,
     /// For how long one on demand stays unused before its pod and tunnel go.
     pub idle: Duration,
-    /// How long the pod of one on demand may take until it is ready.
+    /// The longest wait for the pod of a forward on demand to become ready.
     pub create: Duration,
-    /// Whether a pod whose time is nearly up is replaced while it is used.
+    /// True if a pod in use is replaced before its TTL is up.
     pub auto_renew: bool,
     /// For how long pods are replaced by themselves, from the first one on.
     pub max_lifetime: Duration,
-    /// How often a target is probed.
+    /// The interval of probes.
     pub probe_interval: Duration,
 }
 
 impl Keep {
-    /// What holds where the config says nothing.
+    /// The built-in values.
     pub const BUILT_IN: Self = Self {
         on_demand: false,
         idle: Duration::from_mins(10),
@@ -60,7 +60,7 @@ impl Keep {
 }
 
 impl KeepSettings {
-    /// What holds where the config says nothing.
+    /// The built-in values.
     pub fn built_in() -> Self {
         let time = |time: Duration| Ttl::from_secs(time.as_secs());
         let Keep { on_demand, idle, create, auto_renew, max_lifetime, probe_interval } = Keep::BUILT_IN;
@@ -93,7 +93,7 @@ impl KeepSettings {
         }
     }
 
-    /// Whether it listens where others than this machine can reach it.
+    /// Returns true if other machines can reach the local address.
     pub fn is_open_to_others(&self) -> bool {
         self.local_address.is_some_and(|ip| !ip.is_loopback())
     }

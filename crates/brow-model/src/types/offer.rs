@@ -14,7 +14,7 @@ pub struct Offer {
     pub target: Target,
     /// Names for it, the best first; the first that is free is taken.
     pub names: Vec<String>,
-    /// What else its port is called, where that is known.
+    /// Another name or number of its port, if known.
     pub also: Option<Port>,
     /// Which range its local port comes from.
     pub group: Option<Group>,
@@ -25,13 +25,13 @@ pub struct Offer {
 pub struct LeftOut {
     /// Which part: a line, a name.
     pub what: String,
-    /// Why.
+    /// The reason.
     pub why: Why,
 }
 
 macro_rules! whys {
     ($($(#[doc = $doc:literal])+ $variant:ident = $key:literal,)+) => {
-        /// Why something is not taken over; a sentence each in the text tables.
+        /// The reason why something is not taken over; a sentence each in the text tables.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Why { $($(#[doc = $doc])+ $variant,)+ }
 
@@ -78,7 +78,7 @@ whys! {
     Guarded = "guarded",
 }
 
-/// What became of offers.
+/// The number of offers by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// New targets.
@@ -89,7 +89,7 @@ pub struct Tally {
     pub replaced: usize,
 }
 
-/// What becomes of an offer.
+/// The outcome of an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// This saved target leads there already.
@@ -100,12 +100,12 @@ pub enum Fate {
     Replaced {
         /// The target before.
         was: Box<Target>,
-        /// What it is now.
+        /// The target after.
         target: Target,
     },
 }
 
-/// What is to become of offers that are there already.
+/// The treatment of offers whose target exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clash {
     /// Leave what is there.
@@ -114,10 +114,10 @@ pub enum Clash {
     Replace,
 }
 
-/// Whether what a file says of a target can be: it is somebody else's, and parts of it become parts of URLs.
+/// Validates a target from a file: it may be from somebody else, and parts of it become parts of URLs.
 ///
 /// # Errors
-/// [`Why::Name`] for a name, a context or a namespace that cannot be one.
+/// [`Why::Name`] for an invalid name, context or namespace.
 pub fn check(target: &Target) -> Result<(), Why> {
     let words = |text: &str| !text.is_empty() && text.len() <= 300 && text.trim() == text && is_line(text);
     let namespace = target.namespace.as_deref().is_none_or(is_dns_label);
@@ -132,7 +132,7 @@ impl Offer {
         Self { target, names, also: None, group }
     }
 
-    /// What its local port is found by: not by its name, which somebody may change.
+    /// The key of its local port in the port plan: not its name, which may change.
     pub(crate) fn key(&self, namespace: &str) -> String {
         format!("{}/{namespace}/{}", self.target.cluster, self.target.address)
     }

@@ -16,7 +16,7 @@ pub struct PortRange {
     pub last: u16,
 }
 
-/// Why a text is no range of ports.
+/// The error of a text that is no range of ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("write the first and the last port, from 1024 on, with a dash between them, such as 30000-30099")]
 pub struct PortRangeError;

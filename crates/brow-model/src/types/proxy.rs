@@ -29,7 +29,7 @@ pub struct PodKey {
 /// One proxy pod.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProxyPod {
-    /// Where it is and what it is called.
+    /// Its cluster, namespace and name.
     pub key: PodKey,
     /// Its uid: a pod of the same name may follow it.
     pub uid: String,
@@ -38,19 +38,19 @@ pub struct ProxyPod {
     pub target_label: String,
     /// The target's name as a person wrote it (annotation), else the label.
     pub target: String,
-    /// Who made it, `user@host`, as it says itself.
+    /// Its owner, `user@host`, by its own annotation.
     pub owner: String,
     /// The id of the installation that made it, as it says itself.
     pub installation: String,
-    /// What its maker wrote down before asking for it, as it says itself.
+    /// The nonce that its creator recorded before the request, by its own annotation.
     pub nonce: String,
-    /// How far it has come, or how it ended.
+    /// Its phase.
     pub phase: Phase,
-    /// Why it waits or how it failed, with the cluster's own words.
+    /// The fault because of which it waits or failed, with the cluster's own message.
     pub fault: Option<Fault>,
-    /// When the API server stored it.
+    /// The time at which the API server stored it.
     pub created: DateTime<Utc>,
-    /// When the kubelet took it on: the moment from which `activeDeadlineSeconds` counts.
+    /// The time at which the kubelet accepted it, from which `activeDeadlineSeconds` counts.
     pub started: Option<DateTime<Utc>>,
     /// Its `activeDeadlineSeconds`.
     pub ttl: Option<Ttl>,
@@ -62,11 +62,11 @@ pub struct ProxyPod {
     pub image: String,
     /// Its limit of CPU, if it has one.
     pub cpu_limit: Option<String>,
-    /// Whether it was made on demand: whoever made it deletes it when they no longer use it.
+    /// True if it was created on demand: its creator deletes it once it is unused.
     pub on_demand: bool,
 }
 
-/// How far a proxy pod has come. The order is the order of life.
+/// The phase of a proxy pod, in the order of its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// Asked for; the server has not answered yet.
@@ -89,7 +89,7 @@ pub enum Phase {
     Failed,
 }
 
-/// What is to be created for a target.
+/// The request for a target's pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodRequest {
     /// Names this request in the events that answer it.
@@ -102,19 +102,19 @@ pub struct PodRequest {
     pub namespace: String,
     /// The value of its `brow/target` label, and the middle of its name.
     pub label: String,
-    /// Where the target is: not for the pod, only to keep it out of what is written into it.
+    /// The target's address: not for the pod, only to keep it out of the pod's metadata.
     pub address: Where,
-    /// How long the pod may live.
+    /// The pod's TTL.
     pub ttl: Ttl,
-    /// How it is made, all levels merged.
+    /// Its settings, all levels merged.
     pub settings: PodSettings,
-    /// Whether it is made on demand, to be deleted when we no longer use it.
+    /// True if it is created on demand, and deleted once it is unused.
     pub on_demand: bool,
     /// For how long it is asked for again while the server is busy.
     pub patience: Duration,
 }
 
-/// Where the pods of one target are found.
+/// The cluster, namespace and label of a target's pods.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PodPlace {
     /// The kubeconfig context.
@@ -126,7 +126,7 @@ pub struct PodPlace {
 }
 
 impl PodRequest {
-    /// Where the pod will be found.
+    /// The cluster, namespace and label of the pod.
     pub fn place(&self) -> PodPlace {
         PodPlace { cluster: self.cluster.clone(), namespace: self.namespace.clone(), label: self.label.clone() }
     }
@@ -137,18 +137,18 @@ impl PodRequest {
 pub struct RequestId(pub u64);
 
 impl ProxyPod {
-    /// Where it belongs.
+    /// The cluster, namespace and label of the pod.
     pub fn place(&self) -> PodPlace {
         let (cluster, namespace) = (self.key.cluster.clone(), self.key.namespace.clone());
         PodPlace { cluster, namespace, label: self.target_label.clone() }
     }
 
-    /// When Kubernetes ends it, by the server's clock; `None` until a node has taken it on.
+    /// The time at which Kubernetes ends it, by the server's clock; `None` until a node has accepted it.
     pub fn deadline(&self) -> Option<DateTime<Utc>> {
         Some(self.started? + TimeDelta::seconds(self.ttl?.secs().into()))
     }
 
-    /// What is left of its TTL at `now` (the server's clock), never below zero; the whole TTL before it started.
+    /// The remaining TTL at `now` (the server's clock), never below zero; the whole TTL before it started.
     pub fn left(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
         match self.deadline() {
             Some(deadline) => Some((deadline - now).max(TimeDelta::zero())),
@@ -156,19 +156,19 @@ impl ProxyPod {
         }
     }
 
-    /// Whether it has come to its end, or past its deadline, at `now` (the server's clock).
+    /// Returns true if it has ended, or is past its deadline at `now` (the server's clock).
     pub fn is_over(&self, now: DateTime<Utc>) -> bool {
         self.phase.is_over() || self.deadline().is_some_and(|deadline| deadline <= now)
     }
 }
 
 impl Phase {
-    /// Whether the pod has ended.
+    /// Returns true if the pod has ended.
     pub fn is_over(self) -> bool {
         matches!(self, Self::Expired | Self::Succeeded | Self::Failed)
     }
 
-    /// Whether the pod is on its way to ready.
+    /// Returns true if the pod is starting.
     pub fn is_coming(self) -> bool {
         self < Self::Ready
     }
@@ -180,7 +180,7 @@ impl fmt::Display for PodKey {
     }
 }
 
-/// Whose pods are cleaned up.
+/// The owners whose pods are cleaned up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
     /// Our own.

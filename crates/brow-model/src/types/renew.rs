@@ -8,7 +8,7 @@ use crate::types::proxy::{PodKey, RequestId};
 /// The replacement of one pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renewal {
-    /// When the pod that takes over was asked for.
+    /// The time at which the replacement was requested.
     pub asked: DateTime<Utc>,
     /// The request, until it is answered.
     pub request: Option<RequestId>,

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 /// Which range of the port plan a service's local ports come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {
-    /// What a browser or curl opens.
+    /// Services for a browser or curl.
     Http,
-    /// What keeps data.
+    /// Databases and caches.
     Database,
     /// Everything else.
     Tcp,
@@ -28,7 +28,7 @@ macro_rules! services {
                 match self { $(Self::$variant => $name,)+ }
             }
 
-            /// Where its local ports come from.
+            /// The range of its local ports.
             pub fn group(self) -> Group {
                 match self { $(Self::$variant => Group::$group,)+ }
             }
@@ -111,7 +111,7 @@ services! {
     Http = "http" Http [80 81 3000 5000 8000 8008 8080 8081 8082 8083 8088 8888] ["web" "www" "ui" "api" "http1" "http2" "h2c"],
 }
 
-/// What is known of a port.
+/// The evidence about a port.
 #[derive(Debug, Clone, Copy)]
 pub struct Signs<'a> {
     /// Its number in the service, or in the container.
@@ -150,7 +150,7 @@ const BESIDE: [&str; 16] = [
     "connect",
 ];
 
-/// What speaks behind a port, as far as can be told without asking it.
+/// Recognises the service behind a port without connecting to it.
 pub fn recognise(signs: &Signs<'_>) -> Option<Service> {
     let said = by_word(app_protocol(signs.protocol)).or_else(|| by_port_name(signs.name));
     // Measurements, probes and profiles are pages beside the thing itself.
@@ -177,7 +177,7 @@ pub fn recognise(signs: &Signs<'_>) -> Option<Service> {
     }
 }
 
-/// Whether a port's name says that it is there for those who run the thing, not for those who use it.
+/// Returns true if a port is for operators of the service (metrics, health), not for its users, by its name.
 pub fn is_aside(name: &str) -> bool {
     let words = ["metrics", "health", "healthz", "pprof", "probe", "exporter", "telemetry", "webhook"];
     name.split('-').any(|word| words.contains(&word))
@@ -203,7 +203,7 @@ pub(crate) fn by_word(word: &str) -> Option<Service> {
     Service::ALL.iter().copied().find(|known| known.name() == word || known.words().contains(&word.as_str()))
 }
 
-/// What an object is by its labels, else by its name.
+/// Recognises an object by its labels, else by its name.
 fn product(signs: &Signs<'_>) -> Option<Service> {
     let labels = TELLING.iter().filter_map(|key| signs.labels.get(*key)).map(String::as_str);
     let texts: Vec<&str> = labels.chain([signs.object]).collect();

@@ -8,10 +8,10 @@ use crate::types::service::{Service, Signs, by_word, recognise};
 use crate::types::target::Target;
 use crate::types::workload::{Port, Where};
 
-/// What a template is called, and the template.
+/// A template, with its name.
 type Template = (&'static str, &'static str);
 
-/// What may stand in a template in braces.
+/// The placeholders of templates.
 pub const PLACEHOLDERS: [&str; 4] = ["host", "port", "address", "name"];
 
 /// Templates of what the config says nothing about.
@@ -80,7 +80,7 @@ pub(crate) fn built_in(service: Option<Service>) -> &'static [Template] {
     }
 }
 
-/// What speaks behind a place, by what the target says of it: its tags first, which a person may set.
+/// Recognises the service of a target: by its tags first, which the user can set.
 pub fn service_of(target: &Target, place: &Where) -> Option<Service> {
     if let Some(service) = target.tags.iter().find_map(|tag| by_word(tag)) {
         return Some(service);
@@ -111,7 +111,7 @@ pub(crate) fn quoted(word: &str) -> String {
     }
 }
 
-/// What a shell is within at some point of a template.
+/// The kind of quotes around a placeholder in a shell command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Within {
     Nothing,

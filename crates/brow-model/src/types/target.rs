@@ -13,19 +13,19 @@ pub struct Target {
     pub name: String,
     /// The kubeconfig context it is reached through.
     pub cluster: String,
-    /// Where its proxy pods live; absent: the context's own namespace.
+    /// The namespace of its proxy pods; `None`: the context's own.
     pub namespace: Option<String>,
-    /// Where to, as the cluster sees it: an address or a workload.
+    /// The destination as seen from the cluster: an address or a workload.
     pub address: Where,
     /// The local port; 0: any free one, remembered.
     pub local_port: u16,
-    /// How long its proxy pods live; absent: the default.
+    /// The TTL of its proxy pods; `None`: the default.
     pub ttl: Option<Ttl>,
     /// Words to find it by.
     pub tags: Vec<String>,
-    /// How its proxy pods are made, where it differs.
+    /// Its own settings of proxy pods.
     pub pod: PodSettings,
-    /// How its forwards are kept, where it differs.
+    /// Its own settings of forwards.
     pub keep: KeepSettings,
 }
 
@@ -35,7 +35,7 @@ impl Target {
         label(&self.name, &self.address, installation)
     }
 
-    /// What the label was when names were hashed without a salt: pods that were made then may still live.
+    /// The label of earlier versions, which hashed names without a salt: their pods may still live.
     pub fn unsalted_label(&self) -> String {
         with_hash(&self.name, &self.address, fnv1a)
     }
@@ -44,8 +44,8 @@ impl Target {
 /// The most bytes a label of ours has: `brow-` + label + `-` + 6 stays a DNS label of 63 (RFC 1123).
 const LABEL_LEN: usize = 51;
 
-/// Whether a name spells the address, so that it must not show in the cluster's objects. A workload is one of those
-/// objects itself.
+/// Returns true if a name contains the address, so that it must not appear in the cluster's objects. The name of a
+/// workload may.
 pub fn hides(name: &str, address: &Where) -> bool {
     match address {
         Where::Address(address) => plain(name).contains(&plain(&address.host.to_string())),

@@ -1,9 +1,9 @@
-//! What moves through a forward, and by what tunnel.
+//! The traffic of a forward, and the state of its tunnel.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// What a person is told of the tunnel.
+/// The state of a tunnel, for the screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TunnelInfo {
     /// The protocol's name.

@@ -10,7 +10,7 @@ use std::time::Duration;
 #[serde(try_from = "String", into = "String")]
 pub struct Ttl(u32);
 
-/// Why a text is no TTL.
+/// The error of a text that is no TTL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TtlError {
     /// Nothing was written.

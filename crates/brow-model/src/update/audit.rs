@@ -79,7 +79,7 @@ impl TargetEdit {
         }
     }
 
-    /// What the audit log calls that which is edited.
+    /// The name of the edited object in the audit log.
     fn thing(&self) -> String {
         match self.targets() {
             [target, was] if was.name != target.name => format!("{} -> {}", was.name, target.name),

@@ -25,7 +25,7 @@ impl Model {
         self.screen.dialogs.push(Dialog::Menu(Menu { of, items, cursor: 0 }));
     }
 
-    /// What does the same by kubectl; a kind that it cannot forward to is told in a comment.
+    /// The equivalent commands of kubectl; a comment for a kind that it cannot forward to.
     fn commands_for(&self, target: &Target) -> Vec<String> {
         let namespace = self.namespace_of(target);
         let kubectl = format!("kubectl --context {} -n {}", quoted(&target.cluster), quoted(&namespace));
@@ -72,7 +72,8 @@ impl Model {
     }
 }
 
-/// What kubectl calls a workload: it forwards to whatever it finds pods for (`kubectl port-forward --help`).
+/// The name of a workload for kubectl, which forwards to every kind that it finds pods for (`kubectl port-forward
+/// --help`).
 fn resource(workload: &Workload, kubectl: &str) -> Option<String> {
     let name = &workload.name;
     match &workload.kind {

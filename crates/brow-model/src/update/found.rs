@@ -1,4 +1,4 @@
-//! What clusters have that a target could be: services and workloads with their ports, as found by looking.
+//! Updates of the services and workloads that were found in clusters.
 
 use crate::language::effect::Effect;
 use crate::language::event::FoundEvent;

@@ -1,4 +1,4 @@
-//! How the forwards of a target are kept, as the config says it: on demand, for how long, renewed or not.
+//! The settings of a target's forwards, merged from all levels.
 
 use crate::state::Model;
 use crate::types::health::ProbePlan;
@@ -7,13 +7,13 @@ use crate::types::target::Target;
 use crate::types::ttl::Ttl;
 
 impl Model {
-    /// How a target is probed, if it is.
+    /// The probe of a target, if it has one.
     pub(crate) fn probe_of(&self, target: &Target) -> Option<ProbePlan> {
         let probe = target.keep.probe.clone()?;
         Some(ProbePlan { probe, every: self.keep(&target.name).probe_interval })
     }
 
-    /// How the forwards of a target are kept; for a target that is gone, as the defaults say.
+    /// The settings of a target's forwards; the defaults for a deleted target.
     pub fn keep(&self, target: &str) -> Keep {
         let target = self.target(target);
         let cluster = target.and_then(|target| self.config.settings.clusters.get(&target.cluster));

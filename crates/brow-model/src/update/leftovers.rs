@@ -8,7 +8,7 @@ use crate::language::effect::Effect;
 use crate::state::Model;
 use crate::types::ttl::Ttl;
 
-/// How long after the last TTL a cluster that could not be looked at is still worth a look.
+/// The time after the last TTL for which a cluster that could not be checked is checked again.
 const WORTH_A_LOOK: TimeDelta = TimeDelta::days(7);
 
 impl Model {
@@ -55,7 +55,7 @@ impl Model {
         }
     }
 
-    /// Whether the pods of a cluster are known, as far as they may be listed.
+    /// Returns true if the pods of a cluster are known, as far as they may be listed.
     pub fn has_looked(&self, name: &str) -> bool {
         !self.is_recognising(name)
             && self.cluster(name).is_some_and(|at| {
@@ -64,7 +64,7 @@ impl Model {
             })
     }
 
-    /// Whether a cluster was looked at and holds no pod of ours.
+    /// Returns true if a cluster's pods are known and none is ours.
     fn has_none(&self, name: &str) -> bool {
         self.has_looked(name)
             && !self.pods.requests.values().any(|asked| asked.cluster == name)

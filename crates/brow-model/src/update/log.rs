@@ -7,7 +7,7 @@ use crate::language::log::{Entry, Grade, Happening};
 use crate::plain;
 use crate::state::Model;
 
-/// How long the bottom line shows an entry.
+/// The time for which the bottom line shows an entry.
 const NOTICE: TimeDelta = TimeDelta::seconds(6);
 
 impl Model {

@@ -93,7 +93,7 @@ impl Model {
         self.follow_targets(&before, out);
     }
 
-    /// What would become of offers, in their order.
+    /// Computes the outcome of offers, in their order.
     pub fn fates(&self, offers: &[Offer], clash: Clash) -> Vec<Fate> {
         self.clone().decide(offers.to_vec(), clash)
     }

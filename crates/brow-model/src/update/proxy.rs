@@ -84,13 +84,13 @@ impl Model {
         self.pods_at(at).filter(ready).max_by_key(|pod| (pod.deadline(), pod.created))
     }
 
-    /// Whether a pod of ours for a place is on its way.
+    /// Returns true if a pod of ours at a place is requested or starting.
     pub(crate) fn pod_coming(&self, at: &PodPlace) -> bool {
         self.pods_at(at).any(|pod| pod.phase.is_coming() && self.may_use(pod))
             || self.pods.requests.values().any(|asked| asked.place() == *at)
     }
 
-    /// Whether a pod is not one that another run made on demand, and will delete under us.
+    /// Returns true if a pod can be used: it was not created on demand by another run, which will delete it.
     pub(crate) fn may_use(&self, pod: &ProxyPod) -> bool {
         !pod.on_demand || self.pods.created.contains_key(&pod.key)
     }
@@ -100,7 +100,7 @@ impl Model {
         self.pods.all.values().filter(move |pod| self.is_at(pod, at))
     }
 
-    /// Whether a pod is one of our own at a place.
+    /// Returns true if a pod is ours, and at a place.
     pub(crate) fn is_at(&self, pod: &ProxyPod, at: &PodPlace) -> bool {
         pod.target_label == at.label
             && pod.key.cluster == at.cluster
@@ -108,14 +108,14 @@ impl Model {
             && self.is_ours(pod)
     }
 
-    /// Where a target's pods are found.
+    /// The cluster, namespace and label of a target's pods.
     pub fn place_of(&self, target: &Target) -> PodPlace {
         let label = target.label(&self.installation);
         PodPlace { cluster: target.cluster.clone(), namespace: self.namespace_of(target), label }
     }
 
-    /// Whether a pod is one that another context of the same cluster shows already: the same uid, seen through the
-    /// context of its target (else through the context that comes first).
+    /// Returns true for the duplicate of a pod that another context of the same cluster shows: the same uid, shown in
+    /// the context of its target (else in the first context).
     pub fn is_twin(&self, pod: &ProxyPod) -> bool {
         let mut same = self.clusters.all.iter().filter(|at| at.name != pod.key.cluster).filter_map(|at| {
             let key = PodKey { cluster: at.name.clone(), ..pod.key.clone() };

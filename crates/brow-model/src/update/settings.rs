@@ -1,4 +1,4 @@
-//! What the config sets besides targets, as plain data. Reading and writing the file is the store's.
+//! Updates from the store: settings, and the outcomes of saves.
 
 use crate::language::effect::{Effect, TargetEdit};
 use crate::language::event::{Loaded, StoreEvent};

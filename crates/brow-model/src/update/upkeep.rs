@@ -32,12 +32,12 @@ impl Model {
         self.end_if_free(key, out);
     }
 
-    /// Whether a forward of ours is pointed at a pod.
+    /// Returns true if a forward of ours uses a pod.
     fn is_used(&self, key: &PodKey) -> bool {
         self.forwards.all.values().any(|forward| forward.is_through(key))
     }
 
-    /// Whether a pod is to take the place of one that is in use.
+    /// Returns true if a pod is to replace one that is in use.
     fn takes_over(&self, key: &PodKey) -> bool {
         let mut renewals = self.pods.upkeep.renewals.iter();
         renewals.any(|(old, renewal)| renewal.pod.as_ref() == Some(key) && self.is_used(old))
@@ -81,7 +81,7 @@ impl Model {
         self.let_pods_go(&forward.spec.place, out);
     }
 
-    /// What other instances go through has changed.
+    /// Deletes pods that were kept for other instances only, and that these no longer use.
     pub(crate) fn end_what_others_left(&mut self, out: &mut Vec<Effect>) {
         let leaving: Vec<PodKey> = self.pods.upkeep.leaving.keys().cloned().collect();
         for pod in leaving {

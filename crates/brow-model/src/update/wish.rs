@@ -1,4 +1,4 @@
-//! What is asked for by name, by a subcommand or another instance, where keys act on what is selected.
+//! Carries out requests by subcommands and other instances.
 
 use crate::language::effect::Effect;
 use crate::language::fault::{Fault, What};

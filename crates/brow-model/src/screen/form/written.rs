@@ -91,8 +91,8 @@ pub(crate) fn shown_tolerations(all: &[Toleration]) -> String {
     all.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether a text is a Kubernetes quantity of zero or more: digits, perhaps with a fraction, and a suffix
-/// (`k8s.io/apimachinery/pkg/api/resource`, the grammar in `quantity.go`; exponents are left out).
+/// Returns true if a text is a Kubernetes quantity of zero or more: digits, perhaps with a fraction, and a suffix
+/// (`k8s.io/apimachinery/pkg/api/resource`, the grammar in `quantity.go`; exponents are not supported).
 pub fn is_quantity(text: &str) -> bool {
     const SUFFIXES: [&str; 16] = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -101,8 +101,8 @@ pub fn is_quantity(text: &str) -> bool {
     number(whole) && number(fraction) && SUFFIXES.contains(&&text[digits.len()..])
 }
 
-/// Whether a text may be a label's value, or a key behind its prefix: up to 63 letters, digits, `-`, `_`, `.`, with a
-/// letter or digit at both ends (`IsValidLabelValue` in `k8s.io/apimachinery/pkg/util/validation`).
+/// Returns true if a text is valid as a label's value, or as a key after its prefix: up to 63 letters, digits, `-`,
+/// `_`, `.`, with a letter or digit at both ends (`IsValidLabelValue` in `k8s.io/apimachinery/pkg/util/validation`).
 pub(crate) fn is_label_value(text: &str) -> bool {
     let end = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_alphanumeric);
     let bytes = text.as_bytes();
@@ -112,8 +112,8 @@ pub(crate) fn is_label_value(text: &str) -> bool {
         && end(bytes.last())
 }
 
-/// Whether a text may be a label's or an annotation's key: a name, perhaps behind a DNS name and a slash
-/// (`IsQualifiedName` in the same place).
+/// Returns true if a text is valid as the key of a label or an annotation: a name, perhaps after a DNS name and a slash
+/// (`IsQualifiedName` in the same package).
 pub(crate) fn is_label_key(text: &str) -> bool {
     let (prefix, name) = text.split_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
     !name.is_empty() && is_label_value(name) && prefix.is_none_or(crate::types::workload::is_dns_name)

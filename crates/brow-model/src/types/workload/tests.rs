@@ -1,4 +1,4 @@
-//! What kubectl writes for a workload, and what it does not.
+//! Tests of the forms in which kubectl accepts a workload.
 
 use super::*;
 
