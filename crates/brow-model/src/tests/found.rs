@@ -1,5 +1,7 @@
 //! The browser, and what it takes over.
 
+mod shown;
+
 use tui_input::InputRequest;
 
 use crate::language::effect::TargetEdit;
@@ -336,94 +338,4 @@ fn what_may_not_be_seen_is_one_right() {
     let Remedy::Grant(grant) = fault.remedy else { panic!("{fault:?}") };
     assert_eq!(grant.resource, "services, deployments.apps");
     assert_eq!((grant.namespace.as_deref(), more), (Some("other"), 2), "what is dark in the other namespace");
-}
-
-/// A pod that something of that kind controls.
-fn owned(name: &str, owner: &str) -> Found {
-    let kind = |name: &str| name.parse::<Kind>().unwrap();
-    Found { owner: Some(kind(owner)), ..found("dev", "shop", Kind::Pod, name, &[":6379"]) }
-}
-
-#[test]
-fn what_is_seen_with_its_owner_is_not_seen_twice() {
-    let mut model = connected();
-    press(&mut model, Command::Browse);
-    let pods = vec![
-        owned("web-1", "replicaset"),
-        owned("clone-1", "cloneset.apps.kruise.io"),
-        owned("etcd-node", "node"),
-        found("dev", "shop", Kind::Pod, "alone", &[":6379"]),
-    ];
-    tell(&mut model, FoundEvent::Listed { place: all(Kind::Pod), all: pods });
-    assert_eq!(rows(&model), ["shop/alone:6379"], "which kinds there are is not known yet");
-    let done = |model: &Model| {
-        let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!("no browser") };
-        browser.is_done()
-    };
-    let clones = Kind::Custom("cloneset.apps.kruise.io".to_owned());
-    let kinds = [Kind::Pod, Kind::ReplicaSet, clones.clone()].into();
-    tell(&mut model, FoundEvent::Kinds(kinds));
-    assert_eq!(rows(&model), ["shop/alone:6379", "shop/etcd-node:6379"], "nobody looks for nodes");
-    assert!(!done(&model));
-    tell(&mut model, FoundEvent::Listed { place: all(clones), all: Vec::new() });
-    assert!(!done(&model));
-    // Where their owners may not be seen, the pods are all there is.
-    let team = Place { kind: Kind::ReplicaSet, namespace: Some("shop".into()) };
-    let fault = Fault::new(What::Forbidden, "dev", "");
-    tell(&mut model, FoundEvent::Missing { place: all(Kind::ReplicaSet), fault: fault.clone() });
-    assert!(done(&model));
-    assert_eq!(rows(&model), ["shop/alone:6379", "shop/etcd-node:6379", "shop/web-1:6379"]);
-    tell(&mut model, FoundEvent::Missing { place: team.clone(), fault });
-    assert_eq!(rows(&model).len(), 3);
-    // But for those of a deployment that is seen, although the replica sets between are not.
-    let mut deployment = found("dev", "shop", Kind::Deployment, "web", &[]);
-    deployment.ports = vec![FoundPort { number: 6379, name: None, service: None }];
-    deployment.labels = [("app".to_owned(), "web-1".to_owned())].into();
-    let key = deployment.key.clone();
-    tell(&mut model, FoundEvent::Applied(deployment));
-    assert_eq!(rows(&model), ["shop/web:6379", "shop/alone:6379", "shop/etcd-node:6379"]);
-    tell(&mut model, FoundEvent::Gone(key));
-    // All that is recognised is all that is seen.
-    let effects = press(&mut model, Command::TakeKnown);
-    let names: Vec<String> = saved(&effects).iter().map(|edit| name(edit).clone()).collect();
-    assert_eq!(names, ["alone.shop", "etcd-node.shop", "web-1.shop"]);
-    tell(&mut model, FoundEvent::Listed { place: team, all: Vec::new() });
-    assert_eq!(rows(&model), ["shop/alone:6379", "shop/etcd-node:6379"]);
-}
-
-#[test]
-fn a_custom_kind_is_known_by_its_short_name_too() {
-    let mut model = browsing();
-    let kind = Kind::Custom("rollout.argoproj.io".to_owned());
-    let rollout = found("dev", "shop", kind, "pay", &["http:8080"]);
-    tell(&mut model, FoundEvent::Applied(rollout.clone()));
-    assert_eq!(model.saved(&rollout, &rollout.ports[0]), None);
-    let mut own = Target { address: "rollout/pay:http".parse().unwrap(), ..target("pay", "dev") };
-    own.namespace = Some("shop".to_owned());
-    model.targets.all.push(own);
-    assert_eq!(model.saved(&rollout, &rollout.ports[0]).map(|target| target.name.as_str()), Some("pay"));
-    write(&mut model, "pay");
-    let rows = rows(&model);
-    assert_eq!(rows, ["shop/pay:8080"]);
-}
-
-#[test]
-fn more_than_is_kept_is_told_once() {
-    let mut model = browsing();
-    let many = |from: usize, count: usize| {
-        (from..from + count).map(|number| service("many", &format!("s-{number}"), &[":80"])).collect::<Vec<_>>()
-    };
-    let count = |model: &Model| {
-        let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!("no browser") };
-        let told = |what: &Happening| matches!(what, Happening::Failed(fault) if fault.what == What::TooMany);
-        (browser.finds.all.len(), model.screen.log.entries.iter().filter(|entry| told(&entry.what)).count())
-    };
-    tell(&mut model, FoundEvent::Listed { place: all(Kind::Service), all: many(0, MOST_FOUND) });
-    assert_eq!(count(&model), (MOST_FOUND, 0));
-    for more in many(MOST_FOUND, 2) {
-        tell(&mut model, FoundEvent::Applied(more));
-    }
-    assert_eq!(count(&model), (MOST_FOUND, 1));
-    tell(&mut model, FoundEvent::Listed { place: all(Kind::Service), all: many(5, MOST_FOUND + 1) });
-    assert_eq!(count(&model), (MOST_FOUND, 1));
 }

@@ -14,69 +14,63 @@ type Template = (&'static str, &'static str);
 /// The placeholders of templates.
 pub const PLACEHOLDERS: [&str; 4] = ["host", "port", "address", "name"];
 
-/// Templates of what the config says nothing about.
+/// The templates of web servers, and of what is not recognised.
+const WEB: &[Template] = &[("URL", "http://{address}"), ("curl", "curl http://{address}/")];
+
+/// The templates of a service for which the config has none.
 pub(crate) fn built_in(service: Option<Service>) -> &'static [Template] {
+    let Some(service) = service else { return WEB };
     match service {
-        Some(Service::Mysql) => &[
+        Service::Mysql => &[
             ("mysql", "mysql -h {host} -P {port} -u USER -p"),
             ("URL", "mysql://USER@{address}/DATABASE"),
             ("JDBC", "jdbc:mysql://{address}/DATABASE"),
         ],
-        Some(Service::Postgres) => &[
+        Service::Postgres => &[
             ("psql", "psql -h {host} -p {port} -U USER DATABASE"),
             ("URL", "postgresql://USER@{address}/DATABASE"),
             ("JDBC", "jdbc:postgresql://{address}/DATABASE"),
         ],
-        Some(Service::Redis) => &[("redis-cli", "redis-cli -h {host} -p {port}"), ("URL", "redis://{address}")],
-        Some(Service::Mongodb) => &[
+        Service::Redis => &[("redis-cli", "redis-cli -h {host} -p {port}"), ("URL", "redis://{address}")],
+        Service::Mongodb => &[
             ("mongosh", "mongosh 'mongodb://{address}/?directConnection=true'"),
             ("URL", "mongodb://{address}/DATABASE?directConnection=true"),
         ],
-        Some(Service::Mssql) => &[
+        Service::Mssql => &[
             ("sqlcmd", "sqlcmd -S tcp:{host},{port} -U USER"),
             ("JDBC", "jdbc:sqlserver://{address};databaseName=DATABASE;trustServerCertificate=true"),
         ],
-        Some(Service::Oracle) => {
+        Service::Oracle => {
             &[("sqlplus", "sqlplus USER@//{address}/SERVICE"), ("JDBC", "jdbc:oracle:thin:@//{address}/SERVICE")]
         }
-        Some(Service::Cassandra) => &[("cqlsh", "cqlsh {host} {port}")],
-        Some(Service::Clickhouse) => &[
+        Service::Cassandra => &[("cqlsh", "cqlsh {host} {port}")],
+        Service::Clickhouse => &[
             ("curl", "curl 'http://{address}/?query=SELECT%201'"),
             ("JDBC", "jdbc:clickhouse://{address}/default"),
             ("clickhouse-client", "clickhouse-client --host {host} --port {port}"),
         ],
-        Some(Service::Elasticsearch) => {
-            &[("curl", "curl http://{address}/_cluster/health"), ("URL", "http://{address}")]
-        }
-        Some(Service::Influxdb) => &[("influx", "influx ping --host http://{address}"), ("URL", "http://{address}")],
-        Some(Service::Neo4j) => {
-            &[("cypher-shell", "cypher-shell -a bolt://{address} -u USER"), ("URL", "bolt://{address}")]
-        }
-        Some(Service::Memcached) => &[("nc", "nc {host} {port}")],
-        Some(Service::Etcd) => &[("etcdctl", "etcdctl --endpoints={address} endpoint status")],
-        Some(Service::Kafka) => &[("kcat", "kcat -b {address} -L"), ("config", "bootstrap.servers={address}")],
-        Some(Service::Rabbitmq) => &[("URL", "amqp://USER@{address}")],
-        Some(Service::Nats) => &[("nats", "nats --server nats://{address} rtt"), ("URL", "nats://{address}")],
-        Some(Service::Mqtt) => {
-            &[("mosquitto_sub", "mosquitto_sub -h {host} -p {port} -t '#'"), ("URL", "mqtt://{address}")]
-        }
-        Some(Service::Zookeeper) => &[("zkCli", "zkCli.sh -server {address}")],
-        Some(Service::Ldap) => &[("ldapsearch", "ldapsearch -x -H ldap://{address}"), ("URL", "ldap://{address}")],
-        Some(Service::Ssh) => &[("ssh", "ssh -p {port} USER@{host}"), ("sftp", "sftp -P {port} USER@{host}")],
-        Some(Service::Grpc) => &[("grpcurl", "grpcurl -plaintext {address} list")],
-        Some(Service::Prometheus) => &[
+        Service::Elasticsearch => &[("curl", "curl http://{address}/_cluster/health"), ("URL", "http://{address}")],
+        Service::Influxdb => &[("influx", "influx ping --host http://{address}"), ("URL", "http://{address}")],
+        Service::Neo4j => &[("cypher-shell", "cypher-shell -a bolt://{address} -u USER"), ("URL", "bolt://{address}")],
+        Service::Memcached => &[("nc", "nc {host} {port}")],
+        Service::Etcd => &[("etcdctl", "etcdctl --endpoints={address} endpoint status")],
+        Service::Kafka => &[("kcat", "kcat -b {address} -L"), ("config", "bootstrap.servers={address}")],
+        Service::Rabbitmq => &[("URL", "amqp://USER@{address}")],
+        Service::Nats => &[("nats", "nats --server nats://{address} rtt"), ("URL", "nats://{address}")],
+        Service::Mqtt => &[("mosquitto_sub", "mosquitto_sub -h {host} -p {port} -t '#'"), ("URL", "mqtt://{address}")],
+        Service::Zookeeper => &[("zkCli", "zkCli.sh -server {address}")],
+        Service::Ldap => &[("ldapsearch", "ldapsearch -x -H ldap://{address}"), ("URL", "ldap://{address}")],
+        Service::Ssh => &[("ssh", "ssh -p {port} USER@{host}"), ("sftp", "sftp -P {port} USER@{host}")],
+        Service::Grpc => &[("grpcurl", "grpcurl -plaintext {address} list")],
+        Service::Prometheus => &[
             ("URL", "http://{address}"),
             ("curl", "curl 'http://{address}/api/v1/query?query=up'"),
             ("promtool", "promtool query instant http://{address} up"),
         ],
-        Some(Service::Vault) => &[("vault", "VAULT_ADDR=http://{address} vault status"), ("URL", "http://{address}")],
-        Some(Service::Consul) => {
-            &[("consul", "CONSUL_HTTP_ADDR={address} consul members"), ("URL", "http://{address}")]
-        }
-        Some(Service::Https) => &[("URL", "https://{address}"), ("curl", "curl -k https://{address}/")],
-        Some(Service::Http | Service::Grafana | Service::Alertmanager | Service::Kibana | Service::Jaeger) | None => {
-            &[("URL", "http://{address}"), ("curl", "curl http://{address}/")]
-        }
+        Service::Vault => &[("vault", "VAULT_ADDR=http://{address} vault status"), ("URL", "http://{address}")],
+        Service::Consul => &[("consul", "CONSUL_HTTP_ADDR={address} consul members"), ("URL", "http://{address}")],
+        Service::Https => &[("URL", "https://{address}"), ("curl", "curl -k https://{address}/")],
+        Service::Http | Service::Grafana | Service::Alertmanager | Service::Kibana | Service::Jaeger => WEB,
     }
 }
 

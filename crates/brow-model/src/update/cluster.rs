@@ -1,7 +1,9 @@
 //! Clusters: one row per kubeconfig context.
 
-use chrono::TimeDelta;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chrono::TimeDelta;
 
 use crate::language::effect::Effect;
 use crate::language::event::ClusterEvent;
@@ -210,23 +212,7 @@ impl Model {
             return;
         };
         match event {
-            ClusterEvent::Answered { version, rtt, skew } => {
-                cluster.rtt = Some(rtt);
-                cluster.skew = skew;
-                let new = cluster.version.as_ref() != Some(&version);
-                cluster.version = Some(version.clone());
-                let first = cluster.link == Link::Connecting;
-                if matches!(cluster.link, Link::Connecting | Link::Unauthorized | Link::Unreachable) {
-                    cluster.link = Link::Ready;
-                    cluster.fault = None;
-                    self.note(Grade::Good, Happening::ClusterReady, name, version);
-                }
-                if first {
-                    self.audit_cluster("connect-cluster", name, None, out);
-                }
-                self.look_into(name, out);
-                self.screen.unarranged |= new;
-            }
+            ClusterEvent::Answered { version, rtt, skew } => self.on_answered(name, version, (rtt, skew), out),
             ClusterEvent::Failed { link, fault } => {
                 let fault = fault.with_plugin(cluster.plugin.as_deref());
                 let first = cluster.link == Link::Connecting && cluster.fault.is_none();
@@ -277,6 +263,26 @@ impl Model {
             ClusterEvent::PluginSaid(words) => self.note(Grade::Info, Happening::PluginSaid, name, words),
         }
         self.screen.unarranged = true;
+    }
+
+    /// Takes up the answer to a probe.
+    fn on_answered(&mut self, name: &str, version: String, (rtt, skew): (Duration, TimeDelta), out: &mut Vec<Effect>) {
+        let Some(cluster) = self.cluster_mut(name) else {
+            return;
+        };
+        cluster.rtt = Some(rtt);
+        cluster.skew = skew;
+        cluster.version = Some(version.clone());
+        let first = cluster.link == Link::Connecting;
+        if matches!(cluster.link, Link::Connecting | Link::Unauthorized | Link::Unreachable) {
+            cluster.link = Link::Ready;
+            cluster.fault = None;
+            self.note(Grade::Good, Happening::ClusterReady, name, version);
+        }
+        if first {
+            self.audit_cluster("connect-cluster", name, None, out);
+        }
+        self.look_into(name, out);
     }
 
     /// Namespaces in which pods may not be listed.
