@@ -136,7 +136,7 @@ async fn every_kind_leads_to_its_pods() {
     program.open("several");
     until("both ports are forwarded", || {
         let all = program.forwards("several");
-        all.len() == 2 && all.iter().all(|forward| forward.state == ForwardState::Live)
+        all.len() == 2 && all.iter().all(|forward| forward.state() == ForwardState::Live)
     });
     for forward in program.forwards("several") {
         assert!(ask(forward.bound[0]).unwrap().starts_with("web-"));
@@ -158,14 +158,14 @@ async fn a_named_port_is_each_pods_own() {
     let address = program.open("mixed");
     let first = ask(address).unwrap();
     let port = |pod: &str| if pod == "one" { 8081 } else { 8082 };
-    let through = program.wait_for("mixed", "live", |forward| forward.state == ForwardState::Live).via.unwrap();
+    let through = program.wait_for("mixed", "live", |forward| forward.state() == ForwardState::Live);
+    let through = through.via().unwrap();
     assert_eq!((through.pod.name.as_str(), through.port), (first.as_str(), port(&first)));
     kubectl(&["-n", &namespace.0, "delete", "pod", &first, "--wait=false"]);
-    let moved =
-        program.wait_for("mixed", "moved", |forward| forward.via.as_ref().is_some_and(|via| via.pod.name != first));
+    let moved = program.wait_for("mixed", "moved", |forward| forward.via().is_some_and(|via| via.pod.name != first));
     let second = ask(address).unwrap();
     assert_ne!(first, second);
-    assert_eq!(moved.via.unwrap().port, port(&second));
+    assert_eq!(moved.via().unwrap().port, port(&second));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -199,7 +199,7 @@ async fn what_is_not_there_is_said_with_what_is_near() {
     assert!(words("later").starts_with("There is no service/later"));
     // Once it is there it is used.
     apply(&namespace, &service("later", svc));
-    program.wait_for("later", "live", |forward| forward.state == ForwardState::Live);
+    program.wait_for("later", "live", |forward| forward.state() == ForwardState::Live);
     assert_eq!(ask(program.open("later")).unwrap(), "web-one");
 }
 
@@ -213,7 +213,7 @@ async fn connections_wait_for_a_first_pod_for_as_long_as_they_are_told() {
     let list = [("web", "deployment/web:http"), ("broken", "deployment/broken:http\"\nwait = \"3s")];
     let program = start(&config, &namespace, &list);
     program.press("web", brow_model::action::Command::Forward);
-    let address = program.wait_for("web", "waiting", |forward| forward.state == ForwardState::Waiting).bound[0];
+    let address = program.wait_for("web", "waiting", |forward| forward.state() == ForwardState::Waiting).bound[0];
     let early = std::thread::spawn(move || ask(address));
     kubectl(&["-n", &namespace.0, "scale", "deployment/web", "--replicas=1"]);
     assert!(early.join().unwrap().unwrap().starts_with("web-"));
@@ -293,7 +293,7 @@ async fn services_without_pods_are_reached_through_a_proxy_pod() {
     // By its cluster IP, which nothing answers for in the test cluster: that has no kube-proxy.
     let ip = kubectl(&["-n", &namespace.0, "get", "svc", "balanced", "-o", "jsonpath={.spec.clusterIP}"]);
     program.open("balanced");
-    let via = program.forward("balanced").unwrap().via.unwrap();
+    let via = program.forward("balanced").unwrap().via().cloned().unwrap();
     assert!(via.pod.name.starts_with("brow-balanced-"), "{}", via.pod.name);
     assert_eq!(via.to.map(|to| to.to_string()), Some(format!("{ip}:80")));
 }

@@ -152,7 +152,8 @@ async fn custom_kinds_lead_to_their_pods() {
     let program = Program::start(&config, &server.kubeconfig(home.path()));
     for (name, workload, pod, port) in cases {
         program.press(name, Command::Forward);
-        let via = program.wait_for(name, workload, |forward| forward.via.is_some()).via.unwrap();
+        let via = program.wait_for(name, workload, |forward| forward.via().is_some());
+        let via = via.via().unwrap();
         assert_eq!((via.pod.name.as_str(), via.port), (pod, port), "{workload}");
     }
     let text = Text::new(Language::En);

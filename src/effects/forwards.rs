@@ -11,7 +11,8 @@ use crate::cluster::workload;
 use crate::events::EventSender;
 use crate::forward;
 use brow_model::event::{Event, ForwardEvent};
-use brow_model::forward::{ForwardId, ForwardSpec, Via};
+use brow_model::forward::{ForwardId, ForwardSpec};
+use brow_model::route::Via;
 
 /// An open forward.
 pub(super) struct Open {

@@ -15,8 +15,9 @@ use crate::proxy::relay::{self, Ask, Refusal, Secret};
 use crate::proxy::uid_of;
 use brow_model::address::Address;
 use brow_model::fault::{Fault, What};
-use brow_model::forward::{ForwardSpec, Via};
+use brow_model::forward::ForwardSpec;
 use brow_model::installation::Installation;
+use brow_model::route::Via;
 use kube_tunnel::{self, Lease, LeaseOptions, Login, Protocol, Stream, Tunnels};
 
 /// How long after its timeout a relay's end may arrive here: the way back, and the second that containerd takes.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::mpsc;
 
 use super::Pointing;
-use brow_model::forward::Via;
+use brow_model::route::Via;
 
 /// A hold on a pod: of the forward while it is pointed there, and of each connection that goes through it. When the
 /// last one lets go that is told.

@@ -11,7 +11,7 @@ use super::Hold;
 use super::lane::{Lane, Visit};
 use super::route::{Lease, Route};
 use brow_model::fault::Fault;
-use brow_model::forward::Via;
+use brow_model::route::Via;
 use kube_tunnel::{Backoff, Error, Protocol};
 
 /// How long a relay may take from its container's start until it listens.

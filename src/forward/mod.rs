@@ -27,8 +27,9 @@ use tokio_util::task::TaskTracker;
 use crate::events::EventSender;
 use brow_model::event::{ForwardEvent, Sample};
 use brow_model::fault::{Fault, What};
-use brow_model::forward::{ForwardId, ForwardSpec, Via};
+use brow_model::forward::{ForwardId, ForwardSpec};
 use brow_model::health::ProbePlan;
+use brow_model::route::Via;
 use brow_model::traffic::{Counts, TunnelInfo};
 use kube_tunnel::contain::contain;
 

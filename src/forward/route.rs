@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::lane::{Ended, Lane};
 use brow_model::fault::{Fault, Grant, Remedy, What};
-use brow_model::forward::Via;
+use brow_model::route::Via;
 use kube_tunnel::{self, Counters, Error, Protocol, Stats, Summary};
 
 /// How long a v4 connection may stay silent before it counts as open: a node that refuses says so sooner.

@@ -13,7 +13,7 @@ use super::route::{self, Lease, Route};
 use super::{Pointing, Rest, Shared, Wait};
 use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, Remedy, What};
-use brow_model::forward::Via;
+use brow_model::route::Via;
 use brow_model::traffic::TunnelInfo;
 use kube_tunnel::{Backoff, Error, Protocol, Stats};
 

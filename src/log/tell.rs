@@ -10,9 +10,9 @@ use brow_model::effect::Effect;
 use brow_model::event::InstanceEvent;
 use brow_model::event::{ClusterEvent, Event, ForwardEvent, PodEvent, StoreEvent};
 use brow_model::fault::Fault;
-use brow_model::forward::Via;
 use brow_model::log::{Entry, Grade, Happening};
 use brow_model::proxy::{PodKey, ProxyPod};
+use brow_model::route::Via;
 use brow_model::settings::Language;
 
 /// Updates the model; what it is about and what a person is told of it goes to the log.

@@ -66,7 +66,7 @@ impl Text {
     /// Describes a forward's state with its latency, or with the time until an unused one rests.
     pub fn forward(&self, forward: &Forward, now: DateTime<Utc>) -> Cow<'_, str> {
         let latency = forward.health().and_then(|health| health.latency);
-        match (forward.state, forward.idle_left(now)) {
+        match (forward.state(), forward.idle_left(now)) {
             (ForwardState::Live, _) if forward.is_down() => self.get("forward-state.down").into(),
             (ForwardState::Live, Some(left)) => {
                 self.fill("forward-state.idle", &[("left", self.age(left).as_str())]).into()

@@ -223,7 +223,7 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
     if counts.failed > 0 {
         facts.push((scene.get("view.failed"), Span::styled(counts.failed.to_string(), theme.bad)));
     }
-    if let Some(via) = &forward.via {
+    if let Some(via) = forward.via() {
         facts.push(fact("view.pod", format!("{}:{}", via.pod, via.port).into()));
     }
     if !forward.backends.is_empty() {

@@ -11,11 +11,12 @@ use brow_model::epoch::Epoch;
 use brow_model::event::FoundEvent;
 use brow_model::event::{ClusterEvent, Event, Sample};
 use brow_model::focus::Pane;
-use brow_model::forward::{Forward, ForwardId, ForwardSpec, ForwardState};
+use brow_model::forward::{Forward, ForwardId, ForwardSpec};
 use brow_model::found::{Found, FoundKey, FoundPort, Place};
 use brow_model::installation::Installation;
 use brow_model::keep::KeepSettings;
 use brow_model::proxy::{Phase, PodKey, ProxyPod};
+use brow_model::route::{Route, Tunnel};
 use brow_model::service::{Signs, recognise};
 use brow_model::settings::{Colors, Language, PodSettings};
 use brow_model::target::Target;
@@ -113,9 +114,9 @@ fn forward(model: &Model, n: u16) -> Forward {
         tunnel: None,
     };
     let mut forward = Forward::opening(spec, model.now);
-    forward.state = ForwardState::Live;
     forward.bound = vec![(loopback, 3_000 + n).into()];
-    forward.via = model.pods.all.values().nth(n.into()).map(ProxyPod::via);
+    let pod = model.pods.all.values().nth(n.into()).unwrap();
+    forward.route = Route::Through(pod.via(), Tunnel::Up);
     for second in 0..60 {
         forward.traffic.sample(Counts { open: 3, total: second, failed: 0, up: second * second, down: second * 9_999 });
     }

@@ -71,7 +71,7 @@ fn refuses_nobody(program: &Program, before: &BTreeSet<String>, replace: impl Fn
     let load = Load::on(program.open("web"));
     replace();
     program.wait_for("web", "through a new pod", |forward| {
-        forward.via.as_ref().is_some_and(|via| !before.contains(&via.pod.name))
+        forward.via().is_some_and(|via| !before.contains(&via.pod.name))
     });
     // Some more, through the new one.
     let address = program.forward("web").unwrap().bound[0];
@@ -158,7 +158,7 @@ async fn a_pod_that_refuses_is_passed_over_whatever_its_node_does() {
         create("page", "practice/page:1").await;
         let both = |forward: &Forward| forward.backends.iter().filter(|backend| backend.ready).count() == 2;
         let forward = program.wait_for("web", "both ready", both);
-        assert_eq!(forward.via.unwrap().pod.name, "deaf");
+        assert_eq!(forward.via().unwrap().pod.name.clone(), "deaf");
         for _ in 0..3 {
             tokio::task::block_in_place(|| ask(address)).unwrap();
         }
@@ -178,11 +178,11 @@ async fn a_deleted_pod_is_left_within_a_second() {
     let program = start(&config, &namespace, &[("web", "deployment/web:http")]);
     let load = Load::on(program.open("web"));
     for _ in 0..2 {
-        let forward = program.wait_for("web", "live", |forward| forward.state == ForwardState::Live);
-        let through = forward.via.unwrap().pod.name;
+        let forward = program.wait_for("web", "live", |forward| forward.state() == ForwardState::Live);
+        let through = forward.via().unwrap().pod.name.clone();
         kubectl(&["-n", &namespace.0, "delete", "pod", &through, "--wait=false"]);
         let deleted = Instant::now();
-        program.wait_for("web", "moved", |forward| forward.via.as_ref().is_some_and(|via| via.pod.name != through));
+        program.wait_for("web", "moved", |forward| forward.via().is_some_and(|via| via.pod.name != through));
         assert!(deleted.elapsed() < Duration::from_secs(1), "{:?}", deleted.elapsed());
         rolled_out(&namespace, "deployment/web");
     }
@@ -204,7 +204,7 @@ async fn a_pod_that_is_not_ready_or_refuses_is_left() {
     let address = program.open("web");
     let first = ask(address).unwrap();
     kubectl(&["-n", &namespace.0, "exec", &first, "--", "rm", "/tmp/ready"]);
-    program.wait_for("web", "moved", |forward| forward.via.as_ref().is_some_and(|via| via.pod.name != first));
+    program.wait_for("web", "moved", |forward| forward.via().is_some_and(|via| via.pod.name != first));
     let second = ask(address).unwrap();
     assert_ne!(first, second);
     // Of two that are ready, the one whose server is not there is passed over without a word.
@@ -216,9 +216,8 @@ async fn a_pod_that_is_not_ready_or_refuses_is_left() {
     apply(&namespace, &deaf);
     ready(&namespace, "pod/deaf");
     kubectl(&["-n", &namespace.0, "delete", "pod", &second, "--wait=false"]);
-    let moved =
-        program.wait_for("web", "moved", |forward| forward.via.as_ref().is_some_and(|via| via.pod.name != second));
-    assert_eq!(moved.via.unwrap().pod.name, "deaf", "the newest that is ready");
+    let moved = program.wait_for("web", "moved", |forward| forward.via().is_some_and(|via| via.pod.name != second));
+    assert_eq!(moved.via().unwrap().pod.name, "deaf", "the newest that is ready");
     for _ in 0..3 {
         assert_eq!(ask(address).unwrap(), first);
     }

@@ -116,14 +116,14 @@ impl Program {
     #[track_caller]
     pub fn open(&self, target: &str) -> SocketAddr {
         self.press(target, Command::Forward);
-        self.wait_for(target, "live", |forward| forward.state == ForwardState::Live).bound[0]
+        self.wait_for(target, "live", |forward| forward.state() == ForwardState::Live).bound[0]
     }
 
     /// Opens a forward that cannot go anywhere; why not.
     #[track_caller]
     pub fn refused(&self, target: &str) -> Fault {
         self.press(target, Command::Forward);
-        let forward = self.wait_for(target, "broken", |forward| forward.state == ForwardState::Broken);
+        let forward = self.wait_for(target, "broken", |forward| forward.state() == ForwardState::Broken);
         forward.fault.expect("a reason")
     }
 

@@ -13,8 +13,8 @@ pub use language::{action, effect, event, fault, log, wish};
 pub use screen::{browser, dialog, filter, focus, form, leave, lesson, list, menu, welcome};
 pub use state::{Front, Model};
 pub use types::{
-    address, backend, cluster, demand, epoch, forward, found, health, installation, instance, keep, offer, own, plan,
-    proxy, renew, service, settings, strings, target, traffic, ttl, upkeep, workload,
+    address, backend, cluster, epoch, forward, found, health, installation, instance, keep, offer, own, plan, proxy,
+    renew, route, service, settings, strings, target, traffic, ttl, upkeep, workload,
 };
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ pub(super) fn of(model: &Model, targets: &[Target]) -> Vec<Endpoint> {
             let mut all = model.all_elsewhere(target, &address).map(|(_, other)| other);
             let other = model.elsewhere(target, &address).map(|(_, other)| other).or_else(|| all.next());
             // Whoever was faster has it: what could not be opened beside that is of no use.
-            match (own.filter(|own| own.state != ForwardState::Failed), other, own) {
+            match (own.filter(|own| !own.has_failed()), other, own) {
                 (Some(own), _, _) | (None, None, Some(own)) => endpoint.ours(own),
                 (None, Some(other), _) => endpoint.anothers(other),
                 (None, None, None) => endpoint,
@@ -70,7 +70,7 @@ pub(super) fn of(model: &Model, targets: &[Target]) -> Vec<Endpoint> {
 
 impl Endpoint {
     fn ours(self, forward: &Forward) -> Self {
-        let status = match forward.state {
+        let status = match forward.state() {
             // One at rest is woken by whoever connects.
             ForwardState::Live | ForwardState::Resting => Status::Live,
             ForwardState::Failed => Status::Closed,
@@ -83,7 +83,7 @@ impl Endpoint {
             | ForwardState::Dialing
             | ForwardState::Reconnecting => Status::Opening,
         };
-        let pod = forward.via.as_ref().map(|via| via.pod.name.clone());
+        let pod = forward.via().map(|via| via.pod.name.clone());
         Self { local: forward.bound.first().copied(), status, pod, ..self }
     }
 

@@ -13,9 +13,9 @@ use tokio::time::{Instant, sleep_until};
 use super::{Aim, Pods, Query, Reach, Selection, Sight, Teller, endpoints, object, selection};
 use brow_model::backend::Backend;
 use brow_model::fault::{Fault, What};
-use brow_model::forward::Via;
 use brow_model::plain;
 use brow_model::proxy::PodKey;
+use brow_model::route::Via;
 use brow_model::workload::is_dns_name;
 
 /// How many pods that don't run are told of.

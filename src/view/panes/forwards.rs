@@ -61,11 +61,11 @@ fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
     if counts.failed > 0 {
         connections.push(Span::styled(format!(" ✗{}", counts.failed), theme.bad));
     }
-    let via = forward.via.as_ref().map_or("–", |via| via.pod.name.as_str());
+    let via = forward.via().map_or("–", |via| via.pod.name.as_str());
     vec![
         Cell::Line(vec![local(scene, forward)]),
         Cell::Line(vec![Span::styled("→ ", theme.faint), Span::styled(name(scene, forward), theme.text)]),
-        Cell::Tail(Span::styled(via, if forward.via.is_some() { theme.dim } else { theme.faint })),
+        Cell::Tail(Span::styled(via, if forward.via().is_some() { theme.dim } else { theme.faint })),
         Cell::text(scene.text().forward(forward, scene.model.now), style_of(scene, forward)),
         Cell::Line(connections),
         moved(scene, counts.up),
@@ -129,7 +129,7 @@ pub(in crate::view) fn open_to_others(forward: &Forward) -> bool {
 
 /// The color of how a forward stands.
 pub(in crate::view) fn style_of(scene: Scene<'_>, forward: &Forward) -> Style {
-    if forward.is_down() { scene.theme().bad } else { style(scene, forward.state) }
+    if forward.is_down() { scene.theme().bad } else { style(scene, forward.state()) }
 }
 
 /// The color of a forward's state.

@@ -101,7 +101,7 @@ fn live<'a>(scene: Scene<'a>, target: &'a Target) -> Span<'a> {
 
 /// The forward to a target: one that is live before others.
 pub(in crate::view) fn forward_of<'a>(scene: Scene<'a>, target: &'a str) -> Option<&'a Forward> {
-    scene.model.forwards_of(target).min_by_key(|forward| forward.state != ForwardState::Live)
+    scene.model.forwards_of(target).min_by_key(|forward| forward.state() != ForwardState::Live)
 }
 
 /// Our own pod for a target that is the most use: ready before coming, and neither ended nor ending. Its pods lie side

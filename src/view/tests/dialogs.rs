@@ -10,8 +10,8 @@ use brow_model::epoch::Epoch;
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::focus::Pane;
 use brow_model::form::{FormField, TargetForm};
-use brow_model::forward::ForwardState;
 use brow_model::proxy::PodKey;
+use brow_model::route::Route;
 use brow_model::settings::Colors;
 
 fn with(dialog: Dialog) -> brow_model::Model {
@@ -124,7 +124,7 @@ fn one_field() {
 #[test]
 fn questions() {
     let targets = [target("a", "dev", "10.0.0.1:80", 80, &[]), target("b", "dev", "10.0.0.2:80", 0, &[])];
-    let spec = forward(9, &targets[0], 3306, ForwardState::Failed).spec;
+    let spec = forward(9, &targets[0], 3306, Route::Failed).spec;
     let taken = Fault::new(What::PortInUse, "3306", "pid 4711 (mysqld)").with(Remedy::OtherPort(3307));
     let questions = [
         ("delete", Question::DeleteTargets(vec!["mysql-dev".to_owned(), "redis".to_owned()]), 0),

@@ -18,11 +18,12 @@ use brow_model::dialog::Field;
 use brow_model::epoch::Epoch;
 use brow_model::fault::{Fault, Grant, Remedy, What};
 use brow_model::focus::Pane;
-use brow_model::forward::{Forward, ForwardId, ForwardSpec, ForwardState};
+use brow_model::forward::{Forward, ForwardId, ForwardSpec};
 use brow_model::installation::Installation;
 use brow_model::keep::KeepSettings;
 use brow_model::log::{Entry, Grade, Happening};
 use brow_model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
+use brow_model::route::{Route, Tunnel};
 use brow_model::settings::{Language, PodSettings};
 use brow_model::target::Target;
 use brow_model::traffic::{Counts, TunnelInfo};
@@ -98,7 +99,7 @@ pub fn pod(cluster: &str, target: &Target, suffix: &str, phase: Phase) -> ProxyP
     }
 }
 
-pub fn forward(id: u64, target: &Target, port: u16, state: ForwardState) -> Forward {
+pub fn forward(id: u64, target: &Target, port: u16, route: Route) -> Forward {
     let loopback: IpAddr = "127.0.0.1".parse().unwrap();
     let spec = ForwardSpec {
         id: ForwardId(id),
@@ -118,7 +119,7 @@ pub fn forward(id: u64, target: &Target, port: u16, state: ForwardState) -> Forw
         tunnel: None,
     };
     let mut forward = Forward::opening(spec, ago(480));
-    forward.state = state;
+    forward.route = route;
     forward.bound = vec![(loopback, port).into()];
     forward
 }
@@ -189,9 +190,8 @@ fn pods(model: &mut Model) {
 }
 
 fn forwards(model: &mut Model) {
-    let via = |pod: usize| model.pods.all.values().nth(pod).map(ProxyPod::via);
-    let mut live = forward(1, &model.targets.all[0], 3306, ForwardState::Live);
-    live.via = via(0);
+    let through = |pod: usize, tunnel| Route::Through(model.pods.all.values().nth(pod).unwrap().via(), tunnel);
+    let mut live = forward(1, &model.targets.all[0], 3306, through(0, Tunnel::Up));
     let rtt = Some(Duration::from_micros(1_500));
     live.tunnel = Some(TunnelInfo { protocol: "SPDY/3.1".to_owned(), rtt, first_byte: None });
     for second in 0..60u64 {
@@ -204,10 +204,9 @@ fn forwards(model: &mut Model) {
         };
         live.traffic.sample(counts);
     }
-    let waiting = forward(2, &model.targets.all[1], 40_123, ForwardState::Waiting);
-    let mut open = forward(3, &model.targets.all[2], 5432, ForwardState::Reconnecting);
+    let waiting = forward(2, &model.targets.all[1], 40_123, Route::Waiting);
+    let mut open = forward(3, &model.targets.all[2], 5432, through(2, Tunnel::Lost));
     open.bound = vec!["0.0.0.0:5432".parse().unwrap()];
-    open.via = via(2);
     open.fault = Some(Fault::new(What::Tunnel, "brow-c0ffee", "connection reset by peer").with(Remedy::Retrying));
     open.traffic.counts = Counts { open: 0, total: 9, failed: 2, up: 12_345, down: 9_876_543 };
     model.forwards.all = [live, waiting, open].into_iter().map(|forward| (forward.spec.id, forward)).collect();

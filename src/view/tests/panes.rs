@@ -6,17 +6,15 @@ use crate::text::Text;
 use crate::view::{Hit, Theme};
 use brow_model::Model;
 use brow_model::cluster::{Cluster, Link, Rights};
-use brow_model::demand::Demand;
-use brow_model::demand::Stage;
 use brow_model::effect::TargetEdit;
 use brow_model::fault::{Fault, What};
 use brow_model::focus::{Pane, Strip};
 use brow_model::forward::ForwardId;
-use brow_model::forward::{Forward, ForwardState};
 use brow_model::health::Health;
 use brow_model::instance::{Other, Role, Shared, Standing};
 use brow_model::log::{Entry, Grade, Happening};
 use brow_model::proxy::Phase;
+use brow_model::route::{Demand, Route};
 use brow_model::settings::{Colors, Language};
 use brow_model::welcome::Welcome;
 
@@ -52,7 +50,7 @@ fn first_start() {
 #[test]
 fn a_latency_keeps_its_unit_where_there_is_little_room() {
     let mut model = focused(busy(), Pane::Forwards);
-    let live = model.forwards.all.values_mut().find(|forward| forward.via.is_some()).unwrap();
+    let live = model.forwards.all.values_mut().find(|forward| forward.via().is_some()).unwrap();
     live.bound = vec!["0.0.0.0:43431".parse().unwrap()];
     live.health = Some(Health { down: None, latency: Some(std::time::Duration::from_micros(123_400)) });
     let theme = Theme::named("dark", Colors::Truecolor).unwrap();
@@ -65,16 +63,12 @@ fn a_latency_keeps_its_unit_where_there_is_little_room() {
 #[test]
 fn forwards_on_demand() {
     let mut model = focused(busy(), Pane::Forwards);
-    let on_demand = |forward: &mut Forward, state, stage| {
-        forward.state = state;
-        forward.demand = Some(Demand { stage, ..Demand::FRESH });
+    let until = now() + chrono::TimeDelta::seconds(598);
+    for forward in model.forwards.all.values_mut() {
+        forward.demand = Some(Demand { until, ..Demand::FRESH });
         forward.traffic.counts.open = 0;
-    };
-    let soon = now() + chrono::TimeDelta::seconds(598);
-    let mut all = model.forwards.all.values_mut();
-    on_demand(all.next().unwrap(), ForwardState::Live, Stage::Used(soon));
-    on_demand(all.next().unwrap(), ForwardState::Waiting, Stage::Asked(soon));
-    on_demand(all.next().unwrap(), ForwardState::Resting, Stage::Resting);
+    }
+    model.forwards.all.values_mut().nth(2).unwrap().route = Route::Resting;
     shots("on-demand", &model);
     model.forwards.all.clear();
     model.targets.all[0].keep.on_demand = Some(true);

@@ -9,10 +9,11 @@ use crate::language::fault::{Fault, What};
 use crate::language::log::Entry;
 use crate::screen::lesson::Lesson;
 use crate::types::epoch::Epoch;
-use crate::types::forward::{ForwardId, ForwardSpec, Via};
+use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::health::ProbePlan;
 use crate::types::own::Claim;
 use crate::types::proxy::{PodKey, PodRequest};
+use crate::types::route::Via;
 use crate::types::target::Target;
 
 /// One order.

@@ -6,9 +6,9 @@ use crate::language::event::Sample;
 use crate::language::log::Happening;
 use crate::tests::renew::forwarded;
 use crate::tests::*;
-use crate::types::demand::Stage;
 use crate::types::forward::Forward;
 use crate::types::forward::ForwardState;
+use crate::types::route::Route;
 use crate::types::traffic::Counts;
 
 /// The only forward.
@@ -86,7 +86,7 @@ pub(super) fn deleted(effects: &[Effect]) -> Vec<String> {
 #[test]
 fn a_listener_costs_nothing_until_somebody_connects() {
     let mut model = resting();
-    assert_eq!(only(&model).state, ForwardState::Resting);
+    assert_eq!(only(&model).state(), ForwardState::Resting);
     assert!(model.clusters.all.iter().all(|cluster| cluster.link == Link::Idle), "no cluster is connected for it");
     at(&mut model, 10);
     assert!(!model.ticks(), "nothing of it moves");
@@ -97,13 +97,13 @@ fn a_listener_costs_nothing_until_somebody_connects() {
 #[test]
 fn the_first_connection_makes_one_pod_and_others_none() {
     let (mut model, request) = wanted();
-    assert_eq!(only(&model).state, ForwardState::Waiting);
+    assert_eq!(only(&model).state(), ForwardState::Waiting);
     let effects = tell(&mut model, ForwardEvent::Wanted(0));
     assert!(effects.is_empty(), "{effects:?}");
     let pod = ready(&created(&mut model, &request, 1));
     let effects = applied(&mut model, pod.clone());
     assert!(effects.iter().any(|e| matches!(e, Effect::Point { via: Some(via), .. } if via.pod == pod.key)));
-    assert_eq!(only(&model).state, ForwardState::Dialing);
+    assert_eq!(only(&model).state(), ForwardState::Dialing);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_watch_that_is_faster_than_the_answer_loses_nothing() {
     let effects =
         model.update(Event::Pod(PodEvent::Created { request: request.id, result: Ok(Box::new(pod.clone())) }));
     assert!(deleted(&effects).is_empty(), "{effects:?}");
-    assert_eq!(only(&model).via.as_ref().map(|via| &via.pod), Some(&pod.key));
+    assert_eq!(only(&model).via().map(|via| &via.pod), Some(&pod.key));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_pod_that_is_there_is_taken() {
     assert!(!effects.iter().any(|e| matches!(e, Effect::Point { .. })), "a pod alone wakes nobody");
     let effects = tell(&mut model, ForwardEvent::Wanted(0));
     assert!(requests(&effects).is_empty());
-    assert_eq!(only(&model).via.as_ref().map(|via| &via.pod), Some(&pod.key));
+    assert_eq!(only(&model).via().map(|via| &via.pod), Some(&pod.key));
     // Somebody asked for that pod: it stays.
     let effects = second(&mut model, 700, 0, 1);
     assert!(rests(&effects).is_empty(), "{effects:?}");
@@ -157,7 +157,7 @@ fn unused_for_long_enough_it_rests_and_its_pod_goes() {
         (vec![None], Vec::<String>::new()),
         "it may still carry something"
     );
-    assert_eq!((only(&model).state, &only(&model).via), (ForwardState::Resting, &None));
+    assert_eq!((only(&model).state(), only(&model).via()), (ForwardState::Resting, None));
     let effects = tell(&mut model, ForwardEvent::Left(pod.via()));
     assert_eq!(deleted(&effects), std::slice::from_ref(&pod.key.name));
     // The next use is like the first.
@@ -177,9 +177,9 @@ fn a_pod_that_another_forward_uses_stays() {
     assert_eq!(model.forwards.all.len(), 1, "it is the same forward");
     let mut out = Vec::new();
     let target = model.target("mysql").unwrap().clone();
-    model.forwards.all.values_mut().next().unwrap().via = None;
+    model.forwards.all.values_mut().next().unwrap().route = Route::Waiting;
     model.open_forward_via(&target, &pod.key, &mut out);
-    model.forwards.all.values_mut().next().unwrap().via = Some(pod.via());
+    model.forwards.all.values_mut().next().unwrap().route = Route::through(pod.via());
     assert_eq!(model.forwards.all.len(), 2);
     let effects = second(&mut model, 1_500, 0, 0);
     assert_eq!(rests(&effects), [None]);
@@ -195,7 +195,7 @@ fn a_pod_that_another_run_made_on_demand_is_not_ours_to_use() {
     assert!(request.on_demand, "others can tell ours too");
     let ours = ready(&created(&mut model, &request, 1));
     applied(&mut model, ours.clone());
-    assert_eq!(only(&model).via.as_ref().map(|via| &via.pod), Some(&ours.key));
+    assert_eq!(only(&model).via().map(|via| &via.pod), Some(&ours.key));
     let (mut model, old) = forwarded();
     model.pods.created.clear();
     let [request] = requests(&press(&mut model, Command::Renew)).try_into().unwrap();
@@ -210,7 +210,7 @@ fn a_refusal_fails_the_connection_and_the_next_tries_afresh() {
     let result = Err(Fault::new(What::Quota, "mysql", "exceeded quota"));
     let effects = model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
     assert_eq!(rests(&effects), [Some(What::Quota)]);
-    assert_eq!(only(&model).state, ForwardState::Resting);
+    assert_eq!(only(&model).state(), ForwardState::Resting);
     assert_eq!(only(&model).fault.as_ref().map(|fault| fault.what), Some(What::Quota));
     let round = only(&model).demand.unwrap().round;
     let effects = tell(&mut model, ForwardEvent::Wanted(round));
@@ -249,7 +249,7 @@ fn a_pod_that_is_lost_is_asked_for_again_by_the_next_connection() {
     let (mut model, pod) = used();
     let effects = on_dev(&mut model, ClusterEvent::Gone { key: pod.key.clone(), uid: pod.uid });
     assert_eq!(rests(&effects), [None], "nobody's connection fails for it");
-    assert_eq!(only(&model).state, ForwardState::Resting);
+    assert_eq!(only(&model).state(), ForwardState::Resting);
 }
 
 #[test]
@@ -265,14 +265,14 @@ fn the_key_turns_a_forward_over_and_back() {
     select(&mut model, "mysql");
     press(&mut model, Command::OnDemand);
     tell(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]));
-    assert_eq!(only(&model).state, ForwardState::Resting);
+    assert_eq!(only(&model).state(), ForwardState::Resting);
     let [request] = requests(&press(&mut model, Command::OnDemand)).try_into().unwrap();
-    assert_eq!((only(&model).state, only(&model).demand), (ForwardState::Waiting, None));
+    assert_eq!((only(&model).state(), only(&model).demand), (ForwardState::Waiting, None));
     let pod = ready(&created(&mut model, &request, 1));
     applied(&mut model, pod.clone());
     let effects = press(&mut model, Command::OnDemand);
     assert!(rests(&effects).is_empty(), "what it carries goes on");
-    assert!(matches!(only(&model).demand.map(|demand| demand.stage), Some(Stage::Used(_))));
+    assert!(only(&model).demand.is_some() && only(&model).via().is_some());
     assert_eq!(rests(&second(&mut model, 700, 0, 0)), [None]);
     assert!(deleted(&tell(&mut model, ForwardEvent::Left(pod.via()))).is_empty(), "a person asked for it");
 }
@@ -356,13 +356,13 @@ fn a_way_that_is_lost_while_nobody_uses_it_is_no_news() {
     let told = |model: &Model| model.screen.log.entries.iter().any(|entry| matches!(entry.what, Happening::Failed(_)));
     let (model, coming, effects) = lost(0);
     assert_eq!((rests(&effects), deleted(&effects)), (vec![None], vec![coming.key.name]));
-    assert_eq!(only(&model).state, ForwardState::Resting);
+    assert_eq!(only(&model).state(), ForwardState::Resting);
     assert!(!told(&model));
 
     // What was open then has ended, and nothing came: that is late for nobody.
     let (mut model, coming, effects) = lost(1);
     assert!(rests(&effects).is_empty());
-    assert_eq!(only(&model).state, ForwardState::Waiting);
+    assert_eq!(only(&model).state(), ForwardState::Waiting);
     second(&mut model, 2, 0, 1);
     let effects = second(&mut model, 31, 0, 1);
     assert_eq!((rests(&effects), deleted(&effects)), (vec![None], vec![coming.key.name]));
@@ -388,5 +388,5 @@ fn who_waits_knows_who_sets_the_limit() {
     assert!(rests(&at(&mut model, 100)).is_empty());
     assert_eq!(waits(&press(&mut model, Command::OnDemand)), Some(true));
     assert_eq!(rests(&at(&mut model, 129)), []);
-    assert_eq!(only(&model).state, ForwardState::Waiting);
+    assert_eq!(only(&model).state(), ForwardState::Waiting);
 }

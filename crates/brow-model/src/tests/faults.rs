@@ -71,7 +71,7 @@ fn a_forward_into_a_namespace_that_may_not_be_listed_says_so_and_does_not_wait_f
     let told = model.screen.log.entries.len();
     on_dev(&mut model, ClusterEvent::Denied(denied.clone()));
     let forward = &model.forwards.all[&id];
-    assert_eq!((forward.state, forward.fault.as_ref()), (ForwardState::Broken, Some(&forbidden("list"))));
+    assert_eq!((forward.state(), forward.fault.as_ref()), (ForwardState::Broken, Some(&forbidden("list"))));
     assert_eq!(model.screen.log.entries.len(), told + 1, "a namespace that no target needs is not worth a word");
     on_dev(&mut model, ClusterEvent::Denied(denied));
     assert_eq!(model.screen.log.entries.len(), told + 1, "and the other is told once");
@@ -87,7 +87,7 @@ fn a_forward_that_cannot_listen_keeps_its_own_reason() {
     let taken = Fault::new(What::PortInUse, "3306", "pid 7 (mysqld)");
     model.update(Event::Forward { id, epoch, event: ForwardEvent::NotBound(taken.clone()) });
     refuse(&mut model, &request, &forbidden("create"));
-    assert_eq!((model.forwards.all[&id].state, &model.forwards.all[&id].fault), (ForwardState::Failed, &Some(taken)));
+    assert_eq!((model.forwards.all[&id].state(), &model.forwards.all[&id].fault), (ForwardState::Failed, &Some(taken)));
 }
 
 #[test]
@@ -100,10 +100,10 @@ fn a_forward_comes_back_to_a_pod_that_could_not_be_killed() {
     applied(&mut model, ready(&pod));
     model.screen.focus.pane = Pane::Pods;
     press(&mut model, Command::KillNow);
-    assert_eq!(model.forwards.all[&id].via, None);
+    assert_eq!(model.forwards.all[&id].via(), None);
     let refused = Err(forbidden("delete"));
     model.update(Event::Pod(PodEvent::Deleted { key: pod.key.clone(), result: refused }));
-    assert_eq!(model.forwards.all[&id].via.as_ref().map(|via| &via.pod), Some(&pod.key));
+    assert_eq!(model.forwards.all[&id].via().map(|via| &via.pod), Some(&pod.key));
 }
 
 #[test]

@@ -42,14 +42,14 @@ fn pointed(effects: &[Effect]) -> Vec<(Option<String>, bool)> {
 #[test]
 fn one_key_creates_waits_and_goes_through() {
     let (mut model, request, id) = forwarded();
-    assert_eq!(model.forwards.all[&id].state, ForwardState::Waiting);
+    assert_eq!(model.forwards.all[&id].state(), ForwardState::Waiting);
     let pod = created(&mut model, &request, 1);
     let effects = applied(&mut model, ready(&pod));
     assert_eq!(pointed(&effects), [(Some(pod.key.name.clone()), false)]);
-    assert_eq!(model.forwards.all[&id].state, ForwardState::Dialing, "whether a stream opens is not known");
-    let via = model.forwards.all[&id].via.clone().unwrap();
+    assert_eq!(model.forwards.all[&id].state(), ForwardState::Dialing, "whether a stream opens is not known");
+    let via = model.forwards.all[&id].via().cloned().unwrap();
     tell(&mut model, id, ForwardEvent::Up(via));
-    assert_eq!(model.forwards.all[&id].state, ForwardState::Live);
+    assert_eq!(model.forwards.all[&id].state(), ForwardState::Live);
     assert!(model.is_live("mysql"));
     assert_eq!(model.targets.ports["mysql"], 40_001, "a free port is remembered");
 }
@@ -93,7 +93,7 @@ fn a_refused_pod_breaks_the_forward_with_the_reason() {
     let result = Err(fault.clone());
     let effects = model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
     assert_eq!(pointed(&effects), [(None, false)]);
-    assert_eq!((model.forwards.all[&id].state, &model.forwards.all[&id].fault), (ForwardState::Broken, &Some(fault)));
+    assert_eq!((model.forwards.all[&id].state(), &model.forwards.all[&id].fault), (ForwardState::Broken, &Some(fault)));
     let again = press(&mut model, Command::Forward);
     assert_eq!(requests(&again).len(), 1, "asking again tries again");
     assert_eq!(model.forwards.all.len(), 1);
@@ -108,11 +108,11 @@ fn a_forward_moves_to_another_pod_or_says_that_there_is_none() {
     applied(&mut model, two.clone());
     let effects = on_dev(&mut model, ClusterEvent::Gone { key: one.key.clone(), uid: one.uid });
     assert_eq!(pointed(&effects), [(Some(two.key.name.clone()), false)]);
-    assert_eq!(model.forwards.all[&id].state, ForwardState::Dialing);
+    assert_eq!(model.forwards.all[&id].state(), ForwardState::Dialing);
     let effects = applied(&mut model, ProxyPod { phase: Phase::Expired, ..two });
     assert_eq!(pointed(&effects), [(None, false)]);
     let forward = &model.forwards.all[&id];
-    assert_eq!((forward.state, forward.fault.as_ref().unwrap().what), (ForwardState::Broken, What::PodExpired));
+    assert_eq!((forward.state(), forward.fault.as_ref().unwrap().what), (ForwardState::Broken, What::PodExpired));
     let three = pod(&request, 3, Phase::Ready);
     let effects = applied(&mut model, three.clone());
     assert_eq!(pointed(&effects), [(Some(three.key.name), false)], "a new pod mends it by itself");
@@ -126,7 +126,7 @@ fn somebody_elses_pod_is_not_used() {
     model.screen.focus.pane = Pane::Pods;
     let effects = press(&mut model, Command::Forward);
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::OpenForward { .. })), "{effects:?}");
-    assert_eq!((model.forwards.all.len(), &model.forwards.all[&id].via), (1, &None));
+    assert_eq!((model.forwards.all.len(), model.forwards.all[&id].via()), (1, None));
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_taken_port_offers_the_next_free_one() {
     let id = *model.forwards.all.keys().next().unwrap();
     let fault = Fault::new(What::PortInUse, "3306", "pid 7 (mysqld)").with(Remedy::OtherPort(3307));
     tell(&mut model, id, ForwardEvent::NotBound(fault));
-    assert_eq!(model.forwards.all[&id].state, ForwardState::Failed);
+    assert_eq!(model.forwards.all[&id].state(), ForwardState::Failed);
     assert!(matches!(
         model.screen.dialogs.last(),
         Some(Dialog::Confirm { question: Question::OtherPort { port: 3307, .. }, .. })
@@ -160,19 +160,19 @@ fn a_failed_connection_is_told_and_leaves_the_forward_live() {
     let (mut model, request, id) = forwarded();
     let pod = created(&mut model, &request, 1);
     applied(&mut model, ready(&pod));
-    let via = model.forwards.all[&id].via.clone().unwrap();
+    let via = model.forwards.all[&id].via().cloned().unwrap();
     tell(&mut model, id, ForwardEvent::Up(via));
     let fault = Fault::new(What::TargetRefused, "10.0.0.1:3306", "");
     tell(&mut model, id, ForwardEvent::ConnectionFailed(fault.clone()));
     assert_eq!(
-        (model.forwards.all[&id].state, model.forwards.all[&id].fault.clone()),
+        (model.forwards.all[&id].state(), model.forwards.all[&id].fault.clone()),
         (ForwardState::Live, Some(fault))
     );
     tell(&mut model, id, ForwardEvent::Down(Fault::new(What::Tunnel, "mysql", "")));
-    assert_eq!(model.forwards.all[&id].state, ForwardState::Reconnecting);
-    let via = model.forwards.all[&id].via.clone().unwrap();
+    assert_eq!(model.forwards.all[&id].state(), ForwardState::Reconnecting);
+    let via = model.forwards.all[&id].via().cloned().unwrap();
     tell(&mut model, id, ForwardEvent::Up(via));
-    assert_eq!((model.forwards.all[&id].state, &model.forwards.all[&id].fault), (ForwardState::Live, &None));
+    assert_eq!((model.forwards.all[&id].state(), &model.forwards.all[&id].fault), (ForwardState::Live, &None));
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn a_forward_follows_its_edited_target() {
     model.save_target(Some(was.clone()), &moved, &mut out);
     let [spec] = specs(&out).try_into().unwrap();
     assert_eq!((spec.id, spec.address.to_string()), (id, "10.9.9.9:99".to_owned()));
-    assert!(model.forwards.all[&id].via.is_some());
+    assert!(model.forwards.all[&id].via().is_some());
 
     // What leads nowhere else is left alone.
     let mut out = Vec::new();

@@ -27,7 +27,7 @@ fn recognised(model: &mut Model, uid: &str, is_ours: bool) -> Vec<Effect> {
 }
 
 fn vias(model: &Model) -> Vec<Option<String>> {
-    model.forwards.all.values().map(|forward| forward.via.as_ref().map(|via| via.pod.name.clone())).collect()
+    model.forwards.all.values().map(|forward| forward.via().map(|via| via.pod.name.clone())).collect()
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(super) fn forwarded() -> (Model, ProxyPod) {
 }
 
 fn through(model: &Model, id: ForwardId) -> Option<String> {
-    model.forwards.all[&id].via.as_ref().map(|via| via.pod.name.clone())
+    model.forwards.all[&id].via().map(|via| via.pod.name.clone())
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::types::instance::Role;
 use crate::types::instance::Shared;
 use crate::types::instance::Standing;
 use crate::types::proxy::RequestId;
+use crate::types::route::Route;
 
 fn renewed(model: &mut Model, old: &ProxyPod) -> PodRequest {
     model.screen.focus.pane = Pane::Pods;
@@ -70,7 +71,7 @@ fn a_pod_that_was_left_before_goes_at_once() {
         ..first.clone()
     };
     applied(&mut model, other.clone());
-    model.point(only(&model).spec.id, Some(other.via()), false, None, &mut Vec::new());
+    model.point(only(&model).spec.id, Route::through(other.via()), None, &mut Vec::new());
     assert!(deleted(&tell(&mut model, ForwardEvent::Left(first.via()))).is_empty(), "it may be of use again");
     let effects = second(&mut model, 700, 0, 0);
     assert_eq!((rests(&effects), deleted(&effects)), (vec![None], vec![first.key.name]));
@@ -123,9 +124,9 @@ fn what_takes_over_from_a_pod_that_another_forward_uses_stays() {
     let (mut model, old) = used();
     let target = model.target("mysql").unwrap().clone();
     let first = only(&model).spec.id;
-    model.forwards.all.get_mut(&first).unwrap().via = None;
+    model.forwards.all.get_mut(&first).unwrap().route = Route::Waiting;
     model.open_forward_via(&target, &old.key, &mut Vec::new());
-    model.forwards.all.get_mut(&first).unwrap().via = Some(old.via());
+    model.forwards.all.get_mut(&first).unwrap().route = Route::through(old.via());
     let request = renewed(&mut model, &old);
     let new = created(&mut model, &request, 2);
     // The one on demand is not used any more, the other one is.
@@ -213,9 +214,9 @@ fn a_forward_that_cannot_listen_keeps_no_pod() {
     let (mut model, pod) = used();
     let other = model.target("mysql").unwrap().clone();
     let first = only(&model).spec.id;
-    model.forwards.all.get_mut(&first).unwrap().via = None;
+    model.forwards.all.get_mut(&first).unwrap().route = Route::Waiting;
     model.open_forward_via(&other, &pod.key, &mut Vec::new());
-    model.forwards.all.get_mut(&first).unwrap().via = Some(pod.via());
+    model.forwards.all.get_mut(&first).unwrap().route = Route::through(pod.via());
     let (id, epoch) =
         model.forwards.all.values().map(|at| (at.spec.id, at.spec.epoch)).find(|at| at.0 != first).unwrap();
     let event = ForwardEvent::NotBound(Fault::new(What::PortInUse, "3306", ""));

@@ -6,7 +6,7 @@ use crate::tests::*;
 use crate::types::backend::Backend;
 use crate::types::forward::Forward;
 use crate::types::forward::ForwardState;
-use crate::types::forward::Via;
+use crate::types::route::Via;
 
 fn web(model: &mut Model) {
     let web = Target { address: "service/web:http".parse().unwrap(), ..target("web", "dev") };
@@ -53,7 +53,7 @@ fn open() -> Model {
     let effects = press(&mut model, Command::Connect);
     assert!(matches!(&effects[..], [Effect::Audit(_), Effect::OpenForward { via: None, .. }]), "{effects:?}");
     happens(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:4000".parse().unwrap()]));
-    assert_eq!(only(&model).state, ForwardState::Waiting);
+    assert_eq!(only(&model).state(), ForwardState::Waiting);
     model
 }
 
@@ -66,7 +66,7 @@ fn no_proxy_pod_is_made_for_a_workload() {
     assert_eq!(model.screen.log.entries.back().map(|entry| &entry.what), Some(&Happening::NeedsNoPod));
     let mut model = open();
     let effects = on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: Vec::new() });
-    assert_eq!((requests(&effects), only(&model).state), (Vec::new(), ForwardState::Waiting));
+    assert_eq!((requests(&effects), only(&model).state()), (Vec::new(), ForwardState::Waiting));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn it_goes_through_the_best_pod_and_moves_when_that_goes() {
     let mut model = open();
     let (a, b) = (backend("a", true, 9), backend("b", true, 1));
     assert_eq!(pointed(&pods(&mut model, &[a.clone(), b.clone()])), Some((Some("a"), false)));
-    assert_eq!(only(&model).state, ForwardState::Dialing);
+    assert_eq!(only(&model).state(), ForwardState::Dialing);
     // A newer pod is no reason to leave one that is ready.
     assert_eq!(pointed(&pods(&mut model, &[backend("c", true, 20), a.clone(), b.clone()])), None);
     // One that is not ready any more is.
@@ -83,7 +83,7 @@ fn it_goes_through_the_best_pod_and_moves_when_that_goes() {
     // Better one that is not ready than none.
     assert_eq!(pointed(&pods(&mut model, &[unready])), Some((Some("a"), false)));
     assert_eq!(pointed(&pods(&mut model, &[])), Some((None, true)));
-    assert_eq!(only(&model).state, ForwardState::Waiting);
+    assert_eq!(only(&model).state(), ForwardState::Waiting);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn what_stands_in_the_way_is_told_and_heals() {
     let mut model = open();
     let missing = Fault::new(What::WorkloadMissing, "service/web (dev/team)", "web-2");
     assert_eq!(pointed(&happens(&mut model, ForwardEvent::NoBackend(missing.clone()))), Some((None, false)));
-    assert_eq!((only(&model).state, only(&model).fault.as_ref()), (ForwardState::Broken, Some(&missing)));
+    assert_eq!((only(&model).state(), only(&model).fault.as_ref()), (ForwardState::Broken, Some(&missing)));
     // A connection that finds no pod does not hide the reason.
     happens(&mut model, ForwardEvent::ConnectionFailed(Fault::new(What::NoPod, "web", "")));
     assert_eq!(only(&model).fault.as_ref(), Some(&missing));
@@ -161,9 +161,9 @@ fn what_stands_in_the_way_is_told_and_heals() {
     let effects = press(&mut model, Command::Forward);
     assert!(effects.iter().any(|effect| matches!(effect, Effect::OpenForward { .. })), "{effects:?}");
     happens(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:4000".parse().unwrap()]));
-    assert_eq!(only(&model).state, ForwardState::Waiting);
+    assert_eq!(only(&model).state(), ForwardState::Waiting);
     pods(&mut model, &[backend("a", true, 9)]);
-    assert_eq!((only(&model).state, &only(&model).fault), (ForwardState::Dialing, &None));
+    assert_eq!((only(&model).state(), &only(&model).fault), (ForwardState::Dialing, &None));
 }
 
 /// The proxy pod that was asked for, ready.
@@ -174,7 +174,7 @@ fn proxy_pod(model: &mut Model, effects: &[Effect]) -> ProxyPod {
 }
 
 fn shown(forward: &Forward) -> Option<String> {
-    let via = forward.via.as_ref()?;
+    let via = forward.via()?;
     Some(via.to.as_ref().map_or_else(|| via.pod.name.clone(), ToString::to_string))
 }
 
@@ -183,19 +183,19 @@ fn what_has_no_pods_goes_through_a_proxy_pod() {
     let mut model = open();
     let address: crate::types::address::Address = "10.0.0.9:5432".parse().unwrap();
     let effects = happens(&mut model, ForwardEvent::Relay(address));
-    assert_eq!(only(&model).state, ForwardState::Waiting);
+    assert_eq!(only(&model).state(), ForwardState::Waiting);
     let pod = proxy_pod(&mut model, &effects);
     assert_eq!(pod.key.name, "brow-web-000001", "the service's name is no secret");
     applied(&mut model, pod.clone());
     assert_eq!(shown(only(&model)).as_deref(), Some("10.0.0.9:5432"));
-    assert_eq!(only(&model).state, ForwardState::Dialing);
+    assert_eq!(only(&model).state(), ForwardState::Dialing);
     // Its endpoint moves: the same pod reaches that too.
     let effects = happens(&mut model, ForwardEvent::Relay("10.0.0.8:5432".parse().unwrap()));
     assert_eq!(requests(&effects), []);
     assert_eq!(shown(only(&model)).as_deref(), Some("10.0.0.8:5432"));
     // The pod goes: like any other forward it asks, and says why.
     on_dev(&mut model, ClusterEvent::Gone { key: pod.key, uid: pod.uid });
-    assert_eq!(only(&model).state, ForwardState::Broken);
+    assert_eq!(only(&model).state(), ForwardState::Broken);
     // It gets pods of its own: straight there.
     pods(&mut model, &[backend("a", true, 9)]);
     assert_eq!(shown(only(&model)).as_deref(), Some("a"));
@@ -219,7 +219,7 @@ fn a_service_by_its_address_gets_a_proxy_pod_when_asked() {
     // A pod alone is no way: where it is to connect to must be known first.
     press(&mut model, Command::Forward);
     happens(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:4000".parse().unwrap()]));
-    assert_eq!((only(&model).state, &only(&model).via), (ForwardState::Waiting, &None));
+    assert_eq!((only(&model).state(), only(&model).via()), (ForwardState::Waiting, None));
     let effects = happens(&mut model, ForwardEvent::Relay("10.96.0.7:80".parse().unwrap()));
     assert_eq!(requests(&effects), [], "there is one");
     assert_eq!(shown(only(&model)).as_deref(), Some("10.96.0.7:80"));
@@ -241,7 +241,7 @@ fn proxy_pods_are_none_of_its_business() {
         patience: std::time::Duration::ZERO,
     };
     let effects = applied(&mut model, pod(&request, 1, Phase::Ready));
-    assert_eq!((pointed(&effects), &only(&model).via), (None, &None));
+    assert_eq!((pointed(&effects), only(&model).via()), (None, None));
 }
 
 #[test]

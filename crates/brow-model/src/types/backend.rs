@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use std::cmp::Reverse;
 
-use crate::types::forward::Via;
+use crate::types::route::Via;
 
 /// A running pod of a workload.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,17 +1,17 @@
 //! Forwards: a listener on this machine and the way from it to a target.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::language::fault::Fault;
 use crate::types::address::Address;
 use crate::types::backend::Backend;
-use crate::types::demand::Demand;
 use crate::types::epoch::Epoch;
 use crate::types::health::{Health, ProbePlan, Told};
 use crate::types::proxy::{PodKey, PodPlace, ProxyPod};
+use crate::types::route::{Demand, Route, Tunnel, Via};
 use crate::types::target::Target;
-use crate::types::traffic::{Traffic, TunnelInfo};
+use crate::types::traffic::{Counts, Traffic, TunnelInfo};
 use crate::types::workload::Where;
 
 /// Names one forward for as long as the program runs.
@@ -46,19 +46,6 @@ pub struct ForwardSpec {
     pub probe: Option<ProbePlan>,
 }
 
-/// The pod a forward goes through.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Via {
-    /// The pod.
-    pub pod: PodKey,
-    /// Its uid: another pod may take its name.
-    pub uid: String,
-    /// The port in the pod.
-    pub port: u16,
-    /// What the relay there is to connect to; absent: the pod is the target itself.
-    pub to: Option<Address>,
-}
-
 /// One forward.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forward {
@@ -66,20 +53,14 @@ pub struct Forward {
     pub spec: ForwardSpec,
     /// Where it listens.
     pub bound: Vec<SocketAddr>,
-    /// How it stands.
-    pub state: ForwardState,
-    /// The pod it goes through now.
-    pub via: Option<Via>,
+    /// How it reaches its target.
+    pub route: Route,
     /// The running pods of its workload, the best first.
     pub backends: Vec<Backend>,
     /// What stands for its workload where that has no pods: an address, which takes a proxy pod to reach.
     pub relay: Option<Address>,
     /// What moved through it.
     pub traffic: Traffic,
-    /// Whether it asks for a pod: one is found or created once the cluster's pods are known.
-    pub wants_pod: bool,
-    /// Without a pod: whether one is coming, so that connections wait.
-    pub waiting: bool,
     /// The tunnel's protocol and round trip, once one is open.
     pub tunnel: Option<TunnelInfo>,
     /// What went wrong last: a connection's reason or the forward's.
@@ -90,7 +71,7 @@ pub struct Forward {
     pub since: DateTime<Utc>,
     /// When it was last seen carrying a connection.
     pub used: Option<DateTime<Utc>>,
-    /// Where it stands between two uses, if it is one on demand.
+    /// The limits between two uses, if it is one on demand.
     pub demand: Option<Demand>,
     /// What the last probe found.
     pub health: Option<Health>,
@@ -127,13 +108,10 @@ impl Forward {
         Self {
             spec,
             bound: Vec::new(),
-            state: ForwardState::Opening,
-            via: None,
+            route: Route::Wanted,
             backends: Vec::new(),
             relay: None,
             traffic: Traffic::default(),
-            wants_pod: false,
-            waiting: false,
             tunnel: None,
             fault: None,
             unseen: None,
@@ -172,6 +150,93 @@ impl Forward {
             (None, Some(ip)) => SocketAddr::new(*ip, self.spec.port).to_string(),
             (None, None) => format!("127.0.0.1:{}", self.spec.port),
         }
+    }
+
+    /// Returns how it stands, in a word.
+    pub fn state(&self) -> ForwardState {
+        match &self.route {
+            Route::Failed => ForwardState::Failed,
+            _ if self.bound.is_empty() => ForwardState::Opening,
+            Route::Resting => ForwardState::Resting,
+            Route::Wanted | Route::Waiting => ForwardState::Waiting,
+            Route::Through(_, Tunnel::Dialing) => ForwardState::Dialing,
+            Route::Through(_, Tunnel::Up) => ForwardState::Live,
+            Route::Through(_, Tunnel::Lost) => ForwardState::Reconnecting,
+            Route::Unreachable => ForwardState::Broken,
+        }
+    }
+
+    /// Returns the pod it goes through now.
+    pub fn via(&self) -> Option<&Via> {
+        self.route.via()
+    }
+
+    /// Returns whether nothing is behind its listener until somebody connects.
+    pub fn is_resting(&self) -> bool {
+        self.route == Route::Resting
+    }
+
+    /// Returns whether a proxy pod that becomes ready is of use to it.
+    pub(crate) fn is_open_to_pods(&self) -> bool {
+        !self.is_direct() && matches!(self.route, Route::Wanted | Route::Waiting | Route::Unreachable)
+    }
+
+    /// Returns whether its listener could not be opened.
+    pub fn has_failed(&self) -> bool {
+        self.route == Route::Failed
+    }
+
+    /// Returns the time until one on demand rests that has a pod and no connection.
+    pub fn idle_left(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
+        let demand = self.demand.filter(|_| self.is_idle())?;
+        Some((demand.until - now).max(TimeDelta::zero()))
+    }
+
+    /// Takes in the counters of a new second, which may tell of a use.
+    pub(crate) fn sample(&mut self, counts: Counts, now: DateTime<Utc>) {
+        let used = counts.open > 0 || counts.total != self.traffic.counts.total;
+        if used {
+            self.used = Some(now);
+        }
+        self.traffic.sample(counts);
+    }
+
+    /// Returns whether it is one on demand that has a pod and, as far as is known, carries nothing: without the pod it
+    /// rests, and a connection that has just come asks by itself.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.demand.is_some() && self.via().is_some() && self.traffic.counts.open == 0
+    }
+
+    /// Returns whether connections wait for the pod of one on demand.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        let asked = self.demand.filter(|_| self.route.is_awaited());
+        asked.is_some_and(|demand| demand.wanted || self.traffic.counts.open > 0)
+    }
+
+    /// What the last probe found, while there is a way to what was probed.
+    pub fn health(&self) -> Option<&Health> {
+        self.health.as_ref().filter(|_| self.via().is_some())
+    }
+
+    /// Whether the last probe found its target down.
+    pub fn is_down(&self) -> bool {
+        self.health().is_some_and(|health| health.down.is_some())
+    }
+
+    /// What is wrong with it: what a connection or the forward itself met, else why it cannot be seen where it leads,
+    /// else what the last probe did.
+    pub fn trouble(&self) -> Option<&Fault> {
+        self.fault.as_ref().or(self.unseen.as_ref()).or_else(|| self.health()?.down.as_ref())
+    }
+
+    /// Returns whether it waits for a proxy pod.
+    pub(crate) fn waits_at(&self, place: &PodPlace) -> bool {
+        self.route.is_awaited() && !self.is_direct() && self.spec.place == *place
+    }
+
+    /// Returns whether its new connections go through a pod.
+    pub(crate) fn is_through(&self, pod: &PodKey) -> bool {
+        self.via().is_some_and(|via| via.pod == *pod)
     }
 }
 

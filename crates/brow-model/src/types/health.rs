@@ -6,7 +6,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::language::fault::Fault;
-use crate::types::forward::Forward;
 
 /// How a forward's target is probed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,24 +80,6 @@ pub struct Health {
 
 /// What a person was told last: whether it is up, and when that was.
 pub type Told = (bool, DateTime<Utc>);
-
-impl Forward {
-    /// What the last probe found, while there is a way to what was probed.
-    pub fn health(&self) -> Option<&Health> {
-        self.health.as_ref().filter(|_| self.via.is_some())
-    }
-
-    /// Whether the last probe found its target down.
-    pub fn is_down(&self) -> bool {
-        self.health().is_some_and(|health| health.down.is_some())
-    }
-
-    /// What is wrong with it: what a connection or the forward itself met, else why it cannot be seen where it leads,
-    /// else what the last probe did.
-    pub fn trouble(&self) -> Option<&Fault> {
-        self.fault.as_ref().or(self.unseen.as_ref()).or_else(|| self.health()?.down.as_ref())
-    }
-}
 
 #[cfg(test)]
 mod tests {

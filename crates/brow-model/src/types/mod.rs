@@ -3,7 +3,6 @@
 pub mod address;
 pub mod backend;
 pub mod cluster;
-pub mod demand;
 pub mod epoch;
 pub mod forward;
 pub mod found;
@@ -16,6 +15,7 @@ pub mod own;
 pub mod plan;
 pub mod proxy;
 pub mod renew;
+pub mod route;
 pub mod service;
 pub mod settings;
 pub mod strings;

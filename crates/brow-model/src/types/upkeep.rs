@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::types::forward::{Forward, ForwardId, ForwardState};
+use crate::types::forward::{Forward, ForwardId};
 use crate::types::proxy::{PodKey, PodPlace};
 use crate::types::renew::Renewal;
 
@@ -48,18 +48,5 @@ impl Upkeep {
             holders.remove(&id);
         }
         self.held.retain(|_, holders| !holders.is_empty());
-    }
-}
-
-impl Forward {
-    /// Whether it waits for a proxy pod.
-    pub(crate) fn waits_at(&self, place: &PodPlace) -> bool {
-        let waits = self.via.is_none() && (self.waiting || self.wants_pod) && self.state != ForwardState::Failed;
-        waits && !self.is_direct() && self.spec.place == *place
-    }
-
-    /// Whether its new connections go through a pod.
-    pub(crate) fn is_through(&self, pod: &PodKey) -> bool {
-        self.via.as_ref().is_some_and(|via| via.pod == *pod)
     }
 }

@@ -117,7 +117,7 @@ impl Model {
             .values()
             .filter_map(|forward| {
                 let local = forward.local();
-                let pod = forward.via.as_ref().map_or("", |via| &via.pod.name);
+                let pod = forward.via().map_or("", |via| &via.pod.name);
                 Some((filter.score(&[&local, &forward.spec.target, &forward.spec.place.cluster, pod])?, forward))
             })
             .collect();
@@ -127,8 +127,8 @@ impl Model {
             match column {
                 ForwardColumn::Local => (a.spec.port, a.spec.id).cmp(&(b.spec.port, b.spec.id)),
                 ForwardColumn::Target => a.spec.target.cmp(&b.spec.target),
-                ForwardColumn::Pod => a.via.as_ref().map(|via| &via.pod).cmp(&b.via.as_ref().map(|via| &via.pod)),
-                ForwardColumn::State => a.state.cmp(&b.state),
+                ForwardColumn::Pod => a.via().map(|via| &via.pod).cmp(&b.via().map(|via| &via.pod)),
+                ForwardColumn::State => a.state().cmp(&b.state()),
                 ForwardColumn::Connections => (x.counts.open, x.counts.total).cmp(&(y.counts.open, y.counts.total)),
                 ForwardColumn::Up => x.counts.up.cmp(&y.counts.up),
                 ForwardColumn::UpRate => x.up_rate.cmp(&y.up_rate),
@@ -171,7 +171,7 @@ impl Model {
             .collect();
         let live = self.targets.all.iter().filter(|target| {
             let elsewhere = |address| self.elsewhere(target, address).is_some();
-            let forwards = self.forwards_of(&target.name).any(|forward| forward.state == ForwardState::Live);
+            let forwards = self.forwards_of(&target.name).any(|forward| forward.state() == ForwardState::Live);
             forwards || (!self.instances.forwards.is_empty() && target.address.singles().iter().any(elsewhere)) || {
                 let place = self.place_of(target);
                 ready.contains(&(&place.cluster, &place.namespace, &place.label))

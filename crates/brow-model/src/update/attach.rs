@@ -4,15 +4,15 @@ use crate::language::effect::Effect;
 use crate::language::fault::{Fault, What};
 use crate::language::log::{Grade, Happening};
 use crate::state::Model;
-use crate::types::forward::{ForwardId, ForwardState, Via};
+use crate::types::forward::{ForwardId, ForwardState};
 use crate::types::proxy::{PodKey, PodRequest, ProxyPod};
+use crate::types::route::Route;
 
 impl Model {
     /// Has a forward look for a pod; the pods of a workload are looked for by the forward's own watch.
     pub(crate) fn want_pod(&mut self, id: ForwardId) {
         if let Some(forward) = self.forwards.all.get_mut(&id) {
-            let direct = forward.is_direct();
-            (forward.wants_pod, forward.waiting) = (!direct, direct);
+            forward.route = if forward.is_direct() { Route::Waiting } else { Route::Wanted };
         }
     }
 
@@ -22,9 +22,7 @@ impl Model {
             .forwards
             .all
             .values()
-            .filter(|forward| forward.spec.place.cluster == cluster && forward.via.is_none())
-            .filter(|forward| !forward.is_direct() && !forward.is_resting())
-            .filter(|forward| forward.state != ForwardState::Failed)
+            .filter(|forward| forward.spec.place.cluster == cluster && forward.is_open_to_pods())
             .map(|forward| forward.spec.id)
             .collect();
         for id in without {
@@ -36,10 +34,9 @@ impl Model {
         let Some(forward) = self.forwards.all.get(&id) else {
             return;
         };
-        let (spec, wants) = (forward.spec.clone(), forward.wants_pod);
+        let (spec, wants) = (forward.spec.clone(), forward.route == Route::Wanted);
         if let Some(via) = self.ready_pod(&spec.place).map(ProxyPod::via) {
-            self.point(id, Some(via), false, None, out);
-            return;
+            return self.point(id, Route::through(via), None, out);
         }
         let cluster = self.cluster(&spec.place.cluster);
         let known = cluster.is_some_and(|cluster| cluster.knows(&spec.place.namespace));
@@ -47,16 +44,12 @@ impl Model {
         let denied = cluster.and_then(|cluster| cluster.denied.get(&spec.place.namespace)).cloned();
         if let Some(denied) = denied.filter(|_| wants) {
             // A pod could be created perhaps, but nobody would learn that it is ready.
-            if let Some(forward) = self.forwards.all.get_mut(&id) {
-                forward.wants_pod = false;
-            }
-            self.point(id, None, false, Some(denied), out);
-            return;
+            return self.point(id, Route::Unreachable, Some(denied), out);
         }
         let known = known && !self.is_recognising(&spec.place.cluster);
         if !known || self.pod_coming(&spec.place) {
             if wants {
-                self.point(id, None, true, fault, out);
+                self.point(id, Route::Wanted, fault, out);
             }
             return;
         }
@@ -64,10 +57,6 @@ impl Model {
             return;
         }
         let target = self.targets.all.iter().find(|target| target.name == spec.target).cloned();
-        // Asked for once: a second refusal would be no wiser.
-        if let Some(forward) = self.forwards.all.get_mut(&id) {
-            forward.wants_pod = false;
-        }
         let asked = if let Some(target) = target {
             let on_demand = self.forwards.all.get(&id).is_some_and(|forward| forward.demand.is_some());
             self.ask_pod(&target, None, on_demand, out).is_some()
@@ -75,52 +64,40 @@ impl Model {
             self.fail(Fault::new(What::TargetMissing, &spec.target, ""));
             false
         };
-        let fault = (!asked).then(|| Fault::new(What::NoPod, &spec.target, ""));
-        self.point(id, None, asked, fault, out);
+        // Asked for once: a second refusal would be no wiser.
+        if asked {
+            self.point(id, Route::Waiting, None, out);
+        } else {
+            self.point(id, Route::Unreachable, Some(Fault::new(What::NoPod, &spec.target, "")), out);
+        }
     }
 
-    /// Sends a forward's new connections through `via`; without it they wait, or fail with `fault`.
-    pub(crate) fn point(
-        &mut self,
-        id: ForwardId,
-        via: Option<Via>,
-        waiting: bool,
-        fault: Option<Fault>,
-        out: &mut Vec<Effect>,
-    ) {
-        let Some(forward) = self.forwards.all.get_mut(&id) else {
+    /// Sends a forward's new connections through a pod, or has them wait for one, or fail with `fault`.
+    pub(crate) fn point(&mut self, id: ForwardId, route: Route, fault: Option<Fault>, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.all.get_mut(&id).filter(|forward| !forward.has_failed()) else {
             return;
         };
-        if forward.demand.is_some() && via.is_none() && (!waiting || forward.is_idle()) {
+        if forward.demand.is_some() && route.via().is_none() && (!route.is_awaited() || forward.is_idle()) {
             return self.rest(id, fault, out);
         }
         self.screen.unarranged = true;
-        let via = via.map(|via| forward.relayed(via));
-        if let Some(via) = &via {
+        let was_awaited = forward.route.is_awaited();
+        let route = match route {
+            Route::Through(via, tunnel) => Route::Through(forward.relayed(via), tunnel),
+            Route::Resting | Route::Wanted | Route::Waiting | Route::Unreachable | Route::Failed => route,
+        };
+        if let Some(via) = route.via() {
             self.pods.upkeep.hold(id, &via.pod);
         }
-        if via.is_some() {
-            forward.wants_pod = false;
-            forward.fault = None;
-        } else {
-            forward.fault = fault;
+        forward.fault = fault;
+        if route.via().is_none() || route.via() != forward.via() {
+            // Of another pod nothing has been found yet. The tunnel to the same one stays as it is.
+            forward.health = None;
+            forward.route = route;
         }
-        let state = match (&via, waiting) {
-            // It stays where it is: nobody tells again how the way stands.
-            (Some(_), _) if via == forward.via => forward.state,
-            (Some(_), _) => ForwardState::Dialing,
-            (None, true) => ForwardState::Waiting,
-            (None, false) => ForwardState::Broken,
-        };
-        if !forward.bound.is_empty() {
-            forward.state = state;
-        }
-        forward.waiting = waiting;
-        // Of another pod nothing has been found yet.
-        forward.health.take_if(|_| forward.via != via);
-        forward.via.clone_from(&via);
+        let (via, waiting) = (forward.via().cloned(), forward.route.is_awaited());
         let on_demand = forward.demand.is_some();
-        self.demand_follows(id);
+        self.demand_follows(id, was_awaited);
         out.push(Effect::Point { id, via, waiting, on_demand });
     }
 
@@ -135,15 +112,13 @@ impl Model {
             .forwards
             .all
             .values()
-            .filter(|forward| forward.via.is_none() && forward.state != ForwardState::Failed)
-            .filter(|forward| !forward.is_resting())
-            .filter(|forward| forward.spec.place.label == pod.target_label && !forward.is_direct())
+            .filter(|forward| forward.is_open_to_pods() && forward.spec.place.label == pod.target_label)
             .filter(|forward| forward.spec.place.cluster == key.cluster)
             .filter(|forward| forward.spec.place.namespace == key.namespace)
             .map(|forward| forward.spec.id)
             .collect();
         for id in matching {
-            self.point(id, Some(via.clone()), false, None, out);
+            self.point(id, Route::through(via.clone()), None, out);
         }
     }
 
@@ -154,9 +129,8 @@ impl Model {
         };
         for forward in self.forwards.all.values_mut() {
             let place = &forward.spec.place;
-            if forward.via.is_none()
+            if forward.state() == ForwardState::Waiting
                 && !forward.is_direct()
-                && forward.state == ForwardState::Waiting
                 && place.label == pod.target_label
                 && (&place.cluster, &place.namespace) == (&key.cluster, &key.namespace)
             {
@@ -182,22 +156,21 @@ impl Model {
             let other = self.ready_pod(&place).filter(|pod| pod.key != *key).map(ProxyPod::via);
             if let Some(via) = other {
                 let (target, pod) = (self.target_of(id), via.pod.name.clone());
-                self.point(id, Some(via), false, None, out);
+                self.point(id, Route::through(via), None, out);
                 self.note(Grade::Warning, Happening::ForwardMoved, target, pod);
                 continue;
             }
             let coming = self.pod_coming(&place);
             let fault = fault.cloned().unwrap_or_else(|| Fault::new(What::PodDeleted, &key.name, ""));
-            self.point(id, None, coming, Some(fault), out);
+            let route = if coming { Route::Waiting } else { Route::Unreachable };
+            self.point(id, route, Some(fault), out);
         }
         // Those that waited for exactly this pod wait for nothing now.
         let waiting: Vec<ForwardId> = self
             .forwards
             .all
             .values()
-            .filter(|forward| forward.via.is_none() && forward.waiting && !forward.wants_pod)
-            .filter(|forward| forward.state != ForwardState::Failed)
-            .filter(|forward| !forward.is_direct())
+            .filter(|forward| forward.route == Route::Waiting && !forward.is_direct())
             .filter(|forward| forward.spec.place.cluster == key.cluster)
             .map(|forward| forward.spec.id)
             .collect();
@@ -207,7 +180,7 @@ impl Model {
             };
             if !self.pod_coming(&place) {
                 let fault = fault.cloned().unwrap_or_else(|| Fault::new(What::PodDeleted, &key.name, ""));
-                self.point(id, None, false, Some(fault), out);
+                self.point(id, Route::Unreachable, Some(fault), out);
             }
         }
     }
@@ -223,14 +196,12 @@ impl Model {
             .forwards
             .all
             .values()
-            .filter(|forward| forward.via.is_none() && !forward.wants_pod && forward.spec.place == place)
-            .filter(|forward| !forward.is_resting())
-            // One that could not listen has a reason of its own.
-            .filter(|forward| forward.state != ForwardState::Failed)
+            .filter(|forward| matches!(forward.route, Route::Waiting | Route::Unreachable))
+            .filter(|forward| forward.spec.place == place)
             .map(|forward| forward.spec.id)
             .collect();
         for id in waiting {
-            self.point(id, None, false, Some(fault.clone()), &mut out);
+            self.point(id, Route::Unreachable, Some(fault.clone()), &mut out);
         }
         out
     }

@@ -6,7 +6,8 @@ use crate::language::log::{Grade, Happening};
 use crate::state::Model;
 use crate::types::address::Address;
 use crate::types::backend::{Backend, pick};
-use crate::types::forward::{ForwardId, ForwardState, Via};
+use crate::types::forward::ForwardId;
+use crate::types::route::{Route, Via};
 
 impl Model {
     /// The pods of a forward's workload, all that run: it goes through the best of them, or waits for one.
@@ -17,7 +18,7 @@ impl Model {
         // Pods have come in the place of an address: whoever goes through a proxy pod goes straight now.
         let relayed = forward.relay.take().is_some();
         forward.unseen = None;
-        let before = forward.via.clone().filter(|_| !relayed);
+        let before = forward.via().cloned().filter(|_| !relayed);
         let via = pick(&backends, before.as_ref()).map(|backend| backend.via.clone());
         // The reason of a connection that failed stays to be read; why there was no pod is over.
         let fault = forward.fault.take().filter(|_| before.is_some() && via.is_some());
@@ -27,8 +28,7 @@ impl Model {
             forward.fault = fault;
             return;
         }
-        let waiting = via.is_none();
-        self.point(id, via.clone(), waiting, None, out);
+        self.point(id, via.clone().map_or(Route::Waiting, Route::through), None, out);
         if let (Some(_), Some(via)) = (before, via) {
             self.note(Grade::Info, Happening::ForwardMoved, target, via.pod.name);
         }
@@ -42,20 +42,19 @@ impl Model {
         forward.backends.clear();
         forward.unseen = None;
         let cluster = forward.spec.place.cluster.clone();
-        let through = forward.via.clone().filter(|via| via.to.is_some());
+        let through = forward.via().cloned().filter(|via| via.to.is_some());
         forward.relay = Some(address);
-        if through.is_some() {
+        if let Some(via) = through {
             // The same pod reaches the new address as well.
-            return self.point(id, through, false, None, out);
+            return self.point(id, Route::through(via), None, out);
         }
-        self.point(id, None, true, None, out);
-        self.want_pod(id);
+        self.point(id, Route::Wanted, None, out);
         self.settle_forwards(&cluster, out);
     }
 
     /// A pod takes no connections although it runs: they go to the next one that is ready, where there is one.
     pub(crate) fn on_refused(&mut self, id: ForwardId, by: &Via, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.all.get(&id).filter(|forward| forward.via.as_ref() == Some(by)) else {
+        let Some(forward) = self.forwards.all.get(&id).filter(|forward| forward.via() == Some(by)) else {
             return;
         };
         let at = forward.backends.iter().position(|backend| backend.via == *by).map_or(0, |at| at + 1);
@@ -63,7 +62,7 @@ impl Model {
         let others = after.iter().chain(before).filter(|other| other.ready && other.via != *by);
         if let Some(via) = others.map(|other| other.via.clone()).next() {
             let (target, pod) = (forward.spec.target.clone(), via.pod.name.clone());
-            self.point(id, Some(via), false, None, out);
+            self.point(id, Route::through(via), None, out);
             self.note(Grade::Warning, Happening::ForwardMoved, target, pod);
         }
     }
@@ -74,13 +73,13 @@ impl Model {
             return;
         };
         let target = forward.spec.target.clone();
-        let at = forward.backends.iter().position(|backend| forward.via.as_ref() == Some(&backend.via));
+        let at = forward.backends.iter().position(|backend| forward.via() == Some(&backend.via));
         let next = at.map_or(0, |at| (at + 1) % forward.backends.len());
         let next = forward.backends.get(next).map(|backend| backend.via.clone());
         match next {
-            Some(via) if forward.via.as_ref() != Some(&via) && forward.state != ForwardState::Failed => {
+            Some(via) if forward.via() != Some(&via) && !forward.has_failed() => {
                 let pod = via.pod.name.clone();
-                self.point(id, Some(via), false, None, out);
+                self.point(id, Route::through(via), None, out);
                 self.note(Grade::Info, Happening::ForwardMoved, target, pod);
             }
             Some(_) | None => self.note(Grade::Info, Happening::NoOtherPod, target, ""),
@@ -95,13 +94,10 @@ impl Model {
         forward.backends.clear();
         forward.unseen = None;
         forward.relay = None;
-        forward.wants_pod = false;
-        self.point(id, None, false, Some(fault.clone()), out);
+        self.point(id, Route::Unreachable, Some(fault.clone()), out);
         self.fail(fault);
     }
-}
 
-impl Model {
     /// Where a forward's workload leads cannot be seen at the moment. A way that it has may be as good as ever, and is
     /// kept; without one, connections fail with the reason until it can be seen again.
     pub(crate) fn on_unseen(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
@@ -110,9 +106,8 @@ impl Model {
             return;
         };
         forward.unseen = Some(fault.clone());
-        let (has_way, is_relayed) = (forward.via.is_some(), forward.relay.is_some());
-        if !has_way && !is_relayed && forward.state != ForwardState::Failed {
-            self.point(id, None, false, Some(fault.clone()), out);
+        if forward.via().is_none() && forward.relay.is_none() {
+            self.point(id, Route::Unreachable, Some(fault.clone()), out);
         }
         self.fail(fault);
     }

@@ -7,10 +7,15 @@ use crate::language::effect::Effect;
 use crate::language::fault::{Fault, What};
 use crate::language::log::{Grade, Happening};
 use crate::state::Model;
-use crate::types::demand::{Demand, Stage, span};
-use crate::types::forward::{Forward, ForwardId, ForwardState};
+use crate::types::forward::{Forward, ForwardId};
+use crate::types::route::{Demand, Route};
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
+
+/// A configured time, as it is counted with.
+pub(crate) fn span(time: std::time::Duration) -> TimeDelta {
+    TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX)
+}
 
 impl Model {
     /// A connection has come to a forward that rests.
@@ -23,9 +28,10 @@ impl Model {
         }
         let until = self.now + self.takes(forward);
         if let Some(forward) = self.forwards.all.get_mut(&id) {
-            forward.demand = Some(Demand { round, stage: Stage::Asked(until), wanted: true });
+            forward.demand = Some(Demand { round, until, wanted: true });
             forward.used = Some(self.now);
         }
+        self.want_pod(id);
         self.seek(id, out);
     }
 
@@ -43,18 +49,18 @@ impl Model {
         if !self.need(&spec.place.cluster, out) {
             let fault = self.clusters.fault.clone();
             let fault = fault.unwrap_or_else(|| Fault::new(What::UnknownContext, &spec.place.cluster, ""));
-            return self.point(id, None, false, Some(fault), out);
+            return self.point(id, Route::Unreachable, Some(fault), out);
         }
         self.want_pod(id);
         if self.forwards.all.get(&id).is_some_and(Forward::is_direct) {
-            self.point(id, None, true, None, out);
+            self.point(id, Route::Waiting, None, out);
         } else {
             self.settle_forward(id, out);
         }
     }
 
     /// What becomes of a forward on demand that is pointed somewhere.
-    pub(crate) fn demand_follows(&mut self, id: ForwardId) {
+    pub(crate) fn demand_follows(&mut self, id: ForwardId, was_awaited: bool) {
         let Some(forward) = self.forwards.all.get(&id).filter(|forward| forward.demand.is_some()) else {
             return;
         };
@@ -63,14 +69,13 @@ impl Model {
         let Some(forward) = self.forwards.all.get_mut(&id) else {
             return;
         };
-        let there = forward.via.is_some();
+        let there = forward.via().is_some();
         if let Some(demand) = &mut forward.demand {
-            demand.stage = match demand.stage {
-                Stage::Asked(until) if !there => Stage::Asked(until),
-                Stage::Resting | Stage::Used(_) if !there => Stage::Asked(create),
-                Stage::Resting | Stage::Asked(_) | Stage::Used(_) => Stage::Used(idle),
-            };
-            demand.wanted &= !there;
+            if there {
+                (demand.until, demand.wanted) = (idle, false);
+            } else if !was_awaited {
+                demand.until = create;
+            }
         }
     }
 
@@ -78,7 +83,7 @@ impl Model {
     /// ask.
     pub(crate) fn rest(&mut self, id: ForwardId, fault: Option<Fault>, out: &mut Vec<Effect>) {
         let round = self.count();
-        let Some(forward) = self.forwards.all.get_mut(&id) else {
+        let Some(forward) = self.forwards.all.get_mut(&id).filter(|forward| !forward.has_failed()) else {
             return;
         };
         let reason = || fault.clone().unwrap_or_else(|| Fault::new(What::NoPod, &forward.spec.target, ""));
@@ -86,12 +91,9 @@ impl Model {
         forward.demand = Some(Demand { round, ..Demand::FRESH });
         forward.fault = fault;
         forward.unseen = None;
-        (forward.via, forward.relay, forward.tunnel, forward.health) = (None, None, None, None);
-        (forward.waiting, forward.wants_pod) = (false, false);
+        (forward.relay, forward.tunnel, forward.health) = (None, None, None);
+        forward.route = Route::Resting;
         forward.backends.clear();
-        if !forward.bound.is_empty() {
-            forward.state = ForwardState::Resting;
-        }
         let place = forward.spec.place.clone();
         self.screen.unarranged = true;
         out.push(Effect::Rest { id, round, failed });
@@ -103,10 +105,11 @@ impl Model {
         let (mut late, mut idle) = (Vec::new(), Vec::new());
         for forward in self.forwards.all.values_mut() {
             let open = forward.traffic.counts.open > 0 || forward.used == Some(self.now);
-            match forward.demand.map(|demand| demand.stage) {
-                Some(Stage::Asked(until)) if until <= self.now => late.push(forward.spec.id),
-                Some(Stage::Used(until)) if until <= self.now && !open => idle.push(forward.spec.id),
-                Some(Stage::Resting | Stage::Asked(_) | Stage::Used(_)) | None => {}
+            let is_due = forward.demand.is_some_and(|demand| demand.until <= self.now);
+            if is_due && forward.route.is_awaited() {
+                late.push(forward.spec.id);
+            } else if is_due && forward.via().is_some() && !open {
+                idle.push(forward.spec.id);
             }
         }
         for id in late {
@@ -129,13 +132,11 @@ impl Model {
 
     /// A forward that carries connections is in use for that long again.
     pub(crate) fn renew_use(&mut self, id: ForwardId) {
-        let used = |forward: &&Forward| {
-            forward.used == Some(self.now) && forward.demand.is_some_and(|at| matches!(at.stage, Stage::Used(_)))
-        };
+        let used = |forward: &&Forward| forward.used == Some(self.now) && forward.via().is_some();
         if let Some(target) = self.forwards.all.get(&id).filter(used).map(|forward| forward.spec.target.clone()) {
             let until = self.now + span(self.keep(&target).idle);
             if let Some(demand) = self.forwards.all.get_mut(&id).and_then(|forward| forward.demand.as_mut()) {
-                demand.stage = Stage::Used(until);
+                demand.until = until;
             }
         }
     }
@@ -149,7 +150,7 @@ impl Model {
         for target in targets {
             let open: Vec<(ForwardId, bool)> = self
                 .forwards_of(&target.name)
-                .filter(|forward| forward.state != ForwardState::Failed)
+                .filter(|forward| !forward.has_failed())
                 .map(|forward| (forward.spec.id, forward.demand.is_some()))
                 .collect();
             let all = open.iter().all(|(_, on_demand)| *on_demand);
@@ -168,14 +169,14 @@ impl Model {
             return;
         };
         forward.spec.on_demand = true;
-        forward.demand = Some(Demand { stage: Stage::Used(self.now), ..Demand::FRESH });
+        forward.demand = Some(Demand { until: self.now, ..Demand::FRESH });
         let (target, local) = (forward.spec.target.clone(), forward.local());
-        let waits = forward.via.is_none() && (forward.waiting || forward.wants_pod);
+        let waits = forward.route.is_awaited();
         if waits {
             out.push(Effect::Point { id, via: None, waiting: true, on_demand: true });
         }
-        if waits || forward.via.is_some() {
-            self.demand_follows(id);
+        if waits || forward.via().is_some() {
+            self.demand_follows(id, false);
         } else {
             self.rest(id, None, out);
         }
@@ -189,7 +190,7 @@ impl Model {
             return;
         };
         let rested = forward.is_resting();
-        if !rested && forward.via.is_none() {
+        if !rested && forward.via().is_none() {
             // Whoever waits has a limit of their own from here on.
             out.push(Effect::Point { id, via: None, waiting: true, on_demand: false });
         }

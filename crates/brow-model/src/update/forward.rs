@@ -10,7 +10,8 @@ use crate::screen::dialog::{Dialog, Question};
 use crate::state::Model;
 use crate::types::epoch::Epoch;
 use crate::types::forward::port_name;
-use crate::types::forward::{Forward, ForwardId, ForwardState};
+use crate::types::forward::{Forward, ForwardId};
+use crate::types::route::{Route, Tunnel};
 use crate::types::target::Target;
 
 impl Model {
@@ -47,19 +48,18 @@ impl Model {
             ForwardEvent::Bound(bound) => self.on_bound(id, bound, out),
             ForwardEvent::NotBound(fault) => self.on_not_bound(id, fault, out),
             ForwardEvent::Up(via) => {
-                if forward.via.as_ref() == Some(&via) {
-                    let back = forward.state == ForwardState::Reconnecting;
-                    forward.state = ForwardState::Live;
-                    if back {
-                        forward.fault = None;
-                        self.note(Grade::Good, Happening::ForwardBack, target, via.pod.name);
-                    }
+                if let Route::Through(through, tunnel) = &mut forward.route
+                    && *through == via
+                    && std::mem::replace(tunnel, Tunnel::Up) == Tunnel::Lost
+                {
+                    forward.fault = None;
+                    self.note(Grade::Good, Happening::ForwardBack, target, via.pod.name);
                 }
             }
             ForwardEvent::Down(fault) => {
                 let fault = fault.with_plugin(plugin.as_deref());
-                if forward.via.is_some() {
-                    forward.state = ForwardState::Reconnecting;
+                if let Route::Through(_, tunnel) = &mut forward.route {
+                    *tunnel = Tunnel::Lost;
                 }
                 forward.fault = Some(fault.clone());
                 self.fail(fault);
@@ -104,12 +104,6 @@ impl Model {
         };
         let target = forward.spec.target.clone();
         let others = bound.iter().any(|local| !local.ip().is_loopback());
-        forward.state = match (&forward.via, forward.waiting || forward.wants_pod) {
-            (Some(_), _) => ForwardState::Dialing,
-            (None, _) if forward.is_resting() => ForwardState::Resting,
-            (None, true) => ForwardState::Waiting,
-            (None, false) => ForwardState::Broken,
-        };
         let port = bound.first().map_or(0, SocketAddr::port);
         let asked = forward.spec.port;
         let (any, local) = (forward.spec.any_port, bound.first().map(ToString::to_string).unwrap_or_default());
@@ -139,10 +133,9 @@ impl Model {
             return;
         };
         let target = forward.spec.target.clone();
-        forward.state = ForwardState::Failed;
-        forward.fault = Some(fault.clone());
         // It carries nothing: it keeps no pod.
-        forward.via = None;
+        forward.route = Route::Failed;
+        forward.fault = Some(fault.clone());
         let (failed, unasked) = (forward.clone(), forward.unasked);
         let spec = Box::new(forward.spec.clone());
         self.on_stopped(&failed, out);

@@ -4,21 +4,22 @@ use crate::language::effect::Effect;
 use crate::language::fault::Fault;
 use crate::language::log::{Entry, Grade, Happening};
 use crate::state::Model;
-use crate::types::demand::span;
 use crate::types::forward::{Forward, ForwardId};
 use crate::types::health::{Health, ProbePlan};
+use crate::update::demand::span;
 
 impl Model {
     /// What is wrong with a forward, or with the cluster that it leads to: while that does not answer, or refuses us,
     /// it is not known what becomes of the forward's pod.
     pub fn trouble_of<'a>(&'a self, forward: &'a Forward) -> Option<&'a Fault> {
         let of_cluster = || self.cluster(&forward.spec.place.cluster)?.fault.as_ref();
-        forward.trouble().or_else(|| of_cluster().filter(|_| forward.via.is_some()))
+        forward.trouble().or_else(|| of_cluster().filter(|_| forward.via().is_some()))
     }
 
     /// A probe was answered, or not.
     pub(crate) fn on_probed(&mut self, id: ForwardId, found: Health, out: &mut Vec<Effect>) {
-        if let Some(forward) = self.forwards.all.get_mut(&id).filter(|at| at.via.is_some() && at.spec.probe.is_some()) {
+        if let Some(forward) = self.forwards.all.get_mut(&id).filter(|at| at.via().is_some() && at.spec.probe.is_some())
+        {
             forward.health = Some(found);
             self.tell_health(id, out);
         }

@@ -19,7 +19,7 @@ impl Model {
     /// What other instances are told.
     pub fn report(&self, pid: u32, role: Role) -> Report {
         // One that is being opened, or opened anew, is ours already.
-        let listens = |forward: &&Forward| !forward.bound.is_empty() || forward.state == ForwardState::Opening;
+        let listens = |forward: &&Forward| !forward.bound.is_empty() || forward.state() == ForwardState::Opening;
         let forwards = self.forwards.all.values().filter(listens).map(|forward| {
             let spec = &forward.spec;
             let target = self.target(&spec.target);
@@ -31,13 +31,13 @@ impl Model {
                 server: self.server_of(&spec.place.cluster),
                 place: spec.address.to_string(),
                 local: forward.local(),
-                state: Standing::of(forward.state),
-                pod: forward.via.as_ref().map(|via| via.pod.name.clone()),
+                state: Standing::of(forward.state()),
+                pod: forward.via().map(|via| via.pod.name.clone()),
                 left: self.pods.upkeep.left_by(forward).map(|pod| pod.name.clone()).collect(),
             }
         });
         // What has failed was stopped by nobody, either: whoever waits for it may have it.
-        let failed = self.forwards.all.values().filter(|forward| forward.state == ForwardState::Failed);
+        let failed = self.forwards.all.values().filter(|forward| forward.state() == ForwardState::Failed);
         let ended = self.forwards.left.iter().flatten().copied().chain(failed.map(|forward| forward.spec.id.0));
         let (left, wants) = (ended.collect(), self.targets.wants.iter().cloned().collect());
         Report { pid, role, forwards: forwards.collect(), leaving: self.forwards.left.is_some(), left, wants }

@@ -4,7 +4,7 @@ use crate::language::effect::Effect;
 use crate::screen::dialog::Question;
 use crate::screen::leave::Remainder;
 use crate::state::Model;
-use crate::types::forward::{Forward, ForwardState};
+use crate::types::forward::Forward;
 use crate::types::proxy::{PodKey, ProxyPod};
 use crate::types::settings::OnQuit;
 use crate::types::ttl::Ttl;
@@ -19,7 +19,7 @@ impl Model {
 
     pub(crate) fn ask_quit(&mut self, out: &mut Vec<Effect>) {
         // One that rests carries nothing, and a connection is all it takes to have it back.
-        let loses = |forward: &&Forward| forward.state != ForwardState::Failed && !forward.is_resting();
+        let loses = |forward: &&Forward| !forward.has_failed() && !forward.is_resting();
         let forwards = self.forwards.all.values().filter(loses).count();
         let (pods, unsaved) = (self.our_pods().len() + self.pods.requests.len(), self.targets.unsaved.len());
         let ask = forwards > 0 || unsaved > 0 || (pods > 0 && self.config.settings.on_quit == OnQuit::Ask);

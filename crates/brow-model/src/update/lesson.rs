@@ -29,7 +29,7 @@ impl Model {
 
     /// Whether a lesson's key does something for the person now.
     fn is_of_use(&self, lesson: Lesson) -> bool {
-        let live = || self.forwards.all.values().any(|forward| forward.state == ForwardState::Live);
+        let live = || self.forwards.all.values().any(|forward| forward.state() == ForwardState::Live);
         match lesson {
             Lesson::Add => self.targets.all.is_empty() && !self.clusters.all.is_empty(),
             Lesson::Connect => !self.targets.all.is_empty() && self.forwards.all.is_empty(),

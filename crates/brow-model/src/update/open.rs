@@ -6,10 +6,10 @@ use crate::language::effect::Effect;
 use crate::language::log::{Grade, Happening};
 use crate::screen::focus::Pane;
 use crate::state::Model;
-use crate::types::demand::Demand;
 use crate::types::epoch::Epoch;
-use crate::types::forward::{Forward, ForwardId, ForwardSpec, ForwardState, Via, port_name};
+use crate::types::forward::{Forward, ForwardId, ForwardSpec, ForwardState, port_name};
 use crate::types::proxy::{Phase, PodKey, ProxyPod};
+use crate::types::route::{Demand, Route};
 use crate::types::target::Target;
 use crate::types::workload::Where;
 
@@ -19,20 +19,6 @@ const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6A
 /// Where the forwards of a target listen.
 pub(crate) fn bind_of(target: &Target) -> Vec<IpAddr> {
     target.keep.local_address.map_or_else(|| LOOPBACK.to_vec(), |ip| vec![ip])
-}
-
-/// What a new forward begins with.
-enum Through {
-    /// A pod, where one is known.
-    Pod(Option<Via>),
-    /// Nothing until it is used.
-    Demand,
-}
-
-impl Through {
-    fn of(on_demand: bool) -> Self {
-        if on_demand { Self::Demand } else { Self::Pod(None) }
-    }
 }
 
 impl Model {
@@ -52,9 +38,9 @@ impl Model {
     fn open_forward_to(&mut self, target: &Target, address: &Where, on_demand: bool, out: &mut Vec<Effect>) {
         let several = target.address.workload().is_some_and(|workload| !workload.more.is_empty());
         let same = |forward: &&Forward| !several || forward.spec.address == *address;
-        let open = self.forwards_of(&target.name).filter(same).find(|forward| forward.state != ForwardState::Failed);
+        let open = self.forwards_of(&target.name).filter(same).find(|forward| !forward.has_failed());
         if let Some(forward) = open {
-            let (id, local, broken) = (forward.spec.id, forward.local(), forward.state == ForwardState::Broken);
+            let (id, local, broken) = (forward.spec.id, forward.local(), forward.state() == ForwardState::Broken);
             if broken && target.address.workload().is_some() {
                 self.restart_forward(id, None, out);
             } else if broken {
@@ -84,7 +70,8 @@ impl Model {
         // The local port that the target names is for the first of several.
         let any_port = target.local_port == 0 || name != target.name;
         let port = if any_port { remembered } else { target.local_port };
-        let id = self.listen(target, address, (port, any_port), Through::of(on_demand), out);
+        let id =
+            self.listen(target, address, (port, any_port), if on_demand { Route::Resting } else { Route::Wanted }, out);
         if !on_demand {
             self.want_pod(id);
             self.settle_forwards(&target.cluster, out);
@@ -93,9 +80,9 @@ impl Model {
 
     /// Opens one more forward to a target, through a given pod.
     pub(crate) fn open_forward_via(&mut self, target: &Target, pod: &PodKey, out: &mut Vec<Effect>) {
-        let through = |forward: &&Forward| forward.via.as_ref().is_some_and(|via| via.pod == *pod);
+        let through = |forward: &&Forward| forward.is_through(pod);
         let taken = self.forwards.all.values().any(|forward| {
-            forward.state != ForwardState::Failed
+            !forward.has_failed()
                 && (forward.spec.port == target.local_port
                     || forward.bound.iter().any(|local| local.port() == target.local_port))
         });
@@ -116,8 +103,9 @@ impl Model {
         }
         let port = if taken { 0 } else { target.local_port };
         let via = self.pods.all.get(pod).filter(|pod| pod.phase == Phase::Ready).map(ProxyPod::via);
-        let waits = via.is_none();
-        let id = self.listen(target, &target.address, (port, port == 0), Through::Pod(via), out);
+        let route = via.map_or(Route::Wanted, Route::through);
+        let waits = route.is_awaited();
+        let id = self.listen(target, &target.address, (port, port == 0), route, out);
         if waits {
             self.want_pod(id);
             self.settle_forwards(&target.cluster, out);
@@ -129,13 +117,10 @@ impl Model {
         target: &Target,
         address: &Where,
         (port, any_port): (u16, bool),
-        through: Through,
+        route: Route,
         out: &mut Vec<Effect>,
     ) -> ForwardId {
-        let (via, on_demand) = match through {
-            Through::Pod(via) => (via, false),
-            Through::Demand => (None, true),
-        };
+        let on_demand = route == Route::Resting;
         let spec = ForwardSpec {
             id: ForwardId(self.count()),
             epoch: Epoch(self.count()),
@@ -151,11 +136,11 @@ impl Model {
         };
         let id = spec.id;
         let mut forward = Forward::opening(spec.clone(), self.now);
-        let via = via.map(|via| forward.relayed(via));
+        let via = route.via().cloned().map(|via| forward.relayed(via));
         if let Some(via) = &via {
             self.pods.upkeep.hold(id, &via.pod);
         }
-        forward.via.clone_from(&via);
+        forward.route = via.clone().map_or(route, Route::through);
         forward.demand = on_demand.then_some(Demand::FRESH);
         self.forwards.all.insert(id, forward);
         self.screen.unarranged = true;

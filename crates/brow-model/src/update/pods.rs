@@ -169,7 +169,7 @@ impl Model {
     /// through or waits for, not of what other runs do.
     fn is_told_of(&self, pod: &ProxyPod) -> bool {
         let concerns = |forward: &Forward| {
-            forward.is_through(&pod.key) || (forward.via.is_none() && self.is_at(pod, &forward.spec.place))
+            forward.is_through(&pod.key) || (forward.via().is_none() && self.is_at(pod, &forward.spec.place))
         };
         self.is_ours(pod)
             && !self.is_twin(pod)

@@ -7,11 +7,12 @@ use crate::language::effect::Effect;
 use crate::language::fault::Fault;
 use crate::language::log::{Grade, Happening};
 use crate::state::Model;
-use crate::types::demand::span;
 use crate::types::forward::ForwardId;
 use crate::types::proxy::{Phase, PodKey, ProxyPod, RequestId};
 use crate::types::renew::Renewal;
+use crate::types::route::Route;
 use crate::types::ttl::Ttl;
+use crate::update::demand::span;
 
 /// How long after a try that came to nothing the next is made without being asked.
 const AGAIN: TimeDelta = TimeDelta::seconds(60);
@@ -88,7 +89,7 @@ impl Model {
         let through = |id: &&ForwardId| self.forwards.all[*id].is_through(&old);
         let moved: Vec<ForwardId> = self.forwards.all.keys().filter(through).copied().collect();
         for id in &moved {
-            self.point(*id, Some(via.clone()), false, None, out);
+            self.point(*id, Route::through(via.clone()), None, out);
         }
         self.note(Grade::Good, Happening::Renewed, &old.name, &new.name);
         self.let_go_of_pod(&old, out);
@@ -117,7 +118,7 @@ impl Model {
     /// The pod of a forward that is to be renewed now, and how long the one that takes over may live.
     fn due(&self, id: ForwardId) -> Option<(PodKey, Ttl)> {
         let forward = self.forwards.all.get(&id)?;
-        let pod = self.pods.all.get(&forward.via.as_ref()?.pod).filter(|pod| self.is_ours(pod))?;
+        let pod = self.pods.all.get(&forward.via()?.pod).filter(|pod| self.is_ours(pod))?;
         let now = self.time_at(&pod.key.cluster);
         let (ttl, left) = (pod.ttl?, pod.deadline()? - now);
         let whole = span(ttl.duration());

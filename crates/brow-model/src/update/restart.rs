@@ -2,9 +2,9 @@
 
 use crate::language::effect::Effect;
 use crate::state::Model;
-use crate::types::demand::Demand;
 use crate::types::epoch::Epoch;
-use crate::types::forward::{ForwardId, ForwardSpec, ForwardState};
+use crate::types::forward::{ForwardId, ForwardSpec};
+use crate::types::route::{Demand, Route};
 use crate::types::target::Target;
 use crate::types::traffic::Traffic;
 use crate::types::workload::Where;
@@ -22,34 +22,29 @@ impl Model {
             return;
         };
         let before = forward.clone();
-        if spec.place != forward.spec.place {
-            forward.via = None;
-        }
+        let mut via = forward.via().cloned().filter(|_| spec.place == forward.spec.place && forward.demand.is_none());
         let workload = spec.address.workload().or(forward.spec.address.workload()).is_some();
-        if workload && spec.address != forward.spec.address {
-            // What it went through was for something else.
-            (forward.via, forward.relay) = (None, None);
+        if forward.demand.is_some() || workload && spec.address != forward.spec.address {
+            // What it went through was for something else, or it goes through nothing from now on.
+            (via, forward.relay) = (None, None);
             forward.backends.clear();
         }
         forward.spec = spec;
-        forward.via = forward.via.take().map(|via| forward.relayed(via));
         forward.spec.port = port.unwrap_or(forward.spec.port);
-        forward.state = ForwardState::Opening;
         forward.bound.clear();
         forward.fault = None;
         forward.traffic = Traffic::default();
         forward.health = None;
-        let direct = forward.is_direct();
-        forward.wants_pod = forward.via.is_none() && !direct;
-        forward.waiting = direct;
-        if let Some(demand) = &mut forward.demand {
-            *demand = Demand::FRESH;
-            (forward.via, forward.relay) = (None, None);
-            forward.backends.clear();
-            (forward.wants_pod, forward.waiting) = (false, false);
-        }
+        let via = via.map(|via| forward.relayed(via));
+        forward.route = match &via {
+            Some(via) => Route::through(via.clone()),
+            None if forward.demand.is_some() => Route::Resting,
+            None if forward.is_direct() => Route::Waiting,
+            None => Route::Wanted,
+        };
+        forward.demand = forward.demand.map(|_| Demand::FRESH);
         let resting = forward.is_resting();
-        let (spec, via) = (forward.spec.clone(), forward.via.clone());
+        let spec = forward.spec.clone();
         let cluster = spec.place.cluster.clone();
         self.screen.unarranged = true;
         let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));

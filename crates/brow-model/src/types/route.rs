@@ -1,0 +1,83 @@
+//! How a forward reaches its target: through which pod, or what it waits for.
+
+use chrono::{DateTime, Utc};
+
+use crate::types::address::Address;
+use crate::types::proxy::PodKey;
+
+/// The pod a forward goes through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Via {
+    /// The pod.
+    pub pod: PodKey,
+    /// The pod's uid: another pod may take its name.
+    pub uid: String,
+    /// The port in the pod.
+    pub port: u16,
+    /// What the relay there is to connect to; absent: the pod is the target itself.
+    pub to: Option<Address>,
+}
+
+/// How a forward reaches its target right now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// On demand: nothing is behind the listener until somebody connects.
+    Resting,
+    /// Connections wait: a pod is looked for and, once the cluster's pods are known, asked for if there is none.
+    Wanted,
+    /// Connections wait for a pod that is coming: nothing more is asked for.
+    Waiting,
+    /// Connections go through a pod.
+    Through(Via, Tunnel),
+    /// There is no pod and none is coming: connections fail, with the forward's fault as the reason.
+    Unreachable,
+    /// The listener could not be opened.
+    Failed,
+}
+
+/// The state of the tunnel to a forward's pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tunnel {
+    /// None has been up yet.
+    Dialing,
+    /// A stream opens.
+    Up,
+    /// It was lost and is being opened again.
+    Lost,
+}
+
+impl Route {
+    /// Returns the route through a pod to which no tunnel has been up yet.
+    pub fn through(via: Via) -> Self {
+        Self::Through(via, Tunnel::Dialing)
+    }
+
+    /// Returns the pod, where connections go through one.
+    pub fn via(&self) -> Option<&Via> {
+        match self {
+            Self::Through(via, _) => Some(via),
+            Self::Resting | Self::Wanted | Self::Waiting | Self::Unreachable | Self::Failed => None,
+        }
+    }
+
+    /// Returns whether connections wait for a pod.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self, Self::Wanted | Self::Waiting)
+    }
+}
+
+/// The limits of a forward on demand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demand {
+    /// The number of the last rest, which tells it from earlier ones of the same opening.
+    pub round: u64,
+    /// When it rests again: a pod that is awaited is late then, one that it goes through unused.
+    pub until: DateTime<Utc>,
+    /// Whether a connection asked for the pod that is awaited: else one was lost, and another may come.
+    pub wanted: bool,
+}
+
+impl Demand {
+    /// The limits of a forward that was just opened and rests.
+    pub const FRESH: Self = Self { round: 0, until: DateTime::<Utc>::MIN_UTC, wanted: false };
+}
