@@ -7,6 +7,7 @@ use super::complete;
 use super::print::Stop;
 use crate::text::Text;
 use brow_model::Model;
+use brow_model::near::near;
 use brow_model::target::Target;
 
 /// Targets on the command line.
@@ -62,8 +63,7 @@ impl Choice {
 /// Says that no target has this name, and which one may be meant.
 pub(super) fn no_target(model: &Model, text: &Text, name: &str) -> Stop {
     let mut says = text.fill("cli.no-target", &[("thing", name)]);
-    let near = |target: &&Target| strsim::jaro_winkler(&target.name.to_lowercase(), &name.to_lowercase()) > 0.8;
-    let near: Vec<&str> = model.targets.all.iter().filter(near).map(|target| target.name.as_str()).collect();
+    let near = near(name, model.targets.all.iter().map(|target| target.name.as_str()));
     if !near.is_empty() {
         says = format!("{says}\n{}", text.fill("fault.near-names", &[("detail", &near.join(", "))]));
     }

@@ -15,7 +15,8 @@ use super::{Globals, complete};
 use crate::store;
 use crate::text::Text;
 use brow_model::Model;
-use brow_model::form::{FormField, TargetForm};
+use brow_model::field::TargetField;
+use brow_model::form::TargetForm;
 use brow_model::target::Target;
 use brow_model::wish::Wish;
 use fields::{Fields, filled};
@@ -188,7 +189,7 @@ impl headless::Verb for Edit {
             None => Ok(Vec::new()),
             Some(Order::Add { name, place, fields }) => {
                 let mut form = TargetForm::empty(&current(model).unwrap_or_default());
-                form.set(FormField::Name, name);
+                form.set(TargetField::Name, name);
                 let target = filled(form, Some(place), fields, model, text)?;
                 Ok(vec![Wish::Save { was: None, target: Box::new(target) }])
             }
@@ -203,7 +204,7 @@ impl headless::Verb for Edit {
             Some(Order::Rename { name, new }) => {
                 let was = existing(&name)?;
                 let mut form = TargetForm::editing(&was);
-                form.set(FormField::Name, new);
+                form.set(TargetField::Name, new);
                 let target = filled(form, None, Fields::default(), model, text)?;
                 Ok(vec![Wish::Rename { name, new: target.name }])
             }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::table::nearest;
+use brow_model::near::nearest;
 
 /// One key with its modifiers, in the one form that all terminals' reports are brought to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,6 +7,7 @@ use super::chord::Chord;
 use super::fixed;
 use brow_model::action::Command;
 use brow_model::fault::{Fault, What};
+use brow_model::near::nearest;
 use brow_model::settings::KeyOverride;
 
 /// A part of the table, as the config names it.
@@ -149,12 +150,6 @@ fn sequence(text: &str) -> Result<Sequence, String> {
 pub(super) fn shown(keys: &Sequence) -> String {
     let plain = keys.iter().all(|chord| chord.writes().is_some_and(|c| c != ' '));
     keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(if plain { "" } else { " " })
-}
-
-/// The candidate that is spelled most like `name`.
-pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.to_lowercase();
-    candidates.into_iter().min_by_key(|candidate| strsim::damerau_levenshtein(&name, candidate))
 }
 
 impl Table {

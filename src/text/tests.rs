@@ -11,7 +11,7 @@ use brow_model::action::Command;
 use brow_model::cluster::Link;
 use brow_model::dialog::Question;
 use brow_model::fault::{Fault, Grant, Remedy, What};
-use brow_model::form::{FormField, Page};
+use brow_model::field::{Page, TargetField};
 use brow_model::forward::ForwardState;
 use brow_model::lesson::Lesson;
 use brow_model::list::{ClusterColumn, ForwardColumn, PodColumn, TargetColumn};
@@ -40,7 +40,7 @@ fn made_keys() -> BTreeSet<String> {
         keys.extend(["command", "hint"].map(|table| format!("{table}.{}", command.name())));
     }
     keys.extend(Lesson::ALL.iter().map(|lesson| format!("tip.{}", lesson.name())));
-    for field in FormField::ALL {
+    for field in TargetField::ALL {
         keys.extend(["form", "form-hint"].map(|table| format!("{table}.{}", field.key())));
     }
     keys.extend(Page::ALL.iter().map(|page| format!("form-page.{}", page.key())));

@@ -3,6 +3,7 @@
 #![deny(clippy::disallowed_methods)]
 
 mod language;
+pub mod near;
 pub mod plain;
 mod screen;
 mod state;
@@ -13,8 +14,8 @@ pub use language::{action, effect, event, fault, log, wish};
 pub use screen::{browser, dialog, filter, focus, form, leave, lesson, list, menu, welcome};
 pub use state::{Front, Model};
 pub use types::{
-    address, backend, cluster, epoch, forward, found, health, installation, instance, keep, offer, own, plan, proxy,
-    renew, route, service, settings, strings, target, traffic, ttl, upkeep, workload,
+    address, backend, cluster, epoch, field, forward, found, health, installation, instance, keep, offer, own, plan,
+    proxy, renew, route, service, settings, strings, target, traffic, ttl, upkeep, workload,
 };
 
 #[cfg(test)]

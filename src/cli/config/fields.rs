@@ -8,7 +8,8 @@ use crate::cli::print::{self, Stop};
 use crate::text::Text;
 use brow_model::Model;
 use brow_model::address::is_url;
-use brow_model::form::{FormField, TargetForm};
+use brow_model::field::TargetField;
+use brow_model::form::TargetForm;
 use brow_model::target::Target;
 
 /// The options that describe a target, beside its name and destination. An empty value removes the setting.
@@ -73,16 +74,16 @@ pub(super) fn filled(
     let via = fields.via.map(|via| if via == Via::Proxy { "proxy" } else { "" }.to_owned());
     let tags = Some(fields.tag.join(", ")).filter(|tags| !tags.is_empty());
     for (field, given) in [
-        (FormField::Address, place),
-        (FormField::Cluster, fields.cluster),
-        (FormField::Namespace, fields.namespace),
-        (FormField::LocalPort, fields.local_port),
-        (FormField::Ttl, fields.ttl),
-        (FormField::Tags, tags),
-        (FormField::Via, via),
-        (FormField::Wait, fields.wait),
-        (FormField::OnDemand, flag(fields.on_demand)),
-        (FormField::Autostart, autostart),
+        (TargetField::Address, place),
+        (TargetField::Cluster, fields.cluster),
+        (TargetField::Namespace, fields.namespace),
+        (TargetField::LocalPort, fields.local_port),
+        (TargetField::Ttl, fields.ttl),
+        (TargetField::Tags, tags),
+        (TargetField::Via, via),
+        (TargetField::Wait, fields.wait),
+        (TargetField::OnDemand, flag(fields.on_demand)),
+        (TargetField::Autostart, autostart),
     ] {
         if let Some(text) = given {
             form.set(field, text);
@@ -93,13 +94,13 @@ pub(super) fn filled(
     }
     form.tried = true;
     form.check(model);
-    let wrong: Vec<String> = FormField::ALL
+    let wrong: Vec<String> = TargetField::ALL
         .iter()
         .zip(&form.fields)
         .filter_map(|(of, field)| {
             let error = text.fill(&format!("field.{}", field.error?), &[]);
             // A login that stands in it is not shown.
-            let shown = if *of == FormField::Address && is_url(field.text()) { "URL" } else { field.text() };
+            let shown = if *of == TargetField::Address && is_url(field.text()) { "URL" } else { field.text() };
             Some(format!("{} “{shown}”: {error}", text.get(&format!("form.{}", of.key()))))
         })
         .collect();

@@ -156,32 +156,10 @@ impl Teller {
     }
 }
 
-/// Names that are near to `name`, the nearest first; else some of those that there are.
+/// Names that are near to `name`; else some of those that there are.
 fn near(name: &str, known: &[String]) -> Vec<String> {
-    let mut ranked: Vec<(usize, &String)> = known
-        .iter()
-        .map(|other| {
-            let within = other.contains(name) || name.contains(other.as_str());
-            (if within { 1 } else { strsim::damerau_levenshtein(name, other) }, other)
-        })
-        .collect();
-    ranked.sort();
-    let close = name.chars().count().div_ceil(2);
-    let some = ranked.iter().any(|(distance, _)| *distance <= close);
-    ranked.into_iter().filter(|(distance, _)| !some || *distance <= close).take(3).map(|(_, n)| n.clone()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn near_names_come_first() {
-        let known: Vec<String> = ["web", "web-admin", "payments", "redis"].map(str::to_owned).into();
-        assert_eq!(near("wbe", &known), ["web"]);
-        assert_eq!(near("paymens", &known), ["payments"]);
-        assert_eq!(near("admin", &known), ["web-admin"]);
-        assert_eq!(near("zzzzzz", &known).len(), 3, "better some than none");
-        assert_eq!(near("x", &[]), Vec::<String>::new());
-    }
+    let names = || known.iter().map(String::as_str);
+    let near = brow_model::near::near(name, names());
+    let near = if near.is_empty() { names().take(3).collect() } else { near };
+    near.into_iter().map(str::to_owned).collect()
 }

@@ -14,13 +14,12 @@ use toml_edit::{Document, Item};
 
 use brow_model::action::Command;
 use brow_model::fault::Fault;
-use brow_model::form::is_quantity;
-use brow_model::keep::KeepSettings;
+use brow_model::field::{Scope, Slot, TargetField, is_quantity};
+use brow_model::near::nearest;
 use brow_model::plan::{PortPlan, PortRange};
 use brow_model::service::Service;
 use brow_model::settings::{
-    ClusterSettings, Colors, KeyOverride, Language, Notify, OnQuit, PodSettings, PullPolicy, Resources, Settings,
-    Toleration,
+    ClusterSettings, Colors, KeyOverride, Language, Notify, OnQuit, PullPolicy, Settings, Toleration,
 };
 use brow_model::strings::PLACEHOLDERS;
 use brow_model::target::Target;
@@ -28,7 +27,7 @@ use brow_model::ttl::Ttl;
 use brow_model::workload::{Kind, Where, Workload};
 
 use problem::Problem;
-use section::{Reader, Section, Spanned, kind, nearest};
+use section::{Reader, Section, Spanned, kind};
 pub use values::fields;
 
 /// A config that makes sense.
@@ -108,7 +107,7 @@ fn whole(mut root: Section<'_, '_>) -> Config {
         settings.strings = strings(section);
     }
     for (name, section) in root.named("cluster") {
-        settings.clusters.insert(name.value, cluster(section));
+        settings.clusters.insert(name.value, cluster(section, settings.max_ttl));
     }
     if let Some(section) = root.section("keys") {
         settings.keys = keys(section);
@@ -128,8 +127,9 @@ fn defaults(mut section: Section<'_, '_>, settings: &mut Settings) {
     }
     // Who sets a ceiling below the built-in default means pods without a TTL too.
     settings.ttl = ttl.map_or(settings.ttl.min(settings.max_ttl), |found| found.value);
-    settings.pod = pod(&mut section);
-    settings.keep = keep(&mut section).over(&settings.keep);
+    let said = said(&mut section, false, settings.max_ttl);
+    settings.pod = said.pod;
+    settings.keep = said.keep.over(&settings.keep);
     section.finish();
 }
 
@@ -192,47 +192,54 @@ fn within(section: &Section<'_, '_>, ttl: &Spanned<Ttl>, max: Ttl) {
     }
 }
 
-fn cluster(mut section: Section<'_, '_>) -> ClusterSettings {
+fn cluster(mut section: Section<'_, '_>, max_ttl: Ttl) -> ClusterSettings {
     let protocols = ["spdy", "spdy-websocket", "v4-websocket"].map(|name| (name, name));
-    let settings = ClusterSettings {
-        connect: section.boolean("connect").unwrap_or_default(),
-        tunnel: section.one_of("tunnel", &protocols).map(str::to_owned),
-        pod: pod(&mut section),
-        keep: keep(&mut section),
-    };
+    let connect = section.boolean("connect").unwrap_or_default();
+    let tunnel = section.one_of("tunnel", &protocols).map(str::to_owned);
+    let Target { pod, keep, .. } = said(&mut section, false, max_ttl);
     section.finish();
-    settings
+    ClusterSettings { connect, tunnel, pod, keep }
 }
 
-fn pod(section: &mut Section<'_, '_>) -> PodSettings {
-    let policies =
-        [("Always", PullPolicy::Always), ("IfNotPresent", PullPolicy::IfNotPresent), ("Never", PullPolicy::Never)];
-    PodSettings {
-        image: section.word("image").map(|found| found.value),
-        pull_policy: section.one_of("pull_policy", &policies),
-        pull_secrets: section.texts("pull_secrets"),
-        node_selector: section.map("node_selector"),
-        tolerations: section.list("tolerations", true).map(|all| all.into_iter().map(toleration).collect()),
-        resources: section.section("resources").map(resources).unwrap_or_default(),
-        labels: section.map("labels"),
-        annotations: section.map("annotations"),
+/// Reads the fields that may stand anywhere and, with `of_target`, those of a target.
+fn said(section: &mut Section<'_, '_>, of_target: bool, max_ttl: Ttl) -> Target {
+    let mut target = Target::blank();
+    let mut resources = section.section("resources");
+    let fits = |field: &TargetField| field.scope() == Scope::Any || of_target && field.scope() == Scope::Target;
+    for field in TargetField::ALL.into_iter().filter(fits) {
+        let key = field.config_key();
+        match field.slot(&mut target) {
+            // What has to be there, and what depends on it.
+            None | Some(Slot::Word(_) | Slot::Place(_) | Slot::Proxy(_)) => {}
+            Some(Slot::Namespace(at)) => *at = section.namespace(key).map(|found| found.value),
+            Some(Slot::Image(at)) => *at = section.word(key).map(|found| found.value),
+            Some(Slot::Quantity(at)) => *at = resources.as_mut().and_then(|section| quantity(section, key)),
+            Some(Slot::Port(at)) => *at = section.port(key).unwrap_or_default(),
+            Some(Slot::Ttl(at)) => {
+                let found = section.parsed(key);
+                if let Some(found) = &found {
+                    within(section, found, max_ttl);
+                }
+                *at = found.map(|found| found.value);
+            }
+            Some(Slot::Time(at)) => *at = section.parsed(key).map(|found| found.value),
+            Some(Slot::Flag(at)) => *at = section.boolean(key),
+            Some(Slot::On(at)) => *at = section.boolean(key).unwrap_or_default(),
+            Some(Slot::Policy(at)) => *at = section.one_of(key, &PullPolicy::ALL.map(|policy| (policy.name(), policy))),
+            Some(Slot::Probe(at)) => *at = section.parsed(key).map(|found| found.value),
+            Some(Slot::Ip(at)) => *at = section.parsed(key).map(|found| found.value),
+            Some(Slot::Words(at)) => *at = section.texts(key).unwrap_or_default(),
+            Some(Slot::Names(at)) => *at = section.texts(key),
+            Some(Slot::Labels(at) | Slot::Annotations(at)) => *at = section.map(key),
+            Some(Slot::Tolerations(at)) => {
+                *at = section.list(key, true).map(|all| all.into_iter().map(toleration).collect());
+            }
+        }
     }
-}
-
-/// Reads the settings of forwards that the defaults, a cluster or a target can have.
-fn keep(section: &mut Section<'_, '_>) -> KeepSettings {
-    let mut time = |key| section.parsed::<Ttl>(key).map(|found| found.value);
-    let (idle_timeout, create_timeout) = (time("idle_timeout"), time("create_timeout"));
-    let (max_lifetime, probe_interval) = (time("max_lifetime"), time("probe_interval"));
-    KeepSettings {
-        on_demand: section.boolean("on_demand"),
-        idle_timeout,
-        create_timeout,
-        auto_renew: section.boolean("auto_renew"),
-        max_lifetime,
-        probe_interval,
-        ..KeepSettings::default()
+    if let Some(resources) = resources {
+        resources.finish();
     }
+    target
 }
 
 fn toleration(mut section: Section<'_, '_>) -> Toleration {
@@ -247,24 +254,14 @@ fn toleration(mut section: Section<'_, '_>) -> Toleration {
     toleration
 }
 
-fn resources(mut section: Section<'_, '_>) -> Resources {
-    let mut quantity = |key| {
-        let found = section.text(key)?;
-        if is_quantity(&found.value) {
-            return Some(found.value);
-        }
-        let says = format!("is \"{}\": write a quantity such as 10m, 0.5 or 16Mi", found.value.escape_debug());
-        section.problem(&found.span, key, says);
-        None
-    };
-    let resources = Resources {
-        cpu_request: quantity("cpu_request"),
-        cpu_limit: quantity("cpu_limit"),
-        memory_request: quantity("memory_request"),
-        memory_limit: quantity("memory_limit"),
-    };
-    section.finish();
-    resources
+fn quantity(section: &mut Section<'_, '_>, key: &'static str) -> Option<String> {
+    let found = section.text(key)?;
+    if is_quantity(&found.value) {
+        return Some(found.value);
+    }
+    let says = format!("is \"{}\": write a quantity such as 10m, 0.5 or 16Mi", found.value.escape_debug());
+    section.problem(&found.span, key, says);
+    None
 }
 
 fn target(mut section: Section<'_, '_>, names: &mut BTreeSet<String>, max_ttl: Ttl) -> Option<Target> {
@@ -275,34 +272,11 @@ fn target(mut section: Section<'_, '_>, names: &mut BTreeSet<String>, max_ttl: T
         section.problem(&name.span, "name", format!("is \"{}\", which another target has", name.value));
     }
     let cluster = section.word("cluster");
-    let namespace = section.namespace("namespace").map(|found| found.value);
-    let local_port = section.port("local_port").unwrap_or_default();
-    let ttl = section.parsed("ttl");
-    if let Some(ttl) = &ttl {
-        within(&section, ttl, max_ttl);
-    }
-    let tags = section.texts("tags").unwrap_or_default();
-    let pod = pod(&mut section);
-    let keep = KeepSettings {
-        probe: section.parsed("probe").map(|found| found.value),
-        autostart: section.boolean("autostart").unwrap_or_default(),
-        local_address: section.parsed("local_address").map(|found| found.value),
-        ..keep(&mut section)
-    };
+    let said = said(&mut section, true, max_ttl);
     let address = place(&mut section);
     section.require(&["name", "cluster"]);
     section.finish();
-    Some(Target {
-        name: name?.value,
-        cluster: cluster?.value,
-        namespace,
-        address: address?,
-        local_port,
-        ttl: ttl.map(|found| found.value),
-        tags,
-        pod,
-        keep,
-    })
+    Some(Target { name: name?.value, cluster: cluster?.value, address: address?, ..said })
 }
 
 /// Reads the destination of a target: exactly one of `address` and `workload`, with the keys of the latter.

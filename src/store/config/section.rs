@@ -12,6 +12,7 @@ use std::str::FromStr;
 use toml_edit::{Item, TableLike, Value};
 
 use super::problem::{Problem, line_column};
+use brow_model::near::nearest;
 use brow_model::workload::is_dns_label;
 
 /// The text that is read and what was found wrong with it so far.
@@ -74,12 +75,6 @@ impl<'t> Reader<'t> {
     pub fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
     }
-}
-
-/// The candidate that is spelled most like `name`.
-pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Transposed letters are the commonest slip and count as one (Damerau).
-    candidates.into_iter().min_by_key(|candidate| strsim::damerau_levenshtein(name, candidate))
 }
 
 impl<'r, 't> Section<'r, 't> {

@@ -4,69 +4,65 @@ use std::collections::BTreeMap;
 
 use toml_edit::{Array, InlineTable, Value};
 
-use brow_model::keep::KeepSettings;
-use brow_model::settings::{PodSettings, PullPolicy, Resources, Toleration};
+use brow_model::field::{Slot, TargetField};
+use brow_model::settings::Toleration;
 use brow_model::target::Target;
-use brow_model::ttl::Ttl;
-use brow_model::workload::Where;
 
 /// A target's keys in the order in which they are written, each with its value; `None`: not written.
 pub fn fields(target: &Target) -> Vec<(&'static str, Option<Value>)> {
-    let port = Some(target.local_port).filter(|port| *port != 0);
-    let workload = target.address.workload();
-    let address = match &target.address {
-        Where::Address(address) => Some(address.to_string().into()),
-        Where::Workload(_) => None,
-    };
-    let mut fields = vec![
-        ("name", Some(target.name.as_str().into())),
-        ("cluster", Some(target.cluster.as_str().into())),
-        ("namespace", target.namespace.as_deref().map(Value::from)),
-        ("address", address),
-        ("workload", workload.map(|workload| workload.to_string().into())),
-        ("via", workload.filter(|workload| workload.proxy).map(|_| "proxy".into())),
-        ("wait", workload.and_then(|workload| workload.wait).map(|wait| wait.to_string().into())),
-        ("local_port", port.map(|port| i64::from(port).into())),
-        ("ttl", target.ttl.map(|ttl| ttl.to_string().into())),
-        ("tags", Some(&target.tags).filter(|tags| !tags.is_empty()).map(|tags| list(tags))),
-    ];
-    fields.extend(keep(&target.keep));
-    fields.extend(pod(&target.pod));
-    fields
-}
-
-fn keep(keep: &KeepSettings) -> [(&'static str, Option<Value>); 9] {
-    let time = |ttl: Option<Ttl>| ttl.map(|ttl| ttl.to_string().into());
-    [
-        ("on_demand", keep.on_demand.map(Value::from)),
-        ("idle_timeout", time(keep.idle_timeout)),
-        ("create_timeout", time(keep.create_timeout)),
-        ("autostart", keep.autostart.then(|| true.into())),
-        ("auto_renew", keep.auto_renew.map(Value::from)),
-        ("max_lifetime", time(keep.max_lifetime)),
-        ("probe", keep.probe.as_ref().map(|probe| probe.to_string().into())),
-        ("probe_interval", time(keep.probe_interval)),
-        ("local_address", keep.local_address.map(|ip| ip.to_string().into())),
-    ]
-}
-
-fn pod(pod: &PodSettings) -> [(&'static str, Option<Value>); 8] {
-    let policy = pod.pull_policy.map(|policy| match policy {
-        PullPolicy::Always => "Always",
-        PullPolicy::IfNotPresent => "IfNotPresent",
-        PullPolicy::Never => "Never",
+    let mut target = target.clone();
+    let mut all: Vec<(&'static str, Option<Value>)> = Vec::new();
+    let mut fields = TargetField::ALL;
+    // What belongs to a workload stands behind it.
+    fields.sort_by_key(|field| match field {
+        TargetField::Name | TargetField::Cluster | TargetField::Namespace | TargetField::Address => 0,
+        TargetField::Via | TargetField::Wait => 1,
+        _ => 2,
     });
-    let tolerations = pod.tolerations.as_ref().map(|all| all.iter().map(toleration).collect::<Array>().into());
-    [
-        ("image", pod.image.as_deref().map(Value::from)),
-        ("pull_policy", policy.map(Value::from)),
-        ("pull_secrets", pod.pull_secrets.as_ref().map(|secrets| list(secrets))),
-        ("node_selector", map(&pod.node_selector)),
-        ("tolerations", tolerations),
-        ("resources", resources(&pod.resources)),
-        ("labels", map(&pod.labels)),
-        ("annotations", map(&pod.annotations)),
-    ]
+    for field in fields {
+        let key = field.config_key();
+        match field.slot(&mut target) {
+            Some(Slot::Place(place)) => {
+                let is_workload = place.workload().is_some();
+                all.push(("address", (!is_workload).then(|| place.to_string().into())));
+                all.push(("workload", is_workload.then(|| place.to_string().into())));
+            }
+            Some(Slot::Quantity(quantity)) => {
+                if all.last().is_none_or(|(last, _)| *last != "resources") {
+                    all.push(("resources", None));
+                }
+                if let (Some(quantity), Some((_, resources))) = (quantity, all.last_mut()) {
+                    let table = resources.get_or_insert_with(|| InlineTable::new().into());
+                    table.as_inline_table_mut().map(|table| table.insert(key, quantity.as_str().into()));
+                }
+            }
+            slot => all.push((key, slot.and_then(value))),
+        }
+    }
+    all
+}
+
+fn value(slot: Slot<'_>) -> Option<Value> {
+    match slot {
+        Slot::Port(port) => Some(i64::from(*port)).filter(|port| *port != 0).map(Value::from),
+        Slot::Flag(flag) => flag.map(Value::from),
+        Slot::On(on) => on.then(|| true.into()),
+        Slot::Words(words) => (!words.is_empty()).then(|| list(words)),
+        Slot::Names(names) => names.as_deref().map(list),
+        Slot::Labels(table) | Slot::Annotations(table) => map(table),
+        Slot::Tolerations(all) => all.as_ref().map(|all| all.iter().map(toleration).collect::<Array>().into()),
+        Slot::Word(_)
+        | Slot::Namespace(_)
+        | Slot::Image(_)
+        | Slot::Quantity(_)
+        | Slot::Place(_)
+        | Slot::Ttl(_)
+        | Slot::Time(_)
+        | Slot::Proxy(_)
+        | Slot::Policy(_)
+        | Slot::Probe(_)
+        | Slot::Ip(_) => Some(slot.text()).filter(|text| !text.is_empty()).map(Value::from),
+    }
 }
 
 fn list(texts: &[String]) -> Value {
@@ -78,27 +74,8 @@ fn map(map: &BTreeMap<String, String>) -> Option<Value> {
     (!table.is_empty()).then(|| table.into())
 }
 
-fn some(pairs: [(&'static str, &Option<String>); 4]) -> InlineTable {
-    let there = pairs.into_iter().filter_map(|(key, text)| Some((key, text.as_deref()?)));
-    there.collect()
-}
-
 fn toleration(toleration: &Toleration) -> Value {
-    some([
-        ("key", &toleration.key),
-        ("operator", &toleration.operator),
-        ("value", &toleration.value),
-        ("effect", &toleration.effect),
-    ])
-    .into()
-}
-
-fn resources(resources: &Resources) -> Option<Value> {
-    let table = some([
-        ("cpu_request", &resources.cpu_request),
-        ("cpu_limit", &resources.cpu_limit),
-        ("memory_request", &resources.memory_request),
-        ("memory_limit", &resources.memory_limit),
-    ]);
-    (!table.is_empty()).then(|| table.into())
+    let Toleration { key, operator, value, effect } = toleration;
+    let pairs = [("key", key), ("operator", operator), ("value", value), ("effect", effect)];
+    pairs.into_iter().filter_map(|(key, text)| Some((key, text.as_deref()?))).collect::<InlineTable>().into()
 }

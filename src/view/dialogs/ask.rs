@@ -10,7 +10,7 @@ use super::field::Row;
 use super::middle;
 use crate::view::state::Hit;
 use brow_model::dialog::Field;
-use brow_model::form::FormField;
+use brow_model::field::TargetField;
 
 /// Asks for a new name for a target.
 pub(super) fn rename(
@@ -21,7 +21,7 @@ pub(super) fn rename(
     (name, field): (&str, &Field),
 ) {
     let label = scene.get("dialog.rename-label");
-    let hint = scene.get(&format!("form-hint.{}", FormField::Name.key()));
+    let hint = scene.get(&format!("form-hint.{}", TargetField::Name.key()));
     let row = Row::alone(label, field, hint);
     ask(frame, scene, state, area, &scene.text().fill("dialog.rename", &[("name", name)]), &row);
 }

@@ -11,7 +11,8 @@ use super::super::{Scene, state::ViewState};
 use super::field::Row;
 use super::middle;
 use crate::view::state::Hit;
-use brow_model::form::{FormField, Page, TargetForm};
+use brow_model::field::{Page, TargetField};
+use brow_model::form::TargetForm;
 
 /// Columns of the form's content where there is room.
 const WIDE: u16 = 124;
@@ -70,9 +71,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
 
 /// The fields of the page that is shown, each with its place among all.
 fn rows<'a>(scene: Scene<'a>, form: &'a TargetForm) -> Vec<(usize, Row<'a>)> {
-    let label = |field: FormField| scene.get(&format!("form.{}", field.key()));
+    let label = |field: TargetField| scene.get(&format!("form.{}", field.key()));
     let widest = form.page().fields().map(|(_, field)| width(label(field))).max().unwrap_or_default();
-    let row = |(at, of): (usize, FormField)| {
+    let row = |(at, of): (usize, TargetField)| {
         let field = form.fields.get(at)?;
         // In brackets, so that it is told from what was written where there are no colors.
         let unsaid = chosen(scene, &scene.model.unsaid(form, of));
@@ -104,7 +105,7 @@ fn chosen(scene: Scene<'_>, text: &str) -> String {
 fn parts<'a>(scene: Scene<'a>, form: &TargetForm, rows: Vec<(usize, Row<'a>)>, wide: u16) -> Vec<Part<'a>> {
     let mut parts = Vec::new();
     for (at, row) in rows {
-        let own = [FormField::LocalPort, FormField::LocalAddress].contains(&FormField::ALL[at]);
+        let own = [TargetField::LocalPort, TargetField::LocalAddress].contains(&TargetField::ALL[at]);
         let below: Vec<Span<'_>> = row
             .below(scene, wide)
             .into_iter()
@@ -116,7 +117,7 @@ fn parts<'a>(scene: Scene<'a>, form: &TargetForm, rows: Vec<(usize, Row<'a>)>, w
     }
     let others = Page::ALL.into_iter().filter(|page| *page != Page::Target && form.page() == Page::Target);
     for page in others {
-        let says = |(field, text): (FormField, &str)| {
+        let says = |(field, text): (TargetField, &str)| {
             format!("{} {}", scene.get(&format!("form.{}", field.key())), chosen(scene, text))
         };
         let said: Vec<String> = form.set_on(page).map(says).collect();
@@ -133,7 +134,7 @@ fn name(scene: Scene<'_>, page: Page) -> &str {
 
 fn hit(page: Page) -> Hit {
     let at = Page::ALL.iter().position(|known| *known == page).unwrap_or_default();
-    Hit::Item(FormField::ALL.len() + at)
+    Hit::Item(TargetField::ALL.len() + at)
 }
 
 /// The names of the pages: the one that is shown stands out, others say how much they hold and whether it is right.

@@ -8,8 +8,9 @@ use crate::view::{Hit, Theme};
 use brow_model::dialog::{Dialog, Question};
 use brow_model::epoch::Epoch;
 use brow_model::fault::{Fault, Remedy, What};
+use brow_model::field::TargetField;
 use brow_model::focus::Pane;
-use brow_model::form::{FormField, TargetForm};
+use brow_model::form::TargetForm;
 use brow_model::proxy::PodKey;
 use brow_model::route::Route;
 use brow_model::settings::Colors;
@@ -27,7 +28,7 @@ fn key() -> PodKey {
 fn form(editing: Option<&str>, active: usize, errors: &[(usize, &'static str)]) -> TargetForm {
     let texts = ["mysql-dev", "dev", "", "10.0.0.1", "", "30m", "db, team-a"];
     let mut form = TargetForm::empty("");
-    for (field, text) in FormField::ALL.into_iter().zip(texts) {
+    for (field, text) in TargetField::ALL.into_iter().zip(texts) {
         form.set(field, text);
     }
     for (at, error) in errors {
@@ -41,25 +42,25 @@ fn forms() {
     shots("form-new", &with(Dialog::TargetForm(Box::new(form(None, 4, &[])))));
     let wrong = form(Some("mysql-dev"), 3, &[(0, "name-taken"), (3, "address-port")]);
     let mut open = form(Some("mysql-dev"), 4, &[]);
-    open.set(FormField::LocalAddress, "0.0.0.0");
+    open.set(TargetField::LocalAddress, "0.0.0.0");
     shots("form-open-to-others", &with(Dialog::TargetForm(Box::new(open))));
     shots("form-wrong", &with(Dialog::TargetForm(Box::new(wrong))));
 }
 
 /// A form whose further pages hold something.
-fn full(active: FormField) -> TargetForm {
-    let mut form = form(Some("mysql-dev"), FormField::ALL.iter().position(|field| *field == active).unwrap(), &[]);
+fn full(active: TargetField) -> TargetForm {
+    let mut form = form(Some("mysql-dev"), TargetField::ALL.iter().position(|field| *field == active).unwrap(), &[]);
     for (field, text) in [
-        (FormField::Address, "service/web:http,9090"),
-        (FormField::Via, "proxy"),
-        (FormField::OnDemand, "true"),
-        (FormField::IdleTimeout, "5m"),
-        (FormField::AutoRenew, "false"),
-        (FormField::Probe, "http:/healthz"),
-        (FormField::LocalAddress, "0.0.0.0"),
-        (FormField::Image, "registry.example.com/tools/socat:1.8"),
-        (FormField::PullPolicy, "Never"),
-        (FormField::Tolerations, "dedicated=tools:NoSchedule"),
+        (TargetField::Address, "service/web:http,9090"),
+        (TargetField::Via, "proxy"),
+        (TargetField::OnDemand, "true"),
+        (TargetField::IdleTimeout, "5m"),
+        (TargetField::AutoRenew, "false"),
+        (TargetField::Probe, "http:/healthz"),
+        (TargetField::LocalAddress, "0.0.0.0"),
+        (TargetField::Image, "registry.example.com/tools/socat:1.8"),
+        (TargetField::PullPolicy, "Never"),
+        (TargetField::Tolerations, "dedicated=tools:NoSchedule"),
     ] {
         form.set(field, text);
     }
@@ -69,23 +70,23 @@ fn full(active: FormField) -> TargetForm {
 #[test]
 fn the_further_pages_of_a_form() {
     let shot = |name: &str, form: TargetForm| shots(name, &with(Dialog::TargetForm(Box::new(form))));
-    shot("form-filled", full(FormField::Name));
-    shot("form-forward", full(FormField::OnDemand));
-    shot("form-pod", full(FormField::Labels));
-    let mut wrong = full(FormField::LocalAddress);
+    shot("form-filled", full(TargetField::Name));
+    shot("form-forward", full(TargetField::OnDemand));
+    shot("form-pod", full(TargetField::Labels));
+    let mut wrong = full(TargetField::LocalAddress);
     for (field, error) in [
-        (FormField::Via, "service-only"),
-        (FormField::IdleTimeout, "time-zero"),
-        (FormField::Probe, "probe"),
-        (FormField::LocalAddress, "ip"),
-        (FormField::Tolerations, "tolerations"),
+        (TargetField::Via, "service-only"),
+        (TargetField::IdleTimeout, "time-zero"),
+        (TargetField::Probe, "probe"),
+        (TargetField::LocalAddress, "ip"),
+        (TargetField::Tolerations, "tolerations"),
     ] {
-        wrong.fields[FormField::ALL.iter().position(|known| *known == field).unwrap()].error = Some(error);
+        wrong.fields[TargetField::ALL.iter().position(|known| *known == field).unwrap()].error = Some(error);
     }
     shot("form-forward-wrong", wrong);
     let theme = Theme::named("dark", brow_model::settings::Colors::Truecolor).unwrap();
     let chinese = crate::text::Text::new(brow_model::settings::Language::ZhCn);
-    for (name, active) in [("form-forward-chinese", FormField::Via), ("form-pod-chinese", FormField::Tolerations)] {
+    for (name, active) in [("form-forward-chinese", TargetField::Via), ("form-pod-chinese", TargetField::Tolerations)] {
         shots_with(name, &with(Dialog::TargetForm(Box::new(full(active)))), &theme, &chinese);
     }
 }
@@ -93,12 +94,12 @@ fn the_further_pages_of_a_form() {
 #[test]
 fn the_names_of_the_pages_can_be_clicked() {
     for (width, height) in [(80, 24), (200, 50), (40, 8)] {
-        let model = with(Dialog::TargetForm(Box::new(full(FormField::Wait))));
+        let model = with(Dialog::TargetForm(Box::new(full(TargetField::Wait))));
         let (_, state) = themed(&model, width, height, &Theme::plain(), &super::fixture::english());
         let all = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
         let hits: Vec<Hit> = all.filter_map(|(x, y)| state.hit(x, y)).collect();
         for page in 0..2 {
-            assert!(hits.contains(&Hit::Item(FormField::ALL.len() + page)), "{width}x{height}: {page}");
+            assert!(hits.contains(&Hit::Item(TargetField::ALL.len() + page)), "{width}x{height}: {page}");
         }
     }
 }

@@ -6,10 +6,10 @@ use crate::language::effect::TargetEdit;
 use crate::language::log::Happening;
 use crate::screen::dialog::Dialog;
 use crate::screen::dialog::Question;
-use crate::screen::form::FormField;
-use crate::screen::form::Page;
 use crate::screen::form::TargetForm;
 use crate::tests::*;
+use crate::types::field::Page;
+use crate::types::field::TargetField;
 
 fn form(model: &Model) -> &TargetForm {
     match model.screen.dialogs.last() {
@@ -18,15 +18,15 @@ fn form(model: &Model) -> &TargetForm {
     }
 }
 
-fn fill(model: &mut Model, field: FormField, text: &str) {
-    let at = FormField::ALL.iter().position(|f| *f == field).unwrap();
+fn fill(model: &mut Model, field: TargetField, text: &str) {
+    let at = TargetField::ALL.iter().position(|f| *f == field).unwrap();
     model.update(Event::Act(Action::ClickItem(at)));
     model.update(Event::Act(Action::Edit(InputRequest::DeleteLine)));
     model.update(Event::Act(Action::Paste(text.to_owned())));
 }
 
-fn error(model: &Model, field: FormField) -> Option<&'static str> {
-    let at = FormField::ALL.iter().position(|f| *f == field).unwrap();
+fn error(model: &Model, field: TargetField) -> Option<&'static str> {
+    let at = TargetField::ALL.iter().position(|f| *f == field).unwrap();
     form(model).fields[at].error
 }
 
@@ -35,55 +35,55 @@ fn fields_are_checked_as_one_types() {
     let mut model = model();
     press(&mut model, Command::New);
     for (field, text, wrong) in [
-        (FormField::Name, "mysql", Some("name-taken")),
-        (FormField::Name, "", None),
-        (FormField::Cluster, "nowhere", Some("unknown-context")),
-        (FormField::Cluster, "dev", None),
-        (FormField::Namespace, "Team", Some("namespace")),
-        (FormField::Namespace, "team-2", None),
-        (FormField::Address, "a;b:1", Some("address-host")),
-        (FormField::Address, "host", Some("address-port")),
-        (FormField::Address, "::1:1", Some("address-brackets")),
-        (FormField::Address, "[::1]:1", None),
-        (FormField::Address, "service/web", Some("workload-port")),
-        (FormField::Address, "servise/web:80", Some("workload-kind")),
-        (FormField::Address, "svc/web:http", None),
-        (FormField::LocalPort, "65536", Some("port")),
-        (FormField::LocalPort, "+1", Some("port")),
-        (FormField::LocalPort, "0", None),
-        (FormField::Ttl, "0m", Some("ttl-zero")),
-        (FormField::Ttl, "-1m", Some("ttl-negative")),
-        (FormField::Ttl, "10", Some("ttl-form")),
-        (FormField::Ttl, "48h", Some("ttl-ceiling")),
-        (FormField::Ttl, "", None),
+        (TargetField::Name, "mysql", Some("name-taken")),
+        (TargetField::Name, "", None),
+        (TargetField::Cluster, "nowhere", Some("unknown-context")),
+        (TargetField::Cluster, "dev", None),
+        (TargetField::Namespace, "Team", Some("namespace")),
+        (TargetField::Namespace, "team-2", None),
+        (TargetField::Address, "a;b:1", Some("address-host")),
+        (TargetField::Address, "host", Some("address-port")),
+        (TargetField::Address, "::1:1", Some("address-brackets")),
+        (TargetField::Address, "[::1]:1", None),
+        (TargetField::Address, "service/web", Some("workload-port")),
+        (TargetField::Address, "servise/web:80", Some("workload-kind")),
+        (TargetField::Address, "svc/web:http", None),
+        (TargetField::LocalPort, "65536", Some("port")),
+        (TargetField::LocalPort, "+1", Some("port")),
+        (TargetField::LocalPort, "0", None),
+        (TargetField::Ttl, "0m", Some("ttl-zero")),
+        (TargetField::Ttl, "-1m", Some("ttl-negative")),
+        (TargetField::Ttl, "10", Some("ttl-form")),
+        (TargetField::Ttl, "48h", Some("ttl-ceiling")),
+        (TargetField::Ttl, "", None),
     ] {
         fill(&mut model, field, text);
         assert_eq!(error(&model, field), wrong, "{field:?} {text}");
     }
     press(&mut model, Command::Accept);
-    assert_eq!(error(&model, FormField::Name), Some("required"), "an empty field is wrong once one submits");
-    assert_eq!(form(&model).active(), FormField::Name);
+    assert_eq!(error(&model, TargetField::Name), Some("required"), "an empty field is wrong once one submits");
+    assert_eq!(form(&model).active(), TargetField::Name);
 }
 
 #[test]
 fn a_url_leaves_nothing_but_its_address() {
     let mut model = model();
     press(&mut model, Command::New);
-    fill(&mut model, FormField::Address, "postgres://ann:url-pass@db.corp/shop?ssl=on");
-    assert_eq!(form(&model).text(FormField::Address), "db.corp:5432");
-    assert_eq!(error(&model, FormField::Address), None);
+    fill(&mut model, TargetField::Address, "postgres://ann:url-pass@db.corp/shop?ssl=on");
+    assert_eq!(form(&model).text(TargetField::Address), "db.corp:5432");
+    assert_eq!(error(&model, TargetField::Address), None);
     let told = model.screen.log.entries.back().unwrap();
     assert_eq!((&told.what, told.thing.as_str()), (&Happening::AddressTaken, "db.corp:5432"));
     // What is typed is left alone until it is whole.
-    fill(&mut model, FormField::Address, "");
+    fill(&mut model, TargetField::Address, "");
     for c in "redis://:pw@h/0".chars() {
         model.update(Event::Act(Action::Edit(InputRequest::InsertChar(c))));
     }
-    assert_eq!(form(&model).text(FormField::Address), "redis://:pw@h/0");
+    assert_eq!(form(&model).text(TargetField::Address), "redis://:pw@h/0");
     press(&mut model, Command::Next);
-    assert_eq!(form(&model).text(FormField::Address), "h:6379");
-    fill(&mut model, FormField::Address, "mongodb+srv://ann:pw@db.corp/shop");
-    assert_eq!(error(&model, FormField::Address), Some("address-url"));
+    assert_eq!(form(&model).text(TargetField::Address), "h:6379");
+    fill(&mut model, TargetField::Address, "mongodb+srv://ann:pw@db.corp/shop");
+    assert_eq!(error(&model, TargetField::Address), Some("address-url"));
 }
 
 #[test]
@@ -91,13 +91,13 @@ fn a_new_target_is_saved_and_selected() {
     let mut model = model();
     model.screen.focus.pane = Pane::Pods;
     press(&mut model, Command::New);
-    assert_eq!(form(&model).text(FormField::Cluster), "dev", "the current context is a good guess");
+    assert_eq!(form(&model).text(TargetField::Cluster), "dev", "the current context is a good guess");
     for (field, text) in [
-        (FormField::Name, "缓存 redis\n"),
-        (FormField::Address, "redis.corp:6379"),
-        (FormField::LocalPort, "6379"),
-        (FormField::Ttl, "2h"),
-        (FormField::Tags, "db, cache db，慢"),
+        (TargetField::Name, "缓存 redis\n"),
+        (TargetField::Address, "redis.corp:6379"),
+        (TargetField::LocalPort, "6379"),
+        (TargetField::Ttl, "2h"),
+        (TargetField::Tags, "db, cache db，慢"),
     ] {
         fill(&mut model, field, text);
     }
@@ -118,58 +118,58 @@ fn editing_keeps_what_the_form_does_not_show() {
     model.targets.all[0].pod.image = Some("mine".into());
     model.screen.targets.select(1);
     press(&mut model, Command::Edit);
-    fill(&mut model, FormField::Address, "10.0.0.2:1");
+    fill(&mut model, TargetField::Address, "10.0.0.2:1");
     let effects = press(&mut model, Command::Accept);
     assert!(effects.iter().any(|e| matches!(e, Effect::Save(edits)
         if matches!(&edits[..], [TargetEdit::Replace { was, target }]
             if was.name == "mysql" && target.pod.image.as_deref() == Some("mine")))));
     press(&mut model, Command::Duplicate);
-    assert_eq!(form(&model).text(FormField::Name), "mysql-2");
+    assert_eq!(form(&model).text(TargetField::Name), "mysql-2");
 }
 
 #[test]
 fn the_further_pages_are_checked_too() {
     let mut model = model();
     press(&mut model, Command::New);
-    fill(&mut model, FormField::Address, "service/web:80");
+    fill(&mut model, TargetField::Address, "service/web:80");
     for (field, text, wrong) in [
-        (FormField::Wait, "soon", Some("ttl-form")),
-        (FormField::Wait, "2m", None),
-        (FormField::IdleTimeout, "0s", Some("time-zero")),
-        (FormField::CreateTimeout, "-1s", Some("time-zero")),
-        (FormField::MaxLifetime, "99999d", Some("ttl-too-long")),
-        (FormField::MaxLifetime, "48h", None),
-        (FormField::Probe, "udp", Some("probe")),
-        (FormField::Probe, "http:/healthz", None),
-        (FormField::ProbeInterval, "5", Some("ttl-form")),
-        (FormField::LocalAddress, "localhost", Some("ip")),
-        (FormField::LocalAddress, "::1", None),
-        (FormField::Image, "a b", Some("image")),
-        (FormField::PullSecrets, "Registry", Some("secrets")),
-        (FormField::NodeSelector, "zone", Some("labels")),
-        (FormField::NodeSelector, "zone=a", None),
-        (FormField::Tolerations, "a:Sometimes", Some("tolerations")),
-        (FormField::CpuLimit, "10 m", Some("quantity")),
-        (FormField::MemoryLimit, "64Mi", None),
-        (FormField::Labels, "a=b@c", Some("labels")),
-        (FormField::Annotations, "a=b@c, note=\"x, y\"", None),
-        (FormField::Annotations, "note=\"x", Some("annotations")),
+        (TargetField::Wait, "soon", Some("ttl-form")),
+        (TargetField::Wait, "2m", None),
+        (TargetField::IdleTimeout, "0s", Some("time-zero")),
+        (TargetField::CreateTimeout, "-1s", Some("time-zero")),
+        (TargetField::MaxLifetime, "99999d", Some("ttl-too-long")),
+        (TargetField::MaxLifetime, "48h", None),
+        (TargetField::Probe, "udp", Some("probe")),
+        (TargetField::Probe, "http:/healthz", None),
+        (TargetField::ProbeInterval, "5", Some("ttl-form")),
+        (TargetField::LocalAddress, "localhost", Some("ip")),
+        (TargetField::LocalAddress, "::1", None),
+        (TargetField::Image, "a b", Some("image")),
+        (TargetField::PullSecrets, "Registry", Some("secrets")),
+        (TargetField::NodeSelector, "zone", Some("labels")),
+        (TargetField::NodeSelector, "zone=a", None),
+        (TargetField::Tolerations, "a:Sometimes", Some("tolerations")),
+        (TargetField::CpuLimit, "10 m", Some("quantity")),
+        (TargetField::MemoryLimit, "64Mi", None),
+        (TargetField::Labels, "a=b@c", Some("labels")),
+        (TargetField::Annotations, "a=b@c, note=\"x, y\"", None),
+        (TargetField::Annotations, "note=\"x", Some("annotations")),
     ] {
         fill(&mut model, field, text);
         assert_eq!(error(&model, field), wrong, "{field:?} {text}");
     }
     // What is only for workloads is wrong beside an address, and what is only for services beside another workload.
-    fill(&mut model, FormField::Via, "proxy");
-    assert_eq!((error(&model, FormField::Via), error(&model, FormField::Wait)), (None, None));
-    fill(&mut model, FormField::Address, "pod/web:80");
-    assert_eq!((error(&model, FormField::Via), error(&model, FormField::Wait)), (Some("service-only"), None));
-    fill(&mut model, FormField::Address, "10.0.0.1:80");
-    assert_eq!(error(&model, FormField::Via), Some("workload-only"));
-    assert_eq!(error(&model, FormField::Wait), Some("workload-only"));
+    fill(&mut model, TargetField::Via, "proxy");
+    assert_eq!((error(&model, TargetField::Via), error(&model, TargetField::Wait)), (None, None));
+    fill(&mut model, TargetField::Address, "pod/web:80");
+    assert_eq!((error(&model, TargetField::Via), error(&model, TargetField::Wait)), (Some("service-only"), None));
+    fill(&mut model, TargetField::Address, "10.0.0.1:80");
+    assert_eq!(error(&model, TargetField::Via), Some("workload-only"));
+    assert_eq!(error(&model, TargetField::Wait), Some("workload-only"));
     // Whoever submits is led to the first thing that is wrong, on whichever page.
-    fill(&mut model, FormField::Name, "web");
+    fill(&mut model, TargetField::Name, "web");
     press(&mut model, Command::Accept);
-    assert_eq!((form(&model).active(), form(&model).page()), (FormField::Via, Page::Forward));
+    assert_eq!((form(&model).active(), form(&model).page()), (TargetField::Via, Page::Forward));
 }
 
 #[test]
@@ -186,14 +186,14 @@ fn pages_are_turned_and_choices_chosen() {
     }
     press(&mut model, Command::PageUp);
     assert_eq!(form(&model).page(), Page::Pod);
-    model.update(Event::Act(Action::ClickItem(FormField::ALL.len() + 1)));
-    assert_eq!(form(&model).active(), FormField::Via);
+    model.update(Event::Act(Action::ClickItem(TargetField::ALL.len() + 1)));
+    assert_eq!(form(&model).active(), TargetField::Via);
     press(&mut model, Command::Up);
-    assert_eq!(form(&model).active(), FormField::LocalAddress, "the fields of a page form a ring");
+    assert_eq!(form(&model).active(), TargetField::LocalAddress, "the fields of a page form a ring");
     press(&mut model, Command::Next);
     press(&mut model, Command::Down);
     press(&mut model, Command::Down);
-    let said = |model: &Model| form(model).text(FormField::OnDemand).to_owned();
+    let said = |model: &Model| form(model).text(TargetField::OnDemand).to_owned();
     for (request, wanted) in [
         (GoToNextChar, "true"),
         (InsertChar(' '), "false"),
@@ -209,22 +209,22 @@ fn pages_are_turned_and_choices_chosen() {
         assert_eq!(said(&model), wanted, "{request:?}");
     }
     // A click on it goes on, too.
-    let at = FormField::ALL.iter().position(|field| *field == FormField::OnDemand).unwrap();
+    let at = TargetField::ALL.iter().position(|field| *field == TargetField::OnDemand).unwrap();
     model.update(Event::Act(Action::ClickItem(at)));
     assert_eq!(said(&model), "false");
     press(&mut model, Command::Down);
     model.update(Event::Act(Action::ClickItem(at)));
     assert_eq!(said(&model), "false", "the first one only gives it the keys");
-    let autostart = FormField::ALL.iter().position(|field| *field == FormField::Autostart).unwrap();
+    let autostart = TargetField::ALL.iter().position(|field| *field == TargetField::Autostart).unwrap();
     model.update(Event::Act(Action::ClickItem(autostart)));
     for (request, wanted) in [(InsertChar('y'), "true"), (InsertChar('n'), "")] {
         edit(&mut model, request);
-        assert_eq!(form(&model).text(FormField::Autostart), wanted);
+        assert_eq!(form(&model).text(TargetField::Autostart), wanted);
     }
-    let policy = FormField::ALL.iter().position(|field| *field == FormField::PullPolicy).unwrap();
+    let policy = TargetField::ALL.iter().position(|field| *field == TargetField::PullPolicy).unwrap();
     model.update(Event::Act(Action::ClickItem(policy)));
     edit(&mut model, InsertChar('n'));
-    assert_eq!(form(&model).text(FormField::PullPolicy), "Never");
+    assert_eq!(form(&model).text(TargetField::PullPolicy), "Never");
 }
 
 #[test]
@@ -240,17 +240,17 @@ fn an_empty_field_says_what_holds() {
     press(&mut model, Command::New);
     let form = form(&model);
     for (field, says) in [
-        (FormField::Namespace, "team"),
-        (FormField::Ttl, "30m"),
-        (FormField::Via, "direct"),
-        (FormField::Wait, "1m"),
-        (FormField::OnDemand, "true"),
-        (FormField::IdleTimeout, "3m"),
-        (FormField::CreateTimeout, "30s"),
-        (FormField::Autostart, "false"),
-        (FormField::Probe, ""),
-        (FormField::Image, "mine"),
-        (FormField::PullPolicy, "IfNotPresent"),
+        (TargetField::Namespace, "team"),
+        (TargetField::Ttl, "30m"),
+        (TargetField::Via, "direct"),
+        (TargetField::Wait, "1m"),
+        (TargetField::OnDemand, "true"),
+        (TargetField::IdleTimeout, "3m"),
+        (TargetField::CreateTimeout, "30s"),
+        (TargetField::Autostart, "false"),
+        (TargetField::Probe, ""),
+        (TargetField::Image, "mine"),
+        (TargetField::PullPolicy, "IfNotPresent"),
     ] {
         assert_eq!(model.unsaid(form, field), says, "{field:?}");
     }
@@ -293,15 +293,15 @@ fn the_context_field_goes_through_what_is_known() {
     press(&mut model, Command::New);
     model.update(Event::Act(Action::ClickItem(1)));
     press(&mut model, Command::Down);
-    assert_eq!(form(&model).text(FormField::Cluster), "prod");
+    assert_eq!(form(&model).text(TargetField::Cluster), "prod");
     press(&mut model, Command::Down);
-    assert_eq!(form(&model).text(FormField::Cluster), "dev");
+    assert_eq!(form(&model).text(TargetField::Cluster), "dev");
     press(&mut model, Command::Next);
-    assert_eq!(form(&model).active(), FormField::Namespace);
+    assert_eq!(form(&model).active(), TargetField::Namespace);
     press(&mut model, Command::Previous);
     press(&mut model, Command::Previous);
     press(&mut model, Command::Previous);
-    assert_eq!(form(&model).active(), FormField::Tags);
+    assert_eq!(form(&model).active(), TargetField::Tags);
 }
 
 #[test]

@@ -4,6 +4,7 @@ pub mod address;
 pub mod backend;
 pub mod cluster;
 pub mod epoch;
+pub mod field;
 pub mod forward;
 pub mod found;
 pub mod health;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::near::slips;
 use crate::types::address::{Address, AddressError, is_url};
 use crate::types::ttl::Ttl;
 
@@ -196,6 +197,14 @@ impl Where {
         }
     }
 
+    /// The workload, to be changed.
+    pub fn workload_mut(&mut self) -> Option<&mut Workload> {
+        match self {
+            Self::Address(_) => None,
+            Self::Workload(workload) => Some(workload),
+        }
+    }
+
     /// Each port of it by itself: what a forward leads to.
     pub fn singles(&self) -> Vec<Self> {
         let Self::Workload(workload) = self else {
@@ -267,7 +276,7 @@ impl FromStr for Kind {
         }
         // A slip in a name that everybody knows is more likely than a kind that looks like it.
         let mut names = KINDS.iter().flat_map(|(_, names)| *names).filter(|name| name.len() > 3);
-        let slip = names.any(|name| strsim::damerau_levenshtein(name, &text) == 1);
+        let slip = names.any(|name| slips(name, &text) == 1);
         if slip || !is_dns_name(&text) { Err(WorkloadError::Kind) } else { Ok(Self::Custom(text)) }
     }
 }

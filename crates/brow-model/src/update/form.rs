@@ -5,44 +5,35 @@ use crate::language::effect::Effect;
 use crate::language::log::{Grade, Happening};
 use crate::screen::dialog::{Dialog, Field};
 use crate::screen::focus::Pane;
-use crate::screen::form::more::{policy, time};
-use crate::screen::form::{FormField, TargetForm};
+use crate::screen::form::TargetForm;
 use crate::state::Model;
+use crate::types::field::{Scope, TargetField};
 use crate::types::settings::{PodSettings, PullPolicy};
+use crate::types::target::Target;
 use crate::types::ttl::Ttl;
 use crate::types::workload::Workload;
 
 impl Model {
     /// What holds where a field of a form is left empty, as far as the config or the program says it.
-    pub fn unsaid(&self, form: &TargetForm, field: FormField) -> String {
-        let cluster = form.text(FormField::Cluster);
+    pub fn unsaid(&self, form: &TargetForm, field: TargetField) -> String {
+        let cluster = form.text(TargetField::Cluster);
         let at = self.config.settings.clusters.get(cluster);
         match field {
-            FormField::Namespace => self.cluster(cluster).map(|at| at.namespace.clone()).unwrap_or_default(),
-            FormField::Ttl => self.config.settings.ttl.to_string(),
-            FormField::Via => "direct".to_owned(),
-            FormField::Wait => time(Ttl::from_secs(Workload::WAIT.as_secs())),
-            FormField::Autostart => "false".to_owned(),
-            FormField::LocalAddress => "127.0.0.1, ::1".to_owned(),
-            FormField::PullPolicy => policy(
-                self.config
-                    .settings
-                    .pod_for(cluster, &PodSettings::default())
-                    .pull_policy
-                    .unwrap_or(PullPolicy::IfNotPresent),
-            )
-            .to_owned(),
-            FormField::Name
-            | FormField::Cluster
-            | FormField::Address
-            | FormField::LocalPort
-            | FormField::Tags
-            | FormField::Probe => String::new(),
+            TargetField::Namespace => self.cluster(cluster).map(|at| at.namespace.clone()).unwrap_or_default(),
+            TargetField::Ttl => self.config.settings.ttl.to_string(),
+            TargetField::Via => "direct".to_owned(),
+            TargetField::Wait => {
+                Ttl::from_secs(Workload::WAIT.as_secs()).map(|wait| wait.to_string()).unwrap_or_default()
+            }
+            TargetField::Autostart => "false".to_owned(),
+            TargetField::LocalAddress => "127.0.0.1, ::1".to_owned(),
+            _ if field.scope() != Scope::Any => String::new(),
             _ => {
-                let keep =
-                    at.map_or_else(|| self.config.settings.keep.clone(), |at| at.keep.over(&self.config.settings.keep));
-                let pod = || self.config.settings.pod_for(cluster, &PodSettings::default());
-                field.of_keep(&keep).unwrap_or_else(|| field.of_pod(&pod()))
+                let settings = &self.config.settings;
+                let keep = at.map_or_else(|| settings.keep.clone(), |at| at.keep.over(&settings.keep));
+                let mut pod = settings.pod_for(cluster, &PodSettings::default());
+                pod.pull_policy.get_or_insert(PullPolicy::IfNotPresent);
+                field.of(&Target { pod, keep, ..Target::blank() })
             }
         }
     }
@@ -56,7 +47,7 @@ impl Model {
         out: &mut Vec<Effect>,
     ) -> Option<Dialog> {
         // A URL that is being typed is not whole yet.
-        let typed = matches!(action, Action::Edit(_)) && form.active() == FormField::Address;
+        let typed = matches!(action, Action::Edit(_)) && form.active() == TargetField::Address;
         if action == Action::Do(Command::Accept) {
             self.take_url(&mut form);
         }
@@ -77,7 +68,7 @@ impl Model {
                 }
                 form.active = form.fields.iter().position(|field| field.error.is_some()).unwrap_or(form.active);
             }
-            Action::Do(Command::Up | Command::Down) if form.active() == FormField::Cluster => {
+            Action::Do(Command::Up | Command::Down) if form.active() == TargetField::Cluster => {
                 let by = if action == Action::Do(Command::Up) { -1 } else { 1 };
                 self.step_context(&mut form, by);
             }
@@ -116,7 +107,7 @@ impl Model {
         if self.clusters.all.is_empty() {
             return;
         }
-        let at = self.clusters.all.iter().position(|cluster| cluster.name == form.text(FormField::Cluster));
+        let at = self.clusters.all.iter().position(|cluster| cluster.name == form.text(TargetField::Cluster));
         let next = match at {
             Some(at) => (at.cast_signed() + by).rem_euclid(self.clusters.all.len().cast_signed()).unsigned_abs(),
             None => 0,

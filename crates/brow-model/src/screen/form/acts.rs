@@ -1,7 +1,11 @@
 //! What a person does in the target form.
 
+use tui_input::InputRequest;
+
 use crate::language::action::Action;
-use crate::screen::form::{FormField, Page, TargetForm};
+use crate::screen::dialog::Field;
+use crate::screen::form::TargetForm;
+use crate::types::field::{Page, TargetField};
 
 impl TargetForm {
     /// Gives the keys to the field that is `by` further on its page, round the ends.
@@ -26,17 +30,67 @@ impl TargetForm {
 
     /// A field was clicked; behind the fields come the pages.
     pub(crate) fn click(&mut self, at: usize) {
-        if let Some(page) = at.checked_sub(FormField::ALL.len()) {
+        if let Some(page) = at.checked_sub(TargetField::ALL.len()) {
             if let Some(page) = Page::ALL.get(page) {
                 self.open(*page);
             }
             return;
         }
-        let choices = FormField::ALL[at].choices();
+        let choices = TargetField::ALL[at].choices();
         if at == self.active && !choices.is_empty() {
-            let next = Action::Edit(tui_input::InputRequest::GoToNextChar);
+            let next = Action::Edit(InputRequest::GoToNextChar);
             self.fields[at].choose(choices, &next);
         }
         self.active = at;
     }
+}
+
+impl Field {
+    /// Goes on to another of the choices: with the arrows and the space bar to the one beside, by its first letter, or
+    /// back to none.
+    pub(crate) fn choose(&mut self, choices: &'static [&'static str], action: &Action) {
+        let at = choices.iter().position(|choice| *choice == self.text()).unwrap_or_default();
+        let next = match action {
+            Action::Edit(InputRequest::GoToNextChar | InputRequest::InsertChar(' ')) => (at + 1) % choices.len(),
+            Action::Edit(InputRequest::GoToPrevChar) => (at + choices.len() - 1) % choices.len(),
+            Action::Edit(InputRequest::InsertChar(letter)) => {
+                let Some(next) = lettered(choices, *letter, at) else { return };
+                next
+            }
+            Action::Edit(
+                InputRequest::DeletePrevChar
+                | InputRequest::DeleteNextChar
+                | InputRequest::DeletePrevWord
+                | InputRequest::DeleteNextWord
+                | InputRequest::DeleteLine
+                | InputRequest::DeleteFromStart
+                | InputRequest::DeleteTillEnd,
+            ) => 0,
+            Action::Paste(text) => {
+                let Some(next) = choices.iter().position(|choice| *choice == text.trim()) else { return };
+                next
+            }
+            Action::Do(_)
+            | Action::Edit(_)
+            | Action::Click { .. }
+            | Action::ClickColumn { .. }
+            | Action::ClickItem(_)
+            | Action::Wheel { .. }
+            | Action::Page { .. } => return,
+        };
+        *self = Self::new(choices[next]);
+    }
+}
+
+/// The next choice that begins with a letter; yes and no go by theirs.
+fn lettered(choices: &[&str], letter: char, at: usize) -> Option<usize> {
+    let letter = match letter.to_ascii_lowercase() {
+        'y' | '是' => 't',
+        // What says nothing of it stands for no where there is nothing else to say.
+        'n' | '否' if !choices.iter().any(|choice| choice.starts_with(['f', 'n', 'N'])) => return Some(0),
+        'n' | '否' if choices.contains(&"false") => 'f',
+        letter => letter,
+    };
+    let places = (at + 1..choices.len()).chain(0..=at);
+    places.into_iter().find(|at| choices[*at].to_ascii_lowercase().starts_with(letter))
 }

@@ -1,25 +1,20 @@
 //! The target form: pages of fields, checked as one types.
 
-pub use field::{FormField, Page};
 use std::net::IpAddr;
-pub use written::is_quantity;
 
 use crate::plain::{is_line, is_unseen};
 use crate::screen::dialog::Field;
 use crate::state::Model;
 use crate::types::address::{AddressError, is_url};
+use crate::types::field::{
+    Page, Scope, Slot, TargetField, is_label_key, is_label_value, is_quantity, pairs, tolerations, words,
+};
 use crate::types::health::Probe;
 use crate::types::target::Target;
 use crate::types::ttl::{Ttl, TtlError};
 use crate::types::workload::{Kind, Where, WhereError, WorkloadError, is_dns_label, is_dns_name};
 
 mod acts;
-
-mod field;
-
-pub(crate) mod more;
-
-pub(crate) mod written;
 
 /// The longest name; longer ones only hurt the columns.
 const NAME_LEN: usize = 100;
@@ -31,7 +26,7 @@ pub struct TargetForm {
     pub editing: Option<String>,
     /// The target as it was: a field that is left alone keeps what it stands for, however that is written.
     pub base: Option<Target>,
-    /// The fields, in the order of [`FormField::ALL`].
+    /// The fields, in the order of [`TargetField::ALL`].
     pub fields: Vec<Field>,
     /// The field with the keys.
     pub active: usize,
@@ -54,7 +49,7 @@ impl Field {
 impl TargetForm {
     /// The form for a new target on `cluster`.
     pub fn empty(cluster: &str) -> Self {
-        let text = |field| if field == FormField::Cluster { cluster.to_owned() } else { String::new() };
+        let text = |field| if field == TargetField::Cluster { cluster.to_owned() } else { String::new() };
         Self::with(None, None, text)
     }
 
@@ -65,23 +60,23 @@ impl TargetForm {
 
     /// The form for a new target that starts as a copy, under another name.
     pub fn copy(target: &Target, name: &str) -> Self {
-        let text = |field: FormField| if field == FormField::Name { name.to_owned() } else { field.of(target) };
+        let text = |field: TargetField| if field == TargetField::Name { name.to_owned() } else { field.of(target) };
         Self::with(None, Some(target.clone()), text)
     }
 
-    fn with(editing: Option<String>, base: Option<Target>, text: impl Fn(FormField) -> String) -> Self {
-        let fields = FormField::ALL.into_iter().map(|field| Field::new(text(field))).collect();
+    fn with(editing: Option<String>, base: Option<Target>, text: impl Fn(TargetField) -> String) -> Self {
+        let fields = TargetField::ALL.into_iter().map(|field| Field::new(text(field))).collect();
         Self { editing, base, fields, active: 0, tried: false }
     }
 
     /// The text of a field.
-    pub fn text(&self, field: FormField) -> &str {
-        FormField::ALL.iter().position(|f| *f == field).and_then(|at| self.fields.get(at)).map_or("", Field::text)
+    pub fn text(&self, field: TargetField) -> &str {
+        TargetField::ALL.iter().position(|f| *f == field).and_then(|at| self.fields.get(at)).map_or("", Field::text)
     }
 
     /// Puts a text into a field.
-    pub fn set(&mut self, field: FormField, text: impl Into<String>) {
-        let at = FormField::ALL.iter().position(|known| *known == field);
+    pub fn set(&mut self, field: TargetField, text: impl Into<String>) {
+        let at = TargetField::ALL.iter().position(|known| *known == field);
         if let Some(known) = at.and_then(|at| self.fields.get_mut(at)) {
             *known = Field::new(text);
         }
@@ -89,15 +84,15 @@ impl TargetForm {
 
     /// Leaves of a URL in the address only where it leads, which is returned: a login in it is neither kept nor shown.
     pub fn take_url(&mut self) -> Option<String> {
-        let text = Some(self.text(FormField::Address)).filter(|text| is_url(text))?;
+        let text = Some(self.text(TargetField::Address)).filter(|text| is_url(text))?;
         let place = text.parse::<Where>().ok()?.to_string();
-        self.set(FormField::Address, place.clone());
+        self.set(TargetField::Address, place.clone());
         Some(place)
     }
 
     /// The field that has the keys.
-    pub fn active(&self) -> FormField {
-        FormField::ALL[self.active.min(FormField::ALL.len() - 1)]
+    pub fn active(&self) -> TargetField {
+        TargetField::ALL[self.active.min(TargetField::ALL.len() - 1)]
     }
 
     /// The page that is shown.
@@ -107,73 +102,77 @@ impl TargetForm {
 
     /// Where its forwards listen that others than this machine can reach.
     pub fn open_to_others(&self) -> Option<IpAddr> {
-        self.text(FormField::LocalAddress).parse::<IpAddr>().ok().filter(|ip| !ip.is_loopback())
+        self.text(TargetField::LocalAddress).parse::<IpAddr>().ok().filter(|ip| !ip.is_loopback())
     }
 
     /// Checks every field; an empty one is only wrong once a person tried to submit.
     pub fn check(&mut self, model: &Model) {
-        for (at, field) in FormField::ALL.into_iter().enumerate() {
+        for (at, field) in TargetField::ALL.into_iter().enumerate() {
             let error = self.error(field, model);
             self.fields[at].error = error.filter(|error| self.tried || *error != "required");
         }
     }
 
-    fn error(&self, field: FormField, model: &Model) -> Option<&'static str> {
+    /// What is wrong with a field; a text that was there before stays, whatever it is.
+    fn error(&self, field: TargetField, model: &Model) -> Option<&'static str> {
         let text = self.text(field);
         match field {
-            FormField::Name => return name_error(text, self.editing.as_deref(), model),
-            FormField::Cluster => return self.cluster_error(model),
-            FormField::Address => return text.parse::<Where>().err().map(where_error),
-            FormField::Via | FormField::Wait if !text.is_empty() => {
-                if let Some(error) = self.belongs(field) {
-                    return Some(error);
-                }
-            }
+            TargetField::Name => return name_error(text, self.editing.as_deref(), model),
+            TargetField::Cluster => return self.cluster_error(model),
+            TargetField::Address => return text.parse::<Where>().err().map(where_error),
+            _ if text.is_empty() => return None,
             _ => {}
         }
-        if text.is_empty() || self.kept(field).is_some() {
+        if let Some(error) = self.belongs(field) {
+            return Some(error);
+        }
+        if self.base.as_ref().is_some_and(|base| field.of(base).trim() == text) {
             return None;
         }
-        let wrong = |is_wrong: bool, error| is_wrong.then_some(error);
-        match field {
-            FormField::Name | FormField::Cluster | FormField::Address => None,
-            FormField::Namespace => wrong(!is_dns_label(text), "namespace"),
-            FormField::LocalPort => wrong(text.starts_with('+') || text.parse::<u16>().is_err(), "port"),
-            FormField::Ttl => ttl_error(text, model.config.settings.max_ttl),
-            FormField::Tags => wrong(!is_line(text), "control"),
-            FormField::Wait
-            | FormField::IdleTimeout
-            | FormField::CreateTimeout
-            | FormField::MaxLifetime
-            | FormField::ProbeInterval => time_error(text),
-            FormField::Via
-            | FormField::OnDemand
-            | FormField::Autostart
-            | FormField::AutoRenew
-            | FormField::PullPolicy => wrong(!field.choices().contains(&text), "choice"),
-            FormField::Probe => wrong(text.parse::<Probe>().is_err(), "probe"),
-            FormField::LocalAddress => wrong(text.parse::<IpAddr>().is_err(), "ip"),
-            FormField::Image => wrong(text.contains(|c: char| c.is_whitespace() || is_unseen(c)), "image"),
-            FormField::PullSecrets => wrong(!written::words(text).iter().all(|name| is_dns_name(name)), "secrets"),
-            FormField::NodeSelector | FormField::Labels => {
-                let fits =
-                    |(key, value): (&String, &String)| written::is_label_key(key) && written::is_label_value(value);
-                wrong(!written::pairs(text).is_some_and(|table| table.iter().all(fits)), "labels")
+        let is_label = |(key, value): (&String, &String)| is_label_key(key) && is_label_value(value);
+        let (is_wrong, error) = match field.slot(&mut Target::blank())? {
+            Slot::Word(_) | Slot::Place(_) => return None,
+            Slot::Ttl(_) => return ttl_error(text, model.config.settings.max_ttl),
+            Slot::Time(_) => return time_error(text),
+            Slot::Namespace(_) => (!is_dns_label(text), "namespace"),
+            Slot::Port(_) => (text.starts_with('+') || text.parse::<u16>().is_err(), "port"),
+            Slot::Words(_) => (!is_line(text), "control"),
+            Slot::Proxy(_) | Slot::On(_) | Slot::Flag(_) | Slot::Policy(_) => {
+                (!field.choices().contains(&text), "choice")
             }
-            FormField::Annotations => {
-                let fits = |key: &String| written::is_label_key(key);
-                let table = written::pairs(text).filter(|_| is_line(text));
-                wrong(!table.is_some_and(|table| table.keys().all(fits)), "annotations")
+            Slot::Probe(_) => (text.parse::<Probe>().is_err(), "probe"),
+            Slot::Ip(_) => (text.parse::<IpAddr>().is_err(), "ip"),
+            Slot::Image(_) => (text.contains(|c: char| c.is_whitespace() || is_unseen(c)), "image"),
+            Slot::Names(_) => (!words(text).iter().all(|name| is_dns_name(name)), "secrets"),
+            Slot::Labels(_) => (!pairs(text).is_some_and(|table| table.iter().all(is_label)), "labels"),
+            Slot::Annotations(_) => {
+                let table = pairs(text).filter(|_| is_line(text));
+                (!table.is_some_and(|table| table.keys().all(|key| is_label_key(key))), "annotations")
             }
-            FormField::Tolerations => wrong(written::tolerations(text).is_none(), "tolerations"),
-            FormField::CpuRequest | FormField::CpuLimit | FormField::MemoryRequest | FormField::MemoryLimit => {
-                wrong(!is_quantity(text), "quantity")
+            Slot::Tolerations(_) => (tolerations(text).is_none(), "tolerations"),
+            Slot::Quantity(_) => (!is_quantity(text), "quantity"),
+        };
+        is_wrong.then_some(error)
+    }
+
+    /// The target that the form describes; `None` while something in it is wrong.
+    pub fn target(&self, model: &Model) -> Option<Target> {
+        if TargetField::ALL.into_iter().any(|field| self.error(field, model).is_some()) {
+            return None;
+        }
+        let mut target = self.base.clone().unwrap_or_else(Target::blank);
+        for field in TargetField::ALL {
+            let text = self.text(field);
+            // What still says what it said then stays as it was: a tag in the config may hold a space.
+            if let Some(slot) = field.slot(&mut target).filter(|slot| slot.text().trim() != text) {
+                slot.read(text);
             }
         }
+        Some(target)
     }
 
     fn cluster_error(&self, model: &Model) -> Option<&'static str> {
-        let text = self.text(FormField::Cluster);
+        let text = self.text(TargetField::Cluster);
         let kept = self.base.as_ref().is_some_and(|base| base.cluster == text);
         if text.is_empty() {
             return Some("required");
@@ -182,22 +181,20 @@ impl TargetForm {
     }
 
     /// Whether what a field says can be said of where the target is; while that is wrong itself, it can.
-    fn belongs(&self, field: FormField) -> Option<&'static str> {
-        match self.text(FormField::Address).parse().ok()? {
+    fn belongs(&self, field: TargetField) -> Option<&'static str> {
+        if field.scope() != Scope::Workload {
+            return None;
+        }
+        match self.text(TargetField::Address).parse().ok()? {
             Where::Address(_) => Some("workload-only"),
             Where::Workload(workload) => {
-                (field == FormField::Via && workload.kind != Kind::Service).then_some("service-only")
+                (field == TargetField::Via && workload.kind != Kind::Service).then_some("service-only")
             }
         }
     }
 
-    /// The target as it was, where a field still says what it said then.
-    fn kept(&self, field: FormField) -> Option<&Target> {
-        self.base.as_ref().filter(|base| field.of(base).trim() == self.text(field))
-    }
-
     /// The fields of a page that say something, each with what it says.
-    pub fn set_on(&self, page: Page) -> impl Iterator<Item = (FormField, &str)> {
+    pub fn set_on(&self, page: Page) -> impl Iterator<Item = (TargetField, &str)> {
         page.fields().map(|(_, field)| (field, self.text(field))).filter(|(_, text)| !text.is_empty())
     }
 }

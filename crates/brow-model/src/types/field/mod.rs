@@ -1,0 +1,293 @@
+//! The fields of a target: one table, from which the form, the config's reader and writer and the command line work. A
+//! further field is a row of it, and a variant of [`Slot`] if no other field is of its kind.
+
+mod written;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::types::health::Probe;
+use crate::types::keep::KeepSettings;
+use crate::types::settings::{PodSettings, PullPolicy, Toleration};
+use crate::types::target::Target;
+use crate::types::ttl::Ttl;
+use crate::types::workload::{Kind, Port, Where, Workload};
+
+pub use written::is_quantity;
+pub(crate) use written::{is_label_key, is_label_value, pairs, tolerations, words};
+
+/// The pages of a target form: what every target has, and what few set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// The target itself.
+    Target,
+    /// How it is reached and its forwards kept.
+    Forward,
+    /// How its proxy pods are made.
+    Pod,
+}
+
+/// The parts of the config that may set a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// A target, a cluster, and all of them.
+    Any,
+    /// A target.
+    Target,
+    /// A target that is a workload.
+    Workload,
+}
+
+/// Declares the fields, in the order of the form: the name, the config's key, the page, the scope, and the kind and
+/// place of the value in a [`Target`].
+macro_rules! fields {
+    ($($(#[$doc:meta])* $name:ident = $key:literal, $page:ident, $scope:ident, $slot:ident($($place:tt)+);)*) => {
+        /// A field of a target.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum TargetField { $($(#[$doc])* $name,)* }
+
+        impl TargetField {
+            /// All fields, in order.
+            pub const ALL: [Self; [$($key),*].len()] = [$(Self::$name),*];
+
+            /// Returns its key in the config.
+            pub fn config_key(self) -> &'static str {
+                match self { $(Self::$name => $key,)* }
+            }
+
+            /// Returns its page in the form.
+            pub fn page(self) -> Page {
+                match self { $(Self::$name => Page::$page,)* }
+            }
+
+            /// The parts of the config that may set it.
+            pub fn scope(self) -> Scope {
+                match self { $(Self::$name => Scope::$scope,)* }
+            }
+
+            /// Returns its place in a target, if that target can have it.
+            pub fn slot(self, target: &mut Target) -> Option<Slot<'_>> {
+                Some(match self { $(Self::$name => Slot::$slot(&mut target.$($place)+),)* })
+            }
+        }
+    };
+}
+
+fields! {
+    /// The name.
+    Name = "name", Target, Target, Word(name);
+    /// The context; the arrow keys go through those that are known.
+    Cluster = "cluster", Target, Target, Word(cluster);
+    /// The namespace.
+    Namespace = "namespace", Target, Target, Namespace(namespace);
+    /// The address, or the workload.
+    Address = "address", Target, Target, Place(address);
+    /// The local port.
+    LocalPort = "local_port", Target, Target, Port(local_port);
+    /// The TTL.
+    Ttl = "ttl", Target, Target, Ttl(ttl);
+    /// Tags, separated by commas or spaces.
+    Tags = "tags", Target, Target, Words(tags);
+    /// How a service is reached.
+    Via = "via", Forward, Workload, Proxy(address.workload_mut()?.proxy);
+    /// How long connections wait for a workload's pod.
+    Wait = "wait", Forward, Workload, Time(address.workload_mut()?.wait);
+    /// Whether pod and tunnel exist only while they are used.
+    OnDemand = "on_demand", Forward, Any, Flag(keep.on_demand);
+    /// For how long one on demand stays unused.
+    IdleTimeout = "idle_timeout", Forward, Any, Time(keep.idle_timeout);
+    /// How long the pod of one on demand may take.
+    CreateTimeout = "create_timeout", Forward, Any, Time(keep.create_timeout);
+    /// Whether it is opened with the dashboard.
+    Autostart = "autostart", Forward, Target, On(keep.autostart);
+    /// Whether pods are replaced by themselves.
+    AutoRenew = "auto_renew", Forward, Any, Flag(keep.auto_renew);
+    /// For how long they are.
+    MaxLifetime = "max_lifetime", Forward, Any, Time(keep.max_lifetime);
+    /// How it is probed.
+    Probe = "probe", Forward, Target, Probe(keep.probe);
+    /// How often.
+    ProbeInterval = "probe_interval", Forward, Any, Time(keep.probe_interval);
+    /// Where it listens.
+    LocalAddress = "local_address", Forward, Target, Ip(keep.local_address);
+    /// The image of its pods.
+    Image = "image", Pod, Any, Image(pod.image);
+    /// When the image is pulled.
+    PullPolicy = "pull_policy", Pod, Any, Policy(pod.pull_policy);
+    /// Secrets with the registry's credentials.
+    PullSecrets = "pull_secrets", Pod, Any, Names(pod.pull_secrets);
+    /// Labels that a node must have.
+    NodeSelector = "node_selector", Pod, Any, Labels(pod.node_selector);
+    /// Taints that are tolerated.
+    Tolerations = "tolerations", Pod, Any, Tolerations(pod.tolerations);
+    /// Requested CPU.
+    CpuRequest = "cpu_request", Pod, Any, Quantity(pod.resources.cpu_request);
+    /// CPU limit.
+    CpuLimit = "cpu_limit", Pod, Any, Quantity(pod.resources.cpu_limit);
+    /// Requested memory.
+    MemoryRequest = "memory_request", Pod, Any, Quantity(pod.resources.memory_request);
+    /// Memory limit.
+    MemoryLimit = "memory_limit", Pod, Any, Quantity(pod.resources.memory_limit);
+    /// Labels of its pods.
+    Labels = "labels", Pod, Any, Labels(pod.labels);
+    /// Annotations of its pods.
+    Annotations = "annotations", Pod, Any, Annotations(pod.annotations);
+}
+
+/// The place of a field's value in a target, by the kind of value.
+#[derive(Debug)]
+pub enum Slot<'a> {
+    /// A text that has to be there.
+    Word(&'a mut String),
+    /// A namespace.
+    Namespace(&'a mut Option<String>),
+    /// An image.
+    Image(&'a mut Option<String>),
+    /// A Kubernetes quantity, which the config has in a table `resources`.
+    Quantity(&'a mut Option<String>),
+    /// An address or a workload; the config has a key for each.
+    Place(&'a mut Where),
+    /// A port; 0: any.
+    Port(&'a mut u16),
+    /// The time that a pod lives, which has a ceiling.
+    Ttl(&'a mut Option<Ttl>),
+    /// Another time.
+    Time(&'a mut Option<Ttl>),
+    /// Yes or no.
+    Flag(&'a mut Option<bool>),
+    /// Yes, or nothing.
+    On(&'a mut bool),
+    /// Through a proxy pod, or directly.
+    Proxy(&'a mut bool),
+    /// When an image is pulled.
+    Policy(&'a mut Option<PullPolicy>),
+    /// A probe.
+    Probe(&'a mut Option<Probe>),
+    /// An address of this machine.
+    Ip(&'a mut Option<IpAddr>),
+    /// Words.
+    Words(&'a mut Vec<String>),
+    /// Names of objects.
+    Names(&'a mut Option<Vec<String>>),
+    /// Labels.
+    Labels(&'a mut BTreeMap<String, String>),
+    /// Annotations.
+    Annotations(&'a mut BTreeMap<String, String>),
+    /// Tolerations.
+    Tolerations(&'a mut Option<Vec<Toleration>>),
+}
+
+impl Page {
+    /// All pages, in order.
+    pub const ALL: [Self; 3] = [Self::Target, Self::Forward, Self::Pod];
+
+    /// Returns its key in the text tables: `form-page.<key>`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Target => "target",
+            Self::Forward => "forward",
+            Self::Pod => "pod",
+        }
+    }
+
+    /// Returns its fields, each with its index in [`TargetField::ALL`].
+    pub fn fields(self) -> impl Iterator<Item = (usize, TargetField)> {
+        TargetField::ALL.into_iter().enumerate().filter(move |(_, field)| field.page() == self)
+    }
+}
+
+impl Target {
+    /// Returns a target with every field unset, to be filled field by field.
+    pub fn blank() -> Self {
+        Self {
+            name: String::new(),
+            cluster: String::new(),
+            namespace: None,
+            address: Where::Workload(Workload {
+                kind: Kind::Service,
+                name: String::new(),
+                port: Port::Number(0),
+                more: Vec::new(),
+                wait: None,
+                proxy: false,
+            }),
+            local_port: 0,
+            ttl: None,
+            tags: Vec::new(),
+            pod: PodSettings::default(),
+            keep: KeepSettings::default(),
+        }
+    }
+}
+
+impl TargetField {
+    /// Returns its key in the text tables: `form.<key>` and `form-hint.<key>`.
+    pub fn key(self) -> String {
+        self.config_key().replace('_', "-")
+    }
+
+    /// Returns its text in the form for a target.
+    pub fn of(self, target: &Target) -> String {
+        self.slot(&mut target.clone()).map(|slot| slot.text()).unwrap_or_default()
+    }
+
+    /// Returns the values to choose from, if it takes no other text; an empty one leaves it unset.
+    pub fn choices(self) -> &'static [&'static str] {
+        match self.slot(&mut Target::blank()) {
+            Some(Slot::Proxy(_)) => &["", "proxy"],
+            Some(Slot::Flag(_)) => &["", "true", "false"],
+            Some(Slot::On(_)) => &["", "true"],
+            Some(Slot::Policy(_)) => &["", "Always", "IfNotPresent", "Never"],
+            _ => &[],
+        }
+    }
+}
+
+impl Slot<'_> {
+    /// Returns the text of the value in the form.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Word(text) => (*text).clone(),
+            Self::Namespace(text) | Self::Image(text) | Self::Quantity(text) => shown(text.as_deref()),
+            Self::Place(place) => place.to_string(),
+            Self::Port(port) => shown(Some(**port).filter(|port| *port != 0)),
+            Self::Ttl(time) | Self::Time(time) => shown(**time),
+            Self::Flag(flag) => shown(**flag),
+            Self::On(on) => shown(on.then_some(true)),
+            Self::Proxy(on) => shown(on.then_some("proxy")),
+            Self::Policy(policy) => shown(policy.map(PullPolicy::name)),
+            Self::Probe(probe) => shown(probe.as_ref()),
+            Self::Ip(ip) => shown(**ip),
+            Self::Words(words) => words.join(", "),
+            Self::Names(names) => shown(names.as_ref().map(|names| names.join(", "))),
+            Self::Labels(table) | Self::Annotations(table) => written::shown(table),
+            Self::Tolerations(all) => shown(all.as_deref().map(written::shown_tolerations)),
+        }
+    }
+
+    /// Sets the value from a text of the form that was checked.
+    pub fn read(self, text: &str) {
+        let some = || Some(text.to_owned()).filter(|text| !text.is_empty());
+        match self {
+            Self::Word(at) => text.clone_into(at),
+            Self::Namespace(at) | Self::Image(at) | Self::Quantity(at) => *at = some(),
+            Self::Place(at) => text.parse().into_iter().for_each(|place| *at = place),
+            Self::Port(at) => *at = text.parse().unwrap_or(0),
+            Self::Ttl(at) | Self::Time(at) => *at = text.parse().ok(),
+            Self::Flag(at) => *at = text.parse().ok(),
+            Self::On(at) => *at = text == "true",
+            Self::Proxy(at) => *at = text == "proxy",
+            Self::Policy(at) => *at = PullPolicy::ALL.into_iter().find(|known| known.name() == text),
+            Self::Probe(at) => *at = text.parse().ok(),
+            Self::Ip(at) => *at = text.parse().ok(),
+            Self::Words(at) => *at = words(text),
+            Self::Names(at) => *at = some().map(|text| words(&text)),
+            Self::Labels(at) | Self::Annotations(at) => *at = pairs(text).unwrap_or_default(),
+            Self::Tolerations(at) => *at = some().and_then(|text| tolerations(&text)),
+        }
+    }
+}
+
+fn shown(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
