@@ -11,7 +11,7 @@ mod types;
 mod update;
 
 pub use language::{action, effect, event, fault, log, wish};
-pub use screen::{browser, dialog, filter, focus, form, leave, lesson, list, menu, welcome};
+pub use screen::{browser, dialog, filter, focus, form, leave, lesson, list, menu, text_field, welcome};
 pub use state::{Front, Model};
 pub use types::{
     address, backend, cluster, epoch, field, forward, found, health, installation, instance, keep, offer, own, plan,

@@ -9,8 +9,8 @@ use super::super::{Scene, state::ViewState};
 use super::field::Row;
 use super::middle;
 use crate::view::state::Hit;
-use brow_model::dialog::Field;
 use brow_model::field::TargetField;
+use brow_model::text_field::Field;
 
 /// Asks for a new name for a target.
 pub(super) fn rename(

@@ -8,7 +8,7 @@ use ratatui::text::Span;
 use super::super::Scene;
 use super::super::chrome;
 use super::super::typeset::{put, put_line, width, wrap};
-use brow_model::dialog::Field;
+use brow_model::text_field::Field;
 
 /// A field as drawn in a line.
 pub(super) struct Row<'a> {

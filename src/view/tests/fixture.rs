@@ -14,7 +14,6 @@ use crate::text::{HelpSection, Hint, Text};
 use crate::view::{Look, Theme, ViewState, draw};
 use brow_model::Model;
 use brow_model::cluster::{Cluster, Context, Link, Scope};
-use brow_model::dialog::Field;
 use brow_model::epoch::Epoch;
 use brow_model::fault::{Fault, Grant, Remedy, What};
 use brow_model::focus::Pane;
@@ -26,6 +25,7 @@ use brow_model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
 use brow_model::route::{Route, Tunnel};
 use brow_model::settings::{Language, PodSettings};
 use brow_model::target::Target;
+use brow_model::text_field::Field;
 use brow_model::traffic::{Counts, TunnelInfo};
 
 /// The time in all tests.

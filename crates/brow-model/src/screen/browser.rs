@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::language::action::Action;
-use crate::screen::dialog::Field;
 use crate::screen::filter::Filter;
 use crate::screen::list::List;
+use crate::screen::text_field::Field;
 use crate::types::epoch::Epoch;
 use crate::types::found::{Finds, Spot};
 

@@ -1,14 +1,12 @@
 //! Dialogs: each carries its own data. The topmost one has the keys.
 
 use std::collections::VecDeque;
-use tui_input::Input;
 
-use crate::language::action::Action;
 use crate::language::fault::Fault;
-use crate::plain::is_unseen;
 use crate::screen::browser::Browser;
 use crate::screen::form::TargetForm;
 use crate::screen::menu::Menu;
+use crate::screen::text_field::Field;
 use crate::types::epoch::Epoch;
 use crate::types::forward::ForwardSpec;
 use crate::types::offer::{Clash, LeftOut, Offer};
@@ -172,15 +170,6 @@ impl Question {
     }
 }
 
-/// A text field and what is wrong with it.
-#[derive(Debug, Clone, Default)]
-pub struct Field {
-    /// The text and the cursor.
-    pub input: Input,
-    /// The error of the text, as a key of the text tables (`field.<key>`).
-    pub error: Option<&'static str>,
-}
-
 impl Dialog {
     /// The fault that it shows, ready to be copied.
     pub fn fault(&self) -> Option<&Fault> {
@@ -198,31 +187,6 @@ impl Dialog {
             | Self::Browser(_)
             | Self::Menu(_)
             | Self::Import { .. } => None,
-        }
-    }
-}
-
-impl Field {
-    /// Takes an edit or a paste. Pasted line ends become spaces, as a field has one line; what cannot be seen is left
-    /// out.
-    pub(crate) fn edit(&mut self, action: Action) {
-        match action {
-            Action::Edit(request) => {
-                self.input.handle(request);
-            }
-            Action::Paste(text) => {
-                let words = text.split(char::is_control).filter(|part| !part.is_empty());
-                let line = words.collect::<Vec<_>>().join(" ");
-                for c in line.chars().filter(|c| !is_unseen(*c)) {
-                    self.input.handle(tui_input::InputRequest::InsertChar(c));
-                }
-            }
-            Action::Do(_)
-            | Action::Click { .. }
-            | Action::ClickColumn { .. }
-            | Action::ClickItem(_)
-            | Action::Wheel { .. }
-            | Action::Page { .. } => {}
         }
     }
 }

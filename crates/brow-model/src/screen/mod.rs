@@ -9,4 +9,5 @@ pub mod leave;
 pub mod lesson;
 pub mod list;
 pub mod menu;
+pub mod text_field;
 pub mod welcome;

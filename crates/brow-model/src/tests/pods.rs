@@ -41,7 +41,7 @@ fn set_field(model: &mut Model, text: &str) {
     let Some(Dialog::AskTtl { field, .. } | Dialog::Rename { field, .. }) = model.screen.dialogs.last_mut() else {
         panic!("no field")
     };
-    *field = crate::screen::dialog::Field::new(text);
+    *field = crate::screen::text_field::Field::new(text);
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use crate::language::action::{Action, Command};
 use crate::language::effect::Effect;
-use crate::screen::dialog::{Dialog, Field, Question};
+use crate::screen::dialog::{Dialog, Question};
 use crate::screen::form::{name_error, ttl_error};
+use crate::screen::text_field::Field;
 use crate::state::Model;
 use crate::types::proxy::Whose;
 use crate::types::target::Target;

@@ -3,9 +3,9 @@
 use tui_input::Input;
 
 use crate::language::action::{Action, Command};
-use crate::screen::dialog::Field;
 use crate::screen::focus::{Pane, Strip};
 use crate::screen::list::{ClusterColumn, ForwardColumn, PodColumn, TargetColumn};
+use crate::screen::text_field::Field;
 use crate::state::Model;
 use crate::update::answer::scrolled_back;
 

@@ -3,9 +3,10 @@
 use crate::language::action::{Action, Command};
 use crate::language::effect::Effect;
 use crate::language::log::{Grade, Happening};
-use crate::screen::dialog::{Dialog, Field};
+use crate::screen::dialog::Dialog;
 use crate::screen::focus::Pane;
 use crate::screen::form::TargetForm;
+use crate::screen::text_field::Field;
 use crate::state::Model;
 use crate::types::field::{Scope, TargetField};
 use crate::types::settings::{PodSettings, PullPolicy};

@@ -2,7 +2,8 @@
 
 use crate::language::action::{Action, Command};
 use crate::language::effect::Effect;
-use crate::screen::dialog::{Dialog, Field};
+use crate::screen::dialog::Dialog;
+use crate::screen::text_field::Field;
 use crate::state::Model;
 use crate::update::answer::Entry;
 

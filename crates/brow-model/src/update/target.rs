@@ -2,8 +2,9 @@
 
 use crate::language::effect::{Effect, TargetEdit};
 use crate::language::log::{Grade, Happening};
-use crate::screen::dialog::{Dialog, Field, Question};
+use crate::screen::dialog::{Dialog, Question};
 use crate::screen::form::TargetForm;
+use crate::screen::text_field::Field;
 use crate::state::Model;
 use crate::types::forward::ForwardId;
 use crate::types::target::Target;

@@ -3,8 +3,8 @@
 use tui_input::InputRequest;
 
 use crate::language::action::Action;
-use crate::screen::dialog::Field;
 use crate::screen::form::TargetForm;
+use crate::screen::text_field::Field;
 use crate::types::field::{Page, TargetField};
 
 impl TargetForm {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::plain::{is_line, is_unseen};
-use crate::screen::dialog::Field;
+use crate::screen::text_field::Field;
 use crate::state::Model;
 use crate::types::address::{AddressError, is_url};
 use crate::types::field::{
