@@ -182,6 +182,22 @@ fn the_model_reaches_nothing_outside() {
     }
 }
 
+/// The protocol of tunnels is told the bytes and the time: it opens nothing, waits for nothing and reads no clock.
+#[test]
+fn the_protocol_of_tunnels_does_no_io() {
+    let outside = ["tokio", "tokio_util", "kube", "hyper", "rand", "net", "fs", "env", "process", "thread"];
+    let clocks = ["Instant::now", "SystemTime", "elapsed"];
+    for (path, source) in all("crates/kube-tunnel/src/proto").into_iter().filter(|(path, _)| !is_test(path)) {
+        let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for word in outside.into_iter().chain(clocks) {
+            assert!(!names(code, word), "{} uses {word}", path.display());
+        }
+        for module in used(code) {
+            assert!(!["io", "pool", "login", "meter"].contains(&&*module), "{} uses {module}", path.display());
+        }
+    }
+}
+
 /// Types are what the language speaks of, and transitions what changes them: no arrow goes back.
 #[test]
 fn the_types_of_the_model_know_neither_language_nor_transitions() {

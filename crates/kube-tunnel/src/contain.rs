@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt as _;
 use tokio::task::spawn_blocking;
@@ -37,6 +38,11 @@ pub async fn contain_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send
 /// Whether what runs on this thread just now is [contained](contain).
 pub fn is_contained() -> bool {
     CONTAINED.try_with(|()| ()).is_ok()
+}
+
+/// Locks a mutex. Nothing here leaves its data half changed in a panic, so that poisoning says nothing.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn words(panic: &(dyn Any + Send)) -> String {

@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use super::Protocol;
+use crate::protocol::Protocol;
 
 /// Why a stream could not be opened, or ended before its time. Cheap to clone: several waiters may share one cause.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -164,7 +164,7 @@ impl Error {
         }
     }
 
-    /// The error that a reader or writer of a [`super::Stream`] gets; [`Error::from_io`] takes it out again.
+    /// The error that a reader or writer of a [`crate::Stream`] gets; [`Error::from_io`] takes it out again.
     pub(crate) fn into_io(self) -> io::Error {
         let kind = match self {
             Self::Reset => io::ErrorKind::ConnectionReset,
@@ -175,7 +175,7 @@ impl Error {
         io::Error::new(kind, self)
     }
 
-    /// The tunnel's error inside an [`io::Error`] that a [`super::Stream`] returned, else the error as a local one.
+    /// The tunnel's error inside an [`io::Error`] that a [`crate::Stream`] returned, else the error as a local one.
     pub fn from_io(error: io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
             Some(inner) => inner.clone(),

@@ -7,9 +7,9 @@ use std::{
 
 use bytes::Bytes;
 
-use super::Protocol;
+use crate::{error::Error, protocol::Protocol};
 
-/// Running totals of a forward. Written by [`super::splice()`], read by whoever samples them.
+/// Running totals of a forward. Written by [`splice()`](crate::splice()), read by whoever samples them.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Bytes that the local program sent and the tunnel took.
@@ -86,8 +86,8 @@ pub struct Stats {
     pub spares: usize,
     /// Streams handed out so far.
     pub opened: u64,
-    /// Calls of [`super::Lease::open`] that failed so far.
+    /// Calls of [`crate::Lease::open`] that failed so far.
     pub failed: u64,
     /// Why the last attempt to open a tunnel failed; absent while it works.
-    pub trouble: Option<super::Error>,
+    pub trouble: Option<Error>,
 }

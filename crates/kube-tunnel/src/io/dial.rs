@@ -17,10 +17,10 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{transport::Transport, witness::Witness};
 use crate::{
-    Error, Protocol, Route,
-    error::chain,
+    contain::lock,
+    error::{Error, chain},
     login::{Login, Logins},
-    proto::receive::lock,
+    protocol::Protocol,
 };
 
 /// How long one attempt may take. A gateway that swallows an upgrade is noticed by this alone.
@@ -41,6 +41,17 @@ const V4: &str = "v4.channel.k8s.io";
 
 /// How much of an answer that is no upgrade is read.
 const ANSWER: usize = 16 * 1024;
+
+/// Where a stream ends: a port of a pod.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Route {
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub pod: String,
+    /// The port inside the pod, on its loopback address.
+    pub port: u16,
+}
 
 /// Dials the tunnels of one cluster and remembers which protocol worked.
 pub(crate) struct Dialer {

@@ -1,11 +1,21 @@
 //! Connections: dialing them, the task that drives each, and moving bytes between a local socket and a stream.
 
 pub(crate) mod dial;
+mod incoming;
 mod peer;
 pub(crate) mod pump;
-mod sending;
 pub(crate) mod session;
 pub(crate) mod splice;
 pub(crate) mod stream;
 mod transport;
 mod witness;
+
+use std::time::SystemTime;
+
+use crate::proto::health::Now;
+
+/// Returns the time; in tests the steady clock may be tokio's that is paused.
+pub(crate) fn now() -> Now {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Now { steady: tokio::time::Instant::now().into_std(), wall }
+}

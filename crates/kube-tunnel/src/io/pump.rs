@@ -1,33 +1,24 @@
 //! The one task of a tunnel: reads the connection, hands bytes to streams, sends what had to wait, keeps time.
 
-mod beat;
-
 use std::{
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
-use bytes::{Buf, Bytes};
 use tokio::time::Sleep;
 
-use super::{session::Session, transport::Received, witness::Inquiry};
+use super::{incoming::Shared, now, session::Session, transport::Received, witness::Inquiry};
 use crate::{
-    Error, Protocol,
-    contain::contain,
+    contain::{contain, lock},
+    error::Error,
     proto::{
-        frame::{self, Decoder, Frame},
-        health::{self, Now},
-        receive::{Outlook, Shared, lock},
+        connection::{Event, Liveness},
+        health::{DEAD, Now},
+        receive::Outlook,
     },
 };
-
-/// How often the pump looks at the time.
-const BEAT: Duration = Duration::from_secs(2);
-
-/// How often while a stream holds the tunnel up.
-const CLOGGED_BEAT: Duration = Duration::from_millis(250);
 
 /// Where at least this much came at once, the next is left to gather for [`BREATH`]: whoever reads each piece as it
 /// comes is woken for each, and so is whoever sends it. On a machine that carries both ends, a download costs a tenth
@@ -37,7 +28,13 @@ const BREATH: Duration = Duration::from_millis(1);
 
 /// How long a connection whose only stream was dropped may take to pass on what was sent, and to be closed by its
 /// server: as long as a kernel keeps the bytes of a socket that was closed.
-const LEAVING: Duration = Duration::from_mins(1);
+const LEAVE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The pause between two inquiries whether a connection lives whose silence says nothing.
+const INQUIRY_INTERVAL: Duration = Duration::from_secs(8);
+
+/// How long a stream may hold the tunnel up while others are seen to wait for it.
+const STALL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How many chunks are taken before other tasks get their turn.
 const TURNS: usize = 8;
@@ -45,19 +42,14 @@ const TURNS: usize = 8;
 /// Reads a tunnel until it ends, then ends its streams with the reason.
 pub(crate) async fn pump(session: Arc<Session>) {
     let mut pump = Pump {
-        beat: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        timeout: Box::pin(tokio::time::sleep(Duration::ZERO)),
         leave: None,
         breath: Box::pin(tokio::time::sleep(Duration::ZERO)),
         gathering: false,
         taken: 0,
         session: Arc::clone(&session),
-        decoder: Decoder::default(),
-        channels: [false; 2],
-        last: None,
+        events: Vec::new(),
         touched: Vec::new(),
-        clogs: Vec::new(),
-        clogged: None,
-        suspect: None,
         inquiry: None,
         inquired: None,
     };
@@ -76,7 +68,7 @@ pub(crate) async fn pump(session: Arc<Session>) {
 
 struct Pump {
     session: Arc<Session>,
-    beat: Pin<Box<Sleep>>,
+    timeout: Pin<Box<Sleep>>,
     /// Runs while the connection is leaving.
     leave: Option<Pin<Box<Sleep>>>,
     breath: Pin<Box<Sleep>>,
@@ -84,17 +76,10 @@ struct Pump {
     gathering: bool,
     /// What came since the connection was last found empty, in bytes.
     taken: usize,
-    decoder: Decoder,
-    /// Whether the port number that opens each V4 channel has come.
-    channels: [bool; 2],
-    /// The stream that the last bytes were for: most often the next are, too.
-    last: Option<(u32, Arc<Shared>, bool)>,
-    /// Streams that the chunk at hand brought something for.
+    /// What the chunk at hand brought.
+    events: Vec<Event<Arc<Shared>>>,
+    /// Streams that it brought something for.
     touched: Vec<Arc<Shared>>,
-    /// Streams that must be drained before the tunnel is read again.
-    clogs: Vec<Arc<Shared>>,
-    clogged: Option<Instant>,
-    suspect: Option<Instant>,
     /// Whether the connection is lost is being found out, while its silence does not tell.
     inquiry: Option<Inquiry>,
     inquired: Option<Instant>,
@@ -103,34 +88,19 @@ struct Pump {
 impl Pump {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
         {
-            let mut io = self.session.lock_io();
-            if io.pump.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
-                io.pump = Some(cx.waker().clone());
+            let mut link = self.session.link();
+            if link.pump.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+                link.pump = Some(cx.waker().clone());
             }
-            io.flush();
-            match io.death() {
+            link.flush();
+            match &link.dead {
                 // What the peer has sent before it left is still to be read.
-                Some(Error::TunnelLost { .. }) if self.clogs.is_empty() => {}
-                Some(error) => return Poll::Ready(error),
+                Some(Error::TunnelLost { .. }) if link.connection.paused_since().is_none() => {}
+                Some(error) => return Poll::Ready(error.clone()),
                 None => {}
             }
         }
-        while self.beat.as_mut().poll(cx).is_ready() {
-            if let Some(error) = self.on_beat(cx) {
-                return Poll::Ready(error);
-            }
-            let pause = if self.clogs.is_empty() { BEAT } else { CLOGGED_BEAT };
-            self.beat.as_mut().reset(tokio::time::Instant::now() + pause);
-        }
-        if let Some(inquiry) = &mut self.inquiry
-            && let Poll::Ready(lost) = inquiry.as_mut().poll(cx)
-        {
-            self.inquiry = None;
-            if let Some(text) = lost {
-                return Poll::Ready(Error::TunnelLost { text });
-            }
-        }
-        if let Some(error) = self.leave(cx) {
+        if let Some(error) = self.keep_time(cx) {
             return Poll::Ready(error);
         }
         if self.gathering {
@@ -138,225 +108,227 @@ impl Pump {
             self.gathering = false;
         }
         for _ in 0..TURNS {
-            if self.is_clogged() {
-                return Poll::Pending;
+            let now = now();
+            if let Err(error) = ready!(self.poll_read(cx, now)) {
+                return Poll::Ready(error);
             }
-            let (received, death) = {
-                let mut io = self.session.lock_io();
-                (io.transport.poll_receive(cx), io.death())
-            };
-            let Poll::Ready(received) = received else {
-                if let Some(error) = death {
-                    return Poll::Ready(error);
-                }
-                if std::mem::take(&mut self.taken) >= BULK {
-                    self.breath.as_mut().reset(tokio::time::Instant::now() + BREATH);
-                    self.gathering = self.breath.as_mut().poll(cx).is_pending();
-                }
-                return Poll::Pending;
-            };
-            match received {
-                Ok(Received::Bytes(chunk)) => {
-                    self.taken += chunk.len();
-                    lock(&self.session.health).hear(Now::get());
-                    if let Err(error) = self.take(chunk) {
-                        return Poll::Ready(error);
-                    }
-                    self.deliver();
-                }
-                Ok(Received::Pong(payload)) => self.on_web_socket_pong(&payload),
-                Ok(Received::End) => return Poll::Ready(self.on_end()),
-                Err(error) => return Poll::Ready(Error::TunnelLost { text: error.to_string() }),
-            }
+            self.deliver(now);
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
+    /// Polls what depends on time. The error that ends the tunnel, if there is one.
+    fn keep_time(&mut self, cx: &mut Context<'_>) -> Option<Error> {
+        while self.timeout.as_mut().poll(cx).is_ready() {
+            let now = now();
+            let liveness = {
+                let mut link = self.session.link();
+                let liveness = link.connection.handle_timeout(now);
+                link.flush();
+                self.events.extend(std::iter::from_fn(|| link.connection.poll_event()));
+                self.timeout.as_mut().reset(link.connection.poll_timeout().into());
+                liveness
+            };
+            self.deliver(now);
+            match liveness {
+                Ok(Liveness::Alive) => self.inquiry = None,
+                Ok(Liveness::Doubtful) => self.inquire(now.steady),
+                Ok(Liveness::Paused { since }) => {
+                    self.cut_stalled(since, now);
+                    // What is not read does not tell of its end.
+                    if now.steady.duration_since(since) >= DEAD {
+                        self.inquire(now.steady);
+                    }
+                }
+                Err(error) => return Some(error),
+            }
+        }
+        if let Some(inquiry) = &mut self.inquiry
+            && let Poll::Ready(lost) = inquiry.as_mut().poll(cx)
+        {
+            self.inquiry = None;
+            if let Some(text) = lost {
+                return Some(Error::TunnelLost { text });
+            }
+        }
+        self.leave(cx)
+    }
+
+    /// Reads once and lets the protocol take it apart. An error ends the tunnel, once what came before is delivered.
+    fn poll_read(&mut self, cx: &mut Context<'_>, now: Now) -> Poll<Result<(), Error>> {
+        let mut link = self.session.link();
+        if link.connection.paused_since().is_some() {
+            return Poll::Pending;
+        }
+        let Poll::Ready(received) = link.transport.poll_receive(cx) else {
+            if let Some(error) = link.dead.clone() {
+                return Poll::Ready(Err(error));
+            }
+            drop(link);
+            if std::mem::take(&mut self.taken) >= BULK {
+                self.breath.as_mut().reset(tokio::time::Instant::now() + BREATH);
+                self.gathering = self.breath.as_mut().poll(cx).is_pending();
+            }
+            return Poll::Pending;
+        };
+        let connection = &mut link.connection;
+        let handled = match received {
+            Ok(Received::Bytes(chunk)) => {
+                self.taken += chunk.len();
+                connection.handle(chunk, now)
+            }
+            Ok(Received::Pong(payload)) => {
+                connection.handle_pong(<[u8; 4]>::try_from(&payload[..]).ok().map(u32::from_be_bytes), now);
+                Ok(())
+            }
+            Ok(Received::End) => {
+                connection.handle_end();
+                Err(Error::TunnelLost { text: "the API server ended the connection".to_owned() })
+            }
+            Err(error) => Err(Error::TunnelLost { text: error.to_string() }),
+        };
+        self.events.extend(std::iter::from_fn(|| connection.poll_event()));
+        link.flush();
+        drop(link);
+        if handled.is_err() {
+            self.deliver(now);
+        }
+        Poll::Ready(handled)
+    }
+
     /// Closes a connection that is leaving, once all that was sent has left; its end is then read like any other. The
     /// error: there is nothing to wait for any more.
     fn leave(&mut self, cx: &mut Context<'_>) -> Option<Error> {
-        if !self.session.leaving.load(Ordering::Relaxed) {
+        let mut link = self.session.link();
+        if !link.connection.is_leaving() {
             return None;
         }
-        let limit = self.leave.get_or_insert_with(|| Box::pin(tokio::time::sleep(LEAVING)));
+        let limit = self.leave.get_or_insert_with(|| Box::pin(tokio::time::sleep(LEAVE_TIMEOUT)));
         if limit.as_mut().poll(cx).is_ready() {
             return Some(Error::Closed);
         }
-        let mut io = self.session.lock_io();
-        if io.out.len() > 0 {
+        if !link.connection.is_all_sent() {
             return None;
         }
-        match io.transport.poll_close(cx) {
+        match link.transport.poll_close(cx) {
             Poll::Ready(Err(error)) => Some(Error::TunnelLost { text: error.to_string() }),
             Poll::Ready(Ok(())) | Poll::Pending => None,
         }
     }
 
-    /// Whether a full stream keeps the tunnel from being read.
-    fn is_clogged(&mut self) -> bool {
-        self.clogs.retain(|shared| lock(&shared.state).clogged);
-        if self.clogs.is_empty() && self.clogged.take().is_some() {
-            lock(&self.session.health).excuse(Now::get());
-            self.session.clogged.store(false, Ordering::Relaxed);
-            self.session.changed.notify_one();
+    /// Hands over what came: to a local socket at once where one is attached, else by waking the reader.
+    fn deliver(&mut self, now: Now) {
+        for event in std::mem::take(&mut self.events) {
+            self.apply(event, now.steady);
         }
-        !self.clogs.is_empty()
-    }
-
-    fn take(&mut self, mut chunk: Bytes) -> Result<(), Error> {
-        if self.session.protocol == Protocol::V4 {
-            self.take_channel(chunk);
-            return Ok(());
-        }
-        while let Some(frame) =
-            self.decoder.next(&mut chunk).map_err(|rule| Error::Protocol { text: rule.to_string() })?
-        {
-            self.on_frame(frame);
-        }
-        Ok(())
-    }
-
-    fn on_frame(&mut self, frame: Frame) {
-        match frame {
-            Frame::Data { stream, bytes, fin } => self.on_data(stream, bytes, fin),
-            Frame::SynReply { stream, fin } | Frame::Headers { stream, fin } => {
-                if fin {
-                    self.on_data(stream, Bytes::new(), true);
-                }
-            }
-            Frame::Reset { stream, .. } => {
-                if let Some((shared, is_error)) = self.find(stream) {
-                    lock(&shared.state).reset(is_error);
-                    self.touch(&shared);
-                }
-            }
-            // Our own come back odd; even ones are the peer's to be answered.
-            Frame::Ping { id } if id % 2 == 1 => lock(&self.session.health).pong(id, health::now()),
-            Frame::Ping { id } => self.session.answer(|out| frame::ping(out, id)),
-            Frame::GoAway { .. } => self.session.retire(),
-            Frame::SynStream { stream } => {
-                self.session.answer(|out| frame::reset(out, stream, frame::Status::Refused));
-            }
-            // The servers keep no windows, and nothing that SETTINGS could say concerns us.
-            Frame::WindowUpdate { .. } | Frame::Other { .. } => {}
-        }
-    }
-
-    fn find(&mut self, id: u32) -> Option<(Arc<Shared>, bool)> {
-        if let Some((last, shared, is_error)) = &self.last
-            && *last == id
-        {
-            return Some((Arc::clone(shared), *is_error));
-        }
-        let slot = self.session.slot(id)?;
-        self.last = Some((id, Arc::clone(&slot.shared), slot.is_error));
-        Some((slot.shared, slot.is_error))
-    }
-
-    fn touch(&mut self, shared: &Arc<Shared>) {
-        if !self.touched.iter().any(|touched| Arc::ptr_eq(touched, shared)) {
-            self.touched.push(Arc::clone(shared));
-        }
-    }
-
-    fn on_data(&mut self, id: u32, bytes: Bytes, fin: bool) {
-        // Bytes for a stream that we have given up: the node sends on for up to a second.
-        let Some((shared, is_error)) = self.find(id) else { return };
-        {
-            let mut state = lock(&shared.state);
-            if is_error {
-                state.complain(&bytes);
-                if fin {
-                    state.judge();
-                }
-            } else {
-                state.push(bytes);
-                if fin {
-                    state.end();
-                }
-            }
-        }
-        if fin && !is_error {
-            // The node has torn the forward down; what we would still send would block its worker for good.
-            self.session.finish(&shared);
-        }
-        self.touch(&shared);
-    }
-
-    fn take_channel(&mut self, mut message: Bytes) {
-        let channel = message.get_u8();
-        let Some(seen) = self.channels.get_mut(usize::from(channel)) else { return };
-        if !std::mem::replace(seen, true) {
-            // The first message of a channel repeats the port.
-            message.advance(message.len().min(2));
-        }
-        if message.is_empty() {
-            return;
-        }
-        if let Some((shared, is_error)) = self.find(u32::from(channel)) {
-            let mut state = lock(&shared.state);
-            if is_error {
-                state.complain(&message);
-            } else {
-                state.push(message);
-            }
-            drop(state);
-            self.touch(&shared);
-        }
-    }
-
-    /// Passes on what the chunk brought: to a local socket at once where one is attached, else by waking the reader.
-    fn deliver(&mut self) {
         for shared in std::mem::take(&mut self.touched) {
-            let mut state = lock(&shared.state);
+            let mut incoming = lock(&shared.incoming);
             // A failure shows itself to the reader when it tries in its turn.
-            let failed = state.deliver().is_err();
-            state.compact();
-            let over = state.is_over();
-            let wake = failed || over || state.has_ended() || !matches!(state.outlook(), Outlook::Nothing);
-            let reader = if wake { state.reader() } else { None };
-            if state.is_full() && !state.abandoned && !state.clogged {
-                state.clogged = true;
-                self.clogs.push(Arc::clone(&shared));
-                if self.clogged.is_none() {
-                    self.clogged = Some(health::now());
-                    self.session.clogs.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            drop(state);
+            let failed = incoming.deliver().is_err();
+            let receive = &mut incoming.receive;
+            receive.compact();
+            let (over, full) = (receive.is_over(), receive.is_full());
+            let wake =
+                failed || over || receive.has_ended() || !matches!(receive.outlook(now.steady), Outlook::Nothing);
+            let reader = if wake { incoming.reader() } else { None };
+            drop(incoming);
             reader.into_iter().for_each(Waker::wake);
             if over {
-                self.last = None;
+                // Cut off or ended, and no longer worth a pause: nothing more comes for it.
                 self.session.forget(&shared);
+            } else if full {
+                self.pause(&shared, now);
             }
-        }
-        if !self.clogs.is_empty() {
-            self.session.clogged.store(true, Ordering::Relaxed);
-            self.session.held_up.notify_waiters();
-            self.session.changed.notify_one();
-            self.beat.as_mut().reset(tokio::time::Instant::now() + CLOGGED_BEAT);
         }
     }
 
-    fn on_web_socket_pong(&self, payload: &[u8]) {
-        let mut health = lock(&self.session.health);
-        health.hear(Now::get());
-        if let Ok(id) = <[u8; 4]>::try_from(payload) {
-            health.pong(u32::from_be_bytes(id), health::now());
+    fn apply(&mut self, event: Event<Arc<Shared>>, now: Instant) {
+        let shared = match &event {
+            Event::Retired => return self.session.changed.notify_one(),
+            Event::Data { stream, .. } | Event::Words { stream, .. } | Event::Reset { stream, .. } => {
+                Arc::clone(stream)
+            }
+        };
+        {
+            let receive = &mut lock(&shared.incoming).receive;
+            match event {
+                Event::Data { bytes, fin, .. } => {
+                    receive.push(bytes, now);
+                    if fin {
+                        receive.end(now);
+                    }
+                }
+                Event::Words { text, fin, .. } => {
+                    receive.complain(&text);
+                    if fin {
+                        receive.judge();
+                    }
+                }
+                Event::Reset { is_error, .. } => receive.reset(is_error, now),
+                Event::Retired => {}
+            }
+        }
+        if !self.touched.iter().any(|touched| Arc::ptr_eq(touched, &shared)) {
+            self.touched.push(shared);
         }
     }
 
-    /// The connection has ended. For V4 that is how the pod's side ends.
-    fn on_end(&self) -> Error {
-        if self.session.protocol == Protocol::V4 {
-            for shared in self.session.all() {
-                let mut state = lock(&shared.state);
-                state.end();
-                state.judge();
+    /// Stops reading the tunnel because of a stream that is full.
+    fn pause(&mut self, shared: &Arc<Shared>, now: Now) {
+        let Some(ids) = shared.ids.get() else { return };
+        let mut link = self.session.link();
+        {
+            // Its reader may have drained it meanwhile, and would not tell again.
+            let receive = &mut lock(&shared.incoming).receive;
+            if !receive.is_full() || receive.abandoned || std::mem::replace(&mut receive.paused, true) {
+                return;
             }
         }
-        Error::TunnelLost { text: "the API server ended the connection".to_owned() }
+        link.connection.pause(*ids, now);
+        self.timeout.as_mut().reset(link.connection.poll_timeout().into());
+        drop(link);
+        self.session.paused.notify_waiters();
+        self.session.changed.notify_one();
+    }
+
+    /// Asks what else tells of the connection's life, unless that was done a moment ago.
+    fn inquire(&mut self, now: Instant) {
+        let recently = self.inquired.is_some_and(|at| now.saturating_duration_since(at) < INQUIRY_INTERVAL);
+        if self.inquiry.is_none() && !recently {
+            self.inquired = Some(now);
+            self.inquiry = Some(self.session.witness.ask());
+        }
+    }
+
+    /// Cuts off the streams that hold the tunnel up, once it is seen that others wait behind them. A stream that has
+    /// the tunnel to itself, or shares it with idle ones only, may take its time.
+    fn cut_stalled(&self, since: Instant, now: Now) {
+        if now.steady.saturating_duration_since(since) < STALL_TIMEOUT {
+            return;
+        }
+        let streams: Vec<(Arc<Shared>, bool)> =
+            self.session.link().connection.streams().map(|(shared, full)| (Arc::clone(shared), full)).collect();
+        let before = since.checked_sub(Duration::from_secs(1)).unwrap_or(since);
+        let is_waiting = |shared: &Arc<Shared>| lock(&shared.incoming).receive.is_waiting(before);
+        if !streams.iter().any(|(shared, full)| !full && is_waiting(shared)) {
+            return;
+        }
+        for (shared, _) in streams.iter().filter(|(_, full)| *full) {
+            let reader = {
+                let mut incoming = lock(&shared.incoming);
+                let receive = &mut incoming.receive;
+                if receive.taken.is_some_and(|at| now.steady.saturating_duration_since(at) < STALL_TIMEOUT) {
+                    // Slow, but it reads.
+                    continue;
+                }
+                receive.fail(Error::Stalled);
+                receive.paused = false;
+                incoming.reader()
+            };
+            reader.into_iter().for_each(Waker::wake);
+            self.session.resume(shared);
+        }
     }
 }
 

@@ -7,55 +7,30 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{sending::Io, stream::Stream, transport::Transport, witness::Witness};
-use crate::{
-    Error, Protocol,
-    proto::{
-        frame::{self, HEAD},
-        headers::Blocks,
-        health::{Health, Now, now},
-        receive::{Ids, Receive, Shared, lock},
-    },
-};
-
-/// The payload of a frame that we send. Servers take a frame apart in pieces of 32 KiB and pay for each frame anew.
-pub(crate) const PAYLOAD: usize = 64 * 1024;
-
-/// Servers (all are built on spdystream) hand the frames of a stream to one of this many workers, by its number. A
-/// worker waits while the pod does not take its stream's bytes, and every other stream of that worker with it.
-pub(crate) const WORKERS: u32 = 5;
+use super::{incoming::Shared, now, stream::Stream, transport::Transport, witness::Witness};
+use crate::{contain::lock, error::Error, proto::connection::Connection, protocol::Protocol};
 
 /// One upgraded connection. See the module.
 pub(crate) struct Session {
     pub protocol: Protocol,
-    io: Mutex<Io>,
-    streams: Mutex<Streams>,
-    pub health: Mutex<Health>,
-    /// Data frames sent so far.
-    frames: AtomicU64,
+    link: Mutex<Link>,
     /// Says what else tells of the connection's life.
     pub witness: Witness,
     /// Handles given out and not yet dropped.
     live: AtomicUsize,
-    /// A stream whose reader does not read keeps the tunnel from being read.
-    pub clogged: AtomicBool,
-    /// How often that has begun.
-    pub clogs: AtomicUsize,
-    /// Tells those who wait for it that `clogged` was set.
-    pub held_up: Notify,
-    /// The one stream of a V4 connection was dropped: what was sent is still to leave, then the connection is closed.
-    pub leaving: AtomicBool,
+    /// Told when the tunnel begins not to be read because of a full stream.
+    pub paused: Notify,
     /// Told when a stream or the tunnel ends.
     pub changed: Arc<Notify>,
     /// Ends the pump, and with it the connection.
@@ -68,19 +43,69 @@ impl fmt::Debug for Session {
     }
 }
 
-struct Streams {
-    slots: HashMap<u32, Slot>,
-    next: u32,
-    requests: u64,
-    blocks: Blocks,
-    closed: Option<Error>,
-    going_away: bool,
+/// The protocol's state with the pipe under it, and who waits for either.
+pub(crate) struct Link {
+    pub connection: Connection<Arc<Shared>>,
+    pub transport: Transport,
+    /// The pump's: the connection's readiness is always told to it, whoever found it wanting.
+    pub pump: Option<Waker>,
+    /// The streams that wait for room, one waker for each.
+    writers: HashMap<usize, Waker>,
+    /// The error that a write met.
+    pub dead: Option<Error>,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Slot {
-    pub shared: Arc<Shared>,
-    pub is_error: bool,
+impl Link {
+    fn new(connection: Connection<Arc<Shared>>, transport: Transport) -> Self {
+        Self { connection, transport, pump: None, writers: HashMap::new(), dead: None }
+    }
+
+    /// Sends what waits, as far as the connection takes it.
+    pub(crate) fn flush(&mut self) {
+        let Some(pump) = self.pump.clone() else { return };
+        if self.dead.is_some() {
+            return;
+        }
+        let mut cx = Context::from_waker(&pump);
+        let pinged = match self.connection.take_web_socket_ping() {
+            Some(id) => self.transport.web_socket_ping(&mut cx, Bytes::copy_from_slice(&id.to_be_bytes())),
+            None => Ok(()),
+        };
+        let sent = match self.transport.poll_send(&mut cx, self.connection.transmit()) {
+            Poll::Ready(sent) => pinged.and(sent),
+            Poll::Pending => pinged,
+        };
+        if let Err(error) = sent {
+            self.dead = Some(Error::TunnelLost { text: error.to_string() });
+            pump.wake_by_ref();
+        }
+        if self.connection.is_drained() || self.dead.is_some() {
+            self.writers.drain().for_each(|(_, waker)| waker.wake());
+        }
+    }
+
+    /// Ready when a stream may send; else wakes `cx` when it may.
+    fn poll_room(&mut self, stream: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        if let Some(error) = &self.dead {
+            return Poll::Ready(Err(error.clone()));
+        }
+        if !self.connection.has_room() {
+            self.writers.insert(name(stream), cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    pub(crate) fn wake_pump(&self) {
+        if let Some(pump) = &self.pump {
+            pump.wake_by_ref();
+        }
+    }
+}
+
+/// What a stream is called among those that wait for room, for as long as it lives.
+fn name(stream: &Arc<Shared>) -> usize {
+    Arc::as_ptr(stream).addr()
 }
 
 impl Session {
@@ -91,292 +116,221 @@ impl Session {
         changed: Arc<Notify>,
         cancel: CancellationToken,
     ) -> Self {
+        let connection = Connection::new(protocol == Protocol::V4, now());
         Self {
             protocol,
-            io: Mutex::new(Io::new(transport)),
-            streams: Mutex::new(Streams {
-                slots: HashMap::new(),
-                next: 1,
-                requests: 0,
-                blocks: Blocks::default(),
-                closed: None,
-                going_away: false,
-            }),
-            health: Mutex::new(Health::new(protocol == Protocol::V4, Now::get())),
-            frames: AtomicU64::new(0),
+            link: Mutex::new(Link::new(connection, transport)),
             witness,
             live: AtomicUsize::new(0),
-            clogged: AtomicBool::new(false),
-            clogs: AtomicUsize::new(0),
-            held_up: Notify::new(),
-            leaving: AtomicBool::new(false),
+            paused: Notify::new(),
             changed,
             cancel,
         }
     }
 
-    /// A handle for a new stream. Nothing is sent before [`Session::start`].
+    pub(crate) fn link(&self) -> MutexGuard<'_, Link> {
+        lock(&self.link)
+    }
+
+    /// Returns a handle for a new stream. Nothing is sent before [`Session::open`].
     pub(crate) fn stream(self: &Arc<Self>, port: u16) -> Stream {
         self.live.fetch_add(1, Ordering::Relaxed);
         Stream::new(Arc::clone(self), port)
     }
 
-    /// How many streams are in use.
+    /// Returns how many streams are in use.
     pub(crate) fn live(&self) -> usize {
         self.live.load(Ordering::Relaxed)
     }
 
-    /// Whether the tunnel takes another stream.
+    /// Returns whether the tunnel takes another stream.
     pub(crate) fn is_open(&self) -> bool {
-        let streams = lock(&self.streams);
-        // It carries the one stream that it was opened with, and ends with it.
-        let single = self.protocol == Protocol::V4;
         // A tunnel that is being ended closes only when its task gets its turn.
-        let ending = self.cancel.is_cancelled();
-        streams.closed.is_none() && !ending && !streams.going_away && !single && streams.next < u32::MAX / 4
+        !self.cancel.is_cancelled() && self.link().connection.is_open()
     }
 
-    /// Whether a new stream would do well here.
+    /// Returns whether a new stream would do well here.
     pub(crate) fn is_usable(&self) -> bool {
-        self.is_open() && !self.clogged.load(Ordering::Relaxed) && !lock(&self.health).is_suspect(Now::get())
+        let link = self.link();
+        let connection = &link.connection;
+        !self.cancel.is_cancelled()
+            && connection.is_open()
+            && connection.paused_since().is_none()
+            && !connection.is_suspect(now())
     }
 
-    /// Whether the tunnel has ended.
     pub(crate) fn is_closed(&self) -> bool {
-        lock(&self.streams).closed.is_some()
+        self.link().connection.is_closed()
     }
 
-    pub(crate) fn lock_io(&self) -> std::sync::MutexGuard<'_, Io> {
-        lock(&self.io)
+    /// Returns whether the tunnel ends by itself, as soon as what was sent has left.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.link().connection.is_leaving()
     }
 
-    /// Opens the stream: both of its SPDY streams and its first bytes leave in one write, without waiting for an
-    /// answer. `first` has [`HEAD`] bytes of room in front.
-    pub(crate) fn start(&self, shared: &Arc<Shared>, port: u16, first: Option<BytesMut>) -> Result<(), Error> {
-        let mut streams = lock(&self.streams);
-        if let Some(error) = &streams.closed {
-            return Err(error.clone());
-        }
-        lock(&shared.state).sent = Some(Instant::now());
-        if self.protocol == Protocol::V4 {
-            let _ = shared.ids.set(Ids { error: 1, data: 0 });
-            streams.slots.insert(0, Slot { shared: Arc::clone(shared), is_error: false });
-            streams.slots.insert(1, Slot { shared: Arc::clone(shared), is_error: true });
-            let mut io = lock(&self.io);
-            if let Some(first) = first {
-                io.out.push(self.seal(0, first));
-            }
-            io.flush();
-            return Ok(());
-        }
-        let ids = streams.number();
+    /// Returns since when a full stream has kept the tunnel from being read.
+    pub(crate) fn paused_since(&self) -> Option<Instant> {
+        self.link().connection.paused_since()
+    }
+
+    /// Returns the last round trip to the node, by PING.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        self.link().connection.rtt()
+    }
+
+    /// Opens the stream and sends its first bytes, in front of which there are [`crate::frame::HEAD`] bytes of room.
+    pub(crate) fn open(&self, shared: &Arc<Shared>, port: u16, first: Option<BytesMut>) -> Result<(), Error> {
+        // Before the opening leaves: the answer may be quick.
+        lock(&shared.incoming).receive.sent = Some(now().steady);
+        let mut link = self.link();
+        let ids = link.connection.open(Arc::clone(shared), port, first)?;
         let _ = shared.ids.set(ids);
-        let (port, request) = (port.to_string(), streams.requests.to_string());
-        let mut opening = BytesMut::with_capacity(512);
-        for (id, kind) in [(ids.error, "error"), (ids.data, "data")] {
-            let is_error = kind == "error";
-            let block = streams.blocks.encode(&[("streamtype", kind), ("port", &port), ("requestid", &request)]);
-            frame::syn_stream(&mut opening, id, is_error, &block);
-            streams.slots.insert(id, Slot { shared: Arc::clone(shared), is_error });
-        }
-        let mut io = lock(&self.io);
-        let first = first.map(|first| self.seal(ids.data, first));
-        match first {
-            Some(first) if first.len() <= 4096 => {
-                opening.extend_from_slice(&first);
-                io.out.push(opening.freeze());
-            }
-            first => {
-                io.out.push(opening.freeze());
-                if let Some(first) = first {
-                    io.out.push(first);
-                }
-            }
-        }
-        io.flush();
+        link.flush();
         Ok(())
     }
 
-    /// Makes a frame of `payload`, which has [`HEAD`] bytes of room in front.
-    fn seal(&self, data: u32, mut payload: BytesMut) -> Bytes {
-        self.frames.fetch_add(1, Ordering::Relaxed);
-        if self.protocol == Protocol::V4 {
-            // One byte, the channel's number.
-            payload[HEAD - 1] = 0;
-            return payload.freeze().slice(HEAD - 1..);
-        }
-        let head = frame::data_head(data, payload.len() - HEAD, false);
-        payload[..HEAD].copy_from_slice(&head);
-        payload.freeze()
-    }
-
-    /// Whether bytes of a stream may be sent now; else wakes `cx` when they may.
+    /// Ready when bytes of a stream may be sent; else wakes `cx` when they may.
     pub(crate) fn poll_room(&self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        lock(&self.io).poll_room(shared, cx)
+        self.link().poll_room(shared, cx)
     }
 
-    /// Sends bytes of an opened stream. `payload` has [`HEAD`] bytes of room in front. Call [`Session::poll_room`]
-    /// first: this never waits.
-    pub(crate) fn send(&self, shared: &Shared, payload: BytesMut) {
-        let Some(ids) = shared.ids.get() else { return };
-        let mut io = lock(&self.io);
-        let piece = self.seal(ids.data, payload);
-        io.out.push(piece);
-        io.flush();
+    /// Sends bytes of an opened stream, in front of which there are [`crate::frame::HEAD`] bytes of room. Call
+    /// [`Session::poll_room`] first: this never waits.
+    pub(crate) fn send(&self, shared: &Shared, payload: BytesMut) -> Result<(), Error> {
+        let Some(ids) = shared.ids.get() else { return Err(Error::Closed) };
+        let mut link = self.link();
+        link.connection.send(*ids, payload)?;
+        link.flush();
+        Ok(())
     }
 
-    /// Sends a frame of our own making.
-    pub(crate) fn control(&self, write: impl FnOnce(&mut BytesMut)) {
-        if self.protocol == Protocol::V4 {
-            return;
-        }
-        let mut frames = BytesMut::with_capacity(64);
-        write(&mut frames);
-        let mut io = lock(&self.io);
-        io.out.push(frames.freeze());
-        io.flush();
-    }
-
-    /// Sends a frame that answers one of the peer's.
-    pub(crate) fn answer(&self, write: impl FnOnce(&mut BytesMut)) {
-        let mut frame = BytesMut::with_capacity(16);
-        write(&mut frame);
-        lock(&self.io).answer(frame.freeze());
-    }
-
-    /// Ends our direction of a stream. The node then tears the whole forward down, within a second.
+    /// Ends our side of a stream. The node then tears the whole forward down, within a second.
     pub(crate) fn finish(&self, shared: &Shared) {
-        let mut state = lock(&shared.state);
-        let first = !std::mem::replace(&mut state.sent_fin, true);
-        drop(state);
-        if let (true, Some(ids)) = (first, shared.ids.get()) {
-            let head = frame::data_head(ids.data, 0, true);
-            self.control(|out| out.extend_from_slice(&head));
+        let Some(ids) = shared.ids.get() else { return };
+        let mut link = self.link();
+        link.connection.finish(*ids);
+        link.flush();
+    }
+
+    /// The stream is no longer full: lets the tunnel be read again.
+    pub(crate) fn resume(&self, shared: &Shared) {
+        let Some(ids) = shared.ids.get() else { return };
+        let mut link = self.link();
+        if link.connection.resume(*ids, now()) {
+            link.wake_pump();
+            drop(link);
+            self.changed.notify_one();
         }
     }
 
-    /// The handle of a stream was dropped: whatever is not over yet is cut off.
+    /// The handle of a stream was dropped: cuts off what is not over yet.
     pub(crate) fn release(&self, shared: &Arc<Shared>) {
+        let now = now();
         self.live.fetch_sub(1, Ordering::Relaxed);
-        lock(&self.io).forget(shared);
-        let mut state = lock(&shared.state);
-        let (over, sent_fin) = (state.is_over(), state.sent_fin);
-        // Much that nobody reads is on its way: an own tunnel is closed rather than emptied.
-        let flowing = state.is_flowing();
-        state.abandon();
-        let unclog = state.unclog();
-        state.sent_fin = true;
-        drop(state);
-        if let Some(ids) = shared.ids.get() {
-            lock(&self.streams).remove(shared, *ids);
-            if !over && !sent_fin {
-                self.control(|out| frame::reset(out, ids.data, frame::Status::Cancel));
-            }
-            if !sent_fin && self.protocol != Protocol::V4 {
-                // Bytes may have been on their way to a node that no longer takes them: its worker would hang.
-                self.probe();
-            }
-        }
+        let (over, flowing) = {
+            let mut incoming = lock(&shared.incoming);
+            let state = (incoming.receive.is_over(), incoming.receive.is_flowing(now.steady));
+            incoming.abandon();
+            state
+        };
         let alone = self.live() == 0;
-        // The local program may have closed right after its last bytes.
-        let leaves = alone && self.protocol == Protocol::V4;
-        if leaves {
-            self.leaving.store(true, Ordering::Relaxed);
+        let mut link = self.link();
+        link.writers.remove(&name(shared));
+        if let Some(ids) = shared.ids.get() {
+            link.connection.release(*ids, over, now);
+        }
+        if alone && self.protocol == Protocol::V4 {
+            // The local program may have closed right after its last bytes.
+            link.connection.leave();
         } else if alone && flowing {
+            // Much that nobody reads is on its way: an own tunnel is closed rather than emptied.
             self.cancel.cancel();
         }
-        if unclog || leaves {
-            self.wake_pump();
-        }
+        link.flush();
+        // It may have been this stream that kept the tunnel from being read.
+        link.wake_pump();
+        drop(link);
         self.changed.notify_one();
     }
 
-    /// How many data frames were sent so far.
-    pub(crate) fn frames(&self) -> u64 {
-        self.frames.load(Ordering::Relaxed)
-    }
-
-    /// Asks every worker of the server for a sign of life.
-    pub(crate) fn probe(&self) {
-        let ids = lock(&self.health).probe(self.frames(), now());
-        self.control(|out| ids.for_each(|id| frame::ping(out, id)));
-    }
-
-    pub(crate) fn wake_pump(&self) {
-        if let Some(pump) = &lock(&self.io).pump {
-            pump.wake_by_ref();
-        }
-    }
-
-    /// The stream of that number.
-    pub(crate) fn slot(&self, id: u32) -> Option<Slot> {
-        lock(&self.streams).slots.get(&id).cloned()
-    }
-
-    /// Forgets a stream that is over on the node, and ends our direction of it.
+    /// Forgets a stream that is over on the node, and ends our side of it.
     pub(crate) fn forget(&self, shared: &Shared) {
-        self.finish(shared);
         if let Some(ids) = shared.ids.get() {
-            lock(&self.streams).remove(shared, *ids);
+            let mut link = self.link();
+            link.connection.forget(*ids, now());
+            link.flush();
         }
         self.changed.notify_one();
-    }
-
-    /// No new streams here.
-    pub(crate) fn retire(&self) {
-        lock(&self.streams).going_away = true;
-        self.changed.notify_one();
-    }
-
-    /// Every stream on the tunnel, once.
-    pub(crate) fn all(&self) -> Vec<Arc<Shared>> {
-        let streams = lock(&self.streams);
-        streams.slots.values().filter(|slot| !slot.is_error).map(|slot| Arc::clone(&slot.shared)).collect()
     }
 
     /// The tunnel has ended: so have all its streams.
     pub(crate) fn close(&self, error: &Error) {
-        let mut streams = lock(&self.streams);
-        streams.closed.get_or_insert_with(|| error.clone());
-        let slots = std::mem::take(&mut streams.slots);
-        drop(streams);
-        for slot in slots.into_values().filter(|slot| !slot.is_error) {
-            let reader = {
-                let mut state: std::sync::MutexGuard<'_, Receive> = lock(&slot.shared.state);
-                state.fail(error.clone());
-                state.reader()
-            };
+        let streams = {
+            let mut link = self.link();
+            link.dead.get_or_insert_with(|| error.clone());
+            link.writers.drain().for_each(|(_, waker)| waker.wake());
+            link.pump = None;
+            link.connection.close(error)
+        };
+        for shared in streams {
+            let mut incoming = lock(&shared.incoming);
+            incoming.receive.fail(error.clone());
+            let reader = incoming.reader();
+            drop(incoming);
             reader.into_iter().for_each(Waker::wake);
         }
-        lock(&self.io).close(error);
         self.changed.notify_one();
     }
 }
 
-impl Streams {
-    /// Removes the slots of a stream, and of no other: a stream that is removed by another's end would wait for ever.
-    fn remove(&mut self, shared: &Shared, ids: Ids) {
-        for id in [ids.error, ids.data] {
-            if self.slots.get(&id).is_some_and(|slot| std::ptr::eq(&raw const *slot.shared, shared)) {
-                self.slots.remove(&id);
-            }
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection that takes nothing.
+    fn stuck() -> (Link, tokio::io::DuplexStream) {
+        let (near, far) = tokio::io::duplex(1);
+        let mut link = Link::new(Connection::new(false, now()), Transport::bare(near));
+        link.pump = Some(Waker::noop().clone());
+        (link, far)
     }
 
-    /// Numbers for a stream's two SPDY streams: odd, rising, and the data's such that its worker has the fewest others.
-    fn number(&mut self) -> Ids {
-        let error = self.next;
-        let mut load = [0_usize; WORKERS as usize];
-        for (id, _) in self.slots.iter().filter(|(_, slot)| !slot.is_error) {
-            load[(id % WORKERS) as usize] += 1;
+    #[test]
+    fn a_stream_waits_for_room_once_however_often_it_is_polled() {
+        let (mut link, _far) = stuck();
+        link.connection.transmit().push(Bytes::from(vec![0; 1 << 20]));
+        let streams = [Arc::default(), Arc::default()];
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..100 {
+            assert!(streams.iter().all(|stream| link.poll_room(stream, &mut cx).is_pending()));
         }
-        let candidates = (1..=WORKERS).map(|step| error + 2 * step);
-        let data = candidates.min_by_key(|id| load[(id % WORKERS) as usize]).unwrap_or(error + 2);
-        self.next = data + 2;
-        self.requests += 1;
-        Ids { error, data }
+        assert_eq!(link.writers.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_dropped_stream_no_longer_waits_for_room() {
+        let (near, _far) = tokio::io::duplex(1);
+        let transport = Transport::bare(near);
+        let session =
+            Session::new(Protocol::Spdy, transport, Witness::mute(), Arc::default(), CancellationToken::new());
+        let session = Arc::new(session);
+        session.link().connection.transmit().push(Bytes::from(vec![0; 1 << 20]));
+        let stream = session.stream(80);
+        assert!(stream.poll_room(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(session.link().writers.len(), 1);
+        drop(stream);
+        assert_eq!(session.link().writers.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_of_one_stream_takes_no_other_not_even_between_its_end_and_its_close() {
+        let (near, _far) = tokio::io::duplex(64 * 1024);
+        let transport = Transport::bare(near);
+        let session = Session::new(Protocol::V4, transport, Witness::mute(), Arc::default(), CancellationToken::new());
+        let session = Arc::new(session);
+        // That its only stream is gone is counted before the tunnel is closed.
+        drop(session.stream(80));
+        assert_eq!(session.live(), 0);
+        assert!(!session.is_open() && !session.is_usable());
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -35,13 +35,15 @@ use socket2::SockRef;
 use tokio::{net::TcpStream, time::Sleep};
 
 use super::{
+    now,
     peer::{self, Peer},
-    session::PAYLOAD,
     stream::Stream,
 };
 use crate::{
-    Counters, Error, Summary,
-    proto::{frame::HEAD, receive::lock},
+    contain::lock,
+    error::Error,
+    meter::{Counters, Summary},
+    proto::{connection::PAYLOAD, frame::HEAD},
 };
 
 /// How long the pod may be silent after the local program has half-closed, before its answer begins.
@@ -105,7 +107,7 @@ pub async fn splice_and_sum(
     let _open = counters.enter();
     // What the local program is sent is never held back to be sent with more. A socket without the option still works.
     let _ = local.set_nodelay(true);
-    lock(&stream.shared().state).attach(Arc::clone(&local), Arc::clone(counters));
+    lock(&stream.shared().incoming).attach(Arc::clone(&local), Arc::clone(counters));
     let mut splice = Splice {
         local: Arc::clone(&local),
         stream,
@@ -117,7 +119,7 @@ pub async fn splice_and_sum(
         local_end: None,
         stopped: false,
         look: None,
-        started: Instant::now(),
+        started: now().steady,
     };
     let result = std::future::poll_fn(|cx| splice.poll(cx)).await;
     let summary = splice.summary();
@@ -148,9 +150,14 @@ struct Splice<'a> {
 
 impl Splice<'_> {
     fn summary(&self) -> Summary {
-        let (down, first) = lock(&self.stream.shared().state).written();
+        let (down, first) = lock(&self.stream.shared().incoming).written();
         let sent = self.sent.as_ref().filter(|_| down == 0).map(|sent| Bytes::copy_from_slice(sent));
-        Summary { up: self.up, down, first_byte: first.map(|first| first - self.started), sent }
+        Summary {
+            up: self.up,
+            down,
+            first_byte: first.map(|first| first.saturating_duration_since(self.started)),
+            sent,
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -210,7 +217,7 @@ impl Splice<'_> {
                     if count >= self.size { (self.size * 4).min(PAYLOAD) } else { self.size.min(count * 4).max(SMALL) };
             }
             if end {
-                self.local_end = Some(Instant::now());
+                self.local_end = Some(now().steady);
             } else if blocked && !ready {
                 return Ok(());
             }
@@ -229,8 +236,7 @@ impl Splice<'_> {
     /// A tunnel that cannot be written to may still hold bytes for the local program: they come first.
     fn give_way(&mut self, error: Error) {
         self.stopped = true;
-        let mut state = lock(&self.stream.shared().state);
-        state.fail(error);
+        lock(&self.stream.shared().incoming).receive.fail(error);
     }
 
     /// Passes on what the pod sent. Ready when the pod's side has ended in order.
@@ -243,8 +249,8 @@ impl Splice<'_> {
                 // Whoever answers has not refused.
                 Poll::Ready(Ok(true)) => self.sent = None,
             }
-            let delivered = lock(&self.stream.shared().state).deliver();
-            self.stream.unclog();
+            let delivered = lock(&self.stream.shared().incoming).deliver();
+            self.stream.resume();
             delivered.map_err(Error::from_io)?;
             if self.local.poll_write_ready(cx).is_pending() {
                 return Ok(Poll::Pending);
@@ -262,17 +268,17 @@ impl Splice<'_> {
             if peer == Peer::Closed {
                 // A reset stops what is flowing to nobody; an end would let it flow for another second. Either way the
                 // pod gets all that was sent.
-                if !lock(&self.stream.shared().state).is_flowing() {
+                if !lock(&self.stream.shared().incoming).receive.is_flowing(now().steady) {
                     self.stream.finish();
                 }
                 return Poll::Ready(Ok(()));
             }
             let Some(ended) = self.local_end else { return Poll::Pending };
             let (active, answers) = {
-                let state = lock(&self.stream.shared().state);
-                (state.active().unwrap_or(ended), state.answers())
+                let receive = &lock(&self.stream.shared().incoming).receive;
+                (receive.active().unwrap_or(ended), receive.answers())
             };
-            let silence = active.max(ended).elapsed();
+            let silence = now().steady.saturating_duration_since(active.max(ended));
             if limit(peer, answers).is_some_and(|limit| silence >= limit) {
                 // The pod gets all that was sent, and its end.
                 self.stream.finish();

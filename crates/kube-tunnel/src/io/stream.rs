@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,14 +14,11 @@ use tokio::{
     time::Sleep,
 };
 
-use super::session::{PAYLOAD, Session};
+use super::{incoming::Shared, now, session::Session};
 use crate::{
-    Error,
-    proto::{
-        frame::HEAD,
-        health::Now,
-        receive::{Outlook, Shared, lock},
-    },
+    contain::lock,
+    error::Error,
+    proto::{connection::PAYLOAD, frame::HEAD, receive::Outlook},
 };
 
 /// For how long a tunnel is not read before that counts as more than a slow reader's pause.
@@ -34,7 +31,7 @@ const HELD_UP: Duration = Duration::from_secs(1);
 /// Nothing waits for the node's answer to it.
 ///
 /// Shutting the writing side down tells the node to end the forward: it gives the pod one more second to answer. That
-/// is rarely what a client that half-closes wants; [`crate::splice()`] has the rules for those.
+/// is rarely what a client that half-closes wants; [`splice()`](crate::splice()) has the rules for those.
 pub struct Stream {
     session: Arc<Session>,
     shared: Arc<Shared>,
@@ -63,7 +60,7 @@ impl Stream {
 
     /// Sends the opening, if it was not sent yet.
     pub(crate) fn open(&self) -> Result<(), Error> {
-        if self.shared.ids.get().is_some() { Ok(()) } else { self.session.start(&self.shared, self.port, None) }
+        if self.shared.ids.get().is_some() { Ok(()) } else { self.session.open(&self.shared, self.port, None) }
     }
 
     /// Whether [`Stream::send`] may be called.
@@ -74,18 +71,11 @@ impl Stream {
     /// Sends a payload, which has [`HEAD`] bytes of room in front; with the opening, if that was not sent yet. Never
     /// waits.
     pub(crate) fn send(&self, buffer: BytesMut) -> Result<(), Error> {
-        {
-            let mut state = lock(&self.shared.state);
-            if state.sent_fin {
-                return Err(Error::Closed);
-            }
-            state.sent = Some(std::time::Instant::now());
-        }
         if self.shared.ids.get().is_none() {
-            return self.session.start(&self.shared, self.port, Some(buffer));
+            return self.session.open(&self.shared, self.port, Some(buffer));
         }
-        self.session.send(&self.shared, buffer);
-        Ok(())
+        lock(&self.shared.incoming).receive.sent = Some(now().steady);
+        self.session.send(&self.shared, buffer)
     }
 
     /// Ends our direction, and with it the forward on the node.
@@ -94,10 +84,10 @@ impl Stream {
     }
 
     /// Lets the tunnel read on if it waited for this stream.
-    pub(crate) fn unclog(&self) {
-        let unclog = lock(&self.shared.state).unclog();
-        if unclog {
-            self.session.wake_pump();
+    pub(crate) fn resume(&self) {
+        let resume = lock(&self.shared.incoming).receive.resume();
+        if resume {
+            self.session.resume(&self.shared);
         }
     }
 
@@ -105,8 +95,8 @@ impl Stream {
     pub(crate) fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
         loop {
             let deadline = {
-                let mut state = lock(&self.shared.state);
-                match state.outlook() {
+                let mut state = lock(&self.shared.incoming);
+                match state.receive.outlook(now().steady) {
                     Outlook::Bytes => return Poll::Ready(Ok(true)),
                     Outlook::End => return Poll::Ready(Ok(false)),
                     Outlook::Failed(error) => return Poll::Ready(Err(error)),
@@ -129,7 +119,7 @@ impl Stream {
     /// has little to say. Where a stream of the same tunnel keeps the tunnel from being read, that is not held against
     /// it.
     pub fn set_aside(&self, aside: bool) {
-        lock(&self.shared.state).aside = aside;
+        lock(&self.shared.incoming).receive.aside = aside;
     }
 
     /// Waits until the tunnel has not been read for a second, as one of its streams is not: what else is on it waits.
@@ -137,14 +127,14 @@ impl Stream {
         let session = Arc::clone(&self.session);
         async move {
             loop {
-                let told = session.held_up.notified();
-                if !session.clogged.load(Ordering::Relaxed) {
-                    told.await;
-                }
-                let begun = session.clogs.load(Ordering::Relaxed);
+                let paused = session.paused.notified();
+                let Some(since) = session.paused_since() else {
+                    paused.await;
+                    continue;
+                };
                 tokio::time::sleep(HELD_UP).await;
                 // One that reads slowly lets the tunnel be read again and again.
-                if session.clogged.load(Ordering::Relaxed) && session.clogs.load(Ordering::Relaxed) == begun {
+                if session.paused_since() == Some(since) {
                     return;
                 }
             }
@@ -153,14 +143,14 @@ impl Stream {
 
     /// Whether a stream of the same tunnel keeps the tunnel from being read just now.
     pub(crate) fn is_held_up(&self) -> bool {
-        self.session.clogged.load(Ordering::Relaxed)
+        self.session.paused_since().is_some()
     }
 
     /// Whether the stream is still of use: a spare one may have ended while it waited.
     pub(crate) fn is_fresh(&self) -> bool {
-        !lock(&self.shared.state).has_ended()
-            && !self.session.is_closed()
-            && !lock(&self.session.health).is_suspect(Now::get())
+        let ended = lock(&self.shared.incoming).receive.has_ended();
+        let link = self.session.link();
+        !ended && !link.connection.is_closed() && !link.connection.is_suspect(now())
     }
 }
 
@@ -175,8 +165,8 @@ impl AsyncRead for Stream {
         let this = self.get_mut();
         this.open().map_err(Error::into_io)?;
         if ready!(this.poll_bytes(cx)).map_err(Error::into_io)? {
-            lock(&this.shared.state).take(buf);
-            this.unclog();
+            lock(&this.shared.incoming).take(buf);
+            this.resume();
         }
         Poll::Ready(Ok(()))
     }
@@ -187,7 +177,7 @@ impl AsyncWrite for Stream {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        if let Outlook::Failed(error) = lock(&self.shared.state).outlook() {
+        if let Outlook::Failed(error) = lock(&self.shared.incoming).receive.outlook(now().steady) {
             return Poll::Ready(Err(error.into_io()));
         }
         ready!(self.poll_room(cx)).map_err(Error::into_io)?;

@@ -1,8 +1,7 @@
 //! The pipe under a tunnel: the upgraded connection's bytes as they are, or inside WebSocket messages.
 
 use std::{
-    collections::VecDeque,
-    io::{self, IoSlice},
+    io,
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -15,16 +14,15 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{self, Message, protocol::Role, protocol::WebSocketConfig},
 };
-use tokio_util::io::poll_read_buf;
+use tokio_util::io::{poll_read_buf, poll_write_buf};
+
+use crate::proto::outgoing::Outgoing;
 
 /// How much is read at once. A TLS record holds 16 KiB; several are taken together so that they go on in one write.
 const CHUNK: usize = 64 * 1024;
 
 /// The largest WebSocket message we take. API servers send one for each read of theirs, at most 32 KiB.
 const MAX_MESSAGE: usize = 4 << 20;
-
-/// How many pieces one vectored write takes.
-const SLICES: usize = 16;
 
 /// Any byte pipe; in the program an upgraded HTTP connection.
 pub(crate) trait Pipe: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -112,20 +110,10 @@ impl Transport {
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<io::Result<()>> {
         match &mut self.wrap {
             Wrap::Bare { pipe, unflushed, .. } => {
-                while out.bytes > 0 {
-                    let written = {
-                        let mut slices = [IoSlice::new(&[]); SLICES];
-                        let mut count = 0;
-                        for (slice, piece) in slices.iter_mut().zip(&out.pieces) {
-                            *slice = IoSlice::new(&piece.bytes);
-                            count += 1;
-                        }
-                        ready!(Pin::new(&mut *pipe).poll_write_vectored(cx, &slices[..count]))?
-                    };
-                    if written == 0 {
+                while out.has_remaining() {
+                    if ready!(poll_write_buf(Pin::new(pipe), cx, out))? == 0 {
                         return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
                     }
-                    out.advance(written);
                     *unflushed = true;
                 }
                 if *unflushed {
@@ -135,7 +123,7 @@ impl Transport {
                 Poll::Ready(Ok(()))
             }
             Wrap::WebSocket { socket, unflushed } => {
-                while !out.pieces.is_empty() {
+                while out.has_remaining() {
                     ready!(Pin::new(&mut *socket).poll_ready(cx)).map_err(io_error)?;
                     let Some(piece) = out.pop() else { break };
                     Pin::new(&mut *socket).start_send(Message::Binary(piece)).map_err(io_error)?;
@@ -167,71 +155,6 @@ impl Transport {
             *unflushed = true;
         }
         Ok(())
-    }
-}
-
-/// Bytes waiting to leave. Every piece is a frame or several whole ones: a WebSocket message is made of each.
-#[derive(Debug, Default)]
-pub(crate) struct Outgoing {
-    pieces: VecDeque<Piece>,
-    bytes: usize,
-    /// How many of them answer the peer.
-    answers: usize,
-}
-
-#[derive(Debug)]
-struct Piece {
-    bytes: Bytes,
-    is_answer: bool,
-}
-
-impl Outgoing {
-    pub(crate) fn push(&mut self, bytes: Bytes) {
-        self.add(Piece { bytes, is_answer: false });
-    }
-
-    /// Adds what the peer has provoked.
-    pub(crate) fn push_answer(&mut self, bytes: Bytes) {
-        self.answers += bytes.len();
-        self.add(Piece { bytes, is_answer: true });
-    }
-
-    fn add(&mut self, piece: Piece) {
-        if !piece.bytes.is_empty() {
-            self.bytes += piece.bytes.len();
-            self.pieces.push_back(piece);
-        }
-    }
-
-    /// How many bytes of answers wait.
-    pub(crate) fn answers(&self) -> usize {
-        self.answers
-    }
-
-    /// How many bytes wait.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes
-    }
-
-    fn pop(&mut self) -> Option<Bytes> {
-        let piece = self.pieces.pop_front()?;
-        self.bytes -= piece.bytes.len();
-        self.answers -= if piece.is_answer { piece.bytes.len() } else { 0 };
-        Some(piece.bytes)
-    }
-
-    fn advance(&mut self, mut count: usize) {
-        self.bytes -= count;
-        while let Some(front) = self.pieces.front_mut() {
-            let step = count.min(front.bytes.len());
-            front.bytes.advance(step);
-            self.answers -= if front.is_answer { step } else { 0 };
-            count -= step;
-            if !front.bytes.is_empty() {
-                return;
-            }
-            self.pieces.pop_front();
-        }
     }
 }
 

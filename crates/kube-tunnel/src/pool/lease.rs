@@ -10,9 +10,14 @@ use tokio_util::sync::DropGuard;
 
 use super::{PAUSES, Pool, manager, pause_after};
 use crate::{
-    Error, Protocol, Route, Stats, Stream,
-    io::dial::Dialer,
+    error::Error,
+    io::{
+        dial::{Dialer, Route},
+        stream::Stream,
+    },
     login::{Fixed, Logins},
+    meter::Stats,
+    protocol::Protocol,
 };
 
 /// How long a connection waits for an API server that does not answer; the last attempt may take a little longer.
@@ -46,7 +51,7 @@ impl Tunnels {
     /// Opens a tunnel for `route` in the background and keeps tunnels until the lease is dropped. Must be called within
     /// a tokio runtime.
     pub fn lease(&self, route: Route, opts: LeaseOptions) -> Lease {
-        let pool = Arc::new(Pool::new(Arc::clone(&self.dialer), route, opts));
+        let pool = Arc::new(Pool::new(Arc::clone(&self.dialer), route, opts.tunnels));
         tokio::spawn(manager::manage(Arc::clone(&pool)));
         let guard = pool.cancel.clone().drop_guard();
         Lease { pool, _guard: guard }

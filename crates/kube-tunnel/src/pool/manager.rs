@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
 use super::{PAUSES, Pool, pause_after};
-use crate::{Backoff, Error, Protocol, Stream, contain::contain};
+use crate::{backoff::Backoff, contain::contain, error::Error, io::stream::Stream, protocol::Protocol};
 
 /// How many tunnels are dialed at once.
 const DIALS: usize = 4;

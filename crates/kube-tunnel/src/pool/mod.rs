@@ -1,8 +1,8 @@
 //! The tunnels of one lease: which one a new stream gets.
 //!
-//! Streams on one tunnel can hold each other up (see [`crate::io::session::WORKERS`], and a local program that does not
-//! read), so a stream has a tunnel to itself as long as there are enough; a tunnel whose stream has ended serves the
-//! next.
+//! Streams on one tunnel can hold each other up (see [`crate::proto::health::WORKERS`], and a local program that does
+//! not read), so a stream has a tunnel to itself as long as there are enough; a tunnel whose stream has ended serves
+//! the next.
 
 pub(crate) mod lease;
 mod manager;
@@ -21,13 +21,17 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Backoff, Error, LeaseOptions, Protocol, Route, Stats, Stream,
+    backoff::Backoff,
+    contain::lock,
+    error::Error,
     io::{
-        dial::{Dialed, Dialer},
+        dial::{Dialed, Dialer, Route},
         pump::pump,
         session::Session,
+        stream::Stream,
     },
-    proto::receive::lock,
+    meter::Stats,
+    protocol::Protocol,
 };
 
 /// See the module.
@@ -103,11 +107,11 @@ const LAST: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(30);
 
 impl Pool {
-    pub(crate) fn new(dialer: Arc<Dialer>, route: Route, opts: LeaseOptions) -> Self {
+    pub(crate) fn new(dialer: Arc<Dialer>, route: Route, most: usize) -> Self {
         Self {
             dialer,
             route,
-            most: opts.tunnels,
+            most,
             spares: AtomicUsize::new(0),
             spare_port: AtomicU16::new(0),
             cancel: CancellationToken::new(),
@@ -293,7 +297,7 @@ impl Pool {
             let idle = tunnel.session.live() == 0;
             if !idle {
                 tunnel.idle_since = None;
-            } else if tunnel.session.leaving.load(Ordering::Relaxed) {
+            } else if tunnel.session.is_leaving() {
                 // It ends by itself.
             } else if !tunnel.session.is_open() || (renewed && tunnel.generation < newest) {
                 surplus = true;
@@ -357,7 +361,7 @@ impl Pool {
         let spares = held.spares.len();
         Stats {
             protocol: held.tunnels.last().map(|tunnel| tunnel.session.protocol).or_else(|| self.dialer.settled()),
-            rtt: held.tunnels.iter().filter_map(|tunnel| lock(&tunnel.session.health).rtt()).min(),
+            rtt: held.tunnels.iter().filter_map(|tunnel| tunnel.session.rtt()).min(),
             tunnels: held.tunnels.iter().filter(|tunnel| !tunnel.session.is_closed()).count(),
             streams: live.saturating_sub(spares),
             spares,
@@ -372,14 +376,13 @@ impl Held {
     /// The tunnel with the fewest streams among those that are well, of the newest login that there is. When there are
     /// as many as there may be, an unwell one is better than none.
     fn best(&self, tunnels: usize) -> Option<Arc<Session>> {
-        let least = |only_usable: bool| {
-            self.tunnels
-                .iter()
-                .filter(|Tunnel { session, .. }| if only_usable { session.is_usable() } else { session.is_open() })
-                .min_by_key(|tunnel| (Reverse(tunnel.generation), tunnel.session.live()))
-                .map(|tunnel| Arc::clone(&tunnel.session))
-        };
-        least(true).or_else(|| if self.tunnels.len() >= tunnels * EXCESS { least(false) } else { None })
+        let mut order: Vec<_> = self.tunnels.iter().collect();
+        order.sort_by_key(|tunnel| (Reverse(tunnel.generation), tunnel.session.live()));
+        // In order, so that few are asked: each is locked for that.
+        let usable = order.iter().find(|tunnel| tunnel.session.is_usable());
+        let many = self.tunnels.len() >= tunnels * EXCESS;
+        let best = usable.or_else(|| order.iter().find(|tunnel| many && tunnel.session.is_open()));
+        best.map(|tunnel| Arc::clone(&tunnel.session))
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::{
     collections::VecDeque,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
-use crate::io::session::WORKERS;
+/// The number of workers to which servers hand frames, by the number of their stream (all servers are built on
+/// spdystream, `FRAME_WORKERS`). A worker waits while the pod does not take its stream's bytes, and every other stream
+/// of that worker with it.
+pub(crate) const WORKERS: u32 = 5;
 
 /// How often a tunnel is pinged. With [`DEAD`] and the pump's own beat a lost tunnel is found within 15 s.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(4);
@@ -31,23 +34,8 @@ const QUEUE: u64 = 50;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Now {
     pub steady: Instant,
-    pub wall: SystemTime,
-}
-
-impl Now {
-    pub(crate) fn get() -> Self {
-        Self { steady: now(), wall: SystemTime::now() }
-    }
-}
-
-/// The steady clock; in tests it may be tokio's that is paused.
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
-
-/// How long ago that was.
-pub(crate) fn since(then: Instant) -> Duration {
-    now().saturating_duration_since(then)
+    /// Time since the Unix epoch.
+    pub wall: Duration,
 }
 
 /// The pings of one tunnel.
@@ -191,7 +179,7 @@ impl Health {
     pub(crate) fn is_suspect(&self, now: Now) -> bool {
         let patience = SUSPECT + 4 * self.rtt.unwrap_or_default();
         let overdue = self.unanswered.front().is_some_and(|ping| now.steady.duration_since(ping.sent) > patience);
-        let wall = now.wall.duration_since(self.heard.wall).unwrap_or_default();
+        let wall = now.wall.saturating_sub(self.heard.wall);
         overdue || wall > now.steady.duration_since(self.heard.steady) + 2 * INTERVAL
     }
 
@@ -203,6 +191,10 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn begin() -> Now {
+        Now { steady: Instant::now(), wall: Duration::from_hours(480_000) }
+    }
 
     fn after(start: Now, seconds: u64) -> Now {
         let by = Duration::from_secs(seconds);
@@ -221,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_pong_gives_the_round_trip_and_clears_the_suspicion() {
-        let start = Now::get();
+        let start = begin();
         let mut health = Health::new(false, start);
         let Beat::Ping(id) = health.beat(0, start) else { panic!("the first beat pings") };
         assert_eq!(health.beat(0, start), Beat::Fine);
@@ -234,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_probe_reaches_every_worker_once_and_is_bounded() {
-        let start = Now::get();
+        let start = begin();
         let mut health = Health::new(false, start);
         let ids: Vec<u32> = health.probe(0, start.steady).collect();
         assert_eq!(ids, [1, 3, 5, 7, 9]);
@@ -254,7 +246,7 @@ mod tests {
 
     #[test]
     fn silence_after_a_ping_is_death_and_a_clock_that_jumped_is_suspect() {
-        let start = Now::get();
+        let start = begin();
         let mut health = Health::new(false, start);
         assert!(matches!(health.beat(0, start), Beat::Ping(_)));
         health.hear(after(start, 4));
@@ -270,7 +262,7 @@ mod tests {
     fn silence_of_a_server_that_may_wait_for_a_pod_says_nothing() {
         for (single, few, many) in [(false, QUEUE - 1, QUEUE), (true, 0, 1)] {
             for (frames, expected) in [(few, Beat::Dead), (many, Beat::Doubt)] {
-                let start = Now::get();
+                let start = begin();
                 let mut health = Health::new(single, start);
                 // Much was taken long ago.
                 converse(&mut health, 10_000, start, 20);
@@ -287,7 +279,7 @@ mod tests {
 
     #[test]
     fn frames_count_as_taken_once_every_worker_has_answered_after_them() {
-        let start = Now::get();
+        let start = begin();
         let mut health = Health::new(false, start);
         converse(&mut health, 10_000, start, 12);
         assert!(health.may_be_stuck(10_000), "four of five have answered");

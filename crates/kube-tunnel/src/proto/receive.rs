@@ -2,16 +2,13 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, IoSlice},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    task::Waker,
+    io::IoSlice,
     time::{Duration, Instant},
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::{io::ReadBuf, net::TcpStream};
 
-use crate::{Counters, Error};
+use crate::error::Error;
 
 /// Above this many waiting bytes the tunnel stops reading.
 pub(crate) const FULL: usize = 256 * 1024;
@@ -34,28 +31,6 @@ const LULL: Duration = Duration::from_millis(100);
 /// How long the end of the data waits for the verdict of the error stream. The node sends both at once.
 const VERDICT: Duration = Duration::from_millis(500);
 
-/// Locks a mutex. Nothing here leaves its data half changed in a panic, so that poisoning says nothing.
-pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The numbers of a stream's two SPDY streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ids {
-    /// Carries the node's words when it fails; we end our direction of it with the opening.
-    pub error: u32,
-    /// Carries the bytes.
-    pub data: u32,
-}
-
-/// The half of a stream that its tunnel's pump and its reader share.
-#[derive(Debug, Default)]
-pub(crate) struct Shared {
-    /// Set when the opening was sent.
-    pub ids: OnceLock<Ids>,
-    pub state: Mutex<Receive>,
-}
-
 /// See the module.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one direction, and most combine")]
@@ -70,12 +45,8 @@ pub(crate) struct Receive {
     judged: bool,
     text: BytesMut,
     failure: Option<Error>,
-    reader: Option<Waker>,
-    sink: Option<Sink>,
-    /// We have ended our direction or reset the stream: nothing more may be sent.
-    pub sent_fin: bool,
-    /// The tunnel waits until this stream is drained.
-    pub clogged: bool,
+    /// The tunnel is not read until this stream is drained.
+    pub paused: bool,
     /// The handle was dropped: whatever comes is thrown away.
     pub abandoned: bool,
     /// Nobody waits for what comes on it: see [`crate::Stream::set_aside`].
@@ -88,17 +59,6 @@ pub(crate) struct Receive {
     pub taken: Option<Instant>,
     /// All bytes received.
     pub total: u64,
-}
-
-/// A local socket that the pump writes to by itself: a received chunk then reaches the local program without another
-/// task being woken.
-#[derive(Debug)]
-struct Sink {
-    socket: Arc<TcpStream>,
-    counters: Arc<Counters>,
-    written: u64,
-    started: Instant,
-    first: Option<Instant>,
 }
 
 /// What a reader finds at the end of the queue.
@@ -118,9 +78,9 @@ pub(crate) enum Outlook {
 
 impl Receive {
     /// Takes bytes from the tunnel.
-    pub(crate) fn push(&mut self, bytes: Bytes) {
+    pub(crate) fn push(&mut self, bytes: Bytes, now: Instant) {
         self.total += bytes.len() as u64;
-        self.received = Some(Instant::now());
+        self.received = Some(now);
         if !self.abandoned && self.fin.is_none() && self.cut.is_none() && !bytes.is_empty() {
             self.bytes += bytes.len();
             self.queue.push_back(bytes);
@@ -138,8 +98,9 @@ impl Receive {
     }
 
     /// Whether much is on its way that has not arrived yet: in a download that is given up.
-    pub(crate) fn is_flowing(&self) -> bool {
-        !self.is_over() && self.total > FLOW && self.received.is_some_and(|at| at.elapsed() < LULL)
+    pub(crate) fn is_flowing(&self, now: Instant) -> bool {
+        let lull = |at| now.saturating_duration_since(at) >= LULL;
+        !self.is_over() && self.total > FLOW && self.received.is_some_and(|at| !lull(at))
     }
 
     /// Whether somebody waits for bytes, as far as that shows: what was sent last has no answer, or bytes were flowing
@@ -150,8 +111,8 @@ impl Receive {
     }
 
     /// The pod's side of the data has ended.
-    pub(crate) fn end(&mut self) {
-        self.fin.get_or_insert_with(Instant::now);
+    pub(crate) fn end(&mut self, now: Instant) {
+        self.fin.get_or_insert(now);
     }
 
     /// Words on the error stream.
@@ -176,11 +137,11 @@ impl Receive {
 
     /// The node has reset the data or (`is_error`) the error stream. Its words, where they are not there yet, have as
     /// long as after an end in order.
-    pub(crate) fn reset(&mut self, is_error: bool) {
+    pub(crate) fn reset(&mut self, is_error: bool, now: Instant) {
         if self.is_over() {
             return;
         }
-        self.cut.get_or_insert_with(Instant::now);
+        self.cut.get_or_insert(now);
         if is_error {
             self.judge();
         } else if self.judged {
@@ -210,9 +171,9 @@ impl Receive {
     }
 
     /// Whether the tunnel should go on reading now; says so once.
-    pub(crate) fn unclog(&mut self) -> bool {
-        self.clogged && (self.bytes < DRAINED || self.abandoned) && {
-            self.clogged = false;
+    pub(crate) fn resume(&mut self) -> bool {
+        self.paused && (self.bytes < DRAINED || self.abandoned) && {
+            self.paused = false;
             true
         }
     }
@@ -222,8 +183,6 @@ impl Receive {
         self.abandoned = true;
         self.queue = VecDeque::new();
         self.bytes = 0;
-        self.sink = None;
-        self.reader = None;
     }
 
     /// Merges small pieces: see [`PIECES`].
@@ -237,7 +196,7 @@ impl Receive {
         }
     }
 
-    pub(crate) fn outlook(&self) -> Outlook {
+    pub(crate) fn outlook(&self, now: Instant) -> Outlook {
         if self.bytes > 0 {
             return Outlook::Bytes;
         }
@@ -245,7 +204,7 @@ impl Receive {
             return Outlook::Failed(error.clone());
         }
         let Some(since) = self.cut.into_iter().chain(self.fin).min() else { return Outlook::Nothing };
-        if !self.judged && since.elapsed() < VERDICT {
+        if !self.judged && now.saturating_duration_since(since) < VERDICT {
             return Outlook::VerdictBy(since + VERDICT);
         }
         match self.complaint() {
@@ -255,20 +214,20 @@ impl Receive {
         }
     }
 
-    /// Moves waiting bytes to a reader's buffer.
-    pub(crate) fn take(&mut self, buf: &mut ReadBuf<'_>) {
-        while let Some(front) = self.queue.front_mut()
-            && buf.remaining() > 0
-        {
-            let count = front.len().min(buf.remaining());
-            buf.put_slice(&front[..count]);
-            self.consume(count);
-        }
+    /// The first piece that waits.
+    pub(crate) fn front(&self) -> Option<&Bytes> {
+        self.queue.front()
     }
 
-    fn consume(&mut self, mut count: usize) {
+    /// Fills `slices` with the pieces that wait; returns how many there are.
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        slices.iter_mut().zip(&self.queue).map(|(slice, piece)| *slice = IoSlice::new(piece)).count()
+    }
+
+    /// Removes bytes that the reader has taken.
+    pub(crate) fn consume(&mut self, mut count: usize, now: Instant) {
         self.bytes -= count;
-        self.taken = Some(Instant::now());
+        self.taken = Some(now);
         while count > 0
             && let Some(front) = self.queue.front_mut()
         {
@@ -279,56 +238,6 @@ impl Receive {
                 self.queue.pop_front();
             }
         }
-    }
-
-    /// Wakes `waker` at the next change.
-    pub(crate) fn register(&mut self, waker: &Waker) {
-        if self.reader.as_ref().is_none_or(|reader| !reader.will_wake(waker)) {
-            self.reader = Some(waker.clone());
-        }
-    }
-
-    /// The reader, to be woken after the lock is released.
-    pub(crate) fn reader(&mut self) -> Option<Waker> {
-        self.reader.take()
-    }
-
-    /// From now on the pump writes to `socket` and counts in `counters`.
-    pub(crate) fn attach(&mut self, socket: Arc<TcpStream>, counters: Arc<Counters>) {
-        self.sink = Some(Sink { socket, counters, written: 0, started: Instant::now(), first: None });
-    }
-
-    /// Bytes written to the attached socket, and when the first was.
-    pub(crate) fn written(&self) -> (u64, Option<Instant>) {
-        self.sink.as_ref().map_or((0, None), |sink| (sink.written, sink.first))
-    }
-
-    /// Writes to the attached socket what it takes without waiting.
-    pub(crate) fn deliver(&mut self) -> io::Result<()> {
-        while self.bytes > 0
-            && let Some(sink) = &mut self.sink
-        {
-            let mut slices = [IoSlice::new(&[]); 16];
-            let mut count = 0;
-            for (slice, piece) in slices.iter_mut().zip(&self.queue) {
-                *slice = IoSlice::new(piece);
-                count += 1;
-            }
-            let written = match sink.socket.try_write_vectored(&slices[..count]) {
-                Ok(written) => written,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            sink.written += written as u64;
-            if sink.first.is_none() {
-                sink.first = Some(Instant::now());
-                sink.counters.note_first_byte(sink.started.elapsed());
-            }
-            sink.counters.add_down(written);
-            self.consume(written);
-        }
-        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether a tunnel is held to be dead, on a clock that is paused.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::BytesMut;
 use tokio::{
@@ -14,7 +14,11 @@ use super::{
     super::{stream::Stream, transport::Transport, witness::Witness},
     *,
 };
-use crate::{contain::is_contained, proto::frame::HEAD};
+use crate::{
+    contain::is_contained,
+    proto::frame::{self, HEAD},
+    protocol::Protocol,
+};
 
 /// What a witness panics with who is to.
 const PANIC: &str = "something broke";
@@ -54,7 +58,7 @@ impl Stage {
 
     /// Why the tunnel ended, if it did.
     fn death(&self) -> Option<Error> {
-        self.session.lock_io().death()
+        self.session.link().dead.clone()
     }
 }
 
@@ -87,7 +91,7 @@ async fn an_upload_on_a_path_that_is_lost_ends_in_time() {
         let _peer = swallow(stage.far);
         sleep(Duration::from_secs(15)).await;
         assert!(session.is_closed());
-        let outlook = lock(&stream.shared().state).outlook();
+        let outlook = lock(&stream.shared().incoming).receive.outlook(now().steady);
         let Outlook::Failed(Error::TunnelLost { text }) = outlook else { panic!("{outlook:?}") };
         assert_eq!(text, words);
     }
@@ -127,7 +131,12 @@ async fn what_came_before_a_write_failed_is_still_read() {
     last.extend_from_slice(&frame::data_head(ids.error, 0, true));
     stage.far.write_all(&last).await.unwrap();
     drop(stage.far);
-    stage.session.control(|out| frame::ping(out, 1));
+    let mut ping = BytesMut::new();
+    frame::ping(&mut ping, 1);
+    let mut link = stage.session.link();
+    link.connection.transmit().push(ping.freeze());
+    link.flush();
+    drop(link);
     let mut answer = String::new();
     stage.stream.read_to_string(&mut answer).await.unwrap();
     assert_eq!(answer, "last");

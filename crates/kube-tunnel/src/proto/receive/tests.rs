@@ -9,7 +9,7 @@ fn a_stream_that_is_set_aside_waits_for_nothing() {
     assert!(stream.is_waiting(now), "its opening has no answer");
     stream.aside = true;
     assert!(!stream.is_waiting(now));
-    stream.push(Bytes::from_static(b"a notice"));
+    stream.push(Bytes::from_static(b"a notice"), now);
     assert!(!stream.is_waiting(now));
     stream.aside = false;
     assert!(stream.is_waiting(now), "bytes were flowing then");
@@ -17,25 +17,26 @@ fn a_stream_that_is_set_aside_waits_for_nothing() {
 
 const REFUSAL: &[u8] = b"error forwarding port 81 to pod p, uid : dial tcp4 127.0.0.1:81: connect: connection refused";
 
-type Step<'a> = &'a dyn Fn(&mut Receive);
+type Step<'a> = &'a dyn Fn(&mut Receive, Instant);
 
 /// What a node does to a stream, in order.
-fn after(steps: &[Step<'_>]) -> Receive {
+fn after(steps: &[Step<'_>], now: Instant) -> Receive {
     let mut stream = Receive::default();
     for step in steps {
-        step(&mut stream);
+        step(&mut stream, now);
     }
     stream
 }
 
 #[test]
 fn the_words_are_the_reason_whatever_follows_them() {
-    let words = |stream: &mut Receive| stream.complain(REFUSAL);
-    let data_ends = |stream: &mut Receive| stream.end();
-    let error_ends = |stream: &mut Receive| stream.judge();
-    let data_reset = |stream: &mut Receive| stream.reset(false);
-    let error_reset = |stream: &mut Receive| stream.reset(true);
-    let lost = |stream: &mut Receive| stream.fail(Error::TunnelLost { text: String::new() });
+    let now = Instant::now();
+    let words = |stream: &mut Receive, _| stream.complain(REFUSAL);
+    let data_ends = |stream: &mut Receive, now| stream.end(now);
+    let error_ends = |stream: &mut Receive, _| stream.judge();
+    let data_reset = |stream: &mut Receive, now| stream.reset(false, now);
+    let error_reset = |stream: &mut Receive, now| stream.reset(true, now);
+    let lost = |stream: &mut Receive, _| stream.fail(Error::TunnelLost { text: String::new() });
     let orders: [&[Step<'_>]; 7] = [
         &[&words, &error_ends, &data_ends],
         &[&words, &data_reset, &error_reset],
@@ -46,45 +47,58 @@ fn the_words_are_the_reason_whatever_follows_them() {
         &[&words, &lost],
     ];
     for (order, steps) in orders.into_iter().enumerate() {
-        let stream = after(steps);
+        let stream = after(steps, now);
         assert!(stream.is_over(), "order {order}");
-        let outlook = stream.outlook();
+        let outlook = stream.outlook(now);
         assert!(matches!(outlook, Outlook::Failed(Error::Refused { .. })), "order {order}: {outlook:?}");
     }
 }
 
 #[test]
 fn a_reset_without_words_waits_for_them_and_then_is_a_reset() {
+    let now = Instant::now();
     let mut stream = Receive::default();
-    stream.reset(false);
+    stream.reset(false, now);
     assert!(stream.has_ended() && !stream.is_over());
-    let Outlook::VerdictBy(by) = stream.outlook() else { panic!("{:?}", stream.outlook()) };
-    assert!(by > Instant::now());
-    stream.cut = Instant::now().checked_sub(VERDICT);
-    assert!(matches!(stream.outlook(), Outlook::Failed(Error::Reset)));
+    let Outlook::VerdictBy(by) = stream.outlook(now) else { panic!("{:?}", stream.outlook(now)) };
+    assert_eq!(by, now + VERDICT);
+    assert!(matches!(stream.outlook(by), Outlook::Failed(Error::Reset)));
     stream.complain(REFUSAL);
-    assert!(matches!(stream.outlook(), Outlook::Failed(Error::Refused { .. })), "late words still are the reason");
+    assert!(matches!(stream.outlook(by), Outlook::Failed(Error::Refused { .. })), "late words still are the reason");
     let mut mute = Receive::default();
-    mute.reset(true);
-    assert!(matches!(mute.outlook(), Outlook::Failed(Error::Reset)), "{:?}", mute.outlook());
+    mute.reset(true, now);
+    assert!(matches!(mute.outlook(now), Outlook::Failed(Error::Reset)), "{:?}", mute.outlook(now));
 }
 
 #[test]
 fn bytes_that_came_before_a_reset_are_read_first() {
+    let now = Instant::now();
     let mut stream = Receive::default();
-    stream.push(Bytes::from_static(b"part"));
+    stream.push(Bytes::from_static(b"part"), now);
     stream.complain(b"read: connection reset by peer");
-    stream.reset(false);
-    stream.reset(true);
-    assert!(matches!(stream.outlook(), Outlook::Bytes));
-    stream.consume(4);
-    assert!(matches!(stream.outlook(), Outlook::Failed(Error::Reset)));
+    stream.reset(false, now);
+    stream.reset(true, now);
+    assert!(matches!(stream.outlook(now), Outlook::Bytes));
+    stream.consume(4, now);
+    assert!(matches!(stream.outlook(now), Outlook::Failed(Error::Reset)));
 }
 
 #[test]
 fn a_stream_that_ended_in_order_is_not_failed_afterwards() {
-    let mut stream = after(&[&|stream| stream.end(), &|stream| stream.judge()]);
-    stream.reset(false);
+    let now = Instant::now();
+    let mut stream = after(&[&|stream, now| stream.end(now), &|stream, _| stream.judge()], now);
+    stream.reset(false, now);
     stream.fail(Error::Reset);
-    assert!(matches!(stream.outlook(), Outlook::End));
+    assert!(matches!(stream.outlook(now), Outlook::End));
+}
+
+#[test]
+fn a_download_flows_until_nothing_came_for_a_moment() {
+    let now = Instant::now();
+    let mut stream = Receive::default();
+    stream.push(Bytes::from(vec![0; 64 * 1024]), now);
+    assert!(!stream.is_flowing(now), "that may have been all");
+    stream.push(Bytes::from_static(b"more"), now);
+    assert!(stream.is_flowing(now));
+    assert!(!stream.is_flowing(now + LULL));
 }
