@@ -8,6 +8,7 @@ pub(crate) mod session;
 pub(crate) mod splice;
 pub(crate) mod stream;
 mod transport;
+mod upgrade;
 mod witness;
 
 use std::time::SystemTime;

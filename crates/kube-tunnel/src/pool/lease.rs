@@ -1,4 +1,4 @@
-//! Who holds tunnels, and for how long.
+//! Leases: handles that keep tunnels open.
 
 use std::{
     fmt,
@@ -8,7 +8,10 @@ use std::{
 
 use tokio_util::sync::DropGuard;
 
-use super::{PAUSES, Pool, manager, pause_after};
+use super::{
+    Pool,
+    manager::{self, PAUSES, pause_after},
+};
 use crate::{
     error::Error,
     io::{
@@ -20,10 +23,13 @@ use crate::{
     protocol::Protocol,
 };
 
-/// How long a connection waits for an API server that does not answer; the last attempt may take a little longer.
-const PATIENCE: Duration = Duration::from_secs(25);
+/// The time for which a connection waits for an API server that does not answer; the last attempt may take a little
+/// longer.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// The tunnels of one cluster. Cheap to clone; remembers which protocol worked.
+/// The tunnels of one cluster.
+///
+/// Cheap to clone. It remembers which protocol worked: for ten minutes, so that a better one is tried again.
 #[derive(Clone)]
 pub struct Tunnels {
     dialer: Arc<Dialer>,
@@ -36,20 +42,26 @@ impl fmt::Debug for Tunnels {
 }
 
 impl Tunnels {
-    /// Tunnels through `client`, whose connections must have `TCP_NODELAY` and no time-out for reading. With `forced`,
-    /// only that protocol is used; else they are tried in the order of [`Protocol::ALL`].
+    /// Creates tunnels through `client`, whose connections should have `TCP_NODELAY` and must have no read timeout.
+    /// With `forced`, only that protocol is used; else they are tried in the order of [`Protocol::ALL`].
+    ///
+    /// Nothing is opened before [`Tunnels::lease`].
     pub fn new(client: kube::Client, forced: Option<Protocol>) -> Self {
         Self::following(Arc::new(Fixed::new(client)), forced)
     }
 
-    /// Tunnels through the newest of several clients, each as for [`Tunnels::new`]. A tunnel that was opened with an
-    /// earlier one is used until there is one of the newest, and stays until its streams have ended.
+    /// Creates tunnels through the newest of several clients, each as for [`Tunnels::new`]. A tunnel that was opened
+    /// with an earlier client is used until there is one of the newest, and stays until its streams have ended.
     pub fn following(logins: Arc<dyn Logins>, forced: Option<Protocol>) -> Self {
         Self { dialer: Arc::new(Dialer::new(logins, forced)) }
     }
 
-    /// Opens a tunnel for `route` in the background and keeps tunnels until the lease is dropped. Must be called within
-    /// a tokio runtime.
+    /// Opens a tunnel for `route` in the background, and keeps tunnels open until the lease is dropped.
+    ///
+    /// Returns at once; failures show in [`Lease::open`] and in [`Stats::trouble`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub fn lease(&self, route: Route, opts: LeaseOptions) -> Lease {
         let pool = Arc::new(Pool::new(Arc::clone(&self.dialer), route, opts.tunnels));
         tokio::spawn(manager::manage(Arc::clone(&pool)));
@@ -58,10 +70,10 @@ impl Tunnels {
     }
 }
 
-/// How a lease prepares for connections.
+/// Options of [`Tunnels::lease`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseOptions {
-    /// How many tunnels to open at most. Streams get one each as far as it reaches, then share.
+    /// The most tunnels to open, 8 by default. Streams get one each as far as they reach, then share.
     pub tunnels: usize,
 }
 
@@ -71,7 +83,10 @@ impl Default for LeaseOptions {
     }
 }
 
-/// Holds tunnels to one route. Dropping it ends its tunnels, streams and tasks.
+/// Keeps tunnels to one [`Route`] open. Dropping it ends its tunnels, streams and tasks.
+///
+/// Lost tunnels are opened again with increasing pauses of 0.2 to 30 s. Tunnels that are not needed are closed after
+/// half a minute, but for one.
 pub struct Lease {
     pool: Arc<Pool>,
     _guard: DropGuard,
@@ -84,14 +99,19 @@ impl fmt::Debug for Lease {
 }
 
 impl Lease {
-    /// A new stream. Where a tunnel is open, this waits for nothing (but some milliseconds where many are opened at
-    /// once and more tunnels are on their way); what is written to the stream travels with its opening. That the pod
-    /// refuses is told by the stream itself, not here.
+    /// Opens a stream. Where a tunnel is open, this does not wait (but for up to 250 ms where many streams are opened
+    /// at once and more tunnels are being opened), and the first bytes written travel with the opening. A refusal by
+    /// the pod is therefore an error of the stream, not of this function.
     ///
     /// While the API server does not answer, new attempts are made for some 25 s.
     ///
     /// # Errors
-    /// When no tunnel can be had: see [`Error`].
+    /// Fails where no tunnel can be opened. Errors that only a person can mend ([`Error::Forbidden`],
+    /// [`Error::Unauthorized`], [`Error::NoSuchPod`], …) are returned at once.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: dropping the future gives up the attempt, and a tunnel that was opened by then stays with the
+    /// lease.
     pub async fn open(&self) -> Result<Stream, Error> {
         let pool = &self.pool;
         let began = Instant::now();
@@ -114,7 +134,7 @@ impl Lease {
                 }
                 Err(error) => error,
             };
-            if !error.is_transient() || began.elapsed() > PATIENCE {
+            if !error.is_transient() || began.elapsed() > OPEN_TIMEOUT {
                 pool.figures.count_failed();
                 return Err(error);
             }
@@ -128,8 +148,11 @@ impl Lease {
         }
     }
 
-    /// A new stream to another port of the pod, without waiting for a tunnel: `None` where none is open, or none that
-    /// carries more than one stream.
+    /// Opens a stream to another port of the pod on a tunnel that is open already. Returns `None` where there is none,
+    /// or none that carries more than one stream ([`Protocol::V4`] does not).
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
     pub async fn open_at(&self, port: u16) -> Option<Stream> {
         self.pool.spread(true).await;
         let stream = self.pool.take_at(port)?;
@@ -137,23 +160,24 @@ impl Lease {
         Some(stream)
     }
 
-    /// Holds so many streams opened ahead from now on; none, until this is called. Only for relays, which wait for a
-    /// request before they connect anywhere: any other pod would see idle connections.
+    /// Keeps `count` streams opened ahead of need from now on, 0 by default. Use it only for servers that wait for a
+    /// request before they do anything costly: the pod sees an idle connection for each.
     pub fn hold_spares(&self, count: usize) {
         self.pool.hold_spares(0, count);
     }
 
-    /// The same to another port of the pod, a relay's too, in place of its own.
+    /// Keeps `count` streams to another port of the pod opened ahead of need, in place of those of
+    /// [`Lease::hold_spares`]. [`Lease::open_at`] takes them.
     pub fn hold_spares_at(&self, port: u16, count: usize) {
         self.pool.hold_spares(port, count);
     }
 
-    /// The figures of this lease now.
+    /// Returns a snapshot of the lease's state.
     pub fn stats(&self) -> Stats {
         self.pool.stats()
     }
 
-    /// The protocol in use, as far as that is settled.
+    /// Returns the protocol in use, as far as that is settled.
     pub fn protocol(&self) -> Option<Protocol> {
         self.pool.dialer.settled()
     }

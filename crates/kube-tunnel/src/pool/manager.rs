@@ -4,14 +4,26 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 
-use super::{PAUSES, Pool, pause_after};
+use super::Pool;
 use crate::{backoff::Backoff, contain::contain, error::Error, io::stream::Stream, protocol::Protocol};
 
-/// How many tunnels are dialed at once.
+/// The most tunnels that are dialed at once.
 const DIALS: usize = 4;
 
-/// How often a pool with more tunnels than it needs is looked at.
+/// The interval at which a pool with more tunnels than it needs is looked at.
 const SURPLUS: Duration = Duration::from_secs(10);
+
+/// The pauses between tries to dial.
+pub(crate) const PAUSES: Backoff = Backoff::new(Duration::from_millis(200), LONGEST_PAUSE);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Returns the pause after an error. What only a person can mend is not tried often.
+pub(crate) fn pause_after(error: &Error, backoff: &mut Backoff) -> Duration {
+    let mut longest = Backoff::new(LONGEST_PAUSE, LONGEST_PAUSE);
+    let pause = if error.is_transient() { backoff.next_pause() } else { longest.next_pause() };
+    // Never sooner than the API server asks, and not as late as it likes.
+    pause.max(error.retry_after().unwrap_or_default().min(LONGEST_PAUSE))
+}
 
 /// Keeps a lease's pool in order until the lease is dropped.
 pub(crate) async fn manage(pool: Arc<Pool>) {
@@ -218,5 +230,17 @@ mod tests {
         let before = logins.asked.load(Ordering::Relaxed);
         logins.again.send_modify(|times| *times += 1);
         timeout(Duration::from_secs(5), logins.until_asked(before + 1)).await.expect("at once");
+    }
+
+    #[test]
+    fn the_api_server_is_not_asked_again_before_it_wishes() {
+        let busy = |seconds| Error::Upgrade {
+            protocol: Protocol::Spdy,
+            status: 429,
+            text: String::new(),
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        assert!(pause_after(&busy(3), &mut PAUSES.clone()) >= Duration::from_secs(3));
+        assert_eq!(pause_after(&busy(u64::MAX), &mut PAUSES.clone()), LONGEST_PAUSE);
     }
 }

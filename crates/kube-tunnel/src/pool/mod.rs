@@ -21,7 +21,6 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backoff::Backoff,
     contain::lock,
     error::Error,
     io::{
@@ -34,13 +33,13 @@ use crate::{
     protocol::Protocol,
 };
 
-/// See the module.
+/// The tunnels and spare streams of one lease.
 pub(crate) struct Pool {
     pub dialer: Arc<Dialer>,
     pub route: Route,
-    /// How many tunnels to open at most.
+    /// The most tunnels to open.
     most: usize,
-    /// How many streams to hold opened ahead, and to which port: 0 is the route's own.
+    /// The number of streams to hold opened ahead, and their port: 0 is the route's own.
     spares: AtomicUsize,
     spare_port: AtomicU16,
     pub cancel: CancellationToken,
@@ -75,19 +74,19 @@ impl Figures {
 struct Held {
     tunnels: Vec<Tunnel>,
     spares: VecDeque<Stream>,
-    /// When a spare was last taken.
+    /// The time at which a spare was last taken.
     spared: Option<Instant>,
     trouble: Option<(Instant, Error)>,
 }
 
 struct Tunnel {
     session: Arc<Session>,
-    /// Which login opened it.
+    /// The generation of the login that opened it.
     generation: u64,
     idle_since: Option<Instant>,
 }
 
-/// How many tunnels there may be in all, for each that there should be at most: held-up ones are replaced.
+/// The most tunnels in all, for each that there should be: held-up ones are replaced.
 const EXCESS: usize = 2;
 
 /// A stream that would be one of more than this many on its tunnel, while there are to be more tunnels, waits a moment
@@ -96,14 +95,14 @@ const EXCESS: usize = 2;
 const CROWDED: usize = 6;
 const MOMENT: Duration = Duration::from_millis(250);
 
-/// How long after a spare was taken the next is opened, while there are others: the connection that took it goes first,
-/// here and in the relay's pod.
+/// The pause after a spare was taken before the next is opened, while there are others: the connection that took it
+/// goes first, here and in the relay's pod.
 const REFILL: Duration = Duration::from_millis(5);
 
-/// How long one stays that no stream will use again: the last to be closed may have sent something right before.
+/// The time that a tunnel stays which no stream will use again: the last one may have sent something right before.
 const LAST: Duration = Duration::from_secs(5);
 
-/// How long a tunnel that is not needed stays.
+/// The time that a tunnel stays which is not needed.
 const IDLE: Duration = Duration::from_secs(30);
 
 impl Pool {
@@ -386,7 +385,7 @@ impl Held {
     }
 }
 
-/// What a pool lacks.
+/// The result of [`Pool::tidy`]: what is to be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Need {
     pub tunnels: usize,
@@ -397,33 +396,4 @@ pub(crate) struct Need {
     pub lost_spares: bool,
     /// There are more tunnels than needed: look again later.
     pub surplus: bool,
-}
-
-/// The pauses between tries to dial.
-pub(crate) const PAUSES: Backoff = Backoff::new(Duration::from_millis(200), LONGEST_PAUSE);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// Returns the pause after an error. What only a person can mend is not tried often.
-pub(crate) fn pause_after(error: &Error, backoff: &mut Backoff) -> Duration {
-    let mut longest = Backoff::new(LONGEST_PAUSE, LONGEST_PAUSE);
-    let pause = if error.is_transient() { backoff.next_pause() } else { longest.next_pause() };
-    // Never sooner than the API server asks, and not as late as it likes.
-    pause.max(error.retry_after().unwrap_or_default().min(LONGEST_PAUSE))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_api_server_is_not_asked_again_before_it_wishes() {
-        let busy = |seconds| Error::Upgrade {
-            protocol: Protocol::Spdy,
-            status: 429,
-            text: String::new(),
-            retry_after: Some(Duration::from_secs(seconds)),
-        };
-        assert!(pause_after(&busy(3), &mut PAUSES.clone()) >= Duration::from_secs(3));
-        assert_eq!(pause_after(&busy(u64::MAX), &mut PAUSES.clone()), LONGEST_PAUSE);
-    }
 }

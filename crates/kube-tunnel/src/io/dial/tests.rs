@@ -1,4 +1,4 @@
-//! Which protocol and method are asked for, and what is remembered of it: against a gateway that follows a script.
+//! The protocols and methods that are asked for, and remembered: against a gateway that follows a script.
 
 use std::sync::Arc;
 
@@ -9,6 +9,8 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
+
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::*;
 use crate::login::Fixed;
@@ -47,7 +49,7 @@ impl Gate {
         Self { client, asked, _task: tokio_util::task::AbortOnDropHandle::new(task) }
     }
 
-    /// What was asked since the last call.
+    /// Returns what was asked since the last call.
     fn asked(&self) -> Vec<String> {
         std::mem::take(&mut *lock(&self.asked))
     }
