@@ -1,4 +1,4 @@
-//! Panics that stay where they are: what one context's task meets is that context's, and everything else goes on.
+//! Containing panics: a panic of one task becomes an error of that task, and everything else goes on.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,21 +11,27 @@ tokio::task_local! {
     static CONTAINED: ();
 }
 
-/// Runs something whose panic is its own affair: it is returned in words, and the program's panic hook, which would end
-/// the program, passes it over. Tasks that it spawns are not of it.
+/// Runs a future whose panic is returned as an error. A panic hook can pass it over by asking [`is_contained`]. Tasks
+/// that the future spawns are not contained.
 ///
 /// # Errors
-/// The words of the panic.
+/// The panic's message.
+///
+/// # Cancel safety
+/// As cancel safe as `task` itself, which is dropped with the returned future.
 pub fn contain<T>(task: impl Future<Output = T>) -> impl Future<Output = Result<T, String>> {
     // Such tasks are large.
     let task = AssertUnwindSafe(CONTAINED.scope((), Box::pin(task))).catch_unwind();
     async move { task.await.map_err(|panic| words(panic.as_ref())) }
 }
 
-/// Does something that blocks, on a thread for that; its panic is returned in words, as by [`contain`].
+/// Runs a blocking closure on a thread for that; its panic is returned as an error, as by [`contain`].
 ///
 /// # Errors
-/// The words of the panic.
+/// The panic's message.
+///
+/// # Cancel safety
+/// Dropping the future does not stop `work`: it runs to its end and its result is lost.
 pub async fn contain_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
     let working = spawn_blocking(|| CONTAINED.sync_scope((), || catch_unwind(AssertUnwindSafe(work))));
     match working.await {
@@ -35,7 +41,7 @@ pub async fn contain_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send
     }
 }
 
-/// Whether what runs on this thread just now is [contained](contain).
+/// Returns whether the code that runs on this thread just now is [contained](contain). For panic hooks.
 pub fn is_contained() -> bool {
     CONTAINED.try_with(|()| ()).is_ok()
 }

@@ -1,10 +1,12 @@
-//! What can go wrong on the way to a pod, told apart as far as a person can act on it.
+//! The error type: failures on the way to a pod, told apart as far as a person can act on them.
 
 use std::{io, sync::Arc, time::Duration};
 
 use crate::protocol::Protocol;
 
-/// Why a stream could not be opened, or ended before its time. Cheap to clone: several waiters may share one cause.
+/// The reason why a stream could not be opened, or ended before its time.
+///
+/// Cheap to clone: several waiters may share one cause.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// Nothing in the pod accepts connections on that port.
@@ -58,7 +60,7 @@ pub enum Error {
         status: u16,
         /// The message of the API server's `Status`, or the start of the body.
         text: String,
-        /// How long it asks us to wait before the next attempt.
+        /// The pause that it asks for before the next attempt (`Retry-After`).
         retry_after: Option<Duration>,
     },
     /// The other end reset this connection.
@@ -67,13 +69,13 @@ pub enum Error {
     /// The tunnel under the stream was lost: the network, the API server or the node went away.
     #[error("the tunnel was lost: {text}")]
     TunnelLost {
-        /// How it was noticed.
+        /// The symptom, such as an I/O error or an unanswered ping.
         text: String,
     },
     /// The peer broke the rules of the protocol; its tunnel is closed.
     #[error("protocol violation: {text}")]
     Protocol {
-        /// Which rule.
+        /// The rule that was broken.
         text: String,
     },
     /// The local program did not read for so long that others on the same tunnel had to wait.
@@ -81,9 +83,12 @@ pub enum Error {
     Stalled,
     /// The local program has ended its direction, and the pod was silent for so long that it may be waiting for that
     /// end, which port-forward cannot pass on.
-    #[error("no answer for {} s since the local program ended its side, which port-forward cannot tell the pod of", silence.as_secs())]
+    #[error(
+        "no answer for {} s since the local program ended its side, which port-forward cannot tell the pod of",
+        silence.as_secs()
+    )]
     HalfClosed {
-        /// For how long.
+        /// The time without an answer.
         silence: Duration,
     },
     /// The local side of a spliced connection failed, for example because the local program reset it.
@@ -95,22 +100,22 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the pod itself is gone, so that another one should be looked for.
+    /// Returns whether the pod itself is gone, so that another one should be looked for.
     pub fn is_pod_gone(&self) -> bool {
         matches!(self, Self::PodGone { .. } | Self::NoSuchPod { .. })
     }
 
-    /// Whether nobody in the pod has taken a connection that sent nothing back: it may be made to another pod.
+    /// Returns whether nobody in the pod has taken the connection, so that it may be made to another pod.
     pub fn is_refusal(&self) -> bool {
         self.is_pod_gone() || matches!(self, Self::Refused { .. })
     }
 
-    /// Whether the same may work a moment later.
+    /// Returns whether the same may work a moment later.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::TunnelLost { .. } | Self::Upgrade { status: 429 | 500.., .. })
     }
 
-    /// How long the API server asks us to wait before the next attempt.
+    /// Returns the pause that the API server asks for before the next attempt.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Upgrade { retry_after, .. } => *retry_after,
@@ -175,7 +180,17 @@ impl Error {
         io::Error::new(kind, self)
     }
 
-    /// The tunnel's error inside an [`io::Error`] that a [`crate::Stream`] returned, else the error as a local one.
+    /// Returns the tunnel's error inside an [`io::Error`] that a [`Stream`](crate::Stream) returned, else the error as
+    /// [`Error::Local`].
+    ///
+    /// ```
+    /// use std::io;
+    ///
+    /// use kube_tunnel::Error;
+    ///
+    /// let error = Error::from_io(io::ErrorKind::BrokenPipe.into());
+    /// assert!(matches!(error, Error::Local(_)));
+    /// ```
     pub fn from_io(error: io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
             Some(inner) => inner.clone(),

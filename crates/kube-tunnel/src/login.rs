@@ -1,31 +1,35 @@
-//! The client that tunnels are dialed with, and those that take its place: logins run out and are renewed while tunnels
-//! live.
+//! Clients that are replaced while tunnels live: logins run out and are renewed.
 
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
-/// A client, and which login to its cluster it stands for: a later login has a higher number.
+/// A client with the number of its login: a later login has a higher number.
 #[derive(Clone)]
 pub struct Login {
-    /// The client.
+    /// The client, as [`Tunnels::new`](crate::Tunnels::new) wants it.
     pub client: kube::Client,
-    /// Tells it from those before and after it.
+    /// The number of the login.
     pub generation: u64,
 }
 
-/// The logins to one cluster, of which the newest is used for whatever is dialed.
+/// A source of logins to one cluster, of which the newest is used to open tunnels.
+///
+/// The example `logins` follows a kubeconfig this way.
 pub trait Logins: Send + Sync + 'static {
-    /// The login to dial with now, renewed first where that is due. Where it cannot be renewed, the one before.
+    /// Returns the login to dial with now, renewed first where that is due. Where it cannot be renewed, the one before.
+    ///
+    /// # Cancel safety
+    /// The future must be cancel safe: it is dropped when a connection is given up.
     fn now(&self) -> BoxFuture<'_, Login>;
 
-    /// Takes note that the server refused a login (401): the next [`Logins::now`] may bring another.
+    /// Called when the server refused a login (401): the next [`Logins::now`] may return another.
     fn refused(&self, generation: u64);
 
     /// Returns the newest login, and those that take its place.
     fn subscribe(&self) -> watch::Receiver<Login>;
 
-    /// Changes whenever the API server is known to answer again after it did not: what waits to dial again need not
-    /// wait. Never, where nobody finds that out.
+    /// Returns a channel that changes whenever the API server is known to answer again after it did not: pauses between
+    /// attempts are then cut short. By default it never changes.
     fn answers_again(&self) -> watch::Receiver<u64> {
         watch::channel(0).1
     }

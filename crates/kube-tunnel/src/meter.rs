@@ -1,4 +1,4 @@
-//! Figures: bytes moved, time to first byte, round trips.
+//! Measurements: bytes moved, time to first byte, round trips.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{error::Error, protocol::Protocol};
 
-/// Running totals of a forward. Written by [`splice()`](crate::splice()), read by whoever samples them.
+/// Running totals of a forward. [`splice()`](crate::splice()) adds to them; read them at any time, from any thread.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Bytes that the local program sent and the tunnel took.
@@ -23,7 +23,8 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// From a connection's start to the pod's first byte, as it was the last time.
+    /// Returns the time from a connection's start to the pod's first byte, as it was the last time. `None` until a pod
+    /// has sent something.
     pub fn first_byte(&self) -> Option<Duration> {
         let micros = self.first_byte.load(Ordering::Relaxed);
         (micros > 0).then(|| Duration::from_micros(micros))
@@ -57,26 +58,26 @@ impl Drop for Leave<'_> {
     }
 }
 
-/// What one spliced connection moved.
+/// The totals of one spliced connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Bytes from the local program to the pod, without the first line.
+    /// Bytes from the local program to the pod, without `first_line`.
     pub up: u64,
     /// Bytes from the pod to the local program.
     pub down: u64,
-    /// From the start of the splice to the pod's first byte; absent if none came.
+    /// The time from the start of the splice to the pod's first byte; absent if none came.
     pub first_byte: Option<Duration>,
-    /// All that was sent to the pod, the first line too, as long as it is little and the pod has sent nothing: if the
-    /// pod refused the connection, it can be sent to another.
+    /// All bytes sent to the pod, `first_line` too, if they are at most 16 KiB and the pod has sent nothing: where the
+    /// pod refused the connection, they can be sent to another.
     pub sent: Option<Bytes>,
 }
 
-/// The state of a lease, for the forward's details.
+/// A snapshot of a [`Lease`](crate::Lease)'s state.
 #[derive(Debug, Clone, Default)]
 pub struct Stats {
     /// The protocol that works; absent until a tunnel was opened.
     pub protocol: Option<Protocol>,
-    /// The last round trip to the node and back, by PING; absent where the protocol has none.
+    /// The last round trip to the node and back, by PING; absent until one was answered.
     pub rtt: Option<Duration>,
     /// Tunnels open now.
     pub tunnels: usize,
@@ -88,6 +89,6 @@ pub struct Stats {
     pub opened: u64,
     /// Calls of [`crate::Lease::open`] that failed so far.
     pub failed: u64,
-    /// Why the last attempt to open a tunnel failed; absent while it works.
+    /// The reason why the last attempt to open a tunnel failed; absent while it works.
     pub trouble: Option<Error>,
 }

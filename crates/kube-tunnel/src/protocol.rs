@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-/// How a tunnel speaks to the API server, best first.
+/// The protocol that a tunnel speaks to the API server, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// SPDY/3.1 after an HTTP/1.1 upgrade: what `kubectl port-forward` speaks. Any API server knows it.

@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     pub incoming: Mutex<Incoming>,
 }
 
-/// What a stream has received, and who takes it.
+/// The bytes that a stream has received, with the reader or socket that takes them.
 #[derive(Debug, Default)]
 pub(crate) struct Incoming {
     pub receive: Receive,

@@ -1,4 +1,4 @@
-//! Whether the program at the other end of a local connection has closed its socket, or only ended its direction.
+//! The program at the other end of a local connection: has it closed its socket, or only ended its direction?
 //!
 //! TCP does not say: a FIN looks the same. But on this machine the kernel knows both ends, and tells of the other one:
 //! on Linux through `sock_diag(7)`, where a socket that no program holds any more has no inode; on macOS in the list
@@ -33,7 +33,7 @@ pub(crate) fn look(local: &TcpStream) -> Peer {
     system::look(ours, theirs).unwrap_or(Peer::Unknown)
 }
 
-/// What the kernel knows of a connection of ours.
+/// The kernel's view of a connection of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "other systems do not tell; tests name them all"))]
 pub(crate) enum Wire {
@@ -91,10 +91,10 @@ mod linux {
     /// The length of `nlmsghdr` and `inet_diag_req_v2` (56).
     const REQUEST: u32 = 72;
 
-    /// Where `idiag_inode` lies in an answer: behind the header, 4 bytes of state, 48 of addresses, and four words.
+    /// The offset of `idiag_inode` in an answer: behind the header, 4 bytes of state, 48 of addresses, and four words.
     const INODE: usize = HEADER + 4 + 48 + 16;
 
-    /// Where `idiag_timer` and `idiag_retrans` lie, behind family and state.
+    /// The offsets of `idiag_timer` and `idiag_retrans`, behind family and state.
     const TIMER: usize = HEADER + 2;
     const RETRANS: usize = HEADER + 3;
 
@@ -114,7 +114,7 @@ mod linux {
         read_wire(&ask(ours, theirs)?)
     }
 
-    /// What the kernel says of the socket whose own address is `own`.
+    /// Returns what the kernel says of the socket whose own address is `own`.
     fn ask(own: SocketAddr, other: SocketAddr) -> Option<Vec<u8>> {
         let socket =
             socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(netlink::SOCK_DIAG))

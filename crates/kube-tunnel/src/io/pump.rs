@@ -20,23 +20,22 @@ use crate::{
     },
 };
 
-/// Where at least this much came at once, the next is left to gather for [`BREATH`]: whoever reads each piece as it
-/// comes is woken for each, and so is whoever sends it. On a machine that carries both ends, a download costs a tenth
-/// less.
+/// Where at least this many bytes came at once, the next ones are left to gather for [`BREATH`]: reading each piece as
+/// it comes wakes reader and sender for each. On a machine that carries both ends, a download then costs a tenth less.
 const BULK: usize = 64 * 1024;
 const BREATH: Duration = Duration::from_millis(1);
 
-/// How long a connection whose only stream was dropped may take to pass on what was sent, and to be closed by its
+/// The time that a connection whose only stream was dropped may take to pass on what was sent, and to be closed by its
 /// server: as long as a kernel keeps the bytes of a socket that was closed.
 const LEAVE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The pause between two inquiries whether a connection lives whose silence says nothing.
 const INQUIRY_INTERVAL: Duration = Duration::from_secs(8);
 
-/// How long a stream may hold the tunnel up while others are seen to wait for it.
+/// The time that a stream may hold the tunnel up while others are seen to wait for it.
 const STALL_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How many chunks are taken before other tasks get their turn.
+/// The number of chunks taken before other tasks get their turn.
 const TURNS: usize = 8;
 
 /// Reads a tunnel until it ends, then ends its streams with the reason.
@@ -74,13 +73,13 @@ struct Pump {
     breath: Pin<Box<Sleep>>,
     /// The connection is not read before `breath` is over.
     gathering: bool,
-    /// What came since the connection was last found empty, in bytes.
+    /// Bytes that came since the connection was last found empty.
     taken: usize,
-    /// What the chunk at hand brought.
+    /// Events of the chunk at hand.
     events: Vec<Event<Arc<Shared>>>,
-    /// Streams that it brought something for.
+    /// Streams for which it brought something.
     touched: Vec<Arc<Shared>>,
-    /// Whether the connection is lost is being found out, while its silence does not tell.
+    /// Finds out whether the connection is lost, while its silence does not tell.
     inquiry: Option<Inquiry>,
     inquired: Option<Instant>,
 }

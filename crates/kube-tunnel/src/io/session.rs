@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{incoming::Shared, now, stream::Stream, transport::Transport, witness::Witness};
 use crate::{contain::lock, error::Error, proto::connection::Connection, protocol::Protocol};
 
-/// One upgraded connection. See the module.
+/// One upgraded connection, shared by its pump and its streams.
 pub(crate) struct Session {
     pub protocol: Protocol,
     link: Mutex<Link>,
@@ -103,7 +103,7 @@ impl Link {
     }
 }
 
-/// What a stream is called among those that wait for room, for as long as it lives.
+/// Returns the key of a stream among those that wait for room, unique as long as it lives.
 fn name(stream: &Arc<Shared>) -> usize {
     Arc::as_ptr(stream).addr()
 }

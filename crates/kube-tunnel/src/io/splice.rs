@@ -46,34 +46,47 @@ use crate::{
     proto::{connection::PAYLOAD, frame::HEAD},
 };
 
-/// How long the pod may be silent after the local program has half-closed, before its answer begins.
+/// The time that the pod may be silent after the local program has half-closed, before its answer begins.
 const THINKING: Duration = Duration::from_mins(1);
 
-/// How long the pod may be silent where nobody can tell whether the local program still reads.
+/// The time that the pod may be silent where nobody can tell whether the local program still reads.
 const ANSWERING: Duration = Duration::from_secs(10);
 
-/// How often a half-closed program is looked at.
+/// The interval at which a half-closed program is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How long, after the pod has ended, what the local program still sends is taken and thrown away: closing a socket
-/// with unread bytes would reset it, and the tail of the answer might be lost with it.
+/// The time, after the pod has ended, for which bytes of the local program are still read and thrown away: closing a
+/// socket with unread bytes would reset it, and the tail of the answer might be lost with it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How much of what was sent is kept, until the pod answers, to be sent elsewhere if it refuses.
+/// The most bytes sent that are kept, until the pod answers, to be sent elsewhere if it refuses.
 const KEPT: usize = 16 * 1024;
 
 /// The first size of the buffer for what the local program sends; it grows to [`PAYLOAD`] while it is filled.
 const SMALL: usize = 4 * 1024;
 
-/// Moves bytes both ways between `local` and `stream` until both directions have ended: see the rules at the top of
-/// this module's source. `first_line` is sent ahead and counts in no meter: it is the word of a lane.
+/// Moves bytes both ways between `local` and `stream` until both directions have ended.
 ///
-/// A relay that ends without a byte has something to explain: the local program is then not told of the end. Whoever
-/// shares `local` finds out why, and ends or resets it.
+/// Port-forwarding has no half-closed connections: the node ends a forward a second after either side has ended its
+/// direction. So the pod is told of the local program's end as late as possible:
+///
+/// - The pod ends first: the local program gets all bytes, then end-of-file.
+/// - The local program closes its socket: the forward ends at once. On Linux and macOS the kernel tells a closed socket
+///   from a half-closed one, for programs on this machine.
+/// - The local program half-closes and reads on: it gets the whole answer, however slow, if it begins within a minute.
+///   Else, and after 10 s of silence where a closed socket cannot be told from a half-closed one, it gets a reset.
+/// - A reset, a refusal and a lost tunnel reach the local program as a reset, never as an orderly end.
+///
+/// `first_line` is sent ahead of the local program's bytes and is not counted: the request to a relay in the pod, for
+/// example. If such a relay ends without sending a byte, `local` is left open, so that a caller who holds it too can
+/// find out why, and end or reset it.
 ///
 /// # Errors
-/// The pod's refusal, a reset, a lost tunnel, or a failure of the local socket. The local socket is reset then, so that
-/// the local program does not mistake a failure for an orderly end.
+/// The pod's refusal, a reset, a lost tunnel, or a failure of the local socket. The local socket is reset then.
+///
+/// # Cancel safety
+/// Not cancel safe: bytes that were read from `local` and not yet sent, or received and not yet written to it, are lost
+/// with the stream. Dropping the future resets the stream; `local` is closed with its last handle.
 pub async fn splice(
     local: impl Into<Arc<TcpStream>>,
     stream: Stream,
@@ -88,15 +101,22 @@ pub async fn splice(
     result.map(|()| summary)
 }
 
-/// Tells the local program that the pod has ended, and takes what it still sends for a moment.
+/// Ends our direction of a local socket, and for up to a second reads and throws away what the local program still
+/// sends: closing a socket with unread bytes would reset it.
+///
+/// # Cancel safety
+/// Cancel safe: end-of-file is sent at the first poll, and only the wait is cut short.
 pub async fn end_in_order(local: &TcpStream) {
     // The local program may have closed already.
     let _ = SockRef::from(local).shutdown(Shutdown::Write);
     farewell(local).await;
 }
 
-/// Moves bytes as [`splice`] does, and says what was moved also where it failed. Where it did not, the local program is
-/// not yet told of the end: whoever shares `local` may know that the end was none ([`end_in_order`]).
+/// Moves bytes as [`splice`] does, and returns the totals also where it fails. Where it succeeds, the local program is
+/// not told of the end: call [`end_in_order`], unless the end turns out to be a failure.
+///
+/// # Cancel safety
+/// Not cancel safe, as [`splice`].
 pub async fn splice_and_sum(
     local: impl Into<Arc<TcpStream>>,
     stream: Stream,
@@ -138,7 +158,7 @@ struct Splice<'a> {
     first_line: Option<Bytes>,
     size: usize,
     up: u64,
-    /// What was sent, until that is too much or the pod has answered.
+    /// The bytes sent, until they are too many or the pod has answered.
     sent: Option<BytesMut>,
     /// The local program has ended its direction.
     local_end: Option<Instant>,
@@ -291,8 +311,8 @@ impl Splice<'_> {
     }
 }
 
-/// How long the pod may be silent after the local program has half-closed. `answers`: it has sent something since it
-/// was last sent anything.
+/// Returns for how long the pod may be silent after the local program has half-closed. `answers`: it has sent something
+/// since it was last sent anything.
 fn limit(peer: Peer, answers: bool) -> Option<Duration> {
     match peer {
         Peer::Closed => Some(Duration::ZERO),

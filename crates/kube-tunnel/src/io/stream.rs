@@ -24,14 +24,22 @@ use crate::{
 /// For how long a tunnel is not read before that counts as more than a slow reader's pause.
 const HELD_UP: Duration = Duration::from_secs(1);
 
-/// A duplex stream to a port of a pod. Reading ends with end-of-file when the pod's side has ended, or with an
-/// [`io::Error`] that carries the tunnel's own [`Error`]. Dropping it frees everything it holds.
+/// A connection to a port of a pod, to be read and written like a TCP connection.
 ///
-/// The opening is sent with the first bytes that are written, or at the first read or flush, whichever comes first.
-/// Nothing waits for the node's answer to it.
+/// - The opening is sent with the first bytes that are written, or at the first read or flush, whichever comes first.
+///   Nothing waits for the node's answer to it.
+/// - Reading ends with end-of-file when the pod's side has ended, or with an [`io::Error`] that carries the tunnel's
+///   own [`Error`], which [`Error::from_io`] takes out.
+/// - Writing waits while the tunnel has more than 256 KiB to send. Reading late makes the tunnel wait once 256 KiB are
+///   unread, and other streams on it too; after 3 s the stream is cut off ([`Error::Stalled`]) if others wait for it.
+/// - Shutting the writing side down tells the node to end the forward: the pod gets one more second to answer. That is
+///   rarely what a client that half-closes wants; [`splice()`](crate::splice()) has the rules for those.
+/// - Dropping it resets what is not over yet.
 ///
-/// Shutting the writing side down tells the node to end the forward: it gives the pod one more second to answer. That
-/// is rarely what a client that half-closes wants; [`splice()`](crate::splice()) has the rules for those.
+/// # Cancel safety
+/// The futures of [`AsyncReadExt::read`](tokio::io::AsyncReadExt::read) and
+/// [`AsyncWriteExt::write`](tokio::io::AsyncWriteExt::write) are cancel safe: if they are dropped before they complete,
+/// nothing was read or written.
 pub struct Stream {
     session: Arc<Session>,
     shared: Arc<Shared>,
@@ -63,7 +71,7 @@ impl Stream {
         if self.shared.ids.get().is_some() { Ok(()) } else { self.session.open(&self.shared, self.port, None) }
     }
 
-    /// Whether [`Stream::send`] may be called.
+    /// Ready when [`Stream::send`] may be called; else wakes `cx` when it may.
     pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.session.poll_room(&self.shared, cx)
     }
@@ -115,14 +123,17 @@ impl Stream {
         }
     }
 
-    /// From now on (or with `false` no longer) nobody waits for what comes on this stream: it is held in reserve, or
-    /// has little to say. Where a stream of the same tunnel keeps the tunnel from being read, that is not held against
-    /// it.
+    /// Marks the stream as one on which nobody waits (`true`) or somebody does (`false`, the default): one held in
+    /// reserve, for example. A full stream on the same tunnel is not cut off for its sake: see [`Error::Stalled`].
     pub fn set_aside(&self, aside: bool) {
         lock(&self.shared.incoming).receive.aside = aside;
     }
 
-    /// Waits until the tunnel has not been read for a second, as one of its streams is not: what else is on it waits.
+    /// Waits until the tunnel has not been read for a second because one of its streams is full: everything else on it
+    /// waits, and a new stream on another tunnel would be quicker.
+    ///
+    /// # Cancel safety
+    /// Cancel safe. The returned future does not borrow the stream.
     pub fn held_up(&self) -> impl Future<Output = ()> + Send + use<> {
         let session = Arc::clone(&self.session);
         async move {
@@ -141,12 +152,12 @@ impl Stream {
         }
     }
 
-    /// Whether a stream of the same tunnel keeps the tunnel from being read just now.
+    /// Returns whether a full stream keeps the tunnel from being read just now.
     pub(crate) fn is_held_up(&self) -> bool {
         self.session.paused_since().is_some()
     }
 
-    /// Whether the stream is still of use: a spare one may have ended while it waited.
+    /// Returns whether the stream is still of use: a spare one may have ended while it waited.
     pub(crate) fn is_fresh(&self) -> bool {
         let ended = lock(&self.shared.incoming).receive.has_ended();
         let link = self.session.link();

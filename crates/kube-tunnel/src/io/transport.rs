@@ -18,7 +18,7 @@ use tokio_util::io::{poll_read_buf, poll_write_buf};
 
 use crate::proto::outgoing::Outgoing;
 
-/// How much is read at once. A TLS record holds 16 KiB; several are taken together so that they go on in one write.
+/// The size of a read in bytes. A TLS record holds 16 KiB; several are taken together so that they go on in one write.
 const CHUNK: usize = 64 * 1024;
 
 /// The largest WebSocket message we take. API servers send one for each read of theirs, at most 32 KiB.
@@ -40,7 +40,7 @@ enum Wrap {
     WebSocket { socket: Box<WebSocketStream<Box<dyn Pipe>>>, unflushed: bool },
 }
 
-/// What was taken from a transport.
+/// The result of a read.
 #[derive(Debug)]
 pub(crate) enum Received {
     /// Bytes; for a WebSocket a whole binary message.

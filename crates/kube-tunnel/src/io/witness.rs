@@ -1,5 +1,5 @@
-//! What else tells whether a connection lives, where its own silence says nothing: the kernel's view of it, and whether
-//! the API server answers anybody at all.
+//! A second opinion on whether a connection lives, where its own silence says nothing: the kernel's view of it, and
+//! whether the API server answers anybody at all.
 
 use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
@@ -13,16 +13,16 @@ use tokio::{
 use super::peer::{self, Wire};
 use crate::{contain::contain, login::Logins};
 
-/// How long the API server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time that the API server may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// When it is asked once more meanwhile: a connection that the client held ready may be a dead one, too.
+/// The seconds after which it is asked again meanwhile: a connection that the client held ready may be a dead one, too.
 const AGAIN: [u64; 3] = [0, 1, 2];
 
 /// Ends with the reason why the connection is lost, or with nothing where it lives as far as anybody can tell.
 pub(crate) type Inquiry = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 
-/// Whom to ask about one connection.
+/// Asks about one connection.
 #[derive(Clone)]
 pub(crate) struct Witness(Arc<dyn Fn() -> Inquiry + Send + Sync>);
 
@@ -49,7 +49,7 @@ impl Witness {
     }
 }
 
-/// Whether the API server gives any answer: a refusal is one, too.
+/// Returns whether the API server gives any answer: a refusal is one, too.
 async fn answers(client: kube::Client) -> bool {
     let mut asked = JoinSet::new();
     for seconds in AGAIN {
@@ -68,7 +68,7 @@ async fn answers(client: kube::Client) -> bool {
         }
         false
     };
-    timeout(PATIENCE, any).await.unwrap_or(false)
+    timeout(ANSWER_TIMEOUT, any).await.unwrap_or(false)
 }
 
 #[cfg(test)]

@@ -239,8 +239,8 @@ impl<S: Clone> Connection<S> {
         }
     }
 
-    /// Forgets a stream that is over on the node, and ends our side of it. It no longer keeps the tunnel from being read:
-    /// nothing more comes for it.
+    /// Forgets a stream that is over on the node, and ends our side of it. It no longer keeps the tunnel from being
+    /// read: nothing more comes for it.
     pub(crate) fn forget(&mut self, ids: Ids, now: Now) {
         self.finish(ids);
         self.halves.remove(&ids.data);

@@ -1,4 +1,25 @@
-//! SPDY/3.1 frames, as far as port-forwarding needs them.
+//! SPDY/3.1 frames, as far as port-forwarding needs them (SPDY Protocol Draft 3.1, 2.2 and 2.6).
+//!
+//! A frame has a head of eight bytes: the stream's id or, with the highest bit set, version and type; then flags and
+//! the length of what follows, in 24 bits. All numbers are big-endian.
+//!
+//! ```
+//! use bytes::{Bytes, BytesMut};
+//! use kube_tunnel::frame::{self, Decoder, Frame};
+//!
+//! let mut bytes = BytesMut::new();
+//! frame::ping(&mut bytes, 1);
+//! bytes.extend_from_slice(&frame::data_head(3, 5, true));
+//! bytes.extend_from_slice(b"hello");
+//!
+//! let mut decoder = Decoder::default();
+//! let mut input = bytes.freeze();
+//! assert_eq!(decoder.next(&mut input)?, Some(Frame::Ping { id: 1 }));
+//! let data = Frame::Data { stream: 3, bytes: Bytes::from_static(b"hello"), fin: true };
+//! assert_eq!(decoder.next(&mut input)?, Some(data));
+//! assert_eq!(decoder.next(&mut input)?, None);
+//! # Ok::<(), frame::Violation>(())
+//! ```
 //!
 //! The decoder takes bytes cut anywhere and keeps at most twenty of them: the payload of a DATA frame is handed on
 //! piece by piece as it arrives, and what a control frame carries beyond its fixed fields is passed over. Header blocks
@@ -7,10 +28,10 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// The longest payload that a frame can announce: its length has 24 bits.
+/// The longest payload that a frame can announce, in bytes: its length has 24 bits.
 pub const MAX_PAYLOAD: usize = (1 << 24) - 1;
 
-/// The length of every frame's head: stream or type, then flags and length.
+/// The length of every frame's head, in bytes: stream or type, then flags and length.
 pub const HEAD: usize = 8;
 
 const CONTROL: u32 = 1 << 31;
@@ -25,7 +46,7 @@ const GOAWAY: u16 = 7;
 const HEADERS: u16 = 8;
 const WINDOW_UPDATE: u16 = 9;
 
-/// Why a stream is reset (SPDY/3, 2.6.3).
+/// The reason for which a stream is reset (SPDY/3, 2.6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     /// The opener refuses a stream that the peer opened.
@@ -115,7 +136,7 @@ pub enum Violation {
     StreamZero,
 }
 
-/// Takes a byte stream apart into frames.
+/// Takes a byte stream apart into frames, however it is cut.
 #[derive(Debug, Default)]
 pub struct Decoder {
     /// The head and the fixed fields of the frame at hand.
@@ -149,7 +170,8 @@ enum State {
 }
 
 impl Decoder {
-    /// The next frame in `input`, which is consumed as far as it was used. `None` means that all of it was.
+    /// Returns the next frame in `input`, which is consumed as far as it was used. `None` means that all of it was, and
+    /// that the next bytes are needed. The bytes of a DATA frame are shared with `input`, not copied.
     ///
     /// # Errors
     /// [`Violation`] where the peer breaks a rule of the framing; nothing that follows can be trusted.
@@ -269,7 +291,8 @@ impl Decoder {
     }
 }
 
-/// The head of a DATA frame. `length` must not be above [`MAX_PAYLOAD`].
+/// Returns the head of a DATA frame, to be followed by `length` bytes: at most [`MAX_PAYLOAD`]. With `fin`, the sender
+/// sends nothing more on the stream.
 pub fn data_head(stream: u32, length: usize, fin: bool) -> [u8; HEAD] {
     debug_assert!(length <= MAX_PAYLOAD);
     let length = u32::try_from(length & MAX_PAYLOAD).unwrap_or_default() | if fin { FIN } else { 0 };
@@ -284,8 +307,11 @@ fn control(out: &mut BytesMut, kind: u16, fin: bool, length: usize) {
     out.put_u32(u32::try_from(length & MAX_PAYLOAD).unwrap_or_default() | if fin { FIN } else { 0 });
 }
 
-/// `SYN_STREAM` with the highest priority (0). The servers' queues are ordered by priority, and the bytes that follow
-/// the opening have priority 0: an opening of lower priority would be overtaken by them, and they would be dropped.
+/// Appends a `SYN_STREAM` frame, which opens a stream. `block` holds its headers: see [`super::headers`].
+///
+/// It has the highest priority (0). The servers' queues are ordered by priority, and the bytes that follow the opening
+/// have priority 0: an opening of lower priority would be overtaken by them, and they would be dropped (spdystream,
+/// `priority.go`).
 pub fn syn_stream(out: &mut BytesMut, stream: u32, fin: bool, block: &[u8]) {
     control(out, SYN_STREAM, fin, 10 + block.len());
     out.put_u32(stream);
@@ -294,21 +320,21 @@ pub fn syn_stream(out: &mut BytesMut, stream: u32, fin: bool, block: &[u8]) {
     out.put_slice(block);
 }
 
-/// `SYN_REPLY`, as a server takes a stream.
+/// Appends a `SYN_REPLY` frame, with which a server takes a stream.
 pub fn syn_reply(out: &mut BytesMut, stream: u32, block: &[u8]) {
     control(out, SYN_REPLY, false, 4 + block.len());
     out.put_u32(stream);
     out.put_slice(block);
 }
 
-/// `RST_STREAM`.
+/// Appends a `RST_STREAM` frame, which ends both directions of a stream at once.
 pub fn reset(out: &mut BytesMut, stream: u32, status: Status) {
     control(out, RST_STREAM, false, 8);
     out.put_u32(stream);
     out.put_u32(status as u32);
 }
 
-/// PING: ours are odd.
+/// Appends a PING frame. Numbers of a client are odd, those of a server even (SPDY/3, 2.6.5).
 pub fn ping(out: &mut BytesMut, id: u32) {
     control(out, PING, false, 4);
     out.put_u32(id);

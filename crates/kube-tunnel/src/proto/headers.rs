@@ -1,4 +1,4 @@
-//! Header blocks of the streams that we open.
+//! Header blocks, which name the headers of a stream that is opened (SPDY Protocol Draft 3, 2.6.10).
 //!
 //! A block is part of one zlib stream for the whole connection, begun with the SPDY/3 dictionary. Ours is written in
 //! *stored* blocks, which every inflater reads: two openings of some hundred bytes do not repay the third of a megabyte
@@ -16,14 +16,23 @@ const ZLIB_HEAD: [u8; 2] = [0x78, 0x20];
 /// meets one; without it, it would ask for more bytes first, and find the header block at its end.
 const SYNC: [u8; 5] = [0, 0, 0, 0xff, 0xff];
 
-/// The sending half of a connection's compression context.
+/// The sending half of a connection's compression context: one for each connection, used for its blocks in order.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use kube_tunnel::{frame, headers::Blocks};
+///
+/// let mut blocks = Blocks::default();
+/// let block = blocks.encode(&[("streamtype", "data"), ("port", "8080"), ("requestid", "1")]);
+/// frame::syn_stream(&mut BytesMut::new(), 1, false, &block);
+/// ```
 #[derive(Debug, Default)]
 pub struct Blocks {
     begun: bool,
 }
 
 impl Blocks {
-    /// Encodes one header block. Names must be in lower case; a pair's length is well below 64 KiB.
+    /// Encodes the next header block from pairs of names, in lower case, and values.
     pub fn encode(&mut self, headers: &[(&str, &str)]) -> BytesMut {
         let mut plain = BytesMut::with_capacity(128);
         plain.put_u32(u32::try_from(headers.len()).unwrap_or_default());

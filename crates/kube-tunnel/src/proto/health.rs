@@ -1,4 +1,4 @@
-//! Whether a tunnel still lives: pings, their round trips, and silence. Time is passed in.
+//! The liveness of a tunnel: pings, their round trips, and silence. Time is passed in.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +10,7 @@ use std::{
 /// of that worker with it.
 pub(crate) const WORKERS: u32 = 5;
 
-/// How often a tunnel is pinged. With [`DEAD`] and the pump's own beat a lost tunnel is found within 15 s.
+/// The interval between pings. With [`DEAD`] and the pump's own beat a lost tunnel is found within 15 s.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(4);
 
 /// A ping unanswered for this long, with nothing else heard, means that the tunnel is lost, unless our own bytes may be
@@ -20,7 +20,7 @@ pub(crate) const DEAD: Duration = Duration::from_secs(8);
 /// A ping unanswered for this long: new streams go elsewhere if they can.
 const SUSPECT: Duration = Duration::from_secs(2);
 
-/// How often every worker is asked for a sign of life. Each question passes three servers: after each of many short
+/// The least interval between probes of every worker. Each ping passes three servers: after each of many short
 /// streams it would cost more than they do.
 const PROBES: Duration = Duration::from_millis(250);
 
@@ -50,7 +50,7 @@ pub(crate) struct Health {
     single: bool,
     next: u32,
     unanswered: VecDeque<Ping>,
-    /// How many data frames had been sent at each of the last pings that were answered, one for each worker.
+    /// The number of data frames sent before each of the last pings that were answered, one for each worker.
     answered: VecDeque<u64>,
     pinged: Option<Instant>,
     probed: Option<Instant>,
@@ -64,11 +64,11 @@ pub(crate) struct Health {
 struct Ping {
     id: u32,
     sent: Instant,
-    /// How many data frames were sent before.
+    /// The number of data frames sent before.
     frames: u64,
 }
 
-/// What the pump's beat finds.
+/// The result of [`Health::beat`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Beat {
     /// Nothing to do.
@@ -141,7 +141,7 @@ impl Health {
         (0..count).map(|_| self.ping(frames, now)).collect::<Vec<_>>().into_iter()
     }
 
-    /// Whether a probe that was put off is due: to be asked with each beat.
+    /// Returns whether a probe that was put off is due: to be asked with each beat.
     pub(crate) fn is_probe_due(&self, now: Instant) -> bool {
         self.probe_due && self.probed.is_none_or(|at| now.duration_since(at) >= PROBES)
     }
@@ -159,8 +159,8 @@ impl Health {
         }
     }
 
-    /// Whether so many frames may wait for a pod that the server reads no more. Each worker has answered one of the
-    /// last pings: what was sent before the first of those waits no longer.
+    /// Returns whether so many frames may wait for a pod that the server reads no more. Each worker has answered one of
+    /// the last pings: what was sent before the first of those waits no longer.
     fn may_be_stuck(&self, frames: u64) -> bool {
         let taken = if self.answered.len() == self.workers() { self.answered.front().copied() } else { None };
         let waiting = frames.saturating_sub(taken.unwrap_or_default());
@@ -174,8 +174,8 @@ impl Health {
         self.hear(now);
     }
 
-    /// Whether a ping is overdue, or the machine slept since the peer was last heard (then the wall clock has moved and
-    /// the steady one has not).
+    /// Returns whether a ping is overdue, or the machine slept since the peer was last heard (then the wall clock has
+    /// moved and the steady one has not).
     pub(crate) fn is_suspect(&self, now: Now) -> bool {
         let patience = SUSPECT + 4 * self.rtt.unwrap_or_default();
         let overdue = self.unanswered.front().is_some_and(|ping| now.steady.duration_since(ping.sent) > patience);

@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes};
 pub(crate) struct Outgoing {
     pieces: VecDeque<Piece>,
     bytes: usize,
-    /// How many of the bytes answer the peer.
+    /// The number of bytes that answer the peer.
     answers: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What a stream has received and its reader has not yet taken.
+//! The receiving half of a stream: bytes that its reader has not taken yet, and how the stream ended.
 
 use std::{
     collections::VecDeque,
@@ -21,17 +21,17 @@ const DRAINED: usize = 64 * 1024;
 const PIECES: usize = 16;
 const SMALL: usize = 8 * 1024;
 
-/// How much of the error stream's text is kept.
+/// The most text of the error stream that is kept, in bytes.
 const TEXT: usize = 4 * 1024;
 
 /// More than this in all, and the last less than [`LULL`] ago, is a flow.
 const FLOW: u64 = 64 * 1024;
 const LULL: Duration = Duration::from_millis(100);
 
-/// How long the end of the data waits for the verdict of the error stream. The node sends both at once.
+/// The time that the end of the data waits for the verdict of the error stream. The node sends both at once.
 const VERDICT: Duration = Duration::from_millis(500);
 
-/// See the module.
+/// The state of one stream's receiving half.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about one direction, and most combine")]
 pub(crate) struct Receive {
@@ -51,17 +51,17 @@ pub(crate) struct Receive {
     pub abandoned: bool,
     /// Nobody waits for what comes on it: see [`crate::Stream::set_aside`].
     pub aside: bool,
-    /// When bytes were last sent, the opening included.
+    /// The time at which bytes were last sent, the opening included.
     pub sent: Option<Instant>,
-    /// When bytes were last received.
+    /// The time at which bytes were last received.
     received: Option<Instant>,
-    /// When the reader last took bytes.
+    /// The time at which the reader last took bytes.
     pub taken: Option<Instant>,
     /// All bytes received.
     pub total: u64,
 }
 
-/// What a reader finds at the end of the queue.
+/// The state in which a reader finds the stream.
 #[derive(Debug)]
 pub(crate) enum Outlook {
     /// Bytes wait.
@@ -87,24 +87,24 @@ impl Receive {
         }
     }
 
-    /// When bytes were last exchanged, either way.
+    /// Returns when bytes were last exchanged, either way.
     pub(crate) fn active(&self) -> Option<Instant> {
         self.sent.max(self.received)
     }
 
-    /// Whether the pod has sent something since it was last sent anything.
+    /// Returns whether the pod has sent something since it was last sent anything.
     pub(crate) fn answers(&self) -> bool {
         self.received > self.sent
     }
 
-    /// Whether much is on its way that has not arrived yet: in a download that is given up.
+    /// Returns whether much is on its way that has not arrived yet: in a download that is given up.
     pub(crate) fn is_flowing(&self, now: Instant) -> bool {
         let lull = |at| now.saturating_duration_since(at) >= LULL;
         !self.is_over() && self.total > FLOW && self.received.is_some_and(|at| !lull(at))
     }
 
-    /// Whether somebody waits for bytes, as far as that shows: what was sent last has no answer, or bytes were flowing
-    /// at `then`.
+    /// Returns whether somebody waits for bytes, as far as that shows: what was sent last has no answer, or bytes were
+    /// flowing at `then`.
     pub(crate) fn is_waiting(&self, then: Instant) -> bool {
         let waits = self.sent > self.received || self.received.is_some_and(|at| at >= then);
         waits && !self.aside && !self.abandoned && !self.is_over()
@@ -129,7 +129,7 @@ impl Receive {
         }
     }
 
-    /// What the node has said on the error stream. That is the reason, whatever follows it: an end, a reset of both
+    /// Returns the error that the node wrote. That is the reason, whatever follows it: an end, a reset of both
     /// streams (containerd from 2.1 on, Kubernetes from 1.32 on), or nothing at all.
     fn complaint(&self) -> Option<Error> {
         (!self.text.is_empty()).then(|| Error::from_error_stream(&String::from_utf8_lossy(&self.text)))
@@ -156,12 +156,12 @@ impl Receive {
         }
     }
 
-    /// Whether the node has nothing more to say about this stream.
+    /// Returns whether the node has nothing more to say about this stream.
     pub(crate) fn is_over(&self) -> bool {
         self.failure.is_some() || (self.judged && (self.fin.is_some() || self.cut.is_some()))
     }
 
-    /// Whether the pod's side of the data has ended.
+    /// Returns whether the pod's side of the data has ended.
     pub(crate) fn has_ended(&self) -> bool {
         self.fin.is_some() || self.cut.is_some() || self.failure.is_some()
     }
@@ -170,7 +170,7 @@ impl Receive {
         self.bytes > FULL
     }
 
-    /// Whether the tunnel should go on reading now; says so once.
+    /// Returns, once, that the tunnel may be read again because enough of this stream was taken.
     pub(crate) fn resume(&mut self) -> bool {
         self.paused && (self.bytes < DRAINED || self.abandoned) && {
             self.paused = false;

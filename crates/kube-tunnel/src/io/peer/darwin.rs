@@ -15,7 +15,7 @@ const HEAD: usize = 24;
 const SOCKET: u32 = 0x01;
 const ADDRESSES: u32 = 0x10;
 
-/// Where things lie in `struct xinpcb_n`, which is packed to four bytes: ports, the IP version, addresses. One of IPv4
+/// Offsets in `struct xinpcb_n`, which is packed to four bytes: ports, the IP version, addresses. One of IPv4
 /// is the last four bytes of sixteen.
 const OTHER_PORT: usize = 16;
 const OWN_PORT: usize = 18;
@@ -27,7 +27,7 @@ const OWN: usize = 64;
 const V4: u8 = 1;
 const V6: u8 = 2;
 
-/// Where `so_state` lies in `struct xsocket_n`.
+/// The offset of `so_state` in `struct xsocket_n`.
 const STATE: usize = 26;
 
 /// `SS_NOFDREF`: no program holds the socket any more.
@@ -57,7 +57,7 @@ pub(super) fn look(ours: SocketAddr, theirs: SocketAddr) -> Option<Peer> {
     peer
 }
 
-/// What a list says of the socket at the other end of ours. `None`: nothing that can be relied on.
+/// Returns what a list says of the socket at the other end of ours. `None`: nothing that can be relied on.
 fn read(list: &[u8], ours: SocketAddr, theirs: SocketAddr) -> Option<Peer> {
     if state(list, ours, theirs)? & CLOSED != 0 {
         return None;
@@ -88,7 +88,7 @@ fn state(list: &[u8], own: SocketAddr, other: SocketAddr) -> Option<u16> {
     }
 }
 
-/// Whether a record names these addresses.
+/// Returns whether a record names these addresses.
 fn has(record: &[u8], own: SocketAddr, other: SocketAddr) -> Option<bool> {
     let port = |at: usize| Some(u16::from_be_bytes(record.get(at..at + 2)?.try_into().ok()?));
     let version = *record.get(VERSION)?;

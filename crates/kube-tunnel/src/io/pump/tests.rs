@@ -1,4 +1,4 @@
-//! Whether a tunnel is held to be dead, on a clock that is paused.
+//! The life and death of a tunnel, on a clock that is paused.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -20,7 +20,7 @@ use crate::{
     protocol::Protocol,
 };
 
-/// What a witness panics with who is to.
+/// The message of a witness that panics.
 const PANIC: &str = "something broke";
 
 struct Stage {
@@ -56,7 +56,7 @@ impl Stage {
         }
     }
 
-    /// Why the tunnel ended, if it did.
+    /// Returns why the tunnel ended, if it did.
     fn death(&self) -> Option<Error> {
         self.session.link().dead.clone()
     }
@@ -133,11 +133,36 @@ async fn what_came_before_a_write_failed_is_still_read() {
     drop(stage.far);
     let mut ping = BytesMut::new();
     frame::ping(&mut ping, 1);
-    let mut link = stage.session.link();
-    link.connection.transmit().push(ping.freeze());
-    link.flush();
-    drop(link);
+    {
+        let mut link = stage.session.link();
+        link.connection.transmit().push(ping.freeze());
+        link.flush();
+    }
     let mut answer = String::new();
     stage.stream.read_to_string(&mut answer).await.unwrap();
     assert_eq!(answer, "last");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_nobody_reads_is_cut_off_once_another_waits_and_never_holds_the_tunnel_again() {
+    let mut stage = Stage::new(None);
+    let full = *stage.stream.shared().ids.get().unwrap();
+    let mut other = stage.session.stream(80);
+    other.open().unwrap();
+    let ids = *other.shared().ids.get().unwrap();
+    // More than fits before the cut, and more after it.
+    let mut flood = frame::data_head(full.data, 2 << 20, false).to_vec();
+    flood.resize(flood.len() + (2 << 20), 0);
+    flood.extend_from_slice(&frame::data_head(ids.data, 4, false));
+    flood.extend_from_slice(b"pong");
+    stage.far.write_all(&flood).await.unwrap();
+    let mut answer = [0; 4];
+    tokio::time::timeout(Duration::from_secs(10), other.read_exact(&mut answer))
+        .await
+        .expect("it waits no longer")
+        .unwrap();
+    assert_eq!(&answer, b"pong");
+    let mut scrap = Vec::new();
+    let cut = stage.stream.read_to_end(&mut scrap).await.map_err(Error::from_io);
+    assert!(matches!(cut, Err(Error::Stalled)), "{cut:?}");
 }

@@ -15,10 +15,10 @@ fn later(now: Now, by: Duration) -> Now {
 
 /// A payload with room for the head of its frame.
 fn payload(bytes: &[u8]) -> BytesMut {
-    BytesMut::from_iter([0; HEAD].iter().chain(bytes).copied())
+    [0; HEAD].iter().chain(bytes).copied().collect()
 }
 
-/// What waits to be sent, as frames.
+/// Takes what waits to be sent, as frames.
 fn sent<S: Clone>(connection: &mut Connection<S>) -> Vec<Frame> {
     let mut decoder = Decoder::default();
     let mut frames = Vec::new();

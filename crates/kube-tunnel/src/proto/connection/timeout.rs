@@ -1,4 +1,4 @@
-//! What time means for a tunnel: pings that are due, silence, and streams that are full for too long.
+//! The timeouts of a tunnel: pings that are due, silence, and streams that are full for too long.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What a reader finds after whatever the node did.
+//! The outcome for a reader, after each order of things that a node can do.
 
 use super::*;
 
@@ -19,7 +19,7 @@ const REFUSAL: &[u8] = b"error forwarding port 81 to pod p, uid : dial tcp4 127.
 
 type Step<'a> = &'a dyn Fn(&mut Receive, Instant);
 
-/// What a node does to a stream, in order.
+/// A stream to which a node did this, in order.
 fn after(steps: &[Step<'_>], now: Instant) -> Receive {
     let mut stream = Receive::default();
     for step in steps {
