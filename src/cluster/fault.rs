@@ -10,6 +10,7 @@ use super::bounded::TooLarge;
 use super::kubeconfig::place;
 use brow_model::cluster::Link;
 use brow_model::fault::{Fault, Grant, Remedy, What};
+use brow_model::plain;
 
 /// Translates an error into a fault of `thing` and the state of the cluster. `asked` is the right that the request
 /// needed.
@@ -123,12 +124,12 @@ fn words_of_page(page: &str) -> String {
                 tag = false;
                 words.push(' ');
             }
-            _ if !tag => words.push(if c.is_control() { ' ' } else { c }),
+            _ if !tag => words.push(c),
             _ => {}
         }
     }
-    let words: Vec<&str> = words.split_whitespace().collect();
-    words.join(" ").chars().take(200).collect()
+    let words = plain::line(&words);
+    words.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect()
 }
 
 /// The kind of a transport error. hyper, rustls and the proxies hide their kinds behind boxes; their words are stable.
