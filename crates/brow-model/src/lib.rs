@@ -10,7 +10,7 @@ mod state;
 mod types;
 mod update;
 
-pub use language::{action, effect, event, fault, log, wish};
+pub use language::{action, command, effect, event, fault, log, wish};
 pub use screen::{browser, dialog, filter, focus, form, leave, lesson, list, menu, text_field, welcome};
 pub use state::{Front, Model};
 pub use types::{

@@ -1,6 +1,7 @@
 //! What is said: actions by a person, events from tasks, effects for them, faults and the log.
 
 pub mod action;
+pub mod command;
 pub mod effect;
 pub mod event;
 pub mod fault;

@@ -3,6 +3,17 @@
 use std::collections::BTreeSet;
 use tui_input::Input;
 
+/// How a list stands: what a step back would undo, and whether there is anything to act on.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    /// Rows are marked.
+    pub marked: bool,
+    /// A filter is set.
+    pub filtered: bool,
+    /// There are visible rows.
+    pub rows: bool,
+}
+
 /// The state of one pane's list; rows are named by keys of type `K`, columns by `C`.
 #[derive(Debug, Clone)]
 pub struct List<K, C> {
@@ -49,6 +60,15 @@ impl<K: Ord + Clone, C> List<K, C> {
     /// The selected row's key.
     pub fn selected(&self) -> Option<&K> {
         self.order.get(self.cursor)
+    }
+
+    /// The list's marks, filter and rows.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            marked: !self.marks.is_empty(),
+            filtered: !self.filter.value().is_empty(),
+            rows: !self.order.is_empty(),
+        }
     }
 
     /// The marked rows that are visible, else the selected one: what an action works on.

@@ -233,7 +233,7 @@ fn scrolled(scroll: usize, (page, reach): (usize, usize), action: &Action) -> Op
 }
 
 /// Where a text that follows its end is scrolled back to; `None`: it is left.
-pub(crate) fn scrolled_back(back: usize, page: usize, action: &Action) -> Option<usize> {
+fn scrolled_back(back: usize, page: usize, action: &Action) -> Option<usize> {
     match action {
         Action::Do(Command::Cancel | Command::Accept | Command::Quit) => None,
         Action::Do(Command::Up) => Some(back.saturating_add(1)),

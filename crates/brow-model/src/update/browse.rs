@@ -3,11 +3,14 @@
 use tui_input::Input;
 
 use crate::language::action::{Action, Command};
+use crate::language::effect::Effect;
+use crate::language::fault::Fault;
+use crate::language::log::{Grade, Happening};
+use crate::screen::dialog::Dialog;
 use crate::screen::focus::{Pane, Strip};
-use crate::screen::list::{ClusterColumn, ForwardColumn, PodColumn, TargetColumn};
+use crate::screen::list::{ClusterColumn, ForwardColumn, PodColumn, Standing, TargetColumn};
 use crate::screen::text_field::Field;
 use crate::state::Model;
-use crate::update::answer::scrolled_back;
 
 /// Calls a method on the list of a pane.
 macro_rules! on_list {
@@ -34,36 +37,57 @@ macro_rules! on_list {
 }
 
 impl Model {
-    /// Carries out a command that only moves about.
-    pub(crate) fn browse(&mut self, command: Command) {
-        let pane = self.screen.focus.pane;
-        let rows = self.screen.page.cast_signed();
-        match command {
-            Command::Up => self.scroll_pane(pane, -1),
-            Command::Down => self.scroll_pane(pane, 1),
-            Command::PageUp => self.scroll_pane(pane, -rows),
-            Command::PageDown => self.scroll_pane(pane, rows),
-            Command::Top => self.scroll_pane(pane, isize::MIN),
-            Command::Bottom => self.scroll_pane(pane, isize::MAX),
-            Command::Left | Command::Previous => self.go_to(pane.step(-1)),
-            Command::Right | Command::Next => self.go_to(pane.step(1)),
-            Command::Clusters => self.go_to(Pane::Clusters),
-            Command::Targets => self.go_to(Pane::Targets),
-            Command::Pods => self.go_to(Pane::Pods),
-            Command::Forwards => self.go_to(Pane::Forwards),
-            Command::Zoom => self.screen.focus.zoomed = !self.screen.focus.zoomed,
-            Command::Mark => on_list!(self, pane, list => list.mark()),
-            Command::MarkAll => on_list!(self, pane, list => list.mark_all()),
-            Command::Filter => on_list!(self, pane, list => list.filtering = true),
-            Command::Sort => on_list!(self, pane, list => list.column = list.column.next()),
-            Command::SortReverse => on_list!(self, pane, list => list.descending = !list.descending),
-            Command::ToggleLog => {
-                self.screen.focus.in_log = !self.screen.focus.in_log;
-                self.screen.focus.strip = if self.screen.focus.in_log { Strip::Log } else { Strip::Details };
-                self.screen.log.back = 0;
-            }
-            Command::Cancel => self.step_back(),
-            _ => {}
+    /// Moves the selection, or the log where that has the keys.
+    pub(crate) fn scroll(&mut self, by: isize) {
+        if self.screen.focus.in_log { self.scroll_log(by) } else { self.scroll_pane(self.screen.focus.pane, by) }
+    }
+
+    /// Gives the keys to a pane; whoever goes elsewhere leaves the welcome.
+    pub(crate) fn visit(&mut self, pane: Pane) {
+        self.screen.welcome = None;
+        self.go_to(pane);
+    }
+
+    pub(crate) fn zoom(&mut self) {
+        self.screen.welcome = None;
+        self.screen.focus.zoomed = !self.screen.focus.zoomed;
+    }
+
+    /// Shows the log in the strip and gives it the keys, or takes both back.
+    pub(crate) fn toggle_log(&mut self) {
+        self.screen.welcome = None;
+        self.screen.focus.in_log = !self.screen.focus.in_log;
+        self.screen.focus.strip = if self.screen.focus.in_log { Strip::Log } else { Strip::Details };
+        self.screen.log.back = 0;
+    }
+
+    pub(crate) fn mark(&mut self) {
+        on_list!(self, self.screen.focus.pane, list => list.mark());
+    }
+
+    pub(crate) fn mark_all(&mut self) {
+        on_list!(self, self.screen.focus.pane, list => list.mark_all());
+    }
+
+    pub(crate) fn filter(&mut self) {
+        on_list!(self, self.screen.focus.pane, list => list.filtering = true);
+    }
+
+    pub(crate) fn sort_by_next(&mut self) {
+        on_list!(self, self.screen.focus.pane, list => list.column = list.column.next());
+    }
+
+    pub(crate) fn turn_round(&mut self) {
+        on_list!(self, self.screen.focus.pane, list => list.descending = !list.descending);
+    }
+
+    /// The pane's standing.
+    pub fn standing(&self) -> Standing {
+        match self.screen.focus.pane {
+            Pane::Clusters => self.screen.clusters.standing(),
+            Pane::Targets => self.screen.targets.standing(),
+            Pane::Pods => self.screen.pods.standing(),
+            Pane::Forwards => self.screen.forwards.standing(),
         }
     }
 
@@ -72,15 +96,16 @@ impl Model {
         self.screen.focus.in_log = false;
     }
 
-    /// One step back: marks, then the filter, then the zoom.
-    fn step_back(&mut self) {
+    /// One step back: marks, then the filter, then the welcome or the zoom.
+    pub(crate) fn step_back(&mut self) {
         let pane = self.screen.focus.pane;
-        let (marked, filtered) =
-            on_list!(self, pane, list => (!list.marks.is_empty(), !list.filter.value().is_empty()));
+        let Standing { marked, filtered, .. } = self.standing();
         if marked {
             on_list!(self, pane, list => list.marks.clear());
         } else if filtered {
             on_list!(self, pane, list => list.filter.reset());
+        } else if self.screen.welcome.is_some() {
+            self.end_welcome();
         } else {
             self.screen.focus.zoomed = false;
         }
@@ -182,11 +207,38 @@ impl Model {
         on_list!(self, self.screen.focus.pane, list => &mut list.filter)
     }
 
-    /// Scrolls the log.
-    pub(crate) fn scroll_log(&mut self, action: &Action) {
+    /// Scrolls the log, lines down (negative: up).
+    pub(crate) fn scroll_log(&mut self, by: isize) {
         let most = self.screen.log.entries.len().saturating_sub(1);
-        if let Some(back) = scrolled_back(self.screen.log.back, self.screen.page, action) {
-            self.screen.log.back = back.min(most);
+        let back = self.screen.log.back.saturating_add_signed(by.saturating_neg());
+        self.screen.log.back = back.min(most);
+    }
+
+    /// One step back in the log: its filter, then the log itself.
+    pub(crate) fn leave_log(&mut self) {
+        if !self.screen.log.filter.value().is_empty() {
+            return self.screen.log.filter.reset();
+        }
+        self.screen.focus.in_log = false;
+        self.screen.focus.strip = Strip::Details;
+    }
+
+    /// Copies the entries that the log shows.
+    pub(crate) fn copy_log(&mut self, out: &mut Vec<Effect>) {
+        let entries = self.screen.log.shown().cloned().collect::<Vec<_>>();
+        self.note(Grade::Info, Happening::Copied, entries.len().to_string(), "");
+        out.push(Effect::CopyEntries(entries));
+    }
+
+    /// The fault that the log's last shown entry tells of.
+    pub(crate) fn logged_fault(&self) -> Option<&Fault> {
+        let last = &self.screen.log.shown().next_back()?.what;
+        if let Happening::Failed(fault) = last { Some(fault) } else { None }
+    }
+
+    pub(crate) fn show_logged_fault(&mut self) {
+        if let Some(fault) = self.logged_fault().cloned() {
+            self.screen.dialogs.push(Dialog::Fault(fault));
         }
     }
 }

@@ -9,6 +9,7 @@ mod backend;
 mod browse;
 mod browser;
 mod cluster;
+mod command;
 mod demand;
 pub(crate) mod export;
 mod form;

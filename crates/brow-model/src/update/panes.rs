@@ -1,6 +1,5 @@
 //! What the commands do that mean another thing in each pane.
 
-use crate::language::action::Command;
 use crate::language::effect::Effect;
 use crate::language::fault::{Fault, What};
 use crate::language::log::{Grade, Happening};
@@ -12,113 +11,82 @@ use crate::types::forward::ForwardId;
 use crate::types::proxy::PodKey;
 
 impl Model {
-    pub(crate) fn on_clusters_pane(&mut self, command: Command, out: &mut Vec<Effect>) -> bool {
-        let chosen = self.screen.clusters.chosen();
-        match command {
-            Command::ConnectCluster | Command::Accept | Command::Restart => {
-                for name in chosen {
-                    self.connect(&name, out);
-                }
-            }
-            Command::DisconnectCluster => {
-                for name in chosen {
-                    self.let_go(&name, out);
-                }
-            }
-            Command::Describe | Command::Copy => {
-                let fault = self.screen.clusters.selected().and_then(|name| self.cluster(name)?.fault.clone());
-                match (fault, command) {
-                    (Some(fault), Command::Copy) => out.push(Effect::CopyFault(Box::new(fault))),
-                    (fault, _) => self.show_fault(fault, self.screen.clusters.selected().cloned()),
-                }
-            }
-            _ => return false,
+    /// Shows in full what is wrong with the selected row.
+    pub(crate) fn show_trouble(&mut self) {
+        match self.trouble() {
+            (_, Some(fault)) => self.screen.dialogs.push(Dialog::Fault(fault.clone())),
+            (Some(name), None) => self.note(Grade::Info, Happening::NothingWrong, name, ""),
+            (None, None) => self.nothing_selected(),
         }
-        true
     }
 
-    pub(crate) fn on_targets_pane(&mut self, command: Command, out: &mut Vec<Effect>) -> bool {
-        match command {
-            Command::Create => {
-                let targets = self.chosen_targets();
-                if targets.is_empty() {
-                    self.nothing_selected();
-                }
-                self.create_pods(&targets, None, out);
-            }
-            Command::CreateWithTtl => self.ask_ttl(),
-            Command::Forward | Command::Connect | Command::Accept => {
-                if self.screen.targets.selected().is_none() {
-                    self.nothing_selected();
-                }
-                self.forward_targets(out);
-            }
-            Command::OnDemand => self.toggle_demand(out),
-            Command::Edit => self.edit_target(false),
-            Command::Duplicate => self.edit_target(true),
-            Command::Rename => self.rename_target(),
-            Command::Delete => self.ask_delete(),
-            Command::Copy => self.copy_locals(out),
-            Command::Strings => self.offer_strings(),
-            Command::Export => self.offer_export(),
-            Command::Describe => {
-                let target = self.screen.targets.selected().and_then(|name| self.target(name));
-                let fault = target.and_then(|target| self.fault_of_target(target)).cloned();
-                self.show_fault(fault, target.map(|target| target.name.clone()));
-            }
-            _ => return false,
+    /// Copies what is wrong with the selected row.
+    pub(crate) fn copy_trouble(&mut self, out: &mut Vec<Effect>) {
+        match self.trouble() {
+            (_, Some(fault)) => out.push(Effect::CopyFault(Box::new(fault.clone()))),
+            (_, None) => self.show_trouble(),
         }
-        true
     }
 
-    pub(crate) fn on_pods_pane(&mut self, command: Command, out: &mut Vec<Effect>) -> bool {
-        let chosen = self.screen.pods.chosen();
-        let selected = self.screen.pods.selected().cloned();
-        match command {
-            Command::Forward | Command::Connect | Command::Accept => {
-                let (own, foreign) = self.by_maker(chosen);
-                for key in own {
-                    self.forward_pod(&key, out);
-                }
-                self.screen.pods.marks.clear();
-                // Their relays know secrets of their own.
-                for key in foreign {
-                    let owner = self.pods.all.get(&key).map(|pod| pod.owner.clone()).unwrap_or_default();
-                    self.fail(Fault::new(What::Relay, key.name, owner));
-                }
-            }
-            Command::Renew => self.renew_pods(&chosen, out),
-            Command::Kill if !chosen.is_empty() => self.ask_kill(chosen),
-            Command::KillNow => {
-                let (own, foreign) = self.by_maker(chosen);
-                for key in own {
-                    self.kill(&key, out);
-                }
-                self.screen.pods.marks.clear();
-                if !foreign.is_empty() {
-                    self.ask_kill(foreign);
-                }
-            }
-            Command::Describe => match selected {
-                Some(key) => {
-                    out.push(Effect::Describe(key.clone()));
-                    self.screen.dialogs.push(Dialog::Describe { key, text: None, scroll: 0 });
-                }
-                None => self.nothing_selected(),
-            },
-            Command::PodLog => match selected {
-                Some(key) => {
-                    let epoch = Epoch(self.count());
-                    out.push(Effect::FollowLog { key: key.clone(), epoch });
-                    let lines = std::collections::VecDeque::new();
-                    self.screen.dialogs.push(Dialog::PodLog { key, epoch, lines, ended: None, back: 0 });
-                }
-                None => self.nothing_selected(),
-            },
-            Command::Kill => self.nothing_selected(),
-            _ => return false,
+    /// Creates a pod for each chosen target.
+    pub(crate) fn create_chosen(&mut self, out: &mut Vec<Effect>) {
+        let targets = self.chosen_targets();
+        if targets.is_empty() {
+            self.nothing_selected();
         }
-        true
+        self.create_pods(&targets, None, out);
+    }
+
+    /// Forwards to the chosen pods of this installation.
+    pub(crate) fn forward_pods(&mut self, out: &mut Vec<Effect>) {
+        let (own, foreign) = self.by_maker(self.screen.pods.chosen());
+        for key in own {
+            self.forward_pod(&key, out);
+        }
+        self.screen.pods.marks.clear();
+        // Their relays know secrets of their own.
+        for key in foreign {
+            let owner = self.pods.all.get(&key).map(|pod| pod.owner.clone()).unwrap_or_default();
+            self.fail(Fault::new(What::Relay, key.name, owner));
+        }
+    }
+
+    /// Deletes the chosen pods of this installation, and asks about foreign ones.
+    pub(crate) fn kill_now(&mut self, out: &mut Vec<Effect>) {
+        let (own, foreign) = self.by_maker(self.screen.pods.chosen());
+        for key in own {
+            self.kill(&key, out);
+        }
+        self.screen.pods.marks.clear();
+        if !foreign.is_empty() {
+            self.ask_kill(foreign);
+        }
+    }
+
+    pub(crate) fn describe_pod(&mut self, out: &mut Vec<Effect>) {
+        let Some(key) = self.screen.pods.selected().cloned() else {
+            return self.nothing_selected();
+        };
+        out.push(Effect::Describe(key.clone()));
+        self.screen.dialogs.push(Dialog::Describe { key, text: None, scroll: 0 });
+    }
+
+    pub(crate) fn follow_pod_log(&mut self, out: &mut Vec<Effect>) {
+        let Some(key) = self.screen.pods.selected().cloned() else {
+            return self.nothing_selected();
+        };
+        let epoch = Epoch(self.count());
+        out.push(Effect::FollowLog { key: key.clone(), epoch });
+        let lines = std::collections::VecDeque::new();
+        self.screen.dialogs.push(Dialog::PodLog { key, epoch, lines, ended: None, back: 0 });
+    }
+
+    /// Asks whether the chosen pods are to be killed.
+    pub(crate) fn ask_kill_chosen(&mut self) {
+        match self.screen.pods.chosen() {
+            chosen if chosen.is_empty() => self.nothing_selected(),
+            chosen => self.ask_kill(chosen),
+        }
     }
 
     /// Asks whether pods are to be killed; foreign ones among them are named.
@@ -154,53 +122,29 @@ impl Model {
         }
     }
 
-    pub(crate) fn on_forwards_pane(&mut self, command: Command, out: &mut Vec<Effect>) -> bool {
-        let chosen = self.screen.forwards.chosen();
-        match command {
-            Command::Stop => {
-                for id in chosen {
-                    self.stop_forward(id, out);
-                    self.stop_elsewhere(id, out);
-                }
-            }
-            Command::NextPod | Command::Restart if chosen.iter().all(|id| self.instances.forwards.contains_key(id)) => {
-                for id in chosen {
-                    self.tell_whose(id);
-                }
-            }
-            Command::NextPod => {
-                for id in chosen {
-                    self.next_backend(id, out);
-                }
-            }
-            Command::Restart => {
-                for id in chosen {
-                    self.restart_forward(id, None, out);
-                }
-            }
-            Command::Copy => self.copy_locals(out),
-            Command::Strings => self.offer_strings(),
-            Command::Describe | Command::Accept => {
-                let forward = self.screen.forwards.selected().and_then(|id| self.forwards.all.get(id));
-                let name = forward.map(|forward| forward.spec.target.clone());
-                self.show_fault(forward.and_then(|forward| self.trouble_of(forward).cloned()), name);
-            }
-            _ => return false,
+    /// Closes the chosen forwards, wherever they are.
+    pub(crate) fn stop_chosen(&mut self, out: &mut Vec<Effect>) {
+        for id in self.screen.forwards.chosen() {
+            self.stop_forward(id, out);
+            self.stop_elsewhere(id, out);
         }
-        true
     }
 
-    /// Shows in full what is wrong with the selected row, which is called `name`.
-    fn show_fault(&mut self, fault: Option<Fault>, name: Option<String>) {
-        match (fault, name) {
-            (Some(fault), _) => self.screen.dialogs.push(Dialog::Fault(fault)),
-            (None, Some(name)) => self.note(Grade::Info, Happening::NothingWrong, name, ""),
-            (None, None) => self.nothing_selected(),
+    /// Does something with the chosen forwards; where all are other instances', names those.
+    pub(crate) fn of_own_forwards(
+        &mut self,
+        mut act: impl FnMut(&mut Self, ForwardId, &mut Vec<Effect>),
+        out: &mut Vec<Effect>,
+    ) {
+        let chosen = self.screen.forwards.chosen();
+        let elsewhere = chosen.iter().all(|id| self.instances.forwards.contains_key(id));
+        for id in chosen {
+            if elsewhere { self.tell_whose(id) } else { act(self, id, out) }
         }
     }
 
     /// Copies the local addresses of the chosen forwards (or of the chosen targets' forwards), a line each.
-    fn copy_locals(&mut self, out: &mut Vec<Effect>) {
+    pub(crate) fn copy_locals(&mut self, out: &mut Vec<Effect>) {
         let ids: Vec<ForwardId> = match self.screen.focus.pane {
             Pane::Targets => {
                 let names = self.screen.targets.chosen();

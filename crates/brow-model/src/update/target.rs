@@ -53,7 +53,10 @@ impl Model {
     }
 
     /// Forwards each chosen target.
-    pub(crate) fn forward_targets(&mut self, out: &mut Vec<Effect>) {
+    pub(crate) fn forward_chosen(&mut self, out: &mut Vec<Effect>) {
+        if self.screen.targets.selected().is_none() {
+            self.nothing_selected();
+        }
         for target in self.chosen_targets() {
             self.open_forward(&target, out);
         }

@@ -1,6 +1,5 @@
 //! The first run: what somebody sees who has neither a config nor targets, and what of the clusters is asked for it.
 
-use crate::language::action::Command;
 use crate::language::effect::Effect;
 use crate::screen::focus::Pane;
 use crate::screen::welcome::Welcome;
@@ -44,36 +43,7 @@ impl Model {
         }
     }
 
-    /// Whoever goes elsewhere leaves the welcome, and is then where they wanted to go; true: there is nothing more to
-    /// do for this command.
-    pub(crate) fn leaves_welcome(&mut self, command: Command) -> bool {
-        if self.screen.welcome.is_none() {
-            return false;
-        }
-        let filtered = !self.screen.clusters.filter.value().is_empty() || !self.screen.clusters.marks.is_empty();
-        match command {
-            Command::Cancel if !filtered => {
-                self.end_welcome();
-                true
-            }
-            Command::Left
-            | Command::Right
-            | Command::Next
-            | Command::Previous
-            | Command::Clusters
-            | Command::Targets
-            | Command::Pods
-            | Command::Forwards
-            | Command::Zoom
-            | Command::ToggleLog => {
-                self.screen.welcome = None;
-                false
-            }
-            _ => false,
-        }
-    }
-
-    fn end_welcome(&mut self) {
+    pub(crate) fn end_welcome(&mut self) {
         self.screen.welcome = None;
         self.screen.focus.pane = Pane::Targets;
         self.screen.unarranged = true;

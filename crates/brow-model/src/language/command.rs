@@ -1,0 +1,259 @@
+//! The table of commands. A row has a command's name, the section of the keys that it belongs to, its default keys,
+//! when it is enabled, and its handler. Keys, dispatch, help, hints, the check of the config and `docs/keys.md` come
+//! from it.
+
+/// Passes the table to the macro `$build`: [`Command`] and [`ROWS`] are made of it here, dispatch in `update`, so that
+/// the language need not know the handlers.
+///
+/// A section has its name in the config, the hints of its pane (the most important first) and those of its pane without
+/// rows. A row reads `"name" Command ["key"] (Alias) enabled => handler`. `enabled` is a method of the model; hints
+/// leave out what is not enabled. A name, with the command's description, stands in the first of its rows. An alias is
+/// another command that does the same there. Rows without a handler belong to dialogs, which handle them themselves.
+/// The order is that of the help.
+macro_rules! command_table {
+    ($build:ident) => {
+        $build! {
+            Targets "targets"
+            hints [
+                Connect Forward Create New Browse Describe Edit Delete OnDemand CreateWithTtl Rename Duplicate Export
+                Import
+            ] empty [New Browse Import] {
+                /// Creates a pod where there is none, and forwards.
+                "connect" Connect ["enter"] (Accept) has_row => |m, out| m.forward_chosen(out);
+                /// Forwards; in the targets pane it creates the pod where there is none.
+                "forward" Forward ["f"] has_row => |m, out| m.forward_chosen(out);
+                /// Opens a forward on demand, makes it one, or an ordinary one again.
+                "on-demand" OnDemand ["o"] has_row => |m, out| m.toggle_demand(out);
+                /// Creates a proxy pod.
+                "create" Create ["c"] has_row => |m, out| m.create_chosen(out);
+                /// Creates a proxy pod with a TTL that it asks for.
+                "create-with-ttl" CreateWithTtl ["T"] has_row => |m, _| m.ask_ttl();
+                /// Opens the form of the target.
+                "edit" Edit ["e"] has_row => |m, _| m.edit_target(false);
+                /// Renames the target.
+                "rename" Rename ["r"] has_row => |m, _| m.rename_target();
+                /// Opens the form of a copy of the target.
+                "duplicate" Duplicate ["d"] has_row => |m, _| m.edit_target(true);
+                /// Deletes targets, after a question.
+                "delete" Delete ["x", "delete"] has_row => |m, _| m.ask_delete();
+                /// Shows what is wrong with the row; describes a pod.
+                "describe" Describe ["i"] has_trouble => |m, _| m.show_trouble();
+                /// Copies a forward's address, the log's entries, or a fault with its remedy.
+                "copy" Copy ["y"] has_row => |m, out| m.copy_locals(out);
+                /// Offers connection strings.
+                "strings" Strings ["Y"] has_row => |m, _| m.offer_strings();
+                /// Exports targets.
+                "export" Export ["E"] has_row => |m, _| m.offer_export();
+            }
+            Pods "pods" hints [Forward Kill Renew KillNow Describe PodLog] empty [Targets] {
+                Forward ["f", "enter"] (Connect Accept) has_row => |m, out| m.forward_pods(out);
+                /// Deletes pods, after a question.
+                "kill" Kill ["x", "delete"] has_row => |m, _| m.ask_kill_chosen();
+                /// Deletes pods at once.
+                "kill-now" KillNow ["X"] has_row => |m, out| m.kill_now(out);
+                /// Has another pod with a new TTL take over.
+                "renew" Renew ["t"] has_row => |m, out| m.renew_pods(&m.screen.pods.chosen(), out);
+                Describe ["i"] has_row => |m, out| m.describe_pod(out);
+                /// Follows the relay's log. The way to the right is the arrow here.
+                "pod-log" PodLog ["l"] has_row => |m, out| m.follow_pod_log(out);
+            }
+            Forwards "forwards" hints [Copy Strings Stop Restart NextPod Describe] empty [Targets Pods] {
+                Copy ["y"] has_row => |m, out| m.copy_locals(out);
+                Strings ["Y"] has_row => |m, _| m.offer_strings();
+                /// Closes forwards.
+                "stop" Stop ["x", "delete"] has_row => |m, out| m.stop_chosen(out);
+                /// Closes forwards and opens them again.
+                "restart" Restart ["R"] has_row => |m, out| {
+                    m.of_own_forwards(|m, id, out| m.restart_forward(id, None, out), out);
+                };
+                /// Takes the next pod of the workload.
+                "next-pod" NextPod ["p"] has_backends => |m, out| m.of_own_forwards(Model::next_backend, out);
+                Describe ["i", "enter"] (Accept) has_trouble => |m, _| m.show_trouble();
+            }
+            Clusters "clusters" hints [ConnectCluster Describe Copy DisconnectCluster Browse New] empty [Reload] {
+                /// Connects, or connects again.
+                "connect-cluster" ConnectCluster ["enter"] (Accept Restart) has_row => |m, out| {
+                    for name in m.screen.clusters.chosen() {
+                        m.connect(&name, out);
+                    }
+                };
+                /// Lets go of the connection.
+                "disconnect-cluster" DisconnectCluster ["x"] has_link => |m, out| {
+                    for name in m.screen.clusters.chosen() {
+                        m.let_go(&name, out);
+                    }
+                };
+                Describe ["i"] has_trouble => |m, _| m.show_trouble();
+                Copy ["y"] has_trouble => |m, out| m.copy_trouble(out);
+            }
+            Anywhere "anywhere" hints [] empty [] {
+                /// Goes one row (or line) up.
+                "up" Up ["up", "k"] always => |m, _| m.scroll(-1);
+                /// Goes one row down.
+                "down" Down ["down", "j"] always => |m, _| m.scroll(1);
+                /// Goes to the pane (or button) to the left.
+                "left" Left ["left", "h"] always => |m, _| m.visit(m.screen.focus.pane.step(-1));
+                /// Goes to the pane (or button) to the right.
+                "right" Right ["right", "l"] always => |m, _| m.visit(m.screen.focus.pane.step(1));
+                /// Goes to the next pane; in a form, to the next field.
+                "next" Next ["tab"] always => |m, _| m.visit(m.screen.focus.pane.step(1));
+                /// Goes to the previous pane; in a form, to the previous field.
+                "previous" Previous ["shift-tab"] always => |m, _| m.visit(m.screen.focus.pane.step(-1));
+                /// Goes to the clusters pane.
+                "clusters" Clusters ["1"] always => |m, _| m.visit(Pane::Clusters);
+                /// Goes to the targets pane.
+                "targets" Targets ["2"] always => |m, _| m.visit(Pane::Targets);
+                /// Goes to the proxy pods pane.
+                "pods" Pods ["3"] always => |m, _| m.visit(Pane::Pods);
+                /// Goes to the forwards pane.
+                "forwards" Forwards ["4"] always => |m, _| m.visit(Pane::Forwards);
+                /// Goes to the first row.
+                "top" Top ["g", "home"] always => |m, _| m.scroll(isize::MIN);
+                /// Goes to the last row.
+                "bottom" Bottom ["G", "end"] always => |m, _| m.scroll(isize::MAX);
+                /// Goes a page up.
+                "page-up" PageUp ["pgup", "ctrl-b"] always => |m, _| m.scroll(-m.screen.page.cast_signed());
+                /// Goes a page down.
+                "page-down" PageDown ["pgdn", "ctrl-f"] always => |m, _| m.scroll(m.screen.page.cast_signed());
+                /// Marks or unmarks the row and goes on to the next.
+                "mark" Mark ["space"] has_row => |m, _| m.mark();
+                /// Marks all visible rows, or none where all are.
+                "mark-all" MarkAll ["a"] has_row => |m, _| m.mark_all();
+                /// Filters the pane.
+                "filter" Filter ["/"] can_filter => |m, _| m.filter();
+                /// Sorts by the next column.
+                "sort" Sort ["s"] has_row => |m, _| m.sort_by_next();
+                /// Turns the order round.
+                "sort-reverse" SortReverse ["S"] has_row => |m, _| m.turn_round();
+                /// Brings the pane to full screen and back.
+                "zoom" Zoom ["z"] always => |m, _| m.zoom();
+                /// Shows the log in the strip, or the details again.
+                "log" ToggleLog ["L"] always => |m, _| m.toggle_log();
+                /// Takes the next theme.
+                "theme" Theme ["v"] always => |m, out| m.next_theme(out);
+                /// Opens the form of a new target.
+                "new" New ["n"] always => |m, _| m.new_target();
+                /// Looks what the connected clusters have.
+                "browse" Browse ["b"] always => |m, out| m.open_browser(out);
+                /// Imports targets from a file or a pasted text.
+                "import" Import ["I"] always => |m, _| m.open_import();
+                /// Takes the last deletion of targets back.
+                "undo" Undo ["u"] has_deleted => |m, out| m.undo(out);
+                /// Deletes our finished and expired pods.
+                "clean" Clean ["C"] has_over => |m, out| m.clean_own(out);
+                /// Deletes everybody's finished and expired proxy pods, after a question.
+                "clean-all" CleanAll ["A"] always => |m, _| m.ask_clean_all();
+                /// Reads config and kubeconfig again.
+                "reload" Reload ["ctrl-r"] always => |_, out| out.push(Effect::Reload);
+                /// Goes one step back: closes the dialog, leaves the filter, clears the marks.
+                "cancel" Cancel ["esc"] can_step_back => |m, _| m.step_back();
+                /// Opens the help.
+                "help" Help ["?", "f1"] always => |m, _| m.screen.dialogs.push(Dialog::Help { scroll: 0 });
+                /// Quits, asking where something is open.
+                "quit" Quit ["q", "ctrl-c"] always => |m, out| m.ask_quit(out);
+            }
+            Browser "browser" hints [] empty [] {
+                /// Says yes: submits the form, presses the chosen button, keeps the filter.
+                "accept" Accept ["enter"];
+                Mark ["space"];
+                MarkAll ["ctrl-a"];
+                /// Makes targets of all that is recognised.
+                "take-known" TakeKnown ["ctrl-r"];
+                Describe ["ctrl-e"];
+                Cancel ["esc"];
+            }
+            Log "log" hints [] empty [] {
+                Describe ["i", "enter"] (Accept) log_ends_with_fault => |m, _| m.show_logged_fault();
+                Copy ["y"] always => |m, out| m.copy_log(out);
+                Filter [] always => |m, _| m.screen.log.filtering = true;
+                Cancel [] always => |m, _| m.leave_log();
+            }
+            Dialogs "dialogs" hints [] empty [] {
+                Accept ["enter"];
+                Cancel ["esc"];
+                Copy ["y"];
+                /// Quits at once. Its key holds in the question whether to quit: pressed twice, Ctrl-C ends the program.
+                "quit-now" QuitNow ["ctrl-c"];
+            }
+            Form "form" hints [] empty [] {
+                Accept ["enter"];
+                Cancel ["esc"];
+            }
+        }
+    };
+}
+pub(crate) use command_table;
+
+/// A row of the table, without what it does.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Part of the keys in which these are bound.
+    pub section: Section,
+    /// The command.
+    pub command: Command,
+    /// Default keys.
+    pub keys: &'static [&'static str],
+}
+
+macro_rules! second {
+    ($first:literal $second:expr) => {
+        $second
+    };
+}
+
+macro_rules! define {
+    ($($section:ident $label:literal hints [$($hint:ident)*] empty [$($empty:ident)*] {
+        $(
+            $($(#[doc = $doc:literal])+ $name:literal)? $command:ident [$($key:literal),*]
+            $($(($($also:ident)+))? $enabled:ident => $run:expr)?;
+        )*
+    })*) => {
+        /// A bindable command. Its name is what the config's `[keys]` and the text tables (`command.<name>`) use.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Command { $($($($(#[doc = $doc])+ #[doc = concat!("\n\nIts name is `", $name, "`.")] $command,)?)*)* }
+
+        impl Command {
+            /// Every command, in the order of the help.
+            pub const ALL: &[Self] = &[$($($(second!($name Self::$command),)?)*)*];
+
+            /// The command's name in the config and the text tables.
+            pub fn name(self) -> &'static str {
+                match self { $($($(Self::$command => $name,)?)*)* }
+            }
+        }
+
+        /// A section of the keys: those that hold in a pane, in dialogs, anywhere.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "each is the part of the screen that it is called after")]
+        pub enum Section { $($section,)* }
+
+        impl Section {
+            /// All sections, in the order of the help.
+            pub const ALL: &[Self] = &[$(Self::$section,)*];
+
+            /// The section's name in the config and the text tables (`place.<name>`).
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$section => $label,)* }
+            }
+
+            /// The hints of a pane with rows, and of one without: the most important first.
+            pub fn hints(self) -> (&'static [Command], &'static [Command]) {
+                match self { $(Self::$section => (&[$(Command::$hint,)*], &[$(Command::$empty,)*]),)* }
+            }
+        }
+
+        /// All rows, in the order of the help.
+        pub const ROWS: &[Row] = &[$($(
+            Row { section: Section::$section, command: Command::$command, keys: &[$($key,)*] },
+        )*)*];
+    };
+}
+
+command_table!(define);
+
+impl Command {
+    /// The command of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|command| command.name() == name)
+    }
+}
