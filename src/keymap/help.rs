@@ -3,18 +3,19 @@
 use super::Keymap;
 use super::chord::Chord;
 use super::fixed;
-use super::table::{Section, shown};
+use super::table::shown;
 use crate::text::{HelpSection, Hint, Text};
+use brow_model::command::Section;
 
 impl Keymap {
     /// All keys, section by section.
     pub fn help(&self, text: &Text) -> Vec<HelpSection> {
         let mut sections: Vec<HelpSection> = Section::ALL
-            .into_iter()
+            .iter()
             .map(|section| {
                 let mut lines: Vec<Hint> = self
                     .table
-                    .of(section)
+                    .of(*section)
                     .filter(|binding| !binding.keys.is_empty())
                     .map(|binding| Hint {
                         keys: binding.keys.iter().map(shown).collect::<Vec<_>>().join(", "),
@@ -24,9 +25,15 @@ impl Keymap {
                 match section {
                     Section::Dialogs => lines.extend(fixed_lines(text, fixed::answer_keys())),
                     Section::Anywhere => lines.extend(fixed_lines(text, fixed::terminal_keys())),
-                    _ => {}
+                    Section::Targets
+                    | Section::Pods
+                    | Section::Forwards
+                    | Section::Clusters
+                    | Section::Browser
+                    | Section::Log
+                    | Section::Form => {}
                 }
-                HelpSection { title: text.get(section.title()).to_owned(), lines }
+                HelpSection { title: text.get(&format!("place.{}", section.name())).to_owned(), lines }
             })
             .collect();
         let lines = fixed_lines(text, fixed::text_keys()).collect();

@@ -3,14 +3,19 @@
 use super::{Keymap, Mode};
 use crate::text::{Hint, Text};
 use brow_model::Model;
-use brow_model::action::Command;
-use brow_model::cluster::Link;
+use brow_model::command::{Command, Section};
 use brow_model::dialog::Dialog;
 use brow_model::focus::Pane;
-use brow_model::log::Happening;
+use brow_model::list::Standing;
 
-/// The commands that the welcome offers, in order.
-const WELCOME: [Command; 5] = [Command::New, Command::Browse, Command::Import, Command::Help, Command::Cancel];
+/// The commands that the welcome offers, in order, and their words.
+const WELCOME: [(Command, &str); 5] = [
+    (Command::New, "welcome.way-new"),
+    (Command::Browse, "command.browse"),
+    (Command::Import, "command.import"),
+    (Command::Help, "command.help"),
+    (Command::Cancel, "welcome.way-dashboard"),
+];
 
 /// The hints of one mode, while they are collected.
 struct Hints<'a> {
@@ -94,30 +99,25 @@ impl Keymap {
                     .say_as(&[Command::Up, Command::Down], "hint.scroll");
             }
             Mode::Log => {
-                let newest = model.screen.log.shown().next_back();
-                let wrong = newest.is_some_and(|entry| matches!(entry.what, Happening::Failed(_)));
                 hints
                     .say_as(&[Command::Up, Command::Down], "hint.scroll")
-                    .say_if(wrong, &[Command::Describe])
+                    .say_if(model.is_enabled(Command::Describe), &[Command::Describe])
                     .say(&[Command::Filter, Command::Copy])
                     .say_as(&[Command::ToggleLog], "hint.details")
                     .say(&[Command::Quit, Command::Help]);
             }
-            Mode::Clusters | Mode::Targets | Mode::Pods | Mode::Forwards => of_pane(model, &mut hints),
+            Mode::Clusters | Mode::Targets | Mode::Pods | Mode::Forwards => {
+                of_pane(model, mode.sections()[0], &mut hints);
+            }
         }
         hints.said
     }
 
     /// The keys of the commands that the welcome offers; a command without keys is left out.
     pub fn welcome(&self, text: &Text) -> Vec<Hint> {
-        let words = |command: Command| match command {
-            Command::New => "welcome.way-new".to_owned(),
-            Command::Cancel => "welcome.way-dashboard".to_owned(),
-            other => format!("command.{}", other.name()),
-        };
-        let hint = |command: Command| {
+        let hint = |(command, words): (Command, &str)| {
             let keys = self.table.keys(Mode::Clusters, command).into_iter().next()?;
-            Some(Hint { keys, label: text.get(&words(command)).to_owned() })
+            Some(Hint { keys, label: text.get(words).to_owned() })
         };
         WELCOME.into_iter().filter_map(hint).collect()
     }
@@ -144,92 +144,45 @@ impl Keymap {
     }
 }
 
-fn of_pane(model: &Model, hints: &mut Hints<'_>) {
-    let (marked, filtered, rows) = match model.screen.focus.pane {
-        Pane::Clusters => standing(&model.screen.clusters),
-        Pane::Targets => standing(&model.screen.targets),
-        Pane::Pods => standing(&model.screen.pods),
-        Pane::Forwards => standing(&model.screen.forwards),
-    };
-    match hints.mode {
-        Mode::Clusters => of_clusters(model, hints),
-        Mode::Targets => {
-            use Command::{Connect, Create, CreateWithTtl, Delete, Duplicate, Edit, Forward, New, OnDemand, Rename};
-            hints.say_if(rows, &[Connect, Forward, Create]).say(&[New, Command::Browse]);
-            let selected = model.screen.targets.selected().and_then(|name| model.target(name));
-            let wrong = selected.is_some_and(|target| model.fault_of_target(target).is_some());
-            hints.say_if(wrong, &[Command::Describe]);
-            hints
-                .say_if(rows, &[Edit, Delete, OnDemand, CreateWithTtl, Rename, Duplicate, Command::Export])
-                .say(&[Command::Import]);
+/// Adds the hints of a pane: those of its section, then those of all panes, as far as they are enabled.
+fn of_pane(model: &Model, section: Section, hints: &mut Hints<'_>) {
+    let standing = model.standing();
+    let (with_rows, empty) = section.hints();
+    let own = if standing.rows { with_rows } else { empty };
+    let (everywhere, _) = Section::Anywhere.hints();
+    for command in own.iter().chain(everywhere).filter(|command| model.is_enabled(**command)) {
+        if *command == Command::Cancel {
+            hints.say_as(&[*command], step_back(standing));
+        } else if *command == Command::Zoom && model.screen.focus.zoomed {
+            hints.say_as(&[*command], "hint.unzoom");
+        } else {
+            hints.say(&[*command]);
         }
-        Mode::Pods => {
-            use Command::{Describe, Forward, Kill, KillNow, PodLog, Renew, Targets};
-            hints.say_if(rows, &[Forward, Kill, Renew, KillNow, Describe, PodLog]).say_if(!rows, &[Targets]);
-        }
-        Mode::Forwards => of_forwards(model, hints, rows),
-        Mode::Form | Mode::Question | Mode::Quit | Mode::Scroll | Mode::Filter | Mode::Browser | Mode::Log => {}
     }
-    if marked {
-        hints.say_as(&[Command::Cancel], "hint.clear-marks");
-    } else if filtered {
-        hints.say_as(&[Command::Cancel], "hint.clear-filter");
+}
+
+/// Returns the words for the next step back in a list.
+fn step_back(standing: Standing) -> &'static str {
+    match standing {
+        Standing { marked: true, .. } => "hint.clear-marks",
+        Standing { filtered: true, .. } => "hint.clear-filter",
+        Standing { .. } => "hint.close",
     }
-    let over = model.pods.all.values().any(|pod| model.is_ours(pod) && pod.is_over(model.time_at(&pod.key.cluster)));
-    hints.say_if(over, &[Command::Clean]).say_if(!model.targets.deleted.is_empty(), &[Command::Undo]);
-    hints.say_if(rows || filtered, &[Command::Filter]).say_if(rows, &[Command::Mark, Command::Sort]);
-    hints.say_as(&[Command::Zoom], if model.screen.focus.zoomed { "hint.unzoom" } else { "hint.zoom" });
-    hints.say(&[Command::ToggleLog, Command::Quit, Command::Help]);
 }
 
 fn of_browser(model: &Model, hints: &mut Hints<'_>) {
     let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else {
         return;
     };
-    let (marked, filtered, rows) = standing(&browser.list);
+    let standing = browser.list.standing();
     let missing = !browser.finds.missing.is_empty()
         || browser.clusters.keys().any(|name| model.cluster(name).is_some_and(|at| at.fault.is_some()));
-    if rows {
+    if standing.rows {
         hints.say_as(&[Command::Accept], "hint.import").say(&[Command::Mark, Command::TakeKnown]);
     }
     if missing {
         hints.say_as(&[Command::Describe], "hint.what-is-missing");
     }
-    hints.say_if(rows, &[Command::MarkAll]);
-    let words = if marked {
-        "hint.clear-marks"
-    } else if filtered {
-        "hint.clear-filter"
-    } else {
-        "hint.close"
-    };
-    hints.say_as(&[Command::Cancel], words);
-}
-
-/// Returns three flags of a list: some rows are marked, it is filtered, it has rows.
-fn standing<K, C>(list: &brow_model::list::List<K, C>) -> (bool, bool, bool) {
-    (!list.marks.is_empty(), !list.filter.value().is_empty(), !list.order.is_empty())
-}
-
-fn of_clusters(model: &Model, hints: &mut Hints<'_>) {
-    let Some(cluster) = model.screen.clusters.selected().and_then(|name| model.cluster(name)) else {
-        hints.say(&[Command::Reload]);
-        return;
-    };
-    hints.say(&[Command::ConnectCluster]);
-    hints.say_if(cluster.fault.is_some(), &[Command::Describe, Command::Copy]);
-    hints.say_if(cluster.link != Link::Idle, &[Command::DisconnectCluster]);
-    hints.say(&[Command::Browse, Command::New]);
-    if model.screen.welcome.is_some() {
-        hints.say_as(&[Command::Cancel], "hint.close");
-    }
-}
-
-fn of_forwards(model: &Model, hints: &mut Hints<'_>, rows: bool) {
-    use Command::{Copy, Describe, NextPod, Pods, Restart, Stop, Targets};
-    let selected = model.screen.forwards.selected().and_then(|id| model.forwards.all.get(id));
-    hints.say_if(rows, &[Copy, Command::Strings, Stop, Restart]);
-    hints.say_if(selected.is_some_and(|forward| forward.backends.len() > 1), &[NextPod]);
-    hints.say_if(selected.is_some_and(|forward| model.trouble_of(forward).is_some()), &[Describe]);
-    hints.say_if(!rows, &[Targets, Pods]);
+    hints.say_if(standing.rows, &[Command::MarkAll]);
+    hints.say_as(&[Command::Cancel], step_back(standing));
 }

@@ -12,14 +12,15 @@ mod tests;
 use crossterm::event::KeyEvent;
 
 use brow_model::Model;
-use brow_model::action::{Action, Command};
+use brow_model::action::Action;
+use brow_model::command::{Command, Section};
 use brow_model::dialog::{Dialog, Question};
 use brow_model::fault::Fault;
 use brow_model::focus::Pane;
 use brow_model::settings::KeyOverride;
 
 use chord::Chord;
-use table::{Lookup, Section, Table};
+use table::{Lookup, Table};
 
 /// Maps keys to actions: the default table with the config's changes, and the keys of an unfinished sequence.
 #[derive(Debug, Clone, Default)]
@@ -168,11 +169,7 @@ impl Mode {
 
     /// Turns `quit` into `cancel` inside dialogs: it closes the dialog, not the program.
     fn meaning(self, command: Command) -> Command {
-        match (self, command) {
-            (Self::Form | Self::Filter | Self::Browser | Self::Question | Self::Scroll, Command::Quit) => {
-                Command::Cancel
-            }
-            _ => command,
-        }
+        let closes = matches!(self, Self::Form | Self::Filter | Self::Browser | Self::Question | Self::Scroll);
+        if closes && command == Command::Quit { Command::Cancel } else { command }
     }
 }

@@ -1,85 +1,16 @@
 //! The table: the default keys, the config's changes to them, and what is found in it.
 
-use toml_edit::{Document, Item, Value};
-
 use super::Mode;
 use super::chord::Chord;
 use super::fixed;
-use brow_model::action::Command;
+use brow_model::command::{Command, ROWS, Row, Section};
 use brow_model::fault::{Fault, What};
 use brow_model::near::nearest;
 use brow_model::settings::KeyOverride;
 
-/// A part of the table, as the config names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Section {
-    /// Holds wherever nothing nearer does.
-    Anywhere,
-    /// The clusters pane.
-    Clusters,
-    /// The targets pane.
-    Targets,
-    /// The proxy pods pane.
-    Pods,
-    /// The forwards pane.
-    Forwards,
-    /// The event log.
-    Log,
-    /// Questions and texts.
-    Dialogs,
-    /// Forms and filters.
-    Form,
-    Browser,
-}
-
-impl Section {
-    /// All of them, in the order of the help.
-    pub const ALL: [Self; 9] = [
-        Self::Targets,
-        Self::Pods,
-        Self::Forwards,
-        Self::Clusters,
-        Self::Anywhere,
-        Self::Browser,
-        Self::Log,
-        Self::Dialogs,
-        Self::Form,
-    ];
-
-    /// Its name in the config.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Anywhere => "anywhere",
-            Self::Clusters => "clusters",
-            Self::Targets => "targets",
-            Self::Pods => "pods",
-            Self::Forwards => "forwards",
-            Self::Log => "log",
-            Self::Dialogs => "dialogs",
-            Self::Form => "form",
-            Self::Browser => "browser",
-        }
-    }
-
-    /// The key of its name in the text tables.
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Anywhere => "place.anywhere",
-            Self::Clusters => "place.clusters",
-            Self::Targets => "place.targets",
-            Self::Pods => "place.pods",
-            Self::Forwards => "place.forwards",
-            Self::Log => "place.log",
-            Self::Dialogs => "place.dialogs",
-            Self::Form => "place.form",
-            Self::Browser => "place.browser",
-        }
-    }
-
-    /// Returns true if all of [`Section::Anywhere`] applies beside this section, whose own bindings win.
-    fn covers(self) -> bool {
-        matches!(self, Self::Clusters | Self::Targets | Self::Pods | Self::Forwards | Self::Log)
-    }
+/// Returns true if all of [`Section::Anywhere`] applies beside a section, whose own bindings win.
+fn covers(section: Section) -> bool {
+    matches!(section, Section::Clusters | Section::Targets | Section::Pods | Section::Forwards | Section::Log)
 }
 
 /// Keys one after the other.
@@ -113,31 +44,13 @@ pub(super) enum Lookup {
 }
 
 impl Default for Table {
-    /// The keys of `assets/keymap.toml`, which is part of the program and tested: what cannot be read there is left
-    /// out.
+    /// Returns the default keys of all commands. They are tested: those that cannot be read are left out.
     fn default() -> Self {
-        let mut bindings = Vec::new();
-        if let Ok(document) = Document::parse(include_str!("../../assets/keymap.toml")) {
-            for (place, commands) in document.iter() {
-                let section = Section::ALL.into_iter().find(|section| section.name() == place);
-                for (name, keys) in commands.as_table_like().into_iter().flat_map(toml_edit::TableLike::iter) {
-                    if let (Some(section), Some(command)) = (section, Command::named(name)) {
-                        let keys = written(keys).iter().filter_map(|keys| sequence(keys).ok()).collect();
-                        bindings.push(Binding { section, command, keys, line: None });
-                    }
-                }
-            }
-        }
-        Self { bindings }
-    }
-}
-
-/// Reads a key or a list of keys from the file.
-fn written(item: &Item) -> Vec<String> {
-    match item.as_value() {
-        Some(Value::String(keys)) => vec![keys.value().clone()],
-        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        _ => Vec::new(),
+        let binding = |row: &Row| {
+            let keys = row.keys.iter().filter_map(|keys| sequence(keys).ok()).collect();
+            Binding { section: row.section, command: row.command, keys, line: None }
+        };
+        Self { bindings: ROWS.iter().map(binding).collect() }
     }
 }
 
@@ -171,8 +84,8 @@ impl Table {
 
     fn change(&mut self, change: &KeyOverride) -> Result<(), String> {
         let KeyOverride { place, command: name, keys, line } = change;
-        let section = Section::ALL.into_iter().find(|section| section.name() == place).ok_or_else(|| {
-            let near = nearest(place, Section::ALL.map(Section::name)).unwrap_or_default();
+        let section = Section::ALL.iter().copied().find(|section| section.name() == place).ok_or_else(|| {
+            let near = nearest(place, Section::ALL.iter().map(|section| section.name())).unwrap_or_default();
             format!("`keys.{place}` is no place; the nearest is `keys.{near}`")
         })?;
         let command = Command::named(name).ok_or_else(|| {
@@ -220,7 +133,7 @@ impl Table {
             }
         }
         for hidden in self.bindings.iter().filter(|b| b.section == Section::Anywhere && !b.keys.is_empty()) {
-            for section in Section::ALL.into_iter().filter(|section| section.covers()) {
+            for section in Section::ALL.iter().copied().filter(|section| covers(*section)) {
                 if let Some(says) = self.hidden_in(section, hidden) {
                     faults.push(says);
                 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use chrono::DateTime;
 
 use super::*;
-use brow_model::action::Command;
 use brow_model::cluster::Link;
+use brow_model::command::{Command, Section};
 use brow_model::dialog::Question;
 use brow_model::fault::{Fault, Grant, Remedy, What};
 use brow_model::field::{Page, TargetField};
@@ -39,6 +39,7 @@ fn made_keys() -> BTreeSet<String> {
     for command in Command::ALL {
         keys.extend(["command", "hint"].map(|table| format!("{table}.{}", command.name())));
     }
+    keys.extend(Section::ALL.iter().map(|section| format!("place.{}", section.name())));
     keys.extend(Lesson::ALL.iter().map(|lesson| format!("tip.{}", lesson.name())));
     for field in TargetField::ALL {
         keys.extend(["form", "form-hint"].map(|table| format!("{table}.{}", field.key())));

@@ -39,9 +39,6 @@ pub struct Config {
     pub targets: Vec<Target>,
 }
 
-/// The places a key can be given a meaning in.
-const PLACES: [&str; 9] = ["anywhere", "clusters", "targets", "pods", "forwards", "log", "dialogs", "form", "browser"];
-
 /// Reads a config.
 ///
 /// # Errors
@@ -309,7 +306,7 @@ fn place(section: &mut Section<'_, '_>) -> Option<Where> {
 
 fn keys(mut section: Section<'_, '_>) -> Vec<KeyOverride> {
     let mut all = Vec::new();
-    for place in PLACES {
+    for place in brow_model::command::Section::ALL.iter().map(|section| section.name()) {
         let Some(commands) = section.section(place) else { continue };
         for (command, item) in commands.free() {
             if Command::named(command.value).is_none() {

@@ -5,11 +5,11 @@
 /// Passes the table to the macro `$build`: [`Command`] and [`ROWS`] are made of it here, dispatch in `update`, so that
 /// the language need not know the handlers.
 ///
-/// A section has its name in the config, the hints of its pane (the most important first) and those of its pane without
-/// rows. A row reads `"name" Command ["key"] (Alias) enabled => handler`. `enabled` is a method of the model; hints
-/// leave out what is not enabled. A name, with the command's description, stands in the first of its rows. An alias is
-/// another command that does the same there. Rows without a handler belong to dialogs, which handle them themselves.
-/// The order is that of the help.
+/// A section has its name in the config, the hints of its pane (the most important first; those of `Anywhere` follow)
+/// and those of its pane without rows. A row reads `"name" Command ["key"] (Alias) enabled => handler`. A name, with
+/// the command's description, stands in the first of its rows. An alias is another command that does the same there.
+/// `enabled` is a method of the model; hints leave out what is not enabled. Rows without a handler belong to dialogs,
+/// which handle them themselves. The order is that of the help.
 macro_rules! command_table {
     ($build:ident) => {
         $build! {
@@ -86,7 +86,7 @@ macro_rules! command_table {
                 Describe ["i"] has_trouble => |m, _| m.show_trouble();
                 Copy ["y"] has_trouble => |m, out| m.copy_trouble(out);
             }
-            Anywhere "anywhere" hints [] empty [] {
+            Anywhere "anywhere" hints [Cancel Clean Undo Filter Mark Sort Zoom ToggleLog Quit Help] empty [] {
                 /// Goes one row (or line) up.
                 "up" Up ["up", "k"] always => |m, _| m.scroll(-1);
                 /// Goes one row down.
@@ -172,7 +172,7 @@ macro_rules! command_table {
                 Accept ["enter"];
                 Cancel ["esc"];
                 Copy ["y"];
-                /// Quits at once. Its key holds in the question whether to quit: pressed twice, Ctrl-C ends the program.
+                /// Quits at once. Its key holds in the question of `quit`: Ctrl-C twice ends the program.
                 "quit-now" QuitNow ["ctrl-c"];
             }
             Form "form" hints [] empty [] {
