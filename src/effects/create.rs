@@ -1,10 +1,14 @@
 //! Making a pod: it is written down before it is asked for, and again by its uid before anybody is told of it.
 
+use std::collections::BTreeSet;
+
 use tokio::task::spawn_blocking;
 
 use crate::cluster::Clusters;
+use crate::events::EventSender;
 use crate::proxy::{self, Birth};
 use crate::store::PodLedger;
+use brow_model::event::StoreEvent;
 use brow_model::fault::{Fault, What};
 use brow_model::installation::Identity;
 use brow_model::proxy::{PodRequest, ProxyPod};
@@ -43,4 +47,15 @@ async fn write(
 ) -> Result<(), Fault> {
     let ledger = ledger.clone();
     spawn_blocking(move || work(&ledger)).await.unwrap_or(Ok(()))
+}
+
+/// Reads under which names pods were asked for. Where that fails it is reported, and none is known.
+pub(super) async fn asked(ledger: PodLedger, trouble: EventSender<StoreEvent>) -> BTreeSet<(String, String)> {
+    match spawn_blocking(move || ledger.names()).await {
+        Ok(Ok(names)) => return names,
+        Ok(Err(fault)) => _ = trouble.send(StoreEvent::Trouble(fault)).await,
+        // A panic has been reported by the hook.
+        Err(_) => {}
+    }
+    BTreeSet::new()
 }

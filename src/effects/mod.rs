@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::timeout;
@@ -326,12 +327,14 @@ impl Effects {
         let (sender, receiver) = watch::channel(namespaces);
         self.connections.insert(cluster.clone(), Connection { token: token.clone(), namespaces: sender });
         let (clusters, context) = (self.clusters.clone(), cluster.clone());
+        let (ledger, trouble) = (self.ledger.clone(), self.events.about(Event::Store));
+        let asked: proxy::Asked = Arc::new(move || create::asked(ledger.clone(), trouble.clone()).boxed());
         let events = self.events.about(move |event| Event::Cluster { cluster: context.clone(), epoch, event });
         self.tasks.spawn(async move {
             // A login that has run out, a server that moved: connecting again starts from nothing.
             clusters.forget(&cluster);
             let probing = cluster::keep(clusters.clone(), cluster.clone(), events.clone(), token.clone());
-            let watching = proxy::watch(clusters, cluster.clone(), receiver, events.clone(), token);
+            let watching = proxy::watch(clusters, cluster.clone(), receiver, asked, events.clone(), token);
             let working = async {
                 let ((), ()) = tokio::join!(probing, watching);
             };

@@ -13,7 +13,7 @@ pub use life::{create, delete, uid_of};
 pub use log::follow_log;
 pub use project::project;
 pub use spec::{Birth, DEFAULT_IMAGE, spec};
-pub use watch::watch;
+pub use watch::{Asked, watch};
 
 use brow_model::plain;
 pub use brow_model::proxy::MANAGED_BY;

@@ -2,9 +2,11 @@
 //! that matters. It never polls, and never goes deaf: kube's watcher lists and watches anew after every end.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::watcher;
 use kube::{Api, Client};
@@ -26,17 +28,21 @@ use kube_tunnel::{Backoff, Login};
 /// Between two tries to watch a namespace that was refused.
 const REFUSED: Duration = Duration::from_secs(30);
 
+/// Reads the namespaces and names of the pods that this installation has asked for.
+pub type Asked = Arc<dyn Fn() -> BoxFuture<'static, BTreeSet<(String, String)>> + Send + Sync>;
+
 /// Watches the proxy pods of a cluster until `token` is cancelled. `namespaces` are those to watch where not all may
-/// be; it may grow.
+/// be; it may grow. Of a list that is too long, pods under a name in `asked` are kept.
 pub async fn watch(
     clusters: Clusters,
     cluster: String,
     namespaces: channel::Receiver<BTreeSet<String>>,
+    asked: Asked,
     events: EventSender<ClusterEvent>,
     token: CancellationToken,
 ) {
     let watching = async {
-        let mut watcher = Watcher { clusters: clusters.clone(), cluster: cluster.clone(), events, namespaces };
+        let mut watcher = Watcher { clusters: clusters.clone(), cluster: cluster.clone(), asked, events, namespaces };
         let watching = clusters.with_logins(&cluster, &mut watcher, |watcher, login| {
             let watching = async move {
                 let Ok(login) = login else { return false };
@@ -56,6 +62,7 @@ pub async fn watch(
 struct Watcher {
     clusters: Clusters,
     cluster: String,
+    asked: Asked,
     events: EventSender<ClusterEvent>,
     namespaces: channel::Receiver<BTreeSet<String>>,
 }
@@ -89,8 +96,9 @@ impl Watcher {
         }
     }
 
-    async fn follow(&self, login: &Login, namespace: Option<String>) {
-        follow(self.clusters.clone(), self.cluster.clone(), login.clone(), namespace, self.events.clone()).await;
+    fn follow(&self, login: &Login, namespace: Option<String>) -> impl Future<Output = ()> + use<> {
+        let (clusters, cluster, asked) = (self.clusters.clone(), self.cluster.clone(), Arc::clone(&self.asked));
+        follow(clusters, cluster, login.clone(), namespace, asked, self.events.clone())
     }
 
     /// Tells of a list that failed for another reason than a missing right; false once the loop has ended.
@@ -120,9 +128,8 @@ impl Watcher {
                 match may_list(&login.client, &self.cluster, Some(&name)).await {
                     Ok(()) => {
                         watching.insert(name.clone());
-                        let (clusters, cluster, events) =
-                            (self.clusters.clone(), self.cluster.clone(), self.events.clone());
-                        let following = follow(clusters, cluster.clone(), login.clone(), Some(name), events.clone());
+                        let (cluster, events) = (self.cluster.clone(), self.events.clone());
+                        let following = self.follow(login, Some(name));
                         let broken = |fault| ClusterEvent::Failed { link: Link::Unreachable, fault };
                         tasks.spawn(async move { events.contain(&cluster, following, broken).await });
                     }
@@ -182,30 +189,30 @@ async fn follow(
     cluster: String,
     login: Login,
     namespace: Option<String>,
+    asked: Asked,
     events: EventSender<ClusterEvent>,
 ) {
     let config = watcher::Config::default().labels(&selector());
     let api = api(login.client.clone(), namespace.as_deref());
     let mut watch = Watch::new(&clusters, &cluster, &login, api, config);
-    let mut listing: Vec<ProxyPod> = Vec::new();
+    let mut listing = Listing::default();
     let mut told: Option<What> = None;
     let row = |pod: &Pod| project(&cluster, pod);
     loop {
         let event = match watch.next().await {
             Ok(watcher::Event::Init) => {
-                listing.clear();
+                listing = Listing::default();
                 continue;
             }
             Ok(watcher::Event::InitApply(pod)) => {
-                // One more than is kept, so that it shows that there are more.
-                if listing.len() <= MOST_PODS {
-                    listing.extend(row(&pod));
+                if let Some(row) = row(&pod) {
+                    listing.take(row, &asked).await;
                 }
                 continue;
             }
             Ok(watcher::Event::InitDone) => {
                 told = None;
-                ClusterEvent::Listed { namespace: namespace.clone(), pods: std::mem::take(&mut listing) }
+                ClusterEvent::Listed { namespace: namespace.clone(), pods: std::mem::take(&mut listing).pods }
             }
             Ok(watcher::Event::Apply(pod)) => match row(&pod) {
                 Some(row) => ClusterEvent::Applied(Box::new(row)),
@@ -235,6 +242,32 @@ async fn follow(
     }
 }
 
+/// A list as it comes in, by namespace and name: as many as are kept and one more, so that it shows that there are
+/// more, and whatever is ours besides.
+#[derive(Default)]
+struct Listing {
+    pods: Vec<ProxyPod>,
+    /// The names under which ours are to be found, once there is need to know.
+    asked: Option<BTreeSet<(String, String)>>,
+}
+
+impl Listing {
+    /// Takes the next pod, if it is to be kept.
+    async fn take(&mut self, pod: ProxyPod, asked: &Asked) {
+        if self.pods.len() > MOST_PODS {
+            if self.asked.is_none() {
+                self.asked = Some(asked().await);
+            }
+            // Names and not what the pods say of themselves: each stands for one pod at most.
+            let name = (pod.key.namespace.clone(), pod.key.name.clone());
+            if !self.asked.as_ref().is_some_and(|names| names.contains(&name)) {
+                return;
+            }
+        }
+        self.pods.push(pod);
+    }
+}
+
 fn gone(cluster: &str, pod: &Pod) -> ClusterEvent {
     let meta = &pod.metadata;
     let key = PodKey {
@@ -243,4 +276,33 @@ fn gone(cluster: &str, pod: &Pod) -> ClusterEvent {
         name: meta.name.clone().unwrap_or_default(),
     };
     ClusterEvent::Gone { key, uid: meta.uid.clone().unwrap_or_default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn ours_are_kept_of_a_list_that_is_too_long() {
+        let mut listing = Listing::default();
+        let read = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&read);
+        let asked: Asked = Arc::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let names = ["brow-ours", "brow-ours-too"].map(|name| ("team".to_owned(), name.to_owned()));
+            std::future::ready(names.into()).boxed()
+        });
+        let more = ["brow-ours", "brow-foreign", "brow-ours-too"].map(str::to_owned);
+        for name in (0..=MOST_PODS).map(|number| format!("aaa-{number}")).chain(more) {
+            let pod = serde_json::from_value(serde_json::json!({
+                "metadata": { "name": name, "namespace": "team", "labels": { MANAGED_BY.0: MANAGED_BY.1 } },
+            }));
+            listing.take(project("dev", &pod.unwrap()).unwrap(), &asked).await;
+        }
+        let last: Vec<&str> = listing.pods[MOST_PODS..].iter().map(|pod| pod.key.name.as_str()).collect();
+        assert_eq!(last, ["aaa-5000", "brow-ours", "brow-ours-too"]);
+        assert_eq!(read.load(Ordering::Relaxed), 1, "once for a list");
+    }
 }

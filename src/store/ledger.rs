@@ -1,5 +1,6 @@
 //! The record of pods that this installation created: by name and nonce before the request, by uid once the pod exists.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -50,6 +51,14 @@ impl PodLedger {
             state.pods.retain(|_, made| made.until > now);
             state.pods.insert(nonce.to_owned(), made);
         })
+    }
+
+    /// Returns the namespaces and names of the pods that were asked for and not refused.
+    ///
+    /// # Errors
+    /// [`FileUnreadable`](brow_model::fault::What::FileUnreadable).
+    pub fn names(&self) -> Result<BTreeSet<(String, String)>, Fault> {
+        Ok(state::load(&self.dir)?.pods.into_values().map(|made| (made.namespace, made.name)).collect())
     }
 
     /// Writes down the uid under which a pod was stored.
@@ -134,6 +143,7 @@ mod tests {
         ledger.stored("o", "3").unwrap();
         assert!(!ours(&claim("c", "4", "o")));
         assert!(ours(&claim("c", "3", "o")));
+        assert_eq!(ledger.names().unwrap(), ["a", "c"].map(|name| ("team".to_owned(), name.to_owned())).into());
         forget(dir.path(), "3").unwrap();
         assert!(!ours(&claim("c", "3", "o")));
         ledger.asked("p", "team", "d", Ttl::DEFAULT).unwrap();

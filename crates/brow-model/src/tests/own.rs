@@ -6,6 +6,7 @@ use crate::screen::dialog::Question;
 use crate::state::Front;
 use crate::tests::*;
 use crate::types::own::Claim;
+use crate::types::proxy::MOST_PODS;
 
 /// A pod with all that ours have, and the latest deadline.
 fn forged(of: &ProxyPod) -> ProxyPod {
@@ -88,6 +89,48 @@ fn a_pod_that_another_instance_made_is_looked_up_once() {
     assert!(claims(&applied(&mut model, stranger)).is_empty());
     let older = ProxyPod { uid: "older".to_owned(), ..pod(&request, 3, Phase::Ready) };
     assert!(claims(&applied(&mut model, older)).is_empty());
+}
+
+#[test]
+fn our_pods_are_kept_however_many_others_make() {
+    let mut model = connected();
+    model.screen.targets.select(1);
+    let request = requests(&press(&mut model, Command::Connect)).remove(0);
+    let own = ready(&created(&mut model, &request, 1));
+    applied(&mut model, own.clone());
+    at(&mut model, 60);
+    // A list comes by name: these are before ours, and it was cut off after them.
+    let flood = |number: usize| {
+        let key = PodKey { name: format!("aaa-{number:06}"), ..own.key.clone() };
+        ProxyPod { key, uid: format!("flood-{number}"), phase: Phase::Pending, ..own.clone() }
+    };
+    let listed = ClusterEvent::Listed { namespace: None, pods: (0..=MOST_PODS).map(flood).collect() };
+    let effects = on_dev(&mut model, listed);
+    assert_eq!(vias(&model), [Some(own.key.name.clone())]);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::ForgetPod(_))), "{effects:?}");
+
+    // What this instance makes now has room, too.
+    let more = requests(&press(&mut model, Command::Create)).remove(0);
+    let next = ready(&created(&mut model, &more, 2_000));
+    applied(&mut model, next.clone());
+    assert!(model.pods.all.contains_key(&next.key));
+
+    // And what another one of ours made, as soon as it is known whose it is.
+    let other = forged(&own);
+    assert_eq!(claims(&applied(&mut model, other.clone())).len(), 1);
+    assert!(!model.pods.all.contains_key(&other.key) && !model.has_looked("dev"));
+    let later = ProxyPod { port: 4_321, ..other.clone() };
+    applied(&mut model, later.clone());
+    recognised(&mut model, "forged", true);
+    assert_eq!(model.pods.all.get(&other.key).map(|pod| pod.port), Some(later.port), "as it was last seen");
+    assert!(model.has_looked("dev"));
+
+    // One that goes before that is known is not brought back.
+    let gone = ProxyPod { uid: "gone".to_owned(), key: PodKey { name: "gone".to_owned(), ..other.key }, ..later };
+    applied(&mut model, gone.clone());
+    on_dev(&mut model, ClusterEvent::Gone { key: gone.key.clone(), uid: gone.uid });
+    recognised(&mut model, "gone", true);
+    assert!(!model.pods.all.contains_key(&gone.key));
 }
 
 #[test]

@@ -1,17 +1,19 @@
 //! Which pods are ours: those that this installation made, by their uids. Labels and annotations, which anybody can
 //! write, only say which pods are worth a look.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::types::proxy::ProxyPod;
 
 /// The uids of our pods.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Own {
     /// Those that this installation made. A uid is never used again, so none is taken out while the program runs.
     uids: BTreeSet<String>,
     /// Those that say so and were looked up, or are being.
     pub(crate) asked: BTreeSet<String>,
-    /// Of these, the ones without an answer.
-    pub(crate) open: BTreeSet<String>,
+    /// Of these, the ones without an answer, as they were last seen: what is ours is taken even where no other fits.
+    pub(crate) open: BTreeMap<String, ProxyPod>,
 }
 
 /// What a pod says of how it came to be, to be compared with what was written down before it was asked for.

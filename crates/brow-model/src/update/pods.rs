@@ -146,12 +146,14 @@ impl Model {
         pods: Vec<ProxyPod>,
         out: &mut Vec<Effect>,
     ) {
+        // Of a list that was cut off nothing is known to be missing.
+        let whole = pods.len() <= MOST_PODS;
         let listed: BTreeSet<(&PodKey, &str)> = pods.iter().map(|pod| (&pod.key, pod.uid.as_str())).collect();
         let gone: Vec<(PodKey, String)> = self
             .pods
             .all
             .values()
-            .filter(|pod| pod.key.cluster == cluster && namespace.is_none_or(|name| pod.key.namespace == name))
+            .filter(|pod| whole && pod.key.cluster == cluster && namespace.is_none_or(|name| pod.key.namespace == name))
             .filter(|pod| !listed.contains(&(&pod.key, pod.uid.as_str())))
             // A list may be older than the answer to what was ordered after it.
             .filter(|pod| !self.pods.created.contains_key(&pod.key) || self.time_at(cluster) - pod.created > LIST_TAKES)
@@ -178,11 +180,11 @@ impl Model {
                 || self.forwards.all.values().any(concerns))
     }
 
-    /// Whether a pod is known or may still be kept; where it may not, that is told once.
-    fn has_room_for(&mut self, key: &PodKey) -> bool {
-        let cluster = key.cluster.as_str();
-        let few = self.pods.all.len() < MOST_PODS || self.pods.all.contains_key(key);
-        if few || self.pods.all.keys().filter(|at| at.cluster == cluster).count() < MOST_PODS {
+    /// Whether a pod is ours or known, or may still be kept; where it may not, that is told once.
+    fn has_room_for(&mut self, pod: &ProxyPod) -> bool {
+        let cluster = pod.key.cluster.as_str();
+        let few = self.pods.all.len() < MOST_PODS || self.pods.all.contains_key(&pod.key);
+        if few || self.is_ours(pod) || self.pods.all.keys().filter(|at| at.cluster == cluster).count() < MOST_PODS {
             return true;
         }
         self.tell_too_many(cluster, MOST_PODS);
@@ -199,14 +201,14 @@ impl Model {
 
     /// Takes a new or changed pod.
     pub(crate) fn on_applied(&mut self, mut pod: ProxyPod, out: &mut Vec<Effect>) {
-        if !self.has_room_for(&pod.key) {
-            return;
-        }
         if let Some(before) = self.pods.killing.get_mut(&pod.key).filter(|_| !pod.phase.is_over()) {
             *before = std::mem::replace(&mut pod.phase, Phase::Terminating);
         }
         self.read_label(&mut pod);
         self.recognise(&pod, out);
+        if !self.has_room_for(&pod) {
+            return;
+        }
         let key = pod.key.clone();
         let (phase, mine) = (pod.phase, self.is_told_of(&pod));
         let fault = pod.fault.clone();
@@ -255,6 +257,9 @@ impl Model {
 
     /// Takes the news that a pod is gone.
     pub(crate) fn on_gone(&mut self, key: &PodKey, uid: &str, out: &mut Vec<Effect>) {
+        // Also one that was looked up and not kept.
+        self.pods.own.asked.remove(uid);
+        self.pods.own.open.remove(uid);
         if self.pods.all.get(key).is_none_or(|pod| pod.uid != uid) {
             return;
         }
@@ -267,7 +272,9 @@ impl Model {
         self.pods.created.remove(key);
         self.forget_pod(key);
         // Through another context it may be seen still, for a moment; it is gone all the same.
-        self.forget_own(uid, out);
+        if self.pods.own.has(uid) {
+            out.push(Effect::ForgetPod(uid.to_owned()));
+        }
         if told && !ours && !pod.phase.is_over() && pod.phase != Phase::Terminating {
             self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);
         }
