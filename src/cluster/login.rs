@@ -1,23 +1,24 @@
 //! Logins: a client for a context, made when it is first asked for and made anew when the login runs out, is refused,
 //! or the kubeconfig says something else. Subscribers of a context are told of each new one.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
-use http::HeaderValue;
 use kube::Client;
 use kube::config::AuthInfo;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
-use super::plugin::{self, Credential, Stderr};
-use super::{Clusters, Inner, connector, fault};
+use super::plugin::Stderr;
+use super::{Clusters, Inner, connector, credential, fault};
 use brow_model::cluster::Context;
 use brow_model::fault::{Fault, What};
-use kube_tunnel::contain::contain_blocking;
+use kube_tunnel::contain::{contain, contain_blocking};
 use kube_tunnel::{Backoff, Login};
 
 /// How long a login plugin that failed is not run again for those who only try again, and how long a login that the
@@ -27,15 +28,11 @@ pub(super) const REST: Duration = Duration::from_secs(25);
 /// How long before a login runs out another takes its place, as in client-go's and kube's refreshing.
 const AHEAD: TimeDelta = TimeDelta::seconds(60);
 
-/// A token that is longer is none.
-const LONGEST_TOKEN: u64 = 1 << 20;
-
 /// One context.
 #[derive(Default)]
 pub(super) struct Slot {
-    /// The lock within is held while the client is made, so that a login plugin runs once however many ask. Who wants
-    /// to begin anew puts another in its place: a plugin may wait for a person for ever.
-    made: RwLock<Arc<Mutex<Made>>>,
+    /// Who wants to begin anew puts another in its place: a plugin may wait for a person for ever.
+    making: RwLock<Arc<Making>>,
     /// The generation of the last login that the server refused.
     refused: AtomicU64,
     /// What the kubeconfig says of the context, in one number.
@@ -48,6 +45,16 @@ pub(super) struct Slot {
     pub stderr: Option<Stderr>,
     /// What the kubeconfig says to do where the plugin is missing.
     install_hint: Option<String>,
+}
+
+/// The making of a context's client.
+#[derive(Default)]
+struct Making {
+    made: std::sync::Mutex<Made>,
+    /// Held while a client is made, so that a login plugin runs once however many ask.
+    busy: Arc<Mutex<()>>,
+    /// Cancelled once another has taken its place.
+    replaced: CancellationToken,
 }
 
 /// What came of making a client.
@@ -97,6 +104,19 @@ impl Made {
     }
 }
 
+impl Making {
+    /// Returns what whoever asks for a login gets, or, where one has to be made, the one that does until then.
+    fn look(&self, slot: &Slot) -> ControlFlow<Result<watch::Receiver<Login>, Fault>, Option<watch::Receiver<Login>>> {
+        let made = lock(&self.made);
+        let worth = made.worth(slot, Utc::now());
+        match (made.logins.clone().filter(|_| worth != Worth::Over), made.rests()) {
+            (Some(logins), _) if worth == Worth::Good => ControlFlow::Break(Ok(logins)),
+            (usable, Some(fault)) => ControlFlow::Break(usable.ok_or_else(|| fault.clone())),
+            (usable, None) => ControlFlow::Continue(usable),
+        }
+    }
+}
+
 impl Slot {
     /// A context of this user, nothing made yet.
     pub(super) fn new(context: &Context, user: Option<&AuthInfo>) -> Self {
@@ -104,7 +124,7 @@ impl Slot {
         Self {
             entries: context.entries,
             broken: context.fault.clone(),
-            renewable: user.is_some_and(is_renewable),
+            renewable: user.is_some_and(credential::is_renewable),
             // Without a place for its words a plugin still runs; they only show when it fails.
             stderr: exec.and_then(|_| Stderr::new().ok()),
             install_hint: exec.and_then(|exec| exec.install_hint.clone()),
@@ -112,8 +132,13 @@ impl Slot {
         }
     }
 
-    fn made(&self) -> Arc<Mutex<Made>> {
-        Arc::clone(&self.made.read().unwrap_or_else(PoisonError::into_inner))
+    fn making(&self) -> Arc<Making> {
+        Arc::clone(&self.making.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Drops the client, and ends the plugin that is making another.
+    pub(super) fn forget(&self) {
+        std::mem::take(&mut *self.making.write().unwrap_or_else(PoisonError::into_inner)).replaced.cancel();
     }
 
     /// A plugin's failure with what it wrote on stderr from `before` on and, where it could not be started, with what
@@ -132,7 +157,11 @@ impl Slot {
 
 impl Clusters {
     /// Returns the newest login to a context, and those that take its place. It is made when it is first asked for, and
-    /// made anew where it runs out within a minute, or where the server refused it some time ago.
+    /// made anew where it runs out within a minute, or where the server refused it some time ago. One that lasts until
+    /// another is made is returned at once.
+    ///
+    /// # Cancel safety
+    /// A login that is being made is made to its end, for whoever asks next.
     ///
     /// # Errors
     /// [`What::UnknownContext`]; [`What::ContextBroken`] where the context is incomplete or names missing files;
@@ -144,34 +173,60 @@ impl Clusters {
             if let Some(fault) = &slot.broken {
                 return Err(fault.clone());
             }
-            let mut made = slot.made().lock_owned().await;
-            let worth = made.worth(&slot, Utc::now());
-            let usable = made.logins.clone().filter(|_| worth != Worth::Over);
-            if worth == Worth::Good
-                && let Some(logins) = usable
-            {
+            let making = slot.making();
+            let usable = match making.look(&slot) {
+                ControlFlow::Break(answer) => return answer,
+                ControlFlow::Continue(usable) => usable,
+            };
+            let busy = Arc::clone(&making.busy);
+            let busy = match &usable {
+                None => busy.lock_owned().await,
+                Some(logins) => match busy.try_lock_owned() {
+                    Ok(busy) => busy,
+                    Err(_) => return Ok(logins.clone()),
+                },
+            };
+            let clusters = self.clone();
+            let renewal = clusters.renew(inner, slot, making, busy, context.to_owned());
+            // A task of its own: a plugin that takes its time is not ended by the next who does not wait for it.
+            let renewal = tokio::spawn(contain(renewal));
+            if let Some(logins) = usable {
                 return Ok(logins);
             }
-            if let Some(fault) = made.rests() {
-                return usable.ok_or_else(|| fault.clone());
+            let renewed = renewal.await.unwrap_or_else(|error| Err(error.to_string()));
+            if let Some(logins) = renewed.map_err(|words| Fault::new(What::Internal, context, words))?? {
+                return Ok(logins);
             }
-            let before = slot.stderr.as_ref().map_or(0, Stderr::length);
-            match self.make(&inner, &slot, context).await {
-                Ok((client, expires)) => {
-                    if let Some(logins) = self.publish(context, &mut made, client, expires) {
-                        return Ok(logins);
-                    }
-                    // The context was forgotten or has changed meanwhile: its new login counts.
-                }
-                Err(fault) => {
-                    let mut fault = fault;
-                    if fault.what == What::PluginFailed {
-                        fault = slot.explained(fault, before);
-                        made.failed = Some((Instant::now(), fault.clone()));
-                    }
-                    return usable.ok_or(fault);
-                }
+            // The context was forgotten or has changed meanwhile, or somebody was faster: what is new counts.
+        }
+    }
+
+    /// Makes a login and publishes it; `None` where another counts.
+    async fn renew(
+        self,
+        inner: Arc<Inner>,
+        slot: Arc<Slot>,
+        making: Arc<Making>,
+        _busy: OwnedMutexGuard<()>,
+        context: String,
+    ) -> Result<Option<watch::Receiver<Login>>, Fault> {
+        if making.look(&slot).is_break() {
+            return Ok(None);
+        }
+        let before = slot.stderr.as_ref().map_or(0, Stderr::length);
+        let made = tokio::select! {
+            biased;
+            () = making.replaced.cancelled() => return Ok(None),
+            made = self.make(&inner, &slot, &context) => made,
+        };
+        match made {
+            Ok((client, expires)) => Ok(self.publish(&context, &making, client, expires)),
+            Err(fault) if fault.what == What::PluginFailed => {
+                let fault = slot.explained(fault, before);
+                lock(&making.made).failed = Some((Instant::now(), fault.clone()));
+                Err(fault)
             }
+            Err(fault) => Err(fault),
         }
     }
 
@@ -179,14 +234,14 @@ impl Clusters {
     fn publish(
         &self,
         context: &str,
-        made: &mut OwnedMutexGuard<Made>,
+        making: &Arc<Making>,
         client: Client,
         expires: Option<DateTime<Utc>>,
     ) -> Option<watch::Receiver<Login>> {
         // Locked until it is published: a successor that is made meanwhile comes after it.
         let mut all = lock(&self.shared.logins);
         let slot = self.inner().slot(context).ok()?;
-        if !Arc::ptr_eq(&slot.made(), OwnedMutexGuard::mutex(made)) {
+        if !Arc::ptr_eq(&slot.making(), making) {
             return None;
         }
         let newest = all.get(context);
@@ -194,7 +249,7 @@ impl Clusters {
         let newest = all.entry(context.to_owned()).or_insert_with(|| watch::Sender::new(login.clone()));
         newest.send_replace(login);
         let logins = newest.subscribe();
-        **made = Made { logins: Some(logins.clone()), since: Some(Instant::now()), expires, failed: None };
+        *lock(&making.made) = Made { logins: Some(logins.clone()), since: Some(Instant::now()), expires, failed: None };
         Some(logins)
     }
 
@@ -274,7 +329,7 @@ impl Clusters {
     /// Drops the client of a context, so that the next one logs in anew.
     pub fn forget(&self, context: &str) {
         if let Ok(slot) = self.inner().slot(context) {
-            *slot.made.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+            slot.forget();
         }
     }
 
@@ -282,7 +337,7 @@ impl Clusters {
     async fn make(&self, inner: &Inner, slot: &Slot, context: &str) -> Result<(Client, Option<DateTime<Utc>>), Fault> {
         let broken = |words| Fault::new(What::ContextBroken, context, words);
         let mut config = inner.config(context).map_err(broken)?;
-        let expires = resolve(&mut config.auth_info, slot, context).await?;
+        let expires = credential::resolve(&mut config.auth_info, slot.stderr.as_ref(), context).await?;
         let client = if config.auth_info.auth_provider.is_some() {
             // Such a provider may be a program, which takes the time it takes.
             let made = contain_blocking(move || connector::client(&config)).await;
@@ -297,61 +352,6 @@ impl Clusters {
 /// Nothing that holds these locks panics.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whether logging in again may bring another login, although the kubeconfig says the same.
-fn is_renewable(user: &AuthInfo) -> bool {
-    let (exec, provider) = (user.exec.is_some(), user.auth_provider.is_some());
-    exec || provider || user.token_file.is_some() || user.client_certificate.is_some()
-}
-
-/// Has a user's credentials stand in the config itself, where they come from a file or a plugin; when they run out.
-async fn resolve(auth: &mut AuthInfo, slot: &Slot, context: &str) -> Result<Option<DateTime<Utc>>, Fault> {
-    let broken = |words| Fault::new(What::ContextBroken, context, words);
-    let mut expires = None;
-    if auth.auth_provider.is_none() && !(auth.username.is_some() && auth.password.is_some()) {
-        match (&auth.token, auth.token_file.take(), auth.exec.take()) {
-            (None, Some(file), _) => {
-                let text = read_token(&file).await.map_err(|error| broken(format!("{file}: {error}")))?;
-                // A file's last line ends.
-                auth.token = Some(text.trim().to_owned().into());
-            }
-            (None, None, Some(mut exec)) => {
-                plugin::tame(&mut exec, slot.stderr.as_ref());
-                let failed = |words| Fault::new(What::PluginFailed, context, words);
-                let credential = plugin::run(&exec).await.map_err(failed)?;
-                let Credential { token, certificate, key, expires: until } = credential;
-                if let Some(token) = &token {
-                    check_token(token).map_err(failed)?;
-                }
-                auth.token = token.map(Into::into);
-                if let (Some(certificate), Some(key)) = (certificate, key) {
-                    (auth.client_certificate_data, auth.client_key_data) = (Some(certificate), Some(key.into()));
-                }
-                expires = until;
-            }
-            (Some(_), ..) | (None, None, None) => {}
-        }
-    }
-    if let Some(token) = &auth.token {
-        check_token(secrecy::ExposeSecret::expose_secret(token)).map_err(broken)?;
-    }
-    Ok(expires)
-}
-
-async fn read_token(path: &str) -> std::io::Result<String> {
-    use tokio::io::AsyncReadExt as _;
-    let mut text = String::new();
-    tokio::fs::File::open(path).await?.take(LONGEST_TOKEN).read_to_string(&mut text).await?;
-    Ok(text)
-}
-
-/// Whether a token can be sent: what cannot stand in a header would have the client panic.
-fn check_token(token: &str) -> Result<(), String> {
-    match HeaderValue::from_str(token) {
-        Ok(_) => Ok(()),
-        Err(_) => Err("its token holds characters that cannot be sent, such as a line break".to_owned()),
-    }
 }
 
 #[cfg(test)]
@@ -370,11 +370,11 @@ mod tests {
         let inner = clusters.inner();
         let slot = inner.slot("dev").unwrap();
         // Somebody logs in; before that is done the context is forgotten, and somebody else logs in.
-        let mut late = slot.made().lock_owned().await;
+        let late = slot.making();
         clusters.forget("dev");
         let logins = clusters.subscribe("dev").await.unwrap();
         let (client, expires) = clusters.make(&inner, &slot, "dev").await.unwrap();
-        assert!(clusters.publish("dev", &mut late, client, expires).is_none());
+        assert!(clusters.publish("dev", &late, client, expires).is_none());
         assert!(!logins.has_changed().unwrap(), "nobody is sent on to an older login");
     }
 }

@@ -8,6 +8,7 @@ mod bounded;
 mod browse;
 mod buffered;
 mod connector;
+mod credential;
 pub mod descriptors;
 mod fault;
 mod kubeconfig;
@@ -110,7 +111,12 @@ impl Clusters {
             (context.name.clone(), same.map_or_else(new, Arc::clone))
         });
         let inner = Inner { slots: slots.collect(), contexts: contexts.clone(), kubeconfig };
+        let stays = |old: &Arc<Slot>| inner.slots.values().any(|slot| Arc::ptr_eq(slot, old));
+        let others: Vec<_> = before.slots.values().filter(|old| !stays(old)).collect();
         *self.shared.inner.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inner);
+        for old in others {
+            old.forget();
+        }
         Ok(contexts)
     }
 

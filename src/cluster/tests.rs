@@ -1,8 +1,10 @@
 //! Kubeconfigs that are read again, logins that hang.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::*;
+use futures::FutureExt as _;
 use kube::Client;
 
 use brow_model::cluster::Link;
@@ -111,17 +113,57 @@ async fn a_login_is_renewed_before_it_runs_out_and_used_until_then() {
     let first = clusters.login("dev").await.unwrap().generation;
     clusters.login("dev").await.unwrap();
     assert_eq!(runs(dir.path()), 1, "whatever the plugin gives is used for a while");
-    tokio::time::pause();
-    tokio::time::advance(login::REST).await;
-    tokio::time::resume();
+    rest().await;
     // Now it fails: what there is does for as long as it lasts.
     std::fs::write(dir.path().join("plugin"), "exit 1").unwrap();
     assert_eq!(clusters.login("dev").await.unwrap().generation, first);
+    std::fs::write(dir.path().join("plugin"), prints(dir.path(), soon)).unwrap();
+    while clusters.login("dev").await.unwrap().generation == first {
+        rest().await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(runs(dir.path()), 2);
+}
+
+/// Lets the time go by after which a plugin is run again.
+async fn rest() {
     tokio::time::pause();
     tokio::time::advance(login::REST).await;
     tokio::time::resume();
-    std::fs::write(dir.path().join("plugin"), prints(dir.path(), soon)).unwrap();
-    assert!(clusters.login("dev").await.unwrap().generation > first);
+}
+
+#[tokio::test]
+async fn a_plugin_that_takes_its_time_is_neither_waited_for_needlessly_nor_begun_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (soon, go) = (chrono::Utc::now() + chrono::TimeDelta::seconds(50), dir.path().join("go"));
+    let wait = format!("\nwhile [ ! -e '{}' ]; do sleep 0.02; done\n", go.display());
+    let path = with_plugin(dir.path(), &prints(dir.path(), soon).replacen('\n', &wait, 1));
+    let (clusters, _) = Clusters::read(Some(&path)).unwrap();
+    let started = async {
+        while runs(dir.path()) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // The first to ask does not wait for it.
+    tokio::select! {
+        _ = clusters.login("dev") => panic!("it does not answer yet"),
+        () = started => {}
+    }
+    std::fs::write(&go, "").unwrap();
+    let mut logins = clusters.subscribe("dev").await.unwrap();
+    let first = logins.borrow_and_update().generation;
+    assert_eq!(runs(dir.path()), 1);
+
+    // While another is made, this one does.
+    std::fs::remove_file(&go).unwrap();
+    rest().await;
+    for _ in 0..2 {
+        let login = clusters.login("dev").now_or_never().expect("nobody waits").unwrap();
+        assert_eq!(login.generation, first);
+    }
+    std::fs::write(&go, "").unwrap();
+    logins.changed().await.unwrap();
+    assert!(logins.borrow().generation > first);
     assert_eq!(runs(dir.path()), 2);
 }
 
@@ -134,9 +176,7 @@ async fn a_login_that_is_refused_is_had_anew_but_not_again_and_again() {
     let first = clusters.login("dev").await.unwrap().generation;
     clusters.refused("dev", first);
     assert_eq!(clusters.login("dev").await.unwrap().generation, first, "it was made just now");
-    tokio::time::pause();
-    tokio::time::advance(login::REST).await;
-    tokio::time::resume();
+    rest().await;
     let second = clusters.login("dev").await.unwrap().generation;
     assert!(second > first);
     clusters.refused("dev", first);
@@ -155,8 +195,8 @@ async fn whoever_begins_anew_does_not_wait_for_a_login_that_hangs() {
     tokio::task::yield_now().await;
     std::fs::write(dir.path().join("plugin"), prints(dir.path(), late)).unwrap();
     clusters.forget("dev");
-    clusters.login("dev").await.unwrap();
-    hanging.abort();
+    let login = clusters.login("dev").await.unwrap();
+    assert_eq!(hanging.await.unwrap().unwrap(), login.generation, "it ends, and that one counts");
 }
 
 #[tokio::test]
