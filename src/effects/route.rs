@@ -114,7 +114,14 @@ impl Path {
     /// Asks a relay; a stream on which it does what it was asked to.
     async fn ask(&self, lease: &Lease, via: &Via, ask: Ask<'_>) -> Result<Stream, kube_tunnel::Error> {
         let secret = Secret::new(&self.routes.installation, &via.pod.namespace, &via.pod.name);
-        ask_relay(lease, &secret, ask, Box::pin(self.confirm(via))).await
+        match ask_relay(lease, &secret, ask, Box::pin(self.confirm(via))).await {
+            // Perhaps the pod is just being deleted: then the next one is tried.
+            Err(error @ kube_tunnel::Error::Pod { .. }) => {
+                let gone = self.confirm(via).await.err().filter(kube_tunnel::Error::is_pod_gone);
+                Err(gone.unwrap_or(error))
+            }
+            asked => asked,
+        }
     }
 
     /// Makes sure that the pod of this name is still the one that was meant: only that is to have its secret.
@@ -167,14 +174,22 @@ pub async fn ask_relay(
     confirm: impl Future<Output = Result<(), kube_tunnel::Error>>,
 ) -> Result<Stream, kube_tunnel::Error> {
     let mut stream = lease.open().await?;
-    let asked = timeout(ANSWER, relay::ask(&mut stream, secret, ask, confirm)).await;
-    match asked.unwrap_or(Err(Refusal::Silent)) {
-        Ok(()) => Ok(stream),
-        Err(Refusal::Way(error)) => Err(kube_tunnel::Error::from_io(error)),
-        Err(Refusal::Unconfirmed(error)) => Err(error),
-        Err(refusal @ (Refusal::Stranger | Refusal::Silent)) => {
-            Err(kube_tunnel::Error::Pod { text: refusal.to_string() })
-        }
+    answered(relay::ask(&mut stream, secret, ask, confirm)).await?;
+    Ok(stream)
+}
+
+/// Waits for a relay's answer, and tells why it does not serve.
+async fn answered(
+    asked: impl Future<Output = Result<(), Refusal<kube_tunnel::Error>>>,
+) -> Result<(), kube_tunnel::Error> {
+    use kube_tunnel::Error;
+    match timeout(ANSWER, asked).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Refusal::Way(error))) => Err(Error::from_io(error)),
+        Ok(Err(Refusal::Unconfirmed(error))) => Err(error),
+        Ok(Err(refusal @ (Refusal::Stranger | Refusal::Silent))) => Err(Error::Pod { text: refusal.to_string() }),
+        // It may be busy: that says nothing of its version.
+        Err(_) => Err(Error::TunnelLost { text: format!("no answer of the relay within {} s", ANSWER.as_secs()) }),
     }
 }
 
@@ -226,5 +241,21 @@ impl Route for Path {
             return Ok(Some(Fault::new(What::TargetTimedOut, asked.to_string(), words)));
         }
         Ok(self.connects(lease, via, asked).await?.err())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_relay_that_is_slow_is_not_told_as_one_of_another_version() {
+        let (mut near, _far) = tokio::io::duplex(1_024);
+        let (secret, address) = (Secret::new(&Installation::default(), "team", "p"), "10.0.0.1:1".parse().unwrap());
+        let slow = answered(relay::ask(&mut near, &secret, Ask::Go(&address), async { Ok(()) })).await.unwrap_err();
+        assert!(matches!(slow, kube_tunnel::Error::TunnelLost { .. }), "{slow}");
+        let ended = answered(async { Err(Refusal::Silent) }).await.unwrap_err();
+        let kube_tunnel::Error::Pod { text } = ended else { panic!("{ended}") };
+        assert_eq!(What::by_words(&text), Some(What::Relay));
     }
 }

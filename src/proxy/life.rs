@@ -163,8 +163,8 @@ async fn look(api: &Api<Pod>, pod: &Pod) -> Option<Pod> {
     (nonce(&found) == nonce(pod)).then_some(found)
 }
 
-/// The uid of the pod of this name as it is now, if there is one. It is listed, not got: whoever uses proxy pods may
-/// list them, or would see none.
+/// Returns the uid of the pod of this name as it is now, if there is one that is not being deleted. It is listed, not
+/// got: whoever uses proxy pods may list them, or would see none.
 ///
 /// # Errors
 /// What the server says, or that it does not answer.
@@ -174,7 +174,8 @@ pub async fn uid_of(clusters: &Clusters, key: &PodKey) -> Result<Option<String>,
     let params = ListParams::default().fields(&format!("metadata.name={}", key.name));
     let found = within(&key.cluster, api.list_metadata(&params)).await?;
     let found = found.map_err(|error| fault(&key.name, &error, Some(grant("list", "pods", Some(&key.namespace)))).1)?;
-    Ok(found.items.into_iter().find_map(|pod| pod.metadata.uid))
+    let stays = found.items.into_iter().map(|pod| pod.metadata).find(|pod| pod.deletion_timestamp.is_none());
+    Ok(stays.and_then(|pod| pod.uid))
 }
 
 /// Deletes a pod, if it still has this uid. One that is gone, or replaced by another of its name, counts as deleted.
@@ -224,7 +225,42 @@ fn slow(cluster: &str) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use super::demands_cpu_limit;
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    #[tokio::test]
+    async fn a_pod_that_is_being_deleted_has_no_uid() {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let kubeconfig = dir.path().join("kubeconfig");
+        let config = serde_json::json!({
+            "clusters": [{ "name": "dev", "cluster": { "server": format!("http://{}", listener.local_addr().unwrap()) } }],
+            "users": [{ "name": "ann", "user": {} }],
+            "contexts": [{ "name": "dev", "context": { "cluster": "dev", "user": "ann" } }],
+        });
+        std::fs::write(&kubeconfig, config.to_string()).unwrap();
+        let (clusters, _) = Clusters::read(Some(&kubeconfig)).unwrap();
+        let key = PodKey { cluster: "dev".to_owned(), namespace: "team".to_owned(), name: "p".to_owned() };
+        for (deleted, uid) in [(None, Some("u".to_owned())), (Some("2026-01-02T12:00:00Z"), None)] {
+            let list = serde_json::json!({
+                "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": {},
+                "items": [{ "metadata": { "name": "p", "uid": "u", "deletionTimestamp": deleted } }],
+            })
+            .to_string();
+            let answering = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    request.push(stream.read_u8().await.unwrap());
+                }
+                let length = list.len();
+                let answer = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{list}");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            };
+            let (found, ()) = tokio::join!(uid_of(&clusters, &key), answering);
+            assert_eq!(found.unwrap(), uid);
+        }
+    }
 
     #[test]
     fn a_namespace_that_demands_a_limit_of_cpu_is_understood() {
