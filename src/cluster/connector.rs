@@ -138,10 +138,11 @@ where
             let (client, path) = (client.clone(), path.clone());
             again::send(request, move |request| {
                 let (limit, bound) = (patience(request.uri()), Bound::of(&request));
+                let passed_on = is_passed_on(request.uri());
                 let (method, asked) = (request.method().clone(), request.uri().path_and_query().cloned());
                 let (path, answer) = (path.clone(), client.request(request));
                 async move {
-                    let answer = path.mind(answer, limit).await;
+                    let answer = path.mind(answer, limit, passed_on).await;
                     let outcome = answer.as_ref().map(http::Response::status);
                     tracing::debug!(%method, ?asked, ?outcome, "a request");
                     answer.map(|answer| bound.apply(answer))
@@ -176,6 +177,12 @@ fn patience(uri: &Uri) -> Duration {
     }
 }
 
+/// Returns true for what the API server has a node answer.
+fn is_passed_on(uri: &Uri) -> bool {
+    let path = uri.path();
+    path.contains("/proxy/") || ["/log", "/portforward", "/proxy"].iter().any(|last| path.ends_with(last))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +199,19 @@ mod tests {
         let request = Request::get(format!("/{}", "b".repeat(100))).body(Vec::new()).unwrap();
         let words = contain(client.request_text(request)).await.map(drop).unwrap_err();
         assert!(words.contains("Valid Uri"), "{words}");
+    }
+
+    #[test]
+    fn what_a_node_answers_is_known_by_its_path() {
+        for (path, passed_on) in [
+            ("/api/v1/nodes/n/proxy/healthz", true),
+            ("/api/v1/namespaces/team/pods/p/log?follow=true", true),
+            ("/k8s/clusters/c/api/v1/namespaces/team/pods/p/portforward", true),
+            ("/api/v1/nodes/n", false),
+            ("/api/v1/pods?watch=true", false),
+        ] {
+            assert_eq!(is_passed_on(&path.parse().unwrap()), passed_on, "{path}");
+        }
     }
 
     #[test]

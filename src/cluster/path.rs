@@ -75,22 +75,23 @@ impl Path {
     }
 
     /// Waits for an answer to begin, up to a limit, and learns of the way from it, or from that it does not come.
+    /// `passed_on`: it is a node's, whose silence says nothing of the way to the API server.
     pub(super) async fn mind<B, E>(
         &self,
         answer: impl Future<Output = Result<Response<B>, E>>,
         limit: Duration,
+        passed_on: bool,
     ) -> Result<Response<B>, BoxError>
     where
         E: Into<BoxError>,
     {
-        let mut asked = Asked { state: &self.state, since: Instant::now(), answered: false, failed: false };
+        let mut asked = Asked { state: &self.state, since: Instant::now(), settled: passed_on };
         let words = || format!("no answer within {} s", limit.as_secs());
         let answer = match timeout(limit, answer).await {
             Ok(answer) => answer.map_err(Into::into),
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, words()).into()),
         };
-        asked.answered = answer.is_ok();
-        asked.failed = answer.is_err();
+        asked.settled |= answer.is_ok();
         if let Some(mark) = answer.as_ref().ok().and_then(|answer| answer.extensions().get::<Mark>()) {
             let upgraded = answer.as_ref().is_ok_and(|answer| answer.status() == StatusCode::SWITCHING_PROTOCOLS);
             mark.stays.fetch_or(upgraded, Ordering::Relaxed);
@@ -120,14 +121,14 @@ impl State {
 struct Asked<'a> {
     state: &'a State,
     since: Instant,
-    answered: bool,
-    failed: bool,
+    /// True once it says nothing against the way.
+    settled: bool,
 }
 
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
-        // Whoever gives up at once has another reason for it.
-        if self.failed || (!self.answered && self.since.elapsed() >= SLOW) {
+        // What fails or is given up at once has another reason, such as a refused connection.
+        if !self.settled && self.since.elapsed() >= SLOW {
             self.state.generation.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -230,13 +231,13 @@ mod tests {
         let mut answer = Response::new(());
         *answer.status_mut() = status;
         answer.extensions_mut().insert(over.inner().mark.clone());
-        path.mind(std::future::ready(Ok::<_, Infallible>(answer)), SLOW).await.unwrap();
+        path.mind(std::future::ready(Ok::<_, Infallible>(answer)), SLOW, false).await.unwrap();
     }
 
     /// A request that is given up.
-    async fn given_up(path: &Path, after: Duration) {
+    async fn given_up(path: &Path, after: Duration, passed_on: bool) {
         let never = std::future::pending::<Result<Response<()>, Infallible>>();
-        timeout(after, path.mind(never, SLOW * 9)).await.unwrap_err();
+        timeout(after, path.mind(never, SLOW * 9, passed_on)).await.unwrap_err();
     }
 
     async fn lives((near, far): &mut (Near, DuplexStream)) -> bool {
@@ -249,7 +250,7 @@ mod tests {
         let path = Path::default();
         let (mut watch, mut tunnel) = (connection(&path), connection(&path));
         answered(&path, &tunnel.0, StatusCode::SWITCHING_PROTOCOLS).await;
-        given_up(&path, SLOW).await;
+        given_up(&path, SLOW, false).await;
         assert!(lives(&mut watch).await, "a doubt is no proof");
         answered(&path, &watch.0, StatusCode::OK).await;
         assert!(lives(&mut watch).await, "it answers still");
@@ -271,10 +272,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_gives_up_at_once_says_nothing_of_the_way() {
+    async fn what_ends_at_once_or_waits_for_a_node_says_nothing_of_the_way() {
         let path = Path::default();
         let mut watch = connection(&path);
-        given_up(&path, SLOW / 2).await;
+        given_up(&path, SLOW / 2, false).await;
+        given_up(&path, SLOW, true).await;
+        let refused = std::future::ready(Err::<Response<()>, _>(io::Error::from(io::ErrorKind::ConnectionRefused)));
+        assert!(path.mind(refused, SLOW, false).await.is_err());
         let new = connection(&path);
         answered(&path, &new.0, StatusCode::OK).await;
         assert!(lives(&mut watch).await);
@@ -285,7 +289,7 @@ mod tests {
         let path = Path::default();
         let mut watch = connection(&path);
         let never = std::future::pending::<Result<Response<()>, Infallible>>();
-        assert!(path.mind(never, SLOW).await.is_err());
+        assert!(path.mind(never, SLOW, false).await.is_err());
         let new = connection(&path);
         answered(&path, &new.0, StatusCode::OK).await;
         assert!(!lives(&mut watch).await);
