@@ -85,7 +85,9 @@ pub fn read(text: &str, cluster: &str) -> Parsed {
     let many = text.trim().contains(['\n', '\r']);
     for command in shell::commands(text) {
         let mut parts = Parsed::default();
-        match one(&command, cluster, &mut parts) {
+        let read = one(&command, cluster, &mut parts);
+        let read = if command.hides && parts.offers.is_empty() { read.and(Err(Why::Open)) } else { read };
+        match read {
             Ok(()) => {
                 parsed.offers.append(&mut parts.offers);
                 parsed.left_out.append(&mut parts.left_out);

@@ -5,6 +5,9 @@ use std::iter::Peekable;
 use std::mem::take;
 use std::str::Chars;
 
+/// The verb of the commands that are looked for.
+const FORWARDS: &str = "port-forward";
+
 /// A word of a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Word {
@@ -26,6 +29,8 @@ pub(super) struct Command {
     pub piped: bool,
     /// True if a quote in it is never closed.
     pub broken: bool,
+    /// True if a forward is mentioned in what was passed over: the output of a command, a here-document.
+    pub hides: bool,
     /// The source text, in one line.
     pub text: String,
 }
@@ -173,13 +178,14 @@ impl Lexer<'_> {
         };
         self.word().open = true;
         let opens = self.chars.peek().copied().filter(|_| c == '$');
-        let mut depth = 0_usize;
+        let (start, mut depth) = (self.now.text.len(), 0_usize);
         while let Some(c) = self.next() {
             if Some(c) == opens {
                 depth += 1;
             } else if c == closes {
                 depth = depth.saturating_sub(1);
                 if depth == 0 {
+                    self.now.hides |= self.now.text[start..].contains(FORWARDS);
                     return;
                 }
             }
@@ -219,6 +225,7 @@ impl Lexer<'_> {
     /// Passes over the here-documents of the line that has ended.
     fn documents(&mut self) {
         for (end, tabs) in take(&mut self.documents) {
+            let mut hides = false;
             loop {
                 let mut line = String::new();
                 let mut more = false;
@@ -229,6 +236,7 @@ impl Lexer<'_> {
                     }
                     line.push(c);
                 }
+                hides |= line.contains(FORWARDS);
                 let line = if tabs { line.trim_start_matches('\t') } else { &line };
                 if line == end || !more {
                     self.now.broken |= line != end;
@@ -236,9 +244,12 @@ impl Lexer<'_> {
                 }
             }
             // It is read by a command that has ended before, if by any.
-            match self.found.last_mut().filter(|_| self.now.words.is_empty()) {
-                Some(command) => command.last = self.now.last,
-                None => self.now.broken |= self.now.words.is_empty(),
+            if let Some(command) = self.found.last_mut().filter(|_| self.now.words.is_empty()) {
+                command.last = self.now.last;
+                command.hides |= hides;
+            } else {
+                self.now.broken |= self.now.words.is_empty();
+                self.now.hides |= hides;
             }
         }
     }

@@ -157,6 +157,24 @@ fn what_is_exported_is_read_again() {
 }
 
 #[test]
+fn what_a_shell_alone_would_run_is_left_out_with_its_line() {
+    let text = "TOK=$(kubectl port-forward svc/lost 1:2 & echo $!) T=1\nexport A=\"`kubectl port-forward svc/b 1`\"\n\
+                B=$(date)\ncat list | while read x; do sleep 1; done <<END\nkubectl port-forward svc/c 1\nEND\n\
+                echo 'see port-forward'\n";
+    let (offers, left_out) = of(&parse(text, "here"));
+    assert_eq!(offers, [""; 0]);
+    assert_eq!(
+        left_out,
+        [
+            "1: TOK=$(kubectl port-forward svc/lost 1:2 & echo $!) T=1: open",
+            "2: export A=\"`kubectl port-forward svc/b 1`\": open",
+            "4: cat list: form",
+            "4-6: done <<END kubectl port-forward svc/c 1 END: open",
+        ]
+    );
+}
+
+#[test]
 fn whole_scripts() {
     let (offers, left_out) = fixture("script.sh");
     assert_eq!(
