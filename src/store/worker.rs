@@ -137,8 +137,7 @@ impl Worker {
 
     fn recognise(&mut self, claim: &Claim) -> Vec<StoreEvent> {
         let result = ledger::recognise(&self.paths.state_dir, claim);
-        // What cannot be read proves nothing.
-        let is_ours = result.as_ref().is_ok_and(|is_ours| *is_ours);
+        let is_ours = result.as_ref().ok().copied();
         let mut answers = self.trouble(result.map(|_| ()));
         answers.push(StoreEvent::Recognised { uid: claim.uid.clone(), is_ours });
         answers

@@ -282,8 +282,8 @@ pub enum StoreEvent {
     Recognised {
         /// Its uid.
         uid: String,
-        /// Whether this installation made it.
-        is_ours: bool,
+        /// Whether this installation made it; `None` where that cannot be read.
+        is_ours: Option<bool>,
     },
     /// Another file of ours (state, audit) failed; told once.
     Trouble(Fault),

@@ -24,7 +24,7 @@ fn claims(effects: &[Effect]) -> Vec<Claim> {
 }
 
 fn recognised(model: &mut Model, uid: &str, is_ours: bool) -> Vec<Effect> {
-    model.update(Event::Store(StoreEvent::Recognised { uid: uid.to_owned(), is_ours }))
+    model.update(Event::Store(StoreEvent::Recognised { uid: uid.to_owned(), is_ours: Some(is_ours) }))
 }
 
 fn vias(model: &Model) -> Vec<Option<String>> {
@@ -76,6 +76,9 @@ fn a_pod_that_another_instance_made_is_looked_up_once() {
     assert_eq!(asked, [claim]);
     assert!(!model.has_looked("dev"), "not before it is known whose it is");
     assert!(claims(&applied(&mut model, other.clone())).is_empty(), "once");
+    let unreadable = StoreEvent::Recognised { uid: "forged".to_owned(), is_ours: None };
+    model.update(Event::Store(unreadable));
+    assert_eq!(claims(&applied(&mut model, other.clone())).len(), 1, "unless nobody could tell");
     recognised(&mut model, "forged", true);
     assert!(model.has_looked("dev"));
     assert_eq!(vias(&model), [Some(other.key.name.clone())], "it serves as soon as that is known");

@@ -35,10 +35,13 @@ impl Model {
         out.push(Effect::Recognise(Claim { namespace, name, uid: pod.uid.clone(), nonce: pod.nonce.clone() }));
     }
 
-    /// A pod was looked up.
-    pub(crate) fn on_recognised(&mut self, uid: &str, is_ours: bool, out: &mut Vec<Effect>) {
+    /// A pod was looked up; one of which that failed is looked up again when it is next seen.
+    pub(crate) fn on_recognised(&mut self, uid: &str, is_ours: Option<bool>, out: &mut Vec<Effect>) {
         let seen = self.pods.own.open.remove(uid);
-        if is_ours {
+        if is_ours.is_none() {
+            self.pods.own.asked.remove(uid);
+        }
+        if is_ours == Some(true) {
             self.pods.own.extend([uid.to_owned()]);
             let of_uid = self.pods.all.values().filter(|pod| pod.uid == uid).cloned();
             let not_kept = seen.filter(|pod| !self.pods.all.contains_key(&pod.key));
