@@ -75,13 +75,19 @@ pub(super) async fn follow(clusters: Clusters, events: EventSender) {
 
 /// Reads the kubeconfig, after what it depends on is watched: what changes from then on is noticed.
 async fn look(clusters: &Clusters, mut watch: Watch) -> Option<(Watch, Found)> {
-    let clusters = clusters.clone();
-    let again = clusters.clone();
-    let found = read(move || again.read_again()).await;
-    let following = spawn_blocking(move || {
-        // Those that it names may be others now. What cannot be watched is read with the next change of another.
-        _ = watch.follow(&clusters.files());
-        watch
-    });
-    Some((following.await.ok()?, found))
+    loop {
+        let files = clusters.files();
+        let (again, followed) = (clusters.clone(), files.clone());
+        let following = spawn_blocking(move || {
+            // What cannot be watched is read with the next change of another.
+            _ = watch.follow(&followed);
+            watch
+        });
+        watch = following.await.ok()?;
+        let found = read(move || again.read_again()).await;
+        // Those that it names may be others now.
+        if clusters.files() == files {
+            return Some((watch, found));
+        }
+    }
 }
