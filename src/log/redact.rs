@@ -69,7 +69,14 @@ pub fn redact(text: &str, addresses: bool) -> String {
                 && !addresses
                 && !is_loopback(word);
             let named = what_follows(word);
-            if (secret && named != Next::Secret) || is_secret(word) {
+            if secret && named != Next::Secret {
+                clean.push_str(SECRET);
+                if let Some(end) = end_of_value(rest, &sign) {
+                    (rest, next) = (&rest[end..], Next::Anything);
+                    sign.clear();
+                    continue;
+                }
+            } else if is_secret(word) {
                 clean.push_str(SECRET);
             } else if more.starts_with('=') {
                 // The name of a field.
@@ -100,6 +107,15 @@ fn end_of_word(text: &str) -> usize {
     let signs = |c: char| quotes(c) || ",;(){}|=&".contains(c);
     let end = text.find(signs).unwrap_or(text.len());
     if text[..end].contains("://") { text.find(quotes).unwrap_or(text.len()) } else { end }
+}
+
+/// The length of a value that stands in quotes, of which `sign` has the first. It may be several words.
+fn end_of_value(text: &str, sign: &str) -> Option<usize> {
+    let quote = sign.chars().next_back().filter(|c| "\"'`".contains(*c))?;
+    let is_escaped = |text: &str| text.ends_with('\\');
+    let opened = is_escaped(&sign[..sign.len() - quote.len_utf8()]);
+    let ends = text.match_indices(quote).find(|(at, _)| is_escaped(&text[..*at]) == opened);
+    ends.map(|(at, _)| if opened { at - 1 } else { at })
 }
 
 fn what_follows(word: &str) -> Next {
@@ -144,12 +160,19 @@ fn within(word: &str, addresses: bool) -> String {
     {
         return format!("{name}:{SECRET}{tail}");
     }
-    let (place, path) = host.find('/').map_or((host, ""), |at| host.split_at(at));
-    if addresses || is_loopback(place) || !is_address(place) {
+    if addresses {
         return word.to_owned();
     }
+    let parts: Vec<&str> = host.split('/').collect();
+    let hidden = |(at, part): (usize, &&str)| {
+        let (name, port) = host_of(part);
+        // A host stands first or, as in a context of OpenShift's, has a port; `service/web:80` has a name.
+        let is_place = at == 0 || name.parse::<IpAddr>().is_ok() || port.is_some() && at + 1 < parts.len();
+        if is_place && is_address(part) && !is_loopback(part) { ADDRESS } else { part }.to_owned()
+    };
+    let shown: Vec<String> = parts.iter().enumerate().map(hidden).collect();
     let login = login.map_or_else(String::new, |login| format!("{login}@"));
-    format!("{login}{ADDRESS}{path}{tail}")
+    format!("{login}{}{tail}", shown.join("/"))
 }
 
 /// The host of a `host:port`, without the brackets of IPv6.
@@ -198,6 +221,21 @@ mod tests {
                 "token:<secret> access_token : <secret>",
             ),
             (r#"{"password":"pw","a":1}"#, r#"{"password":"<secret>","a":1}"#, r#"{"password":"<secret>","a":1}"#),
+            (
+                r#"{"password":"correct \" horse", "a":1}"#,
+                r#"{"password":"<secret>", "a":1}"#,
+                r#"{"password":"<secret>", "a":1}"#,
+            ),
+            (
+                r#"{\"token\":\"a b\",\"c\":1}"#,
+                r#"{\"token\":\"<secret>\",\"c\":1}"#,
+                r#"{\"token\":\"<secret>\",\"c\":1}"#,
+            ),
+            (
+                "team/10.0.0.1:80 default/api-x:6443/kube:admin",
+                "team/<address> default/<address>/kube:admin",
+                "team/10.0.0.1:80 default/api-x:6443/kube:admin",
+            ),
             (r#"idToken: Some("pw")"#, r#"idToken: Some("<secret>")"#, r#"idToken: Some("<secret>")"#),
             (
                 "--token abc --db-password=abc",
@@ -237,6 +275,7 @@ mod tests {
         for text in [
             "2026-11-27T07:47:14.123456Z  INFO brow_tui::log::tell: the pod brow-db-x7f3 is ready",
             "config.toml:3:8 v1.20.3 service/web:http 12:30",
+            "service/web:80 deployment/web:http /etc/a.conf/b",
             "4b1c5e9a-1d5e-4a35-9d5c-0242ac110002",
             "127.0.0.1:3306 [::1]:3306 localhost:80 ::1",
             "worker.ready=true http.method=GET",

@@ -9,7 +9,7 @@ use brow_model::Model;
 use brow_model::effect::Effect;
 use brow_model::event::InstanceEvent;
 use brow_model::event::{ClusterEvent, Event, ForwardEvent, PodEvent, StoreEvent};
-use brow_model::fault::Fault;
+use brow_model::fault::{Fault, What};
 use brow_model::log::{Entry, Grade, Happening};
 use brow_model::proxy::{PodKey, ProxyPod};
 use brow_model::route::Via;
@@ -48,8 +48,11 @@ fn told(entry: &Entry) {
     }
 }
 
-/// Formats a fault with the original error message.
+/// Formats a fault with the original error message; a login plugin's may hold a code to log in with.
 fn why(fault: &Fault) -> String {
+    if matches!(fault.what, What::PluginFailed | What::PluginMissing) {
+        return format!("{:?} of {}: {} bytes", fault.what, fault.thing, fault.detail.len());
+    }
     format!("{:?} of {}: {}", fault.what, fault.thing, fault.detail)
 }
 
@@ -145,8 +148,22 @@ fn tell_store(event: &StoreEvent) {
         StoreEvent::Broken(fault) => debug!("the config is not used: {}", why(fault)),
         StoreEvent::NotSaved(fault) => debug!("edits were not saved: {}", why(fault)),
         StoreEvent::Trouble(fault) => debug!("a file failed: {}", why(fault)),
-        StoreEvent::Recognised { uid, is_ours } => debug!(uid, is_ours, "a pod was looked up"),
+        StoreEvent::Recognised { uid, is_ours } => debug!(uid, ?is_ours, "a pod was looked up"),
         StoreEvent::Saved => debug!("edits were saved"),
         StoreEvent::Legacy { .. } | StoreEvent::Offers { .. } | StoreEvent::Exported { .. } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_plugin_says_is_not_logged() {
+        for what in [What::PluginFailed, What::PluginMissing] {
+            let told = why(&Fault::new(what, "dev", "enter the code ABCD"));
+            assert!(told.contains("dev") && !told.contains("ABCD"), "{told}");
+        }
+        assert!(why(&Fault::new(What::Unreachable, "dev", "refused")).contains("refused"));
     }
 }
