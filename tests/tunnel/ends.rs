@@ -1,7 +1,7 @@
 //! How connections end: in order, half, by reset.
 
 use std::io::ErrorKind;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kube_tunnel::{Error, Protocol};
 use socket2::SockRef;
@@ -60,17 +60,16 @@ async fn an_answer_that_waits_for_our_end_is_missing_and_so_a_reset() {
 
 #[tokio::test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
-async fn a_client_that_half_closes_waits_for_its_end_no_longer_than_the_node_does() {
+async fn a_client_that_half_closes_gets_the_end_in_order() {
     let stage = Stage::new().await;
-    let forward = Forward::new(&stage.tunnels(None).await, stage.route(BYE)).await;
+    let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(BYE)).await;
     let mut socket = TcpStream::connect(forward.address).await.unwrap();
     socket.shutdown().await.unwrap();
     let mut answer = String::new();
-    let started = Instant::now();
     socket.read_to_string(&mut answer).await.unwrap();
     assert_eq!(answer, "bye\n");
-    // containerd says that the pod has ended a second after it did, unless it was told of our end before.
-    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    // Waited for too long, it would have failed for the half-closed client.
+    forward.outcomes.recv().await.unwrap().expect("an orderly end");
 }
 
 #[tokio::test]
@@ -80,11 +79,8 @@ async fn a_server_that_closes_first_reaches_the_client_as_end_of_file() {
     let mut forward = Forward::new(&stage.tunnels(None).await, stage.route(BYE)).await;
     let mut socket = TcpStream::connect(forward.address).await.unwrap();
     let mut answer = String::new();
-    let started = Instant::now();
     socket.read_to_string(&mut answer).await.unwrap();
     assert_eq!(answer, "bye\n");
-    // The node itself waits a second for the other direction.
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     drop(socket);
     forward.outcomes.recv().await.unwrap().expect("an orderly end");
 }

