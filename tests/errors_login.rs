@@ -4,13 +4,16 @@
 
 mod common;
 
+use std::fs::File;
+use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
 
 use common::arrange::{Kubeconfig, clipboard, quit, says, script, wait_dialog, wait_says};
 use common::kube::{kubeconfig, until};
-use common::{Home, Screen, Start};
+use common::{Home, PATIENCE, Screen, Start};
 use serde_json::json;
 
 /// What a plugin answers with on stdout.
@@ -242,4 +245,28 @@ fn a_client_certificate_is_shown_to_a_server_that_wants_one() {
             && says(text, "No trusted TLS connection to without")
     });
     quit(screen);
+}
+
+#[test]
+fn a_plugin_that_hangs_ends_with_the_program() {
+    let home = Home::new("");
+    let pipe = home.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Its end of the pipe is open for as long as it lives.
+    let plugin = script(&home.path().join("helper"), &format!("exec 9>'{}'; exec sleep 1000", pipe.display()));
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        let mut pipe = File::open(pipe).unwrap();
+        tell.send("runs").unwrap();
+        pipe.read_to_end(&mut Vec::new()).unwrap();
+        tell.send("ended").unwrap();
+    });
+    let all = Kubeconfig::empty().cluster("c", &json!({ "server": "https://127.0.0.1:1" }));
+    let all = all.plugin("robot", &plugin, &[]).context("dev", "c", "robot", "default");
+    let mut screen = Start::new(&home).kubeconfig(all.write(&home.path().join("kc"))).run();
+    screen.wait_for("dev");
+    screen.press("1\r");
+    assert_eq!(told.recv_timeout(PATIENCE), Ok("runs"));
+    quit(screen);
+    assert_eq!(told.recv_timeout(PATIENCE), Ok("ended"));
 }

@@ -18,6 +18,7 @@ mod signals;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chrono::Utc;
 use clap::{Parser, Subcommand, ValueHint};
@@ -42,6 +43,9 @@ use brow_model::instance::Role;
 
 /// Events that may wait for the loop; a source that is faster waits for room.
 const EVENTS: usize = 1_024;
+
+/// The time for which blocking work may keep the program from ending.
+const LAST: Duration = Duration::from_millis(500);
 
 /// A full-screen dashboard for reaching what only a Kubernetes cluster can reach.
 ///
@@ -164,8 +168,9 @@ fn obey(args: Args) -> eyre::Result<ExitCode> {
         .build()
         .wrap_err("the runtime could not be started")?;
     let code = runtime.block_on(Box::pin(enter(args)))?;
-    // A name look-up or a plugin that hangs must not keep the shell waiting.
-    runtime.shutdown_background();
+    // Tasks are dropped, and login plugins that still run end with them. A name look-up that hangs must not keep the
+    // shell waiting.
+    runtime.shutdown_timeout(LAST);
     Ok(code)
 }
 

@@ -10,7 +10,7 @@ use brow_model::fault::{Fault, What};
 /// A token that is longer is none.
 const LONGEST_TOKEN: u64 = 1 << 20;
 
-/// Whether logging in again may bring another login, although the kubeconfig says the same.
+/// Returns true if logging in again may bring another login, although the kubeconfig says the same.
 pub(super) fn is_renewable(user: &AuthInfo) -> bool {
     let (exec, provider) = (user.exec.is_some(), user.auth_provider.is_some());
     exec || provider || user.token_file.is_some() || user.client_certificate.is_some()
@@ -61,7 +61,7 @@ async fn read_token(path: &str) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// Whether a token can be sent: what cannot stand in a header would have the client panic.
+/// Checks that a token can be sent: what cannot stand in a header would have the client panic.
 fn check_token(token: &str) -> Result<(), String> {
     match HeaderValue::from_str(token) {
         Ok(_) => Ok(()),
