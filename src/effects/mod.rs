@@ -114,23 +114,8 @@ impl Effects {
         self.reap();
         match effect {
             Effect::Connect { cluster, epoch, namespaces } => self.connect(cluster, epoch, namespaces),
-            Effect::Widen { cluster, namespaces } => {
-                if let Some(connection) = self.connections.get(&cluster) {
-                    connection.namespaces.send_if_modified(|known| {
-                        let new = *known != namespaces;
-                        *known = namespaces;
-                        new
-                    });
-                }
-            }
-            Effect::AskRights { cluster, epoch, namespace } => {
-                let (clusters, events) = (self.clusters.clone(), self.events.clone());
-                self.spawn(async move {
-                    let asking = contain(cluster::rights(&clusters, &cluster, &namespace)).await;
-                    let answer = asking.unwrap_or_else(|words| Err(internal(&cluster, words)));
-                    events.send(Event::Cluster { cluster, epoch, event: ClusterEvent::Rights(answer) }).await;
-                });
-            }
+            Effect::Widen { cluster, namespaces } => self.widen(&cluster, namespaces),
+            Effect::AskRights { cluster, epoch, namespace } => self.ask_rights(cluster, epoch, namespace),
             Effect::Disconnect { cluster } => {
                 if let Some(connection) = self.connections.remove(&cluster) {
                     connection.token.cancel();
@@ -185,6 +170,26 @@ impl Effects {
             Effect::Audit(entry) => self.store.send(Order::Audit(entry)),
             Effect::Notify(_) | Effect::Copy(_) | Effect::CopyFault(_) | Effect::CopyEntries(_) | Effect::Quit => {}
         }
+    }
+
+    /// Changes the namespaces that a cluster's watch covers.
+    fn widen(&self, cluster: &str, namespaces: BTreeSet<String>) {
+        if let Some(connection) = self.connections.get(cluster) {
+            connection.namespaces.send_if_modified(|known| {
+                let new = *known != namespaces;
+                *known = namespaces;
+                new
+            });
+        }
+    }
+
+    fn ask_rights(&mut self, cluster: String, epoch: Epoch, namespace: String) {
+        let (clusters, events) = (self.clusters.clone(), self.events.clone());
+        self.spawn(async move {
+            let asking = contain(cluster::rights(&clusters, &cluster, &namespace)).await;
+            let answer = asking.unwrap_or_else(|words| Err(internal(&cluster, words)));
+            events.send(Event::Cluster { cluster, epoch, event: ClusterEvent::Rights(answer) }).await;
+        });
     }
 
     /// Becomes known to the other instances whose sockets are in `dir`, and gets to know them. Where that cannot be it

@@ -188,7 +188,7 @@ pub fn start<R: Route>(
 ) -> (Handle, impl Future<Output = ()> + Send + 'static) {
     let token = token.child_token();
     let meter = Arc::new(Meter::default());
-    let (left, mut leaving) = mpsc::unbounded_channel();
+    let (left, leaving) = mpsc::unbounded_channel();
     let holds = Holds::new(left);
     let first = match via {
         Some(via) => holds.through(via),
@@ -212,18 +212,7 @@ pub fn start<R: Route>(
         // Should this future be dropped before its end, nothing of it may live on.
         let guard = token.clone().drop_guard();
         let reporter = Reporter::new(spec.id, spec.epoch, &events);
-        let bound = tokio::select! {
-            biased;
-            () = token.cancelled() => {
-                reporter.last(ForwardEvent::Closed).await;
-                return;
-            }
-            bound = listener::bind(&spec) => bound,
-        };
-        let listeners = match bound {
-            Ok(listeners) => listeners,
-            Err(fault) => return reporter.last(ForwardEvent::NotBound(fault)).await,
-        };
+        let Some(listeners) = listen(&spec, &reporter, &token).await else { return };
         let (way_out, ways) = watch::channel(Way::Preparing);
         let shared = Arc::new(Shared {
             route,
@@ -246,23 +235,51 @@ pub fn start<R: Route>(
         shared.keep(watch);
         shared.keep(probe::keep(Arc::clone(&shared), plans));
         listener::accept(&shared, listeners);
-        let tell_left = async {
-            while let Some(via) = leaving.recv().await {
-                shared.tell(ForwardEvent::Left(via)).await;
-            }
-        };
-        tokio::select! {
-            biased;
-            () = token.cancelled() => {}
-            () = tell_left => {}
-        }
-        shared.tracker.close();
-        shared.tracker.wait().await;
-        let end = shared.broken.get().map_or(ForwardEvent::Closed, |fault| ForwardEvent::NotBound(fault.clone()));
-        shared.reporter.last(end).await;
+        run_out(&shared, leaving).await;
         drop(guard);
     };
     (handle, run)
+}
+
+/// Binds the local ports; `None` if that failed or the forward was closed meanwhile, which is reported.
+async fn listen(
+    spec: &ForwardSpec,
+    reporter: &Reporter,
+    token: &CancellationToken,
+) -> Option<Vec<tokio::net::TcpListener>> {
+    let bound = tokio::select! {
+        biased;
+        () = token.cancelled() => {
+            reporter.last(ForwardEvent::Closed).await;
+            return None;
+        }
+        bound = listener::bind(spec) => bound,
+    };
+    match bound {
+        Ok(listeners) => Some(listeners),
+        Err(fault) => {
+            reporter.last(ForwardEvent::NotBound(fault)).await;
+            None
+        }
+    }
+}
+
+/// Reports the pods that are left until the forward is closed, then waits for its tasks and reports the end.
+async fn run_out<R: Route>(shared: &Shared<R>, mut leaving: mpsc::UnboundedReceiver<Via>) {
+    let tell_left = async {
+        while let Some(via) = leaving.recv().await {
+            shared.tell(ForwardEvent::Left(via)).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = shared.token.cancelled() => {}
+        () = tell_left => {}
+    }
+    shared.tracker.close();
+    shared.tracker.wait().await;
+    let end = shared.broken.get().map_or(ForwardEvent::Closed, |fault| ForwardEvent::NotBound(fault.clone()));
+    shared.reporter.last(end).await;
 }
 
 impl<R: Route> Shared<R> {

@@ -70,6 +70,48 @@ enum Idle {
     NoPort(Vec<String>),
 }
 
+/// The pods of a selection, as a watch tells of them.
+#[derive(Default)]
+struct List {
+    pods: BTreeMap<String, Known>,
+    /// The pods of a list that has begun.
+    next: BTreeMap<String, Known>,
+    /// True once a list was received to its end.
+    is_whole: bool,
+}
+
+impl List {
+    /// Takes up an event; returns true if the pods may have changed.
+    fn take(&mut self, event: watcher::Event<Pod>, known: impl Fn(&Pod) -> Known) -> bool {
+        match event {
+            watcher::Event::Init => {
+                self.next.clear();
+                return false;
+            }
+            watcher::Event::InitApply(pod) => {
+                if self.next.len() < MOST {
+                    self.next.insert(name(&pod), known(&pod));
+                }
+                return false;
+            }
+            watcher::Event::InitDone => {
+                self.is_whole = true;
+                self.pods = std::mem::take(&mut self.next);
+            }
+            watcher::Event::Apply(pod) if self.pods.len() >= MOST && !self.pods.contains_key(&name(&pod)) => {
+                return false;
+            }
+            watcher::Event::Apply(pod) => {
+                self.pods.insert(name(&pod), known(&pod));
+            }
+            watcher::Event::Delete(pod) => {
+                self.pods.remove(&name(&pod));
+            }
+        }
+        true
+    }
+}
+
 async fn watch_pods(reach: &Reach, selection: &Selection, teller: &mut Teller) {
     let query = teller.query.clone();
     let api: Api<Pod> = Api::namespaced(reach.client(), &query.namespace);
@@ -78,46 +120,24 @@ async fn watch_pods(reach: &Reach, selection: &Selection, teller: &mut Teller) {
         Pods::Named(name) => watcher::Config::default().fields(&format!("metadata.name={name}")),
     };
     let mut stream = reach.watch(&query, api.clone(), config);
-    let mut pods: BTreeMap<String, Known> = BTreeMap::new();
-    let mut listing = BTreeMap::new();
+    let mut list = List::default();
     let mut until = Some(Instant::now() + query.workload.patience());
     let (mut ever, mut lapsed) = (teller.had, false);
-    let mut listed = false;
     loop {
         let next = tokio::select! {
             next = stream.next() => next,
             () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
                 (until, lapsed) = (None, true);
-                if listed {
-                    teller.nothing(nobody(&query, &pods)).await;
+                if list.is_whole {
+                    teller.nothing(nobody(&query, &list.pods)).await;
                 } else {
                     teller.unknown(Fault::new(What::TimedOut, &query.cluster, "")).await;
                 }
                 continue;
             }
         };
-        match next {
-            Ok(watcher::Event::Init) => {
-                listing.clear();
-                continue;
-            }
-            Ok(watcher::Event::InitApply(pod)) => {
-                if listing.len() < MOST {
-                    listing.insert(name(&pod), known(&query, selection, &pod));
-                }
-                continue;
-            }
-            Ok(watcher::Event::InitDone) => {
-                listed = true;
-                pods = std::mem::take(&mut listing);
-            }
-            Ok(watcher::Event::Apply(pod)) if pods.len() >= MOST && !pods.contains_key(&name(&pod)) => continue,
-            Ok(watcher::Event::Apply(pod)) => {
-                pods.insert(name(&pod), known(&query, selection, &pod));
-            }
-            Ok(watcher::Event::Delete(pod)) => {
-                pods.remove(&name(&pod));
-            }
+        let event = match next {
+            Ok(event) => event,
             Err(error) => {
                 if let Some(trouble) = object::trouble(&query, "pods", &error) {
                     until = None;
@@ -125,12 +145,16 @@ async fn watch_pods(reach: &Reach, selection: &Selection, teller: &mut Teller) {
                 }
                 continue;
             }
+        };
+        if !list.take(event, |pod| known(&query, selection, pod)) {
+            continue;
         }
+        let pods = &list.pods;
         let running: Vec<Backend> = pods.values().filter_map(|known| known.backend.as_ref().ok().cloned()).collect();
         if !running.is_empty() {
             (until, ever, lapsed) = (None, true, false);
             teller.pods(running).await;
-        } else if let Some(fault) = never(&api, &query, selection, &pods, ever).await {
+        } else if let Some(fault) = never(&api, &query, selection, pods, ever).await {
             until = None;
             teller.nothing(fault).await;
         } else if ever || (until.is_none() && !lapsed) {
