@@ -194,6 +194,8 @@ fn a_watch_that_is_refused_takes_nothing_away() {
     kubectl(&["-n", &story.space.0, "delete", "pod", "echo", "--wait=true"]);
     let manifest = home.path().join("echo.yaml");
     kubectl(&["-n", &story.space.0, "apply", "-f", manifest.to_str().unwrap()]);
+    // Its watch may rest for a moment still.
+    until("another pod is found", || story.locals.iter().all(|local| echoes(&mut open(local))));
     story.serves("through another pod");
     story.end();
 }
