@@ -119,6 +119,8 @@ macro_rules! command_table {
                 "mark" Mark ["space"] has_row => |m, _| m.mark();
                 /// Marks all visible rows, or none where all are.
                 "mark-all" MarkAll ["a"] has_row => |m, _| m.mark_all();
+                /// Marks the visible rows with which something is wrong, and no others.
+                "mark-trouble" MarkTrouble ["!"] has_row => |m, _| m.mark_trouble();
                 /// Filters the pane.
                 "filter" Filter ["/"] can_filter => |m, _| m.filter();
                 /// Sorts by the next column.

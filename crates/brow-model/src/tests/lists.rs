@@ -179,3 +179,26 @@ fn a_double_click_is_the_main_action() {
     assert!(effects.iter().any(|e| matches!(e, Effect::OpenForward { .. })));
     model.update(Event::Act(Action::Click { pane: Pane::Pods, row: Some(99), double: true }));
 }
+
+#[test]
+fn rows_in_trouble_are_marked_and_no_others() {
+    let mut model = model();
+    model.screen.focus.pane = Pane::Clusters;
+    press(&mut model, Command::Mark);
+    let fault = Fault::new(What::Unreachable, "prod", "");
+    model.clusters.all.iter_mut().find(|cluster| cluster.name == "prod").unwrap().fault = Some(fault);
+    press(&mut model, Command::MarkTrouble);
+    assert_eq!(model.screen.clusters.chosen(), ["prod"]);
+    model.screen.focus.pane = Pane::Targets;
+    press(&mut model, Command::MarkTrouble);
+    assert!(model.screen.targets.marks.iter().all(|name| name == "far"), "{:?}", model.screen.targets.marks);
+    for cluster in &mut model.clusters.all {
+        cluster.fault = None;
+    }
+    for pane in Pane::ALL {
+        model.screen.focus.pane = pane;
+        press(&mut model, Command::MarkAll);
+        press(&mut model, Command::MarkTrouble);
+        assert!(!model.standing().marked, "{pane:?}");
+    }
+}

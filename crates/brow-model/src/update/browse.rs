@@ -11,6 +11,8 @@ use crate::screen::focus::{Pane, Strip};
 use crate::screen::list::{ClusterColumn, ForwardColumn, PodColumn, Standing, TargetColumn};
 use crate::screen::text_field::Field;
 use crate::state::Model;
+use crate::types::forward::ForwardId;
+use crate::types::proxy::PodKey;
 
 /// Calls a method on the list of a pane.
 macro_rules! on_list {
@@ -67,6 +69,30 @@ impl Model {
 
     pub(crate) fn mark_all(&mut self) {
         on_list!(self, self.screen.focus.pane, list => list.mark_all());
+    }
+
+    /// Marks the visible rows with which something is wrong, and no others.
+    pub(crate) fn mark_trouble(&mut self) {
+        match self.screen.focus.pane {
+            Pane::Clusters => {
+                let wrong = |name: &&String| self.cluster(name).is_some_and(|cluster| cluster.fault.is_some());
+                self.screen.clusters.marks = self.screen.clusters.order.iter().filter(wrong).cloned().collect();
+            }
+            Pane::Targets => {
+                let fault = |name: &String| self.fault_of_target(self.target(name)?);
+                let wrong = |name: &&String| fault(name).is_some();
+                self.screen.targets.marks = self.screen.targets.order.iter().filter(wrong).cloned().collect();
+            }
+            Pane::Pods => {
+                let wrong = |key: &&PodKey| self.pods.all.get(key).is_some_and(|pod| pod.fault.is_some());
+                self.screen.pods.marks = self.screen.pods.order.iter().filter(wrong).cloned().collect();
+            }
+            Pane::Forwards => {
+                let fault = |id: &ForwardId| self.trouble_of(self.forwards.all.get(id)?);
+                let wrong = |id: &&ForwardId| fault(id).is_some();
+                self.screen.forwards.marks = self.screen.forwards.order.iter().filter(wrong).copied().collect();
+            }
+        }
     }
 
     pub(crate) fn filter(&mut self) {
