@@ -7,6 +7,7 @@ use super::complete;
 use super::print::Stop;
 use crate::text::Text;
 use brow_model::Model;
+use brow_model::address::{Address, is_url};
 use brow_model::near::near;
 use brow_model::target::Target;
 
@@ -60,8 +61,14 @@ impl Choice {
     }
 }
 
-/// Says that no target has this name, and which one may be meant.
+/// Says that no target has this name, and which one may be meant; of an address or a URL how it becomes one. A login in
+/// it is not shown.
 pub(super) fn no_target(model: &Model, text: &Text, name: &str) -> Stop {
+    match name.parse::<Address>() {
+        Ok(address) => return Stop::unknown(text.fill("cli.no-target-address", &[("thing", &address.to_string())])),
+        Err(_) if is_url(name) => return Stop::unknown(text.get("cli.no-target-url").to_owned()),
+        Err(_) => {}
+    }
     let mut says = text.fill("cli.no-target", &[("thing", name)]);
     let near = near(name, model.targets.all.iter().map(|target| target.name.as_str()));
     if !near.is_empty() {

@@ -144,13 +144,20 @@ impl Headless {
     /// Waits for something that has to be there first.
     ///
     /// # Errors
-    /// The exit code, where somebody asks us to end meanwhile.
-    pub(super) async fn first<T>(&mut self, awaited: impl Future<Output = T>) -> Result<T, u8> {
-        tokio::select! {
+    /// The exit code, where somebody asked us to end meanwhile: all has been let go of.
+    pub(super) async fn first<T>(mut self, awaited: impl Future<Output = T>) -> Result<(Self, T), ExitCode> {
+        let number = tokio::select! {
             biased;
-            number = self.signals.next() => Err(ended_by(number)),
-            awaited = awaited => Ok(awaited),
-        }
+            number = self.signals.next() => number,
+            awaited = awaited => return Ok((self, awaited)),
+        };
+        Err(self.end(ended_by(number).into()).await)
+    }
+
+    /// Lets go of everything: what still writes would bring back files that are removed after it.
+    pub(super) async fn end(self, code: ExitCode) -> ExitCode {
+        Box::pin(app::wind_up(self.model, self.effects, self.events, &self.text, print::err)).await;
+        code
     }
 
     /// Runs a verb to its end.
@@ -159,8 +166,7 @@ impl Headless {
             self.effects.join(self.runtime.clone(), role);
             self.effects.follow_kubeconfig();
             if let Some(number) = self.hear_others().await {
-                app::wind_up(self.model, self.effects, self.events, &self.text, print::err).await;
-                return ExitCode::from(ended_by(number));
+                return self.end(ended_by(number).into()).await;
             }
         }
         let code = match verb.begin(&self.model, &self.text) {
@@ -180,8 +186,7 @@ impl Headless {
         } else {
             self.update(Event::Terminate);
         }
-        app::wind_up(self.model, self.effects, self.events, &self.text, print::err).await;
-        ExitCode::from(code)
+        self.end(code.into()).await
     }
 
     /// Waits until the instances that are there have been heard: what they forward is not forwarded twice. The number
@@ -269,7 +274,8 @@ impl Headless {
                 Happening::Failed(fault) if fault.what == What::FileUnwritable => self.text.fault_once(fault).in_full(),
                 // Where a right is missing, with what grants it.
                 Happening::Failed(fault) => self.text.to_copy(fault),
-                _ if all => self.text.entry(&entry),
+                // A secret in a file that many may read.
+                _ if all || *what == Happening::LoginInAddress => self.text.entry(&entry),
                 _ => continue,
             };
             self.failed |= *grade == Grade::Error;

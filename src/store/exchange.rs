@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 
+use brow_model::address::Beside;
 use brow_model::fault::{Fault, What};
 use brow_model::target::Target;
 
@@ -30,6 +31,8 @@ pub struct Offer {
     pub targets: Vec<Target>,
     /// Entries that cannot be taken over, each with the reason.
     pub left_out: Vec<String>,
+    /// Targets whose address was a URL that says more, and the parts of it that are not taken over.
+    pub urls: Vec<(String, Vec<Beside>)>,
 }
 
 /// The text of a file, `-` being standard input. It blocks for as long as the other end of a pipe takes.
@@ -81,7 +84,7 @@ pub fn targets_in(path: &Path, text: &str, cluster: &str) -> Result<Contents, Fa
         Form::Legacy => legacy::read(path, text).map(Contents::Ours),
         Form::Config => {
             let config = config::read(path, text)?;
-            Ok(Contents::Ours(Offer { targets: config.targets, left_out: Vec::new() }))
+            Ok(Contents::Ours(Offer { targets: config.targets, left_out: Vec::new(), urls: config.urls }))
         }
         Form::Other => Ok(Contents::Others(imports::parse(text, cluster))),
     }

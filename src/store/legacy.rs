@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use brow_model::address::{Address, Host};
+use brow_model::address::{Address, Host, is_url};
 use brow_model::event::StoreEvent;
 use brow_model::fault::{Fault, What};
 use brow_model::keep::KeepSettings;
@@ -25,7 +25,7 @@ use super::exchange::Offer;
 /// [`What::FileUnreadable`]; [`What::ConfigBroken`] with line and column for a file that is no JSON object.
 pub fn offer(path: &Path) -> Result<Option<StoreEvent>, Fault> {
     let Some(text) = disk::read(path)? else { return Ok(None) };
-    let Offer { targets, left_out } = read(path, &text)?;
+    let Offer { targets, left_out, .. } = read(path, &text)?;
     if targets.is_empty() && left_out.is_empty() {
         return Ok(None);
     }
@@ -61,7 +61,11 @@ fn target(name: &str, entry: &Value) -> Result<Target, String> {
     let cluster = text("env").ok_or("`env` (the context) is missing")?;
     let ip = text("ip").ok_or("`ip` is missing")?;
     // JSON writes a bare IPv6 address; ours takes it in brackets.
-    let host = ip.parse().map(Host::V6).or_else(|_| ip.parse()).map_err(|error| format!("`ip` {ip}: {error}"))?;
+    let host = ip
+        .parse()
+        .map(Host::V6)
+        .or_else(|_| ip.parse())
+        .map_err(|error| format!("`ip` {}: {error}", if is_url(ip) { "" } else { ip }))?;
     let port = port(entry, "remote_port")?.ok_or("`remote_port` is missing")?;
     // The service name is how people of the older tool know the thing: they find it by its tag.
     let tags = text("service_name").filter(|service| *service != trimmed).map(str::to_owned);

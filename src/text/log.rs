@@ -65,6 +65,7 @@ fn key(entry: &Entry) -> &'static str {
         Happening::Renewed => "log.renewed",
         Happening::NotRenewable => "log.not-renewable",
         Happening::AddressTaken => "log.address-taken",
+        Happening::LoginInAddress => "log.login-in-address",
         Happening::TargetSaved => "log.target-saved",
         Happening::TargetRenamed => "log.target-renamed",
         Happening::TargetDeleted => "log.target-deleted",

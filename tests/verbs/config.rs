@@ -1,7 +1,7 @@
 //! `config`: saved targets from a script.
 
 use std::fs;
-
+use std::path::Path;
 use std::process::Stdio;
 
 use rustix::process::Signal;
@@ -25,8 +25,59 @@ fn of_a_url_nothing_is_kept_but_where_it_leads() {
         "[[target]]\nname = \"url\"\ncluster = \"dev\"\naddress = \"https://u:url-pass@h/x\"\n",
     )
     .unwrap();
-    shell.ok(&["config", "import", "url.toml"]);
+    let done = shell.run(&["config", "import", "url.toml"]);
+    assert_eq!((done.code, done.err.trim()), (0, "left out of the URL of url: user, password, path"));
     assert!(home.read_config().contains("address = \"h:443\"") && !home.read_config().contains("url-pass"));
+    // Nobody has to save it first to be told what to do.
+    for (url, says) in [
+        (
+            "postgres://u:url-pass@host:5432/db",
+            "“host:5432” is an address, not a saved target: save it with config add",
+        ),
+        ("u:url-pass@host:5432", "“host:5432” is an address"),
+        ("https://x", "“x:443” is an address"),
+        ("mongodb+srv://u:url-pass@h/db", "a URL without one host and port"),
+    ] {
+        for args in [&["connect", url][..], &["connect", "--json", url], &["config", "remove", url]] {
+            let done = shell.run(args);
+            assert_eq!((done.code, done.out.as_str()), (3, ""), "{args:?}: {}", done.err);
+            assert!(done.err.contains(says) && !done.err.contains("url-pass"), "{args:?}: {}", done.err);
+        }
+    }
+    assert!(!said_anywhere(home.path(), "url-pass", "url.toml"));
+}
+
+/// Whether a file below says something, but for one.
+fn said_anywhere(dir: &Path, words: &str, but: &str) -> bool {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).any(|path| {
+        if path.is_dir() {
+            return said_anywhere(&path, words, but);
+        }
+        path.file_name().is_some_and(|name| name != but)
+            && fs::read(&path).is_ok_and(|said| String::from_utf8_lossy(&said).contains(words))
+    })
+}
+
+#[test]
+fn a_login_in_the_address_of_a_config_is_warned_of_and_never_shown() {
+    let target = |address| format!("[[target]]\nname = \"db\"\ncluster = \"dev\"\naddress = \"{address}\"\n");
+    let home = Home::new(&target("postgres://ann:url-pass@db.corp/main"));
+    let shell = Shell { home: &home, kubeconfig: Some(home.kubeconfig(&["dev"])) };
+    for args in [&["config", "list"][..], &["config", "list", "--json"], &["config", "export"]] {
+        let done = shell.run(args);
+        assert!(done.code == 0 && done.out.contains("db.corp:5432"), "{args:?}: {} {}", done.out, done.err);
+        assert!(!done.out.contains("url-pass") && !done.err.contains("url-pass"), "{args:?}");
+        assert!(!done.out.contains("ann"), "{args:?}: {}", done.out);
+    }
+    let done = shell.run(&["connect", "db", "--timeout", "1s"]);
+    assert!(done.err.contains("a login in the address of db: take it out"), "{}", done.err);
+    assert!(!done.out.contains("url-pass") && !done.err.contains("url-pass"), "{} {}", done.out, done.err);
+    for wrong in ["ann:url-pass@db.corp", "mongodb+srv://ann:url-pass@db.corp/x", "odd://ann:url-pass@db.corp"] {
+        fs::write(home.path().join("wrong.toml"), target(wrong)).unwrap();
+        let done = shell.run(&["config", "import", "wrong.toml"]);
+        assert!(done.code != 0 && done.err.contains("address` is \"a URL\":"), "{wrong}: {}", done.err);
+        assert!(!done.out.contains("url-pass") && !done.err.contains("url-pass"), "{wrong}: {}", done.err);
+    }
 }
 
 #[test]

@@ -115,6 +115,8 @@ pub struct Config {
     pub path: String,
     /// The fault that keeps the config on disk from being used.
     pub fault: Option<Fault>,
+    /// The targets in whose address a login stands, as was told.
+    pub logins: Vec<String>,
     /// The environment variable that was passed over, and why.
     pub ignored: Option<Fault>,
 }
@@ -221,7 +223,13 @@ impl Model {
             },
             forwards: Forwards { all: BTreeMap::new(), stopped: BTreeSet::new(), left: None },
             instances: Instances { all: BTreeMap::new(), forwards: BTreeMap::new() },
-            config: Config { settings: Settings::default(), path: String::new(), fault: None, ignored: None },
+            config: Config {
+                settings: Settings::default(),
+                path: String::new(),
+                fault: None,
+                logins: Vec::new(),
+                ignored: None,
+            },
             screen: Screen {
                 welcome: None,
                 learned: None,

@@ -14,6 +14,8 @@ use crate::cli::{Globals, complete};
 use crate::store;
 use crate::text::Text;
 use brow_model::Model;
+use brow_model::address::Beside;
+use brow_model::fault::without_logins;
 use brow_model::offer::{Clash, Fate};
 use brow_model::target::Target;
 use brow_model::wish::Wish;
@@ -39,19 +41,22 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
-    let mut headless = match Headless::open(globals) {
+    let headless = match Headless::open(globals) {
         Ok(headless) => headless,
         Err(stop) => return stop.tell(),
     };
     let file = args.file.clone();
     // Whoever writes at the other end of a pipe may take for ever.
-    let text = match headless.first(spawn_blocking(move || store::text_in(&file))).await {
-        Err(code) => return ExitCode::from(code),
-        Ok(Err(broken)) => return Stop { code: FAILED, says: broken.to_string() }.tell(),
-        Ok(Ok(Err(fault))) => return print::fault(&headless.text, &fault),
-        Ok(Ok(Ok(text))) => text,
+    let (headless, read) = match headless.first(spawn_blocking(move || store::text_in(&file))).await {
+        Err(code) => return code,
+        Ok(done) => done,
     };
-    headless.run(&mut Import { args, text, lines: Vec::new(), incomplete: false }).await
+    let code = match read {
+        Ok(Ok(text)) => return headless.run(&mut Import { args, text, lines: Vec::new(), incomplete: false }).await,
+        Ok(Err(fault)) => print::fault(&headless.text, &fault),
+        Err(broken) => Stop { code: FAILED, says: broken.to_string() }.tell(),
+    };
+    headless.end(code).await
 }
 
 /// The verb; it is over once the config is written.
@@ -88,6 +93,16 @@ impl headless::Verb for Import {
     }
 }
 
+/// The key of a URL's part in the text tables.
+fn key_of(part: Beside) -> &'static str {
+    match part {
+        Beside::User => "cli.url-user",
+        Beside::Password => "cli.url-password",
+        Beside::Path => "cli.url-path",
+        Beside::Query => "cli.url-query",
+    }
+}
+
 impl Import {
     fn line(&mut self, text: &Text, key: &str, name: &str) {
         self.lines.push(text.fill(key, &[("thing", name)]));
@@ -95,7 +110,7 @@ impl Import {
 
     fn leave_out(&mut self, text: &Text, what: &str) {
         self.incomplete = true;
-        print::err(&text.fill("cli.import-left-out", &[("thing", what)]));
+        print::err(&text.fill("cli.import-left-out", &[("thing", &without_logins(what))]));
     }
 
     /// Plans the import of targets with names.
@@ -116,6 +131,11 @@ impl Import {
                     new.push(target);
                 }
             }
+        }
+        for (name, parts) in &offer.urls {
+            let parts: Vec<_> = parts.iter().map(|part| text.get(key_of(*part))).collect();
+            let says = [("thing", name.as_str()), ("detail", &parts.join(", "))];
+            print::err(&text.fill("cli.import-url", &says));
         }
         for entry in &offer.left_out {
             self.leave_out(text, entry);

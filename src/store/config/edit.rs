@@ -70,7 +70,7 @@ fn change(
     removed: &mut Vec<Removed>,
     make: impl FnOnce(&mut Editor<'_>) -> Result<(), Fault>,
 ) -> Result<String, Fault> {
-    let Config { settings, targets } = super::read(path, text)?;
+    let Config { settings, targets, .. } = super::read(path, text)?;
     // One kind of line end to work on; a file of Windows' kind gets it back.
     let crlf = text.contains("\r\n") && text.matches('\n').count() == text.matches("\r\n").count();
     let text = &text.replace("\r\n", "\n");

@@ -9,10 +9,12 @@ mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::str::FromStr;
 
 use toml_edit::{Document, Item};
 
 use brow_model::action::Command;
+use brow_model::address::{Address, AddressError, Beside};
 use brow_model::fault::Fault;
 use brow_model::field::{Scope, Slot, TargetField, is_quantity};
 use brow_model::near::nearest;
@@ -37,6 +39,19 @@ pub struct Config {
     pub settings: Settings,
     /// The targets, in the file's order.
     pub targets: Vec<Target>,
+    /// The targets whose address is a URL that says more, and the parts that are left out of it.
+    pub urls: Vec<(String, Vec<Beside>)>,
+}
+
+/// An address as it is written.
+struct Written(Address, Vec<Beside>);
+
+impl FromStr for Written {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        Ok(Self(text.parse()?, Beside::of(text)))
+    }
 }
 
 /// Reads a config.
@@ -111,9 +126,11 @@ fn whole(mut root: Section<'_, '_>) -> Config {
     }
     let sections = root.list("target", false).unwrap_or_default();
     let mut names = BTreeSet::new();
-    let targets = sections.into_iter().filter_map(|section| target(section, &mut names, settings.max_ttl)).collect();
+    let mut urls = Vec::new();
+    let mut read = |section| target(section, &mut names, settings.max_ttl, &mut urls);
+    let targets = sections.into_iter().filter_map(&mut read).collect();
     root.finish();
-    Config { settings, targets }
+    Config { settings, targets, urls }
 }
 
 fn defaults(mut section: Section<'_, '_>, settings: &mut Settings) {
@@ -261,7 +278,12 @@ fn quantity(section: &mut Section<'_, '_>, key: &'static str) -> Option<String> 
     None
 }
 
-fn target(mut section: Section<'_, '_>, names: &mut BTreeSet<String>, max_ttl: Ttl) -> Option<Target> {
+fn target(
+    mut section: Section<'_, '_>,
+    names: &mut BTreeSet<String>,
+    max_ttl: Ttl,
+    urls: &mut Vec<(String, Vec<Beside>)>,
+) -> Option<Target> {
     let name = section.word("name");
     if let Some(name) = &name
         && !names.insert(name.value.clone())
@@ -270,14 +292,17 @@ fn target(mut section: Section<'_, '_>, names: &mut BTreeSet<String>, max_ttl: T
     }
     let cluster = section.word("cluster");
     let said = said(&mut section, true, max_ttl);
-    let address = place(&mut section);
+    let (address, beside) = place(&mut section).unzip();
     section.require(&["name", "cluster"]);
     section.finish();
+    if let (Some(name), Some(beside)) = (&name, beside.filter(|beside| !beside.is_empty())) {
+        urls.push((name.value.clone(), beside));
+    }
     Some(Target { name: name?.value, cluster: cluster?.value, address: address?, ..said })
 }
 
 /// Reads the destination of a target: exactly one of `address` and `workload`, with the keys of the latter.
-fn place(section: &mut Section<'_, '_>) -> Option<Where> {
+fn place(section: &mut Section<'_, '_>) -> Option<(Where, Vec<Beside>)> {
     let address = section.parsed("address");
     let workload = section.parsed::<Workload>("workload");
     let proxy = section.one_of("via", &[("direct", false), ("proxy", true)]).unwrap_or_default();
@@ -301,7 +326,11 @@ fn place(section: &mut Section<'_, '_>) -> Option<Where> {
     }
     let wait = wait.map(|found| found.value);
     let workload = workload.map(|found| Where::Workload(Workload { wait, proxy, ..found.value }));
-    workload.or_else(|| Some(Where::Address(address?.value)))
+    if let Some(workload) = workload {
+        return Some((workload, Vec::new()));
+    }
+    let Written(address, beside) = address?.value;
+    Some((Where::Address(address), beside))
 }
 
 fn keys(mut section: Section<'_, '_>) -> Vec<KeyOverride> {

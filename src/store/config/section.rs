@@ -12,6 +12,7 @@ use std::str::FromStr;
 use toml_edit::{Item, TableLike, Value};
 
 use super::problem::{Problem, line_column};
+use brow_model::address::is_url;
 use brow_model::near::nearest;
 use brow_model::workload::is_dns_label;
 
@@ -159,7 +160,9 @@ impl<'r, 't> Section<'r, 't> {
         match found.value.parse() {
             Ok(value) => Some(Spanned { value, span: found.span }),
             Err(error) => {
-                self.problem(&found.span, key, format!("is \"{}\": {error}", found.value.escape_debug()));
+                // A login may stand in it.
+                let shown = if is_url(&found.value) { "a URL" } else { &found.value };
+                self.problem(&found.span, key, format!("is \"{}\": {error}", shown.escape_debug()));
                 None
             }
         }

@@ -310,6 +310,8 @@ pub struct Loaded {
     pub path: String,
     /// Whether the file exists.
     pub exists: bool,
+    /// The targets whose address is a URL with a login in it, which nobody needs.
+    pub logins: Vec<String>,
     /// An environment variable that makes no sense and was passed over.
     pub ignored: Option<Fault>,
 }

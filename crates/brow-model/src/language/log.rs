@@ -81,6 +81,8 @@ pub enum Happening {
     NotRenewable,
     /// A URL was taken apart. Thing: the address in it.
     AddressTaken,
+    /// The config holds logins in URLs, which nothing needs. Thing: the targets.
+    LoginInAddress,
     /// A target was saved.
     TargetSaved,
     /// A target was renamed. Detail: the new name.

@@ -91,6 +91,44 @@ pub fn is_url(text: &str) -> bool {
     text.contains("://") || before.contains('@') || text.contains('/') && before.contains(':')
 }
 
+/// A part of a URL that an address does not keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// A user.
+    User,
+    /// A password.
+    Password,
+    /// A path.
+    Path,
+    /// A query or a fragment.
+    Query,
+}
+
+impl Beside {
+    /// The parts that stand in a text beside its address; not what they say.
+    pub fn of(text: &str) -> Vec<Self> {
+        if !is_url(text) {
+            return Vec::new();
+        }
+        let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let bare = without_logins(&format!("://{rest}"));
+        let bare = bare.trim_start_matches("://");
+        let login = rest.strip_suffix(bare).unwrap_or_default().trim_end_matches('@');
+        let (user, password) = login.split_once(':').unwrap_or((login, ""));
+        let after = bare.find(['/', '?', '#']).map_or("", |at| &bare[at..]);
+        let (path, query) = after.split_at(after.find(['?', '#']).unwrap_or(after.len()));
+        [
+            (!user.is_empty(), Self::User),
+            (!password.is_empty(), Self::Password),
+            (path.len() > 1, Self::Path),
+            (query.len() > 1, Self::Query),
+        ]
+        .into_iter()
+        .filter_map(|(is_there, part)| is_there.then_some(part))
+        .collect()
+    }
+}
+
 impl Address {
     /// The address that a URL leads to: its port, else that of its scheme. All else that it says is left out.
     ///
@@ -262,6 +300,26 @@ mod tests {
             assert_eq!(text.parse::<Address>(), Err(error), "{text}");
         }
         assert!(!["db:1", "[::1]:1", "service/web:80", "db"].into_iter().any(is_url));
+    }
+
+    #[test]
+    fn what_a_url_says_beside_its_address_is_named() {
+        for (text, parts) in [
+            ("postgres://ann:secret@host:5432/db?x=1", vec!["user", "password", "path", "query"]),
+            ("redis://:secret@host", vec!["password"]),
+            ("rediss://ann:p/w#z@host/0", vec!["user", "password", "path"]),
+            ("ann@host:22", vec!["user"]),
+            ("https://h/#top", vec!["query"]),
+            ("https://h/", vec![]),
+            ("host:5432/db", vec!["path"]),
+            ("host:5432", vec![]),
+        ] {
+            assert_eq!(
+                Beside::of(text).iter().map(|part| format!("{part:?}").to_lowercase()).collect::<Vec<_>>(),
+                parts,
+                "{text}"
+            );
+        }
     }
 
     #[test]

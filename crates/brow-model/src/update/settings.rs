@@ -73,6 +73,10 @@ impl Model {
             self.note(Grade::Info, Happening::ConfigRead, self.config.path.clone(), "");
         }
         self.show_ignored(loaded.ignored);
+        if !loaded.logins.is_empty() && loaded.logins != self.config.logins {
+            self.note(Grade::Warning, Happening::LoginInAddress, loaded.logins.join(", "), "");
+        }
+        self.config.logins = loaded.logins;
         self.remember_left(loaded.pods_until, out);
         self.connect_wished(out);
         if !again {
