@@ -7,6 +7,7 @@ mod rest;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use brow_model::event::{Event, ForwardEvent};
 use brow_model::fault::{Fault, Remedy, What};
@@ -169,6 +170,26 @@ async fn a_refused_lease_is_tried_again_for_whoever_comes() {
     *world.no_lease.lock().expect("fault") = None;
     assert_eq!(who(&mut forward.connect().await).await, '1');
     assert_eq!(forward.event().await, ForwardEvent::Up(via("web-1")));
+}
+
+#[tokio::test]
+async fn a_refused_lease_is_tried_again_as_soon_as_the_cluster_answers() {
+    let world = world().await;
+    let fault = Fault::new(What::Unreachable, "dev", "no route to host");
+    *world.no_lease.lock().expect("fault") = Some(fault.clone());
+    let mut forward = Forward::open(&world, Some(via("web-1")), false).await;
+    assert_eq!(forward.event().await, ForwardEvent::Down(fault));
+    let attempts = async {
+        for attempts in 1..40 {
+            until("another attempt", || world.asked_leases.load(Ordering::SeqCst) >= attempts).await;
+            world.answering.notify_one();
+        }
+    };
+    // With pauses that grow to 15 s, so many attempts take eight minutes.
+    tokio::time::timeout(Duration::from_mins(2), attempts).await.expect("a lease is asked for at once");
+    *world.no_lease.lock().expect("fault") = None;
+    world.answering.notify_one();
+    assert_eq!(who(&mut forward.connect().await).await, '1');
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ use brow_model::fault::{Remedy, What};
 use brow_model::forward::ForwardState;
 use brow_model::settings::Language;
 use brow_tui::text::Text;
-use common::kube::{Namespace, kubeconfig, kubectl, until};
+use common::PATIENCE;
+use common::kube::{Namespace, kubeconfig, kubectl, until, until_within};
 use program::{Program, ask};
 
 /// Answers with the pod's name on a port called `http`.
@@ -242,7 +243,8 @@ async fn an_evicted_pod_says_so_in_the_nodes_words() {
     );
     apply(&namespace, &pod);
     let phase = || kubectl(&["-n", &namespace.0, "get", "pod", "greedy", "-o", "jsonpath={.status.reason}"]);
-    until("the node has evicted it", || phase() == "Evicted");
+    // A kubelet measures volumes once a minute, and looks at that every ten seconds.
+    until_within(3 * PATIENCE, "the node has evicted it", || phase() == "Evicted");
     let program = start(&config, &namespace, &[("greedy", "pod/greedy:http\"\nwait = \"1s")]);
     let fault = program.refused("greedy");
     assert_eq!(fault.what, What::NoPodRuns);

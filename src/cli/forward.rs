@@ -13,6 +13,7 @@ use super::print::{self, FAILED, Stop};
 use super::{Globals, complete, detach};
 use crate::instance::{self, Census};
 use crate::text::Text;
+use brow_model::fault::without_logins;
 use brow_model::instance::{Report, Shared};
 
 #[derive(Debug, Subcommand)]
@@ -114,7 +115,7 @@ async fn stop(text: &Text, dir: &Path, names: &[String], every: bool) -> ExitCod
     let meant =
         |name: &str, forward: &Shared| matches(name, &forward.name) || forward.local == name || port(forward) == name;
     if let Some(name) = names.iter().find(|name| !all.iter().any(|(_, _, forward)| meant(name, forward))) {
-        let unknown = Stop::unknown(text.fill("cli.no-forward", &[("thing", name)]));
+        let unknown = Stop::unknown(text.fill("cli.no-forward", &[("thing", &without_logins(name))]));
         // Where not all could be asked, nobody knows that there is none.
         return if code == 0 { unknown } else { Stop { code, ..unknown } }.tell();
     }

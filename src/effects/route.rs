@@ -200,6 +200,12 @@ impl Route for Path {
         self.routes.lease(via, self.forced).await
     }
 
+    fn answers_again(&self, via: &Via) -> impl Future<Output = ()> + Send {
+        let mut again = self.routes.clusters.answers_again(&via.pod.cluster);
+        // The sender is ours.
+        async move { drop(again.changed().await) }
+    }
+
     fn is_relayed(&self, via: &Via) -> bool {
         via.to.is_some()
     }

@@ -27,6 +27,12 @@ pub trait Route: Send + Sync + 'static {
     /// When there is no client for the pod's cluster. It is tried again.
     fn lease(&self, via: &Via) -> impl Future<Output = Result<Self::Lease, Fault>> + Send;
 
+    /// Waits until the pod's cluster answers again after it did not, as of this call: a lease that was refused may be
+    /// had then. Cancel safe.
+    fn answers_again(&self, _: &Via) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
     /// Whether the pod is a relay; else its port is the target itself.
     fn is_relayed(&self, via: &Via) -> bool;
 

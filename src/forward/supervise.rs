@@ -144,6 +144,7 @@ async fn lease<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, via: &Via) -> 
     let mut backoff = PAUSES;
     let mut told = false;
     loop {
+        let again = shared.route.answers_again(via);
         let fault = match shared.route.lease(via).await {
             Ok(lease) => return lease,
             Err(fault) => fault,
@@ -156,6 +157,7 @@ async fn lease<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, via: &Via) -> 
         tokio::select! {
             () = sleep(backoff.next_pause()) => {}
             () = shared.nudge.notified() => {}
+            () = again => backoff.reset(),
         }
         out.ways.send_replace(Way::Preparing);
     }

@@ -24,6 +24,7 @@ use kube_tunnel::contain::is_contained;
 use kube_tunnel::{Counters, Error, Protocol, Stats, Summary};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +46,8 @@ pub struct World {
     pub reason: Mutex<Option<Fault>>,
     /// Why a diagnosis finds nothing out.
     pub mute: Mutex<Option<Error>>,
+    /// Tells that the cluster answers again.
+    pub answering: Notify,
     pub asked_leases: AtomicUsize,
     pub live_leases: AtomicUsize,
     pub diagnoses: AtomicUsize,
@@ -105,6 +108,10 @@ impl Route for FakeRoute {
         }
         self.world.live_leases.fetch_add(1, Ordering::SeqCst);
         Ok(FakeLease { world: Arc::clone(&self.world), pod: via.pod.name.clone() })
+    }
+
+    async fn answers_again(&self, _: &Via) {
+        self.world.answering.notified().await;
     }
 
     fn is_relayed(&self, _: &Via) -> bool {

@@ -76,7 +76,11 @@ fn contents(path: &Path) -> Result<Option<String>, Fault> {
 /// The targets in TOML as the config has them, without their guarded keys.
 fn ours(path: &Path, text: &str) -> Result<Parsed, Fault> {
     let mut parsed = Parsed::default();
-    for mut target in config::read(path, text)?.targets {
+    let config = config::read(path, text)?;
+    for (name, _) in config.urls {
+        parsed.leave_out(name, Why::Url);
+    }
+    for mut target in config.targets {
         for key in guard::guard(&mut target, None) {
             parsed.leave_out(format!("{}: {key}", target.name), Why::Guarded);
         }

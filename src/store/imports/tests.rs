@@ -270,6 +270,14 @@ fn tomls_guarded_keys_are_named_and_left_out() {
     assert_eq!((&offers[0].target.pod.image, offers[0].target.keep.local_address), (&None, None));
 }
 
+#[test]
+fn what_a_url_says_beside_the_address_is_left_out_and_said() {
+    let text = "[[target]]\nname = \"db\"\ncluster = \"dev\"\naddress = \"postgres://ann:secret@h/db\"\n";
+    let StoreEvent::Offers { offers, left_out, .. } = read(text, "here").unwrap() else { panic!() };
+    let (shown, left) = of(&Parsed { offers, left_out });
+    assert_eq!((shown, left), (vec!["db = dev - h:5432 @0".to_owned()], vec!["db: url".to_owned()]));
+}
+
 /// Pieces of scripts: orders that forward, with how many targets each has, and what stands around them.
 const PIECES: [(&str, usize); 18] = [
     ("kubectl port-forward svc/a 80", 1),

@@ -76,6 +76,8 @@ whys! {
     Flag = "flag",
     /// It decides what runs in the cluster, or what listens here.
     Guarded = "guarded",
+    /// Its URL has a login, a path or a query: taken over without them.
+    Url = "url",
 }
 
 /// The number of offers by outcome.
