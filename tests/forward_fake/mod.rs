@@ -29,7 +29,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use servers::{echo, server, silent};
+pub use servers::{echo, end, say, server, silent};
 
 /// Longer than anything here takes; only a broken test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -383,25 +383,4 @@ pub async fn until(what: &str, holds: impl Fn() -> bool) {
         }
     };
     tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
-}
-
-/// Sends a text and reads it back.
-pub async fn say(client: &mut TcpStream, text: &[u8]) {
-    client.write_all(text).await.expect("sent");
-    let mut back = vec![0; text.len()];
-    tokio::time::timeout(PATIENCE, client.read_exact(&mut back)).await.expect("in time").expect("an answer");
-    assert_eq!(back, text);
-}
-
-/// How a connection ended: what came, and whether it was reset.
-pub async fn end(mut client: TcpStream) -> (Vec<u8>, bool) {
-    let mut all = Vec::new();
-    let read = tokio::time::timeout(PATIENCE, client.read_to_end(&mut all)).await.expect("an end");
-    match read {
-        Ok(_) => (all, false),
-        Err(error) => {
-            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{error}");
-            (all, true)
-        }
-    }
 }

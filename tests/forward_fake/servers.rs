@@ -1,4 +1,4 @@
-//! Servers in this process, which forwards lead to.
+//! Servers in this process, which forwards lead to, and what a client does with them.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+use super::PATIENCE;
 
 /// A server in this process; `talk` serves one connection. It ends with the test's runtime.
 pub async fn server<F>(talk: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> (SocketAddr, JoinHandle<()>)
@@ -37,4 +39,25 @@ pub async fn silent(mut stream: TcpStream) -> io::Result<()> {
     let mut byte = [0];
     while stream.read(&mut byte).await? > 0 && byte != *b"\n" {}
     stream.shutdown().await
+}
+
+/// Sends a text and reads it back.
+pub async fn say(client: &mut TcpStream, text: &[u8]) {
+    client.write_all(text).await.expect("sent");
+    let mut back = vec![0; text.len()];
+    tokio::time::timeout(PATIENCE, client.read_exact(&mut back)).await.expect("in time").expect("an answer");
+    assert_eq!(back, text);
+}
+
+/// How a connection ended: what came, and whether it was reset.
+pub async fn end(mut client: TcpStream) -> (Vec<u8>, bool) {
+    let mut all = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, client.read_to_end(&mut all)).await.expect("an end");
+    match read {
+        Ok(_) => (all, false),
+        Err(error) => {
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{error}");
+            (all, true)
+        }
+    }
 }
