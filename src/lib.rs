@@ -11,15 +11,15 @@
 //! | [`events`] | how tasks report to the loop | nothing of ours |
 //! | [`keymap`] | one table from keys to commands, which is also the help and the hints | `text` |
 //! | [`view`] | draws the model | `text` |
-//! | [`cluster`] | kubeconfig, clients by context, probes, what there is in them | `events`, `store` (reading files), `kube_tunnel` (its `Login` and `Backoff`) |
-//! | [`proxy`] | the proxy pod: its spec, its relay, its life, the watch on it | `events`, `cluster`, `kube_tunnel` (its `Login` and `Backoff`) |
+//! | [`cluster`] | kubeconfig, clients by context, probes, what there is in them | `events`, `store`, `kube_tunnel` |
+//! | [`proxy`] | the proxy pod: its spec, its relay, its life, the watch on it | `events`, `cluster`, `kube_tunnel` |
 //! | [`forward`] | listeners on this machine and what keeps them going | `events`, `kube_tunnel` |
 //! | [`store`] | config, state, audit log, imports; one writer | `events` |
 //! | [`instance`] | the sockets by which running instances know each other | `events` |
 //! | [`term`] | the terminal, taken and given back | nothing of ours |
 //! | [`log`] | the log file, without secrets | `text` |
 //! | [`effects`] | effects become tasks | `events`, `cluster`, `proxy`, `kube_tunnel`, `forward`, `store`, `instance` |
-//! | [`check`] | the doctor: whether what the work needs is there | `cluster`, `proxy`, `kube_tunnel`, `store`, `keymap`, `view` |
+//! | [`check`] | checks what the work needs | `cluster`, `proxy`, `kube_tunnel`, `store`, `keymap`, `view` |
 //! | [`app`] | the loop | `text`, `view`, `keymap`, `term`, `effects`, `log` |
 //! | [`cli`] | the command line | `events`, `app`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `instance`, `brow_practice`, `check`, `log` |
 

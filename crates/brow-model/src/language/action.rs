@@ -1,4 +1,4 @@
-//! What a person can ask for. Keys become [`Action`]s in `keymap`; mouse events in `app`.
+//! A person's requests. Keys become [`Action`]s in `keymap`; mouse events in `app`.
 
 use tui_input::InputRequest;
 
@@ -44,14 +44,14 @@ pub enum Action {
     Page {
         /// Visible rows of what has the keys: how far a page is.
         rows: usize,
-        /// How far the topmost dialog's text can be scrolled; `usize::MAX` where nobody knows.
+        /// The last line to which the topmost dialog's text can be scrolled; `usize::MAX` before it is drawn.
         reach: usize,
     },
 }
 
 impl Action {
-    /// Whether it leaves every row where it stands, whatever has the focus: those come in bursts, and a large list is
-    /// not arranged anew for each.
+    /// Returns whether it leaves the order of every list alone, whatever has the focus: such actions come in bursts,
+    /// and a large list is not arranged anew for each.
     pub(crate) fn only_moves(&self) -> bool {
         matches!(
             self,
@@ -74,7 +74,7 @@ impl Action {
         )
     }
 
-    /// Whether it chooses a row among several.
+    /// Returns whether it selects or marks a row.
     pub(crate) fn chooses(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! What is to be done: orders that [`Model::update`](crate::Model::update) returns and `effects` (or, from
+//! Effects: orders that [`Model::update`](crate::Model::update) returns and `effects` (or, from
 //! [`Effect::Copy`] on, `app`) carries out.
 
 use chrono::{DateTime, Utc};

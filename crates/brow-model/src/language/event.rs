@@ -1,4 +1,4 @@
-//! What happened: everything that reaches [`Model::update`](crate::Model::update).
+//! Events: everything that reaches [`Model::update`](crate::Model::update).
 
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ use crate::types::target::Target;
 use crate::types::traffic::{Counts, TunnelInfo};
 use crate::types::workload::Kind;
 
-/// What looking into a cluster brings.
+/// The results of browsing a cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FoundEvent {
     /// These are all kinds that are looked for.
@@ -113,7 +113,7 @@ pub struct Sample {
     pub tunnel: Option<TunnelInfo>,
 }
 
-/// What happens to a connection to a cluster.
+/// Changes of a connection to a cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClusterEvent {
     /// The server answered a probe.
@@ -157,7 +157,8 @@ pub enum ClusterEvent {
         /// Its uid.
         uid: String,
     },
-    /// What we may do in the context's namespace, in the order of [`Right::ALL`](crate::types::cluster::Right::ALL).
+    /// The user's rights in the context's namespace, in the order of
+    /// [`Right::ALL`](crate::types::cluster::Right::ALL).
     Rights(Result<[bool; 3], Fault>),
     /// An exec plugin wrote this on stderr.
     PluginSaid(String),
@@ -207,7 +208,7 @@ pub enum PodEvent {
     },
 }
 
-/// What happens to a forward.
+/// Changes of a forward.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ForwardEvent {
     /// It listens.
@@ -241,7 +242,7 @@ pub enum ForwardEvent {
     Closed,
 }
 
-/// What happens to files.
+/// Results of reading and writing files.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StoreEvent {
     /// The config was read, at start or after a change on disk.
@@ -282,7 +283,7 @@ pub enum StoreEvent {
     Recognised {
         /// Its uid.
         uid: String,
-        /// Whether this installation made it; `None` where that cannot be read.
+        /// True if this installation made it; `None` where that cannot be read.
         is_ours: Option<bool>,
     },
     /// Another file of ours (state, audit) failed; told once.
@@ -316,14 +317,14 @@ pub struct Loaded {
     pub ignored: Option<Fault>,
 }
 
-/// What happens to other instances.
+/// Changes of other instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InstanceEvent {
     /// An instance told what it forwards.
     Heard {
         /// Its name.
         instance: String,
-        /// What it told.
+        /// The report that it sent.
         report: Report,
     },
     /// An instance has ended.

@@ -1,4 +1,4 @@
-//! What is said: actions by a person, events from tasks, effects for them, faults and the log.
+//! The language of the model: actions by a person, events from tasks, effects for them, faults and the log.
 
 pub mod action;
 pub mod command;

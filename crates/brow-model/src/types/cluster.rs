@@ -167,6 +167,15 @@ impl From<Context> for Cluster {
 }
 
 impl Cluster {
+    /// Begins a new epoch of its connection, in which nothing has been listed or asked yet.
+    pub(crate) fn begin(&mut self, link: Link, epoch: Epoch) {
+        (self.link, self.epoch, self.scope) = (link, epoch, Scope::None);
+        self.listed.clear();
+        self.denied.clear();
+        self.rights = Rights::NotAsked;
+        self.fault = None;
+    }
+
     /// Returns true if all our pods in this namespace are known, or cannot be.
     pub fn knows(&self, namespace: &str) -> bool {
         self.link == Link::Forbidden || self.listed.contains(&None) || self.listed.contains(&Some(namespace.to_owned()))

@@ -157,13 +157,7 @@ impl Model {
         let namespaces = self.namespaces(name);
         self.screen.unarranged = true;
         if let Some(cluster) = self.cluster_mut(name) {
-            cluster.link = Link::Connecting;
-            cluster.epoch = epoch;
-            cluster.scope = Scope::None;
-            cluster.listed.clear();
-            cluster.denied.clear();
-            cluster.rights = Rights::NotAsked;
-            cluster.fault = None;
+            cluster.begin(Link::Connecting, epoch);
             out.push(Effect::Connect { cluster: name.to_owned(), epoch, namespaces });
         }
     }
@@ -175,13 +169,7 @@ impl Model {
         if let Some(cluster) = self.cluster_mut(name)
             && cluster.link != Link::Idle
         {
-            cluster.link = Link::Idle;
-            cluster.epoch = epoch;
-            cluster.scope = Scope::None;
-            cluster.listed.clear();
-            cluster.denied.clear();
-            cluster.rights = Rights::NotAsked;
-            cluster.fault = None;
+            cluster.begin(Link::Idle, epoch);
             cluster.rtt = None;
             self.pods.all.retain(|key, _| key.cluster != name);
             out.push(Effect::Disconnect { cluster: name.to_owned() });
