@@ -20,7 +20,7 @@ use brow_model::action::{Action, Command};
 use brow_model::effect::Effect;
 use brow_model::event::{Event, StoreEvent};
 use brow_model::fault::Fault;
-use brow_model::plain;
+use brow_model::sanitize;
 use brow_model::settings::{Notify, Settings};
 
 mod input;
@@ -122,7 +122,7 @@ impl App {
                 drawn = Some(Instant::now());
                 stale = false;
             }
-            let wake = match (stale, self.model.ticks()) {
+            let wake = match (stale, self.model.changes_with_time()) {
                 (true, _) => Some(due),
                 (false, true) => Some(next_second()),
                 (false, false) => None,
@@ -182,9 +182,9 @@ impl App {
         let (model, view) = (&self.model, &mut self.view);
         term.draw(|frame| view::draw(frame, model, &look, view))?;
         term.set_title(self.title().as_deref())?;
-        let (rows, reach) = (self.view.page(), self.view.reach());
-        if (rows, reach) != (self.model.screen.page, self.model.screen.reach) {
-            self.update(Event::Act(Action::Page { rows, reach }));
+        let (rows, max_scroll) = (self.view.page(), self.view.max_scroll());
+        if (rows, max_scroll) != (self.model.screen.page, self.model.screen.max_scroll) {
+            self.update(Event::Act(Action::Page { rows, max_scroll }));
         }
         Ok(())
     }
@@ -290,13 +290,13 @@ impl App {
 
 /// The command that copies a text, without control characters, since it may be pasted into a shell.
 fn clip(text: &str) -> CopyToClipboard<String> {
-    CopyToClipboard::to_clipboard_from(plain::lines(text).into_owned())
+    CopyToClipboard::to_clipboard_from(sanitize::lines(text).into_owned())
 }
 
 /// The control sequence that notifies the user with a text; `None` if notifications are off.
 fn notification(how: Notify, words: &str) -> Option<String> {
     // Nothing in the words may end the sequence or, in one of fields, a field.
-    let words = plain::line(words).replace(';', ",");
+    let words = sanitize::line(words).replace(';', ",");
     match how {
         Notify::Off => None,
         Notify::Bell => Some("\x07".to_owned()),
@@ -334,7 +334,7 @@ fn next_second() -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use brow_model::plain::{HOSTILE, is_safe};
+    use brow_model::sanitize::{HOSTILE, is_safe};
 
     #[test]
     fn nothing_hostile_is_notified_of_or_copied() {

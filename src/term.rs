@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use hangup::{Hangup, Lasting};
 
-use brow_model::plain;
+use brow_model::sanitize;
 
 /// True while the terminal is in raw mode. The panic hook and [`Term`] both restore it, once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -280,7 +280,7 @@ const KEEP_TITLE: &[u8] = b"\x1b[22;2t";
 const BRING_TITLE_BACK: &[u8] = b"\x1b]2;\x1b\\\x1b[23;2t";
 
 fn write_title(out: &mut impl Write, title: &str) -> io::Result<()> {
-    write!(out, "\x1b]2;{}\x1b\\", plain::line(title))
+    write!(out, "\x1b]2;{}\x1b\\", sanitize::line(title))
 }
 
 fn give_title_back(out: &mut impl Write) -> io::Result<()> {
@@ -314,7 +314,7 @@ pub async fn panicked() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use brow_model::plain::{HOSTILE, is_safe};
+    use brow_model::sanitize::{HOSTILE, is_safe};
 
     #[test]
     fn a_title_is_nothing_but_its_words() {

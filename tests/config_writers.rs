@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use brow_model::effect::TargetEdit;
 use brow_model::event::{Event, StoreEvent};
+use brow_model::forward_settings::ForwardSettings;
 use brow_model::installation::Installation;
-use brow_model::keep::KeepSettings;
 use brow_model::settings::PodSettings;
 use brow_model::target::Target;
 use brow_tui::store::{Order, Paths, load, start};
@@ -33,7 +33,7 @@ fn target(name: String) -> Target {
         ttl: None,
         tags: Vec::new(),
         pod: PodSettings::default(),
-        keep: KeepSettings::default(),
+        forward: ForwardSettings::default(),
     }
 }
 

@@ -16,7 +16,7 @@ use brow_model::event::{Event, ForwardEvent};
 use brow_model::fault::{Fault, What};
 use brow_model::forward::{ForwardId, ForwardSpec};
 use brow_model::installation::Installation;
-use brow_model::proxy::{PodKey, PodPlace};
+use brow_model::proxy::{PodKey, PodSelector};
 use brow_model::route::Via;
 use brow_tui::effects::{READING, ask_relay};
 use brow_tui::forward::{self, Ended, Handle, Lane, Route, Unreached, keep_lane};
@@ -105,7 +105,11 @@ impl Open {
             id: ForwardId(1),
             epoch: Epoch(1),
             target: "web".into(),
-            place: PodPlace { cluster: "brow-developer".into(), namespace: NAMESPACE.into(), label: "web".into() },
+            selector: PodSelector {
+                cluster: "brow-developer".into(),
+                namespace: NAMESPACE.into(),
+                label: "web".into(),
+            },
             address: "10.99.0.10:7".parse().expect("an address"),
             bind: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
             port: 0,
@@ -134,7 +138,7 @@ impl Open {
         loop {
             match self.event().await {
                 ForwardEvent::ConnectionFailed(fault) => return fault,
-                ForwardEvent::Up(_) | ForwardEvent::Down(_) | ForwardEvent::Refused(_) | ForwardEvent::Left(_) => {}
+                ForwardEvent::Up(_) | ForwardEvent::Down(_) | ForwardEvent::Refused(_) | ForwardEvent::Drained(_) => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -201,7 +201,7 @@ fn the_protocol_of_tunnels_does_no_io() {
 /// Types are what the language speaks of, and transitions what changes them: no arrow goes back.
 #[test]
 fn the_types_of_the_model_know_neither_language_nor_transitions() {
-    let above = ["action", "effect", "event", "log", "wish"].map(|module| format!("crate::language::{module}"));
+    let above = ["action", "effect", "event", "log", "request"].map(|module| format!("crate::language::{module}"));
     let above = above.into_iter().chain(["crate::screen", "crate::state", "crate::update"].map(str::to_owned));
     let above: Vec<String> = above.collect();
     let types = all("crates/brow-model/src/types");

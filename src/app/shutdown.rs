@@ -13,8 +13,8 @@ use crate::text::Text;
 use brow_model::Model;
 use brow_model::effect::Effect;
 use brow_model::event::{Event, PodEvent, StoreEvent};
-use brow_model::leave::Remainder;
-use brow_model::log::Happening;
+use brow_model::log::Message;
+use brow_model::quit::RemainingPod;
 
 /// The longest wait for answers to requests under way.
 const ANSWERS: Duration = Duration::from_secs(8);
@@ -45,7 +45,7 @@ pub async fn wind_up(
         () = &mut again => true,
         () = answers(&mut model, &mut effects, &mut events, text, &say) => false,
     };
-    for remainder in model.remains() {
+    for remainder in model.remaining_pods() {
         say(&words(text, &remainder));
     }
     // Nobody listens any more, but tasks still report: their events must not block them.
@@ -104,7 +104,7 @@ async fn answers(
             () = &mut given_up => return,
             () = &mut soon, if !told => {
                 told = true;
-                if !model.remains().is_empty() {
+                if !model.remaining_pods().is_empty() {
                     say(text.get("cli.pods-end"));
                 }
                 continue;
@@ -124,7 +124,7 @@ async fn answers(
         }
         // The screen that would show it is gone.
         for entry in std::mem::take(&mut model.screen.log.entries) {
-            if let (true, Happening::Failed(fault)) = (matters, entry.what) {
+            if let (true, Message::Failed(fault)) = (matters, entry.message) {
                 say(&text.fault_once(&fault).in_full());
             }
         }
@@ -138,10 +138,10 @@ fn is_of_an_order(event: &Event) -> bool {
         Event::Store(event) => matches!(event, StoreEvent::NotSaved(_) | StoreEvent::Trouble(_)),
         Event::Tick { .. }
         | Event::Act(_)
-        | Event::Wish(_)
+        | Event::Request(_)
         | Event::Contexts(_)
         | Event::Cluster { .. }
-        | Event::Found { .. }
+        | Event::Browse { .. }
         | Event::Forward { .. }
         | Event::Instance(_)
         | Event::Terminate => false,
@@ -192,7 +192,7 @@ fn ends(effect: &Effect) -> bool {
 }
 
 /// Describes a pod that may remain, and until when.
-fn words(text: &Text, remainder: &Remainder) -> String {
+fn words(text: &Text, remainder: &RemainingPod) -> String {
     let (thing, ttl) = (remainder.thing.as_str(), remainder.ttl.to_string());
     match remainder.until {
         Some(until) => {

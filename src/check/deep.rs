@@ -14,9 +14,9 @@ use crate::proxy;
 use crate::store;
 use brow_model::cluster::Context;
 use brow_model::fault::{Fault, What};
+use brow_model::forward_settings::ForwardPolicy;
 use brow_model::installation::Identity;
-use brow_model::keep::Keep;
-use brow_model::proxy::{Phase, PodRequest, ProxyPod, RequestId};
+use brow_model::proxy::{Phase, PodRequest, PodRequestId, ProxyPod};
 use brow_model::settings::{PodSettings, Settings};
 use brow_model::ttl::Ttl;
 
@@ -54,7 +54,7 @@ pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Sett
 
 fn request(context: &Context, settings: &Settings) -> Option<PodRequest> {
     Some(PodRequest {
-        id: RequestId(0),
+        id: PodRequestId(0),
         target: "check".to_owned(),
         cluster: context.name.clone(),
         namespace: context.namespace.clone(),
@@ -63,7 +63,7 @@ fn request(context: &Context, settings: &Settings) -> Option<PodRequest> {
         address: "192.0.2.1:9".parse().ok()?,
         ttl: Ttl::from_secs(TTL_SECONDS)?.min(settings.max_ttl),
         on_demand: false,
-        patience: Keep::BUILT_IN.create,
+        patience: ForwardPolicy::BUILT_IN.create,
         settings: settings.pod_for(&context.name, &PodSettings::default()),
     })
 }

@@ -13,7 +13,7 @@ use crate::store::{self, Paths};
 use crate::text::Text;
 use crate::view;
 use brow_model::fault::{Fault, Grant, Remedy};
-use brow_model::plain;
+use brow_model::sanitize;
 
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Options {
@@ -112,7 +112,7 @@ fn words(text: &Text, finding: &Finding) -> [String; 3] {
             [text.fill(key, &with), String::new(), remedy]
         }
     }
-    .map(|words| plain::lines(&words).into_owned())
+    .map(|words| sanitize::lines(&words).into_owned())
 }
 
 /// The right that is missing, where that is what a finding is about.
@@ -149,7 +149,7 @@ fn lines(text: &Text, findings: &[Finding], colors: bool, room: usize) -> String
         if section != Some((finding.area, finding.thing.as_str())) {
             section = Some((finding.area, finding.thing.as_str()));
             let (key, _) = area(finding.area);
-            let title = text.fill(key, &[("thing", &plain::line(&finding.thing))]);
+            let title = text.fill(key, &[("thing", &sanitize::line(&finding.thing))]);
             let apart = if all.is_empty() { "" } else { "\n" };
             all.extend([apart, &paint(&title, "1"), "\n"]);
         }

@@ -25,8 +25,8 @@ use crate::instance;
 use crate::store::{self, Paths};
 use crate::text::Text;
 use brow_model::Model;
+use brow_model::request::Request;
 use brow_model::target::Target;
-use brow_model::wish::Wish;
 use shells::{BASH, FISH, ZSH};
 
 /// The variable by which a shell asks.
@@ -158,13 +158,13 @@ struct Names {
 }
 
 impl Verb for Names {
-    fn begin(&mut self, model: &Model, _: &Text) -> Result<Vec<Wish>, Stop> {
+    fn begin(&mut self, model: &Model, _: &Text) -> Result<Vec<Request>, Stop> {
         self.looked = self.clusters.of(model);
-        Ok(vec![Wish::Look(self.looked.clone())])
+        Ok(vec![Request::Watch(self.looked.clone())])
     }
 
     fn look(&mut self, seen: &Seen<'_>) -> Next {
-        let pods = seen.model.pods.all.values().filter(|pod| !seen.model.is_twin(pod));
+        let pods = seen.model.pods.all.values().filter(|pod| !seen.model.is_duplicate(pod));
         self.found = pods.map(|pod| (pod.key.name.clone(), pod.target.clone())).collect();
         if self.looked.iter().all(|name| super::pod::is_settled(seen.model, name)) { Next::End(0) } else { Next::Wait }
     }

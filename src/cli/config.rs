@@ -17,8 +17,8 @@ use crate::text::Text;
 use brow_model::Model;
 use brow_model::field::TargetField;
 use brow_model::form::TargetForm;
+use brow_model::request::Request;
 use brow_model::target::Target;
-use brow_model::wish::Wish;
 use fields::{Fields, filled};
 
 #[derive(Debug, Subcommand)]
@@ -183,7 +183,7 @@ struct Edit {
 }
 
 impl headless::Verb for Edit {
-    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Wish>, Stop> {
+    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Stop> {
         let existing = |name: &str| model.target(name).cloned().ok_or_else(|| no_target(model, text, name));
         match self.order.take() {
             None => Ok(Vec::new()),
@@ -191,7 +191,7 @@ impl headless::Verb for Edit {
                 let mut form = TargetForm::empty(&current(model).unwrap_or_default());
                 form.set(TargetField::Name, name);
                 let target = filled(form, Some(place), fields, model, text)?;
-                Ok(vec![Wish::Save { was: None, target: Box::new(target) }])
+                Ok(vec![Request::Save { was: None, target: Box::new(target) }])
             }
             Some(Order::Edit { name, place, fields }) => {
                 if place.is_none() && fields.is_empty() {
@@ -199,14 +199,14 @@ impl headless::Verb for Edit {
                 }
                 let was = existing(&name)?;
                 let target = filled(TargetForm::editing(&was), place, fields, model, text)?;
-                Ok(vec![Wish::Save { was: Some(Box::new(was)), target: Box::new(target) }])
+                Ok(vec![Request::Save { was: Some(Box::new(was)), target: Box::new(target) }])
             }
             Some(Order::Rename { name, new }) => {
                 let was = existing(&name)?;
                 let mut form = TargetForm::editing(&was);
                 form.set(TargetField::Name, new);
                 let target = filled(form, None, Fields::default(), model, text)?;
-                Ok(vec![Wish::Rename { name, new: target.name }])
+                Ok(vec![Request::Rename { name, new: target.name }])
             }
             Some(Order::Remove(names)) => removed(&names, model, text),
         }
@@ -222,7 +222,7 @@ fn current(model: &Model) -> Option<String> {
     model.clusters.all.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone())
 }
 
-fn removed(names: &[String], model: &Model, text: &Text) -> Result<Vec<Wish>, Stop> {
+fn removed(names: &[String], model: &Model, text: &Text) -> Result<Vec<Request>, Stop> {
     let mut gone = Vec::new();
     for name in names {
         let exact = model.target(name).is_some();
@@ -234,5 +234,5 @@ fn removed(names: &[String], model: &Model, text: &Text) -> Result<Vec<Wish>, St
         }
         gone.extend(found.into_iter().filter(|name| !gone.contains(name)).collect::<Vec<_>>());
     }
-    Ok(vec![Wish::Remove(gone)])
+    Ok(vec![Request::Remove(gone)])
 }

@@ -22,10 +22,10 @@ use crate::text::Text;
 use brow_model::Model;
 use brow_model::cluster::Link;
 use brow_model::fault::What;
-use brow_model::instance::{Known, Role};
+use brow_model::instance::{RemoteInstance, Role};
+use brow_model::request::Request;
 use brow_model::target::Target;
 use brow_model::ttl::Ttl;
-use brow_model::wish::Wish;
 use endpoint::{Endpoint, Status};
 
 /// The help of `--exec`.
@@ -158,7 +158,7 @@ impl Connect {
     }
 
     /// Sees to what other instances have, or had: what has to be opened here, since the one that had it has ended.
-    fn inherit(&mut self, seen: &Seen<'_>, endpoints: &[Endpoint]) -> Vec<Wish> {
+    fn inherit(&mut self, seen: &Seen<'_>, endpoints: &[Endpoint]) -> Vec<Request> {
         let mut heirless = Vec::new();
         for endpoint in endpoints {
             if let Some(instance) = &endpoint.instance {
@@ -186,7 +186,7 @@ impl Connect {
             }
             // While it ends it lets go of what it has; then that is to be had.
         }
-        if heirless.is_empty() { Vec::new() } else { vec![Wish::Connect(heirless)] }
+        if heirless.is_empty() { Vec::new() } else { vec![Request::Connect(heirless)] }
     }
 
     /// Returns true if the forward of a port will not come back.
@@ -278,22 +278,22 @@ impl Connect {
 
 /// Returns true if no other instance that wants the same target has a lower process id.
 fn is_first(model: &Model, target: &String) -> bool {
-    let waits = |known: &&Known| !known.leaving && known.wants.contains(target);
+    let waits = |known: &&RemoteInstance| !known.leaving && known.wants.contains(target);
     model.instances.all.values().filter(waits).all(|known| known.pid > id())
 }
 
 impl Verb for Connect {
-    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Wish>, Stop> {
+    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Stop> {
         self.targets = self.args.how.choice.of(model, text)?;
-        Ok(vec![Wish::Connect(self.targets.iter().map(|target| target.name.clone()).collect())])
+        Ok(vec![Request::Connect(self.targets.iter().map(|target| target.name.clone()).collect())])
     }
 
     fn look(&mut self, seen: &Seen<'_>) -> Next {
         let endpoints = endpoint::of(seen.model, &self.targets);
         self.tell(&endpoints);
-        let wishes = self.inherit(seen, &endpoints);
-        if !wishes.is_empty() {
-            return Next::Ask(wishes);
+        let requests = self.inherit(seen, &endpoints);
+        if !requests.is_empty() {
+            return Next::Ask(requests);
         }
         self.end(seen, &endpoints).map_or(Next::Wait, Next::End)
     }

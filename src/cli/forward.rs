@@ -14,7 +14,7 @@ use super::{Globals, complete, detach};
 use crate::instance::{self, Census};
 use crate::text::Text;
 use brow_model::fault::without_logins;
-use brow_model::instance::{Report, Shared};
+use brow_model::instance::{ForwardReport, Report};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -58,8 +58,8 @@ pub(super) async fn run(globals: Globals, verb: Verb) -> ExitCode {
 }
 
 /// The forwards of instances, each with its instance's name and report, in the order of their addresses.
-fn forwards(instances: &[(String, Report)]) -> Vec<(&str, &Report, &Shared)> {
-    let mut all: Vec<(&str, &Report, &Shared)> = Vec::new();
+fn forwards(instances: &[(String, Report)]) -> Vec<(&str, &Report, &ForwardReport)> {
+    let mut all: Vec<(&str, &Report, &ForwardReport)> = Vec::new();
     for (name, report) in instances {
         all.extend(report.forwards.iter().map(|forward| (name.as_str(), report, forward)));
     }
@@ -94,7 +94,7 @@ fn list(text: &Text, instances: &[(String, Report)], as_json: bool) {
     }
     let heads = ["local", "target", "state", "place", "owner"].map(|key| format!("column.{key}"));
     let heads: Vec<&str> = heads.iter().map(|key| text.get(key)).collect();
-    let row = |(_, report, forward): &(&str, &Report, &Shared)| {
+    let row = |(_, report, forward): &(&str, &Report, &ForwardReport)| {
         vec![
             forward.local.clone(),
             forward.name.clone(),
@@ -111,9 +111,10 @@ async fn stop(text: &Text, dir: &Path, names: &[String], every: bool) -> ExitCod
     let census = instance::all(dir).await;
     let all = forwards(&census.reports);
     let mut code = tell_silent(text, &census);
-    let port = |forward: &Shared| forward.local.rsplit(':').next().unwrap_or_default().to_owned();
-    let meant =
-        |name: &str, forward: &Shared| matches(name, &forward.name) || forward.local == name || port(forward) == name;
+    let port = |forward: &ForwardReport| forward.local.rsplit(':').next().unwrap_or_default().to_owned();
+    let meant = |name: &str, forward: &ForwardReport| {
+        matches(name, &forward.name) || forward.local == name || port(forward) == name
+    };
     if let Some(name) = names.iter().find(|name| !all.iter().any(|(_, _, forward)| meant(name, forward))) {
         let unknown = Stop::unknown(text.fill("cli.no-forward", &[("thing", &without_logins(name))]));
         // Where not all could be asked, nobody knows that there is none.

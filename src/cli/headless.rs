@@ -24,9 +24,9 @@ use brow_model::event::InstanceEvent;
 use brow_model::event::{Event, StoreEvent};
 use brow_model::fault::What;
 use brow_model::instance::Role;
-use brow_model::log::{Entry, Grade, Happening};
-use brow_model::wish::Wish;
-use brow_model::{Front, Model};
+use brow_model::log::{Entry, Level, Message};
+use brow_model::request::Request;
+use brow_model::{Mode, Model};
 
 /// A task that a subcommand waits for beside the loop; it returns the exit code.
 pub(super) type Aside = Pin<Box<dyn Future<Output = u8> + Send>>;
@@ -47,7 +47,7 @@ pub(super) enum Next {
     /// Wait for the next event.
     Wait,
     /// Make more requests.
-    Ask(Vec<Wish>),
+    Ask(Vec<Request>),
     /// End, with this exit code.
     End(u8),
 }
@@ -58,7 +58,7 @@ pub(super) trait Verb {
     ///
     /// # Errors
     /// The reason why it cannot begin.
-    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Wish>, Stop>;
+    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Stop>;
 
     /// Looks at the state after an update, and prints the news.
     fn look(&mut self, seen: &Seen<'_>) -> Next;
@@ -121,7 +121,7 @@ impl Headless {
         let (me, trouble) = super::identity(&globals.paths);
         let mut model = Model::new(Utc::now(), me.owner.clone());
         model.installation = me.installation.clone();
-        (model.practice, model.front) = (globals.practice, Front::Verb);
+        (model.practice, model.mode) = (globals.practice, Mode::Subcommand);
         let clusters = Clusters::unread(globals.kubeconfig);
         let contexts = clusters.read_again();
         let (sender, events) = crate::events::EventSender::channel(EVENTS);
@@ -170,9 +170,9 @@ impl Headless {
             }
         }
         let code = match verb.begin(&self.model, &self.text) {
-            Ok(wishes) => {
-                for wish in wishes {
-                    self.update(Event::Wish(wish));
+            Ok(requests) => {
+                for request in requests {
+                    self.update(Event::Request(request));
                 }
                 self.until_over(verb).await
             }
@@ -182,7 +182,7 @@ impl Headless {
             }
         };
         if let Some(delete_pods) = verb.takes_pods_along() {
-            self.update(Event::Wish(Wish::Leave { delete_pods }));
+            self.update(Event::Request(Request::Quit { delete_pods }));
         } else {
             self.update(Event::Terminate);
         }
@@ -220,9 +220,9 @@ impl Headless {
             let seen = Seen { model: &self.model, text: &self.text, failed: self.failed, age: started.elapsed() };
             match verb.look(&seen) {
                 Next::Wait => {}
-                Next::Ask(wishes) => {
-                    for wish in wishes {
-                        self.update(Event::Wish(wish));
+                Next::Ask(requests) => {
+                    for request in requests {
+                        self.update(Event::Request(request));
                     }
                     continue;
                 }
@@ -268,17 +268,17 @@ impl Headless {
     /// Tells what is new in the log: what went wrong always, the rest where that is wished for.
     fn tell(&mut self, all: bool) {
         for entry in std::mem::take(&mut self.model.screen.log.entries) {
-            let Entry { grade, what, .. } = &entry;
-            let says = match what {
+            let Entry { level, message, .. } = &entry;
+            let says = match message {
                 // The command ends: nothing is kept, to be written later.
-                Happening::Failed(fault) if fault.what == What::FileUnwritable => self.text.fault_once(fault).in_full(),
+                Message::Failed(fault) if fault.what == What::FileUnwritable => self.text.fault_once(fault).in_full(),
                 // Where a right is missing, with what grants it.
-                Happening::Failed(fault) => self.text.to_copy(fault),
+                Message::Failed(fault) => self.text.to_copy(fault),
                 // A secret in a file that many may read.
-                _ if all || *what == Happening::LoginInAddress => self.text.entry(&entry),
+                _ if all || *message == Message::LoginInAddress => self.text.entry(&entry),
                 _ => continue,
             };
-            self.failed |= *grade == Grade::Error;
+            self.failed |= *level == Level::Error;
             if says != self.told {
                 print::err(&says);
                 self.told = says;
@@ -303,7 +303,7 @@ mod tests {
     }
 
     impl Verb for Flooded {
-        fn begin(&mut self, _: &Model, _: &Text) -> Result<Vec<Wish>, Stop> {
+        fn begin(&mut self, _: &Model, _: &Text) -> Result<Vec<Request>, Stop> {
             Ok(Vec::new())
         }
 

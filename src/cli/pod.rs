@@ -18,10 +18,10 @@ use crate::text::Text;
 use brow_model::Model;
 use brow_model::cluster::Link;
 use brow_model::dialog::Dialog;
-use brow_model::proxy::{Phase, PodKey, ProxyPod, Whose};
+use brow_model::proxy::{CleanupScope, Phase, PodKey, ProxyPod};
+use brow_model::request::Request;
 use brow_model::target::Target;
 use brow_model::ttl::Ttl;
-use brow_model::wish::Wish;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -141,10 +141,10 @@ struct Create {
 }
 
 impl super::headless::Verb for Create {
-    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Wish>, Stop> {
+    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Stop> {
         self.targets = self.choice.of(model, text)?;
         let targets = self.targets.iter().map(|target| target.name.clone()).collect();
-        Ok(vec![Wish::Create { targets, ttl: self.ttl }])
+        Ok(vec![Request::Create { targets, ttl: self.ttl }])
     }
 
     fn look(&mut self, seen: &Seen<'_>) -> Next {
@@ -185,7 +185,7 @@ impl super::headless::Verb for Create {
 
 /// Returns true if the pods of a cluster are known, or cannot be.
 pub(super) fn is_settled(model: &Model, cluster: &str) -> bool {
-    model.has_looked(cluster) || is_down(model, cluster)
+    model.has_listed_pods(cluster) || is_down(model, cluster)
 }
 
 fn is_down(model: &Model, cluster: &str) -> bool {
@@ -230,7 +230,7 @@ impl Look {
             }
             Then::Info { name, .. } => {
                 let pod = one(model, seen.text, name).map_err(unknown)?;
-                Ok(Next::Ask(vec![Wish::Describe(pod.key.clone())]))
+                Ok(Next::Ask(vec![Request::Describe(pod.key.clone())]))
             }
             Then::Delete(deletion) => {
                 let found = deletion.find(seen).map_err(unknown)?;
@@ -238,9 +238,10 @@ impl Look {
                 Ok(deletion.begin(seen, &found))
             }
             Then::Clean { all } => {
-                let whose = if *all { Whose::All } else { Whose::Mine };
-                self.going = model.clusters.all.iter().flat_map(|cluster| model.over(&cluster.name, whose)).collect();
-                Ok(Next::Ask(vec![Wish::Clean(whose)]))
+                let whose = if *all { CleanupScope::All } else { CleanupScope::Own };
+                self.going =
+                    model.clusters.all.iter().flat_map(|cluster| model.finished_pods(&cluster.name, whose)).collect();
+                Ok(Next::Ask(vec![Request::Clean(whose)]))
             }
         }
     }
@@ -282,7 +283,7 @@ impl Look {
 }
 
 impl super::headless::Verb for Look {
-    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Wish>, Stop> {
+    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Stop> {
         self.names = self.clusters.of(model);
         if let (Some(fault), true) = (&model.clusters.fault, self.names.is_empty()) {
             return Err(Stop::fault(text, fault));
@@ -291,7 +292,7 @@ impl super::headless::Verb for Look {
         if let Some(name) = self.names.iter().find(missing) {
             return Err(Stop::unknown(text.fill("cli.no-context", &[("thing", name)])));
         }
-        Ok(vec![Wish::Look(self.names.clone())])
+        Ok(vec![Request::Watch(self.names.clone())])
     }
 
     fn look(&mut self, seen: &Seen<'_>) -> Next {
@@ -311,7 +312,7 @@ impl super::headless::Verb for Look {
 
 fn list(seen: &Seen<'_>, as_list: bool) {
     let (model, text) = (seen.model, seen.text);
-    let pods: Vec<&ProxyPod> = model.pods.all.values().filter(|pod| !model.is_twin(pod)).collect();
+    let pods: Vec<&ProxyPod> = model.pods.all.values().filter(|pod| !model.is_duplicate(pod)).collect();
     if as_list {
         return print::json(&pods.iter().map(|pod| as_json(model, pod)).collect());
     }

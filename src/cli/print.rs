@@ -9,7 +9,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::text::Text;
 use brow_model::fault::Fault;
-use brow_model::plain;
+use brow_model::sanitize;
 
 /// The exit code where something failed.
 pub(super) const FAILED: u8 = 1;
@@ -58,7 +58,7 @@ static UNWRITTEN: OnceLock<String> = OnceLock::new();
 /// Writes to standard output. A closed pipe (`head`) is no error; other errors are reported at the end, see
 /// [`unwritten`].
 pub(super) fn out(text: &str) {
-    colored(&plain::lines(text));
+    colored(&sanitize::lines(text));
 }
 
 /// Writes to standard output unchanged: our own colors and symbols, and text that [`plain`] has sanitised.
@@ -80,12 +80,12 @@ pub(super) fn unwritten() -> Option<&'static str> {
 
 /// Writes to standard error.
 pub(super) fn err(text: &str) {
-    let _unread = writeln!(stderr().lock(), "{}", plain::lines(text));
+    let _unread = writeln!(stderr().lock(), "{}", sanitize::lines(text));
 }
 
 /// Writes JSON, indented; what a terminal would obey in it is escaped.
 pub(super) fn json(value: &Value) {
-    colored(&plain::json(&format!("{value:#}")));
+    colored(&sanitize::json(&format!("{value:#}")));
 }
 
 /// A text in lines of so many columns, broken at spaces and beside wide characters; what is longer in one piece stands
@@ -118,7 +118,7 @@ pub(super) fn fold(text: &str, room: usize) -> Vec<String> {
 /// A table: columns as wide as what is in them, two spaces apart.
 pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> =
-        rows.iter().map(|row| row.iter().map(|cell| plain::line(cell).into_owned()).collect()).collect();
+        rows.iter().map(|row| row.iter().map(|cell| sanitize::line(cell).into_owned()).collect()).collect();
     let widths: Vec<usize> = heads
         .iter()
         .enumerate()
@@ -143,7 +143,7 @@ pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use brow_model::plain::{HOSTILE, is_safe};
+    use brow_model::sanitize::{HOSTILE, is_safe};
 
     #[test]
     fn lines_are_broken_at_words_and_beside_wide_characters() {

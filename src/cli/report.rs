@@ -14,7 +14,7 @@ use super::{Globals, check};
 use crate::log::{self, redact};
 use crate::store;
 use crate::text::Text;
-use brow_model::plain;
+use brow_model::sanitize;
 use brow_model::settings::Language;
 
 /// The most bytes of the log's end that are packed.
@@ -51,7 +51,7 @@ pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
         ("log", log),
     ];
     let report: String = parts.iter().flat_map(|(head, part)| ["## ", head, "\n", part.trim_end(), "\n\n"]).collect();
-    let report = without_home(&redact(&plain::lines(&report), args.addresses));
+    let report = without_home(&redact(&sanitize::lines(&report), args.addresses));
     let name = || PathBuf::from(format!("brow-tui-report-{}.txt", Utc::now().format("%Y%m%dT%H%M%SZ")));
     let path = args.file.unwrap_or_else(name);
     let thing = path.display().to_string();

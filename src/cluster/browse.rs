@@ -16,9 +16,9 @@ use tokio::time::sleep;
 use super::workload::discovery;
 use super::{Clusters, Watch, fault, watch_fault};
 use crate::events::EventSender;
-use brow_model::event::FoundEvent;
+use brow_model::event::BrowseEvent;
 use brow_model::fault::{Fault, What};
-use brow_model::found::{Found, FoundKey, MOST_FOUND, Place};
+use brow_model::inventory::{MAX_OBJECTS, Object, ObjectKey, SearchScope};
 use brow_model::workload::Kind;
 use kube_tunnel::Login;
 
@@ -46,7 +46,7 @@ pub async fn browse(
     clusters: Clusters,
     cluster: String,
     namespaces: BTreeSet<String>,
-    events: EventSender<FoundEvent>,
+    events: EventSender<BrowseEvent>,
 ) {
     let mut looker = Looker { clusters: clusters.clone(), cluster: cluster.clone(), namespaces, events };
     let looking = clusters.with_logins(&cluster, &mut looker, |looker, login| {
@@ -64,7 +64,7 @@ struct Looker {
     clusters: Clusters,
     cluster: String,
     namespaces: BTreeSet<String>,
-    events: EventSender<FoundEvent>,
+    events: EventSender<BrowseEvent>,
 }
 
 impl Looker {
@@ -94,23 +94,23 @@ impl Looker {
         let all: Vec<(Kind, discovery::Found)> =
             found.into_iter().map(|found| (thing::kind(&found.api.group, &found.api.kind), found)).collect();
         let kinds = KINDS.iter().map(|(kind, ..)| kind).chain(all.iter().map(|(kind, _)| kind));
-        self.events.send(FoundEvent::Kinds(kinds.cloned().collect())).await;
+        self.events.send(BrowseEvent::Kinds(kinds.cloned().collect())).await;
         join_all(all.into_iter().map(|(kind, found)| self.look(login, kind, found))).await;
     }
 
     /// Looks for one kind of object.
     async fn look(&self, login: &Login, kind: Kind, of: discovery::Found) {
-        let everywhere = Place { kind: kind.clone(), namespace: None };
+        let everywhere = SearchScope { kind: kind.clone(), namespace: None };
         let refused = self.follow(login, Api::all_with(login.client.clone(), &of.api), &everywhere, &of).await;
-        self.events.send(FoundEvent::Missing { place: everywhere, fault: refused }).await;
+        self.events.send(BrowseEvent::Missing { scope: everywhere, fault: refused }).await;
         let looking = self.namespaces.iter().map(|name| {
-            let place = Place { kind: kind.clone(), namespace: Some(name.clone()) };
+            let scope = SearchScope { kind: kind.clone(), namespace: Some(name.clone()) };
             let of = &of;
             async move {
                 loop {
                     let api = Api::namespaced_with(login.client.clone(), name, &of.api);
-                    let refused = self.follow(login, api, &place, of).await;
-                    self.events.send(FoundEvent::Missing { place: place.clone(), fault: refused }).await;
+                    let refused = self.follow(login, api, &scope, of).await;
+                    self.events.send(BrowseEvent::Missing { scope: scope.clone(), fault: refused }).await;
                     sleep(REFUSED).await;
                 }
             }
@@ -119,12 +119,12 @@ impl Looker {
     }
 
     /// Follows a place until it is refused. What fails otherwise is tried again.
-    async fn follow(&self, login: &Login, api: Api<Thing>, place: &Place, of: &discovery::Found) -> Fault {
+    async fn follow(&self, login: &Login, api: Api<Thing>, scope: &SearchScope, of: &discovery::Found) -> Fault {
         let mut stream = Watch::new(&self.clusters, &self.cluster, login, api, watcher::Config::default());
         let mut listing = Vec::new();
         let found = |thing: &Thing| {
-            let (ports, labels) = thing.ports(&place.kind);
-            Found { key: self.key(&place.kind, thing), ports, labels, owner: thing.owner() }
+            let (ports, labels) = thing.ports(&scope.kind);
+            Object { key: self.key(&scope.kind, thing), ports, labels, owner: thing.owner() }
         };
         loop {
             let event = match stream.next().await {
@@ -134,18 +134,18 @@ impl Looker {
                 }
                 Ok(watcher::Event::InitApply(thing)) => {
                     // One more than is kept, so that it shows that there are more.
-                    if listing.len() <= MOST_FOUND {
+                    if listing.len() <= MAX_OBJECTS {
                         listing.extend(Some(found(&thing)).filter(|found| !found.ports.is_empty()));
                     }
                     continue;
                 }
                 Ok(watcher::Event::InitDone) => {
-                    FoundEvent::Listed { place: place.clone(), all: std::mem::take(&mut listing) }
+                    BrowseEvent::Listed { scope: scope.clone(), all: std::mem::take(&mut listing) }
                 }
-                Ok(watcher::Event::Apply(thing)) => FoundEvent::Applied(found(&thing)),
-                Ok(watcher::Event::Delete(thing)) => FoundEvent::Gone(self.key(&place.kind, &thing)),
+                Ok(watcher::Event::Apply(thing)) => BrowseEvent::Applied(found(&thing)),
+                Ok(watcher::Event::Delete(thing)) => BrowseEvent::Gone(self.key(&scope.kind, &thing)),
                 Err(error) => {
-                    let (_, fault) = watch_fault(&self.cluster, &error, &of.resource(), place.namespace.as_deref());
+                    let (_, fault) = watch_fault(&self.cluster, &error, &of.resource(), scope.namespace.as_deref());
                     if matches!(fault.what, What::Forbidden | What::AnswerTooLarge) {
                         return fault;
                     }
@@ -156,8 +156,8 @@ impl Looker {
         }
     }
 
-    fn key(&self, kind: &Kind, thing: &Thing) -> FoundKey {
-        FoundKey {
+    fn key(&self, kind: &Kind, thing: &Thing) -> ObjectKey {
+        ObjectKey {
             cluster: self.cluster.clone(),
             namespace: thing.metadata.namespace.clone().unwrap_or_default(),
             kind: kind.clone(),

@@ -10,7 +10,7 @@ use super::bounded::TooLarge;
 use super::kubeconfig::place;
 use brow_model::cluster::Link;
 use brow_model::fault::{Fault, Grant, Remedy, What};
-use brow_model::plain;
+use brow_model::sanitize;
 
 /// Translates an error into a fault of `thing` and the state of the cluster. `asked` is the right that the request
 /// needed.
@@ -128,7 +128,7 @@ fn words_of_page(page: &str) -> String {
             _ => {}
         }
     }
-    let words = plain::line(&words);
+    let words = sanitize::line(&words);
     words.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect()
 }
 

@@ -50,7 +50,7 @@ impl Stderr {
         file.take(MOST).read_to_end(&mut bytes).ok()?;
         self.read.fetch_max(start + bytes.len() as u64, Ordering::Relaxed);
         let words = String::from_utf8_lossy(&bytes);
-        Some(brow_model::plain::lines(&words).trim().to_owned()).filter(|words| !words.is_empty())
+        Some(brow_model::sanitize::lines(&words).trim().to_owned()).filter(|words| !words.is_empty())
     }
 
     /// The number of bytes written so far.
@@ -126,7 +126,7 @@ pub fn shown(exec: &ExecConfig) -> String {
         });
         hidden = flag.is_some_and(is_secret) && !arg.contains('=');
     }
-    let all = brow_model::plain::line(&words.join(" ")).into_owned();
+    let all = brow_model::sanitize::line(&words.join(" ")).into_owned();
     if all.chars().count() > SHOWN { all.chars().take(SHOWN).chain(['…']).collect() } else { all }
 }
 
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(of("kubelogin", &["--client-secret", "sesame", "--id=1"]), "kubelogin --client-secret … --id=1");
         assert_eq!(of("kubelogin", &["--client-secret=sesame", "x"]), "kubelogin --client-secret=… x");
         let odd = of("a\u{1b}[2J\nb", &[]);
-        assert!(brow_model::plain::is_line(&odd), "{odd:?}");
+        assert!(brow_model::sanitize::is_line(&odd), "{odd:?}");
         assert_eq!(of("a", &["b"; 200]).chars().count(), SHOWN + 1);
     }
 

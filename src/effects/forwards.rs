@@ -51,7 +51,7 @@ impl Effects {
         let route = Path::new(Arc::clone(&self.routes), &spec);
         let (seeking, wanted) = watch::channel(Seeking { on: !spec.on_demand, ends: 0 });
         let finding = self.finding(&spec, wanted);
-        let (cluster, events) = (spec.place.cluster.clone(), self.about_forward(&spec));
+        let (cluster, events) = (spec.selector.cluster.clone(), self.about_forward(&spec));
         let (handle, forwarding) = forward::start(spec, via, route, self.events.clone(), &token);
         self.forwards.insert(id, Open { handle, seeking, token, ended: ended.clone() });
         self.tasks.spawn(async move {
@@ -91,8 +91,8 @@ impl Effects {
         mut wanted: watch::Receiver<Seeking>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let query = spec.address.workload().map(|workload| workload::Query {
-            cluster: spec.place.cluster.clone(),
-            namespace: spec.place.namespace.clone(),
+            cluster: spec.selector.cluster.clone(),
+            namespace: spec.selector.namespace.clone(),
             workload: workload.clone(),
         });
         let (clusters, events) = (self.clusters.clone(), self.about_forward(spec));
@@ -110,7 +110,7 @@ impl Effects {
                 }
                 let following = async {
                     let watching = workload::follow(clusters.clone(), query.clone(), events.clone());
-                    events.contain(&query.cluster, watching, ForwardEvent::Unseen).await;
+                    events.contain(&query.cluster, watching, ForwardEvent::LookupFailed).await;
                     // It has said all that there is to say.
                     std::future::pending::<()>().await;
                 };

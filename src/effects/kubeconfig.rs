@@ -25,10 +25,10 @@ const WRITING: Duration = Duration::from_secs(1);
 pub(super) const NAME: &str = "kubeconfig";
 
 /// The contexts, as of one reading.
-type Found = Result<Vec<Context>, Fault>;
+type Contexts = Result<Vec<Context>, Fault>;
 
 /// Reads it; a panic on the way is its fault.
-pub(super) async fn read(reading: impl FnOnce() -> Found + Send + 'static) -> Found {
+pub(super) async fn read(reading: impl FnOnce() -> Contexts + Send + 'static) -> Contexts {
     contain_blocking(reading).await.unwrap_or_else(|words| Err(super::internal(NAME, words)))
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn follow(clusters: Clusters, events: EventSender) {
         // It panicked, and the hook has told.
         Err(_) => return,
     };
-    let mut known: Found = Ok(clusters.contexts());
+    let mut known: Contexts = Ok(clusters.contexts());
     // Who began without one has been told.
     let mut told = known.as_ref().is_ok_and(Vec::is_empty);
     loop {
@@ -74,7 +74,7 @@ pub(super) async fn follow(clusters: Clusters, events: EventSender) {
 }
 
 /// Reads the kubeconfig, after what it depends on is watched: what changes from then on is noticed.
-async fn look(clusters: &Clusters, mut watch: Watch) -> Option<(Watch, Found)> {
+async fn look(clusters: &Clusters, mut watch: Watch) -> Option<(Watch, Contexts)> {
     loop {
         let files = clusters.files();
         let (again, followed) = (clusters.clone(), files.clone());

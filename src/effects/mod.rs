@@ -21,14 +21,14 @@ use brow_model::Model;
 use brow_model::cluster::Link;
 use brow_model::effect::Effect;
 use brow_model::epoch::Epoch;
-use brow_model::event::FoundEvent;
+use brow_model::event::BrowseEvent;
 use brow_model::event::InstanceEvent;
 use brow_model::event::{ClusterEvent, Event, PodEvent, Sample, StoreEvent};
 use brow_model::fault::{Fault, What};
 use brow_model::forward::ForwardId;
-use brow_model::found::Place;
 use brow_model::installation::Identity;
 use brow_model::instance::Role;
+use brow_model::inventory::SearchScope;
 use brow_model::proxy::{PodKey, PodRequest};
 use brow_model::workload::Kind;
 use kube_tunnel::contain::contain;
@@ -165,7 +165,7 @@ impl Effects {
             Effect::PodsUntil { cluster, until } => self.store.send(Order::PodsUntil { cluster, until }),
             Effect::PodsGone { cluster, at } => self.store.send(Order::PodsGone { cluster, at }),
             Effect::RememberTheme(name) => self.store.send(Order::Theme(name)),
-            Effect::Learned(lesson) => self.store.send(Order::Learned(lesson.name())),
+            Effect::Learned(tip) => self.store.send(Order::Learned(tip.name())),
             Effect::LegacyOffered => self.store.send(Order::LegacyOffered),
             Effect::Audit(entry) => self.store.send(Order::Audit(entry)),
             Effect::Notify(_) | Effect::Copy(_) | Effect::CopyFault(_) | Effect::CopyEntries(_) | Effect::Quit => {}
@@ -310,10 +310,10 @@ impl Effects {
 
     fn browse(&mut self, cluster: String, epoch: Epoch, namespaces: BTreeSet<String>) {
         let context = cluster.clone();
-        let events = self.events.about(move |event| Event::Found { cluster: context.clone(), epoch, event });
+        let events = self.events.about(move |event| Event::Browse { cluster: context.clone(), epoch, event });
         let browsing = cluster::browse(self.clusters.clone(), cluster.clone(), namespaces, events.clone());
-        let place = Place { kind: Kind::Service, namespace: None };
-        let broken = |fault| FoundEvent::Missing { place, fault };
+        let scope = SearchScope { kind: Kind::Service, namespace: None };
+        let broken = |fault| BrowseEvent::Missing { scope, fault };
         let handle = self.spawn(async move { events.contain(&cluster, browsing, broken).await });
         self.browsing.push(handle);
     }

@@ -78,7 +78,7 @@ fn is_ours(local: &str, bind: &[IpAddr]) -> bool {
 
 /// A process chooses its own name: it may hold anything.
 fn printable(name: &str) -> String {
-    brow_model::plain::line(name).chars().take(64).collect()
+    brow_model::sanitize::line(name).chars().take(64).collect()
 }
 
 #[cfg(target_os = "linux")]

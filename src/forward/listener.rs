@@ -225,7 +225,7 @@ mod tests {
     use super::*;
     use brow_model::epoch::Epoch;
     use brow_model::forward::ForwardId;
-    use brow_model::proxy::PodPlace;
+    use brow_model::proxy::PodSelector;
 
     const BOTH: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
@@ -234,7 +234,7 @@ mod tests {
             id: ForwardId(1),
             epoch: Epoch(1),
             target: "db".into(),
-            place: PodPlace { cluster: "c".into(), namespace: "n".into(), label: "db".into() },
+            selector: PodSelector { cluster: "c".into(), namespace: "n".into(), label: "db".into() },
             address: "10.0.0.1:3306".parse().expect("an address"),
             tunnel: None,
             bind: BOTH.to_vec(),

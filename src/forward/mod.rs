@@ -97,7 +97,7 @@ pub struct Handle {
 impl Handle {
     /// Sends new connections through `via`; those under way stay where they are. Without a pod they wait for one, for a
     /// while (`waiting`), or fail at once. Once nothing goes through a pod that was named here it is told
-    /// ([`ForwardEvent::Left`]), also where nothing ever did.
+    /// ([`ForwardEvent::Drained`]), also where nothing ever did.
     pub fn point(&self, via: Option<Via>, waiting: bool) {
         let wait = if waiting { Wait::Awhile } else { Wait::Not };
         self.aim(via.map_or(Pointing::Nowhere(wait), |via| self.holds.through(via)));
@@ -268,7 +268,7 @@ async fn listen(
 async fn run_out<R: Route>(shared: &Shared<R>, mut leaving: mpsc::UnboundedReceiver<Via>) {
     let tell_left = async {
         while let Some(via) = leaving.recv().await {
-            shared.tell(ForwardEvent::Left(via)).await;
+            shared.tell(ForwardEvent::Drained(via)).await;
         }
     };
     tokio::select! {

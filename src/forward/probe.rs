@@ -230,7 +230,7 @@ fn judge(probe: &Probe, answer: &[u8]) -> Option<Result<(), String>> {
 
 /// The words of others on their way to a terminal.
 fn plain(bytes: &[u8]) -> String {
-    let text: String = brow_model::plain::line(&String::from_utf8_lossy(bytes)).chars().take(200).collect();
+    let text: String = brow_model::sanitize::line(&String::from_utf8_lossy(bytes)).chars().take(200).collect();
     text.trim().to_owned()
 }
 

@@ -77,7 +77,7 @@ pub fn join(
         role,
         forwards: Vec::new(),
         leaving: false,
-        left: Vec::new(),
+        ended: Vec::new(),
         wants: Vec::new(),
     });
     let (heard_of, names) = mpsc::channel(64);

@@ -17,7 +17,7 @@ use crate::events::EventSender;
 use brow_model::event::Event;
 use brow_model::forward::ForwardId;
 use brow_model::instance::Report;
-use brow_model::wish::Wish;
+use brow_model::request::Request;
 
 /// The most connections at a time: each other instance has one.
 const CONNECTIONS: usize = 64;
@@ -87,7 +87,7 @@ async fn answer(
         Ok(Some(Ask::Stop { id })) => {
             let has = |report: &Report| report.forwards.iter().any(|forward| forward.id == id);
             let says = if has(&reports.borrow()) {
-                events.send(Event::Wish(Wish::Stop(ForwardId(id)))).await;
+                events.send(Event::Request(Request::Stop(ForwardId(id)))).await;
                 match timeout(CLOSING, reports.wait_for(|report| !has(report))).await {
                     Ok(_) => Says::Stopped,
                     Err(_) => Says::No { why: "it is still open".to_owned() },

@@ -8,8 +8,8 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::*;
 use brow_model::event::InstanceEvent;
-use brow_model::instance::{Shared, Standing};
-use brow_model::wish::Wish;
+use brow_model::instance::{ForwardReport, RemoteState};
+use brow_model::request::Request;
 
 fn dir() -> (TempDir, PathBuf) {
     let temp = TempDir::new().unwrap();
@@ -24,23 +24,23 @@ fn report() -> Report {
         role: Role::Connect,
         forwards: vec![shared(1)],
         leaving: false,
-        left: Vec::new(),
+        ended: Vec::new(),
         wants: Vec::new(),
     }
 }
 
-fn shared(id: u64) -> Shared {
-    Shared {
+fn shared(id: u64) -> ForwardReport {
+    ForwardReport {
         id,
         name: "db".into(),
         cluster: "dev".into(),
         namespace: "team".into(),
         server: "https://dev.example:6443".to_owned(),
-        place: "10.0.0.1:3306".to_owned(),
+        destination: "10.0.0.1:3306".to_owned(),
         local: "127.0.0.1:3306".into(),
-        state: Standing::Live,
+        state: RemoteState::Live,
         pod: None,
-        left: Vec::new(),
+        draining: Vec::new(),
     }
 }
 
@@ -59,13 +59,13 @@ impl One {
         Self { instance, events, token, task: tokio::spawn(running) }
     }
 
-    fn publish(&self, forwards: Vec<Shared>) {
+    fn publish(&self, forwards: Vec<ForwardReport>) {
         self.instance.publish(|pid, role| Report {
             pid,
             role,
             forwards,
             leaving: false,
-            left: Vec::new(),
+            ended: Vec::new(),
             wants: Vec::new(),
         });
     }
@@ -117,7 +117,7 @@ async fn a_forward_is_closed_by_the_one_whose_it_is() {
         let (dir, name) = (dir.clone(), name.clone());
         async move { stop(&dir, &name, 7).await }
     });
-    assert_eq!(one.next().await, Event::Wish(Wish::Stop(brow_model::forward::ForwardId(7))));
+    assert_eq!(one.next().await, Event::Request(Request::Stop(brow_model::forward::ForwardId(7))));
     one.publish(Vec::new());
     assert_eq!(asking.await.unwrap(), Ok(()));
     let again = stop(&dir, &name, 7).await.unwrap_err();

@@ -6,7 +6,7 @@ use brow_model::Model;
 use brow_model::command::{Command, Section};
 use brow_model::dialog::Dialog;
 use brow_model::focus::Pane;
-use brow_model::list::Standing;
+use brow_model::list::ListStatus;
 
 /// The commands that the welcome offers, in order, and their words.
 const WELCOME: [(Command, &str); 5] = [
@@ -124,12 +124,12 @@ impl Keymap {
 
     /// The key that the tip teaches, after the key of its pane if that is another. `None` if the command has no key.
     pub fn tip(&self, model: &Model, text: &Text) -> Option<Hint> {
-        let lesson = model.lesson()?;
+        let tip = model.tip()?;
         let here = Self::mode(model);
-        let there = lesson.panes().first().filter(|_| !lesson.panes().contains(&model.screen.focus.pane));
+        let there = tip.panes().first().filter(|_| !tip.panes().contains(&model.screen.focus.pane));
         let first = |mode, command| self.table.keys(mode, command).into_iter().next();
         let keys = match there {
-            None => first(here, lesson.command())?,
+            None => first(here, tip.command())?,
             Some(pane) => {
                 let (mode, go) = match pane {
                     Pane::Clusters => (Mode::Clusters, Command::Clusters),
@@ -137,16 +137,16 @@ impl Keymap {
                     Pane::Pods => (Mode::Pods, Command::Pods),
                     Pane::Forwards => (Mode::Forwards, Command::Forwards),
                 };
-                format!("{} {}", first(here, go)?, first(mode, lesson.command())?)
+                format!("{} {}", first(here, go)?, first(mode, tip.command())?)
             }
         };
-        Some(Hint { keys, label: text.get(&format!("tip.{}", lesson.name())).to_owned() })
+        Some(Hint { keys, label: text.get(&format!("tip.{}", tip.name())).to_owned() })
     }
 }
 
 /// Adds the hints of a pane: those of its section, then those of all panes, as far as they are enabled.
 fn of_pane(model: &Model, section: Section, hints: &mut Hints<'_>) {
-    let standing = model.standing();
+    let standing = model.list_status();
     let (with_rows, empty) = section.hints();
     let own = if standing.rows { with_rows } else { empty };
     let (everywhere, _) = Section::Anywhere.hints();
@@ -162,11 +162,11 @@ fn of_pane(model: &Model, section: Section, hints: &mut Hints<'_>) {
 }
 
 /// Returns the words for the next step back in a list.
-fn step_back(standing: Standing) -> &'static str {
+fn step_back(standing: ListStatus) -> &'static str {
     match standing {
-        Standing { marked: true, .. } => "hint.clear-marks",
-        Standing { filtered: true, .. } => "hint.clear-filter",
-        Standing { .. } => "hint.close",
+        ListStatus { marked: true, .. } => "hint.clear-marks",
+        ListStatus { filtered: true, .. } => "hint.clear-filter",
+        ListStatus { .. } => "hint.close",
     }
 }
 
@@ -174,8 +174,8 @@ fn of_browser(model: &Model, hints: &mut Hints<'_>) {
     let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else {
         return;
     };
-    let standing = browser.list.standing();
-    let missing = !browser.finds.missing.is_empty()
+    let standing = browser.list.status();
+    let missing = !browser.inventory.missing.is_empty()
         || browser.clusters.keys().any(|name| model.cluster(name).is_some_and(|at| at.fault.is_some()));
     if standing.rows {
         hints.say_as(&[Command::Accept], "hint.import").say(&[Command::Mark, Command::TakeKnown]);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::redact;
-use brow_model::plain;
+use brow_model::sanitize;
 
 /// The size at which the file is renamed to the previous one, and a new one begins.
 const LARGEST: u64 = 4 << 20;
@@ -63,7 +63,7 @@ fn open(path: &Path) -> io::Result<File> {
 impl Write for Rotating {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
-        let mut line = redact(&plain::line(text.trim_end()), self.addresses);
+        let mut line = redact(&sanitize::line(text.trim_end()), self.addresses);
         line.truncate(line.floor_char_boundary(LONGEST));
         line.push('\n');
         self.follow()?;
@@ -84,7 +84,7 @@ impl Write for Rotating {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use brow_model::plain::{HOSTILE, is_safe};
+    use brow_model::sanitize::{HOSTILE, is_safe};
 
     #[test]
     fn the_file_is_bounded_and_for_its_owner_alone() {

@@ -10,7 +10,7 @@ use brow_model::effect::Effect;
 use brow_model::event::InstanceEvent;
 use brow_model::event::{ClusterEvent, Event, ForwardEvent, PodEvent, StoreEvent};
 use brow_model::fault::{Fault, What};
-use brow_model::log::{Entry, Grade, Happening};
+use brow_model::log::{self, Entry, Message};
 use brow_model::proxy::{PodKey, ProxyPod};
 use brow_model::route::Via;
 use brow_model::settings::Language;
@@ -35,16 +35,16 @@ fn told(entry: &Entry) {
     if !enabled!(Level::ERROR) {
         return;
     }
-    let words = match &entry.what {
+    let words = match &entry.message {
         // A code to log in with, a connection string: nobody else's.
-        Happening::PluginSaid | Happening::Copied => return,
-        Happening::Failed(fault) => ENGLISH.fault_once(fault).in_full(),
+        Message::PluginSaid | Message::Copied => return,
+        Message::Failed(fault) => ENGLISH.fault_once(fault).in_full(),
         _ => ENGLISH.entry(entry),
     };
-    match entry.grade {
-        Grade::Error => error!("{words}"),
-        Grade::Warning => warn!("{words}"),
-        Grade::Good | Grade::Info => info!("{words}"),
+    match entry.level {
+        log::Level::Error => error!("{words}"),
+        log::Level::Warning => warn!("{words}"),
+        log::Level::Success | log::Level::Info => info!("{words}"),
     }
 }
 
@@ -76,7 +76,7 @@ fn tell(event: &Event) {
         Event::Contexts(Err(fault)) => debug!("the kubeconfig was not read: {}", why(fault)),
         Event::Terminate => debug!("asked to end"),
         // Their outcome is told.
-        Event::Act(_) | Event::Wish(_) | Event::Tick { .. } | Event::Found { .. } => {}
+        Event::Act(_) | Event::Request(_) | Event::Tick { .. } | Event::Browse { .. } => {}
     }
 }
 
@@ -121,11 +121,11 @@ fn tell_forward(forward: u64, epoch: u64, event: &ForwardEvent) {
         ForwardEvent::Down(fault) => debug!(forward, epoch, "its tunnel is down: {}", why(fault)),
         ForwardEvent::Backends(all) => debug!(forward, epoch, pods = all.len(), "its pods are known"),
         ForwardEvent::NoBackend(fault) => debug!(forward, epoch, "has no pods: {}", why(fault)),
-        ForwardEvent::Unseen(fault) => debug!(forward, epoch, "its pods cannot be seen: {}", why(fault)),
+        ForwardEvent::LookupFailed(fault) => debug!(forward, epoch, "its pods cannot be seen: {}", why(fault)),
         ForwardEvent::Relay(_) => debug!(forward, epoch, "needs a proxy pod"),
         ForwardEvent::Refused(via) => debug!(forward, epoch, "refused by {}", through(via)),
         ForwardEvent::Wanted(round) => debug!(forward, epoch, round, "is wanted"),
-        ForwardEvent::Left(via) => debug!(forward, epoch, "has left {}", through(via)),
+        ForwardEvent::Drained(via) => debug!(forward, epoch, "has left {}", through(via)),
         ForwardEvent::Probed(health) => debug!(forward, epoch, ?health, "was probed"),
         ForwardEvent::ConnectionFailed(fault) => debug!(forward, epoch, "a connection failed: {}", why(fault)),
         ForwardEvent::Closed => debug!(forward, epoch, "is closed"),

@@ -7,8 +7,8 @@ use kube::api::ListParams;
 use super::life::within;
 use crate::cluster::{Clusters, fault, grant};
 use brow_model::fault::Fault;
-use brow_model::plain;
 use brow_model::proxy::PodKey;
+use brow_model::sanitize;
 
 /// Fetches a pod and its events, as lines to read. Where events are forbidden that is said in their place.
 ///
@@ -33,7 +33,7 @@ pub async fn describe(clusters: &Clusters, key: &PodKey) -> Result<Vec<String>, 
         }
         Err(error) => lines.push(format!("Events:       {}", fault(&key.name, &error, None).1.detail)),
     }
-    Ok(lines.into_iter().map(|line| plain::line(&line).into_owned()).collect())
+    Ok(lines.into_iter().map(|line| sanitize::line(&line).into_owned()).collect())
 }
 
 fn summary(key: &PodKey, pod: &Pod) -> Vec<String> {

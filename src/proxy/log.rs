@@ -16,8 +16,8 @@ use brow_model::cluster::Link;
 use brow_model::epoch::Epoch;
 use brow_model::event::{Event, PodEvent};
 use brow_model::fault::{Fault, Remedy};
-use brow_model::plain;
 use brow_model::proxy::PodKey;
+use brow_model::sanitize;
 use kube_tunnel::Backoff;
 
 /// Lines of the past that are shown.
@@ -106,7 +106,7 @@ impl Follower {
             let mut broken = None;
             while let Some(line) = next.take() {
                 match line {
-                    Ok(line) if self.read.is_new(&line) => batch.push(plain::line(&line).into_owned()),
+                    Ok(line) if self.read.is_new(&line) => batch.push(sanitize::line(&line).into_owned()),
                     Ok(_) => {}
                     Err(error) => {
                         broken = Some(of_io(&self.key.cluster, &error));

@@ -15,8 +15,8 @@ pub use project::project;
 pub use spec::{Birth, DEFAULT_IMAGE, spec};
 pub use watch::{Asked, watch};
 
-use brow_model::plain;
 pub use brow_model::proxy::MANAGED_BY;
+use brow_model::sanitize;
 
 /// The label with the target.
 const TARGET: &str = "brow/target";
@@ -63,7 +63,7 @@ fn user_of(uid: u32, users: &str) -> Option<String> {
 
 /// An annotation holds any text, so only what a terminal can't show is left out.
 fn owner_of(user: &str, host: &str) -> String {
-    format!("{}@{}", plain::line(user).trim(), plain::line(host).trim())
+    format!("{}@{}", sanitize::line(user).trim(), sanitize::line(host).trim())
 }
 
 #[cfg(test)]

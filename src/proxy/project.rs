@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{INSTALLATION, MANAGED_BY, NONCE, ON_DEMAND, OWNER, TARGET, relay};
 use brow_model::fault::{Fault, What};
-use brow_model::plain;
 use brow_model::proxy::{Phase, PodKey, ProxyPod};
+use brow_model::sanitize;
 use brow_model::ttl::Ttl;
 use brow_model::workload::{is_dns_label, is_dns_name};
 
@@ -27,7 +27,7 @@ pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
     // Requests about it have both in their paths.
     let name = meta.name.clone().filter(|name| is_dns_name(name))?;
     let namespace = meta.namespace.clone().filter(|namespace| is_dns_label(namespace))?;
-    let shown = |text| plain::line(clipped(text, LONGEST_NOTE)).into_owned();
+    let shown = |text| sanitize::line(clipped(text, LONGEST_NOTE)).into_owned();
     let spec = pod.spec.as_ref();
     let container = spec.and_then(|spec| spec.containers.first());
     let port = container.and_then(|container| container.ports.as_ref()?.first()).map(|port| port.container_port);

@@ -179,7 +179,7 @@ fn random() -> String {
 mod tests {
     use super::*;
     use brow_model::installation::Installation;
-    use brow_model::proxy::RequestId;
+    use brow_model::proxy::PodRequestId;
     use brow_model::target::label;
     use brow_model::ttl::Ttl;
 
@@ -194,7 +194,7 @@ mod tests {
     fn request(target: &str, address: &str) -> PodRequest {
         let address = address.parse().unwrap();
         PodRequest {
-            id: RequestId(1),
+            id: PodRequestId(1),
             target: target.to_owned(),
             cluster: "dev".to_owned(),
             namespace: "team".to_owned(),

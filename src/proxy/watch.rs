@@ -22,7 +22,7 @@ use crate::events::EventSender;
 use brow_model::cluster::{Link, Scope};
 use brow_model::event::ClusterEvent;
 use brow_model::fault::{Fault, What};
-use brow_model::proxy::{MOST_PODS, PodKey, ProxyPod};
+use brow_model::proxy::{MAX_PODS, PodKey, ProxyPod};
 use kube_tunnel::{Backoff, Login};
 
 /// Between two tries to watch a namespace that was refused.
@@ -254,7 +254,7 @@ struct Listing {
 impl Listing {
     /// Takes the next pod, if it is to be kept.
     async fn take(&mut self, pod: ProxyPod, asked: &Asked) {
-        if self.pods.len() > MOST_PODS {
+        if self.pods.len() > MAX_PODS {
             if self.asked.is_none() {
                 self.asked = Some(asked().await);
             }
@@ -295,13 +295,13 @@ mod tests {
             std::future::ready(names.into()).boxed()
         });
         let more = ["brow-ours", "brow-foreign", "brow-ours-too"].map(str::to_owned);
-        for name in (0..=MOST_PODS).map(|number| format!("aaa-{number}")).chain(more) {
+        for name in (0..=MAX_PODS).map(|number| format!("aaa-{number}")).chain(more) {
             let pod = serde_json::from_value(serde_json::json!({
                 "metadata": { "name": name, "namespace": "team", "labels": { MANAGED_BY.0: MANAGED_BY.1 } },
             }));
             listing.take(project("dev", &pod.unwrap()).unwrap(), &asked).await;
         }
-        let last: Vec<&str> = listing.pods[MOST_PODS..].iter().map(|pod| pod.key.name.as_str()).collect();
+        let last: Vec<&str> = listing.pods[MAX_PODS..].iter().map(|pod| pod.key.name.as_str()).collect();
         assert_eq!(last, ["aaa-5000", "brow-ours", "brow-ours-too"]);
         assert_eq!(read.load(Ordering::Relaxed), 1, "once for a list");
     }

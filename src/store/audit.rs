@@ -9,7 +9,7 @@ use chrono::{Days, NaiveDate};
 
 use brow_model::effect::AuditEntry;
 use brow_model::fault::Fault;
-use brow_model::plain;
+use brow_model::sanitize;
 
 use super::disk;
 
@@ -42,7 +42,7 @@ impl Audit {
 }
 
 fn append(path: &Path, entry: &AuditEntry) -> io::Result<()> {
-    let line = format!("{}\n", plain::json(&serde_json::to_string(entry)?));
+    let line = format!("{}\n", sanitize::json(&serde_json::to_string(entry)?));
     // One write in append mode: lines of two instances do not mix.
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)?.write_all(line.as_bytes())
 }
@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
     use brow_model::fault::What;
-    use brow_model::plain::{HOSTILE, is_safe};
+    use brow_model::sanitize::{HOSTILE, is_safe};
 
     #[test]
     fn a_line_an_action_a_file_a_day_thirty_days() {

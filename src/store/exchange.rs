@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 
-use brow_model::address::Beside;
+use brow_model::address::UrlPart;
 use brow_model::fault::{Fault, What};
 use brow_model::target::Target;
 
@@ -32,7 +32,7 @@ pub struct Offer {
     /// Entries that cannot be taken over, each with the reason.
     pub left_out: Vec<String>,
     /// Targets whose address was a URL that says more, and the parts of it that are not taken over.
-    pub urls: Vec<(String, Vec<Beside>)>,
+    pub urls: Vec<(String, Vec<UrlPart>)>,
 }
 
 /// The text of a file, `-` being standard input. It blocks for as long as the other end of a pipe takes.

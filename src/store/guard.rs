@@ -19,9 +19,9 @@ pub fn guard(target: &mut Target, saved: Option<&Target>) -> Vec<String> {
     put_back(&mut target.pod.tolerations, &pod.tolerations);
     put_back(&mut target.pod.labels, &pod.labels);
     put_back(&mut target.pod.annotations, &pod.annotations);
-    put_back(&mut target.keep.autostart, &saved.is_some_and(|saved| saved.keep.autostart));
-    if target.keep.is_open_to_others() {
-        target.keep.local_address = saved.and_then(|saved| saved.keep.local_address);
+    put_back(&mut target.forward.autostart, &saved.is_some_and(|saved| saved.forward.autostart));
+    if target.forward.is_open_to_others() {
+        target.forward.local_address = saved.and_then(|saved| saved.forward.local_address);
     }
     let text = |value: Option<toml_edit::Value>| value.map(|value| value.to_string());
     let pairs = config::fields(&given).into_iter().zip(config::fields(target));

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use brow_model::fault::Fault;
-use brow_model::own::Claim;
+use brow_model::ownership::Claim;
 use brow_model::ttl::Ttl;
 
 use super::state::{self, State};

@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 use brow_model::address::{Address, Host, is_url};
 use brow_model::event::StoreEvent;
 use brow_model::fault::{Fault, What};
-use brow_model::keep::KeepSettings;
+use brow_model::forward_settings::ForwardSettings;
 use brow_model::offer::check;
-use brow_model::plain::is_line;
+use brow_model::sanitize::is_line;
 use brow_model::settings::PodSettings;
 use brow_model::target::Target;
 use brow_model::ttl::Ttl;
-use brow_model::workload::Where;
+use brow_model::workload::Destination;
 
 use super::disk;
 use super::exchange::Offer;
@@ -73,12 +73,12 @@ fn target(name: &str, entry: &Value) -> Result<Target, String> {
         name: trimmed.to_owned(),
         cluster: cluster.to_owned(),
         namespace: None,
-        address: Where::Address(Address { host, port }),
+        address: Destination::Address(Address { host, port }),
         local_port: self::port(entry, "local_port")?.unwrap_or_default(),
         ttl: ttl(entry)?,
         tags: tags.into_iter().collect(),
         pod: PodSettings::default(),
-        keep: KeepSettings::default(),
+        forward: ForwardSettings::default(),
     };
     check(&target).map_err(|_| "the name or `env` (the context) cannot be one".to_owned())?;
     Ok(target)

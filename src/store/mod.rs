@@ -28,7 +28,7 @@ pub use paths::Paths;
 pub use watch::Watch;
 pub use writer::{Order, Store, start};
 
-use brow_model::address::Beside;
+use brow_model::address::UrlPart;
 use brow_model::event::Loaded;
 use brow_model::fault::{Fault, What};
 use brow_model::settings::Settings;
@@ -56,7 +56,7 @@ fn interpret(paths: &Paths, text: Option<&str>) -> Result<Loaded, Fault> {
         config.settings.theme = chosen.name;
     }
     let renamed = state.renamed.into_iter().map(|earlier| ((earlier.cluster, earlier.label), earlier.name)).collect();
-    let is_login = |parts: &[Beside]| parts.contains(&Beside::User) || parts.contains(&Beside::Password);
+    let is_login = |parts: &[UrlPart]| parts.contains(&UrlPart::User) || parts.contains(&UrlPart::Password);
     let logins = config.urls.into_iter().filter(|(_, parts)| is_login(parts)).map(|(name, _)| name);
     Ok(Loaded {
         logins: logins.collect(),

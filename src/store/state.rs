@@ -29,7 +29,7 @@ pub struct State {
     /// The theme that was chosen by key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub theme: Option<Theme>,
-    /// The keys that need not be taught any more, by the lesson's name.
+    /// The keys that need not be taught any more, by the tip's name.
     pub learned: BTreeSet<String>,
     /// True once the older tool's targets were offered.
     pub legacy_offered: bool,

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use brow_model::effect::{AuditEntry, TargetEdit};
 use brow_model::event::{Event, StoreEvent};
+use brow_model::forward_settings::ForwardSettings;
 use brow_model::installation::Installation;
-use brow_model::keep::KeepSettings;
 use brow_model::settings::PodSettings;
 use brow_model::target::Target;
 
@@ -28,7 +28,7 @@ pub fn target(name: &str) -> Target {
         ttl: None,
         tags: Vec::new(),
         pod: PodSettings::default(),
-        keep: KeepSettings::default(),
+        forward: ForwardSettings::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use brow_model::effect::TargetEdit;
 use brow_model::event::{Loaded, StoreEvent};
 use brow_model::fault::{Fault, What};
 use brow_model::installation::Installation;
-use brow_model::own::Claim;
+use brow_model::ownership::Claim;
 
 use super::config::edit::Removed;
 use super::disk::{self, Locked};
@@ -120,8 +120,8 @@ impl Worker {
                 self.trouble(result)
             }
             Order::Theme(name) => self.remember_theme(name),
-            Order::Learned(lesson) => {
-                let result = state::change(&self.paths.state_dir, |state| _ = state.learned.insert(lesson.to_owned()));
+            Order::Learned(tip) => {
+                let result = state::change(&self.paths.state_dir, |state| _ = state.learned.insert(tip.to_owned()));
                 self.trouble(result)
             }
             Order::LegacyOffered => {

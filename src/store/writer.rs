@@ -13,7 +13,7 @@ use crate::events::EventSender;
 use brow_model::effect::{AuditEntry, TargetEdit};
 use brow_model::event::{Event, StoreEvent};
 use brow_model::installation::Installation;
-use brow_model::own::Claim;
+use brow_model::ownership::Claim;
 use brow_model::target::Target;
 
 use super::Paths;

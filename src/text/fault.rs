@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Text;
 use brow_model::fault::{Fault, Grant, Remedy, What};
-use brow_model::plain;
+use brow_model::sanitize;
 use brow_model::workload::Installer;
 
 /// A fault as text. `detail` and `remedy` may be empty.
@@ -110,7 +110,7 @@ impl Text {
         let Remedy::Grant(grant) = &fault.remedy else {
             return words;
         };
-        let comment: Vec<String> = plain::lines(&words).lines().map(|line| format!("# {line}\n")).collect();
+        let comment: Vec<String> = sanitize::lines(&words).lines().map(|line| format!("# {line}\n")).collect();
         comment.concat() + &self.role(grant, Self::refused_user(&fault.detail))
     }
 

@@ -2,7 +2,7 @@
 
 use super::Text;
 use brow_model::dialog::Question;
-use brow_model::offer::{Clash, LeftOut, Offer};
+use brow_model::offer::{LeftOut, Offer, OnConflict};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuestionWords {
@@ -64,7 +64,7 @@ impl Text {
                 let buttons = vec![button("button.cancel"), self.fill("button.other-port", &[port])];
                 (self.fill("question.other-port", &[port]), says, buttons)
             }
-            Question::Take { from, there, offers, left_out } => {
+            Question::ImportOffers { from, there, offers, left_out } => {
                 self.take(question, from.as_ref(), *there, offers, left_out)
             }
             Question::Import { path, targets, left_out } => {
@@ -106,18 +106,19 @@ impl Text {
             says.push(self.fill("question.take-clash", &[("count", &there_count)]));
         }
         if !left_out.is_empty() {
-            let why = |part: &LeftOut| format!("{}: {}", part.what, self.get(&format!("left-out.{}", part.why.key())));
+            let why =
+                |part: &LeftOut| format!("{}: {}", part.what, self.get(&format!("left-out.{}", part.reason.key())));
             let parts: Vec<String> = left_out.iter().map(why).collect();
             says.push(self.get("question.import-left-out").to_owned());
             says.push(self.some_of(&parts));
         }
         says.retain(|part| !part.is_empty());
         let mut buttons = vec![self.get("button.cancel").to_owned()];
-        buttons.extend(question.clashes().iter().map(|clash| match (clash, there, new.as_str()) {
-            (Clash::Skip, 0, _) => self.get("button.import").to_owned(),
-            (Clash::Skip, ..) => self.fill("button.take-new", &[("count", &new)]),
-            (Clash::Replace, _, "0") => self.fill("button.replace", &[("count", &there_count)]),
-            (Clash::Replace, ..) => self.fill("button.take-all", &[("new", &new), ("there", &there_count)]),
+        buttons.extend(question.conflict_options().iter().map(|treatment| match (treatment, there, new.as_str()) {
+            (OnConflict::Skip, 0, _) => self.get("button.import").to_owned(),
+            (OnConflict::Skip, ..) => self.fill("button.take-new", &[("count", &new)]),
+            (OnConflict::Replace, _, "0") => self.fill("button.replace", &[("count", &there_count)]),
+            (OnConflict::Replace, ..) => self.fill("button.take-all", &[("new", &new), ("there", &there_count)]),
         }));
         (title, says.join("\n"), buttons)
     }

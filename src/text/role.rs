@@ -2,7 +2,7 @@
 
 use super::Text;
 use brow_model::fault::Grant;
-use brow_model::plain;
+use brow_model::sanitize;
 
 impl Text {
     /// The least Role (cluster-wide: `ClusterRole`) that grants a right, and its binding to `user`, ready for
@@ -56,7 +56,7 @@ fn subject(user: &str) -> String {
         return format!("  - kind: ServiceAccount\n    namespace: {namespace}\n    name: {name}\n");
     }
     // A name that is not seen as it is would grant the right to somebody else than it shows.
-    let name = if user.is_empty() || !plain::is_line(user) || user.contains(char::REPLACEMENT_CHARACTER) {
+    let name = if user.is_empty() || !sanitize::is_line(user) || user.contains(char::REPLACEMENT_CHARACTER) {
         "YOUR-USER"
     } else {
         user
@@ -66,14 +66,14 @@ fn subject(user: &str) -> String {
 
 /// A YAML string: one of JSON is one of YAML, but for characters that YAML does not take as they are (5.1).
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(plain::line(text)).to_string()
+    serde_json::Value::from(sanitize::line(text)).to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use brow_model::fault::{Fault, Remedy, What};
-    use brow_model::plain::{HOSTILE, is_safe};
+    use brow_model::sanitize::{HOSTILE, is_safe};
     use brow_model::settings::Language;
 
     fn grant(verb: &str, resource: &str, namespace: Option<&str>) -> Grant {

@@ -13,10 +13,10 @@ use brow_model::dialog::Question;
 use brow_model::fault::{Fault, Grant, Remedy, What};
 use brow_model::field::{Page, TargetField};
 use brow_model::forward::ForwardState;
-use brow_model::lesson::Lesson;
 use brow_model::list::{ClusterColumn, ForwardColumn, PodColumn, TargetColumn};
-use brow_model::log::{Entry, Grade, Happening};
+use brow_model::log::{Entry, Level, Message};
 use brow_model::proxy::Phase;
+use brow_model::tip::Tip;
 
 const LANGUAGES: [Language; 2] = [Language::En, Language::ZhCn];
 
@@ -40,12 +40,12 @@ fn made_keys() -> BTreeSet<String> {
         keys.extend(["command", "hint"].map(|table| format!("{table}.{}", command.name())));
     }
     keys.extend(Section::ALL.iter().map(|section| format!("place.{}", section.name())));
-    keys.extend(Lesson::ALL.iter().map(|lesson| format!("tip.{}", lesson.name())));
+    keys.extend(Tip::ALL.iter().map(|tip| format!("tip.{}", tip.name())));
     for field in TargetField::ALL {
         keys.extend(["form", "form-hint"].map(|table| format!("{table}.{}", field.key())));
     }
     keys.extend(Page::ALL.iter().map(|page| format!("form-page.{}", page.key())));
-    keys.extend(brow_model::offer::Why::ALL.iter().map(|why| format!("left-out.{}", why.key())));
+    keys.extend(brow_model::offer::LeftOutReason::ALL.iter().map(|why| format!("left-out.{}", why.key())));
     for what in What::ALL {
         let name = serde_json::to_value(what).unwrap();
         keys.extend(["fault", "remedy"].map(|table| format!("{table}.{}", name.as_str().unwrap())));
@@ -246,17 +246,17 @@ fn entries_are_one_line() {
     let text = Text::new(Language::En);
     let at = DateTime::from_timestamp(0, 0).unwrap();
     let entry = |what, thing: &str, detail: &str| {
-        text.entry(&Entry { at, grade: Grade::Info, what, thing: thing.into(), detail: detail.into() })
+        text.entry(&Entry { at, level: Level::Info, message: what, thing: thing.into(), detail: detail.into() })
     };
-    assert_eq!(entry(Happening::ForwardOpened, "db", "127.0.0.1:3306"), "db is at 127.0.0.1:3306");
-    assert_eq!(entry(Happening::PodsCleaned, "1", "dev"), "Cleaning up 1 finished or expired pod in dev");
-    assert_eq!(entry(Happening::PodsCleaned, "3", "dev"), "Cleaning up 3 finished or expired pods in dev");
-    assert_eq!(entry(Happening::NotHere, "", "kill"), "“kill” does nothing in this pane; ? shows the keys");
-    assert_eq!(entry(Happening::Copied, "127.0.0.1:1", ""), "Copied: 127.0.0.1:1");
-    assert_eq!(entry(Happening::Copied, "12", ""), "Copied: 12 entries of the log");
+    assert_eq!(entry(Message::ForwardOpened, "db", "127.0.0.1:3306"), "db is at 127.0.0.1:3306");
+    assert_eq!(entry(Message::PodsCleaned, "1", "dev"), "Cleaning up 1 finished or expired pod in dev");
+    assert_eq!(entry(Message::PodsCleaned, "3", "dev"), "Cleaning up 3 finished or expired pods in dev");
+    assert_eq!(entry(Message::NotHere, "", "kill"), "“kill” does nothing in this pane; ? shows the keys");
+    assert_eq!(entry(Message::Copied, "127.0.0.1:1", ""), "Copied: 127.0.0.1:1");
+    assert_eq!(entry(Message::Copied, "12", ""), "Copied: 12 entries of the log");
     let fault = Fault::new(What::Quota, "pod x", "exceeded quota:\n  cpu");
     assert_eq!(
-        entry(Happening::Failed(Box::new(fault)), "pod x", ""),
+        entry(Message::Failed(Box::new(fault)), "pod x", ""),
         "A quota leaves no room for pod x — exceeded quota: cpu"
     );
 }

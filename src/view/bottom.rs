@@ -7,10 +7,10 @@ use ratatui::text::Span;
 
 use super::Scene;
 use super::screen::has_dialog;
-use super::strip::grade;
+use super::strip::level;
 use super::typeset::{line_width, put_line};
 use crate::text::Hint;
-use brow_model::log::{Entry, Happening};
+use brow_model::log::{Entry, Message};
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
     if area.is_empty() {
@@ -33,7 +33,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
         area.width = area.width.saturating_sub(used + 3);
     }
     if let Some((entry, _)) = scene.model.screen.notice.as_ref().filter(|(entry, _)| !stands(scene, entry)) {
-        let (symbol, style) = grade(scene, entry.grade);
+        let (symbol, style) = level(scene, entry.level);
         let notice = [Span::styled(format!("{symbol} "), style), Span::styled(scene.text().entry(entry), style)];
         let used = put_line(frame.buffer_mut(), area.x, area.y, area.width, &notice);
         area.x += used + 3;
@@ -83,5 +83,5 @@ fn standing(scene: Scene<'_>) -> Option<(String, Style)> {
 
 /// Returns true if an entry reports the fault that the right side shows anyway.
 fn stands(scene: Scene<'_>, entry: &Entry) -> bool {
-    matches!(&entry.what, Happening::Failed(fault) if Some(&**fault) == scene.model.config.fault.as_ref())
+    matches!(&entry.message, Message::Failed(fault) if Some(&**fault) == scene.model.config.fault.as_ref())
 }

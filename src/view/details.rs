@@ -13,7 +13,7 @@ use brow_model::cluster::{Cluster, Scope};
 use brow_model::fault::Fault;
 use brow_model::focus::Pane;
 use brow_model::forward::Forward;
-use brow_model::instance::Other;
+use brow_model::instance::RemoteForward;
 use brow_model::proxy::ProxyPod;
 use brow_model::target::Target;
 
@@ -143,14 +143,14 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     facts.extend(pod.map(|pod| fact("view.pod", pod.key.name.as_str().into())));
     facts.extend(forward.map(|forward| (scene.get("view.forward"), forwards::local(scene, forward))));
     let address = target.address.to_string();
-    let keep = scene.model.keep(&target.name);
-    if let Some(ip) = target.keep.local_address {
+    let policy = scene.model.forward_policy(&target.name);
+    if let Some(ip) = target.forward.local_address {
         let style = if ip.is_loopback() { theme.text } else { theme.bad };
         facts.push((scene.get("view.listens-on"), Span::styled(ip.to_string(), style)));
     }
     let next = (forward.is_none() && pod.is_none()).then(|| {
-        if keep.on_demand {
-            let idle = scene.text().age(TimeDelta::from_std(keep.idle).unwrap_or_default());
+        if policy.on_demand {
+            let idle = scene.text().age(TimeDelta::from_std(policy.idle).unwrap_or_default());
             return scene.text().fill("view.on-demand-does", &[("address", address.as_str()), ("idle", &idle)]);
         }
         let port = scene.model.port_of(target);
@@ -261,7 +261,7 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
     Facts { head, pairs: facts, fault: scene.model.trouble_of(forward), next }
 }
 
-fn of_other<'a>(scene: Scene<'a>, other: &'a Other) -> Facts<'a> {
+fn of_other<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Facts<'a> {
     let theme = scene.theme();
     let forward = &other.forward;
     let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));

@@ -17,7 +17,7 @@ pub struct ViewState {
     /// The number of rows of the focused table or dialog in the last frame.
     page: usize,
     /// The largest scroll offset of the topmost dialog in the last frame; `usize::MAX` if nothing scrolls.
-    reach: usize,
+    max_scroll: usize,
 }
 
 /// The index of a dialog's table, after those of the panes.
@@ -64,13 +64,13 @@ impl ViewState {
     }
 
     /// The largest scroll offset of the topmost dialog.
-    pub fn reach(&self) -> usize {
-        self.reach
+    pub fn max_scroll(&self) -> usize {
+        self.max_scroll
     }
 
     pub(super) fn begin(&mut self) {
         self.zones.clear();
-        self.reach = usize::MAX;
+        self.max_scroll = usize::MAX;
     }
 
     pub(super) fn set_page(&mut self, rows: u16) {
@@ -79,7 +79,7 @@ impl ViewState {
 
     /// Sets the largest scroll offset for a text of `lines` lines, a page of which was drawn.
     pub(super) fn set_reach(&mut self, lines: usize) {
-        self.reach = lines.saturating_sub(self.page());
+        self.max_scroll = lines.saturating_sub(self.page());
     }
 
     pub(super) fn zone(&mut self, area: Rect, hit: Hit) {

@@ -11,7 +11,7 @@ use super::state::{Hit, ViewState};
 use super::typeset::{put, put_line};
 use super::{Scene, screen::has_dialog};
 use brow_model::focus::Strip;
-use brow_model::log::{Entry, Grade};
+use brow_model::log::{Entry, Level};
 
 /// From this width on the log is shown beside the details.
 const BOTH: u16 = 150;
@@ -123,23 +123,23 @@ fn visible(scene: Scene<'_>, rows: usize) -> (Vec<&Entry>, usize) {
 
 fn entry_line<'a>(scene: Scene<'a>, entry: &Entry) -> Line<'a> {
     let theme = scene.theme();
-    let (symbol, style) = grade(scene, entry.grade);
+    let (symbol, style) = level(scene, entry.level);
     let at = entry.at.with_timezone(&scene.look.zone).format("%H:%M:%S").to_string();
     vec![
         Span::styled(at, theme.dim),
         Span::styled(format!(" {symbol} "), style),
-        Span::styled(scene.text().entry(entry), if entry.grade >= Grade::Warning { style } else { theme.text }),
+        Span::styled(scene.text().entry(entry), if entry.level >= Level::Warning { style } else { theme.text }),
     ]
 }
 
 /// The symbol and color of an entry.
-pub(super) fn grade(scene: Scene<'_>, grade: Grade) -> (&'static str, Style) {
+pub(super) fn level(scene: Scene<'_>, level: Level) -> (&'static str, Style) {
     let theme = scene.theme();
-    match grade {
-        Grade::Info => ("·", theme.dim),
-        Grade::Good => ("✓", theme.good),
-        Grade::Warning => ("!", theme.warn),
-        Grade::Error => ("✗", theme.bad),
+    match level {
+        Level::Info => ("·", theme.dim),
+        Level::Success => ("✓", theme.good),
+        Level::Warning => ("!", theme.warn),
+        Level::Error => ("✗", theme.bad),
     }
 }
 

@@ -9,7 +9,7 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 use unicode_segmentation::UnicodeSegmentation;
 
-use brow_model::plain::is_unseen;
+use brow_model::sanitize::is_unseen;
 
 /// Marks the place where a text was cut.
 const CUT: &str = "…";

@@ -8,13 +8,13 @@ use brow_model::action::{Action, Command};
 use brow_model::cluster::{Cluster, Context, Link};
 use brow_model::dialog::Dialog;
 use brow_model::epoch::Epoch;
-use brow_model::event::FoundEvent;
+use brow_model::event::BrowseEvent;
 use brow_model::event::{ClusterEvent, Event, Sample};
 use brow_model::focus::Pane;
 use brow_model::forward::{Forward, ForwardId, ForwardSpec};
-use brow_model::found::{Found, FoundKey, FoundPort, Place};
+use brow_model::forward_settings::ForwardSettings;
 use brow_model::installation::Installation;
-use brow_model::keep::KeepSettings;
+use brow_model::inventory::{Object, ObjectKey, ObjectPort, SearchScope};
 use brow_model::proxy::{Phase, PodKey, ProxyPod};
 use brow_model::route::{Route, Tunnel};
 use brow_model::service::{Signs, recognise};
@@ -59,12 +59,12 @@ fn model(pods: usize) -> Model {
             ttl: None,
             tags: vec!["db".to_owned(), "team-a".to_owned()],
             pod: PodSettings::default(),
-            keep: KeepSettings::default(),
+            forward: ForwardSettings::default(),
         })
         .collect();
     model.pods.all =
         (0..pods).map(|n| pod(&model.targets.all[n % 40], n, now)).map(|pod| (pod.key.clone(), pod)).collect();
-    model.pods.own.extend((0..pods).filter(|n| n.is_multiple_of(3)).map(|n| n.to_string()));
+    model.pods.ownership.extend((0..pods).filter(|n| n.is_multiple_of(3)).map(|n| n.to_string()));
     model.forwards.all = (0..20).map(|n| forward(&model, n)).map(|forward| (forward.spec.id, forward)).collect();
     model.screen.focus.pane = Pane::Pods;
     model.arrange();
@@ -104,7 +104,7 @@ fn forward(model: &Model, n: u16) -> Forward {
         id: ForwardId(n.into()),
         epoch: Epoch(1),
         target: target.name.clone(),
-        place: model.place_of(target),
+        selector: model.selector_of(target),
         address: target.address.clone(),
         bind: vec![loopback],
         port: 3_000 + n,
@@ -181,9 +181,9 @@ fn event(criterion: &mut Criterion) {
 }
 
 /// What a cluster with 2,000 services brings: two ports each, in 100 namespaces.
-fn services() -> Vec<Found> {
+fn services() -> Vec<Object> {
     let labels = std::collections::BTreeMap::new();
-    let port = |number, name: &str, object: &str| FoundPort {
+    let port = |number, name: &str, object: &str| ObjectPort {
         number,
         name: Some(name.to_owned()),
         service: recognise(&Signs { port: number, name, protocol: "", object, labels: &labels }),
@@ -191,13 +191,13 @@ fn services() -> Vec<Found> {
     let service = |n: usize| {
         let kind = ["mysql", "orders", "redis-cache", "payments-api", "grafana"][n % 5];
         let name = format!("{kind}-{n:04}");
-        let key = FoundKey {
+        let key = ObjectKey {
             cluster: "dev".to_owned(),
             namespace: format!("team-{:02}", n % 100),
             kind: Kind::Service,
             name: name.clone(),
         };
-        Found {
+        Object {
             key,
             ports: vec![port(80, "http", &name), port(9_000, "main", &name)],
             labels: labels.clone(),
@@ -208,7 +208,7 @@ fn services() -> Vec<Found> {
 }
 
 /// The same object under another name.
-fn renamed(found: &Found, number: usize) -> Found {
+fn renamed(found: &Object, number: usize) -> Object {
     let mut found = found.clone();
     found.key.name = format!("{}-{number}", found.key.name);
     found
@@ -232,11 +232,11 @@ fn browser(criterion: &mut Criterion) {
     }
     let pods = (0..5).flat_map(|n| pods.iter().map(move |pod| renamed(pod, n))).collect();
     for event in [
-        FoundEvent::Kinds([Kind::Service, Kind::ReplicaSet, Kind::Pod].into()),
-        FoundEvent::Listed { place: Place { kind: Kind::Pod, namespace: None }, all: pods },
-        FoundEvent::Listed { place: Place { kind: Kind::Service, namespace: None }, all: services() },
+        BrowseEvent::Kinds([Kind::Service, Kind::ReplicaSet, Kind::Pod].into()),
+        BrowseEvent::Listed { scope: SearchScope { kind: Kind::Pod, namespace: None }, all: pods },
+        BrowseEvent::Listed { scope: SearchScope { kind: Kind::Service, namespace: None }, all: services() },
     ] {
-        model.update(Event::Found { cluster: cluster.clone(), epoch, event });
+        model.update(Event::Browse { cluster: cluster.clone(), epoch, event });
     }
     let mut state = ViewState::default();
     let mut terminal = Terminal::new(TestBackend::new(200, 50)).unwrap();

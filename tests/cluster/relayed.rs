@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use brow_model::installation::{Identity, Installation};
-use brow_model::proxy::{PodRequest, RequestId};
+use brow_model::proxy::{PodRequest, PodRequestId};
 use brow_model::settings::PodSettings;
 use brow_model::ttl::Ttl;
 use brow_tui::proxy::relay::Secret;
@@ -22,7 +22,7 @@ pub fn secret(namespace: &str) -> Secret {
 /// Returns the container with its resources, whose relay knows [`secret`] once it is told.
 pub fn container(namespace: &str) -> Value {
     let request = PodRequest {
-        id: RequestId(1),
+        id: PodRequestId(1),
         target: "tests".into(),
         cluster: String::new(),
         namespace: namespace.into(),

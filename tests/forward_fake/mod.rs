@@ -16,7 +16,7 @@ use brow_model::epoch::Epoch;
 use brow_model::event::{Event, ForwardEvent};
 use brow_model::fault::Fault;
 use brow_model::forward::{ForwardId, ForwardSpec};
-use brow_model::proxy::{PodKey, PodPlace};
+use brow_model::proxy::{PodKey, PodSelector};
 use brow_model::route::Via;
 use brow_tui::forward::{self, Ended, Handle, Lane, Lease, Route, Unreached};
 use bytes::Bytes;
@@ -304,7 +304,7 @@ pub fn spec(port: u16) -> ForwardSpec {
         id: ForwardId(7),
         epoch: Epoch(3),
         target: "db".into(),
-        place: PodPlace { cluster: "dev".into(), namespace: "default".into(), label: "db".into() },
+        selector: PodSelector { cluster: "dev".into(), namespace: "default".into(), label: "db".into() },
         address: "10.0.0.1:3306".parse().expect("an address"),
         bind: BOTH.to_vec(),
         port,
@@ -347,7 +347,7 @@ impl Forward {
     pub async fn event(&mut self) -> ForwardEvent {
         loop {
             let event = self.any_event().await;
-            if !matches!(event, ForwardEvent::Left(_)) {
+            if !matches!(event, ForwardEvent::Drained(_)) {
                 return event;
             }
         }

@@ -88,7 +88,7 @@ async fn a_pod_is_left_when_its_last_connection_ends() {
     drop(old);
     loop {
         match forward.any_event().await {
-            ForwardEvent::Left(left) => break assert_eq!(left, via("web-1")),
+            ForwardEvent::Drained(left) => break assert_eq!(left, via("web-1")),
             ForwardEvent::Up(_) => {}
             other => panic!("{other:?}"),
         }
@@ -99,7 +99,7 @@ async fn a_pod_is_left_when_its_last_connection_ends() {
     until("it has ended", || forward.handle.counts().open == 0).await;
     forward.handle.rest(1, None);
     loop {
-        if let ForwardEvent::Left(left) = forward.any_event().await {
+        if let ForwardEvent::Drained(left) = forward.any_event().await {
             break assert_eq!(left, via("web-2"));
         }
     }
@@ -136,7 +136,7 @@ async fn a_pod_that_nothing_went_through_is_left_too() {
         forward.handle.rest(1, None);
         loop {
             match forward.any_event().await {
-                ForwardEvent::Left(left) => break assert_eq!(left, via(pod)),
+                ForwardEvent::Drained(left) => break assert_eq!(left, via(pod)),
                 ForwardEvent::Down(_) => {}
                 other => panic!("{other:?}"),
             }
@@ -260,7 +260,7 @@ async fn a_probe_asks_through_the_tunnel_and_is_no_use_of_the_forward() {
     forward.handle.rest(1, None);
     loop {
         match forward.any_event().await {
-            ForwardEvent::Left(left) => break assert_eq!(left, via("web-3")),
+            ForwardEvent::Drained(left) => break assert_eq!(left, via("web-3")),
             ForwardEvent::Probed(_) => {}
             other => panic!("{other:?}"),
         }

@@ -4,18 +4,19 @@
 
 mod language;
 pub mod near;
-pub mod plain;
+pub mod sanitize;
 mod screen;
 mod state;
 mod types;
 mod update;
 
-pub use language::{action, command, effect, event, fault, log, wish};
-pub use screen::{browser, dialog, filter, focus, form, leave, lesson, list, menu, text_field, welcome};
-pub use state::{Front, Model};
+pub use language::{action, command, effect, event, fault, log, request};
+pub use screen::{browser, dialog, filter, focus, form, list, menu, quit, text_field, tip, welcome};
+pub use state::{Mode, Model};
 pub use types::{
-    address, backend, cluster, epoch, field, forward, found, health, installation, instance, keep, offer, own, plan,
-    proxy, renew, route, service, settings, strings, target, traffic, ttl, upkeep, workload,
+    address, backend, cluster, connection_strings, epoch, field, forward, forward_settings, health, installation,
+    instance, inventory, lifecycle, offer, ownership, port_plan, proxy, renew, route, service, settings, target,
+    traffic, ttl, workload,
 };
 
 #[cfg(test)]

@@ -5,13 +5,13 @@ const OFFERED: usize = 3;
 
 /// Returns how many slips lie between two names. Transposed letters are the commonest slip and count as one (Damerau);
 /// capitals count as none.
-pub fn slips(name: &str, other: &str) -> usize {
+pub fn edit_distance(name: &str, other: &str) -> usize {
     strsim::damerau_levenshtein(&name.to_lowercase(), &other.to_lowercase())
 }
 
 /// Returns the name that is spelled most like `name`, however far that is.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known.into_iter().min_by_key(|other| slips(name, other))
+    known.into_iter().min_by_key(|other| edit_distance(name, other))
 }
 
 /// Returns some of the names that are spelled like `name` or have it within, the nearest first.
@@ -19,7 +19,7 @@ pub fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a
     let close = name.chars().count().div_ceil(2);
     let ranked = known.into_iter().map(|other| {
         let within = other.contains(name) || name.contains(other);
-        (if within { 1 } else { slips(name, other) }, other)
+        (if within { 1 } else { edit_distance(name, other) }, other)
     });
     let mut ranked: Vec<(usize, &str)> = ranked.filter(|(slips, _)| *slips <= close).collect();
     ranked.sort_unstable();

@@ -13,20 +13,20 @@ use crate::screen::welcome::Welcome;
 use crate::types::cluster::Cluster;
 use crate::types::forward::{Forward, ForwardId};
 use crate::types::installation::Installation;
-use crate::types::instance::{Known, Other};
-use crate::types::own::Own;
-use crate::types::proxy::{Phase, PodKey, PodRequest, ProxyPod, RequestId};
+use crate::types::instance::{RemoteForward, RemoteInstance};
+use crate::types::lifecycle::Lifecycle;
+use crate::types::ownership::Ownership;
+use crate::types::proxy::{Phase, PodKey, PodRequest, PodRequestId, ProxyPod};
 use crate::types::settings::Settings;
 use crate::types::target::Target;
-use crate::types::upkeep::Upkeep;
 
 /// The kind of program that runs the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Front {
+pub enum Mode {
     /// A screen with a person at it.
-    Screen,
+    Dashboard,
     /// A subcommand: nothing is asked, and nothing is done but what is wished for.
-    Verb,
+    Subcommand,
 }
 
 /// Kubeconfig contexts and what is known of them.
@@ -67,9 +67,9 @@ pub struct Pods {
     /// Proxy pods of the connected clusters.
     pub all: BTreeMap<PodKey, ProxyPod>,
     /// Which of them are ours.
-    pub own: Own,
+    pub ownership: Ownership,
     /// Pods asked for and not yet answered.
-    pub requests: BTreeMap<RequestId, PodRequest>,
+    pub requests: BTreeMap<PodRequestId, PodRequest>,
     /// Pods that this run created, with their uids: they are known although their cluster may be let go of.
     pub created: BTreeMap<PodKey, String>,
     /// The program is ending, and the pods of this run with it: also those that are still being created.
@@ -81,7 +81,7 @@ pub struct Pods {
     /// The current names of renamed targets, by cluster and the label that their pods still have.
     pub renamed: BTreeMap<(String, String), String>,
     /// Pods that come and go without a person's asking for each. In a box, since the model is moved about as a whole.
-    pub upkeep: Box<Upkeep>,
+    pub lifecycle: Box<Lifecycle>,
     /// The time of the last cleanup of finished pods.
     pub cleaned: DateTime<Utc>,
 }
@@ -101,9 +101,9 @@ pub struct Forwards {
 #[derive(Debug, Clone)]
 pub struct Instances {
     /// Every other instance, by its name.
-    pub all: BTreeMap<String, Known>,
+    pub all: BTreeMap<String, RemoteInstance>,
     /// Forwards of other instances, by the row that each has here.
-    pub forwards: BTreeMap<ForwardId, Other>,
+    pub forwards: BTreeMap<ForwardId, RemoteForward>,
 }
 
 /// The config in use.
@@ -126,7 +126,7 @@ pub struct Config {
 pub struct Screen {
     /// The welcome of the first run, while it is shown.
     pub welcome: Option<Welcome>,
-    /// The lessons that were learned, by name; `None` until that was read.
+    /// The tips that were learned, by name; `None` until that was read.
     pub learned: Option<BTreeSet<String>>,
     /// The clusters pane.
     pub clusters: List<String, ClusterColumn>,
@@ -147,7 +147,7 @@ pub struct Screen {
     /// Rows in a page of what has the keys.
     pub page: usize,
     /// The largest scroll offset of the topmost dialog, as drawn last.
-    pub reach: usize,
+    pub max_scroll: usize,
     /// True if the lists have to be arranged before the next frame.
     pub unarranged: bool,
 }
@@ -164,7 +164,7 @@ pub struct Model {
     /// True with the practice cluster.
     pub practice: bool,
     /// The kind of program that runs the model.
-    pub front: Front,
+    pub mode: Mode,
     /// The last number given to an epoch, a request or a forward.
     pub counter: u64,
     /// Kubeconfig contexts and what is known of them.
@@ -186,7 +186,7 @@ pub struct Model {
 impl Model {
     /// Returns true if there is no screen.
     pub(crate) fn unattended(&self) -> bool {
-        self.front == Front::Verb
+        self.mode == Mode::Subcommand
     }
 
     /// A model that knows nothing yet but the time and who we are.
@@ -196,7 +196,7 @@ impl Model {
             me: me.into(),
             installation: Installation::default(),
             practice: false,
-            front: Front::Screen,
+            mode: Mode::Dashboard,
             counter: 0,
             clusters: Clusters { all: Vec::new(), fault: None, pods_until: BTreeMap::new() },
             targets: Targets {
@@ -211,14 +211,14 @@ impl Model {
             },
             pods: Pods {
                 all: BTreeMap::new(),
-                own: Own::default(),
+                ownership: Ownership::default(),
                 requests: BTreeMap::new(),
                 created: BTreeMap::new(),
                 ending: false,
                 unsure: Vec::new(),
                 killing: BTreeMap::new(),
                 renamed: BTreeMap::new(),
-                upkeep: Box::default(),
+                lifecycle: Box::default(),
                 cleaned: now,
             },
             forwards: Forwards { all: BTreeMap::new(), stopped: BTreeSet::new(), left: None },
@@ -242,7 +242,7 @@ impl Model {
                 log: Log::default(),
                 notice: None,
                 page: 10,
-                reach: usize::MAX,
+                max_scroll: usize::MAX,
                 unarranged: true,
             },
         }

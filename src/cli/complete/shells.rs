@@ -14,7 +14,7 @@ use clap_complete::engine::complete;
 use clap_complete::env::EnvCompleter;
 
 use super::words::{for_bash, of_bash, of_fish};
-use brow_model::plain;
+use brow_model::sanitize;
 
 /// The words of the line that is completed, as they are meant.
 static LINE: OnceLock<Vec<String>> = OnceLock::new();
@@ -40,8 +40,8 @@ fn candidates(command: &mut Command, words: Vec<String>, dir: Option<&Path>) -> 
     let all = found.iter().filter_map(|found| {
         let value = found.get_value().to_str()?.to_owned();
         let help = found.get_help().map(ToString::to_string).unwrap_or_default();
-        let help = plain::line(help.lines().next().unwrap_or_default()).into_owned();
-        plain::is_line(&value).then_some(Candidate { value, help })
+        let help = sanitize::line(help.lines().next().unwrap_or_default()).into_owned();
+        sanitize::is_line(&value).then_some(Candidate { value, help })
     });
     Ok(all.collect())
 }

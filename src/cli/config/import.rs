@@ -14,11 +14,11 @@ use crate::cli::{Globals, complete};
 use crate::store;
 use crate::text::Text;
 use brow_model::Model;
-use brow_model::address::Beside;
+use brow_model::address::UrlPart;
 use brow_model::fault::without_logins;
-use brow_model::offer::{Clash, Fate};
+use brow_model::offer::{OnConflict, Outcome};
+use brow_model::request::Request;
 use brow_model::target::Target;
-use brow_model::wish::Wish;
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -71,14 +71,14 @@ struct Import {
 }
 
 impl headless::Verb for Import {
-    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Wish>, Stop> {
+    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Stop> {
         let cluster = self.args.cluster.clone().or_else(|| current(model)).unwrap_or_default();
         let found = store::targets_in(&self.args.file, &self.text, &cluster);
-        let wishes = match found.map_err(|fault| Stop::fault(text, &fault))? {
+        let requests = match found.map_err(|fault| Stop::fault(text, &fault))? {
             store::Contents::Ours(offer) => self.ours(offer, model, text),
             store::Contents::Others(parsed) => self.others(parsed, model, text),
         };
-        Ok(if self.args.dry_run { Vec::new() } else { wishes })
+        Ok(if self.args.dry_run { Vec::new() } else { requests })
     }
 
     fn look(&mut self, seen: &Seen<'_>) -> Next {
@@ -94,12 +94,12 @@ impl headless::Verb for Import {
 }
 
 /// The key of a URL's part in the text tables.
-fn key_of(part: Beside) -> &'static str {
+fn key_of(part: UrlPart) -> &'static str {
     match part {
-        Beside::User => "cli.url-user",
-        Beside::Password => "cli.url-password",
-        Beside::Path => "cli.url-path",
-        Beside::Query => "cli.url-query",
+        UrlPart::User => "cli.url-user",
+        UrlPart::Password => "cli.url-password",
+        UrlPart::Path => "cli.url-path",
+        UrlPart::Query => "cli.url-query",
     }
 }
 
@@ -114,8 +114,8 @@ impl Import {
     }
 
     /// Plans the import of targets with names.
-    fn ours(&mut self, offer: store::Offer, model: &Model, text: &Text) -> Vec<Wish> {
-        let (mut new, mut wishes) = (Vec::new(), Vec::new());
+    fn ours(&mut self, offer: store::Offer, model: &Model, text: &Text) -> Vec<Request> {
+        let (mut new, mut requests) = (Vec::new(), Vec::new());
         for mut target in offer.targets {
             let saved = model.target(&target.name);
             self.weigh(&mut target, saved, text);
@@ -123,7 +123,7 @@ impl Import {
                 Some(was) if *was == target => self.line(text, "cli.import-same", &target.name),
                 Some(was) if self.args.replace => {
                     self.line(text, "cli.import-replaced", &target.name);
-                    wishes.push(Wish::Save { was: Some(Box::new(was.clone())), target: Box::new(target) });
+                    requests.push(Request::Save { was: Some(Box::new(was.clone())), target: Box::new(target) });
                 }
                 Some(_) => self.line(text, "cli.import-skipped", &target.name),
                 None => {
@@ -141,9 +141,9 @@ impl Import {
             self.leave_out(text, entry);
         }
         if !new.is_empty() {
-            wishes.push(Wish::Import(new));
+            requests.push(Request::Import(new));
         }
-        wishes
+        requests
     }
 
     /// Names the keys of a target that are not to be taken from somebody unseen, and leaves them out where nobody said
@@ -167,19 +167,23 @@ impl Import {
     }
 
     /// Plans the import of another tool's entries, which get new names.
-    fn others(&mut self, parsed: store::Parsed, model: &Model, text: &Text) -> Vec<Wish> {
-        let clash = if self.args.replace { Clash::Replace } else { Clash::Skip };
-        for fate in model.fates(&parsed.offers, clash) {
-            match fate {
-                Fate::Skipped(name) => self.line(text, "cli.import-there", &name),
-                Fate::Added(target) => self.line(text, "cli.import-added", &target.name),
-                Fate::Replaced { target, .. } => self.line(text, "cli.import-replaced", &target.name),
+    fn others(&mut self, parsed: store::Parsed, model: &Model, text: &Text) -> Vec<Request> {
+        let on_conflict = if self.args.replace { OnConflict::Replace } else { OnConflict::Skip };
+        for outcome in model.outcomes(&parsed.offers, on_conflict) {
+            match outcome {
+                Outcome::Skipped(name) => self.line(text, "cli.import-there", &name),
+                Outcome::Added(target) => self.line(text, "cli.import-added", &target.name),
+                Outcome::Replaced { target, .. } => self.line(text, "cli.import-replaced", &target.name),
             }
         }
         for part in &parsed.left_out {
-            let why = text.get(&format!("left-out.{}", part.why.key()));
+            let why = text.get(&format!("left-out.{}", part.reason.key()));
             self.leave_out(text, &format!("{}: {why}", part.what));
         }
-        if parsed.offers.is_empty() { Vec::new() } else { vec![Wish::Take { offers: parsed.offers, clash }] }
+        if parsed.offers.is_empty() {
+            Vec::new()
+        } else {
+            vec![Request::ImportOffers { offers: parsed.offers, on_conflict }]
+        }
     }
 }

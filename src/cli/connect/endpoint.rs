@@ -6,7 +6,7 @@ use serde_json::json;
 
 use brow_model::Model;
 use brow_model::forward::{Forward, ForwardState, port_name};
-use brow_model::instance::{Other, Standing};
+use brow_model::instance::{RemoteForward, RemoteState};
 use brow_model::target::Target;
 
 /// The state of a port.
@@ -74,7 +74,7 @@ impl Endpoint {
             // One at rest is woken by whoever connects.
             ForwardState::Live | ForwardState::Resting => Status::Live,
             ForwardState::Failed => Status::Closed,
-            ForwardState::Broken if forward.unseen.is_some() && forward.demand.is_none() => Status::Unknown,
+            ForwardState::Broken if forward.lookup_fault.is_some() && forward.demand.is_none() => Status::Unknown,
             ForwardState::Broken if forward.demand.is_none() => Status::Closed,
             // One on demand tries afresh with the next connection.
             ForwardState::Broken
@@ -87,9 +87,9 @@ impl Endpoint {
         Self { local: forward.bound.first().copied(), status, pod, ..self }
     }
 
-    fn anothers(self, other: &Other) -> Self {
+    fn anothers(self, other: &RemoteForward) -> Self {
         let forward = &other.forward;
-        let status = if forward.state == Standing::Live { Status::Live } else { Status::Opening };
+        let status = if forward.state == RemoteState::Live { Status::Live } else { Status::Opening };
         Self {
             local: forward.local.parse().ok(),
             status,
@@ -117,6 +117,6 @@ impl Endpoint {
             // The instance that has it, where it is not this one.
             "pid": self.pid,
         });
-        brow_model::plain::json(&all.to_string()).into_owned()
+        brow_model::sanitize::json(&all.to_string()).into_owned()
     }
 }

@@ -9,7 +9,7 @@ use crate::cli::headless::{Next, Seen};
 use crate::cli::print::{self, FAILED, Stop};
 use brow_model::Model;
 use brow_model::proxy::{PodKey, ProxyPod};
-use brow_model::wish::Wish;
+use brow_model::request::Request;
 
 /// The options that decide whether the user is asked.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -77,7 +77,7 @@ impl Deletion {
             return Next::End(0);
         }
         if self.consent.yes {
-            return Next::Ask(vec![Wish::Kill(found.iter().map(|pod| pod.key.clone()).collect())]);
+            return Next::Ask(vec![Request::Kill(found.iter().map(|pod| pod.key.clone()).collect())]);
         }
         print::err(seen.text.get("cli.pods-going"));
         for line in &lines {
@@ -102,7 +102,7 @@ impl Deletion {
             Err(TryRecvError::Empty) => Some(Next::Wait),
             Ok(true) => {
                 self.answer = None;
-                Some(Next::Ask(vec![Wish::Kill(going.to_vec())]))
+                Some(Next::Ask(vec![Request::Kill(going.to_vec())]))
             }
             Ok(false) | Err(TryRecvError::Disconnected) => {
                 print::err(seen.text.get("cli.nothing-deleted"));
@@ -114,7 +114,7 @@ impl Deletion {
 
 /// The pods that a name or pattern means; of a pattern only our own.
 pub(super) fn several<'a>(model: &'a Model, name: &str) -> Vec<&'a ProxyPod> {
-    let pods = || model.pods.all.values().filter(|pod| !model.is_twin(pod));
+    let pods = || model.pods.all.values().filter(|pod| !model.is_duplicate(pod));
     let named = |pod: &&ProxyPod| pod.key.name == name || pod.key.to_string() == name;
     let exact: Vec<&ProxyPod> = pods().filter(named).collect();
     if !exact.is_empty() {

@@ -10,13 +10,13 @@ use kube::core::{ApiResource, DynamicResourceScope};
 use serde::Deserialize;
 use serde_json::Value;
 
-use brow_model::found::FoundPort;
+use brow_model::inventory::ObjectPort;
 use brow_model::proxy::MANAGED_BY;
 use brow_model::service::{Signs, recognise};
 use brow_model::workload::{Kind, is_dns_label, is_dns_name};
 
 /// An object's ports, and its labels.
-type Ports = (Vec<FoundPort>, BTreeMap<String, String>);
+type Ports = (Vec<ObjectPort>, BTreeMap<String, String>);
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Thing {
@@ -136,15 +136,15 @@ impl Thing {
     }
 
     /// The ports of the containers of a pod's spec, each once; native sidecars are containers too.
-    fn of_pod(&self, spec: &Value, telling: &BTreeMap<String, String>) -> Vec<FoundPort> {
+    fn of_pod(&self, spec: &Value, telling: &BTreeMap<String, String>) -> Vec<ObjectPort> {
         let of = |list: &str| spec[list].as_array().into_iter().flatten();
         let sidecars = of("initContainers").filter(|container| container["restartPolicy"] == "Always");
         let containers = of("containers").chain(sidecars);
         let ports = containers.flat_map(|container| container["ports"].as_array().into_iter().flatten());
-        let mut all: Vec<FoundPort> = Vec::new();
+        let mut all: Vec<ObjectPort> = Vec::new();
         for port in ports.filter(|port| is_tcp(port)) {
             let named = port["name"].as_str().unwrap_or_default();
-            let known = |found: &FoundPort| all.iter().any(|other| other.number == found.number);
+            let known = |found: &ObjectPort| all.iter().any(|other| other.number == found.number);
             let found = found(&port["containerPort"], named, "", self.name(), telling);
             all.extend(found.filter(|found| !known(found)));
         }
@@ -168,10 +168,10 @@ fn found(
     protocol: &str,
     object: &str,
     labels: &BTreeMap<String, String>,
-) -> Option<FoundPort> {
+) -> Option<ObjectPort> {
     let number = number.as_u64().and_then(|number| u16::try_from(number).ok()).filter(|number| *number != 0)?;
     let service = recognise(&Signs { port: number, name, protocol, object, labels });
-    Some(FoundPort { number, name: Some(name.to_owned()).filter(|name| !name.is_empty()), service })
+    Some(ObjectPort { number, name: Some(name.to_owned()).filter(|name| !name.is_empty()), service })
 }
 
 #[cfg(test)]
@@ -191,7 +191,7 @@ mod tests {
     }
 
     fn shown((ports, labels): &Ports) -> String {
-        let port = |port: &FoundPort| {
+        let port = |port: &ObjectPort| {
             let service = port.service.map_or("-", brow_model::service::Service::name);
             format!("{}/{}/{service}", port.number, port.name.as_deref().unwrap_or("-"))
         };

@@ -137,7 +137,7 @@ impl Teller {
     }
 
     async fn unknown(&mut self, fault: Fault) {
-        self.tell(ForwardEvent::Unseen(fault)).await;
+        self.tell(ForwardEvent::LookupFailed(fault)).await;
     }
 
     async fn trouble(&mut self, trouble: Trouble) {

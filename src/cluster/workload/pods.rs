@@ -13,9 +13,9 @@ use tokio::time::{Instant, sleep_until};
 use super::{Aim, Pods, Query, Reach, Selection, Sight, Teller, endpoints, object, selection};
 use brow_model::backend::Backend;
 use brow_model::fault::{Fault, What};
-use brow_model::plain;
 use brow_model::proxy::PodKey;
 use brow_model::route::Via;
+use brow_model::sanitize;
 use brow_model::workload::is_dns_name;
 
 /// How many pods that don't run are told of.
@@ -261,7 +261,7 @@ fn state(phase: &str, pod: &Pod) -> String {
     let mut containers = inits.chain(status.container_statuses.iter().flatten());
     let reason = said(status.reason.as_ref(), status.message.as_ref())
         .or_else(|| containers.find_map(|container| of_container(container.state.as_ref()?)));
-    reason.map_or_else(|| phase.to_owned(), |reason| format!("{phase} ({})", plain::line(&reason)))
+    reason.map_or_else(|| phase.to_owned(), |reason| format!("{phase} ({})", sanitize::line(&reason)))
 }
 
 #[cfg(test)]

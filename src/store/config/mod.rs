@@ -14,19 +14,19 @@ use std::str::FromStr;
 use toml_edit::{Document, Item};
 
 use brow_model::action::Command;
-use brow_model::address::{Address, AddressError, Beside};
+use brow_model::address::{Address, AddressError, UrlPart};
+use brow_model::connection_strings::PLACEHOLDERS;
 use brow_model::fault::Fault;
 use brow_model::field::{Scope, Slot, TargetField, is_quantity};
 use brow_model::near::nearest;
-use brow_model::plan::{PortPlan, PortRange};
+use brow_model::port_plan::{PortPlan, PortRange};
 use brow_model::service::Service;
 use brow_model::settings::{
     ClusterSettings, Colors, KeyOverride, Language, Notify, OnQuit, PullPolicy, Settings, Toleration,
 };
-use brow_model::strings::PLACEHOLDERS;
 use brow_model::target::Target;
 use brow_model::ttl::Ttl;
-use brow_model::workload::{Kind, Where, Workload};
+use brow_model::workload::{Destination, Kind, Workload};
 
 use problem::Problem;
 use section::{Reader, Section, Spanned, kind};
@@ -40,17 +40,17 @@ pub struct Config {
     /// The targets, in the file's order.
     pub targets: Vec<Target>,
     /// The targets whose address is a URL that says more, and the parts that are left out of it.
-    pub urls: Vec<(String, Vec<Beside>)>,
+    pub urls: Vec<(String, Vec<UrlPart>)>,
 }
 
 /// An address as it is written.
-struct Written(Address, Vec<Beside>);
+struct Written(Address, Vec<UrlPart>);
 
 impl FromStr for Written {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        Ok(Self(text.parse()?, Beside::of(text)))
+        Ok(Self(text.parse()?, UrlPart::of(text)))
     }
 }
 
@@ -116,7 +116,7 @@ fn whole(mut root: Section<'_, '_>) -> Config {
         settings.ports = ports(section);
     }
     if let Some(section) = root.section("strings") {
-        settings.strings = strings(section);
+        settings.connection_strings = strings(section);
     }
     for (name, section) in root.named("cluster") {
         settings.clusters.insert(name.value, cluster(section, settings.max_ttl));
@@ -143,7 +143,7 @@ fn defaults(mut section: Section<'_, '_>, settings: &mut Settings) {
     settings.ttl = ttl.map_or(settings.ttl.min(settings.max_ttl), |found| found.value);
     let said = said(&mut section, false, settings.max_ttl);
     settings.pod = said.pod;
-    settings.keep = said.keep.over(&settings.keep);
+    settings.forward = said.forward.over(&settings.forward);
     section.finish();
 }
 
@@ -210,9 +210,9 @@ fn cluster(mut section: Section<'_, '_>, max_ttl: Ttl) -> ClusterSettings {
     let protocols = ["spdy", "spdy-websocket", "v4-websocket"].map(|name| (name, name));
     let connect = section.boolean("connect").unwrap_or_default();
     let tunnel = section.one_of("tunnel", &protocols).map(str::to_owned);
-    let Target { pod, keep, .. } = said(&mut section, false, max_ttl);
+    let Target { pod, forward, .. } = said(&mut section, false, max_ttl);
     section.finish();
-    ClusterSettings { connect, tunnel, pod, keep }
+    ClusterSettings { connect, tunnel, pod, forward }
 }
 
 /// Reads the fields that may stand anywhere and, with `of_target`, those of a target.
@@ -224,7 +224,7 @@ fn said(section: &mut Section<'_, '_>, of_target: bool, max_ttl: Ttl) -> Target 
         let key = field.config_key();
         match field.slot(&mut target) {
             // What has to be there, and what depends on it.
-            None | Some(Slot::Word(_) | Slot::Place(_) | Slot::Proxy(_)) => {}
+            None | Some(Slot::Word(_) | Slot::Destination(_) | Slot::Proxy(_)) => {}
             Some(Slot::Namespace(at)) => *at = section.namespace(key).map(|found| found.value),
             Some(Slot::Image(at)) => *at = section.word(key).map(|found| found.value),
             Some(Slot::Quantity(at)) => *at = resources.as_mut().and_then(|section| quantity(section, key)),
@@ -282,7 +282,7 @@ fn target(
     mut section: Section<'_, '_>,
     names: &mut BTreeSet<String>,
     max_ttl: Ttl,
-    urls: &mut Vec<(String, Vec<Beside>)>,
+    urls: &mut Vec<(String, Vec<UrlPart>)>,
 ) -> Option<Target> {
     let name = section.word("name");
     if let Some(name) = &name
@@ -302,7 +302,7 @@ fn target(
 }
 
 /// Reads the destination of a target: exactly one of `address` and `workload`, with the keys of the latter.
-fn place(section: &mut Section<'_, '_>) -> Option<(Where, Vec<Beside>)> {
+fn place(section: &mut Section<'_, '_>) -> Option<(Destination, Vec<UrlPart>)> {
     let address = section.parsed("address");
     let workload = section.parsed::<Workload>("workload");
     let proxy = section.one_of("via", &[("direct", false), ("proxy", true)]).unwrap_or_default();
@@ -325,12 +325,12 @@ fn place(section: &mut Section<'_, '_>) -> Option<(Where, Vec<Beside>)> {
         (false, true) => {}
     }
     let wait = wait.map(|found| found.value);
-    let workload = workload.map(|found| Where::Workload(Workload { wait, proxy, ..found.value }));
+    let workload = workload.map(|found| Destination::Workload(Workload { wait, proxy, ..found.value }));
     if let Some(workload) = workload {
         return Some((workload, Vec::new()));
     }
     let Written(address, beside) = address?.value;
-    Some((Where::Address(address), beside))
+    Some((Destination::Address(address), beside))
 }
 
 fn keys(mut section: Section<'_, '_>) -> Vec<KeyOverride> {

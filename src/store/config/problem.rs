@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use brow_model::fault::{Fault, What};
-use brow_model::plain::is_unseen;
+use brow_model::sanitize::is_unseen;
 
 /// One error in a config.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -22,7 +22,7 @@ pub fn fields(target: &Target) -> Vec<(&'static str, Option<Value>)> {
     for field in fields {
         let key = field.config_key();
         match field.slot(&mut target) {
-            Some(Slot::Place(place)) => {
+            Some(Slot::Destination(place)) => {
                 let is_workload = place.workload().is_some();
                 all.push(("address", (!is_workload).then(|| place.to_string().into())));
                 all.push(("workload", is_workload.then(|| place.to_string().into())));
@@ -55,7 +55,7 @@ fn value(slot: Slot<'_>) -> Option<Value> {
         | Slot::Namespace(_)
         | Slot::Image(_)
         | Slot::Quantity(_)
-        | Slot::Place(_)
+        | Slot::Destination(_)
         | Slot::Ttl(_)
         | Slot::Time(_)
         | Slot::Proxy(_)

@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use super::{Local, Parsed};
 use brow_model::address::{Address, Host};
-use brow_model::keep::KeepSettings;
-use brow_model::offer::{Offer, Why, check};
+use brow_model::forward_settings::ForwardSettings;
+use brow_model::offer::{LeftOutReason, Offer, check};
 use brow_model::settings::PodSettings;
 use brow_model::target::Target;
-use brow_model::workload::{Where, Workload};
+use brow_model::workload::{Destination, Workload};
 
 /// One entry; other keys are about kftray itself.
 #[derive(Debug, Default, Deserialize)]
@@ -35,13 +35,13 @@ pub fn read(text: &str, cluster: &str) -> Parsed {
         Ok(Value::Array(entries)) => entries,
         Ok(entry) => vec![entry],
         Err(error) => {
-            parsed.leave_out(format!("{}:{}", error.line(), error.column()), Why::Json);
+            parsed.leave_out(format!("{}:{}", error.line(), error.column()), LeftOutReason::Json);
             return parsed;
         }
     };
     for (at, entry) in entries.into_iter().enumerate() {
         let Ok(entry) = serde_json::from_value::<Entry>(entry) else {
-            parsed.leave_out(format!("#{}", at + 1), Why::Form);
+            parsed.leave_out(format!("#{}", at + 1), LeftOutReason::Form);
             continue;
         };
         let name = entry.name().unwrap_or_else(|| format!("#{}", at + 1));
@@ -77,31 +77,32 @@ impl Entry {
         Local::of(self.local_address.as_deref().unwrap_or_default())
     }
 
-    fn target(&self, name: &str, cluster: &str) -> Result<Target, Why> {
+    fn target(&self, name: &str, cluster: &str) -> Result<Target, LeftOutReason> {
         if some(self.protocol.as_ref()).is_some_and(|protocol| protocol.eq_ignore_ascii_case("udp")) {
-            return Err(Why::Udp);
+            return Err(LeftOutReason::Udp);
         }
-        let port = |port: Option<i64>| u16::try_from(port.unwrap_or_default()).map_err(|_| Why::Port);
+        let port = |port: Option<i64>| u16::try_from(port.unwrap_or_default()).map_err(|_| LeftOutReason::Port);
         let (local_port, remote) = (port(self.local_port)?, port(self.remote_port)?);
         if remote == 0 {
-            return Err(Why::Port);
+            return Err(LeftOutReason::Port);
         }
         let address = match some(self.workload_type.as_ref()).unwrap_or("service") {
-            "service" => workload("service", some(self.service.as_ref()).ok_or(Why::Name)?, remote)?,
-            "pod" => workload("selector", some(self.target.as_ref()).ok_or(Why::Name)?, remote)?,
+            "service" => workload("service", some(self.service.as_ref()).ok_or(LeftOutReason::Name)?, remote)?,
+            "pod" => workload("selector", some(self.target.as_ref()).ok_or(LeftOutReason::Name)?, remote)?,
             "proxy" => {
-                let host = some(self.remote_address.as_ref()).or(some(self.service.as_ref())).ok_or(Why::Name)?;
+                let host =
+                    some(self.remote_address.as_ref()).or(some(self.service.as_ref())).ok_or(LeftOutReason::Name)?;
                 // JSON writes an IPv6 address bare.
-                let host = host.parse().map(Host::V6).or_else(|_| host.parse()).map_err(|_| Why::Name)?;
-                Where::Address(Address { host, port: remote })
+                let host = host.parse().map(Host::V6).or_else(|_| host.parse()).map_err(|_| LeftOutReason::Name)?;
+                Destination::Address(Address { host, port: remote })
             }
-            _ => return Err(Why::Kind),
+            _ => return Err(LeftOutReason::Kind),
         };
         Ok(Target {
             name: name.to_owned(),
             cluster: some(self.context.as_ref())
                 .or(Some(cluster).filter(|name| !name.is_empty()))
-                .ok_or(Why::Context)?
+                .ok_or(LeftOutReason::Context)?
                 .to_owned(),
             namespace: some(self.namespace.as_ref()).map(str::to_owned),
             address,
@@ -109,12 +110,12 @@ impl Entry {
             ttl: None,
             tags: Vec::new(),
             pod: PodSettings::default(),
-            keep: KeepSettings { local_address: self.local().kept, ..KeepSettings::default() },
+            forward: ForwardSettings { local_address: self.local().kept, ..ForwardSettings::default() },
         })
     }
 }
 
-fn workload(kind: &str, name: &str, port: u16) -> Result<Where, Why> {
-    let workload: Workload = format!("{kind}/{name}:{port}").parse().map_err(|_| Why::Name)?;
-    Ok(Where::Workload(workload))
+fn workload(kind: &str, name: &str, port: u16) -> Result<Destination, LeftOutReason> {
+    let workload: Workload = format!("{kind}/{name}:{port}").parse().map_err(|_| LeftOutReason::Name)?;
+    Ok(Destination::Workload(workload))
 }

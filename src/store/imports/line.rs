@@ -9,12 +9,12 @@ use std::net::IpAddr;
 
 use super::shell::{self, Word};
 use super::{Local, Parsed};
-use brow_model::keep::KeepSettings;
-use brow_model::offer::{Offer, Why, check};
+use brow_model::forward_settings::ForwardSettings;
+use brow_model::offer::{LeftOutReason, Offer, check};
 use brow_model::settings::PodSettings;
 use brow_model::target::Target;
 use brow_model::ttl::Ttl;
-use brow_model::workload::{Where, WhereError, Workload, WorkloadError};
+use brow_model::workload::{Destination, DestinationError, Workload, WorkloadError};
 
 /// Flags of kubectl (`kubectl options`) and krelay that take a value, beside those that are read.
 const WITH_VALUE: [&str; 32] = [
@@ -86,7 +86,7 @@ pub fn read(text: &str, cluster: &str) -> Parsed {
     for command in shell::commands(text) {
         let mut parts = Parsed::default();
         let read = one(&command, cluster, &mut parts);
-        let read = if command.hides && parts.offers.is_empty() { read.and(Err(Why::Open)) } else { read };
+        let read = if command.hides && parts.offers.is_empty() { read.and(Err(LeftOutReason::Open)) } else { read };
         match read {
             Ok(()) => {
                 parsed.offers.append(&mut parts.offers);
@@ -108,20 +108,24 @@ pub fn read(text: &str, cluster: &str) -> Parsed {
 }
 
 /// Reads the forwards of a command. A command that is known to forward nothing adds nothing.
-fn one(command: &shell::Command, cluster: &str, parsed: &mut Parsed) -> Result<(), Why> {
+fn one(command: &shell::Command, cluster: &str, parsed: &mut Parsed) -> Result<(), LeftOutReason> {
     if command.broken {
-        return Err(Why::Quote);
+        return Err(LeftOutReason::Quote);
     }
     let leads = command.words.iter().take_while(|word| LEADS.contains(&word.text.as_str())).count();
     let words = &command.words[leads..];
     if let [word] = words
         && let [service, namespace, local, remote] = word.text.split(':').collect::<Vec<_>>()[..]
     {
-        return if word.open { Err(Why::Open) } else { colons((service, namespace, local, remote), cluster, parsed) };
+        return if word.open {
+            Err(LeftOutReason::Open)
+        } else {
+            colons((service, namespace, local, remote), cluster, parsed)
+        };
     }
     match words.iter().position(is_kubectl) {
         Some(at) if runs(&words[..at]) => forwarded(&words[at + 1..], true, cluster, parsed),
-        Some(_) => Err(Why::Form),
+        Some(_) => Err(LeftOutReason::Form),
         None if command.piped || words.iter().all(is_assignment) => Ok(()),
         None if QUIET.contains(&words[0].text.as_str()) => Ok(()),
         // krelay's file has the words behind the verb alone.
@@ -162,7 +166,7 @@ fn colons(
     (service, namespace, local, remote): (&str, &str, &str, &str),
     cluster: &str,
     parsed: &mut Parsed,
-) -> Result<(), Why> {
+) -> Result<(), LeftOutReason> {
     let namespace = Some(namespace).filter(|name| !name.is_empty());
     let named = Named { cluster, namespace, wait: None, local: None };
     let place = if service.contains('/') { service.to_owned() } else { format!("service/{service}") };
@@ -181,7 +185,7 @@ struct Named<'a> {
 }
 
 /// Reads the forwards of the arguments of `kubectl`, or of a line of krelay.
-fn forwarded(words: &[Word], kubectl: bool, cluster: &str, parsed: &mut Parsed) -> Result<(), Why> {
+fn forwarded(words: &[Word], kubectl: bool, cluster: &str, parsed: &mut Parsed) -> Result<(), LeftOutReason> {
     let mut named = Named { cluster, namespace: None, wait: None, local: None };
     let (mut plain, mut verb, mut local, mut flags) = (Vec::new(), !kubectl, Local::default(), true);
     let mut rest = words.iter().peekable();
@@ -192,7 +196,7 @@ fn forwarded(words: &[Word], kubectl: bool, cluster: &str, parsed: &mut Parsed) 
                 _ if verb => plain.push(word),
                 "port-forward" | "relay" => verb = true,
                 // Another order to kubectl.
-                _ => return Err(Why::Form),
+                _ => return Err(LeftOutReason::Form),
             }
             continue;
         }
@@ -204,15 +208,15 @@ fn forwarded(words: &[Word], kubectl: bool, cluster: &str, parsed: &mut Parsed) 
             (flag, Given::Here(value)) => (flag, value),
             (_, Given::None) => continue,
             (flag, Given::Next) => {
-                let next = rest.next().ok_or(Why::Form)?;
+                let next = rest.next().ok_or(LeftOutReason::Form)?;
                 if next.open && is_read(flag) {
-                    return Err(Why::Open);
+                    return Err(LeftOutReason::Open);
                 }
                 (flag, next.text.as_str())
             }
         };
         if word.open && is_read(flag) {
-            return Err(Why::Open);
+            return Err(LeftOutReason::Open);
         }
         match flag {
             "--context" => named.cluster = value,
@@ -223,13 +227,13 @@ fn forwarded(words: &[Word], kubectl: bool, cluster: &str, parsed: &mut Parsed) 
         }
     }
     named.local = local.kept;
-    let [place, ports @ ..] = &plain[..] else { return Err(Why::Form) };
+    let [place, ports @ ..] = &plain[..] else { return Err(LeftOutReason::Form) };
     // A line of krelay's names a kind.
     if !verb || ports.is_empty() || (!kubectl && !place.text.contains('/')) {
-        return Err(Why::Form);
+        return Err(LeftOutReason::Form);
     }
     if plain.iter().any(|word| word.open) {
-        return Err(Why::Open);
+        return Err(LeftOutReason::Open);
     }
     for (at, port) in ports.iter().enumerate() {
         let offer = named.offer(&place.text, &port.text, at)?;
@@ -252,7 +256,7 @@ fn is_read(flag: &str) -> bool {
 }
 
 /// A flag, and where its value is. Of one that is not known it cannot be told whether the next word is its value.
-fn split(word: &str) -> Result<(&str, Given<'_>), Why> {
+fn split(word: &str) -> Result<(&str, Given<'_>), LeftOutReason> {
     if let Some((flag, value)) = word.split_once('=') {
         return Ok((flag, Given::Here(value)));
     }
@@ -264,15 +268,15 @@ fn split(word: &str) -> Result<(&str, Given<'_>), Why> {
     }
     // `-nshop`, as kubectl takes it too.
     let short = ["-n", "-v", "-s"].into_iter().find_map(|flag| Some((flag, word.strip_prefix(flag)?)));
-    short.map(|(flag, value)| (flag, Given::Here(value))).ok_or(Why::Flag)
+    short.map(|(flag, value)| (flag, Given::Here(value))).ok_or(LeftOutReason::Flag)
 }
 
 impl Named<'_> {
     /// The target for one port of a place; `nth`: which of its ports this is.
-    fn offer(&self, place: &str, port: &str, nth: usize) -> Result<Offer, Why> {
+    fn offer(&self, place: &str, port: &str, nth: usize) -> Result<Offer, LeftOutReason> {
         let (port, protocol) = port.split_once('@').unwrap_or((port, "tcp"));
         if !protocol.eq_ignore_ascii_case("tcp") {
-            return Err(if protocol.eq_ignore_ascii_case("udp") { Why::Udp } else { Why::Port });
+            return Err(if protocol.eq_ignore_ascii_case("udp") { LeftOutReason::Udp } else { LeftOutReason::Port });
         }
         let (local, remote) = match port.split_once(':') {
             Some((local, remote)) => (Some(local), remote),
@@ -281,7 +285,7 @@ impl Named<'_> {
         let local_port = match local {
             // Any free one.
             Some("") => 0,
-            Some(local) => local.parse().map_err(|_| Why::Port)?,
+            Some(local) => local.parse().map_err(|_| LeftOutReason::Port)?,
             // The same as over there, where that is a number.
             None => remote.parse().unwrap_or(0),
         };
@@ -291,14 +295,14 @@ impl Named<'_> {
             "ip" | "host" => format!("{object}:{remote}"),
             _ => format!("{kind}/{object}:{remote}"),
         };
-        let mut address: Where = text.parse().map_err(why)?;
-        if let Where::Workload(Workload { wait, more, .. }) = &mut address {
+        let mut address: Destination = text.parse().map_err(why)?;
+        if let Destination::Workload(Workload { wait, more, .. }) = &mut address {
             *wait = self.wait;
             if !more.is_empty() {
-                return Err(Why::Port);
+                return Err(LeftOutReason::Port);
             }
         }
-        let context = Some(self.cluster).filter(|name| !name.is_empty()).ok_or(Why::Context)?;
+        let context = Some(self.cluster).filter(|name| !name.is_empty()).ok_or(LeftOutReason::Context)?;
         let object = object.trim_end_matches('.');
         let plain = self.namespace.map_or_else(|| object.to_owned(), |namespace| format!("{object}.{namespace}"));
         let target = Target {
@@ -310,7 +314,7 @@ impl Named<'_> {
             ttl: None,
             tags: Vec::new(),
             pod: PodSettings::default(),
-            keep: KeepSettings { local_address: self.local, ..KeepSettings::default() },
+            forward: ForwardSettings { local_address: self.local, ..ForwardSettings::default() },
         };
         check(&target)?;
         let with_port = match self.namespace {
@@ -325,13 +329,14 @@ impl Named<'_> {
     }
 }
 
-fn why(error: WhereError) -> Why {
+fn why(error: DestinationError) -> LeftOutReason {
     match error {
-        WhereError::Workload(WorkloadError::Port) | WhereError::Address(brow_model::address::AddressError::Port) => {
-            Why::Port
+        DestinationError::Workload(WorkloadError::Port)
+        | DestinationError::Address(brow_model::address::AddressError::Port) => LeftOutReason::Port,
+        DestinationError::Workload(WorkloadError::Kind) => LeftOutReason::Kind,
+        DestinationError::Workload(WorkloadError::Form) => LeftOutReason::Form,
+        DestinationError::Workload(WorkloadError::Name | WorkloadError::Selector) | DestinationError::Address(_) => {
+            LeftOutReason::Name
         }
-        WhereError::Workload(WorkloadError::Kind) => Why::Kind,
-        WhereError::Workload(WorkloadError::Form) => Why::Form,
-        WhereError::Workload(WorkloadError::Name | WorkloadError::Selector) | WhereError::Address(_) => Why::Name,
     }
 }

@@ -16,8 +16,8 @@ use super::exchange::{decoded, is_config};
 use super::{config, guard, limited};
 use brow_model::event::StoreEvent;
 use brow_model::fault::{Fault, What};
-use brow_model::offer::{LeftOut, Offer, Why};
-use brow_model::plain;
+use brow_model::offer::{LeftOut, LeftOutReason, Offer};
+use brow_model::sanitize;
 
 /// No file of targets is larger, in bytes.
 const LARGEST: u64 = 16 << 20;
@@ -32,8 +32,8 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    fn leave_out(&mut self, what: impl Into<String>, why: Why) {
-        self.left_out.push(LeftOut { what: plain::line(&what.into()).into_owned(), why });
+    fn leave_out(&mut self, what: impl Into<String>, reason: LeftOutReason) {
+        self.left_out.push(LeftOut { what: sanitize::line(&what.into()).into_owned(), reason });
     }
 }
 
@@ -78,11 +78,11 @@ fn ours(path: &Path, text: &str) -> Result<Parsed, Fault> {
     let mut parsed = Parsed::default();
     let config = config::read(path, text)?;
     for (name, _) in config.urls {
-        parsed.leave_out(name, Why::Url);
+        parsed.leave_out(name, LeftOutReason::Url);
     }
     for mut target in config.targets {
         for key in guard::guard(&mut target, None) {
-            parsed.leave_out(format!("{}: {key}", target.name), Why::Guarded);
+            parsed.leave_out(format!("{}: {key}", target.name), LeftOutReason::Guarded);
         }
         parsed.offers.push(Offer::named(target));
     }
@@ -117,7 +117,7 @@ struct Local {
     /// An address of this machine alone, other than the one that is taken anyway.
     kept: Option<IpAddr>,
     /// The reason why the address is not taken over.
-    left: Option<Why>,
+    left: Option<LeftOutReason>,
 }
 
 impl Local {
@@ -134,8 +134,8 @@ impl Local {
                 }
                 // `localhost,::1` is what is listened on anyway.
                 Ok(ip) if local.kept.is_none() && ip == Ipv6Addr::LOCALHOST => {}
-                Ok(ip) if ip.is_loopback() => local.left = local.left.or(Some(Why::Several)),
-                Ok(_) | Err(_) => local.left = Some(Why::Beyond),
+                Ok(ip) if ip.is_loopback() => local.left = local.left.or(Some(LeftOutReason::Several)),
+                Ok(_) | Err(_) => local.left = Some(LeftOutReason::Beyond),
             }
         }
         local
@@ -147,7 +147,7 @@ impl Local {
             parsed.leave_out(name, why);
         }
         if let Some(order) = self.alias(cfg!(target_os = "macos")) {
-            parsed.leave_out(format!("{name}: {order}"), Why::Alias);
+            parsed.leave_out(format!("{name}: {order}"), LeftOutReason::Alias);
         }
     }
 

@@ -1,21 +1,21 @@
 //! Every form, from the files in `tests/fixtures/import`.
 
 use super::*;
-use brow_model::workload::Where;
+use brow_model::workload::Destination;
 
 /// A target as one line: name, where, local port.
 fn shown(offer: &Offer) -> String {
     let target = &offer.target;
     let namespace = target.namespace.as_deref().unwrap_or("-");
     let wait = match &target.address {
-        Where::Workload(workload) => workload.wait.map(|wait| format!(" wait {wait}")).unwrap_or_default(),
-        Where::Address(_) => String::new(),
+        Destination::Workload(workload) => workload.wait.map(|wait| format!(" wait {wait}")).unwrap_or_default(),
+        Destination::Address(_) => String::new(),
     };
     format!("{} = {} {namespace} {} @{}{wait}", target.name, target.cluster, target.address, target.local_port)
 }
 
 fn of(parsed: &Parsed) -> (Vec<String>, Vec<String>) {
-    let left = |part: &LeftOut| format!("{}: {}", part.what, part.why.key());
+    let left = |part: &LeftOut| format!("{}: {}", part.what, part.reason.key());
     (parsed.offers.iter().map(shown).collect(), parsed.left_out.iter().map(left).collect())
 }
 
@@ -141,8 +141,8 @@ fn what_would_lead_elsewhere_is_left_out() {
         "kubectl port-forward -n 'x?y=z' svc/web 80",
     ] {
         let parsed = parse(text, "here");
-        let whys: Vec<Why> = parsed.left_out.iter().map(|part| part.why).collect();
-        assert_eq!((parsed.offers.len(), &whys[..]), (0, &[Why::Name][..]), "{text}");
+        let whys: Vec<LeftOutReason> = parsed.left_out.iter().map(|part| part.reason).collect();
+        assert_eq!((parsed.offers.len(), &whys[..]), (0, &[LeftOutReason::Name][..]), "{text}");
     }
 }
 
@@ -212,7 +212,7 @@ fn whole_scripts() {
 fn addresses_of_this_machine_are_kept() {
     let local = |text: &str| {
         let parsed = parse(text, "here");
-        (parsed.offers[0].target.keep.local_address.map(|ip| ip.to_string()), of(&parsed).1)
+        (parsed.offers[0].target.forward.local_address.map(|ip| ip.to_string()), of(&parsed).1)
     };
     let none = Vec::<String>::new;
     for (list, kept, left) in [
@@ -226,7 +226,7 @@ fn addresses_of_this_machine_are_kept() {
         assert_eq!(local(&format!("kubectl port-forward --address {list} svc/web 80")), (kept, left), "{list}");
     }
     let two = Local::of("127.0.0.2,127.0.0.3");
-    assert_eq!((two.kept, two.left), ("127.0.0.2".parse().ok(), Some(Why::Several)));
+    assert_eq!((two.kept, two.left), ("127.0.0.2".parse().ok(), Some(LeftOutReason::Several)));
     assert_eq!(two.alias(true).as_deref(), Some("sudo ifconfig lo0 alias 127.0.0.2"));
     assert_eq!((two.alias(false), Local::of("::1").alias(true)), (None, None));
     let json = r#"{ "service": "web", "remote_port": 80, "local_address": "127.0.0.2" }"#;
@@ -267,7 +267,7 @@ fn tomls_guarded_keys_are_named_and_left_out() {
     let (shown, left) = of(&Parsed { offers: offers.clone(), left_out });
     assert_eq!(shown, ["db = dev - 10.0.0.1:80 @0"]);
     assert_eq!(left, ["db: local_address = \"0.0.0.0\": guarded", "db: image = \"evil/x\": guarded"]);
-    assert_eq!((&offers[0].target.pod.image, offers[0].target.keep.local_address), (&None, None));
+    assert_eq!((&offers[0].target.pod.image, offers[0].target.forward.local_address), (&None, None));
 }
 
 #[test]

@@ -11,13 +11,13 @@ use super::super::cell::Cell;
 use super::super::chrome;
 use super::super::columns::{Shape, fit};
 use super::super::state::{Hit, ViewState};
-use super::super::strip::grade;
+use super::super::strip::level;
 use super::super::table::GUTTER;
 use super::super::typeset::{put, width, wrap};
 use super::{Scene, large};
 use brow_model::browser::Browser;
-use brow_model::found::Spot;
-use brow_model::log::Happening;
+use brow_model::inventory::PortKey;
+use brow_model::log::Message;
 use brow_model::service::Group;
 use brow_model::workload::Kind;
 
@@ -80,11 +80,11 @@ fn foot(frame: &mut Frame<'_>, scene: Scene<'_>, outer: Rect, browser: &Browser)
     let edge = Rect { y: outer.bottom().saturating_sub(1), height: 1.min(outer.height), ..outer };
     let mut free = outer.width.saturating_sub(4);
     let told = scene.model.screen.notice.as_ref().map(|(entry, _)| entry);
-    let told = told.filter(|entry| matches!(entry.what, Happening::Taken(_) | Happening::NothingMissing));
+    let told = told.filter(|entry| matches!(entry.message, Message::Taken(_) | Message::NothingMissing));
     if let Some(entry) = told {
         let words = format!(" {} ", scene.text().entry(entry));
         let own = width(&words).min(free.saturating_mul(2) / 3);
-        let (_, style) = grade(scene, entry.grade);
+        let (_, style) = level(scene, entry.level);
         put(frame.buffer_mut(), edge.right().saturating_sub(2 + own), edge.y, own, &words, style);
         free = free.saturating_sub(own);
     }
@@ -118,14 +118,14 @@ fn notes(scene: Scene<'_>, browser: &Browser) -> Vec<(String, Style)> {
             None => (scene.text().fill("dialog.browser-waiting", &[("name", name)]), theme.info),
         });
     }
-    if let Some((fault, more)) = browser.finds.reason() {
+    if let Some((fault, more)) = browser.inventory.reason() {
         let mut words = scene.text().fault(&fault).what;
         if more > 0 {
             words = scene.text().fill("dialog.browser-more", &[("fault", &words), ("count", &more.to_string())]);
         }
-        let narrow = browser.finds.missing.keys().any(|(_, place)| place.namespace.is_none());
+        let narrow = browser.inventory.missing.keys().any(|(_, scope)| scope.namespace.is_none());
         let seen: BTreeSet<&str> =
-            browser.finds.listed.iter().filter_map(|(_, place)| place.namespace.as_deref()).collect();
+            browser.inventory.listed.iter().filter_map(|(_, scope)| scope.namespace.as_deref()).collect();
         if narrow && !seen.is_empty() {
             let names = seen.into_iter().collect::<Vec<_>>().join(", ");
             words = scene.text().fill("dialog.browser-narrow", &[("names", &names), ("fault", &words)]);
@@ -208,9 +208,9 @@ fn short(kind: &Kind) -> &str {
     }
 }
 
-fn cells<'a>(scene: Scene<'a>, browser: &'a Browser, spot: &'a Spot, above: Option<&Spot>) -> Vec<Cell<'a>> {
+fn cells<'a>(scene: Scene<'a>, browser: &'a Browser, spot: &'a PortKey, above: Option<&PortKey>) -> Vec<Cell<'a>> {
     let theme = scene.theme();
-    let Some((found, port)) = browser.finds.at(spot) else {
+    let Some((found, port)) = browser.inventory.at(spot) else {
         return Vec::new();
     };
     let key = &found.key;

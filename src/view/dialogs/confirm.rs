@@ -66,7 +66,7 @@ fn grave(question: &Question) -> bool {
         | Question::Quit { .. }
         | Question::OtherPort { .. }
         | Question::Import { .. }
-        | Question::Take { .. } => false,
+        | Question::ImportOffers { .. } => false,
     }
 }
 

@@ -76,7 +76,7 @@ fn rows<'a>(scene: Scene<'a>, form: &'a TargetForm) -> Vec<(usize, Row<'a>)> {
     let row = |(at, of): (usize, TargetField)| {
         let field = form.fields.get(at)?;
         // In brackets, so that it is told from what was written where there are no colors.
-        let unsaid = chosen(scene, &scene.model.unsaid(form, of));
+        let unsaid = chosen(scene, &scene.model.inherited(form, of));
         let unsaid = if unsaid.is_empty() { unsaid } else { format!("({unsaid})") };
         let row = Row {
             label: (label(of), widest),

@@ -7,7 +7,7 @@ use super::super::chrome;
 use super::super::state::{Hit, ViewState};
 use super::super::typeset::{put, width};
 use super::{Scene, middle, room};
-use brow_model::menu::{Label, Menu, MenuItem, MenuOf};
+use brow_model::menu::{Menu, MenuItem, MenuLabel, MenuOf};
 
 /// Columns where there is room.
 const WIDE: u16 = 110;
@@ -19,10 +19,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         MenuOf::Export(count) => scene.text().fill("dialog.export", &[("count", &count.to_string())]),
     };
     let label = |item: &MenuItem| match &item.label {
-        Label::Name(name) => name.clone(),
-        Label::Address => scene.get("menu.address").to_owned(),
-        Label::Toml => scene.get("menu.toml").to_owned(),
-        Label::Kubectl => scene.get("menu.kubectl").to_owned(),
+        MenuLabel::Name(name) => name.clone(),
+        MenuLabel::Address => scene.get("menu.address").to_owned(),
+        MenuLabel::Toml => scene.get("menu.toml").to_owned(),
+        MenuLabel::Kubectl => scene.get("menu.kubectl").to_owned(),
     };
     let labels: Vec<String> = menu.items.iter().map(label).collect();
     let lead = labels.iter().map(|label| width(label)).max().unwrap_or_default();

@@ -60,7 +60,7 @@ pub(in crate::view) fn wish(scene: Scene<'_>) -> u16 {
 fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
     let theme = scene.theme();
     let model = scene.model;
-    let forwards = model.forwards.all.values().filter(|forward| forward.spec.place.cluster == cluster.name).count();
+    let forwards = model.forwards.all.values().filter(|forward| forward.spec.selector.cluster == cluster.name).count();
     let name = if cluster.link == Link::Idle { theme.dim } else { theme.text };
     let current = if cluster.current { " *" } else { "" };
     let called = Cell::Name(Span::styled(cluster.name.as_str(), name), Span::styled(current, theme.dim));

@@ -13,7 +13,7 @@ use crate::view::columns::Shape;
 use crate::view::state::ViewState;
 use brow_model::focus::Pane;
 use brow_model::forward::{Forward, ForwardState, port_name};
-use brow_model::instance::Other;
+use brow_model::instance::RemoteForward;
 use brow_model::list::ForwardColumn;
 
 /// The column of the rate: the first to be dropped, since the sparkline shows it too.
@@ -81,7 +81,7 @@ fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
 }
 
 /// A forward of another instance: dimmed, with whose it is.
-fn others_cells<'a>(scene: Scene<'a>, other: &'a Other) -> Vec<Cell<'a>> {
+fn others_cells<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Vec<Cell<'a>> {
     let theme = scene.theme();
     let forward = &other.forward;
     let mut cells = vec![
@@ -96,7 +96,7 @@ fn others_cells<'a>(scene: Scene<'a>, other: &'a Other) -> Vec<Cell<'a>> {
 }
 
 /// Names the instance that owns a forward.
-pub(in crate::view) fn whose(scene: Scene<'_>, other: &Other) -> String {
+pub(in crate::view) fn whose(scene: Scene<'_>, other: &RemoteForward) -> String {
     scene.text().instance(other.role, other.pid)
 }
 

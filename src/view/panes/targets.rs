@@ -11,9 +11,9 @@ use crate::view::state::ViewState;
 use brow_model::focus::Pane;
 use brow_model::forward::{Forward, ForwardState};
 use brow_model::list::TargetColumn;
-use brow_model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
+use brow_model::proxy::{Phase, PodKey, PodSelector, ProxyPod};
 use brow_model::target::Target;
-use brow_model::workload::Where;
+use brow_model::workload::Destination;
 
 /// In the order of [`TargetColumn::ALL`].
 const fn shapes(tags: u16) -> [Shape; 7] {
@@ -80,7 +80,7 @@ fn live<'a>(scene: Scene<'a>, target: &'a Target) -> Span<'a> {
     if let Some(forward) = forward_of(scene, &target.name) {
         return Span::styled(scene.text().forward(forward, scene.model.now), super::forwards::style_of(scene, forward));
     }
-    let elsewhere = |address: &Where| scene.model.elsewhere(target, address);
+    let elsewhere = |address: &Destination| scene.model.elsewhere(target, address);
     if let Some((_, other)) = (!scene.model.instances.forwards.is_empty())
         .then(|| target.address.singles())
         .and_then(|all| all.iter().find_map(elsewhere))
@@ -109,7 +109,7 @@ pub(in crate::view) fn forward_of<'a>(scene: Scene<'a>, target: &'a str) -> Opti
 /// need to go through all of them.
 pub(in crate::view) fn pod_of<'a>(scene: Scene<'a>, target: &Target) -> Option<&'a ProxyPod> {
     let model = scene.model;
-    let PodPlace { cluster, namespace, label } = model.place_of(target);
+    let PodSelector { cluster, namespace, label } = model.selector_of(target);
     let pods = |label: &str| {
         let first = PodKey { cluster: cluster.clone(), namespace: namespace.clone(), name: format!("brow-{label}-") };
         let near = move |key: &PodKey| {

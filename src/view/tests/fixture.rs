@@ -18,10 +18,10 @@ use brow_model::epoch::Epoch;
 use brow_model::fault::{Fault, Grant, Remedy, What};
 use brow_model::focus::Pane;
 use brow_model::forward::{Forward, ForwardId, ForwardSpec};
+use brow_model::forward_settings::ForwardSettings;
 use brow_model::installation::Installation;
-use brow_model::keep::KeepSettings;
-use brow_model::log::{Entry, Grade, Happening};
-use brow_model::proxy::{Phase, PodKey, PodPlace, ProxyPod};
+use brow_model::log::{Entry, Level, Message};
+use brow_model::proxy::{Phase, PodKey, PodSelector, ProxyPod};
 use brow_model::route::{Route, Tunnel};
 use brow_model::settings::{Language, PodSettings};
 use brow_model::target::Target;
@@ -69,7 +69,7 @@ pub fn target(name: &str, cluster: &str, address: &str, local_port: u16, tags: &
         ttl: None,
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
         pod: PodSettings::default(),
-        keep: KeepSettings::default(),
+        forward: ForwardSettings::default(),
     }
 }
 
@@ -105,7 +105,7 @@ pub fn forward(id: u64, target: &Target, port: u16, route: Route) -> Forward {
         id: ForwardId(id),
         epoch: Epoch(1),
         target: target.name.clone(),
-        place: PodPlace {
+        selector: PodSelector {
             cluster: target.cluster.clone(),
             namespace: "default".to_owned(),
             label: target.label(&Installation::default()),
@@ -185,7 +185,7 @@ fn pods(model: &mut Model) {
     pods[5].fault = Some(Fault::new(What::Unschedulable, "brow-mysql-dev-f9p4lk", "0/3 nodes are available"));
     pods[6].started = Some(ago(25 * 60));
     pods[6].owner = "bob@harbour".to_owned();
-    model.pods.own.extend(pods[..6].iter().map(|pod| pod.uid.clone()));
+    model.pods.ownership.extend(pods[..6].iter().map(|pod| pod.uid.clone()));
     model.pods.all = pods.into_iter().map(|pod| (pod.key.clone(), pod)).collect();
 }
 
@@ -213,15 +213,21 @@ fn forwards(model: &mut Model) {
 }
 
 fn log(model: &mut Model) {
-    let mut push = |secs, grade, what, thing: &str, detail: &str| {
-        model.screen.log.push(Entry { at: ago(secs), grade, what, thing: thing.to_owned(), detail: detail.to_owned() });
+    let mut push = |secs, level, message, thing: &str, detail: &str| {
+        model.screen.log.push(Entry {
+            at: ago(secs),
+            level,
+            message,
+            thing: thing.to_owned(),
+            detail: detail.to_owned(),
+        });
     };
-    push(620, Grade::Good, Happening::ClusterReady, "dev", "v1.33.1");
-    push(600, Grade::Info, Happening::PodAsked, "mysql-dev", "dev/default");
-    push(590, Grade::Good, Happening::PodReady, "brow-mysql-dev-4k2x9d", "");
-    push(480, Grade::Good, Happening::ForwardOpened, "mysql-dev", "127.0.0.1:3306");
-    push(120, Grade::Error, Happening::Failed(Box::new(forbidden())), "staging", "");
-    push(60, Grade::Warning, Happening::PodExpired, "brow-mysql-dev-d3adbf", "");
+    push(620, Level::Success, Message::ClusterReady, "dev", "v1.33.1");
+    push(600, Level::Info, Message::PodAsked, "mysql-dev", "dev/default");
+    push(590, Level::Success, Message::PodReady, "brow-mysql-dev-4k2x9d", "");
+    push(480, Level::Success, Message::ForwardOpened, "mysql-dev", "127.0.0.1:3306");
+    push(120, Level::Error, Message::Failed(Box::new(forbidden())), "staging", "");
+    push(60, Level::Warning, Message::PodExpired, "brow-mysql-dev-d3adbf", "");
 }
 
 /// The words of all tests but those about another language.

@@ -8,34 +8,34 @@ use brow_model::Model;
 use brow_model::action::{Action, Command};
 use brow_model::cluster::Link;
 use brow_model::dialog::{Dialog, Question};
+use brow_model::event::BrowseEvent;
 use brow_model::event::Event;
-use brow_model::event::FoundEvent;
 use brow_model::fault::{Fault, Grant, Remedy, What};
-use brow_model::found::{Found, FoundKey, FoundPort, Place};
-use brow_model::offer::{LeftOut, Offer, Why};
+use brow_model::inventory::{Object, ObjectKey, ObjectPort, SearchScope};
+use brow_model::offer::{LeftOut, LeftOutReason, Offer};
 use brow_model::service::{Signs, recognise};
 use brow_model::settings::{Colors, Language};
 use brow_model::workload::Kind;
 
-fn found(cluster: &str, namespace: &str, kind: Kind, name: &str, ports: &[(&str, u16)]) -> Found {
+fn found(cluster: &str, namespace: &str, kind: Kind, name: &str, ports: &[(&str, u16)]) -> Object {
     let labels = std::collections::BTreeMap::new();
-    let port = |(own, number): &(&str, u16)| FoundPort {
+    let port = |(own, number): &(&str, u16)| ObjectPort {
         number: *number,
         name: Some((*own).to_owned()).filter(|name| !name.is_empty()),
         service: recognise(&Signs { port: *number, name: own, protocol: "", object: name, labels: &labels }),
     };
-    let key = FoundKey { cluster: cluster.into(), namespace: namespace.into(), kind, name: name.into() };
-    Found { key, ports: ports.iter().map(port).collect(), labels: labels.clone(), owner: None }
+    let key = ObjectKey { cluster: cluster.into(), namespace: namespace.into(), kind, name: name.into() };
+    Object { key, ports: ports.iter().map(port).collect(), labels: labels.clone(), owner: None }
 }
 
-fn place(kind: Kind, namespace: Option<&str>) -> Place {
-    Place { kind, namespace: namespace.map(str::to_owned) }
+fn scope(kind: Kind, namespace: Option<&str>) -> SearchScope {
+    SearchScope { kind, namespace: namespace.map(str::to_owned) }
 }
 
-fn tell(model: &mut Model, cluster: &str, event: FoundEvent) {
+fn tell(model: &mut Model, cluster: &str, event: BrowseEvent) {
     let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!("no browser") };
     let epoch = browser.epoch;
-    model.update(Event::Found { cluster: cluster.to_owned(), epoch, event });
+    model.update(Event::Browse { cluster: cluster.to_owned(), epoch, event });
     model.arrange();
 }
 
@@ -61,11 +61,11 @@ fn browsing() -> Model {
         found("dev", "shop", Kind::Service, "orders-with-quite-a-long-name", &[("grpc", 9000), ("http-metrics", 9100)]),
         found("dev", "shop", Kind::Service, "game", &[("", 7777)]),
     ];
-    tell(&mut model, "dev", FoundEvent::Listed { place: place(Kind::Service, None), all: services });
+    tell(&mut model, "dev", BrowseEvent::Listed { scope: scope(Kind::Service, None), all: services });
     let sets = vec![found("dev", "shop", Kind::StatefulSet, "mysql", &[("", 3306)])];
-    tell(&mut model, "dev", FoundEvent::Listed { place: place(Kind::StatefulSet, None), all: sets });
+    tell(&mut model, "dev", BrowseEvent::Listed { scope: scope(Kind::StatefulSet, None), all: sets });
     let more = vec![found("测试集群", "default", Kind::Service, "redis", &[("", 6379)])];
-    tell(&mut model, "测试集群", FoundEvent::Listed { place: place(Kind::Service, Some("default")), all: more });
+    tell(&mut model, "测试集群", BrowseEvent::Listed { scope: scope(Kind::Service, Some("default")), all: more });
     model
 }
 
@@ -78,12 +78,12 @@ fn the_browser() {
     model.update(Event::Act(Action::Paste("r".to_owned())));
     model.arrange();
     let fault = forbidden();
-    tell(&mut model, "测试集群", FoundEvent::Missing { place: place(Kind::Service, None), fault: fault.clone() });
+    tell(&mut model, "测试集群", BrowseEvent::Missing { scope: scope(Kind::Service, None), fault: fault.clone() });
     tell(
         &mut model,
         "测试集群",
-        FoundEvent::Listed {
-            place: place(Kind::Service, Some("default")),
+        BrowseEvent::Listed {
+            scope: scope(Kind::Service, Some("default")),
             all: vec![found("测试集群", "default", Kind::Service, "redis", &[("", 6379)])],
         },
     );
@@ -105,12 +105,12 @@ fn every_kind_in_the_browser() {
         (Kind::Job, "import"),
         (Kind::Pod, "debug"),
     ] {
-        tell(&mut model, "dev", FoundEvent::Applied(found("dev", "shop", kind, name, &[("", 8080)])));
+        tell(&mut model, "dev", BrowseEvent::Applied(found("dev", "shop", kind, name, &[("", 8080)])));
     }
     let missing = |kind: Kind, resource: &str| {
         let grant = Grant { verb: "list".into(), resource: resource.into(), namespace: Some("default".into()) };
         let fault = Fault::new(What::Forbidden, "测试集群", "").with(Remedy::Grant(grant));
-        FoundEvent::Missing { place: place(kind, Some("default")), fault }
+        BrowseEvent::Missing { scope: scope(kind, Some("default")), fault }
     };
     tell(&mut model, "测试集群", missing(Kind::StatefulSet, "statefulsets.apps"));
     tell(&mut model, "测试集群", missing(Kind::Job, "jobs.batch"));
@@ -121,7 +121,7 @@ fn every_kind_in_the_browser() {
 fn rows_can_be_clicked_also_when_scrolled() {
     let mut model = browsing();
     let many = (0..200).map(|n| found("dev", "many", Kind::Service, &format!("svc-{n:03}"), &[("", 80)])).collect();
-    tell(&mut model, "dev", FoundEvent::Listed { place: place(Kind::Service, None), all: many });
+    tell(&mut model, "dev", BrowseEvent::Listed { scope: scope(Kind::Service, None), all: many });
     for _ in 0..150 {
         press(&mut model, Command::Down);
     }
@@ -143,9 +143,9 @@ fn the_menu_the_import_and_its_question() {
     model.screen.dialogs.push(Dialog::Import { cluster: "dev".to_owned(), field: field("", None), pasted: None });
     shots("import", &model);
     let offers = ["web.shop", "数据库.shop"].map(|name| Offer::named(target(name, "dev", "service/web:80", 80, &[])));
-    let left_out = vec![LeftOut { what: "-n kube-system svc/kube-dns 53@udp".to_owned(), why: Why::Udp }];
+    let left_out = vec![LeftOut { what: "-n kube-system svc/kube-dns 53@udp".to_owned(), reason: LeftOutReason::Udp }];
     let question =
-        Question::Take { from: Some("~/targets.txt".to_owned()), there: 1, offers: offers.to_vec(), left_out };
+        Question::ImportOffers { from: Some("~/targets.txt".to_owned()), there: 1, offers: offers.to_vec(), left_out };
     let mut model = busy();
     model.screen.dialogs.push(Dialog::Confirm { question, button: 1 });
     shots("confirm-take", &model);

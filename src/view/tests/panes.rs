@@ -11,8 +11,8 @@ use brow_model::fault::{Fault, What};
 use brow_model::focus::{Pane, Strip};
 use brow_model::forward::ForwardId;
 use brow_model::health::Health;
-use brow_model::instance::{Other, Role, Shared, Standing};
-use brow_model::log::{Entry, Grade, Happening};
+use brow_model::instance::{ForwardReport, RemoteForward, RemoteState, Role};
+use brow_model::log::{Entry, Level, Message};
 use brow_model::proxy::Phase;
 use brow_model::route::{Demand, Route};
 use brow_model::settings::{Colors, Language};
@@ -71,8 +71,8 @@ fn forwards_on_demand() {
     model.forwards.all.values_mut().nth(2).unwrap().route = Route::Resting;
     shots("on-demand", &model);
     model.forwards.all.clear();
-    model.targets.all[0].keep.on_demand = Some(true);
-    model.targets.all[0].keep.local_address = "0.0.0.0".parse().ok();
+    model.targets.all[0].forward.on_demand = Some(true);
+    model.targets.all[0].forward.local_address = "0.0.0.0".parse().ok();
     model.pods.all.clear();
     model.arrange();
     shots("on-demand-target", &focused(model, Pane::Targets));
@@ -154,10 +154,11 @@ fn the_log() {
 #[test]
 fn the_bottom_line() {
     let mut model = busy();
-    let entry = |grade, what| Entry { at: ago(1), grade, what, thing: "staging".to_owned(), detail: String::new() };
-    model.screen.notice = Some((entry(Grade::Error, Happening::Failed(Box::new(forbidden()))), now()));
+    let entry =
+        |level, message| Entry { at: ago(1), level, message, thing: "staging".to_owned(), detail: String::new() };
+    model.screen.notice = Some((entry(Level::Error, Message::Failed(Box::new(forbidden()))), now()));
     shots("notice-error", &model);
-    model.screen.notice = Some((entry(Grade::Good, Happening::ClusterReady), now()));
+    model.screen.notice = Some((entry(Level::Success, Message::ClusterReady), now()));
     model.targets.unsaved = vec![TargetEdit::Remove(model.targets.all[1].clone())];
     shots("notice-unsaved", &model);
     model.screen.notice = None;
@@ -264,23 +265,23 @@ fn the_next_key_is_taught_on_a_frame() {
 #[test]
 fn forwards_of_other_instances_are_dimmed_and_say_whose_they_are() {
     let mut model = busy();
-    let shared = |id, name: &str, state| Shared {
+    let shared = |id, name: &str, state| ForwardReport {
         id,
         name: name.to_owned(),
         cluster: "dev".to_owned(),
         namespace: "default".to_owned(),
         server: "https://dev.example:6443".to_owned(),
-        place: "10.0.0.1:3306".to_owned(),
+        destination: "10.0.0.1:3306".to_owned(),
         local: format!("127.0.0.1:{}", 5000 + id),
         state,
         pod: Some("brow-grafana-ab12cd".to_owned()),
-        left: Vec::new(),
+        draining: Vec::new(),
     };
     for (id, role, forward) in [
-        (90, Role::Background, shared(1, "grafana", Standing::Live)),
-        (91, Role::Dashboard, shared(2, "redis", Standing::Waiting)),
+        (90, Role::Background, shared(1, "grafana", RemoteState::Live)),
+        (91, Role::Dashboard, shared(2, "redis", RemoteState::Waiting)),
     ] {
-        let other = Other { instance: format!("{id}-0"), pid: 4242, role, forward };
+        let other = RemoteForward { instance: format!("{id}-0"), pid: 4242, role, forward };
         model.instances.forwards.insert(ForwardId(id), other);
         model.screen.forwards.order.push(ForwardId(id));
     }

@@ -45,7 +45,7 @@ pub enum Action {
         /// Visible rows of what has the keys: how far a page is.
         rows: usize,
         /// The last line to which the topmost dialog's text can be scrolled; `usize::MAX` before it is drawn.
-        reach: usize,
+        max_scroll: usize,
     },
 }
 

@@ -41,7 +41,7 @@ macro_rules! command_table {
                 /// Copies a forward's address, the log's entries, or a fault with its remedy.
                 "copy" Copy ["y"] has_row => |m, out| m.copy_locals(out);
                 /// Offers connection strings.
-                "strings" Strings ["Y"] has_row => |m, _| m.offer_strings();
+                "strings" Strings ["Y"] has_row => |m, _| m.offer_connection_strings();
                 /// Exports targets.
                 "export" Export ["E"] has_row => |m, _| m.offer_export();
             }
@@ -59,15 +59,15 @@ macro_rules! command_table {
             }
             Forwards "forwards" hints [Copy Strings Stop Restart NextPod Describe] empty [Targets Pods] {
                 Copy ["y"] has_row => |m, out| m.copy_locals(out);
-                Strings ["Y"] has_row => |m, _| m.offer_strings();
+                Strings ["Y"] has_row => |m, _| m.offer_connection_strings();
                 /// Closes forwards.
                 "stop" Stop ["x", "delete"] has_row => |m, out| m.stop_chosen(out);
                 /// Closes forwards and opens them again.
                 "restart" Restart ["R"] has_row => |m, out| {
-                    m.of_own_forwards(|m, id, out| m.restart_forward(id, None, out), out);
+                    m.for_own_forwards(|m, id, out| m.restart_forward(id, None, out), out);
                 };
                 /// Takes the next pod of the workload.
-                "next-pod" NextPod ["p"] has_backends => |m, out| m.of_own_forwards(Model::next_backend, out);
+                "next-pod" NextPod ["p"] has_backends => |m, out| m.for_own_forwards(Model::next_backend, out);
                 Describe ["i", "enter"] (Accept) has_trouble => |m, _| m.show_trouble();
             }
             Clusters "clusters" hints [ConnectCluster Describe Copy DisconnectCluster Browse New] empty [Reload] {
@@ -80,7 +80,7 @@ macro_rules! command_table {
                 /// Lets go of the connection.
                 "disconnect-cluster" DisconnectCluster ["x"] has_link => |m, out| {
                     for name in m.screen.clusters.chosen() {
-                        m.let_go(&name, out);
+                        m.disconnect(&name, out);
                     }
                 };
                 Describe ["i"] has_trouble => |m, _| m.show_trouble();
@@ -92,21 +92,21 @@ macro_rules! command_table {
                 /// Goes one row down.
                 "down" Down ["down", "j"] always => |m, _| m.scroll(1);
                 /// Goes to the pane (or button) to the left.
-                "left" Left ["left", "h"] always => |m, _| m.visit(m.screen.focus.pane.step(-1));
+                "left" Left ["left", "h"] always => |m, _| m.focus_pane(m.screen.focus.pane.step(-1));
                 /// Goes to the pane (or button) to the right.
-                "right" Right ["right", "l"] always => |m, _| m.visit(m.screen.focus.pane.step(1));
+                "right" Right ["right", "l"] always => |m, _| m.focus_pane(m.screen.focus.pane.step(1));
                 /// Goes to the next pane; in a form, to the next field.
-                "next" Next ["tab"] always => |m, _| m.visit(m.screen.focus.pane.step(1));
+                "next" Next ["tab"] always => |m, _| m.focus_pane(m.screen.focus.pane.step(1));
                 /// Goes to the previous pane; in a form, to the previous field.
-                "previous" Previous ["shift-tab"] always => |m, _| m.visit(m.screen.focus.pane.step(-1));
+                "previous" Previous ["shift-tab"] always => |m, _| m.focus_pane(m.screen.focus.pane.step(-1));
                 /// Goes to the clusters pane.
-                "clusters" Clusters ["1"] always => |m, _| m.visit(Pane::Clusters);
+                "clusters" Clusters ["1"] always => |m, _| m.focus_pane(Pane::Clusters);
                 /// Goes to the targets pane.
-                "targets" Targets ["2"] always => |m, _| m.visit(Pane::Targets);
+                "targets" Targets ["2"] always => |m, _| m.focus_pane(Pane::Targets);
                 /// Goes to the proxy pods pane.
-                "pods" Pods ["3"] always => |m, _| m.visit(Pane::Pods);
+                "pods" Pods ["3"] always => |m, _| m.focus_pane(Pane::Pods);
                 /// Goes to the forwards pane.
-                "forwards" Forwards ["4"] always => |m, _| m.visit(Pane::Forwards);
+                "forwards" Forwards ["4"] always => |m, _| m.focus_pane(Pane::Forwards);
                 /// Goes to the first row.
                 "top" Top ["g", "home"] always => |m, _| m.scroll(isize::MIN);
                 /// Goes to the last row.
@@ -126,7 +126,7 @@ macro_rules! command_table {
                 /// Sorts by the next column.
                 "sort" Sort ["s"] has_row => |m, _| m.sort_by_next();
                 /// Turns the order round.
-                "sort-reverse" SortReverse ["S"] has_row => |m, _| m.turn_round();
+                "sort-reverse" SortReverse ["S"] has_row => |m, _| m.reverse_order();
                 /// Brings the pane to full screen and back.
                 "zoom" Zoom ["z"] always => |m, _| m.zoom();
                 /// Shows the log in the strip, or the details again.

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 
 use crate::language::fault::{Fault, What};
 use crate::language::log::Entry;
-use crate::screen::lesson::Lesson;
+use crate::screen::tip::Tip;
 use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::health::ProbePlan;
-use crate::types::own::Claim;
+use crate::types::ownership::Claim;
 use crate::types::proxy::{PodKey, PodRequest};
 use crate::types::route::Via;
 use crate::types::target::Target;
@@ -169,7 +169,7 @@ pub enum Effect {
     /// Remember the theme that a person chose by key.
     RememberTheme(&'static str),
     /// Remember that a key needs not be taught any more.
-    Learned(Lesson),
+    Learned(Tip),
     /// Remember that the older tool's targets were offered.
     LegacyOffered,
     /// Write a line of the audit log.

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use crate::language::action::Action;
 use crate::language::fault::Fault;
-use crate::language::wish::Wish;
+use crate::language::request::Request;
 use crate::types::address::Address;
 use crate::types::backend::Backend;
 use crate::types::cluster::{Context, Link, Scope};
 use crate::types::epoch::Epoch;
 use crate::types::forward::ForwardId;
-use crate::types::found::{Found, FoundKey, Place};
 use crate::types::health::Health;
 use crate::types::instance::Report;
+use crate::types::inventory::{Object, ObjectKey, SearchScope};
 use crate::types::offer::{LeftOut, Offer};
-use crate::types::proxy::{PodKey, ProxyPod, RequestId};
+use crate::types::proxy::{PodKey, PodRequestId, ProxyPod};
 use crate::types::route::Via;
 use crate::types::settings::Settings;
 use crate::types::target::Target;
@@ -26,24 +26,24 @@ use crate::types::workload::Kind;
 
 /// The results of browsing a cluster.
 #[derive(Debug, Clone, PartialEq)]
-pub enum FoundEvent {
+pub enum BrowseEvent {
     /// These are all kinds that are looked for.
     Kinds(BTreeSet<Kind>),
     /// These are all objects of a place.
     Listed {
         /// The place.
-        place: Place,
+        scope: SearchScope,
         /// All of them that have ports.
-        all: Vec<Found>,
+        all: Vec<Object>,
     },
     /// An object is new or changed; without ports it counts as gone.
-    Applied(Found),
+    Applied(Object),
     /// An object is gone.
-    Gone(FoundKey),
+    Gone(ObjectKey),
     /// A place cannot be looked into, or no longer.
     Missing {
         /// The place.
-        place: Place,
+        scope: SearchScope,
         /// Why.
         fault: Fault,
     },
@@ -55,7 +55,7 @@ pub enum Event {
     /// A person asked for something.
     Act(Action),
     /// Something was asked for by name.
-    Wish(Wish),
+    Request(Request),
     /// A second has passed, or the loop woke after a longer sleep.
     Tick {
         /// The time now.
@@ -75,13 +75,13 @@ pub enum Event {
         event: ClusterEvent,
     },
     /// Something about what a cluster has.
-    Found {
+    Browse {
         /// The context.
         cluster: String,
         /// Which opening of the browser.
         epoch: Epoch,
         /// What.
-        event: FoundEvent,
+        event: BrowseEvent,
     },
     /// An answer to something asked about a pod.
     Pod(PodEvent),
@@ -170,7 +170,7 @@ pub enum PodEvent {
     /// A request to create was answered.
     Created {
         /// Which request.
-        request: RequestId,
+        request: PodRequestId,
         /// The pod as stored, or the refusal.
         result: Result<Box<ProxyPod>, Fault>,
     },
@@ -225,7 +225,7 @@ pub enum ForwardEvent {
     NoBackend(Fault),
     /// Where its workload leads cannot be seen at the moment: the watch was refused, or failed. It says nothing of the
     /// pods; looking for them goes on.
-    Unseen(Fault),
+    LookupFailed(Fault),
     /// Its workload has no pods to go to, but this address stands for it: a proxy pod reaches it.
     Relay(Address),
     /// A pod of its workload runs but takes no connections.
@@ -233,7 +233,7 @@ pub enum ForwardEvent {
     /// It rests, and a connection is there for which it shall not; with the rest's number.
     Wanted(u64),
     /// Nothing goes through a pod any more that new connections no longer take; perhaps nothing ever did.
-    Left(Via),
+    Drained(Via),
     /// Its target was probed.
     Probed(Health),
     /// One connection failed; the forward goes on.
@@ -305,7 +305,7 @@ pub struct Loaded {
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
     /// The uids of the pods that this installation made, as far as they may still be there.
     pub own: BTreeSet<String>,
-    /// The lessons that were learned, by name.
+    /// The tips that were learned, by name.
     pub learned: BTreeSet<String>,
     /// Where the config is, for messages.
     pub path: String,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::plain;
+use crate::sanitize;
 
 /// An error for the user: its kind, the object that has it, and the next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,7 +239,7 @@ impl Fault {
     /// login.
     pub fn new(what: What, thing: impl Into<String>, detail: impl Into<String>) -> Self {
         let (thing, detail) = (without_logins(&thing.into()), without_logins(&detail.into()));
-        let (thing, detail) = (plain::line(&thing).into_owned(), plain::lines(&detail).into_owned());
+        let (thing, detail) = (sanitize::line(&thing).into_owned(), sanitize::lines(&detail).into_owned());
         Self { what, thing, detail, remedy: Remedy::ByKind }
     }
 

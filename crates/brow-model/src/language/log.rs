@@ -5,15 +5,15 @@ use std::collections::VecDeque;
 use tui_input::Input;
 
 use crate::language::fault::Fault;
-use crate::types::offer::Tally;
+use crate::types::offer::OutcomeCounts;
 
 /// The severity of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Grade {
+pub enum Level {
     /// For the record.
     Info,
     /// Something worked.
-    Good,
+    Success,
     /// Worth a look.
     Warning,
     /// Something failed.
@@ -22,11 +22,11 @@ pub enum Grade {
 
 /// An event in the log; one sentence each in the text tables (`log.<name>`), with `{thing}` and `{detail}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Happening {
+pub enum Message {
     /// A cluster answers. Detail: its version.
     ClusterReady,
     /// A cluster was let go.
-    ClusterLetGo,
+    ClusterDisconnected,
     /// The watch covers some namespaces only. Detail: which.
     ScopeNarrowed,
     /// An exec plugin's stderr. Detail: its words.
@@ -96,7 +96,7 @@ pub enum Happening {
     /// Targets were imported. Thing: how many.
     Imported,
     /// Offers became targets. Detail: their names.
-    Taken(Tally),
+    Taken(OutcomeCounts),
     /// A file or a text offers no targets. Thing: which file.
     NothingOffered,
     /// Targets went to the clipboard. Thing: how many.
@@ -135,9 +135,9 @@ pub enum Happening {
     NeedsNoPod,
 }
 
-impl Happening {
+impl Message {
     /// Returns true if the entry answers a key press that would have no visible effect otherwise.
-    pub(crate) fn answers(&self) -> bool {
+    pub(crate) fn is_feedback(&self) -> bool {
         matches!(
             self,
             Self::NothingToClean
@@ -169,9 +169,9 @@ pub struct Entry {
     /// The time.
     pub at: DateTime<Utc>,
     /// The severity.
-    pub grade: Grade,
+    pub level: Level,
     /// The event.
-    pub what: Happening,
+    pub message: Message,
     /// To what.
     pub thing: String,
     /// More, where there is more to say.
@@ -183,8 +183,8 @@ impl Entry {
     pub fn is_like(&self, text: &str) -> bool {
         let text = text.trim().to_lowercase();
         let has = |words: &str| words.to_lowercase().contains(&text);
-        let fault = match &self.what {
-            Happening::Failed(fault) => has(&fault.detail),
+        let fault = match &self.message {
+            Message::Failed(fault) => has(&fault.detail),
             _ => false,
         };
         text.is_empty() || has(&self.thing) || has(&self.detail) || fault

@@ -6,4 +6,4 @@ pub mod effect;
 pub mod event;
 pub mod fault;
 pub mod log;
-pub mod wish;
+pub mod request;

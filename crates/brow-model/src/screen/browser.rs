@@ -7,7 +7,7 @@ use crate::screen::filter::Filter;
 use crate::screen::list::List;
 use crate::screen::text_field::Field;
 use crate::types::epoch::Epoch;
-use crate::types::found::{Finds, Spot};
+use crate::types::inventory::{Inventory, PortKey};
 
 /// The dialog.
 #[derive(Debug, Clone)]
@@ -17,9 +17,9 @@ pub struct Browser {
     /// The clusters, and whether each is being looked into: one that does not answer yet is once it does.
     pub clusters: BTreeMap<String, bool>,
     /// The objects that were found.
-    pub finds: Finds,
+    pub inventory: Inventory,
     /// The rows.
-    pub list: List<Spot, ()>,
+    pub list: List<PortKey, ()>,
     /// True if the rows have to be arranged again.
     pub stale: bool,
     /// True once the user has moved the selection: until then the first row stays selected as rows arrive.
@@ -30,7 +30,7 @@ impl Browser {
     /// Returns true if every cluster was searched.
     pub fn is_done(&self) -> bool {
         let mut looking = self.clusters.iter().filter(|(_, looking)| **looking).map(|(name, _)| name).peekable();
-        looking.peek().is_some() && looking.all(|name| self.finds.is_done(name))
+        looking.peek().is_some() && looking.all(|name| self.inventory.is_done(name))
     }
 
     /// Makes the visible rows: by cluster, namespace, kind and name, as far as they pass the filter.
@@ -40,12 +40,12 @@ impl Browser {
         }
         let text = self.list.filter.value();
         let mut filter = (!text.trim().is_empty()).then(|| Filter::new(text));
-        let (mut order, mut of, mut best) = (Vec::new(), 0, None::<(u32, Spot)>);
-        for found in self.finds.shown() {
+        let (mut order, mut of, mut best) = (Vec::new(), 0, None::<(u32, PortKey)>);
+        for found in self.inventory.shown() {
             let (key, kind) = (&found.key, found.key.kind.to_string());
             for port in &found.ports {
                 of += 1;
-                let spot = || Spot { key: key.clone(), port: port.number };
+                let spot = || PortKey { key: key.clone(), port: port.number };
                 let Some(filter) = &mut filter else {
                     order.push(spot());
                     continue;
@@ -66,8 +66,8 @@ impl Browser {
         if std::mem::take(&mut self.list.seeking) {
             self.list.wanted = best.map(|(_, spot)| spot);
         }
-        let finds = &self.finds;
-        self.list.arrange(order, of, |spot| finds.at(spot).is_some());
+        let inventory = &self.inventory;
+        self.list.arrange(order, of, |spot| inventory.at(spot).is_some());
         if !self.chosen {
             self.list.cursor = 0;
         }

@@ -9,7 +9,7 @@ use crate::screen::menu::Menu;
 use crate::screen::text_field::Field;
 use crate::types::epoch::Epoch;
 use crate::types::forward::ForwardSpec;
-use crate::types::offer::{Clash, LeftOut, Offer};
+use crate::types::offer::{LeftOut, Offer, OnConflict};
 use crate::types::proxy::PodKey;
 use crate::types::target::Target;
 
@@ -123,7 +123,7 @@ pub enum Question {
     },
     /// Take these offers over? Buttons: no; only what is new, where something is; replacing what is there, where
     /// something is.
-    Take {
+    ImportOffers {
         /// The file, or an empty text for one that was pasted; `None`: they come from a cluster.
         from: Option<String>,
         /// The number of offers whose target exists.
@@ -146,19 +146,19 @@ pub enum Question {
 
 impl Question {
     /// The treatment of existing targets by the buttons after the first.
-    pub fn clashes(&self) -> Vec<Clash> {
-        let Self::Take { there, offers, .. } = self else {
+    pub fn conflict_options(&self) -> Vec<OnConflict> {
+        let Self::ImportOffers { there, offers, .. } = self else {
             return Vec::new();
         };
-        let new = (offers.len() > *there).then_some(Clash::Skip);
-        new.into_iter().chain((*there > 0).then_some(Clash::Replace)).collect()
+        let new = (offers.len() > *there).then_some(OnConflict::Skip);
+        new.into_iter().chain((*there > 0).then_some(OnConflict::Replace)).collect()
     }
 
     /// The number of buttons.
     pub fn buttons(&self) -> usize {
         match self {
             Self::Quit { pods: 1.., .. } => 3,
-            Self::Take { .. } => 1 + self.clashes().len(),
+            Self::ImportOffers { .. } => 1 + self.conflict_options().len(),
             Self::Quit { pods: 0, .. }
             | Self::DeleteTargets(_)
             | Self::KillPods(_)

@@ -5,7 +5,7 @@ use tui_input::Input;
 
 /// How a list stands: what a step back would undo, and whether there is anything to act on.
 #[derive(Debug, Clone, Copy)]
-pub struct Standing {
+pub struct ListStatus {
     /// Rows are marked.
     pub marked: bool,
     /// A filter is set.
@@ -63,8 +63,8 @@ impl<K: Ord + Clone, C> List<K, C> {
     }
 
     /// The list's marks, filter and rows.
-    pub fn standing(&self) -> Standing {
-        Standing {
+    pub fn status(&self) -> ListStatus {
+        ListStatus {
             marked: !self.marks.is_empty(),
             filtered: !self.filter.value().is_empty(),
             rows: !self.order.is_empty(),

@@ -26,16 +26,16 @@ pub enum MenuOf {
 #[derive(Debug, Clone, PartialEq)]
 pub struct MenuItem {
     /// The label.
-    pub label: Label,
+    pub label: MenuLabel,
     /// The text that is shown.
     pub shown: String,
     /// The text that is copied.
-    pub give: Give,
+    pub content: MenuContent,
 }
 
 /// The label of a menu's item.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Label {
+pub enum MenuLabel {
     /// A name: of a tool, of a kind of URL.
     Name(String),
     /// The plain address.
@@ -48,7 +48,7 @@ pub enum Label {
 
 /// The text that an item copies.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Give {
+pub enum MenuContent {
     /// This text.
     Text(String),
     /// These targets, as the config has them.

@@ -3,7 +3,7 @@
 use tui_input::Input;
 
 use crate::language::action::Action;
-use crate::plain::is_unseen;
+use crate::sanitize::is_unseen;
 
 /// A text field and what is wrong with it.
 #[derive(Debug, Clone, Default)]

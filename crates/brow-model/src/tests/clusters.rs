@@ -141,7 +141,7 @@ fn a_context_that_the_kubeconfig_has_wrong_shows_that_and_is_tried_when_needed()
     let other = Context { twice: vec![twice.clone()], ..context("other") };
     let told = |model: &Model| {
         let about = |entry: &&crate::language::log::Entry| {
-            entry.what == crate::language::log::Happening::Failed(Box::new(twice.clone()))
+            entry.message == crate::language::log::Message::Failed(Box::new(twice.clone()))
         };
         model.screen.log.entries.iter().filter(about).count()
     };
@@ -152,6 +152,6 @@ fn a_context_that_the_kubeconfig_has_wrong_shows_that_and_is_tried_when_needed()
         assert_eq!(told(&model), 1, "it is told once, however many need it and however often it is read");
     }
     let mut out = Vec::new();
-    assert!(model.need("odd", &mut out));
+    assert!(model.ensure_connected("odd", &mut out));
     assert!(matches!(&out[..], [Effect::Connect { cluster, .. }] if cluster == "odd"), "{out:?}");
 }

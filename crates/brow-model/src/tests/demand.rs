@@ -3,7 +3,7 @@
 use crate::language::event::ForwardEvent;
 use crate::language::event::InstanceEvent;
 use crate::language::event::Sample;
-use crate::language::log::Happening;
+use crate::language::log::Message;
 use crate::tests::renew::forwarded;
 use crate::tests::*;
 use crate::types::forward::Forward;
@@ -26,7 +26,7 @@ pub(super) fn tell(model: &mut Model, event: ForwardEvent) -> Vec<Effect> {
 /// A target on demand whose forward listens; nothing is connected.
 pub(super) fn resting() -> Model {
     let mut model = model();
-    model.targets.all[0].keep.on_demand = Some(true);
+    model.targets.all[0].forward.on_demand = Some(true);
     model.arrange();
     model.screen.focus.pane = Pane::Targets;
     select(&mut model, "mysql");
@@ -89,7 +89,7 @@ fn a_listener_costs_nothing_until_somebody_connects() {
     assert_eq!(only(&model).state(), ForwardState::Resting);
     assert!(model.clusters.all.iter().all(|cluster| cluster.link == Link::Idle), "no cluster is connected for it");
     at(&mut model, 10);
-    assert!(!model.ticks(), "nothing of it moves");
+    assert!(!model.changes_with_time(), "nothing of it moves");
     let effects = press(&mut model, Command::Quit);
     assert!(effects.contains(&Effect::Quit), "there is nothing to ask about");
 }
@@ -120,7 +120,7 @@ fn a_watch_that_is_faster_than_the_answer_loses_nothing() {
 #[test]
 fn a_pod_that_is_there_is_taken() {
     let mut model = connected();
-    model.targets.all[0].keep.on_demand = Some(true);
+    model.targets.all[0].forward.on_demand = Some(true);
     select(&mut model, "mysql");
     press(&mut model, Command::Forward);
     tell(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]));
@@ -138,7 +138,7 @@ fn a_pod_that_is_there_is_taken() {
     assert!(rests(&effects).is_empty(), "{effects:?}");
     let effects = second(&mut model, 1_400, 0, 1);
     assert_eq!(rests(&effects), [None]);
-    let effects = tell(&mut model, ForwardEvent::Left(pod.via()));
+    let effects = tell(&mut model, ForwardEvent::Drained(pod.via()));
     assert!(deleted(&effects).is_empty());
 }
 
@@ -158,7 +158,7 @@ fn unused_for_long_enough_it_rests_and_its_pod_goes() {
         "it may still carry something"
     );
     assert_eq!((only(&model).state(), only(&model).via()), (ForwardState::Resting, None));
-    let effects = tell(&mut model, ForwardEvent::Left(pod.via()));
+    let effects = tell(&mut model, ForwardEvent::Drained(pod.via()));
     assert_eq!(deleted(&effects), std::slice::from_ref(&pod.key.name));
     // The next use is like the first.
     let round = only(&model).demand.unwrap().round;
@@ -183,7 +183,7 @@ fn a_pod_that_another_forward_uses_stays() {
     assert_eq!(model.forwards.all.len(), 2);
     let effects = second(&mut model, 1_500, 0, 0);
     assert_eq!(rests(&effects), [None]);
-    assert!(deleted(&tell(&mut model, ForwardEvent::Left(pod.via()))).is_empty());
+    assert!(deleted(&tell(&mut model, ForwardEvent::Drained(pod.via()))).is_empty());
 }
 
 #[test]
@@ -201,7 +201,10 @@ fn a_pod_that_another_run_made_on_demand_is_not_ours_to_use() {
     let [request] = requests(&press(&mut model, Command::Renew)).try_into().unwrap();
     let new = ready(&created(&mut model, &request, 2));
     applied(&mut model, new);
-    assert!(deleted(&tell(&mut model, ForwardEvent::Left(old.via()))).is_empty(), "another run's is left to its TTL");
+    assert!(
+        deleted(&tell(&mut model, ForwardEvent::Drained(old.via()))).is_empty(),
+        "another run's is left to its TTL"
+    );
 }
 
 #[test]
@@ -274,7 +277,7 @@ fn the_key_turns_a_forward_over_and_back() {
     assert!(rests(&effects).is_empty(), "what it carries goes on");
     assert!(only(&model).demand.is_some() && only(&model).via().is_some());
     assert_eq!(rests(&second(&mut model, 700, 0, 0)), [None]);
-    assert!(deleted(&tell(&mut model, ForwardEvent::Left(pod.via()))).is_empty(), "a person asked for it");
+    assert!(deleted(&tell(&mut model, ForwardEvent::Drained(pod.via()))).is_empty(), "a person asked for it");
 }
 
 #[test]
@@ -288,11 +291,11 @@ fn stopping_takes_the_pod_along_that_came_on_demand() {
 fn leaving_leaves_pods_as_the_settings_say() {
     let (mut model, _) = used();
     let mut out = Vec::new();
-    model.leave(false, &mut out);
+    model.quit(false, &mut out);
     assert!(deleted(&out).is_empty(), "{out:?}");
     // Also one that is still being made.
     let (mut model, request) = wanted();
-    model.leave(false, &mut out);
+    model.quit(false, &mut out);
     let result = Ok(Box::new(pod_of(&request)));
     let effects = model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
     assert!(deleted(&effects).is_empty(), "{effects:?}");
@@ -302,7 +305,7 @@ fn leaving_leaves_pods_as_the_settings_say() {
 fn a_workload_is_watched_only_while_it_is_used() {
     let mut model = connected();
     model.targets.all[0].address = "service/web:http".parse().unwrap();
-    model.targets.all[0].keep.on_demand = Some(true);
+    model.targets.all[0].forward.on_demand = Some(true);
     select(&mut model, "mysql");
     press(&mut model, Command::Forward);
     tell(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]));
@@ -320,7 +323,7 @@ fn targets_that_start_by_themselves_connect_nothing_on_demand() {
     let targets: Vec<Target> = (0..100)
         .map(|n| {
             let mut target = target(&format!("t{n:03}"), "dev");
-            (target.keep.autostart, target.keep.on_demand) = (true, Some(true));
+            (target.forward.autostart, target.forward.on_demand) = (true, Some(true));
             target
         })
         .collect();
@@ -353,7 +356,7 @@ fn a_way_that_is_lost_while_nobody_uses_it_is_no_news() {
         let effects = on_dev(&mut model, ClusterEvent::Gone { key: old.key, uid: old.uid });
         (model, coming, effects)
     };
-    let told = |model: &Model| model.screen.log.entries.iter().any(|entry| matches!(entry.what, Happening::Failed(_)));
+    let told = |model: &Model| model.screen.log.entries.iter().any(|entry| matches!(entry.message, Message::Failed(_)));
     let (model, coming, effects) = lost(0);
     assert_eq!((rests(&effects), deleted(&effects)), (vec![None], vec![coming.key.name]));
     assert_eq!(only(&model).state(), ForwardState::Resting);

@@ -3,7 +3,7 @@
 use tui_input::InputRequest;
 
 use crate::language::effect::TargetEdit;
-use crate::language::log::Happening;
+use crate::language::log::Message;
 use crate::screen::dialog::Dialog;
 use crate::screen::dialog::Question;
 use crate::screen::form::TargetForm;
@@ -73,7 +73,7 @@ fn a_url_leaves_nothing_but_its_address() {
     assert_eq!(form(&model).text(TargetField::Address), "db.corp:5432");
     assert_eq!(error(&model, TargetField::Address), None);
     let told = model.screen.log.entries.back().unwrap();
-    assert_eq!((&told.what, told.thing.as_str()), (&Happening::AddressTaken, "db.corp:5432"));
+    assert_eq!((&told.message, told.thing.as_str()), (&Message::AddressTaken, "db.corp:5432"));
     // What is typed is left alone until it is whole.
     fill(&mut model, TargetField::Address, "");
     for c in "redis://:pw@h/0".chars() {
@@ -230,9 +230,9 @@ fn pages_are_turned_and_choices_chosen() {
 #[test]
 fn an_empty_field_says_what_holds() {
     let mut model = model();
-    model.config.settings.keep.idle_timeout = "3m".parse().ok();
+    model.config.settings.forward.idle_timeout = "3m".parse().ok();
     let at = crate::types::settings::ClusterSettings {
-        keep: KeepSettings { on_demand: Some(true), ..KeepSettings::default() },
+        forward: ForwardSettings { on_demand: Some(true), ..ForwardSettings::default() },
         pod: PodSettings { image: Some("mine".to_owned()), ..PodSettings::default() },
         ..Default::default()
     };
@@ -252,7 +252,7 @@ fn an_empty_field_says_what_holds() {
         (TargetField::Image, "mine"),
         (TargetField::PullPolicy, "IfNotPresent"),
     ] {
-        assert_eq!(model.unsaid(form, field), says, "{field:?}");
+        assert_eq!(model.inherited(form, field), says, "{field:?}");
     }
 }
 
@@ -284,7 +284,7 @@ fn a_deletion_can_be_undone() {
     press(&mut model, Command::Undo);
     assert_eq!(model.targets.all.len(), 3);
     press(&mut model, Command::Undo);
-    assert_eq!(model.screen.log.entries.back().unwrap().what, crate::language::log::Happening::NothingToUndo);
+    assert_eq!(model.screen.log.entries.back().unwrap().message, crate::language::log::Message::NothingToUndo);
 }
 
 #[test]

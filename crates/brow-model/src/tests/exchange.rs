@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 
 use crate::language::event::ForwardEvent;
-use crate::language::log::Happening;
+use crate::language::log::Message;
 use crate::screen::dialog::Dialog;
-use crate::tests::found::name;
-use crate::tests::found::saved;
+use crate::tests::inventory::name;
+use crate::tests::inventory::saved;
 use crate::tests::*;
 use crate::types::offer::LeftOut;
+use crate::types::offer::LeftOutReason;
 use crate::types::offer::Offer;
-use crate::types::offer::Why;
 
 #[test]
 fn a_pasted_text_is_kept_whole() {
@@ -41,7 +41,7 @@ fn offers_of_a_file_are_asked_about() {
     let new = Target { address: "service/web:80".parse().unwrap(), ..target("web", "dev") };
     let own = Target { local_port: 8080, address: "10.0.0.9:80".parse().unwrap(), ..target("own", "dev") };
     let offers = [there, new, own].map(Offer::named).to_vec();
-    let left_out = vec![LeftOut { what: "dns".into(), why: Why::Udp }];
+    let left_out = vec![LeftOut { what: "dns".into(), reason: LeftOutReason::Udp }];
     model.update(Event::Store(StoreEvent::Offers { from: "/tmp/f".into(), offers, left_out }));
     let Some(Dialog::Confirm { question, .. }) = model.screen.dialogs.last() else {
         panic!("{:?}", model.screen.dialogs)
@@ -55,7 +55,7 @@ fn offers_of_a_file_are_asked_about() {
     let nothing = StoreEvent::Offers { from: String::new(), offers: Vec::new(), left_out: Vec::new() };
     model.update(Event::Store(nothing));
     assert!(model.screen.dialogs.is_empty());
-    assert_eq!(model.screen.log.entries.back().unwrap().what, Happening::NothingOffered);
+    assert_eq!(model.screen.log.entries.back().unwrap().message, Message::NothingOffered);
 }
 
 /// Forwards a target, which listens at `local` then.
@@ -78,7 +78,7 @@ fn forwarded(model: &mut Model, name: &str, local: &str) {
 #[test]
 fn connection_strings_are_copied() {
     let mut model = connected();
-    model.config.settings.strings =
+    model.config.settings.connection_strings =
         [("mysql".to_owned(), [("JDBC", ""), ("mycli", "mycli -P {port}")].map(|(a, b)| (a.into(), b.into())).into())]
             .into();
     press(&mut model, Command::Strings);

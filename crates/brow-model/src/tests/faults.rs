@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::language::event::ForwardEvent;
 use crate::language::fault::Grant;
 use crate::language::fault::Remedy;
-use crate::language::log::Happening;
+use crate::language::log::Message;
 use crate::screen::dialog::Dialog;
 use crate::tests::*;
 use crate::types::forward::ForwardState;
@@ -62,7 +62,7 @@ fn a_forward_into_a_namespace_that_may_not_be_listed_says_so_and_does_not_wait_f
     let effects = press(&mut model, Command::Forward);
     assert!(requests(&effects).is_empty());
     let id = *model.forwards.all.keys().next().unwrap();
-    let namespace = model.forwards.all[&id].spec.place.namespace.clone();
+    let namespace = model.forwards.all[&id].spec.selector.namespace.clone();
     let bound = ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]);
     let epoch = model.forwards.all[&id].spec.epoch;
     model.update(Event::Forward { id, epoch, event: bound });
@@ -109,28 +109,29 @@ fn a_forward_comes_back_to_a_pod_that_could_not_be_killed() {
 #[test]
 fn where_nothing_is_wrong_that_is_said() {
     let mut model = connected();
-    let last =
-        |model: &Model| model.screen.log.entries.back().map(|entry| (entry.what.clone(), entry.thing.clone())).unwrap();
+    let last = |model: &Model| {
+        model.screen.log.entries.back().map(|entry| (entry.message.clone(), entry.thing.clone())).unwrap()
+    };
     for pane in [Pane::Clusters, Pane::Targets] {
         model.screen.focus.pane = pane;
         press(&mut model, Command::Describe);
         let name = if pane == Pane::Clusters { "dev" } else { "far" };
-        assert_eq!(last(&model), (Happening::NothingWrong, name.to_owned()));
+        assert_eq!(last(&model), (Message::NothingWrong, name.to_owned()));
     }
     model.screen.focus.pane = Pane::Clusters;
     press(&mut model, Command::Copy);
-    assert_eq!(last(&model), (Happening::NothingWrong, "dev".to_owned()));
+    assert_eq!(last(&model), (Message::NothingWrong, "dev".to_owned()));
     model.screen.focus.pane = Pane::Targets;
     press(&mut model, Command::Copy);
-    assert_eq!(last(&model), (Happening::NotForwarded, "far".to_owned()));
+    assert_eq!(last(&model), (Message::NotForwarded, "far".to_owned()));
     press(&mut model, Command::Forward);
     model.screen.focus.pane = Pane::Forwards;
     press(&mut model, Command::Describe);
-    assert_eq!(last(&model), (Happening::NothingWrong, "far".to_owned()));
+    assert_eq!(last(&model), (Message::NothingWrong, "far".to_owned()));
     press(&mut model, Command::Stop);
     for command in [Command::Describe, Command::Copy] {
         press(&mut model, command);
-        assert_eq!(last(&model).0, Happening::NothingSelected, "{command:?}");
+        assert_eq!(last(&model).0, Message::NothingSelected, "{command:?}");
     }
     assert!(model.screen.dialogs.is_empty());
 }

@@ -3,7 +3,7 @@
 use crate::language::event::ForwardEvent;
 use crate::language::event::Sample;
 use crate::language::fault::Remedy;
-use crate::language::log::Happening;
+use crate::language::log::Message;
 use crate::screen::dialog::Dialog;
 use crate::screen::dialog::Question;
 use crate::tests::*;
@@ -259,7 +259,7 @@ fn why_there_is_no_pod_outlives_that_there_is_none() {
     applied(&mut model, ProxyPod { phase: Phase::Terminating, ..pod.clone() });
     assert_eq!(model.forwards.all[&id].fault.as_ref().map(|fault| fault.what), Some(What::PodDeleted));
     assert!(
-        model.screen.log.entries.iter().any(|entry| matches!(entry.what, Happening::PodGone)),
+        model.screen.log.entries.iter().any(|entry| matches!(entry.message, Message::PodGone)),
         "somebody else deleted it, and that is told"
     );
     let event = ForwardEvent::ConnectionFailed(Fault::new(What::NoPod, "mysql", ""));
@@ -270,11 +270,11 @@ fn why_there_is_no_pod_outlives_that_there_is_none() {
 #[test]
 fn listening_beyond_loopback_is_warned_of() {
     let mut model = connected();
-    model.targets.all[0].keep.local_address = Some("0.0.0.0".parse().unwrap());
+    model.targets.all[0].forward.local_address = Some("0.0.0.0".parse().unwrap());
     crate::tests::demand::select(&mut model, "mysql");
     let effects = press(&mut model, Command::Forward);
     let all = |e: &Effect| matches!(e, Effect::OpenForward { spec, .. } if spec.bind == ["0.0.0.0".parse::<std::net::IpAddr>().unwrap()]);
     assert!(effects.iter().any(all), "{effects:?}");
     crate::tests::demand::tell(&mut model, ForwardEvent::Bound(vec!["0.0.0.0:3306".parse().unwrap()]));
-    assert!(model.screen.log.entries.iter().any(|entry| entry.what == Happening::OpenToOthers));
+    assert!(model.screen.log.entries.iter().any(|entry| entry.message == Message::OpenToOthers));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::language::event::ForwardEvent;
-use crate::language::log::Happening;
+use crate::language::log::Message;
 use crate::tests::demand::only;
 use crate::tests::demand::tell;
 use crate::tests::renew::forwarded;
@@ -13,23 +13,23 @@ use crate::types::health::Health;
 /// An ordinary forward whose target is probed.
 fn watched() -> (Model, ProxyPod) {
     let (mut model, pod) = forwarded();
-    model.targets.all[0].keep.probe = "tcp".parse().ok();
+    model.targets.all[0].forward.probe = "tcp".parse().ok();
     let mut out = Vec::new();
-    model.follow_probes(&mut out);
+    model.update_probes(&mut out);
     assert!(matches!(out[..], [Effect::Probe { plan: Some(_), .. }]), "{out:?}");
     (model, pod)
 }
 
 /// Reports the result of a probe and returns the notifications.
-fn probed(model: &mut Model, up: bool) -> Vec<(Happening, String)> {
+fn probed(model: &mut Model, up: bool) -> Vec<(Message, String)> {
     let down = (!up).then(|| Fault::new(What::ProbeFailed, "10.0.0.1:3306", ""));
     let effects = tell(model, ForwardEvent::Probed(Health { down, latency: Some(Duration::from_millis(2)) }));
     notified(&effects)
 }
 
-fn notified(effects: &[Effect]) -> Vec<(Happening, String)> {
+fn notified(effects: &[Effect]) -> Vec<(Message, String)> {
     let words = |effect: &Effect| match effect {
-        Effect::Notify(entry) => Some((entry.what.clone(), entry.thing.clone())),
+        Effect::Notify(entry) => Some((entry.message.clone(), entry.thing.clone())),
         _ => None,
     };
     effects.iter().filter_map(words).collect()
@@ -38,7 +38,7 @@ fn notified(effects: &[Effect]) -> Vec<(Happening, String)> {
 #[test]
 fn a_target_that_goes_down_or_comes_up_is_news_but_not_all_the_time() {
     let (mut model, _) = watched();
-    let (down, up) = ((Happening::WentDown, "mysql".to_owned()), (Happening::WentUp, "mysql".to_owned()));
+    let (down, up) = ((Message::WentDown, "mysql".to_owned()), (Message::WentUp, "mysql".to_owned()));
     assert!(probed(&mut model, true).is_empty(), "as it should be");
     assert_eq!(probed(&mut model, false), std::slice::from_ref(&down));
     assert!(only(&model).is_down());
@@ -52,7 +52,7 @@ fn a_target_that_goes_down_or_comes_up_is_news_but_not_all_the_time() {
     at(&mut model, 70);
     assert!(probed(&mut model, false).is_empty());
     assert_eq!(notified(&at(&mut model, 121)), [down]);
-    assert_eq!(model.screen.log.entries.iter().filter(|entry| entry.what == Happening::WentDown).count(), 2);
+    assert_eq!(model.screen.log.entries.iter().filter(|entry| entry.message == Message::WentDown).count(), 2);
 }
 
 #[test]
@@ -84,15 +84,15 @@ fn an_open_forward_is_probed_as_its_target_says_now() {
             Loaded { targets: new.targets.all, settings: new.config.settings, path: "/c".into(), ..Loaded::default() };
         model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))))
     };
-    let effects = load(&mut model, |new| new.targets.all[0].keep.probe = "mysql".parse().ok());
+    let effects = load(&mut model, |new| new.targets.all[0].forward.probe = "mysql".parse().ok());
     assert_eq!(probes(&effects), [Some("mysql every 30s".to_owned())]);
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::OpenForward { .. })), "nothing is cut off");
     assert_eq!(probed(&mut model, false).len(), 1);
-    let effects = load(&mut model, |new| new.config.settings.keep.probe_interval = "1m".parse().ok());
+    let effects = load(&mut model, |new| new.config.settings.forward.probe_interval = "1m".parse().ok());
     assert_eq!(probes(&effects), [Some("mysql every 60s".to_owned())]);
     assert!(only(&model).is_down(), "the same question");
     assert!(probes(&load(&mut model, |_| {})).is_empty());
-    let effects = load(&mut model, |new| new.targets.all[0].keep.probe = None);
+    let effects = load(&mut model, |new| new.targets.all[0].forward.probe = None);
     assert_eq!(probes(&effects), [None]);
     assert_eq!(only(&model).health(), None);
     assert!(probed(&mut model, false).is_empty(), "an answer that was on its way");

@@ -2,73 +2,73 @@
 
 use crate::language::event::ForwardEvent;
 use crate::language::event::InstanceEvent;
-use crate::language::log::Happening;
-use crate::language::wish::Wish;
+use crate::language::log::Message;
+use crate::language::request::Request;
 use crate::tests::*;
 use crate::types::forward::ForwardId;
-use crate::types::instance::Known;
+use crate::types::instance::ForwardReport;
+use crate::types::instance::RemoteInstance;
+use crate::types::instance::RemoteState;
 use crate::types::instance::Report;
 use crate::types::instance::Role;
-use crate::types::instance::Shared;
-use crate::types::instance::Standing;
 
-fn shared(id: u64, name: &str, state: Standing) -> Shared {
-    Shared {
+fn shared(id: u64, name: &str, state: RemoteState) -> ForwardReport {
+    ForwardReport {
         id,
         name: name.into(),
         cluster: "dev".into(),
         namespace: "team".into(),
         server: "https://dev.example:6443".to_owned(),
-        place: "10.0.0.1:3306".to_owned(),
+        destination: "10.0.0.1:3306".to_owned(),
         local: "127.0.0.1:3306".into(),
         state,
         pod: Some("brow-mysql-000001".into()),
-        left: Vec::new(),
+        draining: Vec::new(),
     }
 }
 
-fn hear(model: &mut Model, forwards: Vec<Shared>) {
+fn hear(model: &mut Model, forwards: Vec<ForwardReport>) {
     let report =
-        Report { pid: 42, role: Role::Background, forwards, leaving: false, left: Vec::new(), wants: Vec::new() };
+        Report { pid: 42, role: Role::Background, forwards, leaving: false, ended: Vec::new(), wants: Vec::new() };
     let event = InstanceEvent::Heard { instance: "42-00000000".into(), report };
     assert!(model.update(Event::Instance(event)).is_empty());
     model.arrange();
 }
 
-fn last(model: &Model) -> &Happening {
-    &model.screen.log.entries.back().unwrap().what
+fn last(model: &Model) -> &Message {
+    &model.screen.log.entries.back().unwrap().message
 }
 
 #[test]
 fn what_another_instance_forwards_is_not_forwarded_again() {
     let mut model = connected();
-    hear(&mut model, vec![shared(7, "mysql", Standing::Live), shared(8, "else", Standing::Live)]);
+    hear(&mut model, vec![shared(7, "mysql", RemoteState::Live), shared(8, "else", RemoteState::Live)]);
     assert_eq!(model.screen.forwards.order.len(), 2);
     assert!(model.is_live("mysql"));
-    let wish = |model: &mut Model| model.update(Event::Wish(Wish::Connect(vec!["mysql".into()])));
-    assert!(wish(&mut model).is_empty());
-    assert_eq!(last(&model), &Happening::ForwardedElsewhere);
+    let connect = |model: &mut Model| model.update(Event::Request(Request::Connect(vec!["mysql".into()])));
+    assert!(connect(&mut model).is_empty());
+    assert_eq!(last(&model), &Message::ForwardedElsewhere);
     assert!(model.forwards.all.is_empty());
     // What is called the same but is another place, or in another cluster that is called the same, is opened here.
     for other in [
-        Shared { place: "10.0.0.2:3306".into(), ..shared(7, "mysql", Standing::Live) },
-        Shared { server: "https://prod.example:6443".into(), ..shared(7, "mysql", Standing::Live) },
+        ForwardReport { destination: "10.0.0.2:3306".into(), ..shared(7, "mysql", RemoteState::Live) },
+        ForwardReport { server: "https://prod.example:6443".into(), ..shared(7, "mysql", RemoteState::Live) },
     ] {
         let mut model = model.clone();
         hear(&mut model, vec![other]);
-        assert!(wish(&mut model).iter().any(|effect| matches!(effect, Effect::OpenForward { .. })));
+        assert!(connect(&mut model).iter().any(|effect| matches!(effect, Effect::OpenForward { .. })));
     }
     // What is broken there is opened here.
-    hear(&mut model, vec![shared(7, "mysql", Standing::Broken)]);
-    assert!(wish(&mut model).iter().any(|effect| matches!(effect, Effect::OpenForward { .. })));
+    hear(&mut model, vec![shared(7, "mysql", RemoteState::Broken)]);
+    assert!(connect(&mut model).iter().any(|effect| matches!(effect, Effect::OpenForward { .. })));
 }
 
 #[test]
 fn rows_of_others_stay_and_go_with_their_instance() {
     let mut model = connected();
-    hear(&mut model, vec![shared(7, "a", Standing::Live), shared(8, "b", Standing::Live)]);
+    hear(&mut model, vec![shared(7, "a", RemoteState::Live), shared(8, "b", RemoteState::Live)]);
     let row: Vec<ForwardId> = model.screen.forwards.order.clone();
-    hear(&mut model, vec![shared(8, "b", Standing::Waiting)]);
+    hear(&mut model, vec![shared(8, "b", RemoteState::Waiting)]);
     assert_eq!(model.screen.forwards.order, row[1..]);
     model.update(Event::Instance(InstanceEvent::Gone { instance: "42-00000000".into() }));
     model.arrange();
@@ -78,19 +78,19 @@ fn rows_of_others_stay_and_go_with_their_instance() {
 #[test]
 fn what_is_stopped_there_is_told_from_what_ends_with_its_instance() {
     let mut model = connected();
-    model.front = crate::state::Front::Verb;
+    model.mode = crate::state::Mode::Subcommand;
     let of = |name: &str| ("42-00000000".to_owned(), name.to_owned());
-    let report = |forwards: Vec<Shared>, leaving: bool, left: Vec<u64>| {
-        let report = Report { pid: 42, role: Role::Dashboard, forwards, leaving, left, wants: Vec::new() };
+    let report = |forwards: Vec<ForwardReport>, leaving: bool, ended: Vec<u64>| {
+        let report = Report { pid: 42, role: Role::Dashboard, forwards, leaving, ended, wants: Vec::new() };
         Event::Instance(InstanceEvent::Heard { instance: "42-00000000".into(), report })
     };
-    let both = vec![shared(7, "mysql", Standing::Live), shared(8, "b", Standing::Live)];
+    let both = vec![shared(7, "mysql", RemoteState::Live), shared(8, "b", RemoteState::Live)];
     model.update(report(both, false, Vec::new()));
     // One is stopped; of what is told at the end only what was there at the end ends with it.
     model.update(report(Vec::new(), true, vec![8]));
     assert_eq!(model.forwards.stopped.iter().collect::<Vec<_>>(), [&of("mysql")]);
     // Opened anew it is there again, and where its instance is killed nobody has stopped it.
-    model.update(report(vec![shared(9, "mysql", Standing::Waiting)], false, Vec::new()));
+    model.update(report(vec![shared(9, "mysql", RemoteState::Waiting)], false, Vec::new()));
     assert!(model.forwards.stopped.is_empty());
     model.update(Event::Instance(InstanceEvent::Gone { instance: "42-00000000".into() }));
     assert!(model.forwards.stopped.is_empty() && model.instances.all.is_empty());
@@ -98,10 +98,10 @@ fn what_is_stopped_there_is_told_from_what_ends_with_its_instance() {
 
     // It is where it was also after an end in order, which tells of no forwards any more; and a new name is no end.
     model.targets.ports.clear();
-    model.update(report(vec![shared(7, "mysql", Standing::Live)], false, Vec::new()));
-    model.update(report(vec![shared(7, "shop", Standing::Live)], false, Vec::new()));
+    model.update(report(vec![shared(7, "mysql", RemoteState::Live)], false, Vec::new()));
+    model.update(report(vec![shared(7, "shop", RemoteState::Live)], false, Vec::new()));
     assert!(model.forwards.stopped.is_empty());
-    model.update(report(vec![shared(7, "mysql", Standing::Live)], false, Vec::new()));
+    model.update(report(vec![shared(7, "mysql", RemoteState::Live)], false, Vec::new()));
     model.update(report(Vec::new(), true, vec![7]));
     assert_eq!((model.targets.ports.get("mysql"), model.forwards.stopped.len()), (Some(&3306), 0));
 }
@@ -111,24 +111,24 @@ fn an_instance_that_does_not_answer_is_there() {
     let mut model = connected();
     let unheard = InstanceEvent::Unheard { instance: "42-00000000".into(), pid: 42 };
     assert!(model.update(Event::Instance(unheard)).is_empty());
-    assert!(matches!(last(&model), Happening::Failed(fault) if fault.what == What::InstanceUnheard));
+    assert!(matches!(last(&model), Message::Failed(fault) if fault.what == What::InstanceUnheard));
     assert!(model.instances.all["42-00000000"].silent);
-    hear(&mut model, vec![shared(7, "mysql", Standing::Live)]);
+    hear(&mut model, vec![shared(7, "mysql", RemoteState::Live)]);
     assert!(!model.instances.all["42-00000000"].silent && model.is_live("mysql"));
     // One that freezes later keeps what it has.
     let before = model.instances.all["42-00000000"].clone();
     let unheard = InstanceEvent::Unheard { instance: "42-00000000".into(), pid: 42 };
     assert!(model.update(Event::Instance(unheard)).is_empty());
-    assert_eq!(model.instances.all["42-00000000"], Known { silent: true, ..before });
+    assert_eq!(model.instances.all["42-00000000"], RemoteInstance { silent: true, ..before });
     assert_eq!((model.instances.forwards.len(), model.is_live("mysql")), (1, true));
 }
 
 #[test]
 fn what_is_opened_anew_is_still_ours() {
     let mut model = connected();
-    model.update(Event::Wish(Wish::Connect(vec!["mysql".into()])));
+    model.update(Event::Request(Request::Connect(vec!["mysql".into()])));
     let report = model.report(1, Role::Dashboard);
-    assert_eq!(report.forwards[0].state, Standing::Waiting, "it is being opened");
+    assert_eq!(report.forwards[0].state, RemoteState::Waiting, "it is being opened");
     // One that failed to open was stopped by nobody: others that wait for it may have their turn.
     let mut failed = model.clone();
     let (id, forward) = failed.forwards.all.iter().next().unwrap();
@@ -136,19 +136,19 @@ fn what_is_opened_anew_is_still_ours() {
     let fault = Fault::new(What::PortInUse, "3306", "");
     failed.update(Event::Forward { id, epoch, event: ForwardEvent::NotBound(fault) });
     let told = failed.report(1, Role::Dashboard);
-    assert_eq!((told.forwards.len(), told.leaving, told.left), (0, false, vec![report.forwards[0].id]));
-    model.update(Event::Wish(Wish::Leave { delete_pods: false }));
+    assert_eq!((told.forwards.len(), told.leaving, told.ended), (0, false, vec![report.forwards[0].id]));
+    model.update(Event::Request(Request::Quit { delete_pods: false }));
     let end = model.report(1, Role::Dashboard);
-    assert_eq!((end.forwards.len(), end.leaving, end.left), (0, true, vec![report.forwards[0].id]));
+    assert_eq!((end.forwards.len(), end.leaving, end.ended), (0, true, vec![report.forwards[0].id]));
 }
 
 #[test]
 fn a_key_stops_them_there_and_others_say_whose_they_are() {
     let mut model = connected();
-    hear(&mut model, vec![shared(7, "mysql", Standing::Live)]);
+    hear(&mut model, vec![shared(7, "mysql", RemoteState::Live)]);
     press(&mut model, Command::Forwards);
     assert!(press(&mut model, Command::Restart).is_empty());
-    assert_eq!(last(&model), &Happening::OfAnother);
+    assert_eq!(last(&model), &Message::OfAnother);
     assert_eq!(press(&mut model, Command::Copy), [Effect::Copy("127.0.0.1:3306".into())]);
     let stop = Effect::StopElsewhere { instance: "42-00000000".into(), id: 7 };
     assert_eq!(press(&mut model, Command::Stop), [stop]);
@@ -162,12 +162,15 @@ fn a_pod_that_another_instance_uses_is_left_to_it() {
     let result = Ok(Box::new(pod.clone()));
     model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
     let deletes = |mut model: Model| {
-        let effects = model.update(Event::Wish(Wish::Leave { delete_pods: true }));
+        let effects = model.update(Event::Request(Request::Quit { delete_pods: true }));
         effects.iter().any(|effect| matches!(effect, Effect::DeletePod { .. }))
     };
     assert!(deletes(model.clone()));
-    let used =
-        Shared { pod: Some(pod.key.name.clone()), cluster: pod.key.cluster.clone(), ..shared(1, "x", Standing::Live) };
+    let used = ForwardReport {
+        pod: Some(pod.key.name.clone()),
+        cluster: pod.key.cluster.clone(),
+        ..shared(1, "x", RemoteState::Live)
+    };
     hear(&mut model, vec![used]);
     assert!(!deletes(model));
 }
@@ -175,7 +178,7 @@ fn a_pod_that_another_instance_uses_is_left_to_it() {
 #[test]
 fn nobody_at_a_screen_is_asked_nothing() {
     let mut model = model();
-    model.front = crate::state::Front::Verb;
+    model.mode = crate::state::Mode::Subcommand;
     model.clusters.pods_until.insert("dev".into(), noon());
     let loaded = Loaded {
         targets: model.targets.all.clone(),
@@ -190,7 +193,7 @@ fn nobody_at_a_screen_is_asked_nothing() {
     let legacy = StoreEvent::Legacy { path: String::new(), targets: Vec::new(), left_out: Vec::new() };
     model.update(Event::Store(legacy));
     assert!(model.screen.dialogs.is_empty());
-    let missing = model.update(Event::Wish(Wish::Connect(vec!["none".into()])));
+    let missing = model.update(Event::Request(Request::Connect(vec!["none".into()])));
     assert!(missing.is_empty());
-    assert!(matches!(last(&model), Happening::Failed(fault) if fault.what == What::TargetMissing));
+    assert!(matches!(last(&model), Message::Failed(fault) if fault.what == What::TargetMissing));
 }

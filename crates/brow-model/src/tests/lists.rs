@@ -199,6 +199,6 @@ fn rows_in_trouble_are_marked_and_no_others() {
         model.screen.focus.pane = pane;
         press(&mut model, Command::MarkAll);
         press(&mut model, Command::MarkTrouble);
-        assert!(!model.standing().marked, "{pane:?}");
+        assert!(!model.list_status().marked, "{pane:?}");
     }
 }

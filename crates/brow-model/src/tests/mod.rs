@@ -7,16 +7,16 @@ mod exchange;
 mod faults;
 mod files;
 mod forwards;
-mod found;
 mod health;
 mod instances;
-mod leaving;
-mod lessons;
+mod inventory;
+mod lifecycle;
 mod lists;
-mod own;
+mod ownership;
 mod pods;
+mod quitting;
 mod renew;
-mod upkeep;
+mod tips;
 mod welcome;
 mod workloads;
 
@@ -37,8 +37,8 @@ use crate::state::Model;
 use crate::types::cluster::Context;
 use crate::types::cluster::Link;
 use crate::types::cluster::Scope;
+use crate::types::forward_settings::ForwardSettings;
 use crate::types::installation::Installation;
-use crate::types::keep::KeepSettings;
 use crate::types::proxy::Phase;
 use crate::types::proxy::PodKey;
 use crate::types::proxy::PodRequest;
@@ -63,7 +63,7 @@ fn target(name: &str, cluster: &str) -> Target {
         ttl: None,
         tags: Vec::new(),
         pod: PodSettings::default(),
-        keep: KeepSettings::default(),
+        forward: ForwardSettings::default(),
     }
 }
 
@@ -90,7 +90,7 @@ fn pod(request: &PodRequest, number: u32, phase: Phase) -> ProxyPod {
             name: format!("brow-{}-{number:06}", request.target),
         },
         uid: format!("uid-{number}"),
-        target_label: request.place().label,
+        target_label: request.selector().label,
         target: request.target.clone(),
         owner: ME.to_owned(),
         installation: String::new(),

@@ -1,11 +1,11 @@
 //! Proxy pods: asked for, watched, counted down, killed, cleaned.
 
 use crate::language::effect::TargetEdit;
-use crate::language::log::Happening;
+use crate::language::log::Message;
 use crate::screen::dialog::Dialog;
 use crate::screen::dialog::Question;
 use crate::tests::*;
-use crate::types::proxy::MOST_PODS;
+use crate::types::proxy::MAX_PODS;
 
 #[test]
 fn marked_targets_get_a_pod_each() {
@@ -33,8 +33,8 @@ fn a_ttl_can_be_given_for_one_creation_and_has_a_ceiling() {
 
     model.targets.all.iter_mut().for_each(|target| target.ttl = Ttl::from_secs(100_000));
     assert!(requests(&press(&mut model, Command::Create)).is_empty());
-    assert!(matches!(&model.screen.log.entries.back().unwrap().what,
-        crate::language::log::Happening::Failed(fault) if fault.what == What::TtlTooLong));
+    assert!(matches!(&model.screen.log.entries.back().unwrap().message,
+        crate::language::log::Message::Failed(fault) if fault.what == What::TtlTooLong));
 }
 
 fn set_field(model: &mut Model, text: &str) {
@@ -278,7 +278,7 @@ fn pods_from_before_labels_were_salted_are_still_the_targets() {
     let made = ProxyPod { target_label: named.unsalted_label(), ..ready(&pod(&request, 1, Phase::Pending)) };
     applied(&mut model, made.clone());
     assert_eq!(model.target_of_pod(&model.pods.all[&made.key]).unwrap().name, "数据库");
-    assert_eq!(model.pods_at(&model.place_of(&named)).count(), 1);
+    assert_eq!(model.pods_at(&model.selector_of(&named)).count(), 1);
     // Whoever is not us can make such a label, too.
     let forged = ProxyPod { uid: "forged".to_owned(), ..made };
     applied(&mut model, forged.clone());
@@ -294,20 +294,20 @@ fn more_pods_than_are_kept_are_told_once() {
         (from..from + count).map(|number| pod(&request, number.try_into().unwrap(), Phase::Ready)).collect::<Vec<_>>()
     };
     let told = |model: &Model| {
-        let too_many = |what: &Happening| matches!(what, Happening::Failed(fault) if fault.what == What::TooMany);
-        model.screen.log.entries.iter().filter(|entry| too_many(&entry.what)).count()
+        let too_many = |what: &Message| matches!(what, Message::Failed(fault) if fault.what == What::TooMany);
+        model.screen.log.entries.iter().filter(|entry| too_many(&entry.message)).count()
     };
-    on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: pods(0, MOST_PODS) });
-    assert_eq!((model.pods.all.len(), told(&model)), (MOST_PODS, 0));
-    for more in pods(MOST_PODS, 3) {
+    on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: pods(0, MAX_PODS) });
+    assert_eq!((model.pods.all.len(), told(&model)), (MAX_PODS, 0));
+    for more in pods(MAX_PODS, 3) {
         applied(&mut model, more);
     }
-    assert_eq!((model.pods.all.len(), told(&model)), (MOST_PODS, 1));
+    assert_eq!((model.pods.all.len(), told(&model)), (MAX_PODS, 1));
     // Those that are known go on.
     applied(&mut model, ProxyPod { phase: Phase::Expired, ..pods(0, 1).remove(0) });
     assert!(model.pods.all.values().any(|pod| pod.phase == Phase::Expired));
-    on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: pods(1, MOST_PODS + 1) });
-    assert_eq!((model.pods.all.len(), told(&model)), (MOST_PODS, 1));
+    on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: pods(1, MAX_PODS + 1) });
+    assert_eq!((model.pods.all.len(), told(&model)), (MAX_PODS, 1));
 }
 
 #[test]

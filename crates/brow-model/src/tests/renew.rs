@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::language::event::ForwardEvent;
-use crate::language::log::Happening;
+use crate::language::log::Message;
 use crate::tests::demand::deleted;
 use crate::tests::demand::only;
 use crate::tests::demand::second;
@@ -40,7 +40,7 @@ fn a_renewed_pod_goes_once_nothing_uses_it() {
     let effects = applied(&mut model, ready(&new));
     assert_eq!(through(&model, id), Some(new.key.name.clone()));
     assert!(deleted(&effects).is_empty(), "connections may still go through it");
-    assert_eq!(deleted(&tell(&mut model, ForwardEvent::Left(old.via()))), [old.key.name]);
+    assert_eq!(deleted(&tell(&mut model, ForwardEvent::Drained(old.via()))), [old.key.name]);
 }
 
 #[test]
@@ -64,15 +64,15 @@ fn what_is_not_ours_or_not_ready_is_not_renewed() {
     ] {
         model.pods.all.insert(pod.key.clone(), other.clone());
         assert!(requests(&press(&mut model, Command::Renew)).is_empty(), "{other:?}");
-        assert_eq!(model.screen.log.entries.back().map(|entry| &entry.what), Some(&Happening::NotRenewable));
+        assert_eq!(model.screen.log.entries.back().map(|entry| &entry.message), Some(&Message::NotRenewable));
     }
 }
 
 #[test]
 fn pods_are_renewed_by_themselves_while_they_are_used_and_not_for_ever() {
     let (mut model, old) = forwarded();
-    model.config.settings.keep.auto_renew = Some(true);
-    model.config.settings.keep.max_lifetime = "40m".parse().ok();
+    model.config.settings.forward.auto_renew = Some(true);
+    model.config.settings.forward.max_lifetime = "40m".parse().ok();
     assert!(requests(&second(&mut model, 1_000, 1, 1)).is_empty(), "there is time");
     let [request] = requests(&second(&mut model, 1_440, 1, 1)).try_into().unwrap();
     assert_eq!(Duration::from_mins(16), request.ttl.duration(), "what max_lifetime leaves");
@@ -80,11 +80,11 @@ fn pods_are_renewed_by_themselves_while_they_are_used_and_not_for_ever() {
     let new = ready(&created(&mut model, &request, 2));
     let new = ProxyPod { started: Some(noon() + TimeDelta::seconds(1_445)), ..new };
     applied(&mut model, new);
-    assert_eq!(deleted(&tell(&mut model, ForwardEvent::Left(old.via()))), [old.key.name]);
+    assert_eq!(deleted(&tell(&mut model, ForwardEvent::Drained(old.via()))), [old.key.name]);
     assert!(requests(&second(&mut model, 2_390, 1, 1)).is_empty(), "its lifetime is up");
 
     let (mut model, _) = forwarded();
-    model.config.settings.keep.auto_renew = Some(true);
+    model.config.settings.forward.auto_renew = Some(true);
     assert!(requests(&second(&mut model, 1_500, 0, 0)).is_empty(), "nobody uses it");
     assert_eq!(requests(&second(&mut model, 1_501, 0, 1)).len(), 1);
     let request = model.pods.requests.keys().copied().next().unwrap();

@@ -1,7 +1,7 @@
 //! Workload targets: straight to pods, which the forward's own watch finds.
 
 use crate::language::event::ForwardEvent;
-use crate::language::log::Happening;
+use crate::language::log::Message;
 use crate::tests::*;
 use crate::types::backend::Backend;
 use crate::types::forward::Forward;
@@ -63,7 +63,7 @@ fn no_proxy_pod_is_made_for_a_workload() {
     web(&mut model);
     let effects = press(&mut model, Command::Create);
     assert_eq!(requests(&effects), []);
-    assert_eq!(model.screen.log.entries.back().map(|entry| &entry.what), Some(&Happening::NeedsNoPod));
+    assert_eq!(model.screen.log.entries.back().map(|entry| &entry.message), Some(&Message::NeedsNoPod));
     let mut model = open();
     let effects = on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: Vec::new() });
     assert_eq!((requests(&effects), only(&model).state()), (Vec::new(), ForwardState::Waiting));
@@ -145,7 +145,7 @@ fn a_person_takes_another_pod() {
     assert_eq!(pointed(&press(&mut model, Command::NextPod)), Some((Some("a"), false)), "round");
     pods(&mut model, std::slice::from_ref(&a));
     assert_eq!(pointed(&press(&mut model, Command::NextPod)), None);
-    assert_eq!(model.screen.log.entries.back().map(|entry| &entry.what), Some(&Happening::NoOtherPod));
+    assert_eq!(model.screen.log.entries.back().map(|entry| &entry.message), Some(&Message::NoOtherPod));
 }
 
 #[test]
@@ -206,8 +206,8 @@ fn a_service_by_its_address_gets_a_proxy_pod_when_asked() {
     let mut model = connected();
     web(&mut model);
     let address = match model.targets.all.last().map(|target| target.address.clone()) {
-        Some(crate::types::workload::Where::Workload(workload)) => {
-            crate::types::workload::Where::Workload(crate::types::workload::Workload { proxy: true, ..workload })
+        Some(crate::types::workload::Destination::Workload(workload)) => {
+            crate::types::workload::Destination::Workload(crate::types::workload::Workload { proxy: true, ..workload })
         }
         other => panic!("{other:?}"),
     };
@@ -229,7 +229,7 @@ fn a_service_by_its_address_gets_a_proxy_pod_when_asked() {
 fn proxy_pods_are_none_of_its_business() {
     let mut model = open();
     let request = PodRequest {
-        id: crate::types::proxy::RequestId(1),
+        id: crate::types::proxy::PodRequestId(1),
         target: "web".to_owned(),
         cluster: "dev".to_owned(),
         namespace: "team".to_owned(),

@@ -93,7 +93,7 @@ pub fn is_url(text: &str) -> bool {
 
 /// A part of a URL that an address does not keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beside {
+pub enum UrlPart {
     /// A user.
     User,
     /// A password.
@@ -104,7 +104,7 @@ pub enum Beside {
     Query,
 }
 
-impl Beside {
+impl UrlPart {
     /// The parts that stand in a text beside its address; not what they say.
     pub fn of(text: &str) -> Vec<Self> {
         if !is_url(text) {
@@ -315,7 +315,7 @@ mod tests {
             ("host:5432", vec![]),
         ] {
             assert_eq!(
-                Beside::of(text).iter().map(|part| format!("{part:?}").to_lowercase()).collect::<Vec<_>>(),
+                UrlPart::of(text).iter().map(|part| format!("{part:?}").to_lowercase()).collect::<Vec<_>>(),
                 parts,
                 "{text}"
             );

@@ -7,12 +7,12 @@ use crate::language::fault::Fault;
 use crate::types::address::Address;
 use crate::types::backend::Backend;
 use crate::types::epoch::Epoch;
-use crate::types::health::{Health, ProbePlan, Told};
-use crate::types::proxy::{PodKey, PodPlace, ProxyPod};
+use crate::types::health::{Health, HealthReport, ProbePlan};
+use crate::types::proxy::{PodKey, PodSelector, ProxyPod};
 use crate::types::route::{Demand, Route, Tunnel, Via};
 use crate::types::target::Target;
 use crate::types::traffic::{Counts, Traffic, TunnelInfo};
-use crate::types::workload::Where;
+use crate::types::workload::Destination;
 
 /// Names one forward for as long as the program runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,9 +28,9 @@ pub struct ForwardSpec {
     /// The target's name.
     pub target: String,
     /// Where its pods are found.
-    pub place: PodPlace,
+    pub selector: PodSelector,
     /// Where to: what the relay connects to, or the workload whose pods it goes through.
-    pub address: Where,
+    pub address: Destination,
     /// The tunnel protocol that the config asks for, instead of trying.
     pub tunnel: Option<String>,
     /// Where to listen; loopback unless somebody asked for more.
@@ -66,7 +66,7 @@ pub struct Forward {
     /// What went wrong last: a connection's reason or the forward's.
     pub fault: Option<Fault>,
     /// Why it cannot be seen at the moment where its workload leads; it goes on with what is known.
-    pub unseen: Option<Fault>,
+    pub lookup_fault: Option<Fault>,
     /// When it was opened.
     pub since: DateTime<Utc>,
     /// When it was last seen carrying a connection.
@@ -76,9 +76,9 @@ pub struct Forward {
     /// What the last probe found.
     pub health: Option<Health>,
     /// What was told of that last.
-    pub told: Option<Told>,
+    pub told: Option<HealthReport>,
     /// Opened by itself: nobody is there to be asked about it.
-    pub unasked: bool,
+    pub autostarted: bool,
 }
 
 /// How a forward stands.
@@ -114,13 +114,13 @@ impl Forward {
             traffic: Traffic::default(),
             tunnel: None,
             fault: None,
-            unseen: None,
+            lookup_fault: None,
             since: now,
             used: None,
             demand: None,
             health: None,
             told: None,
-            unasked: false,
+            autostarted: false,
         }
     }
 
@@ -128,8 +128,8 @@ impl Forward {
     /// know yet.
     pub fn relayed_to(&self) -> Option<&Address> {
         match &self.spec.address {
-            Where::Address(address) => Some(address),
-            Where::Workload(_) => self.relay.as_ref(),
+            Destination::Address(address) => Some(address),
+            Destination::Workload(_) => self.relay.as_ref(),
         }
     }
 
@@ -226,12 +226,12 @@ impl Forward {
     /// What is wrong with it: what a connection or the forward itself met, else why it cannot be seen where it leads,
     /// else what the last probe did.
     pub fn trouble(&self) -> Option<&Fault> {
-        self.fault.as_ref().or(self.unseen.as_ref()).or_else(|| self.health()?.down.as_ref())
+        self.fault.as_ref().or(self.lookup_fault.as_ref()).or_else(|| self.health()?.down.as_ref())
     }
 
     /// Returns whether it waits for a proxy pod.
-    pub(crate) fn waits_at(&self, place: &PodPlace) -> bool {
-        self.route.is_awaited() && !self.is_direct() && self.spec.place == *place
+    pub(crate) fn waits_at(&self, selector: &PodSelector) -> bool {
+        self.route.is_awaited() && !self.is_direct() && self.spec.selector == *selector
     }
 
     /// Returns whether its new connections go through a pod.
@@ -249,7 +249,7 @@ impl ProxyPod {
 
 /// What the local port of a target's forward is remembered by: the target's name, with the port where that is not the
 /// first of several.
-pub fn port_name(target: &Target, address: &Where) -> String {
+pub fn port_name(target: &Target, address: &Destination) -> String {
     match (target.address.workload(), address.workload()) {
         (Some(all), Some(one)) if all.more.contains(&one.port) => format!("{}:{}", target.name, one.port),
         _ => target.name.clone(),

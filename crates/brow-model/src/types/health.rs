@@ -79,7 +79,7 @@ pub struct Health {
 }
 
 /// What a person was told last: whether it is up, and when that was.
-pub type Told = (bool, DateTime<Utc>);
+pub type HealthReport = (bool, DateTime<Utc>);
 
 #[cfg(test)]
 mod tests {

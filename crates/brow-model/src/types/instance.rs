@@ -12,14 +12,14 @@ pub struct Report {
     /// The kind of instance.
     pub role: Role,
     /// Its forwards, in the order of opening.
-    pub forwards: Vec<Shared>,
+    pub forwards: Vec<ForwardReport>,
     /// True while it ends.
     #[serde(default)]
     pub leaving: bool,
     /// The numbers of those that end with it, and of those that have failed. Others that it names no longer were
     /// stopped by somebody.
-    #[serde(default)]
-    pub left: Vec<u64>,
+    #[serde(rename = "left", default)]
+    pub ended: Vec<u64>,
     /// The targets that it was asked to forward: where another instance has them, it takes them over when that ends.
     #[serde(default)]
     pub wants: Vec<String>,
@@ -42,7 +42,7 @@ pub enum Role {
 
 /// A forward as other instances see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shared {
+pub struct ForwardReport {
     /// Its number in its instance.
     pub id: u64,
     /// The target's name, with the port where that is not the first of several.
@@ -55,23 +55,23 @@ pub struct Shared {
     #[serde(default)]
     pub server: String,
     /// The destination: two configs may use one name for different destinations.
-    #[serde(default)]
-    pub place: String,
+    #[serde(rename = "place", default)]
+    pub destination: String,
     /// The local address.
     pub local: String,
     /// The state.
-    pub state: Standing,
+    pub state: RemoteState,
     /// The name of the pod that it goes through.
     pub pod: Option<String>,
     /// The names of others that connections of its own still go through.
-    #[serde(default)]
-    pub left: Vec<String>,
+    #[serde(rename = "left", default)]
+    pub draining: Vec<String>,
 }
 
 /// The state of a forward of another instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
+pub enum RemoteState {
     /// It can be used.
     Live,
     /// It waits for something.
@@ -82,7 +82,7 @@ pub enum Standing {
 
 /// Another instance, whether it forwards something or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct RemoteInstance {
     /// Its process.
     pub pid: u32,
     /// The kind of instance.
@@ -97,7 +97,7 @@ pub struct Known {
 
 /// A forward of another instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Other {
+pub struct RemoteForward {
     /// The instance's name among the others.
     pub instance: String,
     /// Its process.
@@ -105,10 +105,10 @@ pub struct Other {
     /// The kind of instance.
     pub role: Role,
     /// The forward.
-    pub forward: Shared,
+    pub forward: ForwardReport,
 }
 
-impl Standing {
+impl RemoteState {
     /// The state of our own that is most like it.
     pub fn state(self) -> ForwardState {
         match self {
@@ -134,8 +134,8 @@ impl Report {
     /// Every text in it: what a screen shows.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.forwards.iter().flat_map(|forward| {
-            let Shared { name, cluster, namespace, local, pod, left, .. } = forward;
-            [name, cluster, namespace, local].into_iter().chain(pod).chain(left).map(String::as_str)
+            let ForwardReport { name, cluster, namespace, local, pod, draining, .. } = forward;
+            [name, cluster, namespace, local].into_iter().chain(pod).chain(draining).map(String::as_str)
         })
     }
 }

@@ -1,9 +1,9 @@
 //! Offers: targets that somebody may want, from a cluster or a file, and what becomes of them beside those that are
 //! saved already.
 
-use crate::plain::is_line;
+use crate::sanitize::is_line;
+use crate::types::connection_strings::group_of;
 use crate::types::service::Group;
-use crate::types::strings::group_of;
 use crate::types::target::Target;
 use crate::types::workload::{Port, is_dns_label};
 
@@ -26,16 +26,16 @@ pub struct LeftOut {
     /// Which part: a line, a name.
     pub what: String,
     /// The reason.
-    pub why: Why,
+    pub reason: LeftOutReason,
 }
 
-macro_rules! whys {
+macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $variant:ident = $key:literal,)+) => {
         /// The reason why something is not taken over; a sentence each in the text tables.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Why { $($(#[doc = $doc])+ $variant,)+ }
+        pub enum LeftOutReason { $($(#[doc = $doc])+ $variant,)+ }
 
-        impl Why {
+        impl LeftOutReason {
             /// Every reason, for tables that must name all.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
@@ -47,7 +47,7 @@ macro_rules! whys {
     };
 }
 
-whys! {
+reasons! {
     /// It is of none of the forms that are known.
     Form = "form",
     /// It begins as JSON and is none.
@@ -82,7 +82,7 @@ whys! {
 
 /// The number of offers by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct OutcomeCounts {
     /// New targets.
     pub added: usize,
     /// Targets that are there already and were left as they are.
@@ -93,7 +93,7 @@ pub struct Tally {
 
 /// The outcome of an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum Outcome {
     /// This saved target leads there already.
     Skipped(String),
     /// It is a target now.
@@ -109,7 +109,7 @@ pub enum Fate {
 
 /// The treatment of offers whose target exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clash {
+pub enum OnConflict {
     /// Leave what is there.
     Skip,
     /// Take the offer's place and local port; name, tags, TTL and how pods are made stay.
@@ -119,11 +119,11 @@ pub enum Clash {
 /// Validates a target from a file: it may be from somebody else, and parts of it become parts of URLs.
 ///
 /// # Errors
-/// [`Why::Name`] for an invalid name, context or namespace.
-pub fn check(target: &Target) -> Result<(), Why> {
+/// [`LeftOutReason::Name`] for an invalid name, context or namespace.
+pub fn check(target: &Target) -> Result<(), LeftOutReason> {
     let words = |text: &str| !text.is_empty() && text.len() <= 300 && text.trim() == text && is_line(text);
     let namespace = target.namespace.as_deref().is_none_or(is_dns_label);
-    if words(&target.name) && words(&target.cluster) && namespace { Ok(()) } else { Err(Why::Name) }
+    if words(&target.name) && words(&target.cluster) && namespace { Ok(()) } else { Err(LeftOutReason::Name) }
 }
 
 impl Offer {

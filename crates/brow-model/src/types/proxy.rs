@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::language::fault::Fault;
 use crate::types::settings::PodSettings;
 use crate::types::ttl::Ttl;
-use crate::types::workload::Where;
+use crate::types::workload::Destination;
 
 /// The most proxy pods that are kept of a cluster. A person has a few dozen; a server may send any number.
-pub const MOST_PODS: usize = 5_000;
+pub const MAX_PODS: usize = 5_000;
 
 /// The label that marks our pods, and its value.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "brow-tui");
@@ -93,7 +93,7 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodRequest {
     /// Names this request in the events that answer it.
-    pub id: RequestId,
+    pub id: PodRequestId,
     /// The target's name.
     pub target: String,
     /// The kubeconfig context.
@@ -103,7 +103,7 @@ pub struct PodRequest {
     /// The value of its `brow/target` label, and the middle of its name.
     pub label: String,
     /// The target's address: not for the pod, only to keep it out of the pod's metadata.
-    pub address: Where,
+    pub address: Destination,
     /// The pod's TTL.
     pub ttl: Ttl,
     /// Its settings, all levels merged.
@@ -116,7 +116,7 @@ pub struct PodRequest {
 
 /// The cluster, namespace and label of a target's pods.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PodPlace {
+pub struct PodSelector {
     /// The kubeconfig context.
     pub cluster: String,
     /// The namespace.
@@ -127,20 +127,20 @@ pub struct PodPlace {
 
 impl PodRequest {
     /// The cluster, namespace and label of the pod.
-    pub fn place(&self) -> PodPlace {
-        PodPlace { cluster: self.cluster.clone(), namespace: self.namespace.clone(), label: self.label.clone() }
+    pub fn selector(&self) -> PodSelector {
+        PodSelector { cluster: self.cluster.clone(), namespace: self.namespace.clone(), label: self.label.clone() }
     }
 }
 
 /// Names one request to create a pod.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(pub u64);
+pub struct PodRequestId(pub u64);
 
 impl ProxyPod {
     /// The cluster, namespace and label of the pod.
-    pub fn place(&self) -> PodPlace {
+    pub fn selector(&self) -> PodSelector {
         let (cluster, namespace) = (self.key.cluster.clone(), self.key.namespace.clone());
-        PodPlace { cluster, namespace, label: self.target_label.clone() }
+        PodSelector { cluster, namespace, label: self.target_label.clone() }
     }
 
     /// The time at which Kubernetes ends it, by the server's clock; `None` until a node has accepted it.
@@ -182,9 +182,9 @@ impl fmt::Display for PodKey {
 
 /// The owners whose pods are cleaned up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
+pub enum CleanupScope {
     /// Our own.
-    Mine,
+    Own,
     /// Everybody's.
     All,
 }

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::types::proxy::{PodKey, RequestId};
+use crate::types::proxy::{PodKey, PodRequestId};
 
 /// The replacement of one pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Renewal {
     /// The time at which the replacement was requested.
     pub asked: DateTime<Utc>,
     /// The request, until it is answered.
-    pub request: Option<RequestId>,
+    pub request: Option<PodRequestId>,
     /// The pod that takes over, until it is ready or lost.
     pub pod: Option<PodKey>,
 }

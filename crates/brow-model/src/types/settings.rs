@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::types::keep::KeepSettings;
-use crate::types::plan::PortPlan;
+use crate::types::forward_settings::ForwardSettings;
+use crate::types::port_plan::PortPlan;
 use crate::types::ttl::Ttl;
 
 /// How a proxy pod is made, where the config says so; what is absent comes from the wider level
@@ -181,7 +181,7 @@ pub struct ClusterSettings {
     /// How its pods are made.
     pub pod: PodSettings,
     /// How its forwards are kept.
-    pub keep: KeepSettings,
+    pub forward: ForwardSettings,
     /// The tunnel protocol to use, instead of trying: `spdy`, `spdy-websocket` or `v4-websocket`.
     pub tunnel: Option<String>,
 }
@@ -229,9 +229,9 @@ pub struct Settings {
     /// Where local ports of imported targets come from.
     pub ports: PortPlan,
     /// Connection strings that differ from those built in: by service, then by what they are called.
-    pub strings: BTreeMap<String, BTreeMap<String, String>>,
+    pub connection_strings: BTreeMap<String, BTreeMap<String, String>>,
     /// How forwards are kept everywhere.
-    pub keep: KeepSettings,
+    pub forward: ForwardSettings,
     /// Per cluster, by context name.
     pub clusters: BTreeMap<String, ClusterSettings>,
     /// Changes to the key table.
@@ -254,8 +254,8 @@ impl Default for Settings {
             notify_quiet: Ttl::MINUTE,
             pod: PodSettings::default(),
             ports: PortPlan::default(),
-            strings: BTreeMap::new(),
-            keep: KeepSettings::built_in(),
+            connection_strings: BTreeMap::new(),
+            forward: ForwardSettings::built_in(),
             clusters: BTreeMap::new(),
             keys: Vec::new(),
         }

@@ -1,10 +1,10 @@
 //! Targets: saved places to reach.
 
+use crate::types::forward_settings::ForwardSettings;
 use crate::types::installation::Installation;
-use crate::types::keep::KeepSettings;
 use crate::types::settings::PodSettings;
 use crate::types::ttl::Ttl;
-use crate::types::workload::Where;
+use crate::types::workload::Destination;
 
 /// A saved place to reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Target {
     /// The namespace of its proxy pods; `None`: the context's own.
     pub namespace: Option<String>,
     /// The destination as seen from the cluster: an address or a workload.
-    pub address: Where,
+    pub address: Destination,
     /// The local port; 0: any free one, remembered.
     pub local_port: u16,
     /// The TTL of its proxy pods; `None`: the default.
@@ -26,7 +26,7 @@ pub struct Target {
     /// Its own settings of proxy pods.
     pub pod: PodSettings,
     /// Its own settings of forwards.
-    pub keep: KeepSettings,
+    pub forward: ForwardSettings,
 }
 
 impl Target {
@@ -46,10 +46,10 @@ const LABEL_LEN: usize = 51;
 
 /// Returns true if a name contains the address, so that it must not appear in the cluster's objects. The name of a
 /// workload may.
-pub fn hides(name: &str, address: &Where) -> bool {
+pub fn hides(name: &str, address: &Destination) -> bool {
     match address {
-        Where::Address(address) => plain(name).contains(&plain(&address.host.to_string())),
-        Where::Workload(_) => false,
+        Destination::Address(address) => plain(name).contains(&plain(&address.host.to_string())),
+        Destination::Workload(_) => false,
     }
 }
 
@@ -65,13 +65,13 @@ fn plain(text: &str) -> String {
 /// What a DNS label cannot hold (other scripts, case, length) is replaced by a hash of the name, so that two names
 /// never share a label by being alike. A name that spells the address is hashed whole: the address must not show in
 /// the cluster's objects. The hash is made with the installation's key, since addresses are few enough to be tried.
-pub fn label(name: &str, address: &Where, installation: &Installation) -> String {
+pub fn label(name: &str, address: &Destination, installation: &Installation) -> String {
     with_hash(name, address, |name| {
         installation.derive("label", name).iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
     })
 }
 
-fn with_hash(name: &str, address: &Where, hash: impl Fn(&str) -> u64) -> String {
+fn with_hash(name: &str, address: &Destination, hash: impl Fn(&str) -> u64) -> String {
     let slug = plain(name);
     if hides(name, address) {
         return format!("t-{:016x}", hash(name));
@@ -94,13 +94,13 @@ pub(crate) fn fnv1a(text: &str) -> u64 {
 mod tests {
     use super::*;
 
-    fn label(name: &str, address: &Where) -> String {
+    fn label(name: &str, address: &Destination) -> String {
         super::label(name, address, &Installation::new("0badcafe", [7; 32]))
     }
 
     #[test]
     fn any_name_becomes_a_dns_label() {
-        let address: Where = "10.0.0.1:3306".parse().unwrap();
+        let address: Destination = "10.0.0.1:3306".parse().unwrap();
         let long = "x".repeat(300);
         for name in ["mysql-dev", "MySQL dev", "数据库", "--", "a.b", "é", &long, "🤦🏼‍♂️", "-lead", "trail-"]
         {
@@ -116,18 +116,18 @@ mod tests {
 
     #[test]
     fn a_name_that_spells_the_address_is_hidden() {
-        let address: Where = "10.0.0.1:3306".parse().unwrap();
+        let address: Destination = "10.0.0.1:3306".parse().unwrap();
         for name in ["10.0.0.1", "mysql 10.0.0.1:3306", "db-10-0-0-1"] {
             let label = label(name, &address);
             assert!(label.starts_with("t-") && !label.contains("10-0-0-1"), "{name}: {label}");
         }
-        let named: Where = "db.corp.internal:5432".parse().unwrap();
+        let named: Destination = "db.corp.internal:5432".parse().unwrap();
         assert!(!label("DB.corp.internal", &named).contains("corp"));
     }
 
     #[test]
     fn a_hash_tells_nothing_to_whoever_has_not_the_key() {
-        let address: Where = "10.0.0.1:3306".parse().unwrap();
+        let address: Destination = "10.0.0.1:3306".parse().unwrap();
         let other = Installation::new("0badcafe", [8; 32]);
         for name in ["10.0.0.1", "数据库", "MySQL dev"] {
             let ours = label(name, &address);

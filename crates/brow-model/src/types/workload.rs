@@ -4,13 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::near::slips;
+use crate::near::edit_distance;
 use crate::types::address::{Address, AddressError, is_url};
 use crate::types::ttl::Ttl;
 
 /// Where a target is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Where {
+pub enum Destination {
     /// A host and port, reached through a proxy pod.
     Address(Address),
     /// Pods of the cluster, reached directly.
@@ -147,7 +147,7 @@ impl Installer {
 
 /// Why a text is neither an address nor a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WhereError {
+pub enum DestinationError {
     /// It has no slash, and is no address.
     #[error(transparent)]
     Address(#[from] AddressError),
@@ -188,7 +188,7 @@ impl Workload {
     }
 }
 
-impl Where {
+impl Destination {
     /// The workload, where it is one.
     pub fn workload(&self) -> Option<&Workload> {
         match self {
@@ -222,10 +222,10 @@ impl Where {
     }
 }
 
-impl FromStr for Where {
-    type Err = WhereError;
+impl FromStr for Destination {
+    type Err = DestinationError;
 
-    fn from_str(text: &str) -> Result<Self, WhereError> {
+    fn from_str(text: &str) -> Result<Self, DestinationError> {
         // Not a kind and a name, though it has a slash.
         if is_url(text) {
             return Ok(Self::Address(text.parse()?));
@@ -276,7 +276,7 @@ impl FromStr for Kind {
         }
         // A slip in a name that everybody knows is more likely than a kind that looks like it.
         let mut names = KINDS.iter().flat_map(|(_, names)| *names).filter(|name| name.len() > 3);
-        let slip = names.any(|name| slips(name, &text) == 1);
+        let slip = names.any(|name| edit_distance(name, &text) == 1);
         if slip || !is_dns_name(&text) { Err(WorkloadError::Kind) } else { Ok(Self::Custom(text)) }
     }
 }
@@ -372,7 +372,7 @@ impl fmt::Display for Workload {
     }
 }
 
-impl fmt::Display for Where {
+impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => address.fmt(f),

@@ -2,11 +2,11 @@
 
 use crate::language::action::{Action, Command};
 use crate::language::effect::Effect;
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::screen::dialog::Question;
 use crate::screen::focus::Pane;
 use crate::state::Model;
-use crate::types::proxy::Whose;
+use crate::types::proxy::CleanupScope;
 
 impl Model {
     pub(crate) fn on_action(&mut self, action: Action, out: &mut Vec<Effect>) {
@@ -14,17 +14,17 @@ impl Model {
         // Leaving at once works from everywhere.
         let anywhere = matches!(action, Action::Page { .. } | Action::Do(Command::QuitNow));
         if !anywhere && !self.screen.dialogs.is_empty() {
-            return self.in_dialog(action, out);
+            return self.on_dialog(action, out);
         }
         if !anywhere && self.filtering() {
             return self.in_filter(action);
         }
         match action {
-            Action::Page { rows, reach } => {
+            Action::Page { rows, max_scroll } => {
                 self.screen.page = rows.max(1);
-                self.screen.reach = reach;
+                self.screen.max_scroll = max_scroll;
             }
-            Action::Do(Command::QuitNow) => self.leave_unasked(out),
+            Action::Do(Command::QuitNow) => self.quit_unasked(out),
             Action::Do(command) => self.on_command(command, out),
             Action::Click { pane, row, double } => self.on_click(pane, row, double, out),
             // The welcome has columns of its own.
@@ -38,15 +38,16 @@ impl Model {
 
     /// Deletes this installation's finished and expired pods.
     pub(crate) fn clean_own(&mut self, out: &mut Vec<Effect>) {
-        if self.clean(Whose::Mine, out) == 0 {
-            self.note(Grade::Info, Happening::NothingToClean, "", "");
+        if self.clean(CleanupScope::Own, out) == 0 {
+            self.note(Level::Info, Message::NothingToClean, "", "");
         }
     }
 
     pub(crate) fn ask_clean_all(&mut self) {
-        let pods: usize = self.clusters.all.iter().map(|cluster| self.over(&cluster.name, Whose::All).len()).sum();
+        let pods: usize =
+            self.clusters.all.iter().map(|cluster| self.finished_pods(&cluster.name, CleanupScope::All).len()).sum();
         if pods == 0 {
-            self.note(Grade::Info, Happening::NothingToClean, "", "");
+            self.note(Level::Info, Message::NothingToClean, "", "");
         } else {
             self.ask(Question::CleanAll { pods });
         }

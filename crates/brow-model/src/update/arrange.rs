@@ -8,7 +8,7 @@ use crate::screen::list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetC
 use crate::state::Model;
 use crate::types::cluster::{Cluster, Link};
 use crate::types::forward::{Forward, ForwardId, ForwardState};
-use crate::types::instance::Shared;
+use crate::types::instance::ForwardReport;
 use crate::types::proxy::{Phase, ProxyPod};
 use crate::types::target::Target;
 
@@ -18,7 +18,7 @@ impl Model {
         if !std::mem::take(&mut self.screen.unarranged) {
             return;
         }
-        self.find_live();
+        self.update_live();
         self.arrange_clusters();
         self.arrange_targets();
         self.arrange_pods();
@@ -36,7 +36,7 @@ impl Model {
             .collect();
         let column = self.screen.clusters.column;
         let pods = |at: &Cluster| self.pods.all.keys().filter(|key| key.cluster == at.name).count();
-        let forwards = |at: &Cluster| self.forwards.all.values().filter(|f| f.spec.place.cluster == at.name).count();
+        let forwards = |at: &Cluster| self.forwards.all.values().filter(|f| f.spec.selector.cluster == at.name).count();
         rows.sort_by(|(_, a), (_, b)| match column {
             // The kubeconfig's own order is the one its owner knows.
             ClusterColumn::Name => Ordering::Equal,
@@ -86,7 +86,7 @@ impl Model {
         let mut filter = Filter::new(self.screen.pods.filter.value());
         // Several contexts may lead to one cluster: each pod has one row.
         let several = self.clusters.all.iter().filter(|at| at.link != Link::Idle).count() > 1;
-        let rows: Vec<&ProxyPod> = self.pods.all.values().filter(|pod| !several || !self.is_twin(pod)).collect();
+        let rows: Vec<&ProxyPod> = self.pods.all.values().filter(|pod| !several || !self.is_duplicate(pod)).collect();
         let of = rows.len();
         let mut score = |pod: &ProxyPod| {
             let key = &pod.key;
@@ -118,7 +118,7 @@ impl Model {
             .filter_map(|forward| {
                 let local = forward.local();
                 let pod = forward.via().map_or("", |via| &via.pod.name);
-                Some((filter.score(&[&local, &forward.spec.target, &forward.spec.place.cluster, pod])?, forward))
+                Some((filter.score(&[&local, &forward.spec.target, &forward.spec.selector.cluster, pod])?, forward))
             })
             .collect();
         let column = self.screen.forwards.column;
@@ -140,7 +140,7 @@ impl Model {
         });
         // Those of other instances come below our own, whatever the order is by.
         let others = self.instances.forwards.iter().filter_map(|(id, other)| {
-            let Shared { local, name, cluster, pod, .. } = &other.forward;
+            let ForwardReport { local, name, cluster, pod, .. } = &other.forward;
             Some((filter.score(&[local, name, cluster, pod.as_deref().unwrap_or_default()])?, *id))
         });
         let others: Vec<(u32, ForwardId)> = others.collect();
@@ -161,7 +161,7 @@ impl Model {
         self.targets.live.contains(target)
     }
 
-    fn find_live(&mut self) {
+    fn update_live(&mut self) {
         let ready: BTreeSet<(&str, &str, &str)> = self
             .pods
             .all
@@ -173,8 +173,8 @@ impl Model {
             let elsewhere = |address| self.elsewhere(target, address).is_some();
             let forwards = self.forwards_of(&target.name).any(|forward| forward.state() == ForwardState::Live);
             forwards || (!self.instances.forwards.is_empty() && target.address.singles().iter().any(elsewhere)) || {
-                let place = self.place_of(target);
-                ready.contains(&(&place.cluster, &place.namespace, &place.label))
+                let selector = self.selector_of(target);
+                ready.contains(&(&selector.cluster, &selector.namespace, &selector.label))
             }
         });
         self.targets.live = live.map(|target| target.name.clone()).collect();

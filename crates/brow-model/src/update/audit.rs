@@ -11,7 +11,7 @@ impl Model {
         &self,
         action: &'static str,
         thing: &str,
-        place: Option<(&str, &str)>,
+        location: Option<(&str, &str)>,
         fault: Option<What>,
         out: &mut Vec<Effect>,
     ) {
@@ -19,8 +19,8 @@ impl Model {
             at: self.now,
             action,
             thing: thing.to_owned(),
-            cluster: place.map(|(cluster, _)| cluster.to_owned()),
-            namespace: place.map(|(_, namespace)| namespace.to_owned()),
+            cluster: location.map(|(cluster, _)| cluster.to_owned()),
+            namespace: location.map(|(_, namespace)| namespace.to_owned()),
             fault,
         }));
     }

@@ -2,7 +2,7 @@
 
 use crate::language::effect::Effect;
 use crate::language::fault::Fault;
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::state::Model;
 use crate::types::address::Address;
 use crate::types::backend::{Backend, pick};
@@ -17,7 +17,7 @@ impl Model {
         };
         // Pods have come in the place of an address: whoever goes through a proxy pod goes straight now.
         let relayed = forward.relay.take().is_some();
-        forward.unseen = None;
+        forward.lookup_fault = None;
         let before = forward.via().cloned().filter(|_| !relayed);
         let via = pick(&backends, before.as_ref()).map(|backend| backend.via.clone());
         // The reason of a connection that failed stays to be read; why there was no pod is over.
@@ -28,9 +28,9 @@ impl Model {
             forward.fault = fault;
             return;
         }
-        self.point(id, via.clone().map_or(Route::Waiting, Route::through), None, out);
+        self.set_route(id, via.clone().map_or(Route::Waiting, Route::through), None, out);
         if let (Some(_), Some(via)) = (before, via) {
-            self.note(Grade::Info, Happening::ForwardMoved, target, via.pod.name);
+            self.note(Level::Info, Message::ForwardMoved, target, via.pod.name);
         }
     }
 
@@ -40,16 +40,16 @@ impl Model {
             return;
         };
         forward.backends.clear();
-        forward.unseen = None;
-        let cluster = forward.spec.place.cluster.clone();
+        forward.lookup_fault = None;
+        let cluster = forward.spec.selector.cluster.clone();
         let through = forward.via().cloned().filter(|via| via.to.is_some());
         forward.relay = Some(address);
         if let Some(via) = through {
             // The same pod reaches the new address as well.
-            return self.point(id, Route::through(via), None, out);
+            return self.set_route(id, Route::through(via), None, out);
         }
-        self.point(id, Route::Wanted, None, out);
-        self.settle_forwards(&cluster, out);
+        self.set_route(id, Route::Wanted, None, out);
+        self.route_forwards(&cluster, out);
     }
 
     /// A pod takes no connections although it runs: they go to the next one that is ready, where there is one.
@@ -62,8 +62,8 @@ impl Model {
         let others = after.iter().chain(before).filter(|other| other.ready && other.via != *by);
         if let Some(via) = others.map(|other| other.via.clone()).next() {
             let (target, pod) = (forward.spec.target.clone(), via.pod.name.clone());
-            self.point(id, Route::through(via), None, out);
-            self.note(Grade::Warning, Happening::ForwardMoved, target, pod);
+            self.set_route(id, Route::through(via), None, out);
+            self.note(Level::Warning, Message::ForwardMoved, target, pod);
         }
     }
 
@@ -79,10 +79,10 @@ impl Model {
         match next {
             Some(via) if forward.via() != Some(&via) && !forward.has_failed() => {
                 let pod = via.pod.name.clone();
-                self.point(id, Route::through(via), None, out);
-                self.note(Grade::Info, Happening::ForwardMoved, target, pod);
+                self.set_route(id, Route::through(via), None, out);
+                self.note(Level::Info, Message::ForwardMoved, target, pod);
             }
-            Some(_) | None => self.note(Grade::Info, Happening::NoOtherPod, target, ""),
+            Some(_) | None => self.note(Level::Info, Message::NoOtherPod, target, ""),
         }
     }
 
@@ -92,22 +92,22 @@ impl Model {
             return;
         };
         forward.backends.clear();
-        forward.unseen = None;
+        forward.lookup_fault = None;
         forward.relay = None;
-        self.point(id, Route::Unreachable, Some(fault.clone()), out);
+        self.set_route(id, Route::Unreachable, Some(fault.clone()), out);
         self.fail(fault);
     }
 
     /// Where a forward's workload leads cannot be seen at the moment. A way that it has may be as good as ever, and is
     /// kept; without one, connections fail with the reason until it can be seen again.
-    pub(crate) fn on_unseen(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
+    pub(crate) fn on_lookup_failed(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
         let fault = self.with_login(fault);
         let Some(forward) = self.forwards.all.get_mut(&id) else {
             return;
         };
-        forward.unseen = Some(fault.clone());
+        forward.lookup_fault = Some(fault.clone());
         if forward.via().is_none() && forward.relay.is_none() {
-            self.point(id, Route::Unreachable, Some(fault.clone()), out);
+            self.set_route(id, Route::Unreachable, Some(fault.clone()), out);
         }
         self.fail(fault);
     }

@@ -5,10 +5,10 @@ use tui_input::Input;
 use crate::language::action::{Action, Command};
 use crate::language::effect::Effect;
 use crate::language::fault::Fault;
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
 use crate::screen::focus::{Pane, Strip};
-use crate::screen::list::{ClusterColumn, ForwardColumn, PodColumn, Standing, TargetColumn};
+use crate::screen::list::{ClusterColumn, ForwardColumn, ListStatus, PodColumn, TargetColumn};
 use crate::screen::text_field::Field;
 use crate::state::Model;
 use crate::types::forward::ForwardId;
@@ -45,7 +45,7 @@ impl Model {
     }
 
     /// Gives the keys to a pane; whoever goes elsewhere leaves the welcome.
-    pub(crate) fn visit(&mut self, pane: Pane) {
+    pub(crate) fn focus_pane(&mut self, pane: Pane) {
         self.screen.welcome = None;
         self.go_to(pane);
     }
@@ -103,17 +103,17 @@ impl Model {
         on_list!(self, self.screen.focus.pane, list => list.column = list.column.next());
     }
 
-    pub(crate) fn turn_round(&mut self) {
+    pub(crate) fn reverse_order(&mut self) {
         on_list!(self, self.screen.focus.pane, list => list.descending = !list.descending);
     }
 
     /// The pane's standing.
-    pub fn standing(&self) -> Standing {
+    pub fn list_status(&self) -> ListStatus {
         match self.screen.focus.pane {
-            Pane::Clusters => self.screen.clusters.standing(),
-            Pane::Targets => self.screen.targets.standing(),
-            Pane::Pods => self.screen.pods.standing(),
-            Pane::Forwards => self.screen.forwards.standing(),
+            Pane::Clusters => self.screen.clusters.status(),
+            Pane::Targets => self.screen.targets.status(),
+            Pane::Pods => self.screen.pods.status(),
+            Pane::Forwards => self.screen.forwards.status(),
         }
     }
 
@@ -125,7 +125,7 @@ impl Model {
     /// One step back: marks, then the filter, then the welcome or the zoom.
     pub(crate) fn step_back(&mut self) {
         let pane = self.screen.focus.pane;
-        let Standing { marked, filtered, .. } = self.standing();
+        let ListStatus { marked, filtered, .. } = self.list_status();
         if marked {
             on_list!(self, pane, list => list.marks.clear());
         } else if filtered {
@@ -252,14 +252,14 @@ impl Model {
     /// Copies the entries that the log shows.
     pub(crate) fn copy_log(&mut self, out: &mut Vec<Effect>) {
         let entries = self.screen.log.shown().cloned().collect::<Vec<_>>();
-        self.note(Grade::Info, Happening::Copied, entries.len().to_string(), "");
+        self.note(Level::Info, Message::Copied, entries.len().to_string(), "");
         out.push(Effect::CopyEntries(entries));
     }
 
     /// The fault that the log's last shown entry tells of.
     pub(crate) fn logged_fault(&self) -> Option<&Fault> {
-        let last = &self.screen.log.shown().next_back()?.what;
-        if let Happening::Failed(fault) = last { Some(fault) } else { None }
+        let last = &self.screen.log.shown().next_back()?.message;
+        if let Message::Failed(fault) = last { Some(fault) } else { None }
     }
 
     pub(crate) fn show_logged_fault(&mut self) {

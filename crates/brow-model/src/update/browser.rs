@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::language::action::{Action, Command};
 use crate::language::effect::Effect;
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::screen::browser::Browser;
 use crate::screen::dialog::Dialog;
 use crate::screen::list::List;
 use crate::state::Model;
 use crate::types::cluster::Link;
 use crate::types::epoch::Epoch;
-use crate::types::found::{Finds, Spot};
+use crate::types::inventory::{Inventory, PortKey};
 
 impl Model {
     /// Opens the browser over the connected clusters; where none is, the selected one is connected.
@@ -23,25 +23,25 @@ impl Model {
             if name.is_empty() {
                 return match self.clusters.fault.clone() {
                     Some(fault) => self.fail(fault),
-                    None => self.note(Grade::Info, Happening::NothingSelected, "", ""),
+                    None => self.note(Level::Info, Message::NothingSelected, "", ""),
                 };
             }
-            if !self.need(&name, out) {
+            if !self.ensure_connected(&name, out) {
                 return;
             }
             names.push(name);
         }
         let browser = Browser {
-            epoch: Epoch(self.count()),
+            epoch: Epoch(self.next_number()),
             clusters: BTreeMap::new(),
-            finds: Finds::default(),
+            inventory: Inventory::default(),
             list: List::default(),
             stale: true,
             chosen: false,
         };
         self.screen.dialogs.push(Dialog::Browser(Box::new(browser)));
         for name in names {
-            self.look_into(&name, out);
+            self.browse_cluster(&name, out);
         }
     }
 
@@ -75,23 +75,23 @@ impl Model {
             Action::Do(Command::Accept) => {
                 let chosen = list.chosen();
                 list.marks.clear();
-                self.take_spots(&browser.finds, &chosen, out);
+                self.import_ports(&browser.inventory, &chosen, out);
             }
             Action::Do(Command::TakeKnown) => {
                 list.marks.clear();
-                self.take_spots(&browser.finds, &browser.finds.recognised(), out);
+                self.import_ports(&browser.inventory, &browser.inventory.recognised(), out);
             }
             Action::Do(Command::Help) => self.screen.dialogs.push(Dialog::Help { scroll: 0 }),
             Action::Do(Command::Describe) => {
                 let of_cluster = |name: &String| self.cluster(name).and_then(|at| at.fault.clone());
                 let fault = browser
-                    .finds
+                    .inventory
                     .reason()
                     .map(|(fault, _)| fault)
                     .or_else(|| browser.clusters.keys().find_map(of_cluster));
                 match fault {
                     Some(fault) => self.screen.dialogs.push(Dialog::Fault(fault)),
-                    None => self.note(Grade::Info, Happening::NothingMissing, "", ""),
+                    None => self.note(Level::Info, Message::NothingMissing, "", ""),
                 }
             }
             Action::Edit(_) | Action::Paste(_) => browser.filter(action),
@@ -101,11 +101,11 @@ impl Model {
     }
 
     /// Makes targets of rows.
-    fn take_spots(&mut self, finds: &Finds, spots: &[Spot], out: &mut Vec<Effect>) {
-        if spots.is_empty() {
+    fn import_ports(&mut self, inventory: &Inventory, ports: &[PortKey], out: &mut Vec<Effect>) {
+        if ports.is_empty() {
             self.nothing_selected();
         } else {
-            self.consider(None, finds.offers(spots), Vec::new(), out);
+            self.review_offers(None, inventory.offers(ports), Vec::new(), out);
         }
     }
 

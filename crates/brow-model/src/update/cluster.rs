@@ -8,11 +8,11 @@ use chrono::TimeDelta;
 use crate::language::effect::Effect;
 use crate::language::event::ClusterEvent;
 use crate::language::fault::{Fault, What};
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::state::Model;
 use crate::types::cluster::{Cluster, Context, Link, Rights, Scope};
 use crate::types::epoch::Epoch;
-use crate::types::proxy::Whose;
+use crate::types::proxy::CleanupScope;
 use crate::types::target::Target;
 
 impl Model {
@@ -45,10 +45,10 @@ impl Model {
                 let count = contexts.len();
                 self.take_contexts(contexts, out);
                 if again {
-                    self.note(Grade::Info, Happening::KubeconfigRead, count.to_string(), "");
+                    self.note(Level::Info, Message::KubeconfigRead, count.to_string(), "");
                 }
-                self.connect_wished(out);
-                self.connect_left(out);
+                self.connect_configured(out);
+                self.connect_orphaned(out);
                 self.autostart(out);
             }
             Err(fault) => {
@@ -69,7 +69,7 @@ impl Model {
             .filter(|name| contexts.iter().all(|context| context.name != *name))
             .collect();
         for name in gone {
-            self.let_go(&name, out);
+            self.disconnect(&name, out);
         }
         let told: Vec<Fault> = self.clusters.all.iter().flat_map(|cluster| cluster.twice.clone()).collect();
         let mut news: Vec<Fault> = Vec::new();
@@ -80,7 +80,7 @@ impl Model {
         }
         for fault in news {
             let thing = fault.thing.clone();
-            self.note(Grade::Warning, Happening::Failed(Box::new(fault)), thing, "");
+            self.note(Level::Warning, Message::Failed(Box::new(fault)), thing, "");
         }
         let mut before = std::mem::take(&mut self.clusters.all);
         let mut moved = Vec::new();
@@ -94,7 +94,7 @@ impl Model {
                 } else if old.link != Link::Idle {
                     moved.push(new.name.clone());
                 }
-            } else if self.forwards.all.values().any(|forward| forward.spec.place.cluster == new.name) {
+            } else if self.forwards.all.values().any(|forward| forward.spec.selector.cluster == new.name) {
                 // It was away for a while, and its forwards have stayed.
                 moved.push(new.name.clone());
             }
@@ -106,22 +106,22 @@ impl Model {
     }
 
     /// Connects the clusters that the config wants connected from the start.
-    pub(crate) fn connect_wished(&mut self, out: &mut Vec<Effect>) {
+    pub(crate) fn connect_configured(&mut self, out: &mut Vec<Effect>) {
         if self.unattended() {
             return;
         }
-        let wished: Vec<String> =
+        let configured: Vec<String> =
             self.config.settings.clusters.iter().filter(|(_, at)| at.connect).map(|(name, _)| name.clone()).collect();
-        for name in wished {
+        for name in configured {
             // A context that this machine's kubeconfig lacks is no fault until somebody wants it.
             if self.cluster(&name).is_some() {
-                self.need(&name, out);
+                self.ensure_connected(&name, out);
             }
         }
     }
 
     /// Sees to it that a cluster is connected; false where its context is unknown, which is then told.
-    pub(crate) fn need(&mut self, name: &str, out: &mut Vec<Effect>) -> bool {
+    pub(crate) fn ensure_connected(&mut self, name: &str, out: &mut Vec<Effect>) -> bool {
         match self.cluster(name).map(|cluster| (cluster.link, cluster.epoch)) {
             None => {
                 let fault = match &self.clusters.fault {
@@ -141,8 +141,8 @@ impl Model {
     }
 
     /// Sees to it that a target's cluster is connected; where its context is unknown the target keeps that too.
-    pub(crate) fn need_for(&mut self, target: &Target, out: &mut Vec<Effect>) -> bool {
-        let known = self.need(&target.cluster, out);
+    pub(crate) fn ensure_connected_for(&mut self, target: &Target, out: &mut Vec<Effect>) -> bool {
+        let known = self.ensure_connected(&target.cluster, out);
         if !known {
             let fault = self.clusters.fault.clone();
             let fault = fault.unwrap_or_else(|| Fault::new(What::UnknownContext, &target.cluster, ""));
@@ -153,7 +153,7 @@ impl Model {
 
     /// Connects a cluster, anew where it is connected.
     pub(crate) fn connect(&mut self, name: &str, out: &mut Vec<Effect>) {
-        let epoch = Epoch(self.count());
+        let epoch = Epoch(self.next_number());
         let namespaces = self.namespaces(name);
         self.screen.unarranged = true;
         if let Some(cluster) = self.cluster_mut(name) {
@@ -163,8 +163,8 @@ impl Model {
     }
 
     /// Lets a cluster go: its pods leave the screen, its forwards stay.
-    pub(crate) fn let_go(&mut self, name: &str, out: &mut Vec<Effect>) {
-        let epoch = Epoch(self.count());
+    pub(crate) fn disconnect(&mut self, name: &str, out: &mut Vec<Effect>) {
+        let epoch = Epoch(self.next_number());
         self.screen.unarranged = true;
         if let Some(cluster) = self.cluster_mut(name)
             && cluster.link != Link::Idle
@@ -174,7 +174,7 @@ impl Model {
             self.pods.all.retain(|key, _| key.cluster != name);
             out.push(Effect::Disconnect { cluster: name.to_owned() });
             self.audit_cluster("disconnect-cluster", name, None, out);
-            self.note(Grade::Info, Happening::ClusterLetGo, name, "");
+            self.note(Level::Info, Message::ClusterDisconnected, name, "");
         }
     }
 
@@ -192,7 +192,7 @@ impl Model {
         cluster.link = Link::Ready;
         cluster.fault = None;
         let version = cluster.version.clone().unwrap_or_default();
-        self.note(Grade::Good, Happening::ClusterReady, name, version);
+        self.note(Level::Success, Message::ClusterReady, name, version);
     }
 
     pub(crate) fn on_cluster(&mut self, name: &str, epoch: Epoch, event: ClusterEvent, out: &mut Vec<Effect>) {
@@ -216,7 +216,7 @@ impl Model {
                 if new {
                     self.fail(fault);
                 }
-                self.settle_forwards(name, out);
+                self.route_forwards(name, out);
             }
             ClusterEvent::Watching { scope, refused } => {
                 let narrowed = cluster.scope != scope && matches!(scope, Scope::Namespaces(_)) && refused.is_some();
@@ -231,7 +231,7 @@ impl Model {
                     cluster.fault = None;
                 }
                 if narrowed && first {
-                    self.note(Grade::Warning, Happening::ScopeNarrowed, name, names);
+                    self.note(Level::Warning, Message::ScopeNarrowed, name, names);
                 }
             }
             ClusterEvent::Denied(denied) => self.on_denied(name, denied, out),
@@ -240,15 +240,15 @@ impl Model {
                 self.allowed_again(name);
                 self.on_listed(name, namespace.as_deref(), pods, out);
                 if !self.unattended() {
-                    self.clean_in(name, Whose::Mine, out);
+                    self.clean_in(name, CleanupScope::Own, out);
                 }
-                self.forget_left(out);
-                self.settle_forwards(name, out);
+                self.forget_orphaned(out);
+                self.route_forwards(name, out);
             }
             ClusterEvent::Applied(pod) => self.on_applied(*pod, out),
             ClusterEvent::Gone { key, uid } => self.on_gone(&key, &uid, out),
             ClusterEvent::Rights(answer) => cluster.rights = answer.map_or_else(Rights::Failed, Rights::Known),
-            ClusterEvent::PluginSaid(words) => self.note(Grade::Info, Happening::PluginSaid, name, words),
+            ClusterEvent::PluginSaid(words) => self.note(Level::Info, Message::PluginSaid, name, words),
         }
         self.screen.unarranged = true;
     }
@@ -265,12 +265,12 @@ impl Model {
         if matches!(cluster.link, Link::Connecting | Link::Unauthorized | Link::Unreachable) {
             cluster.link = Link::Ready;
             cluster.fault = None;
-            self.note(Grade::Good, Happening::ClusterReady, name, version);
+            self.note(Level::Success, Message::ClusterReady, name, version);
         }
         if first {
             self.audit_cluster("connect-cluster", name, None, out);
         }
-        self.look_into(name, out);
+        self.browse_cluster(name, out);
     }
 
     /// Namespaces in which pods may not be listed.
@@ -291,6 +291,6 @@ impl Model {
         for (_, fault) in news {
             self.fail(fault);
         }
-        self.settle_forwards(name, out);
+        self.route_forwards(name, out);
     }
 }

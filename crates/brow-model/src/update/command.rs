@@ -3,7 +3,7 @@
 use crate::language::command::{Command, Section, command_table};
 use crate::language::effect::Effect;
 use crate::language::fault::Fault;
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
 use crate::screen::focus::Pane;
 use crate::state::Model;
@@ -59,10 +59,10 @@ impl Model {
     }
 
     pub(crate) fn on_command(&mut self, command: Command, out: &mut Vec<Effect>) {
-        self.learn(command, out);
+        self.note_use(command, out);
         match self.handler(command) {
             Some(row) => (row.run)(self, out),
-            None => self.note(Grade::Info, Happening::NotHere, "", command.name()),
+            None => self.note(Level::Info, Message::NotHere, "", command.name()),
         }
     }
 
@@ -72,7 +72,7 @@ impl Model {
 
     /// Whether the pane has rows.
     pub fn has_row(&self) -> bool {
-        self.standing().rows
+        self.list_status().rows
     }
 
     fn has_trouble(&self) -> bool {
@@ -98,12 +98,12 @@ impl Model {
     }
 
     fn can_filter(&self) -> bool {
-        let standing = self.standing();
+        let standing = self.list_status();
         standing.rows || standing.filtered
     }
 
     fn can_step_back(&self) -> bool {
-        let standing = self.standing();
+        let standing = self.list_status();
         standing.marked || standing.filtered || self.screen.welcome.is_some()
     }
 

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 
 use crate::language::effect::Effect;
 use crate::language::fault::{Fault, What};
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::state::Model;
 use crate::types::forward::{Forward, ForwardId};
 use crate::types::route::{Demand, Route};
@@ -26,46 +26,46 @@ impl Model {
         if forward.demand.is_none_or(|demand| demand.round != round) {
             return;
         }
-        let until = self.now + self.takes(forward);
+        let until = self.now + self.route_timeout(forward);
         if let Some(forward) = self.forwards.all.get_mut(&id) {
             forward.demand = Some(Demand { round, until, wanted: true });
             forward.used = Some(self.now);
         }
-        self.want_pod(id);
-        self.seek(id, out);
+        self.await_pod(id);
+        self.find_route(id, out);
     }
 
     /// For how long a way is looked for. The watch on a workload's pods has a time of its own before.
-    fn takes(&self, forward: &Forward) -> TimeDelta {
+    fn route_timeout(&self, forward: &Forward) -> TimeDelta {
         let patience = forward.spec.address.workload().map(crate::types::workload::Workload::patience);
-        span(self.keep(&forward.spec.target).create + patience.unwrap_or_default())
+        span(self.forward_policy(&forward.spec.target).create + patience.unwrap_or_default())
     }
 
     /// Has a forward look for a way: a pod that is there, one that is asked for, or those of its workload.
-    fn seek(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+    fn find_route(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
         let Some(spec) = self.forwards.all.get(&id).map(|forward| forward.spec.clone()) else {
             return;
         };
-        if !self.need(&spec.place.cluster, out) {
+        if !self.ensure_connected(&spec.selector.cluster, out) {
             let fault = self.clusters.fault.clone();
-            let fault = fault.unwrap_or_else(|| Fault::new(What::UnknownContext, &spec.place.cluster, ""));
-            return self.point(id, Route::Unreachable, Some(fault), out);
+            let fault = fault.unwrap_or_else(|| Fault::new(What::UnknownContext, &spec.selector.cluster, ""));
+            return self.set_route(id, Route::Unreachable, Some(fault), out);
         }
-        self.want_pod(id);
+        self.await_pod(id);
         if self.forwards.all.get(&id).is_some_and(Forward::is_direct) {
-            self.point(id, Route::Waiting, None, out);
+            self.set_route(id, Route::Waiting, None, out);
         } else {
-            self.settle_forward(id, out);
+            self.route_forward(id, out);
         }
     }
 
     /// What becomes of a forward on demand that is pointed somewhere.
-    pub(crate) fn demand_follows(&mut self, id: ForwardId, was_awaited: bool) {
+    pub(crate) fn update_demand(&mut self, id: ForwardId, was_awaited: bool) {
         let Some(forward) = self.forwards.all.get(&id).filter(|forward| forward.demand.is_some()) else {
             return;
         };
-        let create = self.now + self.takes(forward);
-        let idle = self.now + span(self.keep(&forward.spec.target).idle);
+        let create = self.now + self.route_timeout(forward);
+        let idle = self.now + span(self.forward_policy(&forward.spec.target).idle);
         let Some(forward) = self.forwards.all.get_mut(&id) else {
             return;
         };
@@ -82,7 +82,7 @@ impl Model {
     /// Has a forward on demand rest. Connections that wait for a way fail; those that did not know that there is none
     /// ask.
     pub(crate) fn rest(&mut self, id: ForwardId, fault: Option<Fault>, out: &mut Vec<Effect>) {
-        let round = self.count();
+        let round = self.next_number();
         let Some(forward) = self.forwards.all.get_mut(&id).filter(|forward| !forward.has_failed()) else {
             return;
         };
@@ -90,18 +90,18 @@ impl Model {
         let failed = forward.is_waited_for().then(reason);
         forward.demand = Some(Demand { round, ..Demand::FRESH });
         forward.fault = fault;
-        forward.unseen = None;
+        forward.lookup_fault = None;
         (forward.relay, forward.tunnel, forward.health) = (None, None, None);
         forward.route = Route::Resting;
         forward.backends.clear();
-        let place = forward.spec.place.clone();
+        let selector = forward.spec.selector.clone();
         self.screen.unarranged = true;
         out.push(Effect::Rest { id, round, failed });
-        self.let_pods_go(&place, out);
+        self.drain_idle_pods(&selector, out);
     }
 
     /// A second has passed: forwards on demand rest that are not used, or whose way takes too long.
-    pub(crate) fn tend_demand(&mut self, out: &mut Vec<Effect>) {
+    pub(crate) fn check_demand(&mut self, out: &mut Vec<Effect>) {
         let (mut late, mut idle) = (Vec::new(), Vec::new());
         for forward in self.forwards.all.values_mut() {
             let open = forward.traffic.counts.open > 0 || forward.used == Some(self.now);
@@ -116,8 +116,9 @@ impl Model {
             let Some(forward) = self.forwards.all.get(&id) else {
                 continue;
             };
-            let limit =
-                || Ttl::from_secs(self.takes(forward).num_seconds().unsigned_abs()).map(|limit| limit.to_string());
+            let limit = || {
+                Ttl::from_secs(self.route_timeout(forward).num_seconds().unsigned_abs()).map(|limit| limit.to_string())
+            };
             let late = || Fault::new(What::PodLate, &forward.spec.target, limit().unwrap_or_default());
             // Nobody's connection has failed where nobody waits.
             let fault = forward.is_waited_for().then(|| forward.fault.clone().unwrap_or_else(late));
@@ -126,15 +127,15 @@ impl Model {
         for id in idle {
             let target = self.target_of(id);
             self.rest(id, None, out);
-            self.note(Grade::Info, Happening::ForwardRests, target, "");
+            self.note(Level::Info, Message::ForwardRests, target, "");
         }
     }
 
     /// A forward that carries connections is in use for that long again.
-    pub(crate) fn renew_use(&mut self, id: ForwardId) {
+    pub(crate) fn extend_idle_limit(&mut self, id: ForwardId) {
         let used = |forward: &&Forward| forward.used == Some(self.now) && forward.via().is_some();
         if let Some(target) = self.forwards.all.get(&id).filter(used).map(|forward| forward.spec.target.clone()) {
-            let until = self.now + span(self.keep(&target).idle);
+            let until = self.now + span(self.forward_policy(&target).idle);
             if let Some(demand) = self.forwards.all.get_mut(&id).and_then(|forward| forward.demand.as_mut()) {
                 demand.until = until;
             }
@@ -176,12 +177,12 @@ impl Model {
             out.push(Effect::Point { id, via: None, waiting: true, on_demand: true });
         }
         if waits || forward.via().is_some() {
-            self.demand_follows(id, false);
+            self.update_demand(id, false);
         } else {
             self.rest(id, None, out);
         }
         self.screen.unarranged = true;
-        self.note(Grade::Info, Happening::OnDemandNow, target, local);
+        self.note(Level::Info, Message::OnDemandNow, target, local);
     }
 
     /// Makes a forward on demand an ordinary one, with a pod from now on.
@@ -198,24 +199,24 @@ impl Model {
         forward.demand = None;
         let (target, local) = (forward.spec.target.clone(), forward.local());
         self.screen.unarranged = true;
-        self.note(Grade::Info, Happening::AlwaysNow, target, local);
+        self.note(Level::Info, Message::AlwaysNow, target, local);
         if rested {
-            self.seek(id, out);
+            self.find_route(id, out);
         }
     }
 
     /// Opens, once, the forwards that open with the dashboard. Those on demand need no cluster for that.
     pub(crate) fn autostart(&mut self, out: &mut Vec<Effect>) {
         // What another instance forwards is not opened twice: those have to be heard first.
-        let known = !self.config.path.is_empty() && !self.clusters.all.is_empty() && self.pods.upkeep.others_known;
-        if !known || self.unattended() || std::mem::replace(&mut self.pods.upkeep.started, known) {
+        let known = !self.config.path.is_empty() && !self.clusters.all.is_empty() && self.pods.lifecycle.others_known;
+        if !known || self.unattended() || std::mem::replace(&mut self.pods.lifecycle.started, known) {
             return;
         }
-        let targets: Vec<Target> = self.targets.all.iter().filter(|target| target.keep.autostart).cloned().collect();
+        let targets: Vec<Target> = self.targets.all.iter().filter(|target| target.forward.autostart).cloned().collect();
         for target in targets {
             self.open_forward(&target, out);
             for forward in self.forwards.all.values_mut().filter(|forward| forward.spec.target == target.name) {
-                forward.unasked = true;
+                forward.autostarted = true;
             }
         }
     }

@@ -1,11 +1,11 @@
 //! Exports: the marked targets as the config has them, or as commands for kubectl.
 
 use crate::screen::dialog::Dialog;
-use crate::screen::menu::{Give, Label, Menu, MenuItem, MenuOf};
+use crate::screen::menu::{Menu, MenuContent, MenuItem, MenuLabel, MenuOf};
 use crate::state::Model;
-use crate::types::strings::quoted;
+use crate::types::connection_strings::quoted;
 use crate::types::target::Target;
-use crate::types::workload::{Kind, Where, Workload};
+use crate::types::workload::{Destination, Kind, Workload};
 
 impl Model {
     /// Offers the chosen targets for export.
@@ -19,8 +19,12 @@ impl Model {
         let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
         let of = MenuOf::Export(targets.len());
         let items = vec![
-            MenuItem { label: Label::Toml, shown: names.join(", "), give: Give::Toml(targets.clone()) },
-            MenuItem { label: Label::Kubectl, shown: first(&commands), give: Give::Text(commands.join("\n") + "\n") },
+            MenuItem { label: MenuLabel::Toml, shown: names.join(", "), content: MenuContent::Toml(targets.clone()) },
+            MenuItem {
+                label: MenuLabel::Kubectl,
+                shown: first(&commands),
+                content: MenuContent::Text(commands.join("\n") + "\n"),
+            },
         ];
         self.screen.dialogs.push(Dialog::Menu(Menu { of, items, cursor: 0 }));
     }
@@ -30,7 +34,7 @@ impl Model {
         let namespace = self.namespace_of(target);
         let kubectl = format!("kubectl --context {} -n {}", quoted(&target.cluster), quoted(&namespace));
         match &target.address {
-            Where::Workload(workload) => {
+            Destination::Workload(workload) => {
                 let ports: Vec<String> = std::iter::once(&workload.port)
                     .chain(&workload.more)
                     .enumerate()
@@ -46,13 +50,13 @@ impl Model {
                     None => {
                         vec![format!(
                             "# {}: kubectl port-forward takes no {}",
-                            crate::plain::line(&target.name),
+                            crate::sanitize::line(&target.name),
                             workload.kind
                         )]
                     }
                 }
             }
-            Where::Address(address) => {
+            Destination::Address(address) => {
                 let pod = format!("brow-{}", target.label(&self.installation));
                 let local = self.port_of(target).map_or_else(String::new, |port| port.to_string());
                 let image = self.config.settings.pod_for(&target.cluster, &target.pod).image;

@@ -2,7 +2,7 @@
 
 use crate::language::action::{Action, Command};
 use crate::language::effect::Effect;
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
 use crate::screen::focus::Pane;
 use crate::screen::form::TargetForm;
@@ -16,7 +16,7 @@ use crate::types::workload::Workload;
 
 impl Model {
     /// What holds where a field of a form is left empty, as far as the config or the program says it.
-    pub fn unsaid(&self, form: &TargetForm, field: TargetField) -> String {
+    pub fn inherited(&self, form: &TargetForm, field: TargetField) -> String {
         let cluster = form.text(TargetField::Cluster);
         let at = self.config.settings.clusters.get(cluster);
         match field {
@@ -31,10 +31,10 @@ impl Model {
             _ if field.scope() != Scope::Any => String::new(),
             _ => {
                 let settings = &self.config.settings;
-                let keep = at.map_or_else(|| settings.keep.clone(), |at| at.keep.over(&settings.keep));
+                let forward = at.map_or_else(|| settings.forward.clone(), |at| at.forward.over(&settings.forward));
                 let mut pod = settings.pod_for(cluster, &PodSettings::default());
                 pod.pull_policy.get_or_insert(PullPolicy::IfNotPresent);
-                field.of(&Target { pod, keep, ..Target::blank() })
+                field.of(&Target { pod, forward, ..Target::blank() })
             }
         }
     }
@@ -98,8 +98,8 @@ impl Model {
 
     /// Takes apart a URL in the address, and says so.
     fn take_url(&mut self, form: &mut TargetForm) {
-        if let Some(place) = form.take_url() {
-            self.note(Grade::Info, Happening::AddressTaken, place, "");
+        if let Some(destination) = form.take_url() {
+            self.note(Level::Info, Message::AddressTaken, destination, "");
         }
     }
 

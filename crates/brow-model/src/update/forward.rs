@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::language::effect::Effect;
 use crate::language::event::ForwardEvent;
 use crate::language::fault::{Fault, Remedy, What};
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::screen::dialog::{Dialog, Question};
 use crate::state::Model;
 use crate::types::epoch::Epoch;
@@ -24,11 +24,11 @@ impl Model {
     pub fn fault_of_target(&self, target: &Target) -> Option<&Fault> {
         let of_target = |forward: &&Forward| forward.spec.target == target.name;
         let forwards = self.forwards.all.values().filter(of_target).find_map(Forward::trouble);
-        let place = self.place_of(target);
-        if forwards.is_some() || self.ready_pod(&place).is_some() {
+        let selector = self.selector_of(target);
+        if forwards.is_some() || self.ready_pod(&selector).is_some() {
             return forwards;
         }
-        let mut coming = self.pods.all.values().filter(|pod| pod.phase.is_coming() && self.is_at(pod, &place));
+        let mut coming = self.pods.all.values().filter(|pod| pod.phase.is_coming() && self.is_at(pod, &selector));
         coming.find_map(|pod| pod.fault.as_ref()).or_else(|| self.targets.refused.get(&target.name))
     }
 
@@ -37,7 +37,7 @@ impl Model {
     }
 
     pub(crate) fn on_forward(&mut self, id: ForwardId, epoch: Epoch, event: ForwardEvent, out: &mut Vec<Effect>) {
-        let cluster = self.forwards.all.get(&id).and_then(|forward| self.cluster(&forward.spec.place.cluster));
+        let cluster = self.forwards.all.get(&id).and_then(|forward| self.cluster(&forward.spec.selector.cluster));
         let plugin = cluster.and_then(|cluster| cluster.plugin.clone());
         let Some(forward) = self.forwards.all.get_mut(&id).filter(|forward| forward.spec.epoch == epoch) else {
             return;
@@ -53,7 +53,7 @@ impl Model {
                     && std::mem::replace(tunnel, Tunnel::Up) == Tunnel::Lost
                 {
                     forward.fault = None;
-                    self.note(Grade::Good, Happening::ForwardBack, target, via.pod.name);
+                    self.note(Level::Success, Message::ForwardBack, target, via.pod.name);
                 }
             }
             ForwardEvent::Down(fault) => {
@@ -67,15 +67,15 @@ impl Model {
             // News of a watch that has been ended since.
             ForwardEvent::Backends(_)
             | ForwardEvent::NoBackend(_)
-            | ForwardEvent::Unseen(_)
+            | ForwardEvent::LookupFailed(_)
             | ForwardEvent::Relay(_)
                 if forward.is_resting() => {}
             ForwardEvent::Probed(found) => self.on_probed(id, found, out),
             ForwardEvent::Wanted(round) => self.on_wanted(id, round, out),
-            ForwardEvent::Left(via) => self.on_left(id, &via.pod, out),
+            ForwardEvent::Drained(via) => self.on_drained(id, &via.pod, out),
             ForwardEvent::Backends(backends) => self.on_backends(id, backends, out),
             ForwardEvent::NoBackend(fault) => self.on_no_backend(id, fault, out),
-            ForwardEvent::Unseen(fault) => self.on_unseen(id, fault, out),
+            ForwardEvent::LookupFailed(fault) => self.on_lookup_failed(id, fault, out),
             ForwardEvent::Relay(address) => self.on_relay(id, address, out),
             ForwardEvent::Refused(via) => self.on_refused(id, &via, out),
             ForwardEvent::ConnectionFailed(fault) => {
@@ -87,7 +87,7 @@ impl Model {
                 // Why there is no way for one on demand may have been told just now.
                 let rests = forward.is_resting();
                 let last = self.screen.log.entries.back().filter(|last| rests && last.at == self.now);
-                if !last.is_some_and(|last| matches!(&last.what, Happening::Failed(told) if **told == fault)) {
+                if !last.is_some_and(|last| matches!(&last.message, Message::Failed(told) if **told == fault)) {
                     self.fail(fault);
                 }
             }
@@ -118,12 +118,12 @@ impl Model {
             out.push(Effect::Remember { target: name, port });
         }
         if asked != 0 && asked != port {
-            self.note(Grade::Warning, Happening::ForwardElsewhere, &target, &local);
+            self.note(Level::Warning, Message::ForwardElsewhere, &target, &local);
         } else {
-            self.note(Grade::Good, Happening::ForwardOpened, &target, &local);
+            self.note(Level::Success, Message::ForwardOpened, &target, &local);
         }
         if others {
-            self.note(Grade::Warning, Happening::OpenToOthers, target, local);
+            self.note(Level::Warning, Message::OpenToOthers, target, local);
         }
     }
 
@@ -136,9 +136,9 @@ impl Model {
         // It carries nothing: it keeps no pod.
         forward.route = Route::Failed;
         forward.fault = Some(fault.clone());
-        let (failed, unasked) = (forward.clone(), forward.unasked);
+        let (failed, unasked) = (forward.clone(), forward.autostarted);
         let spec = Box::new(forward.spec.clone());
-        self.on_stopped(&failed, out);
+        self.on_forward_closed(&failed, out);
         if let Remedy::OtherPort(port) = fault.remedy
             && !unasked
         {
@@ -154,11 +154,11 @@ impl Model {
         if let Some(forward) = self.forwards.all.remove(&id) {
             self.screen.unarranged = true;
             let spec = forward.spec.clone();
-            let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));
-            self.audit("close-forward", &spec.target, place, None, out);
+            let location = Some((spec.selector.cluster.as_str(), spec.selector.namespace.as_str()));
+            self.audit("close-forward", &spec.target, location, None, out);
             out.push(Effect::CloseForward { id });
-            self.on_stopped(&forward, out);
-            self.note(Grade::Info, Happening::ForwardClosed, spec.target, "");
+            self.on_forward_closed(&forward, out);
+            self.note(Level::Info, Message::ForwardClosed, spec.target, "");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::language::effect::Effect;
 use crate::language::fault::Fault;
-use crate::language::log::{Entry, Grade, Happening};
+use crate::language::log::{Entry, Level, Message};
 use crate::state::Model;
 use crate::types::forward::{Forward, ForwardId};
 use crate::types::health::{Health, ProbePlan};
@@ -12,7 +12,7 @@ impl Model {
     /// What is wrong with a forward, or with the cluster that it leads to: while that does not answer, or refuses us,
     /// it is not known what becomes of the forward's pod.
     pub fn trouble_of<'a>(&'a self, forward: &'a Forward) -> Option<&'a Fault> {
-        let of_cluster = || self.cluster(&forward.spec.place.cluster)?.fault.as_ref();
+        let of_cluster = || self.cluster(&forward.spec.selector.cluster)?.fault.as_ref();
         forward.trouble().or_else(|| of_cluster().filter(|_| forward.via().is_some()))
     }
 
@@ -21,12 +21,12 @@ impl Model {
         if let Some(forward) = self.forwards.all.get_mut(&id).filter(|at| at.via().is_some() && at.spec.probe.is_some())
         {
             forward.health = Some(found);
-            self.tell_health(id, out);
+            self.report_health(id, out);
         }
     }
 
     /// Has open forwards probed as the config says now: what was found before says nothing of another question.
-    pub(crate) fn follow_probes(&mut self, out: &mut Vec<Effect>) {
+    pub(crate) fn update_probes(&mut self, out: &mut Vec<Effect>) {
         let plan = |forward: &Forward| {
             let plan = self.probe_of(self.target(&forward.spec.target)?);
             (plan != forward.spec.probe).then_some((forward.spec.id, plan))
@@ -46,16 +46,16 @@ impl Model {
     }
 
     /// A second has passed: what changed within the quiet time is told when that is over, if it is still so.
-    pub(crate) fn tend_health(&mut self, out: &mut Vec<Effect>) {
+    pub(crate) fn check_health(&mut self, out: &mut Vec<Effect>) {
         let probed: Vec<ForwardId> =
             self.forwards.all.iter().filter(|(_, forward)| forward.health().is_some()).map(|(id, _)| *id).collect();
         for id in probed {
-            self.tell_health(id, out);
+            self.report_health(id, out);
         }
     }
 
     /// Tells whether a forward's target is up or down, where that is news and not too soon after the last.
-    fn tell_health(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+    fn report_health(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
         let quiet = span(self.config.settings.notify_quiet.duration());
         let now = self.now;
         let Some(forward) = self.forwards.all.get_mut(&id) else {
@@ -71,17 +71,17 @@ impl Model {
         }
         forward.told = Some((up, now));
         let target = forward.spec.target.clone();
-        let (grade, what) = if up { (Grade::Good, Happening::WentUp) } else { (Grade::Warning, Happening::WentDown) };
+        let (level, message) = if up { (Level::Success, Message::WentUp) } else { (Level::Warning, Message::WentDown) };
         if let Some(fault) = down {
             self.fail(fault);
         }
         out.push(Effect::Notify(Entry {
             at: now,
-            grade,
-            what: what.clone(),
+            level,
+            message: message.clone(),
             thing: target.clone(),
             detail: String::new(),
         }));
-        self.note(grade, what, target, "");
+        self.note(level, message, target, "");
     }
 }

@@ -5,7 +5,7 @@ use crate::language::effect::Effect;
 use crate::screen::dialog::Dialog;
 use crate::screen::text_field::Field;
 use crate::state::Model;
-use crate::update::answer::Entry;
+use crate::update::dialog::FieldOutcome;
 
 impl Model {
     /// Opens the dialog.
@@ -39,9 +39,9 @@ pub(crate) fn in_import(
             }
             let empty = |text: &str| text.is_empty().then_some("required");
             match field.take(action, empty) {
-                Entry::Left => return None,
-                Entry::Open => {}
-                Entry::Given => {
+                FieldOutcome::Cancelled => return None,
+                FieldOutcome::Editing => {}
+                FieldOutcome::Submitted => {
                     out.push(Effect::ReadOffers { text: field.text().to_owned(), cluster });
                     return None;
                 }

@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 use crate::language::effect::Effect;
 use crate::language::event::InstanceEvent;
 use crate::language::fault::{Fault, What};
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::state::Model;
 use crate::types::forward::port_name;
 use crate::types::forward::{Forward, ForwardId, ForwardState};
-use crate::types::instance::{Known, Other, Report, Role, Shared, Standing};
+use crate::types::instance::{ForwardReport, RemoteForward, RemoteInstance, RemoteState, Report, Role};
 use crate::types::proxy::PodKey;
 use crate::types::target::Target;
-use crate::types::workload::Where;
+use crate::types::workload::Destination;
 
 impl Model {
     /// What other instances are told.
@@ -23,32 +23,34 @@ impl Model {
         let forwards = self.forwards.all.values().filter(listens).map(|forward| {
             let spec = &forward.spec;
             let target = self.target(&spec.target);
-            Shared {
+            ForwardReport {
                 id: spec.id.0,
                 name: target.map_or_else(|| spec.target.clone(), |target| port_name(target, &spec.address)),
-                cluster: spec.place.cluster.clone(),
-                namespace: spec.place.namespace.clone(),
-                server: self.server_of(&spec.place.cluster),
-                place: spec.address.to_string(),
+                cluster: spec.selector.cluster.clone(),
+                namespace: spec.selector.namespace.clone(),
+                server: self.server_of(&spec.selector.cluster),
+                destination: spec.address.to_string(),
                 local: forward.local(),
-                state: Standing::of(forward.state()),
+                state: RemoteState::of(forward.state()),
                 pod: forward.via().map(|via| via.pod.name.clone()),
-                left: self.pods.upkeep.left_by(forward).map(|pod| pod.name.clone()).collect(),
+                draining: self.pods.lifecycle.draining_of(forward).map(|pod| pod.name.clone()).collect(),
             }
         });
         // What has failed was stopped by nobody, either: whoever waits for it may have it.
         let failed = self.forwards.all.values().filter(|forward| forward.state() == ForwardState::Failed);
         let ended = self.forwards.left.iter().flatten().copied().chain(failed.map(|forward| forward.spec.id.0));
-        let (left, wants) = (ended.collect(), self.targets.wants.iter().cloned().collect());
-        Report { pid, role, forwards: forwards.collect(), leaving: self.forwards.left.is_some(), left, wants }
+        let (ended, wants) = (ended.collect(), self.targets.wants.iter().cloned().collect());
+        Report { pid, role, forwards: forwards.collect(), leaving: self.forwards.left.is_some(), ended, wants }
     }
 
     pub(crate) fn on_instance(&mut self, event: InstanceEvent, out: &mut Vec<Effect>) {
         self.screen.unarranged = true;
         match event {
             InstanceEvent::Heard { instance, report } => {
-                let Report { pid, role, forwards, leaving, left, wants } = report;
-                self.instances.all.insert(instance.clone(), Known { pid, role, leaving, silent: false, wants });
+                let Report { pid, role, forwards, leaving, ended, wants } = report;
+                self.instances
+                    .all
+                    .insert(instance.clone(), RemoteInstance { pid, role, leaving, silent: false, wants });
                 if leaving {
                     self.remember_ports_of(&instance);
                 }
@@ -61,28 +63,31 @@ impl Model {
                     .map(|(id, other)| (other.forward.id, *id))
                     .collect();
                 let its = self.instances.forwards.extract_if(.., |_, other| other.instance == instance);
-                let before: Vec<Shared> = its.map(|(_, other)| other.forward).collect();
-                self.stopped_there(&instance, &before, &forwards, &left);
+                let before: Vec<ForwardReport> = its.map(|(_, other)| other.forward).collect();
+                self.note_stopped(&instance, &before, &forwards, &ended);
                 for forward in forwards {
-                    let id = known.get(&forward.id).copied().unwrap_or_else(|| ForwardId(self.count()));
-                    self.instances.forwards.insert(id, Other { instance: instance.clone(), pid, role, forward });
+                    let id = known.get(&forward.id).copied().unwrap_or_else(|| ForwardId(self.next_number()));
+                    self.instances
+                        .forwards
+                        .insert(id, RemoteForward { instance: instance.clone(), pid, role, forward });
                 }
-                self.end_what_others_left(out);
+                self.delete_drained_pods(out);
             }
             InstanceEvent::Gone { instance } => {
                 self.remember_ports_of(&instance);
                 self.instances.all.remove(&instance);
                 self.instances.forwards.retain(|_, other| other.instance != instance);
-                self.end_what_others_left(out);
+                self.delete_drained_pods(out);
             }
             InstanceEvent::Unheard { instance, pid } => {
                 // What it had when it was heard last it may have still.
-                let unknown = Known { pid, role: Role::Unknown, leaving: false, silent: true, wants: Vec::new() };
+                let unknown =
+                    RemoteInstance { pid, role: Role::Unknown, leaving: false, silent: true, wants: Vec::new() };
                 self.instances.all.entry(instance).or_insert(unknown).silent = true;
                 self.fail(Fault::new(What::InstanceUnheard, pid.to_string(), ""));
             }
             InstanceEvent::Known => {
-                self.pods.upkeep.others_known = true;
+                self.pods.lifecycle.others_known = true;
                 self.autostart(out);
             }
             InstanceEvent::Silent(fault) => self.fail(fault),
@@ -90,30 +95,35 @@ impl Model {
     }
 
     /// The forward of another instance that leads where this one would, and works or will.
-    pub fn elsewhere(&self, target: &Target, address: &Where) -> Option<(ForwardId, &Other)> {
-        self.all_elsewhere(target, address).find(|(_, other)| other.forward.state != Standing::Broken)
+    pub fn elsewhere(&self, target: &Target, address: &Destination) -> Option<(ForwardId, &RemoteForward)> {
+        self.all_elsewhere(target, address).find(|(_, other)| other.forward.state != RemoteState::Broken)
     }
 
     /// The forwards of other instances that lead where this one would, however they stand.
-    pub fn all_elsewhere(&self, target: &Target, address: &Where) -> impl Iterator<Item = (ForwardId, &Other)> {
+    pub fn all_elsewhere(
+        &self,
+        target: &Target,
+        address: &Destination,
+    ) -> impl Iterator<Item = (ForwardId, &RemoteForward)> {
         let (name, namespace) = (port_name(target, address), self.namespace_of(target));
-        let (server, place) = (self.server_of(&target.cluster), address.to_string());
+        let (server, destination) = (self.server_of(&target.cluster), address.to_string());
         let cluster = target.cluster.clone();
         self.instances.forwards.iter().map(|(id, other)| (*id, other)).filter(move |(_, other)| {
             let forward = &other.forward;
             (&forward.name, &forward.cluster, &forward.namespace) == (&name, &cluster, &namespace)
-                && (&forward.server, &forward.place) == (&server, &place)
+                && (&forward.server, &forward.destination) == (&server, &destination)
         })
     }
 
     /// Of forwards that an instance has no longer those count as stopped that do not end with it.
-    fn stopped_there(&mut self, instance: &str, before: &[Shared], now: &[Shared], left: &[u64]) {
+    fn note_stopped(&mut self, instance: &str, before: &[ForwardReport], now: &[ForwardReport], ended: &[u64]) {
         // On a screen that is seen; a verb waits for it.
         if !self.unattended() {
             return;
         }
         // One that has another name now is there all the same.
-        let gone = |forward: &&Shared| !left.contains(&forward.id) && now.iter().all(|there| there.id != forward.id);
+        let gone =
+            |forward: &&ForwardReport| !ended.contains(&forward.id) && now.iter().all(|there| there.id != forward.id);
         for forward in before.iter().filter(gone) {
             self.forwards.stopped.insert((instance.to_owned(), forward.name.clone()));
         }
@@ -145,23 +155,23 @@ impl Model {
             let forward = &other.forward;
             let same = forward.cluster == key.cluster || (!server.is_empty() && forward.server == server);
             same && forward.namespace == key.namespace
-                && forward.pod.iter().chain(&forward.left).any(|name| *name == key.name)
+                && forward.pod.iter().chain(&forward.draining).any(|name| *name == key.name)
         })
     }
 
     /// Has another instance close a forward of its own.
     pub(crate) fn stop_elsewhere(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
         if let Some(other) = self.instances.forwards.get(&id).cloned() {
-            self.note(Grade::Info, Happening::StoppedElsewhere, &other.forward.name, other.pid.to_string());
+            self.note(Level::Info, Message::StoppedElsewhere, &other.forward.name, other.pid.to_string());
             out.push(Effect::StopElsewhere { instance: other.instance, id: other.forward.id });
         }
     }
 
     /// Says whose a forward is that only its own instance can do more with.
-    pub(crate) fn tell_whose(&mut self, id: ForwardId) {
+    pub(crate) fn report_owner(&mut self, id: ForwardId) {
         if let Some(other) = self.instances.forwards.get(&id) {
             let (name, pid) = (other.forward.name.clone(), other.pid.to_string());
-            self.note(Grade::Info, Happening::OfAnother, name, pid);
+            self.note(Level::Info, Message::OfAnother, name, pid);
         }
     }
 }

@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 
 use crate::language::fault::Fault;
-use crate::language::log::{Entry, Grade, Happening};
-use crate::plain;
+use crate::language::log::{Entry, Level, Message};
+use crate::sanitize;
 use crate::state::Model;
 
 /// The time for which the bottom line shows an entry.
@@ -12,14 +12,15 @@ const NOTICE: TimeDelta = TimeDelta::seconds(6);
 
 impl Model {
     /// Puts an entry into the log and, for a while, into the bottom line.
-    pub(crate) fn note(&mut self, grade: Grade, what: Happening, thing: impl Into<String>, detail: impl Into<String>) {
+    pub(crate) fn note(&mut self, level: Level, message: Message, thing: impl Into<String>, detail: impl Into<String>) {
         let (thing, detail) = (thing.into(), detail.into());
-        let (thing, detail) = (plain::line(&thing).into_owned(), plain::lines(&detail).into_owned());
-        let entry = Entry { at: self.now, grade, what, thing, detail };
+        let (thing, detail) = (sanitize::line(&thing).into_owned(), sanitize::lines(&detail).into_owned());
+        let entry = Entry { at: self.now, level, message, thing, detail };
         // What a person is being told is not pushed aside by what merely happened.
-        let graver = self.screen.notice.as_ref().is_some_and(|(shown, _)| shown.grade > grade && grade == Grade::Info)
-            && !entry.what.answers();
-        if !graver {
+        let more_severe =
+            self.screen.notice.as_ref().is_some_and(|(shown, _)| shown.level > level && level == Level::Info)
+                && !entry.message.is_feedback();
+        if !more_severe {
             self.screen.notice = Some((entry.clone(), self.now + NOTICE));
         }
         self.screen.log.push(entry);
@@ -28,6 +29,6 @@ impl Model {
     /// Puts a fault into the log and the bottom line.
     pub(crate) fn fail(&mut self, fault: Fault) {
         let thing = fault.thing.clone();
-        self.note(Grade::Error, Happening::Failed(Box::new(fault)), thing, "");
+        self.note(Level::Error, Message::Failed(Box::new(fault)), thing, "");
     }
 }

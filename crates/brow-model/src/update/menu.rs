@@ -2,9 +2,9 @@
 
 use crate::language::action::{Action, Command};
 use crate::language::effect::Effect;
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
-use crate::screen::menu::{Give, Menu, MenuOf};
+use crate::screen::menu::{Menu, MenuContent, MenuOf};
 use crate::state::Model;
 
 impl Model {
@@ -17,11 +17,11 @@ impl Model {
             Action::Do(Command::Top | Command::PageUp) => menu.cursor = 0,
             Action::Do(Command::Bottom | Command::PageDown) => menu.cursor = last,
             Action::Do(Command::Accept | Command::Copy) => {
-                self.give(&menu, menu.cursor, out);
+                self.copy_item(&menu, menu.cursor, out);
                 return None;
             }
             Action::ClickItem(at) if *at <= last => {
-                self.give(&menu, *at, out);
+                self.copy_item(&menu, *at, out);
                 return None;
             }
             Action::Wheel { by, .. } => menu.cursor = menu.cursor.saturating_add_signed(by.signum()).min(last),
@@ -36,17 +36,17 @@ impl Model {
         Some(Dialog::Menu(menu))
     }
 
-    fn give(&mut self, menu: &Menu, at: usize, out: &mut Vec<Effect>) {
-        match (menu.items.get(at).map(|item| &item.give), &menu.of) {
-            (Some(Give::Text(text)), MenuOf::Strings(_)) => {
-                self.note(Grade::Info, Happening::Copied, text, "");
+    fn copy_item(&mut self, menu: &Menu, at: usize, out: &mut Vec<Effect>) {
+        match (menu.items.get(at).map(|item| &item.content), &menu.of) {
+            (Some(MenuContent::Text(text)), MenuOf::Strings(_)) => {
+                self.note(Level::Info, Message::Copied, text, "");
                 out.push(Effect::Copy(text.clone()));
             }
-            (Some(Give::Text(text)), MenuOf::Export(count)) => {
-                self.note(Grade::Info, Happening::Exported, count.to_string(), "");
+            (Some(MenuContent::Text(text)), MenuOf::Export(count)) => {
+                self.note(Level::Info, Message::Exported, count.to_string(), "");
                 out.push(Effect::Copy(text.clone()));
             }
-            (Some(Give::Toml(targets)), _) => out.push(Effect::Export(targets.clone())),
+            (Some(MenuContent::Toml(targets)), _) => out.push(Effect::Export(targets.clone())),
             (None, _) => {}
         }
     }

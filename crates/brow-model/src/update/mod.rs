@@ -1,45 +1,43 @@
 //! Routes events to the handlers that sit with their nouns.
 
 mod action;
-mod answer;
 mod arrange;
-mod attach;
 mod audit;
 mod backend;
 mod browse;
 mod browser;
 mod cluster;
 mod command;
+mod connection_strings;
 mod demand;
+mod dialog;
 pub(crate) mod export;
 mod form;
 mod forward;
-pub(crate) mod found;
 mod health;
 mod import;
 mod instance;
-mod keep;
-mod leave;
-mod leftovers;
-mod lesson;
+pub(crate) mod inventory;
+mod lifecycle;
 mod log;
 mod menu;
 mod offer;
 pub(crate) mod open;
-mod own;
+mod orphans;
+mod ownership;
 mod panes;
-mod plan;
 mod pods;
 mod proxy;
+mod quit;
 mod renamed;
 mod renew;
+mod request;
 mod restart;
+mod route;
 mod settings;
-mod strings;
 mod target;
-mod upkeep;
+mod tip;
 mod welcome;
-mod wish;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -62,17 +60,17 @@ impl Model {
                 // Keys may come faster than frames: what one filtered or sorted, the next acts on.
                 self.arrange();
             }
-            Event::Wish(wish) => self.on_wish(wish, &mut out),
+            Event::Request(request) => self.on_request(request, &mut out),
             Event::Contexts(found) => self.on_contexts(found, &mut out),
             Event::Cluster { cluster, epoch, event } => self.on_cluster(&cluster, epoch, event, &mut out),
-            Event::Found { cluster, epoch, event } => self.on_found(&cluster, epoch, event),
+            Event::Browse { cluster, epoch, event } => self.on_browse(&cluster, epoch, event),
             Event::Pod(event) => self.on_pod(event, &mut out),
             Event::Forward { id, epoch, event } => self.on_forward(id, epoch, event, &mut out),
             Event::Instance(event) => self.on_instance(event, &mut out),
             Event::Store(event) => self.on_store(event, &mut out),
-            Event::Terminate => self.leave_unasked(&mut out),
+            Event::Terminate => self.quit_unasked(&mut out),
         }
-        self.follow_welcome(&mut out);
+        self.update_welcome(&mut out);
         out
     }
 
@@ -102,31 +100,31 @@ impl Model {
                 forward.sample(counts, now);
                 forward.tunnel = tunnel;
                 self.screen.unarranged = true;
-                self.renew_use(id);
+                self.extend_idle_limit(id);
             }
         }
-        self.tend_demand(out);
-        self.tend_renewals(out);
-        self.tend_health(out);
+        self.check_demand(out);
+        self.check_renewals(out);
+        self.check_health(out);
         if self.screen.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.screen.notice = None;
         }
         if now - self.pods.cleaned >= CLEAN_EVERY && !self.unattended() {
             self.pods.cleaned = now;
-            self.clean(crate::types::proxy::Whose::Mine, out);
-            self.forget_left(out);
-            self.tend_pods(out);
+            self.clean(crate::types::proxy::CleanupScope::Own, out);
+            self.forget_orphaned(out);
+            self.delete_unneeded_pods(out);
         }
     }
 
     /// Whether something on the screen changes with the clock alone: a countdown, an age, a rate, a notice.
-    pub fn ticks(&self) -> bool {
+    pub fn changes_with_time(&self) -> bool {
         let moves = |forward: &Forward| !forward.is_resting() || forward.traffic.history.iter().any(|bytes| *bytes > 0);
         !self.pods.all.is_empty() || self.forwards.all.values().any(moves) || self.screen.notice.is_some()
     }
 
     /// The next number for an epoch, a request or a forward.
-    pub(crate) fn count(&mut self) -> u64 {
+    pub(crate) fn next_number(&mut self) -> u64 {
         self.counter += 1;
         self.counter
     }

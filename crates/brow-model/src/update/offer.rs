@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 use crate::language::effect::Effect;
 use crate::language::effect::TargetEdit;
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::screen::dialog::Question;
 use crate::state::Model;
-use crate::types::offer::{Clash, Fate, LeftOut, Offer, Tally};
+use crate::types::offer::{LeftOut, Offer, OnConflict, Outcome, OutcomeCounts};
 use crate::types::target::Target;
-use crate::types::workload::Where;
+use crate::types::workload::Destination;
 
-impl Fate {
+impl Outcome {
     /// The change of the saved targets that it is.
     pub(crate) fn edit(&self) -> Option<TargetEdit> {
         match self {
@@ -25,11 +25,11 @@ impl Fate {
 
 impl Model {
     /// The saved target that leads to the same place as an offer.
-    pub fn there(&self, offer: &Offer) -> Option<&Target> {
+    pub fn existing(&self, offer: &Offer) -> Option<&Target> {
         let namespace = self.namespace_of(&offer.target);
         self.targets.all.iter().find(|target| {
             let same = match (&target.address, &offer.target.address) {
-                (Where::Workload(own), Where::Workload(other)) => {
+                (Destination::Workload(own), Destination::Workload(other)) => {
                     let mut ports = std::iter::once(&own.port).chain(&own.more);
                     (&own.kind, &own.name) == (&other.kind, &other.name)
                         && ports.any(|port| *port == other.port || Some(port) == offer.also.as_ref())
@@ -41,45 +41,45 @@ impl Model {
     }
 
     /// Takes offers over; where some are there already, or somebody else wrote them, it is asked first.
-    pub(crate) fn consider(
+    pub(crate) fn review_offers(
         &mut self,
         from: Option<String>,
         offers: Vec<Offer>,
         left_out: Vec<LeftOut>,
         out: &mut Vec<Effect>,
     ) {
-        let there = offers.iter().filter(|offer| self.there(offer).is_some()).count();
+        let there = offers.iter().filter(|offer| self.existing(offer).is_some()).count();
         if offers.is_empty() && left_out.is_empty() {
-            return self.note(Grade::Info, Happening::NothingOffered, from.unwrap_or_default(), "");
+            return self.note(Level::Info, Message::NothingOffered, from.unwrap_or_default(), "");
         }
         if there == 0 && from.is_none() && left_out.is_empty() {
-            self.take_offers(offers, Clash::Skip, out);
+            self.import_offers(offers, OnConflict::Skip, out);
         } else {
-            self.ask(Question::Take { from, there, offers, left_out });
+            self.ask(Question::ImportOffers { from, there, offers, left_out });
         }
     }
 
     /// Makes targets of offers.
-    pub(crate) fn take_offers(&mut self, offers: Vec<Offer>, clash: Clash, out: &mut Vec<Effect>) {
+    pub(crate) fn import_offers(&mut self, offers: Vec<Offer>, on_conflict: OnConflict, out: &mut Vec<Effect>) {
         let before = self.targets.all.clone();
-        let (mut tally, mut edits) = (Tally::default(), Vec::new());
+        let (mut tally, mut edits) = (OutcomeCounts::default(), Vec::new());
         let mut names = Vec::new();
-        for fate in self.decide(offers, clash) {
+        for fate in self.resolve(offers, on_conflict) {
             match &fate {
-                Fate::Skipped(_) => tally.skipped += 1,
-                Fate::Added(target) => {
+                Outcome::Skipped(_) => tally.skipped += 1,
+                Outcome::Added(target) => {
                     tally.added += 1;
                     names.push(target.name.clone());
                 }
-                Fate::Replaced { target, .. } => {
+                Outcome::Replaced { target, .. } => {
                     tally.replaced += 1;
                     names.push(target.name.clone());
                 }
             }
             edits.extend(fate.edit());
         }
-        let grade = if edits.is_empty() { Grade::Info } else { Grade::Good };
-        self.note(grade, Happening::Taken(tally), "", names.join(", "));
+        let level = if edits.is_empty() { Level::Info } else { Level::Success };
+        self.note(level, Message::Taken(tally), "", names.join(", "));
         if let Some(name) = names.first() {
             self.screen.targets.wanted = Some(name.clone());
         }
@@ -90,32 +90,32 @@ impl Model {
         for cluster in clusters {
             self.widen(&cluster, out);
         }
-        self.follow_targets(&before, out);
+        self.apply_target_edits(&before, out);
     }
 
     /// Computes the outcome of offers, in their order.
-    pub fn fates(&self, offers: &[Offer], clash: Clash) -> Vec<Fate> {
-        self.clone().decide(offers.to_vec(), clash)
+    pub fn outcomes(&self, offers: &[Offer], on_conflict: OnConflict) -> Vec<Outcome> {
+        self.clone().resolve(offers.to_vec(), on_conflict)
     }
 
     /// Makes targets of offers, one after another: each meets those that came of the ones before.
-    fn decide(&mut self, offers: Vec<Offer>, clash: Clash) -> Vec<Fate> {
+    fn resolve(&mut self, offers: Vec<Offer>, on_conflict: OnConflict) -> Vec<Outcome> {
         let mut taken = self.taken_ports();
         let mut fates = Vec::new();
         for offer in offers {
-            let fate = match (self.there(&offer).cloned(), clash) {
-                (Some(there), Clash::Skip) => Fate::Skipped(there.name),
-                (Some(was), Clash::Replace) => {
+            let fate = match (self.existing(&offer).cloned(), on_conflict) {
+                (Some(there), OnConflict::Skip) => Outcome::Skipped(there.name),
+                (Some(was), OnConflict::Replace) => {
                     taken.remove(&was.local_port);
-                    let target = self.in_place_of(&was, &offer, &taken);
-                    Fate::Replaced { was: Box::new(was), target }
+                    let target = self.replacement_for(&was, &offer, &taken);
+                    Outcome::Replaced { was: Box::new(was), target }
                 }
-                (None, _) => Fate::Added(self.new_of(offer, &taken)),
+                (None, _) => Outcome::Added(self.target_of_offer(offer, &taken)),
             };
             if let Some(edit) = fate.edit() {
                 self.apply(&edit);
             }
-            if let Fate::Added(target) | Fate::Replaced { target, .. } = &fate {
+            if let Outcome::Added(target) | Outcome::Replaced { target, .. } = &fate {
                 taken.insert(target.local_port);
             }
             fates.push(fate);
@@ -124,7 +124,7 @@ impl Model {
     }
 
     /// The target that an offer becomes: under a name that is free, with a port that is.
-    fn new_of(&self, offer: Offer, taken: &BTreeSet<u16>) -> Target {
+    fn target_of_offer(&self, offer: Offer, taken: &BTreeSet<u16>) -> Target {
         let port = match offer.target.local_port {
             0 => {
                 let key = offer.key(&self.namespace_of(&offer.target));
@@ -139,9 +139,9 @@ impl Model {
     }
 
     /// A saved target that takes an offer's place and port over.
-    fn in_place_of(&self, was: &Target, offer: &Offer, taken: &BTreeSet<u16>) -> Target {
+    fn replacement_for(&self, was: &Target, offer: &Offer, taken: &BTreeSet<u16>) -> Target {
         let mut address = offer.target.address.clone();
-        if let (Where::Workload(new), Where::Workload(old)) = (&mut address, &was.address) {
+        if let (Destination::Workload(new), Destination::Workload(old)) = (&mut address, &was.address) {
             (new.wait, new.proxy) = (old.wait, old.proxy);
             if !old.more.is_empty() {
                 // Its other ports are somebody's too.
@@ -156,5 +156,22 @@ impl Model {
             port => port,
         };
         Target { namespace: offer.target.namespace.clone(), address, local_port, ..was.clone() }
+    }
+
+    /// Local ports that belong to somebody already: those of saved targets, those that targets had last, and those that
+    /// forwards listen on, of other instances too. What another program holds shows when a port is to be listened on.
+    pub(crate) fn taken_ports(&self) -> BTreeSet<u16> {
+        let targets = self.targets.all.iter().map(|target| target.local_port);
+        let bound = self.forwards.all.values().flat_map(|forward| forward.bound.iter().map(std::net::SocketAddr::port));
+        let asked = self.forwards.all.values().map(|forward| forward.spec.port);
+        let local = |text: &str| text.rsplit(':').next().and_then(|port| port.parse().ok());
+        let others = self.instances.forwards.values().filter_map(|other| local(&other.forward.local));
+        targets
+            .chain(self.targets.ports.values().copied())
+            .chain(others)
+            .chain(bound)
+            .chain(asked)
+            .filter(|port| *port != 0)
+            .collect()
     }
 }

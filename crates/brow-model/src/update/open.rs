@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::language::effect::Effect;
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::screen::focus::Pane;
 use crate::state::Model;
 use crate::types::epoch::Epoch;
@@ -11,21 +11,21 @@ use crate::types::forward::{Forward, ForwardId, ForwardSpec, ForwardState, port_
 use crate::types::proxy::{Phase, PodKey, ProxyPod};
 use crate::types::route::{Demand, Route};
 use crate::types::target::Target;
-use crate::types::workload::Where;
+use crate::types::workload::Destination;
 
 /// Loopback in both families: nothing beyond this machine unless somebody asks.
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 /// Where the forwards of a target listen.
 pub(crate) fn bind_of(target: &Target) -> Vec<IpAddr> {
-    target.keep.local_address.map_or_else(|| LOOPBACK.to_vec(), |ip| vec![ip])
+    target.forward.local_address.map_or_else(|| LOOPBACK.to_vec(), |ip| vec![ip])
 }
 
 impl Model {
     /// Opens a forward to each port of a target, through a pod of its own which is asked for where there is none; on
     /// demand where the config wants it so.
     pub(crate) fn open_forward(&mut self, target: &Target, out: &mut Vec<Effect>) {
-        self.open_forward_as(target, self.keep(&target.name).on_demand, out);
+        self.open_forward_as(target, self.forward_policy(&target.name).on_demand, out);
     }
 
     /// The same, on demand or not.
@@ -35,7 +35,7 @@ impl Model {
         }
     }
 
-    fn open_forward_to(&mut self, target: &Target, address: &Where, on_demand: bool, out: &mut Vec<Effect>) {
+    fn open_forward_to(&mut self, target: &Target, address: &Destination, on_demand: bool, out: &mut Vec<Effect>) {
         let several = target.address.workload().is_some_and(|workload| !workload.more.is_empty());
         let same = |forward: &&Forward| !several || forward.spec.address == *address;
         let open = self.forwards_of(&target.name).filter(same).find(|forward| !forward.has_failed());
@@ -44,20 +44,20 @@ impl Model {
             if broken && target.address.workload().is_some() {
                 self.restart_forward(id, None, out);
             } else if broken {
-                self.want_pod(id);
-                self.settle_forwards(&target.cluster, out);
+                self.await_pod(id);
+                self.route_forwards(&target.cluster, out);
             } else {
-                self.note(Grade::Info, Happening::AlreadyForwarded, &target.name, local);
+                self.note(Level::Info, Message::AlreadyForwarded, &target.name, local);
             }
             self.show_forward(id);
             return;
         }
         if let Some((id, other)) = self.elsewhere(target, address) {
             let (name, local) = (other.forward.name.clone(), other.forward.local.clone());
-            self.note(Grade::Info, Happening::ForwardedElsewhere, name, local);
+            self.note(Level::Info, Message::ForwardedElsewhere, name, local);
             return self.show_forward(id);
         }
-        if !on_demand && !self.need_for(target, out) {
+        if !on_demand && !self.ensure_connected_for(target, out) {
             return;
         }
         let failed: Vec<ForwardId> =
@@ -73,8 +73,8 @@ impl Model {
         let id =
             self.listen(target, address, (port, any_port), if on_demand { Route::Resting } else { Route::Wanted }, out);
         if !on_demand {
-            self.want_pod(id);
-            self.settle_forwards(&target.cluster, out);
+            self.await_pod(id);
+            self.route_forwards(&target.cluster, out);
         }
     }
 
@@ -88,13 +88,13 @@ impl Model {
         });
         let open = self.forwards_of(&target.name).find(through).map(|forward| (forward.spec.id, forward.local()));
         if let Some((id, local)) = open {
-            self.note(Grade::Info, Happening::AlreadyForwarded, &target.name, local);
+            self.note(Level::Info, Message::AlreadyForwarded, &target.name, local);
             self.show_forward(id);
             return;
         }
         let other = self.elsewhere(target, &target.address).map(|(id, other)| (id, other.forward.clone()));
         if let Some((id, other)) = other.filter(|(_, other)| other.pod.as_ref() == Some(&pod.name)) {
-            self.note(Grade::Info, Happening::ForwardedElsewhere, other.name, other.local);
+            self.note(Level::Info, Message::ForwardedElsewhere, other.name, other.local);
             return self.show_forward(id);
         }
         if target.address.workload().is_some() {
@@ -107,25 +107,25 @@ impl Model {
         let waits = route.is_awaited();
         let id = self.listen(target, &target.address, (port, port == 0), route, out);
         if waits {
-            self.want_pod(id);
-            self.settle_forwards(&target.cluster, out);
+            self.await_pod(id);
+            self.route_forwards(&target.cluster, out);
         }
     }
 
     fn listen(
         &mut self,
         target: &Target,
-        address: &Where,
+        address: &Destination,
         (port, any_port): (u16, bool),
         route: Route,
         out: &mut Vec<Effect>,
     ) -> ForwardId {
         let on_demand = route == Route::Resting;
         let spec = ForwardSpec {
-            id: ForwardId(self.count()),
-            epoch: Epoch(self.count()),
+            id: ForwardId(self.next_number()),
+            epoch: Epoch(self.next_number()),
             target: target.name.clone(),
-            place: self.place_of(target),
+            selector: self.selector_of(target),
             address: address.clone(),
             tunnel: self.config.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
             bind: bind_of(target),
@@ -138,14 +138,14 @@ impl Model {
         let mut forward = Forward::opening(spec.clone(), self.now);
         let via = route.via().cloned().map(|via| forward.relayed(via));
         if let Some(via) = &via {
-            self.pods.upkeep.hold(id, &via.pod);
+            self.pods.lifecycle.acquire(id, &via.pod);
         }
         forward.route = via.clone().map_or(route, Route::through);
         forward.demand = on_demand.then_some(Demand::FRESH);
         self.forwards.all.insert(id, forward);
         self.screen.unarranged = true;
-        let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));
-        self.audit("open-forward", &spec.target, place, None, out);
+        let location = Some((spec.selector.cluster.as_str(), spec.selector.namespace.as_str()));
+        self.audit("open-forward", &spec.target, location, None, out);
         out.push(Effect::OpenForward { spec, via });
         id
     }

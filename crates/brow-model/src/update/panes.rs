@@ -2,7 +2,7 @@
 
 use crate::language::effect::Effect;
 use crate::language::fault::{Fault, What};
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::screen::dialog::{Dialog, Question};
 use crate::screen::focus::Pane;
 use crate::state::Model;
@@ -15,7 +15,7 @@ impl Model {
     pub(crate) fn show_trouble(&mut self) {
         match self.trouble() {
             (_, Some(fault)) => self.screen.dialogs.push(Dialog::Fault(fault.clone())),
-            (Some(name), None) => self.note(Grade::Info, Happening::NothingWrong, name, ""),
+            (Some(name), None) => self.note(Level::Info, Message::NothingWrong, name, ""),
             (None, None) => self.nothing_selected(),
         }
     }
@@ -75,7 +75,7 @@ impl Model {
         let Some(key) = self.screen.pods.selected().cloned() else {
             return self.nothing_selected();
         };
-        let epoch = Epoch(self.count());
+        let epoch = Epoch(self.next_number());
         out.push(Effect::FollowLog { key: key.clone(), epoch });
         let lines = std::collections::VecDeque::new();
         self.screen.dialogs.push(Dialog::PodLog { key, epoch, lines, ended: None, back: 0 });
@@ -131,7 +131,7 @@ impl Model {
     }
 
     /// Does something with the chosen forwards; where all are other instances', names those.
-    pub(crate) fn of_own_forwards(
+    pub(crate) fn for_own_forwards(
         &mut self,
         mut act: impl FnMut(&mut Self, ForwardId, &mut Vec<Effect>),
         out: &mut Vec<Effect>,
@@ -139,7 +139,7 @@ impl Model {
         let chosen = self.screen.forwards.chosen();
         let elsewhere = chosen.iter().all(|id| self.instances.forwards.contains_key(id));
         for id in chosen {
-            if elsewhere { self.tell_whose(id) } else { act(self, id, out) }
+            if elsewhere { self.report_owner(id) } else { act(self, id, out) }
         }
     }
 
@@ -164,9 +164,9 @@ impl Model {
             if targets.is_empty() {
                 return self.nothing_selected();
             }
-            return self.note(Grade::Info, Happening::NotForwarded, targets.join(", "), "");
+            return self.note(Level::Info, Message::NotForwarded, targets.join(", "), "");
         }
-        self.note(Grade::Info, Happening::Copied, locals.join(", "), "");
+        self.note(Level::Info, Message::Copied, locals.join(", "), "");
         out.push(Effect::Copy(locals.join("\n")));
     }
 }

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use crate::language::effect::Effect;
 use crate::language::event::PodEvent;
 use crate::language::fault::{Fault, What};
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
 use crate::state::Model;
 use crate::types::forward::Forward;
-use crate::types::proxy::{MOST_PODS, Phase, PodKey, ProxyPod, RequestId};
+use crate::types::proxy::{MAX_PODS, Phase, PodKey, PodRequestId, ProxyPod};
 
 /// Lines of a pod's log kept in its dialog.
 const LOG_LINES: usize = 5_000;
@@ -34,16 +34,16 @@ impl Model {
                     // It is still to go with its last use.
                     let ours =
                         self.pods.all.get(&key).filter(|pod| pod.on_demand && self.pods.created.contains_key(&key));
-                    if let Some(place) = ours.map(ProxyPod::place) {
-                        self.pods.upkeep.pods.insert(key.clone(), place);
+                    if let Some(selector) = ours.map(ProxyPod::selector) {
+                        self.pods.lifecycle.on_demand.insert(key.clone(), selector);
                     }
                     self.fail(fault);
                     // Forwards had left it; it is as good as before.
                     if before == Some(Phase::Ready) {
-                        self.serve(&key, out);
+                        self.on_pod_ready(&key, out);
                     }
                 } else {
-                    self.note(Grade::Info, Happening::PodKilled, &key.name, &key.cluster);
+                    self.note(Level::Info, Message::PodKilled, &key.name, &key.cluster);
                     // Without a watch (or before it says so) the deletion itself is the news.
                     self.pods.created.remove(&key);
                 }
@@ -84,24 +84,24 @@ impl Model {
         }
     }
 
-    fn on_created(&mut self, id: RequestId, result: Result<Box<ProxyPod>, Fault>, out: &mut Vec<Effect>) {
+    fn on_created(&mut self, id: PodRequestId, result: Result<Box<ProxyPod>, Fault>, out: &mut Vec<Effect>) {
         let Some(request) = self.pods.requests.remove(&id) else {
             return;
         };
-        let place = Some((request.cluster.as_str(), request.namespace.as_str()));
+        let location = Some((request.cluster.as_str(), request.namespace.as_str()));
         match result {
             Ok(pod) => {
-                self.pods.own.extend([pod.uid.clone()]);
+                self.pods.ownership.extend([pod.uid.clone()]);
                 self.pods.created.insert(pod.key.clone(), pod.uid.clone());
-                self.may_leave(&request.cluster, request.ttl, out);
-                self.audit("create-pod", &pod.key.name, place, None, out);
-                self.note(Grade::Info, Happening::PodCreated, &pod.key.name, &pod.key.cluster);
+                self.record_pods_until(&request.cluster, request.ttl, out);
+                self.audit("create-pod", &pod.key.name, location, None, out);
+                self.note(Level::Info, Message::PodCreated, &pod.key.name, &pod.key.cluster);
                 if let Some(limit) = pod.cpu_limit.as_deref().filter(|_| request.settings.resources.cpu_limit.is_none())
                 {
-                    self.note(Grade::Warning, Happening::CpuLimited, &pod.key.name, limit);
+                    self.note(Level::Warning, Message::CpuLimited, &pod.key.name, limit);
                 }
                 if request.on_demand {
-                    self.pods.upkeep.pods.insert(pod.key.clone(), request.place());
+                    self.pods.lifecycle.on_demand.insert(pod.key.clone(), request.selector());
                 }
                 if self.pods.ending {
                     return out.push(Effect::DeletePod { key: pod.key.clone(), uid: pod.uid });
@@ -115,23 +115,23 @@ impl Model {
                 }
                 // Ready already, it was not known for ours.
                 if self.pods.all.get(&key).is_some_and(|pod| pod.on_demand && pod.phase == Phase::Ready) {
-                    self.serve(&key, out);
+                    self.on_pod_ready(&key, out);
                 }
                 self.on_renewal(id, Ok(&key), out);
                 // Perhaps nobody waits for it any more.
-                self.let_pods_go(&request.place(), out);
+                self.drain_idle_pods(&request.selector(), out);
             }
             Err(fault) => {
-                self.audit("create-pod", &request.target, place, Some(fault.what), out);
+                self.audit("create-pod", &request.target, location, Some(fault.what), out);
                 if fault.what == What::TimedOut {
                     // It may have been made all the same.
-                    self.may_leave(&request.cluster, request.ttl, out);
+                    self.record_pods_until(&request.cluster, request.ttl, out);
                     let until = self.now + TimeDelta::seconds(request.ttl.secs().into());
                     self.pods.unsure.retain(|(until, _)| *until > self.now);
                     self.pods.unsure.push((until, request.clone()));
                 }
                 self.on_renewal(id, Err(&fault), out);
-                out.extend(self.give_up_waiting(&request, &fault));
+                out.extend(self.fail_waiting(&request, &fault));
                 self.targets.refused.insert(request.target.clone(), fault.clone());
                 self.fail(fault);
             }
@@ -147,7 +147,7 @@ impl Model {
         out: &mut Vec<Effect>,
     ) {
         // Of a list that was cut off nothing is known to be missing.
-        let whole = pods.len() <= MOST_PODS;
+        let whole = pods.len() <= MAX_PODS;
         let listed: BTreeSet<(&PodKey, &str)> = pods.iter().map(|pod| (&pod.key, pod.uid.as_str())).collect();
         let gone: Vec<(PodKey, String)> = self
             .pods
@@ -171,10 +171,10 @@ impl Model {
     /// through or waits for, not of what other runs do.
     fn is_told_of(&self, pod: &ProxyPod) -> bool {
         let concerns = |forward: &Forward| {
-            forward.is_through(&pod.key) || (forward.via().is_none() && self.is_at(pod, &forward.spec.place))
+            forward.is_through(&pod.key) || (forward.via().is_none() && self.is_at(pod, &forward.spec.selector))
         };
         self.is_ours(pod)
-            && !self.is_twin(pod)
+            && !self.is_duplicate(pod)
             && (!self.unattended()
                 || self.pods.created.contains_key(&pod.key)
                 || self.forwards.all.values().any(concerns))
@@ -183,19 +183,19 @@ impl Model {
     /// Whether a pod is ours or known, or may still be kept; where it may not, that is told once.
     fn has_room_for(&mut self, pod: &ProxyPod) -> bool {
         let cluster = pod.key.cluster.as_str();
-        let few = self.pods.all.len() < MOST_PODS || self.pods.all.contains_key(&pod.key);
-        if few || self.is_ours(pod) || self.pods.all.keys().filter(|at| at.cluster == cluster).count() < MOST_PODS {
+        let few = self.pods.all.len() < MAX_PODS || self.pods.all.contains_key(&pod.key);
+        if few || self.is_ours(pod) || self.pods.all.keys().filter(|at| at.cluster == cluster).count() < MAX_PODS {
             return true;
         }
-        self.tell_too_many(cluster, MOST_PODS);
+        self.report_too_many(cluster, MAX_PODS);
         false
     }
 
     /// Tells that a cluster has more than is kept, unless that was the last thing told of it.
-    pub(crate) fn tell_too_many(&mut self, cluster: &str, kept: usize) {
-        let what = Happening::Failed(Box::new(Fault::new(What::TooMany, cluster, kept.to_string())));
-        if !self.screen.log.entries.iter().any(|entry| entry.what == what) {
-            self.note(Grade::Warning, what, cluster, "");
+    pub(crate) fn report_too_many(&mut self, cluster: &str, kept: usize) {
+        let what = Message::Failed(Box::new(Fault::new(What::TooMany, cluster, kept.to_string())));
+        if !self.screen.log.entries.iter().any(|entry| entry.message == what) {
+            self.note(Level::Warning, what, cluster, "");
         }
     }
 
@@ -217,11 +217,11 @@ impl Model {
         let faulted = before.as_ref().and_then(|old| old.fault.as_ref()).map(|old| old.what);
         if mine && was.is_some() && was != Some(phase) {
             match phase {
-                Phase::Ready => self.note(Grade::Good, Happening::PodReady, &key.name, &key.cluster),
-                Phase::Expired => self.note(Grade::Warning, Happening::PodExpired, &key.name, &key.cluster),
+                Phase::Ready => self.note(Level::Success, Message::PodReady, &key.name, &key.cluster),
+                Phase::Expired => self.note(Level::Warning, Message::PodExpired, &key.name, &key.cluster),
                 // What is over is cleaned away by whoever comes first.
                 Phase::Terminating if !self.pods.killing.contains_key(&key) && !was.is_some_and(Phase::is_over) => {
-                    self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);
+                    self.note(Level::Warning, Message::PodGone, &key.name, &key.cluster);
                 }
                 Phase::Creating
                 | Phase::Pending
@@ -240,9 +240,9 @@ impl Model {
             self.fail(fault.clone());
         }
         match phase {
-            Phase::Ready => self.serve(&key, out),
+            Phase::Ready => self.on_pod_ready(&key, out),
             Phase::Creating | Phase::Pending | Phase::Pulling | Phase::Starting => {
-                self.tell_waiting(&key, fault.as_ref());
+                self.show_on_waiting(&key, fault.as_ref());
             }
             Phase::Expired => {
                 let fault = Fault::new(What::PodExpired, &key.name, "");
@@ -258,8 +258,8 @@ impl Model {
     /// Takes the news that a pod is gone.
     pub(crate) fn on_gone(&mut self, key: &PodKey, uid: &str, out: &mut Vec<Effect>) {
         // Also one that was looked up and not kept.
-        self.pods.own.asked.remove(uid);
-        self.pods.own.open.remove(uid);
+        self.pods.ownership.looked_up.remove(uid);
+        self.pods.ownership.pending.remove(uid);
         if self.pods.all.get(key).is_none_or(|pod| pod.uid != uid) {
             return;
         }
@@ -272,11 +272,11 @@ impl Model {
         self.pods.created.remove(key);
         self.forget_pod(key);
         // Through another context it may be seen still, for a moment; it is gone all the same.
-        if self.pods.own.has(uid) {
+        if self.pods.ownership.has(uid) {
             out.push(Effect::ForgetPod(uid.to_owned()));
         }
         if told && !ours && !pod.phase.is_over() && pod.phase != Phase::Terminating {
-            self.note(Grade::Warning, Happening::PodGone, &key.name, &key.cluster);
+            self.note(Level::Warning, Message::PodGone, &key.name, &key.cluster);
         }
         let what = if pod.phase == Phase::Expired { What::PodExpired } else { What::PodDeleted };
         self.leave_pod(key, Some(&Fault::new(what, &key.name, "")), out);

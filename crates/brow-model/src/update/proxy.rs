@@ -4,22 +4,22 @@ use chrono::TimeDelta;
 
 use crate::language::effect::Effect;
 use crate::language::fault::{Fault, What};
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::state::Model;
-use crate::types::proxy::{Phase, PodKey, PodPlace, PodRequest, ProxyPod, RequestId, Whose};
+use crate::types::proxy::{CleanupScope, Phase, PodKey, PodRequest, PodRequestId, PodSelector, ProxyPod};
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
 
 impl Model {
     /// Asks for a proxy pod for a target; `None` where that cannot even be asked, which is then told.
-    pub(crate) fn ask_pod(
+    pub(crate) fn request_pod(
         &mut self,
         target: &Target,
         ttl: Option<Ttl>,
         on_demand: bool,
         out: &mut Vec<Effect>,
-    ) -> Option<RequestId> {
-        if !self.need_for(target, out) {
+    ) -> Option<PodRequestId> {
+        if !self.ensure_connected_for(target, out) {
             return None;
         }
         let ttl = ttl.or(target.ttl).unwrap_or(self.config.settings.ttl);
@@ -31,7 +31,7 @@ impl Model {
             return None;
         }
         let request = PodRequest {
-            id: RequestId(self.count()),
+            id: PodRequestId(self.next_number()),
             target: target.name.clone(),
             cluster: target.cluster.clone(),
             namespace: self.namespace_of(target),
@@ -40,10 +40,10 @@ impl Model {
             ttl,
             settings: self.config.settings.pod_for(&target.cluster, &target.pod),
             on_demand,
-            patience: self.keep(&target.name).create,
+            patience: self.forward_policy(&target.name).create,
         };
-        let place = format!("{}/{}", request.cluster, request.namespace);
-        self.note(Grade::Info, Happening::PodAsked, &target.name, place);
+        let location = format!("{}/{}", request.cluster, request.namespace);
+        self.note(Level::Info, Message::PodAsked, &target.name, location);
         self.targets.refused.remove(&target.name);
         let id = request.id;
         self.pods.requests.insert(id, request.clone());
@@ -78,16 +78,16 @@ impl Model {
     }
 
     /// The best ready pod of ours at a place: the one with the most time left.
-    pub(crate) fn ready_pod<'a>(&'a self, at: &'a PodPlace) -> Option<&'a ProxyPod> {
+    pub(crate) fn ready_pod<'a>(&'a self, at: &'a PodSelector) -> Option<&'a ProxyPod> {
         let now = self.time_at(&at.cluster);
         let ready = |pod: &&ProxyPod| pod.phase == Phase::Ready && !pod.is_over(now) && self.may_use(pod);
         self.pods_at(at).filter(ready).max_by_key(|pod| (pod.deadline(), pod.created))
     }
 
     /// Returns true if a pod of ours at a place is requested or starting.
-    pub(crate) fn pod_coming(&self, at: &PodPlace) -> bool {
+    pub(crate) fn pod_coming(&self, at: &PodSelector) -> bool {
         self.pods_at(at).any(|pod| pod.phase.is_coming() && self.may_use(pod))
-            || self.pods.requests.values().any(|asked| asked.place() == *at)
+            || self.pods.requests.values().any(|asked| asked.selector() == *at)
     }
 
     /// Returns true if a pod can be used: it was not created on demand by another run, which will delete it.
@@ -96,12 +96,12 @@ impl Model {
     }
 
     /// Our own pods at a place.
-    pub fn pods_at<'a>(&'a self, at: &'a PodPlace) -> impl Iterator<Item = &'a ProxyPod> {
+    pub fn pods_at<'a>(&'a self, at: &'a PodSelector) -> impl Iterator<Item = &'a ProxyPod> {
         self.pods.all.values().filter(move |pod| self.is_at(pod, at))
     }
 
     /// Returns true if a pod is ours, and at a place.
-    pub(crate) fn is_at(&self, pod: &ProxyPod, at: &PodPlace) -> bool {
+    pub(crate) fn is_at(&self, pod: &ProxyPod, at: &PodSelector) -> bool {
         pod.target_label == at.label
             && pod.key.cluster == at.cluster
             && pod.key.namespace == at.namespace
@@ -109,21 +109,21 @@ impl Model {
     }
 
     /// The cluster, namespace and label of a target's pods.
-    pub fn place_of(&self, target: &Target) -> PodPlace {
+    pub fn selector_of(&self, target: &Target) -> PodSelector {
         let label = target.label(&self.installation);
-        PodPlace { cluster: target.cluster.clone(), namespace: self.namespace_of(target), label }
+        PodSelector { cluster: target.cluster.clone(), namespace: self.namespace_of(target), label }
     }
 
     /// Returns true for the duplicate of a pod that another context of the same cluster shows: the same uid, shown in
     /// the context of its target (else in the first context).
-    pub fn is_twin(&self, pod: &ProxyPod) -> bool {
+    pub fn is_duplicate(&self, pod: &ProxyPod) -> bool {
         let mut same = self.clusters.all.iter().filter(|at| at.name != pod.key.cluster).filter_map(|at| {
             let key = PodKey { cluster: at.name.clone(), ..pod.key.clone() };
             self.pods.all.get(&key).filter(|other| other.uid == pod.uid)
         });
         let rank = |pod: &ProxyPod| {
-            let place = self.clusters.all.iter().position(|at| at.name == pod.key.cluster);
-            (self.target_of_pod(pod).is_none(), place)
+            let position = self.clusters.all.iter().position(|at| at.name == pod.key.cluster);
+            (self.target_of_pod(pod).is_none(), position)
         };
         same.any(|other| rank(other) < rank(pod))
     }
@@ -142,32 +142,32 @@ impl Model {
     }
 
     /// Deletes finished and expired pods in all clusters; how many.
-    pub(crate) fn clean(&mut self, whose: Whose, out: &mut Vec<Effect>) -> usize {
+    pub(crate) fn clean(&mut self, whose: CleanupScope, out: &mut Vec<Effect>) -> usize {
         let clusters: Vec<String> = self.clusters.all.iter().map(|cluster| cluster.name.clone()).collect();
         clusters.iter().map(|cluster| self.clean_in(cluster, whose, out)).sum()
     }
 
     /// Deletes finished and expired pods in one cluster; how many.
-    pub(crate) fn clean_in(&mut self, cluster: &str, whose: Whose, out: &mut Vec<Effect>) -> usize {
-        let over = self.over(cluster, whose);
+    pub(crate) fn clean_in(&mut self, cluster: &str, whose: CleanupScope, out: &mut Vec<Effect>) -> usize {
+        let over = self.finished_pods(cluster, whose);
         for key in &over {
             self.kill(key, out);
         }
         if !over.is_empty() {
-            self.note(Grade::Info, Happening::PodsCleaned, over.len().to_string(), cluster);
+            self.note(Level::Info, Message::PodsCleaned, over.len().to_string(), cluster);
         }
         over.len()
     }
 
     /// Finished and expired pods in one cluster that are not being deleted yet.
-    pub fn over(&self, cluster: &str, whose: Whose) -> Vec<PodKey> {
+    pub fn finished_pods(&self, cluster: &str, whose: CleanupScope) -> Vec<PodKey> {
         let now = self.time_at(cluster);
         self.pods
             .all
             .values()
             .filter(|pod| pod.key.cluster == cluster && pod.phase != Phase::Terminating && pod.is_over(now))
-            .filter(|pod| whose == Whose::All || self.is_ours(pod))
-            .filter(|pod| !self.is_twin(pod))
+            .filter(|pod| whose == CleanupScope::All || self.is_ours(pod))
+            .filter(|pod| !self.is_duplicate(pod))
             .map(|pod| pod.key.clone())
             .collect()
     }

@@ -12,14 +12,14 @@ use crate::types::target::Target;
 
 impl Model {
     /// A target becomes another: what is kept under its name goes along.
-    pub(crate) fn take_over(&mut self, was: &Target, target: &Target) {
+    pub(crate) fn follow_rename(&mut self, was: &Target, target: &Target) {
         let (old, new) = (was.label(&self.installation), target.label(&self.installation));
         let carried = was.cluster == target.cluster && old != new;
         if was.name != target.name {
             for forward in self.forwards.all.values_mut().filter(|forward| forward.spec.target == was.name) {
                 forward.spec.target.clone_from(&target.name);
                 if carried {
-                    forward.spec.place.label.clone_from(&new);
+                    forward.spec.selector.label.clone_from(&new);
                 }
             }
             for asked in self.pods.requests.values_mut().filter(|asked| asked.target == was.name) {
@@ -37,16 +37,16 @@ impl Model {
             }
         }
         if carried {
-            for place in self.pods.upkeep.pods.values_mut() {
-                if (&place.cluster, &place.label) == (&target.cluster, &old) {
-                    place.label.clone_from(&new);
+            for selector in self.pods.lifecycle.on_demand.values_mut() {
+                if (&selector.cluster, &selector.label) == (&target.cluster, &old) {
+                    selector.label.clone_from(&new);
                 }
             }
             self.pods.renamed.insert((target.cluster.clone(), old.clone()), target.name.clone());
             let carriers = self.pods.all.values_mut().filter(|pod| pod.key.cluster == target.cluster);
             for pod in carriers.filter(|pod| pod.target_label == old) {
                 pod.target_label.clone_from(&new);
-                if self.pods.own.has(&pod.uid) {
+                if self.pods.ownership.has(&pod.uid) {
                     pod.target.clone_from(&target.name);
                 }
             }
@@ -69,7 +69,7 @@ impl Model {
             if let (Some(target), None) = (here.next(), here.next())
                 && gone.iter().filter(|other| same(other, target)).count() == 1
             {
-                self.take_over(was, target);
+                self.follow_rename(was, target);
                 edits.push(TargetEdit::Replace { was: Box::new((*was).clone()), target: target.clone() });
             } else {
                 self.targets.refused.remove(&was.name);

@@ -5,10 +5,10 @@ use chrono::TimeDelta;
 
 use crate::language::effect::Effect;
 use crate::language::fault::Fault;
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::state::Model;
 use crate::types::forward::ForwardId;
-use crate::types::proxy::{Phase, PodKey, ProxyPod, RequestId};
+use crate::types::proxy::{Phase, PodKey, PodRequestId, ProxyPod};
 use crate::types::renew::Renewal;
 use crate::types::route::Route;
 use crate::types::ttl::Ttl;
@@ -25,7 +25,7 @@ impl Model {
     pub(crate) fn renew_pods(&mut self, keys: &[PodKey], out: &mut Vec<Effect>) {
         for key in keys {
             if !self.renew(key, None, out) {
-                self.note(Grade::Info, Happening::NotRenewable, &key.name, "");
+                self.note(Level::Info, Message::NotRenewable, &key.name, "");
             }
         }
         if keys.is_empty() {
@@ -43,21 +43,21 @@ impl Model {
         let Some(target) = self.target_of_pod(pod).cloned() else {
             return false;
         };
-        if self.pods.upkeep.renewals.get(key).is_some_and(Renewal::is_under_way) {
+        if self.pods.lifecycle.renewals.get(key).is_some_and(Renewal::is_under_way) {
             return true;
         }
         let ttl = ttl.or(pod.ttl).map(|ttl| ttl.min(self.config.settings.max_ttl));
-        let request = self.ask_pod(&target, ttl, self.pods.upkeep.pods.contains_key(key), out);
+        let request = self.request_pod(&target, ttl, self.pods.lifecycle.on_demand.contains_key(key), out);
         if request.is_some() {
-            self.note(Grade::Info, Happening::RenewalAsked, &key.name, "");
+            self.note(Level::Info, Message::RenewalAsked, &key.name, "");
         }
-        self.pods.upkeep.renewals.insert(key.clone(), Renewal { asked: self.now, request, pod: None });
+        self.pods.lifecycle.renewals.insert(key.clone(), Renewal { asked: self.now, request, pod: None });
         true
     }
 
     /// A request was answered that may have been for a pod that takes over.
-    pub(crate) fn on_renewal(&mut self, request: RequestId, result: Result<&PodKey, &Fault>, out: &mut Vec<Effect>) {
-        let mut renewals = self.pods.upkeep.renewals.iter_mut();
+    pub(crate) fn on_renewal(&mut self, request: PodRequestId, result: Result<&PodKey, &Fault>, out: &mut Vec<Effect>) {
+        let mut renewals = self.pods.lifecycle.renewals.iter_mut();
         let Some((old, renewal)) = renewals.find(|(_, renewal)| renewal.request == Some(request)) else {
             return;
         };
@@ -67,9 +67,14 @@ impl Model {
         };
         renewal.pod = Some(new.clone());
         let old = old.clone();
-        let first =
-            self.pods.upkeep.first.get(&old).copied().or_else(|| self.pods.all.get(&old).map(|pod| pod.created));
-        self.pods.upkeep.first.extend(first.map(|first| (new.clone(), first)));
+        let first = self
+            .pods
+            .lifecycle
+            .first_created
+            .get(&old)
+            .copied()
+            .or_else(|| self.pods.all.get(&old).map(|pod| pod.created));
+        self.pods.lifecycle.first_created.extend(first.map(|first| (new.clone(), first)));
         // The watch may have been faster.
         if self.pods.all.get(new).is_some_and(|pod| pod.phase == Phase::Ready) {
             self.hand_over(new, out);
@@ -79,36 +84,36 @@ impl Model {
     /// A pod is ready: where it takes another's place, new connections go there now.
     pub(crate) fn hand_over(&mut self, new: &PodKey, out: &mut Vec<Effect>) {
         let by = |(_, renewal): &(&PodKey, &Renewal)| renewal.pod.as_ref() == Some(new);
-        let Some(old) = self.pods.upkeep.renewals.iter().find(by).map(|(old, _)| old.clone()) else {
+        let Some(old) = self.pods.lifecycle.renewals.iter().find(by).map(|(old, _)| old.clone()) else {
             return;
         };
         let Some(via) = self.pods.all.get(new).map(ProxyPod::via) else {
             return;
         };
-        self.pods.upkeep.renewals.remove(&old);
+        self.pods.lifecycle.renewals.remove(&old);
         let through = |id: &&ForwardId| self.forwards.all[*id].is_through(&old);
         let moved: Vec<ForwardId> = self.forwards.all.keys().filter(through).copied().collect();
         for id in &moved {
-            self.point(*id, Route::through(via.clone()), None, out);
+            self.set_route(*id, Route::through(via.clone()), None, out);
         }
-        self.note(Grade::Good, Happening::Renewed, &old.name, &new.name);
-        self.let_go_of_pod(&old, out);
+        self.note(Level::Success, Message::Renewed, &old.name, &new.name);
+        self.drain_pod(&old, out);
     }
 
     /// A pod is no more, or no longer of use.
     pub(crate) fn forget_pod(&mut self, key: &PodKey) {
-        self.pods.upkeep.pods.remove(key);
-        self.pods.upkeep.leaving.remove(key);
-        self.pods.upkeep.held.remove(key);
-        self.pods.upkeep.first.remove(key);
-        self.pods.upkeep.renewals.remove(key);
-        for renewal in self.pods.upkeep.renewals.values_mut().filter(|renewal| renewal.pod.as_ref() == Some(key)) {
+        self.pods.lifecycle.on_demand.remove(key);
+        self.pods.lifecycle.draining.remove(key);
+        self.pods.lifecycle.users.remove(key);
+        self.pods.lifecycle.first_created.remove(key);
+        self.pods.lifecycle.renewals.remove(key);
+        for renewal in self.pods.lifecycle.renewals.values_mut().filter(|renewal| renewal.pod.as_ref() == Some(key)) {
             renewal.pod = None;
         }
     }
 
     /// A second has passed: pods are renewed whose time is nearly up, where their forwards are in use and want it.
-    pub(crate) fn tend_renewals(&mut self, out: &mut Vec<Effect>) {
+    pub(crate) fn check_renewals(&mut self, out: &mut Vec<Effect>) {
         let due: Vec<(PodKey, Ttl)> = self.forwards.all.keys().filter_map(|id| self.due(*id)).collect();
         for (key, ttl) in due {
             self.renew(&key, Some(ttl), out);
@@ -125,19 +130,19 @@ impl Model {
         if left > whole / 2 {
             return None;
         }
-        let keep = self.keep(&forward.spec.target);
-        let lead = (whole / 5).max(span(keep.create) + SPARE).min(whole / 2);
+        let policy = self.forward_policy(&forward.spec.target);
+        let lead = (whole / 5).max(span(policy.create) + SPARE).min(whole / 2);
         let in_use =
-            forward.traffic.counts.open > 0 || forward.used.is_some_and(|used| self.now - used < span(keep.idle));
-        if !keep.auto_renew || left > lead || !in_use {
+            forward.traffic.counts.open > 0 || forward.used.is_some_and(|used| self.now - used < span(policy.idle));
+        if !policy.auto_renew || left > lead || !in_use {
             return None;
         }
-        let tried = self.pods.upkeep.renewals.get(&pod.key);
+        let tried = self.pods.lifecycle.renewals.get(&pod.key);
         if tried.is_some_and(|tried| tried.is_under_way() || self.now - tried.asked < AGAIN) {
             return None;
         }
-        let first = self.pods.upkeep.first.get(&pod.key).copied().unwrap_or(pod.created);
-        let rest = first + span(keep.max_lifetime) - now;
+        let first = self.pods.lifecycle.first_created.get(&pod.key).copied().unwrap_or(pod.created);
+        let rest = first + span(policy.max_lifetime) - now;
         // Not for less than there is anyway.
         if rest <= left {
             return None;

@@ -7,22 +7,23 @@ use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::route::{Demand, Route};
 use crate::types::target::Target;
 use crate::types::traffic::Traffic;
-use crate::types::workload::Where;
+use crate::types::workload::Destination;
 use crate::update::open::bind_of;
 
 impl Model {
     /// Closes a forward and opens it again on the same port, or on another.
     pub(crate) fn restart_forward(&mut self, id: ForwardId, port: Option<u16>, out: &mut Vec<Effect>) {
-        let epoch = Epoch(self.count());
+        let epoch = Epoch(self.next_number());
         let Some(forward) = self.forwards.all.get(&id) else {
             return;
         };
-        let spec = ForwardSpec { epoch, ..self.spec_of_now(&forward.spec) };
+        let spec = ForwardSpec { epoch, ..self.current_spec(&forward.spec) };
         let Some(forward) = self.forwards.all.get_mut(&id) else {
             return;
         };
         let before = forward.clone();
-        let mut via = forward.via().cloned().filter(|_| spec.place == forward.spec.place && forward.demand.is_none());
+        let mut via =
+            forward.via().cloned().filter(|_| spec.selector == forward.spec.selector && forward.demand.is_none());
         let workload = spec.address.workload().or(forward.spec.address.workload()).is_some();
         if forward.demand.is_some() || workload && spec.address != forward.spec.address {
             // What it went through was for something else, or it goes through nothing from now on.
@@ -45,29 +46,29 @@ impl Model {
         forward.demand = forward.demand.map(|_| Demand::FRESH);
         let resting = forward.is_resting();
         let spec = forward.spec.clone();
-        let cluster = spec.place.cluster.clone();
+        let cluster = spec.selector.cluster.clone();
         self.screen.unarranged = true;
-        let place = Some((spec.place.cluster.as_str(), spec.place.namespace.as_str()));
-        self.audit("restart-forward", &spec.target, place, None, out);
+        let location = Some((spec.selector.cluster.as_str(), spec.selector.namespace.as_str()));
+        self.audit("restart-forward", &spec.target, location, None, out);
         out.push(Effect::OpenForward { spec, via });
         // What it carried is cut off.
-        self.on_stopped(&before, out);
-        if !resting && self.need(&cluster, out) {
-            self.settle_forwards(&cluster, out);
+        self.on_forward_closed(&before, out);
+        if !resting && self.ensure_connected(&cluster, out) {
+            self.route_forwards(&cluster, out);
         }
     }
 
     /// What a forward would be if it were opened now: its target may have been edited.
-    fn spec_of_now(&self, spec: &ForwardSpec) -> ForwardSpec {
+    fn current_spec(&self, spec: &ForwardSpec) -> ForwardSpec {
         let Some(target) = self.target(&spec.target) else {
             return spec.clone();
         };
         // Of several ports each forward keeps its own.
         let singles = target.address.singles();
-        let port = |of: &Where| of.workload().map(|workload| workload.port.clone());
+        let port = |of: &Destination| of.workload().map(|workload| workload.port.clone());
         let same = singles.iter().find(|single| port(single) == port(&spec.address)).or(singles.first());
         ForwardSpec {
-            place: self.place_of(target),
+            selector: self.selector_of(target),
             address: same.unwrap_or(&target.address).clone(),
             bind: bind_of(target),
             probe: self.probe_of(target),
@@ -77,7 +78,7 @@ impl Model {
     }
 
     /// Opens the forwards anew whose targets were edited: what the screen says of a target is where its forward leads.
-    pub(crate) fn follow_targets(&mut self, before: &[Target], out: &mut Vec<Effect>) {
+    pub(crate) fn apply_target_edits(&mut self, before: &[Target], out: &mut Vec<Effect>) {
         let mut turned: Vec<ForwardId> = Vec::new();
         let mut moved: Vec<(ForwardId, Option<u16>)> = Vec::new();
         for forward in self.forwards.all.values() {
@@ -90,16 +91,16 @@ impl Model {
             let port = Some(now.local_port).filter(|port| *port != 0 && *port != was.local_port && had_it);
             let led = (&was.address, &was.cluster, &was.namespace);
             let elsewhere = led != (&now.address, &now.cluster, &now.namespace);
-            if port.is_some() || elsewhere || was.keep.local_address != now.keep.local_address {
+            if port.is_some() || elsewhere || was.forward.local_address != now.forward.local_address {
                 moved.push((forward.spec.id, port));
             }
-            if was.keep.on_demand != now.keep.on_demand {
+            if was.forward.on_demand != now.forward.on_demand {
                 turned.push(forward.spec.id);
             }
         }
-        self.follow_probes(out);
+        self.update_probes(out);
         for id in turned {
-            if self.keep(&self.target_of(id)).on_demand {
+            if self.forward_policy(&self.target_of(id)).on_demand {
                 self.serve_on_demand(id, out);
             } else {
                 self.serve_always(id, out);

@@ -3,10 +3,14 @@
 use crate::language::effect::{Effect, TargetEdit};
 use crate::language::event::{Loaded, StoreEvent};
 use crate::language::fault::Fault;
-use crate::language::log::{Entry, Grade, Happening};
+use crate::language::log::{Entry, Level, Message};
 use crate::screen::dialog::{Dialog, Question};
 use crate::state::Model;
+use crate::types::forward_settings::ForwardPolicy;
+use crate::types::health::ProbePlan;
 use crate::types::settings::THEMES;
+use crate::types::target::Target;
+use crate::types::ttl::Ttl;
 
 impl Model {
     pub(crate) fn on_store(&mut self, event: StoreEvent, out: &mut Vec<Effect>) {
@@ -33,9 +37,9 @@ impl Model {
                 self.fail(fault);
             }
             StoreEvent::Legacy { path, targets, left_out } => self.ask(Question::Import { path, targets, left_out }),
-            StoreEvent::Offers { from, offers, left_out } => self.consider(Some(from), offers, left_out, out),
+            StoreEvent::Offers { from, offers, left_out } => self.review_offers(Some(from), offers, left_out, out),
             StoreEvent::Exported { count, text } => {
-                self.note(Grade::Info, Happening::Exported, count.to_string(), "");
+                self.note(Level::Info, Message::Exported, count.to_string(), "");
                 out.push(Effect::Copy(text));
             }
             StoreEvent::Recognised { uid, is_ours } => self.on_recognised(&uid, is_ours, out),
@@ -47,14 +51,14 @@ impl Model {
         let again = !self.config.path.is_empty();
         if let Some(mended) = self.config.fault.take() {
             self.screen.dialogs.retain(|dialog| !matches!(dialog, Dialog::Fault(fault) if *fault == mended));
-            let told = |(entry, _): &(Entry, _)| matches!(&entry.what, Happening::Failed(fault) if **fault == mended);
+            let told = |(entry, _): &(Entry, _)| matches!(&entry.message, Message::Failed(fault) if **fault == mended);
             self.screen.notice.take_if(|notice| told(notice));
         }
         self.config.path = loaded.path;
         self.config.settings = loaded.settings;
         let before = std::mem::replace(&mut self.targets.all, loaded.targets);
         self.remember_renamed(loaded.renamed);
-        self.pods.own.extend(loaded.own);
+        self.pods.ownership.extend(loaded.own);
         self.targets.ports.extend(loaded.ports);
         self.screen.learned.get_or_insert_default().extend(loaded.learned);
         let under_way: Vec<TargetEdit> = self.targets.saving.iter().flatten().cloned().collect();
@@ -67,26 +71,26 @@ impl Model {
             self.save(unsaved, out);
         }
         if !again {
-            self.greet(loaded.exists);
+            self.show_welcome(loaded.exists);
         }
         if again {
-            self.note(Grade::Info, Happening::ConfigRead, self.config.path.clone(), "");
+            self.note(Level::Info, Message::ConfigRead, self.config.path.clone(), "");
         }
         self.show_ignored(loaded.ignored);
         if !loaded.logins.is_empty() && loaded.logins != self.config.logins {
-            self.note(Grade::Warning, Happening::LoginInAddress, loaded.logins.join(", "), "");
+            self.note(Level::Warning, Message::LoginInAddress, loaded.logins.join(", "), "");
         }
         self.config.logins = loaded.logins;
-        self.remember_left(loaded.pods_until, out);
-        self.connect_wished(out);
+        self.remember_orphaned(loaded.pods_until, out);
+        self.connect_configured(out);
         if !again {
-            self.connect_left(out);
+            self.connect_orphaned(out);
         }
         let clusters: Vec<String> = self.clusters.all.iter().map(|cluster| cluster.name.clone()).collect();
         for cluster in clusters {
             self.widen(&cluster, out);
         }
-        self.follow_targets(&before, out);
+        self.apply_target_edits(&before, out);
         self.autostart(out);
     }
 
@@ -118,7 +122,7 @@ impl Model {
         let at = THEMES.iter().position(|name| *name == self.config.settings.theme);
         let next = THEMES[at.map_or(0, |at| (at + 1) % THEMES.len())];
         next.clone_into(&mut self.config.settings.theme);
-        self.note(Grade::Good, Happening::ThemeChosen, next, "");
+        self.note(Level::Success, Message::ThemeChosen, next, "");
         out.push(Effect::RememberTheme(next));
     }
 
@@ -129,9 +133,34 @@ impl Model {
         for edit in &new {
             self.apply(edit);
         }
-        self.note(Grade::Good, Happening::Imported, new.len().to_string(), "");
+        self.note(Level::Success, Message::Imported, new.len().to_string(), "");
         if !new.is_empty() {
             self.save(new, out);
+        }
+    }
+
+    /// The probe of a target, if it has one.
+    pub(crate) fn probe_of(&self, target: &Target) -> Option<ProbePlan> {
+        let probe = target.forward.probe.clone()?;
+        Some(ProbePlan { probe, every: self.forward_policy(&target.name).probe_interval })
+    }
+
+    /// The settings of a target's forwards; the defaults for a deleted target.
+    pub fn forward_policy(&self, target: &str) -> ForwardPolicy {
+        let target = self.target(target);
+        let cluster = target.and_then(|target| self.config.settings.clusters.get(&target.cluster));
+        let wide = cluster
+            .map_or_else(|| self.config.settings.forward.clone(), |at| at.forward.over(&self.config.settings.forward));
+        let settings = target.map_or_else(|| wide.clone(), |target| target.forward.over(&wide));
+        let time = |time: Option<Ttl>, base| time.map_or(base, Ttl::duration);
+        let base = ForwardPolicy::BUILT_IN;
+        ForwardPolicy {
+            on_demand: settings.on_demand.unwrap_or(base.on_demand),
+            idle: time(settings.idle_timeout, base.idle),
+            create: time(settings.create_timeout, base.create),
+            auto_renew: settings.auto_renew.unwrap_or(base.auto_renew),
+            max_lifetime: time(settings.max_lifetime, base.max_lifetime),
+            probe_interval: time(settings.probe_interval, base.probe_interval),
         }
     }
 }

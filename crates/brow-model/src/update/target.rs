@@ -1,7 +1,7 @@
 //! Targets: saved places to reach.
 
 use crate::language::effect::{Effect, TargetEdit};
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::screen::dialog::{Dialog, Question};
 use crate::screen::form::TargetForm;
 use crate::screen::text_field::Field;
@@ -44,10 +44,10 @@ impl Model {
         for target in targets {
             let relayed = self.forwards_of(&target.name).any(|forward| !forward.is_direct());
             if target.address.is_direct() && !relayed {
-                self.note(Grade::Info, Happening::NeedsNoPod, &target.name, target.address.to_string());
+                self.note(Level::Info, Message::NeedsNoPod, &target.name, target.address.to_string());
                 continue;
             }
-            self.ask_pod(target, ttl, false, out);
+            self.request_pod(target, ttl, false, out);
         }
         self.screen.targets.marks.clear();
     }
@@ -128,10 +128,10 @@ impl Model {
         };
         self.apply(&edit);
         self.save(vec![edit], out);
-        self.note(Grade::Good, Happening::TargetSaved, &target.name, "");
+        self.note(Level::Success, Message::TargetSaved, &target.name, "");
         self.select_target(&target.name);
         self.widen(&target.cluster, out);
-        self.follow_targets(&before, out);
+        self.apply_target_edits(&before, out);
     }
 
     /// Gives a target another name. Its open forwards take the name over.
@@ -143,7 +143,7 @@ impl Model {
         let edit = TargetEdit::Replace { was: Box::new(was), target };
         self.apply(&edit);
         self.save(vec![edit], out);
-        self.note(Grade::Good, Happening::TargetRenamed, name, new);
+        self.note(Level::Success, Message::TargetRenamed, name, new);
         self.select_target(new);
     }
 
@@ -157,7 +157,7 @@ impl Model {
                 self.stop_forward(id, out);
             }
             self.apply(edit);
-            self.note(Grade::Warning, Happening::TargetDeleted, &target.name, "");
+            self.note(Level::Warning, Message::TargetDeleted, &target.name, "");
         }
         self.screen.targets.marks.clear();
         if !gone.is_empty() {
@@ -169,7 +169,7 @@ impl Model {
     /// Brings the targets of the last deletion back.
     pub(crate) fn undo(&mut self, out: &mut Vec<Effect>) {
         let Some(back) = self.targets.deleted.pop() else {
-            return self.note(Grade::Info, Happening::NothingToUndo, "", "");
+            return self.note(Level::Info, Message::NothingToUndo, "", "");
         };
         let mut edits = Vec::new();
         // The last one that was taken out goes in first: each stands again where it stood.
@@ -177,7 +177,7 @@ impl Model {
             if self.target(&target.name).is_some() {
                 target.name = self.free_name(&target.name);
             }
-            self.note(Grade::Good, Happening::TargetRestored, &target.name, "");
+            self.note(Level::Success, Message::TargetRestored, &target.name, "");
             self.select_target(&target.name);
             let edit = TargetEdit::Restore(target);
             self.apply(&edit);
@@ -197,7 +197,7 @@ impl Model {
             }
             TargetEdit::Replace { was, target } => {
                 let name = &was.name;
-                self.take_over(was, target);
+                self.follow_rename(was, target);
                 if let Some(old) = self.targets.all.iter_mut().find(|old| old.name == *name) {
                     old.clone_from(target);
                 } else {
@@ -231,6 +231,6 @@ impl Model {
     }
 
     pub(crate) fn nothing_selected(&mut self) {
-        self.note(Grade::Info, Happening::NothingSelected, "", "");
+        self.note(Level::Info, Message::NothingSelected, "", "");
     }
 }

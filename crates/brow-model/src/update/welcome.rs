@@ -8,7 +8,7 @@ use crate::types::cluster::{Link, Rights};
 
 impl Model {
     /// Shows the welcome, where this is somebody's first run: no config, and no targets.
-    pub(crate) fn greet(&mut self, exists: bool) {
+    pub(crate) fn show_welcome(&mut self, exists: bool) {
         if !exists && self.targets.all.is_empty() && !self.unattended() {
             self.screen.welcome = Some(Welcome::default());
             self.screen.focus.pane = Pane::Clusters;
@@ -17,7 +17,7 @@ impl Model {
 
     /// Asks what the welcome shows: of the current context, and of those that a person connects, never of all. With
     /// the first target it has done its work.
-    pub(crate) fn follow_welcome(&mut self, out: &mut Vec<Effect>) {
+    pub(crate) fn update_welcome(&mut self, out: &mut Vec<Effect>) {
         let Some(mut welcome) = self.screen.welcome else {
             return;
         };
@@ -29,7 +29,7 @@ impl Model {
         {
             welcome.connected = true;
             self.screen.welcome = Some(welcome);
-            self.need(&current, out);
+            self.ensure_connected(&current, out);
         }
         for cluster in &mut self.clusters.all {
             if cluster.rights == Rights::NotAsked && matches!(cluster.link, Link::Ready | Link::Forbidden) {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::plain::{is_line, is_unseen};
+use crate::sanitize::{is_line, is_unseen};
 use crate::screen::text_field::Field;
 use crate::state::Model;
 use crate::types::address::{AddressError, is_url};
@@ -12,9 +12,9 @@ use crate::types::field::{
 use crate::types::health::Probe;
 use crate::types::target::Target;
 use crate::types::ttl::{Ttl, TtlError};
-use crate::types::workload::{Kind, Where, WhereError, WorkloadError, is_dns_label, is_dns_name};
+use crate::types::workload::{Destination, DestinationError, Kind, WorkloadError, is_dns_label, is_dns_name};
 
-mod acts;
+mod keys;
 
 /// The longest name; longer ones only hurt the columns.
 const NAME_LEN: usize = 100;
@@ -85,9 +85,9 @@ impl TargetForm {
     /// Leaves of a URL in the address only where it leads, which is returned: a login in it is neither kept nor shown.
     pub fn take_url(&mut self) -> Option<String> {
         let text = Some(self.text(TargetField::Address)).filter(|text| is_url(text))?;
-        let place = text.parse::<Where>().ok()?.to_string();
-        self.set(TargetField::Address, place.clone());
-        Some(place)
+        let destination = text.parse::<Destination>().ok()?.to_string();
+        self.set(TargetField::Address, destination.clone());
+        Some(destination)
     }
 
     /// The field that has the keys.
@@ -119,7 +119,7 @@ impl TargetForm {
         match field {
             TargetField::Name => return name_error(text, self.editing.as_deref(), model),
             TargetField::Cluster => return self.cluster_error(model),
-            TargetField::Address => return text.parse::<Where>().err().map(where_error),
+            TargetField::Address => return text.parse::<Destination>().err().map(where_error),
             _ if text.is_empty() => return None,
             _ => {}
         }
@@ -131,7 +131,7 @@ impl TargetForm {
         }
         let is_label = |(key, value): (&String, &String)| is_label_key(key) && is_label_value(value);
         let (is_wrong, error) = match field.slot(&mut Target::blank())? {
-            Slot::Word(_) | Slot::Place(_) => return None,
+            Slot::Word(_) | Slot::Destination(_) => return None,
             Slot::Ttl(_) => return ttl_error(text, model.config.settings.max_ttl),
             Slot::Time(_) => return time_error(text),
             Slot::Namespace(_) => (!is_dns_label(text), "namespace"),
@@ -186,8 +186,8 @@ impl TargetForm {
             return None;
         }
         match self.text(TargetField::Address).parse().ok()? {
-            Where::Address(_) => Some("workload-only"),
-            Where::Workload(workload) => {
+            Destination::Address(_) => Some("workload-only"),
+            Destination::Workload(workload) => {
                 (field == TargetField::Via && workload.kind != Kind::Service).then_some("service-only")
             }
         }
@@ -200,18 +200,18 @@ impl TargetForm {
 }
 
 /// What is wrong with an address or a workload.
-fn where_error(error: WhereError) -> &'static str {
+fn where_error(error: DestinationError) -> &'static str {
     match error {
-        WhereError::Address(AddressError::Empty) => "required",
-        WhereError::Address(AddressError::Port) => "address-port",
-        WhereError::Address(AddressError::Brackets) => "address-brackets",
-        WhereError::Address(AddressError::Host) => "address-host",
-        WhereError::Address(AddressError::Url) => "address-url",
-        WhereError::Workload(WorkloadError::Form) => "workload-form",
-        WhereError::Workload(WorkloadError::Port) => "workload-port",
-        WhereError::Workload(WorkloadError::Kind) => "workload-kind",
-        WhereError::Workload(WorkloadError::Name) => "workload-name",
-        WhereError::Workload(WorkloadError::Selector) => "workload-selector",
+        DestinationError::Address(AddressError::Empty) => "required",
+        DestinationError::Address(AddressError::Port) => "address-port",
+        DestinationError::Address(AddressError::Brackets) => "address-brackets",
+        DestinationError::Address(AddressError::Host) => "address-host",
+        DestinationError::Address(AddressError::Url) => "address-url",
+        DestinationError::Workload(WorkloadError::Form) => "workload-form",
+        DestinationError::Workload(WorkloadError::Port) => "workload-port",
+        DestinationError::Workload(WorkloadError::Kind) => "workload-kind",
+        DestinationError::Workload(WorkloadError::Name) => "workload-name",
+        DestinationError::Workload(WorkloadError::Selector) => "workload-selector",
     }
 }
 

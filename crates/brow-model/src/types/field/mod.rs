@@ -1,20 +1,20 @@
 //! The fields of a target: one table, from which the form, the config's reader and writer and the command line work. A
 //! further field is a row of it, and a variant of [`Slot`] if no other field is of its kind.
 
-mod written;
+mod notation;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::types::forward_settings::ForwardSettings;
 use crate::types::health::Probe;
-use crate::types::keep::KeepSettings;
 use crate::types::settings::{PodSettings, PullPolicy, Toleration};
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
-use crate::types::workload::{Kind, Port, Where, Workload};
+use crate::types::workload::{Destination, Kind, Port, Workload};
 
-pub use written::is_quantity;
-pub(crate) use written::{is_label_key, is_label_value, pairs, tolerations, words};
+pub use notation::is_quantity;
+pub(crate) use notation::{is_label_key, is_label_value, pairs, tolerations, words};
 
 /// The pages of a target form: what every target has, and what few set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,7 @@ fields! {
     /// The namespace.
     Namespace = "namespace", Target, Target, Namespace(namespace);
     /// The address, or the workload.
-    Address = "address", Target, Target, Place(address);
+    Address = "address", Target, Target, Destination(address);
     /// The local port.
     LocalPort = "local_port", Target, Target, Port(local_port);
     /// The TTL.
@@ -93,23 +93,23 @@ fields! {
     /// How long connections wait for a workload's pod.
     Wait = "wait", Forward, Workload, Time(address.workload_mut()?.wait);
     /// Whether pod and tunnel exist only while they are used.
-    OnDemand = "on_demand", Forward, Any, Flag(keep.on_demand);
+    OnDemand = "on_demand", Forward, Any, Flag(forward.on_demand);
     /// For how long one on demand stays unused.
-    IdleTimeout = "idle_timeout", Forward, Any, Time(keep.idle_timeout);
+    IdleTimeout = "idle_timeout", Forward, Any, Time(forward.idle_timeout);
     /// How long the pod of one on demand may take.
-    CreateTimeout = "create_timeout", Forward, Any, Time(keep.create_timeout);
+    CreateTimeout = "create_timeout", Forward, Any, Time(forward.create_timeout);
     /// Whether it is opened with the dashboard.
-    Autostart = "autostart", Forward, Target, On(keep.autostart);
+    Autostart = "autostart", Forward, Target, On(forward.autostart);
     /// Whether pods are replaced by themselves.
-    AutoRenew = "auto_renew", Forward, Any, Flag(keep.auto_renew);
+    AutoRenew = "auto_renew", Forward, Any, Flag(forward.auto_renew);
     /// For how long they are.
-    MaxLifetime = "max_lifetime", Forward, Any, Time(keep.max_lifetime);
+    MaxLifetime = "max_lifetime", Forward, Any, Time(forward.max_lifetime);
     /// How it is probed.
-    Probe = "probe", Forward, Target, Probe(keep.probe);
+    Probe = "probe", Forward, Target, Probe(forward.probe);
     /// How often.
-    ProbeInterval = "probe_interval", Forward, Any, Time(keep.probe_interval);
+    ProbeInterval = "probe_interval", Forward, Any, Time(forward.probe_interval);
     /// Where it listens.
-    LocalAddress = "local_address", Forward, Target, Ip(keep.local_address);
+    LocalAddress = "local_address", Forward, Target, Ip(forward.local_address);
     /// The image of its pods.
     Image = "image", Pod, Any, Image(pod.image);
     /// When the image is pulled.
@@ -146,7 +146,7 @@ pub enum Slot<'a> {
     /// A Kubernetes quantity, which the config has in a table `resources`.
     Quantity(&'a mut Option<String>),
     /// An address or a workload; the config has a key for each.
-    Place(&'a mut Where),
+    Destination(&'a mut Destination),
     /// A port; 0: any.
     Port(&'a mut u16),
     /// The time that a pod lives, which has a ceiling.
@@ -203,7 +203,7 @@ impl Target {
             name: String::new(),
             cluster: String::new(),
             namespace: None,
-            address: Where::Workload(Workload {
+            address: Destination::Workload(Workload {
                 kind: Kind::Service,
                 name: String::new(),
                 port: Port::Number(0),
@@ -215,7 +215,7 @@ impl Target {
             ttl: None,
             tags: Vec::new(),
             pod: PodSettings::default(),
-            keep: KeepSettings::default(),
+            forward: ForwardSettings::default(),
         }
     }
 }
@@ -249,7 +249,7 @@ impl Slot<'_> {
         match self {
             Self::Word(text) => (*text).clone(),
             Self::Namespace(text) | Self::Image(text) | Self::Quantity(text) => shown(text.as_deref()),
-            Self::Place(place) => place.to_string(),
+            Self::Destination(destination) => destination.to_string(),
             Self::Port(port) => shown(Some(**port).filter(|port| *port != 0)),
             Self::Ttl(time) | Self::Time(time) => shown(**time),
             Self::Flag(flag) => shown(**flag),
@@ -260,8 +260,8 @@ impl Slot<'_> {
             Self::Ip(ip) => shown(**ip),
             Self::Words(words) => words.join(", "),
             Self::Names(names) => shown(names.as_ref().map(|names| names.join(", "))),
-            Self::Labels(table) | Self::Annotations(table) => written::shown(table),
-            Self::Tolerations(all) => shown(all.as_deref().map(written::shown_tolerations)),
+            Self::Labels(table) | Self::Annotations(table) => notation::shown(table),
+            Self::Tolerations(all) => shown(all.as_deref().map(notation::shown_tolerations)),
         }
     }
 
@@ -271,7 +271,7 @@ impl Slot<'_> {
         match self {
             Self::Word(at) => text.clone_into(at),
             Self::Namespace(at) | Self::Image(at) | Self::Quantity(at) => *at = some(),
-            Self::Place(at) => text.parse().into_iter().for_each(|place| *at = place),
+            Self::Destination(at) => text.parse().into_iter().for_each(|destination| *at = destination),
             Self::Port(at) => *at = text.parse().unwrap_or(0),
             Self::Ttl(at) | Self::Time(at) => *at = text.parse().ok(),
             Self::Flag(at) => *at = text.parse().ok(),

@@ -21,12 +21,12 @@ fn takes_what_kubectl_writes() {
         ("selector/app=web,tier!=db:8080", "selector/app=web,tier!=db:8080"),
         ("selector/app.kubernetes.io/name in (a,b):8080", "selector/app.kubernetes.io/name in (a,b):8080"),
     ] {
-        let place: Where = text.parse().unwrap();
-        assert_eq!(place.to_string(), shown);
-        assert!(place.is_direct(), "{text}");
-        assert_eq!(shown.parse(), Ok(place), "{text}");
+        let destination: Destination = text.parse().unwrap();
+        assert_eq!(destination.to_string(), shown);
+        assert!(destination.is_direct(), "{text}");
+        assert_eq!(shown.parse(), Ok(destination), "{text}");
     }
-    let address: Where = "10.0.0.1:3306".parse().unwrap();
+    let address: Destination = "10.0.0.1:3306".parse().unwrap();
     assert!(!address.is_direct());
     assert_eq!(address.to_string(), "10.0.0.1:3306");
 }
@@ -68,7 +68,7 @@ fn says_what_is_wrong() {
     ] {
         assert_eq!(text.parse::<Workload>(), Err(error), "{text}");
     }
-    assert_eq!("web".parse::<Where>(), Err(WhereError::Address(AddressError::Port)));
-    assert_eq!("x/we_b:1".parse::<Where>(), Err(WhereError::Workload(Name)));
-    assert_eq!("x_/web:1".parse::<Where>(), Err(WhereError::Workload(Kind)));
+    assert_eq!("web".parse::<Destination>(), Err(DestinationError::Address(AddressError::Port)));
+    assert_eq!("x/we_b:1".parse::<Destination>(), Err(DestinationError::Workload(Name)));
+    assert_eq!("x_/web:1".parse::<Destination>(), Err(DestinationError::Workload(Kind)));
 }

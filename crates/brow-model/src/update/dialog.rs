@@ -6,13 +6,13 @@ use crate::screen::dialog::{Dialog, Question};
 use crate::screen::form::{name_error, ttl_error};
 use crate::screen::text_field::Field;
 use crate::state::Model;
-use crate::types::proxy::Whose;
+use crate::types::proxy::CleanupScope;
 use crate::types::target::Target;
 use crate::update::import::in_import;
 
 impl Model {
     /// Gives an action to the topmost dialog; it is taken off, works, and stays off where it is done with.
-    pub(crate) fn in_dialog(&mut self, action: Action, out: &mut Vec<Effect>) {
+    pub(crate) fn on_dialog(&mut self, action: Action, out: &mut Vec<Effect>) {
         let Some(dialog) = self.screen.dialogs.pop() else {
             return;
         };
@@ -26,11 +26,10 @@ impl Model {
             Dialog::Rename { name, field } => self.in_rename(name, field, action, out),
             Dialog::AskTtl { targets, field } => self.in_ask_ttl(targets, field, action, out),
             Dialog::Confirm { question, button } => self.in_question(question, button, &action, out),
-            Dialog::Help { scroll } => {
-                scrolled(scroll, (self.screen.page, self.screen.reach), &action).map(|scroll| Dialog::Help { scroll })
-            }
+            Dialog::Help { scroll } => scrolled(scroll, (self.screen.page, self.screen.max_scroll), &action)
+                .map(|scroll| Dialog::Help { scroll }),
             Dialog::Describe { key, text, scroll } => {
-                let scroll = scrolled(scroll, (self.screen.page, self.screen.reach), &action);
+                let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &action);
                 scroll.map(|scroll| Dialog::Describe { key, text, scroll })
             }
             Dialog::PodLog { key, epoch, lines, ended, back } => {
@@ -38,7 +37,7 @@ impl Model {
                 if kept.is_none() {
                     out.push(Effect::StopLog);
                 }
-                let most = self.screen.reach.min(lines.len().saturating_sub(1));
+                let most = self.screen.max_scroll.min(lines.len().saturating_sub(1));
                 kept.map(|back| Dialog::PodLog { key, epoch, lines, ended, back: back.min(most) })
             }
             Dialog::Browser(browser) => self.in_browser(browser, action, out),
@@ -64,9 +63,9 @@ impl Model {
 
     fn in_rename(&mut self, name: String, mut field: Field, action: Action, out: &mut Vec<Effect>) -> Option<Dialog> {
         match field.take(action, |new| name_error(new, Some(&name), self)) {
-            Entry::Left => None,
-            Entry::Open => Some(Dialog::Rename { name, field }),
-            Entry::Given => {
+            FieldOutcome::Cancelled => None,
+            FieldOutcome::Editing => Some(Dialog::Rename { name, field }),
+            FieldOutcome::Submitted => {
                 if field.text() != name {
                     self.save_name(&name, field.text(), out);
                 }
@@ -83,9 +82,9 @@ impl Model {
         out: &mut Vec<Effect>,
     ) -> Option<Dialog> {
         match field.take(action, |ttl| ttl_error(ttl, self.config.settings.max_ttl)) {
-            Entry::Left => None,
-            Entry::Open => Some(Dialog::AskTtl { targets, field }),
-            Entry::Given => {
+            FieldOutcome::Cancelled => None,
+            FieldOutcome::Editing => Some(Dialog::AskTtl { targets, field }),
+            FieldOutcome::Submitted => {
                 let targets: Vec<Target> = targets.iter().filter_map(|name| self.target(name)).cloned().collect();
                 self.create_pods(&targets, field.text().parse().ok(), out);
                 None
@@ -104,20 +103,20 @@ impl Model {
         let step = |by: isize| (button.cast_signed() + by).rem_euclid(count.cast_signed()).unsigned_abs();
         let button = match action {
             Action::Do(Command::Cancel) => {
-                self.answer(question, 0, out);
+                self.answer_question(question, 0, out);
                 return None;
             }
             Action::Do(Command::Accept) => {
-                self.answer(question, button, out);
+                self.answer_question(question, button, out);
                 return None;
             }
             Action::ClickItem(at) if *at < count => {
-                self.answer(question, *at, out);
+                self.answer_question(question, *at, out);
                 return None;
             }
             // Whoever presses the key of the question again means it.
             Action::Do(Command::Quit) if matches!(question, Question::Quit { .. }) => {
-                self.answer(question, 1, out);
+                self.answer_question(question, 1, out);
                 return None;
             }
             Action::Do(Command::Right | Command::Next | Command::Down) => step(1),
@@ -134,9 +133,9 @@ impl Model {
         Some(Dialog::Confirm { question, button })
     }
 
-    fn answer(&mut self, question: Question, button: usize, out: &mut Vec<Effect>) {
+    fn answer_question(&mut self, question: Question, button: usize, out: &mut Vec<Effect>) {
         let yes = button > 0;
-        let clash = button.checked_sub(1).and_then(|at| question.clashes().get(at).copied());
+        let on_conflict = button.checked_sub(1).and_then(|at| question.conflict_options().get(at).copied());
         match question {
             Question::DeleteTargets(names) if yes => self.delete_targets(&names, out),
             Question::KillPods(keys) | Question::KillForeign { pods: keys, .. } if yes => {
@@ -146,9 +145,9 @@ impl Model {
                 self.screen.pods.marks.clear();
             }
             Question::CleanAll { .. } if yes => {
-                self.clean(Whose::All, out);
+                self.clean(CleanupScope::All, out);
             }
-            Question::Quit { .. } if yes => self.leave(button == 2, out),
+            Question::Quit { .. } if yes => self.quit(button == 2, out),
             Question::OtherPort { spec, port, .. } if yes => self.restart_forward(spec.id, Some(port), out),
             Question::Import { targets, .. } => {
                 if yes {
@@ -156,9 +155,9 @@ impl Model {
                 }
                 out.push(Effect::LegacyOffered);
             }
-            Question::Take { offers, .. } => {
-                if let Some(clash) = clash {
-                    self.take_offers(offers, clash, out);
+            Question::ImportOffers { offers, .. } => {
+                if let Some(on_conflict) = on_conflict {
+                    self.import_offers(offers, on_conflict, out);
                 }
             }
             Question::DeleteTargets(_)
@@ -172,24 +171,24 @@ impl Model {
 }
 
 /// What became of a dialog that is one field.
-pub(crate) enum Entry {
+pub(crate) enum FieldOutcome {
     /// It is still being filled in.
-    Open,
+    Editing,
     /// It was left as it was.
-    Left,
+    Cancelled,
     /// What it says is right, and was submitted.
-    Given,
+    Submitted,
 }
 
 impl Field {
     /// Takes an action for the field of a dialog that has no other; `wrong` checks its text.
-    pub(crate) fn take(&mut self, action: Action, wrong: impl Fn(&str) -> Option<&'static str>) -> Entry {
+    pub(crate) fn take(&mut self, action: Action, wrong: impl Fn(&str) -> Option<&'static str>) -> FieldOutcome {
         match action {
-            Action::Do(Command::Cancel) => return Entry::Left,
+            Action::Do(Command::Cancel) => return FieldOutcome::Cancelled,
             Action::Do(Command::Accept) => {
                 self.error = wrong(self.text());
                 if self.error.is_none() {
-                    return Entry::Given;
+                    return FieldOutcome::Submitted;
                 }
             }
             Action::Edit(_) | Action::Paste(_) => {
@@ -204,14 +203,14 @@ impl Field {
             | Action::Wheel { .. }
             | Action::Page { .. } => {}
         }
-        Entry::Open
+        FieldOutcome::Editing
     }
 }
 
 /// Where a text that starts at its top is scrolled to; `None`: the dialog is left.
-fn scrolled(scroll: usize, (page, reach): (usize, usize), action: &Action) -> Option<usize> {
+fn scrolled(scroll: usize, (page, max_scroll): (usize, usize), action: &Action) -> Option<usize> {
     // Whoever went further than there is text comes back from its end.
-    let scroll = scroll.min(reach);
+    let scroll = scroll.min(max_scroll);
     match action {
         Action::Do(Command::Cancel | Command::Accept | Command::Quit | Command::Help) => None,
         Action::Do(Command::Up) => Some(scroll.saturating_sub(1)),

@@ -2,7 +2,7 @@
 
 use crate::language::effect::Effect;
 use crate::language::fault::{Fault, What};
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::state::Model;
 use crate::types::forward::{ForwardId, ForwardState};
 use crate::types::proxy::{PodKey, PodRequest, ProxyPod};
@@ -10,46 +10,46 @@ use crate::types::route::Route;
 
 impl Model {
     /// Has a forward look for a pod; the pods of a workload are looked for by the forward's own watch.
-    pub(crate) fn want_pod(&mut self, id: ForwardId) {
+    pub(crate) fn await_pod(&mut self, id: ForwardId) {
         if let Some(forward) = self.forwards.all.get_mut(&id) {
             forward.route = if forward.is_direct() { Route::Waiting } else { Route::Wanted };
         }
     }
 
     /// Gives every forward of a cluster that has no pod one that is ready, or asks for one.
-    pub(crate) fn settle_forwards(&mut self, cluster: &str, out: &mut Vec<Effect>) {
+    pub(crate) fn route_forwards(&mut self, cluster: &str, out: &mut Vec<Effect>) {
         let without: Vec<ForwardId> = self
             .forwards
             .all
             .values()
-            .filter(|forward| forward.spec.place.cluster == cluster && forward.is_open_to_pods())
+            .filter(|forward| forward.spec.selector.cluster == cluster && forward.is_open_to_pods())
             .map(|forward| forward.spec.id)
             .collect();
         for id in without {
-            self.settle_forward(id, out);
+            self.route_forward(id, out);
         }
     }
 
-    pub(crate) fn settle_forward(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+    pub(crate) fn route_forward(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
         let Some(forward) = self.forwards.all.get(&id) else {
             return;
         };
         let (spec, wants) = (forward.spec.clone(), forward.route == Route::Wanted);
-        if let Some(via) = self.ready_pod(&spec.place).map(ProxyPod::via) {
-            return self.point(id, Route::through(via), None, out);
+        if let Some(via) = self.ready_pod(&spec.selector).map(ProxyPod::via) {
+            return self.set_route(id, Route::through(via), None, out);
         }
-        let cluster = self.cluster(&spec.place.cluster);
-        let known = cluster.is_some_and(|cluster| cluster.knows(&spec.place.namespace));
+        let cluster = self.cluster(&spec.selector.cluster);
+        let known = cluster.is_some_and(|cluster| cluster.knows(&spec.selector.namespace));
         let fault = cluster.and_then(|cluster| cluster.fault.clone());
-        let denied = cluster.and_then(|cluster| cluster.denied.get(&spec.place.namespace)).cloned();
+        let denied = cluster.and_then(|cluster| cluster.denied.get(&spec.selector.namespace)).cloned();
         if let Some(denied) = denied.filter(|_| wants) {
             // A pod could be created perhaps, but nobody would learn that it is ready.
-            return self.point(id, Route::Unreachable, Some(denied), out);
+            return self.set_route(id, Route::Unreachable, Some(denied), out);
         }
-        let known = known && !self.is_recognising(&spec.place.cluster);
-        if !known || self.pod_coming(&spec.place) {
+        let known = known && !self.is_recognising(&spec.selector.cluster);
+        if !known || self.pod_coming(&spec.selector) {
             if wants {
-                self.point(id, Route::Wanted, fault, out);
+                self.set_route(id, Route::Wanted, fault, out);
             }
             return;
         }
@@ -59,21 +59,21 @@ impl Model {
         let target = self.targets.all.iter().find(|target| target.name == spec.target).cloned();
         let asked = if let Some(target) = target {
             let on_demand = self.forwards.all.get(&id).is_some_and(|forward| forward.demand.is_some());
-            self.ask_pod(&target, None, on_demand, out).is_some()
+            self.request_pod(&target, None, on_demand, out).is_some()
         } else {
             self.fail(Fault::new(What::TargetMissing, &spec.target, ""));
             false
         };
         // Asked for once: a second refusal would be no wiser.
         if asked {
-            self.point(id, Route::Waiting, None, out);
+            self.set_route(id, Route::Waiting, None, out);
         } else {
-            self.point(id, Route::Unreachable, Some(Fault::new(What::NoPod, &spec.target, "")), out);
+            self.set_route(id, Route::Unreachable, Some(Fault::new(What::NoPod, &spec.target, "")), out);
         }
     }
 
     /// Sends a forward's new connections through a pod, or has them wait for one, or fail with `fault`.
-    pub(crate) fn point(&mut self, id: ForwardId, route: Route, fault: Option<Fault>, out: &mut Vec<Effect>) {
+    pub(crate) fn set_route(&mut self, id: ForwardId, route: Route, fault: Option<Fault>, out: &mut Vec<Effect>) {
         let Some(forward) = self.forwards.all.get_mut(&id).filter(|forward| !forward.has_failed()) else {
             return;
         };
@@ -87,7 +87,7 @@ impl Model {
             Route::Resting | Route::Wanted | Route::Waiting | Route::Unreachable | Route::Failed => route,
         };
         if let Some(via) = route.via() {
-            self.pods.upkeep.hold(id, &via.pod);
+            self.pods.lifecycle.acquire(id, &via.pod);
         }
         forward.fault = fault;
         if route.via().is_none() || route.via() != forward.via() {
@@ -97,12 +97,12 @@ impl Model {
         }
         let (via, waiting) = (forward.via().cloned(), forward.route.is_awaited());
         let on_demand = forward.demand.is_some();
-        self.demand_follows(id, was_awaited);
+        self.update_demand(id, was_awaited);
         out.push(Effect::Point { id, via, waiting, on_demand });
     }
 
     /// A pod is ready: forwards without one that match it go through it.
-    pub(crate) fn serve(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
+    pub(crate) fn on_pod_ready(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
         self.hand_over(key, out);
         let Some(pod) = self.pods.all.get(key).filter(|pod| self.is_ours(pod) && self.may_use(pod)) else {
             return;
@@ -112,27 +112,27 @@ impl Model {
             .forwards
             .all
             .values()
-            .filter(|forward| forward.is_open_to_pods() && forward.spec.place.label == pod.target_label)
-            .filter(|forward| forward.spec.place.cluster == key.cluster)
-            .filter(|forward| forward.spec.place.namespace == key.namespace)
+            .filter(|forward| forward.is_open_to_pods() && forward.spec.selector.label == pod.target_label)
+            .filter(|forward| forward.spec.selector.cluster == key.cluster)
+            .filter(|forward| forward.spec.selector.namespace == key.namespace)
             .map(|forward| forward.spec.id)
             .collect();
         for id in matching {
-            self.point(id, Route::through(via.clone()), None, out);
+            self.set_route(id, Route::through(via.clone()), None, out);
         }
     }
 
     /// A pod on its way has something to say: forwards that wait for it show it.
-    pub(crate) fn tell_waiting(&mut self, key: &PodKey, fault: Option<&Fault>) {
+    pub(crate) fn show_on_waiting(&mut self, key: &PodKey, fault: Option<&Fault>) {
         let Some(pod) = self.pods.all.get(key) else {
             return;
         };
         for forward in self.forwards.all.values_mut() {
-            let place = &forward.spec.place;
+            let selector = &forward.spec.selector;
             if forward.state() == ForwardState::Waiting
                 && !forward.is_direct()
-                && place.label == pod.target_label
-                && (&place.cluster, &place.namespace) == (&key.cluster, &key.namespace)
+                && selector.label == pod.target_label
+                && (&selector.cluster, &selector.namespace) == (&key.cluster, &key.namespace)
             {
                 forward.fault = fault.cloned();
             }
@@ -150,20 +150,20 @@ impl Model {
             .map(|forward| forward.spec.id)
             .collect();
         for id in through {
-            let Some(place) = self.forwards.all.get(&id).map(|forward| forward.spec.place.clone()) else {
+            let Some(selector) = self.forwards.all.get(&id).map(|forward| forward.spec.selector.clone()) else {
                 continue;
             };
-            let other = self.ready_pod(&place).filter(|pod| pod.key != *key).map(ProxyPod::via);
+            let other = self.ready_pod(&selector).filter(|pod| pod.key != *key).map(ProxyPod::via);
             if let Some(via) = other {
                 let (target, pod) = (self.target_of(id), via.pod.name.clone());
-                self.point(id, Route::through(via), None, out);
-                self.note(Grade::Warning, Happening::ForwardMoved, target, pod);
+                self.set_route(id, Route::through(via), None, out);
+                self.note(Level::Warning, Message::ForwardMoved, target, pod);
                 continue;
             }
-            let coming = self.pod_coming(&place);
+            let coming = self.pod_coming(&selector);
             let fault = fault.cloned().unwrap_or_else(|| Fault::new(What::PodDeleted, &key.name, ""));
             let route = if coming { Route::Waiting } else { Route::Unreachable };
-            self.point(id, route, Some(fault), out);
+            self.set_route(id, route, Some(fault), out);
         }
         // Those that waited for exactly this pod wait for nothing now.
         let waiting: Vec<ForwardId> = self
@@ -171,25 +171,25 @@ impl Model {
             .all
             .values()
             .filter(|forward| forward.route == Route::Waiting && !forward.is_direct())
-            .filter(|forward| forward.spec.place.cluster == key.cluster)
+            .filter(|forward| forward.spec.selector.cluster == key.cluster)
             .map(|forward| forward.spec.id)
             .collect();
         for id in waiting {
-            let Some(place) = self.forwards.all.get(&id).map(|forward| forward.spec.place.clone()) else {
+            let Some(selector) = self.forwards.all.get(&id).map(|forward| forward.spec.selector.clone()) else {
                 continue;
             };
-            if !self.pod_coming(&place) {
+            if !self.pod_coming(&selector) {
                 let fault = fault.cloned().unwrap_or_else(|| Fault::new(What::PodDeleted, &key.name, ""));
-                self.point(id, Route::Unreachable, Some(fault), out);
+                self.set_route(id, Route::Unreachable, Some(fault), out);
             }
         }
     }
 
     /// A pod that was asked for was refused: what waited for it is told.
-    pub(crate) fn give_up_waiting(&mut self, request: &PodRequest, fault: &Fault) -> Vec<Effect> {
+    pub(crate) fn fail_waiting(&mut self, request: &PodRequest, fault: &Fault) -> Vec<Effect> {
         let mut out = Vec::new();
-        let place = request.place();
-        if self.pod_coming(&place) {
+        let selector = request.selector();
+        if self.pod_coming(&selector) {
             return out;
         }
         let waiting: Vec<ForwardId> = self
@@ -197,11 +197,11 @@ impl Model {
             .all
             .values()
             .filter(|forward| matches!(forward.route, Route::Waiting | Route::Unreachable))
-            .filter(|forward| forward.spec.place == place)
+            .filter(|forward| forward.spec.selector == selector)
             .map(|forward| forward.spec.id)
             .collect();
         for id in waiting {
-            self.point(id, Route::Unreachable, Some(fault.clone()), &mut out);
+            self.set_route(id, Route::Unreachable, Some(fault.clone()), &mut out);
         }
         out
     }

@@ -7,7 +7,7 @@ use crate::types::ttl::Ttl;
 
 /// A pod that was to go with the program, and may be there still.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remainder {
+pub struct RemainingPod {
     /// The pod, `cluster/namespace/name`; of one that may still come into being `cluster/namespace/target`.
     pub thing: String,
     /// True if it is known to have been created.
@@ -18,7 +18,7 @@ pub struct Remainder {
     pub ttl: Ttl,
 }
 
-impl Remainder {
+impl RemainingPod {
     pub(crate) fn of(request: &PodRequest) -> Self {
         let thing = format!("{}/{}/{}", request.cluster, request.namespace, request.target);
         Self { thing, is_made: false, until: None, ttl: request.ttl }

@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::language::fault::{Fault, Remedy};
-use crate::types::keep::KeepSettings;
+use crate::types::forward_settings::ForwardSettings;
 use crate::types::offer::Offer;
 use crate::types::service::{Service, is_aside};
 use crate::types::settings::PodSettings;
 use crate::types::target::Target;
-use crate::types::workload::{Kind, Port, Where, Workload};
+use crate::types::workload::{Destination, Kind, Port, Workload};
 
 /// Names one object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FoundKey {
+pub struct ObjectKey {
     /// The context.
     pub cluster: String,
     /// The namespace.
@@ -25,11 +25,11 @@ pub struct FoundKey {
 
 /// An object that has ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct Object {
     /// Which.
-    pub key: FoundKey,
+    pub key: ObjectKey,
     /// Its TCP ports, in its own order.
-    pub ports: Vec<FoundPort>,
+    pub ports: Vec<ObjectPort>,
     /// Of a service the labels that it selects pods by; of a workload those of its pods.
     pub labels: BTreeMap<String, String>,
     /// The kind of what controls it, where something does.
@@ -38,7 +38,7 @@ pub struct Found {
 
 /// A TCP port of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FoundPort {
+pub struct ObjectPort {
     /// Its number.
     pub number: u16,
     /// Its name, where it has one.
@@ -49,34 +49,34 @@ pub struct FoundPort {
 
 /// A port of an object: a row of the browser.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Spot {
+pub struct PortKey {
     /// The object.
-    pub key: FoundKey,
+    pub key: ObjectKey,
     /// The port's number.
     pub port: u16,
 }
 
 /// The scope of a search: one kind of object, in one namespace or (`None`) in all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct SearchScope {
     /// The kind.
     pub kind: Kind,
     /// The namespace.
     pub namespace: Option<String>,
 }
 
-impl FoundKey {
+impl ObjectKey {
     /// Returns true if the object is within a scope.
-    pub(crate) fn is_in(&self, cluster: &str, place: &Place) -> bool {
+    pub(crate) fn is_in(&self, cluster: &str, scope: &SearchScope) -> bool {
         self.cluster == cluster
-            && self.kind == place.kind
-            && place.namespace.as_ref().is_none_or(|namespace| *namespace == self.namespace)
+            && self.kind == scope.kind
+            && scope.namespace.as_ref().is_none_or(|namespace| *namespace == self.namespace)
     }
 }
 
-impl Found {
+impl Object {
     /// The port of that number.
-    pub fn port(&self, number: u16) -> Option<&FoundPort> {
+    pub fn port(&self, number: u16) -> Option<&ObjectPort> {
         self.ports.iter().find(|port| port.number == number)
     }
 
@@ -87,8 +87,8 @@ impl Found {
     }
 
     /// The target that a port of it becomes.
-    fn offer(&self, port: &FoundPort) -> Offer {
-        let FoundKey { cluster, namespace, kind, name } = &self.key;
+    fn offer(&self, port: &ObjectPort) -> Offer {
+        let ObjectKey { cluster, namespace, kind, name } = &self.key;
         let workload = Workload {
             kind: kind.clone(),
             name: name.clone(),
@@ -109,12 +109,12 @@ impl Found {
                 name: names[0].clone(),
                 cluster: cluster.clone(),
                 namespace: Some(namespace.clone()),
-                address: Where::Workload(workload),
+                address: Destination::Workload(workload),
                 local_port: 0,
                 ttl: None,
                 tags: port.service.map(|service| service.name().to_owned()).into_iter().collect(),
                 pod: PodSettings::default(),
-                keep: KeepSettings::default(),
+                forward: ForwardSettings::default(),
             },
             names,
             also: port.name.clone().map(Port::Name),
@@ -124,84 +124,84 @@ impl Found {
 }
 
 /// The most that is kept of what was found in all clusters.
-pub const MOST_FOUND: usize = 50_000;
+pub const MAX_OBJECTS: usize = 50_000;
 
 /// The objects that were found; the browser's rows are made of them.
 #[derive(Debug, Clone, Default)]
-pub struct Finds {
+pub struct Inventory {
     /// The kinds that are looked for, by context, once that is known.
     pub kinds: BTreeMap<String, BTreeSet<Kind>>,
     /// Everything that was found.
-    pub all: BTreeMap<FoundKey, Found>,
+    pub all: BTreeMap<ObjectKey, Object>,
     /// Places that were listed, by context.
-    pub listed: BTreeSet<(String, Place)>,
+    pub listed: BTreeSet<(String, SearchScope)>,
     /// Places that cannot be looked into, by context, each with the reason.
-    pub missing: BTreeMap<(String, Place), Fault>,
+    pub missing: BTreeMap<(String, SearchScope), Fault>,
 }
 
-impl Finds {
+impl Inventory {
     /// The objects that are shown: those without a controller that was searched for. The pods of a deployment would be
     /// noise beside it, but are shown if deployments may not be listed.
-    pub fn shown(&self) -> impl Iterator<Item = &Found> {
+    pub fn shown(&self) -> impl Iterator<Item = &Object> {
         self.all.values().filter(|found| self.is_shown(found))
     }
 
-    fn is_shown(&self, found: &Found) -> bool {
-        let (Some(owner), FoundKey { cluster, namespace, .. }) = (&found.owner, &found.key) else { return true };
+    fn is_shown(&self, found: &Object) -> bool {
+        let (Some(owner), ObjectKey { cluster, namespace, .. }) = (&found.owner, &found.key) else { return true };
         // There may be ten thousand pods: where all may be seen, as mostly, each costs a look.
         let unknown = self.kinds.get(cluster).is_some_and(|kinds| !kinds.contains(owner));
         if unknown || self.missing.is_empty() {
             return unknown;
         }
-        let place = |kind: &Kind, namespace: Option<&String>| {
-            (cluster.clone(), Place { kind: kind.clone(), namespace: namespace.cloned() })
+        let scope = |kind: &Kind, namespace: Option<&String>| {
+            (cluster.clone(), SearchScope { kind: kind.clone(), namespace: namespace.cloned() })
         };
-        let here = place(owner, Some(namespace));
+        let here = scope(owner, Some(namespace));
         // Who is seen everywhere may have an owner where nobody looks for it.
         let wide =
-            self.listed.contains(&place(&found.key.kind, None)) && self.missing.contains_key(&place(owner, None));
+            self.listed.contains(&scope(&found.key.kind, None)) && self.missing.contains_key(&scope(owner, None));
         let unseen = self.missing.contains_key(&here) || wide && !self.listed.contains(&here);
         // A deployment is seen also where the replica sets between it and its pods are not.
         unseen && !(*owner == Kind::ReplicaSet && self.beside(found, Kind::Deployment).any(|of| of.has_pod(found)))
     }
 
     /// Everything of a kind in the namespace of an object.
-    fn beside<'a>(&'a self, found: &'a Found, kind: Kind) -> impl Iterator<Item = &'a Found> {
-        let first = FoundKey { kind, name: String::new(), ..found.key.clone() };
+    fn beside<'a>(&'a self, found: &'a Object, kind: Kind) -> impl Iterator<Item = &'a Object> {
+        let first = ObjectKey { kind, name: String::new(), ..found.key.clone() };
         let near = self.all.range(first.clone()..).map(|(_, found)| found);
         near.take_while(move |found| {
-            let FoundKey { cluster, namespace, kind, name: _ } = &found.key;
+            let ObjectKey { cluster, namespace, kind, name: _ } = &found.key;
             (cluster, namespace, kind) == (&first.cluster, &first.namespace, &first.kind)
         })
     }
 
     /// Returns true if every kind of a cluster was listed or refused.
     pub(crate) fn is_done(&self, cluster: &str) -> bool {
-        let places = || self.listed.iter().chain(self.missing.keys()).filter(|(of, _)| of == cluster);
-        let heard = |kind: &Kind| places().any(|(_, place)| place.kind == *kind);
+        let scopes = || self.listed.iter().chain(self.missing.keys()).filter(|(of, _)| of == cluster);
+        let heard = |kind: &Kind| scopes().any(|(_, scope)| scope.kind == *kind);
         self.kinds.get(cluster).is_some_and(|kinds| kinds.iter().all(heard))
     }
 
     /// The object and the port of a row.
-    pub fn at(&self, spot: &Spot) -> Option<(&Found, &FoundPort)> {
+    pub fn at(&self, spot: &PortKey) -> Option<(&Object, &ObjectPort)> {
         let found = self.all.get(&spot.key).filter(|found| self.is_shown(found))?;
         Some((found, found.port(spot.port)?))
     }
 
     /// The targets that rows become.
-    pub(crate) fn offers(&self, spots: &[Spot]) -> Vec<Offer> {
+    pub(crate) fn offers(&self, spots: &[PortKey]) -> Vec<Offer> {
         spots.iter().filter_map(|spot| self.at(spot)).map(|(found, port)| found.offer(port)).collect()
     }
 
     /// Every port that is recognised and not only there for measurements; of a workload only where no service leads to
     /// the same.
-    pub(crate) fn recognised(&self) -> Vec<Spot> {
+    pub(crate) fn recognised(&self) -> Vec<PortKey> {
         let mut spots = Vec::new();
         for found in self.shown() {
-            let useful = |port: &&FoundPort| port.service.is_some() && !port.name.as_deref().is_some_and(is_aside);
+            let useful = |port: &&ObjectPort| port.service.is_some() && !port.name.as_deref().is_some_and(is_aside);
             for port in found.ports.iter().filter(useful) {
                 if found.key.kind == Kind::Service || !self.is_served(found, port) {
-                    spots.push(Spot { key: found.key.clone(), port: port.number });
+                    spots.push(PortKey { key: found.key.clone(), port: port.number });
                 }
             }
         }
@@ -209,21 +209,21 @@ impl Finds {
     }
 
     /// Returns true if a service selects a workload's pods and has a port of the same kind.
-    fn is_served(&self, workload: &Found, port: &FoundPort) -> bool {
-        let same = |other: &FoundPort| other.service == port.service;
+    fn is_served(&self, workload: &Object, port: &ObjectPort) -> bool {
+        let same = |other: &ObjectPort| other.service == port.service;
         self.beside(workload, Kind::Service).any(|service| service.has_pod(workload) && service.ports.iter().any(same))
     }
 
     /// The most telling reason why not all is seen, and how many places it leaves out: a namespace that stays dark
     /// before a view that is narrow. All that is missing there is one right, by the names of its kinds.
     pub fn reason(&self) -> Option<(Fault, usize)> {
-        let is_dark = |place: &Place| place.namespace.is_some();
-        let any_dark = self.missing.keys().any(|(_, place)| is_dark(place));
-        let mut missing = self.missing.iter().filter(|((_, place), _)| is_dark(place) == any_dark).peekable();
+        let is_dark = |scope: &SearchScope| scope.namespace.is_some();
+        let any_dark = self.missing.keys().any(|(_, scope)| is_dark(scope));
+        let mut missing = self.missing.iter().filter(|((_, scope), _)| is_dark(scope) == any_dark).peekable();
         let ((of, first), fault) = missing.peek()?;
         let mut fault = (*fault).clone();
         let (same, others): (Vec<_>, Vec<_>) =
-            missing.partition(|((cluster, place), _)| cluster == of && place.namespace == first.namespace);
+            missing.partition(|((cluster, scope), _)| cluster == of && scope.namespace == first.namespace);
         let resource = |fault: &Fault| match &fault.remedy {
             Remedy::Grant(grant) => Some(grant.resource.clone()),
             Remedy::Retrying | Remedy::OtherPort(_) | Remedy::Login(_) | Remedy::ByKind => None,

@@ -2,17 +2,17 @@
 
 use crate::language::effect::Effect;
 use crate::screen::dialog::Question;
-use crate::screen::leave::Remainder;
+use crate::screen::quit::RemainingPod;
 use crate::state::Model;
 use crate::types::forward::Forward;
+use crate::types::lifecycle::Lifecycle;
 use crate::types::proxy::{PodKey, ProxyPod};
 use crate::types::settings::OnQuit;
 use crate::types::ttl::Ttl;
-use crate::types::upkeep::Upkeep;
 
 impl Model {
     /// Live pods that this run created.
-    fn our_pods(&self) -> Vec<(PodKey, String)> {
+    fn pods_of_this_run(&self) -> Vec<(PodKey, String)> {
         let live = |key: &PodKey| self.pods.all.get(key).is_none_or(|pod| !pod.is_over(self.time_at(&key.cluster)));
         self.pods.created.iter().filter(|(key, _)| live(key)).map(|(key, uid)| (key.clone(), uid.clone())).collect()
     }
@@ -21,36 +21,37 @@ impl Model {
         // One that rests carries nothing, and a connection is all it takes to have it back.
         let loses = |forward: &&Forward| !forward.has_failed() && !forward.is_resting();
         let forwards = self.forwards.all.values().filter(loses).count();
-        let (pods, unsaved) = (self.our_pods().len() + self.pods.requests.len(), self.targets.unsaved.len());
+        let (pods, unsaved) = (self.pods_of_this_run().len() + self.pods.requests.len(), self.targets.unsaved.len());
         let ask = forwards > 0 || unsaved > 0 || (pods > 0 && self.config.settings.on_quit == OnQuit::Ask);
         if ask {
             self.ask(Question::Quit { forwards, pods, unsaved });
         } else {
-            self.leave_unasked(out);
+            self.quit_unasked(out);
         }
     }
 
     /// Ends the program as the settings say, where nobody is asked.
-    pub(crate) fn leave_unasked(&mut self, out: &mut Vec<Effect>) {
-        self.leave(self.config.settings.on_quit == OnQuit::Delete, out);
+    pub(crate) fn quit_unasked(&mut self, out: &mut Vec<Effect>) {
+        self.quit(self.config.settings.on_quit == OnQuit::Delete, out);
     }
 
     /// Ends the program; the pods of this run are deleted or left to their TTL.
-    pub(crate) fn leave(&mut self, delete_pods: bool, out: &mut Vec<Effect>) {
+    pub(crate) fn quit(&mut self, delete_pods: bool, out: &mut Vec<Effect>) {
         self.pods.ending = delete_pods;
         // Whatever becomes of those that are being made, the next run looks there.
         let asked: Vec<(String, Ttl)> =
             self.pods.requests.values().map(|asked| (asked.cluster.clone(), asked.ttl)).collect();
         for (cluster, ttl) in asked {
-            self.may_leave(&cluster, ttl, out);
+            self.record_pods_until(&cluster, ttl, out);
         }
         // From here on it is this that says which pods go, also of those that nobody waits for any more.
         self.pods.requests.values_mut().for_each(|asked| asked.on_demand = false);
         // What others tell from here on opens nothing any more.
-        *self.pods.upkeep = Upkeep { started: true, ..Upkeep::default() };
+        *self.pods.lifecycle = Lifecycle { started: true, ..Lifecycle::default() };
         if delete_pods {
             // One that another instance goes through is left to it.
-            let ours: Vec<_> = self.our_pods().into_iter().filter(|(key, _)| !self.is_used_elsewhere(key)).collect();
+            let ours: Vec<_> =
+                self.pods_of_this_run().into_iter().filter(|(key, _)| !self.is_used_elsewhere(key)).collect();
             for (key, uid) in ours {
                 if !self.kill(&key, out) && !self.pods.all.contains_key(&key) {
                     out.push(Effect::DeletePod { key, uid });
@@ -65,14 +66,14 @@ impl Model {
     }
 
     /// The pods that were to go with the program and have not, as far as is known.
-    pub fn remains(&self) -> Vec<Remainder> {
+    pub fn remaining_pods(&self) -> Vec<RemainingPod> {
         if !self.pods.ending {
             return Vec::new();
         }
-        let made = self.our_pods().into_iter().map(|(key, _)| {
+        let made = self.pods_of_this_run().into_iter().map(|(key, _)| {
             let pod = self.pods.all.get(&key);
             let skew = self.time_at(&key.cluster) - self.now;
-            Remainder {
+            RemainingPod {
                 thing: key.to_string(),
                 is_made: true,
                 until: pod.and_then(ProxyPod::deadline).map(|deadline| deadline - skew),
@@ -80,6 +81,6 @@ impl Model {
             }
         });
         let unsure = self.pods.unsure.iter().filter(|(until, _)| *until > self.now).map(|(_, request)| request);
-        made.chain(self.pods.requests.values().chain(unsure).map(Remainder::of)).collect()
+        made.chain(self.pods.requests.values().chain(unsure).map(RemainingPod::of)).collect()
     }
 }

@@ -1,14 +1,14 @@
 //! Requests by subcommands and other instances. They name their objects, while keys act on the selection.
 
 use crate::types::forward::ForwardId;
-use crate::types::offer::{Clash, Offer};
-use crate::types::proxy::{PodKey, Whose};
+use crate::types::offer::{Offer, OnConflict};
+use crate::types::proxy::{CleanupScope, PodKey};
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
 
 /// One thing asked for by name.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Wish {
+pub enum Request {
     /// Save a target: a new one, or what another becomes.
     Save {
         /// The target before; `None` for a new one.
@@ -28,11 +28,11 @@ pub enum Wish {
     /// Take targets over, except those whose name is taken.
     Import(Vec<Target>),
     /// Make targets of what another tool's file offers.
-    Take {
+    ImportOffers {
         /// The offers.
         offers: Vec<Offer>,
         /// The treatment of offers whose target exists.
-        clash: Clash,
+        on_conflict: OnConflict,
     },
     /// Forward targets, creating pods where there are none.
     Connect(Vec<String>),
@@ -44,17 +44,17 @@ pub enum Wish {
         ttl: Option<Ttl>,
     },
     /// Connect clusters and watch their pods.
-    Look(Vec<String>),
+    Watch(Vec<String>),
     /// Describe a pod, in a dialog.
     Describe(PodKey),
     /// Delete pods.
     Kill(Vec<PodKey>),
     /// Delete finished and expired pods.
-    Clean(Whose),
+    Clean(CleanupScope),
     /// Close a forward.
     Stop(ForwardId),
     /// End.
-    Leave {
+    Quit {
         /// True if the pods of this run are deleted too.
         delete_pods: bool,
     },

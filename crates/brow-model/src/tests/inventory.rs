@@ -5,49 +5,49 @@ mod shown;
 use tui_input::InputRequest;
 
 use crate::language::effect::TargetEdit;
-use crate::language::event::FoundEvent;
+use crate::language::event::BrowseEvent;
 use crate::language::fault::Grant;
 use crate::language::fault::Remedy;
-use crate::language::log::Happening;
+use crate::language::log::Message;
 use crate::screen::dialog::Dialog;
 use crate::screen::dialog::Question;
 use crate::tests::*;
 use crate::types::epoch::Epoch;
-use crate::types::found::Found;
-use crate::types::found::FoundKey;
-use crate::types::found::FoundPort;
-use crate::types::found::MOST_FOUND;
-use crate::types::found::Place;
-use crate::types::offer::Tally;
+use crate::types::inventory::MAX_OBJECTS;
+use crate::types::inventory::Object;
+use crate::types::inventory::ObjectKey;
+use crate::types::inventory::ObjectPort;
+use crate::types::inventory::SearchScope;
+use crate::types::offer::OutcomeCounts;
 use crate::types::service::Signs;
 use crate::types::service::recognise;
 use crate::types::workload::Kind;
 
 /// An object with its ports as `name:number`.
-fn found(cluster: &str, namespace: &str, kind: Kind, name: &str, ports: &[&str]) -> Found {
+fn found(cluster: &str, namespace: &str, kind: Kind, name: &str, ports: &[&str]) -> Object {
     let labels = [("app".to_owned(), name.to_owned())].into();
     let port = |text: &&str| {
         let (own, number) = text.split_once(':').unwrap();
         let number = number.parse().unwrap();
         let service = recognise(&Signs { port: number, name: own, protocol: "", object: name, labels: &labels });
-        FoundPort { number, name: Some(own.to_owned()).filter(|name| !name.is_empty()), service }
+        ObjectPort { number, name: Some(own.to_owned()).filter(|name| !name.is_empty()), service }
     };
-    let key = FoundKey { cluster: cluster.into(), namespace: namespace.into(), kind, name: name.into() };
-    Found { key, ports: ports.iter().map(port).collect(), labels: labels.clone(), owner: None }
+    let key = ObjectKey { cluster: cluster.into(), namespace: namespace.into(), kind, name: name.into() };
+    Object { key, ports: ports.iter().map(port).collect(), labels: labels.clone(), owner: None }
 }
 
-fn service(namespace: &str, name: &str, ports: &[&str]) -> Found {
+fn service(namespace: &str, name: &str, ports: &[&str]) -> Object {
     found("dev", namespace, Kind::Service, name, ports)
 }
 
-fn all(kind: Kind) -> Place {
-    Place { kind, namespace: None }
+fn all(kind: Kind) -> SearchScope {
+    SearchScope { kind, namespace: None }
 }
 
-fn tell(model: &mut Model, event: FoundEvent) {
+fn tell(model: &mut Model, event: BrowseEvent) {
     let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!("no browser") };
     let epoch = browser.epoch;
-    model.update(Event::Found { cluster: "dev".to_owned(), epoch, event });
+    model.update(Event::Browse { cluster: "dev".to_owned(), epoch, event });
     model.arrange();
 }
 
@@ -62,13 +62,14 @@ fn browsing() -> Model {
         service("ops", "metrics", &[":9090"]),
         service("ops", "odd", &[":7777"]),
     ];
-    tell(&mut model, FoundEvent::Listed { place: all(Kind::Service), all: services });
+    tell(&mut model, BrowseEvent::Listed { scope: all(Kind::Service), all: services });
     model
 }
 
 fn rows(model: &Model) -> Vec<String> {
     let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!("no browser") };
-    let row = |spot: &crate::types::found::Spot| format!("{}/{}:{}", spot.key.namespace, spot.key.name, spot.port);
+    let row =
+        |spot: &crate::types::inventory::PortKey| format!("{}/{}:{}", spot.key.namespace, spot.key.name, spot.port);
     browser.list.order.iter().map(row).collect()
 }
 
@@ -86,9 +87,9 @@ pub(super) fn saved(effects: &[Effect]) -> Vec<TargetEdit> {
         .collect()
 }
 
-fn tally(model: &Model) -> Tally {
-    let last = model.screen.log.entries.iter().rev().find_map(|entry| match entry.what {
-        Happening::Taken(tally) => Some(tally),
+fn tally(model: &Model) -> OutcomeCounts {
+    let last = model.screen.log.entries.iter().rev().find_map(|entry| match entry.message {
+        Message::Taken(tally) => Some(tally),
         _ => None,
     });
     last.expect("nothing was taken over")
@@ -116,13 +117,13 @@ fn rows_are_live_and_filtered() {
     assert_eq!(rows(&model), ["ops/metrics:9090", "ops/odd:7777", "shop/mysql:3306", "shop/web:80", "shop/web:9000"]);
     write(&mut model, "msql");
     assert_eq!(rows(&model), ["shop/mysql:3306"]);
-    tell(&mut model, FoundEvent::Applied(service("shop", "mysql-2", &[":3306"])));
+    tell(&mut model, BrowseEvent::Applied(service("shop", "mysql-2", &[":3306"])));
     assert_eq!(rows(&model).len(), 2);
     let key = service("shop", "mysql", &[]).key;
-    tell(&mut model, FoundEvent::Gone(key));
+    tell(&mut model, BrowseEvent::Gone(key));
     assert_eq!(rows(&model), ["shop/mysql-2:3306"]);
     // A service that has lost its ports is none to go to.
-    tell(&mut model, FoundEvent::Applied(service("shop", "mysql-2", &[])));
+    tell(&mut model, BrowseEvent::Applied(service("shop", "mysql-2", &[])));
     assert_eq!(rows(&model), [""; 0]);
     // One step back: the filter, then the browser.
     press(&mut model, Command::Cancel);
@@ -133,10 +134,10 @@ fn rows_are_live_and_filtered() {
         assert_eq!(rows(&model), [row], "{text}");
         press(&mut model, Command::Cancel);
     }
-    let late = Event::Found {
+    let late = Event::Browse {
         cluster: "dev".to_owned(),
         epoch: Epoch(0),
-        event: FoundEvent::Listed { place: all(Kind::Service), all: Vec::new() },
+        event: BrowseEvent::Listed { scope: all(Kind::Service), all: Vec::new() },
     };
     model.update(late);
     model.arrange();
@@ -159,11 +160,11 @@ fn a_row_becomes_a_target() {
     assert!(
         effects.iter().any(|effect| matches!(effect, Effect::Widen { namespaces, .. } if namespaces.contains("shop")))
     );
-    assert_eq!(tally(&model), Tally { added: 1, skipped: 0, replaced: 0 });
+    assert_eq!(tally(&model), OutcomeCounts { added: 1, skipped: 0, replaced: 0 });
     assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Browser(_))), "one goes on looking");
     // The row knows the target now, also when it is named by the port's name.
     let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!() };
-    let (found, port) = browser.finds.at(&browser.list.order[0]).unwrap();
+    let (found, port) = browser.inventory.at(&browser.list.order[0]).unwrap();
     assert_eq!(model.saved(found, port).map(|target| target.name.as_str()), Some("mysql.shop"));
     let named = Target { address: "service/mysql:sql".parse().unwrap(), ..target.clone() };
     let at = model.targets.all.iter().position(|target| target.name == "mysql.shop").unwrap();
@@ -188,18 +189,18 @@ fn marked_rows_and_all_that_is_recognised_become_targets() {
         found("dev", "shop", Kind::Deployment, "mysql", &["sql:3306"]),
         found("dev", "shop", Kind::Deployment, "redis", &[":6379", "metrics:9121"]),
     ];
-    tell(&mut model, FoundEvent::Listed { place: all(Kind::Deployment), all: sets });
+    tell(&mut model, BrowseEvent::Listed { scope: all(Kind::Deployment), all: sets });
     press(&mut model, Command::TakeKnown);
     let Some(Dialog::Confirm { question, .. }) = model.screen.dialogs.last() else {
         panic!("{:?}", model.screen.dialogs)
     };
-    let Question::Take { there: 2, offers, .. } = question else { panic!("{question:?}") };
+    let Question::ImportOffers { there: 2, offers, .. } = question else { panic!("{question:?}") };
     let offered: Vec<&str> = offers.iter().map(|offer| offer.target.name.as_str()).collect();
     assert_eq!(offered, ["metrics.ops", "mysql.shop", "web.shop", "redis.shop"]);
     // Only what is new.
     let effects = model.update(Event::Act(Action::ClickItem(1)));
     assert_eq!(saved(&effects).iter().map(name).collect::<Vec<_>>(), ["metrics.ops", "redis.shop"]);
-    assert_eq!(tally(&model), Tally { added: 2, skipped: 2, replaced: 0 });
+    assert_eq!(tally(&model), OutcomeCounts { added: 2, skipped: 2, replaced: 0 });
     let mut ports: Vec<u16> =
         model.targets.all.iter().map(|target| target.local_port).filter(|port| *port != 0).collect();
     let count = ports.len();
@@ -239,13 +240,13 @@ fn what_is_there_is_replaced_on_request_only() {
     let [TargetEdit::Replace { was, target }] = &saved(&effects)[..] else { panic!("{effects:?}") };
     assert_eq!((&**was, target.name.as_str(), &target.tags), (&own, "the database", &own.tags));
     assert!((30_300..=30_399).contains(&target.local_port));
-    assert_eq!(tally(&model), Tally { added: 0, skipped: 0, replaced: 1 });
+    assert_eq!(tally(&model), OutcomeCounts { added: 0, skipped: 0, replaced: 1 });
 }
 
 #[test]
 fn ports_of_other_instances_and_of_saved_targets_are_left_alone() {
     use crate::language::event::InstanceEvent;
-    use crate::types::instance::{Report, Role, Shared, Standing};
+    use crate::types::instance::{ForwardReport, RemoteState, Report, Role};
     let port = |mut model: Model| {
         write(&mut model, "mysql");
         press(&mut model, Command::Accept);
@@ -258,24 +259,24 @@ fn ports_of_other_instances_and_of_saved_targets_are_left_alone() {
     let beside_saved = port(model);
     assert!(beside_saved != own && (30_300..=30_399).contains(&beside_saved), "{beside_saved}");
     let mut model = browsing();
-    let forward = Shared {
+    let forward = ForwardReport {
         id: 1,
         name: "theirs".into(),
         cluster: "dev".into(),
         namespace: "team".into(),
         server: String::new(),
-        place: "10.0.0.1:3306".into(),
+        destination: "10.0.0.1:3306".into(),
         local: format!("127.0.0.1:{own}"),
-        state: Standing::Live,
+        state: RemoteState::Live,
         pod: None,
-        left: Vec::new(),
+        draining: Vec::new(),
     };
     let report = Report {
         pid: 42,
         role: Role::Background,
         forwards: vec![forward],
         leaving: false,
-        left: Vec::new(),
+        ended: Vec::new(),
         wants: Vec::new(),
     };
     model.update(Event::Instance(InstanceEvent::Heard { instance: "42-00000000".into(), report }));
@@ -303,10 +304,10 @@ fn what_may_not_be_seen_is_told() {
         namespace: namespace.map(Into::into),
     };
     let fault = |namespace| Fault::new(What::Forbidden, "dev", "").with(Remedy::Grant(grant(namespace)));
-    tell(&mut model, FoundEvent::Missing { place: all(Kind::Service), fault: fault(None) });
+    tell(&mut model, BrowseEvent::Missing { scope: all(Kind::Service), fault: fault(None) });
     assert_eq!(rows(&model), [""; 0], "what may not be seen any more is gone");
-    let team = Place { kind: Kind::Service, namespace: Some("team".into()) };
-    tell(&mut model, FoundEvent::Missing { place: team.clone(), fault: fault(Some("team")) });
+    let team = SearchScope { kind: Kind::Service, namespace: Some("team".into()) };
+    tell(&mut model, BrowseEvent::Missing { scope: team.clone(), fault: fault(Some("team")) });
     press(&mut model, Command::Describe);
     assert_eq!(
         model.screen.dialogs.last().and_then(Dialog::fault),
@@ -315,7 +316,7 @@ fn what_may_not_be_seen_is_told() {
     );
     press(&mut model, Command::Cancel);
     let listed = vec![service("team", "db", &[":5432"])];
-    tell(&mut model, FoundEvent::Listed { place: team, all: listed });
+    tell(&mut model, BrowseEvent::Listed { scope: team, all: listed });
     assert_eq!(rows(&model), ["team/db:5432"]);
     press(&mut model, Command::Describe);
     assert_eq!(model.screen.dialogs.last().and_then(Dialog::fault), Some(&fault(None)));
@@ -326,15 +327,15 @@ fn what_may_not_be_seen_is_one_right() {
     let mut model = browsing();
     let missing = |kind: Kind, resource: &str, namespace: Option<&str>| {
         let grant = Grant { verb: "list".into(), resource: resource.into(), namespace: namespace.map(Into::into) };
-        let place = Place { kind, namespace: namespace.map(Into::into) };
-        FoundEvent::Missing { place, fault: Fault::new(What::Forbidden, "dev", "").with(Remedy::Grant(grant)) }
+        let scope = SearchScope { kind, namespace: namespace.map(Into::into) };
+        BrowseEvent::Missing { scope, fault: Fault::new(What::Forbidden, "dev", "").with(Remedy::Grant(grant)) }
     };
     for namespace in [None, Some("team"), Some("other")] {
         tell(&mut model, missing(Kind::Service, "services", namespace));
         tell(&mut model, missing(Kind::Deployment, "deployments.apps", namespace));
     }
     let Some(Dialog::Browser(browser)) = model.screen.dialogs.last() else { panic!("no browser") };
-    let (fault, more) = browser.finds.reason().unwrap();
+    let (fault, more) = browser.inventory.reason().unwrap();
     let Remedy::Grant(grant) = fault.remedy else { panic!("{fault:?}") };
     assert_eq!(grant.resource, "services, deployments.apps");
     assert_eq!((grant.namespace.as_deref(), more), (Some("other"), 2), "what is dark in the other namespace");

@@ -2,18 +2,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
 use crate::screen::focus::Pane;
-use crate::screen::menu::{Give, Label, Menu, MenuItem, MenuOf};
+use crate::screen::menu::{Menu, MenuContent, MenuItem, MenuLabel, MenuOf};
 use crate::state::Model;
+use crate::types::connection_strings::{built_in, fill, service_of};
 use crate::types::forward::Forward;
 use crate::types::service::Service;
-use crate::types::strings::{built_in, fill, service_of};
 
 impl Model {
     /// The strings for a forward: those of its protocol, and the plain address, which always serves.
-    fn strings_of(&self, forward: &Forward) -> Vec<MenuItem> {
+    fn connection_strings_of(&self, forward: &Forward) -> Vec<MenuItem> {
         let Some(mut local) = forward.bound.first().copied() else {
             return Vec::new();
         };
@@ -23,14 +23,14 @@ impl Model {
             IpAddr::V6(ip) if ip.is_unspecified() => local.set_ip(Ipv6Addr::LOCALHOST.into()),
             IpAddr::V4(_) | IpAddr::V6(_) => {}
         }
-        let place = &forward.spec.address;
+        let destination = &forward.spec.address;
         let service = match self.target(&forward.spec.target) {
-            Some(target) => service_of(target, place),
+            Some(target) => service_of(target, destination),
             None => None,
         };
         let mut templates: Vec<(String, String)> =
             built_in(service).iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        let own = self.config.settings.strings.get(service.map_or("other", Service::name));
+        let own = self.config.settings.connection_strings.get(service.map_or("other", Service::name));
         for (name, text) in own.into_iter().flatten() {
             match templates.iter_mut().find(|(known, _)| known == name) {
                 Some((_, known)) => known.clone_from(text),
@@ -41,14 +41,14 @@ impl Model {
         templates.push((String::new(), "{address}".to_owned()));
         let item = |(name, text): (String, String)| {
             let text = fill(&text, local, &forward.spec.target);
-            let label = if name.is_empty() { Label::Address } else { Label::Name(name) };
-            MenuItem { label, shown: text.clone(), give: Give::Text(text) }
+            let label = if name.is_empty() { MenuLabel::Address } else { MenuLabel::Name(name) };
+            MenuItem { label, shown: text.clone(), content: MenuContent::Text(text) }
         };
         templates.into_iter().map(item).collect()
     }
 
     /// Offers the connection strings of the selected forward, or of the selected target's forwards.
-    pub(crate) fn offer_strings(&mut self) {
+    pub(crate) fn offer_connection_strings(&mut self) {
         let forwards: Vec<&Forward> = match self.screen.focus.pane {
             Pane::Targets => {
                 let name = self.screen.targets.selected().map_or("", String::as_str);
@@ -58,7 +58,7 @@ impl Model {
                 self.screen.forwards.selected().and_then(|id| self.forwards.all.get(id)).into_iter().collect()
             }
         };
-        let items: Vec<MenuItem> = forwards.iter().flat_map(|forward| self.strings_of(forward)).collect();
+        let items: Vec<MenuItem> = forwards.iter().flat_map(|forward| self.connection_strings_of(forward)).collect();
         let name = match (forwards.first(), self.screen.focus.pane) {
             (Some(forward), _) => forward.spec.target.clone(),
             (None, Pane::Targets) => self.screen.targets.selected().cloned().unwrap_or_default(),
@@ -67,7 +67,7 @@ impl Model {
         if name.is_empty() {
             self.nothing_selected();
         } else if items.is_empty() {
-            self.note(Grade::Info, Happening::NotForwarded, name, "");
+            self.note(Level::Info, Message::NotForwarded, name, "");
         } else {
             self.screen.dialogs.push(Dialog::Menu(Menu { of: MenuOf::Strings(name), items, cursor: 0 }));
         }

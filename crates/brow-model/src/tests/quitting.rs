@@ -84,22 +84,22 @@ fn a_pod_that_is_still_being_created_is_asked_about_and_deleted_as_it_comes() {
 fn what_may_remain_is_known_until_it_is_gone() {
     let leave = |model: &mut Model| {
         let mut out = Vec::new();
-        model.leave(true, &mut out);
+        model.quit(true, &mut out);
         out
     };
     // Made, and its deletion not answered yet; refused; done.
     let (mut model, pod) = with_pod();
     applied(&mut model, ready(&pod));
-    assert!(model.remains().is_empty(), "nothing is to go yet");
+    assert!(model.remaining_pods().is_empty(), "nothing is to go yet");
     leave(&mut model);
     let until = noon() + TimeDelta::minutes(30);
-    assert_eq!(model.remains().iter().map(|left| left.until).collect::<Vec<_>>(), [Some(until)]);
+    assert_eq!(model.remaining_pods().iter().map(|left| left.until).collect::<Vec<_>>(), [Some(until)]);
     let answer =
         |model: &mut Model, result| model.update(Event::Pod(PodEvent::Deleted { key: pod.key.clone(), result }));
     answer(&mut model, Err(Fault::new(What::Unreachable, "dev", "")));
-    assert_eq!(model.remains().len(), 1);
+    assert_eq!(model.remaining_pods().len(), 1);
     answer(&mut model, Ok(()));
-    assert!(model.remains().is_empty());
+    assert!(model.remaining_pods().is_empty());
 
     // Still being made; never answered.
     let mut model = connected();
@@ -107,7 +107,7 @@ fn what_may_remain_is_known_until_it_is_gone() {
     let request = requests(&press(&mut model, Command::Create)).remove(0);
     let effects = leave(&mut model);
     assert!(effects.iter().any(|e| matches!(e, Effect::PodsUntil { cluster, .. } if cluster == "dev")), "{effects:?}");
-    let may_come = |model: &Model| model.remains().iter().filter(|left| !left.is_made).count();
+    let may_come = |model: &Model| model.remaining_pods().iter().filter(|left| !left.is_made).count();
     assert_eq!(may_come(&model), 1);
     let result = Err(Fault::new(What::TimedOut, "dev", ""));
     model.update(Event::Pod(PodEvent::Created { request: request.id, result }));

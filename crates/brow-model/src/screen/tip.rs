@@ -1,16 +1,16 @@
-//! Lessons: the next key that somebody new could use, until they have.
+//! Tips: the next key that somebody new could use, until they have.
 
 use crate::language::action::Command;
 use crate::screen::focus::Pane;
 
-macro_rules! lessons {
+macro_rules! tips {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $command:ident in $panes:expr;)+) => {
         /// A key worth knowing. The order is that in which they are taught; a name is what the state file and the text
         /// tables (`tip.<name>`) use.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Lesson { $($(#[doc = $doc])+ $variant,)+ }
+        pub enum Tip { $($(#[doc = $doc])+ $variant,)+ }
 
-        impl Lesson {
+        impl Tip {
             /// All of them, in the order in which they are taught.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
@@ -32,7 +32,7 @@ macro_rules! lessons {
     };
 }
 
-lessons! {
+tips! {
     /// A first target.
     Add = "add", New in &[];
     /// From a target to a forward.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use crate::types::service::Group;
 use crate::types::service::{Service, Signs, by_word, recognise};
 use crate::types::target::Target;
-use crate::types::workload::{Port, Where};
+use crate::types::workload::{Destination, Port};
 
 /// A template, with its name.
 type Template = (&'static str, &'static str);
@@ -75,13 +75,13 @@ pub(crate) fn built_in(service: Option<Service>) -> &'static [Template] {
 }
 
 /// Recognises the service of a target: by its tags first, which the user can set.
-pub fn service_of(target: &Target, place: &Where) -> Option<Service> {
+pub fn service_of(target: &Target, destination: &Destination) -> Option<Service> {
     if let Some(service) = target.tags.iter().find_map(|tag| by_word(tag)) {
         return Some(service);
     }
-    let (object, number, name) = match place {
-        Where::Address(address) => (address.host.to_string(), address.port, ""),
-        Where::Workload(workload) => match &workload.port {
+    let (object, number, name) = match destination {
+        Destination::Address(address) => (address.host.to_string(), address.port, ""),
+        Destination::Workload(workload) => match &workload.port {
             Port::Number(number) => (workload.name.clone(), *number, ""),
             Port::Name(name) => (workload.name.clone(), 0, name.as_str()),
         },
@@ -107,13 +107,13 @@ pub(crate) fn quoted(word: &str) -> String {
 
 /// The kind of quotes around a placeholder in a shell command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Within {
+enum Quotes {
     Nothing,
     Single,
     Double,
 }
 
-impl Within {
+impl Quotes {
     /// Goes past a part of a template.
     fn past(mut self, part: &str) -> Self {
         let mut chars = part.chars();
@@ -154,7 +154,7 @@ pub(crate) fn fill(template: &str, local: SocketAddr, name: &str) -> String {
     let (host, port) = (local.ip().to_string(), local.port().to_string());
     let address = local.to_string();
     let is_command = template.contains(char::is_whitespace);
-    let (mut rest, mut within) = (template, Within::Nothing);
+    let (mut rest, mut within) = (template, Quotes::Nothing);
     let mut filled = String::new();
     // In one pass: a target's name may itself look like a placeholder.
     while let Some((before, after)) = rest.split_once('{') {

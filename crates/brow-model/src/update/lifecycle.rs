@@ -3,33 +3,33 @@
 use std::collections::BTreeSet;
 
 use crate::language::effect::Effect;
-use crate::language::log::{Grade, Happening};
+use crate::language::log::{Level, Message};
 use crate::state::Model;
 use crate::types::forward::{Forward, ForwardId};
-use crate::types::proxy::{Phase, PodKey, PodPlace};
+use crate::types::proxy::{Phase, PodKey, PodSelector};
 
 impl Model {
     /// Lets go of the pods at a place that were made on demand and that no forward is pointed at or waits for. Those
     /// that still carry connections go when these have ended.
-    pub(crate) fn let_pods_go(&mut self, place: &PodPlace, out: &mut Vec<Effect>) {
-        if self.forwards.all.values().any(|forward| forward.waits_at(place)) {
+    pub(crate) fn drain_idle_pods(&mut self, selector: &PodSelector, out: &mut Vec<Effect>) {
+        if self.forwards.all.values().any(|forward| forward.waits_at(selector)) {
             return;
         }
         let idle = |key: &&PodKey| {
             let lives = self.pods.all.get(*key).is_none_or(|pod| pod.phase <= Phase::Ready);
             lives && !self.is_used(key) && !self.takes_over(key)
         };
-        let at_place = self.pods.upkeep.pods.iter().filter(|(_, at)| *at == place).map(|(key, _)| key);
-        let idle: Vec<PodKey> = at_place.filter(idle).cloned().collect();
+        let matching = self.pods.lifecycle.on_demand.iter().filter(|(_, at)| *at == selector).map(|(key, _)| key);
+        let idle: Vec<PodKey> = matching.filter(idle).cloned().collect();
         for key in idle {
-            self.let_go_of_pod(&key, out);
+            self.drain_pod(&key, out);
         }
     }
 
     /// Deletes a pod as soon as nothing goes through it.
-    pub(crate) fn let_go_of_pod(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
-        self.pods.upkeep.leaving.entry(key.clone()).or_insert(false);
-        self.end_if_free(key, out);
+    pub(crate) fn drain_pod(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
+        self.pods.lifecycle.draining.entry(key.clone()).or_insert(false);
+        self.delete_if_drained(key, out);
     }
 
     /// Returns true if a forward of ours uses a pod.
@@ -39,23 +39,23 @@ impl Model {
 
     /// Returns true if a pod is to replace one that is in use.
     fn takes_over(&self, key: &PodKey) -> bool {
-        let mut renewals = self.pods.upkeep.renewals.iter();
+        let mut renewals = self.pods.lifecycle.renewals.iter();
         renewals.any(|(old, renewal)| renewal.pod.as_ref() == Some(key) && self.is_used(old))
     }
 
     /// Deletes a pod that is to go if nothing goes through it any more, here or in another instance. Where another one
     /// keeps it, it goes when that leaves it, or with its TTL.
-    fn end_if_free(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
-        let Some(told) = self.pods.upkeep.leaving.get(key).copied() else {
+    fn delete_if_drained(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
+        let Some(told) = self.pods.lifecycle.draining.get(key).copied() else {
             return;
         };
-        if self.pods.upkeep.held.contains_key(key) {
+        if self.pods.lifecycle.users.contains_key(key) {
             return;
         }
         if self.pods.created.contains_key(key) && self.is_used_elsewhere(key) {
             if !told {
-                self.pods.upkeep.leaving.insert(key.clone(), true);
-                self.note(Grade::Info, Happening::PodUsedElsewhere, &key.name, &key.cluster);
+                self.pods.lifecycle.draining.insert(key.clone(), true);
+                self.note(Level::Info, Message::PodUsedElsewhere, &key.name, &key.cluster);
             }
             return;
         }
@@ -63,44 +63,44 @@ impl Model {
     }
 
     /// A forward has no connection any more through a pod that new ones do not take.
-    pub(crate) fn on_left(&mut self, id: ForwardId, pod: &PodKey, out: &mut Vec<Effect>) {
+    pub(crate) fn on_drained(&mut self, id: ForwardId, pod: &PodKey, out: &mut Vec<Effect>) {
         // It may have come back to it meanwhile.
         if self.forwards.all.get(&id).is_none_or(|forward| !forward.is_through(pod)) {
-            self.pods.upkeep.release(id, pod);
-            self.end_if_free(pod, out);
+            self.pods.lifecycle.release(id, pod);
+            self.delete_if_drained(pod, out);
         }
     }
 
     /// A forward is closed, or opened anew, and what it carried is cut off; `forward` is what it was.
-    pub(crate) fn on_stopped(&mut self, forward: &Forward, out: &mut Vec<Effect>) {
+    pub(crate) fn on_forward_closed(&mut self, forward: &Forward, out: &mut Vec<Effect>) {
         let id = forward.spec.id;
-        let held: Vec<PodKey> = self.pods.upkeep.held.keys().cloned().collect();
+        let held: Vec<PodKey> = self.pods.lifecycle.users.keys().cloned().collect();
         for pod in held {
-            self.on_left(id, &pod, out);
+            self.on_drained(id, &pod, out);
         }
-        self.let_pods_go(&forward.spec.place, out);
+        self.drain_idle_pods(&forward.spec.selector, out);
     }
 
     /// Deletes pods that were kept for other instances only, and that these no longer use.
-    pub(crate) fn end_what_others_left(&mut self, out: &mut Vec<Effect>) {
-        let leaving: Vec<PodKey> = self.pods.upkeep.leaving.keys().cloned().collect();
+    pub(crate) fn delete_drained_pods(&mut self, out: &mut Vec<Effect>) {
+        let leaving: Vec<PodKey> = self.pods.lifecycle.draining.keys().cloned().collect();
         for pod in leaving {
-            self.end_if_free(&pod, out);
+            self.delete_if_drained(&pod, out);
         }
     }
 
     /// Looks again for pods that nobody needs: a deletion may have failed.
-    pub(crate) fn tend_pods(&mut self, out: &mut Vec<Effect>) {
-        let places: BTreeSet<PodPlace> = self.pods.upkeep.pods.values().cloned().collect();
-        for place in places {
-            self.let_pods_go(&place, out);
+    pub(crate) fn delete_unneeded_pods(&mut self, out: &mut Vec<Effect>) {
+        let selectors: BTreeSet<PodSelector> = self.pods.lifecycle.on_demand.values().cloned().collect();
+        for selector in selectors {
+            self.drain_idle_pods(&selector, out);
         }
     }
 
     /// Deletes a pod that we no longer need. One of another run is left to its TTL.
     fn discard(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
-        self.pods.upkeep.pods.remove(key);
-        self.pods.upkeep.leaving.remove(key);
+        self.pods.lifecycle.on_demand.remove(key);
+        self.pods.lifecycle.draining.remove(key);
         let Some(uid) = self.pods.created.get(key).cloned() else {
             return;
         };

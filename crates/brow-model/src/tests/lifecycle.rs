@@ -2,7 +2,7 @@
 
 use crate::language::event::ForwardEvent;
 use crate::language::event::InstanceEvent;
-use crate::language::log::Happening;
+use crate::language::log::Message;
 use crate::tests::demand::deleted;
 use crate::tests::demand::only;
 use crate::tests::demand::rests;
@@ -12,11 +12,11 @@ use crate::tests::demand::used;
 use crate::tests::demand::wanted;
 use crate::tests::renew::forwarded;
 use crate::tests::*;
+use crate::types::instance::ForwardReport;
+use crate::types::instance::RemoteState;
 use crate::types::instance::Report;
 use crate::types::instance::Role;
-use crate::types::instance::Shared;
-use crate::types::instance::Standing;
-use crate::types::proxy::RequestId;
+use crate::types::proxy::PodRequestId;
 use crate::types::route::Route;
 
 fn renewed(model: &mut Model, old: &ProxyPod) -> PodRequest {
@@ -27,11 +27,11 @@ fn renewed(model: &mut Model, old: &ProxyPod) -> PodRequest {
     request
 }
 
-fn answer(model: &mut Model, id: RequestId, pod: &ProxyPod) -> Vec<Effect> {
+fn answer(model: &mut Model, id: PodRequestId, pod: &ProxyPod) -> Vec<Effect> {
     model.update(Event::Pod(PodEvent::Created { request: id, result: Ok(Box::new(pod.clone())) }))
 }
 
-fn let_go(model: &mut Model) {
+fn disconnect(model: &mut Model) {
     model.screen.focus.pane = Pane::Clusters;
     let effects = press(model, Command::DisconnectCluster);
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Disconnect { .. })), "{effects:?}");
@@ -42,19 +42,19 @@ fn let_go(model: &mut Model) {
 fn a_pod_goes_although_its_cluster_was_let_go_of() {
     // Unused, the forward rests; or somebody stops it.
     let (mut model, pod) = used();
-    let_go(&mut model);
+    disconnect(&mut model);
     assert_eq!(rests(&second(&mut model, 700, 0, 0)), [None]);
-    assert_eq!(deleted(&tell(&mut model, ForwardEvent::Left(pod.via()))), std::slice::from_ref(&pod.key.name));
-    assert!(model.pods.upkeep.pods.is_empty());
+    assert_eq!(deleted(&tell(&mut model, ForwardEvent::Drained(pod.via()))), std::slice::from_ref(&pod.key.name));
+    assert!(model.pods.lifecycle.on_demand.is_empty());
 
     let (mut model, pod) = used();
-    let_go(&mut model);
+    disconnect(&mut model);
     model.screen.focus.pane = Pane::Forwards;
     assert_eq!(deleted(&press(&mut model, Command::Stop)), [pod.key.name]);
 
     // It was still being made.
     let (mut model, request) = wanted();
-    let_go(&mut model);
+    disconnect(&mut model);
     assert_eq!(rests(&at(&mut model, 30)), [Some(What::PodLate)]);
     let late = crate::tests::pod(&request, 9, Phase::Pending);
     assert_eq!(deleted(&answer(&mut model, request.id, &late)), [late.key.name]);
@@ -71,27 +71,27 @@ fn a_pod_that_was_left_before_goes_at_once() {
         ..first.clone()
     };
     applied(&mut model, other.clone());
-    model.point(only(&model).spec.id, Route::through(other.via()), None, &mut Vec::new());
-    assert!(deleted(&tell(&mut model, ForwardEvent::Left(first.via()))).is_empty(), "it may be of use again");
+    model.set_route(only(&model).spec.id, Route::through(other.via()), None, &mut Vec::new());
+    assert!(deleted(&tell(&mut model, ForwardEvent::Drained(first.via()))).is_empty(), "it may be of use again");
     let effects = second(&mut model, 700, 0, 0);
     assert_eq!((rests(&effects), deleted(&effects)), (vec![None], vec![first.key.name]));
-    assert!(deleted(&tell(&mut model, ForwardEvent::Left(other.via()))).is_empty(), "somebody else's");
+    assert!(deleted(&tell(&mut model, ForwardEvent::Drained(other.via()))).is_empty(), "somebody else's");
 }
 
 #[test]
 fn news_of_an_earlier_stay_at_a_pod_does_not_end_it() {
     let (mut model, pod) = used();
-    assert!(deleted(&tell(&mut model, ForwardEvent::Left(pod.via()))).is_empty());
+    assert!(deleted(&tell(&mut model, ForwardEvent::Drained(pod.via()))).is_empty());
     let effects = second(&mut model, 700, 0, 0);
     assert_eq!((rests(&effects), deleted(&effects)), (vec![None], Vec::<String>::new()), "it is held still");
-    assert_eq!(deleted(&tell(&mut model, ForwardEvent::Left(pod.via()))), [pod.key.name]);
+    assert_eq!(deleted(&tell(&mut model, ForwardEvent::Drained(pod.via()))), [pod.key.name]);
 }
 
 #[test]
 fn a_pod_that_cannot_be_deleted_is_tried_again() {
     let (mut model, pod) = used();
     second(&mut model, 700, 0, 0);
-    tell(&mut model, ForwardEvent::Left(pod.via()));
+    tell(&mut model, ForwardEvent::Drained(pod.via()));
     let result = Err(Fault::new(What::Unreachable, "dev", ""));
     model.update(Event::Pod(PodEvent::Deleted { key: pod.key.clone(), result }));
     assert_eq!(deleted(&second(&mut model, 760, 0, 0)), [pod.key.name]);
@@ -104,7 +104,7 @@ fn what_takes_over_from_a_pod_that_goes_goes_too() {
         let (mut model, old) = used();
         let request = renewed(&mut model, &old);
         assert_eq!(rests(&second(&mut model, 700, 0, 0)), [None]);
-        assert_eq!(deleted(&tell(&mut model, ForwardEvent::Left(old.via()))), std::slice::from_ref(&old.key.name));
+        assert_eq!(deleted(&tell(&mut model, ForwardEvent::Drained(old.via()))), std::slice::from_ref(&old.key.name));
         if gone {
             on_dev(&mut model, ClusterEvent::Gone { key: old.key.clone(), uid: old.uid.clone() });
         }
@@ -116,7 +116,7 @@ fn what_takes_over_from_a_pod_that_goes_goes_too() {
     let request = renewed(&mut model, &old);
     let new = created(&mut model, &request, 2);
     assert_eq!(deleted(&second(&mut model, 700, 0, 0)), [new.key.name]);
-    assert_eq!(deleted(&tell(&mut model, ForwardEvent::Left(old.via()))), [old.key.name]);
+    assert_eq!(deleted(&tell(&mut model, ForwardEvent::Drained(old.via()))), [old.key.name]);
 }
 
 #[test]
@@ -149,28 +149,28 @@ fn a_renewal_that_is_answered_while_the_old_pod_dies_serves_those_who_wait() {
     assert!(only(&model).is_through(&new.key));
     // And it is one on demand as the old one was.
     assert_eq!(rests(&second(&mut model, 700, 0, 1)), [None]);
-    assert_eq!(deleted(&tell(&mut model, ForwardEvent::Left(new.via()))), [new.key.name]);
+    assert_eq!(deleted(&tell(&mut model, ForwardEvent::Drained(new.via()))), [new.key.name]);
 }
 
-fn hear(model: &mut Model, pod: Option<&PodKey>, left: Vec<String>) -> Vec<Effect> {
-    let forward = Shared {
+fn hear(model: &mut Model, pod: Option<&PodKey>, draining: Vec<String>) -> Vec<Effect> {
+    let forward = ForwardReport {
         id: 1,
         name: "mysql".into(),
         cluster: "same-cluster-by-another-name".into(),
         namespace: "team".into(),
         server: "https://dev.example:6443".into(),
-        place: "10.0.0.1:3306".into(),
+        destination: "10.0.0.1:3306".into(),
         local: "127.0.0.1:9".into(),
-        state: Standing::Live,
+        state: RemoteState::Live,
         pod: pod.map(|pod| pod.name.clone()),
-        left,
+        draining,
     };
     let report = Report {
         pid: 42,
         role: Role::Dashboard,
         forwards: vec![forward],
         leaving: false,
-        left: Vec::new(),
+        ended: Vec::new(),
         wants: Vec::new(),
     };
     model.update(Event::Instance(InstanceEvent::Heard { instance: "42-0".into(), report }))
@@ -183,9 +183,9 @@ fn a_renewed_pod_stays_while_another_instance_goes_through_it() {
     let request = renewed(&mut model, &old);
     let new = created(&mut model, &request, 2);
     applied(&mut model, ready(&new));
-    assert!(deleted(&tell(&mut model, ForwardEvent::Left(old.via()))).is_empty());
+    assert!(deleted(&tell(&mut model, ForwardEvent::Drained(old.via()))).is_empty());
     let told = |model: &Model| {
-        let told = |entry: &&crate::language::log::Entry| entry.what == Happening::PodUsedElsewhere;
+        let told = |entry: &&crate::language::log::Entry| entry.message == Message::PodUsedElsewhere;
         model.screen.log.entries.iter().filter(told).count()
     };
     assert_eq!(told(&model), 1);
@@ -204,9 +204,9 @@ fn others_are_told_of_pods_that_only_old_connections_go_through() {
     let new = created(&mut model, &request, 2);
     applied(&mut model, ready(&new));
     let [told] = model.report(1, Role::Dashboard).forwards.try_into().unwrap();
-    assert_eq!((told.pod, told.left), (Some(new.key.name), vec![old.key.name.clone()]));
-    tell(&mut model, ForwardEvent::Left(old.via()));
-    assert!(model.report(1, Role::Dashboard).forwards[0].left.is_empty());
+    assert_eq!((told.pod, told.draining), (Some(new.key.name), vec![old.key.name.clone()]));
+    tell(&mut model, ForwardEvent::Drained(old.via()));
+    assert!(model.report(1, Role::Dashboard).forwards[0].draining.is_empty());
 }
 
 #[test]
@@ -222,5 +222,5 @@ fn a_forward_that_cannot_listen_keeps_no_pod() {
     let event = ForwardEvent::NotBound(Fault::new(What::PortInUse, "3306", ""));
     assert!(deleted(&model.update(Event::Forward { id, epoch, event })).is_empty());
     assert_eq!(rests(&second(&mut model, 700, 0, 0)), [None]);
-    assert_eq!(deleted(&tell(&mut model, ForwardEvent::Left(pod.via()))), [pod.key.name]);
+    assert_eq!(deleted(&tell(&mut model, ForwardEvent::Drained(pod.via()))), [pod.key.name]);
 }

@@ -13,7 +13,7 @@ const WORTH_A_LOOK: TimeDelta = TimeDelta::days(7);
 
 impl Model {
     /// A pod was made, and may outlive this run.
-    pub(crate) fn may_leave(&mut self, cluster: &str, ttl: Ttl, out: &mut Vec<Effect>) {
+    pub(crate) fn record_pods_until(&mut self, cluster: &str, ttl: Ttl, out: &mut Vec<Effect>) {
         let until = self.now + TimeDelta::seconds(ttl.secs().into());
         let known = self.clusters.pods_until.entry(cluster.to_owned()).or_insert(until);
         *known = until.max(*known);
@@ -21,7 +21,7 @@ impl Model {
     }
 
     /// Takes what earlier runs and other instances remember.
-    pub(crate) fn remember_left(&mut self, left: BTreeMap<String, DateTime<Utc>>, out: &mut Vec<Effect>) {
+    pub(crate) fn remember_orphaned(&mut self, left: BTreeMap<String, DateTime<Utc>>, out: &mut Vec<Effect>) {
         for (cluster, until) in left {
             if until + WORTH_A_LOOK <= self.now {
                 out.push(Effect::PodsGone { cluster, at: self.now });
@@ -34,20 +34,21 @@ impl Model {
 
     /// Connects the clusters in which earlier runs may have left pods. Also where the TTL is up by now: Kubernetes
     /// ends a pod, and we clear it away.
-    pub(crate) fn connect_left(&mut self, out: &mut Vec<Effect>) {
+    pub(crate) fn connect_orphaned(&mut self, out: &mut Vec<Effect>) {
         if self.unattended() {
             return;
         }
         let left: Vec<String> =
             self.clusters.pods_until.keys().filter(|name| self.cluster(name).is_some()).cloned().collect();
         for name in left {
-            self.need(&name, out);
+            self.ensure_connected(&name, out);
         }
     }
 
     /// Forgets clusters whose last TTL is up and in which no pod of ours is left.
-    pub(crate) fn forget_left(&mut self, out: &mut Vec<Effect>) {
-        let past = self.clusters.pods_until.iter().filter(|(name, until)| **until <= self.now && self.has_none(name));
+    pub(crate) fn forget_orphaned(&mut self, out: &mut Vec<Effect>) {
+        let past =
+            self.clusters.pods_until.iter().filter(|(name, until)| **until <= self.now && self.has_no_pods(name));
         let past: Vec<String> = past.map(|(name, _)| name.clone()).collect();
         for cluster in past {
             self.clusters.pods_until.remove(&cluster);
@@ -56,7 +57,7 @@ impl Model {
     }
 
     /// Returns true if the pods of a cluster are known, as far as they may be listed.
-    pub fn has_looked(&self, name: &str) -> bool {
+    pub fn has_listed_pods(&self, name: &str) -> bool {
         !self.is_recognising(name)
             && self.cluster(name).is_some_and(|at| {
                 !at.listed.is_empty()
@@ -65,8 +66,8 @@ impl Model {
     }
 
     /// Returns true if a cluster's pods are known and none is ours.
-    fn has_none(&self, name: &str) -> bool {
-        self.has_looked(name)
+    fn has_no_pods(&self, name: &str) -> bool {
+        self.has_listed_pods(name)
             && !self.pods.requests.values().any(|asked| asked.cluster == name)
             && !self.pods.all.values().any(|pod| pod.key.cluster == name && self.is_ours(pod))
     }

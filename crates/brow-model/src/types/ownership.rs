@@ -7,13 +7,13 @@ use crate::types::proxy::ProxyPod;
 
 /// The uids of our pods.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Own {
+pub struct Ownership {
     /// Those that this installation made. A uid is never used again, so none is taken out while the program runs.
     uids: BTreeSet<String>,
     /// Those that say so and were looked up, or are being.
-    pub(crate) asked: BTreeSet<String>,
+    pub(crate) looked_up: BTreeSet<String>,
     /// Of these, the ones without an answer, as they were last seen: what is ours is taken even where no other fits.
-    pub(crate) open: BTreeMap<String, ProxyPod>,
+    pub(crate) pending: BTreeMap<String, ProxyPod>,
 }
 
 /// What a pod says of how it came to be, to be compared with what was written down before it was asked for.
@@ -29,7 +29,7 @@ pub struct Claim {
     pub nonce: String,
 }
 
-impl Own {
+impl Ownership {
     /// Takes uids of pods that this installation is known to have made.
     pub fn extend(&mut self, uids: impl IntoIterator<Item = String>) {
         self.uids.extend(uids.into_iter().filter(|uid| !uid.is_empty()));

@@ -1,12 +1,12 @@
-//! Whose pods: ours are those that this installation made, whatever others write into theirs.
+//! The pods that are ours: ours are those that this installation made, whatever others write into theirs.
 
-use crate::language::log::Happening;
+use crate::language::log::Message;
 use crate::screen::dialog::Dialog;
 use crate::screen::dialog::Question;
-use crate::state::Front;
+use crate::state::Mode;
 use crate::tests::*;
-use crate::types::own::Claim;
-use crate::types::proxy::MOST_PODS;
+use crate::types::ownership::Claim;
+use crate::types::proxy::MAX_PODS;
 
 /// A pod with all that ours have, and the latest deadline.
 fn forged(of: &ProxyPod) -> ProxyPod {
@@ -52,7 +52,7 @@ fn a_forged_pod_is_never_used_whatever_becomes_of_ours() {
     assert_eq!(vias(&model), [None]);
     // Nor is it counted down, renewed or cleaned up.
     assert_eq!(model.ends_first(), None);
-    assert_eq!(model.pods_at(&lure.place()).count(), 0);
+    assert_eq!(model.pods_at(&lure.selector()).count(), 0);
     let over = ProxyPod { phase: Phase::Failed, ..lure };
     let effects = applied(&mut model, over);
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::DeletePod { .. })), "{effects:?}");
@@ -74,13 +74,13 @@ fn a_pod_that_another_instance_made_is_looked_up_once() {
         nonce: "copied".to_owned(),
     };
     assert_eq!(asked, [claim]);
-    assert!(!model.has_looked("dev"), "not before it is known whose it is");
+    assert!(!model.has_listed_pods("dev"), "not before it is known whose it is");
     assert!(claims(&applied(&mut model, other.clone())).is_empty(), "once");
     let unreadable = StoreEvent::Recognised { uid: "forged".to_owned(), is_ours: None };
     model.update(Event::Store(unreadable));
     assert_eq!(claims(&applied(&mut model, other.clone())).len(), 1, "unless nobody could tell");
     recognised(&mut model, "forged", true);
-    assert!(model.has_looked("dev"));
+    assert!(model.has_listed_pods("dev"));
     assert_eq!(vias(&model), [Some(other.key.name.clone())], "it serves as soon as that is known");
     // Its uid is forgotten with it.
     let effects = on_dev(&mut model, ClusterEvent::Gone { key: other.key, uid: other.uid });
@@ -107,7 +107,7 @@ fn our_pods_are_kept_however_many_others_make() {
         let key = PodKey { name: format!("aaa-{number:06}"), ..own.key.clone() };
         ProxyPod { key, uid: format!("flood-{number}"), phase: Phase::Pending, ..own.clone() }
     };
-    let listed = ClusterEvent::Listed { namespace: None, pods: (0..=MOST_PODS).map(flood).collect() };
+    let listed = ClusterEvent::Listed { namespace: None, pods: (0..=MAX_PODS).map(flood).collect() };
     let effects = on_dev(&mut model, listed);
     assert_eq!(vias(&model), [Some(own.key.name.clone())]);
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::ForgetPod(_))), "{effects:?}");
@@ -121,12 +121,12 @@ fn our_pods_are_kept_however_many_others_make() {
     // And what another one of ours made, as soon as it is known whose it is.
     let other = forged(&own);
     assert_eq!(claims(&applied(&mut model, other.clone())).len(), 1);
-    assert!(!model.pods.all.contains_key(&other.key) && !model.has_looked("dev"));
+    assert!(!model.pods.all.contains_key(&other.key) && !model.has_listed_pods("dev"));
     let later = ProxyPod { port: 4_321, ..other.clone() };
     applied(&mut model, later.clone());
     recognised(&mut model, "forged", true);
     assert_eq!(model.pods.all.get(&other.key).map(|pod| pod.port), Some(later.port), "as it was last seen");
-    assert!(model.has_looked("dev"));
+    assert!(model.has_listed_pods("dev"));
 
     // One that goes before that is known is not brought back.
     let gone = ProxyPod { uid: "gone".to_owned(), key: PodKey { name: "gone".to_owned(), ..other.key }, ..later };
@@ -155,7 +155,7 @@ fn a_verb_tells_of_its_own_pods_and_not_of_other_runs() {
     model.screen.targets.select(1);
     let request = requests(&press(&mut model, Command::Connect)).remove(0);
     let own = created(&mut model, &request, 1);
-    model.front = Front::Verb;
+    model.mode = Mode::Subcommand;
     let of_another = ProxyPod { target_label: "redis".to_owned(), ..pod(&request, 2, Phase::Pending) };
     applied(&mut model, of_another.clone());
     for (pod, told) in [(&of_another, false), (&own, true)] {
@@ -183,7 +183,7 @@ fn a_foreign_pod_is_never_used_and_killed_only_after_a_question() {
         let effects = press(&mut model, command);
         assert!(!effects.iter().any(|effect| matches!(effect, Effect::OpenForward { .. })), "{command:?}: {effects:?}");
         assert!(model.forwards.all.is_empty() && model.screen.dialogs.is_empty());
-        let Some(Happening::Failed(fault)) = model.screen.log.entries.back().map(|entry| &entry.what) else {
+        let Some(Message::Failed(fault)) = model.screen.log.entries.back().map(|entry| &entry.message) else {
             panic!("{command:?} says why: {:?}", model.screen.log)
         };
         assert_eq!((fault.what, fault.thing.as_str(), fault.detail.as_str()), (What::Relay, &*foreign.key.name, ME));

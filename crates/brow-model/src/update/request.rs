@@ -2,47 +2,47 @@
 
 use crate::language::effect::Effect;
 use crate::language::fault::{Fault, What};
-use crate::language::wish::Wish;
+use crate::language::request::Request;
 use crate::screen::dialog::Dialog;
 use crate::state::Model;
 use crate::types::target::Target;
 
 impl Model {
-    pub(crate) fn on_wish(&mut self, wish: Wish, out: &mut Vec<Effect>) {
+    pub(crate) fn on_request(&mut self, request: Request, out: &mut Vec<Effect>) {
         self.screen.unarranged = true;
-        match wish {
-            Wish::Save { was, target } => self.save_target(was.map(|was| *was), &target, out),
-            Wish::Rename { name, new } => self.save_name(&name, &new, out),
-            Wish::Remove(names) => self.delete_targets(&names, out),
-            Wish::Import(targets) => self.import(targets, out),
-            Wish::Take { offers, clash } => self.take_offers(offers, clash, out),
-            Wish::Connect(names) => {
+        match request {
+            Request::Save { was, target } => self.save_target(was.map(|was| *was), &target, out),
+            Request::Rename { name, new } => self.save_name(&name, &new, out),
+            Request::Remove(names) => self.delete_targets(&names, out),
+            Request::Import(targets) => self.import(targets, out),
+            Request::ImportOffers { offers, on_conflict } => self.import_offers(offers, on_conflict, out),
+            Request::Connect(names) => {
                 self.targets.wants.extend(names.iter().cloned());
                 for target in self.named(&names) {
                     self.open_forward(&target, out);
                 }
             }
-            Wish::Create { targets, ttl } => {
+            Request::Create { targets, ttl } => {
                 let targets = self.named(&targets);
                 self.create_pods(&targets, ttl, out);
             }
-            Wish::Look(clusters) => {
+            Request::Watch(clusters) => {
                 for name in clusters {
-                    self.need(&name, out);
+                    self.ensure_connected(&name, out);
                 }
             }
-            Wish::Describe(key) => {
+            Request::Describe(key) => {
                 out.push(Effect::Describe(key.clone()));
                 self.screen.dialogs.push(Dialog::Describe { key, text: None, scroll: 0 });
             }
-            Wish::Kill(keys) => {
+            Request::Kill(keys) => {
                 for key in keys {
                     self.kill(&key, out);
                 }
             }
-            Wish::Clean(whose) => _ = self.clean(whose, out),
-            Wish::Stop(id) => self.stop_forward(id, out),
-            Wish::Leave { delete_pods } => self.leave(delete_pods, out),
+            Request::Clean(whose) => _ = self.clean(whose, out),
+            Request::Stop(id) => self.stop_forward(id, out),
+            Request::Quit { delete_pods } => self.quit(delete_pods, out),
         }
     }
 

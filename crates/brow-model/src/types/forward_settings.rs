@@ -9,7 +9,7 @@ use crate::types::ttl::Ttl;
 /// The settings of forwards at one level of the config. Absent ones come from the next level (target, cluster,
 /// defaults, built in).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KeepSettings {
+pub struct ForwardSettings {
     /// True if pod and tunnel exist only while the forward is used.
     pub on_demand: Option<bool>,
     /// For how long one on demand stays unused before its pod and tunnel go.
@@ -32,7 +32,7 @@ pub struct KeepSettings {
 
 /// The same with every level merged and nothing absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keep {
+pub struct ForwardPolicy {
     /// True if pod and tunnel exist only while the forward is used.
     pub on_demand: bool,
     /// For how long one on demand stays unused before its pod and tunnel go.
@@ -47,7 +47,7 @@ pub struct Keep {
     pub probe_interval: Duration,
 }
 
-impl Keep {
+impl ForwardPolicy {
     /// The built-in values.
     pub const BUILT_IN: Self = Self {
         on_demand: false,
@@ -59,11 +59,12 @@ impl Keep {
     };
 }
 
-impl KeepSettings {
+impl ForwardSettings {
     /// The built-in values.
     pub fn built_in() -> Self {
         let time = |time: Duration| Ttl::from_secs(time.as_secs());
-        let Keep { on_demand, idle, create, auto_renew, max_lifetime, probe_interval } = Keep::BUILT_IN;
+        let ForwardPolicy { on_demand, idle, create, auto_renew, max_lifetime, probe_interval } =
+            ForwardPolicy::BUILT_IN;
         Self {
             on_demand: Some(on_demand),
             idle_timeout: time(idle),

@@ -3,18 +3,18 @@
 
 use crate::language::effect::Effect;
 use crate::state::Model;
-use crate::types::own::Claim;
-use crate::types::proxy::{MOST_PODS, PodKey, ProxyPod};
+use crate::types::ownership::Claim;
+use crate::types::proxy::{MAX_PODS, PodKey, ProxyPod};
 
 impl Model {
     /// Whether this installation made a pod. All others are foreign: shown, and nothing else without being asked.
     pub fn is_ours(&self, pod: &ProxyPod) -> bool {
-        self.pods.own.has(&pod.uid)
+        self.pods.ownership.has(&pod.uid)
     }
 
     /// Whether whose pods these are is still being looked up in a cluster.
     pub(crate) fn is_recognising(&self, cluster: &str) -> bool {
-        let open = &self.pods.own.open;
+        let open = &self.pods.ownership.pending;
         let kept = self.pods.all.values().filter(|pod| open.contains_key(&pod.uid));
         !open.is_empty() && open.values().chain(kept).any(|pod| pod.key.cluster == cluster)
     }
@@ -23,26 +23,26 @@ impl Model {
     /// the answer was lost. Each is looked up once, since what is written down comes before the pod.
     pub(crate) fn recognise(&mut self, pod: &ProxyPod, out: &mut Vec<Effect>) {
         let ours = !pod.installation.is_empty() && pod.installation == self.installation.id();
-        let own = &mut self.pods.own;
-        if let Some(open) = own.open.get_mut(&pod.uid) {
+        let own = &mut self.pods.ownership;
+        if let Some(open) = own.pending.get_mut(&pod.uid) {
             *open = pod.clone();
         }
-        if !ours || own.has(&pod.uid) || own.open.len() > MOST_PODS || !own.asked.insert(pod.uid.clone()) {
+        if !ours || own.has(&pod.uid) || own.pending.len() > MAX_PODS || !own.looked_up.insert(pod.uid.clone()) {
             return;
         }
-        own.open.insert(pod.uid.clone(), pod.clone());
+        own.pending.insert(pod.uid.clone(), pod.clone());
         let PodKey { namespace, name, .. } = pod.key.clone();
         out.push(Effect::Recognise(Claim { namespace, name, uid: pod.uid.clone(), nonce: pod.nonce.clone() }));
     }
 
     /// A pod was looked up; one of which that failed is looked up again when it is next seen.
     pub(crate) fn on_recognised(&mut self, uid: &str, is_ours: Option<bool>, out: &mut Vec<Effect>) {
-        let seen = self.pods.own.open.remove(uid);
+        let seen = self.pods.ownership.pending.remove(uid);
         if is_ours.is_none() {
-            self.pods.own.asked.remove(uid);
+            self.pods.ownership.looked_up.remove(uid);
         }
         if is_ours == Some(true) {
-            self.pods.own.extend([uid.to_owned()]);
+            self.pods.ownership.extend([uid.to_owned()]);
             let of_uid = self.pods.all.values().filter(|pod| pod.uid == uid).cloned();
             let not_kept = seen.filter(|pod| !self.pods.all.contains_key(&pod.key));
             for pod in of_uid.chain(not_kept).collect::<Vec<_>>() {
@@ -51,7 +51,7 @@ impl Model {
         }
         let clusters: Vec<String> = self.clusters.all.iter().map(|cluster| cluster.name.clone()).collect();
         for cluster in clusters {
-            self.settle_forwards(&cluster, out);
+            self.route_forwards(&cluster, out);
         }
     }
 }

@@ -1,0 +1,55 @@
+//! Tips: the next key that somebody new could use, until they have.
+
+use crate::language::action::Command;
+use crate::language::effect::Effect;
+use crate::language::log::Level;
+use crate::screen::tip::Tip;
+use crate::state::Model;
+use crate::types::forward::ForwardState;
+
+/// From so many targets on it is worth marking several, and worth filtering.
+const SEVERAL: usize = 3;
+
+const MANY: usize = 8;
+
+impl Model {
+    /// The key to teach now; nothing before it is known which were learned, where that is not wished for, and while
+    /// something else has the keys.
+    pub fn tip(&self) -> Option<Tip> {
+        let learned = self.screen.learned.as_ref()?;
+        let elsewhere = self.screen.welcome.is_some()
+            || self.screen.focus.in_log
+            || !self.screen.dialogs.is_empty()
+            || self.filtering();
+        if elsewhere || !self.config.settings.tips {
+            return None;
+        }
+        Tip::ALL.iter().copied().find(|tip| !learned.contains(tip.name()) && self.is_useful(*tip))
+    }
+
+    /// Whether a tip's key does something for the person now.
+    fn is_useful(&self, tip: Tip) -> bool {
+        let live = || self.forwards.all.values().any(|forward| forward.state() == ForwardState::Live);
+        match tip {
+            Tip::Add => self.targets.all.is_empty() && !self.clusters.all.is_empty(),
+            Tip::Connect => !self.targets.all.is_empty() && self.forwards.all.is_empty(),
+            Tip::Copy | Tip::Stop => live(),
+            Tip::Log => self.screen.log.entries.iter().any(|entry| entry.level == Level::Error),
+            Tip::Mark => self.targets.all.len() >= SEVERAL,
+            Tip::Filter => self.targets.all.len() >= MANY,
+            Tip::Help => true,
+        }
+    }
+
+    /// A command is being used: whoever does that where it is of use needs not be taught it again.
+    pub(crate) fn note_use(&mut self, command: Command, out: &mut Vec<Effect>) {
+        let pane = self.screen.focus.pane;
+        let here = |tip: &&Tip| tip.command() == command && (tip.panes().is_empty() || tip.panes().contains(&pane));
+        let used: Vec<Tip> = Tip::ALL.iter().filter(here).copied().filter(|it| self.is_useful(*it)).collect();
+        for tip in used {
+            if self.screen.learned.as_mut().is_some_and(|learned| learned.insert(tip.name().to_owned())) {
+                out.push(Effect::Learned(tip));
+            }
+        }
+    }
+}
