@@ -64,7 +64,7 @@ impl Namespace {
     /// nothing of what other tests do to the same cluster.
     pub fn kubeconfig(&self, home: &Home) -> PathBuf {
         let manifest = home.path().join("person.yaml");
-        // The rights that README promises are enough, and no others.
+        // The rights that docs/permissions.md promises are enough, and no others.
         let rights = include_str!("../../assets/rbac.yaml").replace("kind: ClusterRole\n", "kind: Role\n");
         let user = format!("name: \"system:serviceaccount:{}:person\"", self.0);
         let rights = rights.replace("name: USER", &user).replace("NAMESPACE", &self.0);

@@ -1,21 +1,65 @@
 //! The documents and snippets that come with the program say what is true.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::all;
 
-/// What the documents for contributors say is to be found where they say it.
+/// The documents and their texts.
+fn documents() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages =
+        fs::read_dir(root.join("docs")).unwrap().map(|entry| Path::new("docs").join(entry.unwrap().file_name()));
+    let pages = pages.filter(|path| path.extension().is_some_and(|end| end == "md"));
+    let tops =
+        ["README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "crates/README.md"].map(PathBuf::from);
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(root.join(&path)).unwrap();
+        (path, text)
+    };
+    pages.chain(tops).map(read).collect()
+}
+
+/// What the documents name is to be found where they say it.
 #[test]
 fn the_paths_that_the_documents_name_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let tops = ["src/", "crates/", "assets/", "tests/", "docs/", ".ci/"];
-    for document in ["CONTRIBUTING.md", "docs/ARCHITECTURE.md", "crates/README.md"] {
-        let text = fs::read_to_string(root.join(document)).unwrap();
+    let documents = documents();
+    // Of the comparison the sources are those of other tools.
+    for (document, text) in documents.iter().filter(|(path, _)| !path.ends_with("comparison.md")) {
         let named = text.split('`').skip(1).step_by(2).filter(|name| tops.iter().any(|top| name.starts_with(top)));
         for name in named {
-            assert!(root.join(name).exists(), "{document} names {name}");
+            assert!(root.join(name).exists(), "{} names {name}", document.display());
         }
+    }
+    for (document, text) in &documents {
+        let links = text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+        for link in links.filter(|link| !link.starts_with("https://")) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let path = root.join(document).parent().unwrap().join(file);
+            let target = if file.is_empty() { root.join(document) } else { path };
+            assert!(target.exists(), "{} links to {link}", document.display());
+            let is_there =
+                || fs::read_to_string(&target).unwrap().lines().any(|line| anchor(line) == Some(heading.into()));
+            assert!(heading.is_empty() || is_there(), "{} links to {link}", document.display());
+        }
+    }
+}
+
+/// The anchor of a heading.
+fn anchor(line: &str) -> Option<String> {
+    let words = line.strip_prefix('#')?.trim_start_matches('#').trim().to_lowercase();
+    Some(words.chars().filter(|c| c.is_alphanumeric() || *c == ' ').collect::<String>().replace(' ', "-"))
+}
+
+/// The first page is short, and a newcomer needs two commands: one that runs the program and one that tests it.
+#[test]
+fn the_readme_is_short_and_needs_two_commands() {
+    for readme in [include_str!("../../README.md"), include_str!("../../README.zh-CN.md")] {
+        assert!(readme.lines().count() <= 120, "{} lines", readme.lines().count());
+        let blocks: Vec<&str> = readme.split("\n```\n").skip(1).step_by(2).collect();
+        assert_eq!(blocks, ["cargo run --release", "cargo test"]);
     }
 }
 
@@ -84,11 +128,11 @@ fn the_tmux_snippet_makes_sense() {
     assert_eq!(words, ["on".to_owned(), String::new()]);
 }
 
-/// The table of features claims only what a test shows.
+/// The comparison claims of ours only what a test shows.
 #[test]
-fn the_tests_that_the_readme_names_are_there() {
-    let readme = include_str!("../../README.md");
-    let table = readme.split_once("## Beside other tools").unwrap().1.split_once("## License").unwrap().0;
+fn the_tests_that_the_comparison_names_are_there() {
+    let page = include_str!("../../docs/comparison.md");
+    let table = page.split_once("## Port-forward tools").unwrap().1.split_once("\n## ").unwrap().0;
     let rows: Vec<Vec<&str>> = table
         .lines()
         .filter(|line| line.starts_with('|'))
@@ -108,11 +152,11 @@ fn the_tests_that_the_readme_names_are_there() {
     }
 }
 
-/// What README promises about ends, a test shows.
+/// What is promised about the end of connections, a test shows.
 #[test]
-fn the_ends_that_the_readme_promises_have_their_tests() {
-    let readme = include_str!("../../README.md");
-    let table = readme.split_once("What is guaranteed about ends").unwrap().1.split_once("\n## ").unwrap().0;
+fn the_ends_that_are_promised_have_their_tests() {
+    let page = include_str!("../../docs/how-it-works.md");
+    let table = page.split_once("## Connection close semantics").unwrap().1;
     let rows: Vec<&str> = table.lines().filter(|line| line.starts_with('|')).skip(2).collect();
     assert!(rows.len() > 4, "the table is there");
     let tests: String = all("tests").into_iter().map(|(_, text)| text).collect();
@@ -122,13 +166,13 @@ fn the_ends_that_the_readme_promises_have_their_tests() {
     }
 }
 
-/// The screen in README is one that the program draws today: its panes and columns are called so.
+/// The screen in the guide is one that the program draws today: its panes and columns are called so.
 #[test]
-fn the_readmes_screen_has_the_programs_heads() {
+fn the_guides_screen_has_the_programs_heads() {
     let words: toml::Table = toml::from_str(include_str!("../../assets/text/en.toml")).unwrap();
     let heads: Vec<&str> = words["column"].as_table().unwrap().values().map(|head| head.as_str().unwrap()).collect();
-    let readme = include_str!("../../README.md");
-    let screen = readme.split_once("```text\n").unwrap().1.split_once("\n```").unwrap().0;
+    let guide = include_str!("../../docs/guide.md");
+    let screen = guide.split_once("```text\n").unwrap().1.split_once("\n```").unwrap().0;
     let lines: Vec<&str> = screen.lines().filter(|line| line.contains('▲')).collect();
     assert_eq!(lines.len(), 3, "clusters and targets side by side, pods, forwards");
     for line in lines {

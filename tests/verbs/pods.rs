@@ -56,7 +56,7 @@ fn practice_has_the_verbs_too_and_leaves_nothing() {
     let shell = Shell { home: &home, kubeconfig: None };
     let pong = shell.ok(&["--practice", "connect", "redis", "-q", "--exec", "sh", "-c", "echo $BROW_PORT; exit 0"]);
     assert!(pong.trim().parse::<u16>().is_ok(), "{pong}");
-    // A real client, as README has it.
+    // A real client, as docs/scripting.md has it.
     let client = ["--practice", "connect", "redis", "--exec", "sh", "-c", "redis-cli -p \"$BROW_PORT\" ping"];
     assert_eq!(shell.ok(&client), "PONG\n");
     // It ends by itself, too.

@@ -1,5 +1,7 @@
 //! Tests of reading the config: the sample, and a folder of configs that are wrong.
 
+mod page;
+
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../config.example.toml");
