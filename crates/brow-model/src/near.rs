@@ -1,6 +1,6 @@
 //! Names that somebody may have meant.
 
-/// How many names are offered.
+/// The number of names that are offered.
 const OFFERED: usize = 3;
 
 /// Returns how many slips lie between two names. Transposed letters are the commonest slip and count as one (Damerau);

@@ -10,12 +10,12 @@ use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// What stands for characters that are not shown.
+/// The substitute for characters that are not shown.
 const INSTEAD: char = '\u{fffd}';
 
-/// Whether a character cannot be seen, or turns what is beside it round: two names that differ in nothing else look
-/// the same. These are the control characters (C0, C1, DEL) and the default-ignorable and bidirectional ones of
-/// Unicode (`DerivedCoreProperties.txt`, UAX 9), but for joiners of letters and emoji.
+/// Returns true if a character is invisible or changes the direction of its neighbours: two names that differ in
+/// nothing else look the same. These are the control characters (C0, C1, DEL) and the default-ignorable and
+/// bidirectional ones of Unicode (`DerivedCoreProperties.txt`, UAX 9), but for joiners of letters and emoji.
 pub fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -25,19 +25,20 @@ pub fn is_unseen(c: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e00ff}' | '\u{e01f0}'..='\u{e0fff}')
 }
 
-/// Whether a character has no shape of its own and chooses that of the one before it: scripts and emoji need them, and
-/// between Latin letters they only hide.
+/// Returns true if a character has no shape of its own and selects that of the one before it: scripts and emoji need
+/// them, and between Latin letters they only hide.
 fn is_joiner(c: char) -> bool {
     matches!(c, '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}'
         | '\u{e0100}'..='\u{e01ef}')
 }
 
-/// Whether a character begins a new line, or would in some reader: YAML takes a lone carriage return for a line end.
+/// Returns true if a character begins a new line, at least in some reader: YAML takes a lone carriage return for a line
+/// end.
 fn is_break(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// Whether a text is shown as it is by [`line()`].
+/// Returns true if [`line()`] leaves a text unchanged.
 pub fn is_line(text: &str) -> bool {
     matches!(line(text), Cow::Borrowed(_))
 }
@@ -84,7 +85,7 @@ fn cleaned(text: &str, white: impl Fn(char) -> Option<char>) -> Cow<'_, str> {
     if shown == text { Cow::Borrowed(text) } else { Cow::Owned(shown) }
 }
 
-/// Whether a joiner has something to join, or to choose the shape of.
+/// Returns true if a joiner has neighbours to join, or one whose shape it selects.
 fn joins(last: Option<char>, joiner: char, next: Option<char>) -> bool {
     let wide = |c: Option<char>| c.is_some_and(|c| !c.is_ascii() && c != INSTEAD);
     wide(last) && (!matches!(joiner, '\u{200c}' | '\u{200d}') || wide(next))

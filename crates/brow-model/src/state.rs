@@ -136,7 +136,6 @@ pub struct Screen {
     pub pods: List<PodKey, PodColumn>,
     /// The forwards pane.
     pub forwards: List<ForwardId, ForwardColumn>,
-    /// The focus.
     pub focus: Focus,
     /// Open dialogs; the last one has the keys.
     pub dialogs: Vec<Dialog>,

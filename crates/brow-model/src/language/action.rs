@@ -16,7 +16,6 @@ pub enum Action {
     Paste(String),
     /// A click on a row of a pane; the index is into that pane's visible order. `double` asks for its main action.
     Click {
-        /// The pane.
         pane: Pane,
         /// Index into its visible order; `None`: the pane's frame or empty space.
         row: Option<usize>,
@@ -26,7 +25,6 @@ pub enum Action {
     /// A click on a column's head: sort by the nth column shown in the table (index into the pane's column enum's
     /// `ALL`).
     ClickColumn {
-        /// The pane.
         pane: Pane,
         /// Index into the pane's columns.
         column: usize,

@@ -191,7 +191,6 @@ pub(crate) use command_table;
 pub struct Row {
     /// Part of the keys in which these are bound.
     pub section: Section,
-    /// The command.
     pub command: Command,
     /// Default keys.
     pub keys: &'static [&'static str],
@@ -226,7 +225,6 @@ macro_rules! define {
 
         /// A section of the keys: those that hold in a pane, in dialogs, anywhere.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        #[expect(missing_docs, reason = "each is the part of the screen that it is called after")]
         pub enum Section { $($section,)* }
 
         impl Section {

@@ -41,7 +41,6 @@ pub enum Effect {
         cluster: String,
         /// The connection's epoch, echoed in the answer.
         epoch: Epoch,
-        /// The namespace.
         namespace: String,
     },
     /// Let a cluster go.
@@ -70,7 +69,6 @@ pub enum Effect {
     DeletePod {
         /// Which.
         key: PodKey,
-        /// Its uid.
         uid: String,
     },
     /// Fetch a pod's description.
@@ -86,7 +84,6 @@ pub enum Effect {
     StopLog,
     /// Open a forward: listen, and go through `via` once there is one.
     OpenForward {
-        /// What it is to be.
         spec: ForwardSpec,
         /// The pod, where one is ready.
         via: Option<Via>,
@@ -99,7 +96,7 @@ pub enum Effect {
         via: Option<Via>,
         /// Without a pod: whether one is coming.
         waiting: bool,
-        /// Whether we set the limit to that waiting. Else each connection has one of its own.
+        /// True if the model limits the waiting. Else each connection has one of its own.
         on_demand: bool,
     },
     /// Have a forward rest: nothing behind its listener until a connection asks for it.
@@ -108,14 +105,14 @@ pub enum Effect {
         id: ForwardId,
         /// Tells this rest from others of this opening.
         round: u64,
-        /// Why the connections that wait fail; without it they ask again.
+        /// The reason for which waiting connections fail; without one they ask again.
         failed: Option<Fault>,
     },
     /// Probe a forward's target this way from now on, or not at all.
     Probe {
         /// Which forward.
         id: ForwardId,
-        /// How.
+        /// The probe, or none.
         plan: Option<ProbePlan>,
     },
     /// Close a forward and all its connections.
@@ -125,7 +122,6 @@ pub enum Effect {
     },
     /// Have another instance close a forward of its own.
     StopElsewhere {
-        /// The instance.
         instance: String,
         /// The forward's number there.
         id: u64,
@@ -149,21 +145,20 @@ pub enum Effect {
     Remember {
         /// The target's name.
         target: String,
-        /// The port.
         port: u16,
     },
     /// Remember that pods of ours may live in a cluster.
     PodsUntil {
         /// The context.
         cluster: String,
-        /// When the last TTL is up.
+        /// The end of the last TTL.
         until: DateTime<Utc>,
     },
     /// Remember that no pod of ours is left in a cluster, unless another instance has made one since.
     PodsGone {
         /// The context.
         cluster: String,
-        /// When that was found.
+        /// The time of that finding.
         at: DateTime<Utc>,
     },
     /// Remember the theme that a person chose by key.
@@ -187,7 +182,7 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Whether only the owner of the terminal can carry it out.
+    /// Returns true if only the owner of the terminal can carry it out.
     pub fn is_for_terminal(&self) -> bool {
         match self {
             Self::Notify(_) | Self::Copy(_) | Self::CopyFault(_) | Self::CopyEntries(_) | Self::Quit => true,
@@ -238,7 +233,7 @@ pub enum TargetEdit {
     Replace {
         /// The target as it was when the person began to edit it.
         was: Box<Target>,
-        /// What it is now.
+        /// The target after the edit.
         target: Target,
     },
     /// A target goes, if it is still this one.
@@ -250,9 +245,9 @@ pub enum TargetEdit {
 /// One line of the audit log. It holds no address and no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditEntry {
-    /// When.
+    /// The time.
     pub at: DateTime<Utc>,
-    /// What was done: `create-pod`, `delete-pod`; `open-forward`, `restart-forward`, `close-forward`; `add-target`,
+    /// The action: `create-pod`, `delete-pod`; `open-forward`, `restart-forward`, `close-forward`; `add-target`,
     /// `edit-target`, `rename-target`, `delete-target`, `restore-target`, `import-targets`; `connect-cluster`,
     /// `disconnect-cluster`.
     pub action: &'static str,

@@ -44,7 +44,7 @@ pub enum BrowseEvent {
     Missing {
         /// The place.
         scope: SearchScope,
-        /// Why.
+        /// The reason.
         fault: Fault,
     },
 }
@@ -71,7 +71,7 @@ pub enum Event {
         cluster: String,
         /// Which connection.
         epoch: Epoch,
-        /// What.
+        /// The change.
         event: ClusterEvent,
     },
     /// Something about what a cluster has.
@@ -80,7 +80,7 @@ pub enum Event {
         cluster: String,
         /// Which opening of the browser.
         epoch: Epoch,
-        /// What.
+        /// The change.
         event: BrowseEvent,
     },
     /// An answer to something asked about a pod.
@@ -91,7 +91,7 @@ pub enum Event {
         id: ForwardId,
         /// Which opening of it.
         epoch: Epoch,
-        /// What.
+        /// The change.
         event: ForwardEvent,
     },
     /// Something about other instances.
@@ -107,7 +107,6 @@ pub enum Event {
 pub struct Sample {
     /// The forward.
     pub id: ForwardId,
-    /// Its counters.
     pub counts: Counts,
     /// Its tunnel, where one is open.
     pub tunnel: Option<TunnelInfo>,
@@ -118,23 +117,21 @@ pub struct Sample {
 pub enum ClusterEvent {
     /// The server answered a probe.
     Answered {
-        /// Its version.
         version: String,
         /// Round trip of the probe.
         rtt: Duration,
-        /// How far its clock is ahead of ours.
+        /// The server's clock minus ours.
         skew: TimeDelta,
     },
     /// The connection does not work (any more); it is tried again by itself.
     Failed {
         /// The state to show.
         link: Link,
-        /// Why.
+        /// The reason.
         fault: Fault,
     },
-    /// What the watch covers was found out. A narrower scope than all comes with the refusal that narrowed it.
+    /// The scope of the watch is known. A narrower scope than all comes with the refusal that narrowed it.
     Watching {
-        /// The scope.
         scope: Scope,
         /// The 403 that made it narrow.
         refused: Option<Fault>,
@@ -143,7 +140,6 @@ pub enum ClusterEvent {
     Denied(BTreeMap<String, Fault>),
     /// One namespace (or, `None`, all) was listed: these are all proxy pods there.
     Listed {
-        /// The namespace.
         namespace: Option<String>,
         /// Its proxy pods.
         pods: Vec<ProxyPod>,
@@ -154,7 +150,6 @@ pub enum ClusterEvent {
     Gone {
         /// Which.
         key: PodKey,
-        /// Its uid.
         uid: String,
     },
     /// The user's rights in the context's namespace, in the order of
@@ -178,7 +173,7 @@ pub enum PodEvent {
     Deleted {
         /// Which pod.
         key: PodKey,
-        /// Whether it worked.
+        /// Success, or the refusal.
         result: Result<(), Fault>,
     },
     /// A description: lines ready to show.
@@ -203,7 +198,7 @@ pub enum PodEvent {
         key: PodKey,
         /// Which following of it.
         epoch: Epoch,
-        /// Why, where it is not simply the end.
+        /// The reason, unless the log simply ended.
         fault: Option<Fault>,
     },
 }
@@ -223,8 +218,7 @@ pub enum ForwardEvent {
     Backends(Vec<Backend>),
     /// Its workload leads nowhere; looking for it goes on.
     NoBackend(Fault),
-    /// Where its workload leads cannot be seen at the moment: the watch was refused, or failed. It says nothing of the
-    /// pods; looking for them goes on.
+    /// The lookup of its workload's pods was refused or failed. It says nothing of the pods; looking for them goes on.
     LookupFailed(Fault),
     /// Its workload has no pods to go to, but this address stands for it: a proxy pod reaches it.
     Relay(Address),
@@ -258,7 +252,7 @@ pub enum StoreEvent {
     Legacy {
         /// The file.
         path: String,
-        /// What it holds.
+        /// The targets in it.
         targets: Vec<Target>,
         /// Entries that cannot be taken over, each with the reason.
         left_out: Vec<String>,
@@ -267,21 +261,20 @@ pub enum StoreEvent {
     Offers {
         /// The file; empty for a text.
         from: String,
-        /// What it holds.
+        /// The offers in it.
         offers: Vec<Offer>,
-        /// What cannot be taken over.
+        /// Parts that cannot be taken over.
         left_out: Vec<LeftOut>,
     },
     /// Targets as the config has them.
     Exported {
-        /// How many.
+        /// The number of targets.
         count: usize,
         /// As TOML.
         text: String,
     },
     /// It was looked up whether a pod that says so is ours.
     Recognised {
-        /// Its uid.
         uid: String,
         /// True if this installation made it; `None` where that cannot be read.
         is_ours: Option<bool>,
@@ -299,7 +292,7 @@ pub struct Loaded {
     pub targets: Vec<Target>,
     /// Local ports that targets without one of their own had last.
     pub ports: Vec<(String, u16)>,
-    /// What pods of renamed targets still carry: the target's name now, by cluster and label.
+    /// The current names of renamed targets, by cluster and the label that their pods still have.
     pub renamed: BTreeMap<(String, String), String>,
     /// Clusters in which pods of earlier runs may live, with when the last TTL is up.
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
@@ -307,9 +300,9 @@ pub struct Loaded {
     pub own: BTreeSet<String>,
     /// The tips that were learned, by name.
     pub learned: BTreeSet<String>,
-    /// Where the config is, for messages.
+    /// The path of the config, for messages.
     pub path: String,
-    /// Whether the file exists.
+    /// True if the file exists.
     pub exists: bool,
     /// The targets whose address is a URL with a login in it, which nobody needs.
     pub logins: Vec<String>,

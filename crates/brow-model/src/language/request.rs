@@ -29,7 +29,6 @@ pub enum Request {
     Import(Vec<Target>),
     /// Make targets of what another tool's file offers.
     ImportOffers {
-        /// The offers.
         offers: Vec<Offer>,
         /// The treatment of offers whose target exists.
         on_conflict: OnConflict,
@@ -38,7 +37,6 @@ pub enum Request {
     Connect(Vec<String>),
     /// Create a pod for each target.
     Create {
-        /// The targets.
         targets: Vec<String>,
         /// The TTL of the pods; `None`: as in the target or the config.
         ttl: Option<Ttl>,

@@ -16,7 +16,6 @@ use crate::types::target::Target;
 /// A dialog over the panes.
 #[derive(Debug, Clone)]
 pub enum Dialog {
-    /// A form for a target.
     TargetForm(Box<TargetForm>),
     /// A new name for a target.
     Rename {
@@ -27,7 +26,6 @@ pub enum Dialog {
     },
     /// A TTL for pods that are about to be created.
     AskTtl {
-        /// The targets.
         targets: Vec<String>,
         /// The TTL.
         field: Field,
@@ -92,7 +90,6 @@ pub enum Question {
     KillPods(Vec<PodKey>),
     /// Kill these pods, of which some are foreign?
     KillForeign {
-        /// The pods.
         pods: Vec<PodKey>,
         /// The foreign ones among them, each with whom it says it belongs to.
         foreign: Vec<String>,
@@ -128,7 +125,6 @@ pub enum Question {
         from: Option<String>,
         /// The number of offers whose target exists.
         there: usize,
-        /// The offers.
         offers: Vec<Offer>,
         /// Entries that cannot be taken over, with the reasons.
         left_out: Vec<LeftOut>,

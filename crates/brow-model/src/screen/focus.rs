@@ -10,7 +10,6 @@ pub enum Pane {
     Targets,
     /// Proxy pods.
     Pods,
-    /// Forwards.
     Forwards,
 }
 

@@ -1,9 +1,9 @@
-//! A pane's list: which rows are visible in which order, which one is selected, which are marked.
+//! A pane's list: its visible rows in order, the selected one, the marked ones.
 
 use std::collections::BTreeSet;
 use tui_input::Input;
 
-/// How a list stands: what a step back would undo, and whether there is anything to act on.
+/// The status of a list: what a step back would undo, and whether there is anything to act on.
 #[derive(Debug, Clone, Copy)]
 pub struct ListStatus {
     /// Rows are marked.
@@ -25,13 +25,13 @@ pub struct List<K, C> {
     pub marks: BTreeSet<K>,
     /// The column the rows are sorted by.
     pub column: C,
-    /// Whether the order is turned round.
+    /// True for descending order.
     pub descending: bool,
     /// The filter's text.
     pub filter: Input,
-    /// Whether the filter's field has the keys.
+    /// True while the filter's field has the keys.
     pub filtering: bool,
-    /// Whether the filter's text has just changed: the next arrangement selects the row that matches best.
+    /// True if the filter's text has just changed: the next arrangement selects the row that matches best.
     pub seeking: bool,
     /// The row to select at the next arrangement, where somebody wants it shown.
     pub wanted: Option<K>,
@@ -126,7 +126,6 @@ macro_rules! columns {
     ($(#[doc = $doc:literal])+ $name:ident { $($variant:ident = $key:literal),+ $(,)? } default $default:ident) => {
         $(#[doc = $doc])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[expect(missing_docs, reason = "each is the column whose heading its key names in the text tables")]
         pub enum $name { $($variant),+ }
 
         impl $name {

@@ -25,7 +25,6 @@ pub enum MenuOf {
 /// One thing that can be chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MenuItem {
-    /// The label.
     pub label: MenuLabel,
     /// The text that is shown.
     pub shown: String,
@@ -49,7 +48,6 @@ pub enum MenuLabel {
 /// The text that an item copies.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MenuContent {
-    /// This text.
     Text(String),
     /// These targets, as the config has them.
     Toml(Vec<Target>),

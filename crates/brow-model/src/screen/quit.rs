@@ -1,11 +1,11 @@
-//! Leaving: what is asked, and what is left behind.
+//! The pods that remain after quitting.
 
 use chrono::{DateTime, Utc};
 
 use crate::types::proxy::PodRequest;
 use crate::types::ttl::Ttl;
 
-/// A pod that was to go with the program, and may be there still.
+/// A pod that was to be deleted at exit, and may still exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemainingPod {
     /// The pod, `cluster/namespace/name`; of one that may still come into being `cluster/namespace/target`.
@@ -14,7 +14,6 @@ pub struct RemainingPod {
     pub is_made: bool,
     /// The time at which Kubernetes ends it, by our clock; `None`: a TTL after it starts.
     pub until: Option<DateTime<Utc>>,
-    /// Its TTL.
     pub ttl: Ttl,
 }
 

@@ -1,4 +1,4 @@
-//! Tips: the next key that somebody new could use, until they have.
+//! Tips: the next key that is of use, until it was used once.
 
 use crate::language::action::Command;
 use crate::screen::focus::Pane;
@@ -37,15 +37,15 @@ tips! {
     Add = "add", New in &[];
     /// From a target to a forward.
     Connect = "connect", Connect in &[Pane::Targets];
-    /// What to do with a forward.
+    /// Using a forward's address.
     Copy = "copy", Copy in &[Pane::Forwards, Pane::Targets];
-    /// Why something failed.
+    /// The log, with the reason of a failure.
     Log = "log", ToggleLog in &[];
-    /// How a forward ends.
+    /// Closing a forward.
     Stop = "stop", Stop in &[Pane::Forwards];
-    /// Work on several rows at once.
+    /// Working on several rows at once.
     Mark = "mark", Mark in &[Pane::Targets];
-    /// Find one among many.
+    /// Finding one among many.
     Filter = "filter", Filter in &[Pane::Targets];
     /// Everything else.
     Help = "help", Help in &[];

@@ -94,11 +94,8 @@ pub fn is_url(text: &str) -> bool {
 /// A part of a URL that an address does not keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UrlPart {
-    /// A user.
     User,
-    /// A password.
     Password,
-    /// A path.
     Path,
     /// A query or a fragment.
     Query,
@@ -133,7 +130,7 @@ impl Address {
     /// The address that a URL leads to: its port, else that of its scheme. All else that it says is left out.
     ///
     /// # Errors
-    /// Where it says no host, or no port that is known.
+    /// A URL without a host, or without a known port.
     fn of_url(text: &str) -> Result<Self, AddressError> {
         let (scheme, rest) = text.trim().split_once("://").unwrap_or(("", text.trim()));
         if scheme.ends_with("+srv") {

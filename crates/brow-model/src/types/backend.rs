@@ -1,4 +1,4 @@
-//! The pods of a workload: which of them a forward goes through.
+//! The running pods of a workload, and the choice among them.
 
 use chrono::{DateTime, Utc};
 use std::cmp::Reverse;
@@ -10,9 +10,9 @@ use crate::types::route::Via;
 pub struct Backend {
     /// The pod, and the port in it.
     pub via: Via,
-    /// Whether it is ready.
+    /// True if it is ready.
     pub ready: bool,
-    /// When it was created.
+    /// The time at which it was created.
     pub created: DateTime<Utc>,
 }
 

@@ -1,4 +1,4 @@
-//! Connection strings: what a client is started or configured with to go through a forward. No password is among them.
+//! Connection strings: commands and URLs for clients of a forward. None has a password.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

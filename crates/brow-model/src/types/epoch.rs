@@ -1,4 +1,4 @@
-//! The number that tells a task from its successors.
+//! Epochs, which tell a task from its successors.
 
 /// Counts the openings of something replaceable. Events carry the epoch they belong to; those of an older one are
 /// dropped.

@@ -18,70 +18,68 @@ use crate::types::workload::Destination;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ForwardId(pub u64);
 
-/// What a forward is asked to be.
+/// The specification of a forward.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardSpec {
     /// Its name in events and effects.
     pub id: ForwardId,
-    /// Which opening of it: a restart has a new one.
+    /// The epoch of its opening; a restart begins a new one.
     pub epoch: Epoch,
     /// The target's name.
     pub target: String,
-    /// Where its pods are found.
+    /// The cluster, namespace and label of its pods.
     pub selector: PodSelector,
-    /// Where to: what the relay connects to, or the workload whose pods it goes through.
+    /// The destination: the address that the relay connects to, or the workload whose pods it goes through.
     pub address: Destination,
     /// The tunnel protocol that the config asks for, instead of trying.
     pub tunnel: Option<String>,
-    /// Where to listen; loopback unless somebody asked for more.
+    /// The local addresses; loopback unless the config names others.
     pub bind: Vec<IpAddr>,
     /// The local port; 0: any free one.
     pub port: u16,
-    /// Whether another free port will do when this one is taken (a remembered port is a wish, a configured one an
-    /// order).
+    /// True if any free port will do when this one is taken: a remembered port may change, a configured one may not.
     pub any_port: bool,
-    /// Whether it begins at rest: nothing behind the listener until somebody connects.
+    /// True if it begins at rest, with nothing behind the listener until the first connection.
     pub on_demand: bool,
-    /// How its target is probed, if it is.
+    /// The probe of its target, if it has one.
     pub probe: Option<ProbePlan>,
 }
 
 /// One forward.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forward {
-    /// What it was asked to be.
     pub spec: ForwardSpec,
-    /// Where it listens.
+    /// The local addresses it listens on.
     pub bound: Vec<SocketAddr>,
-    /// How it reaches its target.
+    /// The route to its target.
     pub route: Route,
     /// The running pods of its workload, the best first.
     pub backends: Vec<Backend>,
-    /// What stands for its workload where that has no pods: an address, which takes a proxy pod to reach.
+    /// The address of its workload if that has no pods; reaching it takes a proxy pod.
     pub relay: Option<Address>,
-    /// What moved through it.
+    /// The traffic through it.
     pub traffic: Traffic,
     /// The tunnel's protocol and round trip, once one is open.
     pub tunnel: Option<TunnelInfo>,
-    /// What went wrong last: a connection's reason or the forward's.
+    /// The last fault, of a connection or of the forward.
     pub fault: Option<Fault>,
-    /// Why it cannot be seen at the moment where its workload leads; it goes on with what is known.
+    /// The fault that keeps its workload's pods from being looked up; it goes on with those that are known.
     pub lookup_fault: Option<Fault>,
-    /// When it was opened.
+    /// The time of opening.
     pub since: DateTime<Utc>,
-    /// When it was last seen carrying a connection.
+    /// The last time at which it carried a connection.
     pub used: Option<DateTime<Utc>>,
     /// The limits between two uses, if it is one on demand.
     pub demand: Option<Demand>,
-    /// What the last probe found.
+    /// The result of the last probe.
     pub health: Option<Health>,
-    /// What was told of that last.
+    /// The last report of that to the user.
     pub told: Option<HealthReport>,
-    /// Opened by itself: nobody is there to be asked about it.
+    /// True if it opened at start, so that there is nobody to ask about it.
     pub autostarted: bool,
 }
 
-/// How a forward stands.
+/// The state of a forward, for the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ForwardState {
     /// The listener is being opened.
@@ -124,8 +122,8 @@ impl Forward {
         }
     }
 
-    /// What its proxy pods' relays connect to; `None` where it goes straight to the pods of a workload, or does not
-    /// know yet.
+    /// Returns the address that its relays connect to; `None` if it goes straight to pods of a workload, or that is not
+    /// known yet.
     pub fn relayed_to(&self) -> Option<&Address> {
         match &self.spec.address {
             Destination::Address(address) => Some(address),
@@ -133,17 +131,17 @@ impl Forward {
         }
     }
 
-    /// A way with what the relay at its end connects to, where there is one.
+    /// Adds the address that the relay connects to, if it goes through one.
     pub(crate) fn relayed(&self, via: Via) -> Via {
         Via { to: self.relayed_to().cloned(), ..via }
     }
 
-    /// Whether it goes straight to pods, as far as is known.
+    /// Returns true if it goes straight to pods, as far as is known.
     pub fn is_direct(&self) -> bool {
         self.relayed_to().is_none()
     }
 
-    /// The address to give to a client: the first bound one, else what was asked for.
+    /// Returns the address to give to a client: the first bound one, else the requested one.
     pub fn local(&self) -> String {
         match (self.bound.first(), self.spec.bind.first()) {
             (Some(address), _) => address.to_string(),
@@ -152,7 +150,6 @@ impl Forward {
         }
     }
 
-    /// Returns how it stands, in a word.
     pub fn state(&self) -> ForwardState {
         match &self.route {
             Route::Failed => ForwardState::Failed,
@@ -213,18 +210,18 @@ impl Forward {
         asked.is_some_and(|demand| demand.wanted || self.traffic.counts.open > 0)
     }
 
-    /// What the last probe found, while there is a way to what was probed.
+    /// Returns the result of the last probe, while there is a route to the target.
     pub fn health(&self) -> Option<&Health> {
         self.health.as_ref().filter(|_| self.via().is_some())
     }
 
-    /// Whether the last probe found its target down.
+    /// Returns true if the last probe found its target down.
     pub fn is_down(&self) -> bool {
         self.health().is_some_and(|health| health.down.is_some())
     }
 
-    /// What is wrong with it: what a connection or the forward itself met, else why it cannot be seen where it leads,
-    /// else what the last probe did.
+    /// Returns its fault: that of a connection or of the forward, else of the lookup of its pods, else of the last
+    /// probe.
     pub fn trouble(&self) -> Option<&Fault> {
         self.fault.as_ref().or(self.lookup_fault.as_ref()).or_else(|| self.health()?.down.as_ref())
     }
@@ -241,14 +238,14 @@ impl Forward {
 }
 
 impl ProxyPod {
-    /// The way to this pod's relay; where that connects to, a forward knows.
+    /// Returns the way to this pod's relay. The forward adds the address that the relay connects to.
     pub fn via(&self) -> Via {
         Via { pod: self.key.clone(), uid: self.uid.clone(), port: self.port, to: None }
     }
 }
 
-/// What the local port of a target's forward is remembered by: the target's name, with the port where that is not the
-/// first of several.
+/// Returns the name under which the local port of a target's forward is remembered: the target's name, followed by the
+/// port unless it is the first of several.
 pub fn port_name(target: &Target, address: &Destination) -> String {
     match (target.address.workload(), address.workload()) {
         (Some(all), Some(one)) if all.more.contains(&one.port) => format!("{}:{}", target.name, one.port),

@@ -20,7 +20,6 @@ pub struct ForwardSettings {
     pub auto_renew: Option<bool>,
     /// For how long pods are replaced by themselves, from the first one on.
     pub max_lifetime: Option<Ttl>,
-    /// The interval of probes.
     pub probe_interval: Option<Ttl>,
     /// The probe. Only targets have it.
     pub probe: Option<Probe>,
@@ -43,7 +42,6 @@ pub struct ForwardPolicy {
     pub auto_renew: bool,
     /// For how long pods are replaced by themselves, from the first one on.
     pub max_lifetime: Duration,
-    /// The interval of probes.
     pub probe_interval: Duration,
 }
 

@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use crate::language::fault::Fault;
 
-/// How a forward's target is probed.
+/// The probe of a forward's target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Probe {
-    /// Whether it takes connections.
+    /// Succeeds if it takes connections.
     Tcp,
-    /// Whether a GET of this path is answered with 2xx or 3xx.
+    /// Succeeds if a GET of this path is answered with 2xx or 3xx.
     Http(String),
-    /// Whether it greets as `MySQL` does.
+    /// Succeeds if it sends `MySQL`'s greeting.
     Mysql,
-    /// Whether it answers `PostgreSQL`'s question for TLS.
+    /// Succeeds if it answers `PostgreSQL`'s `SSLRequest`.
     Postgres,
-    /// Whether it answers Redis' PING.
+    /// Succeeds if it answers Redis' PING.
     Redis,
 }
 
-/// Why a text is no probe.
+/// The error of a text that is no probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("write tcp, http, http:/path, mysql, postgres or redis")]
 pub struct ProbeError;
@@ -63,22 +63,21 @@ impl fmt::Display for Probe {
 /// A probe and how often it is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbePlan {
-    /// What is asked.
     pub probe: Probe,
     /// The time between two.
     pub every: Duration,
 }
 
-/// What the last probe found.
+/// The result of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// Why the target is down; `None`: it is up.
+    /// The reason for which the target is down; `None`: it is up.
     pub down: Option<Fault>,
     /// From asking to the first byte of the answer, where the probe has one.
     pub latency: Option<Duration>,
 }
 
-/// What a person was told last: whether it is up, and when that was.
+/// The last report to the user: whether it is up, and when that was.
 pub type HealthReport = (bool, DateTime<Utc>);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! An installation: what all instances of one user on one machine have in common, and nobody else has.
+//! An installation: the name and key that all instances of one user on one machine share.
 
 use ring::hmac;
 use std::fmt;

@@ -49,7 +49,6 @@ pub struct ForwardReport {
     pub name: String,
     /// The kubeconfig context.
     pub cluster: String,
-    /// The namespace.
     pub namespace: String,
     /// The API server behind the context: two kubeconfigs may call different clusters the same.
     #[serde(default)]
@@ -59,7 +58,6 @@ pub struct ForwardReport {
     pub destination: String,
     /// The local address.
     pub local: String,
-    /// The state.
     pub state: RemoteState,
     /// The name of the pod that it goes through.
     pub pod: Option<String>,
@@ -104,7 +102,6 @@ pub struct RemoteForward {
     pub pid: u32,
     /// The kind of instance.
     pub role: Role,
-    /// The forward.
     pub forward: ForwardReport,
 }
 

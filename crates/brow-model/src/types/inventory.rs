@@ -1,4 +1,4 @@
-//! Services and workloads that were found in clusters, with their ports. Each port can become a target.
+//! The inventory of clusters: services and workloads with their ports. Each port can become a target.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,11 +15,9 @@ use crate::types::workload::{Destination, Kind, Port, Workload};
 pub struct ObjectKey {
     /// The context.
     pub cluster: String,
-    /// The namespace.
     pub namespace: String,
     /// The kind of the object.
     pub kind: Kind,
-    /// Its name.
     pub name: String,
 }
 
@@ -39,7 +37,6 @@ pub struct Object {
 /// A TCP port of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectPort {
-    /// Its number.
     pub number: u16,
     /// Its name, where it has one.
     pub name: Option<String>,
@@ -59,9 +56,7 @@ pub struct PortKey {
 /// The scope of a search: one kind of object, in one namespace or (`None`) in all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SearchScope {
-    /// The kind.
     pub kind: Kind,
-    /// The namespace.
     pub namespace: Option<String>,
 }
 

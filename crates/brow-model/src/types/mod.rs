@@ -1,4 +1,4 @@
-//! What there is: clusters, targets, pods, forwards and what belongs to them. Nothing here knows of events or effects.
+//! The types of the model: clusters, targets, pods, forwards and their parts. None knows of events or effects.
 
 pub mod address;
 pub mod backend;

@@ -25,7 +25,6 @@ pub struct Offer {
 pub struct LeftOut {
     /// Which part: a line, a name.
     pub what: String,
-    /// The reason.
     pub reason: LeftOutReason,
 }
 

@@ -1,4 +1,4 @@
-//! The port plan: which local port a target gets that names none, by what kind of service it is.
+//! The port plan: the ranges from which targets get local ports, by kind of service.
 
 use std::collections::BTreeSet;
 use std::fmt;

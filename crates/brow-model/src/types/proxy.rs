@@ -20,7 +20,6 @@ pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "brow-tui"
 pub struct PodKey {
     /// The kubeconfig context.
     pub cluster: String,
-    /// The namespace.
     pub namespace: String,
     /// The pod's name.
     pub name: String,
@@ -44,7 +43,6 @@ pub struct ProxyPod {
     pub installation: String,
     /// The nonce that its creator recorded before the request, by its own annotation.
     pub nonce: String,
-    /// Its phase.
     pub phase: Phase,
     /// The fault because of which it waits or failed, with the cluster's own message.
     pub fault: Option<Fault>,
@@ -58,7 +56,6 @@ pub struct ProxyPod {
     pub port: u16,
     /// The node it runs on.
     pub node: Option<String>,
-    /// Its image.
     pub image: String,
     /// Its limit of CPU, if it has one.
     pub cpu_limit: Option<String>,
@@ -85,7 +82,6 @@ pub enum Phase {
     Expired,
     /// It ended by itself with success.
     Succeeded,
-    /// It failed.
     Failed,
 }
 
@@ -98,7 +94,6 @@ pub struct PodRequest {
     pub target: String,
     /// The kubeconfig context.
     pub cluster: String,
-    /// The namespace.
     pub namespace: String,
     /// The value of its `brow/target` label, and the middle of its name.
     pub label: String,
@@ -119,7 +114,6 @@ pub struct PodRequest {
 pub struct PodSelector {
     /// The kubeconfig context.
     pub cluster: String,
-    /// The namespace.
     pub namespace: String,
     /// The value of their `brow/target` label.
     pub label: String,

@@ -1,5 +1,5 @@
-//! Renewing: Kubernetes cannot give a running pod more time, so another one takes its place. New connections go there;
-//! the old pod goes once it carries none.
+//! Renewal: Kubernetes cannot extend a running pod's deadline, so another pod replaces it. New connections go there;
+//! the old pod is deleted once it has drained.
 
 use chrono::{DateTime, Utc};
 

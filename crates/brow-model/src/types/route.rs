@@ -1,4 +1,4 @@
-//! How a forward reaches its target: through which pod, or what it waits for.
+//! The route of a forward: the pod it goes through, or what it waits for.
 
 use chrono::{DateTime, Utc};
 
@@ -8,17 +8,16 @@ use crate::types::proxy::PodKey;
 /// The pod a forward goes through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Via {
-    /// The pod.
     pub pod: PodKey,
     /// The pod's uid: another pod may take its name.
     pub uid: String,
     /// The port in the pod.
     pub port: u16,
-    /// What the relay there is to connect to; absent: the pod is the target itself.
+    /// The address that the relay there connects to; `None`: the pod is the target itself.
     pub to: Option<Address>,
 }
 
-/// How a forward reaches its target right now.
+/// The current route of a forward.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
     /// On demand: nothing is behind the listener until somebody connects.
@@ -60,7 +59,7 @@ impl Route {
         }
     }
 
-    /// Returns whether connections wait for a pod.
+    /// Returns true if connections wait for a pod.
     pub fn is_awaited(&self) -> bool {
         matches!(self, Self::Wanted | Self::Waiting)
     }
@@ -71,9 +70,9 @@ impl Route {
 pub struct Demand {
     /// The number of the last rest, which tells it from earlier ones of the same opening.
     pub round: u64,
-    /// When it rests again: a pod that is awaited is late then, one that it goes through unused.
+    /// The time at which it rests again: an awaited pod is late then, one that it goes through is unused.
     pub until: DateTime<Utc>,
-    /// Whether a connection asked for the pod that is awaited: else one was lost, and another may come.
+    /// True if a connection asked for the awaited pod; else a pod was lost, and another may come.
     pub wanted: bool,
 }
 

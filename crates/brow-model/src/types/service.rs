@@ -1,4 +1,4 @@
-//! Known services: what speaks behind a port, told from its number, its name, what the service says of it, and labels.
+//! Known services behind ports, recognised by number, name, protocol and labels.
 
 use std::collections::BTreeMap;
 

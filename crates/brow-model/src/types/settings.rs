@@ -1,4 +1,4 @@
-//! What the config sets besides targets, as plain data. Reading and writing the file is the store's.
+//! The settings in the config besides targets, as plain data. Reading and writing the file is the store's.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -7,13 +7,13 @@ use crate::types::forward_settings::ForwardSettings;
 use crate::types::port_plan::PortPlan;
 use crate::types::ttl::Ttl;
 
-/// How a proxy pod is made, where the config says so; what is absent comes from the wider level
-/// (target over cluster over defaults over built in).
+/// The settings of proxy pods at one level of the config; absent ones come from the next level (target over cluster
+/// over defaults over built in).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PodSettings {
     /// The image with socat and sh.
     pub image: Option<String>,
-    /// When the kubelet pulls the image.
+    /// The pull policy of the image.
     pub pull_policy: Option<PullPolicy>,
     /// Names of secrets with registry credentials.
     pub pull_secrets: Option<Vec<String>>,
@@ -72,13 +72,9 @@ pub struct Toleration {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resources {
-    /// Requested CPU.
     pub cpu_request: Option<String>,
-    /// CPU limit.
     pub cpu_limit: Option<String>,
-    /// Requested memory.
     pub memory_request: Option<String>,
-    /// Memory limit.
     pub memory_limit: Option<String>,
 }
 
@@ -111,7 +107,7 @@ impl PodSettings {
     }
 }
 
-/// What happens to our pods when the program ends.
+/// The treatment of our pods when the program ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnQuit {
@@ -124,7 +120,7 @@ pub enum OnQuit {
     Delete,
 }
 
-/// How a person is told that a probed target went down or up, besides the log.
+/// The notification, besides the log, that a probed target went down or up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Notify {
@@ -151,7 +147,7 @@ pub enum Language {
     ZhCn,
 }
 
-/// How many colors the screen may use.
+/// The colors that the screen may use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Colors {
@@ -173,14 +169,14 @@ pub enum Colors {
 /// The themes that come with the program, in the order in which the key goes through them.
 pub const THEMES: [&str; 4] = ["dark", "light", "high-contrast", "terminal"];
 
-/// What the config says of one cluster.
+/// The settings of one cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterSettings {
     /// Connect when the program starts rather than when first needed.
     pub connect: bool,
-    /// How its pods are made.
+    /// The settings of its pods.
     pub pod: PodSettings,
-    /// How its forwards are kept.
+    /// The settings of its forwards.
     pub forward: ForwardSettings,
     /// The tunnel protocol to use, instead of trying: `spdy`, `spdy-websocket` or `v4-websocket`.
     pub tunnel: Option<String>,
@@ -189,7 +185,7 @@ pub struct ClusterSettings {
 /// A change to the key table, with the line of the config that asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyOverride {
-    /// Where the keys work: `anywhere`, `clusters`, `targets`, `pods`, `forwards`.
+    /// The section of the keys: `anywhere`, `clusters`, `targets`, `pods`, `forwards`.
     pub place: String,
     /// The command's name, as in the key table.
     pub command: String,
@@ -206,31 +202,31 @@ pub struct Settings {
     pub language: Option<Language>,
     /// The theme's name.
     pub theme: String,
-    /// How many colors.
+    /// The colors that the screen may use.
     pub colors: Colors,
-    /// Whether the mouse is taken.
+    /// True if the mouse is used.
     pub mouse: bool,
-    /// Whether the terminal's title says which pod ends first.
+    /// True if the terminal's title shows the pod that ends first.
     pub title: bool,
-    /// Whether the next key is taught until it was used.
+    /// True if a tip shows the next useful key until it was used.
     pub tips: bool,
     /// TTL of a pod whose target names none. `BROW_DEFAULT_TTL` comes before the config.
     pub ttl: Ttl,
     /// The longest TTL that is let through.
     pub max_ttl: Ttl,
-    /// What becomes of our pods at the end.
+    /// The treatment of our pods at the end.
     pub on_quit: OnQuit,
-    /// How a person is told that a probed target went down or up.
+    /// The notification that a probed target went down or up.
     pub notify: Notify,
-    /// For how long after such news there is none of the same forward.
+    /// The time after a notification without another of the same forward.
     pub notify_quiet: Ttl,
-    /// How pods are made everywhere.
+    /// The settings of pods in every cluster.
     pub pod: PodSettings,
-    /// Where local ports of imported targets come from.
+    /// The ranges for local ports of imported targets.
     pub ports: PortPlan,
     /// Connection strings that differ from those built in: by service, then by what they are called.
     pub connection_strings: BTreeMap<String, BTreeMap<String, String>>,
-    /// How forwards are kept everywhere.
+    /// The settings of forwards in every cluster.
     pub forward: ForwardSettings,
     /// Per cluster, by context name.
     pub clusters: BTreeMap<String, ClusterSettings>,
@@ -263,7 +259,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How a pod for a target with settings `own` on `cluster` is made.
+    /// Returns the settings of a pod for a target with settings `own` on `cluster`.
     pub fn pod_for(&self, cluster: &str, own: &PodSettings) -> PodSettings {
         match self.clusters.get(cluster) {
             Some(at) => own.over(&at.pod.over(&self.pod)),

@@ -1,4 +1,4 @@
-//! Targets: saved places to reach.
+//! Targets: saved destinations.
 
 use crate::types::forward_settings::ForwardSettings;
 use crate::types::installation::Installation;
@@ -6,7 +6,7 @@ use crate::types::settings::PodSettings;
 use crate::types::ttl::Ttl;
 use crate::types::workload::Destination;
 
-/// A saved place to reach.
+/// A saved destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Its name, unique, in any script.
@@ -62,7 +62,7 @@ fn plain(text: &str) -> String {
 
 /// A DNS label for a target's name, always the same for the same name and address in one installation.
 ///
-/// What a DNS label cannot hold (other scripts, case, length) is replaced by a hash of the name, so that two names
+/// Anything a DNS label cannot hold (other scripts, case, length) is replaced by a hash of the name, so that two names
 /// never share a label by being alike. A name that spells the address is hashed whole: the address must not show in
 /// the cluster's objects. The hash is made with the installation's key, since addresses are few enough to be tried.
 pub fn label(name: &str, address: &Destination, installation: &Installation) -> String {

@@ -32,7 +32,6 @@ pub struct Counts {
 /// Counters and what they did in the last minute.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// The counters.
     pub counts: Counts,
     /// Bytes in the last second, client to target.
     pub up_rate: u64,

@@ -1,4 +1,4 @@
-//! What a target points at: an address, or a workload whose pods are found in the cluster.
+//! The destination of a target: an address, or a workload whose pods are looked up in the cluster.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use crate::near::edit_distance;
 use crate::types::address::{Address, AddressError, is_url};
 use crate::types::ttl::Ttl;
 
-/// Where a target is.
+/// The destination of a target.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Destination {
     /// A host and port, reached through a proxy pod.
@@ -20,7 +20,6 @@ pub enum Destination {
 /// Something in the cluster that stands for pods, and a port of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Workload {
-    /// What kind of thing.
     pub kind: Kind,
     /// Its name; of [`Kind::Selector`] the selector.
     pub name: String,
@@ -28,9 +27,9 @@ pub struct Workload {
     pub port: Port,
     /// Further ports, each forwarded as well.
     pub more: Vec<Port>,
-    /// How long to wait for a pod that runs; absent: [`Workload::WAIT`].
+    /// The longest wait for a running pod; `None`: [`Workload::WAIT`].
     pub wait: Option<Ttl>,
-    /// Whether a service is reached through a proxy pod and its cluster IP, which the cluster's network balances.
+    /// True if a service is reached through a proxy pod and its cluster IP, which the cluster's network balances.
     pub proxy: bool,
 }
 
@@ -39,18 +38,13 @@ pub struct Workload {
 pub enum Kind {
     /// A service: its port is mapped to the target port.
     Service,
-    /// A deployment.
     Deployment,
-    /// A stateful set.
     StatefulSet,
-    /// A daemon set.
     DaemonSet,
     /// A kind that something else brings to the cluster: its resource, kind or short name, perhaps with its group
     /// (`cloneset.apps.kruise.io`).
     Custom(String),
-    /// A replica set.
     ReplicaSet,
-    /// A job.
     Job,
     /// One pod.
     Pod,
@@ -67,7 +61,7 @@ pub enum Port {
     Name(String),
 }
 
-/// Why a text is no workload.
+/// The error of a text that is no workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WorkloadError {
     /// Not of the form `kind/name:port`.
@@ -90,20 +84,19 @@ pub enum WorkloadError {
     Selector,
 }
 
-/// What brings a custom kind to a cluster.
+/// The operator that brings a custom kind to a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Installer {
     /// The kind, in lower case.
     pub kind: &'static str,
     /// Its custom resource definition.
     pub crd: &'static str,
-    /// The product.
     pub product: &'static str,
-    /// How it is installed.
+    /// The command that installs it.
     pub how: &'static str,
 }
 
-/// What installs `OpenKruise`, by its chart.
+/// The command that installs `OpenKruise`, by its chart.
 const KRUISE: &str =
     "helm repo add openkruise https://openkruise.github.io/charts/ && helm install kruise openkruise/kruise";
 
@@ -135,7 +128,7 @@ pub const INSTALLERS: [Installer; 7] = [
 ];
 
 impl Installer {
-    /// What brings a kind, named as a person does: with or without its group, in the singular or plural.
+    /// Returns the operator of a kind, which may be named with or without its group, in the singular or plural.
     pub fn of(name: &str) -> Option<&'static Self> {
         let (kind, group) = name.split_once('.').unwrap_or((name, ""));
         INSTALLERS.iter().find(|known| {
@@ -145,7 +138,7 @@ impl Installer {
     }
 }
 
-/// Why a text is neither an address nor a workload.
+/// The error of a text that is neither an address nor a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DestinationError {
     /// It has no slash, and is no address.
@@ -169,8 +162,8 @@ const KINDS: [(Kind, &[&str]); 8] = [
 ];
 
 impl Kind {
-    /// Whether two names mean the same kind, as far as can be told without asking: a custom one may go without its
-    /// group.
+    /// Returns true if two names mean the same kind, as far as can be told without asking: a custom one may go without
+    /// its group.
     pub fn is_same(&self, other: &Self) -> bool {
         let (Self::Custom(one), Self::Custom(other)) = (self, other) else { return self == other };
         let bare = |name: &str, whole: &str| whole.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
@@ -179,10 +172,10 @@ impl Kind {
 }
 
 impl Workload {
-    /// How long to wait for a first pod to run where the target does not say.
+    /// The longest wait for a first running pod, unless the target sets another.
     pub const WAIT: Duration = Duration::from_mins(1);
 
-    /// How long to wait for a pod that runs.
+    /// Returns the longest wait for a running pod.
     pub fn patience(&self) -> Duration {
         self.wait.map_or(Self::WAIT, Ttl::duration)
     }
@@ -215,8 +208,8 @@ impl Destination {
         ports.map(|port| Self::Workload(single(port))).collect()
     }
 
-    /// Whether pods of the cluster are the target themselves, as far as can be told without asking: no proxy pod is
-    /// needed.
+    /// Returns true if pods of the cluster are the target themselves, as far as can be told without asking: no proxy
+    /// pod is needed.
     pub fn is_direct(&self) -> bool {
         self.workload().is_some_and(|workload| !workload.proxy)
     }
@@ -300,12 +293,12 @@ impl FromStr for Port {
     }
 }
 
-/// Whether a text is a DNS label (RFC 1123), as a namespace must be.
+/// Returns true if a text is a DNS label (RFC 1123), as a namespace must be.
 pub fn is_dns_label(text: &str) -> bool {
     text.len() <= 63 && is_part(text)
 }
 
-/// Whether a text is a DNS subdomain (RFC 1123), as names of objects are.
+/// Returns true if a text is a DNS subdomain (RFC 1123), as names of objects are.
 ///
 /// Whatever becomes a part of the API's paths is asked this first: the API server takes `%2F` for a slash, so that
 /// quoting does not help.
@@ -320,7 +313,7 @@ fn is_part(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-/// Whether a text may be a label selector, in kubectl's words: `a=b`, `a==b`, `a!=b`, `a`, `!a`, `a in (b,c)`,
+/// Returns true if a text may be a label selector, in kubectl's syntax: `a=b`, `a==b`, `a!=b`, `a`, `!a`, `a in (b,c)`,
 /// `a notin (b)`. The server has the last word.
 fn is_selector(text: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_./=!,() ".contains(c);

@@ -1,4 +1,4 @@
-//! What a person can ask for. Keys become [`Action`]s in `keymap`; mouse events in `app`.
+//! Actions of a person. Keys become [`Action`]s in `keymap`; mouse events in `app`.
 
 use crate::language::action::{Action, Command};
 use crate::language::effect::Effect;

@@ -155,7 +155,7 @@ impl Model {
         settle(&mut self.screen.forwards, order, forwards.len() + others.len(), exists);
     }
 
-    /// Whether a target is reachable now: a forward of it is live, or a pod of ours for it is ready. As of the last
+    /// Returns true if a target is reachable: a forward of it is live, or a pod of ours for it is ready. As of the last
     /// arrangement.
     pub fn is_live(&self, target: &str) -> bool {
         self.targets.live.contains(target)

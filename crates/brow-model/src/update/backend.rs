@@ -1,4 +1,4 @@
-//! The pods of a workload: which of them a forward goes through.
+//! Events of a workload's pods, and the choice among them.
 
 use crate::language::effect::Effect;
 use crate::language::fault::Fault;
@@ -98,8 +98,8 @@ impl Model {
         self.fail(fault);
     }
 
-    /// Where a forward's workload leads cannot be seen at the moment. A way that it has may be as good as ever, and is
-    /// kept; without one, connections fail with the reason until it can be seen again.
+    /// Handles a failed lookup of a forward's workload. A way that it has may be as good as ever, and is kept; without
+    /// one, connections fail with the reason until it can be seen again.
     pub(crate) fn on_lookup_failed(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
         let fault = self.with_login(fault);
         let Some(forward) = self.forwards.all.get_mut(&id) else {

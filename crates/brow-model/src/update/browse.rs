@@ -1,4 +1,4 @@
-//! Getting about: panes, rows, marks, filters, sorting.
+//! Navigation: panes, rows, marks, filters, sorting.
 
 use tui_input::Input;
 
@@ -166,7 +166,7 @@ impl Model {
         }
     }
 
-    /// Whether a filter's field has the keys.
+    /// Returns true while a filter's field has the keys.
     pub fn filtering(&self) -> bool {
         if self.screen.focus.in_log {
             return self.screen.log.filtering;

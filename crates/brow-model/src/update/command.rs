@@ -9,7 +9,7 @@ use crate::screen::focus::Pane;
 use crate::state::Model;
 use crate::types::cluster::Link;
 
-/// What a row of the table does.
+/// A row of the table with its handler.
 struct Handler {
     section: Section,
     /// The command and its aliases.
@@ -53,7 +53,7 @@ impl Model {
         near.find(|row| row.commands.contains(&command))
     }
 
-    /// Whether a command does something where the keys go now; hints leave out those that do not.
+    /// Returns true if a command has an effect in the current pane; hints leave out those that have none.
     pub fn is_enabled(&self, command: Command) -> bool {
         self.handler(command).is_some_and(|row| (row.enabled)(self))
     }
@@ -70,7 +70,7 @@ impl Model {
         true
     }
 
-    /// Whether the pane has rows.
+    /// Returns true if the pane has rows.
     pub fn has_row(&self) -> bool {
         self.list_status().rows
     }

@@ -59,7 +59,7 @@ impl Model {
         }
     }
 
-    /// What becomes of a forward on demand that is pointed somewhere.
+    /// Sets the limits of a forward on demand whose route has changed.
     pub(crate) fn update_demand(&mut self, id: ForwardId, was_awaited: bool) {
         let Some(forward) = self.forwards.all.get(&id).filter(|forward| forward.demand.is_some()) else {
             return;

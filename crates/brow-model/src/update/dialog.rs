@@ -1,4 +1,4 @@
-//! What a person does in the topmost dialog.
+//! Actions in the topmost dialog.
 
 use crate::language::action::{Action, Command};
 use crate::language::effect::Effect;
@@ -170,13 +170,13 @@ impl Model {
     }
 }
 
-/// What became of a dialog that is one field.
+/// The outcome of an action in a dialog that is one field.
 pub(crate) enum FieldOutcome {
     /// It is still being filled in.
     Editing,
     /// It was left as it was.
     Cancelled,
-    /// What it says is right, and was submitted.
+    /// It is valid and was submitted.
     Submitted,
 }
 
@@ -207,7 +207,7 @@ impl Field {
     }
 }
 
-/// Where a text that starts at its top is scrolled to; `None`: the dialog is left.
+/// Returns the offset to which an action scrolls a text that starts at its top; `None`: the dialog is left.
 fn scrolled(scroll: usize, (page, max_scroll): (usize, usize), action: &Action) -> Option<usize> {
     // Whoever went further than there is text comes back from its end.
     let scroll = scroll.min(max_scroll);
@@ -231,7 +231,7 @@ fn scrolled(scroll: usize, (page, max_scroll): (usize, usize), action: &Action) 
     }
 }
 
-/// Where a text that follows its end is scrolled back to; `None`: it is left.
+/// Returns the offset to which an action scrolls back a text that follows its end; `None`: it is left.
 fn scrolled_back(back: usize, page: usize, action: &Action) -> Option<usize> {
     match action {
         Action::Do(Command::Cancel | Command::Accept | Command::Quit) => None,

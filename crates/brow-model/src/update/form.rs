@@ -15,7 +15,7 @@ use crate::types::ttl::Ttl;
 use crate::types::workload::Workload;
 
 impl Model {
-    /// What holds where a field of a form is left empty, as far as the config or the program says it.
+    /// Returns the value that applies if a field of a form is left empty, as far as the config or the program sets one.
     pub fn inherited(&self, form: &TargetForm, field: TargetField) -> String {
         let cluster = form.text(TargetField::Cluster);
         let at = self.config.settings.clusters.get(cluster);

@@ -20,7 +20,7 @@ impl Model {
         self.forwards.all.values().filter(move |forward| forward.spec.target == target)
     }
 
-    /// What is wrong with a target now: its forward's fault, its pod's, or why there is no pod.
+    /// Returns the current fault of a target: its forward's fault, its pod's, or why there is no pod.
     pub fn fault_of_target(&self, target: &Target) -> Option<&Fault> {
         let of_target = |forward: &&Forward| forward.spec.target == target.name;
         let forwards = self.forwards.all.values().filter(of_target).find_map(Forward::trouble);

@@ -9,8 +9,8 @@ use crate::types::health::{Health, ProbePlan};
 use crate::update::demand::span;
 
 impl Model {
-    /// What is wrong with a forward, or with the cluster that it leads to: while that does not answer, or refuses us,
-    /// it is not known what becomes of the forward's pod.
+    /// Returns the fault of a forward, else of its cluster: while that does not answer, or refuses us, it is not known
+    /// what becomes of the forward's pod.
     pub fn trouble_of<'a>(&'a self, forward: &'a Forward) -> Option<&'a Fault> {
         let of_cluster = || self.cluster(&forward.spec.selector.cluster)?.fault.as_ref();
         forward.trouble().or_else(|| of_cluster().filter(|_| forward.via().is_some()))

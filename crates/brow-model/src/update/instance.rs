@@ -16,7 +16,7 @@ use crate::types::target::Target;
 use crate::types::workload::Destination;
 
 impl Model {
-    /// What other instances are told.
+    /// Returns the report for other instances.
     pub fn report(&self, pid: u32, role: Role) -> Report {
         // One that is being opened, or opened anew, is ours already.
         let listens = |forward: &&Forward| !forward.bound.is_empty() || forward.state() == ForwardState::Opening;
@@ -147,8 +147,8 @@ impl Model {
         self.cluster(cluster).map(|at| at.server.clone()).unwrap_or_default()
     }
 
-    /// Whether another instance has connections through a pod, or would send new ones there. It may know the cluster by
-    /// another name.
+    /// Returns true if another instance has connections through a pod, or would send new ones there. It may know the
+    /// cluster by another name.
     pub fn is_used_elsewhere(&self, key: &PodKey) -> bool {
         let server = self.server_of(&key.cluster);
         self.instances.forwards.values().any(|other| {

@@ -1,4 +1,4 @@
-//! Updates of the services and workloads that were found in clusters.
+//! Updates of the inventory of clusters.
 
 use crate::language::effect::Effect;
 use crate::language::event::BrowseEvent;

@@ -1,4 +1,4 @@
-//! Pods that come and go without a person's asking for each: which of them are needed still, and which go.
+//! The lifecycle of pods that are created on demand or renewed: draining and deletion.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use crate::types::forward::{Forward, ForwardId};
 use crate::types::proxy::{Phase, PodKey, PodSelector};
 
 impl Model {
-    /// Lets go of the pods at a place that were made on demand and that no forward is pointed at or waits for. Those
-    /// that still carry connections go when these have ended.
+    /// Drains the pods of a selector that were created on demand and that no forward is routed to or waits for. Those
+    /// that still carry connections are deleted when these have ended.
     pub(crate) fn drain_idle_pods(&mut self, selector: &PodSelector, out: &mut Vec<Effect>) {
         if self.forwards.all.values().any(|forward| forward.waits_at(selector)) {
             return;
@@ -26,7 +26,7 @@ impl Model {
         }
     }
 
-    /// Deletes a pod as soon as nothing goes through it.
+    /// Deletes a pod once it has no users.
     pub(crate) fn drain_pod(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
         self.pods.lifecycle.draining.entry(key.clone()).or_insert(false);
         self.delete_if_drained(key, out);
@@ -43,8 +43,8 @@ impl Model {
         renewals.any(|(old, renewal)| renewal.pod.as_ref() == Some(key) && self.is_used(old))
     }
 
-    /// Deletes a pod that is to go if nothing goes through it any more, here or in another instance. Where another one
-    /// keeps it, it goes when that leaves it, or with its TTL.
+    /// Deletes a draining pod if it has no users any more, here or in another instance. One that another instance uses
+    /// goes when that releases it, or with its TTL.
     fn delete_if_drained(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
         let Some(told) = self.pods.lifecycle.draining.get(key).copied() else {
             return;
@@ -62,7 +62,7 @@ impl Model {
         self.discard(key, out);
     }
 
-    /// A forward has no connection any more through a pod that new ones do not take.
+    /// Handles the report of a forward that its connections through a former pod have ended.
     pub(crate) fn on_drained(&mut self, id: ForwardId, pod: &PodKey, out: &mut Vec<Effect>) {
         // It may have come back to it meanwhile.
         if self.forwards.all.get(&id).is_none_or(|forward| !forward.is_through(pod)) {
@@ -71,7 +71,7 @@ impl Model {
         }
     }
 
-    /// A forward is closed, or opened anew, and what it carried is cut off; `forward` is what it was.
+    /// Releases the pods of a forward that was closed or is reopened; `forward` is its state before.
     pub(crate) fn on_forward_closed(&mut self, forward: &Forward, out: &mut Vec<Effect>) {
         let id = forward.spec.id;
         let held: Vec<PodKey> = self.pods.lifecycle.users.keys().cloned().collect();
@@ -81,7 +81,7 @@ impl Model {
         self.drain_idle_pods(&forward.spec.selector, out);
     }
 
-    /// Deletes pods that were kept for other instances only, and that these no longer use.
+    /// Deletes draining pods that other instances no longer use.
     pub(crate) fn delete_drained_pods(&mut self, out: &mut Vec<Effect>) {
         let leaving: Vec<PodKey> = self.pods.lifecycle.draining.keys().cloned().collect();
         for pod in leaving {
@@ -89,7 +89,7 @@ impl Model {
         }
     }
 
-    /// Looks again for pods that nobody needs: a deletion may have failed.
+    /// Drains pods without users again: a deletion may have failed.
     pub(crate) fn delete_unneeded_pods(&mut self, out: &mut Vec<Effect>) {
         let selectors: BTreeSet<PodSelector> = self.pods.lifecycle.on_demand.values().cloned().collect();
         for selector in selectors {

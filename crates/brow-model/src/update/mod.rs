@@ -1,4 +1,4 @@
-//! Routes events to the handlers that sit with their nouns.
+//! Routes events to the modules of their nouns.
 
 mod action;
 mod arrange;
@@ -46,7 +46,7 @@ use crate::language::event::{Event, Sample};
 use crate::state::Model;
 use crate::types::forward::Forward;
 
-/// How often finished pods are looked for without being asked.
+/// The interval at which finished pods are cleaned up.
 const CLEAN_EVERY: TimeDelta = TimeDelta::seconds(60);
 
 impl Model {
@@ -74,9 +74,9 @@ impl Model {
         out
     }
 
-    /// Whether a pod's deadline lies after one time and not after the other. Goes through all pods each second: in
-    /// plain numbers, as Kubernetes writes times in whole seconds, and with one look at the clock of each cluster,
-    /// whose pods lie side by side.
+    /// Returns true if a pod's deadline lies between two times. Goes through all pods each second: in plain numbers, as
+    /// Kubernetes writes times in whole seconds, and with one look at the clock of each cluster, whose pods lie side by
+    /// side.
     fn expires_between(&self, before: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         let (mut at, mut skew) = (None, 0);
         self.pods.all.values().any(|pod| {
@@ -117,7 +117,7 @@ impl Model {
         }
     }
 
-    /// Whether something on the screen changes with the clock alone: a countdown, an age, a rate, a notice.
+    /// Returns true if something on the screen changes with the clock alone: a countdown, an age, a rate, a notice.
     pub fn changes_with_time(&self) -> bool {
         let moves = |forward: &Forward| !forward.is_resting() || forward.traffic.history.iter().any(|bytes| *bytes > 0);
         !self.pods.all.is_empty() || self.forwards.all.values().any(moves) || self.screen.notice.is_some()

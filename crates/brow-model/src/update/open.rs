@@ -1,4 +1,4 @@
-//! Opening forwards: which are there already, where they listen, through what.
+//! Opening forwards, unless they are open already.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,7 +16,7 @@ use crate::types::workload::Destination;
 /// Loopback in both families: nothing beyond this machine unless somebody asks.
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
-/// Where the forwards of a target listen.
+/// Returns the local addresses for the forwards of a target.
 pub(crate) fn bind_of(target: &Target) -> Vec<IpAddr> {
     target.forward.local_address.map_or_else(|| LOOPBACK.to_vec(), |ip| vec![ip])
 }

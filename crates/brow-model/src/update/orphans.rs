@@ -1,5 +1,5 @@
-//! Pods that a run left behind, by a crash or on purpose: which clusters they may be in is remembered, so that the next
-//! start looks there and nowhere else.
+//! Orphans: pods that a run left behind, by a crash or on purpose. The clusters that may have some are remembered, so
+//! that the next start looks there and nowhere else.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use crate::types::ttl::Ttl;
 const WORTH_A_LOOK: TimeDelta = TimeDelta::days(7);
 
 impl Model {
-    /// A pod was made, and may outlive this run.
+    /// Remembers that pods in a cluster may outlive this run.
     pub(crate) fn record_pods_until(&mut self, cluster: &str, ttl: Ttl, out: &mut Vec<Effect>) {
         let until = self.now + TimeDelta::seconds(ttl.secs().into());
         let known = self.clusters.pods_until.entry(cluster.to_owned()).or_insert(until);
@@ -20,7 +20,7 @@ impl Model {
         out.push(Effect::PodsUntil { cluster: cluster.to_owned(), until: *known });
     }
 
-    /// Takes what earlier runs and other instances remember.
+    /// Adds the clusters that earlier runs and other instances remember.
     pub(crate) fn remember_orphaned(&mut self, left: BTreeMap<String, DateTime<Utc>>, out: &mut Vec<Effect>) {
         for (cluster, until) in left {
             if until + WORTH_A_LOOK <= self.now {

@@ -1,5 +1,5 @@
-//! Which pods are ours: those that this installation made, by their uids. Labels and annotations, which anybody can
-//! write, only say which pods are worth a look.
+//! Ownership of pods: ours are those that this installation created, by their uids. Labels and annotations, which
+//! anybody can write, only select candidates.
 
 use crate::language::effect::Effect;
 use crate::state::Model;
@@ -7,12 +7,13 @@ use crate::types::ownership::Claim;
 use crate::types::proxy::{MAX_PODS, PodKey, ProxyPod};
 
 impl Model {
-    /// Whether this installation made a pod. All others are foreign: shown, and nothing else without being asked.
+    /// Returns true if this installation made a pod. All others are foreign: shown, and nothing else without being
+    /// asked.
     pub fn is_ours(&self, pod: &ProxyPod) -> bool {
         self.pods.ownership.has(&pod.uid)
     }
 
-    /// Whether whose pods these are is still being looked up in a cluster.
+    /// Returns true while the ownership of pods in a cluster is being looked up.
     pub(crate) fn is_recognising(&self, cluster: &str) -> bool {
         let open = &self.pods.ownership.pending;
         let kept = self.pods.all.values().filter(|pod| open.contains_key(&pod.uid));

@@ -1,4 +1,4 @@
-//! What the commands do that mean another thing in each pane.
+//! Commands that mean another thing in each pane.
 
 use crate::language::effect::Effect;
 use crate::language::fault::{Fault, What};

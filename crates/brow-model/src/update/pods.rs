@@ -1,4 +1,4 @@
-//! What the cluster tells of proxy pods.
+//! Events of proxy pods.
 
 use chrono::TimeDelta;
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use crate::types::proxy::{MAX_PODS, Phase, PodKey, PodRequestId, ProxyPod};
 /// Lines of a pod's log kept in its dialog.
 const LOG_LINES: usize = 5_000;
 
-/// How long a list of pods may be on its way.
+/// The longest time that a list of pods may be on its way.
 const LIST_TAKES: TimeDelta = TimeDelta::seconds(10);
 
 impl Model {
@@ -167,8 +167,8 @@ impl Model {
         }
     }
 
-    /// Whether what happens to a pod is told: to one of ours, seen once. A verb tells only of those that it made, goes
-    /// through or waits for, not of what other runs do.
+    /// Returns true if changes of a pod are logged: it is ours. A subcommand logs only those that it made, goes through
+    /// or waits for, not what other runs do.
     fn is_told_of(&self, pod: &ProxyPod) -> bool {
         let concerns = |forward: &Forward| {
             forward.is_through(&pod.key) || (forward.via().is_none() && self.is_at(pod, &forward.spec.selector))
@@ -180,7 +180,7 @@ impl Model {
                 || self.forwards.all.values().any(concerns))
     }
 
-    /// Whether a pod is ours or known, or may still be kept; where it may not, that is told once.
+    /// Returns true if a pod is ours or known, or there is room for it. Logs once that there is none.
     fn has_room_for(&mut self, pod: &ProxyPod) -> bool {
         let cluster = pod.key.cluster.as_str();
         let few = self.pods.all.len() < MAX_PODS || self.pods.all.contains_key(&pod.key);

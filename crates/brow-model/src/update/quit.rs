@@ -1,4 +1,4 @@
-//! Leaving: what is asked, and what is left behind.
+//! Quitting: the question, and the pods that remain.
 
 use crate::language::effect::Effect;
 use crate::screen::dialog::Question;

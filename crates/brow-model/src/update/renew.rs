@@ -1,5 +1,5 @@
-//! Renewing: Kubernetes cannot give a running pod more time, so another one takes its place. New connections go there;
-//! the old pod goes once it carries none.
+//! Renewal: Kubernetes cannot extend a running pod's deadline, so another pod replaces it. New connections go there;
+//! the old pod is deleted once it has drained.
 
 use chrono::TimeDelta;
 
@@ -14,7 +14,7 @@ use crate::types::route::Route;
 use crate::types::ttl::Ttl;
 use crate::update::demand::span;
 
-/// How long after a try that came to nothing the next is made without being asked.
+/// The time between a failed renewal and the next automatic one.
 const AGAIN: TimeDelta = TimeDelta::seconds(60);
 
 /// The time beyond its creation that a pod which takes over should have.

@@ -58,7 +58,7 @@ impl Model {
         }
     }
 
-    /// What a forward would be if it were opened now: its target may have been edited.
+    /// Returns the specification that a forward would have if it were opened now: its target may have been edited.
     fn current_spec(&self, spec: &ForwardSpec) -> ForwardSpec {
         let Some(target) = self.target(&spec.target) else {
             return spec.clone();

@@ -1,4 +1,4 @@
-//! Which pod each forward goes through: one that is ready, the next when it dies, one that is asked for.
+//! Routes of forwards: through a pod that is ready, the next when that ends, or one that is requested.
 
 use crate::language::effect::Effect;
 use crate::language::fault::{Fault, What};
@@ -9,14 +9,14 @@ use crate::types::proxy::{PodKey, PodRequest, ProxyPod};
 use crate::types::route::Route;
 
 impl Model {
-    /// Has a forward look for a pod; the pods of a workload are looked for by the forward's own watch.
+    /// Has a forward wait for a pod. The pods of a workload are found by the forward's own watch.
     pub(crate) fn await_pod(&mut self, id: ForwardId) {
         if let Some(forward) = self.forwards.all.get_mut(&id) {
             forward.route = if forward.is_direct() { Route::Waiting } else { Route::Wanted };
         }
     }
 
-    /// Gives every forward of a cluster that has no pod one that is ready, or asks for one.
+    /// Routes every forward of a cluster that has no pod through one that is ready, or requests one.
     pub(crate) fn route_forwards(&mut self, cluster: &str, out: &mut Vec<Effect>) {
         let without: Vec<ForwardId> = self
             .forwards
@@ -72,7 +72,7 @@ impl Model {
         }
     }
 
-    /// Sends a forward's new connections through a pod, or has them wait for one, or fail with `fault`.
+    /// Sets the route of a forward's new connections: through a pod, waiting for one, or failing with `fault`.
     pub(crate) fn set_route(&mut self, id: ForwardId, route: Route, fault: Option<Fault>, out: &mut Vec<Effect>) {
         let Some(forward) = self.forwards.all.get_mut(&id).filter(|forward| !forward.has_failed()) else {
             return;
@@ -122,7 +122,7 @@ impl Model {
         }
     }
 
-    /// A pod on its way has something to say: forwards that wait for it show it.
+    /// Shows a starting pod's fault on the forwards that wait for it.
     pub(crate) fn show_on_waiting(&mut self, key: &PodKey, fault: Option<&Fault>) {
         let Some(pod) = self.pods.all.get(key) else {
             return;
@@ -139,7 +139,7 @@ impl Model {
         }
     }
 
-    /// A pod is no longer to be used: its forwards move to another, wait for one, or say why they can't.
+    /// Moves the forwards of a pod that ended to another, or has them wait for one, or fail.
     pub(crate) fn leave_pod(&mut self, key: &PodKey, fault: Option<&Fault>, out: &mut Vec<Effect>) {
         let through: Vec<ForwardId> = self
             .forwards
@@ -185,7 +185,7 @@ impl Model {
         }
     }
 
-    /// A pod that was asked for was refused: what waited for it is told.
+    /// Fails the forwards that wait for a pod whose request was refused.
     pub(crate) fn fail_waiting(&mut self, request: &PodRequest, fault: &Fault) -> Vec<Effect> {
         let mut out = Vec::new();
         let selector = request.selector();

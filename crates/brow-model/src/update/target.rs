@@ -34,7 +34,7 @@ impl Model {
         self.targets.all.iter().find(|target| self.is_labelled(target, pod))
     }
 
-    /// Whether a pod bears a target's label, in its cluster.
+    /// Returns true if a pod bears a target's label, in its cluster.
     pub(crate) fn is_labelled(&self, target: &Target, pod: &crate::types::proxy::ProxyPod) -> bool {
         target.cluster == pod.key.cluster && target.label(&self.installation) == pod.target_label
     }

@@ -1,4 +1,4 @@
-//! Tips: the next key that somebody new could use, until they have.
+//! Tips: the next key that is of use, until it was used once.
 
 use crate::language::action::Command;
 use crate::language::effect::Effect;
@@ -27,7 +27,7 @@ impl Model {
         Tip::ALL.iter().copied().find(|tip| !learned.contains(tip.name()) && self.is_useful(*tip))
     }
 
-    /// Whether a tip's key does something for the person now.
+    /// Returns true if a tip's key is of use in the current state.
     fn is_useful(&self, tip: Tip) -> bool {
         let live = || self.forwards.all.values().any(|forward| forward.state() == ForwardState::Live);
         match tip {

@@ -1,4 +1,4 @@
-//! What a person does in the target form.
+//! Keys and clicks in the target form.
 
 use tui_input::InputRequest;
 

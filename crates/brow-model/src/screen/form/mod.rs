@@ -30,7 +30,7 @@ pub struct TargetForm {
     pub fields: Vec<Field>,
     /// The field with the keys.
     pub active: usize,
-    /// Whether a person tried to submit: empty fields count as wrong from then on.
+    /// True once submitting was tried: empty fields count as wrong from then on.
     pub tried: bool,
 }
 
@@ -100,7 +100,7 @@ impl TargetForm {
         self.active().page()
     }
 
-    /// Where its forwards listen that others than this machine can reach.
+    /// Returns the local address if other machines can reach it.
     pub fn open_to_others(&self) -> Option<IpAddr> {
         self.text(TargetField::LocalAddress).parse::<IpAddr>().ok().filter(|ip| !ip.is_loopback())
     }
@@ -113,7 +113,7 @@ impl TargetForm {
         }
     }
 
-    /// What is wrong with a field; a text that was there before stays, whatever it is.
+    /// Returns the error of a field. A text that was there before the edit is accepted, whatever it is.
     fn error(&self, field: TargetField, model: &Model) -> Option<&'static str> {
         let text = self.text(field);
         match field {
@@ -180,7 +180,8 @@ impl TargetForm {
         (!kept && model.cluster(text).is_none() && !model.clusters.all.is_empty()).then_some("unknown-context")
     }
 
-    /// Whether what a field says can be said of where the target is; while that is wrong itself, it can.
+    /// Returns an error if the field does not apply to the target's kind of destination. An invalid destination takes
+    /// every field.
     fn belongs(&self, field: TargetField) -> Option<&'static str> {
         if field.scope() != Scope::Workload {
             return None;
@@ -199,7 +200,7 @@ impl TargetForm {
     }
 }
 
-/// What is wrong with an address or a workload.
+/// Returns the key of a destination's error.
 fn where_error(error: DestinationError) -> &'static str {
     match error {
         DestinationError::Address(AddressError::Empty) => "required",
@@ -215,7 +216,7 @@ fn where_error(error: DestinationError) -> &'static str {
     }
 }
 
-/// What is wrong with a target's name.
+/// Returns the error of a target's name.
 pub(crate) fn name_error(name: &str, own: Option<&str>, model: &Model) -> Option<&'static str> {
     if name.is_empty() {
         Some("required")
@@ -229,7 +230,7 @@ pub(crate) fn name_error(name: &str, own: Option<&str>, model: &Model) -> Option
     }
 }
 
-/// What is wrong with a TTL.
+/// Returns the error of a TTL.
 pub(crate) fn ttl_error(text: &str, ceiling: Ttl) -> Option<&'static str> {
     match text.parse::<Ttl>() {
         Ok(ttl) => (ttl > ceiling).then_some("ttl-ceiling"),
@@ -241,7 +242,7 @@ pub(crate) fn ttl_error(text: &str, ceiling: Ttl) -> Option<&'static str> {
     }
 }
 
-/// What is wrong with any other time.
+/// Returns the error of any other time.
 fn time_error(text: &str) -> Option<&'static str> {
     match text.parse::<Ttl>().err()? {
         TtlError::Empty | TtlError::Form => Some("ttl-form"),

@@ -21,9 +21,9 @@ pub(crate) use notation::{is_label_key, is_label_value, pairs, tolerations, word
 pub enum Page {
     /// The target itself.
     Target,
-    /// How it is reached and its forwards kept.
+    /// The route to it, and the settings of its forwards.
     Forward,
-    /// How its proxy pods are made.
+    /// The settings of its proxy pods.
     Pod,
 }
 
@@ -32,7 +32,6 @@ pub enum Page {
 pub enum Scope {
     /// A target, a cluster, and all of them.
     Any,
-    /// A target.
     Target,
     /// A target that is a workload.
     Workload,
@@ -60,7 +59,7 @@ macro_rules! fields {
                 match self { $(Self::$name => Page::$page,)* }
             }
 
-            /// The parts of the config that may set it.
+            /// Returns the parts of the config that may set it.
             pub fn scope(self) -> Scope {
                 match self { $(Self::$name => Scope::$scope,)* }
             }
@@ -88,31 +87,31 @@ fields! {
     Ttl = "ttl", Target, Target, Ttl(ttl);
     /// Tags, separated by commas or spaces.
     Tags = "tags", Target, Target, Words(tags);
-    /// How a service is reached.
+    /// The route to a service: its pods, or a proxy pod.
     Via = "via", Forward, Workload, Proxy(address.workload_mut()?.proxy);
-    /// How long connections wait for a workload's pod.
+    /// The longest wait of connections for a workload's pod.
     Wait = "wait", Forward, Workload, Time(address.workload_mut()?.wait);
-    /// Whether pod and tunnel exist only while they are used.
+    /// True if pod and tunnel exist only while they are used.
     OnDemand = "on_demand", Forward, Any, Flag(forward.on_demand);
-    /// For how long one on demand stays unused.
+    /// The time for which one on demand may stay unused.
     IdleTimeout = "idle_timeout", Forward, Any, Time(forward.idle_timeout);
-    /// How long the pod of one on demand may take.
+    /// The longest wait for the pod of one on demand.
     CreateTimeout = "create_timeout", Forward, Any, Time(forward.create_timeout);
-    /// Whether it is opened with the dashboard.
+    /// True if it opens with the dashboard.
     Autostart = "autostart", Forward, Target, On(forward.autostart);
-    /// Whether pods are replaced by themselves.
+    /// True if pods are replaced before their TTL is up.
     AutoRenew = "auto_renew", Forward, Any, Flag(forward.auto_renew);
-    /// For how long they are.
+    /// The time for which pods are replaced.
     MaxLifetime = "max_lifetime", Forward, Any, Time(forward.max_lifetime);
-    /// How it is probed.
+    /// The probe.
     Probe = "probe", Forward, Target, Probe(forward.probe);
-    /// How often.
+    /// The interval of probes.
     ProbeInterval = "probe_interval", Forward, Any, Time(forward.probe_interval);
-    /// Where it listens.
+    /// The local address.
     LocalAddress = "local_address", Forward, Target, Ip(forward.local_address);
     /// The image of its pods.
     Image = "image", Pod, Any, Image(pod.image);
-    /// When the image is pulled.
+    /// The pull policy of the image.
     PullPolicy = "pull_policy", Pod, Any, Policy(pod.pull_policy);
     /// Secrets with the registry's credentials.
     PullSecrets = "pull_secrets", Pod, Any, Names(pod.pull_secrets);
@@ -139,9 +138,7 @@ fields! {
 pub enum Slot<'a> {
     /// A text that has to be there.
     Word(&'a mut String),
-    /// A namespace.
     Namespace(&'a mut Option<String>),
-    /// An image.
     Image(&'a mut Option<String>),
     /// A Kubernetes quantity, which the config has in a table `resources`.
     Quantity(&'a mut Option<String>),
@@ -159,21 +156,16 @@ pub enum Slot<'a> {
     On(&'a mut bool),
     /// Through a proxy pod, or directly.
     Proxy(&'a mut bool),
-    /// When an image is pulled.
+    /// A pull policy.
     Policy(&'a mut Option<PullPolicy>),
-    /// A probe.
     Probe(&'a mut Option<Probe>),
     /// An address of this machine.
     Ip(&'a mut Option<IpAddr>),
-    /// Words.
     Words(&'a mut Vec<String>),
     /// Names of objects.
     Names(&'a mut Option<Vec<String>>),
-    /// Labels.
     Labels(&'a mut BTreeMap<String, String>),
-    /// Annotations.
     Annotations(&'a mut BTreeMap<String, String>),
-    /// Tolerations.
     Tolerations(&'a mut Option<Vec<Toleration>>),
 }
 
