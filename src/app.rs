@@ -26,12 +26,12 @@ use brow_model::settings::{Notify, Settings};
 mod input;
 mod shutdown;
 
-pub use shutdown::wind_up;
+pub use shutdown::shut_down;
 
 /// The shortest time between two frames: 30 a second.
-const FRAME: Duration = Duration::from_millis(33);
+const FRAME_INTERVAL: Duration = Duration::from_millis(33);
 /// Events taken in one go before the screen is drawn.
-const BATCH: usize = 512;
+const MAX_BATCH: usize = 512;
 
 /// The terminal's environment, read once at start.
 #[derive(Debug, Clone, Default)]
@@ -111,12 +111,12 @@ impl App {
     /// Runs the loop: waits, updates, draws.
     async fn turn(&mut self, term: &mut Term) -> std::io::Result<()> {
         let mut signals = signals()?;
-        let mut queued = Vec::with_capacity(BATCH);
+        let mut queued = Vec::with_capacity(MAX_BATCH);
         let mut drawn: Option<Instant> = None;
         let mut stale = true;
         while !self.quit {
             let now = Instant::now();
-            let due = drawn.map_or(now, |at| at + FRAME);
+            let due = drawn.map_or(now, |at| at + FRAME_INTERVAL);
             if stale && due <= now {
                 self.draw(term)?;
                 drawn = Some(Instant::now());
@@ -141,7 +141,7 @@ impl App {
                     }
                     stale = true;
                 }
-                count = self.events.recv_many(&mut queued, BATCH) => {
+                count = self.events.recv_many(&mut queued, MAX_BATCH) => {
                     self.tick();
                     for event in queued.drain(..) {
                         self.update(event);
@@ -159,11 +159,11 @@ impl App {
         Ok(())
     }
 
-    /// Ends the program as [`wind_up`] does; `say` prints a line on the restored terminal.
+    /// Ends the program as [`shut_down`] does; `say` prints a line on the restored terminal.
     pub async fn finish(mut self, say: impl Fn(&str)) {
-        // `wind_up` prints the log's entries, and the screen has shown these already.
+        // `shut_down` prints the log's entries, and the screen has shown these already.
         self.model.screen.log.entries.clear();
-        wind_up(self.model, self.effects, self.events, &self.text, say).await;
+        shut_down(self.model, self.effects, self.events, &self.text, say).await;
     }
 
     fn draw(&mut self, term: &mut Term) -> std::io::Result<()> {

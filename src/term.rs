@@ -61,13 +61,13 @@ struct Reader {
 }
 
 /// Events read ahead of the loop.
-const AHEAD: usize = 64;
+const EVENT_CAPACITY: usize = 64;
 /// The longest wait for the reader to stop.
-const STOP: Duration = Duration::from_millis(500);
+const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Reader {
     fn start() -> io::Result<Self> {
-        let (sender, events) = mpsc::channel(AHEAD);
+        let (sender, events) = mpsc::channel(EVENT_CAPACITY);
         let (ended, stopped) = oneshot::channel();
         let stop = CancellationToken::new();
         let (runtime, told) = (Handle::current(), stop.clone());
@@ -83,7 +83,7 @@ impl Reader {
     async fn stop(mut self) {
         self.stop.cancel();
         // A reader that does not stop has nothing to read any more.
-        let _stopped = timeout(STOP, &mut self.stopped).await;
+        let _stopped = timeout(STOP_TIMEOUT, &mut self.stopped).await;
     }
 }
 
@@ -201,7 +201,7 @@ impl Term {
             None => give_title_back(out),
             Some(title) => {
                 if !TITLED.swap(true, Ordering::SeqCst) {
-                    out.write_all(KEEP_TITLE)?;
+                    out.write_all(PUSH_TITLE)?;
                 }
                 write_title(out, title)?;
                 out.flush()
@@ -276,8 +276,8 @@ fn give_back() {
 
 /// Pushes the title onto the terminal's own stack, and pops it (xterm's control sequences, window operations 22 and
 /// 23). A terminal without such a stack gets an empty title, since ours is no longer true.
-const KEEP_TITLE: &[u8] = b"\x1b[22;2t";
-const BRING_TITLE_BACK: &[u8] = b"\x1b]2;\x1b\\\x1b[23;2t";
+const PUSH_TITLE: &[u8] = b"\x1b[22;2t";
+const POP_TITLE: &[u8] = b"\x1b]2;\x1b\\\x1b[23;2t";
 
 fn write_title(out: &mut impl Write, title: &str) -> io::Result<()> {
     write!(out, "\x1b]2;{}\x1b\\", sanitize::line(title))
@@ -287,7 +287,7 @@ fn give_title_back(out: &mut impl Write) -> io::Result<()> {
     if !TITLED.swap(false, Ordering::SeqCst) {
         return Ok(());
     }
-    out.write_all(BRING_TITLE_BACK)?;
+    out.write_all(POP_TITLE)?;
     out.flush()
 }
 

@@ -13,10 +13,10 @@ use std::sync::mpsc::channel;
 
 use common::arrange::{Kubeconfig, clipboard, quit, says, script, wait_dialog, wait_says};
 use common::kube::{kubeconfig, until};
-use common::{Home, PATIENCE, Screen, Start};
+use common::{Home, Screen, Start, TIMEOUT};
 use serde_json::json;
 
-/// What a plugin answers with on stdout.
+/// The command with which a plugin prints a credential.
 const CREDENTIAL: &str = r#"printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"%s"}}' "$TOKEN""#;
 
 /// A program with one context `dev` whose user logs in with a plugin.
@@ -266,7 +266,7 @@ fn a_plugin_that_hangs_ends_with_the_program() {
     let mut screen = Start::new(&home).kubeconfig(all.write(&home.path().join("kc"))).run();
     screen.wait_for("dev");
     screen.press("1\r");
-    assert_eq!(told.recv_timeout(PATIENCE), Ok("runs"));
+    assert_eq!(told.recv_timeout(TIMEOUT), Ok("runs"));
     quit(screen);
-    assert_eq!(told.recv_timeout(PATIENCE), Ok("ended"));
+    assert_eq!(told.recv_timeout(TIMEOUT), Ok("ended"));
 }

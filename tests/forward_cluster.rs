@@ -18,9 +18,9 @@ use brow_model::forward::{ForwardId, ForwardSpec};
 use brow_model::installation::Installation;
 use brow_model::proxy::{PodKey, PodSelector};
 use brow_model::route::Via;
-use brow_tui::effects::{READING, ask_relay};
-use brow_tui::forward::{self, Ended, Handle, Lane, Route, Unreached, keep_lane};
-use brow_tui::proxy::relay::{self, Ask, Secret};
+use brow_tui::effects::{LANE_PARSER, ask_relay};
+use brow_tui::forward::{self, Dialer, Handle, Lane, LaneEnd, ReachError, keep_lane};
+use brow_tui::proxy::relay::{self, RelayRequest, Secret};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
@@ -35,16 +35,16 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 const NAMESPACE: &str = "brow-dev";
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What `effects` does in the program, for one target.
+/// The dialer of one target, in place of that of `effects`.
 struct Real {
     tunnels: Tunnels,
-    /// Where the relay in the pod is sent; none: the pod's port is the target.
+    /// The address that the relay connects to; without one, the pod's port is the target.
     target: Option<Address>,
 }
 
-impl Route for Real {
+impl Dialer for Real {
     type Lease = kube_tunnel::Lease;
 
     async fn lease(&self, via: &Via) -> Result<kube_tunnel::Lease, Fault> {
@@ -59,23 +59,23 @@ impl Route for Real {
 
     async fn open(&self, lease: &kube_tunnel::Lease, _: &Via) -> Result<kube_tunnel::Stream, kube_tunnel::Error> {
         match &self.target {
-            Some(target) => ask_relay(lease, &secret(), Ask::Go(target), async { Ok(()) }).await,
+            Some(target) => ask_relay(lease, &secret(), RelayRequest::Connect(target), async { Ok(()) }).await,
             None => lease.open().await,
         }
     }
 
-    async fn lane(&self, lease: &kube_tunnel::Lease, _: &Via, lane: &Lane) -> Ended {
+    async fn lane(&self, lease: &kube_tunnel::Lease, _: &Via, lane: &Lane) -> LaneEnd {
         match &self.target {
             Some(target) => {
                 let (word, secret) = (relay::new_word(), secret());
-                let asked = ask_relay(lease, &secret, Ask::Lane(target, &word), async { Ok(()) });
-                keep_lane(lease, asked, word.clone(), READING, lane).await
+                let asked = ask_relay(lease, &secret, RelayRequest::Lane(target, &word), async { Ok(()) });
+                keep_lane(lease, asked, word.clone(), LANE_PARSER, lane).await
             }
-            None => Ended::Never,
+            None => LaneEnd::Unsupported,
         }
     }
 
-    async fn reach(&self, _: &kube_tunnel::Lease, _: &Via) -> Result<Option<Duration>, Unreached> {
+    async fn reach(&self, _: &kube_tunnel::Lease, _: &Via) -> Result<Option<Duration>, ReachError> {
         Ok(None)
     }
 
@@ -85,7 +85,7 @@ impl Route for Real {
 
     async fn diagnose(&self, lease: &kube_tunnel::Lease, _: &Via, _: Duration) -> Result<Option<Fault>, Error> {
         let Some(target) = &self.target else { return Ok(None) };
-        let mut stream = ask_relay(lease, &secret(), Ask::Diagnose(target), async { Ok(()) }).await?;
+        let mut stream = ask_relay(lease, &secret(), RelayRequest::Diagnose(target), async { Ok(()) }).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.map_err(Error::from_io)?;
         Ok(relay::read_diagnosis(&answer).map(|(what, words)| Fault::new(what, "the target", words)))
@@ -129,7 +129,7 @@ impl Open {
     }
 
     async fn event(&mut self) -> ForwardEvent {
-        let event = timeout(PATIENCE, self.events.recv()).await.expect("no event").expect("ended");
+        let event = timeout(TIMEOUT, self.events.recv()).await.expect("no event").expect("ended");
         let Event::Forward { event, .. } = event else { panic!("{event:?}") };
         event
     }
@@ -150,7 +150,7 @@ impl Open {
 
     async fn close(self) {
         self.handle.close();
-        timeout(PATIENCE, self.task).await.expect("in time").expect("ended");
+        timeout(TIMEOUT, self.task).await.expect("in time").expect("ended");
     }
 }
 
@@ -177,7 +177,7 @@ async fn ask_name(open: &Open) -> String {
     let mut client = open.connect().await;
     client.write_all(b"GET / HTTP/1.0\r\n\r\n").await.expect("asked");
     let mut answer = String::new();
-    timeout(PATIENCE, client.read_to_string(&mut answer)).await.expect("in time").expect("answered");
+    timeout(TIMEOUT, client.read_to_string(&mut answer)).await.expect("in time").expect("answered");
     answer
 }
 
@@ -194,7 +194,7 @@ async fn bytes_through_a_pod_are_counted_exactly() {
         write
     });
     let mut back = vec![0; bytes.len()];
-    timeout(PATIENCE, read.read_exact(&mut back)).await.expect("in time").expect("echoed");
+    timeout(TIMEOUT, read.read_exact(&mut back)).await.expect("in time").expect("echoed");
     assert_eq!(Sha256::digest(&back), Sha256::digest(&bytes));
     drop((sender.await.expect("sent"), read));
     let ended = async {
@@ -202,7 +202,7 @@ async fn bytes_through_a_pod_are_counted_exactly() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(PATIENCE, ended).await.expect("in time");
+    timeout(TIMEOUT, ended).await.expect("in time");
     let counts = open.handle.counts();
     assert_eq!((counts.up, counts.down), (bytes.len() as u64, bytes.len() as u64));
     assert_eq!((counts.total, counts.failed), (1, 0));
@@ -216,10 +216,10 @@ async fn a_forward_moves_from_pod_to_pod() {
     let (client, pods) = cluster().await;
     let open = Open::new(&client, via(&pods[0], 8080), None).await;
     assert!(ask_name(&open).await.contains(&pods[0]));
-    open.handle.point(Some(via(&pods[1], 8080)), false);
+    open.handle.set_pod(Some(via(&pods[1], 8080)), false);
     // The order to move and the next connection are not one: it may still find the old way.
     let moved = async { while !ask_name(&open).await.contains(&pods[1]) {} };
-    timeout(PATIENCE, moved).await.expect("moved");
+    timeout(TIMEOUT, moved).await.expect("moved");
     assert_eq!(open.handle.counts().failed, 0);
     open.close().await;
 }
@@ -238,19 +238,19 @@ async fn fails_that_connection_only(client: &kube::Client, pods: &[String]) {
     let mut open = Open::new(client, via(&pods[0], 9), None).await;
     for _ in 0..2 {
         let mut client = open.connect().await;
-        let end = timeout(PATIENCE, client.read(&mut [0])).await.expect("in time");
+        let end = timeout(TIMEOUT, client.read(&mut [0])).await.expect("in time");
         assert_eq!(end.expect_err("not an orderly end").kind(), std::io::ErrorKind::ConnectionReset);
         let fault = open.failure().await;
         assert_eq!(fault.what, What::TargetRefused, "{fault:?}");
     }
-    open.handle.point(Some(via("no-such-pod", 7)), false);
+    open.handle.set_pod(Some(via("no-such-pod", 7)), false);
     let mut client = open.connect().await;
-    assert!(timeout(PATIENCE, client.read(&mut [0])).await.expect("in time").is_err());
+    assert!(timeout(TIMEOUT, client.read(&mut [0])).await.expect("in time").is_err());
     let gone = async { while open.failure().await.what != What::PodDeleted {} };
-    timeout(PATIENCE, gone).await.expect("told");
-    open.handle.point(Some(via(&pods[0], 8080)), false);
+    timeout(TIMEOUT, gone).await.expect("told");
+    open.handle.set_pod(Some(via(&pods[0], 8080)), false);
     let back = async { while !ask_name(&open).await.contains(&pods[0]) {} };
-    timeout(PATIENCE, back).await.expect("back");
+    timeout(TIMEOUT, back).await.expect("back");
     open.close().await;
 }
 
@@ -299,13 +299,13 @@ async fn a_fresh_relay_is_waited_for_and_its_target_asked() {
 
 async fn through_relay(pods: Api<Pod>, client: kube::Client, name: String) {
     let running = kube::runtime::wait::await_condition(pods, &name, kube::runtime::conditions::is_pod_running());
-    timeout(PATIENCE, running).await.expect("in time").expect("running");
+    timeout(TIMEOUT, running).await.expect("in time").expect("running");
     let open = Open::new(&client, via(&name, relay::PORT), Some("10.99.0.10:7")).await;
     // The relay does not listen yet; the connection does not notice.
     let mut echo = open.connect().await;
     echo.write_all(b"through the relay").await.expect("sent");
     let mut back = [0; 17];
-    timeout(PATIENCE, echo.read_exact(&mut back)).await.expect("in time").expect("echoed");
+    timeout(TIMEOUT, echo.read_exact(&mut back)).await.expect("in time").expect("echoed");
     assert_eq!(&back, b"through the relay");
     assert_eq!((open.handle.counts().up, open.handle.counts().down), (17, 17), "without the address line");
     assert_eq!(open.handle.counts().failed, 0);
@@ -316,7 +316,7 @@ async fn through_relay(pods: Api<Pod>, client: kube::Client, name: String) {
     let mut open = Open::new(&client, via(&name, relay::PORT), Some("10.99.0.10:4")).await;
     let mut refused = open.connect().await;
     refused.write_all(b"anybody?").await.expect("sent");
-    let end = timeout(PATIENCE, refused.read(&mut [0])).await.expect("in time");
+    let end = timeout(TIMEOUT, refused.read(&mut [0])).await.expect("in time");
     assert_eq!(end.expect_err("not an orderly end").kind(), std::io::ErrorKind::ConnectionReset);
     let fault = open.failure().await;
     assert_eq!((fault.what, fault.detail.as_str()), (What::TargetRefused, "Connection refused"));
@@ -333,15 +333,15 @@ async fn ends_as_its_target_does(client: &kube::Client, name: &str) {
     for resets in [true, false, true, true, false, true] {
         let mut client = open.connect().await;
         client.write_all(b"x").await.expect("sent");
-        let (mut server, _) = timeout(PATIENCE, target.accept()).await.expect("in time").expect("reached");
+        let (mut server, _) = timeout(TIMEOUT, target.accept()).await.expect("in time").expect("reached");
         server.read_exact(&mut [0]).await.expect("sent");
         server.write_all(&[7; 5_000]).await.expect("answered");
-        timeout(PATIENCE, client.read_exact(&mut [0; 5_000])).await.expect("in time").expect("the answer");
+        timeout(TIMEOUT, client.read_exact(&mut [0; 5_000])).await.expect("in time").expect("the answer");
         if resets {
             SockRef::from(&server).set_linger(Some(Duration::ZERO)).expect("set");
         }
         drop(server);
-        let end = timeout(PATIENCE, client.read(&mut [0])).await.expect("in time");
+        let end = timeout(TIMEOUT, client.read(&mut [0])).await.expect("in time");
         if resets {
             assert_eq!(end.expect_err("not an orderly end").kind(), std::io::ErrorKind::ConnectionReset);
             assert_eq!(open.failure().await.what, What::TargetReset);

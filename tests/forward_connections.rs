@@ -1,4 +1,4 @@
-//! What happens to one connection of a forward, and to many at once.
+//! Connections of a forward, one and many at once.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod forward_fake;

@@ -13,7 +13,7 @@ use brow_model::event::{Event, ForwardEvent};
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::traffic::TunnelInfo;
 use brow_tui::forward;
-use forward_fake::{FakeRoute, Forward, World, echo, end, say, server, spec, until, via};
+use forward_fake::{FakeDialer, Forward, World, echo, end, say, server, spec, until, via};
 use kube_tunnel::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -40,12 +40,12 @@ async fn who(client: &mut TcpStream) -> char {
 #[tokio::test]
 async fn connections_wait_for_a_pod_that_is_coming() {
     let forward = Forward::open(&world().await, None, false).await;
-    forward.handle.point(None, true);
+    forward.handle.set_pod(None, true);
     let mut client = forward.connect().await;
     client.write_all(b"early").await.expect("sent");
     until("accepted", || forward.handle.counts().open == 1).await;
     assert_eq!(forward.handle.tunnel(), None);
-    forward.handle.point(Some(via("web-1")), false);
+    forward.handle.set_pod(Some(via("web-1")), false);
     assert_eq!(who(&mut client).await, '1');
     let mut back = [0; 5];
     client.read_exact(&mut back).await.expect("echoed");
@@ -57,12 +57,12 @@ async fn connections_fail_at_once_where_no_pod_is_coming() {
     let mut forward = Forward::open(&world().await, None, false).await;
     let waiting = forward.connect().await;
     until("accepted", || forward.handle.counts().open == 1).await;
-    forward.handle.point(None, false);
+    forward.handle.set_pod(None, false);
     assert_eq!(end(waiting).await, (Vec::new(), true));
     assert_eq!(end(forward.connect().await).await, (Vec::new(), true));
     let fault = forward.failure().await;
     assert_eq!((fault.what, fault.thing.as_str()), (What::NoPod, "db"));
-    forward.handle.point(Some(via("web-2")), false);
+    forward.handle.set_pod(Some(via("web-2")), false);
     assert_eq!(who(&mut forward.connect().await).await, '2');
 }
 
@@ -72,7 +72,7 @@ async fn a_move_takes_new_connections_and_leaves_the_old() {
     let mut old = forward.connect().await;
     assert_eq!(who(&mut old).await, '1');
     assert_eq!(forward.event().await, ForwardEvent::Up(via("web-1")));
-    forward.handle.point(Some(via("web-2")), false);
+    forward.handle.set_pod(Some(via("web-2")), false);
     assert_eq!(forward.event().await, ForwardEvent::Up(via("web-2")));
     let mut new = forward.connect().await;
     assert_eq!(who(&mut new).await, '2');
@@ -91,7 +91,7 @@ async fn a_connection_that_finds_its_pod_gone_moves_with_the_forward() {
     world.pods.lock().expect("pods").remove("web-1");
     let mut client = forward.connect().await;
     until("accepted", || forward.handle.counts().open == 1).await;
-    forward.handle.point(Some(via("web-2")), false);
+    forward.handle.set_pod(Some(via("web-2")), false);
     assert_eq!(who(&mut client).await, '2');
     assert_eq!(forward.handle.counts().failed, 0);
 }
@@ -117,7 +117,7 @@ async fn a_broken_tunnel_is_told_once_and_its_return_too() {
         let trouble = Error::TunnelLost { text: format!("cut {round}") };
         world.change("web-1", |pod| {
             pod.stats.tunnels = 0;
-            pod.stats.trouble = Some(trouble.clone());
+            pod.stats.last_error = Some(trouble.clone());
             pod.open_fails = Some(trouble);
         });
         // A connection that fails makes it seen at once; however many do, it is told once.
@@ -135,7 +135,7 @@ async fn a_broken_tunnel_is_told_once_and_its_return_too() {
         assert_eq!(forward.handle.tunnel(), None);
         world.change("web-1", |pod| {
             pod.stats.tunnels = 1;
-            pod.stats.trouble = None;
+            pod.stats.last_error = None;
             pod.open_fails = None;
         });
         say(&mut skip_name(&forward).await, b"back").await;
@@ -199,7 +199,7 @@ async fn a_taken_port_is_told_and_ends_the_forward() {
     let port = first.locals[0].port();
     let open = |world: &Arc<World>| {
         let (sender, events) = brow_tui::events::EventSender::channel(8);
-        let route = FakeRoute { world: Arc::clone(world), relayed: false };
+        let route = FakeDialer { world: Arc::clone(world), relayed: false };
         let token = CancellationToken::new();
         let (handle, run) = forward::start(spec(port), Some(via("web-1")), route, sender, &token);
         (handle, tokio::spawn(run), events)
@@ -246,7 +246,7 @@ async fn a_pod_that_is_killed_cuts_what_it_served_and_one_that_is_left_does_not(
         let mut client = forward.connect().await;
         let mut begun = [0; 10];
         client.read_exact(&mut begun).await.expect("the first half");
-        forward.handle.point(None, true);
+        forward.handle.set_pod(None, true);
         until("the forward has left the pod", || forward.handle.tunnel().is_none()).await;
         if killed {
             world.pods.lock().expect("pods").remove("web-1");
@@ -267,12 +267,12 @@ async fn whoever_comes_the_moment_a_pod_is_found_is_served() {
     let world = world().await;
     for _ in 0..200 {
         let forward = Forward::open(&world, None, false).await;
-        forward.handle.point(None, false);
+        forward.handle.set_pod(None, false);
         // The reset may be faster than the connection.
         if let Ok(client) = TcpStream::connect(forward.locals[0]).await {
             assert_eq!(end(client).await, (Vec::new(), true), "there is none");
         }
-        forward.handle.point(Some(via("web-1")), false);
+        forward.handle.set_pod(Some(via("web-1")), false);
         assert_eq!(who(&mut forward.connect().await).await, '1');
     }
 }

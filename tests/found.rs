@@ -280,7 +280,7 @@ fn practice_can_be_browsed_too() {
     screen.press("2/redis.shop\r\r");
     let shown = screen.wait("a live forward", |text| live(text).is_some());
     let mut stream = std::net::TcpStream::connect(live(&shown).unwrap()).unwrap();
-    stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(common::TIMEOUT)).unwrap();
     stream.write_all(b"PING\r\n").unwrap();
     let mut answer = [0; 7];
     std::io::Read::read_exact(&mut stream, &mut answer).unwrap();

@@ -19,7 +19,7 @@ use common::arrange::wait_says;
 use common::kube::{Namespace, kubeconfig, kubectl, until};
 use common::story::{self, fifty_first_connections_make_one_pod, wait_state};
 use common::through::{answer, get, works};
-use common::{Home, PATIENCE, Screen, Start};
+use common::{Home, Screen, Start, TIMEOUT};
 use sha2::{Digest as _, Sha256};
 
 /// A target on the private network's web server, with more to its table.
@@ -27,7 +27,7 @@ fn web(more: &str) -> String {
     format!("[[target]]\nname = \"web\"\ncluster = \"story\"\naddress = \"10.99.0.10:8080\"\n{more}\n")
 }
 
-/// How often the audit log says that something was done.
+/// Counts an action in the audit log.
 fn audited(home: &Home, action: &str) -> usize {
     let folder = home.path().join(".local/state/brow/audit");
     let read = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(entry.unwrap().path()).unwrap();
@@ -41,7 +41,7 @@ fn end(mut screen: Screen) {
     assert!(screen.given_back());
 }
 
-/// What becomes of a connection that cannot be served.
+/// Returns true if a connection fails.
 fn fails(address: &str) -> bool {
     answer(address, "/index.html").is_err()
 }
@@ -153,7 +153,7 @@ impl Load {
         until("more are served", || served() >= before + count);
     }
 
-    /// How many were served, and how many failed.
+    /// Returns the numbers of served and of failed connections.
     fn end(self) -> (usize, usize) {
         self.counts.over.store(true, Ordering::SeqCst);
         self.clients.into_iter().for_each(|client| client.join().unwrap());
@@ -196,7 +196,7 @@ struct Transfer {
 impl Transfer {
     fn of(address: &str, path: &str) -> Self {
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
         let (mut head, mut byte) = (Vec::new(), [0]);
         while !head.ends_with(b"\r\n\r\n") {
@@ -320,7 +320,7 @@ fn a_pod_in_use_is_renewed_by_itself() {
     let address = wait_state(&mut screen, "● live");
     let [old] = space.pods().try_into().unwrap();
     let mut open = TcpStream::connect(&address).unwrap();
-    open.set_read_timeout(Some(PATIENCE)).unwrap();
+    open.set_read_timeout(Some(TIMEOUT)).unwrap();
     let echoed = |stream: &mut TcpStream| {
         let mut back = [0; 4];
         stream.write_all(b"ahoy").and_then(|()| stream.read_exact(&mut back)).is_ok_and(|()| back == *b"ahoy")
@@ -348,7 +348,7 @@ fn many(count: usize) -> String {
     (0..count).map(target).collect()
 }
 
-/// How long the program takes until it has drawn its targets.
+/// Returns the time until the program has drawn its targets.
 fn first_frame(home: &Home, kubeconfig: &Path) -> (Screen, Duration) {
     let began = Instant::now();
     let mut screen = Start::new(home).kubeconfig(kubeconfig).size(160, 40).run();

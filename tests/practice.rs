@@ -306,7 +306,7 @@ fn a_killed_program_leaves_nothing_for_long() {
     bare.assert_untouched();
 }
 
-/// What belongs to the person, as pipes that nobody writes into: whoever opened one to read or to write would hang.
+/// Replaces the user's files by pipes that nobody writes into: opening one to read or to write would hang.
 fn with_traps(home: &Home) -> Vec<PathBuf> {
     let traps =
         [".kube/config", ".config/brow/config.toml", ".config/brow/config.json", ".local/state/brow/state.json"];

@@ -11,9 +11,9 @@ use brow_model::address::Address;
 use brow_model::installation::Installation;
 use brow_practice::Practice;
 use brow_tui::effects::ask_relay;
-use brow_tui::proxy::relay::{self, Ask, Secret};
+use brow_tui::proxy::relay::{self, RelayRequest, Secret};
 use bytes::Bytes;
-use common::PATIENCE;
+use common::TIMEOUT;
 use common::kube::{Namespace, kubeconfig};
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -69,7 +69,7 @@ impl Place {
             }
             panic!("the watch ended");
         };
-        tokio::time::timeout(PATIENCE, watching).await.expect("the state that was waited for")
+        tokio::time::timeout(TIMEOUT, watching).await.expect("the state that was waited for")
     }
 }
 
@@ -92,7 +92,7 @@ fn pod(name: &str, image: &str, seconds: i64) -> Pod {
     .unwrap()
 }
 
-/// Where there is something in an object, without numbers and without what only some clusters have.
+/// Collects the paths in an object, without numbers and without what only some clusters have.
 fn paths(object: &Value, at: &str, found: &mut BTreeSet<String>) {
     match object {
         Value::Object(fields) => {
@@ -106,7 +106,7 @@ fn paths(object: &Value, at: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// What the real one has and the practice one lacks.
+/// Fails if the real object has paths that the practice one lacks.
 #[track_caller]
 fn assert_has_all(what: &str, real: &Value, practice: &Value) {
     let [real, practice] = [real, practice].map(|object| {
@@ -207,14 +207,14 @@ async fn a_pod_looks_the_same_on_both() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, told).await.expect("the events");
+        tokio::time::timeout(TIMEOUT, told).await.expect("the events");
         let gone = async {
             while pods.get_opt("bad").await.unwrap().is_some() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
         // A real node that is busy takes more than a minute over it.
-        tokio::time::timeout(PATIENCE * 4, gone).await.expect("the end of a deleted pod");
+        tokio::time::timeout(TIMEOUT * 4, gone).await.expect("the end of a deleted pod");
         let words =
             pulling["status"]["containerStatuses"][0]["state"]["waiting"]["message"].as_str().unwrap().to_owned();
         // The resolver's own address aside.
@@ -232,7 +232,7 @@ async fn a_pod_looks_the_same_on_both() {
 
 /// Asks a relay for a lane: the stream that keeps it, and its port. `None` while the relay does not listen yet.
 async fn ask_lane(relay: &Lease, secret: &Secret, address: &Address, word: &Bytes) -> Option<(Stream, u16)> {
-    let mut stream = ask_relay(relay, secret, Ask::Lane(address, word), async { Ok(()) }).await.ok()?;
+    let mut stream = ask_relay(relay, secret, RelayRequest::Lane(address, word), async { Ok(()) }).await.ok()?;
     let mut said = Vec::new();
     loop {
         if let Some(port) = relay::read_lane(&said) {
@@ -294,7 +294,7 @@ async fn relays_open_lanes_on_both() {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             };
-            let (asked, port) = tokio::time::timeout(PATIENCE, asking).await.expect("a lane");
+            let (asked, port) = tokio::time::timeout(TIMEOUT, asking).await.expect("a lane");
             let lane = lease(port);
             let mut heard = Vec::new();
             let stranger = Bytes::from(vec![b'0'; word.len()]);
@@ -305,7 +305,7 @@ async fn relays_open_lanes_on_both() {
             }
             // It is gone with the stream that asked.
             drop(asked);
-            tokio::time::timeout(PATIENCE, closed(&lane, &word)).await.expect("the lane goes");
+            tokio::time::timeout(TIMEOUT, closed(&lane, &word)).await.expect("the lane goes");
             of_place.push(heard);
         }
         seen.push(of_place);

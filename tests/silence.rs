@@ -88,7 +88,7 @@ impl Drop for Dropped {
     }
 }
 
-/// How many connections to a local port the kernel takes to be open.
+/// Returns the number of connections to a local port that are open for the kernel.
 #[cfg(target_os = "linux")]
 fn established(port: u16) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();

@@ -10,7 +10,7 @@ use common::story::{self, Stage, countdown_of};
 use common::through::{get, live, works};
 use common::{Home, Start};
 
-/// Where the test cluster's private network has its servers.
+/// The address of the servers in the test cluster's private network.
 const VPC: &str = "10.99.0.10";
 
 fn config(namespace: &str, more: &str) -> String {
@@ -204,7 +204,7 @@ fn rights_are_shown_as_they_are() {
     assert!(try_kubectl(&["get", "ns"]).is_ok(), "nothing happened to the cluster");
 }
 
-/// What `practice.rs` meets at the practice cluster.
+/// The story that `practice.rs` tells at the practice cluster.
 #[test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn what_can_go_wrong_goes_wrong() {

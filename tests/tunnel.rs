@@ -38,7 +38,7 @@ use std::net::SocketAddr;
 
 use kube_tunnel::{Protocol, Route, Tunnels};
 
-/// What most stories need.
+/// The setup of most tests.
 struct Stage {
     kubeconfig: String,
     pod: String,
@@ -64,7 +64,7 @@ impl Stage {
         Tunnels::new(self.client().await, forced)
     }
 
-    /// Where the API server listens.
+    /// Returns the address of the API server.
     async fn api(&self) -> SocketAddr {
         let config = cluster::config(&self.kubeconfig, "brow-admin").await;
         config.cluster_url.authority().expect("a host").as_str().parse().expect("an address")

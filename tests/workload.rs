@@ -13,7 +13,7 @@ use brow_model::fault::{Remedy, What};
 use brow_model::forward::ForwardState;
 use brow_model::settings::Language;
 use brow_tui::text::Text;
-use common::PATIENCE;
+use common::TIMEOUT;
 use common::kube::{Namespace, kubeconfig, kubectl, until, until_within};
 use program::{Program, ask};
 
@@ -244,7 +244,7 @@ async fn an_evicted_pod_says_so_in_the_nodes_words() {
     apply(&namespace, &pod);
     let phase = || kubectl(&["-n", &namespace.0, "get", "pod", "greedy", "-o", "jsonpath={.status.reason}"]);
     // A kubelet measures volumes once a minute, and looks at that every ten seconds.
-    until_within(3 * PATIENCE, "the node has evicted it", || phase() == "Evicted");
+    until_within(3 * TIMEOUT, "the node has evicted it", || phase() == "Evicted");
     let program = start(&config, &namespace, &[("greedy", "pod/greedy:http\"\nwait = \"1s")]);
     let fault = program.refused("greedy");
     assert_eq!(fault.what, What::NoPodRuns);

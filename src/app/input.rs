@@ -14,9 +14,9 @@ use brow_model::action::{Action, Command};
 use brow_model::event::Event;
 
 /// Two clicks on one row within this time are a double click.
-const DOUBLE_CLICK: Duration = Duration::from_millis(400);
+const DOUBLE_CLICK_INTERVAL: Duration = Duration::from_millis(400);
 /// The number of lines that a notch of the wheel scrolls.
-const WHEEL: isize = 3;
+const ROWS_PER_WHEEL_STEP: isize = 3;
 
 impl App {
     pub(super) async fn on_terminal(&mut self, event: TermEvent, term: &mut Term) -> std::io::Result<()> {
@@ -49,8 +49,8 @@ impl App {
     fn on_mouse(&mut self, mouse: MouseEvent) {
         let hit = self.view.hit(mouse.column, mouse.row);
         let wheel = match mouse.kind {
-            MouseEventKind::ScrollUp => Some(-WHEEL),
-            MouseEventKind::ScrollDown => Some(WHEEL),
+            MouseEventKind::ScrollUp => Some(-ROWS_PER_WHEEL_STEP),
+            MouseEventKind::ScrollDown => Some(ROWS_PER_WHEEL_STEP),
             _ => None,
         };
         if let Some(by) = wheel {
@@ -67,7 +67,7 @@ impl App {
             return;
         };
         let now = Instant::now();
-        let double = self.clicked.as_ref().is_some_and(|(at, last)| *last == hit && now - *at < DOUBLE_CLICK);
+        let double = self.clicked.as_ref().is_some_and(|(at, last)| *last == hit && now - *at < DOUBLE_CLICK_INTERVAL);
         self.clicked = (!double).then_some((now, hit));
         let action = match hit {
             Hit::Row { pane, row } => Action::Click { pane, row: Some(row), double },

@@ -17,19 +17,19 @@ use brow_model::log::Message;
 use brow_model::quit::RemainingPod;
 
 /// The longest wait for answers to requests under way.
-const ANSWERS: Duration = Duration::from_secs(8);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The longest wait if the pods of this run are deleted: longer than the timeouts for creating and deleting a pod.
-const DELETIONS: Duration = Duration::from_secs(45);
+const DELETION_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// The time after which the user is told what the program waits for.
-const SOON: Duration = Duration::from_secs(1);
+const QUIET_PERIOD: Duration = Duration::from_secs(1);
 
 /// Lets go of everything: forwards are closed, orders under way are finished, files are written. Pods that were to go
 /// and may not have gone are named, with the time at which Kubernetes ends them, and so is whatever fails now.
 ///
 /// Somebody who asks a second time is not kept waiting for what does not end.
-pub async fn wind_up(
+pub async fn shut_down(
     mut model: Model,
     mut effects: Effects,
     mut events: mpsc::Receiver<Event>,
@@ -93,9 +93,9 @@ async fn answers(
     text: &Text,
     say: &impl Fn(&str),
 ) {
-    let given_up = sleep(if model.pods.ending { DELETIONS } else { ANSWERS });
+    let given_up = sleep(if model.pods.ending { DELETION_TIMEOUT } else { ANSWER_TIMEOUT });
     tokio::pin!(given_up);
-    let soon = sleep(SOON);
+    let soon = sleep(QUIET_PERIOD);
     tokio::pin!(soon);
     let mut told = false;
     loop {
@@ -238,8 +238,10 @@ mod tests {
         drop(sender);
         let said = Mutex::new(Vec::new());
         let model = Model::new(chrono::Utc::now(), "ann@ship");
-        wind_up(model, effects, events, &Text::new(Language::En), |words| said.lock().unwrap().push(words.to_owned()))
-            .await;
+        shut_down(model, effects, events, &Text::new(Language::En), |words| {
+            said.lock().unwrap().push(words.to_owned());
+        })
+        .await;
         let said = said.into_inner().unwrap();
         for thing in ["dev/team/pod", "config.toml", "audit"] {
             assert!(said.iter().any(|words| words.contains(thing)), "{thing}: {said:?}");

@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use tokio::time::timeout;
 
 use super::{Area, Finding, State, deep};
-use crate::cluster::{Clusters, GET, Way, Why, fault, grant, is_get_enough, may, probe};
+use crate::cluster::{Clusters, GET, ProxyChoice, ProxyReason, fault, grant, is_get_enough, may, probe};
 use crate::proxy::{DEFAULT_IMAGE, MANAGED_BY, project};
 use brow_model::cluster::Context;
 use brow_model::event::ClusterEvent;
@@ -19,11 +19,11 @@ use brow_model::settings::{PodSettings, Settings};
 use kube_tunnel::{Error, LeaseOptions, Protocol, Route, Tunnels};
 
 /// The longest wait for a login plugin and the first answer.
-const ANSWER: Duration = Duration::from_secs(40);
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(40);
 /// The longest wait for any other answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Clocks that differ by more confuse tokens and certificates.
-const SKEW: TimeDelta = TimeDelta::seconds(10);
+const MAX_SKEW: TimeDelta = TimeDelta::seconds(10);
 
 /// The rights that daily work needs, most important first, each with the state to report without it.
 const NEEDS: [(&str, &str, State); 6] = [
@@ -38,7 +38,7 @@ const NEEDS: [(&str, &str, State); 6] = [
 
 pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Settings, deep: bool) -> Vec<Finding> {
     let (name, mut version) = (context.name.as_str(), String::new());
-    let mut findings = match timeout(ANSWER, probe(clusters, name)).await {
+    let mut findings = match timeout(LOGIN_TIMEOUT, probe(clusters, name)).await {
         Ok(Ok(ClusterEvent::Answered { version: told, rtt, skew })) => {
             version = told;
             let millis = format!("{:.0}", rtt.as_secs_f64() * 1_000.0);
@@ -49,7 +49,7 @@ pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Sett
         Ok(Ok(_)) => Vec::new(),
         Ok(Err((_, fault))) => vec![failed("reachable", fault)],
         Err(_) => {
-            let words = format!("{}: no answer within {} s", context.server, ANSWER.as_secs());
+            let words = format!("{}: no answer within {} s", context.server, LOGIN_TIMEOUT.as_secs());
             vec![failed("reachable", Fault::new(What::TimedOut, name, words))]
         }
     };
@@ -63,7 +63,7 @@ pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Sett
             findings.extend(known(clusters, context, settings).await);
         }
     }
-    findings.extend(clusters.way(name).as_ref().map(way));
+    findings.extend(clusters.proxy_choice(name).as_ref().map(proxy));
     if clusters.withholds_login(name) {
         findings.push(found("login", State::Warning, "check.login-withheld", &[]).remedy("check.use-https"));
     }
@@ -80,23 +80,23 @@ pub(super) fn failed(check: &'static str, fault: Fault) -> Finding {
     Finding::fault(Area::Cluster, check, State::Failed, fault)
 }
 
-/// The way that requests and tunnels take, and why.
-fn way(way: &Way) -> Finding {
-    let proxy = way.shown().unwrap_or_default();
+/// Reports the proxy of requests and tunnels, and the reason for it.
+fn proxy(choice: &ProxyChoice) -> Finding {
+    let proxy = choice.shown().unwrap_or_default();
     let say = |key, with: &[(&'static str, &str)]| found("way", State::Good, key, with);
-    match &way.why {
-        Why::Kubeconfig => say("check.way-kubeconfig", &[("proxy", &proxy)]),
-        Why::Variable(name) => say("check.way-variable", &[("proxy", &proxy), ("name", name)]),
-        Why::None => say("check.way-direct", &[]),
-        Why::Loopback => say("check.way-loopback", &[]),
-        Why::NoProxy(item) => say("check.way-no-proxy", &[("item", item)]),
-        Why::Unusable(name) => found("way", State::Warning, "check.way-unusable", &[("name", name)]),
+    match &choice.why {
+        ProxyReason::Kubeconfig => say("check.way-kubeconfig", &[("proxy", &proxy)]),
+        ProxyReason::Variable(name) => say("check.way-variable", &[("proxy", &proxy), ("name", name)]),
+        ProxyReason::None => say("check.way-direct", &[]),
+        ProxyReason::Loopback => say("check.way-loopback", &[]),
+        ProxyReason::NoProxy(item) => say("check.way-no-proxy", &[("item", item)]),
+        ProxyReason::Unusable(name) => found("way", State::Warning, "check.way-unusable", &[("name", name)]),
     }
 }
 
 fn clock(skew: TimeDelta) -> Finding {
     let seconds = format!("{:+}", skew.num_seconds());
-    if skew.abs() > SKEW {
+    if skew.abs() > MAX_SKEW {
         found("clock", State::Warning, "check.clock-off", &[("seconds", &seconds)]).remedy("check.set-clock")
     } else {
         found("clock", State::Good, "check.clock", &[])

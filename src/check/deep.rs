@@ -23,15 +23,15 @@ use brow_model::ttl::Ttl;
 /// The pod's TTL.
 const TTL_SECONDS: u64 = 120;
 /// The longest wait for it to become ready.
-const COMING: Duration = Duration::from_mins(1);
+const POD_TIMEOUT: Duration = Duration::from_mins(1);
 /// The interval at which it is polled.
-const EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Settings) -> Vec<Finding> {
     let Some(request) = request(context, settings) else { return Vec::new() };
     // What is deleted before we end needs nobody who remembers it.
     let me = Identity { owner: proxy::owner(), installation: store::throwaway() };
-    let pod = match proxy::create(clusters, &request, &me, &proxy::Birth::new(&request)).await {
+    let pod = match proxy::create(clusters, &request, &me, &proxy::NewPod::new(&request)).await {
         Ok(pod) => pod,
         Err(fault) => return vec![failed("pod", fault)],
     };
@@ -72,7 +72,7 @@ fn request(context: &Context, settings: &Settings) -> Option<PodRequest> {
 async fn ready(clusters: &Clusters, context: &Context, pod: &ProxyPod) -> Result<ProxyPod, Fault> {
     let client = clusters.client(&context.name).await?;
     let api: Api<Pod> = Api::namespaced(client, &context.namespace);
-    let end = Instant::now() + COMING;
+    let end = Instant::now() + POD_TIMEOUT;
     let mut last = pod.clone();
     while Instant::now() < end {
         let now = api.get(&pod.key.name).await.map_err(|error| fault(&pod.key.name, &error, None).1)?;
@@ -83,8 +83,8 @@ async fn ready(clusters: &Clusters, context: &Context, pod: &ProxyPod) -> Result
             (None, Phase::Terminating | Phase::Expired | Phase::Succeeded | Phase::Failed) => {
                 return Err(Fault::new(What::PodFailed, &pod.key.name, ""));
             }
-            (None, Phase::Creating | Phase::Pending | Phase::Pulling | Phase::Starting) => sleep(EVERY).await,
+            (None, Phase::Creating | Phase::Pending | Phase::Pulling | Phase::Starting) => sleep(POLL_INTERVAL).await,
         }
     }
-    Err(Fault::new(What::TimedOut, &pod.key.name, format!("not ready within {} s", COMING.as_secs())))
+    Err(Fault::new(What::TimedOut, &pod.key.name, format!("not ready within {} s", POD_TIMEOUT.as_secs())))
 }

@@ -18,7 +18,7 @@ use brow_model::event::Loaded;
 use brow_model::fault::{Fault, What};
 
 /// The number of clusters that are checked at a time.
-const AT_ONCE: usize = 8;
+const MAX_CONCURRENT: usize = 8;
 
 /// The scope of a check.
 #[derive(Debug, Clone, Default)]
@@ -129,8 +129,8 @@ pub async fn run(
     loaded: Result<Loaded, Fault>,
     around: &Environment,
 ) -> Result<Vec<Finding>, Fault> {
-    let clusters = Clusters::unread(scope.kubeconfig.clone());
-    let contexts = clusters.read_again();
+    let clusters = Clusters::empty(scope.kubeconfig.clone());
+    let contexts = clusters.reload();
     let mut findings = vec![files::kubeconfig(&contexts)];
     let known = contexts.unwrap_or_default();
     for name in &scope.contexts {
@@ -141,7 +141,7 @@ pub async fn run(
     let chosen = |context: &&Context| scope.contexts.is_empty() || scope.contexts.contains(&context.name);
     let settings = loaded.as_ref().map(|loaded| loaded.settings.clone()).unwrap_or_default();
     let asked = known.iter().filter(chosen).map(|context| cluster::look(&clusters, context, &settings, scope.deep));
-    let of_clusters: Vec<Vec<Finding>> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+    let of_clusters: Vec<Vec<Finding>> = stream::iter(asked).buffered(MAX_CONCURRENT).collect().await;
     findings.extend(of_clusters.into_iter().flatten());
     findings.extend(files::config(paths, &loaded, &known));
     findings.extend(terminal::look(around, settings.colors).await);

@@ -10,7 +10,7 @@ use super::{Area, Environment, Finding, State};
 use brow_model::settings::Colors;
 
 /// The size from which everything has its place.
-const ROOMY: (u16, u16) = (80, 24);
+const RECOMMENDED_SIZE: (u16, u16) = (80, 24);
 /// The longest wait for tmux to tell a setting.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -84,7 +84,7 @@ fn size() -> Option<Finding> {
     let (columns, rows) = crossterm::terminal::size().ok()?;
     let texts = [columns.to_string(), rows.to_string()];
     let with = [("width", texts[0].as_str()), ("height", &texts[1])];
-    Some(if columns >= ROOMY.0 && rows >= ROOMY.1 {
+    Some(if columns >= RECOMMENDED_SIZE.0 && rows >= RECOMMENDED_SIZE.1 {
         found("size", State::Good, "check.size", &with)
     } else {
         found("size", State::Warning, "check.small", &with).remedy("check.enlarge")

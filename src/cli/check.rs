@@ -61,7 +61,7 @@ pub(super) async fn run(options: Options, kubeconfig: Option<PathBuf>, paths: Re
                 let plain = !stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
                 // A pipe gets each finding in one line.
                 let size = stdout().is_terminal().then(crossterm::terminal::size).and_then(Result::ok);
-                let room = size.map_or(usize::MAX, |(columns, _)| usize::from(columns).max(LEAST));
+                let room = size.map_or(usize::MAX, |(columns, _)| usize::from(columns).max(MIN_WIDTH));
                 print::colored(&lines(&text, &findings, !plain, room));
             }
             if is_well(&findings) { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
@@ -127,7 +127,7 @@ fn grant(finding: &Finding) -> Option<&Grant> {
 }
 
 /// Narrower than this nothing is broken into lines: it would be words under words.
-const LEAST: usize = 30;
+const MIN_WIDTH: usize = 30;
 
 /// A symbol for each state, so that no one needs to see colors, and its color (ECMA-48, SGR).
 fn symbol(state: State) -> (&'static str, &'static str) {

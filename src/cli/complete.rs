@@ -113,7 +113,7 @@ pub(super) fn tags() -> Vec<CompletionCandidate> {
 
 /// Contexts of the kubeconfig.
 pub(super) fn contexts() -> Vec<CompletionCandidate> {
-    let read = || cluster::Clusters::unread(globals()?.kubeconfig).read_again().ok();
+    let read = || cluster::Clusters::empty(globals()?.kubeconfig).reload().ok();
     let contexts = read().unwrap_or_default();
     contexts.iter().map(|context| candidate(&context.name, context.server.clone())).collect()
 }

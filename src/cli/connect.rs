@@ -97,10 +97,10 @@ pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
 }
 
 /// The time for which instances that want the same forward leave it to the one with the lowest process id.
-const TURN: Duration = Duration::from_secs(3);
+const TAKEOVER_DELAY: Duration = Duration::from_secs(3);
 
 /// The time in which the system frees the port of a killed instance: it closes its sockets one by one.
-const FREED: Duration = Duration::from_millis(200);
+const PORT_RELEASE_DELAY: Duration = Duration::from_millis(200);
 
 /// The verb.
 struct Connect {
@@ -179,7 +179,8 @@ impl Connect {
             } else if !seen.model.instances.all.contains_key(holder) {
                 let since = *self.orphaned.entry(endpoint.name.clone()).or_insert(seen.age);
                 let waited = seen.age.saturating_sub(since);
-                if waited >= TURN || (waited >= FREED && is_first(seen.model, &endpoint.target)) {
+                if waited >= TAKEOVER_DELAY || (waited >= PORT_RELEASE_DELAY && is_first(seen.model, &endpoint.target))
+                {
                     self.holders.remove(&endpoint.name);
                     heirless.push(endpoint.target.clone());
                 }

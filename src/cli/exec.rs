@@ -13,9 +13,9 @@ use super::print::Stop;
 use crate::cluster::descriptors::with_inherited;
 
 /// The exit code of a command that is not there, as shells have it.
-const NOT_THERE: u8 = 127;
+const NOT_FOUND: u8 = 127;
 /// The exit code of a command that cannot be run, as shells have it.
-const NOT_RUN: u8 = 126;
+const NOT_EXECUTABLE: u8 = 126;
 
 /// A command that runs.
 pub(super) struct Running {
@@ -32,11 +32,11 @@ impl Running {
         let mut child = Command::new(name);
         child.args(command.iter().skip(1)).envs(env);
         let mut child = with_inherited(|| child.spawn()).map_err(|error| {
-            let code = if error.kind() == ErrorKind::NotFound { NOT_THERE } else { NOT_RUN };
+            let code = if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
             (code, format!("{name}: {error}"))
         })?;
         let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let ended = async move { child.wait().await.map_or(NOT_RUN, code) };
+        let ended = async move { child.wait().await.map_or(NOT_EXECUTABLE, code) };
         Ok((Self { pid }, Box::pin(ended)))
     }
 
@@ -53,7 +53,7 @@ impl Running {
 /// The exit code of a command, as shells have it: 128 and the signal that ended it.
 fn code(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(NOT_RUN)
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(NOT_EXECUTABLE)
 }
 
 /// The environment of the forwards: the first by `BROW_ADDR`, `BROW_HOST` and `BROW_PORT`, each by its name behind an
@@ -79,10 +79,10 @@ pub(super) fn become_command(command: &[String]) -> ExitCode {
     let name = command.first().map(String::as_str).unwrap_or_default();
     let stop = |code, error: &std::io::Error| Stop { code, says: format!("{name}: {error}") }.tell();
     if let Err(error) = rustix::process::setsid() {
-        return stop(NOT_RUN, &error.into());
+        return stop(NOT_EXECUTABLE, &error.into());
     }
     let error = std::process::Command::new(name).args(command.iter().skip(1)).exec();
-    stop(if error.kind() == ErrorKind::NotFound { NOT_THERE } else { NOT_RUN }, &error)
+    stop(if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE }, &error)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::print::{self, FAILED, Stop};
 use super::signals::{Signals, ended_by};
-use super::{EVENTS, Globals, surroundings};
+use super::{EVENT_CAPACITY, Globals, surroundings};
 use crate::app;
 use crate::cluster::Clusters;
 use crate::effects::Effects;
@@ -122,9 +122,9 @@ impl Headless {
         let mut model = Model::new(Utc::now(), me.owner.clone());
         model.installation = me.installation.clone();
         (model.practice, model.mode) = (globals.practice, Mode::Subcommand);
-        let clusters = Clusters::unread(globals.kubeconfig);
-        let contexts = clusters.read_again();
-        let (sender, events) = crate::events::EventSender::channel(EVENTS);
+        let clusters = Clusters::empty(globals.kubeconfig);
+        let contexts = clusters.reload();
+        let (sender, events) = crate::events::EventSender::channel(EVENT_CAPACITY);
         let effects = Effects::start(clusters, globals.paths, me, sender);
         let runtime = globals.runtime;
         let (failed, quit, told) = (false, false, String::new());
@@ -156,7 +156,7 @@ impl Headless {
 
     /// Lets go of everything: what still writes would bring back files that are removed after it.
     pub(super) async fn end(self, code: ExitCode) -> ExitCode {
-        Box::pin(app::wind_up(self.model, self.effects, self.events, &self.text, print::err)).await;
+        Box::pin(app::shut_down(self.model, self.effects, self.events, &self.text, print::err)).await;
         code
     }
 
@@ -243,7 +243,7 @@ impl Headless {
                     let samples = self.effects.samples();
                     self.update(Event::Tick { now: Utc::now(), samples });
                 }
-                count = self.events.recv_many(&mut queued, EVENTS) => {
+                count = self.events.recv_many(&mut queued, EVENT_CAPACITY) => {
                     for event in queued.drain(..) {
                         self.update(event);
                     }
@@ -325,7 +325,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let at = |name| home.path().join(name);
         let paths = Paths { config: at("config.toml"), state_dir: at("state"), legacy: at("none") };
-        let (sender, events) = crate::events::EventSender::channel(EVENTS);
+        let (sender, events) = crate::events::EventSender::channel(EVENT_CAPACITY);
         let since = Utc::now() - TimeDelta::hours(1);
         let me = brow_model::installation::Identity {
             owner: "ann@ship".to_owned(),

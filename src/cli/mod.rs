@@ -42,10 +42,10 @@ use brow_model::installation::Identity;
 use brow_model::instance::Role;
 
 /// Events that may wait for the loop; a source that is faster waits for room.
-const EVENTS: usize = 1_024;
+const EVENT_CAPACITY: usize = 1_024;
 
 /// The time for which blocking work may keep the program from ending.
-const LAST: Duration = Duration::from_millis(500);
+const LAST_TASKS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A full-screen dashboard for reaching what only a Kubernetes cluster can reach.
 ///
@@ -170,7 +170,7 @@ fn obey(args: Args) -> eyre::Result<ExitCode> {
     let code = runtime.block_on(Box::pin(enter(args)))?;
     // Tasks are dropped, and login plugins that still run end with them. A name look-up that hangs must not keep the
     // shell waiting.
-    runtime.shutdown_timeout(LAST);
+    runtime.shutdown_timeout(LAST_TASKS_TIMEOUT);
     Ok(code)
 }
 
@@ -245,9 +245,9 @@ async fn dashboard(globals: Globals) -> eyre::Result<()> {
         Ok(loaded) => StoreEvent::Loaded(Box::new(loaded)),
         Err(fault) => StoreEvent::Broken(fault),
     };
-    let clusters = Clusters::unread(globals.kubeconfig);
-    let contexts = clusters.read_again();
-    let (sender, events) = crate::events::EventSender::channel(EVENTS);
+    let clusters = Clusters::empty(globals.kubeconfig);
+    let contexts = clusters.reload();
+    let (sender, events) = crate::events::EventSender::channel(EVENT_CAPACITY);
     let mut effects = Effects::start(clusters, globals.paths, me, sender);
     effects.join(globals.runtime, Role::Dashboard);
     effects.follow_kubeconfig();

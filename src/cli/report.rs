@@ -18,7 +18,7 @@ use brow_model::sanitize;
 use brow_model::settings::Language;
 
 /// The most bytes of the log's end that are packed.
-const MOST: usize = 1 << 20;
+const MAX_LOG: usize = 1 << 20;
 /// Replaces a text of the config that may be private.
 const HIDDEN: &str = "<hidden>";
 
@@ -78,7 +78,7 @@ fn end_of(path: &Path) -> String {
     match read(path) {
         Ok(now) => {
             let all = before + &now;
-            all[all.ceil_char_boundary(all.len().saturating_sub(MOST))..].to_owned()
+            all[all.ceil_char_boundary(all.len().saturating_sub(MAX_LOG))..].to_owned()
         }
         Err(error) if error.kind() == ErrorKind::NotFound => before,
         Err(error) => error.to_string(),

@@ -1,4 +1,4 @@
-//! Bounds what a server may send: a body as a whole, or each line of one that has no end.
+//! Limits the size of responses: of a whole body, or of each line of an endless one.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,12 +8,12 @@ use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Frame, SizeHint};
 use tower::BoxError;
 
-/// The most of an answer: a page of 500 pods has some 5 MiB, and 30 where they are unusually large.
-const WHOLE: u64 = 32 << 20;
-/// The most of a line of a watch or a log: etcd takes objects up to 1.5 MiB.
-const LINE: u64 = 8 << 20;
-/// The most of an error or a version.
-const SMALL: u64 = 256 << 10;
+/// The largest body in bytes: a page of 500 pods has some 5 MiB, and 30 MiB if they are unusually large.
+const MAX_BODY: u64 = 32 << 20;
+/// The longest line of a watch or a log in bytes: etcd takes objects up to 1.5 MiB.
+const MAX_LINE: u64 = 8 << 20;
+/// The largest error or version in bytes.
+const MAX_SMALL_BODY: u64 = 256 << 10;
 
 /// The limit of a body, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) enum Bound {
     Line(u64),
 }
 
-/// A body that was larger than it may be; the rest of it was not read.
+/// The error for a body above its limit. The rest of it was not read.
 #[derive(Debug, thiserror::Error)]
 #[error("{} above {} KiB, the most that is taken", if *line { "a line" } else { "an answer" }, limit / 1024)]
 pub(super) struct TooLarge {
@@ -31,7 +31,7 @@ pub(super) struct TooLarge {
 }
 
 impl Bound {
-    /// The bound of the answer to a request.
+    /// Returns the limit for the answer to a request.
     pub(super) fn of<B>(request: &Request<B>) -> Self {
         let uri = request.uri();
         let endless = uri.query().unwrap_or_default().split('&').any(|pair| {
@@ -39,22 +39,22 @@ impl Bound {
             matches!(name, "watch" | "follow") && matches!(value, "true" | "1")
         });
         match uri.path() {
-            _ if endless => Self::Line(LINE),
-            path if path.ends_with("/version") => Self::Whole(SMALL),
-            _ => Self::Whole(WHOLE),
+            _ if endless => Self::Line(MAX_LINE),
+            path if path.ends_with("/version") => Self::Whole(MAX_SMALL_BODY),
+            _ => Self::Whole(MAX_BODY),
         }
     }
 
-    /// An answer with its body bounded.
+    /// Limits the body of an answer.
     pub(super) fn apply<B>(self, response: Response<B>) -> Response<Bounded<B>> {
         let failed = response.status().is_client_error() || response.status().is_server_error();
-        let bound = if failed { Self::Whole(SMALL) } else { self };
+        let bound = if failed { Self::Whole(MAX_SMALL_BODY) } else { self };
         let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         response.map(|body| Bounded { body, bound: (!upgraded).then_some(bound), taken: 0 })
     }
 }
 
-/// A body that fails where it becomes too large.
+/// A body that fails when it exceeds its limit.
 pub(super) struct Bounded<B> {
     body: B,
     bound: Option<Bound>,
@@ -125,11 +125,11 @@ mod tests {
 
     #[test]
     fn the_bound_follows_from_the_request() {
-        assert_eq!(bound("/api/v1/pods?watch=true&labelSelector=a"), Bound::Line(LINE));
-        assert_eq!(bound("/api/v1/namespaces/a/pods/b/log?&follow=true"), Bound::Line(LINE));
-        assert_eq!(bound("/api/v1/pods?limit=500"), Bound::Whole(WHOLE));
-        assert_eq!(bound("/api/v1/pods?watch=false"), Bound::Whole(WHOLE));
-        assert_eq!(bound("/version"), Bound::Whole(SMALL));
+        assert_eq!(bound("/api/v1/pods?watch=true&labelSelector=a"), Bound::Line(MAX_LINE));
+        assert_eq!(bound("/api/v1/namespaces/a/pods/b/log?&follow=true"), Bound::Line(MAX_LINE));
+        assert_eq!(bound("/api/v1/pods?limit=500"), Bound::Whole(MAX_BODY));
+        assert_eq!(bound("/api/v1/pods?watch=false"), Bound::Whole(MAX_BODY));
+        assert_eq!(bound("/version"), Bound::Whole(MAX_SMALL_BODY));
     }
 
     #[test]

@@ -12,10 +12,10 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 
 /// The buffer's least size.
-const LEAST: usize = 4 * 1024;
+const MIN_CAPACITY: usize = 4 * 1024;
 
 /// Its most: four records of TLS.
-const MOST: usize = 64 * 1024;
+const MAX_CAPACITY: usize = 64 * 1024;
 
 /// A connection that is read through a buffer. What is written passes by it.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) struct Buffered<T> {
 
 impl<T> Buffered<T> {
     pub(super) fn new(inner: T) -> Self {
-        Self { inner, buffer: Vec::new(), start: 0, end: 0, size: LEAST }
+        Self { inner, buffer: Vec::new(), start: 0, end: 0, size: MIN_CAPACITY }
     }
 }
 
@@ -44,9 +44,9 @@ impl<T: Read + Unpin> Buffered<T> {
         ready!(Pin::new(&mut self.inner).poll_read(cx, free.unfilled()))?;
         (self.start, self.end) = (0, free.filled().len());
         if self.end == self.size {
-            self.size = (self.size * 4).min(MOST);
+            self.size = (self.size * 4).min(MAX_CAPACITY);
         } else if self.end < self.size / 4 {
-            self.size = (self.size / 2).max(LEAST);
+            self.size = (self.size / 2).max(MIN_CAPACITY);
         }
         Poll::Ready(Ok(()))
     }
@@ -56,7 +56,7 @@ impl<T: Read + Unpin> Read for Buffered<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut out: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.start == this.end {
-            if out.remaining() >= MOST {
+            if out.remaining() >= MAX_CAPACITY {
                 return Pin::new(&mut this.inner).poll_read(cx, out);
             }
             ready!(this.poll_fill(cx))?;
@@ -138,11 +138,11 @@ mod tests {
         for _ in 0..100 {
             buffered.read_exact(&mut [0; 3_000]).await.expect("bytes");
         }
-        assert_eq!(buffered.inner().size, MOST);
+        assert_eq!(buffered.inner().size, MAX_CAPACITY);
         for _ in 0..8 {
             near.write_all(b"ping").await.expect("taken");
             buffered.read_exact(&mut [0; 4]).await.expect("bytes");
         }
-        assert_eq!(buffered.inner().size, LEAST);
+        assert_eq!(buffered.inner().size, MIN_CAPACITY);
     }
 }

@@ -1,4 +1,4 @@
-//! The client: kube's own authentication, TLS and proxies over a connector of ours.
+//! The client: kube's authentication, TLS and proxies over our own connector.
 //!
 //! kube's connector leaves Nagle's algorithm on. A forwarded connection is small writes that wait for answers; against
 //! the other side's delayed ACK (RFC 1122, 4.2.3.2) that costs 40 ms, which is most of what kube's port-forward takes.
@@ -15,14 +15,14 @@ use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use kube::{Client, Config, Error};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt as _};
 
-use super::again;
 use super::bounded::Bound;
 use super::buffered::Buffered;
-use super::path::Path;
+use super::liveness::Liveness;
+use super::retry;
 use kube_tunnel::contain::contain;
 
 /// The timeout of a TCP connection to the API server.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// TCP keep-alive: a peer that vanished is noticed within 15 s, and middleboxes keep the connection.
 ///
 /// There is no `TCP_USER_TIMEOUT`: it would also end a connection whose other end has no room for so long
@@ -31,16 +31,16 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(3);
 const KEEP_ALIVE_RETRIES: u32 = 3;
 /// The longest wait for a response to begin: lists of a large cluster are slow.
-const ANSWER: Duration = Duration::from_secs(30);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest wait for the response of a watch, which begins before there are events.
-const WATCH: Duration = Duration::from_secs(10);
+const WATCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// The number of idle connections that are kept: each that was lost silently delays a request.
-const IDLE: usize = 2;
+const MAX_IDLE_CONNECTIONS: usize = 2;
 
-/// A client for a config. Runs the exec plugin, where there is one, and so blocks.
+/// Creates a client for a config. Runs the exec plugin, if any, and so blocks.
 ///
 /// # Errors
-/// When the config names a proxy, certificate or login that cannot be used.
+/// The config names a proxy, certificate or login that cannot be used.
 pub fn client(config: &Config) -> Result<Client, Error> {
     let auth = config.auth_layer()?;
     let mut config = config.clone();
@@ -55,20 +55,20 @@ fn connect(config: &Config, auth: Option<AuthLayer>) -> Result<Client, Error> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(CONNECT));
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
     connector.set_keepalive(Some(KEEP_ALIVE));
     connector.set_keepalive_interval(Some(KEEP_ALIVE_INTERVAL));
     connector.set_keepalive_retries(Some(KEEP_ALIVE_RETRIES));
     connector.set_happy_eyeballs_timeout(Some(Duration::from_millis(250)));
     let Some(proxy) = config.proxy_url.clone() else {
-        return stack(connector, config, auth);
+        return build(connector, config, auth);
     };
     match proxy.scheme_str() {
-        Some("socks5" | "socks5h") => stack(socks(proxy, connector), config, auth),
-        Some("http") => stack(tunnel(&proxy, connector), config, auth),
+        Some("socks5" | "socks5h") => build(socks(proxy, connector), config, auth),
+        Some("http") => build(tunnel(&proxy, connector), config, auth),
         Some("https") => {
             let connector = config.rustls_https_connector_with_connector(connector)?;
-            stack(tunnel(&proxy, connector), config, auth)
+            build(tunnel(&proxy, connector), config, auth)
         }
         Some(_) | None => Err(Error::ProxyProtocolUnsupported { proxy_url: Box::new(proxy) }),
     }
@@ -115,34 +115,36 @@ pub(super) fn percent_decoded(text: &str) -> Vec<u8> {
     out
 }
 
-fn stack<C>(connector: C, config: &Config, auth: Option<AuthLayer>) -> Result<Client, Error>
+fn build<C>(connector: C, config: &Config, auth: Option<AuthLayer>) -> Result<Client, Error>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
     C::Future: Send + 'static,
     C::Error: Into<BoxError>,
 {
-    let path = Path::watched();
-    let ways = path.clone();
+    let liveness = Liveness::monitored();
+    let monitor = liveness.clone();
     let connector = ServiceBuilder::new()
-        .map_response(move |connection| Buffered::new(ways.connection(connection)))
+        .map_response(move |connection| Buffered::new(monitor.connection(connection)))
         .service(connector);
     let https = config.rustls_https_connector_with_connector(connector)?;
-    let client = hyper_util::client::legacy::Builder::new(Tasks).pool_max_idle_per_host(IDLE).build::<_, Body>(https);
+    let client = hyper_util::client::legacy::Builder::new(Spawner)
+        .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+        .build::<_, Body>(https);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .option_layer(auth)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
         .service_fn(move |request: Request<Body>| {
-            let (client, path) = (client.clone(), path.clone());
-            again::send(request, move |request| {
-                let (limit, bound) = (patience(request.uri()), Bound::of(&request));
-                let passed_on = is_passed_on(request.uri());
+            let (client, liveness) = (client.clone(), liveness.clone());
+            retry::send(request, move |request| {
+                let (limit, bound) = (response_timeout(request.uri()), Bound::of(&request));
+                let for_node = is_for_node(request.uri());
                 let (method, asked) = (request.method().clone(), request.uri().path_and_query().cloned());
-                let (path, answer) = (path.clone(), client.request(request));
+                let (liveness, answer) = (liveness.clone(), client.request(request));
                 async move {
-                    let answer = path.mind(answer, limit, passed_on).await;
+                    let answer = liveness.observe(answer, limit, for_node).await;
                     let outcome = answer.as_ref().map(http::Response::status);
                     tracing::debug!(%method, ?asked, ?outcome, "a request");
                     answer.map(|answer| bound.apply(answer))
@@ -156,31 +158,31 @@ where
 
 /// Starts the client's own tasks. A panic in one ends its connection, of which whoever waits for an answer is told.
 #[derive(Clone)]
-struct Tasks;
+struct Spawner;
 
-impl<T: Future<Output: Send + 'static> + Send + 'static> hyper::rt::Executor<T> for Tasks {
+impl<T: Future<Output: Send + 'static> + Send + 'static> hyper::rt::Executor<T> for Spawner {
     fn execute(&self, task: T) {
         tokio::spawn(contain(task));
     }
 }
 
 /// The longest wait for the response to a request to begin.
-fn patience(uri: &Uri) -> Duration {
+fn response_timeout(uri: &Uri) -> Duration {
     let asks = |wanted: &[&str]| uri.query().is_some_and(|query| query.split('&').any(|part| wanted.contains(&part)));
     if asks(&["watch=true", "watch=1"]) {
-        WATCH
+        WATCH_TIMEOUT
     } else if asks(&["follow=true", "follow=1"]) {
         // A log may say nothing for as long as it likes.
         Duration::MAX
     } else {
-        ANSWER
+        RESPONSE_TIMEOUT
     }
 }
 
 /// Returns true for what the API server has a node answer.
-fn is_passed_on(uri: &Uri) -> bool {
-    let path = uri.path();
-    path.contains("/proxy/") || ["/log", "/portforward", "/proxy"].iter().any(|last| path.ends_with(last))
+fn is_for_node(uri: &Uri) -> bool {
+    let liveness = uri.path();
+    liveness.contains("/proxy/") || ["/log", "/portforward", "/proxy"].iter().any(|last| liveness.ends_with(last))
 }
 
 #[cfg(test)]
@@ -191,7 +193,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_on_the_way_is_for_whoever_asks() {
         let (tell, told) = tokio::sync::oneshot::channel();
-        hyper::rt::Executor::execute(&Tasks, async { _ = tell.send(is_contained()) });
+        hyper::rt::Executor::execute(&Spawner, async { _ = tell.send(is_contained()) });
         assert_eq!(told.await, Ok(true), "the client's own tasks");
         // Two URLs that are none together: kube takes them for one (`set_base_uri`).
         let config = Config::new(format!("http://127.0.0.1:1/{}", "a".repeat(65_500)).parse().unwrap());
@@ -203,14 +205,14 @@ mod tests {
 
     #[test]
     fn what_a_node_answers_is_known_by_its_path() {
-        for (path, passed_on) in [
+        for (liveness, for_node) in [
             ("/api/v1/nodes/n/proxy/healthz", true),
             ("/api/v1/namespaces/team/pods/p/log?follow=true", true),
             ("/k8s/clusters/c/api/v1/namespaces/team/pods/p/portforward", true),
             ("/api/v1/nodes/n", false),
             ("/api/v1/pods?watch=true", false),
         ] {
-            assert_eq!(is_passed_on(&path.parse().unwrap()), passed_on, "{path}");
+            assert_eq!(is_for_node(&liveness.parse().unwrap()), for_node, "{liveness}");
         }
     }
 

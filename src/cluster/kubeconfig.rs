@@ -1,7 +1,6 @@
-//! Reads kubeconfig files. Each entry is read on its own: one that makes no sense is the fault of the contexts that
-//! need it, and no others'.
+//! Reads kubeconfig files. Each entry is parsed on its own: a broken entry affects only the contexts that need it.
 //!
-//! Whatever a file holds may be a secret, so a fault says where something is wrong, and never quotes what is there.
+//! Any value may be a secret, so a fault names the position of an error and never quotes the value.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -18,13 +17,13 @@ use brow_model::fault::{Fault, What};
 
 /// The lists of a kubeconfig.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum Section {
     Context,
     Cluster,
     User,
 }
 
-impl Kind {
+impl Section {
     /// The name of the list, and of what an entry of it has beside its name.
     fn keys(self) -> (&'static str, &'static str) {
         match self {
@@ -37,15 +36,15 @@ impl Kind {
 
 /// The merged contents of kubeconfig files.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct MergedKubeconfig {
     /// All entries that can be read. A context that cannot be read stands among them by its name only.
     pub kubeconfig: Kubeconfig,
     /// The errors of entries that cannot be read.
-    broken: BTreeMap<(Kind, String), String>,
+    broken: BTreeMap<(Section, String), String>,
     /// Entries that are there more than once, not all alike.
-    twice: BTreeMap<(Kind, String), Fault>,
+    twice: BTreeMap<(Section, String), Fault>,
     /// The file of each entry.
-    from: BTreeMap<(Kind, String), PathBuf>,
+    from: BTreeMap<(Section, String), PathBuf>,
 }
 
 /// The paths of the files, whether they exist or not.
@@ -67,7 +66,7 @@ pub(super) fn paths(explicit: Option<&Path>) -> Vec<PathBuf> {
 /// # Errors
 /// [`What::NoKubeconfig`] where there is none, [`What::FileUnreadable`] where one can't be read,
 /// [`What::KubeconfigBroken`] where one is no kubeconfig at all.
-pub(super) fn read(explicit: Option<&Path>) -> Result<Found, Fault> {
+pub(super) fn read(explicit: Option<&Path>) -> Result<MergedKubeconfig, Fault> {
     let mut paths = paths(explicit);
     if paths.is_empty() {
         return Err(Fault::new(What::NoKubeconfig, "~/.kube/config", ""));
@@ -80,31 +79,31 @@ pub(super) fn read(explicit: Option<&Path>) -> Result<Found, Fault> {
         let all = all.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
         return Err(Fault::new(What::NoKubeconfig, all, ""));
     }
-    let mut found = Found::default();
+    let mut found = MergedKubeconfig::default();
     for path in paths {
         found.add(&path)?;
     }
     Ok(found)
 }
 
-impl Found {
+impl MergedKubeconfig {
     /// Returns the error of a context, its cluster or its user.
     pub(super) fn broken(&self, context: &str) -> Option<String> {
         self.parts(context).into_iter().find_map(|key| self.broken.get(&key).cloned())
     }
 
-    /// Which of the things that a context needs are there more than once.
+    /// Returns faults for entries of a context that are defined more than once.
     pub(super) fn twice(&self, context: &str) -> Vec<Fault> {
         self.parts(context).into_iter().filter_map(|key| self.twice.get(&key).cloned()).collect()
     }
 
-    fn parts(&self, context: &str) -> Vec<(Kind, String)> {
+    fn parts(&self, context: &str) -> Vec<(Section, String)> {
         let named = self.kubeconfig.contexts.iter().find(|named| named.name == context);
         let says = named.and_then(|named| named.context.as_ref());
-        let mut parts = vec![(Kind::Context, context.to_owned())];
+        let mut parts = vec![(Section::Context, context.to_owned())];
         if let Some(says) = says {
-            parts.push((Kind::Cluster, says.cluster.clone()));
-            parts.extend(says.user.clone().map(|user| (Kind::User, user)));
+            parts.push((Section::Cluster, says.cluster.clone()));
+            parts.extend(says.user.clone().map(|user| (Section::User, user)));
         }
         parts
     }
@@ -122,18 +121,18 @@ impl Found {
         let dir = path.parent().unwrap_or(Path::new(""));
         for mut doc in docs {
             absolute(&mut doc, dir);
-            doc.contexts = self.first(Kind::Context, doc.contexts, |named| &named.name, path);
-            doc.clusters = self.first(Kind::Cluster, doc.clusters, |named| &named.name, path);
-            doc.auth_infos = self.first(Kind::User, doc.auth_infos, |named| &named.name, path);
+            doc.contexts = self.first(Section::Context, doc.contexts, |named| &named.name, path);
+            doc.clusters = self.first(Section::Cluster, doc.clusters, |named| &named.name, path);
+            doc.auth_infos = self.first(Section::User, doc.auth_infos, |named| &named.name, path);
             let merged = std::mem::take(&mut self.kubeconfig);
             self.kubeconfig = merged.merge(doc).map_err(|error| broken(error.to_string()))?;
         }
         Ok(())
     }
 
-    /// Those of the entries whose names are new. Of others it is noted that they are there, where they say something
-    /// else than the first of their name.
-    fn first<T: Serialize>(&mut self, kind: Kind, entries: Vec<T>, name: fn(&T) -> &String, path: &Path) -> Vec<T> {
+    /// Returns the entries whose names are new. Others are recorded as duplicates if they differ from the first of
+    /// their name.
+    fn first<T: Serialize>(&mut self, kind: Section, entries: Vec<T>, name: fn(&T) -> &String, path: &Path) -> Vec<T> {
         let mut new: Vec<T> = Vec::new();
         for entry in entries {
             let key = (kind, name(&entry).clone());
@@ -157,16 +156,16 @@ impl Found {
         new
     }
 
-    fn known(&self, kind: Kind, name: &str) -> Option<Value> {
+    fn known(&self, kind: Section, name: &str) -> Option<Value> {
         let all = &self.kubeconfig;
         match kind {
-            Kind::Context => all.contexts.iter().find(|named| named.name == name).map(as_json),
-            Kind::Cluster => all.clusters.iter().find(|named| named.name == name).map(as_json),
-            Kind::User => all.auth_infos.iter().find(|named| named.name == name).map(as_json),
+            Section::Context => all.contexts.iter().find(|named| named.name == name).map(as_json),
+            Section::Cluster => all.clusters.iter().find(|named| named.name == name).map(as_json),
+            Section::User => all.auth_infos.iter().find(|named| named.name == name).map(as_json),
         }
     }
 
-    /// A file of which something cannot be read.
+    /// Parses a file entry by entry.
     fn by_entry(&mut self, doc: Value) -> Result<Kubeconfig, String> {
         let mut doc = match doc {
             Value::Object(doc) => doc,
@@ -175,8 +174,8 @@ impl Found {
         };
         let mut word = |key: &str| doc.remove(key).as_ref().and_then(Value::as_str).map(str::to_owned);
         let (kind, api_version, current) = (word("kind"), word("apiVersion"), word("current-context"));
-        let mut contexts: Vec<NamedContext> = self.list(Kind::Context, &mut doc)?;
-        let broken: Vec<String> = (self.broken.keys().filter(|(kind, _)| *kind == Kind::Context))
+        let mut contexts: Vec<NamedContext> = self.list(Section::Context, &mut doc)?;
+        let broken: Vec<String> = (self.broken.keys().filter(|(kind, _)| *kind == Section::Context))
             .map(|(_, name)| name.clone())
             .filter(|name| !contexts.iter().any(|named| named.name == *name))
             .collect();
@@ -186,14 +185,14 @@ impl Found {
             api_version,
             current_context: current,
             contexts,
-            clusters: self.list::<NamedCluster>(Kind::Cluster, &mut doc)?,
-            auth_infos: self.list::<NamedAuthInfo>(Kind::User, &mut doc)?,
+            clusters: self.list::<NamedCluster>(Section::Cluster, &mut doc)?,
+            auth_infos: self.list::<NamedAuthInfo>(Section::User, &mut doc)?,
             ..Kubeconfig::default()
         })
     }
 
-    /// The entries of a list that can be read; of the others it is kept what is wrong with them.
-    fn list<T: DeserializeOwned>(&mut self, kind: Kind, doc: &mut Map<String, Value>) -> Result<Vec<T>, String> {
+    /// Returns the valid entries of a list, and records the errors of the others.
+    fn list<T: DeserializeOwned>(&mut self, kind: Section, doc: &mut Map<String, Value>) -> Result<Vec<T>, String> {
         let (list, inner) = kind.keys();
         let entries = match doc.remove(list) {
             Some(Value::Array(entries)) => entries,
@@ -210,7 +209,7 @@ impl Found {
                 Err(_) if self.from.contains_key(&(kind, name.clone())) => {}
                 Err(_) => {
                     let culprit = culprit::<T>(kind, &entry);
-                    let words = if culprit == "cluster" && kind == Kind::Context {
+                    let words = if culprit == "cluster" && kind == Section::Context {
                         "it names no cluster".to_owned()
                     } else {
                         format!("its {inner} entry “{name}” cannot be read: {culprit}")
@@ -227,9 +226,9 @@ fn as_json<T: Serialize>(entry: &T) -> Value {
     serde_json::to_value(entry).unwrap_or_default()
 }
 
-/// Makes of an entry what kubectl makes of it: numbers are texts where texts are meant, and an empty `interactiveMode`
-/// is none.
-fn lenient(kind: Kind, entry: &mut Value) {
+/// Normalizes an entry as kubectl does: numbers become texts where texts are expected, and an empty `interactiveMode`
+/// is removed.
+fn lenient(kind: Section, entry: &mut Value) {
     let (_, inner) = kind.keys();
     let text = |value: &mut Value| {
         if value.is_number() {
@@ -247,20 +246,20 @@ fn lenient(kind: Kind, entry: &mut Value) {
     }
 }
 
-/// The key in an entry that cannot be read.
-fn culprit<T: DeserializeOwned>(kind: Kind, entry: &Value) -> String {
+/// Finds the key that makes an entry invalid.
+fn culprit<T: DeserializeOwned>(kind: Section, entry: &Value) -> String {
     let (_, inner) = kind.keys();
     let reads = |says: Value| T::deserialize(json!({ "name": "", inner: says })).is_ok();
     let Some(Value::Object(says)) = entry.get(inner) else { return inner.to_owned() };
     // A context is nothing without its cluster.
-    let base = if kind == Kind::Context { json!({ "cluster": "" }) } else { json!({}) };
+    let base = if kind == Section::Context { json!({ "cluster": "" }) } else { json!({}) };
     let with = |key: &String, value: &Value| {
         let mut base = base.clone();
         base[key] = value.clone();
         base
     };
     let Some((key, value)) = says.iter().find(|(key, value)| !reads(with(key, value))) else {
-        return if kind == Kind::Context { "cluster".to_owned() } else { inner.to_owned() };
+        return if kind == Section::Context { "cluster".to_owned() } else { inner.to_owned() };
     };
     let within = value.as_object().into_iter().flatten();
     let deeper = within.clone().find(|(under, value)| !reads(with(key, &json!({ under.as_str(): value }))));
@@ -270,7 +269,8 @@ fn culprit<T: DeserializeOwned>(kind: Kind, entry: &Value) -> String {
     }
 }
 
-/// Paths in a kubeconfig begin at its folder; a command only if it is a path.
+/// Makes paths absolute: they are relative to the kubeconfig's directory. A command counts as a path only if it
+/// contains a slash.
 fn absolute(doc: &mut Kubeconfig, dir: &Path) {
     let from_dir = |path: &mut Option<String>| {
         if let Some(path) = path.as_mut().filter(|path| !path.is_empty()) {
@@ -290,7 +290,7 @@ fn absolute(doc: &mut Kubeconfig, dir: &Path) {
     }
 }
 
-/// The text in any of the encodings that have a byte order mark, else in UTF-8.
+/// Decodes text by its byte order mark, else as UTF-8.
 fn decoded(bytes: Vec<u8>) -> io::Result<String> {
     let wide = |bytes: &[u8], of: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| of([pair[0], pair[1]])).collect();

@@ -1,5 +1,5 @@
-//! Logins: a client for a context, made when it is first asked for and made anew when the login runs out, is refused,
-//! or the kubeconfig says something else. Subscribers of a context are told of each new one.
+//! Logins: the client of a context, created when first needed, and again when the login expires, is refused, or the
+//! kubeconfig changes. Subscribers of a context receive each new one.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,110 +15,113 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::plugin::Stderr;
-use super::{Clusters, Inner, connector, credential, fault};
+use super::{Clusters, Loaded, connector, credential, fault};
 use brow_model::cluster::Context;
 use brow_model::fault::{Fault, What};
 use kube_tunnel::contain::{contain, contain_blocking};
 use kube_tunnel::{Backoff, Login};
 
-/// How long a login plugin that failed is not run again for those who only try again, and how long a login that the
-/// server refuses is not made anew: a plugin may open a browser each time.
-pub(super) const REST: Duration = Duration::from_secs(25);
+/// The time for which a login plugin that failed is not run again by retries, and a login that the server refuses is
+/// not renewed: a plugin may open a browser each time.
+pub(super) const PLUGIN_COOLDOWN: Duration = Duration::from_secs(25);
 
-/// How long before a login runs out another takes its place, as in client-go's and kube's refreshing.
-const AHEAD: TimeDelta = TimeDelta::seconds(60);
+/// The time before its expiry at which a login is renewed, as in client-go and kube.
+const RENEW_BEFORE_EXPIRY: TimeDelta = TimeDelta::seconds(60);
 
-/// One context.
+/// The login of one context.
 #[derive(Default)]
-pub(super) struct Slot {
-    /// Who wants to begin anew puts another in its place: a plugin may wait for a person for ever.
-    making: RwLock<Arc<Making>>,
+pub(super) struct ContextLogin {
+    /// Replaced to start over: a plugin may wait for a person for ever.
+    attempt: RwLock<Arc<LoginAttempt>>,
     /// The generation of the last login that the server refused.
     refused: AtomicU64,
-    /// What the kubeconfig says of the context, in one number.
+    /// A hash of the context's entries in the kubeconfig.
     pub entries: u64,
-    /// What keeps the context from being used, as far as the kubeconfig shows it.
+    /// The error of the context's entries in the kubeconfig.
     broken: Option<Fault>,
-    /// Whether logging in again may bring another login, although the kubeconfig says the same.
+    /// True if logging in again may return another login although the kubeconfig is the same.
     renewable: bool,
-    /// Where its login plugin's words go.
+    /// The stderr of its login plugin.
     pub stderr: Option<Stderr>,
-    /// What the kubeconfig says to do where the plugin is missing.
+    /// The kubeconfig's `installHint` for a missing plugin.
     install_hint: Option<String>,
 }
 
-/// The making of a context's client.
+/// The creation of a context's client.
 #[derive(Default)]
-struct Making {
-    made: std::sync::Mutex<Made>,
-    /// Held while a client is made, so that a login plugin runs once however many ask.
+struct LoginAttempt {
+    made: std::sync::Mutex<LoginState>,
+    /// Held while a client is created, so that a login plugin runs once for all callers.
     busy: Arc<Mutex<()>>,
-    /// Cancelled once another has taken its place.
+    /// Cancelled when it is replaced.
     replaced: CancellationToken,
 }
 
-/// What came of making a client.
+/// The result of creating a client.
 #[derive(Default)]
-struct Made {
-    /// The login, and those that take its place.
+struct LoginState {
+    /// The current login and its successors.
     logins: Option<watch::Receiver<Login>>,
-    /// When the login was made.
+    /// The time at which the login was created.
     since: Option<Instant>,
-    /// When it runs out.
+    /// The expiry of the login.
     expires: Option<DateTime<Utc>>,
-    /// When a login plugin failed last, and how.
+    /// The time and fault of the last failure of a login plugin.
     failed: Option<(Instant, Fault)>,
 }
 
-/// What a login is good for.
+/// The validity of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Worth {
-    /// It can be used.
-    Good,
-    /// It can be used for a moment still.
-    Ending,
-    /// It lets nobody in.
-    Over,
+enum Validity {
+    Valid,
+    /// It expires within [`RENEW_BEFORE_EXPIRY`].
+    Expiring,
+    /// It has expired, or the server refused it.
+    Expired,
 }
 
-impl Made {
-    fn worth(&self, slot: &Slot, now: DateTime<Utc>) -> Worth {
+impl LoginState {
+    fn validity(&self, context_login: &ContextLogin, now: DateTime<Utc>) -> Validity {
         let (Some(logins), Some(since)) = (&self.logins, self.since) else {
-            return Worth::Over;
+            return Validity::Expired;
         };
-        let refused = slot.refused.load(Ordering::Relaxed) == logins.borrow().generation;
-        if refused && slot.renewable && since.elapsed() >= REST {
-            return Worth::Over;
+        let refused = context_login.refused.load(Ordering::Relaxed) == logins.borrow().generation;
+        if refused && context_login.renewable && since.elapsed() >= PLUGIN_COOLDOWN {
+            return Validity::Expired;
         }
         match self.expires {
-            Some(at) if at <= now => Worth::Over,
+            Some(at) if at <= now => Validity::Expired,
             // One that was given for less than that is used until it is over.
-            Some(at) if at - AHEAD <= now && since.elapsed() >= REST => Worth::Ending,
-            Some(_) | None => Worth::Good,
+            Some(at) if at - RENEW_BEFORE_EXPIRY <= now && since.elapsed() >= PLUGIN_COOLDOWN => Validity::Expiring,
+            Some(_) | None => Validity::Valid,
         }
     }
 
-    /// Why the plugin is not run again just now.
-    fn rests(&self) -> Option<&Fault> {
-        self.failed.as_ref().filter(|(at, _)| at.elapsed() < REST).map(|(_, fault)| fault)
+    /// Returns the last failure while the plugin must not be run again.
+    fn cooldown_fault(&self) -> Option<&Fault> {
+        self.failed.as_ref().filter(|(at, _)| at.elapsed() < PLUGIN_COOLDOWN).map(|(_, fault)| fault)
     }
 }
 
-impl Making {
-    /// Returns what whoever asks for a login gets, or, where one has to be made, the one that does until then.
-    fn look(&self, slot: &Slot) -> ControlFlow<Result<watch::Receiver<Login>, Fault>, Option<watch::Receiver<Login>>> {
+impl LoginAttempt {
+    /// Returns the result for a caller that needs a login, or `Continue` with the login to use meanwhile if a new one
+    /// has to be created.
+    fn check(
+        &self,
+        context_login: &ContextLogin,
+    ) -> ControlFlow<Result<watch::Receiver<Login>, Fault>, Option<watch::Receiver<Login>>> {
         let made = lock(&self.made);
-        let worth = made.worth(slot, Utc::now());
-        match (made.logins.clone().filter(|_| worth != Worth::Over), made.rests()) {
-            (Some(logins), _) if worth == Worth::Good => ControlFlow::Break(Ok(logins)),
+        let validity = made.validity(context_login, Utc::now());
+        match (made.logins.clone().filter(|_| validity != Validity::Expired), made.cooldown_fault()) {
+            (Some(logins), _) if validity == Validity::Valid => ControlFlow::Break(Ok(logins)),
             (usable, Some(fault)) => ControlFlow::Break(usable.ok_or_else(|| fault.clone())),
             (usable, None) => ControlFlow::Continue(usable),
         }
     }
 }
 
-impl Slot {
-    /// A context of this user, nothing made yet.
+impl ContextLogin {
+    /// Creates the state of a context without a login.
     pub(super) fn new(context: &Context, user: Option<&AuthInfo>) -> Self {
         let exec = user.and_then(|user| user.exec.as_ref());
         Self {
@@ -132,17 +135,17 @@ impl Slot {
         }
     }
 
-    fn making(&self) -> Arc<Making> {
-        Arc::clone(&self.making.read().unwrap_or_else(PoisonError::into_inner))
+    fn attempt(&self) -> Arc<LoginAttempt> {
+        Arc::clone(&self.attempt.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Drops the client, and ends the plugin that is making another.
     pub(super) fn forget(&self) {
-        std::mem::take(&mut *self.making.write().unwrap_or_else(PoisonError::into_inner)).replaced.cancel();
+        std::mem::take(&mut *self.attempt.write().unwrap_or_else(PoisonError::into_inner)).replaced.cancel();
     }
 
-    /// A plugin's failure with what it wrote on stderr from `before` on and, where it could not be started, with what
-    /// the kubeconfig says to do then.
+    /// Completes a plugin's fault with what it wrote on stderr from `before` on and, if it could not be started, with
+    /// the kubeconfig's hint.
     fn explained(&self, fault: Fault, before: u64) -> Fault {
         let said = self.stderr.as_ref().and_then(|stderr| stderr.take_from(before));
         // The shell's own words, 127 is what it ends with then (POSIX, 2.8.2).
@@ -156,29 +159,29 @@ impl Slot {
 }
 
 impl Clusters {
-    /// Returns the newest login to a context, and those that take its place. It is made when it is first asked for, and
-    /// made anew where it runs out within a minute, or where the server refused it some time ago. One that lasts until
-    /// another is made is returned at once.
+    /// Returns the newest login to a context, and its successors. It is created when first needed, and again if it
+    /// expires within a minute or the server refused it some time ago. A login that is still valid meanwhile is
+    /// returned at once.
     ///
     /// # Cancel safety
-    /// A login that is being made is made to its end, for whoever asks next.
+    /// A login that is being created is completed for the next caller.
     ///
     /// # Errors
     /// [`What::UnknownContext`]; [`What::ContextBroken`] where the context is incomplete or names missing files;
     /// [`What::PluginFailed`] and [`What::PluginMissing`] for an exec plugin, with what it wrote on stderr.
     pub async fn subscribe(&self, context: &str) -> Result<watch::Receiver<Login>, Fault> {
         loop {
-            let inner = self.inner();
-            let slot = inner.slot(context)?;
-            if let Some(fault) = &slot.broken {
+            let loaded = self.loaded();
+            let context_login = loaded.context_login(context)?;
+            if let Some(fault) = &context_login.broken {
                 return Err(fault.clone());
             }
-            let making = slot.making();
-            let usable = match making.look(&slot) {
+            let attempt = context_login.attempt();
+            let usable = match attempt.check(&context_login) {
                 ControlFlow::Break(answer) => return answer,
                 ControlFlow::Continue(usable) => usable,
             };
-            let busy = Arc::clone(&making.busy);
+            let busy = Arc::clone(&attempt.busy);
             let busy = match &usable {
                 None => busy.lock_owned().await,
                 Some(logins) => match busy.try_lock_owned() {
@@ -187,7 +190,7 @@ impl Clusters {
                 },
             };
             let clusters = self.clone();
-            let renewal = clusters.renew(inner, slot, making, busy, context.to_owned());
+            let renewal = clusters.renew(loaded, context_login, attempt, busy, context.to_owned());
             // A task of its own: a plugin that takes its time is not ended by the next who does not wait for it.
             let renewal = tokio::spawn(contain(renewal));
             if let Some(logins) = usable {
@@ -201,47 +204,47 @@ impl Clusters {
         }
     }
 
-    /// Makes a login and publishes it; `None` where another counts.
+    /// Creates a login and publishes it. `None` if it was superseded meanwhile.
     async fn renew(
         self,
-        inner: Arc<Inner>,
-        slot: Arc<Slot>,
-        making: Arc<Making>,
+        loaded: Arc<Loaded>,
+        context_login: Arc<ContextLogin>,
+        attempt: Arc<LoginAttempt>,
         _busy: OwnedMutexGuard<()>,
         context: String,
     ) -> Result<Option<watch::Receiver<Login>>, Fault> {
-        if making.look(&slot).is_break() {
+        if attempt.check(&context_login).is_break() {
             return Ok(None);
         }
-        let before = slot.stderr.as_ref().map_or(0, Stderr::length);
+        let before = context_login.stderr.as_ref().map_or(0, Stderr::length);
         let made = tokio::select! {
             biased;
-            () = making.replaced.cancelled() => return Ok(None),
-            made = self.make(&inner, &slot, &context) => made,
+            () = attempt.replaced.cancelled() => return Ok(None),
+            made = self.make(&loaded, &context_login, &context) => made,
         };
         match made {
-            Ok((client, expires)) => Ok(self.publish(&context, &making, client, expires)),
+            Ok((client, expires)) => Ok(self.publish(&context, &attempt, client, expires)),
             Err(fault) if fault.what == What::PluginFailed => {
-                let fault = slot.explained(fault, before);
-                lock(&making.made).failed = Some((Instant::now(), fault.clone()));
+                let fault = context_login.explained(fault, before);
+                lock(&attempt.made).failed = Some((Instant::now(), fault.clone()));
                 Err(fault)
             }
             Err(fault) => Err(fault),
         }
     }
 
-    /// Publishes a login that was made, unless another is to take its place already.
+    /// Publishes a new login, unless it was superseded meanwhile.
     fn publish(
         &self,
         context: &str,
-        making: &Arc<Making>,
+        attempt: &Arc<LoginAttempt>,
         client: Client,
         expires: Option<DateTime<Utc>>,
     ) -> Option<watch::Receiver<Login>> {
         // Locked until it is published: a successor that is made meanwhile comes after it.
-        let mut all = lock(&self.shared.logins);
-        let slot = self.inner().slot(context).ok()?;
-        if !Arc::ptr_eq(&slot.making(), making) {
+        let mut all = lock(&self.state.logins);
+        let context_login = self.loaded().context_login(context).ok()?;
+        if !Arc::ptr_eq(&context_login.attempt(), attempt) {
             return None;
         }
         let newest = all.get(context);
@@ -249,7 +252,8 @@ impl Clusters {
         let newest = all.entry(context.to_owned()).or_insert_with(|| watch::Sender::new(login.clone()));
         newest.send_replace(login);
         let logins = newest.subscribe();
-        *lock(&making.made) = Made { logins: Some(logins.clone()), since: Some(Instant::now()), expires, failed: None };
+        *lock(&attempt.made) =
+            LoginState { logins: Some(logins.clone()), since: Some(Instant::now()), expires, failed: None };
         Some(logins)
     }
 
@@ -269,8 +273,8 @@ impl Clusters {
         Ok(self.login(context).await?.client)
     }
 
-    /// Runs `work` with the newest login to a context, or the reason why there is none, and begins anew with each login
-    /// that takes its place, until it is `true` that all is done; else it is run again after a pause.
+    /// Runs `work` with the newest login to a context, or with the reason why there is none, and restarts it with each
+    /// new login. Returns once `work` returns `true`; otherwise `work` runs again after a pause.
     pub async fn with_logins<S>(
         &self,
         context: &str,
@@ -299,24 +303,25 @@ impl Clusters {
         }
     }
 
-    /// Takes note that the server refused a login (401): where there may be another, the next who asks gets that.
+    /// Notes that the server refused a login (401): if another can be created, the next caller gets that.
     pub fn refused(&self, context: &str, generation: u64) {
-        if let Ok(slot) = self.inner().slot(context) {
-            slot.refused.store(generation, Ordering::Relaxed);
+        if let Ok(context_login) = self.loaded().context_login(context) {
+            context_login.refused.store(generation, Ordering::Relaxed);
         }
     }
 
-    /// Changes whenever the server of a context answers again after it did not: what waits to try again need not wait.
+    /// Returns a channel that changes whenever the server of a context answers again after an outage, so that retries
+    /// need not wait.
     pub fn answers_again(&self, context: &str) -> watch::Receiver<u64> {
-        lock(&self.shared.answering).entry(context.to_owned()).or_default().subscribe()
+        lock(&self.state.answering).entry(context.to_owned()).or_default().subscribe()
     }
 
-    /// Notifies those who wait for that.
-    pub(super) fn tell_answers_again(&self, context: &str) {
-        lock(&self.shared.answering).entry(context.to_owned()).or_default().send_modify(|times| *times += 1);
+    /// Notifies the receivers of [`Clusters::answers_again`].
+    pub(super) fn notify_answers_again(&self, context: &str) {
+        lock(&self.state.answering).entry(context.to_owned()).or_default().send_modify(|times| *times += 1);
     }
 
-    /// Waits before something is tried again, for less where the server answers again.
+    /// Waits before a retry; ends early if the server answers again.
     pub async fn pause(&self, context: &str, time: Duration) {
         let mut again = self.answers_again(context);
         tokio::select! {
@@ -326,18 +331,23 @@ impl Clusters {
         }
     }
 
-    /// Drops the client of a context, so that the next one logs in anew.
+    /// Drops the client of a context, so that the next caller logs in again.
     pub fn forget(&self, context: &str) {
-        if let Ok(slot) = self.inner().slot(context) {
-            slot.forget();
+        if let Ok(context_login) = self.loaded().context_login(context) {
+            context_login.forget();
         }
     }
 
-    /// Makes a client, and says when its login runs out.
-    async fn make(&self, inner: &Inner, slot: &Slot, context: &str) -> Result<(Client, Option<DateTime<Utc>>), Fault> {
+    /// Creates a client, and returns the expiry of its login.
+    async fn make(
+        &self,
+        loaded: &Loaded,
+        context_login: &ContextLogin,
+        context: &str,
+    ) -> Result<(Client, Option<DateTime<Utc>>), Fault> {
         let broken = |words| Fault::new(What::ContextBroken, context, words);
-        let mut config = inner.config(context).map_err(broken)?;
-        let expires = credential::resolve(&mut config.auth_info, slot.stderr.as_ref(), context).await?;
+        let mut config = loaded.config(context).map_err(broken)?;
+        let expires = credential::resolve(&mut config.auth_info, context_login.stderr.as_ref(), context).await?;
         let client = if config.auth_info.auth_provider.is_some() {
             // Such a provider may be a program, which takes the time it takes.
             let made = contain_blocking(move || connector::client(&config)).await;
@@ -349,7 +359,7 @@ impl Clusters {
     }
 }
 
-/// Nothing that holds these locks panics.
+/// Locks a mutex. Nothing panics while it holds one of these locks.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -367,13 +377,13 @@ mod tests {
                     contexts: [{ name: dev, context: { cluster: dev, user: ann } }]\n";
         std::fs::write(&path, text).unwrap();
         let (clusters, _) = Clusters::read(Some(&path)).unwrap();
-        let inner = clusters.inner();
-        let slot = inner.slot("dev").unwrap();
+        let loaded = clusters.loaded();
+        let context_login = loaded.context_login("dev").unwrap();
         // Somebody logs in; before that is done the context is forgotten, and somebody else logs in.
-        let late = slot.making();
+        let late = context_login.attempt();
         clusters.forget("dev");
         let logins = clusters.subscribe("dev").await.unwrap();
-        let (client, expires) = clusters.make(&inner, &slot, "dev").await.unwrap();
+        let (client, expires) = clusters.make(&loaded, &context_login, "dev").await.unwrap();
         assert!(clusters.publish("dev", &late, client, expires).is_none());
         assert!(!logins.has_changed().unwrap(), "nobody is sent on to an older login");
     }

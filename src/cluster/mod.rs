@@ -1,26 +1,26 @@
-//! Kubeconfig contexts and the clients for them.
+//! Kubeconfig contexts and their clients.
 //!
-//! [`Clusters`] is made from the kubeconfig at start, and again when a person asks for it, and connects nothing. A
-//! client comes into being when somebody first asks for it, and is shared by all who ask after that.
+//! [`Clusters`] is created from the kubeconfig and connects nothing. A client is created when it is first needed, and
+//! shared from then on.
 
-mod again;
 mod bounded;
 mod browse;
 mod buffered;
+mod client_config;
 mod connector;
 mod credential;
 pub mod descriptors;
 mod fault;
 mod kubeconfig;
+mod liveness;
 mod login;
 mod node;
-mod path;
+mod object_watch;
 mod plugin;
 mod probe;
+mod proxy_choice;
+mod retry;
 mod rights;
-mod settle;
-mod watching;
-mod way;
 pub mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,41 +38,41 @@ use brow_model::cluster::Context;
 use brow_model::fault::{Fault, What, without_logins};
 use brow_model::workload::is_dns_label;
 
-pub use again::retry_after;
 pub use browse::browse;
 pub use connector::client;
 pub use fault::{fault, grant, of_io};
 pub use node::node_fault;
+pub use object_watch::{Watch, watch_fault};
 pub use plugin::through as plugins_through;
-pub use probe::{keep, probe};
+pub use probe::{probe, run_probe};
+pub use proxy_choice::{ProxyChoice, ProxyReason};
+pub use retry::retry_after;
 pub use rights::{GET, is_get_enough, may, rights};
-pub use watching::{Watch, watch_fault};
-pub use way::{Way, Why};
 
-use login::Slot;
+use login::ContextLogin;
 
-/// The contexts of a kubeconfig, and the clients made so far. Cheap to clone: all clones are one.
+/// The contexts of a kubeconfig, and the clients created so far. Cheap to clone: all clones share one state.
 #[derive(Clone, Default)]
 pub struct Clusters {
-    shared: Arc<Shared>,
+    state: Arc<State>,
 }
 
 #[derive(Default)]
-struct Shared {
-    /// The kubeconfig that was asked for by name.
+struct State {
+    /// The kubeconfig that was passed by `--kubeconfig`.
     explicit: Option<PathBuf>,
-    inner: RwLock<Arc<Inner>>,
-    /// The newest login to each context, as soon as there was one.
+    loaded: RwLock<Arc<Loaded>>,
+    /// The newest login to each context that had one.
     logins: Mutex<BTreeMap<String, watch::Sender<Login>>>,
-    /// How often each context's server has answered again.
+    /// The number of times that each context's server has recovered.
     answering: Mutex<BTreeMap<String, watch::Sender<u64>>>,
 }
 
 #[derive(Default)]
-struct Inner {
+struct Loaded {
     kubeconfig: Kubeconfig,
     contexts: Vec<Context>,
-    slots: BTreeMap<String, Arc<Slot>>,
+    context_logins: BTreeMap<String, Arc<ContextLogin>>,
 }
 
 impl Clusters {
@@ -82,96 +82,97 @@ impl Clusters {
     /// [`What::NoKubeconfig`] where there is none, [`What::FileUnreadable`] where one can't be read,
     /// [`What::KubeconfigBroken`] where it can't be parsed.
     pub fn read(explicit: Option<&Path>) -> Result<(Self, Vec<Context>), Fault> {
-        let clusters = Self::unread(explicit.map(Path::to_owned));
-        let contexts = clusters.read_again()?;
+        let clusters = Self::empty(explicit.map(Path::to_owned));
+        let contexts = clusters.reload()?;
         Ok((clusters, contexts))
     }
 
-    /// Knows no contexts until [`Clusters::read_again`].
-    pub fn unread(explicit: Option<PathBuf>) -> Self {
-        Self { shared: Arc::new(Shared { explicit, ..Shared::default() }) }
+    /// Creates an instance without contexts; [`Clusters::reload`] reads them.
+    pub fn empty(explicit: Option<PathBuf>) -> Self {
+        Self { state: Arc::new(State { explicit, ..State::default() }) }
     }
 
-    /// Reads the kubeconfig, as it is now. Clients that are there stay until they are forgotten, or the file says
-    /// something else of their context; without the file, or with one that makes no sense, everything stays. Blocks for
-    /// as long as the file takes.
+    /// Reads the kubeconfig again. A client stays until it is forgotten or the file changes its context. If the file is
+    /// missing or broken, everything stays. Blocks while reading.
     ///
     /// # Errors
     /// As [`Clusters::read`].
-    pub fn read_again(&self) -> Result<Vec<Context>, Fault> {
-        let found = kubeconfig::read(self.shared.explicit.as_deref())?;
-        let before = self.inner();
+    pub fn reload(&self) -> Result<Vec<Context>, Fault> {
+        let found = kubeconfig::read(self.state.explicit.as_deref())?;
+        let before = self.loaded();
         let contexts: Vec<Context> =
             found.kubeconfig.contexts.iter().map(|named| project(&found, &named.name)).collect();
         let kubeconfig = found.kubeconfig;
-        let slots = contexts.iter().map(|context| {
+        let context_logins = contexts.iter().map(|context| {
             // One that is just being made goes on being made.
-            let same = before.slots.get(&context.name).filter(|old| old.entries == context.entries);
-            let new = || Arc::new(Slot::new(context, user_named(&kubeconfig, &context.user)));
+            let same = before.context_logins.get(&context.name).filter(|old| old.entries == context.entries);
+            let new = || Arc::new(ContextLogin::new(context, user_named(&kubeconfig, &context.user)));
             (context.name.clone(), same.map_or_else(new, Arc::clone))
         });
-        let inner = Inner { slots: slots.collect(), contexts: contexts.clone(), kubeconfig };
-        let stays = |old: &Arc<Slot>| inner.slots.values().any(|slot| Arc::ptr_eq(slot, old));
-        let others: Vec<_> = before.slots.values().filter(|old| !stays(old)).collect();
-        *self.shared.inner.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inner);
+        let loaded = Loaded { context_logins: context_logins.collect(), contexts: contexts.clone(), kubeconfig };
+        let stays = |old: &Arc<ContextLogin>| {
+            loaded.context_logins.values().any(|context_login| Arc::ptr_eq(context_login, old))
+        };
+        let others: Vec<_> = before.context_logins.values().filter(|old| !stays(old)).collect();
+        *self.state.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
         for old in others {
             old.forget();
         }
         Ok(contexts)
     }
 
-    /// The files that say who logs in where, and how: the kubeconfig's own, and those that it names.
+    /// Returns the files that decide about logins: the kubeconfig's own, and those that it names.
     pub fn files(&self) -> Vec<PathBuf> {
-        let inner = self.inner();
-        let users = inner.kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref());
+        let loaded = self.loaded();
+        let users = loaded.kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref());
         let users = users.flat_map(files_of_user);
-        let clusters = inner.kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref());
+        let clusters = loaded.kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref());
         let authorities = clusters.filter_map(|cluster| cluster.certificate_authority.as_ref());
         let named: BTreeSet<PathBuf> = users.chain(authorities).map(PathBuf::from).collect();
-        let own = kubeconfig::paths(self.shared.explicit.as_deref()).into_iter();
+        let own = kubeconfig::paths(self.state.explicit.as_deref()).into_iter();
         own.filter_map(|path| std::path::absolute(path).ok()).chain(named).collect()
     }
 
-    /// The contexts as they were read last.
+    /// Returns the contexts as last read.
     pub fn contexts(&self) -> Vec<Context> {
-        self.inner().contexts.clone()
+        self.loaded().contexts.clone()
     }
 
-    /// What was read last.
-    fn inner(&self) -> Arc<Inner> {
-        Arc::clone(&self.shared.inner.read().unwrap_or_else(PoisonError::into_inner))
+    /// Returns the kubeconfig as last read.
+    fn loaded(&self) -> Arc<Loaded> {
+        Arc::clone(&self.state.loaded.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What an exec plugin has written on stderr since this was asked last.
-    pub async fn plugin_said(&self, context: &str) -> Option<String> {
-        let stderr = self.inner().slot(context).ok()?.stderr.clone()?;
+    /// Returns what an exec plugin has written on stderr since the last call.
+    pub async fn plugin_output(&self, context: &str) -> Option<String> {
+        let stderr = self.loaded().context_login(context).ok()?.stderr.clone()?;
         tokio::task::spawn_blocking(move || stderr.news()).await.ok().flatten()
     }
 
-    /// The API server of a context, to be named where it cannot be reached, and the proxy on the way to it.
+    /// Returns the API server of a context, for messages, and the proxy that is used to reach it.
     fn server(&self, context: &str) -> (String, Option<String>) {
-        let inner = self.inner();
-        let server = inner.entries(context).1.and_then(|cluster| cluster.server.clone()).unwrap_or_default();
-        (without_logins(&server), self.way(context).and_then(|way| way.shown()))
+        let loaded = self.loaded();
+        let server = loaded.entries(context).1.and_then(|cluster| cluster.server.clone()).unwrap_or_default();
+        (without_logins(&server), self.proxy_choice(context).and_then(|way| way.shown()))
     }
 
-    /// The way to the API server of a context, where the context can be used.
-    pub fn way(&self, context: &str) -> Option<Way> {
-        let inner = self.inner();
-        let cluster = inner.entries(context).1?;
-        settle::Server::of(cluster).ok()?.way(cluster).ok()
+    /// Returns the proxy, or none, for the API server of a context, if the context is usable.
+    pub fn proxy_choice(&self, context: &str) -> Option<ProxyChoice> {
+        let loaded = self.loaded();
+        let cluster = loaded.entries(context).1?;
+        client_config::Server::of(cluster).ok()?.proxy_choice(cluster).ok()
     }
 
-    /// Whether the login of a context is not sent, because its server is reached over plain HTTP.
+    /// Returns true if the login of a context is not sent because its server is reached over plain HTTP.
     pub fn withholds_login(&self, context: &str) -> bool {
-        let inner = self.inner();
-        let (at, cluster) = inner.entries(context);
-        let user = user_of(&inner.kubeconfig, at);
-        cluster.zip(user).is_some_and(|(cluster, user)| settle::withheld(cluster, user))
+        let loaded = self.loaded();
+        let (at, cluster) = loaded.entries(context);
+        let user = user_of(&loaded.kubeconfig, at);
+        cluster.zip(user).is_some_and(|(cluster, user)| client_config::withheld(cluster, user))
     }
 }
 
-impl Inner {
+impl Loaded {
     fn entries(&self, context: &str) -> (Option<&kube::config::Context>, Option<&kube::config::Cluster>) {
         let kubeconfig = &self.kubeconfig;
         let context = kubeconfig.contexts.iter().find(|named| named.name == context);
@@ -180,20 +181,20 @@ impl Inner {
         (context, cluster.and_then(|named| named.cluster.as_ref()))
     }
 
-    /// What the client of a context is made from.
+    /// Returns the config of a context's client.
     fn config(&self, context: &str) -> Result<kube::Config, String> {
         let (at, cluster) = self.entries(context);
         let at = at.ok_or("it is empty")?;
-        settle::config(at, cluster, user_of(&self.kubeconfig, Some(at)))
+        client_config::config(at, cluster, user_of(&self.kubeconfig, Some(at)))
     }
 
-    fn slot(&self, context: &str) -> Result<Arc<Slot>, Fault> {
-        self.slots.get(context).cloned().ok_or_else(|| Fault::new(What::UnknownContext, context, ""))
+    fn context_login(&self, context: &str) -> Result<Arc<ContextLogin>, Fault> {
+        self.context_logins.get(context).cloned().ok_or_else(|| Fault::new(What::UnknownContext, context, ""))
     }
 }
 
-/// A context as the model knows it.
-fn project(found: &kubeconfig::Found, name: &str) -> Context {
+/// Converts a context to the model's type.
+fn project(found: &kubeconfig::MergedKubeconfig, name: &str) -> Context {
     let kubeconfig = &found.kubeconfig;
     let context = kubeconfig.contexts.iter().find(|named| named.name == name).and_then(|named| named.context.as_ref());
     let cluster = context.map(|context| context.cluster.clone()).unwrap_or_default();
@@ -219,7 +220,8 @@ fn project(found: &kubeconfig::Found, name: &str) -> Context {
     }
 }
 
-/// A user that is not there would be a login without credentials, and a puzzling 401.
+/// Returns an error if a context's user is missing in the kubeconfig: it would be a login without credentials, and a
+/// puzzling 401.
 fn unknown_user(kubeconfig: &Kubeconfig, context: Option<&kube::config::Context>) -> Option<String> {
     let user = context.and_then(|context| context.user.clone()).unwrap_or_default();
     let known = user.is_empty() || kubeconfig.auth_infos.iter().any(|named| named.name == user);
@@ -238,8 +240,8 @@ fn user_named<'a>(kubeconfig: &'a Kubeconfig, name: &str) -> Option<&'a AuthInfo
     kubeconfig.auth_infos.iter().find(|named| named.name == name)?.auth_info.as_ref()
 }
 
-/// All that a kubeconfig says of a context, its cluster and its user, in one number: two that differ say different
-/// things. Nobody can read a credential from it, and it is not kept beyond the process.
+/// Hashes the entries of a context, its cluster and its user, to detect changes. No credential can be derived from the
+/// hash, and it is not kept beyond the process.
 fn entries(kubeconfig: &Kubeconfig, context: Option<&kube::config::Context>, broken: Option<&str>) -> u64 {
     let cluster = context.and_then(|at| kubeconfig.clusters.iter().find(|named| named.name == at.cluster));
     let user = context.and_then(|at| {

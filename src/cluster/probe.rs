@@ -1,4 +1,5 @@
-//! Keeps asking a cluster for its version: whether it answers, how fast, and how its clock stands.
+//! The probe of a cluster: requests its version again and again, and measures the round trip and the clock's
+//! difference.
 
 use std::time::Duration;
 
@@ -19,42 +20,47 @@ use brow_model::event::ClusterEvent;
 use brow_model::fault::{Fault, What};
 use kube_tunnel::Backoff;
 
-/// Between two probes that were answered.
-const EVERY: Duration = Duration::from_secs(10);
+/// The interval between successful probes.
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// The timeout after which a cluster counts as unreachable.
-const PATIENCE: Duration = Duration::from_secs(6);
-/// Between two probes that failed, at most.
-const LONGEST: Duration = Duration::from_secs(10);
-/// Between two runs of a login plugin that failed.
-const LOGIN: Duration = Duration::from_secs(30);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(6);
+/// The longest pause after a failed probe.
+const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(10);
+/// The pause after a failed login plugin.
+const PLUGIN_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 /// The interval at which the output of a slow login plugin is read.
-const LISTEN: Duration = Duration::from_millis(500);
+const PLUGIN_OUTPUT_INTERVAL: Duration = Duration::from_millis(500);
 /// Clocks closer than this count as equal: the `Date` header has whole seconds (RFC 9110, 5.6.7).
-const SAME_TIME: TimeDelta = TimeDelta::seconds(2);
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(2);
 
 /// Probes a cluster until `token` is cancelled, and reports each answer and each failure.
-pub async fn keep(clusters: Clusters, context: String, events: EventSender<ClusterEvent>, token: CancellationToken) {
-    let mut backoff = Backoff::new(Duration::from_secs(1), LONGEST);
+pub async fn run_probe(
+    clusters: Clusters,
+    context: String,
+    events: EventSender<ClusterEvent>,
+    token: CancellationToken,
+) {
+    let mut backoff = Backoff::new(Duration::from_secs(1), MAX_RETRY_INTERVAL);
     let mut failing = false;
     loop {
         let probed = tokio::select! {
             () = token.cancelled() => return,
             probed = probe(&clusters, &context) => probed,
             // A login that waits for a person says what it waits for: that is told while it does.
-            () = listen(&clusters, &context, &events) => return,
+            () = report_plugin_output(&clusters, &context, &events) => return,
         };
-        let said = clusters.plugin_said(&context).await;
+        let said = clusters.plugin_output(&context).await;
         if std::mem::replace(&mut failing, probed.is_err()) && !failing {
-            clusters.tell_answers_again(&context);
+            clusters.notify_answers_again(&context);
         }
         let (event, next) = match probed {
             Ok(answered) => {
                 backoff.reset();
-                (answered, EVERY)
+                (answered, PROBE_INTERVAL)
             }
             Err((link, fault)) => {
                 // A login that fails again and again is a nuisance to more than us.
-                let next = if is_plugin(fault.what) { LOGIN } else { backoff.next_pause() };
+                let next = if is_plugin(fault.what) { PLUGIN_RETRY_INTERVAL } else { backoff.next_pause() };
                 (ClusterEvent::Failed { link, fault }, next)
             }
         };
@@ -71,11 +77,11 @@ pub async fn keep(clusters: Clusters, context: String, events: EventSender<Clust
     }
 }
 
-/// Tells what a login plugin says while it runs. Ends with the loop.
-async fn listen(clusters: &Clusters, context: &str, events: &EventSender<ClusterEvent>) {
+/// Reports the output of a login plugin while it runs. Ends with the loop.
+async fn report_plugin_output(clusters: &Clusters, context: &str, events: &EventSender<ClusterEvent>) {
     loop {
-        sleep(LISTEN).await;
-        if let Some(words) = clusters.plugin_said(context).await
+        sleep(PLUGIN_OUTPUT_INTERVAL).await;
+        if let Some(words) = clusters.plugin_output(context).await
             && !events.send(ClusterEvent::PluginSaid(words)).await
         {
             return;
@@ -83,18 +89,18 @@ async fn listen(clusters: &Clusters, context: &str, events: &EventSender<Cluster
     }
 }
 
-/// Asks a cluster once: [`ClusterEvent::Answered`], and nothing else.
+/// Probes a cluster once. Returns [`ClusterEvent::Answered`].
 ///
 /// # Errors
-/// Why it does not answer, and how it stands for that.
+/// The fault, and the resulting state of the cluster.
 pub async fn probe(clusters: &Clusters, context: &str) -> Result<ClusterEvent, (Link, Fault)> {
     let slow = || {
         let (server, _) = clusters.server(context);
-        let words = format!("{server}: no answer within {} s", PATIENCE.as_secs());
+        let words = format!("{server}: no answer within {} s", PROBE_TIMEOUT.as_secs());
         (Link::Unreachable, Fault::new(What::TimedOut, context, words))
     };
     let client = clusters.client(context).await.map_err(|fault| (link_of(fault.what), fault))?;
-    let answer = timeout(PATIENCE, version(&client)).await.map_err(|_| slow())?;
+    let answer = timeout(PROBE_TIMEOUT, version(&client)).await.map_err(|_| slow())?;
     answer.map_err(|error| {
         let (link, fault) = fault(context, &error, None);
         // A server that answers this with an error is not one that can be worked with.
@@ -107,7 +113,7 @@ pub async fn probe(clusters: &Clusters, context: &str) -> Result<ClusterEvent, (
     })
 }
 
-/// A fault of the way to the server, with the server or the proxy that was tried.
+/// Adds the server or the proxy that was tried to a fault of the connection.
 fn located(clusters: &Clusters, context: &str, fault: Fault) -> Fault {
     let (server, proxy) = clusters.server(context);
     let place = match fault.what {
@@ -158,7 +164,7 @@ async fn version(client: &Client) -> Result<ClusterEvent, Error> {
 fn skew(date: Option<&str>, now: DateTime<Utc>) -> TimeDelta {
     let then = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
     let ahead = then.map_or(TimeDelta::zero(), |then| then.to_utc() - now);
-    if ahead.abs() < SAME_TIME { TimeDelta::zero() } else { ahead }
+    if ahead.abs() < CLOCK_TOLERANCE { TimeDelta::zero() } else { ahead }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Our own rights, asked of the API server (`SelfSubjectAccessReview`, which every user may create by the default role
+//! The user's rights, from the API server (`SelfSubjectAccessReview`, which every user may create by the default role
 //! `system:basic-user`).
 
 use std::time::Duration;
@@ -14,9 +14,9 @@ use brow_model::cluster::Right;
 use brow_model::fault::{Fault, Grant, What};
 
 /// The timeout of a request.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Which of the rights of the daily work we have in a namespace, in the order of [`Right::ALL`].
+/// Returns which of the rights in [`Right::ALL`] the user has in a namespace.
 ///
 /// # Errors
 /// As [`may`].
@@ -27,7 +27,7 @@ pub async fn rights(clusters: &Clusters, context: &str, namespace: &str) -> Resu
     let [list, create, mut forward, get] = std::array::from_fn(|at| answers.get(at).copied().unwrap_or_default());
     if get && !forward {
         let client = clusters.client(context).await?;
-        let version = timeout(PATIENCE, client.apiserver_version()).await;
+        let version = timeout(REQUEST_TIMEOUT, client.apiserver_version()).await;
         forward = matches!(version, Ok(Ok(info)) if is_get_enough(&info.git_version));
     }
     Ok([list, create, forward])
@@ -53,8 +53,8 @@ pub async fn may(clusters: &Clusters, context: &str, grants: &[Grant]) -> Result
     let asked = grants.iter().map(|grant| {
         let (api, review) = (api.clone(), review(grant));
         async move {
-            let answer = timeout(PATIENCE, api.create(&PostParams::default(), &review)).await;
-            let words = || format!("no answer within {} s", PATIENCE.as_secs());
+            let answer = timeout(REQUEST_TIMEOUT, api.create(&PostParams::default(), &review)).await;
+            let words = || format!("no answer within {} s", REQUEST_TIMEOUT.as_secs());
             let answer = answer.map_err(|_| Fault::new(What::TimedOut, context, words()))?;
             let review = answer.map_err(|error| fault(context, &error, None).1)?;
             Ok(review.status.is_some_and(|status| status.allowed))

@@ -27,12 +27,12 @@ async fn a_login_that_changed_is_used_and_others_stay() {
     let (clusters, before) = Clusters::read(Some(&path)).unwrap();
     let mut logins = clusters.subscribe("dev").await.unwrap();
     let first = logins.borrow_and_update().generation;
-    let same = clusters.read_again().unwrap();
+    let same = clusters.reload().unwrap();
     assert_eq!(same, before);
     assert_eq!(clusters.login("dev").await.unwrap().generation, first);
 
     std::fs::write(&path, kubeconfig(&["dev"]).replace("token: x", "token: y")).unwrap();
-    assert_ne!(clusters.read_again().unwrap(), before);
+    assert_ne!(clusters.reload().unwrap(), before);
     assert!(clusters.login("dev").await.unwrap().generation > first, "the old token is not used any more");
     assert!(logins.has_changed().unwrap(), "whoever holds the old one is told");
 }
@@ -47,7 +47,7 @@ async fn a_token_file_that_changed_is_a_new_login() {
     let first = clusters.login("dev").await.unwrap().generation;
     assert!(clusters.files().contains(&token));
     std::fs::write(&token, "y\n").unwrap();
-    assert_ne!(clusters.read_again().unwrap(), before);
+    assert_ne!(clusters.reload().unwrap(), before);
     assert!(clusters.login("dev").await.unwrap().generation > first);
 }
 
@@ -128,7 +128,7 @@ async fn a_login_is_renewed_before_it_runs_out_and_used_until_then() {
 /// Lets the time go by after which a plugin is run again.
 async fn rest() {
     tokio::time::pause();
-    tokio::time::advance(login::REST).await;
+    tokio::time::advance(login::PLUGIN_COOLDOWN).await;
     tokio::time::resume();
 }
 
@@ -203,24 +203,24 @@ async fn whoever_begins_anew_does_not_wait_for_a_login_that_hangs() {
 async fn what_is_read_again_is_in_use_and_clients_stay() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("kubeconfig");
-    let clusters = Clusters::unread(Some(path.clone()));
-    assert_eq!(clusters.read_again().unwrap_err().what, What::NoKubeconfig);
+    let clusters = Clusters::empty(Some(path.clone()));
+    assert_eq!(clusters.reload().unwrap_err().what, What::NoKubeconfig);
     std::fs::write(&path, kubeconfig(&["dev"])).unwrap();
-    assert_eq!(clusters.read_again().unwrap().len(), 1);
+    assert_eq!(clusters.reload().unwrap().len(), 1);
     let first = clusters.login("dev").await.unwrap().generation;
     assert_eq!(clusters.client("new").await.err().unwrap().what, What::UnknownContext);
 
     std::fs::write(&path, kubeconfig(&["dev", "new"])).unwrap();
     let clone = clusters.clone();
-    assert_eq!(clusters.read_again().unwrap().len(), 2);
+    assert_eq!(clusters.reload().unwrap().len(), 2);
     clone.client("new").await.unwrap();
     assert_eq!(clone.login("dev").await.unwrap().generation, first, "nobody has to log in again");
 
     std::fs::write(&path, "clusters: {").unwrap();
-    assert_eq!(clusters.read_again().unwrap_err().what, What::KubeconfigBroken);
+    assert_eq!(clusters.reload().unwrap_err().what, What::KubeconfigBroken);
     std::fs::remove_file(&path).unwrap();
     std::fs::create_dir(&path).unwrap();
-    let fault = clusters.read_again().unwrap_err();
+    let fault = clusters.reload().unwrap_err();
     assert_eq!((fault.what, fault.thing), (What::FileUnreadable, path.display().to_string()));
     clusters.client("new").await.unwrap();
 }
@@ -261,7 +261,7 @@ async fn of(server: &str) -> (Client, Clusters, tempfile::TempDir) {
 const ENDLESS: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"kind\":\"";
 const FAILS: &str = "HTTP/1.1 500 No\r\nContent-Type: text/plain\r\n\r\n";
 const ANNOUNCED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 629145600\r\n\r\n";
-/// What the sockets between may hold beside what was taken.
+/// The most bytes that the sockets in between may hold beside those that were taken.
 const SLACK: u64 = 16 << 20;
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Making a pod: it is written down before it is asked for, and again by its uid before anybody is told of it.
+//! Creates pods. Each is recorded before it is requested, and by its uid before anybody is told of it.
 
 use std::collections::BTreeSet;
 
@@ -6,28 +6,27 @@ use tokio::task::spawn_blocking;
 
 use crate::cluster::Clusters;
 use crate::events::EventSender;
-use crate::proxy::{self, Birth};
+use crate::proxy::{self, NewPod};
 use crate::store::PodLedger;
 use brow_model::event::StoreEvent;
 use brow_model::fault::{Fault, What};
 use brow_model::installation::Identity;
 use brow_model::proxy::{PodRequest, ProxyPod};
 
-/// Creates the pod that a request asks for; besides, what was in the way of writing it down. Such a pod is ours for
-/// this run alone.
+/// Creates the pod of a request. Also returns the error of recording it; such a pod is ours for this run only.
 pub(super) async fn create(
     clusters: &Clusters,
     request: &PodRequest,
     me: &Identity,
     ledger: PodLedger,
 ) -> (Result<ProxyPod, Fault>, Option<Fault>) {
-    let birth = Birth::new(request);
+    let new_pod = NewPod::new(request);
     let asked = {
-        let (birth, namespace, ttl) = (birth.clone(), request.namespace.clone(), request.ttl);
-        write(&ledger, move |ledger| ledger.asked(&birth.nonce, &namespace, &birth.name, ttl)).await
+        let (new_pod, namespace, ttl) = (new_pod.clone(), request.namespace.clone(), request.ttl);
+        write(&ledger, move |ledger| ledger.asked(&new_pod.nonce, &namespace, &new_pod.name, ttl)).await
     };
-    let result = proxy::create(clusters, request, me, &birth).await;
-    let nonce = birth.nonce;
+    let result = proxy::create(clusters, request, me, &new_pod).await;
+    let nonce = new_pod.nonce;
     let answered = match &result {
         Ok(pod) => {
             let uid = pod.uid.clone();
@@ -40,7 +39,7 @@ pub(super) async fn create(
     (result, asked.and(answered).err())
 }
 
-/// Writes where waiting for a disk holds nobody up. A panic has been reported by the hook.
+/// Writes on a blocking thread. A panic has been reported by the hook.
 async fn write(
     ledger: &PodLedger,
     work: impl FnOnce(&PodLedger) -> Result<(), Fault> + Send + 'static,
@@ -49,7 +48,7 @@ async fn write(
     spawn_blocking(move || work(&ledger)).await.unwrap_or(Ok(()))
 }
 
-/// Reads under which names pods were asked for. Where that fails it is reported, and none is known.
+/// Reads the names of requested pods. An error is reported, and no name is returned.
 pub(super) async fn asked(ledger: PodLedger, trouble: EventSender<StoreEvent>) -> BTreeSet<(String, String)> {
     match spawn_blocking(move || ledger.names()).await {
         Ok(Ok(names)) => return names,

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Effects;
-use super::route::Path;
+use super::dialer::ForwardDialer;
 use crate::cluster::workload;
 use crate::events::EventSender;
 use crate::forward;
@@ -15,25 +15,25 @@ use brow_model::forward::{ForwardId, ForwardSpec};
 use brow_model::route::Via;
 
 /// An open forward.
-pub(super) struct Open {
+pub(super) struct OpenForward {
     pub handle: forward::Handle,
-    /// Whether its workload's pods are watched: not while it rests.
-    seeking: watch::Sender<Seeking>,
-    /// Closes it.
+    /// The state of the watch on the workload's pods, which is off while the forward has no pod on demand.
+    watching: watch::Sender<WatchState>,
+    /// Closes the forward.
     pub token: CancellationToken,
     /// Cancelled once nothing of it is left.
     pub ended: CancellationToken,
 }
 
-/// Whether a workload's pods are watched, and how often that has ended. A watch that ends and begins again before its
-/// task has run still begins anew, and tells all that it finds once more: the forward has forgotten it.
+/// Says whether a workload's pods are watched, and counts how often that has ended. A watch that is ended and requested
+/// again before its task has run starts anew and reports everything once more, since the forward has forgotten it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Seeking {
+struct WatchState {
     on: bool,
     ends: u64,
 }
 
-impl Seeking {
+impl WatchState {
     fn set(&mut self, on: bool) {
         self.ends += u64::from(self.on && !on);
         self.on = on;
@@ -41,19 +41,19 @@ impl Seeking {
 }
 
 impl Effects {
-    /// Opens a forward; an older opening of it ends first, so that the port is free again.
+    /// Opens a forward. An earlier instance of the same forward ends first, so that the port is free.
     pub(super) fn open(&mut self, spec: ForwardSpec, via: Option<Via>) {
         let before = self.forwards.remove(&spec.id).map(|open| {
             open.token.cancel();
             open.ended
         });
         let (id, token, ended) = (spec.id, self.token.child_token(), CancellationToken::new());
-        let route = Path::new(Arc::clone(&self.routes), &spec);
-        let (seeking, wanted) = watch::channel(Seeking { on: !spec.on_demand, ends: 0 });
-        let finding = self.finding(&spec, wanted);
+        let route = ForwardDialer::new(Arc::clone(&self.tunnels), &spec);
+        let (watching, wanted) = watch::channel(WatchState { on: !spec.on_demand, ends: 0 });
+        let watch_pods = self.watch_pods(&spec, wanted);
         let (cluster, events) = (spec.selector.cluster.clone(), self.about_forward(&spec));
         let (handle, forwarding) = forward::start(spec, via, route, self.events.clone(), &token);
-        self.forwards.insert(id, Open { handle, seeking, token, ended: ended.clone() });
+        self.forwards.insert(id, OpenForward { handle, watching, token, ended: ended.clone() });
         self.tasks.spawn(async move {
             // Whatever becomes of the task, its end is known.
             let _ended = ended.drop_guard();
@@ -63,7 +63,7 @@ impl Effects {
             let working = async {
                 tokio::select! {
                     () = forwarding => {}
-                    () = finding => {}
+                    () = watch_pods => {}
                 }
             };
             events.contain(&cluster, working, ForwardEvent::NotBound).await;
@@ -75,20 +75,19 @@ impl Effects {
         self.events.about(move |event| Event::Forward { id, epoch, event })
     }
 
-    /// Tells a forward where to go; whether its workload's pods are watched for that.
-    pub(super) fn aim(&self, id: ForwardId, seeking: bool, tell: impl FnOnce(&forward::Handle)) {
+    /// Calls `tell` with a forward's handle, and switches the watch on its workload's pods.
+    pub(super) fn direct(&self, id: ForwardId, watching: bool, tell: impl FnOnce(&forward::Handle)) {
         if let Some(open) = self.forwards.get(&id) {
-            open.seeking.send_modify(|state| state.set(seeking));
+            open.watching.send_modify(|state| state.set(watching));
             tell(&open.handle);
         }
     }
 
-    /// The watch on a workload's pods while they are `wanted`, which never ends; of an address there is nothing to find
-    /// out.
-    fn finding(
+    /// Watches a workload's pods while that is `wanted`; never completes. For an address there is nothing to watch.
+    fn watch_pods(
         &self,
         spec: &ForwardSpec,
-        mut wanted: watch::Receiver<Seeking>,
+        mut wanted: watch::Receiver<WatchState>,
     ) -> impl Future<Output = ()> + Send + 'static {
         let query = spec.address.workload().map(|workload| workload::Query {
             cluster: spec.selector.cluster.clone(),
@@ -123,8 +122,8 @@ impl Effects {
     }
 }
 
-/// Waits until the watch of `since` is no longer wanted; for ever, where nobody is left to say so.
-async fn until_ended(wanted: &mut watch::Receiver<Seeking>, since: Seeking) {
+/// Waits until the watch of `since` is no longer wanted. Never completes once the sender is gone.
+async fn until_ended(wanted: &mut watch::Receiver<WatchState>, since: WatchState) {
     if wanted.wait_for(|now| now.ends != since.ends).await.is_err() {
         std::future::pending::<()>().await;
     }
@@ -138,12 +137,12 @@ mod tests {
 
     #[test]
     fn a_watch_that_is_ended_and_wanted_again_at_once_begins_anew() {
-        let (seeking, mut wanted) = watch::channel(Seeking { on: true, ends: 0 });
+        let (watching, mut wanted) = watch::channel(WatchState { on: true, ends: 0 });
         let since = *wanted.borrow();
-        seeking.send_modify(|state| state.set(true));
+        watching.send_modify(|state| state.set(true));
         assert_eq!(until_ended(&mut wanted, since).now_or_never(), None, "it goes on");
-        seeking.send_modify(|state| state.set(false));
-        seeking.send_modify(|state| state.set(true));
+        watching.send_modify(|state| state.set(false));
+        watching.send_modify(|state| state.set(true));
         assert_eq!(until_ended(&mut wanted, since).now_or_never(), Some(()));
         assert!(wanted.borrow().on);
     }

@@ -1,4 +1,4 @@
-//! Notices that the kubeconfig changed, or a file that it names: a login, a new context, one that is gone.
+//! Follows changes of the kubeconfig and of the files that it names: a login, a new context, one that is gone.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use brow_model::fault::Fault;
 use kube_tunnel::contain::contain_blocking;
 
 /// A change is looked at once the directory has been quiet for so long: kubectl and its like write in several steps.
-const QUIET: Duration = Duration::from_millis(200);
+const DEBOUNCE: Duration = Duration::from_millis(200);
 /// A directory that is never quiet does not keep us from looking for longer than this.
-const LATEST: Duration = Duration::from_secs(2);
+const MAX_DEBOUNCE: Duration = Duration::from_secs(2);
 /// The time for which a kubeconfig with errors may be one that is just being written.
-const WRITING: Duration = Duration::from_secs(1);
+const PARTIAL_WRITE_GRACE: Duration = Duration::from_secs(1);
 
 /// The name of this task in the fault of a panic.
 pub(super) const NAME: &str = "kubeconfig";
@@ -27,12 +27,12 @@ pub(super) const NAME: &str = "kubeconfig";
 /// The contexts, as of one reading.
 type Contexts = Result<Vec<Context>, Fault>;
 
-/// Reads it; a panic on the way is its fault.
+/// Runs `reading`; a panic becomes its fault.
 pub(super) async fn read(reading: impl FnOnce() -> Contexts + Send + 'static) -> Contexts {
     contain_blocking(reading).await.unwrap_or_else(|words| Err(super::internal(NAME, words)))
 }
 
-/// Follows the kubeconfig until the loop has ended, and tells of each change.
+/// Follows the kubeconfig until the loop has ended, and reports each change.
 pub(super) async fn follow(clusters: Clusters, events: EventSender) {
     let (nudge, mut changed) = mpsc::channel(1);
     let files = clusters.files();
@@ -53,7 +53,7 @@ pub(super) async fn follow(clusters: Clusters, events: EventSender) {
         let Some((back, mut found)) = look(&clusters, watch).await else { return };
         watch = back;
         if found.is_err() && found != known {
-            sleep(WRITING).await;
+            sleep(PARTIAL_WRITE_GRACE).await;
             let Some((back, again)) = look(&clusters, watch).await else { return };
             (watch, found) = (back, again);
         }
@@ -68,12 +68,12 @@ pub(super) async fn follow(clusters: Clusters, events: EventSender) {
         if changed.recv().await.is_none() {
             return;
         }
-        let latest = Instant::now() + LATEST;
-        while let Ok(Ok(Some(()))) = timeout_at(latest, timeout(QUIET, changed.recv())).await {}
+        let latest = Instant::now() + MAX_DEBOUNCE;
+        while let Ok(Ok(Some(()))) = timeout_at(latest, timeout(DEBOUNCE, changed.recv())).await {}
     }
 }
 
-/// Reads the kubeconfig, after what it depends on is watched: what changes from then on is noticed.
+/// Reads the kubeconfig, after watching the files that it depends on: later changes are noticed.
 async fn look(clusters: &Clusters, mut watch: Watch) -> Option<(Watch, Contexts)> {
     loop {
         let files = clusters.files();
@@ -84,7 +84,7 @@ async fn look(clusters: &Clusters, mut watch: Watch) -> Option<(Watch, Contexts)
             watch
         });
         watch = following.await.ok()?;
-        let found = read(move || again.read_again()).await;
+        let found = read(move || again.reload()).await;
         // Those that it names may be others now.
         if clusters.files() == files {
             return Some((watch, found));

@@ -1,4 +1,4 @@
-//! Effects become tasks: the one place that starts long-lived ones, owns their tokens, and joins them at the end.
+//! Turns effects into tasks: the one place that starts long-lived tasks, owns their tokens, and joins them at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -34,29 +34,29 @@ use brow_model::workload::Kind;
 use kube_tunnel::contain::contain;
 
 mod create;
+mod dialer;
 mod forwards;
 mod kubeconfig;
-mod route;
 
-use forwards::Open;
-use route::Routes;
-pub use route::{READING, ask_relay};
+use dialer::ClusterTunnels;
+pub use dialer::{LANE_PARSER, ask_relay};
+use forwards::OpenForward;
 
-/// How long orders under way (deletions, closings, files) may take at the end.
-const GRACE: Duration = Duration::from_secs(8);
+/// The timeout for orders under way (deletions, closings, files) at the end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How long the writing of files may take after that: a disk that hangs must not keep the shell waiting.
-const WRITING: Duration = Duration::from_secs(2);
+/// The timeout for writing files after that: a disk that hangs must not block the shell.
+const FILES_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What runs on behalf of the model.
+/// The tasks that run on behalf of the model.
 pub struct Effects {
     clusters: Clusters,
-    routes: Arc<Routes>,
+    tunnels: Arc<ClusterTunnels>,
     store: Store,
     me: Identity,
     ledger: PodLedger,
     events: EventSender,
-    /// Ends everything but the files.
+    /// Ends everything but the writing of files.
     token: CancellationToken,
     /// Ends the store, last of all.
     files: CancellationToken,
@@ -64,14 +64,14 @@ pub struct Effects {
     writing: JoinHandle<()>,
     /// Tasks that end by themselves or with the token.
     tasks: JoinSet<()>,
-    /// Orders that are carried out even when the program is being left.
+    /// Orders that are carried out even while the program ends.
     orders: JoinSet<()>,
     connections: BTreeMap<String, Connection>,
-    forwards: BTreeMap<ForwardId, Open>,
+    forwards: BTreeMap<ForwardId, OpenForward>,
     log: Option<AbortHandle>,
-    /// Us among the instances, and the directory of all.
+    /// This instance among the others, and the directory of their sockets.
     instance: Option<(Instance, PathBuf)>,
-    /// What looks for services and workloads.
+    /// The tasks that look for services and workloads.
     browsing: Vec<AbortHandle>,
 }
 
@@ -82,7 +82,7 @@ struct Connection {
 }
 
 impl Effects {
-    /// Starts the store and waits for orders. To be called inside a runtime.
+    /// Starts the store. Must be called within a tokio runtime.
     pub fn start(clusters: Clusters, paths: Paths, me: Identity, events: EventSender) -> Self {
         let token = CancellationToken::new();
         // The store outlives everything else: closing and deleting are audited too.
@@ -90,7 +90,7 @@ impl Effects {
         let ledger = PodLedger::new(paths.state_dir.clone());
         let (store, writing) = store::start(paths, me.installation.clone(), &events, files.clone());
         Self {
-            routes: Arc::new(Routes::new(clusters.clone(), me.installation.clone())),
+            tunnels: Arc::new(ClusterTunnels::new(clusters.clone(), me.installation.clone())),
             clusters,
             store,
             me,
@@ -109,7 +109,7 @@ impl Effects {
         }
     }
 
-    /// Carries out an effect; those of the terminal are not for here and are passed over.
+    /// Carries out an effect. Effects for the terminal are ignored here.
     pub fn run(&mut self, effect: Effect) {
         self.reap();
         match effect {
@@ -138,13 +138,13 @@ impl Effects {
             Effect::StopLog => self.stop_log(),
             Effect::OpenForward { spec, via } => self.open(spec, via),
             Effect::Point { id, via: None, waiting: true, on_demand: true } => {
-                self.aim(id, true, forward::Handle::seek);
+                self.direct(id, true, forward::Handle::wait_for_pod);
             }
-            Effect::Point { id, via, waiting, .. } => self.aim(id, true, |handle| handle.point(via, waiting)),
-            Effect::Rest { id, round, failed } => self.aim(id, false, |handle| handle.rest(round, failed)),
+            Effect::Point { id, via, waiting, .. } => self.direct(id, true, |handle| handle.set_pod(via, waiting)),
+            Effect::Rest { id, round, failed } => self.direct(id, false, |handle| handle.rest(round, failed)),
             Effect::Probe { id, plan } => {
                 if let Some(open) = self.forwards.get(&id) {
-                    open.handle.probe(plan);
+                    open.handle.set_probe(plan);
                 }
             }
             Effect::CloseForward { id } => {
@@ -192,8 +192,7 @@ impl Effects {
         });
     }
 
-    /// Becomes known to the other instances whose sockets are in `dir`, and gets to know them. Where that cannot be it
-    /// is told, and everything else works.
+    /// Joins the other instances, whose sockets are in `dir`. A failure is reported, and everything else works.
     pub fn join(&mut self, dir: PathBuf, role: Role) {
         match instance::join(&dir, role, self.events.clone(), self.token.clone()) {
             Ok((instance, running)) => {
@@ -210,7 +209,7 @@ impl Effects {
         }
     }
 
-    /// Tells the other instances what is forwarded, where that has changed.
+    /// Publishes the forwards to the other instances, if they changed.
     pub fn publish(&self, model: &Model) {
         if let Some((instance, _)) = &self.instance {
             instance.publish(|pid, role| model.report(pid, role));
@@ -227,7 +226,7 @@ impl Effects {
         });
     }
 
-    /// The counters of every open forward.
+    /// Returns the counters of every open forward.
     pub fn samples(&self) -> Vec<Sample> {
         self.forwards.values().map(|open| open.handle.sample()).collect()
     }
@@ -237,8 +236,8 @@ impl Effects {
         while self.orders.join_next().await.is_some() {}
     }
 
-    /// Lets go of everything but the files: orders under way are carried out, forwards are closed. What has not ended
-    /// by itself after a grace period is ended.
+    /// Ends everything but the writing of files: orders under way are carried out, forwards are closed. Tasks that have
+    /// not ended after `SHUTDOWN_TIMEOUT` are aborted.
     pub async fn finish(&mut self) {
         let ending = async {
             while self.orders.join_next().await.is_some() {}
@@ -250,21 +249,21 @@ impl Effects {
             self.token.cancel();
             while self.tasks.join_next().await.is_some() {}
         };
-        if timeout(GRACE, ending).await.is_err() {
+        if timeout(SHUTDOWN_TIMEOUT, ending).await.is_err() {
             self.tasks.abort_all();
             self.orders.abort_all();
         }
     }
 
-    /// Has the files written as they were ordered to be. Nothing more is written after that.
+    /// Waits until all files are written. Nothing is written after that.
     pub async fn write_files(&mut self) {
         self.files.cancel();
-        if timeout(WRITING, &mut self.writing).await.is_err() {
+        if timeout(FILES_TIMEOUT, &mut self.writing).await.is_err() {
             self.writing.abort();
         }
     }
 
-    /// Takes in the ends of tasks, so that the sets do not grow; a panic in one has been reported by the hook.
+    /// Removes ended tasks from the sets. A panic in one has been reported by the hook.
     fn reap(&mut self) {
         while self.tasks.try_join_next().is_some() {}
         while self.orders.try_join_next().is_some() {}
@@ -282,7 +281,7 @@ impl Effects {
         })
     }
 
-    /// Starts such a task that works for a context. Its panic is told as `broken` says, and ends nothing else.
+    /// Starts such a task for a context. Its panic is reported by the event of `broken`, and ends nothing else.
     fn spawn_for(
         &mut self,
         context: String,
@@ -293,7 +292,7 @@ impl Effects {
         self.spawn(async move { events.contain(&context, task, broken).await })
     }
 
-    /// Has the kubeconfig followed from now on.
+    /// Starts to follow changes of the kubeconfig.
     pub fn follow_kubeconfig(&mut self) {
         let following = kubeconfig::follow(self.clusters.clone(), self.events.clone());
         let broken = |fault| Event::Store(StoreEvent::Trouble(fault));
@@ -303,7 +302,7 @@ impl Effects {
     fn read_kubeconfig(&mut self) {
         let (clusters, events) = (self.clusters.clone(), self.events.clone());
         self.spawn(async move {
-            let found = kubeconfig::read(move || clusters.read_again()).await;
+            let found = kubeconfig::read(move || clusters.reload()).await;
             events.send(Event::Contexts(found)).await;
         });
     }
@@ -333,12 +332,12 @@ impl Effects {
         self.connections.insert(cluster.clone(), Connection { token: token.clone(), namespaces: sender });
         let (clusters, context) = (self.clusters.clone(), cluster.clone());
         let (ledger, trouble) = (self.ledger.clone(), self.events.about(Event::Store));
-        let asked: proxy::Asked = Arc::new(move || create::asked(ledger.clone(), trouble.clone()).boxed());
+        let asked: proxy::RequestedPods = Arc::new(move || create::asked(ledger.clone(), trouble.clone()).boxed());
         let events = self.events.about(move |event| Event::Cluster { cluster: context.clone(), epoch, event });
         self.tasks.spawn(async move {
             // A login that has run out, a server that moved: connecting again starts from nothing.
             clusters.forget(&cluster);
-            let probing = cluster::keep(clusters.clone(), cluster.clone(), events.clone(), token.clone());
+            let probing = cluster::run_probe(clusters.clone(), cluster.clone(), events.clone(), token.clone());
             let watching = proxy::watch(clusters, cluster.clone(), receiver, asked, events.clone(), token);
             let working = async {
                 let ((), ()) = tokio::join!(probing, watching);
@@ -381,7 +380,7 @@ impl Effects {
     }
 }
 
-/// A panic of what works for a context.
+/// Returns the fault of a panic in a task for a context.
 fn internal(context: &str, words: String) -> Fault {
     Fault::new(What::Internal, context, words)
 }

@@ -1,12 +1,12 @@
-//! Lanes: a port of the relay's own for one address, so that a connection needs no questions.
+//! Lanes: ports of a relay that are reserved for one address, so that a connection there needs no handshake.
 //!
-//! To prove to a relay, and have it prove, that both know the pod's secret takes a round trip and some programs in the
-//! pod. So it is asked once, by a stream that stays open, to listen on a port of the pod's loopback for one address;
-//! connections are forwarded to that port, each with a word that only this stream told it. The port is gone when the
-//! stream ends. Where a tunnel carries one stream only, each is asked for as the lane is.
+//! The handshake with a relay takes a round trip and starts some programs in the pod. So a relay is asked once, on a
+//! stream that stays open, to listen on a port of the pod's loopback for one address. Connections are forwarded to that
+//! port, and each begins with a secret word that was agreed on over that stream. The relay closes the port when the
+//! stream ends. If a tunnel carries one stream only, every connection has a handshake of its own.
 //!
-//! By its own stream a lane tells which connections the target has reset: the way of their bytes does not. It says so
-//! before it ends them, and the node tells of an end a second later.
+//! The relay reports connections that the target has reset on the lane's stream, since their own bytes cannot tell. It
+//! does so before it ends them, and the node reports an end only a second later.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,110 +21,111 @@ use tokio_util::task::AbortOnDropHandle;
 use brow_model::fault::What;
 use kube_tunnel::{Error, Lease, Protocol, Stream};
 
-/// Streams held opened ahead at a relay or its lane, so that a connection finds the relay's shell already started.
-/// Each has a tunnel to itself: more would cost the API server connections that mostly idle.
+/// Spare streams kept open to a relay or its lane, so that the relay's shell has already started when a connection
+/// comes. Each has a tunnel to itself: more would cost the API server connections that mostly idle.
 const SPARES: usize = 2;
 
-/// How long a relay may take to begin to listen.
-const BEGINNING: Duration = Duration::from_secs(5);
+/// The timeout for a relay to listen on a lane.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a relay may say before it tells its port, and the longest line that it may say, in bytes.
-const FOREWORD: usize = 4_096;
+/// The most bytes that a relay may send before it tells its port, and in one line.
+const MAX_PREAMBLE: usize = 4_096;
 
-/// The lane through a relay, or that there is none now.
+/// The current lane through a relay, if any.
 #[derive(Debug, Default)]
 pub struct Lane {
     open: Mutex<Option<Arc<Open>>>,
     lost: Notify,
 }
 
-/// A lane that is open: for as long as it is the lane, and for as long as a connection goes by it.
+/// An open lane. It lives as long as it is the current one or has connections.
 #[derive(Debug)]
 struct Open {
     port: u16,
-    /// What each connection to it begins with, before its number.
+    /// The secret word that each connection begins with, followed by its number.
     word: Bytes,
-    visits: Visits,
-    /// Reads what the relay says of them.
+    connections: LaneConnections,
+    /// Reads the relay's reports of failed connections.
     _reader: Option<AbortOnDropHandle<()>>,
 }
 
-/// The connections that go by a lane, and how the relay says that they broke.
-type Visits = Arc<Mutex<HashMap<u32, Option<Break>>>>;
+/// The connections of a lane by their numbers, with the failures that the relay has reported.
+type LaneConnections = Arc<Mutex<HashMap<u32, Option<Failure>>>>;
 
-/// What was wrong with a connection, and in whose words.
-type Break = (What, String);
+/// The kind of a failure, and its message.
+type Failure = (What, String);
 
-/// One connection's way through a lane.
+/// A connection that is registered with a lane.
 #[derive(Debug)]
-pub struct Visit {
+pub struct LaneConnection {
     open: Arc<Open>,
     number: u32,
 }
 
-impl Visit {
+impl LaneConnection {
     fn new(open: Arc<Open>) -> Self {
-        let mut visits = lock(&open.visits);
+        let mut connections = lock(&open.connections);
         let mut number = rand::random();
-        while visits.contains_key(&number) {
+        while connections.contains_key(&number) {
             number = rand::random();
         }
-        visits.insert(number, None);
-        drop(visits);
+        connections.insert(number, None);
+        drop(connections);
         Self { open, number }
     }
 
-    /// The port of the pod that the lane is.
+    /// Returns the lane's port in the pod.
     pub fn port(&self) -> u16 {
         self.open.port
     }
 
-    /// What the connection has to begin with.
+    /// Returns the bytes that the connection has to begin with: the lane's word and the connection's number.
     pub fn first_line(&self) -> Bytes {
         [&self.open.word[..], format!("{:08x}", self.number).as_bytes()].concat().into()
     }
 
-    /// How the target's side broke, as far as the relay has told: an end of the stream is in order only without that.
-    pub fn broke(&self) -> Option<Break> {
-        lock(&self.open.visits).get(&self.number).cloned().flatten()
+    /// Returns the failure of the target's side, if the relay has reported one. Without it, an end of the stream is in
+    /// order.
+    pub fn failure(&self) -> Option<Failure> {
+        lock(&self.open.connections).get(&self.number).cloned().flatten()
     }
 }
 
-impl Drop for Visit {
+impl Drop for LaneConnection {
     fn drop(&mut self) {
-        lock(&self.open.visits).remove(&self.number);
+        lock(&self.open.connections).remove(&self.number);
     }
 }
 
 impl Lane {
-    /// The port of the pod that the lane is, while there is one.
+    /// Returns the lane's port in the pod, if a lane is open.
     pub fn port(&self) -> Option<u16> {
         lock(&self.open).as_ref().map(|open| open.port)
     }
 
-    /// A connection's way through it, while there is one.
-    pub fn visit(&self) -> Option<Visit> {
-        lock(&self.open).clone().map(Visit::new)
+    /// Registers a connection, if a lane is open.
+    pub fn connection(&self) -> Option<LaneConnection> {
+        lock(&self.open).clone().map(LaneConnection::new)
     }
 
-    /// `port` is the lane from now on, for whoever begins with `word`.
+    /// Makes `port` the lane, for connections that begin with `word`.
     pub fn open(&self, port: u16, word: Bytes) {
-        self.set(Some(Open { port, word, visits: Visits::default(), _reader: None }));
+        self.set(Some(Open { port, word, connections: LaneConnections::default(), _reader: None }));
     }
 
     fn set(&self, open: Option<Open>) -> bool {
         std::mem::replace(&mut *lock(&self.open), open.map(Arc::new)).is_some()
     }
 
-    /// Waits until the lane of that port is lost.
+    /// Waits until the lane at that port is discarded or replaced.
     async fn lost(&self, port: u16) {
         while self.port() == Some(port) {
             self.lost.notified().await;
         }
     }
 
-    /// Nobody listens at `port` any more: whoever keeps the lane asks for another, unless that has been done.
-    pub fn lose(&self, port: u16) {
+    /// Discards the lane at `port`, on which nothing listens any more. The task that keeps the lane then opens another.
+    pub fn discard(&self, port: u16) {
         let was = lock(&self.open).take_if(|open| open.port == port);
         if was.is_some() {
             self.lost.notify_one();
@@ -132,46 +133,46 @@ impl Lane {
     }
 }
 
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes out of the relay's words what a lane is kept by.
+/// Parses what a relay writes on the stream of a lane.
 #[derive(Debug, Clone, Copy)]
-pub struct Reading {
-    /// The port of the lane.
+pub struct LaneParser {
+    /// Returns the port of the lane, once the bytes contain it.
     pub port: fn(&[u8]) -> Option<u16>,
-    /// Which connection broke, of a line, and how.
-    pub broke: fn(&str) -> Option<(u32, What, String)>,
+    /// Returns the number and the failure of the connection that a line reports.
+    pub failure: fn(&str) -> Option<(u32, What, String)>,
 }
 
-/// How a lane ended.
+/// The reason why a lane ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// It was open; another can be had.
-    Open,
-    /// The relay could not be asked; it can be tried again.
-    Unasked,
-    /// There are no lanes here: the relay knows none, or a tunnel carries one stream only.
-    Never,
+pub enum LaneEnd {
+    /// It was open; another can be opened.
+    Closed,
+    /// The request to the relay failed; it can be retried.
+    Unavailable,
+    /// There are no lanes here: the relay does not offer them, or a tunnel carries one stream only.
+    Unsupported,
 }
 
-/// Keeps a lane open until it ends, is lost, or is held up by what else its tunnel carries. `asked`: a stream on which
-/// the relay was asked for it, for whoever begins with `word`.
+/// Keeps a lane open until it ends, is discarded, or is held up by other streams on its tunnel. `asked` opens a stream
+/// on which the relay was asked for a lane, for connections that begin with `word`.
 pub async fn keep(
     lease: &Lease,
     asked: impl Future<Output = Result<Stream, Error>>,
     word: Bytes,
-    reading: Reading,
+    parser: LaneParser,
     lane: &Lane,
-) -> Ended {
-    let ended = open(lease, asked, word, reading, lane).await;
+) -> LaneEnd {
+    let ended = open(lease, asked, word, parser, lane).await;
     let was_open = lane.set(None);
     lease.hold_spares(SPARES);
     match ended {
-        Err(_) if !was_open => Ended::Unasked,
-        Ok(Ended::Never) if !was_open => Ended::Never,
-        Ok(_) | Err(_) => Ended::Open,
+        Err(_) if !was_open => LaneEnd::Unavailable,
+        Ok(LaneEnd::Unsupported) if !was_open => LaneEnd::Unsupported,
+        Ok(_) | Err(_) => LaneEnd::Closed,
     }
 }
 
@@ -179,56 +180,57 @@ async fn open(
     lease: &Lease,
     asked: impl Future<Output = Result<Stream, Error>>,
     word: Bytes,
-    reading: Reading,
+    parser: LaneParser,
     lane: &Lane,
-) -> Result<Ended, Error> {
+) -> Result<LaneEnd, Error> {
     let mut stream = asked.await?;
     if lease.protocol() == Some(Protocol::V4) {
-        return Ok(Ended::Never);
+        return Ok(LaneEnd::Unsupported);
     }
     let mut said = Vec::new();
-    let begun = timeout(BEGINNING, async {
-        while said.len() < FOREWORD && stream.read_buf(&mut said).await.map_err(Error::from_io)? > 0 {
-            if let Some(found) = (reading.port)(&said) {
+    let begun = timeout(LISTEN_TIMEOUT, async {
+        while said.len() < MAX_PREAMBLE && stream.read_buf(&mut said).await.map_err(Error::from_io)? > 0 {
+            if let Some(found) = (parser.port)(&said) {
                 return Ok(Some(found));
             }
         }
         Ok(None)
     });
     let silent = |_| Error::TunnelLost { text: "the relay did not tell of a lane in time".to_owned() };
-    let Some(found) = begun.await.map_err(silent)?? else { return Ok(Ended::Never) };
+    let Some(found) = begun.await.map_err(silent)?? else { return Ok(LaneEnd::Unsupported) };
     stream.set_aside(true);
-    let (held_up, visits) = (stream.held_up(), Visits::default());
+    let (held_up, connections) = (stream.held_up(), LaneConnections::default());
     let (reads, ended) = oneshot::channel::<()>();
-    let told = Arc::clone(&visits);
+    let told = Arc::clone(&connections);
     let reader = AbortOnDropHandle::new(tokio::spawn(async move {
         let _reads = reads;
-        read_on(stream, reading, &told).await;
+        read_failures(stream, parser, &told).await;
     }));
-    lane.set(Some(Open { port: found, word, visits, _reader: Some(reader) }));
+    lane.set(Some(Open { port: found, word, connections, _reader: Some(reader) }));
     lease.hold_spares_at(found, SPARES);
     tokio::select! {
         _ = ended => {}
-        () = held_up => lane.lose(found),
+        () = held_up => lane.discard(found),
         () = lane.lost(found) => {}
     }
-    Ok(Ended::Open)
+    Ok(LaneEnd::Closed)
 }
 
-/// Reads what the relay says of each connection until it says no more: unread, that would hold it up in the end.
-async fn read_on(mut stream: Stream, reading: Reading, visits: &Visits) {
+/// Reads the relay's reports of failed connections until the stream ends. Unread, they would block the relay in the
+/// end.
+async fn read_failures(mut stream: Stream, parser: LaneParser, connections: &LaneConnections) {
     let mut said = Vec::new();
     while matches!(stream.read_buf(&mut said).await, Ok(1..)) {
         while let Some(end) = said.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = said.drain(..=end).collect();
-            let broke = (reading.broke)(String::from_utf8_lossy(&line).trim_end());
-            if let Some((number, what, words)) = broke
-                && let Some(visit) = lock(visits).get_mut(&number)
+            let failure = (parser.failure)(String::from_utf8_lossy(&line).trim_end());
+            if let Some((number, what, words)) = failure
+                && let Some(connection) = lock(connections).get_mut(&number)
             {
-                *visit = Some((what, words));
+                *connection = Some((what, words));
             }
         }
-        if said.len() > FOREWORD {
+        if said.len() > MAX_PREAMBLE {
             said.clear();
         }
     }

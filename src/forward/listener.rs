@@ -1,4 +1,4 @@
-//! The local end of a forward: one port on several addresses, and what to say when it cannot be had.
+//! The local end of a forward: one port on several addresses, and the faults if it cannot be bound.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use super::route::Route;
-use super::{MAX_CONNECTIONS, Shared, connection, holder};
+use super::dialer::Dialer;
+use super::{Forward, MAX_CONNECTIONS, connection, port_owner};
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::forward::ForwardSpec;
 use kube_tunnel::Backoff;
@@ -20,21 +20,21 @@ use kube_tunnel::Backoff;
 const BACKLOG: i32 = 1024;
 
 /// The number of ports chosen by the kernel that are tried until one is free on every address.
-const TRIES: usize = 64;
+const MAX_ATTEMPTS: usize = 64;
 
 /// The number of ports above a taken one that are tried before the kernel chooses.
-const NEXT: u16 = 512;
+const MAX_NEXT_PORTS: u16 = 512;
 
 /// The offset of unprivileged replacements for privileged ports: 80 becomes 8080, 443 becomes 8443.
-const UNPRIVILEGED: u16 = 8000;
+const UNPRIVILEGED_OFFSET: u16 = 8000;
 
 /// The pauses after an accept that failed for want of a resource.
-const PAUSES: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
+const ACCEPT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
 
 /// Listens as `spec` says.
 ///
 /// # Errors
-/// A fault that names who holds a taken port, and in its remedy a port that is free.
+/// A fault that names the process that holds a taken port, and suggests a free port.
 pub(super) async fn bind(spec: &ForwardSpec) -> Result<Vec<TcpListener>, Fault> {
     let error = match listen(&spec.bind, spec.port) {
         Ok(listeners) => return Ok(listeners),
@@ -46,29 +46,33 @@ pub(super) async fn bind(spec: &ForwardSpec) -> Result<Vec<TcpListener>, Fault> 
             listen(&spec.bind, 0).map_err(|error| Fault::new(What::ListenFailed, port, error.to_string()))
         }
         io::ErrorKind::AddrInUse if spec.port != 0 => {
-            let holder = holder::of(spec.port, &spec.bind).await.map(|holder| holder.to_string()).unwrap_or_default();
-            let fault = Fault::new(What::PortInUse, port, holder);
-            Err(with_other(fault, &spec.bind, spec.port.saturating_add(1)))
+            let port_owner = port_owner::find(spec.port, &spec.bind)
+                .await
+                .map(|port_owner| port_owner.to_string())
+                .unwrap_or_default();
+            let fault = Fault::new(What::PortInUse, port, port_owner);
+            Err(with_free_port(fault, &spec.bind, spec.port.saturating_add(1)))
         }
         io::ErrorKind::PermissionDenied => {
             let fault = Fault::new(What::PortPrivileged, port, error.to_string());
-            Err(with_other(fault, &spec.bind, spec.port.saturating_add(UNPRIVILEGED)))
+            Err(with_free_port(fault, &spec.bind, spec.port.saturating_add(UNPRIVILEGED_OFFSET)))
         }
         _ => Err(Fault::new(What::ListenFailed, port, error.to_string())),
     }
 }
 
-fn with_other(fault: Fault, bind: &[IpAddr], from: u16) -> Fault {
+fn with_free_port(fault: Fault, bind: &[IpAddr], from: u16) -> Fault {
     match free_port(bind, from) {
         Some(port) => fault.with(Remedy::OtherPort(port)),
         None => fault,
     }
 }
 
-/// The first port from `from` on that is free on all addresses, else one of the kernel's choice. Somebody else may take
-/// it before it is used.
+/// Returns the first port from `from` on that is free on all addresses, else one of the kernel's choice. Another
+/// program may take it before it is used.
 fn free_port(bind: &[IpAddr], from: u16) -> Option<u16> {
-    let near = (from.max(1024)..=from.max(1024).saturating_add(NEXT)).find(|port| listen(bind, *port).is_ok());
+    let near =
+        (from.max(1024)..=from.max(1024).saturating_add(MAX_NEXT_PORTS)).find(|port| listen(bind, *port).is_ok());
     near.or_else(|| listen(bind, 0).ok()?.first()?.local_addr().ok().map(|local| local.port()))
 }
 
@@ -78,7 +82,7 @@ fn listen(bind: &[IpAddr], port: u16) -> io::Result<Vec<TcpListener>> {
         return listen_on_all(bind, port);
     }
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         match listen_on_all(bind, 0) {
             // The kernel's choice for the first address may be taken on the second.
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = error,
@@ -159,32 +163,31 @@ fn is_free_on_all(port: u16) -> io::Result<()> {
 }
 
 /// Accepts connections on every listener until the forward is closed.
-pub(super) fn accept<R: Route>(shared: &Arc<Shared<R>>, listeners: Vec<TcpListener>) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+pub(super) fn accept<D: Dialer>(forward: &Arc<Forward<D>>, listeners: Vec<TcpListener>) {
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     for listener in listeners {
-        let (forward, room) = (Arc::clone(shared), Arc::clone(&room));
-        shared.keep(async move {
-            let shared = forward;
+        let (accepting, slots) = (Arc::clone(forward), Arc::clone(&slots));
+        forward.spawn_critical(async move {
             tokio::select! {
                 biased;
-                () = shared.token.cancelled() => {}
-                () = accept_from(&shared, &listener, &room) => {}
+                () = accepting.token.cancelled() => {}
+                () = accept_from(&accepting, &listener, &slots) => {}
             }
         });
     }
 }
 
-async fn accept_from<R: Route>(shared: &Arc<Shared<R>>, listener: &TcpListener, room: &Arc<Semaphore>) {
-    let mut backoff = PAUSES;
+async fn accept_from<D: Dialer>(forward: &Arc<Forward<D>>, listener: &TcpListener, slots: &Arc<Semaphore>) {
+    let mut backoff = ACCEPT_BACKOFF;
     // The semaphore is never closed.
-    while let Ok(permit) = Arc::clone(room).acquire_owned().await {
+    while let Ok(permit) = Arc::clone(slots).acquire_owned().await {
         match listener.accept().await {
             Ok((local, _)) => {
                 backoff.reset();
-                let entered = shared.meter.enter();
-                let shared = Arc::clone(shared);
-                shared.tracker.clone().spawn(async move {
-                    connection::serve(&shared, local).await;
+                let entered = forward.meter.enter();
+                let forward = Arc::clone(forward);
+                forward.tracker.clone().spawn(async move {
+                    connection::serve(&forward, local).await;
                     drop((entered, permit));
                 });
             }
@@ -193,7 +196,7 @@ async fn accept_from<R: Route>(shared: &Arc<Shared<R>>, listener: &TcpListener, 
             Err(error) => {
                 let local = listener.local_addr().map(|local| local.to_string()).unwrap_or_default();
                 let fault = Fault::new(What::ListenFailed, local, error.to_string()).with(Remedy::Retrying);
-                shared.reporter.failed(fault);
+                forward.reporter.failed(fault);
                 sleep(backoff.next_pause()).await;
             }
         }
@@ -313,7 +316,7 @@ mod tests {
     fn a_privileged_port_has_a_stand_in_that_looks_like_it() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let _guard = runtime.enter();
-        let fault = with_other(Fault::new(What::PortPrivileged, "80", ""), &BOTH, 80 + UNPRIVILEGED);
+        let fault = with_free_port(Fault::new(What::PortPrivileged, "80", ""), &BOTH, 80 + UNPRIVILEGED_OFFSET);
         let Remedy::OtherPort(port) = fault.remedy else { panic!("no other port") };
         assert!(port >= 8080);
     }

@@ -1,4 +1,4 @@
-//! Counters of one forward: written by its connections, read by the loop once a second.
+//! The counters of one forward, written by its connections and read by the loop once a second.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use kube_tunnel::Counters;
 /// Running totals since the forward was opened.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    /// Bytes: counted where they are moved.
+    /// Bytes, counted where they are moved.
     pub counters: Arc<Counters>,
     open: AtomicU64,
     total: AtomicU64,
@@ -17,7 +17,7 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// The totals now. Each is exact; together they may be a moment apart.
+    /// Returns the totals. Each is exact, but they are not read at the same instant.
     pub(super) fn counts(&self) -> Counts {
         Counts {
             open: self.open.load(Ordering::Relaxed),
@@ -28,11 +28,11 @@ impl Meter {
         }
     }
 
-    /// Counts an accepted connection, as open until the guard is dropped: also while it waits for a pod.
-    pub(super) fn enter(self: &Arc<Self>) -> Entered {
+    /// Counts an accepted connection as open until the guard is dropped, also while it waits for a pod.
+    pub(super) fn enter(self: &Arc<Self>) -> OpenGuard {
         self.total.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
-        Entered(Arc::clone(self))
+        OpenGuard(Arc::clone(self))
     }
 
     /// Counts a connection that failed.
@@ -41,11 +41,11 @@ impl Meter {
     }
 }
 
-/// A connection that is counted as open.
+/// Counts a connection as open until it is dropped.
 #[derive(Debug)]
-pub(super) struct Entered(Arc<Meter>);
+pub(super) struct OpenGuard(Arc<Meter>);
 
-impl Drop for Entered {
+impl Drop for OpenGuard {
     fn drop(&mut self) {
         self.0.open.fetch_sub(1, Ordering::Relaxed);
     }

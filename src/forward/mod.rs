@@ -1,20 +1,20 @@
-//! Forwards: a listener on this machine, and what keeps the way from it to a pod open.
+//! Forwards: local listeners, and the tasks that keep tunnels to a pod open for them.
 //!
-//! [`start`] makes one forward. Its future owns everything of it (the listeners, the connections, the watch over the
-//! tunnel) and ends only when all of that is gone; its [`Handle`] points it at another pod, closes it, and shows its
-//! counters. What the pods and tunnels are is behind [`Route`], so that the tests need no cluster.
+//! [`start`] creates one forward. Its future owns all parts of it (listeners, connections, supervision of the tunnels)
+//! and completes only when all of them have ended. Its [`Handle`] changes the pod, closes the forward, and reads its
+//! counters. Pods and tunnels are behind [`Dialer`], so that the tests need no cluster.
 
 mod connection;
-mod hold;
-mod holder;
+mod dialer;
 mod lane;
-mod line;
 mod listener;
 mod meter;
+mod pod_ref;
+mod port_owner;
 mod probe;
 mod report;
-mod route;
 mod supervise;
+mod upstream;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -33,61 +33,61 @@ use brow_model::route::Via;
 use brow_model::traffic::{Counts, TunnelInfo};
 use kube_tunnel::contain::contain;
 
-use hold::{Hold, Holds};
-pub use lane::{Ended, Lane, Reading, keep as keep_lane};
-use line::Line;
+pub use dialer::{Dialer, Lease, ReachError};
+pub use lane::{Lane, LaneEnd, LaneParser, keep as keep_lane};
 use meter::Meter;
+use pod_ref::{PodRef, PodRefs};
 use report::Reporter;
-pub use route::{Lease, Route, Unreached};
-use supervise::Way;
+use supervise::Route;
+use upstream::Upstream;
 
-/// The most connections that one forward carries at a time. More wait in the kernel's queue: a runaway client must not
-/// take every descriptor of the program.
+/// The most connections that one forward carries at a time. More wait in the kernel's queue, so that a runaway client
+/// does not use up all file descriptors of the program.
 pub const MAX_CONNECTIONS: usize = 1024;
 
-/// No rest has this number.
+/// The initial value of the round counters: no round has this number.
 const NO_ROUND: u64 = u64::MAX;
 
-/// Where new connections go.
+/// The destination of new connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Pointing {
+enum Destination {
     /// Through this pod.
-    Through(Via, Arc<Hold>),
-    /// There is no pod.
-    Nowhere(Wait),
-    /// There is none until a connection asks for one.
+    Through(Via, Arc<PodRef>),
+    /// No pod is known.
+    NoPod(Wait),
+    /// No pod is used until a connection needs one.
     Rest(Rest),
 }
 
-/// What connections do while there is no pod.
+/// The behavior of connections while there is no pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wait {
-    /// They fail: none is coming.
-    Not,
-    /// They wait, each for a while.
-    Awhile,
-    /// They wait until somebody says what becomes of it, who has a limit of their own.
-    UntilTold,
+    /// They fail at once: none is coming.
+    Never,
+    /// Each waits up to a timeout.
+    Limited,
+    /// They wait for the next destination; the caller of [`Handle::wait_for_pod`] has a timeout.
+    Unlimited,
 }
 
-/// A time in which there is nothing behind the listener.
+/// A period in which an on-demand forward has no pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Rest {
-    /// Tells it from others of the same forward.
+    /// The number of the period.
     round: u64,
-    /// Why the connections fail that waited before it; without it they ask again.
+    /// The fault with which connections that waited before fail; without it they request a pod again.
     failed: Option<Fault>,
 }
 
-/// The hold on one forward. Dropping it closes the forward.
+/// The handle of one forward. Dropping it closes the forward.
 #[derive(Debug)]
 pub struct Handle {
-    /// Dropped before the rest: connections must see the forward closed before they see it point nowhere.
+    /// Dropped first: connections must see the forward closed before they see it without a destination.
     _guard: DropGuard,
     id: ForwardId,
-    pointing: watch::Sender<Pointing>,
-    /// The pods that connections may still go through.
-    holds: Holds,
+    destination: watch::Sender<Destination>,
+    /// The pods that connections may still use.
+    pod_refs: PodRefs,
     probed: watch::Sender<Option<ProbePlan>>,
     tunnel: watch::Receiver<Option<TunnelInfo>>,
     meter: Arc<Meter>,
@@ -95,114 +95,113 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Sends new connections through `via`; those under way stay where they are. Without a pod they wait for one, for a
-    /// while (`waiting`), or fail at once. Once nothing goes through a pod that was named here it is told
-    /// ([`ForwardEvent::Drained`]), also where nothing ever did.
-    pub fn point(&self, via: Option<Via>, waiting: bool) {
-        let wait = if waiting { Wait::Awhile } else { Wait::Not };
-        self.aim(via.map_or(Pointing::Nowhere(wait), |via| self.holds.through(via)));
+    /// Sends new connections through `via`; existing ones stay where they are. Without a pod they wait for one, up to a
+    /// timeout (`waiting`), or fail at once. Once nothing uses a pod that was passed here any more, it is reported
+    /// ([`ForwardEvent::Drained`]), even if nothing ever used it.
+    pub fn set_pod(&self, via: Option<Via>, waiting: bool) {
+        let wait = if waiting { Wait::Limited } else { Wait::Never };
+        self.set_destination(via.map_or(Destination::NoPod(wait), |via| self.pod_refs.through(via)));
     }
 
-    /// Has connections wait until it is said what they waited for: whoever calls this sets the limit.
-    pub fn seek(&self) {
-        self.aim(Pointing::Nowhere(Wait::UntilTold));
+    /// Lets connections wait, without a timeout, until another method sets a pod or ends the wait.
+    pub fn wait_for_pod(&self) {
+        self.set_destination(Destination::NoPod(Wait::Unlimited));
     }
 
-    /// Has the forward rest: its tunnels close once no connection uses them, and the next connection asks for a pod
-    /// ([`ForwardEvent::Wanted`], once for each `round`). Connections that wait fail where there is a reason, else they
-    /// ask.
+    /// Closes the tunnels once no connection uses them. The next connection requests a pod ([`ForwardEvent::Wanted`],
+    /// once for each `round`). Connections that wait fail with `failed`, or request a pod again without it.
     pub fn rest(&self, round: u64, failed: Option<Fault>) {
-        self.aim(Pointing::Rest(Rest { round, failed }));
+        self.set_destination(Destination::Rest(Rest { round, failed }));
     }
 
-    /// Has the target probed this way from now on, or not at all.
-    pub fn probe(&self, plan: Option<ProbePlan>) {
+    /// Sets how the target is probed; `None` stops probing.
+    pub fn set_probe(&self, plan: Option<ProbePlan>) {
         self.probed.send_replace(plan);
     }
 
-    fn aim(&self, new: Pointing) {
-        self.pointing.send_if_modified(|pointing| {
-            let differs = *pointing != new;
-            *pointing = new;
+    fn set_destination(&self, new: Destination) {
+        self.destination.send_if_modified(|destination| {
+            let differs = *destination != new;
+            *destination = new;
             differs
         });
     }
 
-    /// Closes the listener and resets every connection. The forward's future ends soon after.
+    /// Closes the listener and resets every connection. The forward's future completes soon after.
     pub fn close(&self) {
         self.token.cancel();
     }
 
-    /// The counters now.
+    /// Returns the current counters.
     pub fn counts(&self) -> Counts {
         self.meter.counts()
     }
 
-    /// The tunnel, where one is open.
+    /// Returns the tunnel, if one is open.
     pub fn tunnel(&self) -> Option<TunnelInfo> {
         self.tunnel.borrow().clone()
     }
 
-    /// Counters and tunnel as the loop takes them once a second. Reads atomics; never waits.
+    /// Returns counters and tunnel, which the loop samples once a second. Reads atomics; never waits.
     pub fn sample(&self) -> Sample {
         Sample { id: self.id, counts: self.counts(), tunnel: self.tunnel() }
     }
 }
 
-/// What the tasks of one forward share.
-struct Shared<R: Route> {
-    route: R,
+/// The state that the tasks of one forward share.
+struct Forward<D: Dialer> {
+    dialer: D,
     target: String,
-    /// What the target is called where a connection to it fails.
+    /// The target's address, which faults name.
     address: String,
     reporter: Reporter,
     meter: Arc<Meter>,
-    /// Where the forward is to go.
-    pointed: watch::Receiver<Pointing>,
-    /// Where new connections go now, which follows that.
-    ways: watch::Receiver<Way<R::Lease>>,
-    /// The last rest that a connection has ended, and the last whose failure was told.
-    asked: AtomicU64,
-    told: AtomicU64,
-    /// Told when a connection needs what is not there: look now, not later.
-    nudge: Notify,
+    /// The destination that the handle sets.
+    destinations: watch::Receiver<Destination>,
+    /// The current route of new connections, which the supervisor derives from the destination.
+    routes: watch::Receiver<Route<D::Lease>>,
+    /// The last round in which a pod was requested, and the last whose failure was reported.
+    requested_round: AtomicU64,
+    reported_round: AtomicU64,
+    /// Wakes the supervisor when a connection lacks an upstream.
+    wake: Notify,
     token: CancellationToken,
     tracker: TaskTracker,
-    /// What a part of it has panicked with.
+    /// The panic of one of its critical tasks.
     broken: OnceLock<Fault>,
 }
 
-/// Makes a forward that listens as `spec` says and goes through `via`; without it, connections wait until
-/// [`Handle::point`] names a pod or says that none is coming. One on demand rests at first, in round 0.
+/// Creates a forward that listens as `spec` says and uses the pod `via`. Without `via`, connections wait until
+/// [`Handle::set_pod`] is called. An on-demand forward starts without a pod, in round 0.
 ///
-/// Nothing happens until the future runs, within a tokio runtime. It says [`ForwardEvent::Bound`] or
-/// [`ForwardEvent::NotBound`] (and ends then), and ends after [`ForwardEvent::Closed`] once `token` is cancelled or the
-/// handle closes it; a part of it that panics closes it as well, and is told as [`ForwardEvent::NotBound`]. All its
-/// tasks have ended before.
-pub fn start<R: Route>(
+/// Nothing happens until the future is polled within a tokio runtime. It sends [`ForwardEvent::Bound`], or
+/// [`ForwardEvent::NotBound`] and completes. It completes after [`ForwardEvent::Closed`] once `token` is cancelled or
+/// the handle closes the forward. If a critical task panics, it closes the forward and sends
+/// [`ForwardEvent::NotBound`]. All its tasks have ended before it completes.
+pub fn start<D: Dialer>(
     spec: ForwardSpec,
     via: Option<Via>,
-    route: R,
+    dialer: D,
     events: EventSender,
     token: &CancellationToken,
 ) -> (Handle, impl Future<Output = ()> + Send + 'static) {
     let token = token.child_token();
     let meter = Arc::new(Meter::default());
     let (left, leaving) = mpsc::unbounded_channel();
-    let holds = Holds::new(left);
+    let pod_refs = PodRefs::new(left);
     let first = match via {
-        Some(via) => holds.through(via),
-        None if spec.on_demand => Pointing::Rest(Rest { round: 0, failed: None }),
-        None => Pointing::Nowhere(Wait::Awhile),
+        Some(via) => pod_refs.through(via),
+        None if spec.on_demand => Destination::Rest(Rest { round: 0, failed: None }),
+        None => Destination::NoPod(Wait::Limited),
     };
-    let (pointing, pointed) = watch::channel(first);
+    let (destination, destinations) = watch::channel(first);
     let (probed, plans) = watch::channel(spec.probe.clone());
     let (tunnel_out, tunnel) = watch::channel(None);
     let handle = Handle {
         _guard: token.clone().drop_guard(),
         id: spec.id,
-        pointing,
-        holds,
+        destination,
+        pod_refs,
         probed,
         tunnel,
         meter: Arc::clone(&meter),
@@ -213,35 +212,35 @@ pub fn start<R: Route>(
         let guard = token.clone().drop_guard();
         let reporter = Reporter::new(spec.id, spec.epoch, &events);
         let Some(listeners) = listen(&spec, &reporter, &token).await else { return };
-        let (way_out, ways) = watch::channel(Way::Preparing);
-        let shared = Arc::new(Shared {
-            route,
+        let (routes_out, routes) = watch::channel(Route::Preparing);
+        let forward = Arc::new(Forward {
+            dialer,
             target: spec.target,
             address: spec.address.to_string(),
             reporter,
             meter,
-            pointed: pointed.clone(),
-            ways,
-            asked: AtomicU64::new(NO_ROUND),
-            told: AtomicU64::new(NO_ROUND),
-            nudge: Notify::new(),
+            destinations: destinations.clone(),
+            routes,
+            requested_round: AtomicU64::new(NO_ROUND),
+            reported_round: AtomicU64::new(NO_ROUND),
+            wake: Notify::new(),
             token: token.clone(),
             tracker: TaskTracker::new(),
             broken: OnceLock::new(),
         });
         let locals = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        shared.tell(ForwardEvent::Bound(locals)).await;
-        let watch = supervise::supervise(Arc::clone(&shared), pointed, way_out, tunnel_out);
-        shared.keep(watch);
-        shared.keep(probe::keep(Arc::clone(&shared), plans));
-        listener::accept(&shared, listeners);
-        run_out(&shared, leaving).await;
+        forward.report(ForwardEvent::Bound(locals)).await;
+        let watch = supervise::supervise(Arc::clone(&forward), destinations, routes_out, tunnel_out);
+        forward.spawn_critical(watch);
+        forward.spawn_critical(probe::run(Arc::clone(&forward), plans));
+        listener::accept(&forward, listeners);
+        run_until_closed(&forward, leaving).await;
         drop(guard);
     };
     (handle, run)
 }
 
-/// Binds the local ports; `None` if that failed or the forward was closed meanwhile, which is reported.
+/// Binds the local ports. Returns `None` if that failed or the forward was closed meanwhile, after reporting it.
 async fn listen(
     spec: &ForwardSpec,
     reporter: &Reporter,
@@ -264,32 +263,32 @@ async fn listen(
     }
 }
 
-/// Reports the pods that are left until the forward is closed, then waits for its tasks and reports the end.
-async fn run_out<R: Route>(shared: &Shared<R>, mut leaving: mpsc::UnboundedReceiver<Via>) {
-    let tell_left = async {
+/// Reports pods that are no longer used until the forward is closed, then waits for its tasks and reports the end.
+async fn run_until_closed<D: Dialer>(forward: &Forward<D>, mut leaving: mpsc::UnboundedReceiver<Via>) {
+    let report_left = async {
         while let Some(via) = leaving.recv().await {
-            shared.tell(ForwardEvent::Drained(via)).await;
+            forward.report(ForwardEvent::Drained(via)).await;
         }
     };
     tokio::select! {
         biased;
-        () = shared.token.cancelled() => {}
-        () = tell_left => {}
+        () = forward.token.cancelled() => {}
+        () = report_left => {}
     }
-    shared.tracker.close();
-    shared.tracker.wait().await;
-    let end = shared.broken.get().map_or(ForwardEvent::Closed, |fault| ForwardEvent::NotBound(fault.clone()));
-    shared.reporter.last(end).await;
+    forward.tracker.close();
+    forward.tracker.wait().await;
+    let end = forward.broken.get().map_or(ForwardEvent::Closed, |fault| ForwardEvent::NotBound(fault.clone()));
+    forward.reporter.last(end).await;
 }
 
-impl<R: Route> Shared<R> {
-    /// Runs a part without which the forward would only look like one: its panic is the forward's fault, and closes it.
-    fn keep(self: &Arc<Self>, part: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-        let shared = Arc::clone(self);
+impl<D: Dialer> Forward<D> {
+    /// Spawns a task that the forward cannot work without. If it panics, the forward is closed with that fault.
+    fn spawn_critical(self: &Arc<Self>, part: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let forward = Arc::clone(self);
         self.tracker.spawn(async move {
             if let Err(words) = contain(part).await {
-                shared.broken.get_or_init(|| shared.internal(words));
-                shared.token.cancel();
+                forward.broken.get_or_init(|| forward.internal(words));
+                forward.token.cancel();
             }
         })
     }
@@ -298,37 +297,37 @@ impl<R: Route> Shared<R> {
         Fault::new(What::Internal, &self.target, words)
     }
 
-    /// Asks for a pod, as the first connection of a rest; the others wait with it.
-    async fn want(&self, round: u64) {
-        if self.asked.swap(round, Ordering::Relaxed) != round {
-            self.tell(ForwardEvent::Wanted(round)).await;
+    /// Requests a pod, once in a round.
+    async fn request_pod(&self, round: u64) {
+        if self.requested_round.swap(round, Ordering::Relaxed) != round {
+            self.report(ForwardEvent::Wanted(round)).await;
         }
     }
 
-    /// Whether there is no pod, and none is coming.
-    fn leads_nowhere(&self) -> bool {
-        *self.pointed.borrow() == Pointing::Nowhere(Wait::Not)
+    /// Returns true if there is no pod, and none is being created.
+    fn has_no_pod(&self) -> bool {
+        *self.destinations.borrow() == Destination::NoPod(Wait::Never)
     }
 
-    /// Whether a connection is the first to fail with the reason of this rest: it tells for all.
-    fn tells(&self, round: u64) -> bool {
-        self.told.swap(round, Ordering::Relaxed) != round
+    /// Returns true for the first connection that fails in a round: it reports the fault for all.
+    fn is_first_failure(&self, round: u64) -> bool {
+        self.reported_round.swap(round, Ordering::Relaxed) != round
     }
 
-    /// Says that the pod of this line takes no connections, if new ones still go there.
-    async fn refused(&self, line: &Arc<Line<R::Lease>>) {
-        if self.leads(line) {
-            self.tell(ForwardEvent::Refused(line.via.clone())).await;
+    /// Reports that the upstream's pod refuses connections, if it is the current one.
+    async fn report_refusal(&self, upstream: &Arc<Upstream<D::Lease>>) {
+        if self.is_current(upstream) {
+            self.report(ForwardEvent::Refused(upstream.via.clone())).await;
         }
     }
 
-    /// Whether new connections go through this line.
-    fn leads(&self, line: &Arc<Line<R::Lease>>) -> bool {
-        matches!(&*self.ways.borrow(), Way::Through(way) if Arc::ptr_eq(way, line))
+    /// Returns true if new connections use this upstream.
+    fn is_current(&self, upstream: &Arc<Upstream<D::Lease>>) -> bool {
+        matches!(&*self.routes.borrow(), Route::Through(route) if Arc::ptr_eq(route, upstream))
     }
 
-    /// Sends an event that must arrive, unless the forward is being closed.
-    async fn tell(&self, event: ForwardEvent) {
+    /// Sends an event, waiting for room, unless the forward is being closed.
+    async fn report(&self, event: ForwardEvent) {
         tokio::select! {
             biased;
             () = self.token.cancelled() => {}

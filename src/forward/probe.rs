@@ -10,40 +10,40 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Shared;
-use super::line::Line;
-use super::route::{self, Lease, Route, Unreached};
-use super::supervise::Way;
+use super::Forward;
+use super::dialer::{self, Dialer, Lease, ReachError};
+use super::supervise::Route;
+use super::upstream::Upstream;
 use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, What};
 use brow_model::health::{Health, Probe, ProbePlan};
 use kube_tunnel::Error;
 
 /// The longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(12);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// The longest wait for a server to close the connection in order.
-const GOODBYE: Duration = Duration::from_secs(10);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most of an answer that is read, in bytes.
-const LONGEST: usize = 4_096;
+const MAX_ANSWER: usize = 4_096;
 
 /// `SSLRequest`: its length, and the code 1234.5679 (`PostgreSQL` documentation, "Message Formats").
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
 /// Probes for as long as the forward is open and there is a plan for it.
-pub(super) async fn keep<R: Route>(shared: Arc<Shared<R>>, mut plans: watch::Receiver<Option<ProbePlan>>) {
+pub(super) async fn run<D: Dialer>(forward: Arc<Forward<D>>, mut plans: watch::Receiver<Option<ProbePlan>>) {
     loop {
         let plan = plans.borrow_and_update().clone();
         let following = async {
             match plan {
-                Some(plan) => follow(&shared, &plan).await,
+                Some(plan) => follow(&forward, &plan).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             biased;
-            () = shared.token.cancelled() => return,
+            () = forward.token.cancelled() => return,
             changed = plans.changed() => if changed.is_err() {
                 return;
             },
@@ -52,74 +52,74 @@ pub(super) async fn keep<R: Route>(shared: Arc<Shared<R>>, mut plans: watch::Rec
     }
 }
 
-async fn follow<R: Route>(shared: &Shared<R>, plan: &ProbePlan) {
-    let mut ways = shared.ways.clone();
+async fn follow<D: Dialer>(forward: &Forward<D>, plan: &ProbePlan) {
+    let mut routes = forward.routes.clone();
     loop {
-        let way = ways.borrow_and_update().clone();
-        if let Way::Through(line) = way {
-            let found = look(shared, &line, &plan.probe).await;
+        let route = routes.borrow_and_update().clone();
+        if let Route::Through(upstream) = route {
+            let found = probe_once(forward, &upstream, &plan.probe).await;
             // What was found of a pod that was left in between says nothing.
-            if shared.leads(&line) {
-                shared.tell(ForwardEvent::Probed(found)).await;
+            if forward.is_current(&upstream) {
+                forward.report(ForwardEvent::Probed(found)).await;
             }
             // Not held while nothing is asked: a pod is left when nobody uses it.
-            drop(line);
+            drop(upstream);
             tokio::select! {
                 () = sleep(plan.every) => {}
-                changed = ways.changed() => if changed.is_err() {
+                changed = routes.changed() => if changed.is_err() {
                     return;
                 },
             }
-        } else if ways.changed().await.is_err() {
+        } else if routes.changed().await.is_err() {
             return;
         }
     }
 }
 
 /// The reason why a probe failed.
-enum Trouble {
+enum ProbeError {
     /// The way there failed.
-    Way(Error),
+    Tunnel(Error),
     /// The relay says why.
     Relay(Fault),
     /// The answer is not as it should be.
     Answer(String),
 }
 
-async fn look<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>, probe: &Probe) -> Health {
-    let relayed = shared.route.is_relayed(&line.via);
+async fn probe_once<D: Dialer>(forward: &Forward<D>, upstream: &Upstream<D::Lease>, probe: &Probe) -> Health {
+    let relayed = forward.dialer.is_relayed(&upstream.via);
     if relayed {
-        line.listening().await;
+        upstream.wait_until_listening().await;
     }
-    let failed = |words: String| Fault::new(What::ProbeFailed, &shared.address, words);
+    let failed = |words: String| Fault::new(What::ProbeFailed, &forward.address, words);
     let began = Instant::now();
-    let asked = timeout(PATIENCE, async {
+    let asked = timeout(PROBE_TIMEOUT, async {
         match probe {
-            Probe::Tcp => connect(shared, line, relayed).await,
+            Probe::Tcp => connect(forward, upstream, relayed).await,
             Probe::Http(_) | Probe::Mysql | Probe::Postgres | Probe::Redis => {
-                ask(shared, line, probe, began).await.map(Some)
+                ask(forward, upstream, probe, began).await.map(Some)
             }
         }
     });
-    let trouble = match asked.await {
+    let error = match asked.await {
         Ok(Ok(latency)) => return Health { down: None, latency },
-        Ok(Err(trouble)) => trouble,
-        Err(_) => Trouble::Answer(format!("no answer within {} s", PATIENCE.as_secs())),
+        Ok(Err(error)) => error,
+        Err(_) => ProbeError::Answer(format!("no answer within {} s", PROBE_TIMEOUT.as_secs())),
     };
-    let fault = match trouble {
-        Trouble::Way(error) => {
-            route::fault(&error, &line.via, &shared.address, relayed).unwrap_or_else(|| failed(error.to_string()))
+    let fault = match error {
+        ProbeError::Tunnel(error) => {
+            dialer::fault(&error, &upstream.via, &forward.address, relayed).unwrap_or_else(|| failed(error.to_string()))
         }
-        Trouble::Relay(fault) => fault,
+        ProbeError::Relay(fault) => fault,
         // A relay that hangs up without a byte knows why.
-        Trouble::Answer(words) if words.is_empty() && relayed => {
-            match line.reason(&shared.route, Duration::ZERO).await {
+        ProbeError::Answer(words) if words.is_empty() && relayed => {
+            match upstream.diagnose(&forward.dialer, Duration::ZERO).await {
                 Ok(Some(fault)) => fault,
                 Ok(None) => failed(words),
                 Err(error) => failed(error.to_string()),
             }
         }
-        Trouble::Answer(words) => failed(words),
+        ProbeError::Answer(words) => failed(words),
     };
     Health { down: Some(fault), latency: None }
 }
@@ -127,34 +127,34 @@ async fn look<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>, probe: &Probe
 /// Checks that the target accepts connections, and measures the latency of a connect: the tunnel's round trip, and the
 /// time that a relay reports. In the pod itself the connect is over loopback, and takes next to no time. Without pings
 /// (`v4-websocket`) the round trip is unknown.
-async fn connect<R: Route>(
-    shared: &Shared<R>,
-    line: &Line<R::Lease>,
+async fn connect<D: Dialer>(
+    forward: &Forward<D>,
+    upstream: &Upstream<D::Lease>,
     relayed: bool,
-) -> Result<Option<Duration>, Trouble> {
-    line.lease.probe().await.map_err(Trouble::Way)?;
+) -> Result<Option<Duration>, ProbeError> {
+    upstream.lease.probe().await.map_err(ProbeError::Tunnel)?;
     let there = if relayed {
         // That the relay listens is one thing, that it reaches its target another.
-        shared.route.reach(&line.lease, &line.via).await.map_err(|unreached| match unreached {
-            Unreached::Way(error) => Trouble::Way(error),
-            Unreached::Target(fault) => Trouble::Relay(fault),
+        forward.dialer.reach(&upstream.lease, &upstream.via).await.map_err(|unreached| match unreached {
+            ReachError::Tunnel(error) => ProbeError::Tunnel(error),
+            ReachError::Target(fault) => ProbeError::Relay(fault),
         })?
     } else {
         Some(Duration::ZERO)
     };
-    Ok(line.lease.stats().rtt.zip(there).map(|(way, there)| way + there))
+    Ok(upstream.lease.stats().rtt.zip(there).map(|(route, there)| route + there))
 }
 
 /// Asks as the probe's protocol does; how long after `began` the answer was there.
-async fn ask<R: Route>(
-    shared: &Shared<R>,
-    line: &Line<R::Lease>,
+async fn ask<D: Dialer>(
+    forward: &Forward<D>,
+    upstream: &Upstream<D::Lease>,
     probe: &Probe,
     began: Instant,
-) -> Result<Duration, Trouble> {
-    let mut stream = shared.route.open(&line.lease, &line.via).await.map_err(Trouble::Way)?;
-    let question = question_of(probe, line.via.to.as_ref().map(|to| to.host.to_string()));
-    let io = |error| Trouble::Way(Error::from_io(error));
+) -> Result<Duration, ProbeError> {
+    let mut stream = forward.dialer.open(&upstream.lease, &upstream.via).await.map_err(ProbeError::Tunnel)?;
+    let question = question_of(probe, upstream.via.to.as_ref().map(|to| to.host.to_string()));
+    let io = |error| ProbeError::Tunnel(Error::from_io(error));
     if !question.is_empty() {
         stream.write_all(&question).await.map_err(io)?;
         stream.flush().await.map_err(io)?;
@@ -166,16 +166,16 @@ async fn ask<R: Route>(
                 let took = began.elapsed();
                 if *probe == Probe::Mysql {
                     // What comes of it says no more.
-                    let _ = timeout(GOODBYE, mysql::leave(&mut stream, answer)).await;
+                    let _ = timeout(CLOSE_TIMEOUT, mysql::leave(&mut stream, answer)).await;
                 }
                 return Ok(took);
             }
-            Some(Err(words)) => return Err(Trouble::Answer(words)),
-            None if answer.len() >= LONGEST => return Err(Trouble::Answer(plain(&answer))),
+            Some(Err(words)) => return Err(ProbeError::Answer(words)),
+            None if answer.len() >= MAX_ANSWER => return Err(ProbeError::Answer(plain(&answer))),
             None => {}
         }
         if stream.read_buf(&mut answer).await.map_err(io)? == 0 {
-            return Err(Trouble::Answer(plain(&answer)));
+            return Err(ProbeError::Answer(plain(&answer)));
         }
     }
 }
@@ -197,13 +197,13 @@ fn question_of(probe: &Probe, host: Option<String>) -> Vec<u8> {
 
 /// Judges an answer: good, or the error; `None` if it is incomplete.
 fn judge(probe: &Probe, answer: &[u8]) -> Option<Result<(), String>> {
-    let line = || answer.iter().position(|byte| *byte == b'\n').map(|end| plain(&answer[..end]));
+    let upstream = || answer.iter().position(|byte| *byte == b'\n').map(|end| plain(&answer[..end]));
     match probe {
         Probe::Tcp => Some(Ok(())),
         Probe::Http(_) => {
-            let line = line()?;
-            let code = line.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1));
-            Some(if code.is_some_and(|code| code.starts_with(['2', '3'])) { Ok(()) } else { Err(line) })
+            let upstream = upstream()?;
+            let code = upstream.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1));
+            Some(if code.is_some_and(|code| code.starts_with(['2', '3'])) { Ok(()) } else { Err(upstream) })
         }
         // A packet's length (3 bytes) and number, then the protocol's version, or 0xff, a code and a reason (`MySQL`
         // documentation, "Protocol::Handshake", "ERR_Packet").
@@ -220,10 +220,10 @@ fn judge(probe: &Probe, answer: &[u8]) -> Option<Result<(), String>> {
             _ => Some(Err(plain(answer))),
         },
         Probe::Redis => {
-            let line = line()?;
+            let upstream = upstream()?;
             // Who must log in first is answered by a server that is well.
-            let good = line.starts_with("+PONG") || line.starts_with("-NOAUTH");
-            Some(if good { Ok(()) } else { Err(line) })
+            let good = upstream.starts_with("+PONG") || upstream.starts_with("-NOAUTH");
+            Some(if good { Ok(()) } else { Err(upstream) })
         }
     }
 }

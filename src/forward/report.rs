@@ -1,4 +1,4 @@
-//! A forward's words to the loop, and how many of them.
+//! Reports a forward's events to the loop, with a limit on failed connections.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,28 +15,28 @@ use brow_model::forward::ForwardId;
 const BURST: u32 = 5;
 
 /// The interval at which one more may be reported after that. The counter of failed connections counts all.
-const PACE: Duration = Duration::from_secs(1);
+const REFILL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The longest wait for the loop to take the last event while it is ending itself.
-const LAST: Duration = Duration::from_secs(1);
+const LAST_EVENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Sends one forward's events.
 pub(super) struct Reporter {
     events: EventSender<ForwardEvent>,
-    allowance: Mutex<Allowance>,
+    bucket: Mutex<TokenBucket>,
 }
 
 /// A token bucket.
 #[derive(Debug)]
-struct Allowance {
+struct TokenBucket {
     left: u32,
     /// The time at which `left` was last topped up.
     at: Instant,
 }
 
-impl Allowance {
+impl TokenBucket {
     fn take(&mut self, now: Instant) -> bool {
-        let earned = now.duration_since(self.at).as_millis() / PACE.as_millis();
+        let earned = now.duration_since(self.at).as_millis() / REFILL_INTERVAL.as_millis();
         let earned = u32::try_from(earned).unwrap_or(BURST).min(BURST);
         if earned > 0 {
             self.left = (self.left + earned).min(BURST);
@@ -50,23 +50,23 @@ impl Allowance {
 
 impl Reporter {
     pub(super) fn new(id: ForwardId, epoch: Epoch, events: &EventSender) -> Self {
-        let allowance = Mutex::new(Allowance { left: BURST, at: Instant::now() });
-        Self { events: events.about(move |event| Event::Forward { id, epoch, event }), allowance }
+        let bucket = Mutex::new(TokenBucket { left: BURST, at: Instant::now() });
+        Self { events: events.about(move |event| Event::Forward { id, epoch, event }), bucket }
     }
 
-    /// Sends an event, waiting for room. That the loop has ended is no concern of ours.
+    /// Sends an event, waiting for room. Does nothing once the loop has ended.
     pub(super) async fn send(&self, event: ForwardEvent) {
         self.events.send(event).await;
     }
 
-    /// Sends the last event of all. A loop that no longer takes events cannot keep the forward from ending.
+    /// Sends the last event. A loop that no longer receives events does not keep the forward from ending.
     pub(super) async fn last(&self, event: ForwardEvent) {
-        self.events.send_until(event, sleep(LAST)).await;
+        self.events.send_until(event, sleep(LAST_EVENT_TIMEOUT)).await;
     }
 
-    /// Tells of a failed connection, unless much of the kind was told just now. Never waits.
+    /// Reports a failed connection, unless the rate limit is exceeded. Never waits.
     pub(super) fn failed(&self, fault: Fault) {
-        let may = self.allowance.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
+        let may = self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now());
         if may {
             self.events.try_send(ForwardEvent::ConnectionFailed(fault));
         }
@@ -80,12 +80,12 @@ mod tests {
     #[test]
     fn a_storm_is_told_in_drops() {
         let start = Instant::now();
-        let mut allowance = Allowance { left: BURST, at: start };
-        let told = (0..1000).filter(|_| allowance.take(start)).count();
+        let mut bucket = TokenBucket { left: BURST, at: start };
+        let told = (0..1000).filter(|_| bucket.take(start)).count();
         assert_eq!(told, BURST as usize);
-        assert!(allowance.take(start + PACE));
-        assert!(!allowance.take(start + PACE));
-        let told = (0..1000).filter(|_| allowance.take(start + PACE * 1000)).count();
+        assert!(bucket.take(start + REFILL_INTERVAL));
+        assert!(!bucket.take(start + REFILL_INTERVAL));
+        let told = (0..1000).filter(|_| bucket.take(start + REFILL_INTERVAL * 1000)).count();
         assert_eq!(told, BURST as usize);
     }
 }

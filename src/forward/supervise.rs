@@ -1,4 +1,4 @@
-//! Keeps a way open from the listener to the pod that the forward points at, and says when it breaks and is back.
+//! The supervisor of a forward: keeps a lease on the destination's pod, and reports when its tunnels break and recover.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,203 +7,204 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::lane::Ended;
-use super::line::{Line, Proof};
-use super::route::{self, Lease, Route};
-use super::{Pointing, Rest, Shared, Wait};
+use super::dialer::{self, Dialer, Lease};
+use super::lane::LaneEnd;
+use super::upstream::{Reachability, Upstream};
+use super::{Destination, Forward, Rest, Wait};
 use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::route::Via;
 use brow_model::traffic::TunnelInfo;
 use kube_tunnel::{Backoff, Error, Protocol, Stats};
 
-/// How often tunnels are looked at that have been as they are for a while.
-const CALM: Duration = Duration::from_secs(1);
+/// The interval at which tunnels are polled that have not changed for a while.
+const IDLE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often after something has changed or failed.
-const ALERT: Duration = Duration::from_millis(50);
+/// The interval after a change or a failure.
+const ACTIVE_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long after that.
-const ALERT_FOR: Duration = Duration::from_secs(2);
+/// The time for which the shorter interval applies.
+const ACTIVE_PERIOD: Duration = Duration::from_secs(2);
 
-/// How long a lease may be without a tunnel before that is told: most are open again before anybody notices.
-const LOST_AFTER: Duration = Duration::from_secs(1);
+/// The time without a tunnel after which the loss is reported: most are open again before anybody notices.
+const LOSS_GRACE_PERIOD: Duration = Duration::from_secs(1);
 
-/// How long the first tunnel may take before it is asked who is at fault: an attempt is given up later than that.
-const OVERDUE: Duration = Duration::from_secs(4);
+/// The time without a first tunnel after which the cause is looked for; an attempt times out later than that.
+const FIRST_TUNNEL_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The pauses after a lease was refused, or a lane has ended.
-const PAUSES: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(15));
+/// The pauses before a refused lease or an ended lane is tried again.
+const RETRY_BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(15));
 
-/// Where new connections go.
+/// The current route of new connections.
 #[derive(Debug)]
-pub(super) enum Way<L> {
-    /// There is no pod.
-    Nowhere(Wait),
-    /// A lease is being taken.
+pub(super) enum Route<L> {
+    /// No pod is known.
+    NoPod(Wait),
+    /// A lease is being acquired.
     Preparing,
-    /// No lease could be had; it is tried again, at once when somebody needs it.
+    /// No lease could be acquired. It is retried, at once when a connection needs it.
     Failed(Fault),
-    /// There is nothing until a connection asks for it.
+    /// No pod is used until a connection needs one.
     Resting(Rest),
     /// Through this pod.
-    Through(Arc<Line<L>>),
+    Through(Arc<Upstream<L>>),
 }
 
-impl<L> Clone for Way<L> {
+impl<L> Clone for Route<L> {
     fn clone(&self) -> Self {
         match self {
-            Self::Nowhere(wait) => Self::Nowhere(*wait),
+            Self::NoPod(wait) => Self::NoPod(*wait),
             Self::Preparing => Self::Preparing,
             Self::Failed(fault) => Self::Failed(fault.clone()),
             Self::Resting(rest) => Self::Resting(rest.clone()),
-            Self::Through(line) => Self::Through(Arc::clone(line)),
+            Self::Through(upstream) => Self::Through(Arc::clone(upstream)),
         }
     }
 }
 
-/// The senders of what the supervisor finds out.
-struct Out<L> {
-    ways: watch::Sender<Way<L>>,
+/// The channels on which the supervisor publishes.
+struct Outputs<L> {
+    routes: watch::Sender<Route<L>>,
     tunnel: watch::Sender<Option<TunnelInfo>>,
 }
 
-/// Follows where the forward is pointed, until it is closed.
-pub(super) async fn supervise<R: Route>(
-    shared: Arc<Shared<R>>,
-    mut pointed: watch::Receiver<Pointing>,
-    ways: watch::Sender<Way<R::Lease>>,
+/// Follows the forward's destination until the forward is closed.
+pub(super) async fn supervise<D: Dialer>(
+    forward: Arc<Forward<D>>,
+    mut destinations: watch::Receiver<Destination>,
+    routes: watch::Sender<Route<D::Lease>>,
     tunnel: watch::Sender<Option<TunnelInfo>>,
 ) {
-    let out = Out { ways, tunnel };
+    let out = Outputs { routes, tunnel };
     loop {
-        let pointing = pointed.borrow_and_update().clone();
+        let destination = destinations.borrow_and_update().clone();
         tokio::select! {
             biased;
-            () = shared.token.cancelled() => break,
-            changed = pointed.changed() => if changed.is_err() {
+            () = forward.token.cancelled() => break,
+            changed = destinations.changed() => if changed.is_err() {
                 break;
             },
-            () = follow(&shared, &out, pointing) => {}
+            () = follow(&forward, &out, destination) => {}
         }
     }
     // Those who wait for a way hold no lease from here on.
-    out.ways.send_replace(Way::Nowhere(Wait::Not));
+    out.routes.send_replace(Route::NoPod(Wait::Never));
     out.tunnel.send_replace(None);
 }
 
-/// Opens the way and watches it. Never ends by itself.
-async fn follow<R: Route>(shared: &Arc<Shared<R>>, out: &Out<R::Lease>, pointing: Pointing) {
+/// Leases tunnels to a destination and watches them. Never completes.
+async fn follow<D: Dialer>(forward: &Arc<Forward<D>>, out: &Outputs<D::Lease>, destination: Destination) {
     out.tunnel.send_replace(None);
-    let (via, hold) = match pointing {
-        Pointing::Through(via, hold) => (via, hold),
-        Pointing::Nowhere(wait) => {
-            out.ways.send_replace(Way::Nowhere(wait));
+    let (via, pod_ref) = match destination {
+        Destination::Through(via, pod_ref) => (via, pod_ref),
+        Destination::NoPod(wait) => {
+            out.routes.send_replace(Route::NoPod(wait));
             return std::future::pending().await;
         }
-        Pointing::Rest(rest) => {
-            out.ways.send_replace(Way::Resting(rest));
+        Destination::Rest(rest) => {
+            out.routes.send_replace(Route::Resting(rest));
             return std::future::pending().await;
         }
     };
-    out.ways.send_replace(Way::Preparing);
-    let lease = lease(shared, out, &via).await;
-    let line = Arc::new(Line::new(via, hold, lease));
-    out.ways.send_replace(Way::Through(Arc::clone(&line)));
-    let knock = async {
-        let relayed = shared.route.is_relayed(&line.via);
+    out.routes.send_replace(Route::Preparing);
+    let lease = lease(forward, out, &via).await;
+    let upstream = Arc::new(Upstream::new(via, pod_ref, lease));
+    out.routes.send_replace(Route::Through(Arc::clone(&upstream)));
+    let check = async {
+        let relayed = forward.dialer.is_relayed(&upstream.via);
         if relayed {
-            line.listening().await;
-            line.keeper.get_or_init(|| keep_lane(shared, &line));
+            upstream.wait_until_listening().await;
+            upstream.keeper.get_or_init(|| keep_lane(forward, &upstream));
         }
-        line.proven(relayed).await;
-        shared.nudge.notify_one();
+        upstream.check_reachability(relayed).await;
+        forward.wake.notify_one();
     };
-    tokio::join!(knock, watch_over(shared, out, &line));
+    tokio::join!(check, report_changes(forward, out, &upstream));
 }
 
-/// Keeps a lane open, where the relay has lanes.
-fn keep_lane<R: Route>(shared: &Arc<Shared<R>>, through: &Line<R::Lease>) -> AbortOnDropHandle<()> {
+/// Keeps a lane open, if the relay offers lanes.
+fn keep_lane<D: Dialer>(forward: &Arc<Forward<D>>, through: &Upstream<D::Lease>) -> AbortOnDropHandle<()> {
     let (lease, via, lane) = (Arc::clone(&through.lease), through.via.clone(), Arc::clone(&through.lane));
-    let shared_too = Arc::clone(shared);
-    AbortOnDropHandle::new(shared.keep(async move {
-        let mut backoff = PAUSES;
+    let dialing = Arc::clone(forward);
+    AbortOnDropHandle::new(forward.spawn_critical(async move {
+        let mut backoff = RETRY_BACKOFF;
         loop {
-            match shared_too.route.lane(&lease, &via, &lane).await {
-                Ended::Never => return,
-                Ended::Open => backoff.reset(),
-                Ended::Unasked => {}
+            match dialing.dialer.lane(&lease, &via, &lane).await {
+                LaneEnd::Unsupported => return,
+                LaneEnd::Closed => backoff.reset(),
+                LaneEnd::Unavailable => {}
             }
             sleep(backoff.next_pause()).await;
         }
     }))
 }
 
-/// Takes a lease, however long it takes.
-async fn lease<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, via: &Via) -> R::Lease {
-    let mut backoff = PAUSES;
-    let mut told = false;
+/// Acquires a lease, retrying until it succeeds.
+async fn lease<D: Dialer>(forward: &Forward<D>, out: &Outputs<D::Lease>, via: &Via) -> D::Lease {
+    let mut backoff = RETRY_BACKOFF;
+    let mut reported = false;
     loop {
-        let again = shared.route.answers_again(via);
-        let fault = match shared.route.lease(via).await {
+        let again = forward.dialer.answers_again(via);
+        let fault = match forward.dialer.lease(via).await {
             Ok(lease) => return lease,
             Err(fault) => fault,
         };
-        if !told {
-            shared.tell(ForwardEvent::Down(fault.clone())).await;
-            told = true;
+        if !reported {
+            forward.report(ForwardEvent::Down(fault.clone())).await;
+            reported = true;
         }
-        out.ways.send_replace(Way::Failed(fault));
+        out.routes.send_replace(Route::Failed(fault));
         tokio::select! {
             () = sleep(backoff.next_pause()) => {}
-            () = shared.nudge.notified() => {}
+            () = forward.wake.notified() => {}
             () = again => backoff.reset(),
         }
-        out.ways.send_replace(Way::Preparing);
+        out.routes.send_replace(Route::Preparing);
     }
 }
 
-/// How tunnels stand.
+/// The state of an upstream's tunnels.
 #[derive(Debug)]
-enum Outlook {
+enum TunnelState {
     Up,
     Down(Error),
-    /// None is open, and no attempt has failed yet; or no stream has opened yet.
+    /// None is open and no attempt has failed yet, or no stream has opened yet.
     Opening,
 }
 
-fn outlook(stats: Stats, proof: &Proof) -> Outlook {
+fn tunnel_state(stats: Stats, reachability: &Reachability) -> TunnelState {
     // In v4 every stream is a connection of its own: what works is known from the last one.
     let single = stats.protocol == Some(Protocol::V4);
-    match (stats.trouble, proof) {
-        (Some(error), _) if stats.tunnels == 0 => Outlook::Down(error),
-        (_, Proof::Opens) if stats.tunnels > 0 || single => Outlook::Up,
-        (_, Proof::Refused(error)) => Outlook::Down(error.clone()),
-        (_, Proof::None | Proof::Opens) => Outlook::Opening,
+    match (stats.last_error, reachability) {
+        (Some(error), _) if stats.tunnels == 0 => TunnelState::Down(error),
+        (_, Reachability::Reachable) if stats.tunnels > 0 || single => TunnelState::Up,
+        (_, Reachability::Refused(error)) => TunnelState::Down(error.clone()),
+        (_, Reachability::Unknown | Reachability::Reachable) => TunnelState::Opening,
     }
 }
 
-/// What was last told of a line's tunnels.
+/// The state that was last reported for an upstream.
 #[derive(Debug, Default)]
-struct Told {
+struct Reported {
     up: Option<bool>,
-    /// Since when there is none, although there was.
+    /// The time since which there is no tunnel, although there was one.
     lost: Option<Instant>,
-    /// Whether it was asked already why it takes so long.
+    /// True once the cause of a slow start was looked for.
     asked: bool,
 }
 
-impl Told {
-    /// Whether something is to be told: up (`Ok`) or down.
-    fn news(&mut self, outlook: Outlook, now: Instant) -> Option<Result<(), Error>> {
-        let error = match outlook {
-            Outlook::Up => {
+impl Reported {
+    /// Returns the change to report, if any: up (`Ok`) or down.
+    fn change(&mut self, tunnel_state: TunnelState, now: Instant) -> Option<Result<(), Error>> {
+        let error = match tunnel_state {
+            TunnelState::Up => {
                 self.lost = None;
                 return (self.up.replace(true) != Some(true)).then_some(Ok(()));
             }
-            Outlook::Down(error) => error,
-            Outlook::Opening => {
-                let lost = self.up == Some(true) && now.duration_since(*self.lost.get_or_insert(now)) >= LOST_AFTER;
+            TunnelState::Down(error) => error,
+            TunnelState::Opening => {
+                let lost =
+                    self.up == Some(true) && now.duration_since(*self.lost.get_or_insert(now)) >= LOSS_GRACE_PERIOD;
                 if !lost {
                     return None;
                 }
@@ -214,66 +215,69 @@ impl Told {
     }
 }
 
-impl Told {
-    /// Whether it is time to ask why nothing has opened, which is asked once.
+impl Reported {
+    /// Returns true, once, when the first tunnel is overdue.
     fn is_overdue(&mut self, born: Instant) -> bool {
-        self.up.is_none() && born.elapsed() >= OVERDUE && !std::mem::replace(&mut self.asked, true)
+        self.up.is_none() && born.elapsed() >= FIRST_TUNNEL_TIMEOUT && !std::mem::replace(&mut self.asked, true)
     }
 
-    /// What was found out then is told in the place of a failure.
+    /// Takes the cause that was found then, to be reported as a failure.
     fn doubted(&mut self, fault: Option<Fault>) -> Option<Fault> {
         self.up = fault.as_ref().map(|_| false);
         fault
     }
 }
 
-/// The lease opens its tunnels again by itself; this tells of it. Never ends by itself.
-async fn watch_over<R: Route>(shared: &Shared<R>, out: &Out<R::Lease>, line: &Line<R::Lease>) {
-    let mut told = Told::default();
-    let mut alert_until = Instant::now() + ALERT_FOR;
+/// Reports when tunnels break and recover; the lease reopens them by itself. Never completes.
+async fn report_changes<D: Dialer>(forward: &Forward<D>, out: &Outputs<D::Lease>, upstream: &Upstream<D::Lease>) {
+    let mut reported = Reported::default();
+    let mut active_until = Instant::now() + ACTIVE_PERIOD;
     loop {
-        let stats = line.lease.stats();
-        let first_byte = shared.meter.counters.first_byte();
+        let stats = upstream.lease.stats();
+        let first_byte = forward.meter.counters.first_byte();
         let info = stats.protocol.map(|protocol| {
             let protocol = protocol.name().to_owned();
             TunnelInfo { protocol, rtt: stats.rtt, first_byte }
         });
-        let news = told.news(outlook(stats, &*line.proof.lock().await), Instant::now());
-        let info = info.filter(|_| told.up == Some(true));
+        let change = reported.change(tunnel_state(stats, &*upstream.reachability.lock().await), Instant::now());
+        let info = info.filter(|_| reported.up == Some(true));
         out.tunnel.send_if_modified(|shown| {
             let differs = *shown != info;
             *shown = info;
             differs
         });
-        let event = match news {
+        let event = match change {
             Some(Ok(())) => {
-                line.set_trouble(None);
-                Some(ForwardEvent::Up(line.via.clone()))
+                upstream.set_fault(None);
+                Some(ForwardEvent::Up(upstream.via.clone()))
             }
-            Some(Err(error)) => why(shared, line, &error).await.map(ForwardEvent::Down),
+            Some(Err(error)) => explain(forward, upstream, &error).await.map(ForwardEvent::Down),
             // Most are open before anybody notices: what takes that long may take for ever.
-            None if told.is_overdue(line.born) => told.doubted(overdue(shared, line).await).map(ForwardEvent::Down),
+            None if reported.is_overdue(upstream.born) => {
+                reported.doubted(explain_delay(forward, upstream).await).map(ForwardEvent::Down)
+            }
             None => None,
         };
         if let Some(event) = event {
-            alert_until = Instant::now() + ALERT_FOR;
-            shared.tell(event).await;
+            active_until = Instant::now() + ACTIVE_PERIOD;
+            forward.report(event).await;
         }
-        let pause = if Instant::now() < alert_until { ALERT } else { CALM };
+        let pause = if Instant::now() < active_until { ACTIVE_POLL_INTERVAL } else { IDLE_POLL_INTERVAL };
         tokio::select! {
             () = sleep(pause) => {}
-            () = shared.nudge.notified() => alert_until = Instant::now() + ALERT_FOR,
+            () = forward.wake.notified() => active_until = Instant::now() + ACTIVE_PERIOD,
         }
     }
 }
 
-/// Why no stream opens: as the error says or, where that only says that nothing answers, as those say who do.
-async fn why<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>, error: &Error) -> Option<Fault> {
-    let fault = route::fault(error, &line.via, &shared.address, true)?;
+/// Returns the reason why no stream opens: the error, or the fault of the node if the error only says that nothing
+/// answers.
+async fn explain<D: Dialer>(forward: &Forward<D>, upstream: &Upstream<D::Lease>, error: &Error) -> Option<Fault> {
+    let fault = dialer::fault(error, &upstream.via, &forward.address, true)?;
     let known = What::by_words(&fault.detail).is_some();
     let blamed = match error {
         Error::Unreachable { .. } | Error::Upgrade { status: 500.., .. } | Error::TunnelLost { .. } => {
-            shared.route.blame(&line.via).await
+            forward.dialer.blame(&upstream.via).await
         }
         _ => None,
     };
@@ -284,18 +288,19 @@ async fn why<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>, error: &Error)
         Some(blamed) if !known && !matches!(error, Error::TunnelLost { .. }) => blamed,
         Some(_) | None => retrying(fault),
     };
-    line.set_trouble(Some(fault.clone()));
+    upstream.set_fault(Some(fault.clone()));
     Some(fault)
 }
 
-/// Why no stream has opened for so long although nothing has failed yet: the node, where the API server answers.
-async fn overdue<R: Route>(shared: &Shared<R>, line: &Line<R::Lease>) -> Option<Fault> {
-    let fault = shared.route.blame(&line.via).await;
-    line.set_trouble(fault.clone());
+/// Returns the reason why no stream has opened for so long although nothing has failed yet: the fault of the node, if
+/// the API server answers.
+async fn explain_delay<D: Dialer>(forward: &Forward<D>, upstream: &Upstream<D::Lease>) -> Option<Fault> {
+    let fault = forward.dialer.blame(&upstream.via).await;
+    upstream.set_fault(fault.clone());
     fault
 }
 
-/// What is wrong with a tunnel itself needs nobody's help; what is wrong with a login or a pod does.
+/// Adds that a tunnel's own fault is retried. Faults of logins and pods need somebody to act.
 fn retrying(fault: Fault) -> Fault {
     if fault.what == What::Tunnel { fault.with(Remedy::Retrying) } else { fault }
 }
@@ -304,52 +309,55 @@ fn retrying(fault: Fault) -> Fault {
 mod tests {
     use super::*;
 
-    fn trouble() -> Outlook {
-        Outlook::Down(Error::TunnelLost { text: "cut".into() })
+    fn tunnel_lost() -> TunnelState {
+        TunnelState::Down(Error::TunnelLost { text: "cut".into() })
     }
 
     #[test]
     fn each_change_is_told_once() {
         let now = Instant::now();
-        let mut told = Told::default();
-        assert!(told.news(Outlook::Opening, now).is_none());
-        assert!(matches!(told.news(Outlook::Up, now), Some(Ok(()))));
-        assert!(told.news(Outlook::Up, now).is_none());
-        assert!(matches!(told.news(trouble(), now), Some(Err(_))));
-        assert!(told.news(trouble(), now).is_none());
-        assert!(told.news(Outlook::Opening, now + LOST_AFTER).is_none());
-        assert!(matches!(told.news(Outlook::Up, now), Some(Ok(()))));
+        let mut reported = Reported::default();
+        assert!(reported.change(TunnelState::Opening, now).is_none());
+        assert!(matches!(reported.change(TunnelState::Up, now), Some(Ok(()))));
+        assert!(reported.change(TunnelState::Up, now).is_none());
+        assert!(matches!(reported.change(tunnel_lost(), now), Some(Err(_))));
+        assert!(reported.change(tunnel_lost(), now).is_none());
+        assert!(reported.change(TunnelState::Opening, now + LOSS_GRACE_PERIOD).is_none());
+        assert!(matches!(reported.change(TunnelState::Up, now), Some(Ok(()))));
     }
 
     #[test]
     fn a_tunnel_that_is_back_at_once_is_not_missed() {
         let now = Instant::now();
-        let mut told = Told::default();
-        assert!(told.news(Outlook::Up, now).is_some());
-        assert!(told.news(Outlook::Opening, now).is_none());
-        assert!(told.news(Outlook::Up, now + LOST_AFTER / 2).is_none());
-        assert!(told.news(Outlook::Opening, now + LOST_AFTER).is_none());
-        assert!(matches!(told.news(Outlook::Opening, now + LOST_AFTER * 2), Some(Err(_))));
-        assert!(told.news(Outlook::Opening, now + LOST_AFTER * 9).is_none());
+        let mut reported = Reported::default();
+        assert!(reported.change(TunnelState::Up, now).is_some());
+        assert!(reported.change(TunnelState::Opening, now).is_none());
+        assert!(reported.change(TunnelState::Up, now + LOSS_GRACE_PERIOD / 2).is_none());
+        assert!(reported.change(TunnelState::Opening, now + LOSS_GRACE_PERIOD).is_none());
+        assert!(matches!(reported.change(TunnelState::Opening, now + LOSS_GRACE_PERIOD * 2), Some(Err(_))));
+        assert!(reported.change(TunnelState::Opening, now + LOSS_GRACE_PERIOD * 9).is_none());
     }
 
     #[test]
     fn tunnels_of_one_stream_are_up_while_nothing_fails() {
         let single = Stats { protocol: Some(Protocol::V4), ..Stats::default() };
-        assert!(matches!(outlook(single.clone(), &Proof::Opens), Outlook::Up));
-        assert!(matches!(outlook(single.clone(), &Proof::None), Outlook::Opening), "none has been tried");
-        let failing = Stats { trouble: Some(Error::Reset), ..single };
-        assert!(matches!(outlook(failing, &Proof::Opens), Outlook::Down(_)));
+        assert!(matches!(tunnel_state(single.clone(), &Reachability::Reachable), TunnelState::Up));
+        assert!(
+            matches!(tunnel_state(single.clone(), &Reachability::Unknown), TunnelState::Opening),
+            "none has been tried"
+        );
+        let failing = Stats { last_error: Some(Error::Reset), ..single };
+        assert!(matches!(tunnel_state(failing, &Reachability::Reachable), TunnelState::Down(_)));
         let trying = Stats { protocol: Some(Protocol::Spdy), ..Stats::default() };
-        assert!(matches!(outlook(trying, &Proof::None), Outlook::Opening));
+        assert!(matches!(tunnel_state(trying, &Reachability::Unknown), TunnelState::Opening));
     }
 
     #[test]
     fn a_tunnel_to_a_relay_that_does_not_answer_is_not_up() {
         let open = Stats { protocol: Some(Protocol::Spdy), tunnels: 1, ..Stats::default() };
-        assert!(matches!(outlook(open.clone(), &Proof::None), Outlook::Opening));
-        let refused = Proof::Refused(Error::Refused { text: "connection refused".into() });
-        assert!(matches!(outlook(open.clone(), &refused), Outlook::Down(Error::Refused { .. })));
-        assert!(matches!(outlook(open, &Proof::Opens), Outlook::Up));
+        assert!(matches!(tunnel_state(open.clone(), &Reachability::Unknown), TunnelState::Opening));
+        let refused = Reachability::Refused(Error::Refused { text: "connection refused".into() });
+        assert!(matches!(tunnel_state(open.clone(), &refused), TunnelState::Down(Error::Refused { .. })));
+        assert!(matches!(tunnel_state(open, &Reachability::Reachable), TunnelState::Up));
     }
 }

@@ -10,8 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::wire::{self, Ask, Says};
-use super::{ANSWER_TIMEOUT, SILENCE, connect, is_plain, names, pid_of};
+use super::wire::{self, Query, Reply};
+use super::{ANSWER_TIMEOUT, SILENCE_TIMEOUT, connect, is_plain, names, pid_of};
 use crate::events::EventSender;
 use brow_model::event::InstanceEvent;
 
@@ -30,8 +30,8 @@ pub(super) async fn follow(
         let (dir, own, events) = (dir.clone(), own.clone(), events.clone());
         following.spawn(async move {
             sleep(after).await;
-            let heard = follow_one(dir, own, name.clone(), told, events).await;
-            (name, heard)
+            let reported = follow_one(dir, own, name.clone(), told, events).await;
+            (name, reported)
         });
         first
     };
@@ -48,11 +48,11 @@ pub(super) async fn follow(
             Some(name) = later.recv() => if known.insert(name.clone()) {
                 drop(begin(name, Duration::ZERO, &mut following));
             },
-            Some(ended) = following.join_next() => if let Ok((name, heard)) = ended {
+            Some(ended) = following.join_next() => if let Ok((name, reported)) = ended {
                 known.remove(&name);
                 events.send(InstanceEvent::Gone { instance: name.clone() }).await;
                 // While we were suspended it may have given us up, and still be there.
-                if heard && names(&dir).contains(&name) {
+                if reported && names(&dir).contains(&name) {
                     known.insert(name.clone());
                     drop(begin(name, ANSWER_TIMEOUT, &mut following));
                 }
@@ -71,7 +71,7 @@ async fn follow_one(
     known: oneshot::Sender<()>,
     events: EventSender<InstanceEvent>,
 ) -> bool {
-    let (mut known, mut heard) = (Some(known), false);
+    let (mut known, mut reported) = (Some(known), false);
     // Why it has ended makes no difference: it is not heard any more.
     let _ended: io::Result<()> = async {
         let stream = loop {
@@ -87,20 +87,21 @@ async fn follow_one(
             sleep(ANSWER_TIMEOUT).await;
         };
         let mut stream = BufReader::new(stream);
-        wire::write(&mut stream, &Ask::Watch { name: own }).await?;
+        wire::write(&mut stream, &Query::Watch { name: own }).await?;
         let mut last = None;
         loop {
             let mut next = Box::pin(wire::read(&mut stream));
-            let said = if let Ok(said) = timeout(if heard { SILENCE } else { ANSWER_TIMEOUT }, &mut next).await {
-                said?
-            } else {
-                // It is suspended, or hangs. Should it go on, it still answers.
-                events.send(InstanceEvent::Unheard { pid: pid_of(&name), instance: name.clone() }).await;
-                drop(known.take());
-                last = None;
-                next.await?
-            };
-            let Some(Says::Report { report }) = said else { return Ok(()) };
+            let said =
+                if let Ok(said) = timeout(if reported { SILENCE_TIMEOUT } else { ANSWER_TIMEOUT }, &mut next).await {
+                    said?
+                } else {
+                    // It is suspended, or hangs. Should it go on, it still answers.
+                    events.send(InstanceEvent::Unheard { pid: pid_of(&name), instance: name.clone() }).await;
+                    drop(known.take());
+                    last = None;
+                    next.await?
+                };
+            let Some(Reply::Report { report }) = said else { return Ok(()) };
             if !is_plain(&report) {
                 return Ok(());
             }
@@ -109,10 +110,10 @@ async fn follow_one(
                 last = Some(report.clone());
                 events.send(InstanceEvent::Heard { instance: name.clone(), report }).await;
             }
-            heard = true;
+            reported = true;
             drop(known.take());
         }
     }
     .await;
-    heard
+    reported
 }

@@ -4,8 +4,8 @@
 //! The sockets are in a directory that only their owner may enter. One whose program was killed answers nobody, holds
 //! no lock any more, and is removed by whoever notices.
 
-mod alive;
 mod follow;
+mod lock_file;
 mod serve;
 mod wire;
 
@@ -22,20 +22,20 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::events::EventSender;
-use alive::Alive;
 use brow_model::event::Event;
 use brow_model::fault::{Fault, What};
 use brow_model::instance::{Report, Role};
-use wire::{Ask, Says};
+use lock_file::LockFile;
+use wire::{Query, Reply};
 
 /// The longest wait for an instance's answer. One that takes longer hangs, or is suspended.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The interval of an instance's reports to its watchers, changed or not.
-const BEAT: Duration = Duration::from_secs(5);
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// The silence after which an instance counts as hanging or suspended.
-const SILENCE: Duration = Duration::from_secs(12);
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(12);
 /// The longest wait for an instance to close a forward.
-const CLOSING: Duration = Duration::from_secs(6);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(6);
 /// The extension of the sockets' names.
 const SOCKET: &str = "sock";
 
@@ -80,9 +80,9 @@ pub fn join(
         ended: Vec::new(),
         wants: Vec::new(),
     });
-    let (heard_of, names) = mpsc::channel(64);
+    let (discovered, names) = mpsc::channel(64);
     let following = follow::follow(dir.to_owned(), name, names, events.about(Event::Instance));
-    let serving = serve::serve(listener, told, heard_of, events, token);
+    let serving = serve::serve(listener, told, discovered, events, token);
     let running = async move {
         let _socket = socket;
         tokio::select! {
@@ -114,16 +114,18 @@ pub async fn all(dir: &Path) -> Census {
         Ok(()) => {}
     }
     let asked = names(dir).into_iter().map(|name| async move {
-        let answer = ask(dir, &name, &Ask::List, ANSWER_TIMEOUT).await;
+        let answer = ask(dir, &name, &Query::List, ANSWER_TIMEOUT).await;
         (name, answer)
     });
     let mut census = Census::default();
     for (name, answer) in futures::future::join_all(asked).await {
         let unheard = |why: String| Fault::new(What::InstanceUnheard, pid_of(&name).to_string(), why);
         match answer {
-            Ok(Says::Report { report }) if is_plain(&report) => census.reports.push((name, report)),
-            Ok(Says::No { why }) => census.silent.push(unheard(why)),
-            Ok(Says::Report { .. } | Says::Stopped) => census.silent.push(unheard("its answer makes no sense".into())),
+            Ok(Reply::Report { report }) if is_plain(&report) => census.reports.push((name, report)),
+            Ok(Reply::No { why }) => census.silent.push(unheard(why)),
+            Ok(Reply::Report { .. } | Reply::Stopped) => {
+                census.silent.push(unheard("its answer makes no sense".into()));
+            }
             Err(error) if is_gone(&error) => {}
             Err(error) if error.kind() == ErrorKind::TimedOut => census.silent.push(unheard(String::new())),
             Err(error) => census.silent.push(unheard(error.to_string())),
@@ -144,10 +146,10 @@ fn is_gone(error: &io::Error) -> bool {
 /// [`What::InstanceSilent`] where it does not.
 pub async fn stop(dir: &Path, name: &str, id: u64) -> Result<(), Fault> {
     let fault = |why: String| Fault::new(What::InstanceSilent, pid_of(name).to_string(), why);
-    match ask(dir, name, &Ask::Stop { id }, CLOSING).await {
-        Ok(Says::Stopped) => Ok(()),
-        Ok(Says::No { why }) => Err(fault(why)),
-        Ok(Says::Report { .. }) => Err(fault(String::new())),
+    match ask(dir, name, &Query::Stop { id }, CLOSE_TIMEOUT).await {
+        Ok(Reply::Stopped) => Ok(()),
+        Ok(Reply::No { why }) => Err(fault(why)),
+        Ok(Reply::Report { .. }) => Err(fault(String::new())),
         Err(error) if error.kind() == ErrorKind::TimedOut => {
             Err(Fault::new(What::InstanceUnheard, pid_of(name).to_string(), ""))
         }
@@ -157,13 +159,13 @@ pub async fn stop(dir: &Path, name: &str, id: u64) -> Result<(), Fault> {
     }
 }
 
-async fn ask(dir: &Path, name: &str, ask: &Ask, patience: Duration) -> io::Result<Says> {
+async fn ask(dir: &Path, name: &str, query: &Query, limit: Duration) -> io::Result<Reply> {
     let asking = async {
         let mut stream = connect(dir, name).await?;
-        wire::write(&mut stream, ask).await?;
+        wire::write(&mut stream, query).await?;
         wire::read(&mut BufReader::new(stream)).await?.ok_or_else(|| ErrorKind::UnexpectedEof.into())
     };
-    timeout(patience, asking).await.map_err(|_| io::Error::from(ErrorKind::TimedOut))?
+    timeout(limit, asking).await.map_err(|_| io::Error::from(ErrorKind::TimedOut))?
 }
 
 /// Connects to an instance. The socket of one that has ended is removed. One that runs and refuses is reported as timed
@@ -172,7 +174,7 @@ async fn connect(dir: &Path, name: &str) -> io::Result<UnixStream> {
     let path = dir.join(name).with_extension(SOCKET);
     let connected = UnixStream::connect(&path).await;
     match connected.as_ref().map_err(io::Error::kind) {
-        Err(ErrorKind::ConnectionRefused) if alive::has_ended(dir, name) => alive::sweep(dir, name, &path),
+        Err(ErrorKind::ConnectionRefused) if lock_file::has_ended(dir, name) => lock_file::sweep(dir, name, &path),
         // macOS says the former of a queue that is full, Linux the latter.
         Err(ErrorKind::ConnectionRefused | ErrorKind::WouldBlock) => return Err(ErrorKind::TimedOut.into()),
         _ => {}
@@ -228,7 +230,7 @@ fn check(dir: &Path) -> io::Result<()> {
 /// The socket's file, removed with this, and then the lock.
 struct Socket {
     path: PathBuf,
-    _alive: Option<Alive>,
+    _lock_file: Option<LockFile>,
 }
 
 impl Drop for Socket {
@@ -239,11 +241,11 @@ impl Drop for Socket {
 
 /// Listens on a socket of our own. It is renamed into place once it listens, so that nobody takes it for a stale one.
 fn listen(dir: &Path, name: &str) -> io::Result<(UnixListener, Socket)> {
-    let alive = Alive::new(dir, name)?;
-    let making = Socket { path: dir.join(format!(".{name}")), _alive: None };
+    let lock_file = LockFile::new(dir, name)?;
+    let making = Socket { path: dir.join(format!(".{name}")), _lock_file: None };
     let listener = UnixListener::bind(&making.path)?;
     fs::set_permissions(&making.path, fs::Permissions::from_mode(0o600))?;
-    let socket = Socket { path: dir.join(name).with_extension(SOCKET), _alive: Some(alive) };
+    let socket = Socket { path: dir.join(name).with_extension(SOCKET), _lock_file: Some(lock_file) };
     fs::rename(&making.path, &socket.path)?;
     Ok((listener, socket))
 }

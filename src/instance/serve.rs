@@ -11,45 +11,45 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::wire::{self, Ask, Says};
-use super::{ANSWER_TIMEOUT, BEAT, CLOSING, is_name};
+use super::wire::{self, Query, Reply};
+use super::{ANSWER_TIMEOUT, CLOSE_TIMEOUT, REPORT_INTERVAL, is_name};
 use crate::events::EventSender;
 use brow_model::event::Event;
 use brow_model::forward::ForwardId;
 use brow_model::instance::Report;
-use brow_model::request::Request;
+use brow_model::request;
 
 /// The most connections at a time: each other instance has one.
-const CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 64;
 
 /// The longest wait for watchers to receive the last report.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_REPORT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Answers requests until `closing`, and sends watchers a last report then. The names of instances that ask to watch go
-/// to `heard_of`.
+/// to `discovered`.
 pub(super) async fn serve(
     listener: UnixListener,
     reports: watch::Receiver<Report>,
-    heard_of: mpsc::Sender<String>,
+    discovered: mpsc::Sender<String>,
     events: EventSender,
     closing: CancellationToken,
 ) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut open = JoinSet::new();
     let asked = async {
         // The semaphore is never closed.
-        while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
+        while let Ok(permit) = Arc::clone(&slots).acquire_owned().await {
             while open.try_join_next().is_some() {}
             let Ok((stream, _)) = listener.accept().await else {
                 // Out of descriptors, most likely: that passes.
                 sleep(ANSWER_TIMEOUT).await;
                 continue;
             };
-            let (reports, heard_of, events) = (reports.clone(), heard_of.clone(), events.clone());
+            let (reports, discovered, events) = (reports.clone(), discovered.clone(), events.clone());
             let closing = closing.clone();
             open.spawn(async move {
                 // Whoever hangs up or writes nonsense has had their answer.
-                let _ended = answer(stream, reports, &heard_of, &events, &closing).await;
+                let _ended = answer(stream, reports, &discovered, &events, &closing).await;
                 drop(permit);
             });
         }
@@ -59,13 +59,13 @@ pub(super) async fn serve(
         () = asked => {}
     }
     // Who takes longer learns from its end that this instance has ended.
-    let _heard = timeout(LAST_WORDS, async { while open.join_next().await.is_some() {} }).await;
+    let _heard = timeout(LAST_REPORT_TIMEOUT, async { while open.join_next().await.is_some() {} }).await;
 }
 
 async fn answer(
     stream: UnixStream,
     mut reports: watch::Receiver<Report>,
-    heard_of: &mpsc::Sender<String>,
+    discovered: &mpsc::Sender<String>,
     events: &EventSender,
     closing: &CancellationToken,
 ) -> io::Result<()> {
@@ -73,36 +73,36 @@ async fn answer(
     let asked = timeout(ANSWER_TIMEOUT, wire::read(&mut stream)).await.map_err(|_| io::ErrorKind::TimedOut)?;
     match asked {
         Ok(None) => Ok(()),
-        Ok(Some(Ask::List)) => {
+        Ok(Some(Query::List)) => {
             let report = reports.borrow().clone();
-            wire::write(&mut stream, &Says::Report { report }).await
+            wire::write(&mut stream, &Reply::Report { report }).await
         }
-        Ok(Some(Ask::Watch { name })) => {
+        Ok(Some(Query::Watch { name })) => {
             if is_name(&name) {
                 // Where there are too many, one is not followed.
-                let _known = heard_of.try_send(name);
+                let _known = discovered.try_send(name);
             }
             watching(stream, reports, closing).await
         }
-        Ok(Some(Ask::Stop { id })) => {
+        Ok(Some(Query::Stop { id })) => {
             let has = |report: &Report| report.forwards.iter().any(|forward| forward.id == id);
             let says = if has(&reports.borrow()) {
-                events.send(Event::Request(Request::Stop(ForwardId(id)))).await;
-                match timeout(CLOSING, reports.wait_for(|report| !has(report))).await {
-                    Ok(_) => Says::Stopped,
-                    Err(_) => Says::No { why: "it is still open".to_owned() },
+                events.send(Event::Request(request::Request::Stop(ForwardId(id)))).await;
+                match timeout(CLOSE_TIMEOUT, reports.wait_for(|report| !has(report))).await {
+                    Ok(_) => Reply::Stopped,
+                    Err(_) => Reply::No { why: "it is still open".to_owned() },
                 }
             } else {
-                Says::No { why: "there is no such forward".to_owned() }
+                Reply::No { why: "there is no such forward".to_owned() }
             };
             wire::write(&mut stream, &says).await
         }
-        Err(error) => wire::write(&mut stream, &Says::No { why: error.to_string() }).await,
+        Err(error) => wire::write(&mut stream, &Reply::No { why: error.to_string() }).await,
     }
 }
 
-/// Tells how things stand, now, whenever that changes and every [`BEAT`], until the other end hangs up, or for the last
-/// time at `closing`.
+/// Tells how things stand, now, whenever that changes and every [`REPORT_INTERVAL`], until the other end hangs up, or
+/// for the last time at `closing`.
 async fn watching(
     mut stream: BufReader<UnixStream>,
     mut reports: watch::Receiver<Report>,
@@ -110,7 +110,7 @@ async fn watching(
 ) -> io::Result<()> {
     loop {
         let report = reports.borrow_and_update().clone();
-        timeout(ANSWER_TIMEOUT, wire::write(&mut stream, &Says::Report { report })).await??;
+        timeout(ANSWER_TIMEOUT, wire::write(&mut stream, &Reply::Report { report })).await??;
         let mut nothing = [0];
         tokio::select! {
             () = closing.cancelled() => if !reports.has_changed().unwrap_or(false) {
@@ -120,7 +120,7 @@ async fn watching(
                 return Ok(());
             },
             // So that they know that we are there.
-            () = sleep(BEAT) => {}
+            () = sleep(REPORT_INTERVAL) => {}
             // Nothing more is to be said there: it has hung up, or talks nonsense.
             _ = stream.read(&mut nothing) => return Ok(()),
         }

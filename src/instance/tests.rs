@@ -9,7 +9,6 @@ use tokio::io::AsyncWriteExt as _;
 use super::*;
 use brow_model::event::InstanceEvent;
 use brow_model::instance::{ForwardReport, RemoteState};
-use brow_model::request::Request;
 
 fn dir() -> (TempDir, PathBuf) {
     let temp = TempDir::new().unwrap();
@@ -117,7 +116,7 @@ async fn a_forward_is_closed_by_the_one_whose_it_is() {
         let (dir, name) = (dir.clone(), name.clone());
         async move { stop(&dir, &name, 7).await }
     });
-    assert_eq!(one.next().await, Event::Request(Request::Stop(brow_model::forward::ForwardId(7))));
+    assert_eq!(one.next().await, Event::Request(brow_model::request::Request::Stop(brow_model::forward::ForwardId(7))));
     one.publish(Vec::new());
     assert_eq!(asking.await.unwrap(), Ok(()));
     let again = stop(&dir, &name, 7).await.unwrap_err();
@@ -153,7 +152,7 @@ async fn one_that_refuses_and_still_runs_keeps_its_socket() {
     prepare(&dir).unwrap();
     // A process that there cannot be: what tells is the lock.
     let name = "4194999-0000bbbb";
-    let alive = Alive::new(&dir, name).unwrap();
+    let lock_file = LockFile::new(&dir, name).unwrap();
     let path = dir.join(name).with_extension(SOCKET);
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let census = all(&dir).await;
@@ -164,7 +163,7 @@ async fn one_that_refuses_and_still_runs_keeps_its_socket() {
     assert_eq!(one.next().await, Event::Instance(InstanceEvent::Known), "it holds nobody up");
     assert!(path.exists());
     // It ends, and is noticed.
-    drop(alive);
+    drop(lock_file);
     assert_eq!(one.next().await, Event::Instance(InstanceEvent::Gone { instance: name.into() }));
     assert!(!path.exists());
 }
@@ -221,17 +220,17 @@ async fn one_that_does_not_answer_is_there_and_its_socket_stays() {
     let (_census, _) = asleep.accept().await.unwrap();
     let (stream, _) = asleep.accept().await.unwrap();
     let mut stream = BufReader::new(stream);
-    assert!(matches!(wire::read(&mut stream).await, Ok(Some(Ask::Watch { .. }))));
+    assert!(matches!(wire::read(&mut stream).await, Ok(Some(Query::Watch { .. }))));
     let report = report();
-    wire::write(&mut stream, &Says::Report { report: report.clone() }).await.unwrap();
+    wire::write(&mut stream, &Reply::Report { report: report.clone() }).await.unwrap();
     assert_eq!(one.hears().await, 1);
     // It has given us up meanwhile, but is still there.
     drop(stream);
     assert!(matches!(one.next().await, Event::Instance(InstanceEvent::Gone { .. })));
     let (stream, _) = timeout(Duration::from_secs(20), asleep.accept()).await.expect("it is asked again").unwrap();
     let mut stream = BufReader::new(stream);
-    assert!(matches!(wire::read(&mut stream).await, Ok(Some(Ask::Watch { .. }))));
-    wire::write(&mut stream, &Says::Report { report }).await.unwrap();
+    assert!(matches!(wire::read(&mut stream).await, Ok(Some(Query::Watch { .. }))));
+    wire::write(&mut stream, &Reply::Report { report }).await.unwrap();
     assert_eq!(one.hears().await, 1);
 }
 
@@ -244,9 +243,9 @@ async fn one_that_freezes_is_noticed_in_time_and_loses_nothing() {
     let mut one = One::join(&dir);
     let (stream, _) = frozen.accept().await.unwrap();
     let mut stream = BufReader::new(stream);
-    assert!(matches!(wire::read(&mut stream).await, Ok(Some(Ask::Watch { .. }))));
+    assert!(matches!(wire::read(&mut stream).await, Ok(Some(Query::Watch { .. }))));
     let mut report = report();
-    let says = |report: &Report| Says::Report { report: report.clone() };
+    let says = |report: &Report| Reply::Report { report: report.clone() };
     wire::write(&mut stream, &says(&report)).await.unwrap();
     assert_eq!(one.hears().await, 1);
     assert_eq!(one.next().await, Event::Instance(InstanceEvent::Known));
@@ -272,12 +271,12 @@ async fn one_that_has_nothing_new_to_tell_says_that_it_is_there() {
     let mut stream =
         BufReader::new(UnixStream::connect(dir.join(&names(&dir)[0]).with_extension(SOCKET)).await.unwrap());
     // Nobody has this name.
-    wire::write(&mut stream, &Ask::Watch { name: "none".into() }).await.unwrap();
-    let first: Option<Says> = wire::read(&mut stream).await.unwrap();
-    assert!(matches!(first, Some(Says::Report { .. })), "{first:?}");
+    wire::write(&mut stream, &Query::Watch { name: "none".into() }).await.unwrap();
+    let first: Option<Reply> = wire::read(&mut stream).await.unwrap();
+    assert!(matches!(first, Some(Reply::Report { .. })), "{first:?}");
     tokio::time::pause();
     for _ in 0..3 {
-        let next: Option<Says> = timeout(SILENCE, wire::read(&mut stream)).await.expect("in time").unwrap();
+        let next: Option<Reply> = timeout(SILENCE_TIMEOUT, wire::read(&mut stream)).await.expect("in time").unwrap();
         assert_eq!(next, first);
     }
 }

@@ -12,12 +12,12 @@ use brow_model::instance::Report;
 /// The version of the protocol.
 const VERSION: u32 = 1;
 /// The longest line that is read, in bytes: more than a thousand forwards take.
-const LINE: u64 = 1 << 20;
+const MAX_LINE: u64 = 1 << 20;
 
 /// A request to an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
-pub(super) enum Ask {
+pub(super) enum Query {
     /// List its forwards.
     List,
     /// List them now and whenever they change, until the connection closes. The instance that asks gives its own name,
@@ -36,7 +36,7 @@ pub(super) enum Ask {
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "says", rename_all = "kebab-case")]
-pub(super) enum Says {
+pub(super) enum Reply {
     /// Its forwards.
     Report { report: Report },
     /// The forward is closed.
@@ -76,7 +76,7 @@ pub(super) async fn write(to: &mut (impl AsyncWrite + Unpin), says: &impl Serial
 /// A line that is too long, unfinished, of another version or nonsense.
 pub(super) async fn read<T: DeserializeOwned>(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<T>> {
     let mut line = Vec::new();
-    from.take(LINE).read_until(b'\n', &mut line).await?;
+    from.take(MAX_LINE).read_until(b'\n', &mut line).await?;
     if line.is_empty() {
         return Ok(None);
     }
@@ -95,17 +95,17 @@ pub(super) async fn read<T: DeserializeOwned>(from: &mut (impl AsyncBufRead + Un
 mod tests {
     use super::*;
 
-    async fn reads(text: &str) -> io::Result<Option<Ask>> {
+    async fn reads(text: &str) -> io::Result<Option<Query>> {
         read(&mut text.as_bytes()).await
     }
 
     #[tokio::test]
     async fn only_what_makes_sense_is_read() {
         assert_eq!(reads("").await.unwrap(), None);
-        assert_eq!(reads("{\"v\":1,\"ask\":\"list\",\"newer\":1}\n").await.unwrap(), Some(Ask::List));
-        assert_eq!(reads("{\"v\":1,\"ask\":\"stop\",\"id\":7}\n").await.unwrap(), Some(Ask::Stop { id: 7 }));
+        assert_eq!(reads("{\"v\":1,\"ask\":\"list\",\"newer\":1}\n").await.unwrap(), Some(Query::List));
+        assert_eq!(reads("{\"v\":1,\"ask\":\"stop\",\"id\":7}\n").await.unwrap(), Some(Query::Stop { id: 7 }));
         let mut line = Vec::new();
-        write(&mut line, &Ask::Watch { name: "1-a".into() }).await.unwrap();
+        write(&mut line, &Query::Watch { name: "1-a".into() }).await.unwrap();
         assert_eq!(line, b"{\"v\":1,\"ask\":\"watch\",\"name\":\"1-a\"}\n");
         for nonsense in [
             "{\"v\":1,\"ask\":\"list\"}",

@@ -11,9 +11,9 @@ use super::redact;
 use brow_model::sanitize;
 
 /// The size at which the file is renamed to the previous one, and a new one begins.
-const LARGEST: u64 = 4 << 20;
+const MAX_FILE: u64 = 4 << 20;
 /// The most bytes of one event that are kept: a longer one has quoted what a server sent.
-const LONGEST: usize = 4 << 10;
+const MAX_FIELD: usize = 4 << 10;
 
 /// The file before the current one.
 pub fn before(path: &Path) -> PathBuf {
@@ -35,7 +35,7 @@ impl Rotating {
     pub(super) fn open(path: &Path, addresses: bool) -> io::Result<Self> {
         // Whoever writes may go elsewhere later.
         let path = std::path::absolute(path)?;
-        Ok(Self { file: open(&path)?, path, largest: LARGEST, addresses })
+        Ok(Self { file: open(&path)?, path, largest: MAX_FILE, addresses })
     }
 
     /// Opens the file anew where another instance has begun a new one, or it has been taken away.
@@ -64,7 +64,7 @@ impl Write for Rotating {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let mut line = redact(&sanitize::line(text.trim_end()), self.addresses);
-        line.truncate(line.floor_char_boundary(LONGEST));
+        line.truncate(line.floor_char_boundary(MAX_FIELD));
         line.push('\n');
         self.follow()?;
         let size = self.file.metadata()?.len();
@@ -121,11 +121,11 @@ mod tests {
         for words in HOSTILE {
             log.write_all(format!("{words} Bearer s3cret 10.0.0.1:80\n").as_bytes()).unwrap();
         }
-        log.write_all("网".repeat(LONGEST).as_bytes()).unwrap();
+        log.write_all("网".repeat(MAX_FIELD).as_bytes()).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(is_safe(&text, true) && text.lines().count() == HOSTILE.len() + 1, "{text:?}");
         assert!(!text.contains("s3cret") && !text.contains("10.0.0.1"), "{text}");
-        assert!(text.lines().all(|line| line.len() <= LONGEST));
+        assert!(text.lines().all(|line| line.len() <= MAX_FIELD));
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(dir.path().join("elsewhere"), &link).unwrap();
         assert!(Rotating::open(&link, false).is_err(), "a link leads elsewhere");

@@ -9,7 +9,7 @@ const SECRET: &str = "<secret>";
 /// The replacement of a host or an address.
 const ADDRESS: &str = "<address>";
 /// Ends of names that a secret follows, behind a sign: `token=…`, `"accessToken": …`, `--password …`.
-const NAMES: [&str; 11] = [
+const SECRET_KEYS: [&str; 11] = [
     "api-key",
     "api_key",
     "apikey",
@@ -25,7 +25,7 @@ const NAMES: [&str; 11] = [
 /// Words that a secret follows without a sign.
 const SCHEMES: [&str; 2] = ["basic", "bearer"];
 /// Names that a host follows, which may be a bare word.
-const PLACES: [&str; 5] = ["addr", "address", "host", "hostname", "server"];
+const ADDRESS_KEYS: [&str; 5] = ["addr", "address", "host", "hostname", "server"];
 /// Ends of file names, which look like hosts.
 const FILES: [&str; 14] =
     ["conf", "crt", "json", "jsonl", "key", "log", "md", "pem", "rs", "sh", "sock", "toml", "txt", "yaml"];
@@ -122,9 +122,9 @@ fn what_follows(word: &str) -> Next {
     let name = word.trim_end_matches(':').to_ascii_lowercase();
     if SCHEMES.contains(&name.as_str()) {
         Next::Secret
-    } else if NAMES.iter().any(|end| name.ends_with(end)) {
+    } else if SECRET_KEYS.iter().any(|end| name.ends_with(end)) {
         if name.starts_with("--") { Next::Secret } else { Next::Value }
-    } else if PLACES.iter().any(|end| name == *end || name.ends_with(&format!(".{end}"))) {
+    } else if ADDRESS_KEYS.iter().any(|end| name == *end || name.ends_with(&format!(".{end}"))) {
         Next::Place
     } else {
         Next::Anything

@@ -1,30 +1,31 @@
-//! A pod's description: what it is, how it stands, what happened to it.
+//! The description of a pod: spec, status and events.
 
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::Api;
 use kube::api::ListParams;
 
-use super::life::within;
+use super::lifecycle::with_timeout;
 use crate::cluster::{Clusters, fault, grant};
 use brow_model::fault::Fault;
 use brow_model::proxy::PodKey;
 use brow_model::sanitize;
 
-/// Fetches a pod and its events, as lines to read. Where events are forbidden that is said in their place.
+/// Fetches a pod and its events as lines of text. If events are forbidden, a line says so.
 ///
 /// # Errors
-/// What the server says to getting the pod.
+/// The server's refusal of the pod.
 pub async fn describe(clusters: &Clusters, key: &PodKey) -> Result<Vec<String>, Fault> {
     let client = clusters.client(&key.cluster).await?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), &key.namespace);
     let asked = grant("get", "pods", Some(&key.namespace));
-    let pod =
-        within(&key.cluster, pods.get(&key.name)).await?.map_err(|error| fault(&key.name, &error, Some(asked)).1)?;
+    let pod = with_timeout(&key.cluster, pods.get(&key.name))
+        .await?
+        .map_err(|error| fault(&key.name, &error, Some(asked)).1)?;
     let mut lines = summary(key, &pod);
     lines.push(String::new());
     let events: Api<Event> = Api::namespaced(client, &key.namespace);
     let fields = format!("involvedObject.name={},involvedObject.namespace={}", key.name, key.namespace);
-    match within(&key.cluster, events.list(&ListParams::default().fields(&fields))).await? {
+    match with_timeout(&key.cluster, events.list(&ListParams::default().fields(&fields))).await? {
         Ok(list) if list.items.is_empty() => lines.push("Events:       none".to_owned()),
         Ok(mut list) => {
             lines.push("Events:".to_owned());

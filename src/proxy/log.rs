@@ -1,4 +1,4 @@
-//! Following the relay's log.
+//! Follows the log of a pod's relay.
 
 use std::time::Duration;
 
@@ -20,17 +20,17 @@ use brow_model::proxy::PodKey;
 use brow_model::sanitize;
 use kube_tunnel::Backoff;
 
-/// Lines of the past that are shown.
-const TAIL: i64 = 1_000;
-/// Lines that are told in one go.
-const BATCH: usize = 256;
+/// The number of past lines that are shown.
+const TAIL_LINES: i64 = 1_000;
+/// The most lines in one event.
+const MAX_BATCH: usize = 256;
 /// The longest wait of the first lines of a batch for the rest.
-const GATHER: Duration = Duration::from_millis(20);
+const BATCH_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// Follows a pod's log until it ends or this is dropped, and tells what it reads. Where the connection is lost, that is
-/// told, and it goes on where it was once there is another.
+/// Follows a pod's log until it ends or the future is dropped, and reports its lines. A lost connection is reported,
+/// and reading continues at the same position once there is another.
 pub async fn follow_log(clusters: Clusters, key: PodKey, epoch: Epoch, events: EventSender) {
-    let mut follower = Follower { clusters, key, epoch, events, read: Read::default() };
+    let mut follower = Follower { clusters, key, epoch, events, position: Position::default() };
     let fault = follower.follow().await.err();
     follower.tell_end(fault).await;
 }
@@ -40,16 +40,16 @@ struct Follower {
     key: PodKey,
     epoch: Epoch,
     events: EventSender,
-    read: Read,
+    position: Position,
 }
 
 /// The reason why reading ended.
 enum End {
     /// The server ended it.
     Log,
-    /// The connection was lost, or there is none to be had; it is worth another try.
+    /// The connection was lost or could not be opened; it can be retried.
     Lost(Fault),
-    /// Nobody wants it any more.
+    /// Nobody receives it any more.
     Unwanted,
 }
 
@@ -58,7 +58,7 @@ impl Follower {
     async fn follow(&mut self) -> Result<(), Fault> {
         let mut backoff = Backoff::default();
         loop {
-            let before = self.read.lines;
+            let before = self.position.lines;
             let lost = match self.read().await? {
                 End::Unwanted => return Ok(()),
                 // A server or a node that restarts ends it in order, too.
@@ -69,21 +69,21 @@ impl Follower {
             if lost.is_some() {
                 self.tell_end(lost).await;
             }
-            if self.read.lines > before {
+            if self.position.lines > before {
                 backoff.reset();
             }
             self.clusters.pause(&self.key.cluster, backoff.next_pause()).await;
         }
     }
 
-    /// Reads on from where it was, until that ends.
+    /// Reads from the current position until the stream ends.
     async fn read(&mut self) -> Result<End, Fault> {
         let login = match self.clusters.login(&self.key.cluster).await {
             Ok(login) => login,
             Err(fault) => return Ok(End::Lost(fault)),
         };
         let api: Api<Pod> = Api::namespaced(login.client, &self.key.namespace);
-        let params = LogParams { follow: true, timestamps: true, ..self.read.begin() };
+        let params = LogParams { follow: true, timestamps: true, ..self.position.begin() };
         let stream = match api.log_stream(&self.key.name, &params).await {
             Ok(stream) => stream,
             Err(error) => {
@@ -106,15 +106,15 @@ impl Follower {
             let mut broken = None;
             while let Some(line) = next.take() {
                 match line {
-                    Ok(line) if self.read.is_new(&line) => batch.push(sanitize::line(&line).into_owned()),
+                    Ok(line) if self.position.is_new(&line) => batch.push(sanitize::line(&line).into_owned()),
                     Ok(_) => {}
                     Err(error) => {
                         broken = Some(of_io(&self.key.cluster, &error));
                         break;
                     }
                 }
-                if batch.len() < BATCH {
-                    next = timeout(GATHER, lines.next()).await.ok().flatten();
+                if batch.len() < MAX_BATCH {
+                    next = timeout(BATCH_TIMEOUT, lines.next()).await.ok().flatten();
                 }
             }
             if !batch.is_empty() && !self.tell(batch).await {
@@ -153,7 +153,7 @@ impl Follower {
 
 /// The position up to which a log was read.
 #[derive(Debug, Default)]
-struct Read {
+struct Position {
     /// The time of the latest line, and how many lines have it.
     at: Option<DateTime<Utc>>,
     same: usize,
@@ -163,11 +163,11 @@ struct Read {
     lines: u64,
 }
 
-impl Read {
+impl Position {
     /// The parameters of the next request: the end of the log at first, then everything since the last line. The server
     /// takes whole seconds, so some lines come again.
     fn begin(&mut self) -> LogParams {
-        let Some(at) = self.at else { return LogParams { tail_lines: Some(TAIL), ..LogParams::default() } };
+        let Some(at) = self.at else { return LogParams { tail_lines: Some(TAIL_LINES), ..LogParams::default() } };
         self.again = Some(0);
         LogParams { since_time: Timestamp::from_second(at.timestamp()).ok(), ..LogParams::default() }
     }

@@ -1,7 +1,7 @@
-//! The proxy pod: what it is made of, the relay in it, its life, and the watch on all of ours.
+//! Proxy pods: their spec, the relay in them, creation and deletion, and the watch on all of ours.
 
 mod describe;
-mod life;
+mod lifecycle;
 mod log;
 mod project;
 pub mod relay;
@@ -9,11 +9,11 @@ mod spec;
 mod watch;
 
 pub use describe::describe;
-pub use life::{create, delete, uid_of};
+pub use lifecycle::{create, delete, uid_of};
 pub use log::follow_log;
 pub use project::project;
-pub use spec::{Birth, DEFAULT_IMAGE, spec};
-pub use watch::{Asked, watch};
+pub use spec::{DEFAULT_IMAGE, NewPod, spec};
+pub use watch::{RequestedPods, watch};
 
 pub use brow_model::proxy::MANAGED_BY;
 use brow_model::sanitize;
@@ -24,20 +24,20 @@ const TARGET: &str = "brow/target";
 const CREATED_AT: &str = "brow/created-at";
 /// The annotation with the TTL as a person writes it.
 const TTL: &str = "brow/ttl";
-/// The annotation of a pod that goes with its last use, `true`.
+/// The annotation of a pod that is deleted after its last use, `true`.
 const ON_DEMAND: &str = "brow/on-demand";
 /// The annotation with the owner.
 const OWNER: &str = "brow/owner";
 /// The annotation with the id of the installation: like the owner, for people to read.
 const INSTALLATION: &str = "brow/installation";
-/// The annotation with what was written down before the pod was asked for.
+/// The annotation with the nonce that was recorded before the pod was requested.
 const NONCE: &str = "brow/nonce";
 
 /// The user database of passwd(5). Users of a directory service are not in it.
 const PASSWD: &str = "/etc/passwd";
 
-/// Who we are to the clusters: `user@host`. The one form that is written into pods and compared with what is read.
-/// The user is whom the environment names, else whom the user database has for our uid, else `uid-` and the number.
+/// Returns the owner as it is written into pods and compared with what is read: `user@host`. The user is the one in the
+/// environment, else the one with our uid in the user database, else `uid-` and the number.
 pub fn owner() -> String {
     let user =
         ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
@@ -61,7 +61,7 @@ fn user_of(uid: u32, users: &str) -> Option<String> {
     users.lines().find_map(user)
 }
 
-/// An annotation holds any text, so only what a terminal can't show is left out.
+/// Joins user and host. An annotation may hold any text, so only what a terminal can't show is removed.
 fn owner_of(user: &str, host: &str) -> String {
     format!("{}@{}", sanitize::line(user).trim(), sanitize::line(host).trim())
 }

@@ -1,4 +1,4 @@
-//! A pod as Kubernetes has it, projected to the row the model has: at the edge, once.
+//! Converts Kubernetes' pods to the model's rows, once, where they arrive.
 
 use chrono::{DateTime, Utc};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodStatus};
@@ -11,12 +11,12 @@ use brow_model::sanitize;
 use brow_model::ttl::Ttl;
 use brow_model::workload::{is_dns_label, is_dns_name};
 
-/// The most bytes that are kept of a pod's label or annotation; ours are shorter.
-const LONGEST_NOTE: usize = 512;
-/// The most bytes that are kept of a message of the cluster about a pod.
-const LONGEST_WORDS: usize = 4_096;
+/// The longest part of a label or annotation that is kept, in bytes; ours are shorter.
+const MAX_ANNOTATION: usize = 512;
+/// The longest part of a message about a pod that is kept, in bytes.
+const MAX_MESSAGE: usize = 4_096;
 
-/// The row for a pod; `None` where it is not one of ours.
+/// Converts a pod to a row; `None` if it is not one of ours.
 pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
     let meta = &pod.metadata;
     let label = |name: &str| meta.labels.as_ref().and_then(|all| all.get(name)).map(String::as_str);
@@ -27,15 +27,16 @@ pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
     // Requests about it have both in their paths.
     let name = meta.name.clone().filter(|name| is_dns_name(name))?;
     let namespace = meta.namespace.clone().filter(|namespace| is_dns_label(namespace))?;
-    let shown = |text| sanitize::line(clipped(text, LONGEST_NOTE)).into_owned();
+    let shown = |text| sanitize::line(clipped(text, MAX_ANNOTATION)).into_owned();
     let spec = pod.spec.as_ref();
     let container = spec.and_then(|spec| spec.containers.first());
     let port = container.and_then(|container| container.ports.as_ref()?.first()).map(|port| port.container_port);
-    let target_label = clipped(label(TARGET).unwrap_or_default(), LONGEST_NOTE).to_owned();
+    let target_label = clipped(label(TARGET).unwrap_or_default(), MAX_ANNOTATION).to_owned();
     let deleted = meta.deletion_timestamp.is_some();
-    let (phase, fault) = pod.status.as_ref().map_or((Phase::Pending, None), |status| stand(&name, status, deleted));
+    let (phase, fault) =
+        pod.status.as_ref().map_or((Phase::Pending, None), |status| phase_and_fault(&name, status, deleted));
     Some(ProxyPod {
-        uid: clipped(meta.uid.as_deref().unwrap_or_default(), LONGEST_NOTE).to_owned(),
+        uid: clipped(meta.uid.as_deref().unwrap_or_default(), MAX_ANNOTATION).to_owned(),
         target: note(TARGET).map_or_else(|| target_label.clone(), shown),
         target_label,
         owner: note(OWNER).map_or_else(|| "?".to_owned(), shown),
@@ -59,7 +60,7 @@ pub fn project(cluster: &str, pod: &Pod) -> Option<ProxyPod> {
     })
 }
 
-/// As much of a text as is kept.
+/// Cuts a text at `longest` bytes.
 fn clipped(text: &str, longest: usize) -> &str {
     &text[..text.floor_char_boundary(longest)]
 }
@@ -68,8 +69,8 @@ fn time(time: &Time) -> DateTime<Utc> {
     DateTime::from_timestamp(time.0.as_second(), 0).unwrap_or_default()
 }
 
-fn stand(name: &str, status: &PodStatus, deleted: bool) -> (Phase, Option<Fault>) {
-    let fault = |what, words: String| Some(Fault::new(what, name, clipped(&words, LONGEST_WORDS)));
+fn phase_and_fault(name: &str, status: &PodStatus, deleted: bool) -> (Phase, Option<Fault>) {
+    let fault = |what, words: String| Some(Fault::new(what, name, clipped(&words, MAX_MESSAGE)));
     let reason = status.reason.as_deref().unwrap_or_default();
     let message = status.message.clone().unwrap_or_default();
     // Whatever else it says while it is being deleted is how the deletion looks from within.
@@ -89,7 +90,7 @@ fn stand(name: &str, status: &PodStatus, deleted: bool) -> (Phase, Option<Fault>
         Some(_) | None => {}
     }
     let relay = status.container_statuses.as_ref().and_then(|all| all.first());
-    if let Some((what, words)) = relay.and_then(waits) {
+    if let Some((what, words)) = relay.and_then(waiting_fault) {
         return (Phase::Pulling, fault(what, words));
     }
     if let Some(words) = unschedulable(status) {
@@ -108,7 +109,7 @@ fn stand(name: &str, status: &PodStatus, deleted: bool) -> (Phase, Option<Fault>
 
 /// Returns the reason why a container waits, if that is an error (`pkg/kubelet/images/types.go`,
 /// `pkg/kubelet/kuberuntime/kuberuntime_container.go`).
-fn waits(relay: &ContainerStatus) -> Option<(What, String)> {
+fn waiting_fault(relay: &ContainerStatus) -> Option<(What, String)> {
     let waiting = relay.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting.reason.as_deref()?;
     let what = match reason {
@@ -126,7 +127,7 @@ fn waits(relay: &ContainerStatus) -> Option<(What, String)> {
     Some((what, words))
 }
 
-/// The scheduler's words where no node takes the pod.
+/// Returns the scheduler's message if no node takes the pod.
 fn unschedulable(status: &PodStatus) -> Option<String> {
     let scheduled = condition(status, "PodScheduled")?;
     let no = scheduled.status == "False" && scheduled.reason.as_deref() == Some("Unschedulable");

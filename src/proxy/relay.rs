@@ -1,20 +1,21 @@
-//! The relay in a proxy pod: its script, how it is asked, and how it is asked what went wrong.
+//! The relay in a proxy pod: its script, its requests, and its diagnoses.
 //!
-//! The relay listens on the pod's loopback, which a port-forward reaches and other pods don't. So does everybody who
-//! may forward a port to the pod: each pod has a secret, of which its description tells only the hash. The relay is
-//! given it once, by the installation that made the pod, and shows with each stream that it knows it before it is sent
-//! an address; whoever asks it for something has to know it, too ([`ask`]). The address is written nowhere else.
+//! The relay listens on the pod's loopback, which a port-forward reaches and other pods don't. But everybody who may
+//! forward a port to the pod reaches it. So each pod has a secret, of which its spec contains only the hash. The
+//! installation that made the pod gives the secret to the relay once, and the relay proves with each stream that it
+//! knows it before it is sent an address. Clients have to know the secret, too ([`request`]). The address is written
+//! nowhere else.
 //!
-//! A relay can be asked for a port of its own for an address, for as long as the stream is open (a *lane*): a
-//! connection to that port begins with a word that was agreed on and a number, and waits for no answer.
+//! A relay can be asked for a separate port for an address, for as long as the stream is open (a *lane*): a connection
+//! to that port begins with a word that was agreed on and a number, and needs no handshake.
 //!
-//! Data is never mixed with messages. That the target has reset a connection by a lane is told on the lane's own
-//! stream, by the connection's number ([`read_break`]). Where a stream ended without a byte from the target, a second
-//! stream only has the relay try to connect, and carries socat's notices of that (`-dd`), with microseconds (`-lu`):
-//! the words of the failure, or how long it took.
+//! Data is never mixed with messages. A connection that the target has reset is reported on the lane's own stream, by
+//! its number ([`read_failure`]). If a stream ended without a byte from the target, a second stream only has the relay
+//! try to connect, and carries socat's notices about that (`-dd`), with microseconds (`-lu`): the error message, or the
+//! time that it took.
 
+mod handshake;
 mod script;
-mod talk;
 #[cfg(test)]
 mod tests;
 
@@ -22,37 +23,38 @@ use std::time::Duration;
 
 use chrono::NaiveDateTime;
 
+pub use handshake::{RelayError, RelayRequest, Secret, new_word, request};
 pub use script::{args, env};
-pub use talk::{Ask, Refusal, Secret, ask, new_word};
 
 use brow_model::fault::What;
 
 /// The port the relay listens on, on the pod's loopback.
 pub const PORT: u16 = 10_800;
 
-/// How long the relay tries to connect to the target.
+/// The timeout of the relay's connection to the target.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many connections the relay takes at once, and each lane; more wait. A connection takes 1 MB, and all have to fit
-/// the container's limit of memory.
-pub const MOST: usize = 384;
+/// The most connections of the relay, and of each lane, at a time; more wait. A connection takes 1 MB, and all have to
+/// fit the container's memory limit.
+pub const MAX_CONNECTIONS: usize = 384;
 
 /// Bytes of the random text that a stream begins with, and that the relay's proof is for.
-const NONCE: usize = 32;
+const NONCE_LENGTH: usize = 32;
 
 /// Bytes of a secret, in hex.
-const SECRET: usize = 64;
+const SECRET_LENGTH: usize = 64;
 
 /// Bytes of the word that a connection to a lane begins with.
-const WORD: usize = 32;
+const WORD_LENGTH: usize = 32;
 
-/// Bytes of the number that follows it, in hex: what the relay says of the connection is named by it.
-const VISIT: usize = 8;
+/// Bytes of the number that follows it, in hex, by which the relay's reports name the connection.
+const NUMBER_LENGTH: usize = 8;
 
 /// Bytes of a request, however short its address is. A fixed length bounds what a relay reads.
-const RECORD: usize = 400;
+const REQUEST_LENGTH: usize = 400;
 
-/// The port of a lane, once the relay has told it: `2026/01/02 12:00:00 socat[7] N listening on AF=2 127.0.0.1:51137`.
+/// Reads the port of a lane, once the relay has told it: `2026/01/02 12:00:00 socat[7] N listening on AF=2
+/// 127.0.0.1:51137`.
 pub fn read_lane(said: &[u8]) -> Option<u16> {
     let said = String::from_utf8_lossy(said);
     let whole = &said[..=said.rfind('\n')?];
@@ -60,10 +62,10 @@ pub fn read_lane(said: &[u8]) -> Option<u16> {
     whole.lines().find_map(port).filter(|port| *port != 0)
 }
 
-/// The number of a connection to a lane that the target has not ended in order, and the reason:
-/// `2026/01/02 12:00:00 1f0c9a7e[12] W read(5, 0x55ad8d73e000, 131072): Connection reset by peer`, an `E` from socat
-/// 1.8 on. Other warnings are of no account, and what befalls the client's side (0 and 1) says nothing of the target.
-pub fn read_break(line: &str) -> Option<(u32, What, String)> {
+/// Reads the number of a lane's connection that the target has not ended in order, and the reason: `2026/01/02 12:00:00
+/// 1f0c9a7e[12] W read(5, 0x55ad8d73e000, 131072): Connection reset by peer`, an `E` from socat 1.8 on. Other warnings
+/// are ignored, and errors of the client's side (0 and 1) say nothing about the target.
+pub fn read_failure(line: &str) -> Option<(u32, What, String)> {
     let (name, said) = line.split_once("] ")?;
     let visit = name.rsplit_once(' ')?.1.split_once('[')?.0;
     let (level, words) = said.split_once(' ')?;
@@ -78,7 +80,7 @@ pub fn read_break(line: &str) -> Option<(u32, What, String)> {
     Some((number, class(words), reason(words)))
 }
 
-/// What the relay's answer to [`Ask::Diagnose`] says; `None`: the address can be reached now.
+/// Reads the failure in the answer to [`RelayRequest::Diagnose`]; `None` if there is none.
 pub fn read_diagnosis(answer: &[u8]) -> Option<(What, String)> {
     let answer = String::from_utf8_lossy(answer);
     let failure = answer.lines().rev().find(|line| line.contains(" E "));
@@ -92,7 +94,7 @@ pub fn read_diagnosis(answer: &[u8]) -> Option<(What, String)> {
     Some((class(words), reason(words)))
 }
 
-/// The kind of failure that socat's words are about.
+/// Classifies an error message of socat.
 fn class(words: &str) -> What {
     let lower = words.to_ascii_lowercase();
     let has = |needle: &str| lower.contains(needle);
@@ -109,15 +111,15 @@ fn class(words: &str) -> What {
     }
 }
 
-/// What follows the call, which only repeats the address.
+/// Returns the reason in an error message, without the call, which only repeats the address.
 fn reason(words: &str) -> String {
     let reason = words.rsplit_once("): ").or_else(|| words.rsplit_once("}: ")).map_or(words, |(_, reason)| reason);
     reason.trim().to_owned()
 }
 
-/// Whether a relay's answer to [`Ask::Diagnose`] says that it has connected, and then how long that took there, as far
-/// as it says: from `N opening connection to AF=2 10.0.0.1:80` to `N successfully connected from local address …`, or
-/// to `N starting data transfer loop …` where socat (before 1.8, with a timeout) does not say the former.
+/// Reads the success in the answer to [`RelayRequest::Diagnose`], and the time that connecting took, if the answer
+/// tells: from `N opening connection to AF=2 10.0.0.1:80` to `N successfully connected from local address …`, or to `N
+/// starting data transfer loop …` if socat (before 1.8, with a timeout) does not log the former.
 pub fn read_connected(answer: &[u8]) -> Option<Option<Duration>> {
     let answer = String::from_utf8_lossy(answer);
     let whole = &answer[..=answer.rfind('\n')?];

@@ -20,43 +20,43 @@ use brow_model::installation::Identity;
 use brow_model::proxy::PodRequest;
 use brow_model::settings::{PodSettings, PullPolicy};
 
-/// The image with socat and sh where the config names none.
+/// The default image, with socat and sh.
 pub const DEFAULT_IMAGE: &str = "alpine/socat:latest";
 
-/// A small request of CPU. There is no limit by default: it would throttle transfers.
+/// The default CPU request. There is no default limit: it would throttle transfers.
 const CPU_REQUEST: &str = "5m";
 
-/// Enough for as many connections as a relay takes ([`relay::MOST`]): 370 MB, measured.
+/// The default memory limit: enough for the connections of a relay ([`relay::MAX_CONNECTIONS`]), 370 MB measured.
 const MEMORY_LIMIT: &str = "512Mi";
 
-/// The limit of CPU where the namespace demands one: less throttles a transfer.
+/// The CPU limit if the namespace demands one: less would throttle a transfer.
 pub(super) const CPU_LIMIT: &str = "1";
 
-/// Nobody, in every distribution that the image could be built on.
+/// The uid of `nobody` in every distribution that the image could be built on.
 const NOBODY: i64 = 65_534;
 
-/// Letters and digits of a pod's random end: those of Kubernetes' own names, which spell no words
+/// The characters of a pod's random suffix: those of Kubernetes' own names, which spell no words
 /// (`k8s.io/apimachinery/pkg/util/rand`).
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// The random values of a pod, drawn before it is requested: nobody can know them before the pod exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Birth {
+pub struct NewPod {
     /// The pod's name.
     pub name: String,
     pub nonce: String,
 }
 
-impl Birth {
-    /// Draws a name and a nonce for the pod of a request.
+impl NewPod {
+    /// Chooses a random name and a nonce for the pod of a request.
     pub fn new(request: &PodRequest) -> Self {
         let nonce = format!("{:032x}", rand::random::<u128>());
         Self { name: format!("brow-{}-{}", request.label, random()), nonce }
     }
 }
 
-/// The pod for a request.
-pub fn spec(request: &PodRequest, me: &Identity, birth: &Birth, now: DateTime<Utc>) -> Pod {
+/// Builds the pod for a request.
+pub fn spec(request: &PodRequest, me: &Identity, new_pod: &NewPod, now: DateTime<Utc>) -> Pod {
     let label = request.label.clone();
     let hidden = brow_model::target::hides(&request.target, &request.address);
     let settings = &request.settings;
@@ -68,16 +68,16 @@ pub fn spec(request: &PodRequest, me: &Identity, birth: &Birth, now: DateTime<Ut
         (TTL.to_owned(), request.ttl.to_string()),
         (OWNER.to_owned(), me.owner.clone()),
         (INSTALLATION.to_owned(), me.installation.id().to_owned()),
-        (NONCE.to_owned(), birth.nonce.clone()),
+        (NONCE.to_owned(), new_pod.nonce.clone()),
     ]);
     annotations.extend(request.on_demand.then(|| (ON_DEMAND.to_owned(), "true".to_owned())));
     if !hidden {
         annotations.insert(TARGET.to_owned(), request.target.clone());
     }
-    let secret = Secret::new(&me.installation, &request.namespace, &birth.name);
+    let secret = Secret::new(&me.installation, &request.namespace, &new_pod.name);
     Pod {
         metadata: ObjectMeta {
-            name: Some(birth.name.clone()),
+            name: Some(new_pod.name.clone()),
             namespace: Some(request.namespace.clone()),
             labels: Some(labels),
             annotations: Some(annotations),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     fn made(request: &PodRequest) -> Pod {
-        spec(request, &me(), &Birth::new(request), Utc::now())
+        spec(request, &me(), &NewPod::new(request), Utc::now())
     }
 
     fn request(target: &str, address: &str) -> PodRequest {

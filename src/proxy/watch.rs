@@ -1,5 +1,5 @@
-//! The watch on all proxy pods of a cluster: every namespace where that is allowed, else one watch for each namespace
-//! that matters. It never polls, and never goes deaf: kube's watcher lists and watches anew after every end.
+//! The watch on all proxy pods of a cluster: of all namespaces if that is allowed, else one watch for each relevant
+//! namespace. It never polls, and recovers by itself: kube's watcher lists and watches again after every end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::life::within;
+use super::lifecycle::with_timeout;
 use super::{MANAGED_BY, project};
 use crate::cluster::{Clusters, Watch, fault, grant, watch_fault};
 use crate::events::EventSender;
@@ -25,24 +25,25 @@ use brow_model::fault::{Fault, What};
 use brow_model::proxy::{MAX_PODS, PodKey, ProxyPod};
 use kube_tunnel::{Backoff, Login};
 
-/// Between two tries to watch a namespace that was refused.
-const REFUSED: Duration = Duration::from_secs(30);
+/// The pause before a refused namespace is tried again.
+const REFUSED_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Reads the namespaces and names of the pods that this installation has asked for.
-pub type Asked = Arc<dyn Fn() -> BoxFuture<'static, BTreeSet<(String, String)>> + Send + Sync>;
+/// Reads the namespaces and names of the pods that this installation has requested.
+pub type RequestedPods = Arc<dyn Fn() -> BoxFuture<'static, BTreeSet<(String, String)>> + Send + Sync>;
 
-/// Watches the proxy pods of a cluster until `token` is cancelled. `namespaces` are those to watch where not all may
-/// be; it may grow. Of a list that is too long, pods under a name in `asked` are kept.
+/// Watches the proxy pods of a cluster until `token` is cancelled. `namespaces` are watched if watching all of them is
+/// not allowed; the set may grow. Of a list that is too long, pods under a name in `requested` are kept.
 pub async fn watch(
     clusters: Clusters,
     cluster: String,
     namespaces: channel::Receiver<BTreeSet<String>>,
-    asked: Asked,
+    requested: RequestedPods,
     events: EventSender<ClusterEvent>,
     token: CancellationToken,
 ) {
     let watching = async {
-        let mut watcher = Watcher { clusters: clusters.clone(), cluster: cluster.clone(), asked, events, namespaces };
+        let mut watcher =
+            Watcher { clusters: clusters.clone(), cluster: cluster.clone(), requested, events, namespaces };
         let watching = clusters.with_logins(&cluster, &mut watcher, |watcher, login| {
             let watching = async move {
                 let Ok(login) = login else { return false };
@@ -62,13 +63,13 @@ pub async fn watch(
 struct Watcher {
     clusters: Clusters,
     cluster: String,
-    asked: Asked,
+    requested: RequestedPods,
     events: EventSender<ClusterEvent>,
     namespaces: channel::Receiver<BTreeSet<String>>,
 }
 
 impl Watcher {
-    /// Watches with one login; ends where rights have changed so that it has to begin anew.
+    /// Watches with one login. Returns when rights have changed and the watch has to start over.
     async fn watch_as(&mut self, login: &Login) {
         let mut backoff = Backoff::default();
         let mut told = None;
@@ -97,11 +98,12 @@ impl Watcher {
     }
 
     fn follow(&self, login: &Login, namespace: Option<String>) -> impl Future<Output = ()> + use<> {
-        let (clusters, cluster, asked) = (self.clusters.clone(), self.cluster.clone(), Arc::clone(&self.asked));
-        follow(clusters, cluster, login.clone(), namespace, asked, self.events.clone())
+        let (clusters, cluster, requested) = (self.clusters.clone(), self.cluster.clone(), Arc::clone(&self.requested));
+        follow(clusters, cluster, login.clone(), namespace, requested, self.events.clone())
     }
 
-    /// Tells of a list that failed for another reason than a missing right; false once the loop has ended.
+    /// Reports a list that failed for another reason than a missing right, once for each. Returns false once the loop
+    /// has ended.
     async fn tell_once(&self, told: &mut Option<What>, link: Link, fault: Fault) -> bool {
         // An outage is the probe's to report.
         if link == Link::Unreachable || told.replace(fault.what) == Some(fault.what) {
@@ -110,8 +112,8 @@ impl Watcher {
         self.events.send(ClusterEvent::Failed { link, fault }).await
     }
 
-    /// A watch for each namespace that allows one. Those that don't are asked again when the set changes or after a
-    /// pause: rights are granted while people wait for them.
+    /// Watches each namespace that allows it. Refused ones are tried again when the set changes or after a pause:
+    /// rights are granted while people wait for them.
     async fn by_namespace(&mut self, login: &Login, refused: Fault) {
         let mut watching = BTreeSet::new();
         let mut tasks = JoinSet::new();
@@ -158,17 +160,17 @@ impl Watcher {
             }
             tokio::select! {
                 changed = self.namespaces.changed() => if changed.is_err() { return },
-                () = sleep(REFUSED), if again => {}
+                () = sleep(REFUSED_RETRY_INTERVAL), if again => {}
             }
         }
     }
 }
 
-/// Whether pods may be listed, found out by listing none of them to speak of.
+/// Checks whether pods may be listed, by listing one.
 async fn may_list(client: &Client, cluster: &str, namespace: Option<&str>) -> Result<(), (Link, Fault)> {
     let api: Api<Pod> = api(client.clone(), namespace);
     let params = kube::api::ListParams::default().labels(&selector()).limit(1);
-    let listed = within(cluster, api.list_metadata(&params)).await.map_err(|fault| (Link::Unreachable, fault))?;
+    let listed = with_timeout(cluster, api.list_metadata(&params)).await.map_err(|fault| (Link::Unreachable, fault))?;
     listed.map(|_| ()).map_err(|error| fault(cluster, &error, Some(grant("list", "pods", namespace))))
 }
 
@@ -183,13 +185,13 @@ fn selector() -> String {
     format!("{}={}", MANAGED_BY.0, MANAGED_BY.1)
 }
 
-/// Follows the pods of one namespace for ever, or of all for as long as that is allowed. A list is told as one event.
+/// Follows the pods of one namespace, or of all as long as that is allowed. A list is reported as one event.
 async fn follow(
     clusters: Clusters,
     cluster: String,
     login: Login,
     namespace: Option<String>,
-    asked: Asked,
+    requested: RequestedPods,
     events: EventSender<ClusterEvent>,
 ) {
     let config = watcher::Config::default().labels(&selector());
@@ -206,7 +208,7 @@ async fn follow(
             }
             Ok(watcher::Event::InitApply(pod)) => {
                 if let Some(row) = row(&pod) {
-                    listing.take(row, &asked).await;
+                    listing.take(row, &requested).await;
                 }
                 continue;
             }
@@ -218,7 +220,7 @@ async fn follow(
                 Some(row) => ClusterEvent::Applied(Box::new(row)),
                 None => continue,
             },
-            Ok(watcher::Event::Delete(pod)) => gone(&cluster, &pod),
+            Ok(watcher::Event::Delete(pod)) => deleted(&cluster, &pod),
             Err(error) => {
                 // An outage is the probe's to report, once; a right that was taken away is ours.
                 let (link, fault) = watch_fault(&cluster, &error, "pods", namespace.as_deref());
@@ -242,25 +244,25 @@ async fn follow(
     }
 }
 
-/// A list as it comes in, by namespace and name: as many as are kept and one more, so that it shows that there are
-/// more, and whatever is ours besides.
+/// A list as it arrives, by namespace and name: as many pods as are kept and one more, to show that there are more, and
+/// all of ours besides.
 #[derive(Default)]
 struct Listing {
     pods: Vec<ProxyPod>,
-    /// The names under which ours are to be found, once there is need to know.
-    asked: Option<BTreeSet<(String, String)>>,
+    /// The names of our pods, read when first needed.
+    requested: Option<BTreeSet<(String, String)>>,
 }
 
 impl Listing {
-    /// Takes the next pod, if it is to be kept.
-    async fn take(&mut self, pod: ProxyPod, asked: &Asked) {
+    /// Adds the next pod, if it is to be kept.
+    async fn take(&mut self, pod: ProxyPod, requested: &RequestedPods) {
         if self.pods.len() > MAX_PODS {
-            if self.asked.is_none() {
-                self.asked = Some(asked().await);
+            if self.requested.is_none() {
+                self.requested = Some(requested().await);
             }
             // Names and not what the pods say of themselves: each stands for one pod at most.
             let name = (pod.key.namespace.clone(), pod.key.name.clone());
-            if !self.asked.as_ref().is_some_and(|names| names.contains(&name)) {
+            if !self.requested.as_ref().is_some_and(|names| names.contains(&name)) {
                 return;
             }
         }
@@ -268,7 +270,7 @@ impl Listing {
     }
 }
 
-fn gone(cluster: &str, pod: &Pod) -> ClusterEvent {
+fn deleted(cluster: &str, pod: &Pod) -> ClusterEvent {
     let meta = &pod.metadata;
     let key = PodKey {
         cluster: cluster.to_owned(),
@@ -289,7 +291,7 @@ mod tests {
         let mut listing = Listing::default();
         let read = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&read);
-        let asked: Asked = Arc::new(move || {
+        let requested: RequestedPods = Arc::new(move || {
             counted.fetch_add(1, Ordering::Relaxed);
             let names = ["brow-ours", "brow-ours-too"].map(|name| ("team".to_owned(), name.to_owned()));
             std::future::ready(names.into()).boxed()
@@ -299,7 +301,7 @@ mod tests {
             let pod = serde_json::from_value(serde_json::json!({
                 "metadata": { "name": name, "namespace": "team", "labels": { MANAGED_BY.0: MANAGED_BY.1 } },
             }));
-            listing.take(project("dev", &pod.unwrap()).unwrap(), &asked).await;
+            listing.take(project("dev", &pod.unwrap()).unwrap(), &requested).await;
         }
         let last: Vec<&str> = listing.pods[MAX_PODS..].iter().map(|pod| pod.key.name.as_str()).collect();
         assert_eq!(last, ["aaa-5000", "brow-ours", "brow-ours-too"]);

@@ -19,7 +19,7 @@ use super::limited;
 /// The longest wait for another instance's lock, which is held for one read and one write.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// As many symlinks as Linux follows (`path_resolution(7)`).
-const LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// A fault for a file that cannot be written.
 pub fn unwritable(path: &Path, error: &io::Error) -> Fault {
@@ -63,7 +63,7 @@ pub fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, Fault> {
 /// [`What::FileUnreadable`] for links that go in a circle.
 pub fn resolve(path: &Path) -> Result<PathBuf, Fault> {
     let mut file = path.to_owned();
-    for _ in 0..LINKS {
+    for _ in 0..MAX_LINKS {
         let Ok(link) = fs::read_link(&file) else {
             // Not a link, or not there: its directory may still be behind links, and a lock must not be in two places.
             let Some((dir, name)) = file.parent().zip(file.file_name()) else { return Ok(file) };

@@ -17,13 +17,13 @@ use super::disk::{self, Locked};
 /// The file in the directory of our state.
 const FILE: &str = "installation.json";
 /// Bytes of an id.
-const ID: usize = 16;
+const ID_LENGTH: usize = 16;
 /// More than the file ever has.
-const LIMIT: u64 = 4096;
+const MAX_FILE: u64 = 4096;
 
 /// The file, both fields in hex.
 #[derive(Deserialize)]
-struct Kept {
+struct StoredInstallation {
     id: String,
     key: String,
 }
@@ -67,9 +67,9 @@ fn read(path: &Path) -> Result<Option<Installation>, Fault> {
         Err(error) => return Err(fault(error.to_string())),
     };
     // What does not fit is not told: a part of it may be the key.
-    let kept: Option<Kept> = serde_json::from_str(&text).ok();
-    let whole = kept.and_then(|Kept { id, key }| {
-        let id_is_hex = id.len() == 2 * ID && from_hex::<ID>(&id).is_some();
+    let kept: Option<StoredInstallation> = serde_json::from_str(&text).ok();
+    let whole = kept.and_then(|StoredInstallation { id, key }| {
+        let id_is_hex = id.len() == 2 * ID_LENGTH && from_hex::<ID_LENGTH>(&id).is_some();
         Some(Installation::new(id, from_hex(&key)?)).filter(|_| id_is_hex)
     });
     let broken = || fault("it is not as it was written; delete it, and a new one is made".to_owned());
@@ -91,13 +91,13 @@ fn read_private(path: &Path) -> io::Result<String> {
         return Err(io::Error::other("others may read or write it; chmod 600 makes it yours alone"));
     }
     let mut text = String::new();
-    file.take(LIMIT).read_to_string(&mut text)?;
+    file.take(MAX_FILE).read_to_string(&mut text)?;
     Ok(text)
 }
 
 /// A new id and key.
 fn random() -> (String, [u8; 32]) {
-    (hex(&rand::random::<[u8; ID]>()), rand::random())
+    (hex(&rand::random::<[u8; ID_LENGTH]>()), rand::random())
 }
 
 fn text(id: &str, key: &[u8]) -> String {

@@ -13,11 +13,11 @@ use brow_model::ttl::Ttl;
 use super::state::{self, State};
 
 /// The time after its TTL for which an ended pod may still be listed.
-const KEPT: TimeDelta = TimeDelta::days(7);
+const RETENTION: TimeDelta = TimeDelta::days(7);
 
 /// A pod that was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Made {
+pub struct PodRecord {
     pub namespace: String,
     pub name: String,
     /// Its uid, once it was seen.
@@ -45,11 +45,11 @@ impl PodLedger {
     /// [`FileUnwritable`](brow_model::fault::What::FileUnwritable).
     pub fn asked(&self, nonce: &str, namespace: &str, name: &str, ttl: Ttl) -> Result<(), Fault> {
         let now = Utc::now();
-        let until = now + TimeDelta::seconds(ttl.secs().into()) + KEPT;
-        let made = Made { namespace: namespace.to_owned(), name: name.to_owned(), uid: None, until };
+        let until = now + TimeDelta::seconds(ttl.secs().into()) + RETENTION;
+        let record = PodRecord { namespace: namespace.to_owned(), name: name.to_owned(), uid: None, until };
         state::change(&self.dir, |state| {
-            state.pods.retain(|_, made| made.until > now);
-            state.pods.insert(nonce.to_owned(), made);
+            state.pods.retain(|_, record| record.until > now);
+            state.pods.insert(nonce.to_owned(), record);
         })
     }
 
@@ -58,7 +58,7 @@ impl PodLedger {
     /// # Errors
     /// [`FileUnreadable`](brow_model::fault::What::FileUnreadable).
     pub fn names(&self) -> Result<BTreeSet<(String, String)>, Fault> {
-        Ok(state::load(&self.dir)?.pods.into_values().map(|made| (made.namespace, made.name)).collect())
+        Ok(state::load(&self.dir)?.pods.into_values().map(|record| (record.namespace, record.name)).collect())
     }
 
     /// Writes down the uid under which a pod was stored.
@@ -67,8 +67,8 @@ impl PodLedger {
     /// [`FileUnwritable`](brow_model::fault::What::FileUnwritable).
     pub fn stored(&self, nonce: &str, uid: &str) -> Result<(), Fault> {
         state::change(&self.dir, |state| {
-            if let Some(made) = state.pods.get_mut(nonce) {
-                made.uid = Some(uid.to_owned());
+            if let Some(record) = state.pods.get_mut(nonce) {
+                record.uid = Some(uid.to_owned());
             }
         })
     }
@@ -98,12 +98,12 @@ fn is_ours(state: &mut State, claim: &Claim) -> bool {
     if claim.uid.is_empty() {
         return false;
     }
-    let Some(made) = state.pods.get_mut(&claim.nonce) else { return false };
-    if (&made.namespace, &made.name) != (&claim.namespace, &claim.name) {
+    let Some(record) = state.pods.get_mut(&claim.nonce) else { return false };
+    if (&record.namespace, &record.name) != (&claim.namespace, &claim.name) {
         return false;
     }
     // The first of that name is it. Whoever copies the nonce into another, once that is gone, comes too late.
-    made.uid.get_or_insert_with(|| claim.uid.clone()) == &claim.uid
+    record.uid.get_or_insert_with(|| claim.uid.clone()) == &claim.uid
 }
 
 /// Forgets a pod that is gone.
@@ -111,7 +111,7 @@ fn is_ours(state: &mut State, claim: &Claim) -> bool {
 /// # Errors
 /// [`FileUnwritable`](brow_model::fault::What::FileUnwritable).
 pub fn forget(dir: &Path, uid: &str) -> Result<(), Fault> {
-    state::change(dir, |state| state.pods.retain(|_, made| made.uid.as_deref() != Some(uid)))
+    state::change(dir, |state| state.pods.retain(|_, record| record.uid.as_deref() != Some(uid)))
 }
 
 #[cfg(test)]

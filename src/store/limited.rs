@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use rustix::fs::OFlags;
 
 /// The most that is read of a file: a kubeconfig of a thousand clusters with their certificates has about half of it.
-const MOST: u64 = 8 << 20;
+const MAX_FILE: u64 = 8 << 20;
 /// The longest wait for the next byte of a pipe or a device.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The interval at which a pipe or device is polled.
-const EVERY: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The bytes of a file. A pipe (`<(…)` in a shell) or a device is read as well, as long as something comes from it.
 ///
@@ -24,7 +24,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let kind = file.metadata()?.file_type();
-    if kind.is_file() { all(file) } else { patient(file, kind.is_fifo()) }
+    if kind.is_file() { all(file) } else { read_polling(file, kind.is_fifo()) }
 }
 
 /// Reads standard input to its end, however long that takes.
@@ -44,17 +44,17 @@ pub fn check(path: &Path) -> io::Result<()> {
     if !data.is_file() {
         return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
     }
-    if data.len() > MOST { Err(too_large()) } else { Ok(()) }
+    if data.len() > MAX_FILE { Err(too_large()) } else { Ok(()) }
 }
 
 fn all(file: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(MOST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST { Err(too_large()) } else { Ok(bytes) }
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE { Err(too_large()) } else { Ok(bytes) }
 }
 
 /// Reads a non-blocking file, polling it. A pipe that ends before its first byte may have no writer yet.
-fn patient(mut file: impl Read, is_pipe: bool) -> io::Result<Vec<u8>> {
+fn read_polling(mut file: impl Read, is_pipe: bool) -> io::Result<Vec<u8>> {
     let (mut bytes, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
     let mut since = Instant::now();
     loop {
@@ -62,7 +62,7 @@ fn patient(mut file: impl Read, is_pipe: bool) -> io::Result<Vec<u8>> {
             Ok(0) if !bytes.is_empty() || !is_pipe => return Ok(bytes),
             Ok(count) if count > 0 => {
                 bytes.extend_from_slice(&piece[..count]);
-                if bytes.len() as u64 > MOST {
+                if bytes.len() as u64 > MAX_FILE {
                     return Err(too_large());
                 }
                 since = Instant::now();
@@ -76,12 +76,12 @@ fn patient(mut file: impl Read, is_pipe: bool) -> io::Result<Vec<u8>> {
             let words = format!("a pipe or device from which nothing comes for {} s", IDLE_TIMEOUT.as_secs());
             return Err(io::Error::new(ErrorKind::TimedOut, words));
         }
-        sleep(EVERY);
+        sleep(POLL_INTERVAL);
     }
 }
 
 fn too_large() -> io::Error {
-    let words = format!("larger than {} MiB, the most that is read of a file", MOST >> 20);
+    let words = format!("larger than {} MiB, the most that is read of a file", MAX_FILE >> 20);
     io::Error::new(ErrorKind::FileTooLarge, words)
 }
 
@@ -97,10 +97,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let file = File::create(&path).unwrap();
-        file.set_len(MOST).unwrap();
-        assert_eq!(read(&path).unwrap().len() as u64, MOST);
+        file.set_len(MAX_FILE).unwrap();
+        assert_eq!(read(&path).unwrap().len() as u64, MAX_FILE);
         check(&path).unwrap();
-        file.set_len(MOST + 1).unwrap();
+        file.set_len(MAX_FILE + 1).unwrap();
         assert_eq!(read(&path).unwrap_err().kind(), ErrorKind::FileTooLarge);
         assert_eq!(check(&path).unwrap_err().kind(), ErrorKind::FileTooLarge);
         assert_eq!(check(dir.path()).unwrap_err().kind(), ErrorKind::InvalidInput);

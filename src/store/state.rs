@@ -12,7 +12,7 @@ use brow_model::installation::Installation;
 use brow_model::target::Target;
 
 use super::disk::{self, Locked};
-use super::ledger::Made;
+use super::ledger::PodRecord;
 
 /// The state that is kept between runs. Unknown fields are preserved: a newer version may have written them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct State {
     /// Clusters in which pods of ours may live, with when the last TTL is up.
     pub pods_until: BTreeMap<String, DateTime<Utc>>,
     /// The pods that this installation made, by their nonces.
-    pub pods: BTreeMap<String, Made>,
+    pub pods: BTreeMap<String, PodRecord>,
     /// Renamings whose pods may still live, oldest first.
     pub renamed: Vec<Renamed>,
     /// The theme that was chosen by key.
@@ -58,7 +58,7 @@ pub struct Theme {
 }
 
 /// The number of renamings that are kept.
-const RENAMED: usize = 100;
+const MAX_RENAMED: usize = 100;
 
 impl State {
     /// Moves the state of a target to the one that replaces it.
@@ -75,7 +75,7 @@ impl State {
         if cluster == target.cluster && label != target.label(installation) {
             self.renamed.retain(|earlier| (&earlier.cluster, &earlier.label) != (&cluster, &label));
             self.renamed.push(Renamed { cluster, label, name: target.name.clone() });
-            self.renamed.drain(..self.renamed.len().saturating_sub(RENAMED));
+            self.renamed.drain(..self.renamed.len().saturating_sub(MAX_RENAMED));
         }
     }
 

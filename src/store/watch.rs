@@ -14,7 +14,7 @@ use brow_model::fault::{Fault, What};
 use super::disk;
 
 /// The number of attempts to find directories that have just appeared.
-const ROUNDS: usize = 8;
+const MAX_ROUNDS: usize = 8;
 
 /// The watcher. On macOS a few directories are polled: `FSEvents` watches a whole tree, which is the home directory if
 /// there is no `~/.config`, and kqueue does not report a file that is written in place.
@@ -24,7 +24,7 @@ type Native = notify::PollWatcher;
 type Native = notify::RecommendedWatcher;
 
 /// The polling interval.
-const LOOK: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A watch on the directories that some files depend on.
 pub struct Watch<W = Native> {
@@ -53,7 +53,7 @@ impl<W: Watcher> Watch<W> {
             // Full: the word is pending already. Closed: the writer has ended.
             _ = changed.try_send(());
         };
-        let config = Config::default().with_poll_interval(LOOK);
+        let config = Config::default().with_poll_interval(POLL_INTERVAL);
         let watcher = W::new(notice, config).map_err(|error| unwatched(paths, &error))?;
         let mut watch = Self { watcher, watched: BTreeSet::new() };
         watch.follow(paths)?;
@@ -68,7 +68,7 @@ impl<W: Watcher> Watch<W> {
     pub fn follow(&mut self, paths: &[PathBuf]) -> Result<(), Fault> {
         // A directory that appears while the one above it is being watched would be missed: look again until nothing
         // has changed. Each round is a level deeper, so a few are enough.
-        for _ in 0..ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             let wanted = depend_on(paths);
             for gone in self.watched.difference(&wanted) {
                 // It may be gone from the disk, and its watch with it.

@@ -12,14 +12,14 @@ use super::writer::Order;
 use super::{Paths, audit, config, exchange, imports, interpret, ledger, legacy, state};
 
 /// The config as last read: its text (`None` without a file), or the error.
-type Seen = Result<Option<String>, Fault>;
+type ConfigText = Result<Option<String>, Fault>;
 
 /// Carries out orders one by one.
 pub struct Worker {
     paths: Paths,
     installation: Installation,
     /// The config as last read or written, so that our own writes do not count as changes.
-    seen: Seen,
+    seen: ConfigText,
     /// Targets that edits took out, to be put back as they stood.
     removed: Vec<Removed>,
     audit: audit::Audit,

@@ -87,9 +87,9 @@ impl Store {
 }
 
 /// A change is looked at once the directory has been quiet for so long: editors write in several steps.
-const QUIET: Duration = Duration::from_millis(60);
+const DEBOUNCE: Duration = Duration::from_millis(60);
 /// A directory that is never quiet does not keep us from looking for longer than this.
-const LATEST: Duration = Duration::from_millis(500);
+const MAX_DEBOUNCE: Duration = Duration::from_millis(500);
 
 /// Returns the handle for orders, and the task, which the caller spawns. It ends once `token` is cancelled or no handle
 /// is left, after all orders sent until then are carried out.
@@ -109,16 +109,16 @@ pub fn start(
     let (orders, queue) = mpsc::unbounded_channel();
     // Here and not in the task, which may have to wait for its turn: what changes meanwhile is to be noticed.
     let worker = Worker::new(paths, installation);
-    (Store { orders }, run(worker, queue, Teller { events: events.about(Event::Store), token }))
+    (Store { orders }, run(worker, queue, Reporter { events: events.about(Event::Store), token }))
 }
 
 /// Sends events to the loop. Once the program ends the loop may no longer receive, and is not waited for.
-struct Teller {
+struct Reporter {
     events: EventSender<StoreEvent>,
     token: CancellationToken,
 }
 
-impl Teller {
+impl Reporter {
     async fn tell(&self, answers: Vec<StoreEvent>) {
         for answer in answers {
             self.events.send_until(answer, self.token.cancelled()).await;
@@ -126,7 +126,7 @@ impl Teller {
     }
 }
 
-async fn run(worker: Worker, mut queue: UnboundedReceiver<Order>, teller: Teller) {
+async fn run(worker: Worker, mut queue: UnboundedReceiver<Order>, reporter: Reporter) {
     let config = worker.paths().config.clone();
     // Watching begins before reading: a change in between is noticed.
     let (nudge, mut changes) = mpsc::channel(1);
@@ -139,14 +139,14 @@ async fn run(worker: Worker, mut queue: UnboundedReceiver<Order>, teller: Teller
         (answers, watch)
     });
     let Some((mut worker, (answers, mut watch))) = first.await else { return };
-    teller.tell(answers).await;
+    reporter.tell(answers).await;
 
-    let mut look_at: Option<(Instant, Instant)> = None;
+    let mut read_at: Option<(Instant, Instant)> = None;
     loop {
-        let due = look_at.map(|(quiet, latest)| quiet.min(latest));
+        let due = read_at.map(|(quiet, latest)| quiet.min(latest));
         let work = tokio::select! {
             biased;
-            () = teller.token.cancelled() => break,
+            () = reporter.token.cancelled() => break,
             order = queue.recv() => match order {
                 Some(order) => Work::Order(order),
                 None => return,
@@ -154,12 +154,12 @@ async fn run(worker: Worker, mut queue: UnboundedReceiver<Order>, teller: Teller
             // `None` only where there is no watch: that arm is then off for good.
             Some(()) = changes.recv() => {
                 let now = Instant::now();
-                let latest = look_at.map_or(now + LATEST, |(_, latest)| latest);
-                look_at = Some((now + QUIET, latest));
+                let latest = read_at.map_or(now + MAX_DEBOUNCE, |(_, latest)| latest);
+                read_at = Some((now + DEBOUNCE, latest));
                 continue;
             }
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                look_at = None;
+                read_at = None;
                 Work::Look
             }
         };
@@ -180,7 +180,7 @@ async fn run(worker: Worker, mut queue: UnboundedReceiver<Order>, teller: Teller
         let Some(done) = done.await else { return };
         let answers;
         (worker, (answers, watch)) = done;
-        teller.tell(answers).await;
+        reporter.tell(answers).await;
     }
 
     // Nobody can give another order now; those that were given are carried out.
@@ -188,7 +188,7 @@ async fn run(worker: Worker, mut queue: UnboundedReceiver<Order>, teller: Teller
     while let Some(order) = queue.recv().await {
         let Some((back, answers)) = blocking(worker, move |worker| worker.carry_out(order)).await else { return };
         worker = back;
-        teller.tell(answers).await;
+        reporter.tell(answers).await;
     }
 }
 

@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 /// The interval of checks on systems that do not report a hang-up as an event: macOS revokes a terminal (`revoke(2)`)
 /// without waking those that poll it.
-const LOOK: Option<Timespec> = if cfg!(target_os = "linux") { None } else { Some(Timespec { tv_sec: 1, tv_nsec: 0 }) };
+const POLL_TIMEOUT: Option<Timespec> =
+    if cfg!(target_os = "linux") { None } else { Some(Timespec { tv_sec: 1, tv_nsec: 0 }) };
 
 /// The pause after a wake-up that told nothing: macOS wakes for input, too.
-const PAUSE: Duration = Duration::from_millis(50);
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Watches the terminal for as long as this lives.
 pub(super) struct Hangup {
@@ -57,7 +58,7 @@ fn wait(ended: &PipeReader) -> bool {
             PollFd::from_borrowed_fd(rustix::stdio::stdout(), PollFlags::HUP),
             PollFd::new(ended, PollFlags::IN),
         ];
-        match poll(&mut fds, LOOK.as_ref()) {
+        match poll(&mut fds, POLL_TIMEOUT.as_ref()) {
             Ok(_) | Err(Errno::INTR | Errno::AGAIN) => {}
             Err(_) => return false,
         }
@@ -69,7 +70,7 @@ fn wait(ended: &PipeReader) -> bool {
         if (input | output).intersects(dead) || !stdin().is_terminal() || !stdout().is_terminal() {
             return true;
         }
-        thread::sleep(PAUSE);
+        thread::sleep(RETRY_INTERVAL);
     }
 }
 

@@ -15,7 +15,7 @@ pub struct QuestionWords {
 }
 
 /// Names listed before the rest is only counted.
-const NAMED: usize = 8;
+const MAX_NAMES: usize = 8;
 
 impl Text {
     /// A question in words.
@@ -132,9 +132,9 @@ impl Text {
 
     /// The first few, a line each, and how many more there are.
     fn some_of(&self, names: &[String]) -> String {
-        let mut lines: Vec<String> = names.iter().take(NAMED).cloned().collect();
-        if names.len() > NAMED {
-            lines.push(self.fill("question.more", &[("count", &(names.len() - NAMED).to_string())]));
+        let mut lines: Vec<String> = names.iter().take(MAX_NAMES).cloned().collect();
+        if names.len() > MAX_NAMES {
+            lines.push(self.fill("question.more", &[("count", &(names.len() - MAX_NAMES).to_string())]));
         }
         lines.join("\n")
     }

@@ -46,13 +46,13 @@ pub(super) enum Cell<'a> {
 }
 
 /// Eighths of a cell, filled from the left.
-const ACROSS: [&str; 9] = [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"];
+const HORIZONTAL_EIGHTHS: [&str; 9] = [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"];
 /// Eighths of a cell, filled from below.
-const UPWARDS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+const VERTICAL_EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
 /// Columns of the label beside a bar: `h:mm:ss`.
-const LABEL: u16 = 7;
+const LABEL_WIDTH: u16 = 7;
 /// The least room in which a bar says something.
-const LEAST_BAR: u16 = 4;
+const MIN_BAR_WIDTH: u16 = 4;
 
 impl<'a> Cell<'a> {
     pub fn text(text: impl Into<std::borrow::Cow<'a, str>>, style: Style) -> Self {
@@ -70,8 +70,8 @@ impl<'a> Cell<'a> {
             Self::Line(line) => line_width(line),
             Self::Tail(name) => width(&name.content),
             Self::Name(name, behind) => width(&name.content) + width(&behind.content),
-            Self::Bar { label, .. } => 2 * LEAST_BAR + 1 + width(label).max(LABEL),
-            Self::Steps { line, label } => line_width(line) + 1 + width(&label.content).max(LABEL),
+            Self::Bar { label, .. } => 2 * MIN_BAR_WIDTH + 1 + width(label).max(LABEL_WIDTH),
+            Self::Steps { line, label } => line_width(line) + 1 + width(&label.content).max(LABEL_WIDTH),
             Self::Spark { .. } => 10,
         }
     }
@@ -89,9 +89,9 @@ impl<'a> Cell<'a> {
                 put(buffer, x + used, y, room - used, &behind.content, behind.style);
             }
             Self::Bar { part, style, track, ground, label } => {
-                let own = width(label).max(LABEL);
+                let own = width(label).max(LABEL_WIDTH);
                 let length = room.saturating_sub(own + 1);
-                let bar = if length >= LEAST_BAR { length } else { 0 };
+                let bar = if length >= MIN_BAR_WIDTH { length } else { 0 };
                 draw_bar(buffer, (x, y), bar, *part, (*style, *track, ground));
                 let left = room - bar;
                 let indent = left.saturating_sub(width(label));
@@ -126,7 +126,7 @@ fn draw_bar(buffer: &mut Buffer, (x, y): (u16, u16), length: u16, part: f64, loo
     for column in 0..length {
         let here = (0..=8usize).rev().find(|n| f64::from(u8::try_from(*n).unwrap_or_default()) <= eighths).unwrap_or(0);
         eighths = (eighths - 8.0).max(0.0);
-        let (symbol, style) = if here == 0 { (ground, track) } else { (ACROSS[here], style) };
+        let (symbol, style) = if here == 0 { (ground, track) } else { (HORIZONTAL_EIGHTHS[here], style) };
         put(buffer, x + column, y, 1, symbol, style.patch(behind));
     }
 }
@@ -146,7 +146,7 @@ fn draw_spark(buffer: &mut Buffer, (x, y): (u16, u16), room: u16, values: &VecDe
         // Something is never drawn as nothing.
         let height = (value.saturating_mul(8) / top).clamp(u64::from(value > 0), 8);
         let column = u16::try_from(cells - 1 - column).unwrap_or_default();
-        put(buffer, x + column, y, 1, UPWARDS[usize::try_from(height).unwrap_or_default()], style);
+        put(buffer, x + column, y, 1, VERTICAL_EIGHTHS[usize::try_from(height).unwrap_or_default()], style);
     }
 }
 

@@ -2,12 +2,12 @@
 
 /// The bounds and the priority of a column's width.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shape {
+pub(super) struct Column {
     /// It is rather dropped than made narrower than this (or than its content, if that is less).
     pub least: u16,
     /// It is never wider.
     pub most: u16,
-    /// Which columns go first: the lowest; [`Shape::ALWAYS`] never.
+    /// Which columns go first: the lowest; [`Column::ALWAYS`] never.
     pub keep: u8,
     /// Numbers: aligned on the right.
     pub right: bool,
@@ -15,7 +15,7 @@ pub(super) struct Shape {
     pub grows: bool,
 }
 
-impl Shape {
+impl Column {
     /// The `keep` of a column without which a row says nothing.
     pub const ALWAYS: u8 = u8::MAX;
 
@@ -36,33 +36,33 @@ impl Shape {
 }
 
 /// The columns' widths in `total` columns of the screen, and the gap between them. 0: dropped.
-pub(super) fn fit(shapes: &[Shape], natural: &[u16], total: u16) -> (Vec<u16>, u16) {
+pub(super) fn fit(columns_of: &[Column], natural: &[u16], total: u16) -> (Vec<u16>, u16) {
     const GAP: u16 = 2;
-    const WIDEST_GAP: u16 = 4;
-    let mut widths: Vec<u16> = shapes.iter().zip(natural).map(|(shape, own)| (*own).min(shape.most)).collect();
+    const MAX_GAP: u16 = 4;
+    let mut widths: Vec<u16> = columns_of.iter().zip(natural).map(|(shape, own)| (*own).min(shape.most)).collect();
     let gaps = |widths: &[u16], gap: u16| {
         let shown = widths.iter().filter(|width| **width > 0).count();
         gap.saturating_mul(u16::try_from(shown.saturating_sub(1)).unwrap_or(u16::MAX))
     };
     let sum = |widths: &[u16]| widths.iter().fold(gaps(widths, GAP), |sum, width| sum.saturating_add(*width));
     let floors = |widths: &[u16]| -> Vec<u16> {
-        widths.iter().zip(shapes).map(|(width, shape)| (*width).min(shape.least)).collect()
+        widths.iter().zip(columns_of).map(|(width, shape)| (*width).min(shape.least)).collect()
     };
     while sum(&floors(&widths)) > total {
-        let droppable = (0..shapes.len()).filter(|i| widths[*i] > 0 && shapes[*i].keep < Shape::ALWAYS);
-        let Some(least_wanted) = droppable.min_by_key(|i| shapes[*i].keep) else { break };
+        let droppable = (0..columns_of.len()).filter(|i| widths[*i] > 0 && columns_of[*i].keep < Column::ALWAYS);
+        let Some(least_wanted) = droppable.min_by_key(|i| columns_of[*i].keep) else { break };
         widths[least_wanted] = 0;
     }
     let (least, excess) = (floors(&widths), sum(&widths).saturating_sub(total));
     shrink(&mut widths, &least, excess);
     let mut spare = total.saturating_sub(sum(&widths));
-    for (width, shape) in widths.iter_mut().zip(shapes).filter(|(width, shape)| **width > 0 && shape.grows) {
+    for (width, shape) in widths.iter_mut().zip(columns_of).filter(|(width, shape)| **width > 0 && shape.grows) {
         let more = (shape.most - *width).min(spare);
         *width += more;
         spare -= more;
     }
     let joints = gaps(&widths, 1).max(1);
-    (widths, (GAP + spare / joints).min(WIDEST_GAP))
+    (widths, (GAP + spare / joints).min(MAX_GAP))
 }
 
 /// Takes `excess` columns from the widest ones, then, where all are at their floors, from whatever is left.
@@ -79,8 +79,12 @@ fn shrink(widths: &mut [u16], floors: &[u16], excess: u16) {
 mod tests {
     use super::*;
 
-    const SHAPES: [Shape; 4] =
-        [Shape::words(Shape::ALWAYS, 8, 40), Shape::words(1, 6, 20), Shape::number(3, 5, 5), Shape::picture(2, 6, 20)];
+    const COLUMNS: [Column; 4] = [
+        Column::words(Column::ALWAYS, 8, 40),
+        Column::words(1, 6, 20),
+        Column::number(3, 5, 5),
+        Column::picture(2, 6, 20),
+    ];
 
     #[test]
     fn columns_are_dropped_before_they_are_squeezed() {
@@ -97,15 +101,15 @@ mod tests {
             (3, [3, 0, 0, 0]),
             (0, [1, 0, 0, 0]),
         ] {
-            assert_eq!(fit(&SHAPES, &natural, total).0, widths, "{total}");
+            assert_eq!(fit(&COLUMNS, &natural, total).0, widths, "{total}");
         }
     }
 
     #[test]
     fn spare_room_goes_between_the_columns() {
-        assert_eq!(fit(&SHAPES, &[20, 10, 5, 6], 200).1, 4);
-        assert_eq!(fit(&SHAPES, &[20, 10, 5, 6], 65).1, 3);
-        assert_eq!(fit(&SHAPES, &[20, 10, 5, 6], 31).1, 2);
+        assert_eq!(fit(&COLUMNS, &[20, 10, 5, 6], 200).1, 4);
+        assert_eq!(fit(&COLUMNS, &[20, 10, 5, 6], 65).1, 3);
+        assert_eq!(fit(&COLUMNS, &[20, 10, 5, 6], 31).1, 2);
         assert_eq!(fit(&[], &[], 10).0, Vec::<u16>::new());
     }
 }

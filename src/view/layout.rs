@@ -5,11 +5,11 @@ use ratatui::layout::Rect;
 use brow_model::focus::{Focus, Pane, Strip};
 
 /// The smallest screen on which anything useful can be shown.
-pub(super) const LEAST: (u16, u16) = (30, 8);
+pub(super) const MIN_SIZE: (u16, u16) = (30, 8);
 /// From this width on clusters and targets share a band.
-const SIDE_BY_SIDE: u16 = 72;
+const MIN_TWO_COLUMNS: u16 = 72;
 /// Frame, column heads and one row.
-const LEAST_BAND: u16 = 4;
+const MIN_HEIGHT: u16 = 4;
 
 /// The screen's parts; a part of height 0 is not shown, a pane of height 1 is only its title.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) fn split(screen: Rect, focus: Focus, rows: [usize; 4], clusters: u16)
             Parts { panes: vec![(focus.pane, above)], strip: nothing, bottom }
         };
     }
-    let bands: &[&[Pane]] = if screen.width >= SIDE_BY_SIDE {
+    let bands: &[&[Pane]] = if screen.width >= MIN_TWO_COLUMNS {
         &[&[Pane::Clusters, Pane::Targets], &[Pane::Pods], &[Pane::Forwards]]
     } else {
         &[&[Pane::Clusters], &[Pane::Targets], &[Pane::Pods], &[Pane::Forwards]]
@@ -46,7 +46,7 @@ pub(super) fn split(screen: Rect, focus: Focus, rows: [usize; 4], clusters: u16)
         .iter()
         .map(|band| {
             let most = band.iter().map(|pane| rows[*pane as usize]).max().unwrap_or_default();
-            u16::try_from(most).unwrap_or(u16::MAX).saturating_add(3).max(LEAST_BAND + 1)
+            u16::try_from(most).unwrap_or(u16::MAX).saturating_add(3).max(MIN_HEIGHT + 1)
         })
         .collect();
     let focused = bands.iter().position(|band| band.contains(&focus.pane)).unwrap_or_default();
@@ -88,9 +88,9 @@ fn strip_height(height: u16, focus: Focus) -> u16 {
 fn share(space: u16, needs: &[u16], focused: usize) -> Vec<u16> {
     let bands = u16::try_from(needs.len()).unwrap_or(u16::MAX);
     // Four bands with a single row each are mostly frames.
-    let worth = if bands > 3 { LEAST_BAND + 1 } else { LEAST_BAND };
+    let worth = if bands > 3 { MIN_HEIGHT + 1 } else { MIN_HEIGHT };
     if space < worth * bands {
-        let others = (bands - 1).min(space.saturating_sub(LEAST_BAND));
+        let others = (bands - 1).min(space.saturating_sub(MIN_HEIGHT));
         let mut titles = others;
         return (0..needs.len())
             .map(|band| {
@@ -103,8 +103,8 @@ fn share(space: u16, needs: &[u16], focused: usize) -> Vec<u16> {
             })
             .collect();
     }
-    let mut heights = vec![LEAST_BAND; needs.len()];
-    for _ in LEAST_BAND * bands..space {
+    let mut heights = vec![MIN_HEIGHT; needs.len()];
+    for _ in MIN_HEIGHT * bands..space {
         let weight = |band: usize| if focused == band { 3 } else { 2 };
         let hungry = (0..needs.len()).filter(|band| heights[*band] < needs[*band]);
         let next = hungry.min_by_key(|band| heights[*band] * 6 / weight(*band));

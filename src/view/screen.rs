@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use super::layout::{self, LEAST};
+use super::layout::{self, MIN_SIZE};
 use super::state::ViewState;
 use super::typeset::{put, width, wrap};
 use super::{Scene, bottom, dialogs, panes, strip, welcome};
@@ -13,7 +13,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     let area = frame.area();
     state.begin();
     frame.buffer_mut().set_style(area, scene.theme().base);
-    if area.width < LEAST.0 || area.height < LEAST.1 {
+    if area.width < MIN_SIZE.0 || area.height < MIN_SIZE.1 {
         too_small(frame, scene, area);
         return;
     }
@@ -78,7 +78,7 @@ fn recede(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
 
 /// Draws the message of a screen that is too small, in as many words as fit.
 fn too_small(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
-    let (wide, tall) = (LEAST.0.to_string(), LEAST.1.to_string());
+    let (wide, tall) = (MIN_SIZE.0.to_string(), MIN_SIZE.1.to_string());
     let text = scene.text().fill("view.too-small", &[("width", &wide), ("height", &tall)]);
     let lines = wrap(&text, area.width);
     let top = usize::from(area.height).saturating_sub(lines.len()) / 2;

@@ -14,7 +14,7 @@ use brow_model::focus::Strip;
 use brow_model::log::{Entry, Level};
 
 /// From this width on the log is shown beside the details.
-const BOTH: u16 = 150;
+const MIN_LOG_BESIDE_DETAILS: u16 = 150;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     if area.is_empty() {
@@ -23,7 +23,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     state.zone(area, Hit::Strip);
     if scene.model.screen.focus.strip == Strip::Log || scene.model.screen.focus.in_log {
         draw_log(frame, scene, state, area);
-    } else if area.width >= BOTH {
+    } else if area.width >= MIN_LOG_BESIDE_DETAILS {
         let left = area.width * 3 / 5;
         draw_details(frame, scene, Rect { width: left, ..area });
         draw_log(frame, scene, state, Rect { x: area.x + left, width: area.width - left, ..area });

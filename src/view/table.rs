@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::cell::Cell;
-use super::columns::{Shape, fit};
+use super::columns::{Column, fit};
 use super::state::{Hit, ViewState};
 use super::theme::Theme;
 use super::typeset::{put, width};
@@ -22,7 +22,7 @@ pub(super) struct Table<'a> {
     /// True if the pane receives keys.
     pub focused: bool,
     /// The columns.
-    pub shapes: &'static [Shape],
+    pub columns_of: &'static [Column],
     pub heads: Vec<&'a str>,
     /// The column that the rows are sorted by, and whether from high to low.
     pub sorted: (usize, bool),
@@ -56,9 +56,9 @@ impl Table<'_> {
         let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
         let first = state.scroll(self.pane, self.cursor, body.height.into(), self.rows);
         let visible: Vec<Row<'r>> = (first..self.rows).take(body.height.into()).map(row).collect();
-        let mut natural: Vec<u16> = (0..self.shapes.len()).map(|i| self.natural(i, &visible)).collect();
+        let mut natural: Vec<u16> = (0..self.columns_of.len()).map(|i| self.natural(i, &visible)).collect();
         state.settle(self.pane, area.width, self.rows, &mut natural);
-        let (widths, gap) = fit(self.shapes, &natural, area.width - GUTTER);
+        let (widths, gap) = fit(self.columns_of, &natural, area.width - GUTTER);
         let buffer = frame.buffer_mut();
         self.heads(buffer, state, theme, area, (&widths, gap));
         for ((at, row), y) in (first..).zip(&visible).zip(body.y..) {
@@ -79,7 +79,7 @@ impl Table<'_> {
     fn heads(&self, buffer: &mut Buffer, state: &mut ViewState, theme: &Theme, area: Rect, sizes: (&[u16], u16)) {
         let (widths, gap) = sizes;
         let mut x = area.x + GUTTER;
-        for (column, ((head, own), shape)) in self.heads.iter().zip(widths).zip(self.shapes).enumerate() {
+        for (column, ((head, own), shape)) in self.heads.iter().zip(widths).zip(self.columns_of).enumerate() {
             if *own == 0 {
                 continue;
             }
@@ -101,7 +101,7 @@ impl Table<'_> {
     fn row(&self, buffer: &mut Buffer, theme: &Theme, line: Rect, row: &Row<'_>, sizes: (&[u16], u16)) {
         let (widths, gap) = sizes;
         let mut x = line.x + GUTTER;
-        for ((cell, own), shape) in row.cells.iter().zip(widths).zip(self.shapes) {
+        for ((cell, own), shape) in row.cells.iter().zip(widths).zip(self.columns_of) {
             if *own > 0 && x < line.right() {
                 cell.draw(buffer, x, line.y, (*own).min(line.right() - x), shape.right);
                 x += own + gap;

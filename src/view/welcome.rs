@@ -8,7 +8,7 @@ use ratatui::text::Span;
 use super::Scene;
 use super::cell::Cell;
 use super::chrome::{self, Chrome};
-use super::columns::Shape;
+use super::columns::Column;
 use super::details::fault_lines;
 use super::panes::clusters::link_style;
 use super::panes::{Content, show};
@@ -19,28 +19,29 @@ use brow_model::cluster::{Cluster, Link, Right, Rights};
 use brow_model::focus::Pane;
 
 /// Name, namespace and state; then the rights, as [`Right::ALL`].
-const SHAPES: [Shape; 6] = [
-    Shape::words(Shape::ALWAYS, 14, 60),
-    Shape::words(1, 7, 30),
+const COLUMNS: [Column; 6] = [
+    Column::words(Column::ALWAYS, 14, 60),
+    Column::words(1, 7, 30),
     // Below the contexts it says what is wrong with the chosen one.
-    Shape::words(2, 14, 20),
+    Column::words(2, 14, 20),
     // Without the last nothing works at all.
-    Shape::words(3, 5, 12),
-    Shape::words(4, 5, 12),
-    Shape::words(5, 5, 12),
+    Column::words(3, 5, 12),
+    Column::words(4, 5, 12),
+    Column::words(5, 5, 12),
 ];
 const HEADS: [&str; 6] =
     ["column.name", "column.namespace", "column.state", "column.may-list", "column.may-create", "column.may-forward"];
 /// Lines that the text below the contexts needs, beside one for each way on: what this is about, what is to be known of
 /// the context, the frame, and a line between the parts.
-const TEXT: u16 = 10;
+const TEXT_LINES: u16 = 10;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let rows = u16::try_from(scene.model.screen.clusters.of).unwrap_or(u16::MAX);
     // Frame, heads and rows; without rows the pane says why, which takes some lines.
     let wish = if rows == 0 { 8 } else { rows.saturating_add(3) };
     let ways = u16::try_from(scene.look.welcome.len()).unwrap_or(u16::MAX);
-    let tall = wish.min(area.height.saturating_sub(ways.saturating_add(TEXT))).clamp(area.height.min(5), area.height);
+    let tall =
+        wish.min(area.height.saturating_sub(ways.saturating_add(TEXT_LINES))).clamp(area.height.min(5), area.height);
     // Where no text fits below there is nothing below.
     let tall = if area.height - tall < 3 { area.height } else { tall };
     contexts(frame, scene, state, Rect { height: tall, ..area });
@@ -71,7 +72,7 @@ fn contexts(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area
         pane: Pane::Clusters,
         list: &scene.model.screen.clusters,
         heads: HEADS.iter().map(|key| scene.get(key)).collect(),
-        shapes: &SHAPES,
+        columns_of: &COLUMNS,
         sorted: 0,
         aside: Vec::new(),
     };
@@ -142,15 +143,17 @@ fn about<'a>(
     set: impl Fn(&str, Style) -> Vec<Line<'a>>,
 ) -> Vec<Line<'a>> {
     /// Lines for what is wrong.
-    const WRONG: u16 = 4;
+    const MAX_FAULT_LINES: u16 = 4;
     let theme = scene.theme();
     let names = [("context", cluster.name.as_str()), ("namespace", cluster.namespace.as_str())];
     let say = |key: &str, style| set(&scene.text().fill(key, &names), style);
     if let Some(fault) = &cluster.fault {
-        return fault_lines(scene, fault, room, WRONG).into_iter().take(WRONG.into()).collect();
+        return fault_lines(scene, fault, room, MAX_FAULT_LINES).into_iter().take(MAX_FAULT_LINES.into()).collect();
     }
     match (&cluster.rights, cluster.link) {
-        (Rights::Failed(fault), _) => fault_lines(scene, fault, room, WRONG).into_iter().take(WRONG.into()).collect(),
+        (Rights::Failed(fault), _) => {
+            fault_lines(scene, fault, room, MAX_FAULT_LINES).into_iter().take(MAX_FAULT_LINES.into()).collect()
+        }
         (_, Link::Idle) => say("welcome.choose", theme.dim),
         (Rights::NotAsked | Rights::Asking, _) => say("welcome.asks", theme.info),
         (Rights::Known([true, true, true]), _) => say("welcome.all", theme.good),

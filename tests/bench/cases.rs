@@ -1,4 +1,4 @@
-//! What is measured.
+//! The measured cases.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -15,18 +15,18 @@ use crate::forwarder::Forwarder;
 use crate::pod::{DOWN, ECHO, ENDLESS, LARGE, PLAIN, PLAIN_DOWN, RELAY, UP, WEB};
 use crate::wire::Wire;
 
-/// How often each case is run, in turn.
+/// The number of runs of each case, which take turns.
 const ROUNDS: usize = 5;
 
 const PORTS: [u16; 7] = [ECHO, DOWN, UP, ENDLESS, WEB, PLAIN, PLAIN_DOWN];
 
-/// What a large transfer moves, in GB.
+/// The size of a large transfer, in GB.
 const GIGABYTES: f64 = LARGE as f64 / 1e9;
 
-/// What a round of requests is, in thousands.
+/// The number of requests in a round, in thousands.
 const THOUSANDS: f64 = 0.2;
 
-/// How many downloads go on at once.
+/// The number of parallel downloads.
 const MANY: usize = 64;
 
 /// For how long they are looked at.

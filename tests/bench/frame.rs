@@ -180,7 +180,7 @@ fn event(criterion: &mut Criterion) {
     });
 }
 
-/// What a cluster with 2,000 services brings: two ports each, in 100 namespaces.
+/// Returns 2,000 services: two ports each, in 100 namespaces.
 fn services() -> Vec<Object> {
     let labels = std::collections::BTreeMap::new();
     let port = |number, name: &str, object: &str| ObjectPort {

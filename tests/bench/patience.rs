@@ -1,4 +1,4 @@
-//! What has to end well, however long it takes: each figure is of a whole transfer, and all of them count.
+//! Transfers that have to succeed, however long they take: each figure is of a whole transfer, and all of them count.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::cases::line;
 use crate::forwarder::Forwarder;
 use crate::pod::{LATE, LATE_BYTES, WEB};
 
-/// How many requests are made in one protocol, 20 at a time.
+/// The number of requests in one protocol, 20 at a time.
 const REQUESTS: usize = 2_400;
 
-/// How long one may take before it counts as hanging.
+/// The time after which a request counts as hanging.
 const HANGS: Duration = Duration::from_mins(1);
 
 /// Runs the wanted cases and prints a line for each.
@@ -53,7 +53,7 @@ async fn late(address: SocketAddr) -> f64 {
     started.elapsed().as_secs_f64()
 }
 
-/// How many of the requests have no whole answer in time.
+/// Returns the number of requests without a whole answer in time.
 async fn hangs(address: SocketAddr) -> f64 {
     let gate = Arc::new(Semaphore::new(20));
     let mut all = JoinSet::new();

@@ -15,7 +15,7 @@ pub const NAMESPACE: &str = "brow-bench";
 /// The pod of the bench.
 pub const POD: &str = "bench";
 
-/// How much the large transfers move.
+/// The bytes of the large transfers.
 pub const LARGE: u64 = 256 << 20;
 /// Echoes.
 pub const ECHO: u16 = 7;
@@ -27,9 +27,9 @@ pub const UP: u16 = 9002;
 pub const ENDLESS: u16 = 9003;
 /// Begins to read after [`LATE_FOR`], takes [`LATE_BYTES`], and answers with their SHA-256.
 pub const LATE: u16 = 9005;
-/// How long it waits, in seconds.
+/// The time that it waits, in seconds.
 pub const LATE_FOR: u64 = 30;
-/// How much it takes.
+/// The bytes that it takes.
 pub const LATE_BYTES: usize = 64 << 20;
 /// HTTP.
 pub const WEB: u16 = 8080;

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use common::kube::{Namespace, kubectl};
 use common::{Home, Screen, Start};
 
-/// How often the program is started.
+/// The number of starts of the program.
 const STARTS: usize = 21;
-/// How many pods are on the screen, and for how long it is watched.
+/// The number of pods on the screen, and the time for which it is watched.
 const PODS: usize = 200;
 const WATCHED: Duration = Duration::from_secs(30);
 

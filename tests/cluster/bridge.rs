@@ -26,7 +26,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::cluster;
 
-/// What the gateway lets through.
+/// The protocols that the gateway lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lets {
     /// Any upgrade.
@@ -183,7 +183,7 @@ async fn renew(client: DuplexStream, node: TokioIo<hyper::upgrade::Upgraded>) {
     }
 }
 
-/// What is known of the streams on a connection that is passed on.
+/// The state of the streams on a connection that is passed on.
 #[derive(Default)]
 struct Renewal {
     /// The beginnings of frames that are not whole yet.
@@ -224,7 +224,7 @@ impl Renewal {
         }
     }
 
-    /// What a newer node sends in place of this.
+    /// Returns the bytes that a newer node sends in place of these.
     fn renewed(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.down.extend_from_slice(bytes);
         let mut renewed = Vec::new();

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use brow_model::address::Address;
-use brow_tui::effects::{READING, ask_relay};
-use brow_tui::forward::{Ended, Lane, keep_lane};
-use brow_tui::proxy::relay::{self, Ask, Secret};
+use brow_tui::effects::{LANE_PARSER, ask_relay};
+use brow_tui::forward::{Lane, LaneEnd, keep_lane};
+use brow_tui::proxy::relay::{self, RelayRequest, Secret};
 use bytes::Bytes;
 use kube_tunnel::{Counters, Error, Lease, LeaseOptions, Route, Stats, Summary, Tunnels, splice};
 use tokio::net::TcpListener;
@@ -16,10 +16,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// How one connection ended.
+/// The result of one connection.
 pub type Outcome = Result<Summary, Error>;
 
-/// What a stream begins with.
+/// The first bytes of a stream.
 #[derive(Clone)]
 enum Ahead {
     Nothing,
@@ -28,17 +28,17 @@ enum Ahead {
 }
 
 /// Keeps a lane of a relay until it ends.
-pub async fn keep(lease: &Lease, secret: &Secret, target: &Address, lane: &Lane) -> Ended {
+pub async fn keep(lease: &Lease, secret: &Secret, target: &Address, lane: &Lane) -> LaneEnd {
     let word = relay::new_word();
-    let asked = ask_relay(lease, secret, Ask::Lane(target, &word), async { Ok(()) });
-    keep_lane(lease, asked, word.clone(), READING, lane).await
+    let asked = ask_relay(lease, secret, RelayRequest::Lane(target, &word), async { Ok(()) });
+    keep_lane(lease, asked, word.clone(), LANE_PARSER, lane).await
 }
 
 /// Listens on a free port of 127.0.0.1 until it is dropped.
 pub struct Forward {
     pub address: SocketAddr,
     pub counters: Arc<Counters>,
-    /// How each connection ended, in the order of their ends.
+    /// The results of the connections, in the order of their ends.
     pub outcomes: mpsc::UnboundedReceiver<Outcome>,
     lease: Arc<Lease>,
     lane: Arc<Lane>,
@@ -72,7 +72,9 @@ impl Forward {
         let mut forward = Self::with(tunnels, route, ahead, LeaseOptions::default()).await;
         let (lease, lane) = (Arc::clone(&forward.lease), Arc::clone(&forward.lane));
         forward.keeper =
-            Some(tokio::spawn(async move { while keep(&lease, &secret, &target, &lane).await != Ended::Never {} }));
+            Some(tokio::spawn(
+                async move { while keep(&lease, &secret, &target, &lane).await != LaneEnd::Unsupported {} },
+            ));
         forward
     }
 
@@ -95,7 +97,7 @@ impl Forward {
                 let Ok((local, _)) = accepted else { continue };
                 let (lease, counters) = (Arc::clone(&for_lease), Arc::clone(&for_counters));
                 let (ahead, report, cancel) = (ahead.clone(), report.clone(), cancel.clone());
-                let visit = for_lane.visit();
+                let visit = for_lane.connection();
                 tokio::spawn(async move {
                     let work = async {
                         if let Some(visit) = visit
@@ -107,7 +109,9 @@ impl Forward {
                             Ahead::Nothing => splice(local, lease.open().await?, None, &counters).await,
                             Ahead::Line(address) => splice(local, lease.open().await?, Some(address), &counters).await,
                             Ahead::Asked(secret, target) => {
-                                let stream = ask_relay(&lease, &secret, Ask::Go(&target), async { Ok(()) }).await?;
+                                let stream =
+                                    ask_relay(&lease, &secret, RelayRequest::Connect(&target), async { Ok(()) })
+                                        .await?;
                                 splice(local, stream, None, &counters).await
                             }
                         }
@@ -132,7 +136,7 @@ impl Forward {
     /// Gives the lane up, and asks for no other.
     pub fn give_lane_up(&mut self) {
         self.keeper.take().expect("a keeper").abort();
-        self.lane.port().into_iter().for_each(|port| self.lane.lose(port));
+        self.lane.port().into_iter().for_each(|port| self.lane.discard(port));
     }
 
     /// The lease's figures.

@@ -7,7 +7,7 @@ use brow_model::proxy::{PodRequest, PodRequestId};
 use brow_model::settings::PodSettings;
 use brow_model::ttl::Ttl;
 use brow_tui::proxy::relay::Secret;
-use brow_tui::proxy::{self, Birth};
+use brow_tui::proxy::{self, NewPod};
 use chrono::Utc;
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ pub fn container(namespace: &str) -> Value {
         patience: Duration::ZERO,
     };
     let me = Identity { owner: String::new(), installation: Installation::default() };
-    let birth = Birth { name: SECRET_OF.into(), ..Birth::new(&request) };
-    let pod = proxy::spec(&request, &me, &birth, Utc::now());
+    let new_pod = NewPod { name: SECRET_OF.into(), ..NewPod::new(&request) };
+    let pod = proxy::spec(&request, &me, &new_pod, Utc::now());
     serde_json::to_value(&pod.spec.expect("a spec").containers[0]).expect("valid")
 }

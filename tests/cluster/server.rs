@@ -38,7 +38,7 @@ async fn until_it_answers(address: SocketAddr, child: &mut Child) {
 
 /// A `PostgreSQL` of its own, with TLS, that trusts everybody. Ends when dropped.
 pub struct Postgres {
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
     bin: PathBuf,
     data: PathBuf,
@@ -118,7 +118,7 @@ fn quiet(command: &mut Command) {
 /// A `MariaDB` of its own, for a user `app` without a password. A host whose handshakes failed three times is let in no
 /// more. Ends when dropped.
 pub struct Mariadb {
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
     socket: PathBuf,
     child: Child,
@@ -157,7 +157,7 @@ impl Mariadb {
         mariadb
     }
 
-    /// What it answers to a question of its root, on this machine.
+    /// Returns its answer to a query of its root user on this machine.
     pub fn says(&self, question: &str) -> String {
         self.ask(question).unwrap_or_else(|error| panic!("{question}: {error}"))
     }
@@ -180,7 +180,7 @@ impl Drop for Mariadb {
 
 /// A Redis of its own. Ends when dropped.
 pub struct Redis {
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
     child: Child,
     _dir: TempDir,

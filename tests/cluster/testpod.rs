@@ -17,7 +17,7 @@ use super::{cluster, relayed};
 /// The namespace of these tests.
 pub const NAMESPACE: &str = "brow-tunnel-test";
 
-/// How much [`SOURCE`] sends.
+/// The bytes that [`SOURCE`] sends.
 pub const SOURCE_BYTES: u64 = 16 << 20;
 
 /// Echoes.
@@ -39,7 +39,7 @@ pub const DEAF: u16 = 9006;
 /// Takes a line, `wait NAME` or `go NAME`. After the first it reads nothing until somebody has sent the second; then it
 /// takes [`GATED_BYTES`] and answers with their SHA-256.
 pub const GATE: u16 = 9007;
-/// How much [`GATE`] takes.
+/// The bytes that [`GATE`] takes.
 pub const GATED_BYTES: usize = 64 << 20;
 /// Takes a byte, answers `part1`, waits for 13 s, answers `part2`, closes.
 pub const PAUSE: u16 = 9008;

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-/// How the network behaves now.
+/// The behavior of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weather {
     /// Bytes pass.
@@ -26,7 +26,7 @@ pub enum Weather {
 
 /// The proxy. Ends with all its connections when dropped.
 pub struct Wire {
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
     weather: watch::Sender<Weather>,
     cut: watch::Sender<u64>,
@@ -77,12 +77,12 @@ impl Wire {
         self.cut.send_modify(|count| *count += 1);
     }
 
-    /// How many connections are open now.
+    /// Returns the number of open connections.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// How many connections were ended as they came.
+    /// Returns the number of connections that were ended as they came.
     pub fn ended(&self) -> usize {
         self.ended.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What tests of faults arrange: kubeconfigs of their own, an API server that fails in a certain way, the clipboard.
+//! Helpers for tests of faults: kubeconfigs of their own, an API server that fails in a certain way, the clipboard.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -113,7 +113,7 @@ pub fn script(path: &Path, text: &str) -> PathBuf {
     path.to_owned()
 }
 
-/// What was put into the clipboard last (OSC 52).
+/// Returns the last text that was put into the clipboard (OSC 52).
 pub fn clipboard(raw: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(raw);
     let (_, last) = text.rsplit_once("\x1b]52;c;")?;
@@ -125,9 +125,9 @@ pub fn clipboard(raw: &[u8]) -> Option<String> {
 pub struct Wire {
     pub address: SocketAddr,
     weather: Arc<AtomicU8>,
-    /// How many connections it carries.
+    /// The number of its open connections.
     carried: Arc<AtomicUsize>,
-    /// How often it forgot all of them.
+    /// The number of times that it forgot all of them.
     forgot: Arc<AtomicUsize>,
 }
 
@@ -135,7 +135,7 @@ const CLEAR: u8 = 0;
 const STALLED: u8 = 1;
 const CUT: u8 = 2;
 const OVER: u8 = 3;
-/// How often a connection looks at the weather.
+/// The interval at which a connection reads the mode.
 const LOOK: Duration = Duration::from_millis(20);
 
 impl Wire {
@@ -173,8 +173,7 @@ impl Wire {
         self.weather.store(STALLED, Ordering::SeqCst);
     }
 
-    /// What is sent over the connections that there are is swallowed from now on, as by a NAT that has forgotten them.
-    /// New ones work.
+    /// Swallows what is sent over the existing connections, as a NAT does that has forgotten them. New ones work.
     pub fn forget(&self) {
         self.forgot.fetch_add(1, Ordering::SeqCst);
     }
@@ -247,7 +246,7 @@ pub struct FakeApi {
     pub asked: Arc<Mutex<Vec<String>>>,
 }
 
-/// What a server says instead of doing what it was asked: the status and the body of the answer.
+/// The answer of a server to a request that it refuses: the status and the body.
 pub type Answer = (u16, Value);
 
 /// A `Status` as API servers answer with.
@@ -341,7 +340,7 @@ pub fn quit(mut screen: Screen) {
     assert!(screen.given_back());
 }
 
-/// What stands in the dialog of a fault; nothing where none is open.
+/// Returns the text of the fault's dialog, if one is open.
 fn dialog(screen: &str) -> Option<String> {
     let lines: Vec<Vec<char>> = screen.lines().map(|line| line.chars().collect()).collect();
     let title: Vec<char> = "╭─ What went wrong".chars().collect();

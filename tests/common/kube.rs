@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::{Home, PATIENCE};
+use super::{Home, TIMEOUT};
 
 /// The kubeconfig of the test cluster. Tests that need it are ignored where there is none (see `build.rs`).
 #[track_caller]
@@ -51,7 +51,7 @@ impl Namespace {
     pub fn new(stem: &str) -> Self {
         let name = format!("brow-t-{stem}-{:08x}", rand::random::<u32>());
         kubectl(&["create", "namespace", &name]);
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         // Pods are refused until the namespace has its service account.
         while try_kubectl(&["-n", &name, "get", "serviceaccount", "default"]).is_err() {
             assert!(Instant::now() < end, "no service account in {name}");
@@ -116,7 +116,7 @@ impl Drop for Namespace {
 /// Waits for a condition that nothing announces.
 #[track_caller]
 pub fn until(what: &str, holds: impl FnMut() -> bool) {
-    until_within(PATIENCE, what, holds);
+    until_within(TIMEOUT, what, holds);
 }
 
 /// Waits for a condition that may take longer than others.

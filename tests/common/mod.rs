@@ -20,13 +20,13 @@ use tempfile::TempDir;
 
 pub use frames::whole;
 
-/// How long anything that must happen may take before a test gives up. Long, because the machine may be slow; never
-/// waited for when things go well.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// The time after which a test gives up waiting. Long, because the machine may be slow; never waited for when things go
+/// well.
+pub const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What the program draws for a character that nobody sees. Terminals give it one column, as they do every neutral
-/// character (tmux answers so to a report of the cursor); the emulator of the tests passes over it, so that all behind
-/// it would stand one column too far left. It is given another character of one column instead.
+/// The replacement that the program draws for an invisible character. Terminals give it one column, as they do every
+/// neutral character (tmux answers so to a report of the cursor); the emulator of the tests passes over it, so that all
+/// behind it would stand one column too far left. It is given another character of one column instead.
 const INSTEAD: &str = "\u{fffd}";
 const SHOWN: &str = "\u{2370}";
 
@@ -88,7 +88,7 @@ pub struct Screen {
     parser: vt100::Parser,
     output: Receiver<Vec<u8>>,
     raw: Vec<u8>,
-    /// How much of it the screen has seen.
+    /// The bytes of it that the screen has seen.
     fed: usize,
     keys: Box<dyn Write + Send>,
     master: Box<dyn MasterPty + Send>,
@@ -97,7 +97,7 @@ pub struct Screen {
     settings: String,
 }
 
-/// How the program is started.
+/// The options with which the program is started.
 pub struct Start<'a> {
     pub home: &'a Home,
     pub kubeconfig: Option<PathBuf>,
@@ -196,7 +196,7 @@ fn settings(master: &dyn MasterPty) -> String {
 }
 
 impl Screen {
-    /// What is on the screen now.
+    /// Returns the text on the screen.
     pub fn text(&self) -> String {
         self.parser.screen().contents()
     }
@@ -244,7 +244,7 @@ impl Screen {
         self.press(&format!("\x1b[<{button};{};{}M", column + 1, row + 1));
     }
 
-    /// Where a text is on the screen: column and row from 0.
+    /// Returns the position of a text on the screen: column and row from 0.
     #[track_caller]
     pub fn find(&self, needle: &str) -> (u16, u16) {
         let (rows, columns) = self.cells().size();
@@ -291,7 +291,7 @@ impl Screen {
     /// Waits until something holds, and returns the text.
     #[track_caller]
     pub fn wait_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) -> String {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             let text = self.text();
             if self.between_frames() && holds(self) {
@@ -328,7 +328,7 @@ impl Screen {
     /// Waits for the program to end and reads what it still wrote.
     #[track_caller]
     pub fn wait_end(&mut self) -> ExitStatus {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             match self.output.recv_timeout(Duration::from_millis(50)) {
                 Ok(bytes) => self.take(&bytes),
@@ -345,7 +345,7 @@ impl Screen {
         }
     }
 
-    /// Whether the terminal was given back: cursor shown, main screen, mouse and paste off.
+    /// Returns true if the terminal was restored: cursor shown, main screen, mouse and paste off.
     pub fn given_back(&self) -> bool {
         let screen = self.parser.screen();
         !screen.alternate_screen()
@@ -364,7 +364,7 @@ impl Screen {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    /// Whether the last frame that was begun (a synchronized update) is on the screen as a whole.
+    /// Returns true if the last frame that was begun (a synchronized update) is on the screen as a whole.
     fn between_frames(&self) -> bool {
         let last = |mark: &[u8]| self.raw.windows(mark.len()).rposition(|bytes| bytes == mark);
         last(b"\x1b[?2026l") >= last(b"\x1b[?2026h")

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::kube::until;
 use super::through::{get, live, local, works};
-use super::{PATIENCE, Screen};
+use super::{Screen, TIMEOUT};
 
 /// Seconds left of the ready pod whose name begins so, as the pane shows them.
 pub fn countdown_of(screen: &str, pod: &str) -> Option<u32> {
@@ -18,12 +18,12 @@ pub fn countdown_of(screen: &str, pod: &str) -> Option<u32> {
     Some(minutes.parse::<u32>().ok()? * 60 + seconds.parse::<u32>().ok()?)
 }
 
-/// Where a story is told.
+/// The cluster and names that a story uses.
 pub struct Stage<'a> {
     /// The target, and the keys that choose it.
     pub target: &'a str,
     pub choose: &'a str,
-    /// How the names of its pods begin.
+    /// The prefix of its pods' names.
     pub pod: &'a str,
     /// The proxy pods that the cluster itself knows of.
     pub pods: &'a dyn Fn() -> usize,
@@ -73,7 +73,7 @@ pub fn from_nothing_to_bytes_and_back(mut screen: Screen, stage: &Stage<'_>) {
 pub fn fails_with(screen: &mut Screen, words: &str) {
     let shown = screen.wait("a live forward", |text| live(text).is_some());
     let mut stream = TcpStream::connect(live(&shown).unwrap()).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     let answer = stream.read(&mut [0; 8]).map_err(|error| error.kind());
     assert!(matches!(answer, Ok(0) | Err(std::io::ErrorKind::ConnectionReset)), "{answer:?}");
     screen.wait(words, |text| text.to_lowercase().contains(words));
@@ -158,7 +158,7 @@ pub fn a_pod_is_renewed_under_a_connection(screen: &mut Screen, pods: &dyn Fn() 
     let [old] = pods().try_into().unwrap();
     let open = || {
         let stream = TcpStream::connect(&address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream
     };
     let echoed = |stream: &mut TcpStream| {

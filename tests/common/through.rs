@@ -3,14 +3,15 @@
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::TcpStream;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
-/// Where the first forward on the screen listens. Addresses of API servers look alike, but have no arrow.
+/// Returns the local address of the first forward on the screen. Addresses of API servers look alike, but have no
+/// arrow.
 pub fn local(screen: &str) -> Option<String> {
     in_line(screen.lines().find(|line| line.contains("127.0.0.1:") && line.contains('→'))?)
 }
 
-/// Where the first live forward listens.
+/// Returns the local address of the first live forward.
 pub fn live(screen: &str) -> Option<String> {
     in_line(screen.lines().find(|line| line.contains("127.0.0.1:") && line.contains("● live"))?)
 }
@@ -24,7 +25,7 @@ pub fn in_line(line: &str) -> Option<String> {
 /// Everything that a GET brings, head and all, to the end of the connection.
 pub fn answer(address: &str, path: &str) -> Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
@@ -38,7 +39,7 @@ pub fn get(address: &str, path: &str) -> Result<Vec<u8>> {
     Ok(answer.split_off(head.ok_or_else(|| Error::from(ErrorKind::UnexpectedEof))? + 4))
 }
 
-/// Whether the private network's page comes through.
+/// Returns true if the private network's page can be fetched.
 pub fn works(address: &str) -> bool {
     get(address, "/index.html").is_ok_and(|page| page == b"hello from the vpc\n")
 }

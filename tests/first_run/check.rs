@@ -100,7 +100,7 @@ fn check_names_the_way_that_is_taken() {
     }
 }
 
-/// What to do is said for whoever has no dashboard open: nothing is tried again by itself, nothing can be pressed.
+/// Remedies are worded for users without a dashboard: nothing is retried by itself, nothing can be pressed.
 #[test]
 fn check_says_what_to_do_from_a_shell() {
     let home = Home::new("");

@@ -1,4 +1,4 @@
-//! How it looks: the theme by key and config, the terminal's title, and tmux around it.
+//! The appearance: the theme by key and config, the terminal's title, and tmux around it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -18,7 +18,7 @@ use brow_model::fault::Fault;
 use brow_model::forward::{ForwardId, ForwardSpec};
 use brow_model::proxy::{PodKey, PodSelector};
 use brow_model::route::Via;
-use brow_tui::forward::{self, Ended, Handle, Lane, Lease, Route, Unreached};
+use brow_tui::forward::{self, Dialer, Handle, Lane, LaneEnd, Lease, ReachError};
 use bytes::Bytes;
 use kube_tunnel::contain::is_contained;
 use kube_tunnel::{Counters, Error, Protocol, Stats, Summary};
@@ -32,19 +32,19 @@ use tokio_util::sync::CancellationToken;
 pub use servers::{echo, end, say, server, silent};
 
 /// Longer than anything here takes; only a broken test waits for it.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What the tests set and look at.
+/// The state that the tests set and inspect.
 #[derive(Default)]
 pub struct World {
     pub pods: Mutex<HashMap<String, Pod>>,
     /// Fails every request for a lease while it is set.
     pub no_lease: Mutex<Option<Fault>>,
-    /// Who is found to be at fault where there is no tunnel.
+    /// The fault that is found if there is no tunnel.
     pub blamed: Mutex<Option<Fault>>,
-    /// What a diagnosis finds.
+    /// The result of a diagnosis.
     pub reason: Mutex<Option<Fault>>,
-    /// Why a diagnosis finds nothing out.
+    /// The error of a diagnosis.
     pub mute: Mutex<Option<Error>>,
     /// Tells that the cluster answers again.
     pub answering: Notify,
@@ -55,7 +55,7 @@ pub struct World {
     pub without_nodelay: AtomicUsize,
     /// The port of a lane that has just gone; 0: there are no lanes.
     pub lane: AtomicU16,
-    /// Where the forward's own task panics.
+    /// The place at which the forward's own task panics.
     pub panics: Mutex<Option<&'static str>>,
     /// Streams opened at it.
     pub laned: AtomicUsize,
@@ -92,12 +92,12 @@ impl World {
     }
 }
 
-pub struct FakeRoute {
+pub struct FakeDialer {
     pub world: Arc<World>,
     pub relayed: bool,
 }
 
-impl Route for FakeRoute {
+impl Dialer for FakeDialer {
     type Lease = FakeLease;
 
     async fn lease(&self, via: &Via) -> Result<FakeLease, Fault> {
@@ -126,10 +126,10 @@ impl Route for FakeRoute {
         Ok(stream)
     }
 
-    async fn lane(&self, _: &FakeLease, _: &Via, lane: &Lane) -> Ended {
+    async fn lane(&self, _: &FakeLease, _: &Via, lane: &Lane) -> LaneEnd {
         self.world.panic_in("lane");
         match self.world.lane.load(Ordering::SeqCst) {
-            0 => Ended::Never,
+            0 => LaneEnd::Unsupported,
             open => {
                 lane.open(open, Bytes::from_static(b"word"));
                 std::future::pending().await
@@ -137,9 +137,9 @@ impl Route for FakeRoute {
         }
     }
 
-    async fn reach(&self, _: &FakeLease, _: &Via) -> Result<Option<Duration>, Unreached> {
+    async fn reach(&self, _: &FakeLease, _: &Via) -> Result<Option<Duration>, ReachError> {
         match self.world.reason.lock().expect("reason").clone() {
-            Some(fault) => Err(Unreached::Target(fault)),
+            Some(fault) => Err(ReachError::Target(fault)),
             None => Ok(Some(Duration::from_micros(700))),
         }
     }
@@ -334,7 +334,7 @@ impl Forward {
     pub async fn open_as(world: &Arc<World>, spec: ForwardSpec, via: Option<Via>, relayed: bool) -> Self {
         let token = CancellationToken::new();
         let (sender, events) = brow_tui::events::EventSender::channel(64);
-        let route = FakeRoute { world: Arc::clone(world), relayed };
+        let route = FakeDialer { world: Arc::clone(world), relayed };
         let (handle, run) = forward::start(spec, via, route, sender, &token);
         let task = tokio::spawn(run);
         let mut forward = Self { world: Arc::clone(world), handle, events, token, task, locals: Vec::new() };
@@ -354,7 +354,7 @@ impl Forward {
     }
 
     pub async fn any_event(&mut self) -> ForwardEvent {
-        let event = tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("no event").expect("ended");
+        let event = tokio::time::timeout(TIMEOUT, self.events.recv()).await.expect("no event").expect("ended");
         let Event::Forward { id: ForwardId(7), epoch: Epoch(3), event } = event else { panic!("{event:?}") };
         event
     }
@@ -382,5 +382,5 @@ pub async fn until(what: &str, holds: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+    tokio::time::timeout(TIMEOUT, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
 }

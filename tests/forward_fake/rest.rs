@@ -35,8 +35,8 @@ async fn a_resting_forward_asks_once_for_fifty_connections() {
     until("all are accepted", || forward.handle.counts().open == 50).await;
     assert_eq!(wanted(&mut forward).await, 0);
     assert_eq!(forward.world.asked_leases.load(Ordering::SeqCst), 0, "no tunnel before there is a pod");
-    forward.handle.point(None, true);
-    forward.handle.point(Some(via("web-1")), false);
+    forward.handle.set_pod(None, true);
+    forward.handle.set_pod(Some(via("web-1")), false);
     for client in &mut clients {
         // The relay's address line comes first.
         assert_eq!(who(client).await, '1');
@@ -49,7 +49,7 @@ async fn a_failure_fails_those_that_waited_and_the_next_asks_afresh() {
     let mut forward = Forward::on_demand(&world().await).await;
     let first = forward.connect().await;
     assert_eq!(wanted(&mut forward).await, 0);
-    forward.handle.point(None, true);
+    forward.handle.set_pod(None, true);
     let second = forward.connect().await;
     until("both are accepted", || forward.handle.counts().open == 2).await;
     forward.handle.rest(1, Some(Fault::new(What::Quota, "db", "full")));
@@ -60,7 +60,7 @@ async fn a_failure_fails_those_that_waited_and_the_next_asks_afresh() {
     let ForwardEvent::ConnectionFailed(fault) = forward.event().await else { panic!("not told") };
     assert_eq!(fault.what, What::Quota);
     assert_eq!(wanted(&mut forward).await, 1, "told once, then asked afresh");
-    forward.handle.point(Some(via("web-2")), false);
+    forward.handle.set_pod(Some(via("web-2")), false);
     let mut third = third;
     assert_eq!(who(&mut third).await, '2');
 }
@@ -72,7 +72,7 @@ async fn those_that_wait_ask_again_where_a_rest_is_no_failure() {
     assert_eq!(wanted(&mut forward).await, 0);
     forward.handle.rest(7, None);
     assert_eq!(wanted(&mut forward).await, 7);
-    forward.handle.point(Some(via("web-1")), false);
+    forward.handle.set_pod(Some(via("web-1")), false);
     assert_eq!(who(&mut client).await, '1');
 }
 
@@ -81,7 +81,7 @@ async fn a_pod_is_left_when_its_last_connection_ends() {
     let mut forward = Forward::open(&world().await, Some(via("web-1")), false).await;
     let mut old = forward.connect().await;
     assert_eq!(who(&mut old).await, '1');
-    forward.handle.point(Some(via("web-2")), false);
+    forward.handle.set_pod(Some(via("web-2")), false);
     let mut new = forward.connect().await;
     assert_eq!(who(&mut new).await, '2');
     say(&mut old, b"still here").await;
@@ -113,12 +113,12 @@ async fn a_pod_that_is_gone_is_asked_for_again_on_demand() {
     forward.world.pods.lock().expect("pods").remove("web-1");
     let mut client = forward.connect().await;
     wanted(&mut forward).await;
-    forward.handle.point(Some(via("web-1")), false);
+    forward.handle.set_pod(Some(via("web-1")), false);
     until("it was tried", || forward.world.asked_leases.load(Ordering::SeqCst) == 1).await;
     // The cluster has told meanwhile.
     forward.handle.rest(1, None);
     assert_eq!(wanted(&mut forward).await, 1);
-    forward.handle.point(Some(via("web-2")), false);
+    forward.handle.set_pod(Some(via("web-2")), false);
     assert_eq!(who(&mut client).await, '2');
 }
 
@@ -129,7 +129,7 @@ async fn a_pod_that_nothing_went_through_is_left_too() {
     let mut forward = Forward::on_demand(&world).await;
     // No tunnel could be had, or there was no time for one.
     for pod in ["web-1", "web-2"] {
-        forward.handle.point(Some(via(pod)), false);
+        forward.handle.set_pod(Some(via(pod)), false);
         if pod == "web-1" {
             until("a lease was asked for", || world.asked_leases.load(Ordering::SeqCst) > 0).await;
         }
@@ -157,13 +157,13 @@ async fn who_waits_has_a_limit_unless_another_sets_one() {
     let mut forward = Forward::on_demand(&world().await).await;
     let client = forward.connect().await;
     assert_eq!(wanted(&mut forward).await, 0);
-    forward.handle.seek();
+    forward.handle.wait_for_pod();
     for _ in 0..60 {
         pass(Duration::from_mins(1)).await;
     }
     assert_eq!(forward.handle.counts().open, 1, "it is waited for, however long that takes");
     // It is one on demand no longer.
-    forward.handle.point(None, true);
+    forward.handle.set_pod(None, true);
     let mut waited = Duration::ZERO;
     while forward.handle.counts().open == 1 {
         assert!(waited < Duration::from_mins(5), "without an end");
@@ -198,18 +198,18 @@ async fn another_probe_takes_the_place_of_the_first() {
     let world = world().await;
     let mut forward = Forward::open(&world, Some(via("web-1")), false).await;
     let plan = |probe: &str| ProbePlan { probe: probe.parse().expect("a probe"), every: Duration::from_hours(1) };
-    forward.handle.probe(Some(plan("tcp")));
+    forward.handle.set_probe(Some(plan("tcp")));
     assert_eq!(probed(&mut forward).await.down, None);
-    forward.handle.probe(Some(plan("redis")));
+    forward.handle.set_probe(Some(plan("redis")));
     let down = probed(&mut forward).await.down.expect("no Redis");
     assert_eq!(down.what, What::ProbeFailed);
-    forward.handle.probe(None);
-    forward.handle.point(Some(via("web-2")), false);
+    forward.handle.set_probe(None);
+    forward.handle.set_pod(Some(via("web-2")), false);
     assert_eq!(forward.event().await, ForwardEvent::Up(via("web-2")));
     assert_eq!(forward.handle.counts().total, 0);
 }
 
-/// What the next probe finds.
+/// Returns the result of the next probe.
 async fn probed(forward: &mut Forward) -> Health {
     loop {
         match forward.event().await {
@@ -241,7 +241,7 @@ async fn a_probe_asks_through_the_tunnel_and_is_no_use_of_the_forward() {
     let plan = ProbePlan { probe, every: Duration::from_millis(20) };
     let spec = ForwardSpec { probe: Some(plan), ..spec(0) };
     let mut forward = Forward::open_as(&world, spec, None, true).await;
-    forward.handle.point(Some(via("web-3")), false);
+    forward.handle.set_pod(Some(via("web-3")), false);
     let found = probed(&mut forward).await;
     assert!(found.down.is_none() && found.latency.is_some(), "{found:?}");
     assert_eq!(forward.handle.counts().total, 0);

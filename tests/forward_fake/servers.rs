@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// A server in this process; `talk` serves one connection. It ends with the test's runtime.
 pub async fn server<F>(talk: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> (SocketAddr, JoinHandle<()>)
@@ -45,14 +45,14 @@ pub async fn silent(mut stream: TcpStream) -> io::Result<()> {
 pub async fn say(client: &mut TcpStream, text: &[u8]) {
     client.write_all(text).await.expect("sent");
     let mut back = vec![0; text.len()];
-    tokio::time::timeout(PATIENCE, client.read_exact(&mut back)).await.expect("in time").expect("an answer");
+    tokio::time::timeout(TIMEOUT, client.read_exact(&mut back)).await.expect("in time").expect("an answer");
     assert_eq!(back, text);
 }
 
-/// How a connection ended: what came, and whether it was reset.
+/// Returns the received bytes of a connection, and true if it was reset.
 pub async fn end(mut client: TcpStream) -> (Vec<u8>, bool) {
     let mut all = Vec::new();
-    let read = tokio::time::timeout(PATIENCE, client.read_to_end(&mut all)).await.expect("an end");
+    let read = tokio::time::timeout(TIMEOUT, client.read_to_end(&mut all)).await.expect("an end");
     match read {
         Ok(_) => (all, false),
         Err(error) => {

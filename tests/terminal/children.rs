@@ -1,4 +1,4 @@
-//! What the program's children get from it, and what it takes from its surroundings while it runs.
+//! The environment of the program's children, and the limits that the program changes while it runs.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -8,7 +8,7 @@ use crate::common::kube::{Namespace, until};
 use crate::common::{Home, Start};
 use crate::{CONFIG, CONTEXTS};
 
-/// Who starts the program in the terminal.
+/// The parent of the program in the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Parent {
     /// Nobody: it is the terminal's only process, and the kernel hangs up on it.

@@ -1,4 +1,4 @@
-//! What is shown: right at every size, in every script and number of colors; and what the mouse points at.
+//! The screen at every size, in every script and number of colors, and the element under the mouse.
 
 use crate::common::{Home, Start, whole};
 use crate::{CONFIG, CONTEXTS, dashboard, left};

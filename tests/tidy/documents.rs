@@ -20,7 +20,7 @@ fn documents() -> Vec<(PathBuf, String)> {
     pages.chain(tops).map(read).collect()
 }
 
-/// What the documents name is to be found where they say it.
+/// The documents name only paths that exist.
 #[test]
 fn the_paths_that_the_documents_name_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -152,7 +152,7 @@ fn the_tests_that_the_comparison_names_are_there() {
     }
 }
 
-/// What is promised about the end of connections, a test shows.
+/// Every promise about the ends of connections is shown by a test.
 #[test]
 fn the_ends_that_are_promised_have_their_tests() {
     let page = include_str!("../../docs/how-it-works.md");

@@ -44,8 +44,8 @@ async fn relayed(stage: &Stage, target: SocketAddr) -> Forward {
     Forward::relayed(&stage.tunnels(None).await, stage.route(LANES), secret(), &target.to_string()).await
 }
 
-/// How many connections there were. None has failed, but by the client's own doing: some close with bytes unread, which
-/// is a reset.
+/// Returns the number of connections. None has failed, but by the client's own doing: some close with bytes unread,
+/// which is a reset.
 fn none_failed(forward: &mut Forward) -> usize {
     let mut count = 0;
     while let Ok(outcome) = forward.outcomes.try_recv() {

@@ -1,4 +1,4 @@
-//! How connections end: in order, half, by reset.
+//! Ends of connections: in order, half-closed, by reset.
 
 use std::io::ErrorKind;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What goes wrong for one connection touches no other, and says what it is.
+//! Errors of one connection concern no other, and are reported as what they are.
 
 use std::time::Duration;
 
@@ -62,5 +62,5 @@ async fn an_api_server_that_is_not_there_is_asked_again_for_a_while() {
     let lease = stage.tunnels_by(address).await.lease(stage.route(ECHO), LeaseOptions::default());
     let opening = tokio::time::timeout(Duration::from_secs(2), lease.open()).await;
     assert!(opening.is_err(), "it still tries: {opening:?}");
-    assert!(matches!(lease.stats().trouble, Some(Error::Unreachable { .. })), "{:?}", lease.stats());
+    assert!(matches!(lease.stats().last_error, Some(Error::Unreachable { .. })), "{:?}", lease.stats());
 }

@@ -24,7 +24,7 @@ async fn carries(stage: &Stage, tunnels: &Tunnels, protocol: Protocol) {
     assert!(echoed == sent, "bytes differ");
     drop(writing.await.unwrap());
     let stats = forward.stats();
-    assert_eq!((stats.protocol, stats.trouble.is_none()), (Some(protocol), true), "{stats:?}");
+    assert_eq!((stats.protocol, stats.last_error.is_none()), (Some(protocol), true), "{stats:?}");
 
     let forward = Forward::new(tunnels, stage.route(SOURCE)).await;
     let mut received = Vec::new();

@@ -7,8 +7,8 @@ use std::time::Duration;
 use brow_model::address::Address;
 use brow_model::installation::Installation;
 use brow_tui::effects::ask_relay;
-use brow_tui::forward::{Ended, Lane};
-use brow_tui::proxy::relay::{self, Ask, Refusal, Secret};
+use brow_tui::forward::{Lane, LaneEnd};
+use brow_tui::proxy::relay::{self, RelayError, RelayRequest, Secret};
 use futures::FutureExt;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
@@ -114,11 +114,11 @@ async fn a_lane_that_is_lost_or_held_up_is_followed_by_another() {
     until("one tunnel, that all share", || lease.stats().tunnels == 1).await;
     let address: Address = address.to_string().parse().unwrap();
     let lane = Lane::default();
-    let keeping = async { while keep(&lease, &secret(), &address, &lane).await != Ended::Never {} };
+    let keeping = async { while keep(&lease, &secret(), &address, &lane).await != LaneEnd::Unsupported {} };
     let followed = async {
         until("a lane", || lane.port().is_some()).await;
         let first = lane.port().expect("a lane");
-        lane.lose(first);
+        lane.discard(first);
         assert_eq!(lane.port(), None);
         until("another lane", || lane.port().is_some()).await;
         let second = lane.port().expect("a lane");
@@ -139,7 +139,7 @@ async fn a_lane_that_is_lost_or_held_up_is_followed_by_another() {
     }
 }
 
-/// What is in the relay's directory for files, as an admin sees it from within.
+/// Lists the relay's directory for files, as an admin sees it from within.
 fn files(stage: &Stage) -> String {
     let kubectl = ["--kubeconfig", &stage.kubeconfig, "--context", "brow-admin", "-n", NAMESPACE];
     let within = ["exec", &stage.pod, "-c", "lanes", "--", "ls", "/dev/shm"];
@@ -204,7 +204,7 @@ async fn may(client: &kube::Client, verb: &str, subresource: &str) -> bool {
     answer.expect("an answer").status.expect("a status").allowed
 }
 
-/// What a stream brings until it ends, which it has to.
+/// Reads a stream to its end.
 async fn rest(stream: &mut Stream, what: &str) -> Vec<u8> {
     let mut said = Vec::new();
     let end = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut said)).await;
@@ -240,7 +240,7 @@ async fn who_may_only_forward_to_a_relay_gets_nothing_from_it() {
     assert!(!files(&stage).contains("taken"), "nothing was run");
 }
 
-/// What the relay of this stage's pod knows, in hex.
+/// Returns the secret of this stage's relay, in hex.
 fn words() -> String {
     let bytes = Installation::default().derive("relay", &format!("{NAMESPACE}/{SECRET_OF}"));
     bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
@@ -277,7 +277,7 @@ async fn attack(stage: &Stage, tunnels: &Tunnels, address: &str) {
     let to: Address = address.parse().expect("an address");
     let guess = Secret::new(&Installation::default(), NAMESPACE, "another");
     let lease = tunnels.lease(stage.route(LANES), LeaseOptions { tunnels: 1 });
-    assert!(ask_relay(&lease, &guess, Ask::Go(&to), async { Ok(()) }).await.is_err());
+    assert!(ask_relay(&lease, &guess, RelayRequest::Connect(&to), async { Ok(()) }).await.is_err());
 }
 
 #[tokio::test]
@@ -288,7 +288,7 @@ async fn what_is_no_address_is_refused_by_the_relay_itself() {
     let lease = tunnels.lease(stage.route(LANES), LeaseOptions { tunnels: 1 });
     // The relay has its secret from now on.
     let to: Address = "10.99.0.10:7".parse().expect("an address");
-    drop(ask_relay(&lease, &secret(), Ask::Diagnose(&to), async { Ok(()) }).await.expect("asked"));
+    drop(ask_relay(&lease, &secret(), RelayRequest::Diagnose(&to), async { Ok(()) }).await.expect("asked"));
     let said = async |asked: &str| {
         let mut stream = lease.open().await.expect("a stream");
         stream.write_all(format!("{}\n", "0".repeat(32)).as_bytes()).await.expect("sent");
@@ -327,7 +327,7 @@ async fn as_many_connections_as_a_relay_takes_fit_its_memory() {
     let forward = Forward::relayed(&stage.tunnels(None).await, stage.route(LANES), secret(), "10.99.0.10:7").await;
     until("a lane", || forward.lane().port().is_some()).await;
     // Spares count, and are opened again once they are taken.
-    let count = relay::MOST - 16;
+    let count = relay::MAX_CONNECTIONS - 16;
     let mut all = Vec::new();
     let echo = async |socket: &mut TcpStream| {
         socket.write_all(&[b'x'; 4_096]).await.expect("taken");
@@ -358,15 +358,17 @@ async fn a_pod_that_is_no_relay_of_ours_hears_no_address() {
         let lease = tunnels.lease(stage.route(port), LeaseOptions { tunnels: 1 });
         let mut stream = lease.open().await.expect("a stream");
         let confirm = async { Ok::<_, String>(()) };
-        let refusal = relay::ask(&mut stream, &secret(), Ask::Go(&to), confirm).await.expect_err("no relay of ours");
+        let refusal = relay::request(&mut stream, &secret(), RelayRequest::Connect(&to), confirm)
+            .await
+            .expect_err("no relay of ours");
         (stream, refusal, lease)
     };
     // It says back all that it hears.
     let (mut stream, refusal, _lease) = ask(ECHO).await;
-    assert!(matches!(refusal, Refusal::Stranger), "{refusal:?}");
+    assert!(matches!(refusal, RelayError::WrongSecret), "{refusal:?}");
     stream.shutdown().await.expect("ended");
     assert_eq!(rest(&mut stream, "an echo").await, b"");
     // The relay of an older version is told from one that only lost its way.
     let (_, refusal, _lease) = ask(RELAY).await;
-    assert!(matches!(refusal, Refusal::Silent) && refusal.to_string().contains("an older version"), "{refusal:?}");
+    assert!(matches!(refusal, RelayError::Silent) && refusal.to_string().contains("an older version"), "{refusal:?}");
 }

@@ -47,7 +47,7 @@ fn of_a_url_nothing_is_kept_but_where_it_leads() {
     assert!(!said_anywhere(home.path(), "url-pass", "url.toml"));
 }
 
-/// Whether a file below says something, but for one.
+/// Returns true if a file below contains some words, except one.
 fn said_anywhere(dir: &Path, words: &str, but: &str) -> bool {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).any(|path| {
         if path.is_dir() {

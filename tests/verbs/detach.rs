@@ -53,7 +53,7 @@ fn left(home: &Home) -> usize {
     ps(&["-A", "-ww", "-o", "args="]).lines().filter(|line| line.contains(&home)).count()
 }
 
-/// What ps(1) says, on Linux as on a Mac.
+/// Returns the output of ps(1), on Linux as on a Mac.
 fn ps(args: &[&str]) -> String {
     String::from_utf8_lossy(&Command::new("ps").args(args).output().unwrap().stdout).into_owned()
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::common::arrange::{Kubeconfig, script};
 use crate::common::kube::{Namespace, kubectl, try_kubectl, until};
-use crate::common::{Home, PATIENCE};
+use crate::common::{Home, TIMEOUT};
 use crate::shell::{Running, Shell, address};
 use crate::sieve::Sieve;
 use base64::Engine as _;
@@ -57,9 +57,9 @@ struct Story {
     sieve: Sieve,
     kubeconfig: PathBuf,
     running: Running,
-    /// What it says on standard error.
+    /// Its standard error.
     said: Arc<Mutex<String>>,
-    /// Where the targets are.
+    /// The local addresses of the targets.
     locals: Vec<String>,
     /// Connections that are open from the beginning.
     held: Vec<TcpStream>,
@@ -78,7 +78,7 @@ fn echoes(stream: &mut TcpStream) -> bool {
 
 fn open(local: &str) -> TcpStream {
     let stream = TcpStream::connect(local).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream
 }
 

@@ -1,4 +1,4 @@
-//! What "ready" means: that a stream through the forward would open. Where it would not, the reason is told in time.
+//! The meaning of "ready": a stream through the forward would open. If it would not, the reason is reported in time.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -199,7 +199,7 @@ fn a_runtime_that_hangs_is_told_from_a_kubelet_that_does() {
     }
 }
 
-/// How often something was asked.
+/// Counts requests.
 fn count(asked: &Mutex<Vec<String>>, wanted: &str) -> usize {
     asked.lock().unwrap().iter().filter(|line| line.starts_with(wanted)).count()
 }

@@ -43,7 +43,7 @@ impl Shell<'_> {
     }
 }
 
-/// What became of a run.
+/// The result of a run.
 pub struct Done {
     pub code: i32,
     pub out: String,

@@ -17,7 +17,7 @@ pub struct Sieve {
 
 struct Carried {
     near: TcpStream,
-    /// What the program has sent, in bytes.
+    /// The bytes that the program has sent.
     sent: Arc<AtomicU64>,
 }
 

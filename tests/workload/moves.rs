@@ -20,7 +20,7 @@ use crate::{apply, pod, ready, rolled_out, service, start, targets, workload};
 /// Both ways in which nodes end a stream that failed.
 const NODES: [Runtime; 2] = [Runtime::Ends, Runtime::Resets];
 
-/// How many connections there were, the pods that answered, and what failed.
+/// The number of connections, the pods that answered, and the failures.
 type Borne = (u64, BTreeSet<String>, Vec<String>);
 
 /// Clients that connect, ask and connect again, one right after the other.
@@ -64,8 +64,8 @@ impl Load {
     }
 }
 
-/// Whether all goes on while the pods behind the target `web` are replaced: `before` are the old ones, `replace` has it
-/// done and waits until they are gone. Gives the pods that answered.
+/// Replaces the pods behind the target `web` and asserts that no connection fails: `before` are the old ones, `replace`
+/// replaces them and waits until they are gone. Returns the pods that answered.
 fn refuses_nobody(program: &Program, before: &BTreeSet<String>, replace: impl FnOnce()) -> BTreeSet<String> {
     let load = Load::on(program.open("web"));
     replace();

@@ -18,7 +18,7 @@ use brow_tui::effects::Effects;
 use brow_tui::store::{self, Paths};
 use chrono::Utc;
 
-use super::common::{Home, PATIENCE};
+use super::common::{Home, TIMEOUT};
 
 /// Model and effects, shared with the task that feeds them.
 struct Core {
@@ -101,7 +101,7 @@ impl Program {
     /// Waits until a forward is as it should be.
     #[track_caller]
     pub fn wait_for(&self, target: &str, what: &str, holds: impl Fn(&Forward) -> bool) -> Forward {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             let forward = self.forward(target);
             if let Some(forward) = forward.as_ref().filter(|forward| holds(forward)) {
@@ -127,7 +127,7 @@ impl Program {
         forward.fault.expect("a reason")
     }
 
-    /// How many connections of a forward have failed.
+    /// Returns the number of failed connections of a forward.
     pub fn failed(&self, target: &str) -> u64 {
         let mut core = self.core();
         let tick = Event::Tick { now: Utc::now(), samples: core.effects.samples() };
@@ -139,7 +139,7 @@ impl Program {
 /// Asks the server behind a forward for its name.
 pub fn ask(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

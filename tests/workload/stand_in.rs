@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-/// What a path (without its query) answers.
+/// The answers by path (without its query).
 type Answers = Arc<Mutex<Vec<(String, Value)>>>;
 
 /// The server; its threads end with the test's process.

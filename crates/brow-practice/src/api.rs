@@ -15,13 +15,13 @@ use super::kinds::{Kind, discover};
 use super::response::{Refusal, Response, json as answer, text};
 use super::select::Selector;
 use super::store::Key;
-use super::users::{Ask, User, open};
+use super::users::{Access, User, open};
 use super::watch::{self, Form};
 use super::world::World;
 use super::{forward, list, log, pods, workloads};
 
 /// The longest body (`apiserver/pkg/server/config.go`, `MaxRequestBodyBytes`).
-const BODY: usize = 3 << 20;
+const MAX_BODY: usize = 3 << 20;
 
 /// A request for a resource, taken apart.
 struct Call {
@@ -98,7 +98,7 @@ async fn body(request: Request<Incoming>) -> Result<Value, Refusal> {
     if !kind.is_empty() && !kind.contains("json") {
         return Err(Refusal::media_type());
     }
-    let body = Limited::new(request.into_body(), BODY).collect().await;
+    let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
     let bytes = body.map_err(|error| Refusal::bad(error.to_string()))?.to_bytes();
     if bytes.is_empty() {
         return Ok(Value::Null);
@@ -167,11 +167,11 @@ impl Call {
         } else {
             format!("{}/{}", self.kind.plural, self.sub)
         };
-        let ask = Ask { verb, group: self.kind.group, resource: &resource, namespace: &self.namespace };
+        let ask = Access { verb, group: self.kind.group, resource: &resource, namespace: &self.namespace };
         user.check(self.kind, &self.name, &ask)?;
         if resource == "pods/portforward" {
             // From Kubernetes 1.35 on, a handshake by GET asks for this besides.
-            user.check(self.kind, &self.name, &Ask { verb: "create", ..ask })?;
+            user.check(self.kind, &self.name, &Access { verb: "create", ..ask })?;
         }
         let form = Form::wanted(request.headers(), self.kind);
         match (self.kind.plural, self.sub.as_str(), verb) {

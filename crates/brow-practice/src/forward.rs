@@ -28,7 +28,7 @@ const SPDY_IN_WEB_SOCKET: &str = "SPDY/3.1+portforward.k8s.io";
 const V4: &str = "v4.channel.k8s.io";
 
 /// The size of a WebSocket message.
-const CHUNK: usize = 32 * 1024;
+const MESSAGE_SIZE: usize = 32 * 1024;
 
 /// The ports of one pod.
 pub(super) struct Port {
@@ -131,7 +131,7 @@ fn field(headers: &HeaderMap, name: &header::HeaderName) -> String {
 
 /// SPDY inside a WebSocket: its bytes, in messages cut anywhere.
 async fn framed<S: AsyncRead + AsyncWrite + Unpin + Send>(socket: WebSocketStream<S>, pod: Arc<Port>) {
-    let (near, far) = io::duplex(4 * CHUNK);
+    let (near, far) = io::duplex(4 * MESSAGE_SIZE);
     tokio::join!(spdy::serve(far, pod), pipe(socket, near, None));
 }
 
@@ -177,7 +177,7 @@ async fn pipe<S: AsyncRead + AsyncWrite + Unpin + Send>(
         }
     };
     let down = async {
-        let mut buffer = vec![0; CHUNK];
+        let mut buffer = vec![0; MESSAGE_SIZE];
         loop {
             let count = match reader.read(&mut buffer).await {
                 Ok(0) | Err(_) => break,

@@ -9,19 +9,19 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::servers;
 use super::store::{Key, lock};
-use super::world::{NODE, Run, World, hex, now, words};
+use super::world::{NODE, RunningPod, World, hex, now, words};
 
 /// The steps to a running pod: quicker than most clusters, slow enough to be seen.
-const SCHEDULING: Duration = Duration::from_millis(250);
-const SANDBOX: Duration = Duration::from_millis(250);
-const PULLING: Duration = Duration::from_millis(700);
-const STARTING: Duration = Duration::from_millis(250);
+const SCHEDULING_TIME: Duration = Duration::from_millis(250);
+const SANDBOX_TIME: Duration = Duration::from_millis(250);
+const PULL_TIME: Duration = Duration::from_millis(700);
+const START_TIME: Duration = Duration::from_millis(250);
 /// From a pull that failed to backing off, and to the next try.
-const FAILING: Duration = Duration::from_secs(3);
-const BACK_OFF: Duration = Duration::from_secs(10);
+const PULL_FAILURE_TIME: Duration = Duration::from_secs(3);
+const PULL_BACKOFF: Duration = Duration::from_secs(10);
 
 /// The longest time that containers take to end: they handle SIGTERM.
-pub(super) const ENDING: Duration = Duration::from_millis(400);
+pub(super) const STOP_TIME: Duration = Duration::from_millis(400);
 
 /// `pkg/kubelet/active_deadline.go`
 const DEADLINE: &str = "Pod was active on the node longer than the specified deadline";
@@ -32,24 +32,24 @@ pub(super) fn container(pod: &Value) -> &str {
 }
 
 /// Lives through a pod's life, until it fails or this is dropped. `at_once` leaves the waiting out.
-pub(super) async fn live(world: Arc<World>, key: Key, run: Run, at_once: bool) {
+pub(super) async fn live(world: Arc<World>, key: Key, run: RunningPod, at_once: bool) {
     let pause = async |time| {
         if !at_once {
             sleep(time).await;
         }
     };
-    pause(SCHEDULING).await;
+    pause(SCHEDULING_TIME).await;
     if !schedule(&world, &key) {
         return;
     }
-    pause(SANDBOX).await;
+    pause(SANDBOX_TIME).await;
     let Some(pod) = world.store.update(&key, start) else { return };
     let begun = Instant::now();
     let life = async {
         if pull(&world, &key, &pod, at_once).await {
             let id = hex(64);
             world.store.update(&key, |pod| running(pod, &id, false));
-            pause(STARTING).await;
+            pause(START_TIME).await;
             world.store.update(&key, |pod| running(pod, &id, true));
             for line in servers::greeting(&pod) {
                 run.log.write(line);
@@ -64,7 +64,7 @@ pub(super) async fn live(world: Arc<World>, key: Key, run: Run, at_once: bool) {
             world.event(&pod, "Normal", "Killing", &format!("Stopping container {}", container(&pod)));
             world.event(&pod, "Normal", "DeadlineExceeded", DEADLINE);
             world.store.update(&key, expire);
-            pause(ENDING).await;
+            pause(STOP_TIME).await;
             world.store.update(&key, end);
             run.stopped.cancel();
         }
@@ -122,11 +122,11 @@ async fn pull(world: &World, key: &Key, pod: &Value, at_once: bool) -> bool {
     } else {
         while let Some(why) = &fails {
             world.event(pod, "Normal", "Pulling", &format!("Pulling image \"{image}\""));
-            sleep(PULLING).await;
+            sleep(PULL_TIME).await;
             world.event(pod, "Warning", "Failed", &format!("Failed to pull image \"{image}\": {why}"));
             world.event(pod, "Warning", "Failed", "Error: ErrImagePull");
             wait(world, key, &json!({ "reason": "ErrImagePull", "message": why }));
-            sleep(FAILING).await;
+            sleep(PULL_FAILURE_TIME).await;
             let message = format!("Back-off pulling image \"{image}\"");
             world.event(pod, "Normal", "BackOff", &message);
             world.event(pod, "Warning", "Failed", "Error: ImagePullBackOff");
@@ -135,11 +135,11 @@ async fn pull(world: &World, key: &Key, pod: &Value, at_once: bool) -> bool {
                 key,
                 &json!({ "reason": "ImagePullBackOff", "message": format!("{message}: ErrImagePull: {why}") }),
             );
-            sleep(BACK_OFF).await;
+            sleep(PULL_BACKOFF).await;
         }
         world.event(pod, "Normal", "Pulling", &format!("Pulling image \"{image}\""));
         let begun = Instant::now();
-        sleep(PULLING).await;
+        sleep(PULL_TIME).await;
         let took = begun.elapsed().as_millis();
         let message = format!("Successfully pulled image \"{image}\" in {took}ms ({took}ms including waiting)");
         world.event(pod, "Normal", "Pulled", &message);

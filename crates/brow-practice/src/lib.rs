@@ -46,7 +46,7 @@ use world::World;
 pub use world::Runtime;
 
 /// The longest wait for tasks to end.
-const GRACE: Duration = Duration::from_secs(2);
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A running practice cluster.
 pub struct Practice {
@@ -107,7 +107,7 @@ impl Practice {
         self.world.token.cancel();
         self.world.tasks.close();
         // What does not end by then ends with the runtime.
-        let _late = timeout(GRACE, self.world.tasks.wait()).await;
+        let _late = timeout(END_TIMEOUT, self.world.tasks.wait()).await;
         self.files.remove()
     }
 }

@@ -14,7 +14,7 @@ use super::store::Key;
 use super::world::{World, words};
 
 /// Pieces that wait for a client that reads slowly.
-const QUEUE: usize = 16;
+const PIPE_PIECES: usize = 16;
 
 pub(super) fn answer(
     world: &Arc<World>,
@@ -41,7 +41,7 @@ pub(super) fn answer(
     let (follow, stamps) = (flag("follow"), flag("timestamps"));
     let tail = query.get("tailLines").and_then(|lines| lines.parse().ok()).unwrap_or(usize::MAX);
     let run = world.run(words(&pod["metadata"]["uid"]));
-    let (sender, queue) = mpsc::channel(QUEUE);
+    let (sender, queue) = mpsc::channel(PIPE_PIECES);
     world.spawn(async move {
         let mut written = run.log.subscribe();
         let mut next = run.log.from(0).len().saturating_sub(tail);

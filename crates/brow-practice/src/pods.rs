@@ -15,7 +15,7 @@ use super::store::Key;
 use super::world::{World, hex, now, time, uid, words};
 
 /// The namespace whose quota is used up.
-pub(super) const FULL: &str = "full";
+pub(super) const FULL_NAMESPACE: &str = "full";
 
 /// The message about an invalid name (`apimachinery/pkg/util/validation`, `IsDNS1123Subdomain`).
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
@@ -52,7 +52,7 @@ pub(super) fn create(
     }
     check(kind, &pod)?;
     let name = words(&pod["metadata"]["name"]).to_owned();
-    if namespace == FULL {
+    if namespace == FULL_NAMESPACE {
         let why = "exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1";
         return Err(Refusal::forbidden(kind, &name, why));
     }
@@ -211,7 +211,7 @@ pub(super) fn delete(
     world.event(&pod, "Normal", "Killing", &format!("Stopping container {}", kubelet::container(&pod)));
     let (at, key) = (Arc::clone(world), key.clone());
     world.spawn(async move {
-        sleep(kubelet::ENDING.min(Duration::from_secs(grace.unsigned_abs()))).await;
+        sleep(kubelet::STOP_TIME.min(Duration::from_secs(grace.unsigned_abs()))).await;
         at.end_run(&pod_uid);
         at.store.remove(&key, &pod_uid);
     });

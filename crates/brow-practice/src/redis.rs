@@ -8,8 +8,8 @@ use super::store::lock;
 use super::world::{Lines, Memory};
 
 /// The longest argument and the most of them: this is for practice.
-const LONGEST: usize = 1 << 20;
-const MOST: usize = 1_024;
+const MAX_ARGUMENT: usize = 1 << 20;
+const MAX_ARGUMENTS: usize = 1_024;
 
 pub(super) async fn serve(wire: DuplexStream, memory: &Memory) -> io::Result<()> {
     let mut wire = BufReader::new(wire);
@@ -32,12 +32,12 @@ async fn read(wire: &mut Lines) -> io::Result<Option<Vec<Vec<u8>>>> {
     let Some(count) = line.strip_prefix('*') else {
         return Ok(Some(line.split_whitespace().map(|word| word.as_bytes().to_vec()).collect()));
     };
-    let count = count.parse().ok().filter(|count| *count <= MOST).ok_or_else(wrong)?;
+    let count = count.parse().ok().filter(|count| *count <= MAX_ARGUMENTS).ok_or_else(wrong)?;
     let mut command = Vec::new();
     for _ in 0..count {
         let head = self::line(wire).await?.ok_or_else(wrong)?;
         let length = head.strip_prefix('$').and_then(|length| length.parse::<usize>().ok());
-        let length = length.filter(|length| *length <= LONGEST).ok_or_else(wrong)?;
+        let length = length.filter(|length| *length <= MAX_ARGUMENT).ok_or_else(wrong)?;
         let mut argument = vec![0; length + 2];
         wire.read_exact(&mut argument).await?;
         argument.truncate(length);
@@ -48,7 +48,7 @@ async fn read(wire: &mut Lines) -> io::Result<Option<Vec<Vec<u8>>>> {
 
 async fn line(wire: &mut Lines) -> io::Result<Option<String>> {
     let mut line = Vec::new();
-    wire.take(LONGEST as u64).read_until(b'\n', &mut line).await?;
+    wire.take(MAX_ARGUMENT as u64).read_until(b'\n', &mut line).await?;
     Ok((!line.is_empty()).then(|| String::from_utf8_lossy(&line).trim_end().to_owned()))
 }
 

@@ -10,32 +10,32 @@ use ring::digest::{SHA256, digest};
 use tokio::io::{self, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::time::timeout;
 
-use super::servers::{Unreached, dial};
-use super::world::{Lines, Run, World};
+use super::servers::{DialError, dial};
+use super::world::{Lines, RunningPod, World};
 
 /// socat's `connect-timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The format of the time in socat's log (`socat -lu`).
-const STAMP: &str = "%Y/%m/%d %H:%M:%S%.6f";
+const TIME_FORMAT: &str = "%Y/%m/%d %H:%M:%S%.6f";
 
 /// Bytes of what a stream begins with, of a secret, of a request, of a lane's word, and of the number after it: as the
 /// script in the pod has them.
-const NONCE: usize = 32;
-const SECRET: usize = 64;
-const RECORD: usize = 400;
-const ENTRY: usize = 32;
-const VISIT: usize = 8;
+const NONCE_LENGTH: usize = 32;
+const SECRET_LENGTH: usize = 64;
+const REQUEST_LENGTH: usize = 400;
+const WORD_LENGTH: usize = 32;
+const NUMBER_LENGTH: usize = 8;
 
 /// Serves a stream to a relay whose secret has this hash.
-pub(super) async fn serve(wire: DuplexStream, world: &Arc<World>, run: &Run, hash: &str) -> io::Result<()> {
+pub(super) async fn serve(wire: DuplexStream, world: &Arc<World>, run: &RunningPod, hash: &str) -> io::Result<()> {
     let mut wire: Lines = BufReader::new(wire);
-    let nonce = read_exactly(&mut wire, NONCE + 1).await?;
+    let nonce = read_exactly(&mut wire, NONCE_LENGTH + 1).await?;
     let secret = if let Some(secret) = run.secret() {
         secret
     } else {
         wire.write_all(b"new\n").await?;
-        let secret = read_exactly(&mut wire, SECRET).await?;
+        let secret = read_exactly(&mut wire, SECRET_LENGTH).await?;
         if sha256(&secret) != hash {
             return wire.shutdown().await;
         }
@@ -44,7 +44,7 @@ pub(super) async fn serve(wire: DuplexStream, world: &Arc<World>, run: &Run, has
     };
     let proof = sha256(&format!("{}{secret}", nonce.trim_end()));
     wire.write_all(format!("{proof}\n").as_bytes()).await?;
-    let record = read_exactly(&mut wire, RECORD).await?;
+    let record = read_exactly(&mut wire, REQUEST_LENGTH).await?;
     let Some(asked) = record.strip_prefix(&format!("{secret} ")) else { return wire.shutdown().await };
     let (entry, line) = asked.trim_end().split_once(' ').unwrap_or_default();
     if let Some(address) = line.strip_prefix('+') {
@@ -69,8 +69,8 @@ pub(super) async fn serve(wire: DuplexStream, world: &Arc<World>, run: &Run, has
 /// Serves a connection to a lane: it begins with the word.
 pub(super) async fn enter(wire: DuplexStream, world: &Arc<World>, address: &str, entry: &str) -> io::Result<()> {
     let mut wire: Lines = BufReader::new(wire);
-    let said = read_exactly(&mut wire, ENTRY + VISIT).await?;
-    if said.strip_prefix(entry).is_some_and(|number| number.len() == VISIT) {
+    let said = read_exactly(&mut wire, WORD_LENGTH + NUMBER_LENGTH).await?;
+    if said.strip_prefix(entry).is_some_and(|number| number.len() == NUMBER_LENGTH) {
         pass(wire, world, address).await
     } else {
         Ok(())
@@ -92,9 +92,9 @@ async fn read_exactly(wire: &mut Lines, count: usize) -> io::Result<String> {
 /// Tries to connect, and says in socat's words how that went.
 async fn diagnose(mut wire: Lines, world: &Arc<World>, address: &str) -> io::Result<()> {
     let call = format!("connect(5, AF=2 {address}, 16)");
-    let opening = Utc::now().format(STAMP);
+    let opening = Utc::now().format(TIME_FORMAT);
     let reached = reach(world, address).await;
-    let stamp = Utc::now().format(STAMP);
+    let stamp = Utc::now().format(TIME_FORMAT);
     let said = match reached {
         Reached::Open(_) => {
             let said = format!(
@@ -104,9 +104,9 @@ async fn diagnose(mut wire: Lines, world: &Arc<World>, address: &str) -> io::Res
             wire.write_all(said.as_bytes()).await?;
             return wire.shutdown().await;
         }
-        Reached::Not(Unreached::Refused) => format!("{call}: Connection refused"),
-        Reached::Not(Unreached::NoRoute) => format!("{call}: No route to host"),
-        Reached::Not(Unreached::Unresolved) => {
+        Reached::Not(DialError::Refused) => format!("{call}: Connection refused"),
+        Reached::Not(DialError::NoRoute) => format!("{call}: No route to host"),
+        Reached::Not(DialError::Unresolved) => {
             let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
             format!("getaddrinfo(\"{host}\", \"{port}\", {{1,0,1,6}}, {{}}): Name or service not known")
         }
@@ -127,14 +127,14 @@ where
 
 enum Reached {
     Open(DuplexStream),
-    Not(Unreached),
+    Not(DialError),
     /// It did not answer in time.
     Silent,
 }
 
 async fn reach(world: &Arc<World>, address: &str) -> Reached {
     let parts = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-    let Some((host, port)) = parts else { return Reached::Not(Unreached::Unresolved) };
+    let Some((host, port)) = parts else { return Reached::Not(DialError::Unresolved) };
     match timeout(CONNECT_TIMEOUT, dial(world, host, port)).await {
         Ok(Ok(target)) => Reached::Open(target),
         Ok(Err(unreached)) => Reached::Not(unreached),

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// One condition on a label or a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Need {
+enum Requirement {
     In(String, Vec<String>),
     NotIn(String, Vec<String>),
     Exists(String),
@@ -14,8 +14,8 @@ enum Need {
 /// Which objects are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Selector {
-    labels: Vec<Need>,
-    fields: Vec<Need>,
+    labels: Vec<Requirement>,
+    fields: Vec<Requirement>,
 }
 
 /// The fields that a selector may name, by resource (`pkg/apis/core/v1/conversion.go`).
@@ -55,14 +55,17 @@ fn fields(resource: &str) -> &'static [&'static str] {
 impl Selector {
     /// Reads the query's `labelSelector` and `fieldSelector`; else why not, in the server's words.
     pub(super) fn read(resource: &str, labels: &str, fields_wanted: &str) -> Result<Self, String> {
-        let needs = |text: &str| -> Result<Vec<Need>, String> {
+        let needs = |text: &str| -> Result<Vec<Requirement>, String> {
             parts(text).into_iter().map(|part| need(part).ok_or(part)).collect::<Result<_, _>>().map_err(|part| {
                 format!("unable to parse requirement: found '{part}', expected: a label selector requirement")
             })
         };
         let selector = Self { labels: needs(labels)?, fields: needs(fields_wanted)? };
         for need in &selector.fields {
-            let (Need::In(name, _) | Need::NotIn(name, _) | Need::Exists(name) | Need::Absent(name)) = need;
+            let (Requirement::In(name, _)
+            | Requirement::NotIn(name, _)
+            | Requirement::Exists(name)
+            | Requirement::Absent(name)) = need;
             if !fields(resource).contains(&name.as_str()) {
                 return Err(format!("field label not supported: {name}"));
             }
@@ -82,7 +85,7 @@ impl Selector {
     }
 }
 
-impl Need {
+impl Requirement {
     fn holds(&self, value: impl Fn(&str) -> Option<String>) -> bool {
         match self {
             Self::In(name, values) => value(name).is_some_and(|value| values.contains(&value)),
@@ -107,29 +110,29 @@ fn parts(text: &str) -> Vec<&str> {
     split.map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
-fn need(part: &str) -> Option<Need> {
+fn need(part: &str) -> Option<Requirement> {
     let one = |(name, value): (&str, &str)| (name.trim().to_owned(), vec![value.trim().to_owned()]);
     if let Some((name, values)) = part.strip_suffix(')').and_then(|part| part.split_once('(')) {
         let values = values.split(',').map(|value| value.trim().to_owned()).collect();
         let (name, how) = name.trim().rsplit_once(char::is_whitespace)?;
         let name = name.trim().to_owned();
         return match how {
-            "in" => Some(Need::In(name, values)),
-            "notin" => Some(Need::NotIn(name, values)),
+            "in" => Some(Requirement::In(name, values)),
+            "notin" => Some(Requirement::NotIn(name, values)),
             _ => None,
         };
     }
     if let Some(pair) = part.split_once("!=") {
         let (name, values) = one(pair);
-        return Some(Need::NotIn(name, values));
+        return Some(Requirement::NotIn(name, values));
     }
     if let Some(pair) = part.split_once("==").or_else(|| part.split_once('=')) {
         let (name, values) = one(pair);
-        return Some(Need::In(name, values));
+        return Some(Requirement::In(name, values));
     }
     let (absent, name) = part.strip_prefix('!').map_or((false, part), |name| (true, name.trim()));
     let fine = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
-    fine.then(|| if absent { Need::Absent(name.to_owned()) } else { Need::Exists(name.to_owned()) })
+    fine.then(|| if absent { Requirement::Absent(name.to_owned()) } else { Requirement::Exists(name.to_owned()) })
 }
 
 #[cfg(test)]

@@ -17,13 +17,13 @@ use tokio::time::sleep;
 use super::redis;
 use super::relay;
 use super::store::Key;
-use super::world::{Log, Run, World, words};
+use super::world::{Log, RunningPod, World, words};
 
 /// The buffer of a pipe in each direction, in bytes.
-const WIRE: usize = 64 * 1024;
+const PIPE_CAPACITY: usize = 64 * 1024;
 
 /// The time after which an unused address counts as unreachable.
-const NO_ROUTE: Duration = Duration::from_millis(800);
+const NO_ROUTE_DELAY: Duration = Duration::from_millis(800);
 
 /// A server's kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(super) enum Server {
 
 /// The error for an address that cannot be reached, as of the kernel or the resolver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unreached {
+pub(super) enum DialError {
     Refused,
     NoRoute,
     Unresolved,
@@ -92,8 +92,8 @@ pub(super) fn greeting(pod: &Value) -> Vec<String> {
 
 /// Connects to a server: the other end of a wire to it.
 /// `hash` is that of a relay's secret.
-pub(super) fn connect(world: &Arc<World>, server: Server, run: Option<Run>, hash: &str) -> DuplexStream {
-    let (near, far) = io::duplex(WIRE);
+pub(super) fn connect(world: &Arc<World>, server: Server, run: Option<RunningPod>, hash: &str) -> DuplexStream {
+    let (near, far) = io::duplex(PIPE_CAPACITY);
     let (at, hash) = (Arc::clone(world), hash.to_owned());
     world.spawn(async move {
         // A server whose client has gone has nobody to tell.
@@ -112,7 +112,7 @@ pub(super) fn connect(world: &Arc<World>, server: Server, run: Option<Run>, hash
 
 /// Connects to a port that a relay opened for an address.
 pub(super) fn connect_lane(world: &Arc<World>, address: String, entry: String) -> DuplexStream {
-    let (near, far) = io::duplex(WIRE);
+    let (near, far) = io::duplex(PIPE_CAPACITY);
     let at = Arc::clone(world);
     world.spawn(async move { drop(relay::enter(far, &at, &address, &entry).await) });
     near
@@ -125,12 +125,12 @@ pub(super) fn relay_hash(pod: &Value) -> &str {
 }
 
 /// Connects to an address of the private network, or of a service of the cluster.
-pub(super) async fn dial(world: &Arc<World>, host: &str, port: u16) -> Result<DuplexStream, Unreached> {
+pub(super) async fn dial(world: &Arc<World>, host: &str, port: u16) -> Result<DuplexStream, DialError> {
     let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
     let known = NETWORK.iter().find(|(address, names, _)| *address == host || names.contains(&host));
     if let Some((_, _, ports)) = known {
         let server = ports.iter().find(|(open, _)| *open == port).map(|(_, server)| *server);
-        return server.map(|server| connect(world, server, None, "")).ok_or(Unreached::Refused);
+        return server.map(|server| connect(world, server, None, "")).ok_or(DialError::Refused);
     }
     if host == SILENT {
         std::future::pending::<()>().await;
@@ -141,17 +141,17 @@ pub(super) async fn dial(world: &Arc<World>, host: &str, port: u16) -> Result<Du
         return Ok(connect(world, server, Some(run), relay_hash(&pod)));
     }
     if ip.is_some() {
-        sleep(NO_ROUTE).await;
-        return Err(Unreached::NoRoute);
+        sleep(NO_ROUTE_DELAY).await;
+        return Err(DialError::NoRoute);
     }
-    Err(Unreached::Unresolved)
+    Err(DialError::Unresolved)
 }
 
 /// A ready pod behind a service's name or address, or with this address itself; `None`: nobody is called so.
-fn behind(world: &World, host: &str, is_ip: bool, port: u16) -> Option<Result<(Arc<Value>, Server), Unreached>> {
+fn behind(world: &World, host: &str, is_ip: bool, port: u16) -> Option<Result<(Arc<Value>, Server), DialError>> {
     let (pods, _) = world.store.list("pods", None);
     if let Some(pod) = pods.iter().find(|pod| is_ip && pod["status"]["podIP"] == host) {
-        return Some(listens(pod, port).map(|server| (Arc::clone(pod), server)).ok_or(Unreached::Refused));
+        return Some(listens(pod, port).map(|server| (Arc::clone(pod), server)).ok_or(DialError::Refused));
     }
     let service = if is_ip {
         world.store.list("services", None).0.into_iter().find(|service| service["spec"]["clusterIP"] == host)?
@@ -174,11 +174,11 @@ fn behind(world: &World, host: &str, is_ip: bool, port: u16) -> Option<Result<(A
     };
     let pod = pods.iter().find(fits);
     let server = pod.and_then(|pod| Some((Arc::clone(pod), listens(pod, u16::try_from(inner).ok()?)?)));
-    Some(server.ok_or(Unreached::Refused))
+    Some(server.ok_or(DialError::Refused))
 }
 
 async fn echo(mut wire: DuplexStream) -> io::Result<()> {
-    let mut buffer = vec![0; WIRE];
+    let mut buffer = vec![0; PIPE_CAPACITY];
     loop {
         let count = wire.read(&mut buffer).await?;
         if count == 0 {

@@ -21,19 +21,19 @@ use kube_tunnel::frame::{self, HEAD};
 use kube_tunnel::headers::Blocks;
 
 /// Frames that wait to be written.
-const QUEUE: usize = 64;
+const OUT_CAPACITY: usize = 64;
 
 /// Pieces that wait for one stream's server; while they do, the whole connection waits, as it does with a real one.
-const PIECES: usize = 64;
+const STREAM_CAPACITY: usize = 64;
 
 /// The most bytes that are read from a server at once.
-const CHUNK: usize = 32 * 1024;
+const READ_SIZE: usize = 32 * 1024;
 
 /// containerd ends a stream this long after either direction of it has ended.
-const LINGER: Duration = Duration::from_secs(1);
+const TEARDOWN_DELAY: Duration = Duration::from_secs(1);
 
 /// The most that a header block may hold.
-const HEADERS: usize = 16 * 1024;
+const MAX_HEADERS: usize = 16 * 1024;
 
 const SYN_STREAM: u16 = 1;
 const RST_STREAM: u16 = 3;
@@ -70,7 +70,7 @@ struct Data {
 /// Serves the streams of one connection until it ends.
 pub(super) async fn serve(pipe: impl AsyncRead + AsyncWrite + Send + 'static, pod: Arc<Port>) {
     let (reader, writer) = io::split(pipe);
-    let (out, queue) = mpsc::channel(QUEUE);
+    let (out, queue) = mpsc::channel(OUT_CAPACITY);
     let connection = CancellationToken::new();
     let guard = connection.clone().drop_guard();
     let mut session = Session {
@@ -124,7 +124,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
                 self.data(first, length, fin).await?;
                 continue;
             }
-            if length > HEADERS {
+            if length > MAX_HEADERS {
                 return Err(io::ErrorKind::InvalidData.into());
             }
             let mut body = vec![0; length];
@@ -137,7 +137,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
     /// Passes a DATA frame on to its stream's server.
     async fn data(&mut self, stream: u32, mut length: usize, fin: bool) -> io::Result<()> {
         while length > 0 {
-            let mut piece = BytesMut::zeroed(length.min(CHUNK));
+            let mut piece = BytesMut::zeroed(length.min(READ_SIZE));
             self.reader.read_exact(&mut piece).await?;
             length -= piece.len();
             if let Some(Open { up: Some(up), .. }) = self.open.get(&stream) {
@@ -193,7 +193,7 @@ impl<R: AsyncRead + Unpin> Session<R> {
         match header(STREAM_TYPE).as_str() {
             "error" => pair.error = Some(stream),
             "data" => {
-                let (up, from_client) = mpsc::channel(PIECES);
+                let (up, from_client) = mpsc::channel(STREAM_CAPACITY);
                 let reset = self.connection.child_token();
                 self.open.insert(stream, Open { up: Some(up), reset: reset.clone() });
                 let port = header(PORT).parse().unwrap_or_default();
@@ -251,7 +251,7 @@ async fn carry(
     let down = async {
         loop {
             let mut frame = BytesMut::zeroed(HEAD);
-            frame.reserve(CHUNK);
+            frame.reserve(READ_SIZE);
             match reader.read_buf(&mut frame).await {
                 Ok(0) | Err(_) => return,
                 Ok(count) => frame[..HEAD].copy_from_slice(&frame::data_head(data, count, false)),
@@ -264,8 +264,8 @@ async fn carry(
     let (mut up, mut down) = (Box::pin(up), Box::pin(down));
     tokio::select! {
         () = stopped.cancelled() => {}
-        () = &mut up => drop(timeout(LINGER, down).await),
-        () = &mut down => drop(timeout(LINGER, up).await),
+        () = &mut up => drop(timeout(TEARDOWN_DELAY, down).await),
+        () = &mut down => drop(timeout(TEARDOWN_DELAY, up).await),
     }
     Ok(())
 }
@@ -308,7 +308,7 @@ impl Inflate {
     }
 
     fn inflate(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let mut plain = Vec::with_capacity(HEADERS);
+        let mut plain = Vec::with_capacity(MAX_HEADERS);
         self.inflate.decompress_vec(bytes, &mut plain, FlushDecompress::Sync).ok()?;
         Some(plain)
     }

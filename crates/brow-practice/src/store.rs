@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 /// Changes that are remembered for watches that start in the past.
-const REMEMBERED: usize = 4_096;
+const MAX_CHANGES: usize = 4_096;
 
 /// The key of an object: its resource (`pods`), namespace (empty if it has none) and name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,7 +43,7 @@ pub(super) struct Expired {
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Contents {
     version: u64,
     objects: BTreeMap<Key, Arc<Value>>,
     changes: VecDeque<Change>,
@@ -54,13 +54,13 @@ struct Kept {
 /// All objects.
 #[derive(Debug)]
 pub(super) struct Store {
-    kept: Mutex<Kept>,
+    contents: Mutex<Contents>,
     changed: watch::Sender<u64>,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { kept: Mutex::default(), changed: watch::Sender::new(0) }
+        Self { contents: Mutex::default(), changed: watch::Sender::new(0) }
     }
 }
 
@@ -72,55 +72,60 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Store {
     /// The objects of a resource, of one namespace or all, by namespace and name; and the version that they stand for.
     pub(super) fn list(&self, resource: &'static str, namespace: Option<&str>) -> (Vec<Arc<Value>>, u64) {
-        let kept = lock(&self.kept);
+        let contents = lock(&self.contents);
         let from = Key::new(resource, namespace.unwrap_or_default(), "");
         let ours = |key: &Key| key.resource == resource && namespace.is_none_or(|name| key.namespace == name);
-        let objects = kept.objects.range(from..).take_while(|(key, _)| ours(key));
-        (objects.map(|(_, object)| Arc::clone(object)).collect(), kept.version)
+        let objects = contents.objects.range(from..).take_while(|(key, _)| ours(key));
+        (objects.map(|(_, object)| Arc::clone(object)).collect(), contents.version)
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Arc<Value>> {
-        lock(&self.kept).objects.get(key).cloned()
+        lock(&self.contents).objects.get(key).cloned()
     }
 
     /// Keeps a new object; gives it back where there is one of that name.
     pub(super) fn insert(&self, key: Key, object: Value) -> Result<Arc<Value>, Value> {
-        let mut kept = lock(&self.kept);
-        if kept.objects.contains_key(&key) { Err(object) } else { Ok(self.change(&mut kept, key, None, object)) }
+        let mut contents = lock(&self.contents);
+        if contents.objects.contains_key(&key) {
+            Err(object)
+        } else {
+            Ok(self.change(&mut contents, key, None, object))
+        }
     }
 
     /// Changes an object. Where `edit` leaves it as it was, nothing has happened.
     pub(super) fn update(&self, key: &Key, edit: impl FnOnce(&mut Value)) -> Option<Arc<Value>> {
-        let mut kept = lock(&self.kept);
-        let before = Arc::clone(kept.objects.get(key)?);
+        let mut contents = lock(&self.contents);
+        let before = Arc::clone(contents.objects.get(key)?);
         let mut after = Value::clone(&before);
         edit(&mut after);
-        if after == *before { Some(before) } else { Some(self.change(&mut kept, key.clone(), Some(before), after)) }
+        if after == *before { Some(before) } else { Some(self.change(&mut contents, key.clone(), Some(before), after)) }
     }
 
     /// Removes an object if it still has this uid; what it was, with the version of its end.
     pub(super) fn remove(&self, key: &Key, uid: &str) -> Option<Arc<Value>> {
-        let mut kept = lock(&self.kept);
-        if kept.objects.get(key)?["metadata"]["uid"] != uid {
+        let mut contents = lock(&self.contents);
+        if contents.objects.get(key)?["metadata"]["uid"] != uid {
             return None;
         }
-        let mut last = Value::clone(&*kept.objects.remove(key)?);
-        kept.version += 1;
-        last["metadata"]["resourceVersion"] = kept.version.to_string().into();
+        let mut last = Value::clone(&*contents.objects.remove(key)?);
+        contents.version += 1;
+        last["metadata"]["resourceVersion"] = contents.version.to_string().into();
         let last = Arc::new(last);
-        let change = Change { version: kept.version, key: key.clone(), before: Some(Arc::clone(&last)), after: None };
-        self.tell(&mut kept, change);
+        let change =
+            Change { version: contents.version, key: key.clone(), before: Some(Arc::clone(&last)), after: None };
+        self.tell(&mut contents, change);
         Some(last)
     }
 
     /// The changes of a resource after a version, and the version that they lead to.
     pub(super) fn since(&self, resource: &str, version: u64) -> Result<(Vec<Change>, u64), Expired> {
-        let kept = lock(&self.kept);
-        if version < kept.forgotten {
-            return Err(Expired { oldest: kept.forgotten });
+        let contents = lock(&self.contents);
+        if version < contents.forgotten {
+            return Err(Expired { oldest: contents.forgotten });
         }
-        let new = kept.changes.iter().filter(|change| change.version > version && change.key.resource == resource);
-        Ok((new.cloned().collect(), kept.version))
+        let new = contents.changes.iter().filter(|change| change.version > version && change.key.resource == resource);
+        Ok((new.cloned().collect(), contents.version))
     }
 
     /// Is told the version of each change.
@@ -128,24 +133,24 @@ impl Store {
         self.changed.subscribe()
     }
 
-    fn change(&self, kept: &mut Kept, key: Key, before: Option<Arc<Value>>, mut after: Value) -> Arc<Value> {
-        kept.version += 1;
-        after["metadata"]["resourceVersion"] = kept.version.to_string().into();
+    fn change(&self, contents: &mut Contents, key: Key, before: Option<Arc<Value>>, mut after: Value) -> Arc<Value> {
+        contents.version += 1;
+        after["metadata"]["resourceVersion"] = contents.version.to_string().into();
         let after = Arc::new(after);
-        kept.objects.insert(key.clone(), Arc::clone(&after));
-        let change = Change { version: kept.version, key, before, after: Some(Arc::clone(&after)) };
-        self.tell(kept, change);
+        contents.objects.insert(key.clone(), Arc::clone(&after));
+        let change = Change { version: contents.version, key, before, after: Some(Arc::clone(&after)) };
+        self.tell(contents, change);
         after
     }
 
-    fn tell(&self, kept: &mut Kept, change: Change) {
-        kept.changes.push_back(change);
-        if kept.changes.len() > REMEMBERED
-            && let Some(oldest) = kept.changes.pop_front()
+    fn tell(&self, contents: &mut Contents, change: Change) {
+        contents.changes.push_back(change);
+        if contents.changes.len() > MAX_CHANGES
+            && let Some(oldest) = contents.changes.pop_front()
         {
-            kept.forgotten = oldest.version;
+            contents.forgotten = oldest.version;
         }
-        self.changed.send_replace(kept.version);
+        self.changed.send_replace(contents.version);
     }
 }
 
@@ -182,11 +187,11 @@ mod tests {
         let store = Store::default();
         let (key, value) = object("one");
         store.insert(key.clone(), value).unwrap();
-        for turn in 0..REMEMBERED {
+        for turn in 0..MAX_CHANGES {
             store.update(&key, |pod| pod["turn"] = turn.into());
         }
         assert_eq!(store.since("pods", 0).unwrap_err(), Expired { oldest: 1 });
-        assert_eq!(store.since("pods", 1).unwrap().0.len(), REMEMBERED);
+        assert_eq!(store.since("pods", 1).unwrap().0.len(), MAX_CHANGES);
     }
 
     #[test]

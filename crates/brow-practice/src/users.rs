@@ -20,7 +20,7 @@ pub(super) enum User {
 
 /// The attributes of a request that is authorized: a verb on a resource, or on a path.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ask<'a> {
+pub(super) struct Access<'a> {
     pub verb: &'a str,
     pub group: &'a str,
     /// With its subresource: `pods/portforward`.
@@ -32,7 +32,7 @@ pub(super) struct Ask<'a> {
 type Rule = (&'static [&'static str], &'static [&'static str], &'static [&'static str]);
 
 const ANY: &[&str] = &["*"];
-const LOOK: &[&str] = &["get", "list", "watch"];
+const READ_VERBS: &[&str] = &["get", "list", "watch"];
 
 /// The rules of every user: ask about oneself (the role `system:basic-user`).
 const BASIC: [Rule; 2] = [
@@ -55,19 +55,23 @@ impl User {
     fn rules(self, namespace: &str) -> Vec<Rule> {
         let own: &[Rule] = match self {
             Self::Sailor => &[(ANY, ANY, ANY)],
-            Self::Viewer => &[(LOOK, ANY, ANY)],
+            Self::Viewer => &[(READ_VERBS, ANY, ANY)],
             Self::Team if namespace == "shop" => &[
                 (&["get", "list", "watch", "create", "delete"], &[""], &["pods"]),
                 (&["create"], &[""], &["pods/portforward"]),
                 (&["get"], &[""], &["pods/log"]),
-                (LOOK, &["", "apps", "batch"], &["events", "services", "deployments", "statefulsets", "daemonsets"]),
+                (
+                    READ_VERBS,
+                    &["", "apps", "batch"],
+                    &["events", "services", "deployments", "statefulsets", "daemonsets"],
+                ),
             ],
             Self::Team => &[],
         };
         own.iter().chain(&BASIC).copied().collect()
     }
 
-    pub(super) fn may(self, ask: &Ask<'_>) -> bool {
+    pub(super) fn may(self, ask: &Access<'_>) -> bool {
         let has = |all: &[&str], one: &str| all.contains(&"*") || all.contains(&one);
         let rule = |(verbs, groups, resources): &Rule| {
             has(verbs, ask.verb) && has(groups, ask.group) && has(resources, ask.resource)
@@ -76,7 +80,7 @@ impl User {
     }
 
     /// Refuses what the user may not, in the words of the RBAC authorizer.
-    pub(super) fn check(self, kind: &Kind, name: &str, ask: &Ask<'_>) -> Result<(), Refusal> {
+    pub(super) fn check(self, kind: &Kind, name: &str, ask: &Access<'_>) -> Result<(), Refusal> {
         if self.may(ask) {
             return Ok(());
         }
@@ -108,7 +112,7 @@ impl User {
                     let _infallible = write!(resource, "/{sub}");
                 }
                 let path = words(&review["spec"]["nonResourceAttributes"]["path"]);
-                let ask = Ask { verb: &verb, group: &group, resource: &resource, namespace: &namespace };
+                let ask = Access { verb: &verb, group: &group, resource: &resource, namespace: &namespace };
                 let allowed = if path.is_empty() { self.may(&ask) } else { open(&path) || self == Self::Sailor };
                 review["status"] = json!({ "allowed": allowed });
             }
@@ -145,7 +149,7 @@ mod tests {
 
     #[test]
     fn rights_are_by_namespace_and_refusals_name_them() {
-        let ask = |verb, resource, namespace| Ask { verb, group: "", resource, namespace };
+        let ask = |verb, resource, namespace| Access { verb, group: "", resource, namespace };
         for (user, verb, resource, namespace, may) in [
             (User::Sailor, "create", "pods", "shop", true),
             (User::Sailor, "list", "pods", "", true),

@@ -18,13 +18,13 @@ use super::table;
 use super::world::World;
 
 /// Between two bookmarks (`apiserver/pkg/storage/cacher`).
-const BOOKMARK: Duration = Duration::from_mins(1);
+const BOOKMARK_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The duration of a watch without `timeoutSeconds`.
-const LONGEST: Duration = Duration::from_mins(30);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(30);
 
 /// Events that wait for a client that reads slowly.
-const QUEUE: usize = 64;
+const EVENT_CAPACITY: usize = 64;
 
 /// The form of the objects in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,8 +112,8 @@ pub(super) fn answer(
         "" => 0,
         version => version.parse().map_err(|_| Refusal::bad(format!("Invalid value: \"{version}\"")))?,
     };
-    let lasts = text("timeoutSeconds").parse().map_or(LONGEST, Duration::from_secs);
-    let (events, queue) = mpsc::channel(QUEUE);
+    let lasts = text("timeoutSeconds").parse().map_or(DEFAULT_TIMEOUT, Duration::from_secs);
+    let (events, queue) = mpsc::channel(EVENT_CAPACITY);
     let bookmarks = flag("allowWatchBookmarks");
     let mut watch = Watch { world: Arc::clone(world), kind, place, selector, form, version: from, bookmarks, events };
     let marked = flag("sendInitialEvents");
@@ -159,7 +159,7 @@ impl Watch {
 
     async fn follow(&mut self, end: Instant) -> Result<(), Over> {
         let mut versions = self.world.store.subscribe();
-        let mut bookmark = Instant::now() + BOOKMARK;
+        let mut bookmark = Instant::now() + BOOKMARK_INTERVAL;
         loop {
             versions.mark_unchanged();
             let (changes, version) = match self.world.store.since(self.kind.plural, self.version) {
@@ -179,7 +179,7 @@ impl Watch {
                 () = self.events.closed() => return Err(Over),
                 () = sleep_until(bookmark), if self.bookmarks => {
                     self.mark(false).await?;
-                    bookmark += BOOKMARK;
+                    bookmark += BOOKMARK_INTERVAL;
                 }
                 () = sleep_until(end) => {
                     return if self.bookmarks { self.mark(false).await } else { Ok(()) };

@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::kinds::{KINDS, Kind};
-use super::pods::{self, FULL};
+use super::pods::{self, FULL_NAMESPACE};
 use super::store::Key;
 use super::world::{NODE, World, hex, now, uid, words};
 
 /// Changes within this time are looked at together.
-const GATHER: Duration = Duration::from_millis(50);
+const DEBOUNCE: Duration = Duration::from_millis(50);
 
 /// The kinds that own pods.
-const SETS: [&str; 3] = ["replicasets", "statefulsets", "daemonsets"];
+const POD_OWNERS: [&str; 3] = ["replicasets", "statefulsets", "daemonsets"];
 
 /// Fills an empty cluster.
 pub(super) fn seed(world: &Arc<World>) {
@@ -27,7 +27,7 @@ pub(super) fn seed(world: &Arc<World>) {
         (object["kind"], object["apiVersion"]) = (kind.kind.into(), kind.api_version().into());
         keep(world, kind, namespace, name, object);
     };
-    for name in ["default", FULL, "harbor", "kube-system", "shop"] {
+    for name in ["default", FULL_NAMESPACE, "harbor", "kube-system", "shop"] {
         let meta = json!({ "labels": { "kubernetes.io/metadata.name": name } });
         add("namespaces", "", name, json!({ "metadata": meta, "status": { "phase": "Active" } }));
     }
@@ -76,7 +76,7 @@ pub(super) fn seed(world: &Arc<World>) {
         add(plural, namespace, name, json!({ "metadata": meta, "spec": spec, "status": {} }));
     }
     let ballast = json!({
-        "kind": "Pod", "apiVersion": "v1", "metadata": { "name": "ballast", "namespace": FULL },
+        "kind": "Pod", "apiVersion": "v1", "metadata": { "name": "ballast", "namespace": FULL_NAMESPACE },
         "spec": { "containers": [{ "name": "ballast", "image": "practice/echo:1" }] },
     });
     // The first of its name.
@@ -100,7 +100,7 @@ fn keep(world: &World, kind: &Kind, namespace: &str, name: &str, mut object: Val
 pub(super) async fn control(world: Arc<World>) {
     let mut changed = world.store.subscribe();
     while changed.changed().await.is_ok() {
-        sleep(GATHER).await;
+        sleep(DEBOUNCE).await;
         changed.mark_unchanged();
         reconcile(&world, false);
     }
@@ -111,7 +111,7 @@ fn reconcile(world: &Arc<World>, at_once: bool) {
     for deployment in world.store.list("deployments", None).0 {
         roll(world, &deployment);
     }
-    for plural in SETS {
+    for plural in POD_OWNERS {
         for set in world.store.list(plural, None).0 {
             fill(world, plural, &set, at_once);
         }

@@ -43,7 +43,7 @@ pub(super) struct World {
     /// Images that have been pulled.
     pub images: Mutex<HashSet<String>>,
     /// Running containers, by their pod's uid.
-    runs: Mutex<HashMap<String, Run>>,
+    runs: Mutex<HashMap<String, RunningPod>>,
     /// Ends everything.
     pub token: CancellationToken,
     pub tasks: TaskTracker,
@@ -52,7 +52,7 @@ pub(super) struct World {
 
 /// The running containers of a pod.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Run {
+pub(super) struct RunningPod {
     /// Cancelled when its containers end.
     pub stopped: CancellationToken,
     pub log: Arc<Log>,
@@ -65,7 +65,7 @@ pub(super) struct Run {
 /// The ports that are given to who asks for none (`net.ipv4.ip_local_port_range`).
 const EPHEMERAL: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 
-impl Run {
+impl RunningPod {
     /// The secret that its relay was given.
     pub(super) fn secret(&self) -> Option<String> {
         lock(&self.secret).clone()
@@ -118,7 +118,7 @@ impl World {
     }
 
     /// The running containers of a pod, created on first use.
-    pub(super) fn run(&self, uid: &str) -> Run {
+    pub(super) fn run(&self, uid: &str) -> RunningPod {
         lock(&self.runs).entry(uid.to_owned()).or_default().clone()
     }
 

@@ -31,7 +31,7 @@ impl Kubeconfig {
 }
 
 impl Logins for Kubeconfig {
-    fn now(&self) -> BoxFuture<'_, Login> {
+    fn current(&self) -> BoxFuture<'_, Login> {
         Box::pin(async {
             let _reading = self.reading.lock().await;
             let generation = self.newest.borrow().generation;

@@ -123,7 +123,7 @@ impl Error {
         }
     }
 
-    /// Sorts the text of a pod's error stream. The wording is the kubelet's and the container runtime's.
+    /// Classifies the text of a pod's error stream. The wording is the kubelet's and the container runtime's.
     pub(crate) fn from_error_stream(text: &str) -> Self {
         let text = text.trim().to_owned();
         let has = |needles: &[&str]| needles.iter().any(|needle| text.contains(needle));
@@ -146,7 +146,7 @@ impl Error {
         }
     }
 
-    /// Sorts what kube says about a request that got no upgrade.
+    /// Classifies kube's error of a request that got no upgrade.
     pub(crate) fn from_kube(error: &kube::Error, protocol: Protocol) -> Self {
         match error {
             kube::Error::Api(status) => Self::from_status(status.code, status.message.clone(), protocol),
@@ -169,7 +169,7 @@ impl Error {
         }
     }
 
-    /// The error that a reader or writer of a [`crate::Stream`] gets; [`Error::from_io`] takes it out again.
+    /// Wraps the error for a reader or writer of a [`crate::Stream`]; [`Error::from_io`] takes it out again.
     pub(crate) fn into_io(self) -> io::Error {
         let kind = match self {
             Self::Reset => io::ErrorKind::ConnectionReset,
@@ -199,7 +199,7 @@ impl Error {
     }
 }
 
-/// An error and its causes in one line.
+/// Formats an error and its causes in one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -131,7 +131,7 @@ pub use backoff::Backoff;
 pub use error::Error;
 pub use io::{
     dial::Route,
-    splice::{end_in_order, splice, splice_and_sum},
+    splice::{end_in_order, splice, splice_with_summary},
     stream::Stream,
 };
 pub use login::{Login, Logins};

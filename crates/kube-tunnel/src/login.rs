@@ -20,9 +20,9 @@ pub trait Logins: Send + Sync + 'static {
     ///
     /// # Cancel safety
     /// The future must be cancel safe: it is dropped when a connection is given up.
-    fn now(&self) -> BoxFuture<'_, Login>;
+    fn current(&self) -> BoxFuture<'_, Login>;
 
-    /// Called when the server refused a login (401): the next [`Logins::now`] may return another.
+    /// Called when the server refused a login (401): the next [`Logins::current`] may return another.
     fn refused(&self, generation: u64);
 
     /// Returns the newest login, and those that take its place.
@@ -30,7 +30,7 @@ pub trait Logins: Send + Sync + 'static {
 
     /// Returns a channel that changes whenever the API server is known to answer again after it did not: pauses between
     /// attempts are then cut short. By default it never changes.
-    fn answers_again(&self) -> watch::Receiver<u64> {
+    fn recoveries(&self) -> watch::Receiver<u64> {
         watch::channel(0).1
     }
 }
@@ -45,7 +45,7 @@ impl Fixed {
 }
 
 impl Logins for Fixed {
-    fn now(&self) -> BoxFuture<'_, Login> {
+    fn current(&self) -> BoxFuture<'_, Login> {
         Box::pin(std::future::ready(self.0.borrow().clone()))
     }
 

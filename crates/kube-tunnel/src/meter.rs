@@ -44,15 +44,15 @@ impl Counters {
     }
 
     /// Counts a connection as open until the guard is dropped.
-    pub(crate) fn enter(&self) -> Leave<'_> {
+    pub(crate) fn enter(&self) -> OpenGuard<'_> {
         self.open.fetch_add(1, Ordering::Relaxed);
-        Leave(&self.open)
+        OpenGuard(&self.open)
     }
 }
 
-pub(crate) struct Leave<'a>(&'a AtomicU64);
+pub(crate) struct OpenGuard<'a>(&'a AtomicU64);
 
-impl Drop for Leave<'_> {
+impl Drop for OpenGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -90,5 +90,5 @@ pub struct Stats {
     /// Calls of [`crate::Lease::open`] that failed so far.
     pub failed: u64,
     /// The reason why the last attempt to open a tunnel failed; absent while it works.
-    pub trouble: Option<Error>,
+    pub last_error: Option<Error>,
 }

@@ -2,9 +2,9 @@
 
 use super::*;
 
-fn found(texts: &[&str]) -> Result<Found, Fault> {
+fn found(texts: &[&str]) -> Result<MergedKubeconfig, Fault> {
     let dir = tempfile::tempdir().unwrap();
-    let mut found = Found::default();
+    let mut found = MergedKubeconfig::default();
     for (at, text) in texts.iter().enumerate() {
         let path = dir.path().join(at.to_string());
         std::fs::write(&path, text).unwrap();

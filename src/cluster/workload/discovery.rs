@@ -1,4 +1,4 @@
-//! Custom kinds: found among what the server says it has, by any name that kubectl takes for them.
+//! Custom kinds, found in the server's discovery by any name that kubectl accepts.
 
 use std::pin::pin;
 
@@ -11,17 +11,17 @@ use super::near;
 use brow_model::workload::{INSTALLERS, is_dns_label, is_dns_name};
 
 /// The number of groups that are requested at a time.
-const AT_ONCE: usize = 8;
+const MAX_CONCURRENT: usize = 8;
 
 /// A kind that the cluster has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::cluster) struct Found {
+pub(in crate::cluster) struct DiscoveredKind {
     pub api: ApiResource,
     /// True if it has a scale subresource, which contains its selector.
     pub scale: bool,
 }
 
-impl Found {
+impl DiscoveredKind {
     /// The resource as rights and messages name it: `deployments.apps`.
     pub(in crate::cluster) fn resource(&self) -> String {
         named(&self.api.plural, &self.api.group)
@@ -38,7 +38,7 @@ fn named(resource: &str, group: &str) -> String {
 }
 
 /// A group in one of its versions.
-struct Version {
+struct GroupVersion {
     group: String,
     version: String,
 }
@@ -48,10 +48,10 @@ struct Version {
 ///
 /// # Errors
 /// Where the server cannot be asked. `Ok(Err(…))`: it has no such kind; these names are near.
-pub(super) async fn find(client: &Client, name: &str) -> Result<Result<Found, Vec<String>>, Error> {
-    let (resource, place) = name.split_once('.').unwrap_or((name, ""));
+pub(super) async fn find(client: &Client, name: &str) -> Result<Result<DiscoveredKind, Vec<String>>, Error> {
+    let (resource, suffix) = name.split_once('.').unwrap_or((name, ""));
     let mut names = Vec::new();
-    if place.is_empty() {
+    if suffix.is_empty() {
         let core = client.list_core_api_resources("v1").await?;
         if let Some(found) = among(&core, "", "v1", resource) {
             return Ok(Ok(found));
@@ -59,7 +59,7 @@ pub(super) async fn find(client: &Client, name: &str) -> Result<Result<Found, Ve
         names.extend(names_of(&core));
     }
     let groups = client.list_api_groups().await?.groups;
-    let versions: Vec<Version> = groups.iter().filter_map(|group| version(group, place)).collect();
+    let versions: Vec<GroupVersion> = groups.iter().filter_map(|group| version(group, suffix)).collect();
     let mut lists = pin!(lists(client, versions));
     while let Some((at, list)) = lists.next().await {
         if let Some(found) = among(&list, &at.group, &at.version, resource) {
@@ -73,12 +73,12 @@ pub(super) async fn find(client: &Client, name: &str) -> Result<Result<Found, Ve
 }
 
 /// The resources of groups, in the server's order of precedence. Groups that do not answer are skipped.
-fn lists(client: &Client, versions: Vec<Version>) -> impl Stream<Item = (Version, APIResourceList)> {
+fn lists(client: &Client, versions: Vec<GroupVersion>) -> impl Stream<Item = (GroupVersion, APIResourceList)> {
     let asked = stream::iter(versions).map(async |at| {
         let list = client.list_api_group_resources(&format!("{}/{}", at.group, at.version)).await.ok();
         Some((at, list?))
     });
-    asked.buffered(AT_ONCE).filter_map(async |list| list)
+    asked.buffered(MAX_CONCURRENT).filter_map(async |list| list)
 }
 
 /// The custom kinds that stand for pods, as far as the server tells without being asked for each: those that can be
@@ -86,7 +86,7 @@ fn lists(client: &Client, versions: Vec<Version>) -> impl Stream<Item = (Version
 ///
 /// # Errors
 /// Where the server cannot be asked.
-pub(in crate::cluster) async fn workloads(client: &Client) -> Result<Vec<Found>, Error> {
+pub(in crate::cluster) async fn workloads(client: &Client) -> Result<Vec<DiscoveredKind>, Error> {
     let core = client.list_core_api_resources("v1").await?;
     let mut all = scaled(&core, "", "v1");
     let groups = client.list_api_groups().await?.groups;
@@ -101,7 +101,7 @@ pub(in crate::cluster) async fn workloads(client: &Client) -> Result<Vec<Found>,
 }
 
 /// The kinds of a group that stand for pods and may be watched.
-fn scaled(list: &APIResourceList, group: &str, version: &str) -> Vec<Found> {
+fn scaled(list: &APIResourceList, group: &str, version: &str) -> Vec<DiscoveredKind> {
     let watched = |resource: &&APIResource| {
         let can = |verb: &str| resource.verbs.iter().any(|known| known == verb);
         resource.namespaced && !resource.name.contains('/') && can("list") && can("watch")
@@ -115,20 +115,20 @@ fn scaled(list: &APIResourceList, group: &str, version: &str) -> Vec<Found> {
 }
 
 /// The version of a group that is meant: the one that is named, else the preferred one. `None`: another group is meant.
-fn version(group: &APIGroup, place: &str) -> Option<Version> {
+fn version(group: &APIGroup, suffix: &str) -> Option<GroupVersion> {
     if !is_dns_name(&group.name) {
         return None;
     }
-    let of = |version: &str| Version { group: group.name.clone(), version: version.to_owned() };
-    if place.is_empty() || place == group.name {
+    let of = |version: &str| GroupVersion { group: group.name.clone(), version: version.to_owned() };
+    if suffix.is_empty() || suffix == group.name {
         let known = group.preferred_version.as_ref().or(group.versions.first());
         return known.filter(|known| is_dns_label(&known.version)).map(|known| of(&known.version));
     }
-    let named = place.strip_suffix(&format!(".{}", group.name)).filter(|named| is_dns_label(named))?;
+    let named = suffix.strip_suffix(&format!(".{}", group.name)).filter(|named| is_dns_label(named))?;
     group.versions.iter().find(|known| known.version == named).map(|known| of(&known.version))
 }
 
-fn among(list: &APIResourceList, group: &str, version: &str, name: &str) -> Option<Found> {
+fn among(list: &APIResourceList, group: &str, version: &str, name: &str) -> Option<DiscoveredKind> {
     let is = |resource: &&APIResource| {
         resource.namespaced
             && is_dns_label(&resource.name)
@@ -140,7 +140,7 @@ fn among(list: &APIResourceList, group: &str, version: &str, name: &str) -> Opti
     let found = list.resources.iter().find(is)?;
     let scale = format!("{}/scale", found.name);
     let api = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, &found.kind), &found.name);
-    Some(Found { api, scale: list.resources.iter().any(|resource| resource.name == scale) })
+    Some(DiscoveredKind { api, scale: list.resources.iter().any(|resource| resource.name == scale) })
 }
 
 fn names_of(list: &APIResourceList) -> impl Iterator<Item = String> {
@@ -203,7 +203,7 @@ mod tests {
         }))
         .unwrap();
         let found = scaled(&list, "apps.kruise.io", "v1alpha1");
-        let found: Vec<String> = found.iter().map(Found::resource).collect();
+        let found: Vec<String> = found.iter().map(DiscoveredKind::resource).collect();
         assert_eq!(found, ["clonesets.apps.kruise.io", "daemonsets.apps.kruise.io"]);
     }
 
@@ -216,7 +216,7 @@ mod tests {
             "preferredVersion": { "groupVersion": "argoproj.io/v1", "version": "v1" },
         }))
         .unwrap();
-        let of = |place: &str| version(&group, place).map(|found| found.version);
+        let of = |suffix: &str| version(&group, suffix).map(|found| found.version);
         assert_eq!(of("").as_deref(), Some("v1"));
         assert_eq!(of("argoproj.io").as_deref(), Some("v1"));
         assert_eq!(of("v1alpha1.argoproj.io").as_deref(), Some("v1alpha1"));

@@ -10,59 +10,64 @@ use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep_until};
 
-use super::pods::MOST;
-use super::{Reach, Teller, Watch, object, selection};
+use super::pods::MAX_PODS;
+use super::{BackendReporter, ClusterAccess, Watch, object, selection};
 use brow_model::address::Address;
 use brow_model::fault::{Fault, What};
 
-/// Which service a slice belongs to (`k8s.io/api/discovery/v1`, `LabelServiceName`).
-const SERVICE: &str = "kubernetes.io/service-name";
+/// The label with the service that a slice belongs to (`k8s.io/api/discovery/v1`, `LabelServiceName`).
+const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
-/// An address, and whether what is there says that it is ready.
-type Known = (Address, bool);
+/// An address, and whether it is ready.
+type Endpoint = (Address, bool);
 
-/// Follows the endpoints for ever and tells of the one to go to. `port` is the port's name, as in the service.
-pub(super) async fn follow(reach: &Reach, port: Option<&str>, teller: &mut Teller) {
-    let (namespace, name) = (teller.query.namespace.clone(), teller.query.workload.name.clone());
-    let slices: Api<EndpointSlice> = Api::namespaced(reach.client(), &namespace);
-    let config = watcher::Config::default().labels(&format!("{SERVICE}={name}"));
-    let stream = reach.watch(&teller.query, slices, config);
-    watch(stream, "endpointslices.discovery.k8s.io", teller, |slice| of_slice(slice, port)).await;
+/// Follows the endpoints and reports the one to use. Never completes. `port` is the port's name, as in the service.
+pub(super) async fn follow(access: &ClusterAccess, port: Option<&str>, reporter: &mut BackendReporter) {
+    let (namespace, name) = (reporter.query.namespace.clone(), reporter.query.workload.name.clone());
+    let slices: Api<EndpointSlice> = Api::namespaced(access.client(), &namespace);
+    let config = watcher::Config::default().labels(&format!("{SERVICE_NAME_LABEL}={name}"));
+    let stream = access.watch(&reporter.query, slices, config);
+    watch(stream, "endpointslices.discovery.k8s.io", reporter, |slice| of_slice(slice, port)).await;
     // Servers before 1.21 have slices of this version not at all.
-    let endpoints: Api<Endpoints> = Api::namespaced(reach.client(), &namespace);
+    let endpoints: Api<Endpoints> = Api::namespaced(access.client(), &namespace);
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let stream = reach.watch(&teller.query, endpoints, config);
-    watch(stream, "endpoints", teller, |endpoints| of_endpoints(endpoints, port)).await;
+    let stream = access.watch(&reporter.query, endpoints, config);
+    watch(stream, "endpoints", reporter, |endpoints| of_endpoints(endpoints, port)).await;
 }
 
 /// Watches objects that hold endpoints. Ends only where the server does not know them.
-async fn watch<K>(mut stream: Watch<K>, resource: &str, teller: &mut Teller, addresses: impl Fn(&K) -> Vec<Known>)
-where
+async fn watch<K>(
+    mut stream: Watch<K>,
+    resource: &str,
+    reporter: &mut BackendReporter,
+    addresses: impl Fn(&K) -> Vec<Endpoint>,
+) where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let mut known: BTreeMap<String, Vec<Known>> = BTreeMap::new();
+    let mut known: BTreeMap<String, Vec<Endpoint>> = BTreeMap::new();
     let mut listing = BTreeMap::new();
     let mut now: Option<Address> = None;
-    let mut until = Some(Instant::now() + teller.query.workload.patience());
+    let mut until = Some(Instant::now() + reporter.query.workload.patience());
     loop {
         let next = tokio::select! {
             next = stream.next() => next,
             () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
                 until = None;
-                let fault = Fault::new(What::NoPodRuns, teller.query.workload.to_string(), "it has no endpoints");
-                teller.nothing(fault).await;
+                let fault = Fault::new(What::NoPodRuns, reporter.query.workload.to_string(), "it has no endpoints");
+                reporter.no_backend(fault).await;
                 continue;
             }
         };
         match next {
             Ok(watcher::Event::Init) => listing.clear(),
             Ok(watcher::Event::InitApply(object)) => {
-                if listing.len() < MOST {
+                if listing.len() < MAX_PODS {
                     listing.insert(object.name_any(), addresses(&object));
                 }
             }
             Ok(watcher::Event::InitDone) => known = std::mem::take(&mut listing),
-            Ok(watcher::Event::Apply(object)) if known.len() >= MOST && !known.contains_key(&object.name_any()) => {}
+            Ok(watcher::Event::Apply(object)) if known.len() >= MAX_PODS && !known.contains_key(&object.name_any()) => {
+            }
             Ok(watcher::Event::Apply(object)) => {
                 known.insert(object.name_any(), addresses(&object));
             }
@@ -73,33 +78,33 @@ where
                 if is_unknown(&error) {
                     return;
                 }
-                if let Some(trouble) = object::trouble(&teller.query, resource, &error) {
+                if let Some(problem) = object::problem(&reporter.query, resource, &error) {
                     until = None;
-                    teller.trouble(trouble).await;
+                    reporter.problem(problem).await;
                 }
                 continue;
             }
         }
         if let Some(address) = choose(known.values().flatten(), now.as_ref()) {
             until = None;
-            teller.relay(address.clone()).await;
+            reporter.relay(address.clone()).await;
             now = Some(address);
         }
     }
 }
 
-/// The server has no such kind.
+/// Returns true if the server has no such kind.
 fn is_unknown(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
 }
 
-/// The address to go to: the one that is gone to, if it is as good as any, else the first that is ready.
-fn choose<'a>(known: impl Iterator<Item = &'a Known>, now: Option<&Address>) -> Option<Address> {
+/// Chooses an address: the current one, if none is better, else the first that is ready.
+fn choose<'a>(known: impl Iterator<Item = &'a Endpoint>, now: Option<&Address>) -> Option<Address> {
     let best = known.min_by_key(|(address, ready)| (!*ready, now != Some(address), address.clone()));
     best.map(|(address, _)| address.clone())
 }
 
-fn of_slice(slice: &EndpointSlice, port: Option<&str>) -> Vec<Known> {
+fn of_slice(slice: &EndpointSlice, port: Option<&str>) -> Vec<Endpoint> {
     let ports = slice.ports.iter().flatten();
     let mut ports = ports.filter(|known| known.name.as_deref().unwrap_or_default() == port.unwrap_or_default());
     let Some(number) = ports.find_map(|port| u16::try_from(port.port?).ok()) else {
@@ -113,7 +118,7 @@ fn of_slice(slice: &EndpointSlice, port: Option<&str>) -> Vec<Known> {
     known.collect()
 }
 
-fn of_endpoints(endpoints: &Endpoints, port: Option<&str>) -> Vec<Known> {
+fn of_endpoints(endpoints: &Endpoints, port: Option<&str>) -> Vec<Endpoint> {
     let known = endpoints.subsets.iter().flatten().flat_map(|subset| {
         let ports = subset.ports.iter().flatten();
         let mut ports = ports.filter(|known| known.name.as_deref().unwrap_or_default() == port.unwrap_or_default());
@@ -131,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    fn shown(known: &[Known]) -> Vec<String> {
+    fn shown(known: &[Endpoint]) -> Vec<String> {
         known.iter().map(|(address, ready)| format!("{address} {ready}")).collect()
     }
 

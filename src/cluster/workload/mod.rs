@@ -1,9 +1,9 @@
-//! From a workload to the pods behind it: watched, never asked again and again.
+//! From a workload to the pods behind it, by watches and without polling.
 //!
-//! Two watches: one on the workload itself, for the selector of its pods and, of a service, its ports; one on those
-//! pods, or on the endpoints of a service that selects none. A pod or a selector needs the second only. What runs is
-//! told the moment it changes; what stands in the way (a name, a port) is told with what to do about it, and watched
-//! further. A watch that is refused or fails says nothing of the pods: that is told as what it is.
+//! There are two watches: one on the workload itself, for the selector of its pods and the ports of a service; one on
+//! those pods, or on the endpoints of a service without a selector. Pods and selectors need the second only. Running
+//! pods are reported the moment they change. A wrong name or port is reported with a suggestion, and watched further. A
+//! watch that is refused or fails says nothing about the pods, and is reported as such.
 
 pub(super) mod discovery;
 mod endpoints;
@@ -28,9 +28,9 @@ use brow_model::fault::Fault;
 use brow_model::workload::Workload;
 use kube_tunnel::Login;
 
-use selection::{Aim, Pods, Selection};
+use selection::{BackendSource, PodSelector, Selection};
 
-/// Whose pods are wanted.
+/// The workload whose pods are watched.
 #[derive(Debug, Clone)]
 pub struct Query {
     /// The kubeconfig context.
@@ -39,16 +39,16 @@ pub struct Query {
     pub workload: Workload,
 }
 
-/// Watches the running pods of a workload and tells of every change, until it is dropped.
+/// Watches the running pods of a workload and reports every change, until it is dropped.
 pub async fn follow(clusters: Clusters, query: Query, events: EventSender<ForwardEvent>) {
     let cluster = query.cluster.clone();
-    let mut state = (clusters.clone(), Teller { query, events, told: None, had: false });
-    let following = clusters.with_logins(&cluster, &mut state, |(clusters, teller), login| {
+    let mut state = (clusters.clone(), BackendReporter { query, events, reported: None, had: false });
+    let following = clusters.with_logins(&cluster, &mut state, |(clusters, reporter), login| {
         let following = async move {
             match login {
-                Ok(login) => follow_as(&Reach { clusters: clusters.clone(), login }, teller).await,
+                Ok(login) => follow_as(&ClusterAccess { clusters: clusters.clone(), login }, reporter).await,
                 Err(fault) => {
-                    teller.unknown(fault).await;
+                    reporter.unknown(fault).await;
                     return false;
                 }
             }
@@ -60,24 +60,24 @@ pub async fn follow(clusters: Clusters, query: Query, events: EventSender<Forwar
 }
 
 /// Watches with one login.
-async fn follow_as(reach: &Reach, teller: &mut Teller) {
-    let (out, found) = watch::channel(Sight::Nothing);
-    if let Some(fixed) = selection::fixed(&teller.query.workload) {
-        out.send_replace(Sight::Aim(fixed));
-        pods::follow(reach, found, teller).await;
+async fn follow_as(access: &ClusterAccess, reporter: &mut BackendReporter) {
+    let (out, found) = watch::channel(SourceState::Pending);
+    if let Some(fixed) = selection::fixed(&reporter.query.workload) {
+        out.send_replace(SourceState::Known(fixed));
+        pods::follow(access, found, reporter).await;
     } else {
-        let watching = object::follow(reach, teller.query.clone(), out);
-        tokio::join!(watching, pods::follow(reach, found, teller));
+        let watching = object::follow(access, reporter.query.clone(), out);
+        tokio::join!(watching, pods::follow(access, found, reporter));
     }
 }
 
-/// How the cluster is reached.
-struct Reach {
+/// The access to a cluster.
+struct ClusterAccess {
     clusters: Clusters,
     login: Login,
 }
 
-impl Reach {
+impl ClusterAccess {
     fn client(&self) -> Client {
         self.login.client.clone()
     }
@@ -90,37 +90,37 @@ impl Reach {
     }
 }
 
-/// What is known of the workload itself.
+/// The state of the watch on the workload itself.
 #[derive(Debug, Clone, PartialEq)]
-enum Sight {
-    /// Nothing yet.
-    Nothing,
-    /// Where it leads.
-    Aim(Aim),
-    /// It leads nowhere.
-    Wrong(Fault),
-    /// It may not be looked at, or cannot be; where it led before, it may lead still.
+enum SourceState {
+    /// The server has not answered yet.
+    Pending,
+    /// The workload has this source of backends.
+    Known(BackendSource),
+    /// The workload cannot have backends as it is.
+    Invalid(Fault),
+    /// The watch was refused or has failed. A source that was known before stays in use.
     Unknown(Fault),
 }
 
-/// What a watch's error says, as far as a forward is to be told; an outage is the cluster's probe's to report.
-enum Trouble {
-    /// Waiting will not mend it.
-    Wrong(Fault),
-    /// It is not known how things stand.
+/// A watch's error that concerns the forward. Outages are reported by the cluster's probe.
+enum WatchProblem {
+    /// It stays until somebody changes the workload.
+    Permanent(Fault),
+    /// The state of the workload is unknown.
     Unknown(Fault),
 }
 
-/// Reports to the loop, nothing twice.
-struct Teller {
+/// Reports to the loop, each state once.
+struct BackendReporter {
     query: Query,
     events: EventSender<ForwardEvent>,
-    told: Option<ForwardEvent>,
-    /// Whether there were running pods when that was told last.
+    reported: Option<ForwardEvent>,
+    /// True if the last report contained running pods.
     had: bool,
 }
 
-impl Teller {
+impl BackendReporter {
     async fn pods(&mut self, mut backends: Vec<Backend>) {
         self.had = !backends.is_empty();
         rank(&mut backends);
@@ -131,7 +131,7 @@ impl Teller {
         self.tell(ForwardEvent::Relay(address)).await;
     }
 
-    async fn nothing(&mut self, fault: Fault) {
+    async fn no_backend(&mut self, fault: Fault) {
         self.had = false;
         self.tell(ForwardEvent::NoBackend(fault)).await;
     }
@@ -140,23 +140,23 @@ impl Teller {
         self.tell(ForwardEvent::LookupFailed(fault)).await;
     }
 
-    async fn trouble(&mut self, trouble: Trouble) {
-        match trouble {
-            Trouble::Wrong(fault) => self.nothing(fault).await,
-            Trouble::Unknown(fault) => self.unknown(fault).await,
+    async fn problem(&mut self, problem: WatchProblem) {
+        match problem {
+            WatchProblem::Permanent(fault) => self.no_backend(fault).await,
+            WatchProblem::Unknown(fault) => self.unknown(fault).await,
         }
     }
 
     async fn tell(&mut self, event: ForwardEvent) {
-        if self.told.as_ref() == Some(&event) {
+        if self.reported.as_ref() == Some(&event) {
             return;
         }
-        self.told = Some(event.clone());
+        self.reported = Some(event.clone());
         self.events.send(event).await;
     }
 }
 
-/// Names that are near to `name`; else some of those that there are.
+/// Returns names similar to `name`, else the first few.
 fn near(name: &str, known: &[String]) -> Vec<String> {
     let names = || known.iter().map(String::as_str);
     let near = brow_model::near::near(name, names());

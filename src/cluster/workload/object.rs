@@ -6,30 +6,30 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher;
 use tokio::sync::watch;
 
-use super::discovery::{self, Found};
+use super::discovery::{self, DiscoveredKind};
 use super::selection;
-use super::{Query, Reach, Sight, Trouble, near};
+use super::{ClusterAccess, Query, SourceState, WatchProblem, near};
 use crate::cluster::{fault, grant, watch_fault};
 use brow_model::fault::{Fault, What};
 use brow_model::workload::{Installer, Kind};
 use kube_tunnel::Backoff;
 
 /// The number of names that are searched for a similar one.
-const NAMES: u32 = 500;
+const MAX_NAMES: u32 = 500;
 
-/// Watches the object for ever.
-pub(super) async fn follow(reach: &Reach, query: Query, out: watch::Sender<Sight>) {
-    let client = reach.client();
+/// Watches the object. Never completes.
+pub(super) async fn follow(access: &ClusterAccess, query: Query, out: watch::Sender<SourceState>) {
+    let client = access.client();
     let found = match built_in(&query.workload.kind) {
         Some(found) => found,
-        None => discovered(reach, &query, &out).await,
+        None => discovered(access, &query, &out).await,
     };
     let api: Api<DynamicObject> = Api::namespaced_with(client, &query.namespace, &found.api);
     let config = watcher::Config::default().fields(&format!("metadata.name={}", query.workload.name));
-    let mut stream = reach.watch(&query, api.clone(), config);
+    let mut stream = access.watch(&query, api.clone(), config);
     let mut seen: Option<DynamicObject> = None;
     loop {
-        let sight = match stream.next().await {
+        let state = match stream.next().await {
             Ok(watcher::Event::Init) => {
                 seen = None;
                 continue;
@@ -39,38 +39,39 @@ pub(super) async fn follow(reach: &Reach, query: Query, out: watch::Sender<Sight
                 continue;
             }
             Ok(watcher::Event::InitDone) => match seen.take() {
-                Some(object) => aim(&api, &query, &found, &object).await,
-                None => Sight::Wrong(missing(&api, &query).await),
+                Some(object) => resolve(&api, &query, &found, &object).await,
+                None => SourceState::Invalid(missing(&api, &query).await),
             },
-            Ok(watcher::Event::Apply(object)) => aim(&api, &query, &found, &object).await,
-            Ok(watcher::Event::Delete(_)) => Sight::Wrong(missing(&api, &query).await),
-            Err(error) => match trouble(&query, &found.resource(), &error) {
+            Ok(watcher::Event::Apply(object)) => resolve(&api, &query, &found, &object).await,
+            Ok(watcher::Event::Delete(_)) => SourceState::Invalid(missing(&api, &query).await),
+            Err(error) => match problem(&query, &found.resource(), &error) {
                 // Its name will do, perhaps.
-                Some(trouble) => match (selection::by_name(&query.workload, &query.namespace), trouble) {
-                    (Some(aim), _) => Sight::Aim(aim),
-                    (None, Trouble::Wrong(fault)) => Sight::Wrong(fault),
-                    (None, Trouble::Unknown(fault)) => Sight::Unknown(fault),
+                Some(problem) => match (selection::by_name(&query.workload, &query.namespace), problem) {
+                    (Some(source), _) => SourceState::Known(source),
+                    (None, WatchProblem::Permanent(fault)) => SourceState::Invalid(fault),
+                    (None, WatchProblem::Unknown(fault)) => SourceState::Unknown(fault),
                 },
                 None => continue,
             },
         };
-        tell(&out, sight);
+        tell(&out, state);
     }
 }
 
-fn tell(out: &watch::Sender<Sight>, sight: Sight) {
+fn tell(out: &watch::Sender<SourceState>, state: SourceState) {
     out.send_if_modified(|known| {
         // Where it led before it may lead still, and its pods are watched by themselves.
-        let stays = *known == sight || (matches!(sight, Sight::Unknown(_)) && matches!(known, Sight::Aim(_)));
+        let stays =
+            *known == state || (matches!(state, SourceState::Unknown(_)) && matches!(known, SourceState::Known(_)));
         if !stays {
-            *known = sight;
+            *known = state;
         }
         !stays
     });
 }
 
-/// The resource of a kind that every cluster has.
-fn built_in(kind: &Kind) -> Option<Found> {
+/// Returns the resource of a built-in kind.
+fn built_in(kind: &Kind) -> Option<DiscoveredKind> {
     let (group, name, plural) = match kind {
         Kind::Pod | Kind::Selector => ("", "Pod", "pods"),
         Kind::Service => ("", "Service", "services"),
@@ -82,49 +83,54 @@ fn built_in(kind: &Kind) -> Option<Found> {
         Kind::Custom(_) => return None,
     };
     let api = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", name), plural);
-    Some(Found { api, scale: false })
+    Some(DiscoveredKind { api, scale: false })
 }
 
-/// The resource of a custom kind, looked for until it is found. A kind that the cluster lacks is looked for again when
-/// somebody forwards again, not before: nothing tells of new kinds but asking.
-async fn discovered(reach: &Reach, query: &Query, out: &watch::Sender<Sight>) -> Found {
+/// Looks for the resource of a custom kind until it is found. A kind that the cluster lacks is looked for again when
+/// the forward is opened again: finding new kinds would need polling.
+async fn discovered(access: &ClusterAccess, query: &Query, out: &watch::Sender<SourceState>) -> DiscoveredKind {
     let name = query.workload.kind.to_string();
     let mut backoff = Backoff::default();
     loop {
-        match discovery::find(&reach.login.client, &name).await {
+        match discovery::find(&access.login.client, &name).await {
             Ok(Ok(found)) => return found,
             Ok(Err(near)) => {
                 let installer = Installer::of(&name).map(|known| known.crd.to_owned());
                 let detail = installer.unwrap_or_else(|| near.join(", "));
                 let thing = format!("{name} ({})", query.cluster);
-                tell(out, Sight::Wrong(Fault::new(What::KindMissing, thing, detail)));
+                tell(out, SourceState::Invalid(Fault::new(What::KindMissing, thing, detail)));
                 return std::future::pending().await;
             }
             // An outage is the cluster's probe's to report.
-            Err(_) => reach.clusters.pause(&query.cluster, backoff.next_pause()).await,
+            Err(_) => access.clusters.pause(&query.cluster, backoff.next_pause()).await,
         }
     }
 }
 
 /// Resolves an object by its selector, else by that of its scale.
-async fn aim(api: &Api<DynamicObject>, query: &Query, found: &Found, object: &DynamicObject) -> Sight {
+async fn resolve(
+    api: &Api<DynamicObject>,
+    query: &Query,
+    found: &DiscoveredKind,
+    object: &DynamicObject,
+) -> SourceState {
     let own = selection::of(&query.workload, &query.namespace, object);
     if !found.scale || !matches!(&own, Err(fault) if fault.what == What::NoSelector) {
-        return own.map_or_else(Sight::Wrong, Sight::Aim);
+        return own.map_or_else(SourceState::Invalid, SourceState::Known);
     }
     match api.get_scale(&query.workload.name).await {
         Ok(scale) => selection::by_labels(&query.workload, scale.status.and_then(|status| status.selector))
-            .map_or_else(Sight::Wrong, Sight::Aim),
+            .map_or_else(SourceState::Invalid, SourceState::Known),
         Err(error) => {
             let asked = grant("get", &found.subresource("scale"), Some(&query.namespace));
-            Sight::Unknown(fault(&query.cluster, &error, Some(asked)).1)
+            SourceState::Unknown(fault(&query.cluster, &error, Some(asked)).1)
         }
     }
 }
 
-/// There is no object of that name; there may be others that were meant.
+/// Returns the fault for a missing object, with similar names.
 async fn missing(api: &Api<DynamicObject>, query: &Query) -> Fault {
-    let listed = api.list_metadata(&ListParams::default().limit(NAMES)).await;
+    let listed = api.list_metadata(&ListParams::default().limit(MAX_NAMES)).await;
     let names = listed.map(|list| list.items.into_iter().filter_map(|object| object.metadata.name).collect());
     let names: Vec<String> = names.unwrap_or_default();
     not_found(query, &names)
@@ -138,16 +144,16 @@ pub(super) fn not_found(query: &Query, names: &[String]) -> Fault {
 }
 
 /// Translates a watch's error for a forward.
-pub(super) fn trouble(query: &Query, resource: &str, error: &watcher::Error) -> Option<Trouble> {
+pub(super) fn problem(query: &Query, resource: &str, error: &watcher::Error) -> Option<WatchProblem> {
     let (_, fault) = watch_fault(&query.cluster, error, resource, Some(&query.namespace));
     match fault.what {
         What::Forbidden | What::Unauthorized | What::AnswerTooLarge | What::PluginFailed | What::PluginMissing => {
-            Some(Trouble::Unknown(fault))
+            Some(WatchProblem::Unknown(fault))
         }
-        What::Invalid => Some(Trouble::Wrong(fault)),
+        What::Invalid => Some(WatchProblem::Permanent(fault)),
         // 400: a selector that the server does not take.
         What::Server if fault.detail.contains("selector") => {
-            Some(Trouble::Wrong(Fault { what: What::Invalid, thing: query.workload.to_string(), ..fault }))
+            Some(WatchProblem::Permanent(Fault { what: What::Invalid, thing: query.workload.to_string(), ..fault }))
         }
         _ => None,
     }

@@ -10,7 +10,10 @@ use kube::runtime::watcher;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Aim, Pods, Query, Reach, Selection, Sight, Teller, endpoints, object, selection};
+use super::{
+    BackendReporter, BackendSource, ClusterAccess, PodSelector, Query, Selection, SourceState, endpoints, object,
+    selection,
+};
 use brow_model::backend::Backend;
 use brow_model::fault::{Fault, What};
 use brow_model::proxy::PodKey;
@@ -18,29 +21,35 @@ use brow_model::route::Via;
 use brow_model::sanitize;
 use brow_model::workload::is_dns_name;
 
-/// How many pods that don't run are told of.
-const TOLD: usize = 3;
-/// How many pods are known at a time: more than a forward ever goes through.
-pub(super) const MOST: usize = 5_000;
+/// The number of pods that don't run which a fault names.
+const MAX_REPORTED: usize = 3;
+/// The most pods that are tracked: more than a forward ever uses.
+pub(super) const MAX_PODS: usize = 5_000;
 
-/// Follows whatever is selected, for ever.
-pub(super) async fn follow(reach: &Reach, mut sights: watch::Receiver<Sight>, teller: &mut Teller) {
+/// Follows the current source of backends. Never completes.
+pub(super) async fn follow(
+    access: &ClusterAccess,
+    mut states: watch::Receiver<SourceState>,
+    reporter: &mut BackendReporter,
+) {
     loop {
-        let sight = sights.borrow_and_update().clone();
+        let state = states.borrow_and_update().clone();
         let watching = async {
-            match sight {
-                Sight::Aim(Aim::Pods(selection)) => watch_pods(reach, &selection, teller).await,
-                Sight::Aim(Aim::Address(address)) => teller.relay(address).await,
-                Sight::Aim(Aim::Endpoints(port)) => endpoints::follow(reach, port.as_deref(), teller).await,
-                Sight::Wrong(fault) => teller.nothing(fault).await,
-                Sight::Unknown(fault) => teller.unknown(fault).await,
-                Sight::Nothing => overdue(teller).await,
+            match state {
+                SourceState::Known(BackendSource::Pods(selection)) => watch_pods(access, &selection, reporter).await,
+                SourceState::Known(BackendSource::Address(address)) => reporter.relay(address).await,
+                SourceState::Known(BackendSource::Endpoints(port)) => {
+                    endpoints::follow(access, port.as_deref(), reporter).await;
+                }
+                SourceState::Invalid(fault) => reporter.no_backend(fault).await,
+                SourceState::Unknown(fault) => reporter.unknown(fault).await,
+                SourceState::Pending => report_silence(reporter).await,
             }
             std::future::pending::<()>().await;
         };
         tokio::select! {
             () = watching => {}
-            changed = sights.changed() => if changed.is_err() {
+            changed = states.changed() => if changed.is_err() {
                 // Nothing will change any more.
                 return std::future::pending().await;
             },
@@ -48,31 +57,31 @@ pub(super) async fn follow(reach: &Reach, mut sights: watch::Receiver<Sight>, te
     }
 }
 
-/// Nothing is known of the workload for as long as its pods are waited for: the cluster does not answer.
-async fn overdue(teller: &mut Teller) {
-    let workload = teller.query.workload.clone();
+/// Reports a timeout if the server does not answer for as long as pods are waited for.
+async fn report_silence(reporter: &mut BackendReporter) {
+    let workload = reporter.query.workload.clone();
     sleep_until(Instant::now() + workload.patience()).await;
-    let cluster = teller.query.cluster.clone();
+    let cluster = reporter.query.cluster.clone();
     let fault = Fault::new(What::TimedOut, cluster, "");
-    teller.unknown(fault).await;
+    reporter.unknown(fault).await;
 }
 
-/// What is known of one pod.
+/// A pod of a selection.
 struct Known {
-    backend: Result<Backend, Idle>,
+    backend: Result<Backend, Unusable>,
 }
 
-/// Why a pod is not to be gone through.
-enum Idle {
-    /// It does not run: its state in a few words.
+/// The reason why a pod cannot be used.
+enum Unusable {
+    /// It does not run; its state in a few words.
     NotRunning(String),
-    /// It has no port of that name, but these.
+    /// It has no port of that name; the names that it has.
     NoPort(Vec<String>),
 }
 
-/// The pods of a selection, as a watch tells of them.
+/// The pods of a selection, as a watch reports them.
 #[derive(Default)]
-struct List {
+struct PodList {
     pods: BTreeMap<String, Known>,
     /// The pods of a list that has begun.
     next: BTreeMap<String, Known>,
@@ -80,7 +89,7 @@ struct List {
     is_whole: bool,
 }
 
-impl List {
+impl PodList {
     /// Takes up an event; returns true if the pods may have changed.
     fn take(&mut self, event: watcher::Event<Pod>, known: impl Fn(&Pod) -> Known) -> bool {
         match event {
@@ -89,7 +98,7 @@ impl List {
                 return false;
             }
             watcher::Event::InitApply(pod) => {
-                if self.next.len() < MOST {
+                if self.next.len() < MAX_PODS {
                     self.next.insert(name(&pod), known(&pod));
                 }
                 return false;
@@ -98,7 +107,7 @@ impl List {
                 self.is_whole = true;
                 self.pods = std::mem::take(&mut self.next);
             }
-            watcher::Event::Apply(pod) if self.pods.len() >= MOST && !self.pods.contains_key(&name(&pod)) => {
+            watcher::Event::Apply(pod) if self.pods.len() >= MAX_PODS && !self.pods.contains_key(&name(&pod)) => {
                 return false;
             }
             watcher::Event::Apply(pod) => {
@@ -112,26 +121,26 @@ impl List {
     }
 }
 
-async fn watch_pods(reach: &Reach, selection: &Selection, teller: &mut Teller) {
-    let query = teller.query.clone();
-    let api: Api<Pod> = Api::namespaced(reach.client(), &query.namespace);
+async fn watch_pods(access: &ClusterAccess, selection: &Selection, reporter: &mut BackendReporter) {
+    let query = reporter.query.clone();
+    let api: Api<Pod> = Api::namespaced(access.client(), &query.namespace);
     let config = match &selection.pods {
-        Pods::Labels(labels) => watcher::Config::default().labels(labels),
-        Pods::Named(name) => watcher::Config::default().fields(&format!("metadata.name={name}")),
+        PodSelector::Labels(labels) => watcher::Config::default().labels(labels),
+        PodSelector::Named(name) => watcher::Config::default().fields(&format!("metadata.name={name}")),
     };
-    let mut stream = reach.watch(&query, api.clone(), config);
-    let mut list = List::default();
+    let mut stream = access.watch(&query, api.clone(), config);
+    let mut list = PodList::default();
     let mut until = Some(Instant::now() + query.workload.patience());
-    let (mut ever, mut lapsed) = (teller.had, false);
+    let (mut had_backend, mut lapsed) = (reporter.had, false);
     loop {
         let next = tokio::select! {
             next = stream.next() => next,
             () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
                 (until, lapsed) = (None, true);
                 if list.is_whole {
-                    teller.nothing(nobody(&query, &list.pods)).await;
+                    reporter.no_backend(no_pod_runs(&query, &list.pods)).await;
                 } else {
-                    teller.unknown(Fault::new(What::TimedOut, &query.cluster, "")).await;
+                    reporter.unknown(Fault::new(What::TimedOut, &query.cluster, "")).await;
                 }
                 continue;
             }
@@ -139,9 +148,9 @@ async fn watch_pods(reach: &Reach, selection: &Selection, teller: &mut Teller) {
         let event = match next {
             Ok(event) => event,
             Err(error) => {
-                if let Some(trouble) = object::trouble(&query, "pods", &error) {
+                if let Some(problem) = object::problem(&query, "pods", &error) {
                     until = None;
-                    teller.trouble(trouble).await;
+                    reporter.problem(problem).await;
                 }
                 continue;
             }
@@ -152,35 +161,35 @@ async fn watch_pods(reach: &Reach, selection: &Selection, teller: &mut Teller) {
         let pods = &list.pods;
         let running: Vec<Backend> = pods.values().filter_map(|known| known.backend.as_ref().ok().cloned()).collect();
         if !running.is_empty() {
-            (until, ever, lapsed) = (None, true, false);
-            teller.pods(running).await;
-        } else if let Some(fault) = never(&api, &query, selection, pods, ever).await {
+            (until, had_backend, lapsed) = (None, true, false);
+            reporter.pods(running).await;
+        } else if let Some(fault) = permanent_fault(&api, &query, selection, pods, had_backend).await {
             until = None;
-            teller.nothing(fault).await;
-        } else if ever || (until.is_none() && !lapsed) {
+            reporter.no_backend(fault).await;
+        } else if had_backend || (until.is_none() && !lapsed) {
             // There was one, or a reason that is gone: now another one is waited for.
-            (until, ever) = (Some(Instant::now() + query.workload.patience()), false);
-            teller.pods(Vec::new()).await;
+            (until, had_backend) = (Some(Instant::now() + query.workload.patience()), false);
+            reporter.pods(Vec::new()).await;
         }
     }
 }
 
-/// What waiting will not mend: a port that no pod has, a pod whose name nobody ever had.
-async fn never(
+/// Returns a fault that waiting cannot resolve: a port that no pod has, or the name of a pod that never existed.
+async fn permanent_fault(
     api: &Api<Pod>,
     query: &Query,
     selection: &Selection,
     pods: &BTreeMap<String, Known>,
-    ever: bool,
+    had_backend: bool,
 ) -> Option<Fault> {
     let ports = pods.values().find_map(|known| match &known.backend {
-        Err(Idle::NoPort(ports)) => Some(ports.join(", ")),
-        Err(Idle::NotRunning(_)) | Ok(_) => None,
+        Err(Unusable::NoPort(ports)) => Some(ports.join(", ")),
+        Err(Unusable::NotRunning(_)) | Ok(_) => None,
     });
     if let Some(ports) = ports {
         return Some(Fault::new(What::PortMissing, query.workload.to_string(), ports));
     }
-    if ever || !pods.is_empty() || !matches!(selection.pods, Pods::Named(_)) {
+    if had_backend || !pods.is_empty() || !matches!(selection.pods, PodSelector::Named(_)) {
         return None;
     }
     let listed = api.list_metadata(&ListParams::default().limit(500)).await.ok()?;
@@ -188,13 +197,13 @@ async fn never(
     Some(object::not_found(query, &names))
 }
 
-/// No pod has run for as long as was to be waited.
-fn nobody(query: &Query, pods: &BTreeMap<String, Known>) -> Fault {
+/// Returns the fault if no pod runs after the wait.
+fn no_pod_runs(query: &Query, pods: &BTreeMap<String, Known>) -> Fault {
     let idle = pods.iter().filter_map(|(name, known)| match &known.backend {
-        Err(Idle::NotRunning(words)) => Some(format!("{name}: {words}")),
-        Err(Idle::NoPort(_)) | Ok(_) => None,
+        Err(Unusable::NotRunning(words)) => Some(format!("{name}: {words}")),
+        Err(Unusable::NoPort(_)) | Ok(_) => None,
     });
-    let words: Vec<String> = idle.take(TOLD).collect();
+    let words: Vec<String> = idle.take(MAX_REPORTED).collect();
     Fault::new(What::NoPodRuns, query.workload.to_string(), words.join("; "))
 }
 
@@ -206,20 +215,20 @@ fn known(query: &Query, selection: &Selection, pod: &Pod) -> Known {
     Known { backend: backend(query, selection, pod) }
 }
 
-fn backend(query: &Query, selection: &Selection, pod: &Pod) -> Result<Backend, Idle> {
+fn backend(query: &Query, selection: &Selection, pod: &Pod) -> Result<Backend, Unusable> {
     let status = pod.status.as_ref();
     let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
     // Requests about it have it in their paths.
     if !is_dns_name(&name(pod)) {
-        return Err(Idle::NotRunning("its name cannot be one".to_owned()));
+        return Err(Unusable::NotRunning("its name cannot be one".to_owned()));
     }
     if pod.metadata.deletion_timestamp.is_some() {
-        return Err(Idle::NotRunning("Terminating".to_owned()));
+        return Err(Unusable::NotRunning("Terminating".to_owned()));
     }
     if phase != "Running" {
-        return Err(Idle::NotRunning(state(phase, pod)));
+        return Err(Unusable::NotRunning(describe_state(phase, pod)));
     }
-    let port = selection::port_in(pod, &selection.port).map_err(Idle::NoPort)?;
+    let port = selection::port_in(pod, &selection.port).map_err(Unusable::NoPort)?;
     let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
     let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
     let created = pod.metadata.creation_timestamp.as_ref();
@@ -235,9 +244,9 @@ fn backend(query: &Query, selection: &Selection, pod: &Pod) -> Result<Backend, I
     })
 }
 
-/// `Pending (ImagePullBackOff: …)`, `Failed (Evicted: …)`: the phase, and the reason: the pod's own, else that of a
-/// container that waits or has ended.
-fn state(phase: &str, pod: &Pod) -> String {
+/// Describes a pod that does not run, such as `Pending (ImagePullBackOff: …)` or `Failed (Evicted: …)`: the phase, and
+/// the reason of the pod, else of a container that waits or has ended.
+fn describe_state(phase: &str, pod: &Pod) -> String {
     let Some(status) = &pod.status else {
         return phase.to_owned();
     };
@@ -284,10 +293,10 @@ mod tests {
         if deleted {
             pod["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:05:05Z");
         }
-        let selection = Selection { pods: Pods::Labels("app=web".into()), port: Port::Name("http".into()) };
+        let selection = Selection { pods: PodSelector::Labels("app=web".into()), port: Port::Name("http".into()) };
         backend(&query(), &selection, &serde_json::from_value(pod).unwrap()).map_err(|idle| match idle {
-            Idle::NotRunning(words) => words,
-            Idle::NoPort(ports) => ports.join(","),
+            Unusable::NotRunning(words) => words,
+            Unusable::NoPort(ports) => ports.join(","),
         })
     }
 
@@ -299,7 +308,7 @@ mod tests {
         assert_eq!((backend.via.port, backend.created.timestamp()), (8080, 1_767_323_045));
         assert!(!found(&ready("False"), false).unwrap().ready);
         assert!(!found(&json!({ "phase": "Running" }), false).unwrap().ready);
-        let selection = Selection { pods: Pods::Named("web-1".into()), port: Port::Number(80) };
+        let selection = Selection { pods: PodSelector::Named("web-1".into()), port: Port::Number(80) };
         let odd = json!({ "metadata": { "name": "../web-1" }, "status": ready("True") });
         assert!(super::backend(&query(), &selection, &serde_json::from_value(odd).unwrap()).is_err());
         assert_eq!(found(&ready("True"), true).unwrap_err(), "Terminating");

@@ -1,4 +1,4 @@
-//! Which pods a workload means, and which port of them, read from the object itself.
+//! The selector of a workload's pods and their port, read from the object.
 
 use k8s_openapi::api::core::v1::{Container, Pod, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -13,13 +13,13 @@ use brow_model::workload::{Kind, Port, Workload};
 /// The pods of a workload and the port in them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Selection {
-    pub pods: Pods,
+    pub pods: PodSelector,
     pub port: Port,
 }
 
 /// The way in which pods are selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Pods {
+pub(super) enum PodSelector {
     /// By a label selector.
     Labels(String),
     /// The one of that name.
@@ -28,7 +28,7 @@ pub(super) enum Pods {
 
 /// The destination of a workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Aim {
+pub(super) enum BackendSource {
     Pods(Selection),
     /// To an address, which a proxy pod reaches.
     Address(Address),
@@ -37,10 +37,10 @@ pub(super) enum Aim {
 }
 
 /// Resolves a workload that is a selector itself.
-pub(super) fn fixed(workload: &Workload) -> Option<Aim> {
+pub(super) fn fixed(workload: &Workload) -> Option<BackendSource> {
     let pods = match workload.kind {
-        Kind::Pod => Pods::Named(workload.name.clone()),
-        Kind::Selector => Pods::Labels(workload.name.clone()),
+        Kind::Pod => PodSelector::Named(workload.name.clone()),
+        Kind::Selector => PodSelector::Labels(workload.name.clone()),
         Kind::Service
         | Kind::Deployment
         | Kind::StatefulSet
@@ -49,26 +49,26 @@ pub(super) fn fixed(workload: &Workload) -> Option<Aim> {
         | Kind::Job
         | Kind::Custom(_) => return None,
     };
-    Some(Aim::Pods(Selection { pods, port: workload.port.clone() }))
+    Some(BackendSource::Pods(Selection { pods, port: workload.port.clone() }))
 }
 
 /// Resolves an object of the cluster.
-pub(super) fn of(workload: &Workload, namespace: &str, object: &DynamicObject) -> Result<Aim, Fault> {
+pub(super) fn of(workload: &Workload, namespace: &str, object: &DynamicObject) -> Result<BackendSource, Fault> {
     if workload.kind == Kind::Service {
         return of_service(workload, namespace, part(object, &[]).unwrap_or_default());
     }
     by_labels(workload, part(object, &["selector"]).and_then(|selector| written(&selector)))
 }
 
-/// The pods that a selector finds, if that is one.
-pub(super) fn by_labels(workload: &Workload, labels: Option<String>) -> Result<Aim, Fault> {
+/// Resolves a label selector.
+pub(super) fn by_labels(workload: &Workload, labels: Option<String>) -> Result<BackendSource, Fault> {
     let labels = labels.filter(|labels| !labels.trim().is_empty());
     let labels = labels.ok_or_else(|| Fault::new(What::NoSelector, workload.to_string(), ""))?;
-    Ok(Aim::Pods(Selection { pods: Pods::Labels(labels), port: workload.port.clone() }))
+    Ok(BackendSource::Pods(Selection { pods: PodSelector::Labels(labels), port: workload.port.clone() }))
 }
 
-/// A selector as a query has it, in whichever of the ways in which kinds write theirs: as `LabelSelector`, as a table
-/// of labels (`ReplicationController`), as a text.
+/// Converts a selector to a query, from any form that kinds use: a `LabelSelector`, a table of labels
+/// (`ReplicationController`), or text.
 fn written(selector: &Value) -> Option<String> {
     if let Some(text) = selector.as_str() {
         return Some(text.to_owned());
@@ -81,7 +81,7 @@ fn written(selector: &Value) -> Option<String> {
     serde_json::from_value::<LabelSelector>(selector.clone()).ok().as_ref().map(labels)
 }
 
-fn of_service(workload: &Workload, namespace: &str, spec: ServiceSpec) -> Result<Aim, Fault> {
+fn of_service(workload: &Workload, namespace: &str, spec: ServiceSpec) -> Result<BackendSource, Fault> {
     let ports = spec.ports.unwrap_or_default();
     let found = ports.iter().find(|port| match &workload.port {
         Port::Number(number) => port.port == i32::from(*number),
@@ -107,14 +107,17 @@ fn of_service(workload: &Workload, namespace: &str, spec: ServiceSpec) -> Result
         };
     }
     let Some(selector) = spec.selector.filter(|selector| !selector.is_empty()) else {
-        return Ok(Aim::Endpoints(port.name.clone()));
+        return Ok(BackendSource::Endpoints(port.name.clone()));
     };
     let labels: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    Ok(Aim::Pods(Selection { pods: Pods::Labels(labels.join(",")), port: target_port(port, workload)? }))
+    Ok(BackendSource::Pods(Selection {
+        pods: PodSelector::Labels(labels.join(",")),
+        port: target_port(port, workload)?,
+    }))
 }
 
 /// Resolves a service that may not be read: by its name, if the port is a number.
-pub(super) fn by_name(workload: &Workload, namespace: &str) -> Option<Aim> {
+pub(super) fn by_name(workload: &Workload, namespace: &str) -> Option<BackendSource> {
     let port = number_of(&workload.port).filter(|_| workload.proxy)?;
     at(&cluster_name(workload, namespace), port, workload).ok()
 }
@@ -138,11 +141,13 @@ fn target_number(port: &ServicePort) -> Option<u16> {
     }
 }
 
-fn at(host: &str, port: u16, workload: &Workload) -> Result<Aim, Fault> {
-    address(host, port).map(Aim::Address).ok_or_else(|| Fault::new(What::NoSelector, workload.to_string(), host))
+fn at(host: &str, port: u16, workload: &Workload) -> Result<BackendSource, Fault> {
+    address(host, port)
+        .map(BackendSource::Address)
+        .ok_or_else(|| Fault::new(What::NoSelector, workload.to_string(), host))
 }
 
-/// A host as the cluster's objects write it: IPv6 without brackets.
+/// Parses a host as Kubernetes objects write it: IPv6 without brackets.
 pub(super) fn address(host: &str, port: u16) -> Option<Address> {
     let host = host.parse().map(Host::V6).ok().or_else(|| host.parse().ok())?;
     Some(Address { host, port })
@@ -166,14 +171,14 @@ fn target_port(port: &ServicePort, workload: &Workload) -> Result<Port, Fault> {
     found.ok_or_else(|| Fault::new(What::PortMissing, workload.to_string(), shown(port)))
 }
 
-/// Something in an object's spec.
+/// Reads a part of an object's spec.
 fn part<T: serde::de::DeserializeOwned>(object: &DynamicObject, path: &[&str]) -> Option<T> {
     let spec = object.data.get("spec")?;
     let value = path.iter().try_fold(spec, |value, key| value.get(key))?;
     serde_json::from_value(value.clone()).ok()
 }
 
-/// A label selector as a query has it (`k8s.io/apimachinery/pkg/apis/meta/v1/helpers.go`).
+/// Converts a label selector to a query (`k8s.io/apimachinery/pkg/apis/meta/v1/helpers.go`).
 fn labels(selector: &LabelSelector) -> String {
     let equal = selector.match_labels.iter().flatten().map(|(key, value)| format!("{key}={value}"));
     let more = selector.match_expressions.iter().flatten().map(|wanted| {
@@ -222,13 +227,13 @@ mod tests {
         serde_json::from_value(json!({ "metadata": { "name": "web" }, "spec": spec })).unwrap()
     }
 
-    fn aim(workload: &Workload, spec: &Value) -> Result<Aim, Fault> {
+    fn aim(workload: &Workload, spec: &Value) -> Result<BackendSource, Fault> {
         of(workload, "team", &object(spec))
     }
 
     fn selection(workload: &str, spec: &Value) -> Result<(String, String), Fault> {
-        let Aim::Pods(found) = aim(&workload.parse().unwrap(), spec)? else { panic!("to pods") };
-        let Pods::Labels(labels) = found.pods else { panic!("by labels") };
+        let BackendSource::Pods(found) = aim(&workload.parse().unwrap(), spec)? else { panic!("to pods") };
+        let PodSelector::Labels(labels) = found.pods else { panic!("by labels") };
         Ok((labels, found.port.to_string()))
     }
 
@@ -277,7 +282,7 @@ mod tests {
     #[test]
     fn what_has_no_pods_is_an_address() {
         let address = |workload: &Workload, spec: &Value| match aim(workload, spec) {
-            Ok(Aim::Address(address)) => address.to_string(),
+            Ok(BackendSource::Address(address)) => address.to_string(),
             other => panic!("{other:?}"),
         };
         let external = json!({ "type": "ExternalName", "externalName": "db.corp.example" });
@@ -287,7 +292,7 @@ mod tests {
 
         let bare = json!({ "clusterIP": "10.96.0.7", "ports": [{ "name": "sql", "port": 5432 }] });
         let found = aim(&"service/db:5432".parse().unwrap(), &bare).unwrap();
-        assert_eq!(found, Aim::Endpoints(Some("sql".to_owned())));
+        assert_eq!(found, BackendSource::Endpoints(Some("sql".to_owned())));
 
         let proxied = |port: &str| Workload { proxy: true, ..format!("service/web:{port}").parse().unwrap() };
         let spec = |ip: &str| {
@@ -297,7 +302,7 @@ mod tests {
         assert_eq!(address(&proxied("www"), &spec("10.96.0.7")), "10.96.0.7:80");
         assert_eq!(address(&proxied("www"), &spec("fd00::7")), "[fd00::7]:80");
         assert_eq!(address(&proxied("80"), &spec("None")), "web.team.svc:8080");
-        let Some(Aim::Address(named)) = by_name(&proxied("80"), "team") else { panic!("no address") };
+        let Some(BackendSource::Address(named)) = by_name(&proxied("80"), "team") else { panic!("no address") };
         assert_eq!(named.to_string(), "web.team.svc:80");
         assert_eq!(by_name(&proxied("www"), "team"), None);
         assert_eq!(by_name(&"service/web:80".parse().unwrap(), "team"), None);

@@ -23,21 +23,21 @@ const PLUGIN_AUTH: u32 = 0x0008_0000;
 const CHARSET: u8 = 33;
 
 /// The largest packet of a greeting or an answer to a login that is believed, in bytes.
-const LONGEST: u16 = 4_096;
+const MAX_PACKET: u16 = 4_096;
 
 /// The number of times that a server may switch to another authentication method.
-const ROUNDS: usize = 3;
+const MAX_AUTH_SWITCHES: usize = 3;
 
-/// Ends the handshake whose greeting has begun with `said`.
+/// Ends the handshake whose greeting has begun with `received`.
 ///
 /// # Errors
 /// Where the server hangs up or says what makes no sense; then it counts what it counts.
-pub(super) async fn leave<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, mut said: Vec<u8>) -> io::Result<()> {
-    let (_, greeting) = packet(stream, &mut said).await?;
+pub(super) async fn leave<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, mut received: Vec<u8>) -> io::Result<()> {
+    let (_, greeting) = packet(stream, &mut received).await?;
     let Some(login) = login(&greeting) else { return Ok(()) };
     send(stream, 1, &login).await?;
-    for _ in 0..ROUNDS {
-        let (number, answer) = packet(stream, &mut said).await?;
+    for _ in 0..MAX_AUTH_SWITCHES {
+        let (number, answer) = packet(stream, &mut received).await?;
         match answer.first() {
             // OK: there is such a user, and no password is needed. COM_QUIT.
             Some(0) => return send(stream, 0, &[1]).await,
@@ -50,20 +50,20 @@ pub(super) async fn leave<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, mut
     Ok(())
 }
 
-/// The next packet, of which `said` may hold a part: its number and what it carries.
-async fn packet<S: AsyncRead + Unpin>(stream: &mut S, said: &mut Vec<u8>) -> io::Result<(u8, Vec<u8>)> {
+/// The next packet, of which `received` may hold a part: its number and what it carries.
+async fn packet<S: AsyncRead + Unpin>(stream: &mut S, received: &mut Vec<u8>) -> io::Result<(u8, Vec<u8>)> {
     loop {
-        if let [low, middle, high, number, ref rest @ ..] = said[..] {
+        if let [low, middle, high, number, ref rest @ ..] = received[..] {
             let length = usize::from(low) | usize::from(middle) << 8 | usize::from(high) << 16;
-            if length > usize::from(LONGEST) {
+            if length > usize::from(MAX_PACKET) {
                 return Err(io::ErrorKind::InvalidData.into());
             }
             if let Some(whole) = rest.get(..length).map(<[u8]>::to_vec) {
-                said.drain(..4 + length);
+                received.drain(..4 + length);
                 return Ok((number, whole));
             }
         }
-        if stream.read_buf(said).await? == 0 {
+        if stream.read_buf(received).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
@@ -85,7 +85,7 @@ fn login(greeting: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let mut login = (CAPABILITIES & offered).to_le_bytes().to_vec();
-    login.extend(u32::from(LONGEST).to_le_bytes());
+    login.extend(u32::from(MAX_PACKET).to_le_bytes());
     login.push(CHARSET);
     login.extend([0; 23]);
     login.extend(USER);
@@ -125,13 +125,13 @@ mod tests {
         // A part of it has been read already.
         let (part, rest) = (greeting()[..9].to_vec(), greeting()[9..].to_vec());
         let server = tokio::spawn(async move {
-            let mut said = Vec::new();
+            let mut received = Vec::new();
             theirs.write_all(&rest).await.expect("taken");
-            let (number, login) = packet(&mut theirs, &mut said).await.expect("a login");
+            let (number, login) = packet(&mut theirs, &mut received).await.expect("a login");
             assert_eq!((number, &login[..4]), (1, &[0, 0x82, 0x08, 0][..]), "no more than the server offers");
             assert!(login[32..].starts_with(b"brow-tui\0\0mysql_native_password\0"), "{login:?}");
             send(&mut theirs, 2, b"\xfecaching_sha2_password\0challenge\0").await.expect("taken");
-            assert_eq!(packet(&mut theirs, &mut said).await.expect("no proof"), (3, Vec::new()));
+            assert_eq!(packet(&mut theirs, &mut received).await.expect("no proof"), (3, Vec::new()));
             send(&mut theirs, 4, b"\xff\x15\x04#28000Access denied").await.expect("taken");
         });
         leave(&mut ours, part).await.expect("left in order");

@@ -94,7 +94,7 @@ async fn a_log_goes_on_where_it_was_when_its_connection_was_lost() {
 
 #[test]
 fn lines_out_of_order_are_shown_while_nothing_was_lost() {
-    let mut read = Read::default();
+    let mut read = Position::default();
     let line = |seconds: &str| format!("2026-01-02T03:04:{seconds}+00:00 x");
     for seconds in ["05.2", "05.1", "05.2"] {
         assert!(read.is_new(&line(seconds)));

@@ -1,11 +1,14 @@
-//! What runs in the pod: the arguments and the environment of its container.
+//! The script of the relay: the arguments and the environment of its container.
 //!
-//! socat takes no more than 512 bytes of an address, so what the shell runs is handed on in the environment. Kubernetes
-//! leaves a `$(…)` there alone unless it names a variable. Whatever comes from the network is read in pieces of a fixed
-//! length by `dd`, which reads not a byte more, and is compared, hashed or checked letter by letter before it is part
-//! of any command.
+//! socat accepts no more than 512 bytes of an address, so the shell commands are passed in the environment. Kubernetes
+//! leaves a `$(…)` there alone unless it names a variable. Input from the network is read in pieces of a fixed length
+//! by `dd`, which reads not a byte more, and is compared, hashed or checked character by character before it becomes
+//! part of a command.
 
-use super::{CONNECT_TIMEOUT, MOST, NONCE, PORT, RECORD, SECRET, Secret, VISIT, WORD};
+use super::{
+    CONNECT_TIMEOUT, MAX_CONNECTIONS, NONCE_LENGTH, NUMBER_LENGTH, PORT, REQUEST_LENGTH, SECRET_LENGTH, Secret,
+    WORD_LENGTH,
+};
 
 /// The arguments of the container, whose entrypoint is socat.
 ///
@@ -30,7 +33,7 @@ pub(super) fn env_with(secret: &Secret, file: &str) -> Vec<(&'static str, String
 
 /// `max-children` bounds what the node has to carry.
 fn many() -> String {
-    format!("fork,reuseaddr,bind=127.0.0.1,backlog=512,max-children={MOST},nodelay")
+    format!("fork,reuseaddr,bind=127.0.0.1,backlog=512,max-children={MAX_CONNECTIONS},nodelay")
 }
 
 /// The address of socat that runs what stands in a variable of the environment. Within single quotes its parser takes
@@ -46,7 +49,7 @@ fn read(count: usize) -> String {
 }
 
 /// Takes the secret, where it is not known yet; proves to the other side that it is known; does what is asked by a side
-/// that knows it, too. What is asked is `SECRET WORD MARK-AND-ADDRESS` and spaces up to a fixed length.
+/// that knows it, too. What is asked is `SECRET_LENGTH WORD_LENGTH MARK-AND-ADDRESS` and spaces up to a fixed length.
 ///
 /// A lane's socat tells its port in its notices (`-dd`), which go back up the stream; its end, when the stream ends,
 /// leaves the connections that it forked as they are.
@@ -57,10 +60,10 @@ fn talk(file: &str) -> String {
     let (wait, many, go) = (CONNECT_TIMEOUT.as_secs(), many(), go_alone());
     // Once more for the shell.
     let lane = run("LANE").replace('"', r#"\""#).replace('$', r"\$");
-    let (nonce, secret, record) = (read(NONCE + 1), read(SECRET), read(RECORD));
+    let (nonce, secret, record) = (read(NONCE_LENGTH + 1), read(SECRET_LENGTH), read(REQUEST_LENGTH));
     format!(
         r#"n={nonce}
-[ "${{#n}}" = {NONCE} ] || exit
+[ "${{#n}}" = {NONCE_LENGTH} ] || exit
 k=
 [ ! -f {file} ] || IFS= read -r k <{file}
 if [ -z "$k" ]; then
@@ -93,7 +96,7 @@ esac"#
 /// Passes a connection to a lane on, if it begins with the lane's word and a number. What socat warns of goes the way
 /// of the lane's notices, named by that number: so a reset by the target is told before socat takes it for an end.
 fn enter() -> String {
-    let (entry, go) = (read(WORD + VISIT), go(r#"-d "-lp$i""#, "shut-down"));
+    let (entry, go) = (read(WORD_LENGTH + NUMBER_LENGTH), go(r#"-d "-lp$i""#, "shut-down"));
     format!(
         r#"a={entry}
 i=${{a#"$w"}}

@@ -1,4 +1,4 @@
-//! What the relay does in every shell, and what it says read again.
+//! The relay's script in every shell, and the parsing of its output.
 
 use super::*;
 
@@ -68,7 +68,7 @@ fn a_lane_is_known_by_its_whole_line() {
 
 #[test]
 fn only_the_targets_side_of_a_lane_breaks_it() {
-    let line = |words: &str| read_break(&format!("2026/01/02 12:00:00 1f0c9a7e[12] {words}"));
+    let line = |words: &str| read_failure(&format!("2026/01/02 12:00:00 1f0c9a7e[12] {words}"));
     let reset = line("W read(5, 0x55ad8d73e000, 131072): Connection reset by peer");
     assert_eq!(reset, Some((0x1f0c_9a7e, What::TargetReset, "Connection reset by peer".to_owned())));
     let silent = line("E write(5, 0x55ad8d73e000, 9): Connection timed out");
@@ -83,6 +83,6 @@ fn only_the_targets_side_of_a_lane_breaks_it() {
     ] {
         assert_eq!(line(words), None, "{words}");
     }
-    assert_eq!(read_break("2026/01/02 12:00:00 socat[7] W read(5, 0x0, 1): Connection reset by peer"), None);
-    assert_eq!(read_break("sh: socat: not found"), None);
+    assert_eq!(read_failure("2026/01/02 12:00:00 socat[7] W read(5, 0x0, 1): Connection reset by peer"), None);
+    assert_eq!(read_failure("sh: socat: not found"), None);
 }

@@ -69,9 +69,9 @@ const WITHOUT_VALUE: [&str; 12] = [
 ];
 
 /// Words of the shell that another command may follow.
-const LEADS: [&str; 9] = ["!", "do", "then", "else", "elif", "if", "while", "until", "{"];
+const SHELL_PREFIXES: [&str; 9] = ["!", "do", "then", "else", "elif", "if", "while", "until", "{"];
 /// Commands, and words of the shell, that forward nothing.
-const QUIET: [&str; 26] = [
+const SILENT_COMMANDS: [&str; 26] = [
     ":", "[", "[[", "}", "case", "cd", "done", "echo", "esac", "exit", "export", "false", "fi", "for", "kill",
     "printf", "pwd", "read", "return", "set", "shift", "sleep", "trap", "true", "unset", "wait",
 ];
@@ -112,7 +112,7 @@ fn one(command: &shell::Command, cluster: &str, parsed: &mut Parsed) -> Result<(
     if command.broken {
         return Err(LeftOutReason::Quote);
     }
-    let leads = command.words.iter().take_while(|word| LEADS.contains(&word.text.as_str())).count();
+    let leads = command.words.iter().take_while(|word| SHELL_PREFIXES.contains(&word.text.as_str())).count();
     let words = &command.words[leads..];
     if let [word] = words
         && let [service, namespace, local, remote] = word.text.split(':').collect::<Vec<_>>()[..]
@@ -127,7 +127,7 @@ fn one(command: &shell::Command, cluster: &str, parsed: &mut Parsed) -> Result<(
         Some(at) if runs(&words[..at]) => forwarded(&words[at + 1..], true, cluster, parsed),
         Some(_) => Err(LeftOutReason::Form),
         None if command.piped || words.iter().all(is_assignment) => Ok(()),
-        None if QUIET.contains(&words[0].text.as_str()) => Ok(()),
+        None if SILENT_COMMANDS.contains(&words[0].text.as_str()) => Ok(()),
         // krelay's file has the words behind the verb alone.
         None => forwarded(words, false, cluster, parsed),
     }

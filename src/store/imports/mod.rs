@@ -20,7 +20,7 @@ use brow_model::offer::{LeftOut, LeftOutReason, Offer};
 use brow_model::sanitize;
 
 /// No file of targets is larger, in bytes.
-const LARGEST: u64 = 16 << 20;
+const MAX_FILE: u64 = 16 << 20;
 
 /// The targets in a text of another tool.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -63,7 +63,7 @@ fn contents(path: &Path) -> Result<Option<String>, Fault> {
     match fs::metadata(path) {
         // Some are no files though they have names, and some of these have no end.
         Ok(file) if !file.is_file() => Err(unreadable("it is no file".to_owned())),
-        Ok(file) if file.len() > LARGEST => Err(unreadable(format!("it is larger than {} MB", LARGEST >> 20))),
+        Ok(file) if file.len() > MAX_FILE => Err(unreadable(format!("it is larger than {} MB", MAX_FILE >> 20))),
         Ok(_) => {
             let bytes = limited::read(path).map_err(|error| unreadable(error.to_string()))?;
             decoded(path, bytes).map(Some)

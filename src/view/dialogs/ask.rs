@@ -67,9 +67,9 @@ pub(super) fn import(
 
 /// Draws a dialog with one text field. Its message is below the field, where there is room for a long sentence.
 fn ask(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, title: &str, row: &Row<'_>) {
-    const WIDE: u16 = 64;
-    const MOST: u16 = 71;
-    let wide = super::room(area, WIDE.max(width(title).saturating_add(2)).min(MOST));
+    const WIDTH: u16 = 64;
+    const MAX_WIDTH: u16 = 71;
+    let wide = super::room(area, WIDTH.max(width(title).saturating_add(2)).min(MAX_WIDTH));
     let below = row.below(scene, wide);
     // A line free above and below the field, and always room for two lines of message, so that the box keeps still.
     let airy = u16::from(area.height >= 8);

@@ -9,7 +9,7 @@ use ratatui::text::Span;
 
 use super::super::cell::Cell;
 use super::super::chrome;
-use super::super::columns::{Shape, fit};
+use super::super::columns::{Column, fit};
 use super::super::state::{Hit, ViewState};
 use super::super::strip::level;
 use super::super::table::GUTTER;
@@ -22,13 +22,13 @@ use brow_model::service::Group;
 use brow_model::workload::Kind;
 
 /// Cluster, namespace, object, ports, protocol, saved target.
-const SHAPES: [Shape; 6] = [
-    Shape::words(1, 6, 24),
-    Shape::words(4, 8, 30),
-    Shape::words(Shape::ALWAYS, 16, 60),
-    Shape::words(Shape::ALWAYS, 5, 24),
-    Shape::words(3, 6, 16),
-    Shape::words(2, 8, 40),
+const COLUMNS: [Column; 6] = [
+    Column::words(1, 6, 24),
+    Column::words(4, 8, 30),
+    Column::words(Column::ALWAYS, 16, 60),
+    Column::words(Column::ALWAYS, 5, 24),
+    Column::words(3, 6, 16),
+    Column::words(2, 8, 40),
 ];
 
 /// The columns' heads, as the text tables name them.
@@ -36,23 +36,23 @@ const HEADS: [&str; 6] =
     ["column.cluster", "column.namespace", "column.object", "column.object-port", "column.service", "column.saved"];
 
 /// From this width on the screen behind it is seen.
-const ROOMY: u16 = 100;
+const MIN_DIALOG: u16 = 100;
 
 /// Lines about what may not be seen, at most.
-const NOTES: usize = 3;
+const MAX_NOTES: usize = 3;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, browser: &Browser) {
     let theme = scene.theme();
     let list = &browser.list;
     // Where there is little room its frame takes none of it.
-    let outer = if area.width < ROOMY { area } else { large(area) };
+    let outer = if area.width < MIN_DIALOG { area } else { large(area) };
     let (count, all) = (list.order.len().to_string(), list.of.to_string());
     let title = scene.text().fill("dialog.browser", &[("count", &count), ("all", &all)]);
     let inner = chrome::dialog(frame, scene, outer, &title, theme.accent);
     let notes: Vec<(String, Style)> = notes(scene, browser)
         .into_iter()
         .flat_map(|(words, style)| wrap(&words, inner.width).into_iter().map(move |line| (line, style)))
-        .take(NOTES.min(usize::from(inner.height / 3)))
+        .take(MAX_NOTES.min(usize::from(inner.height / 3)))
         .collect();
     let below = u16::try_from(notes.len()).unwrap_or_default();
     let body = Rect { height: inner.height.saturating_sub(below), ..inner };
@@ -150,7 +150,7 @@ fn rows(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, browser:
             cells(scene, browser, &list.order[at], above)
         })
         .collect();
-    let natural: Vec<u16> = (0..SHAPES.len())
+    let natural: Vec<u16> = (0..COLUMNS.len())
         .map(|column| {
             let cells = visible.iter().filter_map(|row| row.get(column)).map(Cell::natural).max().unwrap_or_default();
             let head = width(scene.get(HEADS[column]));
@@ -158,7 +158,7 @@ fn rows(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, browser:
         })
         .collect();
     let natural = state.settle_dialog(area.width, list.order.len(), natural);
-    let (widths, gap) = fit(&SHAPES, &natural, area.width - GUTTER);
+    let (widths, gap) = fit(&COLUMNS, &natural, area.width - GUTTER);
     let buffer = frame.buffer_mut();
     let mut x = area.x + GUTTER;
     for (head, own) in HEADS.iter().zip(&widths).filter(|(_, own)| **own > 0) {

@@ -12,7 +12,7 @@ use crate::view::state::Hit;
 use brow_model::dialog::Question;
 
 /// Columns of the question where there is room.
-const WIDE: u16 = 66;
+const WIDTH: u16 = 66;
 /// Columns between buttons.
 const GAP: u16 = 2;
 
@@ -25,7 +25,7 @@ pub(super) fn draw(
 ) {
     let theme = scene.theme();
     let words = scene.text().question(question);
-    let wide = super::room(area, WIDE.max(width(&words.title).saturating_add(2)));
+    let wide = super::room(area, WIDTH.max(width(&words.title).saturating_add(2)));
     let places = place(&words.buttons, wide);
     let below = places.last().map_or(0, |(line, _)| line + 1);
     // Frame and buttons first; what is left is for what is said, which may be long.

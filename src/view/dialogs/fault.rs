@@ -13,12 +13,12 @@ use crate::text::Text;
 use brow_model::fault::{Fault, Remedy};
 
 /// Columns of the text where there is room.
-const WIDE: u16 = 76;
+const WIDTH: u16 = 76;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, fault: &Fault) {
     let theme = scene.theme();
     let words = scene.text().fault(fault);
-    let wide = super::room(area, WIDE);
+    let wide = super::room(area, WIDTH);
     let mut lines: Vec<Line<'_>> = Vec::new();
     let mut parts = vec![(words.what, theme.text), (words.detail, theme.dim), (words.remedy, theme.accent)];
     if let Remedy::Grant(grant) = &fault.remedy {

@@ -28,7 +28,7 @@ pub(super) struct Row<'a> {
 }
 
 /// Columns of an input that stands beside its message.
-const INPUT: u16 = 32;
+const INPUT_WIDTH: u16 = 32;
 
 impl<'a> Row<'a> {
     /// A field that is alone, with its label.
@@ -40,7 +40,7 @@ impl<'a> Row<'a> {
     /// The columns it takes with what may be said of it beside it.
     pub fn wish(&self, scene: Scene<'_>) -> u16 {
         let error = self.field.error.map_or(0, |error| width(scene.get(&format!("field.{error}"))).saturating_add(2));
-        self.lead().saturating_add(INPUT + 2).saturating_add(error.max(width(self.hint)))
+        self.lead().saturating_add(INPUT_WIDTH + 2).saturating_add(error.max(width(self.hint)))
     }
 
     /// The columns of the label.
@@ -75,7 +75,7 @@ impl<'a> Row<'a> {
         );
         let x = line.x + lead;
         let rest = line.width - lead;
-        let own = if self.beside { INPUT.min(rest) } else { rest };
+        let own = if self.beside { INPUT_WIDTH.min(rest) } else { rest };
         let style = if self.active { theme.text.patch(theme.selection) } else { theme.text };
         let room = Rect { x, width: own, height: 1, ..line };
         if let Some(chosen) = &self.chosen {

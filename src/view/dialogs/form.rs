@@ -15,9 +15,9 @@ use brow_model::field::{Page, TargetField};
 use brow_model::form::TargetForm;
 
 /// Columns of the form's content where there is room.
-const WIDE: u16 = 124;
+const WIDTH: u16 = 124;
 /// The same where messages stand below the fields.
-const BELOW: u16 = 96;
+const NARROW_WIDTH: u16 = 96;
 
 /// One line of the form.
 enum Part<'a> {
@@ -30,12 +30,12 @@ enum Part<'a> {
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, form: &TargetForm) {
     let mut rows: Vec<(usize, Row<'_>)> = rows(scene, form);
     let wish = rows.iter().map(|(_, row)| row.wish(scene)).max().unwrap_or_default();
-    let beside = super::room(area, WIDE) >= wish;
+    let beside = super::room(area, WIDTH) >= wish;
     // All or none, so that the fields keep still when another gets the keys.
     for (_, row) in &mut rows {
         row.beside = beside;
     }
-    let wide = super::room(area, if beside { wish } else { BELOW });
+    let wide = super::room(area, if beside { wish } else { NARROW_WIDTH });
     let parts = parts(scene, form, rows, wide);
     let title = match &form.editing {
         Some(name) => scene.text().fill("dialog.edit-target", &[("name", name)]),

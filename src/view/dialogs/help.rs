@@ -15,11 +15,11 @@ use brow_model::dialog::Dialog;
 use brow_model::focus::Pane;
 
 /// The columns that keys may take at most before what they do.
-const KEYS: u16 = 19;
+const MAX_KEYS_WIDTH: u16 = 19;
 /// Columns between columns of text.
 const GAP: u16 = 3;
 /// More columns of text than these nobody looks through.
-const ACROSS: u16 = 4;
+const MAX_COLUMNS: u16 = 4;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, scroll: usize) {
     let inner = chrome::dialog(frame, scene, large(area), scene.get("dialog.help"), scene.theme().accent);
@@ -38,11 +38,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
 /// The sections in as many columns as there is room for without cutting a line, and their widths; in a single column
 /// lines are wrapped.
 fn stacked(scene: Scene<'_>, inner: Rect) -> (Vec<Vec<Line<'_>>>, Vec<u16>) {
-    for across in (2..=ACROSS).rev() {
+    for across in (2..=MAX_COLUMNS).rev() {
         let stacks = stack(scene, across.into(), inner.height.into(), u16::MAX);
         let widths: Vec<u16> =
             stacks.iter().map(|stack| stack.iter().map(|line| line_width(line)).max().unwrap_or_default()).collect();
-        let gaps = u16::try_from(stacks.len().saturating_sub(1)).unwrap_or(ACROSS);
+        let gaps = u16::try_from(stacks.len().saturating_sub(1)).unwrap_or(MAX_COLUMNS);
         let taken = widths.iter().fold(gaps * GAP, |sum, own| sum.saturating_add(*own));
         if taken <= inner.width {
             // What is left over stands between them.
@@ -110,7 +110,7 @@ fn stack<'a>(scene: Scene<'a>, across: usize, tall: usize, room: u16) -> Vec<Vec
 
 fn lines<'a>(scene: Scene<'a>, section: &'a HelpSection, room: u16) -> Vec<Line<'a>> {
     let theme = scene.theme();
-    let widest = section.lines.iter().map(|hint| width(&hint.keys)).max().unwrap_or_default().min(KEYS);
+    let widest = section.lines.iter().map(|hint| width(&hint.keys)).max().unwrap_or_default().min(MAX_KEYS_WIDTH);
     let mut lines = vec![vec![Span::styled(section.title.as_str(), theme.text.add_modifier(Modifier::BOLD))]];
     for Hint { keys, label } in &section.lines {
         let lead = widest.max(width(keys)) + 2;

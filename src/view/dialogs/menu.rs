@@ -10,7 +10,7 @@ use super::{Scene, middle, room};
 use brow_model::menu::{Menu, MenuItem, MenuLabel, MenuOf};
 
 /// Columns where there is room.
-const WIDE: u16 = 110;
+const WIDTH: u16 = 110;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, menu: &Menu) {
     let theme = scene.theme();
@@ -29,7 +29,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     let longest = menu.items.iter().map(|item| width(&item.shown)).max().unwrap_or_default();
     let wish = lead.saturating_add(longest).saturating_add(5).max(width(&title).saturating_add(2));
     let tall = u16::try_from(menu.items.len()).unwrap_or(u16::MAX);
-    let outer = middle(area, room(area, wish.min(WIDE)), tall);
+    let outer = middle(area, room(area, wish.min(WIDTH)), tall);
     let inner = chrome::dialog(frame, scene, outer, &title, theme.accent);
     state.set_page(inner.height);
     let first = state.scroll_dialog(menu.cursor, inner.height.into(), menu.items.len());

@@ -7,7 +7,7 @@ use ratatui::text::Span;
 
 use super::{Content, Scene, show};
 use crate::view::cell::Cell;
-use crate::view::columns::Shape;
+use crate::view::columns::Column;
 use crate::view::state::ViewState;
 use crate::view::table::GUTTER;
 use crate::view::typeset::width;
@@ -17,22 +17,22 @@ use brow_model::list::ClusterColumn;
 use brow_model::proxy::PodKey;
 
 /// In the order of [`ClusterColumn::ALL`].
-const fn shapes(name: u16) -> [Shape; 6] {
+const fn columns_of(name: u16) -> [Column; 6] {
     [
-        Shape::words(Shape::ALWAYS, name, 60),
-        Shape::words(1, 7, 18),
+        Column::words(Column::ALWAYS, name, 60),
+        Column::words(1, 7, 18),
         // The longest state in full: cut, they are told apart no longer.
-        Shape::words(Shape::ALWAYS, 20, 20),
-        Shape::number(2, 5, 8),
-        Shape::number(4, 4, 6),
-        Shape::number(3, 4, 10),
+        Column::words(Column::ALWAYS, 20, 20),
+        Column::number(2, 5, 8),
+        Column::number(4, 4, 6),
+        Column::number(3, 4, 10),
     ]
 }
-const SHAPES: [Shape; 6] = shapes(16);
+const COLUMNS: [Column; 6] = columns_of(16);
 /// Beside a state in full there is little room for a name.
-const NARROW: [Shape; 6] = shapes(9);
+const NARROW_COLUMNS: [Column; 6] = columns_of(9);
 /// From this width on a name goes before how fast the cluster answers.
-const ROOMY: u16 = 50;
+const MIN_WIDE: u16 = 50;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let model = scene.model;
@@ -41,7 +41,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         pane: Pane::Clusters,
         list,
         heads: ClusterColumn::ALL.iter().map(|column| scene.head(column.key())).collect(),
-        shapes: if area.width < ROOMY { &NARROW } else { &SHAPES },
+        columns_of: if area.width < MIN_WIDE { &NARROW_COLUMNS } else { &COLUMNS },
         sorted: ClusterColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
         aside: Vec::new(),
     };
@@ -52,7 +52,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
 pub(in crate::view) fn wish(scene: Scene<'_>) -> u16 {
     let widest = |of: fn(&Cluster) -> u16| scene.model.clusters.all.iter().map(of).max().unwrap_or_default();
     let names = widest(|cluster| width(&cluster.name) + if cluster.current { 2 } else { 0 });
-    let versions = widest(|cluster| cluster.version.as_deref().map_or(0, width)).clamp(7, SHAPES[1].most);
+    let versions = widest(|cluster| cluster.version.as_deref().map_or(0, width)).clamp(7, COLUMNS[1].most);
     // The other columns, their gaps and the frame.
     names.saturating_add(GUTTER + 2 + versions + 14 + 6 + 4 + 8 + 5 * 2)
 }

@@ -9,7 +9,7 @@ use ratatui::text::Span;
 
 use super::{Content, Scene, show};
 use crate::view::cell::Cell;
-use crate::view::columns::Shape;
+use crate::view::columns::Column;
 use crate::view::state::ViewState;
 use brow_model::focus::Pane;
 use brow_model::forward::{Forward, ForwardState, port_name};
@@ -17,21 +17,21 @@ use brow_model::instance::RemoteForward;
 use brow_model::list::ForwardColumn;
 
 /// The column of the rate: the first to be dropped, since the sparkline shows it too.
-const RATE: Shape = Shape::number(0, 9, 12);
+const RATE: Column = Column::number(0, 9, 12);
 /// In the order of [`ForwardColumn::ALL`].
-const SHAPES: [Shape; 11] = [
-    Shape::words(Shape::ALWAYS, 15, 48),
-    Shape::words(7, 10, 40),
-    Shape::words(1, 12, 63),
+const COLUMNS: [Column; 11] = [
+    Column::words(Column::ALWAYS, 15, 48),
+    Column::words(7, 10, 40),
+    Column::words(1, 12, 63),
     // "● live 999 ms": a latency without its unit is none.
-    Shape::words(Shape::ALWAYS, 13, 20),
-    Shape::number(4, 6, 14),
-    Shape::number(5, 9, 12),
+    Column::words(Column::ALWAYS, 13, 20),
+    Column::number(4, 6, 14),
+    Column::number(5, 9, 12),
     RATE,
-    Shape::number(6, 9, 12),
+    Column::number(6, 9, 12),
     RATE,
-    Shape::picture(3, 10, 30),
-    Shape::words(2, 18, 60),
+    Column::picture(3, 10, 30),
+    Column::words(2, 18, 60),
 ];
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
@@ -41,7 +41,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         pane: Pane::Forwards,
         list,
         heads: ForwardColumn::ALL.iter().map(|column| scene.head(column.key())).collect(),
-        shapes: &SHAPES,
+        columns_of: &COLUMNS,
         sorted: ForwardColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
         aside: Vec::new(),
     };
@@ -90,7 +90,7 @@ fn others_cells<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Vec<Cell<'a>>
         Cell::Tail(Span::styled(forward.pod.as_deref().unwrap_or("–"), theme.dim)),
         Cell::text(scene.text().forward_state(forward.state.state()), theme.dim),
     ];
-    cells.resize_with(SHAPES.len() - 1, Cell::empty);
+    cells.resize_with(COLUMNS.len() - 1, Cell::empty);
     cells.push(Cell::text(whose(scene, other), theme.dim));
     cells
 }

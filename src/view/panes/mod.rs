@@ -16,7 +16,7 @@ use tui_input::Input;
 use super::Scene;
 use super::cell::Cell;
 use super::chrome::{self, Chrome};
-use super::columns::Shape;
+use super::columns::Column;
 use super::state::{Hit, ViewState};
 use super::table::{Row, Table};
 use brow_model::focus::Pane;
@@ -41,7 +41,7 @@ pub(super) struct Content<'a, K, C> {
     pub pane: Pane,
     pub list: &'a List<K, C>,
     pub heads: Vec<&'a str>,
-    pub shapes: &'static [Shape],
+    pub columns_of: &'static [Column],
     /// Index of the column that the rows are sorted by.
     pub sorted: usize,
     /// Said beside the count in the title, where there is something to say.
@@ -56,7 +56,7 @@ pub(super) fn show<'a, K: Ord, C>(
     content: Content<'a, K, C>,
     cells: impl Fn(&'a K) -> Option<Vec<Cell<'a>>>,
 ) {
-    let Content { pane, list, heads, shapes, sorted, aside } = content;
+    let Content { pane, list, heads, columns_of, sorted, aside } = content;
     let focused = scene.has_keys(pane);
     let inner = chrome::draw(
         frame,
@@ -83,7 +83,7 @@ pub(super) fn show<'a, K: Ord, C>(
     let table = Table {
         pane,
         focused,
-        shapes,
+        columns_of,
         heads,
         sorted: (sorted, list.descending),
         cursor: list.cursor,

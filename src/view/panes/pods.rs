@@ -10,21 +10,21 @@ use ratatui::text::Span;
 
 use super::{Content, Scene, show};
 use crate::view::cell::Cell;
-use crate::view::columns::Shape;
+use crate::view::columns::Column;
 use crate::view::state::ViewState;
 use brow_model::focus::Pane;
 use brow_model::list::PodColumn;
 use brow_model::proxy::{Phase, ProxyPod};
 
 /// In the order of [`PodColumn::ALL`].
-const SHAPES: [Shape; 7] = [
-    Shape::words(2, 8, 63),
-    Shape::words(Shape::ALWAYS, 8, 40),
-    Shape::words(4, 11, 50),
-    Shape::words(Shape::ALWAYS, 17, 48),
-    Shape::words(1, 12, 36),
-    Shape::number(3, 6, 8),
-    Shape::picture(Shape::ALWAYS, 13, 34),
+const COLUMNS: [Column; 7] = [
+    Column::words(2, 8, 63),
+    Column::words(Column::ALWAYS, 8, 40),
+    Column::words(4, 11, 50),
+    Column::words(Column::ALWAYS, 17, 48),
+    Column::words(1, 12, 36),
+    Column::number(3, 6, 8),
+    Column::picture(Column::ALWAYS, 13, 34),
 ];
 
 /// From this time left on the countdown is red.
@@ -43,7 +43,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         pane: Pane::Pods,
         list,
         heads: PodColumn::ALL.iter().map(|column| scene.head(column.key())).collect(),
-        shapes: &SHAPES,
+        columns_of: &COLUMNS,
         sorted: PodColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
         aside,
     };

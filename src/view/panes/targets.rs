@@ -6,7 +6,7 @@ use ratatui::text::Span;
 
 use super::{Content, Scene, show};
 use crate::view::cell::Cell;
-use crate::view::columns::Shape;
+use crate::view::columns::Column;
 use crate::view::state::ViewState;
 use brow_model::focus::Pane;
 use brow_model::forward::{Forward, ForwardState};
@@ -16,20 +16,20 @@ use brow_model::target::Target;
 use brow_model::workload::Destination;
 
 /// In the order of [`TargetColumn::ALL`].
-const fn shapes(tags: u16) -> [Shape; 7] {
+const fn columns_of(tags: u16) -> [Column; 7] {
     [
-        Shape::words(Shape::ALWAYS, 9, 50),
-        Shape::words(3, 6, 40),
-        Shape::words(1, 9, 30),
-        Shape::words(5, 17, 60),
-        Shape::number(4, 5, 12),
-        Shape::words(2, 8, tags),
-        Shape::words(Shape::ALWAYS, 10, 24),
+        Column::words(Column::ALWAYS, 9, 50),
+        Column::words(3, 6, 40),
+        Column::words(1, 9, 30),
+        Column::words(5, 17, 60),
+        Column::number(4, 5, 12),
+        Column::words(2, 8, tags),
+        Column::words(Column::ALWAYS, 10, 24),
     ]
 }
-const SHAPES: [Shape; 7] = shapes(30);
+const COLUMNS: [Column; 7] = columns_of(30);
 /// The columns without tags, for lists in which no target has any.
-const UNTAGGED: [Shape; 7] = shapes(0);
+const UNTAGGED_COLUMNS: [Column; 7] = columns_of(0);
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let model = scene.model;
@@ -39,7 +39,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         pane: Pane::Targets,
         list,
         heads: TargetColumn::ALL.iter().map(|column| scene.head(column.key())).collect(),
-        shapes: if untagged { &UNTAGGED } else { &SHAPES },
+        columns_of: if untagged { &UNTAGGED_COLUMNS } else { &COLUMNS },
         sorted: TargetColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
         aside: Vec::new(),
     };

@@ -1,4 +1,4 @@
-//! Opens tunnels: the upgrade request of each protocol, and which protocol to ask for.
+//! Opens tunnels, and chooses their protocol.
 
 use std::{
     collections::HashMap,
@@ -11,9 +11,9 @@ use http::Method;
 use tokio::sync::watch;
 
 use super::{
+    liveness_check::LivenessCheck,
     transport::Transport,
     upgrade::{Failure, upgrade},
-    witness::Witness,
 };
 use crate::{
     contain::lock,
@@ -22,16 +22,16 @@ use crate::{
     protocol::Protocol,
 };
 
-/// The time that one attempt may take. A gateway that swallows an upgrade is noticed by this alone.
+/// The timeout of one attempt. A gateway that swallows an upgrade is noticed by this alone.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time that others wait for the outcome of the first attempts, which settle the protocol for all. They do not wait
-/// longer: the network may be back by the time that an attempt begun before gives up.
-const TURN: Duration = Duration::from_secs(1);
+/// The longest wait of later attempts for the outcome of the first, which settles the protocol for all. They do not
+/// wait longer: the network may be back before an attempt that began earlier times out.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// For how long a protocol that is not the best is taken to be the best that passes. A gateway that had a bad moment,
-/// or was replaced, should not cost the speed of a whole day.
-const REMEMBERED: Duration = Duration::from_mins(10);
+/// The time for which a protocol that is not the best is used without trying better ones. A gateway that had a bad
+/// moment, or was replaced, should not cost the speed of a whole day.
+const PROTOCOL_TTL: Duration = Duration::from_mins(10);
 
 /// The destination of a stream: a port of a pod.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -76,7 +76,7 @@ impl Dialer {
         }
     }
 
-    /// The protocol that is used, as far as that is settled.
+    /// Returns the protocol in use, if it is settled.
     pub(crate) fn settled(&self) -> Option<Protocol> {
         self.forced.or(lock(&self.worked).map(|(protocol, _)| protocol))
     }
@@ -84,29 +84,29 @@ impl Dialer {
     fn settle(&self, protocol: Protocol) {
         let mut worked = lock(&self.worked);
         // What is confirmed again is not remembered for longer: the better ones are to be tried again.
-        if worked.is_none_or(|(known, at)| known != protocol || at.elapsed() >= REMEMBERED) {
+        if worked.is_none_or(|(known, at)| known != protocol || at.elapsed() >= PROTOCOL_TTL) {
             *worked = Some((protocol, Instant::now()));
         }
     }
 
-    /// See [`Logins::answers_again`].
-    pub(crate) fn answers_again(&self) -> watch::Receiver<u64> {
-        self.logins.answers_again()
+    /// See [`Logins::recoveries`].
+    pub(crate) fn recoveries(&self) -> watch::Receiver<u64> {
+        self.logins.recoveries()
     }
 
-    /// Returns a second opinion on the connection between these addresses.
-    pub(crate) fn witness(&self, ends: Option<(SocketAddr, SocketAddr)>) -> Witness {
-        Witness::new(Arc::clone(&self.logins), ends)
+    /// Returns the checks of the connection between these addresses.
+    pub(crate) fn liveness_check(&self, ends: Option<(SocketAddr, SocketAddr)>) -> LivenessCheck {
+        LivenessCheck::new(Arc::clone(&self.logins), ends)
     }
 
-    /// The protocols to try, in order.
+    /// Returns the protocols to try, in order.
     fn order(&self) -> Vec<Protocol> {
         if let Some(forced) = self.forced {
             return vec![forced];
         }
         let mut order = Protocol::ALL.to_vec();
         if let Some((protocol, at)) = *lock(&self.worked)
-            && at.elapsed() < REMEMBERED
+            && at.elapsed() < PROTOCOL_TTL
         {
             order.retain(|other| *other != protocol);
             order.insert(0, protocol);
@@ -119,22 +119,22 @@ impl Dialer {
         if self.settled().is_some() {
             return None;
         }
-        let turn = tokio::time::timeout(TURN, self.settling.lock()).await.ok();
+        let turn = tokio::time::timeout(SETTLE_TIMEOUT, self.settling.lock()).await.ok();
         if self.settled().is_some() { None } else { turn }
     }
 
-    /// Opens a connection for `route` with the newest login; where the server refuses that and another is to be had,
-    /// with that one. With `ahead`, none is opened in a protocol whose connections reach the pod at once:
-    /// [`Error::Closed`] says that there was no other.
+    /// Opens a connection for `route` with the newest login, or with a renewed one if the server refuses that. With
+    /// `ahead`, protocols whose connections reach the pod at once are not used; [`Error::Closed`] means that there was
+    /// no other.
     pub(crate) async fn dial(&self, route: &Route, ahead: bool) -> Result<Dialed, Error> {
         check(route)?;
-        let login = self.logins.now().await;
+        let login = self.logins.current().await;
         let refused = match self.dial_as(&login, route, ahead).await {
             Err(error @ Error::Unauthorized { .. }) => error,
             dialed => return dialed,
         };
         self.logins.refused(login.generation);
-        let renewed = self.logins.now().await;
+        let renewed = self.logins.current().await;
         if renewed.generation == login.generation {
             return Err(refused);
         }
@@ -191,7 +191,7 @@ impl Dialer {
         if protocol != Protocol::Spdy {
             return upgrade(client, protocol, &Method::GET, route).await;
         }
-        let known = lock(&self.by_get).get(&route.namespace).is_some_and(|at| at.elapsed() < REMEMBERED);
+        let known = lock(&self.by_get).get(&route.namespace).is_some_and(|at| at.elapsed() < PROTOCOL_TTL);
         let methods = if known { [Method::GET, Method::POST] } else { [Method::POST, Method::GET] };
         let first = match upgrade(client, protocol, &methods[0], route).await {
             Err(failure) if failure.is_forbidden() => failure,
@@ -219,7 +219,7 @@ impl Dialer {
     }
 }
 
-/// The names end up in a path: nothing may pass that could turn it into another.
+/// Checks the names of a route, which become part of a path: they must not change its structure.
 fn check(route: &Route) -> Result<(), Error> {
     let is_name = |name: &str| {
         !name.is_empty()

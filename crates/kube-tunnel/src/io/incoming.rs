@@ -1,4 +1,4 @@
-//! The half of a stream that its tunnel's pump and its reader share.
+//! The receiving side of a stream, shared by its tunnel's pump and its reader.
 
 use std::{
     io::{self, IoSlice},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[derive(Debug, Default)]
-pub(crate) struct Shared {
+pub(crate) struct StreamState {
     /// Set when the opening was sent.
     pub ids: OnceLock<Ids>,
     /// Never held while a [`super::session::Link`] is being locked.
@@ -31,8 +31,8 @@ pub(crate) struct Incoming {
     sink: Option<Sink>,
 }
 
-/// A local socket that the pump writes to by itself: a received chunk then reaches the local program without another
-/// task being woken.
+/// A local socket that the pump writes to directly: a received chunk then reaches the local program without waking
+/// another task.
 #[derive(Debug)]
 struct Sink {
     socket: Arc<TcpStream>,
@@ -55,7 +55,7 @@ impl Incoming {
         self.reader.take()
     }
 
-    /// Throws away what waits, and all that is still to come.
+    /// Discards waiting bytes and all that are still to come.
     pub(crate) fn abandon(&mut self) {
         self.receive.abandon();
         self.sink = None;

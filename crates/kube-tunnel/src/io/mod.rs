@@ -2,6 +2,7 @@
 
 pub(crate) mod dial;
 mod incoming;
+mod liveness_check;
 mod peer;
 pub(crate) mod pump;
 pub(crate) mod session;
@@ -9,7 +10,6 @@ pub(crate) mod splice;
 pub(crate) mod stream;
 mod transport;
 mod upgrade;
-mod witness;
 
 use std::time::SystemTime;
 

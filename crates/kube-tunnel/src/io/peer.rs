@@ -36,7 +36,7 @@ pub(crate) fn look(local: &TcpStream) -> Peer {
 /// The kernel's view of a connection of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "other systems do not tell; tests name them all"))]
-pub(crate) enum Wire {
+pub(crate) enum TcpState {
     /// It has ended, or nothing that was sent is acknowledged, time after time.
     Dead,
     /// As far as the kernel knows, the other machine is there. That it takes no more bytes now is no sign of death.
@@ -47,14 +47,14 @@ pub(crate) enum Wire {
 
 /// Looks at the connection between these addresses.
 #[cfg(target_os = "linux")]
-pub(crate) fn wire(ours: std::net::SocketAddr, theirs: std::net::SocketAddr) -> Wire {
-    linux::wire(ours, theirs).unwrap_or(Wire::Unknown)
+pub(crate) fn tcp_state(ours: std::net::SocketAddr, theirs: std::net::SocketAddr) -> TcpState {
+    linux::tcp_state(ours, theirs).unwrap_or(TcpState::Unknown)
 }
 
 /// Looks at the connection between these addresses.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn wire(_: std::net::SocketAddr, _: std::net::SocketAddr) -> Wire {
-    Wire::Unknown
+pub(crate) fn tcp_state(_: std::net::SocketAddr, _: std::net::SocketAddr) -> TcpState {
+    TcpState::Unknown
 }
 
 /// Looks at the other end of `local`.
@@ -77,7 +77,7 @@ mod linux {
 
     use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
 
-    use super::{Peer, Wire};
+    use super::{Peer, TcpState};
 
     /// `SOCK_DIAG_BY_FAMILY`, the one request there is.
     const BY_FAMILY: u16 = 20;
@@ -110,8 +110,8 @@ mod linux {
         read(&ask(theirs, ours)?)
     }
 
-    pub(crate) fn wire(ours: SocketAddr, theirs: SocketAddr) -> Option<Wire> {
-        read_wire(&ask(ours, theirs)?)
+    pub(crate) fn tcp_state(ours: SocketAddr, theirs: SocketAddr) -> Option<TcpState> {
+        read_tcp_state(&ask(ours, theirs)?)
     }
 
     /// Returns what the kernel says of the socket whose own address is `own`.
@@ -125,14 +125,14 @@ mod linux {
         Some(answer.get(..length)?.to_vec())
     }
 
-    fn read_wire(answer: &[u8]) -> Option<Wire> {
+    fn read_tcp_state(answer: &[u8]) -> Option<TcpState> {
         let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
         let (timer, retrans) = (*answer.get(TIMER)?, *answer.get(RETRANS)?);
         match kind {
-            NLMSG_ERROR if answer.get(HEADER..HEADER + 4)? == (-ENOENT).to_ne_bytes() => Some(Wire::Dead),
+            NLMSG_ERROR if answer.get(HEADER..HEADER + 4)? == (-ENOENT).to_ne_bytes() => Some(TcpState::Dead),
             BY_FAMILY => {
                 let tries = matches!(timer, RETRANSMITTING | KEEPING_ALIVE | PROBING);
-                Some(if tries && retrans >= UNANSWERED { Wire::Dead } else { Wire::Alive })
+                Some(if tries && retrans >= UNANSWERED { TcpState::Dead } else { TcpState::Alive })
             }
             _ => None,
         }

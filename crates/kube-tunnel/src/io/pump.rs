@@ -9,48 +9,48 @@ use std::{
 
 use tokio::time::Sleep;
 
-use super::{incoming::Shared, now, session::Session, transport::Received, witness::Inquiry};
+use super::{incoming::StreamState, liveness_check::CheckFuture, now, session::Session, transport::Received};
 use crate::{
     contain::{contain, lock},
     error::Error,
     proto::{
         connection::{Event, Liveness},
-        health::{DEAD, Now},
-        receive::Outlook,
+        health::{DEAD_AFTER, Now},
+        receive::ReadState,
     },
 };
 
-/// Where at least this many bytes came at once, the next ones are left to gather for [`BREATH`]: reading each piece as
-/// it comes wakes reader and sender for each. On a machine that carries both ends, a download then costs a tenth less.
-const BULK: usize = 64 * 1024;
-const BREATH: Duration = Duration::from_millis(1);
+/// After reading at least this many bytes at once, the pump waits for [`GATHER_DELAY`]: reading each piece as it comes
+/// would wake reader and sender for each. On a machine that carries both ends, a download then costs a tenth less.
+const BULK_READ: usize = 64 * 1024;
+const GATHER_DELAY: Duration = Duration::from_millis(1);
 
 /// The time that a connection whose only stream was dropped may take to pass on what was sent, and to be closed by its
 /// server: as long as a kernel keeps the bytes of a socket that was closed.
 const LEAVE_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The pause between two inquiries whether a connection lives whose silence says nothing.
-const INQUIRY_INTERVAL: Duration = Duration::from_secs(8);
+/// The interval between checks of a connection whose silence proves nothing.
+const CHECK_INTERVAL: Duration = Duration::from_secs(8);
 
-/// The time that a stream may hold the tunnel up while others are seen to wait for it.
+/// The time for which a stream may block the tunnel while others wait for it.
 const STALL_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The number of chunks taken before other tasks get their turn.
-const TURNS: usize = 8;
+/// The most chunks that are read before other tasks get their turn.
+const MAX_READS_PER_POLL: usize = 8;
 
 /// Reads a tunnel until it ends, then ends its streams with the reason.
 pub(crate) async fn pump(session: Arc<Session>) {
     let mut pump = Pump {
         timeout: Box::pin(tokio::time::sleep(Duration::ZERO)),
         leave: None,
-        breath: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        gather: Box::pin(tokio::time::sleep(Duration::ZERO)),
         gathering: false,
         taken: 0,
         session: Arc::clone(&session),
         events: Vec::new(),
         touched: Vec::new(),
-        inquiry: None,
-        inquired: None,
+        check: None,
+        checked_at: None,
     };
     let cancel = session.cancel.clone();
     let pumping = contain(std::future::poll_fn(move |cx| pump.poll(cx)));
@@ -70,18 +70,18 @@ struct Pump {
     timeout: Pin<Box<Sleep>>,
     /// Runs while the connection is leaving.
     leave: Option<Pin<Box<Sleep>>>,
-    breath: Pin<Box<Sleep>>,
-    /// The connection is not read before `breath` is over.
+    gather: Pin<Box<Sleep>>,
+    /// The connection is not read before `gather` is over.
     gathering: bool,
     /// Bytes that came since the connection was last found empty.
     taken: usize,
     /// Events of the chunk at hand.
-    events: Vec<Event<Arc<Shared>>>,
+    events: Vec<Event<Arc<StreamState>>>,
     /// Streams for which it brought something.
-    touched: Vec<Arc<Shared>>,
-    /// Finds out whether the connection is lost, while its silence does not tell.
-    inquiry: Option<Inquiry>,
-    inquired: Option<Instant>,
+    touched: Vec<Arc<StreamState>>,
+    /// The running check whether the connection is lost, if its silence proves nothing.
+    check: Option<CheckFuture>,
+    checked_at: Option<Instant>,
 }
 
 impl Pump {
@@ -103,10 +103,10 @@ impl Pump {
             return Poll::Ready(error);
         }
         if self.gathering {
-            ready!(self.breath.as_mut().poll(cx));
+            ready!(self.gather.as_mut().poll(cx));
             self.gathering = false;
         }
-        for _ in 0..TURNS {
+        for _ in 0..MAX_READS_PER_POLL {
             let now = now();
             if let Err(error) = ready!(self.poll_read(cx, now)) {
                 return Poll::Ready(error);
@@ -117,7 +117,7 @@ impl Pump {
         Poll::Pending
     }
 
-    /// Polls what depends on time. The error that ends the tunnel, if there is one.
+    /// Polls what depends on time. Returns the error that ends the tunnel, if there is one.
     fn keep_time(&mut self, cx: &mut Context<'_>) -> Option<Error> {
         while self.timeout.as_mut().poll(cx).is_ready() {
             let now = now();
@@ -131,22 +131,22 @@ impl Pump {
             };
             self.deliver(now);
             match liveness {
-                Ok(Liveness::Alive) => self.inquiry = None,
-                Ok(Liveness::Doubtful) => self.inquire(now.steady),
+                Ok(Liveness::Alive) => self.check = None,
+                Ok(Liveness::Doubtful) => self.check_liveness(now.steady),
                 Ok(Liveness::Paused { since }) => {
                     self.cut_stalled(since, now);
                     // What is not read does not tell of its end.
-                    if now.steady.duration_since(since) >= DEAD {
-                        self.inquire(now.steady);
+                    if now.steady.duration_since(since) >= DEAD_AFTER {
+                        self.check_liveness(now.steady);
                     }
                 }
                 Err(error) => return Some(error),
             }
         }
-        if let Some(inquiry) = &mut self.inquiry
-            && let Poll::Ready(lost) = inquiry.as_mut().poll(cx)
+        if let Some(check) = &mut self.check
+            && let Poll::Ready(lost) = check.as_mut().poll(cx)
         {
-            self.inquiry = None;
+            self.check = None;
             if let Some(text) = lost {
                 return Some(Error::TunnelLost { text });
             }
@@ -165,9 +165,9 @@ impl Pump {
                 return Poll::Ready(Err(error));
             }
             drop(link);
-            if std::mem::take(&mut self.taken) >= BULK {
-                self.breath.as_mut().reset(tokio::time::Instant::now() + BREATH);
-                self.gathering = self.breath.as_mut().poll(cx).is_pending();
+            if std::mem::take(&mut self.taken) >= BULK_READ {
+                self.gather.as_mut().reset(tokio::time::Instant::now() + GATHER_DELAY);
+                self.gathering = self.gather.as_mut().poll(cx).is_pending();
             }
             return Poll::Pending;
         };
@@ -216,7 +216,7 @@ impl Pump {
         }
     }
 
-    /// Hands over what came: to a local socket at once where one is attached, else by waking the reader.
+    /// Delivers received bytes: to a local socket at once if one is attached, else by waking the reader.
     fn deliver(&mut self, now: Now) {
         for event in std::mem::take(&mut self.events) {
             self.apply(event, now.steady);
@@ -229,7 +229,7 @@ impl Pump {
             receive.compact();
             let (over, full) = (receive.is_over(), receive.is_full());
             let wake =
-                failed || over || receive.has_ended() || !matches!(receive.outlook(now.steady), Outlook::Nothing);
+                failed || over || receive.has_ended() || !matches!(receive.read_state(now.steady), ReadState::Nothing);
             let reader = if wake { incoming.reader() } else { None };
             drop(incoming);
             reader.into_iter().for_each(Waker::wake);
@@ -242,7 +242,7 @@ impl Pump {
         }
     }
 
-    fn apply(&mut self, event: Event<Arc<Shared>>, now: Instant) {
+    fn apply(&mut self, event: Event<Arc<StreamState>>, now: Instant) {
         let shared = match &event {
             Event::Retired => return self.session.changed.notify_one(),
             Event::Data { stream, .. } | Event::Words { stream, .. } | Event::Reset { stream, .. } => {
@@ -274,7 +274,7 @@ impl Pump {
     }
 
     /// Stops reading the tunnel because of a stream that is full.
-    fn pause(&mut self, shared: &Arc<Shared>, now: Now) {
+    fn pause(&mut self, shared: &Arc<StreamState>, now: Now) {
         let Some(ids) = shared.ids.get() else { return };
         let mut link = self.session.link();
         {
@@ -291,25 +291,25 @@ impl Pump {
         self.session.changed.notify_one();
     }
 
-    /// Asks what else tells of the connection's life, unless that was done a moment ago.
-    fn inquire(&mut self, now: Instant) {
-        let recently = self.inquired.is_some_and(|at| now.saturating_duration_since(at) < INQUIRY_INTERVAL);
-        if self.inquiry.is_none() && !recently {
-            self.inquired = Some(now);
-            self.inquiry = Some(self.session.witness.ask());
+    /// Starts a check of the connection, unless one was made a moment ago.
+    fn check_liveness(&mut self, now: Instant) {
+        let recently = self.checked_at.is_some_and(|at| now.saturating_duration_since(at) < CHECK_INTERVAL);
+        if self.check.is_none() && !recently {
+            self.checked_at = Some(now);
+            self.check = Some(self.session.liveness_check.ask());
         }
     }
 
-    /// Cuts off the streams that hold the tunnel up, once it is seen that others wait behind them. A stream that has
-    /// the tunnel to itself, or shares it with idle ones only, may take its time.
+    /// Resets the streams that block the tunnel, once others are seen to wait behind them. A stream that has the tunnel
+    /// to itself, or shares it with idle ones only, may take its time.
     fn cut_stalled(&self, since: Instant, now: Now) {
         if now.steady.saturating_duration_since(since) < STALL_TIMEOUT {
             return;
         }
-        let streams: Vec<(Arc<Shared>, bool)> =
+        let streams: Vec<(Arc<StreamState>, bool)> =
             self.session.link().connection.streams().map(|(shared, full)| (Arc::clone(shared), full)).collect();
         let before = since.checked_sub(Duration::from_secs(1)).unwrap_or(since);
-        let is_waiting = |shared: &Arc<Shared>| lock(&shared.incoming).receive.is_waiting(before);
+        let is_waiting = |shared: &Arc<StreamState>| lock(&shared.incoming).receive.is_waiting(before);
         if !streams.iter().any(|(shared, full)| !full && is_waiting(shared)) {
             return;
         }

@@ -18,20 +18,20 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{incoming::Shared, now, stream::Stream, transport::Transport, witness::Witness};
+use super::{incoming::StreamState, liveness_check::LivenessCheck, now, stream::Stream, transport::Transport};
 use crate::{contain::lock, error::Error, proto::connection::Connection, protocol::Protocol};
 
 /// One upgraded connection, shared by its pump and its streams.
 pub(crate) struct Session {
     pub protocol: Protocol,
     link: Mutex<Link>,
-    /// Says what else tells of the connection's life.
-    pub witness: Witness,
-    /// Handles given out and not yet dropped.
+    /// Checks whether the connection lives if its silence proves nothing.
+    pub liveness_check: LivenessCheck,
+    /// The number of handles not yet dropped.
     live: AtomicUsize,
-    /// Told when the tunnel begins not to be read because of a full stream.
+    /// Notified when a full stream stops the tunnel from being read.
     pub paused: Notify,
-    /// Told when a stream or the tunnel ends.
+    /// Notified when a stream or the tunnel ends.
     pub changed: Arc<Notify>,
     /// Ends the pump, and with it the connection.
     pub cancel: CancellationToken,
@@ -43,11 +43,11 @@ impl fmt::Debug for Session {
     }
 }
 
-/// The protocol's state with the pipe under it, and who waits for either.
+/// The protocol's state, the pipe under it, and the wakers of tasks that wait for either.
 pub(crate) struct Link {
-    pub connection: Connection<Arc<Shared>>,
+    pub connection: Connection<Arc<StreamState>>,
     pub transport: Transport,
-    /// The pump's: the connection's readiness is always told to it, whoever found it wanting.
+    /// The pump's waker, which is always registered for the connection's readiness, whichever task met it not ready.
     pub pump: Option<Waker>,
     /// The streams that wait for room, one waker for each.
     writers: HashMap<usize, Waker>,
@@ -56,11 +56,11 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    fn new(connection: Connection<Arc<Shared>>, transport: Transport) -> Self {
+    fn new(connection: Connection<Arc<StreamState>>, transport: Transport) -> Self {
         Self { connection, transport, pump: None, writers: HashMap::new(), dead: None }
     }
 
-    /// Sends what waits, as far as the connection takes it.
+    /// Sends queued bytes as far as the connection takes them.
     pub(crate) fn flush(&mut self) {
         let Some(pump) = self.pump.clone() else { return };
         if self.dead.is_some() {
@@ -85,7 +85,7 @@ impl Link {
     }
 
     /// Ready when a stream may send; else wakes `cx` when it may.
-    fn poll_room(&mut self, stream: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_room(&mut self, stream: &Arc<StreamState>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if let Some(error) = &self.dead {
             return Poll::Ready(Err(error.clone()));
         }
@@ -104,7 +104,7 @@ impl Link {
 }
 
 /// Returns the key of a stream among those that wait for room, unique as long as it lives.
-fn name(stream: &Arc<Shared>) -> usize {
+fn name(stream: &Arc<StreamState>) -> usize {
     Arc::as_ptr(stream).addr()
 }
 
@@ -112,7 +112,7 @@ impl Session {
     pub(crate) fn new(
         protocol: Protocol,
         transport: Transport,
-        witness: Witness,
+        liveness_check: LivenessCheck,
         changed: Arc<Notify>,
         cancel: CancellationToken,
     ) -> Self {
@@ -120,7 +120,7 @@ impl Session {
         Self {
             protocol,
             link: Mutex::new(Link::new(connection, transport)),
-            witness,
+            liveness_check,
             live: AtomicUsize::new(0),
             paused: Notify::new(),
             changed,
@@ -179,7 +179,7 @@ impl Session {
     }
 
     /// Opens the stream and sends its first bytes, in front of which there are [`crate::frame::HEAD`] bytes of room.
-    pub(crate) fn open(&self, shared: &Arc<Shared>, port: u16, first: Option<BytesMut>) -> Result<(), Error> {
+    pub(crate) fn open(&self, shared: &Arc<StreamState>, port: u16, first: Option<BytesMut>) -> Result<(), Error> {
         // Before the opening leaves: the answer may be quick.
         lock(&shared.incoming).receive.sent = Some(now().steady);
         let mut link = self.link();
@@ -190,13 +190,13 @@ impl Session {
     }
 
     /// Ready when bytes of a stream may be sent; else wakes `cx` when they may.
-    pub(crate) fn poll_room(&self, shared: &Arc<Shared>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    pub(crate) fn poll_room(&self, shared: &Arc<StreamState>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.link().poll_room(shared, cx)
     }
 
     /// Sends bytes of an opened stream, in front of which there are [`crate::frame::HEAD`] bytes of room. Call
     /// [`Session::poll_room`] first: this never waits.
-    pub(crate) fn send(&self, shared: &Shared, payload: BytesMut) -> Result<(), Error> {
+    pub(crate) fn send(&self, shared: &StreamState, payload: BytesMut) -> Result<(), Error> {
         let Some(ids) = shared.ids.get() else { return Err(Error::Closed) };
         let mut link = self.link();
         link.connection.send(*ids, payload)?;
@@ -205,15 +205,15 @@ impl Session {
     }
 
     /// Ends our side of a stream. The node then tears the whole forward down, within a second.
-    pub(crate) fn finish(&self, shared: &Shared) {
+    pub(crate) fn finish(&self, shared: &StreamState) {
         let Some(ids) = shared.ids.get() else { return };
         let mut link = self.link();
         link.connection.finish(*ids);
         link.flush();
     }
 
-    /// The stream is no longer full: lets the tunnel be read again.
-    pub(crate) fn resume(&self, shared: &Shared) {
+    /// Lets the tunnel be read again after a stream is no longer full.
+    pub(crate) fn resume(&self, shared: &StreamState) {
         let Some(ids) = shared.ids.get() else { return };
         let mut link = self.link();
         if link.connection.resume(*ids, now()) {
@@ -223,8 +223,8 @@ impl Session {
         }
     }
 
-    /// The handle of a stream was dropped: cuts off what is not over yet.
-    pub(crate) fn release(&self, shared: &Arc<Shared>) {
+    /// Releases a stream whose handle was dropped, and resets it unless it is over.
+    pub(crate) fn release(&self, shared: &Arc<StreamState>) {
         let now = now();
         self.live.fetch_sub(1, Ordering::Relaxed);
         let (over, flowing) = {
@@ -254,7 +254,7 @@ impl Session {
     }
 
     /// Forgets a stream that is over on the node, and ends our side of it.
-    pub(crate) fn forget(&self, shared: &Shared) {
+    pub(crate) fn forget(&self, shared: &StreamState) {
         if let Some(ids) = shared.ids.get() {
             let mut link = self.link();
             link.connection.forget(*ids, now());
@@ -263,7 +263,7 @@ impl Session {
         self.changed.notify_one();
     }
 
-    /// The tunnel has ended: so have all its streams.
+    /// Ends all streams of a tunnel that has ended.
     pub(crate) fn close(&self, error: &Error) {
         let streams = {
             let mut link = self.link();
@@ -312,7 +312,7 @@ mod tests {
         let (near, _far) = tokio::io::duplex(1);
         let transport = Transport::bare(near);
         let session =
-            Session::new(Protocol::Spdy, transport, Witness::mute(), Arc::default(), CancellationToken::new());
+            Session::new(Protocol::Spdy, transport, LivenessCheck::mute(), Arc::default(), CancellationToken::new());
         let session = Arc::new(session);
         session.link().connection.transmit().push(Bytes::from(vec![0; 1 << 20]));
         let stream = session.stream(80);
@@ -326,7 +326,8 @@ mod tests {
     async fn a_tunnel_of_one_stream_takes_no_other_not_even_between_its_end_and_its_close() {
         let (near, _far) = tokio::io::duplex(64 * 1024);
         let transport = Transport::bare(near);
-        let session = Session::new(Protocol::V4, transport, Witness::mute(), Arc::default(), CancellationToken::new());
+        let session =
+            Session::new(Protocol::V4, transport, LivenessCheck::mute(), Arc::default(), CancellationToken::new());
         let session = Arc::new(session);
         // That its only stream is gone is counted before the tunnel is closed.
         drop(session.stream(80));

@@ -12,10 +12,10 @@
 //! - *The local program closes its socket*: the forward on the node ends at once. (On Linux and macOS, for
 //!   programs on this machine, the kernel tells a closed socket from a half-closed one.)
 //! - *The local program half-closes and reads on*: it gets the whole answer, however slow, as long as it begins within
-//!   [`THINKING`]. A server that answers only once it has read end-of-file never begins: port-forward has no
+//!   [`ANSWER_TIMEOUT`]. A server that answers only once it has read end-of-file never begins: port-forward has no
 //!   end-of-file that leaves the way back open. The forward is then ended, with all that was sent, and the local
 //!   program gets a reset: nobody knows what the answer would have been.
-//! - *Where a closed socket cannot be told from a half-closed one*, a silence longer than [`ANSWERING`] ends the
+//! - *Where a closed socket cannot be told from a half-closed one*, a silence longer than [`SILENCE_TIMEOUT`] ends the
 //!   connection, by a reset too.
 //! - *A reset stays a reset*, in both directions; a refused connection and a lost tunnel also reach the local program
 //!   as a reset, never as an orderly end. (But for one: port-forward has no reset either, so the pod's side of a
@@ -43,27 +43,27 @@ use crate::{
     contain::lock,
     error::Error,
     meter::{Counters, Summary},
-    proto::{connection::PAYLOAD, frame::HEAD},
+    proto::{connection::MAX_FRAME_PAYLOAD, frame::HEAD},
 };
 
-/// The time that the pod may be silent after the local program has half-closed, before its answer begins.
-const THINKING: Duration = Duration::from_mins(1);
+/// The longest silence of the pod after the local program has half-closed, before its answer begins.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The time that the pod may be silent where nobody can tell whether the local program still reads.
-const ANSWERING: Duration = Duration::from_secs(10);
+/// The longest silence of the pod if it is unknown whether the local program still reads.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The interval at which a half-closed program is looked at.
-const LOOK: Duration = Duration::from_millis(500);
+/// The interval at which it is checked whether a half-closed program has closed its socket.
+const CLOSE_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The time, after the pod has ended, for which bytes of the local program are still read and thrown away: closing a
 /// socket with unread bytes would reset it, and the tail of the answer might be lost with it.
-const FAREWELL: Duration = Duration::from_secs(1);
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The most bytes sent that are kept, until the pod answers, to be sent elsewhere if it refuses.
-const KEPT: usize = 16 * 1024;
+/// The most sent bytes that are kept until the pod answers, to be sent elsewhere if it refuses.
+const MAX_REPLAY: usize = 16 * 1024;
 
-/// The first size of the buffer for what the local program sends; it grows to [`PAYLOAD`] while it is filled.
-const SMALL: usize = 4 * 1024;
+/// The first size of the buffer for what the local program sends; it grows to [`MAX_FRAME_PAYLOAD`] while it is filled.
+const MIN_BUFFER: usize = 4 * 1024;
 
 /// Moves bytes both ways between `local` and `stream` until both directions have ended.
 ///
@@ -94,7 +94,7 @@ pub async fn splice(
     counters: &Arc<Counters>,
 ) -> Result<Summary, Error> {
     let (local, relayed) = (local.into(), first_line.is_some());
-    let (summary, result) = splice_and_sum(Arc::clone(&local), stream, first_line, counters).await;
+    let (summary, result) = splice_with_summary(Arc::clone(&local), stream, first_line, counters).await;
     if result.is_ok() && !(relayed && summary.down == 0) {
         end_in_order(&local).await;
     }
@@ -109,7 +109,7 @@ pub async fn splice(
 pub async fn end_in_order(local: &TcpStream) {
     // The local program may have closed already.
     let _ = SockRef::from(local).shutdown(Shutdown::Write);
-    farewell(local).await;
+    discard_input(local).await;
 }
 
 /// Moves bytes as [`splice`] does, and returns the totals also where it fails. Where it succeeds, the local program is
@@ -117,7 +117,7 @@ pub async fn end_in_order(local: &TcpStream) {
 ///
 /// # Cancel safety
 /// Not cancel safe, as [`splice`].
-pub async fn splice_and_sum(
+pub async fn splice_with_summary(
     local: impl Into<Arc<TcpStream>>,
     stream: Stream,
     first_line: Option<Bytes>,
@@ -133,7 +133,7 @@ pub async fn splice_and_sum(
         stream,
         counters,
         first_line,
-        size: SMALL,
+        size: MIN_BUFFER,
         up: 0,
         sent: Some(BytesMut::new()),
         local_end: None,
@@ -160,9 +160,9 @@ struct Splice<'a> {
     up: u64,
     /// The bytes sent, until they are too many or the pod has answered.
     sent: Option<BytesMut>,
-    /// The local program has ended its direction.
+    /// The time at which the local program ended its direction.
     local_end: Option<Instant>,
-    /// Nothing more is sent to the pod.
+    /// True once nothing more is sent to the pod.
     stopped: bool,
     look: Option<Pin<Box<Sleep>>>,
     started: Instant,
@@ -191,12 +191,12 @@ impl Splice<'_> {
         Poll::Pending
     }
 
-    /// Takes what the local program sends.
+    /// Sends the bytes of the local program.
     fn poll_up(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         while self.local_end.is_none() && !self.stopped {
             match self.stream.poll_room(cx) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => self.give_way(error),
+                Poll::Ready(Err(error)) => self.stop_sending(error),
                 Poll::Pending => return Ok(()),
             }
             let ready = match self.local.poll_read_ready(cx) {
@@ -230,11 +230,14 @@ impl Splice<'_> {
                 self.up += count as u64;
                 self.counters.add_up(count);
             } else if let Err(error) = self.stream.open() {
-                self.give_way(error);
+                self.stop_sending(error);
             }
             if count > 0 {
-                self.size =
-                    if count >= self.size { (self.size * 4).min(PAYLOAD) } else { self.size.min(count * 4).max(SMALL) };
+                self.size = if count >= self.size {
+                    (self.size * 4).min(MAX_FRAME_PAYLOAD)
+                } else {
+                    self.size.min(count * 4).max(MIN_BUFFER)
+                };
             }
             if end {
                 self.local_end = Some(now().steady);
@@ -245,21 +248,22 @@ impl Splice<'_> {
         Ok(())
     }
 
-    /// Keeps what is sent.
+    /// Keeps sent bytes for a replay.
     fn keep(&mut self, bytes: &[u8]) {
-        self.sent.take_if(|sent| sent.len() + bytes.len() > KEPT);
+        self.sent.take_if(|sent| sent.len() + bytes.len() > MAX_REPLAY);
         if let Some(sent) = &mut self.sent {
             sent.extend_from_slice(bytes);
         }
     }
 
-    /// A tunnel that cannot be written to may still hold bytes for the local program: they come first.
-    fn give_way(&mut self, error: Error) {
+    /// Stops sending to a tunnel that has failed. It may still hold bytes for the local program, which are delivered
+    /// first.
+    fn stop_sending(&mut self, error: Error) {
         self.stopped = true;
         lock(&self.stream.shared().incoming).receive.fail(error);
     }
 
-    /// Passes on what the pod sent. Ready when the pod's side has ended in order.
+    /// Delivers the bytes of the pod. Ready when the pod's side has ended in order.
     fn poll_down(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Error> {
         loop {
             match self.stream.poll_bytes(cx) {
@@ -306,26 +310,26 @@ impl Splice<'_> {
                 let closed = peer == Peer::Unknown && answers;
                 return Poll::Ready(Err(if closed { Error::Closed } else { Error::HalfClosed { silence } }));
             }
-            self.look = Some(Box::pin(tokio::time::sleep(LOOK)));
+            self.look = Some(Box::pin(tokio::time::sleep(CLOSE_CHECK_INTERVAL)));
         }
     }
 }
 
-/// Returns for how long the pod may be silent after the local program has half-closed. `answers`: it has sent something
-/// since it was last sent anything.
+/// Returns the longest silence of the pod after the local program has half-closed. `answers`: the pod has sent
+/// something since it was last sent anything.
 fn limit(peer: Peer, answers: bool) -> Option<Duration> {
     match peer {
         Peer::Closed => Some(Duration::ZERO),
-        Peer::Unknown => Some(ANSWERING),
+        Peer::Unknown => Some(SILENCE_TIMEOUT),
         Peer::Open if answers => None,
-        Peer::Open => Some(THINKING),
+        Peer::Open => Some(ANSWER_TIMEOUT),
     }
 }
 
-/// Takes and throws away what the local program still sends.
-async fn farewell(local: &TcpStream) {
-    let _ = tokio::time::timeout(FAREWELL, async {
-        let mut scrap = BytesMut::with_capacity(SMALL);
+/// Reads and discards the bytes that the local program still sends.
+async fn discard_input(local: &TcpStream) {
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, async {
+        let mut scrap = BytesMut::with_capacity(MIN_BUFFER);
         while local.readable().await.is_ok() {
             scrap.clear();
             match local.try_read_buf(&mut scrap) {
@@ -346,7 +350,7 @@ mod tests {
     #[test]
     fn an_answer_that_has_begun_may_pause_for_as_long_as_somebody_reads() {
         assert_eq!(limit(Peer::Open, true), None);
-        assert_eq!(limit(Peer::Open, false), Some(THINKING));
-        assert_eq!(limit(Peer::Unknown, true), Some(ANSWERING));
+        assert_eq!(limit(Peer::Open, false), Some(ANSWER_TIMEOUT));
+        assert_eq!(limit(Peer::Unknown, true), Some(SILENCE_TIMEOUT));
     }
 }

@@ -14,15 +14,15 @@ use tokio::{
     time::Sleep,
 };
 
-use super::{incoming::Shared, now, session::Session};
+use super::{incoming::StreamState, now, session::Session};
 use crate::{
     contain::lock,
     error::Error,
-    proto::{connection::PAYLOAD, frame::HEAD, receive::Outlook},
+    proto::{connection::MAX_FRAME_PAYLOAD, frame::HEAD, receive::ReadState},
 };
 
-/// For how long a tunnel is not read before that counts as more than a slow reader's pause.
-const HELD_UP: Duration = Duration::from_secs(1);
+/// The time without reading after which a tunnel counts as held up, beyond a slow reader's pause.
+const HELD_UP_AFTER: Duration = Duration::from_secs(1);
 
 /// A connection to a port of a pod, to be read and written like a TCP connection.
 ///
@@ -42,9 +42,9 @@ const HELD_UP: Duration = Duration::from_secs(1);
 /// nothing was read or written.
 pub struct Stream {
     session: Arc<Session>,
-    shared: Arc<Shared>,
+    shared: Arc<StreamState>,
     port: u16,
-    /// Runs while the data has ended and the verdict is out.
+    /// Runs after the data has ended, until the error stream has.
     verdict: Option<Pin<Box<Sleep>>>,
 }
 
@@ -62,7 +62,7 @@ impl Stream {
         Self { session, shared: Arc::default(), port, verdict: None }
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<StreamState> {
         &self.shared
     }
 
@@ -99,20 +99,20 @@ impl Stream {
         }
     }
 
-    /// Waits until there are bytes or the stream is over. `Ok(false)` is its orderly end.
+    /// Waits until there are bytes or the stream is over. Returns `Ok(false)` at its orderly end.
     pub(crate) fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
         loop {
             let deadline = {
                 let mut state = lock(&self.shared.incoming);
-                match state.receive.outlook(now().steady) {
-                    Outlook::Bytes => return Poll::Ready(Ok(true)),
-                    Outlook::End => return Poll::Ready(Ok(false)),
-                    Outlook::Failed(error) => return Poll::Ready(Err(error)),
-                    Outlook::Nothing => {
+                match state.receive.read_state(now().steady) {
+                    ReadState::Bytes => return Poll::Ready(Ok(true)),
+                    ReadState::End => return Poll::Ready(Ok(false)),
+                    ReadState::Failed(error) => return Poll::Ready(Err(error)),
+                    ReadState::Nothing => {
                         state.register(cx.waker());
                         return Poll::Pending;
                     }
-                    Outlook::VerdictBy(deadline) => {
+                    ReadState::VerdictBy(deadline) => {
                         state.register(cx.waker());
                         deadline
                     }
@@ -143,7 +143,7 @@ impl Stream {
                     paused.await;
                     continue;
                 };
-                tokio::time::sleep(HELD_UP).await;
+                tokio::time::sleep(HELD_UP_AFTER).await;
                 // One that reads slowly lets the tunnel be read again and again.
                 if session.paused_since() == Some(since) {
                     return;
@@ -188,11 +188,11 @@ impl AsyncWrite for Stream {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        if let Outlook::Failed(error) = lock(&self.shared.incoming).receive.outlook(now().steady) {
+        if let ReadState::Failed(error) = lock(&self.shared.incoming).receive.read_state(now().steady) {
             return Poll::Ready(Err(error.into_io()));
         }
         ready!(self.poll_room(cx)).map_err(Error::into_io)?;
-        let count = buf.len().min(PAYLOAD);
+        let count = buf.len().min(MAX_FRAME_PAYLOAD);
         let mut frame = BytesMut::with_capacity(HEAD + count);
         frame.resize(HEAD, 0);
         frame.extend_from_slice(&buf[..count]);

@@ -19,7 +19,7 @@ use tokio_util::io::{poll_read_buf, poll_write_buf};
 use crate::proto::outgoing::Outgoing;
 
 /// The size of a read in bytes. A TLS record holds 16 KiB; several are taken together so that they go on in one write.
-const CHUNK: usize = 64 * 1024;
+const READ_SIZE: usize = 64 * 1024;
 
 /// The largest WebSocket message we take. API servers send one for each read of theirs, at most 32 KiB.
 const MAX_MESSAGE: usize = 4 << 20;
@@ -61,7 +61,7 @@ impl Transport {
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_MESSAGE))
             .max_frame_size(Some(MAX_MESSAGE))
-            .read_buffer_size(CHUNK);
+            .read_buffer_size(READ_SIZE);
         let pipe: Box<dyn Pipe> = Box::new(pipe);
         let socket = WebSocketStream::from_raw_socket(pipe, Role::Client, Some(config)).await;
         Self { wrap: Wrap::WebSocket { socket: Box::new(socket), unflushed: false }, ends: None }
@@ -72,9 +72,9 @@ impl Transport {
         match &mut self.wrap {
             Wrap::Bare { pipe, buffer, .. } => {
                 // Gives the allocation back to use where all that was read from it has been passed on.
-                buffer.reserve(CHUNK);
+                buffer.reserve(READ_SIZE);
                 let mut count = 0;
-                while buffer.len() < CHUNK {
+                while buffer.len() < READ_SIZE {
                     match poll_read_buf(Pin::new(pipe), cx, buffer) {
                         Poll::Ready(Ok(0)) if count == 0 => return Poll::Ready(Ok(Received::End)),
                         Poll::Ready(Ok(0)) => break,

@@ -21,16 +21,16 @@ const SPDY_IN_WEB_SOCKET: &str = "SPDY/3.1+portforward.k8s.io";
 const V4: &str = "v4.channel.k8s.io";
 
 /// The most bytes read of an answer that is no upgrade.
-const ANSWER: usize = 16 * 1024;
+const MAX_ERROR_BODY: usize = 16 * 1024;
 
 /// An attempt that brought no tunnel.
 pub(crate) struct Failure {
     pub error: Error,
-    /// Another protocol may fare better.
+    /// True if another protocol may succeed.
     pub go_on: bool,
-    /// The API server itself said so, in a `Status`.
+    /// True if the API server itself answered, with a `Status`.
     pub is_status: bool,
-    /// It may pass: what other protocols do meanwhile says nothing of which is the best.
+    /// True if it may be temporary: the success of another protocol then does not show that it is the best.
     pub passing: bool,
 }
 
@@ -99,7 +99,7 @@ pub(crate) async fn upgrade(
     Ok(transport)
 }
 
-/// The request brought no answer.
+/// Returns the failure of a request without an answer.
 fn unanswered(error: &kube::Error, protocol: Protocol) -> Failure {
     let unreached = match error {
         kube::Error::Service(inner) => inner
@@ -112,13 +112,13 @@ fn unanswered(error: &kube::Error, protocol: Protocol) -> Failure {
     Failure::new(Error::from_kube(error, protocol), !unreached)
 }
 
-/// The answer is no upgrade.
+/// Returns the failure of an answer that is no upgrade.
 async fn refused(response: Response<Body>, protocol: Protocol) -> Failure {
     let status = response.status().as_u16();
     let retry_after = response.headers().get(header::RETRY_AFTER);
     // In seconds; the API server gives no dates.
     let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
-    let body = http_body_util::Limited::new(response.into_body(), ANSWER);
+    let body = http_body_util::Limited::new(response.into_body(), MAX_ERROR_BODY);
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let parsed: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
     let message =

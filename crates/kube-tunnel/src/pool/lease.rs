@@ -10,7 +10,7 @@ use tokio_util::sync::DropGuard;
 
 use super::{
     Pool,
-    manager::{self, PAUSES, pause_after},
+    manager::{self, DIAL_BACKOFF, pause_after},
 };
 use crate::{
     error::Error,
@@ -58,7 +58,7 @@ impl Tunnels {
 
     /// Opens a tunnel for `route` in the background, and keeps tunnels open until the lease is dropped.
     ///
-    /// Returns at once; failures show in [`Lease::open`] and in [`Stats::trouble`].
+    /// Returns at once; failures show in [`Lease::open`] and in [`Stats::last_error`].
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -115,11 +115,11 @@ impl Lease {
     pub async fn open(&self) -> Result<Stream, Error> {
         let pool = &self.pool;
         let began = Instant::now();
-        let mut backoff = PAUSES;
-        pool.spread(false).await;
+        let mut backoff = DIAL_BACKOFF;
+        pool.wait_if_crowded(false).await;
         loop {
             if let Some(stream) = pool.take() {
-                pool.figures.count_opened();
+                pool.counts.count_opened();
                 return Ok(stream);
             }
             let result = tokio::select! {
@@ -129,19 +129,19 @@ impl Lease {
             };
             let error = match result {
                 Ok(stream) => {
-                    pool.figures.count_opened();
+                    pool.counts.count_opened();
                     return Ok(stream);
                 }
                 Err(error) => error,
             };
             if !error.is_transient() || began.elapsed() > OPEN_TIMEOUT {
-                pool.figures.count_failed();
+                pool.counts.count_failed();
                 return Err(error);
             }
             tokio::select! {
                 () = tokio::time::sleep(pause_after(&error, &mut backoff)) => {}
                 stream = pool.arrival() => {
-                    pool.figures.count_opened();
+                    pool.counts.count_opened();
                     return Ok(stream);
                 }
             }
@@ -154,9 +154,9 @@ impl Lease {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn open_at(&self, port: u16) -> Option<Stream> {
-        self.pool.spread(true).await;
+        self.pool.wait_if_crowded(true).await;
         let stream = self.pool.take_at(port)?;
-        self.pool.figures.count_opened();
+        self.pool.counts.count_opened();
         Some(stream)
     }
 

@@ -1,4 +1,5 @@
-//! The background task of a lease: tunnels opened ahead of need, spare streams, and what is no longer needed closed.
+//! The background task of a lease: opens tunnels and spare streams ahead of need, and closes those that are no longer
+//! needed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,31 +9,36 @@ use super::Pool;
 use crate::{backoff::Backoff, contain::contain, error::Error, io::stream::Stream, protocol::Protocol};
 
 /// The most tunnels that are dialed at once.
-const DIALS: usize = 4;
+const MAX_CONCURRENT_DIALS: usize = 4;
 
-/// The interval at which a pool with more tunnels than it needs is looked at.
-const SURPLUS: Duration = Duration::from_secs(10);
+/// The interval at which a pool with surplus tunnels is checked.
+const SURPLUS_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The pauses between tries to dial.
-pub(crate) const PAUSES: Backoff = Backoff::new(Duration::from_millis(200), LONGEST_PAUSE);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The pauses between attempts to dial.
+pub(crate) const DIAL_BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), MAX_PAUSE);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// Returns the pause after an error. What only a person can mend is not tried often.
+/// Returns the pause after an error. Errors that need a person are not retried often.
 pub(crate) fn pause_after(error: &Error, backoff: &mut Backoff) -> Duration {
-    let mut longest = Backoff::new(LONGEST_PAUSE, LONGEST_PAUSE);
+    let mut longest = Backoff::new(MAX_PAUSE, MAX_PAUSE);
     let pause = if error.is_transient() { backoff.next_pause() } else { longest.next_pause() };
     // Never sooner than the API server asks, and not as late as it likes.
-    pause.max(error.retry_after().unwrap_or_default().min(LONGEST_PAUSE))
+    pause.max(error.retry_after().unwrap_or_default().min(MAX_PAUSE))
 }
 
-/// Keeps a lease's pool in order until the lease is dropped.
+/// Manages a lease's pool until the lease is dropped.
 pub(crate) async fn manage(pool: Arc<Pool>) {
     let cancel = pool.cancel.clone();
     let managing = async {
-        let mut backoff = PAUSES;
+        let mut backoff = DIAL_BACKOFF;
         loop {
-            let mut manager =
-                Manager { pool: Arc::clone(&pool), dials: JoinSet::new(), dial: PAUSES, spare: PAUSES, pause: None };
+            let mut manager = Manager {
+                pool: Arc::clone(&pool),
+                dials: JoinSet::new(),
+                dial: DIAL_BACKOFF,
+                spare: DIAL_BACKOFF,
+                pause: None,
+            };
             let Err(text) = contain(async move { manager.run().await }).await else { return };
             // Whatever it stumbled over is let go of, and told where there is no tunnel.
             let error = Error::Unreachable { text };
@@ -55,14 +61,14 @@ struct Manager {
     dials: JoinSet<Result<Option<Stream>, Error>>,
     dial: Backoff,
     spare: Backoff,
-    /// Nothing is dialed before.
+    /// The time before which nothing is dialed.
     pause: Option<tokio::time::Instant>,
 }
 
 impl Manager {
     async fn run(&mut self) {
         let mut newest = self.pool.dialer.newest.clone();
-        let mut again = self.pool.dialer.answers_again();
+        let mut again = self.pool.dialer.recoveries();
         loop {
             let wake = self.step();
             let later = async {
@@ -92,10 +98,10 @@ impl Manager {
         }
     }
 
-    /// Starts what is needed. When to look again, if nothing happens before.
+    /// Starts what is needed. Returns the time of the next call, if nothing happens before.
     fn step(&mut self) -> Option<tokio::time::Instant> {
         let now = tokio::time::Instant::now();
-        let need = self.pool.tidy();
+        let need = self.pool.reconcile();
         if need.lost_spares {
             // A relay that ends waiting streams is not asked again at once.
             let error = Error::TunnelLost { text: String::new() };
@@ -110,7 +116,7 @@ impl Manager {
         }
         let single = self.pool.dialer.settled() == Some(Protocol::V4);
         let wanted = if single { need.spares } else { need.tunnels };
-        while self.dials.len() < wanted.min(DIALS) {
+        while self.dials.len() < wanted.min(MAX_CONCURRENT_DIALS) {
             let pool = Arc::clone(&self.pool);
             self.dials.spawn(async move {
                 contain(pool.dial(!single)).await.unwrap_or_else(|text| {
@@ -128,7 +134,7 @@ impl Manager {
             }
         }
         let refill = need.refill.map(tokio::time::Instant::from_std);
-        refill.or_else(|| need.surplus.then(|| now + SURPLUS))
+        refill.or_else(|| need.surplus.then(|| now + SURPLUS_CHECK_INTERVAL))
     }
 
     fn pause_until(&mut self, until: tokio::time::Instant) {
@@ -194,7 +200,7 @@ mod tests {
     }
 
     impl Logins for Broken {
-        fn now(&self) -> BoxFuture<'_, Login> {
+        fn current(&self) -> BoxFuture<'_, Login> {
             self.asked.fetch_add(1, Ordering::Relaxed);
             assert!(!is_contained(), "something broke");
             Box::pin(std::future::pending())
@@ -206,7 +212,7 @@ mod tests {
             self.logins.subscribe()
         }
 
-        fn answers_again(&self) -> watch::Receiver<u64> {
+        fn recoveries(&self) -> watch::Receiver<u64> {
             self.again.subscribe()
         }
     }
@@ -216,8 +222,8 @@ mod tests {
         let logins = Broken::new();
         let lease = logins.lease();
         logins.until_asked(2).await;
-        let trouble = lease.stats().trouble.unwrap();
-        assert!(trouble.to_string().contains("something broke"), "{trouble}");
+        let last_error = lease.stats().last_error.unwrap();
+        assert!(last_error.to_string().contains("something broke"), "{last_error}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -240,7 +246,7 @@ mod tests {
             text: String::new(),
             retry_after: Some(Duration::from_secs(seconds)),
         };
-        assert!(pause_after(&busy(3), &mut PAUSES.clone()) >= Duration::from_secs(3));
-        assert_eq!(pause_after(&busy(u64::MAX), &mut PAUSES.clone()), LONGEST_PAUSE);
+        assert!(pause_after(&busy(3), &mut DIAL_BACKOFF.clone()) >= Duration::from_secs(3));
+        assert_eq!(pause_after(&busy(u64::MAX), &mut DIAL_BACKOFF.clone()), MAX_PAUSE);
     }
 }

@@ -1,4 +1,4 @@
-//! The tunnels of one lease: which one a new stream gets.
+//! The tunnels of one lease, and the choice of one for a new stream.
 //!
 //! Streams on one tunnel can hold each other up (see [`crate::proto::health::WORKERS`], and a local program that does
 //! not read), so a stream has a tunnel to itself as long as there are enough; a tunnel whose stream has ended serves
@@ -38,29 +38,29 @@ pub(crate) struct Pool {
     pub dialer: Arc<Dialer>,
     pub route: Route,
     /// The most tunnels to open.
-    most: usize,
+    max_tunnels: usize,
     /// The number of streams to hold opened ahead, and their port: 0 is the route's own.
     spares: AtomicUsize,
     spare_port: AtomicU16,
     pub cancel: CancellationToken,
-    /// Tells the manager that something changed.
+    /// Notifies the manager of changes.
     pub changed: Arc<Notify>,
-    /// Tells those who wait for a tunnel that there is a new one.
+    /// Notifies tasks that wait for a new tunnel.
     arrived: Notify,
-    pub figures: Figures,
-    held: Mutex<Held>,
-    /// One dials when there is no tunnel at all; the others wait for its outcome.
+    pub counts: Counts,
+    held: Mutex<PoolState>,
+    /// Held by the one task that dials when there is no tunnel at all; the others wait for its outcome.
     dialing: tokio::sync::Mutex<()>,
 }
 
 /// Counts of a lease.
 #[derive(Debug, Default)]
-pub(crate) struct Figures {
+pub(crate) struct Counts {
     opened: AtomicU64,
     failed: AtomicU64,
 }
 
-impl Figures {
+impl Counts {
     pub(crate) fn count_opened(&self) {
         self.opened.fetch_add(1, Ordering::Relaxed);
     }
@@ -71,12 +71,12 @@ impl Figures {
 }
 
 #[derive(Default)]
-struct Held {
+struct PoolState {
     tunnels: Vec<Tunnel>,
     spares: VecDeque<Stream>,
-    /// The time at which a spare was last taken.
+    /// The time at which a spare stream was last taken.
     spared: Option<Instant>,
-    trouble: Option<(Instant, Error)>,
+    last_error: Option<(Instant, Error)>,
 }
 
 struct Tunnel {
@@ -86,75 +86,76 @@ struct Tunnel {
     idle_since: Option<Instant>,
 }
 
-/// The most tunnels in all, for each that there should be: held-up ones are replaced.
-const EXCESS: usize = 2;
+/// The most tunnels in all, as a multiple of the wanted number: blocked ones are replaced.
+const MAX_EXCESS: usize = 2;
 
-/// A stream that would be one of more than this many on its tunnel, while there are to be more tunnels, waits a moment
-/// for one: connections that come all at once would all be put on the first, and the last of them would have the last
-/// tunnel for themselves. What a browser opens at once does not wait.
-const CROWDED: usize = 6;
-const MOMENT: Duration = Duration::from_millis(250);
+/// The number of streams on a tunnel above which a new one waits a moment for another tunnel, if more may be opened:
+/// connections that come all at once would all be put on the first tunnel, and the last of them would have the last
+/// tunnel for themselves. As many as a browser opens at once do not wait.
+const CROWDED_STREAMS: usize = 6;
+const CROWDED_WAIT: Duration = Duration::from_millis(250);
 
-/// The pause after a spare was taken before the next is opened, while there are others: the connection that took it
-/// goes first, here and in the relay's pod.
-const REFILL: Duration = Duration::from_millis(5);
+/// The pause after a spare stream was taken before the next is opened, if there are others: the connection that took it
+/// goes first, here and in the pod.
+const REFILL_DELAY: Duration = Duration::from_millis(5);
 
-/// The time that a tunnel stays which no stream will use again: the last one may have sent something right before.
-const LAST: Duration = Duration::from_secs(5);
+/// The time for which a tunnel is kept that no new stream will use: the last one may have sent something right before.
+const RETIRE_DELAY: Duration = Duration::from_secs(5);
 
-/// The time that a tunnel stays which is not needed.
-const IDLE: Duration = Duration::from_secs(30);
+/// The time for which an idle tunnel is kept.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Pool {
-    pub(crate) fn new(dialer: Arc<Dialer>, route: Route, most: usize) -> Self {
+    pub(crate) fn new(dialer: Arc<Dialer>, route: Route, max_tunnels: usize) -> Self {
         Self {
             dialer,
             route,
-            most,
+            max_tunnels,
             spares: AtomicUsize::new(0),
             spare_port: AtomicU16::new(0),
             cancel: CancellationToken::new(),
             changed: Arc::default(),
             arrived: Notify::new(),
-            figures: Figures::default(),
+            counts: Counts::default(),
             held: Mutex::default(),
             dialing: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Waits a moment where tunnels are crowded and more are being opened. `past`: for a stream that takes no spare.
-    pub(crate) async fn spread(&self, past: bool) {
-        if !self.is_crowded(past) {
+    /// Waits a moment if tunnels are crowded and more are being opened. With `new_stream`, the caller takes no spare
+    /// stream.
+    pub(crate) async fn wait_if_crowded(&self, new_stream: bool) {
+        if !self.is_crowded(new_stream) {
             return;
         }
         self.changed.notify_one();
         let less = async {
             loop {
                 let arrived = self.arrived.notified();
-                if !self.is_crowded(past) {
+                if !self.is_crowded(new_stream) {
                     return;
                 }
                 arrived.await;
             }
         };
         // Late, a crowded one is better than none.
-        let _ = tokio::time::timeout(MOMENT, less).await;
+        let _ = tokio::time::timeout(CROWDED_WAIT, less).await;
     }
 
-    fn is_crowded(&self, past: bool) -> bool {
+    fn is_crowded(&self, new_stream: bool) -> bool {
         let held = lock(&self.held);
-        (past || held.spares.is_empty())
-            && held.tunnels.len() < self.most
-            && held.best(self.most).is_some_and(|session| session.live() >= CROWDED)
+        (new_stream || held.spares.is_empty())
+            && held.tunnels.len() < self.max_tunnels
+            && held.best(self.max_tunnels).is_some_and(|session| session.live() >= CROWDED_STREAMS)
     }
 
-    /// A spare stream, or a new one on the best tunnel there is. None if there is no good one.
+    /// Takes a spare stream, or opens one on the best tunnel. `None` if no tunnel is good.
     pub(crate) fn take(&self) -> Option<Stream> {
-        self.take_from(0)
+        self.take_at(0)
     }
 
-    /// The same for a port, 0 being the route's own. Only a tunnel that carries several streams has others.
-    fn take_from(&self, port: u16) -> Option<Stream> {
+    /// Takes a stream to a port; 0 is the route's own. Only a tunnel that carries several streams has others.
+    pub(crate) fn take_at(&self, port: u16) -> Option<Stream> {
         let mut held = lock(&self.held);
         let is_spared = self.spare_port.load(Ordering::Relaxed) == port;
         let (fresh, stale): (VecDeque<_>, VecDeque<_>) = held.spares.drain(..).partition(Stream::is_fresh);
@@ -168,7 +169,7 @@ impl Pool {
                 Some(spare)
             }
             None => held
-                .best(self.most)
+                .best(self.max_tunnels)
                 .filter(|session| port == 0 || session.protocol != Protocol::V4)
                 .map(|session| session.stream(if port == 0 { self.route.port } else { port })),
         };
@@ -179,12 +180,7 @@ impl Pool {
         found
     }
 
-    /// A spare stream to another port, or a new one on the best tunnel there is. None if there is no good one.
-    pub(crate) fn take_at(&self, port: u16) -> Option<Stream> {
-        self.take_from(port)
-    }
-
-    /// Holds so many spare streams to a port (0: the route's own) from now on, and none to another.
+    /// Keeps this many spare streams to a port (0: the route's own), and none to another.
     pub(crate) fn hold_spares(&self, port: u16, count: usize) {
         let mut held = lock(&self.held);
         let moved = self.spare_port.swap(port, Ordering::Relaxed) != port;
@@ -198,7 +194,7 @@ impl Pool {
         }
     }
 
-    /// Dials, unless another does already, and gives a stream on the new tunnel.
+    /// Dials, unless another task does already, and returns a stream on the new tunnel.
     pub(crate) async fn connect(&self) -> Result<Stream, Error> {
         if self.dialer.settled() == Some(Protocol::V4) {
             // A better protocol may have come up: then the stream is on its tunnel.
@@ -209,7 +205,7 @@ impl Pool {
         if let Some(stream) = self.take() {
             return Ok(stream);
         }
-        if let Some((at, error)) = &lock(&self.held).trouble
+        if let Some((at, error)) = &lock(&self.held).last_error
             && *at > asked
         {
             return Err(error.clone());
@@ -223,14 +219,14 @@ impl Pool {
         dialed.or_else(|| self.take()).ok_or(Error::Closed)
     }
 
-    /// Opens a tunnel. One that carries a single stream comes with it.
+    /// Opens a tunnel. Returns its stream if it carries only one.
     pub(crate) async fn dial(&self, ahead: bool) -> Result<Option<Stream>, Error> {
         let dialed = self.dialer.dial(&self.route, ahead).await;
         let outcome = dialed.as_ref().map(|dialed| (dialed.protocol, dialed.generation));
         tracing::debug!(pod = self.route.pod, port = self.route.port, ahead, ?outcome, "a tunnel was dialed");
         match dialed {
             Ok(dialed) => {
-                lock(&self.held).trouble = None;
+                lock(&self.held).last_error = None;
                 Ok(self.adopt(dialed))
             }
             Err(Error::Closed) => Err(Error::Closed),
@@ -241,16 +237,16 @@ impl Pool {
         }
     }
 
-    /// Notes why there is no tunnel.
+    /// Records the reason why there is no tunnel.
     pub(crate) fn fail(&self, error: Error) {
-        lock(&self.held).trouble = Some((Instant::now(), error));
+        lock(&self.held).last_error = Some((Instant::now(), error));
     }
 
     fn adopt(&self, dialed: Dialed) -> Option<Stream> {
         let Dialed { protocol, transport, generation } = dialed;
         let token = self.cancel.child_token();
-        let witness = self.dialer.witness(transport.ends);
-        let session = Arc::new(Session::new(protocol, transport, witness, Arc::clone(&self.changed), token));
+        let liveness_check = self.dialer.liveness_check(transport.ends);
+        let session = Arc::new(Session::new(protocol, transport, liveness_check, Arc::clone(&self.changed), token));
         let stream = (protocol == Protocol::V4).then(|| session.stream(self.route.port));
         if let Some(stream) = &stream {
             // The node connects to the pod as soon as the connection is there: its bytes must find the stream.
@@ -268,7 +264,7 @@ impl Pool {
         stream
     }
 
-    /// A stream on a tunnel that another has dialed.
+    /// Waits for a stream on a tunnel that another task dials.
     pub(crate) async fn arrival(&self) -> Stream {
         loop {
             let arrived = self.arrived.notified();
@@ -279,13 +275,13 @@ impl Pool {
         }
     }
 
-    /// Forgets what has ended, closes what is not needed. How many tunnels to dial, and how many spares are missing.
-    pub(crate) fn tidy(&self) -> Need {
+    /// Removes ended tunnels and closes surplus ones. Returns the tunnels to dial and the spare streams to open.
+    pub(crate) fn reconcile(&self) -> Shortfall {
         let mut held = lock(&self.held);
         let live: usize = held.tunnels.iter().map(|tunnel| tunnel.session.live()).sum();
         let spares = self.spares.load(Ordering::Relaxed);
         let ahead = usize::from(spares == 0);
-        let wanted = (live + ahead).clamp(1, self.most.max(1));
+        let wanted = (live + ahead).clamp(1, self.max_tunnels.max(1));
         // Those of an earlier login are used as long as there are no others, but not counted upon.
         let newest = self.dialer.newest.borrow().generation;
         let is_newest = |tunnel: &Tunnel| tunnel.generation >= newest && tunnel.session.is_usable();
@@ -300,12 +296,12 @@ impl Pool {
                 // It ends by itself.
             } else if !tunnel.session.is_open() || (renewed && tunnel.generation < newest) {
                 surplus = true;
-                if tunnel.idle_since.get_or_insert_with(Instant::now).elapsed() >= LAST {
+                if tunnel.idle_since.get_or_insert_with(Instant::now).elapsed() >= RETIRE_DELAY {
                     tunnel.session.cancel.cancel();
                 }
             } else if usable > wanted {
                 surplus = true;
-                if tunnel.idle_since.get_or_insert_with(Instant::now).elapsed() >= IDLE {
+                if tunnel.idle_since.get_or_insert_with(Instant::now).elapsed() >= IDLE_TIMEOUT {
                     tunnel.session.cancel.cancel();
                     usable -= 1;
                 }
@@ -317,9 +313,10 @@ impl Pool {
         let too_many = held.spares.len().saturating_sub(spares);
         let dropped: Vec<Stream> = held.spares.drain(..too_many).collect();
         let missing = spares.saturating_sub(held.spares.len());
-        let refill = held.spared.map(|at| at + REFILL).filter(|at| !held.spares.is_empty() && *at > Instant::now());
-        let room = (self.most * EXCESS).saturating_sub(held.tunnels.len());
-        let need = Need {
+        let refill =
+            held.spared.map(|at| at + REFILL_DELAY).filter(|at| !held.spares.is_empty() && *at > Instant::now());
+        let room = (self.max_tunnels * MAX_EXCESS).saturating_sub(held.tunnels.len());
+        let need = Shortfall {
             tunnels: wanted.saturating_sub(usable).min(room),
             spares: if refill.is_some() { 0 } else { missing },
             refill: refill.filter(|_| missing > 0),
@@ -334,7 +331,7 @@ impl Pool {
     /// Opens a spare stream on the best tunnel, if there is one.
     pub(crate) fn add_spare(&self) -> bool {
         let port = Some(self.spare_port.load(Ordering::Relaxed)).filter(|port| *port != 0);
-        let session = lock(&self.held).best(self.most);
+        let session = lock(&self.held).best(self.max_tunnels);
         let stream = session.map(|session| session.stream(port.unwrap_or(self.route.port)));
         stream.is_some_and(|stream| self.keep_spare(stream))
     }
@@ -348,7 +345,7 @@ impl Pool {
         true
     }
 
-    /// Lets go of everything.
+    /// Drops all tunnels and streams.
     pub(crate) fn clear(&self) {
         let held = std::mem::take(&mut *lock(&self.held));
         drop(held);
@@ -364,36 +361,36 @@ impl Pool {
             tunnels: held.tunnels.iter().filter(|tunnel| !tunnel.session.is_closed()).count(),
             streams: live.saturating_sub(spares),
             spares,
-            opened: self.figures.opened.load(Ordering::Relaxed),
-            failed: self.figures.failed.load(Ordering::Relaxed),
-            trouble: held.trouble.as_ref().map(|(_, error)| error.clone()),
+            opened: self.counts.opened.load(Ordering::Relaxed),
+            failed: self.counts.failed.load(Ordering::Relaxed),
+            last_error: held.last_error.as_ref().map(|(_, error)| error.clone()),
         }
     }
 }
 
-impl Held {
-    /// The tunnel with the fewest streams among those that are well, of the newest login that there is. When there are
-    /// as many as there may be, an unwell one is better than none.
+impl PoolState {
+    /// Returns the tunnel with the fewest streams among the usable ones of the newest login. When there are as many as
+    /// there may be, an unusable one is better than none.
     fn best(&self, tunnels: usize) -> Option<Arc<Session>> {
         let mut order: Vec<_> = self.tunnels.iter().collect();
         order.sort_by_key(|tunnel| (Reverse(tunnel.generation), tunnel.session.live()));
         // In order, so that few are asked: each is locked for that.
         let usable = order.iter().find(|tunnel| tunnel.session.is_usable());
-        let many = self.tunnels.len() >= tunnels * EXCESS;
+        let many = self.tunnels.len() >= tunnels * MAX_EXCESS;
         let best = usable.or_else(|| order.iter().find(|tunnel| many && tunnel.session.is_open()));
         best.map(|tunnel| Arc::clone(&tunnel.session))
     }
 }
 
-/// The result of [`Pool::tidy`]: what is to be opened.
+/// The result of [`Pool::reconcile`]: what is to be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Need {
+pub(crate) struct Shortfall {
     pub tunnels: usize,
     pub spares: usize,
-    /// Spare streams are missing, but are to be opened only then.
+    /// The time before which missing spare streams must not be opened.
     pub refill: Option<Instant>,
     /// Spare streams have ended while they waited.
     pub lost_spares: bool,
-    /// There are more tunnels than needed: look again later.
+    /// True if there are more tunnels than needed, which are checked again later.
     pub surplus: bool,
 }

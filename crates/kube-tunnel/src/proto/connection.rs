@@ -29,21 +29,21 @@ pub(crate) use timeout::Liveness;
 
 /// The longest payload of a frame that we send, in bytes. Servers take a frame apart in pieces of 32 KiB and pay for
 /// each frame anew.
-pub(crate) const PAYLOAD: usize = 64 * 1024;
+pub(crate) const MAX_FRAME_PAYLOAD: usize = 64 * 1024;
 
 /// Openings carry first bytes up to this many in the same piece.
-const JOINED: usize = 4 * 1024;
+const MAX_JOINED: usize = 4 * 1024;
 
-/// Above this many bytes that wait to be sent, streams wait.
-const HIGH: usize = 256 * 1024;
+/// The number of queued bytes above which streams wait.
+const HIGH_WATER: usize = 256 * 1024;
 
-/// Below this many they go on.
-const LOW: usize = 64 * 1024;
+/// The number of queued bytes below which they continue.
+const LOW_WATER: usize = 64 * 1024;
 
 /// The numbers of a stream's two SPDY streams, or `v4` channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ids {
-    /// Carries the node's words when it fails; we end our direction of it with the opening.
+    /// Carries the node's error text; we end our direction of it with the opening.
     pub error: u32,
     /// Carries the bytes.
     pub data: u32,
@@ -105,7 +105,7 @@ pub(crate) struct Connection<S> {
 }
 
 impl<S: Clone> Connection<S> {
-    /// A connection that speaks SPDY/3.1, or (`single`) the one stream of `v4.channel.k8s.io`.
+    /// Creates a connection that speaks SPDY/3.1, or (`single`) the one stream of `v4.channel.k8s.io`.
     pub(crate) fn new(single: bool, now: Now) -> Self {
         Self {
             framing: if single {
@@ -176,7 +176,7 @@ impl<S: Clone> Connection<S> {
             }
         }
         let first = first.map(|first| self.seal(ids.data, first)).unwrap_or_default();
-        if first.len() <= JOINED && !opening.is_empty() {
+        if first.len() <= MAX_JOINED && !opening.is_empty() {
             opening.extend_from_slice(&first);
             self.out.push(opening.freeze());
         } else {
@@ -203,7 +203,7 @@ impl<S: Clone> Connection<S> {
         Ok(Ids { error, data })
     }
 
-    /// Makes a frame of `payload`, which has [`HEAD`] bytes of room in front.
+    /// Builds a frame from `payload`, which has [`HEAD`] bytes of room in front.
     fn seal(&mut self, data: u32, mut payload: BytesMut) -> Bytes {
         self.frames += 1;
         if self.is_single() {
@@ -268,13 +268,13 @@ impl<S: Clone> Connection<S> {
         self.out.push(frames.freeze());
     }
 
-    /// Asks every worker of the server for a sign of life.
+    /// Pings every worker of the server.
     fn probe(&mut self, now: Instant) {
         let ids = self.health.probe(self.frames, now);
         self.control(|out| ids.for_each(|id| frame::ping(out, id)));
     }
 
-    /// Returns what waits to be sent, for the owner to write and advance.
+    /// Returns the queue of bytes to send, which the owner writes and advances.
     pub(crate) fn transmit(&mut self) -> &mut Outgoing {
         &mut self.out
     }
@@ -290,15 +290,15 @@ impl<S: Clone> Connection<S> {
 
     /// Returns whether streams may queue bytes now.
     pub(crate) fn has_room(&self) -> bool {
-        self.out.remaining() <= HIGH
+        self.out.remaining() <= HIGH_WATER
     }
 
     /// Returns whether so little waits to be sent that streams that wait for room may go on.
     pub(crate) fn is_drained(&self) -> bool {
-        self.out.remaining() < LOW
+        self.out.remaining() < LOW_WATER
     }
 
-    /// Returns the next thing that happened.
+    /// Returns the next event.
     pub(crate) fn poll_event(&mut self) -> Option<Event<S>> {
         self.events.pop_front()
     }
@@ -309,7 +309,7 @@ impl<S: Clone> Connection<S> {
         data.map(|(id, half)| (&half.stream, self.full.contains(id)))
     }
 
-    /// The stream of a `v4` connection is no longer used: the connection ends once all that was sent has left.
+    /// Ends a `v4` connection, whose stream is no longer used, once all queued bytes are sent.
     pub(crate) fn leave(&mut self) {
         self.leaving = true;
     }

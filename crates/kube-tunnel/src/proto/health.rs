@@ -10,25 +10,25 @@ use std::{
 /// of that worker with it.
 pub(crate) const WORKERS: u32 = 5;
 
-/// The interval between pings. With [`DEAD`] and the pump's own beat a lost tunnel is found within 15 s.
-pub(crate) const INTERVAL: Duration = Duration::from_secs(4);
+/// The interval between pings. With [`DEAD_AFTER`] and the pump's own beat a lost tunnel is found within 15 s.
+pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(4);
 
 /// A ping unanswered for this long, with nothing else heard, means that the tunnel is lost, unless our own bytes may be
 /// what the server waits with.
-pub(crate) const DEAD: Duration = Duration::from_secs(8);
+pub(crate) const DEAD_AFTER: Duration = Duration::from_secs(8);
 
-/// A ping unanswered for this long: new streams go elsewhere if they can.
-const SUSPECT: Duration = Duration::from_secs(2);
+/// The time without an answer to a ping after which new streams use other tunnels.
+const SUSPECT_AFTER: Duration = Duration::from_secs(2);
 
 /// The least interval between probes of every worker. Each ping passes three servers: after each of many short
 /// streams it would cost more than they do.
-const PROBES: Duration = Duration::from_millis(250);
+const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// More unanswered pings than this are not kept.
-const KEPT: usize = 32;
+/// The most unanswered pings that are remembered.
+const MAX_UNANSWERED: usize = 32;
 
 /// The frames that wait for one worker of a server before the server stops reading the connection (spdystream).
-const QUEUE: u64 = 50;
+const WORKER_QUEUE: u64 = 50;
 
 /// The time on both clocks: the steady one stands still while the machine sleeps.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,7 @@ pub(crate) struct Health {
     answered: VecDeque<u64>,
     pinged: Option<Instant>,
     probed: Option<Instant>,
-    /// A probe was wanted too soon after the last.
+    /// A probe was put off because it was too soon after the last.
     probe_due: bool,
     heard: Now,
     rtt: Option<Duration>,
@@ -96,12 +96,12 @@ impl Health {
         }
     }
 
-    /// Something came from the peer.
+    /// Notes that something came from the peer.
     pub(crate) fn hear(&mut self, now: Now) {
         self.heard = now;
     }
 
-    /// An answer to a ping.
+    /// Takes an answer to a ping.
     pub(crate) fn pong(&mut self, id: u32, now: Instant) {
         if let Some(at) = self.unanswered.iter().position(|ping| ping.id == id)
             && let Some(ping) = self.unanswered.remove(at)
@@ -123,7 +123,7 @@ impl Health {
         // Odd, and never 0.
         self.next = if id >= u32::MAX - 2 { 1 } else { id + 2 };
         self.pinged = Some(now);
-        if self.unanswered.len() == KEPT {
+        if self.unanswered.len() == MAX_UNANSWERED {
             self.unanswered.pop_back();
         }
         self.unanswered.push_back(Ping { id, sent: now, frames });
@@ -133,7 +133,7 @@ impl Health {
     /// Pings for every worker, unless there are unanswered ones already. So soon after the last that is put off to a
     /// beat. `frames`: how many data frames have been sent on the tunnel.
     pub(crate) fn probe(&mut self, frames: u64, now: Instant) -> impl Iterator<Item = u32> + use<> {
-        self.probe_due = self.probed.is_some_and(|at| now.duration_since(at) < PROBES);
+        self.probe_due = self.probed.is_some_and(|at| now.duration_since(at) < PROBE_INTERVAL);
         let count = if self.probe_due || self.unanswered.len() >= WORKERS as usize { 0 } else { WORKERS };
         if count > 0 {
             self.probed = Some(now);
@@ -143,16 +143,16 @@ impl Health {
 
     /// Returns whether a probe that was put off is due: to be asked with each beat.
     pub(crate) fn is_probe_due(&self, now: Instant) -> bool {
-        self.probe_due && self.probed.is_none_or(|at| now.duration_since(at) >= PROBES)
+        self.probe_due && self.probed.is_none_or(|at| now.duration_since(at) >= PROBE_INTERVAL)
     }
 
     /// To be called every two seconds or so. `frames`: how many data frames have been sent on the tunnel.
     pub(crate) fn beat(&mut self, frames: u64, now: Now) -> Beat {
-        let overdue = |ping: &Ping| now.steady.duration_since(ping.sent) >= DEAD;
-        if now.steady.duration_since(self.heard.steady) >= DEAD && self.unanswered.front().is_some_and(overdue) {
+        let overdue = |ping: &Ping| now.steady.duration_since(ping.sent) >= DEAD_AFTER;
+        if now.steady.duration_since(self.heard.steady) >= DEAD_AFTER && self.unanswered.front().is_some_and(overdue) {
             return if self.may_be_stuck(frames) { Beat::Doubt } else { Beat::Dead };
         }
-        if self.pinged.is_none_or(|at| now.steady.duration_since(at) >= INTERVAL) {
+        if self.pinged.is_none_or(|at| now.steady.duration_since(at) >= PING_INTERVAL) {
             Beat::Ping(self.ping(frames, now.steady))
         } else {
             Beat::Fine
@@ -164,10 +164,10 @@ impl Health {
     fn may_be_stuck(&self, frames: u64) -> bool {
         let taken = if self.answered.len() == self.workers() { self.answered.front().copied() } else { None };
         let waiting = frames.saturating_sub(taken.unwrap_or_default());
-        waiting >= if self.single { 1 } else { QUEUE }
+        waiting >= if self.single { 1 } else { WORKER_QUEUE }
     }
 
-    /// While the tunnel is not read from, its silence says nothing.
+    /// Restarts the measurement of silence, which proves nothing while the tunnel is not read.
     pub(crate) fn excuse(&mut self, now: Now) {
         self.unanswered.clear();
         self.answered.clear();
@@ -177,10 +177,10 @@ impl Health {
     /// Returns whether a ping is overdue, or the machine slept since the peer was last heard (then the wall clock has
     /// moved and the steady one has not).
     pub(crate) fn is_suspect(&self, now: Now) -> bool {
-        let patience = SUSPECT + 4 * self.rtt.unwrap_or_default();
-        let overdue = self.unanswered.front().is_some_and(|ping| now.steady.duration_since(ping.sent) > patience);
+        let limit = SUSPECT_AFTER + 4 * self.rtt.unwrap_or_default();
+        let overdue = self.unanswered.front().is_some_and(|ping| now.steady.duration_since(ping.sent) > limit);
         let wall = now.wall.saturating_sub(self.heard.wall);
-        overdue || wall > now.steady.duration_since(self.heard.steady) + 2 * INTERVAL
+        overdue || wall > now.steady.duration_since(self.heard.steady) + 2 * PING_INTERVAL
     }
 
     pub(crate) fn rtt(&self) -> Option<Duration> {
@@ -234,14 +234,14 @@ mod tests {
         health.unanswered.clear();
         assert_eq!(health.probe(0, start.steady).count(), 0, "so soon after the last");
         assert!(!health.is_probe_due(start.steady), "nor with a beat");
-        let later = start.steady + PROBES;
+        let later = start.steady + PROBE_INTERVAL;
         assert!(health.is_probe_due(later), "it was put off");
         assert_eq!(health.probe(0, later).count(), 5);
         assert!(!health.is_probe_due(later));
         for _ in 0..1000 {
             health.ping(0, later);
         }
-        assert!(health.unanswered.len() <= KEPT);
+        assert!(health.unanswered.len() <= MAX_UNANSWERED);
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn silence_of_a_server_that_may_wait_for_a_pod_says_nothing() {
-        for (single, few, many) in [(false, QUEUE - 1, QUEUE), (true, 0, 1)] {
+        for (single, few, many) in [(false, WORKER_QUEUE - 1, WORKER_QUEUE), (true, 0, 1)] {
             for (frames, expected) in [(few, Beat::Dead), (many, Beat::Doubt)] {
                 let start = begin();
                 let mut health = Health::new(single, start);

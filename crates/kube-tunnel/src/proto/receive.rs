@@ -10,26 +10,26 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::error::Error;
 
-/// Above this many waiting bytes the tunnel stops reading.
-pub(crate) const FULL: usize = 256 * 1024;
+/// The number of waiting bytes above which the tunnel is not read.
+pub(crate) const MAX_UNREAD: usize = 256 * 1024;
 
-/// Below this many it reads again.
-const DRAINED: usize = 64 * 1024;
+/// The number below which it is read again.
+const RESUME_BELOW: usize = 64 * 1024;
 
 /// More pieces than this are merged when they are small. A piece keeps the whole chunk alive that it was read in: so a
 /// stream keeps at most some thirty chunks, whatever the peer sends.
-const PIECES: usize = 16;
-const SMALL: usize = 8 * 1024;
+const MAX_PIECES: usize = 16;
+const SMALL_PIECE: usize = 8 * 1024;
 
 /// The most text of the error stream that is kept, in bytes.
-const TEXT: usize = 4 * 1024;
+const MAX_TEXT: usize = 4 * 1024;
 
-/// More than this in all, and the last less than [`LULL`] ago, is a flow.
-const FLOW: u64 = 64 * 1024;
-const LULL: Duration = Duration::from_millis(100);
+/// More than this in all, and the last less than [`FLOW_TIMEOUT`] ago, is a flow.
+const MIN_FLOW: u64 = 64 * 1024;
+const FLOW_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// The time that the end of the data waits for the verdict of the error stream. The node sends both at once.
-const VERDICT: Duration = Duration::from_millis(500);
+/// The time for which the end of the data waits for the end of the error stream. The node sends both at once.
+const VERDICT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The state of one stream's receiving half.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ const VERDICT: Duration = Duration::from_millis(500);
 pub(crate) struct Receive {
     queue: VecDeque<Bytes>,
     bytes: usize,
-    /// The pod's side of the data has ended.
+    /// The time at which the data ended.
     fin: Option<Instant>,
     /// The node has reset one of the two SPDY streams.
     cut: Option<Instant>,
@@ -63,12 +63,12 @@ pub(crate) struct Receive {
 
 /// The state in which a reader finds the stream.
 #[derive(Debug)]
-pub(crate) enum Outlook {
+pub(crate) enum ReadState {
     /// Bytes wait.
     Bytes,
-    /// None now; more may come.
+    /// No bytes now; more may come.
     Nothing,
-    /// None now, the data has ended, and the verdict is due by then.
+    /// No bytes now; the data has ended, and the error stream has to end by then.
     VerdictBy(Instant),
     /// The pod's side ended in order.
     End,
@@ -99,8 +99,8 @@ impl Receive {
 
     /// Returns whether much is on its way that has not arrived yet: in a download that is given up.
     pub(crate) fn is_flowing(&self, now: Instant) -> bool {
-        let lull = |at| now.saturating_duration_since(at) >= LULL;
-        !self.is_over() && self.total > FLOW && self.received.is_some_and(|at| !lull(at))
+        let lull = |at| now.saturating_duration_since(at) >= FLOW_TIMEOUT;
+        !self.is_over() && self.total > MIN_FLOW && self.received.is_some_and(|at| !lull(at))
     }
 
     /// Returns whether somebody waits for bytes, as far as that shows: what was sent last has no answer, or bytes were
@@ -110,18 +110,18 @@ impl Receive {
         waits && !self.aside && !self.abandoned && !self.is_over()
     }
 
-    /// The pod's side of the data has ended.
+    /// Takes the end of the data.
     pub(crate) fn end(&mut self, now: Instant) {
         self.fin.get_or_insert(now);
     }
 
-    /// Words on the error stream.
+    /// Takes text of the error stream.
     pub(crate) fn complain(&mut self, words: &[u8]) {
-        let room = TEXT.saturating_sub(self.text.len());
+        let room = MAX_TEXT.saturating_sub(self.text.len());
         self.text.extend_from_slice(&words[..words.len().min(room)]);
     }
 
-    /// The error stream has ended: what it said is the verdict.
+    /// Takes the end of the error stream: its text is the reason.
     pub(crate) fn judge(&mut self) {
         self.judged = true;
         if let Some(error) = self.complaint() {
@@ -135,8 +135,8 @@ impl Receive {
         (!self.text.is_empty()).then(|| Error::from_error_stream(&String::from_utf8_lossy(&self.text)))
     }
 
-    /// The node has reset the data or (`is_error`) the error stream. Its words, where they are not there yet, have as
-    /// long as after an end in order.
+    /// Takes a reset of the data or (`is_error`) the error stream. The node's text may still arrive, for as long as
+    /// after an end in order.
     pub(crate) fn reset(&mut self, is_error: bool, now: Instant) {
         if self.is_over() {
             return;
@@ -167,27 +167,27 @@ impl Receive {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.bytes > FULL
+        self.bytes > MAX_UNREAD
     }
 
     /// Returns, once, that the tunnel may be read again because enough of this stream was taken.
     pub(crate) fn resume(&mut self) -> bool {
-        self.paused && (self.bytes < DRAINED || self.abandoned) && {
+        self.paused && (self.bytes < RESUME_BELOW || self.abandoned) && {
             self.paused = false;
             true
         }
     }
 
-    /// Throws away what waits.
+    /// Discards waiting bytes.
     pub(crate) fn abandon(&mut self) {
         self.abandoned = true;
         self.queue = VecDeque::new();
         self.bytes = 0;
     }
 
-    /// Merges small pieces: see [`PIECES`].
+    /// Merges small pieces: see [`MAX_PIECES`].
     pub(crate) fn compact(&mut self) {
-        if self.queue.len() > PIECES && self.bytes / self.queue.len() < SMALL {
+        if self.queue.len() > MAX_PIECES && self.bytes / self.queue.len() < SMALL_PIECE {
             let mut merged = BytesMut::with_capacity(self.bytes);
             for piece in self.queue.drain(..) {
                 merged.extend_from_slice(&piece);
@@ -196,21 +196,21 @@ impl Receive {
         }
     }
 
-    pub(crate) fn outlook(&self, now: Instant) -> Outlook {
+    pub(crate) fn read_state(&self, now: Instant) -> ReadState {
         if self.bytes > 0 {
-            return Outlook::Bytes;
+            return ReadState::Bytes;
         }
         if let Some(error) = &self.failure {
-            return Outlook::Failed(error.clone());
+            return ReadState::Failed(error.clone());
         }
-        let Some(since) = self.cut.into_iter().chain(self.fin).min() else { return Outlook::Nothing };
-        if !self.judged && now.saturating_duration_since(since) < VERDICT {
-            return Outlook::VerdictBy(since + VERDICT);
+        let Some(since) = self.cut.into_iter().chain(self.fin).min() else { return ReadState::Nothing };
+        if !self.judged && now.saturating_duration_since(since) < VERDICT_TIMEOUT {
+            return ReadState::VerdictBy(since + VERDICT_TIMEOUT);
         }
         match self.complaint() {
-            Some(error) => Outlook::Failed(error),
-            None if self.cut.is_some() => Outlook::Failed(Error::Reset),
-            None => Outlook::End,
+            Some(error) => ReadState::Failed(error),
+            None if self.cut.is_some() => ReadState::Failed(Error::Reset),
+            None => ReadState::End,
         }
     }
 

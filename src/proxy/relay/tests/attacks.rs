@@ -1,4 +1,4 @@
-//! Who the relay does nothing for.
+//! Clients that the relay must refuse.
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,17 +19,18 @@ fn secret(pod: &str) -> Secret {
     Secret::new(&Installation::new("id", [7; 32]), "team", pod)
 }
 
-/// What a client says: the random text, the secret for a new relay, and the request.
+/// Returns a client's bytes: the random text, the secret for a new relay, and the request.
 fn spoken(known: &Secret, asked: &[u8]) -> Vec<u8> {
     let words = known.words();
     let mut record = [words.as_bytes(), b" - ", asked].concat();
-    if record.len() < RECORD {
-        record.resize(RECORD, b' ');
+    if record.len() < REQUEST_LENGTH {
+        record.resize(REQUEST_LENGTH, b' ');
     }
-    [b"0".repeat(NONCE), b"\n".to_vec(), words.as_bytes().to_vec(), record].concat()
+    [b"0".repeat(NONCE_LENGTH), b"\n".to_vec(), words.as_bytes().to_vec(), record].concat()
 }
 
-/// What a new relay has socat do for what is said to it, in one shell; `None` where there is no such shell here.
+/// Runs a new relay's script in one shell and returns the calls of socat for some input; `None` if there is no such
+/// shell here.
 fn run(shell: &[&str], said: &[u8]) -> Option<String> {
     let dir = tempfile::tempdir().unwrap();
     let (socat, ran) = (dir.path().join("socat"), dir.path().join("ran"));
@@ -46,7 +47,7 @@ fn run(shell: &[&str], said: &[u8]) -> Option<String> {
     _ = stdin.write_all(said);
     let told = || std::fs::metadata(&ran).is_ok_and(|ran| ran.len() > 0);
     // A lane is for as long as the stream is open; whoever says less than all is not waited for.
-    let whole = said.len() >= NONCE + 1 + SECRET + RECORD;
+    let whole = said.len() >= NONCE_LENGTH + 1 + SECRET_LENGTH + REQUEST_LENGTH;
     while whole && child.try_wait().unwrap().is_none() && !told() {
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -123,8 +124,8 @@ fn only_addresses_get_past_the_script() {
 #[test]
 fn nothing_is_run_for_who_does_not_know_the_secret() {
     let words = |name: &str| secret(name).words().to_owned();
-    let (right, nonce) = (words("a"), format!("{}\n", "0".repeat(NONCE)));
-    let record = |known: &str| format!("{:<RECORD$}", format!("{known} - =10.0.0.1:1"));
+    let (right, nonce) = (words("a"), format!("{}\n", "0".repeat(NONCE_LENGTH)));
+    let record = |known: &str| format!("{:<REQUEST_LENGTH$}", format!("{known} - =10.0.0.1:1"));
     for shell in SHELLS {
         for said in [
             spoken(&secret("b"), b"=10.0.0.1:1"),
@@ -147,24 +148,24 @@ fn nothing_is_run_for_who_does_not_know_the_secret() {
     }
 }
 
-/// What a pod that is none of ours hears, if it says this to what it gets first.
-async fn heard(says: &str, confirmed: bool) -> (String, Refusal<&'static str>) {
+/// Returns what a foreign pod receives, if it answers with `says`.
+async fn heard(says: &str, confirmed: bool) -> (String, RelayError<&'static str>) {
     let (mut near, mut far) = tokio::io::duplex(4_096);
     let address: Address = "10.0.0.1:3306".parse().unwrap();
     let confirm = async move { confirmed.then_some(()).ok_or("another pod") };
     let secret = secret("a");
     let asking = async {
-        let refusal = ask(&mut near, &secret, Ask::Go(&address), confirm).await.unwrap_err();
+        let refusal = request(&mut near, &secret, RelayRequest::Connect(&address), confirm).await.unwrap_err();
         drop(near);
         refusal
     };
     let listening = async {
-        let mut first = [0; NONCE + 1];
+        let mut first = [0; NONCE_LENGTH + 1];
         far.read_exact(&mut first).await.unwrap();
         far.write_all(says.as_bytes()).await.unwrap();
         let mut more = String::new();
         if says == "new\n" && confirmed {
-            (&mut far).take(SECRET as u64).read_to_string(&mut more).await.unwrap();
+            (&mut far).take(SECRET_LENGTH as u64).read_to_string(&mut more).await.unwrap();
             far.write_all(b"no\n").await.unwrap();
         }
         far.shutdown().await.unwrap();
@@ -180,14 +181,14 @@ async fn a_pod_that_does_not_know_the_secret_is_sent_no_address() {
     for says in ["", "\n", "yes\n", &format!("{}\n", "0".repeat(64)), &"x".repeat(1_000)] {
         let (more, refusal) = heard(says, true).await;
         assert_eq!(more, "", "{says:?}");
-        assert!(matches!(refusal, Refusal::Stranger | Refusal::Silent), "{says:?}: {refusal:?}");
+        assert!(matches!(refusal, RelayError::WrongSecret | RelayError::Silent), "{says:?}: {refusal:?}");
     }
     let (more, refusal) = heard("new\n", false).await;
     assert_eq!((more.as_str(), refusal.to_string().as_str()), ("", "another pod"));
     // To one that was confirmed goes the secret, and no address until it has shown that it understood.
     let (more, refusal) = heard("new\n", true).await;
     assert_eq!(more, secret("a").words());
-    assert!(matches!(refusal, Refusal::Stranger), "{refusal:?}");
+    assert!(matches!(refusal, RelayError::WrongSecret), "{refusal:?}");
 }
 
 #[test]
@@ -196,8 +197,8 @@ fn a_secret_is_the_pods_own_and_not_shown() {
     assert_ne!(a.words(), b.words());
     assert_eq!(a.words(), secret("a").words(), "the same in every instance");
     assert_ne!(a.words(), Secret::new(&Installation::new("id", [8; 32]), "team", "a").words());
-    assert_eq!(a.words().len(), SECRET);
+    assert_eq!(a.words().len(), SECRET_LENGTH);
     let told = format!("{a:?} {:?} {:?}", args(), env(&a));
     assert!(!told.contains(a.words()) && told.contains(&a.hash()), "{told}");
-    assert_eq!(new_word().len(), WORD);
+    assert_eq!(new_word().len(), WORD_LENGTH);
 }

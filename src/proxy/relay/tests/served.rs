@@ -14,7 +14,7 @@ use super::super::*;
 use brow_model::address::Address;
 use brow_model::installation::Installation;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `None`, said aloud: there is no socat.
 fn relay(secret: &Secret, port: u16, file: &str) -> Option<Child> {
@@ -36,17 +36,22 @@ async fn connect(port: u16) -> TcpStream {
             }
         }
     };
-    timeout(PATIENCE, connecting).await.expect("it listens")
+    timeout(TIMEOUT, connecting).await.expect("it listens")
 }
 
 /// Asks, and counts how often the relay wanted its secret.
-async fn asks(port: u16, secret: &Secret, what: Ask<'_>, given: &mut usize) -> Result<TcpStream, Refusal<String>> {
+async fn asks(
+    port: u16,
+    secret: &Secret,
+    what: RelayRequest<'_>,
+    given: &mut usize,
+) -> Result<TcpStream, RelayError<String>> {
     let mut stream = connect(port).await;
     let confirm = async {
         *given += 1;
         Ok::<_, String>(())
     };
-    timeout(PATIENCE, ask(&mut stream, secret, what, confirm)).await.expect("an answer").map(|()| stream)
+    timeout(TIMEOUT, request(&mut stream, secret, what, confirm)).await.expect("an answer").map(|()| stream)
 }
 
 /// Reads on until what was told is understood.
@@ -59,7 +64,7 @@ async fn until<T>(stream: &mut TcpStream, told: &mut Vec<u8>, read: fn(&str) -> 
             assert_ne!(stream.read_buf(told).await.unwrap(), 0, "{}", String::from_utf8_lossy(told));
         }
     };
-    timeout(PATIENCE, telling).await.expect("it tells")
+    timeout(TIMEOUT, telling).await.expect("it tells")
 }
 
 #[tokio::test]
@@ -73,10 +78,10 @@ async fn a_relay_takes_its_secret_once_and_serves_who_knows_it() {
     let mut given = 0;
 
     // Another secret is not taken; of several that bring the right one at once, each is served.
-    let refusal = asks(port, &wrong, Ask::Go(&to), &mut given).await.unwrap_err();
-    assert!(matches!(refusal, Refusal::Silent), "{refusal:?}");
+    let refusal = asks(port, &wrong, RelayRequest::Connect(&to), &mut given).await.unwrap_err();
+    assert!(matches!(refusal, RelayError::Silent), "{refusal:?}");
     let mut counts = [0; 8];
-    let first = counts.iter_mut().map(|given| asks(port, &right, Ask::Go(&to), given));
+    let first = counts.iter_mut().map(|given| asks(port, &right, RelayRequest::Connect(&to), given));
     let mut all = futures::future::join_all(first).await;
     for stream in &mut all {
         stream.as_mut().unwrap().write_all(b"up").await.unwrap();
@@ -90,7 +95,7 @@ async fn a_relay_takes_its_secret_once_and_serves_who_knows_it() {
 
     // From now on both have to know it, and nobody has to give it.
     given = 0;
-    let mut stream = asks(port, &right, Ask::Go(&to), &mut given).await.unwrap();
+    let mut stream = asks(port, &right, RelayRequest::Connect(&to), &mut given).await.unwrap();
     stream.write_all(b"up").await.unwrap();
     let (mut socket, _) = target.accept().await.unwrap();
     socket.read_exact(&mut heard).await.unwrap();
@@ -99,22 +104,22 @@ async fn a_relay_takes_its_secret_once_and_serves_who_knows_it() {
     let mut said = Vec::new();
     stream.read_to_end(&mut said).await.unwrap();
     assert_eq!((said.as_slice(), given), (b"down".as_slice(), 0));
-    let refusal = asks(port, &wrong, Ask::Go(&to), &mut given).await.unwrap_err();
-    assert!(matches!(refusal, Refusal::Stranger), "{refusal:?}");
+    let refusal = asks(port, &wrong, RelayRequest::Connect(&to), &mut given).await.unwrap_err();
+    assert!(matches!(refusal, RelayError::WrongSecret), "{refusal:?}");
 
     // A lane takes those who begin with its word.
     let word = new_word();
-    let mut asked = asks(port, &right, Ask::Lane(&to, &word), &mut given).await.unwrap();
+    let mut asked = asks(port, &right, RelayRequest::Lane(&to, &word), &mut given).await.unwrap();
     let lane = until(&mut asked, &mut Vec::new(), |said| read_lane(said.as_bytes())).await;
     let mut guest = connect(lane).await;
     guest.write_all(&[word.as_ref(), b"000000ab", b"hi"].concat()).await.unwrap();
     let (mut socket, _) = target.accept().await.unwrap();
     socket.read_exact(&mut heard).await.unwrap();
     assert_eq!(&heard, b"hi");
-    for guess in [vec![b'0'; WORD + VISIT], vec![b'\n'; 4_096], vec![0; 1 << 20]] {
+    for guess in [vec![b'0'; WORD_LENGTH + NUMBER_LENGTH], vec![b'\n'; 4_096], vec![0; 1 << 20]] {
         let mut intruder = connect(lane).await;
         let _refused = intruder.write_all(&guess).await;
-        let end = timeout(PATIENCE, intruder.read(&mut [0])).await.expect("an end");
+        let end = timeout(TIMEOUT, intruder.read(&mut [0])).await.expect("an end");
         assert!(!matches!(end, Ok(1..)), "nothing came");
     }
     assert!(timeout(Duration::ZERO, target.accept()).await.is_err(), "nobody reached the target");
@@ -125,11 +130,11 @@ async fn a_relay_takes_its_secret_once_and_serves_who_knows_it() {
     assert_eq!(&heard, b"ho");
 
     // A stream without a lane is reset as its target resets.
-    let mut alone = asks(port, &right, Ask::Go(&to), &mut given).await.unwrap();
+    let mut alone = asks(port, &right, RelayRequest::Connect(&to), &mut given).await.unwrap();
     let (socket, _) = target.accept().await.unwrap();
     SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
     drop(socket);
-    let end = timeout(PATIENCE, alone.read(&mut [0])).await.expect("an end");
+    let end = timeout(TIMEOUT, alone.read(&mut [0])).await.expect("an end");
     assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
 }
 
@@ -142,7 +147,7 @@ async fn a_lane_tells_which_connection_its_target_has_reset() {
     let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to: Address = target.local_addr().unwrap().to_string().parse().unwrap();
     let (word, mut given) = (new_word(), 0);
-    let mut asked = asks(port, &secret, Ask::Lane(&to, &word), &mut given).await.unwrap();
+    let mut asked = asks(port, &secret, RelayRequest::Lane(&to, &word), &mut given).await.unwrap();
     let mut told = Vec::new();
     let lane = until(&mut asked, &mut told, |said| read_lane(said.as_bytes())).await;
     let mut guests = Vec::new();
@@ -157,6 +162,6 @@ async fn a_lane_tells_which_connection_its_target_has_reset() {
     drop(ended);
     SockRef::from(&reset).set_linger(Some(Duration::ZERO)).unwrap();
     drop(reset);
-    let broke = until(&mut asked, &mut told, |said| said.lines().find_map(read_break)).await;
+    let broke = until(&mut asked, &mut told, |said| said.lines().find_map(read_failure)).await;
     assert_eq!(broke, (0xffff_fffe, What::TargetReset, "Connection reset by peer".to_owned()));
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Peer;
 
 /// The length of `struct xinpgen`, the head. No record is that short.
-const HEAD: usize = 24;
+const HEADER: usize = 24;
 
 /// `XSO_SOCKET` and `XSO_INPCB`: kinds of records. Of one socket the latter comes first.
 const SOCKET: u32 = 0x01;
@@ -41,11 +41,11 @@ pub(super) fn look(ours: SocketAddr, theirs: SocketAddr) -> Option<Peer> {
     use sysctl::{Ctl, CtlValue, Sysctl as _};
 
     /// For how long a list serves: it is long where many connections are open, and each that is half-closed looks.
-    const FRESH: Duration = Duration::from_millis(200);
-    static LAST: Mutex<Option<(Instant, Vec<u8>)>> = Mutex::new(None);
+    const SNAPSHOT_TTL: Duration = Duration::from_millis(200);
+    static SNAPSHOT: Mutex<Option<(Instant, Vec<u8>)>> = Mutex::new(None);
 
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    let fresh = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH);
+    let mut last = SNAPSHOT.lock().unwrap_or_else(PoisonError::into_inner);
+    let fresh = last.as_ref().filter(|(at, _)| at.elapsed() < SNAPSHOT_TTL);
     if let Some(peer) = fresh.and_then(|(_, list)| read(list, ours, theirs)) {
         return Some(peer);
     }
@@ -72,10 +72,10 @@ fn read(list: &[u8], ours: SocketAddr, theirs: SocketAddr) -> Option<Peer> {
 /// The state of the socket whose own address is `own`.
 fn state(list: &[u8], own: SocketAddr, other: SocketAddr) -> Option<u16> {
     let mut found = false;
-    let mut rest = list.get(HEAD..)?;
+    let mut rest = list.get(HEADER..)?;
     loop {
         let length = usize::try_from(u32::from_ne_bytes(rest.get(..4)?.try_into().ok()?)).ok()?;
-        if length <= HEAD {
+        if length <= HEADER {
             return None;
         }
         let record = rest.get(..length)?;

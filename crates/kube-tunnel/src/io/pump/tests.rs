@@ -11,7 +11,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::{stream::Stream, transport::Transport, witness::Witness},
+    super::{liveness_check::LivenessCheck, stream::Stream, transport::Transport},
     *,
 };
 use crate::{
@@ -36,14 +36,14 @@ impl Stage {
         let (near, far) = tokio::io::duplex(16 << 20);
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);
-        let witness = Witness::saying(move || {
+        let liveness_check = LivenessCheck::saying(move || {
             count.fetch_add(1, Ordering::Relaxed);
             assert!(words != Some(PANIC) || !is_contained(), "{PANIC}");
             words.map(str::to_owned)
         });
         let transport = Transport::bare(near);
         let session =
-            Arc::new(Session::new(Protocol::Spdy, transport, witness, Arc::default(), CancellationToken::new()));
+            Arc::new(Session::new(Protocol::Spdy, transport, liveness_check, Arc::default(), CancellationToken::new()));
         let stream = session.stream(80);
         stream.open().unwrap();
         tokio::spawn(pump(Arc::clone(&session)));
@@ -91,8 +91,8 @@ async fn an_upload_on_a_path_that_is_lost_ends_in_time() {
         let _peer = swallow(stage.far);
         sleep(Duration::from_secs(15)).await;
         assert!(session.is_closed());
-        let outlook = lock(&stream.shared().incoming).receive.outlook(now().steady);
-        let Outlook::Failed(Error::TunnelLost { text }) = outlook else { panic!("{outlook:?}") };
+        let read_state = lock(&stream.shared().incoming).receive.read_state(now().steady);
+        let ReadState::Failed(Error::TunnelLost { text }) = read_state else { panic!("{read_state:?}") };
         assert_eq!(text, words);
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 /// The most bytes of answers to itself (pongs, refusals) that a peer may let pile up.
-const ANSWERS: usize = 1 << 20;
+const MAX_ANSWERS: usize = 1 << 20;
 
 impl<S: Clone> Connection<S> {
     /// Takes bytes that arrived, cut anywhere; of `v4` one whole message.
@@ -102,7 +102,7 @@ impl<S: Clone> Connection<S> {
 
     /// Queues an answer to the peer. A peer that provokes ever more of them while it takes none is cut off.
     fn answer(&mut self, write: impl FnOnce(&mut BytesMut)) -> Result<(), Error> {
-        if self.out.answers() > ANSWERS {
+        if self.out.answers() > MAX_ANSWERS {
             return Err(Error::Protocol { text: "the peer provokes answers and takes none".to_owned() });
         }
         let mut frame = BytesMut::with_capacity(16);

@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::proto::{frame::Frame, health::DEAD};
+use crate::proto::{frame::Frame, health::DEAD_AFTER};
 
 fn begin() -> Now {
     Now { steady: Instant::now(), wall: Duration::from_hours(480_000) }
@@ -113,7 +113,7 @@ fn a_peer_that_provokes_answers_is_cut_off_and_our_own_bytes_are_no_answers() {
     let now = begin();
     let (mut connection, ids) = with_stream(now);
     for _ in 0..40 {
-        connection.send(ids, BytesMut::zeroed(HEAD + PAYLOAD)).unwrap();
+        connection.send(ids, BytesMut::zeroed(HEAD + MAX_FRAME_PAYLOAD)).unwrap();
     }
     let ping = bytes(|out| frame::ping(out, 2));
     connection.handle(ping.clone(), now).unwrap();
@@ -155,7 +155,7 @@ fn a_tunnel_that_is_not_read_is_not_lost_however_long_that_takes() {
     connection.handle_timeout(start).unwrap();
     connection.pause(ids, start);
     let mut now = start;
-    while now.steady - start.steady < 10 * DEAD {
+    while now.steady - start.steady < 10 * DEAD_AFTER {
         now = later(start, connection.poll_timeout() - start.steady);
         let liveness = connection.handle_timeout(now).unwrap();
         assert_eq!(liveness, Liveness::Paused { since: start.steady });

@@ -7,15 +7,15 @@ use crate::{
     error::Error,
     proto::{
         frame,
-        health::{Beat, INTERVAL, Now},
+        health::{Beat, Now, PING_INTERVAL},
     },
 };
 
-/// The pause between two calls of [`Connection::handle_timeout`].
-const BEAT: Duration = Duration::from_secs(2);
+/// The interval between calls of [`Connection::handle_timeout`].
+const TICK: Duration = Duration::from_secs(2);
 
-/// The same while the tunnel is not read because of a full stream.
-const PAUSED_BEAT: Duration = Duration::from_millis(250);
+/// The interval while a full stream stops the tunnel from being read.
+const PAUSED_TICK: Duration = Duration::from_millis(250);
 
 /// The result of [`Connection::handle_timeout`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl<S: Clone> Connection<S> {
     /// # Errors
     /// [`Error::TunnelLost`] where the peer has been silent for too long.
     pub(crate) fn handle_timeout(&mut self, now: Now) -> Result<Liveness, Error> {
-        let pause = if self.paused_since.is_some() { PAUSED_BEAT } else { BEAT };
+        let pause = if self.paused_since.is_some() { PAUSED_TICK } else { TICK };
         self.timeout = now.steady + pause;
         if self.leaving {
             // Nothing may follow its close.
@@ -63,7 +63,7 @@ impl<S: Clone> Connection<S> {
         // A worker of the server that stays stuck: the streams there may live on, new ones go elsewhere.
         if !suspect {
             self.suspect_since = None;
-        } else if now.steady.duration_since(*self.suspect_since.get_or_insert(now.steady)) > INTERVAL {
+        } else if now.steady.duration_since(*self.suspect_since.get_or_insert(now.steady)) > PING_INTERVAL {
             self.retire();
         }
         Ok(if beat == Beat::Doubt { Liveness::Doubtful } else { Liveness::Alive })
@@ -75,16 +75,16 @@ impl<S: Clone> Connection<S> {
         }
     }
 
-    /// Keeps the tunnel from being read until the reader of this stream has taken bytes: see [`Connection::resume`].
+    /// Stops the tunnel from being read until the reader of this stream has taken bytes: see [`Connection::resume`].
     pub(crate) fn pause(&mut self, ids: Ids, now: Now) {
         if self.halves.contains_key(&ids.data) {
             self.full.push(ids.data);
             self.paused_since.get_or_insert(now.steady);
-            self.timeout = self.timeout.min(now.steady + PAUSED_BEAT);
+            self.timeout = self.timeout.min(now.steady + PAUSED_TICK);
         }
     }
 
-    /// Takes note that a stream is no longer full. Returns whether the tunnel may be read again because of it.
+    /// Notes that a stream is no longer full. Returns true if the tunnel may be read again because of it.
     pub(crate) fn resume(&mut self, ids: Ids, now: Now) -> bool {
         self.full.retain(|id| *id != ids.data);
         let resumed = self.full.is_empty() && self.paused_since.take().is_some();

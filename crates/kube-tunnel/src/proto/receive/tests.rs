@@ -49,8 +49,8 @@ fn the_words_are_the_reason_whatever_follows_them() {
     for (order, steps) in orders.into_iter().enumerate() {
         let stream = after(steps, now);
         assert!(stream.is_over(), "order {order}");
-        let outlook = stream.outlook(now);
-        assert!(matches!(outlook, Outlook::Failed(Error::Refused { .. })), "order {order}: {outlook:?}");
+        let read_state = stream.read_state(now);
+        assert!(matches!(read_state, ReadState::Failed(Error::Refused { .. })), "order {order}: {read_state:?}");
     }
 }
 
@@ -60,14 +60,17 @@ fn a_reset_without_words_waits_for_them_and_then_is_a_reset() {
     let mut stream = Receive::default();
     stream.reset(false, now);
     assert!(stream.has_ended() && !stream.is_over());
-    let Outlook::VerdictBy(by) = stream.outlook(now) else { panic!("{:?}", stream.outlook(now)) };
-    assert_eq!(by, now + VERDICT);
-    assert!(matches!(stream.outlook(by), Outlook::Failed(Error::Reset)));
+    let ReadState::VerdictBy(by) = stream.read_state(now) else { panic!("{:?}", stream.read_state(now)) };
+    assert_eq!(by, now + VERDICT_TIMEOUT);
+    assert!(matches!(stream.read_state(by), ReadState::Failed(Error::Reset)));
     stream.complain(REFUSAL);
-    assert!(matches!(stream.outlook(by), Outlook::Failed(Error::Refused { .. })), "late words still are the reason");
+    assert!(
+        matches!(stream.read_state(by), ReadState::Failed(Error::Refused { .. })),
+        "late words still are the reason"
+    );
     let mut mute = Receive::default();
     mute.reset(true, now);
-    assert!(matches!(mute.outlook(now), Outlook::Failed(Error::Reset)), "{:?}", mute.outlook(now));
+    assert!(matches!(mute.read_state(now), ReadState::Failed(Error::Reset)), "{:?}", mute.read_state(now));
 }
 
 #[test]
@@ -78,9 +81,9 @@ fn bytes_that_came_before_a_reset_are_read_first() {
     stream.complain(b"read: connection reset by peer");
     stream.reset(false, now);
     stream.reset(true, now);
-    assert!(matches!(stream.outlook(now), Outlook::Bytes));
+    assert!(matches!(stream.read_state(now), ReadState::Bytes));
     stream.consume(4, now);
-    assert!(matches!(stream.outlook(now), Outlook::Failed(Error::Reset)));
+    assert!(matches!(stream.read_state(now), ReadState::Failed(Error::Reset)));
 }
 
 #[test]
@@ -89,7 +92,7 @@ fn a_stream_that_ended_in_order_is_not_failed_afterwards() {
     let mut stream = after(&[&|stream, now| stream.end(now), &|stream, _| stream.judge()], now);
     stream.reset(false, now);
     stream.fail(Error::Reset);
-    assert!(matches!(stream.outlook(now), Outlook::End));
+    assert!(matches!(stream.read_state(now), ReadState::End));
 }
 
 #[test]
@@ -100,5 +103,5 @@ fn a_download_flows_until_nothing_came_for_a_moment() {
     assert!(!stream.is_flowing(now), "that may have been all");
     stream.push(Bytes::from_static(b"more"), now);
     assert!(stream.is_flowing(now));
-    assert!(!stream.is_flowing(now + LULL));
+    assert!(!stream.is_flowing(now + FLOW_TIMEOUT));
 }

@@ -1,4 +1,4 @@
-//! What a forward asks of the rest of the program: a way to a pod, and the reason when it leads nowhere.
+//! The interface through which a forward reaches its pods, and the translation of tunnel errors into faults.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,38 +8,38 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::lane::{Ended, Lane};
+use super::lane::{Lane, LaneEnd};
 use brow_model::fault::{Fault, Grant, Remedy, What};
 use brow_model::route::Via;
 use kube_tunnel::{self, Counters, Error, Protocol, Stats, Summary};
 
-/// How long a v4 connection may stay silent before it counts as open: a node that refuses says so sooner.
-const OPENS: Duration = Duration::from_secs(1);
+/// The silence after which a v4 connection counts as open: a node that refuses says so sooner.
+const V4_OPEN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where one forward's pods are reached, and what a connection to them begins with. `effects` fills it in.
-pub trait Route: Send + Sync + 'static {
-    /// What holds the tunnels to one pod.
+/// Dials the pods of one forward. Implemented in `effects`, and by a fake in tests.
+pub trait Dialer: Send + Sync + 'static {
+    /// Keeps the tunnels to one pod open.
     type Lease: Lease;
 
-    /// Takes hold of tunnels to a pod. The lease opens them by itself and keeps them until it is dropped.
+    /// Leases tunnels to a pod. The lease opens them by itself and keeps them until it is dropped.
     ///
     /// # Errors
-    /// When there is no client for the pod's cluster. It is tried again.
+    /// There is no client for the pod's cluster. The caller retries.
     fn lease(&self, via: &Via) -> impl Future<Output = Result<Self::Lease, Fault>> + Send;
 
-    /// Waits until the pod's cluster answers again after it did not, as of this call: a lease that was refused may be
-    /// had then. Cancel safe.
+    /// Completes when the pod's cluster answers again after an outage that began before this call. A lease that was
+    /// refused may then succeed. Cancel safe.
     fn answers_again(&self, _: &Via) -> impl Future<Output = ()> + Send {
         std::future::pending()
     }
 
-    /// Whether the pod is a relay; else its port is the target itself.
+    /// Returns true if the pod is a relay; otherwise its port is the target itself.
     fn is_relayed(&self, via: &Via) -> bool;
 
-    /// A new stream to the target: where the pod is a relay, one that it was asked to pass on.
+    /// Opens a stream to the target. A relay is asked to connect it.
     ///
     /// # Errors
-    /// When no tunnel can be had, or the relay is none of ours.
+    /// No tunnel can be opened, or the relay is not ours.
     fn open(
         &self,
         lease: &Self::Lease,
@@ -47,26 +47,28 @@ pub trait Route: Send + Sync + 'static {
     ) -> impl Future<Output = Result<<Self::Lease as Lease>::Stream, Error>> + Send;
 
     /// Opens a lane through a relay and keeps it until it ends; see [`super::keep_lane`].
-    fn lane(&self, lease: &Self::Lease, via: &Via, lane: &Lane) -> impl Future<Output = Ended> + Send;
+    fn lane(&self, lease: &Self::Lease, via: &Via, lane: &Lane) -> impl Future<Output = LaneEnd> + Send;
 
-    /// Has the relay connect to its target and hang up again; how long the connecting took there, as far as the relay
-    /// tells.
+    /// Has the relay connect to its target and disconnect. Returns the time that connecting took, if the relay tells.
     ///
     /// # Errors
-    /// Why the relay was not asked, or did not get there.
-    fn reach(&self, lease: &Self::Lease, via: &Via)
-    -> impl Future<Output = Result<Option<Duration>, Unreached>> + Send;
+    /// The relay could not be asked, or could not connect.
+    fn reach(
+        &self,
+        lease: &Self::Lease,
+        via: &Via,
+    ) -> impl Future<Output = Result<Option<Duration>, ReachError>> + Send;
 
-    /// Finds out who is at fault where no tunnel to a pod can be had although the API server answers. `None`: that does
-    /// not answer either, or nothing is known.
+    /// Finds the cause if the API server answers but no tunnel to a pod can be opened. `None` if the API server does
+    /// not answer either, or the cause is unknown.
     fn blame(&self, via: &Via) -> impl Future<Output = Option<Fault>> + Send;
 
     /// Finds out why a stream through a relay ended or was reset without a byte from the target: refused, timed out,
-    /// not resolved. `lease` leads to the relay that knows; `age` is for how long the stream was open. `None`: nothing
-    /// is wrong, the target just hung up.
+    /// not resolved. `lease` leads to that relay; `age` is the time for which the stream was open. `None` means that
+    /// the target closed the connection.
     ///
     /// # Errors
-    /// Why that could not be found out: whether the target has hung up is not known then.
+    /// The cause could not be found out.
     fn diagnose(
         &self,
         lease: &Self::Lease,
@@ -75,12 +77,12 @@ pub trait Route: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Fault>, Error>> + Send;
 }
 
-/// Why a relay did not reach its target.
+/// The reason why a relay did not reach its target.
 #[derive(Debug, Clone)]
-pub enum Unreached {
-    /// The way to the relay failed.
-    Way(Error),
-    /// The relay says this.
+pub enum ReachError {
+    /// The stream to the relay failed.
+    Tunnel(Error),
+    /// The relay reports this fault.
     Target(Fault),
 }
 
@@ -89,26 +91,26 @@ pub trait Lease: Send + Sync + 'static {
     /// One forwarded connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// A new stream, from a tunnel opened at once where there is none.
+    /// Opens a stream, on a new tunnel if none is open.
     ///
     /// # Errors
-    /// When no tunnel can be had.
+    /// No tunnel can be opened.
     fn open(&self) -> impl Future<Output = Result<Self::Stream, Error>> + Send;
 
-    /// A new stream to another port of the pod (a lane), where that takes no waiting for a tunnel.
+    /// Opens a stream to another port of the pod (a lane), if that needs no new tunnel.
     fn open_at(&self, port: u16) -> impl Future<Output = Option<Self::Stream>> + Send;
 
-    /// Opens a stream and ends it unused; a relay answers that by ending it too.
+    /// Opens a stream and ends it unused. A relay then ends it too.
     ///
     /// # Errors
-    /// [`Error::Refused`] when nothing in the pod listens (yet), or whatever else went wrong on the way.
+    /// [`Error::Refused`] if nothing in the pod listens (yet), or another error of the tunnel.
     fn probe(&self) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Moves bytes both ways until the connection is over. Where `first_line` was sent and the pod ended its side
-    /// without a byte, `local` is not yet told of the end: the caller finds out why first.
+    /// Moves bytes both ways until the connection ends. If `first_line` was sent and the pod ended its side without a
+    /// byte, `local` is left open, so that the caller can find out why first.
     ///
-    /// Returns what was moved, and the pod's refusal, a reset, a lost tunnel or a failure of the local socket, where
-    /// that was the end.
+    /// Returns the totals, and the pod's refusal, a reset, a lost tunnel or a failure of the local socket if that ended
+    /// it.
     fn splice(
         &self,
         local: Arc<TcpStream>,
@@ -117,7 +119,7 @@ pub trait Lease: Send + Sync + 'static {
         counters: &Arc<Counters>,
     ) -> impl Future<Output = (Summary, Result<(), Error>)> + Send;
 
-    /// How the tunnels stand. Read once a second or oftener; must not wait.
+    /// Returns the state of the tunnels. Called once a second or more often; must not block.
     fn stats(&self) -> Stats;
 }
 
@@ -144,7 +146,7 @@ impl Lease for kube_tunnel::Lease {
             return ended.await;
         }
         // Its connections cannot be half-closed: what is there waits for us. A refusal comes at once.
-        timeout(OPENS, ended).await.unwrap_or(Ok(()))
+        timeout(V4_OPEN_TIMEOUT, ended).await.unwrap_or(Ok(()))
     }
 
     async fn splice(
@@ -154,7 +156,7 @@ impl Lease for kube_tunnel::Lease {
         first_line: Option<Bytes>,
         counters: &Arc<Counters>,
     ) -> (Summary, Result<(), Error>) {
-        kube_tunnel::splice_and_sum(local, stream, first_line, counters).await
+        kube_tunnel::splice_with_summary(local, stream, first_line, counters).await
     }
 
     fn stats(&self) -> Stats {
@@ -162,8 +164,8 @@ impl Lease for kube_tunnel::Lease {
     }
 }
 
-/// A tunnel's error as a fault; `None` where nothing failed but the local program's own connection, or where the
-/// forward itself was closed. `relayed`: the pod's port is a relay, not the target.
+/// Translates a tunnel's error into a fault. `None` if only the local program's own connection failed, or the forward
+/// was closed. With `relayed`, the pod's port is a relay, not the target.
 pub(super) fn fault(error: &Error, via: &Via, address: &str, relayed: bool) -> Option<Fault> {
     let pod = &via.pod;
     let by_words = match error {

@@ -11,7 +11,7 @@ use kube::Config;
 use kube::config::{AuthInfo, Cluster, Context};
 
 use super::connector::percent_decoded;
-use super::way::{Way, way};
+use super::proxy_choice::{ProxyChoice, choose};
 use crate::store::limited;
 
 /// The `User-Agent`.
@@ -26,7 +26,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// The server of a cluster, and why it is none.
+    /// Parses the server of a cluster.
     pub(super) fn of(cluster: &Cluster) -> Result<Self, String> {
         let text = cluster.server.as_deref().unwrap_or_default().trim();
         if text.is_empty() {
@@ -52,13 +52,13 @@ impl Server {
         self.url.scheme_str() == Some("https")
     }
 
-    /// The way there.
-    pub(super) fn way(&self, cluster: &Cluster) -> Result<Way, String> {
-        way(&self.url, cluster.proxy_url.as_deref(), |name| std::env::var(name).ok())
+    /// Chooses the proxy for the server.
+    pub(super) fn proxy_choice(&self, cluster: &Cluster) -> Result<ProxyChoice, String> {
+        choose(&self.url, cluster.proxy_url.as_deref(), |name| std::env::var(name).ok())
     }
 }
 
-/// As client-go takes an address without a scheme.
+/// Returns the scheme that client-go assumes for an address without one.
 fn default_scheme(cluster: &Cluster) -> &'static str {
     let is = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     let trusts = is(&cluster.certificate_authority) || is(&cluster.certificate_authority_data);
@@ -76,7 +76,7 @@ pub(super) fn withheld(cluster: &Cluster, user: &AuthInfo) -> bool {
     logs_in && Server::of(cluster).is_ok_and(|server| !server.is_secure() && server.login.is_none())
 }
 
-/// The config of a client. Reads certificates.
+/// Builds the config of a client. Reads certificates.
 pub(super) fn config(context: &Context, cluster: Option<&Cluster>, user: Option<&AuthInfo>) -> Result<Config, String> {
     let missing = || format!("it names the cluster “{}”, which is not in the kubeconfig", context.cluster);
     let cluster = cluster.ok_or_else(missing)?;
@@ -85,7 +85,7 @@ pub(super) fn config(context: &Context, cluster: Option<&Cluster>, user: Option<
     if let Some(namespace) = context.namespace.clone().filter(|namespace| !namespace.is_empty()) {
         config.default_namespace = namespace;
     }
-    config.proxy_url = server.way(cluster)?.proxy;
+    config.proxy_url = server.proxy_choice(cluster)?.proxy;
     config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
     config.disable_compression = cluster.disable_compression.unwrap_or(false);
     config.tls_server_name.clone_from(&cluster.tls_server_name);
@@ -123,7 +123,7 @@ fn login(server: &Server, cluster: &Cluster, mut user: AuthInfo) -> Result<AuthI
     Ok(user)
 }
 
-/// The certificates that a cluster's own is to be signed by.
+/// Reads the certificate authority of a cluster.
 fn authority(cluster: &Cluster) -> Result<Option<Vec<Vec<u8>>>, String> {
     let some = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let bytes = if let Some(data) = some(&cluster.certificate_authority_data) {

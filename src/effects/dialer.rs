@@ -1,4 +1,4 @@
-//! The way from a forward to its pod, filled in with what the other rooms have.
+//! The dialer of forwards: tunnels by cluster, and the conversations with relays.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::cluster::{Clusters, node_fault};
-use crate::forward::{self, Ended, Lane, Reading, Route, Unreached};
-use crate::proxy::relay::{self, Ask, Refusal, Secret};
+use crate::forward::{self, Dialer, Lane, LaneEnd, LaneParser, ReachError};
+use crate::proxy::relay::{self, RelayError, RelayRequest, Secret};
 use crate::proxy::uid_of;
 use brow_model::address::Address;
 use brow_model::fault::{Fault, What};
@@ -20,27 +20,28 @@ use brow_model::installation::Installation;
 use brow_model::route::Via;
 use kube_tunnel::{self, Lease, LeaseOptions, Login, Protocol, Stream, Tunnels};
 
-/// How long after its timeout a relay's end may arrive here: the way back, and the second that containerd takes.
-const GIVING_UP: Duration = Duration::from_secs(3);
+/// The time after a relay's timeout within which its end arrives here: the way back, and the second that containerd
+/// takes.
+const RELAY_TIMEOUT_SLACK: Duration = Duration::from_secs(3);
 
-/// How long a login that is being renewed is waited for, until what there is has to do.
-const RENEWAL: Duration = Duration::from_secs(8);
+/// The longest wait for a login that is being renewed, before the current one is used.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How long a relay may take to answer, and the API server besides, where the relay is new.
-const ANSWER: Duration = Duration::from_secs(10);
+/// The timeout of a relay's answer, including the API server's if the relay is new.
+const RELAY_ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How a lane's words are read.
-pub const READING: Reading = Reading { port: relay::read_lane, broke: relay::read_break };
+/// The parser of what relays write on the streams of lanes.
+pub const LANE_PARSER: LaneParser = LaneParser { port: relay::read_lane, failure: relay::read_failure };
 
-/// The tunnels of every cluster; those of one cluster share what was learned about its protocols, unless the config
-/// asks for one. They follow the cluster's logins.
-pub struct Routes {
+/// The tunnels of every cluster. Those of one cluster share the knowledge of its protocols, unless the config asks for
+/// a certain one. They follow the cluster's logins.
+pub struct ClusterTunnels {
     clusters: Clusters,
     installation: Installation,
     tunnels: Mutex<BTreeMap<(String, Option<Protocol>), Tunnels>>,
 }
 
-impl Routes {
+impl ClusterTunnels {
     pub fn new(clusters: Clusters, installation: Installation) -> Self {
         Self { clusters, installation, tunnels: Mutex::default() }
     }
@@ -53,7 +54,7 @@ impl Routes {
             tunnels
         } else {
             let logins = self.clusters.subscribe(&key.0).await?;
-            let following = Following { clusters: self.clusters.clone(), context: key.0.clone(), logins };
+            let following = ClusterLogins { clusters: self.clusters.clone(), context: key.0.clone(), logins };
             let made = || Tunnels::following(Arc::new(following), forced);
             // Another may have been faster.
             lock(&self.tunnels).entry(key).or_insert_with(made).clone()
@@ -65,17 +66,17 @@ impl Routes {
 }
 
 /// The logins of one cluster, for its tunnels.
-struct Following {
+struct ClusterLogins {
     clusters: Clusters,
     context: String,
     logins: watch::Receiver<Login>,
 }
 
-impl kube_tunnel::Logins for Following {
-    fn now(&self) -> BoxFuture<'_, Login> {
+impl kube_tunnel::Logins for ClusterLogins {
+    fn current(&self) -> BoxFuture<'_, Login> {
         Box::pin(async {
             // Where it cannot be renewed, that of before has to do.
-            let _renewed = timeout(RENEWAL, self.clusters.login(&self.context)).await;
+            let _renewed = timeout(LOGIN_TIMEOUT, self.clusters.login(&self.context)).await;
             self.logins.borrow().clone()
         })
     }
@@ -88,7 +89,7 @@ impl kube_tunnel::Logins for Following {
         self.logins.clone()
     }
 
-    fn answers_again(&self) -> watch::Receiver<u64> {
+    fn recoveries(&self) -> watch::Receiver<u64> {
         self.clusters.answers_again(&self.context)
     }
 }
@@ -98,36 +99,36 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The route of one forward: through relays to an address, or straight to a workload's pods.
-pub struct Path {
-    routes: Arc<Routes>,
+/// The dialer of one forward: through relays to an address, or directly to a workload's pods.
+pub struct ForwardDialer {
+    tunnels: Arc<ClusterTunnels>,
     forced: Option<Protocol>,
 }
 
-impl Path {
-    pub fn new(routes: Arc<Routes>, spec: &ForwardSpec) -> Self {
+impl ForwardDialer {
+    pub fn new(tunnels: Arc<ClusterTunnels>, spec: &ForwardSpec) -> Self {
         // The config's reader lets no other names through; an unknown one means: by trying.
         let forced = spec.tunnel.as_ref().and_then(|name| name.parse().ok());
-        Self { routes, forced }
+        Self { tunnels, forced }
     }
 
-    /// Asks a relay; a stream on which it does what it was asked to.
-    async fn ask(&self, lease: &Lease, via: &Via, ask: Ask<'_>) -> Result<Stream, kube_tunnel::Error> {
-        let secret = Secret::new(&self.routes.installation, &via.pod.namespace, &via.pod.name);
-        match ask_relay(lease, &secret, ask, Box::pin(self.confirm(via))).await {
+    /// Sends a request to a relay, and returns the stream on which the relay carries it out.
+    async fn request(&self, lease: &Lease, via: &Via, request: RelayRequest<'_>) -> Result<Stream, kube_tunnel::Error> {
+        let secret = Secret::new(&self.tunnels.installation, &via.pod.namespace, &via.pod.name);
+        match ask_relay(lease, &secret, request, Box::pin(self.confirm_uid(via))).await {
             // Perhaps the pod is just being deleted: then the next one is tried.
             Err(error @ kube_tunnel::Error::Pod { .. }) => {
-                let gone = self.confirm(via).await.err().filter(kube_tunnel::Error::is_pod_gone);
+                let gone = self.confirm_uid(via).await.err().filter(kube_tunnel::Error::is_pod_gone);
                 Err(gone.unwrap_or(error))
             }
             asked => asked,
         }
     }
 
-    /// Makes sure that the pod of this name is still the one that was meant: only that is to have its secret.
-    async fn confirm(&self, via: &Via) -> Result<(), kube_tunnel::Error> {
+    /// Checks that the pod of this name still has the expected uid: only that pod may receive its secret.
+    async fn confirm_uid(&self, via: &Via) -> Result<(), kube_tunnel::Error> {
         let gone = |text: &str| kube_tunnel::Error::PodGone { text: text.to_owned() };
-        match uid_of(&self.routes.clusters, &via.pod).await {
+        match uid_of(&self.tunnels.clusters, &via.pod).await {
             Ok(Some(uid)) if uid == via.uid => Ok(()),
             Ok(Some(_)) => Err(gone("another pod has its name now")),
             Ok(None) => Err(gone("not found")),
@@ -135,15 +136,15 @@ impl Path {
         }
     }
 
-    /// Has the relay connect to the address: how long that took there, as far as it tells, or why it failed. Nothing
-    /// said is an error: the stream has ended too early, and nobody knows.
-    async fn connects(
+    /// Has the relay connect to the address. Returns the time that connecting took, if the relay tells, or the reason
+    /// why it failed. A stream that ends without an answer is an error.
+    async fn diagnose_relay(
         &self,
         lease: &Lease,
         via: &Via,
         address: &Address,
     ) -> Result<Result<Option<Duration>, Fault>, kube_tunnel::Error> {
-        let stream = self.ask(lease, via, Ask::Diagnose(address)).await?;
+        let stream = self.request(lease, via, RelayRequest::Diagnose(address)).await?;
         let mut answer = Vec::new();
         let mut stream = stream.take(4_096);
         loop {
@@ -163,45 +164,49 @@ impl Path {
     }
 }
 
-/// Opens a stream to a relay and asks it. One that is new is given its secret, if `confirm` agrees.
+/// Opens a stream to a relay and sends it a request. A new relay is given its secret, if `confirm` agrees.
 ///
 /// # Errors
-/// What the tunnel says, or that the relay does not know the secret.
+/// The tunnel's error, or that the relay does not know the secret.
 pub async fn ask_relay(
     lease: &Lease,
     secret: &Secret,
-    ask: Ask<'_>,
+    request: RelayRequest<'_>,
     confirm: impl Future<Output = Result<(), kube_tunnel::Error>>,
 ) -> Result<Stream, kube_tunnel::Error> {
     let mut stream = lease.open().await?;
-    answered(relay::ask(&mut stream, secret, ask, confirm)).await?;
+    answered(relay::request(&mut stream, secret, request, confirm)).await?;
     Ok(stream)
 }
 
-/// Waits for a relay's answer, and tells why it does not serve.
+/// Waits for a relay's answer, and translates its refusal.
 async fn answered(
-    asked: impl Future<Output = Result<(), Refusal<kube_tunnel::Error>>>,
+    asked: impl Future<Output = Result<(), RelayError<kube_tunnel::Error>>>,
 ) -> Result<(), kube_tunnel::Error> {
     use kube_tunnel::Error;
-    match timeout(ANSWER, asked).await {
+    match timeout(RELAY_ANSWER_TIMEOUT, asked).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(Refusal::Way(error))) => Err(Error::from_io(error)),
-        Ok(Err(Refusal::Unconfirmed(error))) => Err(error),
-        Ok(Err(refusal @ (Refusal::Stranger | Refusal::Silent))) => Err(Error::Pod { text: refusal.to_string() }),
+        Ok(Err(RelayError::Io(error))) => Err(Error::from_io(error)),
+        Ok(Err(RelayError::Unconfirmed(error))) => Err(error),
+        Ok(Err(refusal @ (RelayError::WrongSecret | RelayError::Silent))) => {
+            Err(Error::Pod { text: refusal.to_string() })
+        }
         // It may be busy: that says nothing of its version.
-        Err(_) => Err(Error::TunnelLost { text: format!("no answer of the relay within {} s", ANSWER.as_secs()) }),
+        Err(_) => Err(Error::TunnelLost {
+            text: format!("no answer of the relay within {} s", RELAY_ANSWER_TIMEOUT.as_secs()),
+        }),
     }
 }
 
-impl Route for Path {
+impl Dialer for ForwardDialer {
     type Lease = Lease;
 
     async fn lease(&self, via: &Via) -> Result<Lease, Fault> {
-        self.routes.lease(via, self.forced).await
+        self.tunnels.lease(via, self.forced).await
     }
 
     fn answers_again(&self, via: &Via) -> impl Future<Output = ()> + Send {
-        let mut again = self.routes.clusters.answers_again(&via.pod.cluster);
+        let mut again = self.tunnels.clusters.answers_again(&via.pod.cluster);
         // The sender is ours.
         async move { drop(again.changed().await) }
     }
@@ -212,29 +217,29 @@ impl Route for Path {
 
     async fn open(&self, lease: &Lease, via: &Via) -> Result<Stream, kube_tunnel::Error> {
         match &via.to {
-            Some(address) => self.ask(lease, via, Ask::Go(address)).await,
+            Some(address) => self.request(lease, via, RelayRequest::Connect(address)).await,
             None => lease.open().await,
         }
     }
 
-    async fn lane(&self, lease: &Lease, via: &Via, lane: &Lane) -> Ended {
+    async fn lane(&self, lease: &Lease, via: &Via, lane: &Lane) -> LaneEnd {
         match &via.to {
             Some(address) => {
                 let word = relay::new_word();
-                let asked = self.ask(lease, via, Ask::Lane(address, &word));
-                forward::keep_lane(lease, asked, word.clone(), READING, lane).await
+                let asked = self.request(lease, via, RelayRequest::Lane(address, &word));
+                forward::keep_lane(lease, asked, word.clone(), LANE_PARSER, lane).await
             }
-            None => Ended::Never,
+            None => LaneEnd::Unsupported,
         }
     }
 
-    async fn reach(&self, lease: &Lease, via: &Via) -> Result<Option<Duration>, Unreached> {
+    async fn reach(&self, lease: &Lease, via: &Via) -> Result<Option<Duration>, ReachError> {
         let Some(asked) = &via.to else { return Ok(None) };
-        self.connects(lease, via, asked).await.map_err(Unreached::Way)?.map_err(Unreached::Target)
+        self.diagnose_relay(lease, via, asked).await.map_err(ReachError::Tunnel)?.map_err(ReachError::Target)
     }
 
     async fn blame(&self, via: &Via) -> Option<Fault> {
-        node_fault(&self.routes.clusters, &via.pod).await
+        node_fault(&self.tunnels.clusters, &via.pod).await
     }
 
     async fn diagnose(&self, lease: &Lease, via: &Via, age: Duration) -> Result<Option<Fault>, kube_tunnel::Error> {
@@ -242,11 +247,11 @@ impl Route for Path {
         // A relay gives up by itself after its timeout: asking again would only take as long again. Whoever lived
         // longer without a byte had most likely reached the target: a connection that was never used, and closed for
         // that. But a slow node may be late, too, so that one is asked about.
-        if (relay::CONNECT_TIMEOUT..relay::CONNECT_TIMEOUT + GIVING_UP).contains(&age) {
+        if (relay::CONNECT_TIMEOUT..relay::CONNECT_TIMEOUT + RELAY_TIMEOUT_SLACK).contains(&age) {
             let words = format!("no answer within {} s", relay::CONNECT_TIMEOUT.as_secs());
             return Ok(Some(Fault::new(What::TargetTimedOut, asked.to_string(), words)));
         }
-        Ok(self.connects(lease, via, asked).await?.err())
+        Ok(self.diagnose_relay(lease, via, asked).await?.err())
     }
 }
 
@@ -258,9 +263,11 @@ mod tests {
     async fn a_relay_that_is_slow_is_not_told_as_one_of_another_version() {
         let (mut near, _far) = tokio::io::duplex(1_024);
         let (secret, address) = (Secret::new(&Installation::default(), "team", "p"), "10.0.0.1:1".parse().unwrap());
-        let slow = answered(relay::ask(&mut near, &secret, Ask::Go(&address), async { Ok(()) })).await.unwrap_err();
+        let slow = answered(relay::request(&mut near, &secret, RelayRequest::Connect(&address), async { Ok(()) }))
+            .await
+            .unwrap_err();
         assert!(matches!(slow, kube_tunnel::Error::TunnelLost { .. }), "{slow}");
-        let ended = answered(async { Err(Refusal::Silent) }).await.unwrap_err();
+        let ended = answered(async { Err(RelayError::Silent) }).await.unwrap_err();
         let kube_tunnel::Error::Pod { text } = ended else { panic!("{ended}") };
         assert_eq!(What::by_words(&text), Some(What::Relay));
     }

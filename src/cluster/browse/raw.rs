@@ -19,7 +19,7 @@ use brow_model::workload::{Kind, is_dns_label, is_dns_name};
 type Ports = (Vec<ObjectPort>, BTreeMap<String, String>);
 
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Thing {
+pub(super) struct RawObject {
     #[serde(default)]
     pub metadata: ObjectMeta,
     #[serde(default)]
@@ -28,7 +28,7 @@ pub(super) struct Thing {
     status: Value,
 }
 
-impl Resource for Thing {
+impl Resource for RawObject {
     type DynamicType = ApiResource;
     type Scope = DynamicResourceScope;
 
@@ -76,7 +76,7 @@ pub(super) fn kind(group: &str, name: &str) -> Kind {
     }
 }
 
-impl Thing {
+impl RawObject {
     /// The kind of what controls it, if anything does.
     pub(super) fn owner(&self) -> Option<Kind> {
         let mut owners = self.metadata.owner_references.iter().flatten();
@@ -180,7 +180,7 @@ mod tests {
 
     use super::*;
 
-    fn thing(mut object: Value) -> Thing {
+    fn object(mut object: Value) -> RawObject {
         let metadata = &mut object["metadata"];
         for (key, value) in [("namespace", "team"), ("name", "x")] {
             if metadata[key].is_null() {
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_service_is_its_tcp_ports() {
-        let service = thing(json!({
+        let service = object(json!({
             "metadata": { "name": "shop-db", "labels": { "app.kubernetes.io/name": "mysql" } },
             "spec": {
                 "selector": { "app": "db" },
@@ -215,7 +215,7 @@ mod tests {
         let ports = service.ports(&Kind::Service);
         assert_eq!(shown(&ports), "3306/main/mysql 9104/metrics/http 7000/-/http {\"app\": \"db\"}");
         for odd in [json!({}), json!({ "spec": null }), json!({ "spec": { "ports": "none", "selector": "a=b" } })] {
-            assert_eq!(shown(&thing(odd).ports(&Kind::Service)), " {}");
+            assert_eq!(shown(&object(odd).ports(&Kind::Service)), " {}");
         }
     }
 
@@ -227,16 +227,16 @@ mod tests {
             { "name": "c" },
         ] });
         let template = json!({ "metadata": { "labels": { "app": "redis" } }, "spec": pod });
-        let set = thing(json!({ "metadata": { "name": "cache" }, "spec": { "selector": {}, "template": template } }));
+        let set = object(json!({ "metadata": { "name": "cache" }, "spec": { "selector": {}, "template": template } }));
         let rollout = Kind::Custom("rollout.argoproj.io".to_owned());
         for kind in [Kind::Deployment, Kind::ReplicaSet, Kind::Job, rollout] {
             assert_eq!(shown(&set.ports(&kind)), "7001/-/redis 9121/metrics/http {\"app\": \"redis\"}", "{kind}");
         }
         let labels = json!({ "name": "x", "labels": { "app": "redis" } });
-        let alone = thing(json!({ "metadata": labels, "spec": pod, "status": { "phase": "Running" } }));
+        let alone = object(json!({ "metadata": labels, "spec": pod, "status": { "phase": "Running" } }));
         assert_eq!(shown(&alone.ports(&Kind::Pod)), "7001/-/redis 9121/metrics/http {\"app\": \"redis\"}");
         // Nobody says what a custom kind writes there.
-        let odd = thing(json!({ "spec": { "template": "a text" } }));
+        let odd = object(json!({ "spec": { "template": "a text" } }));
         assert_eq!(shown(&odd.ports(&Kind::Custom("odd".to_owned()))), " {}");
     }
 
@@ -249,10 +249,10 @@ mod tests {
             ],
             "containers": [{ "name": "main", "ports": [{ "containerPort": 7001 }] }],
         });
-        let pod = thing(json!({ "metadata": { "name": "x" }, "spec": spec }));
-        let set = thing(json!({ "metadata": { "name": "x" }, "spec": { "template": { "spec": spec } } }));
-        for (thing, kind) in [(pod, Kind::Pod), (set, Kind::Deployment)] {
-            let numbers: Vec<u16> = thing.ports(&kind).0.iter().map(|port| port.number).collect();
+        let pod = object(json!({ "metadata": { "name": "x" }, "spec": spec }));
+        let set = object(json!({ "metadata": { "name": "x" }, "spec": { "template": { "spec": spec } } }));
+        for (object, kind) in [(pod, Kind::Pod), (set, Kind::Deployment)] {
+            let numbers: Vec<u16> = object.ports(&kind).0.iter().map(|port| port.number).collect();
             assert_eq!(numbers, [7001, 15090], "{kind}");
         }
     }
@@ -261,17 +261,17 @@ mod tests {
     fn what_has_ended_and_what_is_ours_has_no_ports() {
         let spec = json!({ "containers": [{ "ports": [{ "containerPort": 80 }] }] });
         let pod = |labels: Value, status: Value| {
-            let pod = thing(json!({ "metadata": { "labels": labels }, "spec": spec, "status": status }));
+            let pod = object(json!({ "metadata": { "labels": labels }, "spec": spec, "status": status }));
             pod.ports(&Kind::Pod).0.len()
         };
         assert_eq!(pod(json!({}), json!({ "phase": "Pending" })), 1);
         assert_eq!(pod(json!({}), json!({ "phase": "Succeeded" })), 0);
         for odd in [json!({ "name": "../x" }), json!({ "namespace": "team/../x" })] {
-            let ports = thing(json!({ "metadata": odd, "spec": spec })).ports(&Kind::Pod);
+            let ports = object(json!({ "metadata": odd, "spec": spec })).ports(&Kind::Pod);
             assert_eq!(ports.0.len(), 0, "{odd}");
         }
         assert_eq!(pod(json!({ MANAGED_BY.0: MANAGED_BY.1 }), json!({ "phase": "Running" })), 0);
-        let job = thing(json!({
+        let job = object(json!({
             "spec": { "template": { "spec": spec } },
             "status": { "conditions": [{ "type": "Complete", "status": "True" }] },
         }));
@@ -282,13 +282,13 @@ mod tests {
     fn what_controls_it_is_its_owner() {
         let owned = |api: &str, kind: &str, controller: bool| {
             let owner = json!({ "apiVersion": api, "kind": kind, "name": "x", "uid": "1", "controller": controller });
-            thing(json!({ "metadata": { "ownerReferences": [owner] } })).owner()
+            object(json!({ "metadata": { "ownerReferences": [owner] } })).owner()
         };
         assert_eq!(owned("apps/v1", "ReplicaSet", true), Some(Kind::ReplicaSet));
         assert_eq!(owned("apps/v1", "ReplicaSet", false), None);
         assert_eq!(owned("v1", "Node", true), Some(Kind::Custom("node".to_owned())));
         let set = owned("apps.kruise.io/v1alpha1", "CloneSet", true);
         assert_eq!(set, Some(Kind::Custom("cloneset.apps.kruise.io".to_owned())));
-        assert_eq!(thing(json!({})).owner(), None);
+        assert_eq!(object(json!({})).owner(), None);
     }
 }

@@ -1,5 +1,5 @@
-//! A second opinion on whether a connection lives, where its own silence says nothing: the kernel's view of it, and
-//! whether the API server answers anybody at all.
+//! Checks whether a connection lives if its own silence proves nothing: by the kernel's view of it, and by whether the
+//! API server answers anybody at all.
 
 use std::{net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
@@ -10,41 +10,42 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::peer::{self, Wire};
+use super::peer::{self, TcpState};
 use crate::{contain::contain, login::Logins};
 
-/// The time that the API server may take to answer.
+/// The timeout of the API server's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The seconds after which it is asked again meanwhile: a connection that the client held ready may be a dead one, too.
-const AGAIN: [u64; 3] = [0, 1, 2];
+/// The delays in seconds of the requests, which run in parallel: a connection that the client kept ready may be dead,
+/// too.
+const RETRY_DELAYS: [u64; 3] = [0, 1, 2];
 
-/// Ends with the reason why the connection is lost, or with nothing where it lives as far as anybody can tell.
-pub(crate) type Inquiry = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
+/// A running check. It returns the reason why the connection is lost, or `None` if nothing shows that it is.
+pub(crate) type CheckFuture = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
 
-/// Asks about one connection.
+/// The checks of one connection.
 #[derive(Clone)]
-pub(crate) struct Witness(Arc<dyn Fn() -> Inquiry + Send + Sync>);
+pub(crate) struct LivenessCheck(Arc<dyn Fn() -> CheckFuture + Send + Sync>);
 
-impl Witness {
-    /// Asks the kernel about the connection between `ends`, and the API server for any answer.
+impl LivenessCheck {
+    /// Creates checks that ask the kernel about the connection between `ends`, and the API server for any answer.
     pub(crate) fn new(logins: Arc<dyn Logins>, ends: Option<(SocketAddr, SocketAddr)>) -> Self {
         Self(Arc::new(move || {
             let logins = Arc::clone(&logins);
             Box::pin(async move {
                 if let Some((ours, theirs)) = ends
-                    && peer::wire(ours, theirs) == Wire::Dead
+                    && peer::tcp_state(ours, theirs) == TcpState::Dead
                 {
                     return Some("the network takes nothing from us any more".to_owned());
                 }
                 let silent = || "the API server answers no new connection either".to_owned();
-                (!answers(logins.now().await.client).await).then(silent)
+                (!answers(logins.current().await.client).await).then(silent)
             })
         }))
     }
 
-    /// Starts to find out.
-    pub(crate) fn ask(&self) -> Inquiry {
+    /// Starts a check.
+    pub(crate) fn ask(&self) -> CheckFuture {
         (self.0)()
     }
 }
@@ -52,7 +53,7 @@ impl Witness {
 /// Returns whether the API server gives any answer: a refusal is one, too.
 async fn answers(client: kube::Client) -> bool {
     let mut asked = JoinSet::new();
-    for seconds in AGAIN {
+    for seconds in RETRY_DELAYS {
         let client = client.clone();
         asked.spawn(contain(async move {
             sleep(Duration::from_secs(seconds)).await;
@@ -72,7 +73,7 @@ async fn answers(client: kube::Client) -> bool {
 }
 
 #[cfg(test)]
-impl Witness {
+impl LivenessCheck {
     /// One that knows nothing.
     pub(crate) fn mute() -> Self {
         Self::saying(|| None)

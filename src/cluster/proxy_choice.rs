@@ -1,5 +1,5 @@
-//! The way to an API server: directly or through a proxy, chosen as kubectl does. A kubeconfig's `proxy-url` comes
-//! first and always counts (client-go); without one the environment decides (Go's `golang.org/x/net/http/httpproxy`).
+//! The choice of a proxy for an API server, as kubectl makes it. A kubeconfig's `proxy-url` comes first and always
+//! counts (client-go); without one the environment decides (Go's `golang.org/x/net/http/httpproxy`).
 
 use std::net::IpAddr;
 
@@ -7,18 +7,18 @@ use http::Uri;
 
 use brow_model::fault::without_logins;
 
-/// The way to an API server.
+/// The proxy for an API server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Way {
+pub struct ProxyChoice {
     /// The proxy, with its login; `None`: directly.
     pub proxy: Option<Uri>,
     /// The reason for the choice.
-    pub why: Why,
+    pub why: ProxyReason,
 }
 
 /// The reason why a proxy, or none, was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
+pub enum ProxyReason {
     /// The kubeconfig names the proxy.
     Kubeconfig,
     /// An environment variable, which is named, has the proxy.
@@ -33,7 +33,7 @@ pub enum Why {
     Unusable(&'static str),
 }
 
-impl Way {
+impl ProxyChoice {
     /// The proxy without its login.
     pub fn shown(&self) -> Option<String> {
         self.proxy.as_ref().map(|proxy| without_logins(&proxy.to_string()).trim_end_matches('/').to_owned())
@@ -44,33 +44,33 @@ impl Way {
 ///
 /// # Errors
 /// Where the kubeconfig's proxy is no URL of a proxy.
-pub(super) fn way(
+pub(super) fn choose(
     server: &Uri,
     proxy_url: Option<&str>,
     variable: impl Fn(&str) -> Option<String>,
-) -> Result<Way, String> {
+) -> Result<ProxyChoice, String> {
     if let Some(proxy_url) = proxy_url.filter(|url| !url.is_empty()) {
         let proxy = proxy(proxy_url).ok_or("its proxy-url is no URL of an http, https or socks5 proxy")?;
-        return Ok(Way { proxy: Some(proxy), why: Why::Kubeconfig });
+        return Ok(ProxyChoice { proxy: Some(proxy), why: ProxyReason::Kubeconfig });
     }
     let first = |names: [&'static str; 2]| {
         names.into_iter().find_map(|name| Some((name, variable(name).filter(|value| !value.is_empty())?)))
     };
     let names =
         if server.scheme_str() == Some("http") { ["HTTP_PROXY", "http_proxy"] } else { ["HTTPS_PROXY", "https_proxy"] };
-    let direct = |why| Ok(Way { proxy: None, why });
-    let Some((name, value)) = first(names) else { return direct(Why::None) };
-    let Some(proxy) = proxy(&value) else { return direct(Why::Unusable(name)) };
+    let direct = |why| Ok(ProxyChoice { proxy: None, why });
+    let Some((name, value)) = first(names) else { return direct(ProxyReason::None) };
+    let Some(proxy) = proxy(&value) else { return direct(ProxyReason::Unusable(name)) };
     let host = server.host().unwrap_or_default().trim_matches(['[', ']']).to_ascii_lowercase();
     let ip = host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
     if host == "localhost" || ip.is_some_and(|ip| ip.is_loopback()) {
-        return direct(Why::Loopback);
+        return direct(ProxyReason::Loopback);
     }
     let port = server.port_u16().unwrap_or(if server.scheme_str() == Some("http") { 80 } else { 443 });
     let (_, no_proxy) = first(["NO_PROXY", "no_proxy"]).unwrap_or_default();
     match no_proxy.split(',').map(str::trim).find(|item| fits(item, &host, ip, port)) {
-        Some(item) => direct(Why::NoProxy(item.to_owned())),
-        None => Ok(Way { proxy: Some(proxy), why: Why::Variable(name) }),
+        Some(item) => direct(ProxyReason::NoProxy(item.to_owned())),
+        None => Ok(ProxyChoice { proxy: Some(proxy), why: ProxyReason::Variable(name) }),
     }
 }
 
@@ -148,9 +148,9 @@ fn contains(net: IpAddr, bits: u32, ip: IpAddr) -> bool {
 mod tests {
     use super::*;
 
-    fn chosen(server: &str, proxy_url: Option<&str>, env: &[(&str, &str)]) -> Result<Way, String> {
+    fn chosen(server: &str, proxy_url: Option<&str>, env: &[(&str, &str)]) -> Result<ProxyChoice, String> {
         let variable = |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        way(&server.parse().unwrap(), proxy_url, variable)
+        choose(&server.parse().unwrap(), proxy_url, variable)
     }
 
     /// As the table of `TestUseProxy` in `httpproxy`, and more.
@@ -196,7 +196,7 @@ mod tests {
             let env = [("HTTPS_PROXY", "http://proxy.example.com:3128"), ("NO_PROXY", no_proxy)];
             let way = chosen(server, None, &env).unwrap();
             assert_eq!(way.proxy.is_none(), direct, "{no_proxy} against {server}: {way:?}");
-            assert!(direct == matches!(way.why, Why::NoProxy(_)), "{no_proxy}: {way:?}");
+            assert!(direct == matches!(way.why, ProxyReason::NoProxy(_)), "{no_proxy}: {way:?}");
         }
     }
 
@@ -205,27 +205,33 @@ mod tests {
         let all: &[(&str, &str)] =
             &[("HTTPS_PROXY", "http://upper:1"), ("https_proxy", "http://lower:1"), ("HTTP_PROXY", "plain:1")];
         for (server, proxy_url, env, proxy, why) in [
-            ("https://api", None, &[][..], None, Why::None),
-            ("https://api", Some(""), &[][..], None, Why::None),
-            ("https://api", None, all, Some("http://upper:1"), Why::Variable("HTTPS_PROXY")),
-            ("https://api", None, &all[1..], Some("http://lower:1"), Why::Variable("https_proxy")),
-            ("http://api", None, all, Some("http://plain:1"), Why::Variable("HTTP_PROXY")),
-            ("http://api", None, &all[..2], None, Why::None),
-            ("https://localhost:6443", None, all, None, Why::Loopback),
-            ("https://127.8.8.8:6443", None, all, None, Why::Loopback),
-            ("https://[::1]:6443", None, all, None, Why::Loopback),
-            ("https://localhost:6443", Some("http://own:1"), all, Some("http://own:1"), Why::Kubeconfig),
-            ("https://api", Some("own:1"), all, Some("http://own:1"), Why::Kubeconfig),
-            ("https://api", Some("socks5://own"), &[("NO_PROXY", "*")], Some("socks5://own:1080"), Why::Kubeconfig),
+            ("https://api", None, &[][..], None, ProxyReason::None),
+            ("https://api", Some(""), &[][..], None, ProxyReason::None),
+            ("https://api", None, all, Some("http://upper:1"), ProxyReason::Variable("HTTPS_PROXY")),
+            ("https://api", None, &all[1..], Some("http://lower:1"), ProxyReason::Variable("https_proxy")),
+            ("http://api", None, all, Some("http://plain:1"), ProxyReason::Variable("HTTP_PROXY")),
+            ("http://api", None, &all[..2], None, ProxyReason::None),
+            ("https://localhost:6443", None, all, None, ProxyReason::Loopback),
+            ("https://127.8.8.8:6443", None, all, None, ProxyReason::Loopback),
+            ("https://[::1]:6443", None, all, None, ProxyReason::Loopback),
+            ("https://localhost:6443", Some("http://own:1"), all, Some("http://own:1"), ProxyReason::Kubeconfig),
+            ("https://api", Some("own:1"), all, Some("http://own:1"), ProxyReason::Kubeconfig),
+            (
+                "https://api",
+                Some("socks5://own"),
+                &[("NO_PROXY", "*")],
+                Some("socks5://own:1080"),
+                ProxyReason::Kubeconfig,
+            ),
             (
                 "https://api",
                 None,
                 &[("HTTPS_PROXY", "ann:hunter2@lower/")],
                 Some("http://lower"),
-                Why::Variable("HTTPS_PROXY"),
+                ProxyReason::Variable("HTTPS_PROXY"),
             ),
-            ("https://api", None, &[("HTTPS_PROXY", "ftp://x")], None, Why::Unusable("HTTPS_PROXY")),
-            ("https://api", None, &[("HTTPS_PROXY", "http://")], None, Why::Unusable("HTTPS_PROXY")),
+            ("https://api", None, &[("HTTPS_PROXY", "ftp://x")], None, ProxyReason::Unusable("HTTPS_PROXY")),
+            ("https://api", None, &[("HTTPS_PROXY", "http://")], None, ProxyReason::Unusable("HTTPS_PROXY")),
         ] {
             let way = chosen(server, proxy_url, env).unwrap();
             assert_eq!((way.shown().as_deref(), &way.why), (proxy, &why), "{server} {proxy_url:?} {env:?}");

@@ -14,12 +14,12 @@ use rustix::process::{Pid, test_kill_process};
 use super::pid_of;
 
 /// The lock of a running instance; its file is removed with this.
-pub(super) struct Alive {
+pub(super) struct LockFile {
     path: PathBuf,
     _lock: File,
 }
 
-impl Alive {
+impl LockFile {
     /// Takes the lock of the instance of that name.
     ///
     /// # Errors
@@ -32,7 +32,7 @@ impl Alive {
     }
 }
 
-impl Drop for Alive {
+impl Drop for LockFile {
     fn drop(&mut self) {
         let _gone = fs::remove_file(&self.path);
     }

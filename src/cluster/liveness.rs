@@ -1,10 +1,10 @@
-//! The way to an API server, and how it is noticed that it was lost without a word: after sleep, another network, or a
-//! NAT that forgot.
+//! The liveness of connections to an API server: detects that they were lost silently, after sleep, on another network,
+//! or by a NAT that forgot them.
 //!
-//! TCP's keep-alive finds that out for a connection that only listens, as a watch does. What it cannot know is told
-//! here: when the machine has slept, and when a request gets no answer over a connection that was there and one over a
-//! new connection does. Then every older connection ends with an error, and whoever had it asks again over a new one.
-//! What was upgraded stays: a tunnel asks its other end by itself whether it is there.
+//! TCP keep-alive detects that for connections that only listen, as watches do. Here it is detected in two other cases:
+//! if the machine has slept, and if a request gets no answer over an existing connection while another does over a new
+//! one. Then every older connection fails, and its requests are retried over new ones. Upgraded connections are
+//! excepted: tunnels check their peers themselves.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -22,24 +22,24 @@ use tower::BoxError;
 
 use kube_tunnel::contain::contain;
 
-/// A request that got no answer for so long before it was given up says that the way may be lost.
-const SLOW: Duration = Duration::from_secs(3);
+/// A request that was given up without an answer after this long casts doubt on the existing connections.
+const SUSPECT_AFTER: Duration = Duration::from_secs(3);
 
-/// The interval at which the clocks are compared.
-const LOOK: Duration = Duration::from_secs(1);
+/// The interval at which the clocks are compared to detect sleep.
+const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// By how much more the clock on the wall goes on than the steady one when the machine sleeps.
-const SLEPT: Duration = Duration::from_secs(5);
+/// The difference between the wall clock and the steady clock that counts as sleep.
+const SLEEP_THRESHOLD: Duration = Duration::from_secs(5);
 
-/// The way of one client.
+/// The liveness of one client's connections.
 #[derive(Clone, Default)]
-pub(super) struct Path {
+pub(super) struct Liveness {
     state: Arc<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Tells the connections that were made before an answer stayed away from those that were made after it.
+    /// The generation of new connections, raised when an answer is missing.
     generation: AtomicU64,
     /// Connections of generations before this one end.
     first: watch::Sender<u64>,
@@ -47,21 +47,21 @@ struct State {
 
 /// Identifies a connection in the responses that come over it.
 #[derive(Clone)]
-struct Mark {
+struct ConnectionTag {
     generation: u64,
     /// Set for one that was upgraded.
     stays: Arc<AtomicBool>,
 }
 
-impl Path {
-    /// A way whose clocks are watched, for as long as it is used. To be called inside a runtime.
-    pub(super) fn watched() -> Self {
+impl Liveness {
+    /// Creates an instance that watches the clocks as long as it is used. Must be called within a tokio runtime.
+    pub(super) fn monitored() -> Self {
         let path = Self::default();
         tokio::spawn(contain(watch_clocks(Arc::downgrade(&path.state))));
         path
     }
 
-    /// A new connection, which ends when the way is lost.
+    /// Wraps a new connection, which fails when connections of its generation are lost.
     pub(super) fn connection<T>(&self, inner: T) -> Severable<T> {
         let generation = self.state.generation.load(Ordering::Relaxed);
         let mut first = self.state.first.subscribe();
@@ -71,32 +71,32 @@ impl Path {
                 std::future::pending::<()>().await;
             }
         };
-        Severable { inner, lost: Box::pin(lost), mark: Mark { generation, stays: Arc::default() } }
+        Severable { inner, lost: Box::pin(lost), tag: ConnectionTag { generation, stays: Arc::default() } }
     }
 
-    /// Waits for an answer to begin, up to a limit, and learns of the way from it, or from that it does not come.
-    /// `passed_on`: it is a node's, whose silence says nothing of the way to the API server.
-    pub(super) async fn mind<B, E>(
+    /// Waits up to `limit` for an answer to begin, and learns from the outcome whether connections are lost. With
+    /// `for_node`, a node answers the request, and its silence says nothing about the API server.
+    pub(super) async fn observe<B, E>(
         &self,
         answer: impl Future<Output = Result<Response<B>, E>>,
         limit: Duration,
-        passed_on: bool,
+        for_node: bool,
     ) -> Result<Response<B>, BoxError>
     where
         E: Into<BoxError>,
     {
-        let mut asked = Asked { state: &self.state, since: Instant::now(), settled: passed_on };
+        let mut request = PendingRequest { state: &self.state, since: Instant::now(), settled: for_node };
         let words = || format!("no answer within {} s", limit.as_secs());
         let answer = match timeout(limit, answer).await {
             Ok(answer) => answer.map_err(Into::into),
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, words()).into()),
         };
-        asked.settled |= answer.is_ok();
-        if let Some(mark) = answer.as_ref().ok().and_then(|answer| answer.extensions().get::<Mark>()) {
+        request.settled |= answer.is_ok();
+        if let Some(tag) = answer.as_ref().ok().and_then(|answer| answer.extensions().get::<ConnectionTag>()) {
             let upgraded = answer.as_ref().is_ok_and(|answer| answer.status() == StatusCode::SWITCHING_PROTOCOLS);
-            mark.stays.fetch_or(upgraded, Ordering::Relaxed);
+            tag.stays.fetch_or(upgraded, Ordering::Relaxed);
             // Those that were there when another answer stayed away are lost: a newer one gets through.
-            self.state.end_before(mark.generation);
+            self.state.end_before(tag.generation);
         }
         answer
     }
@@ -111,24 +111,24 @@ impl State {
         });
     }
 
-    /// The machine has slept: no connection is worth waiting for.
+    /// Ends all connections, because the machine has slept.
     fn end_all(&self) {
         self.end_before(self.generation.fetch_add(1, Ordering::Relaxed) + 1);
     }
 }
 
-/// A request that waits for its answer. To be dropped without one casts doubt on the connections that there are.
-struct Asked<'a> {
+/// A request that waits for its answer. Dropping it without one casts doubt on the existing connections.
+struct PendingRequest<'a> {
     state: &'a State,
     since: Instant,
-    /// True once it says nothing against the way.
+    /// True once the outcome is no reason for doubt.
     settled: bool,
 }
 
-impl Drop for Asked<'_> {
+impl Drop for PendingRequest<'_> {
     fn drop(&mut self) {
         // What fails or is given up at once has another reason, such as a refused connection.
-        if !self.settled && self.since.elapsed() >= SLOW {
+        if !self.settled && self.since.elapsed() >= SUSPECT_AFTER {
             self.state.generation.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -137,7 +137,7 @@ impl Drop for Asked<'_> {
 async fn watch_clocks(state: Weak<State>) {
     let (mut steady, mut wall) = (Instant::now(), SystemTime::now());
     loop {
-        sleep(LOOK).await;
+        sleep(CLOCK_CHECK_INTERVAL).await;
         let Some(state) = state.upgrade() else { return };
         let now = SystemTime::now();
         if has_slept(steady.elapsed(), now.duration_since(wall).unwrap_or_default()) {
@@ -149,20 +149,20 @@ async fn watch_clocks(state: Weak<State>) {
 
 /// Returns true if the machine slept meanwhile: the steady clock stops then, on Linux and macOS.
 fn has_slept(steady: Duration, wall: Duration) -> bool {
-    wall.saturating_sub(steady) >= SLEPT
+    wall.saturating_sub(steady) >= SLEEP_THRESHOLD
 }
 
-/// A connection that ends when the way is found to be lost.
+/// A connection that fails when it is found to be lost.
 pub(super) struct Severable<T> {
     inner: T,
     lost: Pin<Box<dyn Future<Output = ()> + Send>>,
-    mark: Mark,
+    tag: ConnectionTag,
 }
 
 impl<T> Severable<T> {
-    /// Fails once the way is lost.
+    /// Fails once the connection counts as lost.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if !self.mark.stays.load(Ordering::Relaxed) && self.lost.as_mut().poll(cx).is_ready() {
+        if !self.tag.stays.load(Ordering::Relaxed) && self.lost.as_mut().poll(cx).is_ready() {
             // So that it is not asked once more.
             self.lost = Box::pin(std::future::ready(()));
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the way to the server was lost"));
@@ -206,7 +206,7 @@ impl<T: Write + Unpin> Write for Severable<T> {
 
 impl<T: Connection> Connection for Severable<T> {
     fn connected(&self) -> Connected {
-        self.inner.connected().extra(self.mark.clone())
+        self.inner.connected().extra(self.tag.clone())
     }
 }
 
@@ -221,23 +221,23 @@ mod tests {
 
     type Near = TokioIo<Severable<TokioIo<DuplexStream>>>;
 
-    fn connection(path: &Path) -> (Near, DuplexStream) {
+    fn connection(path: &Liveness) -> (Near, DuplexStream) {
         let (near, far) = tokio::io::duplex(64);
         (TokioIo::new(path.connection(TokioIo::new(near))), far)
     }
 
     /// An answer over a connection.
-    async fn answered(path: &Path, over: &Near, status: StatusCode) {
+    async fn answered(path: &Liveness, over: &Near, status: StatusCode) {
         let mut answer = Response::new(());
         *answer.status_mut() = status;
-        answer.extensions_mut().insert(over.inner().mark.clone());
-        path.mind(std::future::ready(Ok::<_, Infallible>(answer)), SLOW, false).await.unwrap();
+        answer.extensions_mut().insert(over.inner().tag.clone());
+        path.observe(std::future::ready(Ok::<_, Infallible>(answer)), SUSPECT_AFTER, false).await.unwrap();
     }
 
     /// A request that is given up.
-    async fn given_up(path: &Path, after: Duration, passed_on: bool) {
+    async fn given_up(path: &Liveness, after: Duration, for_node: bool) {
         let never = std::future::pending::<Result<Response<()>, Infallible>>();
-        timeout(after, path.mind(never, SLOW * 9, passed_on)).await.unwrap_err();
+        timeout(after, path.observe(never, SUSPECT_AFTER * 9, for_node)).await.unwrap_err();
     }
 
     async fn lives((near, far): &mut (Near, DuplexStream)) -> bool {
@@ -247,10 +247,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_over_a_new_connection_ends_those_that_had_none() {
-        let path = Path::default();
+        let path = Liveness::default();
         let (mut watch, mut tunnel) = (connection(&path), connection(&path));
         answered(&path, &tunnel.0, StatusCode::SWITCHING_PROTOCOLS).await;
-        given_up(&path, SLOW, false).await;
+        given_up(&path, SUSPECT_AFTER, false).await;
         assert!(lives(&mut watch).await, "a doubt is no proof");
         answered(&path, &watch.0, StatusCode::OK).await;
         assert!(lives(&mut watch).await, "it answers still");
@@ -262,7 +262,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_read_under_way_ends_too() {
-        let path = Path::default();
+        let path = Liveness::default();
         let (mut near, _far) = connection(&path);
         let reading = tokio::spawn(async move { near.read_u8().await });
         tokio::task::yield_now().await;
@@ -273,12 +273,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_ends_at_once_or_waits_for_a_node_says_nothing_of_the_way() {
-        let path = Path::default();
+        let path = Liveness::default();
         let mut watch = connection(&path);
-        given_up(&path, SLOW / 2, false).await;
-        given_up(&path, SLOW, true).await;
+        given_up(&path, SUSPECT_AFTER / 2, false).await;
+        given_up(&path, SUSPECT_AFTER, true).await;
         let refused = std::future::ready(Err::<Response<()>, _>(io::Error::from(io::ErrorKind::ConnectionRefused)));
-        assert!(path.mind(refused, SLOW, false).await.is_err());
+        assert!(path.observe(refused, SUSPECT_AFTER, false).await.is_err());
         let new = connection(&path);
         answered(&path, &new.0, StatusCode::OK).await;
         assert!(lives(&mut watch).await);
@@ -286,10 +286,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_does_not_begin_is_a_failure_and_a_doubt() {
-        let path = Path::default();
+        let path = Liveness::default();
         let mut watch = connection(&path);
         let never = std::future::pending::<Result<Response<()>, Infallible>>();
-        assert!(path.mind(never, SLOW, false).await.is_err());
+        assert!(path.observe(never, SUSPECT_AFTER, false).await.is_err());
         let new = connection(&path);
         answered(&path, &new.0, StatusCode::OK).await;
         assert!(!lives(&mut watch).await);

@@ -15,10 +15,10 @@ use brow_model::cluster::Link;
 use brow_model::fault::{Fault, What};
 use kube_tunnel::{Backoff, Login};
 
-/// A watch on objects of one kind, for ever: what fails is tried again.
+/// A watch on objects of one kind that retries after every failure.
 ///
-/// Where the server refuses it, it begins anew with a list: kube's watcher goes on from where it was without a word,
-/// and nobody would learn that it is allowed again.
+/// If the server refuses it, it starts over with a list: kube's watcher would continue silently, and nobody would learn
+/// that the watch is allowed again.
 pub struct Watch<K> {
     api: Api<K>,
     config: watcher::Config,
@@ -26,8 +26,8 @@ pub struct Watch<K> {
     context: String,
     generation: u64,
     stream: Option<BoxStream<'static, watcher::Result<watcher::Event<K>>>>,
-    /// Nothing is asked before.
-    rests: Option<Instant>,
+    /// The time before which nothing is requested.
+    retry_at: Option<Instant>,
     backoff: Backoff,
     /// True from an error until the next event.
     failing: bool,
@@ -38,7 +38,7 @@ impl<K> Watch<K>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    /// A watch with a login to a context, whose client is the one in `api`.
+    /// Creates a watch with a login to a context, whose client is the one in `api`.
     pub fn new(clusters: &Clusters, context: &str, login: &Login, api: Api<K>, config: watcher::Config) -> Self {
         Self {
             api,
@@ -47,27 +47,27 @@ where
             context: context.to_owned(),
             generation: login.generation,
             stream: None,
-            rests: None,
+            retry_at: None,
             backoff: Backoff::default(),
             failing: false,
             again: clusters.answers_again(context),
         }
     }
 
-    /// The next event. Dropping the future loses nothing.
+    /// Returns the next event. Cancel safe.
     ///
     /// # Errors
-    /// What went wrong, each time that it does; it is tried again.
+    /// Every failure; the watch goes on after it.
     pub async fn next(&mut self) -> watcher::Result<watcher::Event<K>> {
         loop {
-            if let Some(until) = self.rests {
+            if let Some(until) = self.retry_at {
                 tokio::select! {
                     () = sleep_until(until) => {}
                     Ok(()) = self.again.changed() => {}
                 }
                 // A login that was refused may have to be had anew; whoever holds this watch is told of that.
                 let _told = self.clusters.login(&self.context).await;
-                self.rests = None;
+                self.retry_at = None;
             }
             let stream = self
                 .stream
@@ -107,7 +107,7 @@ where
             self.clusters.refused(&self.context, self.generation);
         }
         self.stream = None;
-        self.rests = Some(Instant::now() + self.backoff.next_pause());
+        self.retry_at = Some(Instant::now() + self.backoff.next_pause());
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     /// Less than the pause after this many failures.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    const TIMEOUT: Duration = Duration::from_secs(20);
     const FAILURES: usize = 12;
 
     /// A server that hangs up until it is `up`.
@@ -184,9 +184,9 @@ mod tests {
         let coming = async { while !matches!(watch.next().await, Ok(watcher::Event::InitDone)) {} };
         let told = async {
             tokio::task::yield_now().await;
-            clusters.tell_answers_again("dev");
+            clusters.notify_answers_again("dev");
         };
-        timeout(PATIENCE, async { tokio::join!(coming, told) }).await.expect("it does not wait for its turn");
+        timeout(TIMEOUT, async { tokio::join!(coming, told) }).await.expect("it does not wait for its turn");
         // So it is where it rests because it was refused.
         for _ in 0..FAILURES {
             watch.refused(Link::Forbidden);
@@ -194,9 +194,9 @@ mod tests {
         let coming = async { while !matches!(watch.next().await, Ok(watcher::Event::InitDone)) {} };
         let told = async {
             tokio::task::yield_now().await;
-            clusters.tell_answers_again("dev");
+            clusters.notify_answers_again("dev");
         };
-        timeout(PATIENCE, async { tokio::join!(coming, told) }).await.expect("nor here");
+        timeout(TIMEOUT, async { tokio::join!(coming, told) }).await.expect("nor here");
         serving.abort();
     }
 }

@@ -1,4 +1,4 @@
-//! Making and unmaking proxy pods.
+//! Creation and deletion of proxy pods.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use kube::{Api, Client, Error};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::spec::CPU_LIMIT;
-use super::{Birth, NONCE, project, spec};
+use super::{NONCE, NewPod, project, spec};
 use crate::cluster::{Clusters, fault, grant, retry_after};
 use brow_model::fault::{Fault, What};
 use brow_model::installation::Identity;
@@ -21,28 +21,28 @@ use brow_model::proxy::{PodKey, PodRequest, ProxyPod};
 use kube_tunnel::Backoff;
 
 /// The timeout of a request to the API server.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// The timeout of the request that looks whether a pod was stored after all.
-const LOOK: Duration = Duration::from_secs(5);
-/// The pauses before a pod is asked for again where the server does not say how long.
-const PAUSES: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// The timeout of the request that checks whether a pod was stored after all.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pauses before a pod is requested again if the server does not say how long.
+const RETRY_BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
 /// The number of retries of a deletion that met a conflict.
-const TRIES: u32 = 5;
+const MAX_RETRIES: u32 = 5;
 
 /// Creates the pod that a request asks for, and returns it as stored.
 ///
 /// # Errors
-/// What the server says: no right (with the right that is missing), quota, Pod Security, another admission plugin, a
-/// missing namespace, an invalid setting; or that it cannot be reached.
+/// The server's refusal: a missing right (which is named), quota, Pod Security, another admission plugin, a missing
+/// namespace, an invalid setting; or that it cannot be reached.
 pub async fn create(
     clusters: &Clusters,
     request: &PodRequest,
     me: &Identity,
-    birth: &Birth,
+    new_pod: &NewPod,
 ) -> Result<ProxyPod, Fault> {
     let client = clusters.client(&request.cluster).await?;
     let api: Api<Pod> = Api::namespaced(client.clone(), &request.namespace);
-    let mut pod = spec(request, me, birth, Utc::now());
+    let mut pod = spec(request, me, new_pod, Utc::now());
     let place = format!("{}/{}", request.cluster, request.namespace);
     let mut asked = store(&client, &api, &pod, request).await?;
     if let Err(error) = &asked
@@ -77,16 +77,16 @@ fn asks_for_cpu_limit(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 403 && demands_cpu_limit(&status.message))
 }
 
-/// A quota says `failed quota: compute: must specify limits.cpu,limits.memory`, newer servers name containers, too:
-/// `must specify limits.cpu for: relay; limits.memory for: relay`. A limit range says `maximum cpu usage per Pod is 2,
-/// but no limit is specified`.
+/// Returns true if a refusal demands a CPU limit. A quota says `failed quota: compute: must specify
+/// limits.cpu,limits.memory`; newer servers name containers, too: `must specify limits.cpu for: relay; limits.memory
+/// for: relay`. A limit range says `maximum cpu usage per Pod is 2, but no limit is specified`.
 fn demands_cpu_limit(message: &str) -> bool {
     let demanded = message.split_once("must specify ").map_or("", |(_, demanded)| demanded);
     let of_range = |clause: &str| clause.starts_with("cpu usage per ") && clause.contains("no limit is specified");
     demanded.split([',', ';', ' ']).any(|word| word == "limits.cpu") || message.split("maximum ").any(of_range)
 }
 
-/// Gives the relay a limit of CPU, unless it has one.
+/// Sets the relay's CPU limit. Returns false if it has one.
 fn limit_cpu(pod: &mut Pod) -> bool {
     let container = pod.spec.as_mut().and_then(|spec| spec.containers.first_mut());
     let Some(resources) = container.and_then(|container| container.resources.as_mut()) else { return false };
@@ -98,27 +98,27 @@ fn limit_cpu(pod: &mut Pod) -> bool {
     missing
 }
 
-/// Has a pod stored, for as long as the request says: its name is used by nobody else, so it may be asked for again.
-/// The pod as stored, or the server's last word.
+/// Stores a pod, with retries for as long as the request allows. Its name is unique, so a retry is safe. Returns the
+/// pod as stored, or the server's last refusal.
 ///
 /// # Errors
-/// Where the server does not answer.
+/// The server does not answer.
 async fn store(client: &Client, api: &Api<Pod>, pod: &Pod, request: &PodRequest) -> Result<Result<Pod, Error>, Fault> {
     let until = Instant::now() + request.patience;
-    let (mut backoff, mut again) = (PAUSES, false);
+    let (mut backoff, mut again) = (RETRY_BACKOFF, false);
     loop {
         // Without an answer, or with one that only says that the server failed, it may have been made all the same:
         // then it is ours to use and to delete.
-        let (status, after) = match within(&request.cluster, post(client, api, pod)).await {
+        let (status, after) = match with_timeout(&request.cluster, post(client, api, pod)).await {
             Ok(Ok(Ok(stored))) => return Ok(Ok(stored)),
             Ok(Ok(Err((status, after)))) => (status, after),
-            Ok(Err(error)) => return Ok(look(api, pod).await.ok_or(error)),
-            Err(slow) => return look(api, pod).await.map(Ok).ok_or(slow),
+            Ok(Err(error)) => return Ok(find_stored(api, pod).await.ok_or(error)),
+            Err(timed_out) => return find_stored(api, pod).await.map(Ok).ok_or(timed_out),
         };
         // That there is one of this name already is an earlier try's doing, or somebody else's.
         let exists = status.code == 409 && status.reason == "AlreadyExists";
         if (status.code >= 500 || (exists && again))
-            && let Some(stored) = look(api, pod).await
+            && let Some(stored) = find_stored(api, pod).await
         {
             return Ok(Ok(stored));
         }
@@ -136,7 +136,7 @@ async fn store(client: &Client, api: &Api<Pod>, pod: &Pod, request: &PodRequest)
 /// The server's refusal of a pod, with its `Retry-After`.
 type Refusal = (Status, Option<Duration>);
 
-/// Asks once for a pod to be stored.
+/// Sends one request to store a pod.
 async fn post(client: &Client, api: &Api<Pod>, pod: &Pod) -> Result<Result<Pod, Refusal>, Error> {
     let bytes = serde_json::to_vec(pod).map_err(Error::SerdeError)?;
     let asked = kube::core::Request::new(api.resource_url()).create(&PostParams::default(), bytes);
@@ -155,24 +155,24 @@ async fn post(client: &Client, api: &Api<Pod>, pod: &Pod) -> Result<Result<Pod, 
     Ok(Err((status, retry_after(&head.headers))))
 }
 
-/// A pod that was to be stored, if it was.
-async fn look(api: &Api<Pod>, pod: &Pod) -> Option<Pod> {
+/// Returns the pod if it was stored.
+async fn find_stored(api: &Api<Pod>, pod: &Pod) -> Option<Pod> {
     let name = pod.metadata.name.as_deref()?;
-    let found = timeout(LOOK, api.get_opt(name)).await.ok()?.ok()??;
+    let found = timeout(LOOKUP_TIMEOUT, api.get_opt(name)).await.ok()?.ok()??;
     let nonce = |pod: &Pod| pod.metadata.annotations.as_ref()?.get(NONCE).cloned();
     (nonce(&found) == nonce(pod)).then_some(found)
 }
 
-/// Returns the uid of the pod of this name as it is now, if there is one that is not being deleted. It is listed, not
-/// got: whoever uses proxy pods may list them, or would see none.
+/// Returns the uid of the current pod of this name, unless it is being deleted. It is listed, not fetched: users of
+/// proxy pods may list them, or they would see none.
 ///
 /// # Errors
-/// What the server says, or that it does not answer.
+/// The server's refusal, or that it does not answer.
 pub async fn uid_of(clusters: &Clusters, key: &PodKey) -> Result<Option<String>, Fault> {
     let client = clusters.client(&key.cluster).await?;
     let api: Api<Pod> = Api::namespaced(client, &key.namespace);
     let params = ListParams::default().fields(&format!("metadata.name={}", key.name));
-    let found = within(&key.cluster, api.list_metadata(&params)).await?;
+    let found = with_timeout(&key.cluster, api.list_metadata(&params)).await?;
     let found = found.map_err(|error| fault(&key.name, &error, Some(grant("list", "pods", Some(&key.namespace)))).1)?;
     let stays = found.items.into_iter().map(|pod| pod.metadata).find(|pod| pod.deletion_timestamp.is_none());
     Ok(stays.and_then(|pod| pod.uid))
@@ -181,19 +181,19 @@ pub async fn uid_of(clusters: &Clusters, key: &PodKey) -> Result<Option<String>,
 /// Deletes a pod, if it still has this uid. One that is gone, or replaced by another of its name, counts as deleted.
 ///
 /// # Errors
-/// What the server says, after some tries where it met a conflict.
+/// The server's refusal, after some retries of a conflict.
 pub async fn delete(clusters: &Clusters, key: &PodKey, uid: &str) -> Result<(), Fault> {
     let client = clusters.client(&key.cluster).await?;
     let api: Api<Pod> = Api::namespaced(client, &key.namespace);
     let same = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
     let params = DeleteParams { preconditions: Some(same), ..DeleteParams::default() }.grace_period(1);
-    let (mut backoff, mut tries) = (PAUSES, 0);
+    let (mut backoff, mut tries) = (RETRY_BACKOFF, 0);
     loop {
         tries += 1;
-        let error = match timeout(PATIENCE, api.delete(&key.name, &params)).await {
+        let error = match timeout(REQUEST_TIMEOUT, api.delete(&key.name, &params)).await {
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(error)) => error,
-            Err(_) => return Err(slow(&key.cluster)),
+            Err(_) => return Err(timed_out(&key.cluster)),
         };
         match &error {
             Error::Api(status) if status.code == 404 => return Ok(()),
@@ -203,7 +203,7 @@ pub async fn delete(clusters: &Clusters, key: &PodKey, uid: &str) -> Result<(), 
                 if now.is_none_or(|now| now.metadata.uid.as_deref() != Some(uid)) {
                     return Ok(());
                 }
-                if tries < TRIES {
+                if tries < MAX_RETRIES {
                     sleep(backoff.next_pause()).await;
                     continue;
                 }
@@ -214,13 +214,13 @@ pub async fn delete(clusters: &Clusters, key: &PodKey, uid: &str) -> Result<(), 
     }
 }
 
-/// Waits for an answer of the API server, but not for ever.
-pub(super) async fn within<T>(cluster: &str, answer: impl Future<Output = T>) -> Result<T, Fault> {
-    timeout(PATIENCE, answer).await.map_err(|_| slow(cluster))
+/// Waits for an answer of the API server, up to [`REQUEST_TIMEOUT`].
+pub(super) async fn with_timeout<T>(cluster: &str, answer: impl Future<Output = T>) -> Result<T, Fault> {
+    timeout(REQUEST_TIMEOUT, answer).await.map_err(|_| timed_out(cluster))
 }
 
-fn slow(cluster: &str) -> Fault {
-    Fault::new(What::TimedOut, cluster, format!("no answer within {} s", PATIENCE.as_secs()))
+fn timed_out(cluster: &str) -> Fault {
+    Fault::new(What::TimedOut, cluster, format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Which process holds a port: from /proc on Linux, else (or where /proc does not tell) from `lsof`.
+//! Finds the process that holds a port: in /proc on Linux, else (or if /proc does not tell) with `lsof`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,18 +9,18 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// The timeout of `lsof`, which can hang on a dead network file system.
-const PATIENCE: Duration = Duration::from_secs(3);
+const LSOF_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The process that holds a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Holder {
+pub(super) struct PortOwner {
     /// Its id.
     pub pid: u32,
     /// Its command's name, as the system shortens it.
     pub name: String,
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for PortOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.name.is_empty() { write!(f, "pid {}", self.pid) } else { write!(f, "pid {} ({})", self.pid, self.name) }
     }
@@ -28,41 +28,41 @@ impl fmt::Display for Holder {
 
 /// Finds the process that listens on `port` of one of `bind` (or of all addresses). `None` if it cannot be found: only
 /// root sees the sockets of other users' processes.
-pub(super) async fn of(port: u16, bind: &[IpAddr]) -> Option<Holder> {
+pub(super) async fn find(port: u16, bind: &[IpAddr]) -> Option<PortOwner> {
     #[cfg(target_os = "linux")]
     {
         let bind = bind.to_vec();
         // Reads some files for every process: not on a thread that moves bytes.
-        let found = tokio::task::spawn_blocking(move || proc::holder(port, &bind)).await;
-        if let Ok(Some(holder)) = found {
-            return Some(holder);
+        let found = tokio::task::spawn_blocking(move || proc::port_owner(port, &bind)).await;
+        if let Ok(Some(port_owner)) = found {
+            return Some(port_owner);
         }
     }
     lsof(port, bind).await
 }
 
-async fn lsof(port: u16, bind: &[IpAddr]) -> Option<Holder> {
+async fn lsof(port: u16, bind: &[IpAddr]) -> Option<PortOwner> {
     let mut command = Command::new("lsof");
     command.args(["-nP", &format!("-iTCP:{port}"), "-sTCP:LISTEN", "-Fpcn"]);
     command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let output = timeout(PATIENCE, command.output()).await.ok()?.ok()?;
+    let output = timeout(LSOF_TIMEOUT, command.output()).await.ok()?.ok()?;
     from_lsof(&String::from_utf8_lossy(&output.stdout), bind)
 }
 
 /// The first process in the output of `lsof -Fpcn` that listens on an address of ours, or on all: a line `p<pid>`, then
 /// `c<command>`, then `f<descriptor>` and `n<address>:<port>` for each socket (lsof(8), OUTPUT FOR OTHER PROGRAMS).
-fn from_lsof(output: &str, bind: &[IpAddr]) -> Option<Holder> {
-    let mut holder = None;
+fn from_lsof(output: &str, bind: &[IpAddr]) -> Option<PortOwner> {
+    let mut port_owner = None;
     for line in output.lines() {
         let mut chars = line.chars();
         match (chars.next(), chars.as_str()) {
-            (Some('p'), pid) => holder = pid.parse().ok().map(|pid| Holder { pid, name: String::new() }),
+            (Some('p'), pid) => port_owner = pid.parse().ok().map(|pid| PortOwner { pid, name: String::new() }),
             (Some('c'), name) => {
-                if let Some(holder) = &mut holder {
-                    holder.name = printable(name);
+                if let Some(port_owner) = &mut port_owner {
+                    port_owner.name = printable(name);
                 }
             }
-            (Some('n'), local) if is_ours(local, bind) => return holder,
+            (Some('n'), local) if is_ours(local, bind) => return port_owner,
             _ => {}
         }
     }
@@ -90,12 +90,12 @@ mod proc {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
     use std::path::Path;
 
-    use super::{Holder, printable};
+    use super::{PortOwner, printable};
 
     /// `TCP_LISTEN` in the kernel's `include/net/tcp_states.h`.
     const LISTEN: &str = "0A";
 
-    pub(super) fn holder(port: u16, bind: &[IpAddr]) -> Option<Holder> {
+    pub(super) fn port_owner(port: u16, bind: &[IpAddr]) -> Option<PortOwner> {
         let mut sockets = Vec::new();
         for table in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
             let text = fs::read_to_string(table).unwrap_or_default();
@@ -111,15 +111,15 @@ mod proc {
         if wanted.is_empty() { None } else { owner(&wanted) }
     }
 
-    fn owner(inodes: &HashSet<u64>) -> Option<Holder> {
+    fn owner(inodes: &HashSet<u64>) -> Option<PortOwner> {
         let processes = fs::read_dir("/proc").ok()?.flatten();
         processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find_map(|pid: u32| {
             let dir = Path::new("/proc").join(pid.to_string());
             let mut links = fs::read_dir(dir.join("fd")).ok()?.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
-            let holds = links.any(|link| link.to_str().and_then(inode).is_some_and(|inode| inodes.contains(&inode)));
-            holds.then(|| {
+            let pod_refs = links.any(|link| link.to_str().and_then(inode).is_some_and(|inode| inodes.contains(&inode)));
+            pod_refs.then(|| {
                 let name = fs::read_to_string(dir.join("comm")).unwrap_or_default();
-                Holder { pid, name: printable(name.trim_end()) }
+                PortOwner { pid, name: printable(name.trim_end()) }
             })
         })
     }
@@ -193,10 +193,10 @@ mod proc {
         fn this_process_is_found_on_the_address_that_it_holds() {
             let held = TcpListener::bind("127.0.0.1:0").expect("a port");
             let local = held.local_addr().expect("an address");
-            let holder = holder(local.port(), &[local.ip()]).expect("a holder");
-            assert_eq!(holder.pid, std::process::id());
-            assert!(!holder.name.is_empty());
-            assert_eq!(super::holder(local.port(), &[IpAddr::from([127, 0, 0, 77])]), None);
+            let port_owner = port_owner(local.port(), &[local.ip()]).expect("a holder");
+            assert_eq!(port_owner.pid, std::process::id());
+            assert!(!port_owner.name.is_empty());
+            assert_eq!(super::port_owner(local.port(), &[IpAddr::from([127, 0, 0, 77])]), None);
         }
     }
 }
@@ -207,19 +207,19 @@ mod tests {
 
     #[test]
     fn what_lsof_says_is_read() {
-        let holder = |pid, name: &str| Some(Holder { pid, name: name.into() });
+        let port_owner = |pid, name: &str| Some(PortOwner { pid, name: name.into() });
         let bind: [IpAddr; 2] = ["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
         let found = |output: &str| from_lsof(output, &bind);
-        assert_eq!(found("p123\ncnginx\nf6\nn127.0.0.1:80\n"), holder(123, "nginx"));
-        assert_eq!(found("p123\nf6\nn*:80\np124\ncother\nn*:80\n"), holder(123, ""));
-        assert_eq!(found("p9\nca\u{1b}[31mb\nf3\nn[::1]:80\n"), holder(9, "ab"));
+        assert_eq!(found("p123\ncnginx\nf6\nn127.0.0.1:80\n"), port_owner(123, "nginx"));
+        assert_eq!(found("p123\nf6\nn*:80\np124\ncother\nn*:80\n"), port_owner(123, ""));
+        assert_eq!(found("p9\nca\u{1b}[31mb\nf3\nn[::1]:80\n"), port_owner(9, "ab"));
         // One that listens on another address does not hold ours.
         let other = "p5\ncother\nf3\nn127.0.0.2:80\nf4\nn[fe80::1]:80\n";
         assert_eq!(found(other), None);
-        assert_eq!(found(&format!("{other}p6\ncours\nf9\nn127.0.0.1:80\n")), holder(6, "ours"));
+        assert_eq!(found(&format!("{other}p6\ncours\nf9\nn127.0.0.1:80\n")), port_owner(6, "ours"));
         for nothing in ["", "lsof: no such thing", "p7\ncx\n"] {
             assert_eq!(found(nothing), None);
         }
-        assert_eq!(Holder { pid: 1, name: String::new() }.to_string(), "pid 1");
+        assert_eq!(PortOwner { pid: 1, name: String::new() }.to_string(), "pid 1");
     }
 }

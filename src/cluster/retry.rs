@@ -1,7 +1,7 @@
-//! Asks again what the server had no time for, or failed at, where asking again can do no harm.
+//! Retries requests that the server rejected because it is busy, or failed at, if a retry can do no harm.
 //!
-//! A server that is busy answers 429, or 503 while it starts and ends, and says when to come back (`Retry-After`; API
-//! priority and fairness does so). Whoever asked waits here for a moment; longer waits are the caller's to decide.
+//! A busy server answers 429, or 503 while it starts and stops, and says when to retry (`Retry-After`; API priority and
+//! fairness does so). Short waits happen here; longer ones are the caller's decision.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use kube_tunnel::Backoff;
 use tokio::time::{Instant, sleep};
 
 /// The longest time for all attempts of a request: less than any caller waits for an answer.
-const LIMIT: Duration = Duration::from_secs(5);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The number of retries after a server error without `Retry-After`.
-const TRIES: u32 = 2;
+const MAX_RETRIES: u32 = 2;
 
 /// The first pause before that.
-const PAUSE: Duration = Duration::from_millis(200);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// Sends a request, and again where the server asks for that, or where it failed and the request changes nothing that
-/// it has not changed already.
+/// Sends a request, and retries it if the server asks for that, or if the server failed and a repetition changes
+/// nothing.
 pub(super) async fn send<A, B, E>(request: Request<Body>, send: impl Fn(Request<Body>) -> A) -> Result<Response<B>, E>
 where
     A: Future<Output = Result<Response<B>, E>>,
 {
-    let (began, mut tries) = (Instant::now(), 0);
-    let mut backoff = Backoff::new(PAUSE, LIMIT);
+    let (began, mut retries) = (Instant::now(), 0);
+    let mut backoff = Backoff::new(FIRST_PAUSE, TOTAL_TIMEOUT);
     let (method, upgrades) = (request.method().clone(), request.headers().contains_key(UPGRADE));
     let mut next = Some(request);
     loop {
@@ -35,13 +35,13 @@ where
         let copy = if upgrades { None } else { copy_of(&request) };
         let answer = send(request).await?;
         let after = retry_after(answer.headers());
-        let again = is_repeatable(&method, answer.status().as_u16(), after.is_some() || tries < TRIES);
+        let again = is_repeatable(&method, answer.status().as_u16(), after.is_some() || retries < MAX_RETRIES);
         let pause = after.unwrap_or_else(|| backoff.next_pause());
         match copy {
-            Some(copy) if again && began.elapsed() + pause < LIMIT => {
+            Some(copy) if again && began.elapsed() + pause < TOTAL_TIMEOUT => {
                 drop(answer);
                 sleep(pause).await;
-                tries += 1;
+                retries += 1;
                 next = Some(copy);
             }
             _ => return Ok(answer),
@@ -131,8 +131,8 @@ mod tests {
         let began = Instant::now();
         assert_eq!(asked(Method::GET, false, &[(429, Some("60"))]).await, (429, 1));
         assert_eq!(began.elapsed(), Duration::ZERO);
-        let (status, tries) = asked(Method::GET, false, &[(429, Some("1"))]).await;
-        assert_eq!((status, tries), (429, 5));
-        assert!(began.elapsed() < LIMIT);
+        let (status, retries) = asked(Method::GET, false, &[(429, Some("1"))]).await;
+        assert_eq!((status, retries), (429, 5));
+        assert!(began.elapsed() < TOTAL_TIMEOUT);
     }
 }
