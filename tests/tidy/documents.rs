@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::all;
+use super::demo::{SCRIPT, Step, mark, steps};
 
 /// The documents and their texts.
 fn documents() -> Vec<(PathBuf, String)> {
@@ -179,5 +180,19 @@ fn the_guides_screen_has_the_programs_heads() {
         for head in line.replace(['│', '▲'], "  ").split("  ").map(str::trim).filter(|head| !head.is_empty()) {
             assert!(heads.contains(&head), "{head} is no head of a column");
         }
+    }
+}
+
+/// The recorded pictures are of this script and of the keys that its commands have.
+#[test]
+fn the_pictures_are_of_todays_script() {
+    let steps = steps(SCRIPT).unwrap_or_else(|line| panic!("assets/demo/script: {line}"));
+    let mark = format!("; script {} -->", mark(&steps));
+    let stills = steps.iter().filter_map(|step| if let Step::Still(name) = step { Some(name.as_str()) } else { None });
+    for name in stills.chain(["demo"]) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("assets/demo/{name}.svg"));
+        let picture = fs::read_to_string(&path).unwrap();
+        assert!(picture.contains(&mark), "{} is out of date: assets/demo/record makes it anew", path.display());
+        assert!(picture.len() < 2_000_000, "{}: {} bytes", path.display(), picture.len());
     }
 }
