@@ -49,7 +49,7 @@ impl Film {
         let began = Instant::now();
         let mut still = 0.0;
         while !shows(&self.screen.text()) {
-            assert!(began.elapsed() < common::PATIENCE * 3, "never saw {what}:\n{}", self.screen.text());
+            assert!(began.elapsed() < common::TIMEOUT * 3, "never saw {what}:\n{}", self.screen.text());
             let known = self.frames.len();
             self.screen.look(LOOK);
             let step = LOOK.as_secs_f64().min(LONGEST - still).max(0.0);
