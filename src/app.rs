@@ -17,7 +17,7 @@ use crate::text::{HelpSection, Hint, Text};
 use crate::view::{self, Hit, Look, Theme, ViewState};
 use brow_model::Model;
 use brow_model::action::{Action, Command};
-use brow_model::effect::Effect;
+use brow_model::effect::TerminalEffect;
 use brow_model::event::{Event, StoreEvent};
 use brow_model::fault::Fault;
 use brow_model::sanitize;
@@ -58,7 +58,7 @@ pub struct App {
     dressed: Option<Settings>,
     /// The first setting that could not be used.
     misfit: Option<Fault>,
-    foreground: Vec<Effect>,
+    foreground: Vec<TerminalEffect>,
     zone: FixedOffset,
     quit: bool,
 }
@@ -212,11 +212,7 @@ impl App {
     fn update(&mut self, event: Event) {
         let restyle = matches!(event, Event::Store(_) | Event::Act(Action::Do(Command::Theme)));
         for effect in log::update(&mut self.model, event) {
-            if effect.is_for_terminal() {
-                self.foreground.push(effect);
-            } else {
-                self.effects.run(effect);
-            }
+            self.foreground.extend(self.effects.run(effect));
         }
         if restyle {
             self.dress();
@@ -258,7 +254,7 @@ impl App {
 
     fn update_store(&mut self, fault: Fault) {
         for effect in log::update(&mut self.model, Event::Store(StoreEvent::Broken(fault))) {
-            self.effects.run(effect);
+            self.foreground.extend(self.effects.run(effect));
         }
     }
 
@@ -267,21 +263,20 @@ impl App {
         term.set_mouse(self.model.config.settings.mouse)?;
         for effect in std::mem::take(&mut self.foreground) {
             match effect {
-                Effect::Copy(text) => term.send(clip(&text))?,
-                Effect::CopyFault(fault) => term.send(clip(&self.text.to_copy(&fault)))?,
-                Effect::CopyEntries(entries) => {
+                TerminalEffect::Copy(text) => term.send(clip(&text))?,
+                TerminalEffect::CopyFault(fault) => term.send(clip(&self.text.to_copy(&fault)))?,
+                TerminalEffect::CopyEntries(entries) => {
                     let line = |entry| format!("{}\n", self.text.entry(entry));
                     let text: String = entries.iter().map(line).collect();
                     term.send(clip(&text))?;
                 }
-                Effect::Notify(entry) => {
+                TerminalEffect::Notify(entry) => {
                     let words = self.text.entry(&entry);
                     if let Some(call) = notification(self.model.config.settings.notify, &words) {
                         term.send(Print(call))?;
                     }
                 }
-                Effect::Quit => self.quit = true,
-                other => self.effects.run(other),
+                TerminalEffect::Quit => self.quit = true,
             }
         }
         Ok(())

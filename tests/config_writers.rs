@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use brow_model::effect::TargetEdit;
+use brow_model::effect::{StoreEffect, TargetEdit};
 use brow_model::event::{Event, StoreEvent};
 use brow_model::forward_settings::ForwardSettings;
 use brow_model::installation::Installation;
 use brow_model::settings::PodSettings;
 use brow_model::target::Target;
-use brow_tui::store::{Order, Paths, load, start};
+use brow_tui::store::{Paths, load, start};
 use tokio_util::sync::CancellationToken;
 
 /// Tells this test program, started again, whose file to write, and under which name.
@@ -47,8 +47,8 @@ async fn writer() {
     let (store, task) = start(paths, Installation::default(), &sender, token.clone());
     let task = tokio::spawn(task);
     for number in 0..TARGETS {
-        store.send(Order::Save(vec![TargetEdit::Add(target(format!("{name}-{number}")))]));
-        store.send(Order::Remember { target: format!("{name}-{number}"), port: 4000 });
+        store.send(StoreEffect::Save(vec![TargetEdit::Add(target(format!("{name}-{number}")))]));
+        store.send(StoreEffect::RememberPort { target: format!("{name}-{number}"), port: 4000 });
         loop {
             match events.recv().await.unwrap() {
                 Event::Store(StoreEvent::Saved) => break,

@@ -11,7 +11,7 @@ use crate::effects::Effects;
 use crate::log;
 use crate::text::Text;
 use brow_model::Model;
-use brow_model::effect::Effect;
+use brow_model::effect::{ClusterEffect, Effect, ForwardEffect, PodEffect};
 use brow_model::event::{Event, PodEvent, StoreEvent};
 use brow_model::log::Message;
 use brow_model::quit::RemainingPod;
@@ -148,46 +148,29 @@ fn is_of_an_order(event: &Event) -> bool {
     }
 }
 
-/// Returns whether an effect is carried out while the program ends: it deletes, closes, or writes down. Everything else
-/// would begin something that nobody is there for, or show something on a screen that is gone.
+/// Returns whether an effect is carried out while the program ends: it deletes, closes, or concerns files. Everything
+/// else would begin something that nobody is there for, or show something on a screen that is gone.
 fn ends(effect: &Effect) -> bool {
     match effect {
-        Effect::DeletePod { .. }
-        | Effect::CloseForward { .. }
-        | Effect::StopElsewhere { .. }
-        | Effect::Disconnect { .. }
-        | Effect::StopBrowsing
-        | Effect::StopLog
-        | Effect::Save(_)
-        | Effect::Follow(_)
-        | Effect::Remember { .. }
-        | Effect::PodsUntil { .. }
-        | Effect::PodsGone { .. }
-        | Effect::Recognise(_)
-        | Effect::ForgetPod(_)
-        | Effect::RememberTheme(_)
-        | Effect::Learned(_)
-        | Effect::LegacyOffered
-        | Effect::Audit(_) => true,
-        Effect::Connect { .. }
-        | Effect::Widen { .. }
-        | Effect::AskRights { .. }
-        | Effect::Browse { .. }
-        | Effect::CreatePod(_)
-        | Effect::Describe(_)
-        | Effect::FollowLog { .. }
-        | Effect::OpenForward { .. }
-        | Effect::Point { .. }
-        | Effect::Rest { .. }
-        | Effect::Probe { .. }
-        | Effect::Reload
-        | Effect::ReadOffers { .. }
-        | Effect::Export(_)
-        | Effect::Notify(_)
-        | Effect::Copy(_)
-        | Effect::CopyFault(_)
-        | Effect::CopyEntries(_)
-        | Effect::Quit => false,
+        Effect::Store(_)
+        | Effect::Cluster(ClusterEffect::Disconnect { .. } | ClusterEffect::StopBrowsing)
+        | Effect::Pod(PodEffect::Delete { .. } | PodEffect::StopLog)
+        | Effect::Forward(ForwardEffect::Close { .. } | ForwardEffect::StopElsewhere { .. }) => true,
+        Effect::Terminal(_)
+        | Effect::Cluster(
+            ClusterEffect::ReadKubeconfig
+            | ClusterEffect::Connect { .. }
+            | ClusterEffect::Widen { .. }
+            | ClusterEffect::AskRights { .. }
+            | ClusterEffect::Browse { .. },
+        )
+        | Effect::Pod(PodEffect::Create(_) | PodEffect::Describe(_) | PodEffect::FollowLog { .. })
+        | Effect::Forward(
+            ForwardEffect::Open { .. }
+            | ForwardEffect::Point { .. }
+            | ForwardEffect::Rest { .. }
+            | ForwardEffect::Probe { .. },
+        ) => false,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::effects::Effects;
 use crate::log;
 use crate::store;
 use crate::text::Text;
-use brow_model::effect::Effect;
+use brow_model::effect::TerminalEffect;
 use brow_model::event::InstanceEvent;
 use brow_model::event::{Event, StoreEvent};
 use brow_model::fault::What;
@@ -257,11 +257,7 @@ impl Headless {
 
     fn update(&mut self, event: Event) {
         for effect in log::update(&mut self.model, event) {
-            if effect == Effect::Quit {
-                self.quit = true;
-            } else {
-                self.effects.run(effect);
-            }
+            self.quit |= self.effects.run(effect) == Some(TerminalEffect::Quit);
         }
     }
 

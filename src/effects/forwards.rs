@@ -10,7 +10,9 @@ use super::dialer::ForwardDialer;
 use crate::cluster::workload;
 use crate::events::EventSender;
 use crate::forward;
-use brow_model::event::{Event, ForwardEvent};
+use crate::instance;
+use brow_model::effect::ForwardEffect;
+use brow_model::event::{Event, ForwardEvent, InstanceEvent};
 use brow_model::forward::{ForwardId, ForwardSpec};
 use brow_model::route::Via;
 
@@ -41,8 +43,33 @@ impl WatchState {
 }
 
 impl Effects {
+    /// Carries out an order about a forward.
+    pub(super) fn on_forward(&mut self, effect: ForwardEffect) {
+        match effect {
+            ForwardEffect::Open { spec, via } => self.open(*spec, via),
+            ForwardEffect::Point { id, via: None, waiting: true, on_demand: true } => {
+                self.direct(id, true, forward::Handle::wait_for_pod);
+            }
+            ForwardEffect::Point { id, via, waiting, .. } => {
+                self.direct(id, true, |handle| handle.set_pod(via, waiting));
+            }
+            ForwardEffect::Rest { id, round, failed } => self.direct(id, false, |handle| handle.rest(round, failed)),
+            ForwardEffect::Probe { id, plan } => {
+                if let Some(open) = self.forwards.get(&id) {
+                    open.handle.set_probe(plan);
+                }
+            }
+            ForwardEffect::Close { id } => {
+                if let Some(open) = self.forwards.get(&id) {
+                    open.token.cancel();
+                }
+            }
+            ForwardEffect::StopElsewhere { instance, id } => self.stop_elsewhere(instance, id),
+        }
+    }
+
     /// Opens a forward. An earlier instance of the same forward ends first, so that the port is free.
-    pub(super) fn open(&mut self, spec: ForwardSpec, via: Option<Via>) {
+    fn open(&mut self, spec: ForwardSpec, via: Option<Via>) {
         let before = self.forwards.remove(&spec.id).map(|open| {
             open.token.cancel();
             open.ended
@@ -76,11 +103,21 @@ impl Effects {
     }
 
     /// Calls `tell` with a forward's handle, and switches the watch on its workload's pods.
-    pub(super) fn direct(&self, id: ForwardId, watching: bool, tell: impl FnOnce(&forward::Handle)) {
+    fn direct(&self, id: ForwardId, watching: bool, tell: impl FnOnce(&forward::Handle)) {
         if let Some(open) = self.forwards.get(&id) {
             open.watching.send_modify(|state| state.set(watching));
             tell(&open.handle);
         }
+    }
+
+    fn stop_elsewhere(&mut self, name: String, id: u64) {
+        let Some((_, dir)) = &self.instance else { return };
+        let (dir, events) = (dir.clone(), self.events.clone());
+        self.spawn(async move {
+            if let Err(fault) = instance::stop(&dir, &name, id).await {
+                events.send(Event::Instance(InstanceEvent::Silent(fault))).await;
+            }
+        });
     }
 
     /// Watches a workload's pods while that is `wanted`; never completes. For an address there is nothing to watch.

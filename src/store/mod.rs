@@ -26,7 +26,7 @@ pub use installation::{installation, throwaway};
 pub use ledger::PodLedger;
 pub use paths::Paths;
 pub use watch::Watch;
-pub use writer::{Order, Store, start};
+pub use writer::{Store, start};
 
 use brow_model::address::UrlPart;
 use brow_model::event::Loaded;

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use brow_model::effect::{AuditEntry, TargetEdit};
+use brow_model::effect::{AuditEntry, StoreEffect, TargetEdit};
 use brow_model::event::{Event, StoreEvent};
 use brow_model::forward_settings::ForwardSettings;
 use brow_model::installation::Installation;
@@ -73,7 +73,7 @@ impl Running {
     }
 
     async fn save(&mut self, edits: &[TargetEdit]) -> StoreEvent {
-        self.store.send(Order::Save(edits.to_vec()));
+        self.store.send(StoreEffect::Save(edits.to_vec()));
         self.next().await
     }
 
@@ -121,7 +121,7 @@ async fn a_file_is_never_ours_to_break() {
     let edit = [TargetEdit::Add(target("b"))];
     assert_eq!(brow.save(&edit).await, StoreEvent::NotSaved(fault.clone()));
     assert_eq!(brow.text(), broken);
-    brow.store.send(Order::Reload);
+    brow.store.send(StoreEffect::Reload);
     assert_eq!(brow.next().await, StoreEvent::Broken(fault));
     std::fs::write(&brow.paths.config, &good).unwrap();
     assert!(matches!(brow.next().await, StoreEvent::Loaded(_)));
@@ -152,7 +152,7 @@ async fn what_another_instance_wrote_comes_along_with_a_save() {
     assert_eq!(other.save(&edit).await, StoreEvent::Saved);
     // Ours may be told before it saves, or by its own save: either way it ends with both changes, told once.
     let to = Target { tags: vec!["db".to_owned()], ..target("a") };
-    brow.store.send(Order::Save(vec![TargetEdit::Replace { was: Box::new(target("a")), target: to }]));
+    brow.store.send(StoreEffect::Save(vec![TargetEdit::Replace { was: Box::new(target("a")), target: to }]));
     let mut told = Vec::new();
     while !matches!(
         &told[..],
@@ -176,7 +176,7 @@ async fn a_deletion_is_taken_back_with_its_comments() {
     let text =
         "# Mine.\n\n[[target]] # first\nname = \"a\" # the name\ncluster = \"dev\"\naddress = \"10.0.0.1:3306\"\n";
     // The directory comes after the watch began.
-    brow.store.send(Order::Reload);
+    brow.store.send(StoreEffect::Reload);
     assert!(matches!(brow.next().await, StoreEvent::Loaded(_)));
     std::fs::create_dir_all(brow.paths.config.parent().unwrap()).unwrap();
     std::fs::write(&brow.paths.config, text).unwrap();
@@ -199,9 +199,9 @@ async fn orders_given_before_the_end_are_carried_out_though_nobody_listens() {
     let token = CancellationToken::new();
     let (store, task) = start(paths.clone(), Installation::default(), &sender, token.clone());
     for number in 0..20 {
-        store.send(Order::Save(vec![TargetEdit::Add(target(&format!("t{number}")))]));
+        store.send(StoreEffect::Save(vec![TargetEdit::Add(target(&format!("t{number}")))]));
     }
-    store.send(Order::Audit(AuditEntry {
+    store.send(StoreEffect::Audit(AuditEntry {
         at: "2026-07-01T00:00:00Z".parse().unwrap(),
         action: "open-forward",
         thing: "t1".to_owned(),
@@ -215,7 +215,7 @@ async fn orders_given_before_the_end_are_carried_out_though_nobody_listens() {
     let log = std::fs::read_to_string(paths.state_dir.join("audit/2026-07-01.jsonl")).unwrap();
     assert_eq!(log, "{\"at\":\"2026-07-01T00:00:00Z\",\"action\":\"open-forward\",\"thing\":\"t1\"}\n");
     // Too late: dropped, and no panic.
-    store.send(Order::Reload);
+    store.send(StoreEffect::Reload);
 }
 
 #[tokio::test]
@@ -251,10 +251,10 @@ async fn the_older_tools_targets_are_offered_once() {
             "no-object: not an object",
         ]
     );
-    brow.store.send(Order::LegacyOffered);
+    brow.store.send(StoreEffect::LegacyOffered);
     brow.end().await;
     let mut brow = Running::at(paths);
-    brow.store.send(Order::Reload);
+    brow.store.send(StoreEffect::Reload);
     assert!(matches!(brow.next().await, StoreEvent::Loaded(_)));
     brow.end().await;
 }
@@ -283,16 +283,16 @@ fn a_theme_chosen_by_key_counts_until_the_config_asks_for_another() {
     std::fs::create_dir_all(paths.config.parent().unwrap()).unwrap();
     let mut worker = worker::Worker::new(paths.clone(), Installation::default());
     let theme = || load(&paths).unwrap().settings.theme;
-    assert!(worker.carry_out(Order::Theme("light")).is_empty());
+    assert!(worker.carry_out(StoreEffect::RememberTheme("light")).is_empty());
     assert_eq!(theme(), "light", "without a config the built-in one is replaced");
     std::fs::write(&paths.config, "theme = \"terminal\"\n").unwrap();
     assert_eq!(theme(), "terminal");
     worker.look();
-    worker.carry_out(Order::Theme("high-contrast"));
+    worker.carry_out(StoreEffect::RememberTheme("high-contrast"));
     assert_eq!(theme(), "high-contrast");
-    worker.carry_out(Order::Theme("terminal"));
+    worker.carry_out(StoreEffect::RememberTheme("terminal"));
     assert_eq!(theme(), "terminal");
-    worker.carry_out(Order::Theme("light"));
+    worker.carry_out(StoreEffect::RememberTheme("light"));
     std::fs::write(&paths.config, "theme = \"dark\"\n").unwrap();
     worker.look();
     std::fs::write(&paths.config, "theme = \"terminal\"\n").unwrap();

@@ -1,6 +1,6 @@
 //! Carries out the orders of the writer task, and keeps its state between them.
 
-use brow_model::effect::TargetEdit;
+use brow_model::effect::{StoreEffect, TargetEdit};
 use brow_model::event::{Loaded, StoreEvent};
 use brow_model::fault::{Fault, What};
 use brow_model::installation::Installation;
@@ -8,7 +8,6 @@ use brow_model::ownership::Claim;
 
 use super::config::edit::Removed;
 use super::disk::{self, Locked};
-use super::writer::Order;
 use super::{Paths, audit, config, exchange, imports, interpret, ledger, legacy, state};
 
 /// The config as last read: its text (`None` without a file), or the error.
@@ -83,56 +82,39 @@ impl Worker {
     }
 
     /// Carries out an order and returns the events that report its outcome.
-    pub fn carry_out(&mut self, order: Order) -> Vec<StoreEvent> {
-        match order {
-            Order::Reload => {
+    pub fn carry_out(&mut self, order: StoreEffect) -> Vec<StoreEvent> {
+        let dir = &self.paths.state_dir;
+        let result = match order {
+            StoreEffect::Reload => {
                 self.seen = disk::read(&self.paths.config);
-                vec![self.tell()]
+                return vec![self.tell()];
             }
-            Order::Follow(edits) => self.remember(&edits),
-            Order::Save(edits) => self.save(&edits),
-            Order::ReadOffers { text, cluster } => {
-                vec![imports::read(&text, &cluster).unwrap_or_else(StoreEvent::Trouble)]
+            StoreEffect::Follow(edits) => return self.remember(&edits),
+            StoreEffect::Save(edits) => return self.save(&edits),
+            StoreEffect::ReadOffers { text, cluster } => {
+                return vec![imports::read(&text, &cluster).unwrap_or_else(StoreEvent::Trouble)];
             }
-            Order::Export(targets) => {
-                vec![StoreEvent::Exported { count: targets.len(), text: exchange::targets_as_toml(&targets) }]
+            StoreEffect::Export(targets) => {
+                return vec![StoreEvent::Exported { count: targets.len(), text: exchange::targets_as_toml(&targets) }];
             }
-            Order::Remember { target, port } => {
-                let result = state::change(&self.paths.state_dir, |state| _ = state.ports.insert(target, port));
-                self.trouble(result)
+            StoreEffect::Recognise(claim) => return self.recognise(&claim),
+            StoreEffect::RememberTheme(name) => return self.remember_theme(name),
+            StoreEffect::RememberPort { target, port } => {
+                state::change(dir, |state| _ = state.ports.insert(target, port))
             }
-            Order::PodsUntil { cluster, until } => {
-                let result = state::change(&self.paths.state_dir, |state| {
-                    let known = state.pods_until.entry(cluster).or_insert(until);
-                    *known = until.max(*known);
-                });
-                self.trouble(result)
-            }
-            Order::PodsGone { cluster, at } => {
-                let result = state::change(&self.paths.state_dir, |state| {
-                    state.pods_until.retain(|name, until| *name != cluster || *until > at);
-                });
-                self.trouble(result)
-            }
-            Order::Recognise(claim) => self.recognise(&claim),
-            Order::ForgetPod(uid) => {
-                let result = ledger::forget(&self.paths.state_dir, &uid);
-                self.trouble(result)
-            }
-            Order::Theme(name) => self.remember_theme(name),
-            Order::Learned(tip) => {
-                let result = state::change(&self.paths.state_dir, |state| _ = state.learned.insert(tip.to_owned()));
-                self.trouble(result)
-            }
-            Order::LegacyOffered => {
-                let result = state::change(&self.paths.state_dir, |state| state.legacy_offered = true);
-                self.trouble(result)
-            }
-            Order::Audit(entry) => {
-                let result = self.audit.write(&self.paths.state_dir, &entry);
-                self.trouble(result)
-            }
-        }
+            StoreEffect::PodsUntil { cluster, until } => state::change(dir, |state| {
+                let known = state.pods_until.entry(cluster).or_insert(until);
+                *known = until.max(*known);
+            }),
+            StoreEffect::PodsGone { cluster, at } => state::change(dir, |state| {
+                state.pods_until.retain(|name, until| *name != cluster || *until > at);
+            }),
+            StoreEffect::ForgetPod(uid) => ledger::forget(dir, &uid),
+            StoreEffect::Learned(tip) => state::change(dir, |state| _ = state.learned.insert(tip.name().to_owned())),
+            StoreEffect::LegacyOffered => state::change(dir, |state| state.legacy_offered = true),
+            StoreEffect::Audit(entry) => self.audit.write(dir, &entry),
+        };
+        self.trouble(result)
     }
 
     fn recognise(&mut self, claim: &Claim) -> Vec<StoreEvent> {

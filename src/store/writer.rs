@@ -3,85 +3,30 @@
 use std::future::Future;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::events::EventSender;
-use brow_model::effect::{AuditEntry, TargetEdit};
+use brow_model::effect::StoreEffect;
 use brow_model::event::{Event, StoreEvent};
 use brow_model::installation::Installation;
-use brow_model::ownership::Claim;
-use brow_model::target::Target;
 
 use super::Paths;
 use super::watch::Watch;
 use super::worker::Worker;
 
-/// Something to be done with files.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Order {
-    /// Read the config again and tell, changed or not.
-    Reload,
-    /// Write changes of targets to the config.
-    Save(Vec<TargetEdit>),
-    /// Have what is remembered of targets follow changes that somebody else made to the config.
-    Follow(Vec<TargetEdit>),
-    /// Look for targets in a text, or in the file that it names.
-    ReadOffers {
-        /// The text or the path.
-        text: String,
-        /// The context for whatever names none.
-        cluster: String,
-    },
-    /// Write targets as the config has them.
-    Export(Vec<Target>),
-    /// Remember the local port a target got.
-    Remember {
-        /// The target's name.
-        target: String,
-        port: u16,
-    },
-    /// Remember that pods of ours may live in a cluster.
-    PodsUntil {
-        /// The context.
-        cluster: String,
-        /// The time at which the last TTL is up.
-        until: DateTime<Utc>,
-    },
-    /// Remember that no pod of ours is left in a cluster, unless one may still live by what another instance wrote.
-    PodsGone {
-        /// The context.
-        cluster: String,
-        /// The time at which no pod was found.
-        at: DateTime<Utc>,
-    },
-    /// Look up whether this installation made a pod.
-    Recognise(Claim),
-    /// Forget a pod of ours that is gone, by its uid.
-    ForgetPod(String),
-    /// Remember the theme that a person chose by key.
-    Theme(&'static str),
-    /// Remember that a key needs not be taught any more.
-    Learned(&'static str),
-    /// Remember that the older tool's targets were offered.
-    LegacyOffered,
-    /// Write a line of the audit log.
-    Audit(AuditEntry),
-}
-
 /// The handle that sends orders to the writer task.
 #[derive(Debug, Clone)]
 pub struct Store {
     /// Unbounded, since the loop must neither wait for a disk nor lose an order; orders come at the pace of a person.
-    orders: UnboundedSender<Order>,
+    orders: UnboundedSender<StoreEffect>,
 }
 
 impl Store {
     /// Gives an order. It never waits; orders given after the task has ended are dropped.
-    pub fn send(&self, order: Order) {
+    pub fn send(&self, order: StoreEffect) {
         _ = self.orders.send(order);
     }
 }
@@ -126,7 +71,7 @@ impl Reporter {
     }
 }
 
-async fn run(worker: Worker, mut queue: UnboundedReceiver<Order>, reporter: Reporter) {
+async fn run(worker: Worker, mut queue: UnboundedReceiver<StoreEffect>, reporter: Reporter) {
     let config = worker.paths().config.clone();
     // Watching begins before reading: a change in between is noticed.
     let (nudge, mut changes) = mpsc::channel(1);
@@ -193,7 +138,7 @@ async fn run(worker: Worker, mut queue: UnboundedReceiver<Order>, reporter: Repo
 }
 
 enum Work {
-    Order(Order),
+    Order(StoreEffect),
     Look,
 }
 

@@ -12,7 +12,7 @@ async fn modes_are_tight_and_kept() {
     std::fs::set_permissions(&brow.paths.config, Permissions::from_mode(0o644)).unwrap();
     brow.save(&[TargetEdit::Add(target("b"))]).await;
     assert_eq!(mode(&brow.paths.config), 0o644);
-    brow.store.send(Order::Remember { target: "a".to_owned(), port: 4000 });
+    brow.store.send(StoreEffect::RememberPort { target: "a".to_owned(), port: 4000 });
     // A new name takes the port along.
     let to = target("z");
     brow.save(&[TargetEdit::Replace { was: Box::new(target("a")), target: to }]).await;
@@ -20,7 +20,7 @@ async fn modes_are_tight_and_kept() {
     let noon: chrono::DateTime<chrono::Utc> = "2026-01-02T12:00:00Z".parse().unwrap();
     let until = |cluster: &str, hours: i64| {
         let until = noon + chrono::TimeDelta::hours(hours);
-        Order::PodsUntil { cluster: cluster.to_owned(), until }
+        StoreEffect::PodsUntil { cluster: cluster.to_owned(), until }
     };
     // The latest counts, and nobody declares a pod gone that another instance made since.
     for order in [until("dev", 3), until("dev", 1), until("prod", 1)] {
@@ -28,14 +28,14 @@ async fn modes_are_tight_and_kept() {
     }
     for cluster in ["dev", "prod"] {
         let at = noon + chrono::TimeDelta::hours(2);
-        brow.store.send(Order::PodsGone { cluster: cluster.to_owned(), at });
+        brow.store.send(StoreEffect::PodsGone { cluster: cluster.to_owned(), at });
     }
     // What is no more is forgotten.
-    brow.store.send(Order::Remember { target: "y".to_owned(), port: 4001 });
+    brow.store.send(StoreEffect::RememberPort { target: "y".to_owned(), port: 4001 });
     brow.save(&[TargetEdit::Remove(target("y"))]).await;
     // Nor what somebody else took out of the file.
-    brow.store.send(Order::Remember { target: "x".to_owned(), port: 4002 });
-    brow.store.send(Order::Follow(vec![TargetEdit::Remove(target("x"))]));
+    brow.store.send(StoreEffect::RememberPort { target: "x".to_owned(), port: 4002 });
+    brow.store.send(StoreEffect::Follow(vec![TargetEdit::Remove(target("x"))]));
     let (paths, home) = (brow.paths.clone(), brow.home.take());
     brow.end().await;
     assert_eq!(mode(&paths.state_dir), 0o700);
@@ -87,9 +87,9 @@ async fn a_home_that_cannot_be_written_is_told_and_nothing_else_suffers() {
     assert_eq!(fault.what, What::FileUnwritable);
     assert!(fault.thing.starts_with(&file.display().to_string()), "{}", fault.thing);
     // Told once: the next answer is the reload's.
-    brow.store.send(Order::Remember { target: "a".to_owned(), port: 1 });
-    brow.store.send(Order::LegacyOffered);
-    brow.store.send(Order::Reload);
+    brow.store.send(StoreEffect::RememberPort { target: "a".to_owned(), port: 1 });
+    brow.store.send(StoreEffect::LegacyOffered);
+    brow.store.send(StoreEffect::Reload);
     assert!(matches!(brow.next().await, StoreEvent::Broken(fault) if fault.what == What::FileUnreadable));
     brow.end().await;
 }
@@ -117,7 +117,7 @@ async fn what_a_killed_writer_left_is_swept() {
         std::fs::write(beside(name), "half").unwrap();
     }
     let mut brow = Running::at(paths.clone());
-    brow.store.send(Order::Reload);
+    brow.store.send(StoreEffect::Reload);
     brow.next().await;
     assert!(!beside(".config.toml.AbC123.tmp").exists());
     assert!(beside(".other.toml.AbC123.tmp").exists() && beside("config.toml.tmp").exists());

@@ -146,7 +146,10 @@ macro_rules! command_table {
                 /// Deletes everybody's finished and expired proxy pods, after a question.
                 "clean-all" CleanAll ["A"] always => |m, _| m.ask_clean_all();
                 /// Reads config and kubeconfig again.
-                "reload" Reload ["ctrl-r"] always => |_, out| out.push(Effect::Reload);
+                "reload" Reload ["ctrl-r"] always => |_, out| {
+                    out.push(Effect::Store(StoreEffect::Reload));
+                    out.push(Effect::Cluster(ClusterEffect::ReadKubeconfig));
+                };
                 /// Goes one step back: closes the dialog, leaves the filter, clears the marks.
                 "cancel" Cancel ["esc"] can_step_back => |m, _| m.step_back();
                 /// Opens the help.

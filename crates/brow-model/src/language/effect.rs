@@ -1,5 +1,5 @@
-//! Effects: orders that [`Model::update`](crate::Model::update) returns and `effects` (or, from
-//! [`Effect::Copy`] on, `app`) carries out.
+//! Effects: orders that [`Model::update`](crate::Model::update) returns, by domain. `effects` carries them out, and the
+//! loop those of the terminal.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -16,9 +16,26 @@ use crate::types::proxy::{PodKey, PodRequest};
 use crate::types::route::Via;
 use crate::types::target::Target;
 
-/// One order.
+/// One order, for the handler of its domain.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
+    /// For the connections to clusters.
+    Cluster(ClusterEffect),
+    /// For proxy pods.
+    Pod(PodEffect),
+    /// For forwards.
+    Forward(ForwardEffect),
+    /// For the writer of files.
+    Store(StoreEffect),
+    /// For the owner of the terminal.
+    Terminal(TerminalEffect),
+}
+
+/// An order about a cluster or the kubeconfig.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClusterEffect {
+    /// Read the kubeconfig again.
+    ReadKubeconfig,
     /// Connect to a cluster and watch its proxy pods, replacing an older connection.
     Connect {
         /// The context.
@@ -59,15 +76,16 @@ pub enum Effect {
     },
     /// Stop looking, everywhere.
     StopBrowsing,
+}
+
+/// An order about a proxy pod in a cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PodEffect {
     /// Create a proxy pod.
-    CreatePod(PodRequest),
-    /// Look up whether this installation made a pod that says so.
-    Recognise(Claim),
-    /// Forget a pod of ours that is gone, by its uid.
-    ForgetPod(String),
+    Create(Box<PodRequest>),
     /// Delete a pod, if it still has this uid.
-    DeletePod {
-        /// Which.
+    Delete {
+        /// The pod.
         key: PodKey,
         uid: String,
     },
@@ -75,22 +93,27 @@ pub enum Effect {
     Describe(PodKey),
     /// Follow a pod's log.
     FollowLog {
-        /// Which pod.
+        /// The pod.
         key: PodKey,
         /// Echoed in the answers.
         epoch: Epoch,
     },
     /// Stop following the log.
     StopLog,
+}
+
+/// An order about a forward.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ForwardEffect {
     /// Open a forward: listen, and go through `via` once there is one.
-    OpenForward {
-        spec: ForwardSpec,
+    Open {
+        spec: Box<ForwardSpec>,
         /// The pod, where one is ready.
         via: Option<Via>,
     },
     /// Send a forward's new connections another way; with `None` they wait (`waiting`) or fail.
     Point {
-        /// Which forward.
+        /// The forward.
         id: ForwardId,
         /// The pod.
         via: Option<Via>,
@@ -101,7 +124,7 @@ pub enum Effect {
     },
     /// Have a forward rest: nothing behind its listener until a connection asks for it.
     Rest {
-        /// Which forward.
+        /// The forward.
         id: ForwardId,
         /// Tells this rest from others of this opening.
         round: u64,
@@ -110,14 +133,14 @@ pub enum Effect {
     },
     /// Probe a forward's target this way from now on, or not at all.
     Probe {
-        /// Which forward.
+        /// The forward.
         id: ForwardId,
         /// The probe, or none.
         plan: Option<ProbePlan>,
     },
     /// Close a forward and all its connections.
-    CloseForward {
-        /// Which.
+    Close {
+        /// The forward.
         id: ForwardId,
     },
     /// Have another instance close a forward of its own.
@@ -126,12 +149,17 @@ pub enum Effect {
         /// The forward's number there.
         id: u64,
     },
+}
+
+/// An order about files: the config, the state, the audit log.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StoreEffect {
+    /// Read the config again and tell, changed or not.
+    Reload,
     /// Write changes of targets to the config.
     Save(Vec<TargetEdit>),
     /// Have what is remembered of targets follow changes that somebody else made to the config.
     Follow(Vec<TargetEdit>),
-    /// Read the config again.
-    Reload,
     /// Look for targets in a text, or in the file that it names.
     ReadOffers {
         /// The text, or a file's path (`~` is the home).
@@ -142,7 +170,7 @@ pub enum Effect {
     /// Write targets as the config has them, to be copied.
     Export(Vec<Target>),
     /// Remember the local port a target got.
-    Remember {
+    RememberPort {
         /// The target's name.
         target: String,
         port: u16,
@@ -161,6 +189,10 @@ pub enum Effect {
         /// The time of that finding.
         at: DateTime<Utc>,
     },
+    /// Look up whether this installation made a pod that says so.
+    Recognise(Claim),
+    /// Forget a pod of ours that is gone, by its uid.
+    ForgetPod(String),
     /// Remember the theme that a person chose by key.
     RememberTheme(&'static str),
     /// Remember that a key needs not be taught any more.
@@ -169,6 +201,11 @@ pub enum Effect {
     LegacyOffered,
     /// Write a line of the audit log.
     Audit(AuditEntry),
+}
+
+/// An order that only the owner of the terminal can carry out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TerminalEffect {
     /// Have the terminal call a person's attention to this, as the settings say.
     Notify(Entry),
     /// Put a text on the clipboard (OSC 52).
@@ -179,46 +216,6 @@ pub enum Effect {
     CopyEntries(Vec<Entry>),
     /// End the program.
     Quit,
-}
-
-impl Effect {
-    /// Returns true if only the owner of the terminal can carry it out.
-    pub fn is_for_terminal(&self) -> bool {
-        match self {
-            Self::Notify(_) | Self::Copy(_) | Self::CopyFault(_) | Self::CopyEntries(_) | Self::Quit => true,
-            Self::Connect { .. }
-            | Self::Widen { .. }
-            | Self::AskRights { .. }
-            | Self::Disconnect { .. }
-            | Self::Browse { .. }
-            | Self::StopBrowsing
-            | Self::CreatePod(_)
-            | Self::Recognise(_)
-            | Self::ForgetPod(_)
-            | Self::DeletePod { .. }
-            | Self::Describe(_)
-            | Self::FollowLog { .. }
-            | Self::StopLog
-            | Self::OpenForward { .. }
-            | Self::Point { .. }
-            | Self::Rest { .. }
-            | Self::Probe { .. }
-            | Self::CloseForward { .. }
-            | Self::StopElsewhere { .. }
-            | Self::Save(_)
-            | Self::Follow(_)
-            | Self::Reload
-            | Self::ReadOffers { .. }
-            | Self::Export(_)
-            | Self::Remember { .. }
-            | Self::PodsUntil { .. }
-            | Self::PodsGone { .. }
-            | Self::RememberTheme(_)
-            | Self::Learned(_)
-            | Self::LegacyOffered
-            | Self::Audit(_) => false,
-        }
-    }
 }
 
 /// One change of the saved targets.

@@ -8,7 +8,7 @@ fn nothing_is_connected_until_it_is_needed() {
     assert!(model.clusters.all.iter().all(|cluster| cluster.link == Link::Idle));
     let effects = press(&mut model, Command::Create);
     assert!(
-        matches!(&effects[0], Effect::Connect { cluster, namespaces, .. }
+        matches!(&effects[0], Effect::Cluster(ClusterEffect::Connect { cluster, namespaces, .. })
         if cluster == "prod" && namespaces.contains("team")),
         "{effects:?}"
     );
@@ -24,7 +24,7 @@ fn the_config_can_wish_a_cluster_connected_from_the_start() {
     model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
     let effects = model.update(Event::Contexts(Ok(vec![context("dev"), context("prod")])));
     assert_eq!(effects.len(), 1);
-    assert!(matches!(&effects[0], Effect::Connect { cluster, .. } if cluster == "dev"));
+    assert!(matches!(&effects[0], Effect::Cluster(ClusterEffect::Connect { cluster, .. }) if cluster == "dev"));
     assert!(model.screen.log.entries.is_empty(), "a wish for a context that is not here is no fault");
 }
 
@@ -101,7 +101,7 @@ fn request_for_mysql() -> PodRequest {
 fn a_kubeconfig_that_is_read_again_leaves_what_is_the_same() {
     let mut model = connected();
     let effects = press(&mut model, Command::Reload);
-    assert!(matches!(effects[..], [Effect::Reload]));
+    assert_eq!(effects, [Effect::Store(StoreEffect::Reload), Effect::Cluster(ClusterEffect::ReadKubeconfig)]);
     let effects = model.update(Event::Contexts(Ok(vec![context("new"), context("dev")])));
     assert!(effects.is_empty(), "{effects:?}");
     assert_eq!(model.clusters.all.iter().map(|at| at.name.as_str()).collect::<Vec<_>>(), ["new", "dev"]);
@@ -111,10 +111,16 @@ fn a_kubeconfig_that_is_read_again_leaves_what_is_the_same() {
     // Perhaps nothing but the token differs.
     let moved = Context { entries: 1, ..context("dev") };
     let effects = model.update(Event::Contexts(Ok(vec![moved])));
-    assert!(matches!(&effects[..], [Effect::Connect { cluster, .. }] if cluster == "dev"), "{effects:?}");
+    assert!(
+        matches!(&effects[..], [Effect::Cluster(ClusterEffect::Connect { cluster, .. })] if cluster == "dev"),
+        "{effects:?}"
+    );
 
     let effects = model.update(Event::Contexts(Ok(vec![context("new")])));
-    assert!(matches!(&effects[..], [Effect::Disconnect { cluster }, ..] if cluster == "dev"), "{effects:?}");
+    assert!(
+        matches!(&effects[..], [Effect::Cluster(ClusterEffect::Disconnect { cluster }), ..] if cluster == "dev"),
+        "{effects:?}"
+    );
     assert!(model.cluster("dev").is_none());
 
     model.update(Event::Contexts(Err(Fault::new(What::KubeconfigBroken, "~/.kube/config", ""))));
@@ -153,5 +159,8 @@ fn a_context_that_the_kubeconfig_has_wrong_shows_that_and_is_tried_when_needed()
     }
     let mut out = Vec::new();
     assert!(model.ensure_connected("odd", &mut out));
-    assert!(matches!(&out[..], [Effect::Connect { cluster, .. }] if cluster == "odd"), "{out:?}");
+    assert!(
+        matches!(&out[..], [Effect::Cluster(ClusterEffect::Connect { cluster, .. })] if cluster == "odd"),
+        "{out:?}"
+    );
 }

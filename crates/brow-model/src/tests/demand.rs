@@ -31,7 +31,7 @@ pub(super) fn resting() -> Model {
     model.screen.focus.pane = Pane::Targets;
     select(&mut model, "mysql");
     let effects = press(&mut model, Command::Forward);
-    assert!(effects.iter().any(|e| matches!(e, Effect::OpenForward { spec, via: None } if spec.on_demand)));
+    assert!(any!(effects, Effect::Forward(ForwardEffect::Open { spec, via: None }) if spec.on_demand));
     tell(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]));
     model
 }
@@ -46,7 +46,7 @@ pub(super) fn wanted() -> (Model, PodRequest) {
     let mut model = resting();
     let round = only(&model).demand.unwrap().round;
     let effects = tell(&mut model, ForwardEvent::Wanted(round));
-    assert!(effects.iter().any(|e| matches!(e, Effect::Connect { .. })), "the first use connects the cluster");
+    assert!(any!(effects, Effect::Cluster(ClusterEffect::Connect { .. })), "the first use connects the cluster");
     on_dev(&mut model, answered());
     let effects = on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: Vec::new() });
     let [request] = requests(&effects).try_into().unwrap();
@@ -69,7 +69,7 @@ pub(super) fn second(model: &mut Model, second: i64, open: u64, total: u64) -> V
 
 pub(super) fn rests(effects: &[Effect]) -> Vec<Option<What>> {
     let failed = |effect: &Effect| match effect {
-        Effect::Rest { failed, .. } => Some(failed.as_ref().map(|fault| fault.what)),
+        Effect::Forward(ForwardEffect::Rest { failed, .. }) => Some(failed.as_ref().map(|fault| fault.what)),
         _ => None,
     };
     effects.iter().filter_map(failed).collect()
@@ -77,7 +77,7 @@ pub(super) fn rests(effects: &[Effect]) -> Vec<Option<What>> {
 
 pub(super) fn deleted(effects: &[Effect]) -> Vec<String> {
     let name = |effect: &Effect| match effect {
-        Effect::DeletePod { key, .. } => Some(key.name.clone()),
+        Effect::Pod(PodEffect::Delete { key, .. }) => Some(key.name.clone()),
         _ => None,
     };
     effects.iter().filter_map(name).collect()
@@ -91,7 +91,7 @@ fn a_listener_costs_nothing_until_somebody_connects() {
     at(&mut model, 10);
     assert!(!model.changes_with_time(), "nothing of it moves");
     let effects = press(&mut model, Command::Quit);
-    assert!(effects.contains(&Effect::Quit), "there is nothing to ask about");
+    assert!(effects.contains(&Effect::Terminal(TerminalEffect::Quit)), "there is nothing to ask about");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn the_first_connection_makes_one_pod_and_others_none() {
     assert!(effects.is_empty(), "{effects:?}");
     let pod = ready(&created(&mut model, &request, 1));
     let effects = applied(&mut model, pod.clone());
-    assert!(effects.iter().any(|e| matches!(e, Effect::Point { via: Some(via), .. } if via.pod == pod.key)));
+    assert!(any!(effects, Effect::Forward(ForwardEffect::Point { via: Some(via), .. }) if via.pod == pod.key));
     assert_eq!(only(&model).state(), ForwardState::Dialing);
 }
 
@@ -129,7 +129,7 @@ fn a_pod_that_is_there_is_taken() {
     let [request] = requests(&press(&mut model, Command::Create)).try_into().unwrap();
     let pod = ready(&created(&mut model, &request, 1));
     let effects = applied(&mut model, pod.clone());
-    assert!(!effects.iter().any(|e| matches!(e, Effect::Point { .. })), "a pod alone wakes nobody");
+    assert!(!any!(effects, Effect::Forward(ForwardEffect::Point { .. })), "a pod alone wakes nobody");
     let effects = tell(&mut model, ForwardEvent::Wanted(0));
     assert!(requests(&effects).is_empty());
     assert_eq!(only(&model).via().map(|via| &via.pod), Some(&pod.key));
@@ -191,7 +191,7 @@ fn a_pod_that_another_run_made_on_demand_is_not_ours_to_use() {
     let (mut model, request) = wanted();
     let theirs = ProxyPod { on_demand: true, ..pod(&request, 7, Phase::Ready) };
     let effects = applied(&mut model, theirs.clone());
-    assert!(!effects.iter().any(|e| matches!(e, Effect::Point { via: Some(_), .. })), "{effects:?}");
+    assert!(!any!(effects, Effect::Forward(ForwardEffect::Point { via: Some(_), .. })), "{effects:?}");
     assert!(request.on_demand, "others can tell ours too");
     let ours = ready(&created(&mut model, &request, 1));
     applied(&mut model, ours.clone());
@@ -312,7 +312,10 @@ fn a_workload_is_watched_only_while_it_is_used() {
     let effects = tell(&mut model, ForwardEvent::Backends(Vec::new()));
     assert!(effects.is_empty(), "an ended watch's news");
     let effects = tell(&mut model, ForwardEvent::Wanted(0));
-    assert!(matches!(effects[..], [Effect::Point { via: None, waiting: true, .. }]), "{effects:?}");
+    assert!(
+        matches!(effects[..], [Effect::Forward(ForwardEffect::Point { via: None, waiting: true, .. })]),
+        "{effects:?}"
+    );
     let fault = Fault::new(What::NoPodRuns, "service/web", "");
     assert_eq!(rests(&tell(&mut model, ForwardEvent::NoBackend(fault))), [Some(What::NoPodRuns)]);
 }
@@ -331,11 +334,11 @@ fn targets_that_start_by_themselves_connect_nothing_on_demand() {
     model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded.clone()))));
     assert!(model.update(Event::Contexts(Ok(vec![context("dev")]))).is_empty(), "others may have opened them");
     let effects = model.update(Event::Instance(InstanceEvent::Known));
-    let opened = effects.iter().filter(|e| matches!(e, Effect::OpenForward { .. })).count();
+    let opened = effects.iter().filter(|e| matches!(e, Effect::Forward(ForwardEffect::Open { .. }))).count();
     assert_eq!((opened, model.forwards.all.len()), (100, 100));
-    assert!(!effects.iter().any(|e| matches!(e, Effect::Connect { .. } | Effect::CreatePod(_))));
+    assert!(!any!(effects, Effect::Cluster(ClusterEffect::Connect { .. }) | Effect::Pod(PodEffect::Create(_))));
     let again = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
-    assert!(!again.iter().any(|e| matches!(e, Effect::OpenForward { .. })), "once");
+    assert!(!any!(again, Effect::Forward(ForwardEffect::Open { .. })), "once");
     // Nobody pressed a key: nobody is asked about a port.
     let fault = Fault::new(What::PortInUse, "3306", "").with(crate::language::fault::Remedy::OtherPort(3307));
     tell(&mut model, ForwardEvent::NotBound(fault));
@@ -380,7 +383,7 @@ fn a_way_that_is_lost_while_nobody_uses_it_is_no_news() {
 fn who_waits_knows_who_sets_the_limit() {
     let waits = |effects: &[Effect]| {
         effects.iter().find_map(|effect| match effect {
-            Effect::Point { via: None, waiting: true, on_demand, .. } => Some(*on_demand),
+            Effect::Forward(ForwardEffect::Point { via: None, waiting: true, on_demand, .. }) => Some(*on_demand),
             _ => None,
         })
     };

@@ -103,7 +103,9 @@ fn a_new_target_is_saved_and_selected() {
     }
     let effects = press(&mut model, Command::Accept);
     assert_eq!(model.screen.focus.pane, Pane::Targets, "whoever makes a target goes on with it");
-    let Some(Effect::Save(edits)) = effects.iter().find(|e| matches!(e, Effect::Save(_))) else {
+    let Some(Effect::Store(StoreEffect::Save(edits))) =
+        effects.iter().find(|e| matches!(e, Effect::Store(StoreEffect::Save(_))))
+    else {
         panic!("{effects:?}")
     };
     let [TargetEdit::Add(target)] = &edits[..] else { panic!("{edits:?}") };
@@ -120,9 +122,10 @@ fn editing_keeps_what_the_form_does_not_show() {
     press(&mut model, Command::Edit);
     fill(&mut model, TargetField::Address, "10.0.0.2:1");
     let effects = press(&mut model, Command::Accept);
-    assert!(effects.iter().any(|e| matches!(e, Effect::Save(edits)
-        if matches!(&edits[..], [TargetEdit::Replace { was, target }]
-            if was.name == "mysql" && target.pod.image.as_deref() == Some("mine")))));
+    assert!(
+        any!(effects, Effect::Store(StoreEffect::Save(edits)) if matches!(&edits[..], [TargetEdit::Replace { was, target }]
+            if was.name == "mysql" && target.pod.image.as_deref() == Some("mine")))
+    );
     press(&mut model, Command::Duplicate);
     assert_eq!(form(&model).text(TargetField::Name), "mysql-2");
 }
@@ -279,7 +282,7 @@ fn a_deletion_can_be_undone() {
     press(&mut model, Command::Delete);
     press(&mut model, Command::Right);
     let effects = press(&mut model, Command::Accept);
-    assert!(effects.iter().any(|e| matches!(e, Effect::Save(edits) if edits.len() == 3)));
+    assert!(any!(effects, Effect::Store(StoreEffect::Save(edits)) if edits.len() == 3));
     assert!(model.targets.all.is_empty());
     press(&mut model, Command::Undo);
     assert_eq!(model.targets.all.len(), 3);

@@ -25,13 +25,16 @@ fn a_pasted_text_is_kept_whole() {
     model.update(Event::Act(Action::Paste(text.to_owned())));
     let effects = press(&mut model, Command::Accept);
     let text = text.replace('\r', "");
-    assert_eq!(effects, [Effect::ReadOffers { text, cluster: "dev".to_owned() }]);
+    assert_eq!(effects, [Effect::Store(StoreEffect::ReadOffers { text, cluster: "dev".to_owned() })]);
     assert!(model.screen.dialogs.is_empty());
     // A line is typed or pasted into the field.
     press(&mut model, Command::Import);
     model.update(Event::Act(Action::Paste("~/targets.txt\n".to_owned())));
     let effects = press(&mut model, Command::Accept);
-    assert_eq!(effects, [Effect::ReadOffers { text: "~/targets.txt".to_owned(), cluster: "dev".to_owned() }]);
+    assert_eq!(
+        effects,
+        [Effect::Store(StoreEffect::ReadOffers { text: "~/targets.txt".to_owned(), cluster: "dev".to_owned() })]
+    );
 }
 
 #[test]
@@ -66,7 +69,7 @@ fn forwarded(model: &mut Model, name: &str, local: &str) {
     model.arrange();
     let effects = press(model, Command::Forward);
     let spec = effects.iter().find_map(|effect| match effect {
-        Effect::OpenForward { spec, .. } => Some(spec.clone()),
+        Effect::Forward(ForwardEffect::Open { spec, .. }) => Some(spec.clone()),
         _ => None,
     });
     let (id, epoch) = spec.map(|spec| (spec.id, spec.epoch)).unwrap();
@@ -98,11 +101,11 @@ fn connection_strings_are_copied() {
     );
     press(&mut model, Command::Up);
     let effects = press(&mut model, Command::Accept);
-    assert_eq!(effects, [Effect::Copy("127.0.0.1:40001".to_owned())]);
+    assert_eq!(effects, [Effect::Terminal(TerminalEffect::Copy("127.0.0.1:40001".to_owned()))]);
     model.screen.focus.pane = Pane::Forwards;
     press(&mut model, Command::Strings);
     let effects = press(&mut model, Command::Accept);
-    assert_eq!(effects, [Effect::Copy("mysql -h 127.0.0.1 -P 40001 -u USER -p".to_owned())]);
+    assert_eq!(effects, [Effect::Terminal(TerminalEffect::Copy("mysql -h 127.0.0.1 -P 40001 -u USER -p".to_owned()))]);
 }
 
 #[test]
@@ -125,11 +128,11 @@ fn targets_are_exported() {
     press(&mut model, Command::MarkAll);
     press(&mut model, Command::Export);
     let effects = press(&mut model, Command::Accept);
-    assert!(matches!(&effects[..], [Effect::Export(targets)] if targets.len() == 5), "{effects:?}");
+    assert!(matches!(&effects[..], [Effect::Store(StoreEffect::Export(targets))] if targets.len() == 5), "{effects:?}");
     press(&mut model, Command::Export);
     press(&mut model, Command::Down);
     let effects = press(&mut model, Command::Accept);
-    let [Effect::Copy(text)] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Terminal(TerminalEffect::Copy(text))] = &effects[..] else { panic!("{effects:?}") };
     let wanted = "\
 kubectl --context 'a b'\\''c' -n shop port-forward deployment/api :http
 kubectl --context dev -n team run brow-mysql --image=alpine/socat:latest --restart=Never --command -- socat TCP-LISTEN:8000,fork,reuseaddr,bind=127.0.0.1 TCP:10.0.0.1:3306

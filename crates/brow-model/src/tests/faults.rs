@@ -32,7 +32,7 @@ fn a_refusal_stays_with_its_target_until_the_next_try() {
     press(&mut model, Command::Describe);
     assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Fault(fault)) if *fault == forbidden("create")));
     let copied = press(&mut model, Command::Copy);
-    assert_eq!(copied, [Effect::CopyFault(Box::new(forbidden("create")))]);
+    assert_eq!(copied, [Effect::Terminal(TerminalEffect::CopyFault(Box::new(forbidden("create"))))]);
     press(&mut model, Command::Cancel);
     press(&mut model, Command::Create);
     assert_eq!(model.fault_of_target(&target), None);

@@ -18,8 +18,8 @@ fn a_change_on_disk_is_taken_over() {
     let effects = model.update(loaded(vec![new]));
     model.arrange();
     assert_eq!(model.screen.targets.order, ["new"]);
-    assert!(effects.iter().any(|e| matches!(e, Effect::Widen { cluster, namespaces }
-        if cluster == "dev" && namespaces.contains("other") && namespaces.contains("team"))));
+    assert!(any!(effects, Effect::Cluster(ClusterEffect::Widen { cluster, namespaces })
+            if cluster == "dev" && namespaces.contains("other") && namespaces.contains("team")));
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn what_could_not_be_written_is_kept_and_tried_again() {
     assert_eq!((model.targets.all.len(), model.targets.unsaved.len()), (2, 1));
     let all = vec![target("mysql", "dev"), target("redis", "dev"), target("far", "prod")];
     let effects = model.update(loaded(all));
-    assert!(effects.iter().any(|e| matches!(e, Effect::Save(edits) if edits.len() == 1)));
+    assert!(any!(effects, Effect::Store(StoreEffect::Save(edits)) if edits.len() == 1));
     assert_eq!((model.targets.all.len(), model.targets.unsaved.len()), (2, 0));
 }
 
@@ -57,7 +57,7 @@ fn an_edit_that_the_file_contradicts_is_over() {
     model.update(Event::Store(StoreEvent::NotSaved(fault)));
     let all = vec![target("mysql", "dev"), target("redis", "dev"), target("far", "prod")];
     let effects = model.update(loaded(all));
-    assert!(!effects.iter().any(|e| matches!(e, Effect::Save(_))), "{effects:?}");
+    assert!(!any!(effects, Effect::Store(StoreEffect::Save(_))), "{effects:?}");
     assert_eq!((model.targets.all.len(), model.targets.unsaved.len()), (3, 0));
 }
 
@@ -81,11 +81,11 @@ fn the_older_tools_targets_are_offered_once() {
     let legacy = StoreEvent::Legacy { path: "config.json".into(), targets, left_out: vec![] };
     model.update(Event::Store(legacy.clone()));
     assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Confirm { question: Question::Import { .. }, .. })));
-    assert_eq!(press(&mut model, Command::Cancel), [Effect::LegacyOffered]);
+    assert_eq!(press(&mut model, Command::Cancel), [Effect::Store(StoreEffect::LegacyOffered)]);
     model.update(Event::Store(legacy));
     press(&mut model, Command::Right);
     let effects = press(&mut model, Command::Accept);
-    assert!(effects.contains(&Effect::LegacyOffered));
+    assert!(effects.contains(&Effect::Store(StoreEffect::LegacyOffered)));
     assert_eq!(model.targets.all.len(), 4, "a taken name is left alone");
 }
 
@@ -109,7 +109,7 @@ fn a_variable_that_makes_no_sense_is_told_once_and_takes_no_targets_away() {
 /// Action, thing and fault of the audit lines among effects.
 fn audited(effects: &[Effect]) -> Vec<(&str, &str, Option<What>)> {
     let lines = effects.iter().filter_map(|effect| match effect {
-        Effect::Audit(entry) => Some((entry.action, entry.thing.as_str(), entry.fault)),
+        Effect::Store(StoreEffect::Audit(entry)) => Some((entry.action, entry.thing.as_str(), entry.fault)),
         _ => None,
     });
     lines.collect()
@@ -187,7 +187,7 @@ fn nothing_is_kept_of_targets_that_are_gone() {
     let others = vec![target("redis", "dev"), target("a", "dev"), target("b", "dev"), target("distant", "prod")];
     let effects = model.update(loaded(others));
     let far = TargetEdit::Replace { was: Box::new(target("far", "prod")), target: target("distant", "prod") };
-    let followed = Effect::Follow(vec![TargetEdit::Remove(target("mysql", "dev")), far]);
+    let followed = Effect::Store(StoreEffect::Follow(vec![TargetEdit::Remove(target("mysql", "dev")), far]));
     assert!(effects.contains(&followed), "{effects:?}");
     assert!(model.targets.refused.is_empty());
 

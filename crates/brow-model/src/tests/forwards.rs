@@ -19,7 +19,10 @@ fn forwarded() -> (Model, PodRequest, ForwardId) {
     let effects = press(&mut model, Command::Forward);
     let request = requests(&effects).remove(0);
     let id = *model.forwards.all.keys().next().unwrap();
-    assert!(matches!(&effects[..], [.., Effect::Point { via: None, waiting: true, .. }]), "{effects:?}");
+    assert!(
+        matches!(&effects[..], [.., Effect::Forward(ForwardEffect::Point { via: None, waiting: true, .. })]),
+        "{effects:?}"
+    );
     tell(&mut model, id, ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]));
     (model, request, id)
 }
@@ -33,7 +36,9 @@ fn tell(model: &mut Model, id: ForwardId, event: ForwardEvent) -> Vec<Effect> {
 
 fn pointed(effects: &[Effect]) -> Vec<(Option<String>, bool)> {
     let point = |effect: &Effect| match effect {
-        Effect::Point { via, waiting, .. } => Some((via.as_ref().map(|via| via.pod.name.clone()), *waiting)),
+        Effect::Forward(ForwardEffect::Point { via, waiting, .. }) => {
+            Some((via.as_ref().map(|via| via.pod.name.clone()), *waiting))
+        }
         _ => None,
     };
     effects.iter().filter_map(point).collect()
@@ -61,12 +66,13 @@ fn a_pod_that_is_there_is_used() {
     applied(&mut model, ready(&pod));
     model.screen.focus.pane = Pane::Forwards;
     let effects = press(&mut model, Command::Stop);
-    assert!(effects.contains(&Effect::CloseForward { id }));
+    assert!(effects.contains(&Effect::Forward(ForwardEffect::Close { id })));
     model.screen.focus.pane = Pane::Targets;
     let effects = press(&mut model, Command::Connect);
     assert!(requests(&effects).is_empty());
     assert_eq!(pointed(&effects), [(Some(pod.key.name), false)]);
-    let Some(Effect::OpenForward { spec, .. }) = effects.iter().find(|e| matches!(e, Effect::OpenForward { .. }))
+    let Some(Effect::Forward(ForwardEffect::Open { spec, .. })) =
+        effects.iter().find(|e| matches!(e, Effect::Forward(ForwardEffect::Open { .. })))
     else {
         panic!("{effects:?}")
     };
@@ -125,7 +131,7 @@ fn somebody_elses_pod_is_not_used() {
     assert!(pointed(&applied(&mut model, theirs)).is_empty());
     model.screen.focus.pane = Pane::Pods;
     let effects = press(&mut model, Command::Forward);
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::OpenForward { .. })), "{effects:?}");
+    assert!(!any!(effects, Effect::Forward(ForwardEffect::Open { .. })), "{effects:?}");
     assert_eq!((model.forwards.all.len(), model.forwards.all[&id].via()), (1, None));
 }
 
@@ -147,7 +153,9 @@ fn a_taken_port_offers_the_next_free_one() {
     press(&mut model, Command::Right);
     let effects = press(&mut model, Command::Accept);
     assert!(
-        effects.iter().any(|e| matches!(e, Effect::OpenForward { spec, .. } if spec.port == 3307 && spec.id == id))
+        effects.iter().any(
+            |e| matches!(e, Effect::Forward(ForwardEffect::Open { spec, .. }) if spec.port == 3307 && spec.id == id)
+        )
     );
     assert!(model.forwards.all[&id].spec.epoch > before);
     let stale = Event::Forward { id, epoch: Epoch(before.0), event: ForwardEvent::Closed };
@@ -196,7 +204,7 @@ fn an_open_forward_is_not_opened_twice() {
     assert_eq!((model.forwards.all.len(), model.screen.focus.pane), (1, Pane::Forwards));
     assert_eq!(model.screen.forwards.selected(), Some(&id));
     let effects = press(&mut model, Command::Copy);
-    assert_eq!(effects, [Effect::Copy("127.0.0.1:40001".to_owned())]);
+    assert_eq!(effects, [Effect::Terminal(TerminalEffect::Copy("127.0.0.1:40001".to_owned()))]);
 }
 
 #[test]
@@ -212,7 +220,7 @@ fn a_forward_follows_its_edited_target() {
     let specs = |effects: &[Effect]| {
         let mut specs = Vec::new();
         for effect in effects {
-            if let Effect::OpenForward { spec, .. } = effect {
+            if let Effect::Forward(ForwardEffect::Open { spec, .. }) = effect {
                 specs.push(spec.clone());
             }
         }
@@ -273,7 +281,10 @@ fn listening_beyond_loopback_is_warned_of() {
     model.targets.all[0].forward.local_address = Some("0.0.0.0".parse().unwrap());
     crate::tests::demand::select(&mut model, "mysql");
     let effects = press(&mut model, Command::Forward);
-    let all = |e: &Effect| matches!(e, Effect::OpenForward { spec, .. } if spec.bind == ["0.0.0.0".parse::<std::net::IpAddr>().unwrap()]);
+    let all = |e: &Effect| {
+        matches!(e, Effect::Forward(ForwardEffect::Open { spec, .. })
+        if spec.bind == ["0.0.0.0".parse::<std::net::IpAddr>().unwrap()])
+    };
     assert!(effects.iter().any(all), "{effects:?}");
     crate::tests::demand::tell(&mut model, ForwardEvent::Bound(vec!["0.0.0.0:3306".parse().unwrap()]));
     assert!(model.screen.log.entries.iter().any(|entry| entry.message == Message::OpenToOthers));

@@ -16,7 +16,7 @@ fn watched() -> (Model, ProxyPod) {
     model.targets.all[0].forward.probe = "tcp".parse().ok();
     let mut out = Vec::new();
     model.update_probes(&mut out);
-    assert!(matches!(out[..], [Effect::Probe { plan: Some(_), .. }]), "{out:?}");
+    assert!(matches!(out[..], [Effect::Forward(ForwardEffect::Probe { plan: Some(_), .. })]), "{out:?}");
     (model, pod)
 }
 
@@ -29,7 +29,7 @@ fn probed(model: &mut Model, up: bool) -> Vec<(Message, String)> {
 
 fn notified(effects: &[Effect]) -> Vec<(Message, String)> {
     let words = |effect: &Effect| match effect {
-        Effect::Notify(entry) => Some((entry.message.clone(), entry.thing.clone())),
+        Effect::Terminal(TerminalEffect::Notify(entry)) => Some((entry.message.clone(), entry.thing.clone())),
         _ => None,
     };
     effects.iter().filter_map(words).collect()
@@ -69,7 +69,7 @@ fn what_a_probe_found_goes_with_the_pod_that_it_went_through() {
 fn an_open_forward_is_probed_as_its_target_says_now() {
     let probes = |effects: &[Effect]| -> Vec<Option<String>> {
         let plan = |effect: &Effect| match effect {
-            Effect::Probe { plan, .. } => {
+            Effect::Forward(ForwardEffect::Probe { plan, .. }) => {
                 Some(plan.as_ref().map(|plan| format!("{} every {:?}", plan.probe, plan.every)))
             }
             _ => None,
@@ -86,7 +86,7 @@ fn an_open_forward_is_probed_as_its_target_says_now() {
     };
     let effects = load(&mut model, |new| new.targets.all[0].forward.probe = "mysql".parse().ok());
     assert_eq!(probes(&effects), [Some("mysql every 30s".to_owned())]);
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::OpenForward { .. })), "nothing is cut off");
+    assert!(!any!(effects, Effect::Forward(ForwardEffect::Open { .. })), "nothing is cut off");
     assert_eq!(probed(&mut model, false).len(), 1);
     let effects = load(&mut model, |new| new.config.settings.forward.probe_interval = "1m".parse().ok());
     assert_eq!(probes(&effects), [Some("mysql every 60s".to_owned())]);

@@ -56,11 +56,11 @@ fn what_another_instance_forwards_is_not_forwarded_again() {
     ] {
         let mut model = model.clone();
         hear(&mut model, vec![other]);
-        assert!(connect(&mut model).iter().any(|effect| matches!(effect, Effect::OpenForward { .. })));
+        assert!(any!(connect(&mut model), Effect::Forward(ForwardEffect::Open { .. })));
     }
     // What is broken there is opened here.
     hear(&mut model, vec![shared(7, "mysql", RemoteState::Broken)]);
-    assert!(connect(&mut model).iter().any(|effect| matches!(effect, Effect::OpenForward { .. })));
+    assert!(any!(connect(&mut model), Effect::Forward(ForwardEffect::Open { .. })));
 }
 
 #[test]
@@ -149,8 +149,8 @@ fn a_key_stops_them_there_and_others_say_whose_they_are() {
     press(&mut model, Command::Forwards);
     assert!(press(&mut model, Command::Restart).is_empty());
     assert_eq!(last(&model), &Message::OfAnother);
-    assert_eq!(press(&mut model, Command::Copy), [Effect::Copy("127.0.0.1:3306".into())]);
-    let stop = Effect::StopElsewhere { instance: "42-00000000".into(), id: 7 };
+    assert_eq!(press(&mut model, Command::Copy), [Effect::Terminal(TerminalEffect::Copy("127.0.0.1:3306".into()))]);
+    let stop = Effect::Forward(ForwardEffect::StopElsewhere { instance: "42-00000000".into(), id: 7 });
     assert_eq!(press(&mut model, Command::Stop), [stop]);
 }
 
@@ -163,7 +163,7 @@ fn a_pod_that_another_instance_uses_is_left_to_it() {
     model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
     let deletes = |mut model: Model| {
         let effects = model.update(Event::Request(Request::Quit { delete_pods: true }));
-        effects.iter().any(|effect| matches!(effect, Effect::DeletePod { .. }))
+        any!(effects, Effect::Pod(PodEffect::Delete { .. }))
     };
     assert!(deletes(model.clone()));
     let used = ForwardReport {
@@ -186,10 +186,10 @@ fn nobody_at_a_screen_is_asked_nothing() {
         ..Loaded::default()
     };
     let effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Connect { .. })), "{effects:?}");
+    assert!(!any!(effects, Effect::Cluster(ClusterEffect::Connect { .. })), "{effects:?}");
     // Not even where it is the first run.
     let first = model.update(Event::Store(StoreEvent::Loaded(Box::default())));
-    assert!(!first.iter().any(|effect| matches!(effect, Effect::Connect { .. })), "{first:?}");
+    assert!(!any!(first, Effect::Cluster(ClusterEffect::Connect { .. })), "{first:?}");
     let legacy = StoreEvent::Legacy { path: String::new(), targets: Vec::new(), left_out: Vec::new() };
     model.update(Event::Store(legacy));
     assert!(model.screen.dialogs.is_empty());

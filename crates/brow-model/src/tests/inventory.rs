@@ -55,7 +55,10 @@ fn tell(model: &mut Model, event: BrowseEvent) {
 fn browsing() -> Model {
     let mut model = connected();
     let effects = press(&mut model, Command::Browse);
-    assert!(matches!(&effects[..], [Effect::Browse { cluster, .. }] if cluster == "dev"), "{effects:?}");
+    assert!(
+        matches!(&effects[..], [Effect::Cluster(ClusterEffect::Browse { cluster, .. })] if cluster == "dev"),
+        "{effects:?}"
+    );
     let services = vec![
         service("shop", "mysql", &["sql:3306"]),
         service("shop", "web", &["http:80", "admin:9000"]),
@@ -83,7 +86,9 @@ fn write(model: &mut Model, text: &str) {
 pub(super) fn saved(effects: &[Effect]) -> Vec<TargetEdit> {
     effects
         .iter()
-        .flat_map(|effect| if let Effect::Save(edits) = effect { edits.clone() } else { Vec::new() })
+        .flat_map(
+            |effect| if let Effect::Store(StoreEffect::Save(edits)) = effect { edits.clone() } else { Vec::new() },
+        )
         .collect()
 }
 
@@ -99,15 +104,21 @@ fn tally(model: &Model) -> OutcomeCounts {
 fn nothing_connected_means_connecting_the_one_in_view_first() {
     let mut model = model();
     let effects = press(&mut model, Command::Browse);
-    assert!(matches!(&effects[..], [Effect::Connect { cluster, .. }] if cluster == "dev"), "{effects:?}");
+    assert!(
+        matches!(&effects[..], [Effect::Cluster(ClusterEffect::Connect { cluster, .. })] if cluster == "dev"),
+        "{effects:?}"
+    );
     assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Browser(_))));
     let effects = on_dev(&mut model, answered());
-    let looks = |effect: &Effect| matches!(effect, Effect::Browse { cluster, namespaces, .. } if cluster == "dev" && namespaces.contains("team"));
+    let looks = |effect: &Effect| {
+        matches!(effect, Effect::Cluster(ClusterEffect::Browse { cluster, namespaces, .. })
+        if cluster == "dev" && namespaces.contains("team"))
+    };
     assert!(effects.iter().any(looks), "{effects:?}");
     // It is looked into once.
     assert!(!on_dev(&mut model, answered()).iter().any(looks));
     let effects = press(&mut model, Command::Cancel);
-    assert_eq!(effects, [Effect::StopBrowsing]);
+    assert_eq!(effects, [Effect::Cluster(ClusterEffect::StopBrowsing)]);
     assert!(model.screen.dialogs.is_empty());
 }
 
@@ -157,9 +168,7 @@ fn a_row_becomes_a_target() {
     );
     assert!((30_300..=30_399).contains(&target.local_port), "{}", target.local_port);
     assert_eq!(target.tags, ["mysql"]);
-    assert!(
-        effects.iter().any(|effect| matches!(effect, Effect::Widen { namespaces, .. } if namespaces.contains("shop")))
-    );
+    assert!(any!(effects, Effect::Cluster(ClusterEffect::Widen { namespaces, .. }) if namespaces.contains("shop")));
     assert_eq!(tally(&model), OutcomeCounts { added: 1, skipped: 0, replaced: 0 });
     assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Browser(_))), "one goes on looking");
     // The row knows the target now, also when it is named by the port's name.

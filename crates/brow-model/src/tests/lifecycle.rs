@@ -34,7 +34,7 @@ fn answer(model: &mut Model, id: PodRequestId, pod: &ProxyPod) -> Vec<Effect> {
 fn disconnect(model: &mut Model) {
     model.screen.focus.pane = Pane::Clusters;
     let effects = press(model, Command::DisconnectCluster);
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Disconnect { .. })), "{effects:?}");
+    assert!(any!(effects, Effect::Cluster(ClusterEffect::Disconnect { .. })), "{effects:?}");
     assert!(model.pods.all.is_empty());
 }
 

@@ -176,7 +176,7 @@ fn a_double_click_is_the_main_action() {
     model.update(click(1, false));
     assert_eq!(model.screen.targets.selected().map(String::as_str), Some("mysql"));
     let effects = model.update(click(1, true));
-    assert!(effects.iter().any(|e| matches!(e, Effect::OpenForward { .. })));
+    assert!(any!(effects, Effect::Forward(ForwardEffect::Open { .. })));
     model.update(Event::Act(Action::Click { pane: Pane::Pods, row: Some(99), double: true }));
 }
 

@@ -1,5 +1,12 @@
 //! `update` by table: events in, effects and state out.
 
+/// Returns whether an effect matches a pattern.
+macro_rules! any {
+    ($effects:expr, $pattern:pat $(if $guard:expr)?) => {
+        $effects.iter().any(|effect| matches!(effect, $pattern $(if $guard)?))
+    };
+}
+
 mod clusters;
 mod demand;
 mod dialogs;
@@ -24,7 +31,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::language::action::Action;
 use crate::language::action::Command;
-use crate::language::effect::Effect;
+use crate::language::effect::{ClusterEffect, Effect, ForwardEffect, PodEffect, StoreEffect, TerminalEffect};
 use crate::language::event::ClusterEvent;
 use crate::language::event::Event;
 use crate::language::event::Loaded;
@@ -167,7 +174,7 @@ fn applied(model: &mut Model, pod: ProxyPod) -> Vec<Effect> {
 
 fn requests(effects: &[Effect]) -> Vec<PodRequest> {
     let request = |effect: &Effect| match effect {
-        Effect::CreatePod(request) => Some(request.clone()),
+        Effect::Pod(PodEffect::Create(request)) => Some(request.as_ref().clone()),
         _ => None,
     };
     effects.iter().filter_map(request).collect()

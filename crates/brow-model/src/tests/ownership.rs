@@ -17,7 +17,7 @@ fn forged(of: &ProxyPod) -> ProxyPod {
 
 fn claims(effects: &[Effect]) -> Vec<Claim> {
     let claim = |effect: &Effect| match effect {
-        Effect::Recognise(claim) => Some(claim.clone()),
+        Effect::Store(StoreEffect::Recognise(claim)) => Some(claim.clone()),
         _ => None,
     };
     effects.iter().filter_map(claim).collect()
@@ -55,9 +55,9 @@ fn a_forged_pod_is_never_used_whatever_becomes_of_ours() {
     assert_eq!(model.pods_at(&lure.selector()).count(), 0);
     let over = ProxyPod { phase: Phase::Failed, ..lure };
     let effects = applied(&mut model, over);
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::DeletePod { .. })), "{effects:?}");
+    assert!(!any!(effects, Effect::Pod(PodEffect::Delete { .. })), "{effects:?}");
     let effects = at(&mut model, 61);
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::DeletePod { .. })), "{effects:?}");
+    assert!(!any!(effects, Effect::Pod(PodEffect::Delete { .. })), "{effects:?}");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_pod_that_another_instance_made_is_looked_up_once() {
     assert_eq!(vias(&model), [Some(other.key.name.clone())], "it serves as soon as that is known");
     // Its uid is forgotten with it.
     let effects = on_dev(&mut model, ClusterEvent::Gone { key: other.key, uid: other.uid });
-    assert!(effects.contains(&Effect::ForgetPod("forged".to_owned())));
+    assert!(effects.contains(&Effect::Store(StoreEffect::ForgetPod("forged".to_owned()))));
 
     // What does not say that it is ours is not even looked up.
     let stranger =
@@ -110,7 +110,7 @@ fn our_pods_are_kept_however_many_others_make() {
     let listed = ClusterEvent::Listed { namespace: None, pods: (0..=MAX_PODS).map(flood).collect() };
     let effects = on_dev(&mut model, listed);
     assert_eq!(vias(&model), [Some(own.key.name.clone())]);
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::ForgetPod(_))), "{effects:?}");
+    assert!(!any!(effects, Effect::Store(StoreEffect::ForgetPod(_))), "{effects:?}");
 
     // What this instance makes now has room, too.
     let more = requests(&press(&mut model, Command::Create)).remove(0);
@@ -181,7 +181,7 @@ fn a_foreign_pod_is_never_used_and_killed_only_after_a_question() {
     model.screen.pods.select(row);
     for command in [Command::Forward, Command::Connect, Command::Accept] {
         let effects = press(&mut model, command);
-        assert!(!effects.iter().any(|effect| matches!(effect, Effect::OpenForward { .. })), "{command:?}: {effects:?}");
+        assert!(!any!(effects, Effect::Forward(ForwardEffect::Open { .. })), "{command:?}: {effects:?}");
         assert!(model.forwards.all.is_empty() && model.screen.dialogs.is_empty());
         let Some(Message::Failed(fault)) = model.screen.log.entries.back().map(|entry| &entry.message) else {
             panic!("{command:?} says why: {:?}", model.screen.log)
@@ -190,7 +190,7 @@ fn a_foreign_pod_is_never_used_and_killed_only_after_a_question() {
     }
     for command in [Command::Kill, Command::KillNow] {
         let effects = press(&mut model, command);
-        assert!(!effects.iter().any(|effect| matches!(effect, Effect::DeletePod { .. })), "{command:?}: {effects:?}");
+        assert!(!any!(effects, Effect::Pod(PodEffect::Delete { .. })), "{command:?}: {effects:?}");
         let asked = matches!(
             model.screen.dialogs.last(),
             Some(Dialog::Confirm { question: Question::KillForeign { .. }, button: 0 })

@@ -70,7 +70,7 @@ fn killing_asks_and_shows_at_once() {
     press(&mut model, Command::Kill);
     press(&mut model, Command::Right);
     let effects = press(&mut model, Command::Accept);
-    assert!(effects.contains(&Effect::DeletePod { key: key.clone(), uid: "uid-1".into() }));
+    assert!(effects.contains(&Effect::Pod(PodEffect::Delete { key: key.clone(), uid: "uid-1".into() })));
     assert_eq!(model.pods.all[&key].phase, Phase::Terminating);
     assert!(press(&mut model, Command::KillNow).is_empty(), "once is enough");
 
@@ -92,7 +92,7 @@ fn only_our_own_finished_pods_are_cleaned_unless_asked_for_all() {
         effects
             .iter()
             .filter_map(|e| match e {
-                Effect::DeletePod { key, .. } => Some(key.name.clone()),
+                Effect::Pod(PodEffect::Delete { key, .. }) => Some(key.name.clone()),
                 _ => None,
             })
             .collect::<Vec<_>>()
@@ -112,7 +112,7 @@ fn pods_left_by_an_earlier_run_are_cleaned_when_they_are_listed() {
     let request = PodRequest { cluster: "dev".into(), ..request };
     let over = ProxyPod { phase: Phase::Failed, ..pod(&request, 7, Phase::Ready) };
     let effects = on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: vec![over.clone()] });
-    assert!(effects.contains(&Effect::DeletePod { key: over.key, uid: over.uid }));
+    assert!(effects.contains(&Effect::Pod(PodEffect::Delete { key: over.key, uid: over.uid })));
 }
 
 #[test]
@@ -156,13 +156,13 @@ fn quitting_asks_once_and_deletes_only_what_this_run_created() {
     press(&mut model, Command::Right);
     press(&mut model, Command::Right);
     let effects = press(&mut model, Command::Accept);
-    let deleted = effects.iter().filter(|e| matches!(e, Effect::DeletePod { .. })).count();
-    assert_eq!((deleted, effects.last()), (1, Some(&Effect::Quit)));
+    let deleted = effects.iter().filter(|e| matches!(e, Effect::Pod(PodEffect::Delete { .. }))).count();
+    assert_eq!((deleted, effects.last()), (1, Some(&Effect::Terminal(TerminalEffect::Quit))));
 
     let mut model = with_pod();
     press(&mut model, Command::Quit);
-    assert_eq!(press(&mut model, Command::Quit), [Effect::Quit], "twice means it");
-    assert_eq!(with_pod().update(Event::Terminate), [Effect::Quit], "a signal is not asked");
+    assert_eq!(press(&mut model, Command::Quit), [Effect::Terminal(TerminalEffect::Quit)], "twice means it");
+    assert_eq!(with_pod().update(Event::Terminate), [Effect::Terminal(TerminalEffect::Quit)], "a signal is not asked");
 }
 
 /// A connected model whose `mysql` has a ready pod that this run created.
@@ -199,7 +199,7 @@ fn a_pod_seen_through_two_contexts_has_one_row() {
     assert_eq!(model.screen.log.entries.len(), told);
     applied(&mut model, ProxyPod { phase: Phase::Expired, key: own.clone(), ..twin });
     let effects = at(&mut model, 60);
-    let deleted = |e: &Effect| matches!(e, Effect::DeletePod { key, .. } if *key == own);
+    let deleted = |e: &Effect| matches!(e, Effect::Pod(PodEffect::Delete { key, .. }) if *key == own);
     assert_eq!(effects.iter().filter(|e| deleted(e)).count(), 1);
 }
 
@@ -236,7 +236,7 @@ fn a_renamed_target_keeps_its_pods_and_forwards() {
         }
         // Made under the old name, ready under the new one; the label stays as the cluster has it.
         let effects = applied(&mut model, pod.clone());
-        assert!(matches!(effects[..], [Effect::Point { via: Some(_), .. }]), "{effects:?}");
+        assert!(matches!(effects[..], [Effect::Forward(ForwardEffect::Point { via: Some(_), .. })]), "{effects:?}");
         assert!(model.is_live("db"));
         assert_eq!(model.target_of_pod(&model.pods.all[&pod.key]).unwrap().name, "db");
         model.screen.focus.pane = Pane::Targets;
@@ -318,7 +318,10 @@ fn a_start_looks_where_pods_may_have_been_left_until_none_is() {
     let result = Ok(Box::new(pod(&request, 1, Phase::Pending)));
     let effects = model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
     let until = noon() + TimeDelta::seconds(Ttl::DEFAULT.secs().into());
-    assert!(effects.contains(&Effect::PodsUntil { cluster: "dev".to_owned(), until }), "{effects:?}");
+    assert!(
+        effects.contains(&Effect::Store(StoreEffect::PodsUntil { cluster: "dev".to_owned(), until })),
+        "{effects:?}"
+    );
 
     // The next start, long after.
     let later = until + TimeDelta::hours(1);
@@ -329,15 +332,18 @@ fn a_start_looks_where_pods_may_have_been_left_until_none_is() {
     let loaded =
         Loaded { targets: vec![target("mysql", "dev")], pods_until, own, path: "c".into(), ..Loaded::default() };
     let effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded.clone()))));
-    assert_eq!(effects, [Effect::PodsGone { cluster: "prod".to_owned(), at: later }]);
+    assert_eq!(effects, [Effect::Store(StoreEffect::PodsGone { cluster: "prod".to_owned(), at: later })]);
     let effects = model.update(Event::Contexts(Ok(vec![context("dev"), context("prod")])));
-    assert!(matches!(&effects[..], [Effect::Connect { cluster, .. }] if cluster == "dev"), "{effects:?}");
+    assert!(
+        matches!(&effects[..], [Effect::Cluster(ClusterEffect::Connect { cluster, .. })] if cluster == "dev"),
+        "{effects:?}"
+    );
     let expired = ProxyPod { phase: Phase::Expired, started: Some(noon()), ..pod(&request, 1, Phase::Pending) };
     let effects = on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: vec![expired.clone()] });
-    assert!(matches!(&effects[..], [Effect::DeletePod { .. }]), "{effects:?}");
+    assert!(matches!(&effects[..], [Effect::Pod(PodEffect::Delete { .. })]), "{effects:?}");
     on_dev(&mut model, ClusterEvent::Gone { key: expired.key.clone(), uid: expired.uid.clone() });
     let effects = model.update(Event::Tick { now: later + TimeDelta::seconds(61), samples: Vec::new() });
-    let gone = Effect::PodsGone { cluster: "dev".to_owned(), at: later + TimeDelta::seconds(61) };
+    let gone = Effect::Store(StoreEffect::PodsGone { cluster: "dev".to_owned(), at: later + TimeDelta::seconds(61) });
     assert!(effects.contains(&gone), "{effects:?}");
 
     // Who let the cluster go is not connected again by a change of the config.
@@ -345,7 +351,7 @@ fn a_start_looks_where_pods_may_have_been_left_until_none_is() {
     model.arrange();
     press(&mut model, Command::DisconnectCluster);
     let effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Connect { .. })), "{effects:?}");
+    assert!(!any!(effects, Effect::Cluster(ClusterEffect::Connect { .. })), "{effects:?}");
 }
 
 #[test]

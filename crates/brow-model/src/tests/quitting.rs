@@ -8,7 +8,7 @@ use crate::types::settings::OnQuit;
 fn deleted(effects: &[Effect]) -> Vec<&str> {
     let mut names = Vec::new();
     for effect in effects {
-        if let Effect::DeletePod { key, .. } = effect {
+        if let Effect::Pod(PodEffect::Delete { key, .. }) = effect {
             names.push(key.name.as_str());
         }
     }
@@ -35,7 +35,7 @@ fn the_answer_comes_before_the_setting() {
         }
         let effects = press(&mut model, Command::Accept);
         assert_eq!(deleted(&effects).contains(&pod.key.name.as_str()), gone, "{on_quit:?}");
-        assert_eq!(effects.last(), Some(&Effect::Quit));
+        assert_eq!(effects.last(), Some(&Effect::Terminal(TerminalEffect::Quit)));
     }
 }
 
@@ -77,7 +77,7 @@ fn a_pod_that_is_still_being_created_is_asked_about_and_deleted_as_it_comes() {
     let result = Ok(Box::new(pod.clone()));
     let effects = model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
     assert_eq!(deleted(&effects), [pod.key.name.as_str()]);
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Audit(_))));
+    assert!(any!(effects, Effect::Store(StoreEffect::Audit(_))));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn what_may_remain_is_known_until_it_is_gone() {
     model.screen.targets.select(1);
     let request = requests(&press(&mut model, Command::Create)).remove(0);
     let effects = leave(&mut model);
-    assert!(effects.iter().any(|e| matches!(e, Effect::PodsUntil { cluster, .. } if cluster == "dev")), "{effects:?}");
+    assert!(any!(effects, Effect::Store(StoreEffect::PodsUntil { cluster, .. }) if cluster == "dev"), "{effects:?}");
     let may_come = |model: &Model| model.remaining_pods().iter().filter(|left| !left.is_made).count();
     assert_eq!(may_come(&model), 1);
     let result = Err(Fault::new(What::TimedOut, "dev", ""));

@@ -6,7 +6,7 @@ use crate::screen::tip::Tip;
 use crate::tests::*;
 
 fn learned(effects: &[Effect]) -> Vec<Tip> {
-    let tip = |effect: &Effect| if let Effect::Learned(tip) = effect { Some(*tip) } else { None };
+    let tip = |effect: &Effect| if let Effect::Store(StoreEffect::Learned(tip)) = effect { Some(*tip) } else { None };
     effects.iter().filter_map(tip).collect()
 }
 

@@ -13,13 +13,19 @@ fn first_run() -> (Model, Vec<Effect>) {
 }
 
 fn connects(effects: &[Effect]) -> Vec<&str> {
-    let name = |effect: &'_ Effect| matches!(effect, Effect::Connect { .. }).then_some(());
+    let name = |effect: &'_ Effect| matches!(effect, Effect::Cluster(ClusterEffect::Connect { .. })).then_some(());
     let connects = effects.iter().filter(|effect| name(effect).is_some());
-    connects.map(|effect| if let Effect::Connect { cluster, .. } = effect { cluster.as_str() } else { "" }).collect()
+    connects
+        .map(
+            |effect| {
+                if let Effect::Cluster(ClusterEffect::Connect { cluster, .. }) = effect { cluster.as_str() } else { "" }
+            },
+        )
+        .collect()
 }
 
 fn asks(effects: &[Effect]) -> usize {
-    effects.iter().filter(|effect| matches!(effect, Effect::AskRights { .. })).count()
+    effects.iter().filter(|effect| matches!(effect, Effect::Cluster(ClusterEffect::AskRights { .. }))).count()
 }
 
 #[test]
@@ -28,11 +34,11 @@ fn the_current_context_is_asked_and_no_other() {
     assert!(model.screen.welcome.is_some());
     assert_eq!((connects(&effects), asks(&effects)), (vec!["dev"], 0));
     let effects = on_dev(&mut model, answered());
-    let asked = Effect::AskRights {
+    let asked = Effect::Cluster(ClusterEffect::AskRights {
         cluster: "dev".to_owned(),
         epoch: model.cluster("dev").unwrap().epoch,
         namespace: "team".to_owned(),
-    };
+    });
     assert!(effects.contains(&asked), "{effects:?}");
     assert_eq!(model.cluster("dev").unwrap().rights, Rights::Asking);
     assert_eq!(asks(&on_dev(&mut model, answered())), 0, "once is enough");

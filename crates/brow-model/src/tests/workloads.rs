@@ -41,7 +41,9 @@ fn pods(model: &mut Model, all: &[Backend]) -> Vec<Effect> {
 
 fn pointed(effects: &[Effect]) -> Option<(Option<&str>, bool)> {
     effects.iter().find_map(|effect| match effect {
-        Effect::Point { via, waiting, .. } => Some((via.as_ref().map(|via| via.pod.name.as_str()), *waiting)),
+        Effect::Forward(ForwardEffect::Point { via, waiting, .. }) => {
+            Some((via.as_ref().map(|via| via.pod.name.as_str()), *waiting))
+        }
         _ => None,
     })
 }
@@ -51,7 +53,13 @@ fn open() -> Model {
     let mut model = connected();
     web(&mut model);
     let effects = press(&mut model, Command::Connect);
-    assert!(matches!(&effects[..], [Effect::Audit(_), Effect::OpenForward { via: None, .. }]), "{effects:?}");
+    assert!(
+        matches!(
+            &effects[..],
+            [Effect::Store(StoreEffect::Audit(_)), Effect::Forward(ForwardEffect::Open { via: None, .. })]
+        ),
+        "{effects:?}"
+    );
     happens(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:4000".parse().unwrap()]));
     assert_eq!(only(&model).state(), ForwardState::Waiting);
     model
@@ -111,7 +119,7 @@ fn each_of_several_ports_is_forwarded() {
     (last.address, last.local_port) = ("service/web:http,admin".parse().unwrap(), 4000);
     let specs = |effects: Vec<Effect>| -> Vec<crate::types::forward::ForwardSpec> {
         let spec = |effect| match effect {
-            Effect::OpenForward { spec, .. } => Some(spec),
+            Effect::Forward(ForwardEffect::Open { spec, .. }) => Some(*spec),
             _ => None,
         };
         effects.into_iter().filter_map(spec).collect()
@@ -159,7 +167,7 @@ fn what_stands_in_the_way_is_told_and_heals() {
     assert_eq!(only(&model).fault.as_ref(), Some(&missing));
     // Forwarding again looks again.
     let effects = press(&mut model, Command::Forward);
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::OpenForward { .. })), "{effects:?}");
+    assert!(any!(effects, Effect::Forward(ForwardEffect::Open { .. })), "{effects:?}");
     happens(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:4000".parse().unwrap()]));
     assert_eq!(only(&model).state(), ForwardState::Waiting);
     pods(&mut model, &[backend("a", true, 9)]);
@@ -255,7 +263,7 @@ fn a_pod_that_follows_one_of_its_name_is_another_and_gets_tunnels_of_its_own() {
     let points: Vec<Option<&str>> = effects
         .iter()
         .filter_map(|effect| match effect {
-            Effect::Point { via, .. } => Some(via.as_ref().map(|via| via.uid.as_str())),
+            Effect::Forward(ForwardEffect::Point { via, .. }) => Some(via.as_ref().map(|via| via.uid.as_str())),
             _ => None,
         })
         .collect();

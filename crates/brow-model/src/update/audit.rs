@@ -1,6 +1,6 @@
 //! The audit log: a line for each thing done, written once its outcome is known.
 
-use crate::language::effect::{AuditEntry, Effect, TargetEdit};
+use crate::language::effect::{AuditEntry, Effect, StoreEffect, TargetEdit};
 use crate::language::fault::{Fault, What};
 use crate::state::Model;
 use crate::types::target::Target;
@@ -15,26 +15,26 @@ impl Model {
         fault: Option<What>,
         out: &mut Vec<Effect>,
     ) {
-        out.push(Effect::Audit(AuditEntry {
+        out.push(Effect::Store(StoreEffect::Audit(AuditEntry {
             at: self.now,
             action,
             thing: thing.to_owned(),
             cluster: location.map(|(cluster, _)| cluster.to_owned()),
             namespace: location.map(|(_, namespace)| namespace.to_owned()),
             fault,
-        }));
+        })));
     }
 
     /// Writes what became of a connection.
     pub(crate) fn audit_cluster(&self, action: &'static str, name: &str, fault: Option<What>, out: &mut Vec<Effect>) {
-        out.push(Effect::Audit(AuditEntry {
+        out.push(Effect::Store(StoreEffect::Audit(AuditEntry {
             at: self.now,
             action,
             thing: name.to_owned(),
             cluster: Some(name.to_owned()),
             namespace: None,
             fault,
-        }));
+        })));
     }
 
     /// Writes what became of edits: all made, or with the fault of a save. A file that contradicts an edit refuses
@@ -46,14 +46,14 @@ impl Model {
         };
         for edit in edits {
             let target = edit.targets()[0];
-            out.push(Effect::Audit(AuditEntry {
+            out.push(Effect::Store(StoreEffect::Audit(AuditEntry {
                 at: self.now,
                 action: edit.action(),
                 thing: edit.thing(),
                 cluster: Some(target.cluster.clone()),
                 namespace: target.namespace.clone(),
                 fault: fault.filter(|fault| refused(fault, edit)).map(|fault| fault.what),
-            }));
+            })));
         }
     }
 }

@@ -3,7 +3,7 @@
 use tui_input::Input;
 
 use crate::language::action::{Action, Command};
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, TerminalEffect};
 use crate::language::fault::Fault;
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
@@ -253,7 +253,7 @@ impl Model {
     pub(crate) fn copy_log(&mut self, out: &mut Vec<Effect>) {
         let entries = self.screen.log.shown().cloned().collect::<Vec<_>>();
         self.note(Level::Info, Message::Copied, entries.len().to_string(), "");
-        out.push(Effect::CopyEntries(entries));
+        out.push(Effect::Terminal(TerminalEffect::CopyEntries(entries)));
     }
 
     /// The fault that the log's last shown entry tells of.

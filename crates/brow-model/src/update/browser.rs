@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::language::action::{Action, Command};
-use crate::language::effect::Effect;
+use crate::language::effect::{ClusterEffect, Effect};
 use crate::language::log::{Level, Message};
 use crate::screen::browser::Browser;
 use crate::screen::dialog::Dialog;
@@ -61,7 +61,7 @@ impl Model {
                 browser.stale = true;
             }
             Action::Do(Command::Cancel) => {
-                out.push(Effect::StopBrowsing);
+                out.push(Effect::Cluster(ClusterEffect::StopBrowsing));
                 return None;
             }
             Action::Do(Command::Up) => list.step(-1),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::language::effect::Effect;
+use crate::language::effect::{ClusterEffect, Effect};
 use crate::language::event::ClusterEvent;
 use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
@@ -158,7 +158,7 @@ impl Model {
         self.screen.unarranged = true;
         if let Some(cluster) = self.cluster_mut(name) {
             cluster.begin(Link::Connecting, epoch);
-            out.push(Effect::Connect { cluster: name.to_owned(), epoch, namespaces });
+            out.push(Effect::Cluster(ClusterEffect::Connect { cluster: name.to_owned(), epoch, namespaces }));
         }
     }
 
@@ -172,7 +172,7 @@ impl Model {
             cluster.begin(Link::Idle, epoch);
             cluster.rtt = None;
             self.pods.all.retain(|key, _| key.cluster != name);
-            out.push(Effect::Disconnect { cluster: name.to_owned() });
+            out.push(Effect::Cluster(ClusterEffect::Disconnect { cluster: name.to_owned() }));
             self.audit_cluster("disconnect-cluster", name, None, out);
             self.note(Level::Info, Message::ClusterDisconnected, name, "");
         }

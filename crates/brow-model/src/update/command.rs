@@ -1,7 +1,7 @@
 //! Carries out commands: finds the row that holds where the keys go, and runs its handler.
 
 use crate::language::command::{Command, Section, command_table};
-use crate::language::effect::Effect;
+use crate::language::effect::{ClusterEffect, Effect, StoreEffect};
 use crate::language::fault::Fault;
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;

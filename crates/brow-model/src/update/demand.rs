@@ -3,7 +3,7 @@
 
 use chrono::TimeDelta;
 
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, ForwardEffect};
 use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
 use crate::state::Model;
@@ -96,7 +96,7 @@ impl Model {
         forward.backends.clear();
         let selector = forward.spec.selector.clone();
         self.screen.unarranged = true;
-        out.push(Effect::Rest { id, round, failed });
+        out.push(Effect::Forward(ForwardEffect::Rest { id, round, failed }));
         self.drain_idle_pods(&selector, out);
     }
 
@@ -174,7 +174,7 @@ impl Model {
         let (target, local) = (forward.spec.target.clone(), forward.local());
         let waits = forward.route.is_awaited();
         if waits {
-            out.push(Effect::Point { id, via: None, waiting: true, on_demand: true });
+            out.push(Effect::Forward(ForwardEffect::Point { id, via: None, waiting: true, on_demand: true }));
         }
         if waits || forward.via().is_some() {
             self.update_demand(id, false);
@@ -193,7 +193,7 @@ impl Model {
         let rested = forward.is_resting();
         if !rested && forward.via().is_none() {
             // Whoever waits has a limit of their own from here on.
-            out.push(Effect::Point { id, via: None, waiting: true, on_demand: false });
+            out.push(Effect::Forward(ForwardEffect::Point { id, via: None, waiting: true, on_demand: false }));
         }
         forward.spec.on_demand = false;
         forward.demand = None;

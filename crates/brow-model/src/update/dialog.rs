@@ -1,7 +1,7 @@
 //! Actions in the topmost dialog.
 
 use crate::language::action::{Action, Command};
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, PodEffect, StoreEffect, TerminalEffect};
 use crate::screen::dialog::{Dialog, Question};
 use crate::screen::form::{name_error, ttl_error};
 use crate::screen::text_field::Field;
@@ -19,7 +19,7 @@ impl Model {
         self.screen.unarranged = true;
         let at = self.screen.dialogs.len();
         if let (Some(fault), Action::Do(Command::Copy)) = (dialog.fault(), &action) {
-            out.push(Effect::CopyFault(Box::new(fault.clone())));
+            out.push(Effect::Terminal(TerminalEffect::CopyFault(Box::new(fault.clone()))));
         }
         let kept = match dialog {
             Dialog::TargetForm(form) => self.in_form(form, action, out),
@@ -35,7 +35,7 @@ impl Model {
             Dialog::PodLog { key, epoch, lines, ended, back } => {
                 let kept = scrolled_back(back, self.screen.page, &action);
                 if kept.is_none() {
-                    out.push(Effect::StopLog);
+                    out.push(Effect::Pod(PodEffect::StopLog));
                 }
                 let most = self.screen.max_scroll.min(lines.len().saturating_sub(1));
                 kept.map(|back| Dialog::PodLog { key, epoch, lines, ended, back: back.min(most) })
@@ -153,7 +153,7 @@ impl Model {
                 if yes {
                     self.import(targets, out);
                 }
-                out.push(Effect::LegacyOffered);
+                out.push(Effect::Store(StoreEffect::LegacyOffered));
             }
             Question::ImportOffers { offers, .. } => {
                 if let Some(on_conflict) = on_conflict {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, ForwardEffect, StoreEffect};
 use crate::language::event::ForwardEvent;
 use crate::language::fault::{Fault, Remedy, What};
 use crate::language::log::{Level, Message};
@@ -115,7 +115,7 @@ impl Model {
             let of = self.targets.all.iter().find(|of| of.name == target);
             let name = of.map_or_else(|| target.clone(), |of| port_name(of, address));
             self.targets.ports.insert(name.clone(), port);
-            out.push(Effect::Remember { target: name, port });
+            out.push(Effect::Store(StoreEffect::RememberPort { target: name, port }));
         }
         if asked != 0 && asked != port {
             self.note(Level::Warning, Message::ForwardElsewhere, &target, &local);
@@ -156,7 +156,7 @@ impl Model {
             let spec = forward.spec.clone();
             let location = Some((spec.selector.cluster.as_str(), spec.selector.namespace.as_str()));
             self.audit("close-forward", &spec.target, location, None, out);
-            out.push(Effect::CloseForward { id });
+            out.push(Effect::Forward(ForwardEffect::Close { id }));
             self.on_forward_closed(&forward, out);
             self.note(Level::Info, Message::ForwardClosed, spec.target, "");
         }

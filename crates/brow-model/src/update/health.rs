@@ -1,6 +1,6 @@
 //! Health: what a probe through a forward finds, and when a person is told of it.
 
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, ForwardEffect, TerminalEffect};
 use crate::language::fault::Fault;
 use crate::language::log::{Entry, Level, Message};
 use crate::state::Model;
@@ -40,7 +40,7 @@ impl Model {
                 }
                 forward.spec.probe.clone_from(&plan);
                 self.screen.unarranged = true;
-                out.push(Effect::Probe { id, plan });
+                out.push(Effect::Forward(ForwardEffect::Probe { id, plan }));
             }
         }
     }
@@ -75,13 +75,13 @@ impl Model {
         if let Some(fault) = down {
             self.fail(fault);
         }
-        out.push(Effect::Notify(Entry {
+        out.push(Effect::Terminal(TerminalEffect::Notify(Entry {
             at: now,
             level,
             message: message.clone(),
             thing: target.clone(),
             detail: String::new(),
-        }));
+        })));
         self.note(level, message, target, "");
     }
 }

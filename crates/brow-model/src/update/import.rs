@@ -1,7 +1,7 @@
 //! The dialog that asks where to import targets from: a file, a line, or a text that is pasted.
 
 use crate::language::action::{Action, Command};
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, StoreEffect};
 use crate::screen::dialog::Dialog;
 use crate::screen::text_field::Field;
 use crate::state::Model;
@@ -30,7 +30,7 @@ pub(crate) fn in_import(
             pasted = Some(text.replace("\r\n", "\n").replace('\r', "\n"));
         }
         Action::Do(Command::Accept) if pasted.is_some() => {
-            out.push(Effect::ReadOffers { text: pasted.unwrap_or_default(), cluster });
+            out.push(Effect::Store(StoreEffect::ReadOffers { text: pasted.unwrap_or_default(), cluster }));
             return None;
         }
         action => {
@@ -42,7 +42,7 @@ pub(crate) fn in_import(
                 FieldOutcome::Cancelled => return None,
                 FieldOutcome::Editing => {}
                 FieldOutcome::Submitted => {
-                    out.push(Effect::ReadOffers { text: field.text().to_owned(), cluster });
+                    out.push(Effect::Store(StoreEffect::ReadOffers { text: field.text().to_owned(), cluster }));
                     return None;
                 }
             }

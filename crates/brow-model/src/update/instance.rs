@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, ForwardEffect};
 use crate::language::event::InstanceEvent;
 use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
@@ -163,7 +163,7 @@ impl Model {
     pub(crate) fn stop_elsewhere(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
         if let Some(other) = self.instances.forwards.get(&id).cloned() {
             self.note(Level::Info, Message::StoppedElsewhere, &other.forward.name, other.pid.to_string());
-            out.push(Effect::StopElsewhere { instance: other.instance, id: other.forward.id });
+            out.push(Effect::Forward(ForwardEffect::StopElsewhere { instance: other.instance, id: other.forward.id }));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Updates of the inventory of clusters.
 
-use crate::language::effect::Effect;
+use crate::language::effect::{ClusterEffect, Effect};
 use crate::language::event::BrowseEvent;
 use crate::screen::dialog::Dialog;
 use crate::state::Model;
@@ -69,7 +69,11 @@ impl Model {
                 && browser.clusters.insert(cluster.to_owned(), answers) != Some(true)
                 && answers
             {
-                out.push(Effect::Browse { cluster: cluster.to_owned(), epoch: browser.epoch, namespaces });
+                out.push(Effect::Cluster(ClusterEffect::Browse {
+                    cluster: cluster.to_owned(),
+                    epoch: browser.epoch,
+                    namespaces,
+                }));
                 return;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, PodEffect};
 use crate::language::log::{Level, Message};
 use crate::state::Model;
 use crate::types::forward::{Forward, ForwardId};
@@ -106,7 +106,7 @@ impl Model {
         };
         if !self.kill(key, out) && !self.pods.all.contains_key(key) {
             // Its cluster was let go of meanwhile, or has not been listed yet.
-            out.push(Effect::DeletePod { key: key.clone(), uid });
+            out.push(Effect::Pod(PodEffect::Delete { key: key.clone(), uid }));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A menu of texts, one of which goes to the clipboard.
 
 use crate::language::action::{Action, Command};
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, StoreEffect, TerminalEffect};
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
 use crate::screen::menu::{Menu, MenuContent, MenuOf};
@@ -40,13 +40,13 @@ impl Model {
         match (menu.items.get(at).map(|item| &item.content), &menu.of) {
             (Some(MenuContent::Text(text)), MenuOf::Strings(_)) => {
                 self.note(Level::Info, Message::Copied, text, "");
-                out.push(Effect::Copy(text.clone()));
+                out.push(Effect::Terminal(TerminalEffect::Copy(text.clone())));
             }
             (Some(MenuContent::Text(text)), MenuOf::Export(count)) => {
                 self.note(Level::Info, Message::Exported, count.to_string(), "");
-                out.push(Effect::Copy(text.clone()));
+                out.push(Effect::Terminal(TerminalEffect::Copy(text.clone())));
             }
-            (Some(MenuContent::Toml(targets)), _) => out.push(Effect::Export(targets.clone())),
+            (Some(MenuContent::Toml(targets)), _) => out.push(Effect::Store(StoreEffect::Export(targets.clone()))),
             (None, _) => {}
         }
     }

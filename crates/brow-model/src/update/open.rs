@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, ForwardEffect};
 use crate::language::log::{Level, Message};
 use crate::screen::focus::Pane;
 use crate::state::Model;
@@ -146,7 +146,7 @@ impl Model {
         self.screen.unarranged = true;
         let location = Some((spec.selector.cluster.as_str(), spec.selector.namespace.as_str()));
         self.audit("open-forward", &spec.target, location, None, out);
-        out.push(Effect::OpenForward { spec, via });
+        out.push(Effect::Forward(ForwardEffect::Open { spec: Box::new(spec), via }));
         id
     }
 

@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::BTreeMap;
 
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, StoreEffect};
 use crate::state::Model;
 use crate::types::ttl::Ttl;
 
@@ -17,14 +17,14 @@ impl Model {
         let until = self.now + TimeDelta::seconds(ttl.secs().into());
         let known = self.clusters.pods_until.entry(cluster.to_owned()).or_insert(until);
         *known = until.max(*known);
-        out.push(Effect::PodsUntil { cluster: cluster.to_owned(), until: *known });
+        out.push(Effect::Store(StoreEffect::PodsUntil { cluster: cluster.to_owned(), until: *known }));
     }
 
     /// Adds the clusters that earlier runs and other instances remember.
     pub(crate) fn remember_orphaned(&mut self, left: BTreeMap<String, DateTime<Utc>>, out: &mut Vec<Effect>) {
         for (cluster, until) in left {
             if until + WORTH_A_LOOK <= self.now {
-                out.push(Effect::PodsGone { cluster, at: self.now });
+                out.push(Effect::Store(StoreEffect::PodsGone { cluster, at: self.now }));
                 continue;
             }
             let known = self.clusters.pods_until.entry(cluster).or_insert(until);
@@ -52,7 +52,7 @@ impl Model {
         let past: Vec<String> = past.map(|(name, _)| name.clone()).collect();
         for cluster in past {
             self.clusters.pods_until.remove(&cluster);
-            out.push(Effect::PodsGone { cluster, at: self.now });
+            out.push(Effect::Store(StoreEffect::PodsGone { cluster, at: self.now }));
         }
     }
 

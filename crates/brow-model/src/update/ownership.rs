@@ -1,7 +1,7 @@
 //! Ownership of pods: ours are those that this installation created, by their uids. Labels and annotations, which
 //! anybody can write, only select candidates.
 
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, StoreEffect};
 use crate::state::Model;
 use crate::types::ownership::Claim;
 use crate::types::proxy::{MAX_PODS, PodKey, ProxyPod};
@@ -33,7 +33,12 @@ impl Model {
         }
         own.pending.insert(pod.uid.clone(), pod.clone());
         let PodKey { namespace, name, .. } = pod.key.clone();
-        out.push(Effect::Recognise(Claim { namespace, name, uid: pod.uid.clone(), nonce: pod.nonce.clone() }));
+        out.push(Effect::Store(StoreEffect::Recognise(Claim {
+            namespace,
+            name,
+            uid: pod.uid.clone(),
+            nonce: pod.nonce.clone(),
+        })));
     }
 
     /// A pod was looked up; one of which that failed is looked up again when it is next seen.

@@ -1,6 +1,6 @@
 //! Commands that mean another thing in each pane.
 
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, PodEffect, TerminalEffect};
 use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::{Dialog, Question};
@@ -23,7 +23,7 @@ impl Model {
     /// Copies what is wrong with the selected row.
     pub(crate) fn copy_trouble(&mut self, out: &mut Vec<Effect>) {
         match self.trouble() {
-            (_, Some(fault)) => out.push(Effect::CopyFault(Box::new(fault.clone()))),
+            (_, Some(fault)) => out.push(Effect::Terminal(TerminalEffect::CopyFault(Box::new(fault.clone())))),
             (_, None) => self.show_trouble(),
         }
     }
@@ -67,7 +67,7 @@ impl Model {
         let Some(key) = self.screen.pods.selected().cloned() else {
             return self.nothing_selected();
         };
-        out.push(Effect::Describe(key.clone()));
+        out.push(Effect::Pod(PodEffect::Describe(key.clone())));
         self.screen.dialogs.push(Dialog::Describe { key, text: None, scroll: 0 });
     }
 
@@ -76,7 +76,7 @@ impl Model {
             return self.nothing_selected();
         };
         let epoch = Epoch(self.next_number());
-        out.push(Effect::FollowLog { key: key.clone(), epoch });
+        out.push(Effect::Pod(PodEffect::FollowLog { key: key.clone(), epoch }));
         let lines = std::collections::VecDeque::new();
         self.screen.dialogs.push(Dialog::PodLog { key, epoch, lines, ended: None, back: 0 });
     }
@@ -167,6 +167,6 @@ impl Model {
             return self.note(Level::Info, Message::NotForwarded, targets.join(", "), "");
         }
         self.note(Level::Info, Message::Copied, locals.join(", "), "");
-        out.push(Effect::Copy(locals.join("\n")));
+        out.push(Effect::Terminal(TerminalEffect::Copy(locals.join("\n"))));
     }
 }

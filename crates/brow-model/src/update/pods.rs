@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use std::collections::BTreeSet;
 
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, PodEffect, StoreEffect};
 use crate::language::event::PodEvent;
 use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
@@ -104,7 +104,7 @@ impl Model {
                     self.pods.lifecycle.on_demand.insert(pod.key.clone(), request.selector());
                 }
                 if self.pods.ending {
-                    return out.push(Effect::DeletePod { key: pod.key.clone(), uid: pod.uid });
+                    return out.push(Effect::Pod(PodEffect::Delete { key: pod.key.clone(), uid: pod.uid }));
                 }
                 // The watch may have been faster, and knows more by then.
                 let watched =
@@ -273,7 +273,7 @@ impl Model {
         self.forget_pod(key);
         // Through another context it may be seen still, for a moment; it is gone all the same.
         if self.pods.ownership.has(uid) {
-            out.push(Effect::ForgetPod(uid.to_owned()));
+            out.push(Effect::Store(StoreEffect::ForgetPod(uid.to_owned())));
         }
         if told && !ours && !pod.phase.is_over() && pod.phase != Phase::Terminating {
             self.note(Level::Warning, Message::PodGone, &key.name, &key.cluster);

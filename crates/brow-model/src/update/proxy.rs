@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, PodEffect};
 use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
 use crate::state::Model;
@@ -47,7 +47,7 @@ impl Model {
         self.targets.refused.remove(&target.name);
         let id = request.id;
         self.pods.requests.insert(id, request.clone());
-        out.push(Effect::CreatePod(request));
+        out.push(Effect::Pod(PodEffect::Create(Box::new(request))));
         Some(id)
     }
 
@@ -133,7 +133,7 @@ impl Model {
         let Some(pod) = self.pods.all.get_mut(key).filter(|pod| pod.phase != Phase::Terminating) else {
             return false;
         };
-        out.push(Effect::DeletePod { key: key.clone(), uid: pod.uid.clone() });
+        out.push(Effect::Pod(PodEffect::Delete { key: key.clone(), uid: pod.uid.clone() }));
         self.pods.killing.insert(key.clone(), pod.phase);
         pod.phase = Phase::Terminating;
         self.screen.unarranged = true;

@@ -1,6 +1,6 @@
 //! Quitting: the question, and the pods that remain.
 
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, PodEffect, TerminalEffect};
 use crate::screen::dialog::Question;
 use crate::screen::quit::RemainingPod;
 use crate::state::Model;
@@ -54,7 +54,7 @@ impl Model {
                 self.pods_of_this_run().into_iter().filter(|(key, _)| !self.is_used_elsewhere(key)).collect();
             for (key, uid) in ours {
                 if !self.kill(&key, out) && !self.pods.all.contains_key(&key) {
-                    out.push(Effect::DeletePod { key, uid });
+                    out.push(Effect::Pod(PodEffect::Delete { key, uid }));
                 }
             }
         }
@@ -62,7 +62,7 @@ impl Model {
         for id in self.forwards.all.keys().copied().collect::<Vec<_>>() {
             self.stop_forward(id, out);
         }
-        out.push(Effect::Quit);
+        out.push(Effect::Terminal(TerminalEffect::Quit));
     }
 
     /// The pods that were to go with the program and have not, as far as is known.

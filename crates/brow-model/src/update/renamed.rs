@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::language::effect::{Effect, TargetEdit};
+use crate::language::effect::{Effect, StoreEffect, TargetEdit};
 use crate::state::Model;
 use crate::types::proxy::ProxyPod;
 use crate::types::target::Target;
@@ -77,7 +77,7 @@ impl Model {
             }
         }
         if !edits.is_empty() {
-            out.push(Effect::Follow(edits));
+            out.push(Effect::Store(StoreEffect::Follow(edits)));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Carries out requests by subcommands and other instances.
 
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, PodEffect};
 use crate::language::fault::{Fault, What};
 use crate::language::request::Request;
 use crate::screen::dialog::Dialog;
@@ -32,7 +32,7 @@ impl Model {
                 }
             }
             Request::Describe(key) => {
-                out.push(Effect::Describe(key.clone()));
+                out.push(Effect::Pod(PodEffect::Describe(key.clone())));
                 self.screen.dialogs.push(Dialog::Describe { key, text: None, scroll: 0 });
             }
             Request::Kill(keys) => {

@@ -1,6 +1,6 @@
 //! Forwards that are opened anew: on a person's order, or since their target was edited.
 
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, ForwardEffect};
 use crate::state::Model;
 use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
@@ -50,7 +50,7 @@ impl Model {
         self.screen.unarranged = true;
         let location = Some((spec.selector.cluster.as_str(), spec.selector.namespace.as_str()));
         self.audit("restart-forward", &spec.target, location, None, out);
-        out.push(Effect::OpenForward { spec, via });
+        out.push(Effect::Forward(ForwardEffect::Open { spec: Box::new(spec), via }));
         // What it carried is cut off.
         self.on_forward_closed(&before, out);
         if !resting && self.ensure_connected(&cluster, out) {

@@ -1,6 +1,6 @@
 //! Routes of forwards: through a pod that is ready, the next when that ends, or one that is requested.
 
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, ForwardEffect};
 use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
 use crate::state::Model;
@@ -98,7 +98,7 @@ impl Model {
         let (via, waiting) = (forward.via().cloned(), forward.route.is_awaited());
         let on_demand = forward.demand.is_some();
         self.update_demand(id, was_awaited);
-        out.push(Effect::Point { id, via, waiting, on_demand });
+        out.push(Effect::Forward(ForwardEffect::Point { id, via, waiting, on_demand }));
     }
 
     /// A pod is ready: forwards without one that match it go through it.

@@ -1,6 +1,6 @@
 //! Updates from the store: settings, and the outcomes of saves.
 
-use crate::language::effect::{Effect, TargetEdit};
+use crate::language::effect::{Effect, StoreEffect, TargetEdit, TerminalEffect};
 use crate::language::event::{Loaded, StoreEvent};
 use crate::language::fault::Fault;
 use crate::language::log::{Entry, Level, Message};
@@ -40,7 +40,7 @@ impl Model {
             StoreEvent::Offers { from, offers, left_out } => self.review_offers(Some(from), offers, left_out, out),
             StoreEvent::Exported { count, text } => {
                 self.note(Level::Info, Message::Exported, count.to_string(), "");
-                out.push(Effect::Copy(text));
+                out.push(Effect::Terminal(TerminalEffect::Copy(text)));
             }
             StoreEvent::Recognised { uid, is_ours } => self.on_recognised(&uid, is_ours, out),
             StoreEvent::Trouble(fault) => self.fail(fault),
@@ -123,7 +123,7 @@ impl Model {
         let next = THEMES[at.map_or(0, |at| (at + 1) % THEMES.len())];
         next.clone_into(&mut self.config.settings.theme);
         self.note(Level::Success, Message::ThemeChosen, next, "");
-        out.push(Effect::RememberTheme(next));
+        out.push(Effect::Store(StoreEffect::RememberTheme(next)));
     }
 
     /// Takes imported targets over, except those whose name is taken.

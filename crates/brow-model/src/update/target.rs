@@ -1,6 +1,6 @@
 //! Targets: saved places to reach.
 
-use crate::language::effect::{Effect, TargetEdit};
+use crate::language::effect::{ClusterEffect, Effect, StoreEffect, TargetEdit};
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::{Dialog, Question};
 use crate::screen::form::TargetForm;
@@ -214,7 +214,7 @@ impl Model {
     /// Sends edits to the store. The audit log hears of them with the answer.
     pub(crate) fn save(&mut self, edits: Vec<TargetEdit>, out: &mut Vec<Effect>) {
         self.targets.saving.push_back(edits.clone());
-        out.push(Effect::Save(edits));
+        out.push(Effect::Store(StoreEffect::Save(edits)));
     }
 
     fn select_target(&mut self, name: &str) {
@@ -226,7 +226,7 @@ impl Model {
     pub(crate) fn widen(&mut self, cluster: &str, out: &mut Vec<Effect>) {
         if self.cluster(cluster).is_some_and(|at| at.link != crate::types::cluster::Link::Idle) {
             let namespaces = self.namespaces(cluster);
-            out.push(Effect::Widen { cluster: cluster.to_owned(), namespaces });
+            out.push(Effect::Cluster(ClusterEffect::Widen { cluster: cluster.to_owned(), namespaces }));
         }
     }
 

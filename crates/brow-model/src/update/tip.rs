@@ -1,7 +1,7 @@
 //! Tips: the next key that is of use, until it was used once.
 
 use crate::language::action::Command;
-use crate::language::effect::Effect;
+use crate::language::effect::{Effect, StoreEffect};
 use crate::language::log::Level;
 use crate::screen::tip::Tip;
 use crate::state::Model;
@@ -48,7 +48,7 @@ impl Model {
         let used: Vec<Tip> = Tip::ALL.iter().filter(here).copied().filter(|it| self.is_useful(*it)).collect();
         for tip in used {
             if self.screen.learned.as_mut().is_some_and(|learned| learned.insert(tip.name().to_owned())) {
-                out.push(Effect::Learned(tip));
+                out.push(Effect::Store(StoreEffect::Learned(tip)));
             }
         }
     }

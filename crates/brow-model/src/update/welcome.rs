@@ -1,6 +1,6 @@
 //! The first run: what somebody sees who has neither a config nor targets, and what of the clusters is asked for it.
 
-use crate::language::effect::Effect;
+use crate::language::effect::{ClusterEffect, Effect};
 use crate::screen::focus::Pane;
 use crate::screen::welcome::Welcome;
 use crate::state::Model;
@@ -34,11 +34,11 @@ impl Model {
         for cluster in &mut self.clusters.all {
             if cluster.rights == Rights::NotAsked && matches!(cluster.link, Link::Ready | Link::Forbidden) {
                 cluster.rights = Rights::Asking;
-                out.push(Effect::AskRights {
+                out.push(Effect::Cluster(ClusterEffect::AskRights {
                     cluster: cluster.name.clone(),
                     epoch: cluster.epoch,
                     namespace: cluster.namespace.clone(),
-                });
+                }));
             }
         }
     }

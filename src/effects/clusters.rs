@@ -1,0 +1,113 @@
+//! Connections to clusters: probes, watches on proxy pods, rights, the search for workloads; and the kubeconfig.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{Effects, internal, kubeconfig, pods};
+use crate::cluster;
+use crate::proxy;
+use brow_model::cluster::Link;
+use brow_model::effect::ClusterEffect;
+use brow_model::epoch::Epoch;
+use brow_model::event::{BrowseEvent, ClusterEvent, Event, StoreEvent};
+use brow_model::inventory::SearchScope;
+use brow_model::workload::Kind;
+use kube_tunnel::contain::contain;
+
+/// A connection to a cluster: its probe and its watch.
+pub(super) struct Connection {
+    pub token: CancellationToken,
+    namespaces: watch::Sender<BTreeSet<String>>,
+}
+
+impl Effects {
+    /// Carries out an order about a cluster.
+    pub(super) fn on_cluster(&mut self, effect: ClusterEffect) {
+        match effect {
+            ClusterEffect::ReadKubeconfig => self.read_kubeconfig(),
+            ClusterEffect::Connect { cluster, epoch, namespaces } => self.connect(cluster, epoch, namespaces),
+            ClusterEffect::Widen { cluster, namespaces } => self.widen(&cluster, namespaces),
+            ClusterEffect::AskRights { cluster, epoch, namespace } => self.ask_rights(cluster, epoch, namespace),
+            ClusterEffect::Disconnect { cluster } => {
+                if let Some(connection) = self.connections.remove(&cluster) {
+                    connection.token.cancel();
+                }
+            }
+            ClusterEffect::Browse { cluster, epoch, namespaces } => self.browse(cluster, epoch, namespaces),
+            ClusterEffect::StopBrowsing => self.browsing.drain(..).for_each(|browsing| browsing.abort()),
+        }
+    }
+
+    fn connect(&mut self, cluster: String, epoch: Epoch, namespaces: BTreeSet<String>) {
+        if let Some(old) = self.connections.remove(&cluster) {
+            old.token.cancel();
+        }
+        let token = self.token.child_token();
+        let (sender, receiver) = watch::channel(namespaces);
+        self.connections.insert(cluster.clone(), Connection { token: token.clone(), namespaces: sender });
+        let (clusters, context) = (self.clusters.clone(), cluster.clone());
+        let (ledger, trouble) = (self.ledger.clone(), self.events.about(Event::Store));
+        let asked: proxy::RequestedPods = Arc::new(move || pods::asked(ledger.clone(), trouble.clone()).boxed());
+        let events = self.events.about(move |event| Event::Cluster { cluster: context.clone(), epoch, event });
+        self.tasks.spawn(async move {
+            // A login that has run out, a server that moved: connecting again starts from nothing.
+            clusters.forget(&cluster);
+            let probing = cluster::run_probe(clusters.clone(), cluster.clone(), events.clone(), token.clone());
+            let watching = proxy::watch(clusters, cluster.clone(), receiver, asked, events.clone(), token);
+            let working = async {
+                let ((), ()) = tokio::join!(probing, watching);
+            };
+            let broken = |fault| ClusterEvent::Failed { link: Link::Unreachable, fault };
+            events.contain(&cluster, working, broken).await;
+        });
+    }
+
+    /// Changes the namespaces that a cluster's watch covers.
+    fn widen(&self, cluster: &str, namespaces: BTreeSet<String>) {
+        if let Some(connection) = self.connections.get(cluster) {
+            connection.namespaces.send_if_modified(|known| {
+                let new = *known != namespaces;
+                *known = namespaces;
+                new
+            });
+        }
+    }
+
+    fn ask_rights(&mut self, cluster: String, epoch: Epoch, namespace: String) {
+        let (clusters, events) = (self.clusters.clone(), self.events.clone());
+        self.spawn(async move {
+            let asking = contain(cluster::rights(&clusters, &cluster, &namespace)).await;
+            let answer = asking.unwrap_or_else(|words| Err(internal(&cluster, words)));
+            events.send(Event::Cluster { cluster, epoch, event: ClusterEvent::Rights(answer) }).await;
+        });
+    }
+
+    /// Starts to follow changes of the kubeconfig.
+    pub fn follow_kubeconfig(&mut self) {
+        let following = kubeconfig::follow(self.clusters.clone(), self.events.clone());
+        let broken = |fault| Event::Store(StoreEvent::Trouble(fault));
+        self.spawn_for(kubeconfig::NAME.to_owned(), following, broken);
+    }
+
+    fn read_kubeconfig(&mut self) {
+        let (clusters, events) = (self.clusters.clone(), self.events.clone());
+        self.spawn(async move {
+            let found = kubeconfig::read(move || clusters.reload()).await;
+            events.send(Event::Contexts(found)).await;
+        });
+    }
+
+    fn browse(&mut self, cluster: String, epoch: Epoch, namespaces: BTreeSet<String>) {
+        let context = cluster.clone();
+        let events = self.events.about(move |event| Event::Browse { cluster: context.clone(), epoch, event });
+        let browsing = cluster::browse(self.clusters.clone(), cluster.clone(), namespaces, events.clone());
+        let scope = SearchScope { kind: Kind::Service, namespace: None };
+        let broken = |fault| BrowseEvent::Missing { scope, fault };
+        let handle = self.spawn(async move { events.contain(&cluster, browsing, broken).await });
+        self.browsing.push(handle);
+    }
+}
