@@ -196,3 +196,25 @@ fn the_pictures_are_of_todays_script() {
         assert!(picture.len() < 2_000_000, "{}: {} bytes", path.display(), picture.len());
     }
 }
+
+/// The version stands in one place, which the changes and the packages follow.
+#[test]
+fn one_version_is_everywhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    let manifest: toml::Table = toml::from_str(&read("Cargo.toml")).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(manifest["workspace"]["dependencies"]["kube-tunnel"]["version"].as_str(), Some(version));
+    let changes = read("CHANGELOG.md");
+    let newest = changes.lines().filter_map(|line| line.strip_prefix("## [")).nth(1).unwrap();
+    assert!(newest.starts_with(&format!("{version}] - ")), "CHANGELOG.md: {newest}");
+    // What the templates leave open, the build fills in.
+    let build = read("assets/package/build");
+    for entry in fs::read_dir(root.join("assets/package/templates")).unwrap() {
+        let (path, text) = (entry.as_ref().unwrap().path(), fs::read_to_string(entry.unwrap().path()).unwrap());
+        assert!(text.contains("@VERSION@") && !text.contains(version), "{} has a version", path.display());
+        for open in text.split('@').skip(1).step_by(2).filter(|open| !open.starts_with("SHA256:")) {
+            assert!(build.contains(&format!("@{open}@")), "{}: @{open}@", path.display());
+        }
+    }
+}
