@@ -32,10 +32,13 @@ struct Film {
 }
 
 impl Film {
-    /// Lets the last frame stand for so long, and begins another if the screen has changed.
+    /// Lets the last frame stand for so long, and begins another if the screen has changed, unless it is half drawn.
     fn pass(&mut self, seconds: f64) {
         if let Some(last) = self.frames.last_mut() {
             last.seconds += seconds;
+        }
+        if !self.screen.between_frames() {
+            return;
         }
         let now = Frame::of(self.screen.cells(), &self.caption);
         let is_same = |last: &Frame| last.rows == now.rows && last.caption == now.caption;

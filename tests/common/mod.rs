@@ -365,7 +365,7 @@ impl Screen {
     }
 
     /// Returns true if the last frame that was begun (a synchronized update) is on the screen as a whole.
-    fn between_frames(&self) -> bool {
+    pub fn between_frames(&self) -> bool {
         let last = |mark: &[u8]| self.raw.windows(mark.len()).rposition(|bytes| bytes == mark);
         last(b"\x1b[?2026l") >= last(b"\x1b[?2026h")
     }
