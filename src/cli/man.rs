@@ -71,7 +71,12 @@ fn arguments(of: &Command, global: bool) -> String {
         let takes = if takes { format!(" \\fI{}\\fR", escape(&value(arg))) } else { String::new() };
         all += &[".TP\n\\fB", &escape(&name), "\\fR", &takes, "\n"].concat();
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        let choices: Vec<String> = arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+        let choices: Vec<String> = arg
+            .get_possible_values()
+            .iter()
+            .filter(|value| !value.is_hide_set())
+            .map(|value| value.get_name().to_owned())
+            .collect();
         let choices = if choices.is_empty() || !arg.get_action().takes_values() {
             String::new()
         } else {

@@ -1,5 +1,5 @@
-//! The fields of a target: one table, from which the form, the config's reader and writer and the command line work. A
-//! further field is a row of it, and a variant of [`Slot`] if no other field is of its kind.
+//! The fields of a target: one table, from which the form, the config's reader and writer and the options of
+//! `config add` work. A further field is a row of it, and a variant of [`Slot`] if no other field is of its kind.
 
 mod notation;
 
@@ -37,13 +37,13 @@ pub enum Scope {
     Workload,
 }
 
-/// Declares the fields, in the order of the form: the name, the config's key, the page, the scope, and the kind and
-/// place of the value in a [`Target`].
+/// Declares the fields, in the order of the form: the help of its option, the name, the config's key, the page, the
+/// scope, and the kind and place of the value in a [`Target`].
 macro_rules! fields {
-    ($($(#[$doc:meta])* $name:ident = $key:literal, $page:ident, $scope:ident, $slot:ident($($place:tt)+);)*) => {
+    ($(#[doc = $doc:literal] $name:ident = $key:literal, $page:ident, $scope:ident, $slot:ident($($place:tt)+);)*) => {
         /// A field of a target.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum TargetField { $($(#[$doc])* $name,)* }
+        pub enum TargetField { $(#[doc = $doc] $name,)* }
 
         impl TargetField {
             /// All fields, in order.
@@ -52,6 +52,11 @@ macro_rules! fields {
             /// Returns its key in the config.
             pub fn config_key(self) -> &'static str {
                 match self { $(Self::$name => $key,)* }
+            }
+
+            /// Returns its description, the help of its option.
+            pub fn help(self) -> &'static str {
+                match self { $(Self::$name => $doc,)* }.trim_start().trim_end_matches('.')
             }
 
             /// Returns its page in the form.
@@ -73,63 +78,63 @@ macro_rules! fields {
 }
 
 fields! {
-    /// The name.
+    /// Name, in any script.
     Name = "name", Target, Target, Word(name);
-    /// The context; the arrow keys go through those that are known.
+    /// Kubeconfig context; of a new target the current one where this is absent.
     Cluster = "cluster", Target, Target, Word(cluster);
-    /// The namespace.
+    /// Namespace of its pods; absent: the context's own.
     Namespace = "namespace", Target, Target, Namespace(namespace);
-    /// The address, or the workload.
+    /// Address or workload: host:port as the cluster sees it, or kind/name:port.
     Address = "address", Target, Target, Destination(address);
-    /// The local port.
+    /// Local port; 0: any free one.
     LocalPort = "local_port", Target, Target, Port(local_port);
-    /// The TTL.
+    /// Time that its proxy pods may live, such as 30m.
     Ttl = "ttl", Target, Target, Ttl(ttl);
-    /// Tags, separated by commas or spaces.
+    /// Words to find it by.
     Tags = "tags", Target, Target, Words(tags);
-    /// The route to a service: its pods, or a proxy pod.
+    /// Way to reach a service.
     Via = "via", Forward, Workload, Proxy(address.workload_mut()?.proxy);
-    /// The longest wait of connections for a workload's pod.
+    /// Time that connections wait for a workload's pod to run, such as 1m.
     Wait = "wait", Forward, Workload, Time(address.workload_mut()?.wait);
-    /// True if pod and tunnel exist only while they are used.
+    /// Keeps pod and tunnel only while they are used.
     OnDemand = "on_demand", Forward, Any, Flag(forward.on_demand);
-    /// The time for which one on demand may stay unused.
+    /// On demand: time without a connection until pod and tunnel go, such as 10m.
     IdleTimeout = "idle_timeout", Forward, Any, Time(forward.idle_timeout);
-    /// The longest wait for the pod of one on demand.
+    /// On demand: time that a pod may take until it is ready, such as 30s.
     CreateTimeout = "create_timeout", Forward, Any, Time(forward.create_timeout);
-    /// True if it opens with the dashboard.
+    /// Opens its forward with the dashboard.
     Autostart = "autostart", Forward, Target, On(forward.autostart);
-    /// True if pods are replaced before their TTL is up.
+    /// Replaces pods in time while they are used.
     AutoRenew = "auto_renew", Forward, Any, Flag(forward.auto_renew);
-    /// The time for which pods are replaced.
+    /// Time for which pods are replaced by themselves, such as 8h.
     MaxLifetime = "max_lifetime", Forward, Any, Time(forward.max_lifetime);
-    /// The probe.
+    /// Health check: tcp, http, mysql, postgres or redis.
     Probe = "probe", Forward, Target, Probe(forward.probe);
-    /// The interval of probes.
+    /// Time between two health checks, such as 30s.
     ProbeInterval = "probe_interval", Forward, Any, Time(forward.probe_interval);
-    /// The local address.
+    /// Address of this machine to listen on; beyond loopback others can reach it.
     LocalAddress = "local_address", Forward, Target, Ip(forward.local_address);
-    /// The image of its pods.
+    /// Image of its proxy pods, which must hold socat and sh.
     Image = "image", Pod, Any, Image(pod.image);
-    /// The pull policy of the image.
+    /// Policy by which a node pulls the image.
     PullPolicy = "pull_policy", Pod, Any, Policy(pod.pull_policy);
     /// Secrets with the registry's credentials.
     PullSecrets = "pull_secrets", Pod, Any, Names(pod.pull_secrets);
-    /// Labels that a node must have.
+    /// Labels that a pod's node must have, such as zone=a.
     NodeSelector = "node_selector", Pod, Any, Labels(pod.node_selector);
-    /// Taints that are tolerated.
+    /// Taints that its pods tolerate, such as dedicated=tools:NoSchedule.
     Tolerations = "tolerations", Pod, Any, Tolerations(pod.tolerations);
-    /// Requested CPU.
+    /// CPU that its pods request, such as 10m.
     CpuRequest = "cpu_request", Pod, Any, Quantity(pod.resources.cpu_request);
-    /// CPU limit.
+    /// CPU that its pods may use, such as 200m.
     CpuLimit = "cpu_limit", Pod, Any, Quantity(pod.resources.cpu_limit);
-    /// Requested memory.
+    /// Memory that its pods request, such as 16Mi.
     MemoryRequest = "memory_request", Pod, Any, Quantity(pod.resources.memory_request);
-    /// Memory limit.
+    /// Memory that its pods may use, such as 64Mi.
     MemoryLimit = "memory_limit", Pod, Any, Quantity(pod.resources.memory_limit);
-    /// Labels of its pods.
+    /// Labels of its pods, such as team=payments.
     Labels = "labels", Pod, Any, Labels(pod.labels);
-    /// Annotations of its pods.
+    /// Annotations of its pods, such as owner=payments.
     Annotations = "annotations", Pod, Any, Annotations(pod.annotations);
 }
 
