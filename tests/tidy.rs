@@ -1,6 +1,8 @@
 //! The house stays in order: who uses whom, that each file says what it is, and how long it is.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "demo/script.rs"]
 mod demo;
 #[path = "tidy/documents.rs"]
