@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::App;
 use crate::term::Term;
 use crate::view::Hit;
-use brow_model::action::{Action, Command};
+use brow_model::action::{Action, Command, Typed};
 use brow_model::event::Event;
 
 /// Two clicks on one row within this time are a double click.
@@ -23,7 +23,7 @@ impl App {
         match event {
             TermEvent::Key(key) => self.on_key(key, term).await?,
             TermEvent::Mouse(mouse) => self.on_mouse(mouse),
-            TermEvent::Paste(text) => self.update(Event::Act(Action::Paste(text))),
+            TermEvent::Paste(text) => self.update(Event::Act(Action::Type(Typed::Paste(text)))),
             // The next frame measures the terminal itself.
             TermEvent::Resize(..) | TermEvent::FocusGained | TermEvent::FocusLost => {}
         }

@@ -4,7 +4,7 @@ use tui_input::InputRequest;
 
 use super::Mode;
 use super::chord::Chord;
-use brow_model::action::{Action, Command};
+use brow_model::action::{Action, Command, Typed};
 
 /// Keys, what they do to a text field, and the key of the words for it.
 const EDITS: [(&[&str], InputRequest, &str); 13] = [
@@ -35,7 +35,7 @@ pub(super) fn action(mode: Mode, chord: Chord) -> Option<Action> {
     match mode {
         Mode::Form | Mode::Filter | Mode::Browser => {
             let edit = EDITS.iter().find(|(keys, ..)| is_among(keys, chord)).map(|(_, edit, _)| *edit);
-            edit.or_else(|| chord.writes().map(InputRequest::InsertChar)).map(Action::Edit)
+            edit.or_else(|| chord.writes().map(InputRequest::InsertChar)).map(|edit| Action::Type(Typed::Edit(edit)))
         }
         Mode::Question | Mode::Quit => {
             ANSWERS.iter().find(|(key, ..)| is_among(&[key], chord)).map(|(_, action, _)| action.clone())

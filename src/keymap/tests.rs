@@ -8,6 +8,7 @@ use tui_input::InputRequest;
 
 use super::*;
 use crate::text::Text;
+use brow_model::action::Typed;
 use brow_model::cluster::Cluster;
 use brow_model::command::ROWS;
 use brow_model::event::Event;
@@ -163,7 +164,7 @@ fn forms_take_text_and_the_keys_of_a_shells_line() {
         InputRequest::GoToStart,
         InputRequest::DeletePrevChar,
     ];
-    assert_eq!(pressed, wanted.map(|edit| Some(Action::Edit(edit))));
+    assert_eq!(pressed, wanted.map(|edit| Some(Action::Type(Typed::Edit(edit)))));
     let keys = [
         ("<tab>", Command::Next),
         ("<backtab>", Command::Previous),
@@ -181,7 +182,10 @@ fn filters_take_text_too() {
     let mut model = model();
     model.update(Event::Act(Action::Do(Command::Filter)));
     assert_eq!(Keymap::mode(&model), Mode::Filter);
-    assert_eq!(press(&mut Keymap::default(), &model, "k"), [Some(Action::Edit(InputRequest::InsertChar('k')))]);
+    assert_eq!(
+        press(&mut Keymap::default(), &model, "k"),
+        [Some(Action::Type(Typed::Edit(InputRequest::InsertChar('k'))))]
+    );
     assert_eq!(command(&model, "<enter>"), Some(Command::Accept));
     assert_eq!(command(&model, "<esc>"), Some(Command::Cancel));
 }
@@ -203,8 +207,14 @@ fn the_browser_takes_text_and_has_keys_of_its_own() {
     model.clusters.all.push(Cluster::from(context));
     model.update(Event::Act(Action::Do(Command::Browse)));
     assert_eq!(Keymap::mode(&model), Mode::Browser);
-    assert_eq!(press(&mut Keymap::default(), &model, "j"), [Some(Action::Edit(InputRequest::InsertChar('j')))]);
-    assert_eq!(press(&mut Keymap::default(), &model, "<home>"), [Some(Action::Edit(InputRequest::GoToStart))]);
+    assert_eq!(
+        press(&mut Keymap::default(), &model, "j"),
+        [Some(Action::Type(Typed::Edit(InputRequest::InsertChar('j'))))]
+    );
+    assert_eq!(
+        press(&mut Keymap::default(), &model, "<home>"),
+        [Some(Action::Type(Typed::Edit(InputRequest::GoToStart)))]
+    );
     let keys = [
         (" ", Command::Mark),
         ("<enter>", Command::Accept),

@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use brow_model::Model;
-use brow_model::action::{Action, Command};
+use brow_model::action::{Action, Command, Typed};
 use brow_model::cluster::{Cluster, Context, Link};
 use brow_model::dialog::Dialog;
 use brow_model::epoch::Epoch;
@@ -250,17 +250,17 @@ fn browser(criterion: &mut Criterion) {
     });
     criterion.bench_function("browser, 2,000 services: a letter and its taking back, to two frames", |bencher| {
         bencher.iter(|| {
-            press(&mut model, Action::Edit(InputRequest::InsertChar('m')));
-            press(&mut model, Action::Edit(InputRequest::DeletePrevChar));
+            press(&mut model, Action::Type(Typed::Edit(InputRequest::InsertChar('m'))));
+            press(&mut model, Action::Type(Typed::Edit(InputRequest::DeletePrevChar)));
         });
     });
-    press(&mut model, Action::Paste("mysq".to_owned()));
+    press(&mut model, Action::Type(Typed::Paste("mysq".to_owned())));
     criterion.bench_function(
         "browser, 2,000 services: the last letter of a word and its taking back, to two frames",
         |bencher| {
             bencher.iter(|| {
-                press(&mut model, Action::Edit(InputRequest::InsertChar('l')));
-                press(&mut model, Action::Edit(InputRequest::DeletePrevChar));
+                press(&mut model, Action::Type(Typed::Edit(InputRequest::InsertChar('l'))));
+                press(&mut model, Action::Type(Typed::Edit(InputRequest::DeletePrevChar)));
             });
         },
     );

@@ -5,7 +5,7 @@ use super::{shots, shots_with};
 use crate::text::Text;
 use crate::view::{Hit, Theme};
 use brow_model::Model;
-use brow_model::action::{Action, Command};
+use brow_model::action::{Action, Command, Typed};
 use brow_model::cluster::Link;
 use brow_model::dialog::{Dialog, Question};
 use brow_model::event::BrowseEvent;
@@ -75,7 +75,7 @@ fn the_browser() {
     shots("browser", &model);
     press(&mut model, Command::Mark);
     press(&mut model, Command::Mark);
-    model.update(Event::Act(Action::Paste("r".to_owned())));
+    model.update(Event::Act(Action::Type(Typed::Paste("r".to_owned()))));
     model.arrange();
     let fault = forbidden();
     tell(&mut model, "测试集群", BrowseEvent::Missing { scope: scope(Kind::Service, None), fault: fault.clone() });
@@ -89,7 +89,7 @@ fn the_browser() {
     );
     let theme = Theme::named("dark", Colors::Truecolor).unwrap();
     shots_with("browser-filtered-chinese", &model, &theme, &Text::new(Language::ZhCn));
-    model.update(Event::Act(Action::Paste("zzz".to_owned())));
+    model.update(Event::Act(Action::Type(Typed::Paste("zzz".to_owned()))));
     model.arrange();
     shots("browser-no-match", &model);
 }

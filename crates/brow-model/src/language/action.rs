@@ -10,10 +10,8 @@ use crate::screen::focus::Pane;
 pub enum Action {
     /// A command that has a name and can be bound to keys.
     Do(Command),
-    /// An edit of the text field that has the focus.
-    Edit(InputRequest),
-    /// Pasted text, for the text field that has the focus.
-    Paste(String),
+    /// Something typed or pasted into the text field that has the focus.
+    Type(Typed),
     /// A click on a row of a pane; the index is into that pane's visible order. `double` asks for its main action.
     Click {
         pane: Pane,
@@ -47,6 +45,15 @@ pub enum Action {
     },
 }
 
+/// Input for a text field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Typed {
+    /// An edit.
+    Edit(InputRequest),
+    /// Pasted text.
+    Paste(String),
+}
+
 impl Action {
     /// Returns whether it leaves the order of every list alone, whatever has the focus: such actions come in bursts,
     /// and a large list is not arranged anew for each.
@@ -69,16 +76,6 @@ impl Action {
                         | Command::Mark
                         | Command::MarkAll
                 )
-        )
-    }
-
-    /// Returns whether it selects or marks a row.
-    pub(crate) fn chooses(&self) -> bool {
-        matches!(
-            self,
-            Self::Wheel { .. }
-                | Self::ClickItem(_)
-                | Self::Do(Command::Up | Command::Down | Command::PageUp | Command::PageDown | Command::Mark)
         )
     }
 }

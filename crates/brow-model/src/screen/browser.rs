@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::language::action::Action;
+use crate::language::action::Typed;
 use crate::screen::filter::Filter;
 use crate::screen::list::List;
 use crate::screen::text_field::Field;
@@ -73,10 +73,10 @@ impl Browser {
         }
     }
 
-    pub(crate) fn filter(&mut self, action: Action) {
+    pub(crate) fn filter(&mut self, typed: Typed) {
         let mut field = Field { input: std::mem::take(&mut self.list.filter), error: None };
         let before = field.input.value().to_owned();
-        field.edit(action);
+        field.edit(typed);
         if field.input.value() != before {
             self.stale = true;
             self.list.seeking = true;

@@ -2,7 +2,7 @@
 
 use tui_input::Input;
 
-use crate::language::action::Action;
+use crate::language::action::Typed;
 use crate::sanitize::is_unseen;
 
 /// A text field and what is wrong with it.
@@ -17,24 +17,18 @@ pub struct Field {
 impl Field {
     /// Takes an edit or a paste. Pasted line ends become spaces, as a field has one line; what cannot be seen is left
     /// out.
-    pub(crate) fn edit(&mut self, action: Action) {
-        match action {
-            Action::Edit(request) => {
+    pub(crate) fn edit(&mut self, typed: Typed) {
+        match typed {
+            Typed::Edit(request) => {
                 self.input.handle(request);
             }
-            Action::Paste(text) => {
+            Typed::Paste(text) => {
                 let words = text.split(char::is_control).filter(|part| !part.is_empty());
                 let line = words.collect::<Vec<_>>().join(" ");
                 for c in line.chars().filter(|c| !is_unseen(*c)) {
                     self.input.handle(tui_input::InputRequest::InsertChar(c));
                 }
             }
-            Action::Do(_)
-            | Action::Click { .. }
-            | Action::ClickColumn { .. }
-            | Action::ClickItem(_)
-            | Action::Wheel { .. }
-            | Action::Page { .. } => {}
         }
     }
 }

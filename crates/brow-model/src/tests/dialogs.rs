@@ -21,8 +21,8 @@ fn form(model: &Model) -> &TargetForm {
 fn fill(model: &mut Model, field: TargetField, text: &str) {
     let at = TargetField::ALL.iter().position(|f| *f == field).unwrap();
     model.update(Event::Act(Action::ClickItem(at)));
-    model.update(Event::Act(Action::Edit(InputRequest::DeleteLine)));
-    model.update(Event::Act(Action::Paste(text.to_owned())));
+    model.update(Event::Act(Action::Type(Typed::Edit(InputRequest::DeleteLine))));
+    model.update(Event::Act(Action::Type(Typed::Paste(text.to_owned()))));
 }
 
 fn error(model: &Model, field: TargetField) -> Option<&'static str> {
@@ -77,7 +77,7 @@ fn a_url_leaves_nothing_but_its_address() {
     // What is typed is left alone until it is whole.
     fill(&mut model, TargetField::Address, "");
     for c in "redis://:pw@h/0".chars() {
-        model.update(Event::Act(Action::Edit(InputRequest::InsertChar(c))));
+        model.update(Event::Act(Action::Type(Typed::Edit(InputRequest::InsertChar(c)))));
     }
     assert_eq!(form(&model).text(TargetField::Address), "redis://:pw@h/0");
     press(&mut model, Command::Next);
@@ -181,7 +181,7 @@ fn pages_are_turned_and_choices_chosen() {
     let mut model = model();
     press(&mut model, Command::New);
     let edit = |model: &mut Model, request| {
-        model.update(Event::Act(Action::Edit(request)));
+        model.update(Event::Act(Action::Type(Typed::Edit(request))));
     };
     for page in [Page::Forward, Page::Pod, Page::Target] {
         press(&mut model, Command::PageDown);
@@ -266,10 +266,10 @@ fn renaming_takes_open_forwards_along() {
     press(&mut model, Command::Forward);
     model.screen.focus.pane = Pane::Targets;
     press(&mut model, Command::Rename);
-    model.update(Event::Act(Action::Edit(InputRequest::DeleteLine)));
-    model.update(Event::Act(Action::Paste("redis".into())));
+    model.update(Event::Act(Action::Type(Typed::Edit(InputRequest::DeleteLine))));
+    model.update(Event::Act(Action::Type(Typed::Paste("redis".into()))));
     assert!(press(&mut model, Command::Accept).is_empty(), "taken");
-    model.update(Event::Act(Action::Paste("-new".into())));
+    model.update(Event::Act(Action::Type(Typed::Paste("-new".into()))));
     press(&mut model, Command::Accept);
     assert!(model.target("redis-new").is_some() && model.target("mysql").is_none());
     assert_eq!(model.forwards_of("redis-new").count(), 1);

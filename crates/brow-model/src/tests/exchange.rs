@@ -22,14 +22,14 @@ fn a_pasted_text_is_kept_whole() {
         matches!(model.screen.dialogs.last(), Some(Dialog::Import { field, .. }) if field.error == Some("required"))
     );
     let text = "web:shop:8080:80\r\nmysql:shop:3306:3306\r\n";
-    model.update(Event::Act(Action::Paste(text.to_owned())));
+    model.update(Event::Act(Action::Type(Typed::Paste(text.to_owned()))));
     let effects = press(&mut model, Command::Accept);
     let text = text.replace('\r', "");
     assert_eq!(effects, [Effect::Store(StoreEffect::ReadOffers { text, cluster: "dev".to_owned() })]);
     assert!(model.screen.dialogs.is_empty());
     // A line is typed or pasted into the field.
     press(&mut model, Command::Import);
-    model.update(Event::Act(Action::Paste("~/targets.txt\n".to_owned())));
+    model.update(Event::Act(Action::Type(Typed::Paste("~/targets.txt\n".to_owned()))));
     let effects = press(&mut model, Command::Accept);
     assert_eq!(
         effects,

@@ -78,7 +78,7 @@ fn rows(model: &Model) -> Vec<String> {
 
 fn write(model: &mut Model, text: &str) {
     for c in text.chars() {
-        model.update(Event::Act(Action::Edit(InputRequest::InsertChar(c))));
+        model.update(Event::Act(Action::Type(Typed::Edit(InputRequest::InsertChar(c)))));
     }
 }
 

@@ -4,7 +4,7 @@ use crate::screen::list::TargetColumn;
 use crate::tests::*;
 
 fn type_in(model: &mut Model, text: &str) {
-    model.update(Event::Act(Action::Paste(text.to_owned())));
+    model.update(Event::Act(Action::Type(Typed::Paste(text.to_owned()))));
 }
 
 #[test]
@@ -13,7 +13,7 @@ fn keys_that_come_faster_than_frames_act_on_what_the_ones_before_left() {
     assert_ne!(model.screen.targets.selected().map(String::as_str), Some("mysql"), "the test would show nothing");
     for action in [
         Action::Do(Command::Filter),
-        Action::Paste("mysql".to_owned()),
+        Action::Type(Typed::Paste("mysql".to_owned())),
         Action::Do(Command::Accept),
         Action::Do(Command::Delete),
         Action::Do(Command::Right),

@@ -7,6 +7,7 @@ use crate::screen::dialog::Question;
 use crate::screen::focus::Pane;
 use crate::state::Model;
 use crate::types::proxy::CleanupScope;
+use crate::update::dialog::Input;
 
 impl Model {
     pub(crate) fn on_action(&mut self, action: Action, out: &mut Vec<Effect>) {
@@ -14,7 +15,7 @@ impl Model {
         // Leaving at once works from everywhere.
         let anywhere = matches!(action, Action::Page { .. } | Action::Do(Command::QuitNow));
         if !anywhere && !self.screen.dialogs.is_empty() {
-            return self.on_dialog(action, out);
+            return Input::of(action).into_iter().for_each(|input| self.on_dialog(input, out));
         }
         if !anywhere && self.filtering() {
             return self.in_filter(action);
@@ -32,7 +33,7 @@ impl Model {
             Action::ClickColumn { pane, column } => self.sort_by(pane, column),
             Action::Wheel { pane: Some(pane), by } => self.scroll_pane(pane, by),
             Action::Wheel { pane: None, by } => self.scroll_log(by),
-            Action::Edit(_) | Action::Paste(_) | Action::ClickItem(_) => {}
+            Action::Type(_) | Action::ClickItem(_) => {}
         }
     }
 

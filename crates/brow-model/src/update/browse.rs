@@ -194,10 +194,10 @@ impl Model {
                     self.select_row(pane, row);
                 }
             }
-            Action::Edit(_) | Action::Paste(_) => {
+            Action::Type(typed) => {
                 let mut field = Field { input: std::mem::take(self.filter_mut()), error: None };
                 let before = field.input.value().to_owned();
-                field.edit(action);
+                field.edit(typed);
                 let changed = field.input.value() != before;
                 *self.filter_mut() = field.input;
                 if self.screen.focus.in_log {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::language::action::{Action, Command};
+use crate::language::action::Command;
 use crate::language::effect::{ClusterEffect, Effect};
 use crate::language::log::{Level, Message};
 use crate::screen::browser::Browser;
@@ -12,6 +12,7 @@ use crate::state::Model;
 use crate::types::cluster::Link;
 use crate::types::epoch::Epoch;
 use crate::types::inventory::{Inventory, PortKey};
+use crate::update::dialog::Input;
 
 impl Model {
     /// Opens the browser over the connected clusters; where none is, the selected one is connected.
@@ -48,41 +49,36 @@ impl Model {
     pub(crate) fn in_browser(
         &mut self,
         mut browser: Box<Browser>,
-        action: Action,
+        input: Input,
         out: &mut Vec<Effect>,
     ) -> Option<Dialog> {
-        let rows = self.screen.page.cast_signed();
-        browser.chosen |= action.chooses();
-        let list = &mut browser.list;
-        match action {
-            Action::Do(Command::Cancel) if !list.marks.is_empty() => list.marks.clear(),
-            Action::Do(Command::Cancel) if !list.filter.value().is_empty() => {
+        let (list, by) = (&mut browser.list, input.moves(self.screen.page));
+        browser.chosen |= by.is_some() || matches!(input, Input::Item(_) | Input::Do(Command::Mark));
+        list.step(by.unwrap_or(0));
+        match input {
+            Input::Do(Command::Cancel) if !list.marks.is_empty() => list.marks.clear(),
+            Input::Do(Command::Cancel) if !list.filter.value().is_empty() => {
                 list.filter.reset();
                 browser.stale = true;
             }
-            Action::Do(Command::Cancel) => {
+            Input::Do(Command::Cancel) => {
                 out.push(Effect::Cluster(ClusterEffect::StopBrowsing));
                 return None;
             }
-            Action::Do(Command::Up) => list.step(-1),
-            Action::Do(Command::Down) => list.step(1),
-            Action::Do(Command::PageUp) => list.step(-rows),
-            Action::Do(Command::PageDown) => list.step(rows),
-            Action::Do(Command::Mark) => list.mark(),
-            Action::Do(Command::MarkAll) => list.mark_all(),
-            Action::Wheel { by, .. } => list.step(by),
-            Action::ClickItem(row) => list.select(row),
-            Action::Do(Command::Accept) => {
+            Input::Do(Command::Mark) => list.mark(),
+            Input::Item(row) => list.select(row),
+            Input::Do(Command::MarkAll) => list.mark_all(),
+            Input::Do(Command::Accept) => {
                 let chosen = list.chosen();
                 list.marks.clear();
                 self.import_ports(&browser.inventory, &chosen, out);
             }
-            Action::Do(Command::TakeKnown) => {
+            Input::Do(Command::TakeKnown) => {
                 list.marks.clear();
                 self.import_ports(&browser.inventory, &browser.inventory.recognised(), out);
             }
-            Action::Do(Command::Help) => self.screen.dialogs.push(Dialog::Help { scroll: 0 }),
-            Action::Do(Command::Describe) => {
+            Input::Do(Command::Help) => self.screen.dialogs.push(Dialog::Help { scroll: 0 }),
+            Input::Do(Command::Describe) => {
                 let of_cluster = |name: &String| self.cluster(name).and_then(|at| at.fault.clone());
                 let fault = browser
                     .inventory
@@ -94,8 +90,8 @@ impl Model {
                     None => self.note(Level::Info, Message::NothingMissing, "", ""),
                 }
             }
-            Action::Edit(_) | Action::Paste(_) => browser.filter(action),
-            Action::Do(_) | Action::Click { .. } | Action::ClickColumn { .. } | Action::Page { .. } => {}
+            Input::Type(typed) => browser.filter(typed),
+            Input::Do(_) | Input::Wheel(_) => {}
         }
         Some(Dialog::Browser(browser))
     }

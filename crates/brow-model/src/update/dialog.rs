@@ -1,6 +1,6 @@
 //! Actions in the topmost dialog.
 
-use crate::language::action::{Action, Command};
+use crate::language::action::{Action, Command, Typed};
 use crate::language::effect::{Effect, PodEffect, StoreEffect, TerminalEffect};
 use crate::screen::dialog::{Dialog, Question};
 use crate::screen::form::{name_error, ttl_error};
@@ -10,50 +10,85 @@ use crate::types::proxy::CleanupScope;
 use crate::types::target::Target;
 use crate::update::import::in_import;
 
+/// Input for the topmost dialog.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Input {
+    /// A command.
+    Do(Command),
+    /// Something typed or pasted.
+    Type(Typed),
+    /// A click on the nth button, row or field.
+    Item(usize),
+    /// The wheel, lines down.
+    Wheel(isize),
+}
+
+impl Input {
+    /// Returns the input that an action is, unless it is for the panes below.
+    pub(crate) fn of(action: Action) -> Option<Self> {
+        match action {
+            Action::Do(command) => Some(Self::Do(command)),
+            Action::Type(typed) => Some(Self::Type(typed)),
+            Action::ClickItem(at) => Some(Self::Item(at)),
+            Action::Wheel { by, .. } => Some(Self::Wheel(by)),
+            Action::Click { .. } | Action::ClickColumn { .. } | Action::Page { .. } => None,
+        }
+    }
+
+    /// Returns the lines down by which it moves through a text or a list, by more than there can be to go to its ends.
+    pub(crate) fn moves(&self, page: usize) -> Option<isize> {
+        match self {
+            Self::Do(Command::Up) => Some(-1),
+            Self::Do(Command::Down) => Some(1),
+            Self::Do(Command::PageUp) => Some(-page.cast_signed()),
+            Self::Do(Command::PageDown) => Some(page.cast_signed()),
+            Self::Do(Command::Top) => Some(isize::MIN),
+            Self::Do(Command::Bottom) => Some(isize::MAX),
+            Self::Wheel(by) => Some(*by),
+            Self::Do(_) | Self::Type(_) | Self::Item(_) => None,
+        }
+    }
+
+    /// Returns whether it leaves a dialog that only shows something.
+    fn leaves(&self) -> bool {
+        matches!(self, Self::Do(Command::Cancel | Command::Accept | Command::Quit))
+    }
+}
+
 impl Model {
-    /// Gives an action to the topmost dialog; it is taken off, works, and stays off where it is done with.
-    pub(crate) fn on_dialog(&mut self, action: Action, out: &mut Vec<Effect>) {
+    /// Gives input to the topmost dialog; it is taken off, works, and stays off where it is done with.
+    pub(crate) fn on_dialog(&mut self, input: Input, out: &mut Vec<Effect>) {
         let Some(dialog) = self.screen.dialogs.pop() else {
             return;
         };
         self.screen.unarranged = true;
         let at = self.screen.dialogs.len();
-        if let (Some(fault), Action::Do(Command::Copy)) = (dialog.fault(), &action) {
+        if let (Some(fault), Input::Do(Command::Copy)) = (dialog.fault(), &input) {
             out.push(Effect::Terminal(TerminalEffect::CopyFault(Box::new(fault.clone()))));
         }
         let kept = match dialog {
-            Dialog::TargetForm(form) => self.in_form(form, action, out),
-            Dialog::Rename { name, field } => self.in_rename(name, field, action, out),
-            Dialog::AskTtl { targets, field } => self.in_ask_ttl(targets, field, action, out),
-            Dialog::Confirm { question, button } => self.in_question(question, button, &action, out),
-            Dialog::Help { scroll } => scrolled(scroll, (self.screen.page, self.screen.max_scroll), &action)
+            Dialog::TargetForm(form) => self.in_form(form, input, out),
+            Dialog::Rename { name, field } => self.in_rename(name, field, input, out),
+            Dialog::AskTtl { targets, field } => self.in_ask_ttl(targets, field, input, out),
+            Dialog::Confirm { question, button } => self.in_question(question, button, &input, out),
+            Dialog::Help { scroll } => scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input)
                 .map(|scroll| Dialog::Help { scroll }),
             Dialog::Describe { key, text, scroll } => {
-                let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &action);
+                let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input);
                 scroll.map(|scroll| Dialog::Describe { key, text, scroll })
             }
             Dialog::PodLog { key, epoch, lines, ended, back } => {
-                let kept = scrolled_back(back, self.screen.page, &action);
+                let kept = scrolled_back(back, self.screen.page, &input);
                 if kept.is_none() {
                     out.push(Effect::Pod(PodEffect::StopLog));
                 }
                 let most = self.screen.max_scroll.min(lines.len().saturating_sub(1));
                 kept.map(|back| Dialog::PodLog { key, epoch, lines, ended, back: back.min(most) })
             }
-            Dialog::Browser(browser) => self.in_browser(browser, action, out),
-            Dialog::Menu(menu) => self.in_menu(menu, &action, out),
-            Dialog::Import { cluster, field, pasted } => in_import(cluster, field, pasted, action, out),
-            Dialog::Fault(fault) => match action {
-                Action::Do(Command::Cancel | Command::Accept | Command::Quit) => None,
-                Action::Do(_)
-                | Action::Edit(_)
-                | Action::Paste(_)
-                | Action::Click { .. }
-                | Action::ClickColumn { .. }
-                | Action::ClickItem(_)
-                | Action::Wheel { .. }
-                | Action::Page { .. } => Some(Dialog::Fault(fault)),
-            },
+            Dialog::Browser(browser) => self.in_browser(browser, input, out),
+            Dialog::Menu(menu) => self.in_menu(menu, &input, out),
+            Dialog::Import { cluster, field, pasted } => in_import(cluster, field, pasted, input, out),
+            Dialog::Fault(fault) => (!input.leaves()).then_some(Dialog::Fault(fault)),
         };
         if let Some(dialog) = kept {
             // What the work itself opened lies above.
@@ -61,8 +96,8 @@ impl Model {
         }
     }
 
-    fn in_rename(&mut self, name: String, mut field: Field, action: Action, out: &mut Vec<Effect>) -> Option<Dialog> {
-        match field.take(action, |new| name_error(new, Some(&name), self)) {
+    fn in_rename(&mut self, name: String, mut field: Field, input: Input, out: &mut Vec<Effect>) -> Option<Dialog> {
+        match field.take(input, |new| name_error(new, Some(&name), self)) {
             FieldOutcome::Cancelled => None,
             FieldOutcome::Editing => Some(Dialog::Rename { name, field }),
             FieldOutcome::Submitted => {
@@ -78,10 +113,10 @@ impl Model {
         &mut self,
         targets: Vec<String>,
         mut field: Field,
-        action: Action,
+        input: Input,
         out: &mut Vec<Effect>,
     ) -> Option<Dialog> {
-        match field.take(action, |ttl| ttl_error(ttl, self.config.settings.max_ttl)) {
+        match field.take(input, |ttl| ttl_error(ttl, self.config.settings.max_ttl)) {
             FieldOutcome::Cancelled => None,
             FieldOutcome::Editing => Some(Dialog::AskTtl { targets, field }),
             FieldOutcome::Submitted => {
@@ -96,39 +131,32 @@ impl Model {
         &mut self,
         question: Question,
         button: usize,
-        action: &Action,
+        input: &Input,
         out: &mut Vec<Effect>,
     ) -> Option<Dialog> {
         let count = question.buttons();
         let step = |by: isize| (button.cast_signed() + by).rem_euclid(count.cast_signed()).unsigned_abs();
-        let button = match action {
-            Action::Do(Command::Cancel) => {
+        let button = match input {
+            Input::Do(Command::Cancel) => {
                 self.answer_question(question, 0, out);
                 return None;
             }
-            Action::Do(Command::Accept) => {
+            Input::Do(Command::Accept) => {
                 self.answer_question(question, button, out);
                 return None;
             }
-            Action::ClickItem(at) if *at < count => {
+            Input::Item(at) if *at < count => {
                 self.answer_question(question, *at, out);
                 return None;
             }
             // Whoever presses the key of the question again means it.
-            Action::Do(Command::Quit) if matches!(question, Question::Quit { .. }) => {
+            Input::Do(Command::Quit) if matches!(question, Question::Quit { .. }) => {
                 self.answer_question(question, 1, out);
                 return None;
             }
-            Action::Do(Command::Right | Command::Next | Command::Down) => step(1),
-            Action::Do(Command::Left | Command::Previous | Command::Up) => step(-1),
-            Action::Do(_)
-            | Action::Edit(_)
-            | Action::Paste(_)
-            | Action::Click { .. }
-            | Action::ClickColumn { .. }
-            | Action::ClickItem(_)
-            | Action::Wheel { .. }
-            | Action::Page { .. } => button,
+            Input::Do(Command::Right | Command::Next | Command::Down) => step(1),
+            Input::Do(Command::Left | Command::Previous | Command::Up) => step(-1),
+            Input::Do(_) | Input::Type(_) | Input::Item(_) | Input::Wheel(_) => button,
         };
         Some(Dialog::Confirm { question, button })
     }
@@ -181,73 +209,39 @@ pub(crate) enum FieldOutcome {
 }
 
 impl Field {
-    /// Takes an action for the field of a dialog that has no other; `wrong` checks its text.
-    pub(crate) fn take(&mut self, action: Action, wrong: impl Fn(&str) -> Option<&'static str>) -> FieldOutcome {
-        match action {
-            Action::Do(Command::Cancel) => return FieldOutcome::Cancelled,
-            Action::Do(Command::Accept) => {
+    /// Takes input for the field of a dialog that has no other; `wrong` checks its text.
+    pub(crate) fn take(&mut self, input: Input, wrong: impl Fn(&str) -> Option<&'static str>) -> FieldOutcome {
+        match input {
+            Input::Do(Command::Cancel) => return FieldOutcome::Cancelled,
+            Input::Do(Command::Accept) => {
                 self.error = wrong(self.text());
                 if self.error.is_none() {
                     return FieldOutcome::Submitted;
                 }
             }
-            Action::Edit(_) | Action::Paste(_) => {
-                self.edit(action);
+            Input::Type(typed) => {
+                self.edit(typed);
                 // What is empty is not wrong before it is submitted.
                 self.error = wrong(self.text()).filter(|error| *error != "required");
             }
-            Action::Do(_)
-            | Action::Click { .. }
-            | Action::ClickColumn { .. }
-            | Action::ClickItem(_)
-            | Action::Wheel { .. }
-            | Action::Page { .. } => {}
+            Input::Do(_) | Input::Item(_) | Input::Wheel(_) => {}
         }
         FieldOutcome::Editing
     }
 }
 
-/// Returns the offset to which an action scrolls a text that starts at its top; `None`: the dialog is left.
-fn scrolled(scroll: usize, (page, max_scroll): (usize, usize), action: &Action) -> Option<usize> {
-    // Whoever went further than there is text comes back from its end.
-    let scroll = scroll.min(max_scroll);
-    match action {
-        Action::Do(Command::Cancel | Command::Accept | Command::Quit | Command::Help) => None,
-        Action::Do(Command::Up) => Some(scroll.saturating_sub(1)),
-        Action::Do(Command::Down) => Some(scroll.saturating_add(1)),
-        Action::Do(Command::PageUp) => Some(scroll.saturating_sub(page)),
-        Action::Do(Command::PageDown) => Some(scroll.saturating_add(page)),
-        Action::Do(Command::Top) => Some(0),
-        // The view stops at the last page.
-        Action::Do(Command::Bottom) => Some(usize::from(u16::MAX)),
-        Action::Wheel { by, .. } => Some(scroll.saturating_add_signed(*by)),
-        Action::Do(_)
-        | Action::Edit(_)
-        | Action::Paste(_)
-        | Action::Click { .. }
-        | Action::ClickColumn { .. }
-        | Action::ClickItem(_)
-        | Action::Page { .. } => Some(scroll),
+/// Returns the offset of a text that starts at its top; `None` if the dialog is left.
+fn scrolled(scroll: usize, (page, max_scroll): (usize, usize), input: &Input) -> Option<usize> {
+    if input.leaves() || *input == Input::Do(Command::Help) {
+        return None;
     }
+    // The view stops at the last page, however far one scrolls.
+    let scroll = scroll.min(max_scroll).saturating_add_signed(input.moves(page).unwrap_or(0));
+    Some(scroll.min(usize::from(u16::MAX)))
 }
 
-/// Returns the offset to which an action scrolls back a text that follows its end; `None`: it is left.
-fn scrolled_back(back: usize, page: usize, action: &Action) -> Option<usize> {
-    match action {
-        Action::Do(Command::Cancel | Command::Accept | Command::Quit) => None,
-        Action::Do(Command::Up) => Some(back.saturating_add(1)),
-        Action::Do(Command::Down) => Some(back.saturating_sub(1)),
-        Action::Do(Command::PageUp) => Some(back.saturating_add(page)),
-        Action::Do(Command::PageDown) => Some(back.saturating_sub(page)),
-        Action::Do(Command::Top) => Some(usize::from(u16::MAX)),
-        Action::Do(Command::Bottom) => Some(0),
-        Action::Wheel { by, .. } => Some(back.saturating_add_signed(-*by)),
-        Action::Do(_)
-        | Action::Edit(_)
-        | Action::Paste(_)
-        | Action::Click { .. }
-        | Action::ClickColumn { .. }
-        | Action::ClickItem(_)
-        | Action::Page { .. } => Some(back),
-    }
+/// Returns the lines by which a text that follows its end is scrolled back; `None` if the dialog is left.
+fn scrolled_back(back: usize, page: usize, input: &Input) -> Option<usize> {
+    let down = input.moves(page).unwrap_or(0);
+    (!input.leaves()).then(|| back.saturating_add_signed(down.saturating_neg()))
 }

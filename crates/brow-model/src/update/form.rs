@@ -1,6 +1,6 @@
 //! From a target to the texts of its form, and back.
 
-use crate::language::action::{Action, Command};
+use crate::language::action::{Command, Typed};
 use crate::language::effect::Effect;
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
@@ -13,6 +13,7 @@ use crate::types::settings::{PodSettings, PullPolicy};
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
 use crate::types::workload::Workload;
+use crate::update::dialog::Input;
 
 impl Model {
     /// Returns the value that applies if a field of a form is left empty, as far as the config or the program sets one.
@@ -41,20 +42,15 @@ impl Model {
 }
 
 impl Model {
-    pub(crate) fn in_form(
-        &mut self,
-        mut form: Box<TargetForm>,
-        action: Action,
-        out: &mut Vec<Effect>,
-    ) -> Option<Dialog> {
+    pub(crate) fn in_form(&mut self, mut form: Box<TargetForm>, input: Input, out: &mut Vec<Effect>) -> Option<Dialog> {
         // A URL that is being typed is not whole yet.
-        let typed = matches!(action, Action::Edit(_)) && form.active() == TargetField::Address;
-        if action == Action::Do(Command::Accept) {
+        let typed = matches!(input, Input::Type(Typed::Edit(_))) && form.active() == TargetField::Address;
+        if input == Input::Do(Command::Accept) {
             self.take_url(&mut form);
         }
-        match action {
-            Action::Do(Command::Cancel) => return None,
-            Action::Do(Command::Accept) => {
+        match input {
+            Input::Do(Command::Cancel) => return None,
+            Input::Do(Command::Accept) => {
                 form.tried = true;
                 form.check(self);
                 if let Some(target) = form.target(self) {
@@ -69,25 +65,19 @@ impl Model {
                 }
                 form.active = form.fields.iter().position(|field| field.error.is_some()).unwrap_or(form.active);
             }
-            Action::Do(Command::Up | Command::Down) if form.active() == TargetField::Cluster => {
-                let by = if action == Action::Do(Command::Up) { -1 } else { 1 };
-                self.step_context(&mut form, by);
-            }
-            Action::Do(Command::Next | Command::Down) => form.step(1),
-            Action::Do(Command::Previous | Command::Up) => form.step(-1),
-            Action::Do(Command::PageDown) => form.turn(1),
-            Action::Do(Command::PageUp) => form.turn(-1),
-            Action::ClickItem(at) => form.click(at),
-            Action::Edit(_) | Action::Paste(_) => {
+            Input::Do(Command::Up) if form.active() == TargetField::Cluster => self.step_context(&mut form, -1),
+            Input::Do(Command::Down) if form.active() == TargetField::Cluster => self.step_context(&mut form, 1),
+            Input::Do(Command::Next | Command::Down) => form.step(1),
+            Input::Do(Command::Previous | Command::Up) => form.step(-1),
+            Input::Do(Command::PageDown) => form.turn(1),
+            Input::Do(Command::PageUp) => form.turn(-1),
+            Input::Item(at) => form.click(at),
+            Input::Type(typed) => {
                 let choices = form.active().choices();
                 let field = &mut form.fields[form.active];
-                if choices.is_empty() { field.edit(action) } else { field.choose(choices, &action) }
+                if choices.is_empty() { field.edit(typed) } else { field.choose(choices, &typed) }
             }
-            Action::Do(_)
-            | Action::Click { .. }
-            | Action::ClickColumn { .. }
-            | Action::Wheel { .. }
-            | Action::Page { .. } => {}
+            Input::Do(_) | Input::Wheel(_) => {}
         }
         if !typed {
             self.take_url(&mut form);

@@ -1,11 +1,11 @@
 //! The dialog that asks where to import targets from: a file, a line, or a text that is pasted.
 
-use crate::language::action::{Action, Command};
+use crate::language::action::{Command, Typed};
 use crate::language::effect::{Effect, StoreEffect};
 use crate::screen::dialog::Dialog;
 use crate::screen::text_field::Field;
 use crate::state::Model;
-use crate::update::dialog::FieldOutcome;
+use crate::update::dialog::{FieldOutcome, Input};
 
 impl Model {
     /// Opens the dialog.
@@ -15,30 +15,30 @@ impl Model {
     }
 }
 
-/// Gives an action to the dialog.
+/// Gives input to the dialog.
 pub(crate) fn in_import(
     cluster: String,
     mut field: Field,
     mut pasted: Option<String>,
-    action: Action,
+    input: Input,
     out: &mut Vec<Effect>,
 ) -> Option<Dialog> {
-    match action {
+    match input {
         // A field has one line: what has more is kept beside it, whole.
-        Action::Paste(text) if text.trim().contains(['\n', '\r']) => {
+        Input::Type(Typed::Paste(text)) if text.trim().contains(['\n', '\r']) => {
             field = Field::default();
             pasted = Some(text.replace("\r\n", "\n").replace('\r', "\n"));
         }
-        Action::Do(Command::Accept) if pasted.is_some() => {
+        Input::Do(Command::Accept) if pasted.is_some() => {
             out.push(Effect::Store(StoreEffect::ReadOffers { text: pasted.unwrap_or_default(), cluster }));
             return None;
         }
-        action => {
-            if matches!(action, Action::Edit(_) | Action::Paste(_)) {
+        input => {
+            if matches!(input, Input::Type(_)) {
                 pasted = None;
             }
             let empty = |text: &str| text.is_empty().then_some("required");
-            match field.take(action, empty) {
+            match field.take(input, empty) {
                 FieldOutcome::Cancelled => return None,
                 FieldOutcome::Editing => {}
                 FieldOutcome::Submitted => {

@@ -1,37 +1,32 @@
 //! A menu of texts, one of which goes to the clipboard.
 
-use crate::language::action::{Action, Command};
+use crate::language::action::Command;
 use crate::language::effect::{Effect, StoreEffect, TerminalEffect};
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
 use crate::screen::menu::{Menu, MenuContent, MenuOf};
 use crate::state::Model;
+use crate::update::dialog::Input;
 
 impl Model {
-    pub(crate) fn in_menu(&mut self, mut menu: Menu, action: &Action, out: &mut Vec<Effect>) -> Option<Dialog> {
+    pub(crate) fn in_menu(&mut self, mut menu: Menu, input: &Input, out: &mut Vec<Effect>) -> Option<Dialog> {
         let last = menu.items.len().saturating_sub(1);
-        match action {
-            Action::Do(Command::Cancel | Command::Quit) => return None,
-            Action::Do(Command::Up) => menu.cursor = menu.cursor.checked_sub(1).unwrap_or(last),
-            Action::Do(Command::Down) => menu.cursor = if menu.cursor >= last { 0 } else { menu.cursor + 1 },
-            Action::Do(Command::Top | Command::PageUp) => menu.cursor = 0,
-            Action::Do(Command::Bottom | Command::PageDown) => menu.cursor = last,
-            Action::Do(Command::Accept | Command::Copy) => {
+        match input {
+            Input::Do(Command::Cancel | Command::Quit) => return None,
+            Input::Do(Command::Up) => menu.cursor = menu.cursor.checked_sub(1).unwrap_or(last),
+            Input::Do(Command::Down) => menu.cursor = if menu.cursor >= last { 0 } else { menu.cursor + 1 },
+            Input::Do(Command::Top | Command::PageUp) => menu.cursor = 0,
+            Input::Do(Command::Bottom | Command::PageDown) => menu.cursor = last,
+            Input::Do(Command::Accept | Command::Copy) => {
                 self.copy_item(&menu, menu.cursor, out);
                 return None;
             }
-            Action::ClickItem(at) if *at <= last => {
+            Input::Item(at) if *at <= last => {
                 self.copy_item(&menu, *at, out);
                 return None;
             }
-            Action::Wheel { by, .. } => menu.cursor = menu.cursor.saturating_add_signed(by.signum()).min(last),
-            Action::Do(_)
-            | Action::Edit(_)
-            | Action::Paste(_)
-            | Action::Click { .. }
-            | Action::ClickColumn { .. }
-            | Action::ClickItem(_)
-            | Action::Page { .. } => {}
+            Input::Wheel(by) => menu.cursor = menu.cursor.saturating_add_signed(by.signum()).min(last),
+            Input::Do(_) | Input::Type(_) | Input::Item(_) => {}
         }
         Some(Dialog::Menu(menu))
     }

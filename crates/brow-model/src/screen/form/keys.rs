@@ -2,7 +2,7 @@
 
 use tui_input::InputRequest;
 
-use crate::language::action::Action;
+use crate::language::action::Typed;
 use crate::screen::form::TargetForm;
 use crate::screen::text_field::Field;
 use crate::types::field::{Page, TargetField};
@@ -38,7 +38,7 @@ impl TargetForm {
         }
         let choices = TargetField::ALL[at].choices();
         if at == self.active && !choices.is_empty() {
-            let next = Action::Edit(InputRequest::GoToNextChar);
+            let next = Typed::Edit(InputRequest::GoToNextChar);
             self.fields[at].choose(choices, &next);
         }
         self.active = at;
@@ -48,16 +48,16 @@ impl TargetForm {
 impl Field {
     /// Goes on to another of the choices: with the arrows and the space bar to the one beside, by its first letter, or
     /// back to none.
-    pub(crate) fn choose(&mut self, choices: &'static [&'static str], action: &Action) {
+    pub(crate) fn choose(&mut self, choices: &'static [&'static str], typed: &Typed) {
         let at = choices.iter().position(|choice| *choice == self.text()).unwrap_or_default();
-        let next = match action {
-            Action::Edit(InputRequest::GoToNextChar | InputRequest::InsertChar(' ')) => (at + 1) % choices.len(),
-            Action::Edit(InputRequest::GoToPrevChar) => (at + choices.len() - 1) % choices.len(),
-            Action::Edit(InputRequest::InsertChar(letter)) => {
+        let next = match typed {
+            Typed::Edit(InputRequest::GoToNextChar | InputRequest::InsertChar(' ')) => (at + 1) % choices.len(),
+            Typed::Edit(InputRequest::GoToPrevChar) => (at + choices.len() - 1) % choices.len(),
+            Typed::Edit(InputRequest::InsertChar(letter)) => {
                 let Some(next) = lettered(choices, *letter, at) else { return };
                 next
             }
-            Action::Edit(
+            Typed::Edit(
                 InputRequest::DeletePrevChar
                 | InputRequest::DeleteNextChar
                 | InputRequest::DeletePrevWord
@@ -66,17 +66,11 @@ impl Field {
                 | InputRequest::DeleteFromStart
                 | InputRequest::DeleteTillEnd,
             ) => 0,
-            Action::Paste(text) => {
+            Typed::Paste(text) => {
                 let Some(next) = choices.iter().position(|choice| *choice == text.trim()) else { return };
                 next
             }
-            Action::Do(_)
-            | Action::Edit(_)
-            | Action::Click { .. }
-            | Action::ClickColumn { .. }
-            | Action::ClickItem(_)
-            | Action::Wheel { .. }
-            | Action::Page { .. } => return,
+            Typed::Edit(_) => return,
         };
         *self = Self::new(choices[next]);
     }
