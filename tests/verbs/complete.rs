@@ -146,6 +146,7 @@ fn fish_completes_names_as_they_are_now() {
     assert_eq!(complete("brow-tui config show w"), ["web", "wide"]);
     assert_eq!(complete("brow-tui connect --tag "), ["t"]);
     assert_eq!(complete("brow-tui config add x 10.0.0.1:1 --cluster "), ["story", "other"]);
+    assert_eq!(complete("brow-tui config add x 10.0.0.1:1 --autostart "), ["true", "false"]);
     assert_eq!(complete("brow-tui forward stop w"), Vec::<String>::new(), "nothing runs");
     // Another config, named on the line itself.
     fs::write(home.path().join("b.toml"), WEB.replace("web", "elsewhere")).unwrap();

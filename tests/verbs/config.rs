@@ -143,6 +143,23 @@ fn the_config_from_a_script() {
 }
 
 #[test]
+fn options_set_what_few_targets_need_and_empty_ones_take_it_away() {
+    let home = Home::new("");
+    let shell = Shell { home: &home, kubeconfig: Some(home.kubeconfig(&["dev"])) };
+    let options = ["--label", "a=1", "--label", "b=2", "--cpu-limit", "1", "--idle-timeout", "5m", "--tag", "x"];
+    shell.ok(&[&["config", "add", "db", "10.0.0.1:1"], &options[..]].concat());
+    let shown: Value = serde_json::from_str(&shell.ok(&["config", "show", "db", "--json"])).unwrap();
+    assert_eq!((&shown["labels"]["a"], &shown["labels"]["b"]), (&"1".into(), &"2".into()), "{shown}");
+    assert_eq!((&shown["resources"]["cpu_limit"], &shown["idle_timeout"]), (&"1".into(), &"5m".into()), "{shown}");
+    let emptied: Vec<&str> = options.iter().map(|word| if word.starts_with("--") { word } else { "" }).collect();
+    shell.ok(&[&["config", "edit", "db"], &emptied[..]].concat());
+    let left: Value = serde_json::from_str(&shell.ok(&["config", "show", "db", "--json"])).unwrap();
+    assert_eq!(left.as_object().unwrap().keys().collect::<Vec<_>>(), ["address", "cluster", "name"], "{left}");
+    let done = shell.run(&["config", "edit", "db", "--cpu-limit", "much"]);
+    assert!(done.code == 2 && done.err.contains("“much”"), "{} {}", done.code, done.err);
+}
+
+#[test]
 fn targets_of_other_tools_from_a_script() {
     let home = Home::new("");
     let shell = Shell { home: &home, kubeconfig: Some(home.kubeconfig(&["dev", "prod"])) };
