@@ -66,7 +66,7 @@ pub struct App {
 impl App {
     /// A dashboard over a model that has been given what was read at start.
     pub fn new(model: Model, effects: Effects, events: mpsc::Receiver<Event>, terminal: TerminalInfo) -> Self {
-        let text = Text::new(model.config.settings.language.unwrap_or_else(|| Text::locale(&terminal.locale)));
+        let text = Text::new(model.config.settings().language.unwrap_or_else(|| Text::locale(&terminal.locale)));
         let keymap = Keymap::default();
         let (help, welcome) = (keymap.help(&text), keymap.welcome(&text));
         let mut app = Self {
@@ -192,7 +192,7 @@ impl App {
     /// The terminal's title; `None` if the settings leave it alone.
     fn title(&self) -> Option<String> {
         let ends = || self.model.ends_first().map(|(pod, left)| (pod.target.as_str(), left));
-        self.model.config.settings.title.then(|| self.text.title(ends()))
+        self.model.config.settings().title.then(|| self.text.title(ends()))
     }
 
     /// Sends the model a tick if a new second has begun; returns true if so.
@@ -222,14 +222,14 @@ impl App {
     /// Applies language, theme, colors and keys if the settings changed. A value that cannot be used is reported, and
     /// the last good one stays.
     fn dress(&mut self) {
-        if self.dressed.as_ref() == Some(&self.model.config.settings) {
+        if self.dressed.as_ref() == Some(self.model.config.settings()) {
             // Reading the same again has not mended it.
-            if let (None, Some(fault)) = (&self.model.config.fault, self.misfit.clone()) {
+            if let (None, Some(fault)) = (self.model.config.fault(), self.misfit.clone()) {
                 self.update_store(fault);
             }
             return;
         }
-        let settings = self.model.config.settings.clone();
+        let settings = self.model.config.settings().clone();
         self.dressed = Some(settings.clone());
         self.text = Text::new(settings.language.unwrap_or_else(|| Text::locale(&self.terminal.locale)));
         let mut faults = Vec::new();
@@ -246,7 +246,7 @@ impl App {
         self.misfit = None;
         // The first is the one to mend first, and so the last word.
         for fault in faults.into_iter().rev() {
-            let fault = Fault { thing: format!("{}:{}", self.model.config.path, fault.thing), ..fault };
+            let fault = Fault { thing: format!("{}:{}", self.model.config.path(), fault.thing), ..fault };
             self.misfit = Some(fault.clone());
             self.update_store(fault);
         }
@@ -260,7 +260,7 @@ impl App {
 
     /// Runs the effects that need the terminal.
     fn follow_foreground(&mut self, term: &mut Term) -> std::io::Result<()> {
-        term.set_mouse(self.model.config.settings.mouse)?;
+        term.set_mouse(self.model.config.settings().mouse)?;
         for effect in std::mem::take(&mut self.foreground) {
             match effect {
                 TerminalEffect::Copy(text) => term.send(clip(&text))?,
@@ -272,7 +272,7 @@ impl App {
                 }
                 TerminalEffect::Notify(entry) => {
                     let words = self.text.entry(&entry);
-                    if let Some(call) = notification(self.model.config.settings.notify, &words) {
+                    if let Some(call) = notification(self.model.config.settings().notify, &words) {
                         term.send(Print(call))?;
                     }
                 }

@@ -93,7 +93,7 @@ async fn answers(
     text: &Text,
     say: &impl Fn(&str),
 ) {
-    let given_up = sleep(if model.pods.ending { DELETION_TIMEOUT } else { ANSWER_TIMEOUT });
+    let given_up = sleep(if model.pods.is_ending() { DELETION_TIMEOUT } else { ANSWER_TIMEOUT });
     tokio::pin!(given_up);
     let soon = sleep(QUIET_PERIOD);
     tokio::pin!(soon);

@@ -47,13 +47,13 @@ impl Choice {
         for name in &self.names {
             // A target may be called like a pattern.
             let exact: Vec<&Target> = model.target(name).into_iter().collect();
-            let like = || model.targets.all.iter().filter(|target| matches(name, &target.name)).collect();
+            let like = || model.targets.all().iter().filter(|target| matches(name, &target.name)).collect();
             if !take(if exact.is_empty() { like() } else { exact }) {
                 return Err(no_target(model, text, name));
             }
         }
         for tag in &self.tag {
-            if !take(model.targets.all.iter().filter(|target| target.tags.contains(tag)).collect()) {
+            if !take(model.targets.all().iter().filter(|target| target.tags.contains(tag)).collect()) {
                 return Err(unknown("cli.no-tag", tag));
             }
         }
@@ -70,7 +70,7 @@ pub(super) fn no_target(model: &Model, text: &Text, name: &str) -> Stop {
         Err(_) => {}
     }
     let mut says = text.fill("cli.no-target", &[("thing", name)]);
-    let near = near(name, model.targets.all.iter().map(|target| target.name.as_str()));
+    let near = near(name, model.targets.all().iter().map(|target| target.name.as_str()));
     if !near.is_empty() {
         says = format!("{says}\n{}", text.fill("fault.near-names", &[("detail", &near.join(", "))]));
     }

@@ -164,7 +164,7 @@ impl Verb for Names {
     }
 
     fn look(&mut self, seen: &Seen<'_>) -> Next {
-        let pods = seen.model.pods.all.values().filter(|pod| !seen.model.is_duplicate(pod));
+        let pods = seen.model.pods.all().values().filter(|pod| !seen.model.is_duplicate(pod));
         self.found = pods.map(|pod| (pod.key.name.clone(), pod.target.clone())).collect();
         if self.looked.iter().all(|name| super::pod::is_settled(seen.model, name)) { Next::End(0) } else { Next::Wait }
     }

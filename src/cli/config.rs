@@ -15,6 +15,7 @@ use super::{Globals, complete};
 use crate::store;
 use crate::text::Text;
 use brow_model::Model;
+use brow_model::event::{Event, StoreEvent};
 use brow_model::field::TargetField;
 use brow_model::form::TargetForm;
 use brow_model::request::Request;
@@ -117,9 +118,9 @@ fn given(globals: &Globals, choice: &Choice, show: impl FnOnce(&Text, &[Target])
         text = Text::new(language);
     }
     let mut model = Model::new(chrono::Utc::now(), "");
-    model.targets.all = loaded.targets;
+    model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
     if choice.is_empty() {
-        show(&text, &model.targets.all);
+        show(&text, model.targets.all());
         return ExitCode::SUCCESS;
     }
     match choice.of(&model, &text) {
@@ -213,13 +214,17 @@ impl headless::Verb for Edit {
     }
 
     fn look(&mut self, seen: &Seen<'_>) -> Next {
-        if seen.model.targets.saving.is_empty() { Next::End(if seen.failed { FAILED } else { 0 }) } else { Next::Wait }
+        if seen.model.targets.saving().next().is_none() {
+            Next::End(if seen.failed { FAILED } else { 0 })
+        } else {
+            Next::Wait
+        }
     }
 }
 
 /// The kubeconfig's current context.
 fn current(model: &Model) -> Option<String> {
-    model.clusters.all.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone())
+    model.clusters.all().iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone())
 }
 
 fn removed(names: &[String], model: &Model, text: &Text) -> Result<Vec<Request>, Stop> {
@@ -228,7 +233,7 @@ fn removed(names: &[String], model: &Model, text: &Text) -> Result<Vec<Request>,
         let exact = model.target(name).is_some();
         let fits = |known: &str| if exact { known == name } else { matches(name, known) };
         let found: Vec<String> =
-            model.targets.all.iter().filter(|target| fits(&target.name)).map(|target| target.name.clone()).collect();
+            model.targets.all().iter().filter(|target| fits(&target.name)).map(|target| target.name.clone()).collect();
         if found.is_empty() {
             return Err(no_target(model, text, name));
         }

@@ -170,13 +170,13 @@ impl Connect {
                 continue;
             }
             let Some(holder) = self.holders.get(&endpoint.name) else { continue };
-            if seen.model.forwards.stopped.contains(&(holder.clone(), endpoint.name.clone())) {
+            if seen.model.forwards.stopped().contains(&(holder.clone(), endpoint.name.clone())) {
                 if self.stopped.insert(endpoint.name.clone()) {
                     let pid = holder.split('-').next().unwrap_or_default();
                     let parts = [("thing", endpoint.name.as_str()), ("pid", pid)];
                     print::err(&seen.text.fill("cli.stopped-there", &parts));
                 }
-            } else if !seen.model.instances.all.contains_key(holder) {
+            } else if !seen.model.instances.all().contains_key(holder) {
                 let since = *self.orphaned.entry(endpoint.name.clone()).or_insert(seen.age);
                 let waited = seen.age.saturating_sub(since);
                 if waited >= TAKEOVER_DELAY || (waited >= PORT_RELEASE_DELAY && is_first(seen.model, &endpoint.target))
@@ -215,7 +215,7 @@ impl Connect {
             || self
                 .targets
                 .iter()
-                .any(|target| down(target) || barred(target) || model.targets.refused.contains_key(&target.name))
+                .any(|target| down(target) || barred(target) || model.targets.refusal(&target.name).is_some())
     }
 
     /// Everything is ready: begins what was waited for. The exit code, where that fails.
@@ -269,7 +269,7 @@ impl Connect {
             }
         }
         // With nothing (left) there is nothing to hold; all broken is a failure that was told.
-        let refused = |endpoint: &Endpoint| seen.model.targets.refused.contains_key(&endpoint.target);
+        let refused = |endpoint: &Endpoint| seen.model.targets.refusal(&endpoint.target).is_some();
         let broken = endpoints.iter().any(|endpoint| {
             endpoint.status == Status::Closed || (endpoint.status == Status::Missing && refused(endpoint))
         });
@@ -280,7 +280,7 @@ impl Connect {
 /// Returns true if no other instance that wants the same target has a lower process id.
 fn is_first(model: &Model, target: &String) -> bool {
     let waits = |known: &&RemoteInstance| !known.leaving && known.wants.contains(target);
-    model.instances.all.values().filter(waits).all(|known| known.pid > id())
+    model.instances.all().values().filter(waits).all(|known| known.pid > id())
 }
 
 impl Verb for Connect {

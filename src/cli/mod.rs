@@ -258,7 +258,7 @@ async fn dashboard(globals: Globals) -> eyre::Result<()> {
         }
     }
     term::restore_on_panic();
-    let mut term = Term::take(model.config.settings.mouse).wrap_err("the terminal could not be taken")?;
+    let mut term = Term::take(model.config.settings().mouse).wrap_err("the terminal could not be taken")?;
     let mut app = App::new(model, effects, events, surroundings);
     let end = app.run(&mut term).await;
     drop(term);

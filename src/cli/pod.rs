@@ -97,12 +97,12 @@ impl Clusters {
         if !self.named.is_empty() {
             return self.named.clone();
         }
-        let current = model.clusters.all.iter().filter(|cluster| cluster.current).map(|cluster| cluster.name.clone());
-        let targets = model.targets.all.iter().map(|target| target.cluster.clone());
+        let current = model.clusters.all().iter().filter(|cluster| cluster.current).map(|cluster| cluster.name.clone());
+        let targets = model.targets.all().iter().map(|target| target.cluster.clone());
         let wanted: BTreeSet<String> =
-            current.chain(targets).chain(model.clusters.pods_until.keys().cloned()).collect();
+            current.chain(targets).chain(model.clusters.pods_until().keys().cloned()).collect();
         // In the kubeconfig's order; targets of clusters that this machine does not know are nobody's fault.
-        let known = model.clusters.all.iter().map(|cluster| cluster.name.clone());
+        let known = model.clusters.all().iter().map(|cluster| cluster.name.clone());
         known.filter(|name| wanted.contains(name)).collect()
     }
 }
@@ -149,8 +149,8 @@ impl super::headless::Verb for Create {
 
     fn look(&mut self, seen: &Seen<'_>) -> Next {
         let model = seen.model;
-        let asked = model.pods.requests.len() + model.pods.created.len();
-        let mine: Vec<&ProxyPod> = model.pods.created.keys().filter_map(|key| model.pods.all.get(key)).collect();
+        let asked = model.pods.requests().len() + model.pods.created().len();
+        let mine: Vec<&ProxyPod> = model.pods.created().keys().filter_map(|key| model.pods.all().get(key)).collect();
         if mine.len() == asked && mine.iter().all(|pod| pod.phase == Phase::Ready) {
             if self.json {
                 print::json(&mine.iter().map(|pod| as_json(model, pod)).collect());
@@ -240,7 +240,7 @@ impl Look {
             Then::Clean { all } => {
                 let whose = if *all { CleanupScope::All } else { CleanupScope::Own };
                 self.going =
-                    model.clusters.all.iter().flat_map(|cluster| model.finished_pods(&cluster.name, whose)).collect();
+                    model.clusters.all().iter().flat_map(|cluster| model.finished_pods(&cluster.name, whose)).collect();
                 Ok(Next::Ask(vec![Request::Clean(whose)]))
             }
         }
@@ -271,10 +271,10 @@ impl Look {
                 }
             };
         }
-        if self.going.iter().any(|key| model.pods.killing.contains_key(key)) {
+        if self.going.iter().any(|key| model.pods.is_deleting(key)) {
             return Next::Wait;
         }
-        let gone = |key: &&PodKey| model.pods.all.get(key).is_none_or(|pod| pod.phase == Phase::Terminating);
+        let gone = |key: &&PodKey| model.pods.all().get(key).is_none_or(|pod| pod.phase == Phase::Terminating);
         for key in self.going.iter().filter(gone) {
             print::out(&seen.text.fill("cli.pod-deleted", &[("thing", &key.to_string())]));
         }
@@ -285,10 +285,10 @@ impl Look {
 impl super::headless::Verb for Look {
     fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Stop> {
         self.names = self.clusters.of(model);
-        if let (Some(fault), true) = (&model.clusters.fault, self.names.is_empty()) {
+        if let (Some(fault), true) = (model.clusters.fault(), self.names.is_empty()) {
             return Err(Stop::fault(text, fault));
         }
-        let missing = |name: &&String| model.clusters.fault.is_none() && model.cluster(name).is_none();
+        let missing = |name: &&String| model.clusters.fault().is_none() && model.cluster(name).is_none();
         if let Some(name) = self.names.iter().find(missing) {
             return Err(Stop::unknown(text.fill("cli.no-context", &[("thing", name)])));
         }
@@ -312,7 +312,7 @@ impl super::headless::Verb for Look {
 
 fn list(seen: &Seen<'_>, as_list: bool) {
     let (model, text) = (seen.model, seen.text);
-    let pods: Vec<&ProxyPod> = model.pods.all.values().filter(|pod| !model.is_duplicate(pod)).collect();
+    let pods: Vec<&ProxyPod> = model.pods.all().values().filter(|pod| !model.is_duplicate(pod)).collect();
     if as_list {
         return print::json(&pods.iter().map(|pod| as_json(model, pod)).collect());
     }
@@ -372,7 +372,7 @@ fn phase(phase: Phase) -> &'static str {
 }
 
 fn tell_info(model: &Model, key: &PodKey, lines: &[String], as_list: bool) {
-    let pod = model.pods.all.get(key);
+    let pod = model.pods.all().get(key);
     if as_list {
         let mut all = pod.map_or_else(|| json!({}), |pod| as_json(model, pod));
         all["description"] = lines.into();

@@ -204,7 +204,7 @@ fn the_browser_takes_text_and_has_keys_of_its_own() {
         twice: Vec::new(),
         plugin: None,
     };
-    model.clusters.all.push(Cluster::from(context));
+    model.clusters.all_mut().push(Cluster::from(context));
     model.update(Event::Act(Action::Do(Command::Browse)));
     assert_eq!(Keymap::mode(&model), Mode::Browser);
     assert_eq!(
@@ -344,7 +344,7 @@ fn hints_say_what_works_here_now() {
     let keymap = Keymap::default();
     assert_eq!(shown(&keymap, &model()), ["n new", "b browse", "I import", "z zoom", "L log", "q quit", "? help"]);
     let mut with_cluster = at(Pane::Clusters);
-    with_cluster.clusters.all.push(Cluster::from(brow_model::cluster::Context {
+    with_cluster.clusters.all_mut().push(Cluster::from(brow_model::cluster::Context {
         name: "dev".into(),
         server: String::new(),
         user: String::new(),

@@ -69,10 +69,10 @@ fn hints(scene: Scene<'_>, room: u16) -> Vec<Span<'_>> {
 /// A config that cannot be used, and edits that could not be written.
 fn standing(scene: Scene<'_>) -> Option<(String, Style)> {
     let model = scene.model;
-    let unsaved = model.targets.unsaved.len();
+    let unsaved = model.targets.unsaved().len();
     let unsaved =
         (unsaved > 0).then(|| format!("! {}", scene.text().fill("view.unsaved", &[("count", &unsaved.to_string())])));
-    let Some(fault) = &model.config.fault else {
+    let Some(fault) = model.config.fault() else {
         return unsaved.map(|words| (words, scene.theme().warn));
     };
     // The place first, by the file's name alone: the folder is long, and known.
@@ -83,5 +83,5 @@ fn standing(scene: Scene<'_>) -> Option<(String, Style)> {
 
 /// Returns true if an entry reports the fault that the right side shows anyway.
 fn stands(scene: Scene<'_>, entry: &Entry) -> bool {
-    matches!(&entry.message, Message::Failed(fault) if Some(&**fault) == scene.model.config.fault.as_ref())
+    matches!(&entry.message, Message::Failed(fault) if Some(&**fault) == scene.model.config.fault())
 }

@@ -47,11 +47,11 @@ pub(super) fn lines(scene: Scene<'_>, room: u16, tall: u16) -> Vec<Line<'_>> {
             model.screen.targets.selected().and_then(|name| model.target(name)).map(|target| of_target(scene, target))
         }
         Pane::Pods => {
-            model.screen.pods.selected().and_then(|key| model.pods.all.get(key)).map(|pod| of_pod(scene, pod))
+            model.screen.pods.selected().and_then(|key| model.pods.all().get(key)).map(|pod| of_pod(scene, pod))
         }
         Pane::Forwards => model.screen.forwards.selected().and_then(|id| {
-            let own = model.forwards.all.get(id).map(|forward| of_forward(scene, forward, room >= 100 || tall >= 5));
-            own.or_else(|| model.instances.forwards.get(id).map(|other| of_other(scene, other)))
+            let own = model.forwards.all().get(id).map(|forward| of_forward(scene, forward, room >= 100 || tall >= 5));
+            own.or_else(|| model.instances.forwards().get(id).map(|other| of_other(scene, other)))
         }),
     };
     facts.map_or_else(Vec::new, |facts| set(scene, facts, room, tall))
@@ -135,7 +135,7 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
     let namespace = scene.model.namespace_of(target);
     let place = format!("{}/{namespace}", target.cluster);
-    let ttl = target.ttl.unwrap_or(scene.model.config.settings.ttl).to_string();
+    let ttl = target.ttl.unwrap_or(scene.model.config.settings().ttl).to_string();
     let forward = targets::forward_of(scene, &target.name);
     let pod = targets::pod_of(scene, target);
     let mut facts = vec![fact("view.cluster", place.clone().into()), fact("view.ttl", ttl.clone().into())];

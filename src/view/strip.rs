@@ -50,7 +50,7 @@ fn draw_details(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
     tip(frame, scene, area);
     let mut lines = details::lines(scene, inner.width, inner.height);
     if lines.is_empty() {
-        match &scene.model.clusters.fault {
+        match scene.model.clusters.fault() {
             Some(fault) => lines = details::fault_lines(scene, fault, inner.width, inner.height),
             None => lines.push(vec![Span::styled(scene.get("view.nothing"), scene.theme().dim)]),
         }

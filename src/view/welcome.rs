@@ -175,5 +175,5 @@ fn ways(scene: Scene<'_>) -> Vec<Line<'_>> {
         ]
     };
     // Without contexts there is nothing that a target could be in.
-    if scene.model.clusters.all.is_empty() { Vec::new() } else { scene.look.welcome.iter().map(line).collect() }
+    if scene.model.clusters.all().is_empty() { Vec::new() } else { scene.look.welcome.iter().map(line).collect() }
 }

@@ -46,10 +46,10 @@ fn model(pods: usize) -> Model {
             twice: Vec::new(),
             plugin: None,
         };
-        model.clusters.all.push(Cluster { link: Link::Ready, ..Cluster::from(context) });
+        model.clusters.all_mut().push(Cluster { link: Link::Ready, ..Cluster::from(context) });
     }
     let cluster = |n: usize| ["dev", "staging", "prod"][n % 3].to_owned();
-    model.targets.all = (0..40)
+    *model.targets.all_mut() = (0..40)
         .map(|n| Target {
             name: format!("target-{n:02}"),
             cluster: cluster(n),
@@ -62,10 +62,10 @@ fn model(pods: usize) -> Model {
             forward: ForwardSettings::default(),
         })
         .collect();
-    model.pods.all =
-        (0..pods).map(|n| pod(&model.targets.all[n % 40], n, now)).map(|pod| (pod.key.clone(), pod)).collect();
-    model.pods.ownership.extend((0..pods).filter(|n| n.is_multiple_of(3)).map(|n| n.to_string()));
-    model.forwards.all = (0..20).map(|n| forward(&model, n)).map(|forward| (forward.spec.id, forward)).collect();
+    *model.pods.all_mut() =
+        (0..pods).map(|n| pod(&model.targets.all()[n % 40], n, now)).map(|pod| (pod.key.clone(), pod)).collect();
+    model.pods.mark_ours((0..pods).filter(|n| n.is_multiple_of(3)).map(|n| n.to_string()));
+    *model.forwards.all_mut() = (0..20).map(|n| forward(&model, n)).map(|forward| (forward.spec.id, forward)).collect();
     model.screen.focus.pane = Pane::Pods;
     model.arrange();
     model
@@ -98,7 +98,7 @@ fn pod(target: &Target, n: usize, now: DateTime<Utc>) -> ProxyPod {
 }
 
 fn forward(model: &Model, n: u16) -> Forward {
-    let target = &model.targets.all[usize::from(n)];
+    let target = &model.targets.all()[usize::from(n)];
     let loopback = "127.0.0.1".parse().unwrap();
     let spec = ForwardSpec {
         id: ForwardId(n.into()),
@@ -115,7 +115,7 @@ fn forward(model: &Model, n: u16) -> Forward {
     };
     let mut forward = Forward::opening(spec, model.now);
     forward.bound = vec![(loopback, 3_000 + n).into()];
-    let pod = model.pods.all.values().nth(n.into()).unwrap();
+    let pod = model.pods.all().values().nth(n.into()).unwrap();
     forward.route = Route::Through(pod.via(), Tunnel::Up);
     for second in 0..60 {
         forward.traffic.sample(Counts { open: 3, total: second, failed: 0, up: second * second, down: second * 9_999 });
@@ -150,9 +150,11 @@ fn frame(criterion: &mut Criterion) {
 
 fn event(criterion: &mut Criterion) {
     let mut model = model(1_000);
-    let (cluster, pod) =
-        (model.pods.all.values().next().unwrap().key.cluster.clone(), model.pods.all.values().next().unwrap().clone());
-    let epoch = model.clusters.all.iter().find(|at| at.name == cluster).unwrap().epoch;
+    let (cluster, pod) = (
+        model.pods.all().values().next().unwrap().key.cluster.clone(),
+        model.pods.all().values().next().unwrap().clone(),
+    );
+    let epoch = model.clusters.all().iter().find(|at| at.name == cluster).unwrap().epoch;
     criterion.bench_function("event: a pod changes, 1,000 pods", |bencher| {
         bencher.iter(|| {
             let event = ClusterEvent::Applied(Box::new(pod.clone()));
@@ -163,8 +165,8 @@ fn event(criterion: &mut Criterion) {
         bencher.iter(|| {
             let now = model.now + TimeDelta::seconds(1);
             let counts = Counts { open: 3, total: 60, failed: 0, up: 60, down: 60 };
-            let samples = model.forwards.all.keys().map(|id| Sample { id: *id, counts, tunnel: None }).collect();
-            model.pods.cleaned = now;
+            let samples = model.forwards.all().keys().map(|id| Sample { id: *id, counts, tunnel: None }).collect();
+            model.pods.mark_cleaned(now);
             model.update(black_box(Event::Tick { now, samples }))
         });
     });
@@ -221,7 +223,7 @@ fn browser(criterion: &mut Criterion) {
     let zone = FixedOffset::east_opt(0).unwrap();
     let look = Look { theme: &theme, text: &text, hints: &[], tip: None, welcome: &[], help: &[], zone };
     let mut model = model(10);
-    model.clusters.all.retain(|cluster| cluster.name == "dev");
+    model.clusters.all_mut().retain(|cluster| cluster.name == "dev");
     model.update(Event::Act(Action::Do(Command::Browse)));
     let Some(Dialog::Browser(open)) = model.screen.dialogs.last() else { unreachable!() };
     let (cluster, epoch) = ("dev".to_owned(), open.epoch);

@@ -82,7 +82,7 @@ impl headless::Verb for Import {
     }
 
     fn look(&mut self, seen: &Seen<'_>) -> Next {
-        if !seen.model.targets.saving.is_empty() {
+        if seen.model.targets.saving().next().is_some() {
             return Next::Wait;
         }
         if seen.failed {

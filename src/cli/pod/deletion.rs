@@ -114,7 +114,7 @@ impl Deletion {
 
 /// The pods that a name or pattern means; of a pattern only our own.
 pub(super) fn several<'a>(model: &'a Model, name: &str) -> Vec<&'a ProxyPod> {
-    let pods = || model.pods.all.values().filter(|pod| !model.is_duplicate(pod));
+    let pods = || model.pods.all().values().filter(|pod| !model.is_duplicate(pod));
     let named = |pod: &&ProxyPod| pod.key.name == name || pod.key.to_string() == name;
     let exact: Vec<&ProxyPod> = pods().filter(named).collect();
     if !exact.is_empty() {

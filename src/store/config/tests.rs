@@ -60,7 +60,7 @@ fn the_form_has_a_field_for_every_key_of_a_target() {
             let text = TargetForm::editing(target).text(field).to_owned();
             retyped.set(field, text);
         }
-        model.config.settings = config.settings.clone();
+        *model.config.settings_mut() = config.settings.clone();
         assert_eq!(retyped.target(&model).as_ref(), Some(target));
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
 
 /// The width at which nothing in the pane has to be cut.
 pub(in crate::view) fn wish(scene: Scene<'_>) -> u16 {
-    let widest = |of: fn(&Cluster) -> u16| scene.model.clusters.all.iter().map(of).max().unwrap_or_default();
+    let widest = |of: fn(&Cluster) -> u16| scene.model.clusters.all().iter().map(of).max().unwrap_or_default();
     let names = widest(|cluster| width(&cluster.name) + if cluster.current { 2 } else { 0 });
     let versions = widest(|cluster| cluster.version.as_deref().map_or(0, width)).clamp(7, COLUMNS[1].most);
     // The other columns, their gaps and the frame.
@@ -60,7 +60,8 @@ pub(in crate::view) fn wish(scene: Scene<'_>) -> u16 {
 fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
     let theme = scene.theme();
     let model = scene.model;
-    let forwards = model.forwards.all.values().filter(|forward| forward.spec.selector.cluster == cluster.name).count();
+    let forwards =
+        model.forwards.all().values().filter(|forward| forward.spec.selector.cluster == cluster.name).count();
     let name = if cluster.link == Link::Idle { theme.dim } else { theme.text };
     let current = if cluster.current { " *" } else { "" };
     let called = Cell::Name(Span::styled(cluster.name.as_str(), name), Span::styled(current, theme.dim));
@@ -77,7 +78,7 @@ fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
 /// Counts a cluster's pods, which are adjacent in the map.
 fn pods(scene: Scene<'_>, cluster: &str) -> usize {
     let first = PodKey { cluster: cluster.to_owned(), namespace: String::new(), name: String::new() };
-    scene.model.pods.all.range(first..).take_while(|(key, _)| key.cluster == cluster).count()
+    scene.model.pods.all().range(first..).take_while(|(key, _)| key.cluster == cluster).count()
 }
 
 /// A zero stands back; of a cluster that nobody asked nothing is known.

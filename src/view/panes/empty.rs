@@ -32,12 +32,12 @@ fn words(scene: Scene<'_>, pane: Pane, hidden: bool, filter: &str) -> (String, S
     if hidden {
         return (scene.text().fill("view.no-match", &[("filter", filter)]), theme.dim);
     }
-    let connected = scene.model.clusters.all.iter().any(|cluster| cluster.link == Link::Ready);
-    let connecting = scene.model.clusters.all.iter().any(|cluster| cluster.link == Link::Connecting);
+    let connected = scene.model.clusters.all().iter().any(|cluster| cluster.link == Link::Ready);
+    let connecting = scene.model.clusters.all().iter().any(|cluster| cluster.link == Link::Connecting);
     // A file that cannot be read is not an empty one.
     let fault = match pane {
-        Pane::Clusters => scene.model.clusters.fault.as_ref(),
-        Pane::Targets => scene.model.config.fault.as_ref(),
+        Pane::Clusters => scene.model.clusters.fault(),
+        Pane::Targets => scene.model.config.fault(),
         Pane::Pods | Pane::Forwards => None,
     };
     if let Some(fault) = fault {

@@ -46,8 +46,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         aside: Vec::new(),
     };
     show(frame, scene, state, area, content, |id| {
-        let own = model.forwards.all.get(id).map(|forward| cells(scene, forward));
-        own.or_else(|| model.instances.forwards.get(id).map(|other| others_cells(scene, other)))
+        let own = model.forwards.all().get(id).map(|forward| cells(scene, forward));
+        own.or_else(|| model.instances.forwards().get(id).map(|other| others_cells(scene, other)))
     });
 }
 

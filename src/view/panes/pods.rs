@@ -35,7 +35,7 @@ const LAST_PART: f64 = 0.2;
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let model = scene.model;
     let list = &model.screen.pods;
-    let aside = match model.pods.requests.len() {
+    let aside = match model.pods.requests().len() {
         0 => Vec::new(),
         asked => vec![Span::styled(format!(" +{asked}"), scene.theme().info)],
     };
@@ -47,7 +47,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         sorted: PodColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
         aside,
     };
-    show(frame, scene, state, area, content, |key| Some(cells(scene, model.pods.all.get(key)?)));
+    show(frame, scene, state, area, content, |key| Some(cells(scene, model.pods.all().get(key)?)));
 }
 
 fn cells<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Vec<Cell<'a>> {

@@ -34,7 +34,7 @@ const UNTAGGED_COLUMNS: [Column; 7] = columns_of(0);
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let model = scene.model;
     let list = &model.screen.targets;
-    let untagged = list.column != TargetColumn::Tags && model.targets.all.iter().all(|target| target.tags.is_empty());
+    let untagged = list.column != TargetColumn::Tags && model.targets.all().iter().all(|target| target.tags.is_empty());
     let content = Content {
         pane: Pane::Targets,
         list,
@@ -81,7 +81,7 @@ fn live<'a>(scene: Scene<'a>, target: &'a Target) -> Span<'a> {
         return Span::styled(scene.text().forward(forward, scene.model.now), super::forwards::style_of(scene, forward));
     }
     let elsewhere = |address: &Destination| scene.model.elsewhere(target, address);
-    if let Some((_, other)) = (!scene.model.instances.forwards.is_empty())
+    if let Some((_, other)) = (!scene.model.instances.forwards().is_empty())
         .then(|| target.address.singles())
         .and_then(|all| all.iter().find_map(elsewhere))
     {
@@ -90,10 +90,10 @@ fn live<'a>(scene: Scene<'a>, target: &'a Target) -> Span<'a> {
     if let Some(pod) = pod_of(scene, target) {
         return Span::styled(scene.text().phase(pod.phase), super::pods::phase_style(scene, pod.phase));
     }
-    if scene.model.pods.requests.values().any(|request| request.target == target.name) {
+    if scene.model.pods.requests().values().any(|request| request.target == target.name) {
         return Span::styled(scene.text().phase(Phase::Creating), theme.info);
     }
-    if scene.model.targets.refused.contains_key(&target.name) {
+    if scene.model.targets.refusal(&target.name).is_some() {
         return Span::styled(scene.text().phase(Phase::Failed), theme.bad);
     }
     Span::styled("–", theme.faint)
@@ -116,9 +116,9 @@ pub(in crate::view) fn pod_of<'a>(scene: Scene<'a>, target: &Target) -> Option<&
             key.cluster == first.cluster && key.namespace == first.namespace && key.name.starts_with(&first.name)
         };
         let from = PodKey { cluster: cluster.clone(), namespace: namespace.clone(), name: format!("brow-{label}-") };
-        model.pods.all.range(from..).take_while(move |(key, _)| near(key)).map(|(_, pod)| pod)
+        model.pods.all().range(from..).take_while(move |(key, _)| near(key)).map(|(_, pod)| pod)
     };
-    let earlier = model.pods.renamed.iter().filter(|((at, _), name)| *at == cluster && **name == target.name);
+    let earlier = model.pods.renamed().iter().filter(|((at, _), name)| *at == cluster && **name == target.name);
     let labels = std::iter::once(&label).chain(earlier.map(|((_, label), _)| label));
     labels
         .flat_map(|label| pods(label))

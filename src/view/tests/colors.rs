@@ -37,7 +37,7 @@ fn the_countdown_turns_yellow_then_red() {
     ] {
         let mut model = focused(busy(), Pane::Targets);
         let key = model.screen.pods.order[0].clone();
-        model.pods.all.get_mut(&key).unwrap().started = Some(ago(30 * 60) + left);
+        model.pods.all_mut().get_mut(&key).unwrap().started = Some(ago(30 * 60) + left);
         assert_eq!(style_of(&model, &theme, shown).fg, wanted.fg, "{shown}");
     }
 }
@@ -45,7 +45,7 @@ fn the_countdown_turns_yellow_then_red() {
 #[test]
 fn the_clusters_clock_counts() {
     let mut model = busy();
-    model.clusters.all[0].skew = TimeDelta::minutes(2);
+    model.clusters.all_mut()[0].skew = TimeDelta::minutes(2);
     // 20:02 by our clock.
     assert_eq!(style_of(&model, &dark(), "18:02").fg, dark().good.fg);
 }

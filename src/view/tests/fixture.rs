@@ -134,7 +134,7 @@ pub fn forbidden() -> Fault {
 /// Clusters in every state, a few targets, pods and forwards in every phase.
 pub fn busy() -> Model {
     let mut model = Model::new(now(), "ada@gangway");
-    model.clusters.all = vec![
+    *model.clusters.all_mut() = vec![
         cluster("dev", Link::Ready),
         cluster("staging", Link::Forbidden),
         cluster("prod-eu", Link::Unreachable),
@@ -142,33 +142,33 @@ pub fn busy() -> Model {
         cluster("edge", Link::Connecting),
         cluster("lab", Link::Idle),
     ];
-    model.clusters.all[1].fault = Some(forbidden());
-    model.clusters.all[2].fault =
+    model.clusters.all_mut()[1].fault = Some(forbidden());
+    model.clusters.all_mut()[2].fault =
         Some(Fault::new(What::Unreachable, "prod-eu", "connection refused (os error 111)").with(Remedy::Retrying));
-    model.targets.all = vec![
+    *model.targets.all_mut() = vec![
         target("mysql-dev", "dev", "10.0.0.1:3306", 3306, &["db", "team-a"]),
         target("redis", "dev", "cache.internal:6379", 0, &["cache"]),
         target("数据库", "dev", "10.0.0.7:5432", 5432, &["db"]),
         target("billing", "staging", "billing.corp.internal:8443", 8443, &[]),
         target("grafana", "prod-eu", "[fd00::12]:3000", 0, &["metrics"]),
     ];
-    model.targets.ports.insert("redis".to_owned(), 40_123);
+    model.targets.ports_mut().insert("redis".to_owned(), 40_123);
     pods(&mut model);
     forwards(&mut model);
     log(&mut model);
-    model.screen.clusters.order = model.clusters.all.iter().map(|cluster| cluster.name.clone()).collect();
-    model.screen.targets.order = model.targets.all.iter().map(|target| target.name.clone()).collect();
-    model.screen.pods.order = model.pods.all.keys().cloned().collect();
-    model.screen.forwards.order = model.forwards.all.keys().copied().collect();
-    model.screen.clusters.of = model.clusters.all.len();
-    model.screen.targets.of = model.targets.all.len();
-    model.screen.pods.of = model.pods.all.len();
-    model.screen.forwards.of = model.forwards.all.len();
+    model.screen.clusters.order = model.clusters.all().iter().map(|cluster| cluster.name.clone()).collect();
+    model.screen.targets.order = model.targets.all().iter().map(|target| target.name.clone()).collect();
+    model.screen.pods.order = model.pods.all().keys().cloned().collect();
+    model.screen.forwards.order = model.forwards.all().keys().copied().collect();
+    model.screen.clusters.of = model.clusters.all().len();
+    model.screen.targets.of = model.targets.all().len();
+    model.screen.pods.of = model.pods.all().len();
+    model.screen.forwards.of = model.forwards.all().len();
     model
 }
 
 fn pods(model: &mut Model) {
-    let [mysql, redis, database] = [&model.targets.all[0], &model.targets.all[1], &model.targets.all[2]];
+    let [mysql, redis, database] = [&model.targets.all()[0], &model.targets.all()[1], &model.targets.all()[2]];
     let mut pods = vec![
         pod("dev", mysql, "4k2x9d", Phase::Ready),
         pod("dev", redis, "b7m1qz", Phase::Pulling),
@@ -185,13 +185,13 @@ fn pods(model: &mut Model) {
     pods[5].fault = Some(Fault::new(What::Unschedulable, "brow-mysql-dev-f9p4lk", "0/3 nodes are available"));
     pods[6].started = Some(ago(25 * 60));
     pods[6].owner = "bob@harbour".to_owned();
-    model.pods.ownership.extend(pods[..6].iter().map(|pod| pod.uid.clone()));
-    model.pods.all = pods.into_iter().map(|pod| (pod.key.clone(), pod)).collect();
+    model.pods.mark_ours(pods[..6].iter().map(|pod| pod.uid.clone()));
+    *model.pods.all_mut() = pods.into_iter().map(|pod| (pod.key.clone(), pod)).collect();
 }
 
 fn forwards(model: &mut Model) {
-    let through = |pod: usize, tunnel| Route::Through(model.pods.all.values().nth(pod).unwrap().via(), tunnel);
-    let mut live = forward(1, &model.targets.all[0], 3306, through(0, Tunnel::Up));
+    let through = |pod: usize, tunnel| Route::Through(model.pods.all().values().nth(pod).unwrap().via(), tunnel);
+    let mut live = forward(1, &model.targets.all()[0], 3306, through(0, Tunnel::Up));
     let rtt = Some(Duration::from_micros(1_500));
     live.tunnel = Some(TunnelInfo { protocol: "SPDY/3.1".to_owned(), rtt, first_byte: None });
     for second in 0..60u64 {
@@ -204,12 +204,12 @@ fn forwards(model: &mut Model) {
         };
         live.traffic.sample(counts);
     }
-    let waiting = forward(2, &model.targets.all[1], 40_123, Route::Waiting);
-    let mut open = forward(3, &model.targets.all[2], 5432, through(2, Tunnel::Lost));
+    let waiting = forward(2, &model.targets.all()[1], 40_123, Route::Waiting);
+    let mut open = forward(3, &model.targets.all()[2], 5432, through(2, Tunnel::Lost));
     open.bound = vec!["0.0.0.0:5432".parse().unwrap()];
     open.fault = Some(Fault::new(What::Tunnel, "brow-c0ffee", "connection reset by peer").with(Remedy::Retrying));
     open.traffic.counts = Counts { open: 0, total: 9, failed: 2, up: 12_345, down: 9_876_543 };
-    model.forwards.all = [live, waiting, open].into_iter().map(|forward| (forward.spec.id, forward)).collect();
+    *model.forwards.all_mut() = [live, waiting, open].into_iter().map(|forward| (forward.spec.id, forward)).collect();
 }
 
 fn log(model: &mut Model) {

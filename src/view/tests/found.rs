@@ -47,12 +47,12 @@ fn press(model: &mut Model, command: Command) {
 /// Two clusters, one of them with a Chinese name, and a target with one.
 fn browsing() -> Model {
     let mut model = busy();
-    model.clusters.all.retain(|cluster| cluster.name == "dev" || cluster.name == "lab");
-    model.clusters.all[1].name = "测试集群".to_owned();
-    model.clusters.all[1].link = Link::Ready;
+    model.clusters.all_mut().retain(|cluster| cluster.name == "dev" || cluster.name == "lab");
+    model.clusters.all_mut()[1].name = "测试集群".to_owned();
+    model.clusters.all_mut()[1].link = Link::Ready;
     let mut saved = target("商城数据库", "dev", "service/mysql:3306", 30_342, &[]);
     saved.namespace = Some("shop".to_owned());
-    model.targets.all.push(saved);
+    model.targets.all_mut().push(saved);
     press(&mut model, Command::Browse);
     let services = vec![
         found("dev", "monitoring", Kind::Service, "grafana", &[("service", 80)]),

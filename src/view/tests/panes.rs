@@ -38,10 +38,10 @@ fn every_pane_zoomed() {
 fn first_start() {
     let mut model = Model::new(now(), "ada@gangway");
     shots("first-start", &model);
-    model.clusters.fault = Some(Fault::new(What::NoKubeconfig, "/home/ada/.kube/config", "no such file"));
+    *model.clusters.fault_mut() = Some(Fault::new(What::NoKubeconfig, "/home/ada/.kube/config", "no such file"));
     shots("no-kubeconfig", &model);
-    model.clusters.fault = None;
-    model.clusters.all = vec![fixture::cluster("dev", Link::Connecting)];
+    *model.clusters.fault_mut() = None;
+    *model.clusters.all_mut() = vec![fixture::cluster("dev", Link::Connecting)];
     model.screen.clusters.order = vec!["dev".to_owned()];
     model.screen.clusters.of = 1;
     shots("connecting", &focused(model, Pane::Pods));
@@ -50,7 +50,7 @@ fn first_start() {
 #[test]
 fn a_latency_keeps_its_unit_where_there_is_little_room() {
     let mut model = focused(busy(), Pane::Forwards);
-    let live = model.forwards.all.values_mut().find(|forward| forward.via().is_some()).unwrap();
+    let live = model.forwards.all_mut().values_mut().find(|forward| forward.via().is_some()).unwrap();
     live.bound = vec!["0.0.0.0:43431".parse().unwrap()];
     live.health = Some(Health { down: None, latency: Some(std::time::Duration::from_micros(123_400)) });
     let theme = Theme::named("dark", Colors::Truecolor).unwrap();
@@ -64,16 +64,16 @@ fn a_latency_keeps_its_unit_where_there_is_little_room() {
 fn forwards_on_demand() {
     let mut model = focused(busy(), Pane::Forwards);
     let until = now() + chrono::TimeDelta::seconds(598);
-    for forward in model.forwards.all.values_mut() {
+    for forward in model.forwards.all_mut().values_mut() {
         forward.demand = Some(Demand { until, ..Demand::FRESH });
         forward.traffic.counts.open = 0;
     }
-    model.forwards.all.values_mut().nth(2).unwrap().route = Route::Resting;
+    model.forwards.all_mut().values_mut().nth(2).unwrap().route = Route::Resting;
     shots("on-demand", &model);
-    model.forwards.all.clear();
-    model.targets.all[0].forward.on_demand = Some(true);
-    model.targets.all[0].forward.local_address = "0.0.0.0".parse().ok();
-    model.pods.all.clear();
+    model.forwards.all_mut().clear();
+    model.targets.all_mut()[0].forward.on_demand = Some(true);
+    model.targets.all_mut()[0].forward.local_address = "0.0.0.0".parse().ok();
+    model.pods.all_mut().clear();
     model.arrange();
     shots("on-demand-target", &focused(model, Pane::Targets));
 }
@@ -99,9 +99,9 @@ fn filter_marks_and_order() {
 #[test]
 fn scrolled_to_the_end() {
     let mut model = focused(busy(), Pane::Targets);
-    model.targets.all =
+    *model.targets.all_mut() =
         (0..60).map(|n| fixture::target(&format!("target-{n:02}"), "dev", "10.0.0.1:80", 0, &[])).collect();
-    model.screen.targets.order = model.targets.all.iter().map(|target| target.name.clone()).collect();
+    model.screen.targets.order = model.targets.all().iter().map(|target| target.name.clone()).collect();
     model.screen.targets.of = 60;
     model.screen.targets.cursor = 59;
     shots("scrolled", &model);
@@ -112,11 +112,11 @@ fn details_of_a_pod_on_its_way_and_of_one_that_failed() {
     let mut model = focused(busy(), Pane::Pods);
     for (name, phase) in [("pulling", Phase::Pulling), ("failed", Phase::Failed)] {
         model.screen.pods.cursor =
-            model.screen.pods.order.iter().position(|key| model.pods.all[key].phase == phase).unwrap();
+            model.screen.pods.order.iter().position(|key| model.pods.all()[key].phase == phase).unwrap();
         shots(&format!("details-{name}"), &model);
     }
     let key = model.screen.pods.order[0].clone();
-    model.pods.killing.insert(key, Phase::Ready);
+    model.pods.mark_deleting(key);
     model.screen.pods.cursor = 0;
     shots("details-terminating", &model);
 }
@@ -159,10 +159,10 @@ fn the_bottom_line() {
     model.screen.notice = Some((entry(Level::Error, Message::Failed(Box::new(forbidden()))), now()));
     shots("notice-error", &model);
     model.screen.notice = Some((entry(Level::Success, Message::ClusterReady), now()));
-    model.targets.unsaved = vec![TargetEdit::Remove(model.targets.all[1].clone())];
+    *model.targets.unsaved_mut() = vec![TargetEdit::Remove(model.targets.all()[1].clone())];
     shots("notice-unsaved", &model);
     model.screen.notice = None;
-    model.config.fault = Some(Fault::new(What::ConfigBroken, "config.toml:3:7", "expected `=`"));
+    *model.config.fault_mut() = Some(Fault::new(What::ConfigBroken, "config.toml:3:7", "expected `=`"));
     shots("config-broken", &model);
 }
 
@@ -207,10 +207,10 @@ fn rates_in_both_directions_have_columns_where_there_is_room() {
 #[test]
 fn a_clusters_state_is_never_cut_where_two_panes_share_a_band() {
     let mut model = busy();
-    for cluster in &mut model.clusters.all {
+    for cluster in model.clusters.all_mut() {
         cluster.name = format!("{}-with-a-long-name", cluster.name);
     }
-    model.screen.clusters.order = model.clusters.all.iter().map(|cluster| cluster.name.clone()).collect();
+    model.screen.clusters.order = model.clusters.all().iter().map(|cluster| cluster.name.clone()).collect();
     for width in [72, 80, 100, 120] {
         let (mut terminal, _) = super::fixture::drawn(&model, width, 40, &Theme::plain());
         let screen = super::lines(&mut terminal);
@@ -225,10 +225,10 @@ fn the_welcome() {
     let mut model = Model::new(now(), "ada@gangway");
     model.screen.welcome = Some(Welcome::default());
     model.screen.focus.pane = Pane::Clusters;
-    model.clusters.fault = Some(Fault::new(What::NoKubeconfig, "/home/ada/.kube/config", ""));
+    *model.clusters.fault_mut() = Some(Fault::new(What::NoKubeconfig, "/home/ada/.kube/config", ""));
     shots("welcome-no-kubeconfig", &model);
-    model.clusters.fault = None;
-    model.clusters.all = [
+    *model.clusters.fault_mut() = None;
+    *model.clusters.all_mut() = [
         ("dev", Link::Ready, Rights::Known([true; 3])),
         ("stage", Link::Ready, Rights::Known([true, false, true])),
         ("prod-eu", Link::Unreachable, Rights::NotAsked),
@@ -240,12 +240,13 @@ fn the_welcome() {
     .into_iter()
     .map(|(name, link, rights)| Cluster { rights, ..fixture::cluster(name, link) })
     .collect();
-    model.clusters.all[2].fault = Some(Fault::new(What::Unreachable, "prod-eu", "connection refused (os error 111)"));
-    model.screen.clusters.order = model.clusters.all.iter().map(|cluster| cluster.name.clone()).collect();
-    model.screen.clusters.of = model.clusters.all.len();
-    for cursor in 0..model.clusters.all.len() {
+    model.clusters.all_mut()[2].fault =
+        Some(Fault::new(What::Unreachable, "prod-eu", "connection refused (os error 111)"));
+    model.screen.clusters.order = model.clusters.all().iter().map(|cluster| cluster.name.clone()).collect();
+    model.screen.clusters.of = model.clusters.all().len();
+    for cursor in 0..model.clusters.all().len() {
         model.screen.clusters.cursor = cursor;
-        shots(&format!("welcome-{}", model.clusters.all[cursor].name), &model);
+        shots(&format!("welcome-{}", model.clusters.all()[cursor].name), &model);
     }
     model.screen.clusters.cursor = 1;
     let theme = Theme::named("dark", Colors::Truecolor).unwrap();
@@ -282,7 +283,7 @@ fn forwards_of_other_instances_are_dimmed_and_say_whose_they_are() {
         (91, Role::Dashboard, shared(2, "redis", RemoteState::Waiting)),
     ] {
         let other = RemoteForward { instance: format!("{id}-0"), pid: 4242, role, forward };
-        model.instances.forwards.insert(ForwardId(id), other);
+        model.instances.forwards_mut().insert(ForwardId(id), other);
         model.screen.forwards.order.push(ForwardId(id));
     }
     model.screen.forwards.of = 5;

@@ -97,12 +97,12 @@ fn a_terminal_that_changes_its_size_is_drawn_as_if_new() {
 fn wide_names_keep_columns_straight() {
     let names = ["plain", "数据库", "👩‍👩‍👧-home", "e\u{301}te\u{301}", "ﾊﾞｽ", "🏳️‍🌈", "한국어", "a\u{202e}b\u{7}c"];
     let mut model = focused(busy(), Pane::Pods);
-    model.targets.all = names.iter().map(|name| target(name, "dev", "10.0.0.1:80", 80, &[])).collect();
-    model.pods.all = (model.targets.all.iter().zip(["a", "b", "c", "d", "e", "f", "g", "h"]))
+    *model.targets.all_mut() = names.iter().map(|name| target(name, "dev", "10.0.0.1:80", 80, &[])).collect();
+    *model.pods.all_mut() = (model.targets.all().iter().zip(["a", "b", "c", "d", "e", "f", "g", "h"]))
         .map(|(target, suffix)| pod("dev", target, suffix, Phase::Ready))
         .map(|pod| (pod.key.clone(), pod))
         .collect();
-    model.screen.pods.order = model.pods.all.keys().cloned().collect();
+    model.screen.pods.order = model.pods.all().keys().cloned().collect();
     model.screen.targets.order = names.iter().map(|name| (*name).to_owned()).collect();
     for width in [60, 80, 100, 140, 200] {
         let (terminal, _) = drawn(&model, width, 50, &Theme::plain());

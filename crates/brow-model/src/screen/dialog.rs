@@ -143,9 +143,7 @@ pub enum Question {
 impl Question {
     /// The treatment of existing targets by the buttons after the first.
     pub fn conflict_options(&self) -> Vec<OnConflict> {
-        let Self::ImportOffers { there, offers, .. } = self else {
-            return Vec::new();
-        };
+        let Self::ImportOffers { there, offers, .. } = self else { return Vec::new() };
         let new = (offers.len() > *there).then_some(OnConflict::Skip);
         new.into_iter().chain((*there > 0).then_some(OnConflict::Replace)).collect()
     }

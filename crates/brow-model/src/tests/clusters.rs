@@ -5,7 +5,7 @@ use crate::tests::*;
 #[test]
 fn nothing_is_connected_until_it_is_needed() {
     let mut model = model();
-    assert!(model.clusters.all.iter().all(|cluster| cluster.link == Link::Idle));
+    assert!(model.clusters.all().iter().all(|cluster| cluster.link == Link::Idle));
     let effects = press(&mut model, Command::Create);
     assert!(
         matches!(&effects[0], Effect::Cluster(ClusterEffect::Connect { cluster, namespaces, .. })
@@ -61,7 +61,7 @@ fn what_an_older_connection_says_is_dropped() {
     let request = PodRequest { target: "mysql".into(), ..request_for_mysql() };
     let event = ClusterEvent::Applied(Box::new(pod(&request, 1, Phase::Ready)));
     model.update(Event::Cluster { cluster: "dev".to_owned(), epoch: old, event });
-    assert!(model.pods.all.is_empty());
+    assert!(model.pods.all().is_empty());
     assert_eq!(model.cluster("dev").unwrap().link, Link::Idle);
 }
 
@@ -81,8 +81,8 @@ fn a_narrower_watch_is_said_once() {
 #[test]
 fn an_unknown_context_is_named() {
     let mut model = model();
-    model.targets.all[0].cluster = "nowhere".to_owned();
-    model.targets.all.truncate(1);
+    model.targets.all_mut()[0].cluster = "nowhere".to_owned();
+    model.targets.all_mut().truncate(1);
     model.screen.unarranged = true;
     model.arrange();
     let effects = press(&mut model, Command::Create);
@@ -104,7 +104,7 @@ fn a_kubeconfig_that_is_read_again_leaves_what_is_the_same() {
     assert_eq!(effects, [Effect::Store(StoreEffect::Reload), Effect::Cluster(ClusterEffect::ReadKubeconfig)]);
     let effects = model.update(Event::Contexts(Ok(vec![context("new"), context("dev")])));
     assert!(effects.is_empty(), "{effects:?}");
-    assert_eq!(model.clusters.all.iter().map(|at| at.name.as_str()).collect::<Vec<_>>(), ["new", "dev"]);
+    assert_eq!(model.clusters.all().iter().map(|at| at.name.as_str()).collect::<Vec<_>>(), ["new", "dev"]);
     assert_eq!(model.cluster("dev").unwrap().link, Link::Ready);
     on_dev(&mut model, answered());
 
@@ -124,7 +124,7 @@ fn a_kubeconfig_that_is_read_again_leaves_what_is_the_same() {
     assert!(model.cluster("dev").is_none());
 
     model.update(Event::Contexts(Err(Fault::new(What::KubeconfigBroken, "~/.kube/config", ""))));
-    assert_eq!(model.clusters.all.len(), 1, "what was read before stays in use");
+    assert_eq!(model.clusters.all().len(), 1, "what was read before stays in use");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::types::traffic::Counts;
 
 /// The only forward.
 pub(super) fn only(model: &Model) -> &Forward {
-    model.forwards.all.values().next().unwrap()
+    model.forwards.all().values().next().unwrap()
 }
 
 pub(super) fn tell(model: &mut Model, event: ForwardEvent) -> Vec<Effect> {
@@ -26,7 +26,7 @@ pub(super) fn tell(model: &mut Model, event: ForwardEvent) -> Vec<Effect> {
 /// A target on demand whose forward listens; nothing is connected.
 pub(super) fn resting() -> Model {
     let mut model = model();
-    model.targets.all[0].forward.on_demand = Some(true);
+    model.targets.all_mut()[0].forward.on_demand = Some(true);
     model.arrange();
     model.screen.focus.pane = Pane::Targets;
     select(&mut model, "mysql");
@@ -87,7 +87,7 @@ pub(super) fn deleted(effects: &[Effect]) -> Vec<String> {
 fn a_listener_costs_nothing_until_somebody_connects() {
     let mut model = resting();
     assert_eq!(only(&model).state(), ForwardState::Resting);
-    assert!(model.clusters.all.iter().all(|cluster| cluster.link == Link::Idle), "no cluster is connected for it");
+    assert!(model.clusters.all().iter().all(|cluster| cluster.link == Link::Idle), "no cluster is connected for it");
     at(&mut model, 10);
     assert!(!model.changes_with_time(), "nothing of it moves");
     let effects = press(&mut model, Command::Quit);
@@ -120,7 +120,7 @@ fn a_watch_that_is_faster_than_the_answer_loses_nothing() {
 #[test]
 fn a_pod_that_is_there_is_taken() {
     let mut model = connected();
-    model.targets.all[0].forward.on_demand = Some(true);
+    model.targets.all_mut()[0].forward.on_demand = Some(true);
     select(&mut model, "mysql");
     press(&mut model, Command::Forward);
     tell(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]));
@@ -174,13 +174,13 @@ fn a_pod_that_another_forward_uses_stays() {
     let at = model.screen.pods.order.iter().position(|key| *key == pod.key).unwrap();
     model.screen.pods.select(at);
     press(&mut model, Command::Forward);
-    assert_eq!(model.forwards.all.len(), 1, "it is the same forward");
+    assert_eq!(model.forwards.all().len(), 1, "it is the same forward");
     let mut out = Vec::new();
     let target = model.target("mysql").unwrap().clone();
-    model.forwards.all.values_mut().next().unwrap().route = Route::Waiting;
+    model.forwards.all_mut().values_mut().next().unwrap().route = Route::Waiting;
     model.open_forward_via(&target, &pod.key, &mut out);
-    model.forwards.all.values_mut().next().unwrap().route = Route::through(pod.via());
-    assert_eq!(model.forwards.all.len(), 2);
+    model.forwards.all_mut().values_mut().next().unwrap().route = Route::through(pod.via());
+    assert_eq!(model.forwards.all().len(), 2);
     let effects = second(&mut model, 1_500, 0, 0);
     assert_eq!(rests(&effects), [None]);
     assert!(deleted(&tell(&mut model, ForwardEvent::Drained(pod.via()))).is_empty());
@@ -197,7 +197,7 @@ fn a_pod_that_another_run_made_on_demand_is_not_ours_to_use() {
     applied(&mut model, ours.clone());
     assert_eq!(only(&model).via().map(|via| &via.pod), Some(&ours.key));
     let (mut model, old) = forwarded();
-    model.pods.created.clear();
+    model.pods.created_mut().clear();
     let [request] = requests(&press(&mut model, Command::Renew)).try_into().unwrap();
     let new = ready(&created(&mut model, &request, 2));
     applied(&mut model, new);
@@ -258,7 +258,7 @@ fn a_pod_that_is_lost_is_asked_for_again_by_the_next_connection() {
 #[test]
 fn a_cluster_that_nobody_knows_fails_the_connection() {
     let mut model = resting();
-    model.clusters.all.clear();
+    model.clusters.all_mut().clear();
     assert_eq!(rests(&tell(&mut model, ForwardEvent::Wanted(0))), [Some(What::UnknownContext)]);
 }
 
@@ -304,8 +304,8 @@ fn leaving_leaves_pods_as_the_settings_say() {
 #[test]
 fn a_workload_is_watched_only_while_it_is_used() {
     let mut model = connected();
-    model.targets.all[0].address = "service/web:http".parse().unwrap();
-    model.targets.all[0].forward.on_demand = Some(true);
+    model.targets.all_mut()[0].address = "service/web:http".parse().unwrap();
+    model.targets.all_mut()[0].forward.on_demand = Some(true);
     select(&mut model, "mysql");
     press(&mut model, Command::Forward);
     tell(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]));
@@ -335,7 +335,7 @@ fn targets_that_start_by_themselves_connect_nothing_on_demand() {
     assert!(model.update(Event::Contexts(Ok(vec![context("dev")]))).is_empty(), "others may have opened them");
     let effects = model.update(Event::Instance(InstanceEvent::Known));
     let opened = effects.iter().filter(|e| matches!(e, Effect::Forward(ForwardEffect::Open { .. }))).count();
-    assert_eq!((opened, model.forwards.all.len()), (100, 100));
+    assert_eq!((opened, model.forwards.all().len()), (100, 100));
     assert!(!any!(effects, Effect::Cluster(ClusterEffect::Connect { .. }) | Effect::Pod(PodEffect::Create(_))));
     let again = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
     assert!(!any!(again, Effect::Forward(ForwardEffect::Open { .. })), "once");

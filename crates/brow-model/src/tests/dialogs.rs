@@ -117,7 +117,7 @@ fn a_new_target_is_saved_and_selected() {
 #[test]
 fn editing_keeps_what_the_form_does_not_show() {
     let mut model = model();
-    model.targets.all[0].pod.image = Some("mine".into());
+    model.targets.all_mut()[0].pod.image = Some("mine".into());
     model.screen.targets.select(1);
     press(&mut model, Command::Edit);
     fill(&mut model, TargetField::Address, "10.0.0.2:1");
@@ -233,13 +233,13 @@ fn pages_are_turned_and_choices_chosen() {
 #[test]
 fn an_empty_field_says_what_holds() {
     let mut model = model();
-    model.config.settings.forward.idle_timeout = "3m".parse().ok();
+    model.config.settings_mut().forward.idle_timeout = "3m".parse().ok();
     let at = crate::types::settings::ClusterSettings {
         forward: ForwardSettings { on_demand: Some(true), ..ForwardSettings::default() },
         pod: PodSettings { image: Some("mine".to_owned()), ..PodSettings::default() },
         ..Default::default()
     };
-    model.config.settings.clusters.insert("dev".to_owned(), at);
+    model.config.settings_mut().clusters.insert("dev".to_owned(), at);
     press(&mut model, Command::New);
     let form = form(&model);
     for (field, says) in [
@@ -283,9 +283,9 @@ fn a_deletion_can_be_undone() {
     press(&mut model, Command::Right);
     let effects = press(&mut model, Command::Accept);
     assert!(any!(effects, Effect::Store(StoreEffect::Save(edits)) if edits.len() == 3));
-    assert!(model.targets.all.is_empty());
+    assert!(model.targets.all().is_empty());
     press(&mut model, Command::Undo);
-    assert_eq!(model.targets.all.len(), 3);
+    assert_eq!(model.targets.all().len(), 3);
     press(&mut model, Command::Undo);
     assert_eq!(model.screen.log.entries.back().unwrap().message, crate::language::log::Message::NothingToUndo);
 }

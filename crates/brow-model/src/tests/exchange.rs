@@ -81,7 +81,7 @@ fn forwarded(model: &mut Model, name: &str, local: &str) {
 #[test]
 fn connection_strings_are_copied() {
     let mut model = connected();
-    model.config.settings.connection_strings =
+    model.config.settings_mut().connection_strings =
         [("mysql".to_owned(), [("JDBC", ""), ("mycli", "mycli -P {port}")].map(|(a, b)| (a.into(), b.into())).into())]
             .into();
     press(&mut model, Command::Strings);
@@ -111,7 +111,7 @@ fn connection_strings_are_copied() {
 #[test]
 fn targets_are_exported() {
     let mut model = connected();
-    model.targets.all = vec![
+    *model.targets.all_mut() = vec![
         Target { local_port: 8080, address: "svc/web:80,admin".parse().unwrap(), ..target("web", "dev") },
         Target {
             namespace: Some("shop".into()),

@@ -46,7 +46,7 @@ fn the_log_opens_a_fault_in_full_and_keeps_its_keys_to_itself() {
     let before = model.screen.dialogs.len();
     press(&mut model, Command::Accept);
     assert_eq!(model.screen.dialogs.len(), before, "what merely happened has no more to say");
-    assert!(model.forwards.all.is_empty(), "and no pane behind the log takes the key");
+    assert!(model.forwards.all().is_empty(), "and no pane behind the log takes the key");
     press(&mut model, Command::ToggleLog);
     let request = requests(&press(&mut model, Command::Create)).remove(0);
     refuse(&mut model, &request, &forbidden("create"));
@@ -61,16 +61,16 @@ fn a_forward_into_a_namespace_that_may_not_be_listed_says_so_and_does_not_wait_f
     model.screen.targets.select(1);
     let effects = press(&mut model, Command::Forward);
     assert!(requests(&effects).is_empty());
-    let id = *model.forwards.all.keys().next().unwrap();
-    let namespace = model.forwards.all[&id].spec.selector.namespace.clone();
+    let id = *model.forwards.all().keys().next().unwrap();
+    let namespace = model.forwards.all()[&id].spec.selector.namespace.clone();
     let bound = ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]);
-    let epoch = model.forwards.all[&id].spec.epoch;
+    let epoch = model.forwards.all()[&id].spec.epoch;
     model.update(Event::Forward { id, epoch, event: bound });
     on_dev(&mut model, answered());
     let denied = BTreeMap::from([(namespace, forbidden("list")), ("of-nobody".to_owned(), forbidden("list"))]);
     let told = model.screen.log.entries.len();
     on_dev(&mut model, ClusterEvent::Denied(denied.clone()));
-    let forward = &model.forwards.all[&id];
+    let forward = &model.forwards.all()[&id];
     assert_eq!((forward.state(), forward.fault.as_ref()), (ForwardState::Broken, Some(&forbidden("list"))));
     assert_eq!(model.screen.log.entries.len(), told + 1, "a namespace that no target needs is not worth a word");
     on_dev(&mut model, ClusterEvent::Denied(denied));
@@ -82,12 +82,15 @@ fn a_forward_that_cannot_listen_keeps_its_own_reason() {
     let mut model = connected();
     model.screen.targets.select(1);
     let request = requests(&press(&mut model, Command::Forward)).remove(0);
-    let id = *model.forwards.all.keys().next().unwrap();
-    let epoch = model.forwards.all[&id].spec.epoch;
+    let id = *model.forwards.all().keys().next().unwrap();
+    let epoch = model.forwards.all()[&id].spec.epoch;
     let taken = Fault::new(What::PortInUse, "3306", "pid 7 (mysqld)");
     model.update(Event::Forward { id, epoch, event: ForwardEvent::NotBound(taken.clone()) });
     refuse(&mut model, &request, &forbidden("create"));
-    assert_eq!((model.forwards.all[&id].state(), &model.forwards.all[&id].fault), (ForwardState::Failed, &Some(taken)));
+    assert_eq!(
+        (model.forwards.all()[&id].state(), &model.forwards.all()[&id].fault),
+        (ForwardState::Failed, &Some(taken))
+    );
 }
 
 #[test]
@@ -95,15 +98,15 @@ fn a_forward_comes_back_to_a_pod_that_could_not_be_killed() {
     let mut model = connected();
     model.screen.targets.select(1);
     let request = requests(&press(&mut model, Command::Forward)).remove(0);
-    let id = *model.forwards.all.keys().next().unwrap();
+    let id = *model.forwards.all().keys().next().unwrap();
     let pod = created(&mut model, &request, 1);
     applied(&mut model, ready(&pod));
     model.screen.focus.pane = Pane::Pods;
     press(&mut model, Command::KillNow);
-    assert_eq!(model.forwards.all[&id].via(), None);
+    assert_eq!(model.forwards.all()[&id].via(), None);
     let refused = Err(forbidden("delete"));
     model.update(Event::Pod(PodEvent::Deleted { key: pod.key.clone(), result: refused }));
-    assert_eq!(model.forwards.all[&id].via().map(|via| &via.pod), Some(&pod.key));
+    assert_eq!(model.forwards.all()[&id].via().map(|via| &via.pod), Some(&pod.key));
 }
 
 #[test]

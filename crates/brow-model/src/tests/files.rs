@@ -27,9 +27,9 @@ fn a_broken_config_leaves_the_last_good_one() {
     let mut model = model();
     let fault = Fault::new(What::ConfigBroken, "config.toml:3:1", "unknown key");
     model.update(Event::Store(StoreEvent::Broken(fault.clone())));
-    assert_eq!((model.targets.all.len(), &model.config.fault), (3, &Some(fault)));
+    assert_eq!((model.targets.all().len(), model.config.fault()), (3, Some(&fault)));
     model.update(loaded(vec![target("a", "dev")]));
-    assert_eq!((model.targets.all.len(), &model.config.fault), (1, &None));
+    assert_eq!((model.targets.all().len(), model.config.fault()), (1, None));
 }
 
 #[test]
@@ -40,11 +40,11 @@ fn what_could_not_be_written_is_kept_and_tried_again() {
     press(&mut model, Command::Accept);
     let fault = Fault::new(What::FileUnwritable, "config.toml", "read-only");
     model.update(Event::Store(StoreEvent::NotSaved(fault)));
-    assert_eq!((model.targets.all.len(), model.targets.unsaved.len()), (2, 1));
+    assert_eq!((model.targets.all().len(), model.targets.unsaved().len()), (2, 1));
     let all = vec![target("mysql", "dev"), target("redis", "dev"), target("far", "prod")];
     let effects = model.update(loaded(all));
     assert!(any!(effects, Effect::Store(StoreEffect::Save(edits)) if edits.len() == 1));
-    assert_eq!((model.targets.all.len(), model.targets.unsaved.len()), (2, 0));
+    assert_eq!((model.targets.all().len(), model.targets.unsaved().len()), (2, 0));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn an_edit_that_the_file_contradicts_is_over() {
     let all = vec![target("mysql", "dev"), target("redis", "dev"), target("far", "prod")];
     let effects = model.update(loaded(all));
     assert!(!any!(effects, Effect::Store(StoreEffect::Save(_))), "{effects:?}");
-    assert_eq!((model.targets.all.len(), model.targets.unsaved.len()), (3, 0));
+    assert_eq!((model.targets.all().len(), model.targets.unsaved().len()), (3, 0));
 }
 
 #[test]
@@ -68,10 +68,10 @@ fn a_config_read_while_an_edit_is_under_way_does_not_undo_it() {
     press(&mut model, Command::Right);
     press(&mut model, Command::Accept);
     model.update(loaded(vec![target("mysql", "dev"), target("redis", "dev"), target("far", "prod")]));
-    assert_eq!(model.targets.all.len(), 2);
+    assert_eq!(model.targets.all().len(), 2);
     model.update(Event::Store(StoreEvent::Saved));
     model.update(loaded(vec![target("mysql", "dev"), target("redis", "dev")]));
-    assert_eq!(model.targets.all.len(), 2);
+    assert_eq!(model.targets.all().len(), 2);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn the_older_tools_targets_are_offered_once() {
     press(&mut model, Command::Right);
     let effects = press(&mut model, Command::Accept);
     assert!(effects.contains(&Effect::Store(StoreEffect::LegacyOffered)));
-    assert_eq!(model.targets.all.len(), 4, "a taken name is left alone");
+    assert_eq!(model.targets.all().len(), 4, "a taken name is left alone");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_variable_that_makes_no_sense_is_told_once_and_takes_no_targets_away() {
         model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
     };
     load(&mut model);
-    assert_eq!(model.targets.all.len(), 1);
+    assert_eq!(model.targets.all().len(), 1);
     assert!(matches!(&model.screen.dialogs[..], [Dialog::Fault(told)] if *told == fault));
     press(&mut model, Command::Cancel);
     load(&mut model);
@@ -169,17 +169,17 @@ fn connections_and_restarts_are_audited() {
 
     model.screen.focus.pane = Pane::Targets;
     press(&mut model, Command::Forward);
-    let id = *model.forwards.all.keys().next().unwrap();
+    let id = *model.forwards.all().keys().next().unwrap();
     let mut out = Vec::new();
     model.restart_forward(id, None, &mut out);
-    let name = model.forwards.all[&id].spec.target.clone();
+    let name = model.forwards.all()[&id].spec.target.clone();
     assert_eq!(audited(&out)[0], ("restart-forward", name.as_str(), None));
 }
 
 #[test]
 fn nothing_is_kept_of_targets_that_are_gone() {
     let refusal = |model: &mut Model| {
-        model.targets.refused.insert("mysql".to_owned(), Fault::new(What::Quota, "mysql", ""));
+        model.targets.refuse("mysql", Fault::new(What::Quota, "mysql", ""));
     };
     let mut model = model();
     refusal(&mut model);
@@ -189,10 +189,10 @@ fn nothing_is_kept_of_targets_that_are_gone() {
     let far = TargetEdit::Replace { was: Box::new(target("far", "prod")), target: target("distant", "prod") };
     let followed = Effect::Store(StoreEffect::Follow(vec![TargetEdit::Remove(target("mysql", "dev")), far]));
     assert!(effects.contains(&followed), "{effects:?}");
-    assert!(model.targets.refused.is_empty());
+    assert!(model.targets.refusal("mysql").is_none() && model.targets.refusal("a").is_none());
 
     let mut model = self::model();
     refusal(&mut model);
     model.apply(&TargetEdit::Remove(target("mysql", "dev")));
-    assert!(model.targets.refused.is_empty());
+    assert!(model.targets.refusal("mysql").is_none() && model.targets.refusal("a").is_none());
 }

@@ -18,7 +18,7 @@ fn forwarded() -> (Model, PodRequest, ForwardId) {
     model.screen.targets.select(1);
     let effects = press(&mut model, Command::Forward);
     let request = requests(&effects).remove(0);
-    let id = *model.forwards.all.keys().next().unwrap();
+    let id = *model.forwards.all().keys().next().unwrap();
     assert!(
         matches!(&effects[..], [.., Effect::Forward(ForwardEffect::Point { via: None, waiting: true, .. })]),
         "{effects:?}"
@@ -28,7 +28,7 @@ fn forwarded() -> (Model, PodRequest, ForwardId) {
 }
 
 fn tell(model: &mut Model, id: ForwardId, event: ForwardEvent) -> Vec<Effect> {
-    let epoch = model.forwards.all[&id].spec.epoch;
+    let epoch = model.forwards.all()[&id].spec.epoch;
     let effects = model.update(Event::Forward { id, epoch, event });
     model.arrange();
     effects
@@ -47,16 +47,16 @@ fn pointed(effects: &[Effect]) -> Vec<(Option<String>, bool)> {
 #[test]
 fn one_key_creates_waits_and_goes_through() {
     let (mut model, request, id) = forwarded();
-    assert_eq!(model.forwards.all[&id].state(), ForwardState::Waiting);
+    assert_eq!(model.forwards.all()[&id].state(), ForwardState::Waiting);
     let pod = created(&mut model, &request, 1);
     let effects = applied(&mut model, ready(&pod));
     assert_eq!(pointed(&effects), [(Some(pod.key.name.clone()), false)]);
-    assert_eq!(model.forwards.all[&id].state(), ForwardState::Dialing, "whether a stream opens is not known");
-    let via = model.forwards.all[&id].via().cloned().unwrap();
+    assert_eq!(model.forwards.all()[&id].state(), ForwardState::Dialing, "whether a stream opens is not known");
+    let via = model.forwards.all()[&id].via().cloned().unwrap();
     tell(&mut model, id, ForwardEvent::Up(via));
-    assert_eq!(model.forwards.all[&id].state(), ForwardState::Live);
+    assert_eq!(model.forwards.all()[&id].state(), ForwardState::Live);
     assert!(model.is_live("mysql"));
-    assert_eq!(model.targets.ports["mysql"], 40_001, "a free port is remembered");
+    assert_eq!(model.targets.ports()["mysql"], 40_001, "a free port is remembered");
 }
 
 #[test]
@@ -99,10 +99,13 @@ fn a_refused_pod_breaks_the_forward_with_the_reason() {
     let result = Err(fault.clone());
     let effects = model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
     assert_eq!(pointed(&effects), [(None, false)]);
-    assert_eq!((model.forwards.all[&id].state(), &model.forwards.all[&id].fault), (ForwardState::Broken, &Some(fault)));
+    assert_eq!(
+        (model.forwards.all()[&id].state(), &model.forwards.all()[&id].fault),
+        (ForwardState::Broken, &Some(fault))
+    );
     let again = press(&mut model, Command::Forward);
     assert_eq!(requests(&again).len(), 1, "asking again tries again");
-    assert_eq!(model.forwards.all.len(), 1);
+    assert_eq!(model.forwards.all().len(), 1);
 }
 
 #[test]
@@ -114,10 +117,10 @@ fn a_forward_moves_to_another_pod_or_says_that_there_is_none() {
     applied(&mut model, two.clone());
     let effects = on_dev(&mut model, ClusterEvent::Gone { key: one.key.clone(), uid: one.uid });
     assert_eq!(pointed(&effects), [(Some(two.key.name.clone()), false)]);
-    assert_eq!(model.forwards.all[&id].state(), ForwardState::Dialing);
+    assert_eq!(model.forwards.all()[&id].state(), ForwardState::Dialing);
     let effects = applied(&mut model, ProxyPod { phase: Phase::Expired, ..two });
     assert_eq!(pointed(&effects), [(None, false)]);
-    let forward = &model.forwards.all[&id];
+    let forward = &model.forwards.all()[&id];
     assert_eq!((forward.state(), forward.fault.as_ref().unwrap().what), (ForwardState::Broken, What::PodExpired));
     let three = pod(&request, 3, Phase::Ready);
     let effects = applied(&mut model, three.clone());
@@ -132,24 +135,24 @@ fn somebody_elses_pod_is_not_used() {
     model.screen.focus.pane = Pane::Pods;
     let effects = press(&mut model, Command::Forward);
     assert!(!any!(effects, Effect::Forward(ForwardEffect::Open { .. })), "{effects:?}");
-    assert_eq!((model.forwards.all.len(), model.forwards.all[&id].via()), (1, None));
+    assert_eq!((model.forwards.all().len(), model.forwards.all()[&id].via()), (1, None));
 }
 
 #[test]
 fn a_taken_port_offers_the_next_free_one() {
     let mut model = connected();
-    model.targets.all[0].local_port = 3306;
+    model.targets.all_mut()[0].local_port = 3306;
     model.screen.targets.select(1);
     press(&mut model, Command::Forward);
-    let id = *model.forwards.all.keys().next().unwrap();
+    let id = *model.forwards.all().keys().next().unwrap();
     let fault = Fault::new(What::PortInUse, "3306", "pid 7 (mysqld)").with(Remedy::OtherPort(3307));
     tell(&mut model, id, ForwardEvent::NotBound(fault));
-    assert_eq!(model.forwards.all[&id].state(), ForwardState::Failed);
+    assert_eq!(model.forwards.all()[&id].state(), ForwardState::Failed);
     assert!(matches!(
         model.screen.dialogs.last(),
         Some(Dialog::Confirm { question: Question::OtherPort { port: 3307, .. }, .. })
     ));
-    let before = model.forwards.all[&id].spec.epoch;
+    let before = model.forwards.all()[&id].spec.epoch;
     press(&mut model, Command::Right);
     let effects = press(&mut model, Command::Accept);
     assert!(
@@ -157,10 +160,10 @@ fn a_taken_port_offers_the_next_free_one() {
             |e| matches!(e, Effect::Forward(ForwardEffect::Open { spec, .. }) if spec.port == 3307 && spec.id == id)
         )
     );
-    assert!(model.forwards.all[&id].spec.epoch > before);
+    assert!(model.forwards.all()[&id].spec.epoch > before);
     let stale = Event::Forward { id, epoch: Epoch(before.0), event: ForwardEvent::Closed };
     model.update(stale);
-    assert!(model.forwards.all.contains_key(&id), "the old opening's end is not the new one's");
+    assert!(model.forwards.all().contains_key(&id), "the old opening's end is not the new one's");
 }
 
 #[test]
@@ -168,19 +171,19 @@ fn a_failed_connection_is_told_and_leaves_the_forward_live() {
     let (mut model, request, id) = forwarded();
     let pod = created(&mut model, &request, 1);
     applied(&mut model, ready(&pod));
-    let via = model.forwards.all[&id].via().cloned().unwrap();
+    let via = model.forwards.all()[&id].via().cloned().unwrap();
     tell(&mut model, id, ForwardEvent::Up(via));
     let fault = Fault::new(What::TargetRefused, "10.0.0.1:3306", "");
     tell(&mut model, id, ForwardEvent::ConnectionFailed(fault.clone()));
     assert_eq!(
-        (model.forwards.all[&id].state(), model.forwards.all[&id].fault.clone()),
+        (model.forwards.all()[&id].state(), model.forwards.all()[&id].fault.clone()),
         (ForwardState::Live, Some(fault))
     );
     tell(&mut model, id, ForwardEvent::Down(Fault::new(What::Tunnel, "mysql", "")));
-    assert_eq!(model.forwards.all[&id].state(), ForwardState::Reconnecting);
-    let via = model.forwards.all[&id].via().cloned().unwrap();
+    assert_eq!(model.forwards.all()[&id].state(), ForwardState::Reconnecting);
+    let via = model.forwards.all()[&id].via().cloned().unwrap();
     tell(&mut model, id, ForwardEvent::Up(via));
-    assert_eq!((model.forwards.all[&id].state(), &model.forwards.all[&id].fault), (ForwardState::Live, &None));
+    assert_eq!((model.forwards.all()[&id].state(), &model.forwards.all()[&id].fault), (ForwardState::Live, &None));
 }
 
 #[test]
@@ -191,7 +194,7 @@ fn counters_become_rates_and_a_minute_of_history() {
         let samples = vec![Sample { id, counts, tunnel: None }];
         model.update(Event::Tick { now: noon() + TimeDelta::seconds(second.cast_signed()), samples });
     }
-    let traffic = &model.forwards.all[&id].traffic;
+    let traffic = &model.forwards.all()[&id].traffic;
     assert_eq!((traffic.up_rate, traffic.down_rate, traffic.history.len()), (10, 1_000, 60));
     assert_eq!(traffic.counts.down, 70_000);
 }
@@ -201,7 +204,7 @@ fn an_open_forward_is_not_opened_twice() {
     let (mut model, _, id) = forwarded();
     let effects = press(&mut model, Command::Forward);
     assert!(effects.is_empty(), "{effects:?}");
-    assert_eq!((model.forwards.all.len(), model.screen.focus.pane), (1, Pane::Forwards));
+    assert_eq!((model.forwards.all().len(), model.screen.focus.pane), (1, Pane::Forwards));
     assert_eq!(model.screen.forwards.selected(), Some(&id));
     let effects = press(&mut model, Command::Copy);
     assert_eq!(effects, [Effect::Terminal(TerminalEffect::Copy("127.0.0.1:40001".to_owned()))]);
@@ -215,7 +218,7 @@ fn a_forward_follows_its_edited_target() {
     let request = requests(&effects).remove(0);
     let pod = ready(&created(&mut model, &request, 1));
     applied(&mut model, pod);
-    let id = *model.forwards.all.keys().next().unwrap();
+    let id = *model.forwards.all().keys().next().unwrap();
     let was = model.target(&request.target).unwrap().clone();
     let specs = |effects: &[Effect]| {
         let mut specs = Vec::new();
@@ -233,7 +236,7 @@ fn a_forward_follows_its_edited_target() {
     model.save_target(Some(was.clone()), &moved, &mut out);
     let [spec] = specs(&out).try_into().unwrap();
     assert_eq!((spec.id, spec.address.to_string()), (id, "10.9.9.9:99".to_owned()));
-    assert!(model.forwards.all[&id].via().is_some());
+    assert!(model.forwards.all()[&id].via().is_some());
 
     // What leads nowhere else is left alone.
     let mut out = Vec::new();
@@ -244,7 +247,7 @@ fn a_forward_follows_its_edited_target() {
     // An edit in the file counts as much, another port too.
     model.update(Event::Store(StoreEvent::Saved));
     model.update(Event::Store(StoreEvent::Saved));
-    let mut targets = model.targets.all.clone();
+    let mut targets = model.targets.all().to_vec();
     for target in &mut targets {
         if target.name == tagged.name {
             target.local_port = 4_321;
@@ -263,22 +266,22 @@ fn why_there_is_no_pod_outlives_that_there_is_none() {
     let request = requests(&press(&mut model, Command::Connect)).remove(0);
     let pod = ready(&created(&mut model, &request, 1));
     applied(&mut model, pod.clone());
-    let (id, epoch) = model.forwards.all.iter().map(|(id, forward)| (*id, forward.spec.epoch)).next().unwrap();
+    let (id, epoch) = model.forwards.all().iter().map(|(id, forward)| (*id, forward.spec.epoch)).next().unwrap();
     applied(&mut model, ProxyPod { phase: Phase::Terminating, ..pod.clone() });
-    assert_eq!(model.forwards.all[&id].fault.as_ref().map(|fault| fault.what), Some(What::PodDeleted));
+    assert_eq!(model.forwards.all()[&id].fault.as_ref().map(|fault| fault.what), Some(What::PodDeleted));
     assert!(
         model.screen.log.entries.iter().any(|entry| matches!(entry.message, Message::PodGone)),
         "somebody else deleted it, and that is told"
     );
     let event = ForwardEvent::ConnectionFailed(Fault::new(What::NoPod, "mysql", ""));
     model.update(Event::Forward { id, epoch, event });
-    assert_eq!(model.forwards.all[&id].fault.as_ref().map(|fault| fault.what), Some(What::PodDeleted));
+    assert_eq!(model.forwards.all()[&id].fault.as_ref().map(|fault| fault.what), Some(What::PodDeleted));
 }
 
 #[test]
 fn listening_beyond_loopback_is_warned_of() {
     let mut model = connected();
-    model.targets.all[0].forward.local_address = Some("0.0.0.0".parse().unwrap());
+    model.targets.all_mut()[0].forward.local_address = Some("0.0.0.0".parse().unwrap());
     crate::tests::demand::select(&mut model, "mysql");
     let effects = press(&mut model, Command::Forward);
     let all = |e: &Effect| {

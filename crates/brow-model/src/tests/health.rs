@@ -13,7 +13,7 @@ use crate::types::health::Health;
 /// An ordinary forward whose target is probed.
 fn watched() -> (Model, ProxyPod) {
     let (mut model, pod) = forwarded();
-    model.targets.all[0].forward.probe = "tcp".parse().ok();
+    model.targets.all_mut()[0].forward.probe = "tcp".parse().ok();
     let mut out = Vec::new();
     model.update_probes(&mut out);
     assert!(matches!(out[..], [Effect::Forward(ForwardEffect::Probe { plan: Some(_), .. })]), "{out:?}");
@@ -80,19 +80,23 @@ fn an_open_forward_is_probed_as_its_target_says_now() {
     let load = |model: &mut Model, change: fn(&mut Model)| {
         let mut new = model.clone();
         change(&mut new);
-        let loaded =
-            Loaded { targets: new.targets.all, settings: new.config.settings, path: "/c".into(), ..Loaded::default() };
+        let loaded = Loaded {
+            targets: new.targets.all().to_vec(),
+            settings: new.config.settings().clone(),
+            path: "/c".into(),
+            ..Loaded::default()
+        };
         model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))))
     };
-    let effects = load(&mut model, |new| new.targets.all[0].forward.probe = "mysql".parse().ok());
+    let effects = load(&mut model, |new| new.targets.all_mut()[0].forward.probe = "mysql".parse().ok());
     assert_eq!(probes(&effects), [Some("mysql every 30s".to_owned())]);
     assert!(!any!(effects, Effect::Forward(ForwardEffect::Open { .. })), "nothing is cut off");
     assert_eq!(probed(&mut model, false).len(), 1);
-    let effects = load(&mut model, |new| new.config.settings.forward.probe_interval = "1m".parse().ok());
+    let effects = load(&mut model, |new| new.config.settings_mut().forward.probe_interval = "1m".parse().ok());
     assert_eq!(probes(&effects), [Some("mysql every 60s".to_owned())]);
     assert!(only(&model).is_down(), "the same question");
     assert!(probes(&load(&mut model, |_| {})).is_empty());
-    let effects = load(&mut model, |new| new.targets.all[0].forward.probe = None);
+    let effects = load(&mut model, |new| new.targets.all_mut()[0].forward.probe = None);
     assert_eq!(probes(&effects), [None]);
     assert_eq!(only(&model).health(), None);
     assert!(probed(&mut model, false).is_empty(), "an answer that was on its way");

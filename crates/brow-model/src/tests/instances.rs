@@ -48,7 +48,7 @@ fn what_another_instance_forwards_is_not_forwarded_again() {
     let connect = |model: &mut Model| model.update(Event::Request(Request::Connect(vec!["mysql".into()])));
     assert!(connect(&mut model).is_empty());
     assert_eq!(last(&model), &Message::ForwardedElsewhere);
-    assert!(model.forwards.all.is_empty());
+    assert!(model.forwards.all().is_empty());
     // What is called the same but is another place, or in another cluster that is called the same, is opened here.
     for other in [
         ForwardReport { destination: "10.0.0.2:3306".into(), ..shared(7, "mysql", RemoteState::Live) },
@@ -72,7 +72,7 @@ fn rows_of_others_stay_and_go_with_their_instance() {
     assert_eq!(model.screen.forwards.order, row[1..]);
     model.update(Event::Instance(InstanceEvent::Gone { instance: "42-00000000".into() }));
     model.arrange();
-    assert!(model.instances.forwards.is_empty() && model.screen.forwards.order.is_empty());
+    assert!(model.instances.forwards().is_empty() && model.screen.forwards.order.is_empty());
 }
 
 #[test]
@@ -88,22 +88,22 @@ fn what_is_stopped_there_is_told_from_what_ends_with_its_instance() {
     model.update(report(both, false, Vec::new()));
     // One is stopped; of what is told at the end only what was there at the end ends with it.
     model.update(report(Vec::new(), true, vec![8]));
-    assert_eq!(model.forwards.stopped.iter().collect::<Vec<_>>(), [&of("mysql")]);
+    assert_eq!(model.forwards.stopped().iter().collect::<Vec<_>>(), [&of("mysql")]);
     // Opened anew it is there again, and where its instance is killed nobody has stopped it.
     model.update(report(vec![shared(9, "mysql", RemoteState::Waiting)], false, Vec::new()));
-    assert!(model.forwards.stopped.is_empty());
+    assert!(model.forwards.stopped().is_empty());
     model.update(Event::Instance(InstanceEvent::Gone { instance: "42-00000000".into() }));
-    assert!(model.forwards.stopped.is_empty() && model.instances.all.is_empty());
-    assert_eq!(model.targets.ports.get("mysql"), Some(&3306), "whoever takes it over takes it over there");
+    assert!(model.forwards.stopped().is_empty() && model.instances.all().is_empty());
+    assert_eq!(model.targets.ports().get("mysql"), Some(&3306), "whoever takes it over takes it over there");
 
     // It is where it was also after an end in order, which tells of no forwards any more; and a new name is no end.
-    model.targets.ports.clear();
+    model.targets.ports_mut().clear();
     model.update(report(vec![shared(7, "mysql", RemoteState::Live)], false, Vec::new()));
     model.update(report(vec![shared(7, "shop", RemoteState::Live)], false, Vec::new()));
-    assert!(model.forwards.stopped.is_empty());
+    assert!(model.forwards.stopped().is_empty());
     model.update(report(vec![shared(7, "mysql", RemoteState::Live)], false, Vec::new()));
     model.update(report(Vec::new(), true, vec![7]));
-    assert_eq!((model.targets.ports.get("mysql"), model.forwards.stopped.len()), (Some(&3306), 0));
+    assert_eq!((model.targets.ports().get("mysql"), model.forwards.stopped().len()), (Some(&3306), 0));
 }
 
 #[test]
@@ -112,15 +112,15 @@ fn an_instance_that_does_not_answer_is_there() {
     let unheard = InstanceEvent::Unheard { instance: "42-00000000".into(), pid: 42 };
     assert!(model.update(Event::Instance(unheard)).is_empty());
     assert!(matches!(last(&model), Message::Failed(fault) if fault.what == What::InstanceUnheard));
-    assert!(model.instances.all["42-00000000"].silent);
+    assert!(model.instances.all()["42-00000000"].silent);
     hear(&mut model, vec![shared(7, "mysql", RemoteState::Live)]);
-    assert!(!model.instances.all["42-00000000"].silent && model.is_live("mysql"));
+    assert!(!model.instances.all()["42-00000000"].silent && model.is_live("mysql"));
     // One that freezes later keeps what it has.
-    let before = model.instances.all["42-00000000"].clone();
+    let before = model.instances.all()["42-00000000"].clone();
     let unheard = InstanceEvent::Unheard { instance: "42-00000000".into(), pid: 42 };
     assert!(model.update(Event::Instance(unheard)).is_empty());
-    assert_eq!(model.instances.all["42-00000000"], RemoteInstance { silent: true, ..before });
-    assert_eq!((model.instances.forwards.len(), model.is_live("mysql")), (1, true));
+    assert_eq!(model.instances.all()["42-00000000"], RemoteInstance { silent: true, ..before });
+    assert_eq!((model.instances.forwards().len(), model.is_live("mysql")), (1, true));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn what_is_opened_anew_is_still_ours() {
     assert_eq!(report.forwards[0].state, RemoteState::Waiting, "it is being opened");
     // One that failed to open was stopped by nobody: others that wait for it may have their turn.
     let mut failed = model.clone();
-    let (id, forward) = failed.forwards.all.iter().next().unwrap();
+    let (id, forward) = failed.forwards.all().iter().next().unwrap();
     let (id, epoch) = (*id, forward.spec.epoch);
     let fault = Fault::new(What::PortInUse, "3306", "");
     failed.update(Event::Forward { id, epoch, event: ForwardEvent::NotBound(fault) });
@@ -179,10 +179,10 @@ fn a_pod_that_another_instance_uses_is_left_to_it() {
 fn nobody_at_a_screen_is_asked_nothing() {
     let mut model = model();
     model.mode = crate::state::Mode::Subcommand;
-    model.clusters.pods_until.insert("dev".into(), noon());
+    model.clusters.extend_pods("dev".into(), noon());
     let loaded = Loaded {
-        targets: model.targets.all.clone(),
-        pods_until: model.clusters.pods_until.clone(),
+        targets: model.targets.all().to_vec(),
+        pods_until: model.clusters.pods_until().clone(),
         ..Loaded::default()
     };
     let effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));

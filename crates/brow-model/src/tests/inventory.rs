@@ -176,9 +176,9 @@ fn a_row_becomes_a_target() {
     let (found, port) = browser.inventory.at(&browser.list.order[0]).unwrap();
     assert_eq!(model.saved(found, port).map(|target| target.name.as_str()), Some("mysql.shop"));
     let named = Target { address: "service/mysql:sql".parse().unwrap(), ..target.clone() };
-    let at = model.targets.all.iter().position(|target| target.name == "mysql.shop").unwrap();
+    let at = model.targets.all().iter().position(|target| target.name == "mysql.shop").unwrap();
     let (found, port) = (found.clone(), port.clone());
-    model.targets.all[at] = named;
+    model.targets.all_mut()[at] = named;
     assert!(model.saved(&found, &port).is_some());
     assert!(model.saved(&service("other", "mysql", &[":3306"]), &port).is_none(), "another namespace");
 }
@@ -211,7 +211,7 @@ fn marked_rows_and_all_that_is_recognised_become_targets() {
     assert_eq!(saved(&effects).iter().map(name).collect::<Vec<_>>(), ["metrics.ops", "redis.shop"]);
     assert_eq!(tally(&model), OutcomeCounts { added: 2, skipped: 2, replaced: 0 });
     let mut ports: Vec<u16> =
-        model.targets.all.iter().map(|target| target.local_port).filter(|port| *port != 0).collect();
+        model.targets.all().iter().map(|target| target.local_port).filter(|port| *port != 0).collect();
     let count = ports.len();
     ports.sort_unstable();
     ports.dedup();
@@ -235,7 +235,7 @@ fn what_is_there_is_replaced_on_request_only() {
         tags: vec!["mine".to_owned()],
         ..target("the database", "dev")
     };
-    model.targets.all.push(own.clone());
+    model.targets.all_mut().push(own.clone());
     write(&mut model, "mysql");
     press(&mut model, Command::Accept);
     let Some(Dialog::Confirm { question, button: 0 }) = model.screen.dialogs.last() else {
@@ -243,7 +243,7 @@ fn what_is_there_is_replaced_on_request_only() {
     };
     assert_eq!(question.buttons(), 2, "nothing is new: only to replace");
     press(&mut model, Command::Cancel);
-    assert!(model.targets.all.contains(&own), "no is no");
+    assert!(model.targets.all().contains(&own), "no is no");
     press(&mut model, Command::Accept);
     let effects = model.update(Event::Act(Action::ClickItem(1)));
     let [TargetEdit::Replace { was, target }] = &saved(&effects)[..] else { panic!("{effects:?}") };
@@ -264,7 +264,7 @@ fn ports_of_other_instances_and_of_saved_targets_are_left_alone() {
     let own = port(browsing());
     assert_eq!(port(browsing()), own, "the same target gets the same port");
     let mut model = browsing();
-    model.targets.all.push(Target { local_port: own, ..target("other", "dev") });
+    model.targets.all_mut().push(Target { local_port: own, ..target("other", "dev") });
     let beside_saved = port(model);
     assert!(beside_saved != own && (30_300..=30_399).contains(&beside_saved), "{beside_saved}");
     let mut model = browsing();
@@ -296,8 +296,8 @@ fn ports_of_other_instances_and_of_saved_targets_are_left_alone() {
 #[test]
 fn a_name_that_is_taken_gives_way() {
     let mut model = browsing();
-    model.targets.all.push(target("web.shop", "prod"));
-    model.targets.all.push(target("web-http.shop", "prod"));
+    model.targets.all_mut().push(target("web.shop", "prod"));
+    model.targets.all_mut().push(target("web-http.shop", "prod"));
     write(&mut model, "web");
     press(&mut model, Command::MarkAll);
     let effects = press(&mut model, Command::Accept);

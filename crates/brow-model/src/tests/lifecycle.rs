@@ -35,7 +35,7 @@ fn disconnect(model: &mut Model) {
     model.screen.focus.pane = Pane::Clusters;
     let effects = press(model, Command::DisconnectCluster);
     assert!(any!(effects, Effect::Cluster(ClusterEffect::Disconnect { .. })), "{effects:?}");
-    assert!(model.pods.all.is_empty());
+    assert!(model.pods.all().is_empty());
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_pod_goes_although_its_cluster_was_let_go_of() {
     disconnect(&mut model);
     assert_eq!(rests(&second(&mut model, 700, 0, 0)), [None]);
     assert_eq!(deleted(&tell(&mut model, ForwardEvent::Drained(pod.via()))), std::slice::from_ref(&pod.key.name));
-    assert!(model.pods.lifecycle.on_demand.is_empty());
+    assert!(model.pods.lifecycle.on_demand().is_empty());
 
     let (mut model, pod) = used();
     disconnect(&mut model);
@@ -124,17 +124,17 @@ fn what_takes_over_from_a_pod_that_another_forward_uses_stays() {
     let (mut model, old) = used();
     let target = model.target("mysql").unwrap().clone();
     let first = only(&model).spec.id;
-    model.forwards.all.get_mut(&first).unwrap().route = Route::Waiting;
+    model.forwards.all_mut().get_mut(&first).unwrap().route = Route::Waiting;
     model.open_forward_via(&target, &old.key, &mut Vec::new());
-    model.forwards.all.get_mut(&first).unwrap().route = Route::through(old.via());
+    model.forwards.all_mut().get_mut(&first).unwrap().route = Route::through(old.via());
     let request = renewed(&mut model, &old);
     let new = created(&mut model, &request, 2);
     // The one on demand is not used any more, the other one is.
     let effects = second(&mut model, 700, 0, 0);
     assert_eq!((rests(&effects), deleted(&effects)), (vec![None], Vec::<String>::new()));
     applied(&mut model, ready(&new));
-    let second = model.forwards.all.keys().copied().find(|id| *id != first).unwrap();
-    assert!(model.forwards.all[&second].is_through(&new.key));
+    let second = model.forwards.all().keys().copied().find(|id| *id != first).unwrap();
+    assert!(model.forwards.all()[&second].is_through(&new.key));
 }
 
 #[test]
@@ -214,11 +214,11 @@ fn a_forward_that_cannot_listen_keeps_no_pod() {
     let (mut model, pod) = used();
     let other = model.target("mysql").unwrap().clone();
     let first = only(&model).spec.id;
-    model.forwards.all.get_mut(&first).unwrap().route = Route::Waiting;
+    model.forwards.all_mut().get_mut(&first).unwrap().route = Route::Waiting;
     model.open_forward_via(&other, &pod.key, &mut Vec::new());
-    model.forwards.all.get_mut(&first).unwrap().route = Route::through(pod.via());
+    model.forwards.all_mut().get_mut(&first).unwrap().route = Route::through(pod.via());
     let (id, epoch) =
-        model.forwards.all.values().map(|at| (at.spec.id, at.spec.epoch)).find(|at| at.0 != first).unwrap();
+        model.forwards.all().values().map(|at| (at.spec.id, at.spec.epoch)).find(|at| at.0 != first).unwrap();
     let event = ForwardEvent::NotBound(Fault::new(What::PortInUse, "3306", ""));
     assert!(deleted(&model.update(Event::Forward { id, epoch, event })).is_empty());
     assert_eq!(rests(&second(&mut model, 700, 0, 0)), [None]);

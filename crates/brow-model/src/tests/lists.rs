@@ -21,8 +21,8 @@ fn keys_that_come_faster_than_frames_act_on_what_the_ones_before_left() {
     ] {
         model.update(Event::Act(action));
     }
-    assert!(model.targets.all.iter().all(|target| target.name != "mysql"));
-    assert_eq!(model.targets.all.len(), 2);
+    assert!(model.targets.all().iter().all(|target| target.name != "mysql"));
+    assert_eq!(model.targets.all().len(), 2);
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_filter_is_fuzzy_and_ends_with_enter_or_goes_with_escape() {
 #[test]
 fn while_a_filter_is_typed_the_best_row_is_selected() {
     let mut model = model();
-    model.targets.all = ["a-shutdown", "b-down", "down", "unrelated"].map(|name| target(name, "dev")).to_vec();
+    *model.targets.all_mut() = ["a-shutdown", "b-down", "down", "unrelated"].map(|name| target(name, "dev")).to_vec();
     press(&mut model, Command::Top);
     press(&mut model, Command::Filter);
     type_in(&mut model, "down");
@@ -60,7 +60,7 @@ fn while_a_filter_is_typed_the_best_row_is_selected() {
 #[test]
 fn a_selection_made_after_typing_is_left_alone() {
     let mut model = model();
-    model.targets.all = ["a-down", "down"].map(|name| target(name, "dev")).to_vec();
+    *model.targets.all_mut() = ["a-down", "down"].map(|name| target(name, "dev")).to_vec();
     press(&mut model, Command::Filter);
     type_in(&mut model, "down");
     let first = model.screen.targets.cursor;
@@ -75,14 +75,14 @@ fn a_selection_made_after_typing_is_left_alone() {
 fn rows_are_sorted_by_what_is_shown() {
     let mut model = model();
     model.screen.targets.column = TargetColumn::Port;
-    model.targets.all[0].local_port = 6000;
-    model.targets.ports.insert("redis".to_owned(), 5000);
+    model.targets.all_mut()[0].local_port = 6000;
+    model.targets.ports_mut().insert("redis".to_owned(), 5000);
     model.screen.unarranged = true;
     model.arrange();
     assert_eq!(model.screen.targets.order, ["far", "redis", "mysql"], "any port, the remembered one, its own");
     model.screen.targets.column = TargetColumn::Namespace;
-    model.targets.all[0].namespace = Some("abc".to_owned());
-    model.targets.all[1].namespace = Some("xyz".to_owned());
+    model.targets.all_mut()[0].namespace = Some("abc".to_owned());
+    model.targets.all_mut()[1].namespace = Some("xyz".to_owned());
     model.screen.unarranged = true;
     model.arrange();
     assert_eq!(model.screen.targets.order, ["mysql", "far", "redis"], "the context's namespace is between them");
@@ -98,7 +98,7 @@ fn pods_are_sorted_by_the_phase_that_is_shown() {
         applied(&mut model, pod.clone());
     }
     model.screen.pods.column = crate::screen::list::PodColumn::Phase;
-    model.pods.killing.insert(pods[0].key.clone(), Phase::Ready);
+    model.pods.mark_deleting(pods[0].key.clone());
     model.screen.unarranged = true;
     model.arrange();
     assert_eq!(model.screen.pods.order.last(), Some(&pods[0].key), "it is terminating");
@@ -107,7 +107,7 @@ fn pods_are_sorted_by_the_phase_that_is_shown() {
 #[test]
 fn filters_know_other_scripts() {
     let mut model = model();
-    model.targets.all.push(target("生产数据库", "dev"));
+    model.targets.all_mut().push(target("生产数据库", "dev"));
     press(&mut model, Command::Filter);
     type_in(&mut model, "数据");
     assert_eq!(model.screen.targets.order, ["生产数据库"]);
@@ -186,13 +186,13 @@ fn rows_in_trouble_are_marked_and_no_others() {
     model.screen.focus.pane = Pane::Clusters;
     press(&mut model, Command::Mark);
     let fault = Fault::new(What::Unreachable, "prod", "");
-    model.clusters.all.iter_mut().find(|cluster| cluster.name == "prod").unwrap().fault = Some(fault);
+    model.clusters.all_mut().iter_mut().find(|cluster| cluster.name == "prod").unwrap().fault = Some(fault);
     press(&mut model, Command::MarkTrouble);
     assert_eq!(model.screen.clusters.chosen(), ["prod"]);
     model.screen.focus.pane = Pane::Targets;
     press(&mut model, Command::MarkTrouble);
     assert!(model.screen.targets.marks.iter().all(|name| name == "far"), "{:?}", model.screen.targets.marks);
-    for cluster in &mut model.clusters.all {
+    for cluster in model.clusters.all_mut() {
         cluster.fault = None;
     }
     for pane in Pane::ALL {

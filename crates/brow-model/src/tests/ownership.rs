@@ -28,7 +28,7 @@ fn recognised(model: &mut Model, uid: &str, is_ours: bool) -> Vec<Effect> {
 }
 
 fn vias(model: &Model) -> Vec<Option<String>> {
-    model.forwards.all.values().map(|forward| forward.via().map(|via| via.pod.name.clone())).collect()
+    model.forwards.all().values().map(|forward| forward.via().map(|via| via.pod.name.clone())).collect()
 }
 
 #[test]
@@ -116,16 +116,16 @@ fn our_pods_are_kept_however_many_others_make() {
     let more = requests(&press(&mut model, Command::Create)).remove(0);
     let next = ready(&created(&mut model, &more, 2_000));
     applied(&mut model, next.clone());
-    assert!(model.pods.all.contains_key(&next.key));
+    assert!(model.pods.all().contains_key(&next.key));
 
     // And what another one of ours made, as soon as it is known whose it is.
     let other = forged(&own);
     assert_eq!(claims(&applied(&mut model, other.clone())).len(), 1);
-    assert!(!model.pods.all.contains_key(&other.key) && !model.has_listed_pods("dev"));
+    assert!(!model.pods.all().contains_key(&other.key) && !model.has_listed_pods("dev"));
     let later = ProxyPod { port: 4_321, ..other.clone() };
     applied(&mut model, later.clone());
     recognised(&mut model, "forged", true);
-    assert_eq!(model.pods.all.get(&other.key).map(|pod| pod.port), Some(later.port), "as it was last seen");
+    assert_eq!(model.pods.all().get(&other.key).map(|pod| pod.port), Some(later.port), "as it was last seen");
     assert!(model.has_listed_pods("dev"));
 
     // One that goes before that is known is not brought back.
@@ -133,7 +133,7 @@ fn our_pods_are_kept_however_many_others_make() {
     applied(&mut model, gone.clone());
     on_dev(&mut model, ClusterEvent::Gone { key: gone.key.clone(), uid: gone.uid });
     recognised(&mut model, "gone", true);
-    assert!(!model.pods.all.contains_key(&gone.key));
+    assert!(!model.pods.all().contains_key(&gone.key));
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn while_a_pod_is_looked_up_no_other_is_asked_for() {
     let mut model = connected();
     let request = PodRequest { target: "mysql".to_owned(), ..requests(&press(&mut model, Command::Create)).remove(0) };
     let request = PodRequest { cluster: "dev".to_owned(), ..request };
-    model.pods.requests.clear();
+    model.pods.end_request(request.id);
     applied(&mut model, forged(&pod(&request, 1, Phase::Ready)));
     model.screen.targets.select(1);
     assert!(requests(&press(&mut model, Command::Connect)).is_empty());
@@ -182,7 +182,7 @@ fn a_foreign_pod_is_never_used_and_killed_only_after_a_question() {
     for command in [Command::Forward, Command::Connect, Command::Accept] {
         let effects = press(&mut model, command);
         assert!(!any!(effects, Effect::Forward(ForwardEffect::Open { .. })), "{command:?}: {effects:?}");
-        assert!(model.forwards.all.is_empty() && model.screen.dialogs.is_empty());
+        assert!(model.forwards.all().is_empty() && model.screen.dialogs.is_empty());
         let Some(Message::Failed(fault)) = model.screen.log.entries.back().map(|entry| &entry.message) else {
             panic!("{command:?} says why: {:?}", model.screen.log)
         };

@@ -31,7 +31,7 @@ fn a_ttl_can_be_given_for_one_creation_and_has_a_ceiling() {
     assert_eq!(asked[0].ttl.secs(), 90);
     assert!(model.screen.dialogs.is_empty());
 
-    model.targets.all.iter_mut().for_each(|target| target.ttl = Ttl::from_secs(100_000));
+    model.targets.all_mut().iter_mut().for_each(|target| target.ttl = Ttl::from_secs(100_000));
     assert!(requests(&press(&mut model, Command::Create)).is_empty());
     assert!(matches!(&model.screen.log.entries.back().unwrap().message,
         crate::language::log::Message::Failed(fault) if fault.what == What::TtlTooLong));
@@ -71,18 +71,18 @@ fn killing_asks_and_shows_at_once() {
     press(&mut model, Command::Right);
     let effects = press(&mut model, Command::Accept);
     assert!(effects.contains(&Effect::Pod(PodEffect::Delete { key: key.clone(), uid: "uid-1".into() })));
-    assert_eq!(model.pods.all[&key].phase, Phase::Terminating);
+    assert_eq!(model.pods.all()[&key].phase, Phase::Terminating);
     assert!(press(&mut model, Command::KillNow).is_empty(), "once is enough");
 
     let refused = Err(Fault::new(What::Forbidden, &key.name, ""));
     model.update(Event::Pod(PodEvent::Deleted { key: key.clone(), result: refused }));
-    assert_eq!(model.pods.all[&key].phase, Phase::Ready, "a refused deletion leaves the pod as it was");
+    assert_eq!(model.pods.all()[&key].phase, Phase::Ready, "a refused deletion leaves the pod as it was");
 }
 
 #[test]
 fn only_our_own_finished_pods_are_cleaned_unless_asked_for_all() {
     let mut model = with_pod();
-    let mine = model.pods.all.values().next().unwrap().clone();
+    let mine = model.pods.all().values().next().unwrap().clone();
     let mut theirs = ProxyPod { uid: "forged".into(), ..mine.clone() };
     theirs.key.name = "brow-x-000002".into();
     for pod in [&mine, &theirs] {
@@ -118,32 +118,32 @@ fn pods_left_by_an_earlier_run_are_cleaned_when_they_are_listed() {
 #[test]
 fn a_list_replaces_what_was_known_of_its_namespace_only() {
     let mut model = with_pod();
-    let mut other = model.pods.all.values().next().unwrap().clone();
+    let mut other = model.pods.all().values().next().unwrap().clone();
     other.key.namespace = "elsewhere".into();
     applied(&mut model, other.clone());
     let listed = || ClusterEvent::Listed { namespace: Some("team".into()), pods: Vec::new() };
     on_dev(&mut model, listed());
-    assert_eq!(model.pods.all.len(), 2, "the list may be older than the pod that was just created");
+    assert_eq!(model.pods.all().len(), 2, "the list may be older than the pod that was just created");
     model.update(Event::Tick { now: noon() + TimeDelta::seconds(11), samples: Vec::new() });
     on_dev(&mut model, listed());
-    assert_eq!(model.pods.all.keys().collect::<Vec<_>>(), [&other.key]);
+    assert_eq!(model.pods.all().keys().collect::<Vec<_>>(), [&other.key]);
 }
 
 #[test]
 fn a_pod_of_the_same_name_is_another_pod() {
     let mut model = with_pod();
-    let pod = model.pods.all.values().next().unwrap().clone();
+    let pod = model.pods.all().values().next().unwrap().clone();
     on_dev(&mut model, ClusterEvent::Gone { key: pod.key.clone(), uid: "older".into() });
-    assert!(model.pods.all.contains_key(&pod.key));
+    assert!(model.pods.all().contains_key(&pod.key));
     on_dev(&mut model, ClusterEvent::Gone { key: pod.key.clone(), uid: pod.uid });
-    assert!(model.pods.all.is_empty());
+    assert!(model.pods.all().is_empty());
 }
 
 #[test]
 fn quitting_asks_once_and_deletes_only_what_this_run_created() {
     let mut model = with_pod();
     let theirs = {
-        let mut pod = model.pods.all.values().next().unwrap().clone();
+        let mut pod = model.pods.all().values().next().unwrap().clone();
         pod.key.name = "brow-old-000009".into();
         pod
     };
@@ -182,7 +182,7 @@ fn a_pod_seen_through_two_contexts_has_one_row() {
     model.screen.clusters.select(1);
     press(&mut model, Command::ConnectCluster);
     let epoch = model.cluster("prod").unwrap().epoch;
-    let mut twin = model.pods.all.values().next().unwrap().clone();
+    let mut twin = model.pods.all().values().next().unwrap().clone();
     let own = twin.key.clone();
     twin.key.cluster = "prod".into();
     let told = model.screen.log.entries.len();
@@ -192,7 +192,7 @@ fn a_pod_seen_through_two_contexts_has_one_row() {
     model.update(Event::Cluster { cluster: "prod".into(), epoch, event });
     model.arrange();
     assert_eq!(
-        (model.pods.all.len(), &model.screen.pods.order[..]),
+        (model.pods.all().len(), &model.screen.pods.order[..]),
         (2, &[own.clone()][..]),
         "the target's context wins"
     );
@@ -238,7 +238,7 @@ fn a_renamed_target_keeps_its_pods_and_forwards() {
         let effects = applied(&mut model, pod.clone());
         assert!(matches!(effects[..], [Effect::Forward(ForwardEffect::Point { via: Some(_), .. })]), "{effects:?}");
         assert!(model.is_live("db"));
-        assert_eq!(model.target_of_pod(&model.pods.all[&pod.key]).unwrap().name, "db");
+        assert_eq!(model.target_of_pod(&model.pods.all()[&pod.key]).unwrap().name, "db");
         model.screen.focus.pane = Pane::Targets;
         select(&mut model, "db");
         assert!(requests(&press(&mut model, Command::Create)).iter().all(|asked| asked.target == "db"));
@@ -247,7 +247,7 @@ fn a_renamed_target_keeps_its_pods_and_forwards() {
         let edit = TargetEdit::Add(target("mysql", "dev"));
         model.apply(&edit);
         applied(&mut model, ProxyPod { uid: "other".into(), ..pod.clone() });
-        assert_eq!(model.target_of_pod(&model.pods.all[&pod.key]).unwrap().name, "mysql");
+        assert_eq!(model.target_of_pod(&model.pods.all()[&pod.key]).unwrap().name, "mysql");
     }
 }
 
@@ -262,7 +262,7 @@ fn what_an_earlier_run_renamed_still_has_its_pods() {
     let request = requests(&press(&mut model, Command::Create)).remove(0);
     let pod = ready(&pod(&request, 1, Phase::Pending));
     first.on_applied(pod.clone(), &mut Vec::new());
-    assert_eq!(first.target_of_pod(&first.pods.all[&pod.key]).unwrap().name, "db");
+    assert_eq!(first.target_of_pod(&first.pods.all()[&pod.key]).unwrap().name, "db");
 }
 
 #[test]
@@ -277,12 +277,12 @@ fn pods_from_before_labels_were_salted_are_still_the_targets() {
     assert_ne!(request.label, named.unsalted_label());
     let made = ProxyPod { target_label: named.unsalted_label(), ..ready(&pod(&request, 1, Phase::Pending)) };
     applied(&mut model, made.clone());
-    assert_eq!(model.target_of_pod(&model.pods.all[&made.key]).unwrap().name, "数据库");
+    assert_eq!(model.target_of_pod(&model.pods.all()[&made.key]).unwrap().name, "数据库");
     assert_eq!(model.pods_at(&model.selector_of(&named)).count(), 1);
     // Whoever is not us can make such a label, too.
     let forged = ProxyPod { uid: "forged".to_owned(), ..made };
     applied(&mut model, forged.clone());
-    assert_eq!(model.target_of_pod(&model.pods.all[&forged.key]), None);
+    assert_eq!(model.target_of_pod(&model.pods.all()[&forged.key]), None);
 }
 
 #[test]
@@ -298,16 +298,16 @@ fn more_pods_than_are_kept_are_told_once() {
         model.screen.log.entries.iter().filter(|entry| too_many(&entry.message)).count()
     };
     on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: pods(0, MAX_PODS) });
-    assert_eq!((model.pods.all.len(), told(&model)), (MAX_PODS, 0));
+    assert_eq!((model.pods.all().len(), told(&model)), (MAX_PODS, 0));
     for more in pods(MAX_PODS, 3) {
         applied(&mut model, more);
     }
-    assert_eq!((model.pods.all.len(), told(&model)), (MAX_PODS, 1));
+    assert_eq!((model.pods.all().len(), told(&model)), (MAX_PODS, 1));
     // Those that are known go on.
     applied(&mut model, ProxyPod { phase: Phase::Expired, ..pods(0, 1).remove(0) });
-    assert!(model.pods.all.values().any(|pod| pod.phase == Phase::Expired));
+    assert!(model.pods.all().values().any(|pod| pod.phase == Phase::Expired));
     on_dev(&mut model, ClusterEvent::Listed { namespace: None, pods: pods(1, MAX_PODS + 1) });
-    assert_eq!((model.pods.all.len(), told(&model)), (MAX_PODS, 1));
+    assert_eq!((model.pods.all().len(), told(&model)), (MAX_PODS, 1));
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn with_pod() -> (Model, ProxyPod) {
 fn the_answer_comes_before_the_setting() {
     for (on_quit, button, gone) in [(OnQuit::Delete, 1, false), (OnQuit::Leave, 2, true), (OnQuit::Ask, 1, false)] {
         let (mut model, pod) = with_pod();
-        model.config.settings.on_quit = on_quit;
+        model.config.settings_mut().on_quit = on_quit;
         press(&mut model, Command::Forward);
         press(&mut model, Command::Quit);
         for _ in 0..button {
@@ -43,7 +43,7 @@ fn the_answer_comes_before_the_setting() {
 fn the_setting_holds_where_nobody_is_asked() {
     for (on_quit, gone) in [(OnQuit::Delete, 1), (OnQuit::Leave, 0), (OnQuit::Ask, 0)] {
         let (mut model, _) = with_pod();
-        model.config.settings.on_quit = on_quit;
+        model.config.settings_mut().on_quit = on_quit;
         assert_eq!(deleted(&model.update(Event::Terminate)).len(), gone, "{on_quit:?}");
     }
 }
@@ -53,7 +53,7 @@ fn pods_of_a_cluster_that_was_let_go_of_are_deleted_too() {
     let (mut model, pod) = with_pod();
     model.screen.focus.pane = Pane::Clusters;
     press(&mut model, Command::DisconnectCluster);
-    assert!(model.pods.all.is_empty());
+    assert!(model.pods.all().is_empty());
     press(&mut model, Command::Quit);
     press(&mut model, Command::Right);
     press(&mut model, Command::Right);

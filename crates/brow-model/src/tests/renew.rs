@@ -25,7 +25,7 @@ pub(super) fn forwarded() -> (Model, ProxyPod) {
 }
 
 fn through(model: &Model, id: ForwardId) -> Option<String> {
-    model.forwards.all[&id].via().map(|via| via.pod.name.clone())
+    model.forwards.all()[&id].via().map(|via| via.pod.name.clone())
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn what_is_not_ours_or_not_ready_is_not_renewed() {
         ProxyPod { phase: Phase::Starting, ..pod.clone() },
         ProxyPod { target_label: "nobody".to_owned(), ..pod.clone() },
     ] {
-        model.pods.all.insert(pod.key.clone(), other.clone());
+        model.pods.all_mut().insert(pod.key.clone(), other.clone());
         assert!(requests(&press(&mut model, Command::Renew)).is_empty(), "{other:?}");
         assert_eq!(model.screen.log.entries.back().map(|entry| &entry.message), Some(&Message::NotRenewable));
     }
@@ -71,8 +71,8 @@ fn what_is_not_ours_or_not_ready_is_not_renewed() {
 #[test]
 fn pods_are_renewed_by_themselves_while_they_are_used_and_not_for_ever() {
     let (mut model, old) = forwarded();
-    model.config.settings.forward.auto_renew = Some(true);
-    model.config.settings.forward.max_lifetime = "40m".parse().ok();
+    model.config.settings_mut().forward.auto_renew = Some(true);
+    model.config.settings_mut().forward.max_lifetime = "40m".parse().ok();
     assert!(requests(&second(&mut model, 1_000, 1, 1)).is_empty(), "there is time");
     let [request] = requests(&second(&mut model, 1_440, 1, 1)).try_into().unwrap();
     assert_eq!(Duration::from_mins(16), request.ttl.duration(), "what max_lifetime leaves");
@@ -84,10 +84,10 @@ fn pods_are_renewed_by_themselves_while_they_are_used_and_not_for_ever() {
     assert!(requests(&second(&mut model, 2_390, 1, 1)).is_empty(), "its lifetime is up");
 
     let (mut model, _) = forwarded();
-    model.config.settings.forward.auto_renew = Some(true);
+    model.config.settings_mut().forward.auto_renew = Some(true);
     assert!(requests(&second(&mut model, 1_500, 0, 0)).is_empty(), "nobody uses it");
     assert_eq!(requests(&second(&mut model, 1_501, 0, 1)).len(), 1);
-    let request = model.pods.requests.keys().copied().next().unwrap();
+    let request = model.pods.requests().keys().copied().next().unwrap();
     let result = Err(Fault::new(What::Quota, "mysql", ""));
     model.update(Event::Pod(PodEvent::Created { request, result }));
     assert!(requests(&second(&mut model, 1_502, 1, 2)).is_empty(), "not again at once");

@@ -45,11 +45,11 @@ fn nothing_is_taught_where_it_is_not_wished_for_or_something_else_has_the_keys()
     assert_eq!(model.tip(), None);
     press(&mut model, Command::Cancel);
     assert!(model.tip().is_some());
-    model.config.settings.tips = false;
+    model.config.settings_mut().tips = false;
     assert_eq!(model.tip(), None);
     assert_eq!(Model::new(noon(), ME).tip(), None, "before it is known what was learned");
     let all: BTreeSet<String> = Tip::ALL.iter().map(|tip| tip.name().to_owned()).collect();
-    model.config.settings.tips = true;
+    model.config.settings_mut().tips = true;
     model.screen.learned = Some(all);
     assert_eq!(model.tip(), None);
 }

@@ -10,14 +10,14 @@ use crate::types::route::Via;
 
 fn web(model: &mut Model) {
     let web = Target { address: "service/web:http".parse().unwrap(), ..target("web", "dev") };
-    model.targets.all.push(web);
+    model.targets.all_mut().push(web);
     model.screen.targets.wanted = Some("web".to_owned());
     model.screen.unarranged = true;
     model.arrange();
 }
 
 fn only(model: &Model) -> &Forward {
-    let mut all = model.forwards.all.values();
+    let mut all = model.forwards.all().values();
     let forward = all.next().unwrap();
     assert!(all.next().is_none());
     forward
@@ -115,7 +115,7 @@ fn a_pod_that_refuses_is_left_for_one_that_is_ready() {
 fn each_of_several_ports_is_forwarded() {
     let mut model = connected();
     web(&mut model);
-    let last = model.targets.all.last_mut().unwrap();
+    let last = model.targets.all_mut().last_mut().unwrap();
     (last.address, last.local_port) = ("service/web:http,admin".parse().unwrap(), 4000);
     let specs = |effects: Vec<Effect>| -> Vec<crate::types::forward::ForwardSpec> {
         let spec = |effect| match effect {
@@ -133,7 +133,7 @@ fn each_of_several_ports_is_forwarded() {
         let event = ForwardEvent::Bound(vec![local.parse().unwrap()]);
         model.update(Event::Forward { id: spec.id, epoch: spec.epoch, event });
     }
-    assert_eq!(model.targets.ports.get("web:admin"), Some(&4567), "remembered beside the first");
+    assert_eq!(model.targets.ports().get("web:admin"), Some(&4567), "remembered beside the first");
     // One of them is closed: forwarding again opens that one only, where it was.
     model.stop_forward(second.id, &mut Vec::new());
     model.screen.focus.pane = Pane::Targets;
@@ -213,13 +213,13 @@ fn what_has_no_pods_goes_through_a_proxy_pod() {
 fn a_service_by_its_address_gets_a_proxy_pod_when_asked() {
     let mut model = connected();
     web(&mut model);
-    let address = match model.targets.all.last().map(|target| target.address.clone()) {
+    let address = match model.targets.all().last().map(|target| target.address.clone()) {
         Some(crate::types::workload::Destination::Workload(workload)) => {
             crate::types::workload::Destination::Workload(crate::types::workload::Workload { proxy: true, ..workload })
         }
         other => panic!("{other:?}"),
     };
-    model.targets.all.last_mut().unwrap().address = address;
+    model.targets.all_mut().last_mut().unwrap().address = address;
     let effects = press(&mut model, Command::Create);
     assert_eq!(requests(&effects).len(), 1);
     let pod = proxy_pod(&mut model, &effects);

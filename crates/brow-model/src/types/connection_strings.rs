@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::types::service::Group;
-use crate::types::service::{Service, Signs, by_word, recognise};
+use crate::types::service::{Group, Service, Signs, by_word, recognise};
 use crate::types::target::Target;
 use crate::types::workload::{Destination, Port};
 

@@ -200,9 +200,7 @@ impl Destination {
 
     /// Each port of it by itself: what a forward leads to.
     pub fn singles(&self) -> Vec<Self> {
-        let Self::Workload(workload) = self else {
-            return vec![self.clone()];
-        };
+        let Self::Workload(workload) = self else { return vec![self.clone()] };
         let ports = std::iter::once(&workload.port).chain(&workload.more);
         let single = |port: &Port| Workload { port: port.clone(), more: Vec::new(), ..workload.clone() };
         ports.map(|port| Self::Workload(single(port))).collect()

@@ -46,7 +46,7 @@ impl Model {
 
     pub(crate) fn ask_clean_all(&mut self) {
         let pods: usize =
-            self.clusters.all.iter().map(|cluster| self.finished_pods(&cluster.name, CleanupScope::All).len()).sum();
+            self.clusters.all().iter().map(|cluster| self.finished_pods(&cluster.name, CleanupScope::All).len()).sum();
         if pods == 0 {
             self.note(Level::Info, Message::NothingToClean, "", "");
         } else {

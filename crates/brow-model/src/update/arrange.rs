@@ -30,13 +30,14 @@ impl Model {
         let mut filter = Filter::new(self.screen.clusters.filter.value());
         let mut rows: Vec<(u32, &Cluster)> = self
             .clusters
-            .all
+            .all()
             .iter()
             .filter_map(|at| Some((filter.score(&[&at.name, &at.server, &at.user])?, at)))
             .collect();
         let column = self.screen.clusters.column;
-        let pods = |at: &Cluster| self.pods.all.keys().filter(|key| key.cluster == at.name).count();
-        let forwards = |at: &Cluster| self.forwards.all.values().filter(|f| f.spec.selector.cluster == at.name).count();
+        let pods = |at: &Cluster| self.pods.all().keys().filter(|key| key.cluster == at.name).count();
+        let forwards =
+            |at: &Cluster| self.forwards.all().values().filter(|f| f.spec.selector.cluster == at.name).count();
         rows.sort_by(|(_, a), (_, b)| match column {
             // The kubeconfig's own order is the one its owner knows.
             ClusterColumn::Name => Ordering::Equal,
@@ -47,7 +48,7 @@ impl Model {
             ClusterColumn::Forwards => forwards(a).cmp(&forwards(b)),
         });
         let order = rows.into_iter().map(|(score, at)| (score, at.name.clone())).collect();
-        let names = &self.clusters.all;
+        let names = self.clusters.all();
         settle(&mut self.screen.clusters, order, names.len(), |name| names.iter().any(|at| at.name == *name));
     }
 
@@ -55,7 +56,7 @@ impl Model {
         let mut filter = Filter::new(self.screen.targets.filter.value());
         let mut rows: Vec<(u32, &Target, String)> = self
             .targets
-            .all
+            .all()
             .iter()
             .filter_map(|target| {
                 let address = target.address.to_string();
@@ -76,7 +77,7 @@ impl Model {
             TargetColumn::Live => (!self.is_live(&a.name), &a.name).cmp(&(!self.is_live(&b.name), &b.name)),
         });
         let order = rows.into_iter().map(|(score, target, _)| (score, target.name.clone())).collect();
-        let targets = &self.targets.all;
+        let targets = self.targets.all();
         settle(&mut self.screen.targets, order, targets.len(), |name| {
             targets.iter().any(|target| target.name == *name)
         });
@@ -85,8 +86,8 @@ impl Model {
     fn arrange_pods(&mut self) {
         let mut filter = Filter::new(self.screen.pods.filter.value());
         // Several contexts may lead to one cluster: each pod has one row.
-        let several = self.clusters.all.iter().filter(|at| at.link != Link::Idle).count() > 1;
-        let rows: Vec<&ProxyPod> = self.pods.all.values().filter(|pod| !several || !self.is_duplicate(pod)).collect();
+        let several = self.clusters.all().iter().filter(|at| at.link != Link::Idle).count() > 1;
+        let rows: Vec<&ProxyPod> = self.pods.all().values().filter(|pod| !several || !self.is_duplicate(pod)).collect();
         let of = rows.len();
         let mut score = |pod: &ProxyPod| {
             let key = &pod.key;
@@ -105,7 +106,7 @@ impl Model {
             PodColumn::Left => a.deadline().cmp(&b.deadline()),
         });
         let order = rows.into_iter().map(|(score, pod)| (score, pod.key.clone())).collect();
-        let pods = &self.pods.all;
+        let pods = self.pods.all();
         settle(&mut self.screen.pods, order, of, |key| pods.contains_key(key));
     }
 
@@ -113,7 +114,7 @@ impl Model {
         let mut filter = Filter::new(self.screen.forwards.filter.value());
         let mut rows: Vec<(u32, &Forward)> = self
             .forwards
-            .all
+            .all()
             .values()
             .filter_map(|forward| {
                 let local = forward.local();
@@ -139,7 +140,7 @@ impl Model {
             }
         });
         // Those of other instances come below our own, whatever the order is by.
-        let others = self.instances.forwards.iter().filter_map(|(id, other)| {
+        let others = self.instances.forwards().iter().filter_map(|(id, other)| {
             let ForwardReport { local, name, cluster, pod, .. } = &other.forward;
             Some((filter.score(&[local, name, cluster, pod.as_deref().unwrap_or_default()])?, *id))
         });
@@ -150,7 +151,7 @@ impl Model {
         } else {
             own.chain(others).collect()
         };
-        let (forwards, others) = (&self.forwards.all, &self.instances.forwards);
+        let (forwards, others) = (self.forwards.all(), self.instances.forwards());
         let exists = |id: &ForwardId| forwards.contains_key(id) || others.contains_key(id);
         settle(&mut self.screen.forwards, order, forwards.len() + others.len(), exists);
     }
@@ -158,26 +159,27 @@ impl Model {
     /// Returns true if a target is reachable: a forward of it is live, or a pod of ours for it is ready. As of the last
     /// arrangement.
     pub fn is_live(&self, target: &str) -> bool {
-        self.targets.live.contains(target)
+        self.targets.is_live(target)
     }
 
     fn update_live(&mut self) {
         let ready: BTreeSet<(&str, &str, &str)> = self
             .pods
-            .all
+            .all()
             .values()
             .filter(|pod| pod.phase == Phase::Ready && self.is_ours(pod))
             .map(|pod| (pod.key.cluster.as_str(), pod.key.namespace.as_str(), pod.target_label.as_str()))
             .collect();
-        let live = self.targets.all.iter().filter(|target| {
+        let live = self.targets.all().iter().filter(|target| {
             let elsewhere = |address| self.elsewhere(target, address).is_some();
             let forwards = self.forwards_of(&target.name).any(|forward| forward.state() == ForwardState::Live);
-            forwards || (!self.instances.forwards.is_empty() && target.address.singles().iter().any(elsewhere)) || {
+            forwards || (!self.instances.forwards().is_empty() && target.address.singles().iter().any(elsewhere)) || {
                 let selector = self.selector_of(target);
                 ready.contains(&(&selector.cluster, &selector.namespace, &selector.label))
             }
         });
-        self.targets.live = live.map(|target| target.name.clone()).collect();
+        let live = live.map(|target| target.name.clone()).collect();
+        self.targets.set_live(live);
     }
 }
 

@@ -12,9 +12,7 @@ use crate::types::route::{Route, Via};
 impl Model {
     /// The pods of a forward's workload, all that run: it goes through the best of them, or waits for one.
     pub(crate) fn on_backends(&mut self, id: ForwardId, backends: Vec<Backend>, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.all.get_mut(&id) else {
-            return;
-        };
+        let Some(forward) = self.forwards.get_mut(id) else { return };
         // Pods have come in the place of an address: whoever goes through a proxy pod goes straight now.
         let relayed = forward.relay.take().is_some();
         forward.lookup_fault = None;
@@ -36,9 +34,7 @@ impl Model {
 
     /// A forward's workload is an address: it takes a proxy pod, which is asked for where there is none.
     pub(crate) fn on_relay(&mut self, id: ForwardId, address: Address, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.all.get_mut(&id) else {
-            return;
-        };
+        let Some(forward) = self.forwards.get_mut(id) else { return };
         forward.backends.clear();
         forward.lookup_fault = None;
         let cluster = forward.spec.selector.cluster.clone();
@@ -54,9 +50,7 @@ impl Model {
 
     /// A pod takes no connections although it runs: they go to the next one that is ready, where there is one.
     pub(crate) fn on_refused(&mut self, id: ForwardId, by: &Via, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.all.get(&id).filter(|forward| forward.via() == Some(by)) else {
-            return;
-        };
+        let Some(forward) = self.forwards.all().get(&id).filter(|forward| forward.via() == Some(by)) else { return };
         let at = forward.backends.iter().position(|backend| backend.via == *by).map_or(0, |at| at + 1);
         let (before, after) = forward.backends.split_at(at.min(forward.backends.len()));
         let others = after.iter().chain(before).filter(|other| other.ready && other.via != *by);
@@ -69,9 +63,7 @@ impl Model {
 
     /// Sends a forward's new connections through the next pod of its workload.
     pub(crate) fn next_backend(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.all.get(&id) else {
-            return;
-        };
+        let Some(forward) = self.forwards.all().get(&id) else { return };
         let target = forward.spec.target.clone();
         let at = forward.backends.iter().position(|backend| forward.via() == Some(&backend.via));
         let next = at.map_or(0, |at| (at + 1) % forward.backends.len());
@@ -88,9 +80,7 @@ impl Model {
 
     /// A forward's workload leads nowhere: connections fail with the reason until it does.
     pub(crate) fn on_no_backend(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.all.get_mut(&id) else {
-            return;
-        };
+        let Some(forward) = self.forwards.get_mut(id) else { return };
         forward.backends.clear();
         forward.lookup_fault = None;
         forward.relay = None;
@@ -102,9 +92,7 @@ impl Model {
     /// one, connections fail with the reason until it can be seen again.
     pub(crate) fn on_lookup_failed(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
         let fault = self.with_login(fault);
-        let Some(forward) = self.forwards.all.get_mut(&id) else {
-            return;
-        };
+        let Some(forward) = self.forwards.get_mut(id) else { return };
         forward.lookup_fault = Some(fault.clone());
         if forward.via().is_none() && forward.relay.is_none() {
             self.set_route(id, Route::Unreachable, Some(fault.clone()), out);

@@ -84,11 +84,11 @@ impl Model {
                 self.screen.targets.marks = self.screen.targets.order.iter().filter(wrong).cloned().collect();
             }
             Pane::Pods => {
-                let wrong = |key: &&PodKey| self.pods.all.get(key).is_some_and(|pod| pod.fault.is_some());
+                let wrong = |key: &&PodKey| self.pods.all().get(key).is_some_and(|pod| pod.fault.is_some());
                 self.screen.pods.marks = self.screen.pods.order.iter().filter(wrong).cloned().collect();
             }
             Pane::Forwards => {
-                let fault = |id: &ForwardId| self.trouble_of(self.forwards.all.get(id)?);
+                let fault = |id: &ForwardId| self.trouble_of(self.forwards.all().get(id)?);
                 let wrong = |id: &&ForwardId| fault(id).is_some();
                 self.screen.forwards.marks = self.screen.forwards.order.iter().filter(wrong).copied().collect();
             }

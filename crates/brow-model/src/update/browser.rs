@@ -17,12 +17,12 @@ use crate::update::dialog::Input;
 impl Model {
     /// Opens the browser over the connected clusters; where none is, the selected one is connected.
     pub(crate) fn open_browser(&mut self, out: &mut Vec<Effect>) {
-        let connected = self.clusters.all.iter().filter(|at| at.link != Link::Idle).map(|at| at.name.clone());
+        let connected = self.clusters.all().iter().filter(|at| at.link != Link::Idle).map(|at| at.name.clone());
         let mut names: Vec<String> = connected.collect();
         if names.is_empty() {
             let name = self.cluster_in_view();
             if name.is_empty() {
-                return match self.clusters.fault.clone() {
+                return match self.clusters.fault().cloned() {
                     Some(fault) => self.fail(fault),
                     None => self.note(Level::Info, Message::NothingSelected, "", ""),
                 };
@@ -118,7 +118,7 @@ impl Model {
     /// else that of the selected target.
     pub(crate) fn cluster_in_view(&self) -> String {
         let selected = self.screen.clusters.selected().cloned();
-        let current = self.clusters.all.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone());
+        let current = self.clusters.current();
         let beside =
             self.screen.targets.selected().and_then(|name| self.target(name)).map(|target| target.cluster.clone());
         let cluster = match self.screen.focus.pane {

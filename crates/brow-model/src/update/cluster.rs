@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 
 use crate::language::effect::{ClusterEffect, Effect};
 use crate::language::event::ClusterEvent;
-use crate::language::fault::{Fault, What};
+use crate::language::fault::Fault;
 use crate::language::log::{Level, Message};
 use crate::state::Model;
 use crate::types::cluster::{Cluster, Context, Link, Rights, Scope};
@@ -18,11 +18,7 @@ use crate::types::target::Target;
 impl Model {
     /// The cluster behind a context.
     pub fn cluster(&self, name: &str) -> Option<&Cluster> {
-        self.clusters.all.iter().find(|cluster| cluster.name == name)
-    }
-
-    fn cluster_mut(&mut self, name: &str) -> Option<&mut Cluster> {
-        self.clusters.all.iter_mut().find(|cluster| cluster.name == name)
+        self.clusters.all().iter().find(|cluster| cluster.name == name)
     }
 
     /// The time by a cluster's clock.
@@ -33,7 +29,7 @@ impl Model {
     /// Namespaces of a cluster that matter to us: the context's own and those of its targets.
     pub(crate) fn namespaces(&self, cluster: &str) -> BTreeSet<String> {
         let own = self.cluster(cluster).map(|cluster| cluster.namespace.clone());
-        let targets = self.targets.all.iter().filter(|target| target.cluster == cluster);
+        let targets = self.targets.all().iter().filter(|target| target.cluster == cluster);
         own.into_iter().chain(targets.filter_map(|target| target.namespace.clone())).collect()
     }
 
@@ -41,7 +37,7 @@ impl Model {
         self.screen.unarranged = true;
         match found {
             Ok(contexts) => {
-                let again = self.clusters.fault.take().is_some() || !self.clusters.all.is_empty();
+                let again = self.clusters.fault().is_some() || !self.clusters.all().is_empty();
                 let count = contexts.len();
                 self.take_contexts(contexts, out);
                 if again {
@@ -52,7 +48,7 @@ impl Model {
                 self.autostart(out);
             }
             Err(fault) => {
-                self.clusters.fault = Some(fault.clone());
+                self.clusters.keep_despite(fault.clone());
                 self.fail(fault);
             }
         }
@@ -61,17 +57,11 @@ impl Model {
     /// Takes contexts over. What is known of clusters that are the same stays; those whose context says
     /// something else now are connected anew, those that are gone are let go.
     fn take_contexts(&mut self, contexts: Vec<Context>, out: &mut Vec<Effect>) {
-        let gone: Vec<String> = self
-            .clusters
-            .all
-            .iter()
-            .map(|cluster| cluster.name.clone())
-            .filter(|name| contexts.iter().all(|context| context.name != *name))
-            .collect();
-        for name in gone {
+        let is_gone = |name: &String| contexts.iter().all(|context| context.name != *name);
+        for name in self.clusters.names().into_iter().filter(is_gone) {
             self.disconnect(&name, out);
         }
-        let told: Vec<Fault> = self.clusters.all.iter().flat_map(|cluster| cluster.twice.clone()).collect();
+        let told: Vec<Fault> = self.clusters.all().iter().flat_map(|cluster| cluster.twice.clone()).collect();
         let mut news: Vec<Fault> = Vec::new();
         for fault in contexts.iter().flat_map(|context| &context.twice) {
             if !told.contains(fault) && !news.contains(fault) {
@@ -82,25 +72,9 @@ impl Model {
             let thing = fault.thing.clone();
             self.note(Level::Warning, Message::Failed(Box::new(fault)), thing, "");
         }
-        let mut before = std::mem::take(&mut self.clusters.all);
-        let mut moved = Vec::new();
-        for context in contexts {
-            let mut new = Cluster::from(context);
-            if let Some(at) = before.iter().position(|old| old.name == new.name) {
-                let old = before.swap_remove(at);
-                let same = old.entries == new.entries;
-                if same {
-                    new = Cluster { current: new.current, twice: new.twice, ..old };
-                } else if old.link != Link::Idle {
-                    moved.push(new.name.clone());
-                }
-            } else if self.forwards.all.values().any(|forward| forward.spec.selector.cluster == new.name) {
-                // It was away for a while, and its forwards have stayed.
-                moved.push(new.name.clone());
-            }
-            self.clusters.all.push(new);
-        }
-        for name in moved {
+        let forwards = self.forwards.all();
+        let has_forwards = |name: &str| forwards.values().any(|forward| forward.spec.selector.cluster == name);
+        for name in self.clusters.replace(contexts, has_forwards) {
             self.connect(&name, out);
         }
     }
@@ -111,7 +85,7 @@ impl Model {
             return;
         }
         let configured: Vec<String> =
-            self.config.settings.clusters.iter().filter(|(_, at)| at.connect).map(|(name, _)| name.clone()).collect();
+            self.config.settings().clusters.iter().filter(|(_, at)| at.connect).map(|(name, _)| name.clone()).collect();
         for name in configured {
             // A context that this machine's kubeconfig lacks is no fault until somebody wants it.
             if self.cluster(&name).is_some() {
@@ -124,11 +98,7 @@ impl Model {
     pub(crate) fn ensure_connected(&mut self, name: &str, out: &mut Vec<Effect>) -> bool {
         match self.cluster(name).map(|cluster| (cluster.link, cluster.epoch)) {
             None => {
-                let fault = match &self.clusters.fault {
-                    Some(fault) => fault.clone(),
-                    None => Fault::new(What::UnknownContext, name, ""),
-                };
-                self.fail(fault);
+                self.fail(self.clusters.unknown(name));
                 false
             }
             // One that the kubeconfig has wrong was never tried: trying it tells those who wait for it.
@@ -144,9 +114,7 @@ impl Model {
     pub(crate) fn ensure_connected_for(&mut self, target: &Target, out: &mut Vec<Effect>) -> bool {
         let known = self.ensure_connected(&target.cluster, out);
         if !known {
-            let fault = self.clusters.fault.clone();
-            let fault = fault.unwrap_or_else(|| Fault::new(What::UnknownContext, &target.cluster, ""));
-            self.targets.refused.insert(target.name.clone(), fault);
+            self.targets.refuse(&target.name, self.clusters.unknown(&target.cluster));
         }
         known
     }
@@ -156,7 +124,7 @@ impl Model {
         let epoch = Epoch(self.next_number());
         let namespaces = self.namespaces(name);
         self.screen.unarranged = true;
-        if let Some(cluster) = self.cluster_mut(name) {
+        if let Some(cluster) = self.clusters.get_mut(name) {
             cluster.begin(Link::Connecting, epoch);
             out.push(Effect::Cluster(ClusterEffect::Connect { cluster: name.to_owned(), epoch, namespaces }));
         }
@@ -166,12 +134,12 @@ impl Model {
     pub(crate) fn disconnect(&mut self, name: &str, out: &mut Vec<Effect>) {
         let epoch = Epoch(self.next_number());
         self.screen.unarranged = true;
-        if let Some(cluster) = self.cluster_mut(name)
+        if let Some(cluster) = self.clusters.get_mut(name)
             && cluster.link != Link::Idle
         {
             cluster.begin(Link::Idle, epoch);
             cluster.rtt = None;
-            self.pods.all.retain(|key, _| key.cluster != name);
+            self.pods.remove_cluster(name);
             out.push(Effect::Cluster(ClusterEffect::Disconnect { cluster: name.to_owned() }));
             self.audit_cluster("disconnect-cluster", name, None, out);
             self.note(Level::Info, Message::ClusterDisconnected, name, "");
@@ -186,7 +154,7 @@ impl Model {
 
     /// A list says that what was refused, if it was, is not any more.
     fn allowed_again(&mut self, name: &str) {
-        let Some(cluster) = self.cluster_mut(name).filter(|cluster| cluster.link == Link::Forbidden) else {
+        let Some(cluster) = self.clusters.get_mut(name).filter(|cluster| cluster.link == Link::Forbidden) else {
             return;
         };
         cluster.link = Link::Ready;
@@ -196,9 +164,7 @@ impl Model {
     }
 
     pub(crate) fn on_cluster(&mut self, name: &str, epoch: Epoch, event: ClusterEvent, out: &mut Vec<Effect>) {
-        let Some(cluster) = self.cluster_mut(name).filter(|cluster| cluster.epoch == epoch) else {
-            return;
-        };
+        let Some(cluster) = self.clusters.get_mut(name).filter(|cluster| cluster.epoch == epoch) else { return };
         match event {
             ClusterEvent::Answered { version, rtt, skew } => self.on_answered(name, version, (rtt, skew), out),
             ClusterEvent::Failed { link, fault } => {
@@ -255,9 +221,7 @@ impl Model {
 
     /// Takes up the answer to a probe.
     fn on_answered(&mut self, name: &str, version: String, (rtt, skew): (Duration, TimeDelta), out: &mut Vec<Effect>) {
-        let Some(cluster) = self.cluster_mut(name) else {
-            return;
-        };
+        let Some(cluster) = self.clusters.get_mut(name) else { return };
         cluster.rtt = Some(rtt);
         cluster.skew = skew;
         cluster.version = Some(version.clone());
@@ -275,14 +239,12 @@ impl Model {
 
     /// Namespaces in which pods may not be listed.
     fn on_denied(&mut self, name: &str, denied: BTreeMap<String, Fault>, out: &mut Vec<Effect>) {
-        let Some(cluster) = self.cluster_mut(name) else {
-            return;
-        };
+        let Some(cluster) = self.clusters.get_mut(name) else { return };
         let before = std::mem::replace(&mut cluster.denied, denied.clone());
         // The context's own namespace is looked into in passing: only what a target needs is missed.
         let needed: BTreeSet<String> = self
             .targets
-            .all
+            .all()
             .iter()
             .filter(|target| target.cluster == name)
             .map(|target| self.namespace_of(target))

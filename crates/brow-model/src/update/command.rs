@@ -85,16 +85,16 @@ impl Model {
     }
 
     fn has_backends(&self) -> bool {
-        let selected = self.screen.forwards.selected().and_then(|id| self.forwards.all.get(id));
+        let selected = self.screen.forwards.selected().and_then(|id| self.forwards.all().get(id));
         selected.is_some_and(|forward| forward.backends.len() > 1)
     }
 
     fn has_deleted(&self) -> bool {
-        !self.targets.deleted.is_empty()
+        self.targets.has_deleted()
     }
 
     fn has_over(&self) -> bool {
-        self.pods.all.values().any(|pod| self.is_ours(pod) && pod.is_over(self.time_at(&pod.key.cluster)))
+        self.pods.all().values().any(|pod| self.is_ours(pod) && pod.is_over(self.time_at(&pod.key.cluster)))
     }
 
     fn can_filter(&self) -> bool {
@@ -124,7 +124,7 @@ impl Model {
             }
             Pane::Pods => (None, None),
             Pane::Forwards => {
-                let forward = self.screen.forwards.selected().and_then(|id| self.forwards.all.get(id));
+                let forward = self.screen.forwards.selected().and_then(|id| self.forwards.all().get(id));
                 let name = forward.map(|forward| forward.spec.target.clone());
                 (name, forward.and_then(|forward| self.trouble_of(forward)))
             }

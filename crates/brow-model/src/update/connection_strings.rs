@@ -14,9 +14,7 @@ use crate::types::service::Service;
 impl Model {
     /// The strings for a forward: those of its protocol, and the plain address, which always serves.
     fn connection_strings_of(&self, forward: &Forward) -> Vec<MenuItem> {
-        let Some(mut local) = forward.bound.first().copied() else {
-            return Vec::new();
-        };
+        let Some(mut local) = forward.bound.first().copied() else { return Vec::new() };
         // What listens everywhere is reached here by loopback.
         match local.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => local.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -30,7 +28,7 @@ impl Model {
         };
         let mut templates: Vec<(String, String)> =
             built_in(service).iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        let own = self.config.settings.connection_strings.get(service.map_or("other", Service::name));
+        let own = self.config.settings().connection_strings.get(service.map_or("other", Service::name));
         for (name, text) in own.into_iter().flatten() {
             match templates.iter_mut().find(|(known, _)| known == name) {
                 Some((_, known)) => known.clone_from(text),
@@ -55,7 +53,7 @@ impl Model {
                 self.forwards_of(name).collect()
             }
             Pane::Clusters | Pane::Pods | Pane::Forwards => {
-                self.screen.forwards.selected().and_then(|id| self.forwards.all.get(id)).into_iter().collect()
+                self.screen.forwards.selected().and_then(|id| self.forwards.all().get(id)).into_iter().collect()
             }
         };
         let items: Vec<MenuItem> = forwards.iter().flat_map(|forward| self.connection_strings_of(forward)).collect();

@@ -20,14 +20,12 @@ pub(crate) fn span(time: std::time::Duration) -> TimeDelta {
 impl Model {
     /// A connection has come to a forward that rests.
     pub(crate) fn on_wanted(&mut self, id: ForwardId, round: u64, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.all.get(&id).filter(|forward| forward.is_resting()) else {
-            return;
-        };
+        let Some(forward) = self.forwards.all().get(&id).filter(|forward| forward.is_resting()) else { return };
         if forward.demand.is_none_or(|demand| demand.round != round) {
             return;
         }
         let until = self.now + self.route_timeout(forward);
-        if let Some(forward) = self.forwards.all.get_mut(&id) {
+        if let Some(forward) = self.forwards.get_mut(id) {
             forward.demand = Some(Demand { round, until, wanted: true });
             forward.used = Some(self.now);
         }
@@ -43,16 +41,13 @@ impl Model {
 
     /// Has a forward look for a way: a pod that is there, one that is asked for, or those of its workload.
     fn find_route(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        let Some(spec) = self.forwards.all.get(&id).map(|forward| forward.spec.clone()) else {
-            return;
-        };
+        let Some(spec) = self.forwards.all().get(&id).map(|forward| forward.spec.clone()) else { return };
         if !self.ensure_connected(&spec.selector.cluster, out) {
-            let fault = self.clusters.fault.clone();
-            let fault = fault.unwrap_or_else(|| Fault::new(What::UnknownContext, &spec.selector.cluster, ""));
+            let fault = self.clusters.unknown(&spec.selector.cluster);
             return self.set_route(id, Route::Unreachable, Some(fault), out);
         }
         self.await_pod(id);
-        if self.forwards.all.get(&id).is_some_and(Forward::is_direct) {
+        if self.forwards.all().get(&id).is_some_and(Forward::is_direct) {
             self.set_route(id, Route::Waiting, None, out);
         } else {
             self.route_forward(id, out);
@@ -61,14 +56,10 @@ impl Model {
 
     /// Sets the limits of a forward on demand whose route has changed.
     pub(crate) fn update_demand(&mut self, id: ForwardId, was_awaited: bool) {
-        let Some(forward) = self.forwards.all.get(&id).filter(|forward| forward.demand.is_some()) else {
-            return;
-        };
+        let Some(forward) = self.forwards.all().get(&id).filter(|forward| forward.demand.is_some()) else { return };
         let create = self.now + self.route_timeout(forward);
         let idle = self.now + span(self.forward_policy(&forward.spec.target).idle);
-        let Some(forward) = self.forwards.all.get_mut(&id) else {
-            return;
-        };
+        let Some(forward) = self.forwards.get_mut(id) else { return };
         let there = forward.via().is_some();
         if let Some(demand) = &mut forward.demand {
             if there {
@@ -83,9 +74,7 @@ impl Model {
     /// ask.
     pub(crate) fn rest(&mut self, id: ForwardId, fault: Option<Fault>, out: &mut Vec<Effect>) {
         let round = self.next_number();
-        let Some(forward) = self.forwards.all.get_mut(&id).filter(|forward| !forward.has_failed()) else {
-            return;
-        };
+        let Some(forward) = self.forwards.get_mut(id).filter(|forward| !forward.has_failed()) else { return };
         let reason = || fault.clone().unwrap_or_else(|| Fault::new(What::NoPod, &forward.spec.target, ""));
         let failed = forward.is_waited_for().then(reason);
         forward.demand = Some(Demand { round, ..Demand::FRESH });
@@ -103,7 +92,7 @@ impl Model {
     /// A second has passed: forwards on demand rest that are not used, or whose way takes too long.
     pub(crate) fn check_demand(&mut self, out: &mut Vec<Effect>) {
         let (mut late, mut idle) = (Vec::new(), Vec::new());
-        for forward in self.forwards.all.values_mut() {
+        for forward in self.forwards.iter_mut() {
             let open = forward.traffic.counts.open > 0 || forward.used == Some(self.now);
             let is_due = forward.demand.is_some_and(|demand| demand.until <= self.now);
             if is_due && forward.route.is_awaited() {
@@ -113,9 +102,7 @@ impl Model {
             }
         }
         for id in late {
-            let Some(forward) = self.forwards.all.get(&id) else {
-                continue;
-            };
+            let Some(forward) = self.forwards.all().get(&id) else { continue };
             let limit = || {
                 Ttl::from_secs(self.route_timeout(forward).num_seconds().unsigned_abs()).map(|limit| limit.to_string())
             };
@@ -134,9 +121,9 @@ impl Model {
     /// A forward that carries connections is in use for that long again.
     pub(crate) fn extend_idle_limit(&mut self, id: ForwardId) {
         let used = |forward: &&Forward| forward.used == Some(self.now) && forward.via().is_some();
-        if let Some(target) = self.forwards.all.get(&id).filter(used).map(|forward| forward.spec.target.clone()) {
+        if let Some(target) = self.forwards.all().get(&id).filter(used).map(|forward| forward.spec.target.clone()) {
             let until = self.now + span(self.forward_policy(&target).idle);
-            if let Some(demand) = self.forwards.all.get_mut(&id).and_then(|forward| forward.demand.as_mut()) {
+            if let Some(demand) = self.forwards.get_mut(id).and_then(|forward| forward.demand.as_mut()) {
                 demand.until = until;
             }
         }
@@ -166,9 +153,7 @@ impl Model {
 
     /// Makes an open forward one on demand; what it carries goes on.
     pub(crate) fn serve_on_demand(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.all.get_mut(&id).filter(|forward| forward.demand.is_none()) else {
-            return;
-        };
+        let Some(forward) = self.forwards.get_mut(id).filter(|forward| forward.demand.is_none()) else { return };
         forward.spec.on_demand = true;
         forward.demand = Some(Demand { until: self.now, ..Demand::FRESH });
         let (target, local) = (forward.spec.target.clone(), forward.local());
@@ -187,9 +172,7 @@ impl Model {
 
     /// Makes a forward on demand an ordinary one, with a pod from now on.
     pub(crate) fn serve_always(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.all.get_mut(&id).filter(|forward| forward.demand.is_some()) else {
-            return;
-        };
+        let Some(forward) = self.forwards.get_mut(id).filter(|forward| forward.demand.is_some()) else { return };
         let rested = forward.is_resting();
         if !rested && forward.via().is_none() {
             // Whoever waits has a limit of their own from here on.
@@ -208,14 +191,15 @@ impl Model {
     /// Opens, once, the forwards that open with the dashboard. Those on demand need no cluster for that.
     pub(crate) fn autostart(&mut self, out: &mut Vec<Effect>) {
         // What another instance forwards is not opened twice: those have to be heard first.
-        let known = !self.config.path.is_empty() && !self.clusters.all.is_empty() && self.pods.lifecycle.others_known;
-        if !known || self.unattended() || std::mem::replace(&mut self.pods.lifecycle.started, known) {
+        let known = self.config.is_loaded() && !self.clusters.all().is_empty() && self.instances.are_known();
+        if !known || self.unattended() || !self.forwards.begin_autostart() {
             return;
         }
-        let targets: Vec<Target> = self.targets.all.iter().filter(|target| target.forward.autostart).cloned().collect();
+        let targets: Vec<Target> =
+            self.targets.all().iter().filter(|target| target.forward.autostart).cloned().collect();
         for target in targets {
             self.open_forward(&target, out);
-            for forward in self.forwards.all.values_mut().filter(|forward| forward.spec.target == target.name) {
+            for forward in self.forwards.iter_mut().filter(|forward| forward.spec.target == target.name) {
                 forward.autostarted = true;
             }
         }

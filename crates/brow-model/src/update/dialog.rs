@@ -58,9 +58,7 @@ impl Input {
 impl Model {
     /// Gives input to the topmost dialog; it is taken off, works, and stays off where it is done with.
     pub(crate) fn on_dialog(&mut self, input: Input, out: &mut Vec<Effect>) {
-        let Some(dialog) = self.screen.dialogs.pop() else {
-            return;
-        };
+        let Some(dialog) = self.screen.dialogs.pop() else { return };
         self.screen.unarranged = true;
         let at = self.screen.dialogs.len();
         if let (Some(fault), Input::Do(Command::Copy)) = (dialog.fault(), &input) {
@@ -116,7 +114,7 @@ impl Model {
         input: Input,
         out: &mut Vec<Effect>,
     ) -> Option<Dialog> {
-        match field.take(input, |ttl| ttl_error(ttl, self.config.settings.max_ttl)) {
+        match field.take(input, |ttl| ttl_error(ttl, self.config.settings().max_ttl)) {
             FieldOutcome::Cancelled => None,
             FieldOutcome::Editing => Some(Dialog::AskTtl { targets, field }),
             FieldOutcome::Submitted => {

@@ -59,7 +59,7 @@ impl Model {
             Destination::Address(address) => {
                 let pod = format!("brow-{}", target.label(&self.installation));
                 let local = self.port_of(target).map_or_else(String::new, |port| port.to_string());
-                let image = self.config.settings.pod_for(&target.cluster, &target.pod).image;
+                let image = self.config.settings().pod_for(&target.cluster, &target.pod).image;
                 let image = quoted(image.as_deref().unwrap_or("alpine/socat:latest"));
                 let to = quoted(&format!("TCP:{address}"));
                 vec![

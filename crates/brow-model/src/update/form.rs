@@ -19,10 +19,10 @@ impl Model {
     /// Returns the value that applies if a field of a form is left empty, as far as the config or the program sets one.
     pub fn inherited(&self, form: &TargetForm, field: TargetField) -> String {
         let cluster = form.text(TargetField::Cluster);
-        let at = self.config.settings.clusters.get(cluster);
+        let at = self.config.settings().clusters.get(cluster);
         match field {
             TargetField::Namespace => self.cluster(cluster).map(|at| at.namespace.clone()).unwrap_or_default(),
-            TargetField::Ttl => self.config.settings.ttl.to_string(),
+            TargetField::Ttl => self.config.settings().ttl.to_string(),
             TargetField::Via => "direct".to_owned(),
             TargetField::Wait => {
                 Ttl::from_secs(Workload::WAIT.as_secs()).map(|wait| wait.to_string()).unwrap_or_default()
@@ -31,7 +31,7 @@ impl Model {
             TargetField::LocalAddress => "127.0.0.1, ::1".to_owned(),
             _ if field.scope() != Scope::Any => String::new(),
             _ => {
-                let settings = &self.config.settings;
+                let settings = self.config.settings();
                 let forward = at.map_or_else(|| settings.forward.clone(), |at| at.forward.over(&settings.forward));
                 let mut pod = settings.pod_for(cluster, &PodSettings::default());
                 pod.pull_policy.get_or_insert(PullPolicy::IfNotPresent);
@@ -95,14 +95,14 @@ impl Model {
 
     /// Puts the next known context into the cluster field.
     fn step_context(&self, form: &mut TargetForm, by: isize) {
-        if self.clusters.all.is_empty() {
+        if self.clusters.all().is_empty() {
             return;
         }
-        let at = self.clusters.all.iter().position(|cluster| cluster.name == form.text(TargetField::Cluster));
+        let at = self.clusters.all().iter().position(|cluster| cluster.name == form.text(TargetField::Cluster));
         let next = match at {
-            Some(at) => (at.cast_signed() + by).rem_euclid(self.clusters.all.len().cast_signed()).unsigned_abs(),
+            Some(at) => (at.cast_signed() + by).rem_euclid(self.clusters.all().len().cast_signed()).unsigned_abs(),
             None => 0,
         };
-        form.fields[form.active] = Field::new(self.clusters.all[next].name.clone());
+        form.fields[form.active] = Field::new(self.clusters.all()[next].name.clone());
     }
 }

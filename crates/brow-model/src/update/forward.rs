@@ -9,39 +9,36 @@ use crate::language::log::{Level, Message};
 use crate::screen::dialog::{Dialog, Question};
 use crate::state::Model;
 use crate::types::epoch::Epoch;
-use crate::types::forward::port_name;
-use crate::types::forward::{Forward, ForwardId};
+use crate::types::forward::{Forward, ForwardId, port_name};
 use crate::types::route::{Route, Tunnel};
 use crate::types::target::Target;
 
 impl Model {
     /// Forwards of a target.
     pub fn forwards_of<'a>(&'a self, target: &'a str) -> impl Iterator<Item = &'a Forward> {
-        self.forwards.all.values().filter(move |forward| forward.spec.target == target)
+        self.forwards.all().values().filter(move |forward| forward.spec.target == target)
     }
 
     /// Returns the current fault of a target: its forward's fault, its pod's, or why there is no pod.
     pub fn fault_of_target(&self, target: &Target) -> Option<&Fault> {
         let of_target = |forward: &&Forward| forward.spec.target == target.name;
-        let forwards = self.forwards.all.values().filter(of_target).find_map(Forward::trouble);
+        let forwards = self.forwards.all().values().filter(of_target).find_map(Forward::trouble);
         let selector = self.selector_of(target);
         if forwards.is_some() || self.ready_pod(&selector).is_some() {
             return forwards;
         }
-        let mut coming = self.pods.all.values().filter(|pod| pod.phase.is_coming() && self.is_at(pod, &selector));
-        coming.find_map(|pod| pod.fault.as_ref()).or_else(|| self.targets.refused.get(&target.name))
+        let mut coming = self.pods.all().values().filter(|pod| pod.phase.is_coming() && self.is_at(pod, &selector));
+        coming.find_map(|pod| pod.fault.as_ref()).or_else(|| self.targets.refusal(&target.name))
     }
 
     pub(crate) fn target_of(&self, id: ForwardId) -> String {
-        self.forwards.all.get(&id).map(|forward| forward.spec.target.clone()).unwrap_or_default()
+        self.forwards.all().get(&id).map(|forward| forward.spec.target.clone()).unwrap_or_default()
     }
 
     pub(crate) fn on_forward(&mut self, id: ForwardId, epoch: Epoch, event: ForwardEvent, out: &mut Vec<Effect>) {
-        let cluster = self.forwards.all.get(&id).and_then(|forward| self.cluster(&forward.spec.selector.cluster));
+        let cluster = self.forwards.all().get(&id).and_then(|forward| self.cluster(&forward.spec.selector.cluster));
         let plugin = cluster.and_then(|cluster| cluster.plugin.clone());
-        let Some(forward) = self.forwards.all.get_mut(&id).filter(|forward| forward.spec.epoch == epoch) else {
-            return;
-        };
+        let Some(forward) = self.forwards.get_mut(id).filter(|forward| forward.spec.epoch == epoch) else { return };
         self.screen.unarranged = true;
         let target = forward.spec.target.clone();
         match event {
@@ -92,16 +89,14 @@ impl Model {
                 }
             }
             ForwardEvent::Closed => {
-                self.forwards.all.remove(&id);
+                self.forwards.remove(id);
             }
         }
     }
 
     /// It listens.
     fn on_bound(&mut self, id: ForwardId, bound: Vec<SocketAddr>, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.all.get_mut(&id) else {
-            return;
-        };
+        let Some(forward) = self.forwards.get_mut(id) else { return };
         let target = forward.spec.target.clone();
         let others = bound.iter().any(|local| !local.ip().is_loopback());
         let port = bound.first().map_or(0, SocketAddr::port);
@@ -112,9 +107,9 @@ impl Model {
         forward.spec.port = port;
         if any && port != 0 {
             let address = &forward.spec.address;
-            let of = self.targets.all.iter().find(|of| of.name == target);
+            let of = self.targets.all().iter().find(|of| of.name == target);
             let name = of.map_or_else(|| target.clone(), |of| port_name(of, address));
-            self.targets.ports.insert(name.clone(), port);
+            self.targets.remember_ports([(name.clone(), port)]);
             out.push(Effect::Store(StoreEffect::RememberPort { target: name, port }));
         }
         if asked != 0 && asked != port {
@@ -129,9 +124,7 @@ impl Model {
 
     /// It cannot listen.
     fn on_not_bound(&mut self, id: ForwardId, fault: Fault, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.all.get_mut(&id) else {
-            return;
-        };
+        let Some(forward) = self.forwards.get_mut(id) else { return };
         let target = forward.spec.target.clone();
         // It carries nothing: it keeps no pod.
         forward.route = Route::Failed;
@@ -151,7 +144,7 @@ impl Model {
 
     /// Closes a forward.
     pub(crate) fn stop_forward(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        if let Some(forward) = self.forwards.all.remove(&id) {
+        if let Some(forward) = self.forwards.remove(id) {
             self.screen.unarranged = true;
             let spec = forward.spec.clone();
             let location = Some((spec.selector.cluster.as_str(), spec.selector.namespace.as_str()));

@@ -18,8 +18,7 @@ impl Model {
 
     /// A probe was answered, or not.
     pub(crate) fn on_probed(&mut self, id: ForwardId, found: Health, out: &mut Vec<Effect>) {
-        if let Some(forward) = self.forwards.all.get_mut(&id).filter(|at| at.via().is_some() && at.spec.probe.is_some())
-        {
+        if let Some(forward) = self.forwards.get_mut(id).filter(|at| at.via().is_some() && at.spec.probe.is_some()) {
             forward.health = Some(found);
             self.report_health(id, out);
         }
@@ -31,9 +30,9 @@ impl Model {
             let plan = self.probe_of(self.target(&forward.spec.target)?);
             (plan != forward.spec.probe).then_some((forward.spec.id, plan))
         };
-        let turned: Vec<(ForwardId, Option<ProbePlan>)> = self.forwards.all.values().filter_map(plan).collect();
+        let turned: Vec<(ForwardId, Option<ProbePlan>)> = self.forwards.all().values().filter_map(plan).collect();
         for (id, plan) in turned {
-            if let Some(forward) = self.forwards.all.get_mut(&id) {
+            if let Some(forward) = self.forwards.get_mut(id) {
                 let asked = |plan: &Option<ProbePlan>| plan.as_ref().map(|plan| plan.probe.clone());
                 if asked(&plan) != asked(&forward.spec.probe) {
                     (forward.health, forward.told) = (None, None);
@@ -47,23 +46,17 @@ impl Model {
 
     /// A second has passed: what changed within the quiet time is told when that is over, if it is still so.
     pub(crate) fn check_health(&mut self, out: &mut Vec<Effect>) {
-        let probed: Vec<ForwardId> =
-            self.forwards.all.iter().filter(|(_, forward)| forward.health().is_some()).map(|(id, _)| *id).collect();
-        for id in probed {
+        for id in self.forwards.ids(|forward| forward.health().is_some()) {
             self.report_health(id, out);
         }
     }
 
     /// Tells whether a forward's target is up or down, where that is news and not too soon after the last.
     fn report_health(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        let quiet = span(self.config.settings.notify_quiet.duration());
+        let quiet = span(self.config.settings().notify_quiet.duration());
         let now = self.now;
-        let Some(forward) = self.forwards.all.get_mut(&id) else {
-            return;
-        };
-        let Some(down) = forward.health().map(|health| health.down.clone()) else {
-            return;
-        };
+        let Some(forward) = self.forwards.get_mut(id) else { return };
+        let Some(down) = forward.health().map(|health| health.down.clone()) else { return };
         let up = down.is_none();
         // That it is up is no news before it was down.
         if forward.told.map_or(up, |(told, at)| told == up || now - at < quiet) {

@@ -1,6 +1,5 @@
 //! Other running instances of this program, and what they forward.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::language::effect::{Effect, ForwardEffect};
@@ -8,9 +7,8 @@ use crate::language::event::InstanceEvent;
 use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
 use crate::state::Model;
-use crate::types::forward::port_name;
-use crate::types::forward::{Forward, ForwardId, ForwardState};
-use crate::types::instance::{ForwardReport, RemoteForward, RemoteInstance, RemoteState, Report, Role};
+use crate::types::forward::{Forward, ForwardId, ForwardState, port_name};
+use crate::types::instance::{ForwardReport, RemoteForward, RemoteState, Report, Role};
 use crate::types::proxy::PodKey;
 use crate::types::target::Target;
 use crate::types::workload::Destination;
@@ -20,7 +18,7 @@ impl Model {
     pub fn report(&self, pid: u32, role: Role) -> Report {
         // One that is being opened, or opened anew, is ours already.
         let listens = |forward: &&Forward| !forward.bound.is_empty() || forward.state() == ForwardState::Opening;
-        let forwards = self.forwards.all.values().filter(listens).map(|forward| {
+        let forwards = self.forwards.all().values().filter(listens).map(|forward| {
             let spec = &forward.spec;
             let target = self.target(&spec.target);
             ForwardReport {
@@ -37,57 +35,38 @@ impl Model {
             }
         });
         // What has failed was stopped by nobody, either: whoever waits for it may have it.
-        let failed = self.forwards.all.values().filter(|forward| forward.state() == ForwardState::Failed);
-        let ended = self.forwards.left.iter().flatten().copied().chain(failed.map(|forward| forward.spec.id.0));
-        let (ended, wants) = (ended.collect(), self.targets.wants.iter().cloned().collect());
-        Report { pid, role, forwards: forwards.collect(), leaving: self.forwards.left.is_some(), ended, wants }
+        let failed = self.forwards.all().values().filter(|forward| forward.state() == ForwardState::Failed);
+        let ended = self.forwards.ended().into_iter().flatten().copied().chain(failed.map(|forward| forward.spec.id.0));
+        let (ended, wants) = (ended.collect(), self.targets.wants().iter().cloned().collect());
+        Report { pid, role, forwards: forwards.collect(), leaving: self.forwards.ended().is_some(), ended, wants }
     }
 
     pub(crate) fn on_instance(&mut self, event: InstanceEvent, out: &mut Vec<Effect>) {
         self.screen.unarranged = true;
         match event {
             InstanceEvent::Heard { instance, report } => {
-                let Report { pid, role, forwards, leaving, ended, wants } = report;
-                self.instances
-                    .all
-                    .insert(instance.clone(), RemoteInstance { pid, role, leaving, silent: false, wants });
-                if leaving {
+                if report.leaving {
                     self.remember_ports_of(&instance);
                 }
-                // What was known keeps its row.
-                let known: BTreeMap<u64, ForwardId> = self
-                    .instances
-                    .forwards
-                    .iter()
-                    .filter(|(_, other)| other.instance == instance)
-                    .map(|(id, other)| (other.forward.id, *id))
-                    .collect();
-                let its = self.instances.forwards.extract_if(.., |_, other| other.instance == instance);
-                let before: Vec<ForwardReport> = its.map(|(_, other)| other.forward).collect();
-                self.note_stopped(&instance, &before, &forwards, &ended);
-                for forward in forwards {
-                    let id = known.get(&forward.id).copied().unwrap_or_else(|| ForwardId(self.next_number()));
-                    self.instances
-                        .forwards
-                        .insert(id, RemoteForward { instance: instance.clone(), pid, role, forward });
-                }
+                self.note_stopped(&instance, &report);
+                let counter = &mut self.counter;
+                self.instances.replace(&instance, report, || {
+                    *counter += 1;
+                    *counter
+                });
                 self.delete_drained_pods(out);
             }
             InstanceEvent::Gone { instance } => {
                 self.remember_ports_of(&instance);
-                self.instances.all.remove(&instance);
-                self.instances.forwards.retain(|_, other| other.instance != instance);
+                self.instances.remove(&instance);
                 self.delete_drained_pods(out);
             }
             InstanceEvent::Unheard { instance, pid } => {
-                // What it had when it was heard last it may have still.
-                let unknown =
-                    RemoteInstance { pid, role: Role::Unknown, leaving: false, silent: true, wants: Vec::new() };
-                self.instances.all.entry(instance).or_insert(unknown).silent = true;
+                self.instances.mark_silent(instance, pid);
                 self.fail(Fault::new(What::InstanceUnheard, pid.to_string(), ""));
             }
             InstanceEvent::Known => {
-                self.pods.lifecycle.others_known = true;
+                self.instances.mark_known();
                 self.autostart(out);
             }
             InstanceEvent::Silent(fault) => self.fail(fault),
@@ -108,7 +87,7 @@ impl Model {
         let (name, namespace) = (port_name(target, address), self.namespace_of(target));
         let (server, destination) = (self.server_of(&target.cluster), address.to_string());
         let cluster = target.cluster.clone();
-        self.instances.forwards.iter().map(|(id, other)| (*id, other)).filter(move |(_, other)| {
+        self.instances.forwards().iter().map(|(id, other)| (*id, other)).filter(move |(_, other)| {
             let forward = &other.forward;
             (&forward.name, &forward.cluster, &forward.namespace) == (&name, &cluster, &namespace)
                 && (&forward.server, &forward.destination) == (&server, &destination)
@@ -116,31 +95,31 @@ impl Model {
     }
 
     /// Of forwards that an instance has no longer those count as stopped that do not end with it.
-    fn note_stopped(&mut self, instance: &str, before: &[ForwardReport], now: &[ForwardReport], ended: &[u64]) {
+    fn note_stopped(&mut self, instance: &str, report: &Report) {
         // On a screen that is seen; a verb waits for it.
         if !self.unattended() {
             return;
         }
+        let Report { forwards: now, ended, .. } = report;
+        let before = self.instances.forwards().values().filter(|other| other.instance == instance);
         // One that has another name now is there all the same.
-        let gone =
-            |forward: &&ForwardReport| !ended.contains(&forward.id) && now.iter().all(|there| there.id != forward.id);
-        for forward in before.iter().filter(gone) {
-            self.forwards.stopped.insert((instance.to_owned(), forward.name.clone()));
-        }
-        self.forwards.stopped.retain(|(of, name)| of != instance || now.iter().all(|forward| forward.name != *name));
+        let is_gone = |id: u64| !ended.contains(&id) && now.iter().all(|there| there.id != id);
+        let gone = before.filter(|other| is_gone(other.forward.id)).map(|other| &other.forward.name);
+        let has = |name: &str| now.iter().any(|forward| forward.name == name);
+        self.forwards.note_stopped(instance, gone, has);
     }
 
     /// Whoever opens a forward that an instance had opens it where it was.
     fn remember_ports_of(&mut self, instance: &str) {
         let singles = |target: &Target| target.address.singles();
-        let all = self.targets.all.iter().flat_map(|target| singles(target).into_iter().map(move |at| (target, at)));
+        let all = self.targets.all().iter().flat_map(|target| singles(target).into_iter().map(move |at| (target, at)));
         let had = all.filter_map(|(target, address)| {
             let (_, other) = self.all_elsewhere(target, &address).find(|(_, other)| other.instance == instance)?;
             let local: SocketAddr = other.forward.local.parse().ok()?;
             (local.port() != 0).then(|| (other.forward.name.clone(), local.port()))
         });
-        let had: Vec<(String, u16)> = if self.instances.forwards.is_empty() { Vec::new() } else { had.collect() };
-        self.targets.ports.extend(had);
+        let had: Vec<(String, u16)> = if self.instances.forwards().is_empty() { Vec::new() } else { had.collect() };
+        self.targets.remember_ports(had);
     }
 
     fn server_of(&self, cluster: &str) -> String {
@@ -151,7 +130,7 @@ impl Model {
     /// cluster by another name.
     pub fn is_used_elsewhere(&self, key: &PodKey) -> bool {
         let server = self.server_of(&key.cluster);
-        self.instances.forwards.values().any(|other| {
+        self.instances.forwards().values().any(|other| {
             let forward = &other.forward;
             let same = forward.cluster == key.cluster || (!server.is_empty() && forward.server == server);
             same && forward.namespace == key.namespace
@@ -161,7 +140,7 @@ impl Model {
 
     /// Has another instance close a forward of its own.
     pub(crate) fn stop_elsewhere(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        if let Some(other) = self.instances.forwards.get(&id).cloned() {
+        if let Some(other) = self.instances.forwards().get(&id).cloned() {
             self.note(Level::Info, Message::StoppedElsewhere, &other.forward.name, other.pid.to_string());
             out.push(Effect::Forward(ForwardEffect::StopElsewhere { instance: other.instance, id: other.forward.id }));
         }
@@ -169,7 +148,7 @@ impl Model {
 
     /// Says whose a forward is that only its own instance can do more with.
     pub(crate) fn report_owner(&mut self, id: ForwardId) {
-        if let Some(other) = self.instances.forwards.get(&id) {
+        if let Some(other) = self.instances.forwards().get(&id) {
             let (name, pid) = (other.forward.name.clone(), other.pid.to_string());
             self.note(Level::Info, Message::OfAnother, name, pid);
         }

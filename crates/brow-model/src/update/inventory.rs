@@ -82,7 +82,7 @@ impl Model {
     /// The saved target that a row is, by the same cluster, namespace, object and port.
     pub fn saved(&self, found: &Object, port: &ObjectPort) -> Option<&Target> {
         let ports = [Some(Port::Number(port.number)), port.name.clone().map(Port::Name)];
-        self.targets.all.iter().find(|target| {
+        self.targets.all().iter().find(|target| {
             let Destination::Workload(workload) = &target.address else { return false };
             let mut own = std::iter::once(&workload.port).chain(&workload.more);
             workload.name == found.key.name

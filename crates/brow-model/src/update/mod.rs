@@ -79,7 +79,7 @@ impl Model {
     /// side.
     fn expires_between(&self, before: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         let (mut at, mut skew) = (None, 0);
-        self.pods.all.values().any(|pod| {
+        self.pods.all().values().any(|pod| {
             let cluster = pod.key.cluster.as_str();
             if at != Some(cluster) {
                 let ahead = self.time_at(cluster) - self.now;
@@ -96,7 +96,7 @@ impl Model {
         self.screen.unarranged |= self.expires_between(self.now, now);
         self.now = now;
         for Sample { id, counts, tunnel } in samples {
-            if let Some(forward) = self.forwards.all.get_mut(&id) {
+            if let Some(forward) = self.forwards.get_mut(id) {
                 forward.sample(counts, now);
                 forward.tunnel = tunnel;
                 self.screen.unarranged = true;
@@ -109,8 +109,7 @@ impl Model {
         if self.screen.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.screen.notice = None;
         }
-        if now - self.pods.cleaned >= CLEAN_EVERY && !self.unattended() {
-            self.pods.cleaned = now;
+        if !self.unattended() && self.pods.begin_cleanup(now, CLEAN_EVERY) {
             self.clean(crate::types::proxy::CleanupScope::Own, out);
             self.forget_orphaned(out);
             self.delete_unneeded_pods(out);
@@ -120,7 +119,7 @@ impl Model {
     /// Returns true if something on the screen changes with the clock alone: a countdown, an age, a rate, a notice.
     pub fn changes_with_time(&self) -> bool {
         let moves = |forward: &Forward| !forward.is_resting() || forward.traffic.history.iter().any(|bytes| *bytes > 0);
-        !self.pods.all.is_empty() || self.forwards.all.values().any(moves) || self.screen.notice.is_some()
+        !self.pods.all().is_empty() || self.forwards.all().values().any(moves) || self.screen.notice.is_some()
     }
 
     /// The next number for an epoch, a request or a forward.

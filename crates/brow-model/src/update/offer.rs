@@ -3,8 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::language::effect::Effect;
-use crate::language::effect::TargetEdit;
+use crate::language::effect::{Effect, TargetEdit};
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::Question;
 use crate::state::Model;
@@ -27,7 +26,7 @@ impl Model {
     /// The saved target that leads to the same place as an offer.
     pub fn existing(&self, offer: &Offer) -> Option<&Target> {
         let namespace = self.namespace_of(&offer.target);
-        self.targets.all.iter().find(|target| {
+        self.targets.all().iter().find(|target| {
             let same = match (&target.address, &offer.target.address) {
                 (Destination::Workload(own), Destination::Workload(other)) => {
                     let mut ports = std::iter::once(&own.port).chain(&own.more);
@@ -61,7 +60,7 @@ impl Model {
 
     /// Makes targets of offers.
     pub(crate) fn import_offers(&mut self, offers: Vec<Offer>, on_conflict: OnConflict, out: &mut Vec<Effect>) {
-        let before = self.targets.all.clone();
+        let before = self.targets.all().to_vec();
         let (mut tally, mut edits) = (OutcomeCounts::default(), Vec::new());
         let mut names = Vec::new();
         for fate in self.resolve(offers, on_conflict) {
@@ -86,8 +85,7 @@ impl Model {
         if !edits.is_empty() {
             self.save(edits, out);
         }
-        let clusters: Vec<String> = self.clusters.all.iter().map(|cluster| cluster.name.clone()).collect();
-        for cluster in clusters {
+        for cluster in self.clusters.names() {
             self.widen(&cluster, out);
         }
         self.apply_target_edits(&before, out);
@@ -128,7 +126,7 @@ impl Model {
         let port = match offer.target.local_port {
             0 => {
                 let key = offer.key(&self.namespace_of(&offer.target));
-                self.config.settings.ports.port(offer.group, &key, taken).unwrap_or(0)
+                self.config.settings().ports.port(offer.group, &key, taken).unwrap_or(0)
             }
             port => port,
         };
@@ -151,7 +149,7 @@ impl Model {
         let local_port = match offer.target.local_port {
             0 => {
                 let key = offer.key(&self.namespace_of(&offer.target));
-                self.config.settings.ports.port(offer.group, &key, taken).unwrap_or(was.local_port)
+                self.config.settings().ports.port(offer.group, &key, taken).unwrap_or(was.local_port)
             }
             port => port,
         };
@@ -161,13 +159,14 @@ impl Model {
     /// Local ports that belong to somebody already: those of saved targets, those that targets had last, and those that
     /// forwards listen on, of other instances too. What another program holds shows when a port is to be listened on.
     pub(crate) fn taken_ports(&self) -> BTreeSet<u16> {
-        let targets = self.targets.all.iter().map(|target| target.local_port);
-        let bound = self.forwards.all.values().flat_map(|forward| forward.bound.iter().map(std::net::SocketAddr::port));
-        let asked = self.forwards.all.values().map(|forward| forward.spec.port);
+        let targets = self.targets.all().iter().map(|target| target.local_port);
+        let bound =
+            self.forwards.all().values().flat_map(|forward| forward.bound.iter().map(std::net::SocketAddr::port));
+        let asked = self.forwards.all().values().map(|forward| forward.spec.port);
         let local = |text: &str| text.rsplit(':').next().and_then(|port| port.parse().ok());
-        let others = self.instances.forwards.values().filter_map(|other| local(&other.forward.local));
+        let others = self.instances.forwards().values().filter_map(|other| local(&other.forward.local));
         targets
-            .chain(self.targets.ports.values().copied())
+            .chain(self.targets.ports().values().copied())
             .chain(others)
             .chain(bound)
             .chain(asked)

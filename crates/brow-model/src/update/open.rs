@@ -60,13 +60,11 @@ impl Model {
         if !on_demand && !self.ensure_connected_for(target, out) {
             return;
         }
-        let failed: Vec<ForwardId> =
-            self.forwards_of(&target.name).filter(same).map(|forward| forward.spec.id).collect();
-        for id in failed {
-            self.forwards.all.remove(&id);
+        for id in self.forwards.ids(|forward| forward.spec.target == target.name && same(&forward)) {
+            self.forwards.remove(id);
         }
         let name = port_name(target, address);
-        let remembered = self.targets.ports.get(&name).copied().unwrap_or(0);
+        let remembered = self.targets.ports().get(&name).copied().unwrap_or(0);
         // The local port that the target names is for the first of several.
         let any_port = target.local_port == 0 || name != target.name;
         let port = if any_port { remembered } else { target.local_port };
@@ -81,7 +79,7 @@ impl Model {
     /// Opens one more forward to a target, through a given pod.
     pub(crate) fn open_forward_via(&mut self, target: &Target, pod: &PodKey, out: &mut Vec<Effect>) {
         let through = |forward: &&Forward| forward.is_through(pod);
-        let taken = self.forwards.all.values().any(|forward| {
+        let taken = self.forwards.all().values().any(|forward| {
             !forward.has_failed()
                 && (forward.spec.port == target.local_port
                     || forward.bound.iter().any(|local| local.port() == target.local_port))
@@ -102,7 +100,7 @@ impl Model {
             return self.open_forward(target, out);
         }
         let port = if taken { 0 } else { target.local_port };
-        let via = self.pods.all.get(pod).filter(|pod| pod.phase == Phase::Ready).map(ProxyPod::via);
+        let via = self.pods.all().get(pod).filter(|pod| pod.phase == Phase::Ready).map(ProxyPod::via);
         let route = via.map_or(Route::Wanted, Route::through);
         let waits = route.is_awaited();
         let id = self.listen(target, &target.address, (port, port == 0), route, out);
@@ -127,7 +125,7 @@ impl Model {
             target: target.name.clone(),
             selector: self.selector_of(target),
             address: address.clone(),
-            tunnel: self.config.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
+            tunnel: self.config.settings().clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
             bind: bind_of(target),
             port,
             any_port,
@@ -142,7 +140,7 @@ impl Model {
         }
         forward.route = via.clone().map_or(route, Route::through);
         forward.demand = on_demand.then_some(Demand::FRESH);
-        self.forwards.all.insert(id, forward);
+        self.forwards.insert(forward);
         self.screen.unarranged = true;
         let location = Some((spec.selector.cluster.as_str(), spec.selector.namespace.as_str()));
         self.audit("open-forward", &spec.target, location, None, out);

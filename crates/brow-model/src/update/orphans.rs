@@ -15,9 +15,8 @@ impl Model {
     /// Remembers that pods in a cluster may outlive this run.
     pub(crate) fn record_pods_until(&mut self, cluster: &str, ttl: Ttl, out: &mut Vec<Effect>) {
         let until = self.now + TimeDelta::seconds(ttl.secs().into());
-        let known = self.clusters.pods_until.entry(cluster.to_owned()).or_insert(until);
-        *known = until.max(*known);
-        out.push(Effect::Store(StoreEffect::PodsUntil { cluster: cluster.to_owned(), until: *known }));
+        let until = self.clusters.extend_pods(cluster.to_owned(), until);
+        out.push(Effect::Store(StoreEffect::PodsUntil { cluster: cluster.to_owned(), until }));
     }
 
     /// Adds the clusters that earlier runs and other instances remember.
@@ -25,10 +24,9 @@ impl Model {
         for (cluster, until) in left {
             if until + WORTH_A_LOOK <= self.now {
                 out.push(Effect::Store(StoreEffect::PodsGone { cluster, at: self.now }));
-                continue;
+            } else {
+                self.clusters.extend_pods(cluster, until);
             }
-            let known = self.clusters.pods_until.entry(cluster).or_insert(until);
-            *known = until.max(*known);
         }
     }
 
@@ -39,7 +37,7 @@ impl Model {
             return;
         }
         let left: Vec<String> =
-            self.clusters.pods_until.keys().filter(|name| self.cluster(name).is_some()).cloned().collect();
+            self.clusters.pods_until().keys().filter(|name| self.cluster(name).is_some()).cloned().collect();
         for name in left {
             self.ensure_connected(&name, out);
         }
@@ -48,10 +46,10 @@ impl Model {
     /// Forgets clusters whose last TTL is up and in which no pod of ours is left.
     pub(crate) fn forget_orphaned(&mut self, out: &mut Vec<Effect>) {
         let past =
-            self.clusters.pods_until.iter().filter(|(name, until)| **until <= self.now && self.has_no_pods(name));
+            self.clusters.pods_until().iter().filter(|(name, until)| **until <= self.now && self.has_no_pods(name));
         let past: Vec<String> = past.map(|(name, _)| name.clone()).collect();
         for cluster in past {
-            self.clusters.pods_until.remove(&cluster);
+            self.clusters.forget_pods(&cluster);
             out.push(Effect::Store(StoreEffect::PodsGone { cluster, at: self.now }));
         }
     }
@@ -68,7 +66,7 @@ impl Model {
     /// Returns true if a cluster's pods are known and none is ours.
     fn has_no_pods(&self, name: &str) -> bool {
         self.has_listed_pods(name)
-            && !self.pods.requests.values().any(|asked| asked.cluster == name)
-            && !self.pods.all.values().any(|pod| pod.key.cluster == name && self.is_ours(pod))
+            && !self.pods.requests().values().any(|asked| asked.cluster == name)
+            && !self.pods.all().values().any(|pod| pod.key.cluster == name && self.is_ours(pod))
     }
 }

@@ -4,7 +4,7 @@
 use crate::language::effect::{Effect, StoreEffect};
 use crate::state::Model;
 use crate::types::ownership::Claim;
-use crate::types::proxy::{MAX_PODS, PodKey, ProxyPod};
+use crate::types::proxy::{PodKey, ProxyPod};
 
 impl Model {
     /// Returns true if this installation made a pod. All others are foreign: shown, and nothing else without being
@@ -15,8 +15,8 @@ impl Model {
 
     /// Returns true while the ownership of pods in a cluster is being looked up.
     pub(crate) fn is_recognising(&self, cluster: &str) -> bool {
-        let open = &self.pods.ownership.pending;
-        let kept = self.pods.all.values().filter(|pod| open.contains_key(&pod.uid));
+        let open = self.pods.ownership.pending();
+        let kept = self.pods.all().values().filter(|pod| open.contains_key(&pod.uid));
         !open.is_empty() && open.values().chain(kept).any(|pod| pod.key.cluster == cluster)
     }
 
@@ -24,14 +24,9 @@ impl Model {
     /// the answer was lost. Each is looked up once, since what is written down comes before the pod.
     pub(crate) fn recognise(&mut self, pod: &ProxyPod, out: &mut Vec<Effect>) {
         let ours = !pod.installation.is_empty() && pod.installation == self.installation.id();
-        let own = &mut self.pods.ownership;
-        if let Some(open) = own.pending.get_mut(&pod.uid) {
-            *open = pod.clone();
-        }
-        if !ours || own.has(&pod.uid) || own.pending.len() > MAX_PODS || !own.looked_up.insert(pod.uid.clone()) {
+        if !self.pods.ownership.see(pod, ours) {
             return;
         }
-        own.pending.insert(pod.uid.clone(), pod.clone());
         let PodKey { namespace, name, .. } = pod.key.clone();
         out.push(Effect::Store(StoreEffect::Recognise(Claim {
             namespace,
@@ -43,20 +38,15 @@ impl Model {
 
     /// A pod was looked up; one of which that failed is looked up again when it is next seen.
     pub(crate) fn on_recognised(&mut self, uid: &str, is_ours: Option<bool>, out: &mut Vec<Effect>) {
-        let seen = self.pods.ownership.pending.remove(uid);
-        if is_ours.is_none() {
-            self.pods.ownership.looked_up.remove(uid);
-        }
+        let seen = self.pods.ownership.answer(uid, is_ours);
         if is_ours == Some(true) {
-            self.pods.ownership.extend([uid.to_owned()]);
-            let of_uid = self.pods.all.values().filter(|pod| pod.uid == uid).cloned();
-            let not_kept = seen.filter(|pod| !self.pods.all.contains_key(&pod.key));
+            let of_uid = self.pods.all().values().filter(|pod| pod.uid == uid).cloned();
+            let not_kept = seen.filter(|pod| !self.pods.all().contains_key(&pod.key));
             for pod in of_uid.chain(not_kept).collect::<Vec<_>>() {
                 self.on_applied(pod, out);
             }
         }
-        let clusters: Vec<String> = self.clusters.all.iter().map(|cluster| cluster.name.clone()).collect();
-        for cluster in clusters {
+        for cluster in self.clusters.names() {
             self.route_forwards(&cluster, out);
         }
     }

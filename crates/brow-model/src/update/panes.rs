@@ -46,7 +46,7 @@ impl Model {
         self.screen.pods.marks.clear();
         // Their relays know secrets of their own.
         for key in foreign {
-            let owner = self.pods.all.get(&key).map(|pod| pod.owner.clone()).unwrap_or_default();
+            let owner = self.pods.all().get(&key).map(|pod| pod.owner.clone()).unwrap_or_default();
             self.fail(Fault::new(What::Relay, key.name, owner));
         }
     }
@@ -64,17 +64,13 @@ impl Model {
     }
 
     pub(crate) fn describe_pod(&mut self, out: &mut Vec<Effect>) {
-        let Some(key) = self.screen.pods.selected().cloned() else {
-            return self.nothing_selected();
-        };
+        let Some(key) = self.screen.pods.selected().cloned() else { return self.nothing_selected() };
         out.push(Effect::Pod(PodEffect::Describe(key.clone())));
         self.screen.dialogs.push(Dialog::Describe { key, text: None, scroll: 0 });
     }
 
     pub(crate) fn follow_pod_log(&mut self, out: &mut Vec<Effect>) {
-        let Some(key) = self.screen.pods.selected().cloned() else {
-            return self.nothing_selected();
-        };
+        let Some(key) = self.screen.pods.selected().cloned() else { return self.nothing_selected() };
         let epoch = Epoch(self.next_number());
         out.push(Effect::Pod(PodEffect::FollowLog { key: key.clone(), epoch }));
         let lines = std::collections::VecDeque::new();
@@ -101,19 +97,17 @@ impl Model {
 
     /// Pods that this installation made, and foreign ones.
     fn by_maker(&self, keys: Vec<PodKey>) -> (Vec<PodKey>, Vec<PodKey>) {
-        keys.into_iter().partition(|key| self.pods.all.get(key).is_none_or(|pod| self.is_ours(pod)))
+        keys.into_iter().partition(|key| self.pods.all().get(key).is_none_or(|pod| self.is_ours(pod)))
     }
 
     /// Pods with whom they say they belong to.
     fn with_owners(&self, keys: &[PodKey]) -> Vec<String> {
-        let pods = keys.iter().filter_map(|key| self.pods.all.get(key));
+        let pods = keys.iter().filter_map(|key| self.pods.all().get(key));
         pods.map(|pod| format!("{} ({})", pod.key, pod.owner)).collect()
     }
 
     pub(crate) fn forward_pod(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
-        let Some(pod) = self.pods.all.get(key) else {
-            return;
-        };
+        let Some(pod) = self.pods.all().get(key) else { return };
         if let Some(target) = self.target_of_pod(pod).cloned() {
             self.open_forward_via(&target, key, out);
         } else {
@@ -137,7 +131,7 @@ impl Model {
         out: &mut Vec<Effect>,
     ) {
         let chosen = self.screen.forwards.chosen();
-        let elsewhere = chosen.iter().all(|id| self.instances.forwards.contains_key(id));
+        let elsewhere = chosen.iter().all(|id| self.instances.forwards().contains_key(id));
         for id in chosen {
             if elsewhere { self.report_owner(id) } else { act(self, id, out) }
         }
@@ -154,8 +148,8 @@ impl Model {
             Pane::Clusters | Pane::Pods | Pane::Forwards => self.screen.forwards.chosen(),
         };
         let local = |id: &ForwardId| {
-            let own = self.forwards.all.get(id).map(crate::types::forward::Forward::local);
-            own.or_else(|| self.instances.forwards.get(id).map(|other| other.forward.local.clone()))
+            let own = self.forwards.all().get(id).map(crate::types::forward::Forward::local);
+            own.or_else(|| self.instances.forwards().get(id).map(|other| other.forward.local.clone()))
         };
         let locals: Vec<String> = ids.iter().filter_map(local).collect();
         if locals.is_empty() {

@@ -24,19 +24,9 @@ impl Model {
         match event {
             PodEvent::Created { request, result } => self.on_created(request, result, out),
             PodEvent::Deleted { key, result } => {
-                let before = self.pods.killing.remove(&key);
                 let fault = result.as_ref().err().map(|fault| fault.what);
                 if let Err(fault) = result {
-                    let shown = self.pods.all.get_mut(&key).filter(|pod| pod.phase == Phase::Terminating);
-                    if let (Some(pod), Some(phase)) = (shown, before) {
-                        pod.phase = phase;
-                    }
-                    // It is still to go with its last use.
-                    let ours =
-                        self.pods.all.get(&key).filter(|pod| pod.on_demand && self.pods.created.contains_key(&key));
-                    if let Some(selector) = ours.map(ProxyPod::selector) {
-                        self.pods.lifecycle.on_demand.insert(key.clone(), selector);
-                    }
+                    let before = self.pods.revert_deletion(&key);
                     self.fail(fault);
                     // Forwards had left it; it is as good as before.
                     if before == Some(Phase::Ready) {
@@ -44,8 +34,7 @@ impl Model {
                     }
                 } else {
                     self.note(Level::Info, Message::PodKilled, &key.name, &key.cluster);
-                    // Without a watch (or before it says so) the deletion itself is the news.
-                    self.pods.created.remove(&key);
+                    self.pods.end_deletion(&key);
                 }
                 self.audit("delete-pod", &key.name, Some((&key.cluster, &key.namespace)), fault, out);
             }
@@ -85,14 +74,11 @@ impl Model {
     }
 
     fn on_created(&mut self, id: PodRequestId, result: Result<Box<ProxyPod>, Fault>, out: &mut Vec<Effect>) {
-        let Some(request) = self.pods.requests.remove(&id) else {
-            return;
-        };
+        let Some(request) = self.pods.end_request(id) else { return };
         let location = Some((request.cluster.as_str(), request.namespace.as_str()));
         match result {
             Ok(pod) => {
-                self.pods.ownership.extend([pod.uid.clone()]);
-                self.pods.created.insert(pod.key.clone(), pod.uid.clone());
+                self.pods.note_created(&pod, &request);
                 self.record_pods_until(&request.cluster, request.ttl, out);
                 self.audit("create-pod", &pod.key.name, location, None, out);
                 self.note(Level::Info, Message::PodCreated, &pod.key.name, &pod.key.cluster);
@@ -100,21 +86,18 @@ impl Model {
                 {
                     self.note(Level::Warning, Message::CpuLimited, &pod.key.name, limit);
                 }
-                if request.on_demand {
-                    self.pods.lifecycle.on_demand.insert(pod.key.clone(), request.selector());
-                }
-                if self.pods.ending {
+                if self.pods.is_ending() {
                     return out.push(Effect::Pod(PodEffect::Delete { key: pod.key.clone(), uid: pod.uid }));
                 }
                 // The watch may have been faster, and knows more by then.
                 let watched =
                     self.cluster(&pod.key.cluster).is_some_and(|at| at.link != crate::types::cluster::Link::Idle);
                 let key = pod.key.clone();
-                if watched && !self.pods.all.contains_key(&pod.key) {
+                if watched && !self.pods.all().contains_key(&pod.key) {
                     self.on_applied(*pod, out);
                 }
                 // Ready already, it was not known for ours.
-                if self.pods.all.get(&key).is_some_and(|pod| pod.on_demand && pod.phase == Phase::Ready) {
+                if self.pods.all().get(&key).is_some_and(|pod| pod.on_demand && pod.phase == Phase::Ready) {
                     self.on_pod_ready(&key, out);
                 }
                 self.on_renewal(id, Ok(&key), out);
@@ -127,12 +110,11 @@ impl Model {
                     // It may have been made all the same.
                     self.record_pods_until(&request.cluster, request.ttl, out);
                     let until = self.now + TimeDelta::seconds(request.ttl.secs().into());
-                    self.pods.unsure.retain(|(until, _)| *until > self.now);
-                    self.pods.unsure.push((until, request.clone()));
+                    self.pods.note_unsure(request.clone(), until, self.now);
                 }
                 self.on_renewal(id, Err(&fault), out);
                 out.extend(self.fail_waiting(&request, &fault));
-                self.targets.refused.insert(request.target.clone(), fault.clone());
+                self.targets.refuse(&request.target, fault.clone());
                 self.fail(fault);
             }
         }
@@ -151,12 +133,14 @@ impl Model {
         let listed: BTreeSet<(&PodKey, &str)> = pods.iter().map(|pod| (&pod.key, pod.uid.as_str())).collect();
         let gone: Vec<(PodKey, String)> = self
             .pods
-            .all
+            .all()
             .values()
             .filter(|pod| whole && pod.key.cluster == cluster && namespace.is_none_or(|name| pod.key.namespace == name))
             .filter(|pod| !listed.contains(&(&pod.key, pod.uid.as_str())))
             // A list may be older than the answer to what was ordered after it.
-            .filter(|pod| !self.pods.created.contains_key(&pod.key) || self.time_at(cluster) - pod.created > LIST_TAKES)
+            .filter(|pod| {
+                !self.pods.created().contains_key(&pod.key) || self.time_at(cluster) - pod.created > LIST_TAKES
+            })
             .map(|pod| (pod.key.clone(), pod.uid.clone()))
             .collect();
         for (key, uid) in gone {
@@ -176,15 +160,15 @@ impl Model {
         self.is_ours(pod)
             && !self.is_duplicate(pod)
             && (!self.unattended()
-                || self.pods.created.contains_key(&pod.key)
-                || self.forwards.all.values().any(concerns))
+                || self.pods.created().contains_key(&pod.key)
+                || self.forwards.all().values().any(concerns))
     }
 
     /// Returns true if a pod is ours or known, or there is room for it. Logs once that there is none.
     fn has_room_for(&mut self, pod: &ProxyPod) -> bool {
         let cluster = pod.key.cluster.as_str();
-        let few = self.pods.all.len() < MAX_PODS || self.pods.all.contains_key(&pod.key);
-        if few || self.is_ours(pod) || self.pods.all.keys().filter(|at| at.cluster == cluster).count() < MAX_PODS {
+        let few = self.pods.all().len() < MAX_PODS || self.pods.all().contains_key(&pod.key);
+        if few || self.is_ours(pod) || self.pods.all().keys().filter(|at| at.cluster == cluster).count() < MAX_PODS {
             return true;
         }
         self.report_too_many(cluster, MAX_PODS);
@@ -201,9 +185,7 @@ impl Model {
 
     /// Takes a new or changed pod.
     pub(crate) fn on_applied(&mut self, mut pod: ProxyPod, out: &mut Vec<Effect>) {
-        if let Some(before) = self.pods.killing.get_mut(&pod.key).filter(|_| !pod.phase.is_over()) {
-            *before = std::mem::replace(&mut pod.phase, Phase::Terminating);
-        }
+        self.pods.apply_orders(&mut pod);
         self.read_label(&mut pod);
         self.recognise(&pod, out);
         if !self.has_room_for(&pod) {
@@ -212,7 +194,7 @@ impl Model {
         let key = pod.key.clone();
         let (phase, mine) = (pod.phase, self.is_told_of(&pod));
         let fault = pod.fault.clone();
-        let before = self.pods.all.insert(key.clone(), pod).filter(|old| self.pods.all[&key].uid == old.uid);
+        let before = self.pods.insert(pod);
         let was = before.as_ref().map(|old| old.phase);
         let faulted = before.as_ref().and_then(|old| old.fault.as_ref()).map(|old| old.what);
         if mine && was.is_some() && was != Some(phase) {
@@ -220,7 +202,7 @@ impl Model {
                 Phase::Ready => self.note(Level::Success, Message::PodReady, &key.name, &key.cluster),
                 Phase::Expired => self.note(Level::Warning, Message::PodExpired, &key.name, &key.cluster),
                 // What is over is cleaned away by whoever comes first.
-                Phase::Terminating if !self.pods.killing.contains_key(&key) && !was.is_some_and(Phase::is_over) => {
+                Phase::Terminating if !self.pods.is_deleting(&key) && !was.is_some_and(Phase::is_over) => {
                     self.note(Level::Warning, Message::PodGone, &key.name, &key.cluster);
                 }
                 Phase::Creating
@@ -258,19 +240,11 @@ impl Model {
     /// Takes the news that a pod is gone.
     pub(crate) fn on_gone(&mut self, key: &PodKey, uid: &str, out: &mut Vec<Effect>) {
         // Also one that was looked up and not kept.
-        self.pods.ownership.looked_up.remove(uid);
-        self.pods.ownership.pending.remove(uid);
-        if self.pods.all.get(key).is_none_or(|pod| pod.uid != uid) {
-            return;
-        }
-        let Some(pod) = self.pods.all.remove(key) else {
-            return;
-        };
-        let ours = self.pods.killing.contains_key(key);
-        // While it still counts as made by this run.
-        let told = self.is_told_of(&pod);
-        self.pods.created.remove(key);
-        self.forget_pod(key);
+        self.pods.ownership.forget(uid);
+        let Some(pod) = self.pods.all().get(key).filter(|pod| pod.uid == uid) else { return };
+        // While it still counts as created by this run.
+        let (told, ours) = (self.is_told_of(pod), self.pods.is_deleting(key));
+        let Some(pod) = self.pods.remove(key) else { return };
         // Through another context it may be seen still, for a moment; it is gone all the same.
         if self.pods.ownership.has(uid) {
             out.push(Effect::Store(StoreEffect::ForgetPod(uid.to_owned())));

@@ -22,11 +22,11 @@ impl Model {
         if !self.ensure_connected_for(target, out) {
             return None;
         }
-        let ttl = ttl.or(target.ttl).unwrap_or(self.config.settings.ttl);
-        if ttl > self.config.settings.max_ttl {
-            let ceiling = self.config.settings.max_ttl.to_string();
+        let ttl = ttl.or(target.ttl).unwrap_or(self.config.settings().ttl);
+        if ttl > self.config.settings().max_ttl {
+            let ceiling = self.config.settings().max_ttl.to_string();
             let fault = Fault::new(What::TtlTooLong, &target.name, ceiling);
-            self.targets.refused.insert(target.name.clone(), fault.clone());
+            self.targets.refuse(&target.name, fault.clone());
             self.fail(fault);
             return None;
         }
@@ -38,15 +38,15 @@ impl Model {
             label: target.label(&self.installation),
             address: target.address.clone(),
             ttl,
-            settings: self.config.settings.pod_for(&target.cluster, &target.pod),
+            settings: self.config.settings().pod_for(&target.cluster, &target.pod),
             on_demand,
             patience: self.forward_policy(&target.name).create,
         };
         let location = format!("{}/{}", request.cluster, request.namespace);
         self.note(Level::Info, Message::PodAsked, &target.name, location);
-        self.targets.refused.remove(&target.name);
+        self.targets.clear_refusal(&target.name);
         let id = request.id;
-        self.pods.requests.insert(id, request.clone());
+        self.pods.begin_request(request.clone());
         out.push(Effect::Pod(PodEffect::Create(Box::new(request))));
         Some(id)
     }
@@ -59,7 +59,7 @@ impl Model {
 
     /// The pod of ours that Kubernetes ends first, and how long it has left.
     pub fn ends_first(&self) -> Option<(&ProxyPod, TimeDelta)> {
-        let ours = self.pods.all.values().filter(|pod| self.is_ours(pod) && self.phase_of(pod) <= Phase::Ready);
+        let ours = self.pods.all().values().filter(|pod| self.is_ours(pod) && self.phase_of(pod) <= Phase::Ready);
         let left = |pod: &ProxyPod| pod.left(self.time_at(&pod.key.cluster)).filter(|left| *left > TimeDelta::zero());
         ours.filter_map(|pod| Some((pod, left(pod)?))).min_by_key(|(_, left)| *left)
     }
@@ -68,7 +68,7 @@ impl Model {
     pub fn phase_of(&self, pod: &ProxyPod) -> Phase {
         if pod.phase.is_over() {
             pod.phase
-        } else if self.pods.killing.contains_key(&pod.key) {
+        } else if self.pods.is_deleting(&pod.key) {
             Phase::Terminating
         } else if pod.is_over(self.time_at(&pod.key.cluster)) {
             Phase::Expired
@@ -87,17 +87,17 @@ impl Model {
     /// Returns true if a pod of ours at a place is requested or starting.
     pub(crate) fn pod_coming(&self, at: &PodSelector) -> bool {
         self.pods_at(at).any(|pod| pod.phase.is_coming() && self.may_use(pod))
-            || self.pods.requests.values().any(|asked| asked.selector() == *at)
+            || self.pods.requests().values().any(|asked| asked.selector() == *at)
     }
 
     /// Returns true if a pod can be used: it was not created on demand by another run, which will delete it.
     pub(crate) fn may_use(&self, pod: &ProxyPod) -> bool {
-        !pod.on_demand || self.pods.created.contains_key(&pod.key)
+        !pod.on_demand || self.pods.created().contains_key(&pod.key)
     }
 
     /// Our own pods at a place.
     pub fn pods_at<'a>(&'a self, at: &'a PodSelector) -> impl Iterator<Item = &'a ProxyPod> {
-        self.pods.all.values().filter(move |pod| self.is_at(pod, at))
+        self.pods.all().values().filter(move |pod| self.is_at(pod, at))
     }
 
     /// Returns true if a pod is ours, and at a place.
@@ -117,12 +117,12 @@ impl Model {
     /// Returns true for the duplicate of a pod that another context of the same cluster shows: the same uid, shown in
     /// the context of its target (else in the first context).
     pub fn is_duplicate(&self, pod: &ProxyPod) -> bool {
-        let mut same = self.clusters.all.iter().filter(|at| at.name != pod.key.cluster).filter_map(|at| {
+        let mut same = self.clusters.all().iter().filter(|at| at.name != pod.key.cluster).filter_map(|at| {
             let key = PodKey { cluster: at.name.clone(), ..pod.key.clone() };
-            self.pods.all.get(&key).filter(|other| other.uid == pod.uid)
+            self.pods.all().get(&key).filter(|other| other.uid == pod.uid)
         });
         let rank = |pod: &ProxyPod| {
-            let position = self.clusters.all.iter().position(|at| at.name == pod.key.cluster);
+            let position = self.clusters.all().iter().position(|at| at.name == pod.key.cluster);
             (self.target_of_pod(pod).is_none(), position)
         };
         same.any(|other| rank(other) < rank(pod))
@@ -130,12 +130,8 @@ impl Model {
 
     /// Deletes a pod, which shows as terminating from now on.
     pub(crate) fn kill(&mut self, key: &PodKey, out: &mut Vec<Effect>) -> bool {
-        let Some(pod) = self.pods.all.get_mut(key).filter(|pod| pod.phase != Phase::Terminating) else {
-            return false;
-        };
-        out.push(Effect::Pod(PodEffect::Delete { key: key.clone(), uid: pod.uid.clone() }));
-        self.pods.killing.insert(key.clone(), pod.phase);
-        pod.phase = Phase::Terminating;
+        let Some(uid) = self.pods.begin_deletion(key) else { return false };
+        out.push(Effect::Pod(PodEffect::Delete { key: key.clone(), uid }));
         self.screen.unarranged = true;
         self.leave_pod(key, None, out);
         true
@@ -143,7 +139,7 @@ impl Model {
 
     /// Deletes finished and expired pods in all clusters; how many.
     pub(crate) fn clean(&mut self, whose: CleanupScope, out: &mut Vec<Effect>) -> usize {
-        let clusters: Vec<String> = self.clusters.all.iter().map(|cluster| cluster.name.clone()).collect();
+        let clusters: Vec<String> = self.clusters.names();
         clusters.iter().map(|cluster| self.clean_in(cluster, whose, out)).sum()
     }
 
@@ -163,7 +159,7 @@ impl Model {
     pub fn finished_pods(&self, cluster: &str, whose: CleanupScope) -> Vec<PodKey> {
         let now = self.time_at(cluster);
         self.pods
-            .all
+            .all()
             .values()
             .filter(|pod| pod.key.cluster == cluster && pod.phase != Phase::Terminating && pod.is_over(now))
             .filter(|pod| whose == CleanupScope::All || self.is_ours(pod))

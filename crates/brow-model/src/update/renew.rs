@@ -37,84 +37,49 @@ impl Model {
     /// Asks for a pod that takes a pod's place, with its TTL or another; false where there can be none.
     fn renew(&mut self, key: &PodKey, ttl: Option<Ttl>, out: &mut Vec<Effect>) -> bool {
         let ready = |pod: &&ProxyPod| self.is_ours(pod) && self.phase_of(pod) == Phase::Ready;
-        let Some(pod) = self.pods.all.get(key).filter(ready) else {
-            return false;
-        };
-        let Some(target) = self.target_of_pod(pod).cloned() else {
-            return false;
-        };
-        if self.pods.lifecycle.renewals.get(key).is_some_and(Renewal::is_under_way) {
+        let Some(pod) = self.pods.all().get(key).filter(ready) else { return false };
+        let Some(target) = self.target_of_pod(pod).cloned() else { return false };
+        if self.pods.lifecycle.renewal(key).is_some_and(Renewal::is_under_way) {
             return true;
         }
-        let ttl = ttl.or(pod.ttl).map(|ttl| ttl.min(self.config.settings.max_ttl));
-        let request = self.request_pod(&target, ttl, self.pods.lifecycle.on_demand.contains_key(key), out);
+        let ttl = ttl.or(pod.ttl).map(|ttl| ttl.min(self.config.settings().max_ttl));
+        let request = self.request_pod(&target, ttl, self.pods.lifecycle.is_on_demand(key), out);
         if request.is_some() {
             self.note(Level::Info, Message::RenewalAsked, &key.name, "");
         }
-        self.pods.lifecycle.renewals.insert(key.clone(), Renewal { asked: self.now, request, pod: None });
+        self.pods.lifecycle.begin_renewal(key.clone(), self.now, request);
         true
     }
 
     /// A request was answered that may have been for a pod that takes over.
     pub(crate) fn on_renewal(&mut self, request: PodRequestId, result: Result<&PodKey, &Fault>, out: &mut Vec<Effect>) {
-        let mut renewals = self.pods.lifecycle.renewals.iter_mut();
-        let Some((old, renewal)) = renewals.find(|(_, renewal)| renewal.request == Some(request)) else {
-            return;
-        };
-        renewal.request = None;
-        let Ok(new) = result else {
-            return;
-        };
-        renewal.pod = Some(new.clone());
-        let old = old.clone();
-        let first = self
-            .pods
-            .lifecycle
-            .first_created
-            .get(&old)
-            .copied()
-            .or_else(|| self.pods.all.get(&old).map(|pod| pod.created));
-        self.pods.lifecycle.first_created.extend(first.map(|first| (new.clone(), first)));
+        let old = self.pods.lifecycle.answer_renewal(request, result.ok());
+        let (Some(old), Ok(new)) = (old, result) else { return };
+        let first = self.pods.lifecycle.first_created(&old);
+        if let Some(first) = first.or_else(|| self.pods.all().get(&old).map(|pod| pod.created)) {
+            self.pods.lifecycle.set_first_created(new, first);
+        }
         // The watch may have been faster.
-        if self.pods.all.get(new).is_some_and(|pod| pod.phase == Phase::Ready) {
+        if self.pods.all().get(new).is_some_and(|pod| pod.phase == Phase::Ready) {
             self.hand_over(new, out);
         }
     }
 
     /// A pod is ready: where it takes another's place, new connections go there now.
     pub(crate) fn hand_over(&mut self, new: &PodKey, out: &mut Vec<Effect>) {
-        let by = |(_, renewal): &(&PodKey, &Renewal)| renewal.pod.as_ref() == Some(new);
-        let Some(old) = self.pods.lifecycle.renewals.iter().find(by).map(|(old, _)| old.clone()) else {
-            return;
-        };
-        let Some(via) = self.pods.all.get(new).map(ProxyPod::via) else {
-            return;
-        };
-        self.pods.lifecycle.renewals.remove(&old);
-        let through = |id: &&ForwardId| self.forwards.all[*id].is_through(&old);
-        let moved: Vec<ForwardId> = self.forwards.all.keys().filter(through).copied().collect();
-        for id in &moved {
-            self.set_route(*id, Route::through(via.clone()), None, out);
+        let Some(old) = self.pods.lifecycle.replaced_by(new).next().cloned() else { return };
+        let Some(via) = self.pods.all().get(new).map(ProxyPod::via) else { return };
+        self.pods.lifecycle.end_renewal(&old);
+        for id in self.forwards.ids(|forward| forward.is_through(&old)) {
+            self.set_route(id, Route::through(via.clone()), None, out);
         }
         self.note(Level::Success, Message::Renewed, &old.name, &new.name);
         self.drain_pod(&old, out);
     }
 
-    /// A pod is no more, or no longer of use.
-    pub(crate) fn forget_pod(&mut self, key: &PodKey) {
-        self.pods.lifecycle.on_demand.remove(key);
-        self.pods.lifecycle.draining.remove(key);
-        self.pods.lifecycle.users.remove(key);
-        self.pods.lifecycle.first_created.remove(key);
-        self.pods.lifecycle.renewals.remove(key);
-        for renewal in self.pods.lifecycle.renewals.values_mut().filter(|renewal| renewal.pod.as_ref() == Some(key)) {
-            renewal.pod = None;
-        }
-    }
-
     /// A second has passed: pods are renewed whose time is nearly up, where their forwards are in use and want it.
     pub(crate) fn check_renewals(&mut self, out: &mut Vec<Effect>) {
-        let due: Vec<(PodKey, Ttl)> = self.forwards.all.keys().filter_map(|id| self.due(*id)).collect();
+        let due: Vec<(PodKey, Ttl)> = self.forwards.all().keys().filter_map(|id| self.due(*id)).collect();
         for (key, ttl) in due {
             self.renew(&key, Some(ttl), out);
         }
@@ -122,8 +87,8 @@ impl Model {
 
     /// The pod of a forward that is to be renewed now, and how long the one that takes over may live.
     fn due(&self, id: ForwardId) -> Option<(PodKey, Ttl)> {
-        let forward = self.forwards.all.get(&id)?;
-        let pod = self.pods.all.get(&forward.via()?.pod).filter(|pod| self.is_ours(pod))?;
+        let forward = self.forwards.all().get(&id)?;
+        let pod = self.pods.all().get(&forward.via()?.pod).filter(|pod| self.is_ours(pod))?;
         let now = self.time_at(&pod.key.cluster);
         let (ttl, left) = (pod.ttl?, pod.deadline()? - now);
         let whole = span(ttl.duration());
@@ -137,11 +102,11 @@ impl Model {
         if !policy.auto_renew || left > lead || !in_use {
             return None;
         }
-        let tried = self.pods.lifecycle.renewals.get(&pod.key);
+        let tried = self.pods.lifecycle.renewal(&pod.key);
         if tried.is_some_and(|tried| tried.is_under_way() || self.now - tried.asked < AGAIN) {
             return None;
         }
-        let first = self.pods.lifecycle.first_created.get(&pod.key).copied().unwrap_or(pod.created);
+        let first = self.pods.lifecycle.first_created(&pod.key).unwrap_or(pod.created);
         let rest = first + span(policy.max_lifetime) - now;
         // Not for less than there is anyway.
         if rest <= left {

@@ -17,7 +17,7 @@ impl Model {
             Request::Import(targets) => self.import(targets, out),
             Request::ImportOffers { offers, on_conflict } => self.import_offers(offers, on_conflict, out),
             Request::Connect(names) => {
-                self.targets.wants.extend(names.iter().cloned());
+                self.targets.want(&names);
                 for target in self.named(&names) {
                     self.open_forward(&target, out);
                 }

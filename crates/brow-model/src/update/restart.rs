@@ -14,13 +14,9 @@ impl Model {
     /// Closes a forward and opens it again on the same port, or on another.
     pub(crate) fn restart_forward(&mut self, id: ForwardId, port: Option<u16>, out: &mut Vec<Effect>) {
         let epoch = Epoch(self.next_number());
-        let Some(forward) = self.forwards.all.get(&id) else {
-            return;
-        };
+        let Some(forward) = self.forwards.all().get(&id) else { return };
         let spec = ForwardSpec { epoch, ..self.current_spec(&forward.spec) };
-        let Some(forward) = self.forwards.all.get_mut(&id) else {
-            return;
-        };
+        let Some(forward) = self.forwards.get_mut(id) else { return };
         let before = forward.clone();
         let mut via =
             forward.via().cloned().filter(|_| spec.selector == forward.spec.selector && forward.demand.is_none());
@@ -60,9 +56,7 @@ impl Model {
 
     /// Returns the specification that a forward would have if it were opened now: its target may have been edited.
     fn current_spec(&self, spec: &ForwardSpec) -> ForwardSpec {
-        let Some(target) = self.target(&spec.target) else {
-            return spec.clone();
-        };
+        let Some(target) = self.target(&spec.target) else { return spec.clone() };
         // Of several ports each forward keeps its own.
         let singles = target.address.singles();
         let port = |of: &Destination| of.workload().map(|workload| workload.port.clone());
@@ -72,7 +66,7 @@ impl Model {
             address: same.unwrap_or(&target.address).clone(),
             bind: bind_of(target),
             probe: self.probe_of(target),
-            tunnel: self.config.settings.clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
+            tunnel: self.config.settings().clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
             ..spec.clone()
         }
     }
@@ -81,9 +75,9 @@ impl Model {
     pub(crate) fn apply_target_edits(&mut self, before: &[Target], out: &mut Vec<Effect>) {
         let mut turned: Vec<ForwardId> = Vec::new();
         let mut moved: Vec<(ForwardId, Option<u16>)> = Vec::new();
-        for forward in self.forwards.all.values() {
+        for forward in self.forwards.all().values() {
             let is_its = |target: &&Target| target.name == forward.spec.target;
-            let (Some(was), Some(now)) = (before.iter().find(is_its), self.targets.all.iter().find(is_its)) else {
+            let (Some(was), Some(now)) = (before.iter().find(is_its), self.targets.all().iter().find(is_its)) else {
                 continue;
             };
             // One that has a port beside its target's, since that was taken, keeps it.

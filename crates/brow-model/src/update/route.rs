@@ -4,36 +4,28 @@ use crate::language::effect::{Effect, ForwardEffect};
 use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
 use crate::state::Model;
-use crate::types::forward::{ForwardId, ForwardState};
+use crate::types::forward::{Forward, ForwardId, ForwardState};
 use crate::types::proxy::{PodKey, PodRequest, ProxyPod};
 use crate::types::route::Route;
 
 impl Model {
     /// Has a forward wait for a pod. The pods of a workload are found by the forward's own watch.
     pub(crate) fn await_pod(&mut self, id: ForwardId) {
-        if let Some(forward) = self.forwards.all.get_mut(&id) {
+        if let Some(forward) = self.forwards.get_mut(id) {
             forward.route = if forward.is_direct() { Route::Waiting } else { Route::Wanted };
         }
     }
 
     /// Routes every forward of a cluster that has no pod through one that is ready, or requests one.
     pub(crate) fn route_forwards(&mut self, cluster: &str, out: &mut Vec<Effect>) {
-        let without: Vec<ForwardId> = self
-            .forwards
-            .all
-            .values()
-            .filter(|forward| forward.spec.selector.cluster == cluster && forward.is_open_to_pods())
-            .map(|forward| forward.spec.id)
-            .collect();
-        for id in without {
+        let is_without = |forward: &Forward| forward.spec.selector.cluster == cluster && forward.is_open_to_pods();
+        for id in self.forwards.ids(is_without) {
             self.route_forward(id, out);
         }
     }
 
     pub(crate) fn route_forward(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.all.get(&id) else {
-            return;
-        };
+        let Some(forward) = self.forwards.all().get(&id) else { return };
         let (spec, wants) = (forward.spec.clone(), forward.route == Route::Wanted);
         if let Some(via) = self.ready_pod(&spec.selector).map(ProxyPod::via) {
             return self.set_route(id, Route::through(via), None, out);
@@ -56,9 +48,9 @@ impl Model {
         if !wants {
             return;
         }
-        let target = self.targets.all.iter().find(|target| target.name == spec.target).cloned();
+        let target = self.target(&spec.target).cloned();
         let asked = if let Some(target) = target {
-            let on_demand = self.forwards.all.get(&id).is_some_and(|forward| forward.demand.is_some());
+            let on_demand = self.forwards.all().get(&id).is_some_and(|forward| forward.demand.is_some());
             self.request_pod(&target, None, on_demand, out).is_some()
         } else {
             self.fail(Fault::new(What::TargetMissing, &spec.target, ""));
@@ -74,9 +66,7 @@ impl Model {
 
     /// Sets the route of a forward's new connections: through a pod, waiting for one, or failing with `fault`.
     pub(crate) fn set_route(&mut self, id: ForwardId, route: Route, fault: Option<Fault>, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.all.get_mut(&id).filter(|forward| !forward.has_failed()) else {
-            return;
-        };
+        let Some(forward) = self.forwards.get_mut(id).filter(|forward| !forward.has_failed()) else { return };
         if forward.demand.is_some() && route.via().is_none() && (!route.is_awaited() || forward.is_idle()) {
             return self.rest(id, fault, out);
         }
@@ -104,36 +94,20 @@ impl Model {
     /// A pod is ready: forwards without one that match it go through it.
     pub(crate) fn on_pod_ready(&mut self, key: &PodKey, out: &mut Vec<Effect>) {
         self.hand_over(key, out);
-        let Some(pod) = self.pods.all.get(key).filter(|pod| self.is_ours(pod) && self.may_use(pod)) else {
-            return;
-        };
+        let Some(pod) = self.pods.all().get(key).filter(|pod| self.is_ours(pod) && self.may_use(pod)) else { return };
         let via = pod.via();
-        let matching: Vec<ForwardId> = self
-            .forwards
-            .all
-            .values()
-            .filter(|forward| forward.is_open_to_pods() && forward.spec.selector.label == pod.target_label)
-            .filter(|forward| forward.spec.selector.cluster == key.cluster)
-            .filter(|forward| forward.spec.selector.namespace == key.namespace)
-            .map(|forward| forward.spec.id)
-            .collect();
-        for id in matching {
+        let selector = pod.selector();
+        for id in self.forwards.ids(|forward| forward.is_open_to_pods() && forward.spec.selector == selector) {
             self.set_route(id, Route::through(via.clone()), None, out);
         }
     }
 
     /// Shows a starting pod's fault on the forwards that wait for it.
     pub(crate) fn show_on_waiting(&mut self, key: &PodKey, fault: Option<&Fault>) {
-        let Some(pod) = self.pods.all.get(key) else {
-            return;
-        };
-        for forward in self.forwards.all.values_mut() {
-            let selector = &forward.spec.selector;
-            if forward.state() == ForwardState::Waiting
-                && !forward.is_direct()
-                && selector.label == pod.target_label
-                && (&selector.cluster, &selector.namespace) == (&key.cluster, &key.namespace)
-            {
+        let Some(selector) = self.pods.all().get(key).map(ProxyPod::selector) else { return };
+        for forward in self.forwards.iter_mut() {
+            let waits = forward.state() == ForwardState::Waiting && !forward.is_direct();
+            if waits && forward.spec.selector == selector {
                 forward.fault = fault.cloned();
             }
         }
@@ -141,16 +115,8 @@ impl Model {
 
     /// Moves the forwards of a pod that ended to another, or has them wait for one, or fail.
     pub(crate) fn leave_pod(&mut self, key: &PodKey, fault: Option<&Fault>, out: &mut Vec<Effect>) {
-        let through: Vec<ForwardId> = self
-            .forwards
-            .all
-            .values()
-            .filter(|forward| forward.is_through(key))
-            .filter(|forward| !forward.is_direct())
-            .map(|forward| forward.spec.id)
-            .collect();
-        for id in through {
-            let Some(selector) = self.forwards.all.get(&id).map(|forward| forward.spec.selector.clone()) else {
+        for id in self.forwards.ids(|forward| forward.is_through(key) && !forward.is_direct()) {
+            let Some(selector) = self.forwards.all().get(&id).map(|forward| forward.spec.selector.clone()) else {
                 continue;
             };
             let other = self.ready_pod(&selector).filter(|pod| pod.key != *key).map(ProxyPod::via);
@@ -166,16 +132,9 @@ impl Model {
             self.set_route(id, route, Some(fault), out);
         }
         // Those that waited for exactly this pod wait for nothing now.
-        let waiting: Vec<ForwardId> = self
-            .forwards
-            .all
-            .values()
-            .filter(|forward| forward.route == Route::Waiting && !forward.is_direct())
-            .filter(|forward| forward.spec.selector.cluster == key.cluster)
-            .map(|forward| forward.spec.id)
-            .collect();
-        for id in waiting {
-            let Some(selector) = self.forwards.all.get(&id).map(|forward| forward.spec.selector.clone()) else {
+        let waits = |forward: &Forward| forward.route == Route::Waiting && !forward.is_direct();
+        for id in self.forwards.ids(|forward| waits(forward) && forward.spec.selector.cluster == key.cluster) {
+            let Some(selector) = self.forwards.all().get(&id).map(|forward| forward.spec.selector.clone()) else {
                 continue;
             };
             if !self.pod_coming(&selector) {
@@ -192,15 +151,8 @@ impl Model {
         if self.pod_coming(&selector) {
             return out;
         }
-        let waiting: Vec<ForwardId> = self
-            .forwards
-            .all
-            .values()
-            .filter(|forward| matches!(forward.route, Route::Waiting | Route::Unreachable))
-            .filter(|forward| forward.spec.selector == selector)
-            .map(|forward| forward.spec.id)
-            .collect();
-        for id in waiting {
+        let waits = |forward: &Forward| matches!(forward.route, Route::Waiting | Route::Unreachable);
+        for id in self.forwards.ids(|forward| waits(forward) && forward.spec.selector == selector) {
             self.set_route(id, Route::Unreachable, Some(fault.clone()), &mut out);
         }
         out

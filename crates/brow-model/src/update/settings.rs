@@ -8,7 +8,6 @@ use crate::screen::dialog::{Dialog, Question};
 use crate::state::Model;
 use crate::types::forward_settings::ForwardPolicy;
 use crate::types::health::ProbePlan;
-use crate::types::settings::THEMES;
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
 
@@ -19,20 +18,20 @@ impl Model {
             StoreEvent::Loaded(loaded) => self.on_loaded(*loaded, out),
             StoreEvent::Broken(fault) => {
                 self.show_config_fault(&fault);
-                self.config.fault = Some(fault.clone());
+                self.config.keep_despite(fault.clone());
                 self.fail(fault);
             }
             StoreEvent::Saved => {
-                let edits = self.targets.saving.pop_front().unwrap_or_default();
+                let edits = self.targets.end_save();
                 self.audit_edits(&edits, None, out);
             }
             StoreEvent::NotSaved(fault) => {
-                let edits = self.targets.saving.pop_front().unwrap_or_default();
+                let edits = self.targets.end_save();
                 self.audit_edits(&edits, Some(&fault), out);
                 // An edit that the file contradicts is over, and the targets come as they are now. Others are kept in
                 // memory and tried again when the file is read again: nothing a person typed is lost.
                 if !fault.what.ends_an_edit() {
-                    self.targets.unsaved.extend(edits);
+                    self.targets.keep_unsaved(edits);
                 }
                 self.fail(fault);
             }
@@ -48,21 +47,18 @@ impl Model {
     }
 
     fn on_loaded(&mut self, loaded: Loaded, out: &mut Vec<Effect>) {
-        let again = !self.config.path.is_empty();
-        if let Some(mended) = self.config.fault.take() {
+        let again = self.config.is_loaded();
+        if let Some(mended) = self.config.replace(loaded.path, loaded.settings) {
             self.screen.dialogs.retain(|dialog| !matches!(dialog, Dialog::Fault(fault) if *fault == mended));
             let told = |(entry, _): &(Entry, _)| matches!(&entry.message, Message::Failed(fault) if **fault == mended);
             self.screen.notice.take_if(|notice| told(notice));
         }
-        self.config.path = loaded.path;
-        self.config.settings = loaded.settings;
-        let before = std::mem::replace(&mut self.targets.all, loaded.targets);
-        self.remember_renamed(loaded.renamed);
+        let (before, unsaved) = self.targets.replace(loaded.targets);
+        self.pods.remember_renamed(loaded.renamed);
         self.pods.ownership.extend(loaded.own);
-        self.targets.ports.extend(loaded.ports);
+        self.targets.remember_ports(loaded.ports);
         self.screen.learned.get_or_insert_default().extend(loaded.learned);
-        let under_way: Vec<TargetEdit> = self.targets.saving.iter().flatten().cloned().collect();
-        let unsaved = std::mem::take(&mut self.targets.unsaved);
+        let under_way: Vec<TargetEdit> = self.targets.saving().cloned().collect();
         for edit in under_way.iter().chain(&unsaved) {
             self.apply(edit);
         }
@@ -74,20 +70,19 @@ impl Model {
             self.show_welcome(loaded.exists);
         }
         if again {
-            self.note(Level::Info, Message::ConfigRead, self.config.path.clone(), "");
+            self.note(Level::Info, Message::ConfigRead, self.config.path().to_owned(), "");
         }
         self.show_ignored(loaded.ignored);
-        if !loaded.logins.is_empty() && loaded.logins != self.config.logins {
-            self.note(Level::Warning, Message::LoginInAddress, loaded.logins.join(", "), "");
+        let logins = loaded.logins.join(", ");
+        if self.config.note_logins(loaded.logins) {
+            self.note(Level::Warning, Message::LoginInAddress, logins, "");
         }
-        self.config.logins = loaded.logins;
         self.remember_orphaned(loaded.pods_until, out);
         self.connect_configured(out);
         if !again {
             self.connect_orphaned(out);
         }
-        let clusters: Vec<String> = self.clusters.all.iter().map(|cluster| cluster.name.clone()).collect();
-        for cluster in clusters {
+        for cluster in self.clusters.names() {
             self.widen(&cluster, out);
         }
         self.apply_target_edits(&before, out);
@@ -96,7 +91,7 @@ impl Model {
 
     /// Says in full what is wrong with the config, unless a person is in the middle of something else.
     fn show_config_fault(&mut self, fault: &Fault) {
-        let before = self.config.fault.as_ref();
+        let before = self.config.fault();
         if let Some(Dialog::Fault(shown)) = self.screen.dialogs.last_mut()
             && Some(&*shown) == before
         {
@@ -108,20 +103,17 @@ impl Model {
 
     /// Says in full, once, which environment variable makes no sense.
     fn show_ignored(&mut self, ignored: Option<Fault>) {
-        if let Some(fault) = ignored.as_ref().filter(|fault| self.config.ignored.as_ref() != Some(fault)) {
+        if let (true, Some(fault)) = (self.config.note_ignored(ignored.clone()), ignored) {
             if self.screen.dialogs.is_empty() && !self.filtering() {
                 self.screen.dialogs.push(Dialog::Fault(fault.clone()));
             }
-            self.fail(fault.clone());
+            self.fail(fault);
         }
-        self.config.ignored = ignored;
     }
 
     /// Goes on to the next theme; one that is unknown is followed by the first.
     pub(crate) fn next_theme(&mut self, out: &mut Vec<Effect>) {
-        let at = THEMES.iter().position(|name| *name == self.config.settings.theme);
-        let next = THEMES[at.map_or(0, |at| (at + 1) % THEMES.len())];
-        next.clone_into(&mut self.config.settings.theme);
+        let next = self.config.next_theme();
         self.note(Level::Success, Message::ThemeChosen, next, "");
         out.push(Effect::Store(StoreEffect::RememberTheme(next)));
     }
@@ -148,9 +140,11 @@ impl Model {
     /// The settings of a target's forwards; the defaults for a deleted target.
     pub fn forward_policy(&self, target: &str) -> ForwardPolicy {
         let target = self.target(target);
-        let cluster = target.and_then(|target| self.config.settings.clusters.get(&target.cluster));
-        let wide = cluster
-            .map_or_else(|| self.config.settings.forward.clone(), |at| at.forward.over(&self.config.settings.forward));
+        let cluster = target.and_then(|target| self.config.settings().clusters.get(&target.cluster));
+        let wide = cluster.map_or_else(
+            || self.config.settings().forward.clone(),
+            |at| at.forward.over(&self.config.settings().forward),
+        );
         let settings = target.map_or_else(|| wide.clone(), |target| target.forward.over(&wide));
         let time = |time: Option<Ttl>, base| time.map_or(base, Ttl::duration);
         let base = ForwardPolicy::BUILT_IN;

@@ -6,20 +6,19 @@ use crate::screen::dialog::{Dialog, Question};
 use crate::screen::form::TargetForm;
 use crate::screen::text_field::Field;
 use crate::state::Model;
-use crate::types::forward::ForwardId;
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
 
 impl Model {
     /// The target of that name.
     pub fn target(&self, name: &str) -> Option<&Target> {
-        self.targets.all.iter().find(|target| target.name == name)
+        self.targets.all().iter().find(|target| target.name == name)
     }
 
     /// The local port that forwards of a target are to have: its own, else the one it had last; `None`: any.
     pub fn port_of(&self, target: &Target) -> Option<u16> {
         match target.local_port {
-            0 => self.targets.ports.get(&target.name).copied(),
+            0 => self.targets.ports().get(&target.name).copied(),
             port => Some(port),
         }
     }
@@ -31,7 +30,7 @@ impl Model {
 
     /// The target a pod was made for, where it is saved here.
     pub fn target_of_pod(&self, pod: &crate::types::proxy::ProxyPod) -> Option<&Target> {
-        self.targets.all.iter().find(|target| self.is_labelled(target, pod))
+        self.targets.all().iter().find(|target| self.is_labelled(target, pod))
     }
 
     /// Returns true if a pod bears a target's label, in its cluster.
@@ -66,10 +65,8 @@ impl Model {
     /// Opens the dialog that asks for the TTL of pods about to be created.
     pub(crate) fn ask_ttl(&mut self) {
         let targets = self.chosen_targets();
-        let Some(first) = targets.first() else {
-            return self.nothing_selected();
-        };
-        let field = Field::new(first.ttl.unwrap_or(self.config.settings.ttl).to_string());
+        let Some(first) = targets.first() else { return self.nothing_selected() };
+        let field = Field::new(first.ttl.unwrap_or(self.config.settings().ttl).to_string());
         let targets = targets.into_iter().map(|target| target.name).collect();
         self.screen.dialogs.push(Dialog::AskTtl { targets, field });
     }
@@ -93,9 +90,7 @@ impl Model {
 
     /// Opens the dialog for a new name.
     pub(crate) fn rename_target(&mut self) {
-        let Some(name) = self.screen.targets.selected().cloned() else {
-            return self.nothing_selected();
-        };
+        let Some(name) = self.screen.targets.selected().cloned() else { return self.nothing_selected() };
         let field = Field::new(name.clone());
         self.screen.dialogs.push(Dialog::Rename { name, field });
     }
@@ -121,7 +116,7 @@ impl Model {
 
     /// Saves what a form says.
     pub(crate) fn save_target(&mut self, was: Option<Target>, target: &Target, out: &mut Vec<Effect>) {
-        let before = self.targets.all.clone();
+        let before = self.targets.all().to_vec();
         let edit = match was {
             Some(was) => TargetEdit::Replace { was: Box::new(was), target: target.clone() },
             None => TargetEdit::Add(target.clone()),
@@ -136,9 +131,7 @@ impl Model {
 
     /// Gives a target another name. Its open forwards take the name over.
     pub(crate) fn save_name(&mut self, name: &str, new: &str, out: &mut Vec<Effect>) {
-        let Some(was) = self.target(name).cloned() else {
-            return;
-        };
+        let Some(was) = self.target(name).cloned() else { return };
         let target = Target { name: new.to_owned(), ..was.clone() };
         let edit = TargetEdit::Replace { was: Box::new(was), target };
         self.apply(&edit);
@@ -152,8 +145,7 @@ impl Model {
         let gone: Vec<Target> = names.iter().filter_map(|name| self.target(name)).cloned().collect();
         let edits: Vec<TargetEdit> = gone.iter().cloned().map(TargetEdit::Remove).collect();
         for (edit, target) in edits.iter().zip(&gone) {
-            let open: Vec<ForwardId> = self.forwards_of(&target.name).map(|forward| forward.spec.id).collect();
-            for id in open {
+            for id in self.forwards.ids(|forward| forward.spec.target == target.name) {
                 self.stop_forward(id, out);
             }
             self.apply(edit);
@@ -161,14 +153,14 @@ impl Model {
         }
         self.screen.targets.marks.clear();
         if !gone.is_empty() {
-            self.targets.deleted.push(gone);
+            self.targets.remember_deleted(gone);
             self.save(edits, out);
         }
     }
 
     /// Brings the targets of the last deletion back.
     pub(crate) fn undo(&mut self, out: &mut Vec<Effect>) {
-        let Some(back) = self.targets.deleted.pop() else {
+        let Some(back) = self.targets.last_deleted() else {
             return self.note(Level::Info, Message::NothingToUndo, "", "");
         };
         let mut edits = Vec::new();
@@ -189,31 +181,15 @@ impl Model {
     /// Applies an edit to the targets in memory.
     pub(crate) fn apply(&mut self, edit: &TargetEdit) {
         self.screen.unarranged = true;
-        match edit {
-            TargetEdit::Add(target) | TargetEdit::Import(target) | TargetEdit::Restore(target) => {
-                if self.target(&target.name).is_none() {
-                    self.targets.all.push(target.clone());
-                }
-            }
-            TargetEdit::Replace { was, target } => {
-                let name = &was.name;
-                self.follow_rename(was, target);
-                if let Some(old) = self.targets.all.iter_mut().find(|old| old.name == *name) {
-                    old.clone_from(target);
-                } else {
-                    self.targets.all.push(target.clone());
-                }
-            }
-            TargetEdit::Remove(was) => {
-                self.targets.all.retain(|target| target.name != was.name);
-                self.targets.refused.remove(&was.name);
-            }
+        if let TargetEdit::Replace { was, target } = edit {
+            self.follow_rename(was, target);
         }
+        self.targets.apply(edit);
     }
 
     /// Sends edits to the store. The audit log hears of them with the answer.
     pub(crate) fn save(&mut self, edits: Vec<TargetEdit>, out: &mut Vec<Effect>) {
-        self.targets.saving.push_back(edits.clone());
+        self.targets.begin_save(edits.clone());
         out.push(Effect::Store(StoreEffect::Save(edits)));
     }
 

@@ -21,7 +21,7 @@ impl Model {
             || self.screen.focus.in_log
             || !self.screen.dialogs.is_empty()
             || self.filtering();
-        if elsewhere || !self.config.settings.tips {
+        if elsewhere || !self.config.settings().tips {
             return None;
         }
         Tip::ALL.iter().copied().find(|tip| !learned.contains(tip.name()) && self.is_useful(*tip))
@@ -29,14 +29,14 @@ impl Model {
 
     /// Returns true if a tip's key is of use in the current state.
     fn is_useful(&self, tip: Tip) -> bool {
-        let live = || self.forwards.all.values().any(|forward| forward.state() == ForwardState::Live);
+        let live = || self.forwards.all().values().any(|forward| forward.state() == ForwardState::Live);
         match tip {
-            Tip::Add => self.targets.all.is_empty() && !self.clusters.all.is_empty(),
-            Tip::Connect => !self.targets.all.is_empty() && self.forwards.all.is_empty(),
+            Tip::Add => self.targets.all().is_empty() && !self.clusters.all().is_empty(),
+            Tip::Connect => !self.targets.all().is_empty() && self.forwards.all().is_empty(),
             Tip::Copy | Tip::Stop => live(),
             Tip::Log => self.screen.log.entries.iter().any(|entry| entry.level == Level::Error),
-            Tip::Mark => self.targets.all.len() >= SEVERAL,
-            Tip::Filter => self.targets.all.len() >= MANY,
+            Tip::Mark => self.targets.all().len() >= SEVERAL,
+            Tip::Filter => self.targets.all().len() >= MANY,
             Tip::Help => true,
         }
     }

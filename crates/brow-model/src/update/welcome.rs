@@ -9,7 +9,7 @@ use crate::types::cluster::{Link, Rights};
 impl Model {
     /// Shows the welcome, where this is somebody's first run: no config, and no targets.
     pub(crate) fn show_welcome(&mut self, exists: bool) {
-        if !exists && self.targets.all.is_empty() && !self.unattended() {
+        if !exists && self.targets.all().is_empty() && !self.unattended() {
             self.screen.welcome = Some(Welcome::default());
             self.screen.focus.pane = Pane::Clusters;
         }
@@ -18,20 +18,18 @@ impl Model {
     /// Asks what the welcome shows: of the current context, and of those that a person connects, never of all. With
     /// the first target it has done its work.
     pub(crate) fn update_welcome(&mut self, out: &mut Vec<Effect>) {
-        let Some(mut welcome) = self.screen.welcome else {
-            return;
-        };
-        if !self.targets.all.is_empty() {
+        let Some(mut welcome) = self.screen.welcome else { return };
+        if !self.targets.all().is_empty() {
             return self.end_welcome();
         }
         if !welcome.connected
-            && let Some(current) = self.clusters.all.iter().find(|cluster| cluster.current).map(|at| at.name.clone())
+            && let Some(current) = self.clusters.current()
         {
             welcome.connected = true;
             self.screen.welcome = Some(welcome);
             self.ensure_connected(&current, out);
         }
-        for cluster in &mut self.clusters.all {
+        for cluster in self.clusters.iter_mut() {
             if cluster.rights == Rights::NotAsked && matches!(cluster.link, Link::Ready | Link::Forbidden) {
                 cluster.rights = Rights::Asking;
                 out.push(Effect::Cluster(ClusterEffect::AskRights {

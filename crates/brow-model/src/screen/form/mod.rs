@@ -132,7 +132,7 @@ impl TargetForm {
         let is_label = |(key, value): (&String, &String)| is_label_key(key) && is_label_value(value);
         let (is_wrong, error) = match field.slot(&mut Target::blank())? {
             Slot::Word(_) | Slot::Destination(_) => return None,
-            Slot::Ttl(_) => return ttl_error(text, model.config.settings.max_ttl),
+            Slot::Ttl(_) => return ttl_error(text, model.config.settings().max_ttl),
             Slot::Time(_) => return time_error(text),
             Slot::Namespace(_) => (!is_dns_label(text), "namespace"),
             Slot::Port(_) => (text.starts_with('+') || text.parse::<u16>().is_err(), "port"),
@@ -177,7 +177,7 @@ impl TargetForm {
         if text.is_empty() {
             return Some("required");
         }
-        (!kept && model.cluster(text).is_none() && !model.clusters.all.is_empty()).then_some("unknown-context")
+        (!kept && model.cluster(text).is_none() && !model.clusters.all().is_empty()).then_some("unknown-context")
     }
 
     /// Returns an error if the field does not apply to the target's kind of destination. An invalid destination takes
@@ -225,7 +225,7 @@ pub(crate) fn name_error(name: &str, own: Option<&str>, model: &Model) -> Option
     } else if name.chars().count() > NAME_LEN {
         Some("name-long")
     } else {
-        let taken = own != Some(name) && model.targets.all.iter().any(|target| target.name == name);
+        let taken = own != Some(name) && model.targets.all().iter().any(|target| target.name == name);
         taken.then_some("name-taken")
     }
 }

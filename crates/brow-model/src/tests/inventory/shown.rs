@@ -64,7 +64,7 @@ fn a_custom_kind_is_known_by_its_short_name_too() {
     assert_eq!(model.saved(&rollout, &rollout.ports[0]), None);
     let mut own = Target { address: "rollout/pay:http".parse().unwrap(), ..target("pay", "dev") };
     own.namespace = Some("shop".to_owned());
-    model.targets.all.push(own);
+    model.targets.all_mut().push(own);
     assert_eq!(model.saved(&rollout, &rollout.ports[0]).map(|target| target.name.as_str()), Some("pay"));
     write(&mut model, "pay");
     let rows = rows(&model);

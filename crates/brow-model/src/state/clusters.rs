@@ -1,0 +1,109 @@
+//! Kubeconfig contexts, what is known of their clusters, and where pods of ours may live.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::language::fault::{Fault, What};
+use crate::types::cluster::{Cluster, Context, Link};
+
+/// Kubeconfig contexts and what is known of them.
+#[derive(Debug, Clone, Default)]
+pub struct Clusters {
+    all: Vec<Cluster>,
+    /// The fault if the kubeconfig cannot be read.
+    fault: Option<Fault>,
+    /// Clusters in which pods of ours may live, from this run or an earlier one, with the end of the last TTL.
+    pods_until: BTreeMap<String, DateTime<Utc>>,
+}
+
+impl Clusters {
+    /// Returns the contexts, in the kubeconfig's order.
+    pub fn all(&self) -> &[Cluster] {
+        &self.all
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.all.iter().map(|cluster| cluster.name.clone()).collect()
+    }
+
+    pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Cluster> {
+        self.all.iter_mut().find(|cluster| cluster.name == name)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Cluster> {
+        self.all.iter_mut()
+    }
+
+    /// Returns the name of the kubeconfig's current context.
+    pub(crate) fn current(&self) -> Option<String> {
+        self.all.iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone())
+    }
+
+    /// Returns the fault of a kubeconfig that cannot be read.
+    pub fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
+    }
+
+    /// Returns the reason for which a context is unknown.
+    pub(crate) fn unknown(&self, name: &str) -> Fault {
+        self.fault.clone().unwrap_or_else(|| Fault::new(What::UnknownContext, name, ""))
+    }
+
+    /// Keeps the contexts of a kubeconfig that cannot be read any more.
+    pub(crate) fn keep_despite(&mut self, fault: Fault) {
+        self.fault = Some(fault);
+    }
+
+    /// Replaces the contexts by those of the kubeconfig. What is known of unchanged ones stays. Returns the names of
+    /// those to be connected anew: they have changed, or have come back while forwards were waiting for them.
+    pub(crate) fn replace(&mut self, contexts: Vec<Context>, has_forwards: impl Fn(&str) -> bool) -> Vec<String> {
+        self.fault = None;
+        let mut before = std::mem::take(&mut self.all);
+        let mut moved = Vec::new();
+        for context in contexts {
+            let mut new = Cluster::from(context);
+            if let Some(at) = before.iter().position(|old| old.name == new.name) {
+                let old = before.swap_remove(at);
+                if old.entries == new.entries {
+                    new = Cluster { current: new.current, twice: new.twice, ..old };
+                } else if old.link != Link::Idle {
+                    moved.push(new.name.clone());
+                }
+            } else if has_forwards(&new.name) {
+                moved.push(new.name.clone());
+            }
+            self.all.push(new);
+        }
+        moved
+    }
+
+    /// Returns the clusters in which pods of ours may live, with the end of the last TTL.
+    pub fn pods_until(&self) -> &BTreeMap<String, DateTime<Utc>> {
+        &self.pods_until
+    }
+
+    /// Notes that pods may live in a cluster until a time. Returns the latest such time.
+    pub(crate) fn extend_pods(&mut self, cluster: String, until: DateTime<Utc>) -> DateTime<Utc> {
+        let known = self.pods_until.entry(cluster).or_insert(until);
+        *known = until.max(*known);
+        *known
+    }
+
+    /// Notes that no pod of ours lives in a cluster any more.
+    pub(crate) fn forget_pods(&mut self, cluster: &str) {
+        self.pods_until.remove(cluster);
+    }
+}
+
+/// Access for tests that put a part together by hand.
+#[cfg(any(test, feature = "fixtures"))]
+impl Clusters {
+    pub fn all_mut(&mut self) -> &mut Vec<Cluster> {
+        &mut self.all
+    }
+
+    pub fn fault_mut(&mut self) -> &mut Option<Fault> {
+        &mut self.fault
+    }
+}

@@ -1,0 +1,75 @@
+//! Other running instances of this program, and their forwards.
+
+use std::collections::BTreeMap;
+
+use crate::types::forward::ForwardId;
+use crate::types::instance::{ForwardReport, RemoteForward, RemoteInstance, Report, Role};
+
+/// Other instances and their forwards.
+#[derive(Debug, Clone, Default)]
+pub struct Instances {
+    all: BTreeMap<String, RemoteInstance>,
+    forwards: BTreeMap<ForwardId, RemoteForward>,
+    /// True once the instances that were there at the start have reported.
+    are_known: bool,
+}
+
+impl Instances {
+    /// Returns every other instance, by its name.
+    pub fn all(&self) -> &BTreeMap<String, RemoteInstance> {
+        &self.all
+    }
+
+    /// Returns the forwards of other instances, by the row that each has here.
+    pub fn forwards(&self) -> &BTreeMap<ForwardId, RemoteForward> {
+        &self.forwards
+    }
+
+    /// Replaces what is known of an instance by its report. A forward that was known keeps its row; `next` numbers new
+    /// ones. Returns the forwards before.
+    pub(crate) fn replace(
+        &mut self,
+        instance: &str,
+        report: Report,
+        mut next: impl FnMut() -> u64,
+    ) -> BTreeMap<ForwardId, ForwardReport> {
+        let Report { pid, role, forwards, leaving, ended: _, wants } = report;
+        self.all.insert(instance.to_owned(), RemoteInstance { pid, role, leaving, silent: false, wants });
+        let its = self.forwards.extract_if(.., |_, other| other.instance == instance);
+        let before: BTreeMap<ForwardId, ForwardReport> = its.map(|(id, other)| (id, other.forward)).collect();
+        for forward in forwards {
+            let known = before.iter().find(|(_, old)| old.id == forward.id).map(|(id, _)| *id);
+            let id = known.unwrap_or_else(|| ForwardId(next()));
+            self.forwards.insert(id, RemoteForward { instance: instance.to_owned(), pid, role, forward });
+        }
+        before
+    }
+
+    /// Removes an instance that has ended, and its forwards.
+    pub(crate) fn remove(&mut self, instance: &str) {
+        self.all.remove(instance);
+        self.forwards.retain(|_, other| other.instance != instance);
+    }
+
+    /// Notes that an instance does not answer. It may still have the forwards that it reported last.
+    pub(crate) fn mark_silent(&mut self, instance: String, pid: u32) {
+        let unknown = RemoteInstance { pid, role: Role::Unknown, leaving: false, silent: true, wants: Vec::new() };
+        self.all.entry(instance).or_insert(unknown).silent = true;
+    }
+
+    pub(crate) fn are_known(&self) -> bool {
+        self.are_known
+    }
+
+    pub(crate) fn mark_known(&mut self) {
+        self.are_known = true;
+    }
+}
+
+/// Access for tests that put a part together by hand.
+#[cfg(any(test, feature = "fixtures"))]
+impl Instances {
+    pub fn forwards_mut(&mut self) -> &mut BTreeMap<ForwardId, RemoteForward> {
+        &mut self.forwards
+    }
+}

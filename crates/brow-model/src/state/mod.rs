@@ -1,0 +1,123 @@
+//! The model itself: what it holds.
+
+use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
+
+use crate::language::log::{Entry, Log};
+use crate::screen::dialog::Dialog;
+use crate::screen::focus::Focus;
+use crate::screen::list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetColumn};
+use crate::screen::welcome::Welcome;
+use crate::types::forward::ForwardId;
+use crate::types::installation::Installation;
+use crate::types::proxy::PodKey;
+
+pub use clusters::Clusters;
+pub use config::Config;
+pub use forwards::Forwards;
+pub use instances::Instances;
+pub use pods::Pods;
+pub use targets::Targets;
+
+mod clusters;
+mod config;
+mod forwards;
+mod instances;
+mod pods;
+mod targets;
+
+/// The kind of program that runs the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// A screen with a person at it.
+    Dashboard,
+    /// A subcommand: nothing is asked, and nothing is done but what is wished for.
+    Subcommand,
+}
+
+/// The state of the screen: lists, dialogs, focus, log.
+#[derive(Debug, Clone, Default)]
+pub struct Screen {
+    /// The welcome of the first run, while it is shown.
+    pub welcome: Option<Welcome>,
+    /// The tips that were learned, by name; `None` until that was read.
+    pub learned: Option<BTreeSet<String>>,
+    /// The clusters pane.
+    pub clusters: List<String, ClusterColumn>,
+    /// The targets pane.
+    pub targets: List<String, TargetColumn>,
+    /// The proxy pods pane.
+    pub pods: List<PodKey, PodColumn>,
+    /// The forwards pane.
+    pub forwards: List<ForwardId, ForwardColumn>,
+    pub focus: Focus,
+    /// Open dialogs; the last one has the keys.
+    pub dialogs: Vec<Dialog>,
+    /// The event log.
+    pub log: Log,
+    /// The entry shown in the bottom line until its time is up.
+    pub notice: Option<(Entry, DateTime<Utc>)>,
+    /// Rows in a page of what has the keys.
+    pub page: usize,
+    /// The largest scroll offset of the topmost dialog, as drawn last.
+    pub max_scroll: usize,
+    /// True if the lists have to be arranged before the next frame.
+    pub unarranged: bool,
+}
+
+/// Everything the program knows. One loop owns it; the view reads it.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The time, as of the last tick.
+    pub now: DateTime<Utc>,
+    /// Our owner name in clusters: `user@host`, the value of the `brow/owner` annotation.
+    pub me: String,
+    /// The installation whose pods ours are.
+    pub installation: Installation,
+    /// True with the practice cluster.
+    pub practice: bool,
+    /// The kind of program that runs the model.
+    pub mode: Mode,
+    /// The last number given to an epoch, a request or a forward.
+    pub counter: u64,
+    /// Kubeconfig contexts and what is known of them.
+    pub clusters: Clusters,
+    /// Saved targets and the edits of them.
+    pub targets: Targets,
+    /// Proxy pods, from asking for one to deleting it.
+    pub pods: Pods,
+    /// Forwards of this instance.
+    pub forwards: Forwards,
+    /// Other instances and their forwards.
+    pub instances: Instances,
+    /// The config in use.
+    pub config: Config,
+    /// The state of the screen: lists, dialogs, focus, log.
+    pub screen: Screen,
+}
+
+impl Model {
+    /// Returns true if there is no screen.
+    pub(crate) fn unattended(&self) -> bool {
+        self.mode == Mode::Subcommand
+    }
+
+    /// A model that knows nothing yet but the time and who we are.
+    pub fn new(now: DateTime<Utc>, me: impl Into<String>) -> Self {
+        Self {
+            now,
+            me: me.into(),
+            installation: Installation::default(),
+            practice: false,
+            mode: Mode::Dashboard,
+            counter: 0,
+            clusters: Clusters::default(),
+            targets: Targets::default(),
+            pods: Pods::new(now),
+            forwards: Forwards::default(),
+            instances: Instances::default(),
+            config: Config::default(),
+            screen: Screen { page: 10, max_scroll: usize::MAX, unarranged: true, ..Screen::default() },
+        }
+    }
+}

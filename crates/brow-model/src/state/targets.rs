@@ -1,0 +1,160 @@
+//! Saved targets, their edits on the way to the file, and what is remembered by their names.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::language::effect::TargetEdit;
+use crate::language::fault::Fault;
+use crate::types::target::Target;
+
+/// Saved targets and the edits of them.
+#[derive(Debug, Clone, Default)]
+pub struct Targets {
+    all: Vec<Target>,
+    /// Targets deleted in this run, last one last.
+    deleted: Vec<Vec<Target>>,
+    /// Edits on their way to the file, oldest first.
+    saving: VecDeque<Vec<TargetEdit>>,
+    /// Edits that could not be written; they are tried again when the config is read again.
+    unsaved: Vec<TargetEdit>,
+    /// The fault of the last refused pod by target, until the next request.
+    refusals: BTreeMap<String, Fault>,
+    /// Ports that targets without one of their own had last.
+    ports: BTreeMap<String, u16>,
+    /// The targets that a subcommand was asked to forward.
+    wants: BTreeSet<String>,
+    /// Names of targets that are reachable now, as of the last arrangement.
+    live: BTreeSet<String>,
+}
+
+impl Targets {
+    /// Returns the targets, in the file's order.
+    pub fn all(&self) -> &[Target] {
+        &self.all
+    }
+
+    /// Replaces the targets by those of the file and applies the edits that it does not have yet. Returns the targets
+    /// before, and the edits that have to be saved again.
+    pub(crate) fn replace(&mut self, targets: Vec<Target>) -> (Vec<Target>, Vec<TargetEdit>) {
+        let before = std::mem::replace(&mut self.all, targets);
+        (before, std::mem::take(&mut self.unsaved))
+    }
+
+    /// Applies an edit. What is remembered by the name of a renamed target goes along.
+    pub(crate) fn apply(&mut self, edit: &TargetEdit) {
+        match edit {
+            TargetEdit::Add(target) | TargetEdit::Import(target) | TargetEdit::Restore(target) => {
+                if self.all.iter().all(|old| old.name != target.name) {
+                    self.all.push(target.clone());
+                }
+            }
+            TargetEdit::Replace { was, target } => match self.all.iter_mut().find(|old| old.name == was.name) {
+                Some(old) => old.clone_from(target),
+                None => self.all.push(target.clone()),
+            },
+            TargetEdit::Remove(was) => {
+                self.all.retain(|target| target.name != was.name);
+                self.refusals.remove(&was.name);
+            }
+        }
+    }
+
+    /// Moves what is remembered by a target's name to its new name.
+    pub(crate) fn rename(&mut self, name: &str, new: &str) {
+        if let Some(port) = self.ports.remove(name) {
+            self.ports.insert(new.to_owned(), port);
+        }
+        if let Some(fault) = self.refusals.remove(name) {
+            self.refusals.insert(new.to_owned(), fault);
+        }
+    }
+
+    pub(crate) fn has_deleted(&self) -> bool {
+        !self.deleted.is_empty()
+    }
+
+    pub(crate) fn remember_deleted(&mut self, targets: Vec<Target>) {
+        self.deleted.push(targets);
+    }
+
+    /// Takes back the targets of the last deletion.
+    pub(crate) fn last_deleted(&mut self) -> Option<Vec<Target>> {
+        self.deleted.pop()
+    }
+
+    /// Returns the edits on their way to the file, oldest first.
+    pub fn saving(&self) -> impl Iterator<Item = &TargetEdit> {
+        self.saving.iter().flatten()
+    }
+
+    pub(crate) fn begin_save(&mut self, edits: Vec<TargetEdit>) {
+        self.saving.push_back(edits);
+    }
+
+    /// Ends the oldest save. Returns its edits.
+    pub(crate) fn end_save(&mut self) -> Vec<TargetEdit> {
+        self.saving.pop_front().unwrap_or_default()
+    }
+
+    /// Returns the edits that could not be written.
+    pub fn unsaved(&self) -> &[TargetEdit] {
+        &self.unsaved
+    }
+
+    pub(crate) fn keep_unsaved(&mut self, edits: Vec<TargetEdit>) {
+        self.unsaved.extend(edits);
+    }
+
+    /// Returns the fault of a target's last refused pod, until the next request.
+    pub fn refusal(&self, name: &str) -> Option<&Fault> {
+        self.refusals.get(name)
+    }
+
+    pub(crate) fn refuse(&mut self, name: &str, fault: Fault) {
+        self.refusals.insert(name.to_owned(), fault);
+    }
+
+    pub(crate) fn clear_refusal(&mut self, name: &str) {
+        self.refusals.remove(name);
+    }
+
+    /// Returns the remembered ports, by the names of [`port_name`](crate::types::forward::port_name).
+    pub(crate) fn ports(&self) -> &BTreeMap<String, u16> {
+        &self.ports
+    }
+
+    pub(crate) fn remember_ports(&mut self, ports: impl IntoIterator<Item = (String, u16)>) {
+        self.ports.extend(ports);
+    }
+
+    pub(crate) fn wants(&self) -> &BTreeSet<String> {
+        &self.wants
+    }
+
+    pub(crate) fn want(&mut self, names: &[String]) {
+        self.wants.extend(names.iter().cloned());
+    }
+
+    pub(crate) fn is_live(&self, name: &str) -> bool {
+        self.live.contains(name)
+    }
+
+    pub(crate) fn set_live(&mut self, names: BTreeSet<String>) {
+        self.live = names;
+    }
+}
+
+/// Access for tests that put a part together by hand.
+#[cfg(any(test, feature = "fixtures"))]
+impl Targets {
+    pub fn all_mut(&mut self) -> &mut Vec<Target> {
+        &mut self.all
+    }
+
+    pub fn ports_mut(&mut self) -> &mut BTreeMap<String, u16> {
+        &mut self.ports
+    }
+
+    pub fn unsaved_mut(&mut self) -> &mut Vec<TargetEdit> {
+        &mut self.unsaved
+    }
+}
