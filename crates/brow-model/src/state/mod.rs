@@ -1,4 +1,4 @@
-//! The model itself: what it holds.
+//! The model: its parts and the screen.
 
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
@@ -31,7 +31,7 @@ mod targets;
 pub enum Mode {
     /// A screen with a person at it.
     Dashboard,
-    /// A subcommand: nothing is asked, and nothing is done but what is wished for.
+    /// A subcommand: it asks nothing, and does only what was requested.
     Subcommand,
 }
 

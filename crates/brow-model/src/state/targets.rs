@@ -32,8 +32,8 @@ impl Targets {
         &self.all
     }
 
-    /// Replaces the targets by those of the file and applies the edits that it does not have yet. Returns the targets
-    /// before, and the edits that have to be saved again.
+    /// Replaces the targets by those of the file. Returns the targets before, and the edits that could not be written,
+    /// to be applied and saved again.
     pub(crate) fn replace(&mut self, targets: Vec<Target>) -> (Vec<Target>, Vec<TargetEdit>) {
         let before = std::mem::replace(&mut self.all, targets);
         (before, std::mem::take(&mut self.unsaved))

@@ -111,7 +111,7 @@ pub enum Outcome {
 pub enum OnConflict {
     /// Leave what is there.
     Skip,
-    /// Take the offer's place and local port; name, tags, TTL and how pods are made stay.
+    /// Take the offer's destination and local port; name, tags, TTL and the settings of pods stay.
     Replace,
 }
 

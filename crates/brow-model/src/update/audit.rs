@@ -15,26 +15,12 @@ impl Model {
         fault: Option<What>,
         out: &mut Vec<Effect>,
     ) {
-        out.push(Effect::Store(StoreEffect::Audit(AuditEntry {
-            at: self.now,
-            action,
-            thing: thing.to_owned(),
-            cluster: location.map(|(cluster, _)| cluster.to_owned()),
-            namespace: location.map(|(_, namespace)| namespace.to_owned()),
-            fault,
-        })));
+        self.write(action, thing.to_owned(), location.unzip(), fault, out);
     }
 
     /// Writes what became of a connection.
     pub(crate) fn audit_cluster(&self, action: &'static str, name: &str, fault: Option<What>, out: &mut Vec<Effect>) {
-        out.push(Effect::Store(StoreEffect::Audit(AuditEntry {
-            at: self.now,
-            action,
-            thing: name.to_owned(),
-            cluster: Some(name.to_owned()),
-            namespace: None,
-            fault,
-        })));
+        self.write(action, name.to_owned(), (Some(name), None), fault, out);
     }
 
     /// Writes what became of edits: all made, or with the fault of a save. A file that contradicts an edit refuses
@@ -46,15 +32,23 @@ impl Model {
         };
         for edit in edits {
             let target = edit.targets()[0];
-            out.push(Effect::Store(StoreEffect::Audit(AuditEntry {
-                at: self.now,
-                action: edit.action(),
-                thing: edit.thing(),
-                cluster: Some(target.cluster.clone()),
-                namespace: target.namespace.clone(),
-                fault: fault.filter(|fault| refused(fault, edit)).map(|fault| fault.what),
-            })));
+            let location = (Some(&*target.cluster), target.namespace.as_deref());
+            let fault = fault.filter(|fault| refused(fault, edit)).map(|fault| fault.what);
+            self.write(edit.action(), edit.thing(), location, fault, out);
         }
+    }
+
+    fn write(
+        &self,
+        action: &'static str,
+        thing: String,
+        (cluster, namespace): (Option<&str>, Option<&str>),
+        fault: Option<What>,
+        out: &mut Vec<Effect>,
+    ) {
+        let (cluster, namespace) = (cluster.map(str::to_owned), namespace.map(str::to_owned));
+        let entry = AuditEntry { at: self.now, action, thing, cluster, namespace, fault };
+        out.push(Effect::Store(StoreEffect::Audit(entry)));
     }
 }
 

@@ -54,8 +54,8 @@ impl Model {
         }
     }
 
-    /// Takes contexts over. What is known of clusters that are the same stays; those whose context says
-    /// something else now are connected anew, those that are gone are let go.
+    /// Replaces the contexts. Clusters whose context has changed are connected anew, those that are gone are
+    /// disconnected.
     fn take_contexts(&mut self, contexts: Vec<Context>, out: &mut Vec<Effect>) {
         let is_gone = |name: &String| contexts.iter().all(|context| context.name != *name);
         for name in self.clusters.names().into_iter().filter(is_gone) {
@@ -94,7 +94,7 @@ impl Model {
         }
     }
 
-    /// Sees to it that a cluster is connected; false where its context is unknown, which is then told.
+    /// Connects a cluster unless it is connected. Returns false, and logs the fault, if its context is unknown.
     pub(crate) fn ensure_connected(&mut self, name: &str, out: &mut Vec<Effect>) -> bool {
         match self.cluster(name).map(|cluster| (cluster.link, cluster.epoch)) {
             None => {
@@ -130,7 +130,7 @@ impl Model {
         }
     }
 
-    /// Lets a cluster go: its pods leave the screen, its forwards stay.
+    /// Disconnects a cluster: its pods leave the screen, its forwards stay.
     pub(crate) fn disconnect(&mut self, name: &str, out: &mut Vec<Effect>) {
         let epoch = Epoch(self.next_number());
         self.screen.unarranged = true;

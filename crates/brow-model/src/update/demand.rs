@@ -18,7 +18,7 @@ pub(crate) fn span(time: std::time::Duration) -> TimeDelta {
 }
 
 impl Model {
-    /// A connection has come to a forward that rests.
+    /// Handles a connection to a forward that rests.
     pub(crate) fn on_wanted(&mut self, id: ForwardId, round: u64, out: &mut Vec<Effect>) {
         let Some(forward) = self.forwards.all().get(&id).filter(|forward| forward.is_resting()) else { return };
         if forward.demand.is_none_or(|demand| demand.round != round) {
@@ -89,7 +89,7 @@ impl Model {
         self.drain_idle_pods(&selector, out);
     }
 
-    /// A second has passed: forwards on demand rest that are not used, or whose way takes too long.
+    /// Has forwards on demand rest that are unused, or whose pod is late.
     pub(crate) fn check_demand(&mut self, out: &mut Vec<Effect>) {
         let (mut late, mut idle) = (Vec::new(), Vec::new());
         for forward in self.forwards.iter_mut() {

@@ -44,14 +44,14 @@ impl Model {
         }
     }
 
-    /// A second has passed: what changed within the quiet time is told when that is over, if it is still so.
+    /// Reports changes of health from the quiet time, once that is over, if they still hold.
     pub(crate) fn check_health(&mut self, out: &mut Vec<Effect>) {
         for id in self.forwards.ids(|forward| forward.health().is_some()) {
             self.report_health(id, out);
         }
     }
 
-    /// Tells whether a forward's target is up or down, where that is news and not too soon after the last.
+    /// Reports that a forward's target is up or down, if that is news and the quiet time is over.
     fn report_health(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
         let quiet = span(self.config.settings().notify_quiet.duration());
         let now = self.now;

@@ -96,7 +96,7 @@ impl Model {
 
     /// Of forwards that an instance has no longer those count as stopped that do not end with it.
     fn note_stopped(&mut self, instance: &str, report: &Report) {
-        // On a screen that is seen; a verb waits for it.
+        // The screen shows it; a subcommand waits for it.
         if !self.unattended() {
             return;
         }

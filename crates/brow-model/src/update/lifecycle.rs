@@ -95,7 +95,7 @@ impl Model {
         self.pods.lifecycle.discard(key);
         let Some(uid) = self.pods.created().get(key).cloned() else { return };
         if !self.kill(key, out) && !self.pods.all().contains_key(key) {
-            // Its cluster was let go of meanwhile, or has not been listed yet.
+            // Its cluster was disconnected meanwhile, or has not been listed yet.
             out.push(Effect::Pod(PodEffect::Delete { key: key.clone(), uid }));
         }
     }

@@ -23,7 +23,7 @@ impl Outcome {
 }
 
 impl Model {
-    /// The saved target that leads to the same place as an offer.
+    /// Returns the saved target with the destination of an offer.
     pub fn existing(&self, offer: &Offer) -> Option<&Target> {
         let namespace = self.namespace_of(&offer.target);
         self.targets.all().iter().find(|target| {
@@ -63,8 +63,8 @@ impl Model {
         let before = self.targets.all().to_vec();
         let (mut tally, mut edits) = (OutcomeCounts::default(), Vec::new());
         let mut names = Vec::new();
-        for fate in self.resolve(offers, on_conflict) {
-            match &fate {
+        for outcome in self.resolve(offers, on_conflict) {
+            match &outcome {
                 Outcome::Skipped(_) => tally.skipped += 1,
                 Outcome::Added(target) => {
                     tally.added += 1;
@@ -75,7 +75,7 @@ impl Model {
                     names.push(target.name.clone());
                 }
             }
-            edits.extend(fate.edit());
+            edits.extend(outcome.edit());
         }
         let level = if edits.is_empty() { Level::Info } else { Level::Success };
         self.note(level, Message::Taken(tally), "", names.join(", "));
@@ -99,9 +99,9 @@ impl Model {
     /// Makes targets of offers, one after another: each meets those that came of the ones before.
     fn resolve(&mut self, offers: Vec<Offer>, on_conflict: OnConflict) -> Vec<Outcome> {
         let mut taken = self.taken_ports();
-        let mut fates = Vec::new();
+        let mut outcomes = Vec::new();
         for offer in offers {
-            let fate = match (self.existing(&offer).cloned(), on_conflict) {
+            let outcome = match (self.existing(&offer).cloned(), on_conflict) {
                 (Some(there), OnConflict::Skip) => Outcome::Skipped(there.name),
                 (Some(was), OnConflict::Replace) => {
                     taken.remove(&was.local_port);
@@ -110,33 +110,34 @@ impl Model {
                 }
                 (None, _) => Outcome::Added(self.target_of_offer(offer, &taken)),
             };
-            if let Some(edit) = fate.edit() {
+            if let Some(edit) = outcome.edit() {
                 self.apply(&edit);
             }
-            if let Outcome::Added(target) | Outcome::Replaced { target, .. } = &fate {
+            if let Outcome::Added(target) | Outcome::Replaced { target, .. } = &outcome {
                 taken.insert(target.local_port);
             }
-            fates.push(fate);
+            outcomes.push(outcome);
         }
-        fates
+        outcomes
     }
 
     /// The target that an offer becomes: under a name that is free, with a port that is.
     fn target_of_offer(&self, offer: Offer, taken: &BTreeSet<u16>) -> Target {
-        let port = match offer.target.local_port {
-            0 => {
-                let key = offer.key(&self.namespace_of(&offer.target));
-                self.config.settings().ports.port(offer.group, &key, taken).unwrap_or(0)
-            }
-            port => port,
-        };
+        let port = self.port_for(&offer, taken).unwrap_or(0);
         let free = |name: &&String| self.target(name).is_none();
         let name = offer.names.iter().find(free).cloned();
         let name = name.unwrap_or_else(|| self.free_name(&offer.target.name));
         Target { name, local_port: port, ..offer.target }
     }
 
-    /// A saved target that takes an offer's place and port over.
+    /// Returns the local port of an offer, else one of the port plan that is free.
+    fn port_for(&self, offer: &Offer, taken: &BTreeSet<u16>) -> Option<u16> {
+        let own = Some(offer.target.local_port).filter(|port| *port != 0);
+        let key = offer.key(&self.namespace_of(&offer.target));
+        own.or_else(|| self.config.settings().ports.port(offer.group, &key, taken))
+    }
+
+    /// Returns a saved target with the destination and port of an offer.
     fn replacement_for(&self, was: &Target, offer: &Offer, taken: &BTreeSet<u16>) -> Target {
         let mut address = offer.target.address.clone();
         if let (Destination::Workload(new), Destination::Workload(old)) = (&mut address, &was.address) {
@@ -146,13 +147,7 @@ impl Model {
                 *new = old.clone();
             }
         }
-        let local_port = match offer.target.local_port {
-            0 => {
-                let key = offer.key(&self.namespace_of(&offer.target));
-                self.config.settings().ports.port(offer.group, &key, taken).unwrap_or(was.local_port)
-            }
-            port => port,
-        };
+        let local_port = self.port_for(offer, taken).unwrap_or(was.local_port);
         Target { namespace: offer.target.namespace.clone(), address, local_port, ..was.clone() }
     }
 

@@ -9,6 +9,7 @@ use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
 use crate::state::Model;
+use crate::types::cluster::Link;
 use crate::types::forward::Forward;
 use crate::types::proxy::{MAX_PODS, Phase, PodKey, PodRequestId, ProxyPod};
 
@@ -90,8 +91,7 @@ impl Model {
                     return out.push(Effect::Pod(PodEffect::Delete { key: pod.key.clone(), uid: pod.uid }));
                 }
                 // The watch may have been faster, and knows more by then.
-                let watched =
-                    self.cluster(&pod.key.cluster).is_some_and(|at| at.link != crate::types::cluster::Link::Idle);
+                let watched = self.cluster(&pod.key.cluster).is_some_and(|at| at.link != Link::Idle);
                 let key = pod.key.clone();
                 if watched && !self.pods.all().contains_key(&pod.key) {
                     self.on_applied(*pod, out);

@@ -77,14 +77,14 @@ impl Model {
         }
     }
 
-    /// The best ready pod of ours at a place: the one with the most time left.
+    /// Returns the best ready pod of ours for a selector: the one with the most time left.
     pub(crate) fn ready_pod<'a>(&'a self, at: &'a PodSelector) -> Option<&'a ProxyPod> {
         let now = self.time_at(&at.cluster);
         let ready = |pod: &&ProxyPod| pod.phase == Phase::Ready && !pod.is_over(now) && self.may_use(pod);
         self.pods_at(at).filter(ready).max_by_key(|pod| (pod.deadline(), pod.created))
     }
 
-    /// Returns true if a pod of ours at a place is requested or starting.
+    /// Returns true if a pod of ours for a selector is requested or starting.
     pub(crate) fn pod_coming(&self, at: &PodSelector) -> bool {
         self.pods_at(at).any(|pod| pod.phase.is_coming() && self.may_use(pod))
             || self.pods.requests().values().any(|asked| asked.selector() == *at)
@@ -95,12 +95,12 @@ impl Model {
         !pod.on_demand || self.pods.created().contains_key(&pod.key)
     }
 
-    /// Our own pods at a place.
+    /// Returns our pods for a selector.
     pub fn pods_at<'a>(&'a self, at: &'a PodSelector) -> impl Iterator<Item = &'a ProxyPod> {
         self.pods.all().values().filter(move |pod| self.is_at(pod, at))
     }
 
-    /// Returns true if a pod is ours, and at a place.
+    /// Returns true if a pod is ours and matches a selector.
     pub(crate) fn is_at(&self, pod: &ProxyPod, at: &PodSelector) -> bool {
         pod.target_label == at.label
             && pod.key.cluster == at.cluster

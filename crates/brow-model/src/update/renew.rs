@@ -34,7 +34,7 @@ impl Model {
         self.screen.pods.marks.clear();
     }
 
-    /// Asks for a pod that takes a pod's place, with its TTL or another; false where there can be none.
+    /// Requests a replacement of a pod, with its TTL or another. Returns false if there can be none.
     fn renew(&mut self, key: &PodKey, ttl: Option<Ttl>, out: &mut Vec<Effect>) -> bool {
         let ready = |pod: &&ProxyPod| self.is_ours(pod) && self.phase_of(pod) == Phase::Ready;
         let Some(pod) = self.pods.all().get(key).filter(ready) else { return false };
@@ -65,7 +65,7 @@ impl Model {
         }
     }
 
-    /// A pod is ready: where it takes another's place, new connections go there now.
+    /// Sends new connections through a ready pod that replaces another.
     pub(crate) fn hand_over(&mut self, new: &PodKey, out: &mut Vec<Effect>) {
         let Some(old) = self.pods.lifecycle.replaced_by(new).next().cloned() else { return };
         let Some(via) = self.pods.all().get(new).map(ProxyPod::via) else { return };
@@ -77,7 +77,7 @@ impl Model {
         self.drain_pod(&old, out);
     }
 
-    /// A second has passed: pods are renewed whose time is nearly up, where their forwards are in use and want it.
+    /// Renews pods whose TTL is nearly up, if their forwards are in use and configured so.
     pub(crate) fn check_renewals(&mut self, out: &mut Vec<Effect>) {
         let due: Vec<(PodKey, Ttl)> = self.forwards.all().keys().filter_map(|id| self.due(*id)).collect();
         for (key, ttl) in due {

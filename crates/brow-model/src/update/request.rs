@@ -46,7 +46,7 @@ impl Model {
         }
     }
 
-    /// The targets of these names; one that is not there is told.
+    /// Returns the targets of these names. Logs a fault for each that is missing.
     fn named(&mut self, names: &[String]) -> Vec<Target> {
         let mut found = Vec::new();
         for name in names {

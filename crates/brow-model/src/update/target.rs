@@ -1,4 +1,4 @@
-//! Targets: saved places to reach.
+//! Targets: saved destinations.
 
 use crate::language::effect::{ClusterEffect, Effect, StoreEffect, TargetEdit};
 use crate::language::log::{Level, Message};

@@ -13,7 +13,7 @@ const SEVERAL: usize = 3;
 const MANY: usize = 8;
 
 impl Model {
-    /// The key to teach now; nothing before it is known which were learned, where that is not wished for, and while
+    /// Returns the current tip; none before the learned ones are known, if the config turns tips off, and while
     /// something else has the keys.
     pub fn tip(&self) -> Option<Tip> {
         let learned = self.screen.learned.as_ref()?;
