@@ -14,7 +14,7 @@ use crate::keymap::Keymap;
 use crate::log;
 use crate::term::{self, Term};
 use crate::text::{HelpSection, Hint, Text};
-use crate::view::{self, Hit, Look, Theme, ViewState};
+use crate::view::{self, FrameInputs, Hit, Theme, ViewState};
 use brow_model::Model;
 use brow_model::action::{Action, Command};
 use brow_model::effect::TerminalEffect;
@@ -170,7 +170,7 @@ impl App {
         self.model.arrange();
         let hints = self.keymap.hints(&self.model, &self.text);
         let tip = self.keymap.tip(&self.model, &self.text);
-        let look = Look {
+        let look = FrameInputs {
             theme: &self.theme,
             text: &self.text,
             hints: &hints,

@@ -25,7 +25,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use hangup::{Hangup, Lasting};
+use hangup::{Hangup, HangupWriter};
 
 use brow_model::sanitize;
 
@@ -40,7 +40,7 @@ static PANICKED: Notify = Notify::const_new();
 
 /// The terminal, taken for as long as this lives.
 pub struct Term {
-    terminal: Terminal<CrosstermBackend<BufWriter<Lasting<Stdout>>>>,
+    terminal: Terminal<CrosstermBackend<BufWriter<HangupWriter<Stdout>>>>,
     mouse: bool,
     /// The title as last set.
     title: Option<String>,
@@ -128,7 +128,7 @@ impl Term {
         let hangup = Hangup::watch()?;
         let gone = hangup.token();
         // Room for a whole frame: the terminal sees it in one piece.
-        let out = BufWriter::with_capacity(1 << 17, Lasting::new(stdout(), gone.clone()));
+        let out = BufWriter::with_capacity(1 << 17, HangupWriter::new(stdout(), gone.clone()));
         let backend = CrosstermBackend::new(out);
         enter(mouse)?;
         let taken = Terminal::new(backend).and_then(|terminal| Ok((terminal, Reader::start()?)));

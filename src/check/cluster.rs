@@ -36,7 +36,7 @@ const NEEDS: [(&str, &str, State); 6] = [
     (GET.0, GET.1, State::Note),
 ];
 
-pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Settings, deep: bool) -> Vec<Finding> {
+pub(super) async fn check(clusters: &Clusters, context: &Context, settings: &Settings, deep: bool) -> Vec<Finding> {
     let (name, mut version) = (context.name.as_str(), String::new());
     let mut findings = match timeout(LOGIN_TIMEOUT, probe(clusters, name)).await {
         Ok(Ok(ClusterEvent::Answered { version: told, rtt, skew })) => {
@@ -58,7 +58,7 @@ pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Sett
         let allowed = rights.iter().all(|finding| finding.state < State::Warning);
         findings.extend(rights);
         if deep && allowed {
-            findings.extend(deep::look(clusters, context, settings).await);
+            findings.extend(deep::check(clusters, context, settings).await);
         } else {
             findings.extend(known(clusters, context, settings).await);
         }

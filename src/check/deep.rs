@@ -27,7 +27,7 @@ const POD_TIMEOUT: Duration = Duration::from_mins(1);
 /// The interval at which it is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-pub(super) async fn look(clusters: &Clusters, context: &Context, settings: &Settings) -> Vec<Finding> {
+pub(super) async fn check(clusters: &Clusters, context: &Context, settings: &Settings) -> Vec<Finding> {
     let Some(request) = request(context, settings) else { return Vec::new() };
     // What is deleted before we end needs nobody who remembers it.
     let me = Identity { owner: proxy::owner(), installation: store::throwaway() };

@@ -78,12 +78,12 @@ pub struct Finding {
     /// The result.
     pub state: State,
     /// The message.
-    pub says: Says,
+    pub message: Message,
 }
 
 /// The message of a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Says {
+pub enum Message {
     /// Words of the text tables with what is filled in, and what to do, where something is to be done.
     Words {
         key: &'static str,
@@ -99,11 +99,11 @@ pub enum Says {
 impl Finding {
     fn new(area: Area, check: &'static str, state: State, key: &'static str, with: &[(&'static str, &str)]) -> Self {
         let with = with.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        Self { area, thing: String::new(), check, state, says: Says::Words { key, with, remedy: None } }
+        Self { area, thing: String::new(), check, state, message: Message::Words { key, with, remedy: None } }
     }
 
     fn fault(area: Area, check: &'static str, state: State, fault: Fault) -> Self {
-        Self { area, thing: String::new(), check, state, says: Says::Fault(Box::new(fault)) }
+        Self { area, thing: String::new(), check, state, message: Message::Fault(Box::new(fault)) }
     }
 
     fn on(self, thing: &str) -> Self {
@@ -111,11 +111,11 @@ impl Finding {
     }
 
     fn remedy(self, remedy: &'static str) -> Self {
-        let says = match self.says {
-            Says::Words { key, with, .. } => Says::Words { key, with, remedy: Some(remedy) },
-            fault @ Says::Fault(_) => fault,
+        let message = match self.message {
+            Message::Words { key, with, .. } => Message::Words { key, with, remedy: Some(remedy) },
+            fault @ Message::Fault(_) => fault,
         };
-        Self { says, ..self }
+        Self { message, ..self }
     }
 }
 
@@ -140,10 +140,10 @@ pub async fn run(
     }
     let chosen = |context: &&Context| scope.contexts.is_empty() || scope.contexts.contains(&context.name);
     let settings = loaded.as_ref().map(|loaded| loaded.settings.clone()).unwrap_or_default();
-    let asked = known.iter().filter(chosen).map(|context| cluster::look(&clusters, context, &settings, scope.deep));
+    let asked = known.iter().filter(chosen).map(|context| cluster::check(&clusters, context, &settings, scope.deep));
     let of_clusters: Vec<Vec<Finding>> = stream::iter(asked).buffered(MAX_CONCURRENT).collect().await;
     findings.extend(of_clusters.into_iter().flatten());
     findings.extend(files::config(paths, &loaded, &known));
-    findings.extend(terminal::look(around, settings.colors).await);
+    findings.extend(terminal::check(around, settings.colors).await);
     Ok(findings)
 }

@@ -14,7 +14,7 @@ const RECOMMENDED_SIZE: (u16, u16) = (80, 24);
 /// The longest wait for tmux to tell a setting.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-pub(super) async fn look(around: &Environment, colors: Colors) -> Vec<Finding> {
+pub(super) async fn check(around: &Environment, colors: Colors) -> Vec<Finding> {
     let mut findings = vec![of_colors(around.colors.depth(colors)), unicode(&around.encoding)];
     findings.push(clipboard().await);
     if around.terminal {

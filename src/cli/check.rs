@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::print::{self, FAILED, Stop};
-use crate::check::{self, Area, Finding, Says, Scope, State};
+use super::print::{self, FAILED, Failure};
+use crate::check::{self, Area, Finding, Message, Scope, State};
 use crate::store::{self, Paths};
 use crate::text::Text;
 use crate::view;
@@ -66,7 +66,7 @@ pub(super) async fn run(options: Options, kubeconfig: Option<PathBuf>, paths: Re
             }
             if is_well(&findings) { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
         }
-        Err(fault) => Stop::unknown(text.fault_once(&fault).in_full()).tell(),
+        Err(fault) => Failure::unknown(text.fault_once(&fault).in_full()).print(),
     }
 }
 
@@ -96,8 +96,8 @@ fn around() -> check::Environment {
 
 /// A finding in words: what, the words of whoever refused, what to do. The latter may be empty.
 fn words(text: &Text, finding: &Finding) -> [String; 3] {
-    match &finding.says {
-        Says::Fault(fault) => {
+    match &finding.message {
+        Message::Fault(fault) => {
             let words = text.fault_once(fault);
             let remedy = grant(finding).map_or(words.remedy, |grant| {
                 let namespace = grant.namespace.as_deref().unwrap_or_default();
@@ -106,7 +106,7 @@ fn words(text: &Text, finding: &Finding) -> [String; 3] {
             });
             [words.what, words.detail, remedy]
         }
-        Says::Words { key, with, remedy } => {
+        Message::Words { key, with, remedy } => {
             let with: Vec<(&str, &str)> = with.iter().map(|(name, value)| (*name, value.as_str())).collect();
             let remedy = remedy.map(|key| text.get(key).to_owned()).unwrap_or_default();
             [text.fill(key, &with), String::new(), remedy]
@@ -117,12 +117,12 @@ fn words(text: &Text, finding: &Finding) -> [String; 3] {
 
 /// The right that is missing, where that is what a finding is about.
 fn grant(finding: &Finding) -> Option<&Grant> {
-    match &finding.says {
-        Says::Fault(fault) => match &fault.remedy {
+    match &finding.message {
+        Message::Fault(fault) => match &fault.remedy {
             Remedy::Grant(grant) => Some(grant),
             Remedy::Retrying | Remedy::OtherPort(_) | Remedy::Login(_) | Remedy::ByKind => None,
         },
-        Says::Words { .. } => None,
+        Message::Words { .. } => None,
     }
 }
 
@@ -184,11 +184,11 @@ fn area(area: Area) -> (&'static str, &'static str) {
 
 fn as_json(text: &Text, findings: &[Finding]) -> Value {
     let one = |finding: &Finding| {
-        let [says, detail, remedy] = words(text, finding);
+        let [message, detail, remedy] = words(text, finding);
         let some = |words: String| (!words.is_empty()).then_some(words);
-        let fault = match &finding.says {
-            Says::Fault(fault) => Some(fault.what),
-            Says::Words { .. } => None,
+        let fault = match &finding.message {
+            Message::Fault(fault) => Some(fault.what),
+            Message::Words { .. } => None,
         };
         json!({
             "area": area(finding.area).1,
@@ -201,7 +201,7 @@ fn as_json(text: &Text, findings: &[Finding]) -> Value {
                 State::Failed => "failed",
             },
             "fault": fault,
-            "says": says,
+            "says": message,
             "detail": some(detail),
             "remedy": some(remedy),
             "role": grant(finding).map(|grant| text.role(grant, "")),
@@ -216,17 +216,17 @@ mod tests {
     use brow_model::fault::What;
     use brow_model::settings::Language;
 
-    fn finding(area: Area, thing: &str, state: State, says: Says) -> Finding {
-        Finding { area, thing: thing.to_owned(), check: "x", state, says }
+    fn finding(area: Area, thing: &str, state: State, message: Message) -> Finding {
+        Finding { area, thing: thing.to_owned(), check: "x", state, message }
     }
 
     #[test]
     fn findings_stand_under_their_heads_with_what_to_do() {
-        let good = Says::Words { key: "check.clock", with: Vec::new(), remedy: None };
+        let good = Message::Words { key: "check.clock", with: Vec::new(), remedy: None };
         let fault = Fault::new(What::Unreachable, "prod\u{1b}[31m", "refused");
         let findings = [
             finding(Area::Cluster, "dev", State::Good, good.clone()),
-            finding(Area::Cluster, "prod", State::Failed, Says::Fault(Box::new(fault))),
+            finding(Area::Cluster, "prod", State::Failed, Message::Fault(Box::new(fault))),
         ];
         let text = Text::new(Language::En);
         let shown = lines(&text, &findings, false, usize::MAX);

@@ -4,7 +4,7 @@ use clap::Args;
 use clap_complete::ArgValueCandidates;
 
 use super::complete;
-use super::print::Stop;
+use super::print::Failure;
 use crate::text::Text;
 use brow_model::Model;
 use brow_model::address::{Address, is_url};
@@ -32,7 +32,7 @@ impl Choice {
     ///
     /// # Errors
     /// A name, pattern or tag that no target has.
-    pub(super) fn of(&self, model: &Model, text: &Text) -> Result<Vec<Target>, Stop> {
+    pub(super) fn of(&self, model: &Model, text: &Text) -> Result<Vec<Target>, Failure> {
         let mut chosen: Vec<Target> = Vec::new();
         let mut take = |found: Vec<&Target>| {
             let any = !found.is_empty();
@@ -43,7 +43,7 @@ impl Choice {
             }
             any
         };
-        let unknown = |key, name: &str| Stop::unknown(text.fill(key, &[("thing", name)]));
+        let unknown = |key, name: &str| Failure::unknown(text.fill(key, &[("thing", name)]));
         for name in &self.names {
             // A target may be called like a pattern.
             let exact: Vec<&Target> = model.target(name).into_iter().collect();
@@ -63,10 +63,10 @@ impl Choice {
 
 /// Says that no target has this name, and which one may be meant; of an address or a URL how it becomes one. A login in
 /// it is not shown.
-pub(super) fn no_target(model: &Model, text: &Text, name: &str) -> Stop {
+pub(super) fn no_target(model: &Model, text: &Text, name: &str) -> Failure {
     match name.parse::<Address>() {
-        Ok(address) => return Stop::unknown(text.fill("cli.no-target-address", &[("thing", &address.to_string())])),
-        Err(_) if is_url(name) => return Stop::unknown(text.get("cli.no-target-url").to_owned()),
+        Ok(address) => return Failure::unknown(text.fill("cli.no-target-address", &[("thing", &address.to_string())])),
+        Err(_) if is_url(name) => return Failure::unknown(text.get("cli.no-target-url").to_owned()),
         Err(_) => {}
     }
     let mut says = text.fill("cli.no-target", &[("thing", name)]);
@@ -74,7 +74,7 @@ pub(super) fn no_target(model: &Model, text: &Text, name: &str) -> Stop {
     if !near.is_empty() {
         says = format!("{says}\n{}", text.fill("fault.near-names", &[("detail", &near.join(", "))]));
     }
-    Stop::unknown(says)
+    Failure::unknown(says)
 }
 
 /// Returns true if a text matches a pattern: `*` is any number of characters, `?` one.

@@ -15,10 +15,10 @@ use clap_complete::env::{CompleteEnv, EnvCompleter, Shells};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-use super::headless::{Headless, Next, Seen, Verb};
+use super::headless::{Headless, HeadlessCommand, Snapshot, Step};
 use super::logging::Logging;
 use super::pod::Clusters;
-use super::print::{self, Stop};
+use super::print::{self, Failure};
 use super::{Args, Globals};
 use crate::cluster;
 use crate::instance;
@@ -65,7 +65,7 @@ pub(super) fn script(shell: Shell) -> ExitCode {
             print::out(String::from_utf8_lossy(&script).trim_end());
             ExitCode::SUCCESS
         }
-        Err(error) => Stop { code: print::FAILED, says: error.to_string() }.tell(),
+        Err(error) => Failure { code: print::FAILED, message: error.to_string() }.print(),
     }
 }
 
@@ -157,16 +157,20 @@ struct Names {
     found: Vec<(String, String)>,
 }
 
-impl Verb for Names {
-    fn begin(&mut self, model: &Model, _: &Text) -> Result<Vec<Request>, Stop> {
+impl HeadlessCommand for Names {
+    fn start(&mut self, model: &Model, _: &Text) -> Result<Vec<Request>, Failure> {
         self.looked = self.clusters.of(model);
         Ok(vec![Request::Watch(self.looked.clone())])
     }
 
-    fn look(&mut self, seen: &Seen<'_>) -> Next {
-        let pods = seen.model.pods.all().values().filter(|pod| !seen.model.is_duplicate(pod));
+    fn on_update(&mut self, snapshot: &Snapshot<'_>) -> Step {
+        let pods = snapshot.model.pods.all().values().filter(|pod| !snapshot.model.is_duplicate(pod));
         self.found = pods.map(|pod| (pod.key.name.clone(), pod.target.clone())).collect();
-        if self.looked.iter().all(|name| super::pod::is_settled(seen.model, name)) { Next::End(0) } else { Next::Wait }
+        if self.looked.iter().all(|name| super::pod::is_settled(snapshot.model, name)) {
+            Step::End(0)
+        } else {
+            Step::Wait
+        }
     }
 
     fn is_silent(&self) -> bool {

@@ -9,8 +9,8 @@ use clap::Subcommand;
 use clap_complete::ArgValueCandidates;
 
 use super::choose::{Choice, matches, no_target};
-use super::headless::{self, Headless, Next, Seen};
-use super::print::{self, FAILED, Stop};
+use super::headless::{self, Headless, Snapshot, Step};
+use super::print::{self, FAILED, Failure};
 use super::{Globals, complete};
 use crate::store;
 use crate::text::Text;
@@ -23,7 +23,7 @@ use brow_model::target::Target;
 use fields::{Fields, filled};
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Verb {
+pub(super) enum Command {
     /// List targets: all, or those that are named
     #[command(visible_alias = "ls")]
     List {
@@ -89,21 +89,21 @@ pub(super) enum Verb {
     },
 }
 
-pub(super) async fn run(globals: Globals, verb: Verb) -> ExitCode {
-    match verb {
-        Verb::List { choice, json } => given(&globals, &choice, |text, targets| list(text, targets, json)),
-        Verb::Show { name, json } => {
+pub(super) async fn run(globals: Globals, command: Command) -> ExitCode {
+    match command {
+        Command::List { choice, json } => given(&globals, &choice, |text, targets| list(text, targets, json)),
+        Command::Show { name, json } => {
             let choice = Choice { names: vec![name], tag: Vec::new() };
             given(&globals, &choice, |_, targets| show(targets, json))
         }
-        Verb::Export { choice } => {
+        Command::Export { choice } => {
             given(&globals, &choice, |_, targets| print::out(store::targets_as_toml(targets).trim_end()))
         }
-        Verb::Import(args) => Box::pin(import::run(globals, args)).await,
-        Verb::Add { name, place, fields } => Box::pin(edit(globals, Order::Add { name, place, fields })).await,
-        Verb::Edit { name, place, fields } => Box::pin(edit(globals, Order::Edit { name, place, fields })).await,
-        Verb::Rename { name, new } => Box::pin(edit(globals, Order::Rename { name, new })).await,
-        Verb::Remove { names } => Box::pin(edit(globals, Order::Remove(names))).await,
+        Command::Import(args) => Box::pin(import::run(globals, args)).await,
+        Command::Add { name, place, fields } => Box::pin(edit(globals, Order::Add { name, place, fields })).await,
+        Command::Edit { name, place, fields } => Box::pin(edit(globals, Order::Edit { name, place, fields })).await,
+        Command::Rename { name, new } => Box::pin(edit(globals, Order::Rename { name, new })).await,
+        Command::Remove { names } => Box::pin(edit(globals, Order::Remove(names))).await,
     }
 }
 
@@ -128,7 +128,7 @@ fn given(globals: &Globals, choice: &Choice, show: impl FnOnce(&Text, &[Target])
             show(&text, &targets);
             ExitCode::SUCCESS
         }
-        Err(stop) => stop.tell(),
+        Err(failure) => failure.print(),
     }
 }
 
@@ -174,7 +174,7 @@ enum Order {
 async fn edit(globals: Globals, order: Order) -> ExitCode {
     match Headless::open(globals) {
         Ok(headless) => headless.run(&mut Edit { order: Some(order) }).await,
-        Err(stop) => stop.tell(),
+        Err(failure) => failure.print(),
     }
 }
 
@@ -183,8 +183,8 @@ struct Edit {
     order: Option<Order>,
 }
 
-impl headless::Verb for Edit {
-    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Stop> {
+impl headless::HeadlessCommand for Edit {
+    fn start(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Failure> {
         let existing = |name: &str| model.target(name).cloned().ok_or_else(|| no_target(model, text, name));
         match self.order.take() {
             None => Ok(Vec::new()),
@@ -196,7 +196,7 @@ impl headless::Verb for Edit {
             }
             Some(Order::Edit { name, place, fields }) => {
                 if place.is_none() && fields.is_empty() {
-                    return Err(Stop::usage(text.get("cli.nothing-to-change")));
+                    return Err(Failure::usage(text.get("cli.nothing-to-change")));
                 }
                 let was = existing(&name)?;
                 let target = filled(TargetForm::editing(&was), place, fields, model, text)?;
@@ -213,11 +213,11 @@ impl headless::Verb for Edit {
         }
     }
 
-    fn look(&mut self, seen: &Seen<'_>) -> Next {
-        if seen.model.targets.saving().next().is_none() {
-            Next::End(if seen.failed { FAILED } else { 0 })
+    fn on_update(&mut self, snapshot: &Snapshot<'_>) -> Step {
+        if snapshot.model.targets.saving().next().is_none() {
+            Step::End(if snapshot.failed { FAILED } else { 0 })
         } else {
-            Next::Wait
+            Step::Wait
         }
     }
 }
@@ -227,7 +227,7 @@ fn current(model: &Model) -> Option<String> {
     model.clusters.all().iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone())
 }
 
-fn removed(names: &[String], model: &Model, text: &Text) -> Result<Vec<Request>, Stop> {
+fn removed(names: &[String], model: &Model, text: &Text) -> Result<Vec<Request>, Failure> {
     let mut gone = Vec::new();
     for name in names {
         let exact = model.target(name).is_some();

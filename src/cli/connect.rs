@@ -13,8 +13,8 @@ use clap::ValueEnum;
 
 use super::choose::Choice;
 use super::exec::{self, Running};
-use super::headless::{Aside, Headless, Next, Seen, Verb};
-use super::print::{self, FAILED, Stop};
+use super::headless::{Headless, HeadlessCommand, SideTask, Snapshot, Step};
+use super::print::{self, FAILED, Failure};
 use super::signals::ended_by;
 use super::{Globals, detach};
 use crate::cluster::descriptors;
@@ -35,7 +35,7 @@ const EXEC: &str = "Run a command once all is ready, with BROW_ADDR, BROW_HOST a
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    how: How,
+    options: ConnectOptions,
     /// Leave the forwards to a small instance in the background, which ends with the last of them (forward stop, or the
     /// TTL of its pods)
     #[arg(long, conflicts_with = "exec")]
@@ -49,7 +49,7 @@ pub(super) struct Args {
 
 /// The targets to forward, and the options.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct How {
+pub(super) struct ConnectOptions {
     #[command(flatten)]
     pub choice: Choice,
     /// How long all of it may take to be ready
@@ -79,20 +79,20 @@ pub(super) enum OnQuit {
 
 pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
     if args.detach {
-        return detach::start(&globals, &args.how).await;
+        return detach::start(&globals, &args.options).await;
     }
-    if args.how.choice.is_empty() {
-        return Stop::usage(super::text().get("cli.name-a-target")).tell();
+    if args.options.choice.is_empty() {
+        return Failure::usage(super::text().get("cli.name-a-target")).print();
     }
     if args.detached
         && let Err(error) = detach::leave_session()
     {
-        return Stop { code: FAILED, says: error.to_string() }.tell();
+        return Failure { code: FAILED, message: error.to_string() }.print();
     }
     descriptors::raise();
     match Headless::open(globals) {
         Ok(headless) => headless.run(&mut Connect::new(args)).await,
-        Err(stop) => stop.tell(),
+        Err(failure) => failure.print(),
     }
 }
 
@@ -107,32 +107,32 @@ struct Connect {
     args: Args,
     targets: Vec<Target>,
     /// The forwards that were printed: names and local addresses.
-    told: BTreeSet<(String, Option<SocketAddr>)>,
+    printed: BTreeSet<(String, Option<SocketAddr>)>,
     /// The instances that have, or had last, the forwards that are not ours, by the forwards' names.
-    holders: BTreeMap<String, String>,
+    owners: BTreeMap<String, String>,
     /// The time since which a forward has no instance, because its instance ended.
     orphaned: BTreeMap<String, Duration>,
     /// Forwards that were stopped in another instance.
     stopped: BTreeSet<String>,
     ready: Arc<AtomicBool>,
     command: Option<Running>,
-    aside: Option<Aside>,
+    side_task: Option<SideTask>,
 }
 
 impl Connect {
     fn new(args: Args) -> Self {
         let ready = Arc::new(AtomicBool::new(false));
-        let aside = args.detached.then(|| detach::abandoned(Arc::clone(&ready)));
+        let side_task = args.detached.then(|| detach::abandoned(Arc::clone(&ready)));
         Self {
             args,
             targets: Vec::new(),
-            told: BTreeSet::new(),
-            holders: BTreeMap::new(),
+            printed: BTreeSet::new(),
+            owners: BTreeMap::new(),
             orphaned: BTreeMap::new(),
             stopped: BTreeSet::new(),
             ready,
             command: None,
-            aside,
+            side_task,
         }
     }
 
@@ -141,14 +141,14 @@ impl Connect {
     }
 
     /// Prints the lines of forwards that have become ready.
-    fn tell(&mut self, endpoints: &[Endpoint]) {
+    fn print_ready(&mut self, endpoints: &[Endpoint]) {
         for endpoint in endpoints.iter().filter(|endpoint| endpoint.status == Status::Live && endpoint.local.is_some())
         {
-            if !self.told.insert((endpoint.name.clone(), endpoint.local)) {
+            if !self.printed.insert((endpoint.name.clone(), endpoint.local)) {
                 continue;
             }
-            let line = endpoint.line(self.args.how.json);
-            match (self.args.exec.is_empty(), self.args.how.json) {
+            let line = endpoint.line(self.args.options.json);
+            match (self.args.exec.is_empty(), self.args.options.json) {
                 (true, _) => print::out(&line),
                 // Standard output is the command's.
                 (false, true) => print::err(&line),
@@ -158,49 +158,50 @@ impl Connect {
     }
 
     /// Sees to what other instances have, or had: what has to be opened here, since the one that had it has ended.
-    fn inherit(&mut self, seen: &Seen<'_>, endpoints: &[Endpoint]) -> Vec<Request> {
-        let mut heirless = Vec::new();
+    fn take_over(&mut self, snapshot: &Snapshot<'_>, endpoints: &[Endpoint]) -> Vec<Request> {
+        let mut orphans = Vec::new();
         for endpoint in endpoints {
             if let Some(instance) = &endpoint.instance {
-                self.holders.insert(endpoint.name.clone(), instance.clone());
+                self.owners.insert(endpoint.name.clone(), instance.clone());
             }
             if endpoint.status != Status::Missing {
                 self.orphaned.remove(&endpoint.name);
                 self.stopped.remove(&endpoint.name);
                 continue;
             }
-            let Some(holder) = self.holders.get(&endpoint.name) else { continue };
-            if seen.model.forwards.stopped().contains(&(holder.clone(), endpoint.name.clone())) {
+            let Some(owner) = self.owners.get(&endpoint.name) else { continue };
+            if snapshot.model.forwards.stopped().contains(&(owner.clone(), endpoint.name.clone())) {
                 if self.stopped.insert(endpoint.name.clone()) {
-                    let pid = holder.split('-').next().unwrap_or_default();
+                    let pid = owner.split('-').next().unwrap_or_default();
                     let parts = [("thing", endpoint.name.as_str()), ("pid", pid)];
-                    print::err(&seen.text.fill("cli.stopped-there", &parts));
+                    print::err(&snapshot.text.fill("cli.stopped-there", &parts));
                 }
-            } else if !seen.model.instances.all().contains_key(holder) {
-                let since = *self.orphaned.entry(endpoint.name.clone()).or_insert(seen.age);
-                let waited = seen.age.saturating_sub(since);
-                if waited >= TAKEOVER_DELAY || (waited >= PORT_RELEASE_DELAY && is_first(seen.model, &endpoint.target))
+            } else if !snapshot.model.instances.all().contains_key(owner) {
+                let since = *self.orphaned.entry(endpoint.name.clone()).or_insert(snapshot.age);
+                let waited = snapshot.age.saturating_sub(since);
+                if waited >= TAKEOVER_DELAY
+                    || (waited >= PORT_RELEASE_DELAY && is_first(snapshot.model, &endpoint.target))
                 {
-                    self.holders.remove(&endpoint.name);
-                    heirless.push(endpoint.target.clone());
+                    self.owners.remove(&endpoint.name);
+                    orphans.push(endpoint.target.clone());
                 }
             }
             // While it ends it lets go of what it has; then that is to be had.
         }
-        if heirless.is_empty() { Vec::new() } else { vec![Request::Connect(heirless)] }
+        if orphans.is_empty() { Vec::new() } else { vec![Request::Connect(orphans)] }
     }
 
     /// Returns true if the forward of a port will not come back.
     fn is_over(&self, endpoint: &Endpoint) -> bool {
         match endpoint.status {
             Status::Closed => true,
-            Status::Missing => self.stopped.contains(&endpoint.name) || !self.holders.contains_key(&endpoint.name),
+            Status::Missing => self.stopped.contains(&endpoint.name) || !self.owners.contains_key(&endpoint.name),
             Status::Opening | Status::Unknown | Status::Live => false,
         }
     }
 
     /// Returns true if the targets cannot all become ready.
-    fn is_hopeless(&self, model: &Model, endpoints: &[Endpoint]) -> bool {
+    fn cannot_become_ready(&self, model: &Model, endpoints: &[Endpoint]) -> bool {
         let down = |target: &Target| {
             let link = model.cluster(&target.cluster).map(|at| at.link);
             let own = model.forwards_of(&target.name).next().is_some();
@@ -229,8 +230,8 @@ impl Connect {
         let forwards: Vec<(String, SocketAddr)> =
             endpoints.iter().filter_map(|endpoint| Some((endpoint.name.clone(), endpoint.local?))).collect();
         match Running::start(&self.args.exec, exec::environment(&forwards)) {
-            Ok((command, aside)) => {
-                (self.command, self.aside) = (Some(command), Some(aside));
+            Ok((command, side_task)) => {
+                (self.command, self.side_task) = (Some(command), Some(side_task));
                 None
             }
             Err((code, why)) => {
@@ -241,20 +242,20 @@ impl Connect {
     }
 
     /// The exit code, once it is over.
-    fn end(&mut self, seen: &Seen<'_>, endpoints: &[Endpoint]) -> Option<u8> {
+    fn end(&mut self, snapshot: &Snapshot<'_>, endpoints: &[Endpoint]) -> Option<u8> {
         if self.command.is_some() {
             // It is over when its command is.
             return None;
         }
-        if self.args.how.lasts.is_some_and(|lasts| seen.age >= lasts.duration()) {
+        if self.args.options.lasts.is_some_and(|lasts| snapshot.age >= lasts.duration()) {
             return Some(if self.is_ready() { 0 } else { FAILED });
         }
         if !self.is_ready() {
-            if self.is_hopeless(seen.model, endpoints) {
+            if self.cannot_become_ready(snapshot.model, endpoints) {
                 return Some(FAILED);
             }
-            if seen.age >= self.args.how.timeout.duration() {
-                print::err(&seen.text.fill("cli.not-ready", &[("time", &self.args.how.timeout.to_string())]));
+            if snapshot.age >= self.args.options.timeout.duration() {
+                print::err(&snapshot.text.fill("cli.not-ready", &[("time", &self.args.options.timeout.to_string())]));
                 return Some(FAILED);
             }
             if !endpoints.iter().all(|endpoint| endpoint.status == Status::Live) {
@@ -269,7 +270,7 @@ impl Connect {
             }
         }
         // With nothing (left) there is nothing to hold; all broken is a failure that was told.
-        let refused = |endpoint: &Endpoint| seen.model.targets.refusal(&endpoint.target).is_some();
+        let refused = |endpoint: &Endpoint| snapshot.model.targets.refusal(&endpoint.target).is_some();
         let broken = endpoints.iter().any(|endpoint| {
             endpoint.status == Status::Closed || (endpoint.status == Status::Missing && refused(endpoint))
         });
@@ -283,35 +284,35 @@ fn is_first(model: &Model, target: &String) -> bool {
     model.instances.all().values().filter(waits).all(|known| known.pid > id())
 }
 
-impl Verb for Connect {
-    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Stop> {
-        self.targets = self.args.how.choice.of(model, text)?;
+impl HeadlessCommand for Connect {
+    fn start(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Failure> {
+        self.targets = self.args.options.choice.of(model, text)?;
         Ok(vec![Request::Connect(self.targets.iter().map(|target| target.name.clone()).collect())])
     }
 
-    fn look(&mut self, seen: &Seen<'_>) -> Next {
-        let endpoints = endpoint::of(seen.model, &self.targets);
-        self.tell(&endpoints);
-        let requests = self.inherit(seen, &endpoints);
+    fn on_update(&mut self, snapshot: &Snapshot<'_>) -> Step {
+        let endpoints = endpoint::of(snapshot.model, &self.targets);
+        self.print_ready(&endpoints);
+        let requests = self.take_over(snapshot, &endpoints);
         if !requests.is_empty() {
-            return Next::Ask(requests);
+            return Step::Send(requests);
         }
-        self.end(seen, &endpoints).map_or(Next::Wait, Next::End)
+        self.end(snapshot, &endpoints).map_or(Step::Wait, Step::End)
     }
 
-    fn tells(&self) -> bool {
-        !self.args.how.quiet
+    fn prints_events(&self) -> bool {
+        !self.args.options.quiet
     }
 
     fn role(&self) -> Option<Role> {
         Some(if self.args.detached { Role::Background } else { Role::Connect })
     }
 
-    fn aside(&mut self) -> Option<Aside> {
-        self.aside.take()
+    fn side_task(&mut self) -> Option<SideTask> {
+        self.side_task.take()
     }
 
-    fn signaled(&mut self, number: u8) -> Option<u8> {
+    fn on_signal(&mut self, number: u8) -> Option<u8> {
         match &self.command {
             Some(command) => {
                 command.signal(number);
@@ -322,8 +323,8 @@ impl Verb for Connect {
         }
     }
 
-    fn takes_pods_along(&self) -> Option<bool> {
-        match self.args.how.on_quit {
+    fn deletes_pods(&self) -> Option<bool> {
+        match self.args.options.on_quit {
             Some(wish) => Some(wish == OnQuit::Delete),
             // What never came to be of use is nobody's.
             None => (!self.is_ready()).then_some(true),

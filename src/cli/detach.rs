@@ -12,29 +12,29 @@ use tokio::process::{Child, Command};
 use tokio::task::spawn_blocking;
 
 use super::Globals;
-use super::connect::{How, OnQuit};
-use super::headless::Aside;
-use super::print::{self, FAILED, Stop};
+use super::connect::{ConnectOptions, OnQuit};
+use super::headless::SideTask;
+use super::print::{self, FAILED, Failure};
 use super::signals::{Signals, ended_by};
 
 /// The line by which the instance in the background says that all is ready (EOT, which no name holds).
 const READY: &str = "\u{4}";
 
 /// Starts an instance in the background and says what it says, until it is ready or has failed.
-pub(super) async fn start(globals: &Globals, how: &How) -> ExitCode {
+pub(super) async fn start(globals: &Globals, options: &ConnectOptions) -> ExitCode {
     let text = super::text_of(globals);
     if globals.practice {
-        return Stop::usage(text.get("cli.practice-ends")).tell();
+        return Failure::usage(text.get("cli.practice-ends")).print();
     }
-    if how.choice.is_empty() {
-        return Stop::usage(text.get("cli.name-a-target")).tell();
+    if options.choice.is_empty() {
+        return Failure::usage(text.get("cli.name-a-target")).print();
     }
     // Before there is anything to be left behind.
-    let mut signals = match Signals::hear() {
+    let mut signals = match Signals::listen() {
         Ok(signals) => signals,
-        Err(stop) => return stop.tell(),
+        Err(failure) => return failure.print(),
     };
-    let started = command(globals, how).and_then(|mut command| command.spawn());
+    let started = command(globals, options).and_then(|mut command| command.spawn());
     let code = match started {
         Ok(child) => until_ready(child, &mut signals).await,
         Err(error) => {
@@ -46,23 +46,23 @@ pub(super) async fn start(globals: &Globals, how: &How) -> ExitCode {
 }
 
 /// The command line of the instance in the background.
-fn command(globals: &Globals, how: &How) -> io::Result<Command> {
+fn command(globals: &Globals, options: &ConnectOptions) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--config").arg(&globals.paths.config);
     if let Some(path) = &globals.kubeconfig {
         command.arg("--kubeconfig").arg(std::path::absolute(path)?);
     }
     command.args(globals.logging.arguments()?);
-    command.args(["connect", "--detached", "--timeout", &how.timeout.to_string()]);
-    if let Some(lasts) = how.lasts {
+    command.args(["connect", "--detached", "--timeout", &options.timeout.to_string()]);
+    if let Some(lasts) = options.lasts {
         command.args(["--for", &lasts.to_string()]);
     }
-    if let Some(wish) = how.on_quit {
+    if let Some(wish) = options.on_quit {
         command.args(["--on-quit", if wish == OnQuit::Delete { "delete" } else { "leave" }]);
     }
-    let flags = [(how.json, "--json"), (how.quiet, "--quiet")];
+    let flags = [(options.json, "--json"), (options.quiet, "--quiet")];
     command.args(flags.into_iter().filter_map(|(wished, flag)| wished.then_some(flag)));
-    command.args(how.choice.tag.iter().map(|tag| format!("--tag={tag}"))).arg("--").args(&how.choice.names);
+    command.args(options.choice.tag.iter().map(|tag| format!("--tag={tag}"))).arg("--").args(&options.choice.names);
     // Until it is ready it ends with us, even where we are killed: its standard input ends then.
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     Ok(command)
@@ -121,7 +121,7 @@ pub(super) fn leave_session() -> io::Result<()> {
 }
 
 /// Waits until whoever started us has gone before all was ready; the exit code then.
-pub(super) fn abandoned(ready: Arc<AtomicBool>) -> Aside {
+pub(super) fn abandoned(ready: Arc<AtomicBool>) -> SideTask {
     Box::pin(async move {
         // Nothing is ever written there.
         let _end = spawn_blocking(|| stdin().read(&mut [0])).await;

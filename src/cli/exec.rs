@@ -8,8 +8,8 @@ use std::process::{ExitCode, ExitStatus};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
 
-use super::headless::Aside;
-use super::print::Stop;
+use super::headless::SideTask;
+use super::print::Failure;
 use crate::cluster::descriptors::with_inherited;
 
 /// The exit code of a command that is not there, as shells have it.
@@ -27,7 +27,7 @@ impl Running {
     ///
     /// # Errors
     /// The exit code and the reason, where it cannot be started.
-    pub(super) fn start(command: &[String], env: Vec<(String, String)>) -> Result<(Self, Aside), (u8, String)> {
+    pub(super) fn start(command: &[String], env: Vec<(String, String)>) -> Result<(Self, SideTask), (u8, String)> {
         let name = command.first().map(String::as_str).unwrap_or_default();
         let mut child = Command::new(name);
         child.args(command.iter().skip(1)).envs(env);
@@ -77,12 +77,12 @@ fn variable(name: &str) -> String {
 /// does. Returns only on failure.
 pub(super) fn become_command(command: &[String]) -> ExitCode {
     let name = command.first().map(String::as_str).unwrap_or_default();
-    let stop = |code, error: &std::io::Error| Stop { code, says: format!("{name}: {error}") }.tell();
+    let failed = |code, error: &std::io::Error| Failure { code, message: format!("{name}: {error}") }.print();
     if let Err(error) = rustix::process::setsid() {
-        return stop(NOT_EXECUTABLE, &error.into());
+        return failed(NOT_EXECUTABLE, &error.into());
     }
     let error = std::process::Command::new(name).args(command.iter().skip(1)).exec();
-    stop(if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE }, &error)
+    failed(if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE }, &error)
 }
 
 #[cfg(test)]

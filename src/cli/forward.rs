@@ -8,8 +8,8 @@ use clap_complete::ArgValueCandidates;
 use serde_json::{Value, json};
 
 use super::choose::matches;
-use super::connect::How;
-use super::print::{self, FAILED, Stop};
+use super::connect::ConnectOptions;
+use super::print::{self, FAILED, Failure};
 use super::{Globals, complete, detach};
 use crate::instance::{self, Census};
 use crate::text::Text;
@@ -17,11 +17,11 @@ use brow_model::fault::without_logins;
 use brow_model::instance::{ForwardReport, Report};
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Verb {
+pub(super) enum Command {
     /// Start forwards that stay when the terminal closes: connect --detach
     Start {
         #[command(flatten)]
-        how: How,
+        how: ConnectOptions,
     },
     /// List the forwards of all running instances
     #[command(visible_alias = "ls")]
@@ -41,19 +41,19 @@ pub(super) enum Verb {
     },
 }
 
-pub(super) async fn run(globals: Globals, verb: Verb) -> ExitCode {
+pub(super) async fn run(globals: Globals, command: Command) -> ExitCode {
     let text = super::text_of(&globals);
     if globals.practice {
-        return Stop::usage(text.get("cli.practice-ends")).tell();
+        return Failure::usage(text.get("cli.practice-ends")).print();
     }
-    match verb {
-        Verb::Start { how } => detach::start(&globals, &how).await,
-        Verb::List { json } => {
+    match command {
+        Command::Start { how } => detach::start(&globals, &how).await,
+        Command::List { json } => {
             let census = instance::all(&globals.runtime).await;
             list(&text, &census.reports, json);
             ExitCode::from(tell_silent(&text, &census))
         }
-        Verb::Stop { names, all } => stop(&text, &globals.runtime, &names, all).await,
+        Command::Stop { names, all } => stop(&text, &globals.runtime, &names, all).await,
     }
 }
 
@@ -116,9 +116,9 @@ async fn stop(text: &Text, dir: &Path, names: &[String], every: bool) -> ExitCod
         matches(name, &forward.name) || forward.local == name || port(forward) == name
     };
     if let Some(name) = names.iter().find(|name| !all.iter().any(|(_, _, forward)| meant(name, forward))) {
-        let unknown = Stop::unknown(text.fill("cli.no-forward", &[("thing", &without_logins(name))]));
+        let unknown = Failure::unknown(text.fill("cli.no-forward", &[("thing", &without_logins(name))]));
         // Where not all could be asked, nobody knows that there is none.
-        return if code == 0 { unknown } else { Stop { code, ..unknown } }.tell();
+        return if code == 0 { unknown } else { Failure { code, ..unknown } }.print();
     }
     for (instance, _, forward) in all {
         if !every && !names.iter().any(|name| meant(name, forward)) {

@@ -10,7 +10,7 @@ use chrono::Utc;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::print::{self, FAILED, Stop};
+use super::print::{self, FAILED, Failure};
 use super::signals::{Signals, ended_by};
 use super::{EVENT_CAPACITY, Globals, surroundings};
 use crate::app;
@@ -29,10 +29,10 @@ use brow_model::request::Request;
 use brow_model::{Mode, Model};
 
 /// A task that a subcommand waits for beside the loop; it returns the exit code.
-pub(super) type Aside = Pin<Box<dyn Future<Output = u8> + Send>>;
+pub(super) type SideTask = Pin<Box<dyn Future<Output = u8> + Send>>;
 
 /// The state that a subcommand looks at.
-pub(super) struct Seen<'a> {
+pub(super) struct Snapshot<'a> {
     pub model: &'a Model,
     /// The words.
     pub text: &'a Text,
@@ -43,28 +43,28 @@ pub(super) struct Seen<'a> {
 }
 
 /// The next step of a subcommand.
-pub(super) enum Next {
+pub(super) enum Step {
     /// Wait for the next event.
     Wait,
     /// Make more requests.
-    Ask(Vec<Request>),
+    Send(Vec<Request>),
     /// End, with this exit code.
     End(u8),
 }
 
 /// A subcommand.
-pub(super) trait Verb {
+pub(super) trait HeadlessCommand {
     /// Returns its first requests, once config and kubeconfig are read.
     ///
     /// # Errors
     /// The reason why it cannot begin.
-    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Stop>;
+    fn start(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Failure>;
 
     /// Looks at the state after an update, and prints the news.
-    fn look(&mut self, seen: &Seen<'_>) -> Next;
+    fn on_update(&mut self, snapshot: &Snapshot<'_>) -> Step;
 
     /// Returns true if ordinary events are printed too, on standard error.
-    fn tells(&self) -> bool {
+    fn prints_events(&self) -> bool {
         false
     }
 
@@ -79,17 +79,17 @@ pub(super) trait Verb {
     }
 
     /// Returns a task to wait for beside the loop, once.
-    fn aside(&mut self) -> Option<Aside> {
+    fn side_task(&mut self) -> Option<SideTask> {
         None
     }
 
     /// The exit code when that signal asks it to end; `None`: it goes on.
-    fn signaled(&mut self, number: u8) -> Option<u8> {
+    fn on_signal(&mut self, number: u8) -> Option<u8> {
         Some(ended_by(number))
     }
 
     /// Returns whether the pods that it created are deleted at its end; `None`: as the config says.
-    fn takes_pods_along(&self) -> Option<bool> {
+    fn deletes_pods(&self) -> Option<bool> {
         None
     }
 }
@@ -105,7 +105,7 @@ pub(super) struct Headless {
     failed: bool,
     quit: bool,
     /// The fault printed last, which is not printed twice in a row.
-    told: String,
+    last_fault: String,
 }
 
 impl Headless {
@@ -113,11 +113,11 @@ impl Headless {
     ///
     /// # Errors
     /// A config that makes no sense: a verb must not go by another than the one that a person wrote.
-    pub(super) fn open(globals: Globals) -> Result<Self, Stop> {
+    pub(super) fn open(globals: Globals) -> Result<Self, Failure> {
         let mut text = super::text();
-        let loaded = store::load(&globals.paths).map_err(|fault| Stop::fault(&text, &fault))?;
+        let loaded = store::load(&globals.paths).map_err(|fault| Failure::fault(&text, &fault))?;
         text = Text::new(loaded.settings.language.unwrap_or_else(|| Text::locale(&surroundings().locale)));
-        let signals = Signals::hear()?;
+        let signals = Signals::listen()?;
         let (me, trouble) = super::identity(&globals.paths);
         let mut model = Model::new(Utc::now(), me.owner.clone());
         model.installation = me.installation.clone();
@@ -127,8 +127,8 @@ impl Headless {
         let (sender, events) = crate::events::EventSender::channel(EVENT_CAPACITY);
         let effects = Effects::start(clusters, globals.paths, me, sender);
         let runtime = globals.runtime;
-        let (failed, quit, told) = (false, false, String::new());
-        let mut headless = Self { model, text, effects, events, runtime, signals, failed, quit, told };
+        let (failed, quit, last_fault) = (false, false, String::new());
+        let mut headless = Self { model, text, effects, events, runtime, signals, failed, quit, last_fault };
         headless.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
         if let Some(fault) = trouble {
             headless.update(Event::Store(StoreEvent::Trouble(fault)));
@@ -145,7 +145,7 @@ impl Headless {
     ///
     /// # Errors
     /// The exit code, where somebody asked us to end meanwhile: all has been let go of.
-    pub(super) async fn first<T>(mut self, awaited: impl Future<Output = T>) -> Result<(Self, T), ExitCode> {
+    pub(super) async fn wait_for<T>(mut self, awaited: impl Future<Output = T>) -> Result<(Self, T), ExitCode> {
         let number = tokio::select! {
             biased;
             number = self.signals.next() => number,
@@ -161,27 +161,27 @@ impl Headless {
     }
 
     /// Runs a verb to its end.
-    pub(super) async fn run(mut self, verb: &mut dyn Verb) -> ExitCode {
-        if let Some(role) = verb.role() {
+    pub(super) async fn run(mut self, command: &mut dyn HeadlessCommand) -> ExitCode {
+        if let Some(role) = command.role() {
             self.effects.join(self.runtime.clone(), role);
             self.effects.follow_kubeconfig();
-            if let Some(number) = self.hear_others().await {
+            if let Some(number) = self.wait_for_instances().await {
                 return self.end(ended_by(number).into()).await;
             }
         }
-        let code = match verb.begin(&self.model, &self.text) {
+        let code = match command.start(&self.model, &self.text) {
             Ok(requests) => {
                 for request in requests {
                     self.update(Event::Request(request));
                 }
-                self.until_over(verb).await
+                self.run_loop(command).await
             }
-            Err(stop) => {
-                print::err(&stop.says);
-                stop.code
+            Err(failure) => {
+                print::err(&failure.message);
+                failure.code
             }
         };
-        if let Some(delete_pods) = verb.takes_pods_along() {
+        if let Some(delete_pods) = command.deletes_pods() {
             self.update(Event::Request(Request::Quit { delete_pods }));
         } else {
             self.update(Event::Terminate);
@@ -191,7 +191,7 @@ impl Headless {
 
     /// Waits until the instances that are there have been heard: what they forward is not forwarded twice. The number
     /// of a signal that asks us to end meanwhile.
-    async fn hear_others(&mut self) -> Option<u8> {
+    async fn wait_for_instances(&mut self) -> Option<u8> {
         loop {
             let event = tokio::select! {
                 biased;
@@ -206,36 +206,37 @@ impl Headless {
         }
     }
 
-    async fn until_over(&mut self, verb: &mut dyn Verb) -> u8 {
+    async fn run_loop(&mut self, command: &mut dyn HeadlessCommand) -> u8 {
         let started = Instant::now();
         let mut queued = Vec::new();
-        let mut aside: Option<Aside> = None;
+        let mut side_task: Option<SideTask> = None;
         let mut tick = started;
         loop {
-            if verb.is_silent() {
+            if command.is_silent() {
                 self.model.screen.log.entries.clear();
             }
-            self.tell(verb.tells());
+            self.tell(command.prints_events());
             self.effects.publish(&self.model);
-            let seen = Seen { model: &self.model, text: &self.text, failed: self.failed, age: started.elapsed() };
-            match verb.look(&seen) {
-                Next::Wait => {}
-                Next::Ask(requests) => {
+            let snapshot =
+                Snapshot { model: &self.model, text: &self.text, failed: self.failed, age: started.elapsed() };
+            match command.on_update(&snapshot) {
+                Step::Wait => {}
+                Step::Send(requests) => {
                     for request in requests {
                         self.update(Event::Request(request));
                     }
                     continue;
                 }
-                Next::End(code) => return code,
+                Step::End(code) => return code,
             }
-            aside = aside.or_else(|| verb.aside());
-            let waiting = aside.is_some();
+            side_task = side_task.or_else(|| command.side_task());
+            let waiting = side_task.is_some();
             tokio::select! {
                 biased;
-                number = self.signals.next() => if let Some(code) = verb.signaled(number) {
+                number = self.signals.next() => if let Some(code) = command.on_signal(number) {
                     return code;
                 },
-                code = async { match &mut aside { Some(aside) => aside.await, None => std::future::pending().await } },
+                code = async { match &mut side_task { Some(side_task) => side_task.await, None => std::future::pending().await } },
                     if waiting => return code,
                 // Before the events, of which there may always be more: time goes on.
                 () = sleep_until(tick) => {
@@ -275,9 +276,9 @@ impl Headless {
                 _ => continue,
             };
             self.failed |= *level == Level::Error;
-            if says != self.told {
+            if says != self.last_fault {
                 print::err(&says);
-                self.told = says;
+                self.last_fault = says;
             }
         }
     }
@@ -298,21 +299,21 @@ mod tests {
         looks: usize,
     }
 
-    impl Verb for Flooded {
-        fn begin(&mut self, _: &Model, _: &Text) -> Result<Vec<Request>, Stop> {
+    impl HeadlessCommand for Flooded {
+        fn start(&mut self, _: &Model, _: &Text) -> Result<Vec<Request>, Failure> {
             Ok(Vec::new())
         }
 
-        fn look(&mut self, seen: &Seen<'_>) -> Next {
+        fn on_update(&mut self, snapshot: &Snapshot<'_>) -> Step {
             self.looks += 1;
-            if seen.model.now != self.since {
-                return Next::End(0);
+            if snapshot.model.now != self.since {
+                return Step::End(0);
             }
             if self.looks > 1_000 {
-                return Next::End(FAILED);
+                return Step::End(FAILED);
             }
             self.sender.try_send(Event::Instance(InstanceEvent::Known));
-            Next::Wait
+            Step::Wait
         }
     }
 
@@ -333,12 +334,12 @@ mod tests {
             effects: Effects::start(Clusters::default(), paths, me, sender.clone()),
             events,
             runtime: at("run"),
-            signals: Signals::hear().unwrap(),
+            signals: Signals::listen().unwrap(),
             failed: false,
             quit: false,
-            told: String::new(),
+            last_fault: String::new(),
         };
-        let code = headless.until_over(&mut Flooded { sender, since, looks: 0 }).await;
+        let code = headless.run_loop(&mut Flooded { sender, since, looks: 0 }).await;
         assert_eq!(code, 0, "a thousand events, and not a tick");
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 
-use super::print::{FAILED, Stop};
+use super::print::{FAILED, Failure};
 use crate::log::{self, Levels};
 use crate::text::Text;
 
@@ -47,11 +47,11 @@ impl Logging {
     }
 
     /// Logs from now on, where that is wished for.
-    pub(super) fn start(&self, text: &Text) -> Result<(), Stop> {
+    pub(super) fn start(&self, text: &Text) -> Result<(), Failure> {
         let Some(path) = self.file() else { return Ok(()) };
         log::start(path, &self.log_levels, self.log_addresses).map_err(|error| {
             let with = [("thing", &*path.display().to_string()), ("detail", &*error.to_string())];
-            Stop { code: FAILED, says: text.fill("cli.log-unwritten", &with) }
+            Failure { code: FAILED, message: text.fill("cli.log-unwritten", &with) }
         })
     }
 

@@ -25,7 +25,7 @@ use clap::{Parser, Subcommand, ValueHint};
 use color_eyre::eyre::{self, WrapErr};
 
 use self::logging::Logging;
-use self::print::{FAILED, Stop};
+use self::print::{FAILED, Failure};
 use crate::app::{App, TerminalInfo};
 use crate::cluster::{self, Clusters, descriptors};
 use crate::effects::Effects;
@@ -74,7 +74,7 @@ pub struct Args {
     #[command(flatten)]
     check: check::Options,
     #[command(subcommand)]
-    verb: Option<Verb>,
+    command: Option<Command>,
 }
 
 /// The help about exit codes.
@@ -84,18 +84,18 @@ that; 128 + N ended by signal N before it was done. connect --exec ends with its
 127 it is not there).";
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum Command {
     /// List, show and change saved targets
     #[command(subcommand)]
-    Config(config::Verb),
+    Config(config::Command),
     /// Forward targets, creating proxy pods where needed, until Ctrl-C or a command ends
     Connect(connect::Args),
     /// Start forwards in the background, list and stop those of all running instances
     #[command(subcommand)]
-    Forward(forward::Verb),
+    Forward(forward::Command),
     /// Create, list, show and delete proxy pods
     #[command(subcommand)]
-    Pod(pod::Verb),
+    Pod(pod::Command),
     /// Print what a shell needs to complete commands, and the names of targets, contexts, pods and forwards
     Completions {
         /// The shell
@@ -136,28 +136,28 @@ pub fn run() -> eyre::Result<ExitCode> {
     Ok(match print::unwritten() {
         // Any other exit code tells more than a failed write.
         Some(why) if code == ExitCode::SUCCESS => {
-            Stop { code: FAILED, says: text().fill("cli.unwritten", &[("detail", why)]) }.tell()
+            Failure { code: FAILED, message: text().fill("cli.unwritten", &[("detail", why)]) }.print()
         }
         _ => code,
     })
 }
 
 fn obey(args: Args) -> eyre::Result<ExitCode> {
-    if args.check.wanted() && args.verb.is_some() {
-        return Ok(Stop::usage(text().get("cli.check-alone")).tell());
+    if args.check.wanted() && args.command.is_some() {
+        return Ok(Failure::usage(text().get("cli.check-alone")).print());
     }
-    match args.verb {
-        Some(Verb::Completions { shell }) => return Ok(complete::script(shell)),
-        Some(Verb::Man) => {
+    match args.command {
+        Some(Command::Completions { shell }) => return Ok(complete::script(shell)),
+        Some(Command::Man) => {
             print::out(man::page().trim_end());
             return Ok(ExitCode::SUCCESS);
         }
-        Some(Verb::NewSession { ref command }) => return Ok(exec::become_command(command)),
+        Some(Command::NewSession { ref command }) => return Ok(exec::become_command(command)),
         // It packs the log, and writes nothing of its own there.
-        Some(Verb::Report(_)) => {}
-        Some(Verb::Config(_) | Verb::Connect(_) | Verb::Forward(_) | Verb::Pod(_)) | None => {
-            if let Err(stop) = args.logging.start(&text()) {
-                return Ok(stop.tell());
+        Some(Command::Report(_)) => {}
+        Some(Command::Config(_) | Command::Connect(_) | Command::Forward(_) | Command::Pod(_)) | None => {
+            if let Err(failure) = args.logging.start(&text()) {
+                return Ok(failure.print());
             }
         }
     }
@@ -189,7 +189,7 @@ async fn enter(args: Args) -> eyre::Result<ExitCode> {
             let runtime = paths.runtime();
             let globals =
                 Globals { kubeconfig: args.kubeconfig, paths, runtime, practice: false, logging: args.logging };
-            Box::pin(through(globals, args.verb)).await
+            Box::pin(through(globals, args.command)).await
         }
         Err(fault) => Ok(print::fault(&text(), &fault)),
     }
@@ -209,26 +209,26 @@ async fn practise(args: Args) -> eyre::Result<ExitCode> {
     let ended = if args.check.wanted() {
         Ok(check::run(args.check, globals.kubeconfig, Ok(globals.paths)).await)
     } else {
-        Box::pin(through(globals, args.verb)).await
+        Box::pin(through(globals, args.command)).await
     };
     practice.end().await.wrap_err("the practice cluster's files could not be removed")?;
     ended
 }
 
-async fn through(globals: Globals, verb: Option<Verb>) -> eyre::Result<ExitCode> {
-    Ok(match verb {
+async fn through(globals: Globals, command: Option<Command>) -> eyre::Result<ExitCode> {
+    Ok(match command {
         None if !Term::is_there() => print::fault(&text(), &Fault::new(What::NoTerminal, "brow-tui", "")),
         None => {
             Box::pin(dashboard(globals)).await?;
             ExitCode::SUCCESS
         }
         // Handled above.
-        Some(Verb::Completions { .. } | Verb::Man | Verb::NewSession { .. }) => ExitCode::SUCCESS,
-        Some(Verb::Config(verb)) => Box::pin(config::run(globals, verb)).await,
-        Some(Verb::Connect(args)) => Box::pin(connect::run(globals, args)).await,
-        Some(Verb::Forward(verb)) => Box::pin(forward::run(globals, verb)).await,
-        Some(Verb::Pod(verb)) => Box::pin(pod::run(globals, verb)).await,
-        Some(Verb::Report(args)) => Box::pin(report::run(globals, args)).await,
+        Some(Command::Completions { .. } | Command::Man | Command::NewSession { .. }) => ExitCode::SUCCESS,
+        Some(Command::Config(command)) => Box::pin(config::run(globals, command)).await,
+        Some(Command::Connect(args)) => Box::pin(connect::run(globals, args)).await,
+        Some(Command::Forward(command)) => Box::pin(forward::run(globals, command)).await,
+        Some(Command::Pod(command)) => Box::pin(pod::run(globals, command)).await,
+        Some(Command::Report(args)) => Box::pin(report::run(globals, args)).await,
     })
 }
 

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use self::deletion::{Consent, Deletion, several};
 use super::choose::Choice;
-use super::headless::{Headless, Next, Seen};
-use super::print::{self, FAILED, Stop, UNKNOWN};
+use super::headless::{Headless, Snapshot, Step};
+use super::print::{self, FAILED, Failure, UNKNOWN};
 use super::{Globals, complete};
 use crate::text::Text;
 use brow_model::Model;
@@ -24,7 +24,7 @@ use brow_model::target::Target;
 use brow_model::ttl::Ttl;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Verb {
+pub(super) enum Command {
     /// Create a proxy pod for each target, and wait until it is ready
     Create {
         #[command(flatten)]
@@ -107,25 +107,28 @@ impl Clusters {
     }
 }
 
-pub(super) async fn run(globals: Globals, verb: Verb) -> ExitCode {
+pub(super) async fn run(globals: Globals, command: Command) -> ExitCode {
     let headless = match Headless::open(globals) {
         Ok(headless) => headless,
-        Err(stop) => return stop.tell(),
+        Err(failure) => return failure.print(),
     };
-    match verb {
-        Verb::Create { choice, .. } if choice.is_empty() => Stop::usage(headless.text.get("cli.name-a-target")).tell(),
-        Verb::Create { choice, ttl, timeout, json, quiet } => {
+    let (clusters, action) = match command {
+        Command::Create { choice, .. } if choice.is_empty() => {
+            return Failure::usage(headless.text.get("cli.name-a-target")).print();
+        }
+        Command::Create { choice, ttl, timeout, json, quiet } => {
             let targets = Vec::new();
-            headless.run(&mut Create { choice, ttl, timeout, json, quiet, targets, done: false }).await
+            return headless.run(&mut Create { choice, ttl, timeout, json, quiet, targets, done: false }).await;
         }
-        Verb::List { clusters, json } => headless.run(&mut Look::new(clusters, Then::List { json })).await,
-        Verb::Info { name, clusters, json } => headless.run(&mut Look::new(clusters, Then::Info { name, json })).await,
-        Verb::Delete { consent, .. } if !consent.can_be_had() => Stop::usage(headless.text.get("cli.say-yes")).tell(),
-        Verb::Delete { names, consent, clusters } => {
-            headless.run(&mut Look::new(clusters, Then::Delete(Deletion::new(names, consent)))).await
+        Command::Delete { consent, .. } if !consent.can_be_had() => {
+            return Failure::usage(headless.text.get("cli.say-yes")).print();
         }
-        Verb::Cleanup { all, clusters } => headless.run(&mut Look::new(clusters, Then::Clean { all })).await,
-    }
+        Command::List { clusters, json } => (clusters, Action::List { json }),
+        Command::Info { name, clusters, json } => (clusters, Action::Info { name, json }),
+        Command::Delete { names, consent, clusters } => (clusters, Action::Delete(Deletion::new(names, consent))),
+        Command::Cleanup { all, clusters } => (clusters, Action::Clean { all }),
+    };
+    headless.run(&mut PodCommand::new(clusters, action)).await
 }
 
 /// `pod create`.
@@ -140,15 +143,15 @@ struct Create {
     done: bool,
 }
 
-impl super::headless::Verb for Create {
-    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Stop> {
+impl super::headless::HeadlessCommand for Create {
+    fn start(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Failure> {
         self.targets = self.choice.of(model, text)?;
         let targets = self.targets.iter().map(|target| target.name.clone()).collect();
         Ok(vec![Request::Create { targets, ttl: self.ttl }])
     }
 
-    fn look(&mut self, seen: &Seen<'_>) -> Next {
-        let model = seen.model;
+    fn on_update(&mut self, snapshot: &Snapshot<'_>) -> Step {
+        let model = snapshot.model;
         let asked = model.pods.requests().len() + model.pods.created().len();
         let mine: Vec<&ProxyPod> = model.pods.created().keys().filter_map(|key| model.pods.all().get(key)).collect();
         if mine.len() == asked && mine.iter().all(|pod| pod.phase == Phase::Ready) {
@@ -160,24 +163,24 @@ impl super::headless::Verb for Create {
                 }
             }
             self.done = true;
-            return Next::End(if seen.failed { FAILED } else { 0 });
+            return Step::End(if snapshot.failed { FAILED } else { 0 });
         }
         let down = self.targets.iter().any(|target| is_down(model, &target.cluster));
         if down || mine.iter().any(|pod| pod.phase > Phase::Ready) {
-            return Next::End(FAILED);
+            return Step::End(FAILED);
         }
-        if seen.age >= self.timeout.duration() {
-            print::err(&seen.text.fill("cli.not-ready", &[("time", &self.timeout.to_string())]));
-            return Next::End(FAILED);
+        if snapshot.age >= self.timeout.duration() {
+            print::err(&snapshot.text.fill("cli.not-ready", &[("time", &self.timeout.to_string())]));
+            return Step::End(FAILED);
         }
-        Next::Wait
+        Step::Wait
     }
 
-    fn tells(&self) -> bool {
+    fn prints_events(&self) -> bool {
         !self.quiet
     }
 
-    fn takes_pods_along(&self) -> Option<bool> {
+    fn deletes_pods(&self) -> Option<bool> {
         // To make them is all that it is for. Of those that were not ready in time nobody knows.
         Some(!self.done)
     }
@@ -194,7 +197,7 @@ fn is_down(model: &Model, cluster: &str) -> bool {
 }
 
 /// The action to take once the pods are known.
-enum Then {
+enum Action {
     List { json: bool },
     Info { name: String, json: bool },
     Delete(Deletion),
@@ -202,116 +205,118 @@ enum Then {
 }
 
 /// A subcommand that first lists the pods of clusters.
-struct Look {
+struct PodCommand {
     clusters: Clusters,
     names: Vec<String>,
-    then: Then,
+    action: Action,
     /// True once the action was requested.
     asked: bool,
     /// The pods that are being deleted.
-    going: Vec<PodKey>,
+    deleting: Vec<PodKey>,
 }
 
-impl Look {
-    fn new(clusters: Clusters, then: Then) -> Self {
-        Self { clusters, names: Vec::new(), then, asked: false, going: Vec::new() }
+impl PodCommand {
+    fn new(clusters: Clusters, action: Action) -> Self {
+        Self { clusters, names: Vec::new(), action, asked: false, deleting: Vec::new() }
     }
 
     /// Does what is to be done with what was found.
-    fn found(&mut self, seen: &Seen<'_>) -> Result<Next, Stop> {
-        let model = seen.model;
+    fn found(&mut self, snapshot: &Snapshot<'_>) -> Result<Step, Failure> {
+        let model = snapshot.model;
         let down = self.names.iter().any(|cluster| is_down(model, cluster));
         // Where not all could be asked, nobody knows that there is none.
-        let unknown = |stop: Stop| if down && stop.code == UNKNOWN { Stop { code: FAILED, ..stop } } else { stop };
-        match &mut self.then {
-            Then::List { json } => {
-                list(seen, *json);
-                Ok(Next::End(if seen.failed { FAILED } else { 0 }))
+        let unknown = |failure: Failure| {
+            if down && failure.code == UNKNOWN { Failure { code: FAILED, ..failure } } else { failure }
+        };
+        match &mut self.action {
+            Action::List { json } => {
+                list(snapshot, *json);
+                Ok(Step::End(if snapshot.failed { FAILED } else { 0 }))
             }
-            Then::Info { name, .. } => {
-                let pod = one(model, seen.text, name).map_err(unknown)?;
-                Ok(Next::Ask(vec![Request::Describe(pod.key.clone())]))
+            Action::Info { name, .. } => {
+                let pod = one(model, snapshot.text, name).map_err(unknown)?;
+                Ok(Step::Send(vec![Request::Describe(pod.key.clone())]))
             }
-            Then::Delete(deletion) => {
-                let found = deletion.find(seen).map_err(unknown)?;
-                self.going = found.iter().map(|pod| pod.key.clone()).collect();
-                Ok(deletion.begin(seen, &found))
+            Action::Delete(deletion) => {
+                let found = deletion.find(snapshot).map_err(unknown)?;
+                self.deleting = found.iter().map(|pod| pod.key.clone()).collect();
+                Ok(deletion.begin(snapshot, &found))
             }
-            Then::Clean { all } => {
+            Action::Clean { all } => {
                 let whose = if *all { CleanupScope::All } else { CleanupScope::Own };
-                self.going =
+                self.deleting =
                     model.clusters.all().iter().flat_map(|cluster| model.finished_pods(&cluster.name, whose)).collect();
-                Ok(Next::Ask(vec![Request::Clean(whose)]))
+                Ok(Step::Send(vec![Request::Clean(whose)]))
             }
         }
     }
 
     /// Looks whether what was asked for has been done.
-    fn done(&mut self, seen: &Seen<'_>) -> Next {
-        let model = seen.model;
-        if let Then::Delete(deletion) = &mut self.then
-            && let Some(next) = deletion.answered(seen, &self.going)
+    fn done(&mut self, snapshot: &Snapshot<'_>) -> Step {
+        let model = snapshot.model;
+        if let Action::Delete(deletion) = &mut self.action
+            && let Some(next) = deletion.answered(snapshot, &self.deleting)
         {
             return next;
         }
-        if let Then::Info { json, .. } = &self.then {
+        if let Action::Info { json, .. } = &self.action {
             let described = model.screen.dialogs.iter().find_map(|dialog| match dialog {
                 Dialog::Describe { key, text: Some(text), .. } => Some((key, text)),
                 _ => None,
             });
             return match described {
-                None => Next::Wait,
+                None => Step::Wait,
                 Some((key, Ok(lines))) => {
                     tell_info(model, key, lines, *json);
-                    Next::End(0)
+                    Step::End(0)
                 }
                 Some((_, Err(fault))) => {
-                    print::err(&seen.text.fault(fault).in_full());
-                    Next::End(FAILED)
+                    print::err(&snapshot.text.fault(fault).in_full());
+                    Step::End(FAILED)
                 }
             };
         }
-        if self.going.iter().any(|key| model.pods.is_deleting(key)) {
-            return Next::Wait;
+        if self.deleting.iter().any(|key| model.pods.is_deleting(key)) {
+            return Step::Wait;
         }
         let gone = |key: &&PodKey| model.pods.all().get(key).is_none_or(|pod| pod.phase == Phase::Terminating);
-        for key in self.going.iter().filter(gone) {
-            print::out(&seen.text.fill("cli.pod-deleted", &[("thing", &key.to_string())]));
+        for key in self.deleting.iter().filter(gone) {
+            print::out(&snapshot.text.fill("cli.pod-deleted", &[("thing", &key.to_string())]));
         }
-        Next::End(if seen.failed { FAILED } else { 0 })
+        Step::End(if snapshot.failed { FAILED } else { 0 })
     }
 }
 
-impl super::headless::Verb for Look {
-    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Stop> {
+impl super::headless::HeadlessCommand for PodCommand {
+    fn start(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Failure> {
         self.names = self.clusters.of(model);
         if let (Some(fault), true) = (model.clusters.fault(), self.names.is_empty()) {
-            return Err(Stop::fault(text, fault));
+            return Err(Failure::fault(text, fault));
         }
         let missing = |name: &&String| model.clusters.fault().is_none() && model.cluster(name).is_none();
         if let Some(name) = self.names.iter().find(missing) {
-            return Err(Stop::unknown(text.fill("cli.no-context", &[("thing", name)])));
+            return Err(Failure::unknown(text.fill("cli.no-context", &[("thing", name)])));
         }
         Ok(vec![Request::Watch(self.names.clone())])
     }
 
-    fn look(&mut self, seen: &Seen<'_>) -> Next {
+    fn on_update(&mut self, snapshot: &Snapshot<'_>) -> Step {
         if self.asked {
-            return self.done(seen);
+            return self.done(snapshot);
         }
-        if !self.names.iter().all(|name| is_settled(seen.model, name)) {
-            return Next::Wait;
+        if !self.names.iter().all(|name| is_settled(snapshot.model, name)) {
+            return Step::Wait;
         }
         self.asked = true;
-        self.found(seen).unwrap_or_else(|stop| {
-            print::err(&stop.says);
-            Next::End(stop.code)
+        self.found(snapshot).unwrap_or_else(|failure| {
+            print::err(&failure.message);
+            Step::End(failure.code)
         })
     }
 }
 
-fn list(seen: &Seen<'_>, as_list: bool) {
-    let (model, text) = (seen.model, seen.text);
+fn list(snapshot: &Snapshot<'_>, as_list: bool) {
+    let (model, text) = (snapshot.model, snapshot.text);
     let pods: Vec<&ProxyPod> = model.pods.all().values().filter(|pod| !model.is_duplicate(pod)).collect();
     if as_list {
         return print::json(&pods.iter().map(|pod| as_json(model, pod)).collect());
@@ -384,11 +389,11 @@ fn tell_info(model: &Model, key: &PodKey, lines: &[String], as_list: bool) {
 }
 
 /// The one pod of that name.
-fn one<'a>(model: &'a Model, text: &Text, name: &'a str) -> Result<&'a ProxyPod, Stop> {
+fn one<'a>(model: &'a Model, text: &Text, name: &'a str) -> Result<&'a ProxyPod, Failure> {
     let words = |key| text.fill(key, &[("thing", name)]);
     match several(model, name).as_slice() {
-        [] => Err(Stop::unknown(words("cli.no-pod"))),
+        [] => Err(Failure::unknown(words("cli.no-pod"))),
         [pod] => Ok(*pod),
-        _ => Err(Stop::usage(words("cli.ambiguous-pod"))),
+        _ => Err(Failure::usage(words("cli.ambiguous-pod"))),
     }
 }

@@ -20,36 +20,36 @@ pub(super) const UNKNOWN: u8 = 3;
 
 /// The reason why a subcommand cannot begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stop {
+pub(super) struct Failure {
     /// The exit code.
     pub code: u8,
     /// The message.
-    pub says: String,
+    pub message: String,
 }
 
-impl Stop {
+impl Failure {
     pub(super) fn fault(text: &Text, fault: &Fault) -> Self {
-        Self { code: FAILED, says: text.fault_once(fault).in_full() }
+        Self { code: FAILED, message: text.fault_once(fault).in_full() }
     }
 
-    pub(super) fn usage(says: impl Into<String>) -> Self {
-        Self { code: USAGE, says: says.into() }
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self { code: USAGE, message: message.into() }
     }
 
-    pub(super) fn unknown(says: impl Into<String>) -> Self {
-        Self { code: UNKNOWN, says: says.into() }
+    pub(super) fn unknown(message: impl Into<String>) -> Self {
+        Self { code: UNKNOWN, message: message.into() }
     }
 
     /// Prints the message and returns the exit code.
-    pub(super) fn tell(&self) -> ExitCode {
-        err(&self.says);
+    pub(super) fn print(&self) -> ExitCode {
+        err(&self.message);
         ExitCode::from(self.code)
     }
 }
 
 /// Prints a fault and returns the exit code.
 pub(super) fn fault(text: &Text, fault: &Fault) -> ExitCode {
-    Stop::fault(text, fault).tell()
+    Failure::fault(text, fault).print()
 }
 
 /// The error of a failed write to standard output.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use chrono::Utc;
 use clap::ValueHint;
 
-use super::print::{self, FAILED, Stop};
+use super::print::{self, FAILED, Failure};
 use super::{Globals, check};
 use crate::log::{self, redact};
 use crate::store;
@@ -56,8 +56,8 @@ pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
     let path = args.file.unwrap_or_else(name);
     let thing = path.display().to_string();
     if let Err(error) = write(&path, &report) {
-        let says = text.fill("cli.report-unwritten", &[("thing", &thing), ("detail", &error.to_string())]);
-        return Stop { code: FAILED, says }.tell();
+        let message = text.fill("cli.report-unwritten", &[("thing", &thing), ("detail", &error.to_string())]);
+        return Failure { code: FAILED, message }.print();
     }
     print::out(&text.fill("cli.report-written", &[("thing", &thing)]));
     if globals.logging.file().is_none() {

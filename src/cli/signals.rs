@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::print::{FAILED, Stop};
+use super::print::{FAILED, Failure};
 
 /// The exit code where a signal of that number ended it, as shells have it.
 pub(super) fn ended_by(number: u8) -> u8 {
@@ -17,8 +17,8 @@ impl Signals {
     ///
     /// # Errors
     /// Where the system does not let us.
-    pub(super) fn hear() -> Result<Self, Stop> {
-        let unheard = |error: std::io::Error| Stop { code: FAILED, says: error.to_string() };
+    pub(super) fn listen() -> Result<Self, Failure> {
+        let unheard = |error: std::io::Error| Failure { code: FAILED, message: error.to_string() };
         let hear = |kind: SignalKind| {
             let number = u8::try_from(kind.as_raw_value()).unwrap_or_default();
             signal(kind).map(|signal| (signal, number)).map_err(unheard)

@@ -87,12 +87,12 @@ fn silence() {
 
 /// Standard output on a terminal that may go away: what is written after that is written to nobody, and nothing fails.
 /// (ratatui reports a cursor that it cannot show with `eprintln!`, which panics on the same dead terminal.)
-pub(super) struct Lasting<W> {
+pub(super) struct HangupWriter<W> {
     out: W,
     gone: CancellationToken,
 }
 
-impl<W: Write> Lasting<W> {
+impl<W: Write> HangupWriter<W> {
     pub(super) fn new(out: W, gone: CancellationToken) -> Self {
         Self { out, gone }
     }
@@ -116,7 +116,7 @@ impl<W: Write> Lasting<W> {
     }
 }
 
-impl<W: Write> Write for Lasting<W> {
+impl<W: Write> Write for HangupWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.gone.is_cancelled() {
             return Ok(bytes.len());
@@ -160,13 +160,13 @@ mod tests {
     #[test]
     fn what_is_written_to_a_dead_terminal_fails_nowhere_and_is_noticed() {
         let gone = CancellationToken::new();
-        let mut out = Lasting::new(Terminal(vec![io::ErrorKind::Other]), gone.clone());
+        let mut out = HangupWriter::new(Terminal(vec![io::ErrorKind::Other]), gone.clone());
         out.write_all(b"text").unwrap();
         assert!(gone.is_cancelled());
         out.write_all(b"text").unwrap();
         out.flush().unwrap();
         let gone = CancellationToken::new();
-        let mut out = Lasting::new(Terminal(vec![io::ErrorKind::BrokenPipe]), gone.clone());
+        let mut out = HangupWriter::new(Terminal(vec![io::ErrorKind::BrokenPipe]), gone.clone());
         out.flush().unwrap();
         assert!(gone.is_cancelled());
     }
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn an_interruption_is_no_end() {
         let gone = CancellationToken::new();
-        let mut out = Lasting::new(Terminal(vec![io::ErrorKind::Interrupted; 2]), gone.clone());
+        let mut out = HangupWriter::new(Terminal(vec![io::ErrorKind::Interrupted; 2]), gone.clone());
         out.write_all(b"text").unwrap();
         out.out.0 = vec![io::ErrorKind::Interrupted; 2];
         out.flush().unwrap();

@@ -51,7 +51,7 @@ fn hints(scene: Scene<'_>, room: u16) -> Vec<Span<'_>> {
         let (keys, label) = (hint.keys.clone(), hint.label.clone());
         [Span::styled(keys, theme.accent), Span::raw(" "), Span::styled(label, theme.dim), Span::raw("  ")]
     };
-    let Some((last, others)) = scene.look.hints.split_last() else { return Vec::new() };
+    let Some((last, others)) = scene.inputs.hints.split_last() else { return Vec::new() };
     let last = words(last);
     let mut line: Vec<Span<'_>> = Vec::new();
     for hint in others {

@@ -117,8 +117,8 @@ fn draw_line(buffer: &mut Buffer, (x, y): (u16, u16), room: u16, line: &[Span<'_
 
 /// A bar of `length` cells of which `part` is filled, to an eighth of a cell; what is left of a time never shows as
 /// nothing.
-fn draw_bar(buffer: &mut Buffer, (x, y): (u16, u16), length: u16, part: f64, look: (Style, Style, &str)) {
-    let (style, track, ground) = look;
+fn draw_bar(buffer: &mut Buffer, (x, y): (u16, u16), length: u16, part: f64, inputs: (Style, Style, &str)) {
+    let (style, track, ground) = inputs;
     let eighths = f64::from(length) * 8.0 * part.clamp(0.0, 1.0);
     let mut eighths = if part > 0.0 { eighths.round().max(1.0) } else { 0.0 };
     // The track is a background where there are colors, so that a part-filled cell continues into it.

@@ -37,7 +37,7 @@ use brow_model::focus::Pane;
 
 /// The inputs of a frame beside the model: theme, texts, key hints, time zone.
 #[derive(Debug, Clone, Copy)]
-pub struct Look<'a> {
+pub struct FrameInputs<'a> {
     /// Colors.
     pub theme: &'a Theme,
     /// Words.
@@ -55,28 +55,28 @@ pub struct Look<'a> {
 }
 
 /// Draws one frame.
-pub fn draw(frame: &mut Frame<'_>, model: &Model, look: &Look<'_>, state: &mut ViewState) {
-    screen::draw(frame, Scene { model, look }, state);
+pub fn draw(frame: &mut Frame<'_>, model: &Model, inputs: &FrameInputs<'_>, state: &mut ViewState) {
+    screen::draw(frame, Scene { model, inputs }, state);
 }
 
 /// The model and the look, passed to every part of the screen.
 #[derive(Clone, Copy)]
 struct Scene<'a> {
     model: &'a Model,
-    look: &'a Look<'a>,
+    inputs: &'a FrameInputs<'a>,
 }
 
 impl<'a> Scene<'a> {
     fn theme(self) -> &'a Theme {
-        self.look.theme
+        self.inputs.theme
     }
 
     fn text(self) -> &'a Text {
-        self.look.text
+        self.inputs.text
     }
 
     fn get(self, key: &str) -> &'a str {
-        self.look.text.get(key)
+        self.inputs.text.get(key)
     }
 
     /// A column's head.

@@ -13,7 +13,7 @@ pub struct ViewState {
     /// person scrolls.
     widths: [Widths; 5],
     /// The clickable areas of the last frame; later ones lie above earlier ones.
-    zones: Vec<(Rect, Hit)>,
+    areas: Vec<(Rect, Hit)>,
     /// The number of rows of the focused table or dialog in the last frame.
     page: usize,
     /// The largest scroll offset of the topmost dialog in the last frame; `usize::MAX` if nothing scrolls.
@@ -55,7 +55,7 @@ impl ViewState {
     /// Returns the element at a column and row of the last frame.
     pub fn hit(&self, column: u16, row: u16) -> Option<Hit> {
         let at = Position::new(column, row);
-        self.zones.iter().rev().find(|(area, _)| area.contains(at)).map(|(_, hit)| *hit)
+        self.areas.iter().rev().find(|(area, _)| area.contains(at)).map(|(_, hit)| *hit)
     }
 
     /// The number of rows in a page of the focused table or dialog; never 0.
@@ -69,7 +69,7 @@ impl ViewState {
     }
 
     pub(super) fn begin(&mut self) {
-        self.zones.clear();
+        self.areas.clear();
         self.max_scroll = usize::MAX;
     }
 
@@ -78,13 +78,13 @@ impl ViewState {
     }
 
     /// Sets the largest scroll offset for a text of `lines` lines, a page of which was drawn.
-    pub(super) fn set_reach(&mut self, lines: usize) {
+    pub(super) fn set_max_scroll(&mut self, lines: usize) {
         self.max_scroll = lines.saturating_sub(self.page());
     }
 
-    pub(super) fn zone(&mut self, area: Rect, hit: Hit) {
+    pub(super) fn add_area(&mut self, area: Rect, hit: Hit) {
         if !area.is_empty() {
-            self.zones.push((area, hit));
+            self.areas.push((area, hit));
         }
     }
 
@@ -106,17 +106,17 @@ impl ViewState {
     }
 
     /// Widens `natural` to what was seen since the pane's width or number of rows last changed.
-    pub(super) fn settle(&mut self, pane: Pane, total: u16, rows: usize, natural: &mut [u16]) {
-        self.settle_in(pane as usize, total, rows, natural);
+    pub(super) fn stabilize(&mut self, pane: Pane, total: u16, rows: usize, natural: &mut [u16]) {
+        self.stabilize_in(pane as usize, total, rows, natural);
     }
 
     /// The same for the rows of a dialog.
-    pub(super) fn settle_dialog(&mut self, total: u16, rows: usize, mut natural: Vec<u16>) -> Vec<u16> {
-        self.settle_in(DIALOG, total, rows, &mut natural);
+    pub(super) fn stabilize_dialog(&mut self, total: u16, rows: usize, mut natural: Vec<u16>) -> Vec<u16> {
+        self.stabilize_in(DIALOG, total, rows, &mut natural);
         natural
     }
 
-    fn settle_in(&mut self, at: usize, total: u16, rows: usize, natural: &mut [u16]) {
+    fn stabilize_in(&mut self, at: usize, total: u16, rows: usize, natural: &mut [u16]) {
         let seen = &mut self.widths[at];
         if seen.total == total && seen.rows == rows && seen.natural.len() == natural.len() {
             for (own, before) in natural.iter_mut().zip(&seen.natural) {
@@ -144,9 +144,9 @@ mod tests {
     #[test]
     fn the_topmost_zone_is_hit() {
         let mut state = ViewState::default();
-        state.zone(Rect::new(0, 0, 10, 10), Hit::Pane(Pane::Pods));
-        state.zone(Rect::new(1, 1, 8, 1), Hit::Row { pane: Pane::Pods, row: 7 });
-        state.zone(Rect::new(0, 0, 0, 5), Hit::Strip);
+        state.add_area(Rect::new(0, 0, 10, 10), Hit::Pane(Pane::Pods));
+        state.add_area(Rect::new(1, 1, 8, 1), Hit::Row { pane: Pane::Pods, row: 7 });
+        state.add_area(Rect::new(0, 0, 0, 5), Hit::Strip);
         assert_eq!(state.hit(1, 1), Some(Hit::Row { pane: Pane::Pods, row: 7 }));
         assert_eq!(state.hit(0, 0), Some(Hit::Pane(Pane::Pods)));
         assert_eq!(state.hit(10, 0), None);
@@ -155,13 +155,13 @@ mod tests {
     #[test]
     fn columns_stay_as_wide_as_they_were() {
         let mut state = ViewState::default();
-        let mut settle = |total, rows, mut natural: Vec<u16>| {
-            state.settle(Pane::Pods, total, rows, &mut natural);
+        let mut stabilize = |total, rows, mut natural: Vec<u16>| {
+            state.stabilize(Pane::Pods, total, rows, &mut natural);
             natural
         };
-        assert_eq!(settle(80, 5, vec![4, 9]), [4, 9]);
-        assert_eq!(settle(80, 5, vec![6, 2]), [6, 9]);
-        assert_eq!(settle(80, 6, vec![1, 2]), [1, 2]);
-        assert_eq!(settle(81, 6, vec![0, 3]), [0, 3]);
+        assert_eq!(stabilize(80, 5, vec![4, 9]), [4, 9]);
+        assert_eq!(stabilize(80, 5, vec![6, 2]), [6, 9]);
+        assert_eq!(stabilize(80, 6, vec![1, 2]), [1, 2]);
+        assert_eq!(stabilize(81, 6, vec![0, 3]), [0, 3]);
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     if area.is_empty() {
         return;
     }
-    state.zone(area, Hit::Strip);
+    state.add_area(area, Hit::Strip);
     if scene.model.screen.focus.strip == Strip::Log || scene.model.screen.focus.in_log {
         draw_log(frame, scene, state, area);
     } else if area.width >= MIN_LOG_BESIDE_DETAILS {
@@ -68,7 +68,7 @@ fn draw_details(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
 
 /// The key to teach, on the frame's last line, where it takes room from nothing.
 fn tip(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
-    let Some(tip) = scene.look.tip.filter(|_| area.height > 2 && !has_dialog(scene)) else { return };
+    let Some(tip) = scene.inputs.tip.filter(|_| area.height > 2 && !has_dialog(scene)) else { return };
     let (theme, room) = (scene.theme(), area.width.saturating_sub(4));
     let words =
         [Span::styled(format!(" {}", tip.keys), theme.accent), Span::styled(format!(" {} ", tip.label), theme.dim)];
@@ -84,7 +84,7 @@ fn draw_log(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area
     } else {
         super::panes::count(log.shown().count(), log.entries.len(), &log.filter)
     };
-    let more = (!log.file.is_empty()).then(|| scene.look.text.fill("view.log-file", &[("thing", &log.file)]));
+    let more = (!log.file.is_empty()).then(|| scene.inputs.text.fill("view.log-file", &[("thing", &log.file)]));
     let aside = more.map(|more| Span::styled(format!("  {more}"), scene.theme().dim)).into_iter().collect();
     let frame_of = Chrome {
         count,
@@ -124,7 +124,7 @@ fn visible(scene: Scene<'_>, rows: usize) -> (Vec<&Entry>, usize) {
 fn entry_line<'a>(scene: Scene<'a>, entry: &Entry) -> Line<'a> {
     let theme = scene.theme();
     let (symbol, style) = level(scene, entry.level);
-    let at = entry.at.with_timezone(&scene.look.zone).format("%H:%M:%S").to_string();
+    let at = entry.at.with_timezone(&scene.inputs.zone).format("%H:%M:%S").to_string();
     vec![
         Span::styled(at, theme.dim),
         Span::styled(format!(" {symbol} "), style),

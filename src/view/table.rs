@@ -57,13 +57,13 @@ impl Table<'_> {
         let first = state.scroll(self.pane, self.cursor, body.height.into(), self.rows);
         let visible: Vec<Row<'r>> = (first..self.rows).take(body.height.into()).map(row).collect();
         let mut natural: Vec<u16> = (0..self.columns_of.len()).map(|i| self.natural(i, &visible)).collect();
-        state.settle(self.pane, area.width, self.rows, &mut natural);
+        state.stabilize(self.pane, area.width, self.rows, &mut natural);
         let (widths, gap) = fit(self.columns_of, &natural, area.width - GUTTER);
         let buffer = frame.buffer_mut();
         self.heads(buffer, state, theme, area, (&widths, gap));
         for ((at, row), y) in (first..).zip(&visible).zip(body.y..) {
             let line = Rect { y, height: 1, ..body };
-            state.zone(line, Hit::Row { pane: self.pane, row: at });
+            state.add_area(line, Hit::Row { pane: self.pane, row: at });
             self.row(buffer, theme, line, row, (&widths, gap));
             self.gutter(buffer, theme, line, at == self.cursor, row.marked);
         }
@@ -83,7 +83,7 @@ impl Table<'_> {
             if *own == 0 {
                 continue;
             }
-            state.zone(Rect { x, width: *own, height: 1, ..area }, Hit::Column { pane: self.pane, column });
+            state.add_area(Rect { x, width: *own, height: 1, ..area }, Hit::Column { pane: self.pane, column });
             let sorted = self.sorted.0 == column;
             let arrow = if self.sorted.1 { "▼" } else { "▲" };
             let taken = width(head).min(*own) + if sorted { 2 } else { 0 };

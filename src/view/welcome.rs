@@ -39,7 +39,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     let rows = u16::try_from(scene.model.screen.clusters.of).unwrap_or(u16::MAX);
     // Frame, heads and rows; without rows the pane says why, which takes some lines.
     let wish = if rows == 0 { 8 } else { rows.saturating_add(3) };
-    let ways = u16::try_from(scene.look.welcome.len()).unwrap_or(u16::MAX);
+    let ways = u16::try_from(scene.inputs.welcome.len()).unwrap_or(u16::MAX);
     let tall =
         wish.min(area.height.saturating_sub(ways.saturating_add(TEXT_LINES))).clamp(area.height.min(5), area.height);
     // Where no text fits below there is nothing below.
@@ -165,7 +165,7 @@ fn about<'a>(
 
 /// The keys of the next steps, one a line.
 fn ways(scene: Scene<'_>) -> Vec<Line<'_>> {
-    let widest = scene.look.welcome.iter().map(|hint| width(&hint.keys)).max().unwrap_or_default();
+    let widest = scene.inputs.welcome.iter().map(|hint| width(&hint.keys)).max().unwrap_or_default();
     let line = |hint: &'_ Hint| {
         let pad = " ".repeat(usize::from(widest - width(&hint.keys) + 2));
         vec![
@@ -175,5 +175,5 @@ fn ways(scene: Scene<'_>) -> Vec<Line<'_>> {
         ]
     };
     // Without contexts there is nothing that a target could be in.
-    if scene.model.clusters.all().is_empty() { Vec::new() } else { scene.look.welcome.iter().map(line).collect() }
+    if scene.model.clusters.all().is_empty() { Vec::new() } else { scene.inputs.welcome.iter().map(line).collect() }
 }

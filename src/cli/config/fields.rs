@@ -5,7 +5,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use clap_complete::ArgValueCandidates;
 
 use crate::cli::complete;
-use crate::cli::print::{self, Stop};
+use crate::cli::print::{self, Failure};
 use crate::text::Text;
 use brow_model::Model;
 use brow_model::address::is_url;
@@ -111,7 +111,7 @@ pub(super) fn filled(
     fields: Fields,
     model: &Model,
     text: &Text,
-) -> Result<Target, Stop> {
+) -> Result<Target, Failure> {
     for (field, text) in place.map(|place| (TargetField::Address, place)).into_iter().chain(fields.0) {
         form.set(field, text);
     }
@@ -130,7 +130,7 @@ pub(super) fn filled(
             Some(format!("{} “{shown}”: {error}", text.get(&format!("form.{}", of.key()))))
         })
         .collect();
-    form.target(model).ok_or_else(|| Stop::usage(wrong.join("\n")))
+    form.target(model).ok_or_else(|| Failure::usage(wrong.join("\n")))
 }
 
 #[cfg(test)]

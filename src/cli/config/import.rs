@@ -8,8 +8,8 @@ use clap_complete::ArgValueCandidates;
 use tokio::task::spawn_blocking;
 
 use super::current;
-use crate::cli::headless::{self, Headless, Next, Seen};
-use crate::cli::print::{self, FAILED, Stop};
+use crate::cli::headless::{self, Headless, Snapshot, Step};
+use crate::cli::print::{self, FAILED, Failure};
 use crate::cli::{Globals, complete};
 use crate::store;
 use crate::text::Text;
@@ -43,18 +43,18 @@ pub(in crate::cli) struct Args {
 pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
     let headless = match Headless::open(globals) {
         Ok(headless) => headless,
-        Err(stop) => return stop.tell(),
+        Err(failure) => return failure.print(),
     };
     let file = args.file.clone();
     // Whoever writes at the other end of a pipe may take for ever.
-    let (headless, read) = match headless.first(spawn_blocking(move || store::text_in(&file))).await {
+    let (headless, read) = match headless.wait_for(spawn_blocking(move || store::text_in(&file))).await {
         Err(code) => return code,
         Ok(done) => done,
     };
     let code = match read {
         Ok(Ok(text)) => return headless.run(&mut Import { args, text, lines: Vec::new(), incomplete: false }).await,
         Ok(Err(fault)) => print::fault(&headless.text, &fault),
-        Err(broken) => Stop { code: FAILED, says: broken.to_string() }.tell(),
+        Err(broken) => Failure { code: FAILED, message: broken.to_string() }.print(),
     };
     headless.end(code).await
 }
@@ -70,26 +70,26 @@ struct Import {
     incomplete: bool,
 }
 
-impl headless::Verb for Import {
-    fn begin(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Stop> {
+impl headless::HeadlessCommand for Import {
+    fn start(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Failure> {
         let cluster = self.args.cluster.clone().or_else(|| current(model)).unwrap_or_default();
         let found = store::targets_in(&self.args.file, &self.text, &cluster);
-        let requests = match found.map_err(|fault| Stop::fault(text, &fault))? {
+        let requests = match found.map_err(|fault| Failure::fault(text, &fault))? {
             store::Contents::Ours(offer) => self.ours(offer, model, text),
             store::Contents::Others(parsed) => self.others(parsed, model, text),
         };
         Ok(if self.args.dry_run { Vec::new() } else { requests })
     }
 
-    fn look(&mut self, seen: &Seen<'_>) -> Next {
-        if seen.model.targets.saving().next().is_some() {
-            return Next::Wait;
+    fn on_update(&mut self, snapshot: &Snapshot<'_>) -> Step {
+        if snapshot.model.targets.saving().next().is_some() {
+            return Step::Wait;
         }
-        if seen.failed {
-            return Next::End(FAILED);
+        if snapshot.failed {
+            return Step::End(FAILED);
         }
         self.lines.iter().for_each(|line| print::out(line));
-        Next::End(if self.incomplete { FAILED } else { 0 })
+        Step::End(if self.incomplete { FAILED } else { 0 })
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
 
 use crate::cli::choose::matches;
-use crate::cli::headless::{Next, Seen};
-use crate::cli::print::{self, FAILED, Stop};
+use crate::cli::headless::{Snapshot, Step};
+use crate::cli::print::{self, FAILED, Failure};
 use brow_model::Model;
 use brow_model::proxy::{PodKey, ProxyPod};
 use brow_model::request::Request;
@@ -46,12 +46,12 @@ impl Deletion {
     ///
     /// # Errors
     /// A name that means none.
-    pub(super) fn find<'a>(&self, seen: &Seen<'a>) -> Result<Vec<&'a ProxyPod>, Stop> {
+    pub(super) fn find<'a>(&self, snapshot: &Snapshot<'a>) -> Result<Vec<&'a ProxyPod>, Failure> {
         let mut all: Vec<&ProxyPod> = Vec::new();
         for name in &self.names {
-            let found = several(seen.model, name);
+            let found = several(snapshot.model, name);
             if found.is_empty() {
-                return Err(Stop::unknown(seen.text.fill("cli.no-pod", &[("thing", name)])));
+                return Err(Failure::unknown(snapshot.text.fill("cli.no-pod", &[("thing", name)])));
             }
             all.extend(
                 found.into_iter().filter(|pod| !all.iter().any(|known| known.key == pod.key)).collect::<Vec<_>>(),
@@ -61,29 +61,29 @@ impl Deletion {
     }
 
     /// Deletes the pods, says what they are, or asks.
-    pub(super) fn begin(&mut self, seen: &Seen<'_>, found: &[&ProxyPod]) -> Next {
+    pub(super) fn begin(&mut self, snapshot: &Snapshot<'_>, found: &[&ProxyPod]) -> Step {
         let line = |pod: &&ProxyPod| {
             let thing = pod.key.to_string();
-            if seen.model.is_ours(pod) {
+            if snapshot.model.is_ours(pod) {
                 return thing;
             }
-            seen.text.fill("cli.foreign-pod", &[("thing", &thing), ("owner", &pod.owner)])
+            snapshot.text.fill("cli.foreign-pod", &[("thing", &thing), ("owner", &pod.owner)])
         };
         let lines: Vec<String> = found.iter().map(line).collect();
         if self.consent.dry_run {
             for line in &lines {
-                print::out(&seen.text.fill("cli.would-delete", &[("thing", line)]));
+                print::out(&snapshot.text.fill("cli.would-delete", &[("thing", line)]));
             }
-            return Next::End(0);
+            return Step::End(0);
         }
         if self.consent.yes {
-            return Next::Ask(vec![Request::Kill(found.iter().map(|pod| pod.key.clone()).collect())]);
+            return Step::Send(vec![Request::Kill(found.iter().map(|pod| pod.key.clone()).collect())]);
         }
-        print::err(seen.text.get("cli.pods-going"));
+        print::err(snapshot.text.get("cli.pods-going"));
         for line in &lines {
             print::err(line);
         }
-        print::err(&seen.text.fill("cli.delete-pods", &[("count", &found.len().to_string())]));
+        print::err(&snapshot.text.fill("cli.delete-pods", &[("count", &found.len().to_string())]));
         let (sender, answer) = channel();
         // A thread that the program's end does not wait for, as it would for a task: Ctrl-C is an answer, too.
         thread::spawn(move || {
@@ -93,20 +93,20 @@ impl Deletion {
             _ = sender.send(yes);
         });
         self.answer = Some(answer);
-        Next::Wait
+        Step::Wait
     }
 
     /// Returns the next step while an answer is waited for; `None` if none is.
-    pub(super) fn answered(&mut self, seen: &Seen<'_>, going: &[PodKey]) -> Option<Next> {
+    pub(super) fn answered(&mut self, snapshot: &Snapshot<'_>, deleting: &[PodKey]) -> Option<Step> {
         match self.answer.as_ref()?.try_recv() {
-            Err(TryRecvError::Empty) => Some(Next::Wait),
+            Err(TryRecvError::Empty) => Some(Step::Wait),
             Ok(true) => {
                 self.answer = None;
-                Some(Next::Ask(vec![Request::Kill(going.to_vec())]))
+                Some(Step::Send(vec![Request::Kill(deleting.to_vec())]))
             }
             Ok(false) | Err(TryRecvError::Disconnected) => {
-                print::err(seen.text.get("cli.nothing-deleted"));
-                Some(Next::End(FAILED))
+                print::err(snapshot.text.get("cli.nothing-deleted"));
+                Some(Step::End(FAILED))
             }
         }
     }

@@ -78,7 +78,7 @@ fn ask(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rec
     let y = inner.y + airy;
     if y < inner.bottom() {
         let line = Rect { y, height: 1, ..inner };
-        state.zone(line, Hit::Item(0));
+        state.add_area(line, Hit::Item(0));
         row.draw(frame, scene, line);
     }
     for (line, y) in below.iter().zip(y + 1 + airy..inner.bottom()) {

@@ -157,7 +157,7 @@ fn rows(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, browser:
             if column == 0 && browser.clusters.len() < 2 { 0 } else { cells.max(head) }
         })
         .collect();
-    let natural = state.settle_dialog(area.width, list.order.len(), natural);
+    let natural = state.stabilize_dialog(area.width, list.order.len(), natural);
     let (widths, gap) = fit(&COLUMNS, &natural, area.width - GUTTER);
     let buffer = frame.buffer_mut();
     let mut x = area.x + GUTTER;
@@ -167,7 +167,7 @@ fn rows(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, browser:
     }
     for ((at, row), y) in (first..).zip(&visible).zip(body.y..) {
         let line = Rect { y, height: 1, ..body };
-        state.zone(line, Hit::Item(at));
+        state.add_area(line, Hit::Item(at));
         let mut x = line.x + GUTTER;
         for (cell, own) in row.iter().zip(&widths).filter(|(_, own)| **own > 0) {
             if x < line.right() {

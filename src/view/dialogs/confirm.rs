@@ -51,7 +51,7 @@ pub(super) fn draw(
         if spot.y >= inner.bottom() {
             continue;
         }
-        state.zone(spot, Hit::Item(at));
+        state.add_area(spot, Hit::Item(at));
         let color = if at > 0 && grave(question) { theme.bad } else { theme.accent };
         let pressed = color.add_modifier(Modifier::REVERSED | Modifier::BOLD);
         put(frame.buffer_mut(), spot.x, spot.y, own, &text, if at == button { pressed } else { theme.text });

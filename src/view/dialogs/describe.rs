@@ -38,7 +38,7 @@ pub(super) fn draw(
         }
         Some(Err(fault)) => page(frame, scene, inner, &fault_lines(scene, fault, inner.width, inner.height), 0),
         Some(Ok(text)) => {
-            state.set_reach(text.len());
+            state.set_max_scroll(text.len());
             let (lines, first) = wrapped(scene, text, inner, scroll);
             page(frame, scene, inner, &lines, first);
         }

@@ -55,14 +55,14 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         let room = line.width.saturating_sub(2);
         match part {
             Part::Field(at, row) => {
-                state.zone(line, Hit::Item(*at));
+                state.add_area(line, Hit::Item(*at));
                 row.draw(frame, scene, line);
             }
             Part::Message(message) => {
                 put_line(frame.buffer_mut(), line.x + 2, y, room, std::slice::from_ref(message));
             }
             Part::Elsewhere(page, words) => {
-                state.zone(line, hit(*page));
+                state.add_area(line, hit(*page));
                 put(frame.buffer_mut(), line.x + 2, y, room, words, scene.theme().dim);
             }
         }
@@ -160,7 +160,7 @@ fn tabs(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, inner: R
             (false, false) => theme.dim,
         };
         let own = width(&words).min(inner.right().saturating_sub(x));
-        state.zone(Rect { x, y: inner.y, width: own, height: 1 }, hit(page));
+        state.add_area(Rect { x, y: inner.y, width: own, height: 1 }, hit(page));
         put(frame.buffer_mut(), x, inner.y, own, &words, style);
         x = (x + own + 1).min(inner.right());
     }

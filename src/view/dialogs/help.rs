@@ -26,7 +26,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     state.set_page(inner.height);
     let (stacks, widths) = stacked(scene, inner);
     let tallest = stacks.iter().map(Vec::len).max().unwrap_or_default();
-    state.set_reach(tallest);
+    state.set_max_scroll(tallest);
     let first = scroll.min(tallest.saturating_sub(inner.height.into()));
     let mut x = inner.x;
     for (stack, width) in stacks.iter().zip(widths) {
@@ -89,7 +89,7 @@ fn here(scene: Scene<'_>) -> &'static str {
 /// The sections in `across` stacks of about the same height and `room` columns; a section is not torn apart.
 fn stack<'a>(scene: Scene<'a>, across: usize, tall: usize, room: u16) -> Vec<Vec<Line<'a>>> {
     let here = scene.get(here(scene));
-    let (first, others): (Vec<_>, Vec<_>) = scene.look.help.iter().partition(|section| section.title == here);
+    let (first, others): (Vec<_>, Vec<_>) = scene.inputs.help.iter().partition(|section| section.title == here);
     let sections = first.into_iter().chain(others).map(|section| lines(scene, section, room));
     let sections: Vec<Vec<Line<'a>>> = sections.collect();
     let all: usize = sections.iter().map(Vec::len).sum();

@@ -36,7 +36,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     let items = menu.items.iter().zip(&labels).enumerate().skip(first);
     for ((at, (item, label)), y) in items.zip(inner.y..inner.bottom()) {
         let line = Rect { y, height: 1, ..inner };
-        state.zone(line, Hit::Item(at));
+        state.add_area(line, Hit::Item(at));
         let lead = lead.min(line.width / 3);
         put(frame.buffer_mut(), line.x + 2, y, lead, label, theme.accent);
         let x = line.x + lead + 4;

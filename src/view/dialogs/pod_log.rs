@@ -45,7 +45,7 @@ pub(super) fn draw(
         put_line(frame.buffer_mut(), inner.x, inner.y, inner.width.min(width(&waiting[0].content)), &waiting);
         return;
     }
-    state.set_reach(lines.len());
+    state.set_max_scroll(lines.len());
     for (line, y) in tail(scene, lines, back, inner).iter().zip(inner.y..) {
         put_line(frame.buffer_mut(), inner.x, y, inner.width, line);
     }

@@ -57,7 +57,7 @@ fn words(scene: Scene<'_>, pane: Pane, hidden: bool, filter: &str) -> (String, S
 /// The keys that work here, one a line, the first few.
 fn next_keys(scene: Scene<'_>) -> Vec<Vec<Span<'_>>> {
     const SHOWN: usize = 3;
-    let hints = &scene.look.hints[..scene.look.hints.len().min(SHOWN)];
+    let hints = &scene.inputs.hints[..scene.inputs.hints.len().min(SHOWN)];
     let widest = hints.iter().map(|hint| width(&hint.keys)).max().unwrap_or_default();
     let line = |hint: &'_ crate::text::Hint| {
         let pad = " ".repeat(usize::from(widest - width(&hint.keys) + 2));

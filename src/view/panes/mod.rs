@@ -27,7 +27,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     if area.is_empty() {
         return;
     }
-    state.zone(area, Hit::Pane(pane));
+    state.add_area(area, Hit::Pane(pane));
     match pane {
         Pane::Clusters => clusters::draw(frame, scene, state, area),
         Pane::Targets => targets::draw(frame, scene, state, area),

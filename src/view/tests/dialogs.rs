@@ -181,15 +181,22 @@ fn no_description_in_the_help_is_cut() {
         let help = crate::keymap::Keymap::default().help(&text);
         let theme = Theme::named("dark", Colors::Truecolor).unwrap();
         let zone = chrono::FixedOffset::east_opt(0).unwrap();
-        let look =
-            crate::view::Look { theme: &theme, text: &text, hints: &[], tip: None, welcome: &[], help: &help, zone };
+        let inputs = crate::view::FrameInputs {
+            theme: &theme,
+            text: &text,
+            hints: &[],
+            tip: None,
+            welcome: &[],
+            help: &help,
+            zone,
+        };
         for (width, height) in [(80, 24), (100, 60), (132, 43), (200, 50)] {
             let (mut state, mut model) = (crate::view::ViewState::default(), with(Dialog::Help { scroll: 0 }));
             let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
             let mut seen = String::new();
             for scroll in (0..120).step_by(15) {
                 model.screen.dialogs = vec![Dialog::Help { scroll }];
-                terminal.draw(|frame| crate::view::draw(frame, &model, &look, &mut state)).unwrap();
+                terminal.draw(|frame| crate::view::draw(frame, &model, &inputs, &mut state)).unwrap();
                 seen.push_str(&super::lines(&mut terminal));
             }
             for hint in help.iter().flat_map(|section| &section.lines) {

@@ -11,7 +11,7 @@ use ratatui::buffer::CellWidth;
 use ratatui::{Frame, Terminal};
 
 use crate::text::{HelpSection, Hint, Text};
-use crate::view::{Look, Theme, ViewState, draw};
+use crate::view::{FrameInputs, Theme, ViewState, draw};
 use brow_model::Model;
 use brow_model::cluster::{Cluster, Context, Link, Scope};
 use brow_model::epoch::Epoch;
@@ -295,11 +295,11 @@ pub fn themed(
     // What is to be taught is the key table's matter.
     let tip =
         model.screen.learned.as_ref().map(|_| hint("2 Enter", "connects the chosen target to a port of this machine"));
-    let look = Look { theme, text, hints: &hints, tip: tip.as_ref(), welcome: &ways(), help: &help, zone };
+    let inputs = FrameInputs { theme, text, hints: &hints, tip: tip.as_ref(), welcome: &ways(), help: &help, zone };
     let mut state = ViewState::default();
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     let drawing = |frame: &mut Frame<'_>| {
-        draw(frame, model, &look, &mut state);
+        draw(frame, model, &inputs, &mut state);
         assert_characters_are_whole(frame.buffer_mut());
     };
     terminal.draw(drawing).unwrap();

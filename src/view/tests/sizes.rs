@@ -2,7 +2,7 @@
 
 use super::fixture::{busy, drawn, english, field, focused, lines, pod, target, themed};
 use crate::text::Text;
-use crate::view::{Look, Theme, ViewState, draw};
+use crate::view::{FrameInputs, Theme, ViewState, draw};
 use brow_model::Model;
 use brow_model::dialog::{Dialog, Question};
 use brow_model::focus::{Pane, Strip};
@@ -81,14 +81,14 @@ fn no_size_panics() {
 fn a_terminal_that_changes_its_size_is_drawn_as_if_new() {
     let (theme, text) = (Theme::plain(), english());
     let zone = chrono::FixedOffset::east_opt(0).unwrap();
-    let look = Look { theme: &theme, text: &text, hints: &[], tip: None, welcome: &[], help: &[], zone };
+    let inputs = FrameInputs { theme: &theme, text: &text, hints: &[], tip: None, welcome: &[], help: &[], zone };
     let model = busy();
     let mut state = ViewState::default();
     for (width, height) in [(200, 50), (80, 24), (20, 5), (120, 35), (80, 24)] {
         let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
-        terminal.draw(|frame| draw(frame, &model, &look, &mut state)).unwrap();
+        terminal.draw(|frame| draw(frame, &model, &inputs, &mut state)).unwrap();
         let mut fresh = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
-        fresh.draw(|frame| draw(frame, &model, &look, &mut ViewState::default())).unwrap();
+        fresh.draw(|frame| draw(frame, &model, &inputs, &mut ViewState::default())).unwrap();
         assert_eq!(lines(&mut terminal), lines(&mut fresh), "{width}x{height}");
     }
 }
