@@ -1,8 +1,9 @@
-//! Pauses between the tries of something that fails.
+//! Pauses between retries.
 
 use std::time::Duration;
 
-/// Ever longer pauses, each with a random part so that many who wait do not come back at once.
+/// Exponential backoff with jitter: pauses that double up to a limit, each with a random part, so that many clients do
+/// not retry at once.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
@@ -11,7 +12,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Begins with a pause of at most `first`; each may be twice as long as the one before, up to `longest`.
+    /// Creates a backoff whose first pause is at most `first`. Each may be twice as long as the one before, up to
+    /// `longest`.
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, next: first }
     }
@@ -23,7 +25,7 @@ impl Backoff {
         pause.mul_f64(rand::random_range(0.5..1.0))
     }
 
-    /// Begins with the first pause again.
+    /// Starts over with the first pause.
     pub const fn reset(&mut self) {
         self.next = self.first;
     }

@@ -25,7 +25,7 @@ pub fn contain<T>(task: impl Future<Output = T>) -> impl Future<Output = Result<
     async move { task.await.map_err(|panic| words(panic.as_ref())) }
 }
 
-/// Runs a blocking closure on a thread for that; its panic is returned as an error, as by [`contain`].
+/// Runs a blocking closure on a thread of tokio's blocking pool; its panic is returned as an error, as by [`contain`].
 ///
 /// # Errors
 /// The panic's message.

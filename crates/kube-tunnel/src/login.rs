@@ -1,14 +1,14 @@
-//! Clients that are replaced while tunnels live: logins run out and are renewed.
+//! Clients that are replaced while tunnels live: logins expire and are renewed.
 
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
-/// A client with the number of its login: a later login has a higher number.
+/// A client with the generation of its login.
 #[derive(Clone)]
 pub struct Login {
     /// The client, as [`Tunnels::new`](crate::Tunnels::new) wants it.
     pub client: kube::Client,
-    /// The number of the login.
+    /// The generation: a later login has a higher number.
     pub generation: u64,
 }
 
@@ -16,7 +16,7 @@ pub struct Login {
 ///
 /// The example `logins` follows a kubeconfig this way.
 pub trait Logins: Send + Sync + 'static {
-    /// Returns the login to dial with now, renewed first where that is due. Where it cannot be renewed, the one before.
+    /// Returns the login to dial with, renewed if that is due. If it cannot be renewed, returns the previous one.
     ///
     /// # Cancel safety
     /// The future must be cancel safe: it is dropped when a connection is given up.
@@ -25,7 +25,7 @@ pub trait Logins: Send + Sync + 'static {
     /// Called when the server refused a login (401): the next [`Logins::current`] may return another.
     fn refused(&self, generation: u64);
 
-    /// Returns the newest login, and those that take its place.
+    /// Returns a channel with the newest login, which changes with each new one.
     fn subscribe(&self) -> watch::Receiver<Login>;
 
     /// Returns a channel that changes whenever the API server is known to answer again after it did not: pauses between

@@ -7,7 +7,8 @@ use std::{fmt, str::FromStr};
 pub enum Protocol {
     /// SPDY/3.1 after an HTTP/1.1 upgrade: what `kubectl port-forward` speaks. Any API server knows it.
     Spdy,
-    /// The same frames inside a WebSocket; API servers from 1.31 on, and gateways that let no SPDY through.
+    /// The same frames inside a WebSocket (Kubernetes, KEP-4006): API servers from 1.31 on, and gateways that let no
+    /// SPDY through.
     SpdyOverWebSocket,
     /// WebSocket `v4.channel.k8s.io`: one connection for each stream.
     V4,
@@ -17,7 +18,7 @@ impl Protocol {
     /// Every protocol, in the order in which they are tried.
     pub const ALL: [Self; 3] = [Self::Spdy, Self::SpdyOverWebSocket, Self::V4];
 
-    /// The name used in settings and on the screen.
+    /// Returns the name, which [`FromStr`] parses: `spdy`, `spdy-websocket` or `v4-websocket`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Spdy => "spdy",

@@ -23,8 +23,8 @@ use crate::{
     protocol::Protocol,
 };
 
-/// The time for which a connection waits for an API server that does not answer; the last attempt may take a little
-/// longer.
+/// The time for which opening a stream is retried while the API server does not answer; the last attempt may take a
+/// little longer.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// The tunnels of one cluster.
@@ -73,7 +73,8 @@ impl Tunnels {
 /// Options of [`Tunnels::lease`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseOptions {
-    /// The most tunnels to open, 8 by default. Streams get one each as far as they reach, then share.
+    /// The most tunnels to open, 8 by default. Each stream has a tunnel to itself while there are enough; then streams
+    /// share them.
     pub tunnels: usize,
 }
 
@@ -106,8 +107,8 @@ impl Lease {
     /// While the API server does not answer, new attempts are made for some 25 s.
     ///
     /// # Errors
-    /// Fails where no tunnel can be opened. Errors that only a person can mend ([`Error::Forbidden`],
-    /// [`Error::Unauthorized`], [`Error::NoSuchPod`], …) are returned at once.
+    /// No tunnel can be opened. Errors that need a person ([`Error::Forbidden`], [`Error::Unauthorized`],
+    /// [`Error::NoSuchPod`], …) are returned at once; [`Error::Closed`] means that the lease was dropped.
     ///
     /// # Cancel safety
     /// Cancel safe: dropping the future gives up the attempt, and a tunnel that was opened by then stays with the
@@ -177,7 +178,7 @@ impl Lease {
         self.pool.stats()
     }
 
-    /// Returns the protocol in use, as far as that is settled.
+    /// Returns the protocol in use: the forced one, else the one that has worked. `None` until a tunnel was opened.
     pub fn protocol(&self) -> Option<Protocol> {
         self.pool.dialer.settled()
     }
