@@ -6,7 +6,7 @@ mod common;
 mod keys;
 
 use common::kube::until;
-use common::{Home, Screen, Start};
+use common::{Home, Screen, Start, selected};
 
 const CONFIG: &str = "\
 # Mine, by hand.
@@ -181,7 +181,7 @@ fn edit_rename_and_duplicate_keep_a_persons_comments() {
     screen.press("\x15数据库\r");
     let renamed = edited.replace("mysql-dev", "数据库");
     until("renamed", || home.read_config() == renamed);
-    screen.wait_for("▌  数据库");
+    screen.wait("renamed here", |text| selected(text, "数据库"));
     screen.press("d");
     screen.wait_for("数据库-2");
     screen.press("\r");
@@ -243,7 +243,7 @@ fn filter_sort_and_zoom() {
     screen.wait_for("Nothing here matches");
     screen.escape("Nothing here matches");
     // Each column in turn, and round again.
-    let heads = ["CLUSTER", "NAMESPACE", "ADDRESS", "PORT", "TAGS", "LIVE", "NAME"];
+    let heads = ["NAME", "LOCAL", "TARGET", "CLUSTER", "NAMESPACE", "TAGS", "LEFT", "STATE"];
     for head in heads {
         screen.press("s");
         screen.wait(head, |text| text.contains(&format!("{head} ▲")));
@@ -256,6 +256,8 @@ fn filter_sort_and_zoom() {
             text.contains(&format!("{head} ▲")) && order.iter().eq(turned.iter().rev())
         });
     }
+    screen.press("s");
+    screen.wait("by attention again", |text| text.matches("by attention").count() == 3);
     screen.press("z");
     screen.wait_gone("Proxy pods");
     screen.press("4");

@@ -53,7 +53,7 @@ fn a_pod_that_is_refused_leaves_the_reason_with_its_target() {
         screen.wait_for("c-label");
         screen.press("2ac");
         screen.wait("all three failed", |text| {
-            let failed = |name: &&str| text.lines().any(|line| line.contains(*name) && line.contains("✗ failed"));
+            let failed = |name: &&str| text.contains(&format!("✗ {name}"));
             ["a-quota", "b-missing", "c-label"].iter().all(failed)
         });
         screen.press("\x1b");
@@ -98,7 +98,7 @@ fn what_admission_says_is_told_word_for_word() {
         let mut screen = start(&home, &path, "ann", (80, 24)).run();
         screen.wait_for("web");
         screen.press("2c");
-        screen.wait_for("✗ failed");
+        screen.wait_for("✗ web");
         in_full(&mut screen, &[wanted, words]);
         // A forward that wanted the pod says the same, and is no harder to read.
         screen.press("f");
@@ -155,7 +155,7 @@ fn a_forward_whose_pod_is_deleted_moves_to_another_and_says_when_there_is_none()
     let mut screen = start(&home, &space.kubeconfig(&home), name, (120, 40)).run();
     screen.wait_for("web");
     screen.press("2c");
-    screen.wait("one pod", |text| text.matches("● ready").count() >= 3 && text.contains("Proxy pods 1"));
+    screen.wait("one pod", |text| text.matches("● ready").count() == 2 && text.contains("● web"));
     screen.press("\r");
     let shown = screen.wait("live", |text| text.contains("● live") && local(text).is_some());
     let address = local(&shown).unwrap();

@@ -103,7 +103,7 @@ fn each_missing_right_is_named_and_the_role_that_is_copied_grants_it() {
 
     // Creating: the target keeps the refusal.
     screen.press("2c");
-    screen.wait_for("✗ failed");
+    screen.wait_for("✗ web");
     wait_says(&mut screen, &[&format!("web: no right to create pods in namespace {namespace} (403)")]);
     screen.press("i");
     grant(&mut screen, &nobody, "create", "pods");

@@ -24,7 +24,7 @@ fn without_a_kubeconfig_the_place_where_it_belongs_is_named() {
         assert!(unbroken.contains(&path.display().to_string()), "{text}");
         // The rest works, and what needs a cluster says the same again.
         screen.press("2c");
-        screen.wait_for("✗ failed");
+        screen.wait_for("✗ db");
         screen.press("i");
         wait_dialog(&mut screen, &wanted);
         screen.press("\x1b");
@@ -78,7 +78,7 @@ fn an_unknown_context_is_named_at_the_target_that_wants_it() {
         screen.wait_for("elsewhere");
         screen.press("2");
         screen.press(key);
-        screen.wait_for("✗ failed");
+        screen.wait_for("✗ db");
         wait_says(
             &mut screen,
             &["No kubeconfig has a context “elsewhere”", "one of the contexts in the clusters pane"],

@@ -7,7 +7,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use common::kube::until;
-use common::{Home, Screen, Start};
+use common::{Home, Screen, Start, selected};
 
 const CONFIG: &str = "# Mine.\n[[target]]\nname = \"mysql-dev\"\ncluster = \"dev\"\naddress = \"10.0.0.1:3306\"\n";
 
@@ -28,7 +28,7 @@ fn add(screen: &mut Screen, name: &str) {
     screen.wait_for("New target");
     screen.press(&format!("{name}\t\t\t10.0.0.9:80\r"));
     screen.wait_gone("New target");
-    screen.wait_for(&format!("▌  {name}"));
+    screen.wait(name, |text| selected(text, name));
 }
 
 #[test]
@@ -171,11 +171,11 @@ fn two_instances_edit_at_the_same_time() {
     }
     // One renames what the other has open in a form: the other is told, and neither's work is half done.
     two.press("gg");
-    two.wait_for("▌  mysql-dev");
+    two.wait("it is selected", |text| selected(text, "mysql-dev"));
     two.press("e");
     two.wait_for("Edit mysql-dev");
     one.press("gg");
-    one.wait_for("▌  mysql-dev");
+    one.wait("it is selected", |text| selected(text, "mysql-dev"));
     one.press("r");
     one.wait_for("Rename mysql-dev");
     one.press("\x15renamed\r");

@@ -88,12 +88,42 @@ impl Text {
         let (hours, minutes, secs) = (secs / 3_600, secs / 60 % 60, secs % 60);
         if hours > 0 { format!("{hours}:{minutes:02}:{secs:02}") } else { format!("{minutes:02}:{secs:02}") }
     }
+
+    /// A remaining time in at most five columns: `0:42`, `2:33`, `29m`, `1h59`, `3d`.
+    pub fn left_short(&self, left: TimeDelta) -> String {
+        let secs = (left.num_milliseconds().max(0) + 999) / 1_000;
+        match (secs / 86_400, secs / 3_600, secs / 60) {
+            (4.., _, _) => format!("{}d", secs / 86_400),
+            (_, hours @ 1.., minutes) => format!("{hours}h{:02}", minutes % 60),
+            (_, _, minutes @ 10..) => format!("{minutes}m"),
+            (_, _, minutes) => format!("{minutes}:{:02}", secs % 60),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use brow_model::settings::Language;
+
+    #[test]
+    fn a_remaining_time_has_five_columns_at_most() {
+        let text = Text::new(Language::En);
+        for (secs, shown) in [
+            (0, "0:00"),
+            (42, "0:42"),
+            (153, "2:33"),
+            (599, "9:59"),
+            (600, "10m"),
+            (3_599, "59m"),
+            (3_600, "1h00"),
+            (28_740, "7h59"),
+            (345_599, "95h59"),
+            (345_600, "4d"),
+        ] {
+            assert_eq!(text.left_short(TimeDelta::seconds(secs)), shown, "{secs}");
+        }
+    }
 
     #[test]
     fn the_title_changes_by_the_minute() {

@@ -6,7 +6,6 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::Scene;
-use super::screen::has_dialog;
 use super::strip::level;
 use super::typeset::{line_width, put_line};
 use crate::text::Hint;
@@ -26,7 +25,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
         area.width = area.width.saturating_sub(own + 2);
     }
     // Whoever is asked something must see how to answer, whatever else has happened.
-    let asked = has_dialog(scene);
+    let asked = scene.has_dialog();
     if asked {
         let used = put_line(frame.buffer_mut(), area.x, area.y, area.width, &hints(scene, area.width));
         area.x += used + 3;

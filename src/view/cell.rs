@@ -17,26 +17,8 @@ pub(super) enum Cell<'a> {
     Tail(Span<'a>),
     /// A name whose beginning and end both tell something, and what stands behind it.
     Name(Span<'a>, Span<'a>),
-    /// A countdown: a bar that is full at 1, and what is written at its end.
-    Bar {
-        /// From 0 to 1.
-        part: f64,
-        /// The bar's and the label's style.
-        style: Style,
-        /// The style of the bar's empty cells.
-        track: Style,
-        /// The symbol of the bar's empty cells.
-        ground: &'static str,
-        /// The time left.
-        label: String,
-    },
-    /// A picture of words where a bar would be, and what is written at its end.
-    Steps {
-        /// The picture.
-        line: Vec<Span<'a>>,
-        /// The time it will have.
-        label: Span<'a>,
-    },
+    /// Words, and beside them the values of the last minute where both fit; else the values, if there are any.
+    News { words: Span<'a>, values: Option<&'a VecDeque<u64>>, style: Style },
     /// Values over time, newest last.
     Spark {
         /// A value a second.
@@ -45,14 +27,10 @@ pub(super) enum Cell<'a> {
     },
 }
 
-/// Eighths of a cell, filled from the left.
-const HORIZONTAL_EIGHTHS: [&str; 9] = [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"];
 /// Eighths of a cell, filled from below.
 const VERTICAL_EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
-/// Columns of the label beside a bar: `h:mm:ss`.
-const LABEL_WIDTH: u16 = 7;
-/// The least room in which a bar says something.
-const MIN_BAR_WIDTH: u16 = 4;
+/// The least and the most columns of the last minute's values.
+const SPARK: (u16, u16) = (8, 30);
 
 impl<'a> Cell<'a> {
     pub fn text(text: impl Into<std::borrow::Cow<'a, str>>, style: Style) -> Self {
@@ -70,8 +48,9 @@ impl<'a> Cell<'a> {
             Self::Line(line) => line_width(line),
             Self::Tail(name) => width(&name.content),
             Self::Name(name, behind) => width(&name.content) + width(&behind.content),
-            Self::Bar { label, .. } => 2 * MIN_BAR_WIDTH + 1 + width(label).max(LABEL_WIDTH),
-            Self::Steps { line, label } => line_width(line) + 1 + width(&label.content).max(LABEL_WIDTH),
+            Self::News { words, values, .. } => {
+                width(&words.content) + values.map_or(0, |_| u16::from(!words.content.is_empty()) + SPARK.0)
+            }
             Self::Spark { .. } => 10,
         }
     }
@@ -88,22 +67,15 @@ impl<'a> Cell<'a> {
                 let used = put(buffer, x, y, own, &cut_middle(&name.content, own), name.style);
                 put(buffer, x + used, y, room - used, &behind.content, behind.style);
             }
-            Self::Bar { part, style, track, ground, label } => {
-                let own = width(label).max(LABEL_WIDTH);
-                let length = room.saturating_sub(own + 1);
-                let bar = if length >= MIN_BAR_WIDTH { length } else { 0 };
-                draw_bar(buffer, (x, y), bar, *part, (*style, *track, ground));
-                let left = room - bar;
-                let indent = left.saturating_sub(width(label));
-                put(buffer, x + bar + indent, y, left - indent, label, *style);
-            }
-            Self::Steps { line, label } => {
-                let used = put_line(buffer, x, y, room, line);
-                // Where there is no room for both, how far it is says more than how long it will live.
-                let own = width(&label.content);
-                if used == 0 || own < room.saturating_sub(used) {
-                    put_line(buffer, x + room.saturating_sub(own), y, own.min(room), std::slice::from_ref(label));
-                }
+            Self::News { words, values, style } => {
+                let own = width(&words.content);
+                let left = room.saturating_sub(own + 1);
+                let length = if left >= SPARK.0 { left.min(SPARK.1) } else { room.min(SPARK.1) };
+                let drawn = values.map_or(0, |values| {
+                    draw_spark(buffer, (x + room - length, y), length, values, *style);
+                    length
+                });
+                put(buffer, x, y, room - drawn, &words.content, words.style);
             }
             Self::Spark { values, style } => draw_spark(buffer, (x, y), room, values, *style),
         }
@@ -113,22 +85,6 @@ impl<'a> Cell<'a> {
 fn draw_line(buffer: &mut Buffer, (x, y): (u16, u16), room: u16, line: &[Span<'_>], right: bool) {
     let indent = if right { room.saturating_sub(line_width(line)) } else { 0 };
     put_line(buffer, x + indent, y, room - indent, line);
-}
-
-/// A bar of `length` cells of which `part` is filled, to an eighth of a cell; what is left of a time never shows as
-/// nothing.
-fn draw_bar(buffer: &mut Buffer, (x, y): (u16, u16), length: u16, part: f64, inputs: (Style, Style, &str)) {
-    let (style, track, ground) = inputs;
-    let eighths = f64::from(length) * 8.0 * part.clamp(0.0, 1.0);
-    let mut eighths = if part > 0.0 { eighths.round().max(1.0) } else { 0.0 };
-    // The track is a background where there are colors, so that a part-filled cell continues into it.
-    let behind = track.fg.map_or(Style::new(), |color| Style::new().bg(color));
-    for column in 0..length {
-        let here = (0..=8usize).rev().find(|n| f64::from(u8::try_from(*n).unwrap_or_default()) <= eighths).unwrap_or(0);
-        eighths = (eighths - 8.0).max(0.0);
-        let (symbol, style) = if here == 0 { (ground, track) } else { (HORIZONTAL_EIGHTHS[here], style) };
-        put(buffer, x + column, y, 1, symbol, style.patch(behind));
-    }
 }
 
 /// The last minute in `room` cells: each shows the highest value of its share of the minute.
@@ -163,23 +119,19 @@ mod tests {
     }
 
     #[test]
-    fn bars_run_down_by_eighths() {
-        let bar =
-            |part| Cell::Bar {
-                part, style: Style::new(), track: Style::new(), ground: "·", label: "12:34".to_owned()
-            };
-        for (part, room, shown) in [
-            (1.0, 18, "██████████   12:34"),
-            (0.5, 18, "█████·····   12:34"),
-            (0.54, 18, "█████▍····   12:34"),
-            (0.001, 18, "▏·········   12:34"),
-            (0.0, 18, "··········   12:34"),
-            (2.0, 12, "████   12:34"),
-            (1.0, 11, "      12:34"),
-            (1.0, 4, "12:…"),
-            (1.0, 0, ""),
+    fn words_stand_beside_the_last_minute_where_both_fit() {
+        let values = VecDeque::from([8; 60]);
+        let news = |values| Cell::News { words: Span::raw("live"), values, style: Style::new() };
+        for (values, room, shown) in [
+            (Some(&values), 14, "live █████████"),
+            (Some(&values), 13, "live ████████"),
+            (Some(&values), 10, "██████████"),
+            (Some(&values), 3, "███"),
+            (None, 10, "live      "),
+            (None, 3, "li…"),
+            (Some(&values), 0, ""),
         ] {
-            assert_eq!(drawn(&bar(part), room, false), shown, "{part} {room}");
+            assert_eq!(drawn(&news(values), room, false), shown, "{room}");
         }
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Chrome<'a> {
     pub count: String,
     /// More about the rows.
     pub aside: Vec<Span<'a>>,
+    /// The order of the rows, where no column's head tells it.
+    pub order: Option<&'a str>,
     /// The number of marked rows.
     pub marks: usize,
     /// The filter, where there is one.
@@ -46,11 +48,15 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, chrome: 
     let title = title(scene, chrome);
     let room = area.width.saturating_sub(4);
     let used = put_line(buffer, area.x + 2, area.y, room, &title);
-    if chrome.marks > 0 {
-        let text = format!(" ✓ {} ", chrome.marks);
+    let aside = if chrome.marks > 0 {
+        Some((format!(" ✓ {} ", chrome.marks), theme.mark))
+    } else {
+        chrome.order.filter(|_| area.height > 1).map(|order| (format!(" {order} "), theme.dim))
+    };
+    if let Some((text, style)) = aside {
         let own = width(&text);
         if own < room.saturating_sub(used) {
-            put(buffer, area.right() - 2 - own, area.y, own, &text, theme.mark);
+            put(buffer, area.right() - 2 - own, area.y, own, &text, style);
         }
     }
     if let Some(text) = chrome.filter {
@@ -58,6 +64,25 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, chrome: 
         filter(frame, scene, last, text, chrome.filtering);
     }
     inner
+}
+
+/// The number of rows below the last one that is shown, on the lower frame.
+pub(super) fn below(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, rows: usize) {
+    let text = scene.text().fill("view.below", &[("count", &rows.to_string())]);
+    let own = width(&text) + 2;
+    if rows > 0 && area.height > 2 && own + 4 < area.width {
+        let (x, y) = (area.right() - 2 - own, area.bottom() - 1);
+        put(frame.buffer_mut(), x, y, own, &format!(" {text} "), scene.theme().dim);
+    }
+}
+
+/// The key to teach, on the frame's last line, where it takes room from nothing.
+pub(super) fn tip(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
+    let Some(tip) = scene.inputs.tip.filter(|_| area.height > 2 && !scene.has_dialog()) else { return };
+    let (theme, room) = (scene.theme(), area.width.saturating_sub(4));
+    let words =
+        [Span::styled(format!(" {}", tip.keys), theme.accent), Span::styled(format!(" {} ", tip.label), theme.dim)];
+    put_line(frame.buffer_mut(), area.x + 2, area.bottom() - 1, room, &words);
 }
 
 /// A dialog's frame over whatever is there, with a title; returns the room in it, a column free on each side.

@@ -19,6 +19,9 @@ impl Column {
     /// The `keep` of a column without which a row says nothing.
     pub const ALWAYS: u8 = u8::MAX;
 
+    /// A column that is only sorted by.
+    pub const NONE: Self = Self::words(0, 0, 0);
+
     /// A column of words.
     pub const fn words(keep: u8, least: u16, most: u16) -> Self {
         Self { least, most, keep, right: false, grows: false }
@@ -37,17 +40,19 @@ impl Column {
 
 /// The columns' widths in `total` columns of the screen, and the gap between them. 0: dropped.
 pub(super) fn fit(columns_of: &[Column], natural: &[u16], total: u16) -> (Vec<u16>, u16) {
-    const GAP: u16 = 2;
     const MAX_GAP: u16 = 4;
     let mut widths: Vec<u16> = columns_of.iter().zip(natural).map(|(shape, own)| (*own).min(shape.most)).collect();
     let gaps = |widths: &[u16], gap: u16| {
         let shown = widths.iter().filter(|width| **width > 0).count();
         gap.saturating_mul(u16::try_from(shown.saturating_sub(1)).unwrap_or(u16::MAX))
     };
-    let sum = |widths: &[u16]| widths.iter().fold(gaps(widths, GAP), |sum, width| sum.saturating_add(*width));
+    let sum = |widths: &[u16], gap| widths.iter().fold(gaps(widths, gap), |sum, width| sum.saturating_add(*width));
     let floors = |widths: &[u16]| -> Vec<u16> {
         widths.iter().zip(columns_of).map(|(width, shape)| (*width).min(shape.least)).collect()
     };
+    // Two columns between cells look better; one is enough where something would have to go.
+    let gap = if sum(&floors(&widths), 2) > total { 1 } else { 2 };
+    let sum = |widths: &[u16]| sum(widths, gap);
     while sum(&floors(&widths)) > total {
         let droppable = (0..columns_of.len()).filter(|i| widths[*i] > 0 && columns_of[*i].keep < Column::ALWAYS);
         let Some(least_wanted) = droppable.min_by_key(|i| columns_of[*i].keep) else { break };
@@ -62,7 +67,7 @@ pub(super) fn fit(columns_of: &[Column], natural: &[u16], total: u16) -> (Vec<u1
         spare -= more;
     }
     let joints = gaps(&widths, 1).max(1);
-    (widths, (GAP + spare / joints).min(MAX_GAP))
+    (widths, (gap + spare / joints).min(MAX_GAP))
 }
 
 /// Takes `excess` columns from the widest ones, then, where all are at their floors, from whatever is left.
@@ -95,9 +100,12 @@ mod tests {
             (47, [20, 10, 5, 6]),
             (40, [13, 10, 5, 6]),
             (31, [8, 6, 5, 6]),
-            (30, [15, 0, 5, 6]),
-            (22, [15, 0, 5, 0]),
-            (14, [14, 0, 0, 0]),
+            (30, [8, 8, 5, 6]),
+            (28, [8, 6, 5, 6]),
+            (27, [14, 0, 5, 6]),
+            (22, [9, 0, 5, 6]),
+            (20, [14, 0, 5, 0]),
+            (13, [13, 0, 0, 0]),
             (3, [3, 0, 0, 0]),
             (0, [1, 0, 0, 0]),
         ] {

@@ -7,7 +7,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
 use super::Scene;
-use super::panes::{clusters, forwards, pods, targets};
+use super::panes::{clusters, forwards, pods};
 use super::typeset::{line_width, wrap};
 use brow_model::cluster::{Cluster, Scope};
 use brow_model::fault::Fault;
@@ -136,8 +136,8 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     let namespace = scene.model.namespace_of(target);
     let place = format!("{}/{namespace}", target.cluster);
     let ttl = target.ttl.unwrap_or(scene.model.config.settings().ttl).to_string();
-    let forward = targets::forward_of(scene, &target.name);
-    let pod = targets::pod_of(scene, target);
+    let forward = scene.model.forward_of(&target.name);
+    let pod = scene.model.pod_of(target);
     let mut facts = vec![fact("view.cluster", place.clone().into()), fact("view.ttl", ttl.clone().into())];
     facts.extend((!target.tags.is_empty()).then(|| fact("view.tags", target.tags.join(", ").into())));
     facts.extend(pod.map(|pod| fact("view.pod", pod.key.name.as_str().into())));
@@ -195,14 +195,24 @@ fn of_pod<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Facts<'a> {
     let mut facts = vec![fact("view.target", pod.target.as_str().into()), fact("view.cluster", place.into())];
     if let (Some(ttl), Some(left), true) = (pod.ttl, pod.left(now), phase <= brow_model::proxy::Phase::Ready) {
         let part = left.num_milliseconds() as f64 / 1000.0 / f64::from(ttl.secs());
-        let style = if phase.is_coming() { theme.text } else { pods::countdown_style(scene, left, part) };
-        facts.push((scene.get("view.left"), Span::styled(format!("{} / {ttl}", scene.text().left(left)), style)));
+        let style = if phase.is_coming() { theme.text } else { pods::countdown_style(scene, left) };
+        let words = format!("{} / {ttl} {}", scene.text().left(left), meter(part));
+        facts.push((scene.get("view.left"), Span::styled(words, style)));
     }
     facts.push(fact("view.owner", pod.owner.as_str().into()));
     facts.push(fact("view.age", scene.text().age(now - pod.created).into()));
     facts.extend(pod.node.as_deref().map(|node| fact("view.node", node.into())));
     facts.push(fact("view.image", pod.image.as_str().into()));
     Facts { head, pairs: facts, fault: pod.fault.as_ref(), next: None }
+}
+
+/// A thin meter of a part from 0 to 1, of fourteen columns; what is left of a time never shows as nothing.
+fn meter(part: f64) -> String {
+    const COLUMNS: usize = 14;
+    let halves = (part.clamp(0.0, 1.0) * (2 * COLUMNS) as f64).ceil();
+    let halves = (0..=2 * COLUMNS).find(|n| *n as f64 >= halves).unwrap_or_default();
+    let (whole, half) = (halves / 2, halves % 2);
+    format!("{}{}{}", "━".repeat(whole), "╸".repeat(half), "─".repeat(COLUMNS - whole - half))
 }
 
 /// `exactly`: whether there is room for every digit of what was moved.

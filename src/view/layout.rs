@@ -10,14 +10,19 @@ pub(super) const MIN_SIZE: (u16, u16) = (30, 8);
 const MIN_TWO_COLUMNS: u16 = 72;
 /// Frame, column heads and one row.
 const MIN_HEIGHT: u16 = 4;
+/// From this height on all four panes have rows. Below it the pane with the focus gets what it needs first, and the
+/// clusters are a line unless they have the focus.
+const TALL: u16 = 36;
 
-/// The screen's parts; a part of height 0 is not shown, a pane of height 1 is only its title.
+/// The screen's parts; a part of height 0 is not shown, a pane of height 1 is only a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Parts {
     /// The panes that are shown.
     pub panes: Vec<(Pane, Rect)>,
     /// Details or log.
     pub strip: Rect,
+    /// True if the strip has a frame.
+    pub framed: bool,
     /// Keys and notices.
     pub bottom: Rect,
 }
@@ -28,33 +33,33 @@ pub(super) fn split(screen: Rect, focus: Focus, rows: [usize; 4], clusters: u16)
     let above = Rect { height: screen.height - bottom.height, ..screen };
     if focus.zoomed {
         let nothing = Rect { height: 0, ..above };
-        return if focus.in_log {
-            Parts { panes: Vec::new(), strip: above, bottom }
-        } else {
-            Parts { panes: vec![(focus.pane, above)], strip: nothing, bottom }
-        };
+        let (panes, strip) = if focus.in_log { (Vec::new(), above) } else { (vec![(focus.pane, above)], nothing) };
+        return Parts { panes, strip, framed: true, bottom };
     }
-    let bands: &[&[Pane]] = if screen.width >= MIN_TWO_COLUMNS {
+    let tall = screen.height >= TALL;
+    let framed = tall || focus.in_log || focus.strip == Strip::Log;
+    let height = strip_height(above.height, focus, framed);
+    let strip = Rect { y: above.bottom() - height, height, ..above };
+    let room = Rect { height: above.height - height, ..above };
+    let needs = rows.map(|rows| u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(3).max(MIN_HEIGHT + 1));
+    let panes = if tall { bands(room, focus, needs, clusters) } else { stack(room, focus, needs) };
+    Parts { panes, strip, framed, bottom }
+}
+
+/// Divides a tall screen: clusters and targets side by side where it is wide enough, pods, forwards.
+fn bands(room: Rect, focus: Focus, needs: [u16; 4], clusters: u16) -> Vec<(Pane, Rect)> {
+    let bands: &[&[Pane]] = if room.width >= MIN_TWO_COLUMNS {
         &[&[Pane::Clusters, Pane::Targets], &[Pane::Pods], &[Pane::Forwards]]
     } else {
         &[&[Pane::Clusters], &[Pane::Targets], &[Pane::Pods], &[Pane::Forwards]]
     };
-    let tall = strip_height(above.height, focus);
-    let strip = Rect { y: above.bottom() - tall, height: tall, ..above };
-    let space = above.height - tall;
-    let needs: Vec<u16> = bands
-        .iter()
-        .map(|band| {
-            let most = band.iter().map(|pane| rows[*pane as usize]).max().unwrap_or_default();
-            u16::try_from(most).unwrap_or(u16::MAX).saturating_add(3).max(MIN_HEIGHT + 1)
-        })
-        .collect();
+    let most = |band: &&[Pane]| band.iter().map(|pane| needs[*pane as usize]).max().unwrap_or_default();
     let focused = bands.iter().position(|band| band.contains(&focus.pane)).unwrap_or_default();
-    let heights = share(space, &needs, focused);
+    let heights = share(room.height, &bands.iter().map(most).collect::<Vec<_>>(), focused);
     let mut panes = Vec::new();
-    let mut y = above.y;
+    let mut y = room.y;
     for (band, height) in bands.iter().zip(heights) {
-        let area = Rect { y, height, ..above };
+        let area = Rect { y, height, ..room };
         y += height;
         match band {
             [left, right] => {
@@ -65,44 +70,59 @@ pub(super) fn split(screen: Rect, focus: Focus, rows: [usize; 4], clusters: u16)
             _ => panes.extend(band.iter().map(|pane| (*pane, area))),
         }
     }
-    Parts { panes, strip, bottom }
+    panes
+}
+
+/// Divides a low screen: the focused pane first, then those of the others that can have all their rows; the rest are
+/// lines.
+fn stack(room: Rect, focus: Focus, needs: [u16; 4]) -> Vec<(Pane, Rect)> {
+    let focused = focus.pane as usize;
+    let lines = 3.min(room.height.saturating_sub(MIN_HEIGHT));
+    // The clusters, which every other pane depends on, keep their line the longest.
+    let mut left = lines;
+    let mut heights = [0; 4];
+    for pane in (0..4).filter(|pane| *pane != focused) {
+        heights[pane] = left.min(1);
+        left -= heights[pane];
+    }
+    heights[focused] = needs[focused].min(room.height - lines);
+    for pane in [Pane::Targets, Pane::Forwards, Pane::Pods].map(|pane| pane as usize) {
+        let spare = room.height - heights.iter().sum::<u16>();
+        if pane != focused && heights[pane] == 1 && needs[pane] - 1 <= spare {
+            heights[pane] = needs[pane];
+        }
+    }
+    heights[focused] += room.height - heights.iter().sum::<u16>();
+    let mut y = room.y;
+    let placed = Pane::ALL.into_iter().zip(heights).map(|(pane, height)| {
+        let area = Rect { y, height, ..room };
+        y += height;
+        (pane, area)
+    });
+    placed.collect()
 }
 
 /// Returns the height of the strip. It depends on the screen alone, so that the strip does not move with the selection;
 /// a focused log gets half of the screen.
-fn strip_height(height: u16, focus: Focus) -> u16 {
+fn strip_height(height: u16, focus: Focus, framed: bool) -> u16 {
     if focus.in_log {
         return (height / 2).max(height.min(5));
     }
     match height {
         0..=13 if focus.strip == Strip::Log => height.min(4),
         0..=13 => 0,
+        14..=19 if !framed => 2,
         14..=19 => 4,
+        20..TALL if !framed => 3,
         20..=29 => 5,
         _ => height / 5,
     }
 }
 
-/// Shares `space` among bands: each gets what it needs where there is enough; where not, none gets more than an even
-/// share (the focused one half as much again). Where even that is too little the others become mere titles.
+/// Shares `space`, which is enough for every band's frame and a row, among bands: each gets what it needs where there
+/// is enough; where not, none gets more than an even share (the focused one half as much again).
 fn share(space: u16, needs: &[u16], focused: usize) -> Vec<u16> {
     let bands = u16::try_from(needs.len()).unwrap_or(u16::MAX);
-    // Four bands with a single row each are mostly frames.
-    let worth = if bands > 3 { MIN_HEIGHT + 1 } else { MIN_HEIGHT };
-    if space < worth * bands {
-        let others = (bands - 1).min(space.saturating_sub(MIN_HEIGHT));
-        let mut titles = others;
-        return (0..needs.len())
-            .map(|band| {
-                if band == focused {
-                    return space - others;
-                }
-                let shown = titles.min(1);
-                titles -= shown;
-                shown
-            })
-            .collect();
-    }
     let mut heights = vec![MIN_HEIGHT; needs.len()];
     for _ in MIN_HEIGHT * bands..space {
         let weight = |band: usize| if focused == band { 3 } else { 2 };
@@ -135,9 +155,11 @@ mod tests {
         let shown = heights(200, 50, focus, [3, 6, 20, 2]);
         assert_eq!(shown, [(Clusters, 10), (Targets, 10), (Pods, 24), (Forwards, 6)]);
         let shown = heights(80, 24, focus, [3, 8, 20, 2]);
-        assert_eq!(shown, [(Clusters, 8), (Targets, 8), (Pods, 5), (Forwards, 5)]);
+        assert_eq!(shown, [(Clusters, 1), (Targets, 13), (Pods, 1), (Forwards, 5)]);
+        let shown = heights(80, 24, focus, [3, 16, 14, 16]);
+        assert_eq!(shown, [(Clusters, 1), (Targets, 17), (Pods, 1), (Forwards, 1)]);
         let shown = heights(80, 24, Focus { pane: Pods, ..focus }, [3, 8, 20, 2]);
-        assert_eq!(shown, [(Clusters, 5), (Targets, 5), (Pods, 8), (Forwards, 5)]);
+        assert_eq!(shown, [(Clusters, 1), (Targets, 1), (Pods, 17), (Forwards, 1)]);
         let shown = heights(40, 14, focus, [3, 6, 20, 2]);
         assert_eq!(shown, [(Clusters, 1), (Targets, 10), (Pods, 1), (Forwards, 1)]);
     }

@@ -30,10 +30,13 @@ pub use theme::Theme;
 
 use chrono::FixedOffset;
 use ratatui::Frame;
+use ratatui::style::Style;
+use ratatui::text::Span;
 
 use crate::text::{HelpSection, Hint, Text};
 use brow_model::Model;
 use brow_model::focus::Pane;
+use brow_model::settings::ClusterColor;
 
 /// The inputs of a frame beside the model: theme, texts, key hints, time zone.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +85,27 @@ impl<'a> Scene<'a> {
     /// A column's head.
     fn head(self, key: &str) -> &'a str {
         self.get(&format!("column.{key}"))
+    }
+
+    /// A cluster's name to show and its style: red in production, in its own color, else in `style`.
+    fn cluster(self, name: &'a str, style: Style) -> Span<'a> {
+        let theme = self.theme();
+        let color = self.model.config.settings().clusters.get(name).and_then(|at| at.color);
+        let style = match color {
+            _ if self.model.is_production(name) => theme.bad,
+            Some(ClusterColor::Red) => theme.bad,
+            Some(ClusterColor::Yellow) => theme.warn,
+            Some(ClusterColor::Green) => theme.good,
+            Some(ClusterColor::Blue) => theme.info,
+            Some(ClusterColor::Purple) => theme.mark,
+            None => style,
+        };
+        Span::styled(self.model.cluster_name(name), style)
+    }
+
+    /// Returns true if a dialog is open and receives keys.
+    fn has_dialog(self) -> bool {
+        !self.model.screen.dialogs.is_empty()
     }
 
     /// Returns true if the pane receives keys.

@@ -7,7 +7,7 @@ use ratatui::style::{Modifier, Style};
 use super::layout::{self, MIN_SIZE};
 use super::state::ViewState;
 use super::typeset::{put, width, wrap};
-use super::{Scene, bottom, dialogs, panes, strip, welcome};
+use super::{Scene, bottom, chrome, dialogs, panes, strip, welcome};
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState) {
     let area = frame.area();
@@ -34,8 +34,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     let parts = layout::split(area, model.screen.focus, rows, panes::clusters::wish(scene));
     for (pane, area) in parts.panes {
         panes::draw(frame, scene, state, pane, area);
+        // Without a frame around the details the tip stands on the one of the pane with the focus.
+        if !parts.framed && scene.has_keys(pane) && !panes::is_filtered(scene, pane) {
+            chrome::tip(frame, scene, area);
+        }
     }
-    strip::draw(frame, scene, state, parts.strip);
+    strip::draw(frame, scene, state, parts.strip, parts.framed);
     bottom::draw(frame, scene, parts.bottom);
     over(frame, scene, state, area, parts.bottom.height);
 }
@@ -58,11 +62,6 @@ fn practice(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) -> Rect {
     frame.buffer_mut().set_style(line, style);
     put(frame.buffer_mut(), area.x + 1, area.y, area.width.saturating_sub(2), fits, style);
     Rect { y: area.y + 1, height: area.height - 1, ..area }
-}
-
-/// Returns true if a dialog is open and receives keys.
-pub(super) fn has_dialog(scene: Scene<'_>) -> bool {
-    !scene.model.screen.dialogs.is_empty()
 }
 
 /// Dims the panes under a dialog. The bottom line, which has the dialog's keys, and the practice banner stay.

@@ -5,22 +5,26 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
+use super::Scene;
 use super::chrome::{self, Chrome};
 use super::details::{self, Line};
 use super::state::{Hit, ViewState};
 use super::typeset::{put, put_line};
-use super::{Scene, screen::has_dialog};
 use brow_model::focus::Strip;
 use brow_model::log::{Entry, Level};
 
 /// From this width on the log is shown beside the details.
 const MIN_LOG_BESIDE_DETAILS: u16 = 150;
 
-pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
+/// Draws the strip; without a frame it has the details only.
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, framed: bool) {
     if area.is_empty() {
         return;
     }
     state.add_area(area, Hit::Strip);
+    if !framed {
+        return draw_lines(frame, scene, padded(area));
+    }
     if scene.model.screen.focus.strip == Strip::Log || scene.model.screen.focus.in_log {
         draw_log(frame, scene, state, area);
     } else if area.width >= MIN_LOG_BESIDE_DETAILS {
@@ -39,6 +43,7 @@ fn plain(name: &str, focused: bool) -> Chrome<'_> {
         focused,
         count: String::new(),
         aside: Vec::new(),
+        order: None,
         marks: 0,
         filter: None,
         filtering: false,
@@ -47,7 +52,11 @@ fn plain(name: &str, focused: bool) -> Chrome<'_> {
 
 fn draw_details(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
     let inner = padded(chrome::draw(frame, scene, area, &plain(scene.get("view.details"), false)));
-    tip(frame, scene, area);
+    chrome::tip(frame, scene, area);
+    draw_lines(frame, scene, inner);
+}
+
+fn draw_lines(frame: &mut Frame<'_>, scene: Scene<'_>, inner: Rect) {
     let mut lines = details::lines(scene, inner.width, inner.height);
     if lines.is_empty() {
         match scene.model.clusters.fault() {
@@ -57,27 +66,26 @@ fn draw_details(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
     }
     let tall = usize::from(inner.height);
     for ((at, line), y) in lines.iter().take(tall).enumerate().zip(inner.y..) {
-        let used = put_line(frame.buffer_mut(), inner.x, y, inner.width, line);
         // What does not fit is at least announced.
-        if at + 1 == tall && lines.len() > tall {
-            let x = inner.x + used.saturating_add(1).min(inner.width.saturating_sub(1));
-            put(frame.buffer_mut(), x, y, 1, "…", scene.theme().dim);
+        let more = at + 1 == tall && lines.len() > tall;
+        let room = if more { inner.width.saturating_sub(2) } else { inner.width };
+        let used = put_line(frame.buffer_mut(), inner.x, y, room, line);
+        if more {
+            put(
+                frame.buffer_mut(),
+                inner.x + used + 1,
+                y,
+                inner.width.saturating_sub(used + 1),
+                "…",
+                scene.theme().dim,
+            );
         }
     }
 }
 
-/// The key to teach, on the frame's last line, where it takes room from nothing.
-fn tip(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
-    let Some(tip) = scene.inputs.tip.filter(|_| area.height > 2 && !has_dialog(scene)) else { return };
-    let (theme, room) = (scene.theme(), area.width.saturating_sub(4));
-    let words =
-        [Span::styled(format!(" {}", tip.keys), theme.accent), Span::styled(format!(" {} ", tip.label), theme.dim)];
-    put_line(frame.buffer_mut(), area.x + 2, area.bottom() - 1, room, &words);
-}
-
 fn draw_log(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let log = &scene.model.screen.log;
-    let focused = scene.model.screen.focus.in_log && !has_dialog(scene);
+    let focused = scene.model.screen.focus.in_log && !scene.has_dialog();
     let filter = (log.filtering || !log.filter.value().is_empty()).then_some(&log.filter);
     let count = if log.back > 0 {
         format!("−{}", log.back)

@@ -4,6 +4,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use ratatui::text::Span;
 
 use super::cell::Cell;
 use super::columns::{Column, fit};
@@ -34,6 +35,8 @@ pub(super) struct Table<'a> {
 
 /// One visible row.
 pub(super) struct Row<'a> {
+    /// The symbol of its state, left of the cells while it is not marked.
+    pub symbol: Option<Span<'a>>,
     /// Its cells, one a column; none where the row is gone but not yet out of the order.
     pub cells: Vec<Cell<'a>>,
     /// True if the row is marked.
@@ -41,7 +44,7 @@ pub(super) struct Row<'a> {
 }
 
 impl Table<'_> {
-    /// Draws into `area`, asking `row` for those rows that are visible.
+    /// Draws into `area`, asking `row` for those rows that are visible. Returns the number of rows below them.
     pub fn draw<'r>(
         &self,
         frame: &mut Frame<'_>,
@@ -49,9 +52,9 @@ impl Table<'_> {
         theme: &Theme,
         area: Rect,
         row: impl Fn(usize) -> Row<'r>,
-    ) {
+    ) -> usize {
         if area.height < 2 || area.width <= GUTTER {
-            return;
+            return 0;
         }
         let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
         let first = state.scroll(self.pane, self.cursor, body.height.into(), self.rows);
@@ -68,6 +71,7 @@ impl Table<'_> {
             self.gutter(buffer, theme, line, at == self.cursor, row.marked);
         }
         self.scroll_bar(buffer, theme, body, first);
+        self.rows - first - visible.len()
     }
 
     fn natural(&self, column: usize, rows: &[Row<'_>]) -> u16 {
@@ -109,6 +113,8 @@ impl Table<'_> {
         }
         if row.marked {
             put(buffer, line.x + 1, line.y, 1, "✓", theme.mark);
+        } else if let Some(symbol) = &row.symbol {
+            put(buffer, line.x + 1, line.y, 1, &symbol.content, symbol.style);
         }
     }
 

@@ -55,6 +55,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         focused: false,
         count: String::new(),
         aside: Vec::new(),
+        order: None,
         marks: 0,
         filter: None,
         filtering: false,
@@ -76,7 +77,7 @@ fn contexts(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area
         sorted: 0,
         aside: Vec::new(),
     };
-    show(frame, scene, state, area, content, |name| Some(cells(scene, scene.model.cluster(name)?)));
+    show(frame, scene, state, area, content, |name| Some((None, cells(scene, scene.model.cluster(name)?))));
 }
 
 fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {

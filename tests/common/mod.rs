@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use tempfile::TempDir;
 
-pub use frames::whole;
+pub use frames::{selected, whole};
 
 /// The time after which a test gives up waiting. Long, because the machine may be slow; never waited for when things go
 /// well.
@@ -112,7 +112,7 @@ impl<'a> Start<'a> {
         Self {
             home,
             kubeconfig: None,
-            size: (80, 24),
+            size: (100, 40),
             env: Vec::new(),
             args: Vec::new(),
             program: env!("CARGO_BIN_EXE_brow-tui").into(),

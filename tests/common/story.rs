@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::kube::until;
 use super::through::{get, live, local, works};
-use super::{Screen, TIMEOUT};
+use super::{Screen, TIMEOUT, selected};
 
 /// Seconds left of the ready pod whose name begins so, as the pane shows them.
 pub fn countdown_of(screen: &str, pod: &str) -> Option<u32> {
@@ -90,7 +90,7 @@ pub fn runs_out(screen: &mut Screen, pod: &str, reasons: &dyn Fn() -> Vec<String
 /// Goes to a target: filters, and takes the first that is left.
 pub fn choose(screen: &mut Screen, target: &str) {
     screen.press(&format!("2/{target}\rg"));
-    screen.wait(target, |text| text.contains(&format!("▌  {target}")));
+    screen.wait(target, |text| selected(text, target));
 }
 
 /// Waits until the first forward's line says this; where it listens.

@@ -84,8 +84,8 @@ fn the_tmux_snippet_opens_the_dashboard() {
     let mut screen = start.env("PATH", &path).env("SHELL", "/bin/sh").run();
     screen.wait("tmux", |text| text.lines().last().is_some_and(|line| line.starts_with("[0]")));
     let split = |text: &str| {
-        let at = text.lines().position(|line| line.contains("1 Clusters"));
-        at.is_some_and(|at| (8..16).contains(&at))
+        let at = text.lines().position(|line| line.contains("2 Targets"));
+        at.is_some_and(|at| (8..17).contains(&at))
     };
     // While it still waits for the terminal's answers tmux may lose its prefix: cat shows the rest.
     for lost in 1.. {

@@ -6,6 +6,7 @@ mod language;
 pub mod near;
 pub mod sanitize;
 mod screen;
+mod short;
 mod state;
 mod types;
 mod update;
@@ -14,9 +15,9 @@ pub use language::{action, command, effect, event, fault, log, request};
 pub use screen::{browser, dialog, filter, focus, form, list, menu, quit, text_field, tip, welcome};
 pub use state::{Mode, Model};
 pub use types::{
-    address, backend, cluster, connection_strings, epoch, field, forward, forward_settings, health, installation,
-    instance, inventory, lifecycle, offer, ownership, port_plan, proxy, renew, route, service, settings, target,
-    traffic, ttl, workload,
+    address, attention, backend, cluster, connection_strings, epoch, field, forward, forward_settings, health,
+    installation, instance, inventory, lifecycle, offer, ownership, port_plan, proxy, renew, route, service, settings,
+    target, traffic, ttl, workload,
 };
 
 #[cfg(test)]

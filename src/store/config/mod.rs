@@ -22,7 +22,7 @@ use brow_model::near::nearest;
 use brow_model::port_plan::{PortPlan, PortRange};
 use brow_model::service::Service;
 use brow_model::settings::{
-    ClusterSettings, Colors, KeyOverride, Language, Notify, OnQuit, PullPolicy, Settings, Toleration,
+    ClusterColor, ClusterSettings, Colors, KeyOverride, Language, Notify, OnQuit, PullPolicy, Settings, Toleration,
 };
 use brow_model::target::Target;
 use brow_model::ttl::Ttl;
@@ -210,9 +210,12 @@ fn cluster(mut section: Section<'_, '_>, max_ttl: Ttl) -> ClusterSettings {
     let protocols = ["spdy", "spdy-websocket", "v4-websocket"].map(|name| (name, name));
     let connect = section.boolean("connect").unwrap_or_default();
     let tunnel = section.one_of("tunnel", &protocols).map(str::to_owned);
+    let alias = section.word("alias").map(|found| found.value);
+    let color = section.one_of("color", &ClusterColor::ALL);
+    let production = section.boolean("production").unwrap_or_default();
     let Target { pod, forward, .. } = said(&mut section, false, max_ttl);
     section.finish();
-    ClusterSettings { connect, tunnel, pod, forward }
+    ClusterSettings { connect, tunnel, alias, color, production, pod, forward }
 }
 
 /// Reads the fields that may stand anywhere and, with `of_target`, those of a target.

@@ -10,9 +10,11 @@ use crate::view::cell::Cell;
 use crate::view::columns::Column;
 use crate::view::state::ViewState;
 use crate::view::table::GUTTER;
-use crate::view::typeset::width;
+use crate::view::typeset::{line_width, put_line, width};
+use brow_model::attention::Attention;
 use brow_model::cluster::{Cluster, Link};
 use brow_model::focus::Pane;
+use brow_model::forward::ForwardState;
 use brow_model::list::ClusterColumn;
 use brow_model::proxy::PodKey;
 
@@ -45,14 +47,83 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         sorted: ClusterColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
         aside: Vec::new(),
     };
-    show(frame, scene, state, area, content, |name| Some(cells(scene, model.cluster(name)?)));
+    show(frame, scene, state, area, content, |name| Some((None, cells(scene, model.cluster(name)?))));
+}
+
+/// Draws the clusters in use and how many forwards stand how, on one line.
+pub(in crate::view) fn line(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
+    let theme = scene.theme();
+    let counts = counts(scene);
+    let own = line_width(&counts);
+    let mut line = vec![Span::styled("1 ", theme.dim)];
+    let all = &scene.model.clusters.all();
+    let mut shown: Vec<&Cluster> = all.iter().filter(|cluster| cluster.link != Link::Idle).collect();
+    if shown.is_empty() {
+        shown.extend(all.iter().find(|cluster| cluster.current).or(all.first()));
+    }
+    // Those that cannot be used come first: what does not fit is counted only.
+    shown.sort_by_key(|cluster| matches!(cluster.link, Link::Ready | Link::Connecting));
+    let room = area.width.saturating_sub(2 + own + if own > 0 { 2 } else { 0 });
+    if let Some(fault) = scene.model.clusters.fault().filter(|_| all.is_empty()) {
+        line.push(Span::styled(scene.text().fault(fault).what, theme.bad));
+    }
+    for (at, cluster) in shown.iter().enumerate() {
+        let (symbol, words) = scene.text().link(cluster.link).split_once(' ').unwrap_or_default();
+        let style = link_style(scene, cluster.link);
+        let says = match cluster.rtt.filter(|_| cluster.link == Link::Ready) {
+            Some(rtt) => Span::styled(format!(" {}", scene.text().rtt(rtt)), theme.dim),
+            None => Span::styled(format!(" {words}"), style),
+        };
+        let name = scene.cluster(&cluster.name, theme.text);
+        let whole = [Span::styled(symbol, style), Span::raw(" "), name, says, Span::raw("  ")];
+        let more = scene.text().fill("view.more", &[("count", &(all.len() - at).to_string())]);
+        // Where it is not the last one, there must be room to say how many more there are.
+        let rest = if at + 1 < all.len() { width(&more) } else { 0 };
+        if line_width(&line) + line_width(&whole) + rest > room {
+            line.push(Span::styled(more, theme.dim));
+            break;
+        }
+        line.extend(whole);
+        if at + 1 == shown.len() && all.len() > shown.len() {
+            let more = scene.text().fill("view.more", &[("count", &(all.len() - shown.len()).to_string())]);
+            line.push(Span::styled(more, theme.dim));
+        }
+    }
+    let buffer = frame.buffer_mut();
+    put_line(buffer, area.x + 1, area.y, room, &line);
+    put_line(buffer, (area.right() - 1).saturating_sub(own), area.y, own, &counts);
+}
+
+/// The number of live, ending and failed forwards.
+fn counts(scene: Scene<'_>) -> Vec<Span<'_>> {
+    let (theme, model) = (scene.theme(), scene.model);
+    let mut counts = [0usize; 3];
+    for forward in model.forwards.all().values() {
+        match model.attention_of_forward(forward) {
+            Attention::Failed | Attention::Down => counts[2] += 1,
+            Attention::Ending(_) => counts[1] += 1,
+            _ if forward.state() == ForwardState::Live => counts[0] += 1,
+            Attention::Active | Attention::Listening | Attention::Idle | Attention::Foreign => {}
+        }
+    }
+    let kinds = [("view.live-count", theme.good), ("view.ending-count", theme.warn), ("view.failed-count", theme.bad)];
+    let mut line = Vec::new();
+    for (count, (key, style)) in counts.into_iter().zip(kinds).filter(|(count, _)| *count > 0) {
+        if !line.is_empty() {
+            line.push(Span::styled(" · ", theme.faint));
+        }
+        line.push(Span::styled(scene.text().fill(key, &[("count", &count.to_string())]), style));
+    }
+    line
 }
 
 /// The width at which nothing in the pane has to be cut.
 pub(in crate::view) fn wish(scene: Scene<'_>) -> u16 {
-    let widest = |of: fn(&Cluster) -> u16| scene.model.clusters.all().iter().map(of).max().unwrap_or_default();
-    let names = widest(|cluster| width(&cluster.name) + if cluster.current { 2 } else { 0 });
-    let versions = widest(|cluster| cluster.version.as_deref().map_or(0, width)).clamp(7, COLUMNS[1].most);
+    let all = scene.model.clusters.all().iter();
+    let name = |at: &Cluster| width(scene.model.cluster_name(&at.name)) + if at.current { 2 } else { 0 };
+    let names = all.clone().map(name).max().unwrap_or_default();
+    let versions = all.map(|at| at.version.as_deref().map_or(0, width)).max().unwrap_or_default();
+    let versions = versions.clamp(7, COLUMNS[1].most);
     // The other columns, their gaps and the frame.
     names.saturating_add(GUTTER + 2 + versions + 14 + 6 + 4 + 8 + 5 * 2)
 }
@@ -64,7 +135,7 @@ fn cells<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Vec<Cell<'a>> {
         model.forwards.all().values().filter(|forward| forward.spec.selector.cluster == cluster.name).count();
     let name = if cluster.link == Link::Idle { theme.dim } else { theme.text };
     let current = if cluster.current { " *" } else { "" };
-    let called = Cell::Name(Span::styled(cluster.name.as_str(), name), Span::styled(current, theme.dim));
+    let called = Cell::Name(scene.cluster(&cluster.name, name), Span::styled(current, theme.dim));
     vec![
         called,
         Cell::text(cluster.version.as_deref().unwrap_or_default(), theme.dim),

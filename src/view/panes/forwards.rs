@@ -1,6 +1,7 @@
 //! Forwards: where each listens, how it stands and what moves through it.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -19,7 +20,8 @@ use brow_model::list::ForwardColumn;
 /// The column of the rate: the first to be dropped, since the sparkline shows it too.
 const RATE: Column = Column::number(0, 9, 12);
 /// In the order of [`ForwardColumn::ALL`].
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
+    Column::NONE,
     Column::words(Column::ALWAYS, 15, 48),
     Column::words(7, 10, 40),
     Column::words(1, 12, 63),
@@ -47,7 +49,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     };
     show(frame, scene, state, area, content, |id| {
         let own = model.forwards.all().get(id).map(|forward| cells(scene, forward));
-        own.or_else(|| model.instances.forwards().get(id).map(|other| others_cells(scene, other)))
+        let cells = own.or_else(|| model.instances.forwards().get(id).map(|other| others_cells(scene, other)));
+        Some((None, cells?))
     });
 }
 
@@ -63,6 +66,7 @@ fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
     }
     let via = forward.via().map_or("–", |via| via.pod.name.as_str());
     vec![
+        Cell::empty(),
         Cell::Line(vec![local(scene, forward)]),
         Cell::Line(vec![Span::styled("→ ", theme.faint), Span::styled(name(scene, forward), theme.text)]),
         Cell::Tail(Span::styled(via, if forward.via().is_some() { theme.dim } else { theme.faint })),
@@ -85,7 +89,8 @@ fn others_cells<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Vec<Cell<'a>>
     let theme = scene.theme();
     let forward = &other.forward;
     let mut cells = vec![
-        Cell::text(forward.local.as_str(), theme.dim),
+        Cell::empty(),
+        others_local(scene, other),
         Cell::Line(vec![Span::styled("→ ", theme.faint), Span::styled(forward.name.as_str(), theme.dim)]),
         Cell::Tail(Span::styled(forward.pod.as_deref().unwrap_or("–"), theme.dim)),
         Cell::text(scene.text().forward_state(forward.state.state()), theme.dim),
@@ -93,6 +98,13 @@ fn others_cells<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Vec<Cell<'a>>
     cells.resize_with(COLUMNS.len() - 1, Cell::empty);
     cells.push(Cell::text(whose(scene, other), theme.dim));
     cells
+}
+
+/// The local address of another instance's forward, red and with a `!` if other machines can reach it.
+fn others_local<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Cell<'a> {
+    let local = other.forward.local.as_str();
+    let open = local.parse::<SocketAddr>().is_ok_and(|address| !address.ip().is_loopback());
+    if open { Cell::text(format!("! {local}"), scene.theme().bad) } else { Cell::text(local, scene.theme().dim) }
 }
 
 /// Names the instance that owns a forward.

@@ -29,11 +29,24 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     }
     state.add_area(area, Hit::Pane(pane));
     match pane {
+        Pane::Clusters if area.height == 1 => clusters::line(frame, scene, area),
         Pane::Clusters => clusters::draw(frame, scene, state, area),
         Pane::Targets => targets::draw(frame, scene, state, area),
         Pane::Pods => pods::draw(frame, scene, state, area),
         Pane::Forwards => forwards::draw(frame, scene, state, area),
     }
+}
+
+/// Returns true if a filter stands on the pane's lower frame.
+pub(super) fn is_filtered(scene: Scene<'_>, pane: Pane) -> bool {
+    let screen = &scene.model.screen;
+    let (filter, filtering) = match pane {
+        Pane::Clusters => (&screen.clusters.filter, screen.clusters.filtering),
+        Pane::Targets => (&screen.targets.filter, screen.targets.filtering),
+        Pane::Pods => (&screen.pods.filter, screen.pods.filtering),
+        Pane::Forwards => (&screen.forwards.filter, screen.forwards.filtering),
+    };
+    filtering || !filter.value().is_empty()
 }
 
 /// The contents of one pane, for [`show`].
@@ -54,7 +67,7 @@ pub(super) fn show<'a, K: Ord, C>(
     state: &mut ViewState,
     area: Rect,
     content: Content<'a, K, C>,
-    cells: impl Fn(&'a K) -> Option<Vec<Cell<'a>>>,
+    row: impl Fn(&'a K) -> Option<(Option<Span<'a>>, Vec<Cell<'a>>)>,
 ) {
     let Content { pane, list, heads, columns_of, sorted, aside } = content;
     let focused = scene.has_keys(pane);
@@ -68,6 +81,7 @@ pub(super) fn show<'a, K: Ord, C>(
             focused,
             count: count(list.order.len(), list.of, &list.filter),
             aside,
+            order: (sorted == 0 && pane != Pane::Clusters).then(|| scene.get("view.by-attention")),
             marks: visible_marks(&list.order, &list.marks),
             filter: (list.filtering || !list.filter.value().is_empty()).then_some(&list.filter),
             filtering: list.filtering && focused && scene.model.screen.dialogs.is_empty(),
@@ -89,10 +103,12 @@ pub(super) fn show<'a, K: Ord, C>(
         cursor: list.cursor,
         rows: list.order.len(),
     };
-    table.draw(frame, state, scene.theme(), inner, |at| {
+    let below = table.draw(frame, state, scene.theme(), inner, |at| {
         let key = list.order.get(at);
-        Row { cells: key.and_then(&cells).unwrap_or_default(), marked: key.is_some_and(|key| list.marks.contains(key)) }
+        let (symbol, cells) = key.and_then(&row).unwrap_or_default();
+        Row { symbol, cells, marked: key.is_some_and(|key| list.marks.contains(key)) }
     });
+    chrome::below(frame, scene, area, below);
 }
 
 /// `12`, or `3/12` while a filter hides some.

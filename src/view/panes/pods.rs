@@ -12,25 +12,25 @@ use super::{Content, Scene, show};
 use crate::view::cell::Cell;
 use crate::view::columns::Column;
 use crate::view::state::ViewState;
+use brow_model::attention::Attention;
 use brow_model::focus::Pane;
 use brow_model::list::PodColumn;
 use brow_model::proxy::{Phase, ProxyPod};
 
 /// In the order of [`PodColumn::ALL`].
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
+    Column::NONE,
     Column::words(2, 8, 63),
     Column::words(Column::ALWAYS, 8, 40),
     Column::words(4, 11, 50),
     Column::words(Column::ALWAYS, 17, 48),
     Column::words(1, 12, 36),
     Column::number(3, 6, 8),
-    Column::picture(Column::ALWAYS, 13, 34),
+    Column::number(Column::ALWAYS, 7, 13),
 ];
 
 /// From this time left on the countdown is red.
 const LAST_MINUTE: TimeDelta = TimeDelta::minutes(1);
-/// From this part of the TTL left on the countdown is yellow.
-const LAST_PART: f64 = 0.2;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let model = scene.model;
@@ -47,19 +47,20 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         sorted: PodColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
         aside,
     };
-    show(frame, scene, state, area, content, |key| Some(cells(scene, model.pods.all().get(key)?)));
+    show(frame, scene, state, area, content, |key| Some((None, cells(scene, model.pods.all().get(key)?))));
 }
 
 fn cells<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Vec<Cell<'a>> {
     let theme = scene.theme();
     let now = scene.model.time_at(&pod.key.cluster);
     let own = scene.model.is_ours(pod);
-    let name = if pod.is_over(now) { theme.dim } else { theme.text };
+    let name = if pod.is_over(now) || !own { theme.dim } else { theme.text };
     vec![
+        Cell::empty(),
         Cell::Tail(Span::styled(pod.key.name.as_str(), name)),
         Cell::text(pod.target.as_str(), name),
         Cell::Line(vec![
-            Span::styled(pod.key.cluster.as_str(), theme.dim),
+            scene.cluster(&pod.key.cluster, theme.dim),
             Span::styled("/", theme.faint),
             Span::styled(pod.key.namespace.as_str(), theme.dim),
         ]),
@@ -97,32 +98,24 @@ pub(in crate::view) fn phase_style(scene: Scene<'_>, phase: Phase) -> Style {
     }
 }
 
-/// The steps of a pod that is starting, then the remaining time.
+/// The steps of a pod that is starting, or the remaining time.
 fn left(scene: Scene<'_>, pod: &ProxyPod, now: DateTime<Utc>) -> Cell<'static> {
     let theme = scene.theme();
     let phase = scene.model.phase_of(pod);
-    if phase > Phase::Ready {
-        return Cell::Steps { line: Vec::new(), label: Span::styled("–", theme.faint) };
+    match pod.left(now) {
+        _ if phase > Phase::Ready => Cell::text("–", theme.faint),
+        None => Cell::text("∞", theme.warn),
+        Some(_) if phase.is_coming() => Cell::Line(dots(scene, phase)),
+        Some(left) => Cell::text(scene.text().left(left), countdown_style(scene, left)),
     }
-    let Some(left) = pod.left(now) else {
-        return Cell::Steps { line: Vec::new(), label: Span::styled("∞", theme.warn) };
-    };
-    let label = scene.text().left(left);
-    if phase.is_coming() {
-        return Cell::Steps { line: dots(scene, phase), label: Span::styled(label, theme.dim) };
-    }
-    let whole = pod.ttl.map_or(1.0, |ttl| f64::from(ttl.secs()));
-    let part = left.num_milliseconds() as f64 / 1000.0 / whole;
-    let style = countdown_style(scene, left, part);
-    Cell::Bar { part, style, track: theme.track, ground: if theme.colored { " " } else { "·" }, label }
 }
 
-/// Red in the last minute, yellow in the last fifth.
-pub(in crate::view) fn countdown_style(scene: Scene<'_>, left: TimeDelta, part: f64) -> Style {
+/// Red in the last minute, yellow while the pod ends soon.
+pub(in crate::view) fn countdown_style(scene: Scene<'_>, left: TimeDelta) -> Style {
     let theme = scene.theme();
     if left <= LAST_MINUTE {
         theme.bad
-    } else if part <= LAST_PART {
+    } else if left <= Attention::SOON {
         theme.warn
     } else {
         theme.good

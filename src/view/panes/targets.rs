@@ -1,35 +1,37 @@
-//! Targets: saved places, and whether each is live now.
+//! Targets: where each leads, and how it stands.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
 
-use super::{Content, Scene, show};
+use super::{Content, Scene, forwards, show};
 use crate::view::cell::Cell;
 use crate::view::columns::Column;
 use crate::view::state::ViewState;
 use brow_model::focus::Pane;
-use brow_model::forward::{Forward, ForwardState};
+use brow_model::forward::Forward;
 use brow_model::list::TargetColumn;
-use brow_model::proxy::{Phase, PodKey, PodSelector, ProxyPod};
+use brow_model::proxy::Phase;
 use brow_model::target::Target;
 use brow_model::workload::Destination;
 
-/// In the order of [`TargetColumn::ALL`].
-const fn columns_of(tags: u16) -> [Column; 7] {
+/// In the order of [`TargetColumn::ALL`]. The name is the last to be cut.
+const fn columns(tags: u16) -> [Column; 9] {
     [
-        Column::words(Column::ALWAYS, 9, 50),
-        Column::words(3, 6, 40),
-        Column::words(1, 9, 30),
-        Column::words(5, 17, 60),
-        Column::number(4, 5, 12),
-        Column::words(2, 8, tags),
-        Column::words(Column::ALWAYS, 10, 24),
+        Column::NONE,
+        Column::words(Column::ALWAYS, 63, 63),
+        Column::words(6, 6, 8),
+        Column::words(4, 17, 60),
+        Column::words(3, 8, 40),
+        Column::words(2, 9, 30),
+        Column::words(1, 8, tags),
+        Column::number(5, 5, 6),
+        Column::words(Column::ALWAYS, 12, 60),
     ]
 }
-const COLUMNS: [Column; 7] = columns_of(30);
+const COLUMNS: [Column; 9] = columns(30);
 /// The columns without tags, for lists in which no target has any.
-const UNTAGGED_COLUMNS: [Column; 7] = columns_of(0);
+const UNTAGGED_COLUMNS: [Column; 9] = columns(0);
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect) {
     let model = scene.model;
@@ -43,42 +45,89 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         sorted: TargetColumn::ALL.iter().position(|column| *column == list.column).unwrap_or_default(),
         aside: Vec::new(),
     };
-    show(frame, scene, state, area, content, |name| Some(cells(scene, model.target(name)?)));
+    show(frame, scene, state, area, content, |name| Some(row(scene, model.target(name)?)));
 }
 
-fn cells<'a>(scene: Scene<'a>, target: &'a Target) -> Vec<Cell<'a>> {
+fn row<'a>(scene: Scene<'a>, target: &'a Target) -> (Option<Span<'a>>, Vec<Cell<'a>>) {
     let theme = scene.theme();
     let mut tags = Vec::new();
     for tag in &target.tags {
         tags.push(Span::styled(if tags.is_empty() { "#" } else { " #" }, theme.faint));
         tags.push(Span::styled(tag.as_str(), theme.dim));
     }
-    vec![
-        Cell::text(target.name.as_str(), theme.text),
-        Cell::Name(Span::styled(target.cluster.as_str(), theme.dim), Span::raw("")),
+    let forward = scene.model.forward_of(&target.name);
+    let state = state(scene, target, forward);
+    let symbol = state.content.chars().next().map_or(String::new(), String::from);
+    let name = if forward.is_some() || state.style != theme.faint { theme.text } else { theme.dim };
+    let cells = vec![
+        Cell::empty(),
+        Cell::Name(Span::styled(target.name.as_str(), name), Span::raw("")),
+        Cell::Line(vec![port(scene, target, forward)]),
+        Cell::text(target.address.to_string(), name),
+        Cell::Name(scene.cluster(&target.cluster, theme.dim), Span::raw("")),
         Cell::text(scene.model.namespace_of(target), theme.dim),
-        Cell::text(target.address.to_string(), theme.text),
-        Cell::Line(vec![port(scene, target)]),
         Cell::Line(tags),
-        Cell::Line(vec![live(scene, target)]),
-    ]
+        left(scene, target, forward),
+        news(scene, target, forward, &state),
+    ];
+    (Some(Span::styled(symbol, state.style)), cells)
 }
 
-/// The local port: configured, or remembered, or any.
-fn port<'a>(scene: Scene<'a>, target: &Target) -> Span<'a> {
+/// The local port: bound, configured, or remembered; red and with a `!` if other machines can reach it.
+fn port<'a>(scene: Scene<'a>, target: &Target, forward: Option<&Forward>) -> Span<'a> {
     let theme = scene.theme();
+    if let Some(forward) = forward {
+        let port = forward.bound.first().map_or(forward.spec.port, std::net::SocketAddr::port);
+        return if forwards::open_to_others(forward) {
+            Span::styled(format!("!:{port}"), theme.bad)
+        } else {
+            Span::styled(format!(":{port}"), theme.text)
+        };
+    }
     match (target.local_port, scene.model.port_of(target)) {
         (_, None) => Span::styled(scene.get("view.any-port"), theme.faint),
-        (0, Some(remembered)) => Span::styled(remembered.to_string(), theme.dim),
-        (_, Some(port)) => Span::styled(port.to_string(), theme.text),
+        (_, Some(port)) => Span::styled(format!(":{port}"), theme.dim),
     }
 }
 
-/// The state of a target's forward, else of its pod that is closest to ready, else of a requested pod.
-fn live<'a>(scene: Scene<'a>, target: &'a Target) -> Span<'a> {
+/// The time left of the pod behind a target; a dash where there is a forward and no pod that ends.
+fn left<'a>(scene: Scene<'a>, target: &Target, forward: Option<&Forward>) -> Cell<'a> {
+    match scene.model.time_left(target) {
+        Some(left) => Cell::text(scene.text().left_short(left), super::pods::countdown_style(scene, left)),
+        None if forward.is_some() => Cell::text("–", scene.theme().faint),
+        None => Cell::empty(),
+    }
+}
+
+/// The words beside a row: what is wrong, who else can connect, else its state; and the traffic of the last minute.
+fn news<'a>(scene: Scene<'a>, target: &'a Target, forward: Option<&'a Forward>, state: &Span<'a>) -> Cell<'a> {
     let theme = scene.theme();
-    if let Some(forward) = forward_of(scene, &target.name) {
-        return Span::styled(scene.text().forward(forward, scene.model.now), super::forwards::style_of(scene, forward));
+    let fault = forward.map_or_else(|| scene.model.fault_of_target(target), |at| scene.model.trouble_of(at));
+    if let Some(fault) = fault {
+        let style = if state.style == theme.bad { theme.bad } else { theme.warn };
+        let what = scene.text().fault(fault).what;
+        // The row itself says whose fault it is.
+        let short = [target.name.as_str(), &target.cluster].into_iter().find_map(|name| what.strip_prefix(name));
+        let short = short.map(|rest| rest.trim_start_matches([':', ' ', '：'])).filter(|rest| !rest.is_empty());
+        return Cell::text(short.map_or_else(|| what.clone(), str::to_owned), style);
+    }
+    if let Some(exposed) = forward.filter(|forward| forwards::open_to_others(forward)) {
+        let address = exposed.bound.first().map(|bound| bound.ip().to_string()).unwrap_or_default();
+        return Cell::text(scene.text().fill("view.exposed", &[("address", &address)]), theme.bad);
+    }
+    let words = state.content.split_once(' ').map_or("", |(_, words)| words).to_owned();
+    let values = forward.map(|forward| &forward.traffic.history).filter(|history| history.iter().any(|n| *n > 0));
+    let renews = forward.is_some() && scene.model.forward_policy(&target.name).auto_renew;
+    let words = if renews { format!("{words}, {}", scene.get("view.renews")) } else { words };
+    Cell::News { words: Span::styled(words, state.style), values, style: theme.info }
+}
+
+/// The state of a target's forward, else of its pod that is closest to ready, else of a requested pod: a symbol and
+/// words.
+fn state<'a>(scene: Scene<'a>, target: &'a Target, forward: Option<&'a Forward>) -> Span<'a> {
+    let theme = scene.theme();
+    if let Some(forward) = forward {
+        return Span::styled(scene.text().forward(forward, scene.model.now), forwards::style_of(scene, forward));
     }
     let elsewhere = |address: &Destination| scene.model.elsewhere(target, address);
     if let Some((_, other)) = (!scene.model.instances.forwards().is_empty())
@@ -87,7 +136,7 @@ fn live<'a>(scene: Scene<'a>, target: &'a Target) -> Span<'a> {
     {
         return Span::styled(scene.text().forward_state(other.forward.state.state()), theme.dim);
     }
-    if let Some(pod) = pod_of(scene, target) {
+    if let Some(pod) = scene.model.pod_of(target) {
         return Span::styled(scene.text().phase(pod.phase), super::pods::phase_style(scene, pod.phase));
     }
     if scene.model.pods.requests().values().any(|request| request.target == target.name) {
@@ -96,32 +145,5 @@ fn live<'a>(scene: Scene<'a>, target: &'a Target) -> Span<'a> {
     if scene.model.targets.refusal(&target.name).is_some() {
         return Span::styled(scene.text().phase(Phase::Failed), theme.bad);
     }
-    Span::styled("–", theme.faint)
-}
-
-/// The forward to a target: one that is live before others.
-pub(in crate::view) fn forward_of<'a>(scene: Scene<'a>, target: &'a str) -> Option<&'a Forward> {
-    scene.model.forwards_of(target).min_by_key(|forward| forward.state() != ForwardState::Live)
-}
-
-/// Our own pod for a target that is the most use: ready before coming, and neither ended nor ending. Its pods lie side
-/// by side in the map because their names begin with the target's label, or with one that it had under another name: no
-/// need to go through all of them.
-pub(in crate::view) fn pod_of<'a>(scene: Scene<'a>, target: &Target) -> Option<&'a ProxyPod> {
-    let model = scene.model;
-    let PodSelector { cluster, namespace, label } = model.selector_of(target);
-    let pods = |label: &str| {
-        let first = PodKey { cluster: cluster.clone(), namespace: namespace.clone(), name: format!("brow-{label}-") };
-        let near = move |key: &PodKey| {
-            key.cluster == first.cluster && key.namespace == first.namespace && key.name.starts_with(&first.name)
-        };
-        let from = PodKey { cluster: cluster.clone(), namespace: namespace.clone(), name: format!("brow-{label}-") };
-        model.pods.all().range(from..).take_while(move |(key, _)| near(key)).map(|(_, pod)| pod)
-    };
-    let earlier = model.pods.renamed().iter().filter(|((at, _), name)| *at == cluster && **name == target.name);
-    let labels = std::iter::once(&label).chain(earlier.map(|((_, label), _)| label));
-    labels
-        .flat_map(|label| pods(label))
-        .filter(|pod| pod.target_label == label && model.is_ours(pod) && pod.phase <= Phase::Ready)
-        .max_by_key(|pod| pod.phase)
+    Span::styled("○", theme.faint)
 }

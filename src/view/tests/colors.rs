@@ -26,11 +26,10 @@ fn style_of(model: &Model, theme: &Theme, text: &str) -> Style {
 #[test]
 fn the_countdown_turns_yellow_then_red() {
     let theme = dark();
-    // Of half an hour 20 % are six minutes.
     for (left, shown, wanted) in [
         (TimeDelta::minutes(29), "29:00", theme.good),
-        (TimeDelta::seconds(361), "06:01", theme.good),
-        (TimeDelta::seconds(360), "06:00", theme.warn),
+        (TimeDelta::seconds(301), "05:01", theme.good),
+        (TimeDelta::seconds(300), "05:00", theme.warn),
         (TimeDelta::seconds(61), "01:01", theme.warn),
         (TimeDelta::seconds(60), "01:00", theme.bad),
         (TimeDelta::seconds(1), "00:01", theme.bad),

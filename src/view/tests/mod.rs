@@ -1,6 +1,7 @@
 //! Whole frames: every pane, dialog and state at 80×24 and 200×50, as snapshots; colors and sizes beside them.
 
 mod colors;
+mod day;
 mod dialogs;
 mod fixture;
 mod found;

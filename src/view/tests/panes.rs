@@ -183,14 +183,15 @@ fn in_chinese() {
 fn what_is_under_the_mouse() {
     let (_, state) = themed(&busy(), 80, 24, &Theme::plain(), &english());
     let pane = Pane::Targets;
-    assert_eq!(state.hit(40, 0), Some(Hit::Pane(pane)));
-    assert_eq!(state.hit(40, 1), Some(Hit::Column { pane, column: 0 }));
-    assert_eq!(state.hit(40, 2), Some(Hit::Row { pane, row: 0 }));
-    assert_eq!(state.hit(40, 4), Some(Hit::Row { pane, row: 2 }));
-    assert_eq!(state.hit(1, 2), Some(Hit::Row { pane: Pane::Clusters, row: 0 }));
-    assert_eq!(state.hit(40, 20), Some(Hit::Strip));
+    assert_eq!(state.hit(40, 0), Some(Hit::Pane(Pane::Clusters)));
+    assert_eq!(state.hit(40, 1), Some(Hit::Pane(pane)));
+    assert_eq!(state.hit(4, 2), Some(Hit::Column { pane, column: 1 }));
+    assert_eq!(state.hit(40, 3), Some(Hit::Row { pane, row: 0 }));
+    assert_eq!(state.hit(40, 5), Some(Hit::Row { pane, row: 2 }));
+    assert_eq!(state.hit(1, 16), Some(Hit::Row { pane: Pane::Forwards, row: 0 }));
+    assert_eq!(state.hit(40, 21), Some(Hit::Strip));
     assert_eq!(state.hit(40, 23), None);
-    assert_eq!(state.page(), 5);
+    assert_eq!(state.page(), 9);
 }
 
 #[test]

@@ -160,17 +160,17 @@ columns! {
 
 columns! {
     /// Columns of the targets pane.
-    TargetColumn { Name = "name", Cluster = "cluster", Namespace = "namespace", Address = "address", Port = "local-port", Tags = "tags", Live = "live" } default Name
+    TargetColumn { Attention = "attention", Name = "name", Port = "local", Address = "target", Cluster = "cluster", Namespace = "namespace", Tags = "tags", Left = "left", State = "state" } default Attention
 }
 
 columns! {
     /// Columns of the proxy pods pane.
-    PodColumn { Name = "name", Target = "target", Place = "place", Phase = "phase", Owner = "owner", Age = "age", Left = "left" } default Age
+    PodColumn { Attention = "attention", Name = "name", Target = "target", Place = "place", Phase = "phase", Owner = "owner", Age = "age", Left = "left" } default Attention
 }
 
 columns! {
     /// Columns of the forwards pane.
-    ForwardColumn { Local = "local", Target = "target", Pod = "pod", State = "state", Connections = "connections", Up = "up", UpRate = "up-rate", Down = "down", DownRate = "down-rate", Activity = "activity", Fault = "fault" } default Local
+    ForwardColumn { Attention = "attention", Local = "local", Target = "target", Pod = "pod", State = "state", Connections = "connections", Up = "up", UpRate = "up-rate", Down = "down", DownRate = "down-rate", Activity = "activity", Fault = "fault" } default Attention
 }
 
 #[cfg(test)]

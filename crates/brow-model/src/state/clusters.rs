@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use crate::language::fault::{Fault, What};
+use crate::short::short_names;
 use crate::types::cluster::{Cluster, Context, Link};
 
 /// Kubeconfig contexts and what is known of them.
 #[derive(Debug, Clone, Default)]
 pub struct Clusters {
     all: Vec<Cluster>,
+    /// Short names of those contexts whose own is long.
+    short: BTreeMap<String, String>,
     /// The fault if the kubeconfig cannot be read.
     fault: Option<Fault>,
     /// Clusters in which pods of ours may live, from this run or an earlier one, with the end of the last TTL.
@@ -75,7 +78,13 @@ impl Clusters {
             }
             self.all.push(new);
         }
+        self.short = short_names(&self.all.iter().map(|cluster| cluster.name.as_str()).collect::<Vec<_>>());
         moved
+    }
+
+    /// Returns the short name of a context whose own is long.
+    pub(crate) fn short(&self, name: &str) -> Option<&str> {
+        self.short.get(name).map(String::as_str)
     }
 
     /// Returns the clusters in which pods of ours may live, with the end of the last TTL.
@@ -101,6 +110,10 @@ impl Clusters {
 impl Clusters {
     pub fn all_mut(&mut self) -> &mut Vec<Cluster> {
         &mut self.all
+    }
+
+    pub fn shorten(&mut self) {
+        self.short = short_names(&self.all.iter().map(|cluster| cluster.name.as_str()).collect::<Vec<_>>());
     }
 
     pub fn fault_mut(&mut self) -> &mut Option<Fault> {

@@ -180,6 +180,33 @@ pub struct ClusterSettings {
     pub forward: ForwardSettings,
     /// The tunnel protocol to use, instead of trying: `spdy`, `spdy-websocket` or `v4-websocket`.
     pub tunnel: Option<String>,
+    /// The name to show in place of the context's.
+    pub alias: Option<String>,
+    /// The color of the name.
+    pub color: Option<ClusterColor>,
+    /// True if its name is red wherever it shows, and nothing there is deleted without a question.
+    pub production: bool,
+}
+
+/// The color of a cluster's name. Each theme has its own shade of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClusterColor {
+    Red,
+    Yellow,
+    Green,
+    Blue,
+    Purple,
+}
+
+impl ClusterColor {
+    /// All colors, with their names in the config.
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("red", Self::Red),
+        ("yellow", Self::Yellow),
+        ("green", Self::Green),
+        ("blue", Self::Blue),
+        ("purple", Self::Purple),
+    ];
 }
 
 /// A change to the key table, with the line of the config that asks for it.

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
+
 use crate::screen::filter::Filter;
 use crate::screen::list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetColumn};
 use crate::state::Model;
@@ -32,7 +34,7 @@ impl Model {
             .clusters
             .all()
             .iter()
-            .filter_map(|at| Some((filter.score(&[&at.name, &at.server, &at.user])?, at)))
+            .filter_map(|at| Some((filter.score(&[self.cluster_name(&at.name), &at.name, &at.server, &at.user])?, at)))
             .collect();
         let column = self.screen.clusters.column;
         let pods = |at: &Cluster| self.pods.all().keys().filter(|key| key.cluster == at.name).count();
@@ -61,20 +63,25 @@ impl Model {
             .filter_map(|target| {
                 let address = target.address.to_string();
                 let namespace = self.namespace_of(target);
-                let mut fields = vec![target.name.as_str(), &target.cluster, &namespace, &address];
+                let cluster = self.cluster_name(&target.cluster);
+                let mut fields = vec![target.name.as_str(), cluster, &target.cluster, &namespace, &address];
                 fields.extend(target.tags.iter().map(String::as_str));
                 Some((filter.score(&fields)?, target, namespace))
             })
             .collect();
         let column = self.screen.targets.column;
+        // What has no end comes last.
+        let left = |target: &Target| self.time_left(target).unwrap_or(TimeDelta::MAX);
         rows.sort_by(|(_, a, a_namespace), (_, b, b_namespace)| match column {
+            TargetColumn::Attention => (self.attention_of(a), &a.name).cmp(&(self.attention_of(b), &b.name)),
             TargetColumn::Name => a.name.cmp(&b.name),
             TargetColumn::Cluster => (&a.cluster, &a.name).cmp(&(&b.cluster, &b.name)),
             TargetColumn::Namespace => (a_namespace, &a.name).cmp(&(b_namespace, &b.name)),
             TargetColumn::Address => a.address.cmp(&b.address),
             TargetColumn::Port => (self.port_of(a), &a.name).cmp(&(self.port_of(b), &b.name)),
             TargetColumn::Tags => (&a.tags, &a.name).cmp(&(&b.tags, &b.name)),
-            TargetColumn::Live => (!self.is_live(&a.name), &a.name).cmp(&(!self.is_live(&b.name), &b.name)),
+            TargetColumn::Left => (left(a), &a.name).cmp(&(left(b), &b.name)),
+            TargetColumn::State => (!self.is_live(&a.name), &a.name).cmp(&(!self.is_live(&b.name), &b.name)),
         });
         let order = rows.into_iter().map(|(score, target, _)| (score, target.name.clone())).collect();
         let targets = self.targets.all();
@@ -96,6 +103,7 @@ impl Model {
         let mut rows: Vec<(u32, &ProxyPod)> = rows.into_iter().filter_map(|pod| Some((score(pod)?, pod))).collect();
         let column = self.screen.pods.column;
         rows.sort_by(|(_, a), (_, b)| match column {
+            PodColumn::Attention => (self.attention_of_pod(a), &a.key).cmp(&(self.attention_of_pod(b), &b.key)),
             PodColumn::Name => a.key.name.cmp(&b.key.name),
             PodColumn::Target => a.target.cmp(&b.target),
             PodColumn::Place => a.key.cmp(&b.key),
@@ -126,6 +134,11 @@ impl Model {
         rows.sort_by(|(_, a), (_, b)| {
             let (x, y) = (&a.traffic, &b.traffic);
             match column {
+                ForwardColumn::Attention => (self.attention_of_forward(a), &a.spec.target, a.spec.id).cmp(&(
+                    self.attention_of_forward(b),
+                    &b.spec.target,
+                    b.spec.id,
+                )),
                 ForwardColumn::Local => (a.spec.port, a.spec.id).cmp(&(b.spec.port, b.spec.id)),
                 ForwardColumn::Target => a.spec.target.cmp(&b.spec.target),
                 ForwardColumn::Pod => a.via().map(|via| &via.pod).cmp(&b.via().map(|via| &via.pod)),
@@ -144,7 +157,15 @@ impl Model {
             let ForwardReport { local, name, cluster, pod, .. } = &other.forward;
             Some((filter.score(&[local, name, cluster, pod.as_deref().unwrap_or_default()])?, *id))
         });
-        let others: Vec<(u32, ForwardId)> = others.collect();
+        let mut others: Vec<(u32, ForwardId)> = others.collect();
+        others.sort_by_key(|(_, id)| {
+            let shared = &self.instances.forwards()[id].forward;
+            match column {
+                ForwardColumn::Target => (&shared.name, &shared.local),
+                ForwardColumn::Pod => (shared.pod.as_ref().unwrap_or(&shared.name), &shared.local),
+                _ => (&shared.local, &shared.name),
+            }
+        });
         let own = rows.into_iter().map(|(score, forward)| (score, forward.spec.id));
         let order = if self.screen.forwards.descending {
             others.into_iter().rev().chain(own).collect()

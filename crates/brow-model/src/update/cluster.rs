@@ -26,6 +26,17 @@ impl Model {
         self.now + self.cluster(cluster).map_or(TimeDelta::zero(), |cluster| cluster.skew)
     }
 
+    /// The name to show for a cluster: its alias, else what is short and tells it apart, else the context's.
+    pub fn cluster_name<'a>(&'a self, cluster: &'a str) -> &'a str {
+        let alias = self.config.settings().clusters.get(cluster).and_then(|at| at.alias.as_deref());
+        alias.or_else(|| self.clusters.short(cluster)).unwrap_or(cluster)
+    }
+
+    /// Returns true if the config marks the cluster as production.
+    pub fn is_production(&self, cluster: &str) -> bool {
+        self.config.settings().clusters.get(cluster).is_some_and(|at| at.production)
+    }
+
     /// Namespaces of a cluster that matter to us: the context's own and those of its targets.
     pub(crate) fn namespaces(&self, cluster: &str) -> BTreeSet<String> {
         let own = self.cluster(cluster).map(|cluster| cluster.namespace.clone());

@@ -2,6 +2,7 @@
 
 mod action;
 mod arrange;
+mod attention;
 mod audit;
 mod backend;
 mod browse;
@@ -92,8 +93,10 @@ impl Model {
     }
 
     fn on_tick(&mut self, now: DateTime<Utc>, samples: Vec<Sample>, out: &mut Vec<Effect>) {
-        // Pods that expire now have another phase, and may stand elsewhere for it.
-        self.screen.unarranged |= self.expires_between(self.now, now);
+        // Pods that expire or end soon from now on may stand elsewhere for it.
+        let soon = crate::types::attention::Attention::SOON;
+        self.screen.unarranged |=
+            self.expires_between(self.now, now) || self.expires_between(self.now + soon, now + soon);
         self.now = now;
         for Sample { id, counts, tunnel } in samples {
             if let Some(forward) = self.forwards.get_mut(id) {

@@ -51,9 +51,13 @@ impl Model {
         }
     }
 
-    /// Deletes the chosen pods of this installation, and asks about foreign ones.
+    /// Deletes the chosen pods of this installation, and asks about foreign ones and those of production.
     pub(crate) fn kill_now(&mut self, out: &mut Vec<Effect>) {
-        let (own, foreign) = self.by_maker(self.screen.pods.chosen());
+        let chosen = self.screen.pods.chosen();
+        if chosen.iter().any(|key| self.is_production(&key.cluster)) {
+            return self.ask_kill(chosen);
+        }
+        let (own, foreign) = self.by_maker(chosen);
         for key in own {
             self.kill(&key, out);
         }
