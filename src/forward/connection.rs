@@ -192,7 +192,7 @@ async fn wait_for_upstream<D: Dialer>(
             Route::Through(upstream) if !except.is_some_and(|except| Arc::ptr_eq(except, &upstream)) => {
                 return Some(Ok(upstream));
             }
-            // Unless it has just been pointed elsewhere, which the ways follow in a moment.
+            // Unless the destination has just changed, which the route follows in a moment.
             Route::NoPod(Wait::Never) if forward.has_no_pod() => return Some(Err(no_pod(forward))),
             Route::Failed(fault) if nudged => return Some(Err(End::Failed(fault))),
             Route::Failed(_) => {
