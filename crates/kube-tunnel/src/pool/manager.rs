@@ -43,8 +43,8 @@ pub(crate) async fn manage(pool: Arc<Pool>) {
             // Whatever it stumbled over is let go of, and told where there is no tunnel.
             let error = Error::Unreachable { text };
             let pause = pause_after(&error, &mut backoff);
-            pool.fail(error);
             pool.clear();
+            pool.fail(error);
             tokio::time::sleep(pause).await;
         }
     };
@@ -163,7 +163,7 @@ impl Manager {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use futures::future::BoxFuture;
     use tokio::sync::watch;
@@ -175,6 +175,8 @@ mod tests {
     /// Panics where it is contained.
     struct Broken {
         asked: AtomicUsize,
+        /// Panics once where the manager itself asks for something.
+        manager: AtomicBool,
         logins: watch::Sender<Login>,
         again: watch::Sender<u64>,
     }
@@ -183,7 +185,12 @@ mod tests {
         fn new() -> Arc<Self> {
             let client = kube::Config::new("http://127.0.0.1:1".parse().unwrap()).try_into().unwrap();
             let logins = watch::Sender::new(Login { client, generation: 0 });
-            Arc::new(Self { asked: AtomicUsize::default(), logins, again: watch::Sender::default() })
+            Arc::new(Self {
+                asked: AtomicUsize::default(),
+                manager: AtomicBool::default(),
+                logins,
+                again: watch::Sender::default(),
+            })
         }
 
         fn lease(self: &Arc<Self>) -> Lease {
@@ -213,6 +220,7 @@ mod tests {
         }
 
         fn recoveries(&self) -> watch::Receiver<u64> {
+            assert!(!self.manager.swap(false, Ordering::Relaxed), "the manager broke");
             self.again.subscribe()
         }
     }
@@ -224,6 +232,23 @@ mod tests {
         logins.until_asked(2).await;
         let last_error = lease.stats().last_error.unwrap();
         assert!(last_error.to_string().contains("something broke"), "{last_error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_manager_that_panics_is_followed_by_another() {
+        let logins = Broken::new();
+        logins.manager.store(true, Ordering::Relaxed);
+        let lease = logins.lease();
+        let last_error = loop {
+            match lease.stats().last_error {
+                Some(error) => break error,
+                None => sleep(Duration::from_millis(1)).await,
+            }
+        };
+        assert!(last_error.to_string().contains("the manager broke"), "{last_error}");
+        assert_eq!(logins.asked.load(Ordering::Relaxed), 0);
+        // The next one dials.
+        logins.until_asked(2).await;
     }
 
     #[tokio::test(start_paused = true)]
