@@ -48,10 +48,10 @@ pub fn client(config: &Config) -> Result<Client, Error> {
         // kube would run the plugin once more for a client certificate; whoever gave a token has none.
         config.auth_info.exec = None;
     }
-    connect(&config, auth)
+    connect(&config, auth, Liveness::monitored())
 }
 
-fn connect(config: &Config, auth: Option<AuthLayer>) -> Result<Client, Error> {
+fn connect(config: &Config, auth: Option<AuthLayer>, liveness: Liveness) -> Result<Client, Error> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
@@ -61,14 +61,14 @@ fn connect(config: &Config, auth: Option<AuthLayer>) -> Result<Client, Error> {
     connector.set_keepalive_retries(Some(KEEP_ALIVE_RETRIES));
     connector.set_happy_eyeballs_timeout(Some(Duration::from_millis(250)));
     let Some(proxy) = config.proxy_url.clone() else {
-        return build(connector, config, auth);
+        return build(connector, config, auth, liveness);
     };
     match proxy.scheme_str() {
-        Some("socks5" | "socks5h") => build(socks(proxy, connector), config, auth),
-        Some("http") => build(tunnel(&proxy, connector), config, auth),
+        Some("socks5" | "socks5h") => build(socks(proxy, connector), config, auth, liveness),
+        Some("http") => build(tunnel(&proxy, connector), config, auth, liveness),
         Some("https") => {
             let connector = config.rustls_https_connector_with_connector(connector)?;
-            build(tunnel(&proxy, connector), config, auth)
+            build(tunnel(&proxy, connector), config, auth, liveness)
         }
         Some(_) | None => Err(Error::ProxyProtocolUnsupported { proxy_url: Box::new(proxy) }),
     }
@@ -115,14 +115,13 @@ pub(super) fn percent_decoded(text: &str) -> Vec<u8> {
     out
 }
 
-fn build<C>(connector: C, config: &Config, auth: Option<AuthLayer>) -> Result<Client, Error>
+fn build<C>(connector: C, config: &Config, auth: Option<AuthLayer>, liveness: Liveness) -> Result<Client, Error>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
     C::Future: Send + 'static,
     C::Error: Into<BoxError>,
 {
-    let liveness = Liveness::monitored();
     let monitor = liveness.clone();
     let connector = ServiceBuilder::new()
         .map_response(move |connection| Buffered::new(monitor.connection(connection)))
@@ -187,6 +186,10 @@ fn is_for_node(uri: &Uri) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::SystemTime;
+
     use super::*;
     use kube_tunnel::contain::is_contained;
 
@@ -201,6 +204,30 @@ mod tests {
         let request = Request::get(format!("/{}", "b".repeat(100))).body(Vec::new()).unwrap();
         let words = contain(client.request_text(request)).await.map(drop).unwrap_err();
         assert!(words.contains("Valid Uri"), "{words}");
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_hears_nothing_ends_when_the_machine_wakes_up() {
+        use futures::StreamExt as _;
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = Config::new(format!("http://{}", listener.local_addr().unwrap()).parse().unwrap());
+        let slept = Arc::new(AtomicU64::new(0));
+        let asleep = Arc::clone(&slept);
+        let wall = move || SystemTime::now() + Duration::from_secs(asleep.load(Ordering::Relaxed));
+        let client = connect(&config, None, Liveness::monitored_by(wall)).unwrap();
+        let silent = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_buf(&mut Vec::new()).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n").await.unwrap();
+            // It says nothing, and does not end it.
+            stream.read_buf(&mut Vec::new()).await
+        });
+        let api: kube::Api<k8s_openapi::api::core::v1::Pod> = kube::Api::all(client);
+        let mut watch = std::pin::pin!(api.watch(&kube::api::WatchParams::default(), "0").await.unwrap());
+        slept.store(600, Ordering::Relaxed);
+        assert!(watch.next().await.unwrap().is_err());
+        drop(silent);
     }
 
     #[test]

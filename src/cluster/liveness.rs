@@ -56,8 +56,13 @@ struct ConnectionTag {
 impl Liveness {
     /// Creates an instance that watches the clocks as long as it is used. Must be called within a tokio runtime.
     pub(super) fn monitored() -> Self {
+        Self::monitored_by(SystemTime::now)
+    }
+
+    /// Creates one that reads the time of day from `wall`.
+    pub(super) fn monitored_by(wall: impl Fn() -> SystemTime + Send + 'static) -> Self {
         let path = Self::default();
-        tokio::spawn(contain(watch_clocks(Arc::downgrade(&path.state))));
+        tokio::spawn(contain(watch_clocks(Arc::downgrade(&path.state), wall)));
         path
     }
 
@@ -134,16 +139,16 @@ impl Drop for PendingRequest<'_> {
     }
 }
 
-async fn watch_clocks(state: Weak<State>) {
-    let (mut steady, mut wall) = (Instant::now(), SystemTime::now());
+async fn watch_clocks(state: Weak<State>, wall: impl Fn() -> SystemTime) {
+    let (mut steady, mut before) = (Instant::now(), wall());
     loop {
         sleep(CLOCK_CHECK_INTERVAL).await;
         let Some(state) = state.upgrade() else { return };
-        let now = SystemTime::now();
-        if has_slept(steady.elapsed(), now.duration_since(wall).unwrap_or_default()) {
+        let now = wall();
+        if has_slept(steady.elapsed(), now.duration_since(before).unwrap_or_default()) {
             state.end_all();
         }
-        (steady, wall) = (Instant::now(), now);
+        (steady, before) = (Instant::now(), now);
     }
 }
 
@@ -293,6 +298,26 @@ mod tests {
         let new = connection(&path);
         answered(&path, &new.0, StatusCode::OK).await;
         assert!(!lives(&mut watch).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_that_wakes_up_makes_its_connections_anew() {
+        let (begin, slept) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+        let asleep = Arc::clone(&slept);
+        let wall =
+            move || SystemTime::UNIX_EPOCH + begin.elapsed() + Duration::from_secs(asleep.load(Ordering::Relaxed));
+        let path = Liveness::monitored_by(wall);
+        let (mut watch, mut tunnel) = (connection(&path), connection(&path));
+        answered(&path, &tunnel.0, StatusCode::SWITCHING_PROTOCOLS).await;
+        sleep(CLOCK_CHECK_INTERVAL * 10).await;
+        assert!(lives(&mut watch).await, "as long as it is awake");
+        slept.store(600, Ordering::Relaxed);
+        sleep(CLOCK_CHECK_INTERVAL * 2).await;
+        assert!(!lives(&mut watch).await);
+        assert!(lives(&mut tunnel).await, "a tunnel finds out by itself");
+        let mut new = connection(&path);
+        sleep(CLOCK_CHECK_INTERVAL * 10).await;
+        assert!(lives(&mut new).await, "once for each sleep");
     }
 
     #[test]
