@@ -91,3 +91,62 @@ async fn look(clusters: &Clusters, mut watch: Watch) -> Option<(Watch, Contexts)
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{File, OpenOptions};
+    use std::os::unix::fs::OpenOptionsExt as _;
+    use std::path::Path;
+    use std::process::Command;
+
+    use rustix::fs::OFlags;
+
+    use super::*;
+
+    /// A pipe's other end, once somebody reads it.
+    async fn reader_of(pipe: &Path) -> File {
+        loop {
+            let flags = OFlags::NONBLOCK.bits().cast_signed();
+            match OpenOptions::new().write(true).custom_flags(flags).open(pipe) {
+                Ok(file) => return file,
+                Err(_) => sleep(Duration::from_millis(5)).await,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_newly_named_is_watched_before_it_is_read() {
+        use std::io::Write as _;
+        let dir = tempfile::tempdir().unwrap();
+        let (path, far) = (dir.path().join("kubeconfig"), dir.path().join("far"));
+        let (pipe, beside) = (far.join("pipe"), far.join("token"));
+        std::fs::create_dir(&far).unwrap();
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::fs::write(&path, "contexts: []\n").unwrap();
+        let (clusters, _) = Clusters::read(Some(&path)).unwrap();
+        let (nudge, mut changed) = mpsc::channel(1);
+        let watch = Watch::new(&clusters.files(), nudge).unwrap();
+        let text = serde_json::json!({
+            "clusters": [{ "name": "c", "cluster": { "server": "https://127.0.0.1:1" } }],
+            "users": [{ "name": "ann", "user": { "tokenFile": pipe } }],
+            "contexts": [{ "name": "dev", "context": { "cluster": "c", "user": "ann" } }],
+        });
+        std::fs::write(&path, text.to_string()).unwrap();
+        let again = clusters.clone();
+        let looking = tokio::spawn(async move { look(&again, watch).await.unwrap().1 });
+        // Read once, it is known by name; read again, it has to be watched. That reading waits for the pipe.
+        writeln!(reader_of(&pipe).await, "x").unwrap();
+        let mut second = loop {
+            let reader = reader_of(&pipe).await;
+            if clusters.files().contains(&pipe) {
+                break reader;
+            }
+        };
+        while changed.try_recv().is_ok() {}
+        std::fs::write(&beside, "").unwrap();
+        assert_eq!(timeout(Duration::from_mins(1), changed.recv()).await, Ok(Some(())));
+        writeln!(second, "y").unwrap();
+        drop(second);
+        assert_eq!(looking.await.unwrap().unwrap().len(), 1);
+    }
+}

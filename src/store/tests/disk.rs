@@ -1,6 +1,8 @@
 //! Files as the system has them: modes, links, what cannot be read or written, what a killed writer left.
 
 use super::*;
+use brow_model::ownership::Claim;
+use brow_model::ttl::Ttl;
 
 #[tokio::test]
 async fn modes_are_tight_and_kept() {
@@ -133,4 +135,25 @@ fn a_lock_is_not_made_where_a_link_leads() {
     symlink(&elsewhere, home.path().join(".config.toml.lock")).unwrap();
     assert_eq!(crate::store::disk::Locked::new(&file).unwrap_err().what, What::FileUnwritable);
     assert!(!elsewhere.exists());
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_up_is_neither_ours_nor_foreign() {
+    let mut brow = Running::new();
+    let claim = Claim { namespace: "team".into(), name: "a".into(), uid: "1".into(), nonce: "n".into() };
+    let looked_up = |is_ours| StoreEvent::Recognised { uid: "1".into(), is_ours };
+    brow.store.send(StoreEffect::Recognise(claim.clone()));
+    assert_eq!(brow.next().await, looked_up(Some(false)));
+    let state = brow.paths.state_dir.join("state.json");
+    std::fs::create_dir_all(&state).unwrap();
+    brow.store.send(StoreEffect::Recognise(claim.clone()));
+    let StoreEvent::Trouble(fault) = brow.next().await else { panic!("not told") };
+    assert!(fault.thing.ends_with("state.json"), "{fault:?}");
+    assert_eq!(brow.next().await, looked_up(None));
+    // Once it can be read it is known.
+    std::fs::remove_dir(&state).unwrap();
+    PodLedger::new(brow.paths.state_dir.clone()).asked("n", "team", "a", Ttl::DEFAULT).unwrap();
+    brow.store.send(StoreEffect::Recognise(claim));
+    assert_eq!(brow.next().await, looked_up(Some(true)));
+    brow.end().await;
 }
