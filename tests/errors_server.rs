@@ -4,6 +4,8 @@
 mod common;
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use common::arrange::{FakeApi, Kubeconfig, quit, says, status, wait_dialog, wait_says};
@@ -169,26 +171,34 @@ fn page(query: &str, pages: usize, object: impl Fn(usize) -> Value) -> Value {
     json!({ "kind": "List", "apiVersion": "v1", "metadata": about, "items": items })
 }
 
-#[test]
-fn a_cluster_with_more_than_is_kept_is_told_and_fills_no_memory() {
-    const PAGES: usize = 24;
-    let long = "x".repeat(4_000);
-    let server = FakeApi::new(move |_, path| {
+/// A server with so many pages of proxy pods, each with these annotations.
+fn crowded(pages: usize, annotations: Value) -> FakeApi {
+    FakeApi::new(move |_, path| {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let pod = |number: usize| {
             json!({
                 "metadata": {
                     "name": format!("brow-x-{number:06}"), "namespace": "team", "uid": number.to_string(),
-                    "labels": { "app.kubernetes.io/managed-by": "brow-tui" }, "annotations": { "brow/target": long },
+                    "labels": { "app.kubernetes.io/managed-by": "brow-tui" }, "annotations": annotations,
                 },
                 "spec": { "containers": [{ "name": "relay" }] },
             })
         };
-        (path == "/api/v1/pods").then(|| (200, page(query, PAGES, pod)))
-    });
-    let home = Home::new("");
+        (path == "/api/v1/pods").then(|| (200, page(query, pages, pod)))
+    })
+}
+
+/// A kubeconfig whose context `huge` is at that server.
+fn kubeconfig_of(server: &FakeApi, home: &Home) -> PathBuf {
     let all = Kubeconfig::empty().cluster("c", &json!({ "server": server.url }));
-    let path = all.user("u", json!({ "token": "t" })).context("huge", "c", "u", "team").write(&home.path().join("kc"));
+    all.user("u", json!({ "token": "t" })).context("huge", "c", "u", "team").write(&home.path().join("kc"))
+}
+
+#[test]
+fn a_cluster_with_more_than_is_kept_is_told_and_fills_no_memory() {
+    const PAGES: usize = 24;
+    let (home, server) = (Home::new(""), crowded(PAGES, json!({ "brow/target": "x".repeat(4_000) })));
+    let path = kubeconfig_of(&server, &home);
     let mut screen = Start::new(&home).kubeconfig(&path).size(200, 50).run();
     screen.wait_for("huge");
     screen.press("1\r");
@@ -202,4 +212,27 @@ fn a_cluster_with_more_than_is_kept_is_told_and_fills_no_memory() {
         assert!(most.is_some_and(|most: u64| most < 200_000), "{most:?} kB");
     }
     quit(screen);
+}
+
+#[test]
+fn ours_is_found_behind_thousands_that_claim_to_be_ours() {
+    const ID: &str = "0123456789abcdef0123456789abcdef";
+    const LAST: &str = "brow-x-005499";
+    let (home, server) = (Home::new(""), crowded(11, json!({ "brow/installation": ID, "brow/nonce": "n" })));
+    let path = kubeconfig_of(&server, &home);
+    let until = "2999-01-01T00:00:00Z";
+    let ours = json!({ "pods": { "n": { "namespace": "team", "name": LAST, "until": until } } });
+    let state = home.path().join(".local/state/brow");
+    std::fs::create_dir_all(&state).unwrap();
+    for (name, text) in [("state.json", &ours), ("installation.json", &json!({ "id": ID, "key": "0".repeat(64) }))] {
+        std::fs::write(state.join(name), text.to_string()).unwrap();
+        std::fs::set_permissions(state.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let mut list = Command::new(env!("CARGO_BIN_EXE_brow-tui"));
+    list.args(["pod", "list", "--json", "--cluster", "huge"]).env_clear();
+    let done = list.env("HOME", home.path()).env("KUBECONFIG", &path).output().unwrap();
+    let list: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let mine: Vec<&Value> = list.as_array().unwrap().iter().filter(|pod| pod["mine"] == true).collect();
+    let only = mine.len() == 1 && mine[0]["name"] == LAST;
+    assert!(only, "{mine:?} of {}: {}", list.as_array().unwrap().len(), String::from_utf8_lossy(&done.stderr));
 }

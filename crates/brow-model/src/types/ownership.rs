@@ -35,8 +35,9 @@ impl Ownership {
     /// Takes a pod as it is seen now. Returns true if it has to be looked up: it claims to be ours, is not known as
     /// such and was not looked up before.
     pub(crate) fn see(&mut self, pod: &ProxyPod, claims: bool) -> bool {
-        let is_known = self.has(&pod.uid) || self.pending.len() > MAX_PODS;
-        let is_new = claims && !is_known && self.looked_up.insert(pod.uid.clone());
+        // Of a list that is too long ours come last: those before them, whatever they claim, leave them room.
+        let is_full = self.pending.len() > 2 * MAX_PODS;
+        let is_new = claims && !self.has(&pod.uid) && !is_full && self.looked_up.insert(pod.uid.clone());
         if is_new || self.pending.contains_key(&pod.uid) {
             self.pending.insert(pod.uid.clone(), pod.clone());
         }
