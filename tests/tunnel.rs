@@ -31,6 +31,8 @@ mod load;
 mod protocols;
 #[path = "tunnel/relay.rs"]
 mod relay;
+#[path = "tunnel/room.rs"]
+mod room;
 #[path = "tunnel/uploads.rs"]
 mod uploads;
 

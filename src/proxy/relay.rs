@@ -34,9 +34,16 @@ pub const PORT: u16 = 10_800;
 /// The timeout of the relay's connection to the target.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The most connections of the relay, and of each lane, at a time; more wait. A connection takes 1 MB, and all have to
-/// fit the container's memory limit.
+/// The most connections of the relay, and of each lane, at a time; more wait.
 pub const MAX_CONNECTIONS: usize = 384;
+
+/// The most processes of the relay and its lanes together; connections beyond are refused. A connection through a lane
+/// is one and takes 0.95 MB, measured; one without a lane is three and takes 1.4 MB. All have to fit the container's
+/// memory limit.
+pub const MAX_PROCESSES: u32 = 480;
+
+/// The relay's words for a connection that it has no room for.
+const FULL: &str = "the pod's relay has no room for more connections";
 
 /// Bytes of the random text that a stream begins with, and that the relay's proof is for.
 const NONCE_LENGTH: usize = 32;
@@ -106,6 +113,8 @@ fn class(words: &str) -> What {
         What::TargetUnresolved
     } else if has("reset") {
         What::TargetReset
+    } else if words == FULL {
+        What::RelayFull
     } else {
         What::TargetUnreachable
     }

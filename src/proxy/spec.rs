@@ -26,7 +26,7 @@ pub const DEFAULT_IMAGE: &str = "alpine/socat:latest";
 /// The default CPU request. There is no default limit: it would throttle transfers.
 const CPU_REQUEST: &str = "5m";
 
-/// The default memory limit: enough for the connections of a relay ([`relay::MAX_CONNECTIONS`]), 370 MB measured.
+/// The default memory limit: enough for the processes of a relay ([`relay::MAX_PROCESSES`]).
 const MEMORY_LIMIT: &str = "512Mi";
 
 /// The CPU limit if the namespace demands one: less would throttle a transfer.

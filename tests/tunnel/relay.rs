@@ -310,42 +310,19 @@ async fn what_is_no_address_is_refused_by_the_relay_itself() {
         "?10.99.0.10:7'",
         "?\"10.99.0.10:7\"",
         "?10.99.0.10:7\r",
+        "?10.99.0.10:7\n!!SYSTEM:echo${IFS}owned",
+        "?10.99.0.10:7\n10.99.0.10:8",
+        "?\n10.99.0.10:7",
+        "?10.99.0.10:7\0!!SYSTEM:echo${IFS}owned",
+        "?10.99.0.10:7\0,fork",
         "?10.99.0.10:7;echo${IFS}owned",
         "??10.99.0.10:7",
         "?",
         "",
     ] {
-        assert_eq!(said(attack).await, "", "{attack}");
+        assert_eq!(said(attack).await, "", "{attack:?}");
     }
     assert!(said("?10.99.0.10:7").await.contains(" N "), "it goes on serving");
-}
-
-#[tokio::test]
-#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
-async fn as_many_connections_as_a_relay_takes_fit_its_memory() {
-    let stage = Stage::new().await;
-    let forward = Forward::relayed(&stage.tunnels(None).await, stage.route(LANES), secret(), "10.99.0.10:7").await;
-    until("a lane", || forward.lane().port().is_some()).await;
-    // Spares count, and are opened again once they are taken.
-    let count = relay::MAX_CONNECTIONS - 16;
-    let mut all = Vec::new();
-    let echo = async |socket: &mut TcpStream| {
-        socket.write_all(&[b'x'; 4_096]).await.expect("taken");
-        let mut back = [0; 4_096];
-        let read = tokio::time::timeout(Duration::from_mins(1), socket.read_exact(&mut back)).await;
-        read.expect("in time").expect("whole");
-    };
-    while all.len() < count {
-        let some = (0..16).map(|_| async {
-            let mut socket = TcpStream::connect(forward.address).await.expect("connected");
-            echo(&mut socket).await;
-            socket
-        });
-        all.extend(futures::future::join_all(some).await);
-    }
-    for socket in &mut all {
-        echo(socket).await;
-    }
 }
 
 #[tokio::test]

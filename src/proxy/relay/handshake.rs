@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::{NONCE_LENGTH, REQUEST_LENGTH, WORD_LENGTH};
+use super::{FULL, NONCE_LENGTH, REQUEST_LENGTH, WORD_LENGTH};
 use brow_model::address::Address;
 use brow_model::installation::Installation;
 
@@ -65,6 +65,9 @@ pub enum RelayError<E> {
     /// It does not know the secret.
     #[error("the pod's relay does not know the secret of a pod that this installation made")]
     WrongSecret,
+    /// It has as many connections as its memory allows.
+    #[error("{FULL}")]
+    Full,
     /// It ended the stream without an answer.
     #[error(
         "the pod's relay does not speak as one of this version does: renew the pod if an older version made it; its \
@@ -98,6 +101,9 @@ where
     // The relays of older versions take it for an address, which it is not, and hang up.
     send(stream, &format!("{nonce}\n")).await?;
     let mut line = read_line(stream).await?;
+    if line == "full" {
+        return Err(RelayError::Full);
+    }
     if line == "new" {
         confirm.await.map_err(RelayError::Unconfirmed)?;
         send(stream, secret).await?;

@@ -6,8 +6,8 @@
 //! part of a command.
 
 use super::{
-    CONNECT_TIMEOUT, MAX_CONNECTIONS, NONCE_LENGTH, NUMBER_LENGTH, PORT, REQUEST_LENGTH, SECRET_LENGTH, Secret,
-    WORD_LENGTH,
+    CONNECT_TIMEOUT, FULL, MAX_CONNECTIONS, MAX_PROCESSES, NONCE_LENGTH, NUMBER_LENGTH, PORT, REQUEST_LENGTH,
+    SECRET_LENGTH, Secret, WORD_LENGTH,
 };
 
 /// The arguments of the container, whose entrypoint is socat.
@@ -24,11 +24,12 @@ pub(super) fn args_at(port: u16) -> Vec<String> {
 /// The environment of the container, `(name, value)`: what it runs, and the secret's hash, which is all that the pod's
 /// description tells of it.
 pub fn env(secret: &Secret) -> Vec<(&'static str, String)> {
-    env_with(secret, "/dev/shm/brow")
+    env_with(secret, "/dev/shm/brow", MAX_PROCESSES)
 }
 
-pub(super) fn env_with(secret: &Secret, file: &str) -> Vec<(&'static str, String)> {
-    vec![("LC_ALL", "C".to_owned()), ("HASH", secret.hash()), ("RELAY", talk(file)), ("LANE", enter())]
+pub(super) fn env_with(secret: &Secret, file: &str, processes: u32) -> Vec<(&'static str, String)> {
+    let (talk, enter) = (talk(file, processes), enter(processes));
+    vec![("LC_ALL", "C".to_owned()), ("HASH", secret.hash()), ("RELAY", talk), ("LANE", enter)]
 }
 
 /// `max-children` bounds what the node has to carry.
@@ -43,27 +44,35 @@ fn run(variable: &str) -> String {
     format!(r#"EXEC:'sh -fc "IFS=; eval ${variable}"',nofork"#)
 }
 
+/// Says that there is no room and ends, where the container has more than that many processes: the relay and its lanes
+/// share its memory. They are counted without starting another. Where there is no `/proc`, there is room.
+fn room(processes: u32, says: &str) -> String {
+    format!("set +f\nset -- /proc/[0-9]*\nset -f\n[ $# -le {processes} ] || {{ {says}; exit; }}")
+}
+
 /// Reads so many bytes.
 fn read(count: usize) -> String {
     format!("$(dd bs=1 count={count} 2>/dev/null)")
 }
 
 /// Takes the secret, where it is not known yet; proves to the other side that it is known; does what is asked by a side
-/// that knows it, too. What is asked is `SECRET_LENGTH WORD_LENGTH MARK-AND-ADDRESS` and spaces up to a fixed length.
+/// that knows it, too. What is asked is `SECRET WORD MARK-AND-ADDRESS` and spaces up to a fixed length.
 ///
 /// A lane's socat tells its port in its notices (`-dd`), which go back up the stream; its end, when the stream ends,
 /// leaves the connections that it forked as they are.
 ///
 /// The secret is kept in memory, in a file of the pod's own. Of two that give it at once one is first (`set -C`): the
 /// other would truncate what a third is reading.
-fn talk(file: &str) -> String {
+fn talk(file: &str, processes: u32) -> String {
     let (wait, many, go) = (CONNECT_TIMEOUT.as_secs(), many(), go_alone());
     // Once more for the shell.
     let lane = run("LANE").replace('"', r#"\""#).replace('$', r"\$");
     let (nonce, secret, record) = (read(NONCE_LENGTH + 1), read(SECRET_LENGTH), read(REQUEST_LENGTH));
+    let room = room(processes, "echo full");
     format!(
         r#"n={nonce}
 [ "${{#n}}" = {NONCE_LENGTH} ] || exit
+{room}
 k=
 [ ! -f {file} ] || IFS= read -r k <{file}
 if [ -z "$k" ]; then
@@ -95,12 +104,14 @@ esac"#
 
 /// Passes a connection to a lane on, if it begins with the lane's word and a number. What socat warns of goes the way
 /// of the lane's notices, named by that number: so a reset by the target is told before socat takes it for an end.
-fn enter() -> String {
+fn enter(processes: u32) -> String {
+    let room = room(processes, &format!(r#"echo "relay $i[$$] E {FULL}" >&2"#));
     let (entry, go) = (read(WORD_LENGTH + NUMBER_LENGTH), go(r#"-d "-lp$i""#, "shut-down"));
     format!(
         r#"a={entry}
 i=${{a#"$w"}}
 case $i in "$a"|""|*[!0-9a-f]*) exit ;; esac
+{room}
 exec {go}"#
     )
 }

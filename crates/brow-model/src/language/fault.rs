@@ -41,6 +41,9 @@ const RUNTIME: [&str; 6] = [
     "rpc error: code = DeadlineExceeded",
 ];
 
+/// Phrases about a relay that has as many connections as it takes.
+const FULL: [&str; 1] = ["the pod's relay has no room"];
+
 /// Phrases about a relay that does not know its secret (`crate::types::proxy::relay`).
 const RELAY: [&str; 1] = ["the pod's relay"];
 
@@ -54,6 +57,8 @@ impl What {
             Some(Self::Runtime)
         } else if says(&KUBELET) {
             Some(Self::Kubelet)
+        } else if says(&FULL) {
+            Some(Self::RelayFull)
         } else if says(&RELAY) {
             Some(Self::Relay)
         } else {
@@ -140,6 +145,8 @@ kinds! {
     PodFailed,
     /// A pod's relay does not take us for who made the pod: another installation did, or an older version.
     Relay,
+    /// A pod's relay has as many connections as its memory allows.
+    RelayFull,
     /// A forward has no pod to go through.
     NoPod,
     /// A pod that took longer than a forward on demand waits. Detail: how long that is.

@@ -39,7 +39,8 @@ fn run(shell: &[&str], said: &[u8]) -> Option<String> {
     let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
     let mut command = Command::new(shell[0]);
     command.args(&shell[1..]).args(["-fc", "IFS=; eval $RELAY"]).env("PATH", path).env("RAN", &ran);
-    command.envs(env_with(&secret("a"), &dir.path().join("secret").display().to_string())).current_dir(dir.path());
+    let file = dir.path().join("secret").display().to_string();
+    command.envs(env_with(&secret("a"), &file, u32::MAX)).current_dir(dir.path());
     let spawned = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut child = spawned.ok()?;
     let mut stdin = child.stdin.take().unwrap();
@@ -146,6 +147,34 @@ fn nothing_is_run_for_who_does_not_know_the_secret() {
             assert_eq!(ran, "", "{shell:?}: {:?}", String::from_utf8_lossy(&said[..said.len().min(300)]));
         }
     }
+}
+
+#[tokio::test]
+async fn a_relay_without_room_says_so() {
+    let word = "0".repeat(WORD_LENGTH);
+    let visit = format!("{word}0000002a");
+    for shell in SHELLS {
+        let said = |variable: &str, said: &str| {
+            let mut command = Command::new(shell[0]);
+            command.args(&shell[1..]).args(["-fc", &format!("IFS=; eval ${variable}")]).env("w", &word);
+            command.envs(env_with(&secret("a"), "/nowhere", 0)).stdin(Stdio::piped());
+            let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().ok()?;
+            child.stdin.take().unwrap().write_all(said.as_bytes()).unwrap();
+            let done = child.wait_with_output().unwrap();
+            Some(String::from_utf8([done.stdout, done.stderr].concat()).unwrap())
+        };
+        let Some(talked) = said("RELAY", &format!("{}\n", "0".repeat(NONCE_LENGTH))) else { continue };
+        assert_eq!(talked, "full\n", "{shell:?}");
+        let told = said("LANE", &visit).unwrap();
+        let broke = told.lines().find_map(read_failure);
+        assert_eq!(broke, Some((0x2a, What::RelayFull, FULL.to_owned())), "{shell:?}: {told}");
+        let stranger = said("LANE", &"1".repeat(visit.len())).unwrap();
+        assert_eq!(stranger, "", "{shell:?}: nothing to who does not know the word");
+    }
+    let (heard, refusal) = heard("full\n", true).await;
+    assert_eq!(heard, "");
+    assert!(matches!(refusal, RelayError::Full), "{refusal:?}");
+    assert_eq!(What::by_words(&refusal.to_string()), Some(What::RelayFull));
 }
 
 /// Returns what a foreign pod receives, if it answers with `says`.

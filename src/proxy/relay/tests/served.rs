@@ -16,15 +16,21 @@ use brow_model::installation::Installation;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// `None`, said aloud: there is no socat.
-fn relay(secret: &Secret, port: u16, file: &str) -> Option<Child> {
+/// A relay and its port.
+async fn relay(secret: &Secret, file: &str) -> (Child, u16) {
     let mut command = Command::new("socat");
-    command.args(args_at(port)).envs(env_with(secret, file)).stdin(Stdio::null()).kill_on_drop(true);
-    let child = command.spawn().ok();
-    if child.is_none() {
-        eprintln!("no socat on this machine: the relay is not run");
-    }
-    child
+    command.arg("-dd").args(args_at(0)).envs(env_with(secret, file, u32::MAX)).stdin(Stdio::null()).kill_on_drop(true);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let (mut stderr, mut said) = (child.stderr.take().unwrap(), Vec::new());
+    let port = loop {
+        assert_ne!(stderr.read_buf(&mut said).await.unwrap(), 0, "{}", String::from_utf8_lossy(&said));
+        if let Some(port) = read_lane(&said) {
+            break port;
+        }
+    };
+    // Unread, its notices would hold it up.
+    tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
+    (child, port)
 }
 
 async fn connect(port: u16) -> TcpStream {
@@ -68,11 +74,11 @@ async fn until<T>(stream: &mut TcpStream, told: &mut Vec<u8>, read: fn(&str) -> 
 }
 
 #[tokio::test]
+#[cfg_attr(not(socat), ignore = "needs socat")]
 async fn a_relay_takes_its_secret_once_and_serves_who_knows_it() {
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let [right, wrong] = ["a", "b"].map(|pod| Secret::new(&Installation::default(), "team", pod));
     let dir = tempfile::tempdir().unwrap();
-    let Some(_relay) = relay(&right, port, &dir.path().join("secret").display().to_string()) else { return };
+    let (_relay, port) = relay(&right, &dir.path().join("secret").display().to_string()).await;
     let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to: Address = target.local_addr().unwrap().to_string().parse().unwrap();
     let mut given = 0;
@@ -139,11 +145,11 @@ async fn a_relay_takes_its_secret_once_and_serves_who_knows_it() {
 }
 
 #[tokio::test]
+#[cfg_attr(not(socat), ignore = "needs socat")]
 async fn a_lane_tells_which_connection_its_target_has_reset() {
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let secret = Secret::new(&Installation::default(), "team", "a");
     let dir = tempfile::tempdir().unwrap();
-    let Some(_relay) = relay(&secret, port, &dir.path().join("secret").display().to_string()) else { return };
+    let (_relay, port) = relay(&secret, &dir.path().join("secret").display().to_string()).await;
     let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to: Address = target.local_addr().unwrap().to_string().parse().unwrap();
     let (word, mut given) = (new_word(), 0);
