@@ -270,3 +270,29 @@ fn a_plugin_that_hangs_ends_with_the_program() {
     quit(screen);
     assert_eq!(told.recv_timeout(TIMEOUT), Ok("ended"));
 }
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn a_new_login_and_contexts_that_come_and_go_show_by_themselves() {
+    let kubeconfig = kubeconfig();
+    let home = Home::new("");
+    let path = home.path().join("kc");
+    let write = |token: &str, contexts: &[&str]| {
+        let all = Kubeconfig::of_cluster(&kubeconfig).user("robot", json!({ "token": token }));
+        let all = contexts.iter().fold(all, |all, name| all.context(name, "brow", "robot", "default"));
+        // As kubectl writes it: another file in the place of the old one.
+        let beside = all.write(&home.path().join("kc.new"));
+        std::fs::rename(beside, &path).unwrap();
+    };
+    write("worthless", &["dev", "leaves"]);
+    let mut screen = Start::new(&home).kubeconfig(&path).size(120, 40).run();
+    screen.wait_for("leaves");
+    screen.press("1\r");
+    screen.wait("dev is locked out", |text| row(text, "? unauthorized"));
+    write("worthless", &["dev", "arrives"]);
+    screen.wait("one is new and one is gone", |text| text.contains("arrives") && !text.contains("leaves"));
+    assert!(row(&screen.text(), "? unauthorized"), "{}", screen.text());
+    write(&Kubeconfig::of_cluster(&kubeconfig).token("admin"), &["dev", "arrives"]);
+    screen.wait("dev is ready", |text| row(text, "● ready"));
+    quit(screen);
+}

@@ -1,6 +1,8 @@
 //! The same things without a screen: what a script sees of them. Exit codes, lines, JSON, sockets, completions.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+#[path = "verbs/certificates.rs"]
+mod certificates;
 mod common;
 #[path = "verbs/complete.rs"]
 mod complete;
@@ -18,6 +20,8 @@ mod instances;
 mod logins;
 #[path = "verbs/pods.rs"]
 mod pods;
+#[path = "verbs/proxies.rs"]
+mod proxies;
 #[path = "verbs/ready.rs"]
 mod ready;
 #[path = "verbs/report.rs"]

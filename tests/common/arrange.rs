@@ -84,6 +84,11 @@ impl Kubeconfig {
         self.users[user]["token"].as_str().unwrap().to_owned()
     }
 
+    /// The certificate of the test cluster's authority, in base64.
+    pub fn authority(&self) -> String {
+        self.clusters["brow"]["certificate-authority-data"].as_str().unwrap().to_owned()
+    }
+
     pub fn server(&self) -> String {
         self.clusters["brow"]["server"].as_str().unwrap().to_owned()
     }

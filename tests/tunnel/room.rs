@@ -13,7 +13,7 @@ use crate::forward::Forward;
 use crate::load::until;
 use crate::testpod::{self, LANES, NAMESPACE, secret};
 
-/// How many connections are opened at once.
+/// The number of connections that are opened at once.
 const BATCH: usize = 16;
 
 async fn forward(tunnels: &Tunnels, pod: &str) -> Forward {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::common::Home;
 use crate::common::kube::{Namespace, kubectl, until};
 use crate::common::through::works;
+use crate::logins::{CONFIG, Scene, echoes, open};
 use crate::shell::{Shell, WEB, address};
 
 /// The name of the forged pod.
@@ -38,9 +39,10 @@ impl Mallory {
         kubectl(&[&["--as", &self.user, "-n", &self.namespace], args].concat())
     }
 
-    /// Makes a pod with all that can be copied, the latest deadline, and a relay that writes down what it gets.
-    fn forges(&self, home: &Home, own: &Value) {
-        let mut meta = json!({ "name": FORGED });
+    /// Makes a pod with all that can be copied, the latest deadline, and a relay that writes down what it gets, and
+    /// does `what` with it.
+    fn forges(&self, home: &Home, own: &Value, name: &str, what: &str) {
+        let mut meta = json!({ "name": name });
         for copied in ["labels", "annotations"] {
             meta[copied] = own["metadata"][copied].clone();
         }
@@ -50,18 +52,18 @@ impl Mallory {
             relay[copied] = own["spec"]["containers"][0][copied].clone();
         }
         let listen = format!("TCP-LISTEN:{},fork,reuseaddr,bind=127.0.0.1", relay["ports"][0]["containerPort"]);
-        relay["args"] = json!(["-v", listen, "PIPE"]);
+        relay["args"] = json!(["-v", listen, what]);
         let spec = json!({ "restartPolicy": "Never", "activeDeadlineSeconds": 8 * 3_600, "containers": [relay] });
         let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec });
         let path = home.path().join("forged.json");
         std::fs::write(&path, pod.to_string()).unwrap();
         self.does(&["create", "-f", path.to_str().unwrap()]);
-        let phase = || self.does(&["get", "pod", FORGED, "-o", "jsonpath={.status.phase}"]);
+        let phase = || self.does(&["get", "pod", name, "-o", "jsonpath={.status.phase}"]);
         until("the forged pod runs", || phase() == "Running");
     }
 
-    fn has_heard(&self) -> String {
-        self.does(&["logs", FORGED])
+    fn has_heard(&self, name: &str) -> String {
+        self.does(&["logs", name])
     }
 }
 
@@ -104,7 +106,7 @@ fn a_forged_pod_is_sent_nothing_and_left_alone() {
     let mallory = Mallory::new(&home, &space.0);
     let first = shell.ok(&["pod", "create", "web", "--ttl", "30m"]).trim().to_owned();
     let own: Value = serde_json::from_str(&mallory.does(&["get", "pod", &first, "-o", "json"])).unwrap();
-    mallory.forges(&home, &own);
+    mallory.forges(&home, &own, FORGED, "PIPE");
 
     let list: Value = serde_json::from_str(&shell.ok(&["pod", "list", "--json"])).unwrap();
     let mine = |name: &str| {
@@ -125,7 +127,7 @@ fn a_forged_pod_is_sent_nothing_and_left_alone() {
     running.end();
     // Without a pod of ours a new one is made, beside the forged one that is ready.
     assert_eq!(shell.ok(&page), "hello from the vpc\n");
-    assert_eq!(mallory.has_heard(), "");
+    assert_eq!(mallory.has_heard(FORGED), "");
 
     shell.ok(&["pod", "delete", "brow-web-*", "--yes"]);
     until("only the forged one is left", || space.pods() == [FORGED]);
@@ -138,5 +140,34 @@ fn a_forged_pod_is_sent_nothing_and_left_alone() {
     let kubectl = Kubectl::forward(&space.0, FORGED, port);
     let mut stream = TcpStream::connect(&kubectl.local).unwrap();
     stream.write_all(b"a secret\n").unwrap();
-    until("it is written down", || mallory.has_heard().contains("a secret"));
+    until("it is written down", || mallory.has_heard(FORGED).contains("a secret"));
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn a_forged_pod_that_takes_the_name_of_ours_hears_no_address() {
+    let home = Home::new(CONFIG);
+    let scene = Scene::new(&home, Namespace::new("samename"), |token| json!({ "token": token }));
+    let shell = Shell { home: &home, kubeconfig: Some(scene.kubeconfig.clone()) };
+    let mut running = shell.spawn(&["connect", "vpc", "-q"]);
+    let local = address(&running.line());
+    assert!(echoes(&mut open(&local)));
+    let pods = scene.space.pods();
+    let name = pods.iter().find(|name| name.starts_with("brow-")).unwrap();
+    // No watch tells that ours is gone.
+    scene.refuse_watches();
+    let mallory = Mallory::new(&home, &scene.space.0);
+    let own: Value = serde_json::from_str(&mallory.does(&["get", "pod", name, "-o", "json"])).unwrap();
+    mallory.does(&["delete", "pod", name, "--grace-period=0", "--force"]);
+    // It says that it is new, and wants the secret.
+    mallory.forges(&home, &own, name, "SYSTEM:echo new; cat >/dev/null");
+    let is_nonce = |line: &str| line.len() == 32 && line.bytes().all(|byte| byte.is_ascii_hexdigit());
+    until("it is asked", || {
+        assert!(!echoes(&mut open(&local)), "nobody but ours leads there");
+        mallory.has_heard(name).lines().any(is_nonce)
+    });
+    let heard = mallory.has_heard(name);
+    let said = |line: &&str| !line.starts_with(['>', '<']);
+    assert!(heard.lines().filter(said).all(|line| is_nonce(line) || line == "new"), "{heard}");
+    running.signal(Signal::TERM);
 }

@@ -220,3 +220,33 @@ async fn a_pod_that_is_not_ready_or_refuses_is_left() {
     }
     assert_eq!(program.failed("web"), 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+async fn a_pod_that_takes_anothers_name_gets_the_connections_that_come_then() {
+    let config = kubeconfig();
+    let namespace = Namespace::new("statefulset");
+    // Its page is its uid.
+    let uid = "env: [{ name: POD, valueFrom: { fieldRef: { fieldPath: metadata.uid } } }], ports: [{ name: http";
+    let set = workload("StatefulSet", "db", "replicas: 1\n  serviceName: db").replace("hostname >", "echo $POD >");
+    apply(&namespace, &set.replace("ports: [{ name: http", uid));
+    rolled_out(&namespace, "statefulset/db");
+    let program = start(&config, &namespace, &[("db", "statefulset/db:http")]);
+    let address = program.open("db");
+    let uid = || kubectl(&["-n", &namespace.0, "get", "pod", "db-0", "-o", "jsonpath={.metadata.uid}"]);
+    // The second time the old one is gone for the API server while it runs on.
+    for how in [&["--wait=true"][..], &["--grace-period=0", "--force"]] {
+        let before = uid();
+        let forward = program.wait_for("db", "live", |forward| forward.state() == ForwardState::Live);
+        assert_eq!(forward.via().unwrap().uid, before);
+        assert_eq!(ask(address).unwrap(), before);
+        kubectl(&[&["-n", &namespace.0, "delete", "pod", "db-0"][..], how].concat());
+        program.wait_for("db", "through a new one", |forward| {
+            forward.state() == ForwardState::Live && forward.via().is_some_and(|via| via.uid != before)
+        });
+        let after = uid();
+        for _ in 0..8 {
+            assert_eq!(ask(address).unwrap(), after);
+        }
+    }
+}
