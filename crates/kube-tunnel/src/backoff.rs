@@ -18,7 +18,7 @@ impl Backoff {
         Self { first, longest, next: first }
     }
 
-    /// Returns the next pause, which is at least half as long as it may be.
+    /// Returns the next pause: a random one between half of the present limit and that limit.
     pub fn next_pause(&mut self) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(self.longest);
@@ -31,7 +31,7 @@ impl Backoff {
     }
 }
 
-/// From a second to half a minute.
+/// `first` is 1 s, `longest` 30 s.
 impl Default for Backoff {
     fn default() -> Self {
         Self::new(Duration::from_secs(1), Duration::from_secs(30))

@@ -1,4 +1,5 @@
-//! Containing panics: a panic of one task becomes an error of that task, and everything else goes on.
+//! Containing panics: a panic of one task becomes an error of that task, and everything else goes on. This crate's own
+//! tasks run so; it is public for the programs around it. A program built with `panic = "abort"` has no use for it.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

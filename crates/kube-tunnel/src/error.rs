@@ -15,13 +15,13 @@ pub enum Error {
         /// The node's own words.
         text: String,
     },
-    /// The pod's sandbox is gone or not running: the forward should look for another pod.
+    /// The pod's sandbox is gone or not running: another pod should be taken.
     #[error("the pod is gone: {text}")]
     PodGone {
         /// The node's own words.
         text: String,
     },
-    /// The API server knows no pod of that name (404).
+    /// The API server knows no pod of that name in that namespace, or no such namespace (404).
     #[error("no such pod: {text}")]
     NoSuchPod {
         /// The message of the API server's `Status`.
@@ -48,7 +48,7 @@ pub enum Error {
     /// No answer from the API server: network, TLS, proxy or time-out.
     #[error("the API server cannot be reached: {text}")]
     Unreachable {
-        /// The chain of causes.
+        /// The chain of causes, outermost first, separated by `: `.
         text: String,
     },
     /// The API server answered but would not switch to the protocol.
@@ -63,7 +63,7 @@ pub enum Error {
         /// The pause that it asks for before the next attempt (`Retry-After`).
         retry_after: Option<Duration>,
     },
-    /// The other end reset this connection.
+    /// The pod or its node reset this connection.
     #[error("connection reset by the pod")]
     Reset,
     /// The tunnel under the stream was lost: the network, the API server or the node went away.
@@ -100,12 +100,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns whether the pod itself is gone, so that another one should be looked for.
+    /// Returns whether the pod itself is gone ([`Error::PodGone`], [`Error::NoSuchPod`]), so that another one should be
+    /// taken.
     pub fn is_pod_gone(&self) -> bool {
         matches!(self, Self::PodGone { .. } | Self::NoSuchPod { .. })
     }
 
-    /// Returns whether nobody in the pod has taken the connection, so that it may be made to another pod.
+    /// Returns whether nobody in the pod has taken the connection ([`Error::Refused`] or [`Error::is_pod_gone`]), so
+    /// that it may be made to another pod.
     pub fn is_refusal(&self) -> bool {
         self.is_pod_gone() || matches!(self, Self::Refused { .. })
     }
@@ -159,7 +161,8 @@ impl Error {
         }
     }
 
-    /// Returns the error that an HTTP status other than 101 means, with the server's text.
+    /// Returns the error that an HTTP status other than 101 means, with the server's text, for callers that send
+    /// requests of their own. `protocol` is the one that was asked for.
     pub fn from_status(status: u16, text: String, protocol: Protocol) -> Self {
         match status {
             401 => Self::Unauthorized { text },

@@ -9,6 +9,9 @@
 //! pod. On the upgraded connection, a **tunnel**, the client then opens any number of **streams**; each is one TCP
 //! connection to a port of the pod, on its loopback address.
 //!
+//! The user needs the right to `create` `pods/portforward` in the pod's namespace (before Kubernetes 1.35, `get` is
+//! enough), and the program a tokio runtime. UDP is not forwarded: port-forward knows TCP only.
+//!
 //! `kube`'s `Api::portforward` opens a TCP, a TLS and a WebSocket connection for each forwarded connection. Here,
 //! tunnels are opened ahead of need and shared, and the first bytes travel with the opening of a stream, so that a new
 //! connection costs one round trip.
@@ -35,6 +38,8 @@
 //! # }
 //! ```
 //!
+//! `Client::try_default` follows `$KUBECONFIG` and its current context; `kube::Config::from_kubeconfig` takes another.
+//!
 //! # Forwarding a local port
 //!
 //! [`splice()`] moves bytes between a local TCP connection and a stream until both directions have ended, and counts
@@ -54,8 +59,17 @@
 //!     let (socket, _) = listener.accept().await?;
 //!     let (lease, counters) = (Arc::clone(&lease), Arc::clone(&counters));
 //!     tokio::spawn(async move {
-//!         let stream = lease.open().await?;
-//!         splice(socket, stream, None, &counters).await
+//!         let served = match lease.open().await {
+//!             Ok(stream) => splice(socket, stream, None, &counters).await.map(drop),
+//!             Err(error) => {
+//!                 // A reset, since the local program would take an orderly end for an empty answer.
+//!                 let _ = socket.set_zero_linger();
+//!                 Err(error)
+//!             }
+//!         };
+//!         if let Err(error) = served {
+//!             eprintln!("{error}");
+//!         }
 //!     });
 //! }
 //! # }
@@ -76,21 +90,22 @@
 //!         Error::Refused { .. } => "nothing listens on that port of the pod",
 //!         Error::Forbidden { .. } => "ask for the right to create pods/portforward",
 //!         Error::Unauthorized { .. } => "log in again",
-//!         _ => "try again",
+//!         Error::Unreachable { .. } | Error::TunnelLost { .. } => "try again later",
+//!         _ => "see what the error says",
 //!     }
 //! }
-//! # assert_eq!(advice(std::io::ErrorKind::BrokenPipe.into()), "try again");
+//! # assert_eq!(advice(std::io::ErrorKind::BrokenPipe.into()), "see what the error says");
 //! ```
 //!
 //! # Protocols
 //!
 //! A tunnel speaks one of three protocols, which are tried in this order ([`Protocol`]):
 //!
-//! | protocol | streams per connection | servers |
-//! |---|---|---|
-//! | SPDY/3.1 | many | all |
-//! | SPDY/3.1 in a WebSocket | many | from Kubernetes 1.31, and gateways that let no SPDY through |
-//! | WebSocket `v4.channel.k8s.io` | one | all |
+//! | variant | protocol | streams per connection | servers |
+//! |---|---|---|---|
+//! | `Spdy` | SPDY/3.1 | many | all |
+//! | `SpdyOverWebSocket` | SPDY/3.1 in a WebSocket | many | from 1.31, and gateways that let no SPDY through |
+//! | `V4` | WebSocket `v4.channel.k8s.io` | one | all |
 //!
 //! The first that the API server takes is remembered for ten minutes. With a SPDY tunnel, a stream is a pair of SPDY
 //! streams: `data` carries the bytes, `error` the node's message when it cannot connect (Kubernetes,

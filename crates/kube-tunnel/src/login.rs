@@ -14,7 +14,8 @@ pub struct Login {
 
 /// A source of logins to one cluster, of which the newest is used to open tunnels.
 ///
-/// The example `logins` follows a kubeconfig this way.
+/// The example `examples/logins.rs` of the repository follows a kubeconfig this way. [`Logins::subscribe`] tells of a
+/// login that others asked for; [`Logins::current`] may renew one first, and what it returns is the channel's newest.
 pub trait Logins: Send + Sync + 'static {
     /// Returns the login to dial with, renewed if that is due. If it cannot be renewed, returns the previous one.
     ///
@@ -22,14 +23,15 @@ pub trait Logins: Send + Sync + 'static {
     /// The future must be cancel safe: it is dropped when a connection is given up.
     fn current(&self) -> BoxFuture<'_, Login>;
 
-    /// Called when the server refused a login (401): the next [`Logins::current`] may return another.
+    /// Notes that the server refused a login (401): the next [`Logins::current`] may return another. Must return at
+    /// once; may be called several times for one generation.
     fn refused(&self, generation: u64);
 
-    /// Returns a channel with the newest login, which changes with each new one.
+    /// Returns a `tokio::sync::watch` channel with the newest login, which changes with each new one.
     fn subscribe(&self) -> watch::Receiver<Login>;
 
     /// Returns a channel that changes whenever the API server is known to answer again after it did not: pauses between
-    /// attempts are then cut short. By default it never changes.
+    /// attempts are then cut short. The number itself has no meaning. By default it never changes.
     fn recoveries(&self) -> watch::Receiver<u64> {
         watch::channel(0).1
     }

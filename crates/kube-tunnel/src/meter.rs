@@ -12,7 +12,7 @@ use crate::{error::Error, protocol::Protocol};
 /// Running totals of a forward. [`splice()`](crate::splice()) adds to them; read them at any time, from any thread.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Bytes that the local program sent and the tunnel took.
+    /// Bytes that the local program sent and the tunnel took, without `first_line`.
     pub up: AtomicU64,
     /// Bytes from the pod that the local program's socket took.
     pub down: AtomicU64,
@@ -23,8 +23,8 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Returns the time from a connection's start to the pod's first byte, as it was the last time. `None` until a pod
-    /// has sent something.
+    /// Returns the time from the call of [`splice()`](crate::splice()) to the pod's first byte, of the connection that
+    /// got its first byte last. `None` until a pod has sent something.
     pub fn first_byte(&self) -> Option<Duration> {
         let micros = self.first_byte.load(Ordering::Relaxed);
         (micros > 0).then(|| Duration::from_micros(micros))
@@ -87,8 +87,8 @@ pub struct Stats {
     pub spares: usize,
     /// Streams handed out so far.
     pub opened: u64,
-    /// Calls of [`crate::Lease::open`] that failed so far.
+    /// Calls of [`Lease::open`](crate::Lease::open) that failed so far.
     pub failed: u64,
-    /// The reason why the last attempt to open a tunnel failed; absent while it works.
+    /// The reason why the last attempt to open a tunnel failed; `None` once one has succeeded.
     pub last_error: Option<Error>,
 }

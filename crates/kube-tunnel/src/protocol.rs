@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-/// The protocol that a tunnel speaks to the API server, best first.
+/// The protocol that a tunnel speaks to the API server, best first: the best is the least by [`Ord`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     /// SPDY/3.1 after an HTTP/1.1 upgrade: what `kubectl port-forward` speaks. Any API server knows it.
@@ -42,6 +42,10 @@ pub struct UnknownProtocol(pub String);
 impl FromStr for Protocol {
     type Err = UnknownProtocol;
 
+    /// Parses a name as [`Protocol::name`] gives it; upper and lower case differ.
+    ///
+    /// # Errors
+    /// [`UnknownProtocol`] for any other text.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|protocol| protocol.name() == name).ok_or_else(|| UnknownProtocol(name.to_owned()))
     }

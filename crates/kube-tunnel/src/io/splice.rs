@@ -73,16 +73,20 @@ const MIN_BUFFER: usize = 4 * 1024;
 /// - The pod ends first: the local program gets all bytes, then end-of-file.
 /// - The local program closes its socket: the forward ends at once. On Linux and macOS the kernel tells a closed socket
 ///   from a half-closed one, for programs on this machine.
-/// - The local program half-closes and reads on: it gets the whole answer, however slow, if it begins within a minute.
-///   Else, and after 10 s of silence where a closed socket cannot be told from a half-closed one, it gets a reset.
+/// - The local program half-closes and reads on: it gets the whole answer, however slow, if it begins within a minute,
+///   else a reset ([`Error::HalfClosed`]). Where a closed socket cannot be told from a half-closed one, 10 s of silence
+///   are enough for the reset.
 /// - A reset, a refusal and a lost tunnel reach the local program as a reset, never as an orderly end.
 ///
-/// `first_line` is sent ahead of the local program's bytes and is not counted: the request to a relay in the pod, for
-/// example. If such a relay ends without sending a byte, `local` is left open, so that a caller who holds it too can
-/// find out why, and end or reset it.
+/// `local` is a [`TcpStream`], or an [`Arc`] of one that the caller keeps, too. `first_line` is sent as it is ahead of
+/// the local program's bytes and is not counted: the request to a relay in the pod, for example. If such a relay ends
+/// without sending a byte, `local` is left open, so that a caller who holds it too can find out why, and end or reset
+/// it.
 ///
 /// # Errors
-/// The pod's refusal, a reset, a lost tunnel, or a failure of the local socket. The local socket is reset then.
+/// The pod's refusal ([`Error::is_refusal`], [`Error::Pod`]), [`Error::Reset`], [`Error::TunnelLost`],
+/// [`Error::Stalled`], [`Error::HalfClosed`], [`Error::Closed`] once the lease is dropped, or [`Error::Local`] for the
+/// local socket, which is reset then.
 ///
 /// # Cancel safety
 /// Not cancel safe: bytes that were read from `local` and not yet sent, or received and not yet written to it, are lost
@@ -101,7 +105,7 @@ pub async fn splice(
     result.map(|()| summary)
 }
 
-/// Ends our direction of a local socket, and for up to a second reads and throws away what the local program still
+/// Sends end-of-file on a local socket, and for up to a second reads and throws away what the local program still
 /// sends: closing a socket with unread bytes would reset it.
 ///
 /// # Cancel safety
@@ -112,8 +116,11 @@ pub async fn end_in_order(local: &TcpStream) {
     discard_input(local).await;
 }
 
-/// Moves bytes as [`splice`] does, and returns the totals also where it fails. Where it succeeds, the local program is
-/// not told of the end: call [`end_in_order`], unless the end turns out to be a failure.
+/// Moves bytes as [`splice`] does, and returns the totals also where it fails. On success the local socket is left
+/// open: call [`end_in_order`] to end it, or reset it where a relay in the pod turns out to have failed.
+///
+/// # Errors
+/// Those of [`splice`], beside the totals up to the failure.
 ///
 /// # Cancel safety
 /// Not cancel safe, as [`splice`].

@@ -32,14 +32,20 @@ const HELD_UP_AFTER: Duration = Duration::from_secs(1);
 ///   own [`Error`], which [`Error::from_io`] takes out.
 /// - Writing waits while the tunnel has more than 256 KiB to send. Reading late makes the tunnel wait once 256 KiB are
 ///   unread, and other streams on it too; after 3 s the stream is cut off ([`Error::Stalled`]) if others wait for it.
-/// - Shutting the writing side down tells the node to end the forward: the pod gets one more second to answer. That is
-///   rarely what a client that half-closes wants; [`splice()`](crate::splice()) has the rules for those.
+/// - Shutting the writing side down tells the node to end the forward: the pod gets one more second to answer. Do not
+///   shut down a stream whose answer you still want: read to its end, then drop it. [`splice()`](crate::splice()) does
+///   so for clients that half-close.
 /// - Dropping it resets what is not over yet.
+///
+/// # Errors
+/// Reading and writing fail with [`Error::Refused`], [`Error::PodGone`], [`Error::Pod`], [`Error::Reset`],
+/// [`Error::TunnelLost`], [`Error::Protocol`], [`Error::Stalled`] or [`Error::Closed`] inside the [`io::Error`].
 ///
 /// # Cancel safety
 /// The futures of [`AsyncReadExt::read`](tokio::io::AsyncReadExt::read) and
 /// [`AsyncWriteExt::write`](tokio::io::AsyncWriteExt::write) are cancel safe: if they are dropped before they complete,
-/// nothing was read or written.
+/// nothing was read or written. Those that are made of several reads or writes, such as `write_all` and `read_exact`,
+/// are not.
 pub struct Stream {
     session: Arc<Session>,
     shared: Arc<StreamState>,

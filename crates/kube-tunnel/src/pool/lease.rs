@@ -42,8 +42,10 @@ impl fmt::Debug for Tunnels {
 }
 
 impl Tunnels {
-    /// Creates tunnels through `client`, whose connections should have `TCP_NODELAY` and must have no read timeout.
-    /// With `forced`, only that protocol is used; else they are tried in the order of [`Protocol::ALL`].
+    /// Creates tunnels through `client`. Its connections must have no read timeout (`kube::Config::read_timeout`,
+    /// `None` by default), and should have `TCP_NODELAY`, which kube's own connector does not set: without it small
+    /// writes may wait for an acknowledgement. With `forced`, only that protocol is used; else they are tried in the
+    /// order of [`Protocol::ALL`].
     ///
     /// Nothing is opened before [`Tunnels::lease`].
     pub fn new(client: kube::Client, forced: Option<Protocol>) -> Self {
@@ -73,8 +75,8 @@ impl Tunnels {
 /// Options of [`Tunnels::lease`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseOptions {
-    /// The most tunnels to open, 8 by default. Each stream has a tunnel to itself while there are enough; then streams
-    /// share them.
+    /// The most tunnels to open, at least 1 and 8 by default. Each stream has a tunnel to itself while there are
+    /// enough; then streams share them.
     pub tunnels: usize,
 }
 
@@ -84,10 +86,11 @@ impl Default for LeaseOptions {
     }
 }
 
-/// Keeps tunnels to one [`Route`] open. Dropping it ends its tunnels, streams and tasks.
+/// Keeps tunnels to one [`Route`] open. Dropping it ends its tunnels and tasks; its streams fail with
+/// [`Error::Closed`].
 ///
 /// Lost tunnels are opened again with increasing pauses of 0.2 to 30 s. Tunnels that are not needed are closed after
-/// half a minute, but for one.
+/// half a minute; one stays open, so that the next stream opens at once.
 pub struct Lease {
     pool: Arc<Pool>,
     _guard: DropGuard,
@@ -107,8 +110,9 @@ impl Lease {
     /// While the API server does not answer, new attempts are made for some 25 s.
     ///
     /// # Errors
-    /// No tunnel can be opened. Errors that need a person ([`Error::Forbidden`], [`Error::Unauthorized`],
-    /// [`Error::NoSuchPod`], …) are returned at once; [`Error::Closed`] means that the lease was dropped.
+    /// No tunnel can be opened. Errors that a person has to mend ([`Error::Forbidden`], [`Error::Unauthorized`],
+    /// [`Error::NoSuchPod`], [`Error::Upgrade`] with a status below 500 other than 429) are returned at once; after
+    /// some 25 s it is the last failure: [`Error::Unreachable`], [`Error::TunnelLost`] or [`Error::Upgrade`].
     ///
     /// # Cancel safety
     /// Cancel safe: dropping the future gives up the attempt, and a tunnel that was opened by then stays with the
@@ -152,8 +156,10 @@ impl Lease {
     /// Opens a stream to another port of the pod on a tunnel that is open already. Returns `None` where there is none,
     /// or none that carries more than one stream ([`Protocol::V4`] does not).
     ///
+    /// Waits for up to 250 ms as [`Lease::open`] does, and for nothing else.
+    ///
     /// # Cancel safety
-    /// Cancel safe.
+    /// Cancel safe: a stream that was not returned is not opened.
     pub async fn open_at(&self, port: u16) -> Option<Stream> {
         self.pool.wait_if_crowded(true).await;
         let stream = self.pool.take_at(port)?;

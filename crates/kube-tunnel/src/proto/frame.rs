@@ -49,7 +49,7 @@ const WINDOW_UPDATE: u16 = 9;
 /// The reason for which a stream is reset (SPDY/3, 2.6.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// The opener refuses a stream that the peer opened.
+    /// The receiver refuses a stream that the peer opened.
     Refused = 3,
     /// The opener needs the stream no longer.
     Cancel = 5,
