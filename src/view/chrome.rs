@@ -11,6 +11,7 @@ use super::Scene;
 use super::typeset::{line_width, put, put_line, width};
 
 /// The contents of a pane's frame.
+#[derive(Default)]
 pub(super) struct Chrome<'a> {
     /// The key that leads here.
     pub number: Option<usize>,

@@ -37,17 +37,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
 }
 
 fn plain(name: &str, focused: bool) -> Chrome<'_> {
-    Chrome {
-        number: None,
-        name,
-        focused,
-        count: String::new(),
-        aside: Vec::new(),
-        order: None,
-        marks: 0,
-        filter: None,
-        filtering: false,
-    }
+    Chrome { name, focused, ..Chrome::default() }
 }
 
 fn draw_details(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {

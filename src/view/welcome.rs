@@ -49,17 +49,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     if below.height < 3 {
         return;
     }
-    let name = Chrome {
-        number: None,
-        name: scene.get("welcome.title"),
-        focused: false,
-        count: String::new(),
-        aside: Vec::new(),
-        order: None,
-        marks: 0,
-        filter: None,
-        filtering: false,
-    };
+    let name = Chrome { name: scene.get("welcome.title"), ..Chrome::default() };
     let inner = chrome::draw(frame, scene, below, &name);
     let side = u16::from(inner.width > 2);
     let inner = Rect { x: inner.x + side, width: inner.width - 2 * side, ..inner };
