@@ -11,7 +11,7 @@ use crate::effects::Effects;
 use crate::log;
 use crate::text::Text;
 use brow_model::Model;
-use brow_model::effect::{ClusterEffect, Effect, ForwardEffect, PodEffect};
+use brow_model::effect::{ClusterEffect, Effect, ForwardEffect, PodEffect, StoreEffect};
 use brow_model::event::{Event, PodEvent, StoreEvent};
 use brow_model::log::Message;
 use brow_model::quit::RemainingPod;
@@ -152,11 +152,8 @@ fn is_of_an_order(event: &Event) -> bool {
 /// else would begin something that nobody is there for, or show something on a screen that is gone.
 fn ends(effect: &Effect) -> bool {
     match effect {
-        Effect::Store(_)
-        | Effect::Cluster(ClusterEffect::Disconnect { .. } | ClusterEffect::StopBrowsing)
-        | Effect::Pod(PodEffect::Delete { .. } | PodEffect::StopLog)
-        | Effect::Forward(ForwardEffect::Close { .. } | ForwardEffect::StopElsewhere { .. }) => true,
         Effect::Terminal(_)
+        | Effect::Store(StoreEffect::Reload | StoreEffect::ReadOffers { .. } | StoreEffect::Export(_))
         | Effect::Cluster(
             ClusterEffect::ReadKubeconfig
             | ClusterEffect::Connect { .. }
@@ -171,6 +168,10 @@ fn ends(effect: &Effect) -> bool {
             | ForwardEffect::Rest { .. }
             | ForwardEffect::Probe { .. },
         ) => false,
+        Effect::Store(_)
+        | Effect::Cluster(ClusterEffect::Disconnect { .. } | ClusterEffect::StopBrowsing)
+        | Effect::Pod(PodEffect::Delete { .. } | PodEffect::StopLog)
+        | Effect::Forward(ForwardEffect::Close { .. } | ForwardEffect::StopElsewhere { .. }) => true,
     }
 }
 

@@ -226,7 +226,8 @@ mod tests {
         let api: kube::Api<k8s_openapi::api::core::v1::Pod> = kube::Api::all(client);
         let mut watch = std::pin::pin!(api.watch(&kube::api::WatchParams::default(), "0").await.unwrap());
         slept.store(600, Ordering::Relaxed);
-        assert!(watch.next().await.unwrap().is_err());
+        let ended = tokio::time::timeout(Duration::from_mins(1), watch.next()).await;
+        assert!(ended.expect("the silent watch is ended").unwrap().is_err());
         drop(silent);
     }
 

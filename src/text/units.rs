@@ -89,7 +89,7 @@ impl Text {
         if hours > 0 { format!("{hours}:{minutes:02}:{secs:02}") } else { format!("{minutes:02}:{secs:02}") }
     }
 
-    /// A remaining time in at most five columns: `0:42`, `2:33`, `29m`, `1h59`, `3d`.
+    /// A remaining time in at most five columns: `0:42`, `2:33`, `29m`, `1h59`, `4d`.
     pub fn left_short(&self, left: TimeDelta) -> String {
         let secs = (left.num_milliseconds().max(0) + 999) / 1_000;
         match (secs / 86_400, secs / 3_600, secs / 60) {

@@ -100,6 +100,11 @@ pub(super) fn fault_lines<'a>(scene: Scene<'a>, fault: &Fault, room: u16, tall: 
     lines
 }
 
+/// A cluster and namespace, in the cluster's color.
+fn in_cluster<'a>(scene: Scene<'a>, cluster: &'a str, place: String) -> (&'a str, Span<'a>) {
+    (scene.get("view.cluster"), Span::styled(place, scene.cluster(cluster, scene.theme().text).style))
+}
+
 fn bold(scene: Scene<'_>, name: &'_ str) -> Span<'static> {
     Span::styled(name.to_owned(), scene.theme().text.add_modifier(Modifier::BOLD))
 }
@@ -126,7 +131,8 @@ fn of_cluster<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Facts<'a> {
         facts.push(fact("view.skew", format!("{:+} s", cluster.skew.num_seconds()).into()));
     }
     let state = Span::styled(scene.text().link(cluster.link), clusters::link_style(scene, cluster.link));
-    let head = vec![bold(scene, &cluster.name), Span::raw("  "), state];
+    let name = scene.cluster(&cluster.name, theme.text).style.add_modifier(Modifier::BOLD);
+    let head = vec![Span::styled(cluster.name.as_str(), name), Span::raw("  "), state];
     Facts { head, pairs: facts, fault: cluster.fault.as_ref(), next: None }
 }
 
@@ -138,7 +144,7 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     let ttl = target.ttl.unwrap_or(scene.model.config.settings().ttl).to_string();
     let forward = scene.model.forward_of(&target.name);
     let pod = scene.model.pod_of(target);
-    let mut facts = vec![fact("view.cluster", place.clone().into()), fact("view.ttl", ttl.clone().into())];
+    let mut facts = vec![in_cluster(scene, &target.cluster, place.clone()), fact("view.ttl", ttl.clone().into())];
     facts.extend((!target.tags.is_empty()).then(|| fact("view.tags", target.tags.join(", ").into())));
     facts.extend(pod.map(|pod| fact("view.pod", pod.key.name.as_str().into())));
     facts.extend(forward.map(|forward| (scene.get("view.forward"), forwards::local(scene, forward))));
@@ -192,7 +198,7 @@ fn of_pod<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Facts<'a> {
         head.push(Span::styled(scene.text().phase(phase), pods::phase_style(scene, phase)));
     }
     let place = format!("{}/{}", pod.key.cluster, pod.key.namespace);
-    let mut facts = vec![fact("view.target", pod.target.as_str().into()), fact("view.cluster", place.into())];
+    let mut facts = vec![fact("view.target", pod.target.as_str().into()), in_cluster(scene, &pod.key.cluster, place)];
     if let (Some(ttl), Some(left), true) = (pod.ttl, pod.left(now), phase <= brow_model::proxy::Phase::Ready) {
         let part = left.num_milliseconds() as f64 / 1000.0 / f64::from(ttl.secs());
         let style = if phase.is_coming() { theme.text } else { pods::countdown_style(scene, left) };
@@ -275,7 +281,8 @@ fn of_other<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Facts<'a> {
     let theme = scene.theme();
     let forward = &other.forward;
     let fact = |key, value: Cow<'a, str>| (scene.get(key), Span::styled(value, theme.text));
-    let mut facts = vec![fact("view.cluster", format!("{}/{}", forward.cluster, forward.namespace).into())];
+    let place = format!("{}/{}", forward.cluster, forward.namespace);
+    let mut facts = vec![in_cluster(scene, &forward.cluster, place)];
     facts.extend(forward.pod.as_deref().map(|pod| fact("view.pod", pod.into())));
     let state = Span::styled(scene.text().forward_state(forward.state.state()), theme.dim);
     let head = vec![

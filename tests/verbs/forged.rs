@@ -162,6 +162,8 @@ fn a_forged_pod_that_takes_the_name_of_ours_hears_no_address() {
     // It says that it is new, and wants the secret.
     mallory.forges(&home, &own, name, "SYSTEM:echo new; cat >/dev/null");
     let is_nonce = |line: &str| line.len() == 32 && line.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // Gone for the API server, ours may run on for a moment.
+    until("ours has ended", || !echoes(&mut open(&local)));
     until("it is asked", || {
         assert!(!echoes(&mut open(&local)), "nobody but ours leads there");
         mallory.has_heard(name).lines().any(is_nonce)

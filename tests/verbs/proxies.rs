@@ -164,13 +164,14 @@ fn the_environments_proxy_is_taken_unless_no_proxy_names_the_server() {
     let here = UdpSocket::bind("0.0.0.0:0").unwrap();
     here.connect("10.99.0.10:9").unwrap();
     let ip = here.local_addr().unwrap().ip();
-    let server = Gate::new(&format!("{ip}:0"), Speaks::Nothing);
     for (scheme, speaks) in [("http", Speaks::Http), ("socks5", Speaks::Socks)] {
-        let (home, proxy) = (Home::new(WEB), Gate::new("127.0.0.1:0", speaks));
-        let shell = Shell { home: &home, kubeconfig: Some(far(&home, &server.address.to_string(), &json!({}))) };
-        let url = format!("{scheme}://ann:p%40ss@{}", proxy.address);
         for (no_proxy, through) in [("", true), ("10.1.2.3,example.com", true), (&ip.to_string(), false), ("*", false)]
         {
+            // New ones for each: a connection of a program that has ended may be noted late.
+            let (proxy, server) = (Gate::new("127.0.0.1:0", speaks), Gate::new(&format!("{ip}:0"), Speaks::Nothing));
+            let home = Home::new(WEB);
+            let shell = Shell { home: &home, kubeconfig: Some(far(&home, &server.address.to_string(), &json!({}))) };
+            let url = format!("{scheme}://ann:p%40ss@{}", proxy.address);
             let done = ask(&shell, &[("HTTPS_PROXY", &url), ("NO_PROXY", no_proxy)]);
             assert!(
                 done.code == 0 && done.out.starts_with("web-"),

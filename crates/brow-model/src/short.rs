@@ -9,7 +9,7 @@ pub fn short_names(names: &[&str]) -> BTreeMap<String, String> {
     let mut groups: BTreeMap<&str, Vec<(&str, Vec<&str>)>> = BTreeMap::new();
     for name in names {
         let parts = parts(name);
-        if let Some(last) = parts.last() {
+        if let Some(last) = parts.last().filter(|last| !last.is_empty()) {
             groups.entry(last).or_default().push((name, parts));
         }
     }
@@ -73,6 +73,7 @@ mod tests {
             "gke_shop-dev_europe-west4-a_payments".to_owned(),
             "gke_shop-dev_europe-west4-a_orders".to_owned(),
             "dev".to_owned(),
+            "gke_".to_owned(),
             "admin@a-name-that-somebody-chose".to_owned(),
         ];
         let short = short_names(&names.iter().map(String::as_str).collect::<Vec<_>>());
@@ -90,6 +91,7 @@ mod tests {
                 "shop-dev/payments",
                 "orders",
                 "dev",
+                "gke_",
                 "admin@a-name-that-somebody-chose",
             ]
         );

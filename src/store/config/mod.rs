@@ -118,8 +118,9 @@ fn whole(mut root: Section<'_, '_>) -> Config {
     if let Some(section) = root.section("strings") {
         settings.connection_strings = strings(section);
     }
+    let mut aliases = BTreeSet::new();
     for (name, section) in root.named("cluster") {
-        settings.clusters.insert(name.value, cluster(section, settings.max_ttl));
+        settings.clusters.insert(name.value, cluster(section, &mut aliases, settings.max_ttl));
     }
     if let Some(section) = root.section("keys") {
         settings.keys = keys(section);
@@ -206,11 +207,17 @@ fn within(section: &Section<'_, '_>, ttl: &Spanned<Ttl>, max: Ttl) {
     }
 }
 
-fn cluster(mut section: Section<'_, '_>, max_ttl: Ttl) -> ClusterSettings {
+fn cluster(mut section: Section<'_, '_>, aliases: &mut BTreeSet<String>, max_ttl: Ttl) -> ClusterSettings {
     let protocols = ["spdy", "spdy-websocket", "v4-websocket"].map(|name| (name, name));
     let connect = section.boolean("connect").unwrap_or_default();
     let tunnel = section.one_of("tunnel", &protocols).map(str::to_owned);
-    let alias = section.word("alias").map(|found| found.value);
+    let alias = section.word("alias");
+    if let Some(alias) = &alias
+        && !aliases.insert(alias.value.clone())
+    {
+        section.problem(&alias.span, "alias", format!("is \"{}\", which another cluster has", alias.value));
+    }
+    let alias = alias.map(|found| found.value);
     let color = section.one_of("color", &ClusterColor::ALL);
     let production = section.boolean("production").unwrap_or_default();
     let Target { pod, forward, .. } = said(&mut section, false, max_ttl);

@@ -81,7 +81,8 @@ pub(super) fn show<'a, K: Ord, C>(
             focused,
             count: count(list.order.len(), list.of, &list.filter),
             aside,
-            order: (sorted == 0 && pane != Pane::Clusters).then(|| scene.get("view.by-attention")),
+            order: (sorted == 0 && pane != Pane::Clusters)
+                .then(|| scene.get(if list.descending { "view.by-attention-reversed" } else { "view.by-attention" })),
             marks: visible_marks(&list.order, &list.marks),
             filter: (list.filtering || !list.filter.value().is_empty()).then_some(&list.filter),
             filtering: list.filtering && focused && scene.model.screen.dialogs.is_empty(),

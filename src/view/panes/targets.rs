@@ -1,5 +1,7 @@
 //! Targets: where each leads, and how it stands.
 
+use std::net::SocketAddr;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Span;
@@ -76,8 +78,9 @@ fn row<'a>(scene: Scene<'a>, target: &'a Target) -> (Option<Span<'a>>, Vec<Cell<
 /// The local port: bound, configured, or remembered; red and with a `!` if other machines can reach it.
 fn port<'a>(scene: Scene<'a>, target: &Target, forward: Option<&Forward>) -> Span<'a> {
     let theme = scene.theme();
-    if let Some(forward) = forward {
-        let port = forward.bound.first().map_or(forward.spec.port, std::net::SocketAddr::port);
+    let bound = forward.map(|forward| (forward, forward.bound.first().map_or(forward.spec.port, SocketAddr::port)));
+    // A forward that has no port yet listens on any, or on the one that is remembered.
+    if let Some((forward, port)) = bound.filter(|(_, port)| *port > 0) {
         return if forwards::open_to_others(forward) {
             Span::styled(format!("!:{port}"), theme.bad)
         } else {
@@ -107,18 +110,19 @@ fn news<'a>(scene: Scene<'a>, target: &'a Target, forward: Option<&'a Forward>, 
         let style = if state.style == theme.bad { theme.bad } else { theme.warn };
         let what = scene.text().fault(fault).what;
         // The row itself says whose fault it is.
-        let short = [target.name.as_str(), &target.cluster].into_iter().find_map(|name| what.strip_prefix(name));
-        let short = short.map(|rest| rest.trim_start_matches([':', ' ', '：'])).filter(|rest| !rest.is_empty());
-        return Cell::text(short.map_or_else(|| what.clone(), str::to_owned), style);
+        let names = [target.name.as_str(), &target.cluster];
+        let rest = names.into_iter().find_map(|name| what.strip_prefix(name)?.strip_prefix([':', ' ', '：']));
+        return Cell::text(rest.map_or_else(|| what.clone(), |rest| rest.trim_start().to_owned()), style);
     }
     if let Some(exposed) = forward.filter(|forward| forwards::open_to_others(forward)) {
-        let address = exposed.bound.first().map(|bound| bound.ip().to_string()).unwrap_or_default();
+        let bound = exposed.bound.iter().map(SocketAddr::ip).chain(exposed.spec.bind.iter().copied());
+        let address = bound.filter(|ip| !ip.is_loopback()).map(|ip| ip.to_string()).next().unwrap_or_default();
         return Cell::text(scene.text().fill("view.exposed", &[("address", &address)]), theme.bad);
     }
     let words = state.content.split_once(' ').map_or("", |(_, words)| words).to_owned();
     let values = forward.map(|forward| &forward.traffic.history).filter(|history| history.iter().any(|n| *n > 0));
-    let renews = forward.is_some() && scene.model.forward_policy(&target.name).auto_renew;
-    let words = if renews { format!("{words}, {}", scene.get("view.renews")) } else { words };
+    let renews = forward.is_some_and(|forward| scene.model.is_renewed(forward));
+    let words = if renews { scene.text().fill("view.renews", &[("state", &words)]) } else { words };
     Cell::News { words: Span::styled(words, state.style), values, style: theme.info }
 }
 

@@ -7,6 +7,7 @@ macro_rules! any {
     };
 }
 
+mod attention;
 mod clusters;
 mod demand;
 mod dialogs;

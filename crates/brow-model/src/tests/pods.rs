@@ -6,6 +6,7 @@ use crate::screen::dialog::Dialog;
 use crate::screen::dialog::Question;
 use crate::tests::*;
 use crate::types::proxy::MAX_PODS;
+use crate::types::settings::ClusterSettings;
 
 #[test]
 fn marked_targets_get_a_pod_each() {
@@ -173,6 +174,24 @@ fn with_pod() -> Model {
     let pod = created(&mut model, &request, 1);
     applied(&mut model, ready(&pod));
     model
+}
+
+#[test]
+fn the_key_that_kills_at_once_asks_first_in_production() {
+    for production in [false, true] {
+        let mut model = with_pod();
+        let cluster = ClusterSettings { production, ..ClusterSettings::default() };
+        model.config.settings_mut().clusters.insert("dev".to_owned(), cluster);
+        model.screen.focus.pane = Pane::Pods;
+        let deletes =
+            |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Pod(PodEffect::Delete { .. })));
+        assert_eq!(deletes(&press(&mut model, Command::KillNow)), !production);
+        assert_eq!(!model.screen.dialogs.is_empty(), production);
+        if production {
+            press(&mut model, Command::Right);
+            assert!(deletes(&press(&mut model, Command::Accept)), "it is only asked");
+        }
+    }
 }
 
 #[test]

@@ -184,7 +184,7 @@ pub struct ClusterSettings {
     pub alias: Option<String>,
     /// The color of the name.
     pub color: Option<ClusterColor>,
-    /// True if its name is red wherever it shows, and nothing there is deleted without a question.
+    /// True if its name is red in lists and details, and the key that deletes pods at once asks there first.
     pub production: bool,
 }
 

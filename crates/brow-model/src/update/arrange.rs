@@ -72,10 +72,15 @@ impl Model {
         let column = self.screen.targets.column;
         // What has no end comes last.
         let left = |target: &Target| self.time_left(target).unwrap_or(TimeDelta::MAX);
+        if column == TargetColumn::Attention {
+            rows.sort_by_cached_key(|(_, at, _)| (self.attention_of(at), at.name.clone()));
+        }
         rows.sort_by(|(_, a, a_namespace), (_, b, b_namespace)| match column {
-            TargetColumn::Attention => (self.attention_of(a), &a.name).cmp(&(self.attention_of(b), &b.name)),
+            TargetColumn::Attention => Ordering::Equal,
             TargetColumn::Name => a.name.cmp(&b.name),
-            TargetColumn::Cluster => (&a.cluster, &a.name).cmp(&(&b.cluster, &b.name)),
+            TargetColumn::Cluster => {
+                (self.cluster_name(&a.cluster), &a.name).cmp(&(self.cluster_name(&b.cluster), &b.name))
+            }
             TargetColumn::Namespace => (a_namespace, &a.name).cmp(&(b_namespace, &b.name)),
             TargetColumn::Address => a.address.cmp(&b.address),
             TargetColumn::Port => (self.port_of(a), &a.name).cmp(&(self.port_of(b), &b.name)),
@@ -98,12 +103,16 @@ impl Model {
         let of = rows.len();
         let mut score = |pod: &ProxyPod| {
             let key = &pod.key;
-            filter.score(&[&key.name, &pod.target, &key.cluster, &key.namespace, &pod.owner])
+            let cluster = self.cluster_name(&key.cluster);
+            filter.score(&[&key.name, &pod.target, cluster, &key.cluster, &key.namespace, &pod.owner])
         };
         let mut rows: Vec<(u32, &ProxyPod)> = rows.into_iter().filter_map(|pod| Some((score(pod)?, pod))).collect();
         let column = self.screen.pods.column;
+        if column == PodColumn::Attention {
+            rows.sort_by_cached_key(|(_, pod)| (self.attention_of_pod(pod), pod.key.clone()));
+        }
         rows.sort_by(|(_, a), (_, b)| match column {
-            PodColumn::Attention => (self.attention_of_pod(a), &a.key).cmp(&(self.attention_of_pod(b), &b.key)),
+            PodColumn::Attention => Ordering::Equal,
             PodColumn::Name => a.key.name.cmp(&b.key.name),
             PodColumn::Target => a.target.cmp(&b.target),
             PodColumn::Place => a.key.cmp(&b.key),
@@ -131,14 +140,13 @@ impl Model {
             })
             .collect();
         let column = self.screen.forwards.column;
+        if column == ForwardColumn::Attention {
+            rows.sort_by_cached_key(|(_, at)| (self.attention_of_forward(at), at.spec.target.clone(), at.spec.id));
+        }
         rows.sort_by(|(_, a), (_, b)| {
             let (x, y) = (&a.traffic, &b.traffic);
             match column {
-                ForwardColumn::Attention => (self.attention_of_forward(a), &a.spec.target, a.spec.id).cmp(&(
-                    self.attention_of_forward(b),
-                    &b.spec.target,
-                    b.spec.id,
-                )),
+                ForwardColumn::Attention => Ordering::Equal,
                 ForwardColumn::Local => (a.spec.port, a.spec.id).cmp(&(b.spec.port, b.spec.id)),
                 ForwardColumn::Target => a.spec.target.cmp(&b.spec.target),
                 ForwardColumn::Pod => a.via().map(|via| &via.pod).cmp(&b.via().map(|via| &via.pod)),

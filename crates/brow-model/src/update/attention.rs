@@ -43,6 +43,8 @@ impl Model {
         match self.phase_of(pod) {
             _ if !self.is_ours(pod) => Attention::Foreign,
             Phase::Failed => Attention::Failed,
+            // It cannot start.
+            phase if phase.is_coming() && pod.fault.is_some() => Attention::Down,
             Phase::Terminating | Phase::Expired | Phase::Succeeded => Attention::Idle,
             Phase::Creating | Phase::Pending | Phase::Pulling | Phase::Starting => Attention::Active,
             Phase::Ready => self.soon(pod).map_or(Attention::Active, Attention::Ending),
@@ -51,11 +53,7 @@ impl Model {
 
     /// The time at which a forward's pod ends, if that is soon and nothing renews it.
     pub fn ending(&self, forward: &Forward) -> Option<DateTime<Utc>> {
-        let pod = self
-            .pods
-            .all()
-            .get(&forward.via()?.pod)
-            .filter(|_| !self.forward_policy(&forward.spec.target).auto_renew)?;
+        let pod = self.pods.all().get(&forward.via()?.pod).filter(|_| !self.is_renewed(forward))?;
         self.soon(pod)
     }
 

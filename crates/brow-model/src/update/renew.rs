@@ -7,7 +7,7 @@ use crate::language::effect::Effect;
 use crate::language::fault::Fault;
 use crate::language::log::{Level, Message};
 use crate::state::Model;
-use crate::types::forward::ForwardId;
+use crate::types::forward::{Forward, ForwardId};
 use crate::types::proxy::{Phase, PodKey, PodRequestId, ProxyPod};
 use crate::types::renew::Renewal;
 use crate::types::route::Route;
@@ -85,6 +85,25 @@ impl Model {
         }
     }
 
+    /// Returns true if the pod that a forward goes through is replaced before its end, as things stand.
+    pub fn is_renewed(&self, forward: &Forward) -> bool {
+        let pod = forward.via().and_then(|via| self.pods.all().get(&via.pod)).filter(|pod| self.is_ours(pod));
+        let rest = pod.and_then(|pod| Some((self.renewable(forward, pod)?, pod.left(self.time_at(&pod.key.cluster))?)));
+        rest.is_some_and(|(rest, left)| rest > left)
+    }
+
+    /// The time until which a forward's pod may be renewed, from now on; `None` where it is not: by the config, or
+    /// since nobody has used the forward for its idle timeout.
+    fn renewable(&self, forward: &Forward, pod: &ProxyPod) -> Option<TimeDelta> {
+        let policy = self.forward_policy(&forward.spec.target);
+        let used = forward.used.is_some_and(|used| self.now - used < span(policy.idle));
+        if !policy.auto_renew || !(used || forward.traffic.counts.open > 0) {
+            return None;
+        }
+        let first = self.pods.lifecycle.first_created(&pod.key).unwrap_or(pod.created);
+        Some(first + span(policy.max_lifetime) - self.time_at(&pod.key.cluster))
+    }
+
     /// The pod of a forward that is to be renewed now, and how long the one that takes over may live.
     fn due(&self, id: ForwardId) -> Option<(PodKey, Ttl)> {
         let forward = self.forwards.all().get(&id)?;
@@ -97,19 +116,10 @@ impl Model {
         }
         let policy = self.forward_policy(&forward.spec.target);
         let lead = (whole / 5).max(span(policy.create) + SPARE).min(whole / 2);
-        let in_use =
-            forward.traffic.counts.open > 0 || forward.used.is_some_and(|used| self.now - used < span(policy.idle));
-        if !policy.auto_renew || left > lead || !in_use {
-            return None;
-        }
+        // Not for less than there is anyway.
+        let rest = self.renewable(forward, pod).filter(|rest| left <= lead && *rest > left)?;
         let tried = self.pods.lifecycle.renewal(&pod.key);
         if tried.is_some_and(|tried| tried.is_under_way() || self.now - tried.asked < AGAIN) {
-            return None;
-        }
-        let first = self.pods.lifecycle.first_created(&pod.key).unwrap_or(pod.created);
-        let rest = first + span(policy.max_lifetime) - now;
-        // Not for less than there is anyway.
-        if rest <= left {
             return None;
         }
         let ttl = Ttl::from_secs(u64::try_from(rest.num_seconds()).ok()?).map_or(ttl, |rest| rest.min(ttl));
