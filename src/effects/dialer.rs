@@ -148,7 +148,7 @@ impl ForwardDialer {
         let mut answer = Vec::new();
         let mut stream = stream.take(4_096);
         loop {
-            // That it has connected is said at once; the end of the stream takes its time.
+            // The relay reports the connection at once, well before the stream ends.
             if let Some(took) = relay::read_connected(&answer) {
                 return Ok(Ok(took));
             }

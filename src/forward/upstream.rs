@@ -142,7 +142,7 @@ impl<L: Lease> Upstream<L> {
                         return self.set_reachability(Reachability::Reachable).await;
                     }
                     Err(error @ Error::Refused { .. }) => self.set_reachability(Reachability::Refused(error)).await,
-                    // How the tunnels stand tells the rest.
+                    // Other failures show in the state of the tunnels.
                     Err(_) => {}
                 }
                 pause = backoff.next_pause();
@@ -182,11 +182,11 @@ impl<L: Lease> Upstream<L> {
     ) -> Result<Option<Fault>, Error> {
         let ended = Instant::now();
         let mut known = self.diagnosis.lock().await;
-        // That nothing is wrong says nothing of a connection that ended later: that one may have been refused.
-        let pod_refs = |known: &Diagnosis| {
+        // A diagnosis without a fault does not cover connections that ended after it: they may have been refused.
+        let covers = |known: &Diagnosis| {
             known.asked >= ended || (matches!(known.found, Ok(Some(_))) && known.found_at.elapsed() < DIAGNOSIS_TTL)
         };
-        if let Some(known) = known.as_ref().filter(|known| pod_refs(known)) {
+        if let Some(known) = known.as_ref().filter(|known| covers(known)) {
             return known.found.clone();
         }
         let asked = Instant::now();

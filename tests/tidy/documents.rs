@@ -208,7 +208,7 @@ fn one_version_is_everywhere() {
     let changes = read("CHANGELOG.md");
     let newest = changes.lines().filter_map(|line| line.strip_prefix("## [")).nth(1).unwrap();
     assert!(newest.starts_with(&format!("{version}] - ")), "CHANGELOG.md: {newest}");
-    // What the templates leave open, the build fills in.
+    // The build replaces the placeholders of the templates.
     let build = read("assets/package/build");
     for entry in fs::read_dir(root.join("assets/package/templates")).unwrap() {
         let (path, text) = (entry.as_ref().unwrap().path(), fs::read_to_string(entry.unwrap().path()).unwrap());

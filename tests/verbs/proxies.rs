@@ -147,7 +147,7 @@ fn requests_and_tunnels_go_through_the_proxy_of_the_kubeconfig() {
         let proxy = json!({ "proxy-url": format!("{scheme}://ann:p%40ss@{}", gate.address) });
         let path = far(&home, &format!("{NOWHERE}:6443"), &proxy);
         let shell = Shell { home: &home, kubeconfig: Some(path) };
-        // What the environment says of others does not count.
+        // The kubeconfig's proxy has precedence over the environment's.
         let done = ask(&shell, &[("HTTPS_PROXY", "http://127.0.0.1:1"), ("NO_PROXY", "*")]);
         assert!(done.code == 0 && done.out.starts_with("web-"), "{scheme}: {} {}", done.out, done.err);
         let asked = gate.asked();

@@ -38,7 +38,7 @@ impl FromArgMatches for Fields {
         let given = |field: TargetField| {
             option(field)?;
             let text = matches.get_many::<String>(field.config_key())?.cloned().collect::<Vec<_>>().join(", ");
-            // What is so without being said is not written.
+            // The default of a field with choices is left out of the config.
             let unsaid = !field.choices().is_empty() && !field.choices().contains(&text.as_str());
             Some((field, if unsaid { String::new() } else { text }))
         };

@@ -70,7 +70,7 @@ impl Model {
             })
             .collect();
         let column = self.screen.targets.column;
-        // What has no end comes last.
+        // Targets without a pod that ends come last.
         let left = |target: &Target| self.time_left(target).unwrap_or(TimeDelta::MAX);
         if column == TargetColumn::Attention {
             rows.sort_by_cached_key(|(_, at, _)| (self.attention_of(at), at.name.clone()));

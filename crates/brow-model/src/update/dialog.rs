@@ -89,7 +89,7 @@ impl Model {
             Dialog::Fault(fault) => (!input.leaves()).then_some(Dialog::Fault(fault)),
         };
         if let Some(dialog) = kept {
-            // What the work itself opened lies above.
+            // Dialogs that the handler opened stay above this one.
             self.screen.dialogs.insert(at.min(self.screen.dialogs.len()), dialog);
         }
     }
@@ -147,7 +147,7 @@ impl Model {
                 self.answer_question(question, *at, out);
                 return None;
             }
-            // Whoever presses the key of the question again means it.
+            // Pressing the quit key again confirms the question.
             Input::Do(Command::Quit) if matches!(question, Question::Quit { .. }) => {
                 self.answer_question(question, 1, out);
                 return None;
@@ -219,7 +219,7 @@ impl Field {
             }
             Input::Type(typed) => {
                 self.edit(typed);
-                // What is empty is not wrong before it is submitted.
+                // An empty field is reported as missing only when it is submitted.
                 self.error = wrong(self.text()).filter(|error| *error != "required");
             }
             Input::Do(_) | Input::Item(_) | Input::Wheel(_) => {}
