@@ -14,7 +14,7 @@ use brow_model::Model;
 use brow_model::effect::{ClusterEffect, Effect, ForwardEffect, PodEffect, StoreEffect};
 use brow_model::event::{Event, PodEvent, StoreEvent};
 use brow_model::log::Message;
-use brow_model::quit::RemainingPod;
+use brow_model::proxy::RemainingPod;
 
 /// The longest wait for answers to requests under way.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);

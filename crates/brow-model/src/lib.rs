@@ -12,12 +12,12 @@ mod types;
 mod update;
 
 pub use language::{action, command, effect, event, fault, log, request};
-pub use screen::{browser, dialog, filter, focus, form, list, menu, quit, text_field, tip, welcome};
+pub use screen::{browser, dialog, filter, first_run, focus, form, list, menu, text_field};
 pub use state::{Mode, Model};
 pub use types::{
     address, attention, backend, cluster, connection_strings, epoch, field, forward, forward_settings, health,
-    installation, instance, inventory, lifecycle, offer, ownership, port_plan, proxy, renew, route, service, settings,
-    target, traffic, ttl, workload,
+    installation, instance, inventory, lifecycle, offer, ownership, port_plan, proxy, route, service, settings, target,
+    traffic, ttl, workload,
 };
 
 #[cfg(test)]

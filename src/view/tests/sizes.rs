@@ -17,7 +17,7 @@ fn models() -> Vec<Model> {
     practice.practice = true;
     models.push(practice);
     let mut welcome = busy();
-    welcome.screen.welcome = Some(brow_model::welcome::Welcome::default());
+    welcome.screen.welcome = Some(brow_model::first_run::Welcome::default());
     models.push(welcome);
     let mut log = busy();
     log.screen.focus.in_log = true;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::language::fault::{Fault, What};
 use crate::language::log::Entry;
-use crate::screen::tip::Tip;
+use crate::screen::first_run::Tip;
 use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::health::ProbePlan;

@@ -3,11 +3,9 @@
 pub mod browser;
 pub mod dialog;
 pub mod filter;
+pub mod first_run;
 pub mod focus;
 pub mod form;
 pub mod list;
 pub mod menu;
-pub mod quit;
 pub mod text_field;
-pub mod tip;
-pub mod welcome;

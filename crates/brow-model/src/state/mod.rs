@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use crate::language::log::{Entry, Log};
 use crate::screen::dialog::Dialog;
+use crate::screen::first_run::Welcome;
 use crate::screen::focus::Focus;
 use crate::screen::list::{ClusterColumn, ForwardColumn, List, PodColumn, TargetColumn};
-use crate::screen::welcome::Welcome;
 use crate::types::forward::ForwardId;
 use crate::types::installation::Installation;
 use crate::types::proxy::PodKey;

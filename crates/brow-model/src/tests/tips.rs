@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::screen::tip::Tip;
+use crate::screen::first_run::Tip;
 use crate::tests::*;
 
 fn learned(effects: &[Effect]) -> Vec<Tip> {

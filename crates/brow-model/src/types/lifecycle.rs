@@ -5,7 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::types::forward::{Forward, ForwardId};
 use crate::types::proxy::{PodKey, PodRequestId, PodSelector};
-use crate::types::renew::Renewal;
+
+/// The replacement of one pod. Kubernetes cannot extend a running pod's deadline: new connections go to another pod, and
+/// the old one is deleted once it has drained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// The time at which the replacement was requested.
+    pub asked: DateTime<Utc>,
+    /// The request, until it is answered.
+    pub request: Option<PodRequestId>,
+    /// The pod that takes over, until it is ready or lost.
+    pub pod: Option<PodKey>,
+}
+
+impl Renewal {
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.request.is_some() || self.pod.is_some()
+    }
+}
 
 /// Pods on demand, the users of pods, draining pods and renewals.
 #[derive(Debug, Clone, Default)]

@@ -18,7 +18,6 @@ pub mod offer;
 pub mod ownership;
 pub mod port_plan;
 pub mod proxy;
-pub mod renew;
 pub mod route;
 pub mod service;
 pub mod settings;

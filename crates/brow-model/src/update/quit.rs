@@ -2,9 +2,9 @@
 
 use crate::language::effect::{Effect, PodEffect, TerminalEffect};
 use crate::screen::dialog::Question;
-use crate::screen::quit::RemainingPod;
 use crate::state::Model;
 use crate::types::forward::Forward;
+use crate::types::proxy::RemainingPod;
 use crate::types::proxy::{PodKey, ProxyPod};
 use crate::types::settings::OnQuit;
 use crate::types::ttl::Ttl;

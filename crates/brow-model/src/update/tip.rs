@@ -3,7 +3,7 @@
 use crate::language::action::Command;
 use crate::language::effect::{Effect, StoreEffect};
 use crate::language::log::Level;
-use crate::screen::tip::Tip;
+use crate::screen::first_run::Tip;
 use crate::state::Model;
 use crate::types::forward::ForwardState;
 

@@ -1,8 +1,8 @@
 //! The first run: what somebody sees who has neither a config nor targets, and what of the clusters is asked for it.
 
 use crate::language::effect::{ClusterEffect, Effect};
+use crate::screen::first_run::Welcome;
 use crate::screen::focus::Pane;
-use crate::screen::welcome::Welcome;
 use crate::state::Model;
 use crate::types::cluster::{Link, Rights};
 

@@ -1,7 +1,16 @@
-//! Tips: the next key that is of use, until it was used once.
+//! The first run: the welcome of somebody who has neither a config nor targets, and tips, each the next key that is of
+//! use, until it was used once.
 
 use crate::language::action::Command;
 use crate::screen::focus::Pane;
+
+/// The welcome, while it is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Welcome {
+    /// True once the current context was connected for it, so that it is not connected again after the user
+    /// disconnects.
+    pub connected: bool,
+}
 
 macro_rules! tips {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $command:ident in $panes:expr;)+) => {
