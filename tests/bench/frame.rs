@@ -115,7 +115,7 @@ fn forward(model: &Model, n: u16) -> Forward {
     };
     let mut forward = Forward::opening(spec, model.now);
     forward.bound = vec![(loopback, 3_000 + n).into()];
-    let pod = model.pods.all().values().nth(n.into()).unwrap();
+    let pod = model.pods.all().values().cycle().nth(n.into()).unwrap();
     forward.route = Route::Through(pod.via(), Tunnel::Up);
     for second in 0..60 {
         forward.traffic.sample(Counts { open: 3, total: second, failed: 0, up: second * second, down: second * 9_999 });
