@@ -68,7 +68,7 @@ fn a_target_is_made_field_by_field() {
     screen.press("-2");
     screen.wait_gone("✗");
     screen.press("\t\x15nowhere");
-    screen.wait_for("✗ no kubeconfig has a context of this name");
+    screen.wait_for("✗ no kubeconfig has this context");
     screen.press("\x1b[B");
     screen.wait_gone("✗");
     screen.press("\tTeam_A");
@@ -104,7 +104,7 @@ fn what_few_set_is_on_further_pages_of_the_form() {
         screen.wait_for("Edit mysql-dev");
         // PgDn turns the page; arrows, the space bar and letters choose, Up and Down go through the fields.
         screen.press("\x1b[6~");
-        screen.wait_for("Pod ready within");
+        screen.wait_for("Pod timeout");
         screen.press("\x1b[B\x1b[B\x1b[C");
         screen.wait_for("‹ yes ›");
         screen.press("\x1b[B90s\x1b[B\x1b[By");
@@ -138,7 +138,7 @@ fn what_few_set_is_on_further_pages_of_the_form() {
         // What is set is seen from the first page, and can be taken away again.
         screen.press("e");
         screen.wait_for("Forward 5");
-        screen.wait_for("Forward: On demand yes · Idle for 1m30s");
+        screen.wait_for("Forward: On demand yes · Idle timeout 1m30s");
         screen.press("\x1b[6~\x1b[B\x1b[B\x7f\r");
         let without = wanted.replacen("on_demand = true\n", "", 1);
         until("it is taken away", || home.read_config() == without);
@@ -240,8 +240,8 @@ fn filter_sort_and_zoom() {
     screen.wait("in any script", |text| order(text) == ["web"]);
     screen.escape("1/3");
     screen.press("/zzz");
-    screen.wait_for("Nothing here matches");
-    screen.escape("Nothing here matches");
+    screen.wait_for("Nothing matches");
+    screen.escape("Nothing matches");
     // Each column in turn, and round again.
     let heads = ["NAME", "LOCAL", "TARGET", "CLUSTER", "NAMESPACE", "TAGS", "LEFT", "STATE"];
     for head in heads {
@@ -299,9 +299,9 @@ fn a_paste_is_text_and_nothing_else() {
     screen.escape("Keys");
     screen.press("/");
     screen.paste(&"长 ".repeat(3_000));
-    screen.wait_for("Nothing here matches");
+    screen.wait_for("Nothing matches");
     screen.wait_whole("the frames");
-    screen.escape("Nothing here matches");
+    screen.escape("Nothing matches");
     quit(&mut screen);
 }
 
@@ -341,7 +341,7 @@ fn help_scrolls_there_and_back() {
     screen.wait_for("create and forward");
     let top = screen.text();
     screen.press("GGG\x1b[6~\x1b[6~");
-    let bottom = screen.wait_for("put back what was deleted");
+    let bottom = screen.wait_for("paste what was deleted");
     screen.press("k");
     // One line up is one line up, however often somebody went on at the end.
     screen.wait("a line up", |text| *text != bottom && text.contains("delete to the end"));

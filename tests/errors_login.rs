@@ -53,7 +53,7 @@ fn a_plugin_that_works_lets_in_and_is_heard() {
     screen.press("1\r");
     screen.wait("dev is ready", |text| row(text, "● ready"));
     screen.press("L");
-    wait_says(&mut screen, &["dev: signed in as robot", "dev answers: Kubernetes v"]);
+    wait_says(&mut screen, &["dev: signed in as robot", "dev is connected: Kubernetes v"]);
     assert_eq!(std::fs::read_to_string(home.path().join("hold")).unwrap(), "x\n", "one login, one run");
     quit(screen);
 }
@@ -79,10 +79,10 @@ fn a_plugin_that_fails_is_quoted_and_not_run_again_and_again() {
     screen.press("i");
     wait_dialog(&mut screen, &wanted);
     screen.press("y");
-    screen.wait_for("What went wrong");
+    screen.wait_for("─ Error ─");
     let raw = |screen: &Screen| clipboard(screen.raw());
     screen.press("\x1b");
-    screen.wait_gone("What went wrong");
+    screen.wait_gone("─ Error ─");
     assert!(raw(&screen).is_some_and(|text| text.contains("SSO session")), "{:?}", raw(&screen));
     let runs = std::fs::read_to_string(home.path().join("hold")).unwrap();
     assert_eq!(runs, "x\n", "the probe and the watch share one login");
@@ -107,7 +107,7 @@ fn a_plugin_that_wants_to_ask_gets_no_terminal_and_says_so() {
     screen.wait_for("dev");
     screen.press("1\r");
     screen.wait("dev is locked out", |text| row(text, "? unauthorized"));
-    wait_says(&mut screen, &["no terminal to ask for a password on", "where the plugin can ask"]);
+    wait_says(&mut screen, &["no terminal to ask for a password on", "where the plugin can prompt"]);
     untouched(&mut screen, "Password: ");
     quit(screen);
 }
@@ -169,11 +169,11 @@ fn a_plugin_that_is_missing_is_named_with_the_way_to_get_it() {
             "The login plugin for dev is not installed",
             "brow-test-no-such-helper: command not found",
             "Get it from https://example.com/login-helper",
-            "put its folder into PATH",
+            "add its folder to PATH",
         ],
     );
     screen.press("\x1b");
-    screen.wait_gone("What went wrong");
+    screen.wait_gone("─ Error ─");
     quit(screen);
 }
 

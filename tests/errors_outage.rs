@@ -75,7 +75,7 @@ fn a_cluster_that_dies_and_comes_back_is_told_and_its_forwards_work_again() {
     screen.wait("far does not answer", |text| cluster(text, "far", "✗ unreach"));
     screen.wait("the forward says so too", |text| says(text, "The tunnel to brow-web-") && says(text, "broke"));
     screen.press("1");
-    wait_says(&mut screen, &["far did not answer in time", "keeps asking until it answers"]);
+    wait_says(&mut screen, &["far did not answer in time", "keeps trying"]);
     let is_ready = |line: &str| line.contains("brow-web-") && line.contains("● ready");
     assert!(screen.text().lines().any(is_ready), "what was known stays on the screen: {}", screen.text());
     // Others are not held up by it: connecting, drawing, keys.
@@ -117,7 +117,7 @@ fn what_is_asked_of_a_dead_cluster_fails_in_its_own_time_and_says_so() {
     screen.press("i");
     wait_dialog(&mut screen, &["far cannot be reached", "Check the VPN"]);
     screen.press("\x1b");
-    screen.wait_gone("What went wrong");
+    screen.wait_gone("─ Error ─");
     story.wire.clear();
     screen.press("c");
     screen.wait("a ready pod", |text| text.lines().any(|line| line.contains("brow-web-") && line.contains("● ready")));
@@ -166,6 +166,6 @@ fn what_may_remain_is_said_with_its_end() {
     assert!(screen.wait_end().success());
     let place = format!("far/{}/web", story.space.0);
     let text = screen.text();
-    assert!(says(&text, &format!("A pod may still be made for {place}")), "{text}");
+    assert!(says(&text, &format!("A pod may still be created for {place}")), "{text}");
     assert!(says(&text, "Kubernetes ends it 5m after its start (its TTL)"), "{text}");
 }

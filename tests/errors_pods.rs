@@ -30,7 +30,7 @@ fn in_full(screen: &mut Screen, words: &[&str]) {
     screen.press("i");
     wait_dialog(screen, words);
     screen.press("\x1b");
-    screen.wait_gone("What went wrong");
+    screen.wait_gone("─ Error ─");
 }
 
 #[test]
@@ -85,9 +85,9 @@ fn what_admission_says_is_told_word_for_word() {
         'relays-in-team' denied request: relays need a label cost-center";
     for (code, reason, words, wanted) in [
         (403, "Forbidden", security, "Pod Security does not admit web"),
-        (403, "Forbidden", webhook, "An admission rule of the cluster refused web"),
-        (422, "Invalid", policy, "An admission rule of the cluster refused web"),
-        (401, "Unauthorized", policy, "An admission rule of the cluster refused web"),
+        (403, "Forbidden", webhook, "The cluster's admission control refused web"),
+        (422, "Invalid", policy, "The cluster's admission control refused web"),
+        (401, "Unauthorized", policy, "The cluster's admission control refused web"),
     ] {
         let said = status(code, reason, words);
         let server = FakeApi::new(move |method, _| (method == "POST").then(|| said.clone()));
@@ -106,7 +106,7 @@ fn what_admission_says_is_told_word_for_word() {
         screen.press("4");
         in_full(&mut screen, &[wanted, words]);
         screen.press("x");
-        screen.wait_for("Nothing is forwarded");
+        screen.wait_for("No forwards");
         quit(screen);
     }
 }
@@ -137,10 +137,10 @@ fn a_pod_that_waits_says_for_what() {
     screen.press("/brow-node\r");
     wait_says(
         &mut screen,
-        &["No node can take brow-node-", "0/1 nodes are available", "Check node_selector, tolerations and resources"],
+        &["No node can run brow-node-", "0/1 nodes are available", "Check node_selector, tolerations and resources"],
     );
     screen.resize(80, 24);
-    wait_says(&mut screen, &["No node can take brow-node-", "Check node_selector"]);
+    wait_says(&mut screen, &["No node can run brow-node-", "Check node_selector"]);
     screen.press("X");
     screen.signal(rustix::process::Signal::TERM);
     assert!(screen.wait_end().success());
@@ -188,14 +188,14 @@ fn a_forward_whose_pod_is_deleted_moves_to_another_and_says_when_there_is_none()
 
     kubectl(&["-n", name, "delete", "pod", other, "--wait=false", "--grace-period=1"]);
     screen.wait_for("! no pod");
-    in_full(&mut screen, &[&format!("Pod {other} was deleted"), "Create a new one with the create or the connect key"]);
+    in_full(&mut screen, &[&format!("Pod {other} was deleted"), "Connect the target again"]);
     assert!(!works(&address), "a connection fails at once, and only it");
     // That one key is enough.
     screen.press("2\r");
     screen.wait("live again", |text| text.contains("● live"));
     until("it works again", || works(&address));
     screen.press("4x");
-    screen.wait_for("Nothing is forwarded");
+    screen.wait_for("No forwards");
     screen.press("3aX");
     screen.wait_for("Proxy pods 0");
     quit(screen);
@@ -222,7 +222,7 @@ fn an_evicted_pod_says_so_and_its_forward_does_too() {
     screen.wait_for("! no pod");
     in_full(&mut screen, &[&format!("The node evicted {pod}"), words, "Create it again"]);
     screen.press("x");
-    screen.wait_for("Nothing is forwarded");
+    screen.wait_for("No forwards");
     screen.signal(rustix::process::Signal::TERM);
     assert!(screen.wait_end().success());
 }

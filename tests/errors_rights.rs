@@ -69,7 +69,7 @@ fn grant(screen: &mut Screen, nobody: &Nobody, verb: &str, resource: &str) {
     wait_dialog(screen, &[&right, "Ask an administrator", "can be copied", "kind: Role"]);
     let before = screen.raw().len();
     screen.press("y\x1b");
-    screen.wait_gone("What went wrong");
+    screen.wait_gone("─ Error ─");
     let copied = clipboard(&screen.raw()[before..]).expect("a role in the clipboard");
     assert!(copied.starts_with("# "), "the words are comments:\n{copied}");
     assert!(copied.contains("cannot "), "the server's own words are among them:\n{copied}");
@@ -182,13 +182,13 @@ fn the_manifest_is_all_that_the_main_job_needs() {
     screen.press("X");
     until("the pod is gone", || nobody.namespace.pods().is_empty());
     screen.press("4x");
-    screen.wait_for("Nothing is forwarded");
+    screen.wait_for("No forwards");
 
     // The WebSocket's verb is another.
     let config = nobody.home.read_config() + "[cluster.robots]\ntunnel = \"v4-websocket\"\n";
     std::fs::write(nobody.home.config(), config).unwrap();
     screen.press("L");
-    screen.wait_for("was read and is in use");
+    screen.wait_for("was reloaded");
     screen.press("L2\r");
     let shown = screen.wait("live", |text| live(text).is_some());
     assert!(works(&live(&shown).unwrap()));
@@ -196,7 +196,7 @@ fn the_manifest_is_all_that_the_main_job_needs() {
     screen.press("3gX");
     until("the pod is gone", || nobody.namespace.pods().is_empty());
     screen.press("4x");
-    screen.wait_for("Nothing is forwarded");
+    screen.wait_for("No forwards");
     quit(screen);
 }
 

@@ -20,7 +20,7 @@ fn without_a_kubeconfig_the_place_where_it_belongs_is_named() {
         let path = home.path().join(".kube/config");
         let mut screen = Start::new(&home).size(size.0, size.1).run();
         screen.press("1");
-        let wanted = ["No kubeconfig at", "point KUBECONFIG or --kubeconfig at yours"];
+        let wanted = ["No kubeconfig at", "set KUBECONFIG or --kubeconfig"];
         let text = wait_says(&mut screen, &wanted);
         let unbroken: String = text.chars().filter(|c| !c.is_whitespace() && *c != '│').collect();
         assert!(unbroken.contains(&path.display().to_string()), "{text}");
@@ -30,7 +30,7 @@ fn without_a_kubeconfig_the_place_where_it_belongs_is_named() {
         screen.press("i");
         wait_dialog(&mut screen, &wanted);
         screen.press("\x1b");
-        screen.wait_gone("What went wrong");
+        screen.wait_gone("─ Error ─");
         quit(screen);
     }
 }
@@ -41,7 +41,7 @@ fn a_kubeconfig_that_cannot_be_read_is_named_with_the_reason() {
     let path = home.path().join("kc");
     std::fs::write(&path, "apiVersion: v1\nclusters: [\n").unwrap();
     let mut screen = Start::new(&home).kubeconfig(&path).size(200, 50).run();
-    wait_says(&mut screen, &["The kubeconfig", "kc cannot be used", "Mend the file", "line 2"]);
+    wait_says(&mut screen, &["The kubeconfig", "kc cannot be used", "Fix the file", "line 2"]);
     quit(screen);
     let missing = home.path().join("nowhere/kc");
     let mut screen = Start::new(&home).arg("--kubeconfig").arg(missing.to_str().unwrap()).size(200, 50).run();
@@ -145,12 +145,12 @@ fn every_way_not_to_reach_a_server_is_told_apart() {
         ("ctx-d", "✗ unreachable", ["proxy on the way to ctx-d failed", &closed, "Connection refused"]),
         ("ctx-e", "✗ unreachable", ["ctx-e cannot be reached", "no-such-host.invalid", "Check the VPN"]),
         ("ctx-f", "✗ unreachable", ["ctx-f cannot be reached", "Connection refused", "kubectl --context ctx-f get"]),
-        ("ctx-g", "✗ unreachable", ["with an error", "etcd is out of order", "Try again"]),
-        ("ctx-h", "✗ unreachable", ["ctx-h did not answer in time", &hole_url, "keeps asking until it answers"]),
-        ("ctx-i", "✗ unreachable", ["context ctx-i cannot be used", "nowhere/ca.crt", "Mend the kubeconfig"]),
+        ("ctx-g", "✗ unreachable", ["returned an error", "etcd is out of order", "Try again"]),
+        ("ctx-h", "✗ unreachable", ["ctx-h did not answer in time", &hole_url, "keeps trying"]),
+        ("ctx-i", "✗ unreachable", ["context ctx-i cannot be used", "nowhere/ca.crt", "Fix the kubeconfig"]),
         ("ctx-j", "✗ unreachable", ["context ctx-j cannot be used", "nobody-here", "--context ctx-j config view"]),
-        ("ctx-k", "✗ unreachable", ["context ctx-k cannot be used", "no-cluster", "Mend the kubeconfig"]),
-        ("ctx-l", "? unauthorized", ["ctx-l does not accept our login (401)", "Unauthorized", "put a new one there"]),
+        ("ctx-k", "✗ unreachable", ["context ctx-k cannot be used", "no-cluster", "Fix the kubeconfig"]),
+        ("ctx-l", "? unauthorized", ["ctx-l: not authenticated (401)", "Unauthorized", "replace it"]),
     ] {
         state(&mut screen, name, is, &words);
         screen.press("j");

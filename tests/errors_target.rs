@@ -54,9 +54,12 @@ fn a_taken_port_names_its_holder_and_the_next_free_one_is_a_key_away() {
         screen.wait_gone("instead?");
         screen.press("4i");
         let free = format!("Port {} is free", port + 1);
-        wait_dialog(&mut screen, &[&format!("Local port {port} is taken"), &holder, &free, "leave the port empty"]);
+        wait_dialog(
+            &mut screen,
+            &[&format!("Local port {port} is taken"), &holder, &free, "empty means any free port"],
+        );
         screen.press("\x1b");
-        screen.wait_gone("What went wrong");
+        screen.wait_gone("─ Error ─");
         screen.press("R");
         screen.wait_for("instead?");
         screen.press("\x1b[C\r");
@@ -65,7 +68,7 @@ fn a_taken_port_names_its_holder_and_the_next_free_one_is_a_key_away() {
         assert!(TcpStream::connect(("127.0.0.1", port + 1)).is_ok());
         drop(held);
         screen.press("4x");
-        screen.wait_for("Nothing is forwarded");
+        screen.wait_for("No forwards");
         quit(screen);
     }
 }
@@ -87,7 +90,7 @@ fn a_privileged_port_is_told_from_a_taken_one() {
     screen.press("\x1b[C\r");
     screen.wait_for("127.0.0.1:8081");
     screen.press("4x");
-    screen.wait_for("Nothing is forwarded");
+    screen.wait_for("No forwards");
     quit(screen);
 }
 
@@ -169,7 +172,7 @@ fn a_target_that_does_not_answer_fails_the_connection_with_its_reason_and_not_th
     screen.wait("counted", |text| says(text, "✗2"));
     live(&mut screen, "refuses");
     screen.press("ax");
-    screen.wait_for("Nothing is forwarded");
+    screen.wait_for("No forwards");
     screen.signal(rustix::process::Signal::TERM);
     assert!(screen.wait_end().success());
 }

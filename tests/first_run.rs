@@ -92,7 +92,7 @@ fn what_the_server_does_not_say_is_not_made_up() {
 /// The welcome at other sizes, while it is up, without colors and without UTF-8, and with keys that mean nothing there.
 #[test]
 fn the_welcome_fits_any_screen() {
-    for (language, [welcome, add]) in LANGUAGES.into_iter().zip([["Welcome", "n    type a"], ["欢迎", "n    输入"]])
+    for (language, [welcome, add]) in LANGUAGES.into_iter().zip([["Welcome", "n    enter a"], ["欢迎", "n    输入"]])
     {
         let home = Home::new("");
         let kubeconfig = home.kubeconfig(&["gke_shop_production", "gke_shop_staging"]);
@@ -127,7 +127,7 @@ fn the_welcome_fits_any_screen() {
     let home = Home::new("");
     let start = Start::new(&home).kubeconfig(home.kubeconfig(&["dev"])).env("LANG", "C").env("TERM", "dumb");
     let mut screen = start.run();
-    screen.wait_for("n    type a");
+    screen.wait_for("n    enter a");
     let plain = |cell: &vt100::Cell| (cell.fgcolor(), cell.bgcolor()) == (vt100::Color::Default, vt100::Color::Default);
     screen.wait_cells("no colors", |cells| (0..80).all(|x| (0..24).all(|y| cells.cell(y, x).is_some_and(plain))));
     quit(screen);
@@ -158,7 +158,7 @@ fn a_broken_kubeconfig_is_told_and_read_again() {
 fn the_first_target_is_typed_and_connected() {
     let admins = kubeconfig();
     for (language, [welcome, yes, all, live]) in LANGUAGES.into_iter().zip([
-        ["Welcome", "✓ yes", "all that is needed is allowed", "● live"],
+        ["Welcome", "✓ yes", "you have all the rights you need", "● live"],
         ["欢迎", "✓ 可以", "需要的权限都有", "● 在用"],
     ]) {
         let namespace = Namespace::new("first");

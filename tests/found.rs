@@ -55,7 +55,7 @@ fn service(namespace: &Namespace, name: &str, port: u16) {
 #[track_caller]
 fn leave_browser(screen: &mut Screen) {
     screen.press("\x1b[27u\x1b[27u");
-    screen.wait_gone("What is there");
+    screen.wait_gone("Services and workloads");
 }
 
 #[test]
@@ -95,8 +95,8 @@ fn what_appears_in_the_cluster_is_imported_and_forwarded() {
     assert!(config.contains("local_port = 300"), "by the plan: {config}");
     // Again: it is there already, and stays as it is unless one says so.
     screen.press("\r");
-    screen.wait("it is there already", |text| text.contains("This target is there already"));
-    screen.escape("there already");
+    screen.wait("it is there already", |text| text.contains("This target exists already"));
+    screen.escape("exists already");
     // The rest of what is recognised there; what is there is skipped.
     screen.press("\x1b[27u");
     screen.press("orders");
@@ -153,7 +153,7 @@ fn whoever_may_see_little_sees_that_and_is_told_about_the_rest() {
     wait_dialog(&mut screen, &[rights[0], rights[1], "kind: Role"]);
     let before = screen.raw().len();
     screen.press("y\x1b");
-    screen.wait_gone("What went wrong");
+    screen.wait_gone("─ Error ─");
     let role = clipboard(&screen.raw()[before..]).expect("a role in the clipboard");
     assert!(!role.contains("ClusterRole"), "no more than is needed:\n{role}");
     apply(&role, &[]);
@@ -298,11 +298,11 @@ fn targets_of_other_tools_are_imported() {
     screen.wait_for("dev");
     // Pasted, several lines.
     screen.press("I");
-    screen.wait_for("What names no context is for dev.");
+    screen.wait_for("Targets without a context go to dev.");
     screen.paste("web:shop:18080:80\nkubectl --context 开发 -n data port-forward svc/mysql 13306:3306\nnonsense\n");
     screen.wait_for("3 lines are pasted");
     screen.press("\r");
-    screen.wait("the question", |text| text.contains("Take 2 targets over?") && text.contains("nonsense: none of the"));
+    screen.wait("the question", |text| text.contains("Import 2 targets?") && text.contains("nonsense: unknown format"));
     screen.press("y");
     screen.wait("they are there", |text| text.contains("web.shop") && text.contains("mysql.data"));
     screen.wait_until("they are written", |_| home.read_config().matches("[[target]]").count() == 2);
@@ -315,16 +315,16 @@ fn targets_of_other_tools_are_imported() {
         "remote_port": 80, "workload_type": "service", "protocol": "tcp" }]"#;
     std::fs::write(home.path().join("kftray.json"), json).unwrap();
     screen.press("I");
-    screen.wait_for("What names no context");
+    screen.wait_for("Targets without a context");
     screen.press("~/kftray.json\r");
-    screen.wait("the question", |text| text.contains("This target is there already") && text.contains("Replace 1"));
+    screen.wait("the question", |text| text.contains("This target exists already") && text.contains("Replace 1"));
     screen.press("y");
     screen.wait("the result", |text| says(text, "0 added, 0 skipped, 1 replaced"));
     screen.wait_until("it is written", |_| home.read_config().contains("local_port = 18081"));
     assert!(home.read_config().contains("name = \"web.shop\""), "its name stays: {}", home.read_config());
     // What is no file is told.
     screen.press("I");
-    screen.wait_for("What names no context");
+    screen.wait_for("Targets without a context");
     screen.press("~/nowhere.json\r");
     screen.wait("the fault", |text| says(text, "nowhere.json cannot be read"));
     quit(screen);

@@ -53,7 +53,7 @@ fn fifty_first_connections_make_one_pod_that_goes_when_it_is_unused() {
     let home = Home::new(&web("on_demand = true\nautostart = true\nidle_timeout = \"5s\"\n"));
     let path = space.kubeconfig(&home);
     let mut screen = Start::new(&home).kubeconfig(path).size(120, 40).run();
-    wait_state(&mut screen, "◇ waiting");
+    wait_state(&mut screen, "◇ listening");
     assert!(screen.text().contains("○ idle"), "no cluster is connected:\n{}", screen.text());
     fifty_first_connections_make_one_pod(&mut screen, &|| space.pods().len());
     assert_eq!(audited(&home, "create-pod"), 2);
@@ -68,7 +68,7 @@ fn a_pod_that_never_comes_fails_its_connections_and_the_next_tries_afresh() {
     let home = Home::new(&config("create_timeout = \"6s\"\nimage = \"example.invalid/nobody/has:this\"\n"));
     let path = space.kubeconfig(&home);
     let mut screen = Start::new(&home).kubeconfig(path).size(160, 40).run();
-    let address = wait_state(&mut screen, "◇ waiting");
+    let address = wait_state(&mut screen, "◇ listening");
     let clients: Vec<_> = (0..5)
         .map(|_| {
             let address = address.clone();
@@ -78,12 +78,12 @@ fn a_pod_that_never_comes_fails_its_connections_and_the_next_tries_afresh() {
     until("a pod was asked for", || space.pods().len() == 1);
     assert!(clients.into_iter().all(|client| client.join().unwrap()), "all are reset");
     until("what came of it is deleted", || space.pods().is_empty());
-    wait_state(&mut screen, "◇ waiting");
+    wait_state(&mut screen, "◇ listening");
     screen.press("L");
     wait_says(&mut screen, &["cannot be pulled"]);
 
     home.write_config(&config("create_timeout = \"60s\"\n"));
-    wait_says(&mut screen, &["was read and is in use"]);
+    wait_says(&mut screen, &["was reloaded"]);
     assert!(works(&address), "{}", screen.text());
     end(screen);
 }
@@ -98,11 +98,11 @@ fn a_workload_is_reached_on_demand_without_any_pod_of_ours() {
     let mut screen = Start::new(&home).kubeconfig(path).size(160, 40).run();
     screen.wait_for("service/web:80");
     screen.press("2o");
-    let address = wait_state(&mut screen, "◇ waiting");
+    let address = wait_state(&mut screen, "◇ listening");
     for _ in 0..2 {
         assert!(get(&address, "/").unwrap().starts_with(b"web-"), "a pod's name");
-        wait_state(&mut screen, "◑ idle");
-        wait_state(&mut screen, "◇ waiting");
+        wait_state(&mut screen, "◑ stops in");
+        wait_state(&mut screen, "◇ listening");
     }
     assert_eq!(audited(&home, "create-pod"), 0);
     // The key again: an ordinary forward, which goes to its pods at once.
@@ -168,7 +168,7 @@ fn a_pod_that_is_deleted_under_load_is_replaced_for_those_who_come() {
     let home = Home::new(&web("on_demand = true\nautostart = true\n"));
     let path = space.kubeconfig(&home);
     let mut screen = Start::new(&home).kubeconfig(path).size(120, 40).run();
-    let address = wait_state(&mut screen, "◇ waiting");
+    let address = wait_state(&mut screen, "◇ listening");
     assert!(works(&address));
     let load = Load::on(&address);
     for round in 2..4 {
@@ -300,7 +300,7 @@ fn a_renewed_pod_is_left_to_another_instance_that_goes_through_it() {
     screen.wait("the other's forward", |text| text.contains("Forwards 2"));
     screen.press("3t");
     screen.press("L");
-    wait_says(&mut screen, &["has taken over", "Another brow-tui goes through pod"]);
+    wait_says(&mut screen, &[" replaces ", "Another brow-tui uses pod"]);
     assert!(space.pods().contains(&old));
     end(other);
     until("the old one is deleted", || space.pods().len() == 1 && !space.pods().contains(&old));
@@ -326,7 +326,7 @@ fn a_pod_in_use_is_renewed_by_itself() {
         stream.write_all(b"ahoy").and_then(|()| stream.read_exact(&mut back)).is_ok_and(|()| back == *b"ahoy")
     };
     assert!(echoed(&mut open));
-    screen.wait("another has taken over", |text| text.contains("has taken over"));
+    screen.wait("another has taken over", |text| text.contains(" replaces "));
     assert!(echoed(&mut open), "what was open stays open");
     let mut new = TcpStream::connect(&address).unwrap();
     assert!(echoed(&mut new));

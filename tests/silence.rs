@@ -47,7 +47,7 @@ fn watches_hear_again_soon_after_their_connections_were_forgotten() {
     let mut wired = Wired::new("forgot", &admin, "selector/app=web:8080");
     wired.screen.press("2f");
     // Nothing is there yet, and both watches listen.
-    wired.screen.wait("it waits", |text| text.contains("◌ waiting") || text.contains("! no pod"));
+    wired.screen.wait("it waits", |text| text.contains("◌ pending") || text.contains("! no pod"));
     wired.wire.forget();
     let image = "--image=docker.io/library/busybox:latest";
     let pod = ["run", "web-one", image, "--image-pull-policy=IfNotPresent", "--labels=app=web"];
@@ -103,7 +103,7 @@ fn the_kernel_finds_silent_connections_by_itself() {
     let admin = kubeconfig();
     let mut wired = Wired::new("silent", &admin, "selector/app=web:8080");
     wired.screen.press("2f");
-    wired.screen.wait("it waits", |text| text.contains("◌ waiting") || text.contains("! no pod"));
+    wired.screen.wait("it waits", |text| text.contains("◌ pending") || text.contains("! no pod"));
     let port = wired.wire.address.port();
     until("it watches", || established(port) >= 2);
     let _dropped = Dropped::new(port);

@@ -164,7 +164,7 @@ fn two_instances_side_by_side() {
     two.press("1\r");
     two.wait("two sees one's pod", |text| countdown(text).is_some());
     two.press("2f");
-    let shown = two.wait_for("forwarded already by another brow-tui");
+    let shown = two.wait_for("already forwarded by another brow-tui");
     assert_eq!(live(&shown).as_deref(), Some(first.as_str()), "they do not fight over a port");
     assert_eq!(namespace.pods().len(), 1, "nor over a pod");
     assert!(works(&first));

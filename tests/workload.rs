@@ -192,12 +192,12 @@ async fn what_is_not_there_is_said_with_what_is_near() {
         format!("{} | {}", words.what, words.detail)
     };
     let place = format!("(brow-admin/{})", namespace.0);
-    assert_eq!(words("service"), format!("There is no service/webb {place} | near to it: web"));
-    assert_eq!(words("pod"), format!("There is no pod/web-on {place} | near to it: web-one"));
-    assert_eq!(words("service-port"), "service/web:http: there is no such port | it has: www (80)");
-    assert_eq!(words("pod-port"), "pod/web-one:www: there is no such port | it has: http");
-    assert_eq!(words("deployment"), format!("There is no deployment/web {place} | "));
-    assert!(words("later").starts_with("There is no service/later"));
+    assert_eq!(words("service"), format!("service/webb {place} not found | similar: web"));
+    assert_eq!(words("pod"), format!("pod/web-on {place} not found | similar: web-one"));
+    assert_eq!(words("service-port"), "service/web:http: no such port | its ports: www (80)");
+    assert_eq!(words("pod-port"), "pod/web-one:www: no such port | its ports: http");
+    assert_eq!(words("deployment"), format!("deployment/web {place} not found | "));
+    assert!(words("later").starts_with("service/later"));
     // Once it is there it is used.
     apply(&namespace, &service("later", svc));
     program.wait_for("later", "live", |forward| forward.state() == ForwardState::Live);
@@ -314,11 +314,13 @@ async fn a_kind_that_the_cluster_lacks_says_what_brings_it() {
     let text = Text::new(Language::En);
     let words = |target: &str| text.fault(&program.refused(target));
     let kruise = words("kruise");
-    assert_eq!(kruise.what, "broadcastjob.apps.kruise.io (brow-admin): the cluster knows no such kind");
-    assert!(kruise.detail.contains("broadcastjobs.apps.kruise.io is missing; OpenKruise brings it: helm"));
-    assert!(words("argo").detail.contains("rollouts.argoproj.io is missing; Argo Rollouts brings it: kubectl apply"));
-    assert!(words("unheard").detail.starts_with("near to it: "), "{}", words("unheard").detail);
-    assert!(words("no-pods").what.starts_with("There is no configmap/web"));
+    assert_eq!(kruise.what, "broadcastjob.apps.kruise.io (brow-admin): unknown kind in this cluster");
+    assert!(kruise.detail.contains("broadcastjobs.apps.kruise.io is missing; it comes with OpenKruise: helm"));
+    assert!(
+        words("argo").detail.contains("rollouts.argoproj.io is missing; it comes with Argo Rollouts: kubectl apply")
+    );
+    assert!(words("unheard").detail.starts_with("similar: "), "{}", words("unheard").detail);
+    assert!(words("no-pods").what.starts_with("configmap/web"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -161,7 +161,7 @@ async fn custom_kinds_lead_to_their_pods() {
     let missing = text.fault(&program.refused("onne"));
     assert_eq!(
         (missing.what.as_str(), missing.detail.as_str()),
-        ("There is no clone/onne (custom/team)", "near to it: one")
+        ("clone/onne (custom/team) not found", "similar: one")
     );
     assert_eq!(program.refused("else").what, What::KindMissing);
 }

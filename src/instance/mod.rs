@@ -124,7 +124,7 @@ pub async fn all(dir: &Path) -> Census {
             Ok(Reply::Report { report }) if is_plain(&report) => census.reports.push((name, report)),
             Ok(Reply::No { why }) => census.silent.push(unheard(why)),
             Ok(Reply::Report { .. } | Reply::Stopped) => {
-                census.silent.push(unheard("its answer makes no sense".into()));
+                census.silent.push(unheard("its answer is malformed".into()));
             }
             Err(error) if is_gone(&error) => {}
             Err(error) if error.kind() == ErrorKind::TimedOut => census.silent.push(unheard(String::new())),
@@ -222,7 +222,7 @@ fn prepare(dir: &Path) -> io::Result<()> {
 fn check(dir: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(dir)?;
     if !found.is_dir() || found.uid() != rustix::process::getuid().as_raw() || found.mode() & 0o077 != 0 {
-        return Err(io::Error::other("it must be a directory of your own that nobody else may enter (mode 0700)"));
+        return Err(io::Error::other("it must be your own directory with mode 0700"));
     }
     Ok(())
 }

@@ -81,11 +81,11 @@ pub(super) async fn read<T: DeserializeOwned>(from: &mut (impl AsyncBufRead + Un
         return Ok(None);
     }
     if line.last() != Some(&b'\n') {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "a line that does not end"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a line without an end"));
     }
     let Version { v } = serde_json::from_slice(&line)?;
     if v != VERSION {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("version {v}, and I speak version {VERSION}")));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("version {v}, expected version {VERSION}")));
     }
     let Line { says, .. } = serde_json::from_slice(&line)?;
     Ok(Some(says))

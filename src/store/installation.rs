@@ -72,7 +72,7 @@ fn read(path: &Path) -> Result<Option<Installation>, Fault> {
         let id_is_hex = id.len() == 2 * ID_LENGTH && from_hex::<ID_LENGTH>(&id).is_some();
         Some(Installation::new(id, from_hex(&key)?)).filter(|_| id_is_hex)
     });
-    let broken = || fault("it is not as it was written; delete it, and a new one is made".to_owned());
+    let broken = || fault("it is damaged; delete it, and a new one is created".to_owned());
     whole.map(Some).ok_or_else(broken)
 }
 
@@ -85,10 +85,10 @@ fn read_private(path: &Path) -> io::Result<String> {
         return Err(io::Error::other("it is not a regular file"));
     }
     if meta.uid() != getuid().as_raw() {
-        return Err(io::Error::other("it belongs to somebody else"));
+        return Err(io::Error::other("it belongs to another user"));
     }
     if meta.mode() & 0o077 != 0 {
-        return Err(io::Error::other("others may read or write it; chmod 600 makes it yours alone"));
+        return Err(io::Error::other("others may read or write it; run chmod 600 on it"));
     }
     let mut text = String::new();
     file.take(MAX_FILE).read_to_string(&mut text)?;

@@ -54,7 +54,7 @@ pub fn read(path: &Path, text: &str) -> Result<Offer, Fault> {
 fn target(name: &str, entry: &Value) -> Result<Target, String> {
     let trimmed = name.trim();
     if trimmed.is_empty() || !is_line(trimmed) {
-        return Err("the name is empty or holds characters that cannot be seen".to_owned());
+        return Err("the name is empty or contains invisible characters".to_owned());
     }
     let entry = entry.as_object().ok_or("not an object")?;
     let text = |key: &str| entry.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
@@ -80,7 +80,7 @@ fn target(name: &str, entry: &Value) -> Result<Target, String> {
         pod: PodSettings::default(),
         forward: ForwardSettings::default(),
     };
-    check(&target).map_err(|_| "the name or `env` (the context) cannot be one".to_owned())?;
+    check(&target).map_err(|_| "the name or `env` (the context) is invalid".to_owned())?;
     Ok(target)
 }
 

@@ -73,7 +73,7 @@ fn read_polling(mut file: impl Read, is_pipe: bool) -> io::Result<Vec<u8>> {
             Err(error) => return Err(error),
         }
         if since.elapsed() > IDLE_TIMEOUT {
-            let words = format!("a pipe or device from which nothing comes for {} s", IDLE_TIMEOUT.as_secs());
+            let words = format!("a pipe or device that sends nothing for {} s", IDLE_TIMEOUT.as_secs());
             return Err(io::Error::new(ErrorKind::TimedOut, words));
         }
         sleep(POLL_INTERVAL);
@@ -81,7 +81,7 @@ fn read_polling(mut file: impl Read, is_pipe: bool) -> io::Result<Vec<u8>> {
 }
 
 fn too_large() -> io::Error {
-    let words = format!("larger than {} MiB, the most that is read of a file", MAX_FILE >> 20);
+    let words = format!("larger than the limit of {} MiB", MAX_FILE >> 20);
     io::Error::new(ErrorKind::FileTooLarge, words)
 }
 

@@ -27,7 +27,7 @@ impl Paths {
     /// [`What::FileUnreadable`] where there is no home directory, or a relative path and no current directory.
     pub fn find(explicit: Option<PathBuf>) -> Result<Self, Fault> {
         let Some(base) = BaseDirs::new() else {
-            return Err(Fault::new(What::FileUnreadable, "HOME", "no home directory is known"));
+            return Err(Fault::new(What::FileUnreadable, "HOME", "the home directory is unknown"));
         };
         // macOS knows no state directory; its counterpart is ~/Library/Application Support.
         let state = base.state_dir().unwrap_or_else(|| base.data_local_dir());

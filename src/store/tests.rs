@@ -243,7 +243,7 @@ async fn the_older_tools_targets_are_offered_once() {
     assert_eq!(
         left_out,
         [
-            "bad-env: the name or `env` (the context) cannot be one",
+            "bad-env: the name or `env` (the context) is invalid",
             "bad-ip: `ip` 10.0.0.1;reboot: not an IP address or DNS name: letters, digits, '-' and '.' only",
             "bad-port: `remote_port` is not a port: 70000",
             "bad-ttl: `ttl` \"soon\": not a time: write 90s, 30m, 2h or 1h30m",

@@ -12,11 +12,11 @@ use brow_model::command::{Command, Section};
 use brow_model::dialog::Question;
 use brow_model::fault::{Fault, Grant, Remedy, What};
 use brow_model::field::{Page, TargetField};
+use brow_model::first_run::Tip;
 use brow_model::forward::ForwardState;
 use brow_model::list::{ClusterColumn, ForwardColumn, PodColumn, TargetColumn};
 use brow_model::log::{Entry, Level, Message};
 use brow_model::proxy::Phase;
-use brow_model::tip::Tip;
 
 const LANGUAGES: [Language; 2] = [Language::En, Language::ZhCn];
 
@@ -91,7 +91,15 @@ fn both_languages_have_the_same_keys_and_placeholders() {
 #[test]
 fn the_chinese_table_is_chinese() {
     // Symbols and proper names only; everything else must have been translated.
-    let same = ["dialog.ask-ttl-label", "dialog.describe", "form.ttl", "view.pod", "view.ttl"];
+    let same = [
+        "check.size",
+        "dialog.ask-ttl-label",
+        "dialog.describe",
+        "form.ttl",
+        "log.forward-opened",
+        "view.pod",
+        "view.ttl",
+    ];
     let (en, zh) = (words(Language::En), words(Language::ZhCn));
     for (key, words) in en.iter().filter(|(key, _)| !same.contains(&key.as_str())) {
         assert_ne!(words, &zh[key], "{key}");
@@ -169,7 +177,7 @@ fn a_missing_right_is_named_with_its_place() {
          get any."
     );
     let again = Fault::new(What::Tunnel, "pod", "").with(Remedy::Retrying);
-    assert_eq!(text.fault(&again).remedy, "It is tried again by itself.");
+    assert_eq!(text.fault(&again).remedy, "It is retried automatically.");
 }
 
 #[test]
@@ -248,7 +256,7 @@ fn entries_are_one_line() {
     let entry = |what, thing: &str, detail: &str| {
         text.entry(&Entry { at, level: Level::Info, message: what, thing: thing.into(), detail: detail.into() })
     };
-    assert_eq!(entry(Message::ForwardOpened, "db", "127.0.0.1:3306"), "db is at 127.0.0.1:3306");
+    assert_eq!(entry(Message::ForwardOpened, "db", "127.0.0.1:3306"), "db → 127.0.0.1:3306");
     assert_eq!(entry(Message::PodsCleaned, "1", "dev"), "Cleaning up 1 finished or expired pod in dev");
     assert_eq!(entry(Message::PodsCleaned, "3", "dev"), "Cleaning up 3 finished or expired pods in dev");
     assert_eq!(entry(Message::NotHere, "", "kill"), "“kill” does nothing in this pane; ? shows the keys");

@@ -348,7 +348,7 @@ pub fn quit(mut screen: Screen) {
 /// Returns the text of the fault's dialog, if one is open.
 fn dialog(screen: &str) -> Option<String> {
     let lines: Vec<Vec<char>> = screen.lines().map(|line| line.chars().collect()).collect();
-    let title: Vec<char> = "╭─ What went wrong".chars().collect();
+    let title: Vec<char> = "╭─ Error".chars().collect();
     let find = |line: &Vec<char>| line.windows(title.len()).position(|part| part == title);
     let (top, left) = lines.iter().enumerate().find_map(|(row, line)| Some((row, find(line)?)))?;
     let right = left + lines[top][left..].iter().position(|c| *c == '╮')?;

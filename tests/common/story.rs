@@ -132,7 +132,7 @@ pub fn clusters_show_how_they_answer(screen: &mut Screen, clusters: &[(&str, &st
 /// Of a forward on demand that waits, with an `idle_timeout` of seconds: fifty first connections make one pod, which
 /// goes when nobody uses it; the listener stays. `pods` is how many the cluster has.
 pub fn fifty_first_connections_make_one_pod(screen: &mut Screen, pods: &dyn Fn() -> usize) {
-    let address = wait_state(screen, "◇ waiting");
+    let address = wait_state(screen, "◇ listening");
     assert_eq!(pods(), 0);
     let clients: Vec<_> = (0..50)
         .map(|_| {
@@ -143,9 +143,9 @@ pub fn fifty_first_connections_make_one_pod(screen: &mut Screen, pods: &dyn Fn()
     wait_state(screen, "◐ starting");
     assert!(clients.into_iter().all(|client| client.join().unwrap()), "{}", screen.text());
     assert_eq!(pods(), 1);
-    wait_state(screen, "◑ idle");
+    wait_state(screen, "◑ stops in");
     assert!(works(&address), "in use again");
-    wait_state(screen, "◇ waiting");
+    wait_state(screen, "◇ listening");
     until("the pod is deleted", || pods() == 0);
     assert!(works(&address), "the listener stayed");
     assert_eq!(pods(), 1);
@@ -168,7 +168,7 @@ pub fn a_pod_is_renewed_under_a_connection(screen: &mut Screen, pods: &dyn Fn() 
     let mut before = open();
     assert!(echoed(&mut before));
     screen.press("3t");
-    screen.wait("another has taken over", |text| text.contains("has taken over"));
+    screen.wait("another has taken over", |text| text.contains(" replaces "));
     assert!(echoed(&mut before), "what was open stays open");
     let mut after = open();
     assert!(echoed(&mut after));

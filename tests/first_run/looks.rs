@@ -22,7 +22,7 @@ fn the_theme_is_chosen_by_key_and_by_config() {
     screen.wait_cells("dark", |cells| background(cells) == dark && cells.contents().contains("dev *"));
     screen.press("v");
     screen.wait_cells("light", |cells| background(cells) == light);
-    screen.wait_for("The theme is light now");
+    screen.wait_for("Theme: light");
     quit(screen);
 
     let mut screen = start().run();

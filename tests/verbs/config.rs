@@ -17,7 +17,7 @@ fn of_a_url_nothing_is_kept_but_where_it_leads() {
     let shell = Shell { home: &home, kubeconfig: Some(home.kubeconfig(&["dev"])) };
     let done = shell.run(&["config", "add", "url", "redis://:url-pass@Cache.corp/0"]);
     assert_eq!(done.code, 0, "{}", done.err);
-    assert!(done.err.contains("cache.corp:6379 is taken from the URL; its login, path and options are left out"));
+    assert!(done.err.contains("cache.corp:6379 is used from the URL; its login, path and options are dropped"));
     assert!(home.read_config().contains("address = \"cache.corp:6379\"") && !home.read_config().contains("url-pass"));
     shell.ok(&["config", "remove", "url"]);
     fs::write(
@@ -26,7 +26,7 @@ fn of_a_url_nothing_is_kept_but_where_it_leads() {
     )
     .unwrap();
     let done = shell.run(&["config", "import", "url.toml"]);
-    assert_eq!((done.code, done.err.trim()), (0, "left out of the URL of url: user, password, path"));
+    assert_eq!((done.code, done.err.trim()), (0, "dropped from the URL of url: user, password, path"));
     assert!(home.read_config().contains("address = \"h:443\"") && !home.read_config().contains("url-pass"));
     // Nobody has to save it first to be told what to do.
     for (url, says) in [
@@ -100,24 +100,24 @@ fn the_config_from_a_script() {
 
     for (args, code, says) in [
         (&["config", "add", "page", "10.0.0.1:1"][..], 2, "another target has this name"),
-        (&["config", "add", "x", "10.0.0.1"], 2, "end it with a port"),
+        (&["config", "add", "x", "10.0.0.1"], 2, "add a port"),
         (&["config", "add", "x", "odd://u:url-pass@host"], 2, "“URL”: end it with a port"),
         (&["config", "add", "x", "mongodb+srv://u:url-pass@host/db"], 2, "a URL without one host and port"),
-        (&["config", "add", "x", "10.0.0.1:1", "--cluster", "nope"], 2, "no kubeconfig has a context"),
+        (&["config", "add", "x", "10.0.0.1:1", "--cluster", "nope"], 2, "no kubeconfig has this context"),
         (&["config", "add", "x", "10.0.0.1:1", "--ttl", "99h"], 2, "longer than max_ttl"),
         (&["config", "add", "x", "10.0.0.1:1", "--wait", "1m"], 2, "only for a workload"),
         (&["config", "add", "x", "deploy/web:80", "--via", "proxy"], 2, "only a service has an address"),
         (&["config", "add", "x", "svc/web:80", "-n", "../../x"], 2, "only"),
         (&["config", "edit", "page", "-n", "a/b"], 2, "only"),
-        (&["config", "edit", "page"], 2, "Say what to change"),
-        (&["config", "show", "pag"], 3, "near to it: page"),
+        (&["config", "edit", "page"], 2, "Name what to change"),
+        (&["config", "show", "pag"], 3, "similar: page"),
         (&["config", "remove", "none*"], 3, "no saved target"),
         (&["config", "list", "--tag", "none"], 3, "no saved target"),
         (&["config", "import", "none.json"], 1, "cannot be read"),
         (&["connect"], 2, "Name a target"),
         (&["connect", "none"], 3, "no saved target"),
         (&["nonsense"], 2, "unrecognized"),
-        (&["--check", "config", "list"], 2, "--check stands alone"),
+        (&["--check", "config", "list"], 2, "--check takes no command"),
         (&["config", "list", "--check"], 2, "unexpected argument"),
     ] {
         let done = shell.run(args);

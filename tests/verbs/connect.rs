@@ -72,7 +72,7 @@ fn what_cannot_be_reached_fails_with_its_reason() {
     let shell = Shell { home: &home, kubeconfig: Some(path) };
     for (target, says) in [
         ("down", "brow-down cannot be reached"),
-        ("badtoken", "does not accept our login (401)"),
+        ("badtoken", "not authenticated (401)"),
         // With the Role that would allow it.
         ("viewer", "kind: RoleBinding"),
         ("none", "No kubeconfig has a context"),

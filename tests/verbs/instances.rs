@@ -43,7 +43,7 @@ fn instances_know_each_other_and_stop_each_others_forwards() {
     let mut screen = Start::new(&home).kubeconfig(&config).size(150, 40).run();
     screen.wait_for(&format!("pid {}, connect", first.0.id()));
     screen.press("2\r");
-    screen.wait_for("forwarded already by another brow-tui");
+    screen.wait_for("already forwarded by another brow-tui");
     screen.press("4x");
     let (code, err) = first.end();
     assert_eq!(code, 0, "{err}");
@@ -170,7 +170,7 @@ fn a_suspended_instance_is_there_and_nothing_of_it_is_touched() {
     shell.ok(&["config", "edit", "web", "-p", &port]);
     let socket = sockets(&home);
     asleep.signal(Signal::STOP);
-    let says = format!("process id {} does not answer", asleep.0.id());
+    let says = format!("process id {} is not responding", asleep.0.id());
     for args in [&["forward", "list", "--json"][..], &["forward", "stop", "web"], &["forward", "stop", "--all"]] {
         let done = shell.run(args);
         assert!(done.code == 1 && done.err.contains(&says), "{args:?} {} {}", done.code, done.err);
@@ -203,7 +203,7 @@ fn what_another_instance_opens_anew_is_waited_for() {
     until("both are there", || sockets(&home).len() == 2);
     for _ in 0..3 {
         screen.press("4R");
-        screen.wait("it waits again", |text| text.contains("◌ waiting") || text.contains("waiting"));
+        screen.wait("it waits again", |text| text.contains("◌ pending") || text.contains("pending"));
         assert!(waiting.0.try_wait().unwrap().is_none(), "it is waited for");
     }
     screen.press("4x");

@@ -358,7 +358,7 @@ fn a_new_token_in_the_kubeconfig_is_taken_up_without_a_key() {
     fs::copy(&story.scene.kubeconfig, &old).unwrap();
     let token = rotate(&story.scene.space, &home, &old);
     story.scene.sieve.cut_all_but_busy();
-    story.says("does not accept our login (401)");
+    story.says("not authenticated (401)");
     story.works("while the token is worth nothing");
     let before = story.said();
     let text = fs::read_to_string(&old).unwrap();

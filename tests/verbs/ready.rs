@@ -182,7 +182,7 @@ fn a_runtime_that_hangs_is_told_from_a_kubelet_that_does() {
     for (health, node, words) in [
         ((200, json!("ok")), (200, node), "The container runtime on the node of idle does not answer"),
         // Whoever may ask for nothing but pods learns that it is the node.
-        (secret.clone(), secret, "The API server answers, the node of idle does not"),
+        (secret.clone(), secret, "The API server answers, but the node of idle does not"),
     ] {
         let server = with_a_pod(move |_, path| match path {
             "/api/v1/namespaces/team/pods/idle/portforward" => loop {
@@ -230,7 +230,7 @@ fn a_busy_server_is_asked_again_for_a_pod_as_long_as_the_config_says() {
     let (home, path) = home_of(&server, "[defaults]\ncreate_timeout = \"3s\"\n");
     let shell = Shell { home: &home, kubeconfig: Some(path) };
     let done = shell.run(&["pod", "create", "far", "--timeout", "1h"]);
-    assert!(done.code == 1 && done.err.contains("takes no more requests for far just now (429)"), "{}", done.err);
+    assert!(done.code == 1 && done.err.contains("is overloaded for far (429)"), "{}", done.err);
     assert!(count(&server.asked, "POST /api/v1/namespaces/team/pods") > 1);
 }
 

@@ -126,7 +126,7 @@ impl Editor<'_> {
 
     fn tables(&mut self) -> Result<&mut ArrayOfTables, Fault> {
         let item = self.document.entry("target").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
-        item.as_array_of_tables_mut().ok_or_else(|| Fault::new(What::EditConflict, "target", "is no list of tables"))
+        item.as_array_of_tables_mut().ok_or_else(|| Fault::new(What::EditConflict, "target", "is not a list of tables"))
     }
 
     fn table(&mut self, index: usize) -> Result<&mut Table, Fault> {

@@ -176,7 +176,7 @@ fn strings(mut section: Section<'_, '_>) -> BTreeMap<String, BTreeMap<String, St
             let span = item.span().unwrap_or_else(|| name.span.clone());
             match item.as_str() {
                 None => {
-                    let says = format!("must be a text in quotes, not {}", kind(item));
+                    let says = format!("must be a string in quotes, not {}", kind(item));
                     templates.problem(&span, name.value, says);
                 }
                 Some(template) => {
@@ -202,7 +202,7 @@ fn unknown_placeholder(template: &str) -> Option<&str> {
 
 fn within(section: &Section<'_, '_>, ttl: &Spanned<Ttl>, max: Ttl) {
     if ttl.value > max {
-        let says = format!("is {}, above the ceiling of {max} (`defaults.max_ttl`)", ttl.value);
+        let says = format!("is {}, above the limit of {max} (`defaults.max_ttl`)", ttl.value);
         section.problem(&ttl.span, "ttl", says);
     }
 }
@@ -323,7 +323,7 @@ fn place(section: &mut Section<'_, '_>) -> Option<(Destination, Vec<UrlPart>)> {
     match (section.has("address"), section.has("workload")) {
         (true, true) => {
             let span = workload.as_ref().map_or_else(|| section.span.clone(), |found| found.span.clone());
-            section.problem(&span, "workload", "stands beside `address`: a target has one of the two");
+            section.problem(&span, "workload", "cannot be combined with `address`");
         }
         (false, false) if section.means("workload") => {}
         (false, false) => section.require(&["address"]),

@@ -126,7 +126,7 @@ impl<'r, 't> Section<'r, 't> {
         let found = self.item(key)?;
         match found.value.as_str() {
             Some(text) => Some(Spanned { value: text.to_owned(), span: found.span }),
-            None => self.must_be(key, "a text in quotes", &found),
+            None => self.must_be(key, "a string in quotes", &found),
         }
     }
 
@@ -138,7 +138,7 @@ impl<'r, 't> Section<'r, 't> {
             return None;
         }
         if found.value.trim() != found.value || found.value.chars().any(char::is_control) {
-            self.problem(&found.span, key, "must not begin or end with spaces nor hold characters that cannot be seen");
+            self.problem(&found.span, key, "must not begin or end with spaces nor contain invisible characters");
             return None;
         }
         Some(found)
@@ -207,7 +207,7 @@ impl<'r, 't> Section<'r, 't> {
     pub fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
         let found = self.item(key)?;
         let Some(array) = found.value.as_array() else {
-            return self.must_be(key, "a list of texts such as [\"a\", \"b\"]", &found);
+            return self.must_be(key, "a list of strings such as [\"a\", \"b\"]", &found);
         };
         let mut texts = Vec::new();
         for value in array {
@@ -215,7 +215,7 @@ impl<'r, 't> Section<'r, 't> {
                 texts.push(text.to_owned());
             } else {
                 let span = value.span().unwrap_or_else(|| found.span.clone());
-                self.problem(&span, key, format!("must hold texts in quotes, not {}", value_kind(value)));
+                self.problem(&span, key, format!("must be strings in quotes, not {}", value_kind(value)));
             }
         }
         Some(texts)
@@ -233,7 +233,7 @@ impl<'r, 't> Section<'r, 't> {
                 map.insert(name.to_owned(), text.to_owned());
             } else {
                 let span = item.span().unwrap_or_else(|| found.span.clone());
-                let says = format!("must hold texts in quotes, not {} at `{name}`", kind(item));
+                let says = format!("must be strings in quotes, not {} at `{name}`", kind(item));
                 self.problem(&span, key, says);
             }
         }
@@ -358,7 +358,7 @@ pub fn kind(item: &Item) -> &'static str {
 
 fn value_kind(value: &Value) -> &'static str {
     match value {
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Integer(_) => "a whole number",
         Value::Float(_) => "a fraction",
         Value::Boolean(_) => "true or false",

@@ -62,7 +62,7 @@ fn contents(path: &Path) -> Result<Option<String>, Fault> {
     let unreadable = |words: String| Fault::new(What::FileUnreadable, path.display().to_string(), words);
     match fs::metadata(path) {
         // Some are no files though they have names, and some of these have no end.
-        Ok(file) if !file.is_file() => Err(unreadable("it is no file".to_owned())),
+        Ok(file) if !file.is_file() => Err(unreadable("it is not a file".to_owned())),
         Ok(file) if file.len() > MAX_FILE => Err(unreadable(format!("it is larger than {} MB", MAX_FILE >> 20))),
         Ok(_) => {
             let bytes = limited::read(path).map_err(|error| unreadable(error.to_string()))?;

@@ -23,10 +23,10 @@ const RATE: Column = Column::number(0, 9, 12);
 const COLUMNS: [Column; 12] = [
     Column::NONE,
     Column::words(Column::ALWAYS, 15, 48),
-    Column::words(7, 10, 40),
+    Column::words(7, 14, 40),
     Column::words(1, 12, 63),
-    // "● live 999 ms": a latency without its unit is none.
-    Column::words(Column::ALWAYS, 13, 20),
+    // "◑ stops in 1h30": a time without its unit is none.
+    Column::words(Column::ALWAYS, 15, 20),
     Column::number(4, 6, 14),
     Column::number(5, 9, 12),
     RATE,

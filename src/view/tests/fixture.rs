@@ -274,7 +274,7 @@ fn help() -> Vec<HelpSection> {
 
 /// The ways on from the welcome.
 fn ways() -> Vec<Hint> {
-    vec![hint("n", "type a target in"), hint("?", "all keys"), hint("Esc", "the dashboard")]
+    vec![hint("n", "enter a target"), hint("?", "all keys"), hint("Esc", "the dashboard")]
 }
 
 /// Draws a model with a theme.
@@ -293,8 +293,7 @@ pub fn themed(
     let (hints, help) = (hints(), help());
     let zone = FixedOffset::east_opt(3_600).unwrap();
     // What is to be taught is the key table's matter.
-    let tip =
-        model.screen.learned.as_ref().map(|_| hint("2 Enter", "connects the chosen target to a port of this machine"));
+    let tip = model.screen.learned.as_ref().map(|_| hint("2 Enter", "connects the selected target to a local port"));
     let inputs = FrameInputs { theme, text, hints: &hints, tip: tip.as_ref(), welcome: &ways(), help: &help, zone };
     let mut state = ViewState::default();
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();

@@ -8,6 +8,7 @@ use brow_model::Model;
 use brow_model::cluster::{Cluster, Link, Rights};
 use brow_model::effect::TargetEdit;
 use brow_model::fault::{Fault, What};
+use brow_model::first_run::Welcome;
 use brow_model::focus::{Pane, Strip};
 use brow_model::forward::ForwardId;
 use brow_model::health::Health;
@@ -16,7 +17,6 @@ use brow_model::log::{Entry, Level, Message};
 use brow_model::proxy::Phase;
 use brow_model::route::{Demand, Route};
 use brow_model::settings::{Colors, Language};
-use brow_model::welcome::Welcome;
 
 #[test]
 fn every_pane_focused() {
@@ -261,7 +261,7 @@ fn the_next_key_is_taught_on_a_frame() {
     shots("tip", &model);
     model.screen.dialogs.push(brow_model::dialog::Dialog::Fault(forbidden()));
     let (mut terminal, _) = fixture::drawn(&model, 80, 24, &Theme::plain());
-    assert!(!super::lines(&mut terminal).contains("connects the chosen"), "not beside a question");
+    assert!(!super::lines(&mut terminal).contains("connects the selected"), "not beside a question");
 }
 
 #[test]
