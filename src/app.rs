@@ -170,12 +170,14 @@ impl App {
         self.model.arrange();
         let hints = self.keymap.hints(&self.model, &self.text);
         let tip = self.keymap.tip(&self.model, &self.text);
+        let palette = self.keymap.palette(&self.model, &self.text);
         let look = FrameInputs {
             theme: &self.theme,
             text: &self.text,
             hints: &hints,
             tip: tip.as_ref(),
             welcome: &self.welcome,
+            palette: &palette,
             help: &self.help,
             zone: self.zone,
         };
@@ -243,6 +245,7 @@ impl App {
         }
         self.help = self.keymap.help(&self.text);
         self.welcome = self.keymap.welcome(&self.text);
+        self.update(Event::Act(Action::Words(self.keymap.words(&self.text))));
         self.misfit = None;
         // The first is the one to mend first, and so the last word.
         for fault in faults.into_iter().rev() {

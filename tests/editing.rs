@@ -199,13 +199,13 @@ fn several_are_deleted_and_come_back_where_they_stood() {
     let mut screen = dashboard(&home, 80, 24);
     screen.press("  ");
     screen.wait_for("✓ 2");
-    screen.press("x");
+    screen.press("D");
     screen.wait_for("Delete 2 targets?");
     // Enter is on the harmless button.
     screen.press("\r");
     screen.wait_gone("Delete 2");
     assert_eq!(home.read_config(), CONFIG);
-    screen.press("x");
+    screen.press("D");
     screen.wait_for("Delete 2 targets?");
     screen.press("y");
     until("both are gone", || !home.read_config().contains("redis") && !home.read_config().contains("mysql"));
@@ -216,11 +216,11 @@ fn several_are_deleted_and_come_back_where_they_stood() {
     screen.press("u");
     screen.wait_for("Nothing to undo");
     // All at once, and back.
-    screen.press("ax");
+    screen.press("aD");
     screen.wait_for("Delete 3 targets?");
     screen.press("y");
     screen.wait_for("No targets yet");
-    screen.press("x");
+    screen.press("D");
     screen.wait_for("Nothing is selected");
     screen.press("u");
     until("all are back", || home.read_config() == CONFIG);
@@ -289,7 +289,7 @@ fn a_paste_is_text_and_nothing_else() {
     assert!(!name.contains("\\u") && !name.chars().any(steers), "{name}");
     assert!(text.starts_with(CONFIG.split("# The end").next().unwrap()), "{text}");
     // A long one, and one in a question and in the help.
-    screen.press("x");
+    screen.press("D");
     screen.wait_for("Delete target");
     screen.paste("y\ny\r");
     screen.escape("Delete target");
@@ -338,16 +338,16 @@ fn help_scrolls_there_and_back() {
     let home = Home::new(CONFIG);
     let mut screen = dashboard(&home, 80, 24);
     screen.press("?");
-    screen.wait_for("create and forward");
+    screen.wait_for("connect, or disconnect");
     let top = screen.text();
-    screen.press("GGG\x1b[6~\x1b[6~");
+    screen.press(&"\x1b[6~".repeat(12));
     let bottom = screen.wait_for("paste what was deleted");
-    screen.press("k");
+    screen.press("\x1b[A");
     // One line up is one line up, however often somebody went on at the end.
     screen.wait("a line up", |text| *text != bottom && text.contains("delete to the end"));
-    screen.press("j");
+    screen.press("\x1b[B");
     screen.wait("the end again", |text| text == bottom);
-    screen.press("g");
+    screen.press(&"\x1b[5~".repeat(12));
     screen.wait("the top", |text| text == top);
     screen.press("?");
     screen.wait_gone("Keys");

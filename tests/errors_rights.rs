@@ -98,7 +98,7 @@ fn each_missing_right_is_named_and_the_role_that_is_copied_grants_it() {
     screen.wait("forbidden", |text| text.lines().any(|line| line.contains("robots") && line.contains("forbidden")));
     screen.press("i");
     grant(&mut screen, &nobody, "list", "pods");
-    screen.press("\r");
+    screen.press("R");
     screen.wait("ready", |text| text.lines().any(|line| line.contains("robots") && line.contains("● ready")));
 
     // Creating: the target keeps the refusal.

@@ -264,7 +264,7 @@ fn only_our_own_are_cleaned_up_unless_all_are_asked_for() {
     let mut screen: Screen = Start::new(&home).kubeconfig(path).env("USER", ANN).size(120, 40).run();
     screen.wait_for("story");
     // When the cluster is connected.
-    screen.press("1\r");
+    screen.press("1R");
     until("ours is cleaned up", || left(&["bobs", "foreign", "similar"]));
     screen.wait_for("Proxy pods 2");
 

@@ -161,7 +161,7 @@ fn two_instances_side_by_side() {
     two.wait_for("网页 web");
     one.press("\r");
     let first = live(&one.wait("one is live", |text| live(text).is_some())).unwrap();
-    two.press("1\r");
+    two.press("1R");
     two.wait("two sees one's pod", |text| countdown(text).is_some());
     two.press("2f");
     let shown = two.wait_for("already forwarded by another brow-tui");

@@ -12,8 +12,8 @@ const EDITS: [(&[&str], InputRequest, &str); 13] = [
     (&["ctrl-e", "end"], InputRequest::GoToEnd, "fixed.line-end"),
     (&["left", "ctrl-b"], InputRequest::GoToPrevChar, "fixed.previous-char"),
     (&["right", "ctrl-f"], InputRequest::GoToNextChar, "fixed.next-char"),
-    (&["alt-b", "ctrl-left", "alt-left"], InputRequest::GoToPrevWord, "fixed.previous-word"),
-    (&["alt-f", "ctrl-right", "alt-right"], InputRequest::GoToNextWord, "fixed.next-word"),
+    (&["ctrl-left", "alt-b", "alt-left"], InputRequest::GoToPrevWord, "fixed.previous-word"),
+    (&["ctrl-right", "alt-f", "alt-right"], InputRequest::GoToNextWord, "fixed.next-word"),
     (&["backspace", "ctrl-h"], InputRequest::DeletePrevChar, "fixed.delete-previous-char"),
     (&["delete", "ctrl-d"], InputRequest::DeleteNextChar, "fixed.delete-next-char"),
     (&["ctrl-w", "alt-backspace", "ctrl-backspace"], InputRequest::DeletePrevWord, "fixed.delete-previous-word"),
@@ -33,7 +33,7 @@ const TERMINAL: [(&str, &str); 2] = [("ctrl-z", "fixed.suspend"), ("ctrl-l", "fi
 /// Returns the action of a key that the table does not bind in this mode: an edit or an answer.
 pub(super) fn action(mode: Mode, chord: Chord) -> Option<Action> {
     match mode {
-        Mode::Form | Mode::Filter | Mode::Browser => {
+        Mode::Form | Mode::Filter | Mode::Search | Mode::Browser => {
             let edit = EDITS.iter().find(|(keys, ..)| is_among(keys, chord)).map(|(_, edit, _)| *edit);
             edit.or_else(|| chord.writes().map(InputRequest::InsertChar)).map(|edit| Action::Type(Typed::Edit(edit)))
         }

@@ -19,7 +19,7 @@ impl Keymap {
                     .filter(|binding| !binding.keys.is_empty())
                     .map(|binding| Hint {
                         keys: binding.keys.iter().map(shown).collect::<Vec<_>>().join(", "),
-                        label: text.get(&format!("command.{}", binding.command.name())).to_owned(),
+                        label: text.command(*section, binding.command).to_owned(),
                     })
                     .collect();
                 match section {

@@ -1,5 +1,8 @@
 //! Hints: the keys that have an effect in the current mode, those of the welcome, and the key that the tip teaches.
 
+use std::collections::BTreeMap;
+
+use super::table::shown;
 use super::{Keymap, Mode};
 use crate::text::{Hint, Text};
 use brow_model::Model;
@@ -81,17 +84,7 @@ impl Keymap {
                 hints.say_if(mode == Mode::Quit, &[Command::QuitNow]);
             }
             Mode::Browser => of_browser(model, &mut hints),
-            Mode::Scroll if matches!(dialog, Some(Dialog::Menu(_))) => {
-                hints
-                    .say_as(&[Command::Up, Command::Down], "hint.choose-button")
-                    .say_as(&[Command::Accept], "hint.copy")
-                    .say_as(&[Command::Cancel], "hint.close");
-            }
-            Mode::Scroll => {
-                hints.say_as(&[Command::Up, Command::Down], "hint.scroll").say(&[Command::PageDown]);
-                hints.say_if(dialog.is_some_and(|dialog| dialog.fault().is_some()), &[Command::Copy]);
-                hints.say_as(&[Command::Cancel], "hint.close");
-            }
+            Mode::Search | Mode::Scroll => of_text(dialog, &mut hints),
             Mode::Filter => {
                 hints
                     .say_as(&[Command::Accept], "hint.keep-filter")
@@ -122,6 +115,38 @@ impl Keymap {
         WELCOME.into_iter().filter_map(hint).collect()
     }
 
+    /// The commands that the palette shows, in its order, each with its keys in the pane or, if it has none there,
+    /// where it works.
+    pub fn palette(&self, model: &Model, text: &Text) -> Vec<Hint> {
+        let Some(Dialog::Palette(palette)) = model.screen.dialogs.last() else { return Vec::new() };
+        let below = Self::mode_below(model);
+        let hint = |command: &Command| {
+            let here = below.sections().into_iter().chain(Section::ALL.iter().copied());
+            let mut bound = here.flat_map(|section| self.table.of(section)).filter(|at| at.command == *command);
+            let section = bound.next().map_or(Section::Anywhere, |binding| binding.section);
+            let mut keys = self.table.keys(below, *command);
+            if keys.is_empty() && !below.sections().contains(&section) {
+                let elsewhere = self.table.of(section).filter(|at| at.command == *command);
+                keys = elsewhere.flat_map(|binding| &binding.keys).map(shown).collect();
+            }
+            Hint { keys: keys.join(", "), label: text.command(section, *command).to_owned() }
+        };
+        palette.order.iter().map(hint).collect()
+    }
+
+    /// The descriptions of all commands: what the palette searches, beside their names.
+    pub fn words(&self, text: &Text) -> BTreeMap<Command, String> {
+        let words = |command: &Command| {
+            let sections =
+                Section::ALL.iter().filter(|section| self.table.of(**section).any(|at| at.command == *command));
+            let mut words: Vec<&str> = sections.map(|section| text.command(*section, *command)).collect();
+            words.push(text.get(&format!("hint.{}", command.name())));
+            words.dedup();
+            (*command, words.join(" "))
+        };
+        Command::ALL.iter().map(words).collect()
+    }
+
     /// The key that the tip teaches, after the key of its pane if that is another. `None` if the command has no key.
     pub fn tip(&self, model: &Model, text: &Text) -> Option<Hint> {
         let tip = model.tip()?;
@@ -144,6 +169,20 @@ impl Keymap {
     }
 }
 
+/// Adds the hints of a dialog that shows a text or a list.
+fn of_text(dialog: Option<&Dialog>, hints: &mut Hints<'_>) {
+    let arrows = [Command::Up, Command::Down];
+    match dialog {
+        Some(Dialog::Palette(_)) => hints.say_as(&arrows, "hint.choose-button").say_as(&[Command::Accept], "hint.run"),
+        Some(Dialog::Menu(_)) => hints.say_as(&arrows, "hint.choose-button").say_as(&[Command::Accept], "hint.copy"),
+        _ => hints
+            .say_as(&arrows, "hint.scroll")
+            .say(&[Command::PageDown])
+            .say_if(dialog.is_some_and(|dialog| dialog.fault().is_some()), &[Command::Copy]),
+    };
+    hints.say_as(&[Command::Cancel], "hint.close");
+}
+
 /// Adds the hints of a pane: those of its section, then those of all panes, as far as they are enabled.
 fn of_pane(model: &Model, section: Section, hints: &mut Hints<'_>) {
     let standing = model.list_status();
@@ -151,13 +190,14 @@ fn of_pane(model: &Model, section: Section, hints: &mut Hints<'_>) {
     let own = if standing.rows { with_rows } else { empty };
     let (everywhere, _) = Section::Anywhere.hints();
     for command in own.iter().chain(everywhere).filter(|command| model.is_enabled(**command)) {
-        if *command == Command::Cancel {
-            hints.say_as(&[*command], step_back(standing));
-        } else if *command == Command::Zoom && model.screen.focus.zoomed {
-            hints.say_as(&[*command], "hint.unzoom");
-        } else {
-            hints.say(&[*command]);
-        }
+        match command {
+            Command::Cancel => hints.say_as(&[*command], step_back(standing)),
+            Command::Zoom if model.screen.focus.zoomed => hints.say_as(&[*command], "hint.unzoom"),
+            Command::Connect | Command::ConnectCluster if model.disconnects() => {
+                hints.say_as(&[*command], "hint.disconnect")
+            }
+            _ => hints.say(&[*command]),
+        };
     }
 }
 

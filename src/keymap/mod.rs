@@ -44,6 +44,8 @@ pub enum Mode {
     Scroll,
     /// The text field of a filter.
     Filter,
+    /// A text field that searches what is below it: the help, the palette.
+    Search,
     /// The browser: a filter, and rows.
     Browser,
     /// The event log in the strip.
@@ -75,23 +77,23 @@ impl Keymap {
                 Mode::Form
             }
             Some(Dialog::Browser(_)) => Mode::Browser,
+            Some(Dialog::Help { .. } | Dialog::Palette(_)) => Mode::Search,
             Some(Dialog::Confirm { question: Question::Quit { .. }, .. }) => Mode::Quit,
             Some(Dialog::Confirm { .. }) => Mode::Question,
-            Some(
-                Dialog::Help { .. }
-                | Dialog::Describe { .. }
-                | Dialog::PodLog { .. }
-                | Dialog::Fault(_)
-                | Dialog::Menu(_),
-            ) => Mode::Scroll,
+            Some(Dialog::Describe { .. } | Dialog::PodLog { .. } | Dialog::Fault(_) | Dialog::Menu(_)) => Mode::Scroll,
             None if model.filtering() => Mode::Filter,
-            None if model.screen.focus.in_log => Mode::Log,
-            None => match model.screen.focus.pane {
-                Pane::Clusters => Mode::Clusters,
-                Pane::Targets => Mode::Targets,
-                Pane::Pods => Mode::Pods,
-                Pane::Forwards => Mode::Forwards,
-            },
+            None => Self::mode_below(model),
+        }
+    }
+
+    /// The mode that the model is in without dialogs and filters.
+    fn mode_below(model: &Model) -> Mode {
+        match model.screen.focus.pane {
+            _ if model.screen.focus.in_log => Mode::Log,
+            Pane::Clusters => Mode::Clusters,
+            Pane::Targets => Mode::Targets,
+            Pane::Pods => Mode::Pods,
+            Pane::Forwards => Mode::Forwards,
         }
     }
 
@@ -115,8 +117,17 @@ impl Keymap {
         self.pending.clear();
         match found {
             Lookup::Command(command) => Some(Action::Do(mode.meaning(command))),
-            Lookup::Unbound | Lookup::Prefix => fixed::action(mode, chord),
+            Lookup::Unbound | Lookup::Prefix => fixed::action(mode, chord).or_else(|| self.misplaced(mode, chord)),
         }
+    }
+
+    /// A key without a meaning here that has one in a pane.
+    fn misplaced(&self, mode: Mode, chord: Chord) -> Option<Action> {
+        let in_panes = matches!(mode, Mode::Log | Mode::Clusters | Mode::Targets | Mode::Pods | Mode::Forwards);
+        let panes = [Pane::Targets, Pane::Pods, Pane::Forwards, Pane::Clusters].into_iter().filter(|_| in_panes);
+        let panes = panes.flat_map(|pane| self.table.of(pane.section()));
+        let mut known = panes.filter(|binding| binding.keys.iter().any(|keys| *keys == [chord]));
+        Some(Action::Misplaced(known.next()?.command))
     }
 }
 
@@ -124,7 +135,7 @@ impl Mode {
     /// The sections of the table that hold here, the nearest first.
     fn sections(self) -> [Section; 2] {
         let own = match self {
-            Self::Form | Self::Filter => Section::Form,
+            Self::Form | Self::Filter | Self::Search => Section::Form,
             Self::Question | Self::Quit | Self::Scroll => Section::Dialogs,
             Self::Browser => Section::Browser,
             Self::Log => Section::Log,
@@ -138,7 +149,7 @@ impl Mode {
 
     /// Returns true if characters are typed into a text field in this mode.
     fn has_text(self) -> bool {
-        matches!(self, Self::Form | Self::Filter | Self::Browser)
+        matches!(self, Self::Form | Self::Filter | Self::Search | Self::Browser)
     }
 
     /// Returns true if a command of one of the mode's sections has an effect in this mode.
@@ -151,13 +162,14 @@ impl Mode {
             Self::Form => {
                 matches!(command, Accept | Cancel | Next | Previous | Up | Down | PageUp | PageDown | Quit)
             }
+            Self::Search => matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Help | Quit),
             Self::Filter => matches!(command, Accept | Cancel | Next | Previous | Up | Down | Quit),
             Self::Question | Self::Quit => {
                 matches!(command, Accept | Cancel | Next | Previous | Up | Down | Left | Right | Quit)
                     || (self == Self::Quit && command == QuitNow)
             }
             Self::Scroll => {
-                matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Top | Bottom | Copy | Help | Quit)
+                matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Top | Bottom | Copy | Quit)
             }
             Self::Browser => matches!(
                 command,
@@ -169,7 +181,8 @@ impl Mode {
 
     /// Turns `quit` into `cancel` inside dialogs: it closes the dialog, not the program.
     fn meaning(self, command: Command) -> Command {
-        let closes = matches!(self, Self::Form | Self::Filter | Self::Browser | Self::Question | Self::Scroll);
+        let closes =
+            matches!(self, Self::Form | Self::Filter | Self::Search | Self::Browser | Self::Question | Self::Scroll);
         if closes && command == Command::Quit { Command::Cancel } else { command }
     }
 }

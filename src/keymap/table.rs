@@ -13,6 +13,23 @@ fn covers(section: Section) -> bool {
     matches!(section, Section::Clusters | Section::Targets | Section::Pods | Section::Forwards | Section::Log)
 }
 
+/// Commands whose default keys came after version 0.2. A config may have these for other commands, which keep them.
+const GIVE_WAY: [(Section, Command); 13] = [
+    (Section::Targets, Command::Stop),
+    (Section::Targets, Command::Restart),
+    (Section::Targets, Command::Renew),
+    (Section::Targets, Command::Delete),
+    (Section::Pods, Command::Connect),
+    (Section::Pods, Command::Stop),
+    (Section::Pods, Command::Kill),
+    (Section::Pods, Command::Copy),
+    (Section::Forwards, Command::Connect),
+    (Section::Forwards, Command::Renew),
+    (Section::Clusters, Command::Restart),
+    (Section::Clusters, Command::Copy),
+    (Section::Anywhere, Command::Palette),
+];
+
 /// Keys one after the other.
 pub(super) type Sequence = Vec<Chord>;
 
@@ -24,6 +41,13 @@ pub(super) struct Binding {
     pub keys: Vec<Sequence>,
     /// The line of the config that sets it; `None` for a default.
     line: Option<usize>,
+}
+
+impl Binding {
+    /// Returns true if its keys are defaults that a config may have for other commands.
+    fn gives_way(&self) -> bool {
+        self.line.is_none() && GIVE_WAY.contains(&(self.section, self.command))
+    }
 }
 
 /// All bindings, in the order of the help.
@@ -78,6 +102,7 @@ impl Table {
                 faults.push(fault(change.line, says));
             }
         }
+        table.give_way();
         faults.extend(table.clashes());
         if faults.is_empty() { Ok(table) } else { Err(faults) }
     }
@@ -115,6 +140,19 @@ impl Table {
         Ok(())
     }
 
+    /// Takes new default keys away that the config has for other commands of the same place.
+    fn give_way(&mut self) {
+        let set: Vec<Binding> = self.bindings.iter().filter(|binding| binding.line.is_some()).cloned().collect();
+        for binding in self.bindings.iter_mut().filter(|binding| binding.gives_way()) {
+            let section = binding.section;
+            let taken = |keys: &Sequence| {
+                let near = set.iter().filter(|other| other.section == section);
+                near.flat_map(|other| &other.keys).any(|other| overlap(keys, other))
+            };
+            binding.keys.retain(|keys| !taken(keys));
+        }
+    }
+
     /// Keys with two meanings, and commands that can no longer be reached because their last key has another meaning
     /// nearer.
     fn clashes(&self) -> Vec<Fault> {
@@ -132,7 +170,9 @@ impl Table {
                 }
             }
         }
-        for hidden in self.bindings.iter().filter(|b| b.section == Section::Anywhere && !b.keys.is_empty()) {
+        for hidden in
+            self.bindings.iter().filter(|b| b.section == Section::Anywhere && !b.keys.is_empty() && !b.gives_way())
+        {
             for section in Section::ALL.iter().copied().filter(|section| covers(*section)) {
                 if let Some(says) = self.hidden_in(section, hidden) {
                     faults.push(says);

@@ -1,5 +1,7 @@
 //! Tests of the default keys and of changes to them.
 
+mod multiplexers;
+mod overrides;
 mod page;
 
 use chrono::DateTime;
@@ -107,11 +109,14 @@ fn each_pane_has_its_keys() {
         (Pane::Targets, "e", Command::Edit),
         (Pane::Targets, "r", Command::Rename),
         (Pane::Targets, "d", Command::Duplicate),
-        (Pane::Targets, "x", Command::Delete),
+        (Pane::Targets, "x", Command::Stop),
+        (Pane::Targets, "t", Command::Renew),
+        (Pane::Targets, "D", Command::Delete),
         (Pane::Targets, "<delete>", Command::Delete),
         (Pane::Targets, "l", Command::Right),
         (Pane::Pods, "f", Command::Forward),
-        (Pane::Pods, "x", Command::Kill),
+        (Pane::Pods, "x", Command::Stop),
+        (Pane::Pods, "D", Command::Kill),
         (Pane::Pods, "X", Command::KillNow),
         (Pane::Pods, "i", Command::Describe),
         (Pane::Pods, "l", Command::PodLog),
@@ -139,11 +144,18 @@ fn each_pane_has_its_keys() {
     ] {
         assert_eq!(command(&at(pane), keys), Some(wanted), "{keys} in {pane:?}");
     }
-    assert_eq!(command(&at(Pane::Forwards), "c"), None);
     let mut log = at(Pane::Pods);
     log.screen.focus.in_log = true;
     assert_eq!(command(&log, "y"), Some(Command::Copy));
-    assert_eq!(command(&log, "x"), None);
+    // A key that only other panes have says so; one that none has does nothing.
+    for (model, key, misplaced) in [
+        (at(Pane::Forwards), "c", Some(Command::Create)),
+        (at(Pane::Clusters), "<delete>", Some(Command::Delete)),
+        (log, "x", Some(Command::Stop)),
+        (at(Pane::Targets), "+", None),
+    ] {
+        assert_eq!(press(&mut Keymap::default(), &model, key), [misplaced.map(Action::Misplaced)], "{key}");
+    }
 }
 
 #[test]
@@ -262,77 +274,16 @@ fn ctrl_c_twice_quits() {
 #[test]
 fn texts_scroll_and_close() {
     let mut model = model();
-    model.screen.dialogs.push(Dialog::Help { scroll: 0 });
+    model.screen.dialogs.push(Dialog::Fault(Fault::new(What::NoPod, "web", "")));
     let keys = [
         ("j", Command::Down),
         ("G", Command::Bottom),
         ("<esc>", Command::Cancel),
         ("q", Command::Cancel),
-        ("?", Command::Help),
         ("y", Command::Copy),
     ];
     assert_mean(&model, &keys);
     assert_eq!(command(&model, "c"), None);
-}
-
-#[test]
-fn the_config_changes_keys() {
-    let changes = [
-        change("targets", "create", &["p", "f9"], 3),
-        change("anywhere", "top", &["g g"], 4),
-        change("anywhere", "quit", &["ctrl-q"], 5),
-        change("pods", "kill-now", &[], 6),
-    ];
-    let mut keymap = Keymap::new(&changes).unwrap();
-    let model = at(Pane::Targets);
-    let mut commands = |keys: &str| press(&mut keymap, &model, keys);
-    assert_eq!(commands("p"), [Some(Action::Do(Command::Create))]);
-    assert_eq!(commands("c"), [None]);
-    assert_eq!(commands("gg"), [None, Some(Action::Do(Command::Top))]);
-    assert_eq!(commands("gk"), [None, Some(Action::Do(Command::Up))], "a broken sequence's last key counts");
-    assert_eq!(commands("g<ctrl-q>"), [None, Some(Action::Do(Command::Quit))]);
-    assert_eq!(press(&mut keymap, &at(Pane::Pods), "X"), [None]);
-    let help = keymap.help(&Text::new(Language::En));
-    assert!(help.iter().flat_map(|section| &section.lines).any(|line| line.keys == "gg, Home" || line.keys == "gg"));
-}
-
-#[test]
-fn a_sequence_ends_where_the_keys_go_elsewhere() {
-    let mut keymap = Keymap::new(&[change("anywhere", "top", &["g g"], 1)]).unwrap();
-    assert_eq!(press(&mut keymap, &at(Pane::Targets), "g"), [None]);
-    assert_eq!(press(&mut keymap, &at(Pane::Pods), "g"), [None]);
-    assert_eq!(press(&mut keymap, &at(Pane::Pods), "g"), [Some(Action::Do(Command::Top))]);
-}
-
-#[test]
-fn what_cannot_be_is_told_with_its_line() {
-    for (changes, line, says) in [
-        (vec![change("targets", "new", &["c"], 7)], "7", "`targets.new`: c is the key of `targets.create` already"),
-        (
-            vec![change("pods", "describe", &["o"], 8), change("pods", "forward", &["o"], 9)],
-            "9",
-            "`pods.forward`: o is the key of `pods.describe` already",
-        ),
-        (vec![change("anywhere", "top", &["q q"], 4)], "4", "is the key of `anywhere.quit` already"),
-        (vec![change("targets", "crate", &["c"], 3)], "3", "`crate` is no command; the nearest is `create`"),
-        (vec![change("target", "create", &["c"], 3)], "3", "`keys.target` is no place; the nearest is `keys.targets`"),
-        (vec![change("targets", "create", &["entre"], 5)], "5", "\"entre\" is no key; the nearest is \"enter\""),
-        (vec![change("targets", "create", &[""], 5)], "5", "[] takes a command's keys away"),
-        (vec![change("form", "accept", &["a"], 2)], "2", "a writes a character there"),
-        (vec![change("anywhere", "undo", &["ctrl-z"], 2)], "2", "Ctrl-Z suspends the program"),
-        (vec![change("targets", "create", &["/"], 6)], "6", "`targets.create` takes the last key of `anywhere.filter`"),
-        (vec![change("anywhere", "filter", &["f"], 6)], "6", "takes the last key of `anywhere.filter`"),
-    ] {
-        let faults = Keymap::new(&changes).unwrap_err();
-        let first = &faults[0];
-        assert_eq!((first.what, first.thing.as_str()), (What::ConfigBroken, line), "{faults:?}");
-        assert!(first.detail.contains(says), "{says}: {faults:?}");
-    }
-    // What is covered but has another key left is no clash, nor what moves over altogether.
-    let changes = [change("targets", "create", &["q"], 1), change("pods", "filter", &["o"], 2)];
-    assert!(Keymap::new(&changes).is_ok());
-    let swapped = [change("targets", "create", &["e"], 1), change("targets", "edit", &["c"], 2)];
-    assert!(Keymap::new(&swapped).is_ok());
 }
 
 #[test]
@@ -342,7 +293,10 @@ fn hints_say_what_works_here_now() {
         keymap.hints(model, &text).into_iter().map(|hint| format!("{} {}", hint.keys, hint.label)).collect()
     };
     let keymap = Keymap::default();
-    assert_eq!(shown(&keymap, &model()), ["n new", "b browse", "I import", "z zoom", "L log", "q quit", "? help"]);
+    assert_eq!(
+        shown(&keymap, &model()),
+        ["n new", "b browse", "I import", "z zoom", "L log", ": commands", "q quit", "? help"]
+    );
     let mut with_cluster = at(Pane::Clusters);
     with_cluster.clusters.all_mut().push(Cluster::from(brow_model::cluster::Context {
         name: "dev".into(),

@@ -25,7 +25,12 @@ impl Text {
                 ];
                 self.fill(key(entry), &with)
             }
-            Message::NotHere => self.fill(key(entry), &[("command", self.get(&format!("hint.{detail}")))]),
+            Message::NotHere { command, places } => {
+                let places: Vec<&str> =
+                    places.iter().map(|place| self.get(&format!("place.{}", place.name()))).collect();
+                let command = self.get(&format!("hint.{}", command.name()));
+                self.fill(key(entry), &[("command", command), ("places", &places.join(", "))])
+            }
             _ => self.fill(key(entry), &plain),
         };
         // A server's words may have several lines; an entry has one.
@@ -46,7 +51,6 @@ fn key(entry: &Entry) -> &'static str {
         Message::PodReady => "log.pod-ready",
         Message::PodKilled => "log.pod-killed",
         Message::PodsCleaned => "log.pods-cleaned",
-        Message::NothingToClean => "log.nothing-to-clean",
         Message::PodGone => "log.pod-gone",
         Message::PodExpired => "log.pod-expired",
         Message::ForwardOpened => "log.forward-opened",
@@ -63,21 +67,17 @@ fn key(entry: &Entry) -> &'static str {
         Message::RenewalAsked => "log.renewal-asked",
         Message::PodUsedElsewhere => "log.pod-used-elsewhere",
         Message::Renewed => "log.renewed",
-        Message::NotRenewable => "log.not-renewable",
-        Message::AddressTaken => "log.address-taken",
         Message::LoginInAddress => "log.login-in-address",
         Message::TargetSaved => "log.target-saved",
         Message::TargetRenamed => "log.target-renamed",
         Message::TargetDeleted => "log.target-deleted",
         Message::TargetRestored => "log.target-restored",
-        Message::NothingToUndo => "log.nothing-to-undo",
         Message::Imported => "log.imported",
         Message::ThemeChosen => "log.theme-chosen",
         Message::Taken(_) if entry.detail.is_empty() => "log.taken-none",
         Message::Taken(_) => "log.taken",
         Message::NothingOffered if entry.thing.is_empty() => "log.nothing-offered-pasted",
         Message::NothingOffered => "log.nothing-offered",
-        Message::NothingMissing => "log.nothing-missing",
         Message::Exported => "log.exported",
         Message::ConfigRead => "log.config-read",
         Message::KubeconfigRead => "log.kubeconfig-read",
@@ -85,9 +85,23 @@ fn key(entry: &Entry) -> &'static str {
         Message::Copied if entry.thing.bytes().all(|b| b.is_ascii_digit()) => "log.copied-entries",
         Message::Copied => "log.copied",
         Message::Failed(_) => "",
-        Message::NotHere => "log.not-here",
+        other => answer(other),
+    }
+}
+
+/// The key of the sentence that answers a key press.
+fn answer(message: &Message) -> &'static str {
+    match message {
+        Message::NothingToClean => "log.nothing-to-clean",
+        Message::NothingToUndo => "log.nothing-to-undo",
+        Message::NothingMissing => "log.nothing-missing",
+        Message::NotRenewable => "log.not-renewable",
+        Message::AddressTaken => "log.address-taken",
+        Message::NotHere { .. } => "log.not-here",
         Message::NothingSelected => "log.nothing-selected",
         Message::NothingWrong => "log.nothing-wrong",
+        Message::NotConnected => "log.not-connected",
+        Message::NothingToLeave => "log.nothing-to-leave",
         Message::NotForwarded => "log.not-forwarded",
         Message::AlreadyForwarded => "log.already-forwarded",
         Message::ForwardedElsewhere => "log.forwarded-elsewhere",
@@ -95,5 +109,6 @@ fn key(entry: &Entry) -> &'static str {
         Message::OfAnother => "log.of-another",
         Message::NoOtherPod => "log.no-other-pod",
         Message::NeedsNoPod => "log.needs-no-pod",
+        _ => "",
     }
 }

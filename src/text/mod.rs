@@ -12,6 +12,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
+use brow_model::command::{Command, Section};
 use brow_model::settings::Language;
 
 pub use fault::FaultWords;
@@ -62,6 +63,13 @@ impl Text {
     /// The words of a key such as `column.name`. A test makes sure that every key that is asked for is there.
     pub fn get(&self, key: &str) -> &str {
         self.words.get(key).map_or("?", String::as_str)
+    }
+
+    /// The description of a command in a section of the keys: `command.<name>-<section>`, else `command.<name>`.
+    pub fn command(&self, section: Section, command: Command) -> &str {
+        let name = command.name();
+        let own = self.words.get(&format!("command.{name}-{}", section.name()));
+        own.map_or_else(|| self.get(&format!("command.{name}")), String::as_str)
     }
 
     /// Returns true if the table has an optional key.

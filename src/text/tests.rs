@@ -38,6 +38,9 @@ fn made_keys() -> BTreeSet<String> {
     keys.extend(columns.map(|key| format!("column.{key}")));
     for command in Command::ALL {
         keys.extend(["command", "hint"].map(|table| format!("{table}.{}", command.name())));
+        // Some only.
+        let own = Section::ALL.iter().map(|section| format!("command.{}-{}", command.name(), section.name()));
+        keys.extend(own.filter(|key| words(Language::En).contains_key(key)));
     }
     keys.extend(Section::ALL.iter().map(|section| format!("place.{}", section.name())));
     keys.extend(Tip::ALL.iter().map(|tip| format!("tip.{}", tip.name())));
@@ -259,7 +262,8 @@ fn entries_are_one_line() {
     assert_eq!(entry(Message::ForwardOpened, "db", "127.0.0.1:3306"), "db → 127.0.0.1:3306");
     assert_eq!(entry(Message::PodsCleaned, "1", "dev"), "Cleaning up 1 finished or expired pod in dev");
     assert_eq!(entry(Message::PodsCleaned, "3", "dev"), "Cleaning up 3 finished or expired pods in dev");
-    assert_eq!(entry(Message::NotHere, "", "kill"), "“kill” does nothing in this pane; ? shows the keys");
+    let misplaced = Message::NotHere { command: Command::Create, places: vec![Section::Targets] };
+    assert_eq!(entry(misplaced, "", ""), "“create pod” works in: Targets");
     assert_eq!(entry(Message::Copied, "127.0.0.1:1", ""), "Copied: 127.0.0.1:1");
     assert_eq!(entry(Message::Copied, "12", ""), "Copied: 12 entries of the log");
     let fault = Fault::new(What::Quota, "pod x", "exceeded quota:\n  cpu");

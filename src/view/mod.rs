@@ -51,6 +51,8 @@ pub struct FrameInputs<'a> {
     pub tip: Option<&'a Hint>,
     /// The keys that the welcome offers, in order.
     pub welcome: &'a [Hint],
+    /// The commands that the palette shows, with their keys.
+    pub palette: &'a [Hint],
     /// All keys.
     pub help: &'a [HelpSection],
     /// The local offset from UTC, for the times of the log.

@@ -128,7 +128,16 @@ fn frame(criterion: &mut Criterion) {
     let text = Text::new(Language::En);
     let hints: Vec<Hint> = (0..8).map(|n| Hint { keys: n.to_string(), label: "does something".to_owned() }).collect();
     let zone = FixedOffset::east_opt(0).unwrap();
-    let look = FrameInputs { theme: &theme, text: &text, hints: &hints, tip: None, welcome: &[], help: &[], zone };
+    let look = FrameInputs {
+        theme: &theme,
+        text: &text,
+        hints: &hints,
+        tip: None,
+        welcome: &[],
+        palette: &[],
+        help: &[],
+        zone,
+    };
     for pods in [10, 1_000] {
         let mut model = model(pods);
         let mut state = ViewState::default();
@@ -221,7 +230,8 @@ fn browser(criterion: &mut Criterion) {
     let theme = Theme::named("dark", Colors::Truecolor).unwrap();
     let text = Text::new(Language::En);
     let zone = FixedOffset::east_opt(0).unwrap();
-    let look = FrameInputs { theme: &theme, text: &text, hints: &[], tip: None, welcome: &[], help: &[], zone };
+    let look =
+        FrameInputs { theme: &theme, text: &text, hints: &[], tip: None, welcome: &[], palette: &[], help: &[], zone };
     let mut model = model(10);
     model.clusters.all_mut().retain(|cluster| cluster.name == "dev");
     model.update(Event::Act(Action::Do(Command::Browse)));

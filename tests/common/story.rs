@@ -55,7 +55,7 @@ pub fn from_nothing_to_bytes_and_back(mut screen: Screen, stage: &Stage<'_>) {
     screen.wait_for("0/2");
     assert_eq!((stage.pods)(), 1, "one pod serves both");
 
-    screen.press("3x");
+    screen.press("3D");
     screen.wait_for("Kill");
     screen.press("\x1b[C\r");
     until("the pod is gone", || (stage.pods)() == 0);

@@ -11,7 +11,7 @@ fn keys_are_what_the_config_says() {
     let mut screen = dashboard(&home, 80, 24);
     let before = screen.text();
     assert!(before.contains("+ new") && before.contains("H help"), "the bottom line has them:\n{before}");
-    assert!(!before.contains("x delete"));
+    assert!(!before.contains("D delete"));
     // Those that are taken away do nothing, and the new ones work.
     screen.press("qx?+");
     screen.wait_for("New target");
@@ -19,8 +19,8 @@ fn keys_are_what_the_config_says() {
     screen.press("H");
     let help = screen.wait_for("Keys");
     assert!(!help.contains("delete the targets"), "{help}");
-    screen.press("G");
-    screen.wait_for("Text fields");
+    screen.press("text fields");
+    screen.wait_for("start of the line");
     screen.escape("Keys");
     screen.press("ZZ");
     assert!(screen.wait_end().success());
@@ -53,4 +53,68 @@ fn keys_that_cannot_be_name_their_line_and_lose_nothing() {
         assert_eq!(home.read_config(), mended);
         quit(&mut screen);
     }
+}
+
+#[test]
+fn the_help_is_searched_as_one_types() {
+    let home = Home::new(CONFIG);
+    let mut screen = dashboard(&home, 80, 24);
+    screen.press("?");
+    screen.wait_for("connect, or disconnect");
+    screen.press("last delet");
+    screen.wait("what undoes", |text| text.contains("the last delet") && !text.contains("connect, or"));
+    screen.press("\x15nothing at all");
+    screen.wait_for("No key matches “nothing at all”");
+    screen.escape("Keys");
+    // What `i` does depends on the place.
+    screen.press("?");
+    screen.press("conditions");
+    let found = screen.wait_for("describe the pod");
+    assert!(!found.contains("Targets\n"), "{found}");
+    screen.escape("Keys");
+    quit(&mut screen);
+}
+
+#[test]
+fn a_command_is_found_by_its_name_and_run() {
+    let home = Home::new(CONFIG);
+    let mut screen = dashboard(&home, 80, 24);
+    screen.press(":");
+    screen.wait_for("Commands");
+    screen.press("new targ");
+    screen.wait("its key", |text| text.lines().any(|line| line.contains("▌ new ") && line.trim_end().contains(" n ")));
+    screen.press("\r");
+    screen.wait_for("New target");
+    screen.escape("New target");
+    // What has no effect here says why, and does nothing.
+    screen.press(":kill-now");
+    screen.wait_for("“kill now” works in: Proxy pods");
+    screen.press("\r");
+    screen.escape("Commands");
+    screen.press(":undo");
+    screen.wait_for("Nothing to undo");
+    screen.escape("Commands");
+    // Whatever it finds is run in the pane below.
+    screen.press(":forwards\r");
+    screen.wait("the forwards have the keys", |text| text.contains("╭─ 4 Forwards"));
+    quit(&mut screen);
+}
+
+#[test]
+fn a_key_of_another_pane_says_which_and_x_deletes_nothing() {
+    let home = Home::new(CONFIG);
+    let mut screen = dashboard(&home, 80, 24);
+    screen.press("3c");
+    screen.wait_for("“create pod” works in: Targets");
+    screen.press("2x");
+    screen.wait_for("is not forwarded");
+    screen.press("f");
+    screen.wait_for("127.0.0.1:");
+    screen.press("2x");
+    screen.wait_for("Forwards 0");
+    screen.press("\x1b[3~");
+    screen.wait_for("Delete target");
+    screen.escape("Delete target");
+    assert_eq!(home.read_config(), CONFIG);
+    quit(&mut screen);
 }

@@ -14,7 +14,7 @@ fn any_size_and_back_with_everything_open() {
         ("e", "Edit mysql-dev"),
         ("r", "Rename mysql-dev"),
         ("T", "Create a proxy pod"),
-        ("x", "Delete target"),
+        ("D", "Delete target"),
         ("?", "Keys"),
         ("/m", "/ m"),
         ("z", "2 Targets"),
@@ -151,7 +151,7 @@ fn colors_are_those_that_the_terminal_has() {
         }
         let mut screen = start.run();
         screen.wait_for("mysql-dev");
-        screen.press(" x");
+        screen.press(" D");
         screen.wait_for("Delete target");
         screen.escape("Delete target");
         screen.press("n\r");
@@ -195,7 +195,7 @@ fn the_mouse_points_at_panes_rows_heads_and_buttons() {
         let first = text.lines().nth(2).unwrap_or_default();
         first.contains("▌")
     });
-    screen.press("x");
+    screen.press("D");
     screen.wait_for("Delete target");
     let (column, row) = screen.find("Cancel");
     // Beside the buttons nothing is pressed, nor is anything under the dialog.
@@ -211,11 +211,11 @@ fn the_mouse_points_at_panes_rows_heads_and_buttons() {
     screen.wait_for("▌ TTL");
     screen.escape("New target");
     screen.press("?");
-    screen.wait_for("create and forward");
+    let top = screen.wait_for("connect, or disconnect");
     screen.wheel(40, 12, true);
-    screen.wait_gone("create and forward");
+    screen.wait("lines below", |text| *text != top);
     screen.wheel(40, 12, false);
-    screen.wait_for("create and forward");
+    screen.wait("the top again", |text| text == top);
     screen.escape("Keys");
     screen.press("q");
     left(&mut screen, "q");

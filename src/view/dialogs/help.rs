@@ -7,12 +7,14 @@ use ratatui::text::Span;
 
 use super::super::chrome;
 use super::super::details::Line;
-use super::super::typeset::{line_width, width, wrap};
+use super::super::typeset::{line_width, put, width, wrap};
 use super::super::{Scene, state::ViewState};
 use super::{large, page};
 use crate::text::{HelpSection, Hint};
 use brow_model::dialog::Dialog;
+use brow_model::filter::Filter;
 use brow_model::focus::Pane;
+use brow_model::text_field::Field;
 
 /// The columns that keys may take at most before what they do.
 const MAX_KEYS_WIDTH: u16 = 19;
@@ -21,10 +23,24 @@ const GAP: u16 = 3;
 /// More columns of text than these nobody looks through.
 const MAX_COLUMNS: u16 = 4;
 
-pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, scroll: usize) {
-    let inner = chrome::dialog(frame, scene, large(area), scene.get("dialog.help"), scene.theme().accent);
+pub(super) fn draw(
+    frame: &mut Frame<'_>,
+    scene: Scene<'_>,
+    state: &mut ViewState,
+    area: Rect,
+    (filter, scroll): (&Field, usize),
+) {
+    let outer = large(area);
+    let inner = chrome::dialog(frame, scene, outer, scene.get("dialog.help"), scene.theme().accent);
+    let last = Rect { y: outer.bottom().saturating_sub(1), height: 1, ..outer };
+    chrome::filter(frame, scene, last, &filter.input, true);
     state.set_page(inner.height);
-    let (stacks, widths) = stacked(scene, inner);
+    let sections = matching(scene, filter.input.value());
+    if sections.is_empty() {
+        let words = scene.text().fill("dialog.help-empty", &[("filter", filter.input.value())]);
+        put(frame.buffer_mut(), inner.x, inner.y, inner.width, &words, scene.theme().dim);
+    }
+    let (stacks, widths) = stacked(scene, &sections, inner);
     let tallest = stacks.iter().map(Vec::len).max().unwrap_or_default();
     state.set_max_scroll(tallest);
     let first = scroll.min(tallest.saturating_sub(inner.height.into()));
@@ -35,11 +51,25 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     }
 }
 
+/// The sections with the keys that match a text, that of the place which has the keys once this is closed first.
+fn matching(scene: Scene<'_>, text: &str) -> Vec<HelpSection> {
+    let here = scene.get(here(scene));
+    let mut filter = Filter::new(text);
+    let mut left = |section: &HelpSection| {
+        let HelpSection { title, lines } = section;
+        let lines: Vec<Hint> =
+            lines.iter().filter(|line| filter.score(&[title, &line.keys, &line.label]).is_some()).cloned().collect();
+        (!lines.is_empty()).then(|| HelpSection { title: title.clone(), lines })
+    };
+    let (first, others): (Vec<_>, Vec<_>) = scene.inputs.help.iter().partition(|section| section.title == here);
+    first.into_iter().chain(others).filter_map(&mut left).collect()
+}
+
 /// The sections in as many columns as there is room for without cutting a line, and their widths; in a single column
 /// lines are wrapped.
-fn stacked(scene: Scene<'_>, inner: Rect) -> (Vec<Vec<Line<'_>>>, Vec<u16>) {
+fn stacked<'a>(scene: Scene<'a>, sections: &'a [HelpSection], inner: Rect) -> (Vec<Vec<Line<'a>>>, Vec<u16>) {
     for across in (2..=MAX_COLUMNS).rev() {
-        let stacks = stack(scene, across.into(), inner.height.into(), u16::MAX);
+        let stacks = stack(scene, sections, across.into(), inner.height.into(), u16::MAX);
         let widths: Vec<u16> =
             stacks.iter().map(|stack| stack.iter().map(|line| line_width(line)).max().unwrap_or_default()).collect();
         let gaps = u16::try_from(stacks.len().saturating_sub(1)).unwrap_or(MAX_COLUMNS);
@@ -50,7 +80,7 @@ fn stacked(scene: Scene<'_>, inner: Rect) -> (Vec<Vec<Line<'_>>>, Vec<u16>) {
             return (stacks, widths.into_iter().map(|own| own + spare).collect());
         }
     }
-    (stack(scene, 1, inner.height.into(), inner.width), vec![inner.width])
+    (stack(scene, sections, 1, inner.height.into(), inner.width), vec![inner.width])
 }
 
 /// One column; the scroll bar is drawn once, on the right frame, for the tallest.
@@ -87,11 +117,14 @@ fn here(scene: Scene<'_>) -> &'static str {
 }
 
 /// The sections in `across` stacks of about the same height and `room` columns; a section is not torn apart.
-fn stack<'a>(scene: Scene<'a>, across: usize, tall: usize, room: u16) -> Vec<Vec<Line<'a>>> {
-    let here = scene.get(here(scene));
-    let (first, others): (Vec<_>, Vec<_>) = scene.inputs.help.iter().partition(|section| section.title == here);
-    let sections = first.into_iter().chain(others).map(|section| lines(scene, section, room));
-    let sections: Vec<Vec<Line<'a>>> = sections.collect();
+fn stack<'a>(
+    scene: Scene<'a>,
+    sections: &'a [HelpSection],
+    across: usize,
+    tall: usize,
+    room: u16,
+) -> Vec<Vec<Line<'a>>> {
+    let sections: Vec<Vec<Line<'a>>> = sections.iter().map(|section| lines(scene, section, room)).collect();
     let all: usize = sections.iter().map(Vec::len).sum();
     let aim = all.div_ceil(across).max(tall);
     let mut stacks: Vec<Vec<Line<'a>>> = vec![Vec::new()];

@@ -9,6 +9,7 @@ mod field;
 mod form;
 mod help;
 mod menu;
+mod palette;
 mod pod_log;
 
 use ratatui::Frame;
@@ -29,7 +30,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         Dialog::Rename { name, field } => ask::rename(frame, scene, state, area, (name, field)),
         Dialog::AskTtl { targets, field } => ask::ttl(frame, scene, state, area, (targets, field)),
         Dialog::Confirm { question, button } => confirm::draw(frame, scene, state, area, (question, *button)),
-        Dialog::Help { scroll } => help::draw(frame, scene, state, area, *scroll),
+        Dialog::Help { filter, scroll } => help::draw(frame, scene, state, area, (filter, *scroll)),
+        Dialog::Palette(palette) => palette::draw(frame, scene, state, area, palette),
         Dialog::Describe { key, text, scroll } => {
             describe::draw(frame, scene, state, area, (key, text.as_ref(), *scroll));
         }

@@ -187,15 +187,16 @@ fn no_description_in_the_help_is_cut() {
             hints: &[],
             tip: None,
             welcome: &[],
+            palette: &[],
             help: &help,
             zone,
         };
         for (width, height) in [(80, 24), (100, 60), (132, 43), (200, 50)] {
-            let (mut state, mut model) = (crate::view::ViewState::default(), with(Dialog::Help { scroll: 0 }));
+            let (mut state, mut model) = (crate::view::ViewState::default(), with(Dialog::help()));
             let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
             let mut seen = String::new();
             for scroll in (0..120).step_by(15) {
-                model.screen.dialogs = vec![Dialog::Help { scroll }];
+                model.screen.dialogs = vec![Dialog::Help { filter: field("", None), scroll }];
                 terminal.draw(|frame| crate::view::draw(frame, &model, &inputs, &mut state)).unwrap();
                 seen.push_str(&super::lines(&mut terminal));
             }
@@ -213,15 +214,17 @@ fn no_description_in_the_help_is_cut() {
 
 #[test]
 fn help() {
-    shots("help", &with(Dialog::Help { scroll: 0 }));
+    shots("help", &with(Dialog::help()));
     for (pane, first) in [(Pane::Forwards, "Forwards"), (Pane::Pods, "Proxy pods"), (Pane::Targets, "Targets")] {
-        let model = focused(with(Dialog::Help { scroll: 0 }), pane);
+        let model = focused(with(Dialog::help()), pane);
         let (mut terminal, _) = drawn(&model, 80, 24, &Theme::named("dark", Colors::Truecolor).unwrap());
         let shown = lines(&mut terminal);
         let below = shown.lines().skip_while(|line| !line.contains("╭─ Keys")).nth(1).unwrap_or_default();
         assert!(below.contains(first), "the keys of where one is come first: {shown}");
     }
-    shots("help-scrolled", &with(Dialog::Help { scroll: 9_999 }));
+    let searched = Dialog::Help { filter: field("forward", None), scroll: 0 };
+    shots("help-searched", &with(searched));
+    shots("help-scrolled", &with(Dialog::Help { filter: field("", None), scroll: 9_999 }));
 }
 
 #[test]
@@ -253,4 +256,16 @@ fn pod_logs() {
 fn faults() {
     shots("fault", &with(Dialog::Fault(forbidden())));
     shots_with("fault-plain", &with(Dialog::Fault(forbidden())), &Theme::plain(), &super::fixture::english());
+}
+
+#[test]
+fn palette() {
+    use brow_model::action::{Action, Command, Typed};
+    use brow_model::event::Event;
+    let mut model = focused(busy(), Pane::Forwards);
+    model.update(Event::Act(Action::Words(crate::keymap::Keymap::default().words(&super::fixture::english()))));
+    model.update(Event::Act(Action::Do(Command::Palette)));
+    shots("palette", &model);
+    model.update(Event::Act(Action::Type(Typed::Paste("create pod".into()))));
+    shots("palette-searched", &model);
 }

@@ -294,7 +294,9 @@ pub fn themed(
     let zone = FixedOffset::east_opt(3_600).unwrap();
     // What is to be taught is the key table's matter.
     let tip = model.screen.learned.as_ref().map(|_| hint("2 Enter", "connects the selected target to a local port"));
-    let inputs = FrameInputs { theme, text, hints: &hints, tip: tip.as_ref(), welcome: &ways(), help: &help, zone };
+    let (ways, palette) = (ways(), crate::keymap::Keymap::default().palette(model, text));
+    let (tip, welcome) = (tip.as_ref(), &ways);
+    let inputs = FrameInputs { theme, text, hints: &hints, tip, welcome, palette: &palette, help: &help, zone };
     let mut state = ViewState::default();
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     let drawing = |frame: &mut Frame<'_>| {

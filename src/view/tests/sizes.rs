@@ -37,7 +37,7 @@ fn models() -> Vec<Model> {
         Dialog::TargetForm(Box::new(further)),
         Dialog::Rename { name: "x".to_owned(), field: field("👩‍👩‍👧", Some("name-taken")) },
         Dialog::Confirm { question: Question::Quit { forwards: 1, pods: 1, unsaved: 0 }, button: 2 },
-        Dialog::Help { scroll: 3 },
+        Dialog::Help { filter: super::fixture::field("", None), scroll: 3 },
         Dialog::Describe {
             key: busy().screen.pods.order[0].clone(),
             text: Some(Ok(vec!["数据".repeat(99)])),
@@ -81,7 +81,8 @@ fn no_size_panics() {
 fn a_terminal_that_changes_its_size_is_drawn_as_if_new() {
     let (theme, text) = (Theme::plain(), english());
     let zone = chrono::FixedOffset::east_opt(0).unwrap();
-    let inputs = FrameInputs { theme: &theme, text: &text, hints: &[], tip: None, welcome: &[], help: &[], zone };
+    let inputs =
+        FrameInputs { theme: &theme, text: &text, hints: &[], tip: None, welcome: &[], palette: &[], help: &[], zone };
     let model = busy();
     let mut state = ViewState::default();
     for (width, height) in [(200, 50), (80, 24), (20, 5), (120, 35), (80, 24)] {

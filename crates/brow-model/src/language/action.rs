@@ -1,5 +1,7 @@
 //! A person's requests. Keys become [`Action`]s in `keymap`; mouse events in `app`.
 
+use std::collections::BTreeMap;
+
 use tui_input::InputRequest;
 
 pub use super::command::Command;
@@ -10,6 +12,8 @@ use crate::screen::focus::Pane;
 pub enum Action {
     /// A command that has a name and can be bound to keys.
     Do(Command),
+    /// A key that runs this command in other panes only.
+    Misplaced(Command),
     /// Something typed or pasted into the text field that has the focus.
     Type(Typed),
     /// A click on a row of a pane; the index is into that pane's visible order. `double` asks for its main action.
@@ -43,6 +47,8 @@ pub enum Action {
         /// The last line to which the topmost dialog's text can be scrolled; `usize::MAX` before it is drawn.
         max_scroll: usize,
     },
+    /// The descriptions of commands, in the language that is in use from now on: what the palette searches.
+    Words(BTreeMap<Command, String>),
 }
 
 /// Input for a text field.
@@ -61,6 +67,7 @@ impl Action {
         matches!(
             self,
             Self::Page { .. }
+                | Self::Words(_)
                 | Self::Wheel { .. }
                 | Self::Do(
                     Command::Up

@@ -15,19 +15,25 @@ macro_rules! command_table {
         $build! {
             Targets "targets"
             hints [
-                Connect Forward Create New Browse Describe Edit Delete OnDemand CreateWithTtl Rename Duplicate Export
-                Import
+                Connect Copy Strings Renew New Browse Describe Edit Create OnDemand Delete CreateWithTtl Rename
+                Duplicate Export Import
             ] empty [New Browse Import] {
-                /// Creates a pod where there is none, and forwards.
-                "connect" Connect ["enter"] (Accept) has_row => |m, out| m.forward_chosen(out);
+                /// Opens what is chosen (forwards, clusters), or closes it where all of it is open.
+                "connect" Connect ["enter"] (Accept) has_row => |m, out| m.connect_or_disconnect(out);
                 /// Forwards; in the targets pane it creates the pod where there is none.
                 "forward" Forward ["f"] has_row => |m, out| m.forward_chosen(out);
+                /// Closes forwards.
+                "stop" Stop ["x"] has_forward => |m, out| m.stop_chosen(out);
+                /// Closes forwards and opens them again, or connects to clusters again.
+                "restart" Restart ["R"] has_forward => |m, out| m.restart_chosen(out);
                 /// Opens a forward on demand, makes it one, or an ordinary one again.
                 "on-demand" OnDemand ["o"] has_row => |m, out| m.toggle_demand(out);
                 /// Creates a proxy pod.
                 "create" Create ["c"] has_row => |m, out| m.create_chosen(out);
                 /// Creates a proxy pod with a TTL that it asks for.
                 "create-with-ttl" CreateWithTtl ["T"] has_row => |m, _| m.ask_ttl();
+                /// Has another pod with a new TTL take over.
+                "renew" Renew ["t"] has_pod => |m, out| m.renew_chosen(out);
                 /// Opens the form of the target.
                 "edit" Edit ["e"] has_row => |m, _| m.edit_target(false);
                 /// Renames the target.
@@ -35,58 +41,54 @@ macro_rules! command_table {
                 /// Opens the form of a copy of the target.
                 "duplicate" Duplicate ["d"] has_row => |m, _| m.edit_target(true);
                 /// Deletes targets, after a question.
-                "delete" Delete ["x", "delete"] has_row => |m, _| m.ask_delete();
+                "delete" Delete ["D", "delete"] has_row => |m, _| m.ask_delete();
                 /// Shows what is wrong with the row; describes a pod.
                 "describe" Describe ["i"] has_trouble => |m, _| m.show_trouble();
-                /// Copies a forward's address, the log's entries, or a fault with its remedy.
-                "copy" Copy ["y"] has_row => |m, out| m.copy_locals(out);
+                /// Copies addresses, names, the log's entries, or a fault with its remedy.
+                "copy" Copy ["y"] has_forward => |m, out| m.copy_locals(out);
                 /// Offers connection strings.
-                "strings" Strings ["Y"] has_row => |m, _| m.offer_connection_strings();
+                "strings" Strings ["Y"] has_forward => |m, _| m.offer_connection_strings();
                 /// Exports targets.
                 "export" Export ["E"] has_row => |m, _| m.offer_export();
             }
-            Pods "pods" hints [Forward Kill Renew KillNow Describe PodLog] empty [Targets] {
-                Forward ["f", "enter"] (Connect Accept) has_row => |m, out| m.forward_pods(out);
+            Pods "pods" hints [Connect Kill Renew KillNow Describe PodLog Copy] empty [Targets] {
+                Connect ["enter"] (Accept) has_row => |m, out| m.connect_or_disconnect(out);
+                Forward ["f"] has_row => |m, out| m.forward_pods(m.screen.pods.chosen(), out);
+                Stop ["x"] has_forward => |m, out| m.stop_chosen(out);
                 /// Deletes pods, after a question.
-                "kill" Kill ["x", "delete"] has_row => |m, _| m.ask_kill_chosen();
+                "kill" Kill ["D", "delete"] has_row => |m, _| m.ask_kill_chosen();
                 /// Deletes pods at once.
                 "kill-now" KillNow ["X"] has_row => |m, out| m.kill_now(out);
-                /// Has another pod with a new TTL take over.
-                "renew" Renew ["t"] has_row => |m, out| m.renew_pods(&m.screen.pods.chosen(), out);
+                Renew ["t"] has_pod => |m, out| m.renew_chosen(out);
                 Describe ["i"] has_row => |m, out| m.describe_pod(out);
+                Copy ["y"] has_row => |m, out| m.copy_names(out);
                 /// Follows the relay's log. The way to the right is the arrow here.
                 "pod-log" PodLog ["l"] has_row => |m, out| m.follow_pod_log(out);
             }
-            Forwards "forwards" hints [Copy Strings Stop Restart NextPod Describe] empty [Targets Pods] {
+            Forwards "forwards"
+            hints [Connect Copy Strings Renew Stop Restart NextPod Describe] empty [Targets Pods] {
+                Connect ["enter"] (Accept) has_row => |m, out| m.connect_or_disconnect(out);
                 Copy ["y"] has_row => |m, out| m.copy_locals(out);
                 Strings ["Y"] has_row => |m, _| m.offer_connection_strings();
-                /// Closes forwards.
-                "stop" Stop ["x", "delete"] has_row => |m, out| m.stop_chosen(out);
-                /// Closes forwards and opens them again.
-                "restart" Restart ["R"] has_row => |m, out| {
-                    m.for_own_forwards(|m, id, out| m.restart_forward(id, None, out), out);
-                };
+                Stop ["x"] has_row => |m, out| m.stop_chosen(out);
+                Restart ["R"] has_row => |m, out| m.restart_chosen(out);
+                Renew ["t"] has_pod => |m, out| m.renew_chosen(out);
                 /// Takes the next pod of the workload.
                 "next-pod" NextPod ["p"] has_backends => |m, out| m.for_own_forwards(Model::next_backend, out);
-                Describe ["i", "enter"] (Accept) has_trouble => |m, _| m.show_trouble();
+                Describe ["i"] has_trouble => |m, _| m.show_trouble();
             }
-            Clusters "clusters" hints [ConnectCluster Describe Copy DisconnectCluster Browse New] empty [Reload] {
-                /// Connects, or connects again.
-                "connect-cluster" ConnectCluster ["enter"] (Accept Restart) has_row => |m, out| {
-                    for name in m.screen.clusters.chosen() {
-                        m.connect(&name, out);
-                    }
+            Clusters "clusters" hints [ConnectCluster Describe Browse Copy Restart New] empty [Reload] {
+                /// Connects, or disconnects where all are connected.
+                "connect-cluster" ConnectCluster ["enter"] (Accept Connect) has_row => |m, out| {
+                    m.connect_or_disconnect(out);
                 };
                 /// Lets go of the connection.
-                "disconnect-cluster" DisconnectCluster ["x"] has_link => |m, out| {
-                    for name in m.screen.clusters.chosen() {
-                        m.disconnect(&name, out);
-                    }
-                };
+                "disconnect-cluster" DisconnectCluster ["x"] (Stop) has_link => |m, out| m.disconnect_chosen(out);
+                Restart ["R"] has_link => |m, out| m.connect_chosen(out);
                 Describe ["i"] has_trouble => |m, _| m.show_trouble();
-                Copy ["y"] has_trouble => |m, out| m.copy_trouble(out);
+                Copy ["y"] has_row => |m, out| m.copy_names(out);
             }
-            Anywhere "anywhere" hints [Cancel Clean Undo Filter Mark Sort Zoom ToggleLog Quit Help] empty [] {
+            Anywhere "anywhere" hints [Cancel Clean Undo Filter Mark Sort Zoom ToggleLog Palette Quit Help] empty [] {
                 /// Goes one row (or line) up.
                 "up" Up ["up", "k"] always => |m, _| m.scroll(-1);
                 /// Goes one row down.
@@ -112,9 +114,9 @@ macro_rules! command_table {
                 /// Goes to the last row.
                 "bottom" Bottom ["G", "end"] always => |m, _| m.scroll(isize::MAX);
                 /// Goes a page up.
-                "page-up" PageUp ["pgup", "ctrl-b"] always => |m, _| m.scroll(-m.screen.page.cast_signed());
+                "page-up" PageUp ["pgup", "ctrl-u", "ctrl-b"] always => |m, _| m.scroll(-m.screen.page.cast_signed());
                 /// Goes a page down.
-                "page-down" PageDown ["pgdn", "ctrl-f"] always => |m, _| m.scroll(m.screen.page.cast_signed());
+                "page-down" PageDown ["pgdn", "ctrl-d", "ctrl-f"] always => |m, _| m.scroll(m.screen.page.cast_signed());
                 /// Marks or unmarks the row and goes on to the next.
                 "mark" Mark ["space"] has_row => |m, _| m.mark();
                 /// Marks all visible rows, or none where all are.
@@ -152,8 +154,10 @@ macro_rules! command_table {
                 };
                 /// Goes one step back: closes the dialog, leaves the filter, clears the marks.
                 "cancel" Cancel ["esc"] can_step_back => |m, _| m.step_back();
+                /// Finds a command by its name or description, and runs it.
+                "palette" Palette [":"] always => |m, _| m.open_palette();
                 /// Opens the help.
-                "help" Help ["?", "f1"] always => |m, _| m.screen.dialogs.push(Dialog::Help { scroll: 0 });
+                "help" Help ["?", "f1"] always => |m, _| m.screen.dialogs.push(Dialog::help());
                 /// Quits, asking where something is open.
                 "quit" Quit ["q", "ctrl-c"] always => |m, out| m.ask_quit(out);
             }
@@ -197,6 +201,13 @@ pub struct Row {
     pub command: Command,
     /// Default keys.
     pub keys: &'static [&'static str],
+}
+
+impl Row {
+    /// Returns true if it is the row of a command in a section.
+    pub fn is(&self, section: Section, command: Command) -> bool {
+        self.section == section && self.command == command
+    }
 }
 
 macro_rules! second {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use std::collections::VecDeque;
 use tui_input::Input;
 
+use crate::language::command::{Command, Section};
 use crate::language::fault::Fault;
 use crate::types::offer::OutcomeCounts;
 
@@ -113,13 +114,21 @@ pub enum Message {
     Copied,
     /// Something failed: the fault says what.
     Failed(Box<Fault>),
-    /// The command does not apply here. Detail: the command's name.
-    NotHere,
+    /// A command works in other places only.
+    NotHere {
+        command: Command,
+        /// Those places.
+        places: Vec<Section>,
+    },
     /// Nothing is selected.
     NothingSelected,
     /// There is no fault to show or to copy.
     NothingWrong,
-    /// A target has no forward whose address could be copied.
+    /// A cluster is not connected.
+    NotConnected,
+    /// There is no dialog, filter or mark to leave.
+    NothingToLeave,
+    /// A target has no forward.
     NotForwarded,
     /// A target is forwarded already. Detail: where.
     AlreadyForwarded,
@@ -144,13 +153,15 @@ impl Message {
                 | Self::NothingToUndo
                 | Self::Copied
                 | Self::AddressTaken
-                | Self::NotHere
+                | Self::NotHere { .. }
                 | Self::NothingSelected
                 | Self::NothingWrong
                 | Self::Taken(_)
                 | Self::NothingOffered
                 | Self::Exported
                 | Self::NothingMissing
+                | Self::NotConnected
+                | Self::NothingToLeave
                 | Self::NotForwarded
                 | Self::AlreadyForwarded
                 | Self::ForwardedElsewhere

@@ -6,6 +6,7 @@ use crate::language::fault::Fault;
 use crate::screen::browser::Browser;
 use crate::screen::form::TargetForm;
 use crate::screen::menu::Menu;
+use crate::screen::palette::Palette;
 use crate::screen::text_field::Field;
 use crate::types::epoch::Epoch;
 use crate::types::forward::ForwardSpec;
@@ -39,6 +40,8 @@ pub enum Dialog {
     },
     /// The keys, made from the key table.
     Help {
+        /// Leaves those that match.
+        filter: Field,
         /// Lines scrolled down.
         scroll: usize,
     },
@@ -68,6 +71,8 @@ pub enum Dialog {
     Fault(Fault),
     /// The services and workloads of connected clusters.
     Browser(Box<Browser>),
+    /// All commands, one of which is run.
+    Palette(Palette),
     /// Texts, one of which goes to the clipboard.
     Menu(Menu),
     /// The source of an import.
@@ -165,6 +170,11 @@ impl Question {
 }
 
 impl Dialog {
+    /// The help, from its top.
+    pub fn help() -> Self {
+        Self::Help { filter: Field::default(), scroll: 0 }
+    }
+
     /// The fault that it shows, ready to be copied.
     pub fn fault(&self) -> Option<&Fault> {
         match self {
@@ -179,6 +189,7 @@ impl Dialog {
             | Self::Describe { .. }
             | Self::PodLog { .. }
             | Self::Browser(_)
+            | Self::Palette(_)
             | Self::Menu(_)
             | Self::Import { .. } => None,
         }

@@ -4,7 +4,7 @@ use nucleo_matcher::pattern::{Atom, AtomKind, CaseMatching, Normalization, Patte
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
 /// A fuzzy filter; an empty text lets everything through.
-pub(crate) struct Filter {
+pub struct Filter {
     pattern: Pattern,
     matcher: Matcher,
     buffer: Vec<char>,
@@ -12,7 +12,8 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    pub(crate) fn new(text: &str) -> Self {
+    /// The filter of a text.
+    pub fn new(text: &str) -> Self {
         Self {
             pattern: Pattern::parse(text.trim(), CaseMatching::Smart, Normalization::Smart),
             matcher: Matcher::new(Config::DEFAULT),
@@ -23,7 +24,7 @@ impl Filter {
 
     /// The score of a row's fields; `None` if they don't match. Every word has to be in one of the fields, a negated
     /// one in none.
-    pub(crate) fn score(&mut self, fields: &[&str]) -> Option<u32> {
+    pub fn score(&mut self, fields: &[&str]) -> Option<u32> {
         let Self { pattern, matcher, buffer, found } = self;
         let mut sum = 0;
         for atom in &pattern.atoms {

@@ -51,7 +51,7 @@ tips! {
     /// The log, with the reason of a failure.
     Log = "log", ToggleLog in &[];
     /// Closing a forward.
-    Stop = "stop", Stop in &[Pane::Forwards];
+    Stop = "stop", Stop in &[Pane::Forwards, Pane::Targets];
     /// Working on several rows at once.
     Mark = "mark", Mark in &[Pane::Targets];
     /// Finding one among many.

@@ -1,5 +1,7 @@
 //! The focus: panes and the strip.
 
+use crate::language::command::Section;
+
 /// The four panes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pane {
@@ -39,6 +41,16 @@ pub struct Focus {
 impl Pane {
     /// All panes, in the order of the keys 1 to 4.
     pub const ALL: [Self; 4] = [Self::Clusters, Self::Targets, Self::Pods, Self::Forwards];
+
+    /// Returns the section of the keys that hold in it.
+    pub fn section(self) -> Section {
+        match self {
+            Self::Clusters => Section::Clusters,
+            Self::Targets => Section::Targets,
+            Self::Pods => Section::Pods,
+            Self::Forwards => Section::Forwards,
+        }
+    }
 
     /// The pane `by` steps on, around.
     #[must_use]

@@ -8,4 +8,5 @@ pub mod focus;
 pub mod form;
 pub mod list;
 pub mod menu;
+pub mod palette;
 pub mod text_field;

@@ -1,8 +1,9 @@
 //! The model: its parts and the screen.
 
 use chrono::{DateTime, Utc};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::language::command::Command;
 use crate::language::log::{Entry, Log};
 use crate::screen::dialog::Dialog;
 use crate::screen::first_run::Welcome;
@@ -61,6 +62,8 @@ pub struct Screen {
     pub page: usize,
     /// The largest scroll offset of the topmost dialog, as drawn last.
     pub max_scroll: usize,
+    /// The descriptions of commands, which the palette searches.
+    pub words: BTreeMap<Command, String>,
     /// True if the lists have to be arranged before the next frame.
     pub unarranged: bool,
 }

@@ -332,3 +332,36 @@ fn a_question_waits_for_what_somebody_is_typing() {
     press(&mut model, Command::Cancel);
     assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Confirm { .. })));
 }
+
+#[test]
+fn the_palette_finds_commands_and_runs_those_that_apply() {
+    let mut model = connected();
+    let words = [(Command::Pods, "go to the proxy pods".to_owned()), (Command::New, "neues Ziel".to_owned())];
+    model.update(Event::Act(Action::Words(words.into())));
+    press(&mut model, Command::Palette);
+    let order = |model: &Model| match model.screen.dialogs.last() {
+        Some(Dialog::Palette(palette)) => palette.order.clone(),
+        other => panic!("{other:?}"),
+    };
+    let all = order(&model);
+    assert_eq!(all.len(), Command::ALL.len() - 1);
+    let disabled = all.iter().position(|command| !model.is_enabled(*command)).unwrap();
+    assert!(all[disabled..].iter().all(|command| !model.is_enabled(*command)), "those that apply come first");
+    // By its name, and by the words of the language.
+    for (text, first) in [("dupl", Command::Duplicate), ("ziel", Command::New), ("proxy pods", Command::Pods)] {
+        press(&mut model, Command::Cancel);
+        press(&mut model, Command::Palette);
+        model.update(Event::Act(Action::Type(Typed::Paste(text.into()))));
+        assert_eq!(order(&model)[0], first, "{text}");
+    }
+    press(&mut model, Command::Accept);
+    assert!(model.screen.dialogs.is_empty() && model.screen.focus.pane == Pane::Pods);
+    // What does not apply says why and changes nothing.
+    press(&mut model, Command::Palette);
+    model.update(Event::Act(Action::Type(Typed::Paste("duplicate".into()))));
+    assert!(press(&mut model, Command::Accept).is_empty());
+    let said = model.screen.log.entries.back().map(|entry| entry.message.clone());
+    let places = vec![crate::language::command::Section::Targets];
+    assert_eq!(said, Some(crate::language::log::Message::NotHere { command: Command::Duplicate, places }));
+    assert_eq!(model.screen.dialogs.len(), 1);
+}

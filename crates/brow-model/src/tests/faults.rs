@@ -123,7 +123,7 @@ fn where_nothing_is_wrong_that_is_said() {
     }
     model.screen.focus.pane = Pane::Clusters;
     press(&mut model, Command::Copy);
-    assert_eq!(last(&model), (Message::NothingWrong, "dev".to_owned()));
+    assert_eq!(last(&model), (Message::Copied, "dev".to_owned()));
     model.screen.focus.pane = Pane::Targets;
     press(&mut model, Command::Copy);
     assert_eq!(last(&model), (Message::NotForwarded, "far".to_owned()));

@@ -8,6 +8,7 @@ macro_rules! any {
 }
 
 mod attention;
+mod chosen;
 mod clusters;
 mod demand;
 mod dialogs;

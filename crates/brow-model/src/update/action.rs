@@ -13,7 +13,7 @@ impl Model {
     pub(crate) fn on_action(&mut self, action: Action, out: &mut Vec<Effect>) {
         self.screen.unarranged |= !action.only_moves();
         // Leaving at once works from everywhere.
-        let anywhere = matches!(action, Action::Page { .. } | Action::Do(Command::QuitNow));
+        let anywhere = matches!(action, Action::Page { .. } | Action::Words(_) | Action::Do(Command::QuitNow));
         if !anywhere && !self.screen.dialogs.is_empty() {
             return Input::of(action).into_iter().for_each(|input| self.on_dialog(input, out));
         }
@@ -25,8 +25,10 @@ impl Model {
                 self.screen.page = rows.max(1);
                 self.screen.max_scroll = max_scroll;
             }
+            Action::Words(words) => self.screen.words = words,
             Action::Do(Command::QuitNow) => self.quit_unasked(out),
             Action::Do(command) => self.on_command(command, out),
+            Action::Misplaced(command) => self.note_misplaced(command),
             Action::Click { pane, row, double } => self.on_click(pane, row, double, out),
             // The welcome has columns of its own.
             Action::ClickColumn { .. } if self.screen.welcome.is_some() => {}

@@ -122,12 +122,16 @@ impl Model {
         self.screen.focus.in_log = false;
     }
 
+    pub(crate) fn clear_marks(&mut self) {
+        on_list!(self, self.screen.focus.pane, list => list.marks.clear());
+    }
+
     /// One step back: marks, then the filter, then the welcome or the zoom.
     pub(crate) fn step_back(&mut self) {
         let pane = self.screen.focus.pane;
         let ListStatus { marked, filtered, .. } = self.list_status();
         if marked {
-            on_list!(self, pane, list => list.marks.clear());
+            self.clear_marks();
         } else if filtered {
             on_list!(self, pane, list => list.filter.reset());
         } else if self.screen.welcome.is_some() {
@@ -208,10 +212,12 @@ impl Model {
             }
             Action::Wheel { pane: Some(pane), by } => self.scroll_pane(pane, by),
             Action::Do(_)
+            | Action::Misplaced(_)
             | Action::ClickColumn { .. }
             | Action::ClickItem(_)
             | Action::Wheel { pane: None, .. }
-            | Action::Page { .. } => {}
+            | Action::Page { .. }
+            | Action::Words(_) => {}
         }
     }
 

@@ -77,7 +77,7 @@ impl Model {
                 list.marks.clear();
                 self.import_ports(&browser.inventory, &browser.inventory.recognised(), out);
             }
-            Input::Do(Command::Help) => self.screen.dialogs.push(Dialog::Help { scroll: 0 }),
+            Input::Do(Command::Help) => self.screen.dialogs.push(Dialog::help()),
             Input::Do(Command::Describe) => {
                 let of_cluster = |name: &String| self.cluster(name).and_then(|at| at.fault.clone());
                 let fault = browser

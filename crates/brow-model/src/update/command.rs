@@ -1,20 +1,28 @@
 //! Carries out commands: finds the row that holds where the keys go, and runs its handler.
 
-use crate::language::command::{Command, Section, command_table};
+use crate::language::command::{Command, ROWS, Section, command_table};
 use crate::language::effect::{ClusterEffect, Effect, StoreEffect};
 use crate::language::fault::Fault;
-use crate::language::log::{Level, Message};
+use crate::language::log::{Entry, Level, Message};
 use crate::screen::dialog::Dialog;
 use crate::screen::focus::Pane;
 use crate::state::Model;
 use crate::types::cluster::Link;
+use crate::types::proxy::ProxyPod;
+
+/// Nothing where a command has an effect, else the reason why it has none.
+type Enabled = Result<(), Message>;
+
+fn enabled(holds: bool, reason: Message) -> Enabled {
+    if holds { Ok(()) } else { Err(reason) }
+}
 
 /// A row of the table with its handler.
 struct Handler {
     section: Section,
     /// The command and its aliases.
     commands: &'static [Command],
-    enabled: fn(&Model) -> bool,
+    enabled: fn(&Model) -> Enabled,
     run: fn(&mut Model, &mut Vec<Effect>),
 }
 
@@ -41,74 +49,96 @@ command_table!(handlers);
 impl Model {
     /// The nearest row of a command: in the log, then in the pane, then anywhere.
     fn handler(&self, command: Command) -> Option<&'static Handler> {
-        let pane = match self.screen.focus.pane {
-            Pane::Clusters => Section::Clusters,
-            Pane::Targets => Section::Targets,
-            Pane::Pods => Section::Pods,
-            Pane::Forwards => Section::Forwards,
-        };
         let log = self.screen.focus.in_log.then_some(Section::Log);
         let rows = |section| HANDLERS.iter().filter(move |row| row.section == section);
-        let mut near = log.into_iter().chain([pane, Section::Anywhere]).flat_map(rows);
+        let mut near = log.into_iter().chain([self.screen.focus.pane.section(), Section::Anywhere]).flat_map(rows);
         near.find(|row| row.commands.contains(&command))
     }
 
     /// Returns true if a command has an effect in the current pane; hints leave out those that have none.
     pub fn is_enabled(&self, command: Command) -> bool {
-        self.handler(command).is_some_and(|row| (row.enabled)(self))
+        self.refusal(command).is_none()
+    }
+
+    /// Returns the reason why a command has no effect in the current pane, if it has none.
+    pub fn refusal(&self, command: Command) -> Option<Entry> {
+        let reason = match self.handler(command) {
+            Some(row) => (row.enabled)(self).err()?,
+            None => misplaced(command),
+        };
+        let thing = if self.screen.focus.in_log { String::new() } else { self.chosen_names().join(", ") };
+        Some(Entry { at: self.now, level: Level::Info, message: reason, thing, detail: String::new() })
     }
 
     pub(crate) fn on_command(&mut self, command: Command, out: &mut Vec<Effect>) {
         self.note_use(command, out);
         match self.handler(command) {
             Some(row) => (row.run)(self, out),
-            None => self.note(Level::Info, Message::NotHere, "", command.name()),
+            None => self.note_misplaced(command),
         }
     }
 
-    fn always(_: &Self) -> bool {
-        true
+    /// Says where a command works that does not work here.
+    pub(crate) fn note_misplaced(&mut self, command: Command) {
+        self.note(Level::Info, misplaced(command), "", "");
     }
 
-    /// Returns true if the pane has rows.
-    pub fn has_row(&self) -> bool {
-        self.list_status().rows
+    #[expect(clippy::unnecessary_wraps, reason = "the table asks all alike")]
+    fn always(_: &Self) -> Enabled {
+        Ok(())
     }
 
-    fn has_trouble(&self) -> bool {
-        self.trouble().1.is_some()
+    fn has_row(&self) -> Enabled {
+        enabled(self.list_status().rows, Message::NothingSelected)
     }
 
-    fn has_link(&self) -> bool {
-        let selected = self.screen.clusters.selected().and_then(|name| self.cluster(name));
-        selected.is_some_and(|cluster| cluster.link != Link::Idle)
+    fn has_trouble(&self) -> Enabled {
+        enabled(self.trouble().1.is_some(), Message::NothingWrong)
     }
 
-    fn has_backends(&self) -> bool {
+    fn has_link(&self) -> Enabled {
+        let chosen = self.screen.clusters.chosen();
+        let linked = |name: &String| self.cluster(name).is_some_and(|cluster| cluster.link != Link::Idle);
+        enabled(chosen.iter().any(linked), Message::NotConnected)
+    }
+
+    /// Forwards are behind what is chosen, here or in other instances.
+    fn has_forward(&self) -> Enabled {
+        enabled(!self.chosen_forwards().is_empty(), Message::NotForwarded)
+    }
+
+    /// Proxy pods of ours are behind what is chosen.
+    fn has_pod(&self) -> Enabled {
+        enabled(!self.chosen_pods().is_empty(), Message::NotRenewable)
+    }
+
+    fn has_backends(&self) -> Enabled {
         let selected = self.screen.forwards.selected().and_then(|id| self.forwards.all().get(id));
-        selected.is_some_and(|forward| forward.backends.len() > 1)
+        enabled(selected.is_some_and(|forward| forward.backends.len() > 1), Message::NoOtherPod)
     }
 
-    fn has_deleted(&self) -> bool {
-        self.targets.has_deleted()
+    fn has_deleted(&self) -> Enabled {
+        enabled(self.targets.has_deleted(), Message::NothingToUndo)
     }
 
-    fn has_over(&self) -> bool {
-        self.pods.all().values().any(|pod| self.is_ours(pod) && pod.is_over(self.time_at(&pod.key.cluster)))
+    fn has_over(&self) -> Enabled {
+        let over = |pod: &ProxyPod| self.is_ours(pod) && pod.is_over(self.time_at(&pod.key.cluster));
+        enabled(self.pods.all().values().any(over), Message::NothingToClean)
     }
 
-    fn can_filter(&self) -> bool {
+    fn can_filter(&self) -> Enabled {
         let standing = self.list_status();
-        standing.rows || standing.filtered
+        enabled(standing.rows || standing.filtered, Message::NothingSelected)
     }
 
-    fn can_step_back(&self) -> bool {
+    fn can_step_back(&self) -> Enabled {
         let standing = self.list_status();
-        standing.marked || standing.filtered || self.screen.welcome.is_some()
+        let back = standing.marked || standing.filtered || self.screen.welcome.is_some();
+        enabled(back, Message::NothingToLeave)
     }
 
-    fn log_ends_with_fault(&self) -> bool {
-        self.logged_fault().is_some()
+    fn log_ends_with_fault(&self) -> Enabled {
+        enabled(self.logged_fault().is_some(), Message::NothingSelected)
     }
 
     /// The name of the selected row of a pane, and what is wrong with it.
@@ -130,4 +160,10 @@ impl Model {
             }
         }
     }
+}
+
+/// Returns the message that names where a command works.
+fn misplaced(command: Command) -> Message {
+    let places = Section::ALL.iter().filter(|section| ROWS.iter().any(|row| row.is(**section, command)));
+    Message::NotHere { command, places: places.copied().collect() }
 }

@@ -1,5 +1,7 @@
 //! Actions in the topmost dialog.
 
+use tui_input::InputRequest;
+
 use crate::language::action::{Action, Command, Typed};
 use crate::language::effect::{Effect, PodEffect, StoreEffect, TerminalEffect};
 use crate::screen::dialog::{Dialog, Question};
@@ -31,7 +33,11 @@ impl Input {
             Action::Type(typed) => Some(Self::Type(typed)),
             Action::ClickItem(at) => Some(Self::Item(at)),
             Action::Wheel { by, .. } => Some(Self::Wheel(by)),
-            Action::Click { .. } | Action::ClickColumn { .. } | Action::Page { .. } => None,
+            Action::Misplaced(_)
+            | Action::Click { .. }
+            | Action::ClickColumn { .. }
+            | Action::Page { .. }
+            | Action::Words(_) => None,
         }
     }
 
@@ -69,8 +75,8 @@ impl Model {
             Dialog::Rename { name, field } => self.in_rename(name, field, input, out),
             Dialog::AskTtl { targets, field } => self.in_ask_ttl(targets, field, input, out),
             Dialog::Confirm { question, button } => self.in_question(question, button, &input, out),
-            Dialog::Help { scroll } => scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input)
-                .map(|scroll| Dialog::Help { scroll }),
+            Dialog::Help { filter, scroll } => self.in_help(filter, scroll, input),
+            Dialog::Palette(palette) => self.in_palette(palette, input, out),
             Dialog::Describe { key, text, scroll } => {
                 let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input);
                 scroll.map(|scroll| Dialog::Describe { key, text, scroll })
@@ -92,6 +98,17 @@ impl Model {
             // Dialogs that the handler opened stay above this one.
             self.screen.dialogs.insert(at.min(self.screen.dialogs.len()), dialog);
         }
+    }
+
+    fn in_help(&self, mut filter: Field, scroll: usize, input: Input) -> Option<Dialog> {
+        let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input)?;
+        let Input::Type(typed) = input else { return Some(Dialog::Help { filter, scroll }) };
+        // The key that opened it closes it, as long as nothing is searched for.
+        if filter.input.value().is_empty() && typed == Typed::Edit(InputRequest::InsertChar('?')) {
+            return None;
+        }
+        filter.edit(typed);
+        Some(Dialog::Help { filter, scroll: 0 })
     }
 
     fn in_rename(&mut self, name: String, mut field: Field, input: Input, out: &mut Vec<Effect>) -> Option<Dialog> {

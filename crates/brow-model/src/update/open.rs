@@ -48,8 +48,8 @@ impl Model {
                 self.route_forwards(&target.cluster, out);
             } else {
                 self.note(Level::Info, Message::AlreadyForwarded, &target.name, local);
+                self.show_forward(id);
             }
-            self.show_forward(id);
             return;
         }
         if let Some((id, other)) = self.elsewhere(target, address) {

@@ -1,10 +1,9 @@
 //! Commands that mean another thing in each pane.
 
-use crate::language::effect::{Effect, PodEffect, TerminalEffect};
+use crate::language::effect::{Effect, PodEffect};
 use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::{Dialog, Question};
-use crate::screen::focus::Pane;
 use crate::state::Model;
 use crate::types::epoch::Epoch;
 use crate::types::forward::ForwardId;
@@ -20,14 +19,6 @@ impl Model {
         }
     }
 
-    /// Copies what is wrong with the selected row.
-    pub(crate) fn copy_trouble(&mut self, out: &mut Vec<Effect>) {
-        match self.trouble() {
-            (_, Some(fault)) => out.push(Effect::Terminal(TerminalEffect::CopyFault(Box::new(fault.clone())))),
-            (_, None) => self.show_trouble(),
-        }
-    }
-
     /// Creates a pod for each chosen target.
     pub(crate) fn create_chosen(&mut self, out: &mut Vec<Effect>) {
         let targets = self.chosen_targets();
@@ -37,9 +28,9 @@ impl Model {
         self.create_pods(&targets, None, out);
     }
 
-    /// Forwards to the chosen pods of this installation.
-    pub(crate) fn forward_pods(&mut self, out: &mut Vec<Effect>) {
-        let (own, foreign) = self.by_maker(self.screen.pods.chosen());
+    /// Forwards to those of the pods that this installation made.
+    pub(crate) fn forward_pods(&mut self, pods: Vec<PodKey>, out: &mut Vec<Effect>) {
+        let (own, foreign) = self.by_maker(pods);
         for key in own {
             self.forward_pod(&key, out);
         }
@@ -120,51 +111,16 @@ impl Model {
         }
     }
 
-    /// Closes the chosen forwards, wherever they are.
-    pub(crate) fn stop_chosen(&mut self, out: &mut Vec<Effect>) {
-        for id in self.screen.forwards.chosen() {
-            self.stop_forward(id, out);
-            self.stop_elsewhere(id, out);
-        }
-    }
-
-    /// Does something with the chosen forwards; where all are other instances', names those.
+    /// Does something with the forwards of what is chosen; where all are other instances', names those.
     pub(crate) fn for_own_forwards(
         &mut self,
         mut act: impl FnMut(&mut Self, ForwardId, &mut Vec<Effect>),
         out: &mut Vec<Effect>,
     ) {
-        let chosen = self.screen.forwards.chosen();
+        let chosen = self.chosen_forwards();
         let elsewhere = chosen.iter().all(|id| self.instances.forwards().contains_key(id));
         for id in chosen {
             if elsewhere { self.report_owner(id) } else { act(self, id, out) }
         }
-    }
-
-    /// Copies the local addresses of the chosen forwards (or of the chosen targets' forwards), a line each.
-    pub(crate) fn copy_locals(&mut self, out: &mut Vec<Effect>) {
-        let ids: Vec<ForwardId> = match self.screen.focus.pane {
-            Pane::Targets => {
-                let names = self.screen.targets.chosen();
-                let of = |name: &String| self.forwards_of(name).map(|forward| forward.spec.id).collect::<Vec<_>>();
-                names.iter().flat_map(of).collect()
-            }
-            Pane::Clusters | Pane::Pods | Pane::Forwards => self.screen.forwards.chosen(),
-        };
-        let local = |id: &ForwardId| {
-            let own = self.forwards.all().get(id).map(crate::types::forward::Forward::local);
-            own.or_else(|| self.instances.forwards().get(id).map(|other| other.forward.local.clone()))
-        };
-        let locals: Vec<String> = ids.iter().filter_map(local).collect();
-        if locals.is_empty() {
-            let targets =
-                if self.screen.focus.pane == Pane::Targets { self.screen.targets.chosen() } else { Vec::new() };
-            if targets.is_empty() {
-                return self.nothing_selected();
-            }
-            return self.note(Level::Info, Message::NotForwarded, targets.join(", "), "");
-        }
-        self.note(Level::Info, Message::Copied, locals.join(", "), "");
-        out.push(Effect::Terminal(TerminalEffect::Copy(locals.join("\n"))));
     }
 }

@@ -21,7 +21,7 @@ const AGAIN: TimeDelta = TimeDelta::seconds(60);
 const SPARE: TimeDelta = TimeDelta::seconds(10);
 
 impl Model {
-    /// Renews the chosen pods, on a person's order.
+    /// Renews pods, on a person's order.
     pub(crate) fn renew_pods(&mut self, keys: &[PodKey], out: &mut Vec<Effect>) {
         for key in keys {
             if !self.renew(key, None, out) {
@@ -31,7 +31,6 @@ impl Model {
         if keys.is_empty() {
             self.nothing_selected();
         }
-        self.screen.pods.marks.clear();
     }
 
     /// Requests a replacement of a pod, with its TTL or another. Returns false if there can be none.

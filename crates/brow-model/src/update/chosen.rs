@@ -1,0 +1,224 @@
+//! Commands on what is chosen in a pane: its marked rows, else the selected one. They mean the same in every pane.
+
+use crate::language::effect::{Effect, TerminalEffect};
+use crate::language::log::{Level, Message};
+use crate::screen::focus::Pane;
+use crate::state::Model;
+use crate::types::cluster::Link;
+use crate::types::forward::{Forward, ForwardId, ForwardState};
+use crate::types::proxy::PodKey;
+
+impl Forward {
+    /// Returns true if it listens, or is about to, and has or awaits a way.
+    fn is_open(&self) -> bool {
+        !matches!(self.state(), ForwardState::Broken | ForwardState::Failed)
+    }
+}
+
+impl Model {
+    /// Returns the forwards of what is chosen: of targets, of pods, or forwards themselves. Those of other instances
+    /// count where there is none here.
+    pub(crate) fn chosen_forwards(&self) -> Vec<ForwardId> {
+        match self.screen.focus.pane {
+            Pane::Clusters => Vec::new(),
+            Pane::Targets => self.screen.targets.chosen().iter().flat_map(|name| self.all_forwards_of(name)).collect(),
+            Pane::Pods => {
+                let chosen = self.screen.pods.chosen();
+                self.forwards.ids(|forward| chosen.iter().any(|pod| forward.is_through(pod)))
+            }
+            Pane::Forwards => self.screen.forwards.chosen(),
+        }
+    }
+
+    /// Returns the forwards of a target, those of other instances where there is none here.
+    fn all_forwards_of(&self, name: &str) -> Vec<ForwardId> {
+        let own = self.forwards.ids(|forward| forward.spec.target == name);
+        let Some(target) = self.target(name).filter(|_| own.is_empty()) else { return own };
+        let elsewhere = |address| self.all_elsewhere(target, &address).map(|(id, _)| id).collect::<Vec<_>>();
+        target.address.singles().into_iter().flat_map(elsewhere).collect()
+    }
+
+    /// Returns our proxy pods behind what is chosen.
+    pub(crate) fn chosen_pods(&self) -> Vec<PodKey> {
+        let through = |id: &ForwardId| self.forwards.all().get(id)?.via().map(|via| via.pod.clone());
+        let mut pods: Vec<PodKey> = match self.screen.focus.pane {
+            Pane::Clusters => Vec::new(),
+            Pane::Pods => self.screen.pods.chosen(),
+            Pane::Targets | Pane::Forwards => self.chosen_forwards().iter().filter_map(through).collect(),
+        };
+        if pods.is_empty() && self.screen.focus.pane == Pane::Targets {
+            let ready = |target| self.ready_pod(&self.selector_of(target)).map(|pod| pod.key.clone());
+            pods = self.chosen_targets().iter().filter_map(ready).collect();
+        }
+        pods.retain(|key| self.pods.all().get(key).is_some_and(|pod| self.is_ours(pod)));
+        pods.sort();
+        pods.dedup();
+        pods
+    }
+
+    /// Returns true if all forwards of a target are open, and there is one.
+    fn is_connected(&self, target: &str) -> bool {
+        let mut forwards = self.forwards_of(target).peekable();
+        forwards.peek().is_some() && forwards.all(Forward::is_open)
+    }
+
+    /// Returns true if a cluster is connected, or about to be.
+    fn is_linked(&self, cluster: &str) -> bool {
+        self.cluster(cluster).is_some_and(|at| matches!(at.link, Link::Connecting | Link::Ready))
+    }
+
+    /// Returns true if a forward of ours goes through a pod.
+    fn carries(&self, pod: &PodKey) -> bool {
+        self.forwards.all().values().any(|forward| forward.is_through(pod))
+    }
+
+    /// Returns true if a forward is ours and open.
+    fn is_own_and_open(&self, id: ForwardId) -> bool {
+        self.forwards.all().get(&id).is_some_and(Forward::is_open)
+    }
+
+    /// Returns true if everything chosen is connected, so that the key which connects would disconnect it.
+    pub fn disconnects(&self) -> bool {
+        let screen = &self.screen;
+        match screen.focus.pane {
+            Pane::Clusters => every(&screen.clusters.chosen(), |name| self.is_linked(name)),
+            Pane::Targets => every(&screen.targets.chosen(), |name| self.is_connected(name)),
+            Pane::Pods => every(&screen.pods.chosen(), |pod| self.carries(pod)),
+            Pane::Forwards => every(&screen.forwards.chosen(), |id| self.is_own_and_open(*id)),
+        }
+    }
+
+    /// Connects what is chosen and not connected; where all of it is, disconnects it.
+    pub(crate) fn connect_or_disconnect(&mut self, out: &mut Vec<Effect>) {
+        let off = self.disconnects();
+        match self.screen.focus.pane {
+            Pane::Clusters if off => self.disconnect_chosen(out),
+            Pane::Targets | Pane::Pods | Pane::Forwards if off => self.stop_chosen(out),
+            Pane::Clusters => {
+                for name in self.screen.clusters.chosen() {
+                    if !self.is_linked(&name) {
+                        self.connect(&name, out);
+                    }
+                }
+            }
+            Pane::Targets => {
+                for target in self.chosen_targets() {
+                    if !self.is_connected(&target.name) {
+                        self.open_forward(&target, out);
+                    }
+                }
+            }
+            Pane::Pods => {
+                let pods = self.screen.pods.chosen().into_iter().filter(|pod| !self.carries(pod)).collect();
+                self.forward_pods(pods, out);
+            }
+            Pane::Forwards => self.for_own_forwards(
+                |m, id, out| {
+                    if !m.is_own_and_open(id) {
+                        m.restart_forward(id, None, out);
+                    }
+                },
+                out,
+            ),
+        }
+        self.clear_marks();
+    }
+
+    /// Connects to the chosen clusters, again where they are connected.
+    pub(crate) fn connect_chosen(&mut self, out: &mut Vec<Effect>) {
+        for name in self.screen.clusters.chosen() {
+            self.connect(&name, out);
+        }
+    }
+
+    pub(crate) fn disconnect_chosen(&mut self, out: &mut Vec<Effect>) {
+        for name in self.screen.clusters.chosen() {
+            self.disconnect(&name, out);
+        }
+    }
+
+    /// Closes the forwards of what is chosen, wherever they are.
+    pub(crate) fn stop_chosen(&mut self, out: &mut Vec<Effect>) {
+        let Some(forwards) = self.forwards_to_act_on() else { return };
+        for id in forwards {
+            self.stop_forward(id, out);
+            self.stop_elsewhere(id, out);
+        }
+        self.clear_marks();
+    }
+
+    /// Closes the forwards of what is chosen and opens them again.
+    pub(crate) fn restart_chosen(&mut self, out: &mut Vec<Effect>) {
+        if self.forwards_to_act_on().is_some() {
+            self.for_own_forwards(|m, id, out| m.restart_forward(id, None, out), out);
+            self.clear_marks();
+        }
+    }
+
+    /// Renews the pods behind what is chosen.
+    pub(crate) fn renew_chosen(&mut self, out: &mut Vec<Effect>) {
+        // Those of others are named as what cannot be renewed.
+        let pods = if self.screen.focus.pane == Pane::Pods { self.screen.pods.chosen() } else { self.chosen_pods() };
+        let names = self.chosen_names();
+        if pods.is_empty() && !names.is_empty() {
+            return self.note(Level::Info, Message::NotRenewable, names.join(", "), "");
+        }
+        self.renew_pods(&pods, out);
+        self.clear_marks();
+    }
+
+    /// Returns the forwards of what is chosen; where there are none, says so.
+    fn forwards_to_act_on(&mut self) -> Option<Vec<ForwardId>> {
+        let forwards = self.chosen_forwards();
+        if !forwards.is_empty() {
+            return Some(forwards);
+        }
+        match self.chosen_names() {
+            names if names.is_empty() => self.nothing_selected(),
+            names => self.note(Level::Info, Message::NotForwarded, names.join(", "), ""),
+        }
+        None
+    }
+
+    /// Returns the names of what is chosen.
+    pub(crate) fn chosen_names(&self) -> Vec<String> {
+        match self.screen.focus.pane {
+            Pane::Clusters => self.screen.clusters.chosen(),
+            Pane::Targets => self.screen.targets.chosen(),
+            Pane::Pods => self.screen.pods.chosen().into_iter().map(|pod| pod.name).collect(),
+            Pane::Forwards => self.screen.forwards.chosen().into_iter().map(|id| self.target_of(id)).collect(),
+        }
+    }
+
+    /// Copies the local addresses of the forwards of what is chosen, a line each.
+    pub(crate) fn copy_locals(&mut self, out: &mut Vec<Effect>) {
+        let Some(forwards) = self.forwards_to_act_on() else { return };
+        let local = |id: &ForwardId| {
+            let own = self.forwards.all().get(id).map(Forward::local);
+            own.or_else(|| self.instances.forwards().get(id).map(|other| other.forward.local.clone()))
+        };
+        let locals: Vec<String> = forwards.iter().filter_map(local).collect();
+        self.copy_lines(&locals, out);
+    }
+
+    /// Copies what is wrong with the selected row, else the names of what is chosen, a line each.
+    pub(crate) fn copy_names(&mut self, out: &mut Vec<Effect>) {
+        if let (_, Some(fault)) = self.trouble() {
+            return out.push(Effect::Terminal(TerminalEffect::CopyFault(Box::new(fault.clone()))));
+        }
+        match self.chosen_names() {
+            names if names.is_empty() => self.nothing_selected(),
+            names => self.copy_lines(&names, out),
+        }
+    }
+
+    fn copy_lines(&mut self, lines: &[String], out: &mut Vec<Effect>) {
+        self.note(Level::Info, Message::Copied, lines.join(", "), "");
+        out.push(Effect::Terminal(TerminalEffect::Copy(lines.join("\n"))));
+    }
+}
+
+/// Returns true if something is chosen, and all of it is connected.
+fn every<K>(chosen: &[K], connected: impl Fn(&K) -> bool) -> bool {
+    !chosen.is_empty() && chosen.iter().all(connected)
+}
