@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::types::forward::{Forward, ForwardId};
 use crate::types::proxy::{PodKey, PodRequestId, PodSelector};
 
-/// The replacement of one pod. Kubernetes cannot extend a running pod's deadline: new connections go to another pod, and
-/// the old one is deleted once it has drained.
+/// The replacement of one pod. Kubernetes cannot extend a running pod's deadline: new connections go to another pod,
+/// and the old one is deleted once it has drained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Renewal {
     /// The time at which the replacement was requested.
