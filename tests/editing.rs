@@ -74,9 +74,9 @@ fn a_target_is_made_field_by_field() {
     screen.press("\tTeam_A");
     screen.wait_for("✗ lower-case letters");
     screen.press("\x15team-a\t10.0.0.3");
-    screen.wait_for("✗ end it with a port");
+    screen.wait_for("✗ add a port");
     screen.press(":0");
-    screen.wait_for("✗ end it with a port");
+    screen.wait_for("✗ add a port");
     screen.press("\x7f6379\t70000");
     screen.wait_for("✗ a port is a number up to 65535");
     screen.press("\x156380\t25h");
@@ -151,11 +151,11 @@ fn a_form_that_is_not_right_is_not_saved() {
     let home = Home::new(CONFIG);
     let mut screen = dashboard(&home, 80, 24);
     screen.press("n\r");
-    screen.wait_for("✗ needed");
+    screen.wait_for("✗ required");
     screen.wait_for("▌ Name");
     screen.escape("New target");
     screen.press("r\x15\r");
-    screen.wait_for("✗ needed");
+    screen.wait_for("✗ required");
     screen.press("redis\r");
     screen.wait_for("✗ another target has this name");
     screen.escape("Rename");

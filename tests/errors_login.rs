@@ -79,10 +79,10 @@ fn a_plugin_that_fails_is_quoted_and_not_run_again_and_again() {
     screen.press("i");
     wait_dialog(&mut screen, &wanted);
     screen.press("y");
-    screen.wait_for("─ Error ─");
+    screen.wait_for(" Error ");
     let raw = |screen: &Screen| clipboard(screen.raw());
     screen.press("\x1b");
-    screen.wait_gone("─ Error ─");
+    screen.wait_gone(" Error ");
     assert!(raw(&screen).is_some_and(|text| text.contains("SSO session")), "{:?}", raw(&screen));
     let runs = std::fs::read_to_string(home.path().join("hold")).unwrap();
     assert_eq!(runs, "x\n", "the probe and the watch share one login");
@@ -173,7 +173,7 @@ fn a_plugin_that_is_missing_is_named_with_the_way_to_get_it() {
         ],
     );
     screen.press("\x1b");
-    screen.wait_gone("─ Error ─");
+    screen.wait_gone(" Error ");
     quit(screen);
 }
 

@@ -117,7 +117,7 @@ fn what_is_asked_of_a_dead_cluster_fails_in_its_own_time_and_says_so() {
     screen.press("i");
     wait_dialog(&mut screen, &["far cannot be reached", "Check the VPN"]);
     screen.press("\x1b");
-    screen.wait_gone("─ Error ─");
+    screen.wait_gone(" Error ");
     story.wire.clear();
     screen.press("c");
     screen.wait("a ready pod", |text| text.lines().any(|line| line.contains("brow-web-") && line.contains("● ready")));

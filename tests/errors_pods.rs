@@ -30,7 +30,7 @@ fn in_full(screen: &mut Screen, words: &[&str]) {
     screen.press("i");
     wait_dialog(screen, words);
     screen.press("\x1b");
-    screen.wait_gone("─ Error ─");
+    screen.wait_gone(" Error ");
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_pod_that_is_refused_leaves_the_reason_with_its_target() {
         let create = format!("kubectl create namespace {missing}");
         in_full(&mut screen, &[&format!("{missing} does not exist"), &create, "give the target another namespace"]);
         screen.press("j");
-        in_full(&mut screen, &["finds c-label", "invalid", "no label", "labels"]);
+        in_full(&mut screen, &["rejected c-label as invalid", "no label", "labels"]);
         quit(screen);
     }
 }
@@ -183,7 +183,7 @@ fn a_forward_whose_pod_is_deleted_moves_to_another_and_says_when_there_is_none()
     screen.wait("it moves", |text| via(text, other));
     until("and works", || works(&address));
     screen.press("L");
-    wait_says(&mut screen, &[&format!("web goes through pod {other} now")]);
+    wait_says(&mut screen, &[&format!("web now goes through pod {other}")]);
     screen.press("L4");
 
     kubectl(&["-n", name, "delete", "pod", other, "--wait=false", "--grace-period=1"]);

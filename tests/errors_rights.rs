@@ -69,7 +69,7 @@ fn grant(screen: &mut Screen, nobody: &Nobody, verb: &str, resource: &str) {
     wait_dialog(screen, &[&right, "Ask an administrator", "can be copied", "kind: Role"]);
     let before = screen.raw().len();
     screen.press("y\x1b");
-    screen.wait_gone("─ Error ─");
+    screen.wait_gone(" Error ");
     let copied = clipboard(&screen.raw()[before..]).expect("a role in the clipboard");
     assert!(copied.starts_with("# "), "the words are comments:\n{copied}");
     assert!(copied.contains("cannot "), "the server's own words are among them:\n{copied}");

@@ -30,7 +30,7 @@ fn without_a_kubeconfig_the_place_where_it_belongs_is_named() {
         screen.press("i");
         wait_dialog(&mut screen, &wanted);
         screen.press("\x1b");
-        screen.wait_gone("─ Error ─");
+        screen.wait_gone(" Error ");
         quit(screen);
     }
 }
@@ -202,7 +202,7 @@ fn a_cluster_with_more_than_is_kept_is_told_and_fills_no_memory() {
     let mut screen = Start::new(&home).kubeconfig(&path).size(200, 50).run();
     screen.wait_for("huge");
     screen.press("1\r");
-    wait_says(&mut screen, &["huge has more than is kept"]);
+    wait_says(&mut screen, &["huge has too many objects"]);
     let asked = server.asked.lock().unwrap().iter().filter(|line| line.contains("continue=")).count();
     assert_eq!(asked, PAGES - 1, "by pages");
     // What Linux tells: the most that it ever had.

@@ -54,12 +54,9 @@ fn a_taken_port_names_its_holder_and_the_next_free_one_is_a_key_away() {
         screen.wait_gone("instead?");
         screen.press("4i");
         let free = format!("Port {} is free", port + 1);
-        wait_dialog(
-            &mut screen,
-            &[&format!("Local port {port} is taken"), &holder, &free, "empty means any free port"],
-        );
+        wait_dialog(&mut screen, &[&format!("Local port {port} is taken"), &holder, &free, "leave the port empty"]);
         screen.press("\x1b");
-        screen.wait_gone("─ Error ─");
+        screen.wait_gone(" Error ");
         screen.press("R");
         screen.wait_for("instead?");
         screen.press("\x1b[C\r");

@@ -159,7 +159,7 @@ fn the_first_target_is_typed_and_connected() {
     let admins = kubeconfig();
     for (language, [welcome, yes, all, live]) in LANGUAGES.into_iter().zip([
         ["Welcome", "✓ yes", "you have all the rights you need", "● live"],
-        ["欢迎", "✓ 可以", "需要的权限都有", "● 在用"],
+        ["欢迎", "✓ 可以", "具备所需的全部权限", "● 在用"],
     ]) {
         let namespace = Namespace::new("first");
         let home = Home::new("");
@@ -207,8 +207,8 @@ fn somebody_who_may_only_look_is_told_so() {
 #[test]
 fn the_next_key_is_taught_until_it_was_used() {
     for (language, [add, connect, help]) in LANGUAGES.into_iter().zip([
-        ["n adds a target", "Enter connects the chosen target", "? shows all keys"],
-        ["n 添加目标", "Enter 把所选的目标", "? 显示当前位置"],
+        ["n adds a target", "Enter connects the selected target", "? shows all keys"],
+        ["n 添加目标", "Enter 把所选目标", "? 显示当前位置"],
     ]) {
         let home = Home::new("");
         let start = || Start::new(&home).kubeconfig(home.kubeconfig(&["dev"])).env("LC_ALL", language);

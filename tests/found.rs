@@ -153,7 +153,7 @@ fn whoever_may_see_little_sees_that_and_is_told_about_the_rest() {
     wait_dialog(&mut screen, &[rights[0], rights[1], "kind: Role"]);
     let before = screen.raw().len();
     screen.press("y\x1b");
-    screen.wait_gone("─ Error ─");
+    screen.wait_gone(" Error ");
     let role = clipboard(&screen.raw()[before..]).expect("a role in the clipboard");
     assert!(!role.contains("ClusterRole"), "no more than is needed:\n{role}");
     apply(&role, &[]);
@@ -273,7 +273,7 @@ fn practice_can_be_browsed_too() {
     screen.press("\x1b[27u");
     screen.wait_for("svc/echo");
     screen.press("\x12");
-    screen.wait_for("Take 2 new");
+    screen.wait_for("Import 2 new");
     screen.press("y");
     screen.wait("all that is recognised is", |text| says(text, "2 added, 1 skipped, 0 replaced"));
     leave_browser(&mut screen);

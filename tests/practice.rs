@@ -102,7 +102,7 @@ fn from_nothing_to_bytes_and_back() {
 fn it_says_that_it_is_practice_and_reaches_no_network() {
     let bare = Bare::new();
     for (language, words) in
-        [("en_US.UTF-8", "PRACTICE: nothing here is real"), ("zh_CN.UTF-8", "练习：这里的一切都不是真的")]
+        [("en_US.UTF-8", "PRACTICE: nothing here is real"), ("zh_CN.UTF-8", "练习：这里的一切都是演示")]
     {
         let mut screen = bare.start((80, 24), &[("LC_ALL", language)]);
         screen.wait_for("hello-page");

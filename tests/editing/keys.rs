@@ -36,9 +36,9 @@ fn keys_that_cannot_be_name_their_line_and_lose_nothing() {
     ] {
         let home = Home::new(&format!("{keys}\n{}", CONFIG.replace("theme = \"dark\" # easy on the eyes\n", "")));
         let mut screen = Start::new(&home).kubeconfig(home.kubeconfig(&["dev", "stage"])).size(120, 30).run();
-        let shown = screen.wait_for("─ Error ─");
+        let shown = screen.wait_for(" Error ");
         assert!(shown.contains(line) && shown.contains(says), "{keys}: {shown}");
-        screen.escape("─ Error ─");
+        screen.escape(" Error ");
         // The keys are the usual ones until it is mended in an editor; then they are the new ones.
         screen.press("n");
         screen.wait_for("New target");

@@ -101,7 +101,7 @@ fn the_config_from_a_script() {
     for (args, code, says) in [
         (&["config", "add", "page", "10.0.0.1:1"][..], 2, "another target has this name"),
         (&["config", "add", "x", "10.0.0.1"], 2, "add a port"),
-        (&["config", "add", "x", "odd://u:url-pass@host"], 2, "“URL”: end it with a port"),
+        (&["config", "add", "x", "odd://u:url-pass@host"], 2, "“URL”: add a port"),
         (&["config", "add", "x", "mongodb+srv://u:url-pass@host/db"], 2, "a URL without one host and port"),
         (&["config", "add", "x", "10.0.0.1:1", "--cluster", "nope"], 2, "no kubeconfig has this context"),
         (&["config", "add", "x", "10.0.0.1:1", "--ttl", "99h"], 2, "longer than max_ttl"),
