@@ -146,6 +146,7 @@ pub use backoff::Backoff;
 pub use error::Error;
 pub use io::{
     dial::Route,
+    peer::{PeerUser, peer_user, tells_peer_users},
     splice::{end_in_order, splice, splice_with_summary},
     stream::Stream,
 };

@@ -3,7 +3,7 @@
 pub(crate) mod dial;
 mod incoming;
 mod liveness_check;
-mod peer;
+pub(crate) mod peer;
 pub(crate) mod pump;
 pub(crate) mod session;
 pub(crate) mod splice;

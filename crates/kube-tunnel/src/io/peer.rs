@@ -1,4 +1,5 @@
-//! The program at the other end of a local connection: has it closed its socket, or only ended its direction?
+//! The program at the other end of a local connection: has it closed its socket, or only ended its direction? And whose
+//! is it?
 //!
 //! TCP does not say: a FIN looks the same. But on this machine the kernel knows both ends, and tells of the other one:
 //! on Linux through `sock_diag(7)`, where a socket that no program holds any more has no inode; on macOS in the list
@@ -31,6 +32,46 @@ pub(crate) fn look(local: &TcpStream) -> Peer {
         return Peer::Unknown;
     }
     system::look(ours, theirs).unwrap_or(Peer::Unknown)
+}
+
+/// The user whose program is at the other end of a connection within this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerUser {
+    /// The socket there belongs to this user.
+    Known {
+        /// The user's id.
+        uid: u32,
+        /// The socket's inode, as in `/proc/PID/fd`; 0 if no program holds it any more.
+        inode: u32,
+    },
+    /// The socket is closed already, or not in this network namespace: another machine's, or a container's.
+    Unknown,
+    /// The system does not tell: see [`tells_peer_users`].
+    Unsupported,
+}
+
+/// Returns true if the system tells whose connections are. Asked once: a failure later on, such as too many open files,
+/// makes users unknown, not unsupported.
+pub fn tells_peer_users() -> bool {
+    #[cfg(target_os = "linux")]
+    return linux::tells_users();
+    #[cfg(not(target_os = "linux"))]
+    false
+}
+
+/// Returns the user at the other end of a TCP connection, by that end's address (`theirs`) and this end's (`ours`). Only
+/// Linux tells (`sock_diag(7)`), which takes some ten microseconds.
+///
+/// A socket that its program has closed belongs to nobody, and older kernels say that it is root's. So root is named
+/// only for a socket that is open.
+pub fn peer_user(ours: std::net::SocketAddr, theirs: std::net::SocketAddr) -> PeerUser {
+    #[cfg(target_os = "linux")]
+    return linux::peer_user(ours, theirs);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (ours, theirs);
+        PeerUser::Unsupported
+    }
 }
 
 /// The kernel's view of a connection of ours.
@@ -73,11 +114,12 @@ use linux as system;
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::net::{IpAddr, SocketAddr};
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+    use std::sync::OnceLock;
 
     use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with};
 
-    use super::{Peer, TcpState};
+    use super::{Peer, PeerUser, TcpState};
 
     /// `SOCK_DIAG_BY_FAMILY`, the one request there is.
     const BY_FAMILY: u16 = 20;
@@ -91,8 +133,22 @@ mod linux {
     /// The length of `nlmsghdr` and `inet_diag_req_v2` (56).
     const REQUEST: u32 = 72;
 
-    /// The offset of `idiag_inode` in an answer: behind the header, 4 bytes of state, 48 of addresses, and four words.
-    const INODE: usize = HEADER + 4 + 48 + 16;
+    /// The offsets of `idiag_uid` and `idiag_inode` in an answer: behind the header, 4 bytes of state, 48 of addresses,
+    /// and three words.
+    const UID: usize = HEADER + 4 + 48 + 12;
+    const INODE: usize = UID + 4;
+
+    /// The offsets of `idiag_family`, `idiag_state`, and of the ports and addresses behind them.
+    const FAMILY: usize = HEADER;
+    const STATE: usize = HEADER + 1;
+    const OWN_PORT: usize = HEADER + 4;
+    const OTHER_PORT: usize = OWN_PORT + 2;
+    const OWN: usize = OTHER_PORT + 2;
+    const OTHER: usize = OWN + 16;
+
+    /// The states of a connection that has been established and that its program may hold: `TCP_ESTABLISHED`,
+    /// `TCP_FIN_WAIT1`, `TCP_FIN_WAIT2`, `TCP_CLOSE_WAIT`.
+    const CONNECTED: [u8; 4] = [1, 4, 5, 8];
 
     /// The offsets of `idiag_timer` and `idiag_retrans`, behind family and state.
     const TIMER: usize = HEADER + 2;
@@ -114,6 +170,58 @@ mod linux {
         read_tcp_state(&ask(ours, theirs)?)
     }
 
+    pub(super) fn peer_user(ours: SocketAddr, theirs: SocketAddr) -> PeerUser {
+        // A socket of IPv6 may talk IPv4.
+        let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        let (ours, theirs) = (canonical(ours), canonical(theirs));
+        if !tells_users() {
+            return PeerUser::Unsupported;
+        }
+        ask(theirs, ours).and_then(|answer| read_user(&answer, theirs, ours)).unwrap_or(PeerUser::Unknown)
+    }
+
+    /// Looks for a listener of our own, once. A kernel without the module for TCP says that there is none.
+    pub(super) fn tells_users() -> bool {
+        static TELLS: OnceLock<bool> = OnceLock::new();
+        *TELLS.get_or_init(|| {
+            let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)) else { return false };
+            let Ok(own) = listener.local_addr() else { return false };
+            let answer = ask(own, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+            answer.as_deref().and_then(kind) == Some(BY_FAMILY)
+        })
+    }
+
+    fn kind(answer: &[u8]) -> Option<u16> {
+        Some(u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?))
+    }
+
+    /// Reads whose socket it is whose own address is `own`. Where there is none with both addresses, the kernel answers
+    /// with one that listens on `own`, if there is one: that is somebody else's.
+    fn read_user(answer: &[u8], own: SocketAddr, other: SocketAddr) -> Option<PeerUser> {
+        let word = |at: usize| Some(u32::from_ne_bytes(answer.get(at..at + 4)?.try_into().ok()?));
+        match kind(answer)? {
+            NLMSG_ERROR if word(HEADER)?.cast_signed() == -ENOENT => Some(PeerUser::Unknown),
+            BY_FAMILY => {
+                let (uid, inode) = (word(UID)?, word(INODE)?);
+                let is_it = CONNECTED.contains(answer.get(STATE)?)
+                    && address(answer, OWN, OWN_PORT)? == own
+                    && address(answer, OTHER, OTHER_PORT)? == other;
+                let known = is_it && (uid != 0 || inode != 0);
+                Some(if known { PeerUser::Known { uid, inode } } else { PeerUser::Unknown })
+            }
+            _ => None,
+        }
+    }
+
+    fn address(answer: &[u8], at: usize, port: usize) -> Option<SocketAddr> {
+        let ip = if u16::from(*answer.get(FAMILY)?) == AddressFamily::INET.as_raw() {
+            IpAddr::from(<[u8; 4]>::try_from(answer.get(at..at + 4)?).ok()?)
+        } else {
+            IpAddr::from(<[u8; 16]>::try_from(answer.get(at..at + 16)?).ok()?).to_canonical()
+        };
+        Some(SocketAddr::new(ip, u16::from_be_bytes(answer.get(port..port + 2)?.try_into().ok()?)))
+    }
+
     /// Returns what the kernel says of the socket whose own address is `own`.
     fn ask(own: SocketAddr, other: SocketAddr) -> Option<Vec<u8>> {
         let socket =
@@ -126,9 +234,8 @@ mod linux {
     }
 
     fn read_tcp_state(answer: &[u8]) -> Option<TcpState> {
-        let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
         let (timer, retrans) = (*answer.get(TIMER)?, *answer.get(RETRANS)?);
-        match kind {
+        match kind(answer)? {
             NLMSG_ERROR if answer.get(HEADER..HEADER + 4)? == (-ENOENT).to_ne_bytes() => Some(TcpState::Dead),
             BY_FAMILY => {
                 let tries = matches!(timer, RETRANSMITTING | KEEPING_ALIVE | PROBING);
@@ -166,9 +273,8 @@ mod linux {
     }
 
     fn read(answer: &[u8]) -> Option<Peer> {
-        let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
         let word = |at: usize| Some(i32::from_ne_bytes(answer.get(at..at + 4)?.try_into().ok()?));
-        match kind {
+        match kind(answer)? {
             // Not there at all: closed, and forgotten by the kernel too.
             NLMSG_ERROR if word(HEADER)? == -ENOENT => Some(Peer::Closed),
             BY_FAMILY if word(INODE)? == 0 => Some(Peer::Closed),
@@ -207,5 +313,48 @@ mod tests {
             drop(program);
             assert_eq!(look(&local), Peer::Closed);
         }
+    }
+
+    #[tokio::test]
+    async fn the_user_at_the_other_end_is_told_in_every_family() {
+        let me = rustix::process::geteuid().as_raw();
+        let user_of = |local: &TcpStream| peer_user(local.local_addr().unwrap(), local.peer_addr().unwrap());
+        // The third connects to IPv4 by a socket of IPv6.
+        for (address, to) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("127.0.0.1:0", "::ffff:127.0.0.1")] {
+            let Ok(listener) = TcpListener::bind(address).await else {
+                eprintln!("SKIPPED: no {address} here");
+                continue;
+            };
+            let to: std::net::IpAddr = to.parse().unwrap();
+            let to = std::net::SocketAddr::new(to, listener.local_addr().unwrap().port());
+            let Ok(mut program) = TcpStream::connect(to).await else {
+                eprintln!("SKIPPED: no {to} here");
+                continue;
+            };
+            let (mut local, _) = listener.accept().await.unwrap();
+            if user_of(&local) == PeerUser::Unsupported {
+                eprintln!("SKIPPED: this kernel has no sock_diag for TCP");
+                return;
+            }
+            assert!(matches!(user_of(&local), PeerUser::Known { uid, inode: 1.. } if uid == me), "{to}");
+            program.shutdown().await.unwrap();
+            assert_eq!(local.read(&mut [0; 1]).await.unwrap(), 0);
+            assert!(matches!(user_of(&local), PeerUser::Known { uid, inode: 1.. } if uid == me), "{to}: half-closed");
+            drop(program);
+            let closed = user_of(&local);
+            assert!(
+                closed == PeerUser::Unknown || matches!(closed, PeerUser::Known { uid: 1.., inode: 0 }),
+                "nobody, and never root: {closed:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listener_on_the_port_of_a_connection_that_is_gone_is_not_its_user() {
+        // Somebody listens on the port that the connection came from.
+        let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let user = peer_user(listener.local_addr().unwrap(), other.local_addr().unwrap());
+        assert!(!matches!(user, PeerUser::Known { .. }), "{user:?}");
     }
 }
