@@ -15,6 +15,7 @@ use brow_model::epoch::Epoch;
 use brow_model::event::{Event, ForwardEvent};
 use brow_model::fault::{Fault, What};
 use brow_model::forward::{ForwardId, ForwardSpec};
+use brow_model::forward_settings::LocalUsers;
 use brow_model::installation::Installation;
 use brow_model::proxy::{PodKey, PodSelector};
 use brow_model::route::Via;
@@ -117,6 +118,7 @@ impl Open {
             on_demand: false,
             probe: None,
             tunnel: None,
+            local_users: LocalUsers::Me,
         };
         let target = target.map(|target| target.parse().expect("an address"));
         let (sender, events) = brow_tui::events::EventSender::channel(64);

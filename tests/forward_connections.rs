@@ -6,8 +6,10 @@ mod forward_fake;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use brow_model::connection::{Connection, ConnectionState};
 use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, What};
+use brow_model::forward_settings::LocalUsers;
 use brow_model::traffic::Counts;
 use forward_fake::{Forward, World, echo, end, say, server, silent, until, via};
 use kube_tunnel::Error;
@@ -230,7 +232,7 @@ async fn five_hundred_connections_at_once() {
         client.await.expect("answered");
     }
     until("all ended", || forward.handle.counts().open == 0).await;
-    let counts = Counts { open: 0, total: 500, failed: 0, up: 5_000_000, down: 5_000_000 };
+    let counts = Counts { open: 0, total: 500, failed: 0, refused: 0, up: 5_000_000, down: 5_000_000 };
     assert_eq!(forward.handle.counts(), counts);
 }
 
@@ -291,4 +293,97 @@ async fn a_connection_that_panics_is_reset_with_the_reason_and_no_other() {
     *world.panics.lock().expect("panics") = None;
     say(&mut under_way, b"after").await;
     say(&mut forward.connect().await, b"again").await;
+}
+
+/// Returns the open connections as somebody sees them who looks.
+async fn listed(forward: &mut Forward) -> Vec<Connection> {
+    forward.handle.list_connections();
+    loop {
+        match forward.event().await {
+            ForwardEvent::Connections(list) => return list,
+            ForwardEvent::Up(_) | ForwardEvent::Down(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn open_connections_are_listed_with_their_programs_and_one_is_ended() {
+    let mut forward = Forward::open(&world().await, Some(via("web-1")), false).await;
+    assert_eq!(listed(&mut forward).await, []);
+    let (mut first, mut second) = (forward.connect().await, forward.connect().await);
+    say(&mut first, b"hello").await;
+    say(&mut second, b"hello again").await;
+    let list = listed(&mut forward).await;
+    let of = |client: &TcpStream| list.iter().find(|one| one.from == client.local_addr().unwrap()).expect("listed");
+    assert_eq!((list.len(), of(&first).up, of(&second).down), (2, 5, 11));
+    for connection in &list {
+        assert_eq!(connection.state, ConnectionState::Open);
+        if kube_tunnel::tells_peer_users() {
+            // The clients of this test are in the test itself.
+            assert_eq!(connection.program.as_ref().map(|program| program.pid), Some(std::process::id()));
+        }
+    }
+    forward.handle.end_connection(of(&first).id);
+    assert_eq!(end(first).await, (Vec::new(), true));
+    let rest = loop {
+        let rest = listed(&mut forward).await;
+        if rest.len() < 2 {
+            break rest;
+        }
+    };
+    assert_eq!(rest.iter().map(|one| one.from).collect::<Vec<_>>(), [second.local_addr().unwrap()]);
+    say(&mut second, b"as before").await;
+    // One that waits for a pod is listed, too.
+    forward.handle.set_pod(None, true);
+    let waiting = forward.connect().await;
+    until("accepted", || forward.handle.counts().open == 2).await;
+    let list = listed(&mut forward).await;
+    let of = list.iter().find(|one| one.from == waiting.local_addr().unwrap()).expect("listed");
+    assert_eq!(of.state, ConnectionState::Waiting);
+}
+
+/// Has another user's program connect, say a line and print the answer; its success and what it printed.
+async fn another_user(port: u16) -> (bool, String) {
+    let says = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && echo hello >&3 && read -r line <&3 && echo \"$line\"");
+    let mut bash = tokio::process::Command::new("bash");
+    let output = bash.args(["-c", &says]).uid(NOBODY).gid(NOBODY).current_dir("/").kill_on_drop(true).output();
+    let output = tokio::time::timeout(forward_fake::TIMEOUT, output).await.expect("in time").expect("bash");
+    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The user that owns nothing.
+const NOBODY: u32 = 65_534;
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn another_user_is_refused_and_wakes_nothing() {
+    let me = std::fs::metadata("/proc/self").map(|meta| std::os::unix::fs::MetadataExt::uid(&meta)).expect("proc");
+    if me != 0 || !kube_tunnel::tells_peer_users() {
+        eprintln!("SKIPPED: only root can become another user");
+        return;
+    }
+    let world = Arc::new(World::default());
+    let (pod, _) = server(relay).await;
+    world.add("web-1", pod);
+    let mut forward = Forward::on_demand(&world).await;
+    let port = forward.locals.first().expect("a listener").port();
+    for refused in 1..=2 {
+        assert_eq!(another_user(port).await, (false, String::new()));
+        // The listener goes on to the next only after that.
+        until("counted", || forward.handle.counts().refused == refused).await;
+    }
+    assert_eq!(forward.handle.counts(), Counts { refused: 2, ..Counts::default() });
+    // Reported once, and the first connection that is let in is the first for which a pod is wanted.
+    let ForwardEvent::UserRefused { uid, .. } = forward.event().await else { panic!("not reported first") };
+    assert_eq!(uid, Some(NOBODY));
+    let mut mine = forward.connect().await;
+    assert_eq!(forward.event().await, ForwardEvent::Wanted(0));
+    forward.handle.set_pod(Some(via("web-1")), false);
+    say(&mut mine, b"hello").await;
+    // A change holds for the next connection.
+    forward.handle.set_local_users(LocalUsers::All);
+    assert_eq!(another_user(port).await, (true, "hello\n".to_owned()));
+    forward.handle.set_local_users(LocalUsers::MeAndRoot);
+    assert_eq!(another_user(port).await, (false, String::new()));
 }

@@ -239,6 +239,7 @@ fn on_demand_and_renewed_as_on_a_real_cluster() {
     choose(&mut screen, "echo");
     screen.press("f");
     story::a_pod_is_renewed_under_a_connection(&mut screen, &names);
+    story::connections_are_seen_and_strangers_refused(&mut screen);
     screen.signal(rustix::process::Signal::TERM);
     assert!(screen.wait_end().success());
     bare.assert_untouched();

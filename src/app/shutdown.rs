@@ -166,12 +166,16 @@ fn ends(effect: &Effect) -> bool {
             ForwardEffect::Open { .. }
             | ForwardEffect::Point { .. }
             | ForwardEffect::Rest { .. }
-            | ForwardEffect::Probe { .. },
+            | ForwardEffect::Probe { .. }
+            | ForwardEffect::Admit { .. }
+            | ForwardEffect::ListConnections { .. },
         ) => false,
         Effect::Store(_)
         | Effect::Cluster(ClusterEffect::Disconnect { .. } | ClusterEffect::StopBrowsing)
         | Effect::Pod(PodEffect::Delete { .. } | PodEffect::StopLog)
-        | Effect::Forward(ForwardEffect::Close { .. } | ForwardEffect::StopElsewhere { .. }) => true,
+        | Effect::Forward(
+            ForwardEffect::Close { .. } | ForwardEffect::EndConnection { .. } | ForwardEffect::StopElsewhere { .. },
+        ) => true,
     }
 }
 

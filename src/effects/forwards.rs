@@ -59,6 +59,21 @@ impl Effects {
                     open.handle.set_probe(plan);
                 }
             }
+            ForwardEffect::Admit { id, users } => {
+                if let Some(open) = self.forwards.get(&id) {
+                    open.handle.set_local_users(users);
+                }
+            }
+            ForwardEffect::ListConnections { id } => {
+                if let Some(open) = self.forwards.get(&id) {
+                    open.handle.list_connections();
+                }
+            }
+            ForwardEffect::EndConnection { id, connection } => {
+                if let Some(open) = self.forwards.get(&id) {
+                    open.handle.end_connection(connection);
+                }
+            }
             ForwardEffect::Close { id } => {
                 if let Some(open) = self.forwards.get(&id) {
                     open.token.cancel();

@@ -8,6 +8,7 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use super::connections::OpenConnection;
 use super::dialer::{self, Dialer, Lease};
 use super::lane::LaneConnection;
 use super::supervise::Route;
@@ -32,19 +33,21 @@ enum End {
     Failed(Fault),
     /// It failed with others for the same reason, which one of them reports.
     FailedQuietly,
-    /// The local program reset it, or the forward was closed.
+    /// The local program reset it, somebody ended it, or the forward was closed.
     Aborted,
 }
 
 /// Serves one connection. Errors concern this connection only.
-pub(super) async fn serve<D: Dialer>(forward: &Forward<D>, local: TcpStream) {
+pub(super) async fn serve<D: Dialer>(forward: &Forward<D>, local: TcpStream, listed: &OpenConnection) {
     // Nothing sent to the local program waits to be sent with more. A socket without the option still works.
     let _ = local.set_nodelay(true);
     let local = Arc::new(local);
     let end = tokio::select! {
         biased;
-        () = forward.token.cancelled() => Err(End::Aborted),
-        end = contain(carry(forward, &local)) => end.unwrap_or_else(|words| Err(End::Failed(forward.internal(words)))),
+        () = listed.token.cancelled() => Err(End::Aborted),
+        end = contain(carry(forward, &local, listed)) => {
+            end.unwrap_or_else(|words| Err(End::Failed(forward.internal(words))))
+        }
     };
     let Err(end) = end else { return };
     // An error must not look like an orderly end: closing sends RST. Failing to set it only makes it look like one.
@@ -59,7 +62,7 @@ pub(super) async fn serve<D: Dialer>(forward: &Forward<D>, local: TcpStream) {
     }
 }
 
-async fn carry<D: Dialer>(forward: &Forward<D>, local: &Arc<TcpStream>) -> Result<(), End> {
+async fn carry<D: Dialer>(forward: &Forward<D>, local: &Arc<TcpStream>, listed: &OpenConnection) -> Result<(), End> {
     let mut excluded = None;
     let mut again = None;
     for left in (0..MAX_ATTEMPTS).rev() {
@@ -72,7 +75,8 @@ async fn carry<D: Dialer>(forward: &Forward<D>, local: &Arc<TcpStream>) -> Resul
             (word, again) => word.or(again),
         };
         let began = Instant::now();
-        let counters = &forward.meter.counters;
+        listed.opened();
+        let counters = &listed.counters;
         let (summary, result) = upstream.lease.splice(Arc::clone(local), stream, opening, counters).await;
         match (result, summary.sent) {
             // The lane has gone this moment; the relay itself takes what it did not.

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use super::dialer::Dialer;
-use super::{Forward, MAX_CONNECTIONS, connection, port_owner};
+use super::{Forward, MAX_CONNECTIONS, connection, local_users, port_owner};
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::forward::ForwardSpec;
 use kube_tunnel::Backoff;
@@ -182,13 +182,20 @@ async fn accept_from<D: Dialer>(forward: &Arc<Forward<D>>, listener: &TcpListene
     // The semaphore is never closed.
     while let Ok(permit) = Arc::clone(slots).acquire_owned().await {
         match listener.accept().await {
-            Ok((local, _)) => {
+            Ok((local, theirs)) => {
                 backoff.reset();
+                // It has none if it is closed already.
+                let Ok(ours) = local.local_addr() else { continue };
+                if !local_users::admit(forward, &local, (ours, theirs)) {
+                    continue;
+                }
                 let entered = forward.meter.enter();
+                let (counters, token) = (&forward.meter.counters, forward.token.child_token());
+                let listed = forward.connections.list((ours, theirs), counters, token);
                 let forward = Arc::clone(forward);
                 forward.tracker.clone().spawn(async move {
-                    connection::serve(&forward, local).await;
-                    drop((entered, permit));
+                    connection::serve(&forward, local, &listed.connection).await;
+                    drop((entered, listed, permit));
                 });
             }
             Err(error) if is_of_one_connection(&error) => {}
@@ -228,6 +235,7 @@ mod tests {
     use super::*;
     use brow_model::epoch::Epoch;
     use brow_model::forward::ForwardId;
+    use brow_model::forward_settings::LocalUsers;
     use brow_model::proxy::PodSelector;
 
     const BOTH: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
@@ -245,6 +253,7 @@ mod tests {
             any_port,
             on_demand: false,
             probe: None,
+            local_users: LocalUsers::Me,
         }
     }
 

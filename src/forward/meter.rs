@@ -14,6 +14,7 @@ pub(super) struct Meter {
     open: AtomicU64,
     total: AtomicU64,
     failed: AtomicU64,
+    refused: AtomicU64,
 }
 
 impl Meter {
@@ -23,6 +24,7 @@ impl Meter {
             open: self.open.load(Ordering::Relaxed),
             total: self.total.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
             up: self.counters.up.load(Ordering::Relaxed),
             down: self.counters.down.load(Ordering::Relaxed),
         }
@@ -33,6 +35,11 @@ impl Meter {
         self.total.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
         OpenGuard(Arc::clone(self))
+    }
+
+    /// Counts a connection of another local user.
+    pub(super) fn refuse(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a connection that failed.

@@ -5,9 +5,11 @@
 //! counters. Pods and tunnels are behind [`Dialer`], so that the tests need no cluster.
 
 mod connection;
+mod connections;
 mod dialer;
 mod lane;
 mod listener;
+mod local_users;
 mod meter;
 mod pod_ref;
 mod port_owner;
@@ -25,16 +27,20 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::events::EventSender;
+use brow_model::connection::ConnectionId;
 use brow_model::event::{ForwardEvent, Sample};
 use brow_model::fault::{Fault, What};
 use brow_model::forward::{ForwardId, ForwardSpec};
+use brow_model::forward_settings::LocalUsers;
 use brow_model::health::ProbePlan;
 use brow_model::route::Via;
 use brow_model::traffic::{Counts, TunnelInfo};
 use kube_tunnel::contain::contain;
 
+use connections::Connections;
 pub use dialer::{Dialer, Lease, ReachError};
 pub use lane::{Lane, LaneEnd, LaneParser, keep as keep_lane};
+use local_users::Gate;
 use meter::Meter;
 use pod_ref::{PodRef, PodRefs};
 use report::Reporter;
@@ -89,6 +95,8 @@ pub struct Handle {
     /// The pods that connections may still use.
     pod_refs: PodRefs,
     probed: watch::Sender<Option<ProbePlan>>,
+    local_users: watch::Sender<LocalUsers>,
+    connections: Arc<Connections>,
     tunnel: watch::Receiver<Option<TunnelInfo>>,
     meter: Arc<Meter>,
     token: CancellationToken,
@@ -119,6 +127,21 @@ impl Handle {
         self.probed.send_replace(plan);
     }
 
+    /// Sets which users of this machine may connect. Open connections stay.
+    pub fn set_local_users(&self, users: LocalUsers) {
+        self.local_users.send_replace(users);
+    }
+
+    /// Has the open connections reported ([`ForwardEvent::Connections`]).
+    pub fn list_connections(&self) {
+        self.connections.looked_at.notify_one();
+    }
+
+    /// Resets a connection, if it is still open.
+    pub fn end_connection(&self, id: ConnectionId) {
+        self.connections.end(id);
+    }
+
     fn set_destination(&self, new: Destination) {
         self.destination.send_if_modified(|destination| {
             let differs = *destination != new;
@@ -142,9 +165,11 @@ impl Handle {
         self.tunnel.borrow().clone()
     }
 
-    /// Returns counters and tunnel, which the loop samples once a second. Reads atomics; never waits.
+    /// Returns counters and tunnel, which the loop samples once a second, and the slowest first byte since the last
+    /// call. Reads atomics; never waits.
     pub fn sample(&self) -> Sample {
-        Sample { id: self.id, counts: self.counts(), tunnel: self.tunnel() }
+        let first_byte = self.meter.counters.take_slowest_first_byte();
+        Sample { id: self.id, counts: self.counts(), first_byte, tunnel: self.tunnel() }
     }
 }
 
@@ -156,6 +181,8 @@ struct Forward<D: Dialer> {
     address: String,
     reporter: Reporter,
     meter: Arc<Meter>,
+    gate: Gate,
+    connections: Arc<Connections>,
     /// The destination that the handle sets.
     destinations: watch::Receiver<Destination>,
     /// The current route of new connections, which the supervisor derives from the destination.
@@ -196,6 +223,8 @@ pub fn start<D: Dialer>(
     };
     let (destination, destinations) = watch::channel(first);
     let (probed, plans) = watch::channel(spec.probe.clone());
+    let (local_users, admitted) = watch::channel(spec.local_users);
+    let connections = Arc::<Connections>::default();
     let (tunnel_out, tunnel) = watch::channel(None);
     let handle = Handle {
         _guard: token.clone().drop_guard(),
@@ -203,6 +232,8 @@ pub fn start<D: Dialer>(
         destination,
         pod_refs,
         probed,
+        local_users,
+        connections: Arc::clone(&connections),
         tunnel,
         meter: Arc::clone(&meter),
         token: token.clone(),
@@ -219,6 +250,8 @@ pub fn start<D: Dialer>(
             address: spec.address.to_string(),
             reporter,
             meter,
+            gate: Gate::new(admitted),
+            connections,
             destinations: destinations.clone(),
             routes,
             requested_round: AtomicU64::new(NO_ROUND),
@@ -228,16 +261,35 @@ pub fn start<D: Dialer>(
             tracker: TaskTracker::new(),
             broken: OnceLock::new(),
         });
-        let locals = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-        forward.report(ForwardEvent::Bound(locals)).await;
+        forward.report_bound(&listeners).await;
         let watch = supervise::supervise(Arc::clone(&forward), destinations, routes_out, tunnel_out);
         forward.spawn_critical(watch);
         forward.spawn_critical(probe::run(Arc::clone(&forward), plans));
+        forward.spawn_critical(report_connections(Arc::clone(&forward)));
         listener::accept(&forward, listeners);
         run_until_closed(&forward, leaving).await;
         drop(guard);
     };
     (handle, run)
+}
+
+/// Reports the open connections whenever somebody looks at them, until the forward is closed.
+async fn report_connections<D: Dialer>(forward: Arc<Forward<D>>) {
+    let report = async {
+        loop {
+            forward.connections.looked_at.notified().await;
+            let connections = Arc::clone(&forward.connections);
+            // A panic there is reported by the hook, and leaves the list as it is.
+            if let Ok(list) = tokio::task::spawn_blocking(move || connections.look()).await {
+                forward.report(ForwardEvent::Connections(list)).await;
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = forward.token.cancelled() => {}
+        () = report => {}
+    }
 }
 
 /// Binds the local ports. Returns `None` if that failed or the forward was closed meanwhile, after reporting it.
@@ -291,6 +343,15 @@ impl<D: Dialer> Forward<D> {
                 forward.token.cancel();
             }
         })
+    }
+
+    /// Reports where it listens, and if it cannot tell who connects there.
+    async fn report_bound(&self, listeners: &[tokio::net::TcpListener]) {
+        let locals = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        self.report(ForwardEvent::Bound(locals)).await;
+        if !kube_tunnel::tells_peer_users() {
+            self.report(ForwardEvent::UsersUntold).await;
+        }
     }
 
     fn internal(&self, words: String) -> Fault {

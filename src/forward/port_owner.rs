@@ -1,6 +1,6 @@
 //! Finds the process that holds a port: in /proc on Linux, else (or if /proc does not tell) with `lsof`.
 
-use std::fmt;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,24 +11,22 @@ use tokio::time::timeout;
 /// The timeout of `lsof`, which can hang on a dead network file system.
 const LSOF_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The process that holds a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PortOwner {
-    /// Its id.
-    pub pid: u32,
-    /// Its command's name, as the system shortens it.
-    pub name: String,
-}
+use brow_model::connection::Program;
 
-impl fmt::Display for PortOwner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.name.is_empty() { write!(f, "pid {}", self.pid) } else { write!(f, "pid {} ({})", self.pid, self.name) }
+/// Returns the programs that have sockets open, by the sockets' inodes, as far as this user may see them.
+pub(super) fn programs(inodes: &HashSet<u64>) -> HashMap<u64, Program> {
+    #[cfg(target_os = "linux")]
+    return proc::programs(inodes);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = inodes;
+        HashMap::new()
     }
 }
 
 /// Finds the process that listens on `port` of one of `bind` (or of all addresses). `None` if it cannot be found: only
 /// root sees the sockets of other users' processes.
-pub(super) async fn find(port: u16, bind: &[IpAddr]) -> Option<PortOwner> {
+pub(super) async fn find(port: u16, bind: &[IpAddr]) -> Option<Program> {
     #[cfg(target_os = "linux")]
     {
         let bind = bind.to_vec();
@@ -41,7 +39,7 @@ pub(super) async fn find(port: u16, bind: &[IpAddr]) -> Option<PortOwner> {
     lsof(port, bind).await
 }
 
-async fn lsof(port: u16, bind: &[IpAddr]) -> Option<PortOwner> {
+async fn lsof(port: u16, bind: &[IpAddr]) -> Option<Program> {
     let mut command = Command::new("lsof");
     command.args(["-nP", &format!("-iTCP:{port}"), "-sTCP:LISTEN", "-Fpcn"]);
     command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
@@ -51,12 +49,12 @@ async fn lsof(port: u16, bind: &[IpAddr]) -> Option<PortOwner> {
 
 /// The first process in the output of `lsof -Fpcn` that listens on an address of ours, or on all: a line `p<pid>`, then
 /// `c<command>`, then `f<descriptor>` and `n<address>:<port>` for each socket (lsof(8), OUTPUT FOR OTHER PROGRAMS).
-fn from_lsof(output: &str, bind: &[IpAddr]) -> Option<PortOwner> {
+fn from_lsof(output: &str, bind: &[IpAddr]) -> Option<Program> {
     let mut port_owner = None;
     for line in output.lines() {
         let mut chars = line.chars();
         match (chars.next(), chars.as_str()) {
-            (Some('p'), pid) => port_owner = pid.parse().ok().map(|pid| PortOwner { pid, name: String::new() }),
+            (Some('p'), pid) => port_owner = pid.parse().ok().map(|pid| Program { pid, name: String::new() }),
             (Some('c'), name) => {
                 if let Some(port_owner) = &mut port_owner {
                     port_owner.name = printable(name);
@@ -85,17 +83,17 @@ fn printable(name: &str) -> String {
 mod proc {
     //! `/proc/net/tcp` and `tcp6` give a socket's inode (proc(5)), `/proc/<pid>/fd` who has it open.
 
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
     use std::fs;
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
     use std::path::Path;
 
-    use super::{PortOwner, printable};
+    use super::{Program, printable};
 
     /// `TCP_LISTEN` in the kernel's `include/net/tcp_states.h`.
     const LISTEN: &str = "0A";
 
-    pub(super) fn port_owner(port: u16, bind: &[IpAddr]) -> Option<PortOwner> {
+    pub(super) fn port_owner(port: u16, bind: &[IpAddr]) -> Option<Program> {
         let mut sockets = Vec::new();
         for table in ["/proc/self/net/tcp", "/proc/self/net/tcp6"] {
             let text = fs::read_to_string(table).unwrap_or_default();
@@ -108,20 +106,30 @@ mod proc {
         };
         // A port may also be held without listening on it: then by whoever else has it.
         let wanted = Some(inodes(true)).filter(|some| !some.is_empty()).unwrap_or_else(|| inodes(false));
-        if wanted.is_empty() { None } else { owner(&wanted) }
+        if wanted.is_empty() { None } else { programs(&wanted).into_values().next() }
     }
 
-    fn owner(inodes: &HashSet<u64>) -> Option<PortOwner> {
-        let processes = fs::read_dir("/proc").ok()?.flatten();
-        processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find_map(|pid: u32| {
+    pub(super) fn programs(inodes: &HashSet<u64>) -> HashMap<u64, Program> {
+        let mut found = HashMap::new();
+        let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+        for pid in pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
             let dir = Path::new("/proc").join(pid.to_string());
-            let mut links = fs::read_dir(dir.join("fd")).ok()?.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
-            let pod_refs = links.any(|link| link.to_str().and_then(inode).is_some_and(|inode| inodes.contains(&inode)));
-            pod_refs.then(|| {
+            // Gone, or another user's.
+            let Ok(descriptors) = fs::read_dir(dir.join("fd")) else { continue };
+            let links = descriptors.flatten().filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
+            let own: HashSet<u64> = links.filter_map(|link| inode(link.to_str()?)).collect();
+            let mut wanted = own.intersection(inodes).filter(|inode| !found.contains_key(*inode)).peekable();
+            if wanted.peek().is_some() {
                 let name = fs::read_to_string(dir.join("comm")).unwrap_or_default();
-                PortOwner { pid, name: printable(name.trim_end()) }
-            })
-        })
+                let program = Program { pid, name: printable(name.trim_end()) };
+                let wanted: Vec<u64> = wanted.copied().collect();
+                found.extend(wanted.into_iter().map(|inode| (inode, program.clone())));
+                if found.len() == inodes.len() {
+                    break;
+                }
+            }
+        }
+        found
     }
 
     fn inode(link: &str) -> Option<u64> {
@@ -207,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_lsof_says_is_read() {
-        let port_owner = |pid, name: &str| Some(PortOwner { pid, name: name.into() });
+        let port_owner = |pid, name: &str| Some(Program { pid, name: name.into() });
         let bind: [IpAddr; 2] = ["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
         let found = |output: &str| from_lsof(output, &bind);
         assert_eq!(found("p123\ncnginx\nf6\nn127.0.0.1:80\n"), port_owner(123, "nginx"));
@@ -220,6 +228,6 @@ mod tests {
         for nothing in ["", "lsof: no such thing", "p7\ncx\n"] {
             assert_eq!(found(nothing), None);
         }
-        assert_eq!(PortOwner { pid: 1, name: String::new() }.to_string(), "pid 1");
+        assert_eq!(Program { pid: 1, name: String::new() }.to_string(), "pid 1");
     }
 }

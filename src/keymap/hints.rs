@@ -85,6 +85,11 @@ impl Keymap {
             }
             Mode::Browser => of_browser(model, &mut hints),
             Mode::Search | Mode::Scroll => of_text(dialog, &mut hints),
+            Mode::Connections => {
+                let any = matches!(dialog, Some(Dialog::Connections(list)) if list.selected().is_some());
+                hints.say_as(&[Command::Up, Command::Down], "hint.scroll").say_if(any, &[Command::EndConnection]);
+                hints.say_as(&[Command::Cancel], "hint.close");
+            }
             Mode::Filter => {
                 hints
                     .say_as(&[Command::Accept], "hint.keep-filter")

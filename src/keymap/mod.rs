@@ -48,6 +48,8 @@ pub enum Mode {
     Search,
     /// The browser: a filter, and rows.
     Browser,
+    /// The list of a forward's connections.
+    Connections,
     /// The event log in the strip.
     Log,
     /// The clusters pane.
@@ -78,6 +80,7 @@ impl Keymap {
             }
             Some(Dialog::Browser(_)) => Mode::Browser,
             Some(Dialog::Help { .. } | Dialog::Palette(_)) => Mode::Search,
+            Some(Dialog::Connections(_)) => Mode::Connections,
             Some(Dialog::Confirm { question: Question::Quit { .. }, .. }) => Mode::Quit,
             Some(Dialog::Confirm { .. }) => Mode::Question,
             Some(Dialog::Describe { .. } | Dialog::PodLog { .. } | Dialog::Fault(_) | Dialog::Menu(_)) => Mode::Scroll,
@@ -138,6 +141,7 @@ impl Mode {
             Self::Form | Self::Filter | Self::Search => Section::Form,
             Self::Question | Self::Quit | Self::Scroll => Section::Dialogs,
             Self::Browser => Section::Browser,
+            Self::Connections => Section::Connections,
             Self::Log => Section::Log,
             Self::Clusters => Section::Clusters,
             Self::Targets => Section::Targets,
@@ -155,8 +159,8 @@ impl Mode {
     /// Returns true if a command of one of the mode's sections has an effect in this mode.
     fn takes(self, command: Command) -> bool {
         use Command::{
-            Accept, Bottom, Cancel, Copy, Describe, Down, Help, Left, Mark, MarkAll, Next, PageDown, PageUp, Previous,
-            Quit, QuitNow, Right, TakeKnown, Top, Up,
+            Accept, Bottom, Cancel, Copy, Describe, Down, EndConnection, Help, Left, Mark, MarkAll, Next, PageDown,
+            PageUp, Previous, Quit, QuitNow, Right, TakeKnown, Top, Up,
         };
         match self {
             Self::Form => {
@@ -171,6 +175,9 @@ impl Mode {
             Self::Scroll => {
                 matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Top | Bottom | Copy | Quit)
             }
+            Self::Connections => {
+                matches!(command, Accept | Cancel | EndConnection | Up | Down | PageUp | PageDown | Top | Bottom | Quit)
+            }
             Self::Browser => matches!(
                 command,
                 Accept | Cancel | Up | Down | PageUp | PageDown | Mark | MarkAll | TakeKnown | Describe | Help | Quit
@@ -181,8 +188,16 @@ impl Mode {
 
     /// Turns `quit` into `cancel` inside dialogs: it closes the dialog, not the program.
     fn meaning(self, command: Command) -> Command {
-        let closes =
-            matches!(self, Self::Form | Self::Filter | Self::Search | Self::Browser | Self::Question | Self::Scroll);
+        let closes = matches!(
+            self,
+            Self::Form
+                | Self::Filter
+                | Self::Search
+                | Self::Browser
+                | Self::Connections
+                | Self::Question
+                | Self::Scroll
+        );
         if closes && command == Command::Quit { Command::Cancel } else { command }
     }
 }

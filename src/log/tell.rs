@@ -128,6 +128,9 @@ fn tell_forward(forward: u64, epoch: u64, event: &ForwardEvent) {
         ForwardEvent::Drained(via) => debug!(forward, epoch, "has left {}", through(via)),
         ForwardEvent::Probed(health) => debug!(forward, epoch, ?health, "was probed"),
         ForwardEvent::ConnectionFailed(fault) => debug!(forward, epoch, "a connection failed: {}", why(fault)),
+        ForwardEvent::UserRefused { uid, .. } => debug!(forward, epoch, uid, "refused another local user"),
+        ForwardEvent::UsersUntold => debug!(forward, epoch, "the system does not tell whose connections are"),
+        ForwardEvent::Connections(list) => debug!(forward, epoch, connections = list.len(), "were listed"),
         ForwardEvent::Closed => debug!(forward, epoch, "is closed"),
     }
 }

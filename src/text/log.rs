@@ -62,6 +62,7 @@ fn key(entry: &Entry) -> &'static str {
         Message::OnDemandNow => "log.on-demand-now",
         Message::AlwaysNow => "log.always-now",
         Message::OpenToOthers => "log.open-to-others",
+        Message::UserRefused => unless_empty(&entry.detail, "log.user-refused", "log.unknown-user-refused"),
         Message::WentDown => "log.went-down",
         Message::WentUp => "log.went-up",
         Message::RenewalAsked => "log.renewal-asked",
@@ -74,10 +75,8 @@ fn key(entry: &Entry) -> &'static str {
         Message::TargetRestored => "log.target-restored",
         Message::Imported => "log.imported",
         Message::ThemeChosen => "log.theme-chosen",
-        Message::Taken(_) if entry.detail.is_empty() => "log.taken-none",
-        Message::Taken(_) => "log.taken",
-        Message::NothingOffered if entry.thing.is_empty() => "log.nothing-offered-pasted",
-        Message::NothingOffered => "log.nothing-offered",
+        Message::Taken(_) => unless_empty(&entry.detail, "log.taken", "log.taken-none"),
+        Message::NothingOffered => unless_empty(&entry.thing, "log.nothing-offered", "log.nothing-offered-pasted"),
         Message::Exported => "log.exported",
         Message::ConfigRead => "log.config-read",
         Message::KubeconfigRead => "log.kubeconfig-read",
@@ -111,4 +110,9 @@ fn answer(message: &Message) -> &'static str {
         Message::NeedsNoPod => "log.needs-no-pod",
         _ => "",
     }
+}
+
+/// Returns the first key, or the second where there is nothing to name.
+fn unless_empty(name: &str, key: &'static str, otherwise: &'static str) -> &'static str {
+    if name.is_empty() { otherwise } else { key }
 }

@@ -1,12 +1,11 @@
 //! Cells of tables: text, countdown bars, steps and sparklines.
 
-use std::collections::VecDeque;
-
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::typeset::{cut_front, cut_middle, line_width, put, put_line, width};
+use brow_model::traffic::Series;
 
 /// One cell of a table.
 #[derive(Debug, Clone)]
@@ -18,11 +17,11 @@ pub(super) enum Cell<'a> {
     /// A name whose beginning and end both tell something, and what stands behind it.
     Name(Span<'a>, Span<'a>),
     /// Words, and beside them the values of the last minute where both fit; else the values, if there are any.
-    News { words: Span<'a>, values: Option<&'a VecDeque<u64>>, style: Style },
+    News { words: Span<'a>, values: Option<&'a Series>, style: Style },
     /// Values over time, newest last.
     Spark {
         /// A value a second.
-        values: &'a VecDeque<u64>,
+        values: &'a Series,
         style: Style,
     },
 }
@@ -87,22 +86,28 @@ fn draw_line(buffer: &mut Buffer, (x, y): (u16, u16), room: u16, line: &[Span<'_
     put_line(buffer, x + indent, y, room - indent, line);
 }
 
-/// The last minute in `room` cells: each shows the highest value of its share of the minute.
-fn draw_spark(buffer: &mut Buffer, (x, y): (u16, u16), room: u16, values: &VecDeque<u64>, style: Style) {
-    const SPAN: usize = brow_model::traffic::Traffic::SPAN;
-    let cells = usize::from(room).min(SPAN);
-    let Some(share) = SPAN.checked_div(cells).map(|least| least + usize::from(least * cells < SPAN)) else { return };
-    let top = values.iter().copied().max().unwrap_or_default();
-    if top == 0 {
-        return;
-    }
-    let newest_first: Vec<u64> = values.iter().rev().copied().collect();
-    for (column, chunk) in newest_first.chunks(share).enumerate().take(cells) {
+/// The values of the last seconds in `cells` columns: each shows the highest value of its share of the time.
+pub(super) fn spark(values: &Series, seconds: usize, cells: usize) -> String {
+    let cells = cells.min(seconds);
+    let Some(share) = seconds.checked_div(cells).map(|least| least + usize::from(least * cells < seconds)) else {
+        return String::new();
+    };
+    let top = values.max(seconds);
+    let mut shown = vec![VERTICAL_EIGHTHS[0]; cells];
+    let newest_first: Vec<u64> = values.newest_first(seconds).collect();
+    for (cell, chunk) in shown.iter_mut().rev().zip(newest_first.chunks(share)) {
         let value = chunk.iter().copied().max().unwrap_or_default();
         // Something is never drawn as nothing.
-        let height = (value.saturating_mul(8) / top).clamp(u64::from(value > 0), 8);
-        let column = u16::try_from(cells - 1 - column).unwrap_or_default();
-        put(buffer, x + column, y, 1, VERTICAL_EIGHTHS[usize::try_from(height).unwrap_or_default()], style);
+        let height = value.saturating_mul(8).checked_div(top).unwrap_or_default().clamp(u64::from(value > 0), 8);
+        *cell = VERTICAL_EIGHTHS[usize::try_from(height).unwrap_or_default()];
+    }
+    shown.concat()
+}
+
+/// Draws the last minute into `room` columns, if anything happened in it.
+fn draw_spark(buffer: &mut Buffer, (x, y): (u16, u16), room: u16, values: &Series, style: Style) {
+    if values.max(Series::MINUTE) > 0 {
+        put(buffer, x, y, room, &spark(values, Series::MINUTE, room.into()), style);
     }
 }
 
@@ -120,7 +125,7 @@ mod tests {
 
     #[test]
     fn words_stand_beside_the_last_minute_where_both_fit() {
-        let values = VecDeque::from([8; 60]);
+        let values = Series::from_iter([8; 60]);
         let news = |values| Cell::News { words: Span::raw("live"), values, style: Style::new() };
         for (values, room, shown) in [
             (Some(&values), 14, "live █████████"),
@@ -137,15 +142,23 @@ mod tests {
 
     #[test]
     fn a_minute_fits_any_width() {
-        let values: VecDeque<u64> = (0..60).collect();
+        let values: Series = (0..60).collect();
         let spark = Cell::Spark { values: &values, style: Style::new() };
         assert_eq!(drawn(&spark, 10, false), "▁▁▂▃▃▄▅▆▇█");
         assert_eq!(drawn(&spark, 60, false).chars().filter(|c| *c == '▇').count(), 7);
         assert_eq!(drawn(&spark, 0, false), "");
-        let short = VecDeque::from([0, 8, 0, 1]);
+        let short = Series::from_iter([0, 8, 0, 1]);
         assert_eq!(drawn(&Cell::Spark { values: &short, style: Style::new() }, 60, false).trim(), "█ ▁");
-        let idle = VecDeque::from([0; 60]);
+        let idle = Series::from_iter([0; 60]);
         assert_eq!(drawn(&Cell::Spark { values: &idle, style: Style::new() }, 5, false), "     ");
+    }
+
+    #[test]
+    fn minutes_show_what_the_last_one_does_not() {
+        let values: Series = [9].into_iter().chain([0; 200]).chain([3; 60]).collect();
+        assert_eq!(spark(&values, 300, 10), " █      ▂▂");
+        assert_eq!(spark(&values, 60, 5), "█████");
+        assert_eq!((spark(&values, 300, 0), spark(&Series::default(), 300, 3)), (String::new(), "   ".to_owned()));
     }
 
     #[test]

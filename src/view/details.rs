@@ -1,21 +1,25 @@
 //! The strip's details: all that is known of the selected row, with the whole of its fault.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Span;
 
 use super::Scene;
+use super::cell::spark;
 use super::panes::{clusters, forwards, pods};
-use super::typeset::{line_width, wrap};
+use super::typeset::{line_width, width, wrap};
 use brow_model::cluster::{Cluster, Scope};
 use brow_model::fault::Fault;
 use brow_model::focus::Pane;
 use brow_model::forward::Forward;
+use brow_model::forward_settings::LocalUsers;
 use brow_model::instance::RemoteForward;
 use brow_model::proxy::ProxyPod;
 use brow_model::target::Target;
+use brow_model::traffic::{Series, Traffic};
 
 /// A line of styled words.
 pub(super) type Line<'a> = Vec<Span<'a>>;
@@ -27,6 +31,8 @@ struct Facts<'a> {
     head: Line<'a>,
     /// Label and value, in order of weight.
     pairs: Vec<(&'a str, Span<'a>)>,
+    /// The last minutes, if anything happened in them.
+    trend: Line<'a>,
     /// The row's fault.
     fault: Option<&'a Fault>,
     /// The next step for the user.
@@ -50,7 +56,10 @@ pub(super) fn lines(scene: Scene<'_>, room: u16, tall: u16) -> Vec<Line<'_>> {
             model.screen.pods.selected().and_then(|key| model.pods.all().get(key)).map(|pod| of_pod(scene, pod))
         }
         Pane::Forwards => model.screen.forwards.selected().and_then(|id| {
-            let own = model.forwards.all().get(id).map(|forward| of_forward(scene, forward, room >= 100 || tall >= 5));
+            let own = model.forwards.all().get(id).map(|forward| {
+                let trend = trend(scene, &forward.traffic, room);
+                Facts { trend, ..of_forward(scene, forward, room >= 100 || tall >= 5) }
+            });
             own.or_else(|| model.instances.forwards().get(id).map(|other| of_other(scene, other)))
         }),
     };
@@ -67,6 +76,7 @@ fn set<'a>(scene: Scene<'a>, facts: Facts<'a>, room: u16, tall: u16) -> Vec<Line
     if let Some(next) = facts.next {
         lines.extend(wrap(&next, room).into_iter().map(|line| vec![Span::styled(line, theme.accent)]));
     }
+    let before = lines.len();
     let mut line: Line<'a> = Vec::new();
     for (label, value) in facts.pairs {
         let fact = [Span::styled(label, theme.dim), Span::raw(" "), value];
@@ -79,7 +89,60 @@ fn set<'a>(scene: Scene<'a>, facts: Facts<'a>, room: u16, tall: u16) -> Vec<Line
         line.extend(fact);
     }
     lines.push(line);
+    if !facts.trend.is_empty() {
+        // It is seen before the facts that matter less, but for the first line of them.
+        let last = usize::from(tall).saturating_sub(1).max(before + 1);
+        lines.insert(last.min(lines.len()), facts.trend);
+    }
     lines
+}
+
+/// The last minutes of a forward in one line: bytes, connections and first bytes, each with its maximum. What did not
+/// happen is left out.
+fn trend<'a>(scene: Scene<'a>, traffic: &Traffic, room: u16) -> Line<'a> {
+    let (theme, text) = (scene.theme(), scene.text());
+    // A forward that is new has no more to show than the table's minute.
+    let young = traffic.bytes.newest_first(Series::SPAN).count() <= Series::MINUTE;
+    let seconds = if young { Series::MINUTE } else { Series::SPAN };
+    let max = |series: &Series| series.max(seconds);
+    let all = [
+        ("view.trend-bytes", &traffic.bytes, text.rate(max(&traffic.bytes))),
+        ("view.trend-open", &traffic.connections, max(&traffic.connections).to_string()),
+        ("view.first-byte", &traffic.first_bytes, text.rtt(Duration::from_micros(max(&traffic.first_bytes)))),
+    ];
+    let happened = all.into_iter().filter(|(_, series, _)| max(series) > 0);
+    let mut shown: Vec<_> = happened.map(|(key, series, top)| (scene.get(key), series, top)).collect();
+    // Two columns are for the sign that there is more.
+    let Some((cells, sign)) = trend_cells(&mut shown, scene.get("view.trend-max"), room.saturating_sub(2)) else {
+        return Vec::new();
+    };
+    let mut line = Vec::new();
+    for (label, series, top) in shown {
+        line.extend((!line.is_empty()).then(|| Span::raw("   ")));
+        line.extend([
+            Span::styled(label, theme.dim),
+            Span::styled(format!(" {} ", spark(series, seconds, cells)), theme.info),
+            Span::styled(format!("{sign}{top}"), theme.text),
+        ]);
+    }
+    line
+}
+
+/// Returns the columns that each series gets, and what its maximum is called: by its word where there is room for it.
+/// Series for which there is no room are dropped.
+fn trend_cells<'a>(shown: &mut Vec<(&str, &Series, String)>, word: &'a str, room: u16) -> Option<(usize, &'a str)> {
+    loop {
+        for (sign, least) in [(word, 10), ("≤", 6)] {
+            let words = shown.iter().map(|(label, _, top)| usize::from(width(label) + width(sign) + width(top)) + 2);
+            let used = words.sum::<usize>() + 3 * shown.len().saturating_sub(1);
+            let cells = usize::from(room).saturating_sub(used).checked_div(shown.len())?;
+            if cells >= least {
+                // Of steps, so that a longer number does not move everything.
+                return Some((if cells >= 10 { (cells - cells % 5).min(30) } else { cells }, sign));
+            }
+        }
+        shown.pop();
+    }
 }
 
 /// A fault's words: what, the words of whoever refused, what to do. Where they don't all fit into `tall` lines, what to
@@ -133,7 +196,7 @@ fn of_cluster<'a>(scene: Scene<'a>, cluster: &'a Cluster) -> Facts<'a> {
     let state = Span::styled(scene.text().link(cluster.link), clusters::link_style(scene, cluster.link));
     let name = scene.cluster(&cluster.name, theme.text).style.add_modifier(Modifier::BOLD);
     let head = vec![Span::styled(cluster.name.as_str(), name), Span::raw("  "), state];
-    Facts { head, pairs: facts, fault: cluster.fault.as_ref(), next: None }
+    Facts { head, pairs: facts, fault: cluster.fault.as_ref(), ..Facts::default() }
 }
 
 fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
@@ -153,6 +216,9 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     if let Some(ip) = target.forward.local_address {
         let style = if ip.is_loopback() { theme.text } else { theme.bad };
         facts.push((scene.get("view.listens-on"), Span::styled(ip.to_string(), style)));
+    }
+    if policy.local_users != LocalUsers::Me {
+        facts.push(fact("view.local-users", policy.local_users.name().into()));
     }
     let next = (forward.is_none() && pod.is_none()).then(|| {
         if policy.on_demand {
@@ -178,7 +244,7 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
     let fault = scene.model.fault_of_target(target);
     // What went wrong has a remedy of its own.
     let next = next.filter(|_| fault.is_none());
-    Facts { head, pairs: facts, fault, next }
+    Facts { head, pairs: facts, fault, next, ..Facts::default() }
 }
 
 fn of_pod<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Facts<'a> {
@@ -209,7 +275,7 @@ fn of_pod<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Facts<'a> {
     facts.push(fact("view.age", scene.text().age(now - pod.created).into()));
     facts.extend(pod.node.as_deref().map(|node| fact("view.node", node.into())));
     facts.push(fact("view.image", pod.image.as_str().into()));
-    Facts { head, pairs: facts, fault: pod.fault.as_ref(), next: None }
+    Facts { head, pairs: facts, fault: pod.fault.as_ref(), ..Facts::default() }
 }
 
 /// A thin meter of a part from 0 to 1, of fourteen columns; what is left of a time never shows as nothing.
@@ -239,6 +305,9 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
     if counts.failed > 0 {
         facts.push((scene.get("view.failed"), Span::styled(counts.failed.to_string(), theme.bad)));
     }
+    if counts.refused > 0 {
+        facts.push((scene.get("view.refused"), Span::styled(counts.refused.to_string(), theme.warn)));
+    }
     if let Some(via) = forward.via() {
         facts.push(fact("view.pod", format!("{}:{}", via.pod, via.port).into()));
     }
@@ -263,6 +332,9 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
     if let Some(left) = forward.idle_left(scene.model.now) {
         facts.push(fact("view.rests-in", scene.text().left(left).into()));
     }
+    let untold = forward.users_untold && forward.spec.local_users != LocalUsers::All;
+    let users = if untold { scene.get("view.users-untold") } else { forward.spec.local_users.name() };
+    facts.push(fact("view.local-users", users.into()));
     let others = forward.bound.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>();
     facts.extend((!others.is_empty()).then(|| fact("view.also-on", others.join(", ").into())));
     let head = vec![
@@ -274,7 +346,7 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
         Span::styled(scene.text().forward(forward, scene.model.now), forwards::style_of(scene, forward)),
     ];
     let next = forwards::open_to_others(forward).then(|| scene.get("view.beyond-loopback").to_owned());
-    Facts { head, pairs: facts, fault: scene.model.trouble_of(forward), next }
+    Facts { head, pairs: facts, fault: scene.model.trouble_of(forward), next, ..Facts::default() }
 }
 
 fn of_other<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Facts<'a> {
@@ -294,5 +366,5 @@ fn of_other<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Facts<'a> {
         Span::raw("  "),
         Span::styled(forwards::whose(scene, other), theme.dim),
     ];
-    Facts { head, pairs: facts, fault: None, next: Some(scene.get("view.of-another").to_owned()) }
+    Facts { head, pairs: facts, next: Some(scene.get("view.of-another").to_owned()), ..Facts::default() }
 }

@@ -12,7 +12,7 @@ use brow_model::event::BrowseEvent;
 use brow_model::event::{ClusterEvent, Event, Sample};
 use brow_model::focus::Pane;
 use brow_model::forward::{Forward, ForwardId, ForwardSpec};
-use brow_model::forward_settings::ForwardSettings;
+use brow_model::forward_settings::{ForwardSettings, LocalUsers};
 use brow_model::installation::Installation;
 use brow_model::inventory::{Object, ObjectKey, ObjectPort, SearchScope};
 use brow_model::proxy::{Phase, PodKey, ProxyPod};
@@ -111,6 +111,7 @@ fn forward(model: &Model, n: u16) -> Forward {
         any_port: false,
         on_demand: false,
         probe: None,
+        local_users: LocalUsers::Me,
         tunnel: None,
     };
     let mut forward = Forward::opening(spec, model.now);
@@ -118,7 +119,10 @@ fn forward(model: &Model, n: u16) -> Forward {
     let pod = model.pods.all().values().cycle().nth(n.into()).unwrap();
     forward.route = Route::Through(pod.via(), Tunnel::Up);
     for second in 0..60 {
-        forward.traffic.sample(Counts { open: 3, total: second, failed: 0, up: second * second, down: second * 9_999 });
+        forward.traffic.sample(
+            Counts { open: 3, total: second, failed: 0, refused: 0, up: second * second, down: second * 9_999 },
+            None,
+        );
     }
     forward
 }
@@ -173,8 +177,13 @@ fn event(criterion: &mut Criterion) {
     criterion.bench_function("event: a second passes, 1,000 pods and 20 forwards", |bencher| {
         bencher.iter(|| {
             let now = model.now + TimeDelta::seconds(1);
-            let counts = Counts { open: 3, total: 60, failed: 0, up: 60, down: 60 };
-            let samples = model.forwards.all().keys().map(|id| Sample { id: *id, counts, tunnel: None }).collect();
+            let counts = Counts { open: 3, total: 60, failed: 0, refused: 0, up: 60, down: 60 };
+            let samples = model
+                .forwards
+                .all()
+                .keys()
+                .map(|id| Sample { id: *id, counts, first_byte: None, tunnel: None })
+                .collect();
             model.pods.mark_cleaned(now);
             model.update(black_box(Event::Tick { now, samples }))
         });

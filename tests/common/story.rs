@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use sha2::{Digest, Sha256};
@@ -176,4 +178,33 @@ pub fn a_pod_is_renewed_under_a_connection(screen: &mut Screen, pods: &dyn Fn() 
     drop(before);
     until("the old one is deleted", || pods().len() == 1 && !pods().contains(&old));
     assert!(echoed(&mut after));
+}
+
+/// Of the one live forward, to an echo server: an open connection is listed with its program and bytes, and a key
+/// resets it. On Linux another user is refused, and the log says who that was; only root can try.
+pub fn connections_are_seen_and_strangers_refused(screen: &mut Screen) {
+    let address = wait_state(screen, "● live");
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.write_all(b"ahoy").unwrap();
+    stream.read_exact(&mut [0; 4]).unwrap();
+    screen.press("4w");
+    let me = if cfg!(target_os = "linux") { std::process::id().to_string() } else { "–".to_owned() };
+    let port = format!(":{}", stream.local_addr().unwrap().port());
+    screen.wait("the connection alone", |text| {
+        let alone = text.contains("Connections of echo 1 ");
+        alone && text.lines().any(|line| [&me, &port, "4 B", "open"].iter().all(|part| line.contains(*part)))
+    });
+    screen.press("x");
+    screen.wait_for("No open connections");
+    assert!(stream.read_exact(&mut [0; 4]).is_err(), "reset");
+    screen.escape("No open connections");
+    if cfg!(target_os = "linux") && rustix::process::getuid().is_root() {
+        let (host, port) = address.rsplit_once(':').unwrap();
+        let mut bash = Command::new("bash");
+        bash.args(["-c", &format!("exec 3<>/dev/tcp/{host}/{port} && read -r line <&3")]).uid(65_534).gid(65_534);
+        assert!(!bash.current_dir("/").stderr(Stdio::null()).status().unwrap().success());
+        screen.wait_for("(uid 65534)");
+        screen.wait_for("refused 1");
+    }
 }

@@ -16,6 +16,7 @@ use brow_model::epoch::Epoch;
 use brow_model::event::{Event, ForwardEvent};
 use brow_model::fault::Fault;
 use brow_model::forward::{ForwardId, ForwardSpec};
+use brow_model::forward_settings::LocalUsers;
 use brow_model::proxy::{PodKey, PodSelector};
 use brow_model::route::Via;
 use brow_tui::forward::{self, Dialer, Handle, Lane, LaneEnd, Lease, ReachError};
@@ -231,7 +232,7 @@ impl Lease for FakeLease {
                     return std::future::pending::<io::Result<()>>().await;
                 }
                 pod_write.write_all(&buffer[..count]).await?;
-                counters.up.fetch_add(count as u64, Ordering::Relaxed);
+                counters.add_up(count);
                 up += count as u64;
             }
         };
@@ -243,7 +244,7 @@ impl Lease for FakeLease {
                     return Ok(());
                 }
                 write(&local, &buffer[..count]).await?;
-                counters.down.fetch_add(count as u64, Ordering::Relaxed);
+                counters.add_down(count);
                 down += count as u64;
             }
         };
@@ -312,6 +313,7 @@ pub fn spec(port: u16) -> ForwardSpec {
         on_demand: false,
         probe: None,
         tunnel: None,
+        local_users: LocalUsers::Me,
     }
 }
 

@@ -18,6 +18,7 @@ use brow_model::address::{Address, AddressError, UrlPart};
 use brow_model::connection_strings::PLACEHOLDERS;
 use brow_model::fault::Fault;
 use brow_model::field::{Scope, Slot, TargetField, is_quantity};
+use brow_model::forward_settings::LocalUsers;
 use brow_model::near::nearest;
 use brow_model::port_plan::{PortPlan, PortRange};
 use brow_model::service::Service;
@@ -252,6 +253,7 @@ fn said(section: &mut Section<'_, '_>, of_target: bool, max_ttl: Ttl) -> Target 
             Some(Slot::Policy(at)) => *at = section.one_of(key, &PullPolicy::ALL.map(|policy| (policy.name(), policy))),
             Some(Slot::Probe(at)) => *at = section.parsed(key).map(|found| found.value),
             Some(Slot::Ip(at)) => *at = section.parsed(key).map(|found| found.value),
+            Some(Slot::Users(at)) => *at = section.one_of(key, &LocalUsers::ALL),
             Some(Slot::Words(at)) => *at = section.texts(key).unwrap_or_default(),
             Some(Slot::Names(at)) => *at = section.texts(key),
             Some(Slot::Labels(at) | Slot::Annotations(at)) => *at = section.map(key),

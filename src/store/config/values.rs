@@ -61,7 +61,8 @@ fn value(slot: Slot<'_>) -> Option<Value> {
         | Slot::Proxy(_)
         | Slot::Policy(_)
         | Slot::Probe(_)
-        | Slot::Ip(_) => Some(slot.text()).filter(|text| !text.is_empty()).map(Value::from),
+        | Slot::Ip(_)
+        | Slot::Users(_) => Some(slot.text()).filter(|text| !text.is_empty()).map(Value::from),
     }
 }
 

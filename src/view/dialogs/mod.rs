@@ -3,6 +3,7 @@
 mod ask;
 mod browser;
 mod confirm;
+mod connections;
 mod describe;
 mod fault;
 mod field;
@@ -39,6 +40,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
             pod_log::draw(frame, scene, state, area, (key, lines, ended.as_ref(), *back));
         }
         Dialog::Browser(browser) => browser::draw(frame, scene, state, area, browser),
+        Dialog::Connections(list) => connections::draw(frame, scene, state, area, list),
         Dialog::Menu(menu) => menu::draw(frame, scene, state, area, menu),
         Dialog::Import { cluster, field, pasted } => {
             ask::import(frame, scene, state, area, (cluster, field, pasted.as_deref()));

@@ -76,7 +76,7 @@ fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
         rate(scene, forward.traffic.up_rate),
         moved(scene, counts.down),
         rate(scene, forward.traffic.down_rate),
-        Cell::Spark { values: &forward.traffic.history, style: theme.info },
+        Cell::Spark { values: &forward.traffic.bytes, style: theme.info },
         match scene.model.trouble_of(forward) {
             Some(fault) => Cell::text(scene.text().fault(fault).what, theme.warn),
             None => Cell::empty(),

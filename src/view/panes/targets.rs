@@ -15,6 +15,7 @@ use brow_model::forward::Forward;
 use brow_model::list::TargetColumn;
 use brow_model::proxy::Phase;
 use brow_model::target::Target;
+use brow_model::traffic::Series;
 use brow_model::workload::Destination;
 
 /// In the order of [`TargetColumn::ALL`]. The name is the last to be cut.
@@ -120,7 +121,7 @@ fn news<'a>(scene: Scene<'a>, target: &'a Target, forward: Option<&'a Forward>, 
         return Cell::text(scene.text().fill("view.exposed", &[("address", &address)]), theme.bad);
     }
     let words = state.content.split_once(' ').map_or("", |(_, words)| words).to_owned();
-    let values = forward.map(|forward| &forward.traffic.history).filter(|history| history.iter().any(|n| *n > 0));
+    let values = forward.map(|forward| &forward.traffic.bytes).filter(|bytes| bytes.max(Series::MINUTE) > 0);
     let renews = forward.is_some_and(|forward| scene.model.is_renewed(forward));
     let words = if renews { scene.text().fill("view.renews", &[("state", &words)]) } else { words };
     Cell::News { words: Span::styled(words, state.style), values, style: theme.info }

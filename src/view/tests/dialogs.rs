@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 
-use super::fixture::{busy, drawn, field, focused, forbidden, forward, lines, target, themed};
+use super::fixture::{ago, busy, drawn, field, focused, forbidden, forward, lines, target, themed};
 use super::{shots, shots_with};
+use crate::text::Text;
 use crate::view::{Hit, Theme};
-use brow_model::dialog::{Dialog, Question};
+use brow_model::connection::{Connection, ConnectionId, ConnectionState, Program};
+use brow_model::dialog::{ConnectionList, Dialog, Question};
 use brow_model::epoch::Epoch;
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::field::TargetField;
@@ -13,7 +15,7 @@ use brow_model::focus::Pane;
 use brow_model::form::TargetForm;
 use brow_model::proxy::PodKey;
 use brow_model::route::Route;
-use brow_model::settings::Colors;
+use brow_model::settings::{Colors, Language};
 
 fn with(dialog: Dialog) -> brow_model::Model {
     let mut model = busy();
@@ -35,6 +37,38 @@ fn form(editing: Option<&str>, active: usize, errors: &[(usize, &'static str)]) 
         form.fields[*at].error = Some(error);
     }
     TargetForm { editing: editing.map(str::to_owned), active, tried: true, ..form }
+}
+
+fn connections() -> ConnectionList {
+    let connection = |id: u16, program: Option<(u32, &str)>, age, state| Connection {
+        id: ConnectionId(id.into()),
+        from: ([127, 0, 0, 1], 50_000 + id).into(),
+        program: program.map(|(pid, name)| Program { pid, name: name.to_owned() }),
+        since: ago(age),
+        up: u64::from(id) * 700,
+        down: u64::from(id) * 4_321_000,
+        state,
+    };
+    let mut rows = vec![
+        connection(1, Some((4711, "psql")), 7_200, ConnectionState::Open),
+        connection(2, Some((104_812, "java-with-a-long")), 95, ConnectionState::Open),
+        connection(3, None, 3, ConnectionState::Waiting),
+    ];
+    rows[2].from = "[2001:db8::17]:61234".parse().unwrap();
+    rows.extend((4..60).map(|id| connection(id, Some((4_800 + u32::from(id), "pgbench")), 60, ConnectionState::Open)));
+    let forward = *busy().forwards.all().keys().next().unwrap();
+    ConnectionList { forward, rows: Some(rows), cursor: 1 }
+}
+
+#[test]
+fn connections_of_a_forward() {
+    let list = connections();
+    shots("connections", &with(Dialog::Connections(list.clone())));
+    let end = ConnectionList { cursor: 58, ..list.clone() };
+    let theme = Theme::named("dark", Colors::Truecolor).unwrap();
+    shots_with("connections-end-chinese", &with(Dialog::Connections(end)), &theme, &Text::new(Language::ZhCn));
+    let none = ConnectionList { rows: Some(Vec::new()), cursor: 0, ..list };
+    shots("connections-none", &with(Dialog::Connections(none)));
 }
 
 #[test]
@@ -195,7 +229,7 @@ fn no_description_in_the_help_is_cut() {
             let (mut state, mut model) = (crate::view::ViewState::default(), with(Dialog::help()));
             let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
             let mut seen = String::new();
-            for scroll in (0..120).step_by(15) {
+            for scroll in (0..180).step_by(15) {
                 model.screen.dialogs = vec![Dialog::Help { filter: field("", None), scroll }];
                 terminal.draw(|frame| crate::view::draw(frame, &model, &inputs, &mut state)).unwrap();
                 seen.push_str(&super::lines(&mut terminal));

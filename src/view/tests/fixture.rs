@@ -19,6 +19,7 @@ use brow_model::fault::{Fault, Grant, Remedy, What};
 use brow_model::focus::Pane;
 use brow_model::forward::{Forward, ForwardId, ForwardSpec};
 use brow_model::forward_settings::ForwardSettings;
+use brow_model::forward_settings::LocalUsers;
 use brow_model::installation::Installation;
 use brow_model::log::{Entry, Level, Message};
 use brow_model::proxy::{Phase, PodKey, PodSelector, ProxyPod};
@@ -117,6 +118,7 @@ pub fn forward(id: u64, target: &Target, port: u16, route: Route) -> Forward {
         on_demand: false,
         probe: None,
         tunnel: None,
+        local_users: LocalUsers::Me,
     };
     let mut forward = Forward::opening(spec, ago(480));
     forward.route = route;
@@ -199,16 +201,18 @@ fn forwards(model: &mut Model) {
             open: 3,
             total: 128,
             failed: 0,
+            refused: 0,
             up: second * second * 90,
             down: second * 40_000 + (second % 7) * 31_000,
         };
-        live.traffic.sample(counts);
+        let first_byte = (second % 9 == 0).then(|| Duration::from_micros(2_400 + second * 300));
+        live.traffic.sample(counts, first_byte);
     }
     let waiting = forward(2, &model.targets.all()[1], 40_123, Route::Waiting);
     let mut open = forward(3, &model.targets.all()[2], 5432, through(2, Tunnel::Lost));
     open.bound = vec!["0.0.0.0:5432".parse().unwrap()];
     open.fault = Some(Fault::new(What::Tunnel, "brow-c0ffee", "connection reset by peer").with(Remedy::Retrying));
-    open.traffic.counts = Counts { open: 0, total: 9, failed: 2, up: 12_345, down: 9_876_543 };
+    open.traffic.counts = Counts { open: 0, total: 9, failed: 2, refused: 3, up: 12_345, down: 9_876_543 };
     *model.forwards.all_mut() = [live, waiting, open].into_iter().map(|forward| (forward.spec.id, forward)).collect();
 }
 

@@ -16,7 +16,7 @@ macro_rules! command_table {
             Targets "targets"
             hints [
                 Connect Copy Strings Renew New Browse Describe Edit Create OnDemand Delete CreateWithTtl Rename
-                Duplicate Export Import
+                Duplicate Export Import Connections
             ] empty [New Browse Import] {
                 /// Opens what is chosen (forwards, clusters), or closes it where all of it is open.
                 "connect" Connect ["enter"] (Accept) has_row => |m, out| m.connect_or_disconnect(out);
@@ -48,6 +48,8 @@ macro_rules! command_table {
                 "copy" Copy ["y"] has_forward => |m, out| m.copy_locals(out);
                 /// Offers connection strings.
                 "strings" Strings ["Y"] has_forward => |m, _| m.offer_connection_strings();
+                /// Lists the open connections of a forward.
+                "connections" Connections ["w"] lists_connections => |m, out| m.show_connections(out);
                 /// Exports targets.
                 "export" Export ["E"] has_row => |m, _| m.offer_export();
             }
@@ -62,11 +64,12 @@ macro_rules! command_table {
                 Renew ["t"] has_pod => |m, out| m.renew_chosen(out);
                 Describe ["i"] has_row => |m, out| m.describe_pod(out);
                 Copy ["y"] has_row => |m, out| m.copy_names(out);
+                Connections ["w"] lists_connections => |m, out| m.show_connections(out);
                 /// Follows the relay's log. The way to the right is the arrow here.
                 "pod-log" PodLog ["l"] has_row => |m, out| m.follow_pod_log(out);
             }
             Forwards "forwards"
-            hints [Connect Copy Strings Renew Stop Restart NextPod Describe] empty [Targets Pods] {
+            hints [Connect Copy Strings Renew Stop Connections Restart NextPod Describe] empty [Targets Pods] {
                 Connect ["enter"] (Accept) has_row => |m, out| m.connect_or_disconnect(out);
                 Copy ["y"] has_row => |m, out| m.copy_locals(out);
                 Strings ["Y"] has_row => |m, _| m.offer_connection_strings();
@@ -75,6 +78,7 @@ macro_rules! command_table {
                 Renew ["t"] has_pod => |m, out| m.renew_chosen(out);
                 /// Takes the next pod of the workload.
                 "next-pod" NextPod ["p"] has_backends => |m, out| m.for_own_forwards(Model::next_backend, out);
+                Connections ["w"] lists_connections => |m, out| m.show_connections(out);
                 Describe ["i"] has_trouble => |m, _| m.show_trouble();
             }
             Clusters "clusters" hints [ConnectCluster Describe Browse Copy Restart New] empty [Reload] {
@@ -169,6 +173,12 @@ macro_rules! command_table {
                 /// Makes targets of all that is recognised.
                 "take-known" TakeKnown ["ctrl-r"];
                 Describe ["ctrl-e"];
+                Cancel ["esc"];
+            }
+            Connections "connections" hints [] empty [] {
+                /// Resets the selected connection.
+                "end-connection" EndConnection ["x", "delete"];
+                Accept ["enter"];
                 Cancel ["esc"];
             }
             Log "log" hints [] empty [] {

@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 use crate::language::fault::{Fault, What};
 use crate::language::log::Entry;
 use crate::screen::first_run::Tip;
+use crate::types::connection::ConnectionId;
 use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
+use crate::types::forward_settings::LocalUsers;
 use crate::types::health::ProbePlan;
 use crate::types::ownership::Claim;
 use crate::types::proxy::{PodKey, PodRequest};
@@ -137,6 +139,23 @@ pub enum ForwardEffect {
         id: ForwardId,
         /// The probe, or none.
         plan: Option<ProbePlan>,
+    },
+    /// Let these users of this machine connect from now on.
+    Admit {
+        /// The forward.
+        id: ForwardId,
+        users: LocalUsers,
+    },
+    /// List a forward's open connections.
+    ListConnections {
+        /// The forward.
+        id: ForwardId,
+    },
+    /// Reset one of a forward's connections.
+    EndConnection {
+        /// The forward.
+        id: ForwardId,
+        connection: ConnectionId,
     },
     /// Close a forward and all its connections.
     Close {

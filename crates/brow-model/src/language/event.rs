@@ -11,6 +11,7 @@ use crate::language::request::Request;
 use crate::types::address::Address;
 use crate::types::backend::Backend;
 use crate::types::cluster::{Context, Link, Scope};
+use crate::types::connection::Connection;
 use crate::types::epoch::Epoch;
 use crate::types::forward::ForwardId;
 use crate::types::health::Health;
@@ -108,6 +109,8 @@ pub struct Sample {
     /// The forward.
     pub id: ForwardId,
     pub counts: Counts,
+    /// The slowest first byte since the last reading.
+    pub first_byte: Option<Duration>,
     /// Its tunnel, where one is open.
     pub tunnel: Option<TunnelInfo>,
 }
@@ -230,6 +233,13 @@ pub enum ForwardEvent {
     Drained(Via),
     /// Its target was probed.
     Probed(Health),
+    /// A user of this machine who may not connect was refused, for the first time. No id: it is not known whose the
+    /// connection was.
+    UserRefused { uid: Option<u32>, name: String },
+    /// The system does not tell whose a connection is.
+    UsersUntold,
+    /// These are its open connections, in the order of their beginning.
+    Connections(Vec<Connection>),
     /// One connection failed; the forward goes on.
     ConnectionFailed(Fault),
     /// The listener is closed and everything of it is gone.

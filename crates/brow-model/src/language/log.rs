@@ -68,6 +68,8 @@ pub enum Message {
     AlwaysNow,
     /// A forward listens where others than this machine reach it. Detail: where.
     OpenToOthers,
+    /// Another user of this machine was refused. Detail: who, if that is known.
+    UserRefused,
     /// A probe found a forward's target down.
     WentDown,
     /// A probe found it up again.

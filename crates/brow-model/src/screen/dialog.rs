@@ -8,8 +8,9 @@ use crate::screen::form::TargetForm;
 use crate::screen::menu::Menu;
 use crate::screen::palette::Palette;
 use crate::screen::text_field::Field;
+use crate::types::connection::Connection;
 use crate::types::epoch::Epoch;
-use crate::types::forward::ForwardSpec;
+use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::offer::{LeftOut, Offer, OnConflict};
 use crate::types::proxy::PodKey;
 use crate::types::target::Target;
@@ -67,6 +68,8 @@ pub enum Dialog {
         /// Lines hidden below the last one shown: 0 follows the end.
         back: usize,
     },
+    /// The open connections of a forward.
+    Connections(ConnectionList),
     /// A fault in full, with its remedy ready to copy.
     Fault(Fault),
     /// The services and workloads of connected clusters.
@@ -84,6 +87,23 @@ pub enum Dialog {
         /// A pasted text of several lines; it comes before the field.
         pasted: Option<String>,
     },
+}
+
+/// A forward's open connections.
+#[derive(Debug, Clone)]
+pub struct ConnectionList {
+    pub forward: ForwardId,
+    /// The connections, once they are known.
+    pub rows: Option<Vec<Connection>>,
+    /// The selected one.
+    pub cursor: usize,
+}
+
+impl ConnectionList {
+    /// Returns the selected connection.
+    pub fn selected(&self) -> Option<&Connection> {
+        self.rows.as_ref()?.get(self.cursor)
+    }
 }
 
 /// The question of a confirmation. Buttons are 0 (no) and 1 (yes), unless said otherwise.
@@ -188,6 +208,7 @@ impl Dialog {
             | Self::Help { .. }
             | Self::Describe { .. }
             | Self::PodLog { .. }
+            | Self::Connections(_)
             | Self::Browser(_)
             | Self::Palette(_)
             | Self::Menu(_)

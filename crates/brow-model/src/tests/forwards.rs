@@ -3,14 +3,15 @@
 use crate::language::event::ForwardEvent;
 use crate::language::event::Sample;
 use crate::language::fault::Remedy;
-use crate::language::log::Message;
+use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
 use crate::screen::dialog::Question;
 use crate::tests::*;
 use crate::types::epoch::Epoch;
 use crate::types::forward::ForwardId;
 use crate::types::forward::ForwardState;
-use crate::types::traffic::Counts;
+use crate::types::forward_settings::LocalUsers;
+use crate::types::traffic::{Counts, Series};
 
 /// `mysql` is asked to be forwarded in a connected cluster without pods.
 fn forwarded() -> (Model, PodRequest, ForwardId) {
@@ -187,16 +188,21 @@ fn a_failed_connection_is_told_and_leaves_the_forward_live() {
 }
 
 #[test]
-fn counters_become_rates_and_a_minute_of_history() {
+fn counters_become_rates_and_minutes_of_history() {
     let (mut model, _, id) = forwarded();
-    for second in 1..=70u64 {
-        let counts = Counts { open: 1, total: 2, failed: 0, up: second * 10, down: second * 1_000 };
-        let samples = vec![Sample { id, counts, tunnel: None }];
+    for second in 1..=400u64 {
+        let counts = Counts { open: 1, total: 2, failed: 0, refused: 0, up: second * 10, down: second * 1_000 };
+        let first_byte = (second == 200).then(|| std::time::Duration::from_millis(5));
+        let samples = vec![Sample { id, counts, first_byte, tunnel: None }];
         model.update(Event::Tick { now: noon() + TimeDelta::seconds(second.cast_signed()), samples });
     }
     let traffic = &model.forwards.all()[&id].traffic;
-    assert_eq!((traffic.up_rate, traffic.down_rate, traffic.history.len()), (10, 1_000, 60));
-    assert_eq!(traffic.counts.down, 70_000);
+    assert_eq!((traffic.up_rate, traffic.down_rate), (10, 1_000));
+    assert_eq!((traffic.bytes.max(Series::SPAN), traffic.bytes.newest_first(Series::SPAN).count()), (1_010, 300));
+    assert_eq!((traffic.first_bytes.max(Series::SPAN), traffic.first_bytes.max(Series::MINUTE)), (5_000, 0));
+    // The first second saw two, one of which ended in it.
+    assert_eq!(traffic.connections.max(Series::MINUTE), 1);
+    assert_eq!(traffic.counts.down, 400_000);
 }
 
 #[test]
@@ -291,4 +297,46 @@ fn listening_beyond_loopback_is_warned_of() {
     assert!(effects.iter().any(all), "{effects:?}");
     crate::tests::demand::tell(&mut model, ForwardEvent::Bound(vec!["0.0.0.0:3306".parse().unwrap()]));
     assert!(model.screen.log.entries.iter().any(|entry| entry.message == Message::OpenToOthers));
+}
+
+#[test]
+fn who_was_refused_is_told() {
+    let (mut model, _, id) = forwarded();
+    let told = |model: &Model| {
+        let last = model.screen.log.entries.back().unwrap();
+        (last.level, last.message.clone(), last.thing.clone(), last.detail.clone())
+    };
+    for (uid, name, detail) in [(Some(1001), "eve", "eve (uid 1001)"), (Some(1002), "", "uid 1002"), (None, "", "")] {
+        tell(&mut model, id, ForwardEvent::UserRefused { uid, name: name.to_owned() });
+        assert_eq!(told(&model), (Level::Warning, Message::UserRefused, "mysql".to_owned(), detail.to_owned()));
+    }
+    tell(&mut model, id, ForwardEvent::UsersUntold);
+    assert!(model.forwards.all()[&id].users_untold);
+}
+
+#[test]
+fn who_may_connect_is_as_the_config_says_now() {
+    let (mut model, _, id) = forwarded();
+    assert_eq!(model.forwards.all()[&id].spec.local_users, LocalUsers::Me);
+    let loaded = |model: &mut Model, own, wide| {
+        let mut targets = model.targets.all().to_vec();
+        for target in &mut targets {
+            target.forward.local_users = own;
+        }
+        let mut settings = model.config.settings().clone();
+        settings.forward.local_users = wide;
+        model.update(Event::Store(StoreEvent::Loaded(Box::new(Loaded { settings, targets, ..Loaded::default() }))))
+    };
+    let admitted = |effects: &[Effect]| {
+        let users = effects.iter().filter_map(|effect| match effect {
+            Effect::Forward(ForwardEffect::Admit { id: of, users }) if *of == id => Some(*users),
+            _ => None,
+        });
+        users.collect::<Vec<_>>()
+    };
+    let effects = loaded(&mut model, None, Some(LocalUsers::All));
+    assert_eq!(admitted(&effects), [LocalUsers::All], "{effects:?}");
+    let effects = loaded(&mut model, Some(LocalUsers::MeAndRoot), Some(LocalUsers::All));
+    assert_eq!(admitted(&effects), [LocalUsers::MeAndRoot], "{effects:?}");
+    assert!(admitted(&loaded(&mut model, Some(LocalUsers::MeAndRoot), None)).is_empty(), "it is that already");
 }

@@ -10,6 +10,7 @@ macro_rules! any {
 mod attention;
 mod chosen;
 mod clusters;
+mod connections;
 mod demand;
 mod dialogs;
 mod exchange;

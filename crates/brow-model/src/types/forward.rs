@@ -2,11 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use crate::language::fault::Fault;
 use crate::types::address::Address;
 use crate::types::backend::Backend;
 use crate::types::epoch::Epoch;
+use crate::types::forward_settings::LocalUsers;
 use crate::types::health::{Health, HealthReport, ProbePlan};
 use crate::types::proxy::{PodKey, PodSelector, ProxyPod};
 use crate::types::route::{Demand, Route, Tunnel, Via};
@@ -43,6 +45,8 @@ pub struct ForwardSpec {
     pub on_demand: bool,
     /// The probe of its target, if it has one.
     pub probe: Option<ProbePlan>,
+    /// The users of this machine who may connect.
+    pub local_users: LocalUsers,
 }
 
 /// One forward.
@@ -77,6 +81,8 @@ pub struct Forward {
     pub told: Option<HealthReport>,
     /// True if it opened at start, so that there is nobody to ask about it.
     pub autostarted: bool,
+    /// True if the system does not tell whose a connection is, so that all local users may connect.
+    pub users_untold: bool,
 }
 
 /// The state of a forward, for the screen.
@@ -119,6 +125,7 @@ impl Forward {
             health: None,
             told: None,
             autostarted: false,
+            users_untold: false,
         }
     }
 
@@ -189,13 +196,13 @@ impl Forward {
         Some((demand.until - now).max(TimeDelta::zero()))
     }
 
-    /// Takes in the counters of a new second, which may tell of a use.
-    pub(crate) fn sample(&mut self, counts: Counts, now: DateTime<Utc>) {
+    /// Takes in the counters of a new second, which may tell of a use, and its slowest first byte.
+    pub(crate) fn sample(&mut self, counts: Counts, first_byte: Option<Duration>, now: DateTime<Utc>) {
         let used = counts.open > 0 || counts.total != self.traffic.counts.total;
         if used {
             self.used = Some(now);
         }
-        self.traffic.sample(counts);
+        self.traffic.sample(counts, first_byte);
     }
 
     /// Returns whether it is one on demand that has a pod and, as far as is known, carries nothing: without the pod it

@@ -6,6 +6,42 @@ use std::time::Duration;
 use crate::types::health::Probe;
 use crate::types::ttl::Ttl;
 
+/// The users of this machine who may connect to a forward's listener.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LocalUsers {
+    /// The user who runs the program, and nobody else.
+    #[default]
+    Me,
+    /// Root too, as which `sudo` and containers in the host's network connect.
+    MeAndRoot,
+    /// Everybody.
+    All,
+}
+
+impl LocalUsers {
+    /// All values, with their names in the config.
+    pub const ALL: [(&'static str, Self); 3] = [("me", Self::Me), ("me+root", Self::MeAndRoot), ("all", Self::All)];
+
+    /// Returns its name in the config.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Me => "me",
+            Self::MeAndRoot => "me+root",
+            Self::All => "all",
+        }
+    }
+
+    /// Returns true if the user with an id may connect where `me` runs the program. `None`: it is not known whose
+    /// connection it is.
+    pub fn admits(self, uid: Option<u32>, me: u32) -> bool {
+        match self {
+            Self::Me => uid == Some(me),
+            Self::MeAndRoot => uid == Some(me) || uid == Some(0),
+            Self::All => true,
+        }
+    }
+}
+
 /// The settings of forwards at one level of the config. Absent ones come from the next level (target, cluster,
 /// defaults, built in).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +57,8 @@ pub struct ForwardSettings {
     /// For how long pods are replaced by themselves, from the first one on.
     pub max_lifetime: Option<Ttl>,
     pub probe_interval: Option<Ttl>,
+    /// The users of this machine who may connect.
+    pub local_users: Option<LocalUsers>,
     /// The probe. Only targets have it.
     pub probe: Option<Probe>,
     /// True if the dashboard opens the forward at start. Only targets have it.
@@ -43,6 +81,8 @@ pub struct ForwardPolicy {
     /// For how long pods are replaced by themselves, from the first one on.
     pub max_lifetime: Duration,
     pub probe_interval: Duration,
+    /// The users of this machine who may connect.
+    pub local_users: LocalUsers,
 }
 
 impl ForwardPolicy {
@@ -54,6 +94,7 @@ impl ForwardPolicy {
         auto_renew: false,
         max_lifetime: Duration::from_hours(8),
         probe_interval: Duration::from_secs(30),
+        local_users: LocalUsers::Me,
     };
 }
 
@@ -61,7 +102,7 @@ impl ForwardSettings {
     /// The built-in values.
     pub fn built_in() -> Self {
         let time = |time: Duration| Ttl::from_secs(time.as_secs());
-        let ForwardPolicy { on_demand, idle, create, auto_renew, max_lifetime, probe_interval } =
+        let ForwardPolicy { on_demand, idle, create, auto_renew, max_lifetime, probe_interval, local_users } =
             ForwardPolicy::BUILT_IN;
         Self {
             on_demand: Some(on_demand),
@@ -70,6 +111,7 @@ impl ForwardSettings {
             auto_renew: Some(auto_renew),
             max_lifetime: time(max_lifetime),
             probe_interval: time(probe_interval),
+            local_users: Some(local_users),
             probe: None,
             autostart: false,
             local_address: None,
@@ -86,6 +128,7 @@ impl ForwardSettings {
             auto_renew: self.auto_renew.or(base.auto_renew),
             max_lifetime: self.max_lifetime.or(base.max_lifetime),
             probe_interval: self.probe_interval.or(base.probe_interval),
+            local_users: self.local_users.or(base.local_users),
             probe: self.probe.clone(),
             autostart: self.autostart,
             local_address: self.local_address,
@@ -95,5 +138,29 @@ impl ForwardSettings {
     /// Returns true if other machines can reach the local address.
     pub fn is_open_to_others(&self) -> bool {
         self.local_address.is_some_and(|ip| !ip.is_loopback())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_else_is_let_in_unless_the_setting_says_so() {
+        use LocalUsers::{All, Me, MeAndRoot};
+        for (users, uid, admitted) in [
+            (Me, Some(1000), true),
+            (Me, Some(1001), false),
+            (Me, Some(0), false),
+            (Me, None, false),
+            (MeAndRoot, Some(1000), true),
+            (MeAndRoot, Some(1001), false),
+            (MeAndRoot, Some(0), true),
+            (MeAndRoot, None, false),
+            (All, Some(1001), true),
+            (All, None, true),
+        ] {
+            assert_eq!(users.admits(uid, 1000), admitted, "{users:?} {uid:?}");
+        }
     }
 }

@@ -4,6 +4,7 @@ pub mod address;
 pub mod attention;
 pub mod backend;
 pub mod cluster;
+pub mod connection;
 pub mod connection_strings;
 pub mod epoch;
 pub mod field;

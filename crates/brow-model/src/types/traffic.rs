@@ -23,13 +23,49 @@ pub struct Counts {
     pub total: u64,
     /// Connections that failed.
     pub failed: u64,
+    /// Connections of other local users that were refused; not among the accepted ones.
+    pub refused: u64,
     /// Bytes from the client to the target.
     pub up: u64,
     /// Bytes from the target to the client.
     pub down: u64,
 }
 
-/// Counters and what they did in the last minute.
+/// A value a second, of the last minutes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Series(VecDeque<u64>);
+
+impl Series {
+    /// The number of seconds kept.
+    pub const SPAN: usize = 300;
+    /// The number of seconds that the table shows.
+    pub const MINUTE: usize = 60;
+
+    fn push(&mut self, value: u64) {
+        if self.0.len() == Self::SPAN {
+            self.0.pop_front();
+        }
+        self.0.push_back(value);
+    }
+
+    /// Returns the values of the last seconds, newest first.
+    pub fn newest_first(&self, seconds: usize) -> impl Iterator<Item = u64> {
+        self.0.iter().rev().take(seconds).copied()
+    }
+
+    /// Returns the highest value of the last seconds; 0 if nothing happened in them.
+    pub fn max(&self, seconds: usize) -> u64 {
+        self.newest_first(seconds).max().unwrap_or_default()
+    }
+}
+
+impl FromIterator<u64> for Series {
+    fn from_iter<T: IntoIterator<Item = u64>>(values: T) -> Self {
+        Self(values.into_iter().collect())
+    }
+}
+
+/// Counters and what they did in the last minutes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Traffic {
     pub counts: Counts,
@@ -37,22 +73,22 @@ pub struct Traffic {
     pub up_rate: u64,
     /// Bytes in the last second, target to client.
     pub down_rate: u64,
-    /// Bytes in both directions, a value a second, oldest first, at most [`Traffic::SPAN`].
-    pub history: VecDeque<u64>,
+    /// Bytes in both directions.
+    pub bytes: Series,
+    /// Connections that were open at some time of a second.
+    pub connections: Series,
+    /// The slowest first byte of a second, in microseconds; 0 if none came.
+    pub first_bytes: Series,
 }
 
 impl Traffic {
-    /// Seconds of history kept.
-    pub const SPAN: usize = 60;
-
-    /// Takes the counters of a new second.
-    pub fn sample(&mut self, counts: Counts) {
+    /// Takes the counters of a new second, and its slowest first byte.
+    pub fn sample(&mut self, counts: Counts, first_byte: Option<Duration>) {
+        self.connections.push(self.counts.open + counts.total.saturating_sub(self.counts.total));
+        self.first_bytes.push(first_byte.map_or(0, |time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1)));
         self.up_rate = counts.up.saturating_sub(self.counts.up);
         self.down_rate = counts.down.saturating_sub(self.counts.down);
         self.counts = counts;
-        if self.history.len() == Self::SPAN {
-            self.history.pop_front();
-        }
-        self.history.push_back(self.up_rate + self.down_rate);
+        self.bytes.push(self.up_rate + self.down_rate);
     }
 }

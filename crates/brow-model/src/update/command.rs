@@ -11,9 +11,9 @@ use crate::types::cluster::Link;
 use crate::types::proxy::ProxyPod;
 
 /// Nothing where a command has an effect, else the reason why it has none.
-type Enabled = Result<(), Message>;
+pub(crate) type Enabled = Result<(), Message>;
 
-fn enabled(holds: bool, reason: Message) -> Enabled {
+pub(crate) fn enabled(holds: bool, reason: Message) -> Enabled {
     if holds { Ok(()) } else { Err(reason) }
 }
 

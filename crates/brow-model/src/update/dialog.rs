@@ -56,7 +56,7 @@ impl Input {
     }
 
     /// Returns whether it leaves a dialog that only shows something.
-    fn leaves(&self) -> bool {
+    pub(crate) fn leaves(&self) -> bool {
         matches!(self, Self::Do(Command::Cancel | Command::Accept | Command::Quit))
     }
 }
@@ -89,6 +89,7 @@ impl Model {
                 let most = self.screen.max_scroll.min(lines.len().saturating_sub(1));
                 kept.map(|back| Dialog::PodLog { key, epoch, lines, ended, back: back.min(most) })
             }
+            Dialog::Connections(list) => self.in_connections(list, &input, out),
             Dialog::Browser(browser) => self.in_browser(browser, input, out),
             Dialog::Menu(menu) => self.in_menu(menu, &input, out),
             Dialog::Import { cluster, field, pasted } => in_import(cluster, field, pasted, input, out),

@@ -67,6 +67,9 @@ impl Model {
             | ForwardEvent::LookupFailed(_)
             | ForwardEvent::Relay(_)
                 if forward.is_resting() => {}
+            ForwardEvent::UserRefused { uid, name } => self.on_user_refused(target, uid, &name),
+            ForwardEvent::Connections(list) => self.on_connections(id, list),
+            ForwardEvent::UsersUntold => forward.users_untold = true,
             ForwardEvent::Probed(found) => self.on_probed(id, found, out),
             ForwardEvent::Wanted(round) => self.on_wanted(id, round, out),
             ForwardEvent::Drained(via) => self.on_drained(id, &via.pod, out),
@@ -140,6 +143,29 @@ impl Model {
         }
         self.audit("open-forward", &target, None, Some(fault.what), out);
         self.fail(fault);
+    }
+
+    /// Another user of this machine was refused.
+    fn on_user_refused(&mut self, target: String, uid: Option<u32>, name: &str) {
+        let user = match uid {
+            Some(uid) if name.is_empty() => format!("uid {uid}"),
+            Some(uid) => format!("{name} (uid {uid})"),
+            None => String::new(),
+        };
+        self.note(Level::Warning, Message::UserRefused, target, user);
+    }
+
+    /// Has open forwards let in the local users that the config names now; open connections stay.
+    pub(crate) fn update_local_users(&mut self, out: &mut Vec<Effect>) {
+        let users = |forward: &Forward| self.forward_policy(&forward.spec.target).local_users;
+        let all = self.forwards.all().values();
+        let changed: Vec<_> = all.map(|forward| (forward.spec.id, users(forward))).collect();
+        for (id, users) in changed {
+            if let Some(forward) = self.forwards.get_mut(id).filter(|forward| forward.spec.local_users != users) {
+                forward.spec.local_users = users;
+                out.push(Effect::Forward(ForwardEffect::Admit { id, users }));
+            }
+        }
     }
 
     /// Closes a forward.

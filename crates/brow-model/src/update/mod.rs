@@ -11,6 +11,7 @@ mod chosen;
 mod cluster;
 mod command;
 mod connection_strings;
+mod connections;
 mod demand;
 mod dialog;
 pub(crate) mod export;
@@ -48,6 +49,7 @@ use crate::language::effect::Effect;
 use crate::language::event::{Event, Sample};
 use crate::state::Model;
 use crate::types::forward::Forward;
+use crate::types::traffic::Series;
 
 /// The interval at which finished pods are cleaned up.
 const CLEAN_EVERY: TimeDelta = TimeDelta::seconds(60);
@@ -100,9 +102,9 @@ impl Model {
         self.screen.unarranged |=
             self.expires_between(self.now, now) || self.expires_between(self.now + soon, now + soon);
         self.now = now;
-        for Sample { id, counts, tunnel } in samples {
+        for Sample { id, counts, first_byte, tunnel } in samples {
             if let Some(forward) = self.forwards.get_mut(id) {
-                forward.sample(counts, now);
+                forward.sample(counts, first_byte, now);
                 forward.tunnel = tunnel;
                 self.screen.unarranged = true;
                 self.extend_idle_limit(id);
@@ -111,6 +113,7 @@ impl Model {
         self.check_demand(out);
         self.check_renewals(out);
         self.check_health(out);
+        self.refresh_connections(out);
         if self.screen.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.screen.notice = None;
         }
@@ -123,8 +126,11 @@ impl Model {
 
     /// Returns true if something on the screen changes with the clock alone: a countdown, an age, a rate, a notice.
     pub fn changes_with_time(&self) -> bool {
-        let moves = |forward: &Forward| !forward.is_resting() || forward.traffic.history.iter().any(|bytes| *bytes > 0);
-        !self.pods.all().is_empty() || self.forwards.all().values().any(moves) || self.screen.notice.is_some()
+        let moves = |forward: &Forward| !forward.is_resting() || forward.traffic.bytes.max(Series::SPAN) > 0;
+        !self.pods.all().is_empty()
+            || self.forwards.all().values().any(moves)
+            || self.screen.notice.is_some()
+            || self.shown_connections().is_some()
     }
 
     /// The next number for an epoch, a request or a forward.

@@ -131,6 +131,7 @@ impl Model {
             any_port,
             on_demand,
             probe: self.probe_of(target),
+            local_users: self.forward_policy(&target.name).local_users,
         };
         let id = spec.id;
         let mut forward = Forward::opening(spec.clone(), self.now);

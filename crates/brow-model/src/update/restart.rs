@@ -66,6 +66,7 @@ impl Model {
             address: same.unwrap_or(&target.address).clone(),
             bind: bind_of(target),
             probe: self.probe_of(target),
+            local_users: self.forward_policy(&target.name).local_users,
             tunnel: self.config.settings().clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
             ..spec.clone()
         }
@@ -93,6 +94,7 @@ impl Model {
             }
         }
         self.update_probes(out);
+        self.update_local_users(out);
         for id in turned {
             if self.forward_policy(&self.target_of(id)).on_demand {
                 self.serve_on_demand(id, out);

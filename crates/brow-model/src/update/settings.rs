@@ -155,6 +155,7 @@ impl Model {
             auto_renew: settings.auto_renew.unwrap_or(base.auto_renew),
             max_lifetime: time(settings.max_lifetime, base.max_lifetime),
             probe_interval: time(settings.probe_interval, base.probe_interval),
+            local_users: settings.local_users.unwrap_or(base.local_users),
         }
     }
 }

@@ -59,8 +59,8 @@ pub fn tells_peer_users() -> bool {
     false
 }
 
-/// Returns the user at the other end of a TCP connection, by that end's address (`theirs`) and this end's (`ours`). Only
-/// Linux tells (`sock_diag(7)`), which takes some ten microseconds.
+/// Returns the user at the other end of a TCP connection, by the addresses of this end (`ours`) and of that (`theirs`).
+/// Only Linux tells (`sock_diag(7)`), which takes some ten microseconds.
 ///
 /// A socket that its program has closed belongs to nobody, and older kernels say that it is root's. So root is named
 /// only for a socket that is open.

@@ -6,7 +6,7 @@ mod notation;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::types::forward_settings::ForwardSettings;
+use crate::types::forward_settings::{ForwardSettings, LocalUsers};
 use crate::types::health::Probe;
 use crate::types::settings::{PodSettings, PullPolicy, Toleration};
 use crate::types::target::Target;
@@ -114,6 +114,8 @@ fields! {
     ProbeInterval = "probe_interval", Forward, Any, Time(forward.probe_interval);
     /// Address of this machine to listen on; beyond loopback others can reach it.
     LocalAddress = "local_address", Forward, Target, Ip(forward.local_address);
+    /// Users of this machine who may connect: me, me+root or all.
+    LocalUsers = "local_users", Forward, Any, Users(forward.local_users);
     /// Image of its proxy pods, which must hold socat and sh.
     Image = "image", Pod, Any, Image(pod.image);
     /// Policy by which a node pulls the image.
@@ -166,6 +168,8 @@ pub enum Slot<'a> {
     Probe(&'a mut Option<Probe>),
     /// An address of this machine.
     Ip(&'a mut Option<IpAddr>),
+    /// The local users who may connect.
+    Users(&'a mut Option<LocalUsers>),
     Words(&'a mut Vec<String>),
     /// Names of objects.
     Names(&'a mut Option<Vec<String>>),
@@ -234,6 +238,7 @@ impl TargetField {
             Some(Slot::Proxy(_)) => &["", "proxy"],
             Some(Slot::Flag(_)) => &["", "true", "false"],
             Some(Slot::On(_)) => &["", "true"],
+            Some(Slot::Users(_)) => &["", "me", "me+root", "all"],
             Some(Slot::Policy(_)) => &["", "Always", "IfNotPresent", "Never"],
             _ => &[],
         }
@@ -255,6 +260,7 @@ impl Slot<'_> {
             Self::Policy(policy) => shown(policy.map(PullPolicy::name)),
             Self::Probe(probe) => shown(probe.as_ref()),
             Self::Ip(ip) => shown(**ip),
+            Self::Users(users) => shown(users.map(LocalUsers::name)),
             Self::Words(words) => words.join(", "),
             Self::Names(names) => shown(names.as_ref().map(|names| names.join(", "))),
             Self::Labels(table) | Self::Annotations(table) => notation::shown(table),
@@ -277,6 +283,9 @@ impl Slot<'_> {
             Self::Policy(at) => *at = PullPolicy::ALL.into_iter().find(|known| known.name() == text),
             Self::Probe(at) => *at = text.parse().ok(),
             Self::Ip(at) => *at = text.parse().ok(),
+            Self::Users(at) => {
+                *at = LocalUsers::ALL.into_iter().find(|(name, _)| *name == text).map(|(_, users)| users);
+            }
             Self::Words(at) => *at = words(text),
             Self::Names(at) => *at = some().map(|text| words(&text)),
             Self::Labels(at) | Self::Annotations(at) => *at = pairs(text).unwrap_or_default(),

@@ -1,0 +1,129 @@
+//! The open connections of one forward: their list, which is made when somebody looks, and the end of one.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::port_owner;
+use brow_model::connection::{Connection, ConnectionId, ConnectionState, Program};
+use kube_tunnel::{Counters, PeerUser, peer_user};
+
+/// The open connections; at most [`super::MAX_CONNECTIONS`].
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    next: AtomicU64,
+    open: Mutex<BTreeMap<u64, Arc<OpenConnection>>>,
+    /// Notified when somebody wants to see them.
+    pub looked_at: Notify,
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(super) struct OpenConnection {
+    ours: SocketAddr,
+    theirs: SocketAddr,
+    since: DateTime<Utc>,
+    /// Its own bytes, which count in the forward's too.
+    pub counters: Arc<Counters>,
+    /// Cancelled to end it.
+    pub token: CancellationToken,
+    has_stream: AtomicBool,
+    /// The local program, once it was looked for.
+    program: OnceLock<Option<Program>>,
+}
+
+/// Takes a connection off the list when it is dropped.
+pub(super) struct Listed {
+    connections: Arc<Connections>,
+    id: u64,
+    pub connection: Arc<OpenConnection>,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.connections.lock().remove(&self.id);
+    }
+}
+
+impl OpenConnection {
+    /// Notes that it has a stream to the target.
+    pub(super) fn opened(&self) {
+        self.has_stream.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<OpenConnection>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lists a connection from `theirs` to `ours` until the guard is dropped. It is to end when `token` is cancelled.
+    pub(super) fn list(
+        self: &Arc<Self>,
+        (ours, theirs): (SocketAddr, SocketAddr),
+        counters: &Arc<Counters>,
+        token: CancellationToken,
+    ) -> Listed {
+        let connection = Arc::new(OpenConnection {
+            ours,
+            theirs,
+            since: Utc::now(),
+            counters: Arc::new(Counters::part_of(Arc::clone(counters))),
+            token,
+            has_stream: AtomicBool::new(false),
+            program: OnceLock::new(),
+        });
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(id, Arc::clone(&connection));
+        Listed { connections: Arc::clone(self), id, connection }
+    }
+
+    /// Ends a connection, if it is still open.
+    pub(super) fn end(&self, id: ConnectionId) {
+        if let Some(connection) = self.lock().get(&id.0) {
+            connection.token.cancel();
+        }
+    }
+
+    /// Returns the open connections with their local programs. Reads files of every process if a program has not been
+    /// looked for yet: not for a thread that moves bytes.
+    pub(super) fn look(&self) -> Vec<Connection> {
+        let open: Vec<_> = self.lock().iter().map(|(id, connection)| (*id, Arc::clone(connection))).collect();
+        find_programs(open.iter().map(|(_, connection)| &**connection).filter(|one| one.program.get().is_none()));
+        let shown = |(id, connection): (u64, Arc<OpenConnection>)| Connection {
+            id: ConnectionId(id),
+            from: connection.theirs,
+            program: connection.program.get().cloned().flatten(),
+            since: connection.since,
+            up: connection.counters.up.load(Ordering::Relaxed),
+            down: connection.counters.down.load(Ordering::Relaxed),
+            state: if connection.has_stream.load(Ordering::Relaxed) {
+                ConnectionState::Open
+            } else {
+                ConnectionState::Waiting
+            },
+        };
+        open.into_iter().map(shown).collect()
+    }
+}
+
+/// Looks for the programs of connections, all in one go.
+fn find_programs<'a>(connections: impl Iterator<Item = &'a OpenConnection>) {
+    let sockets: Vec<(&OpenConnection, Option<u64>)> = connections
+        .map(|connection| match peer_user(connection.ours, connection.theirs) {
+            PeerUser::Known { inode: inode @ 1.., .. } => (connection, Some(inode.into())),
+            PeerUser::Known { inode: 0, .. } | PeerUser::Unknown | PeerUser::Unsupported => (connection, None),
+        })
+        .collect();
+    let inodes: HashSet<u64> = sockets.iter().filter_map(|(_, inode)| *inode).collect();
+    let programs = if inodes.is_empty() { HashMap::new() } else { port_owner::programs(&inodes) };
+    for (connection, inode) in sockets {
+        let program = inode.and_then(|inode| programs.get(&inode));
+        connection.program.get_or_init(|| program.cloned());
+    }
+}

@@ -1,0 +1,90 @@
+//! The open connections of a forward.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::super::chrome;
+use super::super::state::{Hit, ViewState};
+use super::super::typeset::{cut_middle, put, width};
+use super::{Scene, large, middle, room};
+use brow_model::connection::{Connection, ConnectionState};
+use brow_model::dialog::ConnectionList;
+
+/// Columns of the screen, where there is room.
+const WIDTH: u16 = 100;
+
+/// The columns: their heads, and whether their values are numbers.
+const COLUMNS: [(&str, bool); 6] = [
+    ("connection.program", false),
+    ("connection.from", false),
+    ("connection.since", true),
+    ("connection.up", true),
+    ("connection.down", true),
+    ("connection.state", false),
+];
+
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area: Rect, list: &ConnectionList) {
+    let theme = scene.theme();
+    let forward = scene.model.forwards.all().get(&list.forward);
+    let name = forward.map(|forward| forward.spec.target.as_str()).unwrap_or_default();
+    let rows = list.rows.as_deref().unwrap_or_default();
+    let title = scene.text().fill("dialog.connections", &[("name", name), ("count", &rows.len().to_string())]);
+    // Wide, for all of what a row tells.
+    let outer = Rect { height: large(area).height, y: large(area).y, ..middle(area, room(area, WIDTH), 0) };
+    let inner = chrome::dialog(frame, scene, outer, &title, theme.accent);
+    let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+    state.set_page(body.height);
+    if rows.is_empty() {
+        let words = scene.get(if list.rows.is_some() { "dialog.no-connections" } else { "dialog.browser-looking" });
+        put(frame.buffer_mut(), inner.x, inner.y, inner.width, words, theme.dim);
+        return;
+    }
+    let first = state.scroll_dialog(list.cursor, body.height.into(), rows.len());
+    let cells: Vec<[String; COLUMNS.len()]> = rows.iter().map(|connection| cells(scene, connection)).collect();
+    let heads = COLUMNS.map(|(key, _)| scene.get(key).to_owned());
+    // By all rows, so that nothing moves while one scrolls.
+    let mut widths = [0; COLUMNS.len()];
+    for row in cells.iter().chain([&heads]) {
+        for (wide, cell) in widths.iter_mut().zip(row) {
+            *wide = width(cell).max(*wide);
+        }
+    }
+    // The first column gives way.
+    let others: u16 = widths[1..].iter().map(|wide| wide + 2).sum();
+    widths[0] = widths[0].max(24).min(inner.width.saturating_sub(others + 2));
+    draw_row(frame, inner, &heads, widths, theme.dim);
+    for ((at, row), y) in cells.iter().enumerate().skip(first).zip(body.y..body.bottom()) {
+        let line = Rect { y, height: 1, ..body };
+        state.add_area(line, Hit::Item(at));
+        draw_row(frame, line, row, widths, theme.text);
+        if at == list.cursor {
+            frame.buffer_mut().set_style(line, theme.selection);
+            put(frame.buffer_mut(), line.x, y, 1, "▌", theme.accent);
+        }
+    }
+}
+
+fn draw_row(frame: &mut Frame<'_>, line: Rect, row: &[String], widths: [u16; COLUMNS.len()], style: Style) {
+    let mut x = line.x + 2;
+    for ((cell, wide), (_, is_number)) in row.iter().zip(widths).zip(COLUMNS) {
+        let indent = if is_number { wide.saturating_sub(width(cell)) } else { 0 };
+        let room = wide.min(line.right().saturating_sub(x)).saturating_sub(indent);
+        put(frame.buffer_mut(), x + indent, line.y, room, &cut_middle(cell, room), style);
+        x += wide + 2;
+    }
+}
+
+fn cells(scene: Scene<'_>, connection: &Connection) -> [String; COLUMNS.len()] {
+    let text = scene.text();
+    let Connection { from, program, since, up, down, state, .. } = connection;
+    let program =
+        program.as_ref().map_or_else(|| "–".to_owned(), |program| format!("{} {}", program.name, program.pid));
+    let from = if from.ip().is_loopback() { format!(":{}", from.port()) } else { from.to_string() };
+    let state = match state {
+        ConnectionState::Waiting => "connection.waiting",
+        ConnectionState::Open => "connection.open",
+    };
+    let age = text.age(scene.model.now - *since);
+    [program, from, age, text.bytes(*up), text.bytes(*down), text.get(state).to_owned()]
+}
