@@ -219,6 +219,8 @@ impl App {
         if restyle {
             self.dress();
         }
+        // The log's filter goes by what is read.
+        self.model.screen.log.word(|entry| self.text.entry(entry));
     }
 
     /// Applies language, theme, colors and keys if the settings changed. A value that cannot be used is reported, and
@@ -234,6 +236,7 @@ impl App {
         let settings = self.model.config.settings().clone();
         self.dressed = Some(settings.clone());
         self.text = Text::new(settings.language.unwrap_or_else(|| Text::locale(&self.terminal.locale)));
+        self.model.screen.log.unword();
         let mut faults = Vec::new();
         match Theme::named(&settings.theme, self.terminal.colors.depth(settings.colors)) {
             Ok(theme) => self.theme = theme,

@@ -4,6 +4,8 @@
 mod common;
 #[path = "editing/keys.rs"]
 mod keys;
+#[path = "editing/once.rs"]
+mod once;
 
 use common::kube::until;
 use common::{Home, Screen, Start, selected};

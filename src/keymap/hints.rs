@@ -64,9 +64,14 @@ impl Keymap {
         let dialog = model.screen.dialogs.last();
         match mode {
             Mode::Form => {
-                let import = matches!(dialog, Some(Dialog::Import { .. }));
-                hints.say_as(&[Command::Accept], if import { "hint.import" } else { "hint.save" });
-                if let Some(Dialog::TargetForm(_)) = dialog {
+                let accepts = match dialog {
+                    Some(Dialog::Import { .. }) => "hint.import",
+                    Some(Dialog::AskTtl { .. }) => "hint.create",
+                    _ => "hint.save",
+                };
+                hints.say_as(&[Command::Accept], accepts);
+                if let Some(Dialog::TargetForm(form)) = dialog {
+                    hints.say_if(form.editing.is_none(), &[Command::ConnectOnce]);
                     hints.say_as(&[Command::PageDown], "hint.more-fields");
                     hints.say_as(&[Command::Next], "hint.next-field");
                 }
@@ -100,7 +105,7 @@ impl Keymap {
                 hints
                     .say_as(&[Command::Up, Command::Down], "hint.scroll")
                     .say_if(model.is_enabled(Command::Describe), &[Command::Describe])
-                    .say(&[Command::Filter, Command::Copy])
+                    .say(&[Command::Filter, Command::Copy, Command::CopyAll])
                     .say_as(&[Command::ToggleLog], "hint.details")
                     .say(&[Command::Quit, Command::Help]);
             }

@@ -159,13 +159,14 @@ impl Mode {
     /// Returns true if a command of one of the mode's sections has an effect in this mode.
     fn takes(self, command: Command) -> bool {
         use Command::{
-            Accept, Bottom, Cancel, Copy, Describe, Down, EndConnection, Help, Left, Mark, MarkAll, Next, PageDown,
-            PageUp, Previous, Quit, QuitNow, Right, TakeKnown, Top, Up,
+            Accept, Bottom, Cancel, ConnectOnce, Copy, Describe, Down, EndConnection, Help, Left, Mark, MarkAll, Next,
+            PageDown, PageUp, Previous, Quit, QuitNow, Right, TakeKnown, Top, Up,
         };
         match self {
-            Self::Form => {
-                matches!(command, Accept | Cancel | Next | Previous | Up | Down | PageUp | PageDown | Quit)
-            }
+            Self::Form => matches!(
+                command,
+                Accept | Cancel | ConnectOnce | Next | Previous | Up | Down | PageUp | PageDown | Quit
+            ),
             Self::Search => matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Help | Quit),
             Self::Filter => matches!(command, Accept | Cancel | Next | Previous | Up | Down | Quit),
             Self::Question | Self::Quit => {

@@ -16,6 +16,7 @@ use brow_model::command::ROWS;
 use brow_model::event::Event;
 use brow_model::fault::What;
 use brow_model::settings::Language;
+use brow_model::text_field::Field;
 
 fn model() -> Model {
     Model::new(DateTime::from_timestamp(0, 0).unwrap(), "me@here")
@@ -184,9 +185,10 @@ fn forms_take_text_and_the_keys_of_a_shells_line() {
         ("<esc>", Command::Cancel),
         ("<ctrl-c>", Command::Cancel),
         ("<down>", Command::Down),
+        ("<ctrl-r>", Command::ConnectOnce),
     ];
     assert_mean(&model, &keys);
-    assert_eq!(command(&model, "<ctrl-r>"), None);
+    assert_eq!(command(&model, "<ctrl-l>"), None);
 }
 
 #[test]
@@ -316,7 +318,10 @@ fn hints_say_what_works_here_now() {
     assert_eq!(shown(&keymap, &asked), ["←→ choose", "Enter press", "y yes", "n no"]);
     let mut form = model();
     form.update(Event::Act(Action::Do(Command::New)));
-    assert_eq!(shown(&keymap, &form), ["Enter save", "PgDn more settings", "Tab next field", "Esc close"]);
+    let new = ["Enter save", "Ctrl-R connect once", "PgDn more settings", "Tab next field", "Esc close"];
+    assert_eq!(shown(&keymap, &form), new);
+    form.screen.dialogs.push(Dialog::AskTtl { targets: Vec::new(), field: Field::default() });
+    assert_eq!(shown(&keymap, &form), ["Enter create pod", "Esc close"]);
     let changed = Keymap::new(&[change("anywhere", "new", &["N"], 1)]).unwrap();
     assert_eq!(shown(&changed, &model())[0], "N new");
 }

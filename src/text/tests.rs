@@ -257,7 +257,8 @@ fn entries_are_one_line() {
     let text = Text::new(Language::En);
     let at = DateTime::from_timestamp(0, 0).unwrap();
     let entry = |what, thing: &str, detail: &str| {
-        text.entry(&Entry { at, level: Level::Info, message: what, thing: thing.into(), detail: detail.into() })
+        let (thing, detail, words) = (thing.into(), detail.into(), String::new());
+        text.entry(&Entry { at, level: Level::Info, message: what, thing, detail, words })
     };
     assert_eq!(entry(Message::ForwardOpened, "db", "127.0.0.1:3306"), "db → 127.0.0.1:3306");
     assert_eq!(entry(Message::PodsCleaned, "1", "dev"), "Cleaning up 1 finished or expired pod in dev");

@@ -241,6 +241,9 @@ fn of_target<'a>(scene: Scene<'a>, target: &'a Target) -> Facts<'a> {
         head.push(Span::raw("  "));
         head.push(Span::styled(scene.text().forward(forward, scene.model.now), forwards::style_of(scene, forward)));
     }
+    if scene.model.targets.is_temporary(&target.name) {
+        head.push(Span::styled(format!("  {}", scene.get("view.not-saved")), theme.dim));
+    }
     let fault = scene.model.fault_of_target(target);
     // What went wrong has a remedy of its own.
     let next = next.filter(|_| fault.is_none());

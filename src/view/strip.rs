@@ -77,13 +77,12 @@ fn draw_log(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewState, area
     let log = &scene.model.screen.log;
     let focused = scene.model.screen.focus.in_log && !scene.has_dialog();
     let filter = (log.filtering || !log.filter.value().is_empty()).then_some(&log.filter);
-    let count = if log.back > 0 {
-        format!("−{}", log.back)
-    } else {
-        super::panes::count(log.shown().count(), log.entries.len(), &log.filter)
-    };
-    let more = (!log.file.is_empty()).then(|| scene.inputs.text.fill("view.log-file", &[("thing", &log.file)]));
-    let aside = more.map(|more| Span::styled(format!("  {more}"), scene.theme().dim)).into_iter().collect();
+    let newer = log.newer().count();
+    let count = super::panes::count(log.shown().count() + newer, log.entries.len(), &log.filter);
+    let below = (newer > 0).then(|| scene.text().fill("view.below", &[("count", &newer.to_string())]));
+    let file = (!log.file.is_empty()).then(|| scene.text().fill("view.log-file", &[("thing", &log.file)]));
+    let aside =
+        below.into_iter().chain(file).map(|words| Span::styled(format!("  {words}"), scene.theme().dim)).collect();
     let frame_of = Chrome {
         count,
         filter,
@@ -113,9 +112,7 @@ fn visible(scene: Scene<'_>, rows: usize) -> (Vec<&Entry>, usize) {
     let mut shown: Vec<&Entry> = log.shown().rev().take(rows).collect();
     shown.reverse();
     let at = shown.len().saturating_sub(1);
-    let newer = log.entries.range(log.entries.len().saturating_sub(log.back)..);
-    let newer = newer.filter(|entry| entry.is_like(log.filter.value()));
-    shown.extend(newer.take(rows - shown.len().min(rows)));
+    shown.extend(log.newer().take(rows - shown.len().min(rows)));
     (shown, at)
 }
 

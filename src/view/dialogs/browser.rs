@@ -16,6 +16,7 @@ use super::super::table::GUTTER;
 use super::super::typeset::{put, width, wrap};
 use super::{Scene, large};
 use brow_model::browser::Browser;
+use brow_model::fault::Fault;
 use brow_model::inventory::PortKey;
 use brow_model::log::Message;
 use brow_model::service::Group;
@@ -99,6 +100,8 @@ fn empty(frame: &mut Frame<'_>, scene: Scene<'_>, browser: &Browser, body: Rect)
         (scene.text().fill("view.no-match", &[("filter", filter)]), theme.dim)
     } else if browser.is_done() {
         (scene.get("dialog.browser-empty").to_owned(), theme.dim)
+    } else if browser.clusters.iter().all(|(name, looking)| !looking && fault_of(scene, name).is_some()) {
+        (scene.get("dialog.browser-down").to_owned(), theme.dim)
     } else {
         (scene.get("dialog.browser-looking").to_owned(), theme.info)
     };
@@ -107,13 +110,16 @@ fn empty(frame: &mut Frame<'_>, scene: Scene<'_>, browser: &Browser, body: Rect)
     }
 }
 
+fn fault_of<'a>(scene: Scene<'a>, cluster: &str) -> Option<&'a Fault> {
+    scene.model.cluster(cluster)?.fault.as_ref()
+}
+
 /// Lists what is missing and why: clusters that don't answer, namespaces that may not be read.
 fn notes(scene: Scene<'_>, browser: &Browser) -> Vec<(String, Style)> {
     let theme = scene.theme();
     let mut notes = Vec::new();
     for (name, _) in browser.clusters.iter().filter(|(_, looking)| !**looking) {
-        let fault = scene.model.cluster(name).and_then(|cluster| cluster.fault.as_ref());
-        notes.push(match fault {
+        notes.push(match fault_of(scene, name) {
             Some(fault) => (format!("✗ {}", scene.text().fault(fault).what), theme.bad),
             None => (scene.text().fill("dialog.browser-waiting", &[("name", name)]), theme.info),
         });

@@ -17,6 +17,8 @@ pub(super) struct Row<'a> {
     pub field: &'a Field,
     /// A hint about the expected text, shown while the field is focused.
     pub hint: &'a str,
+    /// Texts that can be chosen, shown instead of the hint; empty where there are none.
+    pub offers: String,
     /// True if the field receives keys.
     pub active: bool,
     /// True if messages are drawn beside the fields, not below.
@@ -34,7 +36,8 @@ impl<'a> Row<'a> {
     /// A field that is alone, with its label.
     pub fn alone(label: &'a str, field: &'a Field, hint: &'a str) -> Self {
         let label = (label, width(label));
-        Self { label, field, hint, active: true, beside: false, unsaid: String::new(), chosen: None }
+        let (offers, unsaid) = (String::new(), String::new());
+        Self { label, field, hint, offers, active: true, beside: false, unsaid, chosen: None }
     }
 
     /// The columns it takes with what may be said of it beside it.
@@ -48,9 +51,12 @@ impl<'a> Row<'a> {
         self.label.1.saturating_add(4)
     }
 
-    /// Returns the message of the field: its error, else its hint.
+    /// Returns the message of the field: what can be chosen, else its error, else its hint.
     fn message<'s>(&'s self, scene: Scene<'s>) -> Option<Span<'s>> {
         let theme = scene.theme();
+        if self.active && !self.offers.is_empty() {
+            return Some(Span::styled(self.offers.as_str(), theme.info));
+        }
         if let Some(error) = self.field.error {
             return Some(Span::styled(format!("✗ {}", scene.get(&format!("field.{error}"))), theme.bad));
         }

@@ -19,6 +19,9 @@ const WIDTH: u16 = 124;
 /// The same where messages stand below the fields.
 const NARROW_WIDTH: u16 = 96;
 
+/// The most contexts that are offered.
+const MAX_OFFERS: usize = 5;
+
 /// One line of the form.
 enum Part<'a> {
     Field(usize, Box<Row<'a>>),
@@ -82,6 +85,7 @@ fn rows<'a>(scene: Scene<'a>, form: &'a TargetForm) -> Vec<(usize, Row<'a>)> {
             label: (label(of), widest),
             field,
             hint: scene.get(&format!("form-hint.{}", of.key())),
+            offers: if of == TargetField::Cluster { offers(scene, form) } else { String::new() },
             active: at == form.active,
             beside: false,
             unsaid,
@@ -90,6 +94,15 @@ fn rows<'a>(scene: Scene<'a>, form: &'a TargetForm) -> Vec<(usize, Row<'a>)> {
         Some((at, row))
     };
     form.page().fields().filter_map(row).collect()
+}
+
+/// Returns the contexts like what is being typed, by the names that the panes show.
+fn offers(scene: Scene<'_>, form: &TargetForm) -> String {
+    if form.sought.is_empty() {
+        return String::new();
+    }
+    let names = scene.model.contexts_like(form).into_iter().map(|name| scene.model.cluster_name(name));
+    names.take(MAX_OFFERS).collect::<Vec<_>>().join("  ")
 }
 
 /// Returns the label of a field's value.

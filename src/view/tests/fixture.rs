@@ -224,6 +224,7 @@ fn log(model: &mut Model) {
             message,
             thing: thing.to_owned(),
             detail: detail.to_owned(),
+            words: String::new(),
         });
     };
     push(620, Level::Success, Message::ClusterReady, "dev", "v1.33.1");
@@ -232,6 +233,7 @@ fn log(model: &mut Model) {
     push(480, Level::Success, Message::ForwardOpened, "mysql-dev", "127.0.0.1:3306");
     push(120, Level::Error, Message::Failed(Box::new(forbidden())), "staging", "");
     push(60, Level::Warning, Message::PodExpired, "brow-mysql-dev-d3adbf", "");
+    model.screen.log.word(|entry| english().entry(entry));
 }
 
 /// The words of all tests but those about another language.

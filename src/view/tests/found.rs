@@ -11,7 +11,7 @@ use brow_model::dialog::{Dialog, Question};
 use brow_model::event::BrowseEvent;
 use brow_model::event::Event;
 use brow_model::fault::{Fault, Grant, Remedy, What};
-use brow_model::inventory::{Object, ObjectKey, ObjectPort, SearchScope};
+use brow_model::inventory::{Inventory, Object, ObjectKey, ObjectPort, SearchScope};
 use brow_model::offer::{LeftOut, LeftOutReason, Offer};
 use brow_model::service::{Signs, recognise};
 use brow_model::settings::{Colors, Language};
@@ -149,4 +149,25 @@ fn the_menu_the_import_and_its_question() {
     let mut model = busy();
     model.screen.dialogs.push(Dialog::Confirm { question, button: 1 });
     shots("confirm-take", &model);
+}
+
+#[test]
+fn a_browser_whose_clusters_are_down_does_not_look_for_anything() {
+    let mut model = browsing();
+    let Some(Dialog::Browser(browser)) = model.screen.dialogs.last_mut() else { panic!("no browser") };
+    browser.inventory = Inventory::default();
+    browser.stale = true;
+    browser.clusters.values_mut().for_each(|looking| *looking = false);
+    let seen = |model: &mut Model| {
+        model.screen.unarranged = true;
+        model.arrange();
+        lines(&mut themed(model, 100, 30, &Theme::plain(), &english()).0)
+    };
+    assert!(seen(&mut model).contains("Loading …"), "they may answer yet");
+    for cluster in model.clusters.all_mut() {
+        (cluster.link, cluster.fault) = (Link::Unreachable, Some(Fault::new(What::Unreachable, &cluster.name, "")));
+    }
+    let screen = seen(&mut model);
+    assert!(screen.contains("No cluster answers.") && !screen.contains("Loading"), "{screen}");
+    assert!(screen.contains("dev cannot be reached"), "{screen}");
 }

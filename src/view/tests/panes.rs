@@ -154,8 +154,14 @@ fn the_log() {
 #[test]
 fn the_bottom_line() {
     let mut model = busy();
-    let entry =
-        |level, message| Entry { at: ago(1), level, message, thing: "staging".to_owned(), detail: String::new() };
+    let entry = |level, message| Entry {
+        at: ago(1),
+        level,
+        message,
+        thing: "staging".to_owned(),
+        detail: String::new(),
+        words: String::new(),
+    };
     model.screen.notice = Some((entry(Level::Error, Message::Failed(Box::new(forbidden()))), now()));
     shots("notice-error", &model);
     model.screen.notice = Some((entry(Level::Success, Message::ClusterReady), now()));
@@ -276,6 +282,7 @@ fn forwards_of_other_instances_are_dimmed_and_say_whose_they_are() {
         destination: "10.0.0.1:3306".to_owned(),
         local: format!("127.0.0.1:{}", 5000 + id),
         state,
+        ends: None,
         pod: Some("brow-grafana-ab12cd".to_owned()),
         draining: Vec::new(),
     };

@@ -44,7 +44,7 @@ macro_rules! command_table {
                 "delete" Delete ["D", "delete"] has_row => |m, _| m.ask_delete();
                 /// Shows what is wrong with the row; describes a pod.
                 "describe" Describe ["i"] has_trouble => |m, _| m.show_trouble();
-                /// Copies addresses, names, the log's entries, or a fault with its remedy.
+                /// Copies addresses, names, the selected entry of the log, or a fault with its remedy.
                 "copy" Copy ["y"] has_forward => |m, out| m.copy_locals(out);
                 /// Offers connection strings.
                 "strings" Strings ["Y"] has_forward => |m, _| m.offer_connection_strings();
@@ -183,7 +183,9 @@ macro_rules! command_table {
             }
             Log "log" hints [] empty [] {
                 Describe ["i", "enter"] (Accept) log_ends_with_fault => |m, _| m.show_logged_fault();
-                Copy ["y"] always => |m, out| m.copy_log(out);
+                Copy ["y"] always => |m, out| m.copy_log(false, out);
+                /// Copies all entries of the log, or all that pass its filter.
+                "copy-all" CopyAll ["Y"] always => |m, out| m.copy_log(true, out);
                 Filter [] always => |m, _| m.screen.log.filtering = true;
                 Cancel [] always => |m, _| m.leave_log();
             }
@@ -196,6 +198,8 @@ macro_rules! command_table {
             }
             Form "form" hints [] empty [] {
                 Accept ["enter"];
+                /// Connects what the form of a new target says, without saving it.
+                "connect-once" ConnectOnce ["ctrl-r"];
                 Cancel ["esc"];
             }
         }

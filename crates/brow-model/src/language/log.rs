@@ -189,6 +189,8 @@ pub struct Entry {
     pub thing: String,
     /// More, where there is more to say.
     pub detail: String,
+    /// Its text as the screen shows it; empty until that has been written.
+    pub words: String,
 }
 
 impl Entry {
@@ -200,7 +202,7 @@ impl Entry {
             Message::Failed(fault) => has(&fault.detail),
             _ => false,
         };
-        text.is_empty() || has(&self.thing) || has(&self.detail) || fault
+        text.is_empty() || has(&self.words) || has(&self.thing) || has(&self.detail) || fault
     }
 }
 
@@ -227,8 +229,40 @@ impl Log {
 
     /// The entries that a reader sees from the end backwards: those down to where they have scrolled.
     pub fn shown(&self) -> impl DoubleEndedIterator<Item = &Entry> {
-        let end = self.entries.len().saturating_sub(self.back);
-        self.entries.range(..end).filter(|entry| entry.is_like(self.filter.value()))
+        self.entries.range(..self.end()).filter(|entry| entry.is_like(self.filter.value()))
+    }
+
+    /// The entries below those, which pass the filter.
+    pub fn newer(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.range(self.end()..).filter(|entry| entry.is_like(self.filter.value()))
+    }
+
+    /// The place behind the last entry that is shown.
+    fn end(&self) -> usize {
+        self.entries.len().saturating_sub(self.back)
+    }
+
+    /// Moves the reader by so many entries that pass the filter, towards the newest (negative: up).
+    pub(crate) fn step(&mut self, by: isize) {
+        let like = |(at, entry): (usize, &Entry)| entry.is_like(self.filter.value()).then_some(at);
+        let all: Vec<usize> = self.entries.iter().enumerate().filter_map(like).collect();
+        let Some(last) = all.len().checked_sub(1) else { return };
+        let here = all.partition_point(|at| *at < self.end()).saturating_sub(1);
+        let there = here.saturating_add_signed(by).min(last);
+        // At the last one new entries are followed.
+        self.back = if there == last { 0 } else { self.entries.len() - 1 - all[there] };
+    }
+
+    /// Writes the text of entries that have none yet, which are the newest.
+    pub fn word(&mut self, text: impl Fn(&Entry) -> String) {
+        for entry in self.entries.iter_mut().rev().take_while(|entry| entry.words.is_empty()) {
+            entry.words = text(entry);
+        }
+    }
+
+    /// Forgets the text of all entries: the language is another one.
+    pub fn unword(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.words.clear());
     }
 
     /// Adds an entry; a reader who has scrolled back stays where they are.

@@ -10,6 +10,8 @@ use crate::types::target::Target;
 #[derive(Debug, Clone, Default)]
 pub struct Targets {
     all: Vec<Target>,
+    /// Names of targets that are in no file: they last until the program ends, unless they are saved.
+    temporary: BTreeSet<String>,
     /// Targets deleted in this run, last one last.
     deleted: Vec<Vec<Target>>,
     /// Edits on their way to the file, oldest first.
@@ -32,11 +34,36 @@ impl Targets {
         &self.all
     }
 
-    /// Replaces the targets by those of the file. Returns the targets before, and the edits that could not be written,
-    /// to be applied and saved again.
+    /// Replaces the targets by those of the file; temporary ones stay. Returns the targets before, and the edits that
+    /// could not be written, to be applied and saved again.
     pub(crate) fn replace(&mut self, targets: Vec<Target>) -> (Vec<Target>, Vec<TargetEdit>) {
         let before = std::mem::replace(&mut self.all, targets);
+        self.temporary.retain(|name| self.all.iter().all(|target| target.name != *name));
+        self.all.extend(before.iter().filter(|target| self.temporary.contains(&target.name)).cloned());
         (before, std::mem::take(&mut self.unsaved))
+    }
+
+    /// Adds a target that is not saved, unless there is one of its name.
+    pub(crate) fn add_temporary(&mut self, target: Target) {
+        if self.all.iter().all(|known| known.name != target.name) {
+            self.temporary.insert(target.name.clone());
+            self.all.push(target);
+        }
+    }
+
+    /// Returns true if a target is not saved.
+    pub fn is_temporary(&self, name: &str) -> bool {
+        self.temporary.contains(name)
+    }
+
+    /// Turns edits of targets into those of the file, which has no temporary ones: whoever changes one saves it.
+    pub(crate) fn edits_of_file(&mut self, edits: Vec<TargetEdit>) -> Vec<TargetEdit> {
+        let of_file = |edit| match edit {
+            TargetEdit::Replace { was, target } if self.temporary.remove(&was.name) => Some(TargetEdit::Add(target)),
+            TargetEdit::Remove(was) if self.temporary.remove(&was.name) => None,
+            edit => Some(edit),
+        };
+        edits.into_iter().filter_map(of_file).collect()
     }
 
     /// Applies an edit. What is remembered by the name of a renamed target goes along.

@@ -22,6 +22,7 @@ fn shared(id: u64, name: &str, state: RemoteState) -> ForwardReport {
         destination: "10.0.0.1:3306".to_owned(),
         local: "127.0.0.1:3306".into(),
         state,
+        ends: None,
         pod: Some("brow-mysql-000001".into()),
         draining: Vec::new(),
     }

@@ -1,5 +1,6 @@
 //! Panes: filters, sorting, marks, the log.
 
+use crate::language::log::{Level, Message};
 use crate::screen::list::TargetColumn;
 use crate::tests::*;
 
@@ -167,6 +168,42 @@ fn a_reader_of_the_log_is_not_moved_by_what_happens() {
     press(&mut model, Command::Filter);
     type_in(&mut model, "x");
     assert_eq!(model.screen.log.shown().count(), 1);
+}
+
+#[test]
+fn in_the_log_one_goes_through_what_passes_the_filter_and_copies_what_is_selected() {
+    let mut model = model();
+    for name in ["a", "ready", "b", "ready"] {
+        model.note(Level::Info, Message::PodReady, name, "");
+    }
+    model.screen.log.word(|entry| format!("Pod {} is fine", entry.thing));
+    let selected = |model: &Model| model.screen.log.shown().next_back().unwrap().thing.clone();
+    let copied = |effects: &[Effect]| match effects {
+        [Effect::Terminal(TerminalEffect::CopyEntries(entries))] => {
+            entries.iter().map(|entry| entry.thing.clone()).collect::<Vec<_>>().join(" ")
+        }
+        effects => panic!("{effects:?}"),
+    };
+    press(&mut model, Command::ToggleLog);
+    press(&mut model, Command::Filter);
+    type_in(&mut model, "POD A is");
+    assert_eq!(model.screen.log.shown().count(), 1, "the text that is read is searched");
+    press(&mut model, Command::Cancel);
+    press(&mut model, Command::Filter);
+    type_in(&mut model, "is fine");
+    press(&mut model, Command::Accept);
+    assert_eq!(selected(&model), "ready");
+    press(&mut model, Command::Up);
+    assert_eq!((selected(&model), model.screen.log.newer().count()), ("b".to_owned(), 1));
+    assert_eq!(copied(&press(&mut model, Command::Copy)), "b");
+    assert_eq!(copied(&press(&mut model, Command::CopyAll)), "a ready b");
+    press(&mut model, Command::Top);
+    press(&mut model, Command::Up);
+    assert_eq!(selected(&model), "a");
+    press(&mut model, Command::Bottom);
+    assert_eq!((selected(&model), model.screen.log.back), ("ready".to_owned(), 0));
+    model.screen.log.unword();
+    assert_eq!(model.screen.log.shown().count(), 0, "until it is written in another language");
 }
 
 #[test]

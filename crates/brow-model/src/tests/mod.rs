@@ -22,6 +22,7 @@ mod instances;
 mod inventory;
 mod lifecycle;
 mod lists;
+mod once;
 mod ownership;
 mod pods;
 mod quitting;

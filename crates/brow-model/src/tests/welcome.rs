@@ -7,7 +7,7 @@ fn first_run() -> (Model, Vec<Effect>) {
     let mut model = Model::new(noon(), ME);
     let loaded = Loaded { path: "/home/ann/.config/brow/config.toml".to_owned(), ..Loaded::default() };
     let mut effects = model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
-    effects.extend(model.update(Event::Contexts(Ok(vec![context("dev"), context("prod")]))));
+    effects.extend(model.update(Event::Contexts(Ok(vec![context("a-prod"), context("dev"), context("prod")]))));
     model.arrange();
     (model, effects)
 }
@@ -32,6 +32,7 @@ fn asks(effects: &[Effect]) -> usize {
 fn the_current_context_is_asked_and_no_other() {
     let (mut model, effects) = first_run();
     assert!(model.screen.welcome.is_some());
+    assert_eq!(model.screen.clusters.selected().map(String::as_str), Some("dev"), "the current one, not the first");
     assert_eq!((connects(&effects), asks(&effects)), (vec!["dev"], 0));
     let effects = on_dev(&mut model, answered());
     let asked = Effect::Cluster(ClusterEffect::AskRights {

@@ -1,5 +1,6 @@
 //! Other running instances of this program, and what they forward.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::types::forward::ForwardState;
@@ -59,6 +60,9 @@ pub struct ForwardReport {
     /// The local address.
     pub local: String,
     pub state: RemoteState,
+    /// The time at which its pod ends, by this machine's clock; `None` if there is none, or another takes over.
+    #[serde(default)]
+    pub ends: Option<DateTime<Utc>>,
     /// The name of the pod that it goes through.
     pub pod: Option<String>,
     /// The names of others that connections of its own still go through.

@@ -241,9 +241,7 @@ impl Model {
 
     /// Scrolls the log, lines down (negative: up).
     pub(crate) fn scroll_log(&mut self, by: isize) {
-        let most = self.screen.log.entries.len().saturating_sub(1);
-        let back = self.screen.log.back.saturating_add_signed(by.saturating_neg());
-        self.screen.log.back = back.min(most);
+        self.screen.log.step(by);
     }
 
     /// One step back in the log: its filter, then the log itself.
@@ -255,9 +253,11 @@ impl Model {
         self.screen.focus.strip = Strip::Details;
     }
 
-    /// Copies the entries that the log shows.
-    pub(crate) fn copy_log(&mut self, out: &mut Vec<Effect>) {
-        let entries = self.screen.log.shown().cloned().collect::<Vec<_>>();
+    /// Copies the selected entry of the log, or all down to that one.
+    pub(crate) fn copy_log(&mut self, all: bool, out: &mut Vec<Effect>) {
+        let shown = self.screen.log.shown();
+        let mut entries: Vec<_> = shown.rev().take(if all { usize::MAX } else { 1 }).cloned().collect();
+        entries.reverse();
         self.note(Level::Info, Message::Copied, entries.len().to_string(), "");
         out.push(Effect::Terminal(TerminalEffect::CopyEntries(entries)));
     }

@@ -51,6 +51,9 @@ impl Model {
                 let again = self.clusters.fault().is_some() || !self.clusters.all().is_empty();
                 let count = contexts.len();
                 self.take_contexts(contexts, out);
+                if !again {
+                    self.screen.clusters.wanted = self.clusters.current();
+                }
                 if again {
                     self.note(Level::Info, Message::KubeconfigRead, count.to_string(), "");
                 }

@@ -67,7 +67,8 @@ impl Model {
             None => misplaced(command),
         };
         let thing = if self.screen.focus.in_log { String::new() } else { self.chosen_names().join(", ") };
-        Some(Entry { at: self.now, level: Level::Info, message: reason, thing, detail: String::new() })
+        let (detail, words) = (String::new(), String::new());
+        Some(Entry { at: self.now, level: Level::Info, message: reason, thing, detail, words })
     }
 
     pub(crate) fn on_command(&mut self, command: Command, out: &mut Vec<Effect>) {

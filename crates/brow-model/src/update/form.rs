@@ -1,12 +1,14 @@
 //! From a target to the texts of its form, and back.
 
+use std::cmp::Reverse;
+
 use crate::language::action::{Command, Typed};
 use crate::language::effect::Effect;
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
+use crate::screen::filter::Filter;
 use crate::screen::focus::Pane;
 use crate::screen::form::TargetForm;
-use crate::screen::text_field::Field;
 use crate::state::Model;
 use crate::types::field::{Scope, TargetField};
 use crate::types::settings::{PodSettings, PullPolicy};
@@ -45,11 +47,20 @@ impl Model {
     pub(crate) fn in_form(&mut self, mut form: Box<TargetForm>, input: Input, out: &mut Vec<Effect>) -> Option<Dialog> {
         // A URL that is being typed is not whole yet.
         let typed = matches!(input, Input::Type(Typed::Edit(_))) && form.active() == TargetField::Address;
-        if input == Input::Do(Command::Accept) {
+        let chooses = matches!(input, Input::Type(_) | Input::Wheel(_) | Input::Do(Command::Up | Command::Down));
+        if form.active() == TargetField::Cluster && !chooses {
+            self.complete_context(&mut form);
+        }
+        if matches!(input, Input::Do(Command::Accept | Command::ConnectOnce)) {
             self.take_url(&mut form);
         }
         match input {
             Input::Do(Command::Cancel) => return None,
+            Input::Do(Command::ConnectOnce) if form.editing.is_none() => {
+                if self.connect_once(&mut form, out) {
+                    return None;
+                }
+            }
             Input::Do(Command::Accept) => {
                 form.tried = true;
                 form.check(self);
@@ -75,7 +86,14 @@ impl Model {
             Input::Type(typed) => {
                 let choices = form.active().choices();
                 let field = &mut form.fields[form.active];
-                if choices.is_empty() { field.edit(typed) } else { field.choose(choices, &typed) }
+                if choices.is_empty() {
+                    field.edit(typed);
+                } else {
+                    field.choose(choices, &typed);
+                }
+                if form.active() == TargetField::Cluster {
+                    form.fields[form.active].text().clone_into(&mut form.sought);
+                }
             }
             Input::Do(_) | Input::Wheel(_) => {}
         }
@@ -86,6 +104,26 @@ impl Model {
         Some(Dialog::TargetForm(form))
     }
 
+    /// Forwards what a form says without saving it, under the name of its destination where it has none. Returns false
+    /// if something in the form is wrong.
+    fn connect_once(&mut self, form: &mut TargetForm, out: &mut Vec<Effect>) -> bool {
+        if form.text(TargetField::Name).is_empty() {
+            form.set(TargetField::Name, form.text(TargetField::Address).to_owned());
+        }
+        form.tried = true;
+        form.check(self);
+        let Some(target) = form.target(self) else {
+            form.active = form.fields.iter().position(|field| field.error.is_some()).unwrap_or(form.active);
+            return false;
+        };
+        self.screen.focus.pane = Pane::Targets;
+        self.screen.focus.in_log = false;
+        self.screen.targets.wanted = Some(target.name.clone());
+        self.targets.add_temporary(target.clone());
+        self.open_forward(&target, out);
+        true
+    }
+
     /// Takes apart a URL in the address, and says so.
     fn take_url(&mut self, form: &mut TargetForm) {
         if let Some(destination) = form.take_url() {
@@ -93,16 +131,44 @@ impl Model {
         }
     }
 
-    /// Puts the next known context into the cluster field.
+    /// Returns the contexts that the cluster field offers: those like what was typed into it, the best first.
+    pub fn contexts_like(&self, form: &TargetForm) -> Vec<&str> {
+        let mut filter = Filter::new(&form.sought);
+        let names = self.clusters.all().iter().map(|cluster| cluster.name.as_str());
+        let mut like: Vec<(u32, &str)> =
+            names.filter_map(|name| Some((filter.score(&[self.cluster_name(name), name])?, name))).collect();
+        like.sort_by_key(|(score, _)| Reverse(*score));
+        like.into_iter().map(|(_, name)| name).collect()
+    }
+
+    /// Puts the next offered context into the cluster field; where none is like what was typed, the next of all.
     fn step_context(&self, form: &mut TargetForm, by: isize) {
-        if self.clusters.all().is_empty() {
-            return;
+        let mut like = self.contexts_like(form);
+        if like.is_empty() {
+            like = self.clusters.all().iter().map(|cluster| cluster.name.as_str()).collect();
         }
-        let at = self.clusters.all().iter().position(|cluster| cluster.name == form.text(TargetField::Cluster));
+        let at = like.iter().position(|name| *name == form.text(TargetField::Cluster));
         let next = match at {
-            Some(at) => (at.cast_signed() + by).rem_euclid(self.clusters.all().len().cast_signed()).unsigned_abs(),
+            Some(at) => (at.cast_signed() + by).rem_euclid(like.len().cast_signed()).unsigned_abs(),
             None => 0,
         };
-        form.fields[form.active] = Field::new(self.clusters.all()[next].name.clone());
+        if let Some(name) = like.get(next) {
+            form.set(TargetField::Cluster, *name);
+        }
+    }
+
+    /// Ends the choice of a context: what was typed stands for the one that has this alias, or for the only one like
+    /// it.
+    fn complete_context(&self, form: &mut TargetForm) {
+        let text = form.text(TargetField::Cluster);
+        if !text.is_empty() && self.cluster(text).is_none() {
+            let like = self.contexts_like(form);
+            let called = like.iter().find(|name| self.cluster_name(name) == text);
+            let meant = called.or_else(|| like.first().filter(|_| like.len() == 1)).map(|name| (*name).to_owned());
+            if let Some(name) = meant.filter(|_| !form.sought.is_empty()) {
+                form.set(TargetField::Cluster, name);
+            }
+        }
+        form.sought.clear();
     }
 }

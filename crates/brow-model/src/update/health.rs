@@ -74,6 +74,7 @@ impl Model {
             message: message.clone(),
             thing: target.clone(),
             detail: String::new(),
+            words: String::new(),
         })));
         self.note(level, message, target, "");
     }

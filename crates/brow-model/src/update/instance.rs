@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use crate::language::effect::{Effect, ForwardEffect};
 use crate::language::event::InstanceEvent;
 use crate::language::fault::{Fault, What};
@@ -30,6 +32,7 @@ impl Model {
                 destination: spec.address.to_string(),
                 local: forward.local(),
                 state: RemoteState::of(forward.state()),
+                ends: self.end_of(forward),
                 pod: forward.via().map(|via| via.pod.name.clone()),
                 draining: self.pods.lifecycle.draining_of(forward).map(|pod| pod.name.clone()).collect(),
             }
@@ -39,6 +42,15 @@ impl Model {
         let ended = self.forwards.ended().into_iter().flatten().copied().chain(failed.map(|forward| forward.spec.id.0));
         let (ended, wants) = (ended.collect(), self.targets.wants().iter().cloned().collect());
         Report { pid, role, forwards: forwards.collect(), leaving: self.forwards.ended().is_some(), ended, wants }
+    }
+
+    /// Returns the time at which the pod of a forward ends, unless it is renewed in time.
+    fn end_of(&self, forward: &Forward) -> Option<DateTime<Utc>> {
+        let pod = self.pods.all().get(&forward.via()?.pod)?;
+        let skew = self.cluster(&pod.key.cluster)?.skew;
+        let renews = self.forward_policy(&forward.spec.target).auto_renew;
+        // Whole seconds: what changes with each probe would be news to all.
+        pod.deadline().filter(|_| !renews).map(|deadline| deadline - TimeDelta::seconds(skew.num_seconds()))
     }
 
     pub(crate) fn on_instance(&mut self, event: InstanceEvent, out: &mut Vec<Effect>) {

@@ -15,7 +15,7 @@ impl Model {
     pub(crate) fn note(&mut self, level: Level, message: Message, thing: impl Into<String>, detail: impl Into<String>) {
         let (thing, detail) = (thing.into(), detail.into());
         let (thing, detail) = (sanitize::line(&thing).into_owned(), sanitize::lines(&detail).into_owned());
-        let entry = Entry { at: self.now, level, message, thing, detail };
+        let entry = Entry { at: self.now, level, message, thing, detail, words: String::new() };
         // What a person is being told is not pushed aside by what merely happened.
         let more_severe =
             self.screen.notice.as_ref().is_some_and(|(shown, _)| shown.level > level && level == Level::Info)

@@ -151,17 +151,21 @@ impl Model {
         }
     }
 
-    /// Returns true if changes of a pod are logged: it is ours. A subcommand logs only those that it made, goes through
-    /// or waits for, not what other runs do.
+    /// Returns true if changes of a pod are logged: it is ours. A subcommand logs only those that it made or goes
+    /// through, not what other runs do.
     fn is_told_of(&self, pod: &ProxyPod) -> bool {
-        let concerns = |forward: &Forward| {
-            forward.is_through(&pod.key) || (forward.via().is_none() && self.is_at(pod, &forward.spec.selector))
-        };
+        let through = |forward: &Forward| forward.is_through(&pod.key);
         self.is_ours(pod)
             && !self.is_duplicate(pod)
             && (!self.unattended()
                 || self.pods.created().contains_key(&pod.key)
-                || self.forwards.all().values().any(concerns))
+                || self.forwards.all().values().any(through))
+    }
+
+    /// Returns true if a fault of a pod is logged: as its changes, or because a forward waits for it.
+    fn is_missed(&self, pod: &ProxyPod) -> bool {
+        let waits = |forward: &Forward| forward.via().is_none() && self.is_at(pod, &forward.spec.selector);
+        self.is_told_of(pod) || (!self.is_duplicate(pod) && self.forwards.all().values().any(waits))
     }
 
     /// Returns true if a pod is ours or known, or there is room for it. Logs once that there is none.
@@ -192,7 +196,7 @@ impl Model {
             return;
         }
         let key = pod.key.clone();
-        let (phase, mine) = (pod.phase, self.is_told_of(&pod));
+        let (phase, mine, missed) = (pod.phase, self.is_told_of(&pod), self.is_missed(&pod));
         let fault = pod.fault.clone();
         let before = self.pods.insert(pod);
         let was = before.as_ref().map(|old| old.phase);
@@ -214,7 +218,7 @@ impl Model {
                 | Phase::Failed => {}
             }
         }
-        if mine
+        if missed
             && phase != Phase::Expired
             && fault.as_ref().map(|fault| fault.what) != faulted
             && let Some(fault) = &fault

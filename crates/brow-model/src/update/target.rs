@@ -3,6 +3,7 @@
 use crate::language::effect::{ClusterEffect, Effect, StoreEffect, TargetEdit};
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::{Dialog, Question};
+use crate::screen::focus::Pane;
 use crate::screen::form::TargetForm;
 use crate::screen::text_field::Field;
 use crate::state::Model;
@@ -71,9 +72,14 @@ impl Model {
         self.screen.dialogs.push(Dialog::AskTtl { targets, field });
     }
 
-    /// Opens the form for a new target, on the cluster that is in view.
+    /// Opens the form for a new target, on the cluster that is in view. One of production is only taken from the
+    /// clusters pane, where it was selected: elsewhere nobody has named it.
     pub(crate) fn new_target(&mut self) {
-        let form = TargetForm::empty(&self.cluster_in_view());
+        let mut cluster = self.cluster_in_view();
+        if self.screen.focus.pane != Pane::Clusters && self.is_production(&cluster) {
+            cluster.clear();
+        }
+        let form = TargetForm::empty(&cluster);
         self.screen.dialogs.push(Dialog::TargetForm(Box::new(form)));
     }
 
@@ -142,20 +148,23 @@ impl Model {
 
     /// Deletes targets; their forwards are closed, their pods left to their TTL.
     pub(crate) fn delete_targets(&mut self, names: &[String], out: &mut Vec<Effect>) {
-        let gone: Vec<Target> = names.iter().filter_map(|name| self.target(name)).cloned().collect();
+        let mut gone: Vec<Target> = names.iter().filter_map(|name| self.target(name)).cloned().collect();
         let edits: Vec<TargetEdit> = gone.iter().cloned().map(TargetEdit::Remove).collect();
         for (edit, target) in edits.iter().zip(&gone) {
             for id in self.forwards.ids(|forward| forward.spec.target == target.name) {
                 self.stop_forward(id, out);
             }
             self.apply(edit);
-            self.note(Level::Warning, Message::TargetDeleted, &target.name, "");
+            if !self.targets.is_temporary(&target.name) {
+                self.note(Level::Warning, Message::TargetDeleted, &target.name, "");
+            }
         }
         self.screen.targets.marks.clear();
+        gone.retain(|target| !self.targets.is_temporary(&target.name));
         if !gone.is_empty() {
             self.targets.remember_deleted(gone);
-            self.save(edits, out);
         }
+        self.save(edits, out);
     }
 
     /// Brings the targets of the last deletion back.
@@ -189,8 +198,11 @@ impl Model {
 
     /// Sends edits to the store. The audit log hears of them with the answer.
     pub(crate) fn save(&mut self, edits: Vec<TargetEdit>, out: &mut Vec<Effect>) {
-        self.targets.begin_save(edits.clone());
-        out.push(Effect::Store(StoreEffect::Save(edits)));
+        let edits = self.targets.edits_of_file(edits);
+        if !edits.is_empty() {
+            self.targets.begin_save(edits.clone());
+            out.push(Effect::Store(StoreEffect::Save(edits)));
+        }
     }
 
     fn select_target(&mut self, name: &str) {

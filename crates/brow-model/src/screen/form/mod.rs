@@ -32,6 +32,8 @@ pub struct TargetForm {
     pub active: usize,
     /// True once submitting was tried: empty fields count as wrong from then on.
     pub tried: bool,
+    /// The text that was typed into the cluster field; contexts like it are offered.
+    pub sought: String,
 }
 
 impl Field {
@@ -58,15 +60,20 @@ impl TargetForm {
         Self::with(Some(target.name.clone()), Some(target.clone()), |field| field.of(target))
     }
 
-    /// The form for a new target that starts as a copy, under another name.
+    /// The form for a new target that starts as a copy, under another name and with any local port: only one of two
+    /// forwards can have the same.
     pub fn copy(target: &Target, name: &str) -> Self {
-        let text = |field: TargetField| if field == TargetField::Name { name.to_owned() } else { field.of(target) };
+        let text = |field: TargetField| match field {
+            TargetField::Name => name.to_owned(),
+            TargetField::LocalPort => String::new(),
+            _ => field.of(target),
+        };
         Self::with(None, Some(target.clone()), text)
     }
 
     fn with(editing: Option<String>, base: Option<Target>, text: impl Fn(TargetField) -> String) -> Self {
         let fields = TargetField::ALL.into_iter().map(|field| Field::new(text(field))).collect();
-        Self { editing, base, fields, active: 0, tried: false }
+        Self { editing, base, fields, active: 0, tried: false, sought: String::new() }
     }
 
     /// The text of a field.
