@@ -31,6 +31,11 @@ pub(super) fn kubeconfig(contexts: &Result<Vec<Context>, Fault>) -> Finding {
     }
 }
 
+/// Reports that some contexts were left out.
+pub(super) fn others(count: usize) -> Finding {
+    Finding::new(Area::Kubeconfig, "others", State::Note, "check.others", &[("count", &count.to_string())])
+}
+
 /// The config, what it says of things elsewhere, and whether there is room to write.
 pub(super) fn config(paths: &Paths, loaded: &Result<Loaded, Fault>, contexts: &[Context]) -> Vec<Finding> {
     let failed = |fault: Fault| Finding::fault(Area::Config, "config", State::Failed, fault);

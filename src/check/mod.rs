@@ -1,4 +1,4 @@
-//! The doctor: whether all that the daily work needs is there, found out by asking and, unless wished for, without
+//! Diagnosis: whether all that the daily work needs is there, found out by asking and, unless wished for, without
 //! changing anything. What is wrong comes with what to do about it; the words are in `text`.
 
 mod cluster;
@@ -25,8 +25,10 @@ const MAX_CONCURRENT: usize = 8;
 pub struct Scope {
     /// The kubeconfig that was asked for by name.
     pub kubeconfig: Option<PathBuf>,
-    /// Only these contexts; none: all.
+    /// Only these contexts; none: the current one and those in use.
     pub contexts: Vec<String>,
+    /// True for all contexts.
+    pub all: bool,
     /// True if a short-lived pod may be created in each cluster, for checks that need one.
     pub deep: bool,
 }
@@ -119,6 +121,13 @@ impl Finding {
     }
 }
 
+/// Returns true if a saved target is on a context, or an earlier run may have left pods there.
+fn is_used(context: &str, loaded: Option<&Loaded>) -> bool {
+    loaded.is_some_and(|loaded| {
+        loaded.pods_until.contains_key(context) || loaded.targets.iter().any(|target| target.cluster == context)
+    })
+}
+
 /// Runs all checks; the findings are in the order in which they are printed.
 ///
 /// # Errors
@@ -138,7 +147,17 @@ pub async fn run(
             return Err(Fault::new(What::UnknownContext, name, ""));
         }
     }
-    let chosen = |context: &&Context| scope.contexts.is_empty() || scope.contexts.contains(&context.name);
+    let is_first = |context: &Context| context.current || is_used(&context.name, loaded.as_ref().ok());
+    // Where none is current or in use, nothing says which one is meant.
+    let all = scope.all || !known.iter().any(is_first);
+    let chosen = |context: &&Context| match &scope.contexts[..] {
+        [] => all || is_first(context),
+        named => named.contains(&context.name),
+    };
+    let others = known.iter().filter(|context| !chosen(context)).count();
+    if others > 0 && scope.contexts.is_empty() {
+        findings.push(files::others(others));
+    }
     let settings = loaded.as_ref().map(|loaded| loaded.settings.clone()).unwrap_or_default();
     let asked = known.iter().filter(chosen).map(|context| cluster::check(&clusters, context, &settings, scope.deep));
     let of_clusters: Vec<Vec<Finding>> = stream::iter(asked).buffered(MAX_CONCURRENT).collect().await;

@@ -1,13 +1,15 @@
-//! `--check`: the doctor's findings as lines for a person or as JSON.
+//! `check`: its findings as lines for a person or as JSON.
 
 use std::io::{IsTerminal as _, stdin, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use serde_json::{Value, json};
 
 use super::print::{self, FAILED, Failure};
+use super::{Globals, complete};
 use crate::check::{self, Area, Finding, Message, Scope, State};
 use crate::store::{self, Paths};
 use crate::text::Text;
@@ -17,45 +19,60 @@ use brow_model::sanitize;
 
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Options {
-    /// Check what the work needs (kubeconfig, clusters, rights, image, tunnel, clock, config, terminal), say what is
-    /// wrong and what to do about it, and leave; exit code 0 nothing is wrong, 1 something does not work, 3 no such
-    /// context
-    #[arg(long)]
-    check: bool,
-    /// With --check: make a proxy pod for a moment in each cluster, to see that its image is pulled and a tunnel
-    /// reaches it
-    #[arg(long, requires = "check")]
-    deep: bool,
-    /// With --check: only this context; may be given several times
-    #[arg(long = "context", value_name = "CONTEXT", requires = "check")]
+    /// Check only this context; may be given several times. Absent: the current one, those of saved targets, and those
+    /// in which an earlier run may have left pods
+    #[arg(
+        long = "context",
+        alias = "cluster",
+        value_name = "CONTEXT",
+        add = ArgValueCandidates::new(complete::contexts)
+    )]
     contexts: Vec<String>,
-    /// With --check: print JSON
-    #[arg(long, requires = "check")]
+    /// Check all contexts
+    #[arg(long, conflicts_with = "contexts")]
+    all: bool,
+    /// Create a proxy pod briefly in each cluster, to test image and tunnel
+    #[arg(long)]
+    deep: bool,
+    /// Print JSON, with the Role for each missing right
+    #[arg(long)]
     json: bool,
 }
 
-impl Options {
-    /// Returns true if checks were asked for instead of the dashboard.
-    pub(super) fn wanted(&self) -> bool {
-        self.check
+/// The same as options without a command, as earlier versions have it.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Alias {
+    #[arg(long, hide = true)]
+    check: bool,
+    #[arg(long = "context", value_name = "CONTEXT", requires = "check", hide = true)]
+    contexts: Vec<String>,
+    #[arg(long, requires = "check", hide = true)]
+    deep: bool,
+    #[arg(long, requires = "check", hide = true)]
+    json: bool,
+}
+
+impl Alias {
+    /// Returns the options, if checks were asked for.
+    pub(super) fn options(self) -> Option<Options> {
+        let Self { check, contexts, deep, json } = self;
+        check.then_some(Options { contexts, all: false, deep, json })
     }
 }
 
 /// Checks, and says what was found.
-pub(super) async fn run(options: Options, kubeconfig: Option<PathBuf>, paths: Result<Paths, Fault>) -> ExitCode {
+pub(super) async fn run(globals: Globals, options: Options) -> ExitCode {
     let mut text = super::text();
-    let paths = match paths {
-        Ok(paths) => paths,
-        Err(fault) => return print::fault(&text, &fault),
-    };
+    let (kubeconfig, paths) = (globals.kubeconfig, globals.paths);
     let loaded = store::load(&paths);
     if let Ok(Some(language)) = loaded.as_ref().map(|loaded| loaded.settings.language) {
         text = Text::new(language);
     }
-    let scope = Scope { kubeconfig, contexts: options.contexts, deep: options.deep };
+    let Options { contexts, all, deep, json } = options;
+    let scope = Scope { kubeconfig, contexts, all, deep };
     match check::run(&scope, &paths, loaded, &around()).await {
         Ok(findings) => {
-            if options.json {
+            if json {
                 print::json(&as_json(&text, &findings));
             } else {
                 let plain = !stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
@@ -75,7 +92,7 @@ pub(super) async fn run(options: Options, kubeconfig: Option<PathBuf>, paths: Re
 /// # Errors
 /// As [`check::run`].
 pub(super) async fn as_value(kubeconfig: Option<PathBuf>, paths: &Paths, text: &Text) -> Result<Value, Fault> {
-    let scope = Scope { kubeconfig, contexts: Vec::new(), deep: false };
+    let scope = Scope { kubeconfig, ..Scope::default() };
     let findings = check::run(&scope, paths, store::load(paths), &around()).await?;
     Ok(as_json(text, &findings))
 }

@@ -15,9 +15,9 @@ use clap_complete::env::{CompleteEnv, EnvCompleter, Shells};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
+use super::clusters::{self, Clusters};
 use super::headless::{Headless, HeadlessCommand, Snapshot, Step};
 use super::logging::Logging;
-use super::pod::Clusters;
 use super::print::{self, Failure};
 use super::{Args, Globals};
 use crate::cluster;
@@ -166,7 +166,7 @@ impl HeadlessCommand for Names {
     fn on_update(&mut self, snapshot: &Snapshot<'_>) -> Step {
         let pods = snapshot.model.pods.all().values().filter(|pod| !snapshot.model.is_duplicate(pod));
         self.found = pods.map(|pod| (pod.key.name.clone(), pod.target.clone())).collect();
-        if self.looked.iter().all(|name| super::pod::is_settled(snapshot.model, name)) {
+        if self.looked.iter().all(|name| clusters::is_settled(snapshot.model, name)) {
             Step::End(0)
         } else {
             Step::Wait

@@ -1,6 +1,6 @@
 //! `config`: the saved targets, listed, shown, changed, handed in and out.
 
-mod fields;
+pub(super) mod fields;
 mod import;
 
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use clap::Subcommand;
 use clap_complete::ArgValueCandidates;
 
 use super::choose::{Choice, matches, no_target};
+use super::clusters::current;
 use super::headless::{self, Headless, Snapshot, Step};
 use super::print::{self, FAILED, Failure};
 use super::{Globals, complete};
@@ -220,11 +221,6 @@ impl headless::HeadlessCommand for Edit {
             Step::Wait
         }
     }
-}
-
-/// The kubeconfig's current context.
-fn current(model: &Model) -> Option<String> {
-    model.clusters.all().iter().find(|cluster| cluster.current).map(|cluster| cluster.name.clone())
 }
 
 fn removed(names: &[String], model: &Model, text: &Text) -> Result<Vec<Request>, Failure> {

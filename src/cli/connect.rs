@@ -1,6 +1,7 @@
 //! `connect`: forwards in the foreground, a line for each that is ready, until somebody or a command ends them.
 
 mod endpoint;
+mod once;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -23,14 +24,17 @@ use brow_model::Model;
 use brow_model::cluster::Link;
 use brow_model::fault::What;
 use brow_model::instance::{RemoteInstance, Role};
+use brow_model::log::Level;
 use brow_model::request::Request;
 use brow_model::target::Target;
 use brow_model::ttl::Ttl;
 use endpoint::{Endpoint, Status};
+use once::{Meant, Once, allowed};
 
 /// The help of `--exec`.
-const EXEC: &str = "Run a command once all is ready, with BROW_ADDR, BROW_HOST and BROW_PORT set, and end with it; \
-                    everything behind this is the command's, and no shell reads it unless you name one";
+const EXEC: &str = "Run a command once all is ready, and end with it. Everything after it belongs to the command; \
+                    {addr}, {host} and {port} in its arguments are filled in, BROW_ADDR, BROW_HOST and BROW_PORT are \
+                    set. No shell is involved unless you name one";
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
@@ -52,21 +56,26 @@ pub(super) struct Args {
 pub(super) struct ConnectOptions {
     #[command(flatten)]
     pub choice: Choice,
+    #[command(flatten)]
+    pub once: Once,
     /// How long all of it may take to be ready
     #[arg(long, value_name = "TIME", default_value = "2m")]
     pub timeout: Ttl,
-    /// End by itself after this time
+    /// End after this time
     #[arg(long = "for", value_name = "TIME")]
     pub lasts: Option<Ttl>,
-    /// What becomes of the pods that it creates; absent: as the config says, where ask means leave
+    /// What happens to the pods that it creates; absent: as the config says, where ask means leave
     #[arg(long, value_name = "WHAT")]
     pub on_quit: Option<OnQuit>,
     /// Print a line of JSON for each forward
     #[arg(long)]
     pub json: bool,
-    /// Say only what goes wrong
+    /// Print only errors
     #[arg(long, short)]
     pub quiet: bool,
+    /// Print what happens meanwhile, too
+    #[arg(long, short, conflicts_with = "quiet")]
+    pub verbose: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -77,12 +86,20 @@ pub(super) enum OnQuit {
     Delete,
 }
 
-pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
-    if args.detach {
-        return detach::start(&globals, &args.options).await;
+impl Args {
+    /// Those of `connect --detach`.
+    pub(super) fn detached(options: ConnectOptions) -> Self {
+        Self { options, detach: true, detached: false, exec: Vec::new() }
+    }
+}
+
+pub(super) async fn run(globals: Globals, mut args: Args) -> ExitCode {
+    let text = super::text_of(&globals);
+    if args.detach && globals.practice {
+        return Failure::usage(text.get("cli.practice-ends")).print();
     }
     if args.options.choice.is_empty() {
-        return Failure::usage(super::text().get("cli.name-a-target")).print();
+        return Failure::usage(text.get("cli.name-a-target")).print();
     }
     if args.detached
         && let Err(error) = detach::leave_session()
@@ -90,10 +107,20 @@ pub(super) async fn run(globals: Globals, args: Args) -> ExitCode {
         return Failure { code: FAILED, message: error.to_string() }.print();
     }
     descriptors::raise();
-    match Headless::open(globals) {
-        Ok(headless) => headless.run(&mut Connect::new(args)).await,
-        Err(failure) => failure.print(),
+    let headless = match Headless::open(globals.clone()) {
+        Ok(headless) => headless,
+        Err(failure) => return failure.print(),
+    };
+    let (headless, meant) = match Box::pin(allowed(headless, &args.options)).await {
+        Ok(allowed) => allowed,
+        Err(code) => return code,
+    };
+    if args.detach {
+        headless.end(ExitCode::SUCCESS).await;
+        args.options.once.yes = true;
+        return detach::start(&globals, &args.options, &meant.names()).await;
     }
+    headless.run(&mut Connect::new(args, meant)).await
 }
 
 /// The time for which instances that want the same forward leave it to the one with the lowest process id.
@@ -106,6 +133,8 @@ const PORT_RELEASE_DELAY: Duration = Duration::from_millis(200);
 struct Connect {
     args: Args,
     targets: Vec<Target>,
+    /// Those of the targets that are not saved, until they are asked for.
+    once: Vec<Target>,
     /// The forwards that were printed: names and local addresses.
     printed: BTreeSet<(String, Option<SocketAddr>)>,
     /// The instances that have, or had last, the forwards that are not ours, by the forwards' names.
@@ -120,12 +149,13 @@ struct Connect {
 }
 
 impl Connect {
-    fn new(args: Args) -> Self {
+    fn new(args: Args, Meant { saved, once }: Meant) -> Self {
         let ready = Arc::new(AtomicBool::new(false));
         let side_task = args.detached.then(|| detach::abandoned(Arc::clone(&ready)));
         Self {
             args,
-            targets: Vec::new(),
+            targets: saved.into_iter().chain(once.iter().cloned()).collect(),
+            once,
             printed: BTreeSet::new(),
             owners: BTreeMap::new(),
             orphaned: BTreeMap::new(),
@@ -141,13 +171,15 @@ impl Connect {
     }
 
     /// Prints the lines of forwards that have become ready.
-    fn print_ready(&mut self, endpoints: &[Endpoint]) {
+    fn print_ready(&mut self, endpoints: &[Endpoint], text: &Text) {
         for endpoint in endpoints.iter().filter(|endpoint| endpoint.status == Status::Live && endpoint.local.is_some())
         {
             if !self.printed.insert((endpoint.name.clone(), endpoint.local)) {
                 continue;
             }
-            let line = endpoint.line(self.args.options.json);
+            // The process in the background is one to be ended later.
+            let own = self.args.detached.then(id);
+            let line = if self.args.options.json { endpoint.json(own) } else { endpoint.line(text) };
             match (self.args.exec.is_empty(), self.args.options.json) {
                 (true, _) => print::out(&line),
                 // Standard output is the command's.
@@ -229,7 +261,7 @@ impl Connect {
         }
         let forwards: Vec<(String, SocketAddr)> =
             endpoints.iter().filter_map(|endpoint| Some((endpoint.name.clone(), endpoint.local?))).collect();
-        match Running::start(&self.args.exec, exec::environment(&forwards)) {
+        match Running::start(&exec::filled(&self.args.exec, &forwards), exec::environment(&forwards)) {
             Ok((command, side_task)) => {
                 (self.command, self.side_task) = (Some(command), Some(side_task));
                 None
@@ -285,14 +317,14 @@ fn is_first(model: &Model, target: &String) -> bool {
 }
 
 impl HeadlessCommand for Connect {
-    fn start(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Failure> {
-        self.targets = self.args.options.choice.of(model, text)?;
-        Ok(vec![Request::Connect(self.targets.iter().map(|target| target.name.clone()).collect())])
+    fn start(&mut self, _: &Model, _: &Text) -> Result<Vec<Request>, Failure> {
+        let names = self.targets.iter().map(|target| target.name.clone()).collect();
+        Ok(vec![Request::AddTemporary(std::mem::take(&mut self.once)), Request::Connect(names)])
     }
 
     fn on_update(&mut self, snapshot: &Snapshot<'_>) -> Step {
         let endpoints = endpoint::of(snapshot.model, &self.targets);
-        self.print_ready(&endpoints);
+        self.print_ready(&endpoints, snapshot.text);
         let requests = self.take_over(snapshot, &endpoints);
         if !requests.is_empty() {
             return Step::Send(requests);
@@ -300,8 +332,12 @@ impl HeadlessCommand for Connect {
         self.end(snapshot, &endpoints).map_or(Step::Wait, Step::End)
     }
 
-    fn prints_events(&self) -> bool {
-        !self.args.options.quiet
+    fn prints_from(&self) -> Level {
+        match (self.args.options.quiet, self.args.options.verbose) {
+            (true, _) => Level::Error,
+            (false, false) => Level::Warning,
+            (false, true) => Level::Info,
+        }
     }
 
     fn role(&self) -> Option<Role> {

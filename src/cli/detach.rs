@@ -14,27 +14,20 @@ use tokio::task::spawn_blocking;
 use super::Globals;
 use super::connect::{ConnectOptions, OnQuit};
 use super::headless::SideTask;
-use super::print::{self, FAILED, Failure};
+use super::print::{self, FAILED};
 use super::signals::{Signals, ended_by};
 
 /// The line by which the instance in the background says that all is ready (EOT, which no name holds).
 const READY: &str = "\u{4}";
 
-/// Starts an instance in the background and says what it says, until it is ready or has failed.
-pub(super) async fn start(globals: &Globals, options: &ConnectOptions) -> ExitCode {
-    let text = super::text_of(globals);
-    if globals.practice {
-        return Failure::usage(text.get("cli.practice-ends")).print();
-    }
-    if options.choice.is_empty() {
-        return Failure::usage(text.get("cli.name-a-target")).print();
-    }
+/// Starts an instance in the background that forwards targets, and says what it says until it is ready or has failed.
+pub(super) async fn start(globals: &Globals, options: &ConnectOptions, names: &[String]) -> ExitCode {
     // Before there is anything to be left behind.
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(failure) => return failure.print(),
     };
-    let started = command(globals, options).and_then(|mut command| command.spawn());
+    let started = command(globals, options, names).and_then(|mut command| command.spawn());
     let code = match started {
         Ok(child) => until_ready(child, &mut signals).await,
         Err(error) => {
@@ -46,7 +39,7 @@ pub(super) async fn start(globals: &Globals, options: &ConnectOptions) -> ExitCo
 }
 
 /// The command line of the instance in the background.
-fn command(globals: &Globals, options: &ConnectOptions) -> io::Result<Command> {
+fn command(globals: &Globals, options: &ConnectOptions, names: &[String]) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--config").arg(&globals.paths.config);
     if let Some(path) = &globals.kubeconfig {
@@ -60,9 +53,9 @@ fn command(globals: &Globals, options: &ConnectOptions) -> io::Result<Command> {
     if let Some(wish) = options.on_quit {
         command.args(["--on-quit", if wish == OnQuit::Delete { "delete" } else { "leave" }]);
     }
-    let flags = [(options.json, "--json"), (options.quiet, "--quiet")];
+    let flags = [(options.json, "--json"), (options.quiet, "--quiet"), (options.verbose, "--verbose")];
     command.args(flags.into_iter().filter_map(|(wished, flag)| wished.then_some(flag)));
-    command.args(options.choice.tag.iter().map(|tag| format!("--tag={tag}"))).arg("--").args(&options.choice.names);
+    command.args(options.once.arguments()).arg("--").args(names);
     // Until it is ready it ends with us, even where we are killed: its standard input ends then.
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     Ok(command)

@@ -68,6 +68,20 @@ pub(super) fn environment(forwards: &[(String, std::net::SocketAddr)]) -> Vec<(S
     first.into_iter().chain(named).flatten().collect()
 }
 
+/// Fills `{addr}`, `{host}` and `{port}` of the first forward into the arguments of a command, and those of each with
+/// its name, as in `{port:db}`. Other braces stay as they are.
+pub(super) fn filled(command: &[String], forwards: &[(String, std::net::SocketAddr)]) -> Vec<String> {
+    let places = |suffix: &str, at: &std::net::SocketAddr| {
+        let place = |name: &str, value: String| (format!("{{{name}{suffix}}}"), value);
+        [place("addr", at.to_string()), place("host", at.ip().to_string()), place("port", at.port().to_string())]
+    };
+    let first = forwards.first().map(|(_, at)| places("", at));
+    let named = forwards.iter().map(|(name, at)| places(&format!(":{name}"), at));
+    let all: Vec<(String, String)> = first.into_iter().chain(named).flatten().collect();
+    let fill = |text: &String| all.iter().fold(text.clone(), |text, (place, value)| text.replace(place, value));
+    command.iter().map(fill).collect()
+}
+
 /// A name as it can stand in a variable's: upper case, everything else an underscore.
 fn variable(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
@@ -88,6 +102,17 @@ pub(super) fn become_command(command: &[String]) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_get_addresses_and_keep_other_braces() {
+        let at = |text: &str| text.parse().unwrap();
+        let forwards = [("db".into(), at("127.0.0.1:3306")), ("web:80".into(), at("[::1]:8080"))];
+        let command =
+            ["curl", "http://{addr}/{x}", "-h{host}", "{port:web:80} {addr:web:80}", "{port:none}", "{{port}}"];
+        let filled = filled(&command.map(str::to_owned), &forwards);
+        let wanted = ["curl", "http://127.0.0.1:3306/{x}", "-h127.0.0.1", "8080 [::1]:8080", "{port:none}", "{3306}"];
+        assert_eq!(filled, wanted);
+    }
 
     #[test]
     fn the_first_forward_has_the_short_names() {

@@ -8,9 +8,9 @@ use clap_complete::ArgValueCandidates;
 use serde_json::{Value, json};
 
 use super::choose::matches;
-use super::connect::ConnectOptions;
+use super::connect::{self, ConnectOptions};
 use super::print::{self, FAILED, Failure};
-use super::{Globals, complete, detach};
+use super::{Globals, complete};
 use crate::instance::{self, Census};
 use crate::text::Text;
 use brow_model::fault::without_logins;
@@ -47,7 +47,7 @@ pub(super) async fn run(globals: Globals, command: Command) -> ExitCode {
         return Failure::usage(text.get("cli.practice-ends")).print();
     }
     match command {
-        Command::Start { how } => detach::start(&globals, &how).await,
+        Command::Start { how } => Box::pin(connect::run(globals, connect::Args::detached(how))).await,
         Command::List { json } => {
             let census = instance::all(&globals.runtime).await;
             list(&text, &census.reports, json);
@@ -75,23 +75,28 @@ fn tell_silent(text: &Text, census: &Census) -> u8 {
     if census.silent.is_empty() { 0 } else { FAILED }
 }
 
-fn list(text: &Text, instances: &[(String, Report)], as_json: bool) {
-    let all = forwards(instances);
-    if as_json {
-        let rows = all.iter().map(|(_, report, forward)| {
-            json!({
-                "name": forward.name,
-                "address": forward.local,
-                "cluster": forward.cluster,
-                "namespace": forward.namespace,
-                "state": forward.state,
-                "pod": forward.pod,
-                "pid": report.pid,
-                "by": report.role,
-            })
-        });
-        return print::json(&rows.collect::<Value>());
+/// Returns the forwards of instances as JSON.
+pub(super) fn as_json(instances: &[(String, Report)]) -> Value {
+    let row = |(_, report, forward): (&str, &Report, &ForwardReport)| {
+        json!({
+            "name": forward.name,
+            "address": forward.local,
+            "cluster": forward.cluster,
+            "namespace": forward.namespace,
+            "state": forward.state,
+            "pod": forward.pod,
+            "pid": report.pid,
+            "by": report.role,
+        })
+    };
+    forwards(instances).into_iter().map(row).collect()
+}
+
+pub(super) fn list(text: &Text, instances: &[(String, Report)], json: bool) {
+    if json {
+        return print::json(&as_json(instances));
     }
+    let all = forwards(instances);
     let heads = ["local", "target", "state", "place", "owner"].map(|key| format!("column.{key}"));
     let heads: Vec<&str> = heads.iter().map(|key| text.get(key)).collect();
     let row = |(_, report, forward): &(&str, &Report, &ForwardReport)| {

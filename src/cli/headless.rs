@@ -63,9 +63,9 @@ pub(super) trait HeadlessCommand {
     /// Looks at the state after an update, and prints the news.
     fn on_update(&mut self, snapshot: &Snapshot<'_>) -> Step;
 
-    /// Returns true if ordinary events are printed too, on standard error.
-    fn prints_events(&self) -> bool {
-        false
+    /// Returns the least level of events that are printed on standard error. Faults always are.
+    fn prints_from(&self) -> Level {
+        Level::Error
     }
 
     /// Returns true if not even faults are printed.
@@ -133,7 +133,7 @@ impl Headless {
         if let Some(fault) = trouble {
             headless.update(Event::Store(StoreEvent::Trouble(fault)));
         }
-        headless.tell(false);
+        headless.tell(Level::Error);
         headless.failed = false;
         // Without a kubeconfig everything but clusters works; who needs one is told then.
         headless.update(Event::Contexts(contexts));
@@ -215,7 +215,7 @@ impl Headless {
             if command.is_silent() {
                 self.model.screen.log.entries.clear();
             }
-            self.tell(command.prints_events());
+            self.tell(command.prints_from());
             self.effects.publish(&self.model);
             let snapshot =
                 Snapshot { model: &self.model, text: &self.text, failed: self.failed, age: started.elapsed() };
@@ -262,8 +262,8 @@ impl Headless {
         }
     }
 
-    /// Tells what is new in the log: what went wrong always, the rest where that is wished for.
-    fn tell(&mut self, all: bool) {
+    /// Tells what is new in the log: what went wrong always, the rest from a level on.
+    fn tell(&mut self, from: Level) {
         for entry in std::mem::take(&mut self.model.screen.log.entries) {
             let Entry { level, message, .. } = &entry;
             let says = match message {
@@ -272,7 +272,10 @@ impl Headless {
                 // Where a right is missing, with what grants it.
                 Message::Failed(fault) => self.text.to_copy(fault),
                 // A secret in a file that many may read.
-                _ if all || *message == Message::LoginInAddress => self.text.entry(&entry),
+                Message::LoginInAddress => self.text.entry(&entry),
+                // Of no use to whoever asked for something else.
+                Message::ScopeNarrowed | Message::CpuLimited if from > Level::Info => continue,
+                _ if *level >= from => self.text.entry(&entry),
                 _ => continue,
             };
             self.failed |= *level == Level::Error;

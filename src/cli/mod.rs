@@ -2,9 +2,11 @@
 
 mod check;
 mod choose;
+mod clusters;
 mod complete;
 mod config;
 mod connect;
+mod consent;
 mod detach;
 mod exec;
 mod forward;
@@ -15,6 +17,7 @@ mod pod;
 mod print;
 mod report;
 mod signals;
+mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -65,23 +68,23 @@ pub struct Args {
         help = "Config to use instead of $BROW_CONFIG or ~/.config/brow/config.toml"
     )]
     config: Option<PathBuf>,
-    /// Open a practice cluster that lives in this program alone; nothing of yours is read or written
+    /// Use a built-in demo cluster; it touches nothing of yours
     #[cfg(feature = "practice")]
     #[arg(long, global = true, display_order = 900, conflicts_with_all = ["kubeconfig", "config"])]
     practice: bool,
     #[command(flatten)]
     logging: Logging,
     #[command(flatten)]
-    check: check::Options,
+    check: check::Alias,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
 /// The help about exit codes.
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 something failed, and standard error says what and what to do; 2 wrong usage; 3 nothing is called \
-that; 128 + N ended by signal N before it was done. connect --exec ends with its command's own (126 it cannot be run, \
-127 it is not there).";
+Exit codes: 0 done; 1 something failed, and standard error says what and what to do; 2 wrong usage; 3 not found; \
+128 + N ended by signal N before it was done. connect --exec ends with its command's own (126 it cannot be run, 127 not \
+found).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -96,6 +99,10 @@ enum Command {
     /// Create, list, show and delete proxy pods
     #[command(subcommand)]
     Pod(pod::Command),
+    /// Diagnose kubeconfig, clusters, permissions, config and terminal, and say how to fix what is wrong
+    Check(check::Options),
+    /// Show how the forwards of all running instances are, in one line for a status bar with --short
+    Status(status::Args),
     /// Print what a shell needs to complete commands, and the names of targets, contexts, pods and forwards
     Completions {
         /// The shell
@@ -142,9 +149,11 @@ pub fn run() -> eyre::Result<ExitCode> {
     })
 }
 
-fn obey(args: Args) -> eyre::Result<ExitCode> {
-    if args.check.wanted() && args.command.is_some() {
-        return Ok(Failure::usage(text().get("cli.check-alone")).print());
+fn obey(mut args: Args) -> eyre::Result<ExitCode> {
+    match (std::mem::take(&mut args.check).options(), &args.command) {
+        (Some(_), Some(_)) => return Ok(Failure::usage(text().get("cli.check-alone")).print()),
+        (Some(options), None) => args.command = Some(Command::Check(options)),
+        (None, _) => {}
     }
     match args.command {
         Some(Command::Completions { shell }) => return Ok(complete::script(shell)),
@@ -155,7 +164,15 @@ fn obey(args: Args) -> eyre::Result<ExitCode> {
         Some(Command::NewSession { ref command }) => return Ok(exec::become_command(command)),
         // It packs the log, and writes nothing of its own there.
         Some(Command::Report(_)) => {}
-        Some(Command::Config(_) | Command::Connect(_) | Command::Forward(_) | Command::Pod(_)) | None => {
+        Some(
+            Command::Config(_)
+            | Command::Connect(_)
+            | Command::Forward(_)
+            | Command::Pod(_)
+            | Command::Check(_)
+            | Command::Status(_),
+        )
+        | None => {
             if let Err(failure) = args.logging.start(&text()) {
                 return Ok(failure.print());
             }
@@ -180,11 +197,7 @@ async fn enter(args: Args) -> eyre::Result<ExitCode> {
     if args.practice {
         return practise(args).await;
     }
-    let paths = Paths::find(args.config);
-    if args.check.wanted() {
-        return Ok(check::run(args.check, args.kubeconfig, paths).await);
-    }
-    match paths {
+    match Paths::find(args.config) {
         Ok(paths) => {
             let runtime = paths.runtime();
             let globals =
@@ -206,11 +219,7 @@ async fn practise(args: Args) -> eyre::Result<ExitCode> {
     let paths = Paths { config, state_dir, legacy };
     let globals =
         Globals { kubeconfig: Some(practice.kubeconfig()), paths, runtime, practice: true, logging: args.logging };
-    let ended = if args.check.wanted() {
-        Ok(check::run(args.check, globals.kubeconfig, Ok(globals.paths)).await)
-    } else {
-        Box::pin(through(globals, args.command)).await
-    };
+    let ended = Box::pin(through(globals, args.command)).await;
     practice.end().await.wrap_err("the practice cluster's files could not be removed")?;
     ended
 }
@@ -228,6 +237,8 @@ async fn through(globals: Globals, command: Option<Command>) -> eyre::Result<Exi
         Some(Command::Connect(args)) => Box::pin(connect::run(globals, args)).await,
         Some(Command::Forward(command)) => Box::pin(forward::run(globals, command)).await,
         Some(Command::Pod(command)) => Box::pin(pod::run(globals, command)).await,
+        Some(Command::Check(options)) => Box::pin(check::run(globals, options)).await,
+        Some(Command::Status(args)) => status::run(&globals, &args).await,
         Some(Command::Report(args)) => Box::pin(report::run(globals, args)).await,
     })
 }

@@ -2,22 +2,22 @@
 
 mod deletion;
 
-use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use clap_complete::ArgValueCandidates;
 use serde_json::{Value, json};
 
-use self::deletion::{Consent, Deletion, several};
+use self::deletion::{Consent, Deletion, Which, several};
 use super::choose::Choice;
+use super::clusters::{Clusters, is_down, is_settled, known};
 use super::headless::{Headless, Snapshot, Step};
 use super::print::{self, FAILED, Failure, UNKNOWN};
 use super::{Globals, complete};
 use crate::text::Text;
 use brow_model::Model;
-use brow_model::cluster::Link;
 use brow_model::dialog::Dialog;
+use brow_model::log::Level;
 use brow_model::proxy::{CleanupScope, Phase, PodKey, ProxyPod};
 use brow_model::request::Request;
 use brow_model::target::Target;
@@ -38,11 +38,11 @@ pub(super) enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
-        /// Say only what goes wrong
+        /// Print only errors
         #[arg(long, short)]
         quiet: bool,
     },
-    /// List proxy pods, everybody's
+    /// List proxy pods of all users
     #[command(visible_alias = "ls")]
     List {
         #[command(flatten)]
@@ -75,36 +75,14 @@ pub(super) enum Command {
     },
     /// Delete proxy pods that have finished or expired
     Cleanup {
-        /// Everybody's, not only those that this installation made
+        /// Those of all users, not only those that this installation made
         #[arg(long)]
         all: bool,
         #[command(flatten)]
+        consent: Consent,
+        #[command(flatten)]
         clusters: Clusters,
     },
-}
-
-/// The clusters that are looked at.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub(super) struct Clusters {
-    /// A kubeconfig context to look at; may be given several times. Absent: the current one, those of saved targets,
-    /// and those in which an earlier run may have left pods
-    #[arg(long = "cluster", value_name = "CONTEXT", add = ArgValueCandidates::new(complete::contexts))]
-    named: Vec<String>,
-}
-
-impl Clusters {
-    pub(super) fn of(&self, model: &Model) -> Vec<String> {
-        if !self.named.is_empty() {
-            return self.named.clone();
-        }
-        let current = model.clusters.all().iter().filter(|cluster| cluster.current).map(|cluster| cluster.name.clone());
-        let targets = model.targets.all().iter().map(|target| target.cluster.clone());
-        let wanted: BTreeSet<String> =
-            current.chain(targets).chain(model.clusters.pods_until().keys().cloned()).collect();
-        // In the kubeconfig's order; targets of clusters that this machine does not know are nobody's fault.
-        let known = model.clusters.all().iter().map(|cluster| cluster.name.clone());
-        known.filter(|name| wanted.contains(name)).collect()
-    }
 }
 
 pub(super) async fn run(globals: Globals, command: Command) -> ExitCode {
@@ -120,13 +98,18 @@ pub(super) async fn run(globals: Globals, command: Command) -> ExitCode {
             let targets = Vec::new();
             return headless.run(&mut Create { choice, ttl, timeout, json, quiet, targets, done: false }).await;
         }
-        Command::Delete { consent, .. } if !consent.can_be_had() => {
+        Command::Delete { consent, .. } | Command::Cleanup { consent, .. } if !consent.can_be_had() => {
             return Failure::usage(headless.text.get("cli.say-yes")).print();
         }
         Command::List { clusters, json } => (clusters, Action::List { json }),
         Command::Info { name, clusters, json } => (clusters, Action::Info { name, json }),
-        Command::Delete { names, consent, clusters } => (clusters, Action::Delete(Deletion::new(names, consent))),
-        Command::Cleanup { all, clusters } => (clusters, Action::Clean { all }),
+        Command::Delete { names, consent, clusters } => {
+            (clusters, Action::Delete(Deletion::new(Which::Named(names), consent)))
+        }
+        Command::Cleanup { all, consent, clusters } => {
+            let whose = if all { CleanupScope::All } else { CleanupScope::Own };
+            (clusters, Action::Delete(Deletion::new(Which::Over(whose), consent)))
+        }
     };
     headless.run(&mut PodCommand::new(clusters, action)).await
 }
@@ -176,8 +159,8 @@ impl super::headless::HeadlessCommand for Create {
         Step::Wait
     }
 
-    fn prints_events(&self) -> bool {
-        !self.quiet
+    fn prints_from(&self) -> Level {
+        if self.quiet { Level::Error } else { Level::Info }
     }
 
     fn deletes_pods(&self) -> Option<bool> {
@@ -186,22 +169,11 @@ impl super::headless::HeadlessCommand for Create {
     }
 }
 
-/// Returns true if the pods of a cluster are known, or cannot be.
-pub(super) fn is_settled(model: &Model, cluster: &str) -> bool {
-    model.has_listed_pods(cluster) || is_down(model, cluster)
-}
-
-fn is_down(model: &Model, cluster: &str) -> bool {
-    let link = model.cluster(cluster).map(|at| at.link);
-    matches!(link, None | Some(Link::Unauthorized | Link::Forbidden | Link::Unreachable))
-}
-
 /// The action to take once the pods are known.
 enum Action {
     List { json: bool },
     Info { name: String, json: bool },
     Delete(Deletion),
-    Clean { all: bool },
 }
 
 /// A subcommand that first lists the pods of clusters.
@@ -213,11 +185,13 @@ struct PodCommand {
     asked: bool,
     /// The pods that are being deleted.
     deleting: Vec<PodKey>,
+    /// True if pods that are meant may be in a cluster that cannot be asked.
+    incomplete: bool,
 }
 
 impl PodCommand {
     fn new(clusters: Clusters, action: Action) -> Self {
-        Self { clusters, names: Vec::new(), action, asked: false, deleting: Vec::new() }
+        Self { clusters, names: Vec::new(), action, asked: false, deleting: Vec::new(), incomplete: false }
     }
 
     /// Does what is to be done with what was found.
@@ -230,23 +204,22 @@ impl PodCommand {
         };
         match &mut self.action {
             Action::List { json } => {
-                list(snapshot, *json);
+                list(snapshot, &self.clusters, *json);
                 Ok(Step::End(if snapshot.failed { FAILED } else { 0 }))
             }
             Action::Info { name, .. } => {
-                let pod = one(model, snapshot.text, name).map_err(unknown)?;
+                let pod = one(snapshot, &self.clusters, name).map_err(unknown)?;
                 Ok(Step::Send(vec![Request::Describe(pod.key.clone())]))
             }
             Action::Delete(deletion) => {
-                let found = deletion.find(snapshot).map_err(unknown)?;
+                let found = deletion.find(snapshot, &self.clusters).map_err(unknown)?;
                 self.deleting = found.iter().map(|pod| pod.key.clone()).collect();
-                Ok(deletion.begin(snapshot, &found))
-            }
-            Action::Clean { all } => {
-                let whose = if *all { CleanupScope::All } else { CleanupScope::Own };
-                self.deleting =
-                    model.clusters.all().iter().flat_map(|cluster| model.finished_pods(&cluster.name, whose)).collect();
-                Ok(Step::Send(vec![Request::Clean(whose)]))
+                self.incomplete = deletion.is_open(&found)
+                    && self
+                        .names
+                        .iter()
+                        .any(|cluster| is_down(model, cluster) && self.clusters.concern(model, cluster));
+                Ok(deletion.begin(snapshot, &found, self.incomplete))
             }
         }
     }
@@ -279,11 +252,12 @@ impl PodCommand {
         if self.deleting.iter().any(|key| model.pods.is_deleting(key)) {
             return Step::Wait;
         }
-        let gone = |key: &&PodKey| model.pods.all().get(key).is_none_or(|pod| pod.phase == Phase::Terminating);
-        for key in self.deleting.iter().filter(gone) {
+        let is_gone = |key: &&PodKey| model.pods.all().get(key).is_none_or(|pod| pod.phase == Phase::Terminating);
+        let (gone, left): (Vec<_>, Vec<_>) = self.deleting.iter().partition(is_gone);
+        for key in gone {
             print::out(&snapshot.text.fill("cli.pod-deleted", &[("thing", &key.to_string())]));
         }
-        Step::End(if snapshot.failed { FAILED } else { 0 })
+        Step::End(if left.is_empty() && !self.incomplete { 0 } else { FAILED })
     }
 }
 
@@ -293,10 +267,7 @@ impl super::headless::HeadlessCommand for PodCommand {
         if let (Some(fault), true) = (model.clusters.fault(), self.names.is_empty()) {
             return Err(Failure::fault(text, fault));
         }
-        let missing = |name: &&String| model.clusters.fault().is_none() && model.cluster(name).is_none();
-        if let Some(name) = self.names.iter().find(missing) {
-            return Err(Failure::unknown(text.fill("cli.no-context", &[("thing", name)])));
-        }
+        self.names.iter().try_for_each(|name| known(model, text, name))?;
         Ok(vec![Request::Watch(self.names.clone())])
     }
 
@@ -315,9 +286,9 @@ impl super::headless::HeadlessCommand for PodCommand {
     }
 }
 
-fn list(snapshot: &Snapshot<'_>, as_list: bool) {
+fn list(snapshot: &Snapshot<'_>, clusters: &Clusters, as_list: bool) {
     let (model, text) = (snapshot.model, snapshot.text);
-    let pods: Vec<&ProxyPod> = model.pods.all().values().filter(|pod| !model.is_duplicate(pod)).collect();
+    let pods: Vec<&ProxyPod> = clusters.pods(model).collect();
     if as_list {
         return print::json(&pods.iter().map(|pod| as_json(model, pod)).collect());
     }
@@ -389,9 +360,9 @@ fn tell_info(model: &Model, key: &PodKey, lines: &[String], as_list: bool) {
 }
 
 /// The one pod of that name.
-fn one<'a>(model: &'a Model, text: &Text, name: &'a str) -> Result<&'a ProxyPod, Failure> {
-    let words = |key| text.fill(key, &[("thing", name)]);
-    match several(model, name).as_slice() {
+fn one<'a>(snapshot: &Snapshot<'a>, clusters: &Clusters, name: &str) -> Result<&'a ProxyPod, Failure> {
+    let words = |key| snapshot.text.fill(key, &[("thing", name)]);
+    match several(snapshot.model, clusters, name).as_slice() {
         [] => Err(Failure::unknown(words("cli.no-pod"))),
         [pod] => Ok(*pod),
         _ => Err(Failure::usage(words("cli.ambiguous-pod"))),

@@ -1,4 +1,4 @@
-//! The doctor: what `--check` says of everything that can be wrong, and what to do about it.
+//! The doctor: what `check` says of everything that can be wrong, and what to do about it.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::common::Home;
 use crate::common::kube::{Namespace, kubeconfig, kubectl, until};
 
-/// Runs `--check` without a terminal: exit code, standard output, standard error.
+/// Runs `check` without a terminal: exit code, standard output, standard error.
 fn check(home: &Home, kubeconfig: Option<&Path>, args: &[&str]) -> (i32, String, String) {
     check_with(home, kubeconfig, args, &[])
 }
@@ -22,13 +22,7 @@ fn check_with(
     variables: &[(&str, &str)],
 ) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_brow-tui"));
-    command
-        .arg("--check")
-        .args(args)
-        .env_clear()
-        .env("HOME", home.path())
-        .env("LANG", "en_US.UTF-8")
-        .env("USER", "ann");
+    command.arg("check").args(args).env_clear().env("HOME", home.path()).env("LANG", "en_US.UTF-8").env("USER", "ann");
     command.env("PATH", std::env::var("PATH").unwrap_or_default()).stdin(Stdio::null());
     command.envs(kubeconfig.map(|path| ("KUBECONFIG", path))).envs(variables.iter().copied());
     let output = command.output().unwrap();
@@ -36,7 +30,7 @@ fn check_with(
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }
 
-/// The findings of `--check --json` about something.
+/// The findings of `check --json` about something.
 fn findings<'a>(all: &'a Value, check: &str) -> Vec<&'a Value> {
     all["findings"].as_array().unwrap().iter().filter(|finding| finding["check"] == check).collect()
 }
@@ -50,6 +44,16 @@ fn check_finds_what_is_wrong_and_says_what_to_do() {
 
     let dead = home.kubeconfig(&["dev", "other"]);
     home.write_config("theme = \"dakr\"\n[[target]]\nname = \"x\"\ncluster = \"gone\"\naddress = \"10.0.0.1:1\"\n");
+    // Those that nobody uses are left alone.
+    let (_, out, _) = check(&home, Some(&dead), &[]);
+    assert!(out.contains("Cluster dev") && !out.contains("Cluster other"), "{out}");
+    assert!(out.contains("· 1 other context not checked (use --all)"), "{out}");
+    let (_, out, _) = check(&home, Some(&dead), &["--all"]);
+    assert!(out.contains("Cluster other") && !out.contains("not checked (use --all)"), "{out}");
+    home.write_config(&home.read_config().replace("gone", "other"));
+    let (_, out, _) = check(&home, Some(&dead), &[]);
+    assert!(out.contains("Cluster other"), "a saved target is on it: {out}");
+    home.write_config(&home.read_config().replace("other", "gone"));
     let (code, out, _) = check(&home, Some(&dead), &["--context", "dev", "--json"]);
     let all: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &all["well"]), (1, &json!(false)));
@@ -70,8 +74,14 @@ fn check_finds_what_is_wrong_and_says_what_to_do() {
     let (code, out, err) = check(&home, Some(&dead), &["--context", "nowhere"]);
     assert!(code == 3 && out.is_empty() && err.contains("“nowhere”"), "{err}");
     assert!(err.contains("kubectl config get-contexts") && !err.contains("pane"), "{err}");
-    let mut alone = Command::new(env!("CARGO_BIN_EXE_brow-tui"));
-    assert_eq!(alone.arg("--deep").output().unwrap().status.code(), Some(2), "nothing is made without --check");
+    let alias = |args: &[&str]| {
+        let mut alias = Command::new(env!("CARGO_BIN_EXE_brow-tui"));
+        alias.args(args).env_clear().env("HOME", home.path()).env("LANG", "en_US.UTF-8").env("KUBECONFIG", &dead);
+        alias.output().unwrap()
+    };
+    assert_eq!(alias(&["--deep"]).status.code(), Some(2), "nothing is made without --check");
+    let same = String::from_utf8(alias(&["--check", "--context", "dev", "--json"]).stdout).unwrap();
+    assert!(same.contains("\"check\": \"reachable\""), "{same}");
 }
 
 #[test]
@@ -195,7 +205,7 @@ fn the_right_to_get_is_enough_where_the_servers_version_says_so() {
 fn check_names_the_rights_that_are_missing() {
     let kubeconfig = kubeconfig();
     let home = Home::new("");
-    let (code, out, _) = check(&home, Some(&kubeconfig), &["--json"]);
+    let (code, out, _) = check(&home, Some(&kubeconfig), &["--all", "--json"]);
     let all: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(code, 1);
     let of = |context: &str, check: &str| -> Vec<Value> {
@@ -229,7 +239,7 @@ fn check_names_the_rights_that_are_missing() {
 #[test]
 fn check_at_the_practice_cluster() {
     let home = Home::new("");
-    let (code, out, _) = check(&home, None, &["--practice", "--deep"]);
+    let (code, out, _) = check(&home, None, &["--practice", "--all", "--deep"]);
     assert_eq!(code, 1);
     for words in
         ["Cluster practice-team", "tunnel to a pod works: spdy", "no right to create pods/portforward", "refused"]

@@ -78,7 +78,7 @@ fn names_reach_the_program_as_they_are_whatever_a_shell_makes_of_them() {
     let contexts = ["arn:aws:eks:eu-1:123:cluster/prod", "dev@home", "a context"];
     let shell = Shell { home: &home, kubeconfig: Some(home.kubeconfig(&contexts)) };
     for (name, _) in NAMES {
-        shell.ok(&["config", "add", name, "10.0.0.1:1", "--cluster", contexts[0]]);
+        shell.ok(&["config", "add", name, "10.0.0.1:1", "--context", contexts[0]]);
     }
     for kind in SHELLS {
         let mut screen = at_prompt(kind, &shell);
@@ -91,7 +91,7 @@ fn names_reach_the_program_as_they_are_whatever_a_shell_makes_of_them() {
         for (begun, context) in [("arn:aws:ek", contexts[0]), ("dev@h", contexts[1]), ("a", contexts[2])] {
             let was = home.read_config();
             screen.press(&format!(
-                "brow-tui config edit it\\'s --cluster {begun}{}\t\r",
+                "brow-tui config edit it\\'s --context {begun}{}\t\r",
                 if begun == "a" { "\\ " } else { "" }
             ));
             let wanted = format!("cluster = \"{context}\"");
@@ -100,7 +100,7 @@ fn names_reach_the_program_as_they_are_whatever_a_shell_makes_of_them() {
                 at.split("[[target]]").any(|part| part.contains("it's") && part.contains(&wanted))
             });
             home.write_config(&was);
-            screen.press("brow-tui config edit it\\'s --cluster=dev@h\t\r");
+            screen.press("brow-tui config edit it\\'s --context=dev@h\t\r");
             until(&format!("{kind} completes behind ="), || home.read_config().contains("cluster = \"dev@home\""));
             home.write_config(&was);
         }
@@ -141,11 +141,11 @@ fn fish_completes_names_as_they_are_now() {
     };
     assert!(complete("brow-tui ").starts_with(&["config".to_owned(), "connect".to_owned()]));
     assert_eq!(complete("brow-tui connect w"), ["web"]);
-    shell.ok(&["config", "add", "wide", "10.0.0.1:1", "--cluster", "other"]);
+    shell.ok(&["config", "add", "wide", "10.0.0.1:1", "--context", "other"]);
     assert_eq!(complete("brow-tui connect w"), ["web", "wide"], "as it is now");
     assert_eq!(complete("brow-tui config show w"), ["web", "wide"]);
     assert_eq!(complete("brow-tui connect --tag "), ["t"]);
-    assert_eq!(complete("brow-tui config add x 10.0.0.1:1 --cluster "), ["story", "other"]);
+    assert_eq!(complete("brow-tui config add x 10.0.0.1:1 --context "), ["story", "other"]);
     assert_eq!(complete("brow-tui config add x 10.0.0.1:1 --autostart "), ["true", "false"]);
     assert_eq!(complete("brow-tui forward stop w"), Vec::<String>::new(), "nothing runs");
     // Another config, named on the line itself.

@@ -45,9 +45,10 @@ fn instances_know_each_other_and_stop_each_others_forwards() {
     screen.press("2\r");
     screen.wait_for("already forwarded by another brow-tui");
     screen.press("4x");
+    let pid = first.0.id();
     let (code, err) = first.end();
     assert_eq!(code, 0, "{err}");
-    screen.wait_gone("connect");
+    screen.wait_gone(&format!("pid {pid}, connect"));
     assert!(std::net::TcpStream::connect(&at).is_err());
 
     // The other way round: what the dashboard forwards is listed, used, and stopped from a script.
@@ -96,7 +97,7 @@ fn sockets_are_their_owners_alone_and_stale_ones_are_swept() {
     fs::set_permissions(run_dir(&home), fs::Permissions::from_mode(0o755)).unwrap();
     let refused = |args: &[&str]| {
         let done = shell.run(args);
-        assert!(done.code == 1 && done.err.contains("nobody else may enter"), "{args:?}: {} {}", done.code, done.err);
+        assert!(done.code == 1 && done.err.contains("must be your own directory"), "{args:?}: {} {}", done.code, done.err);
     };
     refused(&["forward", "list"]);
     refused(&["forward", "stop", "web"]);

@@ -138,7 +138,7 @@ pub fn open(local: &str) -> TcpStream {
 impl Story {
     pub fn begin(home: &Home, scene: Scene) -> Self {
         let shell = Shell { home, kubeconfig: Some(scene.kubeconfig.clone()) };
-        let mut running = shell.spawn(&["connect", "vpc", "pod", "--on-quit", "delete"]);
+        let mut running = shell.spawn(&["connect", "vpc", "pod", "--verbose", "--on-quit", "delete"]);
         let locals: Vec<String> = [running.line(), running.line()].iter().map(|line| address(line)).collect();
         let said = Arc::<Mutex<String>>::default();
         let (err, heard) = (running.0.stderr.take().unwrap(), Arc::clone(&said));
@@ -187,7 +187,7 @@ impl Story {
     /// Waits until it says that the cluster answers, after it has said so much.
     #[track_caller]
     pub fn answers(&self, after: usize) {
-        until("it is ready again", || self.said.lock().unwrap()[after..].contains("story answers"));
+        until("it is ready again", || self.said.lock().unwrap()[after..].contains("story is connected"));
     }
 
     pub fn end(self) {

@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::common::arrange::Kubeconfig;
 use crate::common::kube::{Namespace, until};
 use crate::common::{Home, Start};
 use crate::shell::{Shell, WEB};
@@ -27,7 +28,8 @@ fn pods_from_a_script() {
     // The forward takes the pod that is there.
     shell.ok(&["connect", "web", "-q", "--exec", "true"]);
     assert_eq!(space.pods(), [name]);
-    shell.ok(&["pod", "cleanup"]);
+    assert_eq!(shell.run(&["pod", "cleanup"]).code, 2, "nobody can be asked");
+    shell.ok(&["pod", "cleanup", "--yes"]);
     assert_eq!(space.pods(), [name], "it is neither finished nor expired");
     let unasked = shell.run(&["pod", "delete", "brow-web-*"]);
     assert!(unasked.code == 2 && unasked.err.contains("--yes"), "{} {}", unasked.code, unasked.err);
@@ -45,9 +47,44 @@ fn pods_from_a_script() {
         assert_eq!(screen.wait_end().exit_code(), code);
     }
     until("the pod is gone", || space.pods().is_empty());
+    let over = shell.ok(&["pod", "create", "web", "-q", "--ttl", "20s"]);
+    let dry = || shell.ok(&["pod", "cleanup", "--dry-run"]);
+    until("it has expired", || dry().contains(over.trim()));
+    assert_eq!(space.pods(), [over.trim()]);
+    assert!(shell.ok(&["pod", "cleanup", "--yes"]).contains(over.trim()));
+    until("it is cleaned up", || space.pods().is_empty());
     assert_eq!(shell.run(&["pod", "info", "brow-none"]).code, 3);
     assert_eq!(shell.run(&["pod", "list", "--cluster", "none"]).code, 3);
     assert_eq!(shell.run(&["pod", "create", "web", "--ttl", "99h"]).code, 1);
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn a_saved_cluster_that_is_down_fails_only_what_is_about_it() {
+    let far = "[[target]]\nname = \"far\"\ncluster = \"down\"\naddress = \"10.0.0.1:1\"\n";
+    let (home, space) = (Home::new(&format!("{WEB}{far}")), Namespace::new("unrelated"));
+    let all =
+        Kubeconfig::of_cluster(&space.kubeconfig(&home)).cluster("down", &json!({ "server": "https://127.0.0.1:1" }));
+    let all = all.context("story", "brow", "person", &space.0).context("down", "down", "person", "default");
+    let shell = Shell { home: &home, kubeconfig: Some(all.write(&home.path().join("two"))) };
+    for which in ["brow-web-*", ""] {
+        let made = shell.ok(&["pod", "create", "web", "-q"]);
+        let name = if which.is_empty() { made.trim() } else { which };
+        let done = shell.run(&["pod", "delete", name, "--yes"]);
+        assert_eq!((done.code, done.out.contains(made.trim())), (0, true), "{name}: {} {}", done.out, done.err);
+        assert!(done.err.contains("down cannot be reached"), "it is told: {}", done.err);
+    }
+    for (args, code) in [
+        (&["pod", "cleanup", "--yes"][..], 0),
+        (&["pod", "cleanup", "--dry-run"], 0),
+        (&["pod", "cleanup", "--yes", "--context", "down"], 1),
+        (&["pod", "delete", "none-*", "--yes"], 1),
+        (&["pod", "list"], 1),
+    ] {
+        let done = shell.run(args);
+        assert_eq!(done.code, code, "{args:?}: {}", done.err);
+    }
+    until("the pods are gone", || space.pods().is_empty());
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn what_is_logged_of_a_forward_tells_its_story_and_no_secret() {
     };
     let all = log("trace", &[]);
     for words in [
-        "story answers",
+        "story is connected",
         "is ready",
         "a tunnel was dialed",
         "a tunnel is open to port",

@@ -104,7 +104,7 @@ pub const WEB: &str =
 
 /// The address in a line that says that a forward is ready.
 pub fn address(line: &str) -> String {
-    line.split('\t').next().unwrap().to_owned()
+    line.split(" → ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned()
 }
 
 /// The directory of the sockets.

@@ -18,6 +18,11 @@ use brow_model::target::Target;
 pub(in crate::cli) struct Fields(Vec<(TargetField, String)>);
 
 impl Fields {
+    /// Makes fields of texts.
+    pub(in crate::cli) fn new(all: impl IntoIterator<Item = (TargetField, String)>) -> Self {
+        Self(all.into_iter().collect())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -76,11 +81,13 @@ fn option(field: TargetField) -> Option<Arg> {
     };
     let (key, help) = (field.key(), field.help());
     let arg = Arg::new(field.config_key()).value_name(value);
+    // As kubectl says it.
+    let long = if field == TargetField::Cluster { "context" } else { &key };
     let arg = if is_list {
         let help = format!("{help}; may be given several times");
         arg.long(key.trim_end_matches('s').to_owned()).action(ArgAction::Append).help(help)
     } else {
-        arg.long(key).help(help)
+        arg.long(long.to_owned()).help(help)
     };
     let choices = field.choices().iter().chain(&unsaid).map(|choice| {
         let value = PossibleValue::new(*choice).hide(choice.is_empty());
@@ -97,7 +104,7 @@ fn option(field: TargetField) -> Option<Arg> {
         Page::Pod => arg.help_heading("Proxy pod"),
     };
     Some(match field {
-        TargetField::Cluster => arg.add(ArgValueCandidates::new(complete::contexts)),
+        TargetField::Cluster => arg.alias("cluster").add(ArgValueCandidates::new(complete::contexts)),
         TargetField::Tags => arg.add(ArgValueCandidates::new(complete::tags)),
         TargetField::Namespace => arg.short('n'),
         TargetField::LocalPort => arg.short('p'),
@@ -106,7 +113,7 @@ fn option(field: TargetField) -> Option<Arg> {
 }
 
 /// The target that a form describes, checked as the dashboard checks it.
-pub(super) fn filled(
+pub(in crate::cli) fn filled(
     mut form: TargetForm,
     place: Option<String>,
     fields: Fields,

@@ -7,7 +7,7 @@ use clap::ValueHint;
 use clap_complete::ArgValueCandidates;
 use tokio::task::spawn_blocking;
 
-use super::current;
+use crate::cli::clusters::{current, known};
 use crate::cli::headless::{self, Headless, Snapshot, Step};
 use crate::cli::print::{self, FAILED, Failure};
 use crate::cli::{Globals, complete};
@@ -26,12 +26,12 @@ pub(in crate::cli) struct Args {
     #[arg(value_hint = ValueHint::FilePath)]
     file: PathBuf,
     /// Kubeconfig context for what names none; absent: the current one
-    #[arg(long, value_name = "CONTEXT", add = ArgValueCandidates::new(complete::contexts))]
-    cluster: Option<String>,
+    #[arg(long, alias = "cluster", value_name = "CONTEXT", add = ArgValueCandidates::new(complete::contexts))]
+    context: Option<String>,
     /// Overwrite targets of the same name, rather than skipping those in the file
     #[arg(long)]
     replace: bool,
-    /// Take over keys too that decide what runs in the cluster or listens here (image, labels, autostart, an address
+    /// Import keys that decide what runs in the cluster or listens here, too (image, labels, autostart, an address
     /// beyond loopback, …); without it they are named and left out
     #[arg(long)]
     trust: bool,
@@ -72,7 +72,10 @@ struct Import {
 
 impl headless::HeadlessCommand for Import {
     fn start(&mut self, model: &Model, text: &Text) -> Result<Vec<Request>, Failure> {
-        let cluster = self.args.cluster.clone().or_else(|| current(model)).unwrap_or_default();
+        if let Some(context) = &self.args.context {
+            known(model, text, context)?;
+        }
+        let cluster = self.args.context.clone().or_else(|| current(model)).unwrap_or_default();
         let found = store::targets_in(&self.args.file, &self.text, &cluster);
         let requests = match found.map_err(|fault| Failure::fault(text, &fault))? {
             store::Contents::Ours(offer) => self.ours(offer, model, text),
@@ -174,6 +177,11 @@ impl Import {
                 Outcome::Skipped(name) => self.line(text, "cli.import-there", &name),
                 Outcome::Added(target) => self.line(text, "cli.import-added", &target.name),
                 Outcome::Replaced { target, .. } => self.line(text, "cli.import-replaced", &target.name),
+                Outcome::Repeated { port: None, .. } => {}
+                Outcome::Repeated { name, port: Some(port) } => {
+                    let why = text.fill("cli.import-twice", &[("detail", &port.to_string())]);
+                    self.leave_out(text, &format!("{name}: {why}"));
+                }
             }
         }
         for part in &parsed.left_out {

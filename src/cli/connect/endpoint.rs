@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::json;
 
+use crate::text::Text;
 use brow_model::Model;
 use brow_model::forward::{Forward, ForwardState, port_name};
 use brow_model::instance::{RemoteForward, RemoteState};
@@ -36,6 +37,8 @@ pub(super) struct Endpoint {
     /// The instance that has the forward, if it is another one.
     pub instance: Option<String>,
     cluster: String,
+    /// True if its target is not saved.
+    is_temporary: bool,
     pod: Option<String>,
     pid: Option<u32>,
 }
@@ -51,6 +54,7 @@ pub(super) fn of(model: &Model, targets: &[Target]) -> Vec<Endpoint> {
                 status: Status::Missing,
                 instance: None,
                 cluster: target.cluster.clone(),
+                is_temporary: model.targets.is_temporary(&target.name),
                 pod: None,
                 pid: None,
             };
@@ -101,11 +105,16 @@ impl Endpoint {
     }
 
     /// The line that says where it is.
-    pub(super) fn line(&self, as_json: bool) -> String {
+    pub(super) fn line(&self, text: &Text) -> String {
+        let local = self.local.map(|local| local.to_string()).unwrap_or_default();
+        let context =
+            if self.is_temporary { text.fill("cli.in-context", &[("thing", &self.cluster)]) } else { String::new() };
+        format!("{} → {local}{context}", self.name)
+    }
+
+    /// The same for programs. `own`: the process that has what no other instance has, if it outlives this line.
+    pub(super) fn json(&self, own: Option<u32>) -> String {
         let local = self.local;
-        if !as_json {
-            return format!("{}\t{}", local.map(|local| local.to_string()).unwrap_or_default(), self.name);
-        }
         let all = json!({
             "name": self.name,
             "target": self.target,
@@ -114,8 +123,8 @@ impl Endpoint {
             "port": local.map(|local| local.port()),
             "cluster": self.cluster,
             "pod": self.pod,
-            // The instance that has it, where it is not this one.
-            "pid": self.pid,
+            // The instance that has it, where it is not this one in the foreground.
+            "pid": self.pid.or(own),
         });
         brow_model::sanitize::json(&all.to_string()).into_owned()
     }

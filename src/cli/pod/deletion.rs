@@ -1,14 +1,17 @@
-//! `pod delete`: lists the pods that would be deleted, and asks for consent.
+//! `pod delete` and `pod cleanup`: list the pods that would be deleted, and ask for consent.
 
-use std::io::{IsTerminal as _, stderr, stdin};
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
-use std::thread;
+use std::collections::BTreeSet;
+
+use tokio::sync::oneshot::Receiver;
+use tokio::sync::oneshot::error::TryRecvError;
 
 use crate::cli::choose::matches;
+use crate::cli::clusters::Clusters;
+use crate::cli::consent;
 use crate::cli::headless::{Snapshot, Step};
 use crate::cli::print::{self, FAILED, Failure};
 use brow_model::Model;
-use brow_model::proxy::{PodKey, ProxyPod};
+use brow_model::proxy::{CleanupScope, PodKey, ProxyPod};
 use brow_model::request::Request;
 
 /// The options that decide whether the user is asked.
@@ -25,31 +28,48 @@ pub(in crate::cli) struct Consent {
 impl Consent {
     /// Returns true if no answer is needed, or if there is a terminal to ask on.
     pub(super) fn can_be_had(self) -> bool {
-        self.yes || self.dry_run || (stdin().is_terminal() && stderr().is_terminal())
+        self.yes || self.dry_run || consent::can_ask()
     }
+}
+
+/// The pods that are meant.
+pub(super) enum Which {
+    /// Those of these names or patterns.
+    Named(Vec<String>),
+    /// Finished and expired ones.
+    Over(CleanupScope),
 }
 
 /// Pods that are to be deleted.
 pub(super) struct Deletion {
-    names: Vec<String>,
+    which: Which,
     consent: Consent,
     /// The user's answer, while it is waited for.
     answer: Option<Receiver<bool>>,
 }
 
 impl Deletion {
-    pub(super) fn new(names: Vec<String>, consent: Consent) -> Self {
-        Self { names, consent, answer: None }
+    pub(super) fn new(which: Which, consent: Consent) -> Self {
+        Self { which, consent, answer: None }
     }
 
-    /// The pods that the names mean, each once.
+    /// The pods that are meant, each once.
     ///
     /// # Errors
     /// A name that means none.
-    pub(super) fn find<'a>(&self, snapshot: &Snapshot<'a>) -> Result<Vec<&'a ProxyPod>, Failure> {
+    pub(super) fn find<'a>(&self, snapshot: &Snapshot<'a>, clusters: &Clusters) -> Result<Vec<&'a ProxyPod>, Failure> {
+        let model = snapshot.model;
+        let names = match &self.which {
+            Which::Named(names) => names,
+            Which::Over(whose) => {
+                let over = model.clusters.all().iter().flat_map(|cluster| model.finished_pods(&cluster.name, *whose));
+                let over: BTreeSet<PodKey> = over.collect();
+                return Ok(clusters.pods(model).filter(|pod| over.contains(&pod.key)).collect());
+            }
+        };
         let mut all: Vec<&ProxyPod> = Vec::new();
-        for name in &self.names {
-            let found = several(snapshot.model, name);
+        for name in names {
+            let found = several(model, clusters, name);
             if found.is_empty() {
                 return Err(Failure::unknown(snapshot.text.fill("cli.no-pod", &[("thing", name)])));
             }
@@ -60,8 +80,21 @@ impl Deletion {
         Ok(all)
     }
 
-    /// Deletes the pods, says what they are, or asks.
-    pub(super) fn begin(&mut self, snapshot: &Snapshot<'_>, found: &[&ProxyPod]) -> Step {
+    /// Returns true if clusters that cannot be asked may have more of what is meant: not where pods are named in full.
+    pub(super) fn is_open(&self, found: &[&ProxyPod]) -> bool {
+        match &self.which {
+            Which::Named(names) => !names.iter().all(|name| found.iter().any(|pod| is_named(pod, name))),
+            Which::Over(_) => true,
+        }
+    }
+
+    /// Deletes the pods, says what they are, or asks. Where there may be more (`incomplete`), that is a failure.
+    pub(super) fn begin(&mut self, snapshot: &Snapshot<'_>, found: &[&ProxyPod], incomplete: bool) -> Step {
+        let code = if incomplete { FAILED } else { 0 };
+        if found.is_empty() {
+            print::err(snapshot.text.get("log.nothing-to-clean"));
+            return Step::End(code);
+        }
         let line = |pod: &&ProxyPod| {
             let thing = pod.key.to_string();
             if snapshot.model.is_ours(pod) {
@@ -74,7 +107,7 @@ impl Deletion {
             for line in &lines {
                 print::out(&snapshot.text.fill("cli.would-delete", &[("thing", line)]));
             }
-            return Step::End(0);
+            return Step::End(code);
         }
         if self.consent.yes {
             return Step::Send(vec![Request::Kill(found.iter().map(|pod| pod.key.clone()).collect())]);
@@ -84,27 +117,19 @@ impl Deletion {
             print::err(line);
         }
         print::err(&snapshot.text.fill("cli.delete-pods", &[("count", &found.len().to_string())]));
-        let (sender, answer) = channel();
-        // A thread that the program's end does not wait for, as it would for a task: Ctrl-C is an answer, too.
-        thread::spawn(move || {
-            let mut said = String::new();
-            let yes = stdin().read_line(&mut said).is_ok() && matches!(said.trim(), "y" | "Y" | "yes");
-            // Whoever has ended does not want to know.
-            _ = sender.send(yes);
-        });
-        self.answer = Some(answer);
+        self.answer = Some(consent::answer());
         Step::Wait
     }
 
     /// Returns the next step while an answer is waited for; `None` if none is.
     pub(super) fn answered(&mut self, snapshot: &Snapshot<'_>, deleting: &[PodKey]) -> Option<Step> {
-        match self.answer.as_ref()?.try_recv() {
+        match self.answer.as_mut()?.try_recv() {
             Err(TryRecvError::Empty) => Some(Step::Wait),
             Ok(true) => {
                 self.answer = None;
                 Some(Step::Send(vec![Request::Kill(deleting.to_vec())]))
             }
-            Ok(false) | Err(TryRecvError::Disconnected) => {
+            Ok(false) | Err(TryRecvError::Closed) => {
                 print::err(snapshot.text.get("cli.nothing-deleted"));
                 Some(Step::End(FAILED))
             }
@@ -113,12 +138,14 @@ impl Deletion {
 }
 
 /// The pods that a name or pattern means; of a pattern only our own.
-pub(super) fn several<'a>(model: &'a Model, name: &str) -> Vec<&'a ProxyPod> {
-    let pods = || model.pods.all().values().filter(|pod| !model.is_duplicate(pod));
-    let named = |pod: &&ProxyPod| pod.key.name == name || pod.key.to_string() == name;
-    let exact: Vec<&ProxyPod> = pods().filter(named).collect();
+pub(super) fn several<'a>(model: &'a Model, clusters: &Clusters, name: &str) -> Vec<&'a ProxyPod> {
+    let exact: Vec<&ProxyPod> = clusters.pods(model).filter(|pod| is_named(pod, name)).collect();
     if !exact.is_empty() {
         return exact;
     }
-    pods().filter(|pod| model.is_ours(pod) && matches(name, &pod.key.name)).collect()
+    clusters.pods(model).filter(|pod| model.is_ours(pod) && matches(name, &pod.key.name)).collect()
+}
+
+fn is_named(pod: &ProxyPod, name: &str) -> bool {
+    pod.key.name == name || pod.key.to_string() == name
 }

@@ -2,7 +2,7 @@
 
 use crate::types::forward::ForwardId;
 use crate::types::offer::{Offer, OnConflict};
-use crate::types::proxy::{CleanupScope, PodKey};
+use crate::types::proxy::PodKey;
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
 
@@ -33,6 +33,8 @@ pub enum Request {
         /// The treatment of offers whose target exists.
         on_conflict: OnConflict,
     },
+    /// Have targets that are not saved, until the program ends.
+    AddTemporary(Vec<Target>),
     /// Forward targets, creating pods where there are none.
     Connect(Vec<String>),
     /// Create a pod for each target.
@@ -47,8 +49,6 @@ pub enum Request {
     Describe(PodKey),
     /// Delete pods.
     Kill(Vec<PodKey>),
-    /// Delete finished and expired pods.
-    Clean(CleanupScope),
     /// Close a forward.
     Stop(ForwardId),
     /// End.

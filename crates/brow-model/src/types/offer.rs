@@ -104,6 +104,13 @@ pub enum Outcome {
         /// The target after.
         target: Target,
     },
+    /// An offer before it leads there already.
+    Repeated {
+        /// The name of the target that came of that one.
+        name: String,
+        /// The local port that is left out, where this offer names another.
+        port: Option<u16>,
+    },
 }
 
 /// The treatment of offers whose target exists.

@@ -15,7 +15,7 @@ impl Outcome {
     /// The change of the saved targets that it is.
     pub(crate) fn edit(&self) -> Option<TargetEdit> {
         match self {
-            Self::Skipped(_) => None,
+            Self::Skipped(_) | Self::Repeated { .. } => None,
             Self::Added(target) => Some(TargetEdit::Import(target.clone())),
             Self::Replaced { was, target } => Some(TargetEdit::Replace { was: was.clone(), target: target.clone() }),
         }
@@ -65,7 +65,7 @@ impl Model {
         let mut names = Vec::new();
         for outcome in self.resolve(offers, on_conflict) {
             match &outcome {
-                Outcome::Skipped(_) => tally.skipped += 1,
+                Outcome::Skipped(_) | Outcome::Repeated { .. } => tally.skipped += 1,
                 Outcome::Added(target) => {
                     tally.added += 1;
                     names.push(target.name.clone());
@@ -99,9 +99,13 @@ impl Model {
     /// Makes targets of offers, one after another: each meets those that came of the ones before.
     fn resolve(&mut self, offers: Vec<Offer>, on_conflict: OnConflict) -> Vec<Outcome> {
         let mut taken = self.taken_ports();
-        let mut outcomes = Vec::new();
+        let (mut outcomes, mut seen) = (Vec::new(), BTreeSet::new());
         for offer in offers {
             let outcome = match (self.existing(&offer).cloned(), on_conflict) {
+                (Some(there), _) if seen.contains(&there.name) => {
+                    let port = Some(offer.target.local_port).filter(|port| ![0, there.local_port].contains(port));
+                    Outcome::Repeated { name: there.name, port }
+                }
                 (Some(there), OnConflict::Skip) => Outcome::Skipped(there.name),
                 (Some(was), OnConflict::Replace) => {
                     taken.remove(&was.local_port);
@@ -115,6 +119,7 @@ impl Model {
             }
             if let Outcome::Added(target) | Outcome::Replaced { target, .. } = &outcome {
                 taken.insert(target.local_port);
+                seen.insert(target.name.clone());
             }
             outcomes.push(outcome);
         }

@@ -16,6 +16,11 @@ impl Model {
             Request::Remove(names) => self.delete_targets(&names, out),
             Request::Import(targets) => self.import(targets, out),
             Request::ImportOffers { offers, on_conflict } => self.import_offers(offers, on_conflict, out),
+            Request::AddTemporary(targets) => {
+                for target in targets {
+                    self.targets.add_temporary(target);
+                }
+            }
             Request::Connect(names) => {
                 self.targets.want(&names);
                 for target in self.named(&names) {
@@ -40,7 +45,6 @@ impl Model {
                     self.kill(&key, out);
                 }
             }
-            Request::Clean(whose) => _ = self.clean(whose, out),
             Request::Stop(id) => self.stop_forward(id, out),
             Request::Quit { delete_pods } => self.quit(delete_pods, out),
         }

@@ -1,0 +1,24 @@
+//! Questions on a terminal.
+
+use std::io::{IsTerminal as _, stderr, stdin};
+use std::thread;
+
+use tokio::sync::oneshot::{Receiver, channel};
+
+/// Returns true if there is a terminal to ask on.
+pub(super) fn can_ask() -> bool {
+    stdin().is_terminal() && stderr().is_terminal()
+}
+
+/// Waits for the answer to a question: true for yes.
+pub(super) fn answer() -> Receiver<bool> {
+    let (sender, answer) = channel();
+    // A thread that the program's end does not wait for, as it would for a task: Ctrl-C is an answer, too.
+    thread::spawn(move || {
+        let mut said = String::new();
+        let yes = stdin().read_line(&mut said).is_ok() && matches!(said.trim(), "y" | "Y" | "yes");
+        // Whoever has ended does not want to know.
+        _ = sender.send(yes);
+    });
+    answer
+}
