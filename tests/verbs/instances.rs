@@ -97,7 +97,12 @@ fn sockets_are_their_owners_alone_and_stale_ones_are_swept() {
     fs::set_permissions(run_dir(&home), fs::Permissions::from_mode(0o755)).unwrap();
     let refused = |args: &[&str]| {
         let done = shell.run(args);
-        assert!(done.code == 1 && done.err.contains("must be your own directory"), "{args:?}: {} {}", done.code, done.err);
+        assert!(
+            done.code == 1 && done.err.contains("must be your own directory"),
+            "{args:?}: {} {}",
+            done.code,
+            done.err
+        );
     };
     refused(&["forward", "list"]);
     refused(&["forward", "stop", "web"]);

@@ -11,6 +11,7 @@ mod attention;
 mod chosen;
 mod clusters;
 mod connections;
+mod contexts;
 mod demand;
 mod dialogs;
 mod exchange;
