@@ -29,7 +29,11 @@ fn a_form_is_connected_without_saving_it() {
     screen.press("\x15cache\r");
     until("it is saved", || home.read_config().contains("name = \"cache\"\ncluster = \"stage\""));
     screen.wait_gone("not saved");
-    quit(&mut screen);
+    // A forward is open: it is asked.
+    screen.press("q");
+    screen.wait_for("Quit?");
+    screen.press("y");
+    assert!(screen.wait_end().success());
 }
 
 #[test]
