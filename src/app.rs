@@ -21,11 +21,13 @@ use brow_model::effect::TerminalEffect;
 use brow_model::event::{Event, StoreEvent};
 use brow_model::fault::Fault;
 use brow_model::sanitize;
-use brow_model::settings::{Notify, Settings};
+use brow_model::settings::Settings;
 
 mod input;
+mod notify;
 mod shutdown;
 
+pub use notify::Notifier;
 pub use shutdown::shut_down;
 
 /// The shortest time between two frames: 30 a second.
@@ -40,6 +42,8 @@ pub struct TerminalInfo {
     pub locale: String,
     /// The values of `COLORTERM`, `TERM` and `NO_COLOR`.
     pub colors: view::ColorEnv,
+    /// The way to call a person's attention.
+    pub notifier: Notifier,
 }
 
 /// The dashboard: the model and everything that is only about showing it.
@@ -193,8 +197,12 @@ impl App {
 
     /// The terminal's title; `None` if the settings leave it alone.
     fn title(&self) -> Option<String> {
-        let ends = || self.model.ends_first().map(|(pod, left)| (pod.target.as_str(), left));
-        self.model.config.settings().title.then(|| self.text.title(ends()))
+        if !self.model.config.settings().title {
+            return None;
+        }
+        let ends = self.model.ends_first();
+        let soon = ends.is_some_and(|(pod, _)| self.model.ends_soon(pod).is_some());
+        Some(self.text.title(ends.map(|(pod, left)| (pod.target.as_str(), left)), soon))
     }
 
     /// Sends the model a tick if a new second has begun; returns true if so.
@@ -278,9 +286,8 @@ impl App {
                 }
                 TerminalEffect::Notify(entry) => {
                     let words = self.text.entry(&entry);
-                    if let Some(call) = notification(self.model.config.settings().notify, &words) {
-                        term.send(Print(call))?;
-                    }
+                    let how = self.model.config.settings().notify;
+                    term.send(Print(self.terminal.notifier.call(how, &words)))?;
                 }
                 TerminalEffect::Quit => self.quit = true,
             }
@@ -292,18 +299,6 @@ impl App {
 /// The command that copies a text, without control characters, since it may be pasted into a shell.
 fn clip(text: &str) -> CopyToClipboard<String> {
     CopyToClipboard::to_clipboard_from(sanitize::lines(text).into_owned())
-}
-
-/// The control sequence that notifies the user with a text; `None` if notifications are off.
-fn notification(how: Notify, words: &str) -> Option<String> {
-    // Nothing in the words may end the sequence or, in one of fields, a field.
-    let words = sanitize::line(words).replace(';', ",");
-    match how {
-        Notify::Off => None,
-        Notify::Bell => Some("\x07".to_owned()),
-        Notify::Osc9 => Some(format!("\x1b]9;{words}\x1b\\")),
-        Notify::Osc777 => Some(format!("\x1b]777;notify;brow-tui;{words}\x1b\\")),
-    }
 }
 
 /// The signals that ask the program to end.
@@ -338,22 +333,9 @@ mod tests {
     use brow_model::sanitize::{HOSTILE, is_safe};
 
     #[test]
-    fn nothing_hostile_is_notified_of_or_copied() {
+    fn nothing_hostile_is_copied() {
         for words in HOSTILE {
-            let call = notification(Notify::Osc777, words).unwrap();
-            let shown = call.strip_prefix("\x1b]777;notify;brow-tui;").unwrap().strip_suffix("\x1b\\").unwrap();
-            assert!(is_safe(shown, false), "{call:?}");
             assert!(is_safe(&clip(words).content, true), "{words:?}");
         }
-    }
-
-    #[test]
-    fn a_notification_is_nothing_but_its_words() {
-        let words = "db; \x1b]0;evil\x07 is down";
-        assert_eq!(notification(Notify::Off, words), None);
-        assert_eq!(notification(Notify::Bell, words).as_deref(), Some("\x07"));
-        assert_eq!(notification(Notify::Osc9, words).as_deref(), Some("\x1b]9;db, �]0,evil� is down\x1b\\"));
-        let long = notification(Notify::Osc777, words);
-        assert_eq!(long.as_deref(), Some("\x1b]777;notify;brow-tui;db, �]0,evil� is down\x1b\\"));
     }
 }

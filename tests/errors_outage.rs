@@ -98,7 +98,7 @@ fn a_cluster_that_dies_and_comes_back_is_told_and_its_forwards_work_again() {
     // What happened meanwhile is seen: the watch lists anew.
     let pod = story.space.pods().remove(0);
     kubectl(&["-n", &story.space.0, "delete", "pod", &pod, "--wait=false", "--grace-period=1"]);
-    screen.wait_for("! no pod");
+    screen.wait_for("◇ listening");
     screen.signal(rustix::process::Signal::TERM);
     assert!(screen.wait_end().success());
     drop(story.home);

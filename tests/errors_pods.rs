@@ -151,7 +151,7 @@ fn a_pod_that_waits_says_for_what() {
 fn a_forward_whose_pod_is_deleted_moves_to_another_and_says_when_there_is_none() {
     let space = Namespace::new("deleted");
     let name = space.0.as_str();
-    let home = Home::new(&target("web", name, ""));
+    let home = Home::new(&target("web", name, "recreate = false"));
     let mut screen = start(&home, &space.kubeconfig(&home), name, (120, 40)).run();
     screen.wait_for("web");
     screen.press("2c");
@@ -219,7 +219,7 @@ fn an_evicted_pod_says_so_and_its_forward_does_too() {
     kubectl(&[&["-n", name], &subresource[..]].concat());
     screen.wait("the pod's row or its forward says it", |text| says(text, "The node evicted") || says(text, words));
     screen.press("4");
-    screen.wait_for("! no pod");
+    screen.wait_for("◇ listening");
     in_full(&mut screen, &[&format!("The node evicted {pod}"), words, "Create it again"]);
     screen.press("x");
     screen.wait_for("No forwards");

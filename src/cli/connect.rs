@@ -40,8 +40,8 @@ const EXEC: &str = "Run a command once all is ready, and end with it. Everything
 pub(super) struct Args {
     #[command(flatten)]
     options: ConnectOptions,
-    /// Leave the forwards to a small instance in the background, which ends with the last of them (forward stop, or the
-    /// TTL of its pods)
+    /// Leave the forwards to a small instance in the background, which ends with the last of them (forward stop; with
+    /// recreate = false also the TTL of its pods)
     #[arg(long, conflicts_with = "exec")]
     detach: bool,
     /// This is that instance

@@ -14,7 +14,7 @@ use super::{Globals, complete};
 use crate::instance::{self, Census};
 use crate::text::Text;
 use brow_model::fault::without_logins;
-use brow_model::instance::{ForwardReport, Report};
+use brow_model::instance::{ForwardReport, Report, StateDetail};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -83,7 +83,10 @@ pub(super) fn as_json(instances: &[(String, Report)]) -> Value {
             "address": forward.local,
             "cluster": forward.cluster,
             "namespace": forward.namespace,
-            "state": forward.state,
+            "state": match forward.detail {
+                Some(detail) if detail != StateDetail::Unknown => json!(detail),
+                Some(_) | None => json!(forward.state),
+            },
             "pod": forward.pod,
             "pid": report.pid,
             "by": report.role,
@@ -103,7 +106,7 @@ pub(super) fn list(text: &Text, instances: &[(String, Report)], json: bool) {
         vec![
             forward.local.clone(),
             forward.name.clone(),
-            text.forward_state(forward.state.state()).to_owned(),
+            text.reported_state(forward).to_owned(),
             format!("{}/{}", forward.cluster, forward.namespace),
             text.instance(report.role, report.pid),
         ]

@@ -29,7 +29,7 @@ use color_eyre::eyre::{self, WrapErr};
 
 use self::logging::Logging;
 use self::print::{FAILED, Failure};
-use crate::app::{App, TerminalInfo};
+use crate::app::{App, Notifier, TerminalInfo};
 use crate::cluster::{self, Clusters, descriptors};
 use crate::effects::Effects;
 use crate::log;
@@ -260,7 +260,7 @@ async fn dashboard(globals: Globals) -> eyre::Result<()> {
     let contexts = clusters.reload();
     let (sender, events) = crate::events::EventSender::channel(EVENT_CAPACITY);
     let mut effects = Effects::start(clusters, globals.paths, me, sender);
-    effects.join(globals.runtime, Role::Dashboard);
+    model.instances.set_own_name(effects.join(globals.runtime, Role::Dashboard));
     effects.follow_kubeconfig();
     let trouble = trouble.map(|fault| Event::Store(StoreEvent::Trouble(fault)));
     for event in [Event::Store(first), Event::Contexts(contexts)].into_iter().chain(trouble) {
@@ -273,7 +273,7 @@ async fn dashboard(globals: Globals) -> eyre::Result<()> {
     let mut app = App::new(model, effects, events, surroundings);
     let end = app.run(&mut term).await;
     drop(term);
-    app.finish(print::err).await;
+    Box::pin(app.finish(print::err)).await;
     end.wrap_err("the dashboard could not go on")
 }
 
@@ -296,10 +296,11 @@ fn text() -> Text {
 
 /// Reads the environment variables that describe the terminal.
 fn surroundings() -> TerminalInfo {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     TerminalInfo {
         locale: ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).unwrap_or_default(),
         colors: view::ColorEnv { no_color: set("NO_COLOR"), colorterm: set("COLORTERM"), term: set("TERM") },
+        notifier: Notifier::new(set),
     }
 }
 

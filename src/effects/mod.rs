@@ -106,12 +106,15 @@ impl Effects {
         None
     }
 
-    /// Joins the other instances, whose sockets are in `dir`. A failure is reported, and everything else works.
-    pub fn join(&mut self, dir: PathBuf, role: Role) {
+    /// Joins the other instances, whose sockets are in `dir`, and returns the name that they know this one by. A
+    /// failure is reported, and everything else works.
+    pub fn join(&mut self, dir: PathBuf, role: Role) -> Option<String> {
         match instance::join(&dir, role, self.events.clone(), self.token.clone()) {
             Ok((instance, running)) => {
                 self.tasks.spawn(running);
+                let name = instance.name.clone();
                 self.instance = Some((instance, dir));
+                Some(name)
             }
             Err(fault) => {
                 let events = self.events.clone();
@@ -119,6 +122,7 @@ impl Effects {
                     events.send(Event::Store(StoreEvent::Trouble(fault))).await;
                     events.send(Event::Instance(InstanceEvent::Known)).await;
                 });
+                None
             }
         }
     }

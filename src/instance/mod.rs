@@ -41,6 +41,8 @@ const SOCKET: &str = "sock";
 
 /// This instance among the others.
 pub struct Instance {
+    /// Its name among the others.
+    pub name: String,
     role: Role,
     reports: watch::Sender<Report>,
 }
@@ -81,7 +83,7 @@ pub fn join(
         wants: Vec::new(),
     });
     let (discovered, names) = mpsc::channel(64);
-    let following = follow::follow(dir.to_owned(), name, names, events.about(Event::Instance));
+    let following = follow::follow(dir.to_owned(), name.clone(), names, events.about(Event::Instance));
     let serving = serve::serve(listener, told, discovered, events, token);
     let running = async move {
         let _socket = socket;
@@ -90,7 +92,7 @@ pub fn join(
             () = serving => {}
         }
     };
-    Ok((Instance { role, reports }, running))
+    Ok((Instance { name, role, reports }, running))
 }
 
 /// The forwards of all running instances.

@@ -38,6 +38,7 @@ fn shared(id: u64) -> ForwardReport {
         destination: "10.0.0.1:3306".to_owned(),
         local: "127.0.0.1:3306".into(),
         state: RemoteState::Live,
+        detail: None,
         ends: None,
         pod: None,
         draining: Vec::new(),

@@ -152,6 +152,7 @@ fn tell_store(event: &StoreEvent) {
         StoreEvent::NotSaved(fault) => debug!("edits were not saved: {}", why(fault)),
         StoreEvent::Trouble(fault) => debug!("a file failed: {}", why(fault)),
         StoreEvent::Recognised { uid, is_ours } => debug!(uid, ?is_ours, "a pod was looked up"),
+        StoreEvent::Claimed(open) => debug!(forwards = open.len(), "forwards of earlier runs are known"),
         StoreEvent::Saved => debug!("edits were saved"),
         StoreEvent::Legacy { .. } | StoreEvent::Offers { .. } | StoreEvent::Exported { .. } => {}
     }

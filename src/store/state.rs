@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use brow_model::fault::Fault;
 use brow_model::installation::Installation;
+use brow_model::restore::OpenForward;
 use brow_model::target::Target;
 
 use super::disk::{self, Locked};
@@ -26,6 +27,9 @@ pub struct State {
     pub pods: BTreeMap<String, PodRecord>,
     /// Renamings whose pods may still live, oldest first.
     pub renamed: Vec<Renamed>,
+    /// The forwards that dashboards have open, or had when they ended, by instance.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub open: BTreeMap<String, Session>,
     /// The theme that was chosen by key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub theme: Option<Theme>,
@@ -36,6 +40,14 @@ pub struct State {
     /// Fields of newer versions.
     #[serde(flatten)]
     pub others: BTreeMap<String, serde_json::Value>,
+}
+
+/// The forwards that a dashboard has open.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The config that has their targets.
+    pub config: PathBuf,
+    pub forwards: Vec<OpenForward>,
 }
 
 /// A target's renaming, as its pods see it.
@@ -77,6 +89,25 @@ impl State {
             self.renamed.push(Renamed { cluster, label, name: target.name.clone() });
             self.renamed.drain(..self.renamed.len().saturating_sub(MAX_RENAMED));
         }
+    }
+
+    /// Sets the forwards that an instance has open.
+    pub fn set_open(&mut self, instance: String, session: Session) {
+        if session.forwards.is_empty() {
+            self.open.remove(&instance);
+        } else {
+            self.open.insert(instance, session);
+        }
+    }
+
+    /// Removes the forwards of instances that are neither `own` nor running, and returns those with targets in
+    /// `config`. Those of other configs are kept as long as these are there.
+    pub fn claim_open(&mut self, own: &str, running: &BTreeSet<String>, config: &Path) -> Vec<OpenForward> {
+        let ended = self.open.extract_if(.., |instance, session| {
+            let is_used = session.config != config && session.config.exists();
+            instance != own && !running.contains(instance) && !is_used
+        });
+        ended.filter(|(_, session)| session.config == config).flat_map(|(_, session)| session.forwards).collect()
     }
 
     /// Removes the state of a deleted target.
@@ -156,5 +187,33 @@ mod tests {
         assert!(text.contains("newer") && text.contains("\"a\": 1"), "{text}");
         std::fs::write(file(dir.path()), "{").unwrap();
         assert_eq!(load(dir.path()), Ok(State::default()));
+    }
+
+    #[test]
+    fn what_was_open_is_taken_over_once_and_from_nobody_who_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |name: &str| {
+            vec![OpenForward { target: name.to_owned(), name: name.to_owned(), port: 3306, on_demand: false }]
+        };
+        let (config, other) = (dir.path().join("config.toml"), dir.path().join("other.toml"));
+        std::fs::write(&other, "").unwrap();
+        let gone = dir.path().join("gone.toml");
+        for (name, config) in [("1-a", &config), ("2-b", &config), ("3-c", &config), ("8-o", &other), ("9-g", &gone)] {
+            let session = Session { config: config.clone(), forwards: open(name) };
+            change(dir.path(), |state| state.set_open(name.to_owned(), session)).unwrap();
+        }
+        let claim = |own: &str, running: &[&str]| {
+            let running = running.iter().map(|name| (*name).to_owned()).collect();
+            let mut claimed = Vec::new();
+            change(dir.path(), |state| claimed = state.claim_open(own, &running, &config)).unwrap();
+            claimed
+        };
+        assert_eq!(claim("4-d", &["2-b"]), [open("1-a"), open("3-c")].concat());
+        assert_eq!(claim("5-e", &["2-b", "4-d"]), [], "another has taken them over");
+        assert_eq!(claim("2-b", &[]), [], "its own are its own");
+        let left: Vec<String> = load(dir.path()).unwrap().open.into_keys().collect();
+        assert_eq!(left, ["2-b", "8-o"], "those of another config are for its next start");
+        change(dir.path(), |state| state.set_open("2-b".to_owned(), Session::default())).unwrap();
+        assert!(!load(dir.path()).unwrap().open.contains_key("2-b"));
     }
 }

@@ -1,5 +1,7 @@
 //! Carries out the orders of the writer task, and keeps its state between them.
 
+use std::collections::BTreeSet;
+
 use brow_model::effect::{StoreEffect, TargetEdit};
 use brow_model::event::{Loaded, StoreEvent};
 use brow_model::fault::{Fault, What};
@@ -98,6 +100,7 @@ impl Worker {
                 return vec![StoreEvent::Exported { count: targets.len(), text: exchange::targets_as_toml(&targets) }];
             }
             StoreEffect::Recognise(claim) => return self.recognise(&claim),
+            StoreEffect::ClaimOpen { instance, running } => return self.claim_open(instance, &running),
             StoreEffect::RememberTheme(name) => return self.remember_theme(name),
             StoreEffect::RememberPort { target, port } => {
                 state::change(dir, |state| _ = state.ports.insert(target, port))
@@ -111,6 +114,10 @@ impl Worker {
             }),
             StoreEffect::ForgetPod(uid) => ledger::forget(dir, &uid),
             StoreEffect::Learned(tip) => state::change(dir, |state| _ = state.learned.insert(tip.name().to_owned())),
+            StoreEffect::RememberOpen { instance, open } => {
+                let session = state::Session { config: self.paths.config.clone(), forwards: open };
+                state::change(dir, |state| state.set_open(instance, session))
+            }
             StoreEffect::LegacyOffered => state::change(dir, |state| state.legacy_offered = true),
             StoreEffect::Audit(entry) => self.audit.write(dir, &entry),
         };
@@ -122,6 +129,19 @@ impl Worker {
         let is_ours = result.as_ref().ok().copied();
         let mut answers = self.trouble(result.map(|_| ()));
         answers.push(StoreEvent::Recognised { uid: claim.uid.clone(), is_ours });
+        answers
+    }
+
+    /// Takes over the open forwards of instances that do not run any more.
+    fn claim_open(&mut self, instance: String, running: &BTreeSet<String>) -> Vec<StoreEvent> {
+        let mut claimed = Vec::new();
+        let result = state::change(&self.paths.state_dir, |state| {
+            claimed = state.claim_open(&instance, running, &self.paths.config);
+            let session = state::Session { config: self.paths.config.clone(), forwards: claimed.clone() };
+            state.set_open(instance, session);
+        });
+        let mut answers = self.trouble(result);
+        answers.push(StoreEvent::Claimed(claimed));
         answers
     }
 

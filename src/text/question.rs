@@ -40,20 +40,7 @@ impl Text {
                 let title = self.fill("question.clean-all", &[("count", &pods.to_string())]);
                 (title, button("question.clean-all-says"), vec![button("button.cancel"), button("button.delete")])
             }
-            Question::Quit { forwards, pods, unsaved } => {
-                let line = |key, count: &usize| (*count > 0).then(|| self.fill(key, &[("count", &count.to_string())]));
-                let says = [
-                    line("question.quit-forwards", forwards),
-                    line("question.quit-pods", pods),
-                    line("question.quit-unsaved", unsaved),
-                ];
-                let says = says.into_iter().flatten().collect::<Vec<_>>().join("\n");
-                let buttons: &[&str] = match pods {
-                    0 => &["button.stay", "button.quit"],
-                    1.. => &["button.stay", "button.quit-leave", "button.quit-delete"],
-                };
-                (button("question.quit"), says, buttons.iter().map(|key| button(key)).collect())
-            }
+            Question::Quit { forwards, pods, unsaved } => self.quit(*forwards, *pods, *unsaved),
             Question::OtherPort { port, fault, .. } => {
                 let port = port.to_string();
                 let port = ("port", port.as_str());
@@ -67,6 +54,11 @@ impl Text {
             Question::ImportOffers { from, there, offers, left_out } => {
                 self.take(question, from.as_ref(), *there, offers, left_out)
             }
+            Question::Restore(open) => {
+                let names: Vec<String> = open.iter().map(|open| open.name.clone()).collect();
+                let (title, says) = self.about("question.restore", "question.restore-says", &names);
+                (title, says, vec![button("button.not-now"), button("button.restore")])
+            }
             Question::Import { path, targets, left_out } => {
                 let title = self.fill("question.import", &[("count", &targets.len().to_string())]);
                 let mut says = self.fill("question.import-says", &[("path", path)]);
@@ -78,6 +70,23 @@ impl Text {
             }
         };
         QuestionWords { title, says, buttons }
+    }
+
+    /// The question whether to quit with so much open.
+    fn quit(&self, forwards: usize, pods: usize, unsaved: usize) -> (String, String, Vec<String>) {
+        let line = |key, count: usize| (count > 0).then(|| self.fill(key, &[("count", &count.to_string())]));
+        let says = [
+            line("question.quit-forwards", forwards),
+            line("question.quit-pods", pods),
+            line("question.quit-unsaved", unsaved),
+        ];
+        let says = says.into_iter().flatten().collect::<Vec<_>>().join("\n");
+        let buttons: &[&str] = match pods {
+            0 => &["button.stay", "button.quit"],
+            1.. => &["button.stay", "button.quit-leave", "button.quit-delete"],
+        };
+        let buttons = buttons.iter().map(|key| self.get(key).to_owned()).collect();
+        (self.get("question.quit").to_owned(), says, buttons)
     }
 
     /// The question whether offers are to be taken over.

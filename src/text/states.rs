@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::Text;
 use brow_model::cluster::Link;
 use brow_model::forward::{Forward, ForwardState};
-use brow_model::instance::Role;
+use brow_model::instance::{ForwardReport, Role};
 use brow_model::proxy::Phase;
 
 impl Text {
@@ -50,6 +50,11 @@ impl Text {
             ForwardState::Broken => "forward-state.broken",
             ForwardState::Failed => "forward-state.failed",
         })
+    }
+
+    /// Names the state of another instance's forward.
+    pub fn reported_state(&self, forward: &ForwardReport) -> &str {
+        if forward.is_down() { self.get("forward-state.down") } else { self.forward_state(forward.shown()) }
     }
 
     /// Describes another instance by its role and process id.

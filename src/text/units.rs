@@ -71,15 +71,17 @@ impl Text {
         }
     }
 
-    /// The terminal's title: the target whose pod ends first and its time, in whole minutes so that it changes seldom.
-    pub fn title(&self, ends: Option<(&str, TimeDelta)>) -> String {
+    /// The terminal's title: the target whose pod ends first and its time, in whole minutes so that it changes seldom;
+    /// if that is `soon`, with the key that renews it.
+    pub fn title(&self, ends: Option<(&str, TimeDelta)>, soon: bool) -> String {
         let Some((target, left)) = ends else { return "brow-tui".to_owned() };
         let left = match (left.num_hours(), left.num_minutes() % 60) {
             (0, 0) => "<1m".to_owned(),
             (0, minutes) => format!("{minutes}m"),
             (hours, minutes) => format!("{hours}h{minutes:02}m"),
         };
-        self.fill("view.title", &[("left", &left), ("target", target)])
+        let key = if soon { "view.title-ending" } else { "view.title" };
+        self.fill(key, &[("left", &left), ("target", target)])
     }
 
     /// Formats remaining time: `29:59`, `1:29:59`. It is rounded up to seconds, so that 00:00 is the end.
@@ -134,9 +136,10 @@ mod tests {
             (3_599, "59m db · brow-tui"),
             (5_400, "1h30m db · brow-tui"),
         ] {
-            assert_eq!(text.title(Some(("db", TimeDelta::seconds(secs)))), shown);
+            assert_eq!(text.title(Some(("db", TimeDelta::seconds(secs))), false), shown);
         }
-        assert_eq!(text.title(None), "brow-tui");
+        assert!(text.title(Some(("db", TimeDelta::seconds(200))), true).contains("t "));
+        assert_eq!(text.title(None, false), "brow-tui");
     }
 
     #[test]

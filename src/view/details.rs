@@ -348,8 +348,15 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
         Span::raw("  "),
         Span::styled(scene.text().forward(forward, scene.model.now), forwards::style_of(scene, forward)),
     ];
-    let next = forwards::open_to_others(forward).then(|| scene.get("view.beyond-loopback").to_owned());
+    let next = hint(scene, forward);
     Facts { head, pairs: facts, fault: scene.model.trouble_of(forward), next, ..Facts::default() }
+}
+
+/// Returns the sentence below the facts of a forward: who else can connect, or when it gets a pod.
+fn hint(scene: Scene<'_>, forward: &Forward) -> Option<String> {
+    let open = forwards::open_to_others(forward).then_some("view.beyond-loopback");
+    let key = open.or(forward.is_resting().then_some("view.listening"))?;
+    Some(scene.get(key).to_owned())
 }
 
 fn of_other<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Facts<'a> {
@@ -359,7 +366,7 @@ fn of_other<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Facts<'a> {
     let place = format!("{}/{}", forward.cluster, forward.namespace);
     let mut facts = vec![in_cluster(scene, &forward.cluster, place)];
     facts.extend(forward.pod.as_deref().map(|pod| fact("view.pod", pod.into())));
-    let state = Span::styled(scene.text().forward_state(forward.state.state()), theme.dim);
+    let state = Span::styled(scene.text().reported_state(forward), forwards::others_style(scene, other));
     let head = vec![
         bold(scene, &forward.name),
         Span::raw("  "),

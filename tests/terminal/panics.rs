@@ -62,7 +62,7 @@ fn a_panic_in_a_task_ends_the_program() {
             let mut app = App::new(model, effects, events, TerminalInfo::default());
             let end = app.run(&mut term).await;
             drop(term);
-            app.finish(|_| {}).await;
+            Box::pin(app.finish(|_| {})).await;
             end
         });
         println!("ended with {}", end.unwrap_err());

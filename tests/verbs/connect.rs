@@ -66,6 +66,21 @@ fn connect_prints_a_line_for_each_forward_and_ends_with_a_signal() {
 
 #[test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+fn connect_outlives_its_pod() {
+    let (home, space) = (Home::new(&format!("{WEB}ttl = \"12s\"\n")), Namespace::new("outlive"));
+    let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
+    let mut running = shell.spawn(&["connect", "web", "--on-quit", "delete"]);
+    let at = address(&running.line());
+    until("its pod has expired", || shell.ok(&["forward", "list", "--json"]).contains("\"listening\""));
+    assert!(works(&at), "the next connection is served");
+    running.signal(Signal::INT);
+    let (code, err) = running.end();
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("the next connection starts another pod"), "{err}");
+}
+
+#[test]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn what_cannot_be_reached_fails_with_its_reason() {
     let path = kubeconfig();
     let config = ["down", "badtoken", "viewer", "none"].map(|context| {

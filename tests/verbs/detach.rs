@@ -36,11 +36,15 @@ fn a_detached_instance_outlives_its_terminal_and_ends_with_its_last_forward() {
     until("its pod went along", || space.pods().is_empty());
     until("its socket went along", || sockets(&home).is_empty());
 
-    // The TTL of its pod ends it too.
-    shell.ok(&["config", "edit", "web", "--ttl", "15s"]);
-    let line = shell.ok(&["forward", "start", "web", "-q"]);
-    assert!(works(&address(&line)), "{line}");
-    until("it has ended with its pod", || sockets(&home).is_empty());
+    // It outlives the TTL of its pod, unless the target says otherwise.
+    shell.ok(&["config", "edit", "web", "--ttl", "15s", "--create-timeout", "1m"]);
+    let at = address(&shell.ok(&["forward", "start", "web", "-q"]));
+    assert!(works(&at), "{at}");
+    let state = || serde_json::from_str::<Value>(&shell.ok(&["forward", "list", "--json"])).unwrap()[0]["state"].take();
+    until("its pod has expired", || state() == "listening");
+    assert!(works(&at), "the next connection is served");
+    shell.ok(&["config", "edit", "web", "--recreate", "false"]);
+    until("it has ended with its second pod", || sockets(&home).is_empty());
     // What fails is told, with its exit code.
     let failed = shell.run(&["forward", "start", "none"]);
     assert!(failed.code == 3 && failed.err.contains("no saved target"), "{} {}", failed.code, failed.err);

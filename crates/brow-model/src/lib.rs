@@ -16,8 +16,8 @@ pub use screen::{browser, dialog, filter, first_run, focus, form, list, menu, pa
 pub use state::{Mode, Model};
 pub use types::{
     address, attention, backend, cluster, connection, connection_strings, epoch, field, forward, forward_settings,
-    health, installation, instance, inventory, lifecycle, offer, ownership, port_plan, proxy, route, service, settings,
-    target, traffic, ttl, workload,
+    health, installation, instance, inventory, lifecycle, offer, ownership, port_plan, proxy, restore, route, service,
+    settings, target, traffic, ttl, workload,
 };
 
 #[cfg(test)]

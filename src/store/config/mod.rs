@@ -23,7 +23,8 @@ use brow_model::near::nearest;
 use brow_model::port_plan::{PortPlan, PortRange};
 use brow_model::service::Service;
 use brow_model::settings::{
-    ClusterColor, ClusterSettings, Colors, KeyOverride, Language, Notify, OnQuit, PullPolicy, Settings, Toleration,
+    ClusterColor, ClusterSettings, Colors, KeyOverride, Language, Notify, OnQuit, PullPolicy, Restore, Settings,
+    Toleration,
 };
 use brow_model::target::Target;
 use brow_model::ttl::Ttl;
@@ -101,12 +102,10 @@ fn whole(mut root: Section<'_, '_>) -> Config {
         on_quit: root
             .one_of("on_quit", &[("ask", OnQuit::Ask), ("leave", OnQuit::Leave), ("delete", OnQuit::Delete)])
             .unwrap_or(base.on_quit),
-        notify: root
-            .one_of(
-                "notify",
-                &[("off", Notify::Off), ("bell", Notify::Bell), ("osc9", Notify::Osc9), ("osc777", Notify::Osc777)],
-            )
-            .unwrap_or(base.notify),
+        restore: root
+            .boolean_or("restore", (Restore::Always, Restore::Never), ("ask", Restore::Ask))
+            .unwrap_or(base.restore),
+        notify: notify(&mut root).unwrap_or(base.notify),
         notify_quiet: root.parsed("notify_quiet").map_or(base.notify_quiet, |found| found.value),
         ..base
     };
@@ -133,6 +132,20 @@ fn whole(mut root: Section<'_, '_>) -> Config {
     let targets = sections.into_iter().filter_map(&mut read).collect();
     root.finish();
     Config { settings, targets, urls }
+}
+
+fn notify(root: &mut Section<'_, '_>) -> Option<Notify> {
+    root.one_of(
+        "notify",
+        &[
+            ("off", Notify::Off),
+            ("bell", Notify::Bell),
+            ("terminal", Notify::Terminal),
+            ("osc9", Notify::Osc9),
+            ("osc99", Notify::Osc99),
+            ("osc777", Notify::Osc777),
+        ],
+    )
 }
 
 fn defaults(mut section: Section<'_, '_>, settings: &mut Settings) {

@@ -185,6 +185,22 @@ impl<'r, 't> Section<'r, 't> {
         None
     }
 
+    /// `true`, `false` or a word, with their values.
+    pub fn boolean_or<T: Copy>(
+        &mut self,
+        key: &'static str,
+        (yes, no): (T, T),
+        (word, instead): (&str, T),
+    ) -> Option<T> {
+        let found = self.item(key)?;
+        match (found.value.as_bool(), found.value.as_str()) {
+            (Some(true), _) => Some(yes),
+            (Some(false), _) => Some(no),
+            (None, Some(text)) if text == word => Some(instead),
+            (None, _) => self.must_be(key, &format!("\"{word}\", true or false"), &found),
+        }
+    }
+
     /// `true` or `false`.
     pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
         let found = self.item(key)?;

@@ -65,6 +65,7 @@ fn grave(question: &Question) -> bool {
         Question::DeleteTargets(_)
         | Question::Quit { .. }
         | Question::OtherPort { .. }
+        | Question::Restore(_)
         | Question::Import { .. }
         | Question::ImportOffers { .. } => false,
     }

@@ -79,6 +79,7 @@ fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
         Cell::Spark { values: &forward.traffic.bytes, style: theme.info },
         match scene.model.trouble_of(forward) {
             Some(fault) => Cell::text(scene.text().fault(fault).what, theme.warn),
+            None if scene.model.loses_pod_soon(forward) => Cell::text(scene.get("view.renew"), theme.warn),
             None => Cell::empty(),
         },
     ]
@@ -93,7 +94,7 @@ fn others_cells<'a>(scene: Scene<'a>, other: &'a RemoteForward) -> Vec<Cell<'a>>
         others_local(scene, other),
         Cell::Line(vec![Span::styled("→ ", theme.faint), Span::styled(forward.name.as_str(), theme.dim)]),
         Cell::Tail(Span::styled(forward.pod.as_deref().unwrap_or("–"), theme.dim)),
-        Cell::text(scene.text().forward_state(forward.state.state()), theme.dim),
+        Cell::text(scene.text().reported_state(forward), others_style(scene, other)),
     ];
     cells.resize_with(COLUMNS.len() - 1, Cell::empty);
     cells.push(Cell::text(whose(scene, other), theme.dim));
@@ -137,6 +138,12 @@ pub(in crate::view) fn open_to_others(forward: &Forward) -> bool {
     } else {
         forward.bound.iter().any(|address| !address.ip().is_loopback())
     }
+}
+
+/// The color of the state of another instance's forward: dimmed, unless it does not work.
+pub(in crate::view) fn others_style(scene: Scene<'_>, other: &RemoteForward) -> Style {
+    let fails = other.forward.is_down() || other.forward.shown() == ForwardState::Broken;
+    if fails { scene.theme().bad } else { scene.theme().dim }
 }
 
 /// The color of how a forward stands.

@@ -83,6 +83,9 @@ fn phase<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Vec<Span<'a>> {
             if fault.detail.is_empty() { scene.text().fault(fault).what.into() } else { fault.detail.as_str().into() };
         line.push(Span::styled(" · ", theme.faint));
         line.push(Span::styled(why, if phase == Phase::Failed { theme.bad } else { theme.warn }));
+    } else if scene.model.ends_soon(pod).is_some() {
+        line.push(Span::styled(" · ", theme.faint));
+        line.push(Span::styled(scene.get("view.renew"), theme.warn));
     }
     line
 }

@@ -123,6 +123,13 @@ fn news<'a>(scene: Scene<'a>, target: &'a Target, forward: Option<&'a Forward>, 
     let words = state.content.split_once(' ').map_or("", |(_, words)| words).to_owned();
     let values = forward.map(|forward| &forward.traffic.bytes).filter(|bytes| bytes.max(Series::MINUTE) > 0);
     let renews = forward.is_some_and(|forward| scene.model.is_renewed(forward));
+    let ends = match forward {
+        Some(forward) => scene.model.loses_pod_soon(forward),
+        None => scene.model.pod_of(target).is_some_and(|pod| scene.model.ends_soon(pod).is_some()),
+    };
+    if ends {
+        return Cell::text(scene.get("view.renew").to_owned(), theme.warn);
+    }
     let words = if renews { scene.text().fill("view.renews", &[("state", &words)]) } else { words };
     Cell::News { words: Span::styled(words, state.style), values, style: theme.info }
 }
@@ -139,7 +146,7 @@ fn state<'a>(scene: Scene<'a>, target: &'a Target, forward: Option<&'a Forward>)
         .then(|| target.address.singles())
         .and_then(|all| all.iter().find_map(elsewhere))
     {
-        return Span::styled(scene.text().forward_state(other.forward.state.state()), theme.dim);
+        return Span::styled(scene.text().reported_state(&other.forward), forwards::others_style(scene, other));
     }
     if let Some(pod) = scene.model.pod_of(target) {
         return Span::styled(scene.text().phase(pod.phase), super::pods::phase_style(scene, pod.phase));

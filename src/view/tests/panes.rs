@@ -282,6 +282,7 @@ fn forwards_of_other_instances_are_dimmed_and_say_whose_they_are() {
         destination: "10.0.0.1:3306".to_owned(),
         local: format!("127.0.0.1:{}", 5000 + id),
         state,
+        detail: None,
         ends: None,
         pod: Some("brow-grafana-ab12cd".to_owned()),
         draining: Vec::new(),

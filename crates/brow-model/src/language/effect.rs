@@ -15,6 +15,7 @@ use crate::types::forward_settings::LocalUsers;
 use crate::types::health::ProbePlan;
 use crate::types::ownership::Claim;
 use crate::types::proxy::{PodKey, PodRequest};
+use crate::types::restore::OpenForward;
 use crate::types::route::Via;
 use crate::types::target::Target;
 
@@ -216,6 +217,14 @@ pub enum StoreEffect {
     RememberTheme(&'static str),
     /// Remember that a key needs not be taught any more.
     Learned(Tip),
+    /// Make the open forwards of all other instances, but those that run, this instance's, and tell them.
+    ClaimOpen {
+        /// This instance.
+        instance: String,
+        running: BTreeSet<String>,
+    },
+    /// Remember the forwards that an instance has open.
+    RememberOpen { instance: String, open: Vec<OpenForward> },
     /// Remember that the older tool's targets were offered.
     LegacyOffered,
     /// Write a line of the audit log.

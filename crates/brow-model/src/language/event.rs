@@ -19,6 +19,7 @@ use crate::types::instance::Report;
 use crate::types::inventory::{Object, ObjectKey, SearchScope};
 use crate::types::offer::{LeftOut, Offer};
 use crate::types::proxy::{PodKey, PodRequestId, ProxyPod};
+use crate::types::restore::OpenForward;
 use crate::types::route::Via;
 use crate::types::settings::Settings;
 use crate::types::target::Target;
@@ -283,6 +284,8 @@ pub enum StoreEvent {
         /// As TOML.
         text: String,
     },
+    /// These forwards were open in instances that have ended.
+    Claimed(Vec<OpenForward>),
     /// It was looked up whether a pod that says so is ours.
     Recognised {
         uid: String,

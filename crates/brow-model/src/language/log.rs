@@ -48,6 +48,8 @@ pub enum Message {
     NothingToClean,
     /// A pod went away without our doing.
     PodGone,
+    /// A pod's TTL is nearly up. Thing: the target. Detail: the time left.
+    PodEnds,
     /// A pod's TTL is up.
     PodExpired,
     /// A forward listens. Detail: where.
@@ -62,6 +64,8 @@ pub enum Message {
     ForwardClosed,
     /// A forward on demand was not used for so long that it rests now.
     ForwardRests,
+    /// A forward has lost its pod; the next connection gets it another. Detail: the pod.
+    ForwardListens,
     /// A forward is one on demand from now on. Detail: where it listens.
     OnDemandNow,
     /// A forward is no longer one on demand. Detail: where it listens.

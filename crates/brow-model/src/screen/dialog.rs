@@ -13,6 +13,7 @@ use crate::types::epoch::Epoch;
 use crate::types::forward::{ForwardId, ForwardSpec};
 use crate::types::offer::{LeftOut, Offer, OnConflict};
 use crate::types::proxy::PodKey;
+use crate::types::restore::OpenForward;
 use crate::types::target::Target;
 
 /// A dialog over the panes.
@@ -154,6 +155,8 @@ pub enum Question {
         /// Entries that cannot be taken over, with the reasons.
         left_out: Vec<LeftOut>,
     },
+    /// Open these forwards of an earlier run again?
+    Restore(Vec<OpenForward>),
     /// Import the older tool's targets?
     Import {
         /// The file.
@@ -184,6 +187,7 @@ impl Question {
             | Self::KillForeign { .. }
             | Self::CleanAll { .. }
             | Self::OtherPort { .. }
+            | Self::Restore(_)
             | Self::Import { .. } => 2,
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::types::forward::{Forward, ForwardId};
+use crate::types::restore::OpenForward;
 
 /// Forwards of this instance.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +15,10 @@ pub struct Forwards {
     ended: Option<Vec<u64>>,
     /// True once the forwards that open at start were opened.
     autostarted: bool,
+    /// The forwards that are remembered as open; `None` until those of earlier runs are known.
+    remembered: Option<Vec<OpenForward>>,
+    /// The forwards of earlier runs that are offered and not yet answered for.
+    offered: Vec<OpenForward>,
 }
 
 impl Forwards {
@@ -57,6 +62,24 @@ impl Forwards {
     /// Begins to open the forwards that open at start; false if that was done.
     pub(crate) fn begin_autostart(&mut self) -> bool {
         !std::mem::replace(&mut self.autostarted, true)
+    }
+
+    /// Returns the forwards that are remembered as open; `None` until those of earlier runs are known.
+    pub(crate) fn remembered(&self) -> Option<&[OpenForward]> {
+        self.remembered.as_deref()
+    }
+
+    pub(crate) fn remember(&mut self, open: Vec<OpenForward>) {
+        self.remembered = Some(open);
+    }
+
+    /// Returns the forwards of earlier runs that are offered and not yet answered for.
+    pub(crate) fn offered(&self) -> &[OpenForward] {
+        &self.offered
+    }
+
+    pub(crate) fn offer(&mut self, open: Vec<OpenForward>) {
+        self.offered = open;
     }
 
     /// Returns the forwards that were stopped in other instances: the instance, and the forward's name there.

@@ -10,6 +10,8 @@ use crate::types::instance::{ForwardReport, RemoteForward, RemoteInstance, Repor
 pub struct Instances {
     all: BTreeMap<String, RemoteInstance>,
     forwards: BTreeMap<ForwardId, RemoteForward>,
+    /// The name of this instance among the others, if it has one.
+    own_name: Option<String>,
     /// True once the instances that were there at the start have reported.
     are_known: bool,
 }
@@ -55,6 +57,15 @@ impl Instances {
     pub(crate) fn mark_silent(&mut self, instance: String, pid: u32) {
         let unknown = RemoteInstance { pid, role: Role::Unknown, leaving: false, silent: true, wants: Vec::new() };
         self.all.entry(instance).or_insert(unknown).silent = true;
+    }
+
+    /// Names this instance, as the others know it.
+    pub fn set_own_name(&mut self, name: Option<String>) {
+        self.own_name = name;
+    }
+
+    pub(crate) fn own_name(&self) -> Option<&str> {
+        self.own_name.as_deref()
     }
 
     pub(crate) fn are_known(&self) -> bool {

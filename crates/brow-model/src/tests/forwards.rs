@@ -119,6 +119,7 @@ fn a_forward_moves_to_another_pod_or_says_that_there_is_none() {
     let effects = on_dev(&mut model, ClusterEvent::Gone { key: one.key.clone(), uid: one.uid });
     assert_eq!(pointed(&effects), [(Some(two.key.name.clone()), false)]);
     assert_eq!(model.forwards.all()[&id].state(), ForwardState::Dialing);
+    model.targets.all_mut()[0].forward.recreate = Some(false);
     let effects = applied(&mut model, ProxyPod { phase: Phase::Expired, ..two });
     assert_eq!(pointed(&effects), [(None, false)]);
     let forward = &model.forwards.all()[&id];
@@ -272,6 +273,7 @@ fn why_there_is_no_pod_outlives_that_there_is_none() {
     let request = requests(&press(&mut model, Command::Connect)).remove(0);
     let pod = ready(&created(&mut model, &request, 1));
     applied(&mut model, pod.clone());
+    model.targets.all_mut().iter_mut().for_each(|target| target.forward.recreate = Some(false));
     let (id, epoch) = model.forwards.all().iter().map(|(id, forward)| (*id, forward.spec.epoch)).next().unwrap();
     applied(&mut model, ProxyPod { phase: Phase::Terminating, ..pod.clone() });
     assert_eq!(model.forwards.all()[&id].fault.as_ref().map(|fault| fault.what), Some(What::PodDeleted));

@@ -11,6 +11,7 @@ use crate::types::instance::RemoteInstance;
 use crate::types::instance::RemoteState;
 use crate::types::instance::Report;
 use crate::types::instance::Role;
+use crate::types::instance::StateDetail;
 
 fn shared(id: u64, name: &str, state: RemoteState) -> ForwardReport {
     ForwardReport {
@@ -22,6 +23,7 @@ fn shared(id: u64, name: &str, state: RemoteState) -> ForwardReport {
         destination: "10.0.0.1:3306".to_owned(),
         local: "127.0.0.1:3306".into(),
         state,
+        detail: None,
         ends: None,
         pod: Some("brow-mysql-000001".into()),
         draining: Vec::new(),
@@ -197,4 +199,43 @@ fn nobody_at_a_screen_is_asked_nothing() {
     let missing = model.update(Event::Request(Request::Connect(vec!["none".into()])));
     assert!(missing.is_empty());
     assert!(matches!(last(&model), Message::Failed(fault) if fault.what == What::TargetMissing));
+}
+
+#[test]
+fn a_forward_is_reported_as_its_owner_shows_it() {
+    use crate::types::forward::ForwardState;
+    use crate::types::health::Health;
+    use crate::types::route::{Route, Tunnel};
+
+    let (mut model, pod) = crate::tests::renew::forwarded();
+    let id = crate::tests::demand::only(&model).spec.id;
+    let mut reported = |route: Route, down: bool| {
+        let forward = model.forwards.get_mut(id).unwrap();
+        forward.route = route;
+        let fault = Fault::new(What::TargetRefused, "mysql", "");
+        forward.health = Some(Health { down: down.then_some(fault), latency: None });
+        model.report(7, Role::Dashboard).forwards.remove(0)
+    };
+    let through = |tunnel| Route::Through(pod.via(), tunnel);
+    for (route, down, state, shown) in [
+        (through(Tunnel::Up), false, RemoteState::Live, ForwardState::Live),
+        (through(Tunnel::Up), true, RemoteState::Live, ForwardState::Live),
+        (through(Tunnel::Lost), false, RemoteState::Waiting, ForwardState::Reconnecting),
+        (through(Tunnel::Dialing), false, RemoteState::Waiting, ForwardState::Waiting),
+        (Route::Waiting, false, RemoteState::Waiting, ForwardState::Waiting),
+        (Route::Resting, false, RemoteState::Live, ForwardState::Resting),
+        (Route::Unreachable, false, RemoteState::Broken, ForwardState::Broken),
+    ] {
+        let report = reported(route.clone(), down);
+        assert_eq!((report.state, report.shown(), report.is_down()), (state, shown, down), "{route:?}");
+    }
+    // What an earlier or a newer version says is understood as far as it can be.
+    let mut line = serde_json::to_value(shared(7, "mysql", RemoteState::Live)).unwrap();
+    for (detail, known) in [(None, None), (Some("frozen"), Some(StateDetail::Unknown))] {
+        if let Some(detail) = detail {
+            line["detail"] = detail.into();
+        }
+        let read: ForwardReport = serde_json::from_value(line.clone()).unwrap();
+        assert_eq!((read.detail, read.shown()), (known, ForwardState::Live));
+    }
 }

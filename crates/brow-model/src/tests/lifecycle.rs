@@ -162,6 +162,7 @@ fn hear(model: &mut Model, pod: Option<&PodKey>, draining: Vec<String>) -> Vec<E
         destination: "10.0.0.1:3306".into(),
         local: "127.0.0.1:9".into(),
         state: RemoteState::Live,
+        detail: None,
         ends: None,
         pod: pod.map(|pod| pod.name.clone()),
         draining,

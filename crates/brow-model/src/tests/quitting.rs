@@ -126,3 +126,18 @@ fn what_may_remain_is_known_until_it_is_gone() {
     leave(&mut late);
     assert_eq!(may_come(&late), 0);
 }
+
+#[test]
+fn pods_that_end_with_the_practice_cluster_are_nothing_to_ask_about() {
+    let (mut model, _) = with_pod();
+    model.practice = true;
+    let effects = press(&mut model, Command::Quit);
+    assert_eq!(effects.last(), Some(&Effect::Terminal(TerminalEffect::Quit)));
+
+    let (mut model, _) = with_pod();
+    model.practice = true;
+    press(&mut model, Command::Forward);
+    press(&mut model, Command::Quit);
+    let Some(Dialog::Confirm { question, .. }) = model.screen.dialogs.last() else { panic!("no question") };
+    assert_eq!(*question, Question::Quit { forwards: 1, pods: 0, unsaved: 0 });
+}

@@ -201,10 +201,13 @@ fn what_has_no_pods_goes_through_a_proxy_pod() {
     let effects = happens(&mut model, ForwardEvent::Relay("10.0.0.8:5432".parse().unwrap()));
     assert_eq!(requests(&effects), []);
     assert_eq!(shown(only(&model)).as_deref(), Some("10.0.0.8:5432"));
-    // The pod goes: like any other forward it asks, and says why.
+    // The pod goes: like any other forward it listens until somebody connects.
     on_dev(&mut model, ClusterEvent::Gone { key: pod.key, uid: pod.uid });
-    assert_eq!(only(&model).state(), ForwardState::Broken);
-    // It gets pods of its own: straight there.
+    assert_eq!(only(&model).state(), ForwardState::Resting);
+    let round = only(&model).demand.unwrap().round;
+    happens(&mut model, ForwardEvent::Wanted(round));
+    assert_eq!(only(&model).state(), ForwardState::Waiting);
+    // It has pods of its own now: straight there.
     pods(&mut model, &[backend("a", true, 9)]);
     assert_eq!(shown(only(&model)).as_deref(), Some("a"));
 }

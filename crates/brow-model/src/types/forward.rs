@@ -73,7 +73,7 @@ pub struct Forward {
     pub since: DateTime<Utc>,
     /// The last time at which it carried a connection.
     pub used: Option<DateTime<Utc>>,
-    /// The limits between two uses, if it is one on demand.
+    /// The limits between two uses, if it is one on demand, or until its next pod, after it has lost one.
     pub demand: Option<Demand>,
     /// The result of the last probe.
     pub health: Option<Health>,
@@ -180,9 +180,15 @@ impl Forward {
         self.route == Route::Resting
     }
 
+    /// Returns whether it rests only because its pod is gone.
+    pub(crate) fn has_lost_pod(&self) -> bool {
+        self.is_resting() && !self.spec.on_demand
+    }
+
     /// Returns whether a proxy pod that becomes ready is of use to it.
     pub(crate) fn is_open_to_pods(&self) -> bool {
-        !self.is_direct() && matches!(self.route, Route::Wanted | Route::Waiting | Route::Unreachable)
+        let lacks_one = matches!(self.route, Route::Wanted | Route::Waiting | Route::Unreachable);
+        !self.is_direct() && (lacks_one || self.has_lost_pod())
     }
 
     /// Returns whether its listener could not be opened.
@@ -208,7 +214,7 @@ impl Forward {
     /// Returns whether it is one on demand that has a pod and, as far as is known, carries nothing: without the pod it
     /// rests, and a connection that has just come asks by itself.
     pub(crate) fn is_idle(&self) -> bool {
-        self.demand.is_some() && self.via().is_some() && self.traffic.counts.open == 0
+        self.spec.on_demand && self.via().is_some() && self.traffic.counts.open == 0
     }
 
     /// Returns whether connections wait for the pod of one on demand.

@@ -56,6 +56,8 @@ pub struct ForwardSettings {
     pub auto_renew: Option<bool>,
     /// For how long pods are replaced by themselves, from the first one on.
     pub max_lifetime: Option<Ttl>,
+    /// True if the next connection creates another pod after one expired or was deleted by others.
+    pub recreate: Option<bool>,
     pub probe_interval: Option<Ttl>,
     /// The users of this machine who may connect.
     pub local_users: Option<LocalUsers>,
@@ -80,6 +82,8 @@ pub struct ForwardPolicy {
     pub auto_renew: bool,
     /// For how long pods are replaced by themselves, from the first one on.
     pub max_lifetime: Duration,
+    /// True if the next connection creates another pod after one expired or was deleted by others.
+    pub recreate: bool,
     pub probe_interval: Duration,
     /// The users of this machine who may connect.
     pub local_users: LocalUsers,
@@ -93,6 +97,7 @@ impl ForwardPolicy {
         create: Duration::from_secs(30),
         auto_renew: false,
         max_lifetime: Duration::from_hours(8),
+        recreate: true,
         probe_interval: Duration::from_secs(30),
         local_users: LocalUsers::Me,
     };
@@ -102,7 +107,7 @@ impl ForwardSettings {
     /// The built-in values.
     pub fn built_in() -> Self {
         let time = |time: Duration| Ttl::from_secs(time.as_secs());
-        let ForwardPolicy { on_demand, idle, create, auto_renew, max_lifetime, probe_interval, local_users } =
+        let ForwardPolicy { on_demand, idle, create, auto_renew, max_lifetime, recreate, probe_interval, local_users } =
             ForwardPolicy::BUILT_IN;
         Self {
             on_demand: Some(on_demand),
@@ -110,6 +115,7 @@ impl ForwardSettings {
             create_timeout: time(create),
             auto_renew: Some(auto_renew),
             max_lifetime: time(max_lifetime),
+            recreate: Some(recreate),
             probe_interval: time(probe_interval),
             local_users: Some(local_users),
             probe: None,
@@ -127,6 +133,7 @@ impl ForwardSettings {
             create_timeout: self.create_timeout.or(base.create_timeout),
             auto_renew: self.auto_renew.or(base.auto_renew),
             max_lifetime: self.max_lifetime.or(base.max_lifetime),
+            recreate: self.recreate.or(base.recreate),
             probe_interval: self.probe_interval.or(base.probe_interval),
             local_users: self.local_users.or(base.local_users),
             probe: self.probe.clone(),

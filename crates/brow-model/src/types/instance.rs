@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::types::forward::ForwardState;
+use crate::types::forward::{Forward, ForwardState};
 
 /// The report of an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +60,9 @@ pub struct ForwardReport {
     /// The local address.
     pub local: String,
     pub state: RemoteState,
+    /// More about that, which earlier versions do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<StateDetail>,
     /// The time at which its pod ends, by this machine's clock; `None` if there is none, or another takes over.
     #[serde(default)]
     pub ends: Option<DateTime<Utc>>,
@@ -80,6 +83,21 @@ pub enum RemoteState {
     Waiting,
     /// It does not work.
     Broken,
+}
+
+/// The state of a forward of another instance, where its [`RemoteState`] says too little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StateDetail {
+    /// It listens; the next connection gets it a pod.
+    Listening,
+    /// Its last probe found the target down.
+    Down,
+    /// Its tunnel is being opened again.
+    Reconnecting,
+    /// Something that a newer version knows.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Another instance, whether it forwards something or not.
@@ -109,16 +127,42 @@ pub struct RemoteForward {
     pub forward: ForwardReport,
 }
 
-impl RemoteState {
-    /// The state of our own that is most like it.
-    pub fn state(self) -> ForwardState {
-        match self {
-            Self::Live => ForwardState::Live,
-            Self::Waiting => ForwardState::Waiting,
-            Self::Broken => ForwardState::Broken,
+impl ForwardReport {
+    /// Returns the state of our own that is most like its state.
+    pub fn shown(&self) -> ForwardState {
+        match self.detail {
+            Some(StateDetail::Listening) => ForwardState::Resting,
+            Some(StateDetail::Reconnecting) => ForwardState::Reconnecting,
+            Some(StateDetail::Down | StateDetail::Unknown) | None => match self.state {
+                RemoteState::Live => ForwardState::Live,
+                RemoteState::Waiting => ForwardState::Waiting,
+                RemoteState::Broken => ForwardState::Broken,
+            },
         }
     }
 
+    /// Returns true if its last probe found the target down.
+    pub fn is_down(&self) -> bool {
+        self.detail == Some(StateDetail::Down)
+    }
+}
+
+impl StateDetail {
+    pub(crate) fn of(forward: &Forward) -> Option<Self> {
+        match forward.state() {
+            ForwardState::Resting => Some(Self::Listening),
+            ForwardState::Reconnecting => Some(Self::Reconnecting),
+            ForwardState::Live => forward.is_down().then_some(Self::Down),
+            ForwardState::Opening
+            | ForwardState::Waiting
+            | ForwardState::Dialing
+            | ForwardState::Broken
+            | ForwardState::Failed => None,
+        }
+    }
+}
+
+impl RemoteState {
     pub(crate) fn of(state: ForwardState) -> Self {
         match state {
             // One at rest is woken by whoever connects.

@@ -39,6 +39,8 @@ pub(crate) struct Lifecycle {
     renewals: BTreeMap<PodKey, Renewal>,
     /// The creation of the first of a chain of pods that replaced each other, by the last of them.
     first_created: BTreeMap<PodKey, DateTime<Utc>>,
+    /// Pods of whose end a person was warned.
+    warned: BTreeSet<PodKey>,
 }
 
 impl Lifecycle {
@@ -94,6 +96,10 @@ impl Lifecycle {
         self.draining.entry(pod.clone()).or_insert(false);
     }
 
+    pub(crate) fn is_draining(&self, pod: &PodKey) -> bool {
+        self.draining.contains_key(pod)
+    }
+
     /// Returns the draining pods.
     pub(crate) fn draining(&self) -> Vec<PodKey> {
         self.draining.keys().cloned().collect()
@@ -119,11 +125,17 @@ impl Lifecycle {
     pub(crate) fn forget(&mut self, pod: &PodKey) {
         self.discard(pod);
         self.users.remove(pod);
+        self.warned.remove(pod);
         self.first_created.remove(pod);
         self.renewals.remove(pod);
         for renewal in self.renewals.values_mut().filter(|renewal| renewal.pod.as_ref() == Some(pod)) {
             renewal.pod = None;
         }
+    }
+
+    /// Notes that a person is warned of a pod's end; false if that was done.
+    pub(crate) fn begin_warning(&mut self, pod: PodKey) -> bool {
+        self.warned.insert(pod)
     }
 
     pub(crate) fn renewal(&self, pod: &PodKey) -> Option<&Renewal> {

@@ -19,6 +19,7 @@ pub mod offer;
 pub mod ownership;
 pub mod port_plan;
 pub mod proxy;
+pub mod restore;
 pub mod route;
 pub mod service;
 pub mod settings;

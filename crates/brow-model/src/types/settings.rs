@@ -120,7 +120,19 @@ pub enum OnQuit {
     Delete,
 }
 
-/// The notification, besides the log, that a probed target went down or up.
+/// The treatment of forwards that were open in an earlier run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Restore {
+    /// Offer to open them again.
+    #[default]
+    Ask,
+    /// Open them again.
+    Always,
+    /// Forget them.
+    Never,
+}
+
+/// The notification, besides the log, that a probed target went down or up, or that a pod is about to end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Notify {
@@ -129,8 +141,12 @@ pub enum Notify {
     Off,
     /// By the terminal's bell.
     Bell,
+    /// By a notification in the terminal's own sequence; by its bell where that is not known.
+    Terminal,
     /// By a notification: the sequence of `iTerm2`, `WezTerm`, Windows Terminal.
     Osc9,
+    /// By a notification: the sequence of kitty.
+    Osc99,
     /// By a notification: the sequence of urxvt, foot, Ghostty.
     Osc777,
 }
@@ -243,7 +259,9 @@ pub struct Settings {
     pub max_ttl: Ttl,
     /// The treatment of our pods at the end.
     pub on_quit: OnQuit,
-    /// The notification that a probed target went down or up.
+    /// The treatment of forwards that were open in an earlier run.
+    pub restore: Restore,
+    /// The notification that a probed target went down or up, or that a pod is about to end.
     pub notify: Notify,
     /// The time after a notification without another of the same forward.
     pub notify_quiet: Ttl,
@@ -273,6 +291,7 @@ impl Default for Settings {
             ttl: Ttl::DEFAULT,
             max_ttl: Ttl::CEILING,
             on_quit: OnQuit::Ask,
+            restore: Restore::Ask,
             notify: Notify::Off,
             notify_quiet: Ttl::MINUTE,
             pod: PodSettings::default(),

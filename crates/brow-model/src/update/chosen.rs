@@ -9,9 +9,9 @@ use crate::types::forward::{Forward, ForwardId, ForwardState};
 use crate::types::proxy::PodKey;
 
 impl Forward {
-    /// Returns true if it listens, or is about to, and has or awaits a way.
+    /// Returns true if it listens, or is about to, and has not lost its way.
     fn is_open(&self) -> bool {
-        !matches!(self.state(), ForwardState::Broken | ForwardState::Failed)
+        !matches!(self.state(), ForwardState::Broken | ForwardState::Failed) && !self.has_lost_pod()
     }
 }
 

@@ -61,12 +61,33 @@ impl Model {
         let idle = self.now + span(self.forward_policy(&forward.spec.target).idle);
         let Some(forward) = self.forwards.get_mut(id) else { return };
         let there = forward.via().is_some();
-        if let Some(demand) = &mut forward.demand {
+        if there && !forward.spec.on_demand {
+            forward.demand = None;
+        } else if let Some(demand) = &mut forward.demand {
             if there {
                 (demand.until, demand.wanted) = (idle, false);
             } else if !was_awaited {
                 demand.until = create;
             }
+        }
+    }
+
+    /// Has a forward that loses its pod get another by its next connection, as one on demand does, if its target allows
+    /// that. Returns true if so.
+    pub(crate) fn keeps_listening(&mut self, id: ForwardId) -> bool {
+        let recreate = self.forward_policy(&self.target_of(id)).recreate;
+        let Some(forward) = self.forwards.get_mut(id) else { return false };
+        if recreate {
+            forward.demand.get_or_insert(Demand::FRESH);
+        }
+        forward.demand.is_some()
+    }
+
+    /// Has a forward that has lost its pod get another at once, as if a connection had come.
+    pub(crate) fn replace_lost_pod(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+        let lost = self.forwards.all().get(&id).filter(|forward| forward.has_lost_pod());
+        if let Some(demand) = lost.and_then(|forward| forward.demand) {
+            self.on_wanted(id, demand.round, out);
         }
     }
 
@@ -139,7 +160,7 @@ impl Model {
             let open: Vec<(ForwardId, bool)> = self
                 .forwards_of(&target.name)
                 .filter(|forward| !forward.has_failed())
-                .map(|forward| (forward.spec.id, forward.demand.is_some()))
+                .map(|forward| (forward.spec.id, forward.spec.on_demand))
                 .collect();
             let all = open.iter().all(|(_, on_demand)| *on_demand);
             match open.first() {
@@ -153,7 +174,7 @@ impl Model {
 
     /// Makes an open forward one on demand; what it carries goes on.
     pub(crate) fn serve_on_demand(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.get_mut(id).filter(|forward| forward.demand.is_none()) else { return };
+        let Some(forward) = self.forwards.get_mut(id).filter(|forward| !forward.spec.on_demand) else { return };
         forward.spec.on_demand = true;
         forward.demand = Some(Demand { until: self.now, ..Demand::FRESH });
         let (target, local) = (forward.spec.target.clone(), forward.local());
@@ -172,7 +193,7 @@ impl Model {
 
     /// Makes a forward on demand an ordinary one, with a pod from now on.
     pub(crate) fn serve_always(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
-        let Some(forward) = self.forwards.get_mut(id).filter(|forward| forward.demand.is_some()) else { return };
+        let Some(forward) = self.forwards.get_mut(id).filter(|forward| forward.spec.on_demand) else { return };
         let rested = forward.is_resting();
         if !rested && forward.via().is_none() {
             // Whoever waits has a limit of their own from here on.
@@ -203,5 +224,6 @@ impl Model {
                 forward.autostarted = true;
             }
         }
+        self.claim_open(out);
     }
 }

@@ -193,6 +193,7 @@ impl Model {
             }
             Question::Quit { .. } if yes => self.quit(button == 2, out),
             Question::OtherPort { spec, port, .. } if yes => self.restart_forward(spec.id, Some(port), out),
+            Question::Restore(open) => self.answer_restore(&open, yes, out),
             Question::Import { targets, .. } => {
                 if yes {
                     self.import(targets, out);

@@ -186,7 +186,9 @@ impl Model {
         if self.unattended() {
             return;
         }
-        let dialog = Dialog::Confirm { question, button: 0 };
+        // What was open before is likely wanted again.
+        let button = usize::from(matches!(question, Question::Restore(_)));
+        let dialog = Dialog::Confirm { question, button };
         if self.screen.dialogs.is_empty() {
             self.screen.dialogs.push(dialog);
         } else {

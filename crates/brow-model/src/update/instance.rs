@@ -10,7 +10,7 @@ use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
 use crate::state::Model;
 use crate::types::forward::{Forward, ForwardId, ForwardState, port_name};
-use crate::types::instance::{ForwardReport, RemoteForward, RemoteState, Report, Role};
+use crate::types::instance::{ForwardReport, RemoteForward, RemoteState, Report, Role, StateDetail};
 use crate::types::proxy::PodKey;
 use crate::types::target::Target;
 use crate::types::workload::Destination;
@@ -32,6 +32,7 @@ impl Model {
                 destination: spec.address.to_string(),
                 local: forward.local(),
                 state: RemoteState::of(forward.state()),
+                detail: StateDetail::of(forward),
                 ends: self.end_of(forward),
                 pod: forward.via().map(|via| via.pod.name.clone()),
                 draining: self.pods.lifecycle.draining_of(forward).map(|pod| pod.name.clone()).collect(),

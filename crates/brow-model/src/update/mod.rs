@@ -14,6 +14,7 @@ mod connection_strings;
 mod connections;
 mod demand;
 mod dialog;
+mod ending;
 pub(crate) mod export;
 mod form;
 mod forward;
@@ -37,6 +38,7 @@ mod renamed;
 mod renew;
 mod request;
 mod restart;
+mod restore;
 mod route;
 mod settings;
 mod target;
@@ -76,6 +78,7 @@ impl Model {
             Event::Terminate => self.quit_unasked(&mut out),
         }
         self.update_welcome(&mut out);
+        self.remember_open(&mut out);
         out
     }
 
@@ -114,6 +117,7 @@ impl Model {
         self.check_renewals(out);
         self.check_health(out);
         self.refresh_connections(out);
+        self.warn_of_ends(out);
         if self.screen.notice.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.screen.notice = None;
         }

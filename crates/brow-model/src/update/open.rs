@@ -31,17 +31,26 @@ impl Model {
     /// The same, on demand or not.
     pub(crate) fn open_forward_as(&mut self, target: &Target, on_demand: bool, out: &mut Vec<Effect>) {
         for address in &target.address.singles() {
-            self.open_forward_to(target, address, on_demand, out);
+            self.open_forward_to(target, address, (on_demand, None), out);
         }
     }
 
-    fn open_forward_to(&mut self, target: &Target, address: &Destination, on_demand: bool, out: &mut Vec<Effect>) {
+    /// Opens a forward to one port of a target, on demand or not, on the local port that an earlier run had, if any.
+    pub(crate) fn open_forward_to(
+        &mut self,
+        target: &Target,
+        address: &Destination,
+        (on_demand, had): (bool, Option<u16>),
+        out: &mut Vec<Effect>,
+    ) {
         let several = target.address.workload().is_some_and(|workload| !workload.more.is_empty());
         let same = |forward: &&Forward| !several || forward.spec.address == *address;
         let open = self.forwards_of(&target.name).filter(same).find(|forward| !forward.has_failed());
         if let Some(forward) = open {
             let (id, local, broken) = (forward.spec.id, forward.local(), forward.state() == ForwardState::Broken);
-            if broken && target.address.workload().is_some() {
+            if forward.has_lost_pod() {
+                self.replace_lost_pod(id, out);
+            } else if broken && target.address.workload().is_some() {
                 self.restart_forward(id, None, out);
             } else if broken {
                 self.await_pod(id);
@@ -67,7 +76,8 @@ impl Model {
         let remembered = self.targets.ports().get(&name).copied().unwrap_or(0);
         // The local port that the target names is for the first of several.
         let any_port = target.local_port == 0 || name != target.name;
-        let port = if any_port { remembered } else { target.local_port };
+        let port = had.unwrap_or(if any_port { remembered } else { target.local_port });
+        let any_port = any_port || port != target.local_port;
         let id =
             self.listen(target, address, (port, any_port), if on_demand { Route::Resting } else { Route::Wanted }, out);
         if !on_demand {

@@ -130,10 +130,13 @@ impl Model {
 
     /// Deletes a pod, which shows as terminating from now on.
     pub(crate) fn kill(&mut self, key: &PodKey, out: &mut Vec<Effect>) -> bool {
+        let is_over = self.pods.all().get(key).is_some_and(|pod| pod.is_over(self.time_at(&key.cluster)));
         let Some(uid) = self.pods.begin_deletion(key) else { return false };
         out.push(Effect::Pod(PodEffect::Delete { key: key.clone(), uid }));
         self.screen.unarranged = true;
-        self.leave_pod(key, None, out);
+        // The watch may not have told yet that it has expired.
+        let expired = is_over.then(|| Fault::new(What::PodExpired, &key.name, ""));
+        self.leave_pod(key, expired.as_ref(), out);
         true
     }
 

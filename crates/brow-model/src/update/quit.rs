@@ -20,8 +20,9 @@ impl Model {
         // One that rests carries nothing, and a connection is all it takes to have it back.
         let loses = |forward: &&Forward| !forward.has_failed() && !forward.is_resting();
         let forwards = self.forwards.all().values().filter(loses).count();
-        let (pods, unsaved) =
-            (self.pods_of_this_run().len() + self.pods.requests().len(), self.targets.unsaved().len());
+        // Those of the practice cluster end with it.
+        let pods = if self.practice { 0 } else { self.pods_of_this_run().len() + self.pods.requests().len() };
+        let unsaved = self.targets.unsaved().len();
         let ask = forwards > 0 || unsaved > 0 || (pods > 0 && self.config.settings().on_quit == OnQuit::Ask);
         if ask {
             self.ask(Question::Quit { forwards, pods, unsaved });

@@ -18,6 +18,7 @@ impl Model {
         let spec = ForwardSpec { epoch, ..self.current_spec(&forward.spec) };
         let Some(forward) = self.forwards.get_mut(id) else { return };
         let before = forward.clone();
+        forward.demand.take_if(|_| !spec.on_demand);
         let mut via =
             forward.via().cloned().filter(|_| spec.selector == forward.spec.selector && forward.demand.is_none());
         let workload = spec.address.workload().or(forward.spec.address.workload()).is_some();

@@ -50,8 +50,7 @@ impl Model {
         }
         let target = self.target(&spec.target).cloned();
         let asked = if let Some(target) = target {
-            let on_demand = self.forwards.all().get(&id).is_some_and(|forward| forward.demand.is_some());
-            self.request_pod(&target, None, on_demand, out).is_some()
+            self.request_pod(&target, None, spec.on_demand, out).is_some()
         } else {
             self.fail(Fault::new(What::TargetMissing, &spec.target, ""));
             false
@@ -113,7 +112,8 @@ impl Model {
         }
     }
 
-    /// Moves the forwards of a pod that ended to another, or has them wait for one, or fail.
+    /// Moves the forwards of a pod that ended to another, or has them wait for one, or fail. With a `fault` it was not
+    /// ended by us: they go on listening, unless their targets say otherwise.
     pub(crate) fn leave_pod(&mut self, key: &PodKey, fault: Option<&Fault>, out: &mut Vec<Effect>) {
         for id in self.forwards.ids(|forward| forward.is_through(key) && !forward.is_direct()) {
             let Some(selector) = self.forwards.all().get(&id).map(|forward| forward.spec.selector.clone()) else {
@@ -127,6 +127,14 @@ impl Model {
                 continue;
             }
             let coming = self.pod_coming(&selector);
+            if fault.is_some() && self.keeps_listening(id) && !coming {
+                let target = self.target_of(id);
+                // That it is gone is no trouble, but why it failed may be.
+                let ends = |fault: &&Fault| matches!(fault.what, What::PodExpired | What::PodDeleted);
+                self.rest(id, fault.filter(|fault| !ends(fault)).cloned(), out);
+                self.note(Level::Info, Message::ForwardListens, target, &key.name);
+                continue;
+            }
             let fault = fault.cloned().unwrap_or_else(|| Fault::new(What::PodDeleted, &key.name, ""));
             let route = if coming { Route::Waiting } else { Route::Unreachable };
             self.set_route(id, route, Some(fault), out);

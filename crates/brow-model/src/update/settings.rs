@@ -41,6 +41,7 @@ impl Model {
                 self.note(Level::Info, Message::Exported, count.to_string(), "");
                 out.push(Effect::Terminal(TerminalEffect::Copy(text)));
             }
+            StoreEvent::Claimed(open) => self.on_claimed(open, out),
             StoreEvent::Recognised { uid, is_ours } => self.on_recognised(&uid, is_ours, out),
             StoreEvent::Trouble(fault) => self.fail(fault),
         }
@@ -154,6 +155,7 @@ impl Model {
             create: time(settings.create_timeout, base.create),
             auto_renew: settings.auto_renew.unwrap_or(base.auto_renew),
             max_lifetime: time(settings.max_lifetime, base.max_lifetime),
+            recreate: settings.recreate.unwrap_or(base.recreate),
             probe_interval: time(settings.probe_interval, base.probe_interval),
             local_users: settings.local_users.unwrap_or(base.local_users),
         }

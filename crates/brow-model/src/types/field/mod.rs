@@ -108,6 +108,8 @@ fields! {
     AutoRenew = "auto_renew", Forward, Any, Flag(forward.auto_renew);
     /// Time for which pods are replaced by themselves, such as 8h.
     MaxLifetime = "max_lifetime", Forward, Any, Time(forward.max_lifetime);
+    /// Listens on after its pod has expired or was deleted by others; the next connection creates another.
+    Recreate = "recreate", Forward, Any, Flag(forward.recreate);
     /// Health check: tcp, http, mysql, postgres or redis.
     Probe = "probe", Forward, Target, Probe(forward.probe);
     /// Time between two health checks, such as 30s.

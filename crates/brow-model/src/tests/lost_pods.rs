@@ -1,0 +1,178 @@
+//! Forwards whose pod expired or was taken away by others, by table.
+
+use crate::language::event::ForwardEvent;
+use crate::language::log::Message;
+use crate::tests::demand::{only, rests, second, select, tell};
+use crate::tests::renew::forwarded;
+use crate::tests::*;
+use crate::types::forward::{Forward, ForwardState};
+
+/// A connection comes to the forward that rests.
+fn connection(model: &mut Model) -> Vec<Effect> {
+    let round = only(model).demand.unwrap().round;
+    tell(model, ForwardEvent::Wanted(round))
+}
+
+/// The pod that new connections go through, if a forward is an ordinary one.
+fn through(forward: &Forward) -> Option<&PodKey> {
+    forward.via().filter(|_| forward.demand.is_none()).map(|via| &via.pod)
+}
+
+/// An ordinary forward whose pod has expired.
+fn expired() -> Model {
+    let (mut model, pod) = forwarded();
+    applied(&mut model, ProxyPod { phase: Phase::Expired, ..pod });
+    model
+}
+
+/// The end of a pod, as its watch tells it.
+type End = fn(ProxyPod, Fault) -> ClusterEvent;
+
+#[test]
+fn whoever_ends_a_pod_but_us_leaves_the_forward_listening() {
+    let evicted = Fault::new(What::Evicted, "brow-mysql-000001", "");
+    let ends: [(&str, End); 4] = [
+        ("expired", |pod, _| ClusterEvent::Applied(Box::new(ProxyPod { phase: Phase::Expired, ..pod }))),
+        ("evicted", |pod, fault| {
+            ClusterEvent::Applied(Box::new(ProxyPod { phase: Phase::Failed, fault: Some(fault), ..pod }))
+        }),
+        ("being deleted", |pod, _| ClusterEvent::Applied(Box::new(ProxyPod { phase: Phase::Terminating, ..pod }))),
+        ("deleted", |pod, _| ClusterEvent::Gone { key: pod.key, uid: pod.uid }),
+    ];
+    for (how, end) in ends {
+        let (mut model, pod) = forwarded();
+        let effects = on_dev(&mut model, end(pod, evicted.clone()));
+        assert_eq!(rests(&effects), [None], "{how}");
+        let trouble = (how == "evicted").then_some(What::Evicted);
+        let fault = only(&model).fault.as_ref().map(|fault| fault.what);
+        assert_eq!((only(&model).state(), fault), (ForwardState::Resting, trouble), "{how}");
+        let told = model.screen.log.entries.iter().filter(|entry| entry.message == Message::ForwardListens).count();
+        assert_eq!(told, 1, "{how}");
+        assert_eq!(requests(&connection(&mut model)).len(), 1, "{how}");
+    }
+}
+
+#[test]
+fn the_cleanup_may_be_faster_than_the_watch() {
+    let (mut model, pod) = forwarded();
+    let effects = at(&mut model, 1_800 + 60);
+    assert_eq!(crate::tests::demand::deleted(&effects), [pod.key.name]);
+    assert_eq!((rests(&effects), only(&model).state()), (vec![None], ForwardState::Resting));
+}
+
+#[test]
+fn what_we_delete_ourselves_is_not_brought_back_by_a_connection() {
+    let (mut model, _) = forwarded();
+    let effects = press(&mut model, Command::KillNow);
+    assert!(rests(&effects).is_empty());
+    assert_eq!(only(&model).state(), ForwardState::Broken);
+}
+
+#[test]
+fn the_next_connection_gets_an_ordinary_pod_and_the_forward_is_as_before() {
+    let mut model = expired();
+    assert!(!any!(at(&mut model, 2_000), Effect::Pod(PodEffect::Create(_))), "nobody needs one yet");
+    let [request] = requests(&connection(&mut model)).try_into().unwrap();
+    assert!(!request.on_demand, "it lives as long as its TTL says");
+    assert_eq!(only(&model).state(), ForwardState::Waiting);
+    let new = ProxyPod { started: Some(model.now), ..ready(&created(&mut model, &request, 2)) };
+    applied(&mut model, new.clone());
+    assert_eq!(through(only(&model)), Some(&new.key));
+    assert!(rests(&second(&mut model, 3_700, 0, 1)).is_empty(), "it has no idle timeout");
+    // And so the next time.
+    let effects = applied(&mut model, ProxyPod { phase: Phase::Expired, ..new });
+    assert_eq!(rests(&effects), [None]);
+    assert_eq!(requests(&connection(&mut model)).len(), 1);
+}
+
+#[test]
+fn a_refusal_and_a_pod_that_is_late_fail_the_connections_and_the_next_tries_afresh() {
+    let mut model = expired();
+    let [request] = requests(&connection(&mut model)).try_into().unwrap();
+    let result = Err(Fault::new(What::Forbidden, "mysql", "no right to create pods"));
+    let effects = model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
+    assert_eq!(rests(&effects), [Some(What::Forbidden)]);
+    assert_eq!(only(&model).fault.as_ref().map(|fault| fault.what), Some(What::Forbidden), "the row says why");
+    let [request] = requests(&connection(&mut model)).try_into().unwrap();
+    created(&mut model, &request, 2);
+    assert_eq!(rests(&at(&mut model, 31)), [Some(What::PodLate)]);
+    // It comes at last, and is of use without another connection.
+    let late = pod(&request, 2, Phase::Ready);
+    applied(&mut model, late.clone());
+    assert_eq!(through(only(&model)), Some(&late.key));
+}
+
+#[test]
+fn a_cluster_that_is_down_fails_the_connection_in_time() {
+    let mut model = expired();
+    let fault = Fault::new(What::Unreachable, "dev", "");
+    on_dev(&mut model, ClusterEvent::Failed { link: Link::Unreachable, fault });
+    // A pod is asked for all the same where the pods are known; the answer never comes.
+    connection(&mut model);
+    assert_eq!(only(&model).state(), ForwardState::Waiting);
+    assert_eq!(rests(&at(&mut model, 31)).len(), 1);
+    assert_eq!(only(&model).state(), ForwardState::Resting);
+}
+
+#[test]
+fn a_pod_that_is_coming_is_waited_for_and_missed_without_harm() {
+    let (mut model, old) = forwarded();
+    let [request] = requests(&press(&mut model, Command::Renew)).try_into().unwrap();
+    let coming = created(&mut model, &request, 2);
+    let effects = applied(&mut model, ProxyPod { phase: Phase::Expired, ..old });
+    assert!(rests(&effects).is_empty());
+    assert_eq!(only(&model).state(), ForwardState::Waiting);
+    let effects = on_dev(&mut model, ClusterEvent::Gone { key: coming.key, uid: coming.uid });
+    assert_eq!(rests(&effects).len(), 1);
+    assert_eq!(requests(&connection(&mut model)).len(), 1);
+}
+
+#[test]
+fn every_key_that_asks_for_a_pod_brings_one() {
+    for (pane, command) in [
+        (Pane::Targets, Command::Connect),
+        (Pane::Targets, Command::Create),
+        (Pane::Targets, Command::Forward),
+        (Pane::Forwards, Command::Restart),
+    ] {
+        let mut model = expired();
+        model.screen.focus.pane = pane;
+        select(&mut model, "mysql");
+        let [request] = requests(&press(&mut model, command)).try_into().unwrap();
+        tell(&mut model, ForwardEvent::Bound(vec!["127.0.0.1:40001".parse().unwrap()]));
+        let new = ready(&created(&mut model, &request, 2));
+        applied(&mut model, new.clone());
+        assert_eq!(through(only(&model)), Some(&new.key), "{command:?}");
+    }
+}
+
+#[test]
+fn the_key_makes_it_one_on_demand() {
+    let mut model = expired();
+    model.screen.focus.pane = Pane::Targets;
+    select(&mut model, "mysql");
+    press(&mut model, Command::OnDemand);
+    assert!(only(&model).spec.on_demand && only(&model).is_resting());
+    let [request] = requests(&connection(&mut model)).try_into().unwrap();
+    assert!(request.on_demand);
+}
+
+#[test]
+fn a_target_can_have_it_otherwise() {
+    for (level, pod_is_asked_for) in [("target", false), ("cluster", false), ("other cluster", true)] {
+        let (mut model, pod) = forwarded();
+        let off = ForwardSettings { recreate: Some(false), ..ForwardSettings::default() };
+        match level {
+            "target" => model.targets.all_mut()[0].forward = off,
+            level => {
+                let name = if level == "cluster" { "dev" } else { "prod" };
+                let settings = model.config.settings_mut().clusters.entry(name.to_owned()).or_default();
+                settings.forward = off;
+            }
+        }
+        let effects = applied(&mut model, ProxyPod { phase: Phase::Expired, ..pod });
+        assert_eq!(!rests(&effects).is_empty(), pod_is_asked_for, "{level}");
+        let state = if pod_is_asked_for { ForwardState::Resting } else { ForwardState::Broken };
+        assert_eq!(only(&model).state(), state, "{level}");
+    }
+}
