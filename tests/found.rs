@@ -300,7 +300,7 @@ fn targets_of_other_tools_are_imported() {
     screen.press("I");
     screen.wait_for("Targets without a context go to dev.");
     screen.paste("web:shop:18080:80\nkubectl --context 开发 -n data port-forward svc/mysql 13306:3306\nnonsense\n");
-    screen.wait_for("3 lines are pasted");
+    screen.wait_for("3 lines pasted");
     screen.press("\r");
     screen.wait("the question", |text| text.contains("Import 2 targets?") && text.contains("nonsense: unknown format"));
     screen.press("y");

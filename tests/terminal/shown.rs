@@ -155,8 +155,8 @@ fn colors_are_those_that_the_terminal_has() {
         screen.wait_for("Delete target");
         screen.escape("Delete target");
         screen.press("n\r");
-        screen.wait_for("✗ needed");
-        screen.escape("✗ needed");
+        screen.wait_for("✗ required");
+        screen.escape("✗ required");
         screen.press("q");
         left(&mut screen, "q");
         colors(screen.raw())
