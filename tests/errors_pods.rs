@@ -68,7 +68,7 @@ fn a_pod_that_is_refused_leaves_the_reason_with_its_target() {
         let create = format!("kubectl create namespace {missing}");
         in_full(&mut screen, &[&format!("{missing} does not exist"), &create, "give the target another namespace"]);
         screen.press("j");
-        in_full(&mut screen, &["rejected c-label as invalid", "no label", "labels"]);
+        in_full(&mut screen, &["rejected c-label", "no label", "labels"]);
         quit(screen);
     }
 }

@@ -228,6 +228,7 @@ fn the_next_key_is_taught_until_it_was_used() {
         assert!(screen.wait_end().success());
 
         // Remembered: no forward is open, and connecting is not taught again.
+        home.write_config(&format!("restore = false\n{}", home.read_config()));
         let mut screen = start().run();
         screen.wait_for("10.0.0.1:80");
         screen.wait_for(help);

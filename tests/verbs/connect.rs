@@ -76,7 +76,7 @@ fn connect_outlives_its_pod() {
     running.signal(Signal::INT);
     let (code, err) = running.end();
     assert_eq!(code, 0, "{err}");
-    assert!(err.contains("the next connection starts another pod"), "{err}");
+    assert!(err.contains("expired (TTL)"), "{err}");
 }
 
 #[test]
