@@ -69,7 +69,7 @@ fn connect_prints_a_line_for_each_forward_and_ends_with_a_signal() {
 fn connect_outlives_its_pod() {
     let (home, space) = (Home::new(&format!("{WEB}ttl = \"12s\"\n")), Namespace::new("outlive"));
     let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
-    let mut running = shell.spawn(&["connect", "web", "--on-quit", "delete"]);
+    let mut running = shell.spawn(&["connect", "web", "--verbose", "--on-quit", "delete"]);
     let at = address(&running.line());
     until("its pod has expired", || shell.ok(&["forward", "list", "--json"]).contains("\"listening\""));
     assert!(works(&at), "the next connection is served");
