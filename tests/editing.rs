@@ -111,7 +111,7 @@ fn what_few_set_is_on_further_pages_of_the_form() {
         screen.wait_for("‹ yes ›");
         screen.press("\x1b[B90s\x1b[B\x1b[By");
         screen.wait_for("‹ yes ›");
-        screen.press("\t\t\tredis:7");
+        screen.press("\t\t\t\tredis:7");
         screen.wait_for("✗ write tcp, http");
         screen.press("\x15redis\t\t0.0.0.0");
         screen.wait_gone("✗");
