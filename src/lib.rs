@@ -19,7 +19,7 @@
 //! | [`term`] | the terminal, taken and given back | nothing of ours |
 //! | [`log`] | the log file, without secrets | `text` |
 //! | [`effects`] | effects become tasks | `events`, `cluster`, `proxy`, `kube_tunnel`, `forward`, `store`, `instance` |
-//! | [`check`] | checks what the work needs | `cluster`, `proxy`, `kube_tunnel`, `store`, `keymap`, `view` |
+//! | [`check`] | checks what the work needs | `cluster`, `proxy`, `kube_tunnel`, `store`, `keymap`, `view`, `term` |
 //! | [`app`] | the loop | `text`, `view`, `keymap`, `term`, `effects`, `log` |
 //! | [`cli`] | the command line | `events`, `app`, `text`, `view`, `term`, `effects`, `store`, `cluster`, `proxy`, `instance`, `brow_practice`, `check`, `log` |
 

@@ -1,5 +1,6 @@
 //! The terminal: taken with a guard that always gives it back, and the one place that reads its events.
 
+mod clipboard;
 mod hangup;
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write, stdout};
@@ -28,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 use hangup::{Hangup, HangupWriter};
 
 use brow_model::sanitize;
+
+pub use clipboard::Clipboard;
 
 /// True while the terminal is in raw mode. The panic hook and [`Term`] both restore it, once.
 static TAKEN: AtomicBool = AtomicBool::new(false);

@@ -138,6 +138,7 @@ fn is_of_an_order(event: &Event) -> bool {
         Event::Store(event) => matches!(event, StoreEvent::NotSaved(_) | StoreEvent::Trouble(_)),
         Event::Tick { .. }
         | Event::Act(_)
+        | Event::Clipped { .. }
         | Event::Request(_)
         | Event::Contexts(_)
         | Event::Cluster { .. }

@@ -12,6 +12,7 @@ use futures::{StreamExt as _, stream};
 
 use crate::cluster::Clusters;
 use crate::store::Paths;
+use crate::term::Clipboard;
 use crate::view;
 use brow_model::cluster::Context;
 use brow_model::event::Loaded;
@@ -40,6 +41,8 @@ pub struct Environment {
     pub encoding: String,
     /// The values of `COLORTERM`, `TERM` and `NO_COLOR`.
     pub colors: view::ColorEnv,
+    /// The ways to the clipboard.
+    pub clipboard: Clipboard,
     /// True if standard input and output are a terminal.
     pub terminal: bool,
 }

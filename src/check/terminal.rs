@@ -1,22 +1,15 @@
 //! Checks of the terminal, as far as its environment tells.
 
-use std::process::Stdio;
-use std::time::Duration;
-
-use tokio::process::Command;
-use tokio::time::timeout;
-
 use super::{Area, Environment, Finding, State};
+use crate::term::Clipboard;
 use brow_model::settings::Colors;
 
 /// The size from which everything has its place.
 const RECOMMENDED_SIZE: (u16, u16) = (80, 24);
-/// The longest wait for tmux to tell a setting.
-const TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(super) async fn check(around: &Environment, colors: Colors) -> Vec<Finding> {
     let mut findings = vec![of_colors(around.colors.depth(colors)), unicode(&around.encoding)];
-    findings.push(clipboard().await);
+    findings.push(clipboard(&around.clipboard));
     if around.terminal {
         findings.extend(size());
         // Blocks for as long as the terminal takes to answer, 2 s at most.
@@ -56,28 +49,15 @@ fn unicode(encoding: &str) -> Finding {
     }
 }
 
-/// Checks that a multiplexer passes copied text on. The terminal itself cannot be asked.
-async fn clipboard() -> Finding {
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if set("TMUX") {
-        // Programs in a pane are listened to only where it is "on" (tmux(1), set-clipboard).
-        let setting = tmux(&["show-options", "-sv", "set-clipboard"]).await.unwrap_or_default();
-        return if setting == "on" {
-            found("clipboard", State::Good, "check.clipboard-tmux", &[])
-        } else {
-            found("clipboard", State::Warning, "check.clipboard-tmux-off", &[("setting", &setting)])
-                .remedy("check.set-clipboard")
-        };
+/// Checks that there is a way to the clipboard. The terminal itself cannot be asked.
+fn clipboard(ways: &Clipboard) -> Finding {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = |program: &&str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    match ways.programs().find(there) {
+        Some(program) => found("clipboard", State::Good, "check.clipboard", &[("program", program)]),
+        None if ways.terminal_takes => found("clipboard", State::Good, "check.clipboard-terminal", &[]),
+        None => found("clipboard", State::Note, "check.clipboard-unknown", &[]),
     }
-    let key = if set("ZELLIJ") { "check.clipboard-zellij" } else { "check.clipboard-unknown" };
-    found("clipboard", State::Note, key, &[])
-}
-
-async fn tmux(args: &[&str]) -> Option<String> {
-    let mut command = Command::new("tmux");
-    command.args(args).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let output = timeout(TIMEOUT, command.output()).await.ok()?.ok()?;
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn size() -> Option<Finding> {

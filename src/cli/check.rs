@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::print::{self, FAILED, Failure};
 use super::{Globals, complete};
+use crate::app::TerminalInfo;
 use crate::check::{self, Area, Finding, Message, Scope, State};
 use crate::store::{self, Paths};
 use crate::text::Text;
-use crate::view;
 use brow_model::fault::{Fault, Grant, Remedy};
 use brow_model::sanitize;
 
@@ -103,10 +103,11 @@ fn is_well(findings: &[Finding]) -> bool {
 
 fn around() -> check::Environment {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let view::ColorEnv { no_color, colorterm, term } = super::surroundings().colors;
+    let TerminalInfo { colors, clipboard, .. } = super::surroundings();
     check::Environment {
         encoding: ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default(),
-        colors: view::ColorEnv { no_color, colorterm, term },
+        colors,
+        clipboard,
         terminal: stdin().is_terminal() && stdout().is_terminal(),
     }
 }

@@ -35,7 +35,7 @@ use crate::effects::Effects;
 use crate::log;
 use crate::proxy;
 use crate::store::{self, Paths};
-use crate::term::{self, Term};
+use crate::term::{self, Clipboard, Term};
 use crate::text::Text;
 use crate::view;
 use brow_model::Model;
@@ -301,6 +301,7 @@ fn surroundings() -> TerminalInfo {
         locale: ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).unwrap_or_default(),
         colors: view::ColorEnv { no_color: set("NO_COLOR"), colorterm: set("COLORTERM"), term: set("TERM") },
         notifier: Notifier::new(set),
+        clipboard: Clipboard::of(|name| std::env::var(name).ok()),
     }
 }
 

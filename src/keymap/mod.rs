@@ -83,7 +83,13 @@ impl Keymap {
             Some(Dialog::Connections(_)) => Mode::Connections,
             Some(Dialog::Confirm { question: Question::Quit { .. }, .. }) => Mode::Quit,
             Some(Dialog::Confirm { .. }) => Mode::Question,
-            Some(Dialog::Describe { .. } | Dialog::PodLog { .. } | Dialog::Fault(_) | Dialog::Menu(_)) => Mode::Scroll,
+            Some(
+                Dialog::Describe { .. }
+                | Dialog::PodLog { .. }
+                | Dialog::NotCopied { .. }
+                | Dialog::Fault(_)
+                | Dialog::Menu(_),
+            ) => Mode::Scroll,
             None if model.filtering() => Mode::Filter,
             None => Self::mode_below(model),
         }

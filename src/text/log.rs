@@ -82,9 +82,9 @@ fn key(entry: &Entry) -> &'static str {
         Message::Exported => "log.exported",
         Message::ConfigRead => "log.config-read",
         Message::KubeconfigRead => "log.kubeconfig-read",
-        // Of the log's entries only their number is told; an address is never just a number.
-        Message::Copied if entry.thing.bytes().all(|b| b.is_ascii_digit()) => "log.copied-entries",
         Message::Copied => "log.copied",
+        Message::CopiedEntries => "log.copied-entries",
+        Message::NotCopied => "log.not-copied",
         Message::Failed(_) => "",
         other => answer(other),
     }

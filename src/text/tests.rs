@@ -266,7 +266,7 @@ fn entries_are_one_line() {
     let misplaced = Message::NotHere { command: Command::Create, places: vec![Section::Targets] };
     assert_eq!(entry(misplaced, "", ""), "“create pod” works in: Targets");
     assert_eq!(entry(Message::Copied, "127.0.0.1:1", ""), "Copied: 127.0.0.1:1");
-    assert_eq!(entry(Message::Copied, "12", ""), "Copied: 12 entries of the log");
+    assert_eq!(entry(Message::CopiedEntries, "12", ""), "Copied: 12 entries of the log");
     let fault = Fault::new(What::Quota, "pod x", "exceeded quota:\n  cpu");
     assert_eq!(
         entry(Message::Failed(Box::new(fault)), "pod x", ""),

@@ -151,7 +151,9 @@ impl<'a> Start<'a> {
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(&self.program);
         command.env_clear();
-        for (name, value) in [("TERM", "xterm-256color"), ("LANG", "en_US.UTF-8"), ("USER", "ann")] {
+        // A terminal that is known to take what OSC 52 gives it.
+        let terminal = [("TERM", "xterm-256color"), ("TERM_PROGRAM", "WezTerm")];
+        for (name, value) in terminal.into_iter().chain([("LANG", "en_US.UTF-8"), ("USER", "ann")]) {
             command.env(name, value);
         }
         command.env("PATH", std::env::var("PATH").unwrap_or_default());

@@ -1,5 +1,6 @@
 //! The appearance: the theme by key and config, the terminal's title, and tmux around it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -110,6 +111,80 @@ fn the_tmux_snippet_opens_the_dashboard() {
     screen.escape("Keys");
     screen.press("\x03\x03");
     screen.wait("the room is the shell's again", |text| !text.contains("Clusters"));
+}
+
+/// A copied text is in the buffer of a tmux at its defaults and goes on to the terminal, and only then is said to be.
+#[test]
+fn what_is_copied_gets_out_of_a_tmux_at_its_defaults() {
+    need("tmux", "tmux");
+    let home = Home::new("[[target]]\nname = \"web\"\ncluster = \"dev\"\naddress = \"10.0.0.1:80\"\n");
+    let socket = home.path().join("tmux");
+    let _server = Server(socket.clone());
+    let mut start = Start::new(&home).program("tmux").size(100, 40).kubeconfig(home.kubeconfig(&["dev"]));
+    for arg in ["-S", socket.to_str().unwrap(), "-f", "/dev/null", "new-session", env!("CARGO_BIN_EXE_brow-tui")] {
+        start = start.arg(arg);
+    }
+    let mut screen = start.env("SHELL", "/bin/sh").run();
+    screen.wait_for("web");
+    let tmux = |args: &[&str]| {
+        let output = Command::new("tmux").arg("-S").arg(&socket).args(args).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    };
+    assert_eq!(tmux(&["show-options", "-sv", "set-clipboard"]), "external");
+    screen.press("f");
+    let address = listening(&mut screen);
+    screen.press("y");
+    screen.wait_for(&format!("Copied: {address}"));
+    assert_eq!(tmux(&["show-buffer"]), address);
+    let copied = format!("\x1b]52;;{}", BASE64_STANDARD.encode(&address));
+    let raw = |screen: &Screen| String::from_utf8_lossy(screen.raw()).replace("]52;c;", "]52;;");
+    screen.wait_until("the address outside", |screen| raw(screen).contains(&copied));
+    screen.press("\x03\x03");
+}
+
+/// Returns where it listens, once what is wrong with the cluster was told, which would push a later message aside.
+fn listening(screen: &mut Screen) -> String {
+    screen.wait_for("✗ unreachable");
+    local(&screen.wait("a listener", |text| local(text).is_some())).unwrap()
+}
+
+/// The platform's program gets the text on its standard input; a terminal that may ignore it is not believed.
+#[test]
+fn only_what_is_known_to_be_copied_is_said_to_be() {
+    let home = Home::new("[[target]]\nname = \"web\"\ncluster = \"dev\"\naddress = \"10.0.0.1:80\"\n");
+    let tools = home.path().join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    let (tool, taken) = (tools.join("wl-copy"), home.path().join("taken"));
+    let script = format!("#!/bin/sh\ncat > '{0}.new'; echo \"$*\" >> '{0}.new'; mv '{0}.new' '{0}'\n", taken.display());
+    std::fs::write(&tool, script).unwrap();
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let start = || Start::new(&home).size(100, 40).kubeconfig(home.kubeconfig(&["dev"])).env("TERM_PROGRAM", "unknown");
+    let mut screen = start().env("PATH", &path).env("WAYLAND_DISPLAY", "wayland-0").run();
+    screen.wait_for("web");
+    screen.press("f");
+    let address = listening(&mut screen);
+    screen.press("y");
+    screen.wait_for(&format!("Copied: {address}"));
+    assert_eq!(std::fs::read_to_string(&taken).unwrap(), format!("{address}\n"), "no argument has it");
+    screen.press("\x03\x03");
+    assert!(screen.wait_end().success());
+
+    let mut screen = start().run();
+    screen.wait_for("web");
+    screen.press("f");
+    let address = listening(&mut screen);
+    screen.press("y");
+    screen.wait_for(&format!("{address} (the terminal may not have copied it)"));
+    // Several lines are shown, to be selected by hand.
+    screen.press("2E");
+    screen.wait_for("config (TOML)");
+    screen.press("\r");
+    screen.wait("the text", |text| text.contains("Perhaps not copied") && text.contains("10.0.0.1:80\""));
+    screen.escape("Perhaps not copied");
+    assert!(!screen.text().contains("Copied"), "{}", screen.text());
+    screen.press("\x03\x03");
+    assert!(screen.wait_end().success());
 }
 
 /// A tmux server that must not outlive its test.

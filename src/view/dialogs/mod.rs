@@ -15,11 +15,13 @@ mod pod_log;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::text::Span;
 
 use super::Scene;
+use super::chrome;
 use super::details::Line;
 use super::state::ViewState;
-use super::typeset::{put, put_line};
+use super::typeset::{put, put_line, wrap};
 use brow_model::dialog::Dialog;
 
 /// Draws a dialog into the middle of `area`.
@@ -45,8 +47,28 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         Dialog::Import { cluster, field, pasted } => {
             ask::import(frame, scene, state, area, (cluster, field, pasted.as_deref()));
         }
+        Dialog::NotCopied { text, scroll } => not_copied(frame, scene, state, area, (text, *scroll)),
         Dialog::Fault(fault) => fault::draw(frame, scene, state, area, fault),
     }
+}
+
+/// A text that may not have reached the clipboard, to be taken with the mouse.
+fn not_copied(
+    frame: &mut Frame<'_>,
+    scene: Scene<'_>,
+    state: &mut ViewState,
+    area: Rect,
+    (text, scroll): (&str, usize),
+) {
+    let theme = scene.theme();
+    let inner = chrome::dialog(frame, scene, large(area), scene.get("dialog.not-copied"), theme.warn);
+    let says = wrap(scene.get("dialog.not-copied-says"), inner.width);
+    let mut lines: Vec<Line<'_>> = says.into_iter().map(|line| vec![Span::styled(line, theme.dim)]).collect();
+    lines.push(Line::new());
+    lines.extend(text.lines().map(|line| vec![Span::styled(line.to_owned(), theme.text)]));
+    state.set_page(inner.height);
+    state.set_max_scroll(lines.len());
+    page(frame, scene, inner, &lines, scroll.min(lines.len().saturating_sub(inner.height.into())));
 }
 
 /// A box for `width` columns and `height` rows of content in the middle of `area`, as far as there is room.

@@ -236,14 +236,25 @@ pub enum StoreEffect {
 pub enum TerminalEffect {
     /// Have the terminal call a person's attention to this, as the settings say.
     Notify(Entry),
-    /// Put a text on the clipboard (OSC 52).
-    Copy(String),
-    /// Put a fault on the clipboard: its words, and the Role that its remedy asks for.
-    CopyFault(Box<Fault>),
-    /// Put log entries on the clipboard, as they are worded on the screen.
-    CopyEntries(Vec<Entry>),
+    /// Put this on the clipboard, and tell how that went ([`Event::Clipped`](crate::event::Event)).
+    Copy(Clip),
     /// End the program.
     Quit,
+}
+
+/// Something for the clipboard.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Clip {
+    Text(String),
+    /// So many targets, in a form to keep.
+    Targets {
+        count: usize,
+        text: String,
+    },
+    /// A fault's words, and the Role that its remedy asks for.
+    Fault(Box<Fault>),
+    /// Log entries, as they are worded on the screen.
+    Entries(Vec<Entry>),
 }
 
 /// One change of the saved targets.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::language::action::Action;
+use crate::language::effect::Clip;
 use crate::language::fault::Fault;
 use crate::language::request::Request;
 use crate::types::address::Address;
@@ -56,6 +57,14 @@ pub enum BrowseEvent {
 pub enum Event {
     /// A person asked for something.
     Act(Action),
+    /// Something was given to the clipboard.
+    Clipped {
+        clip: Clip,
+        /// The text.
+        text: String,
+        /// True if it is known to be there: a program took it, or a terminal that does.
+        taken: bool,
+    },
     /// Something was asked for by name.
     Request(Request),
     /// A second has passed, or the loop woke after a longer sleep.

@@ -118,6 +118,10 @@ pub enum Message {
     KubeconfigRead,
     /// A text went to the clipboard. Thing: the text.
     Copied,
+    /// Entries of the log went to the clipboard. Thing: how many.
+    CopiedEntries,
+    /// The terminal was asked to put a text on the clipboard, and may not have. Thing: the text.
+    NotCopied,
     /// Something failed: the fault says what.
     Failed(Box<Fault>),
     /// A command works in other places only.
@@ -158,6 +162,8 @@ impl Message {
             Self::NothingToClean
                 | Self::NothingToUndo
                 | Self::Copied
+                | Self::CopiedEntries
+                | Self::NotCopied
                 | Self::AddressTaken
                 | Self::NotHere { .. }
                 | Self::NothingSelected

@@ -71,6 +71,12 @@ pub enum Dialog {
     },
     /// The open connections of a forward.
     Connections(ConnectionList),
+    /// A text that may not have reached the clipboard.
+    NotCopied {
+        text: String,
+        /// Lines scrolled down.
+        scroll: usize,
+    },
     /// A fault in full, with its remedy ready to copy.
     Fault(Fault),
     /// The services and workloads of connected clusters.
@@ -213,6 +219,7 @@ impl Dialog {
             | Self::Describe { .. }
             | Self::PodLog { .. }
             | Self::Connections(_)
+            | Self::NotCopied { .. }
             | Self::Browser(_)
             | Self::Palette(_)
             | Self::Menu(_)

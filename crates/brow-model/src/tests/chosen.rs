@@ -2,6 +2,7 @@
 
 use crate::language::command::Section;
 use crate::language::log::Message;
+use crate::screen::dialog::Dialog;
 use crate::tests::demand::select;
 use crate::tests::renew::forwarded;
 use crate::tests::*;
@@ -96,7 +97,7 @@ fn names_are_copied_where_there_is_no_address() {
         (Pane::Forwards, "127.0.0.1:40001"),
     ] {
         model.screen.focus.pane = pane;
-        let copy = Effect::Terminal(TerminalEffect::Copy(text.to_owned()));
+        let copy = Effect::Terminal(TerminalEffect::Copy(Clip::Text(text.to_owned())));
         assert_eq!(press(&mut model, Command::Copy), [copy], "{pane:?}");
     }
 }
@@ -110,4 +111,21 @@ fn a_key_of_other_panes_says_which() {
     press(&mut model, Command::Renew);
     let places = vec![Section::Targets, Section::Pods, Section::Forwards];
     assert_eq!(last(&model), Message::NotHere { command: Command::Renew, places });
+}
+
+#[test]
+fn only_what_was_taken_is_said_to_be_copied() {
+    let mut model = connected();
+    let clipped = |text: &str, taken| Event::Clipped { clip: Clip::Text(text.into()), text: text.into(), taken };
+    model.update(clipped("127.0.0.1:1\n127.0.0.1:2", true));
+    let entry = model.screen.log.entries.back().unwrap();
+    assert_eq!((&entry.message, entry.thing.as_str()), (&Message::Copied, "127.0.0.1:1, 127.0.0.1:2"));
+    model.update(clipped("127.0.0.1:1", false));
+    assert_eq!(last(&model), Message::NotCopied);
+    let text = "one\ntwo".to_owned();
+    model.update(clipped(&text, false));
+    assert_eq!(last(&model), Message::NotCopied, "the dialog says it");
+    assert!(matches!(model.screen.dialogs.last(), Some(Dialog::NotCopied { text: shown, .. }) if *shown == text));
+    press(&mut model, Command::Cancel);
+    assert!(model.screen.dialogs.is_empty());
 }

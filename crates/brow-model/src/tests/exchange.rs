@@ -101,11 +101,14 @@ fn connection_strings_are_copied() {
     );
     press(&mut model, Command::Up);
     let effects = press(&mut model, Command::Accept);
-    assert_eq!(effects, [Effect::Terminal(TerminalEffect::Copy("127.0.0.1:40001".to_owned()))]);
+    assert_eq!(effects, [Effect::Terminal(TerminalEffect::Copy(Clip::Text("127.0.0.1:40001".to_owned())))]);
     model.screen.focus.pane = Pane::Forwards;
     press(&mut model, Command::Strings);
     let effects = press(&mut model, Command::Accept);
-    assert_eq!(effects, [Effect::Terminal(TerminalEffect::Copy("mysql -h 127.0.0.1 -P 40001 -u USER -p".to_owned()))]);
+    assert_eq!(
+        effects,
+        [Effect::Terminal(TerminalEffect::Copy(Clip::Text("mysql -h 127.0.0.1 -P 40001 -u USER -p".to_owned())))]
+    );
 }
 
 #[test]
@@ -132,7 +135,9 @@ fn targets_are_exported() {
     press(&mut model, Command::Export);
     press(&mut model, Command::Down);
     let effects = press(&mut model, Command::Accept);
-    let [Effect::Terminal(TerminalEffect::Copy(text))] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Terminal(TerminalEffect::Copy(Clip::Text(text) | Clip::Targets { text, .. }))] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     let wanted = "\
 kubectl --context 'a b'\\''c' -n shop port-forward deployment/api :http
 kubectl --context dev -n team run brow-mysql --image=alpine/socat:latest --restart=Never --command -- socat TCP-LISTEN:8000,fork,reuseaddr,bind=127.0.0.1 TCP:10.0.0.1:3306

@@ -32,7 +32,7 @@ fn a_refusal_stays_with_its_target_until_the_next_try() {
     press(&mut model, Command::Describe);
     assert!(matches!(model.screen.dialogs.last(), Some(Dialog::Fault(fault)) if *fault == forbidden("create")));
     let copied = press(&mut model, Command::Copy);
-    assert_eq!(copied, [Effect::Terminal(TerminalEffect::CopyFault(Box::new(forbidden("create"))))]);
+    assert_eq!(copied, [Effect::Terminal(TerminalEffect::Copy(Clip::Fault(Box::new(forbidden("create")))))]);
     press(&mut model, Command::Cancel);
     press(&mut model, Command::Create);
     assert_eq!(model.fault_of_target(&target), None);
@@ -122,8 +122,8 @@ fn where_nothing_is_wrong_that_is_said() {
         assert_eq!(last(&model), (Message::NothingWrong, name.to_owned()));
     }
     model.screen.focus.pane = Pane::Clusters;
-    press(&mut model, Command::Copy);
-    assert_eq!(last(&model), (Message::Copied, "dev".to_owned()));
+    let name = Effect::Terminal(TerminalEffect::Copy(Clip::Text("dev".to_owned())));
+    assert_eq!(press(&mut model, Command::Copy), [name]);
     model.screen.focus.pane = Pane::Targets;
     press(&mut model, Command::Copy);
     assert_eq!(last(&model), (Message::NotForwarded, "far".to_owned()));

@@ -214,7 +214,7 @@ fn an_open_forward_is_not_opened_twice() {
     assert_eq!((model.forwards.all().len(), model.screen.focus.pane), (1, Pane::Forwards));
     assert_eq!(model.screen.forwards.selected(), Some(&id));
     let effects = press(&mut model, Command::Copy);
-    assert_eq!(effects, [Effect::Terminal(TerminalEffect::Copy("127.0.0.1:40001".to_owned()))]);
+    assert_eq!(effects, [Effect::Terminal(TerminalEffect::Copy(Clip::Text("127.0.0.1:40001".to_owned())))]);
 }
 
 #[test]

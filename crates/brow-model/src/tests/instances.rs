@@ -152,7 +152,10 @@ fn a_key_stops_them_there_and_others_say_whose_they_are() {
     press(&mut model, Command::Forwards);
     assert!(press(&mut model, Command::Restart).is_empty());
     assert_eq!(last(&model), &Message::OfAnother);
-    assert_eq!(press(&mut model, Command::Copy), [Effect::Terminal(TerminalEffect::Copy("127.0.0.1:3306".into()))]);
+    assert_eq!(
+        press(&mut model, Command::Copy),
+        [Effect::Terminal(TerminalEffect::Copy(Clip::Text("127.0.0.1:3306".into())))]
+    );
     let stop = Effect::Forward(ForwardEffect::StopElsewhere { instance: "42-00000000".into(), id: 7 });
     assert_eq!(press(&mut model, Command::Stop), [stop]);
 }

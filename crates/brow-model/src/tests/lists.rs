@@ -179,7 +179,7 @@ fn in_the_log_one_goes_through_what_passes_the_filter_and_copies_what_is_selecte
     model.screen.log.word(|entry| format!("Pod {} is fine", entry.thing));
     let selected = |model: &Model| model.screen.log.shown().next_back().unwrap().thing.clone();
     let copied = |effects: &[Effect]| match effects {
-        [Effect::Terminal(TerminalEffect::CopyEntries(entries))] => {
+        [Effect::Terminal(TerminalEffect::Copy(Clip::Entries(entries)))] => {
             entries.iter().map(|entry| entry.thing.clone()).collect::<Vec<_>>().join(" ")
         }
         effects => panic!("{effects:?}"),

@@ -3,9 +3,9 @@
 use tui_input::Input;
 
 use crate::language::action::{Action, Command};
-use crate::language::effect::{Effect, TerminalEffect};
+use crate::language::effect::{Clip, Effect};
 use crate::language::fault::Fault;
-use crate::language::log::{Level, Message};
+use crate::language::log::Message;
 use crate::screen::dialog::Dialog;
 use crate::screen::focus::{Pane, Strip};
 use crate::screen::list::{ClusterColumn, ForwardColumn, ListStatus, PodColumn, TargetColumn};
@@ -254,12 +254,11 @@ impl Model {
     }
 
     /// Copies the selected entry of the log, or all down to that one.
-    pub(crate) fn copy_log(&mut self, all: bool, out: &mut Vec<Effect>) {
+    pub(crate) fn copy_log(&self, all: bool, out: &mut Vec<Effect>) {
         let shown = self.screen.log.shown();
         let mut entries: Vec<_> = shown.rev().take(if all { usize::MAX } else { 1 }).cloned().collect();
         entries.reverse();
-        self.note(Level::Info, Message::Copied, entries.len().to_string(), "");
-        out.push(Effect::Terminal(TerminalEffect::CopyEntries(entries)));
+        Self::copy(Clip::Entries(entries), out);
     }
 
     /// The fault that the log's last shown entry tells of.

@@ -1,6 +1,6 @@
 //! Commands on what is chosen in a pane: its marked rows, else the selected one. They mean the same in every pane.
 
-use crate::language::effect::{Effect, TerminalEffect};
+use crate::language::effect::{Clip, Effect};
 use crate::language::log::{Level, Message};
 use crate::screen::focus::Pane;
 use crate::state::Model;
@@ -198,23 +198,18 @@ impl Model {
             own.or_else(|| self.instances.forwards().get(id).map(|other| other.forward.local.clone()))
         };
         let locals: Vec<String> = forwards.iter().filter_map(local).collect();
-        self.copy_lines(&locals, out);
+        Self::copy(Clip::Text(locals.join("\n")), out);
     }
 
     /// Copies what is wrong with the selected row, else the names of what is chosen, a line each.
     pub(crate) fn copy_names(&mut self, out: &mut Vec<Effect>) {
         if let (_, Some(fault)) = self.trouble() {
-            return out.push(Effect::Terminal(TerminalEffect::CopyFault(Box::new(fault.clone()))));
+            return Self::copy(Clip::Fault(Box::new(fault.clone())), out);
         }
         match self.chosen_names() {
             names if names.is_empty() => self.nothing_selected(),
-            names => self.copy_lines(&names, out),
+            names => Self::copy(Clip::Text(names.join("\n")), out),
         }
-    }
-
-    fn copy_lines(&mut self, lines: &[String], out: &mut Vec<Effect>) {
-        self.note(Level::Info, Message::Copied, lines.join(", "), "");
-        out.push(Effect::Terminal(TerminalEffect::Copy(lines.join("\n"))));
     }
 }
 

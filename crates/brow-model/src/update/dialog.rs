@@ -3,7 +3,7 @@
 use tui_input::InputRequest;
 
 use crate::language::action::{Action, Command, Typed};
-use crate::language::effect::{Effect, PodEffect, StoreEffect, TerminalEffect};
+use crate::language::effect::{Clip, Effect, PodEffect, StoreEffect};
 use crate::screen::dialog::{Dialog, Question};
 use crate::screen::form::{name_error, ttl_error};
 use crate::screen::text_field::Field;
@@ -68,7 +68,7 @@ impl Model {
         self.screen.unarranged = true;
         let at = self.screen.dialogs.len();
         if let (Some(fault), Input::Do(Command::Copy)) = (dialog.fault(), &input) {
-            out.push(Effect::Terminal(TerminalEffect::CopyFault(Box::new(fault.clone()))));
+            Self::copy(Clip::Fault(Box::new(fault.clone())), out);
         }
         let kept = match dialog {
             Dialog::TargetForm(form) => self.in_form(form, input, out),
@@ -81,6 +81,10 @@ impl Model {
                 let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input);
                 scroll.map(|scroll| Dialog::Describe { key, text, scroll })
             }
+            Dialog::NotCopied { text, scroll } => {
+                let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input);
+                scroll.map(|scroll| Dialog::NotCopied { text, scroll })
+            }
             Dialog::PodLog { key, epoch, lines, ended, back } => {
                 let kept = scrolled_back(back, self.screen.page, &input);
                 if kept.is_none() {
@@ -91,7 +95,7 @@ impl Model {
             }
             Dialog::Connections(list) => self.in_connections(list, &input, out),
             Dialog::Browser(browser) => self.in_browser(browser, input, out),
-            Dialog::Menu(menu) => self.in_menu(menu, &input, out),
+            Dialog::Menu(menu) => Self::in_menu(menu, &input, out),
             Dialog::Import { cluster, field, pasted } => in_import(cluster, field, pasted, input, out),
             Dialog::Fault(fault) => (!input.leaves()).then_some(Dialog::Fault(fault)),
         };

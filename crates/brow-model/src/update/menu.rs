@@ -1,15 +1,14 @@
 //! A menu of texts, one of which goes to the clipboard.
 
 use crate::language::action::Command;
-use crate::language::effect::{Effect, StoreEffect, TerminalEffect};
-use crate::language::log::{Level, Message};
+use crate::language::effect::{Clip, Effect, StoreEffect};
 use crate::screen::dialog::Dialog;
 use crate::screen::menu::{Menu, MenuContent, MenuOf};
 use crate::state::Model;
 use crate::update::dialog::Input;
 
 impl Model {
-    pub(crate) fn in_menu(&mut self, mut menu: Menu, input: &Input, out: &mut Vec<Effect>) -> Option<Dialog> {
+    pub(crate) fn in_menu(mut menu: Menu, input: &Input, out: &mut Vec<Effect>) -> Option<Dialog> {
         let last = menu.items.len().saturating_sub(1);
         match input {
             Input::Do(Command::Cancel | Command::Quit) => return None,
@@ -18,11 +17,11 @@ impl Model {
             Input::Do(Command::Top | Command::PageUp) => menu.cursor = 0,
             Input::Do(Command::Bottom | Command::PageDown) => menu.cursor = last,
             Input::Do(Command::Accept | Command::Copy) => {
-                self.copy_item(&menu, menu.cursor, out);
+                Self::copy_item(&menu, menu.cursor, out);
                 return None;
             }
             Input::Item(at) if *at <= last => {
-                self.copy_item(&menu, *at, out);
+                Self::copy_item(&menu, *at, out);
                 return None;
             }
             Input::Wheel(by) => menu.cursor = menu.cursor.saturating_add_signed(by.signum()).min(last),
@@ -31,15 +30,13 @@ impl Model {
         Some(Dialog::Menu(menu))
     }
 
-    fn copy_item(&mut self, menu: &Menu, at: usize, out: &mut Vec<Effect>) {
+    fn copy_item(menu: &Menu, at: usize, out: &mut Vec<Effect>) {
         match (menu.items.get(at).map(|item| &item.content), &menu.of) {
             (Some(MenuContent::Text(text)), MenuOf::Strings(_)) => {
-                self.note(Level::Info, Message::Copied, text, "");
-                out.push(Effect::Terminal(TerminalEffect::Copy(text.clone())));
+                Self::copy(Clip::Text(text.clone()), out);
             }
             (Some(MenuContent::Text(text)), MenuOf::Export(count)) => {
-                self.note(Level::Info, Message::Exported, count.to_string(), "");
-                out.push(Effect::Terminal(TerminalEffect::Copy(text.clone())));
+                Self::copy(Clip::Targets { count: *count, text: text.clone() }, out);
             }
             (Some(MenuContent::Toml(targets)), _) => out.push(Effect::Store(StoreEffect::Export(targets.clone()))),
             (None, _) => {}

@@ -8,6 +8,7 @@ mod backend;
 mod browse;
 mod browser;
 mod chosen;
+mod clipboard;
 mod cluster;
 mod command;
 mod connection_strings;
@@ -67,6 +68,7 @@ impl Model {
                 // Keys may come faster than frames: what one filtered or sorted, the next acts on.
                 self.arrange();
             }
+            Event::Clipped { clip, text, taken } => self.on_clipped(clip, text, taken),
             Event::Request(request) => self.on_request(request, &mut out),
             Event::Contexts(found) => self.on_contexts(found, &mut out),
             Event::Cluster { cluster, epoch, event } => self.on_cluster(&cluster, epoch, event, &mut out),

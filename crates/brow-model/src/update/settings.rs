@@ -1,6 +1,6 @@
 //! Updates from the store: settings, and the outcomes of saves.
 
-use crate::language::effect::{Effect, StoreEffect, TargetEdit, TerminalEffect};
+use crate::language::effect::{Clip, Effect, StoreEffect, TargetEdit};
 use crate::language::event::{Loaded, StoreEvent};
 use crate::language::fault::Fault;
 use crate::language::log::{Entry, Level, Message};
@@ -38,8 +38,7 @@ impl Model {
             StoreEvent::Legacy { path, targets, left_out } => self.ask(Question::Import { path, targets, left_out }),
             StoreEvent::Offers { from, offers, left_out } => self.review_offers(Some(from), offers, left_out, out),
             StoreEvent::Exported { count, text } => {
-                self.note(Level::Info, Message::Exported, count.to_string(), "");
-                out.push(Effect::Terminal(TerminalEffect::Copy(text)));
+                Self::copy(Clip::Targets { count, text }, out);
             }
             StoreEvent::Claimed(open) => self.on_claimed(open, out),
             StoreEvent::Recognised { uid, is_ours } => self.on_recognised(&uid, is_ours, out),
