@@ -7,11 +7,14 @@ use ratatui::text::Span;
 
 use super::Scene;
 use super::strip::level;
-use super::typeset::{line_width, put_line};
+use super::typeset::{line_width, put, put_line};
 use crate::text::Hint;
+use brow_model::dialog::Dialog;
 use brow_model::log::{Entry, Message};
 
-pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
+/// Draws the line. What just happened stands in `above`, the line above, and takes no key from it; where that line has
+/// no room to give, in the right half.
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, above: Option<Rect>) {
     if area.is_empty() {
         return;
     }
@@ -24,23 +27,31 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
         put_line(frame.buffer_mut(), area.right() - own, area.y, own, &alarm);
         area.width = area.width.saturating_sub(own + 2);
     }
-    // Whoever is asked something must see how to answer, whatever else has happened.
-    let asked = scene.has_dialog();
-    if asked {
-        let used = put_line(frame.buffer_mut(), area.x, area.y, area.width, &hints(scene, area.width));
-        area.x += used + 3;
-        area.width = area.width.saturating_sub(used + 3);
-    }
-    if let Some((entry, _)) = scene.model.screen.notice.as_ref().filter(|(entry, _)| !stands(scene, entry)) {
+    let shown = scene.model.screen.notice.as_ref().filter(|(entry, _)| !stands(scene, entry));
+    let notice = shown.map(|(entry, _)| {
         let (symbol, style) = level(scene, entry.level);
-        let notice = [Span::styled(format!("{symbol} "), style), Span::styled(scene.text().entry(entry), style)];
-        let used = put_line(frame.buffer_mut(), area.x, area.y, area.width, &notice);
-        area.x += used + 3;
-        area.width = area.width.saturating_sub(used + 3);
-    }
-    if !asked {
+        [Span::styled(format!(" {symbol} "), style), Span::styled(format!("{} ", scene.text().entry(entry)), style)]
+    });
+    let Some(notice) = notice else {
         put_line(frame.buffer_mut(), area.x, area.y, area.width, &hints(scene, area.width));
+        return;
+    };
+    // Whoever is asked something sees all that answers it.
+    let room = if above.is_some() || scene.has_dialog() { area.width } else { area.width / 2 };
+    let used = put_line(frame.buffer_mut(), area.x, area.y, room, &hints(scene, room));
+    let rest = Rect { x: area.x + used + 2, width: area.width.saturating_sub(used + 2), ..area };
+    let beside = match scene.model.screen.dialogs.last() {
+        None => false,
+        // They may reach down to the line above.
+        Some(Dialog::Browser(_) | Dialog::TargetForm(_)) => true,
+        Some(_) => line_width(&notice) <= rest.width,
+    };
+    let line = above.filter(|_| !beside).unwrap_or(rest);
+    if line.width == frame.area().width {
+        // In place of the last line of the details.
+        put(frame.buffer_mut(), line.x, line.y, line.width, &" ".repeat(line.width.into()), scene.theme().text);
     }
+    put_line(frame.buffer_mut(), line.x, line.y, line.width, &notice);
 }
 
 /// Returns as many whole hints as fit. The last one, which opens the help, has precedence over those in the middle.

@@ -79,7 +79,11 @@ pub(super) fn below(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, rows: u
 
 /// The key to teach, on the frame's last line, where it takes room from nothing.
 pub(super) fn tip(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
-    let Some(tip) = scene.inputs.tip.filter(|_| area.height > 2 && !scene.has_dialog()) else { return };
+    let Some(tip) =
+        scene.inputs.tip.filter(|_| area.height > 2 && !scene.has_dialog() && scene.model.screen.notice.is_none())
+    else {
+        return;
+    };
     let (theme, room) = (scene.theme(), area.width.saturating_sub(4));
     let words =
         [Span::styled(format!(" {}", tip.keys), theme.accent), Span::styled(format!(" {} ", tip.label), theme.dim)];

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use super::layout::{self, MIN_SIZE};
+use super::layout::{self, MIN_SIZE, Parts};
 use super::state::ViewState;
 use super::typeset::{put, width, wrap};
 use super::{Scene, bottom, chrome, dialogs, panes, strip, welcome};
@@ -22,8 +22,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     if model.screen.welcome.is_some() {
         let bottom = Rect { y: area.bottom() - 1, height: 1, ..area };
         welcome::draw(frame, scene, state, Rect { height: area.height - 1, ..area });
-        bottom::draw(frame, scene, bottom);
-        return over(frame, scene, state, area, 1);
+        over(frame, scene, state, area, 1);
+        return bottom::draw(frame, scene, bottom, Some(on_frame(Rect { y: bottom.y - 1, ..bottom })));
     }
     let rows = [
         model.screen.clusters.order.len(),
@@ -32,7 +32,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         model.screen.forwards.order.len(),
     ];
     let parts = layout::split(area, model.screen.focus, rows, panes::clusters::wish(scene));
-    for (pane, area) in parts.panes {
+    for (pane, area) in &parts.panes {
+        let (pane, area) = (*pane, *area);
         panes::draw(frame, scene, state, pane, area);
         // Without a frame around the details the tip stands on the one of the pane with the focus.
         if !parts.framed && scene.has_keys(pane) && !panes::is_filtered(scene, pane) {
@@ -40,8 +41,31 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         }
     }
     strip::draw(frame, scene, state, parts.strip, parts.framed);
-    bottom::draw(frame, scene, parts.bottom);
     over(frame, scene, state, area, parts.bottom.height);
+    bottom::draw(frame, scene, parts.bottom, notice_line(scene, &parts));
+}
+
+/// The line above the bottom line for what just happened: on the frame there, or in place of the last line of the
+/// details. `None` where it has something else to show: a filter, or a pane's heading.
+fn notice_line(scene: Scene<'_>, parts: &Parts) -> Option<Rect> {
+    let screen = &scene.model.screen;
+    screen.notice.as_ref()?;
+    let line = Rect { y: parts.bottom.y.checked_sub(1)?, ..parts.bottom };
+    if parts.strip.is_empty() {
+        let filtered = screen.focus.in_log || panes::is_filtered(scene, screen.focus.pane);
+        return (screen.focus.zoomed && !filtered).then(|| on_frame(line));
+    }
+    if !parts.framed {
+        return Some(line);
+    }
+    let filtered = screen.log.filtering || !screen.log.filter.value().is_empty();
+    // The log may have a frame beside that of the details.
+    (!filtered).then(|| on_frame(Rect { width: strip::details_width(scene, parts.strip), ..line }))
+}
+
+/// The part of a frame's line between its corners.
+fn on_frame(line: Rect) -> Rect {
+    Rect { x: line.x + 2, width: line.width.saturating_sub(4), ..line }
 }
 
 /// Draws the topmost dialog over everything but the bottom line.

@@ -25,15 +25,24 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
     if !framed {
         return draw_lines(frame, scene, padded(area));
     }
-    if scene.model.screen.focus.strip == Strip::Log || scene.model.screen.focus.in_log {
+    if shows_log(scene) {
         draw_log(frame, scene, state, area);
     } else if area.width >= MIN_LOG_BESIDE_DETAILS {
-        let left = area.width * 3 / 5;
+        let left = details_width(scene, area);
         draw_details(frame, scene, Rect { width: left, ..area });
         draw_log(frame, scene, state, Rect { x: area.x + left, width: area.width - left, ..area });
     } else {
         draw_details(frame, scene, area);
     }
+}
+
+fn shows_log(scene: Scene<'_>) -> bool {
+    scene.model.screen.focus.strip == Strip::Log || scene.model.screen.focus.in_log
+}
+
+/// The width of the strip's first frame.
+pub(super) fn details_width(scene: Scene<'_>, area: Rect) -> u16 {
+    if shows_log(scene) || area.width < MIN_LOG_BESIDE_DETAILS { area.width } else { area.width * 3 / 5 }
 }
 
 fn plain(name: &str, focused: bool) -> Chrome<'_> {
