@@ -184,7 +184,7 @@ impl App {
     pub async fn finish(mut self, say: impl Fn(&str)) {
         // `shut_down` prints the log's entries, and the screen has shown these already.
         self.model.screen.log.entries.clear();
-        shut_down(self.model, self.effects, self.events, &self.text, say).await;
+        Box::pin(shut_down(self.model, self.effects, self.events, &self.text, say)).await;
     }
 
     fn draw(&mut self, term: &mut Term) -> std::io::Result<()> {
@@ -260,7 +260,7 @@ impl App {
         }
         let settings = self.model.config.settings().clone();
         self.dressed = Some(settings.clone());
-        self.text = Text::new(settings.language.unwrap_or_else(|| Text::locale(&self.terminal.locale)));
+        let language = settings.language.unwrap_or_else(|| Text::locale(&self.terminal.locale));
         self.model.screen.log.unword();
         let mut faults = Vec::new();
         match Theme::named(&settings.theme, self.terminal.colors.depth(settings.colors)) {
@@ -271,6 +271,7 @@ impl App {
             Ok(keymap) => self.keymap = keymap,
             Err(wrong) => faults.extend(wrong),
         }
+        self.text = Text::new(language).with_keys(self.keymap.key_names());
         self.help = self.keymap.help(&self.text);
         self.welcome = self.keymap.welcome(&self.text);
         self.update(Event::Act(Action::Words(self.keymap.words(&self.text))));
@@ -295,10 +296,7 @@ impl App {
         let text = match &clip {
             Clip::Text(text) | Clip::Targets { text, .. } => text.clone(),
             Clip::Fault(fault) => self.text.to_copy(fault),
-            Clip::Entries(entries) => {
-                let lines: Vec<String> = entries.iter().map(|entry| self.text.entry(entry)).collect();
-                lines.join("\n")
-            }
+            Clip::Entries(entries) => entries.iter().map(|entry| self.text.entry(entry) + "\n").collect(),
         };
         let text = sanitize::lines(&text).into_owned();
         let clipboard = self.terminal.clipboard.clone();

@@ -28,7 +28,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("log", &["text"]),
     ("effects", &["events", "cluster", "proxy", "kube_tunnel", "forward", "store", "instance"]),
     // What a config makes of keys and themes is known only by making them.
-    ("check", &["cluster", "proxy", "kube_tunnel", "store", "keymap", "view"]),
+    ("check", &["cluster", "proxy", "kube_tunnel", "store", "keymap", "view", "term"]),
     ("app", &["text", "view", "keymap", "term", "effects", "log"]),
     // Starting the loop means reading what it starts from.
     (

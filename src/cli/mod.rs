@@ -273,7 +273,7 @@ async fn dashboard(globals: Globals) -> eyre::Result<()> {
     let mut app = App::new(model, effects, events, surroundings);
     let end = app.run(&mut term).await;
     drop(term);
-    Box::pin(app.finish(print::err)).await;
+    app.finish(print::err).await;
     end.wrap_err("the dashboard could not go on")
 }
 

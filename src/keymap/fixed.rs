@@ -40,9 +40,14 @@ pub(super) fn action(mode: Mode, chord: Chord) -> Option<Action> {
         Mode::Question | Mode::Quit => {
             ANSWERS.iter().find(|(key, ..)| is_among(&[key], chord)).map(|(_, action, _)| action.clone())
         }
-        Mode::Scroll | Mode::Connections | Mode::Log | Mode::Clusters | Mode::Targets | Mode::Pods | Mode::Forwards => {
-            None
-        }
+        Mode::Scroll
+        | Mode::Tags
+        | Mode::Connections
+        | Mode::Log
+        | Mode::Clusters
+        | Mode::Targets
+        | Mode::Pods
+        | Mode::Forwards => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Hints: the keys that have an effect in the current mode, those of the welcome, and the key that the tip teaches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::table::shown;
 use super::{Keymap, Mode};
@@ -89,12 +89,7 @@ impl Keymap {
                 hints.say_if(mode == Mode::Quit, &[Command::QuitNow]);
             }
             Mode::Browser => of_browser(model, &mut hints),
-            Mode::Search | Mode::Scroll => of_text(dialog, &mut hints),
-            Mode::Connections => {
-                let any = matches!(dialog, Some(Dialog::Connections(list)) if list.selected().is_some());
-                hints.say_as(&[Command::Up, Command::Down], "hint.scroll").say_if(any, &[Command::EndConnection]);
-                hints.say_as(&[Command::Cancel], "hint.close");
-            }
+            Mode::Tags | Mode::Search | Mode::Scroll | Mode::Connections => of_text(dialog, &mut hints),
             Mode::Filter => {
                 hints
                     .say_as(&[Command::Accept], "hint.keep-filter")
@@ -144,6 +139,15 @@ impl Keymap {
         palette.order.iter().map(hint).collect()
     }
 
+    /// The first key of each command in the targets pane or, if it has none there, by its name: what is said names it.
+    pub fn key_names(&self) -> HashMap<String, String> {
+        let first = |command: &Command| {
+            let key = self.table.keys(Mode::Targets, *command).into_iter().next();
+            (command.name().to_owned(), key.unwrap_or_else(|| command.name().to_owned()))
+        };
+        Command::ALL.iter().map(first).collect()
+    }
+
     /// The descriptions of all commands: what the palette searches, beside their names.
     pub fn words(&self, text: &Text) -> BTreeMap<Command, String> {
         let words = |command: &Command| {
@@ -184,6 +188,13 @@ fn of_text(dialog: Option<&Dialog>, hints: &mut Hints<'_>) {
     let arrows = [Command::Up, Command::Down];
     match dialog {
         Some(Dialog::Palette(_)) => hints.say_as(&arrows, "hint.choose-button").say_as(&[Command::Accept], "hint.run"),
+        Some(Dialog::Connections(list)) => {
+            hints.say_as(&arrows, "hint.scroll").say_if(list.selected().is_some(), &[Command::EndConnection])
+        }
+        Some(Dialog::Tags { .. }) => hints
+            .say_as(&arrows, "hint.choose-button")
+            .say_as(&[Command::Accept], "hint.connect-tag")
+            .say(&[Command::Stop, Command::Mark]),
         Some(Dialog::Menu(_)) => hints.say_as(&arrows, "hint.choose-button").say_as(&[Command::Accept], "hint.copy"),
         _ => hints
             .say_as(&arrows, "hint.scroll")

@@ -44,6 +44,8 @@ pub enum Mode {
     Scroll,
     /// The text field of a filter.
     Filter,
+    /// The list of tags.
+    Tags,
     /// A text field that searches what is below it: the help, the palette.
     Search,
     /// The browser: a filter, and rows.
@@ -79,6 +81,7 @@ impl Keymap {
                 Mode::Form
             }
             Some(Dialog::Browser(_)) => Mode::Browser,
+            Some(Dialog::Tags { .. }) => Mode::Tags,
             Some(Dialog::Help { .. } | Dialog::Palette(_)) => Mode::Search,
             Some(Dialog::Connections(_)) => Mode::Connections,
             Some(Dialog::Confirm { question: Question::Quit { .. }, .. }) => Mode::Quit,
@@ -145,7 +148,7 @@ impl Mode {
     fn sections(self) -> [Section; 2] {
         let own = match self {
             Self::Form | Self::Filter | Self::Search => Section::Form,
-            Self::Question | Self::Quit | Self::Scroll => Section::Dialogs,
+            Self::Question | Self::Quit | Self::Scroll | Self::Tags => Section::Dialogs,
             Self::Browser => Section::Browser,
             Self::Connections => Section::Connections,
             Self::Log => Section::Log,
@@ -166,7 +169,7 @@ impl Mode {
     fn takes(self, command: Command) -> bool {
         use Command::{
             Accept, Bottom, Cancel, ConnectOnce, Copy, Describe, Down, EndConnection, Help, Left, Mark, MarkAll, Next,
-            PageDown, PageUp, Previous, Quit, QuitNow, Right, TakeKnown, Top, Up,
+            PageDown, PageUp, Previous, Quit, QuitNow, Right, Stop, TakeKnown, Top, Up,
         };
         match self {
             Self::Form => matches!(
@@ -184,6 +187,9 @@ impl Mode {
             }
             Self::Connections => {
                 matches!(command, Accept | Cancel | EndConnection | Up | Down | PageUp | PageDown | Top | Bottom | Quit)
+            }
+            Self::Tags => {
+                matches!(command, Accept | Cancel | Up | Down | PageUp | PageDown | Top | Bottom | Mark | Stop | Quit)
             }
             Self::Browser => matches!(
                 command,
@@ -204,6 +210,7 @@ impl Mode {
                 | Self::Connections
                 | Self::Question
                 | Self::Scroll
+                | Self::Tags
         );
         if closes && command == Command::Quit { Command::Cancel } else { command }
     }

@@ -14,7 +14,7 @@ fn covers(section: Section) -> bool {
 }
 
 /// Commands whose default keys came after version 0.2. A config may have these for other commands, which keep them.
-const GIVE_WAY: [(Section, Command); 13] = [
+const GIVE_WAY: [(Section, Command); 16] = [
     (Section::Targets, Command::Stop),
     (Section::Targets, Command::Restart),
     (Section::Targets, Command::Renew),
@@ -28,6 +28,9 @@ const GIVE_WAY: [(Section, Command); 13] = [
     (Section::Clusters, Command::Restart),
     (Section::Clusters, Command::Copy),
     (Section::Anywhere, Command::Palette),
+    (Section::Anywhere, Command::Tags),
+    (Section::Dialogs, Command::Stop),
+    (Section::Dialogs, Command::Mark),
 ];
 
 /// Keys one after the other.

@@ -1,6 +1,7 @@
 //! The text of the log's entries.
 
 use super::Text;
+use brow_model::batch::Batch;
 use brow_model::log::{Entry, Message};
 
 impl Text {
@@ -24,6 +25,10 @@ impl Text {
                     ("detail", detail),
                 ];
                 self.fill(key(entry), &with)
+            }
+            Message::Several(Batch::Opened { failed, .. }) => {
+                let failed = failed.to_string();
+                self.fill(key(entry), &[("count", thing), ("failed", &failed)])
             }
             Message::NotHere { command, places } => {
                 let places: Vec<&str> =
@@ -94,6 +99,8 @@ fn key(entry: &Entry) -> &'static str {
 fn answer(message: &Message) -> &'static str {
     match message {
         Message::NothingToClean => "log.nothing-to-clean",
+        Message::Several(batch) => several(*batch),
+        Message::NoTags => "log.no-tags",
         Message::NothingToUndo => "log.nothing-to-undo",
         Message::NothingMissing => "log.nothing-missing",
         Message::NotRenewable => "log.not-renewable",
@@ -117,4 +124,22 @@ fn answer(message: &Message) -> &'static str {
 /// Returns the first key, or the second where there is nothing to name.
 fn unless_empty(name: &str, key: &'static str, otherwise: &'static str) -> &'static str {
     if name.is_empty() { otherwise } else { key }
+}
+
+/// The key of what is said of several at once.
+fn several(batch: Batch) -> &'static str {
+    match batch {
+        Batch::Opening => "log.several-opening",
+        Batch::Opened { failed: 0, back: true } => "log.several-opened",
+        Batch::Opened { back: true, .. } => "log.several-opened-some",
+        Batch::Opened { back: false, .. } => "log.several-reopened",
+        Batch::Closed { back: true } => "log.several-closed",
+        Batch::Closed { back: false } => "log.several-closed-again",
+        Batch::Restarted => "log.several-restarted",
+        Batch::Deleted => "log.several-deleted",
+        Batch::Restored => "log.several-restored",
+        Batch::Created => "log.several-created",
+        Batch::Renewed => "log.several-renewed",
+        Batch::Killed => "log.several-killed",
+    }
 }

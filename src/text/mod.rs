@@ -23,6 +23,8 @@ pub use question::QuestionWords;
 pub struct Text {
     /// By `table.key`.
     words: HashMap<String, String>,
+    /// The keys of commands that `{key.<name>}` stands for.
+    keys: HashMap<String, String>,
 }
 
 /// A key and what it does, as the bottom line and the help show it.
@@ -50,7 +52,13 @@ impl Text {
             Language::En => include_str!("../../assets/text/en.toml"),
             Language::ZhCn => include_str!("../../assets/text/zh-CN.toml"),
         };
-        Self { words: parse(table) }
+        Self { words: parse(table), keys: HashMap::new() }
+    }
+
+    /// Names the keys that sentences speak of, by the names of their commands.
+    #[must_use]
+    pub fn with_keys(self, keys: HashMap<String, String>) -> Self {
+        Self { keys, ..self }
     }
 
     /// The language that a POSIX locale asks for: the value of `LC_ALL`, `LC_MESSAGES` or `LANG`, whichever is set
@@ -91,7 +99,9 @@ impl Text {
                 rest = after;
                 continue;
             };
-            if let Some((_, value)) = with.iter().find(|(known, _)| *known == name) {
+            let key = name.strip_prefix("key.").and_then(|command| self.keys.get(command));
+            let value = with.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+            if let Some(value) = value.or(key.map(String::as_str)) {
                 filled.push_str(value);
             } else {
                 filled.push('{');

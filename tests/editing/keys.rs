@@ -105,7 +105,11 @@ fn a_key_of_another_pane_says_which_and_x_deletes_nothing() {
     let home = Home::new(CONFIG);
     let mut screen = dashboard(&home, 80, 24);
     screen.press("3c");
-    screen.wait_for("“create pod” works in: Targets");
+    // What it says takes no hint away.
+    screen.wait("where it works", |text| {
+        let lines: Vec<&str> = text.lines().collect();
+        lines[22].contains("“create pod” works in: Targets") && lines[23].contains("? help")
+    });
     screen.press("2x");
     screen.wait_for("is not forwarded");
     screen.press("f");
@@ -116,5 +120,37 @@ fn a_key_of_another_pane_says_which_and_x_deletes_nothing() {
     screen.wait_for("Delete target");
     screen.escape("Delete target");
     assert_eq!(home.read_config(), CONFIG);
+    quit(&mut screen);
+}
+
+#[test]
+fn a_tag_is_opened_closed_and_marked_as_one() {
+    let tagged = |name: &str, tag: &str| {
+        format!("[[target]]\nname = \"{name}\"\ncluster = \"dev\"\naddress = \"10.0.0.1:80\"\ntags = [\"{tag}\"]\n")
+    };
+    let home = Home::new(&[tagged("one", "shop"), tagged("two", "shop"), tagged("redis", "cache")].concat());
+    let mut screen = dashboard(&home, 80, 24);
+    // What is wrong with the cluster is told before, and not again.
+    screen.press("1\r");
+    screen.wait_for("unreachable");
+    screen.press("2#");
+    screen.wait("the tags", |text| text.contains("cache") && text.contains("2 targets, 0 connected"));
+    screen.press("j\r");
+    screen.wait_for("2 targets, 2 connected");
+    screen.wait_for("2 forwards are open; u closes them");
+    screen.press("x");
+    screen.wait_for("2 targets, 0 connected");
+    screen.wait_for("2 forwards are closed; u opens them again");
+    screen.press(" ");
+    screen.wait_for("✓ 2");
+    screen.press("\r");
+    screen.wait_for("2 forwards are open; u closes them");
+    screen.press("u");
+    screen.wait_for("2 forwards are closed");
+    screen.wait_for("Forwards 0");
+    screen.press(" D");
+    screen.wait_for("Delete target");
+    screen.press("y");
+    screen.wait("the key that undoes", |text| text.contains("is deleted; u brings it back"));
     quit(&mut screen);
 }

@@ -12,7 +12,7 @@ mod types;
 mod update;
 
 pub use language::{action, command, effect, event, fault, log, request};
-pub use screen::{browser, dialog, filter, first_run, focus, form, list, menu, palette, text_field};
+pub use screen::{batch, browser, dialog, filter, first_run, focus, form, list, menu, palette, text_field};
 pub use state::{Mode, Model};
 pub use types::{
     address, attention, backend, cluster, connection, connection_strings, epoch, field, forward, forward_settings,

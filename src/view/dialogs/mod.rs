@@ -12,6 +12,7 @@ mod help;
 mod menu;
 mod palette;
 mod pod_log;
+mod tags;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -34,6 +35,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, state: &mut ViewStat
         Dialog::AskTtl { targets, field } => ask::ttl(frame, scene, state, area, (targets, field)),
         Dialog::Confirm { question, button } => confirm::draw(frame, scene, state, area, (question, *button)),
         Dialog::Help { filter, scroll } => help::draw(frame, scene, state, area, (filter, *scroll)),
+        Dialog::Tags { cursor } => tags::draw(frame, scene, state, area, *cursor),
         Dialog::Palette(palette) => palette::draw(frame, scene, state, area, palette),
         Dialog::Describe { key, text, scroll } => {
             describe::draw(frame, scene, state, area, (key, text.as_ref(), *scroll));

@@ -229,7 +229,7 @@ fn no_description_in_the_help_is_cut() {
             let (mut state, mut model) = (crate::view::ViewState::default(), with(Dialog::help()));
             let mut terminal = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
             let mut seen = String::new();
-            for scroll in (0..180).step_by(15) {
+            for scroll in (0..210).step_by(15) {
                 model.screen.dialogs = vec![Dialog::Help { filter: field("", None), scroll }];
                 terminal.draw(|frame| crate::view::draw(frame, &model, &inputs, &mut state)).unwrap();
                 seen.push_str(&super::lines(&mut terminal));
@@ -302,4 +302,15 @@ fn palette() {
     shots("palette", &model);
     model.update(Event::Act(Action::Type(Typed::Paste("create pod".into()))));
     shots("palette-searched", &model);
+}
+
+#[test]
+fn tags() {
+    shots("tags", &with(Dialog::Tags { cursor: 1 }));
+}
+
+#[test]
+fn not_copied() {
+    let text = (1..40).map(|line| format!("line {line}")).collect::<Vec<_>>().join("\n");
+    shots("not-copied", &with(Dialog::NotCopied { text, scroll: 0 }));
 }

@@ -145,8 +145,8 @@ macro_rules! command_table {
                 "browse" Browse ["b"] always => |m, out| m.open_browser(out);
                 /// Imports targets from a file or a pasted text.
                 "import" Import ["I"] always => |m, _| m.open_import();
-                /// Takes the last deletion of targets back.
-                "undo" Undo ["u"] has_deleted => |m, out| m.undo(out);
+                /// Takes the last deletion back, or the last opening or closing of several.
+                "undo" Undo ["u"] has_undo => |m, out| m.undo(out);
                 /// Deletes our finished and expired pods.
                 "clean" Clean ["C"] has_over => |m, out| m.clean_own(out);
                 /// Deletes everybody's finished and expired proxy pods, after a question.
@@ -158,6 +158,8 @@ macro_rules! command_table {
                 };
                 /// Goes one step back: closes the dialog, leaves the filter, clears the marks.
                 "cancel" Cancel ["esc"] can_step_back => |m, _| m.step_back();
+                /// Lists the tags of targets; all targets of one are opened or closed together.
+                "tags" Tags ["#"] has_tags => |m, _| m.open_tags();
                 /// Finds a command by its name or description, and runs it.
                 "palette" Palette [":"] always => |m, _| m.open_palette();
                 /// Opens the help.
@@ -193,6 +195,8 @@ macro_rules! command_table {
                 Accept ["enter"];
                 Cancel ["esc"];
                 Copy ["y"];
+                Stop ["x"];
+                Mark ["space"];
                 /// Quits at once. Its key holds in the question of `quit`: Ctrl-C twice ends the program.
                 "quit-now" QuitNow ["ctrl-c"];
             }

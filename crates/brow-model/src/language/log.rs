@@ -6,6 +6,7 @@ use tui_input::Input;
 
 use crate::language::command::{Command, Section};
 use crate::language::fault::Fault;
+use crate::screen::batch::Batch;
 use crate::types::offer::OutcomeCounts;
 
 /// The severity of an entry.
@@ -98,6 +99,10 @@ pub enum Message {
     TargetDeleted,
     /// A deleted target is back.
     TargetRestored,
+    /// Something happened to several at once. Thing: how many.
+    Several(Batch),
+    /// No target has a tag.
+    NoTags,
     /// There is nothing to undo.
     NothingToUndo,
     /// Targets were imported. Thing: how many.
@@ -155,12 +160,31 @@ pub enum Message {
 }
 
 impl Message {
+    /// Returns true if the entry tells of one what may have been asked for several at once.
+    pub(crate) fn is_of_one(&self) -> bool {
+        matches!(
+            self,
+            Self::ForwardOpened
+                | Self::ForwardElsewhere
+                | Self::OpenToOthers
+                | Self::ForwardClosed
+                | Self::PodAsked
+                | Self::PodCreated
+                | Self::PodReady
+                | Self::PodKilled
+                | Self::RenewalAsked
+                | Self::Renewed
+        )
+    }
+
     /// Returns true if the entry answers a key press that would have no visible effect otherwise.
     pub(crate) fn is_feedback(&self) -> bool {
         matches!(
             self,
             Self::NothingToClean
                 | Self::NothingToUndo
+                | Self::Several(_)
+                | Self::NoTags
                 | Self::Copied
                 | Self::CopiedEntries
                 | Self::NotCopied

@@ -81,6 +81,11 @@ pub enum Dialog {
     Fault(Fault),
     /// The services and workloads of connected clusters.
     Browser(Box<Browser>),
+    /// The tags of targets.
+    Tags {
+        /// The selected one.
+        cursor: usize,
+    },
     /// All commands, one of which is run.
     Palette(Palette),
     /// Texts, one of which goes to the clipboard.
@@ -221,6 +226,7 @@ impl Dialog {
             | Self::Connections(_)
             | Self::NotCopied { .. }
             | Self::Browser(_)
+            | Self::Tags { .. }
             | Self::Palette(_)
             | Self::Menu(_)
             | Self::Import { .. } => None,

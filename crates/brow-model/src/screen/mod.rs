@@ -1,5 +1,6 @@
 //! The state of the screen: panes, lists, dialogs, forms and menus.
 
+pub mod batch;
 pub mod browser;
 pub mod dialog;
 pub mod filter;

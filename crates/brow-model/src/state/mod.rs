@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::language::command::Command;
 use crate::language::log::{Entry, Log};
+use crate::screen::batch::{Opening, Undo};
 use crate::screen::dialog::Dialog;
 use crate::screen::first_run::Welcome;
 use crate::screen::focus::Focus;
@@ -64,6 +65,10 @@ pub struct Screen {
     pub max_scroll: usize,
     /// The descriptions of commands, which the palette searches.
     pub words: BTreeMap<Command, String>,
+    /// Things that can be taken back, the last one last.
+    pub undo: Vec<Undo>,
+    /// Several forwards that are being opened at once.
+    pub opening: Option<Opening>,
     /// True if the lists have to be arranged before the next frame.
     pub unarranged: bool,
 }

@@ -12,8 +12,6 @@ pub struct Targets {
     all: Vec<Target>,
     /// Names of targets that are in no file: they last until the program ends, unless they are saved.
     temporary: BTreeSet<String>,
-    /// Targets deleted in this run, last one last.
-    deleted: Vec<Vec<Target>>,
     /// Edits on their way to the file, oldest first.
     saving: VecDeque<Vec<TargetEdit>>,
     /// Edits that could not be written; they are tried again when the config is read again.
@@ -93,19 +91,6 @@ impl Targets {
         if let Some(fault) = self.refusals.remove(name) {
             self.refusals.insert(new.to_owned(), fault);
         }
-    }
-
-    pub(crate) fn has_deleted(&self) -> bool {
-        !self.deleted.is_empty()
-    }
-
-    pub(crate) fn remember_deleted(&mut self, targets: Vec<Target>) {
-        self.deleted.push(targets);
-    }
-
-    /// Takes back the targets of the last deletion.
-    pub(crate) fn last_deleted(&mut self) -> Option<Vec<Target>> {
-        self.deleted.pop()
     }
 
     /// Returns the edits on their way to the file, oldest first.

@@ -8,6 +8,7 @@ macro_rules! any {
 }
 
 mod attention;
+mod batch;
 mod chosen;
 mod clusters;
 mod connections;

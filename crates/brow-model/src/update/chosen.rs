@@ -2,6 +2,7 @@
 
 use crate::language::effect::{Clip, Effect};
 use crate::language::log::{Level, Message};
+use crate::screen::batch::Batch;
 use crate::screen::focus::Pane;
 use crate::state::Model;
 use crate::types::cluster::Link;
@@ -10,7 +11,7 @@ use crate::types::proxy::PodKey;
 
 impl Forward {
     /// Returns true if it listens, or is about to, and has not lost its way.
-    fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         !matches!(self.state(), ForwardState::Broken | ForwardState::Failed) && !self.has_lost_pod()
     }
 }
@@ -31,7 +32,7 @@ impl Model {
     }
 
     /// Returns the forwards of a target, those of other instances where there is none here.
-    fn all_forwards_of(&self, name: &str) -> Vec<ForwardId> {
+    pub(crate) fn all_forwards_of(&self, name: &str) -> Vec<ForwardId> {
         let own = self.forwards.ids(|forward| forward.spec.target == name);
         let Some(target) = self.target(name).filter(|_| own.is_empty()) else { return own };
         let elsewhere = |address| self.all_elsewhere(target, &address).map(|(id, _)| id).collect::<Vec<_>>();
@@ -57,7 +58,7 @@ impl Model {
     }
 
     /// Returns true if all forwards of a target are open, and there is one.
-    fn is_connected(&self, target: &str) -> bool {
+    pub(crate) fn is_connected(&self, target: &str) -> bool {
         let mut forwards = self.forwards_of(target).peekable();
         forwards.peek().is_some() && forwards.all(Forward::is_open)
     }
@@ -102,11 +103,9 @@ impl Model {
                 }
             }
             Pane::Targets => {
-                for target in self.chosen_targets() {
-                    if !self.is_connected(&target.name) {
-                        self.open_forward(&target, out);
-                    }
-                }
+                let mut targets = self.chosen_targets();
+                targets.retain(|target| !self.is_connected(&target.name));
+                self.open_all(&targets, out);
             }
             Pane::Pods => {
                 let pods = self.screen.pods.chosen().into_iter().filter(|pod| !self.carries(pod)).collect();
@@ -140,17 +139,15 @@ impl Model {
     /// Closes the forwards of what is chosen, wherever they are.
     pub(crate) fn stop_chosen(&mut self, out: &mut Vec<Effect>) {
         let Some(forwards) = self.forwards_to_act_on() else { return };
-        for id in forwards {
-            self.stop_forward(id, out);
-            self.stop_elsewhere(id, out);
-        }
+        self.close_all(&forwards, out);
         self.clear_marks();
     }
 
     /// Closes the forwards of what is chosen and opens them again.
     pub(crate) fn restart_chosen(&mut self, out: &mut Vec<Effect>) {
-        if self.forwards_to_act_on().is_some() {
+        if let Some(forwards) = self.forwards_to_act_on() {
             self.for_own_forwards(|m, id, out| m.restart_forward(id, None, out), out);
+            self.note_batch(Batch::Restarted, forwards.len());
             self.clear_marks();
         }
     }
@@ -164,6 +161,7 @@ impl Model {
             return self.note(Level::Info, Message::NotRenewable, names.join(", "), "");
         }
         self.renew_pods(&pods, out);
+        self.note_batch(Batch::Renewed, pods.len());
         self.clear_marks();
     }
 

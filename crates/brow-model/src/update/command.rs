@@ -118,8 +118,12 @@ impl Model {
         enabled(selected.is_some_and(|forward| forward.backends.len() > 1), Message::NoOtherPod)
     }
 
-    fn has_deleted(&self) -> Enabled {
-        enabled(self.targets.has_deleted(), Message::NothingToUndo)
+    fn has_undo(&self) -> Enabled {
+        enabled(!self.screen.undo.is_empty(), Message::NothingToUndo)
+    }
+
+    pub(crate) fn has_tags(&self) -> Enabled {
+        enabled(!self.tags().is_empty(), Message::NoTags)
     }
 
     fn has_over(&self) -> Enabled {

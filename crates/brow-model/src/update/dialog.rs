@@ -76,6 +76,7 @@ impl Model {
             Dialog::AskTtl { targets, field } => self.in_ask_ttl(targets, field, input, out),
             Dialog::Confirm { question, button } => self.in_question(question, button, &input, out),
             Dialog::Help { filter, scroll } => self.in_help(filter, scroll, input),
+            Dialog::Tags { cursor } => self.in_tags(cursor, &input, out),
             Dialog::Palette(palette) => self.in_palette(palette, input, out),
             Dialog::Describe { key, text, scroll } => {
                 let scroll = scrolled(scroll, (self.screen.page, self.screen.max_scroll), &input);
@@ -187,9 +188,7 @@ impl Model {
         match question {
             Question::DeleteTargets(names) if yes => self.delete_targets(&names, out),
             Question::KillPods(keys) | Question::KillForeign { pods: keys, .. } if yes => {
-                for key in keys {
-                    self.kill(&key, out);
-                }
+                self.kill_all(&keys, out);
                 self.screen.pods.marks.clear();
             }
             Question::CleanAll { .. } if yes => {

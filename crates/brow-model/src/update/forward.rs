@@ -10,7 +10,7 @@ use crate::screen::dialog::{Dialog, Question};
 use crate::state::Model;
 use crate::types::epoch::Epoch;
 use crate::types::forward::{Forward, ForwardId, port_name};
-use crate::types::route::{Route, Tunnel};
+use crate::types::route::{Route, Tunnel, Via};
 use crate::types::target::Target;
 
 impl Model {
@@ -44,15 +44,7 @@ impl Model {
         match event {
             ForwardEvent::Bound(bound) => self.on_bound(id, bound, out),
             ForwardEvent::NotBound(fault) => self.on_not_bound(id, fault, out),
-            ForwardEvent::Up(via) => {
-                if let Route::Through(through, tunnel) = &mut forward.route
-                    && *through == via
-                    && std::mem::replace(tunnel, Tunnel::Up) == Tunnel::Lost
-                {
-                    forward.fault = None;
-                    self.note(Level::Success, Message::ForwardBack, target, via.pod.name);
-                }
-            }
+            ForwardEvent::Up(via) => self.on_up(id, via),
             ForwardEvent::Down(fault) => {
                 let fault = fault.with_plugin(plugin.as_deref());
                 if let Route::Through(_, tunnel) = &mut forward.route {
@@ -97,6 +89,25 @@ impl Model {
         }
     }
 
+    /// A tunnel to its pod is open.
+    fn on_up(&mut self, id: ForwardId, via: Via) {
+        let Some(forward) = self.forwards.get_mut(id) else { return };
+        let Route::Through(through, tunnel) = &mut forward.route else { return };
+        if *through != via {
+            return;
+        }
+        let was = std::mem::replace(tunnel, Tunnel::Up);
+        let (target, local) = (forward.spec.target.clone(), forward.local());
+        match was {
+            Tunnel::Lost => {
+                forward.fault = None;
+                self.note(Level::Success, Message::ForwardBack, target, via.pod.name);
+            }
+            Tunnel::Dialing => self.show_address(&target, local),
+            Tunnel::Up => {}
+        }
+    }
+
     /// It listens.
     fn on_bound(&mut self, id: ForwardId, bound: Vec<SocketAddr>, out: &mut Vec<Effect>) {
         let Some(forward) = self.forwards.get_mut(id) else { return };
@@ -123,6 +134,7 @@ impl Model {
         if others {
             self.note(Level::Warning, Message::OpenToOthers, target, local);
         }
+        self.count_opened(id, true);
     }
 
     /// It cannot listen.
@@ -143,6 +155,7 @@ impl Model {
         }
         self.audit("open-forward", &target, None, Some(fault.what), out);
         self.fail(fault);
+        self.count_opened(id, false);
     }
 
     /// Another user of this machine was refused.

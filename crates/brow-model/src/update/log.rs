@@ -20,10 +20,25 @@ impl Model {
         let more_severe =
             self.screen.notice.as_ref().is_some_and(|(shown, _)| shown.level > level && level == Level::Info)
                 && !entry.message.is_feedback();
-        if !more_severe {
+        // Nor is what is said of several by what is said of one of them.
+        let shows_several =
+            self.screen.notice.as_ref().is_some_and(|(shown, _)| matches!(shown.message, Message::Several(_)));
+        let of_one = shows_several && entry.message.is_of_one();
+        if !more_severe && !of_one {
             self.screen.notice = Some((entry.clone(), self.now + NOTICE));
         }
         self.screen.log.push(entry);
+    }
+
+    /// Shows where a forward listens that works from now on, in place of how its pod came about.
+    pub(crate) fn show_address(&mut self, target: &str, local: String) {
+        let progress = [Message::PodAsked, Message::PodCreated, Message::PodReady];
+        if self.screen.notice.as_ref().is_none_or(|(shown, _)| progress.contains(&shown.message)) {
+            let (level, message) = (Level::Success, Message::ForwardOpened);
+            let (thing, words) = (target.to_owned(), String::new());
+            let entry = Entry { at: self.now, level, message, thing, detail: local, words };
+            self.screen.notice = Some((entry, self.now + NOTICE));
+        }
     }
 
     /// Puts a fault into the log and the bottom line.

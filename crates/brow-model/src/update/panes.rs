@@ -3,6 +3,7 @@
 use crate::language::effect::{Effect, PodEffect};
 use crate::language::fault::{Fault, What};
 use crate::language::log::{Level, Message};
+use crate::screen::batch::Batch;
 use crate::screen::dialog::{Dialog, Question};
 use crate::state::Model;
 use crate::types::epoch::Epoch;
@@ -49,13 +50,16 @@ impl Model {
             return self.ask_kill(chosen);
         }
         let (own, foreign) = self.by_maker(chosen);
-        for key in own {
-            self.kill(&key, out);
-        }
+        self.kill_all(&own, out);
         self.screen.pods.marks.clear();
         if !foreign.is_empty() {
             self.ask_kill(foreign);
         }
+    }
+
+    pub(crate) fn kill_all(&mut self, pods: &[PodKey], out: &mut Vec<Effect>) {
+        let count = pods.iter().filter(|key| self.kill(key, out)).count();
+        self.note_batch(Batch::Killed, count);
     }
 
     pub(crate) fn describe_pod(&mut self, out: &mut Vec<Effect>) {

@@ -2,6 +2,7 @@
 
 use crate::language::effect::{ClusterEffect, Effect, StoreEffect, TargetEdit};
 use crate::language::log::{Level, Message};
+use crate::screen::batch::{Batch, Undo};
 use crate::screen::dialog::{Dialog, Question};
 use crate::screen::focus::Pane;
 use crate::screen::form::TargetForm;
@@ -41,14 +42,16 @@ impl Model {
 
     /// Creates a pod for each chosen target.
     pub(crate) fn create_pods(&mut self, targets: &[Target], ttl: Option<Ttl>, out: &mut Vec<Effect>) {
+        let mut asked = 0;
         for target in targets {
             let relayed = self.forwards_of(&target.name).any(|forward| !forward.is_direct());
             if target.address.is_direct() && !relayed {
                 self.note(Level::Info, Message::NeedsNoPod, &target.name, target.address.to_string());
                 continue;
             }
-            self.request_pod(target, ttl, false, out);
+            asked += usize::from(self.request_pod(target, ttl, false, out).is_some());
         }
+        self.note_batch(Batch::Created, asked);
         self.screen.targets.marks.clear();
     }
 
@@ -57,9 +60,7 @@ impl Model {
         if self.screen.targets.selected().is_none() {
             self.nothing_selected();
         }
-        for target in self.chosen_targets() {
-            self.open_forward(&target, out);
-        }
+        self.open_all(&self.chosen_targets(), out);
         self.screen.targets.marks.clear();
     }
 
@@ -161,28 +162,9 @@ impl Model {
         }
         self.screen.targets.marks.clear();
         gone.retain(|target| !self.targets.is_temporary(&target.name));
+        self.note_batch(Batch::Deleted, gone.len());
         if !gone.is_empty() {
-            self.targets.remember_deleted(gone);
-        }
-        self.save(edits, out);
-    }
-
-    /// Brings the targets of the last deletion back.
-    pub(crate) fn undo(&mut self, out: &mut Vec<Effect>) {
-        let Some(back) = self.targets.last_deleted() else {
-            return self.note(Level::Info, Message::NothingToUndo, "", "");
-        };
-        let mut edits = Vec::new();
-        // The last one that was taken out goes in first: each stands again where it stood.
-        for mut target in back.into_iter().rev() {
-            if self.target(&target.name).is_some() {
-                target.name = self.free_name(&target.name);
-            }
-            self.note(Level::Success, Message::TargetRestored, &target.name, "");
-            self.select_target(&target.name);
-            let edit = TargetEdit::Restore(target);
-            self.apply(&edit);
-            edits.push(edit);
+            self.screen.undo.push(Undo::Deleted(gone));
         }
         self.save(edits, out);
     }
@@ -205,7 +187,7 @@ impl Model {
         }
     }
 
-    fn select_target(&mut self, name: &str) {
+    pub(crate) fn select_target(&mut self, name: &str) {
         self.screen.targets.wanted = Some(name.to_owned());
         self.screen.unarranged = true;
     }
