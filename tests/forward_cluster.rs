@@ -119,6 +119,7 @@ impl Open {
             probe: None,
             tunnel: None,
             local_users: LocalUsers::Me,
+            local_socket: None,
         };
         let target = target.map(|target| target.parse().expect("an address"));
         let (sender, events) = brow_tui::events::EventSender::channel(64);

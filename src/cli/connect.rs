@@ -4,7 +4,6 @@ mod endpoint;
 mod once;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::process::{ExitCode, id};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +12,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::choose::Choice;
-use super::exec::{self, Running};
+use super::exec::{self, Place, Running};
 use super::headless::{Headless, HeadlessCommand, SideTask, Snapshot, Step};
 use super::print::{self, FAILED, Failure};
 use super::signals::ended_by;
@@ -34,7 +33,7 @@ use once::{Meant, Once, allowed};
 /// The help of `--exec`.
 const EXEC: &str = "Run a command once all is ready, and end with it. Everything after it belongs to the command; \
                     {addr}, {host} and {port} in its arguments are filled in, BROW_ADDR, BROW_HOST and BROW_PORT are \
-                    set. No shell is involved unless you name one";
+                    set, or {socket} and BROW_SOCKET. No shell is involved unless you name one";
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
@@ -135,8 +134,8 @@ struct Connect {
     targets: Vec<Target>,
     /// Those of the targets that are not saved, until they are asked for.
     once: Vec<Target>,
-    /// The forwards that were printed: names and local addresses.
-    printed: BTreeSet<(String, Option<SocketAddr>)>,
+    /// The forwards that were printed: names, and local addresses or sockets.
+    printed: BTreeSet<(String, String)>,
     /// The instances that have, or had last, the forwards that are not ours, by the forwards' names.
     owners: BTreeMap<String, String>,
     /// The time since which a forward has no instance, because its instance ended.
@@ -172,9 +171,9 @@ impl Connect {
 
     /// Prints the lines of forwards that have become ready.
     fn print_ready(&mut self, endpoints: &[Endpoint], text: &Text) {
-        for endpoint in endpoints.iter().filter(|endpoint| endpoint.status == Status::Live && endpoint.local.is_some())
-        {
-            if !self.printed.insert((endpoint.name.clone(), endpoint.local)) {
+        for endpoint in endpoints.iter().filter(|endpoint| endpoint.status == Status::Live) {
+            let Some(place) = endpoint.place() else { continue };
+            if !self.printed.insert((endpoint.name.clone(), place)) {
                 continue;
             }
             // The process in the background is one to be ended later.
@@ -259,8 +258,8 @@ impl Connect {
         if self.args.exec.is_empty() {
             return None;
         }
-        let forwards: Vec<(String, SocketAddr)> =
-            endpoints.iter().filter_map(|endpoint| Some((endpoint.name.clone(), endpoint.local?))).collect();
+        let forwards: Vec<Place> =
+            endpoints.iter().map(|endpoint| (endpoint.name.clone(), endpoint.local, endpoint.socket.clone())).collect();
         match Running::start(&exec::filled(&self.args.exec, &forwards), exec::environment(&forwards)) {
             Ok((command, side_task)) => {
                 (self.command, self.side_task) = (Some(command), Some(side_task));

@@ -2,6 +2,7 @@
 //! environment, and one in a session of its own.
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{ExitCode, ExitStatus};
 
@@ -56,27 +57,37 @@ fn code(status: ExitStatus) -> u8 {
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(NOT_EXECUTABLE)
 }
 
-/// The environment of the forwards: the first by `BROW_ADDR`, `BROW_HOST` and `BROW_PORT`, each by its name behind an
-/// underscore, too.
-pub(super) fn environment(forwards: &[(String, std::net::SocketAddr)]) -> Vec<(String, String)> {
-    let vars = |suffix: &str, at: &std::net::SocketAddr| {
-        let var = |name: &str, value: String| (format!("BROW_{name}{suffix}"), value);
-        [var("ADDR", at.to_string()), var("HOST", at.ip().to_string()), var("PORT", at.port().to_string())]
+/// A forward's name, its local address, and the path of its socket.
+pub(super) type Place = (String, Option<SocketAddr>, Option<String>);
+
+/// Returns the names and values of a forward's places.
+fn values((_, local, socket): &Place) -> Vec<(&'static str, String)> {
+    let of_port =
+        local.map(|at| [("addr", at.to_string()), ("host", at.ip().to_string()), ("port", at.port().to_string())]);
+    of_port.into_iter().flatten().chain(socket.clone().map(|path| ("socket", path))).collect()
+}
+
+/// The environment of the forwards: the first by `BROW_ADDR`, `BROW_HOST`, `BROW_PORT` and `BROW_SOCKET`, each by its
+/// name behind an underscore, too.
+pub(super) fn environment(forwards: &[Place]) -> Vec<(String, String)> {
+    let vars = |suffix: &str, forward: &Place| {
+        let var = |(name, value): (&str, String)| (format!("BROW_{}{suffix}", variable(name)), value);
+        values(forward).into_iter().map(var).collect::<Vec<_>>()
     };
-    let first = forwards.first().map(|(_, at)| vars("", at));
-    let named = forwards.iter().map(|(name, at)| vars(&format!("_{}", variable(name)), at));
+    let first = forwards.first().map(|forward| vars("", forward));
+    let named = forwards.iter().map(|forward| vars(&format!("_{}", variable(&forward.0)), forward));
     first.into_iter().chain(named).flatten().collect()
 }
 
-/// Fills `{addr}`, `{host}` and `{port}` of the first forward into the arguments of a command, and those of each with
-/// its name, as in `{port:db}`. Other braces stay as they are.
-pub(super) fn filled(command: &[String], forwards: &[(String, std::net::SocketAddr)]) -> Vec<String> {
-    let places = |suffix: &str, at: &std::net::SocketAddr| {
-        let place = |name: &str, value: String| (format!("{{{name}{suffix}}}"), value);
-        [place("addr", at.to_string()), place("host", at.ip().to_string()), place("port", at.port().to_string())]
+/// Fills `{addr}`, `{host}`, `{port}` and `{socket}` of the first forward into the arguments of a command, and those of
+/// each with its name, as in `{port:db}`. Other braces stay as they are.
+pub(super) fn filled(command: &[String], forwards: &[Place]) -> Vec<String> {
+    let places = |suffix: &str, forward: &Place| {
+        let place = |(name, value): (&str, String)| (format!("{{{name}{suffix}}}"), value);
+        values(forward).into_iter().map(place).collect::<Vec<_>>()
     };
-    let first = forwards.first().map(|(_, at)| places("", at));
-    let named = forwards.iter().map(|(name, at)| places(&format!(":{name}"), at));
+    let first = forwards.first().map(|forward| places("", forward));
+    let named = forwards.iter().map(|forward| places(&format!(":{}", forward.0), forward));
     let all: Vec<(String, String)> = first.into_iter().chain(named).flatten().collect();
     let fill = |text: &String| all.iter().fold(text.clone(), |text, (place, value)| text.replace(place, value));
     command.iter().map(fill).collect()
@@ -105,22 +116,42 @@ mod tests {
 
     #[test]
     fn arguments_get_addresses_and_keep_other_braces() {
-        let at = |text: &str| text.parse().unwrap();
-        let forwards = [("db".into(), at("127.0.0.1:3306")), ("web:80".into(), at("[::1]:8080"))];
-        let command =
-            ["curl", "http://{addr}/{x}", "-h{host}", "{port:web:80} {addr:web:80}", "{port:none}", "{{port}}"];
+        let at = |text: &str| Some(text.parse().unwrap());
+        let forwards =
+            [("db".into(), at("127.0.0.1:3306"), None), ("web:80".into(), at("[::1]:8080"), Some("/web.sock".into()))];
+        let command = [
+            "curl",
+            "http://{addr}/{x}",
+            "-h{host}",
+            "{port:web:80} {addr:web:80}",
+            "{port:none}",
+            "{{port}}",
+            "{socket:web:80}",
+        ];
         let filled = filled(&command.map(str::to_owned), &forwards);
-        let wanted = ["curl", "http://127.0.0.1:3306/{x}", "-h127.0.0.1", "8080 [::1]:8080", "{port:none}", "{3306}"];
+        let wanted = [
+            "curl",
+            "http://127.0.0.1:3306/{x}",
+            "-h127.0.0.1",
+            "8080 [::1]:8080",
+            "{port:none}",
+            "{3306}",
+            "/web.sock",
+        ];
         assert_eq!(filled, wanted);
     }
 
     #[test]
     fn the_first_forward_has_the_short_names() {
-        let at = |text: &str| text.parse().unwrap();
-        let env = environment(&[("my-db".into(), at("127.0.0.1:3306")), ("web:80".into(), at("[::1]:8080"))]);
+        let at = |text: &str| Some(text.parse().unwrap());
+        let env = environment(&[
+            ("my-db".into(), at("127.0.0.1:3306"), Some("/run/db.sock".into())),
+            ("web:80".into(), at("[::1]:8080"), None),
+        ]);
         let get = |name: &str| env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         assert_eq!(get("BROW_ADDR"), Some("127.0.0.1:3306"));
         assert_eq!(get("BROW_PORT_MY_DB"), Some("3306"));
+        assert_eq!((get("BROW_SOCKET"), get("BROW_SOCKET_MY_DB")), (Some("/run/db.sock"), Some("/run/db.sock")));
         assert_eq!((get("BROW_HOST_WEB_80"), get("BROW_ADDR_WEB_80")), (Some("::1"), Some("[::1]:8080")));
     }
 }

@@ -81,6 +81,7 @@ pub(super) fn as_json(instances: &[(String, Report)]) -> Value {
         json!({
             "name": forward.name,
             "address": forward.local,
+            "socket": forward.socket,
             "cluster": forward.cluster,
             "namespace": forward.namespace,
             "state": match forward.detail {

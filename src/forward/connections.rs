@@ -9,8 +9,10 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::port_owner;
+use super::dialer::Dialer;
+use super::{Forward, port_owner};
 use brow_model::connection::{Connection, ConnectionId, ConnectionState, Program};
+use brow_model::event::ForwardEvent;
 use kube_tunnel::{Counters, PeerUser, peer_user};
 
 /// The open connections; at most [`super::MAX_CONNECTIONS`].
@@ -22,11 +24,19 @@ pub(super) struct Connections {
     pub looked_at: Notify,
 }
 
+/// The local end that a connection comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Origin {
+    /// The address `theirs`, to our `ours`.
+    Port { ours: SocketAddr, theirs: SocketAddr },
+    /// A process, through a Unix socket.
+    Socket { uid: u32, pid: Option<u32> },
+}
+
 /// An open connection.
 #[derive(Debug)]
 pub(super) struct OpenConnection {
-    ours: SocketAddr,
-    theirs: SocketAddr,
+    origin: Origin,
     since: DateTime<Utc>,
     /// Its own bytes, which count in the forward's too.
     pub counters: Arc<Counters>,
@@ -62,16 +72,10 @@ impl Connections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lists a connection from `theirs` to `ours` until the guard is dropped. It is to end when `token` is cancelled.
-    pub(super) fn list(
-        self: &Arc<Self>,
-        (ours, theirs): (SocketAddr, SocketAddr),
-        counters: &Arc<Counters>,
-        token: CancellationToken,
-    ) -> Listed {
+    /// Lists a connection until the guard is dropped. It is to end when `token` is cancelled.
+    pub(super) fn list(self: &Arc<Self>, origin: Origin, counters: &Arc<Counters>, token: CancellationToken) -> Listed {
         let connection = Arc::new(OpenConnection {
-            ours,
-            theirs,
+            origin,
             since: Utc::now(),
             counters: Arc::new(Counters::part_of(Arc::clone(counters))),
             token,
@@ -97,7 +101,10 @@ impl Connections {
         find_programs(open.iter().map(|(_, connection)| &**connection).filter(|one| one.program.get().is_none()));
         let shown = |(id, connection): (u64, Arc<OpenConnection>)| Connection {
             id: ConnectionId(id),
-            from: connection.theirs,
+            from: match connection.origin {
+                Origin::Port { theirs, .. } => Some(theirs),
+                Origin::Socket { .. } => None,
+            },
             program: connection.program.get().cloned().flatten(),
             since: connection.since,
             up: connection.counters.up.load(Ordering::Relaxed),
@@ -114,16 +121,42 @@ impl Connections {
 
 /// Looks for the programs of connections, all in one go.
 fn find_programs<'a>(connections: impl Iterator<Item = &'a OpenConnection>) {
-    let sockets: Vec<(&OpenConnection, Option<u64>)> = connections
-        .map(|connection| match peer_user(connection.ours, connection.theirs) {
-            PeerUser::Known { inode: inode @ 1.., .. } => (connection, Some(inode.into())),
-            PeerUser::Known { inode: 0, .. } | PeerUser::Unknown | PeerUser::Unsupported => (connection, None),
-        })
-        .collect();
-    let inodes: HashSet<u64> = sockets.iter().filter_map(|(_, inode)| *inode).collect();
+    let mut sockets: Vec<(&OpenConnection, u64)> = Vec::new();
+    for connection in connections {
+        match connection.origin {
+            Origin::Port { ours, theirs } => match peer_user(ours, theirs) {
+                PeerUser::Known { inode: inode @ 1.., .. } => sockets.push((connection, inode.into())),
+                PeerUser::Known { inode: 0, .. } | PeerUser::Unknown | PeerUser::Unsupported => {
+                    connection.program.get_or_init(|| None);
+                }
+            },
+            Origin::Socket { pid, .. } => {
+                connection.program.get_or_init(|| pid.map(port_owner::program));
+            }
+        }
+    }
+    let inodes: HashSet<u64> = sockets.iter().map(|(_, inode)| *inode).collect();
     let programs = if inodes.is_empty() { HashMap::new() } else { port_owner::programs(&inodes) };
     for (connection, inode) in sockets {
-        let program = inode.and_then(|inode| programs.get(&inode));
-        connection.program.get_or_init(|| program.cloned());
+        connection.program.get_or_init(|| programs.get(&inode).cloned());
+    }
+}
+
+/// Reports the open connections whenever somebody looks at them, until the forward is closed.
+pub(super) async fn report<D: Dialer>(forward: Arc<Forward<D>>) {
+    let report = async {
+        loop {
+            forward.connections.looked_at.notified().await;
+            let connections = Arc::clone(&forward.connections);
+            // A panic there is reported by the hook, and leaves the list as it is.
+            if let Ok(list) = tokio::task::spawn_blocking(move || connections.look()).await {
+                forward.report(ForwardEvent::Connections(list)).await;
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = forward.token.cancelled() => {}
+        () = report => {}
     }
 }

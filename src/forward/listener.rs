@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+use super::connections::Origin;
 use super::dialer::Dialer;
+use super::local_socket::{self, LocalSocket};
 use super::{Forward, MAX_CONNECTIONS, connection, local_users, port_owner};
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::forward::ForwardSpec;
@@ -31,11 +33,45 @@ const UNPRIVILEGED_OFFSET: u16 = 8000;
 /// The pauses after an accept that failed for want of a resource.
 const ACCEPT_BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
 
+/// A place where a forward listens.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Port(TcpListener),
+    Socket(LocalSocket),
+}
+
+impl Listener {
+    /// Accepts a connection. `None` for one that is closed already.
+    async fn accept(&self) -> io::Result<Option<(TcpStream, Origin)>> {
+        match self {
+            Self::Port(listener) => {
+                let (local, theirs) = listener.accept().await?;
+                Ok(local.local_addr().ok().map(|ours| (local, Origin::Port { ours, theirs })))
+            }
+            Self::Socket(socket) => socket.accept().await.map(Some),
+        }
+    }
+
+    /// Returns the place in words.
+    fn place(&self) -> String {
+        match self {
+            Self::Port(listener) => listener.local_addr().map(|local| local.to_string()).unwrap_or_default(),
+            Self::Socket(socket) => socket.path(),
+        }
+    }
+}
+
 /// Listens as `spec` says.
 ///
 /// # Errors
-/// A fault that names the process that holds a taken port, and suggests a free port.
-pub(super) async fn bind(spec: &ForwardSpec) -> Result<Vec<TcpListener>, Fault> {
+/// A fault that names the process that holds a taken port, and suggests a free port; or one about the socket.
+pub(super) async fn bind(spec: &ForwardSpec) -> Result<Vec<Listener>, Fault> {
+    let ports = bind_ports(spec).await?.into_iter().map(Listener::Port);
+    let socket = spec.local_socket.as_deref().map(local_socket::bind).transpose()?;
+    Ok(ports.chain(socket.map(Listener::Socket)).collect())
+}
+
+async fn bind_ports(spec: &ForwardSpec) -> Result<Vec<TcpListener>, Fault> {
     let error = match listen(&spec.bind, spec.port) {
         Ok(listeners) => return Ok(listeners),
         Err(error) => error,
@@ -163,7 +199,7 @@ fn is_free_on_all(port: u16) -> io::Result<()> {
 }
 
 /// Accepts connections on every listener until the forward is closed.
-pub(super) fn accept<D: Dialer>(forward: &Arc<Forward<D>>, listeners: Vec<TcpListener>) {
+pub(super) fn accept<D: Dialer>(forward: &Arc<Forward<D>>, listeners: Vec<Listener>) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     for listener in listeners {
         let (accepting, slots) = (Arc::clone(forward), Arc::clone(&slots));
@@ -177,21 +213,20 @@ pub(super) fn accept<D: Dialer>(forward: &Arc<Forward<D>>, listeners: Vec<TcpLis
     }
 }
 
-async fn accept_from<D: Dialer>(forward: &Arc<Forward<D>>, listener: &TcpListener, slots: &Arc<Semaphore>) {
+async fn accept_from<D: Dialer>(forward: &Arc<Forward<D>>, listener: &Listener, slots: &Arc<Semaphore>) {
     let mut backoff = ACCEPT_BACKOFF;
     // The semaphore is never closed.
     while let Ok(permit) = Arc::clone(slots).acquire_owned().await {
         match listener.accept().await {
-            Ok((local, theirs)) => {
+            Ok(None) => {}
+            Ok(Some((local, origin))) => {
                 backoff.reset();
-                // It has none if it is closed already.
-                let Ok(ours) = local.local_addr() else { continue };
-                if !local_users::admit(forward, &local, (ours, theirs)) {
+                if !local_users::admit(forward, &local, origin) {
                     continue;
                 }
                 let entered = forward.meter.enter();
                 let (counters, token) = (&forward.meter.counters, forward.token.child_token());
-                let listed = forward.connections.list((ours, theirs), counters, token);
+                let listed = forward.connections.list(origin, counters, token);
                 let forward = Arc::clone(forward);
                 forward.tracker.clone().spawn(async move {
                     connection::serve(&forward, local, &listed.connection).await;
@@ -201,8 +236,7 @@ async fn accept_from<D: Dialer>(forward: &Arc<Forward<D>>, listener: &TcpListene
             Err(error) if is_of_one_connection(&error) => {}
             // Out of descriptors or memory: what is open goes on, and may give some back.
             Err(error) => {
-                let local = listener.local_addr().map(|local| local.to_string()).unwrap_or_default();
-                let fault = Fault::new(What::ListenFailed, local, error.to_string()).with(Remedy::Retrying);
+                let fault = Fault::new(What::ListenFailed, listener.place(), error.to_string()).with(Remedy::Retrying);
                 forward.reporter.failed(fault);
                 sleep(backoff.next_pause()).await;
             }
@@ -254,6 +288,7 @@ mod tests {
             on_demand: false,
             probe: None,
             local_users: LocalUsers::Me,
+            local_socket: None,
         }
     }
 
@@ -267,7 +302,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_free_port_is_the_same_in_both_families() {
-        let listeners = bind(&spec(0, true)).await.expect("a free port");
+        let listeners = bind_ports(&spec(0, true)).await.expect("a free port");
         assert_eq!(listeners.len(), if has_v6() { 2 } else { 1 });
         let port = port_of(&listeners);
         assert!(listeners.iter().all(|listener| listener.local_addr().is_ok_and(|local| local.port() == port)));
@@ -278,13 +313,13 @@ mod tests {
         // Taken in one family only is taken all the same.
         let taken = listen(&BOTH[..1], 0).expect("a free port");
         let port = port_of(&taken);
-        let fault = bind(&spec(port, false)).await.expect_err("taken");
+        let fault = bind_ports(&spec(port, false)).await.expect_err("taken");
         assert_eq!(fault.what, What::PortInUse);
         assert_eq!(fault.thing, port.to_string());
         assert!(fault.detail.starts_with(&format!("pid {} (", std::process::id())), "{}", fault.detail);
         let Remedy::OtherPort(other) = fault.remedy else { panic!("no other port") };
         assert_ne!(other, port);
-        assert!(bind(&spec(other, false)).await.is_ok());
+        assert!(bind_ports(&spec(other, false)).await.is_ok());
     }
 
     #[tokio::test]
@@ -296,7 +331,10 @@ mod tests {
             };
             let port = port_of(&taken);
             assert_eq!(is_free_on_all(port).map_err(|error| error.kind()), Err(io::ErrorKind::AddrInUse), "{all}");
-            assert_eq!(bind(&spec(port, false)).await.map(drop).map_err(|fault| fault.what), Err(What::PortInUse));
+            assert_eq!(
+                bind_ports(&spec(port, false)).await.map(drop).map_err(|fault| fault.what),
+                Err(What::PortInUse)
+            );
             drop(taken);
             assert!(is_free_on_all(port).is_ok(), "{all}");
         }
@@ -305,7 +343,7 @@ mod tests {
     #[tokio::test]
     async fn a_wished_port_that_is_taken_gives_way() {
         let taken = listen(&BOTH[..1], 0).expect("a free port");
-        let listeners = bind(&spec(port_of(&taken), true)).await.expect("another");
+        let listeners = bind_ports(&spec(port_of(&taken), true)).await.expect("another");
         assert_ne!(port_of(&listeners), port_of(&taken));
     }
 

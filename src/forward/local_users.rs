@@ -2,7 +2,7 @@
 //! access to the cluster of whoever runs the program.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::Forward;
+use super::connections::Origin;
 use super::dialer::Dialer;
 use brow_model::event::ForwardEvent;
 use brow_model::forward_settings::LocalUsers;
@@ -39,20 +40,23 @@ impl Gate {
         Self { users, me: geteuid().as_raw(), reported: Mutex::default() }
     }
 
-    /// Checks a connection from `theirs` to `ours`.
+    /// Checks a connection.
     ///
     /// # Errors
     /// The user who may not connect, if it is known who that is.
-    fn check(&self, ours: SocketAddr, theirs: SocketAddr) -> Result<(), Option<u32>> {
+    fn check(&self, origin: Origin) -> Result<(), Option<u32>> {
         let users = *self.users.borrow();
         if users == LocalUsers::All {
             return Ok(());
         }
-        let user = match peer_user(ours, theirs) {
-            PeerUser::Unsupported => return Ok(()),
-            PeerUser::Unknown if is_from_elsewhere(ours.ip(), theirs.ip()) => return Ok(()),
-            PeerUser::Unknown => None,
-            PeerUser::Known { uid, .. } => Some(uid),
+        let user = match origin {
+            Origin::Socket { uid, .. } => Some(uid),
+            Origin::Port { ours, theirs } => match peer_user(ours, theirs) {
+                PeerUser::Unsupported => return Ok(()),
+                PeerUser::Unknown if is_from_elsewhere(ours.ip(), theirs.ip()) => return Ok(()),
+                PeerUser::Unknown => None,
+                PeerUser::Known { uid, .. } => Some(uid),
+            },
         };
         if users.admits(user, self.me) { Ok(()) } else { Err(user) }
     }
@@ -70,14 +74,10 @@ fn is_from_elsewhere(ours: IpAddr, theirs: IpAddr) -> bool {
     !ours.to_canonical().is_loopback() && !theirs.to_canonical().is_loopback() && ours != theirs
 }
 
-/// Returns true if an accepted connection, by its addresses, may use the forward. One that may not is counted, and is
+/// Returns true if an accepted connection may use the forward. One that may not is counted, and is
 /// reset when it is dropped.
-pub(super) fn admit<D: Dialer>(
-    forward: &Arc<Forward<D>>,
-    local: &TcpStream,
-    (ours, theirs): (SocketAddr, SocketAddr),
-) -> bool {
-    let Err(user) = forward.gate.check(ours, theirs) else { return true };
+pub(super) fn admit<D: Dialer>(forward: &Arc<Forward<D>>, local: &TcpStream, origin: Origin) -> bool {
+    let Err(user) = forward.gate.check(origin) else { return true };
     // Failing to set it only makes the reset an orderly end.
     let _ = SockRef::from(local).set_linger(Some(Duration::ZERO));
     forward.meter.refuse();
@@ -107,6 +107,8 @@ async fn name_of(uid: u32) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn gate(users: LocalUsers) -> Gate {
@@ -124,18 +126,28 @@ mod tests {
         let ours = listener.local_addr().unwrap();
         let program = TcpStream::connect(ours).await.unwrap();
         let theirs = program.local_addr().unwrap();
-        assert_eq!(gate(LocalUsers::Me).check(ours, theirs), Ok(()));
+        let check = |users, ours, theirs| gate(users).check(Origin::Port { ours, theirs });
+        assert_eq!(check(LocalUsers::Me, ours, theirs), Ok(()));
         // Another network namespace looks the same: no socket here has that address.
         let gone: SocketAddr = "127.0.0.1:1".parse().unwrap();
-        assert_eq!(gate(LocalUsers::Me).check(ours, gone), Err(None));
-        assert_eq!(gate(LocalUsers::MeAndRoot).check(ours, gone), Err(None));
-        assert_eq!(gate(LocalUsers::All).check(ours, gone), Ok(()));
+        assert_eq!(check(LocalUsers::Me, ours, gone), Err(None));
+        assert_eq!(check(LocalUsers::MeAndRoot, ours, gone), Err(None));
+        assert_eq!(check(LocalUsers::All, ours, gone), Ok(()));
         // 192.0.2.0/24 is for documentation: no host has it.
         let far: SocketAddr = "192.0.2.7:5000".parse().unwrap();
-        assert_eq!(gate(LocalUsers::Me).check(ours, far), Err(None), "routed to loopback");
+        assert_eq!(check(LocalUsers::Me, ours, far), Err(None), "routed to loopback");
         let wide: SocketAddr = "192.0.2.1:80".parse().unwrap();
-        assert_eq!(gate(LocalUsers::Me).check(wide, far), Ok(()), "another machine");
-        assert_eq!(gate(LocalUsers::Me).check(wide, SocketAddr::new(wide.ip(), 5_000)), Err(None), "this machine");
+        assert_eq!(check(LocalUsers::Me, wide, far), Ok(()), "another machine");
+        assert_eq!(check(LocalUsers::Me, wide, SocketAddr::new(wide.ip(), 5_000)), Err(None), "this machine");
+    }
+
+    #[test]
+    fn a_socket_tells_its_user_by_itself() {
+        let me = geteuid().as_raw();
+        let check = |users, uid| gate(users).check(Origin::Socket { uid, pid: None });
+        assert_eq!(check(LocalUsers::Me, me), Ok(()));
+        assert_eq!(check(LocalUsers::Me, me + 1), Err(Some(me + 1)));
+        assert_eq!(check(LocalUsers::All, me + 1), Ok(()));
     }
 
     #[test]

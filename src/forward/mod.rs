@@ -9,6 +9,7 @@ mod connections;
 mod dialer;
 mod lane;
 mod listener;
+mod local_socket;
 mod local_users;
 mod meter;
 mod pod_ref;
@@ -40,6 +41,7 @@ use kube_tunnel::contain::contain;
 use connections::Connections;
 pub use dialer::{Dialer, Lease, ReachError};
 pub use lane::{Lane, LaneEnd, LaneParser, keep as keep_lane};
+use listener::Listener;
 use local_users::Gate;
 use meter::Meter;
 use pod_ref::{PodRef, PodRefs};
@@ -265,7 +267,7 @@ pub fn start<D: Dialer>(
         let watch = supervise::supervise(Arc::clone(&forward), destinations, routes_out, tunnel_out);
         forward.spawn_critical(watch);
         forward.spawn_critical(probe::run(Arc::clone(&forward), plans));
-        forward.spawn_critical(report_connections(Arc::clone(&forward)));
+        forward.spawn_critical(connections::report(Arc::clone(&forward)));
         listener::accept(&forward, listeners);
         run_until_closed(&forward, leaving).await;
         drop(guard);
@@ -273,31 +275,8 @@ pub fn start<D: Dialer>(
     (handle, run)
 }
 
-/// Reports the open connections whenever somebody looks at them, until the forward is closed.
-async fn report_connections<D: Dialer>(forward: Arc<Forward<D>>) {
-    let report = async {
-        loop {
-            forward.connections.looked_at.notified().await;
-            let connections = Arc::clone(&forward.connections);
-            // A panic there is reported by the hook, and leaves the list as it is.
-            if let Ok(list) = tokio::task::spawn_blocking(move || connections.look()).await {
-                forward.report(ForwardEvent::Connections(list)).await;
-            }
-        }
-    };
-    tokio::select! {
-        biased;
-        () = forward.token.cancelled() => {}
-        () = report => {}
-    }
-}
-
 /// Binds the local ports. Returns `None` if that failed or the forward was closed meanwhile, after reporting it.
-async fn listen(
-    spec: &ForwardSpec,
-    reporter: &Reporter,
-    token: &CancellationToken,
-) -> Option<Vec<tokio::net::TcpListener>> {
+async fn listen(spec: &ForwardSpec, reporter: &Reporter, token: &CancellationToken) -> Option<Vec<Listener>> {
     let bound = tokio::select! {
         biased;
         () = token.cancelled() => {
@@ -346,8 +325,14 @@ impl<D: Dialer> Forward<D> {
     }
 
     /// Reports where it listens, and if it cannot tell who connects there.
-    async fn report_bound(&self, listeners: &[tokio::net::TcpListener]) {
-        let locals = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    async fn report_bound(&self, listeners: &[Listener]) {
+        let mut locals = Vec::new();
+        for listener in listeners {
+            match listener {
+                Listener::Port(listener) => locals.extend(listener.local_addr()),
+                Listener::Socket(socket) => self.report(ForwardEvent::BoundSocket(socket.path())).await,
+            }
+        }
         self.report(ForwardEvent::Bound(locals)).await;
         if !kube_tunnel::tells_peer_users() {
             self.report(ForwardEvent::UsersUntold).await;

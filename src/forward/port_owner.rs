@@ -24,6 +24,13 @@ pub(super) fn programs(inodes: &HashSet<u64>) -> HashMap<u64, Program> {
     }
 }
 
+/// Returns a program by its process.
+pub(super) fn program(pid: u32) -> Program {
+    // Only Linux has the file; it is gone with the process.
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Program { pid, name: printable(name.trim_end()) }
+}
+
 /// Finds the process that listens on `port` of one of `bind` (or of all addresses). `None` if it cannot be found: only
 /// root sees the sockets of other users' processes.
 pub(super) async fn find(port: u16, bind: &[IpAddr]) -> Option<Program> {
@@ -86,9 +93,8 @@ mod proc {
     use std::collections::{HashMap, HashSet};
     use std::fs;
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-    use std::path::Path;
 
-    use super::{Program, printable};
+    use super::{Program, program};
 
     /// `TCP_LISTEN` in the kernel's `include/net/tcp_states.h`.
     const LISTEN: &str = "0A";
@@ -113,15 +119,13 @@ mod proc {
         let mut found = HashMap::new();
         let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
         for pid in pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
-            let dir = Path::new("/proc").join(pid.to_string());
             // Gone, or another user's.
-            let Ok(descriptors) = fs::read_dir(dir.join("fd")) else { continue };
+            let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
             let links = descriptors.flatten().filter_map(|descriptor| fs::read_link(descriptor.path()).ok());
             let own: HashSet<u64> = links.filter_map(|link| inode(link.to_str()?)).collect();
             let mut wanted = own.intersection(inodes).filter(|inode| !found.contains_key(*inode)).peekable();
             if wanted.peek().is_some() {
-                let name = fs::read_to_string(dir.join("comm")).unwrap_or_default();
-                let program = Program { pid, name: printable(name.trim_end()) };
+                let program = program(pid);
                 let wanted: Vec<u64> = wanted.copied().collect();
                 found.extend(wanted.into_iter().map(|inode| (inode, program.clone())));
                 if found.len() == inodes.len() {

@@ -37,6 +37,7 @@ fn shared(id: u64) -> ForwardReport {
         server: "https://dev.example:6443".to_owned(),
         destination: "10.0.0.1:3306".to_owned(),
         local: "127.0.0.1:3306".into(),
+        socket: None,
         state: RemoteState::Live,
         detail: None,
         ends: None,

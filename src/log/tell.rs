@@ -115,6 +115,7 @@ fn tell_pod(event: &PodEvent) {
 
 fn tell_forward(forward: u64, epoch: u64, event: &ForwardEvent) {
     match event {
+        ForwardEvent::BoundSocket(path) => debug!(forward, epoch, path, "listens on a socket"),
         ForwardEvent::Bound(at) => debug!(forward, epoch, ?at, "listens"),
         ForwardEvent::NotBound(fault) => debug!(forward, epoch, "does not listen: {}", why(fault)),
         ForwardEvent::Up(via) => debug!(forward, epoch, "a tunnel is open to {}", through(via)),

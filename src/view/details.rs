@@ -338,7 +338,8 @@ fn of_forward<'a>(scene: Scene<'a>, forward: &'a Forward, exactly: bool) -> Fact
     let untold = forward.users_untold && forward.spec.local_users != LocalUsers::All;
     let users = if untold { scene.get("view.users-untold") } else { forward.spec.local_users.name() };
     facts.push(fact("view.local-users", users.into()));
-    let others = forward.bound.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>();
+    let socket = forward.socket.clone().filter(|_| !forward.bound.is_empty());
+    let others: Vec<String> = forward.bound.iter().skip(1).map(ToString::to_string).chain(socket).collect();
     facts.extend((!others.is_empty()).then(|| fact("view.also-on", others.join(", ").into())));
     let head = vec![
         bold(scene, &forward.spec.target),

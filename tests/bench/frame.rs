@@ -112,6 +112,7 @@ fn forward(model: &Model, n: u16) -> Forward {
         on_demand: false,
         probe: None,
         local_users: LocalUsers::Me,
+        local_socket: None,
         tunnel: None,
     };
     let mut forward = Forward::opening(spec, model.now);

@@ -314,6 +314,7 @@ pub fn spec(port: u16) -> ForwardSpec {
         probe: None,
         tunnel: None,
         local_users: LocalUsers::Me,
+        local_socket: None,
     }
 }
 
@@ -340,7 +341,11 @@ impl Forward {
         let (handle, run) = forward::start(spec, via, route, sender, &token);
         let task = tokio::spawn(run);
         let mut forward = Self { world: Arc::clone(world), handle, events, token, task, locals: Vec::new() };
-        let ForwardEvent::Bound(locals) = forward.event().await else { panic!("not bound first") };
+        let mut event = forward.event().await;
+        if let ForwardEvent::BoundSocket(_) = event {
+            event = forward.event().await;
+        }
+        let ForwardEvent::Bound(locals) = event else { panic!("not bound first") };
         forward.locals = locals;
         forward
     }

@@ -73,6 +73,7 @@ fn option(field: TargetField) -> Option<Arg> {
         Slot::Policy(_) => ("POLICY", None, false),
         Slot::Probe(_) => ("PROBE", None, false),
         Slot::Ip(_) => ("ADDRESS", None, false),
+        Slot::Path(_) => ("PATH", None, false),
         Slot::Users(_) => ("USERS", None, false),
         Slot::Words(_) => ("TAG", None, true),
         Slot::Names(_) => ("NAME", None, true),

@@ -32,6 +32,8 @@ pub(super) struct Endpoint {
     pub target: String,
     /// The local address.
     pub local: Option<SocketAddr>,
+    /// The path of the Unix socket.
+    pub socket: Option<String>,
     /// The state.
     pub status: Status,
     /// The instance that has the forward, if it is another one.
@@ -51,6 +53,7 @@ pub(super) fn of(model: &Model, targets: &[Target]) -> Vec<Endpoint> {
                 name: port_name(target, &address),
                 target: target.name.clone(),
                 local: None,
+                socket: None,
                 status: Status::Missing,
                 instance: None,
                 cluster: target.cluster.clone(),
@@ -88,7 +91,7 @@ impl Endpoint {
             | ForwardState::Reconnecting => Status::Opening,
         };
         let pod = forward.via().map(|via| via.pod.name.clone());
-        Self { local: forward.bound.first().copied(), status, pod, ..self }
+        Self { local: forward.bound.first().copied(), socket: forward.socket.clone(), status, pod, ..self }
     }
 
     fn anothers(self, other: &RemoteForward) -> Self {
@@ -96,6 +99,7 @@ impl Endpoint {
         let status = if forward.state == RemoteState::Live { Status::Live } else { Status::Opening };
         Self {
             local: forward.local.parse().ok(),
+            socket: forward.socket.clone(),
             status,
             pod: forward.pod.clone(),
             instance: Some(other.instance.clone()),
@@ -104,9 +108,14 @@ impl Endpoint {
         }
     }
 
+    /// Returns its local address, without one the path of its socket.
+    pub(super) fn place(&self) -> Option<String> {
+        self.local.map(|local| local.to_string()).or_else(|| self.socket.clone())
+    }
+
     /// The line that says where it is.
     pub(super) fn line(&self, text: &Text) -> String {
-        let local = self.local.map(|local| local.to_string()).unwrap_or_default();
+        let local = self.place().unwrap_or_default();
         let context =
             if self.is_temporary { text.fill("cli.in-context", &[("thing", &self.cluster)]) } else { String::new() };
         format!("{} → {local}{context}", self.name)
@@ -121,6 +130,7 @@ impl Endpoint {
             "address": local.map(|local| local.to_string()),
             "host": local.map(|local| local.ip().to_string()),
             "port": local.map(|local| local.port()),
+            "socket": self.socket,
             "cluster": self.cluster,
             "pod": self.pod,
             // The instance that has it, where it is not this one in the foreground.

@@ -17,7 +17,7 @@ use brow_model::action::Command;
 use brow_model::address::{Address, AddressError, UrlPart};
 use brow_model::connection_strings::PLACEHOLDERS;
 use brow_model::fault::Fault;
-use brow_model::field::{Scope, Slot, TargetField, is_quantity};
+use brow_model::field::{Scope, Slot, TargetField, is_quantity, is_socket_path};
 use brow_model::forward_settings::LocalUsers;
 use brow_model::near::nearest;
 use brow_model::port_plan::{PortPlan, PortRange};
@@ -33,6 +33,10 @@ use brow_model::workload::{Destination, Kind, Workload};
 use problem::Problem;
 use section::{Reader, Section, Spanned, kind};
 pub use values::fields;
+
+/// Hints at the form of a quantity, and of the path of a socket.
+const QUANTITY: &str = "write a quantity such as 10m, 0.5 or 16Mi";
+const SOCKET_PATH: &str = "a path begins with /, ~/ or $XDG_RUNTIME_DIR/";
 
 /// A config that makes sense.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -251,7 +255,9 @@ fn said(section: &mut Section<'_, '_>, of_target: bool, max_ttl: Ttl) -> Target 
             None | Some(Slot::Word(_) | Slot::Destination(_) | Slot::Proxy(_)) => {}
             Some(Slot::Namespace(at)) => *at = section.namespace(key).map(|found| found.value),
             Some(Slot::Image(at)) => *at = section.word(key).map(|found| found.value),
-            Some(Slot::Quantity(at)) => *at = resources.as_mut().and_then(|section| quantity(section, key)),
+            Some(Slot::Quantity(at)) => {
+                *at = resources.as_mut().and_then(|section| checked(section, key, is_quantity, QUANTITY))
+            }
             Some(Slot::Port(at)) => *at = section.port(key).unwrap_or_default(),
             Some(Slot::Ttl(at)) => {
                 let found = section.parsed(key);
@@ -266,6 +272,7 @@ fn said(section: &mut Section<'_, '_>, of_target: bool, max_ttl: Ttl) -> Target 
             Some(Slot::Policy(at)) => *at = section.one_of(key, &PullPolicy::ALL.map(|policy| (policy.name(), policy))),
             Some(Slot::Probe(at)) => *at = section.parsed(key).map(|found| found.value),
             Some(Slot::Ip(at)) => *at = section.parsed(key).map(|found| found.value),
+            Some(Slot::Path(at)) => *at = checked(section, key, is_socket_path, SOCKET_PATH),
             Some(Slot::Users(at)) => *at = section.one_of(key, &LocalUsers::ALL),
             Some(Slot::Words(at)) => *at = section.texts(key).unwrap_or_default(),
             Some(Slot::Names(at)) => *at = section.texts(key),
@@ -293,13 +300,13 @@ fn toleration(mut section: Section<'_, '_>) -> Toleration {
     toleration
 }
 
-fn quantity(section: &mut Section<'_, '_>, key: &'static str) -> Option<String> {
+/// A text that a condition holds for; else `says` how to write it.
+fn checked(section: &mut Section<'_, '_>, key: &'static str, holds: fn(&str) -> bool, says: &str) -> Option<String> {
     let found = section.text(key)?;
-    if is_quantity(&found.value) {
+    if holds(&found.value) {
         return Some(found.value);
     }
-    let says = format!("is \"{}\": write a quantity such as 10m, 0.5 or 16Mi", found.value.escape_debug());
-    section.problem(&found.span, key, says);
+    section.problem(&found.span, key, format!("is \"{}\": {says}", found.value.escape_debug()));
     None
 }
 

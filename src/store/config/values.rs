@@ -62,6 +62,7 @@ fn value(slot: Slot<'_>) -> Option<Value> {
         | Slot::Policy(_)
         | Slot::Probe(_)
         | Slot::Ip(_)
+        | Slot::Path(_)
         | Slot::Users(_) => Some(slot.text()).filter(|text| !text.is_empty()).map(Value::from),
     }
 }

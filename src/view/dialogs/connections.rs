@@ -80,7 +80,11 @@ fn cells(scene: Scene<'_>, connection: &Connection) -> [String; COLUMNS.len()] {
     let Connection { from, program, since, up, down, state, .. } = connection;
     let program =
         program.as_ref().map_or_else(|| "–".to_owned(), |program| format!("{} {}", program.name, program.pid));
-    let from = if from.ip().is_loopback() { format!(":{}", from.port()) } else { from.to_string() };
+    let from = match from {
+        Some(from) if from.ip().is_loopback() => format!(":{}", from.port()),
+        Some(from) => from.to_string(),
+        None => text.get("connection.socket").to_owned(),
+    };
     let state = match state {
         ConnectionState::Waiting => "connection.waiting",
         ConnectionState::Open => "connection.open",

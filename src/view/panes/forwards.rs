@@ -67,7 +67,7 @@ fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
     let via = forward.via().map_or("–", |via| via.pod.name.as_str());
     vec![
         Cell::empty(),
-        Cell::Line(vec![local(scene, forward)]),
+        Cell::Tail(local(scene, forward)),
         Cell::Line(vec![Span::styled("→ ", theme.faint), Span::styled(name(scene, forward), theme.text)]),
         Cell::Tail(Span::styled(via, if forward.via().is_some() { theme.dim } else { theme.faint })),
         Cell::text(scene.text().forward(forward, scene.model.now), style_of(scene, forward)),
@@ -127,7 +127,7 @@ pub(in crate::view) fn local<'a>(scene: Scene<'a>, forward: &Forward) -> Span<'a
     if open_to_others(forward) {
         return Span::styled(format!("! {address}"), theme.bad.add_modifier(Modifier::BOLD));
     }
-    let shown = if forward.bound.is_empty() { theme.dim } else { theme.text };
+    let shown = if forward.listens() { theme.text } else { theme.dim };
     Span::styled(address, shown)
 }
 

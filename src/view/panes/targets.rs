@@ -88,6 +88,12 @@ fn port<'a>(scene: Scene<'a>, target: &Target, forward: Option<&Forward>) -> Spa
             Span::styled(format!(":{port}"), theme.text)
         };
     }
+    // Without a port it listens on its socket, whose file tells more than its directory.
+    if let Some(path) = target.forward.local_socket.as_deref().filter(|_| target.local_port == 0) {
+        let listens = forward.is_some_and(Forward::listens);
+        let file = path.rsplit('/').next().unwrap_or_default().to_owned();
+        return Span::styled(file, if listens { theme.text } else { theme.dim });
+    }
     match (target.local_port, scene.model.port_of(target)) {
         (_, None) => Span::styled(scene.get("view.any-port"), theme.faint),
         (_, Some(port)) => Span::styled(format!(":{port}"), theme.dim),

@@ -42,7 +42,7 @@ fn form(editing: Option<&str>, active: usize, errors: &[(usize, &'static str)]) 
 fn connections() -> ConnectionList {
     let connection = |id: u16, program: Option<(u32, &str)>, age, state| Connection {
         id: ConnectionId(id.into()),
-        from: ([127, 0, 0, 1], 50_000 + id).into(),
+        from: Some(([127, 0, 0, 1], 50_000 + id).into()),
         program: program.map(|(pid, name)| Program { pid, name: name.to_owned() }),
         since: ago(age),
         up: u64::from(id) * 700,
@@ -54,7 +54,7 @@ fn connections() -> ConnectionList {
         connection(2, Some((104_812, "java-with-a-long")), 95, ConnectionState::Open),
         connection(3, None, 3, ConnectionState::Waiting),
     ];
-    rows[2].from = "[2001:db8::17]:61234".parse().unwrap();
+    rows[2].from = "[2001:db8::17]:61234".parse().ok();
     rows.extend((4..60).map(|id| connection(id, Some((4_800 + u32::from(id), "pgbench")), 60, ConnectionState::Open)));
     let forward = *busy().forwards.all().keys().next().unwrap();
     ConnectionList { forward, rows: Some(rows), cursor: 1 }

@@ -119,6 +119,7 @@ pub fn forward(id: u64, target: &Target, port: u16, route: Route) -> Forward {
         probe: None,
         tunnel: None,
         local_users: LocalUsers::Me,
+        local_socket: None,
     };
     let mut forward = Forward::opening(spec, ago(480));
     forward.route = route;

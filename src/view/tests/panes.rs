@@ -61,6 +61,24 @@ fn a_latency_keeps_its_unit_where_there_is_little_room() {
 }
 
 #[test]
+fn a_socket_in_place_of_a_port_and_beside_one() {
+    let mut model = focused(busy(), Pane::Forwards);
+    let sockets = ["/run/user/1000/brow/mysql-dev.sock", "/home/ada/.cache/a/path/that/is/long/redis.sock"];
+    for (at, path) in sockets.into_iter().enumerate() {
+        model.targets.all_mut()[at].forward.local_socket = Some(path.to_owned());
+        let forward = model.forwards.all_mut().values_mut().nth(at).unwrap();
+        forward.socket = Some(path.to_owned());
+        if at == 1 {
+            (forward.bound, forward.spec.bind, forward.spec.port) = (Vec::new(), Vec::new(), 0);
+        }
+    }
+    model.targets.all_mut()[1].local_port = 0;
+    shots("socket-beside", &model);
+    model.screen.forwards.cursor = 1;
+    shots("socket-alone", &model);
+}
+
+#[test]
 fn forwards_on_demand() {
     let mut model = focused(busy(), Pane::Forwards);
     let until = now() + chrono::TimeDelta::seconds(598);
@@ -281,6 +299,7 @@ fn forwards_of_other_instances_are_dimmed_and_say_whose_they_are() {
         server: "https://dev.example:6443".to_owned(),
         destination: "10.0.0.1:3306".to_owned(),
         local: format!("127.0.0.1:{}", 5000 + id),
+        socket: None,
         state,
         detail: None,
         ends: None,

@@ -219,6 +219,8 @@ pub enum PodEvent {
 /// Changes of a forward.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ForwardEvent {
+    /// It listens on this Unix socket; [`Self::Bound`] follows.
+    BoundSocket(String),
     /// It listens.
     Bound(Vec<SocketAddr>),
     /// It cannot listen; for a taken port the fault names the holder and the remedy the next free port.

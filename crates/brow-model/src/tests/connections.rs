@@ -10,7 +10,7 @@ use crate::types::forward::ForwardId;
 fn connection(id: u64) -> Connection {
     Connection {
         id: ConnectionId(id),
-        from: ([127, 0, 0, 1], 50_000).into(),
+        from: Some(([127, 0, 0, 1], 50_000).into()),
         program: Some(Program { pid: 7, name: "psql".to_owned() }),
         since: noon(),
         up: id,

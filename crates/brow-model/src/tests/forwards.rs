@@ -342,3 +342,38 @@ fn who_may_connect_is_as_the_config_says_now() {
     assert_eq!(admitted(&effects), [LocalUsers::MeAndRoot], "{effects:?}");
     assert!(admitted(&loaded(&mut model, Some(LocalUsers::MeAndRoot), None)).is_empty(), "it is that already");
 }
+
+#[test]
+fn a_socket_stands_in_for_a_port_or_beside_it() {
+    let path = "/run/user/1/db.sock";
+    for port in [0, 3306] {
+        let mut model = connected();
+        for target in model.targets.all_mut() {
+            target.forward.local_socket = Some(path.to_owned());
+            target.local_port = port;
+        }
+        model.screen.targets.select(1);
+        let effects = press(&mut model, Command::Forward);
+        let spec = effects.iter().find_map(|effect| match effect {
+            Effect::Forward(ForwardEffect::Open { spec, .. }) => Some(spec.clone()),
+            _ => None,
+        });
+        let spec = spec.unwrap();
+        assert_eq!((spec.local_socket.as_deref(), spec.port, spec.bind.is_empty()), (Some(path), port, port == 0));
+        tell(&mut model, spec.id, ForwardEvent::BoundSocket(path.to_owned()));
+        let bound = if port == 0 { Vec::new() } else { vec![([127, 0, 0, 1], port).into()] };
+        tell(&mut model, spec.id, ForwardEvent::Bound(bound));
+        let forward = &model.forwards.all()[&spec.id];
+        let local = if port == 0 { path.to_owned() } else { "127.0.0.1:3306".to_owned() };
+        assert_eq!((forward.state(), forward.local()), (ForwardState::Waiting, local.clone()));
+        let report = model.report(1, crate::types::instance::Role::Dashboard);
+        assert_eq!((&report.forwards[0].local, report.forwards[0].socket.as_deref()), (&local, Some(path)));
+        // Its clients are offered with it.
+        press(&mut model, Command::Strings);
+        let Some(Dialog::Menu(menu)) = model.screen.dialogs.last() else { panic!("no strings") };
+        let strings: Vec<&str> = menu.items.iter().map(|item| item.shown.as_str()).collect();
+        assert!(strings.contains(&"mysql --socket=/run/user/1/db.sock -u USER -p"), "{strings:?}");
+        assert!(strings.contains(&path));
+        assert_eq!(strings.contains(&"127.0.0.1:3306"), port != 0);
+    }
+}

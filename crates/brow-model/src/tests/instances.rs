@@ -15,6 +15,7 @@ use crate::types::instance::StateDetail;
 
 fn shared(id: u64, name: &str, state: RemoteState) -> ForwardReport {
     ForwardReport {
+        socket: None,
         id,
         name: name.into(),
         cluster: "dev".into(),

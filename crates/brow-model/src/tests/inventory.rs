@@ -276,6 +276,7 @@ fn ports_of_other_instances_and_of_saved_targets_are_left_alone() {
         server: String::new(),
         destination: "10.0.0.1:3306".into(),
         local: format!("127.0.0.1:{own}"),
+        socket: None,
         state: RemoteState::Live,
         detail: None,
         ends: None,

@@ -154,6 +154,7 @@ fn a_renewal_that_is_answered_while_the_old_pod_dies_serves_those_who_wait() {
 
 fn hear(model: &mut Model, pod: Option<&PodKey>, draining: Vec<String>) -> Vec<Effect> {
     let forward = ForwardReport {
+        socket: None,
         id: 1,
         name: "mysql".into(),
         cluster: "same-cluster-by-another-name".into(),

@@ -12,8 +12,8 @@ pub struct ConnectionId(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
     pub id: ConnectionId,
-    /// The address that it comes from.
-    pub from: SocketAddr,
+    /// The address that it comes from; `None`: it comes through the Unix socket.
+    pub from: Option<SocketAddr>,
     /// The local program, if the system tells us which one it is.
     pub program: Option<Program>,
     /// The time at which it was accepted.

@@ -73,6 +73,31 @@ pub(crate) fn built_in(service: Option<Service>) -> &'static [Template] {
     }
 }
 
+/// The templates of clients that take a Unix socket.
+pub(crate) fn for_sockets(service: Option<Service>, path: &str) -> &'static [Template] {
+    match service {
+        Some(Service::Mysql) => &[("mysql", "mysql --socket={socket} -u USER -p")],
+        // libpq looks for a socket of that name in a directory.
+        Some(Service::Postgres) if path.contains("/.s.PGSQL.") => {
+            &[("psql", "psql -h {directory} -p {number} -U USER DATABASE")]
+        }
+        Some(Service::Redis) => &[("redis-cli", "redis-cli -s {socket}"), ("URL", "unix://{socket}")],
+        None => &[
+            ("curl", "curl --unix-socket {socket} http://localhost/"),
+            ("docker", "docker -H unix://{socket} version"),
+        ],
+        Some(service) if built_in(Some(service)) == WEB => &[("curl", "curl --unix-socket {socket} http://localhost/")],
+        Some(_) => &[],
+    }
+}
+
+/// Fills in a template for a Unix socket.
+pub(crate) fn fill_socket(template: &str, path: &str) -> String {
+    let (directory, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let number = file.rsplit('.').next().unwrap_or_default();
+    fill_with(template, &[("socket", path), ("directory", directory), ("number", number)])
+}
+
 /// Recognises the service of a target: by its tags first, which the user can set.
 pub fn service_of(target: &Target, destination: &Destination) -> Option<Service> {
     if let Some(service) = target.tags.iter().find_map(|tag| by_word(tag)) {
@@ -151,7 +176,10 @@ impl Quotes {
 /// shell, since names come from other people, too.
 pub(crate) fn fill(template: &str, local: SocketAddr, name: &str) -> String {
     let (host, port) = (local.ip().to_string(), local.port().to_string());
-    let address = local.to_string();
+    fill_with(template, &[("host", &host), ("port", &port), ("address", &local.to_string()), ("name", name)])
+}
+
+fn fill_with(template: &str, values: &[(&str, &str)]) -> String {
     let is_command = template.contains(char::is_whitespace);
     let (mut rest, mut within) = (template, Quotes::Nothing);
     let mut filled = String::new();
@@ -160,13 +188,7 @@ pub(crate) fn fill(template: &str, local: SocketAddr, name: &str) -> String {
         filled.push_str(before);
         within = within.past(before);
         let (key, behind) = after.split_once('}').unwrap_or((after, ""));
-        let text = match key {
-            "host" => &host,
-            "port" => &port,
-            "address" => &address,
-            "name" => name,
-            _ => "",
-        };
+        let text = values.iter().find(|(name, _)| *name == key).map_or("", |(_, text)| text);
         if is_command && !text.is_empty() {
             filled.push_str(&within.quote(text));
         } else {
@@ -180,6 +202,20 @@ pub(crate) fn fill(template: &str, local: SocketAddr, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_that_take_a_socket_get_it() {
+        let of = |service, path| {
+            let all = for_sockets(service, path).iter().map(|(_, text)| fill_socket(text, path));
+            all.collect::<Vec<_>>()
+        };
+        let postgres = "/run/my dir/.s.PGSQL.5433";
+        assert_eq!(of(Some(Service::Postgres), postgres), ["psql -h '/run/my dir' -p 5433 -U USER DATABASE"]);
+        assert!(of(Some(Service::Postgres), "/run/pg.sock").is_empty(), "libpq takes no other name");
+        assert_eq!(of(Some(Service::Redis), "/r.sock"), ["redis-cli -s /r.sock", "unix:///r.sock"]);
+        assert_eq!(of(None, "/d.sock")[1], "docker -H unix:///d.sock version");
+        assert_eq!(of(Some(Service::Http), "/h.sock"), ["curl --unix-socket /h.sock http://localhost/"]);
+    }
 
     #[test]
     fn every_service_has_strings_and_none_a_password() {

@@ -47,6 +47,8 @@ pub struct ForwardSpec {
     pub probe: Option<ProbePlan>,
     /// The users of this machine who may connect.
     pub local_users: LocalUsers,
+    /// The path of a Unix socket to listen on, as the config has it.
+    pub local_socket: Option<String>,
 }
 
 /// One forward.
@@ -55,6 +57,8 @@ pub struct Forward {
     pub spec: ForwardSpec,
     /// The local addresses it listens on.
     pub bound: Vec<SocketAddr>,
+    /// The path of the Unix socket it listens on.
+    pub socket: Option<String>,
     /// The route to its target.
     pub route: Route,
     /// The running pods of its workload, the best first.
@@ -112,6 +116,7 @@ impl Forward {
         Self {
             spec,
             bound: Vec::new(),
+            socket: None,
             route: Route::Wanted,
             backends: Vec::new(),
             relay: None,
@@ -148,19 +153,25 @@ impl Forward {
         self.relayed_to().is_none()
     }
 
-    /// Returns the address to give to a client: the first bound one, else the requested one.
+    /// Returns the address to give to a client: the first bound one, else the requested one; without any the path of
+    /// the socket.
     pub fn local(&self) -> String {
         match (self.bound.first(), self.spec.bind.first()) {
             (Some(address), _) => address.to_string(),
             (None, Some(ip)) => SocketAddr::new(*ip, self.spec.port).to_string(),
-            (None, None) => format!("127.0.0.1:{}", self.spec.port),
+            (None, None) => self.socket.clone().or_else(|| self.spec.local_socket.clone()).unwrap_or_default(),
         }
+    }
+
+    /// Returns true if it listens somewhere.
+    pub fn listens(&self) -> bool {
+        !self.bound.is_empty() || self.socket.is_some()
     }
 
     pub fn state(&self) -> ForwardState {
         match &self.route {
             Route::Failed => ForwardState::Failed,
-            _ if self.bound.is_empty() => ForwardState::Opening,
+            _ if !self.listens() => ForwardState::Opening,
             Route::Resting => ForwardState::Resting,
             Route::Wanted | Route::Waiting => ForwardState::Waiting,
             Route::Through(_, Tunnel::Dialing) => ForwardState::Dialing,

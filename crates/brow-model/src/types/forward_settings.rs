@@ -67,6 +67,8 @@ pub struct ForwardSettings {
     pub autostart: bool,
     /// The local address, if not loopback. Only targets have it.
     pub local_address: Option<IpAddr>,
+    /// The path of a Unix socket to listen on. Only targets have it.
+    pub local_socket: Option<String>,
 }
 
 /// The same with every level merged and nothing absent.
@@ -121,6 +123,7 @@ impl ForwardSettings {
             probe: None,
             autostart: false,
             local_address: None,
+            local_socket: None,
         }
     }
 
@@ -139,6 +142,7 @@ impl ForwardSettings {
             probe: self.probe.clone(),
             autostart: self.autostart,
             local_address: self.local_address,
+            local_socket: self.local_socket.clone(),
         }
     }
 

@@ -57,8 +57,11 @@ pub struct ForwardReport {
     /// The destination: two configs may use one name for different destinations.
     #[serde(rename = "place", default)]
     pub destination: String,
-    /// The local address.
+    /// The local address; without one the path of the socket.
     pub local: String,
+    /// The path of its Unix socket.
+    #[serde(default)]
+    pub socket: Option<String>,
     pub state: RemoteState,
     /// More about that, which earlier versions do not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -179,8 +182,8 @@ impl Report {
     /// Every text in it: what a screen shows.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.forwards.iter().flat_map(|forward| {
-            let ForwardReport { name, cluster, namespace, local, pod, draining, .. } = forward;
-            [name, cluster, namespace, local].into_iter().chain(pod).chain(draining).map(String::as_str)
+            let ForwardReport { name, cluster, namespace, local, socket, pod, draining, .. } = forward;
+            [name, cluster, namespace, local].into_iter().chain(socket).chain(pod).chain(draining).map(String::as_str)
         })
     }
 }

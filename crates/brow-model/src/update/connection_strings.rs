@@ -1,31 +1,46 @@
 //! Connection strings: commands and URLs for clients of a forward. None has a password.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::language::log::{Level, Message};
 use crate::screen::dialog::Dialog;
 use crate::screen::focus::Pane;
 use crate::screen::menu::{Menu, MenuContent, MenuItem, MenuLabel, MenuOf};
 use crate::state::Model;
-use crate::types::connection_strings::{built_in, fill, service_of};
+use crate::types::connection_strings::{built_in, fill, fill_socket, for_sockets, service_of};
 use crate::types::forward::Forward;
 use crate::types::service::Service;
 
 impl Model {
     /// The strings for a forward: those of its protocol, and the plain address, which always serves.
     fn connection_strings_of(&self, forward: &Forward) -> Vec<MenuItem> {
-        let Some(mut local) = forward.bound.first().copied() else { return Vec::new() };
+        let of_port = forward.bound.first().map(|local| self.strings_for_port(forward, *local));
+        let of_socket = forward.socket.as_deref().map(|path| self.strings_for_socket(forward, path));
+        of_port.into_iter().chain(of_socket).flatten().collect()
+    }
+
+    fn service_of(&self, forward: &Forward) -> Option<Service> {
+        service_of(self.target(&forward.spec.target)?, &forward.spec.address)
+    }
+
+    fn strings_for_socket(&self, forward: &Forward, path: &str) -> Vec<MenuItem> {
+        let item = |name: &str, text: String| {
+            let label = if name.is_empty() { MenuLabel::Address } else { MenuLabel::Name(name.to_owned()) };
+            MenuItem { label, shown: text.clone(), content: MenuContent::Text(text) }
+        };
+        let templates = for_sockets(self.service_of(forward), path);
+        let items = templates.iter().map(|(name, template)| item(name, fill_socket(template, path)));
+        items.chain([item("", path.to_owned())]).collect()
+    }
+
+    fn strings_for_port(&self, forward: &Forward, mut local: SocketAddr) -> Vec<MenuItem> {
         // What listens everywhere is reached here by loopback.
         match local.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => local.set_ip(Ipv4Addr::LOCALHOST.into()),
             IpAddr::V6(ip) if ip.is_unspecified() => local.set_ip(Ipv6Addr::LOCALHOST.into()),
             IpAddr::V4(_) | IpAddr::V6(_) => {}
         }
-        let destination = &forward.spec.address;
-        let service = match self.target(&forward.spec.target) {
-            Some(target) => service_of(target, destination),
-            None => None,
-        };
+        let service = self.service_of(forward);
         let mut templates: Vec<(String, String)> =
             built_in(service).iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
         let own = self.config.settings().connection_strings.get(service.map_or("other", Service::name));

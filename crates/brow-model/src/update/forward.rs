@@ -42,6 +42,7 @@ impl Model {
         self.screen.unarranged = true;
         let target = forward.spec.target.clone();
         match event {
+            ForwardEvent::BoundSocket(path) => forward.socket = Some(path),
             ForwardEvent::Bound(bound) => self.on_bound(id, bound, out),
             ForwardEvent::NotBound(fault) => self.on_not_bound(id, fault, out),
             ForwardEvent::Up(via) => self.on_up(id, via),
@@ -115,8 +116,9 @@ impl Model {
         let others = bound.iter().any(|local| !local.ip().is_loopback());
         let port = bound.first().map_or(0, SocketAddr::port);
         let asked = forward.spec.port;
-        let (any, local) = (forward.spec.any_port, bound.first().map(ToString::to_string).unwrap_or_default());
+        let any = forward.spec.any_port;
         forward.bound = bound;
+        let local = forward.local();
         // A restart takes the same port again.
         forward.spec.port = port;
         if any && port != 0 {

@@ -19,7 +19,7 @@ impl Model {
     /// Returns the report for other instances.
     pub fn report(&self, pid: u32, role: Role) -> Report {
         // One that is being opened, or opened anew, is ours already.
-        let listens = |forward: &&Forward| !forward.bound.is_empty() || forward.state() == ForwardState::Opening;
+        let listens = |forward: &&Forward| forward.listens() || forward.state() == ForwardState::Opening;
         let forwards = self.forwards.all().values().filter(listens).map(|forward| {
             let spec = &forward.spec;
             let target = self.target(&spec.target);
@@ -31,6 +31,7 @@ impl Model {
                 server: self.server_of(&spec.selector.cluster),
                 destination: spec.address.to_string(),
                 local: forward.local(),
+                socket: forward.socket.clone(),
                 state: RemoteState::of(forward.state()),
                 detail: StateDetail::of(forward),
                 ends: self.end_of(forward),

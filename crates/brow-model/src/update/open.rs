@@ -16,9 +16,14 @@ use crate::types::workload::Destination;
 /// Loopback in both families: nothing beyond this machine unless somebody asks.
 const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
-/// Returns the local addresses for the forwards of a target.
-pub(crate) fn bind_of(target: &Target) -> Vec<IpAddr> {
-    target.forward.local_address.map_or_else(|| LOOPBACK.to_vec(), |ip| vec![ip])
+/// Returns the local addresses for a target's forward to one of its ports, and its socket, which is for the first of
+/// several. A target with a socket listens on a port besides if it names one.
+pub(crate) fn places_of(target: &Target, address: &Destination) -> (Vec<IpAddr>, Option<String>) {
+    let socket = target.forward.local_socket.clone().filter(|_| port_name(target, address) == target.name);
+    if socket.is_some() && target.local_port == 0 {
+        return (Vec::new(), socket);
+    }
+    (target.forward.local_address.map_or_else(|| LOOPBACK.to_vec(), |ip| vec![ip]), socket)
 }
 
 impl Model {
@@ -76,7 +81,10 @@ impl Model {
         let remembered = self.targets.ports().get(&name).copied().unwrap_or(0);
         // The local port that the target names is for the first of several.
         let any_port = target.local_port == 0 || name != target.name;
-        let port = had.unwrap_or(if any_port { remembered } else { target.local_port });
+        let port = match places_of(target, address) {
+            (bind, _) if bind.is_empty() => 0,
+            _ => had.unwrap_or(if any_port { remembered } else { target.local_port }),
+        };
         let any_port = any_port || port != target.local_port;
         let id =
             self.listen(target, address, (port, any_port), if on_demand { Route::Resting } else { Route::Wanted }, out);
@@ -129,6 +137,12 @@ impl Model {
         out: &mut Vec<Effect>,
     ) -> ForwardId {
         let on_demand = route == Route::Resting;
+        let (mut bind, mut local_socket) = places_of(target, address);
+        let others = self.forwards.all().values().filter(|forward| !forward.has_failed());
+        if local_socket.is_some() && others.into_iter().any(|forward| forward.spec.local_socket == local_socket) {
+            // One more forward to the same target listens on a port of its own.
+            (bind, local_socket) = (LOOPBACK.to_vec(), None);
+        }
         let spec = ForwardSpec {
             id: ForwardId(self.next_number()),
             epoch: Epoch(self.next_number()),
@@ -136,12 +150,13 @@ impl Model {
             selector: self.selector_of(target),
             address: address.clone(),
             tunnel: self.config.settings().clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
-            bind: bind_of(target),
+            bind,
             port,
             any_port,
             on_demand,
             probe: self.probe_of(target),
             local_users: self.forward_policy(&target.name).local_users,
+            local_socket,
         };
         let id = spec.id;
         let mut forward = Forward::opening(spec.clone(), self.now);

@@ -8,7 +8,7 @@ use crate::types::route::{Demand, Route};
 use crate::types::target::Target;
 use crate::types::traffic::Traffic;
 use crate::types::workload::Destination;
-use crate::update::open::bind_of;
+use crate::update::open::places_of;
 
 impl Model {
     /// Closes a forward and opens it again on the same port, or on another.
@@ -30,6 +30,7 @@ impl Model {
         forward.spec = spec;
         forward.spec.port = port.unwrap_or(forward.spec.port);
         forward.bound.clear();
+        forward.socket = None;
         forward.fault = None;
         forward.traffic = Traffic::default();
         forward.health = None;
@@ -62,10 +63,13 @@ impl Model {
         let singles = target.address.singles();
         let port = |of: &Destination| of.workload().map(|workload| workload.port.clone());
         let same = singles.iter().find(|single| port(single) == port(&spec.address)).or(singles.first());
+        let address = same.unwrap_or(&target.address).clone();
+        let (bind, local_socket) = places_of(target, &address);
         ForwardSpec {
             selector: self.selector_of(target),
-            address: same.unwrap_or(&target.address).clone(),
-            bind: bind_of(target),
+            address,
+            bind,
+            local_socket,
             probe: self.probe_of(target),
             local_users: self.forward_policy(&target.name).local_users,
             tunnel: self.config.settings().clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
@@ -87,7 +91,8 @@ impl Model {
             let port = Some(now.local_port).filter(|port| *port != 0 && *port != was.local_port && had_it);
             let led = (&was.address, &was.cluster, &was.namespace);
             let elsewhere = led != (&now.address, &now.cluster, &now.namespace);
-            if port.is_some() || elsewhere || was.forward.local_address != now.forward.local_address {
+            let places = |target: &Target| places_of(target, &target.address);
+            if port.is_some() || elsewhere || places(was) != places(now) {
                 moved.push((forward.spec.id, port));
             }
             if was.forward.on_demand != now.forward.on_demand {

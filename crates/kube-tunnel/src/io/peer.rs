@@ -5,6 +5,8 @@
 //! on Linux through `sock_diag(7)`, where a socket that no program holds any more has no inode; on macOS in the list
 //! that netstat(1) reads, where it is marked.
 
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 /// The program at the other end.
@@ -26,12 +28,33 @@ pub(crate) enum Peer {
 /// hundred.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 pub(crate) fn look(local: &TcpStream) -> Peer {
+    if SockRef::from(local).local_addr().is_ok_and(|address| address.is_unix()) {
+        return look_at_unix(local);
+    }
     let (Ok(ours), Ok(theirs)) = (local.local_addr(), local.peer_addr()) else { return Peer::Closed };
     // A connection within the loopback interface has both ends in this network namespace.
     if !theirs.ip().is_loopback() {
         return Peer::Unknown;
     }
     system::look(ours, theirs).unwrap_or(Peer::Unknown)
+}
+
+/// Looks at the other end of a Unix socket: on Linux one that is closed hangs up, and one that is half-closed does not.
+#[cfg(target_os = "linux")]
+fn look_at_unix(local: &TcpStream) -> Peer {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    let mut descriptors = [PollFd::new(local, PollFlags::empty())];
+    match poll(&mut descriptors, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+        Ok(_) if descriptors[0].revents().contains(PollFlags::HUP) => Peer::Closed,
+        Ok(_) => Peer::Open,
+        Err(_) => Peer::Unknown,
+    }
+}
+
+#[cfg(target_os = "macos")]
+fn look_at_unix(_: &TcpStream) -> Peer {
+    Peer::Unknown
 }
 
 /// The user whose program is at the other end of a connection within this machine.
@@ -313,6 +336,19 @@ mod tests {
             drop(program);
             assert_eq!(look(&local), Peer::Closed);
         }
+    }
+
+    #[tokio::test]
+    async fn a_unix_socket_is_told_as_well() {
+        let (ours, mut program) = tokio::net::UnixStream::pair().unwrap();
+        let ours = std::os::fd::OwnedFd::from(ours.into_std().unwrap());
+        let mut local = TcpStream::from_std(ours.into()).unwrap();
+        assert_eq!(look(&local), Peer::Open);
+        program.shutdown().await.unwrap();
+        assert_eq!(local.read(&mut [0; 1]).await.unwrap(), 0);
+        assert_eq!(look(&local), Peer::Open);
+        drop(program);
+        assert_eq!(look(&local), Peer::Closed);
     }
 
     #[tokio::test]

@@ -7,7 +7,8 @@ use crate::screen::text_field::Field;
 use crate::state::Model;
 use crate::types::address::{AddressError, is_url};
 use crate::types::field::{
-    Page, Scope, Slot, TargetField, is_label_key, is_label_value, is_quantity, pairs, tolerations, words,
+    Page, Scope, Slot, TargetField, is_label_key, is_label_value, is_quantity, is_socket_path, pairs, tolerations,
+    words,
 };
 use crate::types::health::Probe;
 use crate::types::target::Target;
@@ -150,6 +151,7 @@ impl TargetForm {
             Slot::Probe(_) => (text.parse::<Probe>().is_err(), "probe"),
             Slot::Ip(_) => (text.parse::<IpAddr>().is_err(), "ip"),
             Slot::Image(_) => (text.contains(|c: char| c.is_whitespace() || is_unseen(c)), "image"),
+            Slot::Path(_) => (!is_socket_path(text), "socket-path"),
             Slot::Names(_) => (!words(text).iter().all(|name| is_dns_name(name)), "secrets"),
             Slot::Labels(_) => (!pairs(text).is_some_and(|table| table.iter().all(is_label)), "labels"),
             Slot::Annotations(_) => {

@@ -13,8 +13,8 @@ use crate::types::target::Target;
 use crate::types::ttl::Ttl;
 use crate::types::workload::{Destination, Kind, Port, Workload};
 
-pub use notation::is_quantity;
 pub(crate) use notation::{is_label_key, is_label_value, pairs, tolerations, words};
+pub use notation::{is_quantity, is_socket_path};
 
 /// The pages of a target form: what every target has, and what few set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +116,8 @@ fields! {
     ProbeInterval = "probe_interval", Forward, Any, Time(forward.probe_interval);
     /// Address of this machine to listen on; beyond loopback others can reach it.
     LocalAddress = "local_address", Forward, Target, Ip(forward.local_address);
+    /// Unix socket to listen on, in place of a local port or beside it.
+    LocalSocket = "local_socket", Forward, Target, Path(forward.local_socket);
     /// Users of this machine who may connect: me, me+root or all.
     LocalUsers = "local_users", Forward, Any, Users(forward.local_users);
     /// Image of its proxy pods, which must hold socat and sh.
@@ -149,6 +151,8 @@ pub enum Slot<'a> {
     Word(&'a mut String),
     Namespace(&'a mut Option<String>),
     Image(&'a mut Option<String>),
+    /// The path of a socket.
+    Path(&'a mut Option<String>),
     /// A Kubernetes quantity, which the config has in a table `resources`.
     Quantity(&'a mut Option<String>),
     /// An address or a workload; the config has a key for each.
@@ -252,7 +256,9 @@ impl Slot<'_> {
     pub fn text(&self) -> String {
         match self {
             Self::Word(text) => (*text).clone(),
-            Self::Namespace(text) | Self::Image(text) | Self::Quantity(text) => shown(text.as_deref()),
+            Self::Namespace(text) | Self::Image(text) | Self::Path(text) | Self::Quantity(text) => {
+                shown(text.as_deref())
+            }
             Self::Destination(destination) => destination.to_string(),
             Self::Port(port) => shown(Some(**port).filter(|port| *port != 0)),
             Self::Ttl(time) | Self::Time(time) => shown(**time),
@@ -275,7 +281,7 @@ impl Slot<'_> {
         let some = || Some(text.to_owned()).filter(|text| !text.is_empty());
         match self {
             Self::Word(at) => text.clone_into(at),
-            Self::Namespace(at) | Self::Image(at) | Self::Quantity(at) => *at = some(),
+            Self::Namespace(at) | Self::Image(at) | Self::Path(at) | Self::Quantity(at) => *at = some(),
             Self::Destination(at) => text.parse().into_iter().for_each(|destination| *at = destination),
             Self::Port(at) => *at = text.parse().unwrap_or(0),
             Self::Ttl(at) | Self::Time(at) => *at = text.parse().ok(),

@@ -101,6 +101,12 @@ pub fn is_quantity(text: &str) -> bool {
     number(whole) && number(fraction) && SUFFIXES.contains(&&text[digits.len()..])
 }
 
+/// Returns true if a text is the path of a file, absolute once `~` or `$XDG_RUNTIME_DIR` is filled in.
+pub fn is_socket_path(text: &str) -> bool {
+    let begins = ["/", "~/", "$XDG_RUNTIME_DIR/"].iter().any(|begin| text.starts_with(begin));
+    begins && !text.ends_with('/') && !text.chars().any(char::is_control)
+}
+
 /// Returns true if a text is valid as a label's value, or as a key after its prefix: up to 63 letters, digits, `-`,
 /// `_`, `.`, with a letter or digit at both ends (`IsValidLabelValue` in `k8s.io/apimachinery/pkg/util/validation`).
 pub(crate) fn is_label_value(text: &str) -> bool {
@@ -144,6 +150,16 @@ mod tests {
         assert_eq!((operators, all[1].key.as_deref()), (vec!["Equal", "Exists"], None));
         for wrong in ["a:Never", "*=x", "a b:", "-a", "a=ü"] {
             assert_eq!(tolerations(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sockets_have_absolute_paths() {
+        for path in ["/run/db.sock", "~/db.sock", "$XDG_RUNTIME_DIR/brow/.s.PGSQL.5432"] {
+            assert!(is_socket_path(path), "{path}");
+        }
+        for path in ["", "db.sock", "./db.sock", "/run/", "$HOME/db.sock", "/run/a\tb"] {
+            assert!(!is_socket_path(path), "{path:?}");
         }
     }
 
