@@ -1,9 +1,9 @@
 //! brow-tui: a full-screen dashboard for reaching what only a Kubernetes cluster can reach.
 //!
-//! One loop owns one [`brow_model::Model`]; everything else reads it or feeds it. Three crates stand apart, and their
+//! One loop owns one [`brow_model::Model`]; everything else reads it or feeds it. Four crates stand apart, and their
 //! `Cargo.toml` is the wall: [`brow_model`] (state and transitions, and the sanitizer of text), [`kube_tunnel`]
-//! (streams to pods, and [`kube_tunnel::contain`], which all may use) and `brow_practice` (the practice cluster). Of
-//! the modules here:
+//! (streams to pods, and [`kube_tunnel::contain`], which all may use), [`brow_relay`] (the protocol of our relay) and
+//! `brow_practice` (the practice cluster). Of the modules here:
 //!
 //! | module | what it is | may use, besides `brow_model` |
 //! |---|---|---|
@@ -12,7 +12,7 @@
 //! | [`keymap`] | one table from keys to commands, which is also the help and the hints | `text` |
 //! | [`view`] | draws the model | `text` |
 //! | [`cluster`] | kubeconfig, clients by context, probes, what there is in them | `events`, `store`, `kube_tunnel` |
-//! | [`proxy`] | the proxy pod: its spec, its relay, its life, the watch on it | `events`, `cluster`, `kube_tunnel` |
+//! | [`proxy`] | the proxy pod: its spec, its relay, its life, the watch on it | `events`, `cluster`, `kube_tunnel`, `brow_relay` |
 //! | [`forward`] | listeners on this machine and what keeps them going | `events`, `kube_tunnel` |
 //! | [`store`] | config, state, audit log, imports; one writer | `events` |
 //! | [`instance`] | the sockets by which running instances know each other | `events` |

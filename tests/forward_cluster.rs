@@ -120,6 +120,7 @@ impl Open {
             tunnel: None,
             local_users: LocalUsers::Me,
             local_socket: None,
+            relay: brow_model::settings::Relay::Socat,
         };
         let target = target.map(|target| target.parse().expect("an address"));
         let (sender, events) = brow_tui::events::EventSender::channel(64);
@@ -265,8 +266,10 @@ fn secret() -> Secret {
 fn pod(name: &str) -> Pod {
     let mut command = vec!["sh".to_owned(), "-c".to_owned(), "sleep 2; exec socat \"$@\"".to_owned(), "sh".to_owned()];
     command.extend(relay::args());
-    let env: Vec<_> =
-        relay::env(&secret()).iter().map(|(name, value)| serde_json::json!({ "name": name, "value": value })).collect();
+    let env: Vec<_> = relay::env(&secret(), false)
+        .iter()
+        .map(|(name, value)| serde_json::json!({ "name": name, "value": value }))
+        .collect();
     let pod = serde_json::json!({
         "metadata": { "name": name },
         "spec": {

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
+#[path = "cluster/relayed.rs"]
+mod relayed;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use brow_model::address::Address;
 use brow_model::installation::Installation;
 use brow_practice::Practice;
 use brow_tui::effects::ask_relay;
-use brow_tui::proxy::relay::{self, RelayRequest, Secret};
+use brow_tui::proxy::relay::{self, Mux, RelayRequest, Secret};
 use bytes::Bytes;
 use common::TIMEOUT;
 use common::kube::{Namespace, kubeconfig};
@@ -256,6 +258,58 @@ async fn closed(lane: &Lease, word: &Bytes) {
     }
 }
 
+/// Returns the echo of a question that was half-closed, or the failure, of an address by our own relay.
+async fn asked(relay: &Mux, address: &str) -> String {
+    let mut stream = relay.open(&address.parse().unwrap()).unwrap();
+    if stream.connected().await.is_err() {
+        return format!("{:?}", stream.failure().get().expect("a reason").0);
+    }
+    stream.write_all(b"question").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
+async fn relays_run_our_program_on_both() {
+    let kubeconfig = kubeconfig();
+    let namespace = Namespace::new("same");
+    let practice = Practice::start().await.unwrap();
+    let places = [
+        (Place::new(&kubeconfig, "brow-admin", &namespace.0).await, "10.99.0.10"),
+        (Place::new(&practice.kubeconfig(), "practice", "shop").await, "10.0.0.1"),
+    ];
+    for (place, host) in &places {
+        let pod = json!({ "metadata": { "name": "ours" }, "spec": relayed::spec(&place.namespace) });
+        place.pods().create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+        place.until("ours", ready).await;
+        let route = Route { namespace: place.namespace.clone(), pod: "ours".into(), port: relay::PORT };
+        let (lease, secret) = (
+            Tunnels::new(place.client.clone(), None).lease(route, LeaseOptions::default()),
+            relayed::secret(&place.namespace),
+        );
+        let starting = async {
+            loop {
+                // A real relay that has just started may not listen yet.
+                match ask_relay(&lease, &secret, RelayRequest::Start, async { Ok(()) }).await {
+                    Ok(stream) => return stream,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        };
+        let mut stream = tokio::time::timeout(TIMEOUT, starting).await.expect("a relay");
+        relay::load::<_, kube_tunnel::Error>(&mut stream).await.unwrap();
+        let relay = Mux::start(stream, &secret.key()).await.unwrap();
+        let asked = async |address: String| tokio::time::timeout(TIMEOUT, asked(&relay, &address)).await.unwrap();
+        assert_eq!(asked(format!("{host}:7")).await, "question", "{host}");
+        assert_eq!(asked(format!("{host}:81")).await, "TargetRefused", "{host}");
+        assert_eq!(asked("no-such-host.invalid:7".to_owned()).await, "TargetUnresolved", "{host}");
+    }
+    practice.end().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 async fn relays_open_lanes_on_both() {
@@ -273,7 +327,7 @@ async fn relays_open_lanes_on_both() {
         let container = &mut pod.spec.as_mut().unwrap().containers[0];
         container.args = Some(relay::args());
         let variable = |(name, value): (&str, String)| json!({ "name": name, "value": value });
-        let env: Vec<Value> = relay::env(&secret).into_iter().map(variable).collect();
+        let env: Vec<Value> = relay::env(&secret, false).into_iter().map(variable).collect();
         container.env = Some(serde_json::from_value(env.into()).unwrap());
         place.pods().create(&PostParams::default(), &pod).await.unwrap();
         place.until("lanes", ready).await;

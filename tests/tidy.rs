@@ -20,7 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("keymap", &["text"]),
     ("view", &["text"]),
     ("cluster", &["events", "store", "kube_tunnel"]),
-    ("proxy", &["events", "cluster", "kube_tunnel"]),
+    ("proxy", &["events", "cluster", "kube_tunnel", "brow_relay"]),
     ("forward", &["events", "kube_tunnel"]),
     ("store", &["events"]),
     ("instance", &["events"]),
@@ -54,7 +54,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// The crates that stand apart: only some modules may use them.
-const CRATES: [&str; 2] = ["kube_tunnel", "brow_practice"];
+const CRATES: [&str; 3] = ["kube_tunnel", "brow_practice", "brow_relay"];
 
 /// Crates that the pure modules may not know.
 const IMPURE: &[(&str, &[&str])] = &[

@@ -1,6 +1,6 @@
 //! The dialer of forwards: tunnels by cluster, and the conversations with relays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,15 +9,20 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::pod_lease::{PodLease, PodStream, RELAY_START_TIMEOUT};
 use crate::cluster::{Clusters, node_fault};
+use crate::events::EventSender;
 use crate::forward::{self, Dialer, Lane, LaneEnd, LaneParser, ReachError};
-use crate::proxy::relay::{self, RelayError, RelayRequest, Secret};
+use crate::proxy::relay::{self, Mux, RelayError, RelayRequest, Secret};
 use crate::proxy::uid_of;
 use brow_model::address::Address;
+use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, What};
 use brow_model::forward::ForwardSpec;
 use brow_model::installation::Installation;
 use brow_model::route::Via;
+use brow_model::sanitize;
+use brow_model::settings::Relay;
 use kube_tunnel::{self, Lease, LeaseOptions, Login, Protocol, Stream, Tunnels};
 
 /// The time after a relay's timeout within which its end arrives here: the way back, and the second that containerd
@@ -39,11 +44,13 @@ pub struct ClusterTunnels {
     clusters: Clusters,
     installation: Installation,
     tunnels: Mutex<BTreeMap<(String, Option<Protocol>), Tunnels>>,
+    /// The pods that cannot run our own relay, by uid.
+    without: Mutex<BTreeSet<String>>,
 }
 
 impl ClusterTunnels {
     pub fn new(clusters: Clusters, installation: Installation) -> Self {
-        Self { clusters, installation, tunnels: Mutex::default() }
+        Self { clusters, installation, tunnels: Mutex::default(), without: Mutex::default() }
     }
 
     async fn lease(&self, via: &Via, forced: Option<Protocol>) -> Result<Lease, Fault> {
@@ -103,13 +110,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct ForwardDialer {
     tunnels: Arc<ClusterTunnels>,
     forced: Option<Protocol>,
+    /// The relay that its proxy pods are to run.
+    relay: Relay,
+    events: EventSender<ForwardEvent>,
 }
 
 impl ForwardDialer {
-    pub fn new(tunnels: Arc<ClusterTunnels>, spec: &ForwardSpec) -> Self {
+    pub fn new(tunnels: Arc<ClusterTunnels>, spec: &ForwardSpec, events: EventSender<ForwardEvent>) -> Self {
         // The config's reader lets no other names through; an unknown one means: by trying.
         let forced = spec.tunnel.as_ref().and_then(|name| name.parse().ok());
-        Self { tunnels, forced }
+        Self { tunnels, forced, relay: spec.relay, events }
     }
 
     /// Sends a request to a relay, and returns the stream on which the relay carries it out.
@@ -123,6 +133,44 @@ impl ForwardDialer {
             }
             asked => asked,
         }
+    }
+
+    /// Has connections go through our own relay until that ends. `None` means that the pod does not run it.
+    async fn keep_relay(&self, lease: &PodLease, via: &Via) -> Option<LaneEnd> {
+        let refusal = match self.start_relay(lease, via).await {
+            Ok(relay) => {
+                lease.keep(relay).await;
+                return Some(LaneEnd::Closed);
+            }
+            Err(refusal) => refusal,
+        };
+        lease.go_without();
+        match refusal {
+            // Once for all forwards through the pod.
+            RelayError::Unable(words) if lock(&self.tunnels.without).insert(via.uid.clone()) => {
+                let words = sanitize::line(&words).into_owned();
+                self.events.send(ForwardEvent::WithoutRelay(via.clone(), words)).await;
+                None
+            }
+            // Another setting made the pod.
+            RelayError::Unable(_) | RelayError::Off | RelayError::Silent => None,
+            RelayError::WrongSecret | RelayError::Full | RelayError::Unconfirmed(_) | RelayError::Io(_) => {
+                Some(LaneEnd::Unavailable)
+            }
+        }
+    }
+
+    /// Has the pod run our own relay, on a stream that carries all connections.
+    async fn start_relay(&self, lease: &PodLease, via: &Via) -> Result<Mux, RelayError<kube_tunnel::Error>> {
+        let secret = Secret::new(&self.tunnels.installation, &via.pod.namespace, &via.pod.name);
+        let mut stream = lease.tunnels.open().await.map_err(RelayError::Unconfirmed)?;
+        let start = timeout(RELAY_START_TIMEOUT, async {
+            relay::request(&mut stream, &secret, RelayRequest::Start, Box::pin(self.confirm_uid(via))).await?;
+            relay::load(&mut stream).await?;
+            Mux::start(stream, &secret.key()).await
+        });
+        let late = |_| RelayError::Unable(format!("not started within {} s", RELAY_START_TIMEOUT.as_secs()));
+        start.await.map_err(late)?
     }
 
     /// Checks that the pod of this name still has the expected uid: only that pod may receive its secret.
@@ -160,6 +208,9 @@ impl ForwardDialer {
             let text = "the relay does not say whether it reaches its target";
             return Err(kube_tunnel::Error::Pod { text: text.to_owned() });
         };
+        if what == What::Relay {
+            return Err(kube_tunnel::Error::Pod { text: format!("the pod's relay is none of ours: {words}") });
+        }
         Ok(Err(Fault::new(what, address.to_string(), words)))
     }
 }
@@ -188,9 +239,13 @@ async fn answered(
         Ok(Ok(())) => Ok(()),
         Ok(Err(RelayError::Io(error))) => Err(Error::from_io(error)),
         Ok(Err(RelayError::Unconfirmed(error))) => Err(error),
-        Ok(Err(refusal @ (RelayError::WrongSecret | RelayError::Full | RelayError::Silent))) => {
-            Err(Error::Pod { text: refusal.to_string() })
-        }
+        Ok(Err(
+            refusal @ (RelayError::WrongSecret
+            | RelayError::Full
+            | RelayError::Silent
+            | RelayError::Off
+            | RelayError::Unable(_)),
+        )) => Err(Error::Pod { text: refusal.to_string() }),
         // It may be busy: that says nothing of its version.
         Err(_) => Err(Error::TunnelLost {
             text: format!("no answer of the relay within {} s", RELAY_ANSWER_TIMEOUT.as_secs()),
@@ -199,10 +254,11 @@ async fn answered(
 }
 
 impl Dialer for ForwardDialer {
-    type Lease = Lease;
+    type Lease = PodLease;
 
-    async fn lease(&self, via: &Via) -> Result<Lease, Fault> {
-        self.tunnels.lease(via, self.forced).await
+    async fn lease(&self, via: &Via) -> Result<PodLease, Fault> {
+        let tunnels = self.tunnels.lease(via, self.forced).await?;
+        Ok(PodLease::new(tunnels, via.to.is_some() && self.relay == Relay::Auto))
     }
 
     fn answers_again(&self, via: &Via) -> impl Future<Output = ()> + Send {
@@ -215,34 +271,44 @@ impl Dialer for ForwardDialer {
         via.to.is_some()
     }
 
-    async fn open(&self, lease: &Lease, via: &Via) -> Result<Stream, kube_tunnel::Error> {
-        match &via.to {
-            Some(address) => self.request(lease, via, RelayRequest::Connect(address)).await,
-            None => lease.open().await,
+    async fn open(&self, lease: &PodLease, via: &Via) -> Result<PodStream, kube_tunnel::Error> {
+        let Some(address) = &via.to else { return lease.tunnels.open().await.map(PodStream::Own) };
+        // If our own relay is gone or full, socat is still there.
+        if let Some(stream) = lease.relay().await.and_then(|relay| relay.open(address).ok()) {
+            return Ok(PodStream::Relayed(stream));
         }
+        self.request(&lease.tunnels, via, RelayRequest::Connect(address)).await.map(PodStream::Own)
     }
 
-    async fn lane(&self, lease: &Lease, via: &Via, lane: &Lane) -> LaneEnd {
-        match &via.to {
-            Some(address) => {
-                let word = relay::new_word();
-                let asked = self.request(lease, via, RelayRequest::Lane(address, &word));
-                forward::keep_lane(lease, asked, word.clone(), LANE_PARSER, lane).await
-            }
-            None => LaneEnd::Unsupported,
+    async fn lane(&self, lease: &PodLease, via: &Via, lane: &Lane) -> LaneEnd {
+        let Some(address) = &via.to else { return LaneEnd::Unsupported };
+        if self.relay == Relay::Auto
+            && let Some(end) = self.keep_relay(lease, via).await
+        {
+            return end;
         }
+        let word = relay::new_word();
+        let asked = self.request(&lease.tunnels, via, RelayRequest::Lane(address, &word));
+        forward::keep_lane(&lease.tunnels, asked, word.clone(), LANE_PARSER, lane).await
     }
 
-    async fn reach(&self, lease: &Lease, via: &Via) -> Result<Option<Duration>, ReachError> {
+    async fn reach(&self, lease: &PodLease, via: &Via) -> Result<Option<Duration>, ReachError> {
         let Some(asked) = &via.to else { return Ok(None) };
-        self.diagnose_relay(lease, via, asked).await.map_err(ReachError::Tunnel)?.map_err(ReachError::Target)
+        if let Some(mut stream) = lease.relay().await.and_then(|relay| relay.open(asked).ok()) {
+            let connected = stream.connected().await;
+            return connected.map(Some).map_err(|error| match stream.failure().get() {
+                Some((what, words)) => ReachError::Target(Fault::new(*what, asked.to_string(), words)),
+                None => ReachError::Tunnel(error),
+            });
+        }
+        self.diagnose_relay(&lease.tunnels, via, asked).await.map_err(ReachError::Tunnel)?.map_err(ReachError::Target)
     }
 
     async fn blame(&self, via: &Via) -> Option<Fault> {
         node_fault(&self.tunnels.clusters, &via.pod).await
     }
 
-    async fn diagnose(&self, lease: &Lease, via: &Via, age: Duration) -> Result<Option<Fault>, kube_tunnel::Error> {
+    async fn diagnose(&self, lease: &PodLease, via: &Via, age: Duration) -> Result<Option<Fault>, kube_tunnel::Error> {
         let Some(asked) = via.to.as_ref() else { return Ok(None) };
         // A relay gives up by itself after its timeout: asking again would only take as long again. Whoever lived
         // longer without a byte had most likely reached the target: a connection that was never used, and closed for
@@ -251,7 +317,7 @@ impl Dialer for ForwardDialer {
             let words = format!("no answer within {} s", relay::CONNECT_TIMEOUT.as_secs());
             return Ok(Some(Fault::new(What::TargetTimedOut, asked.to_string(), words)));
         }
-        Ok(self.diagnose_relay(lease, via, asked).await?.err())
+        Ok(self.diagnose_relay(&lease.tunnels, via, asked).await?.err())
     }
 }
 
@@ -294,12 +360,18 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let tunnels = Arc::new(ClusterTunnels::new(clusters, Installation::default()));
-        let dialer = ForwardDialer { tunnels, forced: None };
+        let events = EventSender::channel(1).0.about(|event| brow_model::event::Event::Forward {
+            id: brow_model::forward::ForwardId(1),
+            epoch: brow_model::epoch::Epoch(1),
+            event,
+        });
+        let dialer = ForwardDialer { tunnels, forced: None, relay: Relay::Socat, events };
         let to: Address = "10.0.0.1:80".parse().unwrap();
         let key = PodKey { cluster: "practice".into(), namespace: "shop".into(), name: "echo".into() };
         let via = |uid: &str| Via { pod: key.clone(), uid: uid.to_owned(), port: 7, to: Some(to.clone()) };
         let lease = dialer.lease(&via(&uid)).await.unwrap();
-        let asked = async |uid: &str| dialer.request(&lease, &via(uid), RelayRequest::Connect(&to)).await.unwrap_err();
+        let asked =
+            async |uid: &str| dialer.request(&lease.tunnels, &via(uid), RelayRequest::Connect(&to)).await.unwrap_err();
         let there = asked(&uid).await;
         assert!(matches!(there, kube_tunnel::Error::Pod { .. }), "{there}");
         let another = asked("another").await;

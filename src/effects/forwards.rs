@@ -90,7 +90,7 @@ impl Effects {
             open.ended
         });
         let (id, token, ended) = (spec.id, self.token.child_token(), CancellationToken::new());
-        let route = ForwardDialer::new(Arc::clone(&self.tunnels), &spec);
+        let route = ForwardDialer::new(Arc::clone(&self.tunnels), &spec, self.about_forward(&spec));
         let (watching, wanted) = watch::channel(WatchState { on: !spec.on_demand, ends: 0 });
         let watch_pods = self.watch_pods(&spec, wanted);
         let (cluster, events) = (spec.selector.cluster.clone(), self.about_forward(&spec));

@@ -25,6 +25,7 @@ mod clusters;
 mod dialer;
 mod forwards;
 mod kubeconfig;
+mod pod_lease;
 mod pods;
 
 use clusters::Connection;

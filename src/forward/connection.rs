@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::connections::OpenConnection;
-use super::dialer::{self, Dialer, Lease};
+use super::dialer::{self, Dialer, Lease, TargetFailure};
 use super::lane::LaneConnection;
 use super::supervise::Route;
 use super::upstream::Upstream;
@@ -74,10 +74,20 @@ async fn carry<D: Dialer>(forward: &Forward<D>, local: &Arc<TcpStream>, listed: 
             (Some(word), Some(again)) => Some([word, again].concat().into()),
             (word, again) => word.or(again),
         };
+        let reported = upstream.lease.target_failure(&stream);
         let began = Instant::now();
         listed.opened();
         let counters = &listed.counters;
         let (summary, result) = upstream.lease.splice(Arc::clone(local), stream, opening, counters).await;
+        if let Some(reported) = reported {
+            return match result {
+                Ok(()) => {
+                    kube_tunnel::end_in_order(local).await;
+                    Ok(())
+                }
+                Err(error) => Err(reported_failure(forward, &upstream, &error, &reported).await),
+            };
+        }
         match (result, summary.sent) {
             // The lane has gone this moment; the relay itself takes what it did not.
             (Err(error), Some(sent)) if lane.is_some() && left > 0 && error.is_refusal() => {
@@ -106,6 +116,23 @@ async fn carry<D: Dialer>(forward: &Forward<D>, local: &Arc<TcpStream>, listed: 
         }
     }
     Err(End::Aborted)
+}
+
+/// Returns the end of a connection that broke through a relay that reports its target's failures.
+async fn reported_failure<D: Dialer>(
+    forward: &Forward<D>,
+    upstream: &Arc<Upstream<D::Lease>>,
+    error: &Error,
+    reported: &TargetFailure,
+) -> End {
+    if let Some((what, words)) = reported.get() {
+        return End::Failed(Fault::new(*what, &forward.address, words));
+    }
+    // A pod that is killed takes its relay along; the cluster tells of that first.
+    if !matches!(error, Error::Local(_)) && !forward.is_current(upstream) && !upstream.is_relay_alive().await {
+        return End::Failed(Fault::new(What::PodDeleted, &upstream.via.pod.name, ""));
+    }
+    failure(forward, upstream, error, true)
 }
 
 /// Ends a connection whose bytes have been moved. With `silent`, a relay has sent nothing.

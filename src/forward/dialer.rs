@@ -1,6 +1,6 @@
 //! The interface through which a forward reaches its pods, and the translation of tunnel errors into faults.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -86,6 +86,9 @@ pub enum ReachError {
     Target(Fault),
 }
 
+/// The failure of a target and its words, once it has failed.
+pub type TargetFailure = Arc<OnceLock<(What, String)>>;
+
 /// Tunnels to one pod: [`kube_tunnel::Lease`], or a stand-in for it in tests.
 pub trait Lease: Send + Sync + 'static {
     /// One forwarded connection.
@@ -118,6 +121,12 @@ pub trait Lease: Send + Sync + 'static {
         first_line: Option<Bytes>,
         counters: &Arc<Counters>,
     ) -> impl Future<Output = (Summary, Result<(), Error>)> + Send;
+
+    /// Returns the place where a failure of a stream's target is reported, if the relay passes ends and failures on
+    /// exactly. `None` means that they have to be found out.
+    fn target_failure(&self, _: &Self::Stream) -> Option<TargetFailure> {
+        None
+    }
 
     /// Returns the state of the tunnels. Called once a second or more often; must not block.
     fn stats(&self) -> Stats;

@@ -282,6 +282,7 @@ mod tests {
             selector: PodSelector { cluster: "c".into(), namespace: "n".into(), label: "db".into() },
             address: "10.0.0.1:3306".parse().expect("an address"),
             tunnel: None,
+            relay: brow_model::settings::Relay::Socat,
             bind: BOTH.to_vec(),
             port,
             any_port,

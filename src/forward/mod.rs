@@ -39,7 +39,7 @@ use brow_model::traffic::{Counts, TunnelInfo};
 use kube_tunnel::contain::contain;
 
 use connections::Connections;
-pub use dialer::{Dialer, Lease, ReachError};
+pub use dialer::{Dialer, Lease, ReachError, TargetFailure};
 pub use lane::{Lane, LaneEnd, LaneParser, keep as keep_lane};
 use listener::Listener;
 use local_users::Gate;

@@ -9,13 +9,19 @@
 //! A relay can be asked for a separate port for an address, for as long as the stream is open (a *lane*): a connection
 //! to that port begins with a word that was agreed on and a number, and needs no handshake.
 //!
+//! If the pod can run it, the script hands a stream over to our own relay ([`load()`], [`Mux`]), which carries all
+//! connections and reports how each ended. The rest is about the others.
+//!
 //! Data is never mixed with messages. A connection that the target has reset is reported on the lane's own stream, by
 //! its number ([`read_failure`]). If a stream ended without a byte from the target, a second stream only has the relay
 //! try to connect, and carries socat's notices about that (`-dd`), with microseconds (`-lu`): the error message, or the
 //! time that it took.
 
 mod handshake;
+mod mux;
+mod program;
 mod script;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +30,10 @@ use std::time::Duration;
 use chrono::NaiveDateTime;
 
 pub use handshake::{RelayError, RelayRequest, Secret, new_word, request};
-pub use script::{args, env};
+pub use mux::Mux;
+pub use program::load;
+pub use script::{DIRECTORY, args, command, env};
+pub use stream::RelayStream;
 
 use brow_model::fault::What;
 
@@ -115,6 +124,8 @@ fn class(words: &str) -> What {
         What::TargetReset
     } else if words == FULL {
         What::RelayFull
+    } else if has("socat: not found") {
+        What::Relay
     } else {
         What::TargetUnreachable
     }

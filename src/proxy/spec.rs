@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, EnvVar, LocalObjectReference, Pod, PodSecurityContext, PodSpec,
-    ResourceRequirements, SeccompProfile, SecurityContext, Toleration,
+    Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, LocalObjectReference, Pod,
+    PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile, SecurityContext, Toleration, Volume,
+    VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -18,7 +19,7 @@ use super::relay::Secret;
 use super::{CREATED_AT, INSTALLATION, MANAGED_BY, NONCE, ON_DEMAND, OWNER, TARGET, TTL, relay};
 use brow_model::installation::Identity;
 use brow_model::proxy::PodRequest;
-use brow_model::settings::{PodSettings, PullPolicy};
+use brow_model::settings::{PodSettings, PullPolicy, Relay};
 
 /// The default image, with socat and sh.
 pub const DEFAULT_IMAGE: &str = "alpine/socat:latest";
@@ -31,6 +32,9 @@ const MEMORY_LIMIT: &str = "512Mi";
 
 /// The CPU limit if the namespace demands one: less would throttle a transfer.
 pub(super) const CPU_LIMIT: &str = "1";
+
+/// The name of the container, its port, and the volume with its program.
+const RELAY: &str = "relay";
 
 /// The uid of `nobody` in every distribution that the image could be built on.
 const NOBODY: i64 = 65_534;
@@ -105,6 +109,7 @@ fn pod_spec(request: &PodRequest, settings: &PodSettings, secret: &Secret) -> Po
             seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
             ..PodSecurityContext::default()
         }),
+        volumes: runs_our_relay(settings).then(|| vec![volume()]),
         image_pull_secrets: (!secrets.is_empty())
             .then(|| secrets.into_iter().map(|name| LocalObjectReference { name }).collect()),
         node_selector: (!settings.node_selector.is_empty()).then(|| settings.node_selector.clone()),
@@ -123,6 +128,8 @@ fn pod_spec(request: &PodRequest, settings: &PodSettings, secret: &Secret) -> Po
 }
 
 fn container(settings: &PodSettings, secret: &Secret) -> Container {
+    let ours = runs_our_relay(settings);
+    let mount = VolumeMount { name: RELAY.into(), mount_path: relay::DIRECTORY.into(), ..VolumeMount::default() };
     let policy = match settings.pull_policy.unwrap_or(PullPolicy::IfNotPresent) {
         PullPolicy::Always => "Always",
         PullPolicy::IfNotPresent => "IfNotPresent",
@@ -139,13 +146,15 @@ fn container(settings: &PodSettings, secret: &Secret) -> Container {
     );
     let limits = amounts(resources.cpu_limit.as_deref(), resources.memory_limit.as_deref().unwrap_or(MEMORY_LIMIT));
     Container {
-        name: "relay".to_owned(),
+        name: RELAY.to_owned(),
         image: Some(settings.image.clone().unwrap_or_else(|| DEFAULT_IMAGE.to_owned())),
         image_pull_policy: Some(policy.to_owned()),
+        command: ours.then(relay::command),
         args: Some(relay::args()),
-        env: Some(relay::env(secret).into_iter().map(variable).collect()),
+        env: Some(relay::env(secret, ours).into_iter().map(variable).collect()),
+        volume_mounts: ours.then(|| vec![mount]),
         ports: Some(vec![ContainerPort {
-            name: Some("relay".to_owned()),
+            name: Some(RELAY.to_owned()),
             container_port: relay::PORT.into(),
             protocol: Some("TCP".to_owned()),
             ..ContainerPort::default()
@@ -163,6 +172,18 @@ fn container(settings: &PodSettings, secret: &Secret) -> Container {
         }),
         ..Container::default()
     }
+}
+
+/// Returns true if the pod may run our own relay.
+fn runs_our_relay(settings: &PodSettings) -> bool {
+    settings.relay.unwrap_or_default() == Relay::Auto
+}
+
+/// Returns the volume for our own relay. Its files count as the container's memory.
+fn volume() -> Volume {
+    let memory =
+        EmptyDirVolumeSource { medium: Some("Memory".into()), size_limit: Some(Quantity("4Mi".into())), mode: None };
+    Volume { name: RELAY.into(), empty_dir: Some(memory), ..Volume::default() }
 }
 
 fn variable((name, value): (&str, String)) -> EnvVar {

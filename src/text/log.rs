@@ -53,6 +53,7 @@ fn key(entry: &Entry) -> &'static str {
         Message::PodAsked => "log.pod-asked",
         Message::PodCreated => "log.pod-created",
         Message::CpuLimited => "log.cpu-limited",
+        Message::RelayedBySocat => "log.relayed-by-socat",
         Message::PodReady => "log.pod-ready",
         Message::PodKilled => "log.pod-killed",
         Message::PodsCleaned => "log.pods-cleaned",

@@ -114,6 +114,7 @@ fn forward(model: &Model, n: u16) -> Forward {
         local_users: LocalUsers::Me,
         local_socket: None,
         tunnel: None,
+        relay: brow_model::settings::Relay::Socat,
     };
     let mut forward = Forward::opening(spec, model.now);
     forward.bound = vec![(loopback, 3_000 + n).into()];

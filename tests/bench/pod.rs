@@ -70,13 +70,14 @@ pub async fn create(client: &Client) {
         "spec": {
             "terminationGracePeriodSeconds": 0,
             "automountServiceAccountToken": false,
+            "volumes": relayed::spec(NAMESPACE)["volumes"],
             "containers": [
                 socat("echo", &[], ECHO, "PIPE"),
                 socat("down", &["-U"], DOWN, &format!("OPEN:/dev/zero,readbytes={LARGE}")),
                 socat("up", &[], UP, &up),
                 socat("endless", &["-U"], ENDLESS, "OPEN:/dev/zero"),
                 socat("late", &[], LATE, &late),
-                relayed::container(NAMESPACE),
+                relayed::spec(NAMESPACE)["containers"][0],
                 socat("plain", &[], PLAIN, "TCP:10.99.0.10:7"),
                 socat("plain-down", &[], PLAIN_DOWN, &format!("TCP:127.0.0.1:{DOWN}")),
                 web,

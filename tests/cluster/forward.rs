@@ -8,7 +8,7 @@ use std::sync::Arc;
 use brow_model::address::Address;
 use brow_tui::effects::{LANE_PARSER, ask_relay};
 use brow_tui::forward::{Lane, LaneEnd, keep_lane};
-use brow_tui::proxy::relay::{self, RelayRequest, Secret};
+use brow_tui::proxy::relay::{self, Mux, RelayRequest, Secret};
 use bytes::Bytes;
 use kube_tunnel::{Counters, Error, Lease, LeaseOptions, Route, Stats, Summary, Tunnels, splice};
 use tokio::net::TcpListener;
@@ -25,6 +25,7 @@ enum Ahead {
     Nothing,
     Line(Bytes),
     Asked(Secret, Address),
+    Ours(Arc<Mux>, Address),
 }
 
 /// Keeps a lane of a relay until it ends.
@@ -78,6 +79,17 @@ impl Forward {
         forward
     }
 
+    /// A forward through our own relay in a proxy pod to `target`.
+    pub async fn by_ours(tunnels: &Tunnels, route: Route, secret: Secret, target: &str) -> Self {
+        let lease = tunnels.lease(route.clone(), LeaseOptions { tunnels: 1 });
+        let mut stream =
+            ask_relay(&lease, &secret, RelayRequest::Start, async { Ok(()) }).await.expect("a relay that answers");
+        relay::load::<_, Error>(&mut stream).await.expect("a pod that runs it");
+        let mux = Mux::start(stream, &secret.key()).await.expect("a relay that runs");
+        let ahead = Ahead::Ours(Arc::new(mux), target.parse().expect("an address"));
+        Self::with(tunnels, route, ahead, LeaseOptions { tunnels: 1 }).await
+    }
+
     async fn with(tunnels: &Tunnels, route: Route, ahead: Ahead, options: LeaseOptions) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -108,6 +120,14 @@ impl Forward {
                         match ahead {
                             Ahead::Nothing => splice(local, lease.open().await?, None, &counters).await,
                             Ahead::Line(address) => splice(local, lease.open().await?, Some(address), &counters).await,
+                            Ahead::Ours(mux, target) => {
+                                let local = Arc::new(local);
+                                let stream = mux.open(&target)?;
+                                let (summary, result) = stream.splice(Arc::clone(&local), &counters).await;
+                                result?;
+                                kube_tunnel::end_in_order(&local).await;
+                                Ok(summary)
+                            }
                             Ahead::Asked(secret, target) => {
                                 let stream =
                                     ask_relay(&lease, &secret, RelayRequest::Connect(&target), async { Ok(()) })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use brow_model::installation::{Identity, Installation};
 use brow_model::proxy::{PodRequest, PodRequestId};
-use brow_model::settings::PodSettings;
+use brow_model::settings::{PodSettings, Relay};
 use brow_model::ttl::Ttl;
 use brow_tui::proxy::relay::Secret;
 use brow_tui::proxy::{self, NewPod};
@@ -19,8 +19,8 @@ pub fn secret(namespace: &str) -> Secret {
     Secret::new(&Installation::default(), namespace, SECRET_OF)
 }
 
-/// Returns the container with its resources, whose relay knows [`secret`] once it is told.
-pub fn container(namespace: &str) -> Value {
+/// Returns the spec of a pod whose relay knows [`secret`] once it is told, and that may run our own.
+pub fn spec(namespace: &str) -> Value {
     let request = PodRequest {
         id: PodRequestId(1),
         target: "tests".into(),
@@ -29,12 +29,12 @@ pub fn container(namespace: &str) -> Value {
         label: "tests".into(),
         address: "10.99.0.10:7".parse().expect("an address"),
         ttl: Ttl::DEFAULT,
-        settings: PodSettings::default(),
+        settings: PodSettings { relay: Some(Relay::Auto), ..PodSettings::default() },
         on_demand: false,
         patience: Duration::ZERO,
     };
     let me = Identity { owner: String::new(), installation: Installation::default() };
     let new_pod = NewPod { name: SECRET_OF.into(), ..NewPod::new(&request) };
     let pod = proxy::spec(&request, &me, &new_pod, Utc::now());
-    serde_json::to_value(&pod.spec.expect("a spec").containers[0]).expect("valid")
+    serde_json::to_value(pod.spec).expect("valid")
 }

@@ -84,7 +84,7 @@ pub fn secret() -> Secret {
 
 /// The container of proxy pods, as the program makes it.
 fn lanes() -> Value {
-    let mut container = relayed::container(NAMESPACE);
+    let mut container = relayed::spec(NAMESPACE)["containers"][0].take();
     container["name"] = "lanes".into();
     container
 }
@@ -113,6 +113,7 @@ pub async fn create(client: &Client, name: &str) {
             "activeDeadlineSeconds": 1800,
             "automountServiceAccountToken": false,
             "restartPolicy": "Never",
+            "volumes": relayed::spec(NAMESPACE)["volumes"],
             "containers": [
                 socat("echo", ECHO, "", "PIPE"),
                 socat("source", SOURCE, "", &source),

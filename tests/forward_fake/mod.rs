@@ -315,6 +315,7 @@ pub fn spec(port: u16) -> ForwardSpec {
         tunnel: None,
         local_users: LocalUsers::Me,
         local_socket: None,
+        relay: brow_model::settings::Relay::Socat,
     }
 }
 

@@ -13,6 +13,7 @@ mod kubelet;
 mod list;
 mod log;
 mod pods;
+mod program;
 mod redis;
 mod relay;
 mod response;

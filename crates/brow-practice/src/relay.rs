@@ -10,6 +10,7 @@ use ring::digest::{SHA256, digest};
 use tokio::io::{self, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::time::timeout;
 
+use super::program;
 use super::servers::{DialError, dial};
 use super::world::{Lines, RunningPod, World};
 
@@ -63,7 +64,12 @@ pub(super) async fn serve(wire: DuplexStream, world: &Arc<World>, run: &RunningP
     if let Some(address) = line.strip_prefix('=') {
         return pass(wire, world, address).await;
     }
-    diagnose(wire, world, line.strip_prefix('?').unwrap_or_default()).await
+    if let Some(address) = line.strip_prefix('?') {
+        return diagnose(wire, world, address).await;
+    }
+    // As if the program were kept already.
+    wire.write_all(b"run\n").await?;
+    program::run(wire, world, &secret).await
 }
 
 /// Serves a connection to a lane: it begins with the word.
@@ -125,14 +131,15 @@ where
     io::copy_bidirectional(&mut wire, &mut target).await.map(|_| ())
 }
 
-enum Reached {
+pub(super) enum Reached {
     Open(DuplexStream),
     Not(DialError),
     /// It did not answer in time.
     Silent,
 }
 
-async fn reach(world: &Arc<World>, address: &str) -> Reached {
+/// Connects to an address, as long as socat would wait for it.
+pub(super) async fn reach(world: &Arc<World>, address: &str) -> Reached {
     let parts = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
     let Some((host, port)) = parts else { return Reached::Not(DialError::Unresolved) };
     match timeout(CONNECT_TIMEOUT, dial(world, host, port)).await {

@@ -173,7 +173,7 @@ impl Error {
     }
 
     /// Wraps the error for a reader or writer of a [`crate::Stream`]; [`Error::from_io`] takes it out again.
-    pub(crate) fn into_io(self) -> io::Error {
+    pub fn into_io(self) -> io::Error {
         let kind = match self {
             Self::Reset => io::ErrorKind::ConnectionReset,
             Self::Refused { .. } => io::ErrorKind::ConnectionRefused,

@@ -151,7 +151,7 @@ pub use io::{
     stream::Stream,
 };
 pub use login::{Login, Logins};
-pub use meter::{Counters, Stats, Summary};
+pub use meter::{Counters, OpenGuard, Stats, Summary};
 pub use pool::lease::{Lease, LeaseOptions, Tunnels};
 pub use proto::{frame, headers};
 pub use protocol::{Protocol, UnknownProtocol};

@@ -48,7 +48,8 @@ impl Counters {
         (micros > 0).then(|| Duration::from_micros(micros))
     }
 
-    pub(crate) fn note_first_byte(&self, time: Duration) {
+    /// Sets the time to the first byte of the last connection.
+    pub fn note_first_byte(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
         for counters in self.all() {
             counters.first_byte.store(micros, Ordering::Relaxed);
@@ -72,13 +73,15 @@ impl Counters {
     }
 
     /// Counts a connection as open until the guard is dropped.
-    pub(crate) fn enter(&self) -> OpenGuard<'_> {
+    pub fn enter(&self) -> OpenGuard<'_> {
         self.all().for_each(|counters| _ = counters.open.fetch_add(1, Ordering::Relaxed));
         OpenGuard(self)
     }
 }
 
-pub(crate) struct OpenGuard<'a>(&'a Counters);
+/// Counts a connection as open until it is dropped.
+#[derive(Debug)]
+pub struct OpenGuard<'a>(&'a Counters);
 
 impl Drop for OpenGuard<'_> {
     fn drop(&mut self) {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::{FULL, NONCE_LENGTH, REQUEST_LENGTH, WORD_LENGTH};
+use super::{FULL, NONCE_LENGTH, REQUEST_LENGTH, SECRET_LENGTH, WORD_LENGTH, program};
 use brow_model::address::Address;
 use brow_model::installation::Installation;
 
@@ -26,6 +26,16 @@ impl Secret {
     #[cfg(test)]
     pub(super) fn words(&self) -> &str {
         &self.0
+    }
+
+    /// Returns the key of our own relay.
+    pub fn key(&self) -> [u8; SECRET_LENGTH / 2] {
+        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let mut key = [0; SECRET_LENGTH / 2];
+        for (byte, pair) in key.iter_mut().zip(self.0.as_bytes().chunks_exact(2)) {
+            *byte = digit(pair[0]).unwrap_or_default() << 4 | digit(pair[1]).unwrap_or_default();
+        }
+        key
     }
 
     /// Returns the hash, which may be public.
@@ -54,6 +64,8 @@ pub enum RelayRequest<'a> {
     Diagnose(&'a Address),
     /// Open a lane to an address, for connections that begin with this word.
     Lane(&'a Address, &'a Bytes),
+    /// Hand the stream over to our own relay; [`load`](super::load()) goes on.
+    Start,
 }
 
 /// The reason why a request could not be sent to a relay.
@@ -74,6 +86,12 @@ pub enum RelayError<E> {
          image needs dd and sha256sum"
     )]
     Silent,
+    /// The pod is set to run socat, not our own relay.
+    #[error("the config has this pod run socat")]
+    Off,
+    /// The pod cannot run our own relay.
+    #[error("{0}")]
+    Unable(String),
     /// The stream failed.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -112,23 +130,23 @@ where
     if line != sha256(&format!("{nonce}{secret}")) {
         return Err(RelayError::WrongSecret);
     }
-    let (operation, address, word) = match request {
-        RelayRequest::Connect(address) => ('=', address, None),
-        RelayRequest::Diagnose(address) => ('?', address, None),
-        RelayRequest::Lane(address, word) => ('+', address, Some(word)),
+    let words = match request {
+        RelayRequest::Connect(address) => format!("- ={address}"),
+        RelayRequest::Diagnose(address) => format!("- ?{address}"),
+        RelayRequest::Lane(address, word) => format!("{} +{address}", String::from_utf8_lossy(word)),
+        RelayRequest::Start => format!("- !{}", program::names()),
     };
-    let word = word.map_or_else(|| "-".into(), |word| String::from_utf8_lossy(word));
-    send(stream, &format!("{:<REQUEST_LENGTH$}", format!("{secret} {word} {operation}{address}"))).await?;
+    send(stream, &format!("{:<REQUEST_LENGTH$}", format!("{secret} {words}"))).await?;
     Ok(())
 }
 
-async fn send<S: AsyncWrite + Unpin>(stream: &mut S, words: &str) -> io::Result<()> {
+pub(super) async fn send<S: AsyncWrite + Unpin>(stream: &mut S, words: &str) -> io::Result<()> {
     stream.write_all(words.as_bytes()).await?;
     stream.flush().await
 }
 
 /// Reads a line from the relay, which sends no more until it gets an answer.
-async fn read_line<S: AsyncRead + Unpin, E>(stream: &mut S) -> Result<String, RelayError<E>> {
+pub(super) async fn read_line<S: AsyncRead + Unpin, E>(stream: &mut S) -> Result<String, RelayError<E>> {
     /// The longest line in bytes: more than any has.
     const MAX_LINE: usize = 256;
     let mut line = Vec::new();
@@ -146,7 +164,7 @@ fn sha256(text: &str) -> String {
     hex(digest(&SHA256, text.as_bytes()).as_ref())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

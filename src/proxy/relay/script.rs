@@ -3,12 +3,16 @@
 //! socat accepts no more than 512 bytes of an address, so the shell commands are passed in the environment. Kubernetes
 //! leaves a `$(…)` there alone unless it names a variable. Input from the network is read in pieces of a fixed length
 //! by `dd`, which reads not a byte more, and is compared, hashed or checked character by character before it becomes
-//! part of a command.
+//! part of a command. Kubernetes makes one `$` of two.
 
+use super::program::{OFF, SIZE_LENGTH};
 use super::{
     CONNECT_TIMEOUT, FULL, MAX_CONNECTIONS, MAX_PROCESSES, NONCE_LENGTH, NUMBER_LENGTH, PORT, REQUEST_LENGTH,
     SECRET_LENGTH, Secret, WORD_LENGTH,
 };
+
+/// The directory in memory that holds our own relay.
+pub const DIRECTORY: &str = "/relay";
 
 /// The arguments of the container, whose entrypoint is socat.
 ///
@@ -21,14 +25,34 @@ pub(super) fn args_at(port: u16) -> Vec<String> {
     vec![format!("TCP-LISTEN:{port},{}", many()), run("RELAY")]
 }
 
-/// The environment of the container, `(name, value)`: what it runs, and the secret's hash, which is all that the pod's
-/// description tells of it.
-pub fn env(secret: &Secret) -> Vec<(&'static str, String)> {
-    env_with(secret, "/dev/shm/brow", MAX_PROCESSES)
+/// The command of a container that may run our own relay: its image needs a shell and something that listens. That is
+/// socat, or the `nc` of busybox; one that cannot be told to listen on loopback only listens everywhere.
+pub fn command() -> Vec<String> {
+    command_at(PORT)
 }
 
-pub(super) fn env_with(secret: &Secret, file: &str, processes: u32) -> Vec<(&'static str, String)> {
-    let (talk, enter) = (talk(file, processes), enter(processes));
+pub(super) fn command_at(port: u16) -> Vec<String> {
+    let listen = format!(
+        r#"command -v socat >/dev/null && exec socat "$@"
+case $(nc --help 2>&1) in *"-s ADDR"*) set -- -s 127.0.0.1 ;; *) set -- ;; esac
+exec nc -ll "$@" -p {port} -e sh -fc 'IFS=; eval $RELAY'"#
+    );
+    vec!["sh".to_owned(), "-c".to_owned(), listen, "sh".to_owned()]
+}
+
+/// The environment of the container, `(name, value)`: what it runs, and the secret's hash, which is all that the pod's
+/// description tells of it. With `ours`, it may run our own relay and has [`DIRECTORY`] for it.
+pub fn env(secret: &Secret, ours: bool) -> Vec<(&'static str, String)> {
+    env_with(secret, "/dev/shm/brow", ours.then_some(DIRECTORY), MAX_PROCESSES)
+}
+
+pub(super) fn env_with(
+    secret: &Secret,
+    file: &str,
+    directory: Option<&str>,
+    processes: u32,
+) -> Vec<(&'static str, String)> {
+    let (talk, enter) = (talk(file, directory, processes), enter(processes));
     vec![("LC_ALL", "C".to_owned()), ("HASH", secret.hash()), ("RELAY", talk), ("LANE", enter)]
 }
 
@@ -63,8 +87,9 @@ fn read(count: usize) -> String {
 ///
 /// The secret is kept in memory, in a file of the pod's own. Of two that give it at once one is first (`set -C`): the
 /// other would truncate what a third is reading.
-fn talk(file: &str, processes: u32) -> String {
+fn talk(file: &str, directory: Option<&str>, processes: u32) -> String {
     let (wait, many, go) = (CONNECT_TIMEOUT.as_secs(), many(), go_alone());
+    let start = directory.map_or_else(|| format!("echo {OFF}"), |directory| start(file, directory));
     // Once more for the shell.
     let lane = run("LANE").replace('"', r#"\""#).replace('$', r"\$");
     let (nonce, secret, record) = (read(NONCE_LENGTH + 1), read(SECRET_LENGTH), read(REQUEST_LENGTH));
@@ -98,7 +123,35 @@ case $a in
 "?"*) exec socat -dd -lu -u OPEN:/dev/null "TCP:$t,connect-timeout={wait}" 2>&1 ;;
 "+"*) socat -dd TCP-LISTEN:0,{many} "{lane}" 2>&1 </dev/null & read -r a; kill $! ;;
 "="*) {go} ;;
+"!"*) {start} ;;
 esac"#
+    )
+}
+
+/// Becomes our own relay, which speaks to the other side from then on. It is sent here first if it is not kept yet: `t`
+/// holds the sha256 of the program for each architecture, by which it is kept and checked. It is told where the secret
+/// is, not the secret, since others may read arguments. Until it is whole it is kept by the stream's random text.
+fn start(file: &str, directory: &str) -> String {
+    let size = read(SIZE_LENGTH);
+    format!(
+        r#"m=$(uname -m)
+case $m in
+x86_64) h=${{t%%:*}} ;;
+aarch64) h=${{t##*:}} ;;
+*) echo "none for $m"; exit ;;
+esac
+f={directory}/$h
+if [ ! -x "$f" ]; then
+echo "load $m"
+s={size}
+case $s$n in *[!0-9a-f]*) exit ;; esac
+n=$f.$n
+{{ head -c "$s" || dd bs=1 count="$s"; }} >"$n" 2>/dev/null
+x=$(sha256sum <"$n")
+[ "${{x%% *}}" = "$h" ] && chmod 700 "$n" && mv -f "$n" "$f" || {{ rm -f "$n"; echo "not kept"; exit; }}
+fi
+echo run
+exec "$f" {file}"#
     )
 }
 

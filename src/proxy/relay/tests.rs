@@ -3,6 +3,7 @@
 use super::*;
 
 mod attacks;
+mod ours;
 mod served;
 
 #[test]
@@ -48,7 +49,7 @@ fn socats_words_are_understood() {
             What::TargetTimedOut,
             "connecting to 10.9.9.9:1: Connection timed out",
         ),
-        ("sh: socat: not found", What::TargetUnreachable, "sh: socat: not found"),
+        ("sh: socat: not found", What::Relay, "sh: socat: not found"),
     ] {
         assert_eq!(read_diagnosis(line.as_bytes()), Some((what, reason.to_owned())));
     }

@@ -23,7 +23,7 @@ use brow_model::near::nearest;
 use brow_model::port_plan::{PortPlan, PortRange};
 use brow_model::service::Service;
 use brow_model::settings::{
-    ClusterColor, ClusterSettings, Colors, KeyOverride, Language, Notify, OnQuit, PullPolicy, Restore, Settings,
+    ClusterColor, ClusterSettings, Colors, KeyOverride, Language, Notify, OnQuit, PullPolicy, Relay, Restore, Settings,
     Toleration,
 };
 use brow_model::target::Target;
@@ -269,6 +269,7 @@ fn said(section: &mut Section<'_, '_>, of_target: bool, max_ttl: Ttl) -> Target 
             Some(Slot::Time(at)) => *at = section.parsed(key).map(|found| found.value),
             Some(Slot::Flag(at)) => *at = section.boolean(key),
             Some(Slot::On(at)) => *at = section.boolean(key).unwrap_or_default(),
+            Some(Slot::Relay(at)) => *at = section.one_of(key, &Relay::ALL.map(|relay| (relay.name(), relay))),
             Some(Slot::Policy(at)) => *at = section.one_of(key, &PullPolicy::ALL.map(|policy| (policy.name(), policy))),
             Some(Slot::Probe(at)) => *at = section.parsed(key).map(|found| found.value),
             Some(Slot::Ip(at)) => *at = section.parsed(key).map(|found| found.value),

@@ -59,6 +59,7 @@ fn value(slot: Slot<'_>) -> Option<Value> {
         | Slot::Ttl(_)
         | Slot::Time(_)
         | Slot::Proxy(_)
+        | Slot::Relay(_)
         | Slot::Policy(_)
         | Slot::Probe(_)
         | Slot::Ip(_)

@@ -120,6 +120,7 @@ pub fn forward(id: u64, target: &Target, port: u16, route: Route) -> Forward {
         tunnel: None,
         local_users: LocalUsers::Me,
         local_socket: None,
+        relay: brow_model::settings::Relay::Socat,
     };
     let mut forward = Forward::opening(spec, ago(480));
     forward.route = route;

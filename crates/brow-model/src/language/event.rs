@@ -239,6 +239,8 @@ pub enum ForwardEvent {
     Relay(Address),
     /// A pod of its workload runs but takes no connections.
     Refused(Via),
+    /// A proxy pod does not run our own relay, for this reason: its connections go by socat.
+    WithoutRelay(Via, String),
     /// It rests, and a connection is there for which it shall not; with the rest's number.
     Wanted(u64),
     /// Nothing goes through a pod any more that new connections no longer take; perhaps nothing ever did.

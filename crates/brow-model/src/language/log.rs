@@ -39,6 +39,8 @@ pub enum Message {
     PodCreated,
     /// A pod has a limit of CPU that nobody here asked for. Detail: the limit.
     CpuLimited,
+    /// A proxy pod cannot run our own relay. Detail: why.
+    RelayedBySocat,
     /// A pod is ready.
     PodReady,
     /// A pod is being deleted on our order.

@@ -12,6 +12,7 @@ use crate::types::forward_settings::LocalUsers;
 use crate::types::health::{Health, HealthReport, ProbePlan};
 use crate::types::proxy::{PodKey, PodSelector, ProxyPod};
 use crate::types::route::{Demand, Route, Tunnel, Via};
+use crate::types::settings::Relay;
 use crate::types::target::Target;
 use crate::types::traffic::{Counts, Traffic, TunnelInfo};
 use crate::types::workload::Destination;
@@ -35,6 +36,8 @@ pub struct ForwardSpec {
     pub address: Destination,
     /// The tunnel protocol that the config asks for, instead of trying.
     pub tunnel: Option<String>,
+    /// The relay in its proxy pods.
+    pub relay: Relay,
     /// The local addresses; loopback unless the config names others.
     pub bind: Vec<IpAddr>,
     /// The local port; 0: any free one.

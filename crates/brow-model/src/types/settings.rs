@@ -13,6 +13,8 @@ use crate::types::ttl::Ttl;
 pub struct PodSettings {
     /// The image with socat and sh.
     pub image: Option<String>,
+    /// The relay that runs in it.
+    pub relay: Option<Relay>,
     /// The pull policy of the image.
     pub pull_policy: Option<PullPolicy>,
     /// Names of secrets with registry credentials.
@@ -27,6 +29,29 @@ pub struct PodSettings {
     pub labels: BTreeMap<String, String>,
     /// Annotations added to ours.
     pub annotations: BTreeMap<String, String>,
+}
+
+/// The relay in a proxy pod.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Relay {
+    /// Our own, if the pod can run it, else socat.
+    Auto,
+    /// socat, which the image has.
+    #[default]
+    Socat,
+}
+
+impl Relay {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Auto, Self::Socat];
+
+    /// Its name in the config.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Socat => "socat",
+        }
+    }
 }
 
 /// `imagePullPolicy`, spelled as Kubernetes spells it.
@@ -91,6 +116,7 @@ impl PodSettings {
         let either = |a: &Option<String>, b: &Option<String>| a.clone().or_else(|| b.clone());
         Self {
             image: either(&self.image, &base.image),
+            relay: self.relay.or(base.relay),
             pull_policy: self.pull_policy.or(base.pull_policy),
             pull_secrets: self.pull_secrets.clone().or_else(|| base.pull_secrets.clone()),
             node_selector: merge(&self.node_selector, &base.node_selector),

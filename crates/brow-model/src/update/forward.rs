@@ -64,6 +64,9 @@ impl Model {
             ForwardEvent::Connections(list) => self.on_connections(id, list),
             ForwardEvent::UsersUntold => forward.users_untold = true,
             ForwardEvent::Probed(found) => self.on_probed(id, found, out),
+            ForwardEvent::WithoutRelay(via, why) => {
+                self.note(Level::Warning, Message::RelayedBySocat, via.pod.name, why);
+            }
             ForwardEvent::Wanted(round) => self.on_wanted(id, round, out),
             ForwardEvent::Drained(via) => self.on_drained(id, &via.pod, out),
             ForwardEvent::Backends(backends) => self.on_backends(id, backends, out),

@@ -151,6 +151,7 @@ impl Model {
             address: address.clone(),
             tunnel: self.config.settings().clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
             bind,
+            relay: self.config.settings().pod_for(&target.cluster, &target.pod).relay.unwrap_or_default(),
             port,
             any_port,
             on_demand,

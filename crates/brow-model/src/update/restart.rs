@@ -73,6 +73,7 @@ impl Model {
             probe: self.probe_of(target),
             local_users: self.forward_policy(&target.name).local_users,
             tunnel: self.config.settings().clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
+            relay: self.config.settings().pod_for(&target.cluster, &target.pod).relay.unwrap_or_default(),
             ..spec.clone()
         }
     }

@@ -40,7 +40,7 @@ fn run(shell: &[&str], said: &[u8]) -> Option<String> {
     let mut command = Command::new(shell[0]);
     command.args(&shell[1..]).args(["-fc", "IFS=; eval $RELAY"]).env("PATH", path).env("RAN", &ran);
     let file = dir.path().join("secret").display().to_string();
-    command.envs(env_with(&secret("a"), &file, u32::MAX)).current_dir(dir.path());
+    command.envs(env_with(&secret("a"), &file, None, u32::MAX)).current_dir(dir.path());
     let spawned = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut child = spawned.ok()?;
     let mut stdin = child.stdin.take().unwrap();
@@ -157,7 +157,7 @@ async fn a_relay_without_room_says_so() {
         let said = |variable: &str, said: &str| {
             let mut command = Command::new(shell[0]);
             command.args(&shell[1..]).args(["-fc", &format!("IFS=; eval ${variable}")]).env("w", &word);
-            command.envs(env_with(&secret("a"), "/nowhere", 0)).stdin(Stdio::piped());
+            command.envs(env_with(&secret("a"), "/nowhere", None, 0)).stdin(Stdio::piped());
             let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().ok()?;
             child.stdin.take().unwrap().write_all(said.as_bytes()).unwrap();
             let done = child.wait_with_output().unwrap();
@@ -227,7 +227,7 @@ fn a_secret_is_the_pods_own_and_not_shown() {
     assert_eq!(a.words(), secret("a").words(), "the same in every instance");
     assert_ne!(a.words(), Secret::new(&Installation::new("id", [8; 32]), "team", "a").words());
     assert_eq!(a.words().len(), SECRET_LENGTH);
-    let told = format!("{a:?} {:?} {:?}", args(), env(&a));
+    let told = format!("{a:?} {:?} {:?}", args(), env(&a, true));
     assert!(!told.contains(a.words()) && told.contains(&a.hash()), "{told}");
     assert_eq!(new_word().len(), WORD_LENGTH);
 }

@@ -18,8 +18,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A relay and its port.
 async fn relay(secret: &Secret, file: &str) -> (Child, u16) {
+    relay_with(secret, file, None).await
+}
+
+/// With a directory, it may keep our own relay there.
+pub(super) async fn relay_with(secret: &Secret, file: &str, directory: Option<&str>) -> (Child, u16) {
     let mut command = Command::new("socat");
-    command.arg("-dd").args(args_at(0)).envs(env_with(secret, file, u32::MAX)).stdin(Stdio::null()).kill_on_drop(true);
+    let env = env_with(secret, file, directory, u32::MAX);
+    command.arg("-dd").args(args_at(0)).envs(env).stdin(Stdio::null()).kill_on_drop(true);
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let (mut stderr, mut said) = (child.stderr.take().unwrap(), Vec::new());
     let port = loop {
@@ -46,7 +52,7 @@ async fn connect(port: u16) -> TcpStream {
 }
 
 /// Asks, and counts how often the relay wanted its secret.
-async fn asks(
+pub(super) async fn asks(
     port: u16,
     secret: &Secret,
     what: RelayRequest<'_>,

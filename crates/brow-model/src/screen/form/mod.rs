@@ -145,7 +145,7 @@ impl TargetForm {
             Slot::Namespace(_) => (!is_dns_label(text), "namespace"),
             Slot::Port(_) => (text.starts_with('+') || text.parse::<u16>().is_err(), "port"),
             Slot::Words(_) => (!is_line(text), "control"),
-            Slot::Proxy(_) | Slot::On(_) | Slot::Flag(_) | Slot::Policy(_) | Slot::Users(_) => {
+            Slot::Proxy(_) | Slot::On(_) | Slot::Flag(_) | Slot::Relay(_) | Slot::Policy(_) | Slot::Users(_) => {
                 (!field.choices().contains(&text), "choice")
             }
             Slot::Probe(_) => (text.parse::<Probe>().is_err(), "probe"),

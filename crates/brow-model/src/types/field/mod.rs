@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use crate::types::forward_settings::{ForwardSettings, LocalUsers};
 use crate::types::health::Probe;
-use crate::types::settings::{PodSettings, PullPolicy, Toleration};
+use crate::types::settings::{PodSettings, PullPolicy, Relay, Toleration};
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
 use crate::types::workload::{Destination, Kind, Port, Workload};
@@ -122,6 +122,8 @@ fields! {
     LocalUsers = "local_users", Forward, Any, Users(forward.local_users);
     /// Image of its proxy pods, which must hold socat and sh.
     Image = "image", Pod, Any, Image(pod.image);
+    /// Relay in its pods: socat, or auto for that of brow-tui where the pod can run it.
+    Relay = "relay", Pod, Any, Relay(pod.relay);
     /// Policy by which a node pulls the image.
     PullPolicy = "pull_policy", Pod, Any, Policy(pod.pull_policy);
     /// Secrets with the registry's credentials.
@@ -169,6 +171,8 @@ pub enum Slot<'a> {
     On(&'a mut bool),
     /// Through a proxy pod, or directly.
     Proxy(&'a mut bool),
+    /// A relay.
+    Relay(&'a mut Option<Relay>),
     /// A pull policy.
     Policy(&'a mut Option<PullPolicy>),
     Probe(&'a mut Option<Probe>),
@@ -245,6 +249,7 @@ impl TargetField {
             Some(Slot::Flag(_)) => &["", "true", "false"],
             Some(Slot::On(_)) => &["", "true"],
             Some(Slot::Users(_)) => &["", "me", "me+root", "all"],
+            Some(Slot::Relay(_)) => &["", "auto", "socat"],
             Some(Slot::Policy(_)) => &["", "Always", "IfNotPresent", "Never"],
             _ => &[],
         }
@@ -265,6 +270,7 @@ impl Slot<'_> {
             Self::Flag(flag) => shown(**flag),
             Self::On(on) => shown(on.then_some(true)),
             Self::Proxy(on) => shown(on.then_some("proxy")),
+            Self::Relay(relay) => shown(relay.map(Relay::name)),
             Self::Policy(policy) => shown(policy.map(PullPolicy::name)),
             Self::Probe(probe) => shown(probe.as_ref()),
             Self::Ip(ip) => shown(**ip),
@@ -288,6 +294,7 @@ impl Slot<'_> {
             Self::Flag(at) => *at = text.parse().ok(),
             Self::On(at) => *at = text == "true",
             Self::Proxy(at) => *at = text == "proxy",
+            Self::Relay(at) => *at = Relay::ALL.into_iter().find(|known| known.name() == text),
             Self::Policy(at) => *at = PullPolicy::ALL.into_iter().find(|known| known.name() == text),
             Self::Probe(at) => *at = text.parse().ok(),
             Self::Ip(at) => *at = text.parse().ok(),

@@ -1,0 +1,270 @@
+//! The loop: the stream to brow-tui on one side, the targets on the other.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use brow_relay::{Connection, Event, KEY, Limits, Reason, Side};
+use mio::event::Event as Readiness;
+use mio::{Events, Poll, Token, Waker};
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+use crate::carrier::{Carrier, Heard, broken};
+use crate::resolve::Resolver;
+use crate::target::{Connecting, Target, reason, words};
+
+/// At most 14 MB wait for targets that do not read.
+const LIMITS: Limits = Limits { streams: 1_024, window: 8 * 1024, most: 512 * 1024, extra: 6 * 1024 * 1024 };
+
+/// The longest silence of the other side, which pings every few seconds.
+const SILENCE: Duration = Duration::from_mins(5);
+
+/// The longest time that it may take to prove that it knows the key.
+const GREETING: Duration = Duration::from_secs(20);
+
+const INPUT: Token = Token(0);
+const OUTPUT: Token = Token(1);
+const RESOLVED: Token = Token(2);
+
+/// The token of the stream 0, which there is not.
+const TARGETS: usize = 3;
+
+pub(crate) struct Relay {
+    poll: Poll,
+    carrier: Carrier,
+    connection: Connection,
+    resolver: Resolver,
+    targets: HashMap<u32, Target>,
+    /// The streams whose targets are not connected yet, and some that were.
+    connecting: Vec<u32>,
+    /// The streams whose targets have something to read, each in its turn.
+    ready: VecDeque<u32>,
+    heard: Instant,
+}
+
+impl Relay {
+    pub(crate) fn new(key: &[u8; KEY]) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let carrier = Carrier::new(poll.registry(), INPUT, OUTPUT)?;
+        let resolver = Resolver::new(Waker::new(poll.registry(), RESOLVED)?);
+        let mut random = [0; KEY];
+        SystemRandom::new().fill(&mut random).map_err(|_| ErrorKind::Other)?;
+        let connection = Connection::new(Side::Relay, key, random, LIMITS);
+        Ok(Self {
+            poll,
+            carrier,
+            connection,
+            resolver,
+            targets: HashMap::new(),
+            connecting: Vec::new(),
+            ready: VecDeque::new(),
+            heard: Instant::now(),
+        })
+    }
+
+    /// Relays until the stream to brow-tui ends. What is not over by then is reset.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        let ended = self.turn();
+        self.targets.values().for_each(Target::abort);
+        ended
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(256);
+        loop {
+            self.carrier.say(&mut self.connection)?;
+            match self.poll.poll(&mut events, Some(self.patience())) {
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                Err(_) | Ok(()) => {}
+            }
+            let now = Instant::now();
+            for event in &events {
+                self.note(event, now);
+            }
+            self.take_answers(now);
+            self.give_up(now);
+            match self.carrier.hear(&mut self.connection)? {
+                Heard::End => return Ok(()),
+                Heard::Something => self.heard = now,
+                Heard::Nothing if now >= self.heard + self.silence() => return Err(ErrorKind::TimedOut.into()),
+                Heard::Nothing => {}
+            }
+            while self.step(now)? {}
+            self.read_targets();
+        }
+    }
+
+    /// Returns the longest silence of the other side.
+    fn silence(&self) -> Duration {
+        if self.connection.is_up() { SILENCE } else { GREETING }
+    }
+
+    /// Returns the time for which there may be nothing to do.
+    fn patience(&self) -> Duration {
+        let reads = !self.ready.is_empty() && self.connection.has_room();
+        if self.carrier.readable || reads {
+            return Duration::ZERO;
+        }
+        let deadlines = self.connecting.iter().filter_map(|id| self.targets.get(id)?.deadline());
+        let first = deadlines.chain([self.heard + self.silence()]).min();
+        // Rounded up, so that what is waited for has come by then.
+        first.map_or(SILENCE, |first| first.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
+    }
+
+    fn note(&mut self, event: &Readiness, now: Instant) {
+        match event.token() {
+            INPUT => self.carrier.readable = true,
+            OUTPUT => self.carrier.writable = true,
+            RESOLVED => {}
+            Token(number) => {
+                let Ok(id) = u32::try_from(number - TARGETS) else { return };
+                let Some(target) = self.targets.get_mut(&id) else { return };
+                if !target.connected {
+                    match target.look() {
+                        Connecting::Waits => return,
+                        Connecting::Failed => return self.connect(id, now),
+                        Connecting::Open => self.connection.connected(id, target.took(now)),
+                    }
+                }
+                target.is_ready(event.is_readable() || event.is_read_closed() || event.is_error(), event.is_writable());
+                let flushed = target.flush();
+                self.queue(id);
+                self.moved(id, flushed);
+            }
+        }
+    }
+
+    /// Has a target read in its turn, if there is something and it may be sent.
+    fn queue(&mut self, id: u32) {
+        let Some(target) = self.targets.get_mut(&id) else { return };
+        if target.connected && target.readable && !target.queued && !target.ended && self.connection.credit(id) > 0 {
+            target.queued = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    /// Goes on after bytes of a stream went to its target, or did not.
+    fn moved(&mut self, id: u32, wrote: io::Result<usize>) {
+        match wrote {
+            Ok(0) => {}
+            Ok(count) => self.connection.consume(id, count),
+            Err(error) => return self.fail(id, &error),
+        }
+        if self.targets.get(&id).is_some_and(Target::is_over) {
+            self.targets.remove(&id);
+        }
+    }
+
+    fn fail(&mut self, id: u32, error: &io::Error) {
+        self.connection.reset(id, reason(error), &words(error));
+        self.targets.remove(&id);
+    }
+
+    /// Connects a stream's target to its next address, or says why that cannot be had.
+    fn connect(&mut self, id: u32, now: Instant) {
+        let Some(target) = self.targets.get_mut(&id) else { return };
+        if !target.connect(self.poll.registry(), Token(TARGETS + id as usize), now) {
+            let (reason, words) = target.failure();
+            self.connection.reset(id, reason, &words);
+            self.targets.remove(&id);
+        }
+    }
+
+    fn take_answers(&mut self, now: Instant) {
+        while let Some((id, answer)) = self.resolver.answer() {
+            match answer {
+                Ok(addresses) => {
+                    if let Some(target) = self.targets.get_mut(&id) {
+                        target.found(addresses);
+                    }
+                    self.connect(id, now);
+                }
+                Err(error) => {
+                    self.connection.reset(id, Reason::Unresolved, &words(&error));
+                    self.targets.remove(&id);
+                }
+            }
+        }
+    }
+
+    /// Gives up what takes too long.
+    fn give_up(&mut self, now: Instant) {
+        self.connecting.retain(|id| self.targets.get(id).is_some_and(|target| !target.connected));
+        for place in 0..self.connecting.len() {
+            let id = self.connecting[place];
+            if let Some(target) = self.targets.get_mut(&id)
+                && target.deadline().is_some_and(|deadline| deadline <= now)
+            {
+                target.late();
+                self.connect(id, now);
+            }
+        }
+    }
+
+    /// Does what the next frame asks for; `false` where there is none.
+    fn step(&mut self, now: Instant) -> io::Result<bool> {
+        let Some(event) = self.connection.next().map_err(broken)? else { return Ok(false) };
+        match event {
+            Event::Open { id, host, port } => {
+                let mut target = Target::new(now);
+                self.connecting.push(id);
+                if let Ok(ip) = host.parse::<IpAddr>() {
+                    target.found(vec![SocketAddr::new(ip, port)]);
+                    self.targets.insert(id, target);
+                    self.connect(id, now);
+                } else {
+                    self.targets.insert(id, target);
+                    self.resolver.ask(id, host, port);
+                }
+            }
+            Event::Data { id, bytes } => {
+                if let Some(target) = self.targets.get_mut(&id) {
+                    let wrote = target.take(bytes);
+                    self.moved(id, wrote);
+                }
+            }
+            Event::End { id } => {
+                if let Some(target) = self.targets.get_mut(&id) {
+                    let told = target.take_end().map(|()| 0);
+                    self.moved(id, told);
+                }
+            }
+            Event::Credit { id } => self.queue(id),
+            Event::Reset { id, reason, .. } => {
+                if let Some(target) = self.targets.remove(&id)
+                    && reason != Reason::Cancelled
+                {
+                    target.abort();
+                }
+            }
+            Event::Up | Event::Connected { .. } | Event::Pong { .. } | Event::Handled => {}
+        }
+        Ok(true)
+    }
+
+    /// Reads from each target that is ready, once, while what is read can be sent.
+    fn read_targets(&mut self) {
+        for _ in 0..self.ready.len() {
+            if !self.connection.has_room() {
+                return;
+            }
+            let Some(id) = self.ready.pop_front() else { return };
+            let Some(target) = self.targets.get_mut(&id) else { continue };
+            target.queued = false;
+            if self.connection.credit(id) == 0 {
+                continue;
+            }
+            match self.connection.send_with(id, |space| target.read(space)) {
+                Ok(0) => {
+                    target.ended = true;
+                    self.connection.end(id);
+                    self.moved(id, Ok(0));
+                }
+                Ok(_) => self.queue(id),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => self.queue(id),
+                Err(error) => self.fail(id, &error),
+            }
+        }
+    }
+}
