@@ -18,13 +18,13 @@ use crate::wire::Wire;
 /// The number of runs of each case, which take turns.
 const ROUNDS: usize = 5;
 
-const PORTS: [u16; 7] = [ECHO, DOWN, UP, ENDLESS, WEB, PLAIN, PLAIN_DOWN];
+pub const PORTS: [u16; 7] = [ECHO, DOWN, UP, ENDLESS, WEB, PLAIN, PLAIN_DOWN];
 
 /// The size of a large transfer, in GB.
-const GIGABYTES: f64 = LARGE as f64 / 1e9;
+pub const GIGABYTES: f64 = LARGE as f64 / 1e9;
 
 /// The number of requests in a round, in thousands.
-const THOUSANDS: f64 = 0.2;
+pub const THOUSANDS: f64 = 0.2;
 
 /// The number of parallel downloads.
 const MANY: usize = 64;
@@ -83,7 +83,8 @@ pub async fn run(kubeconfig: &str, api: SocketAddr, wanted: impl Fn(&str) -> boo
     }
     drop((kubectl, ours));
     if wanted("distance") {
-        distance(kubeconfig, api).await;
+        let ours = |kubeconfig: &str, api, ports: &[u16]| Forwarder::ours(kubeconfig, api, ports, &[]);
+        distance(kubeconfig, api, ours, "≤ 1.15").await;
     }
     if wanted("memory") {
         memory(kubeconfig, api).await;
@@ -101,7 +102,7 @@ async fn first_bytes_of(kubectl: &Forwarder, ours: &Forwarder) {
 }
 
 /// Prints the figures of many downloads at once.
-async fn at_once(kubectl: &Forwarder, ours: &Forwarder) {
+pub async fn at_once(kubectl: &Forwarder, ours: &Forwarder) {
     let mut spread = (Vec::new(), Vec::new());
     let (theirs, own) = in_turn(
         3,
@@ -114,15 +115,21 @@ async fn at_once(kubectl: &Forwarder, ours: &Forwarder) {
 }
 
 /// Lets forwarders open what they open ahead.
-async fn settle() {
+pub async fn settle() {
     tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
-async fn distance(kubeconfig: &str, api: SocketAddr) {
+/// Prints the time to the first byte on a long way, of one of our forwarders to the ports of the pod.
+pub async fn distance(
+    kubeconfig: &str,
+    api: SocketAddr,
+    forwarder: impl Fn(&str, SocketAddr, &[u16]) -> Forwarder,
+    goal: &str,
+) {
     let round_trip = Duration::from_millis(50);
     let wire = Wire::new(api, round_trip / 2).await;
     let kubectl = Forwarder::kubectl(kubeconfig, wire.address, &[ECHO]);
-    let ours = Forwarder::ours(kubeconfig, wire.address, &[ECHO], &[]);
+    let ours = forwarder(kubeconfig, wire.address, &[ECHO]);
     settle().await;
     let trips = |milliseconds: f64| milliseconds / 50.0;
     let (theirs, own) = both(
@@ -130,7 +137,7 @@ async fn distance(kubeconfig: &str, api: SocketAddr) {
         async || trips(first_bytes(ours.at(ECHO), 20).await),
     )
     .await;
-    line("first byte at 50 ms, round trips", theirs, own, "own ≤ 1.15");
+    line("first byte at 50 ms, round trips", theirs, own, &format!("own {goal}"));
 }
 
 /// Ten forwards, each with a download going on, in one process; kubectl needs a process for each pod, or one for all
@@ -159,12 +166,12 @@ async fn memory(kubeconfig: &str, api: SocketAddr) {
 }
 
 /// Both in turn; the medians.
-async fn both(theirs: impl AsyncFnMut() -> f64, own: impl AsyncFnMut() -> f64) -> (f64, f64) {
+pub async fn both(theirs: impl AsyncFnMut() -> f64, own: impl AsyncFnMut() -> f64) -> (f64, f64) {
     in_turn(ROUNDS, theirs, own).await
 }
 
 /// Prints a figure of some work on a port, and the CPU seconds for each unit of it.
-async fn with_cpu(
+pub async fn with_cpu(
     (kubectl, ours): (&Forwarder, &Forwarder),
     port: u16,
     units: f64,
@@ -247,7 +254,7 @@ fn busy() -> f64 {
 }
 
 /// From connect to the first byte back from an echo, in ms: the median of a hundred.
-async fn first_byte(address: SocketAddr) -> f64 {
+pub async fn first_byte(address: SocketAddr) -> f64 {
     first_bytes(address, 100).await
 }
 
@@ -267,7 +274,7 @@ async fn first_bytes(address: SocketAddr, count: usize) -> f64 {
 }
 
 /// 200 requests, 20 at a time, in ms.
-async fn requests(address: SocketAddr) -> f64 {
+pub async fn requests(address: SocketAddr) -> f64 {
     let started = Instant::now();
     let gate = Arc::new(Semaphore::new(20));
     let mut all = JoinSet::new();
@@ -306,11 +313,11 @@ fn rate(bytes: u64, time: Duration) -> f64 {
     bytes as f64 / 1e6 / time.as_secs_f64()
 }
 
-async fn down(address: SocketAddr) -> f64 {
+pub async fn down(address: SocketAddr) -> f64 {
     rate(LARGE, read_all(address, LARGE).await)
 }
 
-async fn up(address: SocketAddr) -> f64 {
+pub async fn up(address: SocketAddr) -> f64 {
     let started = Instant::now();
     let mut socket = TcpStream::connect(address).await.expect("connected");
     let buffer = vec![7; 256 * 1024];

@@ -10,8 +10,8 @@ use kube_tunnel::{LeaseOptions, Protocol, Route, Tunnels};
 use crate::forward::Forward;
 use crate::{cluster, pod};
 
-/// Runs in the child: `serve KUBECONFIG SERVER PORT[=ADDRESS]...`, an address standing for the relay's first line.
-/// Prints `PORT ADDRESS` for each and lives until its standard input ends.
+/// Runs in the child: `serve KUBECONFIG SERVER PORT[=ADDRESS|!]...`. A port of the pod is reached directly, an address
+/// by its relay, and a port with `!` by our own. Prints `PORT ADDRESS` for each, and ends with its standard input.
 pub async fn serve(arguments: &[String]) {
     let mut config = cluster::config(&arguments[0], "brow-admin").await;
     config.cluster_url = format!("https://{}", arguments[1]).parse().expect("a URL");
@@ -21,6 +21,13 @@ pub async fn serve(arguments: &[String]) {
     let options = most.map_or_else(LeaseOptions::default, |tunnels| LeaseOptions { tunnels });
     let mut forwards = Vec::new();
     for argument in &arguments[2..] {
+        if let Some(port) = argument.strip_suffix('!') {
+            let route = Route { namespace: pod::NAMESPACE.into(), pod: pod::POD.into(), port: pod::RELAY };
+            let forward = Forward::by_ours(&tunnels, route, pod::secret(), &format!("127.0.0.1:{port}")).await;
+            println!("{port} {}", forward.address);
+            forwards.push(forward);
+            continue;
+        }
         let (port, target) = argument.split_once('=').map_or((argument.as_str(), None), |(port, to)| (port, Some(to)));
         let port: u16 = port.parse().expect("a port");
         let route = Route { namespace: pod::NAMESPACE.into(), pod: pod::POD.into(), port };
@@ -49,6 +56,14 @@ impl Forwarder {
         Self::ours_by(None, kubeconfig, server, ports, relayed)
     }
 
+    /// Ours, by our own relay in the pod.
+    pub fn by_relay(kubeconfig: &str, server: SocketAddr, ports: &[u16]) -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("our own path"));
+        command.arg("serve").arg(kubeconfig).arg(server.to_string());
+        command.args(ports.iter().map(|port| format!("{port}!")));
+        Self::read(&mut command)
+    }
+
     /// The same with this protocol.
     pub fn ours_by(
         protocol: Option<Protocol>,
@@ -62,6 +77,11 @@ impl Forwarder {
         command.arg("serve").arg(kubeconfig).arg(server.to_string());
         command.args(ports.iter().map(ToString::to_string));
         command.args(relayed.iter().map(|target| format!("{}={target}", pod::RELAY)));
+        Self::read(&mut command)
+    }
+
+    /// Starts one of ours.
+    fn read(command: &mut Command) -> Self {
         Self::start(
             command.stdin(Stdio::piped()),
             |line| {

@@ -16,6 +16,7 @@ mod wire;
 
 mod cases;
 mod forwarder;
+mod ours;
 mod patience;
 mod pod;
 
@@ -37,6 +38,7 @@ async fn main() {
     let wanted = |case: &str| only.is_empty() || only.split(',').any(|name| name == case);
     println!("{:<44} {:>12} {:>12} {:>8} {:>8}", "", "kubectl", "ours", "ratio", "goal");
     cases::run(&kubeconfig, api, wanted).await;
+    ours::run(&kubeconfig, api, wanted).await;
     patience::run(&kubeconfig, api, wanted).await;
     if std::env::var_os("BROW_BENCH_KEEP").is_none() {
         pod::delete(&client).await;
