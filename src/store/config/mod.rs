@@ -256,7 +256,7 @@ fn said(section: &mut Section<'_, '_>, of_target: bool, max_ttl: Ttl) -> Target 
             Some(Slot::Namespace(at)) => *at = section.namespace(key).map(|found| found.value),
             Some(Slot::Image(at)) => *at = section.word(key).map(|found| found.value),
             Some(Slot::Quantity(at)) => {
-                *at = resources.as_mut().and_then(|section| checked(section, key, is_quantity, QUANTITY))
+                *at = resources.as_mut().and_then(|section| checked(section, key, is_quantity, QUANTITY));
             }
             Some(Slot::Port(at)) => *at = section.port(key).unwrap_or_default(),
             Some(Slot::Ttl(at)) => {
