@@ -151,7 +151,7 @@ fn listening(screen: &mut Screen) -> String {
 /// The platform's program gets the text on its standard input; a terminal that may ignore it is not believed.
 #[test]
 fn only_what_is_known_to_be_copied_is_said_to_be() {
-    let home = Home::new("[[target]]\nname = \"web\"\ncluster = \"dev\"\naddress = \"10.0.0.1:80\"\n");
+    let home = Home::new("restore = false\n[[target]]\nname = \"web\"\ncluster = \"dev\"\naddress = \"10.0.0.1:80\"\n");
     let tools = home.path().join("tools");
     std::fs::create_dir(&tools).unwrap();
     let (tool, taken) = (tools.join("wl-copy"), home.path().join("taken"));
