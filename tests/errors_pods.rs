@@ -56,7 +56,6 @@ fn a_pod_that_is_refused_leaves_the_reason_with_its_target() {
             let failed = |name: &&str| text.contains(&format!("✗ {name}"));
             ["a-quota", "b-missing", "c-label"].iter().all(failed)
         });
-        screen.press("\x1b");
         screen.wait_gone("✓ 3");
         screen.press("g");
         let of_quota = format!("kubectl describe resourcequota -n {name} shows");

@@ -156,7 +156,6 @@ fn every_way_not_to_reach_a_server_is_told_apart() {
         screen.press("j");
     }
     assert!(!screen.text().contains("secret"), "a proxy's password is nobody's business");
-    screen.press("\x1b");
     screen.wait_gone("✓ 12");
     quit(screen);
 }
