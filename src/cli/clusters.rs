@@ -14,7 +14,7 @@ use brow_model::proxy::ProxyPod;
 /// The clusters that are looked at.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct Clusters {
-    /// A kubeconfig context to look at; may be given several times. Absent: the current one, those of saved targets,
+    /// A kubeconfig context to query; may be given several times. Default: the current one, those of saved targets,
     /// and those in which an earlier run may have left pods
     #[arg(
         long = "context",

@@ -34,7 +34,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Show all that the config says of a target
+    /// Show a target's settings
     Show {
         /// The target
         #[arg(add = ArgValueCandidates::new(complete::targets))]
@@ -53,7 +53,7 @@ pub(super) enum Command {
         #[command(flatten)]
         fields: Fields,
     },
-    /// Change a target; what is not named stays as it is
+    /// Change a target; settings not given stay unchanged
     Edit {
         /// The target
         #[arg(add = ArgValueCandidates::new(complete::targets))]
@@ -64,26 +64,26 @@ pub(super) enum Command {
         #[command(flatten)]
         fields: Fields,
     },
-    /// Give a target another name
+    /// Rename a target
     #[command(visible_alias = "mv")]
     Rename {
-        /// The name so far
+        /// Current name
         #[arg(add = ArgValueCandidates::new(complete::targets))]
         name: String,
-        /// The new one
+        /// New name
         new: String,
     },
-    /// Delete targets; their pods are left to their TTL
+    /// Delete targets; their pods end at their TTL
     #[command(visible_alias = "rm")]
     Remove {
         /// Names of targets, or patterns with * and ? (in quotes)
         #[arg(value_name = "NAME", required = true, add = ArgValueCandidates::new(complete::targets))]
         names: Vec<String>,
     },
-    /// Take over the targets in a file: TOML as in the config, the older brow tool's config.json, kftray's JSON,
-    /// krelay's targets, lines of service:namespace:local:remote, commands of kubectl port-forward
+    /// Import targets from a file: TOML as in the config, the older brow tool's config.json, kftray's JSON, krelay's
+    /// targets, lines of service:namespace:local:remote, commands of kubectl port-forward
     Import(import::Args),
-    /// Print targets as TOML that import, or the config, takes
+    /// Print targets as TOML, for config import or the config file
     Export {
         #[command(flatten)]
         choice: Choice,

@@ -39,7 +39,7 @@ const EXEC: &str = "Run a command once all is ready, and end with it. Everything
 pub(super) struct Args {
     #[command(flatten)]
     options: ConnectOptions,
-    /// Leave the forwards to a small instance in the background, which ends with the last of them (forward stop; with
+    /// Keep the forwards in a background process, which exits when the last one ends (forward stop; with
     /// recreate = false also the TTL of its pods)
     #[arg(long, conflicts_with = "exec")]
     detach: bool,
@@ -57,13 +57,13 @@ pub(super) struct ConnectOptions {
     pub choice: Choice,
     #[command(flatten)]
     pub once: Once,
-    /// How long all of it may take to be ready
+    /// Time limit for everything to become ready
     #[arg(long, value_name = "TIME", default_value = "2m")]
     pub timeout: Ttl,
     /// End after this time
     #[arg(long = "for", value_name = "TIME")]
     pub lasts: Option<Ttl>,
-    /// What happens to the pods that it creates; absent: as the config says, where ask means leave
+    /// What to do with its pods at exit; default: on_quit of the config, where ask counts as leave
     #[arg(long, value_name = "WHAT")]
     pub on_quit: Option<OnQuit>,
     /// Print a line of JSON for each forward
@@ -72,7 +72,7 @@ pub(super) struct ConnectOptions {
     /// Print only errors
     #[arg(long, short)]
     pub quiet: bool,
-    /// Print what happens meanwhile, too
+    /// Also print progress
     #[arg(long, short, conflicts_with = "quiet")]
     pub verbose: bool,
 }

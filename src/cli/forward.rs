@@ -30,7 +30,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Stop forwards, whichever instance has them
+    /// Stop forwards of any running instance
     Stop {
         /// Names of targets, or patterns with * and ? (in quotes), or local addresses or ports
         #[arg(value_name = "NAME", required_unless_present = "all", add = ArgValueCandidates::new(complete::forwards))]

@@ -12,7 +12,7 @@ use crate::text::Text;
 
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Logging {
-    /// Log into this file, which becomes FILE.1 when it has 4 MB; it holds no secrets
+    /// Log to this file, rotated to FILE.1 at 4 MB, without secrets
     #[arg(
         long,
         value_name = "FILE",
@@ -26,8 +26,8 @@ pub(super) struct Logging {
     #[arg(
         long,
         value_name = "LEVELS",
-        help = "What is logged: a level, and others by module, as in warn,brow_tui=debug,kube_client=debug; trace holds \
-                what servers answer, too",
+        help = "What is logged: a level, and others by module, as in warn,brow_tui=debug,kube_client=debug; trace \
+                includes server responses",
         default_value = log::LEVELS,
         env = "BROW_LOG_LEVELS",
         hide_env_values = true,

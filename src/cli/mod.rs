@@ -83,7 +83,7 @@ pub struct Args {
 /// The help about exit codes.
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 something failed, and standard error says what and what to do; 2 wrong usage; 3 not found; \
-128 + N ended by signal N before it was done. connect --exec ends with its command's own (126 it cannot be run, 127 not \
+128 + N ended by signal N before it was done. connect --exec exits with its command's code (126 it cannot be run, 127 not \
 found).";
 
 #[derive(Debug, Subcommand)]
@@ -101,9 +101,9 @@ enum Command {
     Pod(pod::Command),
     /// Diagnose kubeconfig, clusters, permissions, config and terminal, and say how to fix what is wrong
     Check(check::Options),
-    /// Show how the forwards of all running instances are, in one line for a status bar with --short
+    /// Show the state of all running instances' forwards; --short prints one line for a status bar
     Status(status::Args),
-    /// Print what a shell needs to complete commands, and the names of targets, contexts, pods and forwards
+    /// Print a shell's completion script, which also completes targets, contexts, pods and forwards
     Completions {
         /// The shell
         shell: complete::Shell,

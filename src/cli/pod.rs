@@ -29,10 +29,10 @@ pub(super) enum Command {
     Create {
         #[command(flatten)]
         choice: Choice,
-        /// How long they may live, such as 30m
+        /// TTL of the pods, such as 30m
         #[arg(long, value_name = "TIME")]
         ttl: Option<Ttl>,
-        /// How long they may take to be ready
+        /// Time limit for the pods to become ready
         #[arg(long, value_name = "TIME", default_value = "2m")]
         timeout: Ttl,
         /// Print JSON
@@ -51,9 +51,9 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Describe a proxy pod: what it is made of, its conditions, its events
+    /// Describe a proxy pod: spec, conditions, events
     Info {
-        /// The pod, where several clusters have it as CONTEXT/NAMESPACE/NAME
+        /// Pod name, or CONTEXT/NAMESPACE/NAME if several clusters have it
         #[arg(add = ArgValueCandidates::new(complete::pods))]
         name: String,
         #[command(flatten)]
@@ -65,7 +65,7 @@ pub(super) enum Command {
     /// Delete proxy pods
     #[command(visible_alias = "rm")]
     Delete {
-        /// Names of pods, or patterns with * and ? (in quotes), which mean only pods that this installation made
+        /// Names of pods, or patterns with * and ? (in quotes), which match only pods created by this installation
         #[arg(value_name = "POD", required = true, add = ArgValueCandidates::new(complete::pods))]
         names: Vec<String>,
         #[command(flatten)]
@@ -75,7 +75,7 @@ pub(super) enum Command {
     },
     /// Delete proxy pods that have finished or expired
     Cleanup {
-        /// Those of all users, not only those that this installation made
+        /// Include pods of all users
         #[arg(long)]
         all: bool,
         #[command(flatten)]

@@ -249,7 +249,7 @@ async fn accept_from<D: Dialer>(forward: &Arc<Forward<D>>, listener: &Listener, 
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
-        NetworkUnreachable, WouldBlock,
+        NetworkUnreachable, NotConnected, WouldBlock,
     };
     matches!(
         error.kind(),
@@ -260,6 +260,8 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | Interrupted
             | NetworkDown
             | NetworkUnreachable
+            // macOS, asked whose a Unix socket's connection is that has closed again.
+            | NotConnected
             | WouldBlock
     )
 }

@@ -17,8 +17,9 @@ use brow_model::fault::{Fault, What};
 /// A socket that listens. Its file is removed with this.
 #[derive(Debug)]
 pub(super) struct LocalSocket {
-    listener: UnixListener,
+    /// Removed before the listener closes, so that nobody finds a stale one.
     file: SocketFile,
+    listener: UnixListener,
 }
 
 /// The file of a socket of ours.
@@ -102,7 +103,7 @@ fn listen(path: &Path) -> io::Result<LocalSocket> {
     fs::set_permissions(&file.path, Permissions::from_mode(0o600))?;
     fs::rename(&file.path, path)?;
     path.clone_into(&mut file.path);
-    Ok(LocalSocket { listener, file })
+    Ok(LocalSocket { file, listener })
 }
 
 /// Checks that nobody else may put another socket into a directory.

@@ -14,7 +14,7 @@ fn covers(section: Section) -> bool {
 }
 
 /// Commands whose default keys came after version 0.2. A config may have these for other commands, which keep them.
-const GIVE_WAY: [(Section, Command); 16] = [
+const GIVE_WAY: [(Section, Command); 23] = [
     (Section::Targets, Command::Stop),
     (Section::Targets, Command::Restart),
     (Section::Targets, Command::Renew),
@@ -29,6 +29,13 @@ const GIVE_WAY: [(Section, Command); 16] = [
     (Section::Clusters, Command::Copy),
     (Section::Anywhere, Command::Palette),
     (Section::Anywhere, Command::Tags),
+    (Section::Targets, Command::Connections),
+    (Section::Pods, Command::Connections),
+    (Section::Forwards, Command::Connections),
+    (Section::Log, Command::CopyAll),
+    (Section::Anywhere, Command::PageUp),
+    (Section::Anywhere, Command::PageDown),
+    (Section::Form, Command::ConnectOnce),
     (Section::Dialogs, Command::Stop),
     (Section::Dialogs, Command::Mark),
 ];
@@ -143,13 +150,16 @@ impl Table {
         Ok(())
     }
 
-    /// Takes new default keys away that the config has for other commands of the same place.
+    /// Takes new default keys away that the config has for other commands of the same place, or of anywhere where that
+    /// applies beside it.
     fn give_way(&mut self) {
         let set: Vec<Binding> = self.bindings.iter().filter(|binding| binding.line.is_some()).cloned().collect();
         for binding in self.bindings.iter_mut().filter(|binding| binding.gives_way()) {
             let section = binding.section;
             let taken = |keys: &Sequence| {
-                let near = set.iter().filter(|other| other.section == section);
+                let near = set
+                    .iter()
+                    .filter(|other| other.section == section || other.section == Section::Anywhere && covers(section));
                 near.flat_map(|other| &other.keys).any(|other| overlap(keys, other))
             };
             binding.keys.retain(|keys| !taken(keys));

@@ -60,12 +60,13 @@ impl Clipboard {
         // A program over there has another clipboard than the one in front of the person.
         let remote = set("SSH_CONNECTION") || set("SSH_TTY");
         let tools = [
-            (Tool::Tmux, set("TMUX")),
             (Tool::Pbcopy, !remote && cfg!(target_os = "macos")),
             (Tool::WlCopy, !remote && set("WAYLAND_DISPLAY")),
             (Tool::Xclip, !remote && set("DISPLAY")),
             (Tool::Xsel, !remote && set("DISPLAY")),
             (Tool::ClipExe, !remote && set("WSL_DISTRO_NAME")),
+            // It takes a text whether or not the terminal outside does.
+            (Tool::Tmux, set("TMUX")),
         ];
         let by_name = ["xterm-kitty", "alacritty", "foot", "xterm-ghostty", "wezterm", "contour", "rio"];
         let term = value("TERM");
@@ -135,6 +136,7 @@ mod tests {
             (&[("DISPLAY", ":0"), ("SSH_CONNECTION", "10.0.0.1 1 10.0.0.2 22")], &[], false),
             (&[("WSL_DISTRO_NAME", "Debian"), ("WT_SESSION", "1")], &["clip.exe"], true),
             (&[("TMUX", "/tmp/tmux,1,0"), ("TERM_PROGRAM", "tmux"), ("KITTY_WINDOW_ID", "1")], &["tmux"], false),
+            (&[("TMUX", "/tmp/tmux,1,0"), ("DISPLAY", ":0")], &["xclip", "xsel", "tmux"], false),
             (&[("STY", "1.pts"), ("TERM", "alacritty")], &[], false),
             (&[("TMUX", ""), ("DISPLAY", "")], &[], false),
         ] {
@@ -160,11 +162,11 @@ mod tests {
         };
         let long = "x".repeat(300_000);
         for (body, limit, taken) in [
-            ("cat >/dev/null", TIMEOUT * 10, true),
-            ("cat >/dev/null; exit 1", TIMEOUT * 10, false),
+            ("cat >/dev/null", TIMEOUT * 30, true),
+            ("cat >/dev/null; exit 1", TIMEOUT * 30, false),
             // Reads nothing, and the text is longer than a pipe.
             ("exec sleep 1000", Duration::from_millis(100), false),
-            ("exec <&-; exit 0", TIMEOUT * 10, false),
+            ("exec <&-; exit 0", TIMEOUT * 30, false),
         ] {
             assert_eq!(give(&[&script("tool", body)], long.as_bytes(), limit).await, taken, "{body}");
         }

@@ -180,7 +180,7 @@ fn a_missing_right_is_named_with_its_place() {
          get any."
     );
     let again = Fault::new(What::Tunnel, "pod", "").with(Remedy::Retrying);
-    assert_eq!(text.fault(&again).remedy, "It is retried automatically.");
+    assert_eq!(text.fault(&again).remedy, "brow-tui retries automatically.");
 }
 
 #[test]

@@ -11,9 +11,9 @@ fn written(screen: &Screen, text: &str) -> usize {
 #[test]
 fn row_title_log_and_notification_name_the_key_that_renews_it() {
     let home = Home::new("");
-    // A fifth of that is four seconds.
+    // A fifth of that is eight seconds.
     let kitty = [("KITTY_WINDOW_ID", "1")];
-    let mut screen = practice(&home, "notify = \"terminal\"\n", "ttl = \"20s\"\n", &kitty);
+    let mut screen = practice(&home, "notify = \"terminal\"\n", "ttl = \"40s\"\n", &kitty);
     screen.wait_for("● live");
     assert_eq!(written(&screen, "\x1b]99;;"), 0);
     screen.wait("the row", |text| text.lines().any(|line| line.contains("zz") && line.contains("t renews")));

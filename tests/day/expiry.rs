@@ -10,7 +10,7 @@ use crate::{end, practice, web};
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn the_next_connection_after_a_pod_expired_is_served() {
     let space = Namespace::new("expiry");
-    let home = Home::new(&web("ttl = \"12s\"\ncreate_timeout = \"1m\"\n"));
+    let home = Home::new(&web("ttl = \"20s\"\ncreate_timeout = \"1m\"\n"));
     let mut screen = Start::new(&home).kubeconfig(space.kubeconfig(&home)).size(160, 40).run();
     screen.wait_for("10.99.0.10:8080");
     screen.press("\r");
@@ -61,7 +61,7 @@ fn without_the_right_to_create_pods_the_connection_fails_and_the_next_tries_afre
 #[test]
 fn as_on_the_practice_cluster_whose_pods_are_nothing_to_ask_about_at_the_end() {
     let home = Home::new("");
-    let mut screen = practice(&home, "", "ttl = \"8s\"\n", &[]);
+    let mut screen = practice(&home, "", "ttl = \"16s\"\n", &[]);
     let address = wait_state(&mut screen, "● live");
     for _ in 0..2 {
         wait_state(&mut screen, "◇ listening");
@@ -78,7 +78,7 @@ fn as_on_the_practice_cluster_whose_pods_are_nothing_to_ask_about_at_the_end() {
 #[test]
 fn a_target_can_have_it_otherwise_until_a_key_is_pressed() {
     let home = Home::new("");
-    let mut screen = practice(&home, "", "ttl = \"8s\"\nrecreate = false\n", &[]);
+    let mut screen = practice(&home, "", "ttl = \"16s\"\nrecreate = false\n", &[]);
     let address = wait_state(&mut screen, "● live");
     wait_state(&mut screen, "! no pod");
     assert!(!works(&address));

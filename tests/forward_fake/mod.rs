@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 pub use servers::{echo, end, say, server, silent};
 
 /// Longer than anything here takes; only a broken test waits for it.
-pub const TIMEOUT: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The state that the tests set and inspect.
 #[derive(Default)]

@@ -67,7 +67,7 @@ fn connect_prints_a_line_for_each_forward_and_ends_with_a_signal() {
 #[test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn connect_outlives_its_pod() {
-    let (home, space) = (Home::new(&format!("{WEB}ttl = \"12s\"\n")), Namespace::new("outlive"));
+    let (home, space) = (Home::new(&format!("{WEB}ttl = \"20s\"\n")), Namespace::new("outlive"));
     let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
     let mut running = shell.spawn(&["connect", "web", "--verbose", "--on-quit", "delete"]);
     let at = address(&running.line());

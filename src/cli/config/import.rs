@@ -25,17 +25,17 @@ pub(in crate::cli) struct Args {
     /// The file, or - for standard input
     #[arg(value_hint = ValueHint::FilePath)]
     file: PathBuf,
-    /// Kubeconfig context for what names none; absent: the current one
+    /// Kubeconfig context for entries without one; default: the current one
     #[arg(long, alias = "cluster", value_name = "CONTEXT", add = ArgValueCandidates::new(complete::contexts))]
     context: Option<String>,
-    /// Overwrite targets of the same name, rather than skipping those in the file
+    /// Overwrite existing targets instead of skipping them
     #[arg(long)]
     replace: bool,
-    /// Import keys that decide what runs in the cluster or listens here, too (image, labels, autostart, an address
-    /// beyond loopback, …); without it they are named and left out
+    /// Also import keys that decide what runs in the cluster or listens here (image, labels, autostart, an address
+    /// beyond loopback, …); without it they are listed and dropped
     #[arg(long)]
     trust: bool,
-    /// Only say what would be done
+    /// Show what would be imported, and change nothing
     #[arg(long)]
     dry_run: bool,
 }

@@ -20,7 +20,7 @@ pub(in crate::cli) struct Consent {
     /// Delete them without asking
     #[arg(long, short)]
     yes: bool,
-    /// Only say which ones would be deleted
+    /// List what would be deleted, and delete nothing
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
 }

@@ -65,10 +65,15 @@ fn what_cannot_be_is_told_with_its_line() {
         change("pods", "kill", &["x"], 3),
         change("forwards", "describe", &["i", "enter"], 4),
         change("targets", "rename", &["D"], 5),
+        change("targets", "create", &["w"], 6),
+        change("log", "copy", &["Y"], 7),
+        change("form", "accept", &["ctrl-r"], 8),
+        change("anywhere", "clean", &["ctrl-d"], 9),
     ];
     let mut keymap = Keymap::new(&before).unwrap();
     assert_eq!(press(&mut keymap, &at(Pane::Targets), "x"), [Some(Action::Do(Command::Delete))]);
     assert_eq!(press(&mut keymap, &at(Pane::Pods), "<enter>"), [Some(Action::Do(Command::Forward))]);
+    assert!(Keymap::new(&[change("anywhere", "theme", &["w"], 1)]).is_ok());
     let swapped = [change("targets", "create", &["e"], 1), change("targets", "edit", &["c"], 2)];
     assert!(Keymap::new(&swapped).is_ok());
 }

@@ -8,8 +8,8 @@ fn keys_page() -> String {
     let mut page =
         "# Keys\n\nThe keys unless the config changes them: `[keys.targets]` and so on hold `command = \"key\"`, \
                     `command = [\"key\", \"other key\"]`,\nor `command = []`, which takes the command's keys away. \
-                    Keys without a command cannot be changed.\n\nThis page is made of the table of commands: \
-                    `UPDATE_DOCS=1 cargo test --lib keymap::` writes it anew.\n"
+                    Keys without a command cannot be changed.\n\nThis page is generated from the table of commands: \
+                    `UPDATE_DOCS=1 cargo test --lib keymap::` regenerates it.\n"
             .to_owned();
     let places = Section::ALL.iter().map(|section| Some(*section)).chain([None]);
     for ((english, chinese), place) in help(Language::En).iter().zip(help(Language::ZhCn)).zip(places) {

@@ -129,7 +129,10 @@ impl Model {
             let of = self.targets.all().iter().find(|of| of.name == target);
             let name = of.map_or_else(|| target.clone(), |of| port_name(of, address));
             self.targets.remember_ports([(name.clone(), port)]);
-            out.push(Effect::Store(StoreEffect::RememberPort { target: name, port }));
+            // The name of one that is not saved is an address, which no file holds.
+            if !self.targets.is_temporary(&target) {
+                out.push(Effect::Store(StoreEffect::RememberPort { target: name, port }));
+            }
         }
         if asked != 0 && asked != port {
             self.note(Level::Warning, Message::ForwardElsewhere, &target, &local);

@@ -71,6 +71,10 @@ impl Model {
             open.extend_from_slice(self.forwards.offered());
             for forward in self.forwards.all().values().filter(|forward| !forward.has_failed()) {
                 let spec = &forward.spec;
+                // It is gone at the next start, and its name is an address.
+                if self.targets.is_temporary(&spec.target) {
+                    continue;
+                }
                 let name = self.target(&spec.target).map(|target| port_name(target, &spec.address));
                 open.extend(name.map(|name| OpenForward {
                     target: spec.target.clone(),
