@@ -118,7 +118,7 @@ fn what_few_set_is_on_further_pages_of_the_form() {
         screen.wait_for("others on the network can reach it");
         screen.press("\x1b[6~");
         screen.wait_for("Node selector");
-        screen.press("tools/socat:1.8\tn\x1b[A");
+        screen.press("tools/socat:1.8\t\tn\x1b[A");
         screen.wait_for("Never");
         screen.press("\t\t\tzone\tgpu:NoExecute\r");
         // Enter leads to what is wrong; a click on a page's name goes there.

@@ -88,10 +88,11 @@ fn the_tmux_snippet_opens_the_dashboard() {
         let at = text.lines().position(|line| line.contains("2 Targets"));
         at.is_some_and(|at| (8..17).contains(&at))
     };
-    // While it still waits for the terminal's answers tmux may lose its prefix: cat shows the rest.
+    // While it still waits for the terminal's answers tmux may lose its prefix, or pass it on: cat shows the rest.
     for lost in 1.. {
         screen.press("\x02B");
-        let typed = |text: &str| text.lines().next().is_some_and(|line| line.trim_end() == "B".repeat(lost));
+        let typed =
+            |text: &str| text.lines().next().is_some_and(|line| line.replace("^B", "").trim_end() == "B".repeat(lost));
         if split(&screen.wait("the dashboard in a split below", |text| split(text) || typed(text))) {
             break;
         }
