@@ -12,7 +12,7 @@
 //! | [`keymap`] | one table from keys to commands, which is also the help and the hints | `text` |
 //! | [`view`] | draws the model | `text` |
 //! | [`cluster`] | kubeconfig, clients by context, probes, what there is in them | `events`, `store`, `kube_tunnel` |
-//! | [`proxy`] | the proxy pod: its spec, its relay, its life, the watch on it | `events`, `cluster`, `kube_tunnel`, `brow_relay` |
+//! | [`proxy`] | the proxy pod: its spec, relay, life and watch | `events`, `cluster`, `kube_tunnel`, `brow_relay` |
 //! | [`forward`] | listeners on this machine and what keeps them going | `events`, `kube_tunnel` |
 //! | [`store`] | config, state, audit log, imports; one writer | `events` |
 //! | [`instance`] | the sockets by which running instances know each other | `events` |

@@ -82,7 +82,7 @@ fn every_way_out_gives_the_terminal_back() {
 
 #[test]
 fn quitting_with_a_forward_open_asks_once() {
-    // What was open is not offered here.
+    // Restoring is off, so that the second start asks nothing.
     let home = Home::new(&format!("restore = false\n{}", CONFIG.replace("local_port = 3306\n", "")));
     for (keys, says) in [("qq", "q again means it"), ("q\x03", "and so does Ctrl-C"), ("qy", "and yes")] {
         let mut screen = dashboard(&home, 80, 24);

@@ -19,7 +19,7 @@ use brow_model::sanitize;
 
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Options {
-    /// Check only this context; may be given several times. Absent: the current one, those of saved targets, and those
+    /// Check only this context; may be given several times. Default: the current one, those of saved targets, and those
     /// in which an earlier run may have left pods
     #[arg(
         long = "context",

@@ -63,7 +63,7 @@ pub(super) struct ConnectOptions {
     /// End after this time
     #[arg(long = "for", value_name = "TIME")]
     pub lasts: Option<Ttl>,
-    /// What to do with its pods at exit; by default as the config says, where ask counts as leave
+    /// Action for its pods at exit; default: as the config says, with ask counting as leave
     #[arg(long, value_name = "WHAT")]
     pub on_quit: Option<OnQuit>,
     /// Print a line of JSON for each forward

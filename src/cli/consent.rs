@@ -17,7 +17,7 @@ pub(super) fn answer() -> Receiver<bool> {
     thread::spawn(move || {
         let mut said = String::new();
         let yes = stdin().read_line(&mut said).is_ok() && matches!(said.trim(), "y" | "Y" | "yes");
-        // Whoever has ended does not want to know.
+        // The receiver is gone where the program has ended meanwhile.
         _ = sender.send(yes);
     });
     answer

@@ -25,7 +25,7 @@ impl Tool {
     /// Returns its command line. The text never is in it: others can read it there.
     fn command(self) -> &'static [&'static str] {
         match self {
-            // What a program writes in a pane (OSC 52) is dropped at tmux's defaults; this goes on to the terminal.
+            // At its defaults tmux drops OSC 52 from a pane; load-buffer -w does reach the terminal.
             Self::Tmux => &["tmux", "load-buffer", "-w", "-"],
             Self::Pbcopy => &["pbcopy"],
             Self::WlCopy => &["wl-copy"],
@@ -120,7 +120,7 @@ mod tests {
     fn of(variables: &[(&str, &str)]) -> (Vec<&'static str>, bool) {
         let value = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, v)| (*v).to_owned());
         let clipboard = Clipboard::of(value);
-        // What is there on every Mac is not told by the environment.
+        // pbcopy exists on every Mac and does not depend on the environment.
         let tools = clipboard.programs().filter(|program| *program != "pbcopy").collect();
         (tools, clipboard.terminal_takes)
     }

@@ -36,7 +36,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, above: O
         put_line(frame.buffer_mut(), area.x, area.y, area.width, &hints(scene, area.width));
         return;
     };
-    // Whoever is asked something sees all that answers it.
+    // A question shows all keys that answer it.
     let room = if above.is_some() || scene.has_dialog() { area.width } else { area.width / 2 };
     let used = put_line(frame.buffer_mut(), area.x, area.y, room, &hints(scene, room));
     let rest = Rect { x: area.x + used + 2, width: area.width.saturating_sub(used + 2), ..area };

@@ -69,7 +69,7 @@ fn as_on_the_practice_cluster_whose_pods_are_nothing_to_ask_about_at_the_end() {
         wait_state(&mut screen, "● live");
     }
     wait_state(&mut screen, "◇ listening");
-    // What listens is lost by nobody, and the pods end with their cluster.
+    // A forward that only listens needs no question at exit, and the pods end with the practice cluster.
     screen.press("q");
     assert!(screen.wait_end().success());
     assert!(screen.given_back());

@@ -66,7 +66,7 @@ fn the_help_is_searched_as_one_types() {
     screen.press("\x15nothing at all");
     screen.wait_for("No key matches “nothing at all”");
     screen.escape("Keys");
-    // What `i` does depends on the place.
+    // `i` has a meaning of its own in each place.
     screen.press("?");
     screen.press("conditions");
     let found = screen.wait_for("describe the pod");
@@ -86,7 +86,7 @@ fn a_command_is_found_by_its_name_and_run() {
     screen.press("\r");
     screen.wait_for("New target");
     screen.escape("New target");
-    // What has no effect here says why, and does nothing.
+    // A command without effect here says why and does nothing.
     screen.press(":kill-now");
     screen.wait_for("“kill now” works in: Proxy pods");
     screen.press("\r");
@@ -105,7 +105,7 @@ fn a_key_of_another_pane_says_which_and_x_deletes_nothing() {
     let home = Home::new(CONFIG);
     let mut screen = dashboard(&home, 80, 24);
     screen.press("3c");
-    // What it says takes no hint away.
+    // The message leaves the hints in place.
     screen.wait("where it works", |text| {
         let lines: Vec<&str> = text.lines().collect();
         lines[22].contains("“create pod” works in: Targets") && lines[23].contains("? help")
@@ -130,7 +130,7 @@ fn a_tag_is_opened_closed_and_marked_as_one() {
     };
     let home = Home::new(&[tagged("one", "shop"), tagged("two", "shop"), tagged("redis", "cache")].concat());
     let mut screen = dashboard(&home, 80, 24);
-    // What is wrong with the cluster is told before, and not again.
+    // The cluster's error was already reported, and is not repeated.
     screen.press("1\r");
     screen.wait_for("unreachable");
     screen.press("2#");

@@ -73,7 +73,7 @@ fn a_relay_that_is_killed_comes_back_and_one_that_cannot_leaves_it_to_socat() {
     server.write_all(b"again").unwrap();
     drop(server);
     assert_eq!(rest(&mut client), "again");
-    // What is kept in its place does not speak the protocol.
+    // A program in its place does not speak the protocol.
     let (mut client, _server) = stage.connect();
     let spoil = "for f in /relay/*; do rm $f; echo 'exit 0' >$f; chmod 700 $f; done; ";
     assert_eq!(in_pod(&stage.space, &format!("{spoil}{KILL}")), "killed\n");

@@ -117,7 +117,7 @@ fn sockets_are_their_owners_alone_and_stale_ones_are_swept() {
     fs::set_permissions(run_dir(&home), fs::Permissions::from_mode(0o755)).unwrap();
     // The rest works.
     let mut screen = Start::new(&home).kubeconfig(&kubeconfig).size(150, 40).run();
-    // What it must be is cut in the log beside the details.
+    // The log beside the details cuts the rest of the sentence.
     screen.wait_for("brow/run cannot");
     screen.press("q");
     assert!(screen.wait_end().success());

@@ -74,7 +74,7 @@ impl Output {
 
     pub(crate) fn sent(&mut self, count: usize) {
         self.start = (self.start + count).min(self.bytes.len());
-        // What is moved to the front is less than what was sent since the last time.
+        // Moving the rest to the front is cheap: it is at most as long as the part that was sent.
         if self.start >= self.waiting() {
             self.bytes.drain(..self.start);
             self.start = 0;

@@ -208,7 +208,7 @@ fn a_reader_who_stops_holds_up_nobody_else() {
     let (mut relay, listener) = (Relay::up(), listener());
     let (stuck, target) = relay.connect(&listener);
     let (other, mut echo) = relay.connect(&listener);
-    // What its target does not read fills the window, and no more.
+    // Data that the target does not read fills the stream's window and then stops.
     let block = vec![0; 16 * 1024];
     let mut sent = 0;
     loop {
@@ -246,7 +246,7 @@ fn a_client_without_the_key_is_told_nothing() {
 
 #[test]
 fn garbage_and_old_records_end_the_relay() {
-    // What one client has sent, another time.
+    // Record what one client sends, to replay it to a second relay.
     let mut first = Relay::start(SECRET);
     let mut recorded = first.connection.output().to_vec();
     assert_eq!(first.said().unwrap(), Said::Up);

@@ -233,7 +233,7 @@ fn a_window_grows_with_what_is_consumed_and_never_beyond_the_limits() {
     }
     let windows: usize = ids.iter().map(|id| sides[0].credit(*id)).sum();
     assert_eq!(windows, (8 * LIMITS.window + LIMITS.extra) as usize, "all memory is of use");
-    // What one gives back others have.
+    // A stream that ends returns its share of the memory to the others.
     assert_eq!(sides[0].open("10.0.0.1", 80), None, "no more at once");
     for id in &ids {
         sides[0].reset(*id, Reason::Cancelled, "");

@@ -55,10 +55,10 @@ fn what_cannot_be_is_told_with_its_line() {
         assert_eq!((first.what, first.thing.as_str()), (What::ConfigBroken, line), "{faults:?}");
         assert!(first.detail.contains(says), "{says}: {faults:?}");
     }
-    // What is covered but has another key left is no clash, nor what moves over altogether.
+    // A command whose key is covered is no clash if it has another key left, or is bound in that place, too.
     let changes = [change("targets", "create", &["q"], 1), change("pods", "filter", &["o"], 2)];
     assert!(Keymap::new(&changes).is_ok());
-    // What a config of version 0.2 says goes on; keys that came later give way to it.
+    // Bindings of a 0.2 config still work; newer default keys give way to them.
     let before = [
         change("targets", "delete", &["x", "delete"], 1),
         change("pods", "forward", &["f", "enter"], 2),

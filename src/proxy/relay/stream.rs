@@ -188,7 +188,7 @@ impl RelayStream {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         let mut state = self.shared.lock();
-        // Who waits is noted first: what changes after this is told.
+        // Register the waiter before reading the state, so that no change in between is missed.
         let failed = self.check(&mut state, cx);
         self.poll_down(&mut state, moving, local, cx)?;
         failed?;

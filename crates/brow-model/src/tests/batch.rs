@@ -110,7 +110,7 @@ fn what_was_closed_or_deleted_at_once_comes_back_at_once() {
     press(&mut model, Command::Undo);
     assert_eq!(model.targets.all().len(), 3);
     assert_eq!(shown(&model), (Message::Several(Batch::Restored), "3".to_owned()));
-    // What is said of one of them does not push that aside; an error does.
+    // A message about one of them does not replace it; an error does.
     model.note(crate::language::log::Level::Success, Message::ForwardOpened, "mysql", "");
     assert_eq!(shown(&model).0, Message::Several(Batch::Restored));
     model.fail(Fault::new(What::NoPod, "mysql", ""));

@@ -356,7 +356,7 @@ fn the_palette_finds_commands_and_runs_those_that_apply() {
     }
     press(&mut model, Command::Accept);
     assert!(model.screen.dialogs.is_empty() && model.screen.focus.pane == Pane::Pods);
-    // What does not apply says why and changes nothing.
+    // A command that does not apply here says why and changes nothing.
     press(&mut model, Command::Palette);
     model.update(Event::Act(Action::Type(Typed::Paste("duplicate".into()))));
     assert!(press(&mut model, Command::Accept).is_empty());

@@ -233,7 +233,7 @@ fn a_forward_is_reported_as_its_owner_shows_it() {
         let report = reported(route.clone(), down);
         assert_eq!((report.state, report.shown(), report.is_down()), (state, shown, down), "{route:?}");
     }
-    // What an earlier or a newer version says is understood as far as it can be.
+    // A report of an older version lacks the detail; one of a newer version may have an unknown detail.
     let mut line = serde_json::to_value(shared(7, "mysql", RemoteState::Live)).unwrap();
     for (detail, known) in [(None, None), (Some("frozen"), Some(StateDetail::Unknown))] {
         if let Some(detail) = detail {

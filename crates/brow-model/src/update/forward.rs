@@ -207,7 +207,7 @@ impl Model {
         if self.unattended() {
             return;
         }
-        // What was open before is likely wanted again.
+        // The offer to restore preselects yes: people usually continue where they stopped.
         let button = usize::from(matches!(question, Question::Restore(_)));
         let dialog = Dialog::Confirm { question, button };
         if self.screen.dialogs.is_empty() {

@@ -16,11 +16,11 @@ impl Model {
         let (thing, detail) = (thing.into(), detail.into());
         let (thing, detail) = (sanitize::line(&thing).into_owned(), sanitize::lines(&detail).into_owned());
         let entry = Entry { at: self.now, level, message, thing, detail, words: String::new() };
-        // What a person is being told is not pushed aside by what merely happened.
+        // An event does not replace a more severe message, or the answer to a key.
         let more_severe =
             self.screen.notice.as_ref().is_some_and(|(shown, _)| shown.level > level && level == Level::Info)
                 && !entry.message.is_feedback();
-        // Nor is what is said of several by what is said of one of them.
+        // Nor does a message about one row replace the one about the whole batch.
         let shows_several =
             self.screen.notice.as_ref().is_some_and(|(shown, _)| matches!(shown.message, Message::Several(_)));
         let of_one = shows_several && entry.message.is_of_one();

@@ -49,7 +49,7 @@ impl Model {
             Some((!self.is_enabled(command), unnamed, Reverse(score), Action::Do(command).only_moves(), command))
         });
         let mut found: Vec<_> = found.collect();
-        // What only moves everybody knows. Stable: of equals the order is that of the help.
+        // Of equal matches, those that only move the cursor come last; the stable sort keeps the order of the help.
         found.sort_by_key(|(disabled, unnamed, score, moves, _)| (*disabled, *unnamed, *score, *moves));
         palette.order = found.into_iter().map(|(.., command)| command).collect();
         palette.cursor = 0;

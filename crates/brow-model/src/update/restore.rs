@@ -63,7 +63,7 @@ impl Model {
 
     /// Has what is open remembered, if it changed. What is offered still counts.
     pub(crate) fn remember_open(&mut self, out: &mut Vec<Effect>) {
-        // What ends with the program was open.
+        // Forwards close one by one while the program ends: the list from before is kept.
         let Some(before) = self.forwards.remembered().filter(|_| self.forwards.ended().is_none()) else { return };
         let Some(instance) = self.instances.own_name() else { return };
         let mut open = Vec::new();

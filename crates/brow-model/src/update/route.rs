@@ -129,7 +129,7 @@ impl Model {
             let coming = self.pod_coming(&selector);
             if fault.is_some() && self.keeps_listening(id) && !coming {
                 let target = self.target_of(id);
-                // That it is gone is no trouble, but why it failed may be.
+                // An expired or deleted pod is no error to show; other reasons are.
                 let ends = |fault: &&Fault| matches!(fault.what, What::PodExpired | What::PodDeleted);
                 self.rest(id, fault.filter(|fault| !ends(fault)).cloned(), out);
                 self.note(Level::Info, Message::ForwardListens, target, &key.name);

@@ -65,7 +65,7 @@ async fn a_script_is_sent_the_program_once_and_becomes_it() {
 async fn what_does_not_run_it_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("secret").display().to_string();
-    // What is kept under the program's name and does not run.
+    // A file under the program's name that cannot run.
     let broken = dir.path().join("broken");
     std::fs::create_dir(&broken).unwrap();
     for name in names().split(':') {
