@@ -86,16 +86,18 @@ fn the_next_connection_gets_an_ordinary_pod_and_the_forward_is_as_before() {
 }
 
 #[test]
-fn a_refusal_and_a_pod_that_is_late_fail_the_connections_and_the_next_tries_afresh() {
+fn a_refusal_and_a_pod_that_is_late_fail_the_connections_and_a_later_one_tries_afresh() {
     let mut model = expired();
     let [request] = requests(&connection(&mut model)).try_into().unwrap();
     let result = Err(Fault::new(What::Forbidden, "mysql", "no right to create pods"));
     let effects = model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
     assert_eq!(rests(&effects), [Some(What::Forbidden)]);
     assert_eq!(only(&model).fault.as_ref().map(|fault| fault.what), Some(What::Forbidden), "the row says why");
+    assert_eq!(rests(&connection(&mut model)), [Some(What::Forbidden)], "not asked again at once");
+    at(&mut model, 1);
     let [request] = requests(&connection(&mut model)).try_into().unwrap();
     created(&mut model, &request, 2);
-    assert_eq!(rests(&at(&mut model, 31)), [Some(What::PodLate)]);
+    assert_eq!(rests(&at(&mut model, 32)), [Some(What::PodLate)]);
     // It comes at last, and is of use without another connection.
     let late = pod(&request, 2, Phase::Ready);
     applied(&mut model, late.clone());

@@ -1,6 +1,6 @@
 //! The route of a forward: the pod it goes through, or what it waits for.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::types::address::Address;
 use crate::types::proxy::PodKey;
@@ -74,9 +74,26 @@ pub struct Demand {
     pub until: DateTime<Utc>,
     /// True if a connection asked for the awaited pod; else a pod was lost, and another may come.
     pub wanted: bool,
+    /// The number of times in a row that connections got no pod.
+    pub failures: u32,
+    /// The time from which a connection asks for a pod; those before fail as the last one did.
+    pub not_before: DateTime<Utc>,
 }
 
 impl Demand {
     /// The limits of a forward that was just opened and rests.
-    pub const FRESH: Self = Self { round: 0, until: DateTime::<Utc>::MIN_UTC, wanted: false };
+    pub const FRESH: Self = Self {
+        round: 0,
+        until: DateTime::<Utc>::MIN_UTC,
+        wanted: false,
+        failures: 0,
+        not_before: DateTime::<Utc>::MIN_UTC,
+    };
+
+    /// The limits after connections got no pod at `now`. Clients that connect again at once must not ask the cluster
+    /// each time, so the pause before the next attempt doubles from 1 s up to a minute.
+    pub fn failed(self, now: DateTime<Utc>) -> Self {
+        let pause = TimeDelta::seconds((1 << self.failures.min(6)).min(60));
+        Self { failures: self.failures.saturating_add(1), not_before: now + pause, ..Self::FRESH }
+    }
 }

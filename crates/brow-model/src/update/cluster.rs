@@ -175,6 +175,7 @@ impl Model {
         cluster.fault = None;
         let version = cluster.version.clone().unwrap_or_default();
         self.note(Level::Success, Message::ClusterReady, name, version);
+        self.end_pauses(Some(name));
     }
 
     pub(crate) fn on_cluster(&mut self, name: &str, epoch: Epoch, event: ClusterEvent, out: &mut Vec<Effect>) {
@@ -244,6 +245,7 @@ impl Model {
             cluster.link = Link::Ready;
             cluster.fault = None;
             self.note(Level::Success, Message::ClusterReady, name, version);
+            self.end_pauses(Some(name));
         }
         if first {
             self.audit_cluster("connect-cluster", name, None, out);

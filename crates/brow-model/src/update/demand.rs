@@ -21,12 +21,41 @@ impl Model {
     /// Handles a connection to a forward that rests.
     pub(crate) fn on_wanted(&mut self, id: ForwardId, round: u64, out: &mut Vec<Effect>) {
         let Some(forward) = self.forwards.all().get(&id).filter(|forward| forward.is_resting()) else { return };
-        if forward.demand.is_none_or(|demand| demand.round != round) {
-            return;
+        match forward.demand {
+            Some(demand) if demand.round == round && demand.not_before > self.now => self.refuse_at_once(id, out),
+            Some(demand) if demand.round == round => self.wake(id, demand, out),
+            Some(_) | None => {}
         }
+    }
+
+    /// Fails the connections to a forward that rests as the last attempt failed.
+    fn refuse_at_once(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
+        let round = self.next_number();
+        let Some(forward) = self.forwards.get_mut(id) else { return };
+        let failed = Some(forward.fault.clone().unwrap_or_else(|| Fault::new(What::NoPod, &forward.spec.target, "")));
+        if let Some(demand) = &mut forward.demand {
+            demand.round = round;
+        }
+        out.push(Effect::Forward(ForwardEffect::Rest { id, round, failed }));
+    }
+
+    /// Has the next connections ask for pods at once: in a cluster, or anywhere, something has changed.
+    pub(crate) fn end_pauses(&mut self, cluster: Option<&str>) {
+        for forward in self.forwards.iter_mut() {
+            if cluster.is_none_or(|cluster| forward.spec.selector.cluster == cluster)
+                && let Some(demand) = &mut forward.demand
+            {
+                (demand.failures, demand.not_before) = (0, Demand::FRESH.not_before);
+            }
+        }
+    }
+
+    /// Has a forward that rests look for a way, for somebody who waits for it.
+    fn wake(&mut self, id: ForwardId, demand: Demand, out: &mut Vec<Effect>) {
+        let Some(forward) = self.forwards.all().get(&id) else { return };
         let until = self.now + self.route_timeout(forward);
         if let Some(forward) = self.forwards.get_mut(id) {
-            forward.demand = Some(Demand { round, until, wanted: true });
+            forward.demand = Some(Demand { until, wanted: true, ..demand });
             forward.used = Some(self.now);
         }
         self.await_pod(id);
@@ -65,7 +94,7 @@ impl Model {
             forward.demand = None;
         } else if let Some(demand) = &mut forward.demand {
             if there {
-                (demand.until, demand.wanted) = (idle, false);
+                *demand = Demand { round: demand.round, until: idle, ..Demand::FRESH };
             } else if !was_awaited {
                 demand.until = create;
             }
@@ -87,7 +116,7 @@ impl Model {
     pub(crate) fn replace_lost_pod(&mut self, id: ForwardId, out: &mut Vec<Effect>) {
         let lost = self.forwards.all().get(&id).filter(|forward| forward.has_lost_pod());
         if let Some(demand) = lost.and_then(|forward| forward.demand) {
-            self.on_wanted(id, demand.round, out);
+            self.wake(id, demand, out);
         }
     }
 
@@ -98,7 +127,8 @@ impl Model {
         let Some(forward) = self.forwards.get_mut(id).filter(|forward| !forward.has_failed()) else { return };
         let reason = || fault.clone().unwrap_or_else(|| Fault::new(What::NoPod, &forward.spec.target, ""));
         let failed = forward.is_waited_for().then(reason);
-        forward.demand = Some(Demand { round, ..Demand::FRESH });
+        let demand = forward.demand.filter(|_| failed.is_some()).map_or(Demand::FRESH, |last| last.failed(self.now));
+        forward.demand = Some(Demand { round, ..demand });
         forward.fault = fault;
         forward.lookup_fault = None;
         (forward.relay, forward.tunnel, forward.health) = (None, None, None);

@@ -86,6 +86,7 @@ impl Model {
             self.widen(&cluster, out);
         }
         self.apply_target_edits(&before, out);
+        self.end_pauses(None);
         self.autostart(out);
     }
 
