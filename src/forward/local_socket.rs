@@ -1,7 +1,7 @@
 //! A Unix socket that a forward listens on: its path, and its file from creation to removal.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
@@ -95,6 +95,8 @@ fn listen(path: &Path) -> io::Result<LocalSocket> {
     }
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     check(dir)?;
+    // Another instance that takes the same path waits, where the file system has locks.
+    let _locked = File::open(dir).and_then(|dir| dir.lock().map(|()| dir));
     make_way(path)?;
     make_way(&making)?;
     let listener = UnixListener::bind(&making)?;
@@ -181,6 +183,26 @@ mod tests {
         std::os::unix::fs::symlink(&linked, &path).unwrap();
         assert!(refused(&path).contains("not a socket"), "a link leads elsewhere");
         assert!(linked.exists());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_many_who_take_a_path_one_gets_it() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("db.sock");
+        for _ in 0..20 {
+            let tries: Vec<_> = (0..8)
+                .map(|_| {
+                    let path = path.display().to_string();
+                    tokio::task::spawn_blocking(move || bind(&path).ok())
+                })
+                .collect();
+            let mut got = Vec::new();
+            for one in tries {
+                got.extend(one.await.unwrap());
+            }
+            assert_eq!(got.len(), 1, "the others are told that it is taken");
+            UnixStream::connect(&path).await.unwrap();
+        }
     }
 
     #[tokio::test]

@@ -55,7 +55,7 @@ pub(super) struct State {
     driver: Waker,
     /// True while a stream waits for room.
     crowded: bool,
-    heard: Instant,
+    alive: Instant,
     /// True once the other side has ended the stream.
     hung_up: bool,
 }
@@ -76,7 +76,7 @@ impl Mux {
             carrier: Box::new(carrier),
             driver: Waker::noop().clone(),
             crowded: false,
-            heard: Instant::now(),
+            alive: Instant::now(),
             hung_up: false,
         };
         let (shared, ended) = (Arc::new(Shared(Mutex::new(state))), CancellationToken::new());
@@ -145,7 +145,11 @@ impl State {
         let mut cx = Context::from_waker(&driver);
         while self.dead.is_none() && !self.connection.output().is_empty() {
             match std::pin::Pin::new(&mut *self.carrier).poll_write(&mut cx, self.connection.output()) {
-                Poll::Ready(Ok(count)) => self.connection.sent(count),
+                Poll::Ready(Ok(count)) => {
+                    self.connection.sent(count);
+                    // A ping that waits behind a slow upload cannot be answered yet.
+                    self.alive = Instant::now();
+                }
                 Poll::Ready(Err(error)) => self.die(Error::from_io(error)),
                 Poll::Pending => break,
             }
@@ -187,7 +191,7 @@ impl State {
                 return Poll::Ready(Err(Error::TunnelLost { text: "the pod's program ended".to_owned() }));
             }
             self.connection.received(count);
-            self.heard = Instant::now();
+            self.alive = Instant::now();
             while self.step()? {}
             self.flush();
         }
@@ -250,7 +254,7 @@ async fn drive(shared: &Shared) {
                 token += 1;
                 state.connection.ping(token);
                 state.flush();
-                let silent = state.heard.elapsed() > SILENCE;
+                let silent = state.alive.elapsed() > SILENCE;
                 silent.then(|| Error::TunnelLost { text: "the pod's program does not answer".to_owned() })
             }
         };

@@ -155,13 +155,15 @@ impl RelayStream {
     }
 
     /// Moves bytes both ways until both sides have ended. Each end is passed on at once. If it fails, `local` is left
-    /// open for the caller.
+    /// open for the caller. Dropped before it is done, it resets the connection to the target, as what was on its way is
+    /// lost.
     pub async fn splice(mut self, local: Arc<TcpStream>, counters: &Arc<Counters>) -> (Summary, Result<(), Error>) {
         let began = Instant::now();
         let _open = counters.enter();
         if let Some(slot) = self.shared.lock().slots.get_mut(&self.id) {
             slot.local = Some((Arc::clone(&local), Arc::clone(counters)));
         }
+        self.last_word = Reason::Reset;
         let mut moving = Moving { up: 0, up_ended: false, down_ended: false };
         let result = std::future::poll_fn(|cx| self.poll_splice(&mut moving, &local, counters, cx)).await;
         let mut state = self.shared.lock();
@@ -174,8 +176,8 @@ impl RelayStream {
             slot.local = None;
         }
         drop(state);
-        if result.is_err() {
-            self.last_word = Reason::Reset;
+        if result.is_ok() {
+            self.last_word = Reason::Cancelled;
         }
         (Summary { up: moving.up, down, first_byte, sent: None }, result)
     }

@@ -3,12 +3,13 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
-use brow_relay::{Connection, Event, KEY, Limits, Side};
+use brow_relay::{Connection, Event, KEY, Limits, Reason, Side};
 use ring::digest::{SHA256, digest};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-use tokio::net::{TcpListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep_until};
 
@@ -125,8 +126,8 @@ async fn the_program_for_arm64_runs() {
 /// The time for which a half-closed connection is silent.
 const PAUSE: Duration = Duration::from_mins(10);
 
-/// A relay whose target answers long after it was asked.
-async fn answers_late(mut wire: DuplexStream) {
+/// A relay whose target answers long after it was asked. Returns the reason of a reset, if that comes.
+async fn answers_late(mut wire: DuplexStream) -> Option<Reason> {
     let limits = Limits { streams: 8, window: 1_024, most: 1_024, extra: 0 };
     let mut relay = Connection::new(Side::Relay, &[7; KEY], [2; KEY], limits);
     let mut due = None;
@@ -135,6 +136,7 @@ async fn answers_late(mut wire: DuplexStream) {
             match event {
                 Event::Open { id, .. } => relay.connected(id, Duration::ZERO),
                 Event::End { id } => due = Some((id, Instant::now() + PAUSE)),
+                Event::Reset { reason, .. } => return Some(reason),
                 _ => {}
             }
         }
@@ -143,7 +145,7 @@ async fn answers_late(mut wire: DuplexStream) {
         relay.sent(count);
         tokio::select! {
             count = wire.read(relay.space()) => match count.unwrap() {
-                0 => return,
+                0 => return None,
                 count => relay.received(count),
             },
             () = async { sleep_until(due.unwrap().1).await }, if due.is_some() => {
@@ -173,4 +175,20 @@ async fn a_half_closed_connection_waits_ten_minutes_for_its_answer() {
     assert!(asked.elapsed() >= PAUSE);
     drop((stream, mux));
     relay.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_is_ended_here_is_reset_at_the_target() {
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let relay = tokio::spawn(answers_late(far));
+    let mux = Mux::start(near, &[7; KEY]).await.unwrap();
+    let mut stream = mux.open(&"10.0.0.1:80".parse().unwrap()).unwrap();
+    stream.connected().await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (local, _) = listener.accept().await.unwrap();
+    let counters = Arc::default();
+    let moving = tokio::time::timeout(Duration::from_millis(10), stream.splice(Arc::new(local), &counters));
+    moving.await.expect_err("nobody has ended it");
+    assert_eq!(relay.await.unwrap(), Some(Reason::Reset));
 }
