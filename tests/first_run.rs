@@ -196,7 +196,7 @@ fn somebody_who_may_only_look_is_told_so() {
     });
     // Other contexts were neither connected nor asked.
     for name in ["brow-developer", "brow-badtoken"] {
-        assert!(screen.line(name).unwrap().contains("○ idle"), "{}", screen.text());
+        assert!(screen.line(name).unwrap().contains("○ disconnected"), "{}", screen.text());
     }
     screen.press("\x1b");
     screen.wait_gone("Welcome");

@@ -54,7 +54,7 @@ fn fifty_first_connections_make_one_pod_that_goes_when_it_is_unused() {
     let path = space.kubeconfig(&home);
     let mut screen = Start::new(&home).kubeconfig(path).size(120, 40).run();
     wait_state(&mut screen, "◇ listening");
-    assert!(screen.text().contains("○ idle"), "no cluster is connected:\n{}", screen.text());
+    assert!(screen.text().contains("○ disconnected"), "no cluster is connected:\n{}", screen.text());
     fifty_first_connections_make_one_pod(&mut screen, &|| space.pods().len());
     assert_eq!(audited(&home, "create-pod"), 2);
     end(screen);
@@ -362,7 +362,7 @@ fn a_hundred_targets_that_start_by_themselves_hold_nothing_up() {
     let path = home.kubeconfig(&["nowhere"]);
     let (mut screen, drawn) = first_frame(&home, &path);
     screen.wait("all hundred listen", |text| text.contains("Forwards 100") && !text.contains("opening"));
-    assert!(screen.text().contains("○ idle"), "nothing is connected:\n{}", screen.text());
+    assert!(screen.text().contains("○ disconnected"), "nothing is connected:\n{}", screen.text());
     let plain = Home::new(&many(100).replace("autostart = true\n", ""));
     let (mut other, without) = first_frame(&plain, &path);
     eprintln!("first frame with a hundred that start by themselves: {drawn:?}, without: {without:?}");

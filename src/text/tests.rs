@@ -302,7 +302,7 @@ fn questions_have_a_button_for_each_answer() {
     let said = text.question(&Question::Quit { forwards: 2, pods: 1, unsaved: 0 });
     assert_eq!(
         said.says,
-        "2 open forwards close now.\n1 proxy pod of this run lives until its TTL, unless you delete it now."
+        "2 open forwards stop now.\n1 proxy pod of this run lives until its TTL, unless you delete it now."
     );
 }
 

@@ -138,7 +138,7 @@ mod tests {
         ] {
             assert_eq!(text.title(Some(("db", TimeDelta::seconds(secs))), false), shown);
         }
-        assert!(text.title(Some(("db", TimeDelta::seconds(200))), true).contains("t "));
+        assert!(text.title(Some(("db", TimeDelta::seconds(200))), true).contains("{key.renew} renews"));
         assert_eq!(text.title(None, false), "brow-tui");
     }
 

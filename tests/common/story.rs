@@ -58,7 +58,7 @@ pub fn from_nothing_to_bytes_and_back(mut screen: Screen, stage: &Stage<'_>) {
     assert_eq!((stage.pods)(), 1, "one pod serves both");
 
     screen.press("3D");
-    screen.wait_for("Kill");
+    screen.wait_for("Delete");
     screen.press("\x1b[C\r");
     until("the pod is gone", || (stage.pods)() == 0);
     screen.wait_for("no pod");

@@ -23,7 +23,7 @@ fn row_title_log_and_notification_name_the_key_that_renews_it() {
     screen.wait("another takes over", |text| text.contains(" replaces "));
     screen.press("L");
     screen.wait("the log", |text| {
-        text.lines().any(|line| line.contains("zz: its pod ends in") && line.contains("t renews"))
+        text.lines().any(|line| line.contains("zz: its pod ends in") && line.contains("unless it is renewed"))
     });
     // The next pod is another: it is told of it, and once.
     screen.wait_until("the next one", |screen| written(screen, "\x1b]99;;zz: its pod ends in ") == 2);

@@ -88,7 +88,7 @@ fn a_command_is_found_by_its_name_and_run() {
     screen.escape("New target");
     // A command without effect here says why and does nothing.
     screen.press(":kill-now");
-    screen.wait_for("“kill now” works in: Proxy pods");
+    screen.wait_for("“delete now” works in: Proxy pods");
     screen.press("\r");
     screen.escape("Commands");
     screen.press(":undo");
@@ -140,13 +140,13 @@ fn a_tag_is_opened_closed_and_marked_as_one() {
     screen.wait_for("2 forwards are open; u closes them");
     screen.press("x");
     screen.wait_for("2 targets, 0 connected");
-    screen.wait_for("2 forwards are closed; u opens them again");
+    screen.wait_for("2 forwards have stopped; u opens them again");
     screen.press(" ");
     screen.wait_for("✓ 2");
     screen.press("\r");
     screen.wait_for("2 forwards are open; u closes them");
     screen.press("u");
-    screen.wait_for("2 forwards are closed");
+    screen.wait_for("2 forwards have stopped");
     screen.wait_for("Forwards 0");
     screen.press(" D");
     screen.wait_for("Delete target");

@@ -79,7 +79,7 @@ fn cells<'a>(scene: Scene<'a>, forward: &'a Forward) -> Vec<Cell<'a>> {
         Cell::Spark { values: &forward.traffic.bytes, style: theme.info },
         match scene.model.trouble_of(forward) {
             Some(fault) => Cell::text(scene.text().fault(fault).what, theme.warn),
-            None if scene.model.loses_pod_soon(forward) => Cell::text(scene.get("view.renew"), theme.warn),
+            None if scene.model.loses_pod_soon(forward) => Cell::text(scene.text().fill("view.renew", &[]), theme.warn),
             None => Cell::empty(),
         },
     ]

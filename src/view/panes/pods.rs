@@ -85,7 +85,7 @@ fn phase<'a>(scene: Scene<'a>, pod: &'a ProxyPod) -> Vec<Span<'a>> {
         line.push(Span::styled(why, if phase == Phase::Failed { theme.bad } else { theme.warn }));
     } else if scene.model.ends_soon(pod).is_some() {
         line.push(Span::styled(" · ", theme.faint));
-        line.push(Span::styled(scene.get("view.renew"), theme.warn));
+        line.push(Span::styled(scene.text().fill("view.renew", &[]), theme.warn));
     }
     line
 }

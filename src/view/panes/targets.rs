@@ -134,7 +134,7 @@ fn news<'a>(scene: Scene<'a>, target: &'a Target, forward: Option<&'a Forward>, 
         None => scene.model.pod_of(target).is_some_and(|pod| scene.model.ends_soon(pod).is_some()),
     };
     if ends {
-        return Cell::text(scene.get("view.renew").to_owned(), theme.warn);
+        return Cell::text(scene.text().fill("view.renew", &[]), theme.warn);
     }
     let words = if renews { scene.text().fill("view.renews", &[("state", &words)]) } else { words };
     Cell::News { words: Span::styled(words, state.style), values, style: theme.info }

@@ -2,8 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::fixture::{ago, cluster, english, focused, forward, lines, pod, target, themed};
-use crate::text::Text;
+use super::fixture::{ago, cluster, english, focused, forward, lines, pod, target, themed, words};
 use crate::view::Theme;
 use brow_model::Model;
 use brow_model::cluster::Link;
@@ -108,7 +107,7 @@ fn opened(model: &Model, id: u64, name: &str) -> Forward {
 #[test]
 fn a_day_of_work_at_four_sizes_in_both_languages() {
     let theme = Theme::named("dark", Colors::Truecolor).unwrap();
-    for (language, text) in [("en", english()), ("zh", Text::new(Language::ZhCn))] {
+    for (language, text) in [("en", english()), ("zh", words(Language::ZhCn))] {
         for (width, height) in [(78, 20), (80, 24), (120, 30), (200, 50)] {
             let (mut terminal, _) = themed(&focused(day(), Pane::Targets), width, height, &theme, &text);
             insta::assert_snapshot!(format!("day-{language}-{width}x{height}"), lines(&mut terminal));

@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::fixture::{ago, busy, drawn, field, focused, forbidden, forward, lines, target, themed};
+use super::fixture::{ago, busy, drawn, field, focused, forbidden, forward, lines, target, themed, words};
 use super::{shots, shots_with};
-use crate::text::Text;
 use crate::view::{Hit, Theme};
 use brow_model::connection::{Connection, ConnectionId, ConnectionState, Program};
 use brow_model::dialog::{ConnectionList, Dialog, Question};
@@ -66,7 +65,7 @@ fn connections_of_a_forward() {
     shots("connections", &with(Dialog::Connections(list.clone())));
     let end = ConnectionList { cursor: 58, ..list.clone() };
     let theme = Theme::named("dark", Colors::Truecolor).unwrap();
-    shots_with("connections-end-chinese", &with(Dialog::Connections(end)), &theme, &Text::new(Language::ZhCn));
+    shots_with("connections-end-chinese", &with(Dialog::Connections(end)), &theme, &words(Language::ZhCn));
     let none = ConnectionList { rows: Some(Vec::new()), cursor: 0, ..list };
     shots("connections-none", &with(Dialog::Connections(none)));
 }

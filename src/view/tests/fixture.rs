@@ -10,6 +10,7 @@ use ratatui::buffer::Buffer;
 use ratatui::buffer::CellWidth;
 use ratatui::{Frame, Terminal};
 
+use crate::keymap::Keymap;
 use crate::text::{HelpSection, Hint, Text};
 use crate::view::{FrameInputs, Theme, ViewState, draw};
 use brow_model::Model;
@@ -240,7 +241,12 @@ fn log(model: &mut Model) {
 
 /// The words of all tests but those about another language.
 pub fn english() -> Text {
-    Text::new(Language::En)
+    words(Language::En)
+}
+
+/// The words of a language with the default keys.
+pub fn words(language: Language) -> Text {
+    Text::new(language).with_keys(Keymap::default().key_names())
 }
 
 fn hint(keys: &str, label: &str) -> Hint {

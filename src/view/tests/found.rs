@@ -1,8 +1,7 @@
 //! The browser, the menu of strings and the import.
 
-use super::fixture::{busy, english, field, forbidden, lines, target, themed};
+use super::fixture::{busy, english, field, forbidden, lines, target, themed, words};
 use super::{shots, shots_with};
-use crate::text::Text;
 use crate::view::{Hit, Theme};
 use brow_model::Model;
 use brow_model::action::{Action, Command, Typed};
@@ -88,7 +87,7 @@ fn the_browser() {
         },
     );
     let theme = Theme::named("dark", Colors::Truecolor).unwrap();
-    shots_with("browser-filtered-chinese", &model, &theme, &Text::new(Language::ZhCn));
+    shots_with("browser-filtered-chinese", &model, &theme, &words(Language::ZhCn));
     model.update(Event::Act(Action::Type(Typed::Paste("zzz".to_owned()))));
     model.arrange();
     shots("browser-no-match", &model);

@@ -1,8 +1,7 @@
 //! Panes, strip and bottom line.
 
-use super::fixture::{self, ago, busy, english, focused, forbidden, now, themed};
+use super::fixture::{self, ago, busy, english, focused, forbidden, now, themed, words};
 use super::{shots, shots_with};
-use crate::text::Text;
 use crate::view::{Hit, Theme};
 use brow_model::Model;
 use brow_model::cluster::{Cluster, Link, Rights};
@@ -198,7 +197,7 @@ fn without_colors_shapes_say_it() {
 #[test]
 fn in_chinese() {
     let theme = Theme::named("light", Colors::Ansi256).unwrap();
-    let text = Text::new(Language::ZhCn);
+    let text = words(Language::ZhCn);
     shots_with("chinese", &focused(busy(), Pane::Pods), &theme, &text);
     shots_with("chinese-first-start", &Model::new(now(), "ada@gangway"), &theme, &text);
 }
@@ -275,7 +274,7 @@ fn the_welcome() {
     }
     model.screen.clusters.cursor = 1;
     let theme = Theme::named("dark", Colors::Truecolor).unwrap();
-    shots_with("welcome-chinese", &model, &theme, &Text::new(Language::ZhCn));
+    shots_with("welcome-chinese", &model, &theme, &words(Language::ZhCn));
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Any size: nothing panics, nothing is squeezed out of its column.
 
-use super::fixture::{busy, drawn, english, field, focused, lines, pod, target, themed};
-use crate::text::Text;
+use super::fixture::{busy, drawn, english, field, focused, lines, pod, target, themed, words};
 use crate::view::{FrameInputs, Theme, ViewState, draw};
 use brow_model::Model;
 use brow_model::dialog::{Dialog, Question};
@@ -56,7 +55,7 @@ fn models() -> Vec<Model> {
 #[test]
 fn nothing_is_drawn_over_half_of_a_character() {
     let theme = Theme::named("dark", Colors::Truecolor).unwrap();
-    let text = Text::new(Language::ZhCn);
+    let text = words(Language::ZhCn);
     for (model, width) in models().iter().flat_map(|model| (60..=90).map(move |width| (model, width))) {
         // Each drawing looks at its characters.
         themed(model, width, 24, &theme, &text);
