@@ -78,7 +78,9 @@ fn whatever_a_target_is_called_its_pod_is_valid_ours_and_harmless() {
         assert!(resources["requests"]["cpu"].is_string() && resources["requests"]["memory"].is_string(), "{resources}");
         assert!(resources["limits"]["cpu"].is_null() && resources["limits"]["memory"].is_string(), "{resources}");
         assert_eq!(spec["containers"].as_array().unwrap().len(), 1);
-        assert!(spec["volumes"].is_null() && spec["hostNetwork"].is_null(), "{spec}");
+        let memory = json!([{ "name": "relay", "emptyDir": { "medium": "Memory", "sizeLimit": "4Mi" } }]);
+        assert_eq!(spec["volumes"], memory, "for the program of our own relay");
+        assert!(spec["hostNetwork"].is_null(), "{spec}");
     }
     // A name that gives the address away is not written.
     let mut wanted: Vec<&str> = names.iter().copied().filter(|name| *name != "10.0.0.1").collect();

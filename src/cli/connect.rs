@@ -169,6 +169,12 @@ impl Connect {
         self.ready.load(Ordering::Relaxed)
     }
 
+    /// Returns true if a person may want to see what is waited for.
+    fn prints_progress(&self) -> bool {
+        let options = &self.args.options;
+        !(options.quiet || options.json || options.verbose)
+    }
+
     /// Prints the lines of forwards that have become ready.
     fn print_ready(&mut self, endpoints: &[Endpoint], text: &Text) {
         for endpoint in endpoints.iter().filter(|endpoint| endpoint.status == Status::Live) {
@@ -293,6 +299,7 @@ impl Connect {
                 return None;
             }
             self.ready.store(true, Ordering::Relaxed);
+            print::progress("");
             if let Some(code) = self.begin_work(endpoints) {
                 return Some(code);
             }
@@ -328,7 +335,13 @@ impl HeadlessCommand for Connect {
         if !requests.is_empty() {
             return Step::Send(requests);
         }
-        self.end(snapshot, &endpoints).map_or(Step::Wait, Step::End)
+        if let Some(code) = self.end(snapshot, &endpoints) {
+            return Step::End(code);
+        }
+        if !self.is_ready() && self.prints_progress() {
+            print::progress(&endpoint::progress(snapshot, &self.targets, &endpoints));
+        }
+        Step::Wait
     }
 
     fn prints_from(&self) -> Level {

@@ -174,7 +174,9 @@ impl Headless {
                 for request in requests {
                     self.update(Event::Request(request));
                 }
-                self.run_loop(command).await
+                let code = self.run_loop(command).await;
+                print::progress("");
+                code
             }
             Err(failure) => {
                 print::err(&failure.message);

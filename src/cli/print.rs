@@ -1,8 +1,9 @@
 //! Lines for a terminal or a pipe: plain text without colors or control characters, or JSON.
 
-use std::io::{ErrorKind, Write as _, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal as _, Write as _, stderr, stdout};
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -63,6 +64,7 @@ pub(super) fn out(text: &str) {
 
 /// Writes to standard output unchanged: our own colors and symbols, and text that [`plain`] has sanitised.
 pub(super) fn colored(text: &str) {
+    progress("");
     let mut out = stdout().lock();
     let written = writeln!(out, "{text}").and_then(|()| out.flush());
     if let Err(error) = written
@@ -78,8 +80,31 @@ pub(super) fn unwritten() -> Option<&'static str> {
     UNWRITTEN.get().map(String::as_str)
 }
 
+/// True while a line of progress is shown.
+static PROGRESS: AtomicBool = AtomicBool::new(false);
+
+/// Shows a line of progress in place of the last one, if standard error is a terminal. An empty one removes it, as does
+/// whatever is printed next.
+pub(super) fn progress(words: &str) {
+    if (words.is_empty() && !PROGRESS.load(Ordering::Relaxed)) || !stderr().is_terminal() {
+        return;
+    }
+    PROGRESS.store(!words.is_empty(), Ordering::Relaxed);
+    let room = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns)).saturating_sub(1);
+    let words = sanitize::line(words);
+    let mut used = 0;
+    let fits = |c: &char| {
+        used += c.width().unwrap_or_default();
+        used <= room
+    };
+    let shown: String = words.chars().take_while(fits).collect();
+    let mut out = stderr().lock();
+    let _unread = write!(out, "\r{shown}\x1b[K").and_then(|()| out.flush());
+}
+
 /// Writes to standard error.
 pub(super) fn err(text: &str) {
+    progress("");
     let _unread = writeln!(stderr().lock(), "{}", sanitize::lines(text));
 }
 

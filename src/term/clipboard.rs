@@ -8,7 +8,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// The longest wait for one program.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A program that puts its standard input on the clipboard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -36,7 +36,7 @@ pub struct Stage<'a> {
 /// From a saved target to a pod, a forward, bytes, and back to nothing, with the keys that the bottom line names.
 pub fn from_nothing_to_bytes_and_back(mut screen: Screen, stage: &Stage<'_>) {
     screen.wait_for(stage.target);
-    assert!(screen.text().contains("idle"), "nothing is connected at start:\n{}", screen.text());
+    assert!(screen.text().contains("○ disconnected"), "nothing is connected at start:\n{}", screen.text());
 
     screen.press(stage.choose);
     screen.press("c");

@@ -226,3 +226,20 @@ fn the_mouse_points_at_panes_rows_heads_and_buttons() {
     assert_eq!(screen.cells().mouse_protocol_mode(), vt100::MouseProtocolMode::None);
     assert!(whole(screen.cells()));
 }
+
+#[test]
+fn connect_shows_what_it_waits_for_until_there_is_something_to_print() {
+    let home = Home::new("");
+    let mut screen = Start::new(&home).arg("--practice").arg("connect").arg("redis").size(60, 10).run();
+    screen.wait_for("redis → 127.0.0.1:");
+    let written = String::from_utf8_lossy(screen.raw()).into_owned();
+    assert!(written.contains("redis ◌ connecting · 0s"), "{written:?}");
+    let text = screen.text();
+    assert_eq!(
+        text.lines().filter(|line| !line.trim().is_empty()).count(),
+        1,
+        "the line took the place of it:\n{text}"
+    );
+    screen.press("\x03");
+    assert!(screen.wait_end().success());
+}

@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 
 use serde_json::json;
 
+use super::Snapshot;
 use crate::text::Text;
 use brow_model::Model;
+use brow_model::cluster::Link;
 use brow_model::forward::{Forward, ForwardState, port_name};
 use brow_model::instance::{RemoteForward, RemoteState};
+use brow_model::proxy::Phase;
 use brow_model::target::Target;
 
 /// The state of a port.
@@ -73,6 +76,29 @@ pub(super) fn of(model: &Model, targets: &[Target]) -> Vec<Endpoint> {
         })
     });
     ports.collect()
+}
+
+/// Describes what is waited for, and for how long so far: `mysql-dev ↓ pulling, redis ◌ connecting · 12s`.
+pub(super) fn progress(snapshot: &Snapshot<'_>, targets: &[Target], endpoints: &[Endpoint]) -> String {
+    let (model, text) = (snapshot.model, snapshot.text);
+    let waits = |target: &&Target| {
+        endpoints.iter().any(|endpoint| endpoint.target == target.name && endpoint.status != Status::Live)
+    };
+    let state = |target: &Target| {
+        let link = model.cluster(&target.cluster).map(|cluster| cluster.link).filter(|link| *link != Link::Ready);
+        let asked = model.pods.requests().values().any(|request| request.target == target.name);
+        let coming = model.pod_of(target).map(|pod| pod.phase).filter(|phase| *phase != Phase::Ready);
+        let forward = model.forwards_of(&target.name).find(|forward| forward.state() != ForwardState::Live);
+        match (link, coming.or_else(|| asked.then_some(Phase::Creating)), forward) {
+            (Some(link), _, _) => text.link(link),
+            (None, Some(phase), _) => text.phase(phase),
+            (None, None, Some(forward)) => text.forward_state(forward.state()),
+            (None, None, None) => text.forward_state(ForwardState::Opening),
+        }
+    };
+    let all: Vec<String> =
+        targets.iter().filter(waits).map(|target| format!("{} {}", target.name, state(target))).collect();
+    format!("{} · {}s", all.join(", "), snapshot.age.as_secs())
 }
 
 impl Endpoint {

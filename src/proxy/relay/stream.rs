@@ -155,7 +155,7 @@ impl RelayStream {
     }
 
     /// Moves bytes both ways until both sides have ended. Each end is passed on at once. If it fails, `local` is left
-    /// open for the caller. Dropped before it is done, it resets the connection to the target, as what was on its way is
+    /// open for the caller. Dropped before it is done, it resets the connection to the target: what was on its way is
     /// lost.
     pub async fn splice(mut self, local: Arc<TcpStream>, counters: &Arc<Counters>) -> (Summary, Result<(), Error>) {
         let began = Instant::now();

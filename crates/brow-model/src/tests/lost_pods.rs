@@ -105,6 +105,27 @@ fn a_refusal_and_a_pod_that_is_late_fail_the_connections_and_a_later_one_tries_a
 }
 
 #[test]
+fn the_pause_after_failures_doubles_up_to_a_minute_until_something_changes() {
+    let mut model = expired();
+    let mut time = 0;
+    for pause in [0, 1, 2, 4, 8, 16, 32, 60, 60] {
+        if pause > 0 {
+            at(&mut model, time + pause - 1);
+            assert!(requests(&connection(&mut model)).is_empty(), "{pause} s are not over");
+        }
+        time += pause;
+        at(&mut model, time);
+        let [request] = requests(&connection(&mut model)).try_into().unwrap();
+        let result = Err(Fault::new(What::Quota, "mysql", "exceeded quota"));
+        model.update(Event::Pod(PodEvent::Created { request: request.id, result }));
+    }
+    // The config is read: what was wrong may be mended.
+    let loaded = Loaded { targets: model.targets.all().to_vec(), exists: true, ..Loaded::default() };
+    model.update(Event::Store(StoreEvent::Loaded(Box::new(loaded))));
+    assert_eq!(requests(&connection(&mut model)).len(), 1);
+}
+
+#[test]
 fn a_cluster_that_is_down_fails_the_connection_in_time() {
     let mut model = expired();
     let fault = Fault::new(What::Unreachable, "dev", "");

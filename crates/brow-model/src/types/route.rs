@@ -92,6 +92,7 @@ impl Demand {
 
     /// The limits after connections got no pod at `now`. Clients that connect again at once must not ask the cluster
     /// each time, so the pause before the next attempt doubles from 1 s up to a minute.
+    #[must_use]
     pub fn failed(self, now: DateTime<Utc>) -> Self {
         let pause = TimeDelta::seconds((1 << self.failures.min(6)).min(60));
         Self { failures: self.failures.saturating_add(1), not_before: now + pause, ..Self::FRESH }

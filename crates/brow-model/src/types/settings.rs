@@ -35,9 +35,9 @@ pub struct PodSettings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Relay {
     /// Our own, if the pod can run it, else socat.
+    #[default]
     Auto,
     /// socat, which the image has.
-    #[default]
     Socat,
 }
 
