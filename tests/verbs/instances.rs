@@ -62,7 +62,7 @@ fn instances_know_each_other_and_stop_each_others_forwards() {
     assert!(shell.ok(&["forward", "stop", &at]).contains("stopped: web"));
     let (code, err) = user.end();
     assert!(code == 0 && err.contains("was stopped by the brow-tui that had it"), "{code} {err}");
-    screen.wait_for("closed");
+    screen.wait_for("has stopped");
     assert!(std::net::TcpStream::connect(&at).is_err());
     screen.press("q");
     assert!(screen.wait_end().success());
