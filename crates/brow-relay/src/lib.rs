@@ -9,6 +9,7 @@ mod connection;
 mod event;
 mod frame;
 mod seal;
+pub mod upgrade;
 
 pub use connection::Connection;
 pub use event::{Event, Limits, Side};

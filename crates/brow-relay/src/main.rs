@@ -1,11 +1,15 @@
 //! The relay: runs in a pod, takes streams from brow-tui on its standard input and output, and connects them to targets
-//! that the pod reaches. Its one argument is the file with the pod's key, in hex. It writes nothing else anywhere.
+//! that the pod reaches. Its first argument is the file with the pod's key, in hex. With a second, a port, it takes
+//! them from connections to that port of the pod: those that the API server's `pods/proxy` makes. It writes nothing
+//! else anywhere.
 
 mod carrier;
+mod listen;
 mod resolve;
 mod serve;
 mod target;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use brow_relay::KEY;
@@ -16,7 +20,14 @@ fn main() -> ExitCode {
     };
     let Some(key) = from_hex(key.trim_end()) else { return ExitCode::from(2) };
     allow_files();
-    match serve::Relay::new(&key).and_then(serve::Relay::run) {
+    let run = || {
+        if let Some(port) = std::env::args_os().nth(2) {
+            let port = port.to_str().and_then(|port| port.parse().ok()).ok_or(ErrorKind::InvalidInput)?;
+            return listen::listen(key, port);
+        }
+        serve::Relay::new(&key, carrier::Ends::standard()?)?.run(&mut || ())
+    };
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }

@@ -10,7 +10,7 @@ use mio::event::Event as Readiness;
 use mio::{Events, Poll, Token, Waker};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-use crate::carrier::{Carrier, Heard, broken};
+use crate::carrier::{Carrier, Ends, Heard, broken};
 use crate::resolve::Resolver;
 use crate::target::{Connecting, Target, reason, words};
 
@@ -21,7 +21,7 @@ const LIMITS: Limits = Limits { streams: 1_024, window: 8 * 1024, most: 512 * 10
 const SILENCE: Duration = Duration::from_mins(5);
 
 /// The longest time that it may take to prove that it knows the key.
-const GREETING: Duration = Duration::from_secs(20);
+pub(crate) const GREETING: Duration = Duration::from_secs(20);
 
 const INPUT: Token = Token(0);
 const OUTPUT: Token = Token(1);
@@ -44,9 +44,9 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    pub(crate) fn new(key: &[u8; KEY]) -> io::Result<Self> {
+    pub(crate) fn new(key: &[u8; KEY], ends: Ends) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let carrier = Carrier::new(poll.registry(), INPUT, OUTPUT)?;
+        let carrier = Carrier::new(ends, poll.registry(), INPUT, OUTPUT)?;
         let resolver = Resolver::new(Waker::new(poll.registry(), RESOLVED)?);
         let mut random = [0; KEY];
         SystemRandom::new().fill(&mut random).map_err(|_| ErrorKind::Other)?;
@@ -63,14 +63,21 @@ impl Relay {
         })
     }
 
-    /// Relays until the stream to brow-tui ends. What is not over by then is reset.
-    pub(crate) fn run(mut self) -> io::Result<()> {
-        let ended = self.turn();
+    /// Takes the first bytes of the stream, if some have been read already: fewer than [`Connection::space`] has.
+    pub(crate) fn has_come(&mut self, first: &[u8]) {
+        self.connection.space()[..first.len()].copy_from_slice(first);
+        self.connection.received(first.len());
+    }
+
+    /// Relays until the stream to brow-tui ends. What is not over by then is reset. Calls `proved` when the other side
+    /// has shown that it knows the key.
+    pub(crate) fn run(mut self, proved: &mut dyn FnMut()) -> io::Result<()> {
+        let ended = self.turn(proved);
         self.targets.values().for_each(Target::abort);
         ended
     }
 
-    fn turn(&mut self) -> io::Result<()> {
+    fn turn(&mut self, proved: &mut dyn FnMut()) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
         loop {
             self.carrier.say(&mut self.connection)?;
@@ -86,11 +93,19 @@ impl Relay {
             self.give_up(now);
             match self.carrier.hear(&mut self.connection)? {
                 Heard::End => return Ok(()),
-                Heard::Something => self.heard = now,
-                Heard::Nothing if now >= self.heard + self.silence() => return Err(ErrorKind::TimedOut.into()),
-                Heard::Nothing => {}
+                // Before that, each byte must not buy more time.
+                Heard::Something if self.connection.is_up() => self.heard = now,
+                Heard::Something | Heard::Nothing if now >= self.heard + self.silence() => {
+                    return Err(ErrorKind::TimedOut.into());
+                }
+                Heard::Something | Heard::Nothing => {}
             }
+            let was_up = self.connection.is_up();
             while self.step(now)? {}
+            if !was_up && self.connection.is_up() {
+                self.heard = now;
+                proved();
+            }
             self.read_targets();
         }
     }

@@ -1,0 +1,238 @@
+//! The program as it listens for the API server's `pods/proxy`, and strangers at its port.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use brow_relay::upgrade::{MOST, REQUIRED, SWITCHING};
+use brow_relay::{Connection, Event, KEY, Limits, Side};
+
+const SECRET: [u8; KEY] = [7; KEY];
+const PATIENCE: Duration = Duration::from_secs(30);
+const LIMITS: Limits = Limits { streams: 0, window: 256 * 1024, most: 256 * 1024, extra: 0 };
+const REQUEST: &[u8] = b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: brow\r\n\r\n";
+
+/// A relay that listens.
+struct Listening {
+    child: Child,
+    port: u16,
+    dir: tempfile::TempDir,
+}
+
+impl Listening {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key"), format!("{}\n", "07".repeat(KEY))).unwrap();
+        let (child, said) = Self::run(&dir, "0");
+        Self { child, port: said.parse().unwrap(), dir }
+    }
+
+    /// Runs the program for a port; what it says.
+    fn run(dir: &tempfile::TempDir, port: &str) -> (Child, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_brow-relay"));
+        command.arg(dir.path().join("key")).arg(port).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        (child, line.trim_end().to_owned())
+    }
+
+    fn connect(&self) -> TcpStream {
+        let socket = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket
+    }
+
+    /// A connection that was upgraded.
+    fn upgraded(&self) -> TcpStream {
+        let mut socket = self.connect();
+        socket.write_all(REQUEST).unwrap();
+        let mut answer = vec![0; SWITCHING.len()];
+        socket.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, SWITCHING);
+        socket
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let _ended = (self.child.kill(), self.child.wait());
+    }
+}
+
+/// A client that speaks the protocol.
+struct Client {
+    socket: TcpStream,
+    connection: Connection,
+}
+
+impl Client {
+    fn new(socket: TcpStream, key: [u8; KEY]) -> Self {
+        Self { socket, connection: Connection::new(Side::Client, &key, [9; KEY], LIMITS) }
+    }
+
+    fn flush(&mut self) {
+        let count = self.connection.output().len();
+        self.socket.write_all(self.connection.output()).unwrap();
+        self.connection.sent(count);
+    }
+
+    /// Waits until an event is what is sought; `false` if the relay hangs up, or does not know the key.
+    fn until(&mut self, sought: impl Fn(Event<'_>) -> bool) -> bool {
+        loop {
+            match self.connection.next() {
+                Ok(Some(event)) if sought(event) => return true,
+                Ok(Some(_)) => continue,
+                Ok(None) => {}
+                Err(_) => return false,
+            }
+            self.flush();
+            match self.socket.read(self.connection.space()) {
+                Ok(count @ 1..) => self.connection.received(count),
+                Ok(_) => return false,
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return false,
+                Err(error) => panic!("the relay says nothing: {error}"),
+            }
+        }
+    }
+
+    /// Returns true if each side proves to the other that it knows the key.
+    fn is_served(&mut self) -> bool {
+        let up = self.until(|event| matches!(event, Event::Up));
+        self.connection.ping(0);
+        up && self.until(|event| event == Event::Pong { token: 0 })
+    }
+}
+
+/// Waits for the end of a connection; what came before it.
+fn rest(mut socket: TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    match socket.read_to_end(&mut rest) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+        Err(error) => panic!("it does not end: {error}"),
+    }
+    rest
+}
+
+#[test]
+fn clients_with_the_key_are_served_side_by_side() {
+    let relay = Listening::start();
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = Client::new(relay.upgraded(), SECRET);
+        assert!(client.is_served());
+        let id = client.connection.open("127.0.0.1", target.local_addr().unwrap().port()).unwrap();
+        client.flush();
+        assert!(client.until(|event| matches!(event, Event::Connected { id: of, .. } if of == id)));
+        let (served, _) = target.accept().unwrap();
+        clients.push((client, id, served));
+    }
+    for (client, id, served) in &mut clients {
+        served.write_all(b"answer").unwrap();
+        let id = *id;
+        assert!(client.until(|event| event == Event::Data { id, bytes: b"answer" }));
+    }
+    // One that goes takes its own connections along, and no others.
+    let (gone, _, mut served) = clients.pop().unwrap();
+    drop(gone);
+    served.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(served.read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    for (client, id, served) in &mut clients {
+        served.write_all(b"more").unwrap();
+        let id = *id;
+        assert!(client.until(|event| event == Event::Data { id, bytes: b"more" }));
+    }
+}
+
+#[test]
+fn the_first_bytes_may_come_with_the_request() {
+    let relay = Listening::start();
+    let mut socket = relay.connect();
+    let mut connection = Connection::new(Side::Client, &SECRET, [9; KEY], LIMITS);
+    let greeting = connection.output().to_vec();
+    connection.sent(greeting.len());
+    socket.write_all(&[REQUEST, &greeting].concat()).unwrap();
+    let mut answer = vec![0; SWITCHING.len()];
+    socket.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, SWITCHING);
+    assert!(Client { socket, connection }.is_served());
+}
+
+#[test]
+fn whoever_does_not_know_the_key_gets_nothing() {
+    let relay = Listening::start();
+    assert!(!Client::new(relay.upgraded(), [8; KEY]).is_served(), "another key");
+    let mut garbage = relay.upgraded();
+    garbage.write_all(&[0; 4_096]).unwrap();
+    assert_eq!(rest(garbage), b"", "garbage");
+    // What one client sent, sent again: the relay begins with another random value.
+    let mut first = Client::new(relay.upgraded(), SECRET);
+    let mut recorded = first.connection.output().to_vec();
+    assert!(first.is_served());
+    first.connection.open("127.0.0.1", 1).unwrap();
+    recorded.extend_from_slice(first.connection.output());
+    let mut replayed = relay.upgraded();
+    replayed.write_all(&recorded).unwrap();
+    replayed.shutdown(Shutdown::Write).unwrap();
+    let said = rest(replayed);
+    assert!(said.len() < 128, "at most a greeting, and a hello that it cannot read: {said:?}");
+    assert!(Client::new(relay.upgraded(), SECRET).is_served(), "the others are served yet");
+}
+
+#[test]
+fn other_requests_are_told_what_is_wanted() {
+    let relay = Listening::start();
+    let long = [b"GET /x HTTP/1.1\r\nx: ".as_slice(), &[b'x'; MOST]].concat();
+    for request in [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".as_slice(), b"\x16\x03\x01\r\n\r\n", &long] {
+        let mut socket = relay.connect();
+        socket.write_all(request).unwrap();
+        let said = rest(socket);
+        // What was not read has the end be a reset, which may take the answer along.
+        assert!(said == REQUIRED || request.len() > MOST && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+    }
+    assert!(Client::new(relay.upgraded(), SECRET).is_served());
+}
+
+#[test]
+fn half_open_connections_keep_nobody_out() {
+    let relay = Listening::start();
+    let mut known = Client::new(relay.upgraded(), SECRET);
+    assert!(known.is_served());
+    let mut strangers: Vec<TcpStream> = (0..300)
+        .filter_map(|number| {
+            let mut socket = relay.connect();
+            // Some say nothing, some half a request, some all of it. Some are ended by then.
+            let said = [b"".as_slice(), &REQUEST[..20], REQUEST][number % 3];
+            socket.write_all(said).ok().map(|()| socket)
+        })
+        .collect();
+    assert!(Client::new(relay.upgraded(), SECRET).is_served(), "one more");
+    known.connection.ping(1);
+    assert!(known.until(|event| event == Event::Pong { token: 1 }), "one that was there");
+    // The oldest were ended.
+    let oldest = rest(strangers.swap_remove(0));
+    assert_eq!(oldest, b"");
+    #[cfg(target_os = "linux")]
+    {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", relay.child.id())).unwrap();
+        let number = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+        };
+        assert!(number("Threads:") <= 130, "{status}");
+        assert!(number("VmHWM:") <= 24 * 1024, "{status}");
+    }
+}
+
+#[test]
+fn a_second_process_leaves_the_port_to_the_first() {
+    let relay = Listening::start();
+    let (mut second, said) = Listening::run(&relay.dir, &relay.port.to_string());
+    assert_eq!(said, relay.port.to_string());
+    assert!(second.wait().unwrap().success());
+    assert!(Client::new(relay.upgraded(), SECRET).is_served());
+}
