@@ -130,6 +130,11 @@ pub trait Lease: Send + Sync + 'static {
 
     /// Returns the state of the tunnels. Called once a second or more often; must not block.
     fn stats(&self) -> Stats;
+
+    /// Returns true while new connections go through the pod proxy, not through the tunnels.
+    fn by_pod_proxy(&self) -> bool {
+        false
+    }
 }
 
 impl Lease for kube_tunnel::Lease {
@@ -203,7 +208,7 @@ pub(super) fn fault(error: &Error, via: &Via, address: &str, relayed: bool) -> O
             Fault::new(What::Tunnel, &pod.name, text).with(Remedy::Retrying)
         }
         Error::Pod { text } => Fault::new(What::Tunnel, &pod.name, text),
-        Error::Upgrade { .. } | Error::Stalled | Error::HalfClosed { .. } => {
+        Error::Upgrade { .. } | Error::NoUpgrade { .. } | Error::Stalled | Error::HalfClosed { .. } => {
             Fault::new(What::Tunnel, &pod.name, error.to_string())
         }
         Error::Local(_) | Error::Closed => return None,

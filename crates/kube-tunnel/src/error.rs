@@ -63,6 +63,16 @@ pub enum Error {
         /// The pause that it asks for before the next attempt (`Retry-After`).
         retry_after: Option<Duration>,
     },
+    /// The API server, or something on the way, passed no upgrade on to the pod ([`Tunnels::pod_proxy`]).
+    ///
+    /// [`Tunnels::pod_proxy`]: crate::Tunnels::pod_proxy
+    #[error("no upgrade: {status} {text}")]
+    NoUpgrade {
+        /// The HTTP status.
+        status: u16,
+        /// The message of the API server's `Status`, or the start of the body.
+        text: String,
+    },
     /// The pod or its node reset this connection.
     #[error("connection reset by the pod")]
     Reset,

@@ -8,12 +8,14 @@ use std::{
 };
 
 use http::Method;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use tokio::sync::watch;
 
 use super::{
     liveness_check::LivenessCheck,
     transport::Transport,
-    upgrade::{Failure, upgrade},
+    upgrade::{Failure, pod_proxy, upgrade},
 };
 use crate::{
     contain::lock,
@@ -133,12 +135,31 @@ impl Dialer {
             Err(error @ Error::Unauthorized { .. }) => error,
             dialed => return dialed,
         };
-        self.logins.refused(login.generation);
-        let renewed = self.logins.current().await;
-        if renewed.generation == login.generation {
-            return Err(refused);
-        }
+        let Some(renewed) = self.renewed(&login).await else { return Err(refused) };
         self.dial_as(&renewed, route, ahead).await
+    }
+
+    /// Returns a later login than one that the server refused.
+    async fn renewed(&self, refused: &Login) -> Option<Login> {
+        self.logins.refused(refused.generation);
+        let renewed = self.logins.current().await;
+        (renewed.generation != refused.generation).then_some(renewed)
+    }
+
+    /// Connects to a pod through `pods/proxy`, as [`Dialer::dial`] does: by GET, and by POST where that is forbidden.
+    pub(crate) async fn pod_proxy(&self, route: &Route, token: &'static str) -> Result<TokioIo<Upgraded>, Error> {
+        check(route)?;
+        let first = self.logins.current().await;
+        let (mut login, mut method) = (first.clone(), &Method::GET);
+        loop {
+            match pod_proxy(&login.client, method, route, token).await {
+                Err(Error::Forbidden { .. }) if *method == Method::GET => method = &Method::POST,
+                Err(refused @ Error::Unauthorized { .. }) if login.generation == first.generation => {
+                    login = self.renewed(&login).await.ok_or(refused)?;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Opens a connection with one login, falling back from protocol to protocol.

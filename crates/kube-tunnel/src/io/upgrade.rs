@@ -5,6 +5,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
+use hyper::upgrade::Upgraded;
 use hyper_util::{client::legacy::connect::HttpInfo, rt::TokioIo};
 use kube::client::Body;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -112,22 +113,65 @@ fn unanswered(error: &kube::Error, protocol: Protocol) -> Failure {
     Failure::new(Error::from_kube(error, protocol), !unreached)
 }
 
+/// Asks the API server to connect to a port of a pod itself (`pods/proxy`) and the server there to switch protocols.
+pub(crate) async fn pod_proxy(
+    client: &kube::Client,
+    method: &Method,
+    route: &Route,
+    token: &'static str,
+) -> Result<TokioIo<Upgraded>, Error> {
+    let path = format!("/api/v1/namespaces/{}/pods/{}:{}/proxy/", route.namespace, route.pod, route.port);
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header(header::CONNECTION, "Upgrade").header(header::UPGRADE, token).body(Body::empty());
+    let request = request.map_err(|error| Error::Protocol { text: error.to_string() })?;
+    let response = client.send(request).await.map_err(|error| Error::from_kube(&error, Protocol::Spdy))?;
+    let status = response.status();
+    let upgraded = response.headers().get(header::UPGRADE).is_some_and(|value| value == token);
+    if status != StatusCode::SWITCHING_PROTOCOLS || !upgraded {
+        let Answer { status, text, is_status, .. } = Answer::read(response).await;
+        return Err(match status {
+            401 => Error::Unauthorized { text },
+            403 if is_status => Error::Forbidden { text },
+            _ => Error::NoUpgrade { status, text },
+        });
+    }
+    let upgraded = hyper::upgrade::on(response).await;
+    upgraded.map(TokioIo::new).map_err(|error| Error::Unreachable { text: chain(&error) })
+}
+
+/// An answer that is no upgrade.
+struct Answer {
+    status: u16,
+    /// The message of a `Status`, else the first line.
+    text: String,
+    is_status: bool,
+    retry_after: Option<Duration>,
+}
+
+impl Answer {
+    async fn read(response: Response<Body>) -> Self {
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get(header::RETRY_AFTER);
+        // In seconds; the API server gives no dates.
+        let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+        let body = http_body_util::Limited::new(response.into_body(), MAX_ERROR_BODY);
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let parsed: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
+        let message = parsed
+            .filter(|value| value["kind"] == "Status")
+            .and_then(|value| value["message"].as_str().map(str::to_owned));
+        let is_status = message.is_some();
+        let text = message.unwrap_or_else(|| {
+            let body = String::from_utf8_lossy(&body);
+            body.lines().next().unwrap_or_default().chars().take(200).collect()
+        });
+        Self { status, text, is_status, retry_after }
+    }
+}
+
 /// Returns the failure of an answer that is no upgrade.
 async fn refused(response: Response<Body>, protocol: Protocol) -> Failure {
-    let status = response.status().as_u16();
-    let retry_after = response.headers().get(header::RETRY_AFTER);
-    // In seconds; the API server gives no dates.
-    let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok()).map(Duration::from_secs);
-    let body = http_body_util::Limited::new(response.into_body(), MAX_ERROR_BODY);
-    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let parsed: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
-    let message =
-        parsed.filter(|value| value["kind"] == "Status").and_then(|value| value["message"].as_str().map(str::to_owned));
-    let is_status = message.is_some();
-    let text = message.unwrap_or_else(|| {
-        let body = String::from_utf8_lossy(&body);
-        body.lines().next().unwrap_or_default().chars().take(200).collect()
-    });
+    let Answer { status, text, is_status, retry_after } = Answer::read(response).await;
     // 501 and 505 say that this will not be understood tomorrow either.
     let passing = matches!(status, 429 | 500 | 502..=504 | 506..);
     // What the API server says of the pod or of us, and that it is busy or cannot reach the node, holds in any

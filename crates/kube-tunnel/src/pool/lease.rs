@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::DropGuard;
 
 use super::{
@@ -69,6 +70,24 @@ impl Tunnels {
         tokio::spawn(manager::manage(Arc::clone(&pool)));
         let guard = pool.cancel.clone().drop_guard();
         Lease { pool, _guard: guard }
+    }
+
+    /// Connects to a port of a pod without its node: the API server itself connects to the pod's address
+    /// (`pods/proxy`), asks the HTTP server there to switch to the protocol `token` (`Upgrade`), and passes bytes both
+    /// ways. Both directions end as soon as one does. The user needs the right to `get` or `create` `pods/proxy`.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] without that right; [`Error::NoUpgrade`] if nobody in the pod accepts the connection or
+    /// the upgrade, or something on the way does not pass it on; [`Error::Unreachable`], [`Error::Unauthorized`].
+    ///
+    /// # Cancel safety
+    /// Cancel safe: dropping the future gives up the attempt.
+    pub async fn pod_proxy(
+        &self,
+        route: &Route,
+        token: &'static str,
+    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>, Error> {
+        self.dialer.pod_proxy(route, token).await
     }
 }
 
