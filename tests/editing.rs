@@ -118,7 +118,7 @@ fn what_few_set_is_on_further_pages_of_the_form() {
         screen.wait_for("others on the network can reach it");
         screen.press("\x1b[6~");
         screen.wait_for("Node selector");
-        screen.press("tools/socat:1.8\t\tn\x1b[A");
+        screen.press("tools/socat:1.8\t\t\tn\x1b[A");
         screen.wait_for("Never");
         screen.press("\t\t\tzone\tgpu:NoExecute\r");
         // Enter leads to what is wrong; a click on a page's name goes there.
@@ -130,7 +130,7 @@ fn what_few_set_is_on_further_pages_of_the_form() {
         assert_eq!(home.read_config(), CONFIG, "nothing is saved before all is right");
         screen.press("\x1b[5~");
         screen.wait_for("✗ write key=value");
-        screen.press("\t\t\t\t=a\r");
+        screen.press("\t\t\t\t\t=a\r");
         screen.wait_gone("Edit mysql-dev");
         let said = "on_demand = true\nidle_timeout = \"1m30s\"\nautostart = true\nprobe = \"redis\"\nlocal_address = \
                     \"0.0.0.0\"\nimage = \"tools/socat:1.8\"\npull_policy = \"Never\"\nnode_selector = { zone = \"a\" \

@@ -121,6 +121,7 @@ impl Open {
             local_users: LocalUsers::Me,
             local_socket: None,
             relay: brow_model::settings::Relay::Socat,
+            carrier: brow_model::settings::Carrier::PortForward,
         };
         let target = target.map(|target| target.parse().expect("an address"));
         let (sender, events) = brow_tui::events::EventSender::channel(64);

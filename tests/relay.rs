@@ -2,14 +2,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod common;
+#[path = "relay/gateway.rs"]
+mod gateway;
 #[path = "relay/pods.rs"]
 mod pods;
+#[path = "relay/proxied.rs"]
+mod proxied;
 #[path = "verbs/shell.rs"]
 #[allow(dead_code, reason = "each story uses its part")]
 mod shell;
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -35,12 +40,29 @@ struct Stage {
 
 impl Stage {
     fn new(name: &str) -> Self {
+        Self::with(name, "", false)
+    }
+
+    /// With more in the target, and perhaps the right to use the pod proxy.
+    fn with(name: &str, config: &str, pod_proxy: bool) -> Self {
+        let space = Namespace::new(name);
+        if pod_proxy {
+            let (person, proxy) = (format!("--serviceaccount={}:person", space.0), "--resource=pods/proxy");
+            kubectl(&["-n", &space.0, "create", "role", "proxy", "--verb=get", proxy]);
+            kubectl(&["-n", &space.0, "create", "rolebinding", "proxy", "--role=proxy", &person]);
+        }
+        Self::by(config, space, |home, space| space.kubeconfig(home))
+    }
+
+    /// By a kubeconfig of its own.
+    fn by(config: &str, space: Namespace, kubeconfig: impl FnOnce(&Home, &Namespace) -> PathBuf) -> Self {
         let server = TcpListener::bind((PRIVATE, 0)).unwrap();
         let to = server.local_addr().unwrap();
-        let config = format!("[[target]]\nname = \"db\"\ncluster = \"story\"\naddress = \"{to}\"\nrelay = \"auto\"\n");
-        let (home, space) = (Home::new(&config), Namespace::new(name));
-        let shell = Shell { home: &home, kubeconfig: Some(space.kubeconfig(&home)) };
-        let mut running = shell.spawn(&["connect", "db", "--on-quit", "delete"]);
+        let config =
+            format!("[[target]]\nname = \"db\"\ncluster = \"story\"\naddress = \"{to}\"\nrelay = \"auto\"\n{config}");
+        let home = Home::new(&config);
+        let shell = Shell { home: &home, kubeconfig: Some(kubeconfig(&home, &space)) };
+        let mut running = shell.spawn(&["connect", "db", "--on-quit", "delete", "--verbose"]);
         let local = address(&running.line());
         Self { server, running, local, space, _home: home }
     }
@@ -136,8 +158,14 @@ fn ends_and_failures_are_the_targets_own() {
 #[test]
 #[cfg_attr(not(cluster), ignore = "needs a cluster: set BROW_TEST_KUBECONFIG")]
 fn many_connections_at_once_bring_every_byte_both_ways() {
-    const BYTES: usize = 1 << 20;
     let stage = Stage::new("relay-many");
+    carry_many(&stage, 48);
+    drop(stage.end());
+}
+
+/// Has so many clients send a megabyte each to an echo, all at once, and checks what comes back.
+fn carry_many(stage: &Stage, count: u8) {
+    const BYTES: usize = 1 << 20;
     let echo = |mut stream: TcpStream| {
         let mut back = stream.try_clone().unwrap();
         std::io::copy(&mut stream, &mut back).unwrap();
@@ -162,16 +190,15 @@ fn many_connections_at_once_bring_every_byte_both_ways() {
     };
     thread::scope(|scope| {
         scope.spawn(|| {
-            for _ in 0..48 {
+            for _ in 0..count {
                 let (stream, _) = stage.server.accept().unwrap();
                 scope.spawn(move || echo(stream));
             }
         });
-        for number in 0..48 {
+        for number in 0..count {
             scope.spawn(move || carry(number));
         }
     });
-    drop(stage.end());
 }
 
 #[test]

@@ -25,8 +25,11 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// Clocks that differ by more confuse tokens and certificates.
 const MAX_SKEW: TimeDelta = TimeDelta::seconds(10);
 
+/// The right for the faster carrier.
+const POD_PROXY: (&str, &str) = ("get", "pods/proxy");
+
 /// The rights that daily work needs, most important first, each with the state to report without it.
-const NEEDS: [(&str, &str, State); 6] = [
+const NEEDS: [(&str, &str, State); 7] = [
     ("create", "pods/portforward", State::Failed),
     ("list", "pods", State::Failed),
     ("watch", "pods", State::Failed),
@@ -34,6 +37,8 @@ const NEEDS: [(&str, &str, State); 6] = [
     ("delete", "pods", State::Warning),
     // A tunnel inside a WebSocket is a GET; needed only behind gateways that know no SPDY.
     (GET.0, GET.1, State::Note),
+    // Connections to brow-tui's own relay past the node.
+    (POD_PROXY.0, POD_PROXY.1, State::Note),
 ];
 
 pub(super) async fn check(clusters: &Clusters, context: &Context, settings: &Settings, deep: bool) -> Vec<Finding> {
@@ -119,6 +124,7 @@ async fn rights(clusters: &Clusters, context: &Context, version: &str) -> Vec<Fi
                 _ if *resource == GET.1 && may_get && is_get_enough(version) => {
                     found("rights", State::Note, "check.right-get", &with)
                 }
+                _ if *resource == POD_PROXY.1 => found("rights", State::Note, "check.right-proxy", &with),
                 State::Good | State::Note => found("rights", State::Note, "check.right-spare", &with),
                 State::Warning | State::Failed => {
                     let fault = Fault::new(What::Forbidden, &context.name, "").with(Remedy::Grant(grant));

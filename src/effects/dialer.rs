@@ -9,6 +9,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::carrier::{Keeper, PodProxies};
 use super::pod_lease::{PodLease, PodStream, RELAY_START_TIMEOUT};
 use crate::cluster::{Clusters, node_fault};
 use crate::events::EventSender;
@@ -22,7 +23,7 @@ use brow_model::forward::ForwardSpec;
 use brow_model::installation::Installation;
 use brow_model::route::Via;
 use brow_model::sanitize;
-use brow_model::settings::Relay;
+use brow_model::settings::{Carrier, Relay};
 use kube_tunnel::{self, Lease, LeaseOptions, Login, Protocol, Stream, Tunnels};
 
 /// The time after a relay's timeout within which its end arrives here: the way back, and the second that containerd
@@ -46,29 +47,32 @@ pub struct ClusterTunnels {
     tunnels: Mutex<BTreeMap<(String, Option<Protocol>), Tunnels>>,
     /// The pods that cannot run our own relay, by uid.
     without: Mutex<BTreeSet<String>>,
+    pub(super) pod_proxies: PodProxies,
 }
 
 impl ClusterTunnels {
     pub fn new(clusters: Clusters, installation: Installation) -> Self {
-        Self { clusters, installation, tunnels: Mutex::default(), without: Mutex::default() }
+        Self {
+            clusters,
+            installation,
+            tunnels: Mutex::default(),
+            without: Mutex::default(),
+            pod_proxies: PodProxies::default(),
+        }
     }
 
-    async fn lease(&self, via: &Via, forced: Option<Protocol>) -> Result<Lease, Fault> {
+    async fn of(&self, via: &Via, forced: Option<Protocol>) -> Result<Tunnels, Fault> {
         let key = (via.pod.cluster.clone(), forced);
         let known = lock(&self.tunnels).get(&key).cloned();
         // Should the cluster not let us in at the moment, tunnels that are there find out, and wait.
-        let tunnels = if let Some(tunnels) = known {
-            tunnels
-        } else {
-            let logins = self.clusters.subscribe(&key.0).await?;
-            let following = ClusterLogins { clusters: self.clusters.clone(), context: key.0.clone(), logins };
-            let made = || Tunnels::following(Arc::new(following), forced);
-            // Another may have been faster.
-            lock(&self.tunnels).entry(key).or_insert_with(made).clone()
-        };
-        let route =
-            kube_tunnel::Route { namespace: via.pod.namespace.clone(), pod: via.pod.name.clone(), port: via.port };
-        Ok(tunnels.lease(route, LeaseOptions::default()))
+        if let Some(tunnels) = known {
+            return Ok(tunnels);
+        }
+        let logins = self.clusters.subscribe(&key.0).await?;
+        let following = ClusterLogins { clusters: self.clusters.clone(), context: key.0.clone(), logins };
+        let made = || Tunnels::following(Arc::new(following), forced);
+        // Another may have been faster.
+        Ok(lock(&self.tunnels).entry(key).or_insert_with(made).clone())
     }
 }
 
@@ -102,7 +106,7 @@ impl kube_tunnel::Logins for ClusterLogins {
 }
 
 /// Nothing that holds these locks panics.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -112,6 +116,8 @@ pub struct ForwardDialer {
     forced: Option<Protocol>,
     /// The relay that its proxy pods are to run.
     relay: Relay,
+    /// The carriers that may serve that.
+    carrier: Carrier,
     events: EventSender<ForwardEvent>,
 }
 
@@ -119,13 +125,16 @@ impl ForwardDialer {
     pub fn new(tunnels: Arc<ClusterTunnels>, spec: &ForwardSpec, events: EventSender<ForwardEvent>) -> Self {
         // The config's reader lets no other names through; an unknown one means: by trying.
         let forced = spec.tunnel.as_ref().and_then(|name| name.parse().ok());
-        Self { tunnels, forced, relay: spec.relay, events }
+        Self { tunnels, forced, relay: spec.relay, carrier: spec.carrier, events }
+    }
+
+    fn secret(&self, via: &Via) -> Secret {
+        Secret::new(&self.tunnels.installation, &via.pod.namespace, &via.pod.name)
     }
 
     /// Sends a request to a relay, and returns the stream on which the relay carries it out.
     async fn request(&self, lease: &Lease, via: &Via, request: RelayRequest<'_>) -> Result<Stream, kube_tunnel::Error> {
-        let secret = Secret::new(&self.tunnels.installation, &via.pod.namespace, &via.pod.name);
-        match ask_relay(lease, &secret, request, Box::pin(self.confirm_uid(via))).await {
+        match ask_relay(lease, &self.secret(via), request, Box::pin(self.confirm_uid(via))).await {
             // Perhaps the pod is just being deleted: then the next one is tried.
             Err(error @ kube_tunnel::Error::Pod { .. }) => {
                 let gone = self.confirm_uid(via).await.err().filter(kube_tunnel::Error::is_pod_gone);
@@ -162,7 +171,7 @@ impl ForwardDialer {
 
     /// Has the pod run our own relay, on a stream that carries all connections.
     async fn start_relay(&self, lease: &PodLease, via: &Via) -> Result<Mux, RelayError<kube_tunnel::Error>> {
-        let secret = Secret::new(&self.tunnels.installation, &via.pod.namespace, &via.pod.name);
+        let secret = self.secret(via);
         let mut stream = lease.tunnels.open().await.map_err(RelayError::Unconfirmed)?;
         let start = timeout(RELAY_START_TIMEOUT, async {
             relay::request(&mut stream, &secret, RelayRequest::Start, Box::pin(self.confirm_uid(via))).await?;
@@ -257,8 +266,26 @@ impl Dialer for ForwardDialer {
     type Lease = PodLease;
 
     async fn lease(&self, via: &Via) -> Result<PodLease, Fault> {
-        let tunnels = self.tunnels.lease(via, self.forced).await?;
-        Ok(PodLease::new(tunnels, via.to.is_some() && self.relay == Relay::Auto))
+        let tunnels = self.tunnels.of(via, self.forced).await?;
+        let route =
+            kube_tunnel::Route { namespace: via.pod.namespace.clone(), pod: via.pod.name.clone(), port: via.port };
+        let ours = via.to.is_some() && self.relay == Relay::Auto;
+        let lease = PodLease::new(tunnels.lease(route, LeaseOptions::default()), ours, self.carrier);
+        if ours && self.carrier != Carrier::PortForward {
+            lease.try_pod_proxy(|relays| {
+                let keeper = Keeper {
+                    clusters: Arc::clone(&self.tunnels),
+                    tunnels,
+                    lease: Arc::clone(&lease.tunnels),
+                    relays,
+                    via: via.clone(),
+                    secret: self.secret(via),
+                    events: self.events.clone(),
+                };
+                keeper.keep()
+            });
+        }
+        Ok(lease)
     }
 
     fn answers_again(&self, via: &Via) -> impl Future<Output = ()> + Send {
@@ -322,63 +349,4 @@ impl Dialer for ForwardDialer {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_relay_that_is_slow_is_not_told_as_one_of_another_version() {
-        let (mut near, _far) = tokio::io::duplex(1_024);
-        let (secret, address) = (Secret::new(&Installation::default(), "team", "p"), "10.0.0.1:1".parse().unwrap());
-        let slow = answered(relay::request(&mut near, &secret, RelayRequest::Connect(&address), async { Ok(()) }))
-            .await
-            .unwrap_err();
-        assert!(matches!(slow, kube_tunnel::Error::TunnelLost { .. }), "{slow}");
-        let ended = answered(async { Err(RelayError::Silent) }).await.unwrap_err();
-        let kube_tunnel::Error::Pod { text } = ended else { panic!("{ended}") };
-        assert_eq!(What::by_words(&text), Some(What::Relay));
-    }
-
-    #[cfg(feature = "practice")]
-    #[tokio::test]
-    async fn what_goes_wrong_with_a_pod_that_goes_is_for_the_next_one() {
-        use brow_model::proxy::PodKey;
-        use k8s_openapi::api::core::v1::Pod;
-        use kube::api::{Api, DeleteParams, PostParams};
-
-        let practice = brow_practice::Practice::start().await.unwrap();
-        let (clusters, _) = Clusters::read(Some(&practice.kubeconfig())).unwrap();
-        let pods: Api<Pod> = Api::namespaced(clusters.client("practice").await.unwrap(), "shop");
-        // It says back what it hears, as no relay of ours does.
-        let echo = serde_json::json!({
-            "metadata": { "name": "echo" }, "spec": { "containers": [{ "name": "only", "image": "practice/echo:1" }] },
-        });
-        let made = pods.create(&PostParams::default(), &serde_json::from_value(echo).unwrap()).await.unwrap();
-        let uid = made.metadata.uid.unwrap();
-        let runs =
-            async || pods.get("echo").await.unwrap().status.is_some_and(|at| at.phase.as_deref() == Some("Running"));
-        while !runs().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        let tunnels = Arc::new(ClusterTunnels::new(clusters, Installation::default()));
-        let events = EventSender::channel(1).0.about(|event| brow_model::event::Event::Forward {
-            id: brow_model::forward::ForwardId(1),
-            epoch: brow_model::epoch::Epoch(1),
-            event,
-        });
-        let dialer = ForwardDialer { tunnels, forced: None, relay: Relay::Socat, events };
-        let to: Address = "10.0.0.1:80".parse().unwrap();
-        let key = PodKey { cluster: "practice".into(), namespace: "shop".into(), name: "echo".into() };
-        let via = |uid: &str| Via { pod: key.clone(), uid: uid.to_owned(), port: 7, to: Some(to.clone()) };
-        let lease = dialer.lease(&via(&uid)).await.unwrap();
-        let asked =
-            async |uid: &str| dialer.request(&lease.tunnels, &via(uid), RelayRequest::Connect(&to)).await.unwrap_err();
-        let there = asked(&uid).await;
-        assert!(matches!(there, kube_tunnel::Error::Pod { .. }), "{there}");
-        let another = asked("another").await;
-        assert!(another.is_pod_gone(), "{another}");
-        pods.delete("echo", &DeleteParams::default()).await.unwrap();
-        let gone = asked(&uid).await;
-        assert!(gone.is_pod_gone(), "{gone}");
-        practice.end().await.unwrap();
-    }
-}
+mod tests;

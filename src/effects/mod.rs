@@ -21,6 +21,7 @@ use brow_model::forward::ForwardId;
 use brow_model::installation::Identity;
 use brow_model::instance::Role;
 
+mod carrier;
 mod clusters;
 mod dialer;
 mod forwards;

@@ -1,8 +1,8 @@
-//! The tunnels to a pod, and our own relay behind them where the pod runs it.
+//! The tunnels to a pod, and our own relay where the pod runs it: behind them, or through the pod proxy.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,15 +11,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::forward;
 use crate::proxy::relay::{Mux, RelayStream};
+use brow_model::settings::Carrier;
 use kube_tunnel::{self, Counters, Error, Lease, Stats, Stream, Summary};
 
 /// The timeout of the start of our own relay, including its way into the pod. Connections wait that long.
 pub const RELAY_START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The state of our own relay in a pod.
+/// The longest wait of a connection for the pod proxy, where the config prefers that to port-forward.
+const POD_PROXY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The state of our own relay in a pod, by port-forward.
 #[derive(Clone)]
 enum Ours {
     /// It is being started.
@@ -30,20 +35,80 @@ enum Ours {
     Without,
 }
 
-/// The tunnels to one pod, and its relay.
-pub struct PodLease {
-    pub tunnels: Lease,
-    ours: watch::Sender<Ours>,
+/// The connection to our own relay through the pod proxy.
+#[derive(Clone)]
+enum Proxied {
+    /// It is not known yet whether there can be one.
+    Unknown,
+    Up(Arc<Mux>),
+    /// There is none.
+    Without,
 }
 
-impl PodLease {
-    /// `starts`: our relay is about to be started in the pod.
-    pub(super) fn new(tunnels: Lease, starts: bool) -> Self {
-        Self { tunnels, ours: watch::Sender::new(if starts { Ours::Coming } else { Ours::Without }) }
+/// Our own relay in a pod, by both carriers.
+pub(super) struct Relays {
+    ours: watch::Sender<Ours>,
+    proxied: watch::Sender<Proxied>,
+}
+
+/// The tunnels to one pod, and its relay.
+pub struct PodLease {
+    pub tunnels: Arc<Lease>,
+    relays: Arc<Relays>,
+    carrier: Carrier,
+    /// The task that tries the pod proxy.
+    keeper: OnceLock<AbortOnDropHandle<()>>,
+}
+
+impl Relays {
+    /// Waits until our relay runs, and connections are served by port-forward.
+    pub(super) async fn started(&self) {
+        let mut ours = self.ours.subscribe();
+        // The sender is there as long as `self`.
+        let _ = ours.wait_for(|ours| matches!(ours, Ours::Up(_))).await;
     }
 
-    /// Returns our relay, which is waited for while it starts. `None` means that connections go by socat.
-    pub(super) async fn relay(&self) -> Option<Arc<Mux>> {
+    /// Has connections go through the pod proxy until the connection by it is gone.
+    pub(super) async fn keep_proxied(&self, mux: Mux) {
+        let mux = Arc::new(mux);
+        self.proxied.send_replace(Proxied::Up(Arc::clone(&mux)));
+        mux.ended().await;
+        self.not_proxied();
+    }
+
+    /// Has connections go by port-forward.
+    pub(super) fn not_proxied(&self) {
+        self.proxied.send_replace(Proxied::Without);
+    }
+
+    /// Returns the relay through the pod proxy.
+    fn proxied(&self) -> Option<Arc<Mux>> {
+        match &*self.proxied.borrow() {
+            Proxied::Up(mux) if mux.is_alive() => Some(Arc::clone(mux)),
+            Proxied::Up(_) | Proxied::Unknown | Proxied::Without => None,
+        }
+    }
+
+    /// Waits until it is known whether there is a relay through the pod proxy.
+    async fn settled(&self) {
+        let (mut proxied, mut ours) = (self.proxied.subscribe(), self.ours.subscribe());
+        tokio::select! {
+            _ = proxied.wait_for(|proxied| !matches!(proxied, Proxied::Unknown)) => {}
+            _ = ours.wait_for(|ours| matches!(ours, Ours::Without)) => {}
+        }
+    }
+
+    /// Waits for the relay through the pod proxy.
+    async fn until_proxied(&self) -> Option<Arc<Mux>> {
+        let up = |proxied: &Proxied| matches!(proxied, Proxied::Up(mux) if mux.is_alive());
+        let found = self.proxied.subscribe().wait_for(up).await.ok()?.clone();
+        let Proxied::Up(mux) = found else { return None };
+        Some(mux)
+    }
+
+    /// Returns the relay by port-forward, which is waited for while it starts. `None` means that connections go by
+    /// socat.
+    async fn forwarded(&self) -> Option<Arc<Mux>> {
         let mut ours = self.ours.subscribe();
         let settled = timeout(RELAY_START_TIMEOUT, ours.wait_for(|ours| !matches!(ours, Ours::Coming))).await;
         match settled.ok()?.ok()?.clone() {
@@ -51,18 +116,51 @@ impl PodLease {
             Ours::Coming | Ours::Without => None,
         }
     }
+}
+
+impl PodLease {
+    /// `starts`: our relay is about to be started in the pod.
+    pub(super) fn new(tunnels: Lease, starts: bool, carrier: Carrier) -> Self {
+        let ours = watch::Sender::new(if starts { Ours::Coming } else { Ours::Without });
+        let proxied = watch::Sender::new(Proxied::Unknown);
+        let relays = Arc::new(Relays { ours, proxied });
+        Self { tunnels: Arc::new(tunnels), relays, carrier, keeper: OnceLock::new() }
+    }
+
+    /// Has a task try the pod proxy as long as the lease lives.
+    pub(super) fn try_pod_proxy<F>(&self, keep: impl FnOnce(Arc<Relays>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.keeper.get_or_init(|| AbortOnDropHandle::new(tokio::spawn(keep(Arc::clone(&self.relays)))));
+    }
+
+    /// Returns our relay by the best carrier there is. `None` means that connections go by socat.
+    pub(super) async fn relay(&self) -> Option<Arc<Mux>> {
+        if self.carrier == Carrier::PodProxy && self.keeper.get().is_some() {
+            // Whether it is settled by then or not, what there is serves.
+            let _ = timeout(POD_PROXY_TIMEOUT, self.relays.settled()).await;
+        }
+        if let Some(mux) = self.relays.proxied() {
+            return Some(mux);
+        }
+        tokio::select! {
+            forwarded = self.relays.forwarded() => forwarded,
+            Some(mux) = self.relays.until_proxied() => Some(mux),
+        }
+    }
 
     /// Has connections go through our relay until it is gone.
     pub(super) async fn keep(&self, mux: Mux) {
         let mux = Arc::new(mux);
-        self.ours.send_replace(Ours::Up(Arc::clone(&mux)));
+        self.relays.ours.send_replace(Ours::Up(Arc::clone(&mux)));
         mux.ended().await;
-        self.ours.send_replace(Ours::Coming);
+        self.relays.ours.send_replace(Ours::Coming);
     }
 
     /// Has connections go by socat.
     pub(super) fn go_without(&self) {
-        self.ours.send_replace(Ours::Without);
+        self.relays.ours.send_replace(Ours::Without);
     }
 }
 
@@ -86,7 +184,13 @@ impl forward::Lease for PodLease {
     }
 
     async fn probe(&self) -> Result<(), Error> {
-        forward::Lease::probe(&self.tunnels).await
+        if self.relays.proxied().is_some() {
+            return Ok(());
+        }
+        tokio::select! {
+            probed = forward::Lease::probe(&*self.tunnels) => probed,
+            Some(_) = self.relays.until_proxied() => Ok(()),
+        }
     }
 
     async fn splice(
@@ -110,7 +214,13 @@ impl forward::Lease for PodLease {
     }
 
     fn stats(&self) -> Stats {
-        self.tunnels.stats()
+        let stats = self.tunnels.stats();
+        // Connections are served, whatever becomes of the tunnels.
+        if self.by_pod_proxy() { Stats { tunnels: 1, last_error: None, ..stats } } else { stats }
+    }
+
+    fn by_pod_proxy(&self) -> bool {
+        self.relays.proxied().is_some()
     }
 }
 

@@ -285,6 +285,7 @@ mod tests {
             address: "10.0.0.1:3306".parse().expect("an address"),
             tunnel: None,
             relay: brow_model::settings::Relay::Socat,
+            carrier: brow_model::settings::Carrier::PortForward,
             bind: BOTH.to_vec(),
             port,
             any_port,

@@ -14,6 +14,7 @@ use super::{Destination, Forward, Rest, Wait};
 use brow_model::event::ForwardEvent;
 use brow_model::fault::{Fault, Remedy, What};
 use brow_model::route::Via;
+use brow_model::settings::Carrier;
 use brow_model::traffic::TunnelInfo;
 use kube_tunnel::{Backoff, Error, Protocol, Stats};
 
@@ -235,10 +236,14 @@ async fn report_changes<D: Dialer>(forward: &Forward<D>, out: &Outputs<D::Lease>
     loop {
         let stats = upstream.lease.stats();
         let first_byte = forward.meter.counters.first_byte();
-        let info = stats.protocol.map(|protocol| {
-            let protocol = protocol.name().to_owned();
-            TunnelInfo { protocol, rtt: stats.rtt, first_byte }
-        });
+        let info = if upstream.lease.by_pod_proxy() {
+            Some(TunnelInfo { protocol: Carrier::PodProxy.name().to_owned(), rtt: None, first_byte })
+        } else {
+            stats.protocol.map(|protocol| {
+                let protocol = protocol.name().to_owned();
+                TunnelInfo { protocol, rtt: stats.rtt, first_byte }
+            })
+        };
         let change = reported.change(tunnel_state(stats, &*upstream.reachability.lock().await), Instant::now());
         let info = info.filter(|_| reported.up == Some(true));
         out.tunnel.send_if_modified(|shown| {

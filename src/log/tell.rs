@@ -125,6 +125,10 @@ fn tell_forward(forward: u64, epoch: u64, event: &ForwardEvent) {
         ForwardEvent::LookupFailed(fault) => debug!(forward, epoch, "its pods cannot be seen: {}", why(fault)),
         ForwardEvent::Relay(_) => debug!(forward, epoch, "needs a proxy pod"),
         ForwardEvent::Refused(via) => debug!(forward, epoch, "refused by {}", through(via)),
+        ForwardEvent::ByPodProxy(via) => debug!(forward, epoch, "through the pod proxy to {}", through(via)),
+        ForwardEvent::NotByPodProxy { via, why, .. } => {
+            debug!(forward, epoch, "not through the pod proxy to {}: {why}", through(via));
+        }
         ForwardEvent::WithoutRelay(via, why) => debug!(forward, epoch, "goes by socat in {}: {why}", through(via)),
         ForwardEvent::Wanted(round) => debug!(forward, epoch, round, "is wanted"),
         ForwardEvent::Drained(via) => debug!(forward, epoch, "has left {}", through(via)),

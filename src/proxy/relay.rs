@@ -29,9 +29,10 @@ use std::time::Duration;
 
 use chrono::NaiveDateTime;
 
+pub use brow_relay::upgrade::{PORT as POD_PROXY_PORT, TOKEN as UPGRADE};
 pub use handshake::{RelayError, RelayRequest, Secret, new_word, request};
 pub use mux::Mux;
-pub use program::load;
+pub use program::{listen, load};
 pub use script::{DIRECTORY, args, command, env};
 pub use stream::RelayStream;
 

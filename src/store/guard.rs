@@ -14,6 +14,7 @@ pub fn guard(target: &mut Target, saved: Option<&Target>) -> Vec<String> {
     let pod = saved.map_or(&none, |saved| &saved.pod);
     put_back(&mut target.pod.image, &pod.image);
     put_back(&mut target.pod.relay, &pod.relay);
+    put_back(&mut target.pod.carrier, &pod.carrier);
     put_back(&mut target.pod.pull_policy, &pod.pull_policy);
     put_back(&mut target.pod.pull_secrets, &pod.pull_secrets);
     put_back(&mut target.pod.node_selector, &pod.node_selector);

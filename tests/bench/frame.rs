@@ -115,6 +115,7 @@ fn forward(model: &Model, n: u16) -> Forward {
         local_socket: None,
         tunnel: None,
         relay: brow_model::settings::Relay::Socat,
+        carrier: brow_model::settings::Carrier::Auto,
     };
     let mut forward = Forward::opening(spec, model.now);
     forward.bound = vec![(loopback, 3_000 + n).into()];

@@ -316,6 +316,7 @@ pub fn spec(port: u16) -> ForwardSpec {
         local_users: LocalUsers::Me,
         local_socket: None,
         relay: brow_model::settings::Relay::Socat,
+        carrier: brow_model::settings::Carrier::PortForward,
     }
 }
 

@@ -12,7 +12,7 @@ fn with_image(image: &str) -> String {
 }
 
 /// Runs a command in the shell of the only pod of a namespace.
-fn in_pod(space: &Namespace, command: &str) -> String {
+pub fn in_pod(space: &Namespace, command: &str) -> String {
     let pods = space.pods();
     let [pod] = pods.as_slice() else { panic!("one pod: {pods:?}") };
     kubectl(&["-n", &space.0, "exec", pod, "--", "sh", "-c", command])

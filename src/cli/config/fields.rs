@@ -71,6 +71,7 @@ fn option(field: TargetField) -> Option<Arg> {
         Slot::On(_) => ("true|false", Some("false"), false),
         Slot::Proxy(_) => ("VIA", Some("direct"), false),
         Slot::Relay(_) => ("RELAY", None, false),
+        Slot::Carrier(_) => ("CARRIER", None, false),
         Slot::Policy(_) => ("POLICY", None, false),
         Slot::Probe(_) => ("PROBE", None, false),
         Slot::Ip(_) => ("ADDRESS", None, false),

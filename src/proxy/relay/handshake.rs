@@ -66,6 +66,8 @@ pub enum RelayRequest<'a> {
     Lane(&'a Address, &'a Bytes),
     /// Hand the stream over to our own relay; [`load`](super::load()) goes on.
     Start,
+    /// Have our own relay listen for the API server; [`listen`](super::listen()) goes on.
+    Listen,
 }
 
 /// The reason why a request could not be sent to a relay.
@@ -135,6 +137,7 @@ where
         RelayRequest::Diagnose(address) => format!("- ?{address}"),
         RelayRequest::Lane(address, word) => format!("{} +{address}", String::from_utf8_lossy(word)),
         RelayRequest::Start => format!("- !{}", program::names()),
+        RelayRequest::Listen => format!("- ^{}", program::names()),
     };
     send(stream, &format!("{:<REQUEST_LENGTH$}", format!("{secret} {words}"))).await?;
     Ok(())

@@ -113,6 +113,11 @@ impl Mux {
         Ok(RelayStream::new(Arc::clone(&self.shared), id))
     }
 
+    /// Returns false once the relay is known to be gone.
+    pub fn is_alive(&self) -> bool {
+        self.shared.lock().dead.is_none()
+    }
+
     /// Waits until the relay is gone.
     pub async fn ended(&self) {
         self.ended.cancelled().await;
@@ -153,6 +158,12 @@ impl State {
                 Poll::Ready(Err(error)) => self.die(Error::from_io(error)),
                 Poll::Pending => break,
             }
+        }
+        // What TLS has taken may not have left yet; the driver tries again.
+        if self.dead.is_none()
+            && let Poll::Ready(Err(error)) = std::pin::Pin::new(&mut *self.carrier).poll_flush(&mut cx)
+        {
+            self.die(Error::from_io(error));
         }
         if self.crowded && self.connection.has_room() {
             self.crowded = false;

@@ -40,6 +40,17 @@ pub async fn load<S, E>(stream: &mut S) -> Result<(), RelayError<E>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    match asked(stream).await?.as_str() {
+        "run" => Ok(()),
+        said => Err(RelayError::Unable(said.to_owned())),
+    }
+}
+
+/// Sends the program if it is asked for, and returns the last answer.
+async fn asked<S, E>(stream: &mut S) -> Result<String, RelayError<E>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut said = answer(stream).await?;
     if let Some(machine) = said.strip_prefix("load ") {
         let program = unpacked(machine).ok_or_else(|| RelayError::Unable(format!("no relay for {machine}")))?;
@@ -49,11 +60,20 @@ where
         stream.flush().await?;
         said = answer(stream).await?;
     }
-    match said.as_str() {
-        "run" => Ok(()),
-        OFF => Err(RelayError::Off),
-        _ => Err(RelayError::Unable(said)),
-    }
+    if said == OFF { Err(RelayError::Off) } else { Ok(said) }
+}
+
+/// Has a pod run our own relay on a port, on a stream with this request
+/// ([`RelayRequest::Listen`](super::RelayRequest::Listen)), unless it does already. Returns the port.
+///
+/// # Errors
+/// Those of [`load`].
+pub async fn listen<S, E>(stream: &mut S) -> Result<u16, RelayError<E>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let said = asked(stream).await?;
+    said.parse().map_err(|_| RelayError::Unable(said))
 }
 
 /// Reads the script's next answer. A stream that ends without one means that the program does not run: a node may end a

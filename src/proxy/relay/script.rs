@@ -7,8 +7,8 @@
 
 use super::program::{OFF, SIZE_LENGTH};
 use super::{
-    CONNECT_TIMEOUT, FULL, MAX_CONNECTIONS, MAX_PROCESSES, NONCE_LENGTH, NUMBER_LENGTH, PORT, REQUEST_LENGTH,
-    SECRET_LENGTH, Secret, WORD_LENGTH,
+    CONNECT_TIMEOUT, FULL, MAX_CONNECTIONS, MAX_PROCESSES, NONCE_LENGTH, NUMBER_LENGTH, POD_PROXY_PORT, PORT,
+    REQUEST_LENGTH, SECRET_LENGTH, Secret, WORD_LENGTH,
 };
 
 /// The directory in memory that holds our own relay.
@@ -123,14 +123,15 @@ case $a in
 "?"*) exec socat -dd -lu -u OPEN:/dev/null "TCP:$t,connect-timeout={wait}" 2>&1 ;;
 "+"*) socat -dd TCP-LISTEN:0,{many} "{lane}" 2>&1 </dev/null & read -r a; kill $! ;;
 "="*) {go} ;;
-"!"*) {start} ;;
+"!"*|"^"*) {start} ;;
 esac"#
     )
 }
 
-/// Becomes our own relay, which speaks to the other side from then on. It is sent here first if it is not kept yet: `t`
-/// holds the sha256 of the program for each architecture, by which it is kept and checked. It is told where the secret
-/// is, not the secret, since others may read arguments. Until it is whole it is kept by the stream's random text.
+/// Becomes our own relay, which speaks to the other side from then on, or tells it on which port it listens. It is sent
+/// here first if it is not kept yet: `t` holds the sha256 of the program for each architecture, by which it is kept and
+/// checked. It is told where the secret is, not the secret, since others may read arguments. Until it is whole it is
+/// kept by the stream's random text.
 fn start(file: &str, directory: &str) -> String {
     let size = read(SIZE_LENGTH);
     format!(
@@ -150,6 +151,7 @@ n=$f.$n
 x=$(sha256sum <"$n")
 [ "${{x%% *}}" = "$h" ] && chmod 700 "$n" && mv -f "$n" "$f" || {{ rm -f "$n"; echo "not kept"; exit; }}
 fi
+case $a in "^"*) exec "$f" {file} {POD_PROXY_PORT} ;; esac
 echo run
 exec "$f" {file}"#
     )

@@ -23,8 +23,8 @@ use brow_model::near::nearest;
 use brow_model::port_plan::{PortPlan, PortRange};
 use brow_model::service::Service;
 use brow_model::settings::{
-    ClusterColor, ClusterSettings, Colors, KeyOverride, Language, Notify, OnQuit, PullPolicy, Relay, Restore, Settings,
-    Toleration,
+    Carrier, ClusterColor, ClusterSettings, Colors, KeyOverride, Language, Notify, OnQuit, PullPolicy, Relay, Restore,
+    Settings, Toleration,
 };
 use brow_model::target::Target;
 use brow_model::ttl::Ttl;
@@ -255,9 +255,7 @@ fn said(section: &mut Section<'_, '_>, of_target: bool, max_ttl: Ttl) -> Target 
             None | Some(Slot::Word(_) | Slot::Destination(_) | Slot::Proxy(_)) => {}
             Some(Slot::Namespace(at)) => *at = section.namespace(key).map(|found| found.value),
             Some(Slot::Image(at)) => *at = section.word(key).map(|found| found.value),
-            Some(Slot::Quantity(at)) => {
-                *at = resources.as_mut().and_then(|section| checked(section, key, is_quantity, QUANTITY));
-            }
+            Some(Slot::Quantity(at)) => *at = resources.as_mut().and_then(|of| checked(of, key, is_quantity, QUANTITY)),
             Some(Slot::Port(at)) => *at = section.port(key).unwrap_or_default(),
             Some(Slot::Ttl(at)) => {
                 let found = section.parsed(key);
@@ -270,6 +268,7 @@ fn said(section: &mut Section<'_, '_>, of_target: bool, max_ttl: Ttl) -> Target 
             Some(Slot::Flag(at)) => *at = section.boolean(key),
             Some(Slot::On(at)) => *at = section.boolean(key).unwrap_or_default(),
             Some(Slot::Relay(at)) => *at = section.one_of(key, &Relay::ALL.map(|relay| (relay.name(), relay))),
+            Some(Slot::Carrier(at)) => *at = section.one_of(key, &Carrier::ALL.map(|one| (one.name(), one))),
             Some(Slot::Policy(at)) => *at = section.one_of(key, &PullPolicy::ALL.map(|policy| (policy.name(), policy))),
             Some(Slot::Probe(at)) => *at = section.parsed(key).map(|found| found.value),
             Some(Slot::Ip(at)) => *at = section.parsed(key).map(|found| found.value),

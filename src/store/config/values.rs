@@ -60,6 +60,7 @@ fn value(slot: Slot<'_>) -> Option<Value> {
         | Slot::Time(_)
         | Slot::Proxy(_)
         | Slot::Relay(_)
+        | Slot::Carrier(_)
         | Slot::Policy(_)
         | Slot::Probe(_)
         | Slot::Ip(_)

@@ -122,6 +122,7 @@ pub fn forward(id: u64, target: &Target, port: u16, route: Route) -> Forward {
         local_users: LocalUsers::Me,
         local_socket: None,
         relay: brow_model::settings::Relay::Socat,
+        carrier: brow_model::settings::Carrier::Auto,
     };
     let mut forward = Forward::opening(spec, ago(480));
     forward.route = route;

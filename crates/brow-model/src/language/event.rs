@@ -241,6 +241,10 @@ pub enum ForwardEvent {
     Refused(Via),
     /// A proxy pod does not run our own relay, for this reason: its connections go by socat.
     WithoutRelay(Via, String),
+    /// New connections go through the pod proxy.
+    ByPodProxy(Via),
+    /// They go by port-forward, since the pod proxy does not work; `news`: that was not told of this namespace yet.
+    NotByPodProxy { via: Via, why: String, news: bool },
     /// It rests, and a connection is there for which it shall not; with the rest's number.
     Wanted(u64),
     /// Nothing goes through a pod any more that new connections no longer take; perhaps nothing ever did.

@@ -12,7 +12,7 @@ use crate::types::forward_settings::LocalUsers;
 use crate::types::health::{Health, HealthReport, ProbePlan};
 use crate::types::proxy::{PodKey, PodSelector, ProxyPod};
 use crate::types::route::{Demand, Route, Tunnel, Via};
-use crate::types::settings::Relay;
+use crate::types::settings::{Carrier, Relay};
 use crate::types::target::Target;
 use crate::types::traffic::{Counts, Traffic, TunnelInfo};
 use crate::types::workload::Destination;
@@ -38,6 +38,8 @@ pub struct ForwardSpec {
     pub tunnel: Option<String>,
     /// The relay in its proxy pods.
     pub relay: Relay,
+    /// The carriers of connections to our own relay there.
+    pub carrier: Carrier,
     /// The local addresses; loopback unless the config names others.
     pub bind: Vec<IpAddr>,
     /// The local port; 0: any free one.
@@ -88,6 +90,8 @@ pub struct Forward {
     pub told: Option<HealthReport>,
     /// True if it opened at start, so that there is nobody to ask about it.
     pub autostarted: bool,
+    /// The reason why connections do not go through the pod proxy, once that was tried.
+    pub no_pod_proxy: Option<String>,
     /// True if the system does not tell whose a connection is, so that all local users may connect.
     pub users_untold: bool,
 }
@@ -123,6 +127,7 @@ impl Forward {
             route: Route::Wanted,
             backends: Vec::new(),
             relay: None,
+            no_pod_proxy: None,
             traffic: Traffic::default(),
             tunnel: None,
             fault: None,

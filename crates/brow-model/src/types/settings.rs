@@ -15,6 +15,8 @@ pub struct PodSettings {
     pub image: Option<String>,
     /// The relay that runs in it.
     pub relay: Option<Relay>,
+    /// The carriers of connections to our own relay.
+    pub carrier: Option<Carrier>,
     /// The pull policy of the image.
     pub pull_policy: Option<PullPolicy>,
     /// Names of secrets with registry credentials.
@@ -50,6 +52,32 @@ impl Relay {
         match self {
             Self::Auto => "auto",
             Self::Socat => "socat",
+        }
+    }
+}
+
+/// The carrier of connections to our own relay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Carrier {
+    /// The pod proxy once it is known to work, until then and otherwise port-forward.
+    #[default]
+    Auto,
+    /// Port-forward only; nothing listens in the pod for the other.
+    PortForward,
+    /// The pod proxy, which connections wait for; port-forward where it does not work.
+    PodProxy,
+}
+
+impl Carrier {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::PortForward, Self::PodProxy];
+
+    /// Its name in the config.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::PortForward => "port-forward",
+            Self::PodProxy => "pod-proxy",
         }
     }
 }
@@ -117,6 +145,7 @@ impl PodSettings {
         Self {
             image: either(&self.image, &base.image),
             relay: self.relay.or(base.relay),
+            carrier: self.carrier.or(base.carrier),
             pull_policy: self.pull_policy.or(base.pull_policy),
             pull_secrets: self.pull_secrets.clone().or_else(|| base.pull_secrets.clone()),
             node_selector: merge(&self.node_selector, &base.node_selector),

@@ -37,6 +37,7 @@ impl Model {
                 let forward = at.map_or_else(|| settings.forward.clone(), |at| at.forward.over(&settings.forward));
                 let mut pod = settings.pod_for(cluster, &PodSettings::default());
                 pod.relay.get_or_insert_default();
+                pod.carrier.get_or_insert_default();
                 pod.pull_policy.get_or_insert(PullPolicy::IfNotPresent);
                 field.of(&Target { pod, forward, ..Target::blank() })
             }

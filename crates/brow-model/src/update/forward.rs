@@ -67,6 +67,15 @@ impl Model {
             ForwardEvent::WithoutRelay(via, why) => {
                 self.note(Level::Warning, Message::RelayedBySocat, via.pod.name, why);
             }
+            // Connections that remain with a former pod have their own.
+            ForwardEvent::ByPodProxy(via) | ForwardEvent::NotByPodProxy { via, .. } if forward.via() != Some(&via) => {}
+            ForwardEvent::ByPodProxy(_) => forward.no_pod_proxy = None,
+            ForwardEvent::NotByPodProxy { via, why, news } => {
+                forward.no_pod_proxy = Some(why.clone());
+                if news {
+                    self.note(Level::Info, Message::NoPodProxy, via.pod.name, why);
+                }
+            }
             ForwardEvent::Wanted(round) => self.on_wanted(id, round, out),
             ForwardEvent::Drained(via) => self.on_drained(id, &via.pod, out),
             ForwardEvent::Backends(backends) => self.on_backends(id, backends, out),

@@ -143,6 +143,7 @@ impl Model {
             // One more forward to the same target listens on a port of its own.
             (bind, local_socket) = (LOOPBACK.to_vec(), None);
         }
+        let pod = self.config.settings().pod_for(&target.cluster, &target.pod);
         let spec = ForwardSpec {
             id: ForwardId(self.next_number()),
             epoch: Epoch(self.next_number()),
@@ -151,7 +152,8 @@ impl Model {
             address: address.clone(),
             tunnel: self.config.settings().clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
             bind,
-            relay: self.config.settings().pod_for(&target.cluster, &target.pod).relay.unwrap_or_default(),
+            relay: pod.relay.unwrap_or_default(),
+            carrier: pod.carrier.unwrap_or_default(),
             port,
             any_port,
             on_demand,

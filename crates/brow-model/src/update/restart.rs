@@ -65,6 +65,7 @@ impl Model {
         let same = singles.iter().find(|single| port(single) == port(&spec.address)).or(singles.first());
         let address = same.unwrap_or(&target.address).clone();
         let (bind, local_socket) = places_of(target, &address);
+        let pod = self.config.settings().pod_for(&target.cluster, &target.pod);
         ForwardSpec {
             selector: self.selector_of(target),
             address,
@@ -73,7 +74,8 @@ impl Model {
             probe: self.probe_of(target),
             local_users: self.forward_policy(&target.name).local_users,
             tunnel: self.config.settings().clusters.get(&target.cluster).and_then(|at| at.tunnel.clone()),
-            relay: self.config.settings().pod_for(&target.cluster, &target.pod).relay.unwrap_or_default(),
+            relay: pod.relay.unwrap_or_default(),
+            carrier: pod.carrier.unwrap_or_default(),
             ..spec.clone()
         }
     }

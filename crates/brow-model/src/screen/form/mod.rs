@@ -145,9 +145,13 @@ impl TargetForm {
             Slot::Namespace(_) => (!is_dns_label(text), "namespace"),
             Slot::Port(_) => (text.starts_with('+') || text.parse::<u16>().is_err(), "port"),
             Slot::Words(_) => (!is_line(text), "control"),
-            Slot::Proxy(_) | Slot::On(_) | Slot::Flag(_) | Slot::Relay(_) | Slot::Policy(_) | Slot::Users(_) => {
-                (!field.choices().contains(&text), "choice")
-            }
+            Slot::Proxy(_)
+            | Slot::On(_)
+            | Slot::Flag(_)
+            | Slot::Relay(_)
+            | Slot::Carrier(_)
+            | Slot::Policy(_)
+            | Slot::Users(_) => (!field.choices().contains(&text), "choice"),
             Slot::Probe(_) => (text.parse::<Probe>().is_err(), "probe"),
             Slot::Ip(_) => (text.parse::<IpAddr>().is_err(), "ip"),
             Slot::Image(_) => (text.contains(|c: char| c.is_whitespace() || is_unseen(c)), "image"),

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use crate::types::forward_settings::{ForwardSettings, LocalUsers};
 use crate::types::health::Probe;
-use crate::types::settings::{PodSettings, PullPolicy, Relay, Toleration};
+use crate::types::settings::{Carrier, PodSettings, PullPolicy, Relay, Toleration};
 use crate::types::target::Target;
 use crate::types::ttl::Ttl;
 use crate::types::workload::{Destination, Kind, Port, Workload};
@@ -124,6 +124,8 @@ fields! {
     Image = "image", Pod, Any, Image(pod.image);
     /// Relay in its pods: socat, or auto for that of brow-tui where the pod can run it.
     Relay = "relay", Pod, Any, Relay(pod.relay);
+    /// Carrier of connections to brow-tui's own relay: port-forward, pod-proxy, or auto for what works.
+    Carrier = "carrier", Pod, Any, Carrier(pod.carrier);
     /// Policy by which a node pulls the image.
     PullPolicy = "pull_policy", Pod, Any, Policy(pod.pull_policy);
     /// Secrets with the registry's credentials.
@@ -173,6 +175,8 @@ pub enum Slot<'a> {
     Proxy(&'a mut bool),
     /// A relay.
     Relay(&'a mut Option<Relay>),
+    /// A carrier.
+    Carrier(&'a mut Option<Carrier>),
     /// A pull policy.
     Policy(&'a mut Option<PullPolicy>),
     Probe(&'a mut Option<Probe>),
@@ -250,6 +254,7 @@ impl TargetField {
             Some(Slot::On(_)) => &["", "true"],
             Some(Slot::Users(_)) => &["", "me", "me+root", "all"],
             Some(Slot::Relay(_)) => &["", "auto", "socat"],
+            Some(Slot::Carrier(_)) => &["", "auto", "port-forward", "pod-proxy"],
             Some(Slot::Policy(_)) => &["", "Always", "IfNotPresent", "Never"],
             _ => &[],
         }
@@ -271,6 +276,7 @@ impl Slot<'_> {
             Self::On(on) => shown(on.then_some(true)),
             Self::Proxy(on) => shown(on.then_some("proxy")),
             Self::Relay(relay) => shown(relay.map(Relay::name)),
+            Self::Carrier(carrier) => shown(carrier.map(Carrier::name)),
             Self::Policy(policy) => shown(policy.map(PullPolicy::name)),
             Self::Probe(probe) => shown(probe.as_ref()),
             Self::Ip(ip) => shown(**ip),
@@ -295,6 +301,7 @@ impl Slot<'_> {
             Self::On(at) => *at = text == "true",
             Self::Proxy(at) => *at = text == "proxy",
             Self::Relay(at) => *at = Relay::ALL.into_iter().find(|known| known.name() == text),
+            Self::Carrier(at) => *at = Carrier::ALL.into_iter().find(|known| known.name() == text),
             Self::Policy(at) => *at = PullPolicy::ALL.into_iter().find(|known| known.name() == text),
             Self::Probe(at) => *at = text.parse().ok(),
             Self::Ip(at) => *at = text.parse().ok(),
